@@ -1,0 +1,1 @@
+"""Tests against real parts: Storm's own classes, the daemon as users start it."""
