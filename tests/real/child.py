@@ -189,8 +189,8 @@ class Child:
             self._stdin.close()
 
     def error(self, problem: str) -> ChildError:
-        """Return an error that shows the problem and the last lines of stderr."""
-        lines = self.stderr.all()[-SHOWN_LINES:]
+        """Return an error that shows the problem and the last lines of output."""
+        lines = [*self.stdout.all()[-SHOWN_LINES:], *self.stderr.all()[-SHOWN_LINES:]]
         name = " ".join(self.argv)[-200:]
         state = f"exit code {self._process.poll()}" if not self.running() else "running"
         return ChildError("\n".join([f"{name} ({state}): {problem}", *lines]))

@@ -53,6 +53,9 @@ JAVA_OPTIONS = (
         f"--add-opens=java.base/{package}=ALL-UNNAMED"
         for package in ("java.lang", "java.util", "java.nio", "sun.nio.ch", "java.net")
     ),
+    # 1.x reports its figures by JMX, with the help of an internal class.
+    "--add-exports=java.management/com.sun.jmx.mbeanserver=ALL-UNNAMED",
+    "--add-opens=java.management/com.sun.jmx.mbeanserver=ALL-UNNAMED",
 )
 
 

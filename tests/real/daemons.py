@@ -1,0 +1,129 @@
+"""The two Pacemakers, started as their users start them: ours and the JVM's."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.real.child import Child
+from tests.real.jvm import (
+    NEWEST_RELEASE,
+    ROOT,
+    JavaProgram,
+    storm_classpath,
+)
+
+START_TIMEOUT_S = 60
+LISTEN_FD = 3
+
+# A user's own files must not decide what a test sees.
+ENVIRONMENT: dict[str, str | None] = {
+    "STORM_CONF_DIR": None,
+    "STORM_HOME": None,
+    "LISTEN_FDS": None,
+    "LISTEN_PID": None,
+    "PYTHONPATH": str(ROOT),
+}
+
+MAIN_CLASSES = {
+    "1": "org.apache.storm.pacemaker.pacemaker",
+    "2": "org.apache.storm.pacemaker.Pacemaker",
+}
+"""The JVM's daemon by the first digit of its release."""
+
+
+class Daemon(Child):
+    """Our daemon: `python -m pacemaker serve`, on a free port of 127.0.0.1.
+
+    Args:
+        options: options of `serve`; they come after the ones given here.
+        bind: the address to listen on.
+        port: the port to listen on; 0 is a free one.
+        python: the interpreter to run.
+
+    """
+
+    def __init__(
+        self,
+        *options: str,
+        bind: str = "127.0.0.1",
+        port: int = 0,
+        python: str = sys.executable,
+    ) -> None:
+        serve = [python, "-m", "pacemaker", "serve"]
+        place = ["--bind", bind, "-c", f"pacemaker.port={port}"]
+        super().__init__([*serve, *place, *options], env=ENVIRONMENT)
+        self.address = self._listening()
+
+    def _listening(self) -> tuple[str, int]:
+        try:
+            match = self.logged(r"listening on (\S+):(\d+)", START_TIMEOUT_S)
+        except BaseException:
+            self.stop()
+            raise
+        return match[1].strip("[]"), int(match[2])
+
+
+class HandedOver(Daemon):
+    """Our daemon on a listening socket of ours, by the LISTEN_FDS protocol.
+
+    LISTEN_PID must be the daemon's own pid, so a shell sets it and becomes the
+    daemon.
+    """
+
+    def __init__(self, listener: socket.socket, *options: str) -> None:
+        script = f'exec {LISTEN_FD}<&{listener.fileno()}; LISTEN_PID=$$ exec "$@"'
+        serve = [sys.executable, "-m", "pacemaker", "serve", *options]
+        Child.__init__(
+            self,
+            ["sh", "-c", script, "sh", *serve],
+            env={**ENVIRONMENT, "LISTEN_FDS": "1"},
+            pass_fds=[listener.fileno()],
+        )
+        self.address = self._listening()
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port that was free a moment ago."""
+    with socket.create_server((host, 0)) as server:
+        return int(server.getsockname()[1])
+
+
+class JvmDaemon(JavaProgram):
+    """Storm's own Pacemaker of a release, with a storm.yaml of its own.
+
+    It binds the wildcard address, as it always does, and takes a free port.
+    """
+
+    def __init__(self, release: str = NEWEST_RELEASE) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="storm-pacemaker-")
+        folder = Path(self._folder.name)
+        self.address = ("127.0.0.1", free_port())
+        (folder / "storm.yaml").write_text(f"pacemaker.port: {self.address[1]}\n")
+        super().__init__(
+            MAIN_CLASSES[release[0]],
+            [folder, storm_classpath(release)],
+            options=[f"-Dstorm.home={folder}", f"-Dstorm.log.dir={folder}"],
+        )
+        self._wait_for_port()
+
+    def _wait_for_port(self) -> None:
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while self.running() and time.monotonic() < deadline_s:
+            try:
+                socket.create_connection(self.address, 1).close()
+            except OSError:
+                # It says nothing that could be waited for when it listens.
+                self.stdout.take(0.05)
+            else:
+                return
+        self.stop()
+        raise self.error("does not listen")
+
+    def close(self) -> None:
+        """Free the pipes and the folder."""
+        super().close()
+        self._folder.cleanup()
