@@ -7,7 +7,8 @@
     │   ├── OutOfPlaceError     a message where another kind is due
     │   ├── LimitError          more than one connection may ask for
     │   └── AuthenticationError a SASL token that is refused
-    └── ConfigError             a configuration that the daemon will not start with
+    ├── ConfigError             a configuration that the daemon will not start with
+    └── ListenError             an address that the daemon cannot listen on
 
 An exception carries data and builds its text in ``__str__``.  Anything else
 that escapes from the code that reads a peer's bytes is a bug of ours.
@@ -86,3 +87,20 @@ class ConfigError(PacemakerError):
         where = f"{self.source}: " if self.source else ""
         what = f"{self.key}: {self.value!r}: " if self.key else ""
         return f"{where}{what}{self.problem}"
+
+
+class ListenError(PacemakerError):
+    """The daemon cannot listen on its address.
+
+    Attributes:
+        address: host and port as they were asked for.
+        reason: the operating system's word for what is wrong.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"cannot listen on {self.address}: {self.reason}"

@@ -1,0 +1,5 @@
+"""storm-pacemaker-py: Apache Storm's Pacemaker daemon, in Python."""
+
+from pacemaker._version import __version__
+
+__all__ = ["__version__"]

@@ -1,0 +1,304 @@
+"""The checked reader: TBinaryProtocol bytes to structs of a loaded IDL.
+
+thriftpy2's own decoder believes the lengths that it reads: a frame of 30
+bytes can make it allocate gigabytes, or return memory that it has freed.
+This reader follows the same ``thrift_spec`` and differs in one rule: **every
+length and count is held against the bytes that are there before anything is
+read or allocated**.  Time and memory are therefore in proportion to the
+input, whatever it says.
+
+What it accepts is what Storm's Java accepts: fields may come in any order, a
+repeated one counts with its last value, unknown fields and fields of another
+type than the IDL's are skipped, bytes behind the struct are ignored.  A union
+is one field and a STOP.  Stricter are UTF-8, the nesting (`MAX_NESTING`) and
+the number of values (`MAX_VALUES`).
+
+Nothing here recurses over input: structs are read to the depth of the IDL,
+and what is skipped is walked with a stack of its own.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+from pacemaker.errors import MalformedError
+
+# Structs and containers inside each other.  Storm's own messages have four
+# levels; 64 is where Apache Thrift's libraries stop skipping.
+MAX_NESTING: Final = 64
+# Fields and elements of one message.  A message of Storm's clients has five; ten
+# mebibytes of empty structs would keep a thread, and all its connections, for
+# many seconds.  10,000 take some 20 ms.
+MAX_VALUES: Final = 10_000
+
+_STOP, _BOOL, _BYTE, _DOUBLE = 0, 2, 3, 4
+_I16, _I32, _I64, _STRING = 6, 8, 10, 11
+_STRUCT, _MAP, _SET, _LIST = 12, 13, 14, 15
+_UUID = 16
+# thriftpy2's mark for `binary` in a thrift_spec; a string on the wire.
+_BINARY = 18
+
+_NUMBERS: Final = {
+    _BYTE: struct.Struct(">b"),
+    _DOUBLE: struct.Struct(">d"),
+    _I16: struct.Struct(">h"),
+    _I32: struct.Struct(">i"),
+    _I64: struct.Struct(">q"),
+}
+_FIXED_SIZES: Final = {_BOOL: 1, _UUID: 16} | {
+    kind: number.size for kind, number in _NUMBERS.items()
+}
+# The fewest bytes that a value of each type takes: what a count is held against.
+_SMALLEST: Final = _FIXED_SIZES | {_STRING: 4, _STRUCT: 1, _MAP: 6, _SET: 5, _LIST: 5}
+
+
+def read_struct(
+    data: bytes,
+    kind: type,
+    unions: frozenset[type],
+    max_values: int = MAX_VALUES,
+) -> Any:
+    """Read one struct from the beginning of some bytes.
+
+    Args:
+        data: the struct in TBinaryProtocol; what follows it is ignored.
+        kind: the class of the struct, of a loaded IDL.
+        unions: which classes of that IDL are unions.
+        max_values: the most fields and elements that it may have.
+
+    Returns:
+        An instance of ``kind``.  Fields that are absent are None, also those
+        with a default in the IDL, so that "absent" can be told from a value.
+
+    Raises:
+        MalformedError: the bytes are no such struct.
+    """
+    return _Reader(data, unions, max_values).read_struct(kind, 1)
+
+
+class _Reader:
+    """A position in some bytes, which moves past what is read."""
+
+    __slots__ = ("_data", "_position", "_unions", "_values_left")
+
+    def __init__(self, data: bytes, unions: frozenset[type], max_values: int) -> None:
+        self._data = data
+        self._position = 0
+        self._unions = unions
+        self._values_left = max_values
+
+    def read_struct(self, kind: Any, depth: int) -> Any:
+        if depth > MAX_NESTING:
+            raise MalformedError("nested too deeply", f"more than {MAX_NESTING}")
+        values = dict.fromkeys(field[1] for field in kind.thrift_spec.values())
+        if kind in self._unions:
+            self._read_union(kind, values, depth)
+        else:
+            while self._read_field(kind, values, depth):
+                pass
+        self._check_required(kind, values)
+        return kind(**values)
+
+    def _read_union(self, kind: Any, values: dict[str, Any], depth: int) -> None:
+        if not self._read_field(kind, values, depth):
+            raise MalformedError("union without a value", kind.__name__)
+        if self._read_byte() != _STOP:
+            raise MalformedError("union with more than one value", kind.__name__)
+
+    def _read_field(self, kind: Any, values: dict[str, Any], depth: int) -> bool:
+        """Read one field into ``values``; False at the STOP."""
+        wire_type = self._read_byte()
+        if wire_type == _STOP:
+            return False
+        self._charge(1)
+        field_id = self._read_number(_I16)
+        field = kind.thrift_spec.get(field_id)
+        if field is None or _wire_type(field[0]) != wire_type:
+            self._skip(wire_type, depth)
+            return True
+        spec = field[2] if len(field) == 4 else None
+        values[field[1]] = self._read_value(field[0], spec, depth)
+        return True
+
+    @staticmethod
+    def _check_required(kind: Any, values: dict[str, Any]) -> None:
+        for field in kind.thrift_spec.values():
+            if field[-1] and values[field[1]] is None:
+                raise MalformedError(
+                    "required field is missing", f"{kind.__name__}.{field[1]}"
+                )
+
+    def _read_value(self, kind: int, spec: Any, depth: int) -> Any:
+        if kind in _NUMBERS:
+            return self._read_number(kind)
+        if kind == _BOOL:
+            # As in Java, where only 1 is true.
+            return self._read_byte() == 1
+        if kind == _STRING:
+            return self._read_text()
+        if kind == _BINARY:
+            return self._take(self._read_length())
+        if kind == _STRUCT:
+            return self.read_struct(spec, depth + 1)
+        if kind == _MAP:
+            return self._read_map(spec, depth)
+        return self._read_elements(spec, depth)
+
+    def _read_elements(self, spec: Any, depth: int) -> list[Any]:
+        element_kind, element_spec = _split(spec)
+        wire_type, count = self._read_container_head()
+        if count and wire_type != _wire_type(element_kind):
+            raise MalformedError("list of another type", f"type {wire_type}")
+        self._charge(count)
+        return [
+            self._read_value(element_kind, element_spec, depth) for _ in range(count)
+        ]
+
+    def _read_map(self, spec: Any, depth: int) -> list[tuple[Any, Any]]:
+        """Read a map as its pairs, since a struct may be a key."""
+        (key_kind, key_spec), (value_kind, value_spec) = map(_split, spec)
+        key_type, value_type, count = self._read_map_head()
+        if count and (key_type, value_type) != (
+            _wire_type(key_kind),
+            _wire_type(value_kind),
+        ):
+            raise MalformedError(
+                "map of other types", f"types {key_type} and {value_type}"
+            )
+        self._charge(2 * count)
+        return [
+            (
+                self._read_value(key_kind, key_spec, depth),
+                self._read_value(value_kind, value_spec, depth),
+            )
+            for _ in range(count)
+        ]
+
+    def _skip(self, wire_type: int, depth: int) -> None:
+        """Walk past one value of any type.
+
+        The stack has an entry for each struct or container that is open: how
+        many values it still holds and their types in turn; a struct has None.
+        """
+        stack: list[tuple[int, tuple[int, ...]] | None] = []
+        self._skip_one(wire_type, stack)
+        while stack:
+            if depth + len(stack) > MAX_NESTING:
+                raise MalformedError("nested too deeply", f"more than {MAX_NESTING}")
+            top = stack.pop()
+            if top is None:
+                wire_type = self._read_byte()
+                if wire_type != _STOP:
+                    self._charge(1)
+                    self._pass(2)
+                    stack.append(None)
+                    self._skip_one(wire_type, stack)
+                continue
+            count, kinds = top
+            if count > 1:
+                stack.append((count - 1, kinds))
+            self._skip_one(kinds[count % len(kinds)], stack)
+
+    def _skip_one(
+        self, wire_type: int, stack: list[tuple[int, tuple[int, ...]] | None]
+    ) -> None:
+        """Walk past a plain value, or open a struct or container on the stack."""
+        if wire_type in _FIXED_SIZES:
+            self._pass(_FIXED_SIZES[wire_type])
+        elif wire_type == _STRING:
+            self._pass(self._read_length())
+        elif wire_type == _STRUCT:
+            stack.append(None)
+        elif wire_type in (_LIST, _SET):
+            element_type, count = self._read_container_head()
+            self._open(stack, count, (element_type,))
+        elif wire_type == _MAP:
+            key_type, value_type, count = self._read_map_head()
+            # Counted down from an even number: the key's turn is at 0 modulo 2.
+            self._open(stack, 2 * count, (key_type, value_type))
+        else:
+            raise MalformedError("unknown wire type", str(wire_type))
+
+    def _open(
+        self,
+        stack: list[tuple[int, tuple[int, ...]] | None],
+        count: int,
+        kinds: tuple[int, ...],
+    ) -> None:
+        """Open a container; one of plain values is walked past at once."""
+        if all(kind in _FIXED_SIZES for kind in kinds):
+            sizes = sum(_FIXED_SIZES[kind] for kind in kinds)
+            self._pass(count // len(kinds) * sizes)
+        elif count:
+            self._charge(count)
+            stack.append((count, kinds))
+
+    def _read_container_head(self) -> tuple[int, int]:
+        element_type = self._read_byte()
+        return element_type, self._read_count(element_type)
+
+    def _read_map_head(self) -> tuple[int, int, int]:
+        key_type, value_type = self._read_byte(), self._read_byte()
+        return key_type, value_type, self._read_count(key_type, value_type)
+
+    def _read_count(self, *kinds: int) -> int:
+        count: int = self._read_number(_I32)
+        if count == 0:
+            return 0
+        for kind in kinds:
+            if kind not in _SMALLEST:
+                raise MalformedError("unknown wire type", str(kind))
+        smallest = sum(_SMALLEST[kind] for kind in kinds)
+        self._check_there(count, count * smallest)
+        return count
+
+    def _read_length(self) -> int:
+        length: int = self._read_number(_I32)
+        self._check_there(length, length)
+        return length
+
+    def _check_there(self, stated: int, size_bytes: int) -> None:
+        left = len(self._data) - self._position
+        if not 0 <= size_bytes <= left:
+            raise MalformedError(
+                "length beyond the message", f"{stated} where {left} bytes are left"
+            )
+
+    def _read_text(self) -> str:
+        try:
+            return self._take(self._read_length()).decode()
+        except UnicodeDecodeError as exc:
+            raise MalformedError("text is not UTF-8", exc.reason) from None
+
+    def _read_number(self, kind: int) -> Any:
+        number = _NUMBERS[kind]
+        return number.unpack(self._take(number.size))[0]
+
+    def _read_byte(self) -> int:
+        return self._take(1)[0]
+
+    def _take(self, size_bytes: int) -> bytes:
+        start = self._position
+        self._pass(size_bytes)
+        return self._data[start : self._position]
+
+    def _pass(self, size_bytes: int) -> None:
+        end = self._position + size_bytes
+        if end > len(self._data):
+            raise MalformedError("message ends too early")
+        self._position = end
+
+    def _charge(self, values: int) -> None:
+        self._values_left -= values
+        if self._values_left < 0:
+            raise MalformedError("too many fields or elements")
+
+
+def _wire_type(kind: int) -> int:
+    return _STRING if kind == _BINARY else kind
+
+
+def _split(spec: Any) -> tuple[int, Any]:
+    """Split a thrift_spec's element into its type and, of a compound one, its spec."""
+    return spec if isinstance(spec, tuple) else (spec, None)

@@ -1,0 +1,175 @@
+"""The short way for the messages that Storm's clients write.
+
+Storm's Java writes the fields of a message in the order of their ids, so that
+a request has one shape: a head of constant bytes, one or two strings with
+their lengths, a tail.  `read` compares and slices; for anything else it says
+None, and `pacemaker.messages.decode` has the word.  `write` is the same for
+the replies that are sent all the time.
+
+Neither ever gives another value than the general way: tests hold both against
+each other.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from pacemaker import messages
+from pacemaker.messages import Message, Pulse
+
+_I32: Final = struct.Struct(">i")
+_unpack_i32: Final = _I32.unpack_from
+_pack_i32: Final = _I32.pack
+
+# Field heads: type of the field, its id.
+_TYPE: Final = b"\x08\x00\x01"
+_DATA: Final = b"\x0c\x00\x02"
+_PATH: Final = b"\x0b\x00\x01"
+_PULSE: Final = b"\x0c\x00\x02"
+_PULSE_ID: Final = b"\x0b\x00\x01"
+_DETAILS: Final = b"\x0b\x00\x02"
+_MESSAGE_ID: Final = b"\x08\x00\x03"
+_STOP: Final = b"\x00"
+
+_PULSE_HEAD: Final = _TYPE + _pack_i32(messages.SEND_PULSE) + _DATA + _PULSE + _PULSE_ID
+_PULSE_TAIL: Final = _STOP + _STOP + _MESSAGE_ID
+_PATH_HEADS: Final = {
+    _TYPE + _pack_i32(kind) + _DATA + _PATH: kind
+    for kind in (
+        messages.CREATE_PATH,
+        messages.EXISTS,
+        messages.GET_ALL_PULSE_FOR_PATH,
+        messages.GET_ALL_NODES_FOR_PATH,
+        messages.GET_PULSE,
+        messages.DELETE_PATH,
+        messages.DELETE_PULSE_ID,
+    )
+}
+_PATH_TAIL: Final = _STOP + _MESSAGE_ID
+_PULSE_HEAD_SIZE: Final = len(_PULSE_HEAD)
+_PATH_HEAD_SIZE: Final = len(next(iter(_PATH_HEADS)))
+# Behind the tail's constant bytes: the id and the message's STOP.
+_END_SIZE: Final = 5
+
+_MESSAGE_END_SIZE: Final = len(_MESSAGE_ID) + _END_SIZE
+_PLAIN_SIZE: Final = len(_TYPE) + 4 + _MESSAGE_END_SIZE
+_PLAIN_HEADS: Final = {
+    kind: _pack_i32(_PLAIN_SIZE) + _TYPE + _pack_i32(kind) + _MESSAGE_ID
+    for kind in (
+        messages.CREATE_PATH_RESPONSE,
+        messages.SEND_PULSE_RESPONSE,
+        messages.GET_ALL_PULSE_FOR_PATH_RESPONSE,
+        messages.DELETE_PATH_RESPONSE,
+        messages.DELETE_PULSE_ID_RESPONSE,
+        messages.NOT_AUTHORIZED,
+    )
+}
+_PULSE_RESPONSE_HEAD: Final = (
+    _TYPE + _pack_i32(messages.GET_PULSE_RESPONSE) + _DATA + _PULSE + _PULSE_ID
+)
+
+# What a GET_PULSE_RESPONSE with an id has around its key and details.
+PULSE_RESPONSE_OVERHEAD_BYTES: Final = (
+    _PULSE_HEAD_SIZE + 4 + len(_DETAILS) + 4 + len(_PULSE_TAIL) + _END_SIZE
+)
+
+
+def read(data: bytes, start: int, end: int) -> Message | None:
+    """Read a request that Storm's clients would have written.
+
+    Args:
+        data: some bytes of a stream.
+        start: where the body of a frame begins in them.
+        end: where it ends.
+
+    Returns:
+        The message, or None where the body is not canonical; it may then be
+        another message, or none at all.
+    """
+    size_at = start + _PULSE_HEAD_SIZE
+    if data[start:size_at] == _PULSE_HEAD:
+        return _read_pulse(data, size_at, end)
+    kind = _PATH_HEADS.get(data[start : start + _PATH_HEAD_SIZE])
+    if kind is not None:
+        return _read_path(kind, data, start + _PATH_HEAD_SIZE, end)
+    return None
+
+
+def _read_pulse(data: bytes, size_at: int, end: int) -> Message | None:
+    # Each length is held against what is there by the place where the field
+    # behind it must be found; a negative one would slice from the wrong side.
+    if size_at + 4 > end:
+        return None
+    key_at = size_at + 4
+    details_head_at = key_at + _unpack_i32(data, size_at)[0]
+    details_at = details_head_at + 7
+    if not (key_at <= details_head_at and details_at <= end):
+        return None
+    tail_at = details_at + _unpack_i32(data, details_head_at + 3)[0]
+    id_at = tail_at + 5
+    if (
+        tail_at < details_at
+        or id_at + _END_SIZE != end
+        or data[details_head_at : details_head_at + 3] != _DETAILS
+        or data[tail_at:id_at] != _PULSE_TAIL
+        or data[end - 1]
+    ):
+        return None
+    try:
+        key = data[key_at:details_head_at].decode()
+    except UnicodeDecodeError:
+        return None
+    return Message(
+        messages.SEND_PULSE,
+        Pulse(key, data[details_at:tail_at]),
+        _unpack_i32(data, id_at)[0],
+    )
+
+
+def _read_path(kind: int, data: bytes, size_at: int, end: int) -> Message | None:
+    if size_at + 4 > end:
+        return None
+    path_at = size_at + 4
+    tail_at = path_at + _unpack_i32(data, size_at)[0]
+    id_at = tail_at + 4
+    if (
+        tail_at < path_at
+        or id_at + _END_SIZE != end
+        or data[tail_at:id_at] != _PATH_TAIL
+        or data[end - 1]
+    ):
+        return None
+    try:
+        path = data[path_at:tail_at].decode()
+    except UnicodeDecodeError:
+        return None
+    return Message(kind, path, _unpack_i32(data, id_at)[0])
+
+
+def write(message: Message) -> bytes | None:
+    """Write a reply without data, or with one pulse, as a frame.
+
+    Returns:
+        The frame with its length, or None for any other message.
+    """
+    kind, data, message_id = message
+    if message_id is None:
+        return None
+    end = _pack_i32(message_id) + _STOP
+    if data is None:
+        head = _PLAIN_HEADS.get(kind)
+        return None if head is None else head + end
+    if kind == messages.GET_PULSE_RESPONSE and isinstance(data, Pulse):
+        return _write_pulse(data, end)
+    return None
+
+
+def _write_pulse(pulse: Pulse, end: bytes) -> bytes:
+    key = pulse.id.encode()
+    details = pulse.details
+    fields: tuple[bytes, ...] = (_PULSE_RESPONSE_HEAD, _pack_i32(len(key)), key)
+    if details is not None:
+        fields += (_DETAILS, _pack_i32(len(details)), details)
+    fields += (_PULSE_TAIL, end)
+    return b"".join((_pack_i32(sum(map(len, fields))), *fields))

@@ -1,0 +1,267 @@
+"""The store of heartbeats: a trie of path segments behind one lock.
+
+A key is split at its slashes, ``"/a/b"`` into ``"", "a", "b"``, so that each
+string has its own place: ``"/a"`` is not ``"/a/"``.  A node of the trie is a
+dict from segment to what is there: bytes where there is just a value, a dict
+where keys lie below, with the value of the node's own key, if any, at `_OWN`.
+
+What it promises:
+
+* A list costs what it answers, a delete what it removes, a pulse the segments
+  of its path; none of them depends on what else is stored.
+* A node that becomes empty is gone, and one that has become much smaller than
+  it was is laid anew, so that topologies may come and go for ever.
+* No key is longer than `MAX_SEGMENTS`, so nothing costs more than its bytes.
+
+Directories follow one rule.  ``prefix(path)`` is the path with one slash at
+its end.  A delete takes each key that begins with the prefix once a slash is
+put behind it; a list gives the first non-empty segments behind the prefix.
+(Storm compares plain strings, and 2.x takes the path as a regular expression;
+for every path that Storm itself uses the answers are the same.)
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Final, TypeAlias
+
+from pacemaker.errors import LimitError
+
+# Storm's keys have four segments.  A path of ten million slashes would
+# otherwise become ten million nodes of more than 200 bytes each.
+MAX_SEGMENTS: Final = 256
+
+# Where a node keeps the value of its own key; no segment is None.
+_OWN: Final = None
+_Node: TypeAlias = dict["str | None", "bytes | _Node"]
+# The nodes from the root to one of them, each with the segment taken there.
+_Trail: TypeAlias = list[tuple[_Node, "str | None"]]
+
+# What the budget counts besides the bytes of segments and values: a place in
+# a dict that is half full, an empty dict with its first table, the head of a
+# bytes object and what an allocator rounds up.
+_ENTRY_BYTES: Final = 80
+_NODE_BYTES: Final = 232
+_VALUE_BYTES: Final = 40
+
+# A dict never shrinks by itself, and walking it costs its size: it is laid
+# anew when it takes this much for each entry that is left (one that has only
+# grown takes up to 150), if it is worth the trouble at all.
+_SPARSE_BYTES_PER_ENTRY: Final = 600
+_SPARSE_MIN_BYTES: Final = 4096
+
+
+class Store:
+    """The heartbeats, by key.  Any thread may call any method.
+
+    Args:
+        budget_bytes: a new key is refused where it would take the heartbeats,
+            with what Python needs to hold them, past this; None for no limit.
+    """
+
+    def __init__(self, budget_bytes: int | None = None) -> None:
+        # Guards all below; held for a few dictionary steps, never around I/O.
+        self._lock = threading.Lock()
+        self._root: _Node = {}
+        self._keys = 0
+        self._used_bytes = 0
+        self._budget_bytes = sys.maxsize if budget_bytes is None else budget_bytes
+
+    def __len__(self) -> int:
+        return self._keys
+
+    def __repr__(self) -> str:
+        return f"<Store keys={self._keys} used_bytes={self._used_bytes}>"
+
+    @property
+    def used_bytes(self) -> int:
+        """The memory that the heartbeats take, as the budget counts it."""
+        return self._used_bytes
+
+    def put(self, key: str, value: bytes) -> None:
+        """Store a value, in the place of the one that was there.
+
+        Raises:
+            LimitError: the key has too many segments, or is new and the budget
+                is used up; a key that is known is always rewritten.
+        """
+        segments = _split(key)
+        if segments is None:
+            raise LimitError("path too deep", f"more than {MAX_SEGMENTS} segments")
+        last: str | None = segments.pop()
+        with self._lock:
+            node = self._root
+            for segment in segments:
+                below = node.get(segment)
+                if not isinstance(below, dict):
+                    below = self._grow(node, segment)
+                node = below
+            held = node.get(last)
+            if isinstance(held, dict):
+                node, last = held, _OWN
+                held = node.get(_OWN)
+            if isinstance(held, bytes):
+                self._used_bytes += len(value) - len(held)
+            else:
+                self._add_key(_entry_bytes(last, value), segments)
+            node[last] = value
+
+    def _grow(self, node: _Node, segment: str) -> _Node:
+        """Make a node where none is, above the value that may be there."""
+        value = node.get(segment)
+        below: _Node = {}
+        if value is None:
+            self._used_bytes += _entry_bytes(segment, below)
+        else:
+            below[_OWN] = value
+            self._used_bytes += _NODE_BYTES + _ENTRY_BYTES
+        node[segment] = below
+        return below
+
+    def _add_key(self, size_bytes: int, segments: list[str]) -> None:
+        if self._used_bytes + size_bytes > self._budget_bytes:
+            # The nodes that were made for the key go again.
+            trail, node = self._walk(segments)
+            if isinstance(node, dict):
+                self._tidy(trail, node)
+            raise LimitError("store is full", repr(self))
+        self._used_bytes += size_bytes
+        self._keys += 1
+
+    def get(self, key: str) -> bytes | None:
+        """Return the value of exactly this key, or None."""
+        segments = _split(key)
+        if segments is None:
+            return None
+        with self._lock:
+            _, held = self._walk(segments)
+            if isinstance(held, dict):
+                held = held.get(_OWN)
+        return held if isinstance(held, bytes) else None
+
+    def list_nodes(self, path: str) -> list[str]:
+        """Return the names directly below a path, in no order.
+
+        They are the distinct first non-empty segments of what follows the
+        prefix, over the keys that begin with it.
+        """
+        segments = _split_directory(path)
+        if segments is None:
+            return []
+        names: set[str | None] = set()
+        with self._lock:
+            _, node = self._walk(segments)
+            # "/a//b" lies below "/a" as well: an empty segment is looked through.
+            while isinstance(node, dict):
+                names.update(node)
+                node = node.get("")
+        return [name for name in names if name]
+
+    def delete(self, key: str) -> None:
+        """Remove exactly this key, if it is there."""
+        segments = _split(key)
+        if segments is None:
+            return
+        with self._lock:
+            trail, held = self._walk(segments)
+            if isinstance(held, dict):
+                trail.append((held, _OWN))
+                held = held.get(_OWN)
+            if held is not None:
+                self._cut(trail, held)
+
+    def delete_all(self, path: str) -> None:
+        """Remove the key of a path and all keys below it."""
+        segments = _split_directory(path)
+        if segments is None:
+            return
+        with self._lock:
+            trail, held = self._walk(segments)
+            if held is not None:
+                self._cut(trail, held)
+
+    def _walk(self, segments: list[str]) -> tuple[_Trail, bytes | _Node | None]:
+        """Go down as far as the trie does.
+
+        Returns:
+            The trail, and what lies at its end: None where nothing is there.
+        """
+        trail: _Trail = []
+        held: bytes | _Node | None = self._root
+        for segment in segments:
+            if not isinstance(held, dict):
+                return trail, None
+            trail.append((held, segment))
+            held = held.get(segment)
+        return trail, held
+
+    def _cut(self, trail: _Trail, held: bytes | _Node) -> None:
+        """Take what is held at the end of a trail out of the trie."""
+        node, segment = trail.pop()
+        del node[segment]
+        keys, size_bytes = _measure(segment, held)
+        self._keys -= keys
+        self._used_bytes -= size_bytes
+        self._tidy(trail, node)
+
+    def _tidy(self, trail: _Trail, node: _Node) -> None:
+        """Restore what holds of every node, from one that lost an entry upwards.
+
+        None but the root is empty, none has only its own value, none is sparse.
+        """
+        while trail:
+            parent, segment = trail.pop()
+            if not node:
+                del parent[segment]
+                self._used_bytes -= _entry_bytes(segment, node)
+            elif len(node) == 1 and _OWN in node:
+                parent[segment] = node[_OWN]
+                self._used_bytes -= _NODE_BYTES + _ENTRY_BYTES
+                return
+            else:
+                if _is_sparse(node):
+                    parent[segment] = dict(node)
+                return
+            node = parent
+        if _is_sparse(self._root):
+            self._root = dict(self._root)
+
+
+def _split(key: str) -> list[str] | None:
+    """Split a key into its segments; None where it has more than any key has."""
+    return None if key.count("/") >= MAX_SEGMENTS else key.split("/")
+
+
+def _split_directory(path: str) -> list[str] | None:
+    """Split a path so that with and without a slash at its end are the same."""
+    return _split(path[:-1] if path.endswith("/") else path)
+
+
+def _entry_bytes(segment: str | None, held: bytes | _Node) -> int:
+    """Count one entry of a node for the budget, without what lies below it."""
+    size_bytes = _ENTRY_BYTES
+    if segment is not None:
+        size_bytes += sys.getsizeof(segment)
+    if isinstance(held, bytes):
+        return size_bytes + _VALUE_BYTES + len(held)
+    return size_bytes + _NODE_BYTES
+
+
+def _measure(segment: str | None, held: bytes | _Node) -> tuple[int, int]:
+    """Count the keys and the bytes of an entry and of all below it."""
+    keys = size_bytes = 0
+    entries = [(segment, held)]
+    while entries:
+        segment, held = entries.pop()
+        size_bytes += _entry_bytes(segment, held)
+        if isinstance(held, dict):
+            entries.extend(held.items())
+        else:
+            keys += 1
+    return keys, size_bytes
+
+
+def _is_sparse(node: _Node) -> bool:
+    size_bytes = sys.getsizeof(node)
+    return size_bytes > max(_SPARSE_MIN_BYTES, len(node) * _SPARSE_BYTES_PER_ENTRY)
