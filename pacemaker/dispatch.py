@@ -1,0 +1,138 @@
+"""Dispatch: what each request does to the store, and what it is answered.
+
+Reads need an authenticated connection, writes do not, as in Storm (its
+``Pacemaker.handleMessage``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from pacemaker import messages
+from pacemaker.canonical import PULSE_RESPONSE_OVERHEAD_BYTES
+from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
+from pacemaker.figures import Figures
+from pacemaker.messages import NO_MESSAGE_ID, Data, Message, Nodes, Pulse
+from pacemaker.store import Store
+
+_READS: Final = frozenset(
+    (
+        messages.EXISTS,
+        messages.GET_ALL_PULSE_FOR_PATH,
+        messages.GET_ALL_NODES_FOR_PATH,
+        messages.GET_PULSE,
+    )
+)
+# UTF-8 takes at most this many bytes for each character of a str.
+_MAX_UTF8_BYTES: Final = 4
+
+_Answer: TypeAlias = Callable[[str], Data]
+
+
+class Dispatcher:
+    """Answers requests from one store; each I/O thread has its own.
+
+    Args:
+        store: the heartbeats.
+        figures: where this thread counts.
+        max_body_bytes: `pacemaker.thrift.message.size.max`.  A heartbeat is
+            stored only where the reply to its GET_PULSE fits it too: a client
+            would refuse a larger reply, and ask again for ever.
+    """
+
+    def __init__(self, store: Store, figures: Figures, max_body_bytes: int) -> None:
+        self._store = store
+        self._figures = figures
+        self._max_pulse_bytes = max_body_bytes - PULSE_RESPONSE_OVERHEAD_BYTES
+        # For each request that has a path: the type of its reply, and what
+        # gives the reply's data.
+        self._answers: Final[dict[int, tuple[int, _Answer]]] = {
+            messages.CREATE_PATH: (messages.CREATE_PATH_RESPONSE, _nothing),
+            messages.EXISTS: (messages.EXISTS_RESPONSE, self._exists),
+            messages.GET_ALL_PULSE_FOR_PATH: (
+                messages.GET_ALL_PULSE_FOR_PATH_RESPONSE,
+                _nothing,
+            ),
+            messages.GET_ALL_NODES_FOR_PATH: (
+                messages.GET_ALL_NODES_FOR_PATH_RESPONSE,
+                self._list_nodes,
+            ),
+            messages.GET_PULSE: (messages.GET_PULSE_RESPONSE, self._get_pulse),
+            messages.DELETE_PATH: (messages.DELETE_PATH_RESPONSE, store.delete_all),
+            messages.DELETE_PULSE_ID: (
+                messages.DELETE_PULSE_ID_RESPONSE,
+                store.delete,
+            ),
+        }
+
+    def reply_to(self, message: Message, authenticated: bool) -> Message | None:
+        """Carry out one request.
+
+        Args:
+            message: what the peer sent.
+            authenticated: whether it may read.
+
+        Returns:
+            The reply, or None where the message is no request.
+
+        Raises:
+            MalformedError: the request has no data, or of another kind.
+            OutOfPlaceError: a control message or a SASL token, which belong to
+                an exchange that is not under way.
+            LimitError: the heartbeat cannot be stored.
+        """
+        kind, data, message_id = message
+        if message_id is None:
+            message_id = NO_MESSAGE_ID
+        if kind == messages.SEND_PULSE:
+            self._store_pulse(data)
+            return Message(messages.SEND_PULSE_RESPONSE, None, message_id)
+        answer = self._answers.get(kind)
+        if answer is None:
+            _refuse_control(kind)
+            return None
+        if not isinstance(data, str):
+            raise MalformedError("request without its path", messages.name_of(kind))
+        if kind in _READS and not authenticated:
+            return Message(messages.NOT_AUTHORIZED, None, message_id)
+        reply_kind, data_for = answer
+        return Message(reply_kind, data_for(data), message_id)
+
+    def _store_pulse(self, pulse: Data) -> None:
+        if not isinstance(pulse, Pulse) or pulse.details is None:
+            raise MalformedError("SEND_PULSE without its pulse or details")
+        key, details = pulse.id, pulse.details
+        size_bytes = len(details)
+        if size_bytes + _MAX_UTF8_BYTES * len(key) > self._max_pulse_bytes:
+            self._check_fits(key, size_bytes)
+        self._store.put(key, details)
+        self._figures.count_pulse(size_bytes)
+
+    def _check_fits(self, key: str, size_bytes: int) -> None:
+        size_bytes += len(key.encode())
+        if size_bytes > self._max_pulse_bytes:
+            raise LimitError(
+                "heartbeat too large for its reply",
+                f"{size_bytes} bytes, allowed are {self._max_pulse_bytes}",
+            )
+
+    def _exists(self, path: str) -> bool:
+        return self._store.get(path) is not None
+
+    def _list_nodes(self, path: str) -> Nodes:
+        return Nodes(self._store.list_nodes(path))
+
+    def _get_pulse(self, path: str) -> Pulse:
+        details = self._store.get(path)
+        self._figures.count_read(len(details) if details is not None else 0)
+        return Pulse(path, details)
+
+
+def _nothing(path: str) -> None:
+    """Answer without data: CREATE_PATH stores nothing, GET_ALL_PULSE has no more."""
+
+
+def _refuse_control(kind: int) -> None:
+    if kind in (messages.CONTROL_MESSAGE, messages.SASL_MESSAGE_TOKEN):
+        raise OutOfPlaceError("no SASL exchange is due", messages.name_of(kind))

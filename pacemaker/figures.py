@@ -1,0 +1,81 @@
+"""What the daemon counts: plain integers, one set of them for each I/O thread.
+
+Nothing is locked on the way of a pulse: each thread counts in its own
+`Figures`, and who wants the whole adds them up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counts since the start, sizes in bytes of the heartbeats' details alone.
+
+    Storm 2.x's meters of the same names are in `docs/deviations.md`.
+
+    Attributes:
+        pulses: heartbeats stored.
+        pulse_bytes: their sizes together.
+        largest_pulse_bytes: the largest of them since `take_largest`.
+        reads: GET_PULSE requests answered, misses included, refused ones not.
+        read_bytes: the sizes of what they gave.
+        connections: connections that are open.
+    """
+
+    pulses: int = 0
+    pulse_bytes: int = 0
+    largest_pulse_bytes: int = 0
+    reads: int = 0
+    read_bytes: int = 0
+    connections: int = 0
+
+    def count_pulse(self, size_bytes: int) -> None:
+        """Count one heartbeat that was stored."""
+        self.pulses += 1
+        self.pulse_bytes += size_bytes
+        if size_bytes > self.largest_pulse_bytes:
+            self.largest_pulse_bytes = size_bytes
+
+    def count_read(self, size_bytes: int) -> None:
+        """Count one GET_PULSE that was answered."""
+        self.reads += 1
+        self.read_bytes += size_bytes
+
+
+def add_up(parts: Iterable[Figures]) -> Figures:
+    """Add up the figures of several threads."""
+    total = Figures()
+    for part in parts:
+        total.pulses += part.pulses
+        total.pulse_bytes += part.pulse_bytes
+        total.largest_pulse_bytes = max(
+            total.largest_pulse_bytes, part.largest_pulse_bytes
+        )
+        total.reads += part.reads
+        total.read_bytes += part.read_bytes
+        total.connections += part.connections
+    return total
+
+
+def describe_minute(before: Figures, now: Figures, keys: int) -> str:
+    """Say in one line what happened between two sums, as Storm 1.x does each minute.
+
+    Args:
+        before: the figures at the beginning.
+        now: the figures at the end, with the largest heartbeat of the time between.
+        keys: how many heartbeats are stored.
+    """
+    pulses = now.pulses - before.pulses
+    pulse_bytes = now.pulse_bytes - before.pulse_bytes
+    average = pulse_bytes // pulses if pulses else 0
+    return (
+        f"last minute: pulses={pulses} pulse_bytes={pulse_bytes}"
+        f" reads={now.reads - before.reads}"
+        f" read_bytes={now.read_bytes - before.read_bytes}"
+        f" largest_heartbeat_bytes={now.largest_pulse_bytes}"
+        f" average_heartbeat_bytes={average}"
+        f" keys={keys} connections={now.connections}"
+    )

@@ -1,0 +1,290 @@
+"""The protocol: the state of one connection to the server, without its socket.
+
+Bytes go in (`receive_data`), bytes come out (`data_to_send`).  Requests are
+answered strictly in order.  When the peer breaks the protocol, `error` says
+why, the phase is CLOSED for good, and what was due before is still to be sent.
+
+**Bounded output.**  A small request may have a large reply, so the protocol
+stops reading once `MAX_DUE_BYTES` wait to be sent (`is_blocked`); the frames
+behind stay unread, and `resume` goes on when the replies are on their way.
+
+**SASL.**  A connection to a server with authentication begins in SASL_DUE.  A
+step may be slow, so the protocol does not take it: it stands still in
+STEPPING until its owner has run `run_step`, on whatever thread, and handed
+the outcome to `finish_step`.  An ordinary message before the exchange is
+complete takes SASL off the connection for good: it is served, and may never
+read.  (Storm's ``SaslStormServerHandler``, ``KerberosSaslServerHandler``.)
+
+    SASL_DUE ──token──▶ STEPPING ──more──▶ SASL_BEGUN ──token──▶ STEPPING
+        │                   └──complete──▶ OPEN          ┌──────────┘
+        └──── ordinary message ──────────▶ OPEN ◀── ordinary message
+
+**Its whole state** is a `Snapshot`, from which another process goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from enum import Enum
+from typing import Final, NamedTuple, TypeAlias
+
+from pacemaker import canonical, control, messages
+from pacemaker.dispatch import Dispatcher
+from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
+from pacemaker.frames import FrameReader
+from pacemaker.messages import Message
+from pacemaker.sasl.mechanism import ServerMechanism
+
+_logger: Final = logging.getLogger(__name__)
+
+# More than a reply to a worker or to Nimbus ever takes, and little enough for
+# thousands of peers that do not read theirs.
+MAX_DUE_BYTES: Final = 256 * 1024
+
+
+class Phase(Enum):
+    """What is due on a connection."""
+
+    OPEN = "open"
+    SASL_DUE = "sasl-due"
+    SASL_BEGUN = "sasl-begun"
+    STEPPING = "stepping"
+    CLOSED = "closed"
+
+
+_READING: Final = (Phase.OPEN, Phase.SASL_DUE, Phase.SASL_BEGUN)
+
+StepOutcome: TypeAlias = bytes | AuthenticationError | None
+
+
+class Snapshot(NamedTuple):
+    """The state of a connection between two requests.
+
+    Attributes:
+        authenticated: whether it may read.
+        sasl_due: whether an exchange may still begin on it.
+        user: who authenticated; None where nobody has.
+        unread: bytes that came and were not yet read.
+        unsent: bytes that are due and were not yet sent.
+    """
+
+    authenticated: bool
+    sasl_due: bool
+    user: str | None
+    unread: bytes
+    unsent: bytes
+
+
+class ServerProtocol:
+    """One connection.  Only one thread at a time may call it.
+
+    Args:
+        dispatcher: answers the requests.
+        max_body_bytes: the largest message that is read.
+        mechanism: authenticates the peer; None where nobody has to.
+        peer: the peer's name in the log.
+
+    Attributes:
+        phase: what is due.
+        authenticated: whether the peer may read.
+        user: who it is, if it authenticated.
+        error: why the connection is CLOSED, if the peer is at fault.
+    """
+
+    __slots__ = (
+        "_dispatcher",
+        "_due",
+        "_due_bytes",
+        "_frames",
+        "_mechanism",
+        "_token",
+        "authenticated",
+        "error",
+        "peer",
+        "phase",
+        "user",
+    )
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        max_body_bytes: int,
+        mechanism: ServerMechanism | None = None,
+        peer: str = "",
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._frames = FrameReader(max_body_bytes)
+        self._mechanism = mechanism
+        self._token = b""
+        self._due: list[bytes] = []
+        self._due_bytes = 0
+        self.peer = peer
+        self.phase = Phase.OPEN if mechanism is None else Phase.SASL_DUE
+        self.authenticated = mechanism is None
+        self.user: str | None = None
+        self.error: PeerError | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<ServerProtocol peer={self.peer!r} phase={self.phase.value}"
+            f" authenticated={self.authenticated} user={self.user!r}>"
+        )
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the peer, and carry out the requests that they complete."""
+        if self.phase is not Phase.CLOSED:
+            self._frames.receive(data)
+            self.resume()
+
+    def resume(self) -> None:
+        """Go on with what is unread, as far as the bound on replies allows."""
+        try:
+            while self.phase in _READING and self._due_bytes < MAX_DUE_BYTES:
+                frame = self._frames.next()
+                if frame is None:
+                    return
+                message = canonical.read(*frame)
+                if message is None:
+                    data, start, end = frame
+                    message = messages.decode(data[start:end])
+                self._handle(message)
+        except PeerError as exc:
+            self._fail(exc)
+
+    def data_to_send(self) -> bytes:
+        """Hand over the bytes that are due to the peer; empty where none are."""
+        due = self._due
+        if not due:
+            return b""
+        data = due[0] if len(due) == 1 else b"".join(due)
+        due.clear()
+        self._due_bytes = 0
+        return data
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether frames may be unread only because too much is due."""
+        return self._due_bytes >= MAX_DUE_BYTES
+
+    @property
+    def unread_bytes(self) -> int:
+        """How many bytes came and were not yet read."""
+        return self._frames.unread_bytes
+
+    @property
+    def frame_bytes(self) -> int:
+        """The stated size of the frame that has begun; 0 where none has."""
+        return self._frames.frame_bytes
+
+    @property
+    def frames_rcvd(self) -> int:
+        """How many frames were complete."""
+        return self._frames.frames_rcvd
+
+    @property
+    def is_step_slow(self) -> bool:
+        """Whether the step that is due may take long."""
+        return self._mechanism is not None and self._mechanism.is_slow
+
+    def run_step(self) -> StepOutcome:
+        """Take the step that is due; nothing else of this object is touched by it."""
+        assert self._mechanism is not None  # noqa: S101  (the phase says so)
+        try:
+            return self._mechanism.step(self._token)
+        except AuthenticationError as exc:
+            return exc
+
+    def finish_step(self, outcome: StepOutcome) -> None:
+        """Take what `run_step` gave, and go on with what is unread."""
+        if self.phase is not Phase.STEPPING:
+            return
+        if isinstance(outcome, AuthenticationError):
+            self._fail(outcome)
+            return
+        if outcome is not None:
+            self._send(control.token_message(outcome))
+        self.phase = Phase.SASL_BEGUN
+        if self._mechanism is not None and self._mechanism.complete:
+            self._complete(self._mechanism)
+        self.resume()
+
+    def snapshot(self, unsent: bytes = b"") -> Snapshot | None:
+        """Write out the state, unless the connection is closed or amid SASL.
+
+        Args:
+            unsent: what was handed over by `data_to_send` and has not gone out.
+        """
+        if self.phase not in (Phase.OPEN, Phase.SASL_DUE):
+            return None
+        return Snapshot(
+            self.authenticated,
+            self.phase is Phase.SASL_DUE,
+            self.user,
+            self._frames.unread,
+            unsent + b"".join(self._due),
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Read back a state into a new object; `resume` then goes on from it."""
+        if not snapshot.sasl_due:
+            self.phase, self._mechanism = Phase.OPEN, None
+        self.authenticated = snapshot.authenticated
+        self.user = snapshot.user
+        self._frames.receive(snapshot.unread)
+        if snapshot.unsent:
+            self._queue(snapshot.unsent)
+
+    def _handle(self, message: Message) -> None:
+        if self.phase is not Phase.OPEN:
+            if self._begin_step(message):
+                return
+            self.phase, self._mechanism = Phase.OPEN, None
+        reply = self._dispatcher.reply_to(message, self.authenticated)
+        if reply is not None:
+            self._send(reply)
+        else:
+            name = messages.name_of(message.type)
+            _logger.warning("%s: %s is no request; not answered", self.peer, name)
+
+    def _begin_step(self, message: Message) -> bool:
+        """Take a message of the exchange; False where it is an ordinary one."""
+        if message.type == messages.CONTROL_MESSAGE:
+            self._token = self._requested_token(control.read_code(message))
+        elif message.type == messages.SASL_MESSAGE_TOKEN:
+            if self.phase is Phase.SASL_DUE and self._begins_with_request:
+                raise OutOfPlaceError("SASL token before its request")
+            self._token = control.read_token(message)
+        else:
+            return False
+        self.phase = Phase.STEPPING
+        return True
+
+    def _requested_token(self, code: int) -> bytes:
+        is_due = self.phase is Phase.SASL_DUE and self._begins_with_request
+        if code != control.SASL_TOKEN_MESSAGE_REQUEST or not is_due:
+            raise OutOfPlaceError("control message out of place", str(code))
+        return b""
+
+    @property
+    def _begins_with_request(self) -> bool:
+        return self._mechanism is not None and self._mechanism.begins_with_request
+
+    def _complete(self, mechanism: ServerMechanism) -> None:
+        # Before any reply: a client fails on one that comes ahead of the -203.
+        self.authenticated = True
+        self.user = mechanism.user
+        for _ in range(mechanism.completion_count):
+            self._send(control.control_message(control.SASL_COMPLETE_REQUEST))
+        self.phase, self._mechanism = Phase.OPEN, None
+
+    def _send(self, message: Message) -> None:
+        self._queue(canonical.write(message) or messages.encode(message))
+
+    def _queue(self, data: bytes) -> None:
+        self._due.append(data)
+        self._due_bytes += len(data)
+
+    def _fail(self, error: PeerError) -> None:
+        self.error = error
+        self.phase = Phase.CLOSED
+        self._frames = FrameReader(0)
