@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import IO, TypeVar, cast
 
 T = TypeVar("T")
+AnyChild = TypeVar("AnyChild", bound="Child")
 
 STOP_TIMEOUT_S = 10.0
 """How long a child may take to end after SIGTERM before it gets SIGKILL."""
@@ -195,7 +196,7 @@ class Child:
         state = f"exit code {self._process.poll()}" if not self.running() else "running"
         return ChildError("\n".join([f"{name} ({state}): {problem}", *lines]))
 
-    def __enter__(self) -> Child:
+    def __enter__(self: AnyChild) -> AnyChild:
         """Return the child itself."""
         return self
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.real.child import Child
@@ -96,13 +98,24 @@ class JvmDaemon(JavaProgram):
     """Storm's own Pacemaker of a release, with a storm.yaml of its own.
 
     It binds the wildcard address, as it always does, and takes a free port.
+
+    Args:
+        release: one of the releases that have the daemon: 1.2.4, 2.8.3.
+        settings: further keys of its storm.yaml.
+
     """
 
-    def __init__(self, release: str = NEWEST_RELEASE) -> None:
+    def __init__(
+        self,
+        release: str = NEWEST_RELEASE,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="storm-pacemaker-")
         folder = Path(self._folder.name)
         self.address = ("127.0.0.1", free_port())
-        (folder / "storm.yaml").write_text(f"pacemaker.port: {self.address[1]}\n")
+        conf = {"pacemaker.port": self.address[1], **(settings or {})}
+        # JSON is YAML.
+        (folder / "storm.yaml").write_text(json.dumps(conf))
         super().__init__(
             MAIN_CLASSES[release[0]],
             [folder, storm_classpath(release)],

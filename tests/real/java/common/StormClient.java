@@ -1,7 +1,6 @@
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
-import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -26,7 +25,8 @@ import org.apache.storm.utils.Utils;
  * <p>Run as {@code StormClient PORT HOST... [key=value...]}; the pairs go into the configuration.
  *
  * <ul>
- * <li>{@code ask TYPE PATH [HEX]}: one message by PacemakerClient to the first host; with HEX, a pulse.
+ * <li>{@code ask TYPE PATH [HEX]}: one message by PacemakerClient to the first host; with HEX,
+ *     or "-" for no byte at all, a pulse.
  * <li>{@code write PATH SECONDS}, {@code read PATH}, {@code children PATH}, {@code delete PATH}:
  *     by the cluster state, over all hosts; a heartbeat is known by its time in seconds.
  * <li>{@code repeat PATH MILLIS}: from now on a client of its own writes every so often, and
@@ -123,10 +123,16 @@ public final class StormClient {
     private static HBPulse pulse(String path, String hex) {
         HBPulse pulse = new HBPulse();
         pulse.set_id(path);
-        // The leading 1 keeps leading zeros; "-" is an empty value.
-        byte[] digits = new BigInteger("1" + (hex.equals("-") ? "" : hex), 16).toByteArray();
-        pulse.set_details(Arrays.copyOfRange(digits, 1, digits.length));
+        pulse.set_details(hex.equals("-") ? new byte[0] : bytes(hex));
         return pulse;
+    }
+
+    private static byte[] bytes(String hex) {
+        byte[] bytes = new byte[hex.length() / 2];
+        for (int i = 0; i < bytes.length; i++) {
+            bytes[i] = (byte) Integer.parseInt(hex.substring(2 * i, 2 * i + 2), 16);
+        }
+        return bytes;
     }
 
     private static String text(HBMessageData data) {

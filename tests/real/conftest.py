@@ -1,0 +1,32 @@
+"""What all tests against real parts share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.real.daemons import Daemon
+
+
+def _children() -> list[str]:
+    tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    return [pid for task in tasks for pid in task.read_text().split()]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_left() -> Iterator[None]:
+    """Fail the run where a child process of a test still lives at its end."""
+    before = _children()
+    yield
+    left = set(_children()) - set(before)
+    assert not left, f"processes left behind: {sorted(left)}"
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Daemon]:
+    """Start our daemon, one for all tests of a module."""
+    with Daemon() as started:
+        yield started
