@@ -1,0 +1,84 @@
+"""The keys of Storm's configuration that are known here, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pacemaker.config import values
+
+CHILDOPTS = "pacemaker.childopts"
+HOST = "pacemaker.host"
+JAAS_FILE = "java.security.auth.login.config"
+SERVERS = "pacemaker.servers"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key that is read.
+
+    Attributes:
+        name: its name in storm.yaml.
+        field: the field of Settings that it fills.
+        check: takes the value as it was read and returns it typed.
+        null_is_unset: null stands for the default.  Storm's daemon ends on a null
+            in the keys that it uses, so there it is false.
+        is_secret: its value is never shown.
+
+    """
+
+    name: str
+    field: str
+    check: Callable[[object], object]
+    null_is_unset: bool = True
+    is_secret: bool = False
+
+
+KEYS = (
+    Key("pacemaker.port", "port", values.integer(0, values.PORT_MAX), False),
+    Key("pacemaker.max.threads", "max_threads", values.integer(1), False),
+    Key("pacemaker.auth.method", "auth_method", values.auth_method, False),
+    Key(
+        "pacemaker.thrift.message.size.max",
+        "message_size_max_bytes",
+        values.integer(1),
+        False,
+    ),
+    Key(JAAS_FILE, "jaas_file", values.path),
+    Key("nimbus.daemon.user", "nimbus_daemon_user", values.string),
+    Key(SERVERS, "servers", values.strings),
+    Key("pacemaker.client.max.threads", "client_max_threads", values.integer(1)),
+    Key("storm.zookeeper.servers", "zookeeper_servers", values.strings),
+    Key("storm.zookeeper.port", "zookeeper_port", values.integer(1, values.PORT_MAX)),
+    Key("storm.zookeeper.root", "zookeeper_root", values.string),
+    Key(
+        "storm.zookeeper.session.timeout",
+        "zookeeper_session_timeout_ms",
+        values.integer(1),
+    ),
+    Key(
+        "storm.zookeeper.connection.timeout",
+        "zookeeper_connection_timeout_ms",
+        values.integer(1),
+    ),
+    Key("storm.zookeeper.auth.scheme", "zookeeper_auth_scheme", values.string),
+    Key(
+        "storm.zookeeper.auth.payload",
+        "zookeeper_auth_payload",
+        values.string,
+        is_secret=True,
+    ),
+)
+
+WITHOUT_EFFECT = (
+    "pacemaker.base.threads",
+    CHILDOPTS,
+    "pacemaker.client.max.threads",
+    "pacemaker.kerberos.users",
+    "pacemaker.thread.timeout",
+)
+"""Accepted, and without effect on the daemon: read by nobody in any release, by
+the JVM's launcher, or by clients alone."""
+
+PACEMAKER_PREFIX = "pacemaker."
+KNOWN_PACEMAKER_KEYS = frozenset({key.name for key in KEYS} | {HOST, *WITHOUT_EFFECT})

@@ -1,0 +1,178 @@
+"""The layers of Storm's configuration, laid over one another and checked.
+
+Storm merges shallowly: a key of storm.yaml replaces the default of that key, a
+``-c`` replaces both.  All here is pure: what was read comes in as values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pacemaker.config import keys, values
+from pacemaker.config.keys import KEYS, Key
+from pacemaker.config.loose_json import parse_loose_json
+from pacemaker.config.settings import Settings
+from pacemaker.errors import ConfigError
+
+OPTION_SOURCE = "-c"
+DEFAULT_SOURCE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The values of one file, or of one ``-c``.
+
+    Attributes:
+        source: the name of the file, or "-c".
+        values: what it holds, by key.
+
+    """
+
+    source: str
+    values: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that the user should know, short of an error.
+
+    Attributes:
+        text: one sentence.
+        is_warning: it is likely not what the user meant.
+
+    """
+
+    text: str
+    is_warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration that the daemon may start with.
+
+    Attributes:
+        settings: the checked values.
+        origins: where the value of each field of `settings` came from: a file,
+            "-c" or "default".
+        notes: what the user should know, in order.
+        files_read: the configuration files, in the order of reading.
+
+    """
+
+    settings: Settings
+    origins: Mapping[str, str]
+    notes: tuple[Note, ...] = ()
+    files_read: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """One merged value and where it came from."""
+
+    value: object
+    source: str
+
+
+def option_layers(options: Iterable[str]) -> tuple[list[Layer], list[Note]]:
+    """Return one layer for each ``-c KEY=VALUE``, and notes on those without "="."""
+    layers: list[Layer] = []
+    notes: list[Note] = []
+    for option in options:
+        key, equals, text = option.partition("=")
+        if equals:
+            layers.append(Layer(OPTION_SOURCE, {key: parse_loose_json(text)}))
+        else:
+            shown = values.Shown(option)
+            problem = f"{OPTION_SOURCE} {shown!r} is ignored: it is not KEY=VALUE"
+            notes.append(Note(problem, is_warning=True))
+    return layers, notes
+
+
+def merge(layers: Iterable[Layer]) -> Configuration:
+    """Lay the layers over the defaults, the later over the earlier, and check.
+
+    Raises:
+        ConfigError: a value that is not allowed; the first of them, in the order
+            of the table of keys.
+
+    """
+    merged: dict[str, _Value] = {}
+    for layer in layers:
+        for name, value in layer.values.items():
+            merged[name] = _Value(value, layer.source)
+    checked: dict[str, Any] = {}
+    origins = {field.name: DEFAULT_SOURCE for field in fields(Settings)}
+    for key in KEYS:
+        if key.name in merged:
+            _take(key, merged[key.name], checked, origins)
+    _take_host(merged, checked, origins)
+    _take_jaas_option(merged, checked, origins)
+    return Configuration(Settings(**checked), origins, tuple(_notes(merged)))
+
+
+def _take(
+    key: Key, found: _Value, checked: dict[str, Any], origins: dict[str, str]
+) -> None:
+    origins[key.field] = found.source
+    if found.value is not None or not key.null_is_unset:
+        checked[key.field] = _check(key, found)
+
+
+def _check(key: Key, found: _Value) -> object:
+    try:
+        return key.check(found.value)
+    except values.WrongValueError as exc:
+        shown = values.Hidden() if key.is_secret else values.Shown(found.value)
+        raise ConfigError(
+            str(exc), key=key.name, value=shown, source=found.source
+        ) from None
+
+
+def _take_host(
+    merged: Mapping[str, _Value], checked: dict[str, Any], origins: dict[str, str]
+) -> None:
+    """Let the deprecated pacemaker.host stand where there are no servers."""
+    found = merged.get(keys.HOST)
+    if found is None or found.value is None:
+        return
+    host = _check(Key(keys.HOST, "servers", values.string), found)
+    if "servers" not in checked:
+        checked["servers"] = (host,)
+        origins["servers"] = f"{keys.HOST} in {found.source}"
+
+
+def _take_jaas_option(
+    merged: Mapping[str, _Value], checked: dict[str, Any], origins: dict[str, str]
+) -> None:
+    """Let the JVM's option win over the key, as it does in Storm."""
+    found = merged.get(keys.CHILDOPTS)
+    if found is None or found.value is None:
+        return
+    # The options may hold passwords, of a trust store for example.
+    option = _check(
+        Key(keys.CHILDOPTS, "jaas_file", values.jaas_option, is_secret=True), found
+    )
+    if option is not None:
+        jaas_file = Key(keys.CHILDOPTS, "jaas_file", values.path)
+        checked["jaas_file"] = _check(jaas_file, _Value(option, found.source))
+        origins["jaas_file"] = f"{keys.CHILDOPTS} in {found.source}"
+
+
+def _notes(merged: Mapping[str, _Value]) -> Iterable[Note]:
+    unused = [name for name in keys.WITHOUT_EFFECT if name in merged]
+    if unused:
+        yield Note(f"without effect here: {', '.join(unused)}")
+    if keys.HOST in merged:
+        yield Note(f"{keys.HOST} is deprecated: {keys.SERVERS} takes its place")
+    unknown = [
+        name
+        for name in merged
+        if name.startswith(keys.PACEMAKER_PREFIX)
+        and name not in keys.KNOWN_PACEMAKER_KEYS
+    ]
+    if unknown:
+        shown = ", ".join(repr(values.Shown(name)) for name in sorted(unknown))
+        yield Note(f"no keys of Pacemaker's, ignored: {shown}", is_warning=True)

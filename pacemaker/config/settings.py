@@ -1,0 +1,59 @@
+"""Settings: what the rest of the program knows of Storm's configuration."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class AuthMethod(enum.Enum):
+    """How the daemon tells who may read: ``pacemaker.auth.method``."""
+
+    NONE = "NONE"
+    DIGEST = "DIGEST"
+    KERBEROS = "KERBEROS"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The values of Storm's configuration that are used here, typed and checked.
+
+    The defaults are those of Storm 2.x.  A secret is not part of the ``repr``.
+
+    Attributes:
+        port: pacemaker.port; 0, which Storm refuses, stands for a free one.
+        max_threads: pacemaker.max.threads, at least 1.
+        auth_method: pacemaker.auth.method.
+        message_size_max_bytes: pacemaker.thrift.message.size.max: the largest body
+            of a frame.
+        jaas_file: the JAAS file: java.security.auth.login.config, or the option
+            of that name in pacemaker.childopts, which wins.  Not yet opened.
+        nimbus_daemon_user: nimbus.daemon.user: who may read, with KERBEROS.
+        servers: pacemaker.servers, or the one pacemaker.host: for clients.
+        client_max_threads: pacemaker.client.max.threads: for clients.
+        zookeeper_servers: storm.zookeeper.servers, host names without a port.
+        zookeeper_port: storm.zookeeper.port, of all of them.
+        zookeeper_root: storm.zookeeper.root, the node under which Storm keeps all.
+        zookeeper_session_timeout_ms: storm.zookeeper.session.timeout.
+        zookeeper_connection_timeout_ms: storm.zookeeper.connection.timeout.
+        zookeeper_auth_scheme: storm.zookeeper.auth.scheme, "digest" for example.
+        zookeeper_auth_payload: storm.zookeeper.auth.payload, a secret.
+
+    """
+
+    port: int = 6699
+    max_threads: int = 50
+    auth_method: AuthMethod = AuthMethod.NONE
+    message_size_max_bytes: int = 10485760
+    jaas_file: Path | None = None
+    nimbus_daemon_user: str | None = None
+    servers: tuple[str, ...] = ()
+    client_max_threads: int = 2
+    zookeeper_servers: tuple[str, ...] = ("localhost",)
+    zookeeper_port: int = 2181
+    zookeeper_root: str = "/storm"
+    zookeeper_session_timeout_ms: int = 20000
+    zookeeper_connection_timeout_ms: int = 15000
+    zookeeper_auth_scheme: str | None = None
+    zookeeper_auth_payload: str | None = field(default=None, repr=False)

@@ -1,0 +1,192 @@
+"""storm.yaml read as Storm reads it: YAML 1.1 in the dialect of SnakeYAML.
+
+PyYAML and SnakeYAML come from one parser, but they disagree about what some
+plain words mean: ``1e3`` is a number to SnakeYAML and a string to PyYAML, ``=``
+is a string to the one and an error to the other, ``2024-13-45`` a date or a
+traceback.  The loader here takes SnakeYAML's side, its limits included, so that
+a file that Storm refuses is refused, and a bomb never goes off.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import yaml
+
+from pacemaker.errors import ConfigError
+
+# The limits of SnakeYAML's LoaderOptions, as Storm uses them.
+MAX_CHARACTERS = 3 * 1024 * 1024
+MAX_DEPTH = 50
+MAX_COLLECTION_ALIASES = 50
+
+MAX_MERGED_PAIRS = 10_000
+"""Merge keys copy what they merge: few aliases can ask for billions of pairs."""
+
+MAX_NUMBER_CHARACTERS = 1024
+"""A longer run of digits is a string to SnakeYAML, and slow to convert."""
+
+_PREFIX = "tag:yaml.org,2002:"
+_INT_TAG = _PREFIX + "int"
+
+# (tag, first characters, pattern); the first that matches wins, so INT comes
+# before FLOAT.  There is no "=" and no sign of YAML 1.2.
+_PLAIN_SCALARS = (
+    (
+        "bool",
+        "yYnNtTfFoO",
+        r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF",
+    ),
+    (
+        "int",
+        "-+0123456789",
+        r"[-+]?0b_*[01][01_]*"
+        r"|[-+]?0_*[0-7][0-7_]*"
+        r"|[-+]?(?:0|[1-9][0-9_]*)"
+        r"|[-+]?0x_*[0-9a-fA-F][0-9a-fA-F_]*"
+        r"|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+",
+    ),
+    (
+        "float",
+        "-+0123456789.",
+        r"[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+        r"|[-+]?\.[0-9_]+(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    ),
+    ("merge", "<", r"<<"),
+    # An empty scalar has no first character: PyYAML looks it up under "".
+    ("null", ["~", "n", "N", ""], r"~|null|Null|NULL|"),
+    (
+        "timestamp",
+        "0123456789",
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+        r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}"
+        r"(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    """A date or time in storm.yaml: a type of its own, and no value of any key."""
+
+    text: str
+
+
+class _StormLoader(yaml.SafeLoader):
+    """SafeLoader with SnakeYAML's plain scalars and limits."""
+
+    yaml_implicit_resolvers = {}  # noqa: RUF012 - PyYAML's way to own the table
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._collection_aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        is_alias = self.check_event(yaml.AliasEvent)
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        if self._depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(
+                problem=f"nested more than {MAX_DEPTH} deep", problem_mark=mark
+            )
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if is_alias and isinstance(node, yaml.CollectionNode):
+            self._collection_aliases += 1
+            if self._collection_aliases > MAX_COLLECTION_ALIASES:
+                raise yaml.MarkedYAMLError(
+                    problem=f"more than {MAX_COLLECTION_ALIASES} aliases of lists "
+                    "and mappings",
+                    problem_mark=mark,
+                )
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MAX_MERGED_PAIRS:
+            raise yaml.MarkedYAMLError(
+                problem=f"merge keys (<<) give more than {MAX_MERGED_PAIRS} pairs",
+                problem_mark=node.start_mark,
+            )
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        try:
+            if node.tag == _INT_TAG and len(node.value) > MAX_NUMBER_CHARACTERS:
+                raise ValueError  # an explicit !!int: the pattern was not asked
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as exc:
+            # What PyYAML's constructors raise for `!!int x`, `!!bool x`, `._`, ...
+            raise yaml.MarkedYAMLError(
+                problem=f"not a value of the type {node.tag}",
+                problem_mark=node.start_mark,
+            ) from exc
+
+    def construct_timestamp(self, node: yaml.ScalarNode) -> Timestamp:
+        return Timestamp(str(self.construct_scalar(node)))
+
+
+for _tag, _first, _pattern in _PLAIN_SCALARS:
+    _bounded = rf"(?s:(?=.{{0,{MAX_NUMBER_CHARACTERS}}}\Z))(?:{_pattern})\Z"
+    _StormLoader.add_implicit_resolver(
+        _PREFIX + _tag, re.compile(_bounded), list(_first)
+    )
+_StormLoader.add_constructor(_PREFIX + "timestamp", _StormLoader.construct_timestamp)
+
+
+def parse_yaml(text: str, source: str) -> dict[str, object]:
+    """Return the values of one configuration file, by key.
+
+    Args:
+        text: the content of the file.
+        source: the name of the file, for the error.
+
+    Returns:
+        The mapping at the top; empty where there is nothing but comments.  Keys
+        that are no strings, which no key of Storm's can be, are left out.
+
+    Raises:
+        ConfigError: it is not YAML, more than Storm's own parser takes, or no
+            mapping at the top.  The error names the file and the line.
+
+    """
+    if len(text) > MAX_CHARACTERS:
+        problem = f"is longer than {MAX_CHARACTERS} characters"
+        raise ConfigError(problem, source=source)
+    loader = _StormLoader(text)
+    try:
+        document = loader.get_single_data()
+    except yaml.MarkedYAMLError as exc:
+        raise _marked_error(exc, source) from exc
+    except yaml.reader.ReaderError as exc:
+        raise _character_error(exc, text, source) from exc
+    finally:
+        loader.dispose()
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        kind = "a list" if isinstance(document, list) else "a single value"
+        problem = f"must hold lines of the form 'key: value', not {kind}"
+        raise ConfigError(problem, source=source)
+    return {key: value for key, value in document.items() if isinstance(key, str)}
+
+
+def _marked_error(exc: yaml.MarkedYAMLError, source: str) -> ConfigError:
+    mark = exc.problem_mark or exc.context_mark
+    where = (
+        f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
+    )
+    return ConfigError(f"cannot be read as YAML: {exc.problem}", source=where)
+
+
+def _character_error(
+    exc: yaml.reader.ReaderError, text: str, source: str
+) -> ConfigError:
+    position = int(exc.position)
+    line = text.count("\n", 0, position) + 1
+    problem = f"cannot be read as YAML: the character U+{ord(text[position]):04X}"
+    return ConfigError(f"{problem} is not allowed", source=f"{source}, line {line}")
