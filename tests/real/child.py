@@ -139,12 +139,16 @@ class Child:
 
     def ask(self, command: str, timeout_s: float = 60) -> str:
         """Send one line and return the line that answers it."""
+        self.tell(command)
+        return self.line(timeout_s)
+
+    def tell(self, command: str) -> None:
+        """Send one line."""
         try:
             self._stdin.write(command.encode() + b"\n")
             self._stdin.flush()
         except BrokenPipeError as exc:
             raise self.error(f"ended before it took {command!r}") from exc
-        return self.line(timeout_s)
 
     def line(self, timeout_s: float = 60) -> str:
         """Return the next line of standard output."""

@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.real.child import Child
@@ -19,7 +19,17 @@ from tests.real.jvm import (
 )
 
 START_TIMEOUT_S = 60
-LISTEN_FD = 3
+SERVE = (sys.executable, "-m", "pacemaker", "serve")
+
+BECOME_DAEMON = """
+import os, sys
+listener, argv = int(sys.argv[1]), sys.argv[2:]
+os.set_inheritable(listener, False)
+os.dup2(listener, 3, inheritable=True)
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.execv(argv[0], argv)
+"""
+"""Puts the socket where LISTEN_FDS has it, at descriptor 3, and runs `argv`."""
 
 # A user's own files must not decide what a test sees.
 ENVIRONMENT: dict[str, str | None] = {
@@ -37,55 +47,51 @@ MAIN_CLASSES = {
 """The JVM's daemon by the first digit of its release."""
 
 
-class Daemon(Child):
+class Served(Child):
+    """A process that becomes our daemon and says where it listens."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str | None] | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        super().__init__(argv, env={**ENVIRONMENT, **(env or {})}, pass_fds=pass_fds)
+        try:
+            match = self.logged(r"listening on (\S+):(\d+)", START_TIMEOUT_S)
+        except BaseException:
+            self.stop()
+            raise
+        self.address = (match[1].strip("[]"), int(match[2]))
+
+
+class Daemon(Served):
     """Our daemon: `python -m pacemaker serve`, on a free port of 127.0.0.1.
 
     Args:
         options: options of `serve`; they come after the ones given here.
         bind: the address to listen on.
         port: the port to listen on; 0 is a free one.
-        python: the interpreter to run.
 
     """
 
-    def __init__(
-        self,
-        *options: str,
-        bind: str = "127.0.0.1",
-        port: int = 0,
-        python: str = sys.executable,
-    ) -> None:
-        serve = [python, "-m", "pacemaker", "serve"]
+    def __init__(self, *options: str, bind: str = "127.0.0.1", port: int = 0) -> None:
         place = ["--bind", bind, "-c", f"pacemaker.port={port}"]
-        super().__init__([*serve, *place, *options], env=ENVIRONMENT)
-        self.address = self._listening()
-
-    def _listening(self) -> tuple[str, int]:
-        try:
-            match = self.logged(r"listening on (\S+):(\d+)", START_TIMEOUT_S)
-        except BaseException:
-            self.stop()
-            raise
-        return match[1].strip("[]"), int(match[2])
+        super().__init__([*SERVE, *place, *options])
 
 
-class HandedOver(Daemon):
+class HandedOver(Served):
     """Our daemon on a listening socket of ours, by the LISTEN_FDS protocol.
 
-    LISTEN_PID must be the daemon's own pid, so a shell sets it and becomes the
-    daemon.
+    LISTEN_PID must be the daemon's own pid, so the process that is started
+    sets it and becomes the daemon.
     """
 
     def __init__(self, listener: socket.socket, *options: str) -> None:
-        script = f'exec {LISTEN_FD}<&{listener.fileno()}; LISTEN_PID=$$ exec "$@"'
-        serve = [sys.executable, "-m", "pacemaker", "serve", *options]
-        Child.__init__(
-            self,
-            ["sh", "-c", script, "sh", *serve],
-            env={**ENVIRONMENT, "LISTEN_FDS": "1"},
-            pass_fds=[listener.fileno()],
-        )
-        self.address = self._listening()
+        fd = listener.fileno()
+        become = [sys.executable, "-c", BECOME_DAEMON, str(fd), *SERVE, *options]
+        super().__init__(become, env={"LISTEN_FDS": "1"}, pass_fds=[fd])
 
 
 def free_port(host: str = "127.0.0.1") -> int:
