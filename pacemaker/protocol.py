@@ -149,7 +149,7 @@ class ServerProtocol:
                     message = messages.decode(data[start:end])
                 self._handle(message)
         except PeerError as exc:
-            self._fail(exc)
+            self.fail(exc)
 
     def data_to_send(self) -> bytes:
         """Hand over the bytes that are due to the peer; empty where none are."""
@@ -199,7 +199,7 @@ class ServerProtocol:
         if self.phase is not Phase.STEPPING:
             return
         if isinstance(outcome, AuthenticationError):
-            self._fail(outcome)
+            self.fail(outcome)
             return
         if outcome is not None:
             self._send(control.token_message(outcome))
@@ -207,6 +207,12 @@ class ServerProtocol:
         if self._mechanism is not None and self._mechanism.complete:
             self._complete(self._mechanism)
         self.resume()
+
+    def fail(self, error: PeerError) -> None:
+        """End the connection: nothing more is read, what is due may still go out."""
+        self.error = error
+        self.phase = Phase.CLOSED
+        self._frames = FrameReader(0)
 
     def snapshot(self, unsent: bytes = b"") -> Snapshot | None:
         """Write out the state, unless the connection is closed or amid SASL.
@@ -283,8 +289,3 @@ class ServerProtocol:
     def _queue(self, data: bytes) -> None:
         self._due.append(data)
         self._due_bytes += len(data)
-
-    def _fail(self, error: PeerError) -> None:
-        self.error = error
-        self.phase = Phase.CLOSED
-        self._frames = FrameReader(0)

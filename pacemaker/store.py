@@ -66,7 +66,7 @@ class Store:
         self._root: _Node = {}
         self._keys = 0
         self._used_bytes = 0
-        self._budget_bytes = sys.maxsize if budget_bytes is None else budget_bytes
+        self.budget_bytes = sys.maxsize if budget_bytes is None else budget_bytes
 
     def __len__(self) -> int:
         return self._keys
@@ -120,7 +120,7 @@ class Store:
         return below
 
     def _add_key(self, size_bytes: int, segments: list[str]) -> None:
-        if self._used_bytes + size_bytes > self._budget_bytes:
+        if self._used_bytes + size_bytes > self.budget_bytes:
             # The nodes that were made for the key go again.
             trail, node = self._walk(segments)
             if isinstance(node, dict):

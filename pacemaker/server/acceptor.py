@@ -1,0 +1,82 @@
+"""The acceptor: takes connections from the backlog and hands each to an I/O thread."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import select
+import socket
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+from pacemaker.server import limits
+from pacemaker.server.io_thread import IoThread
+from pacemaker.server.listening import join_address
+
+_logger: Final = logging.getLogger(__name__)
+
+# The process or the kernel has no room; it may have again.
+_NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Acceptor(threading.Thread):
+    """The thread that accepts.
+
+    Args:
+        listener: listens, and does not block.
+        threads: the I/O threads; each new connection goes to the one that has
+            the fewest.
+    """
+
+    def __init__(self, listener: socket.socket, threads: Sequence[IoThread]) -> None:
+        super().__init__(name="pacemaker-acceptor", daemon=True)
+        self._listener = listener
+        self._threads = threads
+        self._is_stopping = False
+        self._stop_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def stop(self) -> None:
+        """Accept nothing more; any thread may call it, and more than once."""
+        self._is_stopping = True
+        os.eventfd_write(self._stop_fd, 1)
+
+    def close(self) -> None:
+        """Give back the descriptor, once the thread has ended."""
+        os.close(self._stop_fd)
+
+    def run(self) -> None:
+        """Accept until `stop`; no error ends it."""
+        with select.epoll() as both, select.epoll() as stop_alone:
+            both.register(self._listener.fileno(), select.EPOLLIN)
+            both.register(self._stop_fd, select.EPOLLIN)
+            stop_alone.register(self._stop_fd, select.EPOLLIN)
+            while not self._is_stopping:
+                both.poll()
+                if not self._accept_some():
+                    stop_alone.poll(limits.ACCEPT_PAUSE_S)
+
+    def _accept_some(self) -> bool:
+        """Accept what waits; False where it has to pause first."""
+        for _ in range(limits.ACCEPT_BATCH):
+            if self._is_stopping:
+                break
+            try:
+                sock, address = self._listener.accept()
+            except BlockingIOError:
+                break
+            except OSError as exc:
+                if exc.errno in _NO_ROOM:
+                    _logger.error("cannot accept connections: %s", exc.strerror)
+                    return False
+                # That connection ended while it waited (accept(2)).
+                _logger.debug("cannot accept a connection: %s", exc.strerror)
+                continue
+            self._hand_over(sock, address)
+        return True
+
+    def _hand_over(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        sock.setblocking(False)
+        thread = min(self._threads, key=lambda each: each.load)
+        thread.adopt(sock, join_address(address[0], address[1]))

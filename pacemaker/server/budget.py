@@ -1,0 +1,51 @@
+"""One budget for the unread and unsent bytes of all connections.
+
+A frame may take 10 MiB and thousands of peers may each begin one.  Where all
+buffers together pass the budget, the connection that holds most of it goes:
+the least harm for the most memory, since a worker holds a few KiB and mostly
+nothing at all.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Generic, TypeVar
+
+_Holder = TypeVar("_Holder")
+
+
+class BufferBudget(Generic[_Holder]):
+    """Who holds how many bytes.  Any thread may call any method.
+
+    Args:
+        budget_bytes: what all may hold together.
+    """
+
+    def __init__(self, budget_bytes: int) -> None:
+        self.budget_bytes = budget_bytes
+        # Guards the two below.
+        self._lock = threading.Lock()
+        self._held: dict[_Holder, int] = {}
+        self._total_bytes = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """What all hold together."""
+        return self._total_bytes
+
+    def hold(self, holder: _Holder, size_bytes: int) -> _Holder | None:
+        """Say how much one holds now.
+
+        Returns:
+            The one that has to go, or None where all fit.  It is forgotten
+            here; to end it is the caller's business.
+        """
+        with self._lock:
+            self._total_bytes += size_bytes - self._held.pop(holder, 0)
+            if size_bytes:
+                self._held[holder] = size_bytes
+            if self._total_bytes <= self.budget_bytes:
+                return None
+            largest = max(self._held, key=self._held.__getitem__)
+            self._total_bytes -= self._held.pop(largest)
+            return largest

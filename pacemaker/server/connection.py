@@ -1,0 +1,297 @@
+"""One connection: a socket and its protocol object, on the I/O thread that owns it.
+
+Only that thread calls it.  A connection is in one of five conditions, which
+decide what it waits for:
+
+* *reading*: the peer's next bytes;
+* *sending*: room for replies that the peer has not yet taken; meanwhile
+  nothing more is read from it;
+* *stepping*: a SASL step that is taken elsewhere;
+* *lingering*: its last bytes are out, the peer was told so (FIN), and what
+  still comes is thrown away, lest a reset destroy the replies on their way;
+* *closed*.
+
+The usual case, a whole request read and its reply written at once, passes
+`on_readable` and `_advance` and touches nothing else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import select
+import socket
+import struct
+import termios
+from typing import TYPE_CHECKING, Final
+
+from pacemaker.errors import LimitError, PeerError
+from pacemaker.protocol import Phase, ServerProtocol
+from pacemaker.server import limits
+from pacemaker.server.listening import end_with_reset
+
+if TYPE_CHECKING:
+    from pacemaker.server.io_thread import IoThread
+
+_logger: Final = logging.getLogger(__name__)
+
+_NOTHING: Final = memoryview(b"")
+_ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
+
+
+class Connection:
+    """A peer, from its acceptance to its end.
+
+    Args:
+        sock: the socket, not blocking, that ends with a reset when closed.
+        protocol: a new protocol object.
+        thread: the I/O thread that owns the connection.
+    """
+
+    __slots__ = (
+        "_frame_began_s",
+        "_frame_number",
+        "_is_at_end",
+        "_is_greeted",
+        "_linger_until_s",
+        "_progress_s",
+        "_sasl_began_s",
+        "_sock",
+        "_unsent",
+        "fd",
+        "interest",
+        "is_closed",
+        "protocol",
+        "thread",
+    )
+
+    def __init__(
+        self, sock: socket.socket, protocol: ServerProtocol, thread: IoThread
+    ) -> None:
+        self._sock = sock
+        self.thread = thread
+        self._unsent = _NOTHING
+        self._is_at_end = False
+        self._is_greeted = False
+        self._frame_number = 0
+        self._frame_began_s = 0.0
+        self._progress_s = 0.0
+        self._sasl_began_s = 0.0
+        self._linger_until_s = 0.0
+        self.fd = sock.fileno()
+        self.interest = select.EPOLLIN
+        self.is_closed = False
+        self.protocol = protocol
+
+    def __repr__(self) -> str:
+        return f"<Connection fd={self.fd} closed={self.is_closed} {self.protocol!r}>"
+
+    def on_event(self, events: int) -> None:
+        """Do what epoll reports, for all but the usual case."""
+        if events & select.EPOLLOUT:
+            self._on_writable()
+        elif events & select.EPOLLIN:
+            self.on_readable()
+        elif events & _ALWAYS:
+            self._end_by_peer("reset")
+
+    def on_readable(self) -> None:
+        """Read once, answer what it completes."""
+        try:
+            data = os.read(self.fd, limits.READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as exc:
+            self._end_by_peer(exc.strerror or "read failed")
+            return
+        if self._linger_until_s:
+            if not data:
+                self.abort()
+        elif data:
+            if not self._is_greeted:
+                self._is_greeted = True
+                _logger.info("%s: connected", self.protocol.peer)
+            self.protocol.receive_data(data)
+            self._advance()
+        else:
+            self._is_at_end = True
+            self._settle(False)
+
+    def _on_writable(self) -> None:
+        if self._unsent and not self._write(self._unsent):
+            return
+        self.protocol.resume()
+        self._advance()
+
+    def _advance(self) -> None:
+        """Send what is due; look further only where something is unusual."""
+        protocol = self.protocol
+        is_blocked = protocol.is_blocked
+        data = protocol.data_to_send()
+        if data and not self._write(memoryview(data)):
+            return
+        if (
+            is_blocked
+            or self.interest != select.EPOLLIN
+            or protocol.phase is not Phase.OPEN
+            or protocol.unread_bytes
+            or self in self.thread.watched
+        ):
+            self._settle(is_blocked)
+
+    def _write(self, data: memoryview) -> bool:
+        """Send as much as the kernel takes; False where that is not all of it."""
+        try:
+            sent = os.write(self.fd, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as exc:
+            self._end_by_peer(exc.strerror or "write failed")
+            return False
+        if sent == len(data):
+            self._unsent = _NOTHING
+            return True
+        if sent or not self._unsent:
+            self._progress_s = self.thread.now()
+        self._unsent = data[sent:]
+        self._settle(False)
+        return False
+
+    def _settle(self, is_blocked: bool) -> None:
+        """Find the condition of the connection, and what it waits for."""
+        phase = self.protocol.phase
+        if self._unsent or is_blocked:
+            self._wait_for(select.EPOLLOUT)
+        elif phase is Phase.CLOSED or self._is_at_end:
+            self._finish()
+        elif phase is Phase.STEPPING:
+            self._sasl_began_s = self._sasl_began_s or self.thread.now()
+            self._wait_for(0)
+            self.thread.take_step(self)
+        else:
+            self._wait_for(select.EPOLLIN)
+        if not self.is_closed:
+            self._watch()
+
+    def _watch(self) -> None:
+        """Have the thread watch it while it holds bytes or is due to end."""
+        protocol = self.protocol
+        if protocol.phase is Phase.OPEN:
+            self._sasl_began_s = 0.0
+        unread_bytes = protocol.unread_bytes
+        if not unread_bytes:
+            self._frame_began_s = 0.0
+        elif not self._frame_began_s or self._frame_number != protocol.frames_rcvd:
+            self._frame_number = protocol.frames_rcvd
+            self._frame_began_s = self.thread.now()
+        self.thread.watch(
+            self,
+            held_bytes=unread_bytes + len(self._unsent),
+            is_due=bool(self._sasl_began_s or self._linger_until_s),
+        )
+
+    def overdue(self, now_s: float) -> str | None:
+        """Return what the peer has taken too long for, if anything."""
+        if self._linger_until_s:
+            return "lingering" if now_s > self._linger_until_s else None
+        if self._unsent:
+            is_late = now_s - self._progress_s > limits.SEND_TIMEOUT_S
+            return "replies not taken" if is_late else None
+        if self._sasl_began_s and now_s - self._sasl_began_s > limits.SASL_TIMEOUT_S:
+            return "SASL exchange not finished"
+        if self._frame_began_s:
+            allowed_s = limits.FRAME_TIMEOUT_S
+            allowed_s += self.protocol.frame_bytes / limits.FRAME_BYTES_PER_S
+            is_late = now_s - self._frame_began_s > allowed_s
+            return "frame not complete" if is_late else None
+        return None
+
+    def expire(self, reason: str) -> None:
+        """End the connection for what is overdue."""
+        if self._linger_until_s:
+            self.abort()
+        else:
+            self.refuse(LimitError("out of time", reason))
+
+    def evict(self) -> None:
+        """End the connection, since it holds most of a budget that is used up."""
+        if not self.is_closed and (self._unsent or self.protocol.unread_bytes):
+            self.refuse(LimitError("all buffers are full, and this one is the largest"))
+
+    def refuse(self, error: PeerError) -> None:
+        """End the connection for a reason of the server's."""
+        self.protocol.fail(error)
+        if self._unsent:
+            self._log_end()
+            self.abort()
+        else:
+            self._advance()
+
+    def finish_step(self) -> None:
+        """Go on after a SASL step whose outcome the protocol has taken."""
+        if not self.is_closed:
+            self._advance()
+
+    def is_quiet(self) -> bool:
+        """Whether a stop may reset it: all that came is answered and delivered."""
+        if not self._unsent and self.interest == select.EPOLLIN:
+            self.on_readable()
+        if self.is_closed:
+            return True
+        if self._unsent or self.protocol.phase is Phase.STEPPING:
+            return False
+        return _undelivered_bytes(self.fd) == 0
+
+    def abort(self) -> None:
+        """Close at once: with a reset, unless `_finish` took that off."""
+        if not self.is_closed:
+            self.is_closed = True
+            self._unsent = _NOTHING
+            self.thread.forget(self)
+            self._sock.close()
+
+    def _finish(self) -> None:
+        """Close so that the bytes on their way arrive."""
+        if self._linger_until_s:
+            return
+        self._log_end()
+        try:
+            end_with_reset(self._sock, False)
+            if self._is_at_end:
+                self.abort()
+                return
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            # The peer is gone already.
+            self.abort()
+            return
+        self._linger_until_s = self.thread.now() + limits.LINGER_S
+        self._wait_for(select.EPOLLIN)
+
+    def _end_by_peer(self, reason: str) -> None:
+        level = logging.INFO if self._is_greeted else logging.DEBUG
+        if not self._linger_until_s:
+            _logger.log(level, "%s: ended by the peer: %s", self.protocol.peer, reason)
+        self.abort()
+
+    def _log_end(self) -> None:
+        peer, error = self.protocol.peer, self.protocol.error
+        if error is not None:
+            _logger.warning("%s: closed: %s", peer, error)
+        elif self._is_greeted:
+            _logger.info("%s: ended by the peer: end of stream", peer)
+        else:
+            _logger.debug("%s: ended by the peer without a byte", peer)
+
+    def _wait_for(self, interest: int) -> None:
+        if interest != self.interest:
+            self.interest = interest
+            self.thread.wait_for(self.fd, interest)
+
+
+def _undelivered_bytes(fd: int) -> int:
+    """Ask the kernel how many bytes the peer has not yet acknowledged (SIOCOUTQ)."""
+    answer = fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0")
+    size_bytes: int = struct.unpack("i", answer)[0]
+    return size_bytes

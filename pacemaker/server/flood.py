@@ -1,0 +1,78 @@
+"""A log that a flood of equal lines does not fill.
+
+Lines are equal where they say the same of whatever peer: the same format and,
+for an error, the same reason.  The first few of each minute are written, the
+rest is counted and summed up in one line.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import Final
+
+from pacemaker.errors import PeerError
+
+EVERY_S: Final = 60.0
+FREE_LINES: Final = 20
+
+
+class FloodFilter(logging.Filter):
+    """Lets through the first lines of a kind in each minute.  Any thread may log.
+
+    Args:
+        free_lines: how many of a kind are written each minute.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        free_lines: int = FREE_LINES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__()
+        self._free_lines = free_lines
+        self._clock = clock
+        # Guards all below.
+        self._lock = threading.Lock()
+        self._began_s = clock()
+        self._seen: dict[Hashable, int] = {}
+        self._last: dict[Hashable, logging.LogRecord] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the record is written now; who debugs sees every line."""
+        if record.levelno < logging.INFO:
+            return True
+        kind = _kind_of(record)
+        with self._lock:
+            seen = self._seen[kind] = self._seen.get(kind, 0) + 1
+            if seen <= self._free_lines:
+                return True
+            self._last[kind] = record
+            return False
+
+    def sum_up(self) -> list[str]:
+        """Begin a new period, and return a line for each kind that was held back."""
+        with self._lock:
+            seen, last = self._seen, self._last
+            self._seen, self._last = {}, {}
+            began_s, self._began_s = self._began_s, self._clock()
+        period_s = self._began_s - began_s
+        return [
+            f"{seen[kind] - self._free_lines} more lines in {period_s:.0f} s"
+            f" like: {record.getMessage()}"
+            for kind, record in last.items()
+        ]
+
+
+def _kind_of(record: logging.LogRecord) -> Hashable:
+    """Return what a record says apart from its peer.
+
+    Only formats and reasons count: they are constants of the program, so that
+    no peer can make kinds without end.
+    """
+    args = record.args if isinstance(record.args, tuple) else ()
+    reasons = tuple(arg.reason for arg in args if isinstance(arg, PeerError))
+    return record.levelno, str(record.msg), reasons

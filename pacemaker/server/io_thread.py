@@ -1,0 +1,230 @@
+"""An I/O thread: one epoll loop over many connections, each its own for life.
+
+What a connection holds needs no lock, since only its thread touches it.
+Others speak to the thread through `call`: a queue and a descriptor that wakes
+the loop.  They never touch a connection themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import logging
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from pacemaker.figures import Figures
+from pacemaker.protocol import ServerProtocol
+from pacemaker.server import limits
+from pacemaker.server.budget import BufferBudget
+from pacemaker.server.connection import Connection
+from pacemaker.server.steps import StepRunner
+
+_logger: Final = logging.getLogger(__name__)
+
+# Makes the protocol object of a new connection: of its peer's name.
+ProtocolFactory: TypeAlias = Callable[[str], ServerProtocol]
+
+
+class IoThread(threading.Thread):
+    """One of the threads that read, answer and write.
+
+    Args:
+        number: for the thread's name.
+        make_protocol: makes the protocol objects of this thread's connections.
+        figures: where this thread counts.
+        budget: what all connections of all threads may hold.
+        steps: takes the SASL steps.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        make_protocol: ProtocolFactory,
+        figures: Figures,
+        budget: BufferBudget[Connection],
+        steps: StepRunner,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(name=f"pacemaker-io-{number}", daemon=True)
+        self.figures = figures
+        self.now = clock
+        # Those that hold bytes or are due to end; looked over once a second.
+        self.watched: set[Connection] = set()
+        self._make_protocol = make_protocol
+        self._budget = budget
+        self._steps = steps
+        self._connections: dict[int, Connection] = {}
+        # Two counters, as each is written by one thread alone.
+        self._adopted = 0
+        self._forgotten = 0
+        self._calls: deque[Callable[[], None]] = deque()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timer_numbers = itertools.count()
+        self._next_sweep_s = 0.0
+        self._stop_until_s: float | None = None
+        self._epoll = select.epoll()
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._epoll.register(self._wake_fd, select.EPOLLIN)
+
+    # What any thread may call.
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have this thread call a function, soon; not at all once it has ended."""
+        self._calls.append(function)
+        # An eventfd that is closed when the thread ends may be somebody else's
+        # descriptor by now, so it is closed by `close` alone.
+        os.eventfd_write(self._wake_fd, 1)
+
+    @property
+    def load(self) -> int:
+        """How many connections it has, those included that wait to be adopted."""
+        return self._adopted - self._forgotten
+
+    def adopt(self, sock: socket.socket, peer: str) -> None:
+        """Give a new connection to this thread; only the acceptor does."""
+        self._adopted += 1
+        self.call(lambda: self._adopt(sock, peer))
+
+    def stop(self, timeout_s: float) -> None:
+        """Answer what has come, see it delivered, reset every connection, end.
+
+        What is not done after the timeout is reset anyway; a later call may
+        shorten it.
+        """
+        self.call(lambda: self._begin_stop(timeout_s))
+
+    def close(self) -> None:
+        """Give back the descriptors, once the thread has ended."""
+        self._epoll.close()
+        os.close(self._wake_fd)
+
+    # What its own connections, and functions given to `call`, may call.
+
+    def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
+        """Call a function after a delay."""
+        due_s = self.now() + delay_s
+        heapq.heappush(self._timers, (due_s, next(self._timer_numbers), function))
+
+    def wait_for(self, fd: int, interest: int) -> None:
+        """Change what is awaited on a connection's descriptor."""
+        self._epoll.modify(fd, interest)
+
+    def take_step(self, connection: Connection) -> None:
+        """Have the SASL step taken that is due on a connection."""
+        self._steps.take(connection)
+
+    def watch(self, connection: Connection, held_bytes: int, is_due: bool) -> None:
+        """Look after a connection that holds bytes, or that time may end.
+
+        Where all buffers pass the budget, the connection that holds most is
+        ended, on its own thread.
+        """
+        if held_bytes or connection in self.watched:
+            largest = self._budget.hold(connection, held_bytes)
+            if largest is not None:
+                largest.thread.call(largest.evict)
+        if held_bytes or is_due:
+            self.watched.add(connection)
+        else:
+            self.watched.discard(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """Let go of a connection that is about to be closed."""
+        del self._connections[connection.fd]
+        self._epoll.unregister(connection.fd)
+        self._forgotten += 1
+        self.figures.connections -= 1
+        if connection in self.watched:
+            self.watched.discard(connection)
+            self._budget.hold(connection, 0)
+
+    # The loop.
+
+    def run(self) -> None:
+        """Serve until `stop` is done; no error of one turn ends the next."""
+        while self._stop_until_s is None or self._connections:
+            try:
+                self._turn()
+            except Exception:
+                _logger.exception("%s: a turn failed", self.name)
+
+    def _turn(self) -> None:
+        connections = self._connections
+        for fd, events in self._epoll.poll(self._timeout_s()):
+            connection = connections.get(fd)
+            if connection is None:
+                # Woken; or the connection was closed earlier in this turn.
+                self._run_calls()
+                continue
+            try:
+                if events == select.EPOLLIN:
+                    connection.on_readable()
+                else:
+                    connection.on_event(events)
+            except Exception:
+                self._abandon(connection)
+        if self._timers or self.watched or self._stop_until_s is not None:
+            self._run_due(self.now())
+
+    def _timeout_s(self) -> float | None:
+        if self._stop_until_s is not None:
+            return limits.STOP_TURN_S
+        due_s = self._next_sweep_s if self.watched else None
+        if self._timers:
+            due_s = min(self._timers[0][0], due_s or self._timers[0][0])
+        return None if due_s is None else max(0.0, due_s - self.now())
+
+    def _run_calls(self) -> None:
+        # Cleared before the queue is emptied: what is queued after that wakes
+        # the loop again, and nothing is left lying.
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
+        while self._calls:
+            self._calls.popleft()()
+
+    def _run_due(self, now_s: float) -> None:
+        while self._timers and self._timers[0][0] <= now_s:
+            heapq.heappop(self._timers)[2]()
+        if now_s >= self._next_sweep_s:
+            self._next_sweep_s = now_s + limits.SWEEP_S
+            for connection in tuple(self.watched):
+                reason = connection.overdue(now_s)
+                if reason is not None:
+                    connection.expire(reason)
+        if self._stop_until_s is not None:
+            self._stop_turn(now_s >= self._stop_until_s)
+
+    def _adopt(self, sock: socket.socket, peer: str) -> None:
+        if self._stop_until_s is not None:
+            sock.close()
+            return
+        connection = Connection(sock, self._make_protocol(peer), self)
+        self._connections[connection.fd] = connection
+        self._epoll.register(connection.fd, select.EPOLLIN)
+        self.figures.connections += 1
+
+    def _begin_stop(self, timeout_s: float) -> None:
+        until_s = self.now() + timeout_s
+        self._stop_until_s = min(until_s, self._stop_until_s or until_s)
+
+    def _stop_turn(self, is_over: bool) -> None:
+        for connection in tuple(self._connections.values()):
+            try:
+                if is_over or connection.is_quiet():
+                    connection.abort()
+            except Exception:
+                self._abandon(connection)
+
+    def _abandon(self, connection: Connection) -> None:
+        """End a connection on which our own code failed; its peer learns nothing."""
+        _logger.exception("%s: closed: an error of ours", connection.protocol.peer)
+        connection.abort()

@@ -1,0 +1,49 @@
+"""The server's numbers, each with its reason."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The default of SOMAXCONN since Linux 5.4: a cluster that comes back at once.
+LISTEN_BACKLOG: Final = 4096
+
+# Netty's option in Storm; the kernel cuts it to net.core.wmem_max.
+SEND_BUFFER_BYTES: Final = 5 * 1024 * 1024
+
+# What one turn reads from one connection: some thirty usual heartbeats.  More
+# makes each read dearer (the buffer is allocated first) and others wait longer.
+READ_BYTES: Final = 64 * 1024
+
+# How many connections one turn takes from the backlog.
+ACCEPT_BATCH: Final = 64
+# How long the acceptor waits where the process or the kernel has no room.
+ACCEPT_PAUSE_S: Final = 0.2
+
+# A frame has this long, and a second more for each 100 KiB of its length.
+FRAME_TIMEOUT_S: Final = 60.0
+FRAME_BYTES_PER_S: Final = 100 * 1024
+
+# A peer that takes none of its replies for this long is gone.
+SEND_TIMEOUT_S: Final = 60.0
+
+# An exchange that has begun is done within this, or not at all.
+SASL_TIMEOUT_S: Final = 10.0
+
+# How long a connection that was refused may still be read, so that the reset
+# which unread bytes provoke does not destroy the replies on their way.
+LINGER_S: Final = 2.0
+
+# A client asks again after 1 s and gives up after 11: what a stop has not
+# answered by then is reset all the same.
+STOP_TIMEOUT_S: Final = 2.0
+# How often a stop looks whether the kernel has delivered what was answered.
+STOP_TURN_S: Final = 0.01
+
+# How often connections are looked over for what is overdue.
+SWEEP_S: Final = 1.0
+
+FIGURES_EVERY_S: Final = 60.0
+
+# Of the memory that the process may use.
+BUFFER_BUDGET_SHARE: Final = 0.25
+STORE_BUDGET_SHARE: Final = 0.5

@@ -1,0 +1,60 @@
+"""How much memory this process may use."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from typing import Final
+
+_CGROUP_V1_FILE: Final = "memory/memory.limit_in_bytes"
+_CGROUP_V2_FILE: Final = "memory.max"
+
+
+def available_bytes(
+    proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")
+) -> int:
+    """Return the least of the machine's memory and the limits set on the process.
+
+    Limits are those of its control groups, and of those around them, and
+    RLIMIT_AS.
+    """
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    limits.extend(_cgroup_limits(proc, cgroups))
+    address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if address_space != resource.RLIM_INFINITY:
+        limits.append(address_space)
+    return min(limits)
+
+
+def _cgroup_limits(proc: Path, cgroups: Path) -> list[int]:
+    limits = []
+    for line in _read(proc / "self" / "cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers == "":
+            limits += _limits_upwards(cgroups, group, _CGROUP_V2_FILE)
+        elif "memory" in controllers.split(","):
+            folder, name = _CGROUP_V1_FILE.split("/")
+            limits += _limits_upwards(cgroups / folder, group, name)
+    return limits
+
+
+def _limits_upwards(root: Path, group: str, name: str) -> list[int]:
+    """Read the limit of a group and of each around it; in a container, of its root."""
+    folder = root / group.lstrip("/")
+    limits = []
+    while True:
+        text = _read(folder / name).strip()
+        if text.isdigit():
+            limits.append(int(text))
+        if folder == root or root not in folder.parents:
+            return limits
+        folder = folder.parent
+
+
+def _read(path: Path) -> str:
+    """Read a small file of the kernel's; empty where there is none."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,87 @@
+"""SASL steps: at once where they are short, elsewhere where they are not.
+
+A GSSAPI step may read files and take long, so it leaves the I/O thread; and
+the answer to a host that has failed often waits, without any thread waiting
+for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from pacemaker.errors import AuthenticationError
+from pacemaker.protocol import StepOutcome
+from pacemaker.server.guesses import GuessBook
+
+if TYPE_CHECKING:
+    from pacemaker.server.connection import Connection
+
+_logger: Final = logging.getLogger(__name__)
+
+# Steps that are slow at the same time; more wait for these.
+SLOW_STEPS: Final = 4
+
+
+class StepRunner:
+    """Takes the steps of all I/O threads.  Any thread may call any method."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        # Guards the book.
+        self._lock = threading.Lock()
+        self._guesses = GuessBook()
+        self._helpers: ThreadPoolExecutor | None = None
+
+    def take(self, connection: Connection) -> None:
+        """Take the step that is due on a connection; called on its I/O thread."""
+        if not connection.protocol.is_step_slow:
+            self._finish(connection, connection.protocol.run_step())
+            return
+        with self._lock:
+            if self._helpers is None:
+                self._helpers = ThreadPoolExecutor(SLOW_STEPS, "pacemaker-sasl")
+        self._helpers.submit(self._take_slowly, connection)
+
+    def close(self) -> None:
+        """Let the steps that are under way end, and their threads with them."""
+        if self._helpers is not None:
+            self._helpers.shutdown(wait=False, cancel_futures=True)
+
+    def _take_slowly(self, connection: Connection) -> None:
+        outcome: StepOutcome
+        try:
+            outcome = connection.protocol.run_step()
+        except Exception:
+            _logger.exception("%s: SASL step failed", connection.protocol.peer)
+            outcome = AuthenticationError("the server could not take the step")
+        connection.thread.call(partial(self._finish, connection, outcome))
+
+    def _finish(self, connection: Connection, outcome: StepOutcome) -> None:
+        """Hand the outcome over, after the delay of who failed often before."""
+        host = connection.protocol.peer.rpartition(":")[0]
+        now_s = self._clock()
+        with self._lock:
+            delay_s = self._guesses.delay_s(host, now_s)
+            if isinstance(outcome, AuthenticationError):
+                self._guesses.failed(host, now_s)
+        if delay_s:
+            connection.thread.call_later(
+                delay_s, partial(self._answer, connection, host, outcome)
+            )
+        else:
+            self._answer(connection, host, outcome)
+
+    def _answer(self, connection: Connection, host: str, outcome: StepOutcome) -> None:
+        if connection.is_closed:
+            return
+        connection.protocol.finish_step(outcome)
+        if connection.protocol.authenticated:
+            with self._lock:
+                self._guesses.succeeded(host)
+        connection.finish_step()
