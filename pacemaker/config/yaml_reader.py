@@ -122,7 +122,7 @@ class _StormLoader(yaml.SafeLoader):
         except (ValueError, LookupError, AttributeError) as exc:
             # What PyYAML's constructors raise for `!!int x`, `!!bool x`, `._`, ...
             raise yaml.MarkedYAMLError(
-                problem=f"not a value of the type {node.tag}",
+                problem=f"no value of the type {node.tag.replace(_PREFIX, '!!')}",
                 problem_mark=node.start_mark,
             ) from exc
 
@@ -157,15 +157,12 @@ def parse_yaml(text: str, source: str) -> dict[str, object]:
     if len(text) > MAX_CHARACTERS:
         problem = f"is longer than {MAX_CHARACTERS} characters"
         raise ConfigError(problem, source=source)
-    loader = _StormLoader(text)
     try:
-        document = loader.get_single_data()
+        document = _load(text)
     except yaml.MarkedYAMLError as exc:
         raise _marked_error(exc, source) from exc
     except yaml.reader.ReaderError as exc:
         raise _character_error(exc, text, source) from exc
-    finally:
-        loader.dispose()
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -175,12 +172,21 @@ def parse_yaml(text: str, source: str) -> dict[str, object]:
     return {key: value for key, value in document.items() if isinstance(key, str)}
 
 
+def _load(text: str) -> object:
+    loader = _StormLoader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
 def _marked_error(exc: yaml.MarkedYAMLError, source: str) -> ConfigError:
     mark = exc.problem_mark or exc.context_mark
-    where = (
-        f"{source}, line {mark.line + 1}, column {mark.column + 1}" if mark else source
-    )
-    return ConfigError(f"cannot be read as YAML: {exc.problem}", source=where)
+    where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    problem = str(exc.problem)
+    if problem.startswith("but ") and exc.context:
+        problem = f"{exc.context}, {problem}"
+    return ConfigError(f"cannot be read as YAML: {problem}", source=source + where)
 
 
 def _character_error(

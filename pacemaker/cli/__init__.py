@@ -1,0 +1,73 @@
+"""The command line: arguments in, words and an exit code out."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from typing import Any
+
+import click
+
+from pacemaker._version import __version__
+from pacemaker.cli import exit_codes
+from pacemaker.cli.completion import PROGRAM, completion_command
+from pacemaker.cli.config import config_command
+from pacemaker.cli.logs import one_line
+from pacemaker.cli.serve import serve_command
+from pacemaker.errors import ConfigError, ListenError
+
+__all__ = ["main"]
+
+logger = logging.getLogger("pacemaker.cli")
+
+
+class _WrongConfigurationError(click.ClickException):
+    exit_code = exit_codes.WRONG_CONFIGURATION
+
+
+class _CannotListenError(click.ClickException):
+    exit_code = exit_codes.CANNOT_LISTEN
+
+
+class _Program(click.Group):
+    """The group of commands: the one place where errors become exit codes."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise  # click's own way to end
+        except ConfigError as exc:
+            raise _WrongConfigurationError(one_line(str(exc))) from exc
+        except ListenError as exc:
+            raise _CannotListenError(one_line(str(exc))) from exc
+        except Exception as exc:
+            if isinstance(exc, OSError) and exc.errno == errno.EPIPE:
+                raise  # whom we print to has gone: click ends quietly
+            logger.critical("unexpected failure, please report it", exc_info=True)
+            ctx.exit(exit_codes.UNEXPECTED)
+
+
+@click.group(
+    cls=_Program,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="""\b
+Examples:
+  storm-pacemaker-py serve            run the daemon with Storm's own storm.yaml
+  storm-pacemaker-py config --check   would it start?
+  storm-pacemaker-py config           each value, and where it came from
+
+Each command has a --help of its own.""",
+)
+@click.version_option(__version__, prog_name=PROGRAM)
+def main() -> None:
+    """Pacemaker, Apache Storm's daemon for heartbeats, in Python.
+
+    Workers write their heartbeats to it and Nimbus reads them there, which takes
+    that load from ZooKeeper. It reads Storm's configuration and serves the
+    clients of every release from 1.0 on.
+    """
+
+
+for _command in (serve_command, config_command, completion_command):
+    main.add_command(_command)

@@ -1,0 +1,30 @@
+"""``completion``: the script that teaches a shell to complete our commands."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+PROGRAM = "storm-pacemaker-py"
+COMPLETE_VARIABLE = "_STORM_PACEMAKER_PY_COMPLETE"
+"""Where click looks for a shell's question; it follows from the program's name."""
+
+
+@click.command(
+    "completion",
+    short_help="Print the script for the completion of a shell.",
+    epilog="""\b
+Examples:
+  bash:  eval "$(storm-pacemaker-py completion bash)"       in ~/.bashrc
+  zsh:   eval "$(storm-pacemaker-py completion zsh)"        in ~/.zshrc
+  fish:  storm-pacemaker-py completion fish | source        in config.fish""",
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion_command(ctx: click.Context, shell: str) -> None:
+    """Print the script that makes SHELL complete commands and options."""
+    complete_class = get_completion_class(shell)
+    if complete_class is None:
+        raise click.UsageError(f"this version of click has no completion for {shell}")
+    program = complete_class(ctx.find_root().command, {}, PROGRAM, COMPLETE_VARIABLE)
+    click.echo(program.source())

@@ -1,0 +1,70 @@
+"""``config``: the effective configuration, and whether `serve` would start."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
+from pacemaker.config import Configuration
+from pacemaker.config.keys import KEYS, Key
+
+_NOT_SHOWN = "(not shown)"
+
+
+@click.command(
+    "config",
+    short_help="Show the effective configuration, or check it.",
+    epilog="""\b
+Examples:
+  storm-pacemaker-py config
+  storm-pacemaker-py config --check -c pacemaker.auth.method=DIGEST
+  storm-pacemaker-py config --log-level error > effective.yaml""",
+)
+@configuration_options
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Only say whether `serve` would start with it, by the same messages and "
+    "the same exit code.",
+)
+def config_command(
+    config_file: str | None, overrides: Sequence[str], log_level: str, check: bool
+) -> None:
+    """Print the effective configuration and where each value came from.
+
+    The output is YAML; the comment behind a value names the file, `-c` or the
+    default. Secrets are not shown. Which files were read goes to stderr.
+    """
+    configuration = prepare(config_file, overrides, log_level)
+    if check:
+        prepare_sasl(configuration.settings)
+        click.echo("serve would start with this configuration")
+    else:
+        for line in effective_lines(configuration):
+            click.echo(line)
+
+
+def effective_lines(configuration: Configuration) -> Iterator[str]:
+    """Yield one line of YAML for each key, its origin as a comment."""
+    pairs = [(f"{key.name}: {_shown(key, configuration)}", key) for key in KEYS]
+    width = max(len(pair) for pair, _ in pairs)
+    for pair, key in pairs:
+        # Origins are names of files, which may hold anything.
+        origin = json.dumps(configuration.origins[key.field])[1:-1]
+        yield f"{pair:{width}}  # {origin}"
+
+
+def _shown(key: Key, configuration: Configuration) -> str:
+    value = getattr(configuration.settings, key.field)
+    if key.is_secret and value is not None:
+        value = _NOT_SHOWN
+    elif isinstance(value, enum.Enum):
+        value = value.value
+    elif isinstance(value, Path):
+        value = str(value)
+    return json.dumps(value)  # JSON is YAML, and escapes all but plain ASCII

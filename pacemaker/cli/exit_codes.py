@@ -1,0 +1,22 @@
+"""The exit codes, by name.
+
+Those of our own are the ones of BSD's sysexits.h that mean the same, which
+systemd knows by name, too; docs/configuration.md lists them for users.
+"""
+
+from __future__ import annotations
+
+OK = 0
+"""All went well; of `serve`: it was asked to stop, and stopped."""
+
+USAGE = 2
+"""The command line is wrong; click's own code for it."""
+
+CANNOT_LISTEN = 69
+"""The address cannot be listened on: the port is in use, for example."""
+
+UNEXPECTED = 70
+"""A fault of the program itself, written to the log."""
+
+WRONG_CONFIGURATION = 78
+"""The configuration is wrong, or a file of it cannot be read."""

@@ -1,0 +1,88 @@
+"""What `serve` and `config` do alike: read, report and check the configuration."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from pacemaker.cli.logs import LEVELS, configure_logs
+from pacemaker.config import Configuration, Settings, load_configuration
+
+if TYPE_CHECKING:
+    from pacemaker.sasl import ServerSasl
+
+logger = logging.getLogger("pacemaker.cli")
+
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+_OPTIONS = (
+    click.option(
+        "--config",
+        "config_file",
+        metavar="FILE",
+        type=click.Path(),
+        help="Read FILE in the place of storm.yaml; looked up in the conf folder "
+        "first, then as it stands.",
+    ),
+    click.option(
+        "-c",
+        "overrides",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Override a key of the configuration; can be given again.",
+    ),
+    click.option(
+        "--log-level",
+        type=click.Choice(LEVELS, case_sensitive=False),
+        default="info",
+        show_default=True,
+        help="Log to stderr from this level on.",
+    ),
+)
+
+
+def configuration_options(command: _Command) -> _Command:
+    """Give a command the options that all commands with a configuration share."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def prepare(
+    config_file: str | None, overrides: Sequence[str], log_level: str
+) -> Configuration:
+    """Set up the log, read the configuration and log what was found.
+
+    Raises:
+        ConfigError: the daemon would not start with it.
+
+    """
+    configure_logs(log_level)
+    configuration = load_configuration(
+        os.environ, config_file=config_file, options=overrides
+    )
+    for path in configuration.files_read:
+        logger.info("read %s", path)
+    logger.info("authentication: %s", configuration.settings.auth_method.value)
+    for note in configuration.notes:
+        logger.log(logging.WARNING if note.is_warning else logging.INFO, note.text)
+    return configuration
+
+
+def prepare_sasl(settings: Settings) -> ServerSasl:
+    """Find what the authentication method needs, and log what there is to know.
+
+    Raises:
+        ConfigError: the method cannot be served with these settings.
+
+    """
+    from pacemaker.sasl import server_mechanism_factory
+
+    sasl = server_mechanism_factory(settings)
+    for note in sasl.notes:
+        logger.warning(note)
+    return sasl

@@ -1,0 +1,88 @@
+"""``serve``: the daemon, in the foreground."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
+from pacemaker.cli.sizes import parse_size
+from pacemaker.config import Settings
+
+
+@click.command(
+    "serve",
+    short_help="Run the daemon in the foreground.",
+    epilog="""\b
+Examples:
+  storm-pacemaker-py serve
+      the storm.yaml of STORM_CONF_DIR, STORM_HOME/conf or the storm on the PATH
+  storm-pacemaker-py serve --config /etc/storm/storm.yaml
+  storm-pacemaker-py serve -c pacemaker.port=6700 -c pacemaker.auth.method=NONE
+  storm-pacemaker-py serve --bind 10.0.0.5 --store-budget 2G
+
+SIGTERM and SIGINT stop it; a second one forces it.""",
+)
+@configuration_options
+@click.option(
+    "--bind",
+    metavar="ADDRESS",
+    help="Listen on this address; else on all, as Storm does.",
+)
+@click.option(
+    "--io-threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Serve the connections with N threads; pacemaker.max.threads at most.",
+)
+@click.option(
+    "--buffer-budget",
+    type=parse_size,
+    metavar="SIZE",
+    help="Memory for the buffers of all connections, 512M say; "
+    "else a quarter of what the process may use.",
+)
+@click.option(
+    "--store-budget",
+    type=parse_size,
+    metavar="SIZE",
+    help="Memory for the stored heartbeats, 1G say; "
+    "else half of what the process may use.",
+)
+def serve_command(
+    config_file: str | None,
+    overrides: Sequence[str],
+    log_level: str,
+    bind: str | None,
+    io_threads: int | None,
+    buffer_budget: int | None,
+    store_budget: int | None,
+) -> None:
+    """Run the Pacemaker daemon until it is asked to stop.
+
+    It reads the configuration of Storm and takes the place of `storm pacemaker`:
+    stop the one, start the other on the same host, and change nothing else.
+    """
+    # The daemon's own half is imported where it is needed: --help starts without.
+    from pacemaker import server
+
+    settings = prepare(config_file, overrides, log_level).settings
+    mechanism_factory = prepare_sasl(settings).factory
+    _check_io_threads(io_threads, settings)
+    options = server.ServerOptions(
+        bind=bind,
+        io_threads=io_threads,
+        buffer_budget_bytes=buffer_budget,
+        store_budget_bytes=store_budget,
+    )
+    server.run(settings, options, mechanism_factory)
+
+
+def _check_io_threads(io_threads: int | None, settings: Settings) -> None:
+    if io_threads is not None and io_threads > settings.max_threads:
+        raise click.BadParameter(
+            f"{io_threads} is more than pacemaker.max.threads allows: "
+            f"{settings.max_threads}",
+            param_hint="'--io-threads'",
+        )

@@ -1,0 +1,29 @@
+"""Sizes of memory as people write them: 512M, 1G, 1048576."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+_SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_MAX_BYTES = 2**63 - 1
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size such as 512M, 1GiB or 1048576.
+
+    A unit is a power of 1024; B and iB behind it change nothing.
+
+    Raises:
+        click.BadParameter: it is no such size, or not above 0.
+
+    """
+    match = _SIZE.fullmatch(text.strip())
+    size_bytes = int(match[1]) << _UNITS[match[2].upper()] if match else 0
+    if not 0 < size_bytes <= _MAX_BYTES:
+        raise click.BadParameter(
+            f"{text!r} is not a size above 0, such as 512M, 1G or 1048576"
+        )
+    return size_bytes
