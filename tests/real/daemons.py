@@ -24,8 +24,8 @@ SERVE = (sys.executable, "-m", "pacemaker", "serve")
 BECOME_DAEMON = """
 import os, sys
 listener, argv = int(sys.argv[1]), sys.argv[2:]
-os.set_inheritable(listener, False)
-os.dup2(listener, 3, inheritable=True)
+os.dup2(listener, 3)
+os.set_inheritable(listener, listener == 3)
 os.environ["LISTEN_PID"] = str(os.getpid())
 os.execv(argv[0], argv)
 """
@@ -37,7 +37,7 @@ ENVIRONMENT: dict[str, str | None] = {
     "STORM_HOME": None,
     "LISTEN_FDS": None,
     "LISTEN_PID": None,
-    "PYTHONPATH": str(ROOT),
+    "PYTHONPATH": None,
 }
 
 MAIN_CLASSES = {
@@ -55,9 +55,11 @@ class Served(Child):
         argv: Sequence[str],
         *,
         env: Mapping[str, str | None] | None = None,
+        cwd: Path = ROOT,
         pass_fds: Sequence[int] = (),
     ) -> None:
-        super().__init__(argv, env={**ENVIRONMENT, **(env or {})}, pass_fds=pass_fds)
+        env = {**ENVIRONMENT, **(env or {})}
+        super().__init__(argv, env=env, cwd=cwd, pass_fds=pass_fds)
         try:
             match = self.logged(r"listening on (\S+):(\d+)", START_TIMEOUT_S)
         except BaseException:

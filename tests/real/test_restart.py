@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.real.clients import StormClient
-from tests.real.daemons import Daemon, HandedOver
+from tests.real.daemons import HandedOver, Served
 from tests.real.jvm import NEWEST_RELEASE
 from tests.wire import Type, Wire, exists_reply, path_request
 
@@ -67,7 +67,7 @@ def next_pulses(client: StormClient, after_s: float) -> dict[str, float]:
     return waited_s
 
 
-def stored(daemon: Daemon, path: str) -> bool:
+def stored(daemon: Served, path: str) -> bool:
     """Tell whether the daemon has a pulse of this path."""
     with Wire(daemon.address) as connection:
         reply = connection.ask(path_request(Type.EXISTS, path, 1))

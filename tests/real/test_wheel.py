@@ -1,0 +1,76 @@
+"""The built wheel, installed where nothing of the source tree is."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.real.daemons import Served
+from tests.real.jvm import ROOT
+from tests.wire import Type, Wire, ack, path_request, pulse_reply, send_pulse
+
+pytestmark = pytest.mark.real
+
+TIMEOUT_S = 300
+NOT_COPIED = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "tests")
+
+
+def run(*argv: str | Path, cwd: Path) -> str:
+    """Run a program and return what it prints."""
+    done = subprocess.run(
+        argv, cwd=cwd, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from a copy, so that the source tree stays as it is."""
+    folder = tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT, folder / "source", symlinks=True, ignore=NOT_COPIED)
+    run(sys.executable, "-m", "build", "--wheel", "source", cwd=folder)
+    (built,) = (folder / "source" / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def bin_dir(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel into a fresh environment and return its programs."""
+    folder = tmp_path_factory.mktemp("installed")
+    run(sys.executable, "-m", "venv", "venv", cwd=folder)
+    programs = folder / "venv" / "bin"
+    run(programs / "python", "-m", "pip", "install", "--quiet", wheel, cwd=folder)
+    return programs
+
+
+def test_wheel_holds_the_package_and_its_idl(wheel: Path) -> None:
+    """The wheel has `pacemaker` with its IDL and types marker, and nothing beside."""
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"pacemaker"}
+    assert {"pacemaker/thrift/pacemaker.thrift", "pacemaker/py.typed"} <= set(names)
+
+
+def test_wheel_installs_no_module_thrift(bin_dir: Path) -> None:
+    """The name `thrift` is left to Apache's package."""
+    look = "import importlib.util as u; print(u.find_spec('thrift'))"
+    assert run(bin_dir / "python", "-c", look, cwd=bin_dir) == "None\n"
+
+
+def test_installed_daemon_serves_a_pulse(bin_dir: Path) -> None:
+    """The installed program serves, outside the source tree."""
+    program = str(bin_dir / "storm-pacemaker-py")
+    place = ["--bind", "127.0.0.1", "-c", "pacemaker.port=0"]
+    with Served([program, "serve", *place], cwd=bin_dir) as daemon:
+        with Wire(daemon.address) as connection:
+            reply = connection.ask(send_pulse("/a", b"xy", 5))
+            assert reply == ack(Type.SEND_PULSE_RESPONSE, 5)
+            reply = connection.ask(path_request(Type.GET_PULSE, "/a", 7))
+            assert reply == pulse_reply("/a", b"xy", 7)
+        assert daemon.stop() == 0
