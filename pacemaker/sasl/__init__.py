@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
 
 from pacemaker.errors import ConfigError
+from pacemaker.sasl import login
+from pacemaker.sasl.digest import DigestClient, DigestServer
+from pacemaker.sasl.kerberos import KerberosServer
 from pacemaker.sasl.mechanism import (
     ClientMechanism,
     ClientMechanismFactory,
@@ -13,13 +18,44 @@ from pacemaker.sasl.mechanism import (
 )
 
 __all__ = [
+    "DEFAULT_CLIENT_NAME",
     "ClientMechanism",
     "ClientMechanismFactory",
+    "ClientSasl",
     "MechanismFactory",
     "ServerMechanism",
     "ServerSasl",
+    "client_mechanism_factory",
     "server_mechanism_factory",
 ]
+
+M = TypeVar("M")
+
+DEFAULT_CLIENT_NAME = "pacemaker-client"
+"""What a client of DIGEST calls itself where it has no topology (PacemakerClient)."""
+
+INSTALL_KERBEROS = (
+    "KERBEROS needs packages that are not installed:"
+    " pip install 'storm-pacemaker-py[kerberos]'"
+)
+
+
+class SaslSettings(Protocol):
+    """What of the configuration is read here."""
+
+    @property
+    def auth_method(self) -> _AuthMethod: ...
+
+    @property
+    def jaas_file(self) -> Path | None: ...
+
+    @property
+    def nimbus_daemon_user(self) -> str | None: ...
+
+
+class _AuthMethod(Protocol):
+    @property
+    def name(self) -> str: ...
 
 
 class ServerSasl(NamedTuple):
@@ -28,34 +64,108 @@ class ServerSasl(NamedTuple):
     Attributes:
         factory: makes the mechanism of one connection; None where nobody
             has to authenticate.
+        resume: makes one of the `suspended` state of another; None where the
+            method's exchanges cannot be gone on with.
         notes: what the administrator should know, a line each, to be logged
             as warnings; no secrets.
     """
 
     factory: MechanismFactory | None
+    resume: Callable[[str], ServerMechanism] | None = None
     notes: tuple[str, ...] = ()
 
 
-class _AuthMethod(Protocol):
-    @property
-    def name(self) -> str: ...
+class ClientSasl(NamedTuple):
+    """How this client authenticates itself.
+
+    Attributes:
+        factory: makes the mechanism of one connection to a host, written as
+            in `pacemaker.servers`; None where none is needed.
+        notes: what the administrator should know, as in `ServerSasl`.
+    """
+
+    factory: ClientMechanismFactory | None
+    notes: tuple[str, ...] = ()
 
 
-class _Settings(Protocol):
-    @property
-    def auth_method(self) -> _AuthMethod: ...
-
-
-def server_mechanism_factory(settings: _Settings) -> ServerSasl:
-    """Find the mechanism that the configuration names, and check all it needs.
+def server_mechanism_factory(settings: SaslSettings) -> ServerSasl:
+    """Find the server's mechanism that the configuration names, and all it needs.
 
     Raises:
         ConfigError: the method cannot be served; one line says why.
     """
-    if settings.auth_method.name == "NONE":
-        return ServerSasl(None)
-    raise ConfigError(
-        "no mechanism of this name",
-        key="pacemaker.auth.method",
-        value=settings.auth_method.name,
+    return _by_name(_SERVER_METHODS, settings)(settings)
+
+
+def client_mechanism_factory(
+    settings: SaslSettings, client_name: str = DEFAULT_CLIENT_NAME
+) -> ClientSasl:
+    """Find the client's mechanism that the configuration names, and all it needs.
+
+    Args:
+        client_name: what to call oneself under DIGEST.
+
+    Raises:
+        ConfigError: the method cannot be used; one line says why.
+    """
+    return _by_name(_CLIENT_METHODS, settings)(settings, client_name)
+
+
+def _digest_server(settings: SaslSettings) -> ServerSasl:
+    secret, notes = login.read_digest_login(settings.jaas_file, login.java_properties())
+    return ServerSasl(
+        lambda: DigestServer(secret), lambda nonce: DigestServer(secret, nonce), notes
     )
+
+
+def _digest_client(settings: SaslSettings, client_name: str) -> ClientSasl:
+    secret, notes = login.read_digest_login(settings.jaas_file, login.java_properties())
+    return ClientSasl(lambda host: DigestClient(secret, client_name), notes)
+
+
+def _kerberos_server(settings: SaslSettings) -> ServerSasl:
+    try:
+        from pacemaker.sasl import gss
+    except ImportError as exc:
+        raise ConfigError(INSTALL_KERBEROS) from exc
+    found = login.read_kerberos_server_login(
+        settings.jaas_file, login.java_properties()
+    )
+    new_acceptor = gss.acceptor_factory(found.principal, found.keytab)
+    user = settings.nimbus_daemon_user
+    notes = found.notes
+    if not user:
+        notes += ("nimbus.daemon.user is not set: nobody is authorised to read",)
+    return ServerSasl(lambda: KerberosServer(new_acceptor(), user), notes=notes)
+
+
+def _kerberos_client(settings: SaslSettings, client_name: str) -> ClientSasl:
+    try:
+        from pacemaker.sasl import gss_client
+    except ImportError as exc:
+        raise ConfigError(INSTALL_KERBEROS) from exc
+    found = login.read_kerberos_client_login(
+        settings.jaas_file, login.java_properties()
+    )
+    return ClientSasl(gss_client.client_factory(found), found.notes)
+
+
+_SERVER_METHODS: Mapping[str, Callable[[SaslSettings], ServerSasl]] = {
+    "NONE": lambda settings: ServerSasl(None),
+    "DIGEST": _digest_server,
+    "KERBEROS": _kerberos_server,
+}
+
+_CLIENT_METHODS: Mapping[str, Callable[[SaslSettings, str], ClientSasl]] = {
+    "NONE": lambda settings, client_name: ClientSasl(None),
+    "DIGEST": _digest_client,
+    "KERBEROS": _kerberos_client,
+}
+
+
+def _by_name(methods: Mapping[str, M], settings: SaslSettings) -> M:
+    name = settings.auth_method.name
+    if name not in methods:
+        problem = f"it must be one of {', '.join(methods)}"
+        raise ConfigError(problem, key="pacemaker.auth.method", value=name)
+    return methods[name]

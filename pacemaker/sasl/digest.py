@@ -1,0 +1,341 @@
+"""DIGEST: SASL DIGEST-MD5 (RFC 2831) as Storm and the JDK do it, both halves.
+
+Storm lets the JDK make a DIGEST-MD5 server with no protocol, the server name
+`default` and no list of protections.  What follows from that is fixed here: the
+realm is `default`, the digest-uri `null/default`, the challenge names no qop.
+The password is nobody's own: all who share the JAAS section's user name and
+password share one secret (Storm's ClientAuthUtils.makeDigestPayload), and a
+client may call itself what it likes.
+
+The server refuses what the JDK's DigestMD5Server refuses.  It is stricter where
+no client is hurt: a user name must be UTF-8, and numbers have ASCII digits.
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Mapping
+
+from pacemaker.errors import AuthenticationError
+from pacemaker.sasl.directives import read_directives
+from pacemaker.sasl.secret import Secret
+
+METHOD = "DIGEST"
+REALM = b"default"
+DIGEST_URI = b"null/default"
+
+MAX_RESPONSE_BYTES = 4096
+"""The longest response that RFC 2831 allows, and the JDK takes."""
+
+MAX_CHALLENGE_BYTES = 2048
+"""The longest challenge that RFC 2831 allows, and the JDK takes."""
+
+NONCE_BYTES = 30
+"""Random bytes of a nonce, as the JDK has it: 40 characters of base64."""
+
+SHOWN_NAME = 100
+"""How much of a refused client's name goes into the log."""
+
+_KNOWN_DIRECTIVES = frozenset(
+    (
+        *("username", "realm", "nonce", "cnonce", "nonce-count", "qop", "digest-uri"),
+        *("response", "maxbuf", "charset", "cipher", "authzid", "auth-param"),
+    )
+)
+"""What the JDK's server looks at, and so takes once only.
+
+`nc`, which is what clients really send for nonce-count, is not among them."""
+
+_DECIMAL = re.compile(rb"[+-]?[0-9]+")
+_HEXADECIMAL_ONE = re.compile(rb"\+?0*1")
+
+
+def digest_secret(user_name: str, password: Secret) -> Secret:
+    """Compute the secret that Storm makes of a JAAS section's name and password."""
+    return Secret(
+        hashlib.sha512(f"{user_name}:{password.reveal()}".encode()).hexdigest()
+    )
+
+
+class DigestServer:
+    """The server's half: a challenge, then one try to answer it.
+
+    Args:
+        secret: what `digest_secret` gives.
+        nonce: where the challenge has been sent already, by a process before
+            this one: its nonce.
+    """
+
+    name = METHOD
+    begins_with_request = True
+    completion_count = 1
+    is_slow = False
+
+    def __init__(self, secret: Secret, nonce: str | None = None) -> None:
+        self._secret = secret
+        self._state = _State.CHALLENGE_DUE if nonce is None else _State.RESPONSE_DUE
+        self._nonce = (nonce or _random_text()).encode("ascii")
+        self._user: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<DigestServer {self._state.name}>"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the client has shown that it has the secret."""
+        return self._state is _State.COMPLETE
+
+    @property
+    def user(self) -> str | None:
+        """The name that the client gave itself, in base64, once complete."""
+        return self._user
+
+    @property
+    def suspended(self) -> str | None:
+        """The nonce, where the challenge is sent and the response is due."""
+        if self._state is _State.RESPONSE_DUE:
+            return self._nonce.decode("ascii")
+        return None
+
+    def step(self, token: bytes) -> bytes:
+        """Give the challenge for the empty token, then `rspauth` for the response.
+
+        Raises:
+            AuthenticationError: the token is refused; the exchange is over.
+        """
+        state, self._state = self._state, _State.OVER
+        if state is _State.CHALLENGE_DUE:
+            return self._challenge(token)
+        if state is _State.RESPONSE_DUE:
+            return self._judge(token)
+        raise AuthenticationError("no token is due")
+
+    def _challenge(self, token: bytes) -> bytes:
+        if token:
+            raise AuthenticationError("a token came before the challenge")
+        self._state = _State.RESPONSE_DUE
+        return b'realm="%b",nonce="%b",charset=utf-8,algorithm=md5-sess' % (
+            REALM,
+            self._nonce,
+        )
+
+    def _judge(self, token: bytes) -> bytes:
+        given = _read_response(token)
+        for reason, holds in _RESPONSE_RULES:
+            if not holds(given):
+                raise AuthenticationError(reason)
+        if given.get("nonce") != self._nonce:
+            raise AuthenticationError("the nonce is not ours")
+        user = _text(given["username"])
+        proof = _Proof(self._secret, given)
+        if not hmac.compare_digest(given["response"], proof.of_client()):
+            raise AuthenticationError("wrong secret", repr(user[:SHOWN_NAME]))
+        if given.get("authzid", given["username"]) != given["username"]:
+            raise AuthenticationError(
+                "would act for another user", repr(user[:SHOWN_NAME])
+            )
+        self._user = user
+        self._state = _State.COMPLETE
+        return b"rspauth=" + proof.of_server()
+
+
+class DigestClient:
+    """The client's half: answers the challenge, and checks that the server knew too.
+
+    Args:
+        secret: what `digest_secret` gives.
+        client_name: what to call oneself: Storm sends the topology's name, or
+            `pacemaker-client`.
+        cnonce: the client's nonce, a random one where none is given.
+    """
+
+    name = METHOD
+    begins_with_request = True
+    completion_count = 1
+
+    def __init__(
+        self, secret: Secret, client_name: str, cnonce: str | None = None
+    ) -> None:
+        self._secret = secret
+        self._username = base64.b64encode(client_name.encode())
+        self._cnonce = (cnonce or _random_text()).encode("ascii")
+        self._state = _State.CHALLENGE_DUE
+        self._rspauth = b""
+
+    def __repr__(self) -> str:
+        return f"<DigestClient {self._state.name}>"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the server has shown that it has the secret too."""
+        return self._state is _State.COMPLETE
+
+    def step(self, token: bytes) -> bytes | None:
+        """Give the response to the challenge, then nothing for a right `rspauth`.
+
+        Raises:
+            AuthenticationError: the token is refused; the exchange is over.
+        """
+        state, self._state = self._state, _State.OVER
+        if state is _State.CHALLENGE_DUE:
+            return self._respond(token)
+        if state is _State.RESPONSE_DUE:
+            self._check_server(token)
+            return None
+        raise AuthenticationError("no token is due")
+
+    def _respond(self, challenge: bytes) -> bytes:
+        nonce = _read_challenge(challenge)
+        given = {
+            "username": self._username,
+            "nonce": nonce,
+            "cnonce": self._cnonce,
+            "digest-uri": DIGEST_URI,
+        }
+        proof = _Proof(self._secret, given)
+        self._rspauth = proof.of_server()
+        self._state = _State.RESPONSE_DUE
+        return (
+            b'charset=utf-8,username="%b",realm="%b",nonce="%b",nc=00000001,'
+            b'cnonce="%b",digest-uri="%b",maxbuf=65536,response=%b,qop=auth'
+            % (
+                *(self._username, REALM, re.sub(rb'(["\\])', rb"\\\1", nonce)),
+                *(self._cnonce, DIGEST_URI, proof.of_client()),
+            )
+        )
+
+    def _check_server(self, token: bytes) -> None:
+        rspauth = dict(read_directives(token)).get("rspauth", b"")
+        if not hmac.compare_digest(rspauth, self._rspauth):
+            raise AuthenticationError("the server does not know the secret")
+        self._state = _State.COMPLETE
+
+
+class _State(enum.Enum):
+    CHALLENGE_DUE = enum.auto()
+    RESPONSE_DUE = enum.auto()
+    COMPLETE = enum.auto()
+    OVER = enum.auto()
+    """Where a step starts from, and ends unless it says otherwise."""
+
+
+class _Proof:
+    """What proves the knowledge of the secret (RFC 2831, 2.1.2.1)."""
+
+    def __init__(self, secret: Secret, given: Mapping[str, bytes]) -> None:
+        inner = hashlib.md5(
+            b":".join(
+                (
+                    _latin1_where_possible(given["username"]),
+                    REALM,
+                    base64.b64encode(secret.reveal().encode()),
+                )
+            ),
+            usedforsecurity=False,
+        ).digest()
+        session = [inner, given["nonce"], given["cnonce"]]
+        if "authzid" in given:
+            session.append(given["authzid"])
+        self._key = _md5_hex(*session)
+        self._given = given
+
+    def of_client(self) -> bytes:
+        return self._value(b"AUTHENTICATE")
+
+    def of_server(self) -> bytes:
+        return self._value(b"")
+
+    def _value(self, verb: bytes) -> bytes:
+        given = self._given
+        request = _md5_hex(verb, given["digest-uri"])
+        nonces = (given["nonce"], b"00000001", given["cnonce"])
+        return _md5_hex(self._key, *nonces, b"auth", request)
+
+
+def _read_response(token: bytes) -> dict[str, bytes]:
+    if len(token) > MAX_RESPONSE_BYTES:
+        raise AuthenticationError("the response is too long", f"{len(token)} bytes")
+    given: dict[str, bytes] = {}
+    for key, value in read_directives(token):
+        if key in given:
+            raise AuthenticationError("a directive is given twice", key)
+        if key in _KNOWN_DIRECTIVES:
+            given[key] = value
+    return given
+
+
+def _read_challenge(token: bytes) -> bytes:
+    if len(token) > MAX_CHALLENGE_BYTES:
+        raise AuthenticationError("the challenge is too long", f"{len(token)} bytes")
+    given: dict[str, list[bytes]] = {}
+    for key, value in read_directives(token):
+        given.setdefault(key, []).append(value)
+    if REALM not in given.get("realm", ()):
+        raise AuthenticationError("the challenge is not for our realm")
+    if given.get("algorithm") != [b"md5-sess"] or given.get("charset") != [b"utf-8"]:
+        raise AuthenticationError("the challenge is not for md5-sess and utf-8")
+    offered = b",".join(given.get("qop", [b"auth"]))
+    if b"auth" not in (qop.strip() for qop in offered.split(b",")):
+        raise AuthenticationError("the challenge asks for a security layer")
+    nonces = given.get("nonce", ())
+    if len(nonces) != 1:
+        raise AuthenticationError("the challenge has not one nonce")
+    return nonces[0]
+
+
+def _is_int32(digits: bytes) -> bool:
+    # A length first: the time to read a number grows with its square.
+    if not _DECIMAL.fullmatch(digits):
+        return False
+    digits = re.sub(rb"\A([+-]?)0+(?=.)", rb"\1", digits)
+    return len(digits) <= len(b"-2147483648") and -(2**31) <= int(digits) < 2**31
+
+
+_RESPONSE_RULES: tuple[tuple[str, Callable[[Mapping[str, bytes]], bool]], ...] = (
+    ("the charset is not utf-8", lambda it: it.get("charset", b"utf-8") == b"utf-8"),
+    ("maxbuf is no number", lambda it: _is_int32(it.get("maxbuf", b"65536"))),
+    ("the user name is missing", lambda it: bool(it.get("username"))),
+    ("the realm is not ours", lambda it: it.get("realm") == REALM),
+    ("the cnonce is missing", lambda it: "cnonce" in it),
+    (
+        "the nonce-count is not 1",
+        lambda it: bool(_HEXADECIMAL_ONE.fullmatch(it.get("nonce-count", b"1"))),
+    ),
+    ("the qop is not auth", lambda it: it.get("qop", b"auth") == b"auth"),
+    (
+        "the digest-uri is not ours",
+        lambda it: it.get("digest-uri", b"").lower() == DIGEST_URI,
+    ),
+    ("the response is missing", lambda it: "response" in it),
+)
+
+
+def _text(name: bytes) -> str:
+    try:
+        return name.decode()
+    except UnicodeDecodeError as exc:
+        raise AuthenticationError("the user name is not UTF-8") from exc
+
+
+def _latin1_where_possible(name: bytes) -> bytes:
+    # RFC 2831, 2.1.2.1: a name within ISO 8859-1 is hashed in that charset.
+    try:
+        return name.decode().encode("latin-1")
+    except UnicodeError:
+        return name
+
+
+def _random_text() -> str:
+    return base64.b64encode(secrets.token_bytes(NONCE_BYTES)).decode("ascii")
+
+
+def _md5_hex(*parts: bytes) -> bytes:
+    # MD5 is the protocol's choice; as a keyed proof over fresh nonces it stands.
+    return (
+        hashlib.md5(b":".join(parts), usedforsecurity=False).hexdigest().encode("ascii")
+    )

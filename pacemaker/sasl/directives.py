@@ -1,0 +1,56 @@
+r"""The `key=value, key="value"` lists of DIGEST-MD5 tokens (RFC 2831, 7.1).
+
+The reader decides as the JDK's does (DigestMD5Base.parseDirectives): blanks
+part directives as commas do, empty elements are nothing, a quoted value may
+hold anything and `\x` in it stands for x.  Two things it is stricter about: the
+last directive needs its `=` too, and a key is printable ASCII.
+
+Each byte is looked at once, by patterns that cannot backtrack into each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pacemaker.errors import AuthenticationError
+
+_BLANKS_AND_COMMAS = re.compile(rb"[\t\n\r ,]*")
+_KEY = re.compile(rb"([!-+\--<>-~]+)[\t\n\r ]*=[\t\n\r ]*")
+_QUOTED_VALUE = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_PLAIN_VALUE = re.compile(rb"[^\t\n\r ,]*")
+_VALUE_END = re.compile(rb"[\t\n\r ,]|\Z")
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+
+
+def read_directives(token: bytes) -> Iterator[tuple[str, bytes]]:
+    """Read the directives of a token, in their order, keys in lower case.
+
+    Raises:
+        AuthenticationError: the token is no list of directives.
+    """
+    position = _skip(token, 0)
+    while position < len(token):
+        key = _KEY.match(token, position)
+        if key is None:
+            raise AuthenticationError("a directive has no key or no '='", f"{position}")
+        if key.end() == len(token):
+            raise AuthenticationError("a directive has no value", f"{position}")
+        value, position = _read_value(token, key.end())
+        yield key[1].decode("ascii").lower(), value
+        position = _skip(token, position)
+
+
+def _skip(token: bytes, position: int) -> int:
+    blanks = _BLANKS_AND_COMMAS.match(token, position)
+    return blanks.end() if blanks else position
+
+
+def _read_value(token: bytes, position: int) -> tuple[bytes, int]:
+    quoted = token.startswith(b'"', position)
+    match = (_QUOTED_VALUE if quoted else _PLAIN_VALUE).match(token, position)
+    if match is None:
+        raise AuthenticationError("a quote is not closed", f"{position}")
+    if not _VALUE_END.match(token, match.end()):
+        raise AuthenticationError("there is something behind a quote", f"{match.end()}")
+    return (_ESCAPED.sub(rb"\1", match[1]) if quoted else match[0]), match.end()

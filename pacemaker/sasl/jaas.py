@@ -1,0 +1,230 @@
+"""JAAS login configuration files, read as the JDK reads them.
+
+The grammar is the one of `javax.security.auth.login.Configuration`:
+
+    Name { Class flag key=value ... ; ... };
+
+with the words, comments and strings of `java.io.StreamTokenizer` as the JDK
+sets it up: `//`, `/* */` and a lone `/` begin comments; a word is letters,
+digits and `$ _ - * .` and does not begin with a digit, `.` or `-`; a string is
+in double quotes and ends with its line; `${property}` is expanded in values.
+
+Two things differ from the JDK.  A module without class and flag, as the sample
+in Storm's documentation has it, is taken, and marked.  A section's name must be
+a word or a double-quoted string, where the JDK takes any one token.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from pacemaker.sasl.secret import Secret
+
+_FLAGS = frozenset({"REQUIRED", "REQUISITE", "SUFFICIENT", "OPTIONAL"})
+
+
+class JaasError(Exception):
+    """A JAAS file is refused, as a whole.
+
+    Attributes:
+        line: where, from 1.
+        problem: what was found there; never a value of the file.
+    """
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(line, problem)
+        self.line = line
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.problem}"
+
+
+class Module(NamedTuple):
+    """One login module of a section.
+
+    Attributes:
+        login_class: its Java class; None where class and flag are left out,
+            which the JDK refuses.
+        options: what it is given, values expanded; any of them may be a password.
+    """
+
+    login_class: str | None
+    options: Mapping[str, Secret]
+
+
+Sections = dict[str, list[Module]]
+
+
+def parse_jaas(text: Secret, properties: Mapping[str, str]) -> Sections:
+    """Read the sections of a JAAS file, in time linear in its length.
+
+    Args:
+        text: the file; held as a secret because it has passwords in it.
+        properties: Java's system properties, for `${name}`.
+
+    Raises:
+        JaasError: the JDK would refuse the file.
+    """
+    return _Parser(text, properties).sections()
+
+
+class _Token(NamedTuple):
+    """A word or string, its text in `value`; or a sign, which is its own kind."""
+
+    kind: str
+    value: str
+    line: int
+
+    def __repr__(self) -> str:
+        return f"_Token({self.kind!r}, line {self.line})"
+
+
+_WORD, _STRING, _END = "a word", "a string", "the end of the file"
+
+
+class _Parser:
+    """Takes the tokens one by one, with one of them looked ahead."""
+
+    def __init__(self, text: Secret, properties: Mapping[str, str]) -> None:
+        self._tokens = _tokenize(text)
+        self._properties = properties
+        self._next = next(self._tokens)
+
+    def sections(self) -> Sections:
+        found: Sections = {}
+        while self._next.kind != _END:
+            line = self._next.line
+            name = self._take_text("the name of a section")
+            self._take_sign("{")
+            modules = list(self._modules())
+            self._take_sign(";")
+            if name in found:
+                raise JaasError(line, f"the section {name} is there twice")
+            found[name] = modules
+        return found
+
+    def _modules(self) -> Iterator[Module]:
+        while self._next.kind != "}":
+            line = self._next.line
+            name = self._take_text("a login module, or '}'")
+            if self._next.kind == "=":
+                options = {name: self._value()}
+                yield Module(None, options | self._options())
+                continue
+            if not name:
+                raise JaasError(line, "the login module has no name")
+            line = self._next.line
+            if self._take_text("a flag").upper() not in _FLAGS:
+                raise JaasError(
+                    line, f"the flag is none of {', '.join(sorted(_FLAGS))}"
+                )
+            yield Module(name, self._options())
+        self._take_sign("}")
+
+    def _options(self) -> dict[str, Secret]:
+        options: dict[str, Secret] = {}
+        while self._next.kind != ";":
+            key = self._take_text("the name of an option, or ';'")
+            options[key] = self._value()
+        self._take_sign(";")
+        return options
+
+    def _value(self) -> Secret:
+        self._take_sign("=")
+        line = self._next.line
+        return Secret(_expand(self._take_text("a value"), self._properties, line))
+
+    def _take_text(self, expected: str) -> str:
+        token = self._next
+        if token.kind not in (_WORD, _STRING):
+            raise JaasError(token.line, f"expected {expected}, found {_show(token)}")
+        self._next = next(self._tokens)
+        return token.value
+
+    def _take_sign(self, sign: str) -> None:
+        token = self._next
+        if token.kind != sign:
+            raise JaasError(token.line, f"expected '{sign}', found {_show(token)}")
+        self._next = next(self._tokens, token)
+
+
+def _show(token: _Token) -> str:
+    return token.kind if len(token.kind) > 1 else repr(token.kind)
+
+
+# A character above U+009F is a letter to StreamTokenizer, whatever it is.
+_LETTER = r"A-Za-z$_*\u00a0-\U0010ffff"
+_SKIPPED = re.compile(r"[\x00-\x20]+|//[^\r\n]*|/(?!\*)(?s:.)?[^\r\n]*")
+_WORD_PATTERN = re.compile(rf"[{_LETTER}][{_LETTER}0-9.\-]*")
+_STRING_PATTERN = re.compile(r'"((?:[^"\\\r\n]|\\(?s:.))*)(?:"|\\\Z)?')
+_ESCAPE = re.compile(r"\\([0-3][0-7]{0,2}|[4-7][0-7]?|(?s:.))")
+_ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+def _tokenize(text: Secret) -> Iterator[_Token]:
+    whole = text.reveal()
+    position, line = 0, 1
+    while position < len(whole):
+        start = position
+        token: _Token | None = None
+        if whole.startswith("/*", position):
+            end = whole.find("*/", position + 2)
+            position = len(whole) if end < 0 else end + 2
+        elif skipped := _SKIPPED.match(whole, position):
+            position = skipped.end()
+        elif word := _WORD_PATTERN.match(whole, position):
+            token = _Token(_WORD, word[0], line)
+            position = word.end()
+        elif string := _STRING_PATTERN.match(whole, position):
+            token = _Token(_STRING, _ESCAPE.sub(_unescape, string[1]), line)
+            position = string.end()
+        else:
+            token = _Token(whole[position], "", line)
+            position += 1
+        if token:
+            yield token
+        line += whole.count("\n", start, position)
+    yield _Token(_END, "", line)
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    what = escape[1]
+    if what in "01234567" or len(what) > 1:
+        return chr(int(what, 8))
+    return _ESCAPED.get(what, what)
+
+
+def _expand(value: str, properties: Mapping[str, str], line: int) -> str:
+    """Put in the properties (sun.security.util.PropertyExpander).
+
+    `${{...}}` stays as it is, and so does a `${` that nothing closes, with all
+    behind it.
+    """
+    done: list[str] = []
+    copied = 0
+    while (start := value.find("${", copied)) >= 0:
+        closing = "}}" if value.startswith("{", start + 2) else "}"
+        end = value.find(closing, start + 2)
+        if end < 0:
+            break
+        done.append(value[copied:start])
+        copied = end + len(closing)
+        if closing == "}}":
+            done.append(value[start:copied])
+        else:
+            done.append(_property(value[start + 2 : end], properties, line))
+    expanded = "".join(done) + value[copied:]
+    if value and not expanded:
+        raise JaasError(line, "a value is empty once its properties are put in")
+    return expanded
+
+
+def _property(name: str, properties: Mapping[str, str], line: int) -> str:
+    if name == "/":
+        return "/"
+    if name not in properties:
+        raise JaasError(line, f"there is no property {name!r} to put in for ${{...}}")
+    return properties[name]
