@@ -191,6 +191,11 @@ class Connection:
             is_due=bool(self._sasl_began_s or self._linger_until_s),
         )
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes of replies the kernel has not taken yet."""
+        return len(self._unsent)
+
     def overdue(self, now_s: float) -> str | None:
         """Return what the peer has taken too long for, if anything."""
         if self._linger_until_s:

@@ -71,7 +71,7 @@ class Daemon:
         self._listener = open_listener(options.bind, settings.port)
         self.address = describe(self._listener)
         self._threads = [
-            self._io_thread(number) for number in range(_io_threads(settings, options))
+            self._io_thread(number) for number in range(io_threads(settings, options))
         ]
         self._acceptor = Acceptor(self._listener, self._threads)
 
@@ -195,7 +195,7 @@ def _write(lines: Iterable[str]) -> None:
         _logger.warning(line)
 
 
-def _io_threads(settings: Settings, options: ServerOptions) -> int:
+def io_threads(settings: Settings, options: ServerOptions) -> int:
     """Decide how many I/O threads to start.
 
     With the GIL a second one only waits for the first (97,000 pulses/s on one,

@@ -62,7 +62,7 @@ class IoThread(threading.Thread):
         self._make_protocol = make_protocol
         self._budget = budget
         self._steps = steps
-        self._connections: dict[int, Connection] = {}
+        self.connections: dict[int, Connection] = {}
         # Two counters, as each is written by one thread alone.
         self._adopted = 0
         self._forgotten = 0
@@ -72,6 +72,9 @@ class IoThread(threading.Thread):
         self._next_sweep_s = 0.0
         self._stop_until_s: float | None = None
         self._epoll = select.epoll()
+        # Guards the two below: a descriptor that is closed is soon another's.
+        self._wake_lock = threading.Lock()
+        self._is_closed = False
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoll.register(self._wake_fd, select.EPOLLIN)
 
@@ -80,9 +83,9 @@ class IoThread(threading.Thread):
     def call(self, function: Callable[[], None]) -> None:
         """Have this thread call a function, soon; not at all once it has ended."""
         self._calls.append(function)
-        # An eventfd that is closed when the thread ends may be somebody else's
-        # descriptor by now, so it is closed by `close` alone.
-        os.eventfd_write(self._wake_fd, 1)
+        with self._wake_lock:
+            if not self._is_closed:
+                os.eventfd_write(self._wake_fd, 1)
 
     @property
     def load(self) -> int:
@@ -105,7 +108,9 @@ class IoThread(threading.Thread):
     def close(self) -> None:
         """Give back the descriptors, once the thread has ended."""
         self._epoll.close()
-        os.close(self._wake_fd)
+        with self._wake_lock:
+            self._is_closed = True
+            os.close(self._wake_fd)
 
     # What its own connections, and functions given to `call`, may call.
 
@@ -139,7 +144,7 @@ class IoThread(threading.Thread):
 
     def forget(self, connection: Connection) -> None:
         """Let go of a connection that is about to be closed."""
-        del self._connections[connection.fd]
+        del self.connections[connection.fd]
         self._epoll.unregister(connection.fd)
         self._forgotten += 1
         self.figures.connections -= 1
@@ -151,14 +156,15 @@ class IoThread(threading.Thread):
 
     def run(self) -> None:
         """Serve until `stop` is done; no error of one turn ends the next."""
-        while self._stop_until_s is None or self._connections:
+        while self._stop_until_s is None or self.connections:
             try:
-                self._turn()
+                self.turn()
             except Exception:
                 _logger.exception("%s: a turn failed", self.name)
 
-    def _turn(self) -> None:
-        connections = self._connections
+    def turn(self) -> None:
+        """Wait for what happens next, and do what it asks for."""
+        connections = self.connections
         for fd, events in self._epoll.poll(self._timeout_s()):
             connection = connections.get(fd)
             if connection is None:
@@ -189,11 +195,11 @@ class IoThread(threading.Thread):
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake_fd)
         while self._calls:
-            self._calls.popleft()()
+            self._run(self._calls.popleft())
 
     def _run_due(self, now_s: float) -> None:
         while self._timers and self._timers[0][0] <= now_s:
-            heapq.heappop(self._timers)[2]()
+            self._run(heapq.heappop(self._timers)[2])
         if now_s >= self._next_sweep_s:
             self._next_sweep_s = now_s + limits.SWEEP_S
             for connection in tuple(self.watched):
@@ -203,12 +209,19 @@ class IoThread(threading.Thread):
         if self._stop_until_s is not None:
             self._stop_turn(now_s >= self._stop_until_s)
 
+    def _run(self, function: Callable[[], None]) -> None:
+        """Call a function; an error in it is not one of those behind it."""
+        try:
+            function()
+        except Exception:
+            _logger.exception("%s: a call failed", self.name)
+
     def _adopt(self, sock: socket.socket, peer: str) -> None:
         if self._stop_until_s is not None:
             sock.close()
             return
         connection = Connection(sock, self._make_protocol(peer), self)
-        self._connections[connection.fd] = connection
+        self.connections[connection.fd] = connection
         self._epoll.register(connection.fd, select.EPOLLIN)
         self.figures.connections += 1
 
@@ -217,7 +230,7 @@ class IoThread(threading.Thread):
         self._stop_until_s = min(until_s, self._stop_until_s or until_s)
 
     def _stop_turn(self, is_over: bool) -> None:
-        for connection in tuple(self._connections.values()):
+        for connection in tuple(self.connections.values()):
             try:
                 if is_over or connection.is_quiet():
                     connection.abort()

@@ -54,7 +54,7 @@ def open_listener(
     except OSError as exc:
         listener.close()
         raise ListenError(describe(listener), _reason(exc)) from exc
-    _check_backlog()
+    check_backlog()
     return listener
 
 
@@ -150,7 +150,8 @@ def _configure(listener: socket.socket) -> None:
     listener.listen(limits.LISTEN_BACKLOG)
 
 
-def _check_backlog(path: Path = Path("/proc/sys/net/core/somaxconn")) -> None:
+def check_backlog(path: Path = Path("/proc/sys/net/core/somaxconn")) -> None:
+    """Warn where the kernel holds fewer waiting connections than were asked for."""
     try:
         allowed = int(path.read_text())
     except (OSError, ValueError):
@@ -165,4 +166,7 @@ def _check_backlog(path: Path = Path("/proc/sys/net/core/somaxconn")) -> None:
 
 
 def _reason(exc: Exception) -> str:
+    if isinstance(exc, OSError) and not isinstance(exc, socket.gaierror):
+        # The exception of create_server repeats the address.
+        return os.strerror(exc.errno or 0)
     return getattr(exc, "strerror", None) or str(exc)

@@ -11,8 +11,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from pacemaker.errors import AuthenticationError
@@ -36,7 +36,8 @@ class StepRunner:
         # Guards the book.
         self._lock = threading.Lock()
         self._guesses = GuessBook()
-        self._helpers: ThreadPoolExecutor | None = None
+        self._slow: SimpleQueue[Connection | None] = SimpleQueue()
+        self._helpers: list[threading.Thread] = []
 
     def take(self, connection: Connection) -> None:
         """Take the step that is due on a connection; called on its I/O thread."""
@@ -44,14 +45,27 @@ class StepRunner:
             self._finish(connection, connection.protocol.run_step())
             return
         with self._lock:
-            if self._helpers is None:
-                self._helpers = ThreadPoolExecutor(SLOW_STEPS, "pacemaker-sasl")
-        self._helpers.submit(self._take_slowly, connection)
+            if not self._helpers:
+                self._start_helpers()
+        self._slow.put(connection)
 
     def close(self) -> None:
-        """Let the steps that are under way end, and their threads with them."""
-        if self._helpers is not None:
-            self._helpers.shutdown(wait=False, cancel_futures=True)
+        """End the helpers; a step that is under way is left to itself."""
+        for _ in self._helpers:
+            self._slow.put(None)
+
+    def _start_helpers(self) -> None:
+        for number in range(SLOW_STEPS):
+            # A daemon thread: a step that hangs does not hold up the exit.
+            helper = threading.Thread(
+                target=self._help, name=f"pacemaker-sasl-{number}", daemon=True
+            )
+            self._helpers.append(helper)
+            helper.start()
+
+    def _help(self) -> None:
+        while (connection := self._slow.get()) is not None:
+            self._take_slowly(connection)
 
     def _take_slowly(self, connection: Connection) -> None:
         outcome: StepOutcome

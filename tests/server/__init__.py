@@ -1,0 +1,1 @@
+"""Tests of the daemon's shell: sockets, threads, life cycle."""

@@ -1,0 +1,133 @@
+"""An I/O thread that the test turns by hand, with a clock that the test sets.
+
+Nothing runs by itself: `Hand.turn` takes the loop through what is ready, so
+that the order of events is the test's and no test waits.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable
+from types import TracebackType
+
+from pacemaker.dispatch import Dispatcher
+from pacemaker.figures import Figures
+from pacemaker.protocol import ServerProtocol
+from pacemaker.sasl.mechanism import MechanismFactory
+from pacemaker.server.budget import BufferBudget
+from pacemaker.server.connection import Connection
+from pacemaker.server.io_thread import IoThread
+from pacemaker.server.listening import end_with_reset
+from pacemaker.server.steps import StepRunner
+from pacemaker.store import Store
+from tests.wire import Wire
+
+MAX_BODY_BYTES = 10485760
+GIVE_UP_S = 20.0
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now_s
+
+
+class Hand:
+    """An I/O thread that is not started, and peers connected to it by TCP."""
+
+    def __init__(
+        self,
+        budget_bytes: int = 2**30,
+        mechanism_factory: MechanismFactory | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        self.clock = Clock()
+        self.store = Store()
+        self.budget: BufferBudget[Connection] = BufferBudget(budget_bytes)
+        self.figures = Figures()
+        self.steps = StepRunner(self.clock)
+        dispatcher = Dispatcher(self.store, self.figures, max_body_bytes)
+
+        def make_protocol(peer: str) -> ServerProtocol:
+            mechanism = None if mechanism_factory is None else mechanism_factory()
+            return ServerProtocol(dispatcher, max_body_bytes, mechanism, peer)
+
+        self.thread = IoThread(
+            0, make_protocol, self.figures, self.budget, self.steps, self.clock
+        )
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._peers: list[Wire] = []
+
+    def connect(self, name: str = "") -> tuple[Wire, Connection]:
+        """Connect a peer, and return both ends."""
+        wire = Wire(self._listener.getsockname(), GIVE_UP_S)
+        sock, address = self._listener.accept()
+        sock.setblocking(False)
+        end_with_reset(sock, True)
+        fd = sock.fileno()
+        self.thread.adopt(sock, name or f"127.0.0.1:{address[1]}")
+        self.thread.turn()
+        self._peers.append(wire)
+        return wire, self.thread.connections[fd]
+
+    def accept_late(self) -> Wire:
+        """Connect a peer and give it to the thread, which has not seen it yet."""
+        wire = Wire(self._listener.getsockname(), GIVE_UP_S)
+        sock, _ = self._listener.accept()
+        end_with_reset(sock, True)
+        self.thread.adopt(sock, "late")
+        self._peers.append(wire)
+        return wire
+
+    def turn_until(self, is_reached: Callable[[], bool]) -> None:
+        """Turn the loop until something is so; each turn waits for an event."""
+        for _ in range(100_000):
+            if is_reached():
+                return
+            self.thread.turn()
+        raise AssertionError("not reached in 100,000 turns")
+
+    def ask(self, wire: Wire, frame: bytes) -> bytes:
+        """Send a request from a peer and return the server's answer."""
+        wire.send(frame)
+        self.turn_until_readable(wire)
+        return wire.receive()
+
+    def turn_until_readable(self, wire: Wire) -> None:
+        """Turn the loop until a peer has something to read, or its end."""
+        self.turn_until(lambda: bool(select.select([wire.socket], [], [], 0)[0]))
+
+    def after(self, seconds: float) -> None:
+        """Let time pass, and the loop see it."""
+        self.clock.now_s += seconds
+        self.thread.call(lambda: None)
+        self.thread.turn()
+
+    def close(self) -> None:
+        """End the peers, the connections and the thread's descriptors."""
+        for wire in self._peers:
+            wire.close()
+        for connection in tuple(self.thread.connections.values()):
+            connection.abort()
+        self.steps.close()
+        self.thread.close()
+        self._listener.close()
+
+    def __enter__(self) -> Hand:
+        """Return the hand itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close everything."""
+        self.close()

@@ -1,0 +1,318 @@
+"""One connection over a real socket, on a loop that the test turns."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from pacemaker.protocol import ServerProtocol
+from pacemaker.server import limits
+from pacemaker.server.listening import end_with_reset
+from tests import wire
+from tests.server.hand import Hand
+from tests.wire import Type
+
+MALFORMED = b"\0\0\0\1\0"
+PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
+ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
+GET = wire.path_request(Type.GET_PULSE, "/w/t/1", 7)
+
+
+def test_connection_answers_request() -> None:
+    """A request that comes whole is answered in the same turn."""
+    with Hand() as hand:
+        peer, _ = hand.connect()
+        assert hand.ask(peer, PULSE) == ACK
+        assert hand.ask(peer, GET) == wire.pulse_reply("/w/t/1", b"beat", 7)
+
+
+def test_connection_answers_request_in_single_bytes() -> None:
+    """A request that comes one byte at a time is answered at its last one."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        for at in range(len(PULSE) - 1):
+            peer.send(PULSE[at : at + 1])
+            hand.thread.turn()
+            assert connection.protocol.unread_bytes == at + 1
+        assert hand.ask(peer, PULSE[-1:]) == ACK
+        assert connection not in hand.thread.watched
+        assert hand.budget.total_bytes == 0
+
+
+def test_connection_sends_due_replies_before_it_closes() -> None:
+    """Replies due before a malformed frame arrive, although more was on its way."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE * 3 + MALFORMED)
+        hand.thread.turn()
+        # Unread bytes in the kernel would turn the close into a reset.
+        peer.send(b"x" * 100_000)
+        hand.turn_until_readable(peer)
+        assert [peer.receive() for _ in range(3)] == [ACK] * 3
+        assert peer.ended() == "eof"
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+
+
+def test_connection_that_was_refused_is_not_read_for_ever() -> None:
+    """A peer that goes on sending after its refusal is cut off."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(MALFORMED)
+        hand.turn_until_readable(peer)
+        hand.after(limits.LINGER_S - 0.1)
+        assert not connection.is_closed
+        hand.after(limits.SWEEP_S)
+        assert connection.is_closed
+
+
+def test_connection_answers_before_end_of_stream() -> None:
+    """A peer that sends and ends its side still gets its replies, then an end."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE * 2)
+        peer.socket.shutdown(1)
+        hand.turn_until(lambda: connection.is_closed)
+        assert [peer.receive() for _ in range(2)] == [ACK] * 2
+        assert peer.ended() == "eof"
+
+
+def test_connection_refuses_one_peer_alone() -> None:
+    """What one peer breaks costs no other its connection or its heartbeat."""
+    with Hand() as hand:
+        good, _ = hand.connect()
+        bad, _ = hand.connect()
+        assert hand.ask(good, PULSE) == ACK
+        bad.send(MALFORMED)
+        hand.turn_until_readable(bad)
+        assert hand.ask(good, GET) == wire.pulse_reply("/w/t/1", b"beat", 7)
+
+
+def test_connection_logs_refusal_with_peer_and_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A refusal is one line that names the peer and the reason."""
+    with Hand() as hand, caplog.at_level(logging.INFO):
+        peer, _ = hand.connect("10.0.0.1:5")
+        peer.send(MALFORMED)
+        hand.turn_until_readable(peer)
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert warnings == ["10.0.0.1:5: closed: message without a type"]
+
+
+def test_connection_without_a_byte_is_logged_at_debug_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A health check, which connects and goes, leaves no line at info."""
+    with Hand() as hand, caplog.at_level(logging.DEBUG):
+        peer, connection = hand.connect()
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+    levels = {r.levelno for r in caplog.records if r.name.startswith("pacemaker")}
+    assert levels == {logging.DEBUG}
+
+
+def test_connection_that_our_code_fails_on_ends_alone(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of ours ends one connection, with a traceback in the log."""
+    with Hand() as hand:
+        bad, broken = hand.connect("10.0.0.1:5")
+        good, _ = hand.connect()
+
+        receive_data = ServerProtocol.receive_data
+
+        def fail_for_one(protocol: ServerProtocol, data: bytes) -> None:
+            if protocol is broken.protocol:
+                raise RuntimeError("ours")
+            receive_data(protocol, data)
+
+        monkeypatch.setattr(ServerProtocol, "receive_data", fail_for_one)
+        bad.send(PULSE)
+        hand.turn_until(lambda: broken.is_closed)
+        assert bad.ended() == "reset"
+        assert hand.ask(good, PULSE) == ACK
+    assert any(r.exc_info and "10.0.0.1:5" in r.getMessage() for r in caplog.records)
+
+
+def test_connection_that_is_silent_is_never_closed() -> None:
+    """A standby Nimbus may say nothing for days."""
+    with Hand() as hand:
+        peer, _ = hand.connect()
+        assert hand.ask(peer, PULSE) == ACK
+        hand.after(7 * 86400)
+        assert hand.ask(peer, PULSE) == ACK
+
+
+def test_connection_times_out_unfinished_frame() -> None:
+    """A frame has a minute, and a second for each 100 KiB; single bytes buy none."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        big = wire.send_pulse("/w/t/1", b"x" * 1024_000, 5)
+        allowed_s = limits.FRAME_TIMEOUT_S + len(big) / limits.FRAME_BYTES_PER_S
+        sent = 10
+        peer.send(big[:sent])
+        hand.thread.turn()
+        while hand.clock.now_s < 1000 + allowed_s - limits.SWEEP_S:
+            peer.send(big[sent : sent + 1])
+            sent += 1
+            hand.thread.turn()
+            hand.after(1.0)
+            assert not connection.is_closed
+            assert connection.protocol.error is None
+        hand.after(limits.SWEEP_S)
+        hand.after(limits.SWEEP_S)
+        assert str(connection.protocol.error) == "out of time: frame not complete"
+
+
+def test_connection_has_fresh_time_for_each_frame() -> None:
+    """A peer whose reads always end within a frame is not taken for a slow one."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE[:3])
+        hand.thread.turn()
+        for _ in range(5):
+            hand.after(limits.FRAME_TIMEOUT_S - 2)
+            assert hand.ask(peer, PULSE[3:] + PULSE[:3]) == ACK
+        assert not connection.is_closed
+
+
+def _fill(hand: Hand, details: bytes) -> None:
+    hand.store.put("/w/t/1", details)
+
+
+def test_connection_stops_reading_from_peer_that_does_not_read() -> None:
+    """Replies that are not taken hold up further requests, not memory."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 5_000_000)
+        peer, connection = hand.connect()
+        good, _ = hand.connect()
+        peer.send(GET * 100)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        assert connection.unsent_bytes <= 5_000_100
+        assert connection.protocol.unread_bytes > len(GET) * 90
+        assert hand.ask(good, PULSE) == ACK
+
+
+def test_connection_gives_large_replies_in_order_to_slow_reader() -> None:
+    """A peer that reads late gets each reply, whole and in order."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 9_000_000)
+        peer, connection = hand.connect()
+        requests = [
+            wire.path_request(Type.GET_PULSE, "/w/t/1", number) for number in range(5)
+        ]
+        peer.send(b"".join(requests))
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        taken = bytearray()
+        expected = b"".join(
+            wire.pulse_reply("/w/t/1", b"x" * 9_000_000, number) for number in range(5)
+        )
+        while len(taken) < len(expected):
+            hand.turn_until_readable(peer)
+            taken += peer.socket.recv(1 << 20)
+        assert bytes(taken) == expected
+        assert not connection.unsent_bytes
+        assert hand.budget.total_bytes == 0
+
+
+def test_connection_closes_peer_that_takes_nothing() -> None:
+    """A minute without progress ends a peer that does not read; progress does not."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 8_000_000)
+        peer, connection = hand.connect()
+        peer.send(GET * 2)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        hand.after(limits.SEND_TIMEOUT_S - 1)
+        unsent_bytes = connection.unsent_bytes
+        while connection.unsent_bytes == unsent_bytes:
+            peer.socket.recv(1 << 20)
+            hand.after(0)
+        hand.after(limits.SEND_TIMEOUT_S - 1)
+        assert not connection.is_closed
+        hand.after(limits.SWEEP_S + 1)
+        assert connection.is_closed
+
+
+def test_connection_that_holds_most_goes_when_the_budget_is_used_up() -> None:
+    """The largest unfinished frame ends; the smaller ones go on."""
+    with Hand(budget_bytes=300_000) as hand:
+        frame = wire.send_pulse("/w/t/1", b"x" * 1_000_000, 5)
+        small, small_connection = hand.connect()
+        large, large_connection = hand.connect()
+        small.send(frame[:100_000])
+        hand.turn_until(lambda: small_connection.protocol.unread_bytes == 100_000)
+        large.send(frame[:250_000])
+        hand.turn_until(lambda: large_connection.protocol.error is not None)
+        assert "largest" in str(large_connection.protocol.error)
+        small.send(frame[100_000:200_000])
+        hand.turn_until(lambda: small_connection.protocol.unread_bytes == 200_000)
+        assert hand.budget.total_bytes == 200_000
+
+
+def test_connection_ends_with_reset_when_aborted() -> None:
+    """A reset brings Storm's clients back at once, a FIN after 13 s."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        assert hand.ask(peer, PULSE) == ACK
+        connection.abort()
+        connection.abort()
+        assert peer.ended() == "reset"
+
+
+def test_connection_that_is_reset_by_its_peer_is_forgotten() -> None:
+    """A worker that is killed leaves nothing behind."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE[:-1])
+        hand.thread.turn()
+        end_with_reset(peer.socket, True)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+        assert not hand.thread.connections
+        assert not hand.thread.watched
+        assert hand.budget.total_bytes == 0
+        assert hand.figures.connections == 0
+
+
+def test_stop_answers_what_came_and_resets() -> None:
+    """A stop answers a request that lies in the socket before it resets."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        idle, _ = hand.connect()
+        peer.send(PULSE)
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        hand.turn_until(lambda: connection.is_closed)
+        assert peer.receive() == ACK
+        assert peer.ended() == "reset"
+        assert idle.ended() == "reset"
+        assert not hand.thread.connections
+
+
+def test_stop_waits_for_replies_until_its_time_is_over() -> None:
+    """Replies that a peer does not take hold up a stop for so long and no longer."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 9_000_000)
+        peer, connection = hand.connect()
+        peer.send(GET)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        for _ in range(3):
+            hand.thread.turn()
+        assert not connection.is_closed
+        hand.after(limits.STOP_TIMEOUT_S)
+        assert connection.is_closed
+
+
+def test_second_stop_shortens_the_first() -> None:
+    """A second signal forces the stop."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 9_000_000)
+        peer, connection = hand.connect()
+        peer.send(GET)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        hand.thread.turn()
+        hand.thread.stop(0.0)
+        hand.turn_until(lambda: connection.is_closed)

@@ -1,0 +1,119 @@
+"""The whole daemon in this process: its parts put together, started and stopped."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from pacemaker.config import Settings
+from pacemaker.server import Daemon, ServerOptions
+from pacemaker.server.daemon import io_threads
+from tests import wire
+from tests.wire import Type, Wire
+
+
+@contextmanager
+def serving(
+    io_threads: int | None = None, settings: Settings | None = None
+) -> Iterator[Daemon]:
+    """Run a daemon on a free port of 127.0.0.1."""
+    options = ServerOptions(bind="127.0.0.1", io_threads=io_threads)
+    daemon = Daemon(settings or Settings(port=0), options)
+    daemon.start()
+    try:
+        yield daemon
+    finally:
+        daemon.begin_stop()
+        daemon.close()
+
+
+def _address(daemon: Daemon) -> tuple[str, int]:
+    host, _, port = daemon.address.rpartition(":")
+    return host, int(port)
+
+
+def _descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))  # noqa: PTH208  (Path opens one more)
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_daemon_serves_many_connections_on_few_threads(threads: int) -> None:
+    """What one connection stores every other one reads, whatever thread has it."""
+    with serving(threads) as daemon:
+        peers = [Wire(_address(daemon)) for _ in range(20)]
+        for number, peer in enumerate(peers):
+            reply = peer.ask(wire.send_pulse(f"/w/t/{number}", b"beat", number))
+            assert reply == wire.ack(Type.SEND_PULSE_RESPONSE, number)
+        for number, peer in enumerate(peers):
+            other = (number + 7) % len(peers)
+            path = f"/w/t/{other}"
+            reply = peer.ask(wire.path_request(Type.GET_PULSE, path, other))
+            assert reply == wire.pulse_reply(path, b"beat", other)
+        figures = daemon.figures()
+        assert (figures.pulses, figures.reads, figures.connections) == (20, 20, 20)
+        for peer in peers:
+            peer.close()
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_daemon_leaves_nothing_behind(threads: int) -> None:
+    """Five starts and stops later no thread and no descriptor is left."""
+    with serving(threads):
+        pass
+    threads_before, descriptors_before = threading.active_count(), _descriptors()
+    for _ in range(5):
+        with serving(threads) as daemon, Wire(_address(daemon)) as peer:
+            peer.ask(wire.send_pulse("/w", b"", 1))
+    assert threading.active_count() == threads_before
+    assert _descriptors() == descriptors_before
+
+
+def test_daemon_resets_connections_when_it_stops() -> None:
+    """A stop ends each connection with a reset: clients are back at once."""
+    with serving() as daemon:
+        peer = Wire(_address(daemon))
+        peer.ask(wire.send_pulse("/w", b"", 1))
+    assert peer.ended() == "reset"
+    peer.close()
+
+
+def test_daemon_applies_the_message_size() -> None:
+    """A frame of pacemaker.thrift.message.size.max is read, a larger one ends it."""
+    with serving(settings=Settings(port=0, message_size_max_bytes=1000)) as daemon:
+        largest = wire.send_pulse("/w", b"x" * (1000 - 39), 1)
+        assert len(largest) == 1004
+        with Wire(_address(daemon)) as peer:
+            assert peer.ask(largest) == wire.ack(Type.SEND_PULSE_RESPONSE, 1)
+        with Wire(_address(daemon)) as peer:
+            peer.send((1001).to_bytes(4, "big"))
+            assert peer.ended() == "eof"
+
+
+def test_daemon_reports_largest_heartbeat_of_each_period() -> None:
+    """The largest heartbeat is counted anew each time it was asked for."""
+    with serving(4) as daemon, Wire(_address(daemon)) as peer:
+        peer.ask(wire.send_pulse("/w/1", b"x" * 30, 1))
+        peer.ask(wire.send_pulse("/w/2", b"x" * 20, 1))
+        assert daemon.take_largest() == 30
+        assert daemon.take_largest() == 0
+
+
+def test_io_threads_are_one_with_the_gil(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the GIL one I/O thread is fastest; without it, one for each core."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
+    assert io_threads(Settings(), ServerOptions()) == 1
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    assert io_threads(Settings(), ServerOptions()) == 8
+    assert io_threads(Settings(max_threads=3), ServerOptions()) == 3
+
+
+def test_io_threads_are_bounded_by_max_threads() -> None:
+    """pacemaker.max.threads bounds what an option asks for."""
+    assert io_threads(Settings(), ServerOptions(io_threads=4)) == 4
+    assert io_threads(Settings(max_threads=2), ServerOptions(io_threads=4)) == 2

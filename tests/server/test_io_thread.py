@@ -1,0 +1,77 @@
+"""The loop of an I/O thread: calls from others, timers, errors."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests import wire
+from tests.server.hand import Hand
+
+GIVE_UP_S = 10.0
+
+
+def test_thread_runs_calls_of_others_in_order() -> None:
+    """Functions given by `call` run on the thread, in the order they came."""
+    with Hand() as hand:
+        done: list[int] = []
+        finished = threading.Event()
+        hand.thread.start()
+        for number in range(100):
+            hand.thread.call(lambda number=number: done.append(number))  # type: ignore[misc]
+        hand.thread.call(finished.set)
+        assert finished.wait(GIVE_UP_S)
+        assert done == list(range(100))
+        hand.thread.stop(0.0)
+        hand.thread.join(GIVE_UP_S)
+
+
+def test_thread_calls_later_in_order_of_time() -> None:
+    """Timers run when their time has come, the earlier first."""
+    with Hand() as hand:
+        done: list[str] = []
+        hand.thread.call_later(2.0, lambda: done.append("second"))
+        hand.thread.call_later(1.0, lambda: done.append("first"))
+        hand.after(0.5)
+        assert done == []
+        hand.after(0.5)
+        assert done == ["first"]
+        hand.after(1.0)
+        assert done == ["first", "second"]
+
+
+def test_thread_survives_error_of_a_call(caplog: pytest.LogCaptureFixture) -> None:
+    """A function that fails is logged, and the ones behind it are called."""
+
+    def fail() -> None:
+        raise RuntimeError("ours")
+
+    with Hand() as hand:
+        finished = threading.Event()
+        hand.thread.start()
+        hand.thread.call(fail)
+        hand.thread.call(finished.set)
+        assert finished.wait(GIVE_UP_S)
+        hand.thread.stop(0.0)
+        hand.thread.join(GIVE_UP_S)
+    assert "a call failed" in caplog.text
+
+
+def test_thread_ignores_calls_once_it_is_closed() -> None:
+    """A SASL step that ends after the daemon wakes nobody else's descriptor."""
+    hand = Hand()
+    hand.close()
+    hand.thread.call(lambda: None)
+
+
+def test_thread_refuses_connections_once_it_stops() -> None:
+    """A connection that was accepted at the last moment is reset, not lost."""
+    with Hand() as hand:
+        peer, _ = hand.connect()
+        peer.send(wire.send_pulse("/w", b"x" * 100, 1)[:-1])
+        hand.thread.stop(10.0)
+        hand.thread.turn()
+        late = hand.accept_late()
+        hand.thread.turn()
+        assert late.ended() == "reset"

@@ -1,0 +1,150 @@
+"""The listening socket: ours, or one that was handed over."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from pacemaker.errors import ListenError
+from pacemaker.server import limits, listening
+from pacemaker.server.listening import join_address, open_listener
+
+
+def _accepted(listener: socket.socket, host: str) -> socket.socket:
+    port = listener.getsockname()[1]
+    with socket.create_connection((host, port)):
+        listener.setblocking(True)
+        accepted, _ = listener.accept()
+        return accepted
+
+
+def test_listener_gives_storms_options_to_connections() -> None:
+    """Accepted connections have no delay, keep alive, and end with a reset."""
+    with (
+        open_listener("127.0.0.1", 0, {}) as listener,
+        _accepted(listener, "127.0.0.1") as accepted,
+    ):
+        sol, tcp = socket.SOL_SOCKET, socket.IPPROTO_TCP
+        assert accepted.getsockopt(tcp, socket.TCP_NODELAY)
+        assert accepted.getsockopt(sol, socket.SO_KEEPALIVE)
+        linger = accepted.getsockopt(sol, socket.SO_LINGER, 8)
+        assert linger == (1).to_bytes(4, "little") + bytes(4)
+        # The kernel doubles what it grants, at most net.core.wmem_max.
+        allowed = int(Path("/proc/sys/net/core/wmem_max").read_text())
+        granted = 2 * min(limits.SEND_BUFFER_BYTES, allowed)
+        assert accepted.getsockopt(sol, socket.SO_SNDBUF) == granted
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_listener_takes_both_families_by_default(host: str) -> None:
+    """One socket serves IPv4 and IPv6, where the machine has both."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 on this machine")
+    with open_listener(None, 0, {}) as listener, _accepted(listener, host):
+        assert listening.describe(listener).startswith("[::]:")
+
+
+def test_listener_takes_ipv4_alone_where_there_is_no_ipv6(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without IPv6 the wildcard address of IPv4 is bound."""
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with open_listener(None, 0, {}) as listener, _accepted(listener, "127.0.0.1"):
+        assert listening.describe(listener).startswith("0.0.0.0:")
+
+
+def test_listener_names_port_that_is_taken() -> None:
+    """A port in use is one clear error that names the address."""
+    with open_listener("127.0.0.1", 0, {}) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(ListenError) as caught:
+            open_listener("127.0.0.1", port, {})
+    assert str(caught.value) == (
+        f"cannot listen on 127.0.0.1:{port}: Address already in use"
+    )
+
+
+@pytest.mark.parametrize(
+    "bind", ["192.0.2.1", "no-such-host.invalid", "a..b", "x" * 300]
+)
+def test_listener_names_address_that_is_not_here(bind: str) -> None:
+    """An address of no interface, or no address at all, is a ListenError."""
+    with pytest.raises(ListenError, match="cannot listen on"):
+        open_listener(bind, 0, {})
+
+
+def _environ(**values: str) -> dict[str, str]:
+    return {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", **values}
+
+
+def test_handed_over_socket_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket by LISTEN_FDS is used whatever address and port were asked for."""
+    with socket.create_server(("127.0.0.1", 0)) as kept:
+        port = kept.getsockname()[1]
+        monkeypatch.setattr(listening, "LISTEN_FDS_START", os.dup(kept.fileno()))
+        environ = _environ()
+        with open_listener("192.0.2.1", 1, environ) as listener:
+            assert listener.getsockname() == ("127.0.0.1", port)
+            assert not listener.get_inheritable()
+        assert environ == {}, "a child of ours would believe it was meant"
+
+
+@pytest.mark.parametrize(
+    "values", [{"LISTEN_PID": "1"}, {"LISTEN_FDS": "0"}, {"LISTEN_FDS": "x"}]
+)
+def test_handover_to_somebody_else_is_not_taken(values: dict[str, str]) -> None:
+    """LISTEN_FDS for another process, or of no sockets, is passed over."""
+    with open_listener("127.0.0.1", 0, _environ(**values)) as listener:
+        assert listener.getsockname()[0] == "127.0.0.1"
+
+
+def test_handed_over_socket_that_does_not_listen_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A descriptor that is no listening socket ends the start, with the reason."""
+    with socket.socket() as idle:
+        monkeypatch.setattr(listening, "LISTEN_FDS_START", idle.fileno())
+        with pytest.raises(ListenError, match="it is no listening socket"):
+            open_listener(None, 0, _environ())
+
+
+def test_handed_over_descriptor_that_is_no_socket_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A descriptor of a file ends the start, with the reason."""
+    with (tmp_path / "file").open("w") as file:
+        monkeypatch.setattr(listening, "LISTEN_FDS_START", file.fileno())
+        with pytest.raises(ListenError, match="descriptor 3"):
+            open_listener(None, 0, _environ())
+
+
+@pytest.mark.parametrize(
+    ("host", "text"),
+    [
+        ("127.0.0.1", "127.0.0.1:6699"),
+        ("::ffff:127.0.0.1", "127.0.0.1:6699"),
+        ("::1", "[::1]:6699"),
+        ("::", "[::]:6699"),
+    ],
+)
+def test_address_is_written_as_people_write_it(host: str, text: str) -> None:
+    """IPv6 in brackets; an IPv4 address is the same one when mapped into IPv6."""
+    assert join_address(host, 6699) == text
+
+
+def test_small_backlog_is_logged(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """A kernel that cuts the backlog is named, with what would be enough."""
+    somaxconn = tmp_path / "somaxconn"
+    somaxconn.write_text("128\n")
+    listening.check_backlog(somaxconn)
+    assert "net.core.somaxconn is 128" in caplog.text
+    somaxconn.write_text("4096\n")
+    caplog.clear()
+    listening.check_backlog(somaxconn)
+    listening.check_backlog(tmp_path / "none")
+    assert not caplog.text
