@@ -93,7 +93,7 @@ class DigestServer:
     @property
     def user(self) -> str | None:
         """The name that the client gave itself, in base64, once complete."""
-        return self._user
+        return self._user if self.complete else None
 
     @property
     def suspended(self) -> str | None:

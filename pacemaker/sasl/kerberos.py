@@ -91,7 +91,7 @@ class KerberosServer:
     @property
     def user(self) -> str | None:
         """The client's full principal, once complete."""
-        return self._user
+        return self._user if self.complete else None
 
     def step(self, token: bytes) -> bytes | None:
         """Take the client's token and give the one to send, if one is due.
