@@ -196,9 +196,10 @@ class _Reader:
                     self._skip_one(wire_type, stack)
                 continue
             count, kinds = top
-            if count > 1:
+            if count:
+                # Kept also for its last element, which lies within it as well.
                 stack.append((count - 1, kinds))
-            self._skip_one(kinds[count % len(kinds)], stack)
+                self._skip_one(kinds[count % len(kinds)], stack)
 
     def _skip_one(
         self, wire_type: int, stack: list[tuple[int, tuple[int, ...]] | None]
