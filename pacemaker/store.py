@@ -44,12 +44,17 @@ _Trail: TypeAlias = list[tuple[_Node, "str | None"]]
 _ENTRY_BYTES: Final = 80
 _NODE_BYTES: Final = 232
 _VALUE_BYTES: Final = 40
+# The head of a str, and of one that is not ASCII at most four bytes a character.
+# (sys.getsizeof grows once C code has asked for a str's UTF-8, so that a key
+# could weigh more when it goes than when it came.)
+_SEGMENT_BYTES: Final = 76
+_WIDE_CHARACTER_BYTES: Final = 4
 
 # A dict never shrinks by itself, and walking it costs its size: it is laid
 # anew when it takes this much for each entry that is left (one that has only
 # grown takes up to 150), if it is worth the trouble at all.
-_SPARSE_BYTES_PER_ENTRY: Final = 600
-_SPARSE_MIN_BYTES: Final = 4096
+_SPARSE_BYTES_PER_ENTRY: Final = 300
+_SPARSE_MIN_BYTES: Final = 1024
 
 
 class Store:
@@ -242,7 +247,8 @@ def _entry_bytes(segment: str | None, held: bytes | _Node) -> int:
     """Count one entry of a node for the budget, without what lies below it."""
     size_bytes = _ENTRY_BYTES
     if segment is not None:
-        size_bytes += sys.getsizeof(segment)
+        character_bytes = 1 if segment.isascii() else _WIDE_CHARACTER_BYTES
+        size_bytes += _SEGMENT_BYTES + character_bytes * len(segment)
     if isinstance(held, bytes):
         return size_bytes + _VALUE_BYTES + len(held)
     return size_bytes + _NODE_BYTES
