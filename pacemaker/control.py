@@ -10,12 +10,17 @@ import struct
 from typing import Final
 
 from pacemaker import messages
-from pacemaker.errors import MalformedError
+from pacemaker.errors import LimitError, MalformedError
 from pacemaker.messages import Message
 
 # The only two codes that Pacemaker and its clients send each other.
 SASL_TOKEN_MESSAGE_REQUEST: Final = -202
 SASL_COMPLETE_REQUEST: Final = -203
+
+# A Kerberos token may carry the groups of its user; the largest that Windows
+# allows (MaxTokenSize) has just this.  Tokens may have to wait for their step,
+# and are then in nobody's budget.
+MAX_TOKEN_BYTES: Final = 64 * 1024
 
 _SASL_TOKEN: Final = -500
 _CODE: Final = struct.Struct(">h")
@@ -49,6 +54,7 @@ def read_token(message: Message) -> bytes:
 
     Raises:
         MalformedError: the message has no blob, or no token in it.
+        LimitError: the token is larger than any of SASL's.
     """
     blob = _blob_of(message, _TOKEN_HEAD.size)
     code, size_bytes = _TOKEN_HEAD.unpack_from(blob)
@@ -59,6 +65,8 @@ def read_token(message: Message) -> bytes:
         raise MalformedError(
             "length beyond the message", f"{size_bytes} where {len(token)} are left"
         )
+    if size_bytes > MAX_TOKEN_BYTES:
+        raise LimitError("SASL token too large", f"{size_bytes} bytes")
     return token[:size_bytes]
 
 

@@ -84,6 +84,12 @@ class FrameReader:
             self._unread = bytearray(rest) if rest else b""
             self._position = 0
 
+    def let_go(self) -> None:
+        """Free the frames that were read, where they are most of what is kept."""
+        if 2 * self._position > len(self._unread):
+            self._unread = self._unread[self._position :]
+            self._position = 0
+
     @property
     def unread_bytes(self) -> int:
         """How many bytes wait to be read."""

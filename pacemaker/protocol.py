@@ -148,6 +148,7 @@ class ServerProtocol:
                     data, start, end = frame
                     message = messages.decode(data[start:end])
                 self._handle(message)
+            self._frames.let_go()
         except PeerError as exc:
             self.fail(exc)
 
@@ -189,8 +190,9 @@ class ServerProtocol:
     def run_step(self) -> StepOutcome:
         """Take the step that is due; nothing else of this object is touched by it."""
         assert self._mechanism is not None  # noqa: S101  (the phase says so)
+        token, self._token = self._token, b""
         try:
-            return self._mechanism.step(self._token)
+            return self._mechanism.step(token)
         except AuthenticationError as exc:
             return exc
 
@@ -209,8 +211,11 @@ class ServerProtocol:
         self.resume()
 
     def fail(self, error: PeerError) -> None:
-        """End the connection: nothing more is read, what is due may still go out."""
-        self.error = error
+        """End the connection: nothing more is read, what is due may still go out.
+
+        The first reason stays, whatever else goes wrong before all is sent.
+        """
+        self.error = self.error or error
         self.phase = Phase.CLOSED
         self._frames = FrameReader(0)
 
