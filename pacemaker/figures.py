@@ -14,12 +14,11 @@ from dataclasses import dataclass
 class Figures:
     """Counts since the start, sizes in bytes of the heartbeats' details alone.
 
-    Storm 2.x's meters of the same names are in `docs/deviations.md`.
-
     Attributes:
         pulses: heartbeats stored.
         pulse_bytes: their sizes together.
-        largest_pulse_bytes: the largest of them since `take_largest`.
+        largest_pulse_bytes: the largest of them since the last report, after
+            which whoever reports sets it back to 0.
         reads: GET_PULSE requests answered, misses included, refused ones not.
         read_bytes: the sizes of what they gave.
         connections: connections that are open.
