@@ -25,8 +25,8 @@ def _no_process_left() -> Iterator[None]:
     assert not left, f"processes left behind: {sorted(left)}"
 
 
-@pytest.fixture(scope="module")
-def daemon() -> Iterator[Daemon]:
-    """Start our daemon, one for all tests of a module."""
-    with Daemon() as started:
+@pytest.fixture(scope="module", params=["1", "4"], ids=["1-thread", "4-threads"])
+def daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
+    """Start our daemon, one for all tests of a module: with one I/O thread, with 4."""
+    with Daemon("--io-threads", request.param) as started:
         yield started

@@ -2,20 +2,20 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.security.URIParameter;
 import java.util.Base64;
 import java.util.Map;
 import java.util.TreeMap;
 import javax.security.auth.login.AppConfigurationEntry;
 import javax.security.auth.login.Configuration;
 import javax.security.auth.login.Configuration.Parameters;
-import javax.security.auth.login.URIParameter;
 
 /**
  * Reads JAAS files by the JDK's own parser.
  *
  * <p>Command: {@code URI NAME...}, each name in base64 ("=" for the empty one). The answer is
  * {@code refused}, or {@code read} and a word for each name: "-" where there is no such section,
- * else its modules, each {@code class;key:value,key:value|}, names and values in base64.
+ * or none with a module, else its modules, each {@code class;key:value,key:value|}, names and values in base64.
  */
 public final class JaasReader {
     public static void main(String[] args) throws Exception {

@@ -3,9 +3,9 @@ import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.math.BigDecimal;
 import java.math.BigInteger;
+import java.net.InetSocketAddress;
 import java.net.URL;
 import java.net.URLClassLoader;
-import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Paths;
 import java.util.ArrayList;
@@ -19,10 +19,10 @@ import org.apache.storm.utils.Utils;
 /**
  * Reads configurations as Storm's daemons do, one after another.
  *
- * <p>Each line of standard input is one case, of fields separated by tabs: the conf folder, the
- * file of --config (or nothing), and the items of -c. Each line of standard output is the answer
- * to one: a JSON object with "values" (what Storm has merged), and "refused": null where Storm's
- * validation lets it pass. Where it cannot be read at all there are no values.
+ * <p>Each line of standard input is one case, of three fields separated by tabs: the conf folder,
+ * the file of --config (or nothing), and the items of -c as the launcher joins them. The line of
+ * standard output that answers it is a JSON object: "values" is what Storm has merged, if it could
+ * read it at all; "refused" is why its Pacemaker would not start with that, or null.
  *
  * <p>Numbers of Java's integer types are written as JSON integers; what JSON has no form for is an
  * object of one field: "$double", "$date", "$bytes", "$set", "$pairs".
@@ -42,17 +42,13 @@ public final class ReadConfig {
     }
 
     private static String answer(String[] fields) throws Exception {
-        // The launcher puts the conf folder on the class path, names the file of --config in
-        // storm.conf.file, and each -c, encoded, in storm.options.
+        // The launcher puts the conf folder on the class path, the file of --config into
+        // storm.conf.file, and what -c gave into storm.options.
         URL conf = Paths.get(fields[0]).toUri().toURL();
         ClassLoader parent = ReadConfig.class.getClassLoader();
         Thread.currentThread().setContextClassLoader(new URLClassLoader(new URL[] {conf}, parent));
         System.setProperty("storm.conf.file", fields[1]);
-        List<String> options = new ArrayList<>();
-        for (int i = 2; i < fields.length; i++) {
-            options.add(URLEncoder.encode(unescape(fields[i]), "UTF-8"));
-        }
-        System.setProperty("storm.options", String.join(",", options));
+        System.setProperty("storm.options", fields[2]);
         Map<String, Object> values;
         try {
             values = Utils.readStormConfig();
@@ -61,15 +57,19 @@ public final class ReadConfig {
         }
         String refused = "null";
         try {
-            ConfigUtils.readStormConfig();
+            use(ConfigUtils.readStormConfig());
         } catch (Throwable refusal) {
             refused = quoted(refusal.toString());
         }
         return "{\"values\": " + json(values) + ", \"refused\": " + refused + "}";
     }
 
-    private static String unescape(String field) {
-        return field.replace("\\t", "\t").replace("\\n", "\n");
+    /** Fails where Pacemaker's server does, which casts what the validation lets pass. */
+    private static void use(Map<String, Object> values) {
+        new InetSocketAddress((int) values.get("pacemaker.port"));
+        int threads = (int) values.get("pacemaker.max.threads");
+        int size = (Integer) values.get("pacemaker.thrift.message.size.max");
+        String login = (String) values.get("java.security.auth.login.config");
     }
 
     private static String json(Object value) {

@@ -2,7 +2,6 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.security.PrivilegedExceptionAction;
-import java.util.Arrays;
 import java.util.Base64;
 import java.util.Map;
 import javax.security.auth.Subject;
@@ -26,8 +25,8 @@ import javax.security.sasl.SaslServer;
  * digest-server SECRET                          a new exchange as DIGEST server
  * digest-client SECRET NAME                     ... as DIGEST client
  * kerberos-server SERVICE HOST USER             ... as KERBEROS server, section PacemakerServer
- * kerberos-client SERVICE HOST AUTHZID MUTUAL   ... as client, section PacemakerClient;
- *                                               AUTHZID - is the principal itself
+ * kerberos-client SECTION SERVICE HOST AUTHZID MUTUAL
+ *                                               ... as client; AUTHZID - is the principal itself
  * step TOKEN                                    token TOKEN COMPLETE USER | refused WHY
  * </pre>
  */
@@ -78,12 +77,12 @@ public final class SaslPeer {
                         Map.of(Sasl.QOP, "auth", Sasl.SERVER_AUTH, "false"), nimbusOnly(words[3]))), subject);
             }
             case "kerberos-client": {
-                Subject subject = login("PacemakerClient");
+                Subject subject = login(words[1]);
                 String principal = subject.getPrincipals().iterator().next().getName();
-                String authzid = words[3].equals("-") ? principal : words[3];
+                String authzid = words[4].equals("-") ? principal : words[4];
                 return client(Subject.doAs(subject, (PrivilegedExceptionAction<SaslClient>) () ->
-                    Sasl.createSaslClient(new String[] {"GSSAPI"}, authzid, words[1], words[2],
-                        Map.of(Sasl.QOP, "auth", Sasl.SERVER_AUTH, words[4]), callbacks -> { })), subject);
+                    Sasl.createSaslClient(new String[] {"GSSAPI"}, authzid, words[2], words[3],
+                        Map.of(Sasl.QOP, "auth", Sasl.SERVER_AUTH, words[5]), callbacks -> { })), subject);
             }
             default:
                 throw new IllegalArgumentException(words[0]);
