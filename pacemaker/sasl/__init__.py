@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
@@ -19,10 +20,12 @@ from pacemaker.sasl.mechanism import (
 
 __all__ = [
     "DEFAULT_CLIENT_NAME",
+    "STATE_DIRECTORY",
     "ClientMechanism",
     "ClientMechanismFactory",
     "ClientSasl",
     "MechanismFactory",
+    "SaslSettings",
     "ServerMechanism",
     "ServerSasl",
     "client_mechanism_factory",
@@ -34,6 +37,10 @@ M = TypeVar("M")
 DEFAULT_CLIENT_NAME = "pacemaker-client"
 """What a client of DIGEST calls itself where it has no topology (PacemakerClient)."""
 
+STATE_DIRECTORY = Path(f"/var/tmp/storm-pacemaker-py-{os.getuid()}")  # noqa: S108  # made private, and checked to be
+"""Where the replay cache of KERBEROS is: it has to outlive the process, and a
+reboot too, for as long as clocks may differ (5 minutes)."""
+
 INSTALL_KERBEROS = (
     "KERBEROS needs packages that are not installed:"
     " pip install 'storm-pacemaker-py[kerberos]'"
@@ -44,13 +51,16 @@ class SaslSettings(Protocol):
     """What of the configuration is read here."""
 
     @property
-    def auth_method(self) -> _AuthMethod: ...
+    def auth_method(self) -> _AuthMethod:
+        """pacemaker.auth.method; its name is looked at."""
 
     @property
-    def jaas_file(self) -> Path | None: ...
+    def jaas_file(self) -> Path | None:
+        """java.security.auth.login.config."""
 
     @property
-    def nimbus_daemon_user(self) -> str | None: ...
+    def nimbus_daemon_user(self) -> str | None:
+        """nimbus.daemon.user."""
 
 
 class _AuthMethod(Protocol):
@@ -88,13 +98,19 @@ class ClientSasl(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def server_mechanism_factory(settings: SaslSettings) -> ServerSasl:
+def server_mechanism_factory(
+    settings: SaslSettings, state_directory: Path = STATE_DIRECTORY
+) -> ServerSasl:
     """Find the server's mechanism that the configuration names, and all it needs.
+
+    Args:
+        state_directory: where KERBEROS keeps its replay cache; made if it is
+            missing, and refused if others may look into it.
 
     Raises:
         ConfigError: the method cannot be served; one line says why.
     """
-    return _by_name(_SERVER_METHODS, settings)(settings)
+    return _by_name(_SERVER_METHODS, settings)(settings, state_directory)
 
 
 def client_mechanism_factory(
@@ -111,7 +127,7 @@ def client_mechanism_factory(
     return _by_name(_CLIENT_METHODS, settings)(settings, client_name)
 
 
-def _digest_server(settings: SaslSettings) -> ServerSasl:
+def _digest_server(settings: SaslSettings, state_directory: Path) -> ServerSasl:
     secret, notes = login.read_digest_login(settings.jaas_file, login.java_properties())
     return ServerSasl(
         lambda: DigestServer(secret), lambda nonce: DigestServer(secret, nonce), notes
@@ -123,7 +139,7 @@ def _digest_client(settings: SaslSettings, client_name: str) -> ClientSasl:
     return ClientSasl(lambda host: DigestClient(secret, client_name), notes)
 
 
-def _kerberos_server(settings: SaslSettings) -> ServerSasl:
+def _kerberos_server(settings: SaslSettings, state_directory: Path) -> ServerSasl:
     try:
         from pacemaker.sasl import gss
     except ImportError as exc:
@@ -131,7 +147,7 @@ def _kerberos_server(settings: SaslSettings) -> ServerSasl:
     found = login.read_kerberos_server_login(
         settings.jaas_file, login.java_properties()
     )
-    new_acceptor = gss.acceptor_factory(found.principal, found.keytab)
+    new_acceptor = gss.acceptor_factory(found.principal, found.keytab, state_directory)
     user = settings.nimbus_daemon_user
     notes = found.notes
     if not user:
@@ -150,8 +166,8 @@ def _kerberos_client(settings: SaslSettings, client_name: str) -> ClientSasl:
     return ClientSasl(gss_client.client_factory(found), found.notes)
 
 
-_SERVER_METHODS: Mapping[str, Callable[[SaslSettings], ServerSasl]] = {
-    "NONE": lambda settings: ServerSasl(None),
+_SERVER_METHODS: Mapping[str, Callable[[SaslSettings, Path], ServerSasl]] = {
+    "NONE": lambda settings, state_directory: ServerSasl(None),
     "DIGEST": _digest_server,
     "KERBEROS": _kerberos_server,
 }

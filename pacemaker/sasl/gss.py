@@ -19,11 +19,6 @@ from pacemaker.errors import AuthenticationError, ConfigError
 
 T = TypeVar("T")
 
-STATE_DIRECTORY = Path(f"/var/tmp/storm-pacemaker-py-{os.getuid()}")  # noqa: S108  # made private, and checked to be
-"""Where the replay cache is by default: it has to outlive the process, and a
-reboot too, for as long as a ticket's clock skew is tolerated (5 minutes)."""
-
-
 REPLAY_CACHE = "replay.cache"
 
 
@@ -65,7 +60,7 @@ class GssAcceptor:
 
 
 def acceptor_factory(
-    principal: str, keytab: Path, state_directory: Path = STATE_DIRECTORY
+    principal: str, keytab: Path, state_directory: Path
 ) -> Callable[[], GssAcceptor]:
     """Take the server's keys into use; nothing of the environment is changed.
 
