@@ -1,0 +1,98 @@
+"""`config` and `config --check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from pacemaker.cli import exit_codes
+from pacemaker.config.keys import KEYS
+from tests.cli.conftest import Run
+
+
+def test_config_prints_each_value_and_its_origin(run: Run, conf_folder: Path) -> None:
+    """Every key that is read is a line of YAML, with its origin as a comment."""
+    (conf_folder / "storm.yaml").write_text("pacemaker.servers: [a, b]\n")
+    result = run("config", "-c", "pacemaker.port=7000")
+    assert result.exit_code == exit_codes.OK
+    printed = yaml.safe_load(result.stdout)
+    assert list(printed) == [key.name for key in KEYS]
+    assert printed["pacemaker.port"] == 7000
+    assert printed["pacemaker.servers"] == ["a", "b"]
+    assert printed["pacemaker.auth.method"] == "NONE"
+    origins = {
+        line.split(":")[0]: line.partition("  # ")[2]
+        for line in result.stdout.splitlines()
+    }
+    assert origins["pacemaker.port"] == "-c"
+    assert origins["pacemaker.servers"] == str(conf_folder / "storm.yaml")
+    assert origins["pacemaker.auth.method"] == "default"
+
+
+def test_config_can_be_read_again(run: Run, conf_folder: Path) -> None:
+    """What `config` prints is itself a configuration with the same values."""
+    first = run("config", "-c", "nimbus.daemon.user=Zürich: \x1b", "-c", "a=[b]")
+    (conf_folder / "storm.yaml").write_text(first.stdout)
+    second = run("config")
+    assert yaml.safe_load(second.stdout) == yaml.safe_load(first.stdout)
+
+
+def test_config_shows_no_secret(run: Run, conf_folder: Path) -> None:
+    """Neither the payload for ZooKeeper nor the JVM's options are printed."""
+    (conf_folder / "storm.yaml").write_text(
+        "storm.zookeeper.auth.payload: user:hunter2\n"
+        "pacemaker.childopts: -Djavax.net.ssl.trustStorePassword=hunter2\n"
+    )
+    result = run("config")
+    assert "hunter2" not in result.output
+    assert 'storm.zookeeper.auth.payload: "(not shown)"' in result.stdout
+
+
+def test_config_logs_what_was_read(run: Run, conf_folder: Path) -> None:
+    """The file, the method and the notes are the first lines on stderr."""
+    path = conf_folder / "storm.yaml"
+    path.write_text("pacemaker.base.threads: 5\npacemaker.prot: 1\n")
+    lines = [line.split(" ", 3)[1:] for line in run("config").stderr.splitlines()]
+    assert lines == [
+        ["INFO", "pacemaker.cli", f"read {path}"],
+        ["INFO", "pacemaker.cli", "authentication: NONE"],
+        ["INFO", "pacemaker.cli", "without effect here: pacemaker.base.threads"],
+        [
+            "WARNING",
+            "pacemaker.cli",
+            "no keys of Pacemaker's, ignored: 'pacemaker.prot'",
+        ],
+    ]
+
+
+def test_log_level_silences_the_notes(run: Run) -> None:
+    """With --log-level error nothing but errors goes to stderr."""
+    assert run("config", "--log-level", "error").stderr == ""
+
+
+def test_check_says_that_serve_would_start(run: Run) -> None:
+    """A good configuration is one line and exit code 0."""
+    result = run("config", "--check")
+    assert result.exit_code == exit_codes.OK
+    assert result.stdout == "serve would start with this configuration\n"
+
+
+def test_check_names_what_is_wrong(run: Run, conf_folder: Path) -> None:
+    """A wrong value is one line that names file, key, value and what is allowed."""
+    path = conf_folder / "storm.yaml"
+    path.write_text("pacemaker.port: '6699'\n")
+    result = run("config", "--check")
+    assert result.exit_code == exit_codes.WRONG_CONFIGURATION
+    assert result.stdout == ""
+    assert result.stderr == (
+        f"Error: {path}: pacemaker.port: '6699': "
+        "must be an integer from 0 to 65535, without quotes\n"
+    )
+
+
+def test_check_finds_what_a_method_lacks(run: Run) -> None:
+    """DIGEST without a file that holds its secret would not start."""
+    result = run("config", "--check", "-c", "pacemaker.auth.method=DIGEST")
+    assert result.exit_code == exit_codes.WRONG_CONFIGURATION
+    assert "JAAS file" in result.stderr.splitlines()[-1]

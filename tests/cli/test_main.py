@@ -1,0 +1,142 @@
+"""The program as a whole: its help, its version, completion, a quick start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pacemaker import __version__
+from pacemaker.cli import exit_codes
+from tests.cli.conftest import Run
+
+COMMANDS = ("serve", "config", "completion")
+TIMEOUT_S = 60
+
+
+def start(*args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "pacemaker", *args],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def test_version_is_the_packages(run: Run) -> None:
+    """--version prints the program's name and version."""
+    result = run("--version")
+    assert result.stdout == f"storm-pacemaker-py, version {__version__}\n"
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_names_every_command(run: Run, option: str) -> None:
+    """The help of the program lists its commands and shows examples."""
+    result = run(option)
+    assert result.exit_code == exit_codes.OK
+    assert "Examples:" in result.stdout
+    assert all(f"  {command}  " in result.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_shows_examples(run: Run, command: str) -> None:
+    """Each command teaches by examples."""
+    result = run(command, "--help")
+    assert result.exit_code == exit_codes.OK
+    assert "Examples:" in result.stdout
+
+
+def test_exit_codes_differ() -> None:
+    """No two ends of the program look alike to who started it."""
+    codes = [
+        exit_codes.OK,
+        exit_codes.USAGE,
+        exit_codes.CANNOT_LISTEN,
+        exit_codes.UNEXPECTED,
+        exit_codes.WRONG_CONFIGURATION,
+    ]
+    assert len(set(codes)) == len(codes)
+
+
+def test_module_runs_as_the_program_and_starts_light() -> None:
+    """`python -m pacemaker --help` loads neither the daemon nor its libraries."""
+    script = (
+        "import runpy, sys; sys.argv = ['x', '--help']\n"
+        "try: runpy.run_module('pacemaker', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print([name for name in sys.modules if name.startswith(("
+        "'pacemaker.server', 'pacemaker.sasl', 'thriftpy2', 'asyncio'))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    assert done.stdout.startswith("Usage: storm-pacemaker-py [OPTIONS] COMMAND")
+    assert done.stdout.endswith("\n[]\n")
+
+
+def test_closed_pipe_is_no_failure() -> None:
+    """`config | head -1` ends without a word of complaint."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pacemaker", "config", "--log-level", "error"],
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    finally:
+        os.close(write_end)
+    assert done.stderr == b""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_the_script_of_a_shell(shell: str) -> None:
+    """The script asks the program through the variable that click listens to."""
+    done = start("completion", shell)
+    assert done.returncode == exit_codes.OK
+    assert "_STORM_PACEMAKER_PY_COMPLETE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("storm-pacemaker-py s", "serve"),
+        ("storm-pacemaker-py serve --store", "--store-budget"),
+        ("storm-pacemaker-py serve --log-level w", "warning"),
+    ],
+)
+def test_bash_completes_words(tmp_path: Path, words: str, completed: str) -> None:
+    """A bash that has read the script completes commands, options and values."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("bash is not installed")
+    program = tmp_path / "storm-pacemaker-py"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pacemaker "$@"\n')
+    program.chmod(0o755)
+    script = (
+        'eval "$(storm-pacemaker-py completion bash)"\n'
+        f"COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n"
+        '_storm_pacemaker_py_completion storm-pacemaker-py; echo "${COMPREPLY[@]}"\n'
+    )
+    done = subprocess.run(
+        [bash, "--norc", "-c", script],
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.stdout == f"{completed}\n", done.stderr
