@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -170,12 +172,19 @@ def test_folder_in_the_place_of_a_file_is_an_error(tmp_path: Path) -> None:
         load_configuration({}, config_file=str(tmp_path))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
-def test_unreadable_file_is_an_error(tmp_path: Path) -> None:
+def test_unreadable_file_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file without the permission to read it is named with the reason."""
-    write_yaml(tmp_path).chmod(0)
-    with pytest.raises(ConfigError, match=r"storm\.yaml: cannot be read: Permission"):
+    path = write_yaml(tmp_path)
+
+    def refuse(*args: object, **kwargs: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    with monkeypatch.context() as patch, pytest.raises(ConfigError) as caught:
+        patch.setattr(Path, "open", refuse)  # root itself may read anything
         load_configuration({"STORM_CONF_DIR": str(tmp_path)})
+    assert str(caught.value) == f"{path}: cannot be read: Permission denied"
 
 
 def test_endless_file_is_not_read_to_its_end() -> None:
