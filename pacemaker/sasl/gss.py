@@ -56,7 +56,10 @@ class GssAcceptor:
 
     def unwrap(self, token: bytes) -> bytes:
         """Check a protected message and give its content."""
-        return _translated(lambda: self._context.unwrap(token).message)
+        # MIT's library turns the message in the buffer that it is given, and
+        # the package gives it that of the bytes object: not the caller's own.
+        own = bytes(bytearray(token))
+        return _translated(lambda: self._context.unwrap(own).message)
 
 
 def acceptor_factory(
