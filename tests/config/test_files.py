@@ -181,9 +181,10 @@ def test_unreadable_file_is_an_error(
     def refuse(*args: object, **kwargs: object) -> NoReturn:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    with monkeypatch.context() as patch, pytest.raises(ConfigError) as caught:
+    with monkeypatch.context() as patch:
         patch.setattr(Path, "open", refuse)  # root itself may read anything
-        load_configuration({"STORM_CONF_DIR": str(tmp_path)})
+        with pytest.raises(ConfigError) as caught:
+            load_configuration({"STORM_CONF_DIR": str(tmp_path)})
     assert str(caught.value) == f"{path}: cannot be read: Permission denied"
 
 
