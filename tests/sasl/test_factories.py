@@ -1,0 +1,105 @@
+"""Tests of pacemaker.sasl: mechanisms found by the name of their method."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from pathlib import Path
+
+import pytest
+
+from pacemaker.config.settings import AuthMethod, Settings
+from pacemaker.errors import ConfigError
+from pacemaker.sasl import client_mechanism_factory, server_mechanism_factory
+from tests.sasl.exchange import run_exchange
+from tests.sasl.responses import SECRET_HEX, USER
+
+SAMPLE = 'PacemakerDigest {\n    username="u"\n    password="p";\n};\n'
+
+
+@pytest.fixture
+def digest(tmp_path: Path) -> Settings:
+    """Give the settings of a DIGEST cluster, with the sample of Storm's pages."""
+    jaas_file = tmp_path / "jaas.conf"
+    jaas_file.write_text(SAMPLE)
+    jaas_file.chmod(0o600)
+    return Settings(auth_method=AuthMethod.DIGEST, jaas_file=jaas_file)
+
+
+def test_none_has_no_mechanism() -> None:
+    """Under NONE nobody has to authenticate, and no file is looked at."""
+    settings = Settings(jaas_file=Path("/no/such/file"))
+    assert server_mechanism_factory(settings) == (None, None, ())
+    assert client_mechanism_factory(settings) == (None, ())
+
+
+def test_digest_makes_a_pair_that_agrees(digest: Settings) -> None:
+    """Both ends, made from the same settings, authenticate to each other."""
+    server_side = server_mechanism_factory(digest)
+    client_side = client_mechanism_factory(digest)
+    assert server_side.factory
+    assert client_side.factory
+    client, server = client_side.factory("localhost"), server_side.factory()
+    run_exchange(client, server)
+    assert client.complete
+    assert server.user == USER
+    assert server_side.notes == client_side.notes
+    assert "a JVM refuses" in server_side.notes[0]
+
+
+def test_digest_goes_on_with_a_suspended_exchange(digest: Settings) -> None:
+    """The state of one server, written out, is read back into another."""
+    server_side = server_mechanism_factory(digest)
+    client_side = client_mechanism_factory(digest)
+    assert server_side.factory
+    assert server_side.resume
+    assert client_side.factory
+    first, client = server_side.factory(), client_side.factory("localhost")
+    token = client.step(first.step(b"") or b"") or b""
+    assert first.suspended
+    second = server_side.resume(first.suspended)
+    client.step(second.step(token) or b"")
+    assert client.complete
+
+
+def test_each_connection_has_its_own_mechanism(digest: Settings) -> None:
+    """A factory makes a new exchange, with a new nonce, each time."""
+    factory = server_mechanism_factory(digest).factory
+    assert factory
+    assert factory().step(b"") != factory().step(b"")
+
+
+def test_digest_without_a_file_ends_the_start() -> None:
+    """DIGEST is never served without its secret."""
+    with pytest.raises(ConfigError, match="section PacemakerDigest"):
+        server_mechanism_factory(Settings(auth_method=AuthMethod.DIGEST))
+
+
+@pytest.mark.parametrize("module", ["gss", "gss_client"])
+def test_kerberos_without_its_packages_says_how_to_install_them(
+    monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    """Where the extra is missing, the error has the line that installs it."""
+    import_as_usual = builtins.__import__
+
+    def import_without_gssapi(name: str, *args: object, **kwargs: object) -> object:
+        if name.partition(".")[0] in ("gssapi", "kerberos"):
+            raise ImportError(name)
+        return import_as_usual(name, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.delitem(sys.modules, f"pacemaker.sasl.{module}", raising=False)
+    monkeypatch.delattr(f"pacemaker.sasl.{module}", raising=False)
+    monkeypatch.setattr(builtins, "__import__", import_without_gssapi)
+    settings = Settings(auth_method=AuthMethod.KERBEROS)
+    find = server_mechanism_factory if module == "gss" else client_mechanism_factory
+    with pytest.raises(ConfigError, match=r"pip install 'storm-pacemaker-py\[kerberos"):
+        find(settings)
+
+
+def test_secrets_stay_out_of_the_factories_reprs(digest: Settings) -> None:
+    """What a factory gives, and the factory itself, print without the secret."""
+    server_side = server_mechanism_factory(digest)
+    assert server_side.factory
+    shown = f"{server_side!r} {server_side.factory()!r} {digest!r}"
+    assert SECRET_HEX not in shown
+    assert "DigestServer" in shown
