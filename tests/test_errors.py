@@ -1,0 +1,59 @@
+"""Tests of pacemaker.errors."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from pacemaker import errors
+from pacemaker.errors import ConfigError, ListenError, PacemakerError, PeerError
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        errors.FrameError,
+        errors.MalformedError,
+        errors.OutOfPlaceError,
+        errors.LimitError,
+        errors.AuthenticationError,
+    ],
+)
+def test_peer_is_at_fault_for(kind: type[PeerError]) -> None:
+    """Whatever ends a single connection is a PeerError, with a constant reason."""
+    error = kind("what is wrong", "a figure")
+    assert isinstance(error, PeerError)
+    assert (error.reason, error.detail) == ("what is wrong", "a figure")
+
+
+@pytest.mark.parametrize("kind", [PeerError, ConfigError, ListenError])
+def test_errors_have_one_base(kind: type[Exception]) -> None:
+    """One except clause catches all that is raised on purpose, and no bug of ours."""
+    assert issubclass(kind, PacemakerError)
+    assert PacemakerError.__mro__[1] is Exception
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (PeerError("reason"), "reason"),
+        (PeerError("reason", "7"), "reason: 7"),
+        (ConfigError("is empty"), "is empty"),
+        (ConfigError("is empty", source="/x.yaml"), "/x.yaml: is empty"),
+        (ConfigError("no number", key="k", value="x"), "k: 'x': no number"),
+        (ConfigError("no number", key="k", source="-c"), "-c: k: None: no number"),
+        (ListenError("[::]:1", "in use"), "cannot listen on [::]:1: in use"),
+    ],
+    ids=str,
+)
+def test_error_says(error: PacemakerError, text: str) -> None:
+    """An error builds its text from its data, with what it has of them."""
+    assert str(error) == text
+
+
+def test_peer_error_survives_a_copy() -> None:
+    """A PeerError can be handed to another process, as logging's queues do."""
+    copy = pickle.loads(pickle.dumps(errors.LimitError("full", "9")))  # noqa: S301
+    assert isinstance(copy, errors.LimitError)
+    assert str(copy) == "full: 9"
