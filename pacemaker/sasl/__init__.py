@@ -20,7 +20,6 @@ from pacemaker.sasl.mechanism import (
 
 __all__ = [
     "DEFAULT_CLIENT_NAME",
-    "STATE_DIRECTORY",
     "ClientMechanism",
     "ClientMechanismFactory",
     "ClientSasl",
@@ -29,6 +28,7 @@ __all__ = [
     "ServerMechanism",
     "ServerSasl",
     "client_mechanism_factory",
+    "default_state_directory",
     "server_mechanism_factory",
 ]
 
@@ -36,10 +36,6 @@ M = TypeVar("M")
 
 DEFAULT_CLIENT_NAME = "pacemaker-client"
 """What a client of DIGEST calls itself where it has no topology (PacemakerClient)."""
-
-STATE_DIRECTORY = Path(f"/var/tmp/storm-pacemaker-py-{os.getuid()}")  # noqa: S108  # made private, and checked to be
-"""Where the replay cache of KERBEROS is: it has to outlive the process, and a
-reboot too, for as long as clocks may differ (5 minutes)."""
 
 INSTALL_KERBEROS = (
     "KERBEROS needs packages that are not installed:"
@@ -99,18 +95,20 @@ class ClientSasl(NamedTuple):
 
 
 def server_mechanism_factory(
-    settings: SaslSettings, state_directory: Path = STATE_DIRECTORY
+    settings: SaslSettings, state_directory: Path | None = None
 ) -> ServerSasl:
     """Find the server's mechanism that the configuration names, and all it needs.
 
     Args:
-        state_directory: where KERBEROS keeps its replay cache; made if it is
-            missing, and refused if others may look into it.
+        state_directory: where KERBEROS keeps its replay cache, if not in
+            `default_state_directory`; made if it is missing, and refused if
+            others may look into it.
 
     Raises:
         ConfigError: the method cannot be served; one line says why.
     """
-    return _by_name(_SERVER_METHODS, settings)(settings, state_directory)
+    place = state_directory or default_state_directory()
+    return _by_name(_SERVER_METHODS, settings)(settings, place)
 
 
 def client_mechanism_factory(
@@ -125,6 +123,18 @@ def client_mechanism_factory(
         ConfigError: the method cannot be used; one line says why.
     """
     return _by_name(_CLIENT_METHODS, settings)(settings, client_name)
+
+
+def default_state_directory() -> Path:
+    """Return a folder of this user's own that outlives the process.
+
+    A replay cache is of use for as long as clocks may differ (5 minutes), over
+    a restart and a reboot too.  systemd names one (StateDirectory=).
+    """
+    by_systemd = os.environ.get("STATE_DIRECTORY")
+    if by_systemd:
+        return Path(by_systemd.partition(":")[0]) / "kerberos"
+    return Path(f"/var/tmp/storm-pacemaker-py-{os.getuid()}")  # noqa: S108  # made private, and checked to be
 
 
 def _digest_server(settings: SaslSettings, state_directory: Path) -> ServerSasl:

@@ -12,11 +12,27 @@ from typing import NamedTuple
 
 import pytest
 
+from pacemaker.config.settings import AuthMethod, Settings
 from pacemaker.errors import AuthenticationError, ConfigError
+from pacemaker.sasl import (
+    ClientMechanism,
+    client_mechanism_factory,
+    default_state_directory,
+    server_mechanism_factory,
+)
 from pacemaker.sasl.kerberos import KerberosServer
 from pacemaker.sasl.login import KerberosLogin
 from tests.real.jvm import missing
-from tests.real.kdc import Kdc, needs_kdc, write_krb5_conf
+from tests.real.realm import (
+    FOREIGN_NIMBUS,
+    FOREIGN_SERVER,
+    NIMBUS,
+    NIMBUS_ON_HOST,
+    SERVER,
+    SUPERVISOR,
+    Realm,
+    running_realm,
+)
 from tests.real.sasl_peer import JdkMechanism, SaslProgram
 from tests.sasl.exchange import run_exchange
 
@@ -33,37 +49,29 @@ else:
 
 pytestmark = pytest.mark.real
 
-NIMBUS = "nimbus@EXAMPLE.COM"
-SERVER = "pacemaker/localhost@EXAMPLE.COM"
-FOREIGN_NIMBUS = "nimbus@OTHER.COM"
 
-SECTION = """\
-{name} {{
-    com.sun.security.auth.module.Krb5LoginModule required
-    useKeyTab=true storeKey=true useTicketCache=false doNotPrompt=true
-    serviceName="pacemaker" keyTab="{keytab}" principal="{principal}";
-}};
-"""
+class Peers(NamedTuple):
+    """Makes the ends of exchanges in a realm."""
 
+    realm: Realm
 
-class Realm(NamedTuple):
-    """The realms EXAMPLE.COM and OTHER.COM, the first of which trusts the second."""
-
-    keytabs: dict[str, Path]
-    """By principal."""
-    krb5_conf: Path
-    state_directory: Path
+    @property
+    def state_directory(self) -> Path:
+        """Where our servers keep their replay cache."""
+        return default_state_directory()
 
     def new_server(self, user: str = "nimbus") -> KerberosServer:
         """Make our server's mechanism."""
-        new_acceptor = acceptor_factory(
-            SERVER, self.keytabs[SERVER], self.state_directory
-        )
+        keytab = self.realm.keytabs[SERVER]
+        new_acceptor = acceptor_factory(SERVER, keytab, self.state_directory)
         return KerberosServer(new_acceptor(), user)
 
-    def login(self, principal: str) -> KerberosLogin:
-        """Return what a client's JAAS section would give."""
-        return KerberosLogin(principal, self.keytabs[principal], "pacemaker", ())
+    def new_client(self, principal: str = NIMBUS) -> ClientMechanism:
+        """Make our client's mechanism."""
+        keytab = self.realm.keytabs[principal]
+        return client_factory(KerberosLogin(principal, keytab, "pacemaker", ()))(
+            "LocalHost"
+        )
 
     def craft(
         self,
@@ -77,57 +85,32 @@ class Realm(NamedTuple):
         """Make a client that asks for whatever a test wants."""
         mech = mech or gssapi.MechType.kerberos
         assert isinstance(mech, gssapi.OID)
-        keytab = self.keytabs[principal]
+        keytab = self.realm.keytabs[principal]
         return GssInitiator(
             *(principal, keytab, target), mutual=mutual, choice=choice, mech=mech
         )
 
 
 @pytest.fixture(scope="module")
-def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm]:
-    """Start two realms, with keytabs, for this process's GSSAPI too."""
+def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
+    """Start the realms."""
     if not HAS_GSSAPI:
         missing("the extra kerberos is not installed")
-    needs_kdc()
-    folder = tmp_path_factory.mktemp("realm")
-    (folder / "home").mkdir()
-    (folder / "other").mkdir()
-    with (
-        Kdc(folder / "home", "EXAMPLE.COM") as home,
-        Kdc(folder / "other", "OTHER.COM") as other,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        home.trust(other)
-        names = ("nimbus", "supervisor", "nimbus/localhost", "pacemaker/localhost")
-        keytabs = {f"{name}@EXAMPLE.COM": home.add(name) for name in names}
-        for name in ("nimbus", "pacemaker/localhost"):
-            keytabs[f"{name}@OTHER.COM"] = other.add(name)
-        krb5_conf = write_krb5_conf(folder / "krb5.conf", home, other)
-        patch.setenv("KRB5_CONFIG", str(krb5_conf))
-        patch.setenv("KRB5CCNAME", str(folder / "no-cache"))
-        yield Realm(keytabs, krb5_conf, folder / "state")
-        assert not (folder / "no-cache").exists()
+    with running_realm(tmp_path_factory.mktemp("realm")) as realm:
+        yield Peers(realm)
 
 
 @pytest.fixture(scope="module")
-def jdk(
-    realm: Realm, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SaslProgram]:
+def jdk(peers: Peers) -> Iterator[SaslProgram]:
     """Give a JVM that may be any of the principals."""
     sections = {
         "PacemakerServer": SERVER,
         "PacemakerClient": NIMBUS,
-        "Supervisor": "supervisor@EXAMPLE.COM",
+        "Supervisor": SUPERVISOR,
         "Foreign": FOREIGN_NIMBUS,
     }
-    jaas_file = tmp_path_factory.mktemp("jaas") / "jaas.conf"
-    jaas_file.write_text(
-        "".join(
-            SECTION.format(name=name, principal=who, keytab=realm.keytabs[who])
-            for name, who in sections.items()
-        )
-    )
-    with SaslProgram(realm.krb5_conf, jaas_file) as program:
+    jaas_file = peers.realm.write_jaas("jdk.conf", sections)
+    with SaslProgram(peers.realm.krb5_conf, jaas_file) as program:
         yield program
 
 
@@ -144,10 +127,10 @@ def jdk_client(
 
 @pytest.mark.parametrize("mutual", ["false", "true"])
 def test_jdk_client_authenticates_to_our_server(
-    realm: Realm, jdk: SaslProgram, mutual: str
+    peers: Peers, jdk: SaslProgram, mutual: str
 ) -> None:
     """The JDK's client is taken, with and without mutual authentication."""
-    server = realm.new_server()
+    server = peers.new_server()
     client = jdk_client(jdk, mutual=mutual)
     tokens = run_exchange(client, server)
     assert client.complete
@@ -156,20 +139,20 @@ def test_jdk_client_authenticates_to_our_server(
 
 
 def test_our_client_authenticates_to_the_jdk_server(
-    realm: Realm, jdk: SaslProgram
+    peers: Peers, jdk: SaslProgram
 ) -> None:
     """Our client is taken by the JDK's server."""
-    client = client_factory(realm.login(NIMBUS))("LocalHost")
+    client = peers.new_client()
     server = JdkMechanism(jdk, "kerberos-server pacemaker localhost nimbus")
     run_exchange(client, server)
     assert client.complete
     assert server.user == NIMBUS
 
 
-def test_our_client_and_server_authenticate_each_other(realm: Realm) -> None:
+def test_our_client_and_server_authenticate_each_other(peers: Peers) -> None:
     """Both halves agree, each knows, and neither takes more tokens."""
-    client = client_factory(realm.login(NIMBUS))("localhost")
-    server = realm.new_server()
+    client = peers.new_client()
+    server = peers.new_server()
     run_exchange(client, server)
     assert client.complete
     assert server.user == NIMBUS
@@ -179,88 +162,88 @@ def test_our_client_and_server_authenticate_each_other(realm: Realm) -> None:
 
 
 def test_our_client_of_another_principal_is_refused_by_the_jdk(
-    realm: Realm, jdk: SaslProgram
+    peers: Peers, jdk: SaslProgram
 ) -> None:
     """The JDK's server refuses whom ours refuses."""
-    client = client_factory(realm.login("supervisor@EXAMPLE.COM"))("localhost")
+    client = peers.new_client(SUPERVISOR)
     server = JdkMechanism(jdk, "kerberos-server pacemaker localhost nimbus")
     with pytest.raises(AuthenticationError, match="the JDK refuses"):
         run_exchange(client, server)
 
 
-@pytest.mark.parametrize("principal", [NIMBUS, "nimbus/localhost@EXAMPLE.COM"])
+@pytest.mark.parametrize("principal", [NIMBUS, NIMBUS_ON_HOST])
 @pytest.mark.parametrize("mutual", [False, True])
-def test_server_takes_nimbus(realm: Realm, principal: str, mutual: bool) -> None:
+def test_server_takes_nimbus(peers: Peers, principal: str, mutual: bool) -> None:
     """The daemons' user is authorised, with or without a host in its name."""
-    server = realm.new_server()
-    run_exchange(realm.craft(principal, mutual=mutual), server)
+    server = peers.new_server()
+    run_exchange(peers.craft(principal, mutual=mutual), server)
     assert server.user == principal
 
 
 def test_server_takes_the_word_of_a_trusted_realm(
-    realm: Realm, jdk: SaslProgram
+    peers: Peers, jdk: SaslProgram
 ) -> None:
     """Under cross-realm trust the realm does not count, as in Storm."""
-    server = realm.new_server()
+    server = peers.new_server()
     run_exchange(jdk_client(jdk, "Foreign"), server)
     assert server.user == FOREIGN_NIMBUS
 
 
-def test_server_refuses_another_principal(realm: Realm, jdk: SaslProgram) -> None:
+def test_server_refuses_another_principal(peers: Peers, jdk: SaslProgram) -> None:
     """Who is not nimbus.daemon.user is refused, by name."""
     with pytest.raises(AuthenticationError, match=r"not nimbus\.daemon\.user: superv"):
-        run_exchange(jdk_client(jdk, "Supervisor"), realm.new_server())
+        run_exchange(jdk_client(jdk, "Supervisor"), peers.new_server())
 
 
-def test_server_refuses_anothers_authzid(realm: Realm, jdk: SaslProgram) -> None:
+def test_server_refuses_anothers_authzid(peers: Peers, jdk: SaslProgram) -> None:
     """Who has a genuine ticket may not act as nimbus with it."""
     client = jdk_client(jdk, "Supervisor", authzid=NIMBUS)
     with pytest.raises(AuthenticationError, match="would act for another user"):
-        run_exchange(client, realm.new_server())
+        run_exchange(client, peers.new_server())
 
 
 @pytest.mark.parametrize("layer", [0, 2, 3, 4, 7])
-def test_server_refuses_a_security_layer(realm: Realm, layer: int) -> None:
+def test_server_refuses_a_security_layer(peers: Peers, layer: int) -> None:
     """Authentication alone was offered, nothing else is taken."""
-    client = realm.craft(choice=bytes([layer, 1, 0, 0]))
+    client = peers.craft(choice=bytes([layer, 1, 0, 0]))
     with pytest.raises(AuthenticationError, match="protection not offered"):
-        run_exchange(client, realm.new_server())
+        run_exchange(client, peers.new_server())
 
 
-def test_server_refuses_a_realm_that_it_does_not_trust(realm: Realm) -> None:
+def test_server_refuses_a_realm_that_it_does_not_trust(peers: Peers) -> None:
     """A ticket of another realm, for a server of the same name there, is no ticket."""
-    client = realm.craft(FOREIGN_NIMBUS, "pacemaker/localhost@OTHER.COM")
+    client = peers.craft(FOREIGN_NIMBUS, FOREIGN_SERVER)
     with pytest.raises(AuthenticationError, match="GSSAPI refuses the token"):
-        run_exchange(client, realm.new_server())
+        run_exchange(client, peers.new_server())
 
 
-def test_server_refuses_a_ticket_for_another_service(realm: Realm) -> None:
+def test_server_refuses_a_ticket_for_another_service(peers: Peers) -> None:
     """A ticket for another principal of the same realm is not for us."""
-    client = realm.craft(target="nimbus/localhost@EXAMPLE.COM")
+    client = peers.craft(target=NIMBUS_ON_HOST)
     with pytest.raises(AuthenticationError, match="GSSAPI refuses the token"):
-        run_exchange(client, realm.new_server())
+        run_exchange(client, peers.new_server())
 
 
-def test_server_refuses_a_mechanism_that_wraps_kerberos(realm: Realm) -> None:
+def test_server_refuses_a_mechanism_that_wraps_kerberos(peers: Peers) -> None:
     """SPNEGO, which may negotiate more than was meant, is not spoken."""
-    client = realm.craft(mech=gssapi.OID.from_int_seq("1.3.6.1.5.5.2"))
+    client = peers.craft(mech=gssapi.OID.from_int_seq("1.3.6.1.5.5.2"))
     with pytest.raises(AuthenticationError, match="GSSAPI refuses the token"):
-        run_exchange(client, realm.new_server())
+        run_exchange(client, peers.new_server())
 
 
-def test_server_refuses_a_replayed_token(realm: Realm) -> None:
+def test_server_refuses_a_replayed_token(peers: Peers) -> None:
     """A token that was seen once is refused by every later context."""
-    token = realm.craft().step(b"")
-    realm.new_server().step(token)
+    token = peers.craft().step(b"")
+    peers.new_server().step(token)
     with pytest.raises(AuthenticationError, match="replay"):
-        realm.new_server().step(token)
+        peers.new_server().step(token)
 
 
-def test_server_refuses_a_choice_of_another_exchange(realm: Realm) -> None:
+def test_server_refuses_a_choice_of_another_exchange(peers: Peers) -> None:
     """What was wrapped for one context is worth nothing in another."""
-    first, second = realm.new_server(), realm.new_server()
-    tokens = run_exchange(realm.craft(), first)
-    second.step(realm.craft().step(b""))
+    first, second = peers.new_server(), peers.new_server()
+    tokens = run_exchange(peers.craft(), first)
+    second.step(peers.craft().step(b""))
     with pytest.raises(AuthenticationError, match="GSSAPI refuses the token"):
         second.step(tokens[-1])
 
@@ -286,18 +269,18 @@ def spoilt(chance: random.Random, token: bytes) -> bytes:
     )
 
 
-def test_server_refuses_a_spoilt_choice(realm: Realm) -> None:
+def test_server_refuses_a_spoilt_choice(peers: Peers) -> None:
     """A wrapped choice with any bit changed, cut or lengthened is refused."""
     chance = random.Random(4752)  # noqa: S311  # repeatable, not secret
     for _ in range(200):
-        client, server = realm.craft(), realm.new_server()
+        client, server = peers.craft(), peers.new_server()
         choice = client.step(server.step(client.step(b"")) or b"")
         with pytest.raises(AuthenticationError):
             server.step(spoilt(chance, choice))
         assert not server.complete
 
 
-def test_server_takes_nobody_for_another_by_a_spoilt_ticket(realm: Realm) -> None:
+def test_server_takes_nobody_for_another_by_a_spoilt_ticket(peers: Peers) -> None:
     """A changed first token is refused, or is as good as the one that it was.
 
     What of it is not encrypted (a realm's name, a key's version) may differ and
@@ -306,7 +289,7 @@ def test_server_takes_nobody_for_another_by_a_spoilt_ticket(realm: Realm) -> Non
     chance = random.Random(4120)  # noqa: S311  # repeatable, not secret
     refused = 0
     for _ in range(200):
-        client, server = realm.craft(), realm.new_server()
+        client, server = peers.craft(), peers.new_server()
         token = spoilt(chance, client.step(b""))
         try:
             offer = server.step(token)
@@ -319,42 +302,42 @@ def test_server_takes_nobody_for_another_by_a_spoilt_ticket(realm: Realm) -> Non
     assert refused > 150
 
 
-def test_server_leaves_its_tokens_as_they_are(realm: Realm) -> None:
+def test_server_leaves_its_tokens_as_they_are(peers: Peers) -> None:
     """The caller's bytes are not changed by a step, as MIT's library would."""
-    client, server = realm.craft(), realm.new_server()
+    client, server = peers.craft(), peers.new_server()
     choice = client.step(server.step(client.step(b"")) or b"")
     copy = bytes(bytearray(choice))
     server.step(choice)
     assert choice == copy
 
 
-def test_server_keeps_its_replay_cache_to_itself(realm: Realm) -> None:
+def test_server_keeps_its_replay_cache_to_itself(peers: Peers) -> None:
     """The cache is on, in a folder that nobody else can look into."""
-    run_exchange(realm.craft(), realm.new_server())
-    assert stat.S_IMODE(realm.state_directory.stat().st_mode) == 0o700
-    assert (realm.state_directory / REPLAY_CACHE).stat().st_size > 0
+    run_exchange(peers.craft(), peers.new_server())
+    assert stat.S_IMODE(peers.state_directory.stat().st_mode) == 0o700
+    assert (peers.state_directory / REPLAY_CACHE).stat().st_size > 0
 
 
-def test_mechanisms_leave_the_environment_alone(realm: Realm) -> None:
+def test_mechanisms_leave_the_environment_alone(peers: Peers) -> None:
     """Keytabs, tickets and cache are this process's, and no variable names them."""
     before = dict(os.environ)
-    run_exchange(client_factory(realm.login(NIMBUS))("localhost"), realm.new_server())
+    run_exchange(peers.new_client(), peers.new_server())
     assert dict(os.environ) == before
 
 
-def test_client_for_an_unknown_host_is_refused(realm: Realm) -> None:
+def test_client_for_an_unknown_host_is_refused(peers: Peers) -> None:
     """A host without a principal in the realm gets no ticket; that is one refusal."""
-    client = client_factory(realm.login(NIMBUS))("nobody.example.com")
+    login = KerberosLogin(NIMBUS, peers.realm.keytabs[NIMBUS], "pacemaker", ())
+    client = client_factory(login)("nobody.example.com")
     with pytest.raises(AuthenticationError, match="GSSAPI cannot go on"):
         client.step(b"")
 
 
-def test_client_refuses_spoilt_tokens(realm: Realm) -> None:
+def test_client_refuses_spoilt_tokens(peers: Peers) -> None:
     """A server's token that was changed ends the exchange, and nothing else."""
     chance = random.Random(4121)  # noqa: S311  # repeatable, not secret
-    new_client = client_factory(realm.login(NIMBUS))
     for _ in range(100):
-        client, server = new_client("localhost"), realm.new_server()
+        client, server = peers.new_client(), peers.new_server()
         reply = server.step(client.step(b"") or b"") or b""
         if chance.random() < 0.5:
             reply = server.step(client.step(reply) or b"") or b""
@@ -364,26 +347,26 @@ def test_client_refuses_spoilt_tokens(realm: Realm) -> None:
         assert not client.complete
 
 
-def test_clients_with_two_keytabs_are_two_users(realm: Realm) -> None:
+def test_clients_with_two_keytabs_are_two_users(peers: Peers) -> None:
     """Each client acts as its own principal, whatever another did before."""
-    for principal in (NIMBUS, "nimbus/localhost@EXAMPLE.COM", NIMBUS):
-        server = realm.new_server()
-        run_exchange(client_factory(realm.login(principal))("localhost"), server)
+    for principal in (NIMBUS, NIMBUS_ON_HOST, NIMBUS):
+        server = peers.new_server()
+        run_exchange(peers.new_client(principal), server)
         assert server.user == principal
 
 
-def test_acceptor_needs_the_key_of_its_principal(realm: Realm) -> None:
+def test_acceptor_needs_the_key_of_its_principal(peers: Peers) -> None:
     """A keytab without the principal's key ends the start with one line."""
-    keytab = realm.keytabs[NIMBUS]
+    keytab = peers.realm.keytabs[NIMBUS]
     with pytest.raises(ConfigError, match=rf"no key of {SERVER}") as caught:
-        acceptor_factory(SERVER, keytab, realm.state_directory)
+        acceptor_factory(SERVER, keytab, peers.state_directory)
     assert str(keytab) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["open", "link", "file", "missing"])
 def test_acceptor_refuses_a_folder_that_is_not_its_own(
-    realm: Realm, tmp_path: Path, kind: str
+    peers: Peers, tmp_path: Path, kind: str
 ) -> None:
     """A place that another could have prepared, or may look into, is not used."""
     place = tmp_path / "state"
@@ -397,4 +380,34 @@ def test_acceptor_refuses_a_folder_that_is_not_its_own(
     else:
         place = tmp_path / "no" / "state"
     with pytest.raises(ConfigError, match="the replay cache"):
-        acceptor_factory(SERVER, realm.keytabs[SERVER], place)
+        acceptor_factory(SERVER, peers.realm.keytabs[SERVER], place)
+
+
+def test_settings_make_a_pair_that_agrees(peers: Peers) -> None:
+    """Both ends, made from one configuration, authenticate to each other."""
+    jaas_file = peers.realm.write_jaas(
+        "ours.conf", {"PacemakerServer": SERVER, "PacemakerClient": NIMBUS}
+    )
+    settings = Settings(
+        auth_method=AuthMethod.KERBEROS,
+        jaas_file=jaas_file,
+        nimbus_daemon_user="nimbus",
+    )
+    server_side = server_mechanism_factory(settings)
+    client_side = client_mechanism_factory(settings)
+    assert server_side.factory
+    assert client_side.factory
+    assert server_side.notes == client_side.notes == ()
+    server = server_side.factory()
+    run_exchange(client_side.factory("localhost"), server)
+    assert server.user == NIMBUS
+
+
+def test_settings_without_the_daemons_user_are_noted(peers: Peers) -> None:
+    """Where nimbus.daemon.user is unset nobody may read, and the start says so."""
+    settings = Settings(
+        auth_method=AuthMethod.KERBEROS,
+        jaas_file=peers.realm.write_jaas("alone.conf", {"PacemakerServer": SERVER}),
+    )
+    (note,) = server_mechanism_factory(settings).notes
+    assert "nobody is authorised" in note

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,11 @@ import pytest
 
 from pacemaker.config.settings import AuthMethod, Settings
 from pacemaker.errors import ConfigError
-from pacemaker.sasl import client_mechanism_factory, server_mechanism_factory
+from pacemaker.sasl import (
+    client_mechanism_factory,
+    default_state_directory,
+    server_mechanism_factory,
+)
 from tests.sasl.exchange import run_exchange
 from tests.sasl.responses import SECRET_HEX, USER
 
@@ -103,3 +108,13 @@ def test_secrets_stay_out_of_the_factories_reprs(digest: Settings) -> None:
     shown = f"{server_side!r} {server_side.factory()!r} {digest!r}"
     assert SECRET_HEX not in shown
     assert "DigestServer" in shown
+
+
+def test_state_directory_is_systemds_or_the_users_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where systemd names folders the first is used, else one with the user's id."""
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/pacemaker:/var/lib/other")
+    assert default_state_directory() == Path("/var/lib/pacemaker/kerberos")
+    monkeypatch.delenv("STATE_DIRECTORY")
+    assert default_state_directory().name.endswith(f"-{os.getuid()}")
