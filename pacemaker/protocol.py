@@ -215,7 +215,8 @@ class ServerProtocol:
 
         The first reason stays, whatever else goes wrong before all is sent.
         """
-        self.error = self.error or error
+        # The traceback would keep the message alive, and this object with it.
+        self.error = self.error or error.with_traceback(None)
         self.phase = Phase.CLOSED
         self._frames = FrameReader(0)
 
