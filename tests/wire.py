@@ -144,9 +144,9 @@ class Wire:
 
     def receive(self) -> bytes:
         """Return the next whole frame with its length."""
-        head = self._exactly(4)
+        head = self.exactly(4)
         (size,) = struct.unpack(">i", head)
-        return head + self._exactly(size)
+        return head + self.exactly(size)
 
     def ask(self, frame: bytes) -> bytes:
         """Send a frame and return the frame that comes back."""
@@ -167,7 +167,8 @@ class Wire:
         assert not data, f"a reply where none is due: {data.hex()}"
         return "eof"
 
-    def _exactly(self, size: int) -> bytes:
+    def exactly(self, size: int) -> bytes:
+        """Return so many bytes, once they have come."""
         data = bytearray()
         while len(data) < size:
             try:

@@ -23,15 +23,26 @@ class BufferBudget(Generic[_Holder]):
 
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
-        # Guards the two below.
+        # Guards all below.
         self._lock = threading.Lock()
         self._held: dict[_Holder, int] = {}
         self._total_bytes = 0
+        self._peak_bytes = 0
 
     @property
     def total_bytes(self) -> int:
         """What all hold together."""
         return self._total_bytes
+
+    def take_ebb_bytes(self) -> int:
+        """Return how far all together have fallen from their highest.
+
+        Where that is asked for again, the highest since then counts.
+        """
+        with self._lock:
+            ebb_bytes = self._peak_bytes - self._total_bytes
+            self._peak_bytes = self._total_bytes
+            return ebb_bytes
 
     def hold(self, holder: _Holder, size_bytes: int) -> _Holder | None:
         """Say how much one holds now.
@@ -42,6 +53,7 @@ class BufferBudget(Generic[_Holder]):
         """
         with self._lock:
             self._total_bytes += size_bytes - self._held.pop(holder, 0)
+            self._peak_bytes = max(self._peak_bytes, self._total_bytes)
             if size_bytes:
                 self._held[holder] = size_bytes
             if self._total_bytes <= self.budget_bytes:

@@ -185,11 +185,10 @@ class Connection:
         elif not self._frame_began_s or self._frame_number != protocol.frames_rcvd:
             self._frame_number = protocol.frames_rcvd
             self._frame_began_s = self.thread.now()
-        self.thread.watch(
-            self,
-            held_bytes=unread_bytes + len(self._unsent),
-            is_due=bool(self._sasl_began_s or self._linger_until_s),
-        )
+        held_bytes = unread_bytes + len(self._unsent)
+        is_due = bool(self._sasl_began_s or self._linger_until_s)
+        if self.thread.watch(self, held_bytes, is_due):
+            self.evict()
 
     @property
     def unsent_bytes(self) -> int:

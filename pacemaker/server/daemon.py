@@ -116,6 +116,11 @@ class Daemon:
             thread.figures.largest_pulse_bytes = 0
         return largest
 
+    def tidy(self) -> None:
+        """Give memory back to the system where large buffers have been freed."""
+        if self._budget.take_ebb_bytes() >= limits.TIDY_BYTES:
+            memory.return_free_pages()
+
     def begin_stop(self, timeout_s: float = limits.STOP_TIMEOUT_S) -> None:
         """Accept nothing more, answer what has come, reset every connection.
 
@@ -156,6 +161,7 @@ def run(
     # Blocked here and so in every thread: a signal waits until it is asked for.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     _raise_descriptor_limit()
+    memory.return_large_blocks()
     flood = FloodFilter()
     for handler in logging.getLogger().handlers:
         handler.addFilter(flood)
@@ -174,20 +180,25 @@ def run(
 
 
 def _serve(daemon: Daemon, flood: FloodFilter) -> int:
-    """Write the figures of each minute until a signal comes; return it."""
+    """Do what is to be done now and then, until a signal comes; return it."""
     before = Figures()
-    next_s = time.monotonic() + limits.FIGURES_EVERY_S
+    next_figures_s = time.monotonic() + limits.FIGURES_EVERY_S
     while True:
-        wait_s = max(0.0, next_s - time.monotonic())
-        caught = signal.sigtimedwait(_STOP_SIGNALS, wait_s)
+        caught = signal.sigtimedwait(_STOP_SIGNALS, limits.TIDY_EVERY_S)
         if caught is not None:
             return caught.si_signo
-        next_s += limits.FIGURES_EVERY_S
-        now = daemon.figures()
-        now.largest_pulse_bytes = daemon.take_largest()
-        _write(flood.sum_up())
-        _logger.info(describe_minute(before, now, len(daemon.store)))
-        before = now
+        daemon.tidy()
+        if time.monotonic() >= next_figures_s:
+            next_figures_s += limits.FIGURES_EVERY_S
+            before = _write_figures(daemon, before)
+            _write(flood.sum_up())
+
+
+def _write_figures(daemon: Daemon, before: Figures) -> Figures:
+    now = daemon.figures()
+    now.largest_pulse_bytes = daemon.take_largest()
+    _logger.info(describe_minute(before, now, len(daemon.store)))
+    return now
 
 
 def _write(lines: Iterable[str]) -> None:

@@ -127,20 +127,30 @@ class IoThread(threading.Thread):
         """Have the SASL step taken that is due on a connection."""
         self._steps.take(connection)
 
-    def watch(self, connection: Connection, held_bytes: int, is_due: bool) -> None:
+    def watch(self, connection: Connection, held_bytes: int, is_due: bool) -> bool:
         """Look after a connection that holds bytes, or that time may end.
 
         Where all buffers pass the budget, the connection that holds most is
-        ended, on its own thread.
+        ended: at once if it is this thread's, for what is read meanwhile would
+        come on top.
+
+        Returns:
+            Whether it is this connection that has to end.
         """
-        if held_bytes or connection in self.watched:
-            largest = self._budget.hold(connection, held_bytes)
-            if largest is not None:
-                largest.thread.call(largest.evict)
         if held_bytes or is_due:
             self.watched.add(connection)
+        elif connection not in self.watched:
+            return False
         else:
             self.watched.discard(connection)
+        largest = self._budget.hold(connection, held_bytes)
+        if largest is None or largest is connection:
+            return largest is not None
+        if largest.thread is self:
+            largest.evict()
+        else:
+            largest.thread.call(largest.evict)
+        return False
 
     def forget(self, connection: Connection) -> None:
         """Let go of a connection that is about to be closed."""

@@ -44,6 +44,11 @@ SWEEP_S: Final = 1.0
 
 FIGURES_EVERY_S: Final = 60.0
 
+# How often the daemon looks whether buffers were freed that are worth giving
+# back to the system, and how much is.
+TIDY_EVERY_S: Final = 1.0
+TIDY_BYTES: Final = 8 * 1024 * 1024
+
 # Of the memory that the process may use.
 BUFFER_BUDGET_SHARE: Final = 0.25
 STORE_BUDGET_SHARE: Final = 0.5
