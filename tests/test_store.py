@@ -1,0 +1,416 @@
+"""Tests of pacemaker.store, most of them against a plain dict and the rule."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import ctypes
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from pacemaker import store as module
+from pacemaker.errors import LimitError
+from pacemaker.store import MAX_SEGMENTS, Store
+from tests.directories import ODD_PATHS, DirectoryModel, paths
+
+DEEPEST = "/" * (MAX_SEGMENTS - 1)
+
+
+def entries_of(store: Store) -> Iterator[tuple[dict[Any, Any], Any, Any]]:
+    """Walk the trie: each entry with the node that it is in."""
+    nodes = [store._root]
+    while nodes:
+        node = nodes.pop()
+        for segment, held in node.items():
+            yield node, segment, held
+            if isinstance(held, dict):
+                nodes.append(held)
+
+
+def assert_sound(store: Store) -> None:
+    """Check what holds of the trie between any two calls."""
+    entries = list(entries_of(store))
+    nodes = [held for _, _, held in entries if isinstance(held, dict)]
+    assert None not in store._root, "the root has no key of its own"
+    for node in nodes:
+        assert node, "an empty node"
+        assert list(node) != [None], "a node that has just its own value"
+    for node in (store._root, *nodes):
+        assert not module._is_sparse(node)
+    assert len(store) == len(entries) - len(nodes)
+    assert store.used_bytes == sum(
+        module._entry_bytes(segment, held) for _, segment, held in entries
+    )
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Any calls in any order, on the store and on the model at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Store()
+        self.model = DirectoryModel()
+
+    @rule(key=paths, value=st.binary(max_size=3))
+    def put(self, key: str, value: bytes) -> None:
+        """A value that is stored is there, in the place of the old one."""
+        self.store.put(key, value)
+        self.model[key] = value
+
+    @rule(key=paths, value=st.binary(max_size=3))
+    def put_where_the_budget_is_used_up(self, key: str, value: bytes) -> None:
+        """A known key is rewritten; a new one is refused, and leaves no trace."""
+        self.store.budget_bytes = self.store.used_bytes
+        before = copy.deepcopy(self.store._root), self.store.used_bytes
+        if key in self.model:
+            self.store.put(key, value)
+            self.model[key] = value
+        else:
+            with pytest.raises(LimitError, match="store is full"):
+                self.store.put(key, value)
+            assert before == (self.store._root, self.store.used_bytes)
+        self.store.budget_bytes = sys.maxsize
+
+    @rule(key=paths)
+    def delete(self, key: str) -> None:
+        """Just that key is gone."""
+        self.store.delete(key)
+        self.model.pop(key, None)
+
+    @rule(path=paths)
+    def delete_all(self, path: str) -> None:
+        """All that the rule takes is gone."""
+        self.store.delete_all(path)
+        self.model.delete_all(path)
+
+    @rule(path=paths)
+    def ask(self, path: str) -> None:
+        """A key has the model's value and a directory the model's names."""
+        assert self.store.get(path) == self.model.get(path)
+        names = self.store.list_nodes(path)
+        assert len(names) == len(set(names))
+        assert set(names) == self.model.list_nodes(path)
+
+    @invariant()
+    def is_sound(self) -> None:
+        """The trie is as it should be, and holds the model's keys."""
+        assert_sound(self.store)
+        assert len(self.store) == len(self.model)
+        if not self.model:
+            assert (self.store.used_bytes, self.store._root) == (0, {})
+
+
+TestStoreMachine = StoreMachine.TestCase
+TestStoreMachine.settings = settings(max_examples=150, stateful_step_count=40)
+
+
+@pytest.mark.parametrize("deleted", ODD_PATHS)
+def test_every_path_is_deleted_and_listed_by_the_rule(deleted: str) -> None:
+    """With all odd keys there, each delete takes and each list gives the rule's."""
+    store, model = Store(), DirectoryModel()
+    for number, key in enumerate(ODD_PATHS):
+        store.put(key, b"%d" % number)
+        model[key] = b"%d" % number
+    store.delete_all(deleted)
+    model.delete_all(deleted)
+    assert_sound(store)
+    for path in ODD_PATHS:
+        assert store.get(path) == model.get(path)
+        assert set(store.list_nodes(path)) == model.list_nodes(path)
+
+
+def test_empty_details_are_a_value() -> None:
+    """A key with an empty value is there; one that was never stored is not."""
+    store = Store()
+    store.put("/a", b"")
+    assert store.get("/a") == b""
+    assert store.get("/a/") is None
+    assert len(store) == 1
+
+
+def test_value_is_the_very_object() -> None:
+    """What is read is what was stored, not a copy."""
+    store, value = Store(), bytes(1000)
+    store.put("/a", value)
+    assert store.get("/a") is value
+
+
+def test_used_bytes_follow_a_value_that_changes() -> None:
+    """A key that is rewritten weighs what its new value weighs."""
+    store = Store()
+    store.put("/a", bytes(10))
+    before_bytes = store.used_bytes
+    store.put("/a", bytes(1010))
+    assert store.used_bytes == before_bytes + 1000
+    store.put("/a", b"")
+    assert store.used_bytes == before_bytes - 10
+
+
+def test_key_weighs_the_same_when_it_goes() -> None:
+    """A str grows once C code asks for its UTF-8; the budget must not notice."""
+    store = Store()
+    store.put("/été/日本", b"x")
+    for name in store.list_nodes(""):
+        before_bytes = sys.getsizeof(name)
+        ctypes.pythonapi.PyUnicode_AsUTF8(ctypes.py_object(name))
+        assert sys.getsizeof(name) > before_bytes
+    store.delete_all("/")
+    assert store.used_bytes == 0
+
+
+def test_repr_shows_the_state() -> None:
+    """A store in the log says how much it holds."""
+    assert repr(Store()) == "<Store keys=0 used_bytes=0>"
+
+
+# --- the budget -------------------------------------------------------------
+
+
+def test_budget_is_spent_to_the_byte() -> None:
+    """A key that just fits is stored; with a byte less it is not."""
+    measure = Store()
+    measure.put("/a/b", b"xyz")
+    Store(measure.used_bytes).put("/a/b", b"xyz")
+    with pytest.raises(LimitError, match="store is full"):
+        Store(measure.used_bytes - 1).put("/a/b", b"xyz")
+
+
+@pytest.mark.parametrize("key", ["/new", "/a/b/c", "/a", "/known/deep/er", "b", "//"])
+def test_refused_key_leaves_no_trace(key: str) -> None:
+    """Nodes that were made for a key that is refused are gone again."""
+    store = Store()
+    for known in ("/known", "/a/b", "/a/b2/c"):
+        store.put(known, b"x")
+    before = copy.deepcopy(store._root), store.used_bytes, len(store)
+    store.budget_bytes = store.used_bytes
+    with pytest.raises(LimitError):
+        store.put(key, b"x")
+    assert before == (store._root, store.used_bytes, len(store))
+    assert_sound(store)
+
+
+def test_known_key_is_rewritten_past_the_budget() -> None:
+    """A worker that is known goes on pulsing, whatever its heartbeat has grown to."""
+    store = Store()
+    store.put("/a", b"x")
+    store.budget_bytes = 0
+    store.put("/a", bytes(1000))
+    assert store.get("/a") == bytes(1000)
+
+
+def test_budget_is_free_again_after_a_delete() -> None:
+    """What a deleted key took can be taken by another."""
+    store = Store()
+    store.put("/a/b", b"x")
+    store.budget_bytes = store.used_bytes
+    store.delete("/a/b")
+    store.put("/c/d", b"x")
+    assert store.get("/c/d") == b"x"
+
+
+def fill_a_cluster(store: Store) -> None:
+    """Store the heartbeats of 5,000 workers."""
+    for number in range(5_000):
+        key = f"/workerbeats/topology-{number % 50}-1-1700000000/0a1b2c3d-{number}"
+        store.put(key, bytes(300))
+
+
+def fill_chains(store: Store) -> None:
+    """Store few keys of many segments."""
+    for number in range(500):
+        store.put(f"/{number}" + "/a" * 40, b"")
+
+
+def fill_wide_names(store: Store) -> None:
+    """Store names of which a character takes four bytes."""
+    for number in range(1_000):
+        store.put(f"/{number}" + "\U0001f600" * 50, b"")
+
+
+def fill_and_empty(store: Store) -> None:
+    """Store many names below many nodes, and leave two of each."""
+    for number in range(200):
+        for name in range(85):
+            store.put(f"/{number}/{name}", b"")
+        for name in range(83):
+            store.delete(f"/{number}/{name}")
+
+
+@pytest.mark.parametrize(
+    "fill", [fill_a_cluster, fill_chains, fill_wide_names, fill_and_empty]
+)
+def test_budget_counts_what_python_takes(fill: Callable[[Store], None]) -> None:
+    """What is counted is not less than the memory taken, nor several times more."""
+    store = Store()
+    tracemalloc.start()
+    try:
+        fill(store)
+        taken_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken_bytes < store.used_bytes < 3.5 * taken_bytes
+
+
+# --- bounds -----------------------------------------------------------------
+
+
+def test_key_has_at_most_so_many_segments() -> None:
+    """A key of MAX_SEGMENTS is stored, one of more is refused and never there."""
+    store = Store()
+    store.put(DEEPEST, b"x")
+    assert store.get(DEEPEST) == b"x"
+    with pytest.raises(LimitError, match="path too deep"):
+        store.put(DEEPEST + "/", b"x")
+    assert store.get(DEEPEST + "/") is None
+    assert_sound(store)
+
+
+def test_deepest_key_is_in_its_directories() -> None:
+    """The rule holds at the bound as it does above."""
+    store = Store()
+    key = DEEPEST[:-1] + "/a"
+    store.put(key, b"x")
+    assert store.list_nodes("") == ["a"]
+    assert store.list_nodes(DEEPEST) == ["a"]
+    assert store.list_nodes(key) == []
+    assert store.list_nodes(key + "/") == []
+    store.delete_all(key + "/")
+    assert store.get(key) is None
+    assert store.used_bytes == 0
+
+
+def test_ten_mebibytes_of_slashes_are_nothing() -> None:
+    """A path of nothing but slashes takes no nodes, whoever asks for it."""
+    store, path = Store(), "/" * 10 * 1024 * 1024
+    tracemalloc.start()
+    try:
+        with pytest.raises(LimitError, match="path too deep"):
+            store.put(path, b"x")
+        assert store.get(path) is None
+        assert store.list_nodes(path) == []
+        store.delete(path)
+        store.delete_all(path)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 2 * len(path), "more than one copy of the path"
+    assert store._root == {}
+
+
+# --- coming and going -------------------------------------------------------
+
+
+@pytest.mark.parametrize("directory", ["", "/workerbeats/t"])
+def test_keys_that_go_leave_no_growth(directory: str) -> None:
+    """After 100,000 keys of which ten stay, the node is as small as one of ten."""
+    store = Store()
+    for number in range(100_000):
+        store.put(f"{directory}/{number}", b"")
+    for number in range(99_990):
+        store.delete(f"{directory}/{number}")
+    node = next(n for n, segment, _ in entries_of(store) if segment == "99999")
+    assert len(node) == 10
+    assert sys.getsizeof(node) <= module._SPARSE_MIN_BYTES
+    assert_sound(store)
+    for number in range(99_990, 100_000):
+        store.delete(f"{directory}/{number}")
+    assert (store._root, store.used_bytes, len(store)) == ({}, 0, 0)
+
+
+def test_root_that_has_emptied_is_laid_anew() -> None:
+    """Keys without a leading slash lie in the root, which shrinks as any node."""
+    store = Store()
+    for number in range(10_000):
+        store.put(str(number), b"")
+    for number in range(10_000):
+        store.delete(str(number))
+    assert sys.getsizeof(store._root) <= module._SPARSE_MIN_BYTES
+
+
+def test_topologies_come_and_go_without_growth() -> None:
+    """Ten thousand topologies, a few at a time, leave nothing behind."""
+    store = Store()
+    for number in range(10_000):
+        store.put(f"/workerbeats/topology-{number}/a-6700", b"x")
+        store.put(f"/workerbeats/topology-{number}/a-6701", b"x")
+        store.delete_all(f"/workerbeats/topology-{number - 5}")
+    assert len(store) == 10
+    node = store._root[""]
+    assert isinstance(node, dict)
+    assert sys.getsizeof(node["workerbeats"]) <= module._SPARSE_MIN_BYTES
+    assert_sound(store)
+
+
+class CountingNode(dict[Any, Any]):
+    """A node that counts how often it is looked into."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        CountingNode.looks += len(self)
+        return super().__iter__()
+
+    def items(self) -> Any:
+        """Count, and give the entries."""
+        CountingNode.looks += len(self)
+        return super().items()
+
+
+def test_list_and_delete_do_not_depend_on_what_else_is_stored() -> None:
+    """A list costs its answer and a delete what it removes; siblings cost nothing."""
+    store = Store()
+    siblings = CountingNode({f"topology-{n}": {"w": b"x"} for n in range(1_000)})
+    mine = CountingNode({f"worker-{n}": b"x" for n in range(10)})
+    siblings["mine"] = mine
+    store._root[""] = CountingNode({"workerbeats": siblings})
+    CountingNode.looks = 0
+    assert len(store.list_nodes("/workerbeats/mine")) == 10
+    assert CountingNode.looks == 10
+    store.delete_all("/workerbeats/mine")
+    assert CountingNode.looks == 20
+    assert "mine" not in siblings
+
+
+# --- threads ----------------------------------------------------------------
+
+
+def hammer(store: Store, random: Random) -> None:
+    """Do thousands of things to a few keys; a refusal is as good as a success."""
+    calls: list[Callable[[str], object]] = [
+        lambda path: store.put(path, random.randbytes(random.randint(0, 99))),
+        store.get,
+        store.list_nodes,
+        store.delete,
+        store.delete_all,
+    ]
+    for _ in range(5_000):
+        (call,) = random.choices(calls, (8, 1, 1, 3, 1))
+        with contextlib.suppress(LimitError):
+            call(random.choice(ODD_PATHS))
+
+
+def test_threads_leave_a_sound_store() -> None:
+    """Threads that do all at once, on the same few keys, end with a sound trie."""
+    store = Store(budget_bytes=6_000)
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            runs = [threads.submit(hammer, store, Random(n)) for n in range(4)]  # noqa: S311  (no secret)
+            for run in runs:
+                run.result()
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert_sound(store)
+    for path in ODD_PATHS:
+        store.delete(path)
+    assert (store._root, store.used_bytes, len(store)) == ({}, 0, 0)
