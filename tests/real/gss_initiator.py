@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import gssapi
 from gssapi.raw.misc import GSSError
 
 from pacemaker.errors import AuthenticationError
+
+_cache_numbers = itertools.count(1)
 
 AUTHENTICATION_ONLY = b"\x01\x00\x00\x00"
 
@@ -46,7 +49,7 @@ class GssInitiator:
     ) -> None:
         kind = gssapi.NameType.kerberos_principal
         # A cache per exchange: its tickets go when the test's process does.
-        cache = f"MEMORY:{id(self)}-{principal}"
+        cache = f"MEMORY:test-{next(_cache_numbers)}"
         credentials = gssapi.Credentials(
             name=gssapi.Name(principal, kind),
             usage="initiate",

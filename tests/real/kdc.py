@@ -84,8 +84,12 @@ class Kdc:
         name = f"{principal}@{self.realm}"
         keytab = self._folder / f"{principal.replace('/', '-')}.keytab"
         self._admin(f"addprinc -randkey {name}")
-        self._admin(f"ktadd -k {keytab} {name}")
+        self.change_key(principal, keytab)
         return keytab
+
+    def change_key(self, principal: str, keytab: Path) -> None:
+        """Give a principal new keys, and add them to a keytab."""
+        self._admin(f"ktadd -k {keytab} {principal}@{self.realm}")
 
     def trust(self, other: Kdc) -> None:
         """Take the other realm's word for who its principals are."""

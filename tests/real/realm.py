@@ -34,11 +34,13 @@ class Realm(NamedTuple):
         folder: a folder for what a test writes.
         keytabs: by principal.
         krb5_conf: knows both realms.
+        kdc: the one of EXAMPLE.COM.
     """
 
     folder: Path
     keytabs: Mapping[str, Path]
     krb5_conf: Path
+    kdc: Kdc
 
     @property
     def java_options(self) -> str:
@@ -82,5 +84,5 @@ def running_realm(folder: Path) -> Iterator[Realm]:
         patch.setenv("KRB5_CONFIG", str(krb5_conf))
         patch.setenv("STATE_DIRECTORY", str(folder))
         patch.setenv("KRB5CCNAME", str(folder / "no-cache"))
-        yield Realm(folder, keytabs, krb5_conf)
+        yield Realm(folder, keytabs, krb5_conf, example)
         assert not (folder / "no-cache").exists()

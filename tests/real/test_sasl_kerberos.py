@@ -364,6 +364,23 @@ def test_acceptor_needs_the_key_of_its_principal(peers: Peers) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_acceptor_reads_a_changed_keytab(peers: Peers) -> None:
+    """New keys in the keytab are used at once, and tickets for the old ones too."""
+    host, kdc = "pacemaker/rotated", peers.realm.kdc
+    principal = f"{host}@EXAMPLE.COM"
+    keytab = kdc.add(host)
+    new_acceptor = acceptor_factory(principal, keytab, peers.state_directory)
+    before = peers.craft(target=principal)
+    token = before.step(b"")
+    kdc.change_key(host, keytab)
+    run_exchange(
+        peers.craft(target=principal), KerberosServer(new_acceptor(), "nimbus")
+    )
+    old = KerberosServer(new_acceptor(), "nimbus")
+    old.step(before.step(old.step(token) or b""))
+    assert old.user == NIMBUS
+
+
 @pytest.mark.parametrize("kind", ["open", "link", "file", "missing"])
 def test_acceptor_refuses_a_folder_that_is_not_its_own(
     peers: Peers, tmp_path: Path, kind: str
