@@ -18,6 +18,9 @@ from typing import Final
 from pacemaker import messages
 from pacemaker.messages import Message, Pulse
 
+# From here on a value is sent from where it is stored, not copied into its reply.
+LARGE_BYTES: Final = 16 * 1024
+
 _I32: Final = struct.Struct(">i")
 _unpack_i32: Final = _I32.unpack_from
 _pack_i32: Final = _I32.pack
@@ -147,11 +150,12 @@ def _read_path(kind: int, data: bytes, size_at: int, end: int) -> Message | None
     return Message(kind, path, _unpack_i32(data, id_at)[0])
 
 
-def write(message: Message) -> bytes | None:
+def write(message: Message) -> tuple[bytes, ...] | None:
     """Write a reply without data, or with one pulse, as a frame.
 
     Returns:
-        The frame with its length, or None for any other message.
+        The chunks of the frame, with its length, or None for any other message.
+        The details of a large pulse are a chunk of their own and not copied.
     """
     kind, data, message_id = message
     if message_id is None:
@@ -159,17 +163,21 @@ def write(message: Message) -> bytes | None:
     end = _pack_i32(message_id) + _STOP
     if data is None:
         head = _PLAIN_HEADS.get(kind)
-        return None if head is None else head + end
+        return None if head is None else (head + end,)
     if kind == messages.GET_PULSE_RESPONSE and isinstance(data, Pulse):
         return _write_pulse(data, end)
     return None
 
 
-def _write_pulse(pulse: Pulse, end: bytes) -> bytes:
+def _write_pulse(pulse: Pulse, end: bytes) -> tuple[bytes, ...]:
     key = pulse.id.encode()
     details = pulse.details
-    fields: tuple[bytes, ...] = (_PULSE_RESPONSE_HEAD, _pack_i32(len(key)), key)
-    if details is not None:
-        fields += (_DETAILS, _pack_i32(len(details)), details)
-    fields += (_PULSE_TAIL, end)
-    return b"".join((_pack_i32(sum(map(len, fields))), *fields))
+    head = _PULSE_RESPONSE_HEAD + _pack_i32(len(key)) + key
+    tail = _PULSE_TAIL + end
+    if details is None:
+        return (_pack_i32(len(head) + len(tail)) + head + tail,)
+    head += _DETAILS + _pack_i32(len(details))
+    head = _pack_i32(len(head) + len(details) + len(tail)) + head
+    if len(details) < LARGE_BYTES:
+        return (head + details + tail,)
+    return head, details, tail

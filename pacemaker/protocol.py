@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import logging
 from enum import Enum
+from itertools import groupby
 from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker import canonical, control, messages
@@ -152,15 +153,13 @@ class ServerProtocol:
         except PeerError as exc:
             self.fail(exc)
 
-    def data_to_send(self) -> bytes:
-        """Hand over the bytes that are due to the peer; empty where none are."""
+    def data_to_send(self) -> list[bytes]:
+        """Hand over the bytes that are due to the peer, in few chunks, or in none."""
         due = self._due
-        if not due:
-            return b""
-        data = due[0] if len(due) == 1 else b"".join(due)
-        due.clear()
-        self._due_bytes = 0
-        return data
+        if due:
+            self._due = []
+            self._due_bytes = 0
+        return due if len(due) < 2 else _join_small(due)
 
     @property
     def is_blocked(self) -> bool:
@@ -290,8 +289,22 @@ class ServerProtocol:
         self.phase, self._mechanism = Phase.OPEN, None
 
     def _send(self, message: Message) -> None:
-        self._queue(canonical.write(message) or messages.encode(message))
+        for chunk in canonical.write(message) or (messages.encode(message),):
+            self._queue(chunk)
 
     def _queue(self, data: bytes) -> None:
         self._due.append(data)
         self._due_bytes += len(data)
+
+
+def _join_small(chunks: list[bytes]) -> list[bytes]:
+    """Join what is small, leave what is large where it is."""
+    joined: list[bytes] = []
+    for is_large, run in groupby(chunks, key=_is_large):
+        small_or_large = list(run)
+        joined += small_or_large if is_large else [b"".join(small_or_large)]
+    return joined
+
+
+def _is_large(chunk: bytes) -> bool:
+    return len(chunk) >= canonical.LARGE_BYTES

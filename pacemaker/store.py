@@ -63,6 +63,10 @@ class Store:
     Args:
         budget_bytes: a new key is refused where it would take the heartbeats,
             with what Python needs to hold them, past this; None for no limit.
+
+    Attributes:
+        budget_bytes: the same.
+        deleted_bytes: what all deletes so far have freed, as the budget counts.
     """
 
     def __init__(self, budget_bytes: int | None = None) -> None:
@@ -71,6 +75,7 @@ class Store:
         self._root: _Node = {}
         self._keys = 0
         self._used_bytes = 0
+        self.deleted_bytes = 0
         self.budget_bytes = sys.maxsize if budget_bytes is None else budget_bytes
 
     def __len__(self) -> int:
@@ -208,6 +213,7 @@ class Store:
         keys, size_bytes = _measure(segment, held)
         self._keys -= keys
         self._used_bytes -= size_bytes
+        self.deleted_bytes += size_bytes
         self._tidy(trail, node)
 
     def _tidy(self, trail: _Trail, node: _Node) -> None:

@@ -71,7 +71,7 @@ def test_read_knows_storms_requests(name: str) -> None:
 def test_write_knows_the_usual_replies(name: str) -> None:
     """The replies that are sent all the time are Storm's bytes, others are None."""
     message, frame = GOLDEN[name]
-    expected = frame if name in CANONICAL_REPLIES else None
+    expected = (frame,) if name in CANONICAL_REPLIES else None
     assert canonical.write(message) == expected
 
 
@@ -129,14 +129,27 @@ def test_read_survives_hostile_lengths(length: int) -> None:
 @given(any_message)
 def test_write_agrees_with_encode(message: Message) -> None:
     """What the short way writes are the bytes of the general way."""
-    frame = canonical.write(message)
-    if frame is not None:
-        assert frame == messages.encode(message)
+    chunks = canonical.write(message)
+    if chunks is not None:
+        assert b"".join(chunks) == messages.encode(message)
+
+
+@pytest.mark.parametrize("size", [canonical.LARGE_BYTES - 1, canonical.LARGE_BYTES])
+def test_write_does_not_copy_large_details(size: int) -> None:
+    """Large details are sent from where they are stored; the bytes are the same."""
+    details = bytes(size)
+    message = Message(messages.GET_PULSE_RESPONSE, Pulse("/a", details), 1)
+    chunks = canonical.write(message)
+    assert chunks is not None
+    assert any(chunk is details for chunk in chunks) == (size >= canonical.LARGE_BYTES)
+    assert b"".join(chunks) == messages.encode(message)
 
 
 def test_write_has_the_size_that_dispatch_counts_with() -> None:
     """Around the key and the details of a reply there are just 37 bytes."""
     assert canonical.PULSE_RESPONSE_OVERHEAD_BYTES == 37
-    frame = canonical.write(Message(messages.GET_PULSE_RESPONSE, Pulse("/é", b"xy"), 1))
-    assert frame is not None
-    assert len(frame) - 4 == 37 + 3 + 2
+    chunks = canonical.write(
+        Message(messages.GET_PULSE_RESPONSE, Pulse("/é", b"xy"), 1)
+    )
+    assert chunks is not None
+    assert len(b"".join(chunks)) - 4 == 37 + 3 + 2

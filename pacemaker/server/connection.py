@@ -24,7 +24,8 @@ import select
 import socket
 import struct
 import termios
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pacemaker.errors import LimitError, PeerError
 from pacemaker.protocol import Phase, ServerProtocol
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 
 _logger: Final = logging.getLogger(__name__)
 
-_NOTHING: Final = memoryview(b"")
+# What is to be written: whole chunks, but for the first, which may be a part.
+_Chunks: TypeAlias = "Sequence[bytes | memoryview]"
+
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 
 
@@ -71,7 +74,7 @@ class Connection:
     ) -> None:
         self._sock = sock
         self.thread = thread
-        self._unsent = _NOTHING
+        self._unsent: _Chunks = ()
         self._is_at_end = False
         self._is_greeted = False
         self._frame_number = 0
@@ -128,8 +131,8 @@ class Connection:
         """Send what is due; look further only where something is unusual."""
         protocol = self.protocol
         is_blocked = protocol.is_blocked
-        data = protocol.data_to_send()
-        if data and not self._write(memoryview(data)):
+        chunks = protocol.data_to_send()
+        if chunks and not self._write(chunks):
             return
         if (
             is_blocked
@@ -140,23 +143,26 @@ class Connection:
         ):
             self._settle(is_blocked)
 
-    def _write(self, data: memoryview) -> bool:
+    def _write(self, chunks: _Chunks) -> bool:
         """Send as much as the kernel takes; False where that is not all of it."""
         try:
-            sent = os.write(self.fd, data)
+            if len(chunks) == 1:
+                sent = os.write(self.fd, chunks[0])
+            else:
+                # Far fewer than IOV_MAX: the protocol joins small ones.
+                sent = os.writev(self.fd, chunks)
         except BlockingIOError:
             sent = 0
         except OSError as exc:
             self._end_by_peer(exc.strerror or "write failed")
             return False
-        if sent == len(data):
-            self._unsent = _NOTHING
-            return True
-        if sent or not self._unsent:
+        left = _without(chunks, sent)
+        if left and (sent or not self._unsent):
             self._progress_s = self.thread.now()
-        self._unsent = data[sent:]
-        self._settle(False)
-        return False
+        self._unsent = left
+        if left:
+            self._settle(False)
+        return not left
 
     def _settle(self, is_blocked: bool) -> None:
         """Find the condition of the connection, and what it waits for."""
@@ -185,7 +191,7 @@ class Connection:
         elif not self._frame_began_s or self._frame_number != protocol.frames_rcvd:
             self._frame_number = protocol.frames_rcvd
             self._frame_began_s = self.thread.now()
-        held_bytes = unread_bytes + len(self._unsent)
+        held_bytes = unread_bytes + self.unsent_bytes
         is_due = bool(self._sasl_began_s or self._linger_until_s)
         if self.thread.watch(self, held_bytes, is_due):
             self.evict()
@@ -193,7 +199,7 @@ class Connection:
     @property
     def unsent_bytes(self) -> int:
         """How many bytes of replies the kernel has not taken yet."""
-        return len(self._unsent)
+        return sum(map(len, self._unsent))
 
     def overdue(self, now_s: float) -> str | None:
         """Return what the peer has taken too long for, if anything."""
@@ -251,7 +257,7 @@ class Connection:
         """Close at once: with a reset, unless `_finish` took that off."""
         if not self.is_closed:
             self.is_closed = True
-            self._unsent = _NOTHING
+            self._unsent = ()
             self.thread.forget(self)
             self._sock.close()
 
@@ -299,3 +305,14 @@ def _undelivered_bytes(fd: int) -> int:
     answer = fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0")
     size_bytes: int = struct.unpack("i", answer)[0]
     return size_bytes
+
+
+def _without(chunks: _Chunks, sent_bytes: int) -> _Chunks:
+    """Return what is left of some chunks once so many bytes are sent."""
+    if len(chunks) == 1 and sent_bytes == len(chunks[0]):
+        return ()
+    for number, chunk in enumerate(chunks):
+        if sent_bytes < len(chunk):
+            return [memoryview(chunk)[sent_bytes:], *chunks[number + 1 :]]
+        sent_bytes -= len(chunk)
+    return ()

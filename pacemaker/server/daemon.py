@@ -65,6 +65,8 @@ class Daemon:
             options.buffer_budget_bytes
             or int(available_bytes * limits.BUFFER_BUDGET_SHARE)
         )
+        # When `tidy` last looked.
+        self._deleted_bytes = 0
         self._settings = settings
         self._mechanism_factory = mechanism_factory
         self._steps = StepRunner()
@@ -117,8 +119,11 @@ class Daemon:
         return largest
 
     def tidy(self) -> None:
-        """Give memory back to the system where large buffers have been freed."""
-        if self._budget.take_ebb_bytes() >= limits.TIDY_BYTES:
+        """Give memory back to the system where much of it has been freed."""
+        deleted_bytes = self.store.deleted_bytes
+        ebb_bytes = deleted_bytes - self._deleted_bytes + self._budget.take_ebb_bytes()
+        self._deleted_bytes = deleted_bytes
+        if ebb_bytes >= limits.TIDY_BYTES:
             memory.return_free_pages()
 
     def begin_stop(self, timeout_s: float = limits.STOP_TIMEOUT_S) -> None:

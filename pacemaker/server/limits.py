@@ -44,8 +44,8 @@ SWEEP_S: Final = 1.0
 
 FIGURES_EVERY_S: Final = 60.0
 
-# How often the daemon looks whether buffers were freed that are worth giving
-# back to the system, and how much is.
+# How often the daemon looks whether buffers or heartbeats were freed that are
+# worth giving back to the system, and how much is.
 TIDY_EVERY_S: Final = 1.0
 TIDY_BYTES: Final = 8 * 1024 * 1024
 
