@@ -96,6 +96,11 @@ class StepRunner:
             return
         connection.protocol.finish_step(outcome)
         if connection.protocol.authenticated:
+            _logger.info(
+                "%s: authenticated as %s",
+                connection.protocol.peer,
+                connection.protocol.user,
+            )
             with self._lock:
                 self._guesses.succeeded(host)
         connection.finish_step()
