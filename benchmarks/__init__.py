@@ -1,0 +1,1 @@
+"""Benchmarks: programs to run by hand or by `make bench-...`, never tests."""
