@@ -37,6 +37,20 @@ _STOP: Final = b"\x00"
 
 _PULSE_HEAD: Final = _TYPE + _pack_i32(messages.SEND_PULSE) + _DATA + _PULSE + _PULSE_ID
 _PULSE_TAIL: Final = _STOP + _STOP + _MESSAGE_ID
+# The parts of a SEND_PULSE around its key and its details: constant bytes, and
+# a length or the message id and the message's STOP.
+_PULSE_BEGIN: Final = struct.Struct(f">{len(_PULSE_HEAD)}si")
+_DETAILS_BEGIN: Final = struct.Struct(f">{len(_DETAILS)}si")
+_PULSE_END: Final = struct.Struct(f">{len(_PULSE_TAIL)}sib")
+_PULSE_BEGIN_SIZE: Final = _PULSE_BEGIN.size
+_DETAILS_BEGIN_SIZE: Final = _DETAILS_BEGIN.size
+_PULSE_END_SIZE: Final = _PULSE_END.size
+_unpack_pulse_begin: Final = _PULSE_BEGIN.unpack_from
+_unpack_details_begin: Final = _DETAILS_BEGIN.unpack_from
+_unpack_pulse_end: Final = _PULSE_END.unpack_from
+# A GET_PULSE_RESPONSE has as much around them.
+PULSE_OVERHEAD_BYTES: Final = _PULSE_BEGIN_SIZE + _DETAILS_BEGIN_SIZE + _PULSE_END_SIZE
+
 _PATH_HEADS: Final = {
     _TYPE + _pack_i32(kind) + _DATA + _PATH: kind
     for kind in (
@@ -50,7 +64,6 @@ _PATH_HEADS: Final = {
     )
 }
 _PATH_TAIL: Final = _STOP + _MESSAGE_ID
-_PULSE_HEAD_SIZE: Final = len(_PULSE_HEAD)
 _PATH_HEAD_SIZE: Final = len(next(iter(_PATH_HEADS)))
 # Behind the tail's constant bytes: the id and the message's STOP.
 _END_SIZE: Final = 5
@@ -68,13 +81,9 @@ _PLAIN_HEADS: Final = {
         messages.NOT_AUTHORIZED,
     )
 }
+_PULSE_ACK_HEAD: Final = _PLAIN_HEADS[messages.SEND_PULSE_RESPONSE]
 _PULSE_RESPONSE_HEAD: Final = (
     _TYPE + _pack_i32(messages.GET_PULSE_RESPONSE) + _DATA + _PULSE + _PULSE_ID
-)
-
-# What a GET_PULSE_RESPONSE with an id has around its key and details.
-PULSE_RESPONSE_OVERHEAD_BYTES: Final = (
-    _PULSE_HEAD_SIZE + 4 + len(_DETAILS) + 4 + len(_PULSE_TAIL) + _END_SIZE
 )
 
 
@@ -90,44 +99,46 @@ def read(data: bytes, start: int, end: int) -> Message | None:
         The message, or None where the body is not canonical; it may then be
         another message, or none at all.
     """
-    size_at = start + _PULSE_HEAD_SIZE
-    if data[start:size_at] == _PULSE_HEAD:
-        return _read_pulse(data, size_at, end)
     kind = _PATH_HEADS.get(data[start : start + _PATH_HEAD_SIZE])
     if kind is not None:
         return _read_path(kind, data, start + _PATH_HEAD_SIZE, end)
+    pulse = read_pulse(data, start, end)
+    if pulse is not None:
+        key, details, message_id = pulse
+        return Message(messages.SEND_PULSE, Pulse(key, details), message_id)
     return None
 
 
-def _read_pulse(data: bytes, size_at: int, end: int) -> Message | None:
-    # Each length is held against what is there by the place where the field
-    # behind it must be found; a negative one would slice from the wrong side.
-    if size_at + 4 > end:
+def read_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | None:
+    """Read a SEND_PULSE, which is nearly all that a Pacemaker ever gets.
+
+    Args:
+        data: as for `read`; `start` and `end` likewise.
+
+    Returns:
+        Its key, its details and its message id, or None as `read`.
+    """
+    # Each length is held against what is there before the next field is read.
+    if end - start < PULSE_OVERHEAD_BYTES:
         return None
-    key_at = size_at + 4
-    details_head_at = key_at + _unpack_i32(data, size_at)[0]
-    details_at = details_head_at + 7
-    if not (key_at <= details_head_at and details_at <= end):
+    head, key_bytes = _unpack_pulse_begin(data, start)
+    key_at = start + _PULSE_BEGIN_SIZE
+    details_begin_at = key_at + key_bytes
+    details_at = details_begin_at + _DETAILS_BEGIN_SIZE
+    if head != _PULSE_HEAD or key_bytes < 0 or details_at + _PULSE_END_SIZE > end:
         return None
-    tail_at = details_at + _unpack_i32(data, details_head_at + 3)[0]
-    id_at = tail_at + 5
-    if (
-        tail_at < details_at
-        or id_at + _END_SIZE != end
-        or data[details_head_at : details_head_at + 3] != _DETAILS
-        or data[tail_at:id_at] != _PULSE_TAIL
-        or data[end - 1]
-    ):
+    mark, details_bytes = _unpack_details_begin(data, details_begin_at)
+    tail_at = details_at + details_bytes
+    if mark != _DETAILS or details_bytes < 0 or tail_at + _PULSE_END_SIZE != end:
+        return None
+    tail, message_id, stop = _unpack_pulse_end(data, tail_at)
+    if tail != _PULSE_TAIL or stop:
         return None
     try:
-        key = data[key_at:details_head_at].decode()
+        key = data[key_at:details_begin_at].decode()
     except UnicodeDecodeError:
         return None
-    return Message(
-        messages.SEND_PULSE,
-        Pulse(key, data[details_at:tail_at]),
-        _unpack_i32(data, id_at)[0],
-    )
+    return key, data[details_at:tail_at], message_id
 
 
 def _read_path(kind: int, data: bytes, size_at: int, end: int) -> Message | None:
@@ -167,6 +178,11 @@ def write(message: Message) -> tuple[bytes, ...] | None:
     if kind == messages.GET_PULSE_RESPONSE and isinstance(data, Pulse):
         return _write_pulse(data, end)
     return None
+
+
+def write_pulse_response(message_id: int) -> bytes:
+    """Write the SEND_PULSE_RESPONSE to a pulse, as a frame."""
+    return _PULSE_ACK_HEAD + _pack_i32(message_id) + _STOP
 
 
 def _write_pulse(pulse: Pulse, end: bytes) -> tuple[bytes, ...]:

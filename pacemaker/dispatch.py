@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from pacemaker import messages
-from pacemaker.canonical import PULSE_RESPONSE_OVERHEAD_BYTES
+from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
 from pacemaker.figures import Figures
 from pacemaker.messages import NO_MESSAGE_ID, Data, Message, Nodes, Pulse
@@ -44,7 +44,7 @@ class Dispatcher:
     def __init__(self, store: Store, figures: Figures, max_body_bytes: int) -> None:
         self._store = store
         self._figures = figures
-        self._max_pulse_bytes = max_body_bytes - PULSE_RESPONSE_OVERHEAD_BYTES
+        self._max_pulse_bytes = max_body_bytes - PULSE_OVERHEAD_BYTES
         # For each request that has a path: the type of its reply, and what
         # gives the reply's data.
         self._answers: Final[dict[int, tuple[int, _Answer]]] = {
@@ -86,7 +86,9 @@ class Dispatcher:
         if message_id is None:
             message_id = NO_MESSAGE_ID
         if kind == messages.SEND_PULSE:
-            self._store_pulse(data)
+            if not isinstance(data, Pulse) or data.details is None:
+                raise MalformedError("SEND_PULSE without its pulse or details")
+            self.store_pulse(data.id, data.details)
             return Message(messages.SEND_PULSE_RESPONSE, None, message_id)
         answer = self._answers.get(kind)
         if answer is None:
@@ -99,10 +101,12 @@ class Dispatcher:
         reply_kind, data_for = answer
         return Message(reply_kind, data_for(data), message_id)
 
-    def _store_pulse(self, pulse: Data) -> None:
-        if not isinstance(pulse, Pulse) or pulse.details is None:
-            raise MalformedError("SEND_PULSE without its pulse or details")
-        key, details = pulse.id, pulse.details
+    def store_pulse(self, key: str, details: bytes) -> None:
+        """Carry out one SEND_PULSE.
+
+        Raises:
+            LimitError: the heartbeat cannot be stored.
+        """
         size_bytes = len(details)
         if size_bytes + _MAX_UTF8_BYTES * len(key) > self._max_pulse_bytes:
             self._check_fits(key, size_bytes)

@@ -144,11 +144,7 @@ class ServerProtocol:
                 frame = self._frames.next()
                 if frame is None:
                     return
-                message = canonical.read(*frame)
-                if message is None:
-                    data, start, end = frame
-                    message = messages.decode(data[start:end])
-                self._handle(message)
+                self._read(*frame)
             self._frames.let_go()
         except PeerError as exc:
             self.fail(exc)
@@ -244,6 +240,19 @@ class ServerProtocol:
         self._frames.receive(snapshot.unread)
         if snapshot.unsent:
             self._queue(snapshot.unsent)
+
+    def _read(self, data: bytes, start: int, end: int) -> None:
+        """Carry out the message in the body of one frame."""
+        if self.phase is Phase.OPEN:
+            # The pulse of a worker, the short way through.
+            pulse = canonical.read_pulse(data, start, end)
+            if pulse is not None:
+                key, details, message_id = pulse
+                self._dispatcher.store_pulse(key, details)
+                self._queue(canonical.write_pulse_response(message_id))
+                return
+        message = canonical.read(data, start, end)
+        self._handle(message or messages.decode(data[start:end]))
 
     def _handle(self, message: Message) -> None:
         if self.phase is not Phase.OPEN:

@@ -147,7 +147,7 @@ def test_write_does_not_copy_large_details(size: int) -> None:
 
 def test_write_has_the_size_that_dispatch_counts_with() -> None:
     """Around the key and the details of a reply there are just 37 bytes."""
-    assert canonical.PULSE_RESPONSE_OVERHEAD_BYTES == 37
+    assert canonical.PULSE_OVERHEAD_BYTES == 37
     chunks = canonical.write(
         Message(messages.GET_PULSE_RESPONSE, Pulse("/é", b"xy"), 1)
     )
