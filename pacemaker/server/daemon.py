@@ -166,7 +166,6 @@ def run(
     # Blocked here and so in every thread: a signal waits until it is asked for.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     _raise_descriptor_limit()
-    memory.return_large_blocks()
     flood = FloodFilter()
     for handler in logging.getLogger().handlers:
         handler.addFilter(flood)

@@ -9,10 +9,6 @@ import resource
 from pathlib import Path
 from typing import Final
 
-# Of malloc.h; set, the threshold stays where it is.  This is where it begins.
-_M_MMAP_THRESHOLD: Final = -3
-_LARGE_BLOCK_BYTES: Final = 128 * 1024
-
 _CGROUP_V1_FILE: Final = "memory/memory.limit_in_bytes"
 _CGROUP_V2_FILE: Final = "memory.max"
 
@@ -66,25 +62,14 @@ def _read(path: Path) -> str:
         return ""
 
 
-def return_large_blocks() -> None:
-    """Have the C library give large blocks back to the system when they are freed.
-
-    glibc raises its threshold for that with each large block that is freed, up
-    to 32 MiB: one frame of 10 MiB would then cost the process that much for
-    ever, and with four threads four times.
-    """
-    _call_libc("mallopt", _M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
-
-
 def return_free_pages() -> None:
     """Have the C library give back the pages that hold nothing any more.
 
-    It takes a few milliseconds for each 100 MiB that the process holds.
+    glibc keeps what a frame of 10 MiB took, each thread's by itself, for the
+    next one.  (To have it map large blocks one by one would give them back at
+    once, and make a heartbeat of 1 MiB cost three times the CPU time.)  It
+    takes a few milliseconds for each 100 MiB that the process holds.  Where
+    there is no glibc there is no need for it.
     """
-    _call_libc("malloc_trim", 0)
-
-
-def _call_libc(name: str, *args: int) -> None:
-    """Call a function of glibc; elsewhere there is none, and no need for it."""
     with contextlib.suppress(AttributeError, OSError):
-        getattr(ctypes.CDLL(None), name)(*args)
+        ctypes.CDLL(None).malloc_trim(0)
