@@ -210,8 +210,10 @@ class ServerProtocol:
 
         The first reason stays, whatever else goes wrong before all is sent.
         """
-        # The traceback would keep the message alive, and this object with it.
-        self.error = self.error or error.with_traceback(None)
+        if self.error is None:
+            # These would keep the message alive, and this object with it.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
+            self.error = error
         self.phase = Phase.CLOSED
         self._frames = FrameReader(0)
 
