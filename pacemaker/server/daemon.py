@@ -24,6 +24,7 @@ from pacemaker.server.connection import Connection
 from pacemaker.server.flood import FloodFilter
 from pacemaker.server.io_thread import IoThread
 from pacemaker.server.listening import describe, open_listener
+from pacemaker.server.log_writer import LogWriter
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.steps import StepRunner
 from pacemaker.store import Store
@@ -167,20 +168,23 @@ def run(
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     _raise_descriptor_limit()
     flood = FloodFilter()
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(flood)
-    daemon = Daemon(settings, options, mechanism_factory)
-    daemon.start()
-    stop_signal = _serve(daemon, flood)
-    _logger.info("%s: stopping", signal.Signals(stop_signal).name)
+    with LogWriter(flood):
+        daemon = Daemon(settings, options, mechanism_factory)
+        daemon.start()
+        stop_signal = _serve(daemon, flood)
+        _logger.info("%s: stopping", signal.Signals(stop_signal).name)
+        _stop(daemon)
+        _write(flood.sum_up())
+        _logger.info("stopped")
+
+
+def _stop(daemon: Daemon) -> None:
     daemon.begin_stop()
     while daemon.is_serving:
         if signal.sigtimedwait(_STOP_SIGNALS, limits.STOP_TURN_S):
             _logger.warning("stopping at once")
             daemon.begin_stop(0.0)
     daemon.close()
-    _write(flood.sum_up())
-    _logger.info("stopped")
 
 
 def _serve(daemon: Daemon, flood: FloodFilter) -> int:

@@ -1,0 +1,92 @@
+"""The log, written by a thread of its own.
+
+Who reads the log may stand still: a full pipe, a slow disk, a stopped
+terminal.  An I/O thread that wrote to it would stand still as well, with all
+its connections.  So records are queued, up to a bound, and written by a
+thread that may wait; what finds no room is counted and said later.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from types import TracebackType
+from typing import Final
+
+_logger: Final = logging.getLogger(__name__)
+
+MAX_QUEUED_RECORDS: Final = 10_000
+# How long the end of the program waits for the last lines to be written.
+FLUSH_S: Final = 1.0
+
+
+class LogWriter:
+    """While entered, the root logger's handlers are called by one thread.
+
+    Args:
+        filter_: sees each record before it is queued, on the thread that logs.
+        max_records: how many may wait.
+    """
+
+    def __init__(
+        self, filter_: logging.Filter, max_records: int = MAX_QUEUED_RECORDS
+    ) -> None:
+        self._handlers: list[logging.Handler] = []
+        self._records: queue.Queue[logging.LogRecord | None] = queue.Queue(max_records)
+        self._dropped = 0
+        self._queueing = _Queueing(self)
+        self._queueing.addFilter(filter_)
+        self._thread = threading.Thread(
+            target=self._write, name="pacemaker-log", daemon=True
+        )
+
+    def take(self, record: logging.LogRecord) -> None:
+        """Queue a record, or count it where there is no room; any thread may call."""
+        try:
+            self._records.put_nowait(record)
+        except queue.Full:
+            self._dropped += 1
+
+    def __enter__(self) -> LogWriter:
+        root = logging.getLogger()
+        self._handlers, root.handlers = root.handlers, [self._queueing]
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        logging.getLogger().handlers = self._handlers
+        try:
+            self._records.put(None, timeout=FLUSH_S)
+        except queue.Full:
+            # Whoever reads the log stands still; its lines are lost with us.
+            return
+        self._thread.join(FLUSH_S)
+
+    def _write(self) -> None:
+        while (record := self._records.get()) is not None:
+            self._handle(record)
+            if self._dropped and self._records.empty():
+                dropped, self._dropped = self._dropped, 0
+                _logger.warning("%d lines of the log were lost: no room", dropped)
+
+    def _handle(self, record: logging.LogRecord) -> None:
+        for handler in self._handlers:
+            if record.levelno >= handler.level:
+                handler.handle(record)
+
+
+class _Queueing(logging.Handler):
+    """The handler that the loggers see."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        super().__init__()
+        self._writer = writer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._writer.take(record)

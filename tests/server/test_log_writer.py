@@ -1,0 +1,95 @@
+"""The log's own thread, with handlers that stand still when the test says so."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pacemaker.server import log_writer
+from pacemaker.server.log_writer import LogWriter
+
+GIVE_UP_S = 10.0
+logger = logging.getLogger("pacemaker.tests")
+
+
+class Recorder(logging.Handler):
+    """Keeps what it is given; waits before each record until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_write = threading.Event()
+        self.is_writing = threading.Event()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Wait, then keep the record's text."""
+        self.is_writing.set()
+        assert self.may_write.wait(GIVE_UP_S)
+        self.messages.append(record.getMessage())
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """Have the root logger write to one recorder alone."""
+    root = logging.getLogger()
+    before = root.handlers
+    recorder = Recorder()
+    root.handlers = [recorder]
+    yield recorder
+    root.handlers = before
+
+
+class PassAll(logging.Filter):
+    """Lets every record through."""
+
+
+def test_records_are_written_in_order_and_before_the_end(recorder: Recorder) -> None:
+    """All that was logged is written, in order, when the writer is left."""
+    recorder.may_write.set()
+    handlers = logging.getLogger().handlers
+    with LogWriter(PassAll()):
+        assert logging.getLogger().handlers != handlers
+        for number in range(100):
+            logger.warning("line %d", number)
+    assert recorder.messages == [f"line {number}" for number in range(100)]
+    assert logging.getLogger().handlers == handlers
+
+
+def test_log_that_stands_still_holds_up_nobody(recorder: Recorder) -> None:
+    """Who logs goes on while the log cannot be written; what is lost is said."""
+    with LogWriter(PassAll(), max_records=10):
+        logger.warning("first")
+        assert recorder.is_writing.wait(GIVE_UP_S)
+        for number in range(100):
+            logger.warning("line %d", number)
+        recorder.may_write.set()
+    assert recorder.messages[:11] == ["first", *(f"line {n}" for n in range(10))]
+    assert "90 lines of the log were lost: no room" in recorder.messages
+
+
+def test_end_does_not_wait_for_a_log_that_stands_still(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program whose log nobody reads still ends."""
+    monkeypatch.setattr(log_writer, "FLUSH_S", 0.01)
+    with LogWriter(PassAll(), max_records=2):
+        for _ in range(10):
+            logger.warning("line")
+    recorder.may_write.set()
+
+
+def test_filter_sees_records_before_they_are_queued(recorder: Recorder) -> None:
+    """A flood is held back on the thread that logs, and takes no room."""
+    recorder.may_write.set()
+
+    class HoldBack(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            return "held" not in record.getMessage()
+
+    with LogWriter(HoldBack()):
+        logger.warning("held back")
+        logger.warning("written")
+    assert recorder.messages == ["written"]
