@@ -15,7 +15,6 @@ from typing import Final
 
 from pacemaker.errors import PeerError
 
-EVERY_S: Final = 60.0
 FREE_LINES: Final = 20
 
 

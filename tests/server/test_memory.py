@@ -1,0 +1,128 @@
+"""Tests of pacemaker.server.memory, on trees of files like the kernel's."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from pacemaker.server import memory
+
+MACHINE_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+MIB = 2**20
+V1_NO_LIMIT = 9223372036854771712
+
+
+class FakeKernel:
+    """A /proc and a /sys/fs/cgroup in a temporary folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._proc = root / "proc"
+        self._cgroups = root / "cgroup"
+        (self._proc / "self").mkdir(parents=True)
+        self._cgroups.mkdir()
+
+    def put_process_in(self, *lines: str) -> None:
+        """Write the process's groups, as /proc/self/cgroup has them."""
+        text = "".join(f"{line}\n" for line in lines)
+        (self._proc / "self" / "cgroup").write_text(text)
+
+    def limit(self, file: str, limit: int | str) -> None:
+        """Write a limit into a group's file."""
+        path = self._cgroups / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{limit}\n")
+
+    def available_bytes(self) -> int:
+        """Ask for what the process may use."""
+        return memory.available_bytes(self._proc, self._cgroups)
+
+
+@pytest.fixture(name="kernel")
+def _kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
+    """Make a kernel that limits nothing."""
+    no_limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    monkeypatch.setattr(resource, "getrlimit", {resource.RLIMIT_AS: no_limit}.get)
+    return FakeKernel(tmp_path)
+
+
+def test_machine_is_the_limit_where_there_is_no_other(kernel: FakeKernel) -> None:
+    """Without control groups it is the machine's memory."""
+    assert kernel.available_bytes() == MACHINE_BYTES
+
+
+def test_group_limits_the_process(kernel: FakeKernel) -> None:
+    """The limit of the process's own group counts (version 2)."""
+    kernel.put_process_in("0::/system.slice/pacemaker.service")
+    kernel.limit("system.slice/pacemaker.service/memory.max", 64 * MIB)
+    assert kernel.available_bytes() == 64 * MIB
+
+
+def test_least_of_the_groups_around_counts(kernel: FakeKernel) -> None:
+    """A group may be limited by one that it is in."""
+    kernel.put_process_in("0::/a/b/c")
+    kernel.limit("a/b/c/memory.max", "max")
+    kernel.limit("a/b/memory.max", 70 * MIB)
+    kernel.limit("a/memory.max", 60 * MIB)
+    kernel.limit("memory.max", 80 * MIB)
+    assert kernel.available_bytes() == 60 * MIB
+
+
+def test_root_of_a_container_limits_the_process(kernel: FakeKernel) -> None:
+    """In a container the path may not be seen; its root holds the limit."""
+    kernel.put_process_in("0::/docker/0123456789ab")
+    kernel.limit("memory.max", 32 * MIB)
+    assert kernel.available_bytes() == 32 * MIB
+
+
+def test_group_outside_the_namespace_ends_at_the_root(kernel: FakeKernel) -> None:
+    """A path that leads out of what can be seen does no harm."""
+    kernel.put_process_in("0::/../../elsewhere")
+    kernel.limit("memory.max", 32 * MIB)
+    assert kernel.available_bytes() == 32 * MIB
+
+
+def test_version_1_limits_the_process(kernel: FakeKernel) -> None:
+    """The memory controller of version 1 has its own tree and file."""
+    kernel.put_process_in("12:cpu,cpuacct:/x", "9:memory:/docker/1", "1:name=systemd:/")
+    kernel.limit("memory/memory.limit_in_bytes", V1_NO_LIMIT)
+    kernel.limit("memory/docker/1/memory.limit_in_bytes", 48 * MIB)
+    kernel.limit("cpu,cpuacct/x/memory.max", 1)
+    assert kernel.available_bytes() == 48 * MIB
+
+
+def test_no_limit_is_no_limit(kernel: FakeKernel) -> None:
+    """What version 1 writes for none is more than any machine has."""
+    kernel.put_process_in("9:memory:/")
+    kernel.limit("memory/memory.limit_in_bytes", V1_NO_LIMIT)
+    assert kernel.available_bytes() == MACHINE_BYTES
+
+
+def test_both_versions_may_be_there(kernel: FakeKernel) -> None:
+    """On a hybrid machine the least of both counts."""
+    kernel.put_process_in("9:memory:/a", "0::/b")
+    kernel.limit("memory/a/memory.limit_in_bytes", 90 * MIB)
+    kernel.limit("b/memory.max", 40 * MIB)
+    assert kernel.available_bytes() == 40 * MIB
+
+
+def test_address_space_is_a_limit(
+    kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `ulimit -v` allows is not to be passed either."""
+    limits = {resource.RLIMIT_AS: (50 * MIB, resource.RLIM_INFINITY)}
+    monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
+    assert kernel.available_bytes() == 50 * MIB
+
+
+def test_this_process_may_use_some_memory() -> None:
+    """On the machine that runs the tests there is an answer, within its memory."""
+    assert 0 < memory.available_bytes() <= MACHINE_BYTES
+
+
+def test_free_pages_are_returned_without_a_word() -> None:
+    """It can be asked for at any time, also twice."""
+    memory.return_free_pages()
+    memory.return_free_pages()
