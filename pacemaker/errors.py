@@ -8,6 +8,7 @@
     │   ├── LimitError          more than one connection may ask for
     │   └── AuthenticationError a SASL token that is refused
     ├── ConfigError             a configuration that the daemon will not start with
+    ├── ValueDecodeError        a stored value that is no heartbeat
     └── ListenError             an address that the daemon cannot listen on
 
 An exception carries data and builds its text in ``__str__``.  Anything else
@@ -87,6 +88,23 @@ class ConfigError(PacemakerError):
         where = f"{self.source}: " if self.source else ""
         what = f"{self.key}: {self.value!r}: " if self.key else ""
         return f"{where}{what}{self.problem}"
+
+
+class ValueDecodeError(PacemakerError):
+    """A stored value is no heartbeat; it costs nothing but itself.
+
+    Attributes:
+        reason: what is wrong, a constant text.
+        detail: the figures at fault, or what to do; may be empty.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
 
 
 class ListenError(PacemakerError):

@@ -1,0 +1,88 @@
+"""Heartbeats as values: what a worker says of itself and of its executors.
+
+The names are those of Storm's IDL.  In all statistics the outer key is a time
+window as Storm writes it: a number of seconds, or ``:all-time``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+
+class ExecutorInfo(NamedTuple):
+    """The tasks that one executor runs, both ends included."""
+
+    task_start: int
+    task_end: int
+
+
+class GlobalStreamId(NamedTuple):
+    """The stream of a component that a bolt's tuples came from."""
+
+    component_id: str
+    stream_id: str
+
+
+ByStream: TypeAlias = Mapping[str, Mapping[str, T]]
+"""Figures by window and by the stream that the tuples go to."""
+
+BySource: TypeAlias = Mapping[str, Mapping[GlobalStreamId, T]]
+"""Figures by window and by the stream that the tuples came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoltStats:
+    """What a bolt did with the tuples that it got; averages in milliseconds."""
+
+    acked: BySource[int]
+    failed: BySource[int]
+    process_ms_avg: BySource[float]
+    executed: BySource[int]
+    execute_ms_avg: BySource[float]
+
+
+@dataclass(frozen=True, slots=True)
+class SpoutStats:
+    """What became of a spout's tuples; averages in milliseconds."""
+
+    acked: ByStream[int]
+    failed: ByStream[int]
+    complete_ms_avg: ByStream[float]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorStats:
+    """The figures of one executor.
+
+    Attributes:
+        emitted: tuples emitted.
+        transferred: tuples sent, counted once for each receiver.
+        specific: the figures that only bolts or only spouts have.
+        rate: the sampling rate, from 0 to 1, that the counts were scaled by.
+    """
+
+    emitted: ByStream[int]
+    transferred: ByStream[int]
+    specific: BoltStats | SpoutStats
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHeartbeat:
+    """One heartbeat of one worker: Storm's ``ClusterWorkerHeartbeat``.
+
+    Attributes:
+        topology_id: the topology that the worker serves: Storm's ``storm_id``.
+        time_secs: when it was made, in seconds since 1970, by the worker's clock.
+        uptime_secs: how long the worker had been running.
+        executors: the worker's executors: Storm's ``executor_stats``.
+    """
+
+    topology_id: str
+    time_secs: int
+    uptime_secs: int
+    executors: Mapping[ExecutorInfo, ExecutorStats]
