@@ -480,10 +480,11 @@ class Outer:
         self.values = values
 
 
-def read_outer(*fields: bytes) -> dict[str, Any]:
+def read_outer(*fields: bytes, max_values: int = MAX_VALUES) -> dict[str, Any]:
     """Read an Outer."""
     body = struct_field(1) + b"".join(fields) + STOP
-    values: dict[str, Any] = read_struct(body, Outer, frozenset()).values
+    outer = read_struct(body, Outer, frozenset(), max_values)
+    values: dict[str, Any] = outer.values
     return values
 
 
@@ -533,3 +534,11 @@ def test_map_of_other_types_is_refused(field: bytes) -> None:
     """Pairs that are not what the IDL says cannot be read as if they were."""
     with pytest.raises(MalformedError, match="map of other types"):
         read_outer(field)
+
+
+def test_keys_and_values_of_a_map_count() -> None:
+    """A pair is two values; the fields beside it count as ever."""
+    field = head(MAP, 2) + pairs(STRING, I64, 10, (text(b"k") + bytes(8)) * 10)
+    assert len(read_outer(field, max_values=22)["counts"]) == 10
+    with pytest.raises(MalformedError, match="too many fields or elements"):
+        read_outer(field, max_values=21)

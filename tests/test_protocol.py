@@ -346,6 +346,7 @@ def test_ordinary_message_takes_sasl_off_for_good(start: str, message: str) -> N
     serve(server, [PULSE])
     assert (server.phase, server.authenticated) == (Phase.OPEN, False)
     assert serve(server, [READ]) == REFUSAL
+    assert not server.is_step_slow, "the mechanism is still there"
     serve(server, [MESSAGES[message]])
     assert not server.authenticated
     assert server.user is None
