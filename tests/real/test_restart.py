@@ -44,10 +44,18 @@ def workers(listener: socket.socket) -> Iterator[StormClient]:
 
 
 def start_writing(client: StormClient) -> None:
-    """Let each worker write, and wait until each has written."""
-    for path in WORKERS:
-        client.tell(f"repeat {path} {PERIOD_MS}")
-    next_pulses(client, 0.0)
+    """Let all workers write, and wait until each has just done so.
+
+    No request is then under way.  One that meets the reset on its way costs a
+    client of 2.8.3 11 s, whatever the server does: it forgets what it waits for
+    when it connects again, and no answer reaches it until it starts anew.
+    """
+    client.tell(f"repeat {PERIOD_MS} {' '.join(WORKERS)}")
+    begun_s = written_s = 0.0
+    # Where this machine was too busy to see it in time, the next round will do.
+    while time.time() - written_s > PERIOD_MS / 1000 / 4:
+        written_s = begun_s + max(next_pulses(client, begun_s).values())
+        begun_s = written_s
 
 
 def next_pulses(client: StormClient, after_s: float) -> dict[str, float]:

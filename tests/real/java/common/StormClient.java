@@ -29,8 +29,8 @@ import org.apache.storm.utils.Utils;
  *     or "-" for no byte at all, a pulse.
  * <li>{@code write PATH SECONDS}, {@code read PATH}, {@code children PATH}, {@code delete PATH}:
  *     by the cluster state, over all hosts; a heartbeat is known by its time in seconds.
- * <li>{@code repeat PATH MILLIS}: from now on a client of its own writes every so often, and
- *     each write that is acknowledged prints {@code ack PATH EPOCH_MILLIS}.
+ * <li>{@code repeat MILLIS PATH...}: for each path a client of its own writes every so often, all
+ *     at the same time; each write that is acknowledged prints {@code ack PATH EPOCH_MILLIS}.
  * </ul>
  *
  * An answer that begins with {@code error} is an exception of Storm's.
@@ -99,7 +99,7 @@ public final class StormClient {
                     state().delete(words[1]);
                     return "ok";
                 case "repeat":
-                    repeat(words[1], Integer.parseInt(words[2]));
+                    repeat(Integer.parseInt(words[1]), Arrays.asList(words).subList(2, words.length));
                     return "ok";
                 default:
                     return "error: no such command";
@@ -183,14 +183,20 @@ public final class StormClient {
             : "" + Utils.deserialize(heartbeat, ClusterWorkerHeartbeat.class).get_time_secs();
     }
 
-    private void repeat(String path, int everyMillis) throws Exception {
-        HeartbeatState own = States.create(conf);
-        ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor();
-        Runnable write = () -> {
-            int nowSecs = (int) (System.currentTimeMillis() / 1000);
-            own.write(path, heartbeat(nowSecs));
-            answer("ack " + path + " " + System.currentTimeMillis());
-        };
-        timer.scheduleAtFixedRate(write, 0, everyMillis, TimeUnit.MILLISECONDS);
+    private void repeat(int everyMillis, List<String> paths) throws Exception {
+        Map<String, HeartbeatState> states = new HashMap<>();
+        for (String path : paths) {
+            states.put(path, States.create(conf));
+            // The first one connects, and takes longer.
+            write(states.get(path), path);
+        }
+        ScheduledExecutorService timer = Executors.newScheduledThreadPool(paths.size());
+        states.forEach((path, own) -> timer.scheduleAtFixedRate(
+            () -> write(own, path), everyMillis, everyMillis, TimeUnit.MILLISECONDS));
+    }
+
+    private void write(HeartbeatState own, String path) {
+        own.write(path, heartbeat((int) (System.currentTimeMillis() / 1000)));
+        answer("ack " + path + " " + System.currentTimeMillis());
     }
 }
