@@ -8,7 +8,19 @@
     │   ├── LimitError          more than one connection may ask for
     │   └── AuthenticationError a SASL token that is refused
     ├── ConfigError             a configuration that the daemon will not start with
+    ├── ClientError             a request that got no answer
+    │   ├── CannotConnectError  there is no connection; it was not sent
+    │   ├── ConnectionLostError the connection ended before the reply
+    │   ├── DeadlineError       no reply in time
+    │   ├── NotAuthorizedError  the server does not let this client read
+    │   ├── NoServerError       none of the servers answered
+    │   └── ClosedError         the client was closed, or belongs to another process
     ├── ValueDecodeError        a stored value that is no heartbeat
+    ├── ZooKeeperError          ZooKeeper refused a call of the cluster state
+    │   ├── NodeMissingError    there is no such node
+    │   ├── NodeAccessError     the node's ACL does not allow it
+    │   ├── UnavailableError    no answer in time; what was asked is not done
+    │   └── AnswerLostError     a write whose answer was lost: it may have been done
     └── ListenError             an address that the daemon cannot listen on
 
 An exception carries data and builds its text in ``__str__``.  Anything else
@@ -90,6 +102,69 @@ class ConfigError(PacemakerError):
         return f"{where}{what}{self.problem}"
 
 
+class ClientError(PacemakerError):
+    """A request of this client's got no answer.
+
+    Attributes:
+        server: ``HOST:PORT`` of the server that was asked; of a pool's error,
+            the name of the setting that lists them.
+        reason: what is wrong, in a few words.
+    """
+
+    def __init__(self, server: str, reason: str) -> None:
+        super().__init__(server, reason)
+        self.server = server
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.server}: {self.reason}"
+
+
+class CannotConnectError(ClientError):
+    """There is no connection to the server; the request was not sent."""
+
+
+class ConnectionLostError(ClientError):
+    """The connection ended before the reply; the request may have been carried out."""
+
+
+class DeadlineError(ClientError):
+    """There was no reply in time.
+
+    Attributes:
+        was_sent: whether the request may have been carried out, now or later.
+    """
+
+    def __init__(self, server: str, reason: str, was_sent: bool) -> None:
+        super().__init__(server, reason)
+        self.args = (server, reason, was_sent)
+        self.was_sent = was_sent
+
+
+class NotAuthorizedError(ClientError):
+    """The server does not let this client read."""
+
+
+class NoServerError(ClientError):
+    """None of the servers answered.
+
+    Attributes:
+        failures: why not, one error for each server that was asked.
+    """
+
+    def __init__(self, server: str, failures: tuple[ClientError, ...]) -> None:
+        super().__init__(server, "; ".join(map(str, failures)))
+        self.args = (server, failures)
+        self.failures = failures
+
+    def __str__(self) -> str:
+        return f"no server answered: {self.reason}"
+
+
+class ClosedError(ClientError):
+    """The client was closed, or belongs to the process that this one is a fork of."""
+
+
 class ValueDecodeError(PacemakerError):
     """A stored value is no heartbeat; it costs nothing but itself.
 
@@ -105,6 +180,48 @@ class ValueDecodeError(PacemakerError):
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+
+class ZooKeeperError(PacemakerError):
+    """ZooKeeper refused, or could not do, what the cluster state asked of it.
+
+    Attributes:
+        operation: the call, as ``set_data``.
+        path: the node that it was about, without storm.zookeeper.root.
+        reason: what is wrong.
+    """
+
+    def __init__(self, operation: str, path: str, reason: str) -> None:
+        super().__init__(operation, path, reason)
+        self.operation = operation
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.path}: {self.reason}"
+
+
+class NodeMissingError(ZooKeeperError):
+    """There is no such node."""
+
+
+class NodeAccessError(ZooKeeperError):
+    """The node's ACL does not allow it, or the ACL given is none."""
+
+
+class UnavailableError(ZooKeeperError):
+    """ZooKeeper did not answer in time; the request at hand has changed nothing.
+
+    The call may be repeated at any time.
+    """
+
+
+class AnswerLostError(ZooKeeperError):
+    """The connection ended during a write, and reading back could not settle it.
+
+    The write may have been done, or may yet be done when there is a connection
+    again; whoever repeats it must bear with its being done twice.
+    """
 
 
 class ListenError(PacemakerError):

@@ -68,6 +68,17 @@ KEYS = (
         values.string,
         is_secret=True,
     ),
+    Key(
+        "storm.zookeeper.topology.auth.scheme",
+        "zookeeper_topology_auth_scheme",
+        values.string,
+    ),
+    Key(
+        "storm.zookeeper.topology.auth.payload",
+        "zookeeper_topology_auth_payload",
+        values.string,
+        is_secret=True,
+    ),
 )
 
 WITHOUT_EFFECT = (

@@ -39,6 +39,10 @@ class Settings:
         zookeeper_connection_timeout_ms: storm.zookeeper.connection.timeout.
         zookeeper_auth_scheme: storm.zookeeper.auth.scheme, "digest" for example.
         zookeeper_auth_payload: storm.zookeeper.auth.payload, a secret.
+        zookeeper_topology_auth_scheme: storm.zookeeper.topology.auth.scheme: a
+            topology's own, which goes before the cluster's.
+        zookeeper_topology_auth_payload: storm.zookeeper.topology.auth.payload, a
+            secret.
 
     """
 
@@ -57,3 +61,5 @@ class Settings:
     zookeeper_connection_timeout_ms: int = 15000
     zookeeper_auth_scheme: str | None = None
     zookeeper_auth_payload: str | None = field(default=None, repr=False)
+    zookeeper_topology_auth_scheme: str | None = None
+    zookeeper_topology_auth_payload: str | None = field(default=None, repr=False)

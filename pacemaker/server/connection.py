@@ -24,16 +24,13 @@ import select
 import socket
 import struct
 import termios
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeAlias
 
 from pacemaker.errors import LimitError, PeerError
 from pacemaker.protocol import Phase, ServerProtocol
 from pacemaker.server import limits
 from pacemaker.server.listening import end_with_reset
-
-if TYPE_CHECKING:
-    from pacemaker.server.io_thread import IoThread
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -43,13 +40,42 @@ _Chunks: TypeAlias = "Sequence[bytes | memoryview]"
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 
 
+class Owner(Protocol):
+    """What a connection asks of the I/O thread that owns it."""
+
+    @property
+    def watched(self) -> set[Connection]:
+        """Those that hold bytes or are due to end."""
+
+    def now(self) -> float:
+        """Return the time, in seconds that only grow."""
+
+    def wait_for(self, fd: int, interest: int) -> None:
+        """Change what is awaited on a connection's descriptor."""
+
+    def watch(self, connection: Connection, held_bytes: int, is_due: bool) -> bool:
+        """Look after a connection; True where it has to end for what it holds."""
+
+    def take_step(self, connection: Connection) -> None:
+        """Have the SASL step taken that is due on a connection."""
+
+    def forget(self, connection: Connection) -> None:
+        """Let go of a connection that is about to be closed."""
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have the thread call a function; any thread may ask."""
+
+    def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
+        """Call a function after a delay."""
+
+
 class Connection:
     """A peer, from its acceptance to its end.
 
     Args:
         sock: the socket, not blocking, that ends with a reset when closed.
         protocol: a new protocol object.
-        thread: the I/O thread that owns the connection.
+        owner: the I/O thread that owns the connection.
     """
 
     __slots__ = (
@@ -65,15 +91,15 @@ class Connection:
         "fd",
         "interest",
         "is_closed",
+        "owner",
         "protocol",
-        "thread",
     )
 
     def __init__(
-        self, sock: socket.socket, protocol: ServerProtocol, thread: IoThread
+        self, sock: socket.socket, protocol: ServerProtocol, owner: Owner
     ) -> None:
         self._sock = sock
-        self.thread = thread
+        self.owner = owner
         self._unsent: _Chunks = ()
         self._is_at_end = False
         self._is_greeted = False
@@ -139,7 +165,7 @@ class Connection:
             or self.interest != select.EPOLLIN
             or protocol.phase is not Phase.OPEN
             or protocol.unread_bytes
-            or self in self.thread.watched
+            or self in self.owner.watched
         ):
             self._settle(is_blocked)
 
@@ -158,7 +184,7 @@ class Connection:
             return False
         left = _without(chunks, sent)
         if left and (sent or not self._unsent):
-            self._progress_s = self.thread.now()
+            self._progress_s = self.owner.now()
         self._unsent = left
         if left:
             self._settle(False)
@@ -172,9 +198,9 @@ class Connection:
         elif phase is Phase.CLOSED or self._is_at_end:
             self._finish()
         elif phase is Phase.STEPPING:
-            self._sasl_began_s = self._sasl_began_s or self.thread.now()
+            self._sasl_began_s = self._sasl_began_s or self.owner.now()
             self._wait_for(0)
-            self.thread.take_step(self)
+            self.owner.take_step(self)
         else:
             self._wait_for(select.EPOLLIN)
         if not self.is_closed:
@@ -190,10 +216,10 @@ class Connection:
             self._frame_began_s = 0.0
         elif not self._frame_began_s or self._frame_number != protocol.frames_rcvd:
             self._frame_number = protocol.frames_rcvd
-            self._frame_began_s = self.thread.now()
+            self._frame_began_s = self.owner.now()
         held_bytes = unread_bytes + self.unsent_bytes
         is_due = bool(self._sasl_began_s or self._linger_until_s)
-        if self.thread.watch(self, held_bytes, is_due):
+        if self.owner.watch(self, held_bytes, is_due):
             self.evict()
 
     @property
@@ -258,7 +284,7 @@ class Connection:
         if not self.is_closed:
             self.is_closed = True
             self._unsent = ()
-            self.thread.forget(self)
+            self.owner.forget(self)
             self._sock.close()
 
     def _finish(self) -> None:
@@ -276,7 +302,7 @@ class Connection:
             # The peer is gone already.
             self.abort()
             return
-        self._linger_until_s = self.thread.now() + limits.LINGER_S
+        self._linger_until_s = self.owner.now() + limits.LINGER_S
         self._wait_for(select.EPOLLIN)
 
     def _end_by_peer(self, reason: str) -> None:
@@ -297,7 +323,7 @@ class Connection:
     def _wait_for(self, interest: int) -> None:
         if interest != self.interest:
             self.interest = interest
-            self.thread.wait_for(self.fd, interest)
+            self.owner.wait_for(self.fd, interest)
 
 
 def _undelivered_bytes(fd: int) -> int:

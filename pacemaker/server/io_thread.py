@@ -146,10 +146,10 @@ class IoThread(threading.Thread):
         largest = self._budget.hold(connection, held_bytes)
         if largest is None or largest is connection:
             return largest is not None
-        if largest.thread is self:
+        if largest.owner is self:
             largest.evict()
         else:
-            largest.thread.call(largest.evict)
+            largest.owner.call(largest.evict)
         return False
 
     def forget(self, connection: Connection) -> None:

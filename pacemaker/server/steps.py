@@ -13,14 +13,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pacemaker.errors import AuthenticationError
 from pacemaker.protocol import StepOutcome
+from pacemaker.server.connection import Connection
 from pacemaker.server.guesses import GuessBook
-
-if TYPE_CHECKING:
-    from pacemaker.server.connection import Connection
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -74,7 +72,7 @@ class StepRunner:
         except Exception:
             _logger.exception("%s: SASL step failed", connection.protocol.peer)
             outcome = AuthenticationError("the server could not take the step")
-        connection.thread.call(partial(self._finish, connection, outcome))
+        connection.owner.call(partial(self._finish, connection, outcome))
 
     def _finish(self, connection: Connection, outcome: StepOutcome) -> None:
         """Hand the outcome over, after the delay of who failed often before."""
@@ -85,7 +83,7 @@ class StepRunner:
             if isinstance(outcome, AuthenticationError):
                 self._guesses.failed(host, now_s)
         if delay_s:
-            connection.thread.call_later(
+            connection.owner.call_later(
                 delay_s, partial(self._answer, connection, host, outcome)
             )
         else:
