@@ -1,0 +1,62 @@
+"""Where a server is: an item of ``pacemaker.servers``."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from pacemaker.config.values import PORT_MAX
+
+
+class ServerAddress(NamedTuple):
+    """Host and port of one Pacemaker.
+
+    Attributes:
+        host: a name or an address, as the user wrote it: KERBEROS asks for a
+            ticket to just this name.
+        port: 1 to 65535.
+    """
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+_SHAPE: Final = "must be HOST or HOST:PORT, an address of IPv6 in brackets"
+
+
+def parse_server(text: str, default_port: int) -> ServerAddress:
+    """Read ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT`` or a bare address of IPv6.
+
+    Storm knows hosts alone, and one port for all.
+
+    Args:
+        text: what the user wrote.
+        default_port: the port of a server that is written without one.
+
+    Raises:
+        ValueError: it is none of these; the text says what is.
+    """
+    host, port = text.strip(), ""
+    if host.startswith("["):
+        host, bracket, rest = host[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError(_SHAPE)
+        port = rest[1:] or ("" if not rest else ":")
+    elif host.count(":") == 1:
+        host, _, port = host.partition(":")
+        port = port or ":"
+    if not host or any(char.isspace() for char in host):
+        raise ValueError(_SHAPE)
+    return ServerAddress(host, _parse_port(port) if port else default_port)
+
+
+def _parse_port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(PORT_MAX))):
+        raise ValueError(_SHAPE)
+    port = int(text)
+    if not 1 <= port <= PORT_MAX:
+        raise ValueError(f"must have a port from 1 to {PORT_MAX}")
+    return port

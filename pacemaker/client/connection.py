@@ -1,0 +1,333 @@
+"""A connection to one Pacemaker that many threads share.
+
+**Threads.**  Each connection has one thread of its own, which is the only one
+that touches the socket; it starts with the first call.  A caller puts its call
+into a queue and waits for it, by the call's deadline and by nothing else; so a
+server that is slow, stands still or is gone never holds a caller longer, and a
+reset is noticed at once, because that thread is always waiting for the socket.
+
+**Reconnection** is that thread's business: once there was a call, it connects,
+and after a loss connects again, with a backoff, until `close`.  Nobody has to
+call for the connection to come back, and `is_available` says whether it has.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections import deque
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+from pacemaker.client.address import ServerAddress
+from pacemaker.client.backoff import Backoff
+from pacemaker.client.call import Call
+from pacemaker.client.network import Network, TcpNetwork, Waiter, connect, reason_of
+from pacemaker.client.protocol import ClientProtocol
+from pacemaker.client.requests import Request
+from pacemaker.client.session import PROOF_TIMEOUT_S, Session, SessionLostError
+from pacemaker.config import Settings
+from pacemaker.errors import (
+    CannotConnectError,
+    ClientError,
+    ClosedError,
+    ConnectionLostError,
+    DeadlineError,
+)
+from pacemaker.sasl import ClientMechanismFactory
+
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT_S: Final = 1.0
+DEFAULT_MESSAGE_BYTES: Final = Settings().message_size_max_bytes
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class PacemakerConnection:
+    """One Pacemaker, for any number of threads.
+
+    Args:
+        address: where the server is.
+        timeout_s: how long a call may take, connecting and authenticating
+            included, unless the call says otherwise.
+        max_body_bytes: pacemaker.thrift.message.size.max.
+        mechanism_factory: makes what authenticates this side, given the host;
+            None where that is not needed.
+        network: opens sockets.
+        rng: where the chance in the backoff comes from.
+
+    Attributes:
+        address: where the server is.
+    """
+
+    def __init__(
+        self,
+        address: ServerAddress,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        max_body_bytes: int = DEFAULT_MESSAGE_BYTES,
+        mechanism_factory: ClientMechanismFactory | None = None,
+        network: Network | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.address = address
+        self.name = str(address)
+        self._timeout_s = timeout_s
+        self._max_body_bytes = max_body_bytes
+        self._mechanism_factory = mechanism_factory
+        self._network = network or TcpNetwork()
+        self._pid = os.getpid()
+        # Only the thread uses it.
+        self._backoff = Backoff(rng or random.Random())  # noqa: S311  (no secret)
+        # Guards all below: callers and the thread change it.
+        self._lock = threading.Lock()
+        self._waiting: deque[Call[Any]] = deque()
+        self._abandoned: deque[Call[Any]] = deque()
+        self._thread: threading.Thread | None = None
+        self._waiter: Waiter | None = None
+        self._next_attempt_s = 0.0
+        self._last_failure = ""
+        self._is_available = True
+        self._is_closing = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<PacemakerConnection {self.name} available={self._is_available}"
+            f" closed={self._is_closing}>"
+        )
+
+    # What any thread may call.
+
+    def request(self, request: Request[T], timeout_s: float | None = None) -> T:
+        """Send a request and wait for its answer.
+
+        Args:
+            request: made by a function of `pacemaker.client.requests`.
+            timeout_s: how long it may take; None for the connection's own.
+
+        Raises:
+            CannotConnectError: there is no connection; it was not sent.
+            ConnectionLostError: the connection ended before the reply; it may
+                have been carried out.
+            DeadlineError: there was no reply in time; `was_sent` says whether
+                it may have been carried out.
+            NotAuthorizedError: the server does not let this client read.
+            ClosedError: the connection was closed, or is another process's.
+            ValueError: the request is larger than a message may be.
+        """
+        return self.submit(request, timeout_s).result()
+
+    def submit(self, request: Request[T], timeout_s: float | None = None) -> Call[T]:
+        """Send a request, for its answer to be waited for later.
+
+        Raises:
+            ClosedError: the connection was closed, or is another process's.
+            ValueError: the request is larger than a message may be.
+        """
+        if request.body_bytes > self._max_body_bytes:
+            raise ValueError(
+                f"{request.name}: a message of {request.body_bytes} bytes, where"
+                f" {self._max_body_bytes} are allowed"
+            )
+        # Before the lock, which another thread may have held when this process
+        # was forked, and which would then never be free.
+        if os.getpid() != self._pid:
+            raise ClosedError(self.name, "the connection is another process's")
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
+        call = Call(request, timeout_s, self._give_up)
+        with self._lock:
+            if self._is_closing:
+                raise ClosedError(self.name, "the connection is closed")
+            if self._next_attempt_s > call.deadline_s:
+                call.fail(CannotConnectError(self.name, self._last_failure))
+                return call
+            waiter = self._waiter or self._start()
+            is_first = not self._waiting
+            self._waiting.append(call)
+        if is_first:
+            # The thread empties the queue as far as it can: one that was not
+            # empty has woken it already, or waits for a reply.
+            waiter.wake()
+        return call
+
+    @property
+    def is_available(self) -> bool:
+        """Whether the server answers, as far as is known without asking it.
+
+        It is so until the connection is lost, cannot be made, or leaves a call
+        without a reply; and again when there was a reply.
+        """
+        return self._is_available
+
+    def close(self) -> None:
+        """End the connection; calls that wait raise ClosedError.
+
+        Returns when thread and descriptors are gone.  It waits for a look-up of
+        the host's name, or a step with the KDC, that is under way.  A second
+        call has no effect, nor has one in a process that was forked.
+        """
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            self._is_closing = True
+            thread, waiter = self._thread, self._waiter
+        if thread is not None and waiter is not None:
+            waiter.stop()
+            thread.join()
+
+    def __enter__(self) -> PacemakerConnection:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start(self) -> Waiter:
+        self._waiter = Waiter()
+        self._thread = threading.Thread(
+            target=self._run,
+            args=(self._waiter,),
+            name=f"pacemaker-client-{self.name}",
+            daemon=True,
+        )
+        self._thread.start()
+        return self._waiter
+
+    def _give_up(self, call: Call[Any]) -> ClientError:
+        """Take a call back; what was not sent yet never will be."""
+        with self._lock:
+            waiter = self._waiter
+            try:
+                self._waiting.remove(call)
+            except ValueError:
+                was_sent = True
+                self._abandoned.append(call)
+            else:
+                was_sent = False
+        if was_sent and waiter is not None:
+            waiter.wake()
+        elif not was_sent:
+            self._set_available(False, "no connection yet")
+        return DeadlineError(self.name, _missed(call, was_sent), was_sent)
+
+    def _set_available(self, is_available: bool, reason: str = "") -> None:
+        with self._lock:
+            if is_available == self._is_available:
+                return
+            self._is_available = is_available
+        if is_available:
+            _logger.info("%s: answers", self.name)
+        else:
+            _logger.warning("%s: does not answer: %s", self.name, reason)
+
+    # What the session calls, on the thread.
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether `close` was called."""
+        return self._is_closing
+
+    def take_calls(self, most: int) -> list[Call[Any]]:
+        """Take the calls that have waited longest."""
+        with self._lock:
+            count = min(most, len(self._waiting))
+            return [self._waiting.popleft() for _ in range(count)]
+
+    def take_abandoned(self) -> list[Call[Any]]:
+        """Take the calls that were given up after they had been sent."""
+        if not self._abandoned:  # the usual case; who appends then wakes us
+            return []
+        with self._lock:
+            calls = list(self._abandoned)
+            self._abandoned.clear()
+        return calls
+
+    def on_alive(self) -> None:
+        """The server has answered."""
+        self._backoff.reset()
+        if not self._is_available:
+            self._set_available(True)
+
+    def on_silent(self) -> None:
+        """A call was given up, and nothing has come since it was sent."""
+        self._set_available(False, "no reply in time")
+
+    # The thread.
+
+    def _run(self, waiter: Waiter) -> None:
+        while not self._is_closing:
+            session = None
+            try:
+                session = self._new_session(waiter)
+                session.run()
+            except SessionLostError as exc:
+                self._on_loss(session, str(exc))
+            except Exception:
+                _logger.exception("%s: an error of ours", self.name)
+                self._on_loss(session, "an error of this client")
+            else:
+                self._fail_in_flight(session, ClosedError, "the connection is closed")
+            self._pause(waiter)
+        for call in self.take_calls(len(self._waiting)):
+            call.fail(ClosedError(self.name, "the connection is closed"))
+        waiter.close()
+
+    def _new_session(self, waiter: Waiter) -> Session:
+        try:
+            sock = connect(self._network, self.address, waiter, PROOF_TIMEOUT_S)
+        except OSError as exc:
+            raise SessionLostError(reason_of(exc)) from exc
+        make = self._mechanism_factory
+        try:
+            mechanism = None if make is None else make(self.address.host)
+            protocol = ClientProtocol(self._max_body_bytes, mechanism)
+            return Session(self, sock, protocol, waiter)
+        except BaseException:
+            sock.close()
+            raise
+
+    def _on_loss(self, session: Session | None, reason: str) -> None:
+        """Tell every call that it concerns, and set the time of the next attempt."""
+        if self._is_closing:
+            reason = "the connection is closed"
+        elif session is None or not session.was_alive:
+            # Nobody who waits is any better off with the next attempt.
+            for call in self.take_calls(len(self._waiting)):
+                call.fail(CannotConnectError(self.name, reason))
+        self._set_available(False, reason)
+        with self._lock:
+            self._last_failure = reason
+            self._next_attempt_s = time.monotonic() + self._backoff.next_s()
+        if session is not None:
+            self._fail_in_flight(session, ConnectionLostError, reason)
+
+    def _fail_in_flight(
+        self, session: Session, error: type[ClientError], reason: str
+    ) -> None:
+        for call in session.take_in_flight():
+            call.fail(error(self.name, reason))
+
+    def _pause(self, waiter: Waiter) -> None:
+        while not self._is_closing:
+            left_s = self._next_attempt_s - time.monotonic()
+            if left_s <= 0:
+                return
+            waiter.wait(left_s)
+
+
+def _missed(call: Call[Any], was_sent: bool) -> str:
+    limit = f"within {call.timeout_s:.3g} s"
+    if not was_sent:
+        return f"no connection {limit}; {call.request.name} was not sent"
+    reason = f"no reply to {call.request.name} {limit}"
+    if call.request.may_be_held:
+        reason += "; after a start a server may hold reads of what it has not got yet"
+    return reason

@@ -1,0 +1,269 @@
+"""The protocol: the client's half of one connection, without its socket.
+
+Bytes go in (`receive_data`), bytes and replies come out (`data_to_send`,
+`replies`).  When the server breaks the protocol, `error` says why, and the phase
+is CLOSED for good.
+
+**Whose reply is it?**  Each request gets an id that no request without its
+reply has, one that was given up included.  So a reply that comes late is known
+to be nobody's, and never given to another request: Storm's own client has 100
+slots, gives a slot away again after a deadline, and then takes one worker's
+heartbeat for another's.  An id that was not asked under, or a type that is not
+due, means that the two sides no longer speak of the same things; the
+connection ends.
+
+**SASL.**  Requests wait until the exchange is complete: one that came earlier
+would take authentication off the connection for good.  A step may be slow, so
+the protocol does not take it: it stands still in STEPPING until its owner has
+run `run_step` and handed the outcome to `finish_step`, as `ServerProtocol` does.
+
+    AUTHENTICATING ──token──▶ STEPPING ──more──▶ AUTHENTICATING
+                                  └──complete──▶ COMPLETION_DUE ── -203 ──▶ OPEN
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from pacemaker import control, messages
+from pacemaker.client.requests import MAX_MESSAGE_ID, Request
+from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
+from pacemaker.frames import FrameReader
+from pacemaker.messages import Message
+from pacemaker.sasl.mechanism import ClientMechanism
+
+# Names in a list: far more topologies or workers than a cluster has.  The bytes
+# of the reply are bounded by pacemaker.thrift.message.size.max.
+MAX_VALUES: Final = 1_000_000
+
+
+class Phase(Enum):
+    """What is due on a connection."""
+
+    AUTHENTICATING = "authenticating"
+    STEPPING = "stepping"
+    COMPLETION_DUE = "completion-due"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+_READING: Final = (Phase.AUTHENTICATING, Phase.COMPLETION_DUE, Phase.OPEN)
+
+StepOutcome: TypeAlias = bytes | AuthenticationError | None
+
+
+class Reply(NamedTuple):
+    """The answer to one request.
+
+    Attributes:
+        message_id: the request's.
+        value: what the request's `read` made of the reply.
+        is_refused: the server says NOT_AUTHORIZED; there is no value.
+    """
+
+    message_id: int
+    value: Any
+    is_refused: bool = False
+
+
+class ClientProtocol:
+    """One connection.  Only one thread at a time may call it.
+
+    Args:
+        max_body_bytes: the largest message that is read.
+        mechanism: authenticates this side; None where that is not needed.
+        next_id: the id of the first request.
+
+    Attributes:
+        phase: what is due.
+        error: why the connection is CLOSED.
+        replies_rcvd: how many replies came, to requests given up too.
+    """
+
+    __slots__ = (
+        "_abandoned",
+        "_completions_due",
+        "_due",
+        "_frames",
+        "_mechanism",
+        "_next_id",
+        "_replies",
+        "_token",
+        "_unanswered",
+        "_waiting",
+        "error",
+        "phase",
+        "replies_rcvd",
+    )
+
+    def __init__(
+        self,
+        max_body_bytes: int,
+        mechanism: ClientMechanism | None = None,
+        next_id: int = 0,
+    ) -> None:
+        self._frames = FrameReader(max_body_bytes)
+        self._mechanism = mechanism
+        self._token = b""
+        self._completions_due = 0
+        self._next_id = next_id
+        self._unanswered: dict[int, Request[Any]] = {}
+        self._abandoned: set[int] = set()
+        self._replies: list[Reply] = []
+        self._due: list[bytes] = []
+        # Frames of requests that wait for the end of the exchange.
+        self._waiting: list[bytes] = []
+        self.error: PeerError | None = None
+        self.replies_rcvd = 0
+        if mechanism is None:
+            self.phase = Phase.OPEN
+        elif mechanism.begins_with_request:
+            self._send(control.control_message(control.SASL_TOKEN_MESSAGE_REQUEST))
+            self.phase = Phase.AUTHENTICATING
+        else:
+            self.phase = Phase.STEPPING
+
+    def __repr__(self) -> str:
+        return (
+            f"<ClientProtocol phase={self.phase.value}"
+            f" unanswered={len(self._unanswered)} abandoned={len(self._abandoned)}>"
+        )
+
+    def request(self, request: Request[Any]) -> int:
+        """Send a request, once requests may be sent.
+
+        Returns:
+            The message id, by which its reply and `abandon` know it.
+        """
+        message_id = self._new_id()
+        self._unanswered[message_id] = request
+        queue = self._due if self.phase is Phase.OPEN else self._waiting
+        queue.append(request.frame(message_id))
+        return message_id
+
+    def abandon(self, message_id: int) -> None:
+        """Give a request up: its reply, whenever it comes, is nobody's."""
+        if message_id in self._unanswered:
+            self._abandoned.add(message_id)
+
+    @property
+    def abandoned(self) -> int:
+        """How many requests were given up whose reply may still come."""
+        return len(self._abandoned)
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the server."""
+        if self.phase is not Phase.CLOSED:
+            self._frames.receive(data)
+            self._resume()
+
+    def replies(self) -> list[Reply]:
+        """Hand over the replies that came, in their order."""
+        replies, self._replies = self._replies, []
+        return replies
+
+    def data_to_send(self) -> bytes:
+        """Hand over the bytes that are due to the server."""
+        due, self._due = self._due, []
+        return b"".join(due)
+
+    def run_step(self) -> StepOutcome:
+        """Take the step that is due; nothing else of this object is touched by it."""
+        assert self._mechanism is not None  # noqa: S101  (the phase says so)
+        token, self._token = self._token, b""
+        try:
+            return self._mechanism.step(token)
+        except AuthenticationError as exc:
+            return exc
+
+    def finish_step(self, outcome: StepOutcome) -> None:
+        """Take what `run_step` gave, and go on with what is unread."""
+        if self.phase is not Phase.STEPPING:
+            return
+        if isinstance(outcome, AuthenticationError):
+            self._fail(outcome)
+            return
+        if outcome is not None:
+            self._send(control.token_message(outcome))
+        self.phase = Phase.AUTHENTICATING
+        if self._mechanism is not None and self._mechanism.complete:
+            self._completions_due = self._mechanism.completion_count
+            self.phase = Phase.COMPLETION_DUE
+        self._resume()
+
+    def _resume(self) -> None:
+        try:
+            while self.phase in _READING:
+                frame = self._frames.next()
+                if frame is None:
+                    return
+                data, start, end = frame
+                self._handle(messages.decode(data[start:end], MAX_VALUES))
+        except PeerError as exc:
+            self._fail(exc)
+
+    def _handle(self, message: Message) -> None:
+        if self.phase is Phase.OPEN:
+            self._take_reply(message)
+        elif (
+            self.phase is Phase.AUTHENTICATING
+            and message.type == messages.SASL_MESSAGE_TOKEN
+        ):
+            self._token = control.read_token(message)
+            self.phase = Phase.STEPPING
+        elif (
+            self.phase is Phase.COMPLETION_DUE
+            and message.type == messages.CONTROL_MESSAGE
+            and control.read_code(message) == control.SASL_COMPLETE_REQUEST
+        ):
+            self._complete_once()
+        else:
+            name = messages.name_of(message.type)
+            raise OutOfPlaceError("message out of place during authentication", name)
+
+    def _complete_once(self) -> None:
+        self._completions_due -= 1
+        if not self._completions_due:
+            self.phase, self._mechanism = Phase.OPEN, None
+            self._due += self._waiting
+            self._waiting = []
+
+    def _take_reply(self, message: Message) -> None:
+        name = messages.name_of(message.type)
+        message_id = message.message_id
+        request = None if message_id is None else self._unanswered.get(message_id)
+        if request is None or message_id is None:
+            raise OutOfPlaceError("reply to no request", f"{name}, id {message_id}")
+        if message.type == messages.NOT_AUTHORIZED:
+            reply = Reply(message_id, None, is_refused=True)
+        elif message.type == request.reply_type:
+            reply = Reply(message_id, request.read(message.data))
+        else:
+            raise OutOfPlaceError(f"reply of another type to {request.name}", name)
+        del self._unanswered[message_id]
+        self.replies_rcvd += 1
+        if message_id in self._abandoned:
+            self._abandoned.discard(message_id)
+        else:
+            self._replies.append(reply)
+
+    def _new_id(self) -> int:
+        while self._next_id in self._unanswered:
+            self._count_up()
+        message_id = self._next_id
+        self._count_up()
+        return message_id
+
+    def _count_up(self) -> None:
+        # Never negative: -1 is Storm's word for "no id".
+        self._next_id = (self._next_id + 1) & MAX_MESSAGE_ID
+
+    def _send(self, message: Message) -> None:
+        self._due.append(messages.encode(message))
+
+    def _fail(self, error: PeerError) -> None:
+        # The traceback would keep the message alive, and this object with it.
+        self.error = error.with_traceback(None)
+        self.phase = Phase.CLOSED
+        self._frames = FrameReader(0)

@@ -1,0 +1,130 @@
+"""Requests: what a client may ask, and how the answer to each is read.
+
+A request is checked and encoded when it is made, on the thread of whoever asks,
+so that a path that cannot be sent is an error of that caller's alone.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from pacemaker import messages
+from pacemaker.errors import OutOfPlaceError
+from pacemaker.frames import HEAD_SIZE
+from pacemaker.messages import Data, Message, Nodes, Pulse
+
+T_co = TypeVar("T_co", covariant=True)
+
+# What ends an encoded message: its id, the last field, and the struct's STOP.
+_END: Final = struct.Struct(">ib")
+
+MAX_MESSAGE_ID: Final = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Request(Generic[T_co]):
+    """One request, ready to be sent under any message id.
+
+    Attributes:
+        type: its message type.
+        reply_type: the type of the reply that is due for it.
+        read: takes the reply's data and returns the answer, or raises
+            OutOfPlaceError for data of another kind.
+        may_be_held: whether a server that has just been started may keep the
+            reply back, until it knows what there is to answer.
+
+    Raises:
+        ValueError: the path is no valid Unicode.
+    """
+
+    type: int
+    reply_type: int
+    read: Callable[[Data], T_co]
+    data: Data = field(repr=False)
+    may_be_held: bool = False
+    _encoded: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        encoded = messages.encode(Message(self.type, self.data, 0))
+        object.__setattr__(self, "_encoded", encoded[: -_END.size])
+
+    @property
+    def name(self) -> str:
+        """The name of its type in Storm's IDL."""
+        return messages.name_of(self.type)
+
+    @property
+    def body_bytes(self) -> int:
+        """The size of its frame without the length."""
+        return len(self._encoded) + _END.size - HEAD_SIZE
+
+    def frame(self, message_id: int) -> bytes:
+        """Return the frame that carries it under a message id."""
+        return self._encoded + _END.pack(message_id, 0)
+
+
+def send_pulse(path: str, details: bytes) -> Request[None]:
+    """Store a heartbeat."""
+    pulse = Pulse(path, details)
+    return _done(messages.SEND_PULSE, messages.SEND_PULSE_RESPONSE, pulse)
+
+
+def get_pulse(path: str) -> Request[bytes | None]:
+    """Read a heartbeat; None where none is stored."""
+
+    def read(data: Data) -> bytes | None:
+        if not isinstance(data, Pulse) or data.id != path:
+            raise OutOfPlaceError("reply with another path's pulse, or with none")
+        return data.details
+
+    reply_type = messages.GET_PULSE_RESPONSE
+    return Request(messages.GET_PULSE, reply_type, read, path, may_be_held=True)
+
+
+def exists(path: str) -> Request[bool]:
+    """Tell whether a heartbeat is stored under exactly this path."""
+    return Request(messages.EXISTS, messages.EXISTS_RESPONSE, _read_bool, path)
+
+
+def list_nodes(path: str) -> Request[list[str]]:
+    """List the names below a path, in any order."""
+    reply_type = messages.GET_ALL_NODES_FOR_PATH_RESPONSE
+    return Request(messages.GET_ALL_NODES_FOR_PATH, reply_type, _read_nodes, path)
+
+
+def delete_path(path: str) -> Request[None]:
+    """Delete a heartbeat and all below its path."""
+    return _done(messages.DELETE_PATH, messages.DELETE_PATH_RESPONSE, path)
+
+
+def delete_pulse(path: str) -> Request[None]:
+    """Delete the heartbeat of exactly this path."""
+    return _done(messages.DELETE_PULSE_ID, messages.DELETE_PULSE_ID_RESPONSE, path)
+
+
+def create_path(path: str) -> Request[None]:
+    """Ask for an acknowledgement; nothing is stored."""
+    return _done(messages.CREATE_PATH, messages.CREATE_PATH_RESPONSE, path)
+
+
+def _done(request_type: int, reply_type: int, data: Data) -> Request[None]:
+    return Request(request_type, reply_type, _read_nothing, data)
+
+
+def _read_nothing(data: Data) -> None:
+    """Storm's acknowledgements have no data; what another server adds is ignored."""
+
+
+def _read_bool(data: Data) -> bool:
+    if not isinstance(data, bool):
+        raise OutOfPlaceError("reply without its truth value")
+    return data
+
+
+def _read_nodes(data: Data) -> list[str]:
+    if not isinstance(data, Nodes):
+        raise OutOfPlaceError("reply without its list of nodes")
+    return data.pulse_ids or []
