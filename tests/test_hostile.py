@@ -20,7 +20,11 @@ from pathlib import Path
 
 import pytest
 
+from pacemaker.dispatch import Dispatcher
+from pacemaker.figures import Figures
+from pacemaker.protocol import ServerProtocol
 from pacemaker.server.listening import end_with_reset
+from pacemaker.store import Store
 from tests import wire
 from tests.real.daemons import Daemon
 from tests.wire import STOP, Type, Wire, binary, framed, i32, message, struct_field
@@ -272,7 +276,7 @@ def _pieces(data: bytes) -> tuple[int, ...]:
     """Return the sizes in which a case is sent: whole, and in single bytes.
 
     The kernel puts single bytes together again, so a large case tells no more
-    that way than in segments; `test_protocol` has the largest in single bytes.
+    that way than in segments; the largest in single bytes is tried below.
     """
     return (len(data), 1 if len(data) < 100_000 else 1460)
 
@@ -322,6 +326,20 @@ def test_largest_frame_in_pieces_is_stored(daemon: Daemon, size: int) -> None:
         reply = peer.ask(wire.path_request(Type.GET_PULSE, "/big/1", 2))
         assert reply == wire.pulse_reply("/big/1", details, 2)
         peer.ask(wire.path_request(Type.DELETE_PATH, "/big", 3))
+
+
+def test_largest_frame_in_single_bytes_is_stored() -> None:
+    """Ten million single bytes cost what they are: no more than ten million steps."""
+    store = Store()
+    protocol = ServerProtocol(
+        Dispatcher(store, Figures(), MAX_BODY_BYTES), MAX_BODY_BYTES
+    )
+    details = os.urandom(MAX_BODY_BYTES - 37 - len("/big/1"))
+    frame = wire.send_pulse("/big/1", details, 1)
+    for byte in frame:
+        protocol.receive_data(bytes((byte,)))
+    assert protocol.data_to_send() == [wire.ack(Type.SEND_PULSE_RESPONSE, 1)]
+    assert store.get("/big/1") == details
 
 
 def test_resets_are_survived(daemon: Daemon) -> None:
