@@ -20,6 +20,7 @@ LAYERS = (
     *("errors", "idl", "binary", "messages", "canonical", "frames", "store"),
     *("control", "figures", "dispatch"),
     *("sasl.mechanism", "protocol"),
+    *("client.requests", "client.protocol"),
 )
 PURE = {name: ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in LAYERS} | {
     f"sasl.{path.stem}": path for path in (ROOT / "sasl").glob("*.py")
@@ -50,7 +51,17 @@ def test_pure_module_imports_no_io(name: str) -> None:
 def test_pure_module_imports_no_shell(name: str) -> None:
     """The pure half knows nothing of what is built over it."""
     shells = ("pacemaker.server", "pacemaker.cli", "pacemaker.client")
-    assert not [m for m in imported_by(PURE[name]) if m.startswith(shells)]
+    pure = tuple(f"pacemaker.{pure}" for pure in PURE)
+    imported = [m for m in imported_by(PURE[name]) if not m.startswith(pure)]
+    assert not [m for m in imported if m.startswith(shells)]
+
+
+def test_client_and_server_do_not_know_each_other() -> None:
+    """Neither end imports the other: each can be used, and changed, alone."""
+    for side, other in (("client", "server"), ("server", "client")):
+        for path in (ROOT / side).glob("*.py"):
+            names = imported_by(path)
+            assert not [m for m in names if m.startswith(f"pacemaker.{other}")], path
 
 
 @pytest.mark.parametrize("name", LAYERS)

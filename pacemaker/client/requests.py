@@ -33,6 +33,7 @@ class Request(Generic[T_co]):
         reply_type: the type of the reply that is due for it.
         read: takes the reply's data and returns the answer, or raises
             OutOfPlaceError for data of another kind.
+        data: the path, or the heartbeat with its path.
         may_be_held: whether a server that has just been started may keep the
             reply back, until it knows what there is to answer.
 
@@ -43,11 +44,13 @@ class Request(Generic[T_co]):
     type: int
     reply_type: int
     read: Callable[[Data], T_co]
-    data: Data = field(repr=False)
+    data: str | Pulse
     may_be_held: bool = False
     _encoded: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        path = self.data.id if isinstance(self.data, Pulse) else self.data
+        path.encode()  # the codec's own error would be no ValueError
         encoded = messages.encode(Message(self.type, self.data, 0))
         object.__setattr__(self, "_encoded", encoded[: -_END.size])
 
@@ -110,7 +113,7 @@ def create_path(path: str) -> Request[None]:
     return _done(messages.CREATE_PATH, messages.CREATE_PATH_RESPONSE, path)
 
 
-def _done(request_type: int, reply_type: int, data: Data) -> Request[None]:
+def _done(request_type: int, reply_type: int, data: str | Pulse) -> Request[None]:
     return Request(request_type, reply_type, _read_nothing, data)
 
 
