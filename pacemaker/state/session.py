@@ -45,7 +45,7 @@ from pacemaker.state.watches import (
     missed_event,
 )
 
-log = logging.getLogger(__name__)
+_logger: Final = logging.getLogger(__name__)
 
 # The longest pause between two attempts to connect.  kazoo's own is a minute, in
 # which a session would end although ZooKeeper is back.
@@ -128,7 +128,7 @@ class ZooKeeperSession:
             self.client.close()
         except WriterNotClosedException:
             # Its thread is still waiting for a server, and ends with that.
-            log.warning("the ZooKeeper client did not end in time")
+            _logger.warning("the ZooKeeper client did not end in time")
         if self._restorer is not None:
             self._restorer.join()
 
@@ -199,7 +199,7 @@ class ZooKeeperSession:
             raise
         except KazooException as exc:
             # It may not be read any more, which its reader is to find out.
-            log.info("cannot watch %s again: %r", watch.path, exc)
+            _logger.info("cannot watch %s again: %r", watch.path, exc)
             children = watch.kind is WatchKind.CHILDREN
             return EventType.CHILDREN_CHANGED if children else EventType.DATA_CHANGED
 

@@ -28,7 +28,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from kazoo.exceptions import NoNodeError
 
@@ -41,7 +41,7 @@ from pacemaker.state.paths import below, normalize, parent
 from pacemaker.state.session import ZooKeeperSession, seen_of
 from pacemaker.state.watches import Watch, WatchKind
 
-log = logging.getLogger(__name__)
+_logger: Final = logging.getLogger(__name__)
 
 AnyState = TypeVar("AnyState", bound="ZooKeeperState")
 
@@ -85,14 +85,14 @@ class ZooKeeperState:
             UnavailableError: there is no connection within
                 storm.zookeeper.connection.timeout; the state is closed then.
         """
-        self._session.start()
         try:
+            self._session.start()
             op = Operation(self._session, "start", self._root, self._connect_timeout_s)
             with op:
                 acls = self._default_acls
                 nodes.make_directory(op, self._root, acls, acls)
         except BaseException:
-            self._session.close()
+            self.close()
             raise
 
     def close(self) -> None:
@@ -174,7 +174,12 @@ class ZooKeeperState:
         self._put("set_ephemeral_node", path, data, acls, is_ephemeral=True)
 
     def set_data(self, path: str, data: bytes, acls: Acls | None = None) -> None:
-        """Write a node's data; where it is missing, it and those above are created."""
+        """Write a node's data; where it is missing, it and those above are created.
+
+        Args:
+            acls: of the node and the one above it, as far as they are created; as in
+                Storm, those of nodes that are there stay.
+        """
         self._put("set_data", path, data, acls, is_ephemeral=False)
 
     def delete_node(self, path: str) -> None:
@@ -358,4 +363,4 @@ def _call(function: Callable[..., None], *args: object) -> None:
     try:
         function(*args)
     except Exception:
-        log.exception("a callback failed: %r", function)
+        _logger.exception("a callback failed: %r", function)
