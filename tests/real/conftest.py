@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.daemons import Daemon
+from tests.real.zookeeper import ZooKeeper
 
 
 def _children() -> list[str]:
@@ -29,4 +30,11 @@ def _no_process_left() -> Iterator[None]:
 def daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
     """Start our daemon, one for all tests of a module: with one I/O thread, with 4."""
     with Daemon("--io-threads", request.param) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeper]:
+    """Start a ZooKeeper, one for all tests that do not stop it."""
+    with ZooKeeper(tmp_path_factory.mktemp("zookeeper")) as started:
         yield started

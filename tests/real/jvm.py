@@ -112,15 +112,17 @@ def _run(argv: Sequence[str], timeout_s: float) -> None:
         raise RuntimeError(f"{Path(argv[0]).name} failed:\n{tail}")
 
 
-def storm_classpath(release: str) -> str:
-    """Return a class path with the jars of a Storm release, fetched once by Maven.
+def maven_classpath(name: str, pom: Path, **properties: str) -> str:
+    """Return a class path with the jars that a pom names, fetched once by Maven.
 
     Args:
-        release: one of RELEASES.
+        name: names the folder in the cache, together with the pom's content.
+        pom: the file.
+        properties: what the pom leaves open, with "_" for "." in the names.
 
     """
-    artifact = ARTIFACTS[release]
-    pom_hash = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    program("java")
+    pom_hash = hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
 
     def fetch(folder: Path) -> None:
         _run(
@@ -128,22 +130,33 @@ def storm_classpath(release: str) -> str:
                 program("mvn"),
                 "--batch-mode",
                 "--quiet",
-                f"--file={POM}",
+                f"--file={pom}",
                 "dependency:copy-dependencies",
                 "-DincludeScope=runtime",
                 f"-DoutputDirectory={folder}",
-                f"-Dstorm.artifact={artifact}",
-                f"-Dstorm.release={release}",
+                *(f"-D{k.replace('_', '.')}={v}" for k, v in properties.items()),
             ],
             MAVEN_TIMEOUT_S,
         )
 
-    program("java")
     try:
-        folder = made_once(f"{artifact}-{release}-{pom_hash}", fetch)
+        folder = made_once(f"{name}-{pom_hash}", fetch)
     except RuntimeError as exc:
-        missing(f"Storm {release} could not be fetched: {exc}")
+        missing(f"{name} could not be fetched: {exc}")
     return f"{folder}/*"
+
+
+def storm_classpath(release: str) -> str:
+    """Return a class path with the jars of a Storm release.
+
+    Args:
+        release: one of RELEASES.
+
+    """
+    artifact = ARTIFACTS[release]
+    return maven_classpath(
+        f"{artifact}-{release}", POM, storm_artifact=artifact, storm_release=release
+    )
 
 
 def compile_java(sources: Sequence[Path], classpath: str) -> Path:

@@ -1,0 +1,136 @@
+"""A throw-away ZooKeeper: the server itself, on a free port of 127.0.0.1."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import queue
+import socket
+import time
+from pathlib import Path
+
+from pacemaker.config.settings import Settings
+from pacemaker.state.acls import Acls
+from pacemaker.state.cluster_state import ClusterState
+from pacemaker.state.events import ConnectionState, EventType
+from pacemaker.state.factory import pacemaker_state_factory
+from tests.real.daemons import free_port
+from tests.real.jvm import ROOT, JavaProgram, maven_classpath
+from tests.state.dict_pool import DictPool
+
+RELEASE = "3.9.4"
+POM = ROOT / "tests" / "real" / "maven" / "zookeeper.xml"
+START_TIMEOUT_S = 60
+
+SESSION_MS = 10_000
+"""Longer than any test that does not wait for the end of a session."""
+
+SHORT_SESSION_MS = 1_500
+"""For tests that do.  With a second and less, kazoo may wait no more than some
+milliseconds for the answer to a ping."""
+
+EVENT_TIMEOUT_S = 20.0
+
+_roots = (f"/storm-{number}" for number in itertools.count())
+
+CONFIG = """
+clientPort={port}
+clientPortAddress=127.0.0.1
+dataDir={folder}/data
+admin.enableServer=false
+4lw.commands.whitelist=srvr
+# Sessions from 400 ms on, so that a test need not wait long for the end of one.
+tickTime=200
+minSessionTimeout=400
+maxSessionTimeout={session_max_ms}
+"""
+
+
+class ZooKeeper(JavaProgram):
+    """One ZooKeeper that serves.
+
+    Args:
+        folder: where its configuration and its data are; a second one that is
+            started with the same folder and port has the first one's data.
+        port: the port; a free one unless given.
+        session_max_ms: it lets no session live longer without its client.
+
+    """
+
+    def __init__(
+        self, folder: Path, port: int | None = None, session_max_ms: int = 60_000
+    ) -> None:
+        self.port = port or free_port()
+        config = folder / "zoo.cfg"
+        config.write_text(
+            CONFIG.format(port=self.port, folder=folder, session_max_ms=session_max_ms)
+        )
+        super().__init__(
+            "org.apache.zookeeper.server.ZooKeeperServerMain",
+            [maven_classpath(f"zookeeper-{RELEASE}", POM, zookeeper_release=RELEASE)],
+            str(config),
+            # What it keeps need not outlive the machine.
+            options=["-Dzookeeper.forceSync=no"],
+        )
+        self._wait_until_it_serves()
+
+    def _wait_until_it_serves(self) -> None:
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while self.running() and time.monotonic() < deadline_s:
+            if b"Mode:" in self._status():
+                return
+            self.stdout.take(0.05)
+        self.stop()
+        raise self.error("does not serve")
+
+    def _status(self) -> bytes:
+        """Return its answer to `srvr`, which names a mode once it serves."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+                connection.sendall(b"srvr")
+                return connection.makefile("rb").read()
+        except OSError:
+            return b""
+
+
+def new_settings(port: int, session_ms: int = SESSION_MS) -> Settings:
+    """Return settings with a root of their own, so that tests share no node."""
+    return Settings(
+        zookeeper_servers=("127.0.0.1",),
+        zookeeper_port=port,
+        zookeeper_root=next(_roots),
+        zookeeper_session_timeout_ms=session_ms,
+    )
+
+
+def at_port(settings: Settings, port: int) -> Settings:
+    """Return the settings of the same cluster, by another way."""
+    return dataclasses.replace(settings, zookeeper_port=port)
+
+
+def open_state(settings: Settings, default_acls: Acls | None = None) -> ClusterState:
+    """Open a cluster's state, with its heartbeats in a dict."""
+    return pacemaker_state_factory(settings, pool=DictPool(), default_acls=default_acls)
+
+
+class Heard:
+    """What a state tells: the events of its watches, and of its connection."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self._events: queue.SimpleQueue[tuple[EventType, str]] = queue.SimpleQueue()
+        self._states: queue.SimpleQueue[ConnectionState] = queue.SimpleQueue()
+        state.register(lambda kind, path: self._events.put((kind, path)))
+        state.add_listener(self._states.put)
+
+    def event(self) -> tuple[EventType, str]:
+        """Wait for the next event and return it."""
+        return self._events.get(timeout=EVENT_TIMEOUT_S)
+
+    def no_event(self) -> bool:
+        """Tell that there is none so far."""
+        return self._events.empty()
+
+    def wait_for(self, wanted: ConnectionState) -> None:
+        """Wait until the connection has become so."""
+        while self._states.get(timeout=EVENT_TIMEOUT_S) is not wanted:
+            pass

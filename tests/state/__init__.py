@@ -1,0 +1,1 @@
+"""Tests of the cluster state, without I/O."""
