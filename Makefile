@@ -1,5 +1,9 @@
 # make serve   sets up what the daemon needs and runs it; ARGS="..." are its options
 # make test    sets up what the tests need, a JDK and Storm's jars included, and runs all
+# make cluster-test     runs whole Storm clusters and lets parts of them fail; ALL=1 for
+#                       every outage, and for the table in docs/cluster.md
+# make cluster-compare  runs the same scenarios with the JVM's Pacemaker, for the table
+# make compose-test     runs the cluster of docker-compose.yml, where a container engine is
 #
 # PYTHON=... names the interpreter to begin with; STORM_PACEMAKER_CACHE=... is
 # where Storm's jars are kept.
@@ -8,9 +12,10 @@ BIN := .venv/bin
 STEP := @printf '==> %s\n'
 
 .PHONY: help serve test setup lint types unit real format clean
+.PHONY: cluster-test cluster-compare compose-test
 
 help:
-	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+	@sed -n 's/^# \(make .*\|  .*\)/\1/p' Makefile
 
 serve:
 	$(STEP) "setting up (tools/setup run)"
@@ -43,6 +48,21 @@ unit: setup
 real: setup
 	$(STEP) "tests with Storm's own clients and daemon"
 	@$(BIN)/python -m pytest -m real $(ARGS)
+
+# Clusters run side by side: they mostly wait.  The last line is pytest's own.
+CLUSTER_TEST := $(BIN)/python -m pytest tests/cluster --numprocesses 4 --dist loadgroup
+
+cluster-test: setup
+	$(STEP) "whole Storm clusters, whose parts fail"
+	@REQUIRE_REAL=1 ALL=$(ALL) $(CLUSTER_TEST) $(ARGS)
+
+cluster-compare: setup
+	$(STEP) "the same with the JVM's Pacemaker"
+	@REQUIRE_REAL=1 ALL=$(or $(ALL),1) CLUSTER_PACEMAKER=jvm $(CLUSTER_TEST) $(ARGS)
+
+compose-test: setup
+	$(STEP) "the cluster of docker-compose.yml"
+	@REQUIRE_REAL=1 $(BIN)/python -m pytest tests/compose $(ARGS)
 
 format: setup
 	$(STEP) "formatting (ruff)"

@@ -1,0 +1,362 @@
+"""A whole Storm cluster on this machine, put together and taken down again.
+
+ZooKeeper, Nimbus, two supervisors with free slots and one or two Pacemakers,
+all on addresses and ports of their own, so that clusters run side by side.
+Whatever happens, `close` leaves no process, no port and no file; where a test
+failed, the output of every part is kept first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from tests.cluster import homes, processes
+from tests.cluster.hosts import Host
+from tests.cluster.nimbus import Operator, OperatorError, Slot
+from tests.cluster.pacemakers import Kind, Pacemaker
+from tests.cluster.ports import Ports, is_listening
+from tests.cluster.releases import release as facts_of
+from tests.cluster.storm_daemon import StormDaemon
+from tests.cluster.waiting import wait_until
+from tests.real.child import Child
+from tests.real.zookeeper import ZooKeeper
+
+SUPERVISORS = 2
+SLOTS = 6
+"""Of each supervisor: one alone has room for all workers."""
+
+UP_TIMEOUT_S = 240
+"""For a daemon, or workers, to be up, on a machine that is busy."""
+
+LAUNCH_S = 10
+"""`nimbus.task.launch.secs`: before that age an executor counts as alive."""
+
+ROUND_BEGINS = "Updating heartbeats for "
+NOT_ALIVE = re.compile(r"Executor (\S+):\[(\d+)[, ]+(\d+)\] not alive")
+
+
+class Setup(NamedTuple):
+    """What kind of cluster it is.
+
+    Attributes:
+        release: of Storm.
+        workers: of its topology.
+        kind: whose Pacemakers it has.
+        settings: further keys of its storm.yaml.
+        options: further options of the JVMs that read heartbeats.
+    """
+
+    release: str
+    workers: int = 4
+    kind: Kind = Kind.OURS
+    settings: Mapping[str, object] = {}
+    options: tuple[str, ...] = ()
+
+
+class Placement(NamedTuple):
+    """Where a topology runs: what must be as before where nothing moved.
+
+    Attributes:
+        slots: supervisor, port and start of each executor.
+        pids: of the workers by port.
+    """
+
+    slots: Mapping[str, Slot]
+    pids: Mapping[int, int]
+
+    @property
+    def workers(self) -> set[str]:
+        """The names of the workers, as their heartbeats have them."""
+        return {slot.worker for slot in self.slots.values()}
+
+    def moved_from(self, before: Placement) -> set[str]:
+        """Return the executors that have been assigned since, anew or elsewhere."""
+        return {
+            name for name, slot in before.slots.items() if self.slots.get(name) != slot
+        }
+
+
+class Cluster:
+    """A running cluster with the topology "words".
+
+    Args:
+        setup: what kind of cluster.
+        hosts: where its Pacemakers run.
+
+    Attributes:
+        topology_id: of "words".
+        pacemakers: one for each host.
+        supervisors: the processes.
+    """
+
+    def __init__(self, setup: Setup, hosts: Sequence[Host]) -> None:
+        self.setup = setup
+        self._parts = ExitStack()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"storm-{setup.release}-"))
+        self._parts.callback(shutil.rmtree, self.folder)
+        self._ports = Ports()
+        self._parts.callback(self._ports.close)
+        for host in hosts:
+            self._parts.callback(host.close)
+        self._release = facts_of(setup.release, self.folder)
+        self._output: dict[str, list[Child]] = {}
+        self._slots: dict[int, set[int]] = {}
+        self.topology_id = ""
+        with self._closed_on_failure():
+            self._start(hosts)
+
+    def _start(self, hosts: Sequence[Host]) -> None:
+        zookeeper_port, nimbus_port, pacemaker_port = self._ports.take(3)
+        zookeeper_folder = self.folder / "zookeeper"
+        zookeeper_folder.mkdir()
+        self._keep("zookeeper", ZooKeeper(zookeeper_folder, zookeeper_port))
+        self._settings = {
+            "storm.zookeeper.servers": ["localhost"],
+            "storm.zookeeper.port": zookeeper_port,
+            "nimbus.thrift.port": nimbus_port,
+            "pacemaker.servers": [host.address for host in hosts],
+            "pacemaker.port": pacemaker_port,
+            **self.setup.settings,
+        }
+        home = self._home("nimbus", {})
+        self.pacemakers = [
+            Pacemaker(home, self._release, host, pacemaker_port) for host in hosts
+        ]
+        for pacemaker in self.pacemakers:
+            self._parts.callback(pacemaker.stop)
+            pacemaker.start(self.setup.kind)
+        # Taken down after the supervisors, which would start them again.
+        self._parts.callback(processes.kill_all, self.folder)
+        self._nimbuses = [self._nimbus(home)]
+        self.supervisors = [self._supervisor(n) for n in range(SUPERVISORS)]
+        self.operator = Operator(home, self._release, self.setup.options)
+        self._keep("operator", self.operator.child)
+        self._wait_for_nimbus(nimbus_port)
+
+    def _wait_for_nimbus(self, port: int) -> None:
+        nimbus = self._nimbuses[0]
+
+        def serves() -> bool:
+            if not nimbus.running():
+                raise nimbus.error("ended before it served")
+            return is_listening(port)
+
+        wait_until("Nimbus' port", serves, UP_TIMEOUT_S)
+        wait_until("all supervisors", self._all_supervisors, UP_TIMEOUT_S)
+
+    def _all_supervisors(self) -> bool:
+        return len(self.operator.supervisors()) == SUPERVISORS
+
+    def _home(self, name: str, settings: Mapping[str, object]) -> Path:
+        path = self.folder / name
+        return homes.make_home(path, self._release, {**self._settings, **settings})
+
+    def _nimbus(self, home: Path) -> Child:
+        return self._daemon(home, self._release.nimbus, self.setup.options)
+
+    def _supervisor(self, number: int) -> Child:
+        thrift_port, *slots = self._ports.take(1 + SLOTS)
+        self._slots[number] = set(slots)
+        home = self._home(
+            f"supervisor-{number}",
+            {"supervisor.slots.ports": slots, "supervisor.thrift.port": thrift_port},
+        )
+        return self._daemon(home, self._release.supervisor)
+
+    def _daemon(
+        self, home: Path, main_class: str, options: Sequence[str] = ()
+    ) -> Child:
+        child = StormDaemon(home, self._release, main_class, options=options)
+        self._keep(home.name, child)
+        return child
+
+    def _keep(self, name: str, child: Child) -> None:
+        self._output.setdefault(name, []).append(child)
+        self._parts.callback(child.stop)
+
+    def submit(self) -> None:
+        """Submit "words", and wait until it has settled."""
+        self.topology_id = self.submit_another("words", self.setup.workers)
+        self.settle()
+
+    def submit_another(self, name: str, workers: int) -> str:
+        """Submit a topology, and return its id."""
+        self.operator.submit(name, workers)
+        return (
+            wait_until(
+                f"the topology {name}",
+                lambda: self.operator.topology_ids().get(name),
+                UP_TIMEOUT_S,
+            )
+            or ""
+        )
+
+    def settle(self) -> None:
+        """Wait until all executors beat at Nimbus and are older than it lets pass."""
+        wait_until("all executors settled", self._settled, UP_TIMEOUT_S)
+
+    def _settled(self) -> bool:
+        self.supervise_nimbus()
+        try:
+            placement = self.placement()
+            uptimes_s = self.operator.uptimes_s(self.topology_id)
+        except OperatorError as exc:  # Nimbus is not itself yet
+            raise AssertionError(str(exc)) from exc
+        newest_s = max((slot.started_s for slot in placement.slots.values()), default=0)
+        assert len(placement.slots) == 2 * self.setup.workers, placement
+        assert uptimes_s.keys() == placement.slots.keys(), uptimes_s
+        assert {slot.port for slot in placement.slots.values()} <= placement.pids.keys()
+        return time.time() > newest_s + LAUNCH_S + 2
+
+    def placement(self) -> Placement:
+        """Return where the topology runs now."""
+        slots = self.operator.assignment(self.topology_id)
+        return Placement(slots, self.worker_pids())
+
+    def worker_pids(self) -> dict[int, int]:
+        """Return the processes of the workers by their ports."""
+        logs = f"supervisor-*/logs/workers-artifacts/{self.topology_id}/*/worker.pid"
+        return {
+            int(file.parent.name): int(pid)
+            for file in self.folder.glob(logs)
+            if (pid := file.read_text().strip()) and Path("/proc", pid).exists()
+        }
+
+    def kill_supervisor(self, number: int) -> set[int]:
+        """Kill a supervisor and its workers, as when their host dies.
+
+        Returns:
+            The ports of its slots.
+
+        """
+        child = self.supervisors[number]
+        child.signal(signal.SIGKILL)
+        child.wait()
+        processes.kill_all(self.folder / f"supervisor-{number}")
+        return self._slots[number]
+
+    def repair(self) -> None:
+        """Start what is missing, and wait until the cluster has settled."""
+        for pacemaker in self.pacemakers:
+            if not pacemaker.running:
+                pacemaker.start(self.setup.kind)
+        for number, supervisor in enumerate(self.supervisors):
+            if not supervisor.running():
+                self.supervisors[number] = self._daemon(
+                    self.folder / f"supervisor-{number}", self._release.supervisor
+                )
+        self.settle()
+
+    @property
+    def is_1x(self) -> bool:
+        """Whether it is a cluster of Storm 1.x."""
+        return self._release.is_1x
+
+    @property
+    def nimbus_ends(self) -> int:
+        """How often Nimbus has ended itself, and was started again."""
+        return len(self._nimbuses) - 1
+
+    def supervise_nimbus(self) -> None:
+        """Start Nimbus again where it has ended itself, as users let it be done."""
+        if not self._nimbuses[-1].running():
+            self._nimbuses.append(self._nimbus(self.folder / "nimbus"))
+
+    def nimbus_log(self) -> list[str]:
+        """Return Nimbus' log so far."""
+        return [line for nimbus in self._nimbuses for line in nimbus.stdout.all()]
+
+    def wait_for_rounds(self, number: int = 2) -> None:
+        """Wait until Nimbus has begun, and ended, so many rounds from now on."""
+        begun = len(self.round_starts())
+
+        def passed() -> bool:
+            self.supervise_nimbus()
+            return len(self.round_starts()) > begun + number
+
+        wait_until(f"{number} rounds of Nimbus", passed, UP_TIMEOUT_S * number)
+
+    def round_starts(self, from_line: int = 0) -> list[float]:
+        """Return when Nimbus has begun to read the heartbeats (seconds since ...)."""
+        mark = ROUND_BEGINS + self.topology_id
+        return [
+            _stamp_s(line) for line in self.nimbus_log()[from_line:] if mark in line
+        ]
+
+    def not_alive(self, from_line: int) -> list[str]:
+        """Return the executors of the topology that Nimbus called dead."""
+        found = (NOT_ALIVE.search(line) for line in self.nimbus_log()[from_line:])
+        return [
+            f"{match[2]}-{match[3]}"
+            for match in found
+            if match and match[1] == self.topology_id
+        ]
+
+    def output(self) -> dict[str, list[str]]:
+        """Return what each process has written, by its name."""
+        parts = dict(self._output)
+        for number, pacemaker in enumerate(self.pacemakers):
+            parts[f"pacemaker-{number}"] = pacemaker.children
+        return {
+            name: [line for child in children for line in _lines(child)]
+            for name, children in parts.items()
+        }
+
+    def keep_logs(self, folder: Path) -> None:
+        """Write the output of all parts, and the workers' logs, to a folder."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name, lines in self.output().items():
+            (folder / f"{name}.log").write_text("\n".join(lines) + "\n")
+        for home in self.folder.glob("supervisor-*"):
+            artifacts = home / "logs" / "workers-artifacts"
+            if artifacts.exists():
+                shutil.copytree(artifacts, folder / f"{home.name}-workers")
+
+    def close(self) -> None:
+        """Take everything down, and check that nothing is left."""
+        self._parts.close()
+        assert not self.folder.exists()
+        assert not processes.pids_of(self.folder)
+        left = [port for port in self._ports.taken if is_listening(port)]
+        assert not left, f"ports still listening: {left}"
+
+    @contextlib.contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._parts.close()
+            raise
+
+    def __enter__(self) -> Cluster:
+        """Return the cluster itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Take it down."""
+        self.close()
+
+
+def _lines(child: Child) -> list[str]:
+    return [*child.stdout.all(), *child.stderr.all()]
+
+
+def _stamp_s(line: str) -> float:
+    stamp, millis = line.split(" ", 1)[0].split(".")
+    return time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")) + int(millis) / 1000

@@ -1,0 +1,77 @@
+"""What differs between Storm's releases when a cluster of them is put together."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.real.daemons import MAIN_CLASSES
+from tests.real.jvm import NEWEST_RELEASE
+
+OLDEST_RELEASE = "1.2.4"
+RELEASES = (NEWEST_RELEASE, OLDEST_RELEASE)
+
+
+class Release(NamedTuple):
+    """One release of Storm.
+
+    Attributes:
+        name: its version.
+        nimbus: the main class.
+        supervisor: the main class.
+        pacemaker: the main class of its own Pacemaker.
+        state_store: what makes its daemons use Pacemaker.
+        java_options: further options of its JVMs.
+    """
+
+    name: str
+    nimbus: str
+    supervisor: str
+    pacemaker: str
+    state_store: str
+    java_options: tuple[str, ...]
+
+    @property
+    def is_1x(self) -> bool:
+        """Whether its clients are those of 1.x."""
+        return self.name.startswith("1.")
+
+
+def release(name: str, folder: Path) -> Release:
+    """Return the facts on a release; `folder` is for a file that it may need."""
+    supervisor = "org.apache.storm.daemon.supervisor.Supervisor"
+    pacemaker = MAIN_CLASSES[name[0]]
+    if not name.startswith("1."):
+        return Release(
+            name,
+            "org.apache.storm.daemon.nimbus.Nimbus",
+            supervisor,
+            pacemaker,
+            "org.apache.storm.cluster.PaceMakerStateStorageFactory",
+            (),
+        )
+    return Release(
+        name,
+        "org.apache.storm.daemon.nimbus",
+        supervisor,
+        pacemaker,
+        "org.apache.storm.pacemaker.pacemaker_state_factory",
+        (
+            "-Dzookeeper.sasl.client=false",
+            f"-Djdk.net.hosts.file={_hosts_file(folder)}",
+        ),
+    )
+
+
+def _hosts_file(folder: Path) -> Path:
+    """Write the hosts that the ZooKeeper client of 1.x looks up.
+
+    On JDK 14 and later it takes an address's text, "localhost/<unresolved>",
+    for a name.
+    """
+    path = folder / "hosts"
+    path.write_text(
+        f"127.0.0.1 localhost localhost/<unresolved> {socket.gethostname()}\n"
+    )
+    return path

@@ -1,0 +1,235 @@
+"""A cluster with one Pacemaker: it is the only one, and it goes away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.cluster import UP_TIMEOUT_S, Cluster
+from tests.cluster.conftest import HostMaker, Record
+from tests.cluster.heartbeats import workers_of
+from tests.cluster.hosts import Host
+from tests.cluster.nimbus import Slot
+from tests.cluster.observation import Observation, Outcome
+from tests.cluster.pacemakers import Kind
+from tests.cluster.releases import RELEASES
+from tests.cluster.results import recorded
+from tests.cluster.waiting import wait_until
+from tests.wire import Wire, send_pulse
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(1800),
+    pytest.mark.parametrize("release", RELEASES, scope="module"),
+]
+
+ALL = os.environ.get("ALL") == "1"
+OUTAGES_S = (1, 5, 10, 15, 20, 25, 60) if ALL else (5, 25)
+
+HARMLESS_S = 15
+"""So long an outage has moved nothing, whoever served."""
+
+KILLS = 5
+LOAD_BURST = 50
+LOAD_PAUSE_S = 0.05
+
+
+@pytest.fixture(scope="module")
+def make_hosts() -> HostMaker:
+    """Run the Pacemaker on this host."""
+    return lambda: [Host()]
+
+
+@pytest.fixture
+def ours_only(kind: Kind) -> None:
+    """Leave a scenario out of the comparison: with the JVM's it says nothing new."""
+    if kind is not Kind.OURS:
+        pytest.skip("not compared")
+
+
+@pytest.mark.usefixtures("ours_only")
+def test_heartbeats_come_and_go_with_a_topology(cluster: Cluster) -> None:
+    """Nimbus shows a new topology's executors alive; killed, its heartbeats go."""
+    topology_id = cluster.submit_another("short-lived", 2)
+    address = cluster.pacemakers[0].address
+    wait_until(
+        "heartbeats of both workers",
+        lambda: len(workers_of(topology_id, address)) == 2,
+        UP_TIMEOUT_S,
+    )
+    wait_until(
+        "an uptime of each executor",
+        lambda: (
+            list(cluster.operator.uptimes_s(topology_id).values()).count(0) == 0
+            and len(cluster.operator.uptimes_s(topology_id)) == 4
+        ),
+        UP_TIMEOUT_S,
+    )
+    cluster.operator.kill("short-lived")
+    wait_until(
+        "the end of its heartbeats",
+        lambda: not workers_of(topology_id, address),
+        UP_TIMEOUT_S,
+    )
+    wait_until(
+        "the end of its assignment",
+        lambda: not cluster.operator.assignment(topology_id),
+        UP_TIMEOUT_S,
+    )
+
+
+@pytest.mark.parametrize("outage_s", OUTAGES_S)
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["TERM", "KILL"])
+@pytest.mark.parametrize("kept", [False, True], ids=["port-closed", "port-kept"])
+def test_only_pacemaker_is_away(
+    cluster: Cluster,
+    kind: Kind,
+    recording: Record,
+    kept: bool,
+    how: signal.Signals,
+    outage_s: int,
+) -> None:
+    """Short outages move nothing; after any, Nimbus is its old self by itself."""
+    if kept and kind is Kind.JVM:
+        pytest.skip("Storm's Pacemaker cannot take over a listening socket")
+    scenario = (
+        f"5. the only one is gone for {outage_s:2} s ({how.name}), "
+        f"port {'kept' if kept else 'closed'}"
+    )
+    if ALL and _tried(scenario, cluster):
+        pytest.skip("tried before: its result is kept")
+    pacemaker = cluster.pacemakers[0]
+    if pacemaker.keeps_port != kept:
+        _swap(cluster, kept=kept)
+    with Observation(cluster) as seen:
+        pacemaker.go_away(how, outage_s)
+        seen.over()
+        outcome = seen.outcome()
+    recording(scenario, outcome)
+    _assert_nimbus_survives(cluster, outcome)
+    if outage_s <= HARMLESS_S:
+        assert outcome.nothing_moved, outcome
+
+
+def _assert_nimbus_survives(cluster: Cluster, outcome: Outcome) -> None:
+    """Nimbus of 2.x must; that of 1.x ends when it finds the only Pacemaker gone."""
+    assert not outcome.nimbus_ended or cluster.is_1x, outcome
+
+
+def _tried(scenario: str, cluster: Cluster) -> bool:
+    case = (scenario, cluster.setup.release, cluster.setup.kind.value)
+    return case in {
+        (one["scenario"], one["release"], one["pacemaker"]) for one in recorded()
+    }
+
+
+def _swap(cluster: Cluster, *, kept: bool) -> None:
+    """Start the daemon anew with a socket that is handed over, or without."""
+    pacemaker = cluster.pacemakers[0]
+    pacemaker.end()
+    pacemaker.keep_port(kept)
+    pacemaker.start()
+    cluster.settle()
+
+
+def test_worker_is_killed_again_and_again(
+    cluster: Cluster, load: None, recording: Record
+) -> None:
+    """Workers that die without a word, under load, harm neither daemon nor others."""
+    pacemaker = cluster.pacemakers[0].child
+    before = cluster.placement()
+    victim = min(before.slots.values(), key=lambda slot: slot.port)
+    with Observation(cluster) as seen:
+        for _ in range(KILLS):
+            _kill_worker(cluster, seen, victim)
+        seen.over()
+        outcome = seen.outcome()
+    recording("7. a worker is killed five times under load", outcome)
+    assert pacemaker is cluster.pacemakers[0].child
+    assert pacemaker.running()
+    assert not [line for line in pacemaker.stderr.all() if "Traceback" in line]
+    of_victim = {
+        name for name, slot in before.slots.items() if slot.port == victim.port
+    }
+    assert outcome.moved <= of_victim
+    assert set(outcome.not_alive) <= of_victim
+    assert outcome.replaced <= {victim.port}
+
+
+def _kill_worker(cluster: Cluster, seen: Observation, slot: Slot) -> None:
+    """Kill the worker of a slot, and wait for a heartbeat of its successor."""
+    killed_s = time.monotonic()
+    os.kill(cluster.worker_pids()[slot.port], signal.SIGKILL)
+    wait_until(
+        f"a heartbeat of another worker at {slot.port}",
+        lambda: seen.heartbeats.all_since({slot.worker}, killed_s),
+        UP_TIMEOUT_S,
+    )
+
+
+@pytest.fixture
+def load(cluster: Cluster) -> Iterator[None]:
+    """Write heartbeats of workers that there are not, many each second."""
+    over = threading.Event()
+    pulse = send_pulse("/workerbeats/load-1-1700000000/7a4e-6700", bytes(2048), 1)
+
+    def write() -> None:
+        with Wire(cluster.pacemakers[0].address) as connection:
+            while not over.wait(LOAD_PAUSE_S):
+                connection.send(pulse * LOAD_BURST)
+                for _ in range(LOAD_BURST):
+                    connection.receive()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+@pytest.mark.usefixtures("ours_only")
+@pytest.mark.parametrize("to", [Kind.JVM, Kind.OURS], ids=["to-jvm", "back"])
+def test_pacemakers_take_over_from_each_other(
+    cluster: Cluster, recording: Record, to: Kind
+) -> None:
+    """One Pacemaker takes the other's host and port, in a running cluster."""
+    pacemaker = cluster.pacemakers[0]
+    if pacemaker.keeps_port:
+        _swap(cluster, kept=False)
+    if pacemaker.kind is to:
+        _replace(cluster, Kind.OURS if to is Kind.JVM else Kind.JVM)
+        cluster.settle()
+    with Observation(cluster) as seen:
+        _replace(cluster, to)
+        seen.over()
+        outcome = seen.outcome()
+    recording(f"8. {to.value} takes over", outcome)
+    _assert_nimbus_survives(cluster, outcome)
+    assert outcome.nothing_moved, outcome
+
+
+def _replace(cluster: Cluster, kind: Kind) -> None:
+    cluster.pacemakers[0].end()
+    cluster.pacemakers[0].start(kind)
+
+
+@pytest.mark.usefixtures("ours_only")
+def test_control_dead_supervisor_s_executors_move(
+    cluster: Cluster, recording: Record
+) -> None:
+    """With a supervisor and its workers dead, their executors move to the other."""
+    before = cluster.placement()
+    with Observation(cluster) as seen:
+        dead = cluster.kill_supervisor(1)
+        seen.over()
+        outcome = seen.outcome()
+    recording("control: a supervisor and its workers are killed", outcome)
+    lost = {name for name, slot in before.slots.items() if slot.port in dead}
+    assert lost
+    assert outcome.moved == lost
+    assert lost <= set(outcome.not_alive)

@@ -1,0 +1,114 @@
+"""A cluster with two Pacemakers: one of them is gone, hangs, or is cut off."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.cluster.cluster import UP_TIMEOUT_S, Cluster, Setup
+from tests.cluster.conftest import HostMaker, Record
+from tests.cluster.hosts import Host, Namespace, namespaces_work
+from tests.cluster.observation import Observation
+from tests.cluster.pacemakers import Kind
+from tests.cluster.releases import RELEASES
+from tests.cluster.waiting import wait_until
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(1800),
+    pytest.mark.parametrize("release", RELEASES, scope="module"),
+]
+
+WORKERS = 6
+
+HANG_S = 15
+"""Longer than a client of 2.x waits for a reply, which is 11 s."""
+
+BETWEEN_RESTARTS_S = 30
+
+USUAL_ROUND_S = 15
+"""Nimbus begins a round every 10 s, where nothing holds it up."""
+
+
+@pytest.fixture(scope="module")
+def setup(release: str, kind: Kind) -> Setup:
+    """Say what kind of cluster: with workers enough to hold Nimbus up."""
+    return Setup(release, workers=WORKERS, kind=kind)
+
+
+@pytest.fixture(scope="module")
+def make_hosts(kind: Kind) -> HostMaker:
+    """Run each Pacemaker on a host of its own, or on an address where there are none.
+
+    The JVM's binds every address, so that two of it need two hosts.
+    """
+    if namespaces_work():
+        return lambda: [Namespace(), Namespace()]
+    if kind is Kind.JVM:
+        pytest.skip("two of the JVM's Pacemakers need network namespaces")
+    return lambda: [Host("127.0.0.1"), Host("127.0.0.2")]
+
+
+def test_rolling_upgrade_moves_nothing(cluster: Cluster, recording: Record) -> None:
+    """Both are restarted, one half a minute after the other, and nothing moves."""
+    first, second = cluster.pacemakers
+    with Observation(cluster) as seen:
+        first.go_away(signal.SIGTERM, 0)
+        time.sleep(BETWEEN_RESTARTS_S)
+        second.go_away(signal.SIGTERM, 0)
+        seen.over()
+        outcome = seen.outcome()
+    recording("3. both are restarted, 30 s apart", outcome)
+    assert outcome.nothing_moved, outcome
+
+
+def test_one_that_hangs_moves_nothing(cluster: Cluster, recording: Record) -> None:
+    """One stands still for longer than a client's timeout, and nothing moves."""
+    with Observation(cluster) as seen:
+        cluster.pacemakers[0].child.signal(signal.SIGSTOP)
+        time.sleep(HANG_S)
+        cluster.pacemakers[0].child.signal(signal.SIGCONT)
+        seen.over()
+        outcome = seen.outcome()
+    recording(f"4. one of two hangs for {HANG_S} s", outcome)
+    assert outcome.nothing_moved, outcome
+
+
+def test_one_that_is_cut_off_moves_nothing(cluster: Cluster, recording: Record) -> None:
+    """One is cut off from the network for a while, and nothing moves."""
+    host = cluster.pacemakers[0].host
+    if not isinstance(host, Namespace):
+        pytest.skip("cutting off a host needs network namespaces, and so root")
+    with Observation(cluster) as seen:
+        host.cut_off()
+        time.sleep(HANG_S)
+        host.mend()
+        seen.over()
+        outcome = seen.outcome()
+    recording(f"4. one of two is cut off for {HANG_S} s", outcome)
+    assert outcome.nothing_moved, outcome
+
+
+def test_one_that_is_killed_moves_nothing(cluster: Cluster, recording: Record) -> None:
+    """One is killed for two rounds of Nimbus, then started again; nothing moves."""
+    with Observation(cluster) as seen:
+        cluster.pacemakers[0].end(signal.SIGKILL)
+        seen.over()
+        killed = seen.outcome()
+        cluster.pacemakers[0].start()
+        wait_until(
+            "rounds of Nimbus as short as ever",
+            lambda: _usual_rounds(cluster),
+            UP_TIMEOUT_S,
+        )
+        back = seen.outcome()
+    recording("2. one of two is killed", killed)
+    assert killed.nothing_moved, killed
+    assert back.nothing_moved, back
+
+
+def _usual_rounds(cluster: Cluster) -> bool:
+    *_, before, last = cluster.round_starts()
+    return last - before < USUAL_ROUND_S
