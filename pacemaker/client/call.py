@@ -33,7 +33,6 @@ class Call(Generic[T]):
         deadline_s: when the caller gives up.
         message_id: the id that it was sent under; only the connection's thread
             uses it.
-        sent_s: when it was sent; only the connection's thread uses it.
     """
 
     __slots__ = (
@@ -46,7 +45,6 @@ class Call(Generic[T]):
         "deadline_s",
         "message_id",
         "request",
-        "sent_s",
         "timeout_s",
     )
 
@@ -61,7 +59,6 @@ class Call(Generic[T]):
         self.began_s = time.monotonic()
         self.deadline_s = self.began_s + timeout_s
         self.message_id = -1
-        self.sent_s = 0.0
         self._give_up = give_up
         self._answered = threading.Event()
         self._answered_s = 0.0

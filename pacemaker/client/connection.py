@@ -257,7 +257,7 @@ class PacemakerConnection:
             self._set_available(True)
 
     def on_silent(self) -> None:
-        """A call was given up, and nothing has come since it was sent."""
+        """A call missed its deadline, and nothing has come lately."""
         self._set_available(False, "no reply in time")
 
     # The thread.

@@ -74,6 +74,9 @@ class PacemakerPool:
         rng: chooses the first server that is written to.
         time_secs_of: tells how new a stored heartbeat is; None where it cannot.
 
+    Attributes:
+        connections: one to each server, in the order of the configuration.
+
     Raises:
         ConfigError: no server is named, or not in this way, or the method of
             authentication cannot be used.
@@ -95,7 +98,7 @@ class PacemakerPool:
         rng = rng or random.Random()  # noqa: S311  (no secret)
         self._timeout_s = timeout_s
         self._time_secs_of = time_secs_of
-        self._connections = [
+        self.connections = tuple(
             PacemakerConnection(
                 address,
                 timeout_s=timeout_s,
@@ -105,13 +108,13 @@ class PacemakerPool:
                 rng=random.Random(rng.random()),  # noqa: S311
             )
             for address in addresses
-        ]
+        )
         # The server that is written to: the last one that took a write.  Set
         # without a lock: whichever thread is last, it is one that did.
         self._writer = rng.randrange(len(addresses))
 
     def __repr__(self) -> str:
-        return f"<PacemakerPool {self._connections}>"
+        return f"<PacemakerPool {list(self.connections)}>"
 
     # Writes: one server.
 
@@ -180,11 +183,11 @@ class PacemakerPool:
             ClosedError: the pool was closed, or is another process's.
             ValueError: the path is too long, or no valid Unicode.
         """
-        self._ask_all(requests.delete_path(path))
+        self._delete(requests.delete_path(path))
 
     def delete_pulse(self, path: str) -> None:
         """Delete the heartbeat of exactly this path, as `delete_path` does."""
-        self._ask_all(requests.delete_pulse(path))
+        self._delete(requests.delete_pulse(path))
 
     def ping(self) -> list[ServerHealth]:
         """Ask each server for an answer, those included that gave none lately.
@@ -193,15 +196,15 @@ class PacemakerPool:
             ClosedError: the pool was closed, or is another process's.
         """
         request = requests.create_path("/")
-        calls = [connection.submit(request) for connection in self._connections]
+        calls = [connection.submit(request) for connection in self.connections]
         return [
             _health(connection.name, call)
-            for connection, call in zip(self._connections, calls, strict=True)
+            for connection, call in zip(self.connections, calls, strict=True)
         ]
 
     def close(self) -> None:
         """End all connections; no thread and no descriptor is left."""
-        for connection in self._connections:
+        for connection in self.connections:
             connection.close()
 
     def __enter__(self) -> PacemakerPool:
@@ -228,14 +231,14 @@ class PacemakerPool:
         deadline_s = time.monotonic() + self._timeout_s
         failures: list[ClientError] = []
         order = self._write_order()
-        hopeful = sum(self._connections[number].is_available for number in order)
+        hopeful = sum(self.connections[number].is_available for number in order)
         for number in order:
             left_s = deadline_s - time.monotonic()
             if left_s <= 0 and failures:
                 break
             part_s = left_s / max(1, hopeful)
             try:
-                answer = self._connections[number].request(request, part_s)
+                answer = self.connections[number].request(request, part_s)
             except _UNANSWERED as exc:
                 failures.append(exc)
                 hopeful -= 1
@@ -246,9 +249,23 @@ class PacemakerPool:
 
     def _write_order(self) -> list[int]:
         """Begin with the last that took a write; put off those believed dead."""
-        count, first = len(self._connections), self._writer
+        count, first = len(self.connections), self._writer
         order = [(first + step) % count for step in range(count)]
-        return sorted(order, key=lambda n: not self._connections[n].is_available)
+        return sorted(order, key=lambda n: not self.connections[n].is_available)
+
+    def _delete(self, request: Request[None]) -> None:
+        """Ask every server; wait for those only that are believed to answer.
+
+        One that only stands still, or is just being tried, may carry it out
+        all the same, and so keeps less of what was deleted.
+        """
+        doubted = [each for each in self.connections if not each.is_available]
+        calls = [each.submit(request, self._timeout_s) for each in doubted]
+        try:
+            self._ask_all(request)
+        finally:
+            for call in calls:
+                call.cancel()
 
     def _ask_all(self, request: Request[T]) -> list[T]:
         """Ask every server that is believed to answer; if none does, the others.
@@ -257,8 +274,8 @@ class PacemakerPool:
             The answers, at least one.
         """
         deadline_s = time.monotonic() + self._timeout_s
-        believed = [each for each in self._connections if each.is_available]
-        others = [each for each in self._connections if each not in believed]
+        believed = [each for each in self.connections if each.is_available]
+        others = [each for each in self.connections if each not in believed]
         failures: list[ClientError] = []
         for group in (believed, others):
             left_s = deadline_s - time.monotonic()

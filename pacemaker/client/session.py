@@ -6,8 +6,8 @@ need no lock.
 
 **Is the server alive?**  A process that stands still, or a network that
 swallows what it is given, looks like a slow one.  So at the beginning, and when
-a call was given up and nothing has come since it was sent, the server is asked
-for a proof of life: a CREATE_PATH, which is answered to everyone at once and
+a call missed its deadline and nothing has come lately, the server is asked for a
+proof of life: a CREATE_PATH, which is answered to everyone at once and
 stores nothing.  Any reply is a proof.  A server that gives none within
 `PROOF_TIMEOUT_S` is given up, and tried anew over another connection.
 """
@@ -147,10 +147,8 @@ class Session:
         room = 0 if self._unsent else MAX_IN_FLIGHT - len(self._calls)
         if room <= 0:
             return
-        now_s = time.monotonic()
         for call in self._owner.take_calls(room):
             call.message_id = self._protocol.request(call.request)
-            call.sent_s = now_s
             self._calls[call.message_id] = call
 
     def _take_abandoned(self) -> None:
@@ -159,9 +157,19 @@ class Session:
             if self._calls.get(call.message_id) is call:
                 del self._calls[call.message_id]
                 self._protocol.abandon(call.message_id)
-                if call.sent_s >= self._last_reply_s:
+                if self._is_suspicious(call):
                     self._owner.on_silent()
                     self._ask_for_proof()
+
+    def _is_suspicious(self, call: Call[Any]) -> bool:
+        """Tell whether the server was silent while a call missed its deadline.
+
+        For half of its time is enough: what came in the first half may have
+        been sent before the server stood still.
+        """
+        now_s = time.monotonic()
+        is_overdue = now_s >= call.deadline_s  # and not just of no interest
+        return is_overdue and now_s - self._last_reply_s >= call.timeout_s / 2
 
     def _ask_for_proof(self) -> None:
         if self._proof_due_s is None:

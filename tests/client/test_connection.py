@@ -1,0 +1,602 @@
+"""Tests of pacemaker.client.connection: against servers of every kind of temper."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pacemaker import control, messages
+from pacemaker.client import PacemakerConnection, ServerAddress, requests, session
+from pacemaker.client.call import Call
+from pacemaker.client.network import TcpNetwork
+from pacemaker.errors import (
+    CannotConnectError,
+    ClientError,
+    ClosedError,
+    ConnectionLostError,
+    DeadlineError,
+    NotAuthorizedError,
+)
+from pacemaker.sasl.digest import DigestClient, DigestServer, digest_secret
+from pacemaker.sasl.secret import Secret
+from tests import wire
+from tests.client.daemons import daemon, descriptors
+from tests.client.fake_server import (
+    TIMEOUT_S,
+    FakeServer,
+    Peer,
+    Script,
+    silent,
+    silent_after,
+)
+from tests.wire import Type
+
+LONG_S = 30.0
+"""A deadline that only a failure reaches."""
+
+SHORT_S = 0.1
+"""One that is meant to be missed."""
+
+PING = requests.create_path("/")
+SECRET = digest_secret("cluster", Secret("hunter2"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """Fail a test that leaves a thread or a descriptor behind."""
+    threads, before = threading.active_count(), descriptors()
+    yield
+    assert threading.active_count() == threads
+    assert descriptors() == before
+
+
+def connect(server: FakeServer | ServerAddress, **options: Any) -> PacemakerConnection:
+    """Make a connection to a server, with a long deadline."""
+    address = server if isinstance(server, ServerAddress) else server.address
+    return PacemakerConnection(address, **{"timeout_s": LONG_S, **options})
+
+
+def test_connection_carries_every_request() -> None:
+    """All seven requests, against the daemon itself."""
+    with daemon() as address, connect(address) as connection:
+        ask = connection.request
+        ask(requests.send_pulse("/w/t/1", b"beat"))
+        ask(requests.send_pulse("/w/t/2", b""))
+        assert ask(requests.get_pulse("/w/t/1")) == b"beat"
+        assert ask(requests.get_pulse("/w/t/2")) == b""
+        assert ask(requests.get_pulse("/w/t")) is None
+        assert ask(requests.exists("/w/t/1"))
+        assert sorted(ask(requests.list_nodes("/w/t"))) == ["1", "2"]
+        ask(requests.delete_pulse("/w/t/1"))
+        ask(requests.delete_path("/w"))
+        assert not ask(requests.exists("/w/t/2"))
+        ask(PING)
+
+
+def test_connection_carries_large_values() -> None:
+    """A heartbeat near the limit of a message is sent and read whole."""
+    details = bytes(range(256)) * 40_000
+    with daemon() as address, connect(address) as connection:
+        connection.request(requests.send_pulse("/w", details))
+        assert connection.request(requests.get_pulse("/w")) == details
+
+
+def test_too_large_request_is_refused_before_it_is_sent() -> None:
+    """The server would end the connection, which is other callers' too."""
+    with connect(ServerAddress("127.0.0.1", 1), max_body_bytes=1000) as connection:
+        with pytest.raises(ValueError, match="SEND_PULSE: a message of 1001 bytes"):
+            connection.request(requests.send_pulse("/w", b"x" * (1001 - 39)))
+        assert threading.active_count() == 1
+
+
+def test_replies_are_matched_by_id() -> None:
+    """Calls in flight get their own answers, in whatever order they come."""
+
+    def backwards(peer: Peer) -> None:
+        peer.serve(1)
+        asked = [peer.expect() for _ in range(session.MAX_IN_FLIGHT)]
+        for message in reversed(asked):
+            reply = wire.pulse_reply(
+                str(message.data), str(message.data).encode(), _id(message)
+            )
+            peer.send(reply)
+        peer.serve()
+
+    with FakeServer(backwards) as server, connect(server) as connection:
+        paths = [f"/w/{number}" for number in range(session.MAX_IN_FLIGHT)]
+        calls = [connection.submit(requests.get_pulse(path)) for path in paths]
+        assert [call.result() for call in calls] == [path.encode() for path in paths]
+
+
+def _id(message: messages.Message) -> int:
+    assert message.message_id is not None
+    return message.message_id
+
+
+def test_no_more_requests_are_in_flight_than_allowed() -> None:
+    """The one over the limit is sent when a reply has made room."""
+    limit = session.MAX_IN_FLIGHT
+    rcvd: list[messages.Message] = []
+
+    def counting(peer: Peer) -> None:
+        peer.serve(1)
+        rcvd.extend(peer.expect() for _ in range(limit))
+        assert not peer.has_bytes()
+        peer.answer(rcvd.pop())
+        rcvd.append(peer.expect())
+        while rcvd:
+            peer.answer(rcvd.pop())
+        peer.serve()
+
+    with FakeServer(counting) as server, connect(server) as connection:
+        calls = [connection.submit(PING) for _ in range(limit + 1)]
+        for call in calls:
+            call.result()
+
+
+def test_missed_deadline_of_a_read_says_that_it_may_be_held() -> None:
+    """A server that was just started holds reads: the error names that reason."""
+    with FakeServer(silent_after(2)) as server, connect(server) as connection:
+        connection.request(PING)
+        with pytest.raises(DeadlineError, match="may hold reads") as caught:
+            connection.request(requests.get_pulse("/w"), SHORT_S)
+        assert caught.value.was_sent
+        assert str(caught.value).startswith(f"{server.address}: no reply to GET_PULSE")
+
+
+def test_missed_deadline_of_a_write_says_that_it_was_sent() -> None:
+    """A write without a reply may have been carried out."""
+    with FakeServer(silent_after(2)) as server, connect(server) as connection:
+        connection.request(PING)
+        with pytest.raises(DeadlineError, match="no reply to SEND_PULSE") as caught:
+            connection.request(requests.send_pulse("/w", b""), SHORT_S)
+        assert caught.value.was_sent
+        assert "hold" not in str(caught.value)
+
+
+def test_late_reply_is_given_to_nobody() -> None:
+    """The reply to a read that was given up does not answer the next one."""
+    may_answer = threading.Event()
+
+    def late(peer: Peer) -> None:
+        peer.serve(2)
+        first = peer.expect()
+        assert may_answer.wait(TIMEOUT_S)
+        peer.send(wire.pulse_reply("/w", b"old", _id(first)))
+        while (message := peer.receive()) is not None:
+            if message.type == messages.GET_PULSE:
+                peer.send(wire.pulse_reply("/w", b"new", _id(message)))
+            else:
+                peer.answer(message)
+
+    with FakeServer(late) as server, connect(server) as connection:
+        connection.request(PING)
+        with pytest.raises(DeadlineError):
+            connection.request(requests.get_pulse("/w"), SHORT_S)
+        call = connection.submit(requests.get_pulse("/w"))
+        may_answer.set()
+        assert call.result() == b"new"
+
+
+@pytest.mark.parametrize("end", [Peer.reset, Peer.close], ids=["reset", "end"])
+def test_lost_connection_fails_calls_at_once(end: Script) -> None:
+    """A call in flight does not wait for its deadline, and the next one works."""
+
+    def once(peer: Peer) -> None:
+        peer.serve(1)
+        peer.expect()
+        end(peer)
+
+    with FakeServer(once) as server, connect(server) as connection:
+        began_s = time.monotonic()
+        with pytest.raises(ConnectionLostError):
+            connection.request(requests.send_pulse("/w", b""))
+        assert time.monotonic() - began_s < LONG_S / 2
+        connection.request(requests.send_pulse("/w", b"x"))
+        assert connection.request(requests.get_pulse("/w")) == b"x"
+
+
+@pytest.mark.parametrize("end", [Peer.reset, Peer.close], ids=["reset", "end"])
+def test_lost_idle_connection_is_noticed_at_once(end: Script) -> None:
+    """A connection that ends while nobody calls comes back without a call."""
+
+    def brief(peer: Peer) -> None:
+        peer.serve(2)
+        end(peer)
+
+    with FakeServer(brief) as server, connect(server) as connection:
+        connection.request(PING)
+        server.wait_for_connection()
+        server.wait_for_connection()
+        connection.request(PING)
+        assert connection.is_available
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        lambda message_id: wire.ack(Type.CREATE_PATH_RESPONSE, message_id + 1),
+        lambda message_id: wire.ack(Type.CREATE_PATH_RESPONSE),
+        lambda message_id: wire.ack(Type.SEND_PULSE_RESPONSE, message_id),
+        lambda message_id: wire.pulse_reply("/other", b"x", message_id),
+        lambda message_id: b"\0\0\0\1\0",
+        lambda message_id: b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        lambda message_id: b"\x7f\xff\xff\xff",
+    ],
+    ids=["id", "no-id", "type", "path", "empty", "http", "length"],
+)
+def test_server_that_breaks_the_protocol_is_left(
+    reply: Callable[[int], bytes],
+) -> None:
+    """A wrong reply is never an answer; the connection ends, and a new one is made."""
+
+    def wrong(peer: Peer) -> None:
+        peer.serve(1)
+        peer.send(reply(_id(peer.expect())))
+        silent(peer)
+
+    with FakeServer(wrong) as server, connect(server) as connection:
+        with pytest.raises(ConnectionLostError, match="broke the protocol"):
+            connection.request(requests.get_pulse("/w"))
+        connection.request(PING)
+
+
+def test_refused_connection_fails_at_once() -> None:
+    """Where nothing listens a call does not wait, and names server and reason."""
+    with FakeServer() as server:
+        address = server.address
+    with connect(address) as connection:
+        with pytest.raises(CannotConnectError) as caught:
+            connection.request(PING)
+        assert str(caught.value) == f"{address}: Connection refused"
+        assert not connection.is_available
+
+
+def test_call_fails_at_once_where_the_next_attempt_is_too_late() -> None:
+    """Between two attempts a call with a short deadline is not kept waiting."""
+    with FakeServer() as server:
+        address = server.address
+    with connect(address) as connection:
+        with pytest.raises(CannotConnectError):
+            connection.request(PING)
+        with pytest.raises(CannotConnectError, match="refused"):
+            connection.request(PING, 0.0)
+
+
+def test_server_that_comes_later_is_used() -> None:
+    """The connection tries by itself, and is available once the server has answered."""
+    with FakeServer() as server:
+        address = server.address
+    with connect(address) as connection:
+        with pytest.raises(CannotConnectError):
+            connection.request(PING)
+        with FakeServer(port=address.port) as later:
+            later.wait_for_connection()
+            connection.request(PING)
+            assert connection.is_available
+            connection.close()
+
+
+def test_unknown_host_is_an_error_of_the_call() -> None:
+    """A name that cannot be looked up is reported as such."""
+    with (
+        connect(ServerAddress("no-such-host.invalid", 6699)) as connection,
+        pytest.raises(CannotConnectError, match=r"no-such-host\.invalid:6699: "),
+    ):
+        connection.request(PING)
+
+
+class NoAddress(TcpNetwork):
+    """A network in which hosts have no address."""
+
+    def resolve(self, address: ServerAddress) -> list[Any]:
+        """Find nothing."""
+        return []
+
+
+class Swallowing(TcpNetwork):
+    """A network that swallows what it is given: sockets are never connected."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self._far_ends: list[socket.socket] = []
+
+    def begin_to_connect(self, place: Any) -> socket.socket:
+        """Give a socket that is not writable."""
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while near.send(bytes(65536)):
+                pass
+        self._far_ends.append(far)
+        self.begun.set()
+        return near
+
+    def close(self) -> None:
+        """Close the far ends."""
+        for far in self._far_ends:
+            far.close()
+
+
+def test_host_without_an_address_is_an_error_of_the_call() -> None:
+    """There is a reason even where the system gives none."""
+    place = ServerAddress("localhost", 1)
+    with (
+        connect(place, network=NoAddress()) as connection,
+        pytest.raises(CannotConnectError, match="no address"),
+    ):
+        connection.request(PING)
+
+
+def test_close_does_not_wait_for_a_connection_that_does_not_come() -> None:
+    """An attempt that is under way ends with the connection."""
+    network = Swallowing()
+    connection = connect(ServerAddress("127.0.0.1", 1), network=network)
+    call = connection.submit(PING)
+    assert network.begun.wait(TIMEOUT_S)
+    connection.close()
+    with pytest.raises(ClosedError):
+        call.result()
+    network.close()
+
+
+def test_server_that_cannot_be_reached_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An attempt has its own limit, so that the next one is made."""
+    monkeypatch.setattr("pacemaker.client.connection.PROOF_TIMEOUT_S", SHORT_S)
+    network = Swallowing()
+    with (
+        connect(ServerAddress("127.0.0.1", 1), network=network) as connection,
+        pytest.raises(CannotConnectError, match="cannot be reached"),
+    ):
+        connection.request(PING)
+    network.close()
+
+
+def test_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that gives no proof of life is tried anew over another connection."""
+    monkeypatch.setattr(session, "PROOF_TIMEOUT_S", SHORT_S)
+    with FakeServer(silent_after(2)) as server, connect(server) as connection:
+        connection.request(PING)
+        with pytest.raises(DeadlineError):
+            connection.request(requests.send_pulse("/w", b""), SHORT_S)
+        server.wait_for_connection()
+        server.wait_for_connection()
+        connection.request(PING)
+
+
+def test_silent_server_is_not_available() -> None:
+    """After a missed deadline the server counts as dead, until it answers."""
+    may_answer = threading.Event()
+
+    def pausing(peer: Peer) -> None:
+        peer.serve(2)
+        first = peer.expect()
+        assert may_answer.wait(TIMEOUT_S)
+        peer.answer(first)
+        peer.serve()
+
+    with FakeServer(pausing) as server, connect(server) as connection:
+        connection.request(PING)
+        with pytest.raises(DeadlineError):
+            connection.request(requests.send_pulse("/w", b""), SHORT_S)
+        noticed = connection.submit(PING)
+        _until(lambda: not connection.is_available)
+        may_answer.set()
+        noticed.result()
+        assert connection.is_available
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Wait for another thread's doing that nothing announces."""
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline_s
+        os.sched_yield()
+
+
+def test_held_read_leaves_the_server_available() -> None:
+    """A server that holds a read proves at once that it is alive."""
+
+    def holding(peer: Peer) -> None:
+        while (message := peer.receive()) is not None:
+            if message.type != messages.GET_PULSE:
+                peer.answer(message)
+
+    with FakeServer(holding) as server, connect(server) as connection:
+        connection.request(PING)
+        with pytest.raises(DeadlineError):
+            connection.request(requests.get_pulse("/w"), SHORT_S)
+        connection.request(PING)
+        _until(lambda: connection.is_available)
+
+
+def test_server_that_owes_too_many_replies_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is kept of requests that were given up has a bound."""
+    monkeypatch.setattr(session, "MAX_ABANDONED", 2)
+
+    def holding(peer: Peer) -> None:
+        while (message := peer.receive()) is not None:
+            if message.type != messages.GET_PULSE:
+                peer.answer(message)
+
+    with FakeServer(holding) as server, connect(server) as connection:
+        connection.request(PING)
+        for _ in range(3):
+            with pytest.raises((DeadlineError, ConnectionLostError)):
+                connection.request(requests.get_pulse("/w"), 0.02)
+        server.wait_for_connection()
+        server.wait_for_connection()
+        connection.request(PING)
+
+
+# Authentication.
+
+
+def digest(password: str) -> dict[str, Any]:
+    """Return the option of a connection that authenticates with DIGEST."""
+    secret = digest_secret("cluster", Secret(password))
+    return {"mechanism_factory": lambda host: DigestClient(secret, "client")}
+
+
+def test_digest_client_may_read() -> None:
+    """With the secret a connection reads; without one it writes and is refused."""
+    with daemon(lambda: DigestServer(SECRET)) as address:
+        with connect(address) as worker:
+            worker.request(requests.send_pulse("/w", b"beat"))
+            with pytest.raises(NotAuthorizedError, match="may not read"):
+                worker.request(requests.get_pulse("/w"))
+            worker.request(requests.send_pulse("/w", b"beat"))
+        with connect(address, **digest("hunter2")) as nimbus:
+            assert nimbus.request(requests.get_pulse("/w")) == b"beat"
+
+
+def test_wrong_secret_is_an_error_of_the_call() -> None:
+    """A server that does not take the credentials closes: the error says when."""
+    with (
+        daemon(lambda: DigestServer(SECRET)) as address,
+        connect(address, **digest("wrong")) as connection,
+        pytest.raises(CannotConnectError, match="during the authentication"),
+    ):
+        connection.request(PING)
+
+
+class StuckMechanism:
+    """A client's mechanism whose first step takes as long as a test wants."""
+
+    name = "STUCK"
+    begins_with_request = False
+    completion_count = 1
+    complete = False
+
+    def __init__(self, may_go_on: threading.Event) -> None:
+        self._may_go_on = may_go_on
+
+    def step(self, token: bytes) -> bytes:
+        """Wait for the test."""
+        assert self._may_go_on.wait(TIMEOUT_S)
+        self.complete = True
+        return b"token"
+
+
+def test_slow_step_holds_no_caller_beyond_its_deadline() -> None:
+    """A KDC may be slow; the call is not sent, and the connection comes about."""
+    may_go_on = threading.Event()
+
+    def welcoming(peer: Peer) -> None:
+        assert control.read_token(peer.expect()) == b"token"
+        peer.send(
+            messages.encode(control.control_message(control.SASL_COMPLETE_REQUEST))
+        )
+        peer.serve()
+
+    make = {"mechanism_factory": lambda host: StuckMechanism(may_go_on)}
+    with FakeServer(welcoming) as server, connect(server, **make) as connection:
+        with pytest.raises(DeadlineError, match="SEND_PULSE was not sent") as caught:
+            connection.request(requests.send_pulse("/w", b"never"), SHORT_S)
+        assert not caught.value.was_sent
+        may_go_on.set()
+        assert connection.request(requests.get_pulse("/w")) is None
+
+
+def test_error_of_ours_fails_the_call(caplog: pytest.LogCaptureFixture) -> None:
+    """A bug on the connection's thread is logged, and no caller is left waiting."""
+
+    def broken(host: str) -> Any:
+        raise RuntimeError("a bug")
+
+    with (
+        caplog.at_level(logging.CRITICAL),
+        FakeServer(silent) as server,
+        connect(server, mechanism_factory=broken) as connection,
+        pytest.raises(CannotConnectError, match="an error of this client"),
+    ):
+        connection.request(PING)
+
+
+# The end.
+
+
+def test_close_ends_the_calls_that_wait() -> None:
+    """Whoever waits is told, and a second close is nothing."""
+    with FakeServer(silent_after(1)) as server:
+        connection = connect(server)
+        calls = [connection.submit(requests.get_pulse("/w")) for _ in range(200)]
+        server.wait_for_connection()
+        connection.close()
+        connection.close()
+        for call in calls:
+            with pytest.raises(ClosedError):
+                call.result()
+        assert repr(connection).endswith("closed=True>")
+
+
+def test_closed_connection_is_misuse() -> None:
+    """A call after the end is an error that says so."""
+    with FakeServer() as server:
+        with connect(server) as connection:
+            connection.request(PING)
+        with pytest.raises(ClosedError, match="the connection is closed"):
+            connection.request(PING)
+
+
+def test_unused_connection_costs_nothing() -> None:
+    """No thread, no descriptor and no attempt before the first call."""
+    with connect(ServerAddress("127.0.0.1", 1)):
+        assert threading.active_count() == 1
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_fork_may_not_use_its_parents_connection() -> None:
+    """In a child process a call is an error at once, and `close` harmless."""
+    with FakeServer() as server, connect(server) as connection:
+        connection.request(PING)
+        pid = os.fork()
+        if not pid:
+            os._exit(_in_child(connection))
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        connection.request(PING)
+
+
+def _in_child(connection: PacemakerConnection) -> int:
+    try:
+        connection.request(PING)
+    except ClosedError:
+        connection.close()
+        return 0
+    except BaseException:
+        return 2
+    return 1
+
+
+def test_interrupted_caller_gives_its_call_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C in a wait frees the call's place, and the connection goes on."""
+    given_up: list[Call[Any]] = []
+
+    class Interrupted(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            raise KeyboardInterrupt
+
+    def give_up(call: Call[Any]) -> ClientError:
+        given_up.append(call)
+        return ClosedError("", "")
+
+    monkeypatch.setattr("pacemaker.client.call.threading.Event", Interrupted)
+    call = Call(PING, LONG_S, give_up)
+    with pytest.raises(KeyboardInterrupt):
+        call.result()
+    assert given_up == [call]
+    assert repr(call) == "<Call CREATE_PATH waits>"

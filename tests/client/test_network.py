@@ -1,0 +1,121 @@
+"""Tests of pacemaker.client.network."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pacemaker.client.address import ServerAddress
+from pacemaker.client.network import TcpNetwork, Waiter, connect, reason_of
+
+LONG_S = 30.0
+
+
+@pytest.fixture
+def waiter() -> Iterator[Waiter]:
+    """Give a waiter of this thread."""
+    waiter = Waiter()
+    yield waiter
+    waiter.close()
+
+
+def test_wait_ends_by_itself(waiter: Waiter) -> None:
+    """Where nothing happens a wait ends at its timeout, and none is below zero."""
+    assert waiter.wait(0) == 0
+    assert waiter.wait(-1.0) == 0
+
+
+def test_wake_ends_the_wait_that_is_on(waiter: Waiter) -> None:
+    """A thread is woken by another, however long it would have waited."""
+    other = threading.Thread(target=waiter.wake)
+    other.start()
+    assert waiter.wait(None) == 0
+    other.join()
+
+
+def test_wake_counts_once(waiter: Waiter) -> None:
+    """Words that came together end one wait, and not the one after it."""
+    waiter.wake()
+    waiter.wake()
+    assert waiter.wait(LONG_S) == 0
+    assert waiter.wait(0) == 0
+
+
+def test_wait_sees_events_of_a_socket(waiter: Waiter) -> None:
+    """Events of the socket are told, a wake at the same time or not."""
+    near, far = socket.socketpair()
+    with near, far:
+        assert waiter.wait(LONG_S, near, select.POLLOUT) == select.POLLOUT
+        assert waiter.wait(0, near, select.POLLIN) == 0
+        far.send(b"x")
+        waiter.wake()
+        assert waiter.wait(LONG_S, near, select.POLLIN) == select.POLLIN
+
+
+def test_stop_stays(waiter: Waiter) -> None:
+    """A stop ends the wait and can be seen from then on."""
+    assert not waiter.is_stopped
+    waiter.stop()
+    assert waiter.wait(LONG_S) == 0
+    assert waiter.is_stopped
+
+
+def test_wake_of_a_closed_waiter_is_nothing() -> None:
+    """A word that comes too late touches no descriptor, which may be another's."""
+    waiter = Waiter()
+    waiter.close()
+    waiter.wake()
+    waiter.stop()
+
+
+class SeveralPlaces(TcpNetwork):
+    """A host with an address where nothing listens before the right one."""
+
+    def __init__(self, *addresses: ServerAddress) -> None:
+        self._addresses = addresses
+
+    def resolve(self, address: ServerAddress) -> list[Any]:
+        """Give the places of all addresses."""
+        plain = TcpNetwork()
+        return [place for each in self._addresses for place in plain.resolve(each)]
+
+
+def test_connect_takes_the_first_place_that_listens(waiter: Waiter) -> None:
+    """An address that refuses is passed over."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        refused = ServerAddress(*closed.getsockname())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        right = ServerAddress(*listener.getsockname())
+        network = SeveralPlaces(refused, right)
+        with connect(network, right, waiter, LONG_S) as sock:
+            assert sock.getpeername() == tuple(right)
+            assert not sock.getblocking()
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_connect_gives_the_last_reason(waiter: Waiter) -> None:
+    """Where no place takes the connection the system's reason is raised."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        refused = ServerAddress(*closed.getsockname())
+    with pytest.raises(OSError, match="refused"):
+        connect(SeveralPlaces(refused, refused), refused, waiter, LONG_S)
+
+
+def test_connect_reports_a_place_that_fails_at_once(waiter: Waiter) -> None:
+    """A socket that cannot even begin is closed, and its reason raised."""
+    broadcast = ServerAddress("255.255.255.255", 9)
+    with pytest.raises(OSError, match=r"unreachable|Permission"):
+        connect(TcpNetwork(), broadcast, waiter, LONG_S)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"), [(OSError(111, "Refused"), "Refused"), (OSError("x"), "x")]
+)
+def test_reason_is_the_systems(error: OSError, reason: str) -> None:
+    """The reason is the system's word, or the text where there is none."""
+    assert reason_of(error) == reason
