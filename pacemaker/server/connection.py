@@ -271,13 +271,14 @@ class Connection:
 
     def is_quiet(self) -> bool:
         """Whether a stop may reset it: all that came is answered and delivered."""
-        if not self._unsent and self.interest == select.EPOLLIN:
+        if self.interest == select.EPOLLIN:
             self.on_readable()
         if self.is_closed:
             return True
-        if self._unsent or self.protocol.phase is Phase.STEPPING:
+        if self.interest != select.EPOLLIN:
+            # Something that came is not answered yet, or not yet sent.
             return False
-        return _undelivered_bytes(self.fd) == 0
+        return not _unread_bytes(self.fd) and not _undelivered_bytes(self.fd)
 
     def abort(self) -> None:
         """Close at once: with a reset, unless `_finish` took that off."""
@@ -326,10 +327,18 @@ class Connection:
             self.owner.wait_for(self.fd, interest)
 
 
+def _unread_bytes(fd: int) -> int:
+    """Ask the kernel how many bytes have come and were not read (SIOCINQ)."""
+    return _ask_kernel(fd, termios.FIONREAD)
+
+
 def _undelivered_bytes(fd: int) -> int:
     """Ask the kernel how many bytes the peer has not yet acknowledged (SIOCOUTQ)."""
-    answer = fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0")
-    size_bytes: int = struct.unpack("i", answer)[0]
+    return _ask_kernel(fd, termios.TIOCOUTQ)
+
+
+def _ask_kernel(fd: int, question: int) -> int:
+    size_bytes: int = struct.unpack("i", fcntl.ioctl(fd, question, b"\0\0\0\0"))[0]
     return size_bytes
 
 

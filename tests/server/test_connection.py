@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 
 import pytest
 
+from pacemaker import protocol
 from pacemaker.protocol import ServerProtocol
 from pacemaker.server import limits
 from pacemaker.server.listening import end_with_reset
@@ -288,6 +291,46 @@ def test_stop_answers_what_came_and_resets() -> None:
         assert peer.ended() == "reset"
         assert idle.ended() == "reset"
         assert not hand.thread.connections
+
+
+def test_stop_answers_all_that_came_however_much() -> None:
+    """A stop reads on while requests lie in the socket, and then resets."""
+    count = 10 * limits.READ_BYTES // len(PULSE)
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        taken = bytearray()
+
+        def take() -> None:
+            with contextlib.suppress(ConnectionResetError):
+                while data := peer.socket.recv(1 << 16):
+                    taken.extend(data)
+
+        # Whoever takes its replies at once has them acknowledged at once.
+        taker = threading.Thread(target=take)
+        taker.start()
+        peer.send(PULSE * count)
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        hand.turn_until(lambda: connection.is_closed)
+        taker.join()
+        assert len(taken) == count * len(ACK)
+
+
+def test_stop_answers_what_waits_behind_the_bound_on_replies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stop does not reset a connection that holds requests it has read."""
+    monkeypatch.setattr(protocol, "MAX_DUE_BYTES", 10 * len(ACK))
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE * 30)
+        hand.thread.turn()
+        # What was sent so far is delivered, and no turn comes between.
+        assert peer.exactly(10 * len(ACK)) == ACK * 10
+        assert connection.protocol.unread_bytes == 20 * len(PULSE)
+        assert not connection.is_quiet()
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        hand.turn_until(lambda: connection.is_closed)
+        assert peer.exactly(20 * len(ACK)) == ACK * 20
 
 
 def test_stop_waits_for_replies_until_its_time_is_over() -> None:
