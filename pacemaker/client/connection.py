@@ -29,6 +29,7 @@ from pacemaker.client.network import Network, TcpNetwork, Waiter, connect, reaso
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.requests import Request
 from pacemaker.client.session import PROOF_TIMEOUT_S, Session, SessionLostError
+from pacemaker.client.standing import Standing
 from pacemaker.config import Settings
 from pacemaker.errors import (
     CannotConnectError,
@@ -62,6 +63,8 @@ class PacemakerConnection:
 
     Attributes:
         address: where the server is.
+        name: ``HOST:PORT``, as errors and the log have it.
+        standing: what is known of the server's health.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class PacemakerConnection:
     ) -> None:
         self.address = address
         self.name = str(address)
+        self.standing = Standing(self.name)
         self._timeout_s = timeout_s
         self._max_body_bytes = max_body_bytes
         self._mechanism_factory = mechanism_factory
@@ -91,12 +95,11 @@ class PacemakerConnection:
         self._waiter: Waiter | None = None
         self._next_attempt_s = 0.0
         self._last_failure = ""
-        self._is_available = True
         self._is_closing = False
 
     def __repr__(self) -> str:
         return (
-            f"<PacemakerConnection {self.name} available={self._is_available}"
+            f"<PacemakerConnection {self.name} available={self.is_available}"
             f" closed={self._is_closing}>"
         )
 
@@ -156,12 +159,8 @@ class PacemakerConnection:
 
     @property
     def is_available(self) -> bool:
-        """Whether the server answers, as far as is known without asking it.
-
-        It is so until the connection is lost, cannot be made, or leaves a call
-        without a reply; and again when there was a reply.
-        """
-        return self._is_available
+        """Whether the server is believed to answer; see `Standing`."""
+        return self.standing.is_available
 
     def close(self) -> None:
         """End the connection; calls that wait raise ClosedError.
@@ -203,6 +202,9 @@ class PacemakerConnection:
 
     def _give_up(self, call: Call[Any]) -> ClientError:
         """Take a call back; what was not sent yet never will be."""
+        if time.monotonic() >= call.deadline_s:
+            # By the caller itself, so that its next call knows.
+            self.standing.on_missed(call.timeout_s)
         with self._lock:
             waiter = self._waiter
             try:
@@ -212,21 +214,9 @@ class PacemakerConnection:
                 self._abandoned.append(call)
             else:
                 was_sent = False
-        if was_sent and waiter is not None:
+        if waiter is not None:
             waiter.wake()
-        elif not was_sent:
-            self._set_available(False, "no connection yet")
         return DeadlineError(self.name, _missed(call, was_sent), was_sent)
-
-    def _set_available(self, is_available: bool, reason: str = "") -> None:
-        with self._lock:
-            if is_available == self._is_available:
-                return
-            self._is_available = is_available
-        if is_available:
-            _logger.info("%s: answers", self.name)
-        else:
-            _logger.warning("%s: does not answer: %s", self.name, reason)
 
     # What the session calls, on the thread.
 
@@ -249,16 +239,6 @@ class PacemakerConnection:
             calls = list(self._abandoned)
             self._abandoned.clear()
         return calls
-
-    def on_alive(self) -> None:
-        """The server has answered."""
-        self._backoff.reset()
-        if not self._is_available:
-            self._set_available(True)
-
-    def on_silent(self) -> None:
-        """A call missed its deadline, and nothing has come lately."""
-        self._set_available(False, "no reply in time")
 
     # The thread.
 
@@ -289,7 +269,7 @@ class PacemakerConnection:
         try:
             mechanism = None if make is None else make(self.address.host)
             protocol = ClientProtocol(self._max_body_bytes, mechanism)
-            return Session(self, sock, protocol, waiter)
+            return Session(self, self.standing, sock, protocol, waiter)
         except BaseException:
             sock.close()
             raise
@@ -302,7 +282,9 @@ class PacemakerConnection:
             # Nobody who waits is any better off with the next attempt.
             for call in self.take_calls(len(self._waiting)):
                 call.fail(CannotConnectError(self.name, reason))
-        self._set_available(False, reason)
+        else:
+            self._backoff.reset()
+        self.standing.on_loss(reason)
         with self._lock:
             self._last_failure = reason
             self._next_attempt_s = time.monotonic() + self._backoff.next_s()

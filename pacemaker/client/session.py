@@ -5,11 +5,11 @@ socket, the protocol and the calls in flight are known to no other thread, and
 need no lock.
 
 **Is the server alive?**  A process that stands still, or a network that
-swallows what it is given, looks like a slow one.  So at the beginning, and when
-a call missed its deadline and nothing has come lately, the server is asked for a
-proof of life: a CREATE_PATH, which is answered to everyone at once and
-stores nothing.  Any reply is a proof.  A server that gives none within
-`PROOF_TIMEOUT_S` is given up, and tried anew over another connection.
+swallows what it is given, looks like a slow one.  So at the beginning, and
+while it is doubted (`Standing`), the server is asked for a proof of life: a
+CREATE_PATH, which is answered to everyone at once and stores nothing.  Any reply
+is a proof.  A server that gives none within `PROOF_TIMEOUT_S` is given up, and
+tried anew over another connection.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pacemaker.client import requests
 from pacemaker.client.call import Call
 from pacemaker.client.network import Waiter, reason_of
 from pacemaker.client.protocol import ClientProtocol, Phase
+from pacemaker.client.standing import Standing
 from pacemaker.errors import AuthenticationError, NotAuthorizedError
 
 # As many as Storm's client has message ids.
@@ -63,18 +64,13 @@ class SessionOwner(Protocol):
     def take_abandoned(self) -> list[Call[Any]]:
         """Take calls that were sent and then given up."""
 
-    def on_alive(self) -> None:
-        """Learn that the server has given a proof of life."""
-
-    def on_silent(self) -> None:
-        """Learn that the server owes one."""
-
 
 class Session:
     """One connection to the server.
 
     Args:
-        owner: gives calls, and learns how the server is.
+        owner: gives the calls.
+        standing: learns how the server is, and says whether it is doubted.
         sock: a socket that is connected and not blocking; the session closes it.
         protocol: a new protocol object.
         waiter: the thread's.
@@ -83,18 +79,19 @@ class Session:
     def __init__(
         self,
         owner: SessionOwner,
+        standing: Standing,
         sock: socket.socket,
         protocol: ClientProtocol,
         waiter: Waiter,
     ) -> None:
         self._owner = owner
+        self._standing = standing
         self._sock = sock
         self._protocol = protocol
         self._waiter = waiter
         self._calls: dict[int, Call[Any]] = {}
         self._unsent = memoryview(b"")
         self._replies_seen = 0
-        self._last_reply_s = 0.0
         self._proof_due_s: float | None = None
         self._ask_for_proof()
 
@@ -133,6 +130,8 @@ class Session:
             protocol.finish_step(protocol.run_step())
         if protocol.phase is Phase.OPEN:
             self._take_abandoned()
+            if not self._standing.is_available:
+                self._ask_for_proof()
             self._take_calls()
         self._send()
         self._check()
@@ -157,19 +156,6 @@ class Session:
             if self._calls.get(call.message_id) is call:
                 del self._calls[call.message_id]
                 self._protocol.abandon(call.message_id)
-                if self._is_suspicious(call):
-                    self._owner.on_silent()
-                    self._ask_for_proof()
-
-    def _is_suspicious(self, call: Call[Any]) -> bool:
-        """Tell whether the server was silent while a call missed its deadline.
-
-        For half of its time is enough: what came in the first half may have
-        been sent before the server stood still.
-        """
-        now_s = time.monotonic()
-        is_overdue = now_s >= call.deadline_s  # and not just of no interest
-        return is_overdue and now_s - self._last_reply_s >= call.timeout_s / 2
 
     def _ask_for_proof(self) -> None:
         if self._proof_due_s is None:
@@ -215,9 +201,8 @@ class Session:
         self._protocol.receive_data(data)
         if self._protocol.replies_rcvd != self._replies_seen:
             self._replies_seen = self._protocol.replies_rcvd
-            self._last_reply_s = time.monotonic()
             self._proof_due_s = None
-            self._owner.on_alive()
+            self._standing.on_reply()
         self._answer_calls()
 
     def _answer_calls(self) -> None:

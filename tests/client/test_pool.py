@@ -319,7 +319,7 @@ def test_dead_servers_are_asked_when_nobody_else_answers() -> None:
         put(server, "/w", b"x")
         dead = dead_address()
         with pool_of(server.address, dead) as pool:
-            pool.connections[0].on_silent()
+            pool.connections[0].standing.on_missed(0.0)
             assert pool.get_pulse("/w") == b"x"
 
 
@@ -329,7 +329,7 @@ def test_delete_is_sent_to_a_server_in_doubt() -> None:
         put(two[1], "/w", b"x")
         with pool_of(*(server.address for server in two)) as pool:
             pool.ping()
-            pool.connections[1].on_silent()
+            pool.connections[1].standing.on_missed(0.0)
             pool.delete_path("/w")
             until(lambda: not has(two[1], "/w"))
 

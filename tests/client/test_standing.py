@@ -1,0 +1,52 @@
+"""Tests of pacemaker.client.standing."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from pacemaker.client.standing import Standing
+
+AGES_S = 1e9
+"""So long that any reply came in its second half."""
+
+
+def test_server_is_believed_in_at_first() -> None:
+    """Who has not been asked yet is no worse than others."""
+    assert Standing("pm1:6699").is_available
+
+
+def test_missed_deadline_in_silence_is_held_against_a_server() -> None:
+    """It counts as dead from then on, and as alive from its next reply on."""
+    standing = Standing("pm1:6699")
+    standing.on_missed(1.0)
+    assert not standing.is_available
+    standing.on_reply()
+    assert standing.is_available
+
+
+def test_missed_deadline_among_replies_is_not() -> None:
+    """A server that answers others holds a read, or is busy with it."""
+    standing = Standing("pm1:6699")
+    standing.on_reply()
+    standing.on_missed(AGES_S)
+    assert standing.is_available
+
+
+def test_changes_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that stays away is one line of the log, unless its reason changes."""
+    standing = Standing("pm1:6699")
+    with caplog.at_level(logging.INFO):
+        for reason in ("closed by the server", *["Connection refused"] * 3):
+            standing.on_loss(reason)
+        standing.on_missed(1.0)
+        standing.on_reply()
+        standing.on_reply()
+        standing.on_loss("Connection refused")
+    assert [record.getMessage() for record in caplog.records] == [
+        "pm1:6699: no connection: closed by the server",
+        "pm1:6699: no connection: Connection refused",
+        "pm1:6699: answers again",
+        "pm1:6699: no connection: Connection refused",
+    ]
