@@ -175,11 +175,12 @@ class IoThread(threading.Thread):
     def turn(self) -> None:
         """Wait for what happens next, and do what it asks for."""
         connections = self.connections
+        is_woken = False
         for fd, events in self._epoll.poll(self._timeout_s()):
             connection = connections.get(fd)
             if connection is None:
-                # Woken; or the connection was closed earlier in this turn.
-                self._run_calls()
+                # Or else the connection was closed earlier in this turn.
+                is_woken = is_woken or fd == self._wake_fd
                 continue
             try:
                 if events == select.EPOLLIN:
@@ -188,6 +189,10 @@ class IoThread(threading.Thread):
                     connection.on_event(events)
             except Exception:
                 self._abandon(connection)
+        if is_woken:
+            # Only now: a connection that is adopted may have the descriptor of
+            # one that was closed in this turn, and would get that one's events.
+            self._run_calls()
         if self._timers or self.watched or self._stop_until_s is not None:
             self._run_due(self.now())
 

@@ -66,24 +66,26 @@ class Hand:
 
     def connect(self, name: str = "") -> tuple[Wire, Connection]:
         """Connect a peer, and return both ends."""
-        wire = Wire(self._listener.getsockname(), GIVE_UP_S)
-        sock, address = self._listener.accept()
-        sock.setblocking(False)
-        end_with_reset(sock, True)
+        wire, sock = self.accept()
         fd = sock.fileno()
-        self.thread.adopt(sock, name or f"127.0.0.1:{address[1]}")
+        self.thread.adopt(sock, name or f"127.0.0.1:{sock.getpeername()[1]}")
         self.thread.turn()
-        self._peers.append(wire)
         return wire, self.thread.connections[fd]
 
     def accept_late(self) -> Wire:
         """Connect a peer and give it to the thread, which has not seen it yet."""
+        wire, sock = self.accept()
+        self.thread.adopt(sock, "late")
+        return wire
+
+    def accept(self) -> tuple[Wire, socket.socket]:
+        """Connect a peer whose connection the thread is not given."""
         wire = Wire(self._listener.getsockname(), GIVE_UP_S)
         sock, _ = self._listener.accept()
+        sock.setblocking(False)
         end_with_reset(sock, True)
-        self.thread.adopt(sock, "late")
         self._peers.append(wire)
-        return wire
+        return wire, sock
 
     def turn_until(self, is_reached: Callable[[], bool]) -> None:
         """Turn the loop until something is so; each turn waits for an event."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 
 import pytest
 
+from pacemaker.server.listening import end_with_reset
 from tests import wire
 from tests.server.hand import Hand
+from tests.wire import Type
 
 GIVE_UP_S = 10.0
+PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
+ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
 
 
 def test_thread_runs_calls_of_others_in_order() -> None:
@@ -63,6 +69,29 @@ def test_thread_ignores_calls_once_it_is_closed() -> None:
     hand = Hand()
     hand.close()
     hand.thread.call(lambda: None)
+
+
+def test_thread_gives_no_connection_the_events_of_another() -> None:
+    """A descriptor that is closed and used anew within a turn begins anew."""
+    with Hand() as hand:
+        old_peer, old = hand.connect()
+        # As while a SASL step is taken: nothing but its end is awaited.
+        hand.thread.wait_for(old.fd, 0)
+        new_peer, waiting = hand.accept()
+
+        def end_and_adopt() -> None:
+            old.abort()
+            os.dup2(waiting.fileno(), old.fd)
+            waiting.close()
+            hand.thread.adopt(socket.socket(fileno=old.fd), "new")
+
+        # The loop is told of the call first, of the reset behind it.
+        hand.thread.call(end_and_adopt)
+        end_with_reset(old_peer.socket, True)
+        old_peer.close()
+        hand.thread.turn()
+        assert old.fd in hand.thread.connections
+        assert hand.ask(new_peer, PULSE) == ACK
 
 
 def test_thread_refuses_connections_once_it_stops() -> None:
