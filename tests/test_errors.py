@@ -7,7 +7,13 @@ import pickle
 import pytest
 
 from pacemaker import errors
-from pacemaker.errors import ConfigError, ListenError, PacemakerError, PeerError
+from pacemaker.errors import (
+    ConfigError,
+    ListenError,
+    PacemakerError,
+    PeerError,
+    ZooKeeperError,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +33,10 @@ def test_peer_is_at_fault_for(kind: type[PeerError]) -> None:
     assert (error.reason, error.detail) == ("what is wrong", "a figure")
 
 
-@pytest.mark.parametrize("kind", [PeerError, ConfigError, ListenError])
+@pytest.mark.parametrize(
+    "kind",
+    [PeerError, ConfigError, ListenError, errors.ValueDecodeError, ZooKeeperError],
+)
 def test_errors_have_one_base(kind: type[Exception]) -> None:
     """One except clause catches all that is raised on purpose, and no bug of ours."""
     assert issubclass(kind, PacemakerError)
@@ -44,6 +53,9 @@ def test_errors_have_one_base(kind: type[Exception]) -> None:
         (ConfigError("no number", key="k", value="x"), "k: 'x': no number"),
         (ConfigError("no number", key="k", source="-c"), "-c: k: None: no number"),
         (ListenError("[::]:1", "in use"), "cannot listen on [::]:1: in use"),
+        (errors.ValueDecodeError("damaged gzip"), "damaged gzip"),
+        (errors.ValueDecodeError("damaged gzip", "at 3"), "damaged gzip: at 3"),
+        (ZooKeeperError("get_data", "/a", "refused"), "get_data /a: refused"),
     ],
     ids=str,
 )
@@ -57,3 +69,19 @@ def test_peer_error_survives_a_copy() -> None:
     copy = pickle.loads(pickle.dumps(errors.LimitError("full", "9")))  # noqa: S301
     assert isinstance(copy, errors.LimitError)
     assert str(copy) == "full: 9"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        errors.NodeMissingError,
+        errors.NodeAccessError,
+        errors.UnavailableError,
+        errors.AnswerLostError,
+    ],
+)
+def test_zookeeper_is_concerned_in(kind: type[ZooKeeperError]) -> None:
+    """What the cluster state raises of ZooKeeper has one base and names the node."""
+    error = kind("set_data", "/a", "why")
+    assert isinstance(error, ZooKeeperError)
+    assert (error.operation, error.path, error.reason) == ("set_data", "/a", "why")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeVar
 
 from thriftpy2.protocol.cybin import TCyBinaryProtocol
+from thriftpy2.thrift import TDecodeException
 from thriftpy2.transport import TMemoryBuffer
 
 from pacemaker import binary, idl
@@ -116,8 +117,9 @@ def encode(
     transport = TMemoryBuffer()
     try:
         struct.write(TCyBinaryProtocol(transport))
-    except OverflowError as exc:
-        raise ValueError(f"a number of the heartbeat is out of range: {exc}") from exc
+    except TDecodeException as exc:
+        # What thriftpy2 raises of anything that it cannot write.
+        raise ValueError(f"no heartbeat of Storm's: {exc}") from exc
     return compress(transport.getvalue(), compression)
 
 
