@@ -235,9 +235,16 @@ class IoThread(threading.Thread):
         if self._stop_until_s is not None:
             sock.close()
             return
-        connection = Connection(sock, self._make_protocol(peer), self)
+        try:
+            connection = Connection(sock, self._make_protocol(peer), self)
+            self._epoll.register(connection.fd, select.EPOLLIN)
+        except Exception:
+            # The kernel has no room to watch it, or SASL cannot begin.
+            _logger.exception("%s: closed: it cannot be served", peer)
+            self._forgotten += 1
+            sock.close()
+            return
         self.connections[connection.fd] = connection
-        self._epoll.register(connection.fd, select.EPOLLIN)
         self.figures.connections += 1
 
     def _begin_stop(self, timeout_s: float) -> None:

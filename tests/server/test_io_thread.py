@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import threading
 
 import pytest
 
+from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server.listening import end_with_reset
 from tests import wire
 from tests.server.hand import Hand
@@ -92,6 +94,41 @@ def test_thread_gives_no_connection_the_events_of_another() -> None:
         hand.thread.turn()
         assert old.fd in hand.thread.connections
         assert hand.ask(new_peer, PULSE) == ACK
+
+
+def test_thread_closes_connection_that_it_cannot_serve(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where SASL cannot begin the peer is told so by a reset, and is not counted."""
+
+    def fail() -> ServerMechanism:
+        raise RuntimeError("ours")
+
+    with Hand(mechanism_factory=fail) as hand:
+        peer = hand.accept_late()
+        hand.thread.turn()
+        assert peer.ended() == "reset"
+        assert hand.thread.load == 0
+    assert "late: closed: it cannot be served" in caplog.text
+
+
+def test_thread_closes_connection_that_the_kernel_does_not_watch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Past fs.epoll.max_user_watches a connection is reset, not kept unserved."""
+
+    class Full:
+        def register(self, fd: int, interest: int) -> None:
+            raise OSError(errno.ENOSPC, "as asked for")
+
+    with Hand() as hand:
+        peer = hand.accept_late()
+        with monkeypatch.context() as patched:
+            patched.setattr(hand.thread, "_epoll", Full())
+            hand.thread._run_calls()
+        assert peer.ended() == "reset"
+        assert hand.thread.load == 0
+        assert not hand.thread.connections
 
 
 def test_thread_refuses_connections_once_it_stops() -> None:
