@@ -217,12 +217,18 @@ class IoThread(threading.Thread):
             self._run(heapq.heappop(self._timers)[2])
         if now_s >= self._next_sweep_s:
             self._next_sweep_s = now_s + limits.SWEEP_S
-            for connection in tuple(self.watched):
+            self._sweep(now_s)
+        if self._stop_until_s is not None:
+            self._stop_turn(now_s >= self._stop_until_s)
+
+    def _sweep(self, now_s: float) -> None:
+        for connection in tuple(self.watched):
+            try:
                 reason = connection.overdue(now_s)
                 if reason is not None:
                     connection.expire(reason)
-        if self._stop_until_s is not None:
-            self._stop_turn(now_s >= self._stop_until_s)
+            except Exception:
+                self._abandon(connection)
 
     def _run(self, function: Callable[[], None]) -> None:
         """Call a function; an error in it is not one of those behind it."""

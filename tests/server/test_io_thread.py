@@ -10,6 +10,8 @@ import threading
 import pytest
 
 from pacemaker.sasl.mechanism import ServerMechanism
+from pacemaker.server import limits
+from pacemaker.server.connection import Connection
 from pacemaker.server.listening import end_with_reset
 from tests import wire
 from tests.server.hand import Hand
@@ -129,6 +131,26 @@ def test_thread_closes_connection_that_the_kernel_does_not_watch(
         assert peer.ended() == "reset"
         assert hand.thread.load == 0
         assert not hand.thread.connections
+
+
+def test_thread_ends_each_overdue_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of ours at the end of one does not spare those behind it."""
+
+    def fail(connection: Connection, reason: str) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(Connection, "expire", fail)
+    with Hand() as hand:
+        for name in ("10.0.0.1:5", "10.0.0.2:5"):
+            peer, connection = hand.connect(name)
+            peer.send(PULSE[:-1])
+            hand.turn_until(lambda: connection in hand.thread.watched)  # noqa: B023
+        hand.after(2 * limits.FRAME_TIMEOUT_S)
+        assert not hand.thread.connections
+    assert "10.0.0.1:5: closed: an error of ours" in caplog.text
+    assert "10.0.0.2:5: closed: an error of ours" in caplog.text
 
 
 def test_thread_refuses_connections_once_it_stops() -> None:
