@@ -307,8 +307,11 @@ class Connection:
         self._wait_for(select.EPOLLIN)
 
     def _end_by_peer(self, reason: str) -> None:
-        level = logging.INFO if self._is_greeted else logging.DEBUG
-        if not self._linger_until_s:
+        if self.protocol.error is not None and not self._linger_until_s:
+            # Why it was to be closed matters more than how it went.
+            self._log_end()
+        elif not self._linger_until_s:
+            level = logging.INFO if self._is_greeted else logging.DEBUG
             _logger.log(level, "%s: ended by the peer: %s", self.protocol.peer, reason)
         self.abort()
 

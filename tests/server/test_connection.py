@@ -104,6 +104,19 @@ def test_connection_logs_refusal_with_peer_and_reason(
     assert warnings == ["10.0.0.1:5: closed: message without a type"]
 
 
+def test_connection_logs_refusal_of_peer_that_is_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A peer that resets before its due replies are out hides no reason."""
+    with Hand() as hand:
+        peer, connection = hand.connect("10.0.0.1:5")
+        peer.send(PULSE + MALFORMED)
+        end_with_reset(peer.socket, True)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+    assert "10.0.0.1:5: closed: message without a type" in caplog.text
+
+
 def test_connection_without_a_byte_is_logged_at_debug_only(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
