@@ -245,6 +245,15 @@ class Cluster:
         processes.kill_all(self.folder / f"supervisor-{number}")
         return self._slots[number]
 
+    def keep_ports(self, keep: bool) -> None:
+        """See that the Pacemakers' ports are kept while they are away, or are not."""
+        for pacemaker in self.pacemakers:
+            if pacemaker.keeps_port != keep:
+                pacemaker.end()
+                pacemaker.keep_port(keep)
+                pacemaker.start()
+                self.settle()
+
     def repair(self) -> None:
         """Start what is missing, and wait until the cluster has settled."""
         for pacemaker in self.pacemakers:

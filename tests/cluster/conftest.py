@@ -21,6 +21,7 @@ Record = Callable[[str, Outcome], None]
 HostMaker = Callable[[], list[Host]]
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the mark in the same hook
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:

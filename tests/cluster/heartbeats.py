@@ -61,10 +61,11 @@ class Heartbeats:
 
     def __init__(self, topology_id: str, addresses: Sequence[Address]) -> None:
         self._topology_id = topology_id
-        self._lock = threading.Lock()  # guards the two below
+        self._lock = threading.Lock()  # guards the three below
         self._changes: dict[str, list[float]] = {}
         # By server too: one that a worker has left keeps what it wrote there.
         self._last: dict[tuple[Address, str], bytes] = {}
+        self._writes_to: dict[str, Address] = {}
         self._over = threading.Event()
         self._threads = [
             threading.Thread(target=self._watch, args=(address,), daemon=True)
@@ -75,6 +76,11 @@ class Heartbeats:
         """Return when each worker's heartbeat came last, on the monotonic clock."""
         with self._lock:
             return {name: times[-1] for name, times in self._changes.items()}
+
+    def writers(self, address: Address) -> int:
+        """Return how many workers write to this Pacemaker."""
+        with self._lock:
+            return list(self._writes_to.values()).count(address)
 
     def all_since(self, names: set[str], since_s: float) -> bool:
         """Tell whether each of these workers has written since a time."""
@@ -92,11 +98,13 @@ class Heartbeats:
         """
         with self._lock:
             gaps = [_longest_gap(self._changes[name], begin_s) for name in names]
+        lost = [max(0, round((end - start) / PERIOD_S) - 1) for start, end in gaps]
+        returns = [
+            end - back_s for (_, end), some in zip(gaps, lost, strict=True) if some
+        ]
         return Flow(
-            back_s=max(0.0, *(end - back_s for _, end in gaps)),
-            lost=sum(
-                max(0, round((end - start) / PERIOD_S) - 1) for start, end in gaps
-            ),
+            back_s=max(0.0, *returns, 0.0),
+            lost=sum(lost),
             gap_s=max(end - start for start, end in gaps),
         )
 
@@ -134,6 +142,7 @@ class Heartbeats:
             if self._last.get((address, name)) != reply:
                 self._last[address, name] = reply
                 self._changes.setdefault(name, []).append(now_s)
+                self._writes_to[name] = address
 
     def __enter__(self) -> Heartbeats:
         """Begin to ask."""

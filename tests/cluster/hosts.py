@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import ipaddress
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from tests.cluster.ports import Ports
 
 NETWORK = ipaddress.IPv4Network("198.18.0.0/15")
 """Set aside for tests of networks (RFC 2544): nobody's real address."""
+
+BACKLOG = 128
+"""Of a socket that is handed over: room for the clients of a whole cluster."""
 
 LINK_SIZE = 4
 """The addresses of one link: network, ours, the namespace's, broadcast."""
@@ -31,6 +38,10 @@ class Host:
     def __init__(self, address: str = "127.0.0.1") -> None:
         self.address = address
         self.prefix: Sequence[str] = ()
+
+    def listen(self, port: int) -> socket.socket:
+        """Return a socket that listens there, for a Pacemaker to be handed."""
+        return socket.create_server((self.address, port), backlog=BACKLOG)
 
     def close(self) -> None:
         """Take it down."""
@@ -70,6 +81,20 @@ class Namespace(Host):
         mac = _ip(*inside, "-br", "link", "show", "eth0").split()[2]
         at = ("lladdr", mac, "dev", self._link, "nud", "permanent")
         _ip("neigh", "replace", theirs, *at)
+
+    def listen(self, port: int) -> socket.socket:
+        """Return a socket that listens in the namespace.
+
+        A thread of its own enters it, and ends there: the others stay outside.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(self._enter_and_listen, port).result()
+
+    def _enter_and_listen(self, port: int) -> socket.socket:
+        with Path("/run/netns", self.name).open() as namespace:
+            if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), 0):
+                raise OSError(ctypes.get_errno(), f"cannot enter {self.name}")
+        return super().listen(port)
 
     def cut_off(self) -> None:
         """Pull the cable."""

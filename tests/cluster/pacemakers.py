@@ -17,7 +17,6 @@ from tests.real.child import Child
 from tests.real.daemons import SERVE, HandedOver, Served
 
 START_TIMEOUT_S = 120
-BACKLOG = 128
 
 
 class Kind(Enum):
@@ -71,9 +70,7 @@ class Pacemaker:
         assert not self.running
         if self._listener is not None:
             self._listener.close()
-        self._listener = (
-            socket.create_server(self.address, backlog=BACKLOG) if keep else None
-        )
+        self._listener = self.host.listen(self.address[1]) if keep else None
 
     def start(self, kind: Kind | None = None) -> None:
         """Start a Pacemaker, the same as before where none is named."""

@@ -103,11 +103,9 @@ def test_only_pacemaker_is_away(
     )
     if ALL and _tried(scenario, cluster):
         pytest.skip("tried before: its result is kept")
-    pacemaker = cluster.pacemakers[0]
-    if pacemaker.keeps_port != kept:
-        _swap(cluster, kept=kept)
+    cluster.keep_ports(kept)
     with Observation(cluster) as seen:
-        pacemaker.go_away(how, outage_s)
+        cluster.pacemakers[0].go_away(how, outage_s)
         seen.over()
         outcome = seen.outcome()
     recording(scenario, outcome)
@@ -126,15 +124,6 @@ def _tried(scenario: str, cluster: Cluster) -> bool:
     return case in {
         (one["scenario"], one["release"], one["pacemaker"]) for one in recorded()
     }
-
-
-def _swap(cluster: Cluster, *, kept: bool) -> None:
-    """Start the daemon anew with a socket that is handed over, or without."""
-    pacemaker = cluster.pacemakers[0]
-    pacemaker.end()
-    pacemaker.keep_port(kept)
-    pacemaker.start()
-    cluster.settle()
 
 
 def test_worker_is_killed_again_and_again(
@@ -198,10 +187,8 @@ def test_pacemakers_take_over_from_each_other(
     cluster: Cluster, recording: Record, to: Kind
 ) -> None:
     """One Pacemaker takes the other's host and port, in a running cluster."""
-    pacemaker = cluster.pacemakers[0]
-    if pacemaker.keeps_port:
-        _swap(cluster, kept=False)
-    if pacemaker.kind is to:
+    cluster.keep_ports(False)
+    if cluster.pacemakers[0].kind is to:
         _replace(cluster, Kind.OURS if to is Kind.JVM else Kind.JVM)
         cluster.settle()
     with Observation(cluster) as seen:

@@ -11,7 +11,7 @@ from tests.cluster.cluster import UP_TIMEOUT_S, Cluster, Setup
 from tests.cluster.conftest import HostMaker, Record
 from tests.cluster.hosts import Host, Namespace, namespaces_work
 from tests.cluster.observation import Observation
-from tests.cluster.pacemakers import Kind
+from tests.cluster.pacemakers import Kind, Pacemaker
 from tests.cluster.releases import RELEASES
 from tests.cluster.waiting import wait_until
 
@@ -51,8 +51,18 @@ def make_hosts(kind: Kind) -> HostMaker:
     return lambda: [Host("127.0.0.1"), Host("127.0.0.2")]
 
 
-def test_rolling_upgrade_moves_nothing(cluster: Cluster, recording: Record) -> None:
-    """Both are restarted, one half a minute after the other, and nothing moves."""
+@pytest.mark.parametrize("kept", [True, False], ids=["port-kept", "port-closed"])
+def test_rolling_upgrade(
+    cluster: Cluster, kind: Kind, recording: Record, kept: bool
+) -> None:
+    """Both are restarted, half a minute apart; where ports are kept, nothing moves.
+
+    Where they are not, Nimbus of 2.x may be looking away: its read from the one
+    that is gone takes 11 s, in which the other one goes.
+    """
+    if kept and kind is Kind.JVM:
+        pytest.skip("Storm's Pacemaker cannot take over a listening socket")
+    cluster.keep_ports(kept)
     first, second = cluster.pacemakers
     with Observation(cluster) as seen:
         first.go_away(signal.SIGTERM, 0)
@@ -60,16 +70,19 @@ def test_rolling_upgrade_moves_nothing(cluster: Cluster, recording: Record) -> N
         second.go_away(signal.SIGTERM, 0)
         seen.over()
         outcome = seen.outcome()
-    recording("3. both are restarted, 30 s apart", outcome)
-    assert outcome.nothing_moved, outcome
+    state = "kept" if kept else "closed"
+    recording(f"3. both are restarted, 30 s apart, ports {state}", outcome)
+    assert not outcome.nimbus_ended, outcome
+    assert outcome.nothing_moved or not kept, outcome
 
 
 def test_one_that_hangs_moves_nothing(cluster: Cluster, recording: Record) -> None:
     """One stands still for longer than a client's timeout, and nothing moves."""
     with Observation(cluster) as seen:
-        cluster.pacemakers[0].child.signal(signal.SIGSTOP)
+        busier = _busier(cluster, seen).child
+        busier.signal(signal.SIGSTOP)
         time.sleep(HANG_S)
-        cluster.pacemakers[0].child.signal(signal.SIGCONT)
+        busier.signal(signal.SIGCONT)
         seen.over()
         outcome = seen.outcome()
     recording(f"4. one of two hangs for {HANG_S} s", outcome)
@@ -78,10 +91,10 @@ def test_one_that_hangs_moves_nothing(cluster: Cluster, recording: Record) -> No
 
 def test_one_that_is_cut_off_moves_nothing(cluster: Cluster, recording: Record) -> None:
     """One is cut off from the network for a while, and nothing moves."""
-    host = cluster.pacemakers[0].host
-    if not isinstance(host, Namespace):
-        pytest.skip("cutting off a host needs network namespaces, and so root")
     with Observation(cluster) as seen:
+        host = _busier(cluster, seen).host
+        if not isinstance(host, Namespace):
+            pytest.skip("cutting off a host needs network namespaces, and so root")
         host.cut_off()
         time.sleep(HANG_S)
         host.mend()
@@ -94,10 +107,11 @@ def test_one_that_is_cut_off_moves_nothing(cluster: Cluster, recording: Record) 
 def test_one_that_is_killed_moves_nothing(cluster: Cluster, recording: Record) -> None:
     """One is killed for two rounds of Nimbus, then started again; nothing moves."""
     with Observation(cluster) as seen:
-        cluster.pacemakers[0].end(signal.SIGKILL)
+        busier = _busier(cluster, seen)
+        busier.end(signal.SIGKILL)
         seen.over()
         killed = seen.outcome()
-        cluster.pacemakers[0].start()
+        busier.start()
         wait_until(
             "rounds of Nimbus as short as ever",
             lambda: _usual_rounds(cluster),
@@ -107,6 +121,11 @@ def test_one_that_is_killed_moves_nothing(cluster: Cluster, recording: Record) -
     recording("2. one of two is killed", killed)
     assert killed.nothing_moved, killed
     assert back.nothing_moved, back
+
+
+def _busier(cluster: Cluster, seen: Observation) -> Pacemaker:
+    """Return the one that more workers write to."""
+    return max(cluster.pacemakers, key=lambda one: seen.heartbeats.writers(one.address))
 
 
 def _usual_rounds(cluster: Cluster) -> bool:

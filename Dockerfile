@@ -1,0 +1,23 @@
+# The daemon alone: no shell is needed to run it, no root, nothing is written.
+FROM python:3.13-slim AS build
+WORKDIR /src
+COPY pyproject.toml setup.cfg README.md LICENSE ./
+COPY pacemaker pacemaker
+COPY thrift thrift
+RUN python -m venv /opt/storm-pacemaker-py \
+    && /opt/storm-pacemaker-py/bin/pip install --no-cache-dir .
+
+FROM python:3.13-slim
+COPY --from=build /opt/storm-pacemaker-py /opt/storm-pacemaker-py
+COPY docker/healthcheck.py /usr/local/lib/healthcheck.py
+# storm.yaml belongs here; /conf is where the official image of Storm has it, too.
+ENV PATH=/opt/storm-pacemaker-py/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    STORM_CONF_DIR=/conf
+USER 10001:10001
+EXPOSE 6699
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
+    CMD ["python", "/usr/local/lib/healthcheck.py"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["storm-pacemaker-py"]
+CMD ["serve"]
