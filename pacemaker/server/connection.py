@@ -212,7 +212,9 @@ class Connection:
         if protocol.phase is Phase.OPEN:
             self._sasl_began_s = 0.0
         unread_bytes = protocol.unread_bytes
-        if not unread_bytes:
+        if not unread_bytes or self._unsent:
+            # Nothing is read while replies are unsent: the frame has its time
+            # from then on.
             self._frame_began_s = 0.0
         elif not self._frame_began_s or self._frame_number != protocol.frames_rcvd:
             self._frame_number = protocol.frames_rcvd

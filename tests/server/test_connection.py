@@ -233,6 +233,28 @@ def test_connection_gives_large_replies_in_order_to_slow_reader() -> None:
         assert hand.budget.total_bytes == 0
 
 
+def test_connection_does_not_time_a_frame_that_it_does_not_read() -> None:
+    """A frame that waits behind replies has its time once these are taken."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 9_000_000)
+        reply = wire.pulse_reply("/w/t/1", b"x" * 9_000_000, 7)
+        peer, connection = hand.connect()
+        peer.send(GET + PULSE[:10])
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        # As slow as a peer may be: some of it before each minute is over.
+        taken = 0
+        while connection.unsent_bytes:
+            hand.after(limits.SEND_TIMEOUT_S - 2)
+            before = connection.unsent_bytes
+            while connection.unsent_bytes == before:
+                taken += len(peer.socket.recv(1 << 20))
+                hand.after(0)
+        hand.after(limits.SWEEP_S)
+        assert connection.protocol.error is None
+        assert peer.exactly(len(reply) - taken) == reply[taken:]
+        assert hand.ask(peer, PULSE[10:]) == ACK
+
+
 def test_connection_closes_peer_that_takes_nothing() -> None:
     """A minute without progress ends a peer that does not read; progress does not."""
     with Hand() as hand:
