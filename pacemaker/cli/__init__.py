@@ -12,9 +12,21 @@ from pacemaker._version import __version__
 from pacemaker.cli import exit_codes
 from pacemaker.cli.completion import PROGRAM, completion_command
 from pacemaker.cli.config import config_command
-from pacemaker.cli.logs import one_line
+from pacemaker.cli.exists import exists_command
+from pacemaker.cli.get import get_command
+from pacemaker.cli.ls import ls_command
+from pacemaker.cli.output import printable
+from pacemaker.cli.ping import ping_command
+from pacemaker.cli.put import put_command
+from pacemaker.cli.rm import rm_command
 from pacemaker.cli.serve import serve_command
-from pacemaker.errors import ConfigError, ListenError
+from pacemaker.errors import (
+    ClientError,
+    ConfigError,
+    ListenError,
+    NotAuthorizedError,
+    PacemakerError,
+)
 
 __all__ = ["main"]
 
@@ -29,6 +41,23 @@ class _CannotListenError(click.ClickException):
     exit_code = exit_codes.CANNOT_LISTEN
 
 
+class _NotAuthorizedError(click.ClickException):
+    exit_code = exit_codes.NOT_AUTHORIZED
+
+
+class _NoAnswerError(click.ClickException):
+    exit_code = exit_codes.NO_ANSWER
+
+
+# The first that an error is one of says how the program ends.
+_ENDS: dict[type[PacemakerError], type[click.ClickException]] = {
+    ConfigError: _WrongConfigurationError,
+    ListenError: _CannotListenError,
+    NotAuthorizedError: _NotAuthorizedError,
+    ClientError: _NoAnswerError,
+}
+
+
 class _Program(click.Group):
     """The group of commands: the one place where errors become exit codes."""
 
@@ -37,10 +66,9 @@ class _Program(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise  # click's own way to end
-        except ConfigError as exc:
-            raise _WrongConfigurationError(one_line(str(exc))) from exc
-        except ListenError as exc:
-            raise _CannotListenError(one_line(str(exc))) from exc
+        except tuple(_ENDS) as exc:
+            end = next(end for kind, end in _ENDS.items() if isinstance(exc, kind))
+            raise end(printable(str(exc))) from exc
         except Exception as exc:
             if isinstance(exc, OSError) and exc.errno == errno.EPIPE:
                 raise  # whom we print to has gone: click ends quietly
@@ -56,6 +84,8 @@ Examples:
   storm-pacemaker-py serve            run the daemon with Storm's own storm.yaml
   storm-pacemaker-py config --check   would it start?
   storm-pacemaker-py config           each value, and where it came from
+  storm-pacemaker-py ping             do all servers answer?
+  storm-pacemaker-py ls -l /workerbeats/words-1-1700000000
 
 Each command has a --help of its own.""",
 )
@@ -69,5 +99,8 @@ def main() -> None:
     """
 
 
-for _command in (serve_command, config_command, completion_command):
+for _command in (
+    *(serve_command, config_command, completion_command),
+    *(ping_command, ls_command, get_command, exists_command, put_command, rm_command),
+):
     main.add_command(_command)

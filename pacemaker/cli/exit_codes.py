@@ -9,6 +9,9 @@ from __future__ import annotations
 OK = 0
 """All went well; of `serve`: it was asked to stop, and stopped."""
 
+NO = 1
+"""The answer is no: nothing is stored there, or the user did not confirm."""
+
 USAGE = 2
 """The command line is wrong; click's own code for it."""
 
@@ -17,6 +20,12 @@ CANNOT_LISTEN = 69
 
 UNEXPECTED = 70
 """A fault of the program itself, written to the log."""
+
+NO_ANSWER = 75
+"""No server answered; of `ping`: not every one did.  Another time it may."""
+
+NOT_AUTHORIZED = 77
+"""The servers do not let this client read."""
 
 WRONG_CONFIGURATION = 78
 """The configuration is wrong, or a file of it cannot be read."""

@@ -1,4 +1,4 @@
-"""What `serve` and `config` do alike: read, report and check the configuration."""
+"""What the commands do alike: read, report and check the configuration."""
 
 from __future__ import annotations
 
@@ -35,19 +35,23 @@ _OPTIONS = (
         multiple=True,
         help="Override a key of the configuration; can be given again.",
     ),
-    click.option(
-        "--log-level",
-        type=click.Choice(LEVELS, case_sensitive=False),
-        default="info",
-        show_default=True,
-        help="Log to stderr from this level on.",
-    ),
 )
 
 
-def configuration_options(command: _Command) -> _Command:
-    """Give a command the options that all commands with a configuration share."""
-    for option in reversed(_OPTIONS):
+def configuration_options(command: _Command, log_level: str = "info") -> _Command:
+    """Give a command the options that all commands with a configuration share.
+
+    Args:
+        log_level: what is logged where the user does not say.
+    """
+    level = click.option(
+        "--log-level",
+        type=click.Choice(LEVELS, case_sensitive=False),
+        default=log_level,
+        show_default=True,
+        help="Log to stderr from this level on.",
+    )
+    for option in (level, *reversed(_OPTIONS)):
         command = option(command)
     return command
 

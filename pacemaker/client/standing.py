@@ -20,21 +20,25 @@ class Standing:
         name: the server's, for the log.
 
     Attributes:
-        is_available: whether it is believed to answer.
+        problem: why it is believed not to answer; empty where it is believed to.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
         # Guards the changes, so that each is logged once.
         self._lock = threading.Lock()
-        self._loss = ""
         self._last_reply_s = 0.0
-        self.is_available = True
+        self.problem = ""
+
+    @property
+    def is_available(self) -> bool:
+        """Whether the server is believed to answer."""
+        return not self.problem
 
     def on_reply(self) -> None:
         """Learn that there was a reply."""
         self._last_reply_s = time.monotonic()
-        if not self.is_available and self._change(True, ""):
+        if self.problem and self._change(""):
             _logger.info("%s: answers again", self._name)
 
     def on_missed(self, timeout_s: float) -> None:
@@ -45,16 +49,16 @@ class Standing:
         what came in the first may have been sent before the server stood still.
         """
         silence_s = time.monotonic() - self._last_reply_s
-        if silence_s >= timeout_s / 2 and self._change(False, self._loss):
+        if silence_s >= timeout_s / 2 and not self.problem:
+            self._change("no reply in time")
             _logger.info("%s: no reply in time", self._name)
 
     def on_loss(self, reason: str) -> None:
         """Learn that there is no connection."""
-        if self._change(False, reason):
+        if self._change(reason):
             _logger.warning("%s: no connection: %s", self._name, reason)
 
-    def _change(self, is_available: bool, loss: str) -> bool:
+    def _change(self, problem: str) -> bool:
         with self._lock:
-            before = (self.is_available, self._loss)
-            self.is_available, self._loss = is_available, loss
-        return before != (is_available, loss)
+            before, self.problem = self.problem, problem
+        return before != problem

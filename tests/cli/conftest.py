@@ -29,8 +29,10 @@ def run(conf_folder: Path) -> Iterator[Run]:
     before = (root.level, list(root.handlers), logging.raiseExceptions)
     environ = {"STORM_CONF_DIR": str(conf_folder), "STORM_HOME": None, "PATH": ""}
 
-    def run_command(*args: str) -> Result:
-        return CliRunner().invoke(main, args, "storm-pacemaker-py", env=environ)
+    def run_command(*args: str, stdin: str = "") -> Result:
+        return CliRunner().invoke(
+            main, args, stdin, prog_name="storm-pacemaker-py", env=environ
+        )
 
     yield run_command
     root.level, root.handlers[:], logging.raiseExceptions = before

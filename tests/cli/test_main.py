@@ -14,7 +14,10 @@ from pacemaker import __version__
 from pacemaker.cli import exit_codes
 from tests.cli.conftest import Run
 
-COMMANDS = ("serve", "config", "completion")
+COMMANDS = (
+    *("serve", "config", "completion"),
+    *("ping", "ls", "get", "exists", "put", "rm"),
+)
 TIMEOUT_S = 60
 
 
@@ -57,9 +60,12 @@ def test_exit_codes_differ() -> None:
     """No two ends of the program look alike to who started it."""
     codes = [
         exit_codes.OK,
+        exit_codes.NO,
         exit_codes.USAGE,
         exit_codes.CANNOT_LISTEN,
         exit_codes.UNEXPECTED,
+        exit_codes.NO_ANSWER,
+        exit_codes.NOT_AUTHORIZED,
         exit_codes.WRONG_CONFIGURATION,
     ]
     assert len(set(codes)) == len(codes)
@@ -72,7 +78,8 @@ def test_module_runs_as_the_program_and_starts_light() -> None:
         "try: runpy.run_module('pacemaker', run_name='__main__')\n"
         "except SystemExit: pass\n"
         "print([name for name in sys.modules if name.startswith(("
-        "'pacemaker.server', 'pacemaker.sasl', 'thriftpy2', 'asyncio'))])"
+        "'pacemaker.server', 'pacemaker.client', 'pacemaker.sasl', 'thriftpy2',"
+        "'asyncio'))])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -1,0 +1,169 @@
+"""``get``: one heartbeat, decoded."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pacemaker.cli import exit_codes
+from pacemaker.cli.output import (
+    duration,
+    print_json,
+    print_line,
+    print_table,
+    printable,
+)
+from pacemaker.cli.targets import Target, client_command, json_option, path_argument
+from pacemaker.errors import ValueDecodeError
+
+if TYPE_CHECKING:
+    from pacemaker.state.heartbeat import ExecutorStats, WorkerHeartbeat
+
+SHOWN_BYTES = 256
+"""How much is shown of a value that is no heartbeat."""
+
+ALL_TIME = ":all-time"
+"""The window of a figure since the worker's start."""
+
+_BYTES_A_LINE = 16
+
+
+class _NothingStoredError(click.ClickException):
+    exit_code = exit_codes.NO
+
+
+@click.command(
+    "get",
+    short_help="Show the heartbeat of a path.",
+    epilog="""\b
+Examples:
+  storm-pacemaker-py get /workerbeats/words-1-1700000000/7a4e-6700
+  storm-pacemaker-py get --json KEY | jq .heartbeat.age_secs
+  storm-pacemaker-py get --json KEY | jq -r .details | base64 -d > value.bin
+
+The exit code is 1 where nothing is stored under PATH.""",
+)
+@client_command
+@path_argument
+@json_option
+def get_command(target: Target, path: str, as_json: bool) -> None:
+    """Show the newest heartbeat of PATH: its topology, executors, uptime and age.
+
+    A value that is no heartbeat is shown as bytes, with the reason.
+    """
+    from pacemaker.state import values
+
+    with target.pool() as pool:
+        details = pool.get_pulse(path)
+    if details is None:
+        raise _NothingStoredError(printable(f"{path}: nothing is stored there"))
+    heartbeat, problem = None, None
+    try:
+        heartbeat = values.decode(details)
+    except ValueDecodeError as exc:
+        problem = str(exc)
+    now_secs = int(time.time())
+    if as_json:
+        print_json(
+            {
+                "path": path,
+                "size_bytes": len(details),
+                "details": base64.b64encode(details).decode(),
+                "heartbeat": heartbeat and _as_json(heartbeat, now_secs),
+                "problem": problem,
+            }
+        )
+    elif heartbeat is not None:
+        _print_heartbeat(path, len(details), heartbeat, now_secs)
+    else:
+        _print_bytes(path, details, problem or "")
+
+
+def _as_json(heartbeat: WorkerHeartbeat, now_secs: int) -> dict[str, Any]:
+    return {
+        "topology_id": heartbeat.topology_id,
+        "time_secs": heartbeat.time_secs,
+        "age_secs": now_secs - heartbeat.time_secs,
+        "uptime_secs": heartbeat.uptime_secs,
+        "executors": [
+            {
+                "task_start": info.task_start,
+                "task_end": info.task_end,
+                "kind": _kind(stats),
+                "emitted": _total(stats.emitted),
+                "transferred": _total(stats.transferred),
+                "acked": _total(stats.specific.acked),
+                "failed": _total(stats.specific.failed),
+            }
+            for info, stats in sorted(heartbeat.executors.items())
+        ],
+    }
+
+
+def _print_heartbeat(
+    path: str, size_bytes: int, heartbeat: WorkerHeartbeat, now_secs: int
+) -> None:
+    shown = _as_json(heartbeat, now_secs)
+    made = _local_time(heartbeat.time_secs)
+    print_table(
+        [
+            ("path", path),
+            ("topology", heartbeat.topology_id),
+            ("age", f"{duration(shown['age_secs'])}, made at {made}"),
+            ("uptime", duration(heartbeat.uptime_secs)),
+            ("size", f"{size_bytes} bytes"),
+            ("executors", str(len(heartbeat.executors))),
+        ]
+    )
+    columns = ("emitted", "transferred", "acked", "failed")
+    rows = [
+        (
+            f"{executor['task_start']}-{executor['task_end']}",
+            executor["kind"],
+            *(str(executor[column]) for column in columns),
+        )
+        for executor in shown["executors"]
+    ]
+    if rows:
+        titles = ("TASKS", "KIND", *map(str.upper, columns))
+        print_line("")
+        print_table([titles, *rows], right=(0, 2, 3, 4, 5))
+
+
+def _print_bytes(path: str, details: bytes, problem: str) -> None:
+    print_table(
+        [("path", path), ("size", f"{len(details)} bytes"), ("problem", problem)]
+    )
+    for line in _hex_lines(details[:SHOWN_BYTES]):
+        print_line(line)
+    if len(details) > SHOWN_BYTES:
+        print_line(f"... and {len(details) - SHOWN_BYTES} bytes more")
+
+
+def _hex_lines(data: bytes) -> Iterator[str]:
+    for at in range(0, len(data), _BYTES_A_LINE):
+        part = data[at : at + _BYTES_A_LINE]
+        text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)
+        yield f"{at:08x}  {part.hex(' '):{3 * _BYTES_A_LINE}} {text}"
+
+
+def _kind(stats: ExecutorStats) -> str:
+    from pacemaker.state.heartbeat import BoltStats
+
+    return "bolt" if isinstance(stats.specific, BoltStats) else "spout"
+
+
+def _total(windows: Any) -> int:
+    """Add up a figure over all streams, since the worker's start."""
+    return sum(windows.get(ALL_TIME, {}).values())
+
+
+def _local_time(seconds: int) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))
+    except (OverflowError, OSError, ValueError):
+        return f"{seconds} s, which is no time"

@@ -1,0 +1,96 @@
+"""``ls``: what lies below a path."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from pacemaker.cli.output import duration, print_json, print_line, print_table
+from pacemaker.cli.targets import Target, client_command, json_option, path_argument
+
+if TYPE_CHECKING:
+    from pacemaker.client import PacemakerPool
+
+
+class Entry(NamedTuple):
+    """One name below a path.
+
+    Attributes:
+        name: the name alone.
+        size_bytes: the size of its heartbeat; None where it has none itself.
+        time_secs: when the heartbeat was made; None where that cannot be read.
+    """
+
+    name: str
+    size_bytes: int | None
+    time_secs: int | None
+
+
+@click.command(
+    "ls",
+    short_help="List the names below a path.",
+    epilog="""\b
+Examples:
+  storm-pacemaker-py ls /workerbeats
+  storm-pacemaker-py ls -l /workerbeats/words-1-1700000000
+  storm-pacemaker-py ls -l --json /workerbeats/words-1-1700000000""",
+)
+@client_command
+@path_argument
+@click.option("-l", "long", is_flag=True, help="Show the size and age of each.")
+@json_option
+def ls_command(target: Target, path: str, long: bool, as_json: bool) -> None:
+    """List the names below PATH, of all servers.
+
+    The topologies are below /workerbeats, and the workers below their topology.
+    Where nothing is below PATH, nothing is printed.
+    """
+    with target.pool() as pool:
+        names = pool.list_nodes(path)
+        if long:
+            _print_long([_entry(pool, path, name) for name in names], as_json)
+        elif as_json:
+            print_json(names)
+        else:
+            for name in names:
+                print_line(name)
+
+
+def _entry(pool: PacemakerPool, path: str, name: str) -> Entry:
+    from pacemaker.state.values import time_secs_of
+
+    key = f"{path.rstrip('/')}/{name}"
+    # Not read at once: a server that was just started holds reads of what is
+    # not there, and of most names in the upper directories nothing is.
+    details = pool.get_pulse(key) if pool.exists(key) else None
+    if details is None:
+        return Entry(name, None, None)
+    return Entry(name, len(details), time_secs_of(details))
+
+
+def _print_long(entries: list[Entry], as_json: bool) -> None:
+    now_secs = int(time.time())
+    if as_json:
+        print_json(
+            [
+                {**entry._asdict(), "age_secs": _age_secs(entry, now_secs)}
+                for entry in entries
+            ]
+        )
+    elif entries:
+        rows = [_row(entry, now_secs) for entry in entries]
+        print_table([("SIZE", "AGE", "NAME"), *rows], right=(0, 1))
+
+
+def _row(entry: Entry, now_secs: int) -> tuple[str, str, str]:
+    if entry.size_bytes is None:
+        return "-", "-", f"{entry.name}/"
+    age_secs = _age_secs(entry, now_secs)
+    age = "?" if age_secs is None else duration(age_secs)
+    return str(entry.size_bytes), age, entry.name
+
+
+def _age_secs(entry: Entry, now_secs: int) -> int | None:
+    return None if entry.time_secs is None else now_secs - entry.time_secs

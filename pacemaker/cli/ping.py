@@ -1,0 +1,59 @@
+"""``ping``: does every server answer?"""
+
+from __future__ import annotations
+
+import click
+
+from pacemaker.cli import exit_codes
+from pacemaker.cli.output import print_json, print_table
+from pacemaker.cli.targets import Target, client_command, json_option
+
+
+@click.command(
+    "ping",
+    short_help="Ask every server for a sign of life.",
+    epilog="""\b
+Examples:
+  storm-pacemaker-py ping
+  storm-pacemaker-py ping --server pm1.example.com:6699 --timeout 1
+  storm-pacemaker-py ping --json | jq '.[] | select(.ok | not)'
+
+The exit code is 0 where all of them answer, and 75 where one does not.""",
+)
+@client_command
+@json_option
+@click.pass_context
+def ping_command(ctx: click.Context, target: Target, as_json: bool) -> None:
+    """Send each server a request that stores nothing and needs no right to read.
+
+    Where an authentication method is configured, it is gone through as well.
+    """
+    with target.pool(warn=False) as pool:
+        healths = pool.ping()
+    if as_json:
+        print_json(
+            [
+                {
+                    "server": health.server,
+                    "ok": health.error is None,
+                    "took_ms": round(1000 * health.took_s, 3),
+                    "error": health.error and health.error.reason,
+                }
+                for health in healths
+            ]
+        )
+    else:
+        print_table(
+            [
+                (
+                    health.server,
+                    "fails" if health.error else "answers",
+                    health.error.reason
+                    if health.error
+                    else f"{1000 * health.took_s:.1f} ms",
+                )
+                for health in healths
+            ]
+        )
+    if any(health.error for health in healths):
+        ctx.exit(exit_codes.NO_ANSWER)

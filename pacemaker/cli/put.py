@@ -1,0 +1,35 @@
+"""``put``: store bytes under a path."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import click
+
+from pacemaker.cli.targets import Target, client_command, path_argument
+
+
+@click.command(
+    "put",
+    short_help="Store a file, or what comes from stdin, under a path.",
+    epilog="""\b
+Examples:
+  storm-pacemaker-py put /test/one value.bin
+  printf hello | storm-pacemaker-py put /test/one
+  storm-pacemaker-py get --json /a | jq -r .details | base64 -d |
+      storm-pacemaker-py put --server pm2.example.com /a""",
+)
+@client_command
+@path_argument
+@click.argument("file", type=click.File("rb"), default="-")
+def put_command(target: Target, path: str, file: BinaryIO) -> None:
+    """Store the bytes of FILE under PATH, at one server, as they are.
+
+    Storm reads a heartbeat from them. Nothing is printed.
+    """
+    details = file.read()
+    with target.pool() as pool:
+        try:
+            pool.send_pulse(path, details)
+        except ValueError as exc:
+            raise click.BadParameter(str(exc), param_hint="'FILE'") from exc

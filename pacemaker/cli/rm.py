@@ -1,0 +1,57 @@
+"""``rm``: delete a path and what is below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pacemaker.cli.output import printable
+from pacemaker.cli.targets import Target, client_command, path_argument
+
+if TYPE_CHECKING:
+    from pacemaker.client import PacemakerPool
+
+
+@click.command(
+    "rm",
+    short_help="Delete a path and what is below it.",
+    epilog="""\b
+Examples:
+  storm-pacemaker-py rm /workerbeats/words-1-1700000000/7a4e-6700
+  storm-pacemaker-py rm --yes /workerbeats/words-1-1700000000""",
+)
+@client_command
+@path_argument
+@click.option("--yes", is_flag=True, help="Do not ask, whatever is below PATH.")
+def rm_command(target: Target, path: str, yes: bool) -> None:
+    """Delete the heartbeat of PATH and all below it, at every server that answers.
+
+    Where there is more than one it asks first. Nothing is printed. A server that
+    does not answer keeps what it has, and shows it again when it is back.
+    """
+    with target.pool() as pool:
+        if not yes and _has_more_than_one(pool, path):
+            click.confirm(
+                printable(f"{path}: more than one heartbeat is there. Delete all?"),
+                abort=True,
+                err=True,
+            )
+        pool.delete_path(path)
+
+
+def _has_more_than_one(pool: PacemakerPool, path: str) -> bool:
+    """Look for a second key, no further.
+
+    Each name in a list stands for at least one key below it.  One that leads to
+    no key that can be found (a key may have empty segments) counts as many.
+    """
+    below = path
+    while True:
+        names = pool.list_nodes(below)
+        is_key = pool.exists(below)
+        if not names:
+            return below != path and not is_key
+        if len(names) > 1 or is_key:
+            return True
+        below = f"{below.rstrip('/')}/{names[0]}"
