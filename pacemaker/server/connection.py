@@ -1,7 +1,7 @@
 """One connection: a socket and its protocol object, on the I/O thread that owns it.
 
-Only that thread calls it.  A connection is in one of five conditions, which
-decide what it waits for:
+Only that thread calls it (and SASL's helpers, `is_stepping`).  A connection is
+in one of five conditions, which decide what it waits for:
 
 * *reading*: the peer's next bytes;
 * *sending*: room for replies that the peer has not yet taken; meanwhile
@@ -266,10 +266,14 @@ class Connection:
         else:
             self._advance()
 
+    @property
+    def is_stepping(self) -> bool:
+        """Whether anybody waits for the SASL step; any thread may ask."""
+        return not self.is_closed and self.protocol.phase is Phase.STEPPING
+
     def finish_step(self) -> None:
         """Go on after a SASL step whose outcome the protocol has taken."""
-        if not self.is_closed:
-            self._advance()
+        self._advance()
 
     def is_quiet(self) -> bool:
         """Whether a stop may reset it: all that came is answered and delivered."""

@@ -66,6 +66,10 @@ class StepRunner:
             self._take_slowly(connection)
 
     def _take_slowly(self, connection: Connection) -> None:
+        # The connection is not this thread's: what is seen here may be over
+        # in a moment, and `_answer` looks again.
+        if not connection.is_stepping:
+            return
         outcome: StepOutcome
         try:
             outcome = connection.protocol.run_step()
@@ -90,7 +94,8 @@ class StepRunner:
             self._answer(connection, host, outcome)
 
     def _answer(self, connection: Connection, host: str, outcome: StepOutcome) -> None:
-        if connection.is_closed:
+        if not connection.is_stepping:
+            self._log_lost_failure(connection, outcome)
             return
         connection.protocol.finish_step(outcome)
         if connection.protocol.authenticated:
@@ -102,3 +107,8 @@ class StepRunner:
             with self._lock:
                 self._guesses.succeeded(host)
         connection.finish_step()
+
+    def _log_lost_failure(self, connection: Connection, outcome: StepOutcome) -> None:
+        """Name who failed and did not wait to be told so."""
+        if isinstance(outcome, AuthenticationError):
+            _logger.warning("%s: closed: %s", connection.protocol.peer, outcome)

@@ -9,9 +9,13 @@ from functools import partial
 
 import pytest
 
+from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server import limits
+from pacemaker.server.connection import Connection
 from pacemaker.server.guesses import FREE_FAILURES
+from pacemaker.server.listening import end_with_reset
+from pacemaker.server.steps import SLOW_STEPS
 from tests import wire
 from tests.fake_mechanisms import (
     REFUSED,
@@ -41,10 +45,12 @@ class HeldMechanism(ScriptedMechanism):
         super().__init__(
             [None], begins_with_request=False, completion_count=2, is_slow=True
         )
+        self.is_begun = threading.Event()
         self._is_let_go = is_let_go
 
     def step(self, token: bytes) -> bytes | None:
         """Wait, then give the next answer."""
+        self.is_begun.set()
         assert self._is_let_go.wait(GIVE_UP_S)
         return super().step(token)
 
@@ -111,16 +117,77 @@ def test_requests_behind_a_slow_step_wait_for_it() -> None:
 def test_step_of_a_connection_that_is_gone_is_dropped() -> None:
     """A client that goes while its step is taken leaves nothing behind."""
     is_let_go = threading.Event()
-    with Hand(mechanism_factory=partial(HeldMechanism, is_let_go)) as hand:
+    mechanism = HeldMechanism(is_let_go)
+    with Hand(mechanism_factory=lambda: mechanism) as hand:
         peer, connection = hand.connect()
         peer.send(_token(b"AP-REQ"))
         hand.thread.turn()
+        assert mechanism.is_begun.wait(GIVE_UP_S)
         connection.abort()
         is_let_go.set()
         hand.thread.turn()
         assert not hand.thread.connections
         assert not connection.protocol.authenticated
         peer.close()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [Connection.abort, lambda each: each.refuse(LimitError("out of time"))],
+    ids=["closed", "refused"],
+)
+def test_step_that_nobody_waits_for_is_not_taken(
+    end: Callable[[Connection], None],
+) -> None:
+    """A step that waits for its turn is not taken once its connection has ended."""
+    is_let_go = threading.Event()
+    made: list[HeldMechanism] = []
+
+    def make() -> ServerMechanism:
+        made.append(HeldMechanism(is_let_go))
+        return made[-1]
+
+    with Hand(mechanism_factory=make) as hand:
+        # As many as are taken at a time; the two below have to wait.
+        for _ in range(SLOW_STEPS):
+            peer, _ = hand.connect()
+            peer.send(_token(b"AP-REQ"))
+            hand.thread.turn()
+        peer, connection = hand.connect()
+        peer.send(_token(b"AP-REQ"))
+        hand.thread.turn()
+        end(connection)
+        last, _ = hand.connect()
+        last.send(_token(b"AP-REQ"))
+        hand.thread.turn()
+        is_let_go.set()
+        hand.turn_until_readable(last)
+        assert made[SLOW_STEPS].tokens_rcvd == []
+
+
+def test_failure_of_guesser_that_did_not_wait_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Who resets before the delayed refusal is named all the same."""
+    with Hand(mechanism_factory=like_digest) as hand:
+        for port in range(FREE_FAILURES):
+            guesser, _ = hand.connect(f"10.0.0.1:{port}")
+            hand.ask(guesser, REQUEST)
+            guesser.send(_token(REFUSED))
+            hand.turn_until_readable(guesser)
+        guesser, connection = hand.connect("10.0.0.1:99")
+        guesser.send(REQUEST)
+        hand.thread.turn()
+        hand.after(1.0)
+        hand.turn_until_readable(guesser)
+        guesser.receive()
+        guesser.send(_token(REFUSED))
+        hand.thread.turn()
+        end_with_reset(guesser.socket, True)
+        guesser.close()
+        hand.turn_until(lambda: connection.is_closed)
+        hand.after(1.0)
+    assert "10.0.0.1:99: closed: refused by the script" in caplog.text
 
 
 def test_step_that_fails_by_an_error_of_ours_is_a_refusal(
