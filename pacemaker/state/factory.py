@@ -33,7 +33,8 @@ def pacemaker_state_factory(
             name cannot be used.
         UnavailableError: no connection to ZooKeeper within
             storm.zookeeper.connection.timeout.
-        ZooKeeperError: ZooKeeper does not let storm.zookeeper.root be made.
+        ZooKeeperError: ZooKeeper refuses the authentication, or does not let
+            storm.zookeeper.root be made.
     """
     state = ClusterState(settings, pool or PacemakerPool(settings), default_acls)
     state.start()

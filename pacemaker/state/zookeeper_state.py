@@ -98,7 +98,8 @@ class ZooKeeperState:
     def close(self) -> None:
         """End the session; its ephemeral nodes go at once.  May be called twice.
 
-        Not to be called by a callback or a listener, whose thread it ends.
+        Where a server does not answer, this may take a session's timeout.  Not to be
+        called by a callback or a listener, whose thread it ends.
         """
         self._session.close()
 

@@ -300,6 +300,15 @@ def test_cluster_may_be_closed_to_others(settings: Settings) -> None:
         open_state(settings)
 
 
+def test_refused_authentication_is_told_at_once(settings: Settings) -> None:
+    """A scheme that ZooKeeper does not know ends the start, without its timeout."""
+    unknown = dataclasses.replace(
+        settings, zookeeper_auth_scheme="none", zookeeper_auth_payload="secret"
+    )
+    with pytest.raises((NodeAccessError, UnavailableError), match=r"uthentic|AuthF"):
+        open_state(unknown)
+
+
 def test_topology_secret_goes_first(settings: Settings) -> None:
     """As in Storm, storm.zookeeper.topology.auth.* goes before the cluster's."""
     topology = dataclasses.replace(
