@@ -34,6 +34,8 @@ class LogWriter:
     ) -> None:
         self._handlers: list[logging.Handler] = []
         self._records: queue.Queue[logging.LogRecord | None] = queue.Queue(max_records)
+        # Guards the count of records that found no room.
+        self._lock = threading.Lock()
         self._dropped = 0
         self._queueing = _Queueing(self)
         self._queueing.addFilter(filter_)
@@ -46,7 +48,8 @@ class LogWriter:
         try:
             self._records.put_nowait(record)
         except queue.Full:
-            self._dropped += 1
+            with self._lock:
+                self._dropped += 1
 
     def __enter__(self) -> LogWriter:
         root = logging.getLogger()
@@ -72,8 +75,15 @@ class LogWriter:
         while (record := self._records.get()) is not None:
             self._handle(record)
             if self._dropped and self._records.empty():
-                dropped, self._dropped = self._dropped, 0
-                _logger.warning("%d lines of the log were lost: no room", dropped)
+                self._tell_dropped()
+        # By now the root logger has its own handlers again.
+        self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        with self._lock:
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            _logger.warning("%d lines of the log were lost: no room", dropped)
 
     def _handle(self, record: logging.LogRecord) -> None:
         for handler in self._handlers:

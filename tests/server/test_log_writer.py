@@ -70,15 +70,45 @@ def test_log_that_stands_still_holds_up_nobody(recorder: Recorder) -> None:
     assert "90 lines of the log were lost: no room" in recorder.messages
 
 
+def test_lost_lines_are_said_at_the_end_too(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the end comes before all is written, what was lost is said last."""
+    writer = LogWriter(PassAll(), max_records=2)
+    with writer:
+        logger.warning("first")
+        assert recorder.is_writing.wait(GIVE_UP_S)
+        for number in range(5):
+            logger.warning("line %d", number)
+        # The end is queued while the first line is still being written.
+        assert writer._records.get_nowait() is not None
+        put = writer._records.put
+
+        def put_end(end: None, timeout: float) -> None:
+            put(end, timeout=timeout)
+            recorder.may_write.set()
+
+        monkeypatch.setattr(writer._records, "put", put_end)
+    assert recorder.messages == [
+        "first",
+        "line 1",
+        "3 lines of the log were lost: no room",
+    ]
+
+
 def test_end_does_not_wait_for_a_log_that_stands_still(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program whose log nobody reads still ends."""
     monkeypatch.setattr(log_writer, "FLUSH_S", 0.01)
-    with LogWriter(PassAll(), max_records=2):
+    writer = LogWriter(PassAll(), max_records=2)
+    with writer:
         for _ in range(10):
             logger.warning("line")
     recorder.may_write.set()
+    # Or else it would go on, and write into another test's log.
+    writer._records.put(None)
+    writer._thread.join(GIVE_UP_S)
 
 
 def test_filter_sees_records_before_they_are_queued(recorder: Recorder) -> None:
