@@ -52,8 +52,9 @@ def open_listener(
     try:
         _configure(listener)
     except OSError as exc:
+        address = describe(listener)
         listener.close()
-        raise ListenError(describe(listener), _reason(exc)) from exc
+        raise ListenError(address, _reason(exc)) from exc
     check_backlog()
     return listener
 

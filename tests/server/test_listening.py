@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -54,6 +55,19 @@ def test_listener_takes_ipv4_alone_where_there_is_no_ipv6(
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     with open_listener(None, 0, {}) as listener, _accepted(listener, "127.0.0.1"):
         assert listening.describe(listener).startswith("0.0.0.0:")
+
+
+def test_listener_names_address_where_an_option_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An option that the kernel refuses is a clear error, and leaves no socket."""
+
+    def refuse(connection: socket.socket, reset: bool) -> None:
+        raise OSError(errno.ENOPROTOOPT, "as asked for")
+
+    monkeypatch.setattr(listening, "end_with_reset", refuse)
+    with pytest.raises(ListenError, match=r"127\.0\.0\.1:\d+.*not available"):
+        open_listener("127.0.0.1", 0, {})
 
 
 def test_listener_names_port_that_is_taken() -> None:
