@@ -17,8 +17,21 @@ from pacemaker.server.listening import join_address
 
 _logger: Final = logging.getLogger(__name__)
 
-# The process or the kernel has no room; it may have again.
-_NO_ROOM: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+# That connection ended, or could not be, while it waited (accept(2)).  Any other
+# error may come again at once, above all that there is no room in the process
+# or the kernel (EMFILE, ENFILE, ENOBUFS, ENOMEM).
+_OF_ONE_CONNECTION: Final = (
+    errno.ECONNABORTED,
+    errno.EPERM,
+    errno.EPROTO,
+    errno.ENOPROTOOPT,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENONET,
+    errno.ETIMEDOUT,
+)
 
 
 class Acceptor(threading.Thread):
@@ -67,10 +80,9 @@ class Acceptor(threading.Thread):
             except BlockingIOError:
                 break
             except OSError as exc:
-                if exc.errno in _NO_ROOM:
+                if exc.errno not in _OF_ONE_CONNECTION:
                     _logger.error("cannot accept connections: %s", exc.strerror)
                     return False
-                # That connection ended while it waited (accept(2)).
                 _logger.debug("cannot accept a connection: %s", exc.strerror)
                 continue
             self._hand_over(sock, address)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pacemaker.server import limits
 from pacemaker.server.acceptor import Acceptor
 
 GIVE_UP_S = 10.0
@@ -40,11 +41,12 @@ class Adopter:
 
 
 class FailingListener:
-    """A listening socket whose first calls of `accept` fail."""
+    """A listening socket whose first calls of `accept` fail, and that tells of it."""
 
     def __init__(self, listener: socket.socket, *errnos: int) -> None:
         self._listener = listener
         self._errnos = list(errnos)
+        self.has_failed = threading.Semaphore(0)
 
     def fileno(self) -> int:
         """Return the real descriptor."""
@@ -52,9 +54,13 @@ class FailingListener:
 
     def accept(self) -> Any:
         """Fail as often as was asked for, then accept."""
-        if self._errnos:
-            raise OSError(self._errnos.pop(0), "as asked for")
-        return self._listener.accept()
+        try:
+            if self._errnos:
+                raise OSError(self._errnos.pop(0), "as asked for")
+            return self._listener.accept()
+        except OSError:
+            self.has_failed.release()
+            raise
 
 
 @pytest.fixture
@@ -122,8 +128,26 @@ def test_acceptor_survives_failing_accept(listener: socket.socket, code: int) ->
     _end(acceptor, adopter)
 
 
-def test_acceptor_stops_while_it_has_no_room(listener: socket.socket) -> None:
+def test_acceptor_pauses_where_nothing_can_be_accepted(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listening socket that was shut down does not keep a core busy."""
+    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 60.0)
+    failing = FailingListener(listener)
+    listener.shutdown(socket.SHUT_RDWR)
+    acceptor = _run(failing)
+    assert failing.has_failed.acquire(timeout=GIVE_UP_S)
+    assert not failing.has_failed.acquire(timeout=0.1)
+    _end(acceptor)
+
+
+def test_acceptor_stops_while_it_has_no_room(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A stop does not wait until there is room again."""
-    acceptor = _run(FailingListener(listener, *[errno.EMFILE] * 10_000))
+    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
+    failing = FailingListener(listener, errno.EMFILE)
+    acceptor = _run(failing)
     with socket.create_connection(listener.getsockname()):
+        assert failing.has_failed.acquire(timeout=GIVE_UP_S)
         _end(acceptor)
