@@ -3,7 +3,6 @@
 # make cluster-test     runs whole Storm clusters and lets parts of them fail; ALL=1 for
 #                       every outage, and for the table in docs/cluster.md
 # make cluster-compare  runs the same scenarios with the JVM's Pacemaker, for the table
-# make compose-test     runs the cluster of docker-compose.yml, where a container engine is
 #
 # PYTHON=... names the interpreter to begin with; STORM_PACEMAKER_CACHE=... is
 # where Storm's jars are kept.
@@ -12,7 +11,7 @@ BIN := .venv/bin
 STEP := @printf '==> %s\n'
 
 .PHONY: help serve test setup lint types unit real format clean
-.PHONY: cluster-test cluster-compare compose-test
+.PHONY: cluster-test cluster-compare
 
 help:
 	@sed -n 's/^# \(make .*\|  .*\)/\1/p' Makefile
@@ -50,7 +49,7 @@ real: setup
 	@$(BIN)/python -m pytest -m real $(ARGS)
 
 # Clusters run side by side: they mostly wait.  The last line is pytest's own.
-CLUSTER_TEST := $(BIN)/python -m pytest tests/cluster --numprocesses 4 --dist loadgroup
+CLUSTER_TEST := $(BIN)/python -m pytest tests/cluster --numprocesses 4
 
 cluster-test: setup
 	$(STEP) "whole Storm clusters, whose parts fail"
@@ -59,10 +58,6 @@ cluster-test: setup
 cluster-compare: setup
 	$(STEP) "the same with the JVM's Pacemaker"
 	@REQUIRE_REAL=1 ALL=$(or $(ALL),1) CLUSTER_PACEMAKER=jvm $(CLUSTER_TEST) $(ARGS)
-
-compose-test: setup
-	$(STEP) "the cluster of docker-compose.yml"
-	@REQUIRE_REAL=1 $(BIN)/python -m pytest tests/compose $(ARGS)
 
 format: setup
 	$(STEP) "formatting (ruff)"

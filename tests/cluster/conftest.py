@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.cluster.cluster import Cluster, Setup
 from tests.cluster.hosts import Host
@@ -21,17 +23,21 @@ Record = Callable[[str, Outcome], None]
 HostMaker = Callable[[], list[Host]]
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the mark in the same hook
-def pytest_collection_modifyitems(
-    config: pytest.Config, items: list[pytest.Item]
-) -> None:
-    """Let what shares a cluster run in one process, in order, with pytest-xdist."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        if isinstance(item, pytest.Function) and "cluster" in item.keywords:
-            release = item.callspec.params["release"]
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{release}"))
+class ByCluster(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives the tests that share a cluster to one process, in order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module, _, test = nodeid.partition("::")
+        # The release is the last of a test's parameters.
+        return f"{module}-{test.rpartition('-')[2].rpartition('[')[2]}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer
+) -> LoadScopeScheduling:
+    """Let clusters run side by side, with pytest-xdist."""
+    return ByCluster(config, log)
 
 
 @pytest.fixture(scope="session")
