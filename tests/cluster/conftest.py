@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 
 import pytest
 from xdist.remote import Producer
@@ -14,7 +17,7 @@ from tests.cluster.hosts import Host
 from tests.cluster.observation import Outcome
 from tests.cluster.pacemakers import Kind
 from tests.cluster.results import Case, record
-from tests.real.jvm import ROOT
+from tests.real.jvm import ROOT, cache_dir
 
 SHOWN_LINES = 30
 KEPT_LOGS = ROOT / "build" / "cluster-logs"
@@ -55,13 +58,27 @@ def setup(release: str, kind: Kind) -> Setup:
 @pytest.fixture(scope="module")
 def running(setup: Setup, make_hosts: HostMaker) -> Iterator[Cluster]:
     """Start a cluster, and take it down whatever happens."""
-    with Cluster(setup, make_hosts()) as started:
-        try:
-            started.submit()
-        except BaseException:
-            started.keep_logs(KEPT_LOGS / f"start-{setup.release}")
-            raise
+    with ExitStack() as parts:
+        with one_start_at_a_time():
+            started = parts.enter_context(Cluster(setup, make_hosts()))
+            try:
+                started.submit()
+            except BaseException:
+                started.keep_logs(KEPT_LOGS / f"start-{setup.release}")
+                raise
         yield started
+
+
+@contextlib.contextmanager
+def one_start_at_a_time() -> Iterator[None]:
+    """Let no two clusters of this machine start at the same time.
+
+    With `nimbus.task.launch.secs` at 10, workers that start slowly are assigned
+    anew, and start again, all the slower.
+    """
+    with (cache_dir() / "cluster.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
