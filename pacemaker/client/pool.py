@@ -76,6 +76,8 @@ class PacemakerPool:
 
     Attributes:
         connections: one to each server, in the order of the configuration.
+        writer: the number of the one that is written to: at first by chance, then
+            the last that took a write.
 
     Raises:
         ConfigError: no server is named, or not in this way, or the method of
@@ -109,9 +111,8 @@ class PacemakerPool:
             )
             for address in addresses
         )
-        # The server that is written to: the last one that took a write.  Set
-        # without a lock: whichever thread is last, it is one that did.
-        self._writer = rng.randrange(len(addresses))
+        # Set without a lock: whichever thread is last, it names one that did.
+        self.writer = rng.randrange(len(addresses))
 
     def __repr__(self) -> str:
         return f"<PacemakerPool {list(self.connections)}>"
@@ -243,13 +244,13 @@ class PacemakerPool:
                 failures.append(exc)
                 hopeful -= 1
             else:
-                self._writer = number
+                self.writer = number
                 return answer
         raise NoServerError(SERVERS, tuple(failures))
 
     def _write_order(self) -> list[int]:
         """Begin with the last that took a write; put off those believed dead."""
-        count, first = len(self.connections), self._writer
+        count, first = len(self.connections), self.writer
         order = [(first + step) % count for step in range(count)]
         return sorted(order, key=lambda n: not self.connections[n].is_available)
 

@@ -115,9 +115,9 @@ def test_write_goes_to_one_server() -> None:
 def test_first_server_is_chosen_by_chance() -> None:
     """Different clients choose different servers, the same seed the same one."""
     addresses = [ServerAddress("127.0.0.1", port) for port in (1, 2, 3)]
-    chosen = [pool_of(*addresses, seed=seed)._writer for seed in range(50)]
+    chosen = [pool_of(*addresses, seed=seed).writer for seed in range(50)]
     assert set(chosen) == {0, 1, 2}
-    assert chosen == [pool_of(*addresses, seed=seed)._writer for seed in range(50)]
+    assert chosen == [pool_of(*addresses, seed=seed).writer for seed in range(50)]
 
 
 @pytest.mark.parametrize("seed", range(4))
