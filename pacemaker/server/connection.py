@@ -87,6 +87,7 @@ class Connection:
         "_progress_s",
         "_sasl_began_s",
         "_sock",
+        "_undelivered_bytes",
         "_unsent",
         "fd",
         "interest",
@@ -106,6 +107,7 @@ class Connection:
         self._frame_number = 0
         self._frame_began_s = 0.0
         self._progress_s = 0.0
+        self._undelivered_bytes = 0
         self._sasl_began_s = 0.0
         self._linger_until_s = 0.0
         self.fd = sock.fileno()
@@ -185,6 +187,7 @@ class Connection:
         left = _without(chunks, sent)
         if left and (sent or not self._unsent):
             self._progress_s = self.owner.now()
+            self._undelivered_bytes = _undelivered_bytes(self.fd)
         self._unsent = left
         if left:
             self._settle(False)
@@ -234,6 +237,7 @@ class Connection:
         if self._linger_until_s:
             return "lingering" if now_s > self._linger_until_s else None
         if self._unsent:
+            self._look_for_progress(now_s)
             is_late = now_s - self._progress_s > limits.SEND_TIMEOUT_S
             return "replies not taken" if is_late else None
         if self._sasl_began_s and now_s - self._sasl_began_s > limits.SASL_TIMEOUT_S:
@@ -244,6 +248,17 @@ class Connection:
             is_late = now_s - self._frame_began_s > allowed_s
             return "frame not complete" if is_late else None
         return None
+
+    def _look_for_progress(self, now_s: float) -> None:
+        """See whether the peer has taken any of what the kernel has.
+
+        There is no room to write before a third of the kernel's buffer is free,
+        which a slow peer may need minutes for.
+        """
+        undelivered_bytes = _undelivered_bytes(self.fd)
+        if undelivered_bytes < self._undelivered_bytes:
+            self._progress_s = now_s
+            self._undelivered_bytes = undelivered_bytes
 
     def expire(self, reason: str) -> None:
         """End the connection for what is overdue."""

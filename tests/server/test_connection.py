@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
+import os
+import socket
+import termios
 import threading
 
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from pacemaker import protocol
 from pacemaker.protocol import ServerProtocol
 from pacemaker.server import limits
+from pacemaker.server.connection import Connection
 from pacemaker.server.listening import end_with_reset
 from tests import wire
 from tests.server.hand import Hand
@@ -267,10 +272,35 @@ def test_connection_closes_peer_that_takes_nothing() -> None:
         while connection.unsent_bytes == unsent_bytes:
             peer.socket.recv(1 << 20)
             hand.after(0)
+        # What that made room for, the kernel may have sent behind the write.
+        hand.after(limits.SWEEP_S)
         hand.after(limits.SEND_TIMEOUT_S - 1)
         assert not connection.is_closed
-        hand.after(limits.SWEEP_S + 1)
+        hand.after(limits.SEND_TIMEOUT_S + 1)
+        hand.after(limits.SEND_TIMEOUT_S + 1)
         assert connection.is_closed
+
+
+def test_connection_keeps_peer_that_takes_little() -> None:
+    """Replies that are taken before the kernel has room for more are progress."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 9_000_000)
+        peer, connection = hand.connect()
+        with socket.socket(fileno=os.dup(connection.fd)) as same:
+            size_bytes = limits.SEND_BUFFER_BYTES
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size_bytes)
+        peer.send(GET * 3)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        for _ in range(4):
+            undelivered = _undelivered(connection)
+            while _undelivered(connection) == undelivered:
+                peer.socket.recv(10_000)
+            hand.after(limits.SEND_TIMEOUT_S / 2)
+            assert connection.protocol.error is None
+
+
+def _undelivered(connection: Connection) -> bytes:
+    return fcntl.ioctl(connection.fd, termios.TIOCOUTQ, bytes(4))
 
 
 def test_connection_that_holds_most_goes_when_the_budget_is_used_up() -> None:
