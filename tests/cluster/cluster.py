@@ -134,6 +134,7 @@ class Cluster:
         ]
         for pacemaker in self.pacemakers:
             self._parts.callback(pacemaker.stop)
+            pacemaker.keep_port(self.setup.kind is Kind.OURS)
             pacemaker.start(self.setup.kind)
         # Taken down after the supervisors, which would start them again.
         self._parts.callback(processes.kill_all, self.folder)
@@ -244,15 +245,6 @@ class Cluster:
         child.wait()
         processes.kill_all(self.folder / f"supervisor-{number}")
         return self._slots[number]
-
-    def keep_ports(self, keep: bool) -> None:
-        """See that the Pacemakers' ports are kept while they are away, or are not."""
-        for pacemaker in self.pacemakers:
-            if pacemaker.keeps_port != keep:
-                pacemaker.end()
-                pacemaker.keep_port(keep)
-                pacemaker.start()
-                self.settle()
 
     def repair(self) -> None:
         """Start what is missing, and wait until the cluster has settled."""

@@ -16,7 +16,7 @@ from tests.cluster.cluster import Cluster, Setup
 from tests.cluster.hosts import Host
 from tests.cluster.observation import Outcome
 from tests.cluster.pacemakers import Kind
-from tests.cluster.results import Case, record
+from tests.cluster.results import Case, record, write_table
 from tests.real.jvm import ROOT, cache_dir
 
 SHOWN_LINES = 30
@@ -41,6 +41,12 @@ def pytest_xdist_make_scheduler(
 ) -> LoadScopeScheduling:
     """Let clusters run side by side, with pytest-xdist."""
     return ByCluster(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the table of all tries so far, where all scenarios were asked for."""
+    if os.environ.get("ALL") == "1" and not hasattr(session.config, "workerinput"):
+        write_table()
 
 
 @pytest.fixture(scope="session")

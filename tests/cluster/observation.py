@@ -122,3 +122,21 @@ class Observation:
     ) -> None:
         """Watch no more."""
         self._watching.close()
+
+
+def keep_ports(cluster: Cluster, keep: bool) -> None:
+    """See that the Pacemakers' ports are kept while they are away, or are not.
+
+    A new cluster's are, where its Pacemakers are ours.  The change is a short
+    outage; the cluster has got over it afterwards.
+    """
+    changing = [one for one in cluster.pacemakers if one.keeps_port != keep]
+    if not changing:
+        return
+    with Observation(cluster) as seen:
+        for pacemaker in changing:
+            pacemaker.end()
+            pacemaker.keep_port(keep)
+            pacemaker.start()
+        seen.over()
+        seen.outcome()

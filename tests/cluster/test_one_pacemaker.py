@@ -15,7 +15,7 @@ from tests.cluster.conftest import HostMaker, Record
 from tests.cluster.heartbeats import workers_of
 from tests.cluster.hosts import Host
 from tests.cluster.nimbus import Slot
-from tests.cluster.observation import Observation, Outcome
+from tests.cluster.observation import Observation, Outcome, keep_ports
 from tests.cluster.pacemakers import Kind
 from tests.cluster.releases import RELEASES
 from tests.cluster.results import recorded
@@ -85,7 +85,7 @@ def test_heartbeats_come_and_go_with_a_topology(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("outage_s", OUTAGES_S)
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["TERM", "KILL"])
-@pytest.mark.parametrize("kept", [False, True], ids=["port-closed", "port-kept"])
+@pytest.mark.parametrize("kept", [True, False], ids=["port-kept", "port-closed"])
 def test_only_pacemaker_is_away(
     cluster: Cluster,
     kind: Kind,
@@ -103,7 +103,7 @@ def test_only_pacemaker_is_away(
     )
     if ALL and _tried(scenario, cluster):
         pytest.skip("tried before: its result is kept")
-    cluster.keep_ports(kept)
+    keep_ports(cluster, kept)
     with Observation(cluster) as seen:
         cluster.pacemakers[0].go_away(how, outage_s)
         seen.over()
@@ -187,7 +187,7 @@ def test_pacemakers_take_over_from_each_other(
     cluster: Cluster, recording: Record, to: Kind
 ) -> None:
     """One Pacemaker takes the other's host and port, in a running cluster."""
-    cluster.keep_ports(False)
+    keep_ports(cluster, False)
     if cluster.pacemakers[0].kind is to:
         _replace(cluster, Kind.OURS if to is Kind.JVM else Kind.JVM)
         cluster.settle()

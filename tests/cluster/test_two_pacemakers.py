@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.cluster import UP_TIMEOUT_S, Cluster, Setup
 from tests.cluster.conftest import HostMaker, Record
 from tests.cluster.hosts import Host, Namespace, namespaces_work
-from tests.cluster.observation import Observation
+from tests.cluster.observation import Observation, keep_ports
 from tests.cluster.pacemakers import Kind, Pacemaker
 from tests.cluster.releases import RELEASES
 from tests.cluster.waiting import wait_until
@@ -62,7 +62,7 @@ def test_rolling_upgrade(
     """
     if kept and kind is Kind.JVM:
         pytest.skip("Storm's Pacemaker cannot take over a listening socket")
-    cluster.keep_ports(kept)
+    keep_ports(cluster, kept)
     first, second = cluster.pacemakers
     with Observation(cluster) as seen:
         first.go_away(signal.SIGTERM, 0)
@@ -78,6 +78,7 @@ def test_rolling_upgrade(
 
 def test_one_that_hangs_moves_nothing(cluster: Cluster, recording: Record) -> None:
     """One stands still for longer than a client's timeout, and nothing moves."""
+    keep_ports(cluster, False)
     with Observation(cluster) as seen:
         busier = _busier(cluster, seen).child
         busier.signal(signal.SIGSTOP)
@@ -91,6 +92,7 @@ def test_one_that_hangs_moves_nothing(cluster: Cluster, recording: Record) -> No
 
 def test_one_that_is_cut_off_moves_nothing(cluster: Cluster, recording: Record) -> None:
     """One is cut off from the network for a while, and nothing moves."""
+    keep_ports(cluster, False)
     with Observation(cluster) as seen:
         host = _busier(cluster, seen).host
         if not isinstance(host, Namespace):
@@ -106,6 +108,7 @@ def test_one_that_is_cut_off_moves_nothing(cluster: Cluster, recording: Record) 
 
 def test_one_that_is_killed_moves_nothing(cluster: Cluster, recording: Record) -> None:
     """One is killed for two rounds of Nimbus, then started again; nothing moves."""
+    keep_ports(cluster, False)
     with Observation(cluster) as seen:
         busier = _busier(cluster, seen)
         busier.end(signal.SIGKILL)
