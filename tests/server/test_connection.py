@@ -86,6 +86,24 @@ def test_connection_answers_before_end_of_stream() -> None:
         assert peer.ended() == "eof"
 
 
+def test_connection_sends_what_is_unsent_to_peer_that_has_ended_its_side() -> None:
+    """Large replies are taken whole behind the peer's own end of stream."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 9_000_000)
+        peer, connection = hand.connect()
+        peer.send(GET * 2)
+        peer.socket.shutdown(socket.SHUT_WR)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        expected = wire.pulse_reply("/w/t/1", b"x" * 9_000_000, 7) * 2
+        taken = bytearray()
+        while len(taken) < len(expected):
+            hand.turn_until_readable(peer)
+            taken += peer.socket.recv(1 << 20)
+        assert bytes(taken) == expected
+        hand.turn_until(lambda: connection.is_closed)
+        assert peer.ended() == "eof"
+
+
 def test_connection_refuses_one_peer_alone() -> None:
     """What one peer breaks costs no other its connection or its heartbeat."""
     with Hand() as hand:
@@ -356,6 +374,19 @@ def test_stop_answers_what_came_and_resets() -> None:
         assert peer.ended() == "reset"
         assert idle.ended() == "reset"
         assert not hand.thread.connections
+
+
+def test_stop_does_not_wait_for_a_peer_that_was_refused() -> None:
+    """A connection that lingers is closed by a stop, its last replies delivered."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE + MALFORMED)
+        hand.turn_until_readable(peer)
+        assert not connection.is_closed
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        hand.turn_until(lambda: connection.is_closed)
+        assert peer.receive() == ACK
+        assert peer.ended() == "eof"
 
 
 def test_stop_answers_all_that_came_however_much() -> None:

@@ -165,6 +165,52 @@ def test_step_that_nobody_waits_for_is_not_taken(
         assert made[SLOW_STEPS].tokens_rcvd == []
 
 
+def test_reset_ends_a_connection_while_its_step_is_taken() -> None:
+    """Nothing is read meanwhile, but a peer that is killed is noticed."""
+    is_let_go = threading.Event()
+    with Hand(mechanism_factory=partial(HeldMechanism, is_let_go)) as hand:
+        peer, connection = hand.connect()
+        peer.send(_token(b"AP-REQ"))
+        hand.thread.turn()
+        end_with_reset(peer.socket, True)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+        is_let_go.set()
+
+
+def test_stop_waits_for_a_step() -> None:
+    """A step that is being taken when a stop begins is still answered."""
+    is_let_go = threading.Event()
+    with Hand(mechanism_factory=partial(HeldMechanism, is_let_go)) as hand:
+        peer, connection = hand.connect()
+        peer.send(_token(b"AP-REQ"))
+        hand.thread.turn()
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        for _ in range(3):
+            hand.thread.turn()
+        assert not connection.is_closed
+        is_let_go.set()
+        hand.turn_until(lambda: connection.is_closed)
+        assert [peer.receive(), peer.receive()] == [COMPLETE] * 2
+        assert peer.ended() == "reset"
+
+
+def test_eviction_ends_a_connection_while_its_step_is_taken() -> None:
+    """What waits behind a step is in the budget; the step's outcome is dropped."""
+    is_let_go = threading.Event()
+    make = partial(HeldMechanism, is_let_go)
+    with Hand(budget_bytes=10_000, mechanism_factory=make) as hand:
+        peer, connection = hand.connect()
+        peer.send(_token(b"AP-REQ") + bytes(11_000))
+        hand.turn_until(lambda: connection.protocol.error is not None)
+        assert "largest" in str(connection.protocol.error)
+        assert hand.budget.total_bytes == 0
+        is_let_go.set()
+        hand.turn_until_readable(peer)
+        assert peer.ended() == "eof"
+        assert not connection.protocol.authenticated
+
+
 def test_failure_of_guesser_that_did_not_wait_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
