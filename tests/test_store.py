@@ -311,7 +311,7 @@ def test_ten_mebibytes_of_slashes_are_nothing() -> None:
 
 @pytest.mark.parametrize("directory", ["", "/workerbeats/t"])
 def test_keys_that_go_leave_no_growth(directory: str) -> None:
-    """After 100,000 keys of which ten stay, the node is about as small as one of ten."""
+    """After 100,000 keys of which ten stay, the node is as small as ten need."""
     store = Store()
     for number in range(100_000):
         store.put(f"{directory}/{number}", b"")
