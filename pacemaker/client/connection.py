@@ -45,6 +45,8 @@ T = TypeVar("T")
 DEFAULT_TIMEOUT_S: Final = 1.0
 DEFAULT_MESSAGE_BYTES: Final = Settings().message_size_max_bytes
 
+_CLOSED: Final = "the connection is closed"
+
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -144,7 +146,7 @@ class PacemakerConnection:
         call = Call(request, timeout_s, self._give_up)
         with self._lock:
             if self._is_closing:
-                raise ClosedError(self.name, "the connection is closed")
+                raise ClosedError(self.name, _CLOSED)
             if self._next_attempt_s > call.deadline_s:
                 call.fail(CannotConnectError(self.name, self._last_failure))
                 return call
@@ -243,21 +245,26 @@ class PacemakerConnection:
     # The thread.
 
     def _run(self, waiter: Waiter) -> None:
+        session: Session | None = None
         while not self._is_closing:
             session = None
             try:
                 session = self._new_session(waiter)
                 session.run()
+                reason = _CLOSED
             except SessionLostError as exc:
-                self._on_loss(session, str(exc))
+                reason = str(exc)
             except Exception:
                 _logger.exception("%s: an error of ours", self.name)
-                self._on_loss(session, "an error of this client")
-            else:
-                self._fail_in_flight(session, ClosedError, "the connection is closed")
+                reason = "an error of this client"
+            if self._is_closing:
+                break
+            self._on_loss(session, reason)
             self._pause(waiter)
+        if session is not None:
+            self._fail_in_flight(session, ClosedError, _CLOSED)
         for call in self.take_calls(len(self._waiting)):
-            call.fail(ClosedError(self.name, "the connection is closed"))
+            call.fail(ClosedError(self.name, _CLOSED))
         waiter.close()
 
     def _new_session(self, waiter: Waiter) -> Session:
@@ -276,13 +283,7 @@ class PacemakerConnection:
 
     def _on_loss(self, session: Session | None, reason: str) -> None:
         """Tell every call that it concerns, and set the time of the next attempt."""
-        if self._is_closing:
-            reason = "the connection is closed"
-        elif session is None or not session.was_alive:
-            # Nobody who waits is any better off with the next attempt.
-            for call in self.take_calls(len(self._waiting)):
-                call.fail(CannotConnectError(self.name, reason))
-        else:
+        if session is not None and session.was_alive:
             self._backoff.reset()
         self.standing.on_loss(reason)
         with self._lock:
@@ -290,6 +291,10 @@ class PacemakerConnection:
             self._next_attempt_s = time.monotonic() + self._backoff.next_s()
         if session is not None:
             self._fail_in_flight(session, ConnectionLostError, reason)
+        if session is None or not session.was_alive:
+            # Nobody who waits is any better off with the next attempt.
+            for call in self.take_calls(len(self._waiting)):
+                call.fail(CannotConnectError(self.name, reason))
 
     def _fail_in_flight(
         self, session: Session, error: type[ClientError], reason: str

@@ -128,6 +128,7 @@ class Session:
         # whoever waits for the exchange waits by a deadline of its own.
         while protocol.phase is Phase.STEPPING:
             protocol.finish_step(protocol.run_step())
+            self._proof_due_s = time.monotonic() + PROOF_TIMEOUT_S
         if protocol.phase is Phase.OPEN:
             self._take_abandoned()
             if not self._standing.is_available:
@@ -143,6 +144,7 @@ class Session:
 
     def _take_calls(self) -> None:
         # While bytes are unsent, calls wait where they can still be taken back.
+        self._send()
         room = 0 if self._unsent else MAX_IN_FLIGHT - len(self._calls)
         if room <= 0:
             return
