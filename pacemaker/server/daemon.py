@@ -181,7 +181,7 @@ def run(
 def _stop(daemon: Daemon) -> None:
     daemon.begin_stop()
     while daemon.is_serving:
-        if signal.sigtimedwait(_STOP_SIGNALS, limits.STOP_TURN_S):
+        if _next_signal(limits.STOP_TURN_S) is not None:
             _logger.warning("stopping at once")
             daemon.begin_stop(0.0)
     daemon.close()
@@ -192,14 +192,27 @@ def _serve(daemon: Daemon, flood: FloodFilter) -> int:
     before = Figures()
     next_figures_s = time.monotonic() + limits.FIGURES_EVERY_S
     while True:
-        caught = signal.sigtimedwait(_STOP_SIGNALS, limits.TIDY_EVERY_S)
+        caught = _next_signal(limits.TIDY_EVERY_S)
         if caught is not None:
-            return caught.si_signo
+            return caught
         daemon.tidy()
         if time.monotonic() >= next_figures_s:
             next_figures_s += limits.FIGURES_EVERY_S
             before = _write_figures(daemon, before)
             _write(flood.sum_up())
+
+
+def _next_signal(timeout_s: float) -> int | None:
+    """Wait for a signal that asks for a stop; None where none came in time.
+
+    A wait that SIGSTOP and SIGCONT interrupt past its end makes CPython return
+    what it finds in memory that nobody has written: a signal that is none of
+    those asked for, or no signal at all.
+    """
+    caught = signal.sigtimedwait(_STOP_SIGNALS, timeout_s)
+    if caught is None or caught.si_signo not in _STOP_SIGNALS:
+        return None
+    return caught.si_signo
 
 
 def _write_figures(daemon: Daemon, before: Figures) -> Figures:
