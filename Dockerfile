@@ -16,7 +16,7 @@ ENV PATH=/opt/storm-pacemaker-py/bin:$PATH \
     STORM_CONF_DIR=/conf
 USER 10001:10001
 EXPOSE 6699
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=5s --retries=3 \
     CMD ["python", "/usr/local/lib/healthcheck.py"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["storm-pacemaker-py"]
