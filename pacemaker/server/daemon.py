@@ -66,8 +66,10 @@ class Daemon:
             options.buffer_budget_bytes
             or int(available_bytes * limits.BUFFER_BUDGET_SHARE)
         )
-        # When `tidy` last looked.
+        # What `tidy` has seen: freed by deletes in all, and by anything since it
+        # last gave memory back.
         self._deleted_bytes = 0
+        self._freed_bytes = 0
         self._settings = settings
         self._mechanism_factory = mechanism_factory
         self._steps = StepRunner()
@@ -122,9 +124,11 @@ class Daemon:
     def tidy(self) -> None:
         """Give memory back to the system where much of it has been freed."""
         deleted_bytes = self.store.deleted_bytes
-        ebb_bytes = deleted_bytes - self._deleted_bytes + self._budget.take_ebb_bytes()
+        self._freed_bytes += deleted_bytes - self._deleted_bytes
+        self._freed_bytes += self._budget.take_ebb_bytes()
         self._deleted_bytes = deleted_bytes
-        if ebb_bytes >= limits.TIDY_BYTES:
+        if self._freed_bytes >= limits.TIDY_BYTES:
+            self._freed_bytes = 0
             memory.return_free_pages()
 
     def begin_stop(self, timeout_s: float = limits.STOP_TIMEOUT_S) -> None:
@@ -167,6 +171,7 @@ def run(
     # Blocked here and so in every thread: a signal waits until it is asked for.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     _raise_descriptor_limit()
+    memory.use_one_heap()
     flood = FloodFilter()
     with LogWriter(flood):
         daemon = Daemon(settings, options, mechanism_factory)

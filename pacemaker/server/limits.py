@@ -45,9 +45,10 @@ SWEEP_S: Final = 1.0
 FIGURES_EVERY_S: Final = 60.0
 
 # How often the daemon looks whether buffers or heartbeats were freed that are
-# worth giving back to the system, and how much is.
+# worth giving back to the system, and how much is.  (A frame is counted once, and
+# takes its size three times while it is decoded.)
 TIDY_EVERY_S: Final = 1.0
-TIDY_BYTES: Final = 8 * 1024 * 1024
+TIDY_BYTES: Final = 4 * 1024 * 1024
 
 # Of the memory that the process may use.
 BUFFER_BUDGET_SHARE: Final = 0.25

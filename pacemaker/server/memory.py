@@ -11,6 +11,8 @@ from typing import Final
 
 _CGROUP_V1_FILE: Final = "memory/memory.limit_in_bytes"
 _CGROUP_V2_FILE: Final = "memory.max"
+# mallopt(3).
+_M_ARENA_MAX: Final = -8
 
 
 def available_bytes(
@@ -62,14 +64,25 @@ def _read(path: Path) -> str:
         return ""
 
 
+def use_one_heap() -> None:
+    """Have the C library take memory for all threads from one heap.
+
+    To be called before there are any threads.  glibc would give each a heap of
+    its own, and `return_free_pages` gives back the free end of the first alone:
+    each I/O thread could keep what its largest frame took.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+
+
 def return_free_pages() -> None:
     """Have the C library give back the pages that hold nothing any more.
 
-    glibc keeps what a frame of 10 MiB took, each thread's by itself, for the
-    next one.  (To have it map large blocks one by one would give them back at
-    once, and make a heartbeat of 1 MiB cost three times the CPU time.)  It
-    takes a few milliseconds for each 100 MiB that the process holds.  Where
-    there is no glibc there is no need for it.
+    glibc keeps what a frame of 10 MiB took for the next one.  (To have it map
+    large blocks one by one would give them back at once, and make a heartbeat
+    of 1 MiB cost three times the CPU time.)  It takes a few milliseconds for
+    each 100 MiB that the process holds.  Where there is no glibc there is no
+    need for it.
     """
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

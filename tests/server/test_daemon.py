@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from pacemaker.config import Settings
-from pacemaker.server import Daemon, ServerOptions
+from pacemaker.server import Daemon, ServerOptions, limits, memory
 from pacemaker.server.daemon import io_threads
 from tests import wire
 from tests.wire import Type, Wire
@@ -101,6 +101,20 @@ def test_daemon_reports_largest_heartbeat_of_each_period() -> None:
         peer.ask(wire.send_pulse("/w/2", b"x" * 20, 1))
         assert daemon.take_largest() == 30
         assert daemon.take_largest() == 0
+
+
+def test_daemon_gives_memory_back_for_much_that_was_freed_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What each look finds too little adds up, until it is worth the while."""
+    given_back: list[bool] = []
+    monkeypatch.setattr(memory, "return_free_pages", lambda: given_back.append(True))
+    with serving() as daemon:
+        for looks in range(1, 7):
+            daemon.store.put("/w/1", bytes(limits.TIDY_BYTES // 2))
+            daemon.store.delete("/w/1")
+            daemon.tidy()
+            assert len(given_back) == looks // 2
 
 
 def test_io_threads_are_one_with_the_gil(monkeypatch: pytest.MonkeyPatch) -> None:
