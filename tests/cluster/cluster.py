@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from tests.cluster import homes, processes
 from tests.cluster.hosts import Host
-from tests.cluster.nimbus import Operator, OperatorError, Slot
+from tests.cluster.nimbus import Operator, Slot
 from tests.cluster.pacemakers import Kind, Pacemaker
 from tests.cluster.ports import Ports, is_listening
 from tests.cluster.releases import release as facts_of
@@ -136,8 +136,6 @@ class Cluster:
             self._parts.callback(pacemaker.stop)
             pacemaker.keep_port(self.setup.kind is Kind.OURS)
             pacemaker.start(self.setup.kind)
-        # Taken down after the supervisors, which would start them again.
-        self._parts.callback(processes.kill_all, self.folder)
         self._nimbuses = [self._nimbus(home)]
         self.supervisors = [self._supervisor(n) for n in range(SUPERVISORS)]
         self.operator = Operator(home, self._release, self.setup.options)
@@ -172,6 +170,8 @@ class Cluster:
             f"supervisor-{number}",
             {"supervisor.slots.ports": slots, "supervisor.thrift.port": thrift_port},
         )
+        # Its workers end after it, which would start them again.
+        self._parts.callback(processes.kill_all, home)
         return self._daemon(home, self._release.supervisor)
 
     def _daemon(
@@ -193,13 +193,10 @@ class Cluster:
     def submit_another(self, name: str, workers: int) -> str:
         """Submit a topology, and return its id."""
         self.operator.submit(name, workers)
-        return (
-            wait_until(
-                f"the topology {name}",
-                lambda: self.operator.topology_ids().get(name),
-                UP_TIMEOUT_S,
-            )
-            or ""
+        return wait_until(
+            f"the topology {name}",
+            lambda: self.operator.topology_ids().get(name),
+            UP_TIMEOUT_S,
         )
 
     def settle(self) -> None:
@@ -208,11 +205,8 @@ class Cluster:
 
     def _settled(self) -> bool:
         self.supervise_nimbus()
-        try:
-            placement = self.placement()
-            uptimes_s = self.operator.uptimes_s(self.topology_id)
-        except OperatorError as exc:  # Nimbus is not itself yet
-            raise AssertionError(str(exc)) from exc
+        placement = self.placement()
+        uptimes_s = self.operator.uptimes_s(self.topology_id)
         newest_s = max((slot.started_s for slot in placement.slots.values()), default=0)
         assert len(placement.slots) == 2 * self.setup.workers, placement
         assert uptimes_s.keys() == placement.slots.keys(), uptimes_s

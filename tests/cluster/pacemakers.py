@@ -101,7 +101,7 @@ class Pacemaker:
 
     def stop(self) -> None:
         """Take it down, whatever state it is in."""
-        if self.running:
+        if self.children:
             self.child.signal(signal.SIGCONT)
             self.child.stop()
         if self._listener is not None:

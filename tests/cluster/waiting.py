@@ -17,7 +17,7 @@ class TooLateError(AssertionError):
     """What was waited for did not happen in time."""
 
 
-def wait_until(what: str, look: Callable[[], T], timeout_s: float) -> T:
+def wait_until(what: str, look: Callable[[], T | None], timeout_s: float) -> T:
     """Return what `look` gives, once that is true.
 
     Args:
