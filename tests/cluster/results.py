@@ -103,7 +103,7 @@ def _row(case: Case, tries: list[Mapping[str, Any]]) -> str:
         _range([one["lost"] for one in tries]),
         " or ".join(moved),
         _range([one["round_s"] for one in tries], " s"),
-        f"{sum(bool(one['nimbus_ended']) for one in tries)} times",
+        f"{sum(bool(one['nimbus_ended']) for one in tries)} of {len(tries)}",
     )
     return f"| {' | '.join(cells)} |\n"
 
