@@ -72,6 +72,10 @@ def _measure(
     name: str, servers: dict[str, Server], rounds: int, seconds: float
 ) -> None:
     row = ROWS[name]
+    if row.mode == "read":
+        # Something to read, of the right size, whatever was measured before.
+        for server in servers.values():
+            load(server, row.connections, 1, row.value_bytes, 0.5)
     seen: dict[str, list[Load]] = {each: [] for each in servers}
     for _ in range(rounds):
         for each, server in servers.items():
