@@ -257,16 +257,14 @@ class PacemakerPool:
     def _delete(self, request: Request[None]) -> None:
         """Ask every server; wait for those only that are believed to answer.
 
-        One that only stands still, or is just being tried, may carry it out
-        all the same, and so keeps less of what was deleted.
+        One that only stands still, or is just being tried, gets it as soon as it
+        takes requests again, or not at all where its connection is lost first;
+        so it keeps less of what was deleted.
         """
-        doubted = [each for each in self.connections if not each.is_available]
-        calls = [each.submit(request, self._timeout_s) for each in doubted]
-        try:
-            self._ask_all(request)
-        finally:
-            for call in calls:
-                call.cancel()
+        for connection in self.connections:
+            if not connection.is_available:
+                connection.submit(request, self._timeout_s)
+        self._ask_all(request)
 
     def _ask_all(self, request: Request[T]) -> list[T]:
         """Ask every server that is believed to answer; if none does, the others.
