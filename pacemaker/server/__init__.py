@@ -1,6 +1,7 @@
 """The daemon: an acceptor, I/O threads, connections, their life cycle."""
 
-from pacemaker.server.daemon import Daemon, run
+from pacemaker.server.daemon import Daemon
 from pacemaker.server.options import ServerOptions
+from pacemaker.server.run import run
 
 __all__ = ["Daemon", "ServerOptions", "run"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import select
 import socket
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pacemaker.server import limits
@@ -48,27 +50,45 @@ class Acceptor(threading.Thread):
         self._listener = listener
         self._threads = threads
         self._is_stopping = False
-        self._stop_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._calls: deque[Callable[[], None]] = deque()
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def stop(self) -> None:
         """Accept nothing more; any thread may call it, and more than once."""
         self._is_stopping = True
-        os.eventfd_write(self._stop_fd, 1)
+        os.eventfd_write(self._wake_fd, 1)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have this thread call a function, between two connections.
+
+        Only who also closes it may call this, or else the descriptor may be
+        another's by then.
+        """
+        self._calls.append(function)
+        os.eventfd_write(self._wake_fd, 1)
 
     def close(self) -> None:
         """Give back the descriptor, once the thread has ended."""
-        os.close(self._stop_fd)
+        os.close(self._wake_fd)
 
     def run(self) -> None:
         """Accept until `stop`; no error ends it."""
-        with select.epoll() as both, select.epoll() as stop_alone:
+        with select.epoll() as both, select.epoll() as wake_alone:
             both.register(self._listener.fileno(), select.EPOLLIN)
-            both.register(self._stop_fd, select.EPOLLIN)
-            stop_alone.register(self._stop_fd, select.EPOLLIN)
+            both.register(self._wake_fd, select.EPOLLIN)
+            wake_alone.register(self._wake_fd, select.EPOLLIN)
             while not self._is_stopping:
                 both.poll()
+                self._run_calls()
                 if not self._accept_some():
-                    stop_alone.poll(limits.ACCEPT_PAUSE_S)
+                    wake_alone.poll(limits.ACCEPT_PAUSE_S)
+
+    def _run_calls(self) -> None:
+        # Cleared first, so that what is queued behind that wakes the loop again.
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
+        while self._calls:
+            self._calls.popleft()()
 
     def _accept_some(self) -> bool:
         """Accept what waits; False where it has to pause first."""

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
-import signal
 import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 from pacemaker.config import Settings
 from pacemaker.dispatch import Dispatcher
-from pacemaker.figures import Figures, add_up, describe_minute
+from pacemaker.figures import Figures, add_up
 from pacemaker.protocol import ServerProtocol
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import limits, memory
 from pacemaker.server.acceptor import Acceptor
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
-from pacemaker.server.flood import FloodFilter
 from pacemaker.server.io_thread import IoThread
 from pacemaker.server.listening import describe, open_listener
-from pacemaker.server.log_writer import LogWriter
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.steps import StepRunner
+from pacemaker.server.watchdog import Watchdog
 from pacemaker.store import Store
 
 _logger: Final = logging.getLogger(__name__)
-
-_STOP_SIGNALS: Final = frozenset((signal.SIGTERM, signal.SIGINT))
 
 
 class Daemon:
@@ -131,6 +125,11 @@ class Daemon:
             self._freed_bytes = 0
             memory.return_free_pages()
 
+    def watchdog(self, feed: Callable[[], None]) -> Watchdog:
+        """Make what calls `feed` when the acceptor and every I/O thread get on."""
+        calls = [self._acceptor.call, *(thread.call for thread in self._threads)]
+        return Watchdog(calls, feed)
+
     def begin_stop(self, timeout_s: float = limits.STOP_TIMEOUT_S) -> None:
         """Accept nothing more, answer what has come, reset every connection.
 
@@ -156,82 +155,6 @@ class Daemon:
         self._listener.close()
 
 
-def run(
-    settings: Settings,
-    options: ServerOptions,
-    mechanism_factory: MechanismFactory | None = None,
-) -> None:
-    """Serve until SIGTERM or SIGINT; a second one ends it at once.
-
-    The caller's is the main thread.
-
-    Raises:
-        ListenError: the daemon cannot listen on its address.
-    """
-    # Blocked here and so in every thread: a signal waits until it is asked for.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
-    _raise_descriptor_limit()
-    memory.use_one_heap()
-    flood = FloodFilter()
-    with LogWriter(flood):
-        daemon = Daemon(settings, options, mechanism_factory)
-        daemon.start()
-        stop_signal = _serve(daemon, flood)
-        _logger.info("%s: stopping", signal.Signals(stop_signal).name)
-        _stop(daemon)
-        _write(flood.sum_up())
-        _logger.info("stopped")
-
-
-def _stop(daemon: Daemon) -> None:
-    daemon.begin_stop()
-    while daemon.is_serving:
-        if _next_signal(limits.STOP_TURN_S) is not None:
-            _logger.warning("stopping at once")
-            daemon.begin_stop(0.0)
-    daemon.close()
-
-
-def _serve(daemon: Daemon, flood: FloodFilter) -> int:
-    """Do what is to be done now and then, until a signal comes; return it."""
-    before = Figures()
-    next_figures_s = time.monotonic() + limits.FIGURES_EVERY_S
-    while True:
-        caught = _next_signal(limits.TIDY_EVERY_S)
-        if caught is not None:
-            return caught
-        daemon.tidy()
-        if time.monotonic() >= next_figures_s:
-            next_figures_s += limits.FIGURES_EVERY_S
-            before = _write_figures(daemon, before)
-            _write(flood.sum_up())
-
-
-def _next_signal(timeout_s: float) -> int | None:
-    """Wait for a signal that asks for a stop; None where none came in time.
-
-    A wait that SIGSTOP and SIGCONT interrupt past its end makes CPython return
-    what it finds in memory that nobody has written: a signal that is none of
-    those asked for, or no signal at all.
-    """
-    caught = signal.sigtimedwait(_STOP_SIGNALS, timeout_s)
-    if caught is None or caught.si_signo not in _STOP_SIGNALS:
-        return None
-    return caught.si_signo
-
-
-def _write_figures(daemon: Daemon, before: Figures) -> Figures:
-    now = daemon.figures()
-    now.largest_pulse_bytes = daemon.take_largest()
-    _logger.info(describe_minute(before, now, len(daemon.store)))
-    return now
-
-
-def _write(lines: Iterable[str]) -> None:
-    for line in lines:
-        _logger.warning(line)
-
-
 def io_threads(settings: Settings, options: ServerOptions) -> int:
     """Decide how many I/O threads to start.
 
@@ -246,9 +169,3 @@ def io_threads(settings: Settings, options: ServerOptions) -> int:
     else:
         wanted = len(os.sched_getaffinity(0))
     return max(1, min(wanted, settings.max_threads))
-
-
-def _raise_descriptor_limit() -> None:
-    """Raise the soft limit of open descriptors to the hard one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

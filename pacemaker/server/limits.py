@@ -50,6 +50,10 @@ FIGURES_EVERY_S: Final = 60.0
 TIDY_EVERY_S: Final = 1.0
 TIDY_BYTES: Final = 4 * 1024 * 1024
 
+# In the time within which the watchdog wants to be fed, the daemon looks so
+# often whether all its threads get on: one turn asks them, a later one sees it.
+WATCHDOG_TURNS: Final = 4
+
 # Of the memory that the process may use.
 BUFFER_BUDGET_SHARE: Final = 0.25
 STORE_BUDGET_SHARE: Final = 0.5

@@ -151,3 +151,20 @@ def test_acceptor_stops_while_it_has_no_room(
     with socket.create_connection(listener.getsockname()):
         assert failing.has_failed.acquire(timeout=GIVE_UP_S)
         _end(acceptor)
+
+
+def test_acceptor_runs_calls_of_others_in_order(listener: socket.socket) -> None:
+    """Functions given by `call` run on the acceptor's thread, as they came."""
+    acceptor = _run(listener)
+    done: list[tuple[int, str]] = []
+    finished = threading.Event()
+    for number in range(100):
+        acceptor.call(
+            lambda number=number: done.append(  # type: ignore[misc]
+                (number, threading.current_thread().name)
+            )
+        )
+    acceptor.call(finished.set)
+    assert finished.wait(GIVE_UP_S)
+    assert done == [(number, acceptor.name) for number in range(100)]
+    _end(acceptor)

@@ -1,0 +1,80 @@
+"""What systemd is told of the daemon's life (sd_notify(3)).
+
+The protocol is a datagram of assignments to the socket that NOTIFY_SOCKET
+names.  Where nobody named one, nothing is sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Mapping
+from typing import Final
+
+_logger: Final = logging.getLogger(__name__)
+
+# How long a manager that does not read may hold up who tells it something.
+_SEND_TIMEOUT_S: Final = 1.0
+
+
+class Notifier:
+    """Tells the service manager how the daemon is.  Only the main thread calls it.
+
+    Args:
+        environ: where the manager says how to reach it; left as it is, for the
+            process that this one becomes in an upgrade is told the same.
+
+    Attributes:
+        watchdog_s: within what time it wants to be told that all is well; None
+            where it does not ask.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        path = environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + path[1:] if path.startswith("@") else path
+        self.watchdog_s = _watchdog_s(environ)
+
+    def ready(self, status: str) -> None:
+        """Say that the daemon serves: after its start, and after each reload."""
+        self._send("READY=1", f"STATUS={status}")
+
+    def reloading(self) -> None:
+        """Say that an upgrade begins; `ready` must follow, whatever comes of it."""
+        now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._send("RELOADING=1", f"MONOTONIC_USEC={now_us}", "STATUS=upgrading")
+
+    def stopping(self) -> None:
+        """Say that a stop has begun."""
+        self._send("STOPPING=1", "STATUS=stopping")
+
+    def status(self, status: str) -> None:
+        """Change the line that ``systemctl status`` shows."""
+        self._send(f"STATUS={status}")
+
+    def alive(self) -> None:
+        """Feed the watchdog."""
+        self._send("WATCHDOG=1")
+
+    def _send(self, *assignments: str) -> None:
+        if not self._address:
+            return
+        lines = (" ".join(each.splitlines()) for each in assignments)
+        kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
+        try:
+            with socket.socket(socket.AF_UNIX, kind) as sock:
+                sock.settimeout(_SEND_TIMEOUT_S)
+                sock.sendto("\n".join(lines).encode(), self._address)
+        except (OSError, ValueError) as exc:
+            _logger.debug("the service manager cannot be told: %s", exc)
+
+
+def _watchdog_s(environ: Mapping[str, str]) -> float | None:
+    """Read how often the watchdog is to be fed (sd_watchdog_enabled(3))."""
+    wanted_us = environ.get("WATCHDOG_USEC", "")
+    if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    if not (wanted_us.isascii() and wanted_us.isdigit()):
+        return None
+    return int(wanted_us) / 1e6 or None

@@ -1,0 +1,103 @@
+"""What systemd is told, read from a socket as systemd has one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pacemaker.server.notify import Notifier
+
+
+class Manager:
+    """Stands for the service manager: a datagram socket and what came to it."""
+
+    def __init__(self, address: str) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.settimeout(10)
+        self.socket.bind(address)
+
+    def told(self) -> dict[str, str]:
+        """Return the assignments of the next datagram."""
+        lines = self.socket.recv(4096).decode().split("\n")
+        return dict(line.split("=", 1) for line in lines)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """Give the path of a socket that is not there yet."""
+    return str(tmp_path / "notify")
+
+
+@pytest.fixture
+def manager(path: str) -> Iterator[Manager]:
+    """Give a manager that listens on the path."""
+    manager = Manager(path)
+    yield manager
+    manager.socket.close()
+
+
+def test_notifier_tells_each_step_of_the_life(manager: Manager, path: str) -> None:
+    """Each step is one datagram, its words those of sd_notify."""
+    notifier = Notifier({"NOTIFY_SOCKET": path})
+    notifier.ready("serving")
+    assert manager.told() == {"READY": "1", "STATUS": "serving"}
+    notifier.status("serving on")
+    assert manager.told() == {"STATUS": "serving on"}
+    notifier.alive()
+    assert manager.told() == {"WATCHDOG": "1"}
+    notifier.stopping()
+    assert manager.told() == {"STOPPING": "1", "STATUS": "stopping"}
+
+
+def test_notifier_says_when_a_reload_began(manager: Manager, path: str) -> None:
+    """RELOADING goes with the time, from which systemd tells which READY ends it."""
+    before_us = time.monotonic_ns() // 1000
+    Notifier({"NOTIFY_SOCKET": path}).reloading()
+    told = manager.told()
+    assert told["RELOADING"] == "1"
+    assert before_us <= int(told["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
+
+
+def test_notifier_speaks_to_an_abstract_socket() -> None:
+    """An address that begins with @ is in no file system."""
+    name = f"storm-pacemaker-py-test-{os.getpid()}"
+    manager = Manager("\0" + name)
+    Notifier({"NOTIFY_SOCKET": f"@{name}"}).alive()
+    assert manager.told() == {"WATCHDOG": "1"}
+    manager.socket.close()
+
+
+def test_notifier_keeps_a_status_in_its_line(manager: Manager, path: str) -> None:
+    """A line end within a status makes no assignment of what follows."""
+    Notifier({"NOTIFY_SOCKET": path}).status("refused\nMAINPID=1")
+    assert manager.told() == {"STATUS": "refused MAINPID=1"}
+
+
+def test_notifier_is_silent_where_nobody_listens(path: str) -> None:
+    """Without a manager, or with one that is gone, nothing fails."""
+    Notifier({}).ready("serving")
+    Notifier({"NOTIFY_SOCKET": path}).ready("serving")
+    Notifier({"NOTIFY_SOCKET": "x" * 200}).ready("serving")
+
+
+@pytest.mark.parametrize(
+    ("environ", "watchdog_s"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "1500000", "WATCHDOG_PID": str(os.getpid())}, 1.5),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_notifier_reads_when_the_watchdog_wants_food(
+    environ: dict[str, str], watchdog_s: float | None
+) -> None:
+    """The watchdog of another process, or none, is not fed."""
+    assert Notifier(environ).watchdog_s == watchdog_s
