@@ -19,12 +19,17 @@ read.  (Storm's ``SaslStormServerHandler``, ``KerberosSaslServerHandler``.)
         │                   └──complete──▶ OPEN          ┌──────────┘
         └──── ordinary message ──────────▶ OPEN ◀── ordinary message
 
+**Held reads.**  After a start, misses are held (`pacemaker.holding`): such a read
+is answered out of its order, later, by `resume`, which the owner is asked for
+(`call_on_release`).
+
 **Its whole state** is a `Snapshot`, from which another process goes on.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from enum import Enum
 from itertools import groupby
 from typing import Final, NamedTuple, TypeAlias
@@ -32,8 +37,9 @@ from typing import Final, NamedTuple, TypeAlias
 from pacemaker import canonical, control, messages
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.frames import FrameReader
-from pacemaker.messages import Message
+from pacemaker.frames import HEAD_SIZE, FrameReader
+from pacemaker.holding import HeldReads, Holding
+from pacemaker.messages import NO_MESSAGE_ID, Message
 from pacemaker.sasl.mechanism import ServerMechanism
 
 _logger: Final = logging.getLogger(__name__)
@@ -65,7 +71,8 @@ class Snapshot(NamedTuple):
         authenticated: whether it may read.
         sasl_due: whether an exchange may still begin on it.
         user: who authenticated; None where nobody has.
-        unread: bytes that came and were not yet read.
+        unread: bytes that came and were not yet read; the requests that are held
+            come first in it, and are looked up again where they are read back.
         unsent: bytes that are due and were not yet sent.
     """
 
@@ -84,6 +91,7 @@ class ServerProtocol:
         max_body_bytes: the largest message that is read.
         mechanism: authenticates the peer; None where nobody has to.
         peer: the peer's name in the log.
+        holding: holds the misses; None where they are never held.
 
     Attributes:
         phase: what is due.
@@ -98,6 +106,7 @@ class ServerProtocol:
         "_due_bytes",
         "_frames",
         "_mechanism",
+        "_reads",
         "_token",
         "authenticated",
         "error",
@@ -112,6 +121,7 @@ class ServerProtocol:
         max_body_bytes: int,
         mechanism: ServerMechanism | None = None,
         peer: str = "",
+        holding: Holding | None = None,
     ) -> None:
         self._dispatcher = dispatcher
         self._frames = FrameReader(max_body_bytes)
@@ -119,6 +129,7 @@ class ServerProtocol:
         self._token = b""
         self._due: list[bytes] = []
         self._due_bytes = 0
+        self._reads: HeldReads | None = None if holding is None else holding.new_reads()
         self.peer = peer
         self.phase = Phase.OPEN if mechanism is None else Phase.SASL_DUE
         self.authenticated = mechanism is None
@@ -135,10 +146,29 @@ class ServerProtocol:
         """Take bytes from the peer, and carry out the requests that they complete."""
         if self.phase is not Phase.CLOSED:
             self._frames.receive(data)
-            self.resume()
+            self._read_frames()
 
     def resume(self) -> None:
-        """Go on with what is unread, as far as the bound on replies allows."""
+        """Go on with what waits, as far as the bound on replies allows."""
+        if self._reads is not None:
+            self._answer_released(self._reads)
+        self._read_frames()
+
+    def call_on_release(self, function: Callable[[], None]) -> None:
+        """Have a function called when held reads can be answered, by `resume`.
+
+        It is not called any more once the phase is CLOSED, or after `drop_held`.
+        """
+        if self._reads is not None:
+            self._reads.on_release = function
+
+    def drop_held(self) -> None:
+        """Drop the reads that are held: nobody will take their replies."""
+        if self._reads is not None:
+            self._reads.drop_all()
+            self._reads = None
+
+    def _read_frames(self) -> None:
         try:
             while self.phase in _READING and self._due_bytes < MAX_DUE_BYTES:
                 frame = self._frames.next()
@@ -146,6 +176,9 @@ class ServerProtocol:
                     return
                 self._read(*frame)
             self._frames.let_go()
+            if self._reads is not None:
+                # Replies are handed over before the rest is read.
+                self._reads.begin_batch()
         except PeerError as exc:
             self.fail(exc)
 
@@ -216,6 +249,7 @@ class ServerProtocol:
             self.error = error
         self.phase = Phase.CLOSED
         self._frames = FrameReader(0)
+        self.drop_held()
 
     def snapshot(self, unsent: bytes = b"") -> Snapshot | None:
         """Write out the state, unless the connection is closed or amid SASL.
@@ -225,11 +259,12 @@ class ServerProtocol:
         """
         if self.phase not in (Phase.OPEN, Phase.SASL_DUE):
             return None
+        held = b"" if self._reads is None else self._reads.frames
         return Snapshot(
             self.authenticated,
             self.phase is Phase.SASL_DUE,
             self.user,
-            self._frames.unread,
+            held + self._frames.unread,
             unsent + b"".join(self._due),
         )
 
@@ -245,7 +280,7 @@ class ServerProtocol:
 
     def _read(self, data: bytes, start: int, end: int) -> None:
         """Carry out the message in the body of one frame."""
-        if self.phase is Phase.OPEN:
+        if self.phase is Phase.OPEN and self._reads is None:
             # The pulse of a worker, the short way through.
             pulse = canonical.read_pulse(data, start, end)
             if pulse is not None:
@@ -253,8 +288,44 @@ class ServerProtocol:
                 self._dispatcher.store_pulse(key, details)
                 self._queue(canonical.write_pulse_response(message_id))
                 return
-        message = canonical.read(data, start, end)
-        self._handle(message or messages.decode(data[start:end]))
+        message = canonical.read(data, start, end) or messages.decode(data[start:end])
+        if self._reads is not None and self.authenticated:
+            if start == HEAD_SIZE:
+                # Only the first frame that was read at once lies there.
+                self._reads.begin_batch()
+            self._handle_in_hold(self._reads, message, data[start:end])
+        else:
+            self._handle(message)
+
+    def _handle_in_hold(self, reads: HeldReads, message: Message, body: bytes) -> None:
+        """Carry out a message, unless it has to wait or was carried out before."""
+        kind, path, message_id = message
+        if reads.is_over:
+            self._reads = None
+        elif message_id is not None and message_id != NO_MESSAGE_ID:
+            if reads.is_repeat(message_id, body):
+                _logger.debug("%s: sent again: id=%d", self.peer, message_id)
+                return
+            for number in reads.supersede(message_id):
+                self._due_bytes -= len(self._due[number])
+                self._due[number] = b""
+            if kind == messages.GET_PULSE and isinstance(path, str):
+                if reads.hold(path, message_id, body):
+                    _logger.debug("%s: held: id=%d %r", self.peer, message_id, path)
+                    return
+                first = len(self._due)
+                self._handle(message)
+                reads.note_answered(message_id, body, range(first, len(self._due)))
+                return
+        self._handle(message)
+
+    def _answer_released(self, reads: HeldReads) -> None:
+        while self._due_bytes < MAX_DUE_BYTES:
+            read = reads.next_released()
+            if read is None:
+                return
+            message = Message(messages.GET_PULSE, read.key, read.message_id)
+            self._handle(message)
 
     def _handle(self, message: Message) -> None:
         if self.phase is not Phase.OPEN:

@@ -12,6 +12,8 @@ What it promises:
 * A node that becomes empty is gone, and one that has become much smaller than
   it was is laid anew, so that topologies may come and go for ever.
 * No key is longer than `MAX_SEGMENTS`, so nothing costs more than its bytes.
+* Who awaits a key is told of it: none comes between the look that finds it
+  absent and its being awaited.
 
 Directories follow one rule.  ``prefix(path)`` is the path with one slash at
 its end.  A delete takes each key that begins with the prefix once a slash is
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from pacemaker.errors import LimitError
@@ -35,6 +38,8 @@ MAX_SEGMENTS: Final = 256
 # Where a node keeps the value of its own key; no segment is None.
 _OWN: Final = None
 _Node: TypeAlias = dict["str | None", "bytes | _Node"]
+# Is told of a key that it awaited; any thread may do so.
+Waiter: TypeAlias = Callable[[str], None]
 # The nodes from the root to one of them, each with the segment taken there.
 _Trail: TypeAlias = list[tuple[_Node, "str | None"]]
 
@@ -75,6 +80,7 @@ class Store:
         self._root: _Node = {}
         self._keys = 0
         self._used_bytes = 0
+        self._awaited: dict[str, list[Waiter]] = {}
         self.deleted_bytes = 0
         self.budget_bytes = sys.maxsize if budget_bytes is None else budget_bytes
 
@@ -116,6 +122,11 @@ class Store:
             else:
                 self._add_key(_entry_bytes(last, value), segments)
             node[last] = value
+            if not self._awaited:
+                return
+            waiters = self._awaited.pop(key, ())
+        for tell in waiters:
+            tell(key)
 
     def _grow(self, node: _Node, segment: str) -> _Node:
         """Make a node where none is, above the value that may be there."""
@@ -145,10 +156,47 @@ class Store:
         if segments is None:
             return None
         with self._lock:
-            _, held = self._walk(segments)
-            if isinstance(held, dict):
-                held = held.get(_OWN)
+            return self._find(segments)
+
+    def _find(self, segments: list[str]) -> bytes | None:
+        _, held = self._walk(segments)
+        if isinstance(held, dict):
+            held = held.get(_OWN)
         return held if isinstance(held, bytes) else None
+
+    def await_key(self, key: str, waiter: Waiter) -> bool:
+        """Have a waiter told, once, when a key that is absent is stored.
+
+        It is called by the thread that stores the key, without the lock.  One
+        that awaits the key already is told of it once.
+
+        Returns:
+            Whether the key is awaited; False where it is there, or never can be.
+        """
+        segments = _split(key)
+        if segments is None:
+            return False
+        with self._lock:
+            if self._find(segments) is not None:
+                return False
+            waiters = self._awaited.setdefault(key, [])
+            if waiter not in waiters:
+                waiters.append(waiter)
+            return True
+
+    def stop_awaiting(self, key: str, waiter: Waiter) -> None:
+        """Forget that a waiter awaits a key; it may be told of it all the same."""
+        with self._lock:
+            waiters = self._awaited.get(key, [])
+            if waiter in waiters:
+                waiters.remove(waiter)
+                if not waiters:
+                    del self._awaited[key]
+
+    def await_nothing(self) -> None:
+        """Forget all that is awaited, by any waiter."""
+        with self._lock:
+            self._awaited = {}
 
     def list_nodes(self, path: str) -> list[str]:
         """Return the names directly below a path, in no order.

@@ -18,6 +18,7 @@ ALLOWED = {"store": frozenset(("threading",))}
 # From the bottom up: a module imports only what stands above it in this list.
 LAYERS = (
     *("errors", "idl", "binary", "messages", "canonical", "frames", "store"),
+    "holding",
     *("control", "figures", "dispatch"),
     *("sasl.mechanism", "protocol"),
     *("client.requests", "client.protocol"),

@@ -1,0 +1,284 @@
+"""Held misses: after a start, a read of what is not there yet waits for it.
+
+A store that has just been started is empty, and says nothing of the workers:
+Nimbus, which takes a heartbeat that is missing for one that has not changed,
+would count them as dead.  So for some seconds a GET_PULSE whose key is absent
+is *held*: it is answered when the key comes, or as a miss when the time is over.
+
+`Holding` knows the held reads of one I/O thread, `HeldReads` those of one of its
+connections.  A read goes through two steps:
+
+    held ──its key is stored, or the time is over──▶ released ──▶ answered
+
+It is *released* few at a time, and *answered* by its connection as soon as that
+has room for a reply.  Until it is answered it can still be dropped: its
+connection has ended, or its message id has come with another request, which
+means that the client has given it up and would take the one reply for the other.
+
+Only the I/O thread that owns the connections calls any of this, but for the
+store, which tells of a key on the thread that stores it: that is handed over to
+the I/O thread, and the key looked up again there.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeAlias
+
+from pacemaker.store import Store
+
+# What the held reads of one I/O thread may take: some 20,000 of Storm's.  A read
+# that finds no room is answered at once, as if nothing were held.
+MAX_HELD_BYTES: Final = 16 * 1024 * 1024
+# What one takes besides its body and its key: the objects, and its places in the
+# dicts of its connection, of the thread and of the store.
+_READ_BYTES: Final = 700
+
+# How many are released in one turn of the loop, so that others are served
+# between them: a millisecond or two of writing.
+RELEASED_PER_TURN: Final = 100
+
+_pack_length: Final = struct.Struct(">i").pack
+
+# Has the I/O thread call a function in its next turn; any thread may ask.
+Call: TypeAlias = Callable[[Callable[[], None]], None]
+
+
+class Holding:
+    """The reads that the connections of one I/O thread hold.
+
+    It is off until `begin`, and for good after `end`.
+
+    Args:
+        store: where the keys will come.
+
+    Attributes:
+        is_on: whether misses are held.
+        held_bytes: what the held reads take.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._call: Call = _no_thread
+        self._by_key: dict[str, dict[HeldRead, None]] = {}
+        # To be released, in turns; some may have been dropped meanwhile.
+        self._due: deque[HeldRead] = deque()
+        self.is_on = False
+        self.held_bytes = 0
+
+    def __repr__(self) -> str:
+        return f"<Holding on={self.is_on} held_bytes={self.held_bytes}>"
+
+    def begin(self, call: Call) -> None:
+        """Hold misses from now on; called before there are connections."""
+        self._call = call
+        self.is_on = True
+
+    def end(self) -> None:
+        """Hold no more misses, and release all that are held."""
+        self.is_on = False
+        # Those of the other threads too: their time is over as well, and each
+        # answers with what is stored by then.
+        self._store.await_nothing()
+        by_key, self._by_key = self._by_key, {}
+        for reads in by_key.values():
+            self._put_due(reads)
+
+    def new_reads(self) -> HeldReads | None:
+        """Return the place for the reads of a new connection, if it needs one."""
+        return HeldReads(self) if self.is_on else None
+
+    def hold(self, read: HeldRead) -> bool:
+        """Hold a read; False where its key is there, or there is no room."""
+        if not self.is_on or self.held_bytes + read.size_bytes > MAX_HELD_BYTES:
+            return False
+        if not self._store.await_key(read.key, self._on_key):
+            return False
+        self._by_key.setdefault(read.key, {})[read] = None
+        self.held_bytes += read.size_bytes
+        return True
+
+    def forget(self, read: HeldRead) -> None:
+        """Let go of a read that was answered or dropped."""
+        self.held_bytes -= read.size_bytes
+        reads = self._by_key.get(read.key)
+        if reads is not None and read in reads:
+            del reads[read]
+            if not reads:
+                del self._by_key[read.key]
+                self._store.stop_awaiting(read.key, self._on_key)
+
+    def wake(self, function: Callable[[], None]) -> None:
+        """Call a function in the next turn."""
+        self._call(function)
+
+    def _on_key(self, key: str) -> None:
+        self._call(partial(self._look_again, key))
+
+    def _look_again(self, key: str) -> None:
+        """Release the reads of a key, unless it was deleted again meanwhile."""
+        if key in self._by_key and not self._store.await_key(key, self._on_key):
+            self._put_due(self._by_key.pop(key))
+
+    def _put_due(self, reads: dict[HeldRead, None]) -> None:
+        is_idle = not self._due
+        self._due.extend(reads)
+        if is_idle:
+            self._call(self._release_some)
+
+    def _release_some(self) -> None:
+        for _ in range(min(len(self._due), RELEASED_PER_TURN)):
+            read = self._due.popleft()
+            read.reads.release(read)
+        if self._due:
+            self._call(self._release_some)
+
+
+class HeldRead:
+    """One GET_PULSE that waits.
+
+    Attributes:
+        reads: its connection's.
+        key: what it asks for.
+        message_id: the id that its reply will have.
+        body: the body of its frame.
+    """
+
+    __slots__ = ("body", "key", "message_id", "reads")
+
+    def __init__(
+        self, reads: HeldReads, key: str, message_id: int, body: bytes
+    ) -> None:
+        self.reads = reads
+        self.key = key
+        self.message_id = message_id
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"<HeldRead key={self.key!r} message_id={self.message_id}>"
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory that it takes."""
+        return _READ_BYTES + len(self.key) + len(self.body)
+
+    @property
+    def frame(self) -> bytes:
+        """The frame that it came in."""
+        return _pack_length(len(self.body)) + self.body
+
+
+class HeldReads:
+    """The reads of one connection while misses are held.
+
+    It also knows the reads of one *batch* that are answered already: what was
+    read from the socket at once.  Re-sends that queued up while the server was
+    away lie in one.
+
+    Args:
+        holding: the I/O thread's.
+
+    Attributes:
+        on_release: called when reads were released; `next_released` gives them.
+    """
+
+    __slots__ = ("_answered", "_held", "_holding", "_released", "on_release")
+
+    def __init__(self, holding: Holding) -> None:
+        self._holding = holding
+        self._held: dict[int, HeldRead] = {}
+        self._released: list[HeldRead] = []
+        # By message id: the body, and which of the chunks that are due are its
+        # reply.
+        self._answered: dict[int, tuple[bytes, range]] = {}
+        self.on_release: Callable[[], None] = _nothing
+
+    def __repr__(self) -> str:
+        return f"<HeldReads held={len(self._held)} released={len(self._released)}>"
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is held any more, nor will be."""
+        return not self._held and not self._holding.is_on
+
+    @property
+    def frames(self) -> bytes:
+        """The frames of the held reads, for who goes on with the connection."""
+        return b"".join(read.frame for read in self._held.values())
+
+    def begin_batch(self) -> None:
+        """Forget what was answered."""
+        self._answered.clear()
+
+    def note_answered(self, message_id: int, body: bytes, chunks: range) -> None:
+        """Note a read of this batch that was answered, and by which chunks."""
+        self._answered[message_id] = body, chunks
+
+    def is_repeat(self, message_id: int, body: bytes) -> bool:
+        """Whether this very read is held, or was answered in this batch."""
+        held = self._held.get(message_id)
+        if held is not None:
+            return held.body == body
+        return self._answered.get(message_id, (None,))[0] == body
+
+    def supersede(self, message_id: int) -> range:
+        """Drop the read that another request has taken the message id of.
+
+        Returns:
+            The due chunks that must not be sent.
+        """
+        read = self._held.pop(message_id, None)
+        if read is not None:
+            self._holding.forget(read)
+        return self._answered.pop(message_id, (b"", range(0)))[1]
+
+    def hold(self, key: str, message_id: int, body: bytes) -> bool:
+        """Hold a read; False where it has to be answered now."""
+        read = HeldRead(self, key, message_id, body)
+        is_held = self._holding.hold(read)
+        if is_held:
+            self._held[message_id] = read
+        return is_held
+
+    def release(self, read: HeldRead) -> None:
+        """Have a read answered, unless it was dropped."""
+        if self._held.get(read.message_id) is read:
+            if not self._released:
+                self._holding.wake(self._tell)
+            self._released.append(read)
+
+    def next_released(self) -> HeldRead | None:
+        """Take a read that has to be answered now."""
+        while self._released:
+            # The order is of no matter: each reply has its id.
+            read = self._released.pop()
+            if self._held.get(read.message_id) is read:
+                del self._held[read.message_id]
+                self._holding.forget(read)
+                return read
+        return None
+
+    def drop_all(self) -> None:
+        """Drop what is held, as the connection has ended."""
+        for read in self._held.values():
+            self._holding.forget(read)
+        self._held.clear()
+        self._released.clear()
+        self.on_release = _nothing
+
+    def _tell(self) -> None:
+        self.on_release()
+
+
+def _no_thread(function: Callable[[], None]) -> None:
+    raise AssertionError("nothing is held before `begin`")
+
+
+def _nothing() -> None:
+    """Be told of nothing: a connection that has ended, or none."""

@@ -1,0 +1,594 @@
+"""Held misses, from the store to the bytes of a connection; without a socket."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from pacemaker import holding as module
+from pacemaker import messages
+from pacemaker.dispatch import Dispatcher
+from pacemaker.errors import LimitError
+from pacemaker.figures import Figures
+from pacemaker.holding import RELEASED_PER_TURN, Holding
+from pacemaker.messages import Pulse
+from pacemaker.protocol import MAX_DUE_BYTES, Phase, ServerProtocol
+from pacemaker.store import MAX_SEGMENTS, Store
+from tests import wire
+from tests.fake_mechanisms import like_digest
+from tests.wire import Type, path_request, send_pulse
+
+LIMIT = 10_485_760
+KEY = "/w/t/1"
+GET = path_request(Type.GET_PULSE, KEY, 7)
+GET_OTHER = path_request(Type.GET_PULSE, "/w/t/2", 7)
+HIT = wire.pulse_reply(KEY, b"beat", 7)
+MISS = wire.pulse_reply(KEY, None, 7)
+PULSE = send_pulse(KEY, b"beat", 5)
+ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
+
+
+class Loop:
+    """The I/O thread of some connections: a queue of calls, run when the test says."""
+
+    def __init__(self, store: Store | None = None, *, is_on: bool = True) -> None:
+        self.store = Store() if store is None else store
+        self.figures = Figures()
+        self.holding = Holding(self.store)
+        self.dispatcher = Dispatcher(self.store, self.figures, LIMIT)
+        self.calls: deque[Callable[[], None]] = deque()
+        if is_on:
+            self.holding.begin(self.calls.append)
+
+    def connect(self) -> Peer:
+        """Connect a peer that need not authenticate."""
+        return Peer(self)
+
+    def turn(self) -> None:
+        """Run the calls that are queued."""
+        for _ in range(len(self.calls)):
+            self.calls.popleft()()
+
+    def drain(self) -> None:
+        """Turn until nothing is queued."""
+        while self.calls:
+            self.turn()
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing is left of any held read."""
+        return not (
+            self.holding.held_bytes or self.holding._by_key or self.store._awaited
+        )
+
+
+class Peer:
+    """One connection, its owner's part done by hand."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.server = ServerProtocol(
+            loop.dispatcher, LIMIT, None, "peer:1", loop.holding
+        )
+        self.server.call_on_release(self._on_release)
+        self.releases = 0
+
+    def _on_release(self) -> None:
+        self.releases += 1
+        self.server.resume()
+
+    def ask(self, data: bytes) -> bytes:
+        """Send bytes, and take what comes back at once."""
+        self.server.receive_data(data)
+        return self.taken()
+
+    def taken(self) -> bytes:
+        """Take what is due."""
+        return b"".join(self.server.data_to_send())
+
+
+# --- what is held -----------------------------------------------------------
+
+
+def test_miss_is_held_until_its_key_comes() -> None:
+    """A read of an absent key is answered when another peer stores it."""
+    loop = Loop()
+    nimbus, worker = loop.connect(), loop.connect()
+    assert nimbus.ask(GET) == b""
+    assert worker.ask(PULSE) == ACK
+    assert nimbus.taken() == b"", "answered on the thread of the worker"
+    loop.drain()
+    assert nimbus.taken() == HIT
+    assert loop.is_clear
+
+
+def test_miss_is_answered_when_the_time_is_over() -> None:
+    """A read whose key does not come is a miss then, and is counted as a read."""
+    loop = Loop()
+    peer = loop.connect()
+    peer.ask(GET)
+    assert loop.figures.reads == 0
+    loop.holding.end()
+    loop.drain()
+    assert peer.taken() == MISS
+    assert loop.figures.reads == 1
+    assert loop.is_clear
+
+
+@pytest.mark.parametrize("message_id", [None, -1])
+def test_read_without_an_id_is_not_held(message_id: int | None) -> None:
+    """Its reply could not be told from another, so it keeps its order."""
+    peer = Loop().connect()
+    request = path_request(Type.GET_PULSE, KEY, message_id)
+    assert peer.ask(request * 2) == wire.pulse_reply(KEY, None) * 2
+
+
+def test_everything_else_is_answered_at_once() -> None:
+    """Hits, lists and exists, although a read before them is held."""
+    loop = Loop()
+    peer = loop.connect()
+    loop.store.put("/a", b"x")
+    stream = GET + path_request(Type.GET_PULSE, "/a", 1)
+    stream += path_request(Type.EXISTS, KEY, 2)
+    stream += path_request(Type.DELETE_PATH, KEY, 3)
+    sent = wire.pulse_reply("/a", b"x", 1) + wire.exists_reply(False, 2)
+    assert peer.ask(stream) == sent + wire.ack(Type.DELETE_PATH_RESPONSE, 3)
+    listed = peer.ask(path_request(Type.GET_ALL_NODES_FOR_PATH, "", 4))
+    assert wire.nodes_of(listed)[1] == {b"a"}
+
+
+def test_read_that_is_not_authorized_is_refused_at_once() -> None:
+    """Who has not authenticated learns nothing, and holds nothing."""
+    loop = Loop()
+    server = ServerProtocol(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
+    server.receive_data(GET * 2)
+    refusal = wire.ack(Type.NOT_AUTHORIZED, 7)
+    assert b"".join(server.data_to_send()) == refusal * 2
+    assert loop.is_clear
+
+
+def test_path_that_can_never_be_stored_is_a_miss() -> None:
+    """A key with too many segments is not waited for."""
+    path = "/" * MAX_SEGMENTS
+    peer = Loop().connect()
+    request = path_request(Type.GET_PULSE, path, 7)
+    assert peer.ask(request) == wire.pulse_reply(path, None, 7)
+
+
+def test_nothing_is_held_before_the_beginning_or_after_the_end() -> None:
+    """A connection that was made while misses were held answers them at once too."""
+    loop = Loop(is_on=False)
+    assert loop.connect().ask(GET) == MISS
+    loop = Loop()
+    peer = loop.connect()
+    loop.holding.end()
+    assert peer.ask(GET * 2) == MISS * 2
+    assert peer.server._reads is None, "still costs something"
+    assert loop.connect().server._reads is None
+
+
+def test_key_that_is_deleted_at_once_is_waited_for_again() -> None:
+    """A key that has gone when the I/O thread looks was not there."""
+    loop = Loop()
+    peer = loop.connect()
+    peer.ask(GET)
+    loop.store.put(KEY, b"beat")
+    loop.store.delete(KEY)
+    loop.drain()
+    assert peer.taken() == b""
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert peer.taken() == HIT
+
+
+def test_refused_pulse_wakes_nobody() -> None:
+    """A new key that the budget has no room for is still absent."""
+    loop = Loop(Store(budget_bytes=0))
+    peer = loop.connect()
+    peer.ask(GET)
+    with pytest.raises(LimitError):
+        loop.store.put(KEY, b"beat")
+    assert not loop.calls
+    assert not loop.is_clear
+
+
+# --- once, and only to whom it belongs --------------------------------------
+
+
+def test_resend_of_a_held_read_is_not_answered_twice() -> None:
+    """The client sends again each second; it gets one reply."""
+    loop = Loop()
+    peer = loop.connect()
+    for _ in range(11):
+        assert peer.ask(GET) == b""
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert peer.taken() == HIT
+    loop.holding.end()
+    loop.drain()
+    assert peer.taken() == b""
+
+
+def test_id_that_is_given_to_another_read_drops_the_older() -> None:
+    """The client has given the first up, and waits for the second under its id."""
+    loop = Loop()
+    peer = loop.connect()
+    assert peer.ask(GET) + peer.ask(GET_OTHER) == b""
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert peer.taken() == b""
+    loop.store.put("/w/t/2", b"other")
+    loop.drain()
+    assert peer.taken() == wire.pulse_reply("/w/t/2", b"other", 7)
+    assert loop.is_clear
+
+
+def test_id_that_is_given_to_a_pulse_drops_the_read() -> None:
+    """So does a request of any other kind."""
+    loop = Loop()
+    peer = loop.connect()
+    peer.ask(GET)
+    assert peer.ask(send_pulse(KEY, b"beat", 7))
+    loop.drain()
+    assert peer.taken() == b""
+    assert loop.is_clear
+
+
+def test_read_that_was_released_can_still_be_dropped() -> None:
+    """Between its key's arrival and its reply the id may go to another."""
+    loop = Loop()
+    peer = loop.connect()
+    peer.ask(GET)
+    loop.store.put(KEY, b"beat")
+    loop.turn()
+    peer.ask(GET_OTHER)
+    loop.drain()
+    assert peer.taken() == b""
+
+
+def test_read_that_is_over_can_be_asked_again() -> None:
+    """The same id and bytes, once answered, are a new read."""
+    loop = Loop()
+    peer = loop.connect()
+    peer.ask(GET)
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert peer.taken() == HIT
+    assert peer.ask(GET) + peer.ask(GET) == HIT * 2
+
+
+def test_resends_that_lie_in_one_batch_are_answered_once() -> None:
+    """What queued up while the server was away: one reply, hits included."""
+    loop = Loop()
+    loop.store.put(KEY, b"beat")
+    peer = loop.connect()
+    assert peer.ask(PULSE + GET * 11 + PULSE) == ACK + HIT + ACK
+    assert peer.ask(GET[:9]) + peer.ask(GET[9:] + GET) == HIT
+
+
+def test_older_reads_of_an_id_in_one_batch_are_not_answered() -> None:
+    """The last one has the id; a reply to an older would be taken for its."""
+    loop = Loop()
+    loop.store.put(KEY, b"beat")
+    loop.store.put("/w/t/2", b"x")
+    peer = loop.connect()
+    sent = peer.ask(PULSE + GET * 2 + GET_OTHER * 2 + PULSE)
+    assert sent == ACK + wire.pulse_reply("/w/t/2", b"x", 7) + ACK
+    assert not peer.server.is_blocked
+    assert peer.server._due_bytes == 0
+
+
+def test_batch_ends_where_replies_are_handed_over() -> None:
+    """Behind a large reply what is sent is sent: nothing is taken back."""
+    loop = Loop()
+    large = bytes(MAX_DUE_BYTES)
+    loop.store.put(KEY, large)
+    loop.store.put("/w/t/2", b"x")
+    peer = loop.connect()
+    assert peer.ask(GET + GET_OTHER) == wire.pulse_reply(KEY, large, 7)
+    peer.server.resume()
+    assert peer.taken() == wire.pulse_reply("/w/t/2", b"x", 7)
+
+
+def test_equal_reads_are_each_answered_where_nothing_is_held() -> None:
+    """A peer that uses one id for several is served as ever."""
+    loop = Loop(is_on=False)
+    loop.store.put(KEY, b"beat")
+    assert loop.connect().ask(GET * 3) == HIT * 3
+
+
+# --- the end of a connection ------------------------------------------------
+
+
+def test_held_read_dies_with_its_connection() -> None:
+    """Nothing is written to one that has ended, and nothing is left of its reads."""
+    loop = Loop()
+    peer, other = loop.connect(), loop.connect()
+    peer.ask(GET)
+    other.ask(GET)
+    peer.server.drop_held()
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert (peer.taken(), peer.releases) == (b"", 0)
+    assert other.taken() == HIT
+    assert loop.is_clear
+
+
+def test_peer_that_breaks_the_protocol_gets_no_held_reply() -> None:
+    """A connection that is CLOSED answers nothing more."""
+    loop = Loop()
+    peer = loop.connect()
+    peer.ask(GET)
+    loop.store.put(KEY, b"beat")
+    loop.turn()
+    peer.ask(wire.framed(b"\0"))
+    loop.drain()
+    assert peer.server.phase is Phase.CLOSED
+    assert peer.taken() == b""
+    assert loop.is_clear
+
+
+def test_snapshot_has_the_held_reads() -> None:
+    """Another process holds them again, and answers each once."""
+    loop, later = Loop(), Loop()
+    first, second = loop.connect(), later.connect()
+    first.ask(GET + path_request(Type.GET_PULSE, "/x", 8) + GET[:9])
+    state = first.server.snapshot()
+    assert state is not None
+    second.server.restore(state)
+    second.server.resume()
+    assert second.ask(GET[9:]) == b""
+    assert len(later.holding._by_key) == 2
+    later.store.put(KEY, b"beat")
+    later.drain()
+    assert second.taken() == HIT
+    later.holding.end()
+    later.drain()
+    assert second.taken() == wire.pulse_reply("/x", None, 8)
+
+
+def test_snapshot_goes_to_a_process_that_holds_nothing() -> None:
+    """Where the time is over meanwhile, they are misses at once."""
+    loop, later = Loop(), Loop(is_on=False)
+    first, second = loop.connect(), later.connect()
+    first.ask(GET)
+    state = first.server.snapshot()
+    assert state is not None
+    second.server.restore(state)
+    second.server.resume()
+    assert second.taken() == MISS
+
+
+# --- bounds -----------------------------------------------------------------
+
+
+def test_ten_thousand_reads_are_held() -> None:
+    """On one connection and of as many keys, each is answered when it is over."""
+    loop = Loop()
+    peer = loop.connect()
+    key = "/workerbeats/words-1-1700000000/7a4e1f90-33c8-4c52-9f0e-{}-6700"
+    for number in range(10_000):
+        request = path_request(Type.GET_PULSE, key.format(number), number)
+        assert peer.ask(request) == b""
+    assert loop.holding.held_bytes < module.MAX_HELD_BYTES
+    loop.holding.end()
+    answered = 0
+    while loop.calls:
+        loop.turn()
+        answered += peer.taken().count(b"/workerbeats/")
+    assert answered == 10_000
+    assert loop.is_clear
+
+
+def test_read_that_finds_no_room_is_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the bound it is as if nothing were held; there is room again later."""
+    monkeypatch.setattr(module, "MAX_HELD_BYTES", 1000)
+    loop = Loop()
+    peer = loop.connect()
+    assert peer.ask(GET) == b""
+    other = path_request(Type.GET_PULSE, KEY, 8)
+    assert peer.ask(other) == wire.pulse_reply(KEY, None, 8)
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert peer.taken() == HIT
+    loop.store.delete(KEY)
+    assert peer.ask(other) == b""
+
+
+def test_turn_releases_only_some() -> None:
+    """Others are served between the replies to many held reads."""
+    loop = Loop()
+    peers = [loop.connect() for _ in range(3 * RELEASED_PER_TURN)]
+    for peer in peers:
+        peer.ask(GET)
+    loop.holding.end()
+    answered, turns = 0, 0
+    while loop.calls:
+        loop.turn()
+        turns += 1
+        now = sum(peer.taken() == MISS for peer in peers)
+        assert now <= RELEASED_PER_TURN
+        answered += now
+    assert answered == len(peers)
+
+
+def test_released_reads_wait_for_room() -> None:
+    """A peer that does not take its replies is not given all of them at once."""
+    loop = Loop()
+    peer = loop.connect()
+    for number in range(100):
+        peer.ask(path_request(Type.GET_PULSE, KEY, number))
+    loop.store.put(KEY, bytes(10_000))
+    loop.drain()
+    replies = b""
+    while peer.server.is_blocked:
+        sent = peer.taken()
+        assert len(sent) < MAX_DUE_BYTES + 11_000
+        replies += sent
+        peer.server.resume()
+    replies += peer.taken()
+    assert len(replies) == 100 * len(wire.pulse_reply(KEY, bytes(10_000), 1))
+    assert loop.is_clear
+
+
+def test_threads_hold_reads_of_one_key() -> None:
+    """A key is told to every I/O thread that holds reads of it."""
+    store = Store()
+    loops = [Loop(store), Loop(store)]
+    peers = [loop.connect() for loop in loops]
+    assert [peer.ask(GET) for peer in peers] == [b"", b""]
+    store.put(KEY, b"beat")
+    for loop, peer in zip(loops, peers, strict=True):
+        loop.drain()
+        assert peer.taken() == HIT
+
+
+def test_read_is_answered_by_the_deadline_although_another_thread_was_first() -> None:
+    """The end of one thread's hold does not keep another from its own."""
+    store = Store()
+    loops = [Loop(store), Loop(store)]
+    peers = [loop.connect() for loop in loops]
+    for peer in peers:
+        peer.ask(GET)
+    loops[0].holding.end()
+    store.put(KEY, b"beat")
+    loops[1].holding.end()
+    for loop, peer in zip(loops, peers, strict=True):
+        loop.drain()
+        assert peer.taken() == HIT
+        assert loop.is_clear
+
+
+# --- anything, in any order -------------------------------------------------
+
+KEYS = ("/a", "/a/b", "/c")
+
+
+class Frame(NamedTuple):
+    """A request of the machine: a read, or a pulse, of a key under an id."""
+
+    is_read: bool
+    key: str
+    message_id: int
+
+    @property
+    def data(self) -> bytes:
+        """The frame's bytes."""
+        if self.is_read:
+            return path_request(Type.GET_PULSE, self.key, self.message_id)
+        return send_pulse(self.key, b"v", self.message_id)
+
+
+frames = st.builds(
+    Frame, st.booleans(), st.sampled_from(KEYS), st.integers(min_value=0, max_value=2)
+)
+
+
+class HoldingMachine(RuleBasedStateMachine):
+    """Reads, pulses, re-sends, ends and the deadline, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = Loop()
+        self.peers = [self.loop.connect() for _ in range(3)]
+        # For each open connection: the reads that are owed a reply, by id.
+        self.owed: list[dict[int, str] | None] = [{} for _ in self.peers]
+        self.deleted: set[str] = set()
+        self.is_over = False
+
+    @rule(number=st.integers(0, 2), batch=st.lists(frames, min_size=1, max_size=5))
+    def send(self, number: int, batch: list[Frame]) -> None:
+        """A peer sends some requests at once, some of them again."""
+        owed = self.owed[number]
+        if owed is None:
+            return
+        if self.is_over:
+            batch = batch[:1]  # from then on each is answered, equal or not
+        for frame in batch:
+            if frame.is_read:
+                owed[frame.message_id] = frame.key
+            else:
+                owed.pop(frame.message_id, None)
+        self.peers[number].server.receive_data(b"".join(f.data for f in batch))
+        self.take(number)
+
+    @rule(key=st.sampled_from(KEYS))
+    def delete(self, key: str) -> None:
+        """A topology is gone."""
+        self.loop.store.delete(key)
+        self.deleted.add(key)
+
+    @rule()
+    def turn(self) -> None:
+        """The I/O thread does what it was asked for."""
+        self.loop.turn()
+        for number in range(len(self.peers)):
+            self.take(number)
+
+    @rule(number=st.integers(0, 2), is_fault=st.booleans())
+    def end(self, number: int, is_fault: bool) -> None:
+        """A connection ends, by the peer's fault or without it."""
+        if is_fault:
+            self.peers[number].server.receive_data(wire.framed(b"\0"))
+        else:
+            self.peers[number].server.drop_held()
+        self.owed[number] = None
+
+    @rule(number=st.integers(0, 2))
+    def hand_over(self, number: int) -> None:
+        """A connection goes to another protocol object by its snapshot."""
+        state = self.peers[number].server.snapshot()
+        if state is not None and self.owed[number] is not None:
+            self.peers[number].server.drop_held()
+            self.peers[number] = self.loop.connect()
+            self.peers[number].server.restore(state)
+            self.peers[number].server.resume()
+            self.take(number)
+
+    @rule()
+    def deadline(self) -> None:
+        """The time is over: soon nobody is owed anything."""
+        self.loop.holding.end()
+        self.is_over = True
+        while self.loop.calls:
+            self.turn()
+        assert not any(self.owed)
+        assert self.loop.is_clear
+
+    def take(self, number: int) -> None:
+        """Take a connection's replies: each read is owed, and owed no longer."""
+        sent, owed = self.peers[number].taken(), self.owed[number]
+        at = 0
+        while at < len(sent):
+            behind = at + 4 + int.from_bytes(sent[at : at + 4], "big")
+            reply = messages.decode(sent[at + 4 : behind])
+            at = behind
+            if reply.type != Type.GET_PULSE_RESPONSE:
+                continue
+            assert owed is not None, "after the end of the connection"
+            assert isinstance(reply.data, Pulse)
+            assert reply.message_id is not None
+            assert owed.pop(reply.message_id, None) == reply.data.id
+            if reply.data.details is None:
+                assert self.is_over or reply.data.id in self.deleted
+
+    @invariant()
+    def owes_only_what_is_absent(self) -> None:
+        """What nobody has been told of is not held, and nothing more is."""
+        held = [peer.server._reads for peer in self.peers]
+        for reads, owed in zip(held, self.owed, strict=True):
+            assert set(owed or ()) == set(reads._held if reads is not None else ())
+        waiting = {read.key for reads in held if reads for read in reads._held.values()}
+        assert self.loop.store._awaited.keys() <= waiting
+        if not self.loop.calls:
+            for key in waiting:
+                assert self.loop.store.get(key) is None
+
+
+TestHoldingMachine = HoldingMachine.TestCase
+TestHoldingMachine.settings = settings(max_examples=200, stateful_step_count=30)
