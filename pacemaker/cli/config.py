@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
-from pacemaker.config import Configuration
+from pacemaker.config import Configuration, decide_hold
 from pacemaker.config.keys import KEYS, Key
 
 _NOT_SHOWN = "(not shown)"
@@ -50,13 +50,14 @@ def config_command(
 
 
 def effective_lines(configuration: Configuration) -> Iterator[str]:
-    """Yield one line of YAML for each key, its origin as a comment."""
+    """Yield a line of YAML for each key, its origin as a comment, then the hold."""
     pairs = [(f"{key.name}: {_shown(key, configuration)}", key) for key in KEYS]
     width = max(len(pair) for pair, _ in pairs)
     for pair, key in pairs:
         # Origins are names of files, which may hold anything.
         origin = json.dumps(configuration.origins[key.field])[1:-1]
         yield f"{pair:{width}}  # {origin}"
+    yield f"# serve holds misses after a start: {decide_hold(configuration)}"
 
 
 def _shown(key: Key, configuration: Configuration) -> str:

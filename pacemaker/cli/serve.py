@@ -8,7 +8,8 @@ import click
 
 from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
 from pacemaker.cli.sizes import parse_size
-from pacemaker.config import Settings
+from pacemaker.config import Settings, decide_hold
+from pacemaker.config.hold import MAX_HOLD_S
 
 
 @click.command(
@@ -50,6 +51,15 @@ SIGTERM and SIGINT stop it; a second one forces it.""",
     help="Memory for the stored heartbeats, 1G say; "
     "else half of what the process may use.",
 )
+@click.option(
+    "--hold",
+    "hold_s",
+    type=click.IntRange(0, MAX_HOLD_S),
+    metavar="SECONDS",
+    help="After a start hold reads of absent heartbeats so long, 0 for not at all; "
+    "else 20 s, or 10 s with a listening socket that was handed over, where "
+    "storm.yaml names one Pacemaker.",
+)
 def serve_command(
     config_file: str | None,
     overrides: Sequence[str],
@@ -58,6 +68,7 @@ def serve_command(
     io_threads: int | None,
     buffer_budget: int | None,
     store_budget: int | None,
+    hold_s: int | None,
 ) -> None:
     """Run the Pacemaker daemon until it is asked to stop.
 
@@ -67,7 +78,8 @@ def serve_command(
     # The daemon's own half is imported where it is needed: --help starts without.
     from pacemaker import server
 
-    settings = prepare(config_file, overrides, log_level).settings
+    configuration = prepare(config_file, overrides, log_level)
+    settings = configuration.settings
     mechanism_factory = prepare_sasl(settings).factory
     _check_io_threads(io_threads, settings)
     options = server.ServerOptions(
@@ -75,6 +87,7 @@ def serve_command(
         io_threads=io_threads,
         buffer_budget_bytes=buffer_budget,
         store_budget_bytes=store_budget,
+        hold=decide_hold(configuration, hold_s),
     )
     server.run(settings, options, mechanism_factory)
 

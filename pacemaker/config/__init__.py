@@ -1,7 +1,16 @@
 """Storm's configuration, read as Storm reads it, as one typed and checked value."""
 
+from pacemaker.config.hold import Hold, decide_hold
 from pacemaker.config.layers import Configuration, Note
 from pacemaker.config.load import load_configuration
 from pacemaker.config.settings import AuthMethod, Settings
 
-__all__ = ["AuthMethod", "Configuration", "Note", "Settings", "load_configuration"]
+__all__ = [
+    "AuthMethod",
+    "Configuration",
+    "Hold",
+    "Note",
+    "Settings",
+    "decide_hold",
+    "load_configuration",
+]

@@ -114,6 +114,7 @@ class Connection:
         self.interest = select.EPOLLIN
         self.is_closed = False
         self.protocol = protocol
+        protocol.call_on_release(self._on_release)
 
     def __repr__(self) -> str:
         return f"<Connection fd={self.fd} closed={self.is_closed} {self.protocol!r}>"
@@ -154,6 +155,12 @@ class Connection:
             return
         self.protocol.resume()
         self._advance()
+
+    def _on_release(self) -> None:
+        """Answer reads that were held; where replies are unsent, behind them."""
+        if self.interest == select.EPOLLIN:
+            self.protocol.resume()
+            self._advance()
 
     def _advance(self) -> None:
         """Send what is due; look further only where something is unusual."""
@@ -305,6 +312,7 @@ class Connection:
         """Close at once: with a reset, unless `_finish` took that off."""
         if not self.is_closed:
             self.is_closed = True
+            self.protocol.drop_held()
             self._unsent = ()
             self.owner.forget(self)
             self._sock.close()

@@ -12,14 +12,15 @@ from typing import Final
 from pacemaker.config import Settings
 from pacemaker.dispatch import Dispatcher
 from pacemaker.figures import Figures, add_up
+from pacemaker.holding import Holding
 from pacemaker.protocol import ServerProtocol
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import limits, memory
 from pacemaker.server.acceptor import Acceptor
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
-from pacemaker.server.io_thread import IoThread
-from pacemaker.server.listening import describe, open_listener
+from pacemaker.server.io_thread import IoThread, boot_time_s
+from pacemaker.server.listening import describe, is_handed_over, open_listener
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.steps import StepRunner
 from pacemaker.server.watchdog import Watchdog
@@ -40,6 +41,7 @@ class Daemon:
     Attributes:
         address: ``HOST:PORT`` that it listens on.
         store: the heartbeats.
+        hold_until_s: until when misses are held, by CLOCK_BOOTTIME.
 
     Raises:
         ListenError: it cannot listen on its address.
@@ -67,8 +69,11 @@ class Daemon:
         self._settings = settings
         self._mechanism_factory = mechanism_factory
         self._steps = StepRunner()
+        hold_s = options.hold.after(is_handed_over())
         self._listener = open_listener(options.bind, settings.port)
+        self.hold_until_s = boot_time_s() + hold_s
         self.address = describe(self._listener)
+        self._holdings: list[Holding] = []
         self._threads = [
             self._io_thread(number) for number in range(io_threads(settings, options))
         ]
@@ -78,20 +83,28 @@ class Daemon:
         figures = Figures()
         max_body_bytes = self._settings.message_size_max_bytes
         dispatcher = Dispatcher(self.store, figures, max_body_bytes)
-        make_protocol = partial(self._make_protocol, dispatcher)
+        self._holdings.append(Holding(self.store))
+        make_protocol = partial(self._make_protocol, dispatcher, self._holdings[-1])
         return IoThread(number, make_protocol, figures, self._budget, self._steps)
 
-    def _make_protocol(self, dispatcher: Dispatcher, peer: str) -> ServerProtocol:
+    def _make_protocol(
+        self, dispatcher: Dispatcher, holding: Holding, peer: str
+    ) -> ServerProtocol:
         make = self._mechanism_factory
         return ServerProtocol(
             dispatcher,
             self._settings.message_size_max_bytes,
             None if make is None else make(),
             peer,
+            holding,
         )
 
     def start(self) -> None:
         """Start to serve."""
+        hold_s = self.hold_until_s - boot_time_s()
+        if hold_s > 0:
+            for thread, holding in zip(self._threads, self._holdings, strict=True):
+                thread.hold_misses(holding, self.hold_until_s)
         for thread in self._threads:
             thread.start()
         self._acceptor.start()
@@ -102,6 +115,8 @@ class Daemon:
             self.store.budget_bytes // 2**20,
             self._budget.budget_bytes // 2**20,
         )
+        if hold_s > 0:
+            _logger.info("holding misses for %.3g s", hold_s)
 
     def figures(self) -> Figures:
         """Add up what has been counted since the start."""

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from pacemaker.figures import Figures
+from pacemaker.holding import Holding
 from pacemaker.protocol import ServerProtocol
 from pacemaker.server import limits
 from pacemaker.server.budget import BufferBudget
@@ -33,6 +34,11 @@ _logger: Final = logging.getLogger(__name__)
 ProtocolFactory: TypeAlias = Callable[[str], ServerProtocol]
 
 
+def boot_time_s() -> float:
+    """Return the seconds since the machine was started, those suspended included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class IoThread(threading.Thread):
     """One of the threads that read, answer and write.
 
@@ -43,6 +49,8 @@ class IoThread(threading.Thread):
         budget: what all connections of all threads may hold.
         steps: takes the SASL steps.
         clock: seconds that only grow.
+        boot_clock: the same, but those go on while the machine is suspended, and
+            mean the same to the process that this one becomes.
     """
 
     def __init__(
@@ -53,10 +61,12 @@ class IoThread(threading.Thread):
         budget: BufferBudget[Connection],
         steps: StepRunner,
         clock: Callable[[], float] = time.monotonic,
+        boot_clock: Callable[[], float] = boot_time_s,
     ) -> None:
         super().__init__(name=f"pacemaker-io-{number}", daemon=True)
         self.figures = figures
         self.now = clock
+        self._boot_now = boot_clock
         # Those that hold bytes or are due to end; looked over once a second.
         self.watched: set[Connection] = set()
         self._make_protocol = make_protocol
@@ -96,6 +106,11 @@ class IoThread(threading.Thread):
         """Give a new connection to this thread; only the acceptor does."""
         self._adopted += 1
         self.call(lambda: self._adopt(sock, peer))
+
+    def hold_misses(self, holding: Holding, until_s: float) -> None:
+        """Hold the misses of all connections to come, until a time of boot_clock."""
+        holding.begin(self.call)
+        self.call(lambda: self._look_at_hold(holding, until_s))
 
     def stop(self, timeout_s: float) -> None:
         """Answer what has come, see it delivered, reset every connection, end.
@@ -209,7 +224,8 @@ class IoThread(threading.Thread):
         # the loop again, and nothing is left lying.
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake_fd)
-        while self._calls:
+        # No more than there are: what these queue is for the next turn.
+        for _ in range(len(self._calls)):
             self._run(self._calls.popleft())
 
     def _run_due(self, now_s: float) -> None:
@@ -252,6 +268,19 @@ class IoThread(threading.Thread):
             return
         self.connections[connection.fd] = connection
         self.figures.connections += 1
+
+    def _look_at_hold(self, holding: Holding, until_s: float) -> None:
+        if self._stop_until_s is not None:
+            # Who waits is reset with its connection, and asks the next server
+            # that comes: a miss would be this one's word.
+            return
+        left_s = until_s - self._boot_now()
+        if left_s > 0:
+            # The timers stand still while the machine is suspended.
+            delay_s = min(left_s, limits.SWEEP_S)
+            self.call_later(delay_s, lambda: self._look_at_hold(holding, until_s))
+        else:
+            holding.end()
 
     def _begin_stop(self, timeout_s: float) -> None:
         until_s = self.now() + timeout_s

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +59,12 @@ def open_listener(
     return listener
 
 
+def is_handed_over(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a listening socket waits for this process: `open_listener` takes it."""
+    pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
+    return pid == str(os.getpid()) and count.isdigit() and int(count) > 0
+
+
 def describe(listener: socket.socket) -> str:
     """Return ``HOST:PORT`` of a socket, an IPv6 host in brackets."""
     host, port = listener.getsockname()[:2]
@@ -85,9 +91,10 @@ def end_with_reset(connection: socket.socket, reset: bool) -> None:
 
 
 def _handed_over(environ: MutableMapping[str, str]) -> socket.socket | None:
-    values = [environ.pop(name, "") for name in _HANDOVER_VARIABLES]
-    count, pid, _ = values
-    if pid != str(os.getpid()) or not count.isdigit() or int(count) < 1:
+    is_ours, count = is_handed_over(environ), environ.get("LISTEN_FDS", "")
+    for name in _HANDOVER_VARIABLES:
+        environ.pop(name, None)
+    if not is_ours:
         return None
     if int(count) > 1:
         _logger.warning("%s sockets were handed over; only the first is used", count)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pacemaker.config.hold import NO_HOLD, Hold
+
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
@@ -16,9 +18,11 @@ class ServerOptions:
         buffer_budget_bytes: what unread and unsent bytes may take together;
             None for a quarter of the memory that the process may use.
         store_budget_bytes: what the heartbeats may take; None for half of it.
+        hold: for how long after the start misses are held.
     """
 
     bind: str | None = None
     io_threads: int | None = None
     buffer_budget_bytes: int | None = None
     store_budget_bytes: int | None = None
+    hold: Hold = NO_HOLD

@@ -96,3 +96,12 @@ def test_check_finds_what_a_method_lacks(run: Run) -> None:
     result = run("config", "--check", "-c", "pacemaker.auth.method=DIGEST")
     assert result.exit_code == exit_codes.WRONG_CONFIGURATION
     assert "JAAS file" in result.stderr.splitlines()[-1]
+
+
+def test_config_says_how_long_misses_are_held(run: Run, conf_folder: Path) -> None:
+    """A comment says what `serve` would do, and why."""
+    (conf_folder / "storm.yaml").write_text("pacemaker.servers: [a]\n")
+    assert run("config").stdout.endswith(
+        "# serve holds misses after a start: 20 s; 10 s where the listening socket"
+        " is handed over (pacemaker.servers names one server)\n"
+    )

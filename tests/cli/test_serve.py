@@ -64,6 +64,24 @@ def test_serve_leaves_what_is_not_said_to_the_daemon(run: Run, daemon: Daemon) -
     assert daemon.options == ServerOptions()
 
 
+@pytest.mark.parametrize(
+    ("options", "hold_s"),
+    [((), (20, 10)), (("--hold", "0"), (0, 0)), (("--hold", "100"), (100, 100))],
+)
+def test_serve_hands_over_how_long_misses_are_held(
+    run: Run,
+    daemon: Daemon,
+    conf_folder: Path,
+    options: tuple[str, ...],
+    hold_s: tuple[float, float],
+) -> None:
+    """A storm.yaml that names one server switches it on; the option overrides it."""
+    (conf_folder / "storm.yaml").write_text("pacemaker.servers: [a]\n")
+    assert run("serve", *options).exit_code == exit_codes.OK
+    assert daemon.options is not None
+    assert daemon.options.hold[:2] == hold_s
+
+
 def test_serve_hands_over_the_mechanism(
     run: Run, daemon: Daemon, tmp_path: Path
 ) -> None:
@@ -87,6 +105,9 @@ def test_serve_hands_over_the_mechanism(
         ("--io-threads", "0"),
         ("--io-threads", "51"),
         ("--store-budget", "much"),
+        ("--hold", "-1"),
+        ("--hold", "101"),
+        ("--hold", "nan"),
         ("--log-level", "loud"),
         ("--unknown", "x"),
     ],

@@ -13,6 +13,7 @@ from types import TracebackType
 
 from pacemaker.dispatch import Dispatcher
 from pacemaker.figures import Figures
+from pacemaker.holding import Holding
 from pacemaker.protocol import ServerProtocol
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.budget import BufferBudget
@@ -46,21 +47,30 @@ class Hand:
         budget_bytes: int = 2**30,
         mechanism_factory: MechanismFactory | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
+        hold_s: float = 0.0,
     ) -> None:
         self.clock = Clock()
+        self.boot_clock = Clock()
         self.store = Store()
         self.budget: BufferBudget[Connection] = BufferBudget(budget_bytes)
         self.figures = Figures()
         self.steps = StepRunner(self.clock)
+        self.holding = Holding(self.store)
         dispatcher = Dispatcher(self.store, self.figures, max_body_bytes)
 
         def make_protocol(peer: str) -> ServerProtocol:
             mechanism = None if mechanism_factory is None else mechanism_factory()
-            return ServerProtocol(dispatcher, max_body_bytes, mechanism, peer)
+            return ServerProtocol(
+                dispatcher, max_body_bytes, mechanism, peer, self.holding
+            )
 
         self.thread = IoThread(
-            0, make_protocol, self.figures, self.budget, self.steps, self.clock
+            *(0, make_protocol, self.figures, self.budget, self.steps),
+            *(self.clock, self.boot_clock),
         )
+        if hold_s:
+            self.thread.hold_misses(self.holding, self.boot_clock() + hold_s)
+            self.thread.turn()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._peers: list[Wire] = []
 
@@ -108,6 +118,7 @@ class Hand:
     def after(self, seconds: float) -> None:
         """Let time pass, and the loop see it."""
         self.clock.now_s += seconds
+        self.boot_clock.now_s += seconds
         self.thread.call(lambda: None)
         self.thread.turn()
 

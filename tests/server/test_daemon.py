@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from pacemaker.config import Settings
+from pacemaker.config import Hold, Settings
 from pacemaker.server import Daemon, ServerOptions, limits, memory
 from pacemaker.server.daemon import io_threads
+from pacemaker.server.io_thread import boot_time_s
 from tests import wire
 from tests.wire import Type, Wire
 
@@ -131,3 +132,60 @@ def test_io_threads_are_bounded_by_max_threads() -> None:
     """pacemaker.max.threads bounds what an option asks for."""
     assert io_threads(Settings(), ServerOptions(io_threads=4)) == 4
     assert io_threads(Settings(max_threads=2), ServerOptions(io_threads=4)) == 2
+
+
+@pytest.mark.parametrize(("is_kept", "hold_s"), [(False, 2), (True, 1)])
+def test_daemon_holds_for_as_long_as_its_start_needs(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    is_kept: bool,
+    hold_s: int,
+) -> None:
+    """Where the port was kept the clients are back sooner; the log says how long."""
+    monkeypatch.setattr("pacemaker.server.daemon.is_handed_over", lambda: is_kept)
+    options = ServerOptions(bind="127.0.0.1", hold=Hold(2, 1, "a test"))
+    daemon = Daemon(Settings(port=0), options)
+    with caplog.at_level("INFO"):
+        daemon.start()
+    with Wire(_address(daemon)) as peer:
+        began_s = boot_time_s()
+        reply = peer.ask(wire.path_request(Type.GET_PULSE, "/w", 1))
+        assert reply == wire.pulse_reply("/w", None, 1)
+        assert began_s < daemon.hold_until_s <= boot_time_s()
+    daemon.begin_stop()
+    daemon.close()
+    assert f"holding misses for {hold_s} s" in caplog.messages
+
+
+def test_daemon_that_is_not_asked_to_holds_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A miss is a miss at once, and the log has no word of it."""
+    with caplog.at_level("DEBUG"), serving() as daemon, Wire(_address(daemon)) as peer:
+        reply = peer.ask(wire.path_request(Type.GET_PULSE, "/w", 1))
+        assert reply == wire.pulse_reply("/w", None, 1)
+    assert "holding" not in caplog.text
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_daemon_holds_reads_over_all_its_threads(threads: int) -> None:
+    """A pulse on one thread answers the reads that others hold."""
+    options = ServerOptions("127.0.0.1", threads, hold=Hold(100, 100, "a test"))
+    daemon = Daemon(Settings(port=0), options)
+    daemon.start()
+    readers = [Wire(_address(daemon)) for _ in range(8)]
+    for number, reader in enumerate(readers):
+        reader.send(wire.path_request(Type.GET_PULSE, "/w", number))
+        # Its answer comes at once, and the read before it is held by then.
+        assert reader.ask(wire.path_request(Type.EXISTS, "/w", 99))
+    with Wire(_address(daemon)) as writer:
+        assert writer.ask(wire.send_pulse("/w", b"beat", 1))
+    for number, reader in enumerate(readers):
+        assert reader.receive() == wire.pulse_reply("/w", b"beat", number)
+    readers[0].send(wire.path_request(Type.GET_PULSE, "/absent", 1))
+    assert readers[0].ask(wire.path_request(Type.EXISTS, "/w", 99))
+    daemon.begin_stop()
+    assert readers[0].ended() == "reset"
+    daemon.close()
+    for reader in readers:
+        reader.close()

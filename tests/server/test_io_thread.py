@@ -94,6 +94,7 @@ def test_thread_gives_no_connection_the_events_of_another() -> None:
         end_with_reset(old_peer.socket, True)
         old_peer.close()
         hand.thread.turn()
+        hand.thread.turn()
         assert old.fd in hand.thread.connections
         assert hand.ask(new_peer, PULSE) == ACK
 
