@@ -12,8 +12,9 @@ connections.  A read goes through two steps:
 
 It is *released* few at a time, and *answered* by its connection as soon as that
 has room for a reply.  Until it is answered it can still be dropped: its
-connection has ended, or its message id has come with another request, which
-means that the client has given it up and would take the one reply for the other.
+connection has ended, or another request has come under its message id.  Either
+that is the same read, sent again, and one reply is due for both; or the client has
+given the older up, and would take its reply for the other's.
 
 Only the I/O thread that owns the connections calls any of this, but for the
 store, which tells of a key on the thread that stores it: that is handed over to
@@ -191,9 +192,8 @@ class HeldReads:
         self._holding = holding
         self._held: dict[int, HeldRead] = {}
         self._released: list[HeldRead] = []
-        # By message id: the body, and which of the chunks that are due are its
-        # reply.
-        self._answered: dict[int, tuple[bytes, range]] = {}
+        # By message id: which of the chunks that are due are the reply.
+        self._answered: dict[int, range] = {}
         self.on_release: Callable[[], None] = _nothing
 
     def __repr__(self) -> str:
@@ -216,19 +216,12 @@ class HeldReads:
         """Forget what was answered."""
         self._answered.clear()
 
-    def note_answered(self, message_id: int, body: bytes, chunks: range) -> None:
+    def note_answered(self, message_id: int, chunks: range) -> None:
         """Note a read of this batch that was answered, and by which chunks."""
-        self._answered[message_id] = body, chunks
-
-    def is_repeat(self, message_id: int, body: bytes) -> bool:
-        """Whether this very read is held, or was answered in this batch."""
-        held = self._held.get(message_id)
-        if held is not None:
-            return held.body == body
-        return self._answered.get(message_id, (None,))[0] == body
+        self._answered[message_id] = chunks
 
     def supersede(self, message_id: int) -> range:
-        """Drop the read that another request has taken the message id of.
+        """Drop the read that another request has the message id of.
 
         Returns:
             The due chunks that must not be sent.
@@ -236,7 +229,7 @@ class HeldReads:
         read = self._held.pop(message_id, None)
         if read is not None:
             self._holding.forget(read)
-        return self._answered.pop(message_id, (b"", range(0)))[1]
+        return self._answered.pop(message_id, range(0))
 
     def hold(self, key: str, message_id: int, body: bytes) -> bool:
         """Hold a read; False where it has to be answered now."""

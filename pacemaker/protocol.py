@@ -298,26 +298,24 @@ class ServerProtocol:
             self._handle(message)
 
     def _handle_in_hold(self, reads: HeldReads, message: Message, body: bytes) -> None:
-        """Carry out a message, unless it has to wait or was carried out before."""
+        """Carry out a message, unless it has to wait."""
         kind, path, message_id = message
         if reads.is_over:
             self._reads = None
-        elif message_id is not None and message_id != NO_MESSAGE_ID:
-            if reads.is_repeat(message_id, body):
-                _logger.debug("%s: sent again: id=%d", self.peer, message_id)
-                return
-            for number in reads.supersede(message_id):
-                self._due_bytes -= len(self._due[number])
-                self._due[number] = b""
-            if kind == messages.GET_PULSE and isinstance(path, str):
-                if reads.hold(path, message_id, body):
-                    _logger.debug("%s: held: id=%d %r", self.peer, message_id, path)
-                    return
-                first = len(self._due)
-                self._handle(message)
-                reads.note_answered(message_id, body, range(first, len(self._due)))
-                return
-        self._handle(message)
+        if self._reads is None or message_id is None or message_id == NO_MESSAGE_ID:
+            self._handle(message)
+            return
+        for number in reads.supersede(message_id):
+            self._due_bytes -= len(self._due[number])
+            self._due[number] = b""
+        if kind != messages.GET_PULSE or not isinstance(path, str):
+            self._handle(message)
+        elif reads.hold(path, message_id, body):
+            _logger.debug("%s: held: id=%d %r", self.peer, message_id, path)
+        else:
+            first = len(self._due)
+            self._handle(message)
+            reads.note_answered(message_id, range(first, len(self._due)))
 
     def _answer_released(self, reads: HeldReads) -> None:
         while self._due_bytes < MAX_DUE_BYTES:

@@ -319,6 +319,18 @@ def test_held_read_dies_with_its_connection() -> None:
     assert loop.is_clear
 
 
+def test_last_read_of_a_key_takes_its_place_along() -> None:
+    """A key that nobody reads any more is awaited no longer."""
+    loop = Loop()
+    peers = [loop.connect() for _ in range(2)]
+    for peer in peers:
+        peer.ask(GET)
+    peers[0].server.drop_held()
+    assert list(loop.store._awaited) == [KEY]
+    peers[1].server.drop_held()
+    assert loop.is_clear
+
+
 def test_peer_that_breaks_the_protocol_gets_no_held_reply() -> None:
     """A connection that is CLOSED answers nothing more."""
     loop = Loop()

@@ -414,3 +414,71 @@ def test_threads_leave_a_sound_store() -> None:
     for path in ODD_PATHS:
         store.delete(path)
     assert (store._root, store.used_bytes, len(store)) == ({}, 0, 0)
+
+
+# --- keys that are awaited --------------------------------------------------
+
+
+def test_awaited_key_is_told_of_once() -> None:
+    """Who awaits a key, twice even, is told of its first value and of no later one."""
+    store, told = Store(), list[str]()
+    assert store.await_key("/a", told.append)
+    assert store.await_key("/a", told.append)
+    store.put("/a/b", b"")
+    assert told == []
+    store.put("/a", b"")
+    store.put("/a", b"")
+    assert told == ["/a"]
+    assert not store._awaited
+
+
+def test_key_that_is_there_or_never_will_be_is_not_awaited() -> None:
+    """There is nothing to wait for."""
+    store = Store()
+    store.put("/a", b"")
+    assert not store.await_key("/a", print)
+    assert not store.await_key(DEEPEST + "/", print)
+    assert store.await_key("/a/b", print)
+
+
+def test_waiter_that_has_stopped_is_not_told() -> None:
+    """The others that await the key still are; nothing is left of either."""
+    store, told, others = Store(), list[str](), list[str]()
+    store.await_key("/a", told.append)
+    store.await_key("/a", others.append)
+    store.stop_awaiting("/a", told.append)
+    store.stop_awaiting("/a", told.append)
+    store.stop_awaiting("/b", told.append)
+    store.put("/a", b"")
+    assert (told, others) == ([], ["/a"])
+    store.await_key("/b", told.append)
+    store.await_nothing()
+    store.put("/b", b"")
+    assert (told, store._awaited) == ([], {})
+
+
+def test_waiter_may_call_the_store() -> None:
+    """It is told without the lock, when the value is there."""
+    store, seen = Store(), list[bytes | None]()
+    store.await_key("/a", lambda key: seen.append(store.get(key)))
+    store.put("/a", b"x")
+    assert seen == [b"x"]
+
+
+def test_no_pulse_comes_between_look_and_wait() -> None:
+    """While others store the keys, each is seen there or told of, never neither."""
+    store, told = Store(), set[str]()
+    keys = [f"/{number}" for number in range(5_000)]
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            puts = threads.submit(lambda: [store.put(key, b"") for key in keys])
+            waits = threads.submit(
+                lambda: [key for key in keys if store.await_key(key, told.add)]
+            )
+            awaited = waits.result()
+            puts.result()
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert told == set(awaited)
