@@ -4,13 +4,17 @@
 #                       every outage, and for the table in docs/cluster.md
 # make cluster-compare  runs the same scenarios with the JVM's Pacemaker, for the table
 #
+# make bench   measures the daemon beside the JVM's Pacemaker, ZooKeeper, redis and the
+#              kernel, and writes docs/performance.md; QUICK=1 takes 5 minutes and
+#              ROW=... one row (docs/performance.md names them), and write no page
+#
 # PYTHON=... names the interpreter to begin with; STORM_PACEMAKER_CACHE=... is
 # where Storm's jars are kept.
 
 BIN := .venv/bin
 STEP := @printf '==> %s\n'
 
-.PHONY: help serve test setup lint types unit real format clean
+.PHONY: help serve test setup lint types unit real bench format clean
 .PHONY: cluster-test cluster-compare
 
 help:
@@ -58,6 +62,10 @@ cluster-test: setup
 cluster-compare: setup
 	$(STEP) "the same with the JVM's Pacemaker"
 	@REQUIRE_REAL=1 ALL=$(or $(ALL),1) CLUSTER_PACEMAKER=jvm $(CLUSTER_TEST) $(ARGS)
+
+bench: setup
+	$(STEP) "benchmarks: nothing else should be running"
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--plan quick) $(if $(ROW),--row $(ROW))
 
 format: setup
 	$(STEP) "formatting (ruff)"

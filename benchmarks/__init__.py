@@ -1,1 +1,1 @@
-"""Benchmarks: programs to run by hand or by `make bench-...`, never tests."""
+"""Benchmarks: `make bench`, and programs to run by hand; never tests."""

@@ -1,37 +1,75 @@
-"""The servers and the load generator of the benchmarks, and what they cost."""
+"""The servers that are measured, each started as its users start it.
+
+All of them take heartbeats by a key and a value, over a wire that the load
+generator speaks.  A server runs alone, with a folder of its own for its files,
+and is ready once it has answered a first request.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import Final
 
-FOLDER = Path(__file__).parent
-BUILD = FOLDER.parent / "build" / "benchmarks"
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+import pytest
+
+from benchmarks.native import ROOT, compiled
+from pacemaker import messages
+from pacemaker._version import __version__
+from tests.real import jvm, zookeeper
+from tests.real.daemons import MAIN_CLASSES, free_port
+
+_START_TIMEOUT_S: Final = 60.0
+_STOP_TIMEOUT_S: Final = 20.0
+_ASK_AGAIN_S: Final = 0.002
+# A ZooKeeper that is not ready takes a request and never answers it.
+_REPLY_TIMEOUT_S: Final = 0.5
+
+# Storm's default for `pacemaker.childopts`, and bin/zkServer.sh's for its heap.
+_PACEMAKER_HEAP: Final = "-Xmx1024m"
+_ZOOKEEPER_HEAP: Final = "-Xmx1000m"
+
+_ZOOKEEPER_CONFIG: Final = """
+clientPort={port}
+clientPortAddress=127.0.0.1
+dataDir={folder}/data
+admin.enableServer=false
+# 60 from one address is the default; all workers of a benchmark have one.
+maxClientCnxns=0
+"""
+
+
+class MissingError(Exception):
+    """A server is not there to be measured; says what is missing."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server process under load."""
+    """A server process that runs.
+
+    Attributes:
+        name: which of `KINDS`.
+        wire: how it is spoken to.
+        pid: its process.
+        port: where it listens, on 127.0.0.1.
+        start_s: from its start to its first reply.
+    """
 
     name: str
+    wire: str
     pid: int
     port: int
-
-    def cpu_s(self) -> float:
-        """Return the CPU time that the process has used, in user and kernel."""
-        stat = Path(f"/proc/{self.pid}/stat").read_text()
-        fields = stat.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+    start_s: float
 
     def resident_bytes(self) -> int:
         """Return the resident memory of the process."""
@@ -50,102 +88,192 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Load:
-    """What the load generator saw; see `load.c`.
+class Kind:
+    """A kind of server.
 
     Attributes:
-        replies: how many requests were answered.
-        rate_per_s: replies a second.
-        p50_us: the median latency; `p99_us`, `p999_us` and `max_us` likewise.
-        cpu_us_per_request: CPU time of the server process for each request.
-        generator_cpu_share: what the generator used of a core.
+        label: its name for readers.
+        wire: how it is spoken to.
+        command: the command that runs it: of its folder and its port.
+        version: says what exactly was measured.
+        first_request: what is answered as soon as it serves.
     """
 
-    replies: int
-    rate_per_s: float
-    p50_us: float
-    p99_us: float
-    p999_us: float
-    max_us: float
-    cpu_us_per_request: float
-    generator_cpu_share: float
-
-
-def compiled(source: str) -> Path:
-    """Compile a C program of this folder, unless that was done before."""
-    program = BUILD / source.removesuffix(".c")
-    code = FOLDER / source
-    if not program.exists() or program.stat().st_mtime < code.stat().st_mtime:
-        BUILD.mkdir(parents=True, exist_ok=True)
-        command = ["cc", "-O2", "-Wall", "-o", str(program), str(code)]
-        subprocess.run(command, check=True)
-    return program
+    label: str
+    wire: str
+    command: Callable[[Path, int], Sequence[str]]
+    version: Callable[[], str]
+    first_request: bytes
 
 
 @contextmanager
-def _child(argv: Sequence[str], says: str) -> Iterator[tuple[int, str]]:
-    """Run a server until the block ends; give its pid and the line it is ready by."""
-    process = subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+def running(name: str, *options: str) -> Iterator[Server]:
+    """Run a server until the block ends.
+
+    Args:
+        name: one of `KINDS`.
+        options: further options of its command.
+
+    Raises:
+        MissingError: what it needs is not installed.
+    """
+    kind = KINDS[name]
+    with tempfile.TemporaryDirectory(prefix="storm-pacemaker-bench-") as folder:
+        port = free_port()
+        argv = [*kind.command(Path(folder), port), *options]
+        log = Path(folder) / "output"
+        began_s = time.monotonic()
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                argv, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=ROOT
+            )
+        try:
+            _await_reply(process, port, kind.first_request, log)
+            start_s = time.monotonic() - began_s
+            yield Server(name, kind.wire, process.pid, port, start_s)
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
     try:
-        output = cast("IO[str]", process.stdout)
-        line = next((line for line in output if re.search(says, line)), None)
-        if line is None:
-            raise RuntimeError(f"{argv[0]} ended before it said {says!r}")
-        # A pipe that nobody reads would hold the server up.
-        threading.Thread(target=lambda: [None for _ in output], daemon=True).start()
-        yield process.pid, line
-    finally:
-        process.terminate()
+        process.wait(_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
         process.wait()
 
 
-@contextmanager
-def ours(*options: str) -> Iterator[Server]:
-    """Run our daemon on a free port of 127.0.0.1."""
-    argv = [sys.executable, "-m", "pacemaker", "serve", "--bind", "127.0.0.1"]
-    argv += ["-c", "pacemaker.port=0", *options]
-    with _child(argv, r"listening on \S+:\d+") as (pid, line):
-        yield Server("storm-pacemaker-py", pid, int(line.rpartition(":")[2]))
+def _await_reply(
+    process: subprocess.Popen[bytes], port: int, request: bytes, log: Path
+) -> None:
+    deadline_s = time.monotonic() + _START_TIMEOUT_S
+    while process.poll() is None and time.monotonic() < deadline_s:
+        if _answers(port, request):
+            return
+        time.sleep(_ASK_AGAIN_S)
+    output = log.read_text(errors="replace")[-2000:]
+    raise RuntimeError(f"{process.args!r} does not serve:\n{output}")
 
 
-@contextmanager
-def floor(port: int = 16699) -> Iterator[Server]:
-    """Run the least that a server can be."""
-    argv = [str(compiled("floor.c")), str(port)]
-    with _child(argv, "listening") as (pid, _):
-        yield Server("floor", pid, port)
+def _answers(port: int, request: bytes) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1.0) as connection:
+            connection.settimeout(_REPLY_TIMEOUT_S)
+            connection.sendall(request)
+            return bool(connection.recv(4096))
+    except OSError:
+        return False
 
 
-def load(
-    server: Server,
-    connections: int,
-    in_flight: int,
-    value_bytes: int,
-    seconds: float,
-    *,
-    rate_per_s: float = 0,
-    mode: str = "pulse",
-) -> Load:
-    """Put load on a server; without a rate, as much as it takes."""
-    argv: list[object] = [compiled("load.c"), "127.0.0.1", server.port, connections]
-    argv += [in_flight, value_bytes, seconds, rate_per_s, mode]
-    before_s = server.cpu_s()
+def _pacemaker_request() -> bytes:
+    listing = messages.Message(messages.GET_ALL_NODES_FOR_PATH, "/workerbeats", 1)
+    return messages.encode(listing)
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise MissingError(f"{name} is not installed")
+    return path
+
+
+def _jars(classpath: Callable[[], str]) -> str:
+    """Return a class path that the tests know, fetched where it is not there."""
+    try:
+        return classpath()
+    except pytest.skip.Exception as exc:
+        raise MissingError(str(exc)) from exc
+
+
+def _java_version() -> str:
     done = subprocess.run(
-        [str(each) for each in argv], check=True, capture_output=True, text=True
+        [_program("java"), "-version"], capture_output=True, text=True, check=True
     )
-    used_s = server.cpu_s() - before_s
-    seen = json.loads(done.stdout.splitlines()[-1])
-    # Half a second of warming up is in the CPU time and not in the replies.
-    requests = seen["replies"] * (seconds + 0.5) / seconds
-    return Load(
-        replies=seen["replies"],
-        rate_per_s=seen["replies"] / seconds,
-        p50_us=seen["p50_us"],
-        p99_us=seen["p99_us"],
-        p999_us=seen["p999_us"],
-        max_us=seen["max_us"],
-        cpu_us_per_request=used_s / requests * 1e6,
-        generator_cpu_share=seen["generator_cpu_s"] / seconds,
+    return done.stderr.splitlines()[0].replace('"', "")
+
+
+def _ours(folder: Path, port: int) -> list[str]:
+    argv = [sys.executable, "-m", "pacemaker", "serve", "--bind", "127.0.0.1"]
+    return [*argv, "-c", f"pacemaker.port={port}"]
+
+
+def _our_version() -> str:
+    return f"{__version__}, CPython {sys.version.split()[0]}"
+
+
+def _storm(folder: Path, port: int) -> list[str]:
+    # JSON is YAML.
+    (folder / "storm.yaml").write_text(json.dumps({"pacemaker.port": port}))
+    release = jvm.NEWEST_RELEASE
+    path = _jars(lambda: jvm.storm_classpath(release))
+    return [
+        _program("java"),
+        *jvm.ADD_OPENS,
+        _PACEMAKER_HEAP,
+        f"-Dstorm.home={folder}",
+        f"-Dstorm.log.dir={folder}",
+        *("-cp", f"{folder}:{path}"),
+        MAIN_CLASSES[release[0]],
+    ]
+
+
+def _zookeeper(folder: Path, port: int) -> list[str]:
+    config = folder / "zoo.cfg"
+    config.write_text(_ZOOKEEPER_CONFIG.format(port=port, folder=folder))
+    release = zookeeper.RELEASE
+    name = f"zookeeper-{release}"
+    path = _jars(
+        lambda: jvm.maven_classpath(name, zookeeper.POM, zookeeper_release=release)
     )
+    main_class = "org.apache.zookeeper.server.ZooKeeperServerMain"
+    return [_program("java"), _ZOOKEEPER_HEAP, "-cp", path, main_class, str(config)]
+
+
+def _redis(folder: Path, port: int) -> list[str]:
+    argv = [_program("redis-server"), "--port", str(port), "--bind", "127.0.0.1"]
+    # In memory alone, as a Pacemaker is; 10,000 connections are its default.
+    return [*argv, "--dir", str(folder), "--save", "", "--maxclients", "19000"]
+
+
+def _redis_version() -> str:
+    argv = [_program("redis-server"), "--version"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    found = re.search(r"v=(\S+)", done.stdout)
+    return found[1] if found else done.stdout.strip()
+
+
+def _floor(folder: Path, port: int) -> list[str]:
+    return [str(compiled("floor")), str(port)]
+
+
+# A ConnectRequest, with which a session begins.
+_ZOOKEEPER_REQUEST: Final = bytes.fromhex(
+    "0000002d" + "00" * 12 + "00002710" + "00" * 8 + "00000010" + "00" * 17
+)
+
+KINDS: Final = {
+    "ours": Kind(
+        "storm-pacemaker-py", "pacemaker", _ours, _our_version, _pacemaker_request()
+    ),
+    "jvm": Kind(
+        "Storm's JVM",
+        "pacemaker",
+        _storm,
+        lambda: f"Storm {jvm.NEWEST_RELEASE}, {_java_version()}",
+        _pacemaker_request(),
+    ),
+    "zookeeper": Kind(
+        "ZooKeeper",
+        "zookeeper",
+        _zookeeper,
+        lambda: f"{zookeeper.RELEASE}, {_java_version()}",
+        _ZOOKEEPER_REQUEST,
+    ),
+    "redis": Kind("redis", "redis", _redis, _redis_version, b"*1\r\n$4\r\nPING\r\n"),
+    # It has one answer to every frame.
+    "floor": Kind(
+        "floor", "pacemaker", _floor, lambda: "compiled by cc -O2", _pacemaker_request()
+    ),
+}
+"""The servers, in the order in which they are measured and shown."""

@@ -41,6 +41,12 @@ NEWEST_RELEASE = RELEASES[-1]
 MAVEN_TIMEOUT_S = 600
 JAVAC_TIMEOUT_S = 120
 
+# Storm reaches into these packages; since JDK 16 that must be allowed.
+ADD_OPENS = tuple(
+    f"--add-opens=java.base/{package}=ALL-UNNAMED"
+    for package in ("java.lang", "java.util", "java.nio", "sun.nio.ch", "java.net")
+)
+
 JAVA_OPTIONS = (
     "-Xmx256m",
     # Short runs: starting fast matters more than running fast, and two cores
@@ -48,11 +54,7 @@ JAVA_OPTIONS = (
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
     "-Djava.net.preferIPv4Stack=true",
-    # Storm reaches into these packages; since JDK 16 that must be allowed.
-    *(
-        f"--add-opens=java.base/{package}=ALL-UNNAMED"
-        for package in ("java.lang", "java.util", "java.nio", "sun.nio.ch", "java.net")
-    ),
+    *ADD_OPENS,
     # 1.x reports its figures by JMX, with the help of an internal class.
     "--add-exports=java.management/com.sun.jmx.mbeanserver=ALL-UNNAMED",
     "--add-opens=java.management/com.sun.jmx.mbeanserver=ALL-UNNAMED",

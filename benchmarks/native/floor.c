@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +63,7 @@ int main(int argc, char **argv)
 {
     static unsigned char buffer[65536];
     struct epoll_event events[256];
+    signal(SIGPIPE, SIG_IGN);
     int on = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in address = {
         .sin_family = AF_INET,
@@ -100,7 +102,7 @@ int main(int argc, char **argv)
                 continue;
             }
             int count = count_frames(c, buffer, got);
-            if (count && write(c->fd, replies, count * REPLY_BYTES) < 0)
+            if (count && write(c->fd, replies, count * REPLY_BYTES) < 0 && errno != EPIPE)
                 perror("write");
         }
     }

@@ -1,0 +1,101 @@
+"""All benchmarks, in one run: `make bench`.
+
+    python -m benchmarks [--plan full|quick|smoke] [--row NAME]...
+    python -m benchmarks --page RESULTS
+
+The first measures, prints each row as it is done, and keeps the results; a full
+run of all rows also writes docs/performance.md, its plots, and its results
+beside it.  The second writes that page anew, from results that were kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks import page, plots
+from benchmarks.machine import describe_machine
+from benchmarks.native import BUILD, ROOT
+from benchmarks.plans import PLANS, Plan
+from benchmarks.results import Results, restore, save
+from benchmarks.rows import ROWS, Row
+from benchmarks.servers import KINDS, MissingError
+
+PAGE: Final = ROOT / "docs" / "performance.md"
+PLOTS: Final = PAGE.parent / "plots"
+RESULTS: Final = PAGE.with_suffix(".json")
+
+
+def main() -> int:
+    """Measure what was asked for, or write the page."""
+    names = [row.name for row in ROWS]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--plan", choices=list(PLANS), default="full")
+    parser.add_argument(
+        "--row", action="append", choices=names, metavar="ROW", help=", ".join(names)
+    )
+    parser.add_argument("--page", type=Path, metavar="RESULTS")
+    wanted = parser.parse_args()
+    if wanted.page:
+        _write_page(restore(wanted.page), PAGE, PLOTS)
+        return 0
+    plan = PLANS[wanted.plan]
+    rows = [
+        row
+        for row in ROWS
+        if row.fits(plan) and (not wanted.row or row.name in wanted.row)
+    ]
+    kept = BUILD / f"results-{plan.name}.json"
+    results = _measure(plan, rows, kept)
+    if plan.name == "full" and not wanted.row:
+        save(results, RESULTS)
+        _write_page(results, PAGE, PLOTS)
+        _say(f"\nwrote {PAGE.relative_to(ROOT)}; the results are beside it\n")
+    else:
+        _say(f"\n{page.bars_table(results)}\n\nkept in {kept.relative_to(ROOT)}\n")
+    return 0
+
+
+def _measure(plan: Plan, rows: Sequence[Row], kept: Path) -> Results:
+    results = Results(describe_machine(), _versions(), plan.name)
+    began_s = time.monotonic()
+    for number, row in enumerate(rows, 1):
+        _say(f"\n[{number}/{len(rows)}] {row.name} ")
+        row_began_s = time.monotonic()
+        result = row.measure(plan)
+        results.rows[row.name] = result
+        results.minutes = round((time.monotonic() - began_s) / 60, 2)
+        save(results, kept)
+        _say(f" {time.monotonic() - row_began_s:.0f} s\n{page.row_table(result)}\n")
+    return results
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name, kind in KINDS.items():
+        try:
+            versions[name] = kind.version()
+        except MissingError as exc:
+            versions[name] = str(exc)
+    return versions
+
+
+def _write_page(results: Results, path: Path, folder: Path) -> None:
+    drawn = [
+        (title, str(file.relative_to(path.parent)))
+        for title, file in plots.draw(results, folder)
+    ]
+    path.write_text(page.insert(path.read_text(), page.describe(results, drawn)))
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

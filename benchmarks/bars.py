@@ -1,0 +1,270 @@
+"""The bars: how fast and how small the daemon has to be, and what it reached.
+
+A bar has a *must*, and an *aim* beyond it.  Almost all are ratios to what
+another server did in the same run, so that the machine drops out of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.results import Results, divided
+
+_MIB: Final = 2**20
+# What the process may take besides the heartbeats, in the bars on memory.
+_PROCESS_BYTES: Final = 40 * _MIB
+
+Value = Callable[[Results], "float | None"]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One demand.
+
+    Attributes:
+        what: is measured.
+        value: reads it from the results; None where they do not have it.
+        must: what it has to reach.
+        aim: what it should reach; None where there is no more to wish for.
+        unit: of all three.
+        is_least: whether more is better.
+        row: the row that measures it, if it is one.
+    """
+
+    what: str
+    value: Value
+    must: float
+    aim: float | None
+    unit: str = "x"
+    is_least: bool = False
+
+    def reaches(self, value: float, bar: float) -> bool:
+        """Tell whether a value reaches a bar."""
+        return value >= bar if self.is_least else value <= bar
+
+    def verdict(self, value: float | None) -> str:
+        """Say in a word how a value stands."""
+        if value is None:
+            return "not measured"
+        if not self.reaches(value, self.must):
+            return "MISSED"
+        if self.aim is not None and not self.reaches(value, self.aim):
+            return "must met, aim missed"
+        return "met"
+
+
+def _ratio(row: str, figure: str, base: str) -> Value:
+    return lambda results: results.ratio(row, figure, "ours", base)
+
+
+def _figure(row: str, figure: str, per: float = 1.0) -> Value:
+    return lambda results: divided(results.figure(row, "ours", figure), per)
+
+
+def _between_rows(row: str, base_row: str, figure: str) -> Value:
+    return lambda results: divided(
+        results.figure(row, "ours", figure), results.figure(base_row, "ours", figure)
+    )
+
+
+def _times_faster(results: Results) -> float | None:
+    return results.ratio("store-100k-10", "list_us", "jvm", "ours")
+
+
+def _worst(figure: str) -> Value:
+    """Return the row in which ours is worst beside the JVM's."""
+
+    def value(results: Results) -> float | None:
+        names = [name for name, row in results.rows.items() if row.kind == "requests"]
+        ratios = [results.ratio(name, figure, "ours", "jvm") for name in names]
+        return max((each for each in ratios if each is not None), default=None)
+
+    return value
+
+
+def _bytes_for_each(row: str) -> Value:
+    def value(results: Results) -> float | None:
+        resident = results.figure(row, "ours", "resident_bytes")
+        content = results.figure(row, "ours", "content_bytes")
+        return None if resident is None else divided(resident - _PROCESS_BYTES, content)
+
+    return value
+
+
+_TIMES_FLOOR: Final = "CPU time of a pulse of 2 KiB, times the floor's"
+_TIMES_JVM: Final = "CPU time of a pulse of 2 KiB, times the JVM's"
+_TIMES_REDIS: Final = "CPU time of a pulse of 2 KiB, times that of redis for a SET"
+_THROUGHPUT: Final = "throughput of pulses of 2 KiB, times the JVM's"
+
+BARS: Final[Sequence[Bar]] = (
+    Bar(
+        f"{_TIMES_FLOOR}, 100 connections",
+        _ratio("2k-100", "cpu_us", "floor"),
+        2.0,
+        1.4,
+    ),
+    Bar(
+        f"{_TIMES_FLOOR}, 2,000 connections",
+        _ratio("2k-2000", "cpu_us", "floor"),
+        2.2,
+        1.6,
+    ),
+    Bar(
+        f"{_TIMES_JVM}, 100 connections", _ratio("2k-100", "cpu_us", "jvm"), 0.55, 0.35
+    ),
+    Bar(
+        f"{_TIMES_JVM}, 2,000 connections", _ratio("2k-2000", "cpu_us", "jvm"), 0.8, 0.5
+    ),
+    Bar(
+        f"{_TIMES_REDIS}, 100 connections",
+        _ratio("2k-100", "cpu_us", "redis"),
+        1.3,
+        0.9,
+    ),
+    Bar(
+        f"{_TIMES_REDIS}, 2,000 connections",
+        _ratio("2k-2000", "cpu_us", "redis"),
+        1.3,
+        0.9,
+    ),
+    Bar(
+        f"{_THROUGHPUT}, 100 connections",
+        _ratio("2k-100", "throughput_per_s", "jvm"),
+        1.5,
+        2.2,
+        is_least=True,
+    ),
+    Bar(
+        f"{_THROUGHPUT}, 2,000 connections",
+        _ratio("2k-2000", "throughput_per_s", "jvm"),
+        1.1,
+        1.6,
+        is_least=True,
+    ),
+    Bar(
+        f"{_THROUGHPUT}, 100 connections, 50 in flight on each",
+        _ratio("2k-100-deep", "throughput_per_s", "jvm"),
+        3,
+        6,
+        is_least=True,
+    ),
+    Bar(
+        f"{_THROUGHPUT}, 2,000 connections, 50 in flight on each",
+        _ratio("2k-2000-deep", "throughput_per_s", "jvm"),
+        3,
+        6,
+        is_least=True,
+    ),
+    Bar(
+        "throughput of pulses of 32 KiB, times the JVM's",
+        _ratio("32k-100", "throughput_per_s", "jvm"),
+        1.3,
+        2,
+        is_least=True,
+    ),
+    Bar(
+        "throughput of pulses of 1 MiB, times the JVM's",
+        _ratio("1m-20", "throughput_per_s", "jvm"),
+        1.0,
+        2,
+        is_least=True,
+    ),
+    Bar("p99, times the JVM's, in the worst row of requests", _worst("p99_us"), 1, 0.5),
+    Bar("p99.9, likewise", _worst("p999_us"), 1, 0.5),
+    Bar("the largest latency, likewise", _worst("max_us"), 1, 0.5),
+    Bar(
+        "list of 10 topologies: time with 1,000,000 heartbeats, times that with 1,000",
+        _between_rows("store-1m-10", "store-1k-10", "list_us"),
+        1.25,
+        None,
+    ),
+    Bar(
+        "list of 10 topologies among 100,000 heartbeats, times faster than the JVM's",
+        _times_faster,
+        1,
+        1000,
+        is_least=True,
+    ),
+    Bar(
+        "delete of a topology: time with 1,000,000 heartbeats, times that with 1,000",
+        _between_rows("store-1m-10", "store-1k-10", "delete_us"),
+        1.5,
+        None,
+    ),
+    Bar(
+        "the longest pause under load, with 1,000,000 heartbeats",
+        _figure("pause", "max_us", 1e3),
+        100,
+        20,
+        "ms",
+    ),
+    Bar(
+        "memory of 1,000,000 heartbeats of 100 bytes, beyond 40 MiB: times their bytes",
+        _bytes_for_each("memory-100"),
+        1.8,
+        1.5,
+    ),
+    Bar(
+        "memory of 100,000 rewritten heartbeats of 2 KiB, likewise",
+        _bytes_for_each("memory-2k"),
+        1.2,
+        1.1,
+    ),
+    Bar(
+        "resident memory at rest, times the JVM's",
+        _ratio("start", "rest_bytes", "jvm"),
+        1 / 3,
+        1 / 4,
+    ),
+    Bar(
+        "resident memory under the load of 2,000 connections, times the JVM's",
+        _ratio("2k-2000", "resident_bytes", "jvm"),
+        1 / 10,
+        1 / 20,
+    ),
+    Bar("start to first reply", _figure("start", "start_s"), 0.5, 0.25, "s"),
+    Bar(
+        "270 supervisors: CPU time, times the JVM's",
+        _ratio("cluster-270", "cores", "jvm"),
+        0.45,
+        0.3,
+    ),
+    Bar(
+        "270 supervisors: resident memory",
+        _figure("cluster-270", "resident_bytes", _MIB),
+        90,
+        60,
+        "MiB",
+    ),
+    Bar(
+        "1,500 supervisors: pulses and reads not answered",
+        _figure("cluster-1500", "lost"),
+        0,
+        None,
+        "",
+    ),
+    Bar(
+        "1,500 supervisors: the largest latency",
+        _figure("cluster-1500", "max_us", 1e3),
+        1000,
+        None,
+        "ms",
+    ),
+    Bar(
+        "1,500 supervisors: p99",
+        _figure("cluster-1500", "p99_us", 1e3),
+        50,
+        None,
+        "ms",
+    ),
+    Bar(
+        "1,500 supervisors: cores used",
+        _figure("cluster-1500", "cores"),
+        1,
+        0.25,
+        "",
+    ),
+)
+"""All bars."""

@@ -1,0 +1,30 @@
+"""The machine that a run was on, in the words of its kernel."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+
+def describe_machine() -> dict[str, str]:
+    """Return what makes figures comparable, as names and values."""
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "processor": f"{_cpu_model()}, {len(os.sched_getaffinity(0))} cores",
+        "memory": f"{memory_bytes / 2**30:.0f} GiB",
+        "system": f"{_distribution()}, Linux {platform.release().split('-')[0]}",
+    }
+
+
+def _cpu_model() -> str:
+    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return found[1] if found else platform.machine()
+
+
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return platform.system()

@@ -1,0 +1,273 @@
+"""The page of a run: tables in Markdown, between two marks in a page by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from benchmarks.bars import BARS, Bar
+from benchmarks.results import Column, Results, RowResult, divided
+from benchmarks.servers import KINDS
+
+BEGIN: Final = "<!-- Written by `make bench` from here ... -->"
+END: Final = "<!-- ... to here. -->"
+
+_MIB: Final = 2**20
+_NONE: Final = "-"
+
+
+def insert(page: str, measured: str) -> str:
+    """Put what a run found into a page, in the place of what another had found.
+
+    Raises:
+        ValueError: the page does not have both marks, in order.
+    """
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the page has to have the lines {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n\n{measured.strip()}\n\n{END}{after}"
+
+
+def describe(results: Results, plots: Sequence[tuple[str, str]] = ()) -> str:
+    """Write all tables of a run.
+
+    Args:
+        results: what it found.
+        plots: title and file of each plot, as a link from the page.
+    """
+    parts = [
+        _about(results),
+        "### What it has to reach",
+        "Ratios to other servers in the same run; a *must* that is missed is a defect.",
+        bars_table(results),
+        *(f"![{title}]({file})" for title, file in plots),
+    ]
+    for heading, kind, table in _TABLES:
+        rows = [row for row in results.rows.values() if row.kind == kind]
+        if rows:
+            parts += [f"### {heading}", table(rows)]
+    notes = _notes(results)
+    if notes:
+        parts += ["### What is not there, and why", notes]
+    return "\n\n".join(parts) + "\n"
+
+
+def row_table(row: RowResult) -> str:
+    """Write the table of one row alone, and what is missing of it."""
+    table = next(table for _, kind, table in _TABLES if kind == row.kind)
+    notes = [
+        f"{server}: {column.note}"
+        for server, column in row.columns.items()
+        if column.note
+    ]
+    return "\n".join([table([row]), *notes])
+
+
+def _about(results: Results) -> str:
+    lines = [f"| {name} | {value} |" for name, value in results.machine.items()]
+    lines += [
+        f"| {KINDS[name].label} | {version} |"
+        for name, version in results.versions.items()
+    ]
+    lines.append(f"| the run | {results.plan}, {results.minutes:.0f} minutes |")
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def bars_table(results: Results) -> str:
+    """Write the table of the bars, with what was reached."""
+    lines = []
+    for bar in BARS:
+        value = bar.value(results)
+        aim = _NONE if bar.aim is None else _amount(bar, bar.aim)
+        reached = _NONE if value is None else f"**{_amount(bar, value)}**"
+        lines.append(
+            f"| {bar.what} | {_amount(bar, bar.must)} | {aim} | {reached}"
+            f" | {bar.verdict(value)} |"
+        )
+    return _table(("", "must", "aim", "reached", ""), lines)
+
+
+def _amount(bar: Bar, value: float) -> str:
+    number = _short(value)
+    return number if bar.unit in ("", "x") else f"{number} {bar.unit}"
+
+
+def _short(value: float) -> str:
+    """Write a number with as many digits as say something."""
+    if value >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _table(heads: Sequence[str], lines: Iterable[str]) -> str:
+    head = "| " + " | ".join(heads) + " |"
+    rule = "|---" * len(heads) + "|"
+    return "\n".join([head, rule, *lines])
+
+
+def _lines(
+    rows: Sequence[RowResult],
+    needs: str,
+    cells: Callable[[RowResult, Column], Sequence[str]],
+) -> list[str]:
+    """Write a line for each server in each row that has a figure."""
+    lines = []
+    for row in rows:
+        title = row.title
+        for server, column in row.columns.items():
+            if needs in column.figures:
+                label = KINDS[server].label if server in KINDS else server
+                lines.append(
+                    "| " + " | ".join([title, label, *cells(row, column)]) + " |"
+                )
+                title = ""
+    return lines
+
+
+def _requests(rows: Sequence[RowResult]) -> str:
+    def saturated(row: RowResult, column: Column) -> Sequence[str]:
+        figures = column.figures
+        return [
+            f"{figures['throughput_per_s']:,.0f}",
+            f"{_short(figures['cpu_us'])} us",
+            _times(row, column, "cpu_us", "floor"),
+            _times(row, column, "cpu_us", "jvm"),
+            _ms(figures["saturated_p99_us"]),
+            _mib(figures["resident_bytes"]),
+            f"{figures['written_bytes_per_request']:,.0f}",
+        ]
+
+    def at_rate(row: RowResult, column: Column) -> Sequence[str]:
+        figures = column.figures
+        return [
+            f"{figures['rate_per_s']:,.0f}",
+            *(_ms(figures[f"{name}_us"]) for name in ("p50", "p99", "p999", "max")),
+            f"{_short(figures['cpu_at_rate_us'])} us",
+        ]
+
+    heads = ["", "", "requests/s", "CPU time for each", "of the floor's"]
+    heads += ["of the JVM's", "p99", "resident", "bytes to disk for each"]
+    rate_heads = ("", "", "requests/s", "p50", "p99", "p99.9", "largest")
+    return "\n\n".join(
+        [
+            "As many requests as a server takes:",
+            _table(heads, _lines(rows, "throughput_per_s", saturated)),
+            "All at one rate, half of what the slowest reached; a latency counts from"
+            " the moment a request was due:",
+            _table((*rate_heads, "CPU time for each"), _lines(rows, "p50_us", at_rate)),
+        ]
+    )
+
+
+def _stores(rows: Sequence[RowResult]) -> str:
+    def cells(row: RowResult, column: Column) -> Sequence[str]:
+        figures = column.figures
+        return [
+            _ms(figures["list_us"]),
+            _times(row, column, "list_us", "ours"),
+            _ms(figures["delete_us"]),
+            _times(row, column, "delete_us", "ours"),
+        ]
+
+    heads = ("", "", "list of the topologies", "of ours", "delete of 100 workers")
+    return _table((*heads, "of ours"), _lines(rows, "delete_us", cells))
+
+
+def _memory(rows: Sequence[RowResult]) -> str:
+    def cells(row: RowResult, column: Column) -> Sequence[str]:
+        figures = column.figures
+        resident, content = figures["resident_bytes"], figures["content_bytes"]
+        return [
+            _mib(content),
+            _mib(resident),
+            f"{resident / content:.2f}",
+            _mib(figures["rest_bytes"]),
+            f"{figures['seconds']:.1f} s",
+        ]
+
+    heads = ("", "", "keys and values", "resident", "times", "before", "written in")
+    return _table(heads, _lines(rows, "content_bytes", cells))
+
+
+def _latencies(rows: Sequence[RowResult]) -> str:
+    def cells(row: RowResult, column: Column) -> Sequence[str]:
+        figures = column.figures
+        return [
+            f"{figures['rate_per_s']:,.0f}",
+            *(_ms(figures[f"{name}_us"]) for name in ("p50", "p99", "p999", "max")),
+            f"{figures['lost']:,.0f}",
+        ]
+
+    heads = ("", "", "requests/s", "p50", "p99", "p99.9", "largest", "not answered")
+    return _table(heads, _lines(rows, "p50_us", cells))
+
+
+def _steady(rows: Sequence[RowResult]) -> str:
+    def cells(row: RowResult, column: Column) -> Sequence[str]:
+        figures = column.figures
+        return [f"{figures['cores']:.2f}", _mib(figures["resident_bytes"])]
+
+    costs = _table(
+        ("", "", "cores used", "most resident"), _lines(rows, "cores", cells)
+    )
+    return f"{_latencies(rows)}\n\n{costs}"
+
+
+def _starts(rows: Sequence[RowResult]) -> str:
+    def cells(row: RowResult, column: Column) -> Sequence[str]:
+        figures = column.figures
+        return [f"{figures['start_s']:.2f} s", _mib(figures["rest_bytes"])]
+
+    heads = ("", "", "start to first reply", "resident then")
+    return _table(heads, _lines(rows, "start_s", cells))
+
+
+def _threads(rows: Sequence[RowResult]) -> str:
+    def cells(row: RowResult, column: Column) -> Sequence[str]:
+        figures = column.figures
+        return [
+            f"{figures['throughput_per_s']:,.0f}",
+            f"{_short(figures['cpu_us'])} us",
+            _ms(figures["saturated_p99_us"]),
+        ]
+
+    heads = ("", "I/O threads", "requests/s", "CPU time for each", "p99")
+    return _table(heads, _lines(rows, "throughput_per_s", cells))
+
+
+def _notes(results: Results) -> str:
+    lines = [
+        f"| {row.title} | {KINDS[server].label} | {column.note} |"
+        for row in results.rows.values()
+        for server, column in row.columns.items()
+        if column.note
+    ]
+    return _table(("", "", ""), lines) if lines else ""
+
+
+def _times(row: RowResult, column: Column, figure: str, base: str) -> str:
+    other = row.columns.get(base)
+    ratio = divided(
+        column.figures[figure], None if other is None else other.figures.get(figure)
+    )
+    return _NONE if ratio is None else _short(ratio)
+
+
+def _ms(us: float) -> str:
+    return f"{_short(us / 1e3)} ms"
+
+
+def _mib(size_bytes: float) -> str:
+    return f"{size_bytes / _MIB:,.0f} MiB"
+
+
+_TABLES: Final = (
+    ("Requests", "requests", _requests),
+    ("A list and a delete", "store", _stores),
+    ("Memory of the heartbeats", "memory", _memory),
+    ("Pauses", "pause", _latencies),
+    ("Start", "start", _starts),
+    ("Clusters", "steady", _steady),
+    ("I/O threads", "threads", _threads),
+)

@@ -1,0 +1,46 @@
+"""Plans: how long and how often everything is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How thorough a run is.
+
+    Attributes:
+        name: of the plan.
+        rounds: how often each server is measured in each row, in turn.
+        seconds: at saturation, in each round.
+        rate_seconds: at the constant rate, in each round.
+        warm_up_s: under load before the first round; the JVM compiles meanwhile.
+        starts: how often each server is started for the time that takes.
+        list_seconds: of lists, in each store.
+        most_keys: of the stores, and of the heartbeats whose memory is measured.
+        steady_seconds: of a steady cluster's load, and of the hunt for pauses.
+        fill_bound_s: what no fill may take longer than.
+    """
+
+    name: str
+    rounds: int
+    seconds: float
+    rate_seconds: float
+    warm_up_s: float
+    starts: int
+    list_seconds: float
+    most_keys: int
+    steady_seconds: float
+    fill_bound_s: float
+
+
+PLANS: Final = {
+    plan.name: plan
+    for plan in (
+        Plan("full", 3, 2.5, 3.0, 3.0, 5, 2.0, 1_000_000, 30.0, 120.0),
+        Plan("quick", 1, 0.8, 1.0, 1.0, 2, 0.5, 100_000, 4.0, 20.0),
+        # To see that everything works; what it measures means nothing.
+        Plan("smoke", 1, 0.2, 0.2, 0.1, 1, 0.1, 1_000, 0.5, 20.0),
+    )
+}

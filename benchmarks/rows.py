@@ -1,0 +1,512 @@
+"""The rows: what is measured, and on which servers.
+
+Each row runs its servers one beside the other but loads one at a time, round
+by round, so that a machine that is slower for a while is slower for all.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from benchmarks.load import Group, Heartbeats, LoadError, Seen, fill, load
+from benchmarks.plans import Plan
+from benchmarks.results import Column, RowResult, median_percentiles
+from benchmarks.servers import KINDS, MissingError, Server, running
+
+Work = Callable[[float], Sequence[Group]]
+"""The groups of a load, at so many requests a second; 0 is saturation."""
+
+_ALL: Final = ("ours", "jvm", "zookeeper", "redis", "floor")
+_READERS: Final = ("ours", "jvm", "zookeeper", "redis")
+_NO_DIRECTORIES: Final = "has no directories"
+_ENOUGH: Final = "measured with up to 100,000"
+_ONE_REPLY: Final = "has but the reply to a pulse"
+
+# Of 13 requests of a cluster, 10 are pulses and 3 reads: a worker sends every
+# 3 s, Nimbus reads it every 10 s.
+_PULSE_SHARE: Final = 10 / 13
+
+# What a topology has whose delete is measured, and how many of them.
+_WORKERS: Final = 100
+_VICTIMS: Final = 20
+_LARGE_TOPOLOGY: Final = 1000
+
+
+class Row(Protocol):
+    """A row of the tables: a name, and how it is measured."""
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line."""
+
+    def fits(self, plan: Plan) -> bool:
+        """Tell whether it is part of a plan."""
+
+    def measure(self, plan: Plan) -> RowResult:
+        """Measure it."""
+
+
+class _Always:
+    """A row that is part of every plan."""
+
+    def fits(self, plan: Plan) -> bool:
+        """As `Row`."""
+        return True
+
+
+@contextmanager
+def _servers(
+    result: RowResult, names: Sequence[str], refusals: Mapping[str, str]
+) -> Iterator[dict[str, Server]]:
+    """Run the servers of a row; say in the result which cannot take part."""
+    with ExitStack() as stack:
+        servers = {}
+        for name in names:
+            result.columns[name] = Column(note=refusals.get(name, ""))
+            if name in refusals:
+                continue
+            try:
+                servers[name] = stack.enter_context(running(name))
+            except MissingError as exc:
+                result.columns[name].note = str(exc)
+        yield servers
+
+
+def _on_each(
+    result: RowResult,
+    servers: dict[str, Server],
+    measure: Callable[[Server, Column], None],
+) -> None:
+    """Measure one after the other; who fails is noted, and out of the row."""
+    for name, server in list(servers.items()):
+        sys.stderr.write(".")
+        sys.stderr.flush()
+        try:
+            measure(server, result.columns[name])
+        except LoadError as exc:
+            result.columns[name].note = str(exc)
+            del servers[name]
+
+
+@dataclass(frozen=True)
+class RequestRow(_Always):
+    """Requests: as many as a server takes, then all servers at one rate.
+
+    Attributes:
+        name: as `Row`.
+        title: for the tables.
+        heartbeats: what is stored before.
+        work: what is done.
+        servers: on which.
+        refusals: those that cannot, with the reason.
+    """
+
+    name: str
+    title: str
+    heartbeats: Heartbeats
+    work: Work
+    servers: Sequence[str] = _ALL
+    refusals: Mapping[str, str] = field(default_factory=dict)
+
+    def measure(self, plan: Plan) -> RowResult:
+        """Measure it."""
+        result = RowResult(self.name, self.title, "requests")
+        with _servers(result, self.servers, self.refusals) as servers:
+            _on_each(result, servers, lambda *each: self._begin(plan, *each))
+            for _ in range(plan.rounds):
+                _on_each(result, servers, lambda *each: self._saturate(plan, *each))
+            rates = [
+                result.columns[name].figures["throughput_per_s"] for name in servers
+            ]
+            rate_per_s = min(rates, default=0.0) / 2
+            percentiles: dict[str, list[Mapping[str, float]]] = {}
+            for _ in range(plan.rounds if rate_per_s else 0):
+                _on_each(
+                    result,
+                    servers,
+                    lambda server, column: percentiles.setdefault(
+                        server.name, []
+                    ).append(self._at_rate(plan, rate_per_s, server, column)),
+                )
+            for name, rounds in percentiles.items():
+                result.columns[name].percentiles_us = median_percentiles(rounds)
+        return result
+
+    def _begin(self, plan: Plan, server: Server, column: Column) -> None:
+        column.add(rest_bytes=server.resident_bytes())
+        if server.name != "floor":
+            fill(server, self.heartbeats, plan.fill_bound_s)
+        load(server, self.heartbeats, self.work(0), plan.warm_up_s)
+
+    def _saturate(self, plan: Plan, server: Server, column: Column) -> None:
+        seen = load(server, self.heartbeats, self.work(0), plan.seconds)
+        if not seen.replies:
+            raise LoadError(f"answered nothing in {plan.seconds} s")
+        column.add(
+            throughput_per_s=seen.rate_per_s,
+            cpu_us=seen.cpu_us,
+            saturated_p99_us=seen.latencies.percentiles_us["99"],
+            saturated_max_us=seen.latencies.max_us,
+            written_bytes_per_request=seen.written_bytes / seen.replies,
+            resident_bytes=server.resident_bytes(),
+            generator_cpu_share=seen.generator_cpu_s / seen.seconds,
+        )
+
+    def _at_rate(
+        self, plan: Plan, rate_per_s: float, server: Server, column: Column
+    ) -> Mapping[str, float]:
+        groups = self.work(rate_per_s)
+        seen = load(server, self.heartbeats, groups, plan.rate_seconds)
+        column.add(rate_per_s=rate_per_s, **_latency_figures(seen))
+        return seen.latencies.percentiles_us
+
+
+def _latency_figures(seen: Seen) -> dict[str, float]:
+    percentiles_us = seen.latencies.percentiles_us
+    return {
+        "p50_us": percentiles_us["50"],
+        "p99_us": percentiles_us["99"],
+        "p999_us": percentiles_us["99.9"],
+        "max_us": seen.latencies.max_us,
+        "lost": seen.lost,
+        "generator_late_us": seen.generator_late_us,
+        "cpu_at_rate_us": seen.cpu_us,
+    }
+
+
+def _one_kind(work: str, connections: int, in_flight: int = 1) -> Work:
+    def groups(rate_per_s: float) -> Sequence[Group]:
+        return [Group(work, connections, in_flight, rate_per_s)]
+
+    return groups
+
+
+def _mix(workers: int, readers: int) -> Work:
+    def groups(rate_per_s: float) -> Sequence[Group]:
+        return [
+            Group("pulse", workers, 1, rate_per_s * _PULSE_SHARE),
+            Group("read", readers, 1, rate_per_s * (1 - _PULSE_SHARE)),
+            # A Nimbus lists every 10 s; this is so often that it is seen.
+            Group("list", 1, 1, 10.0),
+        ]
+
+    return groups
+
+
+@dataclass(frozen=True)
+class StoreRow:
+    """A list and deletes, in a store of so many heartbeats."""
+
+    keys: int
+    topologies: int
+
+    @property
+    def name(self) -> str:
+        """As `Row`."""
+        return f"store-{_short(self.keys)}-{_short(self.topologies)}"
+
+    def fits(self, plan: Plan) -> bool:
+        """As `Row`."""
+        return self.topologies <= self.keys <= plan.most_keys
+
+    def measure(self, plan: Plan) -> RowResult:
+        """Measure it."""
+        title = f"{self.keys:,} heartbeats in {self.topologies:,} topologies"
+        result = RowResult(self.name, title, "store")
+        refusals = {"redis": _NO_DIRECTORIES}
+        if self.keys > 100_000:
+            refusals["zookeeper"] = _ENOUGH
+        with _servers(result, _READERS, refusals) as servers:
+            _on_each(result, servers, lambda *each: self._measure(plan, *each))
+        return result
+
+    def _measure(self, plan: Plan, server: Server, column: Column) -> None:
+        stored = Heartbeats(self.keys, 100, self.topologies)
+        fill(server, stored, plan.fill_bound_s)
+        lists = load(server, stored, [Group("list", 1)], plan.list_seconds)
+        column.add(
+            list_us=lists.latencies.percentiles_us["50"],
+            list_p99_us=lists.latencies.percentiles_us["99"],
+            list_cpu_us=lists.cpu_us,
+        )
+        victims = Heartbeats(_VICTIMS * _WORKERS, 100, _VICTIMS, self.topologies)
+        fill(server, victims, plan.fill_bound_s)
+        group = Group("delete", 1, limit=_VICTIMS)
+        deletes = load(server, victims, [group], plan.fill_bound_s, warm_up_s=0.0)
+        if not deletes.replies:
+            raise LoadError("answered no delete")
+        column.add(
+            delete_us=deletes.latencies.percentiles_us["50"],
+            delete_max_us=deletes.latencies.max_us,
+            resident_bytes=server.resident_bytes(),
+        )
+
+
+@dataclass(frozen=True)
+class MemoryRow(_Always):
+    """What many heartbeats take, in resident memory."""
+
+    name: str
+    keys: int
+    value_bytes: int
+    passes: int = 1
+    spread: float = 0.0
+    refusals: Mapping[str, str] = field(default_factory=dict)
+
+    def measure(self, plan: Plan) -> RowResult:
+        """Measure it."""
+        keys = min(self.keys, plan.most_keys)
+        title = f"{keys:,} heartbeats of {self.value_bytes:,} bytes"
+        if self.passes > 1:
+            title += (
+                f", each written {self.passes} times with sizes that vary"
+                f" by {self.spread:.0%}"
+            )
+        result = RowResult(self.name, title, "memory")
+        topologies = max(1, keys // _WORKERS)
+        stored = Heartbeats(keys, self.value_bytes, topologies, spread=self.spread)
+        for name in _READERS:
+            # One at a time: they are large.
+            with _servers(result, [name], self.refusals) as servers:
+                _on_each(
+                    result, servers, lambda *each: self._measure(plan, stored, *each)
+                )
+        return result
+
+    def _measure(
+        self, plan: Plan, stored: Heartbeats, server: Server, column: Column
+    ) -> None:
+        column.add(rest_bytes=server.resident_bytes())
+        seen = fill(server, stored, plan.fill_bound_s, self.passes)
+        column.add(
+            resident_bytes=server.resident_bytes(),
+            most_resident_bytes=server.most_resident_bytes(),
+            content_bytes=seen.content_bytes,
+            seconds=seen.seconds,
+        )
+
+
+@dataclass(frozen=True)
+class PauseRow(_Always):
+    """The longest that anybody waits while much is stored and all is in motion.
+
+    Workers send, a Nimbus reads and lists, and topologies of 1,000 workers are
+    killed.
+    """
+
+    name: str = "pause"
+
+    def measure(self, plan: Plan) -> RowResult:
+        """Measure it."""
+        keys = plan.most_keys
+        title = f"the longest pause under load, with {keys:,} heartbeats stored"
+        result = RowResult(self.name, title, "pause")
+        for name in ("ours", "jvm"):
+            with _servers(result, [name], {}) as servers:
+                _on_each(result, servers, lambda *each: self._measure(plan, *each))
+        return result
+
+    def _measure(self, plan: Plan, server: Server, column: Column) -> None:
+        keys = plan.most_keys
+        topologies = max(1, keys // _LARGE_TOPOLOGY)
+        stored = Heartbeats(keys, 100, topologies, delete_from=topologies)
+        fill(server, stored, plan.fill_bound_s)
+        killed = int(plan.steady_seconds) + 1
+        victims = Heartbeats(killed * _LARGE_TOPOLOGY, 100, killed, topologies)
+        fill(server, victims, plan.fill_bound_s)
+        groups = [
+            Group("pulse", 100, rate_per_s=3000),
+            Group("read", 1, rate_per_s=900),
+            Group("list", 1, rate_per_s=1),
+            Group("delete", 1, rate_per_s=1, limit=killed),
+        ]
+        seen = load(server, stored, groups, plan.steady_seconds)
+        column.add(**_latency_figures(seen), rate_per_s=seen.rate_per_s)
+
+
+@dataclass(frozen=True)
+class StartRow(_Always):
+    """From the start of the process to the first reply."""
+
+    name: str = "start"
+
+    def measure(self, plan: Plan) -> RowResult:
+        """Measure it."""
+        result = RowResult(self.name, "from the start to the first reply", "start")
+        for _ in range(plan.starts):
+            for name in _READERS:
+                column = result.columns.setdefault(name, Column())
+                try:
+                    with running(name) as server:
+                        column.add(
+                            start_s=server.start_s, rest_bytes=server.resident_bytes()
+                        )
+                except MissingError as exc:
+                    column.note = str(exc)
+        return result
+
+
+@dataclass(frozen=True)
+class SteadyRow(_Always):
+    """A cluster's steady load: each worker every 3 s, Nimbus every 10 s."""
+
+    name: str
+    supervisors: int
+    servers: Sequence[str]
+    workers_each: int = 10
+    # Ten executors (docs/sizing.md says how large heartbeats are).
+    value_bytes: int = 5600
+
+    @property
+    def workers(self) -> int:
+        """How many, each with a connection."""
+        return self.supervisors * self.workers_each
+
+    def measure(self, plan: Plan) -> RowResult:
+        """Measure it."""
+        title = (
+            f"{self.supervisors:,} supervisors of {self.workers_each} workers of 10"
+            f" executors: {self.workers:,} connections"
+        )
+        result = RowResult(self.name, title, "steady")
+        for name in self.servers:
+            with _servers(result, [name], {}) as servers:
+                _on_each(result, servers, lambda *each: self._measure(plan, *each))
+        return result
+
+    def _measure(self, plan: Plan, server: Server, column: Column) -> None:
+        workers = self.workers
+        stored = Heartbeats(workers, self.value_bytes, max(1, workers // _WORKERS))
+        column.add(rest_bytes=server.resident_bytes())
+        groups = [Group("pulse", workers, rate_per_s=workers / 3)]
+        if server.name != "floor":
+            fill(server, stored, plan.fill_bound_s)
+            groups.append(Group("read", 1, rate_per_s=workers / 10))
+        if server.wire == "pacemaker" and server.name != "floor":
+            groups.append(Group("list", 1, rate_per_s=0.1))
+        # A worker's first heartbeat may be large work for the JVM's compiler.
+        seen = load(server, stored, groups, plan.steady_seconds, plan.warm_up_s)
+        column.add(
+            **_latency_figures(seen),
+            rate_per_s=seen.rate_per_s,
+            cores=seen.server_cpu_s / seen.seconds,
+            resident_bytes=server.most_resident_bytes(),
+        )
+
+
+@dataclass(frozen=True)
+class ThreadsRow(_Always):
+    """The same load on our daemon with more and more I/O threads."""
+
+    name: str = "io-threads"
+
+    def measure(self, plan: Plan) -> RowResult:
+        """Measure it."""
+        result = RowResult(self.name, "pulses of 2 KiB, 100 connections", "threads")
+        stored = Heartbeats(100, 2048)
+        with ExitStack() as stack:
+            servers = {
+                str(count): stack.enter_context(
+                    running("ours", "--io-threads", str(count))
+                )
+                for count in (1, 2, 4, 8)
+            }
+            for _ in range(plan.rounds):
+                for count, server in servers.items():
+                    column = result.columns.setdefault(count, Column())
+                    seen = load(server, stored, [Group("pulse", 100)], plan.seconds)
+                    column.add(
+                        throughput_per_s=seen.rate_per_s,
+                        cpu_us=seen.cpu_us,
+                        saturated_p99_us=seen.latencies.percentiles_us["99"],
+                    )
+        return result
+
+
+def _short(count: int) -> str:
+    for unit, size in (("m", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count // size}{unit}"
+    return str(count)
+
+
+_KIB: Final = 1024
+
+ROWS: Final[Sequence[Row]] = (
+    RequestRow(
+        "2k-100",
+        "pulses of 2 KiB, 100 connections",
+        Heartbeats(100, 2 * _KIB),
+        _one_kind("pulse", 100),
+    ),
+    RequestRow(
+        "2k-2000",
+        "pulses of 2 KiB, 2,000 connections",
+        Heartbeats(2000, 2 * _KIB),
+        _one_kind("pulse", 2000),
+    ),
+    RequestRow(
+        "2k-100-deep",
+        "the same, 100 connections, 50 in flight on each",
+        Heartbeats(100, 2 * _KIB),
+        _one_kind("pulse", 100, 50),
+    ),
+    RequestRow(
+        "2k-2000-deep",
+        "the same, 2,000 connections, 50 in flight on each",
+        Heartbeats(2000, 2 * _KIB),
+        _one_kind("pulse", 2000, 50),
+    ),
+    RequestRow(
+        "32k-100",
+        "pulses of 32 KiB, 100 connections",
+        Heartbeats(100, 32 * _KIB),
+        _one_kind("pulse", 100),
+    ),
+    RequestRow(
+        "1m-20",
+        "pulses of 1 MiB, 20 connections",
+        Heartbeats(20, _KIB * _KIB),
+        _one_kind("pulse", 20),
+        refusals={"zookeeper": "takes less than 1 MiB (jute.maxbuffer)"},
+    ),
+    RequestRow(
+        "read-100",
+        "reads of 2 KiB, 100 connections",
+        Heartbeats(100, 2 * _KIB),
+        _one_kind("read", 100),
+        refusals={"floor": _ONE_REPLY},
+    ),
+    RequestRow(
+        "mix",
+        "the mix of a cluster: 200 connections pulse, 60 read, one lists",
+        Heartbeats(2000, 2 * _KIB, 20),
+        _mix(200, 60),
+        refusals={"floor": _ONE_REPLY, "redis": _NO_DIRECTORIES},
+    ),
+    *(
+        StoreRow(keys, topologies)
+        for topologies in (10, 1000)
+        for keys in (1000, 100_000, 1_000_000)
+    ),
+    MemoryRow(
+        "memory-100",
+        1_000_000,
+        100,
+        refusals={"zookeeper": _ENOUGH},
+    ),
+    MemoryRow("memory-2k", 100_000, 2 * _KIB, passes=10, spread=0.3),
+    PauseRow(),
+    StartRow(),
+    SteadyRow("cluster-270", 270, ("ours", "jvm", "zookeeper")),
+    # As many connections as one process may have here, of those that have them.
+    SteadyRow("cluster-1500", 1500, ("ours", "jvm", "redis", "floor")),
+    ThreadsRow(),
+)
+"""All rows, in the order in which they are measured and shown."""
+
+assert KINDS.keys() >= set(_ALL)  # noqa: S101

@@ -1,0 +1,1 @@
+"""Tests of the benchmarks: of what they work out, never of how fast anything is."""
