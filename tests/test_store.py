@@ -469,11 +469,16 @@ def test_no_pulse_comes_between_look_and_wait() -> None:
     """While others store the keys, each is seen there or told of, never neither."""
     store, told = Store(), set[str]()
     keys = [f"/{number}" for number in range(5_000)]
+
+    def put_all() -> None:
+        for key in keys:
+            store.put(key, b"")
+
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(2) as threads:
-            puts = threads.submit(lambda: [store.put(key, b"") for key in keys])
+            puts = threads.submit(put_all)
             waits = threads.submit(
                 lambda: [key for key in keys if store.await_key(key, told.add)]
             )
