@@ -21,6 +21,7 @@
     │   ├── NodeAccessError     the node's ACL does not allow it
     │   ├── UnavailableError    no answer in time; what was asked is not done
     │   └── AnswerLostError     a write whose answer was lost: it may have been done
+    ├── ServerInUseError        a simulation would be among others' heartbeats
     └── ListenError             an address that the daemon cannot listen on
 
 An exception carries data and builds its text in ``__str__``.  Anything else
@@ -28,6 +29,8 @@ that escapes from the code that reads a peer's bytes is a bug of ours.
 """
 
 from __future__ import annotations
+
+_PATHS_SHOWN = 3
 
 
 class PacemakerError(Exception):
@@ -222,6 +225,26 @@ class AnswerLostError(ZooKeeperError):
     The write may have been done, or may yet be done when there is a connection
     again; whoever repeats it must bear with its being done twice.
     """
+
+
+class ServerInUseError(PacemakerError):
+    """A server to be loaded with a simulation holds heartbeats already.
+
+    Attributes:
+        server: ``HOST:PORT``.
+        paths: what holds them: the directories of topologies, mostly.
+    """
+
+    def __init__(self, server: str, paths: tuple[str, ...]) -> None:
+        super().__init__(server, paths)
+        self.server = server
+        self.paths = paths
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.paths[:_PATHS_SHOWN])
+        more = len(self.paths) - _PATHS_SHOWN
+        rest = f" and {more} more" if more > 0 else ""
+        return f"{self.server} holds heartbeats of others: {shown}{rest}"
 
 
 class ListenError(PacemakerError):

@@ -20,12 +20,14 @@ from pacemaker.cli.ping import ping_command
 from pacemaker.cli.put import put_command
 from pacemaker.cli.rm import rm_command
 from pacemaker.cli.serve import serve_command
+from pacemaker.cli.simulate import simulate_command
 from pacemaker.errors import (
     ClientError,
     ConfigError,
     ListenError,
     NotAuthorizedError,
     PacemakerError,
+    ServerInUseError,
 )
 
 __all__ = ["main"]
@@ -49,11 +51,16 @@ class _NoAnswerError(click.ClickException):
     exit_code = exit_codes.NO_ANSWER
 
 
+class _InUseError(click.ClickException):
+    exit_code = exit_codes.IN_USE
+
+
 # The first that an error is one of says how the program ends.
 _ENDS: dict[type[PacemakerError], type[click.ClickException]] = {
     ConfigError: _WrongConfigurationError,
     ListenError: _CannotListenError,
     NotAuthorizedError: _NotAuthorizedError,
+    ServerInUseError: _InUseError,
     ClientError: _NoAnswerError,
 }
 
@@ -102,5 +109,6 @@ def main() -> None:
 for _command in (
     *(serve_command, config_command, completion_command),
     *(ping_command, ls_command, get_command, exists_command, put_command, rm_command),
+    simulate_command,
 ):
     main.add_command(_command)

@@ -10,10 +10,17 @@ OK = 0
 """All went well; of `serve`: it was asked to stop, and stopped."""
 
 NO = 1
-"""The answer is no: nothing is stored there, or the user did not confirm."""
+"""The answer is no: nothing is stored there, the user did not confirm, or, of
+`simulate`, the server does not carry the cluster."""
 
 USAGE = 2
 """The command line is wrong; click's own code for it."""
+
+GENERATOR_BEHIND = 3
+"""Of `simulate`: it fell behind itself, so there is no answer."""
+
+IN_USE = 4
+"""Of `simulate`: the server holds heartbeats of others, without --force."""
 
 CANNOT_LISTEN = 69
 """The address cannot be listened on: the port is in use, for example."""
@@ -29,3 +36,6 @@ NOT_AUTHORIZED = 77
 
 WRONG_CONFIGURATION = 78
 """The configuration is wrong, or a file of it cannot be read."""
+
+SIGNALLED = 128
+"""Of `simulate`: this and the number of the signal that ended it early."""

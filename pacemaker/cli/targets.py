@@ -12,7 +12,7 @@ import click
 
 from pacemaker.cli.output import printable
 from pacemaker.cli.preparation import configuration_options, prepare
-from pacemaker.errors import ConfigError
+from pacemaker.config import Settings
 
 if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool
@@ -52,19 +52,27 @@ class Target:
         # Imported where it is needed: --help starts without.
         from pacemaker.client import PacemakerPool
 
-        settings = prepare(self.config_file, self.overrides, self.log_level).settings
-        if self.server is not None:
-            settings = dataclasses.replace(settings, servers=(self.server,))
-        try:
-            pool = PacemakerPool(settings, timeout_s=self.timeout_s)
-        except ConfigError as exc:
-            if self.server is not None and exc.value == self.server:
-                raise click.BadParameter(exc.problem, param_hint="'--server'") from exc
-            raise
-        with pool:
+        with PacemakerPool(self.settings(), timeout_s=self.timeout_s) as pool:
             yield pool
             if warn:
                 _warn_of_absent(pool)
+
+    def settings(self) -> Settings:
+        """Read the configuration, in which --server is the only server.
+
+        Raises:
+            ConfigError: the configuration is wrong.
+        """
+        from pacemaker.client.address import parse_server
+
+        settings = prepare(self.config_file, self.overrides, self.log_level).settings
+        if self.server is None:
+            return settings
+        try:
+            parse_server(self.server, settings.port)
+        except ValueError as exc:
+            raise click.BadParameter(str(exc), param_hint="'--server'") from exc
+        return dataclasses.replace(settings, servers=(self.server,))
 
 
 def client_command(command: Callable[..., None]) -> Callable[..., None]:

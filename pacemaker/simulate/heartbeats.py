@@ -1,0 +1,135 @@
+"""Heartbeats for a run, made before it: real ones, which change from beat to beat.
+
+A worker's own figures differ from its neighbour's only by chance, so the workers
+of a topology share a pool of beats and begin at different places in it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias, TypeVar
+
+from pacemaker.simulate.shape import ClusterShape
+from pacemaker.state import values
+from pacemaker.state.heartbeat import (
+    BoltStats,
+    ExecutorInfo,
+    ExecutorStats,
+    GlobalStreamId,
+    SpoutStats,
+    WorkerHeartbeat,
+)
+
+K = TypeVar("K")
+V = TypeVar("V")
+_Figures: TypeAlias = dict[str, dict[K, V]]
+
+BEATS: Final = 16
+"""The beats in a pool, after which a worker begins anew."""
+
+# Storm's windows of statistics: 10 minutes, 3 hours, a day, and since the start.
+_WINDOWS: Final = {"600": 600, "10800": 10800, "86400": 86400, ":all-time": 2**31}
+_STREAMS: Final = ("default", "__ack_init", "__ack_ack", "__metrics")
+_EXECUTORS_A_SPOUT: Final = 5
+# A bolt listens to so many components: what its heartbeat's size hangs on.  With
+# these one of 10 executors has 5 KB, as those of real topologies have.
+_SOURCES: Final = range(1, 5)
+_SAMPLING_RATE: Final = 0.05
+_MAX_UPTIME_SECS: Final = 30 * 86400
+
+
+class _Executor:
+    """One executor, whose figures grow with its uptime."""
+
+    def __init__(self, number: int, rng: random.Random) -> None:
+        self._rng = rng
+        self._is_spout = number % _EXECUTORS_A_SPOUT == 0
+        self._stream_rates = {stream: rng.uniform(1, 500) for stream in _STREAMS}
+        sources = [f"component-{number + step}" for step in _SOURCES]
+        self._source_rates = {
+            GlobalStreamId(source, "default"): rng.uniform(1, 500) for source in sources
+        }
+
+    def stats(self, uptime_secs: int) -> ExecutorStats:
+        specific: BoltStats | SpoutStats
+        streams, sources = self._stream_rates, self._source_rates
+        if self._is_spout:
+            specific = SpoutStats(
+                acked=self._counts(streams, uptime_secs),
+                failed=self._counts({}, uptime_secs),
+                complete_ms_avg=self._averages(streams),
+            )
+        else:
+            specific = BoltStats(
+                acked=self._counts(sources, uptime_secs),
+                failed=self._counts({}, uptime_secs),
+                process_ms_avg=self._averages(sources),
+                executed=self._counts(sources, uptime_secs),
+                execute_ms_avg=self._averages(sources),
+            )
+        return ExecutorStats(
+            emitted=self._counts(streams, uptime_secs),
+            transferred=self._counts(streams, uptime_secs),
+            specific=specific,
+            rate=_SAMPLING_RATE,
+        )
+
+    def _counts(self, rates: Mapping[K, float], uptime_secs: int) -> _Figures[K, int]:
+        # Sampled, so in steps of the rate's inverse, as Storm counts.
+        step = int(1 / _SAMPLING_RATE)
+        return {
+            window: {
+                key: int(rate * min(seconds, uptime_secs)) // step * step
+                for key, rate in rates.items()
+            }
+            for window, seconds in _WINDOWS.items()
+        }
+
+    def _averages(self, rates: Mapping[K, float]) -> _Figures[K, float]:
+        return {
+            window: {key: self._rng.expovariate(1.0) for key in rates}
+            for window in _WINDOWS
+        }
+
+
+def pools(
+    shape: ClusterShape,
+    topology_ids: Sequence[str],
+    now_secs: int,
+    rng: random.Random,
+) -> list[list[bytes]]:
+    """Make the beats of each topology's workers.
+
+    Args:
+        now_secs: the time of the first beat, in seconds since 1970.
+
+    Returns:
+        For each topology its `BEATS` values, as Storm 2.x stores them: gzipped.
+    """
+    return [_pool(shape, topology_id, now_secs, rng) for topology_id in topology_ids]
+
+
+def _pool(
+    shape: ClusterShape, topology_id: str, now_secs: int, rng: random.Random
+) -> list[bytes]:
+    executors = {
+        ExecutorInfo(number, number): _Executor(number, rng)
+        for number in range(1, shape.executors + 1)
+    }
+    uptime_secs = rng.randrange(_MAX_UPTIME_SECS)
+    ages_secs = (int(beat * shape.interval_s) for beat in range(BEATS))
+    return [
+        values.encode(
+            WorkerHeartbeat(
+                topology_id=topology_id,
+                time_secs=now_secs + age_secs,
+                uptime_secs=uptime_secs + age_secs,
+                executors={
+                    info: executor.stats(uptime_secs + age_secs)
+                    for info, executor in executors.items()
+                },
+            )
+        )
+        for age_secs in ages_secs
+    ]

@@ -1,0 +1,121 @@
+"""The load while it runs: pulses when they are due, Nimbus's rounds, one thread."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from pacemaker.errors import CannotConnectError
+from pacemaker.simulate.links import Link, Links
+from pacemaker.simulate.nimbus import NimbusProtocol
+from pacemaker.simulate.schedule import Schedule
+from pacemaker.simulate.tally import Tally
+from pacemaker.simulate.worker import WorkerProtocol
+
+# Connections that are being opened at the same time: less than what a server's
+# backlog takes, so that none waits for its SYN to be sent again.
+CONNECTING_MOST: Final = 64
+CONNECT_TIMEOUT_S: Final = 60.0
+
+# Pulses that one turn writes before it looks for answers.
+WRITE_BATCH: Final = 64
+
+
+class Load:
+    """All workers and the Nimbus of a run.
+
+    Args:
+        server: the server's name in errors.
+        links: where the connections live.
+        workers: by the schedule's numbers.
+        nimbus: reads what they write.
+        tally: counts what happens.
+        clock: the time, as of `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        links: Links,
+        workers: Sequence[WorkerProtocol],
+        nimbus: NimbusProtocol,
+        tally: Tally,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._server = server
+        self._links = links
+        self._workers = [(worker, Link(worker)) for worker in workers]
+        self._nimbus = nimbus
+        self._nimbus_link = Link(nimbus)
+        self._tally = tally
+        self._clock = clock
+
+    def connect(self) -> None:
+        """Open all connections, and authenticate Nimbus's.
+
+        Raises:
+            CannotConnectError: one of them cannot be opened.
+        """
+        until_s = self._clock() + CONNECT_TIMEOUT_S
+        links = self._links
+        for link in (self._nimbus_link, *(link for _, link in self._workers)):
+            links.open(link)
+            while links.connecting >= CONNECTING_MOST:
+                self._wait_for_connections(until_s)
+        while links.connecting or not self._nimbus.is_ready:
+            self._wait_for_connections(until_s)
+
+    def _wait_for_connections(self, until_s: float) -> None:
+        self._links.poll(until_s)
+        problem = next(iter(self._tally.losses), None)
+        if problem is None and self._clock() >= until_s:
+            problem = f"not connected within {CONNECT_TIMEOUT_S:g} s"
+        if problem is not None:
+            raise CannotConnectError(self._server, problem)
+
+    def run(
+        self,
+        schedule: Schedule,
+        end_s: float,
+        on_tick: Callable[[float], float],
+        is_stopped: Callable[[], bool],
+    ) -> None:
+        """Send what is due, and take the answers, until a moment.
+
+        Args:
+            schedule: says when which worker's pulse is due.
+            end_s: when to end.
+            on_tick: called with the time; returns when to call it again.
+            is_stopped: says whether to end at once.
+        """
+        nimbus = self._nimbus
+        tick_s = now_s = self._clock()
+        while now_s < end_s and not is_stopped():
+            self._send_due(schedule, now_s)
+            if nimbus.next_s is not None and nimbus.next_s <= now_s:
+                self._links.send(self._nimbus_link, nimbus.begin_round())
+            if tick_s <= now_s:
+                tick_s = on_tick(now_s)
+            round_s = math.inf if nimbus.next_s is None else nimbus.next_s
+            self._links.poll(min(schedule.next_s, round_s, tick_s, end_s))
+            now_s = self._clock()
+
+    def _send_due(self, schedule: Schedule, now_s: float) -> None:
+        for number, due_s in schedule.due(now_s, WRITE_BATCH):
+            worker, link = self._workers[number]
+            frame = worker.pulse(due_s)
+            # Where the connection has no room the server is the one that is slow.
+            is_free = link.is_connected and not link.unsent
+            self._links.send(link, frame)
+            if is_free:
+                self._tally.on_written(self._clock() - due_s)
+
+    def drain(self, until_s: float) -> None:
+        """Send nothing more, and wait for the answers that are due."""
+        self._nimbus.stop()
+        while self._tally.unanswered or self._nimbus.unanswered:
+            self._links.poll(until_s)
+            if self._clock() >= until_s:
+                return

@@ -1,0 +1,160 @@
+"""A Nimbus: its rounds over one connection, without its socket.
+
+Every 10 s it lists the topologies and reads each worker's heartbeat, one after
+another: it asks for the next when it has the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final
+
+from pacemaker.client import requests
+from pacemaker.client.protocol import ClientProtocol, Phase
+from pacemaker.client.requests import Request
+from pacemaker.simulate.shape import ROOT
+from pacemaker.simulate.tally import Tally
+
+ROUND_EVERY_S: Final = 10.0
+"""Storm's nimbus.monitor.freq.secs."""
+
+TIMEOUT_S: Final = 30.0
+"""Storm's nimbus.task.timeout.secs: a longer round and living workers look dead."""
+
+
+class NimbusProtocol:
+    """One Nimbus.
+
+    Args:
+        new_protocol: makes the client's half of a new connection.
+        topology_ids: the topologies that its list has to name.
+        keys: the heartbeats that it reads.
+        values: what may be stored under them.
+        tally: counts what happens.
+
+    Attributes:
+        next_s: when its next round is due; None before `start`, while one is
+            under way, and after `stop`.
+        began_s: when the round that is under way was due; None between rounds.
+    """
+
+    def __init__(
+        self,
+        new_protocol: Callable[[], ClientProtocol],
+        topology_ids: Collection[str],
+        keys: Sequence[str],
+        values: Collection[bytes],
+        tally: Tally,
+    ) -> None:
+        self._new_protocol = new_protocol
+        self._protocol = new_protocol()
+        self._topology_ids = frozenset(topology_ids)
+        self._values = frozenset(values)
+        self._tally = tally
+        self._requests: list[Request[Any]] = [requests.list_nodes(ROOT)]
+        self._requests += map(requests.get_pulse, keys)
+        self._asked = 0
+        self._asked_s = 0.0
+        self._is_stopping = False
+        self.next_s: float | None = None
+        self.began_s: float | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<NimbusProtocol asked={self._asked} of {len(self._requests)}"
+            f" {self._protocol!r}>"
+        )
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it may ask: whether it has authenticated itself, if it has to."""
+        return self._protocol.phase is Phase.OPEN
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests have no answer."""
+        return 0 if self.began_s is None else 1
+
+    @property
+    def oldest_due_s(self) -> float | None:
+        """When the request without an answer was due."""
+        return None if self.began_s is None else self._asked_s
+
+    def start(self, first_s: float) -> None:
+        """Let the first round be due at a moment."""
+        self.next_s = first_s
+
+    def begin_round(self) -> bytes:
+        """Begin the round that is due; return what there is to send."""
+        assert self.next_s is not None  # noqa: S101  (the caller has looked)
+        self.began_s, self.next_s = self.next_s, None
+        self._asked = 0
+        self._asked_s = self.began_s
+        return self._ask()
+
+    def stop(self) -> None:
+        """Ask for nothing more."""
+        self._is_stopping = True
+        self.next_s = None
+
+    def connected(self, now_s: float) -> bytes:
+        """Return what a new connection begins with."""
+        self._protocol = self._new_protocol()
+        if self.began_s is not None:
+            self._protocol.request(self._requests[self._asked])
+        return self._data_to_send()
+
+    def receive_data(self, data: bytes, now_s: float) -> bytes:
+        """Take bytes from the server and return what there is to send.
+
+        Raises:
+            PeerError: they are not what is due.
+        """
+        self._protocol.receive_data(data)
+        due = self._data_to_send()
+        for reply in self._protocol.replies():
+            due += self._take(reply.value, reply.is_refused, now_s)
+        return due
+
+    def _take(self, value: Any, is_refused: bool, now_s: float) -> bytes:
+        self._tally.reads.record(now_s - self._asked_s)
+        wrong = "reads that are not authorized" if is_refused else self._wrong(value)
+        if wrong:
+            self._tally.wrong[wrong] += 1
+        self._asked += 1
+        self._asked_s = now_s
+        if self._asked < len(self._requests) and not self._is_stopping:
+            return self._ask()
+        self._end_round(now_s)
+        return b""
+
+    def _end_round(self, now_s: float) -> None:
+        began_s, self.began_s = self.began_s, None
+        if began_s is not None and self._asked == len(self._requests):
+            self._tally.rounds.record(now_s - began_s)
+            if not self._is_stopping:
+                self.next_s = max(began_s + ROUND_EVERY_S, now_s)
+
+    def _wrong(self, value: Any) -> str:
+        """Say what is wrong with an answer: it holds what was stored, or it is."""
+        if self._asked == 0:
+            return (
+                "" if self._topology_ids <= set(value) else "lists that lack topologies"
+            )
+        if value is None:
+            return "heartbeats that are missing"
+        return "" if value in self._values else "heartbeats of other bytes"
+
+    def _ask(self) -> bytes:
+        self._protocol.request(self._requests[self._asked])
+        return self._protocol.data_to_send()
+
+    def _data_to_send(self) -> bytes:
+        protocol = self._protocol
+        # A step with a KDC takes its time, and the pulses wait: it is taken once
+        # before the run, and in it only after a connection was lost.
+        while protocol.phase is Phase.STEPPING:
+            protocol.finish_step(protocol.run_step())
+        if protocol.error is not None:
+            raise protocol.error
+        return protocol.data_to_send()

@@ -1,0 +1,280 @@
+"""A whole run: look at the server, load it, clean up, report."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pacemaker.canonical import PULSE_OVERHEAD_BYTES
+from pacemaker.client import PacemakerConnection, ServerAddress
+from pacemaker.client.network import (
+    Network,
+    TcpNetwork,
+    Waiter,
+    connect,
+    reason_of,
+)
+from pacemaker.client.protocol import ClientProtocol
+from pacemaker.config import Settings
+from pacemaker.errors import CannotConnectError, ServerInUseError
+from pacemaker.sasl import ClientMechanismFactory
+from pacemaker.simulate import heartbeats, own_keys, server_process
+from pacemaker.simulate.display import Display, Meter
+from pacemaker.simulate.interrupts import Interrupts
+from pacemaker.simulate.links import Links
+from pacemaker.simulate.load import Load
+from pacemaker.simulate.nimbus import NimbusProtocol
+from pacemaker.simulate.report import Report, ServerUse, make_report
+from pacemaker.simulate.schedule import Schedule
+from pacemaker.simulate.server_process import Cost, ServerProcess
+from pacemaker.simulate.shape import (
+    ClusterShape,
+    Place,
+    places,
+    topology_ids,
+    topology_path,
+)
+from pacemaker.simulate.tally import Tally
+from pacemaker.simulate.worker import WorkerProtocol, details_part
+
+# How long the last answers may take; Storm's client gives up after 11 s.
+DRAIN_S: Final = 10.0
+# Somebody waits for the end.
+DRAIN_INTERRUPTED_S: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A simulated cluster, made before the run.
+
+    Attributes:
+        shape: its size.
+        topology_ids: its topologies.
+        places: its workers.
+        beats: the heartbeats of each topology's workers.
+    """
+
+    shape: ClusterShape
+    topology_ids: tuple[str, ...]
+    places: Sequence[Place]
+    beats: Sequence[Sequence[bytes]]
+
+    @property
+    def value_bytes(self) -> int:
+        """The size of a heartbeat, on average."""
+        sizes = [len(beat) for pool in self.beats for beat in pool]
+        return sum(sizes) // len(sizes)
+
+    @property
+    def most_message_bytes(self) -> int:
+        """The size of the largest message that a heartbeat is in."""
+        key_bytes = max(len(place.key) for place in self.places)
+        most_bytes = max(len(beat) for pool in self.beats for beat in pool)
+        return key_bytes + most_bytes + PULSE_OVERHEAD_BYTES
+
+
+def make_cluster(shape: ClusterShape, rng: random.Random) -> Cluster:
+    """Make a cluster whose topologies begin now."""
+    now_secs = int(time.time())
+    ids = topology_ids(shape, now_secs)
+    return Cluster(
+        shape, ids, places(shape, ids, rng), heartbeats.pools(shape, ids, now_secs, rng)
+    )
+
+
+class Simulation:
+    """One run against one server.
+
+    Args:
+        cluster: whose load it is.
+        duration_s: how long to send pulses.
+        address: where the server is.
+        settings: Storm's configuration: how large messages may be.
+        mechanism_factory: authenticates Nimbus; None where that is not needed.
+            Workers never do: Storm's own force NONE for themselves.
+        timeout_s: how long the server may take for each request before the run
+            and after it.
+        rng: draws phases and pauses.
+        network: opens sockets.
+
+    Attributes:
+        signal_number: the signal that ended the run early; None for none.
+        problem: why its own keys could not be removed; empty where they were.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        duration_s: float,
+        address: ServerAddress,
+        settings: Settings,
+        mechanism_factory: ClientMechanismFactory | None,
+        timeout_s: float,
+        rng: random.Random,
+        network: Network | None = None,
+    ) -> None:
+        self._cluster = cluster
+        self._duration_s = duration_s
+        self._address = address
+        self._settings = settings
+        self._mechanism_factory = mechanism_factory
+        self._timeout_s = timeout_s
+        self._rng = rng
+        self._network = network or TcpNetwork()
+        self._tally = Tally()
+        self.signal_number: int | None = None
+        self.problem = ""
+
+    @property
+    def left(self) -> str:
+        """What it stores: the directories of its topologies, in words."""
+        paths = [topology_path(each) for each in self._cluster.topology_ids]
+        more = f" and {len(paths) - 1} more like it" if len(paths) > 1 else ""
+        return paths[0] + more
+
+    def refuse_others(self) -> None:
+        """Look whether the server holds anything.
+
+        Raises:
+            ServerInUseError: it does.
+            ClientError: it does not say.
+        """
+        with self._connection() as connection:
+            paths = own_keys.paths_of_others(connection)
+        if paths:
+            raise ServerInUseError(str(self._address), tuple(paths))
+
+    def run(self, display: Display) -> Report:
+        """Load the server, remove what was stored, and report.
+
+        Raises:
+            ClientError: the connections cannot be opened.
+        """
+        workers = self._workers()
+        nimbus = self._nimbus()
+        links = Links(self._network, self._place(), self._tally, self._rng)
+        load = Load(str(self._address), links, workers, nimbus, self._tally)
+        with Interrupts() as interrupts:
+            try:
+                load.connect()
+                report = self._load(load, links, nimbus, display, interrupts)
+            finally:
+                links.close()
+                if self._tally.due:
+                    with self._connection() as connection:
+                        self.problem = own_keys.remove(
+                            connection, self._cluster.topology_ids
+                        )
+                display.end()
+                self.signal_number = interrupts.signal_number
+        return report
+
+    def _load(
+        self,
+        load: Load,
+        links: Links,
+        nimbus: NimbusProtocol,
+        display: Display,
+        interrupts: Interrupts,
+    ) -> Report:
+        shape = self._cluster.shape
+        process = self._server_process(links)
+        # Thousands of objects that stay: no collection looks at them again.
+        gc.freeze()
+        before = process and process.cost()
+        cpu_before_s = time.process_time()
+        began_s = time.monotonic()
+        schedule = Schedule(shape.workers_in_all, shape.interval_s, self._rng, began_s)
+        # Each worker has written by then, unless its pulse is late.
+        nimbus.start(began_s + shape.interval_s)
+        meter = Meter(self._tally, began_s, self._duration_s)
+
+        def tick(now_s: float) -> float:
+            display.show(meter.line(now_s))
+            return now_s + display.every_s
+
+        load.run(schedule, began_s + self._duration_s, tick, lambda: interrupts.came)
+        sent_s = time.monotonic() - began_s
+        cpu_s = time.process_time() - cpu_before_s
+        use = _use(process, before, sent_s)
+        round_s = 0.0 if nimbus.began_s is None else began_s + sent_s - nimbus.began_s
+        patience_s = DRAIN_INTERRUPTED_S if interrupts.came else DRAIN_S
+        load.drain(time.monotonic() + patience_s)
+        return make_report(
+            str(self._address),
+            shape,
+            self._tally,
+            value_bytes=self._cluster.value_bytes,
+            duration_s=sent_s,
+            is_interrupted=interrupts.came,
+            lost_reads=nimbus.unanswered,
+            unfinished_round_s=round_s,
+            generator_cpu_s=cpu_s,
+            server_use=use,
+        )
+
+    def _workers(self) -> list[WorkerProtocol]:
+        parts = [list(map(details_part, pool)) for pool in self._cluster.beats]
+        return [
+            WorkerProtocol(
+                place.key,
+                parts[place.topology],
+                self._rng.randrange(heartbeats.BEATS),
+                self._tally,
+            )
+            for place in self._cluster.places
+        ]
+
+    def _nimbus(self) -> NimbusProtocol:
+        factory = self._mechanism_factory
+
+        def new_protocol() -> ClientProtocol:
+            mechanism = factory(self._address.host) if factory else None
+            return ClientProtocol(self._settings.message_size_max_bytes, mechanism)
+
+        return NimbusProtocol(
+            new_protocol,
+            self._cluster.topology_ids,
+            [place.key for place in self._cluster.places],
+            [beat for pool in self._cluster.beats for beat in pool],
+            self._tally,
+        )
+
+    def _connection(self) -> PacemakerConnection:
+        return PacemakerConnection(
+            self._address,
+            timeout_s=self._timeout_s,
+            max_body_bytes=self._settings.message_size_max_bytes,
+            mechanism_factory=self._mechanism_factory,
+            network=self._network,
+        )
+
+    def _place(self) -> Any:
+        """Find the one of the host's addresses that all connections go to."""
+        with contextlib.closing(Waiter()) as waiter:
+            try:
+                found = connect(self._network, self._address, waiter, self._timeout_s)
+            except OSError as exc:
+                raise CannotConnectError(str(self._address), reason_of(exc)) from exc
+        with found:
+            return found.family, found.type, found.proto, "", found.getpeername()
+
+    def _server_process(self, links: Links) -> ServerProcess | None:
+        ends = links.ends
+        is_local = ends is not None and ends[0] == ends[1]
+        return server_process.find(self._address.port) if is_local else None
+
+
+def _use(
+    process: ServerProcess | None, before: Cost | None, span_s: float
+) -> ServerUse | None:
+    after = process and process.cost()
+    if process is None or before is None or after is None:
+        return None
+    cpu_share = (after.cpu_s - before.cpu_s) / span_s
+    return ServerUse(process.pid, cpu_share, after.resident_bytes)

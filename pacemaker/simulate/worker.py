@@ -1,0 +1,152 @@
+"""A worker: the pulses of one connection, without its socket.
+
+What a pulse's frame is made of was encoded before the run; only its length and
+its message id are put in while the clock runs.
+
+A worker's clock does not wait for answers: each pulse is sent when it is due,
+however many are unanswered, and what was unanswered when the connection ended
+is sent again over the next one, as Storm's client does.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from pacemaker import canonical, messages
+from pacemaker.errors import OutOfPlaceError
+from pacemaker.frames import FrameReader
+from pacemaker.messages import Message, Pulse
+from pacemaker.simulate.tally import Tally
+
+# Storm's client has so many message ids, and uses them in turn.
+_IDS: Final = 100
+_ANSWERS: Final = tuple(map(canonical.write_pulse_response, range(_IDS)))
+_MAX_REPLY_BYTES: Final = 1024
+
+_LENGTH: Final = struct.Struct(">i")
+_END: Final = struct.Struct(">ib")
+# Behind the key: the head of the details, their length, two STOPs, and the head
+# of the message id.
+_DETAILS_BEGIN_SIZE: Final = 3 + 4
+
+
+class _Unanswered(NamedTuple):
+    due_s: float
+    beat: int
+    message_id: int
+
+
+def details_part(details: bytes) -> bytes:
+    """Return what follows the key in the frame of a pulse, up to the message id."""
+    frame = messages.encode(Message(messages.SEND_PULSE, Pulse("", details), 0))
+    whole = len(frame) - _END.size
+    return frame[whole - len(details) - _DETAILS_BEGIN_SIZE - _AFTER_DETAILS : whole]
+
+
+def _key_part(key: str) -> bytes:
+    """Return the frame of a pulse from behind its length to the end of the key."""
+    frame = messages.encode(Message(messages.SEND_PULSE, Pulse(key, b""), 0))
+    return frame[_LENGTH.size : -_END.size - _AFTER_DETAILS - _DETAILS_BEGIN_SIZE]
+
+
+# Two STOPs, and the head of the field message_id.
+_AFTER_DETAILS: Final = 1 + 1 + 3
+
+
+class WorkerProtocol:
+    """One worker.
+
+    Args:
+        key: where it stores its heartbeat.
+        parts: its beats, by `details_part`; workers may share them.
+        first_beat: the beat to begin with.
+        tally: counts what happens.
+    """
+
+    __slots__ = ("_beat", "_frames", "_key_part", "_parts", "_tally", "_unanswered")
+
+    def __init__(
+        self, key: str, parts: Sequence[bytes], first_beat: int, tally: Tally
+    ) -> None:
+        self._key_part = _key_part(key)
+        self._parts = parts
+        self._beat = first_beat
+        self._tally = tally
+        self._unanswered: deque[_Unanswered] = deque()
+        self._frames = FrameReader(_MAX_REPLY_BYTES)
+
+    def __repr__(self) -> str:
+        return f"<WorkerProtocol beat={self._beat} unanswered={self.unanswered}>"
+
+    @property
+    def unanswered(self) -> int:
+        """How many pulses have no answer."""
+        return len(self._unanswered)
+
+    @property
+    def oldest_due_s(self) -> float | None:
+        """When the oldest pulse without an answer was due."""
+        return self._unanswered[0].due_s if self._unanswered else None
+
+    def pulse(self, due_s: float) -> bytes:
+        """Return the frame of the next pulse, for it to be sent."""
+        beat = self._beat
+        self._beat = beat + 1
+        self._tally.due += 1
+        pulse = _Unanswered(due_s, beat, beat % _IDS)
+        self._unanswered.append(pulse)
+        return self._frame(pulse)
+
+    def connected(self, now_s: float) -> bytes:
+        """Return what a new connection begins with: all that is unanswered."""
+        self._frames = FrameReader(_MAX_REPLY_BYTES)
+        return b"".join(map(self._frame, self._unanswered))
+
+    def receive_data(self, data: bytes, now_s: float) -> bytes:
+        """Take bytes from the server.
+
+        Returns:
+            What there is to send: never anything.
+
+        Raises:
+            PeerError: they are not the answer that is due.
+        """
+        unanswered = self._unanswered
+        if (
+            unanswered
+            and data == _ANSWERS[unanswered[0].message_id]
+            and not self._frames.unread_bytes
+        ):
+            self._tally.pulses.record(now_s - unanswered.popleft().due_s)
+            return b""
+        self._frames.receive(data)
+        while frame := self._frames.next():
+            self._take(*frame, now_s)
+        return b""
+
+    def _take(self, data: bytes, start: int, end: int, now_s: float) -> None:
+        message = messages.decode(data[start:end])
+        due = self._unanswered[0] if self._unanswered else None
+        if (
+            due is None
+            or message.type != messages.SEND_PULSE_RESPONSE
+            or message.message_id != due.message_id
+        ):
+            name = messages.name_of(message.type)
+            raise OutOfPlaceError("answer to no pulse", f"{name} {message.message_id}")
+        self._tally.pulses.record(now_s - self._unanswered.popleft().due_s)
+
+    def _frame(self, pulse: _Unanswered) -> bytes:
+        part = self._parts[pulse.beat % len(self._parts)]
+        length = len(self._key_part) + len(part) + _END.size
+        return b"".join(
+            (
+                _LENGTH.pack(length),
+                self._key_part,
+                part,
+                _END.pack(pulse.message_id, 0),
+            )
+        )
