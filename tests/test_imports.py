@@ -26,6 +26,8 @@ LAYERS = (
 PURE = {name: ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in LAYERS} | {
     f"sasl.{path.stem}": path for path in (ROOT / "sasl").glob("*.py")
 }
+SIMULATION = ("histogram", "shape", "schedule", "tally", "worker", "nimbus", "report")
+PURE |= {f"simulate.{name}": ROOT / "simulate" / f"{name}.py" for name in SIMULATION}
 
 
 def imported_by(path: Path) -> set[str]:

@@ -27,7 +27,6 @@ from pacemaker.errors import (
     ListenError,
     NotAuthorizedError,
     PacemakerError,
-    ServerInUseError,
 )
 
 __all__ = ["main"]
@@ -51,16 +50,11 @@ class _NoAnswerError(click.ClickException):
     exit_code = exit_codes.NO_ANSWER
 
 
-class _InUseError(click.ClickException):
-    exit_code = exit_codes.IN_USE
-
-
 # The first that an error is one of says how the program ends.
 _ENDS: dict[type[PacemakerError], type[click.ClickException]] = {
     ConfigError: _WrongConfigurationError,
     ListenError: _CannotListenError,
     NotAuthorizedError: _NotAuthorizedError,
-    ServerInUseError: _InUseError,
     ClientError: _NoAnswerError,
 }
 

@@ -13,6 +13,7 @@ import click
 from pacemaker.cli import exit_codes
 from pacemaker.cli.output import print_json, print_line, printable
 from pacemaker.cli.targets import Target, client_command, json_option
+from pacemaker.errors import ServerInUseError
 
 if TYPE_CHECKING:
     from pacemaker.client import ServerAddress
@@ -26,6 +27,10 @@ logger = logging.getLogger("pacemaker.cli")
 
 # Random numbers here decide who sends when; runs differ as clusters do.
 _RNG = random.Random()  # noqa: S311  (no secret)
+
+
+class _InUseError(click.ClickException):
+    exit_code = exit_codes.IN_USE
 
 
 @click.command(
@@ -138,8 +143,20 @@ def simulate_command(
         _RNG,
     )
     if not force:
-        simulation.refuse_others()
+        _refuse_others(simulation)
     ctx.exit(_run(simulation, as_json))
+
+
+def _refuse_others(simulation: Simulation) -> None:
+    from pacemaker.simulate.shape import TOPOLOGY_NAME
+
+    try:
+        simulation.refuse_others()
+    except ServerInUseError as exc:
+        text = f"{exc}. With --force the simulation writes beside them."
+        if any(TOPOLOGY_NAME in path for path in exc.paths):
+            text += " (`storm-pacemaker-py rm PATH` removes what one has left.)"
+        raise _InUseError(printable(text)) from exc
 
 
 def _run(simulation: Simulation, as_json: bool) -> int:

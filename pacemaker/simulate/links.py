@@ -158,7 +158,7 @@ class Links:
             self.open(heapq.heappop(self._again)[2])
 
     def close(self) -> None:
-        """End all connections, for good."""
+        """End all connections, for good; a second call has no effect."""
         self._again.clear()
         for link in list(self._by_fd.values()):
             self._forget(link)

@@ -19,6 +19,9 @@ from pacemaker.simulate.worker import WorkerProtocol
 CONNECTING_MOST: Final = 64
 CONNECT_TIMEOUT_S: Final = 60.0
 
+# How long after the end pulses are still sent that were due before it.
+CATCH_UP_S: Final = 10.0
+
 # Pulses that one turn writes before it looks for answers.
 WRITE_BATCH: Final = 64
 
@@ -79,7 +82,8 @@ class Load:
         self,
         schedule: Schedule,
         end_s: float,
-        on_tick: Callable[[float], float],
+        on_tick: Callable[[float], None],
+        tick_s: float,
         is_stopped: Callable[[], bool],
     ) -> None:
         """Send what is due, and take the answers, until a moment.
@@ -87,19 +91,25 @@ class Load:
         Args:
             schedule: says when which worker's pulse is due.
             end_s: when to end.
-            on_tick: called with the time; returns when to call it again.
+            on_tick: called with the time, every `tick_s`.
             is_stopped: says whether to end at once.
         """
         nimbus = self._nimbus
-        tick_s = now_s = self._clock()
-        while now_s < end_s and not is_stopped():
-            self._send_due(schedule, now_s)
+        now_s = self._clock()
+        next_tick_s = now_s + tick_s
+        # A generator that is behind sends what was due before the end all the same.
+        give_up_s = end_s + CATCH_UP_S
+        while not is_stopped() and (
+            now_s < end_s or schedule.next_s < end_s <= now_s < give_up_s
+        ):
+            self._send_due(schedule, min(now_s, end_s))
             if nimbus.next_s is not None and nimbus.next_s <= now_s:
                 self._links.send(self._nimbus_link, nimbus.begin_round())
-            if tick_s <= now_s:
-                tick_s = on_tick(now_s)
+            if next_tick_s <= now_s:
+                on_tick(now_s)
+                next_tick_s = now_s + tick_s
             round_s = math.inf if nimbus.next_s is None else nimbus.next_s
-            self._links.poll(min(schedule.next_s, round_s, tick_s, end_s))
+            self._links.poll(min(schedule.next_s, round_s, next_tick_s, end_s))
             now_s = self._clock()
 
     def _send_due(self, schedule: Schedule, now_s: float) -> None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
-from pacemaker.client import requests
 from pacemaker.client.protocol import ClientProtocol, Phase
-from pacemaker.client.requests import Request
+from pacemaker.client.requests import Request, get_pulse, list_nodes
 from pacemaker.simulate.shape import ROOT
 from pacemaker.simulate.tally import Tally
 
@@ -51,8 +50,8 @@ class NimbusProtocol:
         self._topology_ids = frozenset(topology_ids)
         self._values = frozenset(values)
         self._tally = tally
-        self._requests: list[Request[Any]] = [requests.list_nodes(ROOT)]
-        self._requests += map(requests.get_pulse, keys)
+        self._requests: list[Request[Any]] = [list_nodes(ROOT)]
+        self._requests += map(get_pulse, keys)
         self._asked = 0
         self._asked_s = 0.0
         self._is_stopping = False

@@ -159,20 +159,26 @@ class Simulation:
         nimbus = self._nimbus()
         links = Links(self._network, self._place(), self._tally, self._rng)
         load = Load(str(self._address), links, workers, nimbus, self._tally)
-        with Interrupts() as interrupts:
-            try:
-                load.connect()
-                report = self._load(load, links, nimbus, display, interrupts)
-            finally:
-                links.close()
-                if self._tally.due:
-                    with self._connection() as connection:
-                        self.problem = own_keys.remove(
-                            connection, self._cluster.topology_ids
-                        )
-                display.end()
-                self.signal_number = interrupts.signal_number
+        try:
+            display.show(f"connecting {len(workers):,} workers")
+            load.connect()
+            with Interrupts() as interrupts:
+                try:
+                    report = self._load(load, links, nimbus, display, interrupts)
+                finally:
+                    self.signal_number = interrupts.signal_number
+                    # Before the removal, for no pulse to come after it.
+                    links.close()
+                    self._remove_own(display)
+        finally:
+            links.close()
+            display.end()
         return report
+
+    def _remove_own(self, display: Display) -> None:
+        display.show("removing what was stored")
+        with self._connection() as connection:
+            self.problem = own_keys.remove(connection, self._cluster.topology_ids)
 
     def _load(
         self,
@@ -184,6 +190,7 @@ class Simulation:
     ) -> Report:
         shape = self._cluster.shape
         process = self._server_process(links)
+        display.show(f"sending for {self._duration_s:g} s")
         # Thousands of objects that stay: no collection looks at them again.
         gc.freeze()
         before = process and process.cost()
@@ -194,15 +201,19 @@ class Simulation:
         nimbus.start(began_s + shape.interval_s)
         meter = Meter(self._tally, began_s, self._duration_s)
 
-        def tick(now_s: float) -> float:
-            display.show(meter.line(now_s))
-            return now_s + display.every_s
-
-        load.run(schedule, began_s + self._duration_s, tick, lambda: interrupts.came)
+        load.run(
+            schedule,
+            end_s=began_s + self._duration_s,
+            on_tick=lambda now_s: display.show(meter.line(now_s)),
+            tick_s=display.every_s,
+            is_stopped=lambda: interrupts.came,
+        )
         sent_s = time.monotonic() - began_s
         cpu_s = time.process_time() - cpu_before_s
         use = _use(process, before, sent_s)
         round_s = 0.0 if nimbus.began_s is None else began_s + sent_s - nimbus.began_s
+        gc.unfreeze()
+        display.show("waiting for the last answers")
         patience_s = DRAIN_INTERRUPTED_S if interrupts.came else DRAIN_S
         load.drain(time.monotonic() + patience_s)
         return make_report(

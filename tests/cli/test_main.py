@@ -17,6 +17,7 @@ from tests.cli.conftest import Run
 COMMANDS = (
     *("serve", "config", "completion"),
     *("ping", "ls", "get", "exists", "put", "rm"),
+    "simulate",
 )
 TIMEOUT_S = 60
 
@@ -62,11 +63,14 @@ def test_exit_codes_differ() -> None:
         exit_codes.OK,
         exit_codes.NO,
         exit_codes.USAGE,
+        exit_codes.GENERATOR_BEHIND,
+        exit_codes.IN_USE,
         exit_codes.CANNOT_LISTEN,
         exit_codes.UNEXPECTED,
         exit_codes.NO_ANSWER,
         exit_codes.NOT_AUTHORIZED,
         exit_codes.WRONG_CONFIGURATION,
+        exit_codes.SIGNALLED,
     ]
     assert len(set(codes)) == len(codes)
 
@@ -120,7 +124,8 @@ def test_completion_prints_the_script_of_a_shell(shell: str) -> None:
 @pytest.mark.parametrize(
     ("words", "completed"),
     [
-        ("storm-pacemaker-py s", "serve"),
+        ("storm-pacemaker-py s", "serve simulate"),
+        ("storm-pacemaker-py simulate --sup", "--supervisors"),
         ("storm-pacemaker-py serve --store", "--store-budget"),
         ("storm-pacemaker-py serve --log-level w", "warning"),
     ],

@@ -1,0 +1,46 @@
+"""Heartbeats of a run: Storm's own, which change from beat to beat."""
+
+from __future__ import annotations
+
+import random
+
+from pacemaker.simulate.heartbeats import BEATS, pools
+from pacemaker.simulate.shape import ClusterShape
+from pacemaker.state import values
+from pacemaker.state.heartbeat import BoltStats, SpoutStats
+
+SHAPE = ClusterShape(
+    supervisors=1, workers=1, executors=10, topologies=2, interval_s=3.0
+)
+RNG = random.Random(1)  # noqa: S311  (no secret)
+POOLS = pools(SHAPE, ["a-1-1", "b-2-1"], 1700000000, RNG)
+
+
+def test_values_are_heartbeats_of_the_topology() -> None:
+    """Each is gzipped, as Storm 2.x writes, and has the shape's executors."""
+    assert [len(pool) for pool in POOLS] == [BEATS, BEATS]
+    for topology_id, pool in zip(("a-1-1", "b-2-1"), POOLS, strict=True):
+        for details in pool:
+            assert details.startswith(b"\x1f\x8b")
+            beat = values.decode(details)
+            assert beat.topology_id == topology_id
+            assert len(beat.executors) == 10
+            kinds = {type(stats.specific) for stats in beat.executors.values()}
+            assert kinds == {BoltStats, SpoutStats}
+
+
+def test_values_change_from_beat_to_beat() -> None:
+    """Time and uptime go on by the interval, the counts grow, no two are the same."""
+    beats = [values.decode(details) for details in POOLS[0]]
+    assert [beat.time_secs - 1700000000 for beat in beats] == [
+        3 * number for number in range(BEATS)
+    ]
+    assert beats[5].uptime_secs - beats[0].uptime_secs == 15
+    first, last = (next(iter(beats[at].executors.values())) for at in (0, -1))
+    assert first.emitted[":all-time"]["default"] < last.emitted[":all-time"]["default"]
+    assert len({details for pool in POOLS for details in pool}) == 2 * BEATS
+
+
+def test_size_is_that_of_real_heartbeats() -> None:
+    """One of 10 executors has about 5 KB, as Storm's have."""
+    assert all(4500 < len(details) < 6500 for details in POOLS[0])

@@ -1,0 +1,41 @@
+"""The shape of a cluster: keys like Storm's, of recognisable topologies."""
+
+from __future__ import annotations
+
+import random
+import re
+
+from pacemaker.simulate.shape import ClusterShape, places, topology_ids
+
+RNG = random.Random(1)  # noqa: S311  (no secret)
+SHAPE = ClusterShape(
+    supervisors=5, workers=4, executors=2, topologies=3, interval_s=3.0
+)
+KEY = re.compile(
+    r"/workerbeats/storm-pacemaker-simulation-[1-3]-1700000000"
+    r"/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-670[0-3]"
+)
+
+
+def test_keys_are_like_storms() -> None:
+    """Each worker has its own key: topology, supervisor, port; of a usual length."""
+    found = places(SHAPE, topology_ids(SHAPE, 1700000000), RNG)
+    keys = {place.key for place in found}
+    assert len(keys) == len(found) == SHAPE.workers_in_all == 20
+    assert all(KEY.fullmatch(key) and 80 <= len(key) <= 130 for key in keys)
+    supervisors = {key.rpartition("-")[0].rpartition("/")[2] for key in keys}
+    assert len(supervisors) == 5
+
+
+def test_workers_belong_to_topologies_by_turns() -> None:
+    """Each topology has its share of the workers, and its number is its key's."""
+    ids = topology_ids(SHAPE, 1700000000)
+    found = places(SHAPE, ids, RNG)
+    assert [place.topology for place in found[:4]] == [0, 1, 2, 0]
+    assert all(ids[place.topology] in place.key for place in found)
+
+
+def test_shape_says_its_rate() -> None:
+    """20 workers that send every 3 s send 6.7 pulses a second."""
+    assert SHAPE.pulses_per_s == 20 / 3
+    assert str(SHAPE) == "5 supervisors with 4 workers each, 2 executors in a worker"

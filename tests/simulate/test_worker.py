@@ -1,0 +1,101 @@
+"""A worker's half of its connection, without I/O."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pacemaker import canonical, messages
+from pacemaker.errors import OutOfPlaceError, PeerError
+from pacemaker.messages import Message, Pulse
+from pacemaker.simulate.tally import Tally
+from pacemaker.simulate.worker import WorkerProtocol, details_part
+
+KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
+BEATS = [b"first", b"", b"third" * 1000]
+
+
+def worker(tally: Tally | None = None, first_beat: int = 0) -> WorkerProtocol:
+    """Return a worker of three beats."""
+    parts = [details_part(beat) for beat in BEATS]
+    return WorkerProtocol(KEY, parts, first_beat, tally or Tally())
+
+
+def answer(message_id: int) -> bytes:
+    """Return what a server answers a pulse."""
+    return canonical.write_pulse_response(message_id)
+
+
+def test_pulses_are_storms_frames() -> None:
+    """Each is byte by byte what the encoder writes; beats and ids go round."""
+    sender = worker(first_beat=1)
+    for number in range(1, 205):
+        details = BEATS[number % 3]
+        message = Message(messages.SEND_PULSE, Pulse(KEY, details), number % 100)
+        assert sender.pulse(0.0) == messages.encode(message)
+
+
+def test_latency_counts_from_when_it_was_due() -> None:
+    """Not from when it was sent: a server that stood still shows."""
+    tally = Tally()
+    sender = worker(tally)
+    sender.pulse(10.0)
+    assert (sender.oldest_due_s, sender.unanswered) == (10.0, 1)
+    assert sender.receive_data(answer(0), 15.5) == b""
+    assert tally.pulses.recent.max_s == 5.5
+    assert (tally.due, tally.unanswered, sender.unanswered) == (1, 0, 0)
+
+
+@given(st.lists(st.integers(1, 30), max_size=20))
+def test_answers_come_in_any_pieces(sizes: list[int]) -> None:
+    """Four answers, cut anywhere, are four answers."""
+    tally = Tally()
+    sender = worker(tally)
+    for number in range(4):
+        sender.pulse(float(number))
+    stream = b"".join(map(answer, range(4)))
+    for size in sizes:
+        piece, stream = stream[:size], stream[size:]
+        if piece:
+            sender.receive_data(piece, 4.0)
+    if stream:
+        sender.receive_data(stream, 4.0)
+    assert (tally.pulses.count, sender.unanswered) == (4, 0)
+    assert tally.pulses.recent.max_s == 4.0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        answer(1),
+        messages.encode(Message(messages.NOT_AUTHORIZED, None, 0)),
+        messages.encode(Message(messages.DELETE_PATH_RESPONSE, None, 0)),
+        b"\x00\x00\x00\x01\x00",
+        b"\x7f\x00\x00\x00",
+    ],
+)
+def test_other_answers_break_the_protocol(data: bytes) -> None:
+    """Another id, another type, or no message at all."""
+    sender = worker()
+    sender.pulse(0.0)
+    with pytest.raises(PeerError):
+        sender.receive_data(data, 0.0)
+
+
+def test_answer_to_nothing_breaks_the_protocol() -> None:
+    """A server that answers twice is wrong."""
+    with pytest.raises(OutOfPlaceError, match="answer to no pulse"):
+        worker().receive_data(answer(0), 0.0)
+
+
+def test_new_connection_begins_with_what_is_unanswered() -> None:
+    """All of it, in order, and half an answer of the old connection is forgotten."""
+    tally = Tally()
+    sender = worker(tally)
+    frames = [sender.pulse(float(number)) for number in range(3)]
+    sender.receive_data(answer(0) + answer(1)[:7], 3.0)
+    assert sender.connected(4.0) == frames[1] + frames[2]
+    sender.receive_data(answer(1) + answer(2), 9.0)
+    assert (tally.due, tally.pulses.count) == (3, 3)
+    assert tally.pulses.recent.max_s == 8.0
