@@ -39,7 +39,7 @@ from pacemaker.simulate.shape import (
     topology_ids,
     topology_path,
 )
-from pacemaker.simulate.tally import Tally
+from pacemaker.simulate.tally import LATE_S, Tally
 from pacemaker.simulate.worker import WorkerProtocol, details_part
 
 # How long the last answers may take; Storm's client gives up after 11 s.
@@ -197,8 +197,8 @@ class Simulation:
         cpu_before_s = time.process_time()
         began_s = time.monotonic()
         schedule = Schedule(shape.workers_in_all, shape.interval_s, self._rng, began_s)
-        # Each worker has written by then, unless its pulse is late.
-        nimbus.start(began_s + shape.interval_s)
+        # What is not stored by then is late.
+        nimbus.start(began_s + shape.interval_s + LATE_S)
         meter = Meter(self._tally, began_s, self._duration_s)
 
         load.run(
