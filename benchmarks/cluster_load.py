@@ -4,7 +4,7 @@
 
 A SHAPE is SUPERVISORSxWORKERSxEXECUTORS.  Each is simulated on a new daemon of
 ours and, in the same run, on a new JVM's with its default options; a short run
-before the measured one lets the JVM compile its code.  With --write the table
+before each measured one lets the JVM compile its code.  With --write the table
 in docs/sizing.md is replaced by what was found.
 """
 
@@ -21,8 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.pulses import jvm
-from benchmarks.servers import Server, ours
+from benchmarks.servers import KINDS, Server, running
 
 SHAPES = (
     "10x4x10",
@@ -63,10 +62,7 @@ def main() -> int:
     for shape in wanted.shapes:
         if not re.fullmatch(r"\d+x\d+x\d+", shape):
             parser.error(f"{shape!r} is not like 270x10x10")
-        seen = [
-            _measure(shape, wanted.seconds, server, warm_up)
-            for server, warm_up in ((ours(), False), (jvm(), True))
-        ]
+        seen = [_measure(shape, wanted.seconds, name) for name in ("ours", "jvm")]
         for each in seen:
             all_well &= each.report["verdict"] == "carries"
             rows.append(_row(shape, each))
@@ -78,12 +74,10 @@ def main() -> int:
     return 0 if all_well else 1
 
 
-def _measure(shape: str, seconds: float, running: Any, warm_up: bool) -> Seen:
-    server: Server
-    with running as server:
-        if warm_up:
-            _simulate(shape, WARM_UP_S, server)
-        return Seen(server.name, _simulate(shape, seconds, server))
+def _measure(shape: str, seconds: float, name: str) -> Seen:
+    with running(name) as server:
+        _simulate(shape, WARM_UP_S, server)
+        return Seen(KINDS[name].label, _simulate(shape, seconds, server))
 
 
 def _simulate(shape: str, seconds: float, server: Server) -> dict[str, Any]:
