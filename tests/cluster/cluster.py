@@ -41,6 +41,9 @@ UP_TIMEOUT_S = 240
 LAUNCH_S = 10
 """`nimbus.task.launch.secs`: before that age an executor counts as alive."""
 
+ROUND_S = 10
+"""`nimbus.monitor.freq.secs`: how often Nimbus begins a round of scheduling."""
+
 ROUND_BEGINS = "Updating heartbeats for "
 NOT_ALIVE = re.compile(r"Executor (\S+):\[(\d+)[, ]+(\d+)\] not alive")
 
@@ -54,6 +57,8 @@ class Setup(NamedTuple):
         kind: whose Pacemakers it has.
         settings: further keys of its storm.yaml.
         options: further options of the JVMs that read heartbeats.
+        keeps_ports: whether our Pacemakers' ports outlive them, at first.
+        serve_options: further options of our Pacemakers.
     """
 
     release: str
@@ -61,6 +66,8 @@ class Setup(NamedTuple):
     kind: Kind = Kind.OURS
     settings: Mapping[str, object] = {}
     options: tuple[str, ...] = ()
+    keeps_ports: bool = True
+    serve_options: tuple[str, ...] = ()
 
 
 class Placement(NamedTuple):
@@ -130,11 +137,15 @@ class Cluster:
         }
         home = self._home("nimbus", {})
         self.pacemakers = [
-            Pacemaker(home, self._release, host, pacemaker_port) for host in hosts
+            Pacemaker(
+                home, self._release, host, pacemaker_port, self.setup.serve_options
+            )
+            for host in hosts
         ]
+        keeps_ports = self.setup.keeps_ports and self.setup.kind is Kind.OURS
         for pacemaker in self.pacemakers:
             self._parts.callback(pacemaker.stop)
-            pacemaker.keep_port(self.setup.kind is Kind.OURS)
+            pacemaker.keep_port(keeps_ports)
             pacemaker.start(self.setup.kind)
         self._nimbuses = [self._nimbus(home)]
         self.supervisors = [self._supervisor(n) for n in range(SUPERVISORS)]
@@ -271,15 +282,21 @@ class Cluster:
         """Return Nimbus' log so far."""
         return [line for nimbus in self._nimbuses for line in nimbus.stdout.all()]
 
-    def wait_for_rounds(self, number: int = 2) -> None:
-        """Wait until Nimbus has begun, and ended, so many rounds from now on."""
+    def wait_for_round(self) -> None:
+        """Wait until Nimbus has begun, and ended, a round from now on."""
         begun = len(self.round_starts())
 
         def passed() -> bool:
             self.supervise_nimbus()
-            return len(self.round_starts()) > begun + number
+            return len(self.round_starts()) > begun + 1
 
-        wait_until(f"{number} rounds of Nimbus", passed, UP_TIMEOUT_S * number)
+        wait_until("a whole round of Nimbus", passed, UP_TIMEOUT_S)
+
+    def wait_for_place(self, place_s: float) -> None:
+        """Wait until the round of Nimbus that runs is so many seconds old."""
+        wait_until("a round of Nimbus", self.round_starts, UP_TIMEOUT_S)
+        age_s = time.time() - self.round_starts()[-1]
+        time.sleep((place_s - age_s) % ROUND_S)
 
     def round_starts(self, from_line: int = 0) -> list[float]:
         """Return when Nimbus has begun to read the heartbeats (seconds since ...)."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
 
+from tests.cluster import outages
 from tests.cluster.cluster import Cluster, Setup
 from tests.cluster.hosts import Host
 from tests.cluster.observation import Outcome
@@ -26,27 +25,21 @@ Record = Callable[[str, Outcome], None]
 HostMaker = Callable[[], list[Host]]
 
 
-class ByCluster(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Gives the tests that share a cluster to one process, in order."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        module, _, test = nodeid.partition("::")
-        # The release is the last of a test's parameters.
-        return f"{module}-{test.rpartition('-')[2].rpartition('[')[2]}"
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(
-    config: pytest.Config, log: Producer
-) -> LoadScopeScheduling:
-    """Let clusters run side by side, with pytest-xdist."""
-    return ByCluster(config, log)
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests that share a cluster to one process, in order."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("cluster"):
+            parameters = item.callspec.params
+            where = parameters.get("site") or parameters["release"]
+            item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}-{where}"))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the table of all tries so far, where all scenarios were asked for."""
     if os.environ.get("ALL") == "1" and not hasattr(session.config, "workerinput"):
         write_table()
+        outages.write_table()
 
 
 @pytest.fixture(scope="session")
@@ -63,10 +56,17 @@ def setup(release: str, kind: Kind) -> Setup:
 
 @pytest.fixture(scope="module")
 def running(setup: Setup, make_hosts: HostMaker) -> Iterator[Cluster]:
-    """Start a cluster, and take it down whatever happens."""
+    """Give a module its cluster."""
+    with settled_cluster(setup, make_hosts()) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def settled_cluster(setup: Setup, hosts: Sequence[Host]) -> Iterator[Cluster]:
+    """Start a cluster with its topology, and take it down whatever happens."""
     with ExitStack() as parts:
         with one_start_at_a_time():
-            started = parts.enter_context(Cluster(setup, make_hosts()))
+            started = parts.enter_context(Cluster(setup, hosts))
             try:
                 started.submit()
             except BaseException:

@@ -39,12 +39,12 @@ class Flow(NamedTuple):
     Attributes:
         back_s: how long after the event, or after its end, each worker's flow.
         lost: how many were due and did not come.
-        gap_s: the longest time without a heartbeat of some worker.
+        gaps_s: the longest time without a heartbeat of each worker.
     """
 
     back_s: float
     lost: int
-    gap_s: float
+    gaps_s: list[float]
 
 
 class Heartbeats:
@@ -105,7 +105,7 @@ class Heartbeats:
         return Flow(
             back_s=max(0.0, *returns, 0.0),
             lost=sum(lost),
-            gap_s=max(end - start for start, end in gaps),
+            gaps_s=sorted(end - start for start, end in gaps),
         )
 
     def _watch(self, address: Address) -> None:

@@ -61,6 +61,11 @@ class Observation:
         """Note that the event is over: what counts from its end counts from here."""
         self._back_s = time.monotonic()
 
+    @property
+    def away_s(self) -> float:
+        """How long the event was."""
+        return self._back_s - self._begin_s
+
     def wait_for_heartbeats(self) -> None:
         """Wait until every worker that is assigned has written since the event."""
         wait_until("heartbeats of all workers", self._all_written, UP_TIMEOUT_S)
@@ -68,11 +73,11 @@ class Observation:
     def outcome(self) -> Outcome:
         """Wait until Nimbus has taken in what happened, and return it.
 
-        Each worker has written again, two rounds of Nimbus have seen it, and
-        all executors are as old as at the beginning.
+        Each worker has written again, a round of Nimbus has seen it, and all
+        executors are as old as at the beginning.
         """
         self.wait_for_heartbeats()
-        self._cluster.wait_for_rounds()
+        self._cluster.wait_for_round()
         self._cluster.settle()
         self.wait_for_heartbeats()
         return self._outcome()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Pacemaker:
         release: the release of the JVM's Pacemaker.
         host: where it runs.
         port: where it listens.
+        options: further options of ours.
 
     Attributes:
         address: host and port.
@@ -41,13 +43,21 @@ class Pacemaker:
         children: the processes that have run here, the last one last.
     """
 
-    def __init__(self, home: Path, release: Release, host: Host, port: int) -> None:
+    def __init__(
+        self,
+        home: Path,
+        release: Release,
+        host: Host,
+        port: int,
+        options: Sequence[str] = (),
+    ) -> None:
         self.host = host
         self.address = (host.address, port)
         self.kind = Kind.OURS
         self.children: list[Child] = []
         self._home = home
         self._release = release
+        self._options = options
         self._listener: socket.socket | None = None
 
     @property
@@ -80,11 +90,12 @@ class Pacemaker:
     def _start(self) -> Child:
         if self._listener is not None:
             config = str(self._home / "conf" / "storm.yaml")
-            return HandedOver(self._listener, "--config", config)
+            return HandedOver(self._listener, "--config", config, *self._options)
         if self.kind is Kind.OURS:
             bind = ("--bind", self.address[0])
             conf_dir = {"STORM_CONF_DIR": str(self._home / "conf")}
-            return Served([*self.host.prefix, *SERVE, *bind], env=conf_dir)
+            argv = [*self.host.prefix, *SERVE, *bind, *self._options]
+            return Served(argv, env=conf_dir)
         return self._start_jvm()
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:

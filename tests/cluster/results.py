@@ -12,7 +12,8 @@ from tests.cluster.observation import Outcome
 from tests.real.jvm import ROOT, cache_dir
 
 PAGE = ROOT / "docs" / "cluster.md"
-BEGIN, END = "<!-- results: begin -->\n", "<!-- results: end -->\n"
+
+FILE = "results.jsonl"
 
 HEADER = """\
 | scenario | Storm | Pacemaker | tries | heartbeats flow again after | \
@@ -35,10 +36,31 @@ class Case(NamedTuple):
     pacemaker: str
 
 
-def results_file() -> Path:
-    """Return the file of the results, which outlives a run."""
-    default = cache_dir() / "cluster" / "results.jsonl"
-    return Path(os.environ.get("CLUSTER_RESULTS") or default)
+def append(name: str, line: Mapping[str, Any]) -> None:
+    """Add a line to one of the files of results, which outlive a run."""
+    path = _folder() / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One write of one line: processes side by side do not mix theirs.
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def recorded(name: str) -> list[dict[str, Any]]:
+    """Return all tries so far, the oldest first."""
+    path = _folder() / name
+    return [json.loads(line) for line in path.open()] if path.exists() else []
+
+
+def replace_in_page(mark: str, text: str) -> None:
+    """Put text into the page, in the place of what is between two marks."""
+    begin, end = f"<!-- {mark}: begin -->\n", f"<!-- {mark}: end -->\n"
+    before, _, rest = PAGE.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    PAGE.write_text(f"{before}{begin}{text}{end}{after}")
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("CLUSTER_RESULTS") or cache_dir() / "cluster")
 
 
 def record(case: Case, outcome: Outcome) -> None:
@@ -47,7 +69,7 @@ def record(case: Case, outcome: Outcome) -> None:
         **case._asdict(),
         "back_s": round(outcome.flow.back_s, 1),
         "lost": outcome.flow.lost,
-        "gap_s": round(outcome.flow.gap_s, 1),
+        "gap_s": round(max(outcome.flow.gaps_s), 1),
         "moved": len(outcome.moved),
         "executors": outcome.executors,
         "not_alive": len(outcome.not_alive),
@@ -55,17 +77,7 @@ def record(case: Case, outcome: Outcome) -> None:
         "round_s": round(outcome.longest_round_s, 1),
         "nimbus_ended": outcome.nimbus_ended,
     }
-    path = results_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # One write of one line: processes side by side do not mix theirs.
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-
-
-def recorded() -> list[dict[str, Any]]:
-    """Return all tries so far, the oldest first."""
-    path = results_file()
-    return [json.loads(line) for line in path.open()] if path.exists() else []
+    append(FILE, line)
 
 
 def table(tries: Iterable[Mapping[str, Any]]) -> str:
@@ -79,11 +91,9 @@ def table(tries: Iterable[Mapping[str, Any]]) -> str:
     )
 
 
-def write_table(page: Path = PAGE) -> None:
-    """Put the table of all tries so far into the page, in the old one's place."""
-    before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}{table(recorded())}{END}{after}")
+def write_table() -> None:
+    """Put the table of all tries so far into the page."""
+    replace_in_page("results", table(recorded(FILE)))
 
 
 def _order(case: Case) -> tuple[str, tuple[int, ...], str]:
@@ -99,19 +109,16 @@ def _row(case: Case, tries: list[Mapping[str, Any]]) -> str:
         case.release,
         case.pacemaker,
         str(len(tries)),
-        _range([one["back_s"] for one in tries], " s"),
-        _range([one["lost"] for one in tries]),
+        ranged([one["back_s"] for one in tries], " s"),
+        ranged([one["lost"] for one in tries]),
         " or ".join(moved),
-        _range([one["round_s"] for one in tries], " s"),
+        ranged([one["round_s"] for one in tries], " s"),
         f"{sum(bool(one['nimbus_ended']) for one in tries)} of {len(tries)}",
     )
     return f"| {' | '.join(cells)} |\n"
 
 
-def _range(values: list[float], unit: str = "") -> str:
+def ranged(values: list[float], unit: str = "") -> str:
+    """Return the least and the most of some figures."""
     least, most = min(values), max(values)
     return f"{least}{unit}" if least == most else f"{least} to {most}{unit}"
-
-
-if __name__ == "__main__":
-    write_table()

@@ -1,4 +1,4 @@
-"""A cluster with one Pacemaker: it is the only one, and it goes away."""
+"""A cluster with one Pacemaker."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from tests.cluster.conftest import HostMaker, Record
 from tests.cluster.heartbeats import workers_of
 from tests.cluster.hosts import Host
 from tests.cluster.nimbus import Slot
-from tests.cluster.observation import Observation, Outcome, keep_ports
+from tests.cluster.observation import Observation, keep_ports
 from tests.cluster.pacemakers import Kind
 from tests.cluster.releases import RELEASES
-from tests.cluster.results import recorded
 from tests.cluster.waiting import wait_until
 from tests.wire import Wire, send_pulse
 
@@ -27,12 +26,6 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.parametrize("release", RELEASES, scope="module"),
 ]
-
-ALL = os.environ.get("ALL") == "1"
-OUTAGES_S = (1, 5, 10, 15, 20, 25, 60) if ALL else (5, 25)
-
-HARMLESS_S = 15
-"""So long an outage has moved nothing, whoever served."""
 
 KILLS = 5
 LOAD_BURST = 50
@@ -81,49 +74,6 @@ def test_heartbeats_come_and_go_with_a_topology(cluster: Cluster) -> None:
         lambda: not cluster.operator.assignment(topology_id),
         UP_TIMEOUT_S,
     )
-
-
-@pytest.mark.parametrize("outage_s", OUTAGES_S)
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["TERM", "KILL"])
-@pytest.mark.parametrize("kept", [True, False], ids=["port-kept", "port-closed"])
-def test_only_pacemaker_is_away(
-    cluster: Cluster,
-    kind: Kind,
-    recording: Record,
-    kept: bool,
-    how: signal.Signals,
-    outage_s: int,
-) -> None:
-    """Short outages move nothing; after any, Nimbus is its old self by itself."""
-    if kept and kind is Kind.JVM:
-        pytest.skip("Storm's Pacemaker cannot take over a listening socket")
-    scenario = (
-        f"5. the only one is gone for {outage_s:2} s ({how.name}), "
-        f"port {'kept' if kept else 'closed'}"
-    )
-    if ALL and _tried(scenario, cluster):
-        pytest.skip("tried before: its result is kept")
-    keep_ports(cluster, kept)
-    with Observation(cluster) as seen:
-        cluster.pacemakers[0].go_away(how, outage_s)
-        seen.over()
-        outcome = seen.outcome()
-    recording(scenario, outcome)
-    _assert_nimbus_survives(cluster, outcome)
-    if outage_s <= HARMLESS_S:
-        assert outcome.nothing_moved, outcome
-
-
-def _assert_nimbus_survives(cluster: Cluster, outcome: Outcome) -> None:
-    """Nimbus of 2.x must; that of 1.x ends when it finds the only Pacemaker gone."""
-    assert not outcome.nimbus_ended or cluster.is_1x, outcome
-
-
-def _tried(scenario: str, cluster: Cluster) -> bool:
-    case = (scenario, cluster.setup.release, cluster.setup.kind.value)
-    return case in {
-        (one["scenario"], one["release"], one["pacemaker"]) for one in recorded()
-    }
 
 
 def test_worker_is_killed_again_and_again(
@@ -196,7 +146,7 @@ def test_pacemakers_take_over_from_each_other(
         seen.over()
         outcome = seen.outcome()
     recording(f"8. {to.value} takes over", outcome)
-    _assert_nimbus_survives(cluster, outcome)
+    assert not outcome.nimbus_ended or cluster.is_1x, outcome
     assert outcome.nothing_moved, outcome
 
 

@@ -1,0 +1,94 @@
+"""The only Pacemaker of a cluster goes away and comes back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+
+import pytest
+
+from tests.cluster import outages
+from tests.cluster.cluster import Cluster, Setup
+from tests.cluster.conftest import settled_cluster
+from tests.cluster.hosts import Host
+from tests.cluster.observation import Observation
+from tests.cluster.outages import HARMLESS_S, WAYS, Site, Try
+
+
+def _parameters() -> list[object]:
+    """Return what is to be tried, less what has been."""
+    resumes = os.environ.get("ALL") == "1"
+    parameters: list[object] = []
+    for site, one in outages.planned():
+        done = resumes and outages.is_tried(site, one)
+        skip = pytest.mark.skipif(done, reason="tried before: its figures are kept")
+        parameters.append(pytest.param(site, one, id=f"{site}-{one}", marks=skip))
+    return parameters
+
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(1800),
+    pytest.mark.parametrize(("site", "one"), _parameters()),
+]
+
+
+class Sites:
+    """Gives the clusters of the sites, one at a time."""
+
+    def __init__(self, parts: ExitStack) -> None:
+        self._parts = parts
+        self._site: Site | None = None
+
+    def cluster_of(self, site: Site) -> Cluster:
+        """Return the site's cluster; that of another one is taken down."""
+        if site != self._site:
+            self._site = None
+            self._parts.close()
+            self._cluster = self._parts.enter_context(_cluster_of(site))
+            self._site = site
+        return self._cluster
+
+
+def _cluster_of(site: Site) -> AbstractContextManager[Cluster]:
+    way = WAYS[site.way]
+    setup = Setup(
+        site.release,
+        kind=way.kind,
+        keeps_ports=way.keeps_port,
+        serve_options=way.serve_options,
+    )
+    return settled_cluster(setup, [Host()])
+
+
+@pytest.fixture(scope="module")
+def sites() -> Iterator[Sites]:
+    """Give the clusters, and take the last one down."""
+    with ExitStack() as parts:
+        yield Sites(parts)
+
+
+@pytest.fixture
+def running(sites: Sites, site: Site) -> Cluster:
+    """Give the cluster of a try."""
+    return sites.cluster_of(site)
+
+
+def test_only_pacemaker_is_away(cluster: Cluster, site: Site, one: Try) -> None:
+    """No outage moves a worker, where the port is kept and misses are held.
+
+    Elsewhere a short one does not; and after any, Nimbus is its old self by
+    itself.  (That of 1.x ends when it finds the only Pacemaker gone.)
+    """
+    way = WAYS[site.way]
+    with Observation(cluster) as seen:
+        cluster.wait_for_place(one.place_s)
+        seen.event()
+        cluster.pacemakers[0].go_away(one.how, one.outage_s)
+        seen.over()
+        outcome = seen.outcome()
+    outages.record(site, one, outcome, seen.away_s)
+    assert not outcome.nimbus_ended or cluster.is_1x, outcome
+    if one.outage_s <= HARMLESS_S or (way.keeps_port and way.holds):
+        assert outcome.nothing_moved, outcome
