@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from tests.cluster import homes, processes
+from tests.cluster.commands import Commands
 from tests.cluster.hosts import Host
 from tests.cluster.nimbus import Operator, Slot
 from tests.cluster.pacemakers import Kind, Pacemaker
@@ -104,6 +105,8 @@ class Cluster:
         topology_id: of "words".
         pacemakers: one for each host.
         supervisors: the processes.
+        operator: asks Nimbus.
+        commands: our own, with the cluster's configuration.
     """
 
     def __init__(self, setup: Setup, hosts: Sequence[Host]) -> None:
@@ -151,20 +154,11 @@ class Cluster:
         self.supervisors = [self._supervisor(n) for n in range(SUPERVISORS)]
         self.operator = Operator(home, self._release, self.setup.options)
         self._keep("operator", self.operator.child)
-        self._wait_for_nimbus(nimbus_port)
-
-    def _wait_for_nimbus(self, port: int) -> None:
-        nimbus = self._nimbuses[0]
-
-        def serves() -> bool:
-            if not nimbus.running():
-                raise nimbus.error("ended before it served")
-            return is_listening(port)
-
-        wait_until("Nimbus' port", serves, UP_TIMEOUT_S)
+        self.commands = Commands(home)
         wait_until("all supervisors", self._all_supervisors, UP_TIMEOUT_S)
 
     def _all_supervisors(self) -> bool:
+        self.supervise_nimbus()
         return len(self.operator.supervisors()) == SUPERVISORS
 
     def _home(self, name: str, settings: Mapping[str, object]) -> Path:
@@ -203,12 +197,14 @@ class Cluster:
 
     def submit_another(self, name: str, workers: int) -> str:
         """Submit a topology, and return its id."""
-        self.operator.submit(name, workers)
-        return wait_until(
-            f"the topology {name}",
-            lambda: self.operator.topology_ids().get(name),
-            UP_TIMEOUT_S,
-        )
+
+        def submitted() -> str | None:
+            self.supervise_nimbus()
+            if name not in self.operator.topology_ids():
+                self.operator.submit(name, workers)
+            return self.operator.topology_ids().get(name)
+
+        return wait_until(f"the topology {name}", submitted, UP_TIMEOUT_S)
 
     def settle(self) -> None:
         """Wait until all executors beat at Nimbus and are older than it lets pass."""

@@ -21,12 +21,6 @@ ASK_TIMEOUT_S = 1.0
 Address = tuple[str, int]
 
 
-def workers_of(topology_id: str, address: Address) -> set[str]:
-    """Return the names of the workers that a Pacemaker has heartbeats of."""
-    with Wire(address) as connection:
-        return _list(connection, topology_id)
-
-
 def _list(connection: Wire, topology_id: str) -> set[str]:
     path = f"{WORKERBEATS}/{topology_id}"
     reply = connection.ask(path_request(Type.GET_ALL_NODES_FOR_PATH, path))

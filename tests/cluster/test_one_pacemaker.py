@@ -12,7 +12,6 @@ import pytest
 
 from tests.cluster.cluster import UP_TIMEOUT_S, Cluster
 from tests.cluster.conftest import HostMaker, Record
-from tests.cluster.heartbeats import workers_of
 from tests.cluster.hosts import Host
 from tests.cluster.nimbus import Slot
 from tests.cluster.observation import Observation, keep_ports
@@ -49,12 +48,16 @@ def ours_only(kind: Kind) -> None:
 def test_heartbeats_come_and_go_with_a_topology(cluster: Cluster) -> None:
     """Nimbus shows a new topology's executors alive; killed, its heartbeats go."""
     topology_id = cluster.submit_another("short-lived", 2)
-    address = cluster.pacemakers[0].address
+    path = f"/workerbeats/{topology_id}"
     wait_until(
         "heartbeats of both workers",
-        lambda: len(workers_of(topology_id, address)) == 2,
+        lambda: len(cluster.commands.names(path)) == 2,
         UP_TIMEOUT_S,
     )
+    for name in cluster.commands.names(path):
+        heartbeat = cluster.commands.heartbeat(f"{path}/{name}")
+        assert heartbeat["topology_id"] == topology_id
+        assert heartbeat["executors"]
     wait_until(
         "an uptime of each executor",
         lambda: (
@@ -66,7 +69,7 @@ def test_heartbeats_come_and_go_with_a_topology(cluster: Cluster) -> None:
     cluster.operator.kill("short-lived")
     wait_until(
         "the end of its heartbeats",
-        lambda: not workers_of(topology_id, address),
+        lambda: topology_id not in cluster.commands.names("/workerbeats"),
         UP_TIMEOUT_S,
     )
     wait_until(
