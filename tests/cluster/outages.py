@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.cluster.observation import Outcome
 from tests.cluster.pacemakers import Kind
@@ -20,45 +20,7 @@ PLACES_S = (0, 2, 4, 6, 8)
 
 ALL_OUTAGES_S = (0, 1, 5, 10, 15, 20, 25, 30, 60, 100)
 SOME_OUTAGES_S = (5, 25)
-
-HARMLESS_S = 15
-"""So long an outage has moved nothing, whoever served."""
-
-
-class Way(NamedTuple):
-    """How a Pacemaker goes away and comes back.
-
-    Attributes:
-        kind: whose it is.
-        keeps_port: whether the port goes on listening meanwhile.
-        holds: whether misses are held after the start, as they are by default.
-    """
-
-    kind: Kind
-    keeps_port: bool
-    holds: bool
-
-    @property
-    def serve_options(self) -> tuple[str, ...]:
-        """The options of our daemon."""
-        return () if self.holds else ("--hold", "0")
-
-
-WAYS = {
-    "kept-held": Way(Kind.OURS, keeps_port=True, holds=True),
-    "kept": Way(Kind.OURS, keeps_port=True, holds=False),
-    "closed-held": Way(Kind.OURS, keeps_port=False, holds=True),
-    "closed": Way(Kind.OURS, keeps_port=False, holds=False),
-    "jvm": Way(Kind.JVM, keeps_port=False, holds=False),
-}
-
-TITLES = {
-    "kept-held": "port kept, misses held",
-    "kept": "port kept, `--hold 0`",
-    "closed-held": "port closed, misses held",
-    "closed": "port closed, `--hold 0`",
-    "jvm": "JVM's Pacemaker",
-}
+SIGNALS = (signal.SIGTERM, signal.SIGKILL)
 
 
 class Site(NamedTuple):
@@ -66,16 +28,24 @@ class Site(NamedTuple):
 
     Attributes:
         release: of Storm.
-        way: a key of WAYS.
+        kind: whose Pacemaker it is.
+        holds: whether misses are held after a start, as they are by default.
         number: which of several clusters of this kind.
     """
 
     release: str
-    way: str
+    kind: Kind
+    holds: bool
     number: int
 
     def __str__(self) -> str:
-        return f"{self.release}-{self.way}-{self.number}"
+        pacemaker = self.kind.name.lower() + ("" if self.holds else "-no-hold")
+        return f"{self.release}-{pacemaker}-{self.number}"
+
+    @property
+    def serve_options(self) -> tuple[str, ...]:
+        """The options of our daemon."""
+        return () if self.holds else ("--hold", "0")
 
 
 class Try(NamedTuple):
@@ -83,16 +53,19 @@ class Try(NamedTuple):
 
     Attributes:
         number: which of several of this length.
+        kept: whether the port goes on listening meanwhile.
         outage_s: its length, without the start.
         how: the signal that ends the Pacemaker.
     """
 
     number: int
+    kept: bool
     outage_s: int
     how: signal.Signals
 
     def __str__(self) -> str:
-        return f"{self.outage_s}s-{self.how.name[3:]}-{self.number}"
+        port = "kept" if self.kept else "closed"
+        return f"{port}-{self.outage_s}s-{self.how.name[3:]}-{self.number}"
 
     @property
     def place_s(self) -> int:
@@ -100,41 +73,37 @@ class Try(NamedTuple):
         return PLACES_S[self.number % len(PLACES_S)]
 
 
-def tries(number: int, outages_s: Sequence[int]) -> list[Try]:
-    """Return a try of each length, by SIGTERM and SIGKILL in turn."""
-    signals = (signal.SIGTERM, signal.SIGKILL)
-    return [
-        Try(number, outage_s, signals[(index + number) % 2])
-        for index, outage_s in enumerate(outages_s)
-    ]
-
-
 def planned() -> list[tuple[Site, Try]]:
     """Return what is to be tried: some outages, or with ALL=1 all of them.
 
-    TRIES says how many of each length there are.  Each number is a cluster of
-    its own, so that they run side by side.
+    TRIES says how many of each length there are, by SIGTERM and SIGKILL in
+    turn, each in a cluster of its own, so that they run side by side.
     """
+    of_jvm = os.environ.get("CLUSTER_PACEMAKER") == "jvm"
+    kind = Kind.JVM if of_jvm else Kind.OURS
     if os.environ.get("ALL") == "1":
-        numbers = range(int(os.environ.get("TRIES") or 2))
         return [
-            (Site(NEWEST_RELEASE, way, number), one)
-            for number in numbers
-            for way in WAYS
-            for one in tries(number, ALL_OUTAGES_S)
+            (Site(NEWEST_RELEASE, kind, holds, number), one)
+            for holds in ((False,) if of_jvm else (True, False))
+            for number in range(int(os.environ.get("TRIES") or 2))
+            for one in _tries(kind, [number], ALL_OUTAGES_S)
         ]
-    ways = ("jvm",) if os.environ.get("CLUSTER_PACEMAKER") == "jvm" else OURS
-    counts = {NEWEST_RELEASE: 2, OLDEST_RELEASE: 1}
+    numbers = {NEWEST_RELEASE: (0, 1), OLDEST_RELEASE: (0,)}
     return [
-        (Site(release, way, 0), one)
+        (Site(release, kind, kind is Kind.OURS, 0), one)
         for release in RELEASES
-        for way in ways
-        for number in range(counts[release])
-        for one in tries(number, SOME_OUTAGES_S)
+        for one in _tries(kind, numbers[release], SOME_OUTAGES_S)
     ]
 
 
-OURS = ("kept-held", "closed-held")
+def _tries(kind: Kind, numbers: Sequence[int], outages_s: Sequence[int]) -> list[Try]:
+    return [
+        Try(number, kept, outage_s, SIGNALS[(index + number) % 2])
+        # Storm's Pacemaker cannot take over a listening socket.
+        for kept in ((False,) if kind is Kind.JVM else (True, False))
+        for number in numbers
+        for index, outage_s in enumerate(outages_s)
+    ]
 
 
 def record(site: Site, one: Try, outcome: Outcome, away_s: float) -> None:
@@ -150,10 +119,7 @@ def record(site: Site, one: Try, outcome: Outcome, away_s: float) -> None:
     append(
         FILE,
         {
-            "release": site.release,
-            "way": site.way,
-            "outage_s": one.outage_s,
-            "number": one.number,
+            **_key(site, one),
             "signal": one.how.name,
             "place_s": one.place_s,
             "away_s": round(away_s, 1),
@@ -172,10 +138,18 @@ def record(site: Site, one: Try, outcome: Outcome, away_s: float) -> None:
 
 def is_tried(site: Site, one: Try) -> bool:
     """Tell whether the figures of a try are there already."""
-    key = (site.release, site.way, one.outage_s, one.number)
-    return key in {
-        (line["release"], line["way"], line["outage_s"], line["number"])
-        for line in recorded(FILE)
+    key = _key(site, one)
+    return any(key.items() <= line.items() for line in recorded(FILE))
+
+
+def _key(site: Site, one: Try) -> dict[str, Any]:
+    return {
+        "release": site.release,
+        "pacemaker": site.kind.value,
+        "holds": site.holds,
+        "kept": one.kept,
+        "outage_s": one.outage_s,
+        "number": one.number,
     }
 
 
