@@ -48,7 +48,8 @@ def append(name: str, line: Mapping[str, Any]) -> None:
 def recorded(name: str) -> list[dict[str, Any]]:
     """Return all tries so far, the oldest first."""
     path = _folder() / name
-    return [json.loads(line) for line in path.open()] if path.exists() else []
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def replace_in_page(mark: str, text: str) -> None:
