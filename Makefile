@@ -53,7 +53,7 @@ real: setup
 	@$(BIN)/python -m pytest -m real $(ARGS)
 
 # Clusters run side by side: they mostly wait.  The last line is pytest's own.
-CLUSTER_TEST := $(BIN)/python -m pytest tests/cluster --numprocesses 3 --dist loadgroup
+CLUSTER_TEST := $(BIN)/python -m pytest tests/cluster --numprocesses 3
 
 cluster-test: setup
 	$(STEP) "whole Storm clusters, whose parts fail"

@@ -9,6 +9,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.cluster import outages
 from tests.cluster.cluster import Cluster, Setup
@@ -25,14 +27,21 @@ Record = Callable[[str, Outcome], None]
 HostMaker = Callable[[], list[Host]]
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist, which looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests that share a cluster to one process, in order."""
-    for item in items:
-        if isinstance(item, pytest.Function) and item.get_closest_marker("cluster"):
-            parameters = item.callspec.params
-            where = parameters.get("site") or parameters["release"]
-            item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}-{where}"))
+class ByCluster(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives the tests that share a cluster to one process, in order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module, _, test = nodeid.partition("::")
+        # The last of a test's parameters says which cluster it needs.
+        return f"{module}-{test.rpartition('-')[2].rpartition('[')[2]}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer
+) -> LoadScopeScheduling:
+    """Let clusters run side by side, with pytest-xdist."""
+    return ByCluster(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

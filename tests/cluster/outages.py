@@ -39,8 +39,8 @@ class Site(NamedTuple):
     number: int
 
     def __str__(self) -> str:
-        pacemaker = self.kind.name.lower() + ("" if self.holds else "-no-hold")
-        return f"{self.release}-{pacemaker}-{self.number}"
+        pacemaker = self.kind.name.lower() + ("" if self.holds else "_no_hold")
+        return f"{self.release}_{pacemaker}_{self.number}"
 
     @property
     def serve_options(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pacemaker.cli import exit_codes
-from tests.cluster.cluster import Cluster, Setup
+from tests.cluster.cluster import AUTHENTICATION, Cluster, Setup
 from tests.cluster.commands import WITHOUT_CREDENTIALS
 from tests.cluster.conftest import HostMaker
 from tests.cluster.hosts import Host
@@ -55,7 +55,7 @@ def setup(
 
 def _setup(release: str, kind: Kind, method: str, jaas: Path, *options: str) -> Setup:
     settings = {
-        "pacemaker.auth.method": method,
+        AUTHENTICATION: method,
         "java.security.auth.login.config": str(jaas),
         "nimbus.daemon.user": "nimbus",
     }
@@ -74,9 +74,7 @@ def test_nimbus_reads_workers_write_and_strangers_read_nothing(
     """Nimbus sees heartbeats, and so do our commands; but not without credentials.
 
     The fixture has waited until Nimbus has an uptime for each executor: workers
-    write, and Nimbus reads.  (That of 1.2.4 ends itself when its first read is
-    not authenticated at once, whoever serves, and is started again; its second
-    self is asked for the topology before its first round, and so is ready.)
+    write, and Nimbus reads.
     """
     cluster.wait_for_round()
     path = f"/workerbeats/{cluster.topology_id}"

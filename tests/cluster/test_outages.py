@@ -29,7 +29,7 @@ def _parameters() -> list[object]:
     for site, one in outages.planned():
         done = resumes and outages.is_tried(site, one)
         skip = pytest.mark.skipif(done, reason="tried before: its figures are kept")
-        parameters.append(pytest.param(site, one, id=f"{site}-{one}", marks=skip))
+        parameters.append(pytest.param(site, one, id=f"{one}-{site}", marks=skip))
     return parameters
 
 
