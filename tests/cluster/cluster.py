@@ -39,6 +39,9 @@ SLOTS = 6
 UP_TIMEOUT_S = 240
 """For a daemon, or workers, to be up, on a machine that is busy."""
 
+TASK_TIMEOUT_S = 30
+"""`nimbus.task.timeout.secs`: how long Nimbus waits for another heartbeat."""
+
 LAUNCH_S = 10
 """`nimbus.task.launch.secs`: before that age an executor counts as alive."""
 

@@ -48,7 +48,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the table of all tries so far, where all scenarios were asked for."""
     if os.environ.get("ALL") == "1" and not hasattr(session.config, "workerinput"):
         write_table()
-        outages.write_table()
+        outages.write_tables()
 
 
 @pytest.fixture(scope="session")

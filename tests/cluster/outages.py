@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tests.cluster.observation import Outcome
 from tests.cluster.pacemakers import Kind
 from tests.cluster.releases import OLDEST_RELEASE, RELEASES
-from tests.cluster.results import append, recorded
+from tests.cluster.results import append, ranged, recorded, replace_in_page
 from tests.real.jvm import NEWEST_RELEASE
 
 FILE = "outages.jsonl"
+
+Cell = Callable[[Sequence[Mapping[str, Any]]], str]
+"""What a table says of the tries of one length and kind."""
 
 PLACES_S = (0, 2, 4, 6, 8)
 """How old Nimbus' round is when a try's outage begins, one try after another."""
@@ -153,5 +156,60 @@ def _key(site: Site, one: Try) -> dict[str, Any]:
     }
 
 
-def write_table() -> None:
+def tables(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Return the figures of all tries as tables: a row for each length."""
+    lines = [line for line in lines if line["release"] == NEWEST_RELEASE]
+    return "\n".join(
+        f"{title}\n\n{_table(lines, cell)}" for title, cell in _CELLS.items()
+    )
+
+
+def write_tables() -> None:
     """Put the tables of all tries so far into the page."""
+    replace_in_page("outages", tables(recorded(FILE)))
+
+
+def _table(lines: Sequence[Mapping[str, Any]], cell: Cell) -> str:
+    """Return a table with a column for each of COLUMNS that has been tried."""
+    columns = {
+        title: found
+        for title, wanted in _COLUMNS.items()
+        if (found := [line for line in lines if wanted.items() <= line.items()])
+    }
+    rows = [["outage", *columns], ["---"] * (1 + len(columns))]
+    for outage_s in sorted({line["outage_s"] for line in lines}):
+        cells = [
+            cell(some) if some else ""
+            for column in columns.values()
+            for some in [[line for line in column if line["outage_s"] == outage_s]]
+        ]
+        rows.append([f"{outage_s} s", *cells])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _count(lines: Sequence[Mapping[str, Any]], key: str) -> str:
+    return f"{sum(bool(line[key]) for line in lines)} of {len(lines)}"
+
+
+_COLUMNS: dict[str, Mapping[str, Any]] = {
+    f"{port}, {misses}": {
+        "pacemaker": Kind.OURS.value,
+        "kept": port == "port kept",
+        "holds": misses == "misses held",
+    }
+    for port in ("port kept", "port closed")
+    for misses in ("misses held", "`--hold 0`")
+}
+_COLUMNS["JVM's Pacemaker"] = {"pacemaker": Kind.JVM.value}
+
+_CELLS: dict[str, Cell] = {
+    "Tries in which Nimbus called a living worker dead, and gave its executors "
+    "out anew:": lambda lines: _count(lines, "not_alive"),
+    "The longest time between two heartbeats of a worker:": lambda lines: ranged(
+        [round(max(line["gaps_s"])) for line in lines], " s"
+    ),
+    "From the Pacemaker's return until all workers have written:": (
+        lambda lines: ranged([line["back_s"] for line in lines], " s")
+    ),
+    "Tries in which Nimbus ended itself:": lambda lines: _count(lines, "nimbus_ended"),
+}

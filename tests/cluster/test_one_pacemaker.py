@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.cluster import UP_TIMEOUT_S, Cluster
+from tests.cluster.cluster import ROUND_S, TASK_TIMEOUT_S, UP_TIMEOUT_S, Cluster
 from tests.cluster.conftest import HostMaker, Record
 from tests.cluster.hosts import Host
 from tests.cluster.nimbus import Slot
@@ -25,6 +25,9 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.parametrize("release", RELEASES, scope="module"),
 ]
+
+HOLD_PORT_KEPT_S = 10
+"""So long misses are held after a start, where the port was kept."""
 
 KILLS = 5
 LOAD_BURST = 50
@@ -159,17 +162,30 @@ def _replace(cluster: Cluster, kind: Kind) -> None:
 
 
 @pytest.mark.usefixtures("ours_only")
-def test_control_dead_supervisor_s_executors_move(
-    cluster: Cluster, recording: Record
+@pytest.mark.parametrize("held", [False, True], ids=["control", "control-held"])
+def test_dead_supervisor_s_executors_move(
+    cluster: Cluster, recording: Record, held: bool
 ) -> None:
-    """With a supervisor and its workers dead, their executors move to the other."""
+    """With a supervisor and its workers dead, their executors move to the other.
+
+    Held misses put it off by no more than they are held.
+    """
+    keep_ports(cluster, True)
     before = cluster.placement()
     with Observation(cluster) as seen:
+        killed_s = time.time()
         dead = cluster.kill_supervisor(1)
+        if held:
+            cluster.pacemakers[0].go_away(signal.SIGKILL, 0)
         seen.over()
         outcome = seen.outcome()
-    recording("control: a supervisor and its workers are killed", outcome)
+    event = "a supervisor and its workers are killed"
+    more = ", and the Pacemaker, which comes back" if held else ""
+    recording(f"control: {event}{more}", outcome)
     lost = {name for name, slot in before.slots.items() if slot.port in dead}
     assert lost
     assert outcome.moved == lost
     assert lost <= set(outcome.not_alive)
+    after = cluster.placement().slots
+    moved_s = max(after[name].started_s for name in lost) - killed_s
+    assert moved_s <= TASK_TIMEOUT_S + ROUND_S + (HOLD_PORT_KEPT_S if held else 0)
