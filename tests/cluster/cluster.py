@@ -49,8 +49,6 @@ ROUND_S = 10
 """`nimbus.monitor.freq.secs`: how often Nimbus begins a round of scheduling."""
 
 ROUND_BEGINS = "Updating heartbeats for "
-AUTHENTICATION = "pacemaker.auth.method"
-
 NOT_ALIVE = re.compile(r"Executor (\S+):\[(\d+)[, ]+(\d+)\] not alive")
 
 
@@ -65,6 +63,7 @@ class Setup(NamedTuple):
         options: further options of the JVMs that read heartbeats.
         keeps_ports: whether our Pacemakers' ports outlive them, at first.
         serve_options: further options of our Pacemakers.
+        nimbus_line_pause_s: how long Nimbus waits for each line of its log.
     """
 
     release: str
@@ -74,6 +73,7 @@ class Setup(NamedTuple):
     options: tuple[str, ...] = ()
     keeps_ports: bool = True
     serve_options: tuple[str, ...] = ()
+    nimbus_line_pause_s: float = 0
 
 
 class Placement(NamedTuple):
@@ -171,7 +171,8 @@ class Cluster:
         return homes.make_home(path, self._release, {**self._settings, **settings})
 
     def _nimbus(self, home: Path) -> Child:
-        return self._daemon(home, self._release.nimbus, self.setup.options)
+        options, pause_s = self.setup.options, self.setup.nimbus_line_pause_s
+        return self._daemon(home, self._release.nimbus, options, pause_s)
 
     def _supervisor(self, number: int) -> Child:
         thrift_port, *slots = self._ports.take(1 + SLOTS)
@@ -185,9 +186,19 @@ class Cluster:
         return self._daemon(home, self._release.supervisor)
 
     def _daemon(
-        self, home: Path, main_class: str, options: Sequence[str] = ()
+        self,
+        home: Path,
+        main_class: str,
+        options: Sequence[str] = (),
+        line_pause_s: float = 0,
     ) -> Child:
-        child = StormDaemon(home, self._release, main_class, options=options)
+        child = StormDaemon(
+            home,
+            self._release,
+            main_class,
+            options=options,
+            line_pause_s=line_pause_s,
+        )
         self._keep(home.name, child)
         return child
 
@@ -198,30 +209,7 @@ class Cluster:
     def submit(self) -> None:
         """Submit "words", and wait until it has settled."""
         self.topology_id = self.submit_another("words", self.setup.workers)
-        if self.is_1x and AUTHENTICATION in self.setup.settings:
-            self._let_nimbus_authenticate()
         self.settle()
-
-    def _let_nimbus_authenticate(self) -> None:
-        """Have each Nimbus read heartbeats before its first round does.
-
-        Nimbus of 1.x makes its first eleven attempts to read within a tenth of a
-        second of its client's birth, and ends itself when the client has not
-        authenticated by then, whoever serves.  A read on behalf of a topology
-        that is submitted may fail, and gives birth to the client.
-        """
-
-        def reads() -> bool:
-            self.supervise_nimbus()
-            name = f"for-nimbus-{self.nimbus_ends}"
-            if name not in self.operator.topology_ids():
-                self.operator.submit(name, 1)
-            return bool(self.operator.uptimes_s(self.topology_id))
-
-        wait_until("Nimbus' first reading", reads, UP_TIMEOUT_S)
-        for name, topology_id in self.operator.topology_ids().items():
-            if topology_id != self.topology_id:
-                self.operator.kill(name)
 
     def submit_another(self, name: str, workers: int) -> str:
         """Submit a topology, and return its id."""

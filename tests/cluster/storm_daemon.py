@@ -22,6 +22,7 @@ class StormDaemon(Child):
         prefix: a command that runs the rest, on another host say.
         classpath: what comes before Storm's jars.
         options: further options of the JVM.
+        line_pause_s: how long each line of its log waits to be read.
 
     """
 
@@ -34,6 +35,7 @@ class StormDaemon(Child):
         prefix: Sequence[str] = (),
         classpath: Sequence[Path] = (),
         options: Sequence[str] = (),
+        line_pause_s: float = 0,
     ) -> None:
         folders = [home / "conf", *classpath, home / "lib" / "*"]
         argv = [
@@ -49,4 +51,4 @@ class StormDaemon(Child):
             ":".join(str(folder) for folder in folders),
             main_class,
         ]
-        super().__init__(argv, env=ENVIRONMENT, cwd=home)
+        super().__init__(argv, env=ENVIRONMENT, cwd=home, line_pause_s=line_pause_s)

@@ -7,6 +7,7 @@ never blocks on a full pipe and a test waits for a line, never for a time.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import subprocess
@@ -27,6 +28,10 @@ SHOWN_LINES = 60
 """How many of its last lines the report of a failure shows."""
 
 
+SMALL_PIPE_BYTES = 4096
+"""How much a child that is to be held up writes ahead."""
+
+
 class ChildError(AssertionError):
     """A child process did not do what the test waited for."""
 
@@ -34,8 +39,11 @@ class ChildError(AssertionError):
 class Lines:
     """The lines of one output stream; any thread may wait for the next ones."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], pause_s: float = 0) -> None:
         self._stream = stream
+        self._pause_s = pause_s
+        if pause_s:
+            fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, SMALL_PIPE_BYTES)
         self._changed = threading.Condition()  # guards the three below
         self._lines: list[str] = []
         self._taken = 0
@@ -48,6 +56,8 @@ class Lines:
             with self._changed:
                 self._lines.append(raw.decode("utf-8", "replace").rstrip("\r\n"))
                 self._changed.notify_all()
+            if self._pause_s:
+                time.sleep(self._pause_s)
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -101,6 +111,8 @@ class Child:
         env: variables on top of the test's own; None takes one away.
         cwd: the working directory.
         pass_fds: descriptors that stay open in the child.
+        line_pause_s: how long each line of its output waits to be read, where it
+            is to be held up by that.
 
     """
 
@@ -111,6 +123,7 @@ class Child:
         env: Mapping[str, str | None] | None = None,
         cwd: Path | None = None,
         pass_fds: Sequence[int] = (),
+        line_pause_s: float = 0,
     ) -> None:
         self.argv = list(argv)
         environment = {**os.environ, **(env or {})}
@@ -125,7 +138,7 @@ class Child:
         )
         # Of pipes, as they are above, Popen makes streams: never None.
         self._stdin = cast("IO[bytes]", self._process.stdin)
-        self.stdout = Lines(cast("IO[bytes]", self._process.stdout))
+        self.stdout = Lines(cast("IO[bytes]", self._process.stdout), line_pause_s)
         self.stderr = Lines(cast("IO[bytes]", self._process.stderr))
 
     @property
