@@ -1,8 +1,9 @@
 # make serve   sets up what the daemon needs and runs it; ARGS="..." are its options
 # make test    sets up what the tests need, a JDK and Storm's jars included, and runs all
 # make cluster-test     runs whole Storm clusters and lets parts of them fail; ALL=1 for
-#                       every outage, and for the table in docs/cluster.md
-# make cluster-compare  runs the same scenarios with the JVM's Pacemaker, for the table
+#                       every outage, TABLES=1 to write the tables in docs/cluster.md
+# make cluster-compare  runs the same scenarios with the JVM's Pacemaker, for the tables
+# make cluster-outages  tries outages of every length TRIES=5 times, for the tables
 #
 # make bench   measures the daemon beside the JVM's Pacemaker, ZooKeeper, redis and the
 #              kernel, and writes docs/performance.md; QUICK=1 takes 5 minutes and
@@ -15,7 +16,7 @@ BIN := .venv/bin
 STEP := @printf '==> %s\n'
 
 .PHONY: help serve test setup lint types unit real bench format clean
-.PHONY: cluster-test cluster-compare
+.PHONY: cluster-test cluster-compare cluster-outages
 
 help:
 	@sed -n 's/^# \(make .*\|  .*\)/\1/p' Makefile
@@ -53,15 +54,21 @@ real: setup
 	@$(BIN)/python -m pytest -m real $(ARGS)
 
 # Clusters run side by side: they mostly wait.  The last line is pytest's own.
-CLUSTER_TEST := $(BIN)/python -m pytest tests/cluster --numprocesses 3
+CLUSTER_TEST := $(BIN)/python -m pytest --numprocesses 3 tests/cluster
 
 cluster-test: setup
 	$(STEP) "whole Storm clusters, whose parts fail"
-	@REQUIRE_REAL=1 ALL=$(ALL) $(CLUSTER_TEST) $(ARGS)
+	@REQUIRE_REAL=1 ALL=$(ALL) TABLES=$(TABLES) $(CLUSTER_TEST) $(ARGS)
 
 cluster-compare: setup
 	$(STEP) "the same with the JVM's Pacemaker"
-	@REQUIRE_REAL=1 ALL=$(or $(ALL),1) CLUSTER_PACEMAKER=jvm $(CLUSTER_TEST) $(ARGS)
+	@REQUIRE_REAL=1 ALL=$(ALL) TABLES=1 CLUSTER_PACEMAKER=jvm $(CLUSTER_TEST) $(ARGS)
+
+# What has been tried is not tried again; CLUSTER_PACEMAKER=jvm for the JVM's.
+cluster-outages: setup
+	$(STEP) "outages of the only Pacemaker"
+	@REQUIRE_REAL=1 ALL=1 TRIES=$(or $(TRIES),5) TABLES=1 \
+		$(CLUSTER_TEST)/test_outages.py $(ARGS)
 
 bench: setup
 	$(STEP) "benchmarks: nothing else should be running"

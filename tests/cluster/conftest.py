@@ -45,8 +45,8 @@ def pytest_xdist_make_scheduler(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the table of all tries so far, where all scenarios were asked for."""
-    if os.environ.get("ALL") == "1" and not hasattr(session.config, "workerinput"):
+    """Write the tables of all tries so far, where that was asked for."""
+    if os.environ.get("TABLES") == "1" and not hasattr(session.config, "workerinput"):
         write_table()
         outages.write_tables()
 

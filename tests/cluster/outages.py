@@ -158,9 +158,11 @@ def _key(site: Site, one: Try) -> dict[str, Any]:
 
 def tables(lines: Sequence[Mapping[str, Any]]) -> str:
     """Return the figures of all tries as tables: a row for each length."""
-    lines = [line for line in lines if line["release"] == NEWEST_RELEASE]
     return "\n".join(
-        f"{title}\n\n{_table(lines, cell)}" for title, cell in _CELLS.items()
+        f"**Storm {release}.** {title}\n\n{_table(some, cell)}"
+        for release in RELEASES
+        if (some := [line for line in lines if line["release"] == release])
+        for title, cell in _CELLS.items()
     )
 
 
