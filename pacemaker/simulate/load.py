@@ -22,6 +22,9 @@ CONNECT_TIMEOUT_S: Final = 60.0
 # How long after the end pulses are still sent that were due before it.
 CATCH_UP_S: Final = 10.0
 
+# How long a turn may wait: a signal is looked for between two of them.
+TURN_S: Final = 0.2
+
 # Pulses that one turn writes before it looks for answers.
 WRITE_BATCH: Final = 64
 
@@ -109,7 +112,8 @@ class Load:
                 on_tick(now_s)
                 next_tick_s = now_s + tick_s
             round_s = math.inf if nimbus.next_s is None else nimbus.next_s
-            self._links.poll(min(schedule.next_s, round_s, next_tick_s, end_s))
+            next_s = min(schedule.next_s, round_s, next_tick_s, end_s)
+            self._links.poll(min(next_s, now_s + TURN_S))
             now_s = self._clock()
 
     def _send_due(self, schedule: Schedule, now_s: float) -> None:
@@ -122,10 +126,17 @@ class Load:
             if is_free:
                 self._tally.on_written(self._clock() - due_s)
 
-    def drain(self, until_s: float) -> None:
-        """Send nothing more, and wait for the answers that are due."""
+    def drain(self, until_s: float, is_stopped: Callable[[], bool]) -> None:
+        """Send nothing more, and wait for the answers that are due.
+
+        Args:
+            until_s: when to give them up.
+            is_stopped: says whether to give them up at once.
+        """
         self._nimbus.stop()
-        while self._tally.unanswered or self._nimbus.unanswered:
-            self._links.poll(until_s)
-            if self._clock() >= until_s:
-                return
+        now_s = self._clock()
+        while (self._tally.unanswered or self._nimbus.unanswered) and not (
+            now_s >= until_s or is_stopped()
+        ):
+            self._links.poll(min(until_s, now_s + TURN_S))
+            now_s = self._clock()

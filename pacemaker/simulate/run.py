@@ -214,8 +214,10 @@ class Simulation:
         round_s = 0.0 if nimbus.began_s is None else began_s + sent_s - nimbus.began_s
         gc.unfreeze()
         display.show("waiting for the last answers")
-        patience_s = DRAIN_INTERRUPTED_S if interrupts.came else DRAIN_S
-        load.drain(time.monotonic() + patience_s)
+        if not interrupts.came:
+            load.drain(time.monotonic() + DRAIN_S, lambda: interrupts.came)
+        if interrupts.came:
+            load.drain(time.monotonic() + DRAIN_INTERRUPTED_S, lambda: False)
         return make_report(
             str(self._address),
             shape,
