@@ -171,6 +171,7 @@ class Simulation:
                     links.close()
                     self._remove_own(display)
         finally:
+            gc.unfreeze()
             links.close()
             display.end()
         return report
@@ -212,7 +213,6 @@ class Simulation:
         cpu_s = time.process_time() - cpu_before_s
         use = _use(process, before, sent_s)
         round_s = 0.0 if nimbus.began_s is None else began_s + sent_s - nimbus.began_s
-        gc.unfreeze()
         display.show("waiting for the last answers")
         if not interrupts.came:
             load.drain(time.monotonic() + DRAIN_S, lambda: interrupts.came)
