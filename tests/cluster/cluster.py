@@ -22,10 +22,11 @@ from typing import NamedTuple
 
 from tests.cluster import homes, processes
 from tests.cluster.commands import Commands
-from tests.cluster.hosts import Host
+from tests.cluster.hosts import Host, Namespace
 from tests.cluster.nimbus import Operator, Slot
 from tests.cluster.pacemakers import Kind, Pacemaker
 from tests.cluster.ports import Ports, is_listening
+from tests.cluster.reaper import Reaper
 from tests.cluster.releases import release as facts_of
 from tests.cluster.storm_daemon import StormDaemon
 from tests.cluster.waiting import wait_until
@@ -61,7 +62,6 @@ class Setup(NamedTuple):
         kind: whose Pacemakers it has.
         settings: further keys of its storm.yaml.
         options: further options of the JVMs that read heartbeats.
-        keeps_ports: whether our Pacemakers' ports outlive them, at first.
         serve_options: further options of our Pacemakers.
         nimbus_line_pause_s: how long Nimbus waits for each line of its log.
     """
@@ -71,7 +71,6 @@ class Setup(NamedTuple):
     kind: Kind = Kind.OURS
     settings: Mapping[str, object] = {}
     options: tuple[str, ...] = ()
-    keeps_ports: bool = True
     serve_options: tuple[str, ...] = ()
     nimbus_line_pause_s: float = 0
 
@@ -118,6 +117,8 @@ class Cluster:
         self.setup = setup
         self._parts = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix=f"storm-{setup.release}-"))
+        namespaces = [host.name for host in hosts if isinstance(host, Namespace)]
+        self._parts.callback(Reaper(self.folder, namespaces).close)
         self._parts.callback(shutil.rmtree, self.folder)
         self._ports = Ports()
         self._parts.callback(self._ports.close)
@@ -150,10 +151,9 @@ class Cluster:
             )
             for host in hosts
         ]
-        keeps_ports = self.setup.keeps_ports and self.setup.kind is Kind.OURS
         for pacemaker in self.pacemakers:
             self._parts.callback(pacemaker.stop)
-            pacemaker.keep_port(keeps_ports)
+            pacemaker.keep_port(self.setup.kind is Kind.OURS)
             pacemaker.start(self.setup.kind)
         self._nimbuses = [self._nimbus(home)]
         self.supervisors = [self._supervisor(n) for n in range(SUPERVISORS)]

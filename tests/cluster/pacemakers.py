@@ -88,15 +88,14 @@ class Pacemaker:
         self.children.append(self._start())
 
     def _start(self) -> Child:
+        if self.kind is Kind.JVM:
+            return self._start_jvm()
+        config = str(self._home / "conf" / "storm.yaml")
+        options = ("--config", config, *self._options)
         if self._listener is not None:
-            config = str(self._home / "conf" / "storm.yaml")
-            return HandedOver(self._listener, "--config", config, *self._options)
-        if self.kind is Kind.OURS:
-            bind = ("--bind", self.address[0])
-            conf_dir = {"STORM_CONF_DIR": str(self._home / "conf")}
-            argv = [*self.host.prefix, *SERVE, *bind, *self._options]
-            return Served(argv, env=conf_dir)
-        return self._start_jvm()
+            return HandedOver(self._listener, *options)
+        bind = ("--bind", self.address[0])
+        return Served([*self.host.prefix, *SERVE, *bind, *options])
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the process by a signal, and wait until it is gone."""
