@@ -37,7 +37,7 @@ from typing import Final, NamedTuple, TypeAlias
 from pacemaker import canonical, control, messages
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.frames import HEAD_SIZE, FrameReader
+from pacemaker.frames import FrameReader
 from pacemaker.holding import HeldReads, Holding
 from pacemaker.messages import NO_MESSAGE_ID, Message
 from pacemaker.sasl.mechanism import ServerMechanism
@@ -150,9 +150,10 @@ class ServerProtocol:
 
     def resume(self) -> None:
         """Go on with what waits, as far as the bound on replies allows."""
-        if self._reads is not None:
-            self._answer_released(self._reads)
         self._read_frames()
+        if self._reads is not None:
+            # Only now: what lay unread may be the same reads, sent again.
+            self._answer_released(self._reads)
 
     def call_on_release(self, function: Callable[[], None]) -> None:
         """Have a function called when held reads can be answered, by `resume`.
@@ -169,6 +170,8 @@ class ServerProtocol:
             self._reads = None
 
     def _read_frames(self) -> None:
+        if self._reads is not None:
+            self._begin_batch(self._reads)
         try:
             while self.phase in _READING and self._due_bytes < MAX_DUE_BYTES:
                 frame = self._frames.next()
@@ -176,9 +179,6 @@ class ServerProtocol:
                     return
                 self._read(*frame)
             self._frames.let_go()
-            if self._reads is not None:
-                # Replies are handed over before the rest is read.
-                self._reads.begin_batch()
         except PeerError as exc:
             self.fail(exc)
 
@@ -290,19 +290,21 @@ class ServerProtocol:
                 return
         message = canonical.read(data, start, end) or messages.decode(data[start:end])
         if self._reads is not None and self.authenticated:
-            if start == HEAD_SIZE:
-                # Only the first frame that was read at once lies there.
-                self._reads.begin_batch()
-            self._handle_in_hold(self._reads, message, data[start:end])
+            self._handle_in_hold(self._reads, message)
         else:
             self._handle(message)
 
-    def _handle_in_hold(self, reads: HeldReads, message: Message, body: bytes) -> None:
-        """Carry out a message, unless it has to wait."""
-        kind, path, message_id = message
+    def _begin_batch(self, reads: HeldReads) -> None:
         if reads.is_over:
             self._reads = None
-        if self._reads is None or message_id is None or message_id == NO_MESSAGE_ID:
+        else:
+            # The replies to the last one are handed over.
+            reads.begin_batch()
+
+    def _handle_in_hold(self, reads: HeldReads, message: Message) -> None:
+        """Carry out a message, unless it has to wait."""
+        kind, path, message_id = message
+        if message_id is None or message_id == NO_MESSAGE_ID:
             self._handle(message)
             return
         for number in reads.supersede(message_id):
@@ -310,7 +312,7 @@ class ServerProtocol:
             self._due[number] = b""
         if kind != messages.GET_PULSE or not isinstance(path, str):
             self._handle(message)
-        elif reads.hold(path, message_id, body):
+        elif reads.hold(path, message_id):
             _logger.debug("%s: held: id=%d %r", self.peer, message_id, path)
         else:
             first = len(self._due)

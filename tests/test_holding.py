@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -172,6 +173,17 @@ def test_nothing_is_held_before_the_beginning_or_after_the_end() -> None:
     assert loop.connect().server._reads is None
 
 
+def test_peer_that_may_not_read_is_no_slower_after_the_end() -> None:
+    """A worker that never authenticates is served without a look at held reads."""
+    loop = Loop()
+    server = ServerProtocol(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
+    server.receive_data(PULSE)
+    assert server._reads is not None
+    loop.holding.end()
+    server.receive_data(PULSE)
+    assert server._reads is None
+
+
 def test_key_that_is_deleted_at_once_is_waited_for_again() -> None:
     """A key that has gone when the I/O thread looks was not there."""
     loop = Loop()
@@ -295,6 +307,21 @@ def test_batch_ends_where_replies_are_handed_over() -> None:
     assert peer.taken() == wire.pulse_reply("/w/t/2", b"x", 7)
 
 
+def test_resend_that_lies_unread_is_not_answered_twice() -> None:
+    """A read is released while its re-send waits behind replies that are unsent."""
+    loop = Loop()
+    loop.store.put("/large", bytes(MAX_DUE_BYTES))
+    peer = loop.connect()
+    peer.ask(GET)
+    peer.server.receive_data(path_request(Type.GET_PULSE, "/large", 1) + GET)
+    assert peer.server.is_blocked
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert HIT not in peer.taken()
+    peer.server.resume()
+    assert peer.taken() == HIT
+
+
 def test_equal_reads_are_each_answered_where_nothing_is_held() -> None:
     """A peer that uses one id for several is served as ever."""
     loop = Loop(is_on=False)
@@ -410,6 +437,34 @@ def test_read_that_finds_no_room_is_a_miss(monkeypatch: pytest.MonkeyPatch) -> N
     assert peer.taken() == HIT
     loop.store.delete(KEY)
     assert peer.ask(other) == b""
+
+
+@pytest.mark.parametrize("path", [KEY * 10, "\U0001f600" + "x" * 1000])
+def test_held_bytes_are_no_less_than_what_reads_take(path: str) -> None:
+    """Where each has a connection and a key of its own, however that is written."""
+    loop = Loop()
+    peers = [loop.connect() for _ in range(1000)]
+    tracemalloc.start()
+    try:
+        for number, peer in enumerate(peers):
+            peer.ask(path_request(Type.GET_PULSE, f"{path}{number}", 7))
+        taken_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken_bytes <= loop.holding.held_bytes
+
+
+def test_reads_that_are_dropped_leave_the_queue_of_those_to_release() -> None:
+    """A peer cannot fill it by reads that are released and asked again."""
+    loop = Loop()
+    peer = loop.connect()
+    for _ in range(3):
+        for number in range(2 * RELEASED_PER_TURN):
+            peer.ask(path_request(Type.GET_PULSE, KEY, number))
+        loop.store.put(KEY, b"beat")
+        loop.turn()
+        loop.store.delete(KEY)
+    assert len(loop.holding._due) <= 2 * RELEASED_PER_TURN
 
 
 def test_turn_releases_only_some() -> None:
