@@ -47,6 +47,23 @@ class FrameReader:
             self._position = 0
         self._unread += data
 
+    def take_whole(self, data: bytes) -> bool:
+        """Take bytes that are one whole frame, which `data` then is.
+
+        Returns:
+            Whether they were; if not, nothing was taken.
+        """
+        end = len(data)
+        if (
+            end < HEAD_SIZE
+            or self._position != len(self._unread)
+            or _unpack_length(data)[0] != end - HEAD_SIZE
+            or end - HEAD_SIZE > self._max_body_bytes
+        ):
+            return False
+        self.frames_rcvd += 1
+        return True
+
     def next(self) -> tuple[bytes, int, int] | None:
         """Return the next body, or None until more bytes are there.
 

@@ -148,6 +148,29 @@ class ServerProtocol:
             self._frames.receive(data)
             self._read_frames()
 
+    def answer_pulse(self, data: bytes) -> bytes | None:
+        """Carry out the pulse of a worker, where that is all there is to do.
+
+        The short way through for nearly everything that ever comes, with the
+        outcome of `receive_data` and `data_to_send`.
+
+        Returns:
+            The reply, which is due to the peer now; None where these two have to
+            be called, as if this had not been.
+        """
+        if self.phase is not Phase.OPEN or self._reads is not None or self._due:
+            return None
+        pulse = canonical.read_pulse(data, HEAD_SIZE, len(data))
+        if pulse is None or not self._frames.take_whole(data):
+            return None
+        key, details, message_id = pulse
+        try:
+            self._dispatcher.store_pulse(key, details)
+        except PeerError as exc:
+            self.fail(exc)
+            return None
+        return canonical.write_pulse_response(message_id)
+
     def resume(self) -> None:
         """Go on with what waits, as far as the bound on replies allows."""
         self._read_frames()

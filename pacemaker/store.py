@@ -102,8 +102,8 @@ class Store:
             LimitError: the key has too many segments, or is new and the budget
                 is used up; a key that is known is always rewritten.
         """
-        segments = _split(key)
-        if segments is None:
+        segments = key.split("/", MAX_SEGMENTS)
+        if len(segments) > MAX_SEGMENTS:
             raise LimitError("path too deep", f"more than {MAX_SEGMENTS} segments")
         last: str | None = segments.pop()
         with self._lock:
@@ -289,7 +289,8 @@ class Store:
 
 def _split(key: str) -> list[str] | None:
     """Split a key into its segments; None where it has more than any key has."""
-    return None if key.count("/") >= MAX_SEGMENTS else key.split("/")
+    segments = key.split("/", MAX_SEGMENTS)
+    return None if len(segments) > MAX_SEGMENTS else segments
 
 
 def _split_directory(path: str) -> list[str] | None:

@@ -50,6 +50,19 @@ def test_frame_is_read_however_it_arrives(name: str, behind: bytes) -> None:
     assert frame + behind == b"".join(map(framed, bodies)) + rest
 
 
+def test_whole_frame_is_taken_and_no_other() -> None:
+    """One frame, with nothing before or behind it, and within the limit."""
+    reader = FrameReader(LIMIT)
+    assert reader.take_whole(framed(b"body"))
+    assert reader.take_whole(framed(b"x" * LIMIT))
+    assert reader.frames_rcvd == 2
+    for data in (b"", b"\0\0\0", framed(b"body") + b"\0", framed(b"x" * (LIMIT + 1))):
+        assert not reader.take_whole(data)
+    reader.receive(b"\0")
+    assert not reader.take_whole(framed(b"body"))
+    assert (reader.frames_rcvd, reader.unread) == (2, b"\0")
+
+
 @given(
     st.lists(st.binary(max_size=40), max_size=12),
     st.binary(max_size=3),

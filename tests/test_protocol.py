@@ -91,6 +91,15 @@ def serve(server: ServerProtocol, pieces: Iterable[bytes]) -> bytes:
     return bytes(sent)
 
 
+def serve_shortly(server: ServerProtocol, pieces: Iterable[bytes]) -> bytes:
+    """The same, but with the short way tried for each piece."""
+    sent = bytearray()
+    for piece in pieces:
+        reply = server.answer_pulse(piece)
+        sent += serve(server, [piece]) if reply is None else reply
+    return bytes(sent)
+
+
 def settle(server: ServerProtocol) -> bytes:
     """Take steps and send, until only the peer can make it go on."""
     sent = bytearray()
@@ -106,7 +115,9 @@ def settle(server: ServerProtocol) -> bytes:
 
 
 def outcome_of(
-    make: MakeMechanism, pieces: Iterable[bytes]
+    make: MakeMechanism,
+    pieces: Iterable[bytes],
+    serve: Callable[[ServerProtocol, Iterable[bytes]], bytes] = serve,
 ) -> tuple[bytes, Phase, str, bool, str | None]:
     """Serve pieces to a new connection; return all that can be seen of it."""
     server = new_protocol(make)
@@ -250,6 +261,57 @@ def test_odd_stream_is_served_however_it_arrives(
     whole = outcome_of(make, [stream])
     assert outcome_of(make, pieces) == whole
     assert outcome_of(make, single) == whole
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from((None, like_digest, like_kerberos)),
+    st.lists(st.just(PULSE) | bodies.map(framed), max_size=6),
+    st.integers(0, 5),
+)
+def test_short_way_has_the_outcome_of_the_long_one(
+    make: MakeMechanism, frames: list[bytes], cut: int
+) -> None:
+    """Whatever the frames are, and where a piece is not a whole one."""
+    for pieces in (frames, [b"".join(frames)], [b"".join(frames)[cut:], *frames]):
+        assert outcome_of(make, pieces, serve_shortly) == outcome_of(make, pieces)
+
+
+def test_pulse_alone_is_answered_at_once() -> None:
+    """It is stored and counted, and nothing is left to do."""
+    store = Store()
+    server = new_protocol(store=store)
+    assert server.answer_pulse(PULSE) == PULSE_ACK
+    assert store.get("/a") == b"xy"
+    assert server.frames_rcvd == 1
+    assert not server.data_to_send()
+    assert not server.unread_bytes
+
+
+@pytest.mark.parametrize("data", [PULSE[:-1], PULSE + PULSE, PULSE + b"\0", READ, b""])
+def test_what_is_not_one_pulse_takes_the_long_way(data: bytes) -> None:
+    """Nothing of it is taken."""
+    store = Store()
+    server = new_protocol(store=store)
+    assert server.answer_pulse(data) is None
+    assert (len(store), server.frames_rcvd, server.unread_bytes) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("before", [PULSE, PULSE[:9]])
+def test_pulse_waits_its_turn(before: bytes) -> None:
+    """Behind replies that are due, or amid a frame, there is no short way."""
+    server = new_protocol()
+    server.receive_data(before)
+    assert server.answer_pulse(PULSE) is None
+
+
+def test_pulse_that_cannot_be_stored_ends_the_connection_on_the_short_way_too() -> None:
+    """With the reason, and with nothing sent."""
+    server = new_protocol()
+    deep = send_pulse("/" * 300, b"xy", 5)
+    assert server.answer_pulse(deep) is None
+    assert isinstance(server.error, LimitError)
+    assert serve(server, [deep]) == b""
 
 
 def test_no_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -735,7 +797,8 @@ owner_calls = st.one_of(
 def call(server: ServerProtocol, what: bytes | str) -> None:
     """Do one thing that an owner may do."""
     if isinstance(what, bytes):
-        server.receive_data(what)
+        if server.answer_pulse(what) is None:
+            server.receive_data(what)
     elif what == "send":
         server.data_to_send()
     elif what == "resume":

@@ -144,6 +144,10 @@ class Connection:
             if not self._is_greeted:
                 self._is_greeted = True
                 _logger.info("%s: connected", self.protocol.peer)
+            reply = self.protocol.answer_pulse(data)
+            if reply is not None:
+                self._write((reply,))
+                return
             self.protocol.receive_data(data)
             self._advance()
         else:
@@ -183,6 +187,9 @@ class Connection:
         try:
             if len(chunks) == 1:
                 sent = os.write(self.fd, chunks[0])
+                if sent == len(chunks[0]):
+                    self._unsent = ()
+                    return True
             else:
                 # Far fewer than IOV_MAX: the protocol joins small ones.
                 sent = os.writev(self.fd, chunks)

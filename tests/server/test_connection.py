@@ -168,7 +168,7 @@ def test_connection_that_our_code_fails_on_ends_alone(
             receive_data(protocol, data)
 
         monkeypatch.setattr(ServerProtocol, "receive_data", fail_for_one)
-        bad.send(PULSE)
+        bad.send(GET)
         hand.turn_until(lambda: broken.is_closed)
         assert bad.ended() == "reset"
         assert hand.ask(good, PULSE) == ACK
