@@ -85,6 +85,7 @@ class Connection:
         "_is_greeted",
         "_linger_until_s",
         "_progress_s",
+        "_read_bytes",
         "_sasl_began_s",
         "_sock",
         "_undelivered_bytes",
@@ -107,6 +108,7 @@ class Connection:
         self._frame_number = 0
         self._frame_began_s = 0.0
         self._progress_s = 0.0
+        self._read_bytes = limits.READ_BYTES
         self._undelivered_bytes = 0
         self._sasl_began_s = 0.0
         self._linger_until_s = 0.0
@@ -131,7 +133,7 @@ class Connection:
     def on_readable(self) -> None:
         """Read once, answer what it completes."""
         try:
-            data = os.read(self.fd, limits.READ_BYTES)
+            data = os.read(self.fd, self._read_bytes)
         except BlockingIOError:
             return
         except OSError as exc:
@@ -236,6 +238,11 @@ class Connection:
         elif not self._frame_began_s or self._frame_number != protocol.frames_rcvd:
             self._frame_number = protocol.frames_rcvd
             self._frame_began_s = self.owner.now()
+        # A large frame comes in few reads, each as large as what is left of it.
+        left_bytes = protocol.frame_bytes - unread_bytes
+        self._read_bytes = min(
+            max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
+        )
         held_bytes = unread_bytes + self.unsent_bytes
         is_due = bool(self._sasl_began_s or self._linger_until_s)
         if self.owner.watch(self, held_bytes, is_due):

@@ -14,6 +14,9 @@ SEND_BUFFER_BYTES: Final = 5 * 1024 * 1024
 # makes each read dearer (the buffer is allocated first) and others wait longer.
 READ_BYTES: Final = 64 * 1024
 
+# The same while a frame is under way that is larger.
+LARGE_READ_BYTES: Final = 1024 * 1024
+
 # How many connections one turn takes from the backlog.
 ACCEPT_BATCH: Final = 64
 # How long the acceptor waits where the process or the kernel has no room.

@@ -12,7 +12,11 @@ from typing import Final
 _CGROUP_V1_FILE: Final = "memory/memory.limit_in_bytes"
 _CGROUP_V2_FILE: Final = "memory.max"
 # mallopt(3).
+_M_TRIM_THRESHOLD: Final = -1
+_M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
+# The most that glibc takes for the threshold.
+_HEAP_BLOCK_BYTES: Final = 32 * 1024 * 1024
 
 
 def available_bytes(
@@ -70,19 +74,24 @@ def use_one_heap() -> None:
     To be called before there are any threads.  glibc would give each a heap of
     its own, and `return_free_pages` gives back the free end of the first alone:
     each I/O thread could keep what its largest frame took.
+
+    Large blocks come from there too, and the free end stays until it is given
+    back: the pages of a heartbeat of 1 MiB are fetched from the kernel and
+    cleared for each one otherwise, which takes longer than to read it.
     """
     with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, _HEAP_BLOCK_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _HEAP_BLOCK_BYTES)
 
 
 def return_free_pages() -> None:
     """Have the C library give back the pages that hold nothing any more.
 
-    glibc keeps what a frame of 10 MiB took for the next one.  (To have it map
-    large blocks one by one would give them back at once, and make a heartbeat
-    of 1 MiB cost three times the CPU time.)  It takes a few milliseconds for
-    each 100 MiB that the process holds.  Where there is no glibc there is no
-    need for it.
+    glibc keeps what a frame of 10 MiB took for the next one.  It takes a few
+    milliseconds for each 100 MiB that the process holds.  Where there is no
+    glibc there is no need for it.
     """
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -217,6 +217,32 @@ def test_connection_has_fresh_time_for_each_frame() -> None:
         assert not connection.is_closed
 
 
+def test_connection_reads_a_large_frame_in_large_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As much as is left of it, with a bound, and behind it as little as ever."""
+    asked: list[int] = []
+    read = os.read
+
+    def note_and_read(fd: int, size: int) -> bytes:
+        asked.append(size)
+        return read(fd, size)
+
+    big = wire.send_pulse("/w/t/1", b"x" * 2 * limits.LARGE_READ_BYTES, 5)
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        monkeypatch.setattr(os, "read", note_and_read)
+        peer.send(big[:10])
+        hand.thread.turn()
+        peer.send(big[10:])
+        hand.turn_until_readable(peer)
+        peer.receive()
+        assert hand.ask(peer, PULSE) == ACK
+        assert not connection.is_closed
+    assert asked[:2] == [limits.READ_BYTES, limits.LARGE_READ_BYTES]
+    assert asked[-1] == limits.READ_BYTES
+
+
 def _fill(hand: Hand, details: bytes) -> None:
     hand.store.put("/w/t/1", details)
 
