@@ -37,7 +37,7 @@ from typing import Final, NamedTuple, TypeAlias
 from pacemaker import canonical, control, messages
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.frames import FrameReader
+from pacemaker.frames import HEAD_SIZE, FrameReader
 from pacemaker.holding import HeldReads, Holding
 from pacemaker.messages import NO_MESSAGE_ID, Message
 from pacemaker.sasl.mechanism import ServerMechanism
