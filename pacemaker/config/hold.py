@@ -14,6 +14,9 @@ COLD_START_S: Final = 20.0
 # connect at once: their next pulse is at most 3 s away, but for those that had a
 # request under way, whom a reset costs 11 s.
 PORT_KEPT_S: Final = 10.0
+# For so long after the machine has started a socket that is handed over may have
+# been opened only now: the clients were refused until then, as by a cold start.
+MACHINE_STARTED_S: Final = 300.0
 
 # A Nimbus of 2.x ends itself 121 s after the last answer.
 MAX_HOLD_S: Final = 100
@@ -23,8 +26,8 @@ class Hold(NamedTuple):
     """For how long a daemon that has just been started holds misses.
 
     Attributes:
-        cold_s: where it opened its port itself; 0 for not at all.
-        port_kept_s: where the listening socket was handed over.
+        cold_s: where its port was closed before; 0 for not at all.
+        port_kept_s: where the port was open all the time.
         reason: why, as the administrator is told.
     """
 
@@ -32,8 +35,14 @@ class Hold(NamedTuple):
     port_kept_s: float
     reason: str
 
-    def after(self, is_port_kept: bool) -> float:
-        """Return the time that holds for a start."""
+    def after(self, is_handed_over: bool, machine_up_s: float) -> float:
+        """Return the time that holds for a start.
+
+        Args:
+            is_handed_over: whether the listening socket came from who keeps it.
+            machine_up_s: how long ago the machine was started.
+        """
+        is_port_kept = is_handed_over and machine_up_s >= MACHINE_STARTED_S
         return self.port_kept_s if is_port_kept else self.cold_s
 
     def __str__(self) -> str:
@@ -66,7 +75,8 @@ def decide_hold(configuration: Configuration, asked_s: float | None = None) -> H
         return Hold(asked_s, asked_s, "--hold")
     if not configuration.files_read:
         return NO_HOLD
-    servers = len(configuration.settings.servers)
+    # To Storm's clients a server that is named twice is one.
+    servers = len(set(configuration.settings.servers))
     if servers != 1:
         return Hold(0.0, 0.0, f"{SERVERS} names {servers or 'no'} servers")
     return Hold(COLD_START_S, PORT_KEPT_S, f"{SERVERS} names one server")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -69,7 +70,7 @@ class Daemon:
         self._settings = settings
         self._mechanism_factory = mechanism_factory
         self._steps = StepRunner()
-        hold_s = options.hold.after(is_handed_over())
+        hold_s = options.hold.after(is_handed_over(), boot_time_s())
         self._listener = open_listener(options.bind, settings.port)
         self.hold_until_s = boot_time_s() + hold_s
         self.address = describe(self._listener)
@@ -116,7 +117,7 @@ class Daemon:
             self._budget.budget_bytes // 2**20,
         )
         if hold_s > 0:
-            _logger.info("holding misses for %.3g s", hold_s)
+            _logger.info("holding misses for %d s", math.ceil(hold_s))
 
     def figures(self) -> Figures:
         """Add up what has been counted since the start."""

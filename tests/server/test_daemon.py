@@ -143,6 +143,7 @@ def test_daemon_holds_for_as_long_as_its_start_needs(
 ) -> None:
     """Where the port was kept the clients are back sooner; the log says how long."""
     monkeypatch.setattr("pacemaker.server.daemon.is_handed_over", lambda: is_kept)
+    monkeypatch.setattr("pacemaker.config.hold.MACHINE_STARTED_S", 0.0)
     options = ServerOptions(bind="127.0.0.1", hold=Hold(2, 1, "a test"))
     daemon = Daemon(Settings(port=0), options)
     with caplog.at_level("INFO"):
