@@ -113,7 +113,11 @@ class Hand:
 
     def turn_until_readable(self, wire: Wire) -> None:
         """Turn the loop until a peer has something to read, or its end."""
-        self.turn_until(lambda: bool(select.select([wire.socket], [], [], 0)[0]))
+        loop = self.thread._epoll
+        self.turn_until(
+            # Either may be next: a turn alone would wait for the loop's, a second.
+            lambda: wire.socket in select.select([wire.socket, loop], [], [], 0.05)[0]
+        )
 
     def after(self, seconds: float) -> None:
         """Let time pass, and the loop see it."""
