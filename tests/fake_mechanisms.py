@@ -24,7 +24,6 @@ class ScriptedMechanism:
     """
 
     name = "SCRIPTED"
-    suspended: str | None = None
 
     def __init__(
         self,

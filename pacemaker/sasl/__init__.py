@@ -17,6 +17,7 @@ from pacemaker.sasl.mechanism import (
     MechanismFactory,
     ServerMechanism,
 )
+from pacemaker.sasl.secret import Secret
 
 __all__ = [
     "DEFAULT_CLIENT_NAME",
@@ -70,15 +71,15 @@ class ServerSasl(NamedTuple):
     Attributes:
         factory: makes the mechanism of one connection; None where nobody
             has to authenticate.
-        resume: makes one of the `suspended` state of another; None where the
-            method's exchanges cannot be gone on with.
         notes: what the administrator should know, a line each, to be logged
             as warnings; no secrets.
+        identity: all settings that decide who may read, the secrets among them:
+            where two are equal, who is authenticated for one is for the other.
     """
 
     factory: MechanismFactory | None
-    resume: Callable[[str], ServerMechanism] | None = None
     notes: tuple[str, ...] = ()
+    identity: Secret = Secret("")
 
 
 class ClientSasl(NamedTuple):
@@ -139,9 +140,8 @@ def default_state_directory() -> Path:
 
 def _digest_server(settings: SaslSettings, state_directory: Path) -> ServerSasl:
     secret, notes = login.read_digest_login(settings.jaas_file, login.java_properties())
-    return ServerSasl(
-        lambda: DigestServer(secret), lambda nonce: DigestServer(secret, nonce), notes
-    )
+    identity = _identity(settings, secret.reveal())
+    return ServerSasl(lambda: DigestServer(secret), notes, identity)
 
 
 def _digest_client(settings: SaslSettings, client_name: str) -> ClientSasl:
@@ -162,7 +162,8 @@ def _kerberos_server(settings: SaslSettings, state_directory: Path) -> ServerSas
     notes = found.notes
     if not user:
         notes += ("nimbus.daemon.user is not set: nobody is authorised to read",)
-    return ServerSasl(lambda: KerberosServer(new_acceptor(), user), notes=notes)
+    identity = _identity(settings, found.principal, str(found.keytab))
+    return ServerSasl(lambda: KerberosServer(new_acceptor(), user), notes, identity)
 
 
 def _kerberos_client(settings: SaslSettings, client_name: str) -> ClientSasl:
@@ -177,7 +178,9 @@ def _kerberos_client(settings: SaslSettings, client_name: str) -> ClientSasl:
 
 
 _SERVER_METHODS: Mapping[str, Callable[[SaslSettings, Path], ServerSasl]] = {
-    "NONE": lambda settings, state_directory: ServerSasl(None),
+    "NONE": lambda settings, state_directory: ServerSasl(
+        None, identity=_identity(settings)
+    ),
     "DIGEST": _digest_server,
     "KERBEROS": _kerberos_server,
 }
@@ -187,6 +190,11 @@ _CLIENT_METHODS: Mapping[str, Callable[[SaslSettings, str], ClientSasl]] = {
     "DIGEST": _digest_client,
     "KERBEROS": _kerberos_client,
 }
+
+
+def _identity(settings: SaslSettings, *more: str) -> Secret:
+    user = settings.nimbus_daemon_user or ""
+    return Secret("\0".join((settings.auth_method.name, user, *more)))
 
 
 def _by_name(methods: Mapping[str, M], settings: SaslSettings) -> M:

@@ -67,8 +67,7 @@ class DigestServer:
 
     Args:
         secret: what `digest_secret` gives.
-        nonce: where the challenge has been sent already, by a process before
-            this one: its nonce.
+        nonce: where the challenge has been sent already: its nonce.
     """
 
     name = METHOD
@@ -94,13 +93,6 @@ class DigestServer:
     def user(self) -> str | None:
         """The name that the client gave itself, in base64, once complete."""
         return self._user if self.complete else None
-
-    @property
-    def suspended(self) -> str | None:
-        """The nonce, where the challenge is sent and the response is due."""
-        if self._state is _State.RESPONSE_DUE:
-            return self._nonce.decode("ascii")
-        return None
 
     def step(self, token: bytes) -> bytes:
         """Give the challenge for the empty token, then `rspauth` for the response.

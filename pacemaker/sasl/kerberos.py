@@ -71,8 +71,6 @@ class KerberosServer:
     begins_with_request = False
     completion_count = 2
     is_slow = True
-    # A GSSAPI context in mid-exchange cannot be written out.
-    suspended = None
 
     def __init__(self, acceptor: Acceptor, authorised_user: str | None) -> None:
         self._acceptor = acceptor

@@ -43,14 +43,6 @@ class ServerMechanism(Protocol):
     def user(self) -> str | None:
         """Who was authenticated; None until the exchange is complete."""
 
-    @property
-    def suspended(self) -> str | None:
-        """The state in mid-exchange, for another process to resume it.
-
-        None where there is nothing to go on from, or where it cannot be
-        written out; it holds no secret.
-        """
-
     def step(self, token: bytes) -> bytes | None:
         """Take the client's token and give the one to send, if one is due.
 

@@ -40,7 +40,6 @@ class JdkMechanism:
 
     completion_count = 1
     is_slow = True
-    suspended = None
 
     def __init__(self, program: SaslProgram, command: str) -> None:
         self._program = program

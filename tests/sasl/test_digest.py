@@ -124,18 +124,6 @@ def test_server_refuses_a_token_before_its_challenge() -> None:
         DigestServer(SECRET).step(USUAL)
 
 
-def test_server_goes_on_in_another_process() -> None:
-    """A server made of a suspended one takes the response to its challenge."""
-    first = DigestServer(SECRET)
-    assert first.suspended is None
-    answer = client().step(first.step(b""))
-    assert first.suspended is not None
-    second = DigestServer(SECRET, first.suspended)
-    assert second.step(answer or b"").startswith(b"rspauth=")
-    assert second.complete
-    assert second.suspended is None
-
-
 def test_client_answers_as_the_jdk_does() -> None:
     """The response is, to the byte, the one of the JDK's client."""
     assert client().step(challenge()) == USUAL
@@ -231,7 +219,6 @@ def test_server_meets_any_tokens_with_a_state_or_a_refusal(tokens: list[bytes]) 
             with contextlib.suppress(AuthenticationError):
                 server.step(token)
             assert server.complete == (server.user is not None)
-            assert not (server.complete and server.suspended)
 
 
 @given(st.lists(_spoilt(challenge()), max_size=3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def digest(tmp_path: Path) -> Settings:
 def test_none_has_no_mechanism() -> None:
     """Under NONE nobody has to authenticate, and no file is looked at."""
     settings = Settings(jaas_file=Path("/no/such/file"))
-    assert server_mechanism_factory(settings) == (None, None, ())
+    assert server_mechanism_factory(settings)[:2] == (None, ())
     assert client_mechanism_factory(settings) == (None, ())
 
 
@@ -52,19 +53,30 @@ def test_digest_makes_a_pair_that_agrees(digest: Settings) -> None:
     assert "a JVM refuses" in server_side.notes[0]
 
 
-def test_digest_goes_on_with_a_suspended_exchange(digest: Settings) -> None:
-    """The state of one server, written out, is read back into another."""
-    server_side = server_mechanism_factory(digest)
-    client_side = client_mechanism_factory(digest)
-    assert server_side.factory
-    assert server_side.resume
-    assert client_side.factory
-    first, client = server_side.factory(), client_side.factory("localhost")
-    token = client.step(first.step(b"") or b"") or b""
-    assert first.suspended
-    second = server_side.resume(first.suspended)
-    client.step(second.step(token) or b"")
-    assert client.complete
+def test_identity_changes_with_whatever_decides_who_may_read(tmp_path: Path) -> None:
+    """Another method, user or password is another identity; the file's name is not."""
+    files = []
+    for name, password in (("a", "p"), ("b", "p"), ("c", "other")):
+        file = tmp_path / name
+        file.write_text(SAMPLE.replace('"p"', f'"{password}"'))
+        file.chmod(0o600)
+        files.append(file)
+    none, digest = AuthMethod.NONE, AuthMethod.DIGEST
+    same, also_same, *others = [
+        server_mechanism_factory(settings).identity
+        for settings in (
+            Settings(auth_method=digest, jaas_file=files[0]),
+            Settings(auth_method=digest, jaas_file=files[1]),
+            Settings(auth_method=digest, jaas_file=files[2]),
+            Settings(auth_method=none, jaas_file=files[0]),
+            Settings(
+                auth_method=digest, jaas_file=files[0], nimbus_daemon_user="nimbus"
+            ),
+        )
+    ]
+    assert same == also_same
+    assert same not in others
+    assert all(other != none for other, none in itertools.combinations(others, 2))
 
 
 def test_each_connection_has_its_own_mechanism(digest: Settings) -> None:
