@@ -22,7 +22,9 @@
     │   ├── UnavailableError    no answer in time; what was asked is not done
     │   └── AnswerLostError     a write whose answer was lost: it may have been done
     ├── ServerInUseError        a simulation would be among others' heartbeats
-    └── ListenError             an address that the daemon cannot listen on
+    ├── ListenError             an address that the daemon cannot listen on
+    ├── UpgradeError            an upgrade in place that was refused
+    └── StateError              a state of another process that cannot be read
 
 An exception carries data and builds its text in ``__str__``.  Anything else
 that escapes from the code that reads a peer's bytes is a bug of ours.
@@ -262,3 +264,24 @@ class ListenError(PacemakerError):
 
     def __str__(self) -> str:
         return f"cannot listen on {self.address}: {self.reason}"
+
+
+class UpgradeError(PacemakerError):
+    """An upgrade in place was refused; the daemon serves on as it was."""
+
+
+class StateError(PacemakerError):
+    """The state that another process left cannot be read; nothing of it is used.
+
+    Attributes:
+        reason: what is wrong, a constant text.
+        detail: the figures at fault; may be empty.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason

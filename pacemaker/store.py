@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 from pacemaker.errors import LimitError
@@ -197,6 +197,24 @@ class Store:
         """Forget all that is awaited, by any waiter."""
         with self._lock:
             self._awaited = {}
+
+    def items(self) -> Iterator[tuple[str, bytes]]:
+        """Give each key and its value; nothing may be stored meanwhile.
+
+        Where several threads use the store, they stand still.
+        """
+        below: list[tuple[str, bytes | _Node]] = [("", self._root)]
+        while below:
+            path, held = below.pop()
+            if isinstance(held, bytes):
+                yield path, held
+                continue
+            for segment, entry in held.items():
+                if segment is _OWN:
+                    below.append((path[:-1], entry))
+                else:
+                    end = "/" if isinstance(entry, dict) else ""
+                    below.append((f"{path}{segment}{end}", entry))
 
     def list_nodes(self, path: str) -> list[str]:
         """Return the names directly below a path, in no order.

@@ -35,7 +35,10 @@ def test_peer_is_at_fault_for(kind: type[PeerError]) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [PeerError, ConfigError, ListenError, errors.ValueDecodeError, ZooKeeperError],
+    [
+        *(PeerError, ConfigError, ListenError, errors.ValueDecodeError),
+        *(ZooKeeperError, errors.UpgradeError, errors.StateError),
+    ],
 )
 def test_errors_have_one_base(kind: type[Exception]) -> None:
     """One except clause catches all that is raised on purpose, and no bug of ours."""
@@ -55,6 +58,9 @@ def test_errors_have_one_base(kind: type[Exception]) -> None:
         (ListenError("[::]:1", "in use"), "cannot listen on [::]:1: in use"),
         (errors.ValueDecodeError("damaged gzip"), "damaged gzip"),
         (errors.ValueDecodeError("damaged gzip", "at 3"), "damaged gzip: at 3"),
+        (errors.UpgradeError("no memory"), "no memory"),
+        (errors.StateError("cut short"), "cut short"),
+        (errors.StateError("cut short", "3 of 4"), "cut short: 3 of 4"),
         (ZooKeeperError("get_data", "/a", "refused"), "get_data /a: refused"),
     ],
     ids=str,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import struct
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
@@ -34,21 +33,10 @@ from tests.fake_mechanisms import (
     like_mutual_kerberos,
 )
 from tests.odd_bodies import bodies
-from tests.wire import Type, binary, framed, path_request, send_pulse
+from tests.wire import Type, binary, control, framed, path_request, send_pulse, token
 
 LIMIT = 10_485_760
 MakeMechanism = Callable[[], ScriptedMechanism] | None
-
-
-def control(code: int) -> bytes:
-    """Return the frame of a control message."""
-    return wire.message(Type.CONTROL_MESSAGE, binary(7, struct.pack(">h", code)))
-
-
-def token(value: bytes) -> bytes:
-    """Return the frame of a SASL token."""
-    blob = struct.pack(">hi", -500, len(value)) + value
-    return wire.message(Type.SASL_MESSAGE_TOKEN, binary(7, blob))
 
 
 REQUEST_TOKEN = control(-202)

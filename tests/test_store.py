@@ -105,6 +105,7 @@ class StoreMachine(RuleBasedStateMachine):
         """The trie is as it should be, and holds the model's keys."""
         assert_sound(self.store)
         assert len(self.store) == len(self.model)
+        assert sorted(self.store.items()) == sorted(self.model.items())
         if not self.model:
             assert (self.store.used_bytes, self.store._root) == (0, {})
 

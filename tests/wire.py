@@ -107,6 +107,25 @@ def exists_reply(exists: bool, message_id: int = -1) -> bytes:
     return message(Type.EXISTS_RESPONSE, boolean(3, exists), message_id=message_id)
 
 
+def control(code: int) -> bytes:
+    """Return the frame of a control message."""
+    return message(Type.CONTROL_MESSAGE, binary(7, struct.pack(">h", code)))
+
+
+def token(value: bytes) -> bytes:
+    """Return the frame of a SASL token."""
+    blob = struct.pack(">hi", -500, len(value)) + value
+    return message(Type.SASL_MESSAGE_TOKEN, binary(7, blob))
+
+
+def token_of(frame: bytes) -> bytes:
+    """Return the token of a frame, which must be one."""
+    empty = len(token(b""))
+    value = frame[empty - 2 : -2]
+    assert frame == token(value)
+    return value
+
+
 def nodes_of(reply: bytes) -> tuple[bytes, frozenset[bytes], bytes]:
     """Split the reply to a list: what is before the names, they, the rest.
 

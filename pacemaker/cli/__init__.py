@@ -18,6 +18,7 @@ from pacemaker.cli.ls import ls_command
 from pacemaker.cli.output import printable
 from pacemaker.cli.ping import ping_command
 from pacemaker.cli.put import put_command
+from pacemaker.cli.reload import reload_command
 from pacemaker.cli.rm import rm_command
 from pacemaker.cli.serve import serve_command
 from pacemaker.cli.simulate import simulate_command
@@ -27,6 +28,7 @@ from pacemaker.errors import (
     ListenError,
     NotAuthorizedError,
     PacemakerError,
+    UpgradeError,
 )
 
 __all__ = ["main"]
@@ -46,6 +48,10 @@ class _NotAuthorizedError(click.ClickException):
     exit_code = exit_codes.NOT_AUTHORIZED
 
 
+class _RefusedError(click.ClickException):
+    exit_code = exit_codes.NO
+
+
 class _NoAnswerError(click.ClickException):
     exit_code = exit_codes.NO_ANSWER
 
@@ -56,6 +62,7 @@ _ENDS: dict[type[PacemakerError], type[click.ClickException]] = {
     ListenError: _CannotListenError,
     NotAuthorizedError: _NotAuthorizedError,
     ClientError: _NoAnswerError,
+    UpgradeError: _RefusedError,
 }
 
 
@@ -83,6 +90,7 @@ class _Program(click.Group):
     epilog="""\b
 Examples:
   storm-pacemaker-py serve            run the daemon with Storm's own storm.yaml
+  storm-pacemaker-py reload PID       upgrade it in place, and wait for the outcome
   storm-pacemaker-py config --check   would it start?
   storm-pacemaker-py config           each value, and where it came from
   storm-pacemaker-py ping             do all servers answer?
@@ -101,7 +109,7 @@ def main() -> None:
 
 
 for _command in (
-    *(serve_command, config_command, completion_command),
+    *(serve_command, reload_command, config_command, completion_command),
     *(ping_command, ls_command, get_command, exists_command, put_command, rm_command),
     simulate_command,
 ):

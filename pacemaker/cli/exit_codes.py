@@ -10,8 +10,8 @@ OK = 0
 """All went well; of `serve`: it was asked to stop, and stopped."""
 
 NO = 1
-"""The answer is no: nothing is stored there, the user did not confirm, or, of
-`simulate`, the server does not carry the cluster."""
+"""The answer is no: nothing is stored there, the user did not confirm, the daemon
+refused to be upgraded, or, of `simulate`, the server does not carry the cluster."""
 
 USAGE = 2
 """The command line is wrong; click's own code for it."""

@@ -23,7 +23,9 @@ Examples:
   storm-pacemaker-py serve -c pacemaker.port=6700 -c pacemaker.auth.method=NONE
   storm-pacemaker-py serve --bind 10.0.0.5 --store-budget 2G
 
-SIGTERM and SIGINT stop it; a second one forces it.""",
+SIGTERM and SIGINT stop it; a second one forces it.  SIGUSR2 upgrades it in
+place to the program and configuration that are on the disk by then; the
+command `reload` does so and waits for the outcome.""",
 )
 @configuration_options
 @click.option(
@@ -60,6 +62,14 @@ SIGTERM and SIGINT stop it; a second one forces it.""",
     "else 20 s, or 10 s with a listening socket that was handed over, where "
     "storm.yaml names one Pacemaker.",
 )
+@click.option(
+    "--try-upgrade",
+    "trial",
+    metavar="FORMAT:PORT",
+    hidden=True,
+    help="Try the start, and whether a daemon with this format of its state and "
+    "this port could be upgraded to it; serve nobody.",
+)
 def serve_command(
     config_file: str | None,
     overrides: Sequence[str],
@@ -69,6 +79,7 @@ def serve_command(
     buffer_budget: int | None,
     store_budget: int | None,
     hold_s: int | None,
+    trial: str | None,
 ) -> None:
     """Run the Pacemaker daemon until it is asked to stop.
 
@@ -80,7 +91,7 @@ def serve_command(
 
     configuration = prepare(config_file, overrides, log_level)
     settings = configuration.settings
-    mechanism_factory = prepare_sasl(settings).factory
+    sasl = prepare_sasl(settings)
     _check_io_threads(io_threads, settings)
     options = server.ServerOptions(
         bind=bind,
@@ -89,7 +100,10 @@ def serve_command(
         store_budget_bytes=store_budget,
         hold=decide_hold(configuration, hold_s),
     )
-    server.run(settings, options, mechanism_factory)
+    if trial is None:
+        server.run(settings, options, sasl)
+    else:
+        server.check_upgrade(trial, settings.port)
 
 
 def _check_io_threads(io_threads: int | None, settings: Settings) -> None:

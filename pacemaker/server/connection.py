@@ -31,6 +31,7 @@ from pacemaker.errors import LimitError, PeerError
 from pacemaker.protocol import Phase, ServerProtocol
 from pacemaker.server import limits
 from pacemaker.server.listening import end_with_reset
+from pacemaker.server.upgrade.state import ConnectionState
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -310,6 +311,39 @@ class Connection:
     def finish_step(self) -> None:
         """Go on after a SASL step whose outcome the protocol has taken."""
         self._advance()
+
+    def state(self) -> ConnectionState | None:
+        """Write out what another process goes on from, or None where none can.
+
+        A reset is what is left to a connection amid SASL, to one that is to end
+        anyway, and to a frame so large that carrying it over would hold up all.
+        """
+        snapshot = self.protocol.snapshot(b"".join(self._unsent))
+        if snapshot is None or self._linger_until_s or self.is_closed:
+            return None
+        if self.protocol.unread_bytes > limits.CARRIED_UNREAD_BYTES:
+            return None
+        return ConnectionState(
+            fd=self.fd,
+            peer=self.protocol.peer,
+            is_greeted=self._is_greeted,
+            frame_began_s=self._frame_began_s,
+            progress_s=self._progress_s if self._unsent else 0.0,
+            snapshot=snapshot,
+        )
+
+    def restore(self, state: ConnectionState) -> None:
+        """Go on, with a new protocol object, from where another process was."""
+        snapshot = state.snapshot
+        # What has been due for longest goes out first, and has its time from then.
+        if snapshot.unsent:
+            self._unsent = (snapshot.unsent,)
+            self._progress_s = state.progress_s or self.owner.now()
+            self._undelivered_bytes = _undelivered_bytes(self.fd)
+        self._is_greeted = state.is_greeted
+        self._frame_began_s = state.frame_began_s
+        self.protocol.restore(snapshot._replace(unsent=b""))
+        self._on_writable()
 
     def is_quiet(self) -> bool:
         """Whether a stop may reset it: all that came is answered and delivered."""

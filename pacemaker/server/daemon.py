@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.config import Settings
 from pacemaker.dispatch import Dispatcher
+from pacemaker.errors import UpgradeError
 from pacemaker.figures import Figures, add_up
 from pacemaker.holding import Holding
 from pacemaker.protocol import ServerProtocol
@@ -24,7 +27,9 @@ from pacemaker.server.io_thread import IoThread, boot_time_s
 from pacemaker.server.listening import describe, is_handed_over, open_listener
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.steps import StepRunner
-from pacemaker.server.watchdog import Watchdog
+from pacemaker.server.upgrade.barrier import Barrier
+from pacemaker.server.upgrade.state import ConnectionState, State
+from pacemaker.server.watchdog import Call, Watchdog
 from pacemaker.store import Store
 
 _logger: Final = logging.getLogger(__name__)
@@ -143,8 +148,79 @@ class Daemon:
 
     def watchdog(self, feed: Callable[[], None]) -> Watchdog:
         """Make what calls `feed` when the acceptor and every I/O thread get on."""
-        calls = [self._acceptor.call, *(thread.call for thread in self._threads)]
-        return Watchdog(calls, feed)
+        return Watchdog([self._acceptor.call, *self._thread_calls()], feed)
+
+    def _thread_calls(self) -> list[Call]:
+        return [thread.call for thread in self._threads]
+
+    # For an upgrade in place.
+
+    @property
+    def listener_fd(self) -> int:
+        """The descriptor of the listening socket."""
+        return self._listener.fileno()
+
+    @property
+    def held_bytes(self) -> int:
+        """About what a second copy of all that is held would take."""
+        connections_bytes = self.figures().connections * limits.CONNECTION_BYTES
+        return self.store.used_bytes + self._budget.total_bytes + connections_bytes
+
+    def park(self, barrier: Barrier, deadline_s: float) -> None:
+        """Have every thread that serves stand still, until the barrier is released.
+
+        The acceptor first: what it has handed over is then with the I/O threads.
+
+        Raises:
+            UpgradeError: they do not in time.
+        """
+        is_parked = barrier.gather([self._acceptor.call], deadline_s)
+        if not is_parked or not self.gather(barrier, deadline_s):
+            raise UpgradeError("the threads do not come to rest in time")
+
+    def gather(self, barrier: Barrier, deadline_s: float) -> bool:
+        """Have the I/O threads alone stand still; False where they do not in time."""
+        return barrier.gather(self._thread_calls(), deadline_s)
+
+    def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:
+        """Write out the connections; the threads stand still.
+
+        Args:
+            ahead_s: by how much the clock of the state is ahead of ours.
+
+        Returns:
+            The connections, and how many there are that can only be reset.
+        """
+        states = [
+            state.shifted(ahead_s)
+            for thread in self._threads
+            for state in thread.states()
+        ]
+        return states, sum(thread.load for thread in self._threads) - len(states)
+
+    def restore(self, state: State, ahead_s: float) -> None:
+        """Go on, before `start`, from where the process was before an upgrade.
+
+        The heartbeats are kept also past a budget that is smaller now: as with
+        a known key, nobody is to be taken for dead.  Left out is only what a
+        lower `pacemaker.thrift.message.size.max` allows no reply for.
+        """
+        budget_bytes, self.store.budget_bytes = self.store.budget_bytes, sys.maxsize
+        most_bytes = self._settings.message_size_max_bytes - PULSE_OVERHEAD_BYTES
+        for key, value in state.heartbeats:
+            if len(value) + len(key.encode()) <= most_bytes:
+                self.store.put(key, value)
+            else:
+                _logger.warning("%s: too large for its reply now: left out", key)
+        self.store.budget_bytes = budget_bytes
+        self.hold_until_s = state.hold_until_s
+        for connection in state.connections:
+            kind = (self._listener.family, socket.SOCK_STREAM, 0)
+            sock = socket.socket(*kind, fileno=connection.fd)
+            sock.set_inheritable(False)
+            sock.setblocking(False)
+            thread = min(self._threads, key=lambda each: each.load)
+            thread.restore(sock, connection.shifted(-ahead_s))
 
     def begin_stop(self, timeout_s: float = limits.STOP_TIMEOUT_S) -> None:
         """Accept nothing more, answer what has come, reset every connection.

@@ -27,6 +27,7 @@ from pacemaker.server import limits
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.steps import StepRunner
+from pacemaker.server.upgrade.state import ConnectionState
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -112,6 +113,11 @@ class IoThread(threading.Thread):
         holding.begin(self.call)
         self.call(lambda: self._look_at_hold(holding, until_s))
 
+    def restore(self, sock: socket.socket, state: ConnectionState) -> None:
+        """Give this thread a connection of the process before an upgrade."""
+        self._adopted += 1
+        self.call(lambda: self._restore(sock, state))
+
     def stop(self, timeout_s: float) -> None:
         """Answer what has come, see it delivered, reset every connection, end.
 
@@ -126,6 +132,13 @@ class IoThread(threading.Thread):
         with self._wake_lock:
             self._is_closed = True
             os.close(self._wake_fd)
+
+    # What the main thread may call while this thread stands still.
+
+    def states(self) -> list[ConnectionState]:
+        """Write out its connections, but for those that can only be reset."""
+        states = (connection.state() for connection in self.connections.values())
+        return [state for state in states if state is not None]
 
     # What its own connections, and functions given to `call`, may call.
 
@@ -252,6 +265,16 @@ class IoThread(threading.Thread):
             function()
         except Exception:
             _logger.exception("%s: a call failed", self.name)
+
+    def _restore(self, sock: socket.socket, state: ConnectionState) -> None:
+        fd = sock.fileno()
+        self._adopt(sock, state.peer)
+        connection = self.connections.get(fd)
+        if connection is not None:
+            try:
+                connection.restore(state)
+            except Exception:
+                self._abandon(connection)
 
     def _adopt(self, sock: socket.socket, peer: str) -> None:
         if self._stop_until_s is not None:

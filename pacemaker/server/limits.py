@@ -42,6 +42,12 @@ STOP_TIMEOUT_S: Final = 2.0
 # How often a stop looks whether the kernel has delivered what was answered.
 STOP_TURN_S: Final = 0.01
 
+# What an upgrade carries over of a frame that is there in part: far more than a
+# heartbeat, and so little that a thousand of them do not make a standstill long.
+CARRIED_UNREAD_BYTES: Final = 1024 * 1024
+# What a connection that holds nothing takes, in the state and in Python.
+CONNECTION_BYTES: Final = 2048
+
 # How often connections are looked over for what is overdue.
 SWEEP_S: Final = 1.0
 

@@ -41,14 +41,7 @@ def open_listener(
         ListenError: there is no such address, the port is taken, or what was
             handed over is no listening socket.
     """
-    listener = _handed_over(environ)
-    if listener is not None:
-        _logger.info(
-            "using the listening socket that was handed over;"
-            " pacemaker.port and --bind have no effect"
-        )
-    else:
-        listener = _bind(bind, port)
+    listener = _handed_over(environ) or _bind(bind, port)
     try:
         _configure(listener)
     except OSError as exc:

@@ -33,7 +33,10 @@ class LogWriter:
         self, filter_: logging.Filter, max_records: int = MAX_QUEUED_RECORDS
     ) -> None:
         self._handlers: list[logging.Handler] = []
-        self._records: queue.Queue[logging.LogRecord | None] = queue.Queue(max_records)
+        # An event among them is set when all that came before it is written.
+        self._records: queue.Queue[logging.LogRecord | threading.Event | None] = (
+            queue.Queue(max_records)
+        )
         # Guards the count of records that found no room.
         self._lock = threading.Lock()
         self._dropped = 0
@@ -50,6 +53,15 @@ class LogWriter:
         except queue.Full:
             with self._lock:
                 self._dropped += 1
+
+    def flush(self, timeout_s: float = FLUSH_S) -> bool:
+        """Wait until all that is queued is written; False where it is not in time."""
+        written = threading.Event()
+        try:
+            self._records.put(written, timeout=timeout_s)
+        except queue.Full:
+            return False
+        return written.wait(timeout_s)
 
     def __enter__(self) -> LogWriter:
         root = logging.getLogger()
@@ -73,6 +85,9 @@ class LogWriter:
 
     def _write(self) -> None:
         while (record := self._records.get()) is not None:
+            if isinstance(record, threading.Event):
+                record.set()
+                continue
             self._handle(record)
             if self._dropped and self._records.empty():
                 self._tell_dropped()

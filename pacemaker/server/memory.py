@@ -11,6 +11,12 @@ from typing import Final
 
 _CGROUP_V1_FILE: Final = "memory/memory.limit_in_bytes"
 _CGROUP_V2_FILE: Final = "memory.max"
+# Beside a limit: what is used of it, and the line of memory.stat that says how
+# much of that are files which can be dropped.
+_USED: Final = {
+    "memory.limit_in_bytes": ("memory.usage_in_bytes", "total_inactive_file"),
+    "memory.max": ("memory.current", "inactive_file"),
+}
 # mallopt(3).
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
@@ -28,14 +34,43 @@ def available_bytes(
     RLIMIT_AS.
     """
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    limits.extend(_cgroup_limits(proc, cgroups))
+    limits.extend(limit for _, limit in _cgroup_limits(proc, cgroups))
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
     if address_space != resource.RLIM_INFINITY:
         limits.append(address_space)
     return min(limits)
 
 
-def _cgroup_limits(proc: Path, cgroups: Path) -> list[int]:
+def free_bytes(
+    proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")
+) -> int:
+    """Return what the process may still take, by the machine and by each limit.
+
+    What the kernel can drop at once, unused files above all, counts as free.
+    """
+    free = [_number(proc / "meminfo", "MemAvailable:") * 1024]
+    for file, limit in _cgroup_limits(proc, cgroups):
+        used_name, droppable = _USED[file.name]
+        used_bytes = int(_read(file.with_name(used_name)) or 0)
+        dropped_bytes = _number(file.with_name("memory.stat"), droppable)
+        free.append(limit - max(0, used_bytes - dropped_bytes))
+    address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if address_space != resource.RLIM_INFINITY:
+        free.append(address_space - _number(proc / "self" / "status", "VmSize:") * 1024)
+    return max(0, min(free))
+
+
+def _number(file: Path, name: str) -> int:
+    """Find a line of a small file of the kernel's and read its number; 0 for none."""
+    for line in _read(file).splitlines():
+        words = line.split()
+        if words and words[0] == name:
+            return int(words[1])
+    return 0
+
+
+def _cgroup_limits(proc: Path, cgroups: Path) -> list[tuple[Path, int]]:
+    """Find each limit that is set on the process, and the file that says so."""
     limits = []
     for line in _read(proc / "self" / "cgroup").splitlines():
         _, controllers, group = line.split(":", 2)
@@ -47,14 +82,14 @@ def _cgroup_limits(proc: Path, cgroups: Path) -> list[int]:
     return limits
 
 
-def _limits_upwards(root: Path, group: str, name: str) -> list[int]:
+def _limits_upwards(root: Path, group: str, name: str) -> list[tuple[Path, int]]:
     """Read the limit of a group and of each around it; in a container, of its root."""
     folder = root / group.lstrip("/")
     limits = []
     while True:
         text = _read(folder / name).strip()
         if text.isdigit():
-            limits.append(int(text))
+            limits.append((folder / name, int(text)))
         if folder == root or root not in folder.parents:
             return limits
         folder = folder.parent

@@ -10,7 +10,7 @@ from pacemaker import server
 from pacemaker.cli import exit_codes
 from pacemaker.config import Settings
 from pacemaker.errors import ListenError
-from pacemaker.sasl import MechanismFactory
+from pacemaker.sasl import ServerSasl
 from pacemaker.server import ServerOptions
 from tests.cli.conftest import Run
 
@@ -22,18 +22,18 @@ class Daemon:
         self.end = end
         self.settings: Settings | None = None
         self.options: ServerOptions | None = None
-        self.mechanism_factory: MechanismFactory | None = None
+        self.sasl: ServerSasl | None = None
 
     def run(
         self,
         settings: Settings,
         options: ServerOptions,
-        mechanism_factory: MechanismFactory | None = None,
+        sasl: ServerSasl | None = None,
     ) -> None:
         """Take the place of `pacemaker.server.run`."""
         self.settings = settings
         self.options = options
-        self.mechanism_factory = mechanism_factory
+        self.sasl = sasl
         if self.end is not None:
             raise self.end
 
@@ -55,7 +55,8 @@ def test_serve_hands_over_settings_and_options(run: Run, daemon: Daemon) -> None
     assert result.exit_code == exit_codes.OK
     assert daemon.settings == Settings(port=0)
     assert daemon.options == ServerOptions("::1", 2, 2**20, 2**21)
-    assert daemon.mechanism_factory is None
+    assert daemon.sasl
+    assert daemon.sasl.factory is None
 
 
 def test_serve_leaves_what_is_not_said_to_the_daemon(run: Run, daemon: Daemon) -> None:
@@ -93,7 +94,8 @@ def test_serve_hands_over_the_mechanism(
         *["-c", f"java.security.auth.login.config={jaas}"],
     )
     assert result.exit_code == exit_codes.OK
-    assert daemon.mechanism_factory is not None
+    assert daemon.sasl
+    assert daemon.sasl.factory is not None
     assert " INFO pacemaker.cli authentication: DIGEST\n" in result.stderr
     # The sample of Storm's documentation, which the JVM would refuse.
     assert " WARNING pacemaker.cli " in result.stderr

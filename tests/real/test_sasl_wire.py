@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import random
 import re
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +25,8 @@ from tests.real.realm import (
     Realm,
     running_realm,
 )
-from tests.wire import Type, Wire
+from tests.wire import Type, Wire, control, token_of
+from tests.wire import token as token_frame
 
 if TYPE_CHECKING:
     from tests.real.gss_initiator import GssInitiator
@@ -36,26 +36,6 @@ pytestmark = pytest.mark.real
 READ = wire.path_request(Type.EXISTS, "/a", message_id=1)
 READ_REPLY = wire.exists_reply(False, message_id=1)
 NOT_AUTHORIZED = wire.ack(Type.NOT_AUTHORIZED, message_id=1)
-
-
-def control(code: int) -> bytes:
-    """Return the frame of a control message."""
-    blob = struct.pack(">h", code)
-    return wire.message(Type.CONTROL_MESSAGE, wire.binary(7, blob))
-
-
-def token_frame(token: bytes) -> bytes:
-    """Return the frame of a SASL token."""
-    blob = struct.pack(">hi", -500, len(token)) + token
-    return wire.message(Type.SASL_MESSAGE_TOKEN, wire.binary(7, blob))
-
-
-def token_of(frame: bytes) -> bytes:
-    """Return the token of a frame, which must be one."""
-    empty = len(token_frame(b""))
-    token = frame[empty - 2 : -2]
-    assert frame == token_frame(token)
-    return token
 
 
 REQUEST = control(-202)

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.config import Hold, Settings
 from pacemaker.server import Daemon, ServerOptions, limits, memory
 from pacemaker.server.daemon import io_threads
 from pacemaker.server.io_thread import boot_time_s
 from tests import wire
+from tests.server.upgrade.test_state import SMALL
 from tests.wire import Type, Wire
 
 
@@ -116,6 +118,26 @@ def test_daemon_gives_memory_back_for_much_that_was_freed_in_parts(
             daemon.store.delete("/w/1")
             daemon.tidy()
             assert len(given_back) == looks // 2
+
+
+def test_daemon_takes_over_heartbeats_whatever_their_budget_is_now(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody is forgotten for a smaller budget; what no reply holds is left out."""
+    settings = Settings(port=0, message_size_max_bytes=1000)
+    options = ServerOptions(bind="127.0.0.1", store_budget_bytes=1)
+    daemon = Daemon(settings, options)
+    largest = 1000 - PULSE_OVERHEAD_BYTES - len("/w")
+    heartbeats = [("/w", bytes(largest)), ("/v", bytes(largest + 1)), ("/u", b"x")]
+    state = SMALL._replace(connections=[], heartbeats=heartbeats, hold_until_s=7.0)
+    daemon.restore(state, 0.0)
+    assert sorted(daemon.store.items()) == [("/u", b"x"), ("/w", bytes(largest))]
+    assert "/v: too large for its reply now: left out" in caplog.text
+    assert daemon.store.budget_bytes == 1
+    assert daemon.hold_until_s == 7.0
+    daemon.start()
+    daemon.begin_stop()
+    daemon.close()
 
 
 def test_io_threads_are_one_with_the_gil(monkeypatch: pytest.MonkeyPatch) -> None:

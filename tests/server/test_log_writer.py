@@ -58,6 +58,30 @@ def test_records_are_written_in_order_and_before_the_end(recorder: Recorder) -> 
     assert logging.getLogger().handlers == handlers
 
 
+def test_flush_waits_for_all_that_was_logged_before_it(recorder: Recorder) -> None:
+    """Then every line is written; the writer goes on behind it."""
+    recorder.may_write.set()
+    with LogWriter(PassAll()) as writer:
+        for number in range(100):
+            logger.warning("line %d", number)
+        assert writer.flush(GIVE_UP_S)
+        assert len(recorder.messages) == 100
+        logger.warning("behind it")
+    assert recorder.messages[100:] == ["behind it"]
+
+
+def test_flush_gives_up_on_a_log_that_stands_still(recorder: Recorder) -> None:
+    """Whether there is room for it in the queue or not."""
+    with LogWriter(PassAll(), max_records=2) as writer:
+        logger.warning("first")
+        assert recorder.is_writing.wait(GIVE_UP_S)
+        assert not writer.flush(0.01)
+        logger.warning("second")
+        assert not writer.flush(0.01)
+        recorder.may_write.set()
+    assert recorder.messages == ["first", "second"]
+
+
 def test_log_that_stands_still_holds_up_nobody(recorder: Recorder) -> None:
     """Who logs goes on while the log cannot be written; what is lost is said."""
     with LogWriter(PassAll(), max_records=10):

@@ -39,6 +39,19 @@ class FakeKernel:
         """Ask for what the process may use."""
         return memory.available_bytes(self._proc, self._cgroups)
 
+    def machine_has(self, free_kib: int) -> None:
+        """Write what the machine has left."""
+        text = f"MemTotal: 99999999 kB\nMemAvailable: {free_kib} kB\n"
+        (self._proc / "meminfo").write_text(text)
+
+    def uses(self, address_space_kib: int) -> None:
+        """Write what the process uses of its address space."""
+        (self._proc / "self" / "status").write_text(f"VmSize: {address_space_kib} kB\n")
+
+    def free_bytes(self) -> int:
+        """Ask for what the process may still take."""
+        return memory.free_bytes(self._proc, self._cgroups)
+
 
 @pytest.fixture(name="kernel")
 def _kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
@@ -120,6 +133,63 @@ def test_address_space_is_a_limit(
 def test_this_process_may_use_some_memory() -> None:
     """On the machine that runs the tests there is an answer, within its memory."""
     assert 0 < memory.available_bytes() <= MACHINE_BYTES
+
+
+def test_free_memory_is_the_machines_where_nothing_is_limited(
+    kernel: FakeKernel,
+) -> None:
+    """What the machine has left is free."""
+    kernel.machine_has(free_kib=70 * 1024)
+    assert kernel.free_bytes() == 70 * MIB
+
+
+@pytest.mark.parametrize(
+    ("group", "folder", "limit", "used", "droppable"),
+    [
+        ("0::/a", "a", "memory.max", "memory.current", "inactive_file"),
+        (
+            *("9:memory:/a", "memory/a", "memory.limit_in_bytes"),
+            *("memory.usage_in_bytes", "total_inactive_file"),
+        ),
+    ],
+    ids=["v2", "v1"],
+)
+def test_free_memory_is_what_a_group_has_left(
+    kernel: FakeKernel, group: str, folder: str, limit: str, used: str, droppable: str
+) -> None:
+    """Files that the kernel can drop are as good as free."""
+    kernel.machine_has(free_kib=10**9)
+    kernel.put_process_in(group)
+    kernel.limit(f"{folder}/{limit}", 64 * MIB)
+    kernel.limit(f"{folder}/{used}", 50 * MIB)
+    assert kernel.free_bytes() == 14 * MIB
+    kernel.limit(f"{folder}/memory.stat", f"anon 7\n{droppable} {20 * MIB}")
+    assert kernel.free_bytes() == 34 * MIB
+
+
+def test_free_memory_is_none_past_a_limit(kernel: FakeKernel) -> None:
+    """A group that uses more than its limit, which was lowered, has nothing left."""
+    kernel.machine_has(free_kib=10**9)
+    kernel.put_process_in("0::/")
+    kernel.limit("memory.max", 64 * MIB)
+    kernel.limit("memory.current", 65 * MIB)
+    assert kernel.free_bytes() == 0
+
+
+def test_free_memory_is_within_the_address_space(
+    kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what `ulimit -v` allows, what is not yet used is free."""
+    limits = {resource.RLIMIT_AS: (500 * MIB, resource.RLIM_INFINITY)}
+    monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
+    kernel.machine_has(free_kib=10**9)
+    kernel.uses(address_space_kib=400 * 1024)
+    assert kernel.free_bytes() == 100 * MIB
+
+
+def test_this_process_may_take_some_memory() -> None:
+    """On the machine that runs the tests there is an answer, within its memory."""
+    assert 0 < memory.free_bytes() <= MACHINE_BYTES
 
 
 def test_free_pages_are_returned_without_a_word() -> None:

@@ -1,0 +1,69 @@
+"""``reload``: upgrade a running daemon in place, and wait for the outcome."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pacemaker.cli.output import print_line
+
+
+@click.command(
+    "reload",
+    short_help="Upgrade a running daemon in place.",
+    epilog="""\b
+Examples:
+  storm-pacemaker-py reload 4711
+  storm-pacemaker-py reload --pid-file /run/storm-pacemaker-py.pid
+  ExecReload=/opt/pacemaker/bin/storm-pacemaker-py reload $MAINPID
+
+The exit code is 0 once the new one serves, and 1 where it does not: then the
+reason is printed, and the old one serves on.""",
+)
+@click.argument("pid", type=click.IntRange(min=1), required=False)
+@click.option(
+    "--pid-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Read the process id from FILE.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="How long to wait for the outcome.",
+)
+def reload_command(pid: int | None, pid_file: Path | None, timeout_s: float) -> None:
+    """Have the daemon with this process id take its program and configuration anew.
+
+    The new one is tried first.  Where it would not start, nothing changes; else
+    the daemon becomes it, with every connection and every heartbeat, and the
+    same process id.
+    """
+    # Imported where it is needed: --help starts without.
+    from pacemaker.server.upgrade.request import request_upgrade
+
+    if (pid is None) is (pid_file is None):
+        raise click.UsageError("give either PID or --pid-file FILE")
+    if pid_file is not None:
+        pid = _read_pid(pid_file)
+    assert pid is not None  # noqa: S101  (one of the two was given)
+    request_upgrade(pid, timeout_s)
+    print_line(f"process {pid} was upgraded, and serves")
+
+
+def _read_pid(file: Path) -> int:
+    try:
+        text = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = getattr(exc, "strerror", None) or "it is no text"
+        raise click.BadParameter(f"{file}: {reason}", param_hint="--pid-file") from exc
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise click.BadParameter(
+            f"{file}: must hold a process id, nothing else", param_hint="--pid-file"
+        )
+    return int(text)

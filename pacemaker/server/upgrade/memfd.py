@@ -1,0 +1,60 @@
+"""A state in memory that outlives `execve`: written in full, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import zlib
+from typing import Final
+
+from pacemaker.errors import StateError
+from pacemaker.server.upgrade import state as format_
+from pacemaker.server.upgrade.state import State
+
+_NAME: Final = "storm-pacemaker-state"
+
+
+def write_state(state: State) -> int:
+    """Write a state into a new memfd, and return its descriptor.
+
+    Raises:
+        OSError: there is no room for it; nothing is left of it.
+    """
+    fd = os.memfd_create(_NAME, os.MFD_CLOEXEC)
+    try:
+        os.lseek(fd, format_.HEAD_BYTES, os.SEEK_SET)
+        body_bytes = checksum = 0
+        for block in format_.encode(state):
+            _write_all(fd, block)
+            body_bytes += len(block)
+            checksum = zlib.crc32(block, checksum)
+        os.lseek(fd, 0, os.SEEK_SET)
+        _write_all(fd, format_.seal(body_bytes, checksum))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_state(fd: int) -> State:
+    """Read a state, and close its descriptor.
+
+    Raises:
+        StateError: it cannot be read.
+    """
+    try:
+        with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as data:
+            return format_.decode(data)
+    except (OSError, ValueError) as exc:
+        # No descriptor, none that can be mapped, or an empty one.
+        raise StateError("the state cannot be read", str(exc)) from exc
+    finally:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,74 @@
+"""Ask a running daemon to upgrade itself, and wait for what comes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from typing import Final
+
+from pacemaker.errors import UpgradeError
+from pacemaker.server.upgrade.waiters import (
+    REFUSED,
+    SERVES,
+    address_of,
+    credentials,
+)
+
+_MAX_LINE_BYTES: Final = 64 * 1024
+
+
+def request_upgrade(pid: int, timeout_s: float) -> None:
+    """Have a daemon upgraded, and return when the new one serves.
+
+    Args:
+        pid: the daemon's process id, within this process's own namespace.
+        timeout_s: how long to wait for the outcome.
+
+    Raises:
+        UpgradeError: it was refused, there is no such daemon, this user may not
+            ask it, or there was no outcome in time.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout_s)
+        try:
+            connection.connect(address_of(pid))
+        except OSError as exc:
+            problem = f"process {pid} is no storm-pacemaker-py that serves"
+            raise UpgradeError(f"{problem} ({exc.strerror})") from exc
+        if credentials(connection)[0] != pid:
+            raise UpgradeError(f"another process answers in the name of {pid}")
+        try:
+            # Only now: anything else would be killed by it.
+            os.kill(pid, signal.SIGUSR2)
+        except OSError as exc:
+            raise UpgradeError(f"process {pid}: {exc.strerror}") from exc
+        _judge(_read_line(connection, deadline_s))
+
+
+def _read_line(connection: socket.socket, deadline_s: float) -> str:
+    line = b""
+    try:
+        while len(line) < _MAX_LINE_BYTES:
+            connection.settimeout(max(0.001, deadline_s - time.monotonic()))
+            part = connection.recv(_MAX_LINE_BYTES)
+            if not part:
+                break
+            line += part
+    except TimeoutError as exc:
+        raise UpgradeError("no outcome in time; the daemon's log has it") from exc
+    except ConnectionError:
+        pass
+    return line.decode("utf-8", "replace").strip()
+
+
+def _judge(outcome: str) -> None:
+    if outcome.startswith(REFUSED):
+        raise UpgradeError(f"refused: {outcome.removeprefix(REFUSED)}")
+    if outcome != SERVES:
+        raise UpgradeError(
+            "the daemon said nothing of the outcome: it ended, or began empty; its"
+            " log says which"
+        )

@@ -1,0 +1,259 @@
+"""The state that a daemon hands to the process it becomes: a format, without I/O.
+
+    head    magic, format, length of the body, CRC-32 of the body
+    body    what concerns all; each connection; each heartbeat, to the end
+
+Numbers are little-endian; a text is UTF-8 behind its length.  Nothing of it is
+ever run, and nothing is believed before length and checksum are right: a state
+that was cut short, or changed in any byte, is refused as a whole.  Times are in
+seconds of CLOCK_BOOTTIME.
+
+Who changes what is written changes `FORMAT`.  An older daemon asks a newer one
+whether it reads the format that it writes before it hands over anything.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from pacemaker.errors import StateError
+from pacemaker.protocol import Snapshot
+
+FORMAT: Final = 1
+READABLE_FORMATS: Final = frozenset((FORMAT,))
+
+_MAGIC: Final = b"stormpm\n"
+_HEAD: Final = struct.Struct("<8sIQI")
+HEAD_BYTES: Final = _HEAD.size
+
+DIGEST_NAME: Final = "sha256"
+DIGEST_BYTES: Final = 32
+KEY_BYTES: Final = 32
+
+# Time, key and digest of the security settings, whether the listener is our own,
+# until when misses are held, the descriptor that takes waiters, how many wait, how
+# many connections there are.
+_COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diII")
+_WAITER: Final = struct.Struct("<i")
+# Descriptor, flags, two times, the lengths of peer, user, unread and unsent.
+_CONNECTION: Final = struct.Struct("<iBddIIII")
+_AUTHENTICATED, _SASL_DUE, _HAS_USER, _GREETED = 1, 2, 4, 8
+# The lengths of key and value.
+_HEARTBEAT: Final = struct.Struct("<II")
+
+# Small pieces are written together, in blocks of this size.
+_BLOCK_BYTES: Final = 256 * 1024
+
+Data: TypeAlias = "bytes | mmap.mmap"
+
+
+class ConnectionState(NamedTuple):
+    """One connection between two requests.
+
+    Attributes:
+        fd: its descriptor.
+        peer: the peer's name in the log.
+        is_greeted: whether the log has said that it is connected.
+        frame_began_s: when the frame began that is unread in part; 0 for none.
+        progress_s: when the peer last took any of what is unsent; 0 for never.
+        snapshot: the protocol's part.
+    """
+
+    fd: int
+    peer: str
+    is_greeted: bool
+    frame_began_s: float
+    progress_s: float
+    snapshot: Snapshot
+
+    def shifted(self, by_s: float) -> ConnectionState:
+        """Return the same with its times on a clock that is ahead by so much."""
+        if not self.frame_began_s and not self.progress_s:
+            return self
+        return self._replace(
+            frame_began_s=self.frame_began_s and self.frame_began_s + by_s,
+            progress_s=self.progress_s and self.progress_s + by_s,
+        )
+
+
+class State(NamedTuple):
+    """All that goes over.
+
+    Attributes:
+        parked_s: when the threads stood still.
+        security_key: made for this state alone.
+        security_digest: a digest, with that key, of the settings that say who
+            may read.
+        is_own_listener: whether the daemon opened its port itself.
+        hold_until_s: until when misses are held; in the past where they are not.
+        request_fd: the socket that takes those who wait for the outcome; -1
+            where there is none.
+        waiter_fds: the connections of those who wait.
+        connections: the peers'.
+        heartbeats: keys and values.
+    """
+
+    parked_s: float
+    security_key: bytes
+    security_digest: bytes
+    is_own_listener: bool
+    hold_until_s: float
+    request_fd: int
+    waiter_fds: tuple[int, ...]
+    connections: list[ConnectionState]
+    heartbeats: Iterable[tuple[str, bytes]]
+
+    @property
+    def kept_fds(self) -> tuple[int, ...]:
+        """Every descriptor that it speaks of."""
+        request_fds = () if self.request_fd < 0 else (self.request_fd,)
+        peers = (connection.fd for connection in self.connections)
+        return (*request_fds, *self.waiter_fds, *peers)
+
+
+def seal(body_bytes: int, checksum: int) -> bytes:
+    """Return the head of a state, once length and CRC-32 of its body are known."""
+    return _HEAD.pack(_MAGIC, FORMAT, body_bytes, checksum)
+
+
+def encode(state: State) -> Iterator[bytes]:
+    """Give the body of a state in blocks, without ever holding all of it."""
+    block: list[bytes] = []
+    size_bytes = 0
+    for piece in _pieces(state):
+        block.append(piece)
+        size_bytes += len(piece)
+        if size_bytes >= _BLOCK_BYTES:
+            yield b"".join(block)
+            block.clear()
+            size_bytes = 0
+    yield b"".join(block)
+
+
+def decode(data: Data) -> State:
+    """Read a whole state; its values are copies.
+
+    Raises:
+        StateError: it is none, is of another format, was cut short or changed.
+    """
+    _check(data)
+    reader = _Reader(data)
+    try:
+        return _read_state(reader)
+    except (struct.error, UnicodeDecodeError, MemoryError) as exc:
+        raise StateError("the state cannot be taken in", str(exc)) from exc
+
+
+def _check(data: Data) -> None:
+    if len(data) < HEAD_BYTES:
+        raise StateError("the state is cut short", f"{len(data)} bytes")
+    magic, format_, body_bytes, checksum = _HEAD.unpack_from(data)
+    if magic != _MAGIC:
+        raise StateError("this is no state of a daemon")
+    if format_ not in READABLE_FORMATS:
+        raise StateError("the state has another format", str(format_))
+    if body_bytes != len(data) - HEAD_BYTES:
+        detail = f"{len(data) - HEAD_BYTES} bytes of {body_bytes}"
+        raise StateError("the state is cut short", detail)
+    with memoryview(data) as view, view[HEAD_BYTES:] as body:
+        if zlib.crc32(body) != checksum:
+            raise StateError("the state was changed: its checksum is wrong")
+
+
+def _pieces(state: State) -> Iterator[bytes]:
+    yield _COMMON.pack(
+        state.parked_s,
+        state.security_key,
+        state.security_digest,
+        state.is_own_listener,
+        state.hold_until_s,
+        state.request_fd,
+        len(state.waiter_fds),
+        len(state.connections),
+    )
+    for fd in state.waiter_fds:
+        yield _WAITER.pack(fd)
+    for connection in state.connections:
+        yield from _connection_pieces(connection)
+    for key, value in state.heartbeats:
+        name = key.encode()
+        yield _HEARTBEAT.pack(len(name), len(value))
+        yield name
+        yield value
+
+
+def _connection_pieces(connection: ConnectionState) -> Iterator[bytes]:
+    snapshot = connection.snapshot
+    peer, user = connection.peer.encode(), (snapshot.user or "").encode()
+    flags = snapshot.authenticated * _AUTHENTICATED
+    flags |= snapshot.sasl_due * _SASL_DUE
+    flags |= (snapshot.user is not None) * _HAS_USER
+    flags |= connection.is_greeted * _GREETED
+    yield _CONNECTION.pack(
+        connection.fd,
+        flags,
+        connection.frame_began_s,
+        connection.progress_s,
+        *map(len, (peer, user, snapshot.unread, snapshot.unsent)),
+    )
+    yield from (peer, user, snapshot.unread, snapshot.unsent)
+
+
+class _Reader:
+    """Takes one thing after another from the body."""
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+        self._at = HEAD_BYTES
+
+    @property
+    def is_at_end(self) -> bool:
+        return self._at == len(self._data)
+
+    def fields(self, shape: struct.Struct) -> tuple[Any, ...]:
+        values = shape.unpack_from(self._data, self._at)
+        self._at += shape.size
+        return values
+
+    def bytes(self, size: int) -> bytes:
+        end = self._at + size
+        if end > len(self._data):
+            raise StateError("the state has no meaning")
+        taken = self._data[self._at : end]
+        self._at = end
+        return taken
+
+    def text(self, size: int) -> str:
+        return self.bytes(size).decode()
+
+
+def _read_state(reader: _Reader) -> State:
+    *common, waiters, connections = reader.fields(_COMMON)
+    waiter_fds = tuple(reader.fields(_WAITER)[0] for _ in range(waiters))
+    peers = [_read_connection(reader) for _ in range(connections)]
+    return State._make((*common, waiter_fds, peers, list(_read_heartbeats(reader))))
+
+
+def _read_connection(reader: _Reader) -> ConnectionState:
+    fd, flags, frame_began_s, progress_s, *sizes = reader.fields(_CONNECTION)
+    peer_bytes, user_bytes, unread_bytes, unsent_bytes = sizes
+    peer, user = reader.text(peer_bytes), reader.text(user_bytes)
+    snapshot = Snapshot(
+        authenticated=bool(flags & _AUTHENTICATED),
+        sasl_due=bool(flags & _SASL_DUE),
+        user=user if flags & _HAS_USER else None,
+        unread=reader.bytes(unread_bytes),
+        unsent=reader.bytes(unsent_bytes),
+    )
+    is_greeted = bool(flags & _GREETED)
+    return ConnectionState(fd, peer, is_greeted, frame_began_s, progress_s, snapshot)
+
+
+def _read_heartbeats(reader: _Reader) -> Iterator[tuple[str, bytes]]:
+    while not reader.is_at_end:
+        key_bytes, value_bytes = reader.fields(_HEARTBEAT)
+        yield reader.text(key_bytes), reader.bytes(value_bytes)

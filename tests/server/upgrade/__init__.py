@@ -1,0 +1,1 @@
+"""Tests of the upgrade in place, part by part."""

@@ -1,0 +1,150 @@
+"""The trial, with children that do as the test says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from pacemaker.errors import UpgradeError
+from pacemaker.server.upgrade.command import Command
+from pacemaker.server.upgrade.state import FORMAT
+from pacemaker.server.upgrade.trial import Trial, check_upgrade, trial_arguments
+
+GIVE_UP_S = 60.0
+
+
+def _child(program: str) -> Command:
+    argv = (sys.executable, "-c", textwrap.dedent(program))
+    return Command(sys.executable, argv)
+
+
+@contextmanager
+def _told_of_children() -> Iterator[None]:
+    """Keep the signal of a child that has ended, as the daemon does."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    try:
+        yield
+    finally:
+        while signal.sigtimedwait({signal.SIGCHLD}, 0) is not None:
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _outcome(program: str) -> str:
+    """Run a trial to its end."""
+    with _told_of_children():
+        trial = Trial(_child(program), timeout_s=GIVE_UP_S)
+        while (outcome := trial.outcome()) is None:
+            signal.sigtimedwait({signal.SIGCHLD}, GIVE_UP_S)
+        return outcome
+
+
+def test_trial_that_succeeds_has_no_reason() -> None:
+    """Exit code 0 says that the new one would serve."""
+    assert _outcome("raise SystemExit(0)") == ""
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        (
+            """
+            import sys
+            print("WARNING of something", file=sys.stderr)
+            print("Error: storm.yaml: no such port", file=sys.stderr)
+            raise SystemExit(78)
+            """,
+            "storm.yaml: no such port",
+        ),
+        (
+            "raise ImportError('no module')",
+            "the trial of the new one ended with exit code 1: ImportError: no module",
+        ),
+        ("raise SystemExit(3)", "the trial of the new one ended with exit code 3"),
+        (
+            "import os; os.kill(os.getpid(), 9)",
+            "the trial of the new one ended with SIGKILL",
+        ),
+        (
+            "import sys; sys.stderr.write('x' * 10**6 + '\\nError: last\\n'); exit(1)",
+            "last",
+        ),
+    ],
+    ids=["error", "traceback", "silent", "killed", "talkative"],
+)
+def test_trial_that_fails_says_why(program: str, reason: str) -> None:
+    """The last error that the child wrote, or how it ended."""
+    assert _outcome(program) == reason
+
+
+def test_trial_that_takes_too_long_is_ended() -> None:
+    """Past its time the child is killed and reaped, and that is the reason."""
+    children = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
+    trial = Trial(_child("import signal; signal.pause()"), timeout_s=0.0)
+    pid = trial.pid
+    assert "longer than 0 s" in (trial.outcome() or "")
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, 0)
+    assert os.listdir("/proc/self/fd") == children  # noqa: PTH208
+
+
+def test_trial_that_is_ended_is_reaped() -> None:
+    """A stop of the daemon leaves no child behind."""
+    trial = Trial(_child("import signal; signal.pause()"))
+    assert trial.outcome() is None
+    trial.end()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(trial.pid, 0)
+
+
+def test_trial_that_cannot_be_started_is_an_error() -> None:
+    """The program is gone: nothing is left of the try."""
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
+    with pytest.raises(FileNotFoundError):
+        Trial(Command("/no/such/python", ("python",)))
+    assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
+
+
+def test_trial_has_neither_port_nor_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that belongs to the daemon reaches the child, not even by accident."""
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("STORM_CONF_DIR", "/kept")
+    fd = os.memfd_create("inheritable", 0)
+    program = """
+        import os, sys
+        names = sorted(n for n in os.environ if n.startswith(("NOT", "WAT", "LIS")))
+        fds = [fd for fd in os.listdir("/proc/self/fd") if int(fd) > 2]
+        # The one that lists them is among them.
+        print("Error:", names, len(fds), os.environ["STORM_CONF_DIR"], file=sys.stderr)
+        raise SystemExit(1)
+        """
+    assert _outcome(program) == "[] 1 /kept"
+    os.close(fd)
+
+
+def test_child_takes_the_arguments_of_its_own_version() -> None:
+    """A daemon of this version can become one of this version, on the same port."""
+    check_upgrade(trial_arguments(6699)[1], 6699)
+    check_upgrade(trial_arguments(0)[1], 0)
+    # A socket that was handed over goes before any port.
+    check_upgrade(trial_arguments(None)[1], 6699)
+
+
+def test_child_refuses_another_port() -> None:
+    """The port is kept, so another one needs a restart, and the error says so."""
+    with pytest.raises(UpgradeError, match=r"6700 now, and was 6699: .* restart"):
+        check_upgrade(trial_arguments(6699)[1], 6700)
+
+
+@pytest.mark.parametrize("wanted", [f"{FORMAT + 1}:6699", "", "x"])
+def test_child_refuses_a_format_that_it_does_not_read(wanted: str) -> None:
+    """A version that is too new, or something that no version says."""
+    with pytest.raises(UpgradeError, match=r"does not read .* restart"):
+        check_upgrade(wanted, 6699)

@@ -1,0 +1,235 @@
+"""An upgrade that fails before `execve`: the daemon serves on, and says why."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from pacemaker.config import Settings
+from pacemaker.sasl.secret import Secret
+from pacemaker.server import Daemon, ServerOptions, memory
+from pacemaker.server.flood import FloodFilter
+from pacemaker.server.log_writer import LogWriter
+from pacemaker.server.notify import Notifier
+from pacemaker.server.upgrade import execute, upgrader
+from pacemaker.server.upgrade.command import Command
+from pacemaker.server.upgrade.upgrader import Upgrader, security_digest
+from pacemaker.server.upgrade.waiters import Waiters
+from tests import wire
+from tests.wire import Type, Wire
+
+GIVE_UP_S = 60.0
+PYTHON = sys.executable
+
+
+class ToldWaiters(Waiters):
+    """Keeps what those who wait would be told."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.told: list[str] = []
+
+    def tell(self, outcome: str) -> None:
+        """Keep the outcome."""
+        self.told.append(outcome)
+
+
+class Case:
+    """A daemon in this process, a peer of it, and an upgrader."""
+
+    def __init__(self, log: LogWriter) -> None:
+        options = ServerOptions(bind="127.0.0.1", io_threads=2)
+        self.daemon = Daemon(Settings(port=0), options)
+        self.daemon.start()
+        host, _, port = self.daemon.address.rpartition(":")
+        self.peers = [Wire((host, int(port))) for _ in range(4)]
+        self.waiters = ToldWaiters()
+        self.upgrader = Upgrader(
+            *(self.daemon, Secret(""), 0, self.waiters, Notifier({}), log)
+        )
+
+    def upgrade(self) -> str:
+        """Go through an upgrade, and return why it was refused."""
+        self.upgrader.begin()
+        while self.upgrader.is_trying:
+            signal.sigtimedwait({signal.SIGCHLD}, GIVE_UP_S)
+            self.upgrader.turn()
+        (told,) = self.waiters.told
+        self.waiters.told.clear()
+        return told.removeprefix("refused: ")
+
+    def check_serves(self) -> None:
+        """See that every connection is answered as before."""
+        for number, peer in enumerate(self.peers):
+            reply = peer.ask(wire.send_pulse(f"/w/{number}", b"beat", number))
+            assert reply == wire.ack(Type.SEND_PULSE_RESPONSE, number)
+
+    def close(self) -> None:
+        """End the daemon."""
+        self.upgrader.close()
+        for peer in self.peers:
+            peer.close()
+        self.daemon.begin_stop()
+        self.daemon.close()
+
+
+@pytest.fixture
+def case(monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
+    """Give a daemon whose trials all succeed."""
+    command = Command(PYTHON, (PYTHON, "-c", ""))
+    monkeypatch.setattr(upgrader, "own_command", lambda: command)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    with LogWriter(FloodFilter()) as log:
+        case = Case(log)
+        case.check_serves()
+        yield case
+        case.check_serves()
+        case.close()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _descriptors() -> dict[int, bool]:
+    """Return each descriptor of this process, and whether it is inheritable."""
+    found: dict[int, bool] = {}
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  (Path opens one more)
+        with contextlib.suppress(OSError):  # the one that lists them
+            found[int(name)] = os.get_inheritable(int(name))
+    return found
+
+
+def _execve(monkeypatch: pytest.MonkeyPatch, code: int) -> list[dict[str, str]]:
+    """Have `execve` fail, and keep what it was given."""
+    given: list[dict[str, str]] = []
+
+    def fail(path: str, argv: Sequence[str], environ: dict[str, str]) -> None:
+        given.append(environ)
+        assert os.get_inheritable(3)
+        pid, _, fd = environ[execute.STATE_VARIABLE].partition(":")
+        assert (pid, environ["LISTEN_PID"]) == (str(os.getpid()),) * 2
+        assert os.get_inheritable(int(fd))
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "execve", fail)
+    return given
+
+
+def test_daemon_serves_on_where_execve_fails(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every descriptor is as it was, and the next upgrade is refused no less."""
+    given = _execve(monkeypatch, errno.ENOENT)
+    before = _descriptors()
+    for times in (1, 2):
+        reason = case.upgrade()
+        assert reason == "the state cannot be handed over: No such file or directory"
+        assert len(given) == times
+        case.check_serves()
+    assert _descriptors() == before
+
+
+def test_daemon_serves_on_where_a_thread_does_not_come_to_rest(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that is busy for too long keeps the others only until then."""
+    monkeypatch.setattr(upgrader, "PARK_TIMEOUT_S", 0.05)
+    given = _execve(monkeypatch, errno.ENOENT)
+    is_free, is_busy = threading.Event(), threading.Event()
+
+    def be_busy() -> None:
+        is_busy.set()
+        is_free.wait(GIVE_UP_S)
+
+    case.daemon._threads[0].call(be_busy)
+    assert is_busy.wait(GIVE_UP_S)
+    assert case.upgrade() == "the threads do not come to rest in time"
+    assert given == []
+    is_free.set()
+
+
+def test_daemon_serves_on_where_memory_is_short(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would pass a limit is not begun: the kernel would kill, not refuse."""
+    monkeypatch.setattr(memory, "free_bytes", lambda: 3 * 2**20)
+    reason = case.upgrade()
+    assert reason.startswith("not enough memory: 64 MiB are needed")
+    assert reason.endswith(", 3 MiB are free")
+
+
+def test_daemon_serves_on_where_the_log_stands_still(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new process, whose first lines nobody takes, would never serve."""
+    given = _execve(monkeypatch, errno.ENOENT)
+    monkeypatch.setattr(LogWriter, "flush", lambda self: False)
+    assert case.upgrade().startswith("the log is not taken")
+    assert given == []
+
+
+def test_daemon_serves_on_where_the_trial_cannot_be_started(case: Case) -> None:
+    """The program is gone from the disk."""
+    case.upgrader._command = Command("/no/such/python", ("python",))
+    reason = case.upgrade()
+    assert reason == "the new one cannot be started: No such file or directory"
+
+
+def test_daemon_survives_an_error_of_ours(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug in writing the state costs the upgrade, not the daemon."""
+
+    def fail(state: object) -> int:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(upgrader, "write_state", fail)
+    assert case.upgrade() == "an error of ours, written to the log"
+
+
+def test_log_is_written_to_its_end_first(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was logged before `execve` has reached the log by then."""
+    lines: list[str] = []
+    is_slow = threading.Event()
+
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            is_slow.wait(0.2)
+            lines.append(record.getMessage())
+
+    written: list[int] = []
+
+    def fail(path: str, argv: Sequence[str], environ: dict[str, str]) -> None:
+        written.append(len(lines))
+        raise OSError(errno.ENOENT, "as asked for")
+
+    monkeypatch.setattr(os, "execve", fail)
+    case.upgrader._log._handlers.append(Slow())
+    logging.getLogger("test").warning("the last line")
+    case.upgrade()
+    is_slow.set()
+    assert "the last line" in lines[: written[0]]
+
+
+def test_digest_tells_whether_the_same_may_read() -> None:
+    """It is another for another secret or key, and does not show the secret."""
+    digest = security_digest(b"k", Secret("DIGEST secret"))
+    assert digest == security_digest(b"k", Secret("DIGEST secret"))
+    assert digest != security_digest(b"k", Secret("DIGEST other"))
+    assert digest != security_digest(b"K", Secret("DIGEST secret"))
+    assert b"secret" not in digest
+
+
+def test_clocks_are_told_apart() -> None:
+    """The clock of the state is ahead by what the machine was suspended."""
+    ahead_s = upgrader.boottime_ahead_s()
+    assert abs(time.monotonic() + ahead_s - time.clock_gettime(time.CLOCK_BOOTTIME)) < 1
