@@ -38,6 +38,9 @@ _logger: Final = logging.getLogger(__name__)
 # What is to be written: whole chunks, but for the first, which may be a part.
 _Chunks: TypeAlias = "Sequence[bytes | memoryview]"
 
+# Looked up once, as `pacemaker.protocol` does.
+_OPEN: Final = Phase.OPEN
+
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 
 
@@ -179,7 +182,7 @@ class Connection:
         if (
             is_blocked
             or self.interest != select.EPOLLIN
-            or protocol.phase is not Phase.OPEN
+            or protocol.phase is not _OPEN
             or protocol.unread_bytes
             or self in self.owner.watched
         ):
@@ -229,7 +232,7 @@ class Connection:
     def _watch(self) -> None:
         """Have the thread watch it while it holds bytes or is due to end."""
         protocol = self.protocol
-        if protocol.phase is Phase.OPEN:
+        if protocol.phase is _OPEN:
             self._sasl_began_s = 0.0
         unread_bytes = protocol.unread_bytes
         if not unread_bytes or self._unsent:
