@@ -46,11 +46,11 @@ def draw(results: Results, folder: Path) -> list[tuple[str, Path]]:
     drawn = []
     with mpl.rc_context(_STYLE):
         for name, title, fill in _PLOTS:
-            figure = Figure(figsize=(7.5, 3.4), layout="constrained")
+            figure = Figure(figsize=(8.5, 3.4), layout="constrained")
             axes = figure.subplots()
             if fill(axes, results):
                 axes.set_title(title, loc="left")
-                axes.legend(frameon=False)
+                figure.legend(loc="outside right upper", frameon=False)
                 path = folder / f"{name}.svg"
                 figure.savefig(path, metadata={"Date": None})
                 drawn.append((title, path))
@@ -76,7 +76,11 @@ def _bars(axes: Axes, results: Results, rows: Sequence[str], figure: str) -> boo
                 label=KINDS[server].label,
                 color=_COLOURS[server],
             )
-    axes.set_xticks([number + 0.4 - width / 2 for number in range(len(rows))], rows)
+    axes.set_xticks(
+        [number + 0.4 - width / 2 for number in range(len(rows))],
+        [row.replace("-deep", "\ndeep") for row in rows],
+        fontsize=8,
+    )
     axes.set_yscale("log")
     return any_drawn
 
