@@ -113,10 +113,10 @@ class Hand:
 
     def turn_until_readable(self, wire: Wire) -> None:
         """Turn the loop until a peer has something to read, or its end."""
-        loop = self.thread._epoll
+        peer, loop = wire.socket.fileno(), self.thread._epoll.fileno()
         self.turn_until(
             # Either may be next: a turn alone would wait for the loop's, a second.
-            lambda: wire.socket in select.select([wire.socket, loop], [], [], 0.05)[0]
+            lambda: peer in select.select([peer, loop], [], [], 0.05)[0]
         )
 
     def after(self, seconds: float) -> None:
