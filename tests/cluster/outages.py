@@ -1,4 +1,4 @@
-"""Outages of the only Pacemaker: which are tried, their figures, and the table."""
+"""Outages of the only Pacemaker, and upgrades: what is tried, figures, the tables."""
 
 from __future__ import annotations
 
@@ -52,19 +52,24 @@ class Site(NamedTuple):
 
 
 class Try(NamedTuple):
-    """One outage.
+    """One outage, or an upgrade in place.
 
     Attributes:
         number: which of several of this length.
         kept: whether the port goes on listening meanwhile.
         outage_s: its length, without the start.
-        how: the signal that ends the Pacemaker.
+        how: the signal that ends the Pacemaker, or has it upgrade itself.
     """
 
     number: int
     kept: bool
     outage_s: int
     how: signal.Signals
+
+    @property
+    def is_upgrade(self) -> bool:
+        """Whether the Pacemaker upgrades itself in place, and does not go away."""
+        return self.how is signal.SIGUSR2
 
     def __str__(self) -> str:
         port = "kept" if self.kept else "closed"
@@ -100,10 +105,12 @@ def planned() -> list[tuple[Site, Try]]:
 
 
 def _tries(kind: Kind, numbers: Sequence[int], outages_s: Sequence[int]) -> list[Try]:
-    return [
+    of_ours = kind is Kind.OURS
+    upgrades = [Try(number, True, 0, signal.SIGUSR2) for number in numbers]
+    return (upgrades if of_ours else []) + [
         Try(number, kept, outage_s, SIGNALS[(index + number) % 2])
         # Storm's Pacemaker cannot take over a listening socket.
-        for kept in ((False,) if kind is Kind.JVM else (True, False))
+        for kept in ((True, False) if of_ours else (False,))
         for number in numbers
         for index, outage_s in enumerate(outages_s)
     ]
@@ -123,7 +130,6 @@ def record(site: Site, one: Try, outcome: Outcome, away_s: float) -> None:
         FILE,
         {
             **_key(site, one),
-            "signal": one.how.name,
             "place_s": one.place_s,
             "away_s": round(away_s, 1),
             "executors": outcome.executors,
@@ -152,6 +158,7 @@ def _key(site: Site, one: Try) -> dict[str, Any]:
         "holds": site.holds,
         "kept": one.kept,
         "outage_s": one.outage_s,
+        "signal": one.how.name,
         "number": one.number,
     }
 
@@ -179,14 +186,21 @@ def _table(lines: Sequence[Mapping[str, Any]], cell: Cell) -> str:
         if (found := [line for line in lines if wanted.items() <= line.items()])
     }
     rows = [["outage", *columns], ["---"] * (1 + len(columns))]
-    for outage_s in sorted({line["outage_s"] for line in lines}):
+    for row in sorted({_row(line) for line in lines}):
         cells = [
             cell(some) if some else ""
             for column in columns.values()
-            for some in [[line for line in column if line["outage_s"] == outage_s]]
+            for some in [[line for line in column if _row(line) == row]]
         ]
-        rows.append([f"{outage_s} s", *cells])
+        rows.append([row[1], *cells])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _row(line: Mapping[str, Any]) -> tuple[int, str]:
+    """Return which row a try belongs to: its place and its title."""
+    if line["signal"] == signal.SIGUSR2.name:
+        return -1, "upgrade in place"
+    return line["outage_s"], f"{line['outage_s']} s"
 
 
 def _count(lines: Sequence[Mapping[str, Any]], key: str) -> str:

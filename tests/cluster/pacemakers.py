@@ -109,6 +109,11 @@ class Pacemaker:
         time.sleep(outage_s)
         self.start()
 
+    def upgrade(self) -> None:
+        """Have the process upgrade itself in place, and wait until it has."""
+        self.child.signal(signal.SIGUSR2)
+        self.child.logged("upgraded: ", START_TIMEOUT_S)
+
     def stop(self) -> None:
         """Take it down, whatever state it is in."""
         if self.children:

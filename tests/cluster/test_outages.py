@@ -87,10 +87,15 @@ def test_only_pacemaker_is_away(cluster: Cluster, site: Site, one: Try) -> None:
     with Observation(cluster) as seen:
         cluster.wait_for_place(one.place_s)
         seen.event()
-        cluster.pacemakers[0].go_away(one.how, one.outage_s)
+        if one.is_upgrade:
+            cluster.pacemakers[0].upgrade()
+        else:
+            cluster.pacemakers[0].go_away(one.how, one.outage_s)
         seen.over()
         outcome = seen.outcome()
     outages.record(site, one, outcome, seen.away_s)
+    if one.is_upgrade:
+        assert not outcome.flow.lost, outcome
     if one.outage_s <= SURVIVED_S and not cluster.is_1x:
         assert not outcome.nimbus_ended, outcome
     harmless = one.outage_s <= HARMLESS_S and site.kind is Kind.OURS
