@@ -13,7 +13,6 @@ import pytest
 from tests.cluster.cluster import ROUND_S, TASK_TIMEOUT_S, UP_TIMEOUT_S, Cluster
 from tests.cluster.conftest import HostMaker, Record
 from tests.cluster.hosts import Host
-from tests.cluster.nimbus import Slot
 from tests.cluster.observation import Observation, keep_ports
 from tests.cluster.pacemakers import Kind
 from tests.cluster.releases import RELEASES
@@ -89,32 +88,39 @@ def test_worker_is_killed_again_and_again(
     pacemaker = cluster.pacemakers[0].child
     before = cluster.placement()
     victim = min(before.slots.values(), key=lambda slot: slot.port)
+    of_victim = {
+        name for name, slot in before.slots.items() if slot.port == victim.port
+    }
     with Observation(cluster) as seen:
         for _ in range(KILLS):
-            _kill_worker(cluster, seen, victim)
+            _kill_worker(cluster, seen, of_victim)
         seen.over()
         outcome = seen.outcome()
     recording("7. a worker is killed five times under load", outcome)
     assert pacemaker is cluster.pacemakers[0].child
     assert pacemaker.running()
     assert not [line for line in pacemaker.stderr.all() if "Traceback" in line]
-    of_victim = {
-        name for name, slot in before.slots.items() if slot.port == victim.port
-    }
     assert outcome.moved <= of_victim
     assert set(outcome.not_alive) <= of_victim
     assert outcome.replaced <= {victim.port}
 
 
-def _kill_worker(cluster: Cluster, seen: Observation, slot: Slot) -> None:
-    """Kill the worker of a slot, and wait for a heartbeat of its successor."""
+def _kill_worker(cluster: Cluster, seen: Observation, executors: set[str]) -> None:
+    """Kill the worker of some executors, and wait for a heartbeat of its successor.
+
+    That is started in the same slot, or in another one where it takes long.
+    """
+    placement = cluster.placement()
+    (port,) = {placement.slots[name].port for name in executors}
     killed_s = time.monotonic()
-    os.kill(cluster.worker_pids()[slot.port], signal.SIGKILL)
-    wait_until(
-        f"a heartbeat of another worker at {slot.port}",
-        lambda: seen.heartbeats.all_since({slot.worker}, killed_s),
-        UP_TIMEOUT_S,
-    )
+    os.kill(placement.pids[port], signal.SIGKILL)
+
+    def succeeded() -> bool:
+        slots = cluster.placement().slots
+        workers = {slots[name].worker for name in executors}
+        return seen.heartbeats.all_since(workers, killed_s)
+
+    wait_until("a heartbeat of its successor", succeeded, UP_TIMEOUT_S)
 
 
 @pytest.fixture
