@@ -43,6 +43,8 @@ TEST_SETTINGS: dict[str, object] = {
     "nimbus.task.launch.secs": 10,
     # Nimbus of 2.x deletes the heartbeats of a topology so long after its end.
     "nimbus.topology.blobstore.deletion.delay.ms": 10_000,
+    # After 3 moves Nimbus of 2.x uses a supervisor no more; many tries share one.
+    "blacklist.scheduler.tolerance.count": 1000,
     # Idle workers that look for tuples a thousand times a second fill two cores.
     "topology.batch.flush.interval.millis": 100,
     "topology.bolt.wait.strategy": "org.apache.storm.policy.WaitStrategyPark",

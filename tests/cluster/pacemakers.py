@@ -112,7 +112,7 @@ class Pacemaker:
     def upgrade(self) -> None:
         """Have the process upgrade itself in place, and wait until it has."""
         self.child.signal(signal.SIGUSR2)
-        self.child.logged("upgraded: ", START_TIMEOUT_S)
+        self.child.logged(r"upgraded to \S+: ", START_TIMEOUT_S)
 
     def stop(self) -> None:
         """Take it down, whatever state it is in."""
