@@ -1,5 +1,6 @@
 # The daemon alone: no shell is needed to run it, no root, nothing is written.
 FROM python:3.13-slim AS build
+LABEL storm-pacemaker-py.stage=build
 WORKDIR /src
 COPY pyproject.toml setup.cfg README.md LICENSE ./
 COPY pacemaker pacemaker
