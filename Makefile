@@ -4,6 +4,10 @@
 #                       every outage, TABLES=1 to write the tables in docs/cluster.md
 # make cluster-compare  runs the same scenarios with the JVM's Pacemaker, for the tables
 # make cluster-outages  tries outages of every length TRIES=5 times, for the tables
+# make compose-test     runs the scenarios on docker-compose.yml, and the units of systemd
+#                       in a container; needs a container engine
+# make compose-images   builds stand-ins for the images that no registry gives
+# make compose-clean    removes these stand-ins, and all other images made here
 #
 # make bench   measures the daemon beside the JVM's Pacemaker, ZooKeeper, redis and the
 #              kernel, and writes docs/performance.md; QUICK=1 takes 5 minutes and
@@ -17,6 +21,7 @@ STEP := @printf '==> %s\n'
 
 .PHONY: help serve test setup lint types unit real bench format clean
 .PHONY: cluster-test cluster-compare cluster-outages
+.PHONY: compose-test compose-images compose-clean
 
 help:
 	@sed -n 's/^# \(make .*\|  .*\)/\1/p' Makefile
@@ -73,6 +78,18 @@ cluster-outages: setup
 bench: setup
 	$(STEP) "benchmarks: nothing else should be running"
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--plan quick) $(if $(ROW),--row $(ROW))
+
+compose-test: setup
+	$(STEP) "containers: this daemon's image, a cluster by Compose, systemd"
+	@REQUIRE_REAL=1 $(BIN)/python -m pytest tests/compose $(ARGS)
+
+compose-images: setup
+	$(STEP) "images that the compose file names"
+	@$(BIN)/python -m tests.compose.images
+
+compose-clean: setup
+	$(STEP) "removing images that were built here"
+	@$(BIN)/python -m tests.compose.images remove
 
 format: setup
 	$(STEP) "formatting (ruff)"

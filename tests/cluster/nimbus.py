@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tests.cluster.releases import Release
 from tests.cluster.storm_daemon import StormDaemon
+from tests.real.child import Child
 from tests.real.jvm import compile_java, storm_classpath
 
 SOURCES = sorted((Path(__file__).parent / "java").glob("*.java"))
@@ -49,7 +50,7 @@ class Operator:
         # All that the topology needs is Storm's own; but a jar there must be.
         with zipfile.ZipFile(jar, "w") as content:
             content.writestr("README", "An empty topology's jar.\n")
-        self.child = StormDaemon(
+        self.child: Child = StormDaemon(
             home,
             release,
             "Operator",
