@@ -1,0 +1,64 @@
+"""The units that are shipped: valid, locked down, and handed a socket as they ask."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.real.child import Child
+from tests.real.daemons import ENVIRONMENT, SERVE, free_port
+from tests.real.jvm import ROOT, program
+from tests.wire import Type, Wire, ack, send_pulse
+
+pytestmark = pytest.mark.real
+
+UNITS = ROOT / "systemd"
+SERVICE = "storm-pacemaker-py.service"
+SOCKET = "storm-pacemaker-py.socket"
+INSTALLED = "/opt/storm-pacemaker-py/bin/storm-pacemaker-py"
+
+EXPOSURE = 15
+"""The most that `systemd-analyze security` may say, in tenths: up to 20 is OK."""
+
+
+def _analyze(*args: str | Path) -> str:
+    done = subprocess.run(
+        [program("systemd-analyze"), *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_units_are_valid(tmp_path: Path) -> None:
+    """Systemd finds nothing to complain about, where the program is installed."""
+    for unit in (SERVICE, SOCKET):
+        shutil.copy(UNITS / unit, tmp_path)
+    service = tmp_path / SERVICE
+    # Verified is, too, that the program is there: here another one is.
+    service.write_text(service.read_text().replace(INSTALLED, sys.executable))
+    assert not _analyze("verify", "--man=no", service, tmp_path / SOCKET)
+
+
+def test_service_is_locked_down() -> None:
+    """The service's exposure, as systemd rates it, stays low."""
+    _analyze("security", "--offline=true", f"--threshold={EXPOSURE}", UNITS / SERVICE)
+
+
+def test_activation_hands_over_the_port() -> None:
+    """Started by the first connection, the daemon serves it on systemd's socket."""
+    port = free_port()
+    activate = [program("systemd-socket-activate"), f"--listen=127.0.0.1:{port}"]
+    with Child([*activate, *SERVE], env=ENVIRONMENT) as child:
+        child.logged("Listening on")
+        pulse = send_pulse("/workerbeats/words-1-1700000000/7a4e-6700", b"beat", 1)
+        with Wire(("127.0.0.1", port)) as connection:
+            assert connection.ask(pulse) == ack(Type.SEND_PULSE_RESPONSE, 1)
+        child.logged("using the listening socket that was handed over")
