@@ -59,7 +59,7 @@ real: setup
 	@$(BIN)/python -m pytest -m real $(ARGS)
 
 # Clusters run side by side: they mostly wait.  The last line is pytest's own.
-CLUSTER_TEST := $(BIN)/python -m pytest --numprocesses 3 tests/cluster
+CLUSTER_TEST := $(BIN)/python -m pytest --numprocesses 4 tests/cluster
 
 cluster-test: setup
 	$(STEP) "whole Storm clusters, whose parts fail"

@@ -250,13 +250,15 @@ class Cluster:
             if (pid := file.read_text().strip()) and Path("/proc", pid).exists()
         }
 
-    def kill_supervisor(self, number: int) -> set[int]:
-        """Kill a supervisor and its workers, as when their host dies.
+    def kill_supervisor(self) -> set[int]:
+        """Kill the busier supervisor and its workers, as when their host dies.
 
         Returns:
             The ports of its slots.
 
         """
+        used = self.worker_pids().keys()
+        number = max(self._slots, key=lambda number: len(self._slots[number] & used))
         child = self.supervisors[number]
         child.signal(signal.SIGKILL)
         child.wait()

@@ -180,7 +180,7 @@ def test_dead_supervisor_s_executors_move(
     before = cluster.placement()
     with Observation(cluster) as seen:
         killed_s = time.time()
-        dead = cluster.kill_supervisor(1)
+        dead = cluster.kill_supervisor()
         if held:
             cluster.pacemakers[0].go_away(signal.SIGKILL, 0)
         seen.over()
