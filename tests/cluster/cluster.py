@@ -319,13 +319,15 @@ class Cluster:
             _stamp_s(line) for line in self.nimbus_log()[from_line:] if mark in line
         ]
 
-    def not_alive(self, from_line: int) -> list[str]:
-        """Return the executors of the topology that Nimbus called dead."""
-        found = (NOT_ALIVE.search(line) for line in self.nimbus_log()[from_line:])
+    def not_alive(self, from_line: int) -> list[tuple[str, float]]:
+        """Return the executors that Nimbus called dead, and when, once for each time.
+
+        They are those of the topology; when is in seconds since the epoch.
+        """
         return [
-            f"{match[2]}-{match[3]}"
-            for match in found
-            if match and match[1] == self.topology_id
+            (f"{match[2]}-{match[3]}", _stamp_s(line))
+            for line in self.nimbus_log()[from_line:]
+            if (match := NOT_ALIVE.search(line)) and match[1] == self.topology_id
         ]
 
     def output(self) -> dict[str, list[str]]:

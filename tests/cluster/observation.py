@@ -20,6 +20,7 @@ class Outcome(NamedTuple):
         executors: how many there are.
         moved: the executors that Nimbus has assigned since, anew or elsewhere.
         not_alive: the executors that it called dead, once for each time.
+        first_dead_s: when it called each of them dead first, since the epoch.
         replaced: the ports whose workers are other processes now.
         flow: what became of the heartbeats.
         longest_round_s: from the beginning of a round of Nimbus to the next one's.
@@ -29,6 +30,7 @@ class Outcome(NamedTuple):
     executors: int
     moved: set[str]
     not_alive: list[str]
+    first_dead_s: dict[str, float]
     replaced: set[int]
     flow: Flow
     longest_round_s: float
@@ -84,11 +86,13 @@ class Observation:
 
     def _outcome(self) -> Outcome:
         after = self._cluster.placement()
+        not_alive = self._cluster.not_alive(self._from_line)
         starts = self._cluster.round_starts(self._from_line)
         return Outcome(
             executors=len(after.slots),
             moved=after.moved_from(self.before),
-            not_alive=self._cluster.not_alive(self._from_line),
+            not_alive=[name for name, _ in not_alive],
+            first_dead_s=dict(reversed(not_alive)),
             replaced={
                 port
                 for port, pid in self.before.pids.items()
