@@ -34,12 +34,14 @@ class Inheritance:
 
     Attributes:
         waiters: who wait for the outcome.
-        is_own_listener: whether the daemon once opened its port itself.
+        is_own_listener: whether the daemon once opened its port itself.  Where the
+            state is lost nobody knows; as with another's, pacemaker.port has then
+            no effect, and the log says so.
     """
 
     def __init__(self, state: State | None) -> None:
         self._state = state
-        self.is_own_listener = state is None or state.is_own_listener
+        self.is_own_listener = state is not None and state.is_own_listener
         if state is None or state.request_fd < 0:
             self.waiters = Waiters.open()
         else:

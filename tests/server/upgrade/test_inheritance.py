@@ -1,0 +1,22 @@
+"""What a process is left by itself."""
+
+from __future__ import annotations
+
+from pacemaker.server.upgrade.inheritance import Inheritance
+from tests.server.upgrade.test_state import SMALL
+
+
+def test_listener_of_a_lost_state_is_taken_for_anothers() -> None:
+    """Else a `pacemaker.port` without effect could refuse the next upgrade."""
+    lost = Inheritance(None)
+    assert not lost.is_own_listener
+    lost.waiters.close("over")
+
+
+def test_listener_of_a_state_is_what_the_state_says() -> None:
+    """Our own one, or that of who started the daemon."""
+    for is_own in (True, False):
+        state = SMALL._replace(is_own_listener=is_own, request_fd=-1)
+        inheritance = Inheritance(state)
+        assert inheritance.is_own_listener is is_own
+        inheritance.waiters.close("over")
