@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -23,7 +24,7 @@ from pacemaker.server.notify import Notifier
 from pacemaker.server.upgrade import execute, upgrader
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.upgrader import Upgrader, security_digest
-from pacemaker.server.upgrade.waiters import Waiters
+from pacemaker.server.upgrade.waiters import Waiters, address_of
 from tests import wire
 from tests.wire import Type, Wire
 
@@ -218,6 +219,24 @@ def test_log_is_written_to_its_end_first(
     case.upgrade()
     is_slow.set()
     assert "the last line" in lines[: written[0]]
+
+
+def test_who_connects_makes_room_for_who_asks(case: Case) -> None:
+    """Connections without a request do not fill the queue for ever."""
+    case.upgrader._waiters = waiters = Waiters.open()
+    with contextlib.ExitStack() as connections:
+
+        def connect() -> int:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connections.enter_context(sock).setblocking(False)
+            return sock.connect_ex(address_of(os.getpid()))
+
+        while not (code := connect()):
+            pass
+        assert code == errno.EAGAIN
+        case.upgrader.turn()
+        assert connect() == 0
+    waiters.close("over")
 
 
 def test_digest_tells_whether_the_same_may_read() -> None:
