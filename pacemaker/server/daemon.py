@@ -164,7 +164,9 @@ class Daemon:
     def held_bytes(self) -> int:
         """About what a second copy of all that is held would take."""
         connections_bytes = self.figures().connections * limits.CONNECTION_BYTES
-        return self.store.used_bytes + self._budget.total_bytes + connections_bytes
+        reads_bytes = sum(holding.held_bytes for holding in self._holdings)
+        buffers_bytes = self._budget.total_bytes + connections_bytes + reads_bytes
+        return self.store.used_bytes + buffers_bytes
 
     def park(self, barrier: Barrier, deadline_s: float) -> None:
         """Have every thread that serves stand still, until the barrier is released.

@@ -140,6 +140,21 @@ def test_daemon_takes_over_heartbeats_whatever_their_budget_is_now(
     daemon.close()
 
 
+def test_daemon_counts_held_reads_among_what_it_holds() -> None:
+    """An upgrade writes them out, so they need room for a second time."""
+    options = ServerOptions("127.0.0.1", 1, hold=Hold(100, 100, "a test"))
+    daemon = Daemon(Settings(port=0), options)
+    daemon.start()
+    with Wire(_address(daemon)) as peer:
+        peer.send(wire.path_request(Type.GET_PULSE, "/absent", 1))
+        # Its answer comes at once, and the read before it is held by then.
+        assert peer.ask(wire.path_request(Type.EXISTS, "/w", 2))
+        reads_bytes = daemon.held_bytes - limits.CONNECTION_BYTES
+    daemon.begin_stop()
+    daemon.close()
+    assert reads_bytes >= len("/absent")
+
+
 def test_io_threads_are_one_with_the_gil(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the GIL one I/O thread is fastest; without it, one for each core."""
     monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
