@@ -343,10 +343,12 @@ class Connection:
             self._unsent = (snapshot.unsent,)
             self._progress_s = state.progress_s or self.owner.now()
             self._undelivered_bytes = _undelivered_bytes(self.fd)
+            snapshot = snapshot._replace(unsent=b"")
         self._is_greeted = state.is_greeted
         self._frame_began_s = state.frame_began_s
-        self.protocol.restore(snapshot._replace(unsent=b""))
-        self._on_writable()
+        self.protocol.restore(snapshot)
+        if snapshot.unread or self._unsent:
+            self._on_writable()
 
     def is_quiet(self) -> bool:
         """Whether a stop may reset it: all that came is answered and delivered."""

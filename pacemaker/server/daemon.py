@@ -216,13 +216,18 @@ class Daemon:
                 _logger.warning("%s: too large for its reply now: left out", key)
         self.store.budget_bytes = budget_bytes
         self.hold_until_s = state.hold_until_s
-        for connection in state.connections:
-            kind = (self._listener.family, socket.SOCK_STREAM, 0)
-            sock = socket.socket(*kind, fileno=connection.fd)
-            sock.set_inheritable(False)
-            sock.setblocking(False)
-            thread = min(self._threads, key=lambda each: each.load)
-            thread.restore(sock, connection.shifted(-ahead_s))
+        peers = [
+            (self._restored_socket(connection.fd), connection.shifted(-ahead_s))
+            for connection in state.connections
+        ]
+        for number, thread in enumerate(self._threads):
+            thread.restore(peers[number :: len(self._threads)])
+
+    def _restored_socket(self, fd: int) -> socket.socket:
+        # That it does not block is the kernel's to know, and goes over.
+        sock = socket.socket(self._listener.family, socket.SOCK_STREAM, 0, fd)
+        sock.set_inheritable(False)
+        return sock
 
     def begin_stop(self, timeout_s: float = limits.STOP_TIMEOUT_S) -> None:
         """Accept nothing more, answer what has come, reset every connection.

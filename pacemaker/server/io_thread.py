@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from pacemaker.figures import Figures
@@ -113,10 +113,10 @@ class IoThread(threading.Thread):
         holding.begin(self.call)
         self.call(lambda: self._look_at_hold(holding, until_s))
 
-    def restore(self, sock: socket.socket, state: ConnectionState) -> None:
-        """Give this thread a connection of the process before an upgrade."""
-        self._adopted += 1
-        self.call(lambda: self._restore(sock, state))
+    def restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
+        """Give this thread connections of the process before an upgrade."""
+        self._adopted += len(peers)
+        self.call(lambda: self._restore(peers))
 
     def stop(self, timeout_s: float) -> None:
         """Answer what has come, see it delivered, reset every connection, end.
@@ -266,15 +266,15 @@ class IoThread(threading.Thread):
         except Exception:
             _logger.exception("%s: a call failed", self.name)
 
-    def _restore(self, sock: socket.socket, state: ConnectionState) -> None:
-        fd = sock.fileno()
-        self._adopt(sock, state.peer)
-        connection = self.connections.get(fd)
-        if connection is not None:
-            try:
-                connection.restore(state)
-            except Exception:
-                self._abandon(connection)
+    def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
+        for sock, state in peers:
+            self._adopt(sock, state.peer)
+            connection = self.connections.get(sock.fileno())
+            if connection is not None:
+                try:
+                    connection.restore(state)
+                except Exception:
+                    self._abandon(connection)
 
     def _adopt(self, sock: socket.socket, peer: str) -> None:
         if self._stop_until_s is not None:

@@ -124,7 +124,7 @@ def hand_over(old: Hand, new: Hand) -> None:
     for state in states:
         sock = socket.socket(fileno=os.dup(state.fd))
         sock.setblocking(False)
-        new.thread.restore(sock, through_the_format(state))
+        new.thread.restore([(sock, through_the_format(state))])
     new.thread.turn()
 
 

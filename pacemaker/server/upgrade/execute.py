@@ -104,8 +104,8 @@ class NoState(Exception):  # noqa: N818  (it is no error where none was handed o
 def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> State:
     """Read the state that this process left when it executed itself.
 
-    Every descriptor behind the listener's that came along and is not part of it is
-    closed; the connections among them end with a reset.
+    Where it cannot be read, every descriptor behind the listener's that came along
+    is closed; the connections among them end with a reset.
 
     Args:
         environ: where the state is announced; it is taken out.
@@ -117,21 +117,30 @@ def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> State:
     pid, _, fd = environ.pop(STATE_VARIABLE, "").partition(":")
     if pid != str(os.getpid()) or not fd.isdigit():
         raise NoState
-    kept: set[int] = set()
     try:
         state = read_state(int(fd))
-        kept.update(state.kept_fds)
-        missing = kept - _open_fds()
-        if missing:
-            kept.clear()
-            raise StateError("the state speaks of descriptors that are not open")
-        return state
-    finally:
-        for other in _open_fds() - kept:
-            with contextlib.suppress(OSError):
-                # What was opened since then closes itself at the next execve.
-                if other >= _FIRST_OTHER_FD and os.get_inheritable(other):
-                    os.close(other)
+        _check_open(state.kept_fds)
+    except StateError:
+        _close_all_that_came_along()
+        raise
+    return state
+
+
+def _check_open(fds: Iterable[int]) -> None:
+    # Asked one by one: to list them all takes several times as long.
+    try:
+        for fd in fds:
+            os.get_inheritable(fd)
+    except OSError as exc:
+        raise StateError("the state speaks of descriptors that are not open") from exc
+
+
+def _close_all_that_came_along() -> None:
+    for fd in _open_fds():
+        with contextlib.suppress(OSError):
+            # What was opened since then closes itself at the next execve.
+            if fd >= _FIRST_OTHER_FD and os.get_inheritable(fd):
+                os.close(fd)
 
 
 def _open_fds() -> set[int]:

@@ -177,54 +177,49 @@ def _pieces(state: State) -> Iterator[bytes]:
     )
     for fd in state.waiter_fds:
         yield _WAITER.pack(fd)
-    for connection in state.connections:
-        yield from _connection_pieces(connection)
+    yield from map(_connection_piece, state.connections)
     for key, value in state.heartbeats:
         name = key.encode()
-        yield _HEARTBEAT.pack(len(name), len(value))
-        yield name
+        yield _HEARTBEAT.pack(len(name), len(value)) + name
         yield value
 
 
-def _connection_pieces(connection: ConnectionState) -> Iterator[bytes]:
+def _connection_piece(connection: ConnectionState) -> bytes:
     snapshot = connection.snapshot
     peer, user = connection.peer.encode(), (snapshot.user or "").encode()
     flags = snapshot.authenticated * _AUTHENTICATED
     flags |= snapshot.sasl_due * _SASL_DUE
     flags |= (snapshot.user is not None) * _HAS_USER
     flags |= connection.is_greeted * _GREETED
-    yield _CONNECTION.pack(
+    texts = (peer, user, snapshot.unread, snapshot.unsent)
+    fixed = _CONNECTION.pack(
         connection.fd,
         flags,
         connection.frame_began_s,
         connection.progress_s,
-        *map(len, (peer, user, snapshot.unread, snapshot.unsent)),
+        *map(len, texts),
     )
-    yield from (peer, user, snapshot.unread, snapshot.unsent)
+    return b"".join((fixed, *texts))
 
 
 class _Reader:
     """Takes one thing after another from the body."""
 
     def __init__(self, data: Data) -> None:
-        self._data = data
-        self._at = HEAD_BYTES
-
-    @property
-    def is_at_end(self) -> bool:
-        return self._at == len(self._data)
+        self.data = data
+        self.at = HEAD_BYTES
 
     def fields(self, shape: struct.Struct) -> tuple[Any, ...]:
-        values = shape.unpack_from(self._data, self._at)
-        self._at += shape.size
+        values = shape.unpack_from(self.data, self.at)
+        self.at += shape.size
         return values
 
     def bytes(self, size: int) -> bytes:
-        end = self._at + size
-        if end > len(self._data):
+        end = self.at + size
+        if end > len(self.data):
             raise StateError("the state has no meaning")
-        taken = self._data[self._at : end]
-        self._at = end
+        taken = self.data[self.at : end]
+        self.at = end
         return taken
 
     def text(self, size: int) -> str:
@@ -235,7 +230,8 @@ def _read_state(reader: _Reader) -> State:
     *common, waiters, connections = reader.fields(_COMMON)
     waiter_fds = tuple(reader.fields(_WAITER)[0] for _ in range(waiters))
     peers = [_read_connection(reader) for _ in range(connections)]
-    return State._make((*common, waiter_fds, peers, list(_read_heartbeats(reader))))
+    heartbeats = list(_read_heartbeats(reader.data, reader.at))
+    return State._make((*common, waiter_fds, peers, heartbeats))
 
 
 def _read_connection(reader: _Reader) -> ConnectionState:
@@ -253,7 +249,14 @@ def _read_connection(reader: _Reader) -> ConnectionState:
     return ConnectionState(fd, peer, is_greeted, frame_began_s, progress_s, snapshot)
 
 
-def _read_heartbeats(reader: _Reader) -> Iterator[tuple[str, bytes]]:
-    while not reader.is_at_end:
-        key_bytes, value_bytes = reader.fields(_HEARTBEAT)
-        yield reader.text(key_bytes), reader.bytes(value_bytes)
+def _read_heartbeats(data: Data, at: int) -> Iterator[tuple[str, bytes]]:
+    # Without `_Reader`, whose calls would take half of the time: there may be 100,000.
+    unpack_from, head_bytes, end = _HEARTBEAT.unpack_from, _HEARTBEAT.size, len(data)
+    while at < end:
+        key_bytes, value_bytes = unpack_from(data, at)
+        key_at = at + head_bytes
+        value_at = key_at + key_bytes
+        at = value_at + value_bytes
+        yield data[key_at:value_at].decode(), data[value_at:at]
+    if at > end:
+        raise StateError("the state has no meaning")
