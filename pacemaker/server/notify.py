@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,6 +18,8 @@ _logger: Final = logging.getLogger(__name__)
 
 # How long a manager that does not read may hold up who tells it something.
 _SEND_TIMEOUT_S: Final = 1.0
+# The newest are kept: a READY, after whatever came before it.
+_MAX_UNTOLD: Final = 8
 
 
 class Notifier:
@@ -34,6 +37,9 @@ class Notifier:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         path = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + path[1:] if path.startswith("@") else path
+        # What the manager had no room for: its queue is short, and a READY that
+        # were lost would have it wait for the end of a reload for ever.
+        self._untold: deque[bytes] = deque(maxlen=_MAX_UNTOLD)
         self.watchdog_s = _watchdog_s(environ)
 
     def ready(self, status: str) -> None:
@@ -54,20 +60,35 @@ class Notifier:
         self._send(f"STATUS={status}")
 
     def alive(self) -> None:
-        """Feed the watchdog."""
-        self._send("WATCHDOG=1")
+        """Feed the watchdog, now or not at all."""
+        self.turn()
+        if not self._untold:
+            self._deliver(b"WATCHDOG=1")
+
+    def turn(self) -> None:
+        """Tell again what the manager had no room for."""
+        while self._untold and self._deliver(self._untold[0]):
+            self._untold.popleft()
 
     def _send(self, *assignments: str) -> None:
-        if not self._address:
-            return
         lines = (" ".join(each.splitlines()) for each in assignments)
+        self._untold.append("\n".join(lines).encode())
+        self.turn()
+
+    def _deliver(self, told: bytes) -> bool:
+        """Send a datagram; False where it has to be sent again."""
+        if not self._address:
+            return True
         kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
         try:
             with socket.socket(socket.AF_UNIX, kind) as sock:
                 sock.settimeout(_SEND_TIMEOUT_S)
-                sock.sendto("\n".join(lines).encode(), self._address)
+                sock.sendto(told, self._address)
+        except TimeoutError:
+            return False
         except (OSError, ValueError) as exc:
             _logger.debug("the service manager cannot be told: %s", exc)
+        return True
 
 
 def _watchdog_s(environ: Mapping[str, str]) -> float | None:

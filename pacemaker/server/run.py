@@ -131,6 +131,7 @@ class _MainThread:
         _logger.info("stopped")
 
     def _turn(self) -> None:
+        self._notifier.turn()
         if self._notifier.watchdog_s is not None:
             self._watchdog.turn()
         self._upgrader.turn()

@@ -295,7 +295,9 @@ def test_hung_server_costs_its_deadline_once() -> None:
             began_s = time.monotonic()
             for _ in range(20):
                 assert pool.get_pulse("/w") == b"x"
-            assert time.monotonic() - began_s < 1.0
+            # Not 20 s.  (A server that was slow to reply before it fell silent
+            # is given one deadline more.)
+            assert time.monotonic() - began_s < 5.0
 
 
 def test_server_that_comes_back_is_used_again() -> None:

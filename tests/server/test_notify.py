@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pacemaker.server import notify
 from pacemaker.server.notify import Notifier
 
 
@@ -76,6 +77,30 @@ def test_notifier_keeps_a_status_in_its_line(manager: Manager, path: str) -> Non
     """A line end within a status makes no assignment of what follows."""
     Notifier({"NOTIFY_SOCKET": path}).status("refused\nMAINPID=1")
     assert manager.told() == {"STATUS": "refused MAINPID=1"}
+
+
+def test_notifier_tells_later_what_finds_no_room(
+    manager: Manager, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A manager that reads late learns that a reload is over; food is not kept."""
+    monkeypatch.setattr(notify, "_SEND_TIMEOUT_S", 0.01)
+    notifier = Notifier({"NOTIFY_SOCKET": path})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        other.connect(path)
+        with pytest.raises(BlockingIOError):
+            while True:
+                other.send(b"WATCHDOG=1")
+    notifier.ready("serving")
+    notifier.alive()
+    manager.socket.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            assert manager.told() == {"WATCHDOG": "1"}
+    notifier.turn()
+    assert manager.told() == {"READY": "1", "STATUS": "serving"}
+    notifier.alive()
+    assert manager.told() == {"WATCHDOG": "1"}
 
 
 def test_notifier_is_silent_where_nobody_listens(path: str) -> None:
