@@ -101,8 +101,8 @@ def table(tries: Iterable[Mapping[str, Any]]) -> str:
     ]
     return f"""\
 {HEADER}{rows}
-Of the scenarios that were tried with both, executors moved with ours in one try \
-that did not move with the JVM's in any: {"; ".join(worse) or "none"}.
+Of the scenarios that were tried with both, more executors moved in some try of \
+ours than in any of the JVM's in: {"; ".join(worse) or "none"}.
 """
 
 
