@@ -19,7 +19,7 @@ NEEDED_TO_INSTALL = (
     *("pyproject.toml", "setup.cfg", "README.md", "LICENSE"),
     *("pacemaker", "thrift", "systemd"),
 )
-CLONE = "/root/storm-pacemaker-py"
+CLONE = "/srv/storm-pacemaker-py"
 
 PRIVILEGED = (
     # All but one: an engine that has not got it itself can give the others.
