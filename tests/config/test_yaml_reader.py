@@ -139,14 +139,30 @@ def test_reader_refuses_a_bomb_of_aliases() -> None:
         parse_yaml(head.format(", ".join([*allowed, "*a"])), "f")
 
 
-def test_reader_refuses_a_bomb_of_merge_keys() -> None:
-    """Few aliases that would merge billions of pairs are refused at once."""
+def test_reader_refuses_too_many_merged_pairs() -> None:
+    """Merge keys that give more pairs than any configuration has are refused."""
+    halves = [
+        f"{name}: &{name} {{{', '.join(f'{name}{n}: 1' for n in range(6000))}}}"
+        for name in ("a", "b")
+    ]
+    with pytest.raises(ConfigError, match="give more than 10000 pairs"):
+        parse_yaml("\n".join([*halves, "c: {<<: [*a, *b]}"]), "f")
+
+
+def test_reader_defuses_a_bomb_of_merge_keys() -> None:
+    """Few aliases that would merge billions of pairs are refused, or give no more.
+
+    PyYAML takes a pair that is merged twice for one from 6.0.4 on.
+    """
     lines = ["a0: &a0 {x: 1, y: 2}"]
     for level in range(1, 17):
         alias = f"*a{level - 1}"
         lines.append(f"a{level}: &a{level} {{<<: [{alias}, {alias}, {alias}]}}")
-    with pytest.raises(ConfigError, match="give more than 10000 pairs"):
-        parse_yaml("\n".join(lines), "f")
+    try:
+        outcome = str(parse_yaml("\n".join(lines), "f")["a16"])
+    except ConfigError as exc:
+        outcome = str(exc)
+    assert "give more than 10000 pairs" in outcome or outcome == "{'x': 1, 'y': 2}"
 
 
 def test_reader_refuses_a_huge_integer() -> None:
