@@ -10,7 +10,8 @@ What it promises:
 * A list costs what it answers, a delete what it removes, a pulse the segments
   of its path; none of them depends on what else is stored.
 * A node that becomes empty is gone, and one that has become much smaller than
-  it was is laid anew, so that topologies may come and go for ever.
+  it was is laid anew, so that topologies may come and go for ever.  A node that
+  is taken out is emptied: a `Place` in it holds no heartbeats.
 * No key is longer than `MAX_SEGMENTS`, so nothing costs more than its bytes.
 * Who awaits a key is told of it: none comes between the look that finds it
   absent and its being awaited.
@@ -62,6 +63,23 @@ _SPARSE_BYTES_PER_ENTRY: Final = 300
 _SPARSE_MIN_BYTES: Final = 1024
 
 
+class Place:
+    """Where a key's value lies, for who writes it again and again (`Store.put_at`).
+
+    Args:
+        key: which.
+    """
+
+    __slots__ = ("key", "layout", "node", "segment")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.node: _Node = {}
+        self.segment: str | None = None
+        # That of the store for which the two above hold; none to begin with.
+        self.layout = -1
+
+
 class Store:
     """The heartbeats, by key.  Any thread may call any method.
 
@@ -80,6 +98,9 @@ class Store:
         self._root: _Node = {}
         self._keys = 0
         self._used_bytes = 0
+        # Another number each time that the value of a key is taken out of a node,
+        # or a node out of the trie.
+        self._layout = 0
         self._awaited: dict[str, list[Waiter]] = {}
         self.deleted_bytes = 0
         self.budget_bytes = sys.maxsize if budget_bytes is None else budget_bytes
@@ -128,6 +149,33 @@ class Store:
         for tell in waiters:
             tell(key)
 
+    def put_at(self, place: Place, value: bytes) -> None:
+        """Do what `put` does, and find the way to the key but once.
+
+        Args:
+            place: the key's; only one thread at a time may use it.
+            value: as for `put`.
+
+        Raises:
+            LimitError: as `put`.
+        """
+        with self._lock:
+            if place.layout == self._layout and not self._awaited:
+                node, segment = place.node, place.segment
+                self._used_bytes += len(value) - len(node[segment])
+                node[segment] = value
+                return
+        self.put(place.key, value)
+        self._find_place(place)
+
+    def _find_place(self, place: Place) -> None:
+        segments = place.key.split("/")
+        with self._lock:
+            trail, held = self._walk_to_value(segments)
+            if held is not None:
+                place.node, place.segment = trail[-1]
+                place.layout = self._layout
+
     def _grow(self, node: _Node, segment: str) -> _Node:
         """Make a node where none is, above the value that may be there."""
         value = node.get(segment)
@@ -137,6 +185,7 @@ class Store:
         else:
             below[_OWN] = value
             self._used_bytes += _NODE_BYTES + _ENTRY_BYTES
+            self._layout += 1
         node[segment] = below
         return below
 
@@ -156,13 +205,7 @@ class Store:
         if segments is None:
             return None
         with self._lock:
-            return self._find(segments)
-
-    def _find(self, segments: list[str]) -> bytes | None:
-        _, held = self._walk(segments)
-        if isinstance(held, dict):
-            held = held.get(_OWN)
-        return held if isinstance(held, bytes) else None
+            return self._walk_to_value(segments)[1]
 
     def await_key(self, key: str, waiter: Waiter) -> bool:
         """Have a waiter told, once, when a key that is absent is stored.
@@ -177,7 +220,7 @@ class Store:
         if segments is None:
             return False
         with self._lock:
-            if self._find(segments) is not None:
+            if self._walk_to_value(segments)[1] is not None:
                 return False
             waiters = self._awaited.setdefault(key, [])
             if waiter not in waiters:
@@ -240,12 +283,11 @@ class Store:
         if segments is None:
             return
         with self._lock:
-            trail, held = self._walk(segments)
-            if isinstance(held, dict):
-                trail.append((held, _OWN))
-                held = held.get(_OWN)
-            if held is not None:
-                self._cut(trail, held)
+            trail, held = self._walk_to_value(segments)
+            if held is None:
+                return
+            segment = self._take_out(trail)
+        self._forget(segment, held)
 
     def delete_all(self, path: str) -> None:
         """Remove the key of a path and all keys below it."""
@@ -254,8 +296,10 @@ class Store:
             return
         with self._lock:
             trail, held = self._walk(segments)
-            if held is not None:
-                self._cut(trail, held)
+            if held is None:
+                return
+            segment = self._take_out(trail)
+        self._forget(segment, held)
 
     def _walk(self, segments: list[str]) -> tuple[_Trail, bytes | _Node | None]:
         """Go down as far as the trie does.
@@ -272,21 +316,39 @@ class Store:
             held = held.get(segment)
         return trail, held
 
-    def _cut(self, trail: _Trail, held: bytes | _Node) -> None:
-        """Take what is held at the end of a trail out of the trie."""
+    def _walk_to_value(self, segments: list[str]) -> tuple[_Trail, bytes | None]:
+        """Go down to the value of just this key; None where it has none."""
+        trail, held = self._walk(segments)
+        if isinstance(held, dict):
+            trail.append((held, _OWN))
+            held = held.get(_OWN)
+        return trail, held if isinstance(held, bytes) else None
+
+    def _take_out(self, trail: _Trail) -> str | None:
+        """Take the end of a trail out of the trie; return the segment it had."""
         node, segment = trail.pop()
         del node[segment]
-        keys, size_bytes = _measure(segment, held)
-        self._keys -= keys
-        self._used_bytes -= size_bytes
-        self.deleted_bytes += size_bytes
         self._tidy(trail, node)
+        return segment
+
+    def _forget(self, segment: str | None, held: bytes | _Node) -> None:
+        """Count out what was taken out, with all below it.
+
+        That may be a million keys: only the sums need the lock, nobody else
+        comes to the rest any more.
+        """
+        keys, size_bytes = _empty(segment, held)
+        with self._lock:
+            self._keys -= keys
+            self._used_bytes -= size_bytes
+            self.deleted_bytes += size_bytes
 
     def _tidy(self, trail: _Trail, node: _Node) -> None:
         """Restore what holds of every node, from one that lost an entry upwards.
 
         None but the root is empty, none has only its own value, none is sparse.
         """
+        self._layout += 1
         while trail:
             parent, segment = trail.pop()
             if not node:
@@ -294,15 +356,16 @@ class Store:
                 self._used_bytes -= _entry_bytes(segment, node)
             elif len(node) == 1 and _OWN in node:
                 parent[segment] = node[_OWN]
+                node.clear()
                 self._used_bytes -= _NODE_BYTES + _ENTRY_BYTES
                 return
             else:
                 if _is_sparse(node):
-                    parent[segment] = dict(node)
+                    parent[segment] = _laid_anew(node)
                 return
             node = parent
         if _is_sparse(self._root):
-            self._root = dict(self._root)
+            self._root = _laid_anew(self._root)
 
 
 def _split(key: str) -> list[str] | None:
@@ -327,8 +390,8 @@ def _entry_bytes(segment: str | None, held: bytes | _Node) -> int:
     return size_bytes + _NODE_BYTES
 
 
-def _measure(segment: str | None, held: bytes | _Node) -> tuple[int, int]:
-    """Count the keys and the bytes of an entry and of all below it."""
+def _empty(segment: str | None, held: bytes | _Node) -> tuple[int, int]:
+    """Count the keys and the bytes of an entry and of all below it; empty its nodes."""
     keys = size_bytes = 0
     entries = [(segment, held)]
     while entries:
@@ -336,9 +399,17 @@ def _measure(segment: str | None, held: bytes | _Node) -> tuple[int, int]:
         size_bytes += _entry_bytes(segment, held)
         if isinstance(held, dict):
             entries.extend(held.items())
+            held.clear()
         else:
             keys += 1
     return keys, size_bytes
+
+
+def _laid_anew(node: _Node) -> _Node:
+    """Make a node as small as its entries need; the old one is emptied."""
+    smaller = dict(node)
+    node.clear()
+    return smaller
 
 
 def _is_sparse(node: _Node) -> bool:

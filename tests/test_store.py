@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from pacemaker import store as module
 from pacemaker.errors import LimitError
-from pacemaker.store import MAX_SEGMENTS, Store
+from pacemaker.store import MAX_SEGMENTS, Place, Store
 from tests.directories import ODD_PATHS, DirectoryModel, paths
 
 DEEPEST = "/" * (MAX_SEGMENTS - 1)
@@ -59,11 +59,18 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.store = Store()
         self.model = DirectoryModel()
+        self.places: dict[str, Place] = {}
 
     @rule(key=paths, value=st.binary(max_size=3))
     def put(self, key: str, value: bytes) -> None:
         """A value that is stored is there, in the place of the old one."""
         self.store.put(key, value)
+        self.model[key] = value
+
+    @rule(key=paths, value=st.binary(max_size=3))
+    def put_at(self, key: str, value: bytes) -> None:
+        """A place means its key, whatever has happened since it was used last."""
+        self.store.put_at(self.places.setdefault(key, Place(key)), value)
         self.model[key] = value
 
     @rule(key=paths, value=st.binary(max_size=3))
@@ -127,6 +134,37 @@ def test_every_path_is_deleted_and_listed_by_the_rule(deleted: str) -> None:
     for path in ODD_PATHS:
         assert store.get(path) == model.get(path)
         assert set(store.list_nodes(path)) == model.list_nodes(path)
+
+
+def test_place_of_a_refused_key_is_no_place() -> None:
+    """What `put` refuses, `put_at` does, and the next try is judged anew."""
+    store, place = Store(budget_bytes=0), Place("/a")
+    for _ in range(2):
+        with pytest.raises(LimitError, match="store is full"):
+            store.put_at(place, b"x")
+    store.budget_bytes = 10_000
+    store.put_at(place, b"x")
+    assert store.get("/a") == b"x"
+    with pytest.raises(LimitError, match="path too deep"):
+        store.put_at(Place(DEEPEST + "/"), b"x")
+
+
+def test_place_in_a_node_that_is_gone_holds_no_heartbeats() -> None:
+    """Who has written to a topology keeps nothing of it once it is deleted."""
+    store, place = Store(), Place("/w/t/0")
+    for n in range(100):
+        store.put(f"/w/t/{n}", b"x")
+    store.put_at(place, b"x")
+    node = place.node
+    assert len(node) == 100
+    for n in range(1, 100):
+        store.delete(f"/w/t/{n}")
+    assert not node, "laid anew, as it is so much smaller"
+    store.put_at(place, b"x")
+    node = place.node
+    store.delete_all("/w")
+    assert not node
+    assert store.used_bytes == 0
 
 
 def test_empty_details_are_a_value() -> None:
@@ -386,15 +424,17 @@ def test_list_and_delete_do_not_depend_on_what_else_is_stored() -> None:
 
 def hammer(store: Store, random: Random) -> None:
     """Do thousands of things to a few keys; a refusal is as good as a success."""
+    places = {path: Place(path) for path in ODD_PATHS}
     calls: list[Callable[[str], object]] = [
         lambda path: store.put(path, random.randbytes(random.randint(0, 99))),
+        lambda path: store.put_at(places[path], random.randbytes(9)),
         store.get,
         store.list_nodes,
         store.delete,
         store.delete_all,
     ]
     for _ in range(5_000):
-        (call,) = random.choices(calls, (8, 1, 1, 3, 1))
+        (call,) = random.choices(calls, (4, 4, 1, 1, 3, 1))
         with contextlib.suppress(LimitError):
             call(random.choice(ODD_PATHS))
 
