@@ -36,12 +36,13 @@ _MESSAGE_ID: Final = b"\x08\x00\x03"
 _STOP: Final = b"\x00"
 
 _PULSE_HEAD: Final = _TYPE + _pack_i32(messages.SEND_PULSE) + _DATA + _PULSE + _PULSE_ID
-_PULSE_TAIL: Final = _STOP + _STOP + _MESSAGE_ID
+# What is between the details of a SEND_PULSE and its message id.
+PULSE_TAIL: Final = _STOP + _STOP + _MESSAGE_ID
 # The parts of a SEND_PULSE around its key and its details: constant bytes, and
 # a length or the message id and the message's STOP.
 _PULSE_BEGIN: Final = struct.Struct(f">{len(_PULSE_HEAD)}si")
 _DETAILS_BEGIN: Final = struct.Struct(f">{len(_DETAILS)}si")
-_PULSE_END: Final = struct.Struct(f">{len(_PULSE_TAIL)}sib")
+_PULSE_END: Final = struct.Struct(f">{len(PULSE_TAIL)}sib")
 _PULSE_BEGIN_SIZE: Final = _PULSE_BEGIN.size
 _DETAILS_BEGIN_SIZE: Final = _DETAILS_BEGIN.size
 _PULSE_END_SIZE: Final = _PULSE_END.size
@@ -81,7 +82,8 @@ _PLAIN_HEADS: Final = {
         messages.NOT_AUTHORIZED,
     )
 }
-_PULSE_ACK_HEAD: Final = _PLAIN_HEADS[messages.SEND_PULSE_RESPONSE]
+# A SEND_PULSE_RESPONSE, as a frame: this, the message id and the message's STOP.
+PULSE_ACK_HEAD: Final = _PLAIN_HEADS[messages.SEND_PULSE_RESPONSE]
 _PULSE_RESPONSE_HEAD: Final = (
     _TYPE + _pack_i32(messages.GET_PULSE_RESPONSE) + _DATA + _PULSE + _PULSE_ID
 )
@@ -132,13 +134,19 @@ def read_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | No
     if mark != _DETAILS or details_bytes < 0 or tail_at + _PULSE_END_SIZE != end:
         return None
     tail, message_id, stop = _unpack_pulse_end(data, tail_at)
-    if tail != _PULSE_TAIL or stop:
+    if tail != PULSE_TAIL or stop:
         return None
     try:
         key = data[key_at:details_begin_at].decode()
     except UnicodeDecodeError:
         return None
     return key, data[details_at:tail_at], message_id
+
+
+def pulse_head(key: str) -> bytes:
+    """Write the body of a SEND_PULSE as far as the length of its details."""
+    key_bytes = key.encode()
+    return _PULSE_BEGIN.pack(_PULSE_HEAD, len(key_bytes)) + key_bytes + _DETAILS
 
 
 def _read_path(kind: int, data: bytes, size_at: int, end: int) -> Message | None:
@@ -182,14 +190,14 @@ def write(message: Message) -> tuple[bytes, ...] | None:
 
 def write_pulse_response(message_id: int) -> bytes:
     """Write the SEND_PULSE_RESPONSE to a pulse, as a frame."""
-    return _PULSE_ACK_HEAD + _pack_i32(message_id) + _STOP
+    return PULSE_ACK_HEAD + _pack_i32(message_id) + _STOP
 
 
 def _write_pulse(pulse: Pulse, end: bytes) -> tuple[bytes, ...]:
     key = pulse.id.encode()
     details = pulse.details
     head = _PULSE_RESPONSE_HEAD + _pack_i32(len(key)) + key
-    tail = _PULSE_TAIL + end
+    tail = PULSE_TAIL + end
     if details is None:
         return (_pack_i32(len(head) + len(tail)) + head + tail,)
     head += _DETAILS + _pack_i32(len(details))

@@ -15,6 +15,7 @@ from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
 from pacemaker.figures import Figures
 from pacemaker.messages import NO_MESSAGE_ID, Data, Message, Nodes, Pulse
 from pacemaker.store import Store
+from pacemaker.worker_pulses import WorkerPulses
 
 _READS: Final = frozenset(
     (
@@ -44,6 +45,7 @@ class Dispatcher:
     def __init__(self, store: Store, figures: Figures, max_body_bytes: int) -> None:
         self._store = store
         self._figures = figures
+        self._max_body_bytes = max_body_bytes
         self._max_pulse_bytes = max_body_bytes - PULSE_OVERHEAD_BYTES
         # For each request that has a path: the type of its reply, and what
         # gives the reply's data.
@@ -100,6 +102,10 @@ class Dispatcher:
             return Message(messages.NOT_AUTHORIZED, None, message_id)
         reply_kind, data_for = answer
         return Message(reply_kind, data_for(data), message_id)
+
+    def worker_pulses(self, key: str) -> WorkerPulses:
+        """Return what answers the pulses to one key over one connection."""
+        return WorkerPulses(key, self._store, self._figures, self._max_body_bytes)
 
     def store_pulse(self, key: str, details: bytes) -> None:
         """Carry out one SEND_PULSE.

@@ -38,6 +38,13 @@ class Figures:
         if size_bytes > self.largest_pulse_bytes:
             self.largest_pulse_bytes = size_bytes
 
+    def count_pulses(self, count: int, size_bytes: int, largest_bytes: int) -> None:
+        """Count some heartbeats: how many, their sizes together, the largest."""
+        self.pulses += count
+        self.pulse_bytes += size_bytes
+        if largest_bytes > self.largest_pulse_bytes:
+            self.largest_pulse_bytes = largest_bytes
+
     def count_read(self, size_bytes: int) -> None:
         """Count one GET_PULSE that was answered."""
         self.reads += 1

@@ -6,7 +6,8 @@ length that a peer has only stated.
 
 The work is in proportion to the bytes, also when they come one at a time or
 thousands of frames in one segment: frames that lie whole in one segment are
-not copied at all, and one that comes in pieces is copied twice.
+not copied at all, and one that comes in pieces is copied twice; so are those
+behind it in its last piece.
 """
 
 from __future__ import annotations
@@ -38,31 +39,41 @@ class FrameReader:
 
     def receive(self, data: bytes) -> None:
         """Take some bytes of the stream."""
-        if self._position == len(self._unread):
+        unread = self._unread
+        if self._position == len(unread):
             self._unread = data
             self._position = 0
             return
-        if isinstance(self._unread, bytes):
-            self._unread = bytearray(self._unread[self._position :])
+        if isinstance(unread, bytes):
+            rest = unread[self._position :]
             self._position = 0
-        self._unread += data
+            if len(rest) <= len(data):
+                # No more is copied than has come.
+                self._unread = rest + data
+                return
+            self._unread = unread = bytearray(rest)
+        unread += data
 
-    def take_whole(self, data: bytes) -> bool:
-        """Take bytes that are one whole frame, which `data` then is.
+    def is_whole(self, data: bytes) -> bool:
+        """Tell whether bytes that come next are one frame, and nothing waits before."""
+        return (
+            self._position == len(self._unread)
+            and len(data) >= HEAD_SIZE
+            and _unpack_length(data)[0] == len(data) - HEAD_SIZE
+        )
 
-        Returns:
-            Whether they were; if not, nothing was taken.
+    def peek(self) -> tuple[bytes, int] | None:
+        """Return some bytes and where in them the unread ones begin.
+
+        None where they are part of one frame, or `next` has to put them together.
         """
-        end = len(data)
-        if (
-            end < HEAD_SIZE
-            or self._position != len(self._unread)
-            or _unpack_length(data)[0] != end - HEAD_SIZE
-            or end - HEAD_SIZE > self._max_body_bytes
-        ):
-            return False
-        self.frames_rcvd += 1
-        return True
+        unread = self._unread
+        return (unread, self._position) if isinstance(unread, bytes) else None
+
+    def skip(self, end: int, frames: int) -> None:
+        """Go on behind so many whole frames, at a place in what `peek` gave."""
+        self._position = end
+        self.frames_rcvd += frames
 
     def next(self) -> tuple[bytes, int, int] | None:
         """Return the next body, or None until more bytes are there.
@@ -97,8 +108,7 @@ class FrameReader:
     def _keep_rest(self) -> None:
         """Let go of the frames that were read, and keep what began behind them."""
         if self._position:
-            rest = self._unread[self._position :]
-            self._unread = bytearray(rest) if rest else b""
+            self._unread = self._unread[self._position :]
             self._position = 0
 
     def let_go(self) -> None:

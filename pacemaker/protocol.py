@@ -37,10 +37,11 @@ from typing import Final, NamedTuple, TypeAlias
 from pacemaker import canonical, control, messages
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.frames import HEAD_SIZE, FrameReader
+from pacemaker.frames import FrameReader
 from pacemaker.holding import HeldReads, Holding
 from pacemaker.messages import NO_MESSAGE_ID, Message
 from pacemaker.sasl.mechanism import ServerMechanism
+from pacemaker.worker_pulses import WorkerPulses
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -110,9 +111,11 @@ class ServerProtocol:
         "_due",
         "_due_bytes",
         "_frames",
+        "_last_key",
         "_mechanism",
         "_reads",
         "_token",
+        "_worker",
         "authenticated",
         "error",
         "peer",
@@ -135,6 +138,10 @@ class ServerProtocol:
         self._due: list[bytes] = []
         self._due_bytes = 0
         self._reads: HeldReads | None = None if holding is None else holding.new_reads()
+        # Answers the pulses of a peer that has sent two in succession to one key;
+        # there is none while misses are held, or once CLOSED.
+        self._worker: WorkerPulses | None = None
+        self._last_key = ""
         self.peer = peer
         self.phase = Phase.OPEN if mechanism is None else Phase.SASL_DUE
         self.authenticated = mechanism is None
@@ -163,18 +170,15 @@ class ServerProtocol:
             The reply, which is due to the peer now; None where these two have to
             be called, as if this had not been.
         """
-        if self.phase is not _OPEN or self._reads is not None or self._due:
+        worker = self._worker
+        if worker is None or self._due or not self._frames.is_whole(data):
             return None
-        pulse = canonical.read_pulse(data, HEAD_SIZE, len(data))
-        if pulse is None or not self._frames.take_whole(data):
-            return None
-        key, details, message_id = pulse
         try:
-            self._dispatcher.store_pulse(key, details)
+            answered = worker.answer(data, 0)
         except PeerError as exc:
             self.fail(exc)
             return None
-        return canonical.write_pulse_response(message_id)
+        return None if answered is None else answered[2]
 
     def resume(self) -> None:
         """Go on with what waits, as far as the bound on replies allows."""
@@ -202,6 +206,8 @@ class ServerProtocol:
             self._begin_batch(self._reads)
         try:
             while self.phase in _READING and self._due_bytes < MAX_DUE_BYTES:
+                if self._worker is not None and self._answer_worker(self._worker):
+                    continue
                 frame = self._frames.next()
                 if frame is None:
                     return
@@ -277,6 +283,7 @@ class ServerProtocol:
             self.error = error
         self.phase = Phase.CLOSED
         self._frames = FrameReader(0)
+        self._worker = None
         self.drop_held()
 
     def snapshot(self, unsent: bytes = b"") -> Snapshot | None:
@@ -315,12 +322,31 @@ class ServerProtocol:
                 key, details, message_id = pulse
                 self._dispatcher.store_pulse(key, details)
                 self._queue(canonical.write_pulse_response(message_id))
+                self._note_key(key)
                 return
         message = canonical.read(data, start, end) or messages.decode(data[start:end])
         if self._reads is not None and self.authenticated:
             self._handle_in_hold(self._reads, message)
         else:
             self._handle(message)
+
+    def _note_key(self, key: str) -> None:
+        """Take a peer that sends two pulses to one key in succession for its worker."""
+        if key != self._last_key:
+            self._last_key = key
+        elif self._worker is None or self._worker.key != key:
+            self._worker = self._dispatcher.worker_pulses(key)
+
+    def _answer_worker(self, worker: WorkerPulses) -> bool:
+        """Answer the worker's pulses, if such come next; False where none does."""
+        unread = self._frames.peek()
+        answered = None if unread is None else worker.answer(*unread)
+        if answered is None:
+            return False
+        end, count, replies = answered
+        self._frames.skip(end, count)
+        self._queue(replies)
+        return True
 
     def _begin_batch(self, reads: HeldReads) -> None:
         if reads.is_over:

@@ -50,17 +50,42 @@ def test_frame_is_read_however_it_arrives(name: str, behind: bytes) -> None:
     assert frame + behind == b"".join(map(framed, bodies)) + rest
 
 
-def test_whole_frame_is_taken_and_no_other() -> None:
-    """One frame, with nothing before or behind it, and within the limit."""
+def test_whole_frame_is_known_from_all_else() -> None:
+    """One frame is whole, with nothing before or behind it; it is not taken."""
     reader = FrameReader(LIMIT)
-    assert reader.take_whole(framed(b"body"))
-    assert reader.take_whole(framed(b"x" * LIMIT))
-    assert reader.frames_rcvd == 2
-    for data in (b"", b"\0\0\0", framed(b"body") + b"\0", framed(b"x" * (LIMIT + 1))):
-        assert not reader.take_whole(data)
+    assert reader.is_whole(framed(b"body"))
+    assert reader.is_whole(framed(b""))
+    for data in (b"", b"\0\0\0", framed(b"body")[:-1], framed(b"body") + b"\0"):
+        assert not reader.is_whole(data)
     reader.receive(b"\0")
-    assert not reader.take_whole(framed(b"body"))
-    assert (reader.frames_rcvd, reader.unread) == (2, b"\0")
+    assert not reader.is_whole(framed(b"body"))
+    assert (reader.frames_rcvd, reader.unread) == (0, b"\0")
+
+
+def test_who_peeks_may_skip_frames() -> None:
+    """They are counted, and reading goes on behind them."""
+    reader = FrameReader(LIMIT)
+    reader.receive(framed(b"one") + framed(b"two") + framed(b"three") + b"\0")
+    assert reader.next() is not None
+    peeked = reader.peek()
+    assert peeked is not None
+    data, at = peeked
+    assert data[at:].startswith(framed(b"two"))
+    reader.skip(at + len(framed(b"two")), 1)
+    assert read_all(reader) == [b"three"]
+    assert (reader.frames_rcvd, reader.unread) == (3, b"\0")
+
+
+def test_nobody_peeks_into_a_growing_frame() -> None:
+    """One that comes in small pieces is put together by `next` alone."""
+    reader = FrameReader(LIMIT)
+    reader.receive(framed(b"12345678")[:6])
+    reader.receive(b"3")
+    assert reader.peek() is None
+    reader.receive(b"45678" + framed(b"next"))
+    assert reader.peek() is None
+    assert reader.next() is not None
+    assert reader.peek() is not None
 
 
 @given(

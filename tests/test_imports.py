@@ -19,7 +19,7 @@ ALLOWED = {"store": frozenset(("threading",))}
 LAYERS = (
     *("errors", "idl", "binary", "messages", "canonical", "frames", "store"),
     "holding",
-    *("control", "figures", "dispatch"),
+    *("control", "figures", "worker_pulses", "dispatch"),
     *("sasl.mechanism", "protocol"),
     *("client.requests", "client.protocol"),
 )

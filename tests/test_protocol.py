@@ -65,6 +65,13 @@ def new_protocol(
     return ServerProtocol(dispatcher, LIMIT, make() if make else None, "peer:1")
 
 
+def new_worker(store: Store) -> ServerProtocol:
+    """Make a protocol to whose peer the short way for pulses is open."""
+    server = new_protocol(store=store)
+    assert serve(server, [PULSE, PULSE]) == PULSE_ACK * 2
+    return server
+
+
 def sent_by(server: ServerProtocol) -> bytes:
     """Take what is due."""
     return b"".join(server.data_to_send())
@@ -261,45 +268,76 @@ def test_short_way_has_the_outcome_of_the_long_one(
     make: MakeMechanism, frames: list[bytes], cut: int
 ) -> None:
     """Whatever the frames are, and where a piece is not a whole one."""
-    for pieces in (frames, [b"".join(frames)], [b"".join(frames)[cut:], *frames]):
+    stream = b"".join(frames)
+    for pieces in (frames, [PULSE, PULSE, *frames], [stream], [stream[cut:], *frames]):
         assert outcome_of(make, pieces, serve_shortly) == outcome_of(make, pieces)
 
 
 def test_pulse_alone_is_answered_at_once() -> None:
-    """It is stored and counted, and nothing is left to do."""
+    """It is stored, and nothing is left to do."""
     store = Store()
-    server = new_protocol(store=store)
-    assert server.answer_pulse(PULSE) == PULSE_ACK
-    assert store.get("/a") == b"xy"
-    assert server.frames_rcvd == 1
+    server = new_worker(store)
+    assert server.answer_pulse(send_pulse("/a", b"new", 7)) == wire.ack(5, 7)
+    assert store.get("/a") == b"new"
     assert not server.data_to_send()
     assert not server.unread_bytes
+
+
+def test_first_pulses_make_a_worker() -> None:
+    """Who sends two pulses to one key in succession gets the short way, no other."""
+    server, other = new_protocol(), send_pulse("/b", b"xy", 5)
+    for pulse in (PULSE, other, PULSE, PULSE):
+        assert server.answer_pulse(pulse) is None
+        serve(server, [pulse])
+    assert server.answer_pulse(PULSE) == PULSE_ACK
+    assert server.answer_pulse(other) is None
 
 
 @pytest.mark.parametrize("data", [PULSE[:-1], PULSE + PULSE, PULSE + b"\0", READ, b""])
 def test_what_is_not_one_pulse_takes_the_long_way(data: bytes) -> None:
     """Nothing of it is taken."""
     store = Store()
-    server = new_protocol(store=store)
+    server = new_worker(store)
+    store.delete("/a")
     assert server.answer_pulse(data) is None
-    assert (len(store), server.frames_rcvd, server.unread_bytes) == (0, 0, 0)
+    assert (len(store), server.unread_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 30])
+@pytest.mark.parametrize(
+    "behind", [b"", PULSE[:9], READ, GARBAGE, send_pulse("/b", b"")]
+)
+def test_pulses_of_a_worker_are_taken_together(count: int, behind: bytes) -> None:
+    """They are answered and counted, one by one, and what follows is as ever."""
+    pulses = b"".join(send_pulse("/a", b"x" * n, n) for n in range(count))
+    store = Store()
+    server = new_worker(store)
+    replies = serve(server, [pulses + behind])
+    acks = b"".join(wire.ack(Type.SEND_PULSE_RESPONSE, n) for n in range(count))
+    assert replies.startswith(acks)
+    assert store.get("/a") == b"x" * (count - 1)
+    if server.error is None:
+        whole = count + (behind not in (b"", PULSE[:9]))
+        assert server.frames_rcvd == 2 + whole
 
 
 @pytest.mark.parametrize("before", [PULSE, PULSE[:9]])
 def test_pulse_waits_its_turn(before: bytes) -> None:
     """Behind replies that are due, or amid a frame, there is no short way."""
-    server = new_protocol()
+    server = new_worker(Store())
     server.receive_data(before)
     assert server.answer_pulse(PULSE) is None
 
 
 def test_pulse_that_cannot_be_stored_ends_the_connection_on_the_short_way_too() -> None:
     """With the reason, and with nothing sent."""
-    server = new_protocol()
-    deep = send_pulse("/" * 300, b"xy", 5)
-    assert server.answer_pulse(deep) is None
+    store = Store()
+    server = new_worker(store)
+    store.delete("/a")
+    store.budget_bytes = 0
+    assert server.answer_pulse(PULSE) is None
     assert isinstance(server.error, LimitError)
-    assert serve(server, [deep]) == b""
+    assert serve(server, [PULSE]) == b""
 
 
 def test_no_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -442,9 +442,11 @@ def test_stop_answers_what_waits_behind_the_bound_on_replies(
 ) -> None:
     """A stop does not reset a connection that holds requests it has read."""
     monkeypatch.setattr(protocol, "MAX_DUE_BYTES", 10 * len(ACK))
+    # Pulses to one key would be answered together.
+    other = wire.send_pulse("/w/t/2", b"beat", 5)
     with Hand() as hand:
         peer, connection = hand.connect()
-        peer.send(PULSE * 30)
+        peer.send((PULSE + other) * 15)
         hand.thread.turn()
         # What was sent so far is delivered, and no turn comes between.
         assert peer.exactly(10 * len(ACK)) == ACK * 10

@@ -1,0 +1,111 @@
+"""The pulses of one worker: nearly all that a Pacemaker is ever sent.
+
+A worker writes one key, again and again, over one connection.  Its frames differ
+in their details and their message ids alone.  So the bytes between are made once
+and compared, and where the key lies in the store is found once.
+
+Pulses that lie one behind the other are taken together, and only the last of them
+is stored.  Nobody misses the others: all came before any was answered, and what
+one overwrites may never have been seen.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from pacemaker import canonical
+from pacemaker.figures import Figures
+from pacemaker.frames import HEAD_SIZE
+from pacemaker.store import Place, Store
+
+# Behind the details: constant bytes, and the message id with the message's STOP,
+# which are the end of the reply as well.
+_END: Final = struct.Struct(f">{len(canonical.PULSE_TAIL)}s5s")
+_END_SIZE: Final = _END.size
+_unpack_end: Final = _END.unpack_from
+_TAIL: Final = canonical.PULSE_TAIL
+_ACK_HEAD: Final = canonical.PULSE_ACK_HEAD
+
+
+class WorkerPulses:
+    """The pulses to one key over one connection.
+
+    Args:
+        key: which.
+        store: where they are stored.
+        figures: where they are counted.
+        max_body_bytes: the largest message; a pulse of that size fits the reply
+            to its GET_PULSE, which has as much around key and details.
+    """
+
+    __slots__ = (
+        "_around_bytes",
+        "_figures",
+        "_head",
+        "_max_details_bytes",
+        "_place",
+        "_store",
+        "_unpack_begin",
+        "key",
+    )
+
+    def __init__(
+        self, key: str, store: Store, figures: Figures, max_body_bytes: int
+    ) -> None:
+        self.key = key
+        self._place = Place(key)
+        self._store = store
+        self._figures = figures
+        self._head = canonical.pulse_head(key)
+        # The frame's length, all before the details' length, and that.
+        self._unpack_begin = struct.Struct(f">i{len(self._head)}si").unpack_from
+        self._around_bytes = len(self._head) + 4 + _END_SIZE
+        self._max_details_bytes = max_body_bytes - self._around_bytes
+
+    def answer(self, data: bytes, at: int) -> tuple[int, int, bytes] | None:
+        """Carry out the pulses that lie whole and one behind the other.
+
+        Args:
+            data: some bytes of the stream.
+            at: where a frame begins in them.
+
+        Returns:
+            Where they end, how many they are, and the replies to them; None where
+            none lies there, whatever else does.
+
+        Raises:
+            LimitError: the heartbeat cannot be stored.
+        """
+        head = self._head
+        around_bytes = self._around_bytes
+        last = len(data) - HEAD_SIZE - around_bytes
+        begin = at
+        largest = 0
+        ends: list[bytes] = []
+        while at <= last:
+            body_bytes, found, size = self._unpack_begin(data, at)
+            end = at + HEAD_SIZE + body_bytes
+            if (
+                found != head
+                or size != body_bytes - around_bytes
+                or not 0 <= size <= self._max_details_bytes
+                or end > len(data)
+            ):
+                break
+            tail, reply_end = _unpack_end(data, end - _END_SIZE)
+            if tail != _TAIL or reply_end[4]:
+                break
+            ends.append(reply_end)
+            if size > largest:
+                largest = size
+            last_size = size
+            at = end
+        if not ends:
+            return None
+        details_end = at - _END_SIZE
+        self._store.put_at(self._place, data[details_end - last_size : details_end])
+        count = len(ends)
+        sizes = at - begin - count * (HEAD_SIZE + around_bytes)
+        self._figures.count_pulses(count, sizes, largest)
+        return at, count, _ACK_HEAD + _ACK_HEAD.join(ends)
