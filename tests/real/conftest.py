@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.real.daemons import Daemon
+from tests.real.jvm import missing
+from tests.real.realm import Realm, running_realm
 from tests.real.zookeeper import ZooKeeper
 
 
@@ -38,3 +41,16 @@ def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeper]:
     """Start a ZooKeeper, one for all tests that do not stop it."""
     with ZooKeeper(tmp_path_factory.mktemp("zookeeper")) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm]:
+    """Start the realms, known to every process that is started from here on."""
+    if importlib.util.find_spec("gssapi") is None:
+        missing("the extra kerberos is not installed")
+    with (
+        running_realm(tmp_path_factory.mktemp("realm")) as realm,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("JAVA_TOOL_OPTIONS", realm.java_options)
+        yield realm

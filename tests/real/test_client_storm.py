@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,7 @@ from pacemaker.state import values
 from pacemaker.state.heartbeat import WorkerHeartbeat
 from tests.real.clients import StormClient
 from tests.real.daemons import Daemon, JvmDaemon
-from tests.real.jvm import missing
-from tests.real.realm import NIMBUS, SERVER, Realm, running_realm
+from tests.real.realm import NIMBUS, SERVER, Realm
 from tests.real.test_sasl_daemon import options, write_digest_jaas
 
 pytestmark = pytest.mark.real
@@ -150,19 +148,6 @@ def _started(
         **further,
     }
     return JvmDaemon(which, settings)
-
-
-@pytest.fixture(scope="module")
-def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm]:
-    """Start the realms, known to every JVM that is started from here on."""
-    if importlib.util.find_spec("gssapi") is None:
-        missing("the extra kerberos is not installed")
-    with (
-        running_realm(tmp_path_factory.mktemp("realm")) as realm,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("JAVA_TOOL_OPTIONS", realm.java_options)
-        yield realm
 
 
 @pytest.mark.parametrize("which", ["2.8.3", "ours"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,7 @@ import pytest
 from tests.real.child import ChildError
 from tests.real.clients import StormClient
 from tests.real.daemons import Daemon
-from tests.real.jvm import missing
-from tests.real.realm import NIMBUS, SERVER, SUPERVISOR, Realm, running_realm
+from tests.real.realm import NIMBUS, SERVER, SUPERVISOR, Realm
 
 pytestmark = pytest.mark.real
 
@@ -72,19 +70,6 @@ def digest_daemon(digest_jaas: Path) -> Iterator[Daemon]:
     """Start our daemon with DIGEST."""
     with Daemon("--log-level", "debug", *options("DIGEST", digest_jaas)) as daemon:
         yield daemon
-
-
-@pytest.fixture(scope="module")
-def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm]:
-    """Start the realms, known to every JVM that is started from here on."""
-    if importlib.util.find_spec("gssapi") is None:
-        missing("the extra kerberos is not installed")
-    with (
-        running_realm(tmp_path_factory.mktemp("realm")) as realm,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("JAVA_TOOL_OPTIONS", realm.java_options)
-        yield realm
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -15,7 +14,6 @@ from pacemaker.sasl.digest import DigestClient, digest_secret
 from pacemaker.sasl.secret import Secret
 from tests import wire
 from tests.real.daemons import Daemon
-from tests.real.jvm import missing
 from tests.real.realm import (
     FOREIGN_NIMBUS,
     FOREIGN_SERVER,
@@ -23,7 +21,6 @@ from tests.real.realm import (
     SERVER,
     SUPERVISOR,
     Realm,
-    running_realm,
 )
 from tests.wire import Type, Wire, control, token_of
 from tests.wire import token as token_frame
@@ -55,15 +52,6 @@ def digest_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     jaas_file.chmod(0o600)
     with Daemon(*_options("DIGEST", jaas_file)) as daemon:
         yield daemon
-
-
-@pytest.fixture(scope="module")
-def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm]:
-    """Start the realms."""
-    if importlib.util.find_spec("gssapi") is None:
-        missing("the extra kerberos is not installed")
-    with running_realm(tmp_path_factory.mktemp("realm")) as realm:
-        yield realm
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from pacemaker.client import PacemakerConnection, ServerAddress, requests
 from tests.real.child import Child
 from tests.real.daemons import ENVIRONMENT, Daemon, JvmDaemon
 from tests.real.jvm import ROOT
+from tests.real.realm import NIMBUS, SERVER, SUPERVISOR, Realm
+from tests.real.test_sasl_daemon import options
 
 pytestmark = pytest.mark.real
 
@@ -94,6 +96,32 @@ def test_the_jvms_pacemaker_carries_a_small_cluster() -> None:
     """The load is Storm's, so Storm's own Pacemaker takes it as well."""
     with JvmDaemon() as jvm:
         check_a_run(jvm.address)
+
+
+def test_nimbus_authenticates_by_kerberos(realm: Realm) -> None:
+    """Its Nimbus reads with a ticket, its workers write without; no other may read."""
+    principals = {"PacemakerServer": SERVER, "PacemakerClient": NIMBUS}
+    user = {"nimbus.daemon.user": "nimbus"}
+    nimbus = options("KERBEROS", realm.write_jaas("nimbus.conf", principals), **user)
+    other = {"PacemakerClient": SUPERVISOR}
+    supervisor = options("KERBEROS", realm.write_jaas("supervisor.conf", other))
+    short = ("--interval", "1", "--duration", "4")
+    with Daemon(*nimbus) as daemon:
+        address = ("localhost", daemon.address[1])
+        for credentials, expected in (
+            ((), exit_codes.NOT_AUTHORIZED),
+            (supervisor, exit_codes.NO_ANSWER),
+        ):
+            with Simulation(address, *short, *credentials) as simulation:
+                assert simulation.wait(TIMEOUT_S) == expected
+                simulation.close()
+        for _ in range(TRIES):
+            with Simulation(address, *short, *nimbus) as simulation:
+                code, report = simulation.report()
+            if code != exit_codes.GENERATOR_BEHIND:
+                break
+    assert code == exit_codes.OK, report
+    assert (report["lost"], report["rounds"]["count"]) == (0, 1)
 
 
 def test_standstill_shows_in_the_latencies() -> None:

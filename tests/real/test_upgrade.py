@@ -12,7 +12,6 @@ from tests.real.realm import NIMBUS, SERVER, Realm
 from tests.real.test_sasl_daemon import (
     BEAT,
     options,
-    realm,
     storm_client,
     write_and_read,
     write_digest_jaas,
@@ -20,8 +19,6 @@ from tests.real.test_sasl_daemon import (
 from tests.test_upgrade import UPGRADED, must_reload
 
 pytestmark = pytest.mark.real
-
-__all__ = ["realm"]  # a fixture of the other module's
 
 UPGRADES = 3
 
