@@ -45,10 +45,15 @@ def pytest_xdist_make_scheduler(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the tables of all tries so far, where that was asked for."""
+    """Write the tables of all tries so far, where that was asked for.
+
+    Those of outages only with the lengths of all of them: a few tries of two lengths
+    would take the place of many.
+    """
     if os.environ.get("TABLES") == "1" and not hasattr(session.config, "workerinput"):
         write_table()
-        outages.write_tables()
+        if os.environ.get("ALL") == "1":
+            outages.write_tables()
 
 
 @pytest.fixture(scope="session")
