@@ -491,7 +491,7 @@ ROWS: Final[Sequence[Row]] = (
     RequestRow(
         "mix",
         "the mix of a cluster: 200 connections pulse, 60 read, one lists",
-        Heartbeats(2000, 2 * _KIB, 20),
+        Heartbeats(200, 2 * _KIB, 20),
         _mix(200, 60),
         refusals={"floor": _ONE_REPLY, "redis": _NO_DIRECTORIES},
     ),
