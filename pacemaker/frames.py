@@ -32,7 +32,7 @@ class FrameReader:
 
     def __init__(self, max_body_bytes: int, unread: bytes = b"") -> None:
         self._max_body_bytes = max_body_bytes
-        # bytes while whole frames are in it, a bytearray while one grows.
+        # A bytearray while one frame grows in small pieces, else bytes.
         self._unread: bytes | bytearray = unread
         self._position = 0
         self.frames_rcvd = 0
@@ -65,7 +65,7 @@ class FrameReader:
     def peek(self) -> tuple[bytes, int] | None:
         """Return some bytes and where in them the unread ones begin.
 
-        None where they are part of one frame, or `next` has to put them together.
+        None where they are a frame that has grown in small pieces: `next` reads it.
         """
         unread = self._unread
         return (unread, self._position) if isinstance(unread, bytes) else None

@@ -6,7 +6,8 @@ why, the phase is CLOSED for good, and what was due before is still to be sent.
 
 **Bounded output.**  A small request may have a large reply, so the protocol
 stops reading once `MAX_DUE_BYTES` wait to be sent (`is_blocked`); the frames
-behind stay unread, and `resume` goes on when the replies are on their way.
+behind stay unread, and `resume` goes on when the replies are on their way.  (Pulses
+to one key are answered together; their replies are smaller than they are.)
 
 **SASL.**  A connection to a server with authentication begins in SASL_DUE.  A
 step may be slow, so the protocol does not take it: it stands still in
@@ -41,7 +42,7 @@ from pacemaker.frames import FrameReader
 from pacemaker.holding import HeldReads, Holding
 from pacemaker.messages import NO_MESSAGE_ID, Message
 from pacemaker.sasl.mechanism import ServerMechanism
-from pacemaker.worker_pulses import WorkerPulses
+from pacemaker.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class ServerProtocol:
         # Answers the pulses of a peer that has sent two in succession to one key;
         # there is none while misses are held, or once CLOSED.
         self._worker: WorkerPulses | None = None
-        self._last_key = ""
+        self._last_key: str | None = None
         self.peer = peer
         self.phase = Phase.OPEN if mechanism is None else Phase.SASL_DUE
         self.authenticated = mechanism is None
@@ -168,7 +169,7 @@ class ServerProtocol:
 
         Returns:
             The reply, which is due to the peer now; None where these two have to
-            be called, as if this had not been.
+            be called, as nothing was done, or the connection has been ended.
         """
         worker = self._worker
         if worker is None or self._due or not self._frames.is_whole(data):
@@ -241,7 +242,7 @@ class ServerProtocol:
 
     @property
     def frames_rcvd(self) -> int:
-        """How many frames were complete."""
+        """How many complete frames `receive_data` has taken."""
         return self._frames.frames_rcvd
 
     @property
@@ -332,10 +333,12 @@ class ServerProtocol:
 
     def _note_key(self, key: str) -> None:
         """Take a peer that sends two pulses to one key in succession for its worker."""
+        if len(key) > MAX_KEY_CHARACTERS:
+            return
         if key != self._last_key:
             self._last_key = key
         elif self._worker is None or self._worker.key != key:
-            self._worker = self._dispatcher.worker_pulses(key)
+            self._worker = self._dispatcher.worker_pulses(self._last_key)
 
     def _answer_worker(self, worker: WorkerPulses) -> bool:
         """Answer the worker's pulses, if such come next; False where none does."""

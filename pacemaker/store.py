@@ -98,8 +98,8 @@ class Store:
         self._root: _Node = {}
         self._keys = 0
         self._used_bytes = 0
-        # Another number each time that the value of a key is taken out of a node,
-        # or a node out of the trie.
+        # Another number each time that anything is taken out of a node (so also
+        # when a key is refused for which nodes were made).
         self._layout = 0
         self._awaited: dict[str, list[Waiter]] = {}
         self.deleted_bytes = 0
@@ -116,8 +116,13 @@ class Store:
         """The memory that the heartbeats take, as the budget counts it."""
         return self._used_bytes
 
-    def put(self, key: str, value: bytes) -> None:
-        """Store a value, in the place of the one that was there.
+    def put(self, key: str, value: bytes, place: Place | None = None) -> None:
+        """Store a value, instead of the one that was there.
+
+        Args:
+            key: where.
+            value: what.
+            place: is made that of the key, for `put_at`.
 
         Raises:
             LimitError: the key has too many segments, or is new and the budget
@@ -143,6 +148,8 @@ class Store:
             else:
                 self._add_key(_entry_bytes(last, value), segments)
             node[last] = value
+            if place is not None:
+                place.node, place.segment, place.layout = node, last, self._layout
             if not self._awaited:
                 return
             waiters = self._awaited.pop(key, ())
@@ -160,21 +167,13 @@ class Store:
             LimitError: as `put`.
         """
         with self._lock:
-            if place.layout == self._layout and not self._awaited:
+            if place.layout == self._layout:
+                # The key is there, so nobody awaits it.
                 node, segment = place.node, place.segment
                 self._used_bytes += len(value) - len(node[segment])
                 node[segment] = value
                 return
-        self.put(place.key, value)
-        self._find_place(place)
-
-    def _find_place(self, place: Place) -> None:
-        segments = place.key.split("/")
-        with self._lock:
-            trail, held = self._walk_to_value(segments)
-            if held is not None:
-                place.node, place.segment = trail[-1]
-                place.layout = self._layout
+        self.put(place.key, value, place)
 
     def _grow(self, node: _Node, segment: str) -> _Node:
         """Make a node where none is, above the value that may be there."""
@@ -335,7 +334,8 @@ class Store:
         """Count out what was taken out, with all below it.
 
         That may be a million keys: only the sums need the lock, nobody else
-        comes to the rest any more.
+        comes to the rest any more.  Until then they count as there, as the memory
+        that they take is not free yet.
         """
         keys, size_bytes = _empty(segment, held)
         with self._lock:

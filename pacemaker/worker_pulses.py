@@ -6,7 +6,8 @@ and compared, and where the key lies in the store is found once.
 
 Pulses that lie one behind the other are taken together, and only the last of them
 is stored.  Nobody misses the others: all came before any was answered, and what
-one overwrites may never have been seen.
+one overwrites may never have been seen.  (Where the key is new and the store full,
+it is the last that is judged, and its verdict is that of all.)
 """
 
 from __future__ import annotations
@@ -27,12 +28,16 @@ _unpack_end: Final = _END.unpack_from
 _TAIL: Final = canonical.PULSE_TAIL
 _ACK_HEAD: Final = canonical.PULSE_ACK_HEAD
 
+# What is remembered of a key lives as long as the connection, and in no budget.
+# Storm's have 80 to 130 characters.
+MAX_KEY_CHARACTERS: Final = 512
+
 
 class WorkerPulses:
     """The pulses to one key over one connection.
 
     Args:
-        key: which.
+        key: which, of no more than `MAX_KEY_CHARACTERS`.
         store: where they are stored.
         figures: where they are counted.
         max_body_bytes: the largest message; a pulse of that size fits the reply

@@ -76,6 +76,16 @@ def test_who_peeks_may_skip_frames() -> None:
     assert (reader.frames_rcvd, reader.unread) == (3, b"\0")
 
 
+def test_who_peeks_sees_frames_behind_one_that_came_in_two_parts() -> None:
+    """The beginning is put before what comes, so that all lies in one piece."""
+    reader = FrameReader(LIMIT)
+    first, second = framed(b"one"), framed(b"two")
+    reader.receive(first[:3])
+    assert reader.next() is None
+    reader.receive(first[3:] + second)
+    assert reader.peek() == (first + second, 0)
+
+
 def test_nobody_peeks_into_a_growing_frame() -> None:
     """One that comes in small pieces is put together by `next` alone."""
     reader = FrameReader(LIMIT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tracemalloc
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
@@ -22,7 +23,8 @@ from pacemaker.errors import (
 )
 from pacemaker.figures import Figures
 from pacemaker.protocol import MAX_DUE_BYTES, Phase, ServerProtocol, Snapshot
-from pacemaker.store import Store
+from pacemaker.store import Place, Store
+from pacemaker.worker_pulses import MAX_KEY_CHARACTERS
 from tests import wire
 from tests.cutting import same_however_it_arrives, ways_to_arrive
 from tests.fake_mechanisms import (
@@ -63,6 +65,17 @@ def new_protocol(
     store = Store() if store is None else store
     dispatcher = Dispatcher(store, Figures(), LIMIT)
     return ServerProtocol(dispatcher, LIMIT, make() if make else None, "peer:1")
+
+
+class CountingStore(Store):
+    """A store that counts how often a worker writes."""
+
+    writes = 0
+
+    def put_at(self, place: Place, value: bytes) -> None:
+        """Count, and store."""
+        self.writes += 1
+        super().put_at(place, value)
 
 
 def new_worker(store: Store) -> ServerProtocol:
@@ -291,6 +304,38 @@ def test_first_pulses_make_a_worker() -> None:
         serve(server, [pulse])
     assert server.answer_pulse(PULSE) == PULSE_ACK
     assert server.answer_pulse(other) is None
+    serve(server, [other, other])
+    assert server.answer_pulse(other) == PULSE_ACK
+    assert server.answer_pulse(PULSE) is None
+
+
+def test_worker_is_made_but_once() -> None:
+    """Pulses to its key that come another way leave it as it is."""
+    server = new_worker(Store())
+    worker = server._worker
+    for at in range(len(PULSE) - 1):
+        serve(server, [PULSE[: at + 1], PULSE[at + 1 :]])
+    serve(server, [PULSE[:9], PULSE[9:11], PULSE[11:]])
+    assert server._worker is worker
+
+
+def test_long_keys_are_not_remembered() -> None:
+    """What a connection keeps is in no budget, so it is little."""
+    store = Store()
+    server = new_protocol(store=store)
+    longest, too_long = ("/" + "k" * n for n in (MAX_KEY_CHARACTERS - 1, 2_000_000))
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            serve(server, [send_pulse(too_long, b"x", 5)])
+        store.delete(too_long)
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+    for _ in range(2):
+        assert server.answer_pulse(send_pulse(longest, b"x", 5)) is None
+        serve(server, [send_pulse(longest, b"x", 5)])
+    assert server.answer_pulse(send_pulse(longest, b"x", 5)) == PULSE_ACK
 
 
 @pytest.mark.parametrize("data", [PULSE[:-1], PULSE + PULSE, PULSE + b"\0", READ, b""])
@@ -310,12 +355,13 @@ def test_what_is_not_one_pulse_takes_the_long_way(data: bytes) -> None:
 def test_pulses_of_a_worker_are_taken_together(count: int, behind: bytes) -> None:
     """They are answered and counted, one by one, and what follows is as ever."""
     pulses = b"".join(send_pulse("/a", b"x" * n, n) for n in range(count))
-    store = Store()
+    store = CountingStore()
     server = new_worker(store)
     replies = serve(server, [pulses + behind])
     acks = b"".join(wire.ack(Type.SEND_PULSE_RESPONSE, n) for n in range(count))
     assert replies.startswith(acks)
     assert store.get("/a") == b"x" * (count - 1)
+    assert store.writes == 1
     if server.error is None:
         whole = count + (behind not in (b"", PULSE[:9]))
         assert server.frames_rcvd == 2 + whole

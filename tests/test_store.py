@@ -149,6 +149,28 @@ def test_place_of_a_refused_key_is_no_place() -> None:
         store.put_at(Place(DEEPEST + "/"), b"x")
 
 
+def test_place_in_a_node_that_was_folded_holds_no_heartbeat() -> None:
+    """A node that is left with its own value gives it to the one above."""
+    store, place = Store(), Place("/a")
+    store.put("/a/b", b"x")
+    store.put_at(place, b"x")
+    node = place.node
+    store.delete("/a/b")
+    assert not node
+    assert store.get("/a") == b"x"
+
+
+def test_place_is_used_though_others_wait_for_keys() -> None:
+    """A key that is there is awaited by nobody, whatever else is."""
+    store, place = Store(), Place("/a")
+    store.put_at(place, b"1")
+    assert store.await_key("/b", lambda key: None)
+    root, store._root = store._root, {}
+    store.put_at(place, b"2")
+    store._root = root
+    assert store.get("/a") == b"2"
+
+
 def test_place_in_a_node_that_is_gone_holds_no_heartbeats() -> None:
     """Who has written to a topology keeps nothing of it once it is deleted."""
     store, place = Store(), Place("/w/t/0")
