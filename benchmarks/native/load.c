@@ -19,10 +19,6 @@
  * --value-bytes, --spread by which sizes differ, --seconds at most, --warm-up
  * seconds before.
  *
- * Where there is a rate, and the system permits it (SCHED_FIFO), the generator comes
- * before all other processes, as if it ran on another host: what is late is the
- * server's doing.  `generator_late_us` says how late it was all the same.
- *
  * A reply that does not say that it was done ends the run with status 1.  The
  * output is JSON: what was answered and how late, and what the server used.
  */
@@ -34,7 +30,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -641,16 +636,6 @@ static void read_options(int argc, char **argv)
         add_group(argv[optind++]);
 }
 
-static void come_first(void)
-{
-    struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_FIFO)};
-    for (int i = 0; i < group_count; i++)
-        if (groups[i].rate > 0) {
-            sched_setscheduler(0, SCHED_FIFO, &lowest);
-            return;
-        }
-}
-
 static void run(int epoll)
 {
     struct epoll_event events[256];
@@ -703,7 +688,6 @@ int main(int argc, char **argv)
         open_group(&groups[i]);
     for (int i = 0; i < group_count; i++)
         watch_group(&groups[i], epoll);
-    come_first();
     run(epoll);
     for (int i = 0; i < group_count; i++)
         close_group(&groups[i]);
