@@ -125,7 +125,7 @@ class RequestRow(_Always):
             ]
             rate_per_s = min(rates, default=0.0) / 2
             percentiles: dict[str, list[Mapping[str, float]]] = {}
-            for _ in range(plan.rounds if rate_per_s else 0):
+            for _ in range(plan.rate_rounds if rate_per_s else 0):
                 _on_each(
                     result,
                     servers,
