@@ -280,7 +280,7 @@ class Composed:
         return self.project.run("logs", "--no-color", service)
 
     def wait_for_heartbeats(self, asked: str = PACEMAKERS[0]) -> None:
-        """Wait until every assigned worker has written, and Nimbus has seen it.
+        """Wait until every assigned worker has written.
 
         Args:
             asked: the service whose container is asked.
@@ -294,6 +294,9 @@ class Composed:
             return all(written.get(slot.worker, 0) > since_s for slot in slots)
 
         wait_until("heartbeats of all workers", all_written, UP_TIMEOUT_S)
+
+    def wait_for_round(self) -> None:
+        """Wait until Nimbus has begun, and ended, a round from now on."""
         begun = self._rounds()
         wait_until(
             "a whole round of Nimbus", lambda: self._rounds() > begun + 1, UP_TIMEOUT_S
@@ -311,6 +314,7 @@ class Composed:
     def seen_since(self, mark: Mark) -> Seen:
         """Wait until the cluster has settled, and return what has happened."""
         self.wait_for_heartbeats()
+        self.wait_for_round()
         self.settle()
         before, after = mark.placement, self.placement()
         found = map(NOT_ALIVE.search, self._nimbus.stdout.all()[mark.nimbus_lines :])

@@ -49,6 +49,7 @@ def test_one_that_is_killed_moves_nothing(composed: Composed) -> None:
     victim, other = composed.busier_first()
     composed.project.run("kill", victim)
     composed.wait_for_heartbeats(asked=other)
+    composed.wait_for_round()
     assert composed.state(victim) == "exited"
     composed.project.run("start", victim)
     assert composed.seen_since(mark) == NOTHING
