@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
 import tempfile
 import time
 import zipfile
@@ -48,6 +49,7 @@ TAKEN_OVER = (
     "topology.batch.flush.interval.millis",
     "topology.bolt.wait.strategy",
     "topology.bolt.wait.park.microsec",
+    "blacklist.scheduler.tolerance.count",
 )
 """Settings of the clusters without containers that are wanted here too."""
 
@@ -246,8 +248,36 @@ class Composed:
 
     def state(self, service: str) -> str:
         """Return what the engine says of a service's container: `running`, say."""
+        return self._inspect(service, "{{.State.Status}}")
+
+    def life(self, service: str) -> str:
+        """Return what is another when a service's container, or its process, is."""
+        return self._inspect(service, "{{.Id}} {{.State.StartedAt}} {{.RestartCount}}")
+
+    def _inspect(self, service: str, wanted: str) -> str:
         container = self.project.container(service)
-        return docker("inspect", "--format={{.State.Status}}", container).strip()
+        return docker("inspect", f"--format={wanted}", container).strip()
+
+    def kill_worker(self, worker: str) -> None:
+        """Kill a worker, which has no time to say so to anyone."""
+        (service,) = (one for one in SUPERVISORS if worker in self.workers_of(one))
+        port = worker.rpartition("-")[2]
+        pid = f"/logs/workers-artifacts/{self.topology_id}/{port}/worker.pid"
+        kill = f'kill -KILL "$(cat {pid})"'
+        self.project.run("exec", "-T", service, "sh", "-c", kill)
+
+    def go_away(self, service: str, how: signal.Signals, outage_s: float) -> None:
+        """End a Pacemaker by a signal, and start it again so much later."""
+        starts = self._starts(service)
+        # Of Compose's two releases, the old one has no `--signal`.
+        self.project.run("kill", "-s", how.name, service)
+        wait_until("its end", lambda: self.state(service) == "exited", UP_TIMEOUT_S)
+        time.sleep(outage_s)
+        self.project.run("start", service)
+        wait_until("its start", lambda: self._starts(service) > starts, UP_TIMEOUT_S)
+
+    def _starts(self, service: str) -> int:
+        return sum("listening on " in line for line in self.pacemaker_log(service))
 
     def heartbeats(self, asked: str = PACEMAKERS[0], *options: str) -> dict[str, int]:
         """Return when each worker has written last, by our command.
@@ -275,9 +305,9 @@ class Composed:
         """Run our command in a Pacemaker's container."""
         return self.project.run("exec", "-T", service, "storm-pacemaker-py", *args)
 
-    def pacemaker_log(self, service: str) -> str:
+    def pacemaker_log(self, service: str) -> list[str]:
         """Return what a Pacemaker has written, all its lives long."""
-        return self.project.run("logs", "--no-color", service)
+        return self.project.run("logs", "--no-color", service).splitlines()
 
     def wait_for_heartbeats(self, asked: str = PACEMAKERS[0]) -> None:
         """Wait until every assigned worker has written.
