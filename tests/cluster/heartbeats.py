@@ -71,10 +71,10 @@ class Heartbeats:
         with self._lock:
             return {name: times[-1] for name, times in self._changes.items()}
 
-    def writers(self, address: Address) -> int:
-        """Return how many workers write to this Pacemaker."""
+    def writers(self, address: Address) -> set[str]:
+        """Return the workers that write to this Pacemaker."""
         with self._lock:
-            return list(self._writes_to.values()).count(address)
+            return {name for name, to in self._writes_to.items() if to == address}
 
     def all_since(self, names: set[str], since_s: float) -> bool:
         """Tell whether each of these workers has written since a time."""

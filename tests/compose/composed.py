@@ -293,13 +293,16 @@ class Composed:
 
     def busier_first(self) -> list[str]:
         """Return the Pacemakers' services, the one that more workers write to first."""
-        return sorted(PACEMAKERS, key=self._writers, reverse=True)
+        return sorted(
+            PACEMAKERS, key=lambda service: len(self.writers(service)), reverse=True
+        )
 
-    def _writers(self, service: str) -> int:
+    def writers(self, service: str) -> set[str]:
+        """Return the workers that write to a Pacemaker."""
         # One that a worker has left keeps what it wrote there.
         since_s = time.time() - 2 * PERIOD_S
         there = self.heartbeats(service, "--server", service)
-        return sum(written_s > since_s for written_s in there.values())
+        return {name for name, written_s in there.items() if written_s > since_s}
 
     def pacemaker(self, service: str, *args: str) -> str:
         """Run our command in a Pacemaker's container."""

@@ -43,13 +43,21 @@ def test_first_lines_of_a_kind_are_written() -> None:
 
 
 def test_rest_is_summed_up() -> None:
-    """One line says how many were held back, how long, and what the last was."""
+    """One line says how many were held back, how long, and what the last was.
+
+    It is as grave as they were.
+    """
     clock = FakeClock()
     flood = FloodFilter(free_lines=3, clock=clock)
     for number in range(9):
         flood.filter(closed(f"10.0.0.{number}:1", MalformedError("garbage")))
     clock.now_s += 60.2
-    assert flood.sum_up() == ["6 more lines in 60 s like: 10.0.0.8:1: closed: garbage"]
+    for number in range(4):
+        flood.filter(record("%s: connected", f"10.0.0.{number}:1", level=logging.INFO))
+    assert flood.sum_up() == [
+        (logging.WARNING, "6 more lines in 60 s like: 10.0.0.8:1: closed: garbage"),
+        (logging.INFO, "1 more lines in 60 s like: 10.0.0.3:1: connected"),
+    ]
 
 
 def test_period_begins_anew() -> None:
@@ -110,7 +118,7 @@ def test_record_with_a_mapping_is_of_its_format() -> None:
     flood = FloodFilter(free_lines=1, clock=FakeClock())
     lines = [record("%(peer)s", {"peer": number}) for number in range(3)]
     assert [flood.filter(line) for line in lines] == [True, False, False]
-    assert flood.sum_up()[0].endswith("like: 2")
+    assert flood.sum_up()[0][1].endswith("like: 2")
 
 
 def test_filter_works_on_a_logger(caplog: pytest.LogCaptureFixture) -> None:
