@@ -52,16 +52,19 @@ class FloodFilter(logging.Filter):
             self._last[kind] = record
             return False
 
-    def sum_up(self) -> list[str]:
-        """Begin a new period, and return a line for each kind that was held back."""
+    def sum_up(self) -> list[tuple[int, str]]:
+        """Begin a new period; return level and line for each kind held back."""
         with self._lock:
             seen, last = self._seen, self._last
             self._seen, self._last = {}, {}
             began_s, self._began_s = self._began_s, self._clock()
         period_s = self._began_s - began_s
         return [
-            f"{seen[kind] - self._free_lines} more lines in {period_s:.0f} s"
-            f" like: {record.getMessage()}"
+            (
+                record.levelno,
+                f"{seen[kind] - self._free_lines} more lines in {period_s:.0f} s"
+                f" like: {record.getMessage()}",
+            )
             for kind, record in last.items()
         ]
 

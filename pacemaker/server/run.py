@@ -127,7 +127,7 @@ class _MainThread:
                 _logger.warning("stopping at once")
                 self._daemon.begin_stop(0.0)
         self._daemon.close()
-        _warn(self._flood.sum_up())
+        _log(self._flood.sum_up())
         _logger.info("stopped")
 
     def _turn(self) -> None:
@@ -146,7 +146,7 @@ class _MainThread:
         now.largest_pulse_bytes = self._daemon.take_largest()
         _logger.info(describe_minute(self._figures, now, len(self._daemon.store)))
         self._figures = now
-        _warn(self._flood.sum_up())
+        _log(self._flood.sum_up())
 
     def _status(self) -> str:
         """Say in a line what is served."""
@@ -170,9 +170,9 @@ def _next_signal(wanted: frozenset[signal.Signals], timeout_s: float) -> int:
     return caught.si_signo
 
 
-def _warn(lines: Iterable[str]) -> None:
-    for line in lines:
-        _logger.warning(line)
+def _log(lines: Iterable[tuple[int, str]]) -> None:
+    for level, line in lines:
+        _logger.log(level, line)
 
 
 def _raise_descriptor_limit() -> None:
