@@ -81,6 +81,9 @@ def bars_table(results: Results) -> str:
         value = bar.value(results)
         aim = _NONE if bar.aim is None else _amount(bar, bar.aim)
         reached = _NONE if value is None else f"**{_amount(bar, value)}**"
+        floor = bar.floor(results) if bar.floor else None
+        if floor is not None:
+            reached += f" (the floor: {_amount(bar, floor)})"
         lines.append(
             f"| {bar.what} | {_amount(bar, bar.must)} | {aim} | {reached}"
             f" | {bar.verdict(value)} |"

@@ -54,6 +54,8 @@ def test_worst_row_is_the_one_that_counts() -> None:
     value = bar.value(made_up.results(made_up.request_row(), slow))
     assert value == pytest.approx(1.5)
     assert bar.verdict(value) == "MISSED"
+    assert bar.floor is not None
+    assert bar.floor(made_up.results()) == pytest.approx(0.2)
 
 
 def test_bars_of_an_empty_run_are_not_measured() -> None:
