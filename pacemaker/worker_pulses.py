@@ -13,7 +13,9 @@ it is the last that is judged, and its verdict is that of all.)
 from __future__ import annotations
 
 import struct
-from typing import Final
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final, TypeAlias
 
 from pacemaker import canonical
 from pacemaker.figures import Figures
@@ -31,6 +33,15 @@ _ACK_HEAD: Final = canonical.PULSE_ACK_HEAD
 # What is remembered of a key lives as long as the connection, and in no budget.
 # Storm's have 80 to 130 characters.
 MAX_KEY_CHARACTERS: Final = 512
+
+
+_Unpack: TypeAlias = Callable[[bytes, int], tuple[Any, ...]]
+
+
+@cache
+def _unpack_begin(head_bytes: int) -> _Unpack:
+    """Return what reads the frame's length, so much behind it, the details' length."""
+    return struct.Struct(f">i{head_bytes}si").unpack_from
 
 
 class WorkerPulses:
@@ -63,8 +74,7 @@ class WorkerPulses:
         self._store = store
         self._figures = figures
         self._head = canonical.pulse_head(key)
-        # The frame's length, all before the details' length, and that.
-        self._unpack_begin = struct.Struct(f">i{len(self._head)}si").unpack_from
+        self._unpack_begin = _unpack_begin(len(self._head))
         self._around_bytes = len(self._head) + 4 + _END_SIZE
         self._max_details_bytes = max_body_bytes - self._around_bytes
 
