@@ -50,25 +50,10 @@ def ours_only(kind: Kind) -> None:
 def test_heartbeats_come_and_go_with_a_topology(cluster: Cluster) -> None:
     """Nimbus shows a new topology's executors alive; killed, its heartbeats go."""
     topology_id = cluster.submit_another("short-lived", 2)
-    path = f"/workerbeats/{topology_id}"
-    wait_until(
-        "heartbeats of both workers",
-        lambda: len(cluster.commands.names(path)) == 2,
-        UP_TIMEOUT_S,
-    )
-    for name in cluster.commands.names(path):
-        heartbeat = cluster.commands.heartbeat(f"{path}/{name}")
-        assert heartbeat["topology_id"] == topology_id
-        assert heartbeat["executors"]
-    wait_until(
-        "an uptime of each executor",
-        lambda: (
-            list(cluster.operator.uptimes_s(topology_id).values()).count(0) == 0
-            and len(cluster.operator.uptimes_s(topology_id)) == 4
-        ),
-        UP_TIMEOUT_S,
-    )
-    cluster.operator.kill("short-lived")
+    try:
+        _wait_until_alive(cluster, topology_id, workers=2, executors=4)
+    finally:
+        cluster.operator.kill("short-lived")
     wait_until(
         "the end of its heartbeats",
         lambda: topology_id not in cluster.commands.names("/workerbeats"),
@@ -79,6 +64,27 @@ def test_heartbeats_come_and_go_with_a_topology(cluster: Cluster) -> None:
         lambda: not cluster.operator.assignment(topology_id),
         UP_TIMEOUT_S,
     )
+
+
+def _wait_until_alive(
+    cluster: Cluster, topology_id: str, *, workers: int, executors: int
+) -> None:
+    """Wait for the heartbeats of all workers, and for what Nimbus makes of them."""
+    path = f"/workerbeats/{topology_id}"
+
+    def all_told() -> bool:
+        names = cluster.commands.names(path)
+        heartbeats = [cluster.commands.heartbeat(f"{path}/{name}") for name in names]
+        assert {one["topology_id"] for one in heartbeats} <= {topology_id}
+        # A worker's first ones have no executors yet.
+        return sum(bool(one["executors"]) for one in heartbeats) == workers
+
+    def all_up() -> bool:
+        uptimes_s = cluster.operator.uptimes_s(topology_id).values()
+        return sum(uptime_s > 0 for uptime_s in uptimes_s) == executors
+
+    wait_until("heartbeats of all workers", all_told, UP_TIMEOUT_S)
+    wait_until("an uptime of each executor", all_up, UP_TIMEOUT_S)
 
 
 def test_worker_is_killed_again_and_again(
