@@ -45,12 +45,13 @@ class FrameReader:
             self._position = 0
             return
         if isinstance(unread, bytes):
+            is_complete = self.frame_bytes <= self.unread_bytes + len(data)
             rest = unread[self._position :]
             self._position = 0
-            if len(rest) <= len(data):
-                # No more is copied than has come.
+            if is_complete:
                 self._unread = rest + data
                 return
+            # It grows in place: that leaves fewer holes in the heap.
             self._unread = unread = bytearray(rest)
         unread += data
 

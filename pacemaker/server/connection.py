@@ -69,6 +69,9 @@ class Owner(Protocol):
     def call(self, function: Callable[[], None]) -> None:
         """Have the thread call a function; any thread may ask."""
 
+    def evict(self, connection: Connection) -> None:
+        """Have the thread end a connection for what it holds; any thread may ask."""
+
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
         """Call a function after a delay."""
 

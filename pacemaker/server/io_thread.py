@@ -78,6 +78,8 @@ class IoThread(threading.Thread):
         self._adopted = 0
         self._forgotten = 0
         self._calls: deque[Callable[[], None]] = deque()
+        # Those that another thread wants ended, for what they hold.
+        self._evicted: deque[Connection] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
         self._next_sweep_s = 0.0
@@ -102,6 +104,11 @@ class IoThread(threading.Thread):
     def load(self) -> int:
         """How many connections it has, those included that wait to be adopted."""
         return self._adopted - self._forgotten
+
+    def evict(self, connection: Connection) -> None:
+        """Have a connection of this thread ended, for what it holds."""
+        self._evicted.append(connection)
+        self.call(self._evict)
 
     def adopt(self, sock: socket.socket, peer: str) -> None:
         """Give a new connection to this thread; only the acceptor does."""
@@ -177,7 +184,7 @@ class IoThread(threading.Thread):
         if largest.owner is self:
             largest.evict()
         else:
-            largest.owner.call(largest.evict)
+            largest.owner.evict(largest)
         return False
 
     def forget(self, connection: Connection) -> None:
@@ -217,12 +224,19 @@ class IoThread(threading.Thread):
                     connection.on_event(events)
             except Exception:
                 self._abandon(connection)
+            if self._evicted:
+                # At once: what the rest of this turn reads would come on top.
+                self._evict()
         if is_woken:
             # Only now: a connection that is adopted may have the descriptor of
             # one that was closed in this turn, and would get that one's events.
             self._run_calls()
         if self._timers or self.watched or self._stop_until_s is not None:
             self._run_due(self.now())
+
+    def _evict(self) -> None:
+        while self._evicted:
+            self._run(self._evicted.popleft().evict)
 
     def _timeout_s(self) -> float | None:
         if self._stop_until_s is not None:

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server import limits
 from pacemaker.server.connection import Connection
@@ -97,6 +98,25 @@ def test_thread_gives_no_connection_the_events_of_another() -> None:
         hand.thread.turn()
         assert old.fd in hand.thread.connections
         assert hand.ask(new_peer, PULSE) == ACK
+
+
+def test_eviction_does_not_wait_for_the_end_of_a_turn() -> None:
+    """What another thread wants ended reads no more, though it has come to be read."""
+    unfinished = wire.send_pulse("/w/t/2", b"beat", 5)
+    with Hand() as hand:
+        other, _ = hand.connect()
+        peer, connection = hand.connect()
+        peer.send(unfinished[:-1])
+        hand.thread.turn()
+        # Who was heard last is first among those that can be heard in the next turn.
+        assert hand.ask(other, PULSE) == ACK
+        other.send(PULSE)
+        peer.send(unfinished[-1:])
+        hand.thread.evict(connection)
+        hand.thread.turn()
+        assert other.receive() == ACK
+        assert isinstance(connection.protocol.error, LimitError)
+        assert hand.store.get("/w/t/2") is None
 
 
 def test_thread_closes_connection_that_it_cannot_serve(
