@@ -168,8 +168,8 @@ class ServerProtocol:
         outcome of `receive_data` and `data_to_send`.
 
         Returns:
-            The reply, which is due to the peer now; None where these two have to
-            be called, as nothing was done, or the connection has been ended.
+            The reply, which is due to the peer now.  None where nothing was done, so
+            that these two have to be called, and where the connection was ended.
         """
         worker = self._worker
         if worker is None or self._due or not self._frames.is_whole(data):

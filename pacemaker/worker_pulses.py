@@ -34,7 +34,6 @@ _ACK_HEAD: Final = canonical.PULSE_ACK_HEAD
 # Storm's have 80 to 130 characters.
 MAX_KEY_CHARACTERS: Final = 512
 
-
 _Unpack: TypeAlias = Callable[[bytes, int], tuple[Any, ...]]
 
 
