@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.machine import describe_python
 from benchmarks.servers import KINDS, Server, running
 
 SHAPES = (
@@ -125,7 +125,7 @@ def _ratios(ours_found: dict[str, Any], jvm_found: dict[str, Any]) -> str:
 def _write(rows: Iterable[str], seconds: float) -> None:
     note = (
         f"{seconds:.0f} s each, {os.cpu_count()} cores shared by server and"
-        f" simulation, over loopback; CPython {platform.python_version()}.\n"
+        f" simulation, over loopback; {describe_python()}.\n"
     )
     table = f"{note}\n{_HEAD}{''.join(rows)}"
     text = PAGE.read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from pathlib import Path
 
 
@@ -16,6 +17,12 @@ def describe_machine() -> dict[str, str]:
         "memory": f"{memory_bytes / 2**30:.0f} GiB",
         "system": f"{_distribution()}, Linux {platform.release().split('-')[0]}",
     }
+
+
+def describe_python() -> str:
+    """Return which interpreter this is: those of distributions are well optimised."""
+    is_systems = Path(sys.base_prefix) == Path("/usr")
+    return f"CPython {platform.python_version()}" + ", the system's" * is_systems
 
 
 def _cpu_model() -> str:

@@ -161,7 +161,8 @@ class RequestRow(_Always):
         self, plan: Plan, rate_per_s: float, server: Server, column: Column
     ) -> Mapping[str, float]:
         groups = self.work(rate_per_s)
-        seen = load(server, self.heartbeats, groups, plan.rate_seconds)
+        seconds = plan.seconds_at(rate_per_s)
+        seen = load(server, self.heartbeats, groups, seconds)
         column.add(rate_per_s=rate_per_s, **_latency_figures(seen))
         return seen.latencies.percentiles_us
 

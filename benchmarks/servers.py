@@ -23,6 +23,7 @@ from typing import Final
 
 import pytest
 
+from benchmarks.machine import describe_python
 from benchmarks.native import ROOT, compiled
 from pacemaker import messages
 from pacemaker._version import __version__
@@ -199,7 +200,7 @@ def _ours(folder: Path, port: int) -> list[str]:
 
 
 def _our_version() -> str:
-    return f"{__version__}, CPython {sys.version.split()[0]}"
+    return f"{__version__}, {describe_python()}"
 
 
 def _storm(folder: Path, port: int) -> list[str]:
