@@ -48,7 +48,7 @@ class Plan:
 PLANS: Final = {
     plan.name: plan
     for plan in (
-        Plan("full", 3, 5, 1.5, 1.5, 3_000, 2.5, 5, 1.5, 1_000_000, 15.0, 90.0),
+        Plan("full", 5, 9, 1.5, 1.5, 3_000, 2.5, 5, 1.5, 1_000_000, 15.0, 90.0),
         Plan("quick", 1, 1, 0.8, 1.0, 0, 1.0, 2, 0.5, 100_000, 4.0, 20.0),
         # To see that everything works; what it measures means nothing.
         Plan("smoke", 1, 1, 0.2, 0.2, 0, 0.1, 1, 0.1, 1_000, 0.5, 20.0),
