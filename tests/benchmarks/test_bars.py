@@ -49,8 +49,8 @@ def test_bars_read_the_figures_of_their_rows() -> None:
 def test_worst_row_is_the_one_that_counts() -> None:
     """A latency above the JVM's in one row is not made up for by another."""
     slow = made_up.request_row("mix")
-    slow.columns["ours"].figures["p99_us"] = 9_000.0
-    (bar,) = (bar for bar in BARS if bar.what.startswith("p99,"))
+    slow.columns["ours"].rounds["p99_us"] = [9_000.0]
+    (bar,) = (bar for bar in BARS if bar.what.startswith("p99 of"))
     value = bar.value(made_up.results(made_up.request_row(), slow))
     assert value == pytest.approx(1.5)
     assert bar.verdict(value) == "MISSED"

@@ -16,7 +16,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -370,11 +370,17 @@ class Composed:
         }
 
     def keep_logs(self, name: str) -> Path:
-        """Write the output of all containers to a folder of this name; return it."""
+        """Write what all parts have logged to a folder of this name; return it."""
         folder = KEPT_LOGS / name
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         for service, lines in self.output().items():
             (folder / f"{service}.log").write_text("\n".join(lines) + "\n")
+        for service in SUPERVISORS:
+            # They and their workers log to files; there are none where none started.
+            with suppress(AssertionError, RuntimeError):
+                container = self.project.container(service)
+                docker("cp", f"{container}:/logs", str(folder / service))
         return folder.relative_to(ROOT)
 
     def close(self) -> None:
