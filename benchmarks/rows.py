@@ -94,7 +94,7 @@ def _on_each(
 
 
 @dataclass(frozen=True)
-class RequestRow(_Always):
+class RequestRow:
     """Requests: as many as a server takes, then all servers at one rate.
 
     Attributes:
@@ -112,6 +112,11 @@ class RequestRow(_Always):
     work: Work
     servers: Sequence[str] = _ALL
     refusals: Mapping[str, str] = field(default_factory=dict)
+
+    def fits(self, plan: Plan) -> bool:
+        """As `Row`."""
+        connections = sum(group.connections for group in self.work(0))
+        return connections <= plan.most_connections
 
     def measure(self, plan: Plan) -> RowResult:
         """Measure it."""
@@ -359,7 +364,7 @@ class StartRow(_Always):
 
 
 @dataclass(frozen=True)
-class SteadyRow(_Always):
+class SteadyRow:
     """A cluster's steady load: each worker every 3 s, Nimbus every 10 s."""
 
     name: str
@@ -373,6 +378,10 @@ class SteadyRow(_Always):
     def workers(self) -> int:
         """How many, each with a connection."""
         return self.supervisors * self.workers_each
+
+    def fits(self, plan: Plan) -> bool:
+        """As `Row`."""
+        return self.workers <= plan.most_connections
 
     def measure(self, plan: Plan) -> RowResult:
         """Measure it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.bars import BARS, Bar
+from benchmarks.plans import PLANS
 from benchmarks.rows import ROWS
 from tests.benchmarks import made_up
 
@@ -69,3 +70,14 @@ def test_rows_have_names_of_their_own() -> None:
     """`make bench ROW=...` finds one row."""
     names = [row.name for row in ROWS]
     assert len(set(names)) == len(names)
+
+
+def test_quick_plan_leaves_out_what_takes_long() -> None:
+    """Many connections and many keys: all that it has is done in 5 minutes."""
+    full, quick = (
+        {row.name for row in ROWS if row.fits(PLANS[name])}
+        for name in ("full", "quick")
+    )
+    assert full == {row.name for row in ROWS}
+    assert {"2k-2000", "cluster-1500", "store-1m-10"} <= full - quick
+    assert {"2k-100", "mix", "store-100k-10", "pause"} <= quick
