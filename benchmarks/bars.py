@@ -75,20 +75,11 @@ def _times_faster(results: Results) -> float | None:
 
 
 def _worst(figure: str, server: str = "ours") -> Value:
-    """Return the row in which a server is worst beside the JVM's.
-
-    Of each server the round counts that the machine disturbed least: its halts only
-    ever add to a latency, and often more than any server does.
-    """
+    """Return the row in which a server is worst beside the JVM's."""
 
     def value(results: Results) -> float | None:
         names = [name for name, row in results.rows.items() if row.kind == "requests"]
-        ratios = [
-            divided(
-                results.least(name, server, figure), results.least(name, "jvm", figure)
-            )
-            for name in names
-        ]
+        ratios = [results.ratio(name, figure, server, "jvm") for name in names]
         return max((each for each in ratios if each is not None), default=None)
 
     return value
@@ -186,10 +177,7 @@ BARS: Final[Sequence[Bar]] = (
         2,
         is_least=True,
     ),
-    _tail(
-        "p99 of the quietest round, times the JVM's, in the worst row of requests",
-        "p99_us",
-    ),
+    _tail("p99, times the JVM's, in the worst row of requests", "p99_us"),
     _tail("p99.9, likewise", "p999_us"),
     _tail("the largest latency, likewise", "max_us"),
     Bar(

@@ -20,9 +20,12 @@ def describe_machine() -> dict[str, str]:
 
 
 def describe_python() -> str:
-    """Return which interpreter this is: those of distributions are well optimised."""
-    is_systems = Path(sys.base_prefix) == Path("/usr")
-    return f"CPython {platform.python_version()}" + ", the system's" * is_systems
+    """Return which interpreter this is, and whether it is the distribution's.
+
+    Those are compiled with profiles, which others may not be (docs/performance.md).
+    """
+    whose = ", the system's" if Path(sys.base_prefix) == Path("/usr") else ""
+    return f"CPython {platform.python_version()}{whose}"
 
 
 def _cpu_model() -> str:

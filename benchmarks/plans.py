@@ -17,8 +17,8 @@ class Plan:
             of what there is to see in the tails.
         seconds: at saturation, in each round.
         rate_seconds: at the constant rate, in each round, at least.
-        rate_requests: how many requests a round at the rate lasts for, where they
-            are so few that p99.9 would be the one that a halt of the machine met.
+        rate_requests: as many a round at the rate has at least, and takes longer
+            for; with few of them p99.9 is the largest latency.
         warm_up_s: under load before the first round; the JVM compiles meanwhile.
         starts: how often each server is started for the time that takes.
         list_seconds: of lists, in each store.
@@ -50,9 +50,51 @@ class Plan:
 PLANS: Final = {
     plan.name: plan
     for plan in (
-        Plan("full", 5, 9, 1.5, 1.5, 3_000, 2.5, 5, 1.5, 15_000, 1_000_000, 15.0, 90.0),
-        Plan("quick", 1, 1, 0.8, 1.0, 0, 1.0, 2, 0.5, 1_000, 100_000, 4.0, 20.0),
+        Plan(
+            name="full",
+            rounds=5,
+            rate_rounds=9,
+            seconds=1.5,
+            rate_seconds=1.5,
+            rate_requests=3_000,
+            warm_up_s=2.5,
+            starts=5,
+            list_seconds=1.5,
+            most_connections=15_000,
+            most_keys=1_000_000,
+            steady_seconds=15.0,
+            fill_bound_s=90.0,
+        ),
+        Plan(
+            name="quick",
+            rounds=1,
+            rate_rounds=1,
+            seconds=0.8,
+            rate_seconds=1.0,
+            rate_requests=0,
+            warm_up_s=1.0,
+            starts=2,
+            list_seconds=0.5,
+            most_connections=1_000,
+            most_keys=100_000,
+            steady_seconds=4.0,
+            fill_bound_s=20.0,
+        ),
         # To see that everything works; what it measures means nothing.
-        Plan("smoke", 1, 1, 0.2, 0.2, 0, 0.1, 1, 0.1, 15_000, 1_000, 0.5, 20.0),
+        Plan(
+            name="smoke",
+            rounds=1,
+            rate_rounds=1,
+            seconds=0.2,
+            rate_seconds=0.2,
+            rate_requests=0,
+            warm_up_s=0.1,
+            starts=1,
+            list_seconds=0.1,
+            most_connections=15_000,
+            most_keys=1_000,
+            steady_seconds=0.5,
+            fill_bound_s=20.0,
+        ),
     )
 }

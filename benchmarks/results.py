@@ -71,12 +71,6 @@ class Results:
             return None
         return self.rows[row].columns[server].figures.get(name)
 
-    def least(self, row: str, server: str, name: str) -> float | None:
-        """Return a figure of the round where it was smallest; None as `figure`."""
-        if self.figure(row, server, name) is None:
-            return None
-        return min(self.rows[row].columns[server].rounds[name])
-
     def ratio(self, row: str, name: str, server: str, base: str) -> float | None:
         """Return a server's figure, times that of another."""
         return divided(self.figure(row, server, name), self.figure(row, base, name))

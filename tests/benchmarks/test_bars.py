@@ -50,8 +50,8 @@ def test_bars_read_the_figures_of_their_rows() -> None:
 def test_worst_row_is_the_one_that_counts() -> None:
     """A latency above the JVM's in one row is not made up for by another."""
     slow = made_up.request_row("mix")
-    slow.columns["ours"].rounds["p99_us"] = [9_000.0]
-    (bar,) = (bar for bar in BARS if bar.what.startswith("p99 of"))
+    slow.columns["ours"].figures["p99_us"] = 9_000.0
+    (bar,) = (bar for bar in BARS if bar.what.startswith("p99,"))
     value = bar.value(made_up.results(made_up.request_row(), slow))
     assert value == pytest.approx(1.5)
     assert bar.verdict(value) == "MISSED"
@@ -73,7 +73,7 @@ def test_rows_have_names_of_their_own() -> None:
 
 
 def test_quick_plan_leaves_out_what_takes_long() -> None:
-    """Many connections and many keys: all that it has is done in 5 minutes."""
+    """Rows of many connections and of many keys; the full plan has every row."""
     full, quick = (
         {row.name for row in ROWS if row.fits(PLANS[name])}
         for name in ("full", "quick")

@@ -45,12 +45,3 @@ def test_results_are_restored_as_they_were_saved(tmp_path: Path) -> None:
     save(results, tmp_path / "some" / "results.json")
     assert restore(tmp_path / "some" / "results.json") == results
     assert [each.name for each in (tmp_path / "some").iterdir()] == ["results.json"]
-
-
-def test_least_is_that_of_one_round() -> None:
-    """What a halt of the machine added to the other rounds is left out."""
-    results = made_up.results()
-    column = results.rows["2k-100"].columns["ours"]
-    column.add(p99_us=40.0)
-    assert results.least("2k-100", "ours", "p99_us") == 40.0
-    assert results.least("2k-100", "ours", "p98_us") is None
