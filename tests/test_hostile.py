@@ -389,8 +389,8 @@ def test_unfinished_frames_are_held_to_the_budget(daemon: Daemon) -> None:
                     left[peer] -= 1
         for peer in peers:
             peer.close()
-    # Buffers that grow among each other leave holes in the heap, for a while.
-    assert most_kib < before_kib + 3 * BUFFER_BUDGET // 1024
+    # What a thread reads, and the holes that evicted buffers leave, come on top.
+    assert most_kib < before_kib + 2.5 * BUFFER_BUDGET // 1024
 
 
 def _begun(daemon: Daemon, head: bytes) -> socket.socket:

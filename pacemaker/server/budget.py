@@ -9,9 +9,13 @@ nothing at all.
 from __future__ import annotations
 
 import threading
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 _Holder = TypeVar("_Holder")
+
+# Buffers that are given up leave holes in the heap, among those that stay.  With
+# no such share, 64 MiB of them took 115 to 195 MiB; with an eighth, 95 to 110.
+_HOLES_SHARE: Final = 0.125
 
 
 class BufferBudget(Generic[_Holder]):
@@ -28,6 +32,7 @@ class BufferBudget(Generic[_Holder]):
         self._held: dict[_Holder, int] = {}
         self._total_bytes = 0
         self._peak_bytes = 0
+        self._holes_bytes = 0
 
     @property
     def total_bytes(self) -> int:
@@ -43,6 +48,20 @@ class BufferBudget(Generic[_Holder]):
             ebb_bytes = self._peak_bytes - self._total_bytes
             self._peak_bytes = self._total_bytes
             return ebb_bytes
+
+    def note_freed(self, size_bytes: int) -> bool:
+        """Count what one held that had to go, now that it is freed.
+
+        Returns:
+            Whether so much of that has come together that the pages are worth
+            giving back to the system at once.
+        """
+        with self._lock:
+            self._holes_bytes += size_bytes
+            if self._holes_bytes < _HOLES_SHARE * self.budget_bytes:
+                return False
+            self._holes_bytes = 0
+            return True
 
     def hold(self, holder: _Holder, size_bytes: int) -> _Holder | None:
         """Say how much one holds now.

@@ -23,7 +23,7 @@ from typing import Final, TypeAlias
 from pacemaker.figures import Figures
 from pacemaker.holding import Holding
 from pacemaker.protocol import ServerProtocol
-from pacemaker.server import limits
+from pacemaker.server import limits, memory
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.steps import StepRunner
@@ -186,6 +186,11 @@ class IoThread(threading.Thread):
         else:
             largest.owner.evict(largest)
         return False
+
+    def note_freed(self, size_bytes: int) -> None:
+        """Take note of what a connection held that was evicted."""
+        if self._budget.note_freed(size_bytes):
+            memory.return_free_pages()
 
     def forget(self, connection: Connection) -> None:
         """Let go of a connection that is about to be closed."""

@@ -71,6 +71,13 @@ def test_ebb_is_counted_from_the_highest_since_it_was_asked_for() -> None:
     assert budget.take_ebb_bytes() == 0
 
 
+def test_pages_are_given_back_for_each_eighth_of_the_budget() -> None:
+    """What the evicted held is summed up until it is worth it, again and again."""
+    budget: BufferBudget[str] = BufferBudget(800)
+    answers = [budget.note_freed(size) for size in (60, 39, 1, 99, 500, 99)]
+    assert answers == [False, False, True, False, True, False]
+
+
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.integers(0, 150)), max_size=40))
 def test_budget_is_kept_whatever_is_held(calls: list[tuple[str, int]]) -> None:
     """After each call all fit together, and the sum is that of those who stay."""

@@ -11,7 +11,7 @@ import pytest
 
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
-from pacemaker.server import limits
+from pacemaker.server import limits, memory
 from pacemaker.server.connection import Connection
 from pacemaker.server.listening import end_with_reset
 from tests import wire
@@ -117,6 +117,27 @@ def test_eviction_does_not_wait_for_the_end_of_a_turn() -> None:
         assert other.receive() == ACK
         assert isinstance(connection.protocol.error, LimitError)
         assert hand.store.get("/w/t/2") is None
+
+
+def test_pages_of_evicted_buffers_are_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As soon as the evicted held an eighth of the budget, and not for each of them."""
+    given_back: list[int] = []
+    monkeypatch.setattr(memory, "return_free_pages", lambda: given_back.append(1))
+    with Hand(budget_bytes=100_000) as hand:
+        for times in (1, 2):
+            peer, connection = hand.connect()
+            peer.send(wire.send_pulse("/w/t/2", bytes(200_000), 5)[:-1])
+            hand.turn_until(lambda: connection.protocol.error is not None)  # noqa: B023
+            assert len(given_back) == times
+        peer, connection = hand.connect()
+        peer.send(PULSE[:-1])
+        hand.thread.turn()
+        hand.thread.evict(connection)
+        hand.thread.turn()
+        assert isinstance(connection.protocol.error, LimitError)
+        assert len(given_back) == 2
 
 
 def test_thread_closes_connection_that_it_cannot_serve(
