@@ -178,7 +178,7 @@ BARS: Final[Sequence[Bar]] = (
         is_least=True,
     ),
     _tail("p99, times the JVM's, in the worst row of requests", "p99_us"),
-    _tail("p99.9, likewise", "p999_us"),
+    _tail("p99.9, likewise", "p99.9_us"),
     _tail("the largest latency, likewise", "max_us"),
     Bar(
         "list of 10 topologies: time with 1,000,000 heartbeats, times that with 1,000",

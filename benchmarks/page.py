@@ -145,7 +145,7 @@ def _requests(rows: Sequence[RowResult]) -> str:
         figures = column.figures
         return [
             f"{figures['rate_per_s']:,.0f}",
-            *(_ms(figures[f"{name}_us"]) for name in ("p50", "p99", "p999", "max")),
+            *(_ms(figures[f"{name}_us"]) for name in ("p50", "p99", "p99.9", "max")),
             f"{_short(figures['cpu_at_rate_us'])} us",
         ]
 
@@ -198,7 +198,7 @@ def _latencies(rows: Sequence[RowResult]) -> str:
         figures = column.figures
         return [
             f"{figures['rate_per_s']:,.0f}",
-            *(_ms(figures[f"{name}_us"]) for name in ("p50", "p99", "p999", "max")),
+            *(_ms(figures[f"{name}_us"]) for name in ("p50", "p99", "p99.9", "max")),
             f"{figures['lost']:,.0f}",
         ]
 

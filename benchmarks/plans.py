@@ -13,8 +13,10 @@ class Plan:
     Attributes:
         name: of the plan.
         rounds: how often each server is measured in each row, in turn.
-        rate_rounds: how often at the constant rate, where the machine itself is most
-            of what there is to see in the tails.
+        sittings: how often in the run, some minutes apart, the rows of requests are
+            taken up again for latencies: a machine that is disturbed for a minute
+            disturbs all rounds of one sitting, and so no median.
+        rate_rounds: how often at the constant rate, in each sitting.
         seconds: at saturation, in each round.
         rate_seconds: at the constant rate, in each round, at least.
         rate_requests: as many a round at the rate has at least, and takes longer
@@ -30,6 +32,7 @@ class Plan:
 
     name: str
     rounds: int
+    sittings: int
     rate_rounds: int
     seconds: float
     rate_seconds: float
@@ -53,7 +56,8 @@ PLANS: Final = {
         Plan(
             name="full",
             rounds=5,
-            rate_rounds=9,
+            sittings=5,
+            rate_rounds=2,
             seconds=1.5,
             rate_seconds=1.5,
             rate_requests=3_000,
@@ -68,6 +72,7 @@ PLANS: Final = {
         Plan(
             name="quick",
             rounds=1,
+            sittings=1,
             rate_rounds=1,
             seconds=0.8,
             rate_seconds=1.0,
@@ -84,6 +89,7 @@ PLANS: Final = {
         Plan(
             name="smoke",
             rounds=1,
+            sittings=2,
             rate_rounds=1,
             seconds=0.2,
             rate_seconds=0.2,

@@ -99,7 +99,7 @@ def _latency(axes: Axes, results: Results) -> bool:
     row = results.rows.get("2k-2000")
     columns = row.columns if row else {}
     for server, column in columns.items():
-        shares = {float(name): us for name, us in column.percentiles_us.items()}
+        shares = column.percentiles_us
         if shares:
             axes.plot(
                 [1 / (1 - share / 100) for share in shares],

@@ -7,11 +7,14 @@ several rounds, its value is the median, and the rounds are kept beside it.
 from __future__ import annotations
 
 import json
+import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+_PERCENTILE: Final = re.compile(r"p([0-9.]+)_us")
 
 
 @dataclass
@@ -21,13 +24,11 @@ class Column:
     Attributes:
         figures: the medians, by name.
         rounds: what they are the medians of.
-        percentiles_us: the latencies at the constant rate, by percentage.
         note: why there is less than usual, if there is.
     """
 
     figures: dict[str, float] = field(default_factory=dict)
     rounds: dict[str, list[float]] = field(default_factory=dict)
-    percentiles_us: dict[str, float] = field(default_factory=dict)
     note: str = ""
 
     def add(self, **figures: float) -> None:
@@ -35,6 +36,15 @@ class Column:
         for name, value in figures.items():
             self.rounds.setdefault(name, []).append(round(value, 3))
             self.figures[name] = statistics.median(self.rounds[name])
+
+    @property
+    def percentiles_us(self) -> dict[float, float]:
+        """The latencies at the constant rate, by percentage: ``{99.9: 1234.0}``."""
+        return {
+            float(found[1]): value
+            for name, value in self.figures.items()
+            if (found := _PERCENTILE.fullmatch(name))
+        }
 
 
 @dataclass
@@ -81,17 +91,15 @@ def divided(value: float | None, base: float | None) -> float | None:
     return None if value is None or not base else value / base
 
 
-def median_percentiles(rounds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the median of each percentile over some rounds."""
-    names = list(rounds[0]) if rounds else []
-    return {name: statistics.median(each[name] for each in rounds) for name in names}
-
-
 def save(results: Results, path: Path) -> None:
     """Write results to a file, so that it is never half written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(results), indent=1) + "\n")
+    text = json.dumps(asdict(results), indent=1)
+    # The rounds of a figure on one line.
+    text = re.sub(r",\n +(?=[-0-9])", ", ", text)
+    text = re.sub(r"(?<=\[)\n +(?=[-0-9])|(?<=[0-9])\n +(?=\])", "", text)
+    part.write_text(text + "\n")
     part.replace(path)
 
 

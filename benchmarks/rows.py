@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from benchmarks.load import Group, Heartbeats, LoadError, Seen, fill, load
 from benchmarks.plans import Plan
-from benchmarks.results import Column, RowResult, median_percentiles
+from benchmarks.results import Column, RowResult
 from benchmarks.servers import KINDS, MissingError, Server, running
 
 Work = Callable[[float], Sequence[Group]]
@@ -67,13 +67,15 @@ def _servers(
     with ExitStack() as stack:
         servers = {}
         for name in names:
-            result.columns[name] = Column(note=refusals.get(name, ""))
-            if name in refusals:
+            column = result.columns.setdefault(
+                name, Column(note=refusals.get(name, ""))
+            )
+            if column.note:
                 continue
             try:
                 servers[name] = stack.enter_context(running(name))
             except MissingError as exc:
-                result.columns[name].note = str(exc)
+                column.note = str(exc)
         yield servers
 
 
@@ -121,26 +123,33 @@ class RequestRow:
     def measure(self, plan: Plan) -> RowResult:
         """Measure it."""
         result = RowResult(self.name, self.title, "requests")
-        with _servers(result, self.servers, self.refusals) as servers:
-            _on_each(result, servers, lambda *each: self._begin(plan, *each))
+        with self._begun(plan, result) as servers:
             for _ in range(plan.rounds):
                 _on_each(result, servers, lambda *each: self._saturate(plan, *each))
-            rates = [
-                result.columns[name].figures["throughput_per_s"] for name in servers
-            ]
-            rate_per_s = min(rates, default=0.0) / 2
-            percentiles: dict[str, list[Mapping[str, float]]] = {}
-            for _ in range(plan.rate_rounds if rate_per_s else 0):
-                _on_each(
-                    result,
-                    servers,
-                    lambda server, column: percentiles.setdefault(
-                        server.name, []
-                    ).append(self._at_rate(plan, rate_per_s, server, column)),
-                )
-            for name, rounds in percentiles.items():
-                result.columns[name].percentiles_us = median_percentiles(rounds)
+            self._take_latencies(plan, result, servers)
         return result
+
+    def sit_again(self, plan: Plan, result: RowResult) -> None:
+        """Take more latencies, at another time of the run."""
+        with self._begun(plan, result) as servers:
+            self._take_latencies(plan, result, servers)
+
+    @contextmanager
+    def _begun(self, plan: Plan, result: RowResult) -> Iterator[dict[str, Server]]:
+        with _servers(result, self.servers, self.refusals) as servers:
+            _on_each(result, servers, lambda *each: self._begin(plan, *each))
+            yield servers
+
+    def _take_latencies(
+        self, plan: Plan, result: RowResult, servers: dict[str, Server]
+    ) -> None:
+        rates = [result.columns[name].figures["throughput_per_s"] for name in servers]
+        for _ in range(plan.rate_rounds):
+            _on_each(
+                result,
+                servers,
+                lambda *each: self._at_rate(plan, min(rates) / 2, *each),
+            )
 
     def _begin(self, plan: Plan, server: Server, column: Column) -> None:
         column.add(rest_bytes=server.resident_bytes())
@@ -164,20 +173,17 @@ class RequestRow:
 
     def _at_rate(
         self, plan: Plan, rate_per_s: float, server: Server, column: Column
-    ) -> Mapping[str, float]:
+    ) -> None:
         groups = self.work(rate_per_s)
         seconds = plan.seconds_at(rate_per_s)
         seen = load(server, self.heartbeats, groups, seconds)
         column.add(rate_per_s=rate_per_s, **_latency_figures(seen))
-        return seen.latencies.percentiles_us
 
 
 def _latency_figures(seen: Seen) -> dict[str, float]:
     percentiles_us = seen.latencies.percentiles_us
     return {
-        "p50_us": percentiles_us["50"],
-        "p99_us": percentiles_us["99"],
-        "p999_us": percentiles_us["99.9"],
+        **{f"p{share}_us": value for share, value in percentiles_us.items()},
         "max_us": seen.latencies.max_us,
         "lost": seen.lost,
         "generator_late_us": seen.generator_late_us,

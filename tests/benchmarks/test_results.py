@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.results import Column, divided, median_percentiles, restore, save
+from benchmarks.results import Column, divided, restore, save
 from tests.benchmarks import made_up
 
 
@@ -34,9 +34,10 @@ def test_ratio_is_none_where_anything_is_missing() -> None:
 
 def test_percentiles_have_a_median_each() -> None:
     """The median of each over the rounds, whichever round it is from."""
-    rounds = [{"50": 1.0, "99": 9.0}, {"50": 3.0, "99": 5.0}, {"50": 2.0, "99": 7.0}]
-    assert median_percentiles(rounds) == {"50": 2.0, "99": 7.0}
-    assert median_percentiles([]) == {}
+    column = Column()
+    for p50_us, p999_us in ((1.0, 9.0), (3.0, 5.0), (2.0, 7.0)):
+        column.add(cpu_us=1.0, **{"p50_us": p50_us, "p99.9_us": p999_us})
+    assert column.percentiles_us == {50.0: 2.0, 99.9: 7.0}
 
 
 def test_results_are_restored_as_they_were_saved(tmp_path: Path) -> None:
@@ -45,3 +46,12 @@ def test_results_are_restored_as_they_were_saved(tmp_path: Path) -> None:
     save(results, tmp_path / "some" / "results.json")
     assert restore(tmp_path / "some" / "results.json") == results
     assert [each.name for each in (tmp_path / "some").iterdir()] == ["results.json"]
+
+
+def test_rounds_of_a_figure_are_one_line_of_the_file(tmp_path: Path) -> None:
+    """A person can read it, and what has changed from one run to the next."""
+    results = made_up.results()
+    results.rows["2k-100"].columns["ours"].add(cpu_us=13.0)
+    save(results, tmp_path / "results.json")
+    lines = (tmp_path / "results.json").read_text().splitlines()
+    assert '"cpu_us": [12.0, 13.0],' in map(str.strip, lines)
