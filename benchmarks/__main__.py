@@ -3,7 +3,7 @@
     python -m benchmarks [--plan full|quick|smoke] [--row NAME]...
     python -m benchmarks --page RESULTS
 
-The first measures, prints each row as it is done, and keeps the results; a full
+The first measures, prints each row as far as it is done, and keeps the results; a full
 run of all rows also writes docs/performance.md, its plots, and its results
 beside it.  The second writes that page anew, from results that were kept.
 """
@@ -22,7 +22,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.native import BUILD, ROOT
 from benchmarks.plans import PLANS, Plan
 from benchmarks.results import Results, restore, save
-from benchmarks.rows import ROWS, RequestRow, Row
+from benchmarks.rows import ROWS, Row
 from benchmarks.servers import KINDS, MissingError
 
 PAGE: Final = ROOT / "docs" / "performance.md"
@@ -63,21 +63,15 @@ def main() -> int:
 def _measure(plan: Plan, rows: Sequence[Row], kept: Path) -> Results:
     results = Results(describe_machine(), _versions(), plan.name)
     began_s = time.monotonic()
-    for number, row in enumerate(rows, 1):
-        _say(f"\n[{number}/{len(rows)}] {row.name} ")
-        row_began_s = time.monotonic()
-        result = row.measure(plan)
-        results.rows[row.name] = result
-        results.minutes = round((time.monotonic() - began_s) / 60, 2)
-        save(results, kept)
-        _say(f" {time.monotonic() - row_began_s:.0f} s\n{page.row_table(result)}\n")
-    for sitting in range(2, plan.sittings + 1):
+    for sitting in range(max(row.sittings(plan) for row in rows)):
         for row in rows:
-            if isinstance(row, RequestRow):
-                _say(f"\nlatencies again, {sitting}/{plan.sittings}: {row.name} ")
-                row.sit_again(plan, results.rows[row.name])
+            if sitting < row.sittings(plan):
+                _say(f"\n{row.name}, {sitting + 1} of {row.sittings(plan)} ")
+                result = results.rows.setdefault(row.name, row.describe(plan))
+                row.measure(plan, result)
                 results.minutes = round((time.monotonic() - began_s) / 60, 2)
                 save(results, kept)
+                _say(f" {results.minutes:.1f} min\n{page.row_table(result)}\n")
     return results
 
 

@@ -12,11 +12,11 @@ class Plan:
 
     Attributes:
         name: of the plan.
-        rounds: how often each server is measured in each row, in turn.
-        sittings: how often in the run, some minutes apart, the rows of requests are
-            taken up again for latencies: a machine that is disturbed for a minute
-            disturbs all rounds of one sitting, and so no median.
-        rate_rounds: how often at the constant rate, in each sitting.
+        sittings: how often in the run the rows of requests are taken up again.
+        store_sittings: the same for lists and deletes.
+        rounds: how often each server is loaded in each sitting, in turn.
+        rate_rounds: the same at the constant rate, where the machine itself is most
+            of what there is to see in the tails.
         seconds: at saturation, in each round.
         rate_seconds: at the constant rate, in each round, at least.
         rate_requests: as many a round at the rate has at least, and takes longer
@@ -31,8 +31,9 @@ class Plan:
     """
 
     name: str
-    rounds: int
     sittings: int
+    store_sittings: int
+    rounds: int
     rate_rounds: int
     seconds: float
     rate_seconds: float
@@ -55,9 +56,10 @@ PLANS: Final = {
     for plan in (
         Plan(
             name="full",
-            rounds=5,
             sittings=5,
-            rate_rounds=2,
+            store_sittings=3,
+            rounds=1,
+            rate_rounds=3,
             seconds=1.5,
             rate_seconds=1.5,
             rate_requests=3_000,
@@ -71,8 +73,9 @@ PLANS: Final = {
         ),
         Plan(
             name="quick",
-            rounds=1,
             sittings=1,
+            store_sittings=1,
+            rounds=1,
             rate_rounds=1,
             seconds=0.8,
             rate_seconds=1.0,
@@ -88,8 +91,9 @@ PLANS: Final = {
         # To see that everything works; what it measures means nothing.
         Plan(
             name="smoke",
-            rounds=1,
             sittings=2,
+            store_sittings=2,
+            rounds=1,
             rate_rounds=1,
             seconds=0.2,
             rate_seconds=0.2,

@@ -1,7 +1,9 @@
 """The rows: what is measured, and on which servers.
 
 Each row runs its servers one beside the other but loads one at a time, round
-by round, so that a machine that is slower for a while is slower for all.
+by round, so that a machine that is slower for a while is slower for all.  Rows
+whose figures are short take several sittings, some minutes apart: a machine that
+is disturbed for a minute disturbs one of them, and no median.
 """
 
 from __future__ import annotations
@@ -47,12 +49,26 @@ class Row(Protocol):
     def fits(self, plan: Plan) -> bool:
         """Tell whether it is part of a plan."""
 
-    def measure(self, plan: Plan) -> RowResult:
-        """Measure it."""
+    def sittings(self, plan: Plan) -> int:
+        """Tell how often it is measured."""
+
+    def describe(self, plan: Plan) -> RowResult:
+        """Return its result before the first sitting, with nothing measured."""
+
+    def measure(self, plan: Plan, result: RowResult) -> None:
+        """Measure it for one sitting, and add to its result what was found."""
 
 
-class _Always:
-    """A row that is part of every plan."""
+class _Once:
+    """A row of one sitting."""
+
+    def sittings(self, plan: Plan) -> int:
+        """As `Row`."""
+        return 1
+
+
+class _Always(_Once):
+    """A row of one sitting that is part of every plan."""
 
     def fits(self, plan: Plan) -> bool:
         """As `Row`."""
@@ -120,36 +136,27 @@ class RequestRow:
         connections = sum(group.connections for group in self.work(0))
         return connections <= plan.most_connections
 
-    def measure(self, plan: Plan) -> RowResult:
-        """Measure it."""
-        result = RowResult(self.name, self.title, "requests")
-        with self._begun(plan, result) as servers:
-            for _ in range(plan.rounds):
-                _on_each(result, servers, lambda *each: self._saturate(plan, *each))
-            self._take_latencies(plan, result, servers)
-        return result
+    def sittings(self, plan: Plan) -> int:
+        """As `Row`."""
+        return plan.sittings
 
-    def sit_again(self, plan: Plan, result: RowResult) -> None:
-        """Take more latencies, at another time of the run."""
-        with self._begun(plan, result) as servers:
-            self._take_latencies(plan, result, servers)
+    def describe(self, plan: Plan) -> RowResult:
+        """As `Row`."""
+        return RowResult(self.name, self.title, "requests")
 
-    @contextmanager
-    def _begun(self, plan: Plan, result: RowResult) -> Iterator[dict[str, Server]]:
+    def measure(self, plan: Plan, result: RowResult) -> None:
+        """As `Row`."""
         with _servers(result, self.servers, self.refusals) as servers:
             _on_each(result, servers, lambda *each: self._begin(plan, *each))
-            yield servers
-
-    def _take_latencies(
-        self, plan: Plan, result: RowResult, servers: dict[str, Server]
-    ) -> None:
-        rates = [result.columns[name].figures["throughput_per_s"] for name in servers]
-        for _ in range(plan.rate_rounds):
-            _on_each(
-                result,
-                servers,
-                lambda *each: self._at_rate(plan, min(rates) / 2, *each),
-            )
+            for _ in range(plan.rounds):
+                _on_each(result, servers, lambda *each: self._saturate(plan, *each))
+            rate_per_s = _rate_per_s(result)
+            for _ in range(plan.rate_rounds):
+                _on_each(
+                    result,
+                    servers,
+                    lambda *each: self._at_rate(plan, rate_per_s, *each),
+                )
 
     def _begin(self, plan: Plan, server: Server, column: Column) -> None:
         column.add(rest_bytes=server.resident_bytes())
@@ -178,6 +185,16 @@ class RequestRow:
         seconds = plan.seconds_at(rate_per_s)
         seen = load(server, self.heartbeats, groups, seconds)
         column.add(rate_per_s=rate_per_s, **_latency_figures(seen))
+
+
+def _rate_per_s(result: RowResult) -> float:
+    """Return half of what the slowest reached: one rate for all, also later on."""
+    firsts = [
+        column.rounds.get("rate_per_s") or [column.figures["throughput_per_s"] / 2]
+        for column in result.columns.values()
+        if not column.note
+    ]
+    return min((rates[0] for rates in firsts), default=0.0)
 
 
 def _latency_figures(seen: Seen) -> dict[str, float]:
@@ -226,16 +243,22 @@ class StoreRow:
         """As `Row`."""
         return self.topologies <= self.keys <= plan.most_keys
 
-    def measure(self, plan: Plan) -> RowResult:
-        """Measure it."""
+    def sittings(self, plan: Plan) -> int:
+        """As `Row`."""
+        return plan.store_sittings
+
+    def describe(self, plan: Plan) -> RowResult:
+        """As `Row`."""
         title = f"{self.keys:,} heartbeats in {self.topologies:,} topologies"
-        result = RowResult(self.name, title, "store")
+        return RowResult(self.name, title, "store")
+
+    def measure(self, plan: Plan, result: RowResult) -> None:
+        """As `Row`."""
         refusals = {"redis": _NO_DIRECTORIES}
         if self.keys > 100_000:
             refusals["zookeeper"] = _ENOUGH
         with _servers(result, _READERS, refusals) as servers:
             _on_each(result, servers, lambda *each: self._measure(plan, *each))
-        return result
 
     def _measure(self, plan: Plan, server: Server, column: Column) -> None:
         stored = Heartbeats(self.keys, 100, self.topologies)
@@ -276,8 +299,8 @@ class MemoryRow(_Always):
     spread: float = 0.0
     refusals: Mapping[str, str] = field(default_factory=dict)
 
-    def measure(self, plan: Plan) -> RowResult:
-        """Measure it."""
+    def describe(self, plan: Plan) -> RowResult:
+        """As `Row`."""
         keys = min(self.keys, plan.most_keys)
         title = f"{keys:,} heartbeats of {self.value_bytes:,} bytes"
         if self.passes > 1:
@@ -285,7 +308,11 @@ class MemoryRow(_Always):
                 f", each written {self.passes} times with sizes that vary"
                 f" by {self.spread:.0%}"
             )
-        result = RowResult(self.name, title, "memory")
+        return RowResult(self.name, title, "memory")
+
+    def measure(self, plan: Plan, result: RowResult) -> None:
+        """As `Row`."""
+        keys = min(self.keys, plan.most_keys)
         topologies = max(1, keys // _WORKERS)
         stored = Heartbeats(keys, self.value_bytes, topologies, spread=self.spread)
         for name in _READERS:
@@ -294,7 +321,6 @@ class MemoryRow(_Always):
                 _on_each(
                     result, servers, lambda *each: self._measure(plan, stored, *each)
                 )
-        return result
 
     def _measure(
         self, plan: Plan, stored: Heartbeats, server: Server, column: Column
@@ -319,15 +345,17 @@ class PauseRow(_Always):
 
     name: str = "pause"
 
-    def measure(self, plan: Plan) -> RowResult:
-        """Measure it."""
+    def describe(self, plan: Plan) -> RowResult:
+        """As `Row`."""
         keys = plan.most_keys
         title = f"the longest pause under load, with {keys:,} heartbeats stored"
-        result = RowResult(self.name, title, "pause")
+        return RowResult(self.name, title, "pause")
+
+    def measure(self, plan: Plan, result: RowResult) -> None:
+        """As `Row`."""
         for name in ("ours", "jvm"):
             with _servers(result, [name], {}) as servers:
                 _on_each(result, servers, lambda *each: self._measure(plan, *each))
-        return result
 
     def _measure(self, plan: Plan, server: Server, column: Column) -> None:
         keys = plan.most_keys
@@ -353,9 +381,13 @@ class StartRow(_Always):
 
     name: str = "start"
 
-    def measure(self, plan: Plan) -> RowResult:
-        """Measure it."""
-        result = RowResult(self.name, "from the start to the first reply", "start")
+    def describe(self, plan: Plan) -> RowResult:
+        """As `Row`."""
+        title = "from the start to the first reply"
+        return RowResult(self.name, title, "start")
+
+    def measure(self, plan: Plan, result: RowResult) -> None:
+        """As `Row`."""
         for _ in range(plan.starts):
             for name in _READERS:
                 column = result.columns.setdefault(name, Column())
@@ -366,11 +398,10 @@ class StartRow(_Always):
                         )
                 except MissingError as exc:
                     column.note = str(exc)
-        return result
 
 
 @dataclass(frozen=True)
-class SteadyRow:
+class SteadyRow(_Once):
     """A cluster's steady load: each worker every 3 s, Nimbus every 10 s."""
 
     name: str
@@ -389,17 +420,19 @@ class SteadyRow:
         """As `Row`."""
         return self.workers <= plan.most_connections
 
-    def measure(self, plan: Plan) -> RowResult:
-        """Measure it."""
+    def describe(self, plan: Plan) -> RowResult:
+        """As `Row`."""
         title = (
             f"{self.supervisors:,} supervisors of {self.workers_each} workers of 10"
             f" executors: {self.workers:,} connections"
         )
-        result = RowResult(self.name, title, "steady")
+        return RowResult(self.name, title, "steady")
+
+    def measure(self, plan: Plan, result: RowResult) -> None:
+        """As `Row`."""
         for name in self.servers:
             with _servers(result, [name], {}) as servers:
                 _on_each(result, servers, lambda *each: self._measure(plan, *each))
-        return result
 
     def _measure(self, plan: Plan, server: Server, column: Column) -> None:
         workers = self.workers
@@ -427,9 +460,17 @@ class ThreadsRow(_Always):
 
     name: str = "io-threads"
 
-    def measure(self, plan: Plan) -> RowResult:
-        """Measure it."""
-        result = RowResult(self.name, "pulses of 2 KiB, 100 connections", "threads")
+    def sittings(self, plan: Plan) -> int:
+        """As `Row`."""
+        return plan.sittings
+
+    def describe(self, plan: Plan) -> RowResult:
+        """As `Row`."""
+        title = "pulses of 2 KiB, 100 connections"
+        return RowResult(self.name, title, "threads")
+
+    def measure(self, plan: Plan, result: RowResult) -> None:
+        """As `Row`."""
         stored = Heartbeats(100, 2048)
         with ExitStack() as stack:
             servers = {
@@ -447,7 +488,6 @@ class ThreadsRow(_Always):
                         cpu_us=seen.cpu_us,
                         saturated_p99_us=seen.latencies.percentiles_us["99"],
                     )
-        return result
 
 
 def _short(count: int) -> str:

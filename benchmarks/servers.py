@@ -40,6 +40,9 @@ _REPLY_TIMEOUT_S: Final = 0.5
 _PACEMAKER_HEAP: Final = "-Xmx1024m"
 _ZOOKEEPER_HEAP: Final = "-Xmx1000m"
 
+# As ours: with fewer, those that connect all at once are held up for seconds.
+_BACKLOG: Final = 4096
+
 _ZOOKEEPER_CONFIG: Final = """
 clientPort={port}
 clientPortAddress=127.0.0.1
@@ -47,6 +50,7 @@ dataDir={folder}/data
 admin.enableServer=false
 # 60 from one address is the default; all workers of a benchmark have one.
 maxClientCnxns=0
+clientPortListenBacklog={backlog}
 """
 
 
@@ -221,7 +225,9 @@ def _storm(folder: Path, port: int) -> list[str]:
 
 def _zookeeper(folder: Path, port: int) -> list[str]:
     config = folder / "zoo.cfg"
-    config.write_text(_ZOOKEEPER_CONFIG.format(port=port, folder=folder))
+    config.write_text(
+        _ZOOKEEPER_CONFIG.format(port=port, folder=folder, backlog=_BACKLOG)
+    )
     release = zookeeper.RELEASE
     name = f"zookeeper-{release}"
     path = _jars(
@@ -234,7 +240,8 @@ def _zookeeper(folder: Path, port: int) -> list[str]:
 def _redis(folder: Path, port: int) -> list[str]:
     argv = [_program("redis-server"), "--port", str(port), "--bind", "127.0.0.1"]
     # In memory alone, as a Pacemaker is; 10,000 connections are its default.
-    return [*argv, "--dir", str(folder), "--save", "", "--maxclients", "19000"]
+    argv += ["--dir", str(folder), "--save", "", "--maxclients", "19000"]
+    return [*argv, "--tcp-backlog", str(_BACKLOG)]
 
 
 def _redis_version() -> str:
