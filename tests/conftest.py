@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
+
+# Tests block a signal and send it to their own process.  Threads that numpy (behind
+# the plots) starts when it is imported do not block it, and the process ends by it.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 # A machine that is busy with Java beside the tests makes single examples slow
 # now and then; and a failure must be repeatable from what it prints.
