@@ -49,7 +49,7 @@ class BufferBudget(Generic[_Holder]):
             self._peak_bytes = self._total_bytes
             return ebb_bytes
 
-    def note_freed(self, size_bytes: int) -> bool:
+    def note_evicted(self, size_bytes: int) -> bool:
         """Count what one held that had to go, now that it is freed.
 
         Returns:

@@ -72,7 +72,7 @@ class Owner(Protocol):
     def evict(self, connection: Connection) -> None:
         """Have the thread end a connection for what it holds; any thread may ask."""
 
-    def note_freed(self, size_bytes: int) -> None:
+    def note_evicted(self, size_bytes: int) -> None:
         """Take note of what a connection held that was evicted."""
 
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
@@ -303,7 +303,7 @@ class Connection:
         held_bytes = self.protocol.unread_bytes + self.unsent_bytes
         if held_bytes and not self.is_closed:
             self.refuse(LimitError("all buffers are full, and this one is the largest"))
-            self.owner.note_freed(held_bytes)
+            self.owner.note_evicted(held_bytes)
 
     def refuse(self, error: PeerError) -> None:
         """End the connection for a reason of the server's."""

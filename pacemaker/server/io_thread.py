@@ -83,6 +83,7 @@ class IoThread(threading.Thread):
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
         self._next_sweep_s = 0.0
+        self._next_return_s = 0.0
         self._stop_until_s: float | None = None
         self._epoll = select.epoll()
         # Guards the two below: a descriptor that is closed is soon another's.
@@ -187,10 +188,14 @@ class IoThread(threading.Thread):
             largest.owner.evict(largest)
         return False
 
-    def note_freed(self, size_bytes: int) -> None:
+    def note_evicted(self, size_bytes: int) -> None:
         """Take note of what a connection held that was evicted."""
-        if self._budget.note_freed(size_bytes):
+        began_s = self.now()
+        if self._budget.note_evicted(size_bytes) and began_s >= self._next_return_s:
             memory.return_free_pages()
+            # It takes long where much is stored: most of the time is for the peers.
+            ended_s = self.now()
+            self._next_return_s = ended_s + limits.SERVED_TIMES * (ended_s - began_s)
 
     def forget(self, connection: Connection) -> None:
         """Let go of a connection that is about to be closed."""

@@ -60,6 +60,10 @@ FIGURES_EVERY_S: Final = 60.0
 TIDY_EVERY_S: Final = 1.0
 TIDY_BYTES: Final = 4 * 1024 * 1024
 
+# For how long an I/O thread then serves, times as long as that took, before it gives
+# back pages of evicted buffers again.
+SERVED_TIMES: Final = 9
+
 # In the time within which the watchdog wants to be fed, the daemon looks so
 # often whether all its threads get on: one turn asks them, a later one sees it.
 WATCHDOG_TURNS: Final = 4

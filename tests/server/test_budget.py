@@ -74,7 +74,7 @@ def test_ebb_is_counted_from_the_highest_since_it_was_asked_for() -> None:
 def test_pages_are_given_back_for_each_eighth_of_the_budget() -> None:
     """What the evicted held is summed up until it is worth it, again and again."""
     budget: BufferBudget[str] = BufferBudget(800)
-    answers = [budget.note_freed(size) for size in (60, 39, 1, 99, 500, 99)]
+    answers = [budget.note_evicted(size) for size in (60, 39, 1, 99, 500, 99)]
     assert answers == [False, False, True, False, True, False]
 
 

@@ -140,6 +140,24 @@ def test_pages_of_evicted_buffers_are_given_back(
         assert len(given_back) == 2
 
 
+def test_giving_back_pages_takes_a_tenth_of_the_time_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where it took a second, the thread serves for nine before it does so again."""
+    with Hand(budget_bytes=800) as hand:
+        given_back_s: list[float] = []
+
+        def take_a_second() -> None:
+            given_back_s.append(hand.clock())
+            hand.clock.now_s += 1.0
+
+        monkeypatch.setattr(memory, "return_free_pages", take_a_second)
+        for _ in range(12):
+            hand.thread.note_evicted(100)
+            hand.clock.now_s += 1.0
+        assert given_back_s == [1000.0, 1010.0]
+
+
 def test_thread_closes_connection_that_it_cannot_serve(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
