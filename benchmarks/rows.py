@@ -67,8 +67,8 @@ class _Once:
         return 1
 
 
-class _Always(_Once):
-    """A row of one sitting that is part of every plan."""
+class _Always:
+    """A row that is part of every plan."""
 
     def fits(self, plan: Plan) -> bool:
         """As `Row`."""
@@ -289,7 +289,7 @@ class StoreRow:
 
 
 @dataclass(frozen=True)
-class MemoryRow(_Always):
+class MemoryRow(_Once, _Always):
     """What many heartbeats take, in resident memory."""
 
     name: str
@@ -336,7 +336,7 @@ class MemoryRow(_Always):
 
 
 @dataclass(frozen=True)
-class PauseRow(_Always):
+class PauseRow(_Once, _Always):
     """The longest that anybody waits while much is stored and all is in motion.
 
     Workers send, a Nimbus reads and lists, and topologies of 1,000 workers are
@@ -376,7 +376,7 @@ class PauseRow(_Always):
 
 
 @dataclass(frozen=True)
-class StartRow(_Always):
+class StartRow(_Once, _Always):
     """From the start of the process to the first reply."""
 
     name: str = "start"
