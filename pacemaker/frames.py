@@ -55,14 +55,6 @@ class FrameReader:
             self._unread = unread = bytearray(rest)
         unread += data
 
-    def is_whole(self, data: bytes) -> bool:
-        """Tell whether bytes that come next are one frame, and nothing waits before."""
-        return (
-            self._position == len(self._unread)
-            and len(data) >= HEAD_SIZE
-            and _unpack_length(data)[0] == len(data) - HEAD_SIZE
-        )
-
     def peek(self) -> tuple[bytes, int] | None:
         """Return some bytes and where in them the unread ones begin.
 

@@ -172,14 +172,13 @@ class ServerProtocol:
             that these two have to be called, and where the connection was ended.
         """
         worker = self._worker
-        if worker is None or self._due or not self._frames.is_whole(data):
+        if worker is None or self._due or self._frames.unread_bytes:
             return None
         try:
-            answered = worker.answer(data, 0)
+            return worker.answer_one(data)
         except PeerError as exc:
             self.fail(exc)
             return None
-        return None if answered is None else answered[2]
 
     def resume(self) -> None:
         """Go on with what waits, as far as the bound on replies allows."""

@@ -56,6 +56,7 @@ class WorkerPulses:
 
     __slots__ = (
         "_around_bytes",
+        "_details_at",
         "_figures",
         "_head",
         "_max_details_bytes",
@@ -76,6 +77,40 @@ class WorkerPulses:
         self._unpack_begin = _unpack_begin(len(self._head))
         self._around_bytes = len(self._head) + 4 + _END_SIZE
         self._max_details_bytes = max_body_bytes - self._around_bytes
+        # Where the details begin in a frame.
+        self._details_at = HEAD_SIZE + self._around_bytes - _END_SIZE
+
+    def answer_one(self, data: bytes) -> bytes | None:
+        """Carry out a pulse, where the bytes are one and nothing else.
+
+        That is what a worker's bytes nearly always are; `answer` does the same for
+        as many as there are, and takes longer for one.
+
+        Args:
+            data: the bytes.
+
+        Returns:
+            The reply, or None where they are anything else.
+
+        Raises:
+            LimitError: the heartbeat cannot be stored.
+        """
+        body_bytes = len(data) - HEAD_SIZE
+        size = body_bytes - self._around_bytes
+        if not 0 <= size <= self._max_details_bytes:
+            return None
+        end = self._details_at + size
+        tail, reply_end = _unpack_end(data, end)
+        if (
+            self._unpack_begin(data, 0) != (body_bytes, self._head, size)
+            or tail != _TAIL
+            or reply_end[4]
+        ):
+            return None
+        self._store.put_at(self._place, data[self._details_at : end])
+        self._figures.count_pulse(size)
+        reply: bytes = _ACK_HEAD + reply_end
+        return reply
 
     def answer(self, data: bytes, at: int) -> tuple[int, int, bytes] | None:
         """Carry out the pulses that lie whole and one behind the other.

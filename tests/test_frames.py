@@ -50,18 +50,6 @@ def test_frame_is_read_however_it_arrives(name: str, behind: bytes) -> None:
     assert frame + behind == b"".join(map(framed, bodies)) + rest
 
 
-def test_whole_frame_is_known_from_all_else() -> None:
-    """One frame is whole, with nothing before or behind it; it is not taken."""
-    reader = FrameReader(LIMIT)
-    assert reader.is_whole(framed(b"body"))
-    assert reader.is_whole(framed(b""))
-    for data in (b"", b"\0\0\0", framed(b"body")[:-1], framed(b"body") + b"\0"):
-        assert not reader.is_whole(data)
-    reader.receive(b"\0")
-    assert not reader.is_whole(framed(b"body"))
-    assert (reader.frames_rcvd, reader.unread) == (0, b"\0")
-
-
 def test_who_peeks_may_skip_frames() -> None:
     """They are counted, and reading goes on behind them."""
     reader = FrameReader(LIMIT)

@@ -57,6 +57,16 @@ def by_the_short_way(data: bytes, at: int = 0) -> Outcome | None:
     return Outcome(*answered, store.get(KEY), figures)
 
 
+def by_the_way_of_one(data: bytes) -> Outcome | None:
+    """Give bytes to new `WorkerPulses` that may be one pulse."""
+    store, figures = Store(), Figures()
+    reply = WorkerPulses(KEY, store, figures, LIMIT).answer_one(data)
+    if reply is None:
+        assert (len(store), figures) == (0, Figures())
+        return None
+    return Outcome(len(data), 1, reply, store.get(KEY), figures)
+
+
 def by_the_general_way(data: bytes) -> Outcome | None:
     """Read frame by frame for as long as they are pulses to the key, with an id."""
     reader, figures = FrameReader(LIMIT), Figures()
@@ -98,7 +108,10 @@ def test_pulses_have_the_outcome_of_the_general_way(
 ) -> None:
     """All that lie one behind the other, and nothing behind them."""
     data = b"".join((*first, *then, rest))
-    assert by_the_short_way(data) == by_the_general_way(data)
+    outcome = by_the_general_way(data)
+    assert by_the_short_way(data) == outcome
+    is_one = outcome is not None and (outcome.frames, outcome.end) == (1, len(data))
+    assert by_the_way_of_one(data) == (outcome if is_one else None)
 
 
 def test_every_single_byte_is_judged_as_by_the_general_way() -> None:
@@ -109,6 +122,7 @@ def test_every_single_byte_is_judged_as_by_the_general_way() -> None:
             data = frame[:at] + bytes([value]) + frame[at + 1 :]
             short = by_the_short_way(data)
             assert short in (None, by_the_general_way(data))
+            assert by_the_way_of_one(data) == short
 
 
 @pytest.mark.parametrize("cut", range(1, len(send_pulse(KEY, b"xy", 5))))
@@ -116,6 +130,8 @@ def test_pulse_that_is_cut_is_left(cut: int) -> None:
     """Only what is there whole is taken, wherever the rest is cut off."""
     frame = send_pulse(KEY, b"xy", 5)
     assert by_the_short_way(frame[:cut]) is None
+    assert by_the_way_of_one(frame[:cut]) is None
+    assert by_the_way_of_one(frame + frame[:cut]) is None
     outcome = by_the_short_way(frame + frame[:cut])
     assert outcome is not None
     assert (outcome.end, outcome.frames) == (len(frame), 1)
@@ -128,6 +144,7 @@ def test_hostile_lengths_are_left_to_the_general_way(at: int, length: int) -> No
     frame = send_pulse(KEY, b"xy", 5)
     data = frame[:at] + struct.pack(">i", length) + frame[at + 4 :]
     assert by_the_short_way(data + frame) is None
+    assert by_the_way_of_one(data) is None
 
 
 def test_lengths_that_agree_with_each_other_are_held_against_the_bytes() -> None:
@@ -140,14 +157,17 @@ def test_lengths_that_agree_with_each_other_are_held_against_the_bytes() -> None
         struct.pack_into(">i", data, 0, body_bytes + size)
         struct.pack_into(">i", data, at, size)
         assert by_the_short_way(bytes(data)) is None
+        for end in (at + 4, len(frame), len(frame) + max(0, size) + 1, len(data)):
+            assert by_the_way_of_one(bytes(data[:end])) is None
 
 
 def test_limit_itself_is_allowed() -> None:
     """A pulse as large as the limit is taken, and one byte more is not."""
-    outcome = by_the_short_way(send_pulse(KEY, bytes(FULL), 5))
-    assert outcome is not None
-    assert outcome.stored == bytes(FULL)
-    assert by_the_short_way(send_pulse(KEY, bytes(FULL + 1), 5)) is None
+    for way in (by_the_short_way, by_the_way_of_one):
+        outcome = way(send_pulse(KEY, bytes(FULL), 5))
+        assert outcome is not None
+        assert outcome.stored == bytes(FULL)
+        assert way(send_pulse(KEY, bytes(FULL + 1), 5)) is None
 
 
 def test_pulses_may_begin_anywhere() -> None:
@@ -175,6 +195,8 @@ def test_pulses_that_cannot_be_stored_are_not_counted() -> None:
     worker = WorkerPulses(KEY, Store(budget_bytes=0), figures, LIMIT)
     with pytest.raises(LimitError, match="store is full"):
         worker.answer(send_pulse(KEY, b"xy", 5) * 2, 0)
+    with pytest.raises(LimitError, match="store is full"):
+        worker.answer_one(send_pulse(KEY, b"xy", 5))
     assert figures == Figures()
 
 
@@ -182,9 +204,9 @@ def test_who_awaits_the_key_is_told() -> None:
     """A key that was deleted and is awaited is told of as by any other pulse."""
     store, told = Store(), list[str]()
     worker = WorkerPulses(KEY, store, Figures(), LIMIT)
-    worker.answer(send_pulse(KEY, b"1", 5), 0)
+    worker.answer_one(send_pulse(KEY, b"1", 5))
     store.delete(KEY)
     assert store.await_key(KEY, told.append)
-    worker.answer(send_pulse(KEY, b"2", 5), 0)
+    worker.answer_one(send_pulse(KEY, b"2", 5))
     assert told == [KEY]
     assert store.get(KEY) == b"2"
