@@ -131,6 +131,26 @@ class Seen:
         return self.server_cpu_s / max(1, self.replies) * 1e6
 
 
+def command(
+    server: Server,
+    heartbeats: Heartbeats,
+    groups: Sequence[Group],
+    seconds: float,
+    warm_up_s: float,
+) -> list[str]:
+    """Return the command line of the generator; arguments as those of `load`."""
+    return [
+        str(compiled("load")),
+        f"--wire={server.wire}",
+        f"--port={server.port}",
+        f"--pid={server.pid}",
+        f"--seconds={seconds}",
+        f"--warm-up={warm_up_s}",
+        *heartbeats.arguments(),
+        *(group.argument() for group in groups),
+    ]
+
+
 def load(
     server: Server,
     heartbeats: Heartbeats,
@@ -150,16 +170,7 @@ def load(
     Raises:
         LoadError: the server refused something, or answered nothing.
     """
-    argv = [
-        str(compiled("load")),
-        f"--wire={server.wire}",
-        f"--port={server.port}",
-        f"--pid={server.pid}",
-        f"--seconds={seconds}",
-        f"--warm-up={warm_up_s}",
-        *heartbeats.arguments(),
-        *(group.argument() for group in groups),
-    ]
+    argv = command(server, heartbeats, groups, seconds, warm_up_s)
     timeout_s = seconds + warm_up_s + _GRACE_S
     try:
         done = subprocess.run(

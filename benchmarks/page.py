@@ -156,8 +156,8 @@ def _requests(rows: Sequence[RowResult]) -> str:
         [
             "As many requests as a server takes:",
             _table(heads, _lines(rows, "throughput_per_s", saturated)),
-            "All at one rate, half of what the slowest reached; a latency counts from"
-            " the moment a request was due:",
+            "All at one rate, half of what the slowest reached, whether or not they"
+            " answer in time; the cores kept awake:",
             _table((*rate_heads, "CPU time for each"), _lines(rows, "p50_us", at_rate)),
         ]
     )

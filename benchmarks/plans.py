@@ -21,7 +21,8 @@ class Plan:
         rate_seconds: at the constant rate, in each round, at least.
         rate_requests: as many a round at the rate has at least, and takes longer
             for; with few of them p99.9 is the largest latency.
-        warm_up_s: under load before the first round; the JVM compiles meanwhile.
+        warm_up_s: under all the load there is, before the first round.
+        compile_s: the same for servers that compile themselves meanwhile.
         starts: how often each server is started for the time that takes.
         list_seconds: of lists, in each store.
         most_connections: of the rows that it has; servers take long to open many.
@@ -39,6 +40,7 @@ class Plan:
     rate_seconds: float
     rate_requests: int
     warm_up_s: float
+    compile_s: float
     starts: int
     list_seconds: float
     most_connections: int
@@ -63,7 +65,8 @@ PLANS: Final = {
             seconds=1.5,
             rate_seconds=1.5,
             rate_requests=3_000,
-            warm_up_s=2.5,
+            warm_up_s=1.0,
+            compile_s=7.0,
             starts=5,
             list_seconds=1.5,
             most_connections=15_000,
@@ -80,7 +83,8 @@ PLANS: Final = {
             seconds=0.8,
             rate_seconds=1.0,
             rate_requests=0,
-            warm_up_s=1.0,
+            warm_up_s=0.5,
+            compile_s=2.0,
             starts=2,
             list_seconds=0.5,
             most_connections=1_000,
@@ -99,6 +103,7 @@ PLANS: Final = {
             rate_seconds=0.2,
             rate_requests=0,
             warm_up_s=0.1,
+            compile_s=0.1,
             starts=1,
             list_seconds=0.1,
             most_connections=15_000,

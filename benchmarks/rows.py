@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from benchmarks.awake import cores_awake
 from benchmarks.load import Group, Heartbeats, LoadError, Seen, fill, load
 from benchmarks.plans import Plan
 from benchmarks.results import Column, RowResult
@@ -111,6 +112,13 @@ def _on_each(
             del servers[name]
 
 
+def _warm_up(
+    plan: Plan, server: Server, stored: Heartbeats, groups: Sequence[Group]
+) -> None:
+    compiles = KINDS[server.name].compiles
+    load(server, stored, groups, plan.compile_s if compiles else plan.warm_up_s)
+
+
 @dataclass(frozen=True)
 class RequestRow:
     """Requests: as many as a server takes, then all servers at one rate.
@@ -151,18 +159,19 @@ class RequestRow:
             for _ in range(plan.rounds):
                 _on_each(result, servers, lambda *each: self._saturate(plan, *each))
             rate_per_s = _rate_per_s(result)
-            for _ in range(plan.rate_rounds):
-                _on_each(
-                    result,
-                    servers,
-                    lambda *each: self._at_rate(plan, rate_per_s, *each),
-                )
+            with cores_awake():
+                for _ in range(plan.rate_rounds):
+                    _on_each(
+                        result,
+                        servers,
+                        lambda *each: self._at_rate(plan, rate_per_s, *each),
+                    )
 
     def _begin(self, plan: Plan, server: Server, column: Column) -> None:
         column.add(rest_bytes=server.resident_bytes())
         if server.name != "floor":
             fill(server, self.heartbeats, plan.fill_bound_s)
-        load(server, self.heartbeats, self.work(0), plan.warm_up_s)
+        _warm_up(plan, server, self.heartbeats, self.work(0))
 
     def _saturate(self, plan: Plan, server: Server, column: Column) -> None:
         seen = load(server, self.heartbeats, self.work(0), plan.seconds)
@@ -444,8 +453,8 @@ class SteadyRow(_Once):
             groups.append(Group("read", 1, rate_per_s=workers / 10))
         if server.wire == "pacemaker" and server.name != "floor":
             groups.append(Group("list", 1, rate_per_s=0.1))
-        # A worker's first heartbeat may be large work for the JVM's compiler.
-        seen = load(server, stored, groups, plan.steady_seconds, plan.warm_up_s)
+        _warm_up(plan, server, stored, [Group("pulse", workers)])
+        seen = load(server, stored, groups, plan.steady_seconds)
         column.add(
             **_latency_figures(seen),
             rate_per_s=seen.rate_per_s,

@@ -11,8 +11,12 @@
  *   delete  delete one topology after the other, LIMIT of them
  * With RATE 0 each connection keeps IN_FLIGHT requests under way; else RATE
  * requests a second, over all connections of the group, are sent when they are
- * due, however many are under way, and a latency counts from the moment a
- * request was due.
+ * due, however many are under way and whether or not the server takes them.
+ *
+ * At a rate, a latency is the server's alone: it counts from the moment at which
+ * the generator came to a request that was due, to the moment at which the reply
+ * reached the kernel.  So where the generator itself stands still, as all that run
+ * in a virtual machine do now and then, that is its own lateness.
  *
  * Options: --wire pacemaker|zookeeper|redis, --port, --pid of the server, --keys
  * and --topologies that there are, --first-topology, --delete-from which other,
@@ -67,7 +71,7 @@ struct connection {
     int fd;
     struct group *group;
     long number, turns;             /* in its group; requests written */
-    double *due_us;                 /* of the requests under way: a ring */
+    double *from_us;                /* when they began, of those under way: a ring */
     int head, under_way, room;
     long unwritten;                 /* requests under way that are not encoded yet */
     char *out;                      /* what is being written */
@@ -86,6 +90,7 @@ static int port, server_pid, value_bytes = 100;
 static double spread, seconds = 1, warm_up = 0.5;
 static int *sizes;                  /* of the values that were filled in */
 static double measured_us, end_us, late_us;
+static double clocks_apart_us;      /* the kernel's time of day, less now_us */
 
 static void die(const char *what)
 {
@@ -93,11 +98,21 @@ static void die(const char *what)
     exit(2);
 }
 
-static double now_us(void)
+static double in_us(struct timespec t)
+{
+    return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
+}
+
+static double clock_us(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1e6 + t.tv_nsec / 1e3;
+    clock_gettime(clock, &t);
+    return in_us(t);
+}
+
+static double now_us(void)
+{
+    return clock_us(CLOCK_MONOTONIC);
 }
 
 /* Sizes that differ by `spread`, by a generator that is the same on each run. */
@@ -207,19 +222,19 @@ static int may_send(const struct group *g)
     return !g->limit || g->begun < g->limit;
 }
 
-static void send_request(struct connection *c, double due_us)
+static void send_request(struct connection *c, double at_us)
 {
     if (c->under_way == c->room) {
         int room = c->room ? 2 * c->room : 1;
         double *ring = malloc(room * sizeof *ring);
         for (int i = 0; i < c->under_way; i++)
-            ring[i] = c->due_us[(c->head + i) % c->room];
-        free(c->due_us);
-        c->due_us = ring;
+            ring[i] = c->from_us[(c->head + i) % c->room];
+        free(c->from_us);
+        c->from_us = ring;
         c->head = 0;
         c->room = room;
     }
-    c->due_us[(c->head + c->under_way++) % c->room] = due_us;
+    c->from_us[(c->head + c->under_way++) % c->room] = at_us;
     c->unwritten++;
     c->group->begun++;
 }
@@ -248,22 +263,22 @@ static int is_large_enough(const struct connection *c)
 static void end_request(struct connection *c, double at_us)
 {
     struct group *g = c->group;
-    double due_us = c->due_us[c->head];
+    double from_us = c->from_us[c->head];
     c->head = (c->head + 1) % c->room;
     c->under_way--;
     g->answered++;
-    double from_us = g->rate > 0 ? due_us : at_us;
-    if (from_us >= measured_us && from_us < end_us) {
+    double counted_us = g->rate > 0 ? from_us : at_us;
+    if (counted_us >= measured_us && counted_us < end_us) {
         g->replies++;
-        count_latency(&g->latencies, at_us - due_us);
+        count_latency(&g->latencies, at_us - from_us);
     }
 }
 
 /* Walks through what was read; returns how many requests are done by it. */
-static int take_replies(struct connection *c, const unsigned char *data, size_t size)
+static int take_replies(struct connection *c, const unsigned char *data, size_t size,
+                        double at_us)
 {
     int done = 0;
-    double at_us = now_us();
     while (size) {
         size_t taken = read_reply(wire, &c->reply, data, size);
         data += taken;
@@ -362,6 +377,9 @@ static void watch_group(const struct group *g, int epoll)
         if (has_hello())
             await_replies(c->fd, 1);
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
+        int on = 1;
+        if (g->rate > 0)
+            setsockopt(c->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
         epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event);
     }
@@ -398,7 +416,7 @@ static double send_due(struct group *g, double at_us)
     while (g->rate > 0 && g->next_us <= at_us && g->next_us < end_us
            && may_send(g)) {
         struct connection *c = &g->all[g->next];
-        send_request(c, g->next_us);
+        send_request(c, at_us);
         write_due(c);
         if (g->next_us >= measured_us && at_us - g->next_us > late_us)
             late_us = at_us - g->next_us;
@@ -408,19 +426,38 @@ static double send_due(struct group *g, double at_us)
     return g->rate > 0 && g->next_us < end_us ? g->next_us : 1e300;
 }
 
+/* Reads what has come, and when the kernel had it: on loopback, when it was sent. */
+static ssize_t read_at(int fd, void *buffer, size_t room, double *at_us)
+{
+    char control[CMSG_SPACE(sizeof(struct timespec))];
+    struct iovec part = {buffer, room};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1,
+                             .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t got = recvmsg(fd, &message, 0);
+    *at_us = now_us();
+    struct cmsghdr *stamp = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (stamp && stamp->cmsg_level == SOL_SOCKET && stamp->cmsg_type == SCM_TIMESTAMPNS) {
+        struct timespec came;
+        memcpy(&came, CMSG_DATA(stamp), sizeof came);
+        *at_us = in_us(came) - clocks_apart_us;
+    }
+    return got;
+}
+
 static void receive(struct connection *c)
 {
     static unsigned char buffer[1 << 18];
     struct group *g = c->group;
     for (;;) {
-        ssize_t got = read(c->fd, buffer, sizeof buffer);
+        double came_us;
+        ssize_t got = read_at(c->fd, buffer, sizeof buffer, &came_us);
         if (got < 0 && errno == EAGAIN)
             break;
         if (got <= 0) {
             fprintf(stderr, "the server ended a connection\n");
             exit(1);
         }
-        int done = take_replies(c, buffer, got);
+        int done = take_replies(c, buffer, got, came_us);
         double at_us = now_us();
         if (g->rate > 0 || at_us >= end_us)
             continue;
@@ -451,15 +488,9 @@ static int is_over(double at_us)
     return at_us >= end_us && (!under_way || at_us >= end_us + DRAIN_US);
 }
 
-/* What is due soon is waited for awake: asleep, a core of a virtual machine wakes up
- * so late that the generator is what is measured. */
-static const double SPIN_US = 500;
-
 static void wait_until(int epoll, double until_us)
 {
     double left_us = until_us - now_us();
-    if (left_us < SPIN_US)
-        return;
     left_us = left_us > 1e5 ? 1e5 : left_us;
     if (left_us > 0) {
         struct pollfd ready = {.fd = epoll, .events = POLLIN};
@@ -572,7 +603,7 @@ static void print_results(struct usage before, struct usage after, double ended_
     printf("}\n");
 }
 
-/* What was due and never answered counts as late as it was at the end. */
+/* What was never answered counts as late as it was at the end. */
 static void count_lost(struct group *g, double at_us)
 {
     if (g->rate <= 0)
@@ -580,11 +611,11 @@ static void count_lost(struct group *g, double at_us)
     for (int i = 0; i < g->connections; i++) {
         struct connection *c = &g->all[i];
         for (int k = 0; k < c->under_way; k++) {
-            double due_us = c->due_us[(c->head + k) % c->room];
-            if (due_us < measured_us)
+            double from_us = c->from_us[(c->head + k) % c->room];
+            if (from_us < measured_us)
                 continue;
             g->lost++;
-            count_latency(&g->latencies, at_us - due_us);
+            count_latency(&g->latencies, at_us - from_us);
         }
     }
 }
@@ -647,6 +678,7 @@ static void run(int epoll)
     struct epoll_event events[256];
     struct usage before = {0};
     double began_us = now_us();
+    clocks_apart_us = clock_us(CLOCK_REALTIME) - began_us;
     measured_us = began_us + warm_up * 1e6;
     end_us = measured_us + seconds * 1e6;
     for (int i = 0; i < group_count; i++)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.load import Group, Heartbeats, LoadError, fill, load
+from benchmarks.load import (
+    Group,
+    Heartbeats,
+    LoadError,
+    command,
+    fill,
+    load,
+    read_report,
+)
 from benchmarks.servers import Server, running
 from pacemaker.client import PacemakerConnection, requests
 from pacemaker.client.address import parse_server
@@ -80,7 +90,7 @@ def test_rate_is_kept(server: Server) -> None:
     assert abs(seen.replies - 250) <= 2
 
 
-def test_latency_counts_from_the_moment_a_request_was_due(server: Server) -> None:
+def test_standstill_of_the_server_is_a_latency(server: Server) -> None:
     """A server that stands still for a second shows as a second."""
     os.kill(server.pid, signal.SIGSTOP)
     timer = threading.Timer(2.5, os.kill, (server.pid, signal.SIGCONT))
@@ -95,6 +105,24 @@ def test_latency_counts_from_the_moment_a_request_was_due(server: Server) -> Non
     assert latencies.max_us > 1_000_000
     assert latencies.max_us - latencies.percentiles_us["1"] > 900_000
     assert seen.lost == 0
+
+
+def test_standstill_of_the_generator_is_no_latency(server: Server) -> None:
+    """What the generator came to late was sent late, and was answered at once."""
+    argv = command(server, STORED, [Group("pulse", 4, rate_per_s=200)], 2.0, 0.0)
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as generator:
+        timers = [
+            threading.Timer(0.3, generator.send_signal, (signal.SIGSTOP,)),
+            threading.Timer(1.3, generator.send_signal, (signal.SIGCONT,)),
+        ]
+        for timer in timers:
+            timer.start()
+        output, _ = generator.communicate(timeout=BOUND_S)
+    seen = read_report(json.loads(output))
+    assert seen.generator_late_us > 500_000
+    assert seen.latencies.max_us < 500_000
+    assert seen.lost == 0
+    assert abs(seen.replies - 400) <= 2
 
 
 def test_delete_ends_when_all_are_gone(server: Server) -> None:
