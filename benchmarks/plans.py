@@ -13,7 +13,7 @@ class Plan:
     Attributes:
         name: of the plan.
         sittings: how often in the run the rows of requests are taken up again.
-        store_sittings: the same for lists and deletes.
+        store_sittings: the same for lists and deletes, and for the longest pause.
         rounds: how often each server is loaded in each sitting, in turn.
         rate_rounds: the same at the constant rate, where the machine itself is most
             of what there is to see in the tails.

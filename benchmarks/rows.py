@@ -345,7 +345,7 @@ class MemoryRow(_Once, _Always):
 
 
 @dataclass(frozen=True)
-class PauseRow(_Once, _Always):
+class PauseRow(_Always):
     """The longest that anybody waits while much is stored and all is in motion.
 
     Workers send, a Nimbus reads and lists, and topologies of 1,000 workers are
@@ -353,6 +353,10 @@ class PauseRow(_Once, _Always):
     """
 
     name: str = "pause"
+
+    def sittings(self, plan: Plan) -> int:
+        """As `Row`."""
+        return plan.store_sittings
 
     def describe(self, plan: Plan) -> RowResult:
         """As `Row`."""
