@@ -1,7 +1,7 @@
 # make serve   sets up what the daemon needs and runs it; ARGS="..." are its options
 # make test    sets up what the tests need, a JDK and Storm's jars included, and runs all
 # make cluster-test     runs whole Storm clusters and lets parts of them fail; ALL=1 for
-#                       every outage, TABLES=1 to write the tables in docs/cluster.md
+#                       every outage, TABLES=1 to add to the tables in docs/cluster.md
 # make cluster-compare  runs the same scenarios with the JVM's Pacemaker, for the tables
 # make cluster-outages  tries outages of every length TRIES=5 times, for the tables
 # make compose-test     runs the scenarios on docker-compose.yml, and the units of systemd

@@ -1,18 +1,24 @@
-"""The figures of each try, one line of JSON each, and the table made of them."""
+"""The figures of each try, what they come to for each case, and the table of these.
+
+Tries are kept on the machine until a table is made of them: then they are added to
+the sums of all that went before, which lie beside the page.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tests.cluster.observation import Outcome
 from tests.cluster.pacemakers import Kind
 from tests.real.jvm import ROOT, cache_dir
 
 PAGE = ROOT / "docs" / "cluster.md"
+SUMS = PAGE.with_suffix(".jsonl")
 
 FILE = "results.jsonl"
 
@@ -38,6 +44,44 @@ class Case(NamedTuple):
     scenario: str
     release: str
     pacemaker: str
+
+
+@dataclass
+class Sum:
+    """What all tries of a case came to.
+
+    Attributes:
+        tries: how many there were.
+        executors: that the topology has.
+        back_s: from the end of the event until the last worker has written; the
+            least and the most, as all ranges here.
+        lost: heartbeats.
+        moved: how many executors moved in one try: each number that there was.
+        round_s: the longest round of Nimbus.
+        nimbus_ended: in how many tries Nimbus ended itself.
+    """
+
+    tries: int = 0
+    executors: int = 0
+    back_s: list[float] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+    moved: list[int] = field(default_factory=list)
+    round_s: list[float] = field(default_factory=list)
+    nimbus_ended: int = 0
+
+    def add(self, one: Mapping[str, Any]) -> None:
+        """Add the figures of a try, as `record` wrote them."""
+        self.tries += 1
+        self.executors = one["executors"]
+        self.back_s = _ends([*self.back_s, one["back_s"]])
+        self.lost = _ends([*self.lost, one["lost"]])
+        self.moved = sorted({*self.moved, one["moved"]})
+        self.round_s = _ends([*self.round_s, one["round_s"]])
+        self.nimbus_ended += bool(one["nimbus_ended"])
+
+
+Sums = dict[Case, Sum]
+_Figure = TypeVar("_Figure", int, float)
 
 
 def append(name: str, line: Mapping[str, Any]) -> None:
@@ -85,30 +129,47 @@ def record(case: Case, outcome: Outcome) -> None:
     append(FILE, line)
 
 
-def table(tries: Iterable[Mapping[str, Any]]) -> str:
-    """Return the results as a table, a row for each case, and what stands out."""
-    cases: dict[Case, list[Mapping[str, Any]]] = {}
-    for one in tries:
-        case = Case(one["scenario"], one["release"], one["pacemaker"])
-        cases.setdefault(case, []).append(one)
-    rows = "".join(_row(case, cases[case]) for case in sorted(cases, key=_order))
-    most = {case: max(one["moved"] for one in cases[case]) for case in cases}
+def restored() -> Sums:
+    """Return the sums that lie beside the page."""
+    sums: Sums = {}
+    for line in SUMS.read_text().splitlines():
+        content = json.loads(line)
+        case = Case(*(content.pop(name) for name in Case._fields))
+        sums[case] = Sum(**content)
+    return sums
+
+
+def table(sums: Sums) -> str:
+    """Return the sums as a table, a row for each case, and what stands out."""
+    cases = sorted(sums, key=_order)
+    most = {case: max(sums[case].moved) for case in cases}
     worse = [
         f"{case.scenario} ({case.release})"
-        for case in sorted(cases, key=_order)
+        for case in cases
         if case.pacemaker == Kind.OURS.value
         and most[case] > most.get(case._replace(pacemaker=Kind.JVM.value), NOT_TRIED)
     ]
     return f"""\
-{HEADER}{rows}
+{HEADER}{"".join(_row(case, sums[case]) for case in cases)}
 Of the scenarios that were tried with both, more executors moved in some try of \
 ours than in any of the JVM's in: {"; ".join(worse) or "none"}.
 """
 
 
 def write_table() -> None:
-    """Put the table of all tries so far into the page."""
-    replace_in_page("results", table(recorded(FILE)))
+    """Add the tries that this machine keeps to the sums, and write these down."""
+    sums = restored()
+    for one in recorded(FILE):
+        case = Case(one["scenario"], one["release"], one["pacemaker"])
+        sums.setdefault(case, Sum()).add(one)
+    lines = (
+        json.dumps({**case._asdict(), **asdict(sums[case])})
+        for case in sorted(sums, key=_order)
+    )
+    SUMS.write_text("".join(f"{line}\n" for line in lines))
+    replace_in_page("results", table(sums))
+    # From now on they are in the sums.
+    (_folder() / FILE).unlink(missing_ok=True)
 
 
 def _order(case: Case) -> tuple[str, tuple[int, ...], str]:
@@ -117,23 +178,24 @@ def _order(case: Case) -> tuple[str, tuple[int, ...], str]:
     return (case.scenario, release, case.pacemaker.lower()[::-1])
 
 
-def _row(case: Case, tries: list[Mapping[str, Any]]) -> str:
-    moved = sorted({f"{one['moved']} of {one['executors']}" for one in tries})
+def _row(case: Case, one: Sum) -> str:
     cells = (
-        case.scenario,
-        case.release,
-        case.pacemaker,
-        str(len(tries)),
-        ranged([one["back_s"] for one in tries], " s"),
-        ranged([one["lost"] for one in tries]),
-        " or ".join(moved),
-        ranged([one["round_s"] for one in tries], " s"),
-        f"{sum(bool(one['nimbus_ended']) for one in tries)} of {len(tries)}",
+        *case,
+        str(one.tries),
+        ranged(one.back_s, " s"),
+        ranged(one.lost),
+        " or ".join(f"{moved} of {one.executors}" for moved in one.moved),
+        ranged(one.round_s, " s"),
+        f"{one.nimbus_ended} of {one.tries}",
     )
     return f"| {' | '.join(cells)} |\n"
 
 
-def ranged(values: list[float], unit: str = "") -> str:
+def _ends(values: list[_Figure]) -> list[_Figure]:
+    return [min(values), max(values)]
+
+
+def ranged(values: Sequence[float], unit: str = "") -> str:
     """Return the least and the most of some figures."""
     least, most = min(values), max(values)
     return f"{least}{unit}" if least == most else f"{least} to {most}{unit}"
