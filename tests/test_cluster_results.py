@@ -1,58 +1,78 @@
-"""Tests of tests.cluster.results: no cluster is needed to add figures up."""
+"""Tests of the cluster tests' figures; no cluster is needed to add them up."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cluster import results
-from tests.cluster.results import FILE, Case, Sum, append, recorded, restored
+from tests.cluster import outages, results, tries
+from tests.cluster.results import Case
 
 OURS = Case("2. one is killed", "2.8.3", "storm-pacemaker-py")
 JVM = OURS._replace(pacemaker="JVM")
 
 
-def one_try(case: Case, **figures: Any) -> dict[str, Any]:
-    """Return the figures of a try as they are recorded."""
+def scenario_try(case: Case, **figures: Any) -> dict[str, Any]:
+    """Return the figures of a scenario's try as they are recorded."""
     usual = {"back_s": 2.5, "lost": 3, "moved": 0, "executors": 12, "round_s": 10.1}
     return {**case._asdict(), **usual, "nimbus_ended": 0, **figures}
+
+
+def outage_try(outage_s: int, how: signal.Signals, **figures: Any) -> dict[str, Any]:
+    """Return the figures of an outage of ours as they are recorded."""
+    usual = {"not_alive": [], "gaps_s": [3.1, 4.2], "back_s": 0.1, "nimbus_ended": 0}
+    which = {"release": "2.8.3", "pacemaker": OURS.pacemaker, "holds": True}
+    return {
+        **which,
+        "kept": True,
+        "outage_s": outage_s,
+        "signal": how.name,
+        **usual,
+        **figures,
+    }
 
 
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A page with nothing in it yet, and nothing tried."""
     monkeypatch.setenv("CLUSTER_RESULTS", str(tmp_path / "tries"))
-    path = tmp_path / "page.md"
-    monkeypatch.setattr(results, "PAGE", path)
-    monkeypatch.setattr(results, "SUMS", tmp_path / "page.jsonl")
-    path.write_text("Before\n<!-- results: begin -->\n<!-- results: end -->\nAfter\n")
-    results.SUMS.write_text("")
+    monkeypatch.setattr(tries, "DOCS", tmp_path)
+    for name in (results.SUMS, outages.SUMS):
+        tries.save(name, [])
+    path = tmp_path / tries.PAGE
+    marks = "".join(
+        f"<!-- {mark}: begin -->\n<!-- {mark}: end -->\n"
+        for mark in ("results", "outages")
+    )
+    path.write_text(f"Before\n{marks}After\n")
     return path
 
 
 def test_tries_are_added_to_those_of_other_runs(page: Path) -> None:
-    """The least and the most of all, each number that moved, and once each."""
-    append(FILE, one_try(JVM))
+    """The least and the most of all, each number that moved, and each try once."""
+    tries.append(results.FILE, scenario_try(JVM))
     results.write_table()
     for figures in ({"back_s": 0.5, "moved": 4}, {"lost": 9, "nimbus_ended": 1}):
-        append(FILE, one_try(OURS, **figures))
+        tries.append(results.FILE, scenario_try(OURS, **figures))
     results.write_table()
     before = page.read_text()
     results.write_table()
     assert page.read_text() == before
-    assert recorded(FILE) == []
-    assert restored()[OURS] == Sum(
-        2, 12, [0.5, 2.5], [3, 9], moved=[0, 4], round_s=[10.1, 10.1], nimbus_ended=1
+    assert tries.recorded(results.FILE) == []
+    of_jvm, ours = tries.restored(results.SUMS, results.Sum)
+    assert (of_jvm.case, of_jvm.tries) == (JVM, 1)
+    assert ours == results.Sum(
+        *OURS, 2, 12, [0.5, 2.5], [3, 9], [0, 4], [10.1, 10.1], nimbus_ended=1
     )
-    assert restored()[JVM].tries == 1
 
 
 def test_table_says_where_more_moved_than_with_the_jvm(page: Path) -> None:
     """A row for each case, and what stands out among those tried with both."""
     for case, moved in ((OURS, 6), (JVM, 4), (OURS._replace(release="1.2.4"), 6)):
-        append(FILE, one_try(case, moved=moved))
+        tries.append(results.FILE, scenario_try(case, moved=moved))
     results.write_table()
     text = page.read_text()
     assert (
@@ -61,9 +81,33 @@ def test_table_says_where_more_moved_than_with_the_jvm(page: Path) -> None:
     ) in text
     assert "of the JVM's in: 2. one is killed (2.8.3).\n" in text
     assert text.startswith("Before\n<!-- results: begin -->\n| scenario |")
-    assert text.endswith("<!-- results: end -->\nAfter\n")
+    assert text.endswith("<!-- outages: end -->\nAfter\n")
 
 
-def test_published_table_is_made_of_the_published_sums() -> None:
+def test_outages_are_added_to_those_of_other_runs(page: Path) -> None:
+    """Whatever the signal, but for the one that upgrades; a column for each kind."""
+    for line in (
+        outage_try(5, signal.SIGTERM),
+        outage_try(5, signal.SIGKILL, not_alive=["e1", "e2"], gaps_s=[9.6]),
+        outage_try(0, signal.SIGUSR2),
+        {**outage_try(25, signal.SIGTERM), "pacemaker": "JVM", "kept": False},
+    ):
+        tries.append(outages.FILE, line)
+        outages.write_tables()
+    assert tries.recorded(outages.FILE) == []
+    first = page.read_text().partition("anew:\n\n")[2].partition("\n\n")[0]
+    assert first.splitlines() == [
+        "| outage | port kept, misses held | JVM's Pacemaker |",
+        "| --- | --- | --- |",
+        "| upgrade in place | 0 of 1 |  |",
+        "| 5 s | 1 of 2 |  |",
+        "| 25 s |  | 0 of 1 |",
+    ]
+    assert "| 5 s | 4 to 10 s |  |" in page.read_text()
+
+
+def test_published_tables_are_made_of_the_published_sums() -> None:
     """Nobody has changed one of them by hand, and not the other."""
-    assert results.table(restored()) in results.PAGE.read_text()
+    text = (tries.DOCS / tries.PAGE).read_text()
+    assert results.table(tries.restored(results.SUMS, results.Sum)) in text
+    assert outages.tables(tries.restored(outages.SUMS, outages.Sum)) in text

@@ -44,16 +44,16 @@ def pytest_xdist_make_scheduler(
     return ByCluster(config, log)
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the tables of all tries so far, where that was asked for.
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Add the tries to the tables, where that was asked for.
 
-    Those of outages only with the lengths of all of them: a few tries of two lengths
-    would take the place of many.
+    Those of a run that was interrupted are kept for the one that goes on with it.
     """
-    if os.environ.get("TABLES") == "1" and not hasattr(session.config, "workerinput"):
+    is_over = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    is_worker = hasattr(session.config, "workerinput")
+    if os.environ.get("TABLES") == "1" and is_over and not is_worker:
         write_table()
-        if os.environ.get("ALL") == "1":
-            outages.write_tables()
+        outages.write_tables()
 
 
 @pytest.fixture(scope="session")

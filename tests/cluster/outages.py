@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from tests.cluster import tries
 from tests.cluster.observation import Outcome
 from tests.cluster.pacemakers import Kind
 from tests.cluster.releases import OLDEST_RELEASE, RELEASES
-from tests.cluster.results import append, ranged, recorded, replace_in_page
 from tests.real.jvm import NEWEST_RELEASE
 
 FILE = "outages.jsonl"
-
-Cell = Callable[[Sequence[Mapping[str, Any]]], str]
-"""What a table says of the tries of one length and kind."""
+SUMS = "cluster-outages.jsonl"
 
 PLACES_S = (0, 2, 4, 6, 8)
 """How old Nimbus' round is when a try's outage begins, one try after another."""
@@ -81,6 +80,64 @@ class Try(NamedTuple):
         return PLACES_S[self.number % len(PLACES_S)]
 
 
+class Length(NamedTuple):
+    """What was tried: the key of a result.
+
+    Attributes:
+        release: of Storm.
+        pacemaker: whose.
+        holds: whether it holds misses after a start.
+        kept: whether its port goes on listening meanwhile.
+        outage_s: how long it is away; None for an upgrade in place.
+    """
+
+    release: str
+    pacemaker: str
+    holds: bool
+    kept: bool
+    outage_s: int | None
+
+
+@dataclass
+class Sum:
+    """What all tries of a length came to; the first five say which it is.
+
+    Attributes:
+        tries: how many there were.
+        called_dead: in how many Nimbus called a living worker dead.
+        gap_s: the longest time between two heartbeats of a worker; the least and
+            the most, as all ranges here.
+        back_s: from the Pacemaker's return until all workers have written.
+        nimbus_ended: in how many Nimbus ended itself.
+    """
+
+    release: str
+    pacemaker: str
+    holds: bool
+    kept: bool
+    outage_s: int | None
+    tries: int = 0
+    called_dead: int = 0
+    gap_s: list[int] = field(default_factory=list)
+    back_s: list[float] = field(default_factory=list)
+    nimbus_ended: int = 0
+
+    @property
+    def length(self) -> Length:
+        """Which it is the sum of."""
+        return Length(
+            self.release, self.pacemaker, self.holds, self.kept, self.outage_s
+        )
+
+    def add(self, one: Mapping[str, Any]) -> None:
+        """Add the figures of a try, as `record` wrote them."""
+        self.tries += 1
+        self.called_dead += bool(one["not_alive"])
+        self.gap_s = tries.ends([*self.gap_s, round(max(one["gaps_s"]))])
+        self.back_s = tries.ends([*self.back_s, one["back_s"]])
+        self.nimbus_ended += bool(one["nimbus_ended"])
+
+
 def planned() -> list[tuple[Site, Try]]:
     """Return what is to be tried: some outages, or with ALL=1 all of them.
 
@@ -126,7 +183,7 @@ def record(site: Site, one: Try, outcome: Outcome, away_s: float) -> None:
         away_s: how long the outage was, with the start.
 
     """
-    append(
+    tries.append(
         FILE,
         {
             **_key(site, one),
@@ -148,7 +205,7 @@ def record(site: Site, one: Try, outcome: Outcome, away_s: float) -> None:
 def is_tried(site: Site, one: Try) -> bool:
     """Tell whether the figures of a try are there already."""
     key = _key(site, one)
-    return any(key.items() <= line.items() for line in recorded(FILE))
+    return any(key.items() <= line.items() for line in tries.recorded(FILE))
 
 
 def _key(site: Site, one: Try) -> dict[str, Any]:
@@ -163,69 +220,81 @@ def _key(site: Site, one: Try) -> dict[str, Any]:
     }
 
 
-def tables(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Return the figures of all tries as tables: a row for each length."""
+def write_tables() -> None:
+    """Add the tries that this machine keeps to the sums, and write these down."""
+    sums = {one.length: one for one in tries.restored(SUMS, Sum)}
+    for line in tries.recorded(FILE):
+        length = _length(line)
+        sums.setdefault(length, Sum(*length)).add(line)
+    in_order = sorted(sums.values(), key=_order)
+    tries.save(SUMS, in_order)
+    tries.replace_in_page("outages", tables(in_order))
+    tries.forget(FILE)
+
+
+def _length(line: Mapping[str, Any]) -> Length:
+    is_upgrade = line["signal"] == signal.SIGUSR2.name
+    return Length(
+        line["release"],
+        line["pacemaker"],
+        line["holds"],
+        line["kept"],
+        None if is_upgrade else line["outage_s"],
+    )
+
+
+def _order(one: Sum) -> tuple[int, int, int]:
+    # The newest release first, of each what stands first in a table.
+    outage_s = -1 if one.outage_s is None else one.outage_s
+    return (RELEASES.index(one.release), outage_s, _COLUMNS.index(_column(one)))
+
+
+def _column(one: Sum) -> str:
+    if one.pacemaker == Kind.JVM.value:
+        return "JVM's Pacemaker"
+    port = "port kept" if one.kept else "port closed"
+    return f"{port}, {'misses held' if one.holds else '`--hold 0`'}"
+
+
+def tables(sums: Sequence[Sum]) -> str:
+    """Return the sums as tables: a row for each length, a column for each kind."""
     return "\n".join(
         f"**Storm {release}.** {title}\n\n{_table(some, cell)}"
         for release in RELEASES
-        if (some := [line for line in lines if line["release"] == release])
+        if (some := [one for one in sums if one.release == release])
         for title, cell in _CELLS.items()
     )
 
 
-def write_tables() -> None:
-    """Put the tables of all tries so far into the page."""
-    replace_in_page("outages", tables(recorded(FILE)))
-
-
-def _table(lines: Sequence[Mapping[str, Any]], cell: Cell) -> str:
-    """Return a table with a column for each of COLUMNS that has been tried."""
-    columns = {
-        title: found
-        for title, wanted in _COLUMNS.items()
-        if (found := [line for line in lines if wanted.items() <= line.items()])
-    }
+def _table(sums: Sequence[Sum], cell: Callable[[Sum], str]) -> str:
+    """Return a table with a column for each of _COLUMNS that has been tried."""
+    columns = [title for title in _COLUMNS if title in map(_column, sums)]
+    cells = {(one.outage_s, _column(one)): cell(one) for one in sums}
     rows = [["outage", *columns], ["---"] * (1 + len(columns))]
-    for row in sorted({_row(line) for line in lines}):
-        cells = [
-            cell(some) if some else ""
-            for column in columns.values()
-            for some in [[line for line in column if _row(line) == row]]
-        ]
-        rows.append([row[1], *cells])
+    for outage_s in dict.fromkeys(one.outage_s for one in sums):
+        title = "upgrade in place" if outage_s is None else f"{outage_s} s"
+        rows.append([title, *(cells.get((outage_s, each), "") for each in columns)])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _row(line: Mapping[str, Any]) -> tuple[int, str]:
-    """Return which row a try belongs to: its place and its title."""
-    if line["signal"] == signal.SIGUSR2.name:
-        return -1, "upgrade in place"
-    return line["outage_s"], f"{line['outage_s']} s"
+_COLUMNS = (
+    "port kept, misses held",
+    "port kept, `--hold 0`",
+    "port closed, misses held",
+    "port closed, `--hold 0`",
+    "JVM's Pacemaker",
+)
 
-
-def _count(lines: Sequence[Mapping[str, Any]], key: str) -> str:
-    return f"{sum(bool(line[key]) for line in lines)} of {len(lines)}"
-
-
-_COLUMNS: dict[str, Mapping[str, Any]] = {
-    f"{port}, {misses}": {
-        "pacemaker": Kind.OURS.value,
-        "kept": port == "port kept",
-        "holds": misses == "misses held",
-    }
-    for port in ("port kept", "port closed")
-    for misses in ("misses held", "`--hold 0`")
-}
-_COLUMNS["JVM's Pacemaker"] = {"pacemaker": Kind.JVM.value}
-
-_CELLS: dict[str, Cell] = {
+_CELLS: Mapping[str, Callable[[Sum], str]] = {
     "Tries in which Nimbus called a living worker dead, and gave its executors "
-    "out anew:": lambda lines: _count(lines, "not_alive"),
-    "The longest time between two heartbeats of a worker:": lambda lines: ranged(
-        [round(max(line["gaps_s"])) for line in lines], " s"
+    "out anew:": lambda one: f"{one.called_dead} of {one.tries}",
+    "The longest time between two heartbeats of a worker:": lambda one: tries.ranged(
+        one.gap_s, " s"
     ),
     "From the Pacemaker's return until all workers have written:": (
-        lambda lines: ranged([line["back_s"] for line in lines], " s")
+        lambda one: tries.ranged(one.back_s, " s")
     ),
-    "Tries in which Nimbus ended itself:": lambda lines: _count(lines, "nimbus_ended"),
+    "Tries in which Nimbus ended itself:": (
+        lambda one: f"{one.nimbus_ended} of {one.tries}"
+    ),
 }

@@ -1,0 +1,83 @@
+"""The figures of tries, from the machine where they were made to the page.
+
+Each try is a line of JSON in a file that outlives the run.  Once a run is over, its
+tries are added to the sums of all that went before, which lie beside the page, and
+the tables are written anew from these.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tests.real.jvm import ROOT, cache_dir
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+DOCS = ROOT / "docs"
+PAGE = "cluster.md"
+
+_Figure = TypeVar("_Figure", int, float)
+_Sum = TypeVar("_Sum")
+
+
+def append(name: str, line: Mapping[str, Any]) -> None:
+    """Add a try to one of the machine's files."""
+    path = _folder() / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One write of one line: processes side by side do not mix theirs.
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def recorded(name: str) -> list[dict[str, Any]]:
+    """Return the tries that the machine keeps, the oldest first."""
+    path = _folder() / name
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def forget(name: str) -> None:
+    """Forget the tries that the machine keeps: they are in the sums."""
+    (_folder() / name).unlink(missing_ok=True)
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("CLUSTER_RESULTS") or cache_dir() / "cluster")
+
+
+def restored(name: str, make: Callable[..., _Sum]) -> list[_Sum]:
+    """Return the sums of one of the files beside the page."""
+    lines = (DOCS / name).read_text().splitlines()
+    return [make(**json.loads(line)) for line in lines]
+
+
+def save(name: str, sums: Iterable[DataclassInstance]) -> None:
+    """Write the sums of one of the files beside the page, a line each."""
+    lines = (json.dumps(asdict(one)) for one in sums)
+    (DOCS / name).write_text("".join(f"{line}\n" for line in lines))
+
+
+def replace_in_page(mark: str, text: str) -> None:
+    """Put text into the page, in the place of what is between two marks."""
+    page = DOCS / PAGE
+    begin, end = f"<!-- {mark}: begin -->\n", f"<!-- {mark}: end -->\n"
+    before, _, rest = page.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}{text}{end}{after}")
+
+
+def ends(values: Sequence[_Figure]) -> list[_Figure]:
+    """Return the least and the most of some figures."""
+    return [min(values), max(values)]
+
+
+def ranged(values: Sequence[float], unit: str = "") -> str:
+    """Say in words what the least and the most of some figures are."""
+    least, most = ends(values)
+    return f"{least}{unit}" if least == most else f"{least} to {most}{unit}"
