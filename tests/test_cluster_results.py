@@ -63,7 +63,7 @@ def test_tries_are_added_to_those_of_other_runs(page: Path) -> None:
     assert page.read_text() == before
     assert tries.recorded(results.FILE) == []
     of_jvm, ours = tries.restored(results.SUMS, results.Sum)
-    assert (of_jvm.case, of_jvm.tries) == (JVM, 1)
+    assert (of_jvm.key, of_jvm.tries) == (JVM, 1)
     assert ours == results.Sum(
         *OURS, 2, 12, [0.5, 2.5], [3, 9], [0, 4], [10.1, 10.1], nimbus_ended=1
     )

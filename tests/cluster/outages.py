@@ -12,6 +12,7 @@ from tests.cluster import tries
 from tests.cluster.observation import Outcome
 from tests.cluster.pacemakers import Kind
 from tests.cluster.releases import OLDEST_RELEASE, RELEASES
+from tests.cluster.tries import Key
 from tests.real.jvm import NEWEST_RELEASE
 
 FILE = "outages.jsonl"
@@ -80,8 +81,9 @@ class Try(NamedTuple):
         return PLACES_S[self.number % len(PLACES_S)]
 
 
-class Length(NamedTuple):
-    """What was tried: the key of a result.
+@dataclass
+class Sum:
+    """What all tries of a length came to; the first five say of which.
 
     Attributes:
         release: of Storm.
@@ -89,20 +91,6 @@ class Length(NamedTuple):
         holds: whether it holds misses after a start.
         kept: whether its port goes on listening meanwhile.
         outage_s: how long it is away; None for an upgrade in place.
-    """
-
-    release: str
-    pacemaker: str
-    holds: bool
-    kept: bool
-    outage_s: int | None
-
-
-@dataclass
-class Sum:
-    """What all tries of a length came to; the first five say which it is.
-
-    Attributes:
         tries: how many there were.
         called_dead: in how many Nimbus called a living worker dead.
         gap_s: the longest time between two heartbeats of a worker; the least and
@@ -123,11 +111,9 @@ class Sum:
     nimbus_ended: int = 0
 
     @property
-    def length(self) -> Length:
-        """Which it is the sum of."""
-        return Length(
-            self.release, self.pacemaker, self.holds, self.kept, self.outage_s
-        )
+    def key(self) -> Key:
+        """Its first five fields."""
+        return self.release, self.pacemaker, self.holds, self.kept, self.outage_s
 
     def add(self, one: Mapping[str, Any]) -> None:
         """Add the figures of a try, as `record` wrote them."""
@@ -222,25 +208,14 @@ def _key(site: Site, one: Try) -> dict[str, Any]:
 
 def write_tables() -> None:
     """Add the tries that this machine keeps to the sums, and write these down."""
-    sums = {one.length: one for one in tries.restored(SUMS, Sum)}
-    for line in tries.recorded(FILE):
-        length = _length(line)
-        sums.setdefault(length, Sum(*length)).add(line)
-    in_order = sorted(sums.values(), key=_order)
-    tries.save(SUMS, in_order)
-    tries.replace_in_page("outages", tables(in_order))
-    tries.forget(FILE)
+    sums = tries.add_up(FILE, SUMS, Sum, _sum_key, _order)
+    tries.replace_in_page("outages", tables(sums))
 
 
-def _length(line: Mapping[str, Any]) -> Length:
+def _sum_key(line: Mapping[str, Any]) -> Key:
     is_upgrade = line["signal"] == signal.SIGUSR2.name
-    return Length(
-        line["release"],
-        line["pacemaker"],
-        line["holds"],
-        line["kept"],
-        None if is_upgrade else line["outage_s"],
-    )
+    outage_s = None if is_upgrade else line["outage_s"]
+    return line["release"], line["pacemaker"], line["holds"], line["kept"], outage_s
 
 
 def _order(one: Sum) -> tuple[int, int, int]:

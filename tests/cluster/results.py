@@ -64,8 +64,8 @@ class Sum:
     nimbus_ended: int = 0
 
     @property
-    def case(self) -> Case:
-        """Which it is the sum of."""
+    def key(self) -> Case:
+        """Which case it is the sum of."""
         return Case(self.scenario, self.release, self.pacemaker)
 
     def add(self, one: Mapping[str, Any]) -> None:
@@ -98,19 +98,17 @@ def record(case: Case, outcome: Outcome) -> None:
 
 def write_table() -> None:
     """Add the tries that this machine keeps to the sums, and write these down."""
-    sums = {one.case: one for one in tries.restored(SUMS, Sum)}
-    for line in tries.recorded(FILE):
-        case = Case(line["scenario"], line["release"], line["pacemaker"])
-        sums.setdefault(case, Sum(*case)).add(line)
-    in_order = sorted(sums.values(), key=_order)
-    tries.save(SUMS, in_order)
-    tries.replace_in_page("results", table(in_order))
-    tries.forget(FILE)
+    sums = tries.add_up(FILE, SUMS, Sum, _case, _order)
+    tries.replace_in_page("results", table(sums))
+
+
+def _case(line: Mapping[str, Any]) -> Case:
+    return Case(line["scenario"], line["release"], line["pacemaker"])
 
 
 def table(sums: Sequence[Sum]) -> str:
     """Return the sums as a table, a row for each case, and what stands out."""
-    most = {one.case: max(one.moved) for one in sums}
+    most = {one.key: max(one.moved) for one in sums}
     worse = [
         f"{case.scenario} ({case.release})"
         for case in most
@@ -132,7 +130,7 @@ def _order(one: Sum) -> tuple[str, tuple[int, ...], str]:
 
 def _row(one: Sum) -> str:
     cells = (
-        *one.case,
+        *one.key,
         str(one.tries),
         tries.ranged(one.back_s, " s"),
         tries.ranged(one.lost),

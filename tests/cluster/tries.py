@@ -12,18 +12,31 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from tests.real.jvm import ROOT, cache_dir
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 DOCS = ROOT / "docs"
 PAGE = "cluster.md"
 
+Key = tuple[Any, ...]
+
+
+class Summed(Protocol):
+    """What tries come to: a dataclass, whose first fields say of which tries."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def key(self) -> Key:
+        """Its first fields, with which an empty one is made."""
+
+    def add(self, one: Mapping[str, Any]) -> None:
+        """Add the figures of a try."""
+
+
 _Figure = TypeVar("_Figure", int, float)
-_Sum = TypeVar("_Sum")
+_Sum = TypeVar("_Sum", bound=Summed)
 
 
 def append(name: str, line: Mapping[str, Any]) -> None:
@@ -42,11 +55,6 @@ def recorded(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def forget(name: str) -> None:
-    """Forget the tries that the machine keeps: they are in the sums."""
-    (_folder() / name).unlink(missing_ok=True)
-
-
 def _folder() -> Path:
     return Path(os.environ.get("CLUSTER_RESULTS") or cache_dir() / "cluster")
 
@@ -57,10 +65,39 @@ def restored(name: str, make: Callable[..., _Sum]) -> list[_Sum]:
     return [make(**json.loads(line)) for line in lines]
 
 
-def save(name: str, sums: Iterable[DataclassInstance]) -> None:
+def save(name: str, sums: Iterable[Summed]) -> None:
     """Write the sums of one of the files beside the page, a line each."""
     lines = (json.dumps(asdict(one)) for one in sums)
     (DOCS / name).write_text("".join(f"{line}\n" for line in lines))
+
+
+def add_up(
+    tries_name: str,
+    sums_name: str,
+    make: Callable[..., _Sum],
+    key_of: Callable[[Mapping[str, Any]], Key],
+    order: Callable[[_Sum], Key],
+) -> list[_Sum]:
+    """Move the tries that the machine keeps into the sums beside the page.
+
+    Args:
+        tries_name: the file of the tries.
+        sums_name: the file of the sums.
+        make: makes a sum of its fields, those of the key first.
+        key_of: says which sum a try belongs to.
+        order: sorts them.
+
+    Returns:
+        The sums, in order.
+    """
+    sums = {one.key: one for one in restored(sums_name, make)}
+    for line in recorded(tries_name):
+        key = key_of(line)
+        sums.setdefault(key, make(*key)).add(line)
+    in_order = sorted(sums.values(), key=order)
+    save(sums_name, in_order)
+    (_folder() / tries_name).unlink(missing_ok=True)
+    return in_order
 
 
 def replace_in_page(mark: str, text: str) -> None:
