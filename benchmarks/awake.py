@@ -3,7 +3,7 @@
 A core of a virtual machine that has nothing to do is given away, and wakes up late,
 by up to some milliseconds: that is the machine's doing, and more of a tail than any
 server's.  Here a process of the lowest class runs on each; it gives way at once to
-whoever wants the core, and has but what nobody else does.
+whoever wants the core, and has only the time that nobody else wants.
 """
 
 from __future__ import annotations

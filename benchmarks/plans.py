@@ -15,8 +15,8 @@ class Plan:
         sittings: how often in the run the rows of requests are taken up again.
         store_sittings: the same for lists and deletes, and for the longest pause.
         rounds: how often each server is loaded in each sitting, in turn.
-        rate_rounds: the same at the constant rate, where the machine itself is most
-            of what there is to see in the tails.
+        rate_rounds: the same at the constant rate; one standstill of the machine is
+            all of a round's tail.
         seconds: at saturation, in each round.
         rate_seconds: at the constant rate, in each round, at least.
         rate_requests: as many a round at the rate has at least, and takes longer

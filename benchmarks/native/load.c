@@ -429,7 +429,7 @@ static double send_due(struct group *g, double at_us)
 /* Reads what has come, and when the kernel had it: on loopback, when it was sent. */
 static ssize_t read_at(int fd, void *buffer, size_t room, double *at_us)
 {
-    char control[CMSG_SPACE(sizeof(struct timespec))];
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct timespec))];
     struct iovec part = {buffer, room};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1,
                              .msg_control = control, .msg_controllen = sizeof control};
