@@ -1,0 +1,66 @@
+"""What each peer address uses, and when that is more than its share.
+
+Everything scarce (stored heartbeats, buffers, held reads, descriptors, the I/O
+thread's time) is counted per *account*.  An account is one peer address, or one
+connection of an address that many workers share, such as a proxy's.
+
+A limit refuses nothing while there is plenty: only once the whole is more than
+`PRESSURE` used, and then only to accounts that use more than an equal share.  So no
+address can take what the others need, and no cluster meets a limit in normal use,
+even if all of its workers come from one address.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The part of the whole above which accounts are held to their equal shares.
+PRESSURE: Final = 0.75
+
+
+class Account:
+    """What one peer address uses.
+
+    Each total belongs to the component that counts it, and is changed under that
+    component's lock only.
+
+    Args:
+        name: the address, for the log.
+
+    Attributes:
+        name: the same.
+        connections: connections that are open.
+        stored_bytes: memory of the heartbeats that it wrote last (the store's).
+        buffered_bytes: unread and unsent bytes of its connections (the budget's).
+        held_read_bytes: memory of its reads that are held (the holding's).
+    """
+
+    __slots__ = (
+        "buffered_bytes",
+        "connections",
+        "held_read_bytes",
+        "name",
+        "stored_bytes",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.connections = 0
+        self.stored_bytes = 0
+        self.buffered_bytes = 0
+        self.held_read_bytes = 0
+
+    def __repr__(self) -> str:
+        return f"<Account {self.name} connections={self.connections}>"
+
+
+def exceeds_share(used: int, total: int, whole: int, accounts: int) -> bool:
+    """Return whether one account must not be given more.
+
+    Args:
+        used: what the account uses, the amount that it asks for included.
+        total: what all accounts use, that amount included.
+        whole: what there is.
+        accounts: how many accounts use any of it, this one included.
+    """
+    return total > PRESSURE * whole and used * accounts > whole
