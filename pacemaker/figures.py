@@ -22,6 +22,7 @@ class Figures:
         reads: GET_PULSE requests answered, misses included, refused ones not.
         read_bytes: the sizes of what they gave.
         connections: connections that are open.
+        delays: times that a connection had to wait for its account's rate.
     """
 
     pulses: int = 0
@@ -30,6 +31,7 @@ class Figures:
     reads: int = 0
     read_bytes: int = 0
     connections: int = 0
+    delays: int = 0
 
     def count_pulse(self, size_bytes: int) -> None:
         """Count one heartbeat that was stored."""
@@ -63,6 +65,7 @@ def add_up(parts: Iterable[Figures]) -> Figures:
         total.reads += part.reads
         total.read_bytes += part.read_bytes
         total.connections += part.connections
+        total.delays += part.delays
     return total
 
 

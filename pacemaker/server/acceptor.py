@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from pacemaker.accounts import Accounts
 from pacemaker.server import limits
 from pacemaker.server.io_thread import IoThread
 from pacemaker.server.listening import join_address
@@ -43,12 +44,19 @@ class Acceptor(threading.Thread):
         listener: listens, and does not block.
         threads: the I/O threads; each new connection goes to the one that has
             the fewest.
+        accounts: knows the accounts of the peers.
     """
 
-    def __init__(self, listener: socket.socket, threads: Sequence[IoThread]) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        threads: Sequence[IoThread],
+        accounts: Accounts,
+    ) -> None:
         super().__init__(name="pacemaker-acceptor", daemon=True)
         self._listener = listener
         self._threads = threads
+        self._accounts = accounts
         self._is_stopping = False
         self._calls: deque[Callable[[], None]] = deque()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -111,4 +119,5 @@ class Acceptor(threading.Thread):
     def _hand_over(self, sock: socket.socket, address: tuple[str, int]) -> None:
         sock.setblocking(False)
         thread = min(self._threads, key=lambda each: each.load)
-        thread.adopt(sock, join_address(address[0], address[1]))
+        account = self._accounts.open(address[0], address[1])
+        thread.adopt(sock, join_address(address[0], address[1]), account)

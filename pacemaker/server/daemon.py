@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from pacemaker.accounts import Account, Accounts
 from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.config import Settings
 from pacemaker.dispatch import Dispatcher
@@ -75,6 +76,7 @@ class Daemon:
         self._settings = settings
         self._mechanism_factory = mechanism_factory
         self._steps = StepRunner()
+        self._accounts = Accounts()
         hold_s = options.hold.after(is_handed_over(), boot_time_s())
         self._listener = open_listener(options.bind, settings.port)
         self.hold_until_s = boot_time_s() + hold_s
@@ -83,7 +85,7 @@ class Daemon:
         self._threads = [
             self._io_thread(number) for number in range(io_threads(settings, options))
         ]
-        self._acceptor = Acceptor(self._listener, self._threads)
+        self._acceptor = Acceptor(self._listener, self._threads, self._accounts)
 
     def _io_thread(self, number: int) -> IoThread:
         figures = Figures()
@@ -91,10 +93,13 @@ class Daemon:
         dispatcher = Dispatcher(self.store, figures, max_body_bytes)
         self._holdings.append(Holding(self.store))
         make_protocol = partial(self._make_protocol, dispatcher, self._holdings[-1])
-        return IoThread(number, make_protocol, figures, self._budget, self._steps)
+        return IoThread(
+            *(number, make_protocol, figures, self._budget, self._steps),
+            self._accounts,
+        )
 
     def _make_protocol(
-        self, dispatcher: Dispatcher, holding: Holding, peer: str
+        self, dispatcher: Dispatcher, holding: Holding, peer: str, account: Account
     ) -> ServerProtocol:
         make = self._mechanism_factory
         return ServerProtocol(
@@ -103,6 +108,7 @@ class Daemon:
             None if make is None else make(),
             peer,
             holding,
+            account,
         )
 
     def start(self) -> None:

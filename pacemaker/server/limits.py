@@ -18,6 +18,13 @@ READ_BYTES: Final = 128 * 1024
 # The same while a frame is under way that is larger.
 LARGE_READ_BYTES: Final = 1024 * 1024
 
+# How long a turn of the loop may take before it looks whether others have come: a
+# heartbeat waits for two of them at most, and 5 ms is the interpreter's own turn.
+TURN_S: Final = 0.005
+# How often the time that was spent on an account is halved, and below what it is none.
+FADE_S: Final = 0.25
+FORGOTTEN_S: Final = 0.0001
+
 # How many connections one turn takes from the backlog.
 ACCEPT_BATCH: Final = 64
 # How long the acceptor waits where the process or the kernel has no room.
@@ -39,7 +46,7 @@ LINGER_S: Final = 2.0
 
 # A client asks again after 1 s and gives up after 11: what a stop has not
 # answered by then is reset all the same.
-STOP_TIMEOUT_S: Final = 2.0
+STOP_TIMEOUT_S: Final = 1.5
 # How often a stop looks whether the kernel has delivered what was answered.
 STOP_TURN_S: Final = 0.01
 

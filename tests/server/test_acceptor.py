@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pacemaker.accounts import Account, Accounts
 from pacemaker.server import limits
 from pacemaker.server.acceptor import Acceptor
 
@@ -24,8 +25,9 @@ class Adopter:
         self.adopted: list[tuple[socket.socket, str]] = []
         self.is_adopted = threading.Semaphore(0)
 
-    def adopt(self, sock: socket.socket, peer: str) -> None:
+    def adopt(self, sock: socket.socket, peer: str, account: Account) -> None:
         """Keep a connection."""
+        assert account.connections
         self.adopted.append((sock, peer))
         self.load += 1
         self.is_adopted.release()
@@ -72,7 +74,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def _run(listener: Any, *adopters: Adopter) -> Acceptor:
-    acceptor = Acceptor(listener, adopters)  # type: ignore[arg-type]
+    acceptor = Acceptor(listener, adopters, Accounts())  # type: ignore[arg-type]
     acceptor.start()
     return acceptor
 
