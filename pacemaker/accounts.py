@@ -30,7 +30,12 @@ class Account:
     Attributes:
         name: the same.
         connections: connections that are open.
-        stored_bytes: memory of the heartbeats that it wrote last (the store's).
+        stored_bytes: what the heartbeats that it wrote last would take if nothing
+            else were stored (the store's): the nodes above them included, or a long
+            path would cost its writer nothing.
+        new_keys: how many keys it has added to the store (the store's).
+        lists: how many lists of a directory it was given (the dispatchers').
+            Several I/O threads may count at once, and rarely lose one.
         buffered_bytes: unread and unsent bytes of its connections (the budget's).
         held_read_bytes: memory of its reads that are held (the holding's).
     """
@@ -39,7 +44,9 @@ class Account:
         "buffered_bytes",
         "connections",
         "held_read_bytes",
+        "lists",
         "name",
+        "new_keys",
         "stored_bytes",
     )
 
@@ -47,11 +54,19 @@ class Account:
         self.name = name
         self.connections = 0
         self.stored_bytes = 0
+        self.new_keys = 0
+        self.lists = 0
         self.buffered_bytes = 0
         self.held_read_bytes = 0
 
     def __repr__(self) -> str:
         return f"<Account {self.name} connections={self.connections}>"
+
+
+# The writer of heartbeats whose writer is not known, such as those that a process
+# found when it started.  It uses nothing that anybody counts, so it is never above
+# its share; its totals, which all stores of a process change, mean nothing.
+NOBODY: Final = Account("nobody")
 
 
 def exceeds_share(used: int, total: int, whole: int, accounts: int) -> bool:

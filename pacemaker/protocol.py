@@ -36,6 +36,7 @@ from itertools import groupby
 from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker import canonical, control, messages
+from pacemaker.accounts import NOBODY, Account
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
 from pacemaker.frames import FrameReader
@@ -99,12 +100,14 @@ class ServerProtocol:
         mechanism: authenticates the peer; None where nobody has to.
         peer: the peer's name in the log.
         holding: holds the misses; None where they are never held.
+        account: counts what the peer uses.
 
     Attributes:
         phase: what is due.
         authenticated: whether the peer may read.
         user: who it is, if it authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
+        account: counts what the peer uses.
     """
 
     __slots__ = (
@@ -117,6 +120,7 @@ class ServerProtocol:
         "_reads",
         "_token",
         "_worker",
+        "account",
         "authenticated",
         "error",
         "peer",
@@ -131,6 +135,7 @@ class ServerProtocol:
         mechanism: ServerMechanism | None = None,
         peer: str = "",
         holding: Holding | None = None,
+        account: Account = NOBODY,
     ) -> None:
         self._dispatcher = dispatcher
         self._frames = FrameReader(max_body_bytes)
@@ -144,6 +149,7 @@ class ServerProtocol:
         self._worker: WorkerPulses | None = None
         self._last_key: str | None = None
         self.peer = peer
+        self.account = account
         self.phase = Phase.OPEN if mechanism is None else Phase.SASL_DUE
         self.authenticated = mechanism is None
         self.user: str | None = None
@@ -320,7 +326,7 @@ class ServerProtocol:
             pulse = canonical.read_pulse(data, start, end)
             if pulse is not None:
                 key, details, message_id = pulse
-                self._dispatcher.store_pulse(key, details)
+                self._dispatcher.store_pulse(key, details, self.account)
                 self._queue(canonical.write_pulse_response(message_id))
                 self._note_key(key)
                 return
@@ -337,7 +343,7 @@ class ServerProtocol:
         if key != self._last_key:
             self._last_key = key
         elif self._worker is None or self._worker.key != key:
-            self._worker = self._dispatcher.worker_pulses(self._last_key)
+            self._worker = self._dispatcher.worker_pulses(key, self.account)
 
     def _answer_worker(self, worker: WorkerPulses) -> bool:
         """Answer the worker's pulses, if such come next; False where none does."""
@@ -388,7 +394,7 @@ class ServerProtocol:
             if self._begin_step(message):
                 return
             self.phase, self._mechanism = Phase.OPEN, None
-        reply = self._dispatcher.reply_to(message, self.authenticated)
+        reply = self._dispatcher.reply_to(message, self.authenticated, self.account)
         if reply is not None:
             self._send(reply)
         else:
