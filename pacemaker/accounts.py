@@ -17,42 +17,16 @@ Pure: time comes in as an argument.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-)
-from typing import Final, TypeAlias
-
-Network: TypeAlias = IPv4Network | IPv6Network
+from typing import Final
 
 # The part of the whole above which accounts are held to their equal shares.
 PRESSURE: Final = 0.75
-
-# One subscriber of IPv6 has a /64 at least, and so 2**64 addresses.
-_IPV6_PREFIX: Final = 64
-
-# Accounts without a connection that are remembered, for what they have stored and
-# how fast they were lately.  The one that was idle for longest is forgotten first.
-MAX_IDLE_ACCOUNTS: Final = 10_000
 
 # An account is settled once it has made this many new keys, or was given this many
 # lists: often enough to hold it to its rate, and seldom enough to cost nothing.
 SETTLED_KEYS: Final = 32
 SETTLED_LISTS: Final = 32
-
-# Where each connection counts as an address: a relay or a proxy on this host.
-DEFAULT_SHARED: Final[tuple[Network, ...]] = (
-    ip_network("127.0.0.0/8"),
-    ip_network("::1/128"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +63,10 @@ class Account:
 
     Attributes:
         name: the same.
-        connections: connections that are open (`Accounts`).
-        stored_bytes: memory of the heartbeats that it wrote last (the store).
+        connections: connections that are open (`server.addresses`).
+        stored_bytes: what the heartbeats that it wrote last would take if nothing
+            else were stored (the store): the nodes above them included, or a long
+            path would cost its writer nothing.
         buffered_bytes: unread and unsent bytes of its connections (the budget).
         held_read_bytes: memory of its reads that are held (the holding).
         new_keys: keys that it has made since they were last settled (the store).
@@ -152,112 +128,10 @@ class Account:
         return max(0.0, -self._credit_s)
 
 
-# Whoever has no account: what is read back after an upgrade in place.
+# The writer of heartbeats whose writer is not known, such as those that a process
+# found when it started.  It uses nothing that anybody counts, so it is never above
+# its share; its totals, which all stores of a process change, mean nothing.
 NOBODY: Final = Account("nobody")
-
-
-class Accounts:
-    """The accounts of all peers.  Any thread may call any method.
-
-    Args:
-        shared: networks of which each connection is an account of its own, as
-            many workers may be behind one address.
-    """
-
-    def __init__(self, shared: Sequence[Network] = DEFAULT_SHARED) -> None:
-        self._shared = tuple(shared)
-        # Guards all below, and the accounts' `connections`.
-        self._lock = threading.Lock()
-        self._connected: dict[str, Account] = {}
-        self._idle: OrderedDict[str, Account] = OrderedDict()
-        self._connections = 0
-
-    @property
-    def connected(self) -> int:
-        """How many accounts have a connection."""
-        return len(self._connected)
-
-    @property
-    def connections(self) -> int:
-        """How many connections are open."""
-        return self._connections
-
-    def open(self, host: str, port: int) -> Account:
-        """Count a new connection; return its account.
-
-        Args:
-            host: the peer's address, without a scope.
-            port: its port.
-        """
-        name = self._name(host, port)
-        with self._lock:
-            account = self._connected.get(name)
-            if account is None:
-                account = self._idle.pop(name, None) or Account(name)
-                self._connected[name] = account
-            account.connections += 1
-            self._connections += 1
-        return account
-
-    def close(self, account: Account) -> None:
-        """Count a connection that has ended."""
-        with self._lock:
-            account.connections -= 1
-            self._connections -= 1
-            if account.connections:
-                return
-            del self._connected[account.name]
-            self._idle[account.name] = account
-            if len(self._idle) > MAX_IDLE_ACCOUNTS:
-                self._idle.popitem(last=False)
-
-    def most_connections(self) -> int:
-        """Return how many connections the account has that has the most."""
-        with self._lock:
-            return max(
-                (account.connections for account in self._connected.values()), default=0
-            )
-
-    def _name(self, host: str, port: int) -> str:
-        address = peer_address(host)
-        if address is None or any(address in network for network in self._shared):
-            return f"{host}:{port}"
-        return account_name(address)
-
-
-def peer_address(host: str) -> IPv4Address | IPv6Address | None:
-    """Read the address of a peer; an IPv4 one that is mapped into IPv6 is IPv4.
-
-    Returns:
-        The address, or None if it is none.
-    """
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def account_name(address: IPv4Address | IPv6Address) -> str:
-    """Name what counts as one address: itself for IPv4, its /64 for IPv6."""
-    if isinstance(address, IPv4Address):
-        return str(address)
-    return str(ip_network((int(address), _IPV6_PREFIX), strict=False))
-
-
-def parse_shared(values: Iterable[str]) -> tuple[Network, ...]:
-    """Read networks as an administrator writes them: ``10.0.0.0/8``, ``10.1.2.3``.
-
-    Args:
-        values: the networks; ``none`` alone for no network at all.
-
-    Raises:
-        ValueError: it names the value that is neither an address nor a network.
-    """
-    values = tuple(values)
-    if values == ("none",):
-        return ()
-    return tuple(ip_network(value) for value in values)
 
 
 def exceeds_share(used: int, total: int, whole: int, accounts: int) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from pacemaker import messages
+from pacemaker.accounts import NOBODY, Account
 from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
 from pacemaker.figures import Figures
@@ -68,12 +69,15 @@ class Dispatcher:
             ),
         }
 
-    def reply_to(self, message: Message, authenticated: bool) -> Message | None:
+    def reply_to(
+        self, message: Message, authenticated: bool, account: Account = NOBODY
+    ) -> Message | None:
         """Carry out one request.
 
         Args:
             message: what the peer sent.
             authenticated: whether it may read.
+            account: the peer's.
 
         Returns:
             The reply, or None where the message is no request.
@@ -90,7 +94,7 @@ class Dispatcher:
         if kind == messages.SEND_PULSE:
             if not isinstance(data, Pulse) or data.details is None:
                 raise MalformedError("SEND_PULSE without its pulse or details")
-            self.store_pulse(data.id, data.details)
+            self.store_pulse(data.id, data.details, account)
             return Message(messages.SEND_PULSE_RESPONSE, None, message_id)
         answer = self._answers.get(kind)
         if answer is None:
@@ -100,14 +104,18 @@ class Dispatcher:
             raise MalformedError("request without its path", messages.name_of(kind))
         if kind in _READS and not authenticated:
             return Message(messages.NOT_AUTHORIZED, None, message_id)
+        if kind == messages.GET_ALL_NODES_FOR_PATH:
+            account.lists += 1
         reply_kind, data_for = answer
         return Message(reply_kind, data_for(data), message_id)
 
-    def worker_pulses(self, key: str) -> WorkerPulses:
+    def worker_pulses(self, key: str, account: Account = NOBODY) -> WorkerPulses:
         """Return what answers the pulses to one key over one connection."""
-        return WorkerPulses(key, self._store, self._figures, self._max_body_bytes)
+        return WorkerPulses(
+            key, self._store, self._figures, self._max_body_bytes, account
+        )
 
-    def store_pulse(self, key: str, details: bytes) -> None:
+    def store_pulse(self, key: str, details: bytes, account: Account = NOBODY) -> None:
         """Carry out one SEND_PULSE.
 
         Raises:
@@ -116,7 +124,7 @@ class Dispatcher:
         size_bytes = len(details)
         if size_bytes + _MAX_UTF8_BYTES * len(key) > self._max_pulse_bytes:
             self._check_fits(key, size_bytes)
-        self._store.put(key, details)
+        self._store.put(key, details, account=account)
         self._figures.count_pulse(size_bytes)
 
     def _check_fits(self, key: str, size_bytes: int) -> None:

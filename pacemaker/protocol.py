@@ -128,6 +128,7 @@ class ServerProtocol:
         authenticated: whether the peer may read.
         user: who it is, if it authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
+        account: counts what the peer uses.
     """
 
     __slots__ = (
@@ -373,7 +374,7 @@ class ServerProtocol:
             pulse = canonical.read_pulse(data, start, end)
             if pulse is not None:
                 key, details, message_id = pulse
-                self._dispatcher.store_pulse(key, details)
+                self._dispatcher.store_pulse(key, details, self.account)
                 self._queue(canonical.write_pulse_response(message_id))
                 self._note_key(key)
                 return 1 + size_cost
@@ -395,7 +396,7 @@ class ServerProtocol:
         if key != self._last_key:
             self._last_key = key
         elif self._worker is None or self._worker.key != key:
-            self._worker = self._dispatcher.worker_pulses(self._last_key)
+            self._worker = self._dispatcher.worker_pulses(key, self.account)
 
     def _answer_worker(self, worker: WorkerPulses) -> bool:
         """Answer the worker's pulses, if such come next; False where none does."""
@@ -446,7 +447,7 @@ class ServerProtocol:
             if self._begin_step(message):
                 return
             self.phase, self._mechanism = Phase.OPEN, None
-        reply = self._dispatcher.reply_to(message, self.authenticated)
+        reply = self._dispatcher.reply_to(message, self.authenticated, self.account)
         if reply is not None:
             self._send(reply)
         else:

@@ -17,7 +17,16 @@ ALLOWED = {"store": frozenset(("threading",))}
 
 # From the bottom up: a module imports only what stands above it in this list.
 LAYERS = (
-    *("errors", "idl", "binary", "messages", "canonical", "frames", "store"),
+    *(
+        "errors",
+        "accounts",
+        "idl",
+        "binary",
+        "messages",
+        "canonical",
+        "frames",
+        "store",
+    ),
     "holding",
     *("control", "figures", "worker_pulses", "dispatch"),
     *("sasl.mechanism", "protocol"),

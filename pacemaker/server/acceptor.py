@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pacemaker.accounts import Accounts
 from pacemaker.server import limits
+from pacemaker.server.addresses import Accounts
 from pacemaker.server.io_thread import IoThread
 from pacemaker.server.listening import join_address
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from pacemaker.accounts import Account, Accounts
+from pacemaker.accounts import Account
 from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.config import Settings
 from pacemaker.dispatch import Dispatcher
@@ -22,6 +22,7 @@ from pacemaker.protocol import ServerProtocol
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import limits, memory
 from pacemaker.server.acceptor import Acceptor
+from pacemaker.server.addresses import Accounts
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.io_thread import IoThread, boot_time_s

@@ -28,12 +28,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from pacemaker.accounts import DEFAULT_RATES, Account, Accounts, Rates
+from pacemaker.accounts import DEFAULT_RATES, Account, Rates
 from pacemaker.errors import LimitError
 from pacemaker.figures import Figures
 from pacemaker.holding import Holding
 from pacemaker.protocol import ServerProtocol
 from pacemaker.server import limits, memory
+from pacemaker.server.addresses import Accounts
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.steps import StepRunner

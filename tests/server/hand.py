@@ -11,13 +11,14 @@ import socket
 from collections.abc import Callable
 from types import TracebackType
 
-from pacemaker.accounts import Account, Accounts, Rates
+from pacemaker.accounts import Account, Rates
 from pacemaker.dispatch import Dispatcher
 from pacemaker.figures import Figures
 from pacemaker.holding import Holding
 from pacemaker.protocol import ServerProtocol
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import limits
+from pacemaker.server.addresses import Accounts
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.io_thread import IoThread

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from pacemaker.accounts import Account, Accounts
+from pacemaker.accounts import Account
 from pacemaker.server import limits
 from pacemaker.server.acceptor import Acceptor
+from pacemaker.server.addresses import Accounts
 
 GIVE_UP_S = 10.0
 
