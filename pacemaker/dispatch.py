@@ -11,9 +11,10 @@ from typing import Final, TypeAlias
 
 from pacemaker import messages
 from pacemaker.accounts import NOBODY, Account
-from pacemaker.canonical import PULSE_OVERHEAD_BYTES
+from pacemaker.canonical import NODES_OVERHEAD_BYTES, PULSE_OVERHEAD_BYTES
 from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
 from pacemaker.figures import Figures
+from pacemaker.listing import LARGE_NAMES, Listing
 from pacemaker.messages import NO_MESSAGE_ID, Data, Message, Nodes, Pulse
 from pacemaker.store import Store
 from pacemaker.worker_pulses import WorkerPulses
@@ -48,6 +49,10 @@ class Dispatcher:
         self._figures = figures
         self._max_body_bytes = max_body_bytes
         self._max_pulse_bytes = max_body_bytes - PULSE_OVERHEAD_BYTES
+        # Up to so many, `LARGE_NAMES` names fit a reply whatever they consist of.
+        self._max_names_characters = (
+            max_body_bytes - NODES_OVERHEAD_BYTES - 4 * LARGE_NAMES
+        ) // _MAX_UTF8_BYTES
         # For each request that has a path: the type of its reply, and what
         # gives the reply's data.
         self._answers: Final[dict[int, tuple[int, _Answer]]] = {
@@ -56,10 +61,6 @@ class Dispatcher:
             messages.GET_ALL_PULSE_FOR_PATH: (
                 messages.GET_ALL_PULSE_FOR_PATH_RESPONSE,
                 _nothing,
-            ),
-            messages.GET_ALL_NODES_FOR_PATH: (
-                messages.GET_ALL_NODES_FOR_PATH_RESPONSE,
-                self._list_nodes,
             ),
             messages.GET_PULSE: (messages.GET_PULSE_RESPONSE, self._get_pulse),
             messages.DELETE_PATH: (messages.DELETE_PATH_RESPONSE, store.delete_all),
@@ -71,7 +72,7 @@ class Dispatcher:
 
     def reply_to(
         self, message: Message, authenticated: bool, account: Account = NOBODY
-    ) -> Message | None:
+    ) -> Message | Listing | None:
         """Carry out one request.
 
         Args:
@@ -80,7 +81,8 @@ class Dispatcher:
             account: the peer's.
 
         Returns:
-            The reply, or None where the message is no request.
+            The reply, or what writes it, as it is the list of a large directory.
+            None if the message is no request.
 
         Raises:
             MalformedError: the request has no data, or of another kind.
@@ -96,8 +98,7 @@ class Dispatcher:
                 raise MalformedError("SEND_PULSE without its pulse or details")
             self.store_pulse(data.id, data.details, account)
             return Message(messages.SEND_PULSE_RESPONSE, None, message_id)
-        answer = self._answers.get(kind)
-        if answer is None:
+        if kind not in _READS and kind not in self._answers:
             _refuse_control(kind)
             return None
         if not isinstance(data, str):
@@ -105,8 +106,8 @@ class Dispatcher:
         if kind in _READS and not authenticated:
             return Message(messages.NOT_AUTHORIZED, None, message_id)
         if kind == messages.GET_ALL_NODES_FOR_PATH:
-            account.lists += 1
-        reply_kind, data_for = answer
+            return self._list_nodes(data, message_id, account)
+        reply_kind, data_for = self._answers[kind]
         return Message(reply_kind, data_for(data), message_id)
 
     def worker_pulses(self, key: str, account: Account = NOBODY) -> WorkerPulses:
@@ -138,8 +139,19 @@ class Dispatcher:
     def _exists(self, path: str) -> bool:
         return self._store.get(path) is not None
 
-    def _list_nodes(self, path: str) -> Nodes:
-        return Nodes(self._store.list_nodes(path))
+    def _list_nodes(
+        self, path: str, message_id: int, account: Account
+    ) -> Message | Listing:
+        count = self._store.count_names(path)
+        # As the list of a thousand names, each begun thousand more costs.
+        account.lists += 1 + count // LARGE_NAMES
+        if count <= LARGE_NAMES:
+            names = self._store.list_nodes(path)
+            if sum(map(len, names)) <= self._max_names_characters:
+                kind = messages.GET_ALL_NODES_FOR_PATH_RESPONSE
+                return Message(kind, Nodes(names), message_id)
+        slices = self._store.name_slices(path)
+        return Listing(path, slices, count, message_id, self._max_body_bytes)
 
     def _get_pulse(self, path: str) -> Pulse:
         details = self._store.get(path)

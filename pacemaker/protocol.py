@@ -45,6 +45,7 @@ from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
 from pacemaker.frames import FrameReader
 from pacemaker.holding import HeldReads, Holding
+from pacemaker.listing import Listing
 from pacemaker.messages import NO_MESSAGE_ID, Message
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
@@ -448,7 +449,9 @@ class ServerProtocol:
                 return
             self.phase, self._mechanism = Phase.OPEN, None
         reply = self._dispatcher.reply_to(message, self.authenticated, self.account)
-        if reply is not None:
+        if isinstance(reply, Listing):
+            self._send_listing(reply)
+        elif reply is not None:
             self._send(reply)
         else:
             self._note_useless(messages.name_of(message.type))
@@ -494,6 +497,13 @@ class ServerProtocol:
         for _ in range(mechanism.completion_count):
             self._send(control.control_message(control.SASL_COMPLETE_REQUEST))
         self.phase, self._mechanism = Phase.OPEN, None
+
+    def _send_listing(self, listing: Listing) -> None:
+        chunks = listing.step()
+        while chunks is None:
+            chunks = listing.step()
+        for chunk in chunks:
+            self._queue(chunk)
 
     def _send(self, message: Message) -> None:
         for chunk in canonical.write(message) or (messages.encode(message),):

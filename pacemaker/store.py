@@ -38,7 +38,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Final, TypeAlias
 
 from pacemaker.accounts import NOBODY, PRESSURE, Account, exceeds_share
@@ -501,34 +500,46 @@ class Store:
         They are the distinct first non-empty segments of what follows the
         prefix, over the keys that begin with it.
         """
-        names: set[str | None] = set()
-        for level in self.name_levels(path):
-            names.update(level)
-        return [name for name in names if name]
+        return [name for names in self.name_slices(path) for name in names]
 
-    def name_levels(self, path: str, most: int | None = None) -> list[list[str | None]]:
-        """Return the names directly below a path as they lie in the store.
+    def count_names(self, path: str) -> int:
+        """Return how many names are directly below a path, or a few more."""
+        with self._lock:
+            return sum(map(len, self._levels(path)))
 
-        That is one copy for each level, whatever there is: ten milliseconds for a
-        million names.
+    def name_slices(self, path: str) -> Iterator[list[str]]:
+        """Give the names directly below a path, some at a time, each of them once.
 
-        Args:
-            path: the directory.
-            most: the most names that are of use to the caller.
+        The lock is held for one copy at a time: a name that comes or goes meanwhile
+        may be given or not.
+        """
+        with self._lock:
+            levels = self._levels(path)
+        return self._slices_of(levels)
 
-        Returns:
-            A list for each level, as ``"/a//b"`` lies below ``"/a"`` as well: an
-            empty segment is looked through.  A name may be in several lists, and
-            some of the entries are empty or None, which is no name.
+    def _slices_of(self, levels: list[_Node]) -> Iterator[list[str]]:
+        seen: set[str] = set()
+        for node in levels:
+            with self._lock:
+                names = list(node)
+            slice_ = [name for name in names if name]
+            if len(levels) > 1:
+                slice_ = [name for name in slice_ if name not in seen]
+                seen.update(slice_)
+            yield slice_
+
+    def _levels(self, path: str) -> list[_Node]:
+        """Return the nodes whose names are those of a directory.
+
+        They are several, as "/a//b" lies below "/a" as well: an empty segment is
+        looked through.
         """
         segments = _split_directory(path)
-        levels: list[list[str | None]] = []
-        if segments is None:
-            return levels
-        with self._lock:
+        levels: list[_Node] = []
+        if segments is not None:
             _, node = self._walk(segments)
             while isinstance(node, dict):
-                levels.append(list(node if most is None else islice(node, most)))
+                levels.append(node)
                 node = node.get("")
         return levels
 

@@ -28,7 +28,7 @@ LAYERS = (
         "store",
     ),
     "holding",
-    *("control", "figures", "worker_pulses", "dispatch"),
+    *("listing", "control", "figures", "worker_pulses", "dispatch"),
     *("sasl.mechanism", "protocol"),
     *("client.requests", "client.protocol"),
 )
