@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
+from pacemaker.accounts import Account
 from pacemaker.figures import Figures
 from pacemaker.holding import Holding
 from pacemaker.protocol import ServerProtocol
@@ -31,6 +32,9 @@ from pacemaker.server.upgrade.state import ConnectionState
 
 _logger: Final = logging.getLogger(__name__)
 
+# The account of a connection that has none of its own.
+NOBODY: Final = Account("nobody")
+
 # Makes the protocol object of a new connection: of its peer's name.
 ProtocolFactory: TypeAlias = Callable[[str], ServerProtocol]
 
@@ -38,6 +42,11 @@ ProtocolFactory: TypeAlias = Callable[[str], ServerProtocol]
 def boot_time_s() -> float:
     """Return the seconds since the machine was started, those suspended included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _account(connection: Connection) -> Account:
+    account: Account = getattr(connection, "account", NOBODY)
+    return account
 
 
 class IoThread(threading.Thread):
@@ -166,8 +175,8 @@ class IoThread(threading.Thread):
     def watch(self, connection: Connection, held_bytes: int, is_due: bool) -> bool:
         """Look after a connection that holds bytes, or that time may end.
 
-        Where all buffers pass the budget, the connection that holds most is
-        ended: at once if it is this thread's, for what is read meanwhile would
+        When all buffers pass the budget, the connections that `BufferBudget` names
+        are ended: at once if they are this thread's, as what is read meanwhile would
         come on top.
 
         Returns:
@@ -179,14 +188,15 @@ class IoThread(threading.Thread):
             return False
         else:
             self.watched.discard(connection)
-        largest = self._budget.hold(connection, held_bytes)
-        if largest is None or largest is connection:
-            return largest is not None
-        if largest.owner is self:
-            largest.evict()
-        else:
-            largest.owner.evict(largest)
-        return False
+        evicted = self._budget.hold(
+            connection, _account(connection), held_bytes, self.now()
+        )
+        for other in evicted:
+            if other.owner is not self:
+                other.owner.evict(other)
+            elif other is not connection:
+                self._run(other.evict)
+        return connection in evicted
 
     def note_evicted(self, size_bytes: int) -> None:
         """Take note of what a connection held that was evicted."""
@@ -205,7 +215,7 @@ class IoThread(threading.Thread):
         self.figures.connections -= 1
         if connection in self.watched:
             self.watched.discard(connection)
-            self._budget.hold(connection, 0)
+            self._budget.hold(connection, _account(connection), 0, self.now())
 
     # The loop.
 
