@@ -98,8 +98,9 @@ class Snapshot(NamedTuple):
         authenticated: whether it may read.
         sasl_due: whether an exchange may still begin on it.
         user: who authenticated; None where nobody has.
-        unread: bytes that came and were not yet read; the requests that are held
-            come first in it, and are looked up again where they are read back.
+        unread: bytes that came and were not yet read; the requests that are held,
+            and one whose list is being written, come first in it, and are looked up
+            again when they are read back.
         unsent: bytes that are due and were not yet sent.
     """
 
@@ -138,6 +139,7 @@ class ServerProtocol:
         "_due_bytes",
         "_frames",
         "_last_key",
+        "_listing",
         "_mechanism",
         "_reads",
         "_token",
@@ -173,6 +175,8 @@ class ServerProtocol:
         # there is none while misses are held, or once CLOSED.
         self._worker: WorkerPulses | None = None
         self._last_key: str | None = None
+        # A list that is being written; nothing is read meanwhile.
+        self._listing: Listing | None = None
         self._useless = 0
         self.has_more = False
         self.has_charged = False
@@ -209,7 +213,7 @@ class ServerProtocol:
             that these two have to be called, and where the connection was ended.
         """
         worker = self._worker
-        if worker is None or self._due or self._frames.unread_bytes:
+        if worker is None or self._due or self.has_more or self._frames.unread_bytes:
             return None
         try:
             return worker.answer_one(data)
@@ -252,8 +256,11 @@ class ServerProtocol:
         cost_left = SLICE_COST
         try:
             while self.phase in _READING and self._due_bytes < MAX_DUE_BYTES:
+                if self._listing is not None:
+                    self._go_on_listing(self._listing)
+                    cost_left = 0
                 if cost_left <= 0:
-                    self.has_more = self._frames.unread_bytes > 0
+                    self.has_more = self._is_more_to_do
                     break
                 if self._worker is not None and self._answer_worker(self._worker):
                     cost_left -= _WORKER_COST
@@ -283,9 +290,19 @@ class ServerProtocol:
         return self._due_bytes >= MAX_DUE_BYTES
 
     @property
+    def _is_more_to_do(self) -> bool:
+        return self._listing is not None or self._frames.unread_bytes > 0
+
+    @property
     def unread_bytes(self) -> int:
         """How many bytes came and were not yet read."""
         return self._frames.unread_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory of what came and was not yet read, and of a list in the making."""
+        listed_bytes = 0 if self._listing is None else self._listing.size_bytes
+        return self._frames.unread_bytes + listed_bytes
 
     @property
     def frame_bytes(self) -> int:
@@ -336,6 +353,7 @@ class ServerProtocol:
             self.error = error
         self.phase = Phase.CLOSED
         self.has_more = False
+        self._listing = None
         self._frames = FrameReader(0)
         self._worker = None
         self.drop_held()
@@ -349,11 +367,12 @@ class ServerProtocol:
         if self.phase not in (Phase.OPEN, Phase.SASL_DUE):
             return None
         held = b"" if self._reads is None else self._reads.frames
+        listed = b"" if self._listing is None else self._listing.frame
         return Snapshot(
             self.authenticated,
             self.phase is Phase.SASL_DUE,
             self.user,
-            held + self._frames.unread,
+            held + listed + self._frames.unread,
             unsent + b"".join(self._due),
         )
 
@@ -450,7 +469,7 @@ class ServerProtocol:
             self.phase, self._mechanism = Phase.OPEN, None
         reply = self._dispatcher.reply_to(message, self.authenticated, self.account)
         if isinstance(reply, Listing):
-            self._send_listing(reply)
+            self._listing = reply
         elif reply is not None:
             self._send(reply)
         else:
@@ -498,12 +517,13 @@ class ServerProtocol:
             self._send(control.control_message(control.SASL_COMPLETE_REQUEST))
         self.phase, self._mechanism = Phase.OPEN, None
 
-    def _send_listing(self, listing: Listing) -> None:
+    def _go_on_listing(self, listing: Listing) -> None:
+        """Write one slice of a list; a step takes as long as a slice may."""
         chunks = listing.step()
-        while chunks is None:
-            chunks = listing.step()
-        for chunk in chunks:
-            self._queue(chunk)
+        if chunks is not None:
+            self._listing = None
+            for chunk in chunks:
+                self._queue(chunk)
 
     def _send(self, message: Message) -> None:
         for chunk in canonical.write(message) or (messages.encode(message),):

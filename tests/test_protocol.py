@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacemaker import canonical, protocol
+from pacemaker import canonical, messages, protocol
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import (
     AuthenticationError,
@@ -452,6 +452,60 @@ def test_slice_ends_sooner_with_what_costs_more() -> None:
         server.receive_data(request)
         counts.append(server.frames_rcvd)
     assert counts == [SLICE_COST, SLICE_COST // 4]
+
+
+def new_lister() -> tuple[ServerProtocol, bytes]:
+    """Make a protocol over a large directory; return it, and the list's reply."""
+    store = Store()
+    for number in range(3_500):
+        store.put(f"/w/{number}", b"x")
+    names = {str(number) for number in range(3_500)}
+    server = new_protocol(store=store)
+    reply = serve(new_protocol(store=store), [LIST])
+    listed = messages.decode(reply[4:], 10_000).data
+    assert isinstance(listed, messages.Nodes)
+    assert set(listed.pulse_ids or ()) == names
+    return server, reply
+
+
+LIST = path_request(Type.GET_ALL_NODES_FOR_PATH, "/w", 3)
+
+
+def test_list_of_a_large_directory_is_written_in_slices() -> None:
+    """Each call writes some of it, and what is behind it is answered behind it."""
+    server, reply = new_lister()
+    server.receive_data(LIST + PULSE)
+    calls = 1
+    while server.has_more:
+        assert sent_by(server) == b""
+        server.resume()
+        calls += 1
+    assert calls > 4
+    assert sent_by(server) == reply + PULSE_ACK
+
+
+def test_list_in_the_making_is_counted_as_held() -> None:
+    """What is written of a list counts for the budget before it is sent."""
+    server, _ = new_lister()
+    server.receive_data(LIST)
+    server.resume()
+    assert server.held_bytes > 3_000
+    assert server.unread_bytes == 0
+    server.fail(LimitError("as asked for"))
+    assert server.held_bytes == 0
+
+
+def test_list_in_the_making_is_begun_again_after_an_upgrade() -> None:
+    """The next process writes it from its beginning, and then what is behind it."""
+    server, reply = new_lister()
+    server.receive_data(LIST + PULSE)
+    server.resume()
+    snapshot = server.snapshot()
+    assert snapshot is not None
+    second, _ = new_lister()
+    second.restore(snapshot)
+    second.resume()
+    assert settle(second) == reply + PULSE_ACK
 
 
 def test_closed_connection_has_no_more() -> None:

@@ -213,6 +213,7 @@ class Connection:
             or self.interest != select.EPOLLIN
             or protocol.phase is not _OPEN
             or protocol.unread_bytes
+            or protocol.has_more
             or protocol.has_charged
             or self in self.owner.watched
         ):
@@ -289,7 +290,7 @@ class Connection:
         self._read_bytes = min(
             max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
         )
-        held_bytes = unread_bytes + self.unsent_bytes
+        held_bytes = protocol.held_bytes + self.unsent_bytes
         is_due = bool(self._sasl_began_s or self._linger_until_s)
         if self.owner.watch(self, held_bytes, is_due):
             self.evict()
@@ -346,7 +347,7 @@ class Connection:
 
     def evict(self) -> None:
         """End the connection, since it holds most of a budget that is used up."""
-        held_bytes = self.protocol.unread_bytes + self.unsent_bytes
+        held_bytes = self.protocol.held_bytes + self.unsent_bytes
         if held_bytes and not self.is_closed:
             self.refuse(LimitError("all buffers are full, and this one is the largest"))
             self.owner.note_evicted(held_bytes)

@@ -212,8 +212,8 @@ class IoThread(threading.Thread):
     def watch(self, connection: Connection, held_bytes: int, is_due: bool) -> bool:
         """Look after a connection that holds bytes, or that time may end.
 
-        Where all buffers pass the budget, the connection that holds most is
-        ended: at once if it is this thread's, for what is read meanwhile would
+        When all buffers pass the budget, the connections that `BufferBudget` names
+        are ended: at once if they are this thread's, as what is read meanwhile would
         come on top.
 
         Returns:
@@ -228,14 +228,15 @@ class IoThread(threading.Thread):
             return False
         else:
             self.watched.discard(connection)
-        largest = self._budget.hold(connection, held_bytes)
-        if largest is None or largest is connection:
-            return largest is not None
-        if largest.owner is self:
-            largest.evict()
-        else:
-            largest.owner.evict(largest)
-        return False
+        evicted = self._budget.hold(
+            connection, connection.account, held_bytes, self.now()
+        )
+        for other in evicted:
+            if other.owner is not self:
+                other.owner.evict(other)
+            elif other is not connection:
+                self._run(other.evict)
+        return connection in evicted
 
     def put_off(self, connection: Connection) -> None:
         """Have a connection go on after others were served.
@@ -275,7 +276,7 @@ class IoThread(threading.Thread):
         self._silent.pop(connection, None)
         if connection in self.watched:
             self.watched.discard(connection)
-            self._budget.hold(connection, 0)
+            self._budget.hold(connection, connection.account, 0, self.now())
 
     # The loop.
 
