@@ -1,0 +1,204 @@
+"""One trial: a daemon, the honest peers, and an attack between quiet times."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+from benchmarks.isolation.attack import Attack
+from benchmarks.isolation.children import HonestProcess, attackers, honest_peers
+from benchmarks.isolation.figures import Figures, Phase, Span, count
+from benchmarks.isolation.load import HonestLoad
+from benchmarks.isolation.network import Network
+from benchmarks.isolation.target import (
+    PASSWORD,
+    USER_NAME,
+    Target,
+    jvm_daemon,
+    our_daemon,
+)
+from pacemaker.sasl.digest import digest_secret
+from pacemaker.sasl.secret import Secret
+
+ORIGINS: Final = ("one", "sixteen", "own")
+"""Where attackers come from: one address, 16, or the one of all honest peers."""
+
+_HONEST_ADDRESSES: Final = 100
+_CALM_S: Final = 0.02
+_LOOK_S: Final = 0.05
+_RELAY_BYTES: Final = 1_300_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how large a trial is.
+
+    Attributes:
+        warm_up_s: of the honest load.
+        quiet_s: before the attack, and after it.
+        attack_s: of the attack.
+        recovery_s: how long to wait until all is as before.
+        workers: how many honest ones.
+        share: of each attack's connections.
+        has_control: whether the attackers first aim at another daemon.
+        has_reload: whether the daemon is then reloaded and stopped under attack.
+    """
+
+    warm_up_s: float = 1.5
+    quiet_s: float = 3.0
+    attack_s: float = 6.0
+    recovery_s: float = 12.0
+    workers: int = 1000
+    share: float = 1.0
+    has_control: bool = True
+    has_reload: bool = True
+
+
+@dataclass
+class _Times:
+    spans: dict[Phase, Span] = field(default_factory=dict)
+    reload_s: float | None = None
+    stop_s: float | None = None
+
+
+class Trial:
+    """One attack, or several at once, on one daemon.
+
+    Args:
+        attacks: which; all need the same daemon.
+        network: where it happens.
+        origin: one of `ORIGINS`.
+        plan: how long.
+        server: "ours" or "jvm".
+    """
+
+    def __init__(
+        self,
+        attacks: Sequence[Attack],
+        network: Network,
+        origin: str,
+        plan: Plan,
+        server: str = "ours",
+    ) -> None:
+        self._attacks = attacks
+        self._network = network
+        self._origin = origin
+        self._plan = plan
+        self._server = server
+        cores = sorted(os.sched_getaffinity(0))
+        self._core, self._others = {cores[0]}, set(cores[1:]) or {cores[0]}
+        self._times = _Times()
+
+    def run(self) -> Figures:
+        """Run it; return what the honest peers saw."""
+        with ExitStack() as stack:
+            target = stack.enter_context(self._daemon(self._core))
+            other = self._plan.has_control and stack.enter_context(
+                self._daemon(self._others)
+            )
+            load = self._load(target)
+            honest = stack.enter_context(honest_peers(load, self._others))
+            time.sleep(self._plan.warm_up_s)
+            self._phase(Phase.BEFORE, self._plan.quiet_s)
+            if other:
+                self._attack(Phase.CONTROL, other)
+                self._settle(honest)
+            self._attack(Phase.ATTACK, target, honest)
+            self._phase(Phase.AFTER, self._plan.quiet_s)
+            if self._plan.has_reload and target.is_ours and target.is_alive():
+                records, resets = self._reload(target, honest)
+            else:
+                records, resets = honest.end()
+            figures = count(records, self._times.spans)
+            figures.resets = resets
+            self._watch(figures, target)
+        return figures
+
+    def _daemon(self, cores: set[int]) -> AbstractContextManager[Target]:
+        if self._server == "jvm":
+            return jvm_daemon(cores)
+        # Workers, Nimbus and its like, new workers; and the daemon's own.
+        honest = self._plan.workers + 60
+        return our_daemon(_merged(self._attacks), self._network, cores, honest)
+
+    def _load(self, target: Target) -> HonestLoad:
+        merged = _merged(self._attacks)
+        is_own = self._origin == "own"
+        secret = digest_secret(USER_NAME, Secret(PASSWORD)).reveal()
+        return HonestLoad(
+            self._network.server,
+            target.port,
+            self._network.honest(1 if is_own else _HONEST_ADDRESSES),
+            workers=self._plan.workers,
+            large_bytes=_RELAY_BYTES if merged.has_relay else 0,
+            late_per_s=5.0 if merged.hold_s and target.is_ours else 0.0,
+            logins_per_s=1.0 if merged.is_digest and target.is_ours else 0.0,
+            secret=secret if merged.is_digest and target.is_ours else "",
+        )
+
+    def _addresses(self) -> list[str]:
+        if self._origin == "own":
+            return self._network.honest(1)
+        return self._network.hostile(16 if self._origin == "sixteen" else 1)
+
+    def _phase(self, phase: Phase, seconds: float) -> None:
+        began_s = time.monotonic()
+        time.sleep(seconds)
+        self._times.spans[phase] = Span(began_s, time.monotonic())
+
+    def _attack(
+        self, phase: Phase, target: Target, honest: HonestProcess | None = None
+    ) -> None:
+        """Attack; and see all settle, if it is known who has to."""
+        server = (self._network.server, target.port)
+        with attackers(
+            self._attacks, server, self._addresses(), self._others, self._plan.share
+        ) as processes:
+            self._phase(phase, self._plan.attack_s)
+            for process in processes:
+                process.stop_sending()
+            if honest is not None:
+                self._settle(honest)
+
+    def _settle(self, honest: HonestProcess) -> None:
+        """Wait until no honest request waits for long, or the time is over."""
+        time.sleep(0.5)
+        deadline_s = time.monotonic() + self._plan.recovery_s
+        while honest.oldest_s > _CALM_S and time.monotonic() < deadline_s:
+            time.sleep(_LOOK_S)
+
+    def _reload(
+        self, target: Target, honest: HonestProcess
+    ) -> tuple[list[tuple[str, float, float, float, str]], int]:
+        """Reload and stop the daemon, while it is attacked again."""
+        server = (self._network.server, target.port)
+        began_s = time.monotonic()
+        with attackers(
+            self._attacks, server, self._addresses(), self._others, self._plan.share
+        ):
+            time.sleep(self._plan.attack_s / 4)
+            self._times.reload_s = target.reload_s()
+            self._times.spans[Phase.RELOAD] = Span(began_s, time.monotonic())
+            outcome = honest.end()
+            if target.is_alive():
+                self._times.stop_s = target.stop_s()
+        return outcome
+
+    def _watch(self, figures: Figures, target: Target) -> None:
+        attack = self._times.spans[Phase.ATTACK]
+        after = self._times.spans[Phase.AFTER]
+        figures.resident_bytes = target.most_resident_bytes(attack.from_s, after.to_s)
+        figures.unfed_s = target.longest_unfed_s(attack.from_s, after.to_s)
+        figures.reload_s, figures.stop_s = self._times.reload_s, self._times.stop_s
+
+
+def _merged(attacks: Sequence[Attack]) -> Attack:
+    """Return what the daemon has to be for several attacks at once."""
+    first = attacks[0]
+    return first if len(attacks) == 1 else Attack("all", "all", 0, first.start)
+
+
