@@ -12,6 +12,9 @@
 # make bench   measures the daemon beside the JVM's Pacemaker, ZooKeeper, redis and the
 #              kernel, and writes docs/performance.md; QUICK=1 takes 5 minutes and
 #              ROW=... one row (docs/performance.md names them), and write no page
+# make isolation   shows what attackers who can reach the port do to everybody else, and
+#                  writes docs/isolation.md in half an hour; QUICK=1 takes some minutes
+#                  and ATTACK=... one attack, and write no page
 #
 # PYTHON=... names the interpreter to begin with; STORM_PACEMAKER_CACHE=... is
 # where Storm's jars are kept.
@@ -20,6 +23,7 @@ BIN := .venv/bin
 STEP := @printf '==> %s\n'
 
 .PHONY: help serve test setup lint types unit real bench format clean
+.PHONY: isolation
 .PHONY: cluster-test cluster-compare cluster-outages
 .PHONY: compose-test compose-images compose-clean
 
@@ -79,6 +83,11 @@ cluster-outages: setup
 bench: setup
 	$(STEP) "benchmarks: nothing else should be running"
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--plan quick) $(if $(ROW),--row $(ROW))
+
+isolation: setup
+	$(STEP) "attacks: nothing else should be running"
+	@$(BIN)/python -m benchmarks.isolation $(if $(QUICK),--plan quick) \
+		$(if $(ATTACK),--attack $(ATTACK))
 
 compose-test: setup
 	$(STEP) "containers: this daemon's image, a cluster by Compose, systemd"

@@ -52,6 +52,11 @@ class Attack:
     pause_s: float = 0.0
     goes_with_all: bool = True
 
+    @property
+    def budget_bytes(self) -> int:
+        """Both budgets together."""
+        return (self.buffer_mib + self.store_mib) * 2**20
+
 
 def repeated(data: bytes) -> Start:
     """Return an attack that says the same without end."""

@@ -2,9 +2,13 @@
 
     python -m benchmarks.isolation.attacker NAME HOST PORT ADDRESSES CONNECTIONS
 
-A line on stdin has them stop sending; their connections stay open, so that the daemon
-has to work off what it was sent.  They go at the end of stdin.  A connection that the
-daemon ends is opened again at once.
+They go at the end of stdin; before that it takes two commands, a byte each:
+
+    g   those that wait for something go on
+    s   all stop sending; their connections stay open, so that the daemon has to work
+        off what it was sent
+
+A connection that the daemon ends is opened again at once.
 """
 
 from __future__ import annotations
@@ -50,7 +54,7 @@ class Attackers:
         addresses: Sequence[str],
         connections: int,
     ) -> None:
-        self.opened = self.ended = self.sent_bytes = 0
+        self.opened = self.ended = self.sent_bytes = self.received_bytes = 0
         self._attack = attack
         self._server = server
         self._addresses = addresses
@@ -71,9 +75,10 @@ class Attackers:
             timeout_s = _PAUSE_S if self._to_open and not self._has_stopped else 1.0
             for fd, events in self._epoll.poll(timeout_s, _EVENTS):
                 if fd == command:
-                    if not os.read(command, 4096):
+                    letter = os.read(command, 1)
+                    if not letter:
                         return
-                    self._stop()
+                    self._take_command(letter)
                 elif fd in self._speakers:
                     self._serve(self._speakers[fd], events)
 
@@ -111,6 +116,7 @@ class Attackers:
                 data = speaker.sock.recv(_READ_BYTES)
                 if not data:
                     raise ConnectionResetError
+                self.received_bytes += len(data)
                 if speaker.is_listening and not self._has_stopped:
                     speaker.hear(data)
             elif events & (select.EPOLLERR | select.EPOLLHUP):
@@ -120,7 +126,7 @@ class Attackers:
         except BlockingIOError:
             return
         except OSError:
-            self.ended += 1
+            self.ended += not self._has_stopped
             self._close(speaker)
             return
         if speaker.is_silent and self._attack.churns and not self._has_stopped:
@@ -136,10 +142,12 @@ class Attackers:
         speaker.sock.close()
         self._to_open.append(speaker.number)
 
-    def _stop(self) -> None:
-        self._has_stopped = True
+    def _take_command(self, letter: bytes) -> None:
+        self._has_stopped = letter == b"s"
         for speaker in self._speakers.values():
-            self._epoll.modify(speaker.sock.fileno(), select.EPOLLIN)
+            if letter == b"g" and speaker.is_listening:
+                speaker.hear(b"")
+            self._epoll.modify(speaker.sock.fileno(), self._interest(speaker))
 
 
 class Speaker:
@@ -192,6 +200,7 @@ def main() -> None:
         "opened": attackers.opened,
         "ended": attackers.ended,
         "sent_bytes": attackers.sent_bytes,
+        "received_bytes": attackers.received_bytes,
     }
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(json.dumps(figures) + "\n")

@@ -11,10 +11,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.isolation.attack import Attack
-from benchmarks.isolation.honest import PATIENCE_S, Record
+from benchmarks.isolation.figures import Record
+from benchmarks.isolation.honest import PATIENCE_S
 from benchmarks.isolation.load import HonestLoad
 from benchmarks.isolation.target import pinned
 from benchmarks.native import ROOT
@@ -74,27 +75,45 @@ class HonestProcess:
 
 
 class AttackProcess:
-    """The process of an attack."""
+    """The process of an attack.
+
+    Attributes:
+        counted: what it counted, once it has ended: connections opened, and ended by
+            the daemon until it stopped sending; bytes sent and received.
+    """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.counted: dict[str, int] = {}
         self._process = process
+
+    def go_on(self) -> None:
+        """Have connections go on that wait for something."""
+        self._command("g")
 
     def stop_sending(self) -> None:
         """Have it send no more, with its connections open."""
-        assert self._process.stdin is not None  # noqa: S101
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write("stop\n")
-            self._process.stdin.flush()
+        self._command("s")
 
-    def end(self) -> dict[str, int]:
-        """Have it end; return what it counted, or nothing if it failed."""
+    def end(self) -> None:
+        """Have it end.
+
+        Raises:
+            RuntimeError: it had failed before.
+        """
         try:
             output, _ = self._process.communicate(timeout=_END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             output, _ = self._process.communicate()
-        figures: dict[str, Any] = json.loads(output or "{}")
-        return figures
+        if not output:
+            raise RuntimeError(f"the attackers failed: {self._process.args!r}")
+        self.counted = json.loads(output)
+
+    def _command(self, letter: str) -> None:
+        assert self._process.stdin is not None  # noqa: S101
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(letter)
+            self._process.stdin.flush()
 
 
 @contextmanager

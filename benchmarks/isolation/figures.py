@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from benchmarks.isolation.history import MISS, OK, RESET, STALE, UNANSWERED, WRONG
 
@@ -18,7 +18,8 @@ NORMAL_LEAST_S: Final = 0.020
 # These say nothing of how fast the daemon is: they wait for something else.
 _UNTIMED: Final = ("held", "delete", "nobody's")
 
-Record = tuple[str, float, float, float, str]
+Record: TypeAlias = tuple[str, float, float, float, str]
+"""Kind of the request, when it was due, sent and answered, and the outcome."""
 
 
 class Phase(enum.Enum):
@@ -72,6 +73,9 @@ class Figures:
         unfed_s: how long the watchdog was not fed, at most.
         reload_s: how long a reload took under attack; None if it did not succeed.
         stop_s: how long a stop took under attack; None if it did not succeed.
+        ended_per_s: how many connections of attackers the daemon ended in a second.
+        received_bytes: what the attackers were answered.
+        is_alive: whether the daemon did not end before it was asked to.
     """
 
     phases: dict[str, Latencies] = field(default_factory=dict)
@@ -86,6 +90,9 @@ class Figures:
     unfed_s: float = 0.0
     reload_s: float | None = None
     stop_s: float | None = None
+    ended_per_s: float = 0.0
+    received_bytes: int = 0
+    is_alive: bool = True
 
 
 def count(records: Sequence[Record], spans: Mapping[Phase, Span]) -> Figures:
@@ -107,7 +114,7 @@ def count(records: Sequence[Record], spans: Mapping[Phase, Span]) -> Figures:
 
 
 def normal_s(figures: Figures) -> float:
-    """Return the largest p99.9 that is normal on this machine."""
+    """Return the largest latency that is normal on this machine."""
     quiet_s = figures.phases[Phase.BEFORE.value].p999_s
     return max(NORMAL_LEAST_S, NORMAL_TIMES * quiet_s)
 

@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.isolation import wire
+from benchmarks.isolation.figures import Record
 from benchmarks.isolation.history import (
     OK,
     RESET,
@@ -63,9 +64,6 @@ _LARGE_TAKES_S: Final = 0.2
 # Above the attackers, who share the core.
 _PRIORITY: Final = 10
 _EVENTS: Final = 64
-
-# (kind, due, sent, answered, outcome)
-Record = tuple[str, float, float, float, str]
 
 
 def key_of(kind: str, number: int) -> bytes:

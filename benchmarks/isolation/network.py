@@ -18,7 +18,7 @@ from typing import Final
 
 _INSIDE: Final = "STORM_PACEMAKER_ISOLATION_NAMESPACE"
 _SET_UP: Final = (
-    "ip link set lo up && ip route add local 10.77.0.0/16 dev lo && exec \"$@\""
+    'ip link set lo up && ip route add local 10.77.0.0/16 dev lo && exec "$@"'
 )
 _TRY_TIMEOUT_S: Final = 10
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -33,7 +34,8 @@ _START_TIMEOUT_S: Final = 20.0
 _GIVE_UP_S: Final = 15.0
 _SAMPLE_S: Final = 0.05
 _JAAS: Final = (
-    "PacemakerDigest {{\n  org.apache.zookeeper.server.auth.DigestLoginModule required\n"
+    "PacemakerDigest {{\n"
+    "  org.apache.zookeeper.server.auth.DigestLoginModule required\n"
     '  username="{name}"\n  password="{password}";\n}};\n'
 )
 
@@ -73,7 +75,7 @@ class Target:
     def longest_unfed_s(self, from_s: float, to_s: float) -> float:
         """Return for how long it did not feed its watchdog, at most."""
         times_s = [from_s, *(at for at in self._fed_s if from_s < at < to_s), to_s]
-        return max(late - early for early, late in zip(times_s, times_s[1:]))
+        return max(late - early for early, late in itertools.pairwise(times_s))
 
     def is_alive(self) -> bool:
         """Tell whether the process is still there, and no zombie."""

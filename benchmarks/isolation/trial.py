@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from benchmarks.isolation.attack import Attack
-from benchmarks.isolation.children import HonestProcess, attackers, honest_peers
-from benchmarks.isolation.figures import Figures, Phase, Span, count
+from benchmarks.isolation.children import (
+    AttackProcess,
+    HonestProcess,
+    attackers,
+    honest_peers,
+)
+from benchmarks.isolation.figures import Figures, Phase, Record, Span, count
 from benchmarks.isolation.load import HonestLoad
 from benchmarks.isolation.network import Network
 from benchmarks.isolation.target import (
@@ -31,6 +37,10 @@ _HONEST_ADDRESSES: Final = 100
 _CALM_S: Final = 0.02
 _LOOK_S: Final = 0.05
 _RELAY_BYTES: Final = 1_300_000
+# Longer than any trial, so that misses are held throughout.
+_HOLD_S: Final = 120
+# Until attackers have sent the first halves of their frames.
+_HALVES_S: Final = 1.5
 
 
 @dataclass(frozen=True)
@@ -46,21 +56,24 @@ class Plan:
         share: of each attack's connections.
         has_control: whether the attackers first aim at another daemon.
         has_reload: whether the daemon is then reloaded and stopped under attack.
+        pause_s: for how long a daemon stands still at most.
     """
 
-    warm_up_s: float = 1.5
+    warm_up_s: float = 1.0
     quiet_s: float = 3.0
-    attack_s: float = 6.0
+    attack_s: float = 5.0
     recovery_s: float = 12.0
     workers: int = 1000
     share: float = 1.0
     has_control: bool = True
     has_reload: bool = True
+    pause_s: float = 100.0
 
 
 @dataclass
 class _Times:
     spans: dict[Phase, Span] = field(default_factory=dict)
+    counted: list[dict[str, int]] = field(default_factory=list)
     reload_s: float | None = None
     stop_s: float | None = None
 
@@ -74,6 +87,9 @@ class Trial:
         origin: one of `ORIGINS`.
         plan: how long.
         server: "ours" or "jvm".
+
+    Attributes:
+        daemon: what the daemon has to be.
     """
 
     def __init__(
@@ -92,6 +108,7 @@ class Trial:
         cores = sorted(os.sched_getaffinity(0))
         self._core, self._others = {cores[0]}, set(cores[1:]) or {cores[0]}
         self._times = _Times()
+        self.daemon = _merged(attacks)
 
     def run(self) -> Figures:
         """Run it; return what the honest peers saw."""
@@ -107,7 +124,10 @@ class Trial:
             if other:
                 self._attack(Phase.CONTROL, other)
                 self._settle(honest)
-            self._attack(Phase.ATTACK, target, honest)
+            if self.pause_s:
+                self._attack_paused(target, honest)
+            else:
+                self._attack(Phase.ATTACK, target, honest)
             self._phase(Phase.AFTER, self._plan.quiet_s)
             if self._plan.has_reload and target.is_ours and target.is_alive():
                 records, resets = self._reload(target, honest)
@@ -116,17 +136,22 @@ class Trial:
             figures = count(records, self._times.spans)
             figures.resets = resets
             self._watch(figures, target)
+            figures.is_alive = target.is_alive() or figures.stop_s is not None
         return figures
+
+    @property
+    def pause_s(self) -> float:
+        """For how long the daemon stands still."""
+        return min(self._plan.pause_s, max(each.pause_s for each in self._attacks))
 
     def _daemon(self, cores: set[int]) -> AbstractContextManager[Target]:
         if self._server == "jvm":
             return jvm_daemon(cores)
         # Workers, Nimbus and its like, new workers; and the daemon's own.
         honest = self._plan.workers + 60
-        return our_daemon(_merged(self._attacks), self._network, cores, honest)
+        return our_daemon(self.daemon, self._network, cores, honest)
 
     def _load(self, target: Target) -> HonestLoad:
-        merged = _merged(self._attacks)
         is_own = self._origin == "own"
         secret = digest_secret(USER_NAME, Secret(PASSWORD)).reveal()
         return HonestLoad(
@@ -134,10 +159,10 @@ class Trial:
             target.port,
             self._network.honest(1 if is_own else _HONEST_ADDRESSES),
             workers=self._plan.workers,
-            large_bytes=_RELAY_BYTES if merged.has_relay else 0,
-            late_per_s=5.0 if merged.hold_s and target.is_ours else 0.0,
-            logins_per_s=1.0 if merged.is_digest and target.is_ours else 0.0,
-            secret=secret if merged.is_digest and target.is_ours else "",
+            large_bytes=_RELAY_BYTES if self.daemon.has_relay else 0,
+            late_per_s=5.0 if self.daemon.hold_s and target.is_ours else 0.0,
+            logins_per_s=1.0 if self.daemon.is_digest and target.is_ours else 0.0,
+            secret=secret if self.daemon.is_digest and target.is_ours else "",
         )
 
     def _addresses(self) -> list[str]:
@@ -154,15 +179,33 @@ class Trial:
         self, phase: Phase, target: Target, honest: HonestProcess | None = None
     ) -> None:
         """Attack; and see all settle, if it is known who has to."""
-        server = (self._network.server, target.port)
-        with attackers(
-            self._attacks, server, self._addresses(), self._others, self._plan.share
-        ) as processes:
+        with self._attackers(target) as processes:
             self._phase(phase, self._plan.attack_s)
             for process in processes:
                 process.stop_sending()
             if honest is not None:
                 self._settle(honest)
+        self._times.counted = [process.counted for process in processes]
+
+    def _attack_paused(self, target: Target, honest: HonestProcess) -> None:
+        """Have the daemon stand still while the attackers send the rest."""
+        with self._attackers(target) as processes:
+            time.sleep(_HALVES_S)
+            os.kill(target.pid, signal.SIGSTOP)
+            try:
+                for process in processes:
+                    process.go_on()
+                self._phase(Phase.ATTACK, self.pause_s)
+            finally:
+                os.kill(target.pid, signal.SIGCONT)
+            self._settle(honest)
+        self._times.counted = [process.counted for process in processes]
+
+    def _attackers(self, target: Target) -> AbstractContextManager[list[AttackProcess]]:
+        server = (self._network.server, target.port)
+        return attackers(
+            self._attacks, server, self._addresses(), self._others, self._plan.share
+        )
 
     def _settle(self, honest: HonestProcess) -> None:
         """Wait until no honest request waits for long, or the time is over."""
@@ -173,13 +216,10 @@ class Trial:
 
     def _reload(
         self, target: Target, honest: HonestProcess
-    ) -> tuple[list[tuple[str, float, float, float, str]], int]:
+    ) -> tuple[list[Record], int]:
         """Reload and stop the daemon, while it is attacked again."""
-        server = (self._network.server, target.port)
         began_s = time.monotonic()
-        with attackers(
-            self._attacks, server, self._addresses(), self._others, self._plan.share
-        ):
+        with self._attackers(target):
             time.sleep(self._plan.attack_s / 4)
             self._times.reload_s = target.reload_s()
             self._times.spans[Phase.RELOAD] = Span(began_s, time.monotonic())
@@ -194,11 +234,16 @@ class Trial:
         figures.resident_bytes = target.most_resident_bytes(attack.from_s, after.to_s)
         figures.unfed_s = target.longest_unfed_s(attack.from_s, after.to_s)
         figures.reload_s, figures.stop_s = self._times.reload_s, self._times.stop_s
+        ended = sum(each["ended"] for each in self._times.counted)
+        figures.ended_per_s = ended / (attack.to_s - attack.from_s)
+        figures.received_bytes = sum(
+            each["received_bytes"] for each in self._times.counted
+        )
 
 
 def _merged(attacks: Sequence[Attack]) -> Attack:
     """Return what the daemon has to be for several attacks at once."""
     first = attacks[0]
-    return first if len(attacks) == 1 else Attack("all", "all", 0, first.start)
-
-
+    if len(attacks) == 1:
+        return first
+    return replace(first, name="all", has_relay=True, hold_s=_HOLD_S)

@@ -31,7 +31,9 @@ MAP: Final = 13
 LIST: Final = 15
 
 # What a SASL client begins with: a control message that asks for a token.
-TOKEN_REQUEST: Final = bytes.fromhex("00000015080001000000100c00020b000700000002ff360000")
+TOKEN_REQUEST: Final = bytes.fromhex(
+    "00000015080001000000100c00020b000700000002ff360000"
+)
 
 _TOKEN_HEAD: Final = struct.Struct(">hi")
 _TOKEN_CODE: Final = -202

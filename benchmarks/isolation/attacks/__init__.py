@@ -6,14 +6,24 @@ from collections.abc import Mapping
 from typing import Final
 
 from benchmarks.isolation.attack import Attack
-from benchmarks.isolation.attacks import connections, fields, pulses, responses
+from benchmarks.isolation.attacks import (
+    connections,
+    fields,
+    pulses,
+    reads,
+    responses,
+    sasl,
+    store,
+)
 
 _ALL: Final = (
-    responses.STREAM,
-    responses.BURST,
+    *responses.ATTACKS,
     *fields.ATTACKS,
     *pulses.ATTACKS,
+    *reads.ATTACKS,
+    *store.ATTACKS,
     *connections.ATTACKS,
+    *sasl.ATTACKS,
 )
 
 ATTACKS: Final[Mapping[str, Attack]] = {attack.name: attack for attack in _ALL}

@@ -33,9 +33,7 @@ _RECORDS = wire.message(
     1,
 )
 _DEPTH = 30
-_NESTED = _with(
-    (wire.field(wire.STRUCT, 99, b"") * _DEPTH + wire.STOP * _DEPTH) * 100
-)
+_NESTED = _with((wire.field(wire.STRUCT, 99, b"") * _DEPTH + wire.STOP * _DEPTH) * 100)
 _MAP = _with(
     wire.field(
         wire.MAP,

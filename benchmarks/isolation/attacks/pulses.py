@@ -24,8 +24,12 @@ def _flood(size_bytes: int, at_once: int) -> Callable[[], Callable[[int], Talk]]
 
 
 def _rewrites(number: int) -> Talk:
-    yield wire.pulse(_key(number), b"x", 1)
-    yield wire.pulse(_key(number), _LARGE, 2)
+    """Rewrite 50 keys, one after another: frames that wait would be evicted."""
+    keys = [_key(number * 50 + each) for each in range(50)]
+    for value in (b"x", _LARGE):
+        for key in keys:
+            yield wire.pulse(key, value, 1)
+            yield b""
 
 
 def _large(number: int) -> Talk:
@@ -48,8 +52,8 @@ ATTACKS = (
     ),
     Attack(
         "rewrites",
-        "150 known keys, each rewritten with 10 MB",
-        150,
+        "150 known keys, each rewritten with 10 MB, 3 connections",
+        3,
         lambda: _rewrites,
     ),
     Attack(

@@ -1,0 +1,123 @@
+"""What every trial has to reach, and which of that it misses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from benchmarks.isolation.figures import Figures, Latencies, Phase
+from benchmarks.isolation.results import Row
+from benchmarks.isolation.target import WATCHDOG_S
+
+LEAST_S: Final = 0.020
+"""A p99.9 below this is good, however short the quiet one was."""
+
+TIMES: Final = {"one": 3.0, "sixteen": 10.0, "own": 10.0}
+"""How many times the quiet p99.9 is good, by where the attackers come from."""
+
+RECOVERY_S: Final = 1.0
+STOP_S: Final = 2.0
+RELOAD_S: Final = 5.0
+LOGIN_S: Final = 2.0
+GUESSES_PER_S: Final = 5.0
+BEYOND_BUDGETS_BYTES: Final = 64 * 2**20
+
+# The generator sends this late: it is what was measured, not the daemon.
+_LATE_S: Final = 0.005
+_ADDRESSES: Final = {"one": 1, "sixteen": 16, "own": 1}
+
+
+def quiet(figures: Figures) -> Latencies:
+    """Return the latencies that those under attack are compared to.
+
+    While the attackers aim at another daemon, if they did: what they cost the
+    generator and the kernel is in it.
+    """
+    phases = figures.phases
+    return phases.get(Phase.CONTROL.value) or phases[Phase.BEFORE.value]
+
+
+def attacked(figures: Figures) -> Latencies:
+    """Return the latencies under attack."""
+    return figures.phases[Phase.ATTACK.value]
+
+
+def ratio(figures: Figures) -> float:
+    """Return how many times the quiet p99.9 that under attack is."""
+    return attacked(figures).p999_s / max(1e-6, quiet(figures).p999_s)
+
+
+def unfit(figures: Figures) -> str:
+    """Say why latencies say nothing of the daemon; nothing if they do."""
+    if quiet(figures).p999_s > LEAST_S:
+        return "the machine was not quiet"
+    if max(attacked(figures).late_s, quiet(figures).late_s) > _LATE_S:
+        return "the generator was late"
+    return ""
+
+
+def missed(row: Row) -> list[str]:
+    """Return the musts that a row misses, in a few words each."""
+    figures = row.figures
+    if figures is None:
+        return []
+    return [
+        *_missed_always(figures),
+        *_missed_times(row, figures),
+        *_missed_limits(row, figures),
+    ]
+
+
+def verdict(row: Row) -> str:
+    """Say in a few words how a row stands."""
+    if row.figures is None:
+        return row.note
+    wrong = missed(row)
+    if wrong:
+        return "MISSED: " + ", ".join(wrong)
+    reason = "" if row.pause_s else unfit(row.figures)
+    return f"no verdict: {reason}" if reason else "met"
+
+
+def _missed_always(figures: Figures) -> list[str]:
+    words = {
+        "lost": figures.lost,
+        "wrong": figures.wrong,
+        "stale": figures.stale,
+        "missed": figures.missed,
+        "reset": figures.resets,
+    }
+    found = [f"{number:,} {word}" for word, number in words.items() if number]
+    return found if figures.is_alive else ["the daemon ended", *found]
+
+
+def _missed_times(row: Row, figures: Figures) -> list[str]:
+    found = []
+    # A daemon that stands still answers nothing.
+    if not row.pause_s and not unfit(figures):
+        bound_s = max(LEAST_S, TIMES[row.origin] * quiet(figures).p999_s)
+        if attacked(figures).p999_s > bound_s:
+            found.append("p99.9")
+        if figures.recovery_s > RECOVERY_S:
+            found.append("recovery")
+    return found
+
+
+def _missed_limits(row: Row, figures: Figures) -> list[str]:
+    if row.server != "ours":
+        return []
+    found = []
+    if figures.unfed_s > row.pause_s + WATCHDOG_S:
+        found.append("watchdog")
+    if figures.resident_bytes > row.budget_bytes + BEYOND_BUDGETS_BYTES:
+        found.append("memory")
+    if row.is_digest:
+        if figures.login_s is None or figures.login_s > LOGIN_S:
+            found.append("login")
+        if figures.ended_per_s > GUESSES_PER_S * _ADDRESSES[row.origin]:
+            found.append("guesses")
+    if Phase.RELOAD.value in figures.phases:
+        if figures.reload_s is None or figures.reload_s > RELOAD_S:
+            found.append("reload")
+        if figures.stop_s is None or figures.stop_s > STOP_S:
+            found.append("SIGTERM")
+    return found
