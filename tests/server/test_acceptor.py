@@ -72,7 +72,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 def _run(listener: Any, *adopters: Adopter) -> Acceptor:
-    acceptor = Acceptor(listener, adopters)  # type: ignore[arg-type]
+    acceptor = Acceptor([listener], adopters)  # type: ignore[arg-type]
     acceptor.start()
     return acceptor
 

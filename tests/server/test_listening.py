@@ -1,4 +1,4 @@
-"""The listening socket: ours, or one that was handed over."""
+"""The listening sockets: ours, or those that were handed over."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ import pytest
 
 from pacemaker.errors import ListenError
 from pacemaker.server import limits, listening
-from pacemaker.server.listening import join_address, open_listener
+from pacemaker.server.listening import (
+    join_address,
+    open_listeners,
+)
+
+
+def open_listener(
+    bind: str | None, port: int, environ: dict[str, str]
+) -> socket.socket:
+    """Return the one socket that listens."""
+    (listener,) = open_listeners(bind, port, environ)
+    return listener
 
 
 def _accepted(listener: socket.socket, host: str) -> socket.socket:
@@ -107,7 +118,13 @@ def test_handed_over_socket_wins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"LISTEN_PID": "1"}, {"LISTEN_FDS": "0"}, {"LISTEN_FDS": "x"}]
+    "values",
+    [
+        {"LISTEN_PID": "1"},
+        {"LISTEN_FDS": "0"},
+        {"LISTEN_FDS": "x"},
+        {"LISTEN_FDS": "²"},
+    ],
 )
 def test_handover_to_somebody_else_is_not_taken(values: dict[str, str]) -> None:
     """LISTEN_FDS for another process, or of no sockets, is passed over."""
@@ -131,7 +148,7 @@ def test_handed_over_descriptor_that_is_no_socket_is_refused(
     """A descriptor of a file ends the start, with the reason."""
     with (tmp_path / "file").open("w") as file:
         monkeypatch.setattr(listening, "LISTEN_FDS_START", file.fileno())
-        with pytest.raises(ListenError, match="descriptor 3"):
+        with pytest.raises(ListenError, match=rf"descriptor {file.fileno()}: "):
             open_listener(None, 0, _environ())
 
 

@@ -29,6 +29,11 @@ from tests import wire
 from tests.wire import Type, Wire
 
 GIVE_UP_S = 60.0
+SAY_THE_WORD = """
+import sys
+from pacemaker.server.upgrade.trial import read_sample, word_of
+print(word_of(read_sample(sys.argv[-1])))
+"""
 PYTHON = sys.executable
 
 
@@ -86,7 +91,7 @@ class Case:
 @pytest.fixture
 def case(monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     """Give a daemon whose trials all succeed."""
-    command = Command(PYTHON, (PYTHON, "-c", ""))
+    command = Command(PYTHON, (PYTHON, "-c", SAY_THE_WORD))
     monkeypatch.setattr(upgrader, "own_command", lambda: command)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     with LogWriter(FloodFilter()) as log:
@@ -180,7 +185,9 @@ def test_daemon_serves_on_where_the_trial_cannot_be_started(case: Case) -> None:
     """The program is gone from the disk."""
     case.upgrader._command = Command("/no/such/python", ("python",))
     reason = case.upgrade()
-    assert reason == "the new one cannot be started: No such file or directory"
+    assert reason == (
+        "the new one cannot be started: No such file or directory (/no/such/python)"
+    )
 
 
 def test_daemon_survives_an_error_of_ours(
