@@ -196,3 +196,8 @@ def test_free_pages_are_returned_without_a_word() -> None:
     """It can be asked for at any time, also twice."""
     memory.return_free_pages()
     memory.return_free_pages()
+
+
+def test_what_cannot_be_read_is_unknown(tmp_path: Path) -> None:
+    """Without /proc, or without a descriptor to read it, it is not 0."""
+    assert memory.free_bytes(tmp_path, tmp_path) is None

@@ -69,7 +69,7 @@ def test_trial_that_says_the_word_has_no_reason() -> None:
     [
         ("raise SystemExit(0)", ""),
         ("print('hello')", ": hello"),
-        ("import sys; print(sys.stdin.buffer.read()[:8])", r": b'stormpm\n'"),
+        ("import sys; print(len(sys.stdin.buffer.read()))", r": \d+"),
         (f"{READ}; print(word[:-1])", ": [0-9a-f]{63}"),
         ("print('Error: none')", ": Error: none"),
     ],
