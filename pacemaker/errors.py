@@ -23,6 +23,7 @@
     │   └── AnswerLostError     a write whose answer was lost: it may have been done
     ├── ServerInUseError        a simulation would be among others' heartbeats
     ├── ListenError             an address that the daemon cannot listen on
+    ├── StartError              the system refuses what the daemon needs to start
     ├── UpgradeError            an upgrade in place that was refused
     └── StateError              a state of another process that cannot be read
 
@@ -264,6 +265,10 @@ class ListenError(PacemakerError):
 
     def __str__(self) -> str:
         return f"cannot listen on {self.address}: {self.reason}"
+
+
+class StartError(PacemakerError):
+    """The system refuses what the daemon needs to start: a thread, a descriptor."""
 
 
 class UpgradeError(PacemakerError):

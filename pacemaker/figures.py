@@ -23,6 +23,7 @@ class Figures:
         read_bytes: the sizes of what they gave.
         connections: connections that are open.
         delays: times that a connection had to wait for its account's rate.
+        refused: connections that were refused, as their address had its share.
     """
 
     pulses: int = 0
@@ -32,6 +33,7 @@ class Figures:
     read_bytes: int = 0
     connections: int = 0
     delays: int = 0
+    refused: int = 0
 
     def count_pulse(self, size_bytes: int) -> None:
         """Count one heartbeat that was stored."""

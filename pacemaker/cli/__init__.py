@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import logging
-from typing import Any
+import sys
+from typing import IO, Any, cast
 
 import click
 
@@ -14,6 +15,7 @@ from pacemaker.cli.completion import PROGRAM, completion_command
 from pacemaker.cli.config import config_command
 from pacemaker.cli.exists import exists_command
 from pacemaker.cli.get import get_command
+from pacemaker.cli.logs import JournalErrors, is_journal
 from pacemaker.cli.ls import ls_command
 from pacemaker.cli.output import printable
 from pacemaker.cli.ping import ping_command
@@ -28,6 +30,7 @@ from pacemaker.errors import (
     ListenError,
     NotAuthorizedError,
     PacemakerError,
+    StartError,
     UpgradeError,
 )
 
@@ -42,6 +45,10 @@ class _WrongConfigurationError(click.ClickException):
 
 class _CannotListenError(click.ClickException):
     exit_code = exit_codes.CANNOT_LISTEN
+
+
+class _SystemRefusedError(click.ClickException):
+    exit_code = exit_codes.SYSTEM_REFUSED
 
 
 class _NotAuthorizedError(click.ClickException):
@@ -60,16 +67,36 @@ class _NoAnswerError(click.ClickException):
 _ENDS: dict[type[PacemakerError], type[click.ClickException]] = {
     ConfigError: _WrongConfigurationError,
     ListenError: _CannotListenError,
+    StartError: _SystemRefusedError,
     NotAuthorizedError: _NotAuthorizedError,
     ClientError: _NoAnswerError,
     UpgradeError: _RefusedError,
 }
 
 
+def _check_interpreter() -> None:
+    """Refuse an interpreter that leaves out what a library reads at run time."""
+    if sys.flags.optimize > 1:
+        raise _WrongConfigurationError(
+            "PYTHONOPTIMIZE=2 (python -OO) removes the docstrings that thriftpy2"
+            " needs; use PYTHONOPTIMIZE=1, or leave it unset"
+        )
+
+
 class _Program(click.Group):
     """The group of commands: the one place where errors become exit codes."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return self._invoke(ctx)
+        except click.ClickException as exc:
+            if not is_journal():
+                raise
+            exc.show(cast("IO[str]", JournalErrors(sys.stderr)))
+            ctx.exit(exc.exit_code)
+
+    def _invoke(self, ctx: click.Context) -> Any:
+        _check_interpreter()
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):

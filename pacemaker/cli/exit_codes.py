@@ -28,6 +28,9 @@ CANNOT_LISTEN = 69
 UNEXPECTED = 70
 """A fault of the program itself, written to the log."""
 
+SYSTEM_REFUSED = 71
+"""The system refuses what `serve` needs to start: a thread or a descriptor."""
+
 NO_ANSWER = 75
 """No server answered; of `ping`: not every one did.  Another time it may."""
 

@@ -6,6 +6,7 @@ import os
 import pwd
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,8 +99,9 @@ def java_properties() -> dict[str, str]:
         "file.separator": os.sep,
         "path.separator": os.pathsep,
         "java.io.tmpdir": "/tmp",  # noqa: S108  # the JVM's constant
-        "user.dir": str(Path.cwd()),
     }
+    with suppress(OSError):  # the working directory was deleted
+        properties["user.dir"] = str(Path.cwd())
     try:
         account = pwd.getpwuid(os.getuid())
     except KeyError:  # a container's user without an entry

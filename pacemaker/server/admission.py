@@ -13,13 +13,13 @@ from enum import Enum
 from typing import Final
 
 from pacemaker.accounts import Account, exceeds_share
+from pacemaker.server import limits
 from pacemaker.server.addresses import Accounts
 
-# Descriptors that connections never get: for what an upgrade opens, for the batch that
-# the acceptor takes before the silent ones are closed, and for the daemon's own.
-RESERVED_DESCRIPTORS: Final = 128
-# Where few may be opened at all, no more than this part of them.
-_RESERVED_SHARE: Final = 0.25
+# Descriptors of the daemon's own: the standard streams, the listening sockets, files,
+# and what each I/O thread waits with.
+_OWN_DESCRIPTORS: Final = 16
+_DESCRIPTORS_PER_THREAD: Final = 2
 
 
 class Verdict(Enum):
@@ -59,12 +59,17 @@ class Admission:
         return Verdict.MAKE_ROOM if total > self._capacity else Verdict.TAKE
 
 
-def capacity(descriptors: int, open_descriptors: int) -> int:
+def capacity(descriptors: int, io_threads: int) -> int:
     """Return how many connections fit.
+
+    Less than the kernel allows: the acceptor takes a batch before the connections
+    that make room for it are closed, and a reserve is left for reloads.
 
     Args:
         descriptors: how many the process may have open (RLIMIT_NOFILE).
-        open_descriptors: how many it has open before it serves.
+        io_threads: how many I/O threads there are.
     """
-    reserved = min(RESERVED_DESCRIPTORS, int(descriptors * _RESERVED_SHARE))
-    return max(1, descriptors - open_descriptors - reserved)
+    spare = limits.RESERVED_DESCRIPTORS + limits.ACCEPT_BATCH
+    spare = min(spare, int(descriptors * limits.RESERVED_SHARE))
+    own = _OWN_DESCRIPTORS + _DESCRIPTORS_PER_THREAD * io_threads
+    return max(1, descriptors - own - spare)

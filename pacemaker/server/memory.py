@@ -43,30 +43,36 @@ def available_bytes(
 
 def free_bytes(
     proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")
-) -> int:
+) -> int | None:
     """Return what the process may still take, by the machine and by each limit.
 
-    What the kernel can drop at once, unused files above all, counts as free.
+    What the kernel can drop at once, unused files above all, counts as free.  What
+    cannot be read is unknown and limits nothing; None if all of it is.
     """
-    free = [_number(proc / "meminfo", "MemAvailable:") * 1024]
+    free = []
+    machine_kib = _number(proc / "meminfo", "MemAvailable:")
+    if machine_kib is not None:
+        free.append(machine_kib * 1024)
     for file, limit in _cgroup_limits(proc, cgroups):
         used_name, droppable = _USED[file.name]
-        used_bytes = int(_read(file.with_name(used_name)) or 0)
-        dropped_bytes = _number(file.with_name("memory.stat"), droppable)
-        free.append(limit - max(0, used_bytes - dropped_bytes))
+        used = _read(file.with_name(used_name)).strip()
+        if used.isdigit():
+            dropped_bytes = _number(file.with_name("memory.stat"), droppable) or 0
+            free.append(limit - max(0, int(used) - dropped_bytes))
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if address_space != resource.RLIM_INFINITY:
-        free.append(address_space - _number(proc / "self" / "status", "VmSize:") * 1024)
-    return max(0, min(free))
+    size_kib = _number(proc / "self" / "status", "VmSize:")
+    if address_space != resource.RLIM_INFINITY and size_kib is not None:
+        free.append(address_space - size_kib * 1024)
+    return max(0, min(free)) if free else None
 
 
-def _number(file: Path, name: str) -> int:
-    """Find a line of a small file of the kernel's and read its number; 0 for none."""
+def _number(file: Path, name: str) -> int | None:
+    """Find a line of a small file of the kernel's and read its number."""
     for line in _read(file).splitlines():
         words = line.split()
-        if words and words[0] == name:
+        if words[:1] == [name] and words[1:2] and words[1].isdigit():
             return int(words[1])
-    return 0
+    return None
 
 
 def _cgroup_limits(proc: Path, cgroups: Path) -> list[tuple[Path, int]]:

@@ -46,6 +46,6 @@ def test_limit_of_an_address_holds_at_any_time() -> None:
 
 def test_some_descriptors_are_never_a_connections() -> None:
     """A reserve is kept, a smaller one where there are few, and one always fits."""
-    assert capacity(20_000, 20) == 20_000 - 20 - 128
-    assert capacity(256, 20) == 256 - 20 - 64
-    assert capacity(16, 20) == 1
+    assert capacity(20_000, 2) == 20_000 - 20 - 96
+    assert capacity(256, 2) == 256 - 20 - 64
+    assert capacity(16, 2) == 1

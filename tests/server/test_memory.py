@@ -48,7 +48,7 @@ class FakeKernel:
         """Write what the process uses of its address space."""
         (self._proc / "self" / "status").write_text(f"VmSize: {address_space_kib} kB\n")
 
-    def free_bytes(self) -> int:
+    def free_bytes(self) -> int | None:
         """Ask for what the process may still take."""
         return memory.free_bytes(self._proc, self._cgroups)
 
@@ -189,10 +189,15 @@ def test_free_memory_is_within_the_address_space(
 
 def test_this_process_may_take_some_memory() -> None:
     """On the machine that runs the tests there is an answer, within its memory."""
-    assert 0 < memory.free_bytes() <= MACHINE_BYTES
+    assert 0 < (memory.free_bytes() or 0) <= MACHINE_BYTES
 
 
 def test_free_pages_are_returned_without_a_word() -> None:
     """It can be asked for at any time, also twice."""
     memory.return_free_pages()
     memory.return_free_pages()
+
+
+def test_what_cannot_be_read_is_unknown(tmp_path: Path) -> None:
+    """Without /proc, or without a descriptor to read it, it is not 0."""
+    assert memory.free_bytes(tmp_path, tmp_path) is None
