@@ -144,7 +144,9 @@ class ServerProtocol:
         self._token = b""
         self._due: list[bytes] = []
         self._due_bytes = 0
-        self._reads: HeldReads | None = None if holding is None else holding.new_reads()
+        self._reads: HeldReads | None = (
+            None if holding is None else holding.new_reads(account)
+        )
         # Answers the pulses of a peer that has sent two in succession to one key;
         # there is none while misses are held, or once CLOSED.
         self._worker: WorkerPulses | None = None
