@@ -37,11 +37,11 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker import canonical, control, messages
 from pacemaker.accounts import NOBODY, Account
-from pacemaker.dispatch import Dispatcher
+from pacemaker.dispatch import Dispatcher, trace_of
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
 from pacemaker.frames import FrameReader
 from pacemaker.holding import HeldReads, Holding
-from pacemaker.listing import Listing
+from pacemaker.listing import Listing, shown
 from pacemaker.messages import NO_MESSAGE_ID, Message
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
@@ -120,6 +120,7 @@ class ServerProtocol:
         "_mechanism",
         "_reads",
         "_token",
+        "_traced",
         "_worker",
         "account",
         "authenticated",
@@ -151,6 +152,8 @@ class ServerProtocol:
         # there is none while misses are held, or once CLOSED.
         self._worker: WorkerPulses | None = None
         self._last_key: str | None = None
+        # What the log has of this peer already (`trace_of`).
+        self._traced: tuple[tuple[int, str], ...] = ()
         self.peer = peer
         self.account = account
         self.phase = Phase.OPEN if mechanism is None else Phase.SASL_DUE
@@ -398,6 +401,8 @@ class ServerProtocol:
                 return
             self.phase, self._mechanism = Phase.OPEN, None
         reply = self._dispatcher.reply_to(message, self.authenticated, self.account)
+        if not self.authenticated:
+            self._trace(message)
         if isinstance(reply, Listing):
             self._send_listing(reply)
         elif reply is not None:
@@ -436,6 +441,23 @@ class ServerProtocol:
         for _ in range(mechanism.completion_count):
             self._send(control.control_message(control.SASL_COMPLETE_REQUEST))
         self.phase, self._mechanism = Phase.OPEN, None
+
+    def _trace(self, message: Message) -> None:
+        """Log what a peer does without authentication, the first time of each kind."""
+        trace = trace_of(message)
+        if trace is None or trace in self._traced:
+            return
+        self._traced += (trace,)
+        level, what = trace
+        _logger.log(
+            level,
+            "%s: %s, the peer has not authenticated: %s %s"
+            " (more on this connection are only counted)",
+            self.peer,
+            what,
+            messages.name_of(message.type),
+            shown(str(message.data)),
+        )
 
     def _send_listing(self, listing: Listing) -> None:
         chunks = listing.step()
