@@ -27,10 +27,12 @@ from pacemaker.errors import MalformedError
 # Structs and containers inside each other.  Storm's own messages have four
 # levels; 64 is where Apache Thrift's libraries stop skipping.
 MAX_NESTING: Final = 64
-# Fields and elements of one message.  A message of Storm's clients has five; ten
-# mebibytes of empty structs would keep a thread, and all its connections, for
-# many seconds.  10,000 take some 20 ms.
-MAX_VALUES: Final = 10_000
+# Fields and elements of one request.  The largest of Storm's has six: type, data and
+# id, and in the data the pulse with its key and its details.  The rest is room for
+# fields of a later Storm.  A value that is skipped takes as long as a whole pulse,
+# and one byte: 10 KB of empty structs would keep a thread for milliseconds.
+# Whoever reads replies, which may be lists, allows more.
+MAX_VALUES: Final = 32
 
 _STOP, _BOOL, _BYTE, _DOUBLE = 0, 2, 3, 4
 _I16, _I32, _I64, _STRING = 6, 8, 10, 11

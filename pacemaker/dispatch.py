@@ -6,6 +6,7 @@ Reads need an authenticated connection, writes do not, as in Storm (its
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -27,6 +28,7 @@ _READS: Final = frozenset(
         messages.GET_PULSE,
     )
 )
+_DELETES: Final = frozenset((messages.DELETE_PATH, messages.DELETE_PULSE_ID))
 # UTF-8 takes at most this many bytes for each character of a str.
 _MAX_UTF8_BYTES: Final = 4
 
@@ -103,8 +105,12 @@ class Dispatcher:
             return None
         if not isinstance(data, str):
             raise MalformedError("request without its path", messages.name_of(kind))
-        if kind in _READS and not authenticated:
-            return Message(messages.NOT_AUTHORIZED, None, message_id)
+        if not authenticated:
+            if kind in _READS:
+                self._figures.refused_reads += 1
+                return Message(messages.NOT_AUTHORIZED, None, message_id)
+            if kind in _DELETES:
+                self._figures.anonymous_deletes += 1
         if kind == messages.GET_ALL_NODES_FOR_PATH:
             return self._list_nodes(data, message_id, account)
         reply_kind, data_for = self._answers[kind]
@@ -157,6 +163,21 @@ class Dispatcher:
         details = self._store.get(path)
         self._figures.count_read(len(details) if details is not None else 0)
         return Pulse(path, details)
+
+
+def trace_of(message: Message) -> tuple[int, str] | None:
+    """Say what the log has of a request by a peer that has not authenticated.
+
+    Workers delete without authentication when they stop, so that is no warning.
+
+    Returns:
+        The level and a constant text, or None if the request leaves no trace.
+    """
+    if message.type in _READS:
+        return logging.WARNING, "refused a read"
+    if message.type in _DELETES:
+        return logging.INFO, "carried out a delete"
+    return None
 
 
 def _nothing(path: str) -> None:

@@ -41,11 +41,11 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker import canonical, control, messages
 from pacemaker.accounts import NOBODY, Account
-from pacemaker.dispatch import Dispatcher
+from pacemaker.dispatch import Dispatcher, trace_of
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
 from pacemaker.frames import FrameReader
 from pacemaker.holding import HeldReads, Holding
-from pacemaker.listing import Listing
+from pacemaker.listing import Listing, shown
 from pacemaker.messages import NO_MESSAGE_ID, Message
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
@@ -143,6 +143,7 @@ class ServerProtocol:
         "_mechanism",
         "_reads",
         "_token",
+        "_traced",
         "_useless",
         "_worker",
         "account",
@@ -170,13 +171,17 @@ class ServerProtocol:
         self._token = b""
         self._due: list[bytes] = []
         self._due_bytes = 0
-        self._reads: HeldReads | None = None if holding is None else holding.new_reads()
+        self._reads: HeldReads | None = (
+            None if holding is None else holding.new_reads(account)
+        )
         # Answers the pulses of a peer that has sent two in succession to one key;
         # there is none while misses are held, or once CLOSED.
         self._worker: WorkerPulses | None = None
         self._last_key: str | None = None
         # A list that is being written; nothing is read meanwhile.
         self._listing: Listing | None = None
+        # What the log has of this peer already (`trace_of`).
+        self._traced: tuple[tuple[int, str], ...] = ()
         self._useless = 0
         self.has_more = False
         self.has_charged = False
@@ -468,6 +473,8 @@ class ServerProtocol:
                 return
             self.phase, self._mechanism = Phase.OPEN, None
         reply = self._dispatcher.reply_to(message, self.authenticated, self.account)
+        if not self.authenticated:
+            self._trace(message)
         if isinstance(reply, Listing):
             self._listing = reply
         elif reply is not None:
@@ -524,6 +531,23 @@ class ServerProtocol:
             self._listing = None
             for chunk in chunks:
                 self._queue(chunk)
+
+    def _trace(self, message: Message) -> None:
+        """Log what a peer does without authentication, the first time of each kind."""
+        trace = trace_of(message)
+        if trace is None or trace in self._traced:
+            return
+        self._traced += (trace,)
+        level, what = trace
+        _logger.log(
+            level,
+            "%s: %s, the peer has not authenticated: %s %s"
+            " (more on this connection are only counted)",
+            self.peer,
+            what,
+            messages.name_of(message.type),
+            shown(str(message.data)),
+        )
 
     def _send(self, message: Message) -> None:
         for chunk in canonical.write(message) or (messages.encode(message),):

@@ -120,7 +120,12 @@ def test_refused_read_is_not_counted() -> None:
     asked.reply_to(Message(Type.GET_PULSE, "/b"), True)
     asked.reply_to(Message(Type.EXISTS, "/a"), True)
     assert figures == Figures(
-        pulses=1, pulse_bytes=3, largest_pulse_bytes=3, reads=2, read_bytes=3
+        pulses=1,
+        pulse_bytes=3,
+        largest_pulse_bytes=3,
+        reads=2,
+        read_bytes=3,
+        refused_reads=1,
     )
 
 
@@ -245,6 +250,19 @@ def test_list_of_few_names_that_no_client_takes_is_cut() -> None:
         store.put(f"/w/{number:01000}", b"")
     reply = asked.reply_to(Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 1), True)
     assert isinstance(reply, Listing)
+
+
+@pytest.mark.parametrize("authenticated", [True, False])
+def test_reads_and_deletes_without_authentication_are_counted(
+    authenticated: bool,
+) -> None:
+    """The figures have what strangers ask for, and what they delete."""
+    figures = Figures()
+    asked = Dispatcher(Store(), figures, MAX_BODY_BYTES)
+    for kind in (*READS, *WRITES):
+        asked.reply_to(Message(kind, "/a", 1), authenticated)
+    counted = figures.refused_reads, figures.anonymous_deletes
+    assert counted == ((0, 0) if authenticated else (4, 2))
 
 
 def test_refused_read_is_no_list() -> None:
