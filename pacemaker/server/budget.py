@@ -140,6 +140,10 @@ class BufferBudget(Generic[_Holder]):
                 if not size_bytes:
                     return ()
                 buffer = self._add(holder, account)
+            # A relay may send so densely that some of a frame is always there.  What
+            # is there of one is often less than was there of the one before, so it
+            # is young all the same.  To stay young with a frame that is never
+            # complete is impossible: that only grows.
             is_same = 0 < buffer.size_bytes <= size_bytes
             self._put(buffer, size_bytes, buffer.since_us if is_same else now_us)
             self._peak_bytes = max(self._peak_bytes, self._total_bytes)

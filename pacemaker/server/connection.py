@@ -346,10 +346,12 @@ class Connection:
             self.refuse(LimitError("out of time", reason))
 
     def evict(self) -> None:
-        """End the connection, since it holds most of a budget that is used up."""
+        """End the connection to make room in the budget of all buffers."""
         held_bytes = self.protocol.held_bytes + self.unsent_bytes
         if held_bytes and not self.is_closed:
-            self.refuse(LimitError("all buffers are full, and this one is the largest"))
+            reason = "all buffers are full (--buffer-budget)"
+            detail = "its bytes weigh the most by size and age"
+            self.refuse(LimitError(reason, detail))
             self.owner.note_evicted(held_bytes)
 
     def refuse(self, error: PeerError) -> None:

@@ -165,6 +165,7 @@ class Daemon:
             self.store.budget_bytes // 2**20,
             self._budget.budget_bytes // 2**20,
         )
+        memory.log_allocator()
         if hold_s > 0:
             _logger.info("holding misses for %d s", math.ceil(hold_s))
 

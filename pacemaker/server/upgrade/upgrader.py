@@ -137,13 +137,20 @@ class Upgrader:
     def _check_memory(self, more_bytes: int) -> None:
         """See that there is room for a second copy of all that is held.
 
-        What passes a limit is killed, without an error.
+        What passes a limit is killed, without an error.  When it cannot be found
+        out what is free (/proc is hidden, or no descriptor is left to read it), the
+        upgrade goes on: more often than not there is room.
         """
         needed_bytes = self._daemon.held_bytes + more_bytes
         free_bytes = memory.free_bytes()
         if free_bytes is None:
-            _logger.warning("upgrade: how much memory is free cannot be read")
-        elif needed_bytes > free_bytes:
+            _logger.warning(
+                "upgrade: cannot find out how much memory is free; going on"
+                " as if there were the %d MiB that are needed",
+                needed_bytes // 2**20,
+            )
+            return
+        if needed_bytes > free_bytes:
             raise UpgradeError(
                 f"not enough memory: {needed_bytes // 2**20} MiB are needed for the"
                 f" time of the upgrade, {free_bytes // 2**20} MiB are free"

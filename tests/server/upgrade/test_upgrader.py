@@ -173,14 +173,15 @@ def test_daemon_serves_on_where_memory_is_short(
     assert reason.endswith(", 3 MiB are free")
 
 
-def test_daemon_is_upgraded_where_free_memory_is_unknown(
-    case: Case, monkeypatch: pytest.MonkeyPatch
+def test_upgrade_goes_on_where_free_memory_is_unknown(
+    case: Case, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What cannot be read is no reason to refuse."""
+    """What cannot be read is no reason to refuse; the log says that it was not."""
     given = _execve(monkeypatch, errno.ENOENT)
     monkeypatch.setattr(memory, "free_bytes", lambda: None)
     case.upgrade()
     assert len(given) == 1
+    assert "cannot find out how much memory is free; going on" in caplog.text
 
 
 def test_daemon_serves_on_where_descriptors_are_short(
