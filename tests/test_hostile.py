@@ -461,7 +461,10 @@ def test_idle_connections_are_kept_on_one_thread() -> None:
 
 
 def test_descriptors_that_run_out_end_nothing() -> None:
-    """Connections that are open go on, and new ones are taken when there is room."""
+    """Connections that are open go on, and new ones are taken when there is room.
+
+    All that the daemon needs is open once it serves, so the limit may fall at once.
+    """
     pulse = wire.send_pulse("/d/t/1", b"beat", 1)
     ack = wire.ack(Type.SEND_PULSE_RESPONSE, 1)
     with Daemon() as daemon:

@@ -9,7 +9,7 @@ from typing import Final
 # upgrade has some ten open at once, and 16 may wait.
 RESERVED_DESCRIPTORS: Final = 32
 # Of a small limit, no more than this part.
-RESERVED_SHARE: Final = 0.25
+RESERVED_SHARE: Final = 0.5
 
 # The default of SOMAXCONN since Linux 5.4: a cluster that comes back at once.
 LISTEN_BACKLOG: Final = 4096

@@ -40,8 +40,7 @@ class Notifier:
         # Open from the start: with no descriptor free the watchdog is fed no less.
         self._socket: socket.socket | None = None
         if path:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-            self._socket.settimeout(_SEND_TIMEOUT_S)
+            self._open_socket()
         # What the manager had no room for: its queue is short, and a READY that
         # were lost would have it wait for the end of a reload for ever.
         self._untold: deque[bytes] = deque(maxlen=_MAX_UNTOLD)
@@ -80,6 +79,17 @@ class Notifier:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+    def _open_socket(self) -> None:
+        try:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket.settimeout(_SEND_TIMEOUT_S)
+        except OSError as exc:
+            _logger.warning(
+                "the service manager cannot be told anything: %s; the sandbox must"
+                " allow AF_UNIX (RestrictAddressFamilies=)",
+                exc.strerror,
+            )
 
     def _send(self, *assignments: str) -> None:
         lines = (" ".join(each.splitlines()) for each in assignments)

@@ -180,3 +180,16 @@ def test_notifier_reads_when_the_watchdog_wants_food(
 ) -> None:
     """The watchdog of another process, or none, is not fed."""
     assert Notifier(environ).watchdog_s == watchdog_s
+
+
+def test_notifier_without_unix_sockets_is_silent(
+    path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A sandbox may forbid them; the daemon serves, and the log says what to allow."""
+
+    def refuse(*args: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    Notifier({"NOTIFY_SOCKET": path}).ready("serving")
+    assert "cannot be told anything: Address family not supported" in caplog.text

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import resource
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
@@ -160,5 +161,9 @@ def _close_all_that_came_along(first_fd: int) -> None:
                 os.close(fd)
 
 
-def _open_fds() -> set[int]:
-    return {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208  (Path is slower)
+def _open_fds() -> Iterable[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208  (Path is slower)
+    except OSError:
+        # Without /proc each number that there may be is tried.
+        return range(resource.getrlimit(resource.RLIMIT_NOFILE)[1])

@@ -130,7 +130,12 @@ class Waiters:
             if exc.errno not in (errno.EMFILE, errno.ENFILE):
                 raise
             self._release_reserve()
+        try:
             return listener.accept()[0]
+        except OSError:
+            # Nobody has asked: the kernel looks for a descriptor before it sees that.
+            self._take_reserve()
+            raise
 
     def _release_reserve(self) -> None:
         if self._reserve_fd >= 0:

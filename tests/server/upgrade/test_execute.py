@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from pacemaker.errors import UpgradeError
+from pacemaker.errors import StateError, UpgradeError
 from pacemaker.server.upgrade import execute
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.execute import become
@@ -116,3 +116,22 @@ def test_connection_at_a_listeners_place_is_refused(
     """It would be lost, so nothing is done at all."""
     with pytest.raises(UpgradeError, match="descriptor 301 is not a listener"):
         become(COMMAND, [each.fileno() for each in listeners], 9, (PLACE + 1,), {})
+
+
+def test_descriptors_are_found_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came along is closed then, too, when the state cannot be read."""
+
+    def refuse(path: str) -> list[str]:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    state_fd = os.memfd_create("state")
+    os.dup2(state_fd, PLACE)
+    os.dup2(state_fd, PLACE + 1, inheritable=False)
+    environ = {execute.STATE_VARIABLE: f"{os.getpid()}:{state_fd}"}
+    with pytest.raises(StateError):
+        execute.take_over(environ)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(PLACE)
+    # This one was opened since.
+    os.close(PLACE + 1)
