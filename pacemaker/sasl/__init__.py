@@ -56,6 +56,10 @@ class SaslSettings(Protocol):
         """java.security.auth.login.config."""
 
     @property
+    def java_properties(self) -> tuple[tuple[str, str], ...]:
+        """The options -DNAME=VALUE of pacemaker.childopts."""
+
+    @property
     def nimbus_daemon_user(self) -> str | None:
         """nimbus.daemon.user."""
 
@@ -139,13 +143,13 @@ def default_state_directory() -> Path:
 
 
 def _digest_server(settings: SaslSettings, state_directory: Path) -> ServerSasl:
-    secret, notes = login.read_digest_login(settings.jaas_file, login.java_properties())
+    secret, notes = login.read_digest_login(settings.jaas_file, _properties(settings))
     identity = _identity(settings, secret.reveal())
     return ServerSasl(lambda: DigestServer(secret), notes, identity)
 
 
 def _digest_client(settings: SaslSettings, client_name: str) -> ClientSasl:
-    secret, notes = login.read_digest_login(settings.jaas_file, login.java_properties())
+    secret, notes = login.read_digest_login(settings.jaas_file, _properties(settings))
     return ClientSasl(lambda host: DigestClient(secret, client_name), notes)
 
 
@@ -154,9 +158,7 @@ def _kerberos_server(settings: SaslSettings, state_directory: Path) -> ServerSas
         from pacemaker.sasl import gss
     except ImportError as exc:
         raise ConfigError(INSTALL_KERBEROS) from exc
-    found = login.read_kerberos_server_login(
-        settings.jaas_file, login.java_properties()
-    )
+    found = login.read_kerberos_server_login(settings.jaas_file, _properties(settings))
     new_acceptor = gss.acceptor_factory(found.principal, found.keytab, state_directory)
     user = settings.nimbus_daemon_user
     notes = found.notes
@@ -171,9 +173,7 @@ def _kerberos_client(settings: SaslSettings, client_name: str) -> ClientSasl:
         from pacemaker.sasl import gss_client
     except ImportError as exc:
         raise ConfigError(INSTALL_KERBEROS) from exc
-    found = login.read_kerberos_client_login(
-        settings.jaas_file, login.java_properties()
-    )
+    found = login.read_kerberos_client_login(settings.jaas_file, _properties(settings))
     return ClientSasl(gss_client.client_factory(found), found.notes)
 
 
@@ -190,6 +190,10 @@ _CLIENT_METHODS: Mapping[str, Callable[[SaslSettings, str], ClientSasl]] = {
     "DIGEST": _digest_client,
     "KERBEROS": _kerberos_client,
 }
+
+
+def _properties(settings: SaslSettings) -> login.Properties:
+    return login.java_properties(settings.java_properties)
 
 
 def _identity(settings: SaslSettings, *more: str) -> Secret:
