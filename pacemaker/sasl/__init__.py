@@ -17,6 +17,7 @@ from pacemaker.sasl.mechanism import (
     MechanismFactory,
     ServerMechanism,
 )
+from pacemaker.sasl.replay_cache import find_replay_cache
 from pacemaker.sasl.secret import Secret
 
 __all__ = [
@@ -159,9 +160,10 @@ def _kerberos_server(settings: SaslSettings, state_directory: Path) -> ServerSas
     except ImportError as exc:
         raise ConfigError(INSTALL_KERBEROS) from exc
     found = login.read_kerberos_server_login(settings.jaas_file, _properties(settings))
-    new_acceptor = gss.acceptor_factory(found.principal, found.keytab, state_directory)
+    cache = find_replay_cache(state_directory, os.environ)
+    new_acceptor = gss.acceptor_factory(found.principal, found.keytab, cache)
     user = settings.nimbus_daemon_user
-    notes = found.notes
+    notes = found.notes + cache.notes
     if not user:
         notes += ("nimbus.daemon.user is not set: nobody is authorised to read",)
     identity = _identity(settings, found.principal, str(found.keytab))
