@@ -23,7 +23,7 @@ VARIABLE = "KRB5RCACHENAME"
 FILE_NAME = "replay.cache"
 
 _ADVICE = (
-    f"; make room for it, or name another file ({VARIABLE}=file2:PATH), or do without"
+    f"; make it writable, or name another file ({VARIABLE}=file2:PATH), or do without"
     f" ({VARIABLE}=none:)"
 )
 

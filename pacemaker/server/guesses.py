@@ -18,6 +18,8 @@ T = TypeVar("T")
 FREE_FAILURES: Final = 3
 FIRST_DELAY_S: Final = 0.125
 MAX_DELAY_S: Final = 1.0
+# A right secret waits for less: its client is not to blame for the guesses.
+MAX_RIGHT_DELAY_S: Final = 0.5
 # Failures are forgotten when no new one has come for this long.
 MEMORY_S: Final = 600.0
 # Addresses that are remembered; past it the one that failed longest ago is not.

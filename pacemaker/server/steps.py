@@ -10,8 +10,9 @@ for wrong ones.  What waits is the outcome, without any thread waiting for it:
 * a wrong one is told (the connection is closed) when its turn comes, one at a time
   for an address, each after the delay of the `GuessBook`.  Until then the connection
   stays open and silent, however long that takes: closing it would tell.
-* a right one is told after that delay too, one second at most.  If it were told at
-  once, silence would tell a guesser within a millisecond that the guess was wrong.
+* a right one is told after that delay too, but half a second at most.  If it were
+  told at once, silence would tell a guesser within a millisecond that the guess was
+  wrong.
 
 So an address is told of a few wrong guesses a second.  What it can learn from
 silence is bounded by its connections: each has to be left open for the delay.
@@ -34,6 +35,7 @@ from pacemaker.server.connection import Connection
 from pacemaker.server.fair_queue import FairQueue
 from pacemaker.server.guesses import (
     FIRST_DELAY_S,
+    MAX_RIGHT_DELAY_S,
     GuessBook,
     RefusalQueue,
     guessing_address,
@@ -190,6 +192,7 @@ class StepRunner:
         address = _address(connection)
         with self._lock:
             delay_s = self._guesses.delay_s(address, self._clock())
+            delay_s = min(delay_s, MAX_RIGHT_DELAY_S)
             self.delayed += bool(delay_s)
         if delay_s:
             connection.owner.call_later(

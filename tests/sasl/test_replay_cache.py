@@ -59,7 +59,9 @@ def test_cache_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "state").chmod(0o700)
     problem = cache.problem()
     assert problem is not None
-    assert f"{cache.file} cannot be written: Is a directory; make room" in problem
+    assert (
+        f"{cache.file} cannot be written: Is a directory; make it writable" in problem
+    )
     assert "KRB5RCACHENAME=none:" in problem
 
 

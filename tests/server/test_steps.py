@@ -13,7 +13,7 @@ from pacemaker.errors import LimitError, ServerFaultError
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server import limits
 from pacemaker.server.connection import Connection
-from pacemaker.server.guesses import FREE_FAILURES, MAX_DELAY_S
+from pacemaker.server.guesses import FREE_FAILURES, MAX_DELAY_S, MAX_RIGHT_DELAY_S
 from pacemaker.server.listening import end_with_reset
 from pacemaker.server.steps import SLOW_STEPS
 from tests import wire
@@ -386,9 +386,9 @@ def test_right_secret_is_not_kept_behind_wrong_ones() -> None:
         peer, connection = _begin(hand, "10.0.0.1:999")
         peer.send(_token(b"response"))
         hand.thread.turn()
-        hand.after(MAX_DELAY_S / 2)
+        hand.after(MAX_RIGHT_DELAY_S / 2)
         assert not connection.protocol.authenticated, "silence would tell a guesser"
-        hand.after(MAX_DELAY_S / 2)
+        hand.after(MAX_RIGHT_DELAY_S / 2)
         assert connection.protocol.authenticated
         assert [peer.receive(), peer.receive()] == [_token(b"rspauth"), COMPLETE]
         assert _told(guessing) < len(guessing)
