@@ -7,6 +7,7 @@
     │   ├── OutOfPlaceError     a message where another kind is due
     │   ├── LimitError          more than one connection may ask for
     │   └── AuthenticationError a SASL token that is refused
+    │       └── ServerFaultError    a SASL step that this server could not take
     ├── ConfigError             a configuration that the daemon will not start with
     ├── ClientError             a request that got no answer
     │   ├── CannotConnectError  there is no connection; it was not sent
@@ -76,6 +77,14 @@ class LimitError(PeerError):
 
 class AuthenticationError(PeerError):
     """A SASL token was refused; nothing may be sent to the peer after it."""
+
+
+class ServerFaultError(AuthenticationError):
+    """The server could not take a SASL step; the peer's token was not judged.
+
+    The connection ends as with a token that is refused, but the peer is not at
+    fault, and the attempt is not counted as a guess.
+    """
 
 
 class ConfigError(PacemakerError):

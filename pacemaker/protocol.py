@@ -324,6 +324,11 @@ class ServerProtocol:
         """Whether the step that is due may take long."""
         return self._mechanism is not None and self._mechanism.is_slow
 
+    @property
+    def is_step_last(self) -> bool:
+        """Whether the step that `run_step` has taken completes the exchange."""
+        return self._mechanism is not None and self._mechanism.complete
+
     def run_step(self) -> StepOutcome:
         """Take the step that is due; nothing else of this object is touched by it."""
         assert self._mechanism is not None  # noqa: S101  (the phase says so)

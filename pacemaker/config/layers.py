@@ -155,6 +155,7 @@ def _take_jaas_option(
     option = _check(
         Key(keys.CHILDOPTS, "jaas_file", values.jaas_option, is_secret=True), found
     )
+    checked["java_properties"] = values.java_properties(found.value)
     if option is not None:
         jaas_file = Key(keys.CHILDOPTS, "jaas_file", values.path)
         checked["jaas_file"] = _check(jaas_file, _Value(option, found.source))

@@ -18,6 +18,7 @@ from pacemaker.config.yaml_reader import Timestamp
 INT_MAX = 2**31 - 1
 PORT_MAX = 65535
 
+PROPERTY_OPTION = "-D"
 JAAS_OPTION = "-Djava.security.auth.login.config="
 
 _MAX_SHOWN_CHARACTERS = 80
@@ -115,13 +116,35 @@ def jaas_option(value: object) -> str | None:
         None where no option names one.
 
     """
+    named = [option for option in _jvm_options(value) if option.startswith(JAAS_OPTION)]
+    return named[-1].removeprefix(JAAS_OPTION) if named else None
+
+
+def java_properties(value: object) -> tuple[tuple[str, str], ...]:
+    """Return the system properties that the JVM would take from its options.
+
+    Args:
+        value: pacemaker.childopts, a string or a list of strings.
+
+    Returns:
+        Names and values in their order; of equal names the JVM takes the last.
+
+    """
+    # `-Dname` alone sets an empty value.
+    pairs = (
+        option.removeprefix(PROPERTY_OPTION).partition("=")
+        for option in _jvm_options(value)
+        if option.startswith(PROPERTY_OPTION)
+    )
+    return tuple((name, text) for name, _, text in pairs)
+
+
+def _jvm_options(value: object) -> list[str]:
     if isinstance(value, list):
         value = " ".join(strings(value))
     if not isinstance(value, str):
         raise WrongValueError("must be a string or a list of strings")
     try:
-        options = shlex.split(value)
+        return shlex.split(value)
     except ValueError as exc:
         raise WrongValueError("must close each quote, as in a shell") from exc
-    named = [option for option in options if option.startswith(JAAS_OPTION)]
-    return named[-1].removeprefix(JAAS_OPTION) if named else None

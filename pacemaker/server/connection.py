@@ -104,6 +104,7 @@ class Connection:
         "_is_at_end",
         "_is_greeted",
         "_linger_until_s",
+        "_on_untold",
         "_progress_s",
         "_read_bytes",
         "_sasl_began_s",
@@ -138,6 +139,7 @@ class Connection:
         self._undelivered_bytes = 0
         self._sasl_began_s = 0.0
         self._linger_until_s = 0.0
+        self._on_untold: Callable[[], None] | None = None
         self.fd = sock.fileno()
         self.interest = select.EPOLLIN
         self.is_closed = False
@@ -155,6 +157,8 @@ class Connection:
             self.on_readable()
         elif events & _ALWAYS:
             self._end_by_peer("reset")
+        elif events & select.EPOLLRDHUP:
+            self._end_by_peer("end of stream")
 
     def on_readable(self) -> None:
         """Read once, answer what it completes."""
@@ -308,6 +312,9 @@ class Connection:
             self._look_for_progress(now_s)
             is_late = now_s - self._progress_s > limits.SEND_TIMEOUT_S
             return "replies not taken" if is_late else None
+        if self.is_refusal_untold:
+            # Its end would tell the peer before its turn.
+            return None
         if self._sasl_began_s and now_s - self._sasl_began_s > limits.SASL_TIMEOUT_S:
             return "SASL exchange not finished"
         if self._frame_began_s:
@@ -370,7 +377,25 @@ class Connection:
 
     def finish_step(self) -> None:
         """Go on after a SASL step whose outcome the protocol has taken."""
+        self._on_untold = None
         self._advance()
+
+    def await_refusal(self, on_untold: Callable[[], None]) -> None:
+        """Stay open and silent until the peer is told that it failed: `finish_step`.
+
+        Meanwhile its end is awaited, so that it holds no descriptor of ours for
+        longer than one of its own.
+
+        Args:
+            on_untold: is called if the connection ends before that.
+        """
+        self._on_untold = on_untold
+        self._wait_for(select.EPOLLRDHUP)
+
+    @property
+    def is_refusal_untold(self) -> bool:
+        """Whether the peer has failed to authenticate and is not told so yet."""
+        return self._on_untold is not None
 
     def state(self) -> ConnectionState | None:
         """Write out what another process goes on from, or None where none can.
@@ -411,7 +436,7 @@ class Connection:
         """Whether a stop may reset it: all that came is answered and delivered."""
         if self.interest == select.EPOLLIN:
             self.on_readable()
-        if self.is_closed:
+        if self.is_closed or self.is_refusal_untold:
             return True
         if self.interest != select.EPOLLIN:
             # Something that came is not answered yet, or not yet sent.
@@ -426,6 +451,9 @@ class Connection:
             self._unsent = ()
             self.owner.forget(self)
             self._sock.close()
+            if self._on_untold is not None:
+                on_untold, self._on_untold = self._on_untold, None
+                on_untold()
 
     def _finish(self) -> None:
         """Close so that the bytes on their way arrive."""

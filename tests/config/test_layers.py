@@ -217,6 +217,25 @@ def test_option_of_the_jvm_names_the_jaas_file(
     assert configuration.settings.jaas_file == jaas_file
 
 
+@pytest.mark.parametrize(
+    ("childopts", "properties"),
+    [
+        ("-Xmx1g -Da.b=c '-Dd=e f=g'", (("a.b", "c"), ("d", "e f=g"))),
+        (["-Da=b", "-Dempty= -Dalone"], (("a", "b"), ("empty", ""), ("alone", ""))),
+        ("-Da=1 -Da=2", (("a", "1"), ("a", "2"))),
+        ("-Xmx1g", ()),
+        (None, ()),
+    ],
+)
+def test_options_of_the_jvm_set_properties(
+    childopts: object, properties: tuple[tuple[str, str], ...]
+) -> None:
+    """Each -D of pacemaker.childopts is a property for the JAAS file, and hidden."""
+    settings = merged({"pacemaker.childopts": childopts}).settings
+    assert settings.java_properties == properties
+    assert "e f" not in repr(settings)
+
+
 @pytest.mark.parametrize("childopts", ["'open", 5, [1]])
 def test_childopts_are_checked_and_not_shown(childopts: object) -> None:
     """Options that the launcher could not use stop the start, without their text."""

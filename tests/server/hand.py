@@ -23,7 +23,7 @@ from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.io_thread import IoThread
 from pacemaker.server.listening import end_with_reset
-from pacemaker.server.steps import StepRunner
+from pacemaker.server.steps import StepRunner, ThreadFactory
 from pacemaker.store import Store
 from tests.wire import Wire
 
@@ -51,13 +51,14 @@ class Hand:
         mechanism_factory: MechanismFactory | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         hold_s: float = 0.0,
+        make_thread: ThreadFactory | None = None,
     ) -> None:
         self.clock = Clock()
         self.boot_clock = Clock()
         self.store = Store()
         self.budget: BufferBudget[Connection] = BufferBudget(budget_bytes)
         self.figures = Figures()
-        self.steps = StepRunner(self.clock)
+        self.steps = StepRunner(self.clock, make_thread)
         self.holding = Holding(self.store)
         dispatcher = Dispatcher(self.store, self.figures, max_body_bytes)
 
