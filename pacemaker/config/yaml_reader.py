@@ -88,11 +88,16 @@ class _StormLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         is_alias = self.check_event(yaml.AliasEvent)
-        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        mark = event.start_mark
         if self._depth > MAX_DEPTH:
             raise yaml.MarkedYAMLError(
                 problem=f"nested more than {MAX_DEPTH} deep", problem_mark=mark
             )
+        if not is_alias:
+            # Of equal anchors an alias means the last before it, as SnakeYAML
+            # has it; PyYAML refuses the second.
+            self.anchors.pop(event.anchor, None)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -105,6 +110,22 @@ class _StormLoader(yaml.SafeLoader):
                     problem_mark=mark,
                 )
         return node
+
+    def scan_plain_spaces(self, indent: int, start_mark: yaml.Mark) -> list[str] | None:
+        """Scan what follows a word of a plain scalar, and take a tab for a blank.
+
+        PyYAML ends the scalar at a tab and then refuses the tab, even after the
+        last word of a line; SnakeYAML's scanPlainSpaces knows both.
+        """
+        length = 0
+        while self.peek(length) in " \t":
+            length += 1
+        blanks = self.prefix(length)
+        self.forward(length)
+        # Without blanks before it PyYAML's own gives what a line break stands for,
+        # or nothing if there is none.
+        rest: list[str] | None = super().scan_plain_spaces(indent, start_mark)
+        return [blanks] if rest == [] and blanks else rest
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)

@@ -69,6 +69,29 @@ def test_reader_takes_a_plain_scalar_as_snakeyaml_does(
     assert type(found) is type(value)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7000\t", 7000),
+        ("7000 \t # slots", 7000),
+        ("a\tb", "a\tb"),
+        ("a\t\n  b", "a b"),
+        ("[a\t, b\t]", ["a", "b"]),
+        ("\n  - a\t# c\n  - b\t", ["a", "b"]),
+        ("{x\t: 1\t}", {"x": 1}),
+    ],
+)
+def test_reader_takes_a_tab_after_a_word_for_a_blank(text: str, value: object) -> None:
+    """Tabs around a plain value are no part of it, and do no harm."""
+    assert read(text) == value
+
+
+def test_reader_takes_the_last_of_equal_anchors() -> None:
+    """An alias means the last anchor of its name that stands before it."""
+    text = "a: &x 1\nb: *x\nc: &x 2\nd: *x\n"
+    assert parse_yaml(text, "f") == {"a": 1, "b": 1, "c": 2, "d": 2}
+
+
 def test_reader_takes_the_last_of_equal_keys() -> None:
     """A key that is there twice has its last value, as in Storm."""
     assert parse_yaml("a: 1\nb: 2\na: 3\n", "f") == {"a": 3, "b": 2}

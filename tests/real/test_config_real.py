@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,6 +24,9 @@ from tests.real.jvm import (
     compile_java,
     storm_classpath,
 )
+
+GENERATED_FILES = 250
+"""For each seed."""
 
 pytestmark = pytest.mark.real
 
@@ -55,14 +59,17 @@ class StormReader:
 
 
 @pytest.fixture(scope="module")
-def storm() -> Iterator[StormReader]:
+def storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StormReader]:
     """Start Storm's reader."""
     jars = storm_classpath(NEWEST_RELEASE)
     classes = compile_java([JAVA_SOURCES / "ReadConfig.java"], jars)
     # Storm reads files in the charset of the JVM; ours is always UTF-8.
     utf_8 = "-Dfile.encoding=UTF-8"
     with JavaProgram("ReadConfig", [classes, jars], options=[utf_8]) as java:
-        yield StormReader(java)
+        reader = StormReader(java)
+        # Classes of Storm's that cannot read the first file they see stay unusable.
+        reader.read(tmp_path_factory.mktemp("empty"))
+        yield reader
 
 
 def as_json(value: object) -> object:
@@ -108,6 +115,25 @@ def of_storm(answer: Answer, keys: Mapping[str, object]) -> object:
     return {key: found.get(key, "missing") for key in keys}
 
 
+def values_agree(storm: StormReader, folder: Path, text: str) -> bool:
+    """Check that both read the same values, or neither can read the file.
+
+    Returns:
+        Whether they read it.
+
+    """
+    (folder / "storm.yaml").write_bytes(text.encode())
+    answer = storm.read(folder)
+    try:
+        ours = parse_yaml(text, "storm.yaml")
+    except ConfigError:
+        assert answer.values is None, text
+        return False
+    assert answer.values is not None, (text, answer.refused)
+    assert of_storm(answer, ours) == as_json(ours), text
+    return True
+
+
 def refusal(folder: Path, *options: str) -> str | None:
     """Return why ours would not start; None where it would."""
     try:
@@ -145,6 +171,8 @@ FILES = {
     "flow": '{a: 1, "b":2, c: [1,2,], d}\n',
     "version": "%YAML 1.2\n---\na: 1\n...\n",
     "deep": f"a: {'[' * 50}{']' * 50}\n",
+    "tabs": "a\t:\t7000\t\nb: [x\t, y\t]\t# c\nc:\n  - x\t# c\n  - y\tz\t\n",
+    "equal anchors": "a: &x 1\nb: *x\nc: &x 2\nd: *x\n",
     "aliases": f"a: &a [x]\nb: [{', '.join(['*a'] * 50)}]\n",
     # Refused by both:
     "tab": "a:\n\tb: 1\n",
@@ -162,6 +190,76 @@ FILES = {
     "unknown alias": "a: *b\n",
     "reserved": "a: @b\n",
 }
+
+# What files are put together of: keys, values, and all kinds of blanks around them.
+BLANKS = ("", "", "", " ", "  ", "\t", " \t", "\t ", "\t\t", "\u00a0")
+INDENTS = ("", "", "", "", "", "", " ", "  ", "\t", "\u00a0")
+AFTER_COLON = (" ", " ", " ", "  ", "\t", " \t", "", "\u00a0")
+COMMENTS = ("", "", "", " #c", "\t#c", "#c", "\t# c\t", " # Zürich\u00a0")
+LINE_ENDS = ("\n", "\n", "\n", "\r\n", "\r")
+FILE_STARTS = ("", "", "", "", "\ufeff", "---\n", "\n")
+ODD_LINES = (
+    *("", "  ", "\t", " \t", "# c", "\t# c", "---", "...", "- a", "a", "? a", ": b"),
+    *("\u00a0", "\ufeff"),
+)
+GENERATED_KEYS = (
+    *("pacemaker.port", "pacemaker.port", "pacemaker.servers", "a", "b", "x y", "x\ty"),
+    *("'q'", '"d"', "\u00a0k", "k\u00a0", "\u3000k", "\u200bk", "~"),
+)
+GENERATED_VALUES = (
+    *("7000", "pm1", "a b", "a\tb", "'s'", '"d"', '"d\td"', "'s\ts'", "", "~", "="),
+    *(
+        "[a, b]",
+        "[a,\tb]",
+        "[ a\t, b\t]",
+        "[a\n, b]",
+        "[a\n\t, b]",
+        "[a:b, c]",
+        "[a: b]",
+    ),
+    *("{x: 1}", "{x:\t1}", "{x\t: 1}", "{a\n: b}", "{a}", "{a:}", "{'a':b}", "[x?y]"),
+    *("\n  - a\t\n  - b", "\n- a\n- b\t#c", "\n  x: 1\t\n  y: 2", "- a", "-\ta", "?"),
+    *("a\n  b", "a\t\n  b", "a\n \tb", "a\n\n  b", '"a\\\n  b"', '"a\n b', "'a"),
+    *("|\n  t\tt\n  u", ">\n  t\n  u\t", "|-\t\n  x", "|2\n   x", ">+ \n  x\n\n"),
+    *(
+        "a#b",
+        "a:b",
+        "x?y",
+        "[?y]",
+        "[a?]",
+        "[http://x:1/, b]",
+        "&q x",
+        "*q",
+        "!!str\t5",
+    ),
+    *(
+        "a\u00a0b",
+        "\u00a07",
+        "\u3000x",
+        "Zürich",
+        "\ufeffx",
+        "a\u2028b",
+        "a\x85b",
+        "\x00",
+    ),
+)
+
+
+def generated_file(chance: random.Random) -> str:
+    """Put a file of one to four keys together, many of which no reader takes."""
+
+    def line() -> str:
+        if chance.random() < 0.12:
+            return chance.choice(ODD_LINES)
+        key = chance.choice(INDENTS) + chance.choice(GENERATED_KEYS)
+        value = chance.choice(AFTER_COLON) + chance.choice(GENERATED_VALUES)
+        end = chance.choice(BLANKS) + chance.choice(COMMENTS)
+        return f"{key}{chance.choice(BLANKS)}:{value}{end}"
+
+    lines = [line() for _ in range(chance.randint(1, 4))]
+    text = chance.choice(FILE_STARTS) + chance.choice(LINE_ENDS).join(lines)
+    return text + chance.choice(("\n", ""))
+
 
 VALUES = {
     "pacemaker.port": [
@@ -218,15 +316,22 @@ def test_file_is_read_to_the_same_values(
     storm: StormReader, tmp_path: Path, text: str
 ) -> None:
     """Both read the same values, or both cannot read the file."""
-    (tmp_path / "storm.yaml").write_bytes(text.encode())
-    answer = storm.read(tmp_path)
-    try:
-        ours = parse_yaml(text, "storm.yaml")
-    except ConfigError:
-        assert answer.values is None
-    else:
-        assert of_storm(answer, ours) == as_json(ours)
-        assert (refusal(tmp_path) is None) == (answer.refused is None)
+    values_agree(storm, tmp_path, text)
+    verdict = storm.read(tmp_path).refused
+    assert (refusal(tmp_path) is None) == (verdict is None)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_generated_files_are_read_to_the_same_values(
+    storm: StormReader, tmp_path: Path, seed: int
+) -> None:
+    """Tabs, odd blanks, comments, line ends and equal keys mean the same to both."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    were_read = [
+        values_agree(storm, tmp_path, generated_file(chance))
+        for _ in range(GENERATED_FILES)
+    ]
+    assert {True, False} == set(were_read)
 
 
 @pytest.mark.parametrize("key", VALUES)
@@ -285,6 +390,7 @@ def test_named_file_is_found_alike(storm: StormReader, tmp_path: Path) -> None:
         ("nimbus.task.timeout.secs: soon\n", False, True),
         ("? [a]\n: b\n", True, False),
         ("a: !!bool x\n", True, False),
+        ("%YAML 1.2\n", True, False),
     ],
 )
 def test_deviation_is_as_documented(
