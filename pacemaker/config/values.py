@@ -18,6 +18,9 @@ from pacemaker.config.yaml_reader import Timestamp
 INT_MAX = 2**31 - 1
 PORT_MAX = 65535
 
+REPLACEMENT = "\ufffd"
+"""Stands for a byte that is not UTF-8; no value that is read here holds it itself."""
+
 JAAS_OPTION = "-Djava.security.auth.login.config="
 
 _MAX_SHOWN_CHARACTERS = 80
@@ -87,6 +90,8 @@ def string(value: object) -> str:
     """Check for a string."""
     if not isinstance(value, str):
         raise WrongValueError("must be a string")
+    if REPLACEMENT in value:
+        raise WrongValueError("must be UTF-8 throughout")
     return value
 
 
@@ -94,7 +99,7 @@ def strings(value: object) -> tuple[str, ...]:
     """Check for a list of strings."""
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise WrongValueError("must be a list of strings, such as [host1, host2]")
-    return tuple(value)
+    return tuple(string(item) for item in value)
 
 
 def path(value: object) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from pacemaker.config import Settings, load_configuration
+from pacemaker.config.files import read_storm_yaml
 from pacemaker.config.keys import KEYS
 from pacemaker.config.layers import option_layers
 from pacemaker.config.yaml_reader import Timestamp, parse_yaml
@@ -261,6 +263,31 @@ def generated_file(chance: random.Random) -> str:
     return text + chance.choice(("\n", ""))
 
 
+ENCODED_LINES = (
+    *("# Zürich", "a: Zürich", "'k€y': x", "pacemaker.port: 7000 # é", "b: 'é'"),
+    "c: [é, é]",
+)
+ENCODINGS = ("latin-1", "cp1252", "utf-8", "utf-8-sig", "euc-jp", "gb18030", "cp437")
+STRAY_BYTES = (
+    b"\xc3",
+    b"\xe2\x82",
+    b"\xf0\x9f\x98",
+    b"\xff",
+    b"\xed\xa0\x80",
+    b"\xc0\xaf",
+)
+
+
+def generated_bytes(chance: random.Random) -> bytes:
+    """Put a file of lines in various encodings together, with stray bytes."""
+    lines = [
+        chance.choice(ENCODED_LINES).encode(chance.choice(ENCODINGS), "replace")
+        + chance.choice((b"", b"", b" x: y".replace(b": ", chance.choice(STRAY_BYTES))))
+        for _ in range(chance.randint(1, 4))
+    ]
+    return b"\n".join(lines)
+
+
 VALUES = {
     "pacemaker.port": [
         *["7001", "015", "0x1A2B", "1:51:39", "'7001'", "7001.0", "1e3", "null", "-1"],
@@ -298,6 +325,31 @@ OPTIONS = (
     [f"a={'9' * 30}", "b=2147483648", "c=0.1234567890123456789", "d=1e400"],
     ["pacemaker.childopts=-Xmx1g -Dx=[a,b]", "nimbus.daemon.user=storm"],
 )
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_bytes_that_are_not_utf_8_are_read_to_the_same_values(
+    storm: StormReader, tmp_path: Path, seed: int
+) -> None:
+    """Bytes that are not UTF-8 are U+FFFD to both, in any number, and stop neither."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    for _ in range(GENERATED_FILES):
+        content = generated_bytes(chance)
+        (tmp_path / "storm.yaml").write_bytes(content)
+        answer = storm.read(tmp_path)
+        try:
+            read = read_storm_yaml(tmp_path)
+        except ConfigError:
+            assert answer.values is None, content
+        else:
+            assert read is not None
+            ours = read.layer.values
+            # Of a surrogate's three bytes Java makes one U+FFFD, Python three.
+            alike = [
+                re.sub("\ufffd+", "\ufffd", repr(values))
+                for values in (of_storm(answer, ours), as_json(dict(ours)))
+            ]
+            assert alike[0] == alike[1], content
 
 
 def test_defaults_are_storms(storm: StormReader, tmp_path: Path) -> None:
