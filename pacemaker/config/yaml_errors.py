@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import yaml
 
-_MISSING_BLANK: Final = re.compile(r"([\w.\-]+:)(?!//)\S|(-)[^\s-]")
+_MISSING_BLANK: Final = re.compile(r"([\w.\-]+:)(?!//)[^ \t\r\n]|(-)[^\s-]")
 """At the beginning of ``key:value`` or ``-item``; a URL is neither."""
 
 _FOUND: Final = re.compile(r"found (?:unknown escape )?character '(.+)'")

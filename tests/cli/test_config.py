@@ -61,7 +61,7 @@ def test_config_logs_what_was_read(run: Run, conf_folder: Path) -> None:
         [
             "WARNING",
             "pacemaker.cli",
-            "no keys of Pacemaker's, ignored: 'pacemaker.prot'",
+            "unknown key 'pacemaker.prot' is ignored; did you mean pacemaker.port?",
         ],
     ]
 

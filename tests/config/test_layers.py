@@ -267,7 +267,9 @@ def test_notes_warn_of_an_unknown_key_of_pacemaker() -> None:
     configuration = merged({"pacemaker.prot": 1, "nimbus.seeds": ["n"]})
     (note,) = configuration.notes
     assert note.is_warning
-    assert note.text == "no keys of Pacemaker's, ignored: 'pacemaker.prot'"
+    assert note.text == (
+        "unknown key 'pacemaker.prot' is ignored; did you mean pacemaker.port?"
+    )
 
 
 def test_options_are_split_at_the_first_equals_sign() -> None:

@@ -51,6 +51,7 @@ def test_open_quote_is_named_when_a_later_one_closes_it(text: str, closes: str) 
         ("pacemaker.port:7000\nb: 1\n", "line 1, column 1", "pacemaker.port:"),
         ("# c\na:1\nb: 1\n", "line 2, column 1", "a:"),
         ("b: 1\na:1\nc: 2\n", "line 2, column 1", "a:"),
+        ("b: 1\na:\u00a01\nc: 2\n", "line 2, column 1", "a:"),
         ("b: 1\na:1\n", "line 2, column 1", "a:"),
         ("a:\n  b: 1\n  c:2\n  d: 3\n", "line 3, column 3", "c:"),
         ("a:\n  - x\n  -y\n  - z\n", "line 3, column 3", "-"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,11 +18,13 @@ from pacemaker.config import Settings, load_configuration
 from pacemaker.config.files import read_storm_yaml
 from pacemaker.config.keys import KEYS
 from pacemaker.config.layers import option_layers
+from pacemaker.config.lookalikes import ignored_keys
 from pacemaker.config.yaml_reader import Timestamp, parse_yaml
 from pacemaker.errors import ConfigError
 from tests.real.jvm import (
     JAVA_SOURCES,
     NEWEST_RELEASE,
+    RELEASES,
     JavaProgram,
     compile_java,
     storm_classpath,
@@ -361,6 +364,19 @@ def test_defaults_are_storms(storm: StormReader, tmp_path: Path) -> None:
         default = defaults[key.field]
         found = values.get(key.name)
         assert default == (key.check(found) if found is not None else None), key.name
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_no_key_of_storms_is_taken_for_a_misspelt_one(release: str) -> None:
+    """Of all keys that a release of Storm knows none is warned of."""
+    classes = ["org.apache.storm.Config"]
+    if release == NEWEST_RELEASE:
+        classes.append("org.apache.storm.DaemonConfig")
+    command = ["javap", "-constants", "-cp", storm_classpath(release), *classes]
+    listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    names = re.findall(r'String \w+ = "([^"]+)"', listing)
+    assert "pacemaker.servers" in names
+    assert list(ignored_keys(dict.fromkeys(names))) == []
 
 
 @pytest.mark.parametrize("text", FILES.values(), ids=FILES)
