@@ -143,7 +143,7 @@ def _take_host(
     found = merged.get(keys.HOST)
     if found is None or found.value is None:
         return
-    host = _check(Key(keys.HOST, "servers", values.string), found)
+    host = _check(Key(keys.HOST, "servers", values.server), found)
     if "servers" not in checked:
         checked["servers"] = (host,)
         origins["servers"] = f"{keys.HOST} in {found.source}"
