@@ -67,9 +67,7 @@ class FileRead:
     notes: tuple[Note, ...]
 
 
-def find_conf_folder(
-    environ: Mapping[str, str], system_folder: Path | None = None
-) -> ConfFolder:
+def find_conf_folder(environ: Mapping[str, str]) -> ConfFolder:
     """Find the conf folder as Storm's launcher does.
 
     If STORM_CONF_DIR is set, it alone counts.  Else it is the first that exists of
@@ -79,7 +77,6 @@ def find_conf_folder(
 
     Args:
         environ: the environment's variables.
-        system_folder: the last place; `SYSTEM_FOLDER` unless given.
 
     Raises:
         ConfigError: STORM_CONF_DIR names no folder, or whether a folder exists
@@ -87,7 +84,7 @@ def find_conf_folder(
 
     """
     looked_for: list[str] = []
-    for path, reason in _candidates(environ, system_folder or SYSTEM_FOLDER):
+    for path, reason in _candidates(environ):
         looked_for.append(f"{path / STORM_YAML}{reason and f' ({reason})'}")
         if _is_folder(path, reason):
             return _followed(path) or ConfFolder(path, tuple(looked_for))
@@ -96,9 +93,7 @@ def find_conf_folder(
     return ConfFolder(None, tuple(looked_for))
 
 
-def _candidates(
-    environ: Mapping[str, str], system_folder: Path
-) -> Iterator[tuple[Path, str]]:
+def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     if named := environ.get(CONF_DIR_VARIABLE):
         yield Path(named), CONF_DIR_VARIABLE
         return
@@ -106,7 +101,7 @@ def _candidates(
         yield Path(home, "conf"), "STORM_HOME"
     if launcher := shutil.which("storm", path=environ.get("PATH", os.defpath)):
         yield Path(launcher).resolve().parent.parent / "conf", "storm on the PATH"
-    yield system_folder, ""
+    yield SYSTEM_FOLDER, ""
 
 
 def _is_folder(path: Path, reason: str) -> bool:

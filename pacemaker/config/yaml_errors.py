@@ -57,7 +57,8 @@ def explain(
     if stopped is None:
         return None
     began = exc.context_mark or stopped
-    if spanning is not None and spanning.end_mark.line == stopped.line:
+    is_syntax = isinstance(exc, yaml.scanner.ScannerError | yaml.parser.ParserError)
+    if is_syntax and spanning and spanning.end_mark.line == stopped.line:
         found = _of_spanning(exc, text, spanning)
         if found is not None:
             return found

@@ -90,6 +90,10 @@ def test_missing_colon_is_named(text: str, place: str) -> None:
     ("text", "error"),
     [
         (
+            'a: ["x\n  y", *z]\n',
+            "f, line 2, column 7: found undefined alias 'z'",
+        ),
+        (
             "a: [1, 2\nb: 3\n",
             "f, line 1, column 4: the '[' that opens here is not closed: expected ',' "
             "or ']', but got ':' in line 2, column 2",
