@@ -18,6 +18,8 @@ _MISSING_BLANK: Final = re.compile(r"([\w.\-]+:)(?!//)[^ \t\r\n]|(-)[^\s-]")
 
 _FOUND: Final = re.compile(r"found (?:unknown escape )?character '(.+)'")
 _NOT_ALLOWED_HERE: Final = "mapping values are not allowed here"
+_NO_DOCUMENT: Final = "expected '<document start>'"
+_DIRECTIVE: Final = re.compile(r"^%", re.MULTILINE)
 _STRAY: Final = re.compile(r".*but found '([\]},])'")
 _NO_INDENT: Final = "the indentation of this line fits none of the lines above"
 
@@ -142,7 +144,9 @@ def _in_words(exc: yaml.MarkedYAMLError, text: str, stopped: yaml.Mark) -> str:
         return "a list with '- ' must begin in the line below its key"
     if problem == "found unhashable key":
         return "a list or mapping cannot be a key; is a value with '{' not in quotes?"
-    if problem.startswith(("expected <block end>", "expected '<document start>'")):
+    if problem.startswith(_NO_DOCUMENT) and _DIRECTIVE.search(text, 0, stopped.index):
+        return "a line that begins with '%' is a directive, which '---' must follow"
+    if problem.startswith(("expected <block end>", _NO_DOCUMENT)):
         return (
             _NO_INDENT if begins_line else "unexpected text after the end of the value"
         )

@@ -90,6 +90,11 @@ def test_missing_colon_is_named(text: str, place: str) -> None:
     ("text", "error"),
     [
         (
+            "%YAML 1.2\na: 1\n",
+            "f, line 2, column 1: a line that begins with '%' is a directive, which "
+            "'---' must follow",
+        ),
+        (
             'a: ["x\n  y", *z]\n',
             "f, line 2, column 7: found undefined alias 'z'",
         ),
