@@ -12,6 +12,8 @@ FROM python:3.13-slim
 COPY --from=build /opt/storm-pacemaker-py /opt/storm-pacemaker-py
 COPY docker/healthcheck.py /usr/local/lib/healthcheck.py
 # storm.yaml belongs here; /conf is where the official image of Storm has it, too.
+# It must exist: the daemon refuses a STORM_CONF_DIR that names nothing.
+RUN mkdir /conf
 ENV PATH=/opt/storm-pacemaker-py/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     STORM_CONF_DIR=/conf

@@ -37,7 +37,8 @@ def _check_bind(
     epilog="""\b
 Examples:
   storm-pacemaker-py serve
-      the storm.yaml of STORM_CONF_DIR, STORM_HOME/conf or the storm on the PATH
+      the storm.yaml of STORM_CONF_DIR; else of STORM_HOME/conf, of the storm on
+      the PATH, or of /etc/storm
   storm-pacemaker-py serve --config /etc/storm/storm.yaml
   storm-pacemaker-py serve -c pacemaker.port=6700 -c pacemaker.auth.method=NONE
   storm-pacemaker-py serve --bind 10.0.0.5 --store-budget 2G

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from pacemaker.config.hosts import is_host
 from pacemaker.config.values import PORT_MAX
 
 
@@ -48,7 +49,7 @@ def parse_server(text: str, default_port: int) -> ServerAddress:
     elif host.count(":") == 1:
         host, _, port = host.partition(":")
         port = port or ":"
-    if not host or any(char.isspace() for char in host):
+    if not is_host(host):
         raise ValueError(_SHAPE)
     return ServerAddress(host, _parse_port(port) if port else default_port)
 

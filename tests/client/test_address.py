@@ -29,7 +29,17 @@ def test_server_is_read(text: str, host: str, port: int) -> None:
     "text",
     [
         *("", " ", ":7", "a:", "a:b", "a:-1", "a:0", "a:65536", "a:999999", "a:٣"),
-        *("[::1", "[::1]x", "[::1]:", "[]:7", "a b", "a\tb:7"),
+        *(
+            "[::1",
+            "[::1]x",
+            "[::1]:",
+            "[]:7",
+            "a b",
+            "a\tb:7",
+            "a..b",
+            "a..b:7",
+            "a" * 64,
+        ),
     ],
 )
 def test_server_is_refused(text: str) -> None:
