@@ -32,12 +32,21 @@ def rm_command(target: Target, path: str, yes: bool) -> None:
     """
     with target.pool() as pool:
         if not yes and _has_more_than_one(pool, path):
-            click.confirm(
-                printable(f"{path}: more than one heartbeat is there. Delete all?"),
-                abort=True,
-                err=True,
-            )
+            _confirm(path)
         pool.delete_path(path)
+
+
+def _confirm(path: str) -> None:
+    try:
+        click.confirm(
+            printable(f"{path}: more than one heartbeat is there. Delete all?"),
+            abort=True,
+            err=True,
+        )
+    except OSError as exc:  # of stdin or stderr
+        raise click.UsageError(
+            f"cannot ask whether to delete all: {exc.strerror}. --yes does not ask."
+        ) from exc
 
 
 def _has_more_than_one(pool: PacemakerPool, path: str) -> bool:

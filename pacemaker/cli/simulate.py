@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pacemaker.cli import exit_codes
-from pacemaker.cli.output import print_json, print_line, printable
+from pacemaker.cli.output import (
+    exit_code_answers,
+    print_json,
+    print_line,
+    printable,
+    warn,
+)
 from pacemaker.cli.targets import Target, client_command, json_option
 from pacemaker.errors import ServerInUseError
 
@@ -163,13 +169,14 @@ def _run(simulation: Simulation, as_json: bool) -> int:
     from pacemaker.simulate.display import Display
 
     report = simulation.run(Display(sys.stderr))
-    if as_json:
-        print_json(report.as_json())
-    else:
-        for line in report.lines():
-            print_line(line)
+    with exit_code_answers():
+        if as_json:
+            print_json(report.as_json())
+        else:
+            for line in report.lines():
+                print_line(line)
     if simulation.problem:
-        _warn(
+        warn(
             f"{simulation.left} could not be removed: {simulation.problem}."
             " `storm-pacemaker-py rm PATH` does it another time."
         )
@@ -236,7 +243,3 @@ def _mechanism_factory(settings: Settings) -> ClientMechanismFactory | None:
     for note in sasl.notes:
         logger.warning(note)
     return sasl.factory
-
-
-def _warn(text: str) -> None:
-    click.echo(printable(f"Warning: {text}"), err=True)
