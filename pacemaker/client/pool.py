@@ -301,9 +301,13 @@ def server_addresses(settings: Settings) -> list[ServerAddress]:
     addresses: dict[ServerAddress, None] = {}
     for server in settings.servers:
         try:
-            addresses[parse_server(server, settings.port)] = None
+            address = parse_server(server, settings.port)
         except ValueError as exc:
             raise ConfigError(str(exc), key=SERVERS, value=server) from exc
+        if not address.port:
+            problem = f"clients need the port that {address.host} serves on"
+            raise ConfigError(problem, key="pacemaker.port", value=settings.port)
+        addresses[address] = None
     return list(addresses)
 
 
