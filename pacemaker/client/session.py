@@ -37,6 +37,9 @@ PROOF_TIMEOUT_S: Final = 5.0
 # holds reads after a start owes some; this many are never paid.
 MAX_ABANDONED: Final = 10_000
 
+# Servers of other protocols, HTTP and TLS among them, close or wait for more.
+IS_IT_ONE: Final = "is it a Pacemaker that listens there?"
+
 READ_BYTES: Final = 256 * 1024
 
 _PROOF_OF_LIFE: Final = requests.create_path("/")
@@ -140,7 +143,8 @@ class Session:
         if self._waiter.wait(self._patience_s(), self._sock, for_events) & _READABLE:
             self._receive()
         elif self._proof_due_s is not None and time.monotonic() >= self._proof_due_s:
-            raise SessionLostError(f"silent for {PROOF_TIMEOUT_S:g} s")
+            hint = "" if self.was_alive else f"; {IS_IT_ONE}"
+            raise SessionLostError(f"silent for {PROOF_TIMEOUT_S:g} s{hint}")
 
     def _take_calls(self) -> None:
         # While bytes are unsent, calls wait where they can still be taken back.
@@ -195,7 +199,8 @@ class Session:
             return
         if not data:
             if self._protocol.phase is Phase.OPEN:
-                raise SessionLostError("closed by the server")
+                hint = "" if self.was_alive else f" before any reply; {IS_IT_ONE}"
+                raise SessionLostError(f"closed by the server{hint}")
             raise SessionLostError(
                 "closed by the server during the authentication; does it have the"
                 " same pacemaker.auth.method, and are the credentials right?"
