@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool
 
 
+# Storm's own keys lie two below /workerbeats.
+_MAX_DEPTH = 20
+
+
 @click.command(
     "rm",
     short_help="Delete a path and what is below it.",
@@ -53,10 +57,11 @@ def _has_more_than_one(pool: PacemakerPool, path: str) -> bool:
     """Look for a second key, no further.
 
     Each name in a list stands for at least one key below it.  One that leads to
-    no key that can be found (a key may have empty segments) counts as many.
+    no key that can be found (a key may have empty segments) counts as many, as does
+    one that lies deeper than Storm would ever put it.
     """
     below = path
-    while True:
+    for _ in range(_MAX_DEPTH):
         names = pool.list_nodes(below)
         is_key = pool.exists(below)
         if not names:
@@ -64,3 +69,4 @@ def _has_more_than_one(pool: PacemakerPool, path: str) -> bool:
         if len(names) > 1 or is_key:
             return True
         below = f"{below.rstrip('/')}/{names[0]}"
+    return True

@@ -275,7 +275,14 @@ def test_rm_deletes_one_key_without_asking(run: Run, server: ServerAddress) -> N
 
 
 @pytest.mark.parametrize(
-    "paths", [("/w/1", "/w/2"), ("/w", "/w/1"), ("/w/t/1", "/w/t/1/x"), ("/w//1",)]
+    "paths",
+    [
+        ("/w/1", "/w/2"),
+        ("/w", "/w/1"),
+        ("/w/t/1", "/w/t/1/x"),
+        ("/w//1",),
+        ("/w" + "/x" * 30,),
+    ],
 )
 def test_rm_asks_before_it_deletes_more(
     run: Run, server: ServerAddress, paths: tuple[str, ...]
