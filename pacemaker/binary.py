@@ -23,6 +23,7 @@ import struct
 from typing import Any, Final
 
 from pacemaker.errors import MalformedError
+from pacemaker.words import counted
 
 # Structs and containers inside each other.  Storm's own messages have four
 # levels; 64 is where Apache Thrift's libraries stop skipping.
@@ -269,7 +270,8 @@ class _Reader:
         left = len(self._data) - self._position
         if not 0 <= size_bytes <= left:
             raise MalformedError(
-                "length beyond the message", f"{stated} where {left} bytes are left"
+                "length beyond the message",
+                f"{stated}, with {counted(left, 'byte')} left",
             )
 
     def _read_text(self) -> str:

@@ -17,7 +17,7 @@ ALLOWED = {"store": frozenset(("threading",))}
 
 # From the bottom up: a module imports only what stands above it in this list.
 LAYERS = (
-    *("errors", "idl", "binary", "messages", "canonical"),
+    *("errors", "words", "idl", "binary", "messages", "canonical"),
     *("strangers", "frames", "store"),
     "holding",
     *("control", "figures", "worker_pulses", "dispatch"),

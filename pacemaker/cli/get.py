@@ -19,6 +19,7 @@ from pacemaker.cli.output import (
 )
 from pacemaker.cli.targets import Target, client_command, json_option, path_argument
 from pacemaker.errors import ValueDecodeError
+from pacemaker.words import counted
 
 if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool
@@ -125,7 +126,7 @@ def _print_heartbeat(
             ("topology", heartbeat.topology_id),
             ("age", f"{duration(shown['age_secs'])}, made at {made}"),
             ("uptime", duration(heartbeat.uptime_secs)),
-            ("size", f"{size_bytes} bytes"),
+            ("size", counted(size_bytes, "byte")),
             ("executors", str(len(heartbeat.executors))),
         ]
     )
@@ -146,12 +147,12 @@ def _print_heartbeat(
 
 def _print_bytes(path: str, details: bytes, problem: str) -> None:
     print_table(
-        [("path", path), ("size", f"{len(details)} bytes"), ("problem", problem)]
+        [("path", path), ("size", counted(len(details), "byte")), ("problem", problem)]
     )
     for line in _hex_lines(details[:SHOWN_BYTES]):
         print_line(line)
     if len(details) > SHOWN_BYTES:
-        print_line(f"... and {len(details) - SHOWN_BYTES} bytes more")
+        print_line(f"... and {counted(len(details) - SHOWN_BYTES, 'more byte')}")
 
 
 def _hex_lines(data: bytes) -> Iterator[str]:

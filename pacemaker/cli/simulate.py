@@ -20,6 +20,7 @@ from pacemaker.cli.output import (
 )
 from pacemaker.cli.targets import Target, client_command, json_option
 from pacemaker.errors import ServerInUseError
+from pacemaker.words import counted
 
 if TYPE_CHECKING:
     from pacemaker.client import ServerAddress
@@ -220,8 +221,8 @@ def _check_descriptors(shape: ClusterShape) -> None:
     if room < needed:
         raise click.UsageError(
             f"{needed:,} workers need {needed + SPARE:,} descriptors, and this"
-            f" process is allowed {room + SPARE:,} (ulimit -Hn): {room:,} workers"
-            " at most"
+            f" process is allowed {room + SPARE:,} (ulimit -Hn):"
+            f" {counted(room, 'worker', ',')} at most"
         )
 
 
@@ -229,7 +230,8 @@ def _check_size(cluster: Cluster, settings: Settings) -> None:
     allowed_bytes = settings.message_size_max_bytes
     if cluster.most_message_bytes > allowed_bytes:
         raise click.BadParameter(
-            f"a heartbeat of {cluster.shape.executors:,} executors makes a message of"
+            f"a heartbeat of {counted(cluster.shape.executors, 'executor', ',')}"
+            " makes a message of"
             f" {cluster.most_message_bytes:,} bytes, and"
             f" pacemaker.thrift.message.size.max allows {allowed_bytes:,}",
             param_hint="'--executors'",

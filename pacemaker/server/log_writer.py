@@ -14,6 +14,8 @@ import threading
 from types import TracebackType
 from typing import Final
 
+from pacemaker.words import counted
+
 _logger: Final = logging.getLogger(__name__)
 
 MAX_QUEUED_RECORDS: Final = 10_000
@@ -98,7 +100,7 @@ class LogWriter:
         with self._lock:
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            _logger.warning("%d lines of the log were lost: no room", dropped)
+            _logger.warning("lost %s of the log: no room", counted(dropped, "line"))
 
     def _handle(self, record: logging.LogRecord) -> None:
         for handler in self._handlers:

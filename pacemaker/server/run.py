@@ -22,6 +22,7 @@ from pacemaker.server.options import ServerOptions
 from pacemaker.server.upgrade.inheritance import inherit
 from pacemaker.server.upgrade.upgrader import Upgrader
 from pacemaker.server.upgrade.waiters import Waiters
+from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -152,8 +153,8 @@ class _MainThread:
         """Say in a line what is served."""
         connections = self._daemon.figures().connections
         return (
-            f"serving on {self._daemon.address}: {connections} connections,"
-            f" {len(self._daemon.store)} heartbeats"
+            f"serving on {self._daemon.address}: {counted(connections, 'connection')},"
+            f" {counted(len(self._daemon.store), 'heartbeat')}"
         )
 
 

@@ -170,7 +170,7 @@ def test_get_shows_other_values_as_bytes(run: Run, server: ServerAddress) -> Non
     assert result.exit_code == exit_codes.OK
     assert "problem  no heartbeat" in result.stdout
     assert "00000000  1b 5b 33 31 6d 00" in result.stdout
-    assert result.stdout.endswith("\n... and 49 bytes more\n")
+    assert result.stdout.endswith("\n... and 49 more bytes\n")
     assert all(line.isprintable() for line in result.stdout.splitlines())
     shown = json.loads(run("get", "--json", "/w").stdout)
     assert shown["heartbeat"] is None
