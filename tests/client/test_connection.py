@@ -272,7 +272,13 @@ def test_server_of_another_protocol_is_named(answer: bytes, likeness: str) -> No
         connection.close()
 
 
-@pytest.mark.parametrize("end", [silent, Peer.expect], ids=["silent", "close"])
+def reset(peer: Peer) -> None:
+    """Take a request and end the connection by a reset."""
+    peer.expect()
+    peer.reset()
+
+
+@pytest.mark.parametrize("end", [silent, Peer.expect, reset])
 def test_server_that_never_replies_may_be_no_pacemaker(
     end: Callable[[Peer], object],
 ) -> None:
