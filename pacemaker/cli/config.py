@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from pacemaker.cli.output import exit_code_answers, print_text
 from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
 from pacemaker.config import Configuration, decide_hold
 from pacemaker.config.keys import KEYS, Key
@@ -42,10 +43,11 @@ def config_command(
     configuration = prepare(config_file, overrides, log_level)
     if check:
         prepare_sasl(configuration.settings)
-        click.echo("serve would start with this configuration")
+        with exit_code_answers():
+            print_text("serve would start with this configuration")
     else:
         for line in effective_lines(configuration):
-            click.echo(line)
+            print_text(line)
 
 
 def effective_lines(configuration: Configuration) -> Iterator[str]:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Final
 
 from pacemaker.server.surroundings import start_thread
+from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class LogWriter:
         with self._lock:
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            _logger.warning("%d lines of the log were lost: no room", dropped)
+            _logger.warning("lost %s of the log: no room", counted(dropped, "line"))
 
     def _handle(self, record: logging.LogRecord) -> None:
         for handler in self._handlers:

@@ -25,6 +25,7 @@ from pacemaker.server.upgrade.inheritance import Inheritance, inherit
 from pacemaker.server.upgrade.trial import check_upgrade, read_sample, word_of
 from pacemaker.server.upgrade.upgrader import Upgrader
 from pacemaker.server.upgrade.waiters import Waiters
+from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -264,8 +265,8 @@ class _MainThread:
         """Say in a line what is served."""
         connections = self._daemon.figures().connections
         return (
-            f"serving on {self._daemon.address}: {connections} connections,"
-            f" {len(self._daemon.store)} heartbeats{self._other_port}"
+            f"serving on {self._daemon.address}: {counted(connections, 'connection')},"
+            f" {counted(len(self._daemon.store), 'heartbeat')}{self._other_port}"
         )
 
 

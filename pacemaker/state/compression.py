@@ -31,6 +31,8 @@ _zstd: Final = _find_zstd()
 # compression.  Storm 3 stops at 100 MiB.
 DECOMPRESSED_MAX_BYTES: Final = 16 * 1024 * 1024
 
+_WINDOW_LOG_MAX: Final = DECOMPRESSED_MAX_BYTES.bit_length() - 1
+
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 # What Storm 3 compresses with unless it is told otherwise.
@@ -107,8 +109,10 @@ def _gunzip(data: bytes) -> bytes:
 def _unzstd(data: bytes) -> bytes:
     if _zstd is None:
         raise ValueDecodeError("zstd cannot be read here", ZSTD_MISSING)
-    unpacker = _zstd.ZstdDecompressor()
+    # A frame states how much memory its unpacking takes: no more than we would keep.
+    window = {_zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX}
     try:
+        unpacker = _zstd.ZstdDecompressor(options=window)
         plain = unpacker.decompress(data, DECOMPRESSED_MAX_BYTES + 1)
     except _zstd.ZstdError as exc:
         raise ValueDecodeError("damaged zstd", str(exc)) from exc

@@ -100,7 +100,7 @@ class ZooKeeperSession:
 
     def __repr__(self) -> str:
         state = self._end or ("ready" if self._is_ready else "not connected")
-        return f"<ZooKeeperSession {state}, {len(self.watches)} watches>"
+        return f"<ZooKeeperSession {state} watches={len(self.watches)}>"
 
     def start(self) -> None:
         """Begin to connect; `wait_ready` waits until that is done."""

@@ -6,6 +6,7 @@ import contextlib
 import random
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from pacemaker import messages
 from pacemaker.client import PacemakerPool, requests
+from pacemaker.client import pool as pool_module
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.connection import PacemakerConnection
 from pacemaker.client.pool import server_addresses
@@ -233,6 +235,41 @@ def test_time_may_be_read_by_another() -> None:
         addresses = [server.address for server in two]
         with pool_of(*addresses, time_secs_of=int) as pool:
             assert pool.get_pulse("/w") == b"7"
+
+
+def test_equal_values_are_not_compared() -> None:
+    """What all servers have alike is not unpacked, however many they are."""
+    asked: list[bytes] = []
+    with servers(None, None, None) as three:
+        for server in three:
+            put(server, "/w", b"same")
+        addresses = [server.address for server in three]
+        with pool_of(*addresses, time_secs_of=asked.append) as pool:
+            assert pool.get_pulse("/w") == b"same"
+    assert asked == []
+
+
+def test_deadline_ends_the_search_for_the_newest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Values that take their time cost the caller no more than it, once one is read."""
+    now_s = [0.0]
+    times = {b"odd": None, b"1": 1, b"2": 2}
+
+    def slow(details: bytes) -> int | None:
+        now_s[0] += LONG_S
+        return times[details]
+
+    monkeypatch.setattr(
+        pool_module, "time", types.SimpleNamespace(monotonic=lambda: now_s[0])
+    )
+    with servers(None, None, None) as three:
+        for server, details in zip(three, times, strict=True):
+            put(server, "/w", details)
+        addresses = [server.address for server in three]
+        with pool_of(*addresses, time_secs_of=slow) as pool:
+            assert pool.get_pulse("/w") == b"1"
+    assert now_s == [2 * LONG_S]
 
 
 def test_list_joins_the_answers() -> None:

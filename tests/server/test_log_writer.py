@@ -92,7 +92,7 @@ def test_log_that_stands_still_holds_up_nobody(recorder: Recorder) -> None:
             logger.warning("line %d", number)
         recorder.may_write.set()
     assert recorder.messages[:11] == ["first", *(f"line {n}" for n in range(10))]
-    assert "90 lines of the log were lost: no room" in recorder.messages
+    assert "lost 90 lines of the log: no room" in recorder.messages
 
 
 def test_lost_lines_are_said_at_the_end_too(
@@ -117,7 +117,7 @@ def test_lost_lines_are_said_at_the_end_too(
     assert recorder.messages == [
         "first",
         "line 1",
-        "3 lines of the log were lost: no room",
+        "lost 3 lines of the log: no room",
     ]
 
 

@@ -48,3 +48,13 @@ def test_missing_zstd_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(RuntimeError, match=r"storm-pacemaker-py\[zstd\]"):
         compress(b"data", Compression.ZSTD)
     assert decompress(compress(b"data", Compression.GZIP)) == b"data"
+
+
+def test_zstd_frame_does_not_choose_the_memory() -> None:
+    """One that states a window beyond what we would keep is refused unread."""
+    zstd = compression._zstd
+    assert zstd is not None
+    packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 27})
+    packed = packer.compress(b"data") + packer.flush()
+    with pytest.raises(ValueDecodeError, match="damaged zstd"):
+        decompress(packed)

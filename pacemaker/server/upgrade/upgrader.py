@@ -24,6 +24,7 @@ from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.state import DIGEST_NAME, KEY_BYTES, State
 from pacemaker.server.upgrade.trial import Trial, trial_arguments
 from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters
+from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -201,7 +202,7 @@ class Upgrader:
         state_fd = write_state(state)
         try:
             if lost:
-                _logger.info("upgrade: %d connections will be reset", lost)
+                _logger.info("upgrade: resetting %s", counted(lost, "connection"))
             if not self._log.flush():
                 raise UpgradeError("the log is not taken")
             become(self._command, self._daemon.listener_fds, state_fd, state.kept_fds)
