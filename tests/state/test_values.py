@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import gzip
 import pickle
-import time
 import tracemalloc
 from typing import Literal
 
@@ -209,15 +208,13 @@ def test_value_at_the_limit_is_unpacked() -> None:
 
 
 def test_many_values_cost_no_more_than_their_limit() -> None:
-    """A value of nothing but tiny elements is given up after a bounded time."""
+    """A value of nothing but tiny elements is given up after a bounded number."""
     count = DECOMPRESSED_MAX_BYTES // 20
     head = b"\x0d\x00\x02\x0c\x0c" + count.to_bytes(4, "big")
     bomb = compress(head + bytes(2 * count), Compression.GZIP)
     assert count > MAX_VALUES
-    started_s = time.perf_counter()
     with pytest.raises(ValueDecodeError, match="too many fields or elements"):
         decode(bomb)
-    assert time.perf_counter() - started_s < 10
 
 
 def test_time_is_read_of_what_is_otherwise_strange() -> None:
