@@ -2,7 +2,7 @@
 FROM python:3.13-slim AS build
 LABEL storm-pacemaker-py.stage=build
 WORKDIR /src
-COPY pyproject.toml setup.cfg README.md LICENSE ./
+COPY pyproject.toml setup.cfg PACKAGE.md LICENSE ./
 COPY pacemaker pacemaker
 COPY thrift thrift
 RUN python -m venv /opt/storm-pacemaker-py \
