@@ -34,7 +34,20 @@ that escapes from the code that reads a peer's bytes is a bug of ours.
 
 from __future__ import annotations
 
+import shlex
+import sys
+
 _PATHS_SHOWN = 3
+
+
+def how_to_install(extra: str) -> str:
+    """Return how to install what an extra brings, for the messages of errors.
+
+    The command names this interpreter: another one's pip would not help.  No package
+    index has this project, so that its name is of no use to pip.
+    """
+    pip = f"{shlex.quote(sys.executable)} -m pip install '.[{extra}]'"
+    return f"in a clone of storm-pacemaker-py, run {pip}"
 
 
 class PacemakerError(Exception):

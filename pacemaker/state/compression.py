@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
-from pacemaker.errors import ValueDecodeError
+from pacemaker.errors import ValueDecodeError, how_to_install
 
 
 def _find_zstd() -> ModuleType | None:
@@ -38,9 +38,7 @@ ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 # What Storm 3 compresses with unless it is told otherwise.
 ZSTD_LEVEL: Final = 3
 
-ZSTD_MISSING: Final = (
-    "zstd needs Python 3.14, or the extra: pip install 'storm-pacemaker-py[zstd]'"
-)
+ZSTD_MISSING: Final = f"zstd needs Python 3.14, or a package: {how_to_install('zstd')}"
 
 # zlib's sign for a gzip header and trailer around the data, not zlib's own.
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS

@@ -196,10 +196,9 @@ def test_lost_connection_fails_calls_at_once(end: Script) -> None:
         end(peer)
 
     with FakeServer(once) as server, connect(server) as connection:
-        began_s = time.monotonic()
+        # At its deadline it would be a DeadlineError.
         with pytest.raises(ConnectionLostError):
             connection.request(requests.send_pulse("/w", b""))
-        assert time.monotonic() - began_s < LONG_S / 2
         connection.request(requests.send_pulse("/w", b"x"))
         assert connection.request(requests.get_pulse("/w")) == b"x"
 
