@@ -37,8 +37,8 @@ _HONEST_ADDRESSES: Final = 100
 _CALM_S: Final = 0.02
 _LOOK_S: Final = 0.05
 _RELAY_BYTES: Final = 1_300_000
-# Longer than any trial, so that misses are held throughout.
-_HOLD_S: Final = 120
+# The longest that there is: misses are held throughout a trial.
+_HOLD_S: Final = 100
 # Until attackers have sent the first halves of their frames.
 _HALVES_S: Final = 1.5
 

@@ -60,7 +60,9 @@ def _subtrees(number: int) -> Talk:
         for first in range(0, _SUBTREE, _BATCH)
     ]
     while True:
-        yield from keys
+        # No `yield from`: a list takes nothing that is sent to it.
+        for each in keys:
+            yield each
         yield wire.path_request(wire.DELETE_PATH, topology, 1)
 
 
