@@ -70,7 +70,8 @@ class Figures:
         recovery_s: from the end of the attack until all is normal.
         login_s: the longest DIGEST login; None if there was none.
         resident_bytes: the most during the attack and after it.
-        unfed_s: how long the watchdog was not fed, at most.
+        fed: how often the watchdog was fed.
+        unfed_s: how long it was not, at most.
         reload_s: how long a reload took under attack; None if it did not succeed.
         stop_s: how long a stop took under attack; None if it did not succeed.
         ended_per_s: how many connections of attackers the daemon ended in a second.
@@ -87,6 +88,7 @@ class Figures:
     recovery_s: float = 0.0
     login_s: float | None = None
     resident_bytes: int = 0
+    fed: int = 0
     unfed_s: float = 0.0
     reload_s: float | None = None
     stop_s: float | None = None

@@ -104,9 +104,9 @@ def _missed_always(figures: Figures) -> list[str]:
 def _missed_times(row: Row, figures: Figures) -> list[str]:
     found = []
     # A daemon that stands still answers nothing.
-    if not row.pause_s and not undecided(row):
-        if attacked(figures).p999_s > bound_s(row, figures):
-            found.append("p99.9")
+    is_judged = not row.pause_s and not undecided(row)
+    if is_judged and attacked(figures).p999_s > bound_s(row, figures):
+        found.append("p99.9")
     if figures.recovery_s > RECOVERY_S:
         found.append("recovery")
     return found
