@@ -116,6 +116,8 @@ def _missed_limits(row: Row, figures: Figures) -> list[str]:
     if row.server != "ours":
         return []
     found = []
+    if row.pause_s and (figures.ended_per_s or not figures.received_bytes):
+        found.append("half-read frames")
     if figures.unfed_s > row.pause_s + WATCHDOG_S:
         found.append("watchdog")
     if figures.resident_bytes > row.budget_bytes + BEYOND_BUDGETS_BYTES:

@@ -100,7 +100,19 @@ def test_standstill_is_not_the_daemons_fault() -> None:
     row = made_up.row(attacked_s=60.0)
     assert row.figures is not None
     row.pause_s = row.figures.unfed_s = 60.0
+    row.figures.received_bytes = 1000
     assert judge.verdict(row) == "met"
+
+
+def test_frames_that_were_half_read_before_a_standstill_are_answered() -> None:
+    """Their rest came in time, and was read late."""
+    row = made_up.row()
+    assert row.figures is not None
+    row.pause_s, row.figures.received_bytes = 60.0, 1000
+    row.figures.ended_per_s = 1.0
+    assert judge.verdict(row) == "MISSED: half-read frames"
+    row.figures.ended_per_s, row.figures.received_bytes = 0.0, 0
+    assert judge.verdict(row) == "MISSED: half-read frames"
 
 
 def test_row_without_figures_says_why() -> None:
