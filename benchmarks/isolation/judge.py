@@ -115,21 +115,21 @@ def _missed_times(row: Row, figures: Figures) -> list[str]:
 def _missed_limits(row: Row, figures: Figures) -> list[str]:
     if row.server != "ours":
         return []
-    found = []
-    if row.pause_s and (figures.ended_per_s or not figures.received_bytes):
-        found.append("half-read frames")
-    if figures.unfed_s > row.pause_s + WATCHDOG_S:
-        found.append("watchdog")
-    if figures.resident_bytes > row.budget_bytes + BEYOND_BUDGETS_BYTES:
-        found.append("memory")
-    if row.is_digest:
-        if figures.login_s is None or figures.login_s > LOGIN_S:
-            found.append("login")
-        if figures.ended_per_s > GUESSES_PER_S * _ADDRESSES[row.origin]:
-            found.append("guesses")
-    if Phase.RELOAD.value in figures.phases:
-        if figures.reload_s is None or figures.reload_s > RELOAD_S:
-            found.append("reload")
-        if figures.stop_s is None or figures.stop_s > STOP_S:
-            found.append("SIGTERM")
-    return found
+    most_bytes = row.budget_bytes + BEYOND_BUDGETS_BYTES
+    guesses_per_s = GUESSES_PER_S * _ADDRESSES[row.origin]
+    is_reloaded = Phase.RELOAD.value in figures.phases
+    half_read = figures.ended_per_s > 0 or not figures.received_bytes
+    misses = {
+        "half-read frames": row.pause_s > 0 and half_read,
+        "watchdog": figures.unfed_s > row.pause_s + WATCHDOG_S,
+        "memory": figures.resident_bytes > most_bytes,
+        "login": row.is_digest and not _is_within(figures.login_s, LOGIN_S),
+        "guesses": row.is_digest and figures.ended_per_s > guesses_per_s,
+        "reload": is_reloaded and not _is_within(figures.reload_s, RELOAD_S),
+        "SIGTERM": is_reloaded and not _is_within(figures.stop_s, STOP_S),
+    }
+    return [name for name, is_missed in misses.items() if is_missed]
+
+
+def _is_within(seconds: float | None, most_s: float) -> bool:
+    return seconds is not None and seconds <= most_s
