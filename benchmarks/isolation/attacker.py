@@ -2,13 +2,15 @@
 
     python -m benchmarks.isolation.attacker NAME HOST PORT ADDRESSES CONNECTIONS
 
-They go at the end of stdin; before that it takes two commands, a byte each:
+It says "ready", and takes commands from stdin, a byte each:
 
+    b   the attack begins
     g   those that wait for something go on
     s   all stop sending; their connections stay open, so that the daemon has to work
         off what it was sent
 
-A connection that the daemon ends is opened again at once.
+The end of stdin is its own end.  A connection that the daemon ends is opened again at
+once.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class Attackers:
         self._attack = attack
         self._server = server
         self._addresses = addresses
-        self._talk: Callable[[int], Talk] = attack.start()
+        self._talk: Callable[[int], Talk]
         self._epoll = select.epoll()
         self._speakers: dict[int, Speaker] = {}
         self._to_open = list(range(connections))[::-1]
@@ -67,6 +69,7 @@ class Attackers:
 
     def run(self) -> None:
         """Attack until stdin ends."""
+        self._talk = self._attack.start()
         command = sys.stdin.fileno()
         self._epoll.register(command, select.EPOLLIN)
         while True:
@@ -195,7 +198,10 @@ def main() -> None:
     attackers = Attackers(
         ATTACKS[name], (host, int(port)), addresses.split(","), int(connections)
     )
-    attackers.run()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    if os.read(sys.stdin.fileno(), 1):
+        attackers.run()
     figures = {
         "opened": attackers.opened,
         "ended": attackers.ended,

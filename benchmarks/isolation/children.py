@@ -86,6 +86,15 @@ class AttackProcess:
         self.counted: dict[str, int] = {}
         self._process = process
 
+    def await_ready(self) -> None:
+        """Wait until it can begin."""
+        assert self._process.stdout is not None  # noqa: S101
+        self._process.stdout.readline()
+
+    def begin(self) -> None:
+        """Have it attack."""
+        self._command("b")
+
     def go_on(self) -> None:
         """Have connections go on that wait for something."""
         self._command("g")
@@ -154,6 +163,11 @@ def attackers(
             arguments = [attack.name, server[0], str(server[1]), ",".join(addresses)]
             process = _start("attacker", cores, *arguments, str(connections))
             processes.append(AttackProcess(process))
+        # Interpreters that start would take the core from those that attack.
+        for each in processes:
+            each.await_ready()
+        for each in processes:
+            each.begin()
         yield processes
     finally:
         for each in processes:

@@ -70,7 +70,8 @@ class Figures:
         recovery_s: from the end of the attack until all is normal.
         login_s: the longest DIGEST login; None if there was none.
         resident_bytes: the most during the attack and after it.
-        unfed_s: how long the watchdog was not fed, at most.
+        fed: how often the watchdog was fed.
+        unfed_s: how long it was not, at most.
         reload_s: how long a reload took under attack; None if it did not succeed.
         stop_s: how long a stop took under attack; None if it did not succeed.
         ended_per_s: how many connections of attackers the daemon ended in a second.
@@ -87,6 +88,7 @@ class Figures:
     recovery_s: float = 0.0
     login_s: float | None = None
     resident_bytes: int = 0
+    fed: int = 0
     unfed_s: float = 0.0
     reload_s: float | None = None
     stop_s: float | None = None
@@ -107,16 +109,17 @@ def count(records: Sequence[Record], spans: Mapping[Phase, Span]) -> Figures:
         figures.phases[phase.value] = _latencies(
             [record for record in timed if span.has(record[1])]
         )
-    figures.recovery_s = _recovery_s(timed, spans[Phase.ATTACK].to_s, figures)
+    figures.recovery_s = _recovery_s(timed, spans, normal_s(figures))
     logins = [done - due for kind, due, _, done, _ in records if kind == "login"]
     figures.login_s = max(logins, default=None)
     return figures
 
 
 def normal_s(figures: Figures) -> float:
-    """Return the largest latency that is normal on this machine."""
+    """Return the largest latency that is normal on this machine, after the attack."""
     quiet_s = figures.phases[Phase.BEFORE.value].p999_s
-    return max(NORMAL_LEAST_S, NORMAL_TIMES * quiet_s)
+    late_s = max(phase.late_s for phase in figures.phases.values())
+    return max(NORMAL_LEAST_S, NORMAL_TIMES * quiet_s) + late_s
 
 
 def _latencies(records: Sequence[Record]) -> Latencies:
@@ -141,11 +144,15 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, math.floor(len(ordered) * share))]
 
 
-def _recovery_s(records: Sequence[Record], ended_s: float, figures: Figures) -> float:
+def _recovery_s(
+    records: Sequence[Record], spans: Mapping[Phase, Span], bound_s: float
+) -> float:
     """Return when the last request that was late came back, after the attack."""
+    ended_s, over_s = spans[Phase.ATTACK].to_s, spans[Phase.AFTER].to_s
     late = [
-        done - ended_s
+        min(done, over_s) - ended_s
         for _, due, _, done, outcome in records
-        if done > ended_s and (done - due > normal_s(figures) or outcome != OK)
+        if due < over_s and done > ended_s
+        if done - due > bound_s or outcome != OK
     ]
     return max(late, default=0.0)

@@ -77,6 +77,10 @@ class Target:
         times_s = [from_s, *(at for at in self._fed_s if from_s < at < to_s), to_s]
         return max(late - early for early, late in itertools.pairwise(times_s))
 
+    def times_fed(self, from_s: float, to_s: float) -> int:
+        """Return how often it fed its watchdog."""
+        return sum(from_s < at_s < to_s for at_s in self._fed_s)
+
     def is_alive(self) -> bool:
         """Tell whether the process is still there, and no zombie."""
         try:

@@ -37,8 +37,8 @@ _HONEST_ADDRESSES: Final = 100
 _CALM_S: Final = 0.02
 _LOOK_S: Final = 0.05
 _RELAY_BYTES: Final = 1_300_000
-# Longer than any trial, so that misses are held throughout.
-_HOLD_S: Final = 120
+# The longest that there is: misses are held throughout a trial.
+_HOLD_S: Final = 100
 # Until attackers have sent the first halves of their frames.
 _HALVES_S: Final = 1.5
 
@@ -53,6 +53,7 @@ class Plan:
         attack_s: of the attack.
         recovery_s: how long to wait until all is as before.
         workers: how many honest ones.
+        period_s: between two pulses of each.
         share: of each attack's connections.
         has_control: whether the attackers first aim at another daemon.
         has_reload: whether the daemon is then reloaded and stopped under attack.
@@ -64,6 +65,7 @@ class Plan:
     attack_s: float = 5.0
     recovery_s: float = 12.0
     workers: int = 1000
+    period_s: float = 3.0
     share: float = 1.0
     has_control: bool = True
     has_reload: bool = True
@@ -159,6 +161,7 @@ class Trial:
             target.port,
             self._network.honest(1 if is_own else _HONEST_ADDRESSES),
             workers=self._plan.workers,
+            period_s=self._plan.period_s,
             large_bytes=_RELAY_BYTES if self.daemon.has_relay else 0,
             late_per_s=5.0 if self.daemon.hold_s and target.is_ours else 0.0,
             logins_per_s=1.0 if self.daemon.is_digest and target.is_ours else 0.0,
@@ -233,6 +236,7 @@ class Trial:
         after = self._times.spans[Phase.AFTER]
         figures.resident_bytes = target.most_resident_bytes(attack.from_s, after.to_s)
         figures.unfed_s = target.longest_unfed_s(attack.from_s, after.to_s)
+        figures.fed = target.times_fed(attack.from_s, after.to_s)
         figures.reload_s, figures.stop_s = self._times.reload_s, self._times.stop_s
         ended = sum(each["ended"] for each in self._times.counted)
         figures.ended_per_s = ended / (attack.to_s - attack.from_s)

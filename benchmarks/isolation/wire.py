@@ -36,7 +36,7 @@ TOKEN_REQUEST: Final = bytes.fromhex(
 )
 
 _TOKEN_HEAD: Final = struct.Struct(">hi")
-_TOKEN_CODE: Final = -202
+_TOKEN_CODE: Final = -500
 
 
 def framed(body: bytes) -> bytes:

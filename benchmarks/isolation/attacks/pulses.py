@@ -24,8 +24,8 @@ def _flood(size_bytes: int, at_once: int) -> Callable[[], Callable[[int], Talk]]
 
 
 def _rewrites(number: int) -> Talk:
-    """Rewrite 50 keys, one after another: frames that wait would be evicted."""
-    keys = [_key(number * 50 + each) for each in range(50)]
+    """Rewrite 30 keys, one after another: frames that wait would be evicted."""
+    keys = [_key(number * 30 + each) for each in range(30)]
     for value in (b"x", _LARGE):
         for key in keys:
             yield wire.pulse(key, value, 1)
@@ -52,8 +52,8 @@ ATTACKS = (
     ),
     Attack(
         "rewrites",
-        "150 known keys, each rewritten with 10 MB, 3 connections",
-        3,
+        "150 known keys, each rewritten with 10 MB, 5 connections",
+        5,
         lambda: _rewrites,
     ),
     Attack(

@@ -59,6 +59,6 @@ ATTACKS = (
         "22,000 reads of odd keys while misses are held",
         10,
         lambda: _odd,
-        hold_s=120,
+        hold_s=100,
     ),
 )

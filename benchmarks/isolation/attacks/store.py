@@ -55,12 +55,12 @@ def _long_names(number: int) -> Talk:
 def _subtrees(number: int) -> Talk:
     topology = _TOPOLOGY + b"-%04x" % number
     template = _template(topology + b"/")
-    keys = [
+    keys = b"".join(
         template % tuple(range(first, first + _BATCH))
         for first in range(0, _SUBTREE, _BATCH)
-    ]
+    )
     while True:
-        yield from keys
+        yield keys
         yield wire.path_request(wire.DELETE_PATH, topology, 1)
 
 
