@@ -38,7 +38,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from itertools import chain
+from typing import Any, Final, TypeAlias
 
 from pacemaker.accounts import NOBODY, PRESSURE, Account, exceeds_share
 from pacemaker.errors import LimitError
@@ -52,12 +53,18 @@ MAX_SEGMENTS: Final = 256
 SMALL_VALUE_BYTES: Final = 64 * 1024
 # By how much known values may grow once the budget is used up.
 SLACK_BYTES: Final = 32 * 1024 * 1024
-# What accounts above their share may take of it: no more than half of the last
-# quarter of a small budget.
-_SLACK_PART: Final = 8
+# What accounts above their share may take of it is no more than this part of the
+# budget: a quarter of the last quarter, so that of a small budget, too, most is left
+# for new keys of the others.
+_SLACK_PART: Final = 16
 
-# The most entries that one call frees: less than a millisecond.
+# The most entries that one call frees: about a millisecond.
 RECLAIMED_PER_STEP: Final = 1_000
+
+# From this many entries on a node is a `_WideNode`, of this many parts.
+_WIDE_ENTRIES: Final = 16_384
+_WIDE_PARTS: Final = 256
+_WIDE_SHIFT: Final = 40
 
 # Where a node keeps the leaf of its own key; no segment is None.
 _OWN: Final = None
@@ -105,6 +112,60 @@ class _Leaf:
 
 
 _DELETED: Final = _Leaf(None, b"")
+
+
+class _WideNode(dict["str | None", "_Leaf | _Node"]):
+    """A node of very many entries, which lie in many small dicts.
+
+    A dict of a million entries takes 50 ms to grow, and 30 ms to copy for a list;
+    no other thread runs meanwhile.  As a dict it is empty: `_parts` gives its parts.
+    """
+
+    __slots__ = ("_count", "parts")
+
+    def __init__(self, node: _Node) -> None:
+        super().__init__()
+        self.parts: list[_Node] = [{} for _ in range(_WIDE_PARTS)]
+        self._count = 0
+        for segment, held in node.items():
+            self[segment] = held
+
+    def _number(self, segment: object) -> int:
+        # Not the lowest bits: with them a dict chooses its slots.
+        return (hash(segment) >> _WIDE_SHIFT) % _WIDE_PARTS
+
+    def get(self, segment: str | None, default: Any = None) -> Any:
+        return self.parts[self._number(segment)].get(segment, default)
+
+    def __getitem__(self, segment: str | None) -> _Leaf | _Node:
+        return self.parts[self._number(segment)][segment]
+
+    def __setitem__(self, segment: str | None, held: _Leaf | _Node) -> None:
+        part = self.parts[self._number(segment)]
+        before = len(part)
+        part[segment] = held
+        self._count += len(part) - before
+
+    def __delitem__(self, segment: str | None) -> None:
+        number = self._number(segment)
+        part = self.parts[number]
+        del part[segment]
+        self._count -= 1
+        if _is_sparse(part):
+            self.parts[number] = dict(part)
+
+    def __contains__(self, segment: object) -> bool:
+        return segment in self.parts[self._number(segment)]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def popitem(self) -> tuple[str | None, _Leaf | _Node]:
+        """Take an entry out of a node that is no longer used otherwise."""
+        while not self.parts[-1]:
+            self.parts.pop()
+        self._count -= 1
+        return self.parts[-1].popitem()
 
 
 class Place:
@@ -245,10 +306,12 @@ class Store:
         """Put a value into the leaf of a key, which may have to be made."""
         name = segments.pop()
         node = self._root
+        is_crowded = False
         for segment in segments:
             below = node.get(segment)
             if not isinstance(below, dict):
                 below = self._grow(node, segment)
+                is_crowded |= _is_crowded(node)
             node = below
         at: str | None = name
         held = node.get(at)
@@ -260,6 +323,8 @@ class Store:
             alone_bytes = _path_bytes(segments) + _entry_bytes(name, leaf)
             self._add_key(_entry_bytes(at, leaf), alone_bytes, account, segments)
             node[at] = leaf
+            if is_crowded or _is_crowded(node):
+                self._widen([*segments, name])
             return leaf
         if held.account is account:
             self._rewrite(held, value)
@@ -303,6 +368,17 @@ class Store:
         self._keys += 1
         self._charge(account, alone_bytes)
         account.new_keys += 1
+
+    def _widen(self, segments: list[str]) -> None:
+        """Make wide nodes of the crowded ones on a path."""
+        trail, _ = self._walk(segments)
+        # The lowest first: a node that is copied has what was changed in it.
+        for node, segment in reversed(trail):
+            below = node.get(segment)
+            if isinstance(below, dict) and _is_crowded(below):
+                node[segment] = _WideNode(below)
+        if _is_crowded(self._root):
+            self._root = _WideNode(self._root)
 
     def _rewrite(self, leaf: _Leaf, value: bytes) -> None:
         """Rewrite a leaf of the same account."""
@@ -487,7 +563,7 @@ class Store:
             if isinstance(held, _Leaf):
                 yield path, held.value
                 continue
-            for segment, entry in held.items():
+            for segment, entry in chain.from_iterable(map(dict.items, _parts(held))):
                 if segment is _OWN:
                     below.append((path[:-1], entry))
                 else:
@@ -519,9 +595,9 @@ class Store:
 
     def _slices_of(self, levels: list[_Node]) -> Iterator[list[str]]:
         seen: set[str] = set()
-        for node in levels:
+        for part in chain.from_iterable(map(_parts, levels)):
             with self._lock:
-                names = list(node)
+                names = list(part)
             slice_ = [name for name in names if name]
             if len(levels) > 1:
                 slice_ = [name for name in slice_ if name not in seen]
@@ -661,12 +737,10 @@ class Store:
                 self._used_bytes -= _NODE_BYTES + _ENTRY_BYTES
                 return
             else:
-                if _is_sparse(node):
-                    parent[segment] = dict(node)
+                parent[segment] = _fitting(node)
                 return
             node = parent
-        if _is_sparse(self._root):
-            self._root = dict(self._root)
+        self._root = _fitting(self._root)
 
 
 def _split(key: str) -> list[str] | None:
@@ -734,6 +808,25 @@ def _empty(detached: _Detached) -> tuple[int, int, dict[Account, int]]:
         if not detached:
             break
     return keys, size_bytes, charges
+
+
+def _is_crowded(node: _Node) -> bool:
+    return len(node) >= _WIDE_ENTRIES and not isinstance(node, _WideNode)
+
+
+def _parts(node: _Node) -> list[_Node]:
+    """Return the dicts in which a node's entries lie."""
+    return node.parts if isinstance(node, _WideNode) else [node]
+
+
+def _fitting(node: _Node) -> _Node:
+    """Return a node, or one that is as small as its entries need."""
+    if isinstance(node, _WideNode):
+        # Far below the bound, so that a node does not go to and fro.
+        if len(node) > _WIDE_ENTRIES // 4:
+            return node
+        return dict(chain.from_iterable(map(dict.items, node.parts)))
+    return dict(node) if _is_sparse(node) else node
 
 
 def _is_sparse(node: _Node) -> bool:

@@ -29,17 +29,25 @@ def entries_of(store: Store) -> Iterator[tuple[dict[Any, Any], Any, Any]]:
     nodes = [store._root]
     while nodes:
         node = nodes.pop()
-        for segment, held in node.items():
+        for segment, held in looked_up(node).items():
             yield node, segment, held
             if isinstance(held, dict):
                 nodes.append(held)
+
+
+def nodes_of(store: Store) -> list[dict[Any, Any]]:
+    """Return all nodes of the trie."""
+    nodes: list[dict[Any, Any]] = [store._root]
+    for node in nodes:
+        nodes += [held for held in looked_up(node).values() if isinstance(held, dict)]
+    return nodes
 
 
 def shape_of(node: dict[Any, Any]) -> dict[Any, Any]:
     """Copy a trie, with its values in place of its leaves."""
     return {
         segment: shape_of(held) if isinstance(held, dict) else held.value
-        for segment, held in node.items()
+        for segment, held in looked_up(node).items()
     }
 
 
@@ -50,9 +58,11 @@ def assert_sound(store: Store) -> None:
     assert None not in store._root, "the root has no key of its own"
     for node in nodes:
         assert node, "an empty node"
-        assert list(node) != [None], "a node that has just its own value"
+        assert list(looked_up(node)) != [None], "a node that has just its own value"
     for node in (store._root, *nodes):
-        assert not module._is_sparse(node)
+        assert not any(map(module._is_sparse, module._parts(node)))
+        assert not module._is_crowded(node)
+        assert len(node) == len(looked_up(node))
     assert len(store) == len(entries) - len(nodes)
     assert store.used_bytes == sum(
         module._entry_bytes(segment, held) for _, segment, held in entries
@@ -124,6 +134,22 @@ class StoreMachine(RuleBasedStateMachine):
             assert (self.store.used_bytes, self.store._root) == (0, {})
 
 
+class WideStoreMachine(StoreMachine):
+    """The same where nodes are wide from four entries on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(module, "_WIDE_ENTRIES", 4)
+        self.patch.setattr(module, "_WIDE_PARTS", 3)
+
+    def teardown(self) -> None:
+        """Put the bounds back."""
+        self.patch.undo()
+
+
+TestWideStoreMachine = WideStoreMachine.TestCase
+TestWideStoreMachine.settings = settings(max_examples=150, stateful_step_count=40)
 TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(max_examples=150, stateful_step_count=40)
 
@@ -457,6 +483,51 @@ def test_list_and_delete_do_not_depend_on_what_else_is_stored() -> None:
     store.delete_all("/workerbeats/mine")
     assert CountingNode.looks == 20
     assert not store.list_nodes("/workerbeats/mine")
+
+
+def looked_up(node: dict[Any, Any]) -> dict[Any, Any]:
+    """Copy a node of any kind through its parts."""
+    return {name: held for part in module._parts(node) for name, held in part.items()}
+
+
+@pytest.mark.parametrize("path", ["", "/w", "/w/t", "/w/t/deep/er"])
+@pytest.mark.parametrize("end", ["", "/x"])
+def test_huge_directory_lies_in_small_parts(path: str, end: str) -> None:
+    """No dict becomes so large that growing or copying it takes long."""
+    store, count = Store(), 40_000
+    store.put(path or "/", b"own")
+    place = Place(f"{path}/5{end}")
+    store.put_at(place, b"old")
+    for number in range(count):
+        store.put(f"{path}/{number}{end}", b"%d" % number)
+    sizes = [len(part) for node in nodes_of(store) for part in module._parts(node)]
+    assert max(sizes) < module._WIDE_ENTRIES
+    store.put_at(place, b"new")
+    assert store.get(f"{path}/5{end}") == b"new"
+    assert store.get(path or "/") == b"own"
+    assert set(store.list_nodes(path)) == {str(number) for number in range(count)}
+    assert dict(store.items())[f"{path}/39999{end}"] == b"39999"
+    for number in range(10, count):
+        store.delete(f"{path}/{number}{end}")
+    assert not [node for node in nodes_of(store) if isinstance(node, module._WideNode)]
+    assert len(store.list_nodes(path)) == 10
+    assert_sound(store)
+    store.delete_all("")
+    store.delete_all("/")
+    assert (store._root, store.used_bytes) == ({}, 0)
+
+
+def test_huge_subtree_is_freed_in_steps() -> None:
+    """A million entries would stop all threads for a tenth of a second."""
+    store, count = Store(), 40_000
+    for number in range(count):
+        store.put(f"/w/{number}/x", b"")
+    store.delete_all("/w")
+    steps = 1
+    while store.reclaim():
+        steps += 1
+    assert steps == 2 * count // module.RECLAIMED_PER_STEP
+    assert (store._root, store.used_bytes, len(store)) == ({}, 0, 0)
 
 
 # --- threads ----------------------------------------------------------------

@@ -298,7 +298,7 @@ def test_heartbeat_that_grows_and_shrinks_takes_no_slack_in_the_end() -> None:
     store = Store(MIB)
     worker = Account("10.0.0.2")
     store.put("/w", bytes(500), account=worker)
-    store.budget_bytes = 800
+    store.budget_bytes = 1_000
     place = Place("/w", worker)
     for number in range(1_000):
         store.put_at(place, bytes(500 + number % 20))
