@@ -22,6 +22,11 @@ class Figures:
         reads: GET_PULSE requests answered, misses included, refused ones not.
         read_bytes: the sizes of what they gave.
         connections: connections that are open.
+        delays: times that a connection had to wait for its account's rate.
+        refused: connections that were refused, as their address had its share.
+        refused_reads: reads by peers that have not authenticated.
+        anonymous_deletes: deletes by peers that could have authenticated and have
+            not; workers delete so, and whoever else reaches the port can.
     """
 
     pulses: int = 0
@@ -30,6 +35,10 @@ class Figures:
     reads: int = 0
     read_bytes: int = 0
     connections: int = 0
+    delays: int = 0
+    refused: int = 0
+    refused_reads: int = 0
+    anonymous_deletes: int = 0
 
     def count_pulse(self, size_bytes: int) -> None:
         """Count one heartbeat that was stored."""
@@ -63,6 +72,9 @@ def add_up(parts: Iterable[Figures]) -> Figures:
         total.reads += part.reads
         total.read_bytes += part.read_bytes
         total.connections += part.connections
+        total.delays += part.delays
+        total.refused_reads += part.refused_reads
+        total.anonymous_deletes += part.anonymous_deletes
     return total
 
 
@@ -77,6 +89,8 @@ def describe_minute(before: Figures, now: Figures, keys: int) -> str:
     pulses = now.pulses - before.pulses
     pulse_bytes = now.pulse_bytes - before.pulse_bytes
     average = pulse_bytes // pulses if pulses else 0
+    refused_reads = now.refused_reads - before.refused_reads
+    anonymous_deletes = now.anonymous_deletes - before.anonymous_deletes
     return (
         f"last minute: pulses={pulses} pulse_bytes={pulse_bytes}"
         f" reads={now.reads - before.reads}"
@@ -84,4 +98,5 @@ def describe_minute(before: Figures, now: Figures, keys: int) -> str:
         f" largest_heartbeat_bytes={now.largest_pulse_bytes}"
         f" average_heartbeat_bytes={average}"
         f" keys={keys} connections={now.connections}"
+        f" refused_reads={refused_reads} anonymous_deletes={anonymous_deletes}"
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from pacemaker.errors import ConfigError
+from pacemaker.errors import ConfigError, how_to_install
 from pacemaker.sasl import login
 from pacemaker.sasl.digest import DigestClient, DigestServer
 from pacemaker.sasl.kerberos import KerberosServer
@@ -40,8 +40,7 @@ DEFAULT_CLIENT_NAME = "pacemaker-client"
 """What a client of DIGEST calls itself where it has no topology (PacemakerClient)."""
 
 INSTALL_KERBEROS = (
-    "KERBEROS needs packages that are not installed:"
-    " pip install 'storm-pacemaker-py[kerberos]'"
+    f"KERBEROS needs packages that are not installed: {how_to_install('kerberos')}"
 )
 
 

@@ -1,9 +1,11 @@
 """One connection: a socket and its protocol object, on the I/O thread that owns it.
 
 Only that thread calls it (and SASL's helpers, `is_stepping`).  A connection is
-in one of five conditions, which decide what it waits for:
+in one of six conditions, which decide what it waits for:
 
 * *reading*: the peer's next bytes;
+* *waiting its turn*: it has sent more than a slice of requests at once, or more new
+  keys than its account may make in the time; others are served first;
 * *sending*: room for replies that the peer has not yet taken; meanwhile
   nothing more is read from it;
 * *stepping*: a SASL step that is taken elsewhere;
@@ -27,6 +29,7 @@ import termios
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
+from pacemaker.accounts import Account
 from pacemaker.errors import LimitError, PeerError
 from pacemaker.protocol import Phase, ServerProtocol
 from pacemaker.server import limits
@@ -78,6 +81,12 @@ class Owner(Protocol):
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
         """Call a function after a delay."""
 
+    def put_off(self, connection: Connection) -> None:
+        """Have a connection go on after others were served."""
+
+    def greeted(self, connection: Connection) -> None:
+        """Take note that a connection has sent its first bytes."""
+
 
 class Connection:
     """A peer, from its acceptance to its end.
@@ -86,6 +95,7 @@ class Connection:
         sock: the socket, not blocking, that ends with a reset when closed.
         protocol: a new protocol object.
         owner: the I/O thread that owns the connection.
+        account: what its peer's address uses.
     """
 
     __slots__ = (
@@ -101,6 +111,7 @@ class Connection:
         "_sock",
         "_undelivered_bytes",
         "_unsent",
+        "account",
         "fd",
         "interest",
         "is_closed",
@@ -109,10 +120,15 @@ class Connection:
     )
 
     def __init__(
-        self, sock: socket.socket, protocol: ServerProtocol, owner: Owner
+        self,
+        sock: socket.socket,
+        protocol: ServerProtocol,
+        owner: Owner,
+        account: Account,
     ) -> None:
         self._sock = sock
         self.owner = owner
+        self.account = account
         self._unsent: _Chunks = ()
         self._is_at_end = False
         self._is_greeted = False
@@ -158,8 +174,7 @@ class Connection:
                 self.abort()
         elif data:
             if not self._is_greeted:
-                self._is_greeted = True
-                _logger.info("%s: connected", self.protocol.peer)
+                self._greet()
             reply = self.protocol.answer_pulse(data)
             if reply is not None:
                 self._write((reply,))
@@ -170,17 +185,25 @@ class Connection:
             self._is_at_end = True
             self._settle(False)
 
+    def _greet(self) -> None:
+        self._is_greeted = True
+        self.owner.greeted(self)
+        _logger.info("%s: connected", self.protocol.peer)
+
     def _on_writable(self) -> None:
         if self._unsent and not self._write(self._unsent):
             return
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Carry out the next slice of what has come, and send what it gives."""
         self.protocol.resume()
         self._advance()
 
     def _on_release(self) -> None:
         """Answer reads that were held; where replies are unsent, behind them."""
         if self.interest == select.EPOLLIN:
-            self.protocol.resume()
-            self._advance()
+            self.go_on()
 
     def _advance(self) -> None:
         """Send what is due; look further only where something is unusual."""
@@ -194,6 +217,8 @@ class Connection:
             or self.interest != select.EPOLLIN
             or protocol.phase is not _OPEN
             or protocol.unread_bytes
+            or protocol.has_more
+            or protocol.has_charged
             or self in self.owner.watched
         ):
             self._settle(is_blocked)
@@ -234,10 +259,22 @@ class Connection:
             self._sasl_began_s = self._sasl_began_s or self.owner.now()
             self._wait_for(0)
             self.owner.take_step(self)
+        elif self._is_to_wait:
+            self._wait_for(0)
+            self.owner.put_off(self)
         else:
             self._wait_for(select.EPOLLIN)
         if not self.is_closed:
             self._watch()
+
+    @property
+    def _is_to_wait(self) -> bool:
+        """Whether others come first, or the account has to have time for what it did.
+
+        What other connections of the account did delays this one by nothing.
+        """
+        protocol = self.protocol
+        return protocol.has_more or (protocol.has_charged and self.account.is_charged)
 
     def _watch(self) -> None:
         """Have the thread watch it while it holds bytes or is due to end."""
@@ -245,9 +282,9 @@ class Connection:
         if protocol.phase is _OPEN:
             self._sasl_began_s = 0.0
         unread_bytes = protocol.unread_bytes
-        if not unread_bytes or self._unsent:
-            # Nothing is read while replies are unsent: the frame has its time
-            # from then on.
+        if not unread_bytes or self._unsent or protocol.has_more:
+            # Nothing is read while replies are unsent, or others are served first:
+            # the frame has its time from then on.
             self._frame_began_s = 0.0
         elif not self._frame_began_s or self._frame_number != protocol.frames_rcvd:
             self._frame_number = protocol.frames_rcvd
@@ -257,7 +294,7 @@ class Connection:
         self._read_bytes = min(
             max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
         )
-        held_bytes = unread_bytes + self.unsent_bytes
+        held_bytes = protocol.held_bytes + self.unsent_bytes
         is_due = bool(self._sasl_began_s or self._linger_until_s)
         if self.owner.watch(self, held_bytes, is_due):
             self.evict()
@@ -298,6 +335,16 @@ class Connection:
             self._progress_s = now_s
             self._undelivered_bytes = undelivered_bytes
 
+    def postpone(self, lost_s: float) -> None:
+        """Move every time limit by seconds in which this process did not run."""
+        if self._linger_until_s:
+            self._linger_until_s += lost_s
+        if self._frame_began_s:
+            self._frame_began_s += lost_s
+        if self._sasl_began_s:
+            self._sasl_began_s += lost_s
+        self._progress_s += lost_s
+
     def expire(self, reason: str) -> None:
         """End the connection for what is overdue."""
         if self._linger_until_s:
@@ -306,10 +353,12 @@ class Connection:
             self.refuse(LimitError("out of time", reason))
 
     def evict(self) -> None:
-        """End the connection, since it holds most of a budget that is used up."""
-        held_bytes = self.protocol.unread_bytes + self.unsent_bytes
+        """End the connection to make room in the budget of all buffers."""
+        held_bytes = self.protocol.held_bytes + self.unsent_bytes
         if held_bytes and not self.is_closed:
-            self.refuse(LimitError("all buffers are full, and this one is the largest"))
+            reason = "all buffers are full (--buffer-budget)"
+            detail = "its bytes weigh the most by size and age"
+            self.refuse(LimitError(reason, detail))
             self.owner.note_evicted(held_bytes)
 
     def refuse(self, error: PeerError) -> None:

@@ -166,6 +166,39 @@ def test_servers_are_a_list_of_strings(value: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "error"),
+    [
+        (
+            "storm.zookeeper.servers",
+            ["zk1", "zk2:2181"],
+            "['zk1', 'zk2:2181']: must be a list of hosts without ports, such as "
+            "[host1, host2]; 'zk2:2181' is none (the port of all is "
+            "storm.zookeeper.port)",
+        ),
+        (
+            "storm.zookeeper.servers",
+            [],
+            "[]: must name at least one host, such as [host1, host2]",
+        ),
+        (
+            "pacemaker.servers",
+            ["a", "a..b"],
+            "['a', 'a..b']: must be a list of HOST or HOST:PORT, such as [host1, "
+            "host2:6700]; 'a..b' is neither",
+        ),
+        (
+            "pacemaker.host",
+            "http://pm1",
+            "'http://pm1': must be HOST or HOST:PORT, an address of IPv6 in brackets",
+        ),
+    ],
+)
+def test_host_is_refused_where_it_is_read(key: str, value: object, error: str) -> None:
+    """The error of a wrong host names key, item and what is allowed."""
+    assert refused(key, value) == f"file 0: {key}: {error}"
+
+
+@pytest.mark.parametrize(
     "key", ["nimbus.daemon.user", "storm.zookeeper.root", "pacemaker.host"]
 )
 def test_string_is_a_string(key: str) -> None:
@@ -286,7 +319,9 @@ def test_notes_warn_of_an_unknown_key_of_pacemaker() -> None:
     configuration = merged({"pacemaker.prot": 1, "nimbus.seeds": ["n"]})
     (note,) = configuration.notes
     assert note.is_warning
-    assert note.text == "no keys of Pacemaker's, ignored: 'pacemaker.prot'"
+    assert note.text == (
+        "unknown key 'pacemaker.prot' is ignored; did you mean pacemaker.port?"
+    )
 
 
 def test_options_are_split_at_the_first_equals_sign() -> None:

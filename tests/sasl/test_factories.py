@@ -128,7 +128,7 @@ def test_kerberos_without_its_packages_says_how_to_install_them(
     monkeypatch.setattr(builtins, "__import__", import_without_gssapi)
     settings = Settings(auth_method=AuthMethod.KERBEROS)
     find = server_mechanism_factory if module == "gss" else client_mechanism_factory
-    with pytest.raises(ConfigError, match=r"pip install 'storm-pacemaker-py\[kerberos"):
+    with pytest.raises(ConfigError, match=r"-m pip install '\.\[kerberos\]'"):
         find(settings)
 
 

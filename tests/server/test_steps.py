@@ -203,7 +203,7 @@ def test_eviction_ends_a_connection_while_its_step_is_taken() -> None:
         peer, connection = hand.connect()
         peer.send(_token(b"AP-REQ") + bytes(11_000))
         hand.turn_until(lambda: connection.protocol.error is not None)
-        assert "largest" in str(connection.protocol.error)
+        assert "buffers are full" in str(connection.protocol.error)
         assert hand.budget.total_bytes == 0
         is_let_go.set()
         hand.turn_until_readable(peer)
