@@ -146,6 +146,9 @@ class StepRunner:
             address, connection = step
             try:
                 self._take_slowly(connection)
+            except Exception:
+                # No error of one step may end the helper of all others.
+                _logger.exception("SASL: a step failed")
             finally:
                 with self._lock:
                     self._slow.done(address)
