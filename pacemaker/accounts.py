@@ -29,26 +29,71 @@ SETTLED_KEYS: Final = 32
 SETTLED_LISTS: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """How much an account may do for how long before it is delayed.
+# For how many seconds an account may do at once what its rates allow.
+BURST_S: Final = 5.0
 
-    The defaults are far above any cluster of Storm's: a host starts some hundred
-    workers, and Nimbus asks for one list every ten seconds.
+
+@dataclass(frozen=True, slots=True)
+class AddressLimits:
+    """What one account may use.
+
+    A limit of None is an equal share of the whole, and holds only once three quarters
+    of that are used; a number holds at any time.  The rates are far above any cluster
+    of Storm's: a host starts some hundred workers, and Nimbus asks for one list every
+    ten seconds.
 
     Attributes:
+        connections: connections that are open.
+        connections_per_s: new connections; held to it under `PRESSURE` alone.
+        stored_bytes: memory of the heartbeats that it wrote last.
+        buffered_bytes: unread and unsent bytes.
+        held_read_bytes: memory of its reads that are held.
         new_keys_per_s: heartbeats under a key that was not there.
         lists_per_s: lists of up to a thousand names; a longer one counts for each
             thousand.
-        burst_s: the seconds' worth that may be used at once.
+        guesses_per_s: failed attempts to authenticate that it is told of.
     """
 
+    connections: int | None = None
+    connections_per_s: float = 1000.0
+    stored_bytes: int | None = None
+    buffered_bytes: int | None = None
+    held_read_bytes: int | None = None
     new_keys_per_s: float = 1000.0
     lists_per_s: float = 1000.0
-    burst_s: float = 5.0
+    guesses_per_s: float = 1.0
 
 
-DEFAULT_RATES: Final = Rates()
+DEFAULT_LIMITS: Final = AddressLimits()
+
+
+class Bucket:
+    """A token bucket that is counted in seconds: full, it holds `BURST_S`."""
+
+    __slots__ = ("_charged_s", "_credit_s")
+
+    def __init__(self) -> None:
+        self._credit_s: float | None = None
+        self._charged_s = 0.0
+
+    def charge(self, cost_s: float, now_s: float) -> float:
+        """Take something out.
+
+        Args:
+            cost_s: how long it takes to earn that again.
+            now_s: the time, in seconds that only grow.
+
+        Returns:
+            How long it takes until the bucket is not overdrawn; 0 if it is not.
+        """
+        if self._credit_s is None:
+            credit_s = BURST_S
+        else:
+            earned_s = max(0.0, now_s - self._charged_s)
+            credit_s = min(BURST_S, self._credit_s + earned_s)
+        self._credit_s = credit_s - cost_s
+        self._charged_s = now_s
+        return max(0.0, -self._credit_s)
 
 
 class Account:
@@ -75,8 +120,8 @@ class Account:
     """
 
     __slots__ = (
-        "_credit_s",
-        "_settled_s",
+        "_arrivals",
+        "_work",
         "buffered_bytes",
         "connections",
         "held_read_bytes",
@@ -96,9 +141,8 @@ class Account:
         self.new_keys = 0
         self.lists = 0
         self.spent_s = 0.0
-        # A token bucket, counted in seconds of both rates.
-        self._credit_s: float | None = None
-        self._settled_s = 0.0
+        self._work = Bucket()
+        self._arrivals = Bucket()
 
     def __repr__(self) -> str:
         return f"<Account {self.name} connections={self.connections}>"
@@ -108,7 +152,7 @@ class Account:
         """Whether so much has been done since `settle` that it is worth a call."""
         return self.new_keys >= SETTLED_KEYS or self.lists >= SETTLED_LISTS
 
-    def settle(self, now_s: float, rates: Rates) -> float:
+    def settle(self, now_s: float, limits: AddressLimits) -> float:
         """Charge the new keys and the lists since the last call.
 
         Returns:
@@ -117,15 +161,12 @@ class Account:
         """
         new_keys, self.new_keys = self.new_keys, 0
         lists, self.lists = self.lists, 0
-        cost_s = new_keys / rates.new_keys_per_s + lists / rates.lists_per_s
-        if self._credit_s is None:
-            credit_s = rates.burst_s
-        else:
-            earned_s = max(0.0, now_s - self._settled_s)
-            credit_s = min(rates.burst_s, self._credit_s + earned_s)
-        self._credit_s = credit_s - cost_s
-        self._settled_s = now_s
-        return max(0.0, -self._credit_s)
+        cost_s = new_keys / limits.new_keys_per_s + lists / limits.lists_per_s
+        return self._work.charge(cost_s, now_s)
+
+    def arrives_too_often(self, now_s: float, limits: AddressLimits) -> bool:
+        """Charge a new connection; return whether there were too many lately."""
+        return self._arrivals.charge(1 / limits.connections_per_s, now_s) > 0
 
 
 # The writer of heartbeats whose writer is not known, such as those that a process

@@ -94,14 +94,17 @@ class Holding:
 
     Args:
         store: where the keys will come.
+        most_of_one_bytes: what the reads of one account may take at any time; None
+            for an equal share once there is little room.
 
     Attributes:
         is_on: whether misses are held.
         refused: how many reads were not held, or not any longer, for want of room.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, most_of_one_bytes: int | None = None) -> None:
         self._store = store
+        self._most_of_one_bytes = most_of_one_bytes
         self._call: Call = _no_thread
         self._by_key: dict[str, dict[HeldRead, None]] = {}
         # To be released, in turns.
@@ -182,6 +185,8 @@ class Holding:
             connections += reads not in holder.by_connection
             total_bytes = self._waiting_bytes + size_bytes
             own_bytes = holder.held_bytes + size_bytes
+            if self._is_too_much(own_bytes):
+                return False
             reads_bytes = holder.by_connection.get(reads, 0) + size_bytes
             if exceeds_share(
                 reads_bytes, total_bytes, MAX_HELD_BYTES, accounts * connections
@@ -200,6 +205,10 @@ class Holding:
             least_bytes = reads_bytes if largest is holder else 0
             if not self._give_up(largest, least_bytes):
                 return False
+
+    def _is_too_much(self, own_bytes: int) -> bool:
+        most_bytes = self._most_of_one_bytes
+        return most_bytes is not None and own_bytes > most_bytes
 
     def _give_up(self, holder: _Holder, least_bytes: int) -> bool:
         """Have the largest connection of an account give up its oldest reads.

@@ -192,12 +192,19 @@ class Store:
     Args:
         budget_bytes: what the heartbeats may take, with what Python needs to hold
             them (see the module); None for no limit.
+        most_of_one_bytes: from where on an account counts as above its share,
+            however little is stored; None for three quarters of the budget used, and
+            an equal share of it.
 
     Attributes:
+        refused: how many heartbeats were refused for want of room.
         deleted_bytes: what all deletes so far have freed, as the budget counts.
     """
 
-    def __init__(self, budget_bytes: int | None = None) -> None:
+    def __init__(
+        self, budget_bytes: int | None = None, most_of_one_bytes: int | None = None
+    ) -> None:
+        self._most_of_one_bytes = most_of_one_bytes
         # Guards all below; held for a few dictionary steps, never around I/O.
         self._lock = threading.Lock()
         self._root: _Node = {}
@@ -215,6 +222,7 @@ class Store:
         self._detached: list[_Detached] = []
         self._awaited: dict[str, list[Waiter]] = {}
         self.deleted_bytes = 0
+        self.refused = 0
         self.budget_bytes = sys.maxsize if budget_bytes is None else budget_bytes
 
     def __len__(self) -> int:
@@ -232,7 +240,8 @@ class Store:
     def budget_bytes(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
         # Up to here nobody is refused anything.
-        self._free_bytes = int(budget_bytes * PRESSURE)
+        has_limit = self._most_of_one_bytes is not None
+        self._free_bytes = 0 if has_limit else int(budget_bytes * PRESSURE)
 
     @property
     def used_bytes(self) -> int:
@@ -424,20 +433,27 @@ class Store:
         """
         if account is NOBODY:
             return False
+        used_bytes = account.stored_bytes + own_bytes
+        if self._most_of_one_bytes is not None and used_bytes > self._most_of_one_bytes:
+            return True
         return exceeds_share(
-            account.stored_bytes + own_bytes,
+            used_bytes,
             self._used_bytes + more_bytes,
             self._budget_bytes,
             self._accounts + (account.stored_bytes == 0),
         )
 
+    def _refusal(self, reason: str, account: Account) -> LimitError:
+        self.refused += 1
+        return LimitError(reason, self._describe_use(account))
+
     def _check_new(self, size_bytes: int, alone_bytes: int, account: Account) -> None:
         if self._used_bytes + size_bytes > self._budget_bytes:
-            raise LimitError("store is full", self._describe_use(account))
+            raise self._refusal("store is full", account)
         if self._exceeds_share(account, alone_bytes, size_bytes):
-            raise LimitError(
+            raise self._refusal(
                 "no new key: store is nearly full, and the address above its share",
-                self._describe_use(account),
+                account,
             )
 
     def _check_growth(
@@ -459,10 +475,10 @@ class Store:
             return
         is_above_share = self._exceeds_share(account, own_bytes, growth_bytes)
         if is_above_share and size_bytes > SMALL_VALUE_BYTES:
-            raise LimitError(
+            raise self._refusal(
                 f"no growth past {SMALL_VALUE_BYTES // 1024} KiB: store is nearly"
                 " full, and the address above its share",
-                self._describe_use(account),
+                account,
             )
         if is_above_share or after_bytes > self._budget_bytes:
             self._take_slack(account, growth_bytes, is_above_share)
@@ -479,9 +495,9 @@ class Store:
         if total_bytes > most_bytes or exceeds_share(
             own_bytes, total_bytes, SLACK_BYTES, max(1, self._accounts)
         ):
-            raise LimitError(
+            raise self._refusal(
                 "store is full, and its known keys have grown as far as they may",
-                self._describe_use(account),
+                account,
             )
         self._slack[account] = own_bytes
         self._slack_bytes = total_bytes

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
+from pacemaker.accounts import AddressLimits
+from pacemaker.cli.address_limits import address_options
 from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
 from pacemaker.cli.sizes import parse_size
 from pacemaker.config import Settings, decide_hold
 from pacemaker.config.hold import MAX_HOLD_S
+
+if TYPE_CHECKING:
+    from pacemaker.server.addresses import Network
 
 
 def _check_bind(
@@ -85,6 +91,7 @@ now, SIGQUIT what each thread is doing.""",
     "else 20 s, or 10 s with a listening socket that was handed over, where "
     "storm.yaml names one Pacemaker.",
 )
+@address_options
 @click.option(
     "--try-upgrade",
     "trial",
@@ -102,6 +109,8 @@ def serve_command(
     buffer_budget: int | None,
     store_budget: int | None,
     hold_s: int | None,
+    shared_addresses: tuple[Network, ...] | None,
+    address_limits: AddressLimits,
     trial: str | None,
 ) -> None:
     """Run the Pacemaker daemon until it is asked to stop.
@@ -111,6 +120,7 @@ def serve_command(
     """
     # The daemon's own half is imported where it is needed: --help starts without.
     from pacemaker import server
+    from pacemaker.server.addresses import DEFAULT_SHARED
     from pacemaker.server.surroundings import fill_standard_streams
 
     fill_standard_streams()
@@ -124,6 +134,10 @@ def serve_command(
         buffer_budget_bytes=buffer_budget,
         store_budget_bytes=store_budget,
         hold=decide_hold(configuration, hold_s),
+        shared_addresses=(
+            DEFAULT_SHARED if shared_addresses is None else shared_addresses
+        ),
+        address_limits=address_limits,
     )
     if trial is None:
         server.run(settings, options, sasl)

@@ -204,7 +204,7 @@ class Acceptor(threading.Thread):
         Raises:
             LimitError: there is no room for it.
         """
-        verdict = self._admission.judge(account)
+        verdict = self._admission.judge(account, time.monotonic())
         if verdict is Verdict.REFUSE:
             raise LimitError(
                 "its address has its share of the connections",

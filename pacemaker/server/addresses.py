@@ -101,30 +101,35 @@ class Accounts:
             )
 
     def _name(self, host: str, port: int) -> str:
-        address = peer_address(host)
+        address = _address(host)
         if address is None or any(address in network for network in self._shared):
             return f"{host}:{port}"
-        return account_name(address)
+        return address_name(host)
 
 
-def peer_address(host: str) -> IPv4Address | IPv6Address | None:
-    """Read the address of a peer; an IPv4 one that is mapped into IPv6 is IPv4.
+def address_name(host: str) -> str:
+    """Name what counts as one address: itself for IPv4, its /64 for IPv6.
 
-    Returns:
-        The address, or None if it is none.
+    An IPv4 address that is mapped into IPv6 is the IPv4 address.
+
+    Args:
+        host: an address, of IPv6 in brackets or not; anything else is its own name.
     """
+    address = _address(host)
+    if address is None:
+        return host
+    if isinstance(address, IPv4Address):
+        return str(address)
+    # By its number: a network takes no address with a zone (fe80::1%eth0).
+    return str(ip_network((int(address), _IPV6_PREFIX), strict=False))
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
     try:
-        address = ip_address(host.partition("%")[0])
+        address = ip_address(host.strip("[]"))
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
-
-
-def account_name(address: IPv4Address | IPv6Address) -> str:
-    """Name what counts as one address: itself for IPv4, its /64 for IPv6."""
-    if isinstance(address, IPv4Address):
-        return str(address)
-    return str(ip_network((int(address), _IPV6_PREFIX), strict=False))
 
 
 def parse_shared(values: Iterable[str]) -> tuple[Network, ...]:

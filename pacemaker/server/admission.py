@@ -12,7 +12,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from pacemaker.accounts import Account, exceeds_share
+from pacemaker.accounts import (
+    DEFAULT_LIMITS,
+    PRESSURE,
+    Account,
+    AddressLimits,
+    exceeds_share,
+)
 from pacemaker.server import limits
 from pacemaker.server.addresses import Accounts
 
@@ -36,23 +42,28 @@ class Admission:
     Args:
         accounts: the accounts of all that are open, the new one included.
         capacity: how many connections may be open.
-        most_of_one: how many one address may have at any time; None for as many as
-            there is room for.
+        address_limits: what one account may have.
     """
 
     def __init__(
-        self, accounts: Accounts, capacity: int, most_of_one: int | None = None
+        self,
+        accounts: Accounts,
+        capacity: int,
+        address_limits: AddressLimits = DEFAULT_LIMITS,
     ) -> None:
         self._accounts = accounts
         self._capacity = capacity
-        self._most_of_one = most_of_one
+        self._limits = address_limits
 
-    def judge(self, account: Account) -> Verdict:
+    def judge(self, account: Account, now_s: float) -> Verdict:
         """Say what becomes of a connection that its account has counted already."""
-        used = account.connections
-        if self._most_of_one is not None and used > self._most_of_one:
+        used, most = account.connections, self._limits.connections
+        if most is not None and used > most:
             return Verdict.REFUSE
         total, accounts = self._accounts.connections, self._accounts.connected
+        is_too_often = account.arrives_too_often(now_s, self._limits)
+        if is_too_often and total > PRESSURE * self._capacity:
+            return Verdict.REFUSE
         # One connection is nobody's too much, however many addresses there are.
         if used > 1 and exceeds_share(used, total, self._capacity, accounts):
             return Verdict.REFUSE

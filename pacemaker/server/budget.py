@@ -76,10 +76,17 @@ class BufferBudget(Generic[_Holder]):
 
     Args:
         budget_bytes: what all may hold together.
+        most_of_one_bytes: what the holders of one account may hold together; None for
+            all that others leave.
+
+    Attributes:
+        evicted: how many holders had to go.
     """
 
-    def __init__(self, budget_bytes: int) -> None:
+    def __init__(self, budget_bytes: int, most_of_one_bytes: int | None = None) -> None:
         self.budget_bytes = budget_bytes
+        self._most_of_one_bytes = most_of_one_bytes
+        self.evicted = 0
         # Guards all below, and `Account.buffered_bytes`.
         self._lock = threading.Lock()
         self._buffers: dict[_Holder, _Buffer[_Holder]] = {}
@@ -148,10 +155,11 @@ class BufferBudget(Generic[_Holder]):
             self._put(buffer, size_bytes, buffer.since_us if is_same else now_us)
             self._peak_bytes = max(self._peak_bytes, self._total_bytes)
             if self._total_bytes <= self.budget_bytes:
-                return ()
+                return self._evict_of(buffer.share, now_us)
             if size_bytes > self.budget_bytes:
                 # It will not fit, whoever else goes.
                 self._put(buffer, 0, now_us)
+                self.evicted += 1
                 return (holder,)
             return self._evict(now_us)
 
@@ -162,6 +170,20 @@ class BufferBudget(Generic[_Holder]):
             buffer = share.buffers.heaviest_at(now_us)
             self._put(buffer, 0, now_us)
             evicted.append(buffer.holder)
+        self.evicted += len(evicted)
+        return evicted
+
+    def _evict_of(self, share: _Share[_Holder], now_us: int) -> Sequence[_Holder]:
+        """Evict holders of an account that holds more than one account may."""
+        most_bytes = self._most_of_one_bytes
+        if most_bytes is None or share.size_bytes <= most_bytes:
+            return ()
+        evicted = []
+        while share.size_bytes > most_bytes:
+            buffer = share.buffers.heaviest_at(now_us)
+            self._put(buffer, 0, now_us)
+            evicted.append(buffer.holder)
+        self.evicted += len(evicted)
         return evicted
 
     def _add(self, holder: _Holder, account: Account) -> _Buffer[_Holder]:

@@ -29,8 +29,10 @@ import termios
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
+from pacemaker import messages
 from pacemaker.accounts import Account
 from pacemaker.errors import LimitError, PeerError
+from pacemaker.frames import HEAD_SIZE
 from pacemaker.protocol import Phase, ServerProtocol
 from pacemaker.server import limits
 from pacemaker.server.listening import end_with_reset
@@ -43,6 +45,9 @@ _Chunks: TypeAlias = "Sequence[bytes | memoryview]"
 
 # Looked up once, as `pacemaker.protocol` does.
 _OPEN: Final = Phase.OPEN
+
+# How the body of a request begins that asks for CREATE_PATH: with the type's field.
+_CREATE_PATH: Final = struct.pack(">bhi", 8, 1, messages.CREATE_PATH)
 
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 
@@ -174,7 +179,7 @@ class Connection:
                 self.abort()
         elif data:
             if not self._is_greeted:
-                self._greet()
+                self._greet(data)
             reply = self.protocol.answer_pulse(data)
             if reply is not None:
                 self._write((reply,))
@@ -185,9 +190,17 @@ class Connection:
             self._is_at_end = True
             self._settle(False)
 
-    def _greet(self) -> None:
-        self._is_greeted = True
+    def _greet(self, data: bytes) -> None:
+        """Take note of a peer's first bytes, or of the first that say who it is.
+
+        A health check asks for CREATE_PATH, which changes nothing, and goes: two
+        lines each few seconds would be most of the log.
+        """
         self.owner.greeted(self)
+        if data[HEAD_SIZE:].startswith(_CREATE_PATH):
+            _logger.debug("%s: connected, with CREATE_PATH", self.protocol.peer)
+            return
+        self._is_greeted = True
         _logger.info("%s: connected", self.protocol.peer)
 
     def _on_writable(self) -> None:

@@ -79,11 +79,13 @@ class Daemon:
         available_bytes = memory.available_bytes()
         self.store = Store(
             options.store_budget_bytes
-            or int(available_bytes * limits.STORE_BUDGET_SHARE)
+            or int(available_bytes * limits.STORE_BUDGET_SHARE),
+            options.address_limits.stored_bytes,
         )
         self._budget: BufferBudget[Connection] = BufferBudget(
             options.buffer_budget_bytes
-            or int(available_bytes * limits.BUFFER_BUDGET_SHARE)
+            or int(available_bytes * limits.BUFFER_BUDGET_SHARE),
+            options.address_limits.buffered_bytes,
         )
         # What `tidy` has seen: freed by deletes in all, and by anything since it
         # last gave memory back.
@@ -91,8 +93,9 @@ class Daemon:
         self._freed_bytes = 0
         self._settings = settings
         self._mechanism_factory = mechanism_factory
-        self._steps = StepRunner()
-        self._accounts = Accounts()
+        self._limits = options.address_limits
+        self._steps = StepRunner(guesses_per_s=self._limits.guesses_per_s)
+        self._accounts = Accounts(options.shared_addresses)
         hold_s = options.hold.after(is_handed_over(), boot_time_s())
         # First of all that stays open, and so at the lowest descriptors: an upgrade
         # hands them over at these.
@@ -111,18 +114,18 @@ class Daemon:
         room = capacity(descriptors, len(self._threads))
         self._acceptor = Acceptor(
             *(self._listeners, self._threads, self._accounts),
-            Admission(self._accounts, room),
+            Admission(self._accounts, room, self._limits),
         )
 
     def _io_thread(self, number: int) -> IoThread:
         figures = Figures()
         max_body_bytes = self._settings.message_size_max_bytes
         dispatcher = Dispatcher(self.store, figures, max_body_bytes)
-        self._holdings.append(Holding(self.store))
+        self._holdings.append(Holding(self.store, self._limits.held_read_bytes))
         make_protocol = partial(self._make_protocol, dispatcher, self._holdings[-1])
         return IoThread(
             *(number, make_protocol, figures, self._budget, self._steps),
-            self._accounts,
+            *(self._accounts, self._limits),
         )
 
     def _make_protocol(
@@ -172,7 +175,14 @@ class Daemon:
     def figures(self) -> Figures:
         """Add up what has been counted since the start."""
         figures = add_up(thread.figures for thread in self._threads)
-        figures.refused = self._acceptor.refused
+        figures.addresses = self._accounts.connected
+        figures.most_connections = self._accounts.most_connections()
+        figures.refused_connections = self._acceptor.refused
+        figures.refused_heartbeats = self.store.refused
+        figures.refused_holds = sum(holding.refused for holding in self._holdings)
+        figures.evictions = self._budget.evicted
+        figures.failed_logins = self._steps.failed
+        figures.delayed_logins = self._steps.delayed
         return figures
 
     def take_largest(self) -> int:
@@ -184,7 +194,8 @@ class Daemon:
         return largest
 
     def tidy(self) -> None:
-        """Give memory back to the system where much of it has been freed."""
+        """Free what was deleted, and give memory back where much has been freed."""
+        self._threads[0].call(self._reclaim)
         deleted_bytes = self.store.deleted_bytes
         self._freed_bytes += deleted_bytes - self._deleted_bytes
         self._freed_bytes += self._budget.take_ebb_bytes()
@@ -192,6 +203,15 @@ class Daemon:
         if self._freed_bytes >= limits.TIDY_BYTES:
             self._freed_bytes = 0
             memory.return_free_pages()
+
+    def _reclaim(self) -> None:
+        """Free a slice of what was deleted; the next is freed in the next turn.
+
+        On an I/O thread: another one would keep the interpreter from it for 5 ms at
+        each of its system calls.
+        """
+        if self.store.reclaim():
+            self._threads[0].call(self._reclaim)
 
     def watchdog(self, feed: Callable[[], None]) -> Watchdog:
         """Make what calls `feed` when the acceptor and every I/O thread get on."""

@@ -9,7 +9,6 @@ many connections the address opens: it learns of a few wrong guesses a second.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
@@ -25,36 +24,16 @@ MEMORY_S: Final = 600.0
 # Addresses that are remembered; past it the one that failed longest ago is not.
 MAX_ADDRESSES: Final = 10_000
 
-# A customer of a provider is given a /64 at least, and may use any address of it.
-_IPV6_PREFIX_BITS: Final = 64
-
-
-def guessing_address(host: str) -> str:
-    """Return the address under which a peer's guesses are counted.
-
-    Args:
-        host: the peer's host as the log has it, an IPv6 address in brackets or not.
-
-    Returns:
-        The IPv4 address, also of an IPv6 address that it is mapped into; the /64
-        of any other IPv6 address; anything that is no address as it is.
-    """
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    # By its number: `IPv6Network` takes no address with a zone (fe80::1%eth0).
-    return str(ipaddress.IPv6Network((int(address), _IPV6_PREFIX_BITS), strict=False))
-
 
 class GuessBook:
-    """The failed attempts of each address.  Only under its owner's lock."""
+    """The failed attempts of each address.  Only under its owner's lock.
 
-    def __init__(self) -> None:
+    Args:
+        max_delay_s: for how long an outcome is withheld at most.
+    """
+
+    def __init__(self, max_delay_s: float = MAX_DELAY_S) -> None:
+        self._max_delay_s = max_delay_s
         # In the order of their last failure.
         self._failures: dict[str, tuple[int, float]] = {}
 
@@ -64,7 +43,7 @@ class GuessBook:
         if failures < FREE_FAILURES or now_s - last_s > MEMORY_S:
             return 0.0
         doublings = min(failures - FREE_FAILURES, 10)
-        return min(MAX_DELAY_S, FIRST_DELAY_S * 2.0**doublings)
+        return min(self._max_delay_s, FIRST_DELAY_S * 2.0**doublings)
 
     def failed(self, address: str, now_s: float) -> None:
         """Remember a failure."""

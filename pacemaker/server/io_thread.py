@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from pacemaker.accounts import DEFAULT_RATES, Account, Rates
+from pacemaker.accounts import DEFAULT_LIMITS, Account, AddressLimits
 from pacemaker.errors import LimitError
 from pacemaker.figures import Figures
 from pacemaker.holding import Holding
@@ -71,7 +71,7 @@ class IoThread(threading.Thread):
         budget: what all connections of all threads may hold.
         steps: takes the SASL steps.
         accounts: knows the accounts of the peers.
-        rates: how fast an account may make new keys and ask for lists.
+        address_limits: what an account may use.
         clock: seconds that only grow.
         boot_clock: the same, but those go on while the machine is suspended, and
             mean the same to the process that this one becomes.
@@ -85,7 +85,7 @@ class IoThread(threading.Thread):
         budget: BufferBudget[Connection],
         steps: StepRunner,
         accounts: Accounts,
-        rates: Rates = DEFAULT_RATES,
+        address_limits: AddressLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
         boot_clock: Callable[[], float] = boot_time_s,
     ) -> None:
@@ -99,7 +99,7 @@ class IoThread(threading.Thread):
         self._budget = budget
         self._steps = steps
         self._accounts = accounts
-        self._rates = rates
+        self._address_limits = address_limits
         # Those that have requests left, in the order in which they were put off.
         self._backlog: dict[Connection, None] = {}
         # Those that have never sent a byte, the oldest first.
@@ -245,7 +245,7 @@ class IoThread(threading.Thread):
         """
         wait_s = 0.0
         if connection.account.is_charged:
-            wait_s = connection.account.settle(self.now(), self._rates)
+            wait_s = connection.account.settle(self.now(), self._address_limits)
         if wait_s:
             self.figures.delays += 1
             self.call_later(wait_s, lambda: self._put_back(connection))

@@ -29,8 +29,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
+from pacemaker.accounts import DEFAULT_LIMITS
 from pacemaker.errors import AuthenticationError, LimitError, ServerFaultError
 from pacemaker.protocol import StepOutcome
+from pacemaker.server.addresses import address_name
 from pacemaker.server.connection import Connection
 from pacemaker.server.fair_queue import FairQueue
 from pacemaker.server.guesses import (
@@ -38,7 +40,6 @@ from pacemaker.server.guesses import (
     MAX_RIGHT_DELAY_S,
     GuessBook,
     RefusalQueue,
-    guessing_address,
 )
 
 _logger: Final = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class StepRunner:
     Args:
         clock: seconds that only grow.
         make_thread: makes the helpers.
+        guesses_per_s: how many failures an address is told of at most.
 
     Attributes:
         failed: how many exchanges have failed.
@@ -78,12 +80,13 @@ class StepRunner:
         self,
         clock: Callable[[], float] = time.monotonic,
         make_thread: ThreadFactory | None = None,
+        guesses_per_s: float = DEFAULT_LIMITS.guesses_per_s,
     ) -> None:
         self._clock = clock
         self._make_thread = make_thread or _daemon_thread
         # Guards all below; the condition also wakes the helpers.
         self._lock = threading.Condition()
-        self._guesses = GuessBook()
+        self._guesses = GuessBook(1 / guesses_per_s)
         self._refusals: RefusalQueue[_Refusal] = RefusalQueue()
         self._slow: FairQueue[Connection] = FairQueue(
             MAX_SLOW_STEPS_OF_ADDRESS, MAX_SLOW_STEPS
@@ -286,7 +289,7 @@ class StepRunner:
 
 
 def _address(connection: Connection) -> str:
-    return guessing_address(connection.protocol.peer.rpartition(":")[0])
+    return address_name(connection.protocol.peer.rpartition(":")[0])
 
 
 def _daemon_thread(run: Callable[[], None], name: str) -> threading.Thread:

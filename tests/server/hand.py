@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from types import TracebackType
 
-from pacemaker.accounts import Account, Rates
+from pacemaker.accounts import DEFAULT_LIMITS, Account
 from pacemaker.dispatch import Dispatcher
 from pacemaker.figures import Figures
 from pacemaker.holding import Holding
@@ -72,7 +72,7 @@ class Hand:
 
         self.thread = IoThread(
             *(0, make_protocol, self.figures, self.budget, self.steps),
-            *(self.accounts, Rates(), self.clock, self.boot_clock),
+            *(self.accounts, DEFAULT_LIMITS, self.clock, self.boot_clock),
         )
         if hold_s:
             self.thread.hold_misses(self.holding, self.boot_clock() + hold_s)

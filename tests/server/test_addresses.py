@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pacemaker.server import addresses
-from pacemaker.server.addresses import Accounts, parse_shared
+from pacemaker.server.addresses import Accounts, address_name, parse_shared
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,23 @@ def test_what_is_no_network_is_refused(value: str) -> None:
     """The error names the value."""
     with pytest.raises(ValueError, match=value):
         parse_shared(["10.0.0.0/8", value])
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("[::ffff:192.0.2.7]", "192.0.2.7"),
+        ("::ffff:c000:207", "192.0.2.7"),
+        ("[2001:db8:1:2:3:4:5:6]", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:3::1]", "2001:db8:1:3::/64"),
+        ("[fe80::1%eth0]", "fe80::/64"),
+        ("[::1]", "::/64"),
+        ("late", "late"),
+        ("", ""),
+    ],
+)
+def test_address_is_what_one_customer_has(host: str, address: str) -> None:
+    """An IPv4 address counts for itself, mapped or not; an IPv6 address by its /64."""
+    assert address_name(host) == address

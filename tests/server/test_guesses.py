@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pacemaker.server.guesses import (
     FIRST_DELAY_S,
     FREE_FAILURES,
@@ -12,7 +10,6 @@ from pacemaker.server.guesses import (
     MEMORY_S,
     GuessBook,
     RefusalQueue,
-    guessing_address,
 )
 
 
@@ -91,26 +88,6 @@ def test_host_that_fails_again_is_not_the_oldest() -> None:
         book.failed(f"10.0.0.{number}", 2.0)
     assert "old" not in book._failures
     assert book.delay_s("host", 2.0) > 0
-
-
-@pytest.mark.parametrize(
-    ("host", "address"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("[::ffff:192.0.2.7]", "192.0.2.7"),
-        ("::ffff:c000:207", "192.0.2.7"),
-        ("[2001:db8:1:2:3:4:5:6]", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
-        ("[2001:db8:1:3::1]", "2001:db8:1:3::/64"),
-        ("[fe80::1%eth0]", "fe80::/64"),
-        ("[::1]", "::/64"),
-        ("late", "late"),
-        ("", ""),
-    ],
-)
-def test_guessing_address_is_what_one_customer_has(host: str, address: str) -> None:
-    """An IPv4 address counts for itself, mapped or not; an IPv6 address by its /64."""
-    assert guessing_address(host) == address
 
 
 def test_refusals_of_an_address_have_turns_in_order() -> None:

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from pacemaker.accounts import DEFAULT_RATES
+from pacemaker.accounts import BURST_S, DEFAULT_LIMITS
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server import limits, memory
@@ -354,7 +354,7 @@ def test_new_keys_beyond_the_rate_are_delayed() -> None:
         peer.send(b"".join(pulses))
         hand.turn_until(lambda: bool(hand.figures.delays))
         stored = len(hand.store)
-        assert DEFAULT_RATES.burst_s * DEFAULT_RATES.new_keys_per_s <= stored < 6_000
+        assert BURST_S * DEFAULT_LIMITS.new_keys_per_s <= stored < 6_000
         assert connection.interest == 0
         hand.thread.call(lambda: None)
         hand.thread.turn()
