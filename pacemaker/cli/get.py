@@ -91,7 +91,29 @@ def get_command(target: Target, path: str, as_json: bool) -> None:
 def _why_none(pool: PacemakerPool, path: str) -> str:
     if pool.list_nodes(path):
         return "is a directory: `ls` lists what is below it"
+    if _is_held(pool, path):
+        return (
+            "nothing is stored there yet. A server was just started, and waits for the"
+            " workers' next heartbeats"
+        )
     return "nothing is stored there"
+
+
+def _is_held(pool: PacemakerPool, path: str) -> bool:
+    """Tell whether a server holds the read of a path at which it has nothing.
+
+    Replies come in the order of the requests but for reads that are held: so one is
+    held if a later request is answered first.
+    """
+    from pacemaker.client import requests
+
+    read = requests.get_pulse(path)
+    calls = [each.submit(read) for each in pool.connections if each.is_available]
+    pool.exists(path)
+    is_held = not all(call.is_answered for call in calls)
+    for call in calls:
+        call.cancel()
+    return is_held
 
 
 def _as_json(heartbeat: WorkerHeartbeat, now_secs: int) -> dict[str, Any]:

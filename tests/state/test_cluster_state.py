@@ -45,7 +45,7 @@ def test_state_that_was_never_started_ends() -> None:
     with pytest.raises(UnavailableError, match="it is closed"):
         state.get_data("/a")
     assert repr(state) == (
-        "<ClusterState /storm <ZooKeeperSession it is closed, 0 watches>>"
+        "<ClusterState /storm <ZooKeeperSession it is closed watches=0>>"
     )
 
 
