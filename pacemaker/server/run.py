@@ -15,6 +15,7 @@ from pacemaker.sasl import ServerSasl
 from pacemaker.server import limits, memory
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.flood import FloodFilter
+from pacemaker.server.garbage import avoid_full_collections
 from pacemaker.server.listening import is_handed_over
 from pacemaker.server.log_writer import LogWriter
 from pacemaker.server.notify import Notifier
@@ -46,6 +47,7 @@ def run(
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     _raise_descriptor_limit()
     memory.use_one_heap()
+    avoid_full_collections()
     sasl = ServerSasl(None) if sasl is None else sasl
     flood = FloodFilter()
     with LogWriter(flood) as log:
