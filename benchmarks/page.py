@@ -16,17 +16,19 @@ _MIB: Final = 2**20
 _NONE: Final = "-"
 
 
-def insert(page: str, measured: str) -> str:
+def insert(
+    page: str, measured: str, begin_mark: str = BEGIN, end_mark: str = END
+) -> str:
     """Put what a run found into a page, in the place of what another had found.
 
     Raises:
         ValueError: the page does not have both marks, in order.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise ValueError(f"the page has to have the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{measured.strip()}\n\n{END}{after}"
+        raise ValueError(f"the page has to have the lines {begin_mark} and {end_mark}")
+    return f"{before}{begin}\n\n{measured.strip()}\n\n{end}{after}"
 
 
 def describe(results: Results, plots: Sequence[tuple[str, str]] = ()) -> str:

@@ -8,45 +8,82 @@ A limit refuses nothing while there is plenty: only once the whole is more than
 `PRESSURE` used, and then only to accounts that use more than an equal share.  So no
 address can take what the others need, and no cluster meets a limit in normal use,
 even if all of its workers come from one address.
+
+What costs time rather than room, new keys and lists, is delayed and not refused
+(`Account.settle`).
+
+Pure: time comes in as an argument.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 # The part of the whole above which accounts are held to their equal shares.
 PRESSURE: Final = 0.75
+
+# An account is settled once it has made this many new keys, or was given this many
+# lists: often enough to hold it to its rate, and seldom enough to cost nothing.
+SETTLED_KEYS: Final = 32
+SETTLED_LISTS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How much an account may do for how long before it is delayed.
+
+    The defaults are far above any cluster of Storm's: a host starts some hundred
+    workers, and Nimbus asks for one list every ten seconds.
+
+    Attributes:
+        new_keys_per_s: heartbeats under a key that was not there.
+        lists_per_s: lists of up to a thousand names; a longer one counts for each
+            thousand.
+        burst_s: the seconds' worth that may be used at once.
+    """
+
+    new_keys_per_s: float = 1000.0
+    lists_per_s: float = 1000.0
+    burst_s: float = 5.0
+
+
+DEFAULT_RATES: Final = Rates()
 
 
 class Account:
     """What one peer address uses.
 
     Each total belongs to the component that counts it, and is changed under that
-    component's lock only.
+    component's lock only.  The times belong to the I/O threads: what two of them
+    add at one instant may be lost, which costs nobody anything.
 
     Args:
         name: the address, for the log.
 
     Attributes:
         name: the same.
-        connections: connections that are open.
+        connections: connections that are open (`server.addresses`).
         stored_bytes: what the heartbeats that it wrote last would take if nothing
-            else were stored (the store's): the nodes above them included, or a long
+            else were stored (the store): the nodes above them included, or a long
             path would cost its writer nothing.
-        new_keys: how many keys it has added to the store (the store's).
-        lists: how many lists of a directory it was given (the dispatchers').
-            Several I/O threads may count at once, and rarely lose one.
-        buffered_bytes: unread and unsent bytes of its connections (the budget's).
-        held_read_bytes: memory of its reads that are held (the holding's).
+        buffered_bytes: unread and unsent bytes of its connections (the budget).
+        held_read_bytes: memory of its reads that are held (the holding).
+        new_keys: keys that it has made since they were last settled (the store).
+        lists: lists that it was given since then (dispatch).
+        spent_s: time that the I/O threads have lately spent on it; it fades.
     """
 
     __slots__ = (
+        "_credit_s",
+        "_settled_s",
         "buffered_bytes",
         "connections",
         "held_read_bytes",
         "lists",
         "name",
         "new_keys",
+        "spent_s",
         "stored_bytes",
     )
 
@@ -54,13 +91,41 @@ class Account:
         self.name = name
         self.connections = 0
         self.stored_bytes = 0
-        self.new_keys = 0
-        self.lists = 0
         self.buffered_bytes = 0
         self.held_read_bytes = 0
+        self.new_keys = 0
+        self.lists = 0
+        self.spent_s = 0.0
+        # A token bucket, counted in seconds of both rates.
+        self._credit_s: float | None = None
+        self._settled_s = 0.0
 
     def __repr__(self) -> str:
         return f"<Account {self.name} connections={self.connections}>"
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether so much has been done since `settle` that it is worth a call."""
+        return self.new_keys >= SETTLED_KEYS or self.lists >= SETTLED_LISTS
+
+    def settle(self, now_s: float, rates: Rates) -> float:
+        """Charge the new keys and the lists since the last call.
+
+        Returns:
+            How many seconds the account has to wait before it may do more; 0 if
+            it has credit left.
+        """
+        new_keys, self.new_keys = self.new_keys, 0
+        lists, self.lists = self.lists, 0
+        cost_s = new_keys / rates.new_keys_per_s + lists / rates.lists_per_s
+        if self._credit_s is None:
+            credit_s = rates.burst_s
+        else:
+            earned_s = max(0.0, now_s - self._settled_s)
+            credit_s = min(rates.burst_s, self._credit_s + earned_s)
+        self._credit_s = credit_s - cost_s
+        self._settled_s = now_s
+        return max(0.0, -self._credit_s)
 
 
 # The writer of heartbeats whose writer is not known, such as those that a process

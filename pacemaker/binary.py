@@ -23,6 +23,7 @@ import struct
 from typing import Any, Final
 
 from pacemaker.errors import MalformedError
+from pacemaker.words import counted
 
 # Structs and containers inside each other.  Storm's own messages have four
 # levels; 64 is where Apache Thrift's libraries stop skipping.
@@ -40,6 +41,9 @@ _STRUCT, _MAP, _SET, _LIST = 12, 13, 14, 15
 _UUID = 16
 # thriftpy2's mark for `binary` in a thrift_spec; a string on the wire.
 _BINARY = 18
+
+INTEGER: Final = 100
+"""Our own mark in a thrift_spec: an i32 or an i64, whichever was written."""
 
 _NUMBERS: Final = {
     _BYTE: struct.Struct(">b"),
@@ -116,11 +120,14 @@ class _Reader:
         self._charge(1)
         field_id = self._read_number(_I16)
         field = kind.thrift_spec.get(field_id)
-        if field is None or _wire_type(field[0]) != wire_type:
+        kind_read: int = _STOP if field is None else field[0]
+        if kind_read == INTEGER and wire_type in (_I32, _I64):
+            kind_read = wire_type
+        if field is None or _wire_type(kind_read) != wire_type:
             self._skip(wire_type, depth)
             return True
         spec = field[2] if len(field) == 4 else None
-        values[field[1]] = self._read_value(field[0], spec, depth)
+        values[field[1]] = self._read_value(kind_read, spec, depth)
         return True
 
     @staticmethod
@@ -265,7 +272,8 @@ class _Reader:
         left = len(self._data) - self._position
         if not 0 <= size_bytes <= left:
             raise MalformedError(
-                "length beyond the message", f"{stated} where {left} bytes are left"
+                "length beyond the message",
+                f"{stated}, with {counted(left, 'byte')} left",
             )
 
     def _read_text(self) -> str:

@@ -22,6 +22,8 @@ class Figures:
         reads: GET_PULSE requests answered, misses included, refused ones not.
         read_bytes: the sizes of what they gave.
         connections: connections that are open.
+        delays: times that a connection had to wait for its account's rate.
+        refused: connections that were refused, as their address had its share.
         refused_reads: reads by peers that have not authenticated.
         anonymous_deletes: deletes by peers that could have authenticated and have
             not; workers delete so, and whoever else reaches the port can.
@@ -33,6 +35,8 @@ class Figures:
     reads: int = 0
     read_bytes: int = 0
     connections: int = 0
+    delays: int = 0
+    refused: int = 0
     refused_reads: int = 0
     anonymous_deletes: int = 0
 
@@ -68,6 +72,7 @@ def add_up(parts: Iterable[Figures]) -> Figures:
         total.reads += part.reads
         total.read_bytes += part.read_bytes
         total.connections += part.connections
+        total.delays += part.delays
         total.refused_reads += part.refused_reads
         total.anonymous_deletes += part.anonymous_deletes
     return total

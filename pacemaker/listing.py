@@ -15,7 +15,8 @@ import logging
 from collections.abc import Iterator
 from typing import Final
 
-from pacemaker import canonical
+from pacemaker import canonical, messages
+from pacemaker.messages import Message
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -65,6 +66,12 @@ class Listing:
 
     def __repr__(self) -> str:
         return f"<Listing {shown(self._path)} given={self._given} of={self._count}>"
+
+    @property
+    def frame(self) -> bytes:
+        """The frame that asks for the list again."""
+        kind = messages.GET_ALL_NODES_FOR_PATH
+        return messages.encode(Message(kind, self._path, self._message_id))
 
     def step(self) -> list[bytes] | None:
         """Write some names.

@@ -17,16 +17,8 @@ ALLOWED = {"store": frozenset(("threading",))}
 
 # From the bottom up: a module imports only what stands above it in this list.
 LAYERS = (
-    *(
-        "errors",
-        "accounts",
-        "idl",
-        "binary",
-        "messages",
-        "canonical",
-        "frames",
-        "store",
-    ),
+    *("errors", "words", "accounts", "idl", "binary", "messages", "canonical"),
+    *("strangers", "frames", "store"),
     "holding",
     *("listing", "control", "figures", "worker_pulses", "dispatch"),
     *("sasl.mechanism", "protocol"),

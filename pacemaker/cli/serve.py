@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import click
@@ -12,26 +13,48 @@ from pacemaker.config import Settings, decide_hold
 from pacemaker.config.hold import MAX_HOLD_S
 
 
+def _check_bind(
+    ctx: click.Context, param: click.Parameter, bind: str | None
+) -> str | None:
+    """Refuse what looks up as something else than is meant."""
+    if bind is None:
+        return None
+    if not bind.strip():
+        raise click.BadParameter(
+            "the address is empty; leave the option out to listen on all"
+        )
+    if bind.startswith("[") != bind.endswith("]") or re.fullmatch(r"[^:]*:\d+", bind):
+        raise click.BadParameter(
+            f"{bind}: must be an address or a host name without a port, which"
+            " pacemaker.port names"
+        )
+    return bind
+
+
 @click.command(
     "serve",
     short_help="Run the daemon in the foreground.",
     epilog="""\b
 Examples:
   storm-pacemaker-py serve
-      the storm.yaml of STORM_CONF_DIR, STORM_HOME/conf or the storm on the PATH
+      the storm.yaml of STORM_CONF_DIR; else of STORM_HOME/conf, of the storm on
+      the PATH, or of /etc/storm
   storm-pacemaker-py serve --config /etc/storm/storm.yaml
   storm-pacemaker-py serve -c pacemaker.port=6700 -c pacemaker.auth.method=NONE
   storm-pacemaker-py serve --bind 10.0.0.5 --store-budget 2G
 
-SIGTERM and SIGINT stop it; a second one forces it.  SIGUSR2 upgrades it in
-place to the program and configuration that are on the disk by then; the
-command `reload` does so and waits for the outcome.""",
+SIGTERM and SIGINT stop it; a second one forces it.  SIGHUP and SIGUSR2 upgrade
+it in place to the program and configuration that are on the disk by then; the
+command `reload` does so and waits for the outcome.  SIGUSR1 logs its figures
+now, SIGQUIT what each thread is doing.""",
 )
 @configuration_options
 @click.option(
     "--bind",
     metavar="ADDRESS",
-    help="Listen on this address; else on all, as Storm does.",
+    callback=_check_bind,
+    help="Listen on this address, or on each one of this host name; else on all, as "
+    "Storm does. 0.0.0.0 is IPv4 only, :: is IPv6 only.",
 )
 @click.option(
     "--io-threads",
@@ -88,7 +111,9 @@ def serve_command(
     """
     # The daemon's own half is imported where it is needed: --help starts without.
     from pacemaker import server
+    from pacemaker.server.surroundings import fill_standard_streams
 
+    fill_standard_streams()
     configuration = prepare(config_file, overrides, log_level)
     settings = configuration.settings
     sasl = prepare_sasl(settings)
@@ -103,7 +128,7 @@ def serve_command(
     if trial is None:
         server.run(settings, options, sasl)
     else:
-        server.check_upgrade(trial, settings.port)
+        click.echo(server.rehearse(settings, options, sasl, trial))
 
 
 def _check_io_threads(io_threads: int | None, settings: Settings) -> None:

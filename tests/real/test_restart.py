@@ -22,8 +22,15 @@ from tests.wire import Type, Wire, exists_reply, path_request
 pytestmark = pytest.mark.real
 
 WORKERS = tuple(f"/workerbeats/words-1-1700000000/7a4e-670{n}" for n in range(4))
-PERIOD_MS = 500
-STORED_WITHIN_S = 2.0
+PERIOD_MS = 2000
+"""Long enough that no request is under way when the daemon ends, even if it takes
+a second to do so on a busy machine."""
+
+STORED_WITHIN_S = 9.0
+"""A client that takes the end for a FIN, or finds the port closed, needs 11 s and
+more by its own timers.  Without that it is a period at most, the start of the
+daemon, and what a busy machine adds."""
+
 DOWN_S = (0.0, 8.0)
 """How long the daemon is away; while it is, the clients stand in the backlog."""
 
@@ -53,7 +60,7 @@ def start_writing(client: StormClient) -> None:
     client.tell(f"repeat {PERIOD_MS} {' '.join(WORKERS)}")
     begun_s = written_s = 0.0
     # Where this machine was too busy to see it in time, the next round will do.
-    while time.time() - written_s > PERIOD_MS / 1000 / 4:
+    while time.time() - written_s > PERIOD_MS / 1000 / 8:
         written_s = begun_s + max(next_pulses(client, begun_s).values())
         begun_s = written_s
 
@@ -90,7 +97,7 @@ def test_workers_write_at_once_to_the_daemon_that_comes_back(
     listener: socket.socket,
     workers: StormClient,
 ) -> None:
-    """After a restart each worker's next pulse is stored within 2 s of the start."""
+    """After a restart each worker's next pulse is stored, without a pause between."""
     with HandedOver(listener) as first:
         start_writing(workers)
         first.signal(how)

@@ -1,0 +1,1 @@
+"""Whether anybody who can reach the port can stop the daemon for others."""

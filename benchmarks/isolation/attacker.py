@@ -1,0 +1,217 @@
+"""The attackers of one attack: a process of their own.
+
+    python -m benchmarks.isolation.attacker NAME HOST PORT ADDRESSES CONNECTIONS
+
+It says "ready", and takes commands from stdin, a byte each:
+
+    b   the attack begins
+    g   those that wait for something go on
+    s   all stop sending; their connections stay open, so that the daemon has to work
+        off what it was sent
+
+The end of stdin is its own end.  A connection that the daemon ends is opened again at
+once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from benchmarks.isolation.attack import Attack, Talk
+from benchmarks.isolation.attacks import ATTACKS
+from benchmarks.isolation.peer import connect
+
+_READ_BYTES: Final = 256 * 1024
+_RESET: Final = struct.pack("ii", 1, 0)
+_EVENTS: Final = 256
+# Between two tries to connect, where none is possible.
+_PAUSE_S: Final = 0.01
+
+
+class Attackers:
+    """All connections of an attack.
+
+    Args:
+        attack: which.
+        server: the daemon's host and port.
+        addresses: where the connections come from, in turn.
+        connections: how many.
+    """
+
+    def __init__(
+        self,
+        attack: Attack,
+        server: tuple[str, int],
+        addresses: Sequence[str],
+        connections: int,
+    ) -> None:
+        self.opened = self.ended = self.sent_bytes = self.received_bytes = 0
+        self._attack = attack
+        self._server = server
+        self._addresses = addresses
+        self._talk: Callable[[int], Talk]
+        self._epoll = select.epoll()
+        self._speakers: dict[int, Speaker] = {}
+        self._to_open = list(range(connections))[::-1]
+        self._next_open_s = 0.0
+        self._has_stopped = False
+
+    def run(self) -> None:
+        """Attack until stdin ends."""
+        self._talk = self._attack.start()
+        command = sys.stdin.fileno()
+        self._epoll.register(command, select.EPOLLIN)
+        while True:
+            if self._to_open and not self._has_stopped:
+                self._open_some()
+            timeout_s = _PAUSE_S if self._to_open and not self._has_stopped else 1.0
+            for fd, events in self._epoll.poll(timeout_s, _EVENTS):
+                if fd == command:
+                    letter = os.read(command, 1)
+                    if not letter:
+                        return
+                    self._take_command(letter)
+                elif fd in self._speakers:
+                    self._serve(self._speakers[fd], events)
+
+    def _open_some(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._next_open_s:
+            return
+        # Few at a time: those that are open go on meanwhile.
+        for _ in range(min(_EVENTS, len(self._to_open))):
+            number = self._to_open.pop()
+            address = self._addresses[number % len(self._addresses)]
+            try:
+                sock = connect(*self._server, address)
+            except OSError:
+                self._to_open.append(number)
+                self._next_open_s = now_s + _PAUSE_S
+                return
+            self.opened += 1
+            speaker = Speaker(number, sock, self._talk(number))
+            self._speakers[sock.fileno()] = speaker
+            self._epoll.register(sock.fileno(), self._interest(speaker))
+
+    def _interest(self, speaker: Speaker) -> int:
+        reads = self._attack.takes_replies or speaker.is_listening
+        return (select.EPOLLIN if reads or self._has_stopped else 0) | (
+            select.EPOLLOUT
+            if not (speaker.is_silent or speaker.is_listening or self._has_stopped)
+            else 0
+        )
+
+    def _serve(self, speaker: Speaker, events: int) -> None:
+        before = self._interest(speaker)
+        try:
+            if events & select.EPOLLIN:
+                data = speaker.sock.recv(_READ_BYTES)
+                if not data:
+                    raise ConnectionResetError
+                self.received_bytes += len(data)
+                if speaker.is_listening and not self._has_stopped:
+                    speaker.hear(data)
+            elif events & (select.EPOLLERR | select.EPOLLHUP):
+                raise ConnectionResetError
+            if events & select.EPOLLOUT and not self._has_stopped:
+                self.sent_bytes += speaker.speak()
+        except BlockingIOError:
+            return
+        except OSError:
+            self.ended += not self._has_stopped
+            self._close(speaker)
+            return
+        if speaker.is_silent and self._attack.churns and not self._has_stopped:
+            speaker.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._close(speaker)
+        elif self._interest(speaker) != before:
+            self._epoll.modify(speaker.sock.fileno(), self._interest(speaker))
+
+    def _close(self, speaker: Speaker) -> None:
+        fd = speaker.sock.fileno()
+        del self._speakers[fd]
+        self._epoll.unregister(fd)
+        speaker.sock.close()
+        self._to_open.append(speaker.number)
+
+    def _take_command(self, letter: bytes) -> None:
+        self._has_stopped = letter == b"s"
+        for speaker in self._speakers.values():
+            if letter == b"g" and speaker.is_listening:
+                speaker.hear(b"")
+            self._epoll.modify(speaker.sock.fileno(), self._interest(speaker))
+
+
+class Speaker:
+    """One connection of an attacker."""
+
+    def __init__(self, number: int, sock: socket.socket, talk: Talk) -> None:
+        self.number = number
+        self.sock = sock
+        self._talk = talk
+        self._unsent = memoryview(b"")
+        self.is_silent = False
+        self.is_listening = False
+        self._advance(lambda: next(talk))
+
+    def hear(self, data: bytes) -> None:
+        """Have the talk go on with what was received."""
+        self._advance(lambda: self._talk.send(data))
+
+    def speak(self) -> int:
+        """Send some; return how many bytes."""
+        if not self._unsent:
+            return 0
+        sent_bytes = self.sock.send(self._unsent)
+        self._unsent = self._unsent[sent_bytes:]
+        if not self._unsent:
+            self._advance(lambda: self._talk.send(b""))
+        return sent_bytes
+
+    def _advance(self, step: Callable[[], bytes]) -> None:
+        try:
+            data = step()
+        except StopIteration:
+            self.is_silent, self.is_listening = True, False
+            return
+        self.is_listening = not data
+        self._unsent = memoryview(data)
+
+
+def main() -> None:
+    """Attack as the command line says."""
+    name, host, port, addresses, connections = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    attackers = Attackers(
+        ATTACKS[name], (host, int(port)), addresses.split(","), int(connections)
+    )
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    if os.read(sys.stdin.fileno(), 1):
+        attackers.run()
+    figures = {
+        "opened": attackers.opened,
+        "ended": attackers.ended,
+        "sent_bytes": attackers.sent_bytes,
+        "received_bytes": attackers.received_bytes,
+    }
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(figures) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""Keys and names: very many, very long, and what it takes to list or delete them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+
+from benchmarks.isolation import wire
+from benchmarks.isolation.attack import Attack, Talk
+
+_TOPOLOGY = b"/workerbeats/hostile-1-1700000000"
+_BATCH = 500
+# A marker for the number of a key, as long as the number itself.
+_NUMBER = b"%08x"
+_LISTERS = 4
+_LISTS_FROM_S = 1.0
+_LONG_NAMES = 450
+_LONG_NAME_BYTES = 1200
+_SUBTREE = 20_000
+
+
+def _template(key: bytes) -> bytes:
+    # `%` is the mark of a number, so it must not be anywhere else.
+    frame = wire.pulse(key + b"@@@@@@@@", b"0123456789", 1)
+    if b"%" in frame:
+        raise ValueError("the frame has a % of its own")
+    return frame.replace(b"@@@@@@@@", _NUMBER) * _BATCH
+
+
+def _new_keys() -> Callable[[int], Talk]:
+    numbers = itertools.count()
+    template = _template(_TOPOLOGY + b"/")
+    listing = wire.path_request(wire.LIST_NODES, _TOPOLOGY, 1)
+    began_s = time.monotonic()
+
+    def talk(number: int) -> Talk:
+        while number >= _LISTERS or time.monotonic() < began_s + _LISTS_FROM_S:
+            yield template % tuple(itertools.islice(numbers, _BATCH))
+        while True:
+            yield listing
+
+    return talk
+
+
+def _long_names(number: int) -> Talk:
+    for each in range(_LONG_NAMES):
+        name = b"%08x-" % (number * _LONG_NAMES + each)
+        key = b"/workerbeats/" + name.ljust(_LONG_NAME_BYTES, b"n") + b"/w-6700"
+        yield wire.pulse(key, b"x", 1)
+    while number < _LISTERS:
+        yield wire.path_request(wire.LIST_NODES, b"/workerbeats", 1)
+
+
+def _subtrees(number: int) -> Talk:
+    topology = _TOPOLOGY + b"-%04x" % number
+    template = _template(topology + b"/")
+    keys = b"".join(
+        template % tuple(range(first, first + _BATCH))
+        for first in range(0, _SUBTREE, _BATCH)
+    )
+    while True:
+        yield keys
+        yield wire.path_request(wire.DELETE_PATH, topology, 1)
+
+
+ATTACKS = (
+    Attack(
+        "new-keys",
+        "new keys as fast as they go, 60 connections, four of which then list them",
+        60,
+        _new_keys,
+        store_mib=1024,
+    ),
+    Attack(
+        "long-names",
+        "9,000 topologies with names of 1.2 KB, and lists of them",
+        20,
+        lambda: _long_names,
+    ),
+    Attack(
+        "deletes",
+        "20,000 keys, written and deleted with one request, 4 connections",
+        4,
+        lambda: _subtrees,
+    ),
+)

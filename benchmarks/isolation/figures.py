@@ -1,0 +1,158 @@
+"""What the honest peers saw, counted by phases of the trial."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from benchmarks.isolation.history import MISS, OK, RESET, STALE, UNANSWERED, WRONG
+
+# How much later than the quiet time's p99.9 is still normal.
+NORMAL_TIMES: Final = 3.0
+NORMAL_LEAST_S: Final = 0.020
+
+# These say nothing of how fast the daemon is: they wait for something else.
+_UNTIMED: Final = ("held", "delete", "nobody's")
+
+Record: TypeAlias = tuple[str, float, float, float, str]
+"""Kind of the request, when it was due, sent and answered, and the outcome."""
+
+
+class Phase(enum.Enum):
+    """A part of a trial."""
+
+    BEFORE = "before"
+    CONTROL = "control"
+    ATTACK = "attack"
+    AFTER = "after"
+    RELOAD = "reload"
+
+
+@dataclass(frozen=True)
+class Span:
+    """From when to when."""
+
+    from_s: float
+    to_s: float
+
+    def has(self, at_s: float) -> bool:
+        """Tell whether a time is in it."""
+        return self.from_s <= at_s < self.to_s
+
+
+@dataclass
+class Latencies:
+    """Latencies of a phase, in seconds."""
+
+    count: int = 0
+    p50_s: float = 0.0
+    p99_s: float = 0.0
+    p999_s: float = 0.0
+    max_s: float = 0.0
+    late_s: float = 0.0
+
+
+@dataclass
+class Figures:
+    """What a trial found.
+
+    Attributes:
+        phases: latencies, by phase.
+        lost: requests without a reply, after 11 s or with their connection's end.
+        wrong: replies that were not the one, or not the value, of their request.
+        stale: reads of less than was acknowledged.
+        missed: reads of what was there, or that had to be held, answered as misses.
+        resets: honest connections that ended.
+        recovery_s: from the end of the attack until all is normal.
+        login_s: the longest DIGEST login; None if there was none.
+        resident_bytes: the most during the attack and after it.
+        fed: how often the watchdog was fed.
+        unfed_s: how long it was not, at most.
+        reload_s: how long a reload took under attack; None if it did not succeed.
+        stop_s: how long a stop took under attack; None if it did not succeed.
+        ended_per_s: how many connections of attackers the daemon ended in a second.
+        received_bytes: what the attackers were answered.
+        is_alive: whether the daemon did not end before it was asked to.
+    """
+
+    phases: dict[str, Latencies] = field(default_factory=dict)
+    lost: int = 0
+    wrong: int = 0
+    stale: int = 0
+    missed: int = 0
+    resets: int = 0
+    recovery_s: float = 0.0
+    login_s: float | None = None
+    resident_bytes: int = 0
+    fed: int = 0
+    unfed_s: float = 0.0
+    reload_s: float | None = None
+    stop_s: float | None = None
+    ended_per_s: float = 0.0
+    received_bytes: int = 0
+    is_alive: bool = True
+
+
+def count(records: Sequence[Record], spans: Mapping[Phase, Span]) -> Figures:
+    """Count what the honest peers saw."""
+    figures = Figures()
+    outcomes = Counter(record[4] for record in records)
+    figures.lost = outcomes[RESET] + outcomes[UNANSWERED]
+    figures.wrong, figures.stale = outcomes[WRONG], outcomes[STALE]
+    figures.missed = outcomes[MISS]
+    timed = [record for record in records if record[0] not in _UNTIMED]
+    for phase, span in spans.items():
+        figures.phases[phase.value] = _latencies(
+            [record for record in timed if span.has(record[1])]
+        )
+    figures.recovery_s = _recovery_s(timed, spans, normal_s(figures))
+    logins = [done - due for kind, due, _, done, _ in records if kind == "login"]
+    figures.login_s = max(logins, default=None)
+    return figures
+
+
+def normal_s(figures: Figures) -> float:
+    """Return the largest latency that is normal on this machine, after the attack."""
+    quiet_s = figures.phases[Phase.BEFORE.value].p999_s
+    late_s = max(phase.late_s for phase in figures.phases.values())
+    return max(NORMAL_LEAST_S, NORMAL_TIMES * quiet_s) + late_s
+
+
+def _latencies(records: Sequence[Record]) -> Latencies:
+    if not records:
+        return Latencies()
+    latencies = sorted(done - due for _, due, _, done, _ in records)
+    # Nimbus asks one after another, so what it sends late says nothing of this side.
+    late = sorted(sent - due for kind, due, sent, *_ in records if kind == "pulse")
+    return Latencies(
+        len(latencies),
+        _percentile(latencies, 0.5),
+        _percentile(latencies, 0.99),
+        _percentile(latencies, 0.999),
+        latencies[-1],
+        _percentile(late, 0.999),
+    )
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float:
+    if not ordered:
+        return 0.0
+    return ordered[min(len(ordered) - 1, math.floor(len(ordered) * share))]
+
+
+def _recovery_s(
+    records: Sequence[Record], spans: Mapping[Phase, Span], bound_s: float
+) -> float:
+    """Return when the last request that was late came back, after the attack."""
+    ended_s, over_s = spans[Phase.ATTACK].to_s, spans[Phase.AFTER].to_s
+    late = [
+        min(done, over_s) - ended_s
+        for _, due, _, done, outcome in records
+        if due < over_s and done > ended_s
+        if done - due > bound_s or outcome != OK
+    ]
+    return max(late, default=0.0)

@@ -1,0 +1,168 @@
+"""One honest connection: frames out, replies in, each reply matched to its request."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.isolation import wire
+from pacemaker.client.protocol import ClientProtocol, Phase
+
+_READ_BYTES: Final = 256 * 1024
+_LENGTH_BYTES: Final = 4
+
+
+@dataclass(slots=True)
+class Request:
+    """A request under way.
+
+    Attributes:
+        kind: pulse, read, list, join, delete, large, held or login.
+        due_s: when it was to be sent, whether or not it could be.
+        sent_s: when it was.
+        judge: tells the outcome of its reply, which it is given whole.
+    """
+
+    kind: str
+    due_s: float
+    sent_s: float
+    judge: Callable[[bytes], str]
+
+
+class Peer:
+    """A connection, which does not block.
+
+    Args:
+        epoll: where it is registered.
+        sock: its socket, connected or about to be.
+        login: authenticates it first; None if that is not needed.
+    """
+
+    def __init__(
+        self, epoll: select.epoll, sock: socket.socket, login: ClientProtocol | None
+    ) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.login = login
+        self.waiting: dict[int, Request] = {}
+        self._epoll = epoll
+        self._out = bytearray()
+        self._in = bytearray()
+        self._delayed: list[bytes] = []
+        self._interest = select.EPOLLIN | select.EPOLLOUT
+        epoll.register(self.fd, self._interest)
+        if login is not None:
+            self._out += login.data_to_send()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests are sent at once."""
+        return self.login is None
+
+    def send(self, frame: bytes, message_id: int, request: Request) -> None:
+        """Send a whole request."""
+        self.waiting[message_id] = request
+        self.send_part(frame)
+
+    def send_part(self, data: bytes) -> None:
+        """Send bytes that a request was, or will be, announced for."""
+        if self.login is not None:
+            self._delayed.append(data)
+        else:
+            self._out += data
+            self.flush()
+
+    def flush(self) -> None:
+        """Give the kernel what it takes.
+
+        Raises:
+            OSError: the connection has ended.
+        """
+        # While it is being connected the kernel takes nothing.
+        with contextlib.suppress(BlockingIOError):
+            while self._out:
+                del self._out[: self.sock.send(self._out)]
+        wanted = select.EPOLLIN | (select.EPOLLOUT if self._out else 0)
+        if wanted != self._interest:
+            self._interest = wanted
+            self._epoll.modify(self.fd, wanted)
+
+    def receive(self) -> list[bytes] | None:
+        """Read what has come.
+
+        Returns:
+            The frames that are complete, or None at the end of the connection.
+
+        Raises:
+            OSError: it was reset.
+        """
+        try:
+            data = self.sock.recv(_READ_BYTES)
+        except BlockingIOError:
+            return []
+        if not data:
+            return None
+        if self.login is not None:
+            return self._receive_login(self.login, data)
+        self._in += data
+        return self._frames()
+
+    def _receive_login(self, login: ClientProtocol, data: bytes) -> list[bytes] | None:
+        login.receive_data(data)
+        while login.phase is Phase.STEPPING:
+            login.finish_step(login.run_step())
+        self._out += login.data_to_send()
+        if login.phase is Phase.CLOSED:
+            return None
+        if login.phase is Phase.OPEN:
+            self.login = None
+            self._out += b"".join(self._delayed)
+            self._delayed.clear()
+        self.flush()
+        return []
+
+    def _frames(self) -> list[bytes]:
+        frames = []
+        while len(self._in) >= _LENGTH_BYTES:
+            size = _LENGTH_BYTES + struct.unpack_from(">i", self._in)[0]
+            if len(self._in) < size:
+                break
+            frames.append(bytes(self._in[:size]))
+            del self._in[:size]
+        return frames
+
+    def take(self, frame: bytes) -> Request | None:
+        """Return the request that a reply belongs to, once; None if there is none."""
+        return self.waiting.pop(wire.read_id(frame), None)
+
+    def close(self) -> None:
+        """End the connection."""
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(self.fd)
+        self.sock.close()
+
+
+def connect(host: str, port: int, address: str) -> socket.socket:
+    """Begin a connection from an address, without waiting for it."""
+    sock = socket.socket()
+    sock.setblocking(False)
+    # The port is chosen at connect(): 28,000 for each pair of addresses, not for all.
+    sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        sock.bind((address, 0))
+        with contextlib.suppress(BlockingIOError):
+            sock.connect((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+# Linux's; `socket` has no name for it.
+_IP_BIND_ADDRESS_NO_PORT: Final = 24

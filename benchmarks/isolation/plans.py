@@ -1,0 +1,48 @@
+"""How long a run may take: which trials there are, and how long each is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.isolation.attack import Attack
+from benchmarks.isolation.trial import Plan
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Trials that are made in one way.
+
+    Attributes:
+        server: "ours" or "jvm".
+        origin: one of `trial.ORIGINS`.
+        plan: how long they are.
+        has_special: whether those too that need a daemon of their own kind, or long.
+    """
+
+    server: str
+    origin: str
+    plan: Plan
+    has_special: bool = False
+
+    def fits(self, attack: Attack) -> bool:
+        """Tell whether an attack is tried in this way."""
+        return self.has_special or not (attack.hold_s or attack.pause_s)
+
+
+_BRIEF: Final = Plan(
+    quiet_s=1.5, attack_s=3.0, recovery_s=4.0, has_control=False, has_reload=False
+)
+_QUICK: Final = Plan(quiet_s=2.0, attack_s=3.0, recovery_s=4.0, has_control=False)
+
+PLANS: Final[Mapping[str, Sequence[Wanted]]] = {
+    "full": (
+        Wanted("ours", "one", Plan(), has_special=True),
+        Wanted("ours", "sixteen", _BRIEF),
+        Wanted("ours", "own", _BRIEF),
+        Wanted("jvm", "one", _BRIEF),
+    ),
+    "quick": (Wanted("ours", "one", _QUICK),),
+}
+"""The plans, by name."""
