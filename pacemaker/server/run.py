@@ -16,6 +16,7 @@ from pacemaker.sasl import ServerSasl
 from pacemaker.server import limits, memory, signals, surroundings
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.flood import FloodFilter
+from pacemaker.server.garbage import avoid_full_collections
 from pacemaker.server.listening import is_handed_over
 from pacemaker.server.log_writer import LogWriter
 from pacemaker.server.notify import Notifier
@@ -99,6 +100,7 @@ def _prepare_process() -> frozenset[signal.Signals]:
     heeded = signals.set_up()
     surroundings.raise_descriptor_limit()
     memory.use_one_heap()
+    avoid_full_collections()
     return heeded
 
 
