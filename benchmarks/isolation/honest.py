@@ -135,7 +135,8 @@ class Honest:
         peer, slot.peer = slot.peer, None
         if peer is None:
             return
-        self.resets += 1
+        # A server that refuses connections resets none.
+        self.resets += peer.is_connected
         now_s = time.monotonic()
         for request in peer.waiting.values():
             self._record(request, now_s, RESET)
@@ -414,6 +415,7 @@ class Honest:
             return
         try:
             if events & select.EPOLLOUT:
+                peer.is_connected |= not events & (select.EPOLLERR | select.EPOLLHUP)
                 peer.flush()
             frames = peer.receive() if events & ~select.EPOLLOUT else []
         except (OSError, PeerError):
