@@ -50,8 +50,6 @@ from pacemaker.sasl.digest import DigestClient
 from pacemaker.sasl.secret import Secret
 
 TOPOLOGY: Final = b"honest-1-1700000000"
-# Storm's client asks 11 times, each second once.
-PATIENCE_S: Final = 11.0
 
 _ROOT: Final = b"/workerbeats"
 _RECONNECT_S: Final = 0.1
@@ -448,7 +446,7 @@ class Honest:
         )
         if is_idle and not self._nimbus_due:
             return True
-        return time.monotonic() >= self._stopped_s + PATIENCE_S
+        return time.monotonic() >= self._stopped_s + self.load.patience_s
 
     def _give_up(self) -> None:
         now_s = time.monotonic()
