@@ -15,8 +15,7 @@ from typing import Final
 
 from benchmarks.isolation.attack import Attack
 from benchmarks.isolation.figures import Record
-from benchmarks.isolation.honest import PATIENCE_S
-from benchmarks.isolation.load import HonestLoad
+from benchmarks.isolation.load import PATIENCE_S, HonestLoad
 from benchmarks.isolation.target import pinned
 from benchmarks.native import ROOT
 

@@ -50,8 +50,6 @@ from pacemaker.sasl.digest import DigestClient
 from pacemaker.sasl.secret import Secret
 
 TOPOLOGY: Final = b"honest-1-1700000000"
-# Storm's client asks 11 times, each second once.
-PATIENCE_S: Final = 11.0
 
 _ROOT: Final = b"/workerbeats"
 _RECONNECT_S: Final = 0.1
@@ -135,7 +133,8 @@ class Honest:
         peer, slot.peer = slot.peer, None
         if peer is None:
             return
-        self.resets += 1
+        # A server that refuses connections resets none.
+        self.resets += peer.is_connected
         now_s = time.monotonic()
         for request in peer.waiting.values():
             self._record(request, now_s, RESET)
@@ -414,6 +413,7 @@ class Honest:
             return
         try:
             if events & select.EPOLLOUT:
+                peer.is_connected |= not events & (select.EPOLLERR | select.EPOLLHUP)
                 peer.flush()
             frames = peer.receive() if events & ~select.EPOLLOUT else []
         except (OSError, PeerError):
@@ -446,7 +446,7 @@ class Honest:
         )
         if is_idle and not self._nimbus_due:
             return True
-        return time.monotonic() >= self._stopped_s + PATIENCE_S
+        return time.monotonic() >= self._stopped_s + self.load.patience_s
 
     def _give_up(self) -> None:
         now_s = time.monotonic()

@@ -71,6 +71,8 @@ def missed(row: Row) -> list[str]:
     figures = row.figures
     if figures is None:
         return []
+    if not figures.is_alive:
+        return ["the daemon ended"]
     return [
         *_missed_always(figures),
         *_missed_times(row, figures),
@@ -97,8 +99,7 @@ def _missed_always(figures: Figures) -> list[str]:
         "missed": figures.missed,
         "reset": figures.resets,
     }
-    found = [f"{number:,} {word}" for word, number in words.items() if number]
-    return found if figures.is_alive else ["the daemon ended", *found]
+    return [f"{number:,} {word}" for word, number in words.items() if number]
 
 
 def _missed_times(row: Row, figures: Figures) -> list[str]:

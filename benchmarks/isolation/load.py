@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
+
+PATIENCE_S: Final = 11.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class HonestLoad:
         late_per_s: reads of keys that are written 1 s later; 0 for none.
         logins_per_s: DIGEST logins; 0 for none.
         secret: of DIGEST, which Nimbus then needs; or nothing.
+        patience_s: after which a request is lost; Storm's client asks 11 times,
+            each second once.
     """
 
     host: str
@@ -40,6 +45,7 @@ class HonestLoad:
     late_per_s: float = 0.0
     logins_per_s: float = 0.0
     secret: str = ""
+    patience_s: float = PATIENCE_S
 
     def to_json(self) -> str:
         """Return what `from_json` reads."""

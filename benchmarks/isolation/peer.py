@@ -41,6 +41,9 @@ class Peer:
         epoll: where it is registered.
         sock: its socket, connected or about to be.
         login: authenticates it first; None if that is not needed.
+
+    Attributes:
+        is_connected: whether the kernel has said that it is.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Peer:
         self.sock = sock
         self.fd = sock.fileno()
         self.login = login
+        self.is_connected = False
         self.waiting: dict[int, Request] = {}
         self._epoll = epoll
         self._out = bytearray()
@@ -58,11 +62,6 @@ class Peer:
         epoll.register(self.fd, self._interest)
         if login is not None:
             self._out += login.data_to_send()
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether requests are sent at once."""
-        return self.login is None
 
     def send(self, frame: bytes, message_id: int, request: Request) -> None:
         """Send a whole request."""

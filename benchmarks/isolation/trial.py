@@ -58,11 +58,12 @@ class Plan:
         has_control: whether the attackers first aim at another daemon.
         has_reload: whether the daemon is then reloaded and stopped under attack.
         pause_s: for how long a daemon stands still at most.
+        io_threads: of the daemon; 0 for as many as it takes by itself.
     """
 
     warm_up_s: float = 1.0
-    quiet_s: float = 3.0
-    attack_s: float = 5.0
+    quiet_s: float = 2.0
+    attack_s: float = 4.0
     recovery_s: float = 12.0
     workers: int = 1000
     period_s: float = 3.0
@@ -70,6 +71,7 @@ class Plan:
     has_control: bool = True
     has_reload: bool = True
     pause_s: float = 100.0
+    io_threads: int = 0
 
 
 @dataclass
@@ -151,7 +153,9 @@ class Trial:
             return jvm_daemon(cores)
         # Workers, Nimbus and its like, new workers; and the daemon's own.
         honest = self._plan.workers + 60
-        return our_daemon(self.daemon, self._network, cores, honest)
+        threads = self._plan.io_threads
+        options = [f"--io-threads={threads}"] if threads else []
+        return our_daemon(self.daemon, self._network, cores, honest, *options)
 
     def _load(self, target: Target) -> HonestLoad:
         is_own = self._origin == "own"

@@ -8,6 +8,7 @@ from benchmarks.isolation import wire
 from benchmarks.isolation.attack import Attack, Talk, once
 
 _PULSE = wire.pulse(b"/workerbeats/hostile-1-1700000000/churn", b"x" * 100, 1)
+_GARBAGE = wire.framed(b"\xde\xad\xbe\xef" * 25)
 _UNFINISHED = struct.pack(">i", 500_000) + wire.pulse(b"/a", b"x" * 440_000, 1)[4:]
 
 
@@ -22,7 +23,8 @@ def _churn(number: int) -> Talk:
 
 
 def _speak_garbage(number: int) -> Talk:
-    yield wire.framed(b"\xde\xad\xbe\xef" * 25)
+    yield _GARBAGE
+    # Until it is closed.
     yield b""
 
 
@@ -72,6 +74,13 @@ ATTACKS = (
         "connect, 100 bytes of garbage, until closed, 200 at a time",
         200,
         lambda: _speak_garbage,
+    ),
+    Attack(
+        "lingerers",
+        "5,000 connections with 100 bytes of garbage, which never close their end",
+        5000,
+        once(_GARBAGE),
+        takes_replies=False,
     ),
     Attack(
         "trickle",

@@ -10,6 +10,8 @@ _LISTS = wire.path_request(wire.LIST_NODES, b"/workerbeats", 1) * 1500
 _VALUE_BYTES = 100_000
 _PATH_BYTES = 1_000_000
 _HELD_READS = 2200
+# The longest that there is: misses are held throughout a trial.
+_HOLD_S = 100
 _DEEP = wire.path_request(wire.GET_PULSE, b"/a" * (_PATH_BYTES // 2), 1)
 _SLASHES = wire.path_request(wire.LIST_NODES, b"/" * _PATH_BYTES, 1)
 
@@ -22,10 +24,23 @@ def _not_taken(number: int) -> Talk:
         yield reads
 
 
+def _odd_reads(number: int) -> bytes:
+    key = b"/workerbeats/odd-%d/%08x-6700"
+    return b"".join(
+        wire.path_request(wire.GET_PULSE, key % (number, each), each)
+        for each in range(_HELD_READS)
+    )
+
+
 def _odd(number: int) -> Talk:
-    for each in range(_HELD_READS):
-        key = b"/workerbeats/odd-%d/%08x-6700" % (number, each)
-        yield wire.path_request(wire.GET_PULSE, key, each)
+    yield _odd_reads(number)
+
+
+def _odd_again(number: int) -> Talk:
+    """Ask again under the same ids, as clients do that had no answer."""
+    reads = _odd_reads(number)
+    while True:
+        yield reads
 
 
 ATTACKS = (
@@ -59,6 +74,13 @@ ATTACKS = (
         "22,000 reads of odd keys while misses are held",
         10,
         lambda: _odd,
-        hold_s=100,
+        hold_s=_HOLD_S,
+    ),
+    Attack(
+        "odd-reads-again",
+        "the same 2,200 odd reads over and over, 10 connections, while misses are held",
+        10,
+        lambda: _odd_again,
+        hold_s=_HOLD_S,
     ),
 )

@@ -6,6 +6,7 @@ from benchmarks.isolation.figures import Figures, Latencies
 from benchmarks.isolation.results import Results, Row
 
 MIB = 2**20
+TOPOLOGY = "honest-1-1700000000"
 
 
 def latencies(p999_s: float, late_s: float = 0.0) -> Latencies:

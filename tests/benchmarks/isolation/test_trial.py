@@ -56,6 +56,11 @@ def test_honest_peers_are_served_rightly_under_all_attacks() -> None:
     see(TOGETHER, replace(SMALL, share=0.02))
 
 
+def test_honest_peers_are_served_rightly_by_several_io_threads() -> None:
+    """Connections of one attack are with all threads, and so are the honest peers'."""
+    see(TOGETHER, replace(SMALL, share=0.02, io_threads=4))
+
+
 def test_daemon_is_reloaded_under_attack() -> None:
     """A reload succeeds, and takes every connection and every heartbeat along."""
     see([ATTACKS[WITH_RELOAD]], replace(SMALL, has_reload=True))
