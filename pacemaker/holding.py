@@ -47,7 +47,7 @@ MAX_HELD_BYTES: Final = 16 * 1024 * 1024
 # How much a connection gives up at once, so that the largest is not looked for
 # again with each read: about 300 reads, which take a millisecond to answer.
 _GIVEN_UP_AT_ONCE_BYTES: Final = MAX_HELD_BYTES // 64
-# What may have been given up and wait for its connection to take the replies.
+# How much may be given up and not yet answered, as its connection takes no replies.
 _MAX_GIVEN_UP_BYTES: Final = MAX_HELD_BYTES // 2
 # What one takes besides the characters of its key: the objects, and its places in
 # the dicts of its connection, of the thread and of the store.
@@ -147,8 +147,8 @@ class Holding:
         """Hold a read; False where its key is there, or there is no room."""
         if not self.is_on or not self._store.await_key(read.key, self._on_key):
             return False
-        # Before others are given up for it: one of them may be of the same key, and
-        # the last of a key has the store told that nobody awaits it.
+        # Before room is made: if the last other read of this key is given up, the
+        # store would be told that nobody awaits the key any more.
         self._by_key.setdefault(read.key, {})[read] = None
         if not self._make_room(read):
             self.refused += 1
@@ -193,8 +193,8 @@ class Holding:
             ):
                 return False
             if exceeds_share(own_bytes, total_bytes, MAX_HELD_BYTES, accounts):
-                # The others' room is theirs, but the connection may have a larger
-                # neighbour: Nimbus may be behind the address of an attacker.
+                # It gets no room of other accounts.  But another connection of its own
+                # account may hold more: Nimbus may share an attacker's address.
                 largest = holder
             elif total_bytes <= MAX_HELD_BYTES:
                 return True
@@ -241,7 +241,7 @@ class Holding:
         return given_up > 0
 
     def _unlist(self, read: HeldRead) -> None:
-        """Await the key of a read no more on its behalf."""
+        """Stop awaiting the key of a read, unless other reads await it too."""
         self._due.pop(read, None)
         reads = self._by_key.get(read.key)
         if reads is not None and read in reads:

@@ -73,8 +73,8 @@ _Node: TypeAlias = dict["str | None", "_Leaf | _Node"]
 Waiter: TypeAlias = Callable[[str], None]
 # The nodes from the root to one of them, each with the segment taken there.
 _Trail: TypeAlias = list[tuple[_Node, "str | None"]]
-# What is left of a detached subtree: nodes, from the outermost to the one that is
-# being emptied, each with what the nodes of its path take.
+# A detached subtree that is not yet freed: a stack of nodes, the one that is being
+# emptied on top, each with the bytes that the nodes of its path are counted with.
 _Detached: TypeAlias = list[tuple[_Node, int]]
 
 # What the budget counts besides the bytes of segments and values: a place in
@@ -100,8 +100,8 @@ _SPARSE_MIN_BYTES: Final = 1024
 class _Leaf:
     """The value of one key, and who wrote it.
 
-    It stays the same object until the key is deleted, so that a `Place` finds the
-    value without a look-up.  Of a deleted key the account is None.
+    A key has the same leaf until it is deleted, so that a `Place` finds the value
+    without a look-up.  The leaf of a deleted key has no account.
     """
 
     __slots__ = ("account", "value")
@@ -131,7 +131,7 @@ class _WideNode(dict["str | None", "_Leaf | _Node"]):
             self[segment] = held
 
     def _number(self, segment: object) -> int:
-        # Not the lowest bits: with them a dict chooses its slots.
+        # Not the lowest bits: a dict chooses its slots by them.
         return (hash(segment) >> _WIDE_SHIFT) % _WIDE_PARTS
 
     def get(self, segment: str | None, default: Any = None) -> Any:
@@ -212,12 +212,12 @@ class Store:
         self._used_bytes = 0
         # How many accounts have stored anything, `NOBODY` apart.
         self._accounts = 0
-        # By how much each account's values have grown out of the slack, since the
-        # store was last below three quarters of its budget.
+        # How much of the slack each account has used since the store was last below
+        # three quarters of its budget.
         self._slack: dict[Account, int] = {}
         self._slack_bytes = 0
-        # Another number each time that a subtree is detached: its leaves are still
-        # full, and must not be written to any more.
+        # Changes whenever a subtree is detached, as places of its leaves must not be
+        # used any more.
         self._epoch = 0
         self._detached: list[_Detached] = []
         self._awaited: dict[str, list[Waiter]] = {}
@@ -239,7 +239,7 @@ class Store:
     @budget_bytes.setter
     def budget_bytes(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
-        # Up to here nobody is refused anything.
+        # Up to this many bytes nobody is refused anything.
         has_limit = self._most_of_one_bytes is not None
         self._free_bytes = 0 if has_limit else int(budget_bytes * PRESSURE)
 
@@ -381,7 +381,7 @@ class Store:
     def _widen(self, segments: list[str]) -> None:
         """Make wide nodes of the crowded ones on a path."""
         trail, _ = self._walk(segments)
-        # The lowest first: a node that is copied has what was changed in it.
+        # From the bottom up, so that the copy of a node has its new children.
         for node, segment in reversed(trail):
             below = node.get(segment)
             if isinstance(below, dict) and _is_crowded(below):
@@ -662,8 +662,8 @@ class Store:
                 self._delete_leaf(trail, held, segments)
                 return
             segment = self._take_out(trail)
-            # Whoever has a place in it finds the way again; before the lock is
-            # released, or a heartbeat would be written where nobody reads it.
+            # Invalidates every place, before the lock is released: the leaves below
+            # are still full, and a heartbeat written to one would be lost.
             self._epoch += 1
         self._free_some([({segment: held}, _path_bytes(segments[:-1]))])
 
@@ -722,7 +722,7 @@ class Store:
     def _free_some(self, detached: _Detached) -> None:
         """Free some of a detached subtree, and keep the rest for `reclaim`.
 
-        Nobody else comes to it any more, so only the sums need the lock.
+        No other thread can reach the subtree, so only the totals need the lock.
         """
         keys, size_bytes, charges = _empty(detached)
         with self._lock:
@@ -793,8 +793,8 @@ def _path_bytes(segments: list[str]) -> int:
 def _empty(detached: _Detached) -> tuple[int, int, dict[Account, int]]:
     """Empty `RECLAIMED_PER_STEP` entries of a detached subtree.
 
-    Entry by entry: to clear a dict of a million at once takes a tenth of a second,
-    in which no other thread runs.
+    Entries are removed one by one.  Clearing a dict of a million entries with one
+    call would stop all threads for a tenth of a second.
 
     Returns:
         How many keys they were, what they took, and that by account as it was
@@ -812,8 +812,8 @@ def _empty(detached: _Detached) -> tuple[int, int, dict[Account, int]]:
         else:
             keys += 1
             account = held.account
-            assert account is not None  # noqa: S101  (no `delete` comes here)
-            # A node's own leaf would, alone, lie in the node's stead.
+            assert account is not None  # noqa: S101  (`delete` cannot reach it)
+            # If its key were the only one, a leaf would take the node's place.
             alone_bytes = path_bytes + entry_bytes
             if segment is _OWN:
                 alone_bytes -= _NODE_BYTES + _ENTRY_BYTES
@@ -838,7 +838,7 @@ def _parts(node: _Node) -> list[_Node]:
 def _fitting(node: _Node) -> _Node:
     """Return a node, or one that is as small as its entries need."""
     if isinstance(node, _WideNode):
-        # Far below the bound, so that a node does not go to and fro.
+        # Far below the threshold, so that a node is not converted again and again.
         if len(node) > _WIDE_ENTRIES // 4:
             return node
         return dict(chain.from_iterable(map(dict.items, node.parts)))
