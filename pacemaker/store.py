@@ -276,7 +276,18 @@ class Store:
         with self._lock:
             if self._slack:
                 self._refill_slack()
-            leaf = self._put_leaf(segments, value, account)
+            leaf = self._known_leaf(segments)
+            if leaf is None or leaf.account is not account:
+                leaf = self._put_leaf(segments, value, account)
+            else:
+                # As in `put_at`; a call more takes a tenth of the time.
+                growth_bytes = len(value) - len(leaf.value)
+                used_bytes = self._used_bytes + growth_bytes
+                if used_bytes > self._free_bytes:
+                    self._check_growth(account, growth_bytes, growth_bytes, len(value))
+                leaf.value = value
+                self._used_bytes = used_bytes
+                account.stored_bytes += growth_bytes
             if place is not None:
                 place.leaf, place.epoch = leaf, self._epoch
             if not self._awaited:
@@ -311,6 +322,16 @@ class Store:
                 return
         self.put(place.key, value, place, account)
 
+    def _known_leaf(self, segments: list[str]) -> _Leaf | None:
+        """Return the leaf of a key, if it is there and no keys lie below it."""
+        held: Any = self._root
+        try:
+            for segment in segments:
+                held = held[segment]
+        except (KeyError, TypeError):  # nothing is there, or a leaf higher up
+            return None
+        return held if type(held) is _Leaf else None
+
     def _put_leaf(self, segments: list[str], value: bytes, account: Account) -> _Leaf:
         """Put a value into the leaf of a key, which may have to be made."""
         name = segments.pop()
@@ -335,11 +356,8 @@ class Store:
             if is_crowded or _is_crowded(node):
                 self._widen([*segments, name])
             return leaf
-        if held.account is account:
-            self._rewrite(held, value)
-        else:
-            alone_bytes = _path_bytes(segments) + _entry_bytes(name, held)
-            self._take_over(held, value, account, alone_bytes)
+        alone_bytes = _path_bytes(segments) + _entry_bytes(name, held)
+        self._rewrite(held, value, account, alone_bytes)
         return held
 
     def _grow(self, node: _Node, segment: str) -> _Node:
@@ -389,26 +407,24 @@ class Store:
         if _is_crowded(self._root):
             self._root = _WideNode(self._root)
 
-    def _rewrite(self, leaf: _Leaf, value: bytes) -> None:
-        """Rewrite a leaf of the same account."""
-        account = leaf.account
-        assert account is not None  # noqa: S101  (it lies in the trie)
-        growth_bytes = len(value) - len(leaf.value)
-        self._check_growth(account, growth_bytes, growth_bytes, len(value))
-        leaf.value = value
-        self._used_bytes += growth_bytes
-        account.stored_bytes += growth_bytes
-
-    def _take_over(
+    def _rewrite(
         self, leaf: _Leaf, value: bytes, account: Account, alone_bytes: int
     ) -> None:
-        """Rewrite a leaf of another account; ``alone_bytes`` is with the old value."""
+        """Rewrite a leaf, perhaps another account's.
+
+        Args:
+            leaf: which.
+            value: its new value.
+            account: who writes it.
+            alone_bytes: what its account is charged with.
+        """
         growth_bytes = len(value) - len(leaf.value)
-        own_bytes = alone_bytes + growth_bytes
+        charged_bytes = alone_bytes + growth_bytes
+        own_bytes = growth_bytes if leaf.account is account else charged_bytes
         self._check_growth(account, own_bytes, growth_bytes, len(value))
         assert leaf.account is not None  # noqa: S101  (it lies in the trie)
         self._charge(leaf.account, -alone_bytes)
-        self._charge(account, own_bytes)
+        self._charge(account, charged_bytes)
         leaf.account, leaf.value = account, value
         self._used_bytes += growth_bytes
 
