@@ -49,6 +49,9 @@ _OPEN: Final = Phase.OPEN
 # How the body of a request begins that asks for CREATE_PATH: with the type's field.
 _CREATE_PATH: Final = struct.pack(">bhi", 8, 1, messages.CREATE_PATH)
 
+# An event that takes less is of the lowest class: a pulse, a read, a small list.
+_CHEAP_S: Final = 0.0001
+
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 
 
@@ -117,11 +120,13 @@ class Connection:
         "_undelivered_bytes",
         "_unsent",
         "account",
+        "cost_class",
         "fd",
         "interest",
         "is_closed",
         "owner",
         "protocol",
+        "ready",
     )
 
     def __init__(
@@ -145,6 +150,10 @@ class Connection:
         self._sasl_began_s = 0.0
         self._linger_until_s = 0.0
         self._on_untold: Callable[[], None] | None = None
+        # For fair turns: what epoll has reported and was not served yet, and about how
+        # much the last events have cost; 1 until one was measured.
+        self.ready = 0
+        self.cost_class = 1
         self.fd = sock.fileno()
         self.interest = select.EPOLLIN
         self.is_closed = False
@@ -153,6 +162,17 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"<Connection fd={self.fd} closed={self.is_closed} {self.protocol!r}>"
+
+    def note_cost(self, elapsed_s: float) -> None:
+        """Take note of how long an event of this connection took to serve.
+
+        A class is twice the cost of the one below it.  It rises at once and falls by
+        one for each event: so one event that this process was interrupted in is soon
+        forgotten.
+        """
+        self.account.spent_s += elapsed_s
+        cost_class = int(elapsed_s / _CHEAP_S).bit_length()
+        self.cost_class = max(cost_class, self.cost_class - 1)
 
     def on_event(self, events: int) -> None:
         """Do what epoll reports, for all but the usual case."""

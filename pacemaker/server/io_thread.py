@@ -5,12 +5,14 @@ Others speak to the thread through `call`: a queue and a descriptor that wakes
 the loop.  They never touch a connection themselves.
 
 **Fair turns.**  A connection that has sent more than a slice of requests goes to the
-*backlog*, and is not read meanwhile.  A turn that has much to do serves those first
-whose account has had the least of the thread's time lately, and ends when it has
-taken `limits.TURN_S`: what is still to be read epoll reports again, and calls of
-others (a stop, an upgrade, the watchdog) run in between.  So a worker, which takes
-some microseconds every three seconds, is always among the first, however much
-others send.  A turn with little to do, nearly every one, knows nothing of this.
+*backlog*, and is not read meanwhile.  A turn that has much to do is shared: for half of
+`limits.TURN_S` it serves those first whose requests take the least time, for the other
+half those whose account has had the least of the thread's time lately.  Then it ends:
+what is still to be read epoll reports again, and calls of others (a stop, an upgrade,
+the watchdog) run in between.  So a worker, which takes some microseconds every three
+seconds, is always among the first, however much others send, be they at its own address
+(by the first rule) or send nothing but what workers send (by the second).  A turn with
+little to do, nearly every one, knows nothing of this.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Final, TypeAlias
 
 from pacemaker.accounts import DEFAULT_LIMITS, Account, AddressLimits
@@ -43,7 +46,7 @@ from pacemaker.server.upgrade.state import ConnectionState
 _logger: Final = logging.getLogger(__name__)
 
 # How many events are served between two looks at the clock.
-_CHUNK: Final = 16
+_CHUNK: Final = 4
 
 # Makes the protocol object of a new connection: of its peer's name and account.
 ProtocolFactory: TypeAlias = Callable[[str, Account], ServerProtocol]
@@ -52,8 +55,8 @@ ProtocolFactory: TypeAlias = Callable[[str, Account], ServerProtocol]
 _Event: TypeAlias = tuple[int, int]
 
 
-def _spent_s(waiting: tuple[Connection, int]) -> float:
-    return waiting[0].account.spent_s
+_cost_class: Final = attrgetter("cost_class")
+_spent_s: Final = attrgetter("account.spent_s")
 
 
 def boot_time_s() -> float:
@@ -332,36 +335,51 @@ class IoThread(threading.Thread):
     def _share(self, ready: Sequence[_Event]) -> bool:
         """Serve the backlog and what is ready, until the turn has taken its time.
 
-        First come those whose account has had the least time lately.  Of what is not
-        reached nothing is lost: the backlog stays, and epoll reports the rest again.
+        Of what is not reached nothing is lost: the backlog stays, and epoll reports
+        the rest again.
 
         Returns:
             Whether others have called.
         """
         is_woken = False
-        waiting: list[tuple[Connection, int]] = []
+        waiting = [*self._backlog]
         for fd, events in ready:
             connection = self.connections.get(fd)
-            if connection is not None:
-                waiting.append((connection, events))
-            else:
+            if connection is None:
                 is_woken = is_woken or fd == self._wake_fd
-        waiting += [(connection, 0) for connection in self._backlog]
+                continue
+            if not connection.ready:
+                waiting.append(connection)
+            connection.ready = events
+        # Cheap requests first.  By itself that would starve whoever has dear ones while
+        # others send cheap ones without end; so it is half of the time.
+        waiting.sort(key=_cost_class)
+        waiting = self._serve_for(waiting, limits.TURN_S / 2)
         waiting.sort(key=_spent_s)
-        now_s = self.now()
-        end_s = now_s + limits.TURN_S
-        for connection, events in waiting:
-            self._serve_one(connection, events)
-            began_s, now_s = now_s, self.now()
-            connection.account.spent_s += now_s - began_s
-            self._spenders.add(connection.account)
-            if now_s > end_s:
-                break
-        self._fade(now_s)
+        waiting = self._serve_for(waiting, limits.TURN_S / 2)
+        for connection in waiting:
+            connection.ready = 0
+        self._fade(self.now())
         return is_woken
 
-    def _serve_one(self, connection: Connection, events: int) -> None:
-        """Do what epoll reports of a connection, or its next slice (no events)."""
+    def _serve_for(
+        self, waiting: list[Connection], duration_s: float
+    ) -> list[Connection]:
+        """Serve connections in order, and measure each; return those not reached."""
+        now_s = self.now()
+        end_s = now_s + duration_s
+        for number, connection in enumerate(waiting):
+            if now_s > end_s:
+                return waiting[number:]
+            self._serve_one(connection)
+            began_s, now_s = now_s, self.now()
+            connection.note_cost(now_s - began_s)
+            self._spenders.add(connection.account)
+        return []
+
+    def _serve_one(self, connection: Connection) -> None:
+        """Do what epoll reports of a connection, or its next slice."""
+        events, connection.ready = connection.ready, 0
         try:
             if connection.is_closed:
                 return

@@ -25,9 +25,9 @@ READ_BYTES: Final = 128 * 1024
 # The same while a frame is under way that is larger.
 LARGE_READ_BYTES: Final = 1024 * 1024
 
-# How long a turn of the loop may take before it looks whether others have come: a
-# heartbeat waits for two of them at most, and 5 ms is the interpreter's own turn.
-TURN_S: Final = 0.005
+# How long a turn of the loop serves in any order, and how long it then shares: a
+# heartbeat waits for two turns at most.
+TURN_S: Final = 0.004
 # How often the time that was spent on an account is halved, and below what it is none.
 FADE_S: Final = 0.25
 FORGOTTEN_S: Final = 0.0001

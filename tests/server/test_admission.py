@@ -64,5 +64,5 @@ def test_some_descriptors_are_never_a_connections() -> None:
     """A reserve is kept, a smaller one where there are few, and one always fits."""
     assert capacity(20_000, 2) == 20_000 - 20 - 96
     assert capacity(256, 2) == 256 - 20 - 96
-    assert capacity(64, 2) == 64 - 20 - 16
+    assert capacity(64, 2) == 64 - 20 - 32
     assert capacity(16, 2) == 1

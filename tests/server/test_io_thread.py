@@ -271,23 +271,49 @@ def test_request_does_not_wait_for_all_that_another_has_sent() -> None:
         assert not connection.protocol.has_more
 
 
-def test_who_has_had_least_time_is_served_first() -> None:
-    """A turn that has much to do begins with the account that has taken least."""
+def test_cheap_requests_are_served_first() -> None:
+    """A worker does not wait for what others at its own address have sent."""
     with Hand() as hand:
-        hand.thread.now = clock = TickingClock()
-        spent = [hand.connect(host="10.0.0.1") for _ in range(30)]
-        thrifty, _ = hand.connect(host="10.0.0.2")
-        spent[0][1].account.spent_s = 1.0
-        for peer, _ in spent:
-            peer.send(READS[:36])
-        thrifty.send(PULSE)
-        greedy, _ = hand.connect(host="10.0.0.1")
-        greedy.send(READS)
+        dear = [hand.connect(host="10.0.0.1") for _ in range(30)]
+        worker, _ = hand.connect(host="10.0.0.1")
+        for peer, connection in dear:
+            connection.cost_class = 3
+            peer.send(READS)
+        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.turn_until(lambda: len(hand.thread._backlog) == len(dear))
+        worker.send(PULSE)
         hand.thread.turn()
-        clock.now_s += 10.0
-        assert hand.thread._backlog
+        assert worker.receive() == ACK
+
+
+def test_who_has_had_least_time_is_served_in_the_second_half() -> None:
+    """Who sends cheap requests without end does not keep out who has dear ones."""
+    with Hand() as hand:
+        greedy = [hand.connect(host="10.0.0.1") for _ in range(30)]
+        other, connection = hand.connect(host="10.0.0.2")
+        greedy[0][1].account.spent_s = 1.0
+        connection.cost_class = 3
+        for peer, each in greedy:
+            each.cost_class = 0
+            peer.send(READS)
+        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.turn_until(lambda: len(hand.thread._backlog) == len(greedy))
+        other.send(PULSE)
         hand.thread.turn()
-        assert thrifty.receive() == ACK
+        assert other.receive() == ACK
+        assert len(hand.thread._backlog) == len(greedy)
+
+
+def test_cost_of_a_connection_rises_at_once_and_falls_by_and_by() -> None:
+    """One event that took long is forgotten after some that did not."""
+    with Hand() as hand:
+        _, connection = hand.connect()
+        assert connection.cost_class == 1
+        classes = []
+        for elapsed_s in (0.00001, 0.00015, 0.0009, 0.00001, 0.00001):
+            connection.note_cost(elapsed_s)
+            classes.append(connection.cost_class)
+        assert classes == [0, 1, 4, 3, 2]
 
 
 def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
