@@ -20,7 +20,7 @@ USER 10001:10001
 EXPOSE 6699
 # The port is that of storm.yaml, as the daemon reads it.  The request needs no right to
 # read, so the check needs no login either.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=5s --retries=3 \
+HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 \
     CMD ["storm-pacemaker-py", "ping", "--server", "127.0.0.1", "--timeout", "4", \
          "-c", "pacemaker.auth.method=NONE"]
 STOPSIGNAL SIGTERM

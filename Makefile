@@ -1,6 +1,6 @@
 # make serve   sets up what the daemon needs and runs it; ARGS="..." are its options
 # make test    sets up what the tests need, a JDK and Storm's jars included, and runs all:
-#              12 to 15 minutes on 2 cores, and 1.7 GB of disk on a bare system
+#              12 to 15 minutes on 2 cores; on a bare system 4 more, and 1.7 GB of disk
 # make packages  installs the packages of the system that the tests need, as root, so
 #              that a user can do the rest
 # make cluster-test     runs whole Storm clusters and lets parts of them fail; ALL=1 for
@@ -41,7 +41,7 @@ serve:
 
 # The last line is pytest's own: of one run, the fast tests first.
 test: setup lint types jars
-	$(STEP) "tests: without I/O first, then with Storm's own parts; 10 to 15 minutes on 2 cores"
+	$(STEP) "tests: without I/O first, then with Storm's own parts; 12 to 15 minutes on 2 cores"
 	@REQUIRE_REAL=1 $(BIN)/python -m pytest $(ARGS)
 
 setup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ LOCKED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges:tru
 
 QUICK_HEALTH = (
     "--health-interval=1s",
-    "--health-timeout=1s",
+    "--health-timeout=5s",
     "--health-retries=2",
     "--health-start-period=0s",
 )
@@ -62,6 +63,32 @@ def test_serves_locked_down_and_not_as_root(start: Start) -> None:
     wait_until("health", lambda: _health(container) == "healthy", HEALTH_TIMEOUT_S)
     owner = docker("top", container, "-eo", "uid,pid").split()[2]
     assert owner == "10001"
+
+
+def test_health_is_that_of_the_port_in_any_storm_yaml(
+    start: Start, tmp_path: Path
+) -> None:
+    """The check reads storm.yaml as the daemon does, with what else is in it.
+
+    A plain "=" is a string for Storm, and no YAML for other readers; nobody has to
+    log in for the check.
+    """
+    conf = tmp_path / "storm.yaml"
+    jaas = tmp_path / "jaas.conf"
+    jaas.write_text(
+        "PacemakerDigest { org.apache.storm.security.auth.DigestLoginModule required"
+        ' username="nimbus" password="words"; };\n'
+    )
+    conf.write_text(
+        "pacemaker.port: 17320\n"
+        "ui.filter: =\n"
+        "pacemaker.auth.method: DIGEST\n"
+        "java.security.auth.login.config: /conf/jaas.conf\n"
+    )
+    for path in (tmp_path, conf, jaas):
+        path.chmod(0o755)
+    container = start(*LOCKED, *QUICK_HEALTH, f"--volume={tmp_path}:/conf:ro")
+    wait_until("health", lambda: _health(container) == "healthy", HEALTH_TIMEOUT_S)
 
 
 def test_becomes_unhealthy_when_it_hangs(start: Start) -> None:
