@@ -230,11 +230,7 @@ def _zookeeper(folder: Path, port: int) -> list[str]:
     config.write_text(
         _ZOOKEEPER_CONFIG.format(port=port, folder=folder, backlog=_BACKLOG)
     )
-    release = zookeeper.RELEASE
-    name = f"zookeeper-{release}"
-    path = _jars(
-        lambda: jvm.maven_classpath(name, zookeeper.POM, zookeeper_release=release)
-    )
+    path = _jars(zookeeper.zookeeper_classpath)
     main_class = "org.apache.zookeeper.server.ZooKeeperServerMain"
     return [_program("java"), _ZOOKEEPER_HEAP, "-cp", path, main_class, str(config)]
 

@@ -23,14 +23,17 @@ import struct
 from typing import Any, Final
 
 from pacemaker.errors import MalformedError
+from pacemaker.words import counted
 
 # Structs and containers inside each other.  Storm's own messages have four
 # levels; 64 is where Apache Thrift's libraries stop skipping.
 MAX_NESTING: Final = 64
-# Fields and elements of one message.  A message of Storm's clients has five; ten
-# mebibytes of empty structs would keep a thread, and all its connections, for
-# many seconds.  10,000 take some 20 ms.
-MAX_VALUES: Final = 10_000
+# Fields and elements of one request.  The largest of Storm's has six: type, data and
+# id, and in the data the pulse with its key and its details.  The rest is room for
+# fields of a later Storm.  A value that is skipped takes as long as a whole pulse,
+# and one byte: 10 KB of empty structs would keep a thread for milliseconds.
+# Whoever reads replies, which may be lists, allows more.
+MAX_VALUES: Final = 32
 
 _STOP, _BOOL, _BYTE, _DOUBLE = 0, 2, 3, 4
 _I16, _I32, _I64, _STRING = 6, 8, 10, 11
@@ -38,6 +41,9 @@ _STRUCT, _MAP, _SET, _LIST = 12, 13, 14, 15
 _UUID = 16
 # thriftpy2's mark for `binary` in a thrift_spec; a string on the wire.
 _BINARY = 18
+
+INTEGER: Final = 100
+"""Our own mark in a thrift_spec: an i32 or an i64, whichever was written."""
 
 _NUMBERS: Final = {
     _BYTE: struct.Struct(">b"),
@@ -114,11 +120,14 @@ class _Reader:
         self._charge(1)
         field_id = self._read_number(_I16)
         field = kind.thrift_spec.get(field_id)
-        if field is None or _wire_type(field[0]) != wire_type:
+        kind_read: int = _STOP if field is None else field[0]
+        if kind_read == INTEGER and wire_type in (_I32, _I64):
+            kind_read = wire_type
+        if field is None or _wire_type(kind_read) != wire_type:
             self._skip(wire_type, depth)
             return True
         spec = field[2] if len(field) == 4 else None
-        values[field[1]] = self._read_value(field[0], spec, depth)
+        values[field[1]] = self._read_value(kind_read, spec, depth)
         return True
 
     @staticmethod
@@ -263,7 +272,8 @@ class _Reader:
         left = len(self._data) - self._position
         if not 0 <= size_bytes <= left:
             raise MalformedError(
-                "length beyond the message", f"{stated} where {left} bytes are left"
+                "length beyond the message",
+                f"{stated}, with {counted(left, 'byte')} left",
             )
 
     def _read_text(self) -> str:

@@ -32,6 +32,8 @@ _PATH: Final = b"\x0b\x00\x01"
 _PULSE: Final = b"\x0c\x00\x02"
 _PULSE_ID: Final = b"\x0b\x00\x01"
 _DETAILS: Final = b"\x0b\x00\x02"
+# The field `nodes`, in it its one field, a list, and the type of its elements.
+_NODES: Final = b"\x0c\x00\x05" + b"\x0f\x00\x01" + b"\x0b"
 _MESSAGE_ID: Final = b"\x08\x00\x03"
 _STOP: Final = b"\x00"
 
@@ -87,6 +89,14 @@ PULSE_ACK_HEAD: Final = _PLAIN_HEADS[messages.SEND_PULSE_RESPONSE]
 _PULSE_RESPONSE_HEAD: Final = (
     _TYPE + _pack_i32(messages.GET_PULSE_RESPONSE) + _DATA + _PULSE + _PULSE_ID
 )
+_NODES_RESPONSE_HEAD: Final = (
+    _TYPE + _pack_i32(messages.GET_ALL_NODES_FOR_PATH_RESPONSE) + _DATA + _NODES
+)
+_NODES_TAIL: Final = _STOP + _STOP + _MESSAGE_ID
+# What a list of names has around them, their number included.
+NODES_OVERHEAD_BYTES: Final = len(_NODES_RESPONSE_HEAD) + 4 + len(_NODES_TAIL) + 5
+# A name of one character, with its length.
+SMALLEST_NAME_BYTES: Final = 5
 
 
 def read(data: bytes, start: int, end: int) -> Message | None:
@@ -191,6 +201,28 @@ def write(message: Message) -> tuple[bytes, ...] | None:
 def write_pulse_response(message_id: int) -> bytes:
     """Write the SEND_PULSE_RESPONSE to a pulse, as a frame."""
     return PULSE_ACK_HEAD + _pack_i32(message_id) + _STOP
+
+
+def write_name(name: str) -> bytes:
+    """Write one name of a list."""
+    data = name.encode()
+    return _pack_i32(len(data)) + data
+
+
+def around_names(count: int, size_bytes: int, message_id: int) -> tuple[bytes, bytes]:
+    """Write what lies around the names of a GET_ALL_NODES_FOR_PATH_RESPONSE.
+
+    Args:
+        count: how many names there are.
+        size_bytes: what they take, as `write_name` writes them.
+        message_id: the reply's.
+
+    Returns:
+        The beginning of the frame, with its length, and its end.
+    """
+    head = _NODES_RESPONSE_HEAD + _pack_i32(count)
+    tail = _NODES_TAIL + _pack_i32(message_id) + _STOP
+    return _pack_i32(len(head) + size_bytes + len(tail)) + head, tail
 
 
 def _write_pulse(pulse: Pulse, end: bytes) -> tuple[bytes, ...]:

@@ -7,6 +7,7 @@
     │   ├── OutOfPlaceError     a message where another kind is due
     │   ├── LimitError          more than one connection may ask for
     │   └── AuthenticationError a SASL token that is refused
+    │       └── ServerFaultError    a SASL step that this server could not take
     ├── ConfigError             a configuration that the daemon will not start with
     ├── ClientError             a request that got no answer
     │   ├── CannotConnectError  there is no connection; it was not sent
@@ -23,6 +24,7 @@
     │   └── AnswerLostError     a write whose answer was lost: it may have been done
     ├── ServerInUseError        a simulation would be among others' heartbeats
     ├── ListenError             an address that the daemon cannot listen on
+    ├── StartError              the system refuses what the daemon needs to start
     ├── UpgradeError            an upgrade in place that was refused
     └── StateError              a state of another process that cannot be read
 
@@ -32,7 +34,20 @@ that escapes from the code that reads a peer's bytes is a bug of ours.
 
 from __future__ import annotations
 
+import shlex
+import sys
+
 _PATHS_SHOWN = 3
+
+
+def how_to_install(extra: str) -> str:
+    """Return how to install what an extra brings, for the messages of errors.
+
+    The command names this interpreter: another one's pip would not help.  No package
+    index has this project, so that its name is of no use to pip.
+    """
+    pip = f"{shlex.quote(sys.executable)} -m pip install '.[{extra}]'"
+    return f"in a clone of storm-pacemaker-py, run {pip}"
 
 
 class PacemakerError(Exception):
@@ -75,6 +90,14 @@ class LimitError(PeerError):
 
 class AuthenticationError(PeerError):
     """A SASL token was refused; nothing may be sent to the peer after it."""
+
+
+class ServerFaultError(AuthenticationError):
+    """The server could not take a SASL step; the peer's token was not judged.
+
+    The connection ends as with a token that is refused, but the peer is not at
+    fault, and the attempt is not counted as a guess.
+    """
 
 
 class ConfigError(PacemakerError):
@@ -264,6 +287,10 @@ class ListenError(PacemakerError):
 
     def __str__(self) -> str:
         return f"cannot listen on {self.address}: {self.reason}"
+
+
+class StartError(PacemakerError):
+    """The system refuses what the daemon needs to start: a thread, a descriptor."""
 
 
 class UpgradeError(PacemakerError):

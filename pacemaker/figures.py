@@ -8,6 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+# What the line of a minute says of what was refused or delayed in it.
+_COUNTED: Final = (
+    *("refused_reads", "anonymous_deletes", "refused_connections"),
+    *("refused_heartbeats", "refused_holds", "evictions", "delays"),
+    *("failed_logins", "delayed_logins"),
+)
 
 
 @dataclass(slots=True)
@@ -22,6 +30,21 @@ class Figures:
         reads: GET_PULSE requests answered, misses included, refused ones not.
         read_bytes: the sizes of what they gave.
         connections: connections that are open.
+        delays: times that a connection had to wait, as its address made too many
+            new keys or asked for too many lists.
+        refused_reads: reads by peers that have not authenticated.
+        anonymous_deletes: deletes by peers that could have authenticated and have
+            not; workers delete so, and whoever else reaches the port can.
+
+    Of the daemon as a whole, set by whoever adds up:
+        addresses: peer addresses that have a connection.
+        most_connections: connections of the address that has the most.
+        refused_connections: connections that were refused for want of room.
+        refused_heartbeats: heartbeats that were refused for want of room.
+        refused_holds: misses that were answered at once for want of room.
+        evictions: connections that ended as all buffers were full.
+        failed_logins: SASL exchanges that failed.
+        delayed_logins: SASL exchanges whose outcome was withheld for a while.
     """
 
     pulses: int = 0
@@ -30,6 +53,17 @@ class Figures:
     reads: int = 0
     read_bytes: int = 0
     connections: int = 0
+    delays: int = 0
+    refused_reads: int = 0
+    anonymous_deletes: int = 0
+    addresses: int = 0
+    most_connections: int = 0
+    refused_connections: int = 0
+    refused_heartbeats: int = 0
+    refused_holds: int = 0
+    evictions: int = 0
+    failed_logins: int = 0
+    delayed_logins: int = 0
 
     def count_pulse(self, size_bytes: int) -> None:
         """Count one heartbeat that was stored."""
@@ -63,6 +97,9 @@ def add_up(parts: Iterable[Figures]) -> Figures:
         total.reads += part.reads
         total.read_bytes += part.read_bytes
         total.connections += part.connections
+        total.delays += part.delays
+        total.refused_reads += part.refused_reads
+        total.anonymous_deletes += part.anonymous_deletes
     return total
 
 
@@ -77,11 +114,15 @@ def describe_minute(before: Figures, now: Figures, keys: int) -> str:
     pulses = now.pulses - before.pulses
     pulse_bytes = now.pulse_bytes - before.pulse_bytes
     average = pulse_bytes // pulses if pulses else 0
+    counted = (
+        f" {name}={getattr(now, name) - getattr(before, name)}" for name in _COUNTED
+    )
     return (
         f"last minute: pulses={pulses} pulse_bytes={pulse_bytes}"
         f" reads={now.reads - before.reads}"
         f" read_bytes={now.read_bytes - before.read_bytes}"
         f" largest_heartbeat_bytes={now.largest_pulse_bytes}"
         f" average_heartbeat_bytes={average}"
-        f" keys={keys} connections={now.connections}"
+        f" keys={keys} connections={now.connections} addresses={now.addresses}"
+        f" most_connections_of_an_address={now.most_connections}{''.join(counted)}"
     )

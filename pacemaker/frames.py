@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from pacemaker import strangers
 from pacemaker.errors import FrameError
 
 HEAD_SIZE: Final = 4
@@ -84,10 +85,7 @@ class FrameReader:
             return None
         (length,) = _unpack_length(unread, self._position)
         if not 0 <= length <= self._max_body_bytes:
-            raise FrameError(
-                "frame length out of range",
-                f"{length}, allowed is 0 to {self._max_body_bytes}",
-            )
+            raise FrameError("frame length out of range", self._about(length))
         end = start + length
         if end > len(unread):
             self._keep_rest()
@@ -97,6 +95,15 @@ class FrameReader:
         self._position = end
         self.frames_rcvd += 1
         return unread, start, end
+
+    def _about(self, length: int) -> str:
+        detail = f"{length}, allowed is 0 to {self._max_body_bytes}"
+        if self.frames_rcvd:
+            return detail
+        start = self._position
+        first = bytes(self._unread[start : start + strangers.LOOKED_AT_BYTES])
+        likeness = strangers.likeness(first)
+        return f"{detail}; it looks like {likeness}" if likeness else detail
 
     def _keep_rest(self) -> None:
         """Let go of the frames that were read, and keep what began behind them."""

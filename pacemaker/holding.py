@@ -16,6 +16,13 @@ connection has ended, or another request has come under its message id.  Either
 that is the same read, sent again, and one reply is due for both; or the client has
 given the older up, and would take its reply for the other's.
 
+The room for held reads is shared.  Once three quarters of it are taken, a read is
+not held for an account that has more than an equal share of it, nor, in an
+account, for a connection that has.  If the room is full all the same, the largest
+connection of the largest account *gives up* its oldest reads, to a smaller one:
+they are answered at once.  So whoever reads odd keys by the thousand gets misses,
+and Nimbus, which waits for a few reads at a time, does not.
+
 Only the I/O thread that owns the connections calls any of this, but for the
 store, which tells of a key on the thread that stores it: that is handed over to
 the I/O thread, and the key looked up again there.
@@ -24,18 +31,24 @@ the I/O thread, and the key looked up again there.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
 from pacemaker import messages
+from pacemaker.accounts import NOBODY, Account, exceeds_share
 from pacemaker.messages import Message
 from pacemaker.store import Store
 
 # What the held reads of one I/O thread may take: some 19,000 of Storm's.  A read
 # that finds no room is answered at once, as if nothing were held.
 MAX_HELD_BYTES: Final = 16 * 1024 * 1024
+# How much a connection gives up at once, so that the largest is not looked for
+# again with each read: about 300 reads, which take a millisecond to answer.
+_GIVEN_UP_AT_ONCE_BYTES: Final = MAX_HELD_BYTES // 64
+# How much may be given up and not yet answered, as its connection takes no replies.
+_MAX_GIVEN_UP_BYTES: Final = MAX_HELD_BYTES // 2
 # What one takes besides the characters of its key: the objects, and its places in
 # the dicts of its connection, of the thread and of the store.
 _READ_BYTES: Final = 800
@@ -50,6 +63,30 @@ RELEASED_PER_TURN: Final = 100
 Call: TypeAlias = Callable[[Callable[[], None]], None]
 
 
+class _Holder:
+    """What one account holds, and each of its connections."""
+
+    __slots__ = ("by_connection", "held_bytes")
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+        self.by_connection: dict[HeldReads, int] = {}
+
+    @property
+    def largest(self) -> HeldReads:
+        """The connection that holds most."""
+        return max(self.by_connection, key=self.by_connection.__getitem__)
+
+    def add(self, reads: HeldReads, size_bytes: int) -> None:
+        """Add to what a connection holds."""
+        self.held_bytes += size_bytes
+        held_bytes = self.by_connection.get(reads, 0) + size_bytes
+        if held_bytes:
+            self.by_connection[reads] = held_bytes
+        else:
+            del self.by_connection[reads]
+
+
 class Holding:
     """The reads that the connections of one I/O thread hold.
 
@@ -57,21 +94,32 @@ class Holding:
 
     Args:
         store: where the keys will come.
+        most_of_one_bytes: what the reads of one account may take at any time; None
+            for an equal share once there is little room.
 
     Attributes:
         is_on: whether misses are held.
-        held_bytes: what the held reads take.
+        refused: how many reads were not held, or not any longer, for want of room.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, most_of_one_bytes: int | None = None) -> None:
         self._store = store
+        self._most_of_one_bytes = most_of_one_bytes
         self._call: Call = _no_thread
         self._by_key: dict[str, dict[HeldRead, None]] = {}
         # To be released, in turns.
         self._due: OrderedDict[HeldRead, None] = OrderedDict()
         self._is_releasing = False
         self.is_on = False
-        self.held_bytes = 0
+        self.refused = 0
+        self._holders: dict[Account, _Holder] = {}
+        self._waiting_bytes = 0
+        self._given_up_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What the held reads take, until they are answered."""
+        return self._waiting_bytes + self._given_up_bytes
 
     def __repr__(self) -> str:
         return f"<Holding on={self.is_on} held_bytes={self.held_bytes}>"
@@ -91,23 +139,109 @@ class Holding:
         for reads in by_key.values():
             self._put_due(reads)
 
-    def new_reads(self) -> HeldReads | None:
+    def new_reads(self, account: Account = NOBODY) -> HeldReads | None:
         """Return the place for the reads of a new connection, if it needs one."""
-        return HeldReads(self) if self.is_on else None
+        return HeldReads(self, account) if self.is_on else None
 
     def hold(self, read: HeldRead) -> bool:
         """Hold a read; False where its key is there, or there is no room."""
-        if not self.is_on or self.held_bytes + read.size_bytes > MAX_HELD_BYTES:
+        if not self.is_on or not self._store.await_key(read.key, self._on_key):
             return False
-        if not self._store.await_key(read.key, self._on_key):
-            return False
+        # Before room is made: if the last other read of this key is given up, the
+        # store would be told that nobody awaits the key any more.
         self._by_key.setdefault(read.key, {})[read] = None
-        self.held_bytes += read.size_bytes
+        if not self._make_room(read):
+            self.refused += 1
+            self._unlist(read)
+            return False
+        self._count(read, read.size_bytes)
         return True
 
     def forget(self, read: HeldRead) -> None:
         """Let go of a read that was answered or dropped."""
-        self.held_bytes -= read.size_bytes
+        if read.is_given_up:
+            self._given_up_bytes -= read.size_bytes
+        else:
+            self._count(read, -read.size_bytes)
+            self._unlist(read)
+
+    def _count(self, read: HeldRead, size_bytes: int) -> None:
+        """Add to what the account and the connection of a read hold."""
+        account = read.reads.account
+        holder = self._holders.setdefault(account, _Holder())
+        holder.add(read.reads, size_bytes)
+        if not holder.held_bytes:
+            del self._holders[account]
+        account.held_read_bytes += size_bytes
+        self._waiting_bytes += size_bytes
+
+    def _make_room(self, read: HeldRead) -> bool:
+        """Return whether a read may be held, after others were given up for it."""
+        reads, size_bytes = read.reads, read.size_bytes
+        while True:
+            holder = self._holders.get(reads.account) or _Holder()
+            accounts = len(self._holders) + (not holder.held_bytes)
+            connections = len(holder.by_connection)
+            connections += reads not in holder.by_connection
+            total_bytes = self._waiting_bytes + size_bytes
+            own_bytes = holder.held_bytes + size_bytes
+            if self._is_too_much(own_bytes):
+                return False
+            reads_bytes = holder.by_connection.get(reads, 0) + size_bytes
+            if exceeds_share(
+                reads_bytes, total_bytes, MAX_HELD_BYTES, accounts * connections
+            ):
+                return False
+            if exceeds_share(own_bytes, total_bytes, MAX_HELD_BYTES, accounts):
+                # It gets no room of other accounts.  But another connection of its own
+                # account may hold more: Nimbus may share an attacker's address.
+                largest = holder
+            elif total_bytes <= MAX_HELD_BYTES:
+                return True
+            else:
+                largest = max(self._holders.values(), key=_held_bytes_of)
+                if largest.held_bytes <= own_bytes:
+                    largest = holder
+            least_bytes = reads_bytes if largest is holder else 0
+            if not self._give_up(largest, least_bytes):
+                return False
+
+    def _is_too_much(self, own_bytes: int) -> bool:
+        most_bytes = self._most_of_one_bytes
+        return most_bytes is not None and own_bytes > most_bytes
+
+    def _give_up(self, holder: _Holder, least_bytes: int) -> bool:
+        """Have the largest connection of an account give up its oldest reads.
+
+        Args:
+            holder: the account.
+            least_bytes: what the connection must hold more than.
+
+        Returns:
+            Whether it has given up any.
+        """
+        if not holder.by_connection:
+            return False
+        reads = holder.largest
+        given_up = 0
+        most_bytes = min(
+            _GIVEN_UP_AT_ONCE_BYTES, _MAX_GIVEN_UP_BYTES - self._given_up_bytes
+        )
+        for read in reads.oldest():
+            if most_bytes <= 0 or holder.by_connection.get(reads, 0) <= least_bytes:
+                break
+            most_bytes -= read.size_bytes
+            self._count(read, -read.size_bytes)
+            self._unlist(read)
+            self._given_up_bytes += read.size_bytes
+            read.is_given_up = True
+            reads.release(read)
+            given_up += 1
+        self.refused += given_up
+        return given_up > 0
+
+    def _unlist(self, read: HeldRead) -> None:
+        """Stop awaiting the key of a read, unless other reads await it too."""
         self._due.pop(read, None)
         reads = self._by_key.get(read.key)
         if reads is not None and read in reads:
@@ -151,11 +285,13 @@ class HeldRead:
         reads: its connection's.
         key: what it asks for.
         message_id: the id that its reply will have.
+        is_given_up: whether it waits only for its connection to answer it.
     """
 
     reads: HeldReads
     key: str
     message_id: int
+    is_given_up: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -178,15 +314,25 @@ class HeldReads:
 
     Args:
         holding: the I/O thread's.
+        account: the peer's.
 
     Attributes:
+        account: the same.
         on_release: called when reads were released; `next_released` gives them.
     """
 
-    __slots__ = ("_answered", "_held", "_holding", "_released", "on_release")
+    __slots__ = (
+        "_answered",
+        "_held",
+        "_holding",
+        "_released",
+        "account",
+        "on_release",
+    )
 
-    def __init__(self, holding: Holding) -> None:
+    def __init__(self, holding: Holding, account: Account = NOBODY) -> None:
         self._holding = holding
+        self.account = account
         self._held: dict[int, HeldRead] = {}
         self._released: list[HeldRead] = []
         # By message id: which of the chunks that are due are the reply.
@@ -236,6 +382,10 @@ class HeldReads:
             self._held[message_id] = read
         return is_held
 
+    def oldest(self) -> Iterator[HeldRead]:
+        """Give the reads that are held, those that came first ahead."""
+        return (read for read in self._held.values() if not read.is_given_up)
+
     def release(self, read: HeldRead) -> None:
         """Have a read answered, unless it is dropped before."""
         if not self._released:
@@ -263,6 +413,10 @@ class HeldReads:
 
     def _tell(self) -> None:
         self.on_release()
+
+
+def _held_bytes_of(holder: _Holder) -> int:
+    return holder.held_bytes
 
 
 def _no_thread(function: Callable[[], None]) -> None:

@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any, Final, TypeAlias
 
 from pacemaker import canonical
+from pacemaker.accounts import NOBODY, Account
 from pacemaker.figures import Figures
 from pacemaker.frames import HEAD_SIZE
 from pacemaker.store import Place, Store
@@ -52,6 +53,7 @@ class WorkerPulses:
         figures: where they are counted.
         max_body_bytes: the largest message; a pulse of that size fits the reply
             to its GET_PULSE, which has as much around key and details.
+        account: who sends them.
     """
 
     __slots__ = (
@@ -67,10 +69,15 @@ class WorkerPulses:
     )
 
     def __init__(
-        self, key: str, store: Store, figures: Figures, max_body_bytes: int
+        self,
+        key: str,
+        store: Store,
+        figures: Figures,
+        max_body_bytes: int,
+        account: Account = NOBODY,
     ) -> None:
         self.key = key
-        self._place = Place(key)
+        self._place = Place(key, account)
         self._store = store
         self._figures = figures
         self._head = canonical.pulse_head(key)

@@ -46,6 +46,10 @@ def text(value: bytes) -> bytes:
     return struct.pack(">i", len(value)) + value
 
 
+# As many as no test of another bound has.
+MANY_VALUES = 10_000
+
+
 def message(*fields: bytes, data: bytes = b"") -> bytes:
     """Return the body of an EXISTS with these fields behind its type."""
     return i32(1, Type.EXISTS) + data + b"".join(fields) + STOP
@@ -327,15 +331,16 @@ def test_nesting_has_a_bound(kind: str) -> None:
     """Up to MAX_NESTING levels, the message being one, are skipped; no more."""
     nest, plain_levels = NESTED[kind]
     most = MAX_NESTING - 1 + plain_levels
-    assert decode(message(nest(most), i32(3, 5))).message_id == 5
-    assert refused(message(nest(most + 1), i32(3, 5))) == "nested too deeply"
+    allowed, refused_ = (message(nest(n), i32(3, 5)) for n in (most, most + 1))
+    assert decode(allowed, max_values=MANY_VALUES).message_id == 5
+    assert refused(refused_, max_values=MANY_VALUES) == "nested too deeply"
 
 
 @pytest.mark.parametrize("kind", NESTED)
 def test_a_hundred_thousand_levels_are_refused_soon(kind: str) -> None:
     """However deep the input is, the walk ends at the bound: nothing recurses."""
     nest, _ = NESTED[kind]
-    counted = CountingReader(message(nest(100_000)))
+    counted = CountingReader(message(nest(100_000)), MANY_VALUES)
     with pytest.raises(MalformedError, match="nested too deeply"):
         counted.read_struct(IDL.HBMessage, 1)
     assert counted.takes < 10 * MAX_NESTING
@@ -347,9 +352,9 @@ def test_nesting_counts_from_the_struct_it_is_in() -> None:
         pulse = struct_field(2, nested_structs(levels), binary(1, "/a"))
         body = message(data=struct_field(2, pulse))
         if is_allowed:
-            assert decode(body).data.pulse.id == "/a"
+            assert decode(body, max_values=MANY_VALUES).data.pulse.id == "/a"
         else:
-            assert refused(body) == "nested too deeply"
+            assert refused(body, max_values=MANY_VALUES) == "nested too deeply"
 
 
 # --- the number of values, and what reading costs -----------------------------
@@ -358,8 +363,8 @@ def test_nesting_counts_from_the_struct_it_is_in() -> None:
 class CountingReader(reader._Reader):
     """A reader that counts its steps: each moves past some bytes."""
 
-    def __init__(self, body: bytes) -> None:
-        super().__init__(body, UNIONS, MAX_VALUES)
+    def __init__(self, body: bytes, max_values: int = MAX_VALUES) -> None:
+        super().__init__(body, UNIONS, max_values)
         self.takes = 0
 
     def _pass(self, size_bytes: int) -> None:
@@ -395,11 +400,20 @@ MANY: dict[str, tuple[int, Callable[[int], bytes]]] = {
 
 @pytest.mark.parametrize("kind", MANY)
 def test_number_of_values_has_a_bound(kind: str) -> None:
-    """Fields and elements count wherever they are; MAX_VALUES are allowed."""
+    """Fields and elements count wherever they are; MAX_VALUES of them are allowed."""
     others, body = MANY[kind]
     most = MAX_VALUES - others
     assert decode(body(most)).type == Type.EXISTS
     assert refused(body(most + 1)) == "too many fields or elements"
+
+
+def test_ten_kilobytes_cost_no_more_than_a_few_steps() -> None:
+    """A small frame of a thousand fields, one in another even, is given up at once."""
+    for piece in (i32(9, 9), head(STRUCT), head(LIST) + b"\x0c\0\0\0\1"):
+        counted = CountingReader(message(piece * (10_000 // len(piece))))
+        with pytest.raises(MalformedError):
+            counted.read_struct(IDL.HBMessage, 1)
+        assert counted.takes < 150
 
 
 def test_bound_on_values_can_be_chosen() -> None:

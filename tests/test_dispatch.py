@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker import canonical, messages
+from pacemaker.accounts import Account
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
 from pacemaker.figures import Figures
+from pacemaker.listing import LARGE_NAMES, Listing
 from pacemaker.messages import Data, Message, Nodes, Pulse, Records
 from pacemaker.store import MAX_SEGMENTS, Store
 from tests.directories import DirectoryModel, paths
@@ -37,7 +39,9 @@ def dispatcher(max_body_bytes: int = MAX_BODY_BYTES) -> tuple[Dispatcher, Store]
 
 def reply_to(message: Message, authenticated: bool = True) -> Message | None:
     """Ask a new dispatcher once."""
-    return dispatcher()[0].reply_to(message, authenticated)
+    reply = dispatcher()[0].reply_to(message, authenticated)
+    assert not isinstance(reply, Listing)
+    return reply
 
 
 @pytest.mark.parametrize("authenticated", [True, False])
@@ -116,7 +120,12 @@ def test_refused_read_is_not_counted() -> None:
     asked.reply_to(Message(Type.GET_PULSE, "/b"), True)
     asked.reply_to(Message(Type.EXISTS, "/a"), True)
     assert figures == Figures(
-        pulses=1, pulse_bytes=3, largest_pulse_bytes=3, reads=2, read_bytes=3
+        pulses=1,
+        pulse_bytes=3,
+        largest_pulse_bytes=3,
+        reads=2,
+        read_bytes=3,
+        refused_reads=1,
     )
 
 
@@ -189,7 +198,7 @@ def test_pulse_fits_its_reply(key: str) -> None:
     details = bytes(200 - 37 - key_bytes)
     asked.reply_to(Message(Type.SEND_PULSE, Pulse(key, details), 1), True)
     reply = asked.reply_to(Message(Type.GET_PULSE, key, 1), True)
-    assert reply is not None
+    assert isinstance(reply, Message)
     assert len(messages.encode(reply)) == 4 + 200
     store.delete(key)
     with pytest.raises(LimitError, match=f"{200 - 36} bytes, allowed are {200 - 37}"):
@@ -214,6 +223,68 @@ def test_pulse_that_the_store_refuses_is_not_counted() -> None:
         with pytest.raises(LimitError):
             asked.reply_to(Message(Type.SEND_PULSE, Pulse(key, b"x")), True)
     assert figures == Figures()
+
+
+@pytest.mark.parametrize(
+    ("names", "cost"), [(0, 1), (LARGE_NAMES - 1, 1), (LARGE_NAMES, 2), (3_500, 4)]
+)
+def test_list_costs_its_account_one_for_each_thousand_names(
+    names: int, cost: int
+) -> None:
+    """What takes many turns counts as many lists."""
+    account = Account("10.0.0.1")
+    asked, store = dispatcher()
+    for number in range(names):
+        store.put(f"/many/{number}", b"")
+    reply = asked.reply_to(
+        Message(Type.GET_ALL_NODES_FOR_PATH, "/many", 1), True, account
+    )
+    assert isinstance(reply, Listing) == (names > LARGE_NAMES)
+    assert account.lists == cost
+
+
+def test_list_of_few_names_that_no_client_takes_is_cut() -> None:
+    """What makes a list too large is its bytes, however few names they are."""
+    asked, store = dispatcher(max_body_bytes=10_000)
+    for number in range(20):
+        store.put(f"/w/{number:01000}", b"")
+    reply = asked.reply_to(Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 1), True)
+    assert isinstance(reply, Listing)
+
+
+@pytest.mark.parametrize("authenticated", [True, False])
+def test_reads_and_deletes_without_authentication_are_counted(
+    authenticated: bool,
+) -> None:
+    """The figures have what strangers ask for, and what they delete."""
+    figures = Figures()
+    asked = Dispatcher(Store(), figures, MAX_BODY_BYTES)
+    for kind in (*READS, *WRITES):
+        asked.reply_to(Message(kind, "/a", 1), authenticated)
+    counted = figures.refused_reads, figures.anonymous_deletes
+    assert counted == ((0, 0) if authenticated else (4, 2))
+
+
+def test_refused_read_is_no_list() -> None:
+    """A peer that may not read is not charged for what it is not given."""
+    account = Account("10.0.0.1")
+    asked, _ = dispatcher()
+    asked.reply_to(Message(Type.GET_ALL_NODES_FOR_PATH, "/a", 1), False, account)
+    assert account.lists == 0
+
+
+def test_pulses_are_charged_to_their_account() -> None:
+    """Whichever way a pulse takes, the store knows who sent it."""
+    account = Account("10.0.0.1")
+    asked, store = dispatcher()
+    asked.reply_to(Message(Type.SEND_PULSE, Pulse("/w/1", b"x"), 1), True, account)
+    asked.store_pulse("/w/2", b"x", account)
+    worker = asked.worker_pulses("/w/3", account)
+    pulse = messages.encode(Message(Type.SEND_PULSE, Pulse("/w/3", b"x"), 1))
+    assert worker.answer_one(pulse) is not None
+    assert account.new_keys == 3
+    store.delete_all("/w")
+    assert account.stored_bytes == 0
 
 
 message_ids = st.sampled_from((None, *MESSAGE_IDS))
@@ -250,7 +321,7 @@ def test_requests_are_answered_by_the_rule(sequence: list[Message]) -> None:
     asked, model = Dispatcher(Store(), Figures(), MAX_BODY_BYTES), DirectoryModel()
     for request in sequence:
         reply = asked.reply_to(request, True)
-        assert reply is not None
+        assert isinstance(reply, Message)
         assert reply.type == request.type + 1
         data = set(reply.data[0] or ()) if isinstance(reply.data, Nodes) else reply.data
         assert data == expected(request, model)

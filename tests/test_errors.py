@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import shlex
+import sys
 
 import pytest
 
@@ -13,7 +15,14 @@ from pacemaker.errors import (
     PacemakerError,
     PeerError,
     ZooKeeperError,
+    how_to_install,
 )
+
+
+def test_command_that_installs_an_extra_is_this_interpreters() -> None:
+    """It names the interpreter that runs, and takes the extra from a clone."""
+    words = shlex.split(how_to_install("zstd"))
+    assert words[-5:] == [sys.executable, "-m", "pip", "install", ".[zstd]"]
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from pacemaker import holding as module
 from pacemaker import messages
+from pacemaker.accounts import NOBODY, Account
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import LimitError
 from pacemaker.figures import Figures
-from pacemaker.holding import RELEASED_PER_TURN, Holding
+from pacemaker.holding import MAX_HELD_BYTES, RELEASED_PER_TURN, Holding
 from pacemaker.messages import Pulse
 from pacemaker.protocol import MAX_DUE_BYTES, Phase, ServerProtocol
 from pacemaker.store import MAX_SEGMENTS, Store
@@ -47,9 +48,9 @@ class Loop:
         if is_on:
             self.holding.begin(self.calls.append)
 
-    def connect(self) -> Peer:
+    def connect(self, account: Account = NOBODY) -> Peer:
         """Connect a peer that need not authenticate."""
-        return Peer(self)
+        return Peer(self, account)
 
     def turn(self) -> None:
         """Run the calls that are queued."""
@@ -72,9 +73,9 @@ class Loop:
 class Peer:
     """One connection, its owner's part done by hand."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, account: Account = NOBODY) -> None:
         self.server = ServerProtocol(
-            loop.dispatcher, LIMIT, None, "peer:1", loop.holding
+            loop.dispatcher, LIMIT, None, "peer:1", loop.holding, account
         )
         self.server.call_on_release(self._on_release)
         self.releases = 0
@@ -531,6 +532,102 @@ def test_read_is_answered_by_the_deadline_although_another_thread_was_first() ->
         assert loop.is_clear
 
 
+# --- a crowd ----------------------------------------------------------------
+
+
+def read_odd_keys(peer: Peer, count: int, name: str = "odd") -> bytes:
+    """Ask for keys that nobody stores, each under an id of its own."""
+    return b"".join(
+        peer.ask(path_request(Type.GET_PULSE, f"/{name}/{number}", number))
+        for number in range(count)
+    )
+
+
+@pytest.mark.parametrize("connections", [1, 60])
+@pytest.mark.parametrize("is_same_address", [False, True])
+def test_nimbus_is_held_whatever_others_read(
+    connections: int, is_same_address: bool
+) -> None:
+    """Thousands of reads of odd keys leave room for Nimbus, from its address even."""
+    loop = Loop()
+    attacker = Account("10.0.0.1")
+    nimbus = loop.connect(attacker if is_same_address else Account("10.0.0.2"))
+    assert nimbus.ask(path_request(Type.GET_PULSE, "/early", 1)) == b""
+    peers = [loop.connect(attacker) for _ in range(connections)]
+    for number, peer in enumerate(peers):
+        read_odd_keys(peer, 24_000 // connections, f"odd-{number}")
+    assert nimbus.ask(path_request(Type.GET_PULSE, KEY, 7)) == b""
+    for number, peer in enumerate(peers):
+        read_odd_keys(peer, 2_000 // connections, f"more-{number}")
+    loop.turn()
+    assert nimbus.taken() == b"", "neither of its reads has been given up"
+    assert loop.holding.held_bytes <= MAX_HELD_BYTES + module._MAX_GIVEN_UP_BYTES
+    assert loop.holding.refused > 0
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert nimbus.taken() == HIT
+
+
+def test_full_room_is_made_by_the_largest() -> None:
+    """The oldest reads of the largest connection of the largest account go first."""
+    loop = Loop()
+    few, many = Account("10.0.0.1"), Account("10.0.0.2")
+    small, large = loop.connect(many), loop.connect(many)
+    other = loop.connect(few)
+    read_odd_keys(small, 2_000, "small")
+    # As long as there is pressure by nobody, one account may hold it all.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pacemaker.accounts.PRESSURE", 1.0)
+        read_odd_keys(large, 30_000, "large")
+        held_bytes = loop.holding.held_bytes
+        assert held_bytes > MAX_HELD_BYTES - 1_000
+        assert other.ask(GET) == b""
+    loop.turn()
+    given_up = large.taken()
+    assert wire.pulse_reply("/large/0", None, 0) in given_up
+    assert wire.pulse_reply("/large/1000", None, 1000) not in given_up
+    assert small.taken() == other.taken() == b""
+    assert loop.holding.held_bytes < held_bytes
+
+
+def test_read_is_told_of_its_key_though_the_same_was_given_up_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The key is awaited still, when the last that awaited it makes room."""
+    size_bytes = 800 + len(KEY)
+    monkeypatch.setattr(module, "MAX_HELD_BYTES", 2 * size_bytes)
+    monkeypatch.setattr(module, "_GIVEN_UP_AT_ONCE_BYTES", 2 * size_bytes)
+    loop = Loop()
+    large, small = loop.connect(Account("1")), loop.connect(Account("2"))
+    for message_id in (1, 2):
+        assert large.ask(path_request(Type.GET_PULSE, KEY, message_id)) == b""
+    assert small.ask(GET) == b""
+    assert small.ask(PULSE.replace(b"/w/t/1", b"/w/t/3")) == ACK
+    loop.turn()
+    assert large.taken() == wire.pulse_reply(KEY, None, 2) + wire.pulse_reply(
+        KEY, None, 1
+    )
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert small.taken() == HIT
+    assert loop.is_clear
+
+
+def test_account_knows_what_it_holds() -> None:
+    """The total is that of the account's reads, and 0 when all are answered."""
+    loop, account = Loop(), Account("10.0.0.1")
+    first, second = loop.connect(account), loop.connect(account)
+    first.ask(GET)
+    second.ask(GET_OTHER)
+    assert account.held_read_bytes == loop.holding.held_bytes > 2 * 800
+    first.server.drop_held()
+    assert account.held_read_bytes == loop.holding.held_bytes > 800
+    loop.holding.end()
+    loop.drain()
+    assert account.held_read_bytes == 0
+    assert not loop.holding._holders
+
+
 # --- anything, in any order -------------------------------------------------
 
 KEYS = ("/a", "/a/b", "/c")
@@ -562,11 +659,16 @@ class HoldingMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = Loop()
-        self.peers = [self.loop.connect() for _ in range(3)]
+        self.accounts = [Account("10.0.0.1"), Account("10.0.0.2")]
+        self.peers = [self.connect(number) for number in range(3)]
         # For each open connection: the reads that are owed a reply, by id.
         self.owed: list[dict[int, str] | None] = [{} for _ in self.peers]
         self.deleted: set[str] = set()
         self.is_over = False
+
+    def connect(self, number: int) -> Peer:
+        """Connect a peer; the first two share an address."""
+        return self.loop.connect(self.accounts[number // 2])
 
     @rule(number=st.integers(0, 2), batch=st.lists(frames, min_size=1, max_size=5))
     def send(self, number: int, batch: list[Frame]) -> None:
@@ -612,7 +714,7 @@ class HoldingMachine(RuleBasedStateMachine):
         state = self.peers[number].server.snapshot()
         if state is not None and self.owed[number] is not None:
             self.peers[number].server.drop_held()
-            self.peers[number] = self.loop.connect()
+            self.peers[number] = self.connect(number)
             self.peers[number].server.restore(state)
             self.peers[number].server.resume()
             self.take(number)
@@ -642,7 +744,8 @@ class HoldingMachine(RuleBasedStateMachine):
             assert reply.message_id is not None
             assert owed.pop(reply.message_id, None) == reply.data.id
             if reply.data.details is None:
-                assert self.is_over or reply.data.id in self.deleted
+                is_excused = self.is_over or self.loop.holding.refused
+                assert is_excused or reply.data.id in self.deleted
 
     @invariant()
     def owes_only_what_is_absent(self) -> None:
@@ -653,9 +756,50 @@ class HoldingMachine(RuleBasedStateMachine):
         waiting = {read.key for reads in held if reads for read in reads._held.values()}
         assert self.loop.store._awaited.keys() <= waiting
         if not self.loop.calls:
+            assert self.loop.store._awaited.keys() == self.loop.holding._by_key.keys()
             for key in waiting:
                 assert self.loop.store.get(key) is None
 
+    @invariant()
+    def counts_what_is_held(self) -> None:
+        """Totals of the thread, the accounts and the connections are exact."""
+        holding = self.loop.holding
+        given_up_bytes = 0
+        by_account = dict.fromkeys(self.accounts, 0)
+        for peer in self.peers:
+            reads = peer.server._reads
+            for read in () if reads is None else reads._held.values():
+                if read.is_given_up:
+                    given_up_bytes += read.size_bytes
+                else:
+                    by_account[read.reads.account] += read.size_bytes
+        assert holding._given_up_bytes == given_up_bytes
+        assert holding.held_bytes == given_up_bytes + sum(by_account.values())
+        for account, held_bytes in by_account.items():
+            assert account.held_read_bytes == held_bytes
+            holder = holding._holders.get(account)
+            assert (holder.held_bytes if holder else 0) == held_bytes
+            assert sum(holder.by_connection.values() if holder else ()) == held_bytes
+        assert holding._waiting_bytes <= module.MAX_HELD_BYTES
+        assert given_up_bytes <= module._MAX_GIVEN_UP_BYTES
 
+
+class CrowdedMachine(HoldingMachine):
+    """The same in a room for four reads, where some are refused or given up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(module, "MAX_HELD_BYTES", 4 * 804)
+        self.patch.setattr(module, "_GIVEN_UP_AT_ONCE_BYTES", 2 * 804)
+        self.patch.setattr(module, "_MAX_GIVEN_UP_BYTES", 3 * 804)
+
+    def teardown(self) -> None:
+        """Put the bounds back."""
+        self.patch.undo()
+
+
+TestCrowdedMachine = CrowdedMachine.TestCase
+TestCrowdedMachine.settings = settings(max_examples=200, stateful_step_count=30)
 TestHoldingMachine = HoldingMachine.TestCase
 TestHoldingMachine.settings = settings(max_examples=200, stateful_step_count=30)

@@ -17,9 +17,10 @@ ALLOWED = {"store": frozenset(("threading",))}
 
 # From the bottom up: a module imports only what stands above it in this list.
 LAYERS = (
-    *("errors", "idl", "binary", "messages", "canonical", "frames", "store"),
+    *("errors", "words", "accounts", "idl", "binary", "messages", "canonical"),
+    *("strangers", "frames", "store"),
     "holding",
-    *("control", "figures", "worker_pulses", "dispatch"),
+    *("listing", "control", "figures", "worker_pulses", "dispatch"),
     *("sasl.mechanism", "protocol"),
     *("client.requests", "client.protocol"),
 )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacemaker import canonical, protocol
+from pacemaker import canonical, messages, protocol
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import (
     AuthenticationError,
@@ -22,7 +22,14 @@ from pacemaker.errors import (
     PeerError,
 )
 from pacemaker.figures import Figures
-from pacemaker.protocol import MAX_DUE_BYTES, Phase, ServerProtocol, Snapshot
+from pacemaker.protocol import (
+    MAX_DUE_BYTES,
+    MAX_USELESS,
+    SLICE_COST,
+    Phase,
+    ServerProtocol,
+    Snapshot,
+)
 from pacemaker.store import Place, Store
 from pacemaker.worker_pulses import MAX_KEY_CHARACTERS
 from tests import wire
@@ -116,7 +123,7 @@ def settle(server: ServerProtocol) -> bytes:
         sent += sent_by(server)
         if server.phase is Phase.STEPPING:
             server.finish_step(server.run_step())
-        elif is_blocked:
+        elif is_blocked or server.has_more:
             server.resume()
         else:
             return bytes(sent)
@@ -393,6 +400,157 @@ def test_no_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == ["peer:1: EXISTS_RESPONSE is no request; not answered"]
 
 
+def test_messages_that_are_no_request_are_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A hundred of them cost the log one line, and the connection stays open."""
+    server = new_protocol()
+    with caplog.at_level(logging.WARNING):
+        assert serve(server, [NO_REQUEST * MAX_USELESS, PULSE]) == PULSE_ACK
+    assert len(caplog.messages) == 1
+
+
+def test_more_messages_that_are_no_request_end_the_connection() -> None:
+    """One more than can be a mistake ends it, with an error that says how many."""
+    server = new_protocol()
+    serve(server, [NO_REQUEST * (MAX_USELESS + 1)])
+    assert str(server.error) == (
+        "too many messages that are no request:"
+        " more than 100, the last a EXISTS_RESPONSE"
+    )
+
+
+# --- slices -----------------------------------------------------------------
+
+
+def test_one_call_reads_a_slice_and_no_more() -> None:
+    """What is behind a slice waits for `resume`, and all of it is answered in order."""
+    server = new_protocol()
+    reads = [path_request(Type.GET_PULSE, "/a", number) for number in range(100)]
+    server.receive_data(b"".join(reads))
+    slices = []
+    while server.has_more:
+        slices.append(sent_by(server))
+        assert server.unread_bytes
+        server.resume()
+    slices.append(sent_by(server))
+    assert max(map(len, slices)) < 30 * len(wire.pulse_reply("/a", None, 1))
+    assert b"".join(slices) == b"".join(
+        wire.pulse_reply("/a", None, number) for number in range(100)
+    )
+    assert not server.unread_bytes
+
+
+def test_slice_ends_sooner_with_what_costs_more() -> None:
+    """A slice holds more pulses than reads, as these take longer."""
+    counts = []
+    for request in (
+        b"".join(send_pulse(f"/w/{number}", b"x", 1) for number in range(100)),
+        path_request(Type.GET_PULSE, "/a", 1) * 100,
+    ):
+        server = new_protocol()
+        server.receive_data(request)
+        counts.append(server.frames_rcvd)
+    assert counts == [SLICE_COST, SLICE_COST // 4]
+
+
+def new_lister() -> tuple[ServerProtocol, bytes]:
+    """Make a protocol over a large directory; return it, and the list's reply."""
+    store = Store()
+    for number in range(3_500):
+        store.put(f"/w/{number}", b"x")
+    names = {str(number) for number in range(3_500)}
+    server = new_protocol(store=store)
+    reply = serve(new_protocol(store=store), [LIST])
+    listed = messages.decode(reply[4:], 10_000).data
+    assert isinstance(listed, messages.Nodes)
+    assert set(listed.pulse_ids or ()) == names
+    return server, reply
+
+
+LIST = path_request(Type.GET_ALL_NODES_FOR_PATH, "/w", 3)
+
+
+def test_list_of_a_large_directory_is_written_in_slices() -> None:
+    """Each call writes some of it, and what is behind it is answered behind it."""
+    server, reply = new_lister()
+    server.receive_data(LIST + PULSE)
+    silent_calls = 0
+    while not (sent := sent_by(server)):
+        assert server.has_more
+        server.resume()
+        silent_calls += 1
+    assert silent_calls > 3
+    assert sent + settle(server) == reply + PULSE_ACK
+
+
+def test_list_in_the_making_is_counted_as_held() -> None:
+    """What is written of a list counts for the budget before it is sent."""
+    server, _ = new_lister()
+    server.receive_data(LIST)
+    server.resume()
+    assert server.held_bytes > 3_000
+    assert server.unread_bytes == 0
+    server.fail(LimitError("as asked for"))
+    assert server.held_bytes == 0
+
+
+def test_list_in_the_making_is_begun_again_after_an_upgrade() -> None:
+    """The next process writes it from its beginning, and then what is behind it."""
+    server, reply = new_lister()
+    server.receive_data(LIST + PULSE)
+    server.resume()
+    snapshot = server.snapshot()
+    assert snapshot is not None
+    second, _ = new_lister()
+    second.restore(snapshot)
+    second.resume()
+    assert settle(second) == reply + PULSE_ACK
+
+
+def test_closed_connection_has_no_more() -> None:
+    """A frame that ends the connection leaves nothing to go on with."""
+    server = new_protocol()
+    server.receive_data(path_request(Type.GET_PULSE, "/a", 1) * 100)
+    assert server.has_more
+    server.fail(LimitError("as asked for"))
+    assert not server.has_more
+
+
+def test_stranger_leaves_a_trace_once_of_each_kind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What a peer reads and deletes without authentication is in the log, escaped."""
+    delete = path_request(Type.DELETE_PATH, "/w\n" + "x" * 1000, 1)
+    with caplog.at_level(logging.INFO):
+        serve(new_protocol(like_digest), [PULSE, READ * 5, delete * 5, READ])
+    assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
+        (
+            "WARNING",
+            "peer:1: refused a read, the peer has not authenticated:"
+            " GET_PULSE '/a' (more on this connection are only counted)",
+        ),
+        (
+            "INFO",
+            "peer:1: carried out a delete, the peer has not authenticated:"
+            f" DELETE_PATH '/w\\n{'x' * 197}'... (1003 characters)"
+            " (more on this connection are only counted)",
+        ),
+    ]
+
+
+@pytest.mark.parametrize("make", [None, like_digest])
+def test_peer_that_may_read_leaves_no_trace(
+    make: MakeMechanism, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does anybody, if there is no authentication."""
+    delete = path_request(Type.DELETE_PATH, "/w", 1)
+    exchange = b"" if make is None else DIGEST_EXCHANGE
+    with caplog.at_level(logging.INFO):
+        serve(new_protocol(make), [exchange, READ, delete])
+    assert not caplog.records
+
+
 # --- phases -----------------------------------------------------------------
 
 MESSAGES = {
@@ -619,9 +777,9 @@ def test_output_is_bounded_by_the_limit_and_a_reply(size: int) -> None:
         requests = requests[:50]
     server.receive_data(b"".join(requests))
     replies = []
-    while server.is_blocked:
+    while server.is_blocked or server.has_more:
         sent = sent_by(server)
-        assert MAX_DUE_BYTES <= len(sent) < MAX_DUE_BYTES + size + 100
+        assert len(sent) < MAX_DUE_BYTES + size + 100
         replies.append(sent)
         server.resume()
     replies.append(sent_by(server))

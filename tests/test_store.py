@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import ctypes
 import sys
 import tracemalloc
@@ -30,10 +29,26 @@ def entries_of(store: Store) -> Iterator[tuple[dict[Any, Any], Any, Any]]:
     nodes = [store._root]
     while nodes:
         node = nodes.pop()
-        for segment, held in node.items():
+        for segment, held in looked_up(node).items():
             yield node, segment, held
             if isinstance(held, dict):
                 nodes.append(held)
+
+
+def nodes_of(store: Store) -> list[dict[Any, Any]]:
+    """Return all nodes of the trie."""
+    nodes: list[dict[Any, Any]] = [store._root]
+    for node in nodes:
+        nodes += [held for held in looked_up(node).values() if isinstance(held, dict)]
+    return nodes
+
+
+def shape_of(node: dict[Any, Any]) -> dict[Any, Any]:
+    """Copy a trie, with its values in place of its leaves."""
+    return {
+        segment: shape_of(held) if isinstance(held, dict) else held.value
+        for segment, held in looked_up(node).items()
+    }
 
 
 def assert_sound(store: Store) -> None:
@@ -43,9 +58,11 @@ def assert_sound(store: Store) -> None:
     assert None not in store._root, "the root has no key of its own"
     for node in nodes:
         assert node, "an empty node"
-        assert list(node) != [None], "a node that has just its own value"
+        assert list(looked_up(node)) != [None], "a node that has just its own value"
     for node in (store._root, *nodes):
-        assert not module._is_sparse(node)
+        assert not any(map(module._is_sparse, module._parts(node)))
+        assert not module._is_crowded(node)
+        assert len(node) == len(looked_up(node))
     assert len(store) == len(entries) - len(nodes)
     assert store.used_bytes == sum(
         module._entry_bytes(segment, held) for _, segment, held in entries
@@ -77,14 +94,14 @@ class StoreMachine(RuleBasedStateMachine):
     def put_where_the_budget_is_used_up(self, key: str, value: bytes) -> None:
         """A known key is rewritten; a new one is refused, and leaves no trace."""
         self.store.budget_bytes = self.store.used_bytes
-        before = copy.deepcopy(self.store._root), self.store.used_bytes
+        before = shape_of(self.store._root), self.store.used_bytes
         if key in self.model:
             self.store.put(key, value)
             self.model[key] = value
         else:
             with pytest.raises(LimitError, match="store is full"):
                 self.store.put(key, value)
-            assert before == (self.store._root, self.store.used_bytes)
+            assert before == (shape_of(self.store._root), self.store.used_bytes)
         self.store.budget_bytes = sys.maxsize
 
     @rule(key=paths)
@@ -117,6 +134,22 @@ class StoreMachine(RuleBasedStateMachine):
             assert (self.store.used_bytes, self.store._root) == (0, {})
 
 
+class WideStoreMachine(StoreMachine):
+    """The same where nodes are wide from four entries on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(module, "_WIDE_ENTRIES", 4)
+        self.patch.setattr(module, "_WIDE_PARTS", 3)
+
+    def teardown(self) -> None:
+        """Put the bounds back."""
+        self.patch.undo()
+
+
+TestWideStoreMachine = WideStoreMachine.TestCase
+TestWideStoreMachine.settings = settings(max_examples=150, stateful_step_count=40)
 TestStoreMachine = StoreMachine.TestCase
 TestStoreMachine.settings = settings(max_examples=150, stateful_step_count=40)
 
@@ -149,15 +182,18 @@ def test_place_of_a_refused_key_is_no_place() -> None:
         store.put_at(Place(DEEPEST + "/"), b"x")
 
 
-def test_place_in_a_node_that_was_folded_holds_no_heartbeat() -> None:
-    """A node that is left with its own value gives it to the one above."""
+def test_place_is_valid_though_its_node_was_folded() -> None:
+    """A node that is left with its own value gives the leaf to the one above."""
     store, place = Store(), Place("/a")
     store.put("/a/b", b"x")
     store.put_at(place, b"x")
-    node = place.node
+    leaf = place.leaf
     store.delete("/a/b")
-    assert not node
-    assert store.get("/a") == b"x"
+    store.put_at(place, b"y")
+    store.put("/a/b", b"x")
+    store.put_at(place, b"z")
+    assert place.leaf is leaf
+    assert store.get("/a") == b"z"
 
 
 def test_place_is_used_though_others_wait_for_keys() -> None:
@@ -171,22 +207,21 @@ def test_place_is_used_though_others_wait_for_keys() -> None:
     assert store.get("/a") == b"2"
 
 
-def test_place_in_a_node_that_is_gone_holds_no_heartbeats() -> None:
-    """Who has written to a topology keeps nothing of it once it is deleted."""
+@pytest.mark.parametrize("deleted", ["/w/t/0", "/w/t/0/", "/w", ""])
+@pytest.mark.parametrize("call", [Store.delete, Store.delete_all])
+def test_place_of_a_deleted_key_holds_no_heartbeat(
+    call: Callable[[Store, str], None], deleted: str
+) -> None:
+    """It is empty as soon as the key is gone, and finds the way to the next."""
     store, place = Store(), Place("/w/t/0")
-    for n in range(100):
-        store.put(f"/w/t/{n}", b"x")
+    store.put("/w/t/1", b"x")
     store.put_at(place, b"x")
-    node = place.node
-    assert len(node) == 100
-    for n in range(1, 100):
-        store.delete(f"/w/t/{n}")
-    assert not node, "laid anew, as it is so much smaller"
-    store.put_at(place, b"x")
-    node = place.node
-    store.delete_all("/w")
-    assert not node
-    assert store.used_bytes == 0
+    call(store, deleted)
+    if store.get("/w/t/0") is None:
+        assert place.leaf.value == b""
+    store.put_at(place, b"y")
+    assert store.get("/w/t/0") == b"y"
+    assert_sound(store)
 
 
 def test_empty_details_are_a_value() -> None:
@@ -251,11 +286,11 @@ def test_refused_key_leaves_no_trace(key: str) -> None:
     store = Store()
     for known in ("/known", "/a/b", "/a/b2/c"):
         store.put(known, b"x")
-    before = copy.deepcopy(store._root), store.used_bytes, len(store)
+    before = shape_of(store._root), store.used_bytes, len(store)
     store.budget_bytes = store.used_bytes
     with pytest.raises(LimitError):
         store.put(key, b"x")
-    assert before == (store._root, store.used_bytes, len(store))
+    assert before == (shape_of(store._root), store.used_bytes, len(store))
     assert_sound(store)
 
 
@@ -420,25 +455,79 @@ class CountingNode(dict[Any, Any]):
         CountingNode.looks += len(self)
         return super().__iter__()
 
-    def items(self) -> Any:
-        """Count, and give the entries."""
-        CountingNode.looks += len(self)
-        return super().items()
+    def popitem(self) -> Any:
+        """Count, and take an entry out."""
+        CountingNode.looks += 1
+        return super().popitem()
+
+
+def count_looks(node: dict[Any, Any]) -> None:
+    """Have all nodes below one count."""
+    for segment, held in node.items():
+        if isinstance(held, dict):
+            count_looks(held)
+            node[segment] = CountingNode(held)
 
 
 def test_list_and_delete_do_not_depend_on_what_else_is_stored() -> None:
     """A list costs its answer and a delete what it removes; siblings cost nothing."""
     store = Store()
-    siblings = CountingNode({f"topology-{n}": {"w": b"x"} for n in range(1_000)})
-    mine = CountingNode({f"worker-{n}": b"x" for n in range(10)})
-    siblings["mine"] = mine
-    store._root[""] = CountingNode({"workerbeats": siblings})
+    for number in range(1_000):
+        store.put(f"/workerbeats/topology-{number}/w", b"x")
+    for number in range(10):
+        store.put(f"/workerbeats/mine/worker-{number}", b"x")
+    count_looks(store._root)
     CountingNode.looks = 0
     assert len(store.list_nodes("/workerbeats/mine")) == 10
     assert CountingNode.looks == 10
     store.delete_all("/workerbeats/mine")
     assert CountingNode.looks == 20
-    assert "mine" not in siblings
+    assert not store.list_nodes("/workerbeats/mine")
+
+
+def looked_up(node: dict[Any, Any]) -> dict[Any, Any]:
+    """Copy a node of any kind through its parts."""
+    return {name: held for part in module._parts(node) for name, held in part.items()}
+
+
+@pytest.mark.parametrize("path", ["", "/w", "/w/t", "/w/t/deep/er"])
+@pytest.mark.parametrize("end", ["", "/x"])
+def test_huge_directory_lies_in_small_parts(path: str, end: str) -> None:
+    """No dict becomes so large that growing or copying it takes long."""
+    store, count = Store(), 40_000
+    store.put(path or "/", b"own")
+    place = Place(f"{path}/5{end}")
+    store.put_at(place, b"old")
+    for number in range(count):
+        store.put(f"{path}/{number}{end}", b"%d" % number)
+    sizes = [len(part) for node in nodes_of(store) for part in module._parts(node)]
+    assert max(sizes) < module._WIDE_ENTRIES
+    store.put_at(place, b"new")
+    assert store.get(f"{path}/5{end}") == b"new"
+    assert store.get(path or "/") == b"own"
+    assert set(store.list_nodes(path)) == {str(number) for number in range(count)}
+    assert dict(store.items())[f"{path}/39999{end}"] == b"39999"
+    for number in range(10, count):
+        store.delete(f"{path}/{number}{end}")
+    assert not [node for node in nodes_of(store) if isinstance(node, module._WideNode)]
+    assert len(store.list_nodes(path)) == 10
+    assert_sound(store)
+    store.delete_all("")
+    store.delete_all("/")
+    assert (store._root, store.used_bytes) == ({}, 0)
+
+
+def test_huge_subtree_is_freed_in_steps() -> None:
+    """A million entries would stop all threads for a tenth of a second."""
+    store, count = Store(), 40_000
+    for number in range(count):
+        store.put(f"/w/{number}/x", b"")
+    store.delete_all("/w")
+    steps = 1
+    while store.reclaim():
+        steps += 1
+    assert steps == 2 * count // module.RECLAIMED_PER_STEP
+    assert (store._root, store.used_bytes, len(store)) == ({}, 0, 0)
 
 
 # --- threads ----------------------------------------------------------------

@@ -37,7 +37,7 @@ from tests.server.test_notify import Manager
 from tests.wire import Type, Wire, control, token, token_of
 
 GIVE_UP_S = 60.0
-UPGRADED = r"upgraded to \S+: (\d+) connections and (\d+) heartbeats carried over"
+UPGRADED = r"upgraded to \S+: (\d+) connections? and (\d+) heartbeats? carried over"
 JAAS = 'PacemakerDigest {{ x.Y required username="u" password="{}"; }};\n'
 NO_SLACK = ("--hold", "0")
 KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
@@ -259,7 +259,7 @@ def test_every_connection_is_reset_where_the_security_settings_change(
         else:
             storm_yaml(jaas).write_text("pacemaker.auth.method: NONE\n")
         must_reload(digest)
-        digest.logged("the security settings are others now: 2 connections are reset")
+        digest.logged("security settings changed: resetting 2 connections")
         assert reader.ended() == "reset"
         assert writer.ended() == "reset"
     if change == "method":

@@ -41,12 +41,11 @@ struct ExecutorInfo {
   2: required i32 task_end;
 }
 
-// Of Storm 1.x and 2.x.  `time_secs` is not required here, though it is in
-// Storm: where it is absent, the value may be one of Storm 3.
+// Of Storm 1.x and 2.x.
 struct ClusterWorkerHeartbeat {
   1: required string storm_id;
   2: required map<ExecutorInfo, ExecutorStats> executor_stats;
-  3: optional i32 time_secs;
+  3: required i32 time_secs;
   4: required i32 uptime_secs;
 }
 
@@ -56,14 +55,4 @@ struct ClusterWorkerHeartbeat64 {
   2: required map<ExecutorInfo, ExecutorStats> executor_stats;
   3: required i64 time_secs;
   4: required i32 uptime_secs;
-}
-
-// The one field that decides which of several heartbeats is the newest, in both
-// types: reading these walks past all else.
-struct HeartbeatTime {
-  3: optional i32 time_secs;
-}
-
-struct HeartbeatTime64 {
-  3: optional i64 time_secs;
 }

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
 import logging
-from typing import Any
+import sys
+from collections.abc import Callable
+from typing import IO, Any, cast
 
 import click
 
 from pacemaker._version import __version__
-from pacemaker.cli import exit_codes
+from pacemaker.cli import exit_codes, streams
 from pacemaker.cli.completion import PROGRAM, completion_command
 from pacemaker.cli.config import config_command
 from pacemaker.cli.exists import exists_command
 from pacemaker.cli.get import get_command
+from pacemaker.cli.logs import JournalErrors, is_journal
 from pacemaker.cli.ls import ls_command
-from pacemaker.cli.output import printable
+from pacemaker.cli.output import output_lost, printable
 from pacemaker.cli.ping import ping_command
 from pacemaker.cli.put import put_command
 from pacemaker.cli.reload import reload_command
@@ -28,6 +33,7 @@ from pacemaker.errors import (
     ListenError,
     NotAuthorizedError,
     PacemakerError,
+    StartError,
     UpgradeError,
 )
 
@@ -44,6 +50,10 @@ class _CannotListenError(click.ClickException):
     exit_code = exit_codes.CANNOT_LISTEN
 
 
+class _SystemRefusedError(click.ClickException):
+    exit_code = exit_codes.SYSTEM_REFUSED
+
+
 class _NotAuthorizedError(click.ClickException):
     exit_code = exit_codes.NOT_AUTHORIZED
 
@@ -56,20 +66,60 @@ class _NoAnswerError(click.ClickException):
     exit_code = exit_codes.NO_ANSWER
 
 
+# What the system says when the standard output takes no more.
+_OF_WRITING = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 # The first that an error is one of says how the program ends.
 _ENDS: dict[type[PacemakerError], type[click.ClickException]] = {
     ConfigError: _WrongConfigurationError,
     ListenError: _CannotListenError,
+    StartError: _SystemRefusedError,
     NotAuthorizedError: _NotAuthorizedError,
     ClientError: _NoAnswerError,
     UpgradeError: _RefusedError,
 }
 
 
+def _check_interpreter() -> None:
+    """Refuse an interpreter that leaves out what a library reads at run time."""
+    if sys.flags.optimize > 1:
+        raise _WrongConfigurationError(
+            "PYTHONOPTIMIZE=2 (python -OO) removes the docstrings that thriftpy2"
+            " needs; use PYTHONOPTIMIZE=1, or leave it unset"
+        )
+
+
 class _Program(click.Group):
     """The group of commands: the one place where errors become exit codes."""
 
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run a command line and end the process, as click does, by our exit codes."""
+        main: Callable[..., Any] = super().main
+        if not standalone_mode:
+            return main(*args, standalone_mode=False, **extra)
+        streams.open_missing()
+        try:
+            code = self._run(functools.partial(main, *args, **extra))
+        finally:
+            streams.settle()
+        sys.exit(code)
+
+    def _run(self, main: Callable[..., Any]) -> int:
+        try:
+            code = main(standalone_mode=False)
+        except click.ClickException as exc:
+            return _shown(exc)
+        except OSError as exc:  # of --help and --version
+            return _shown(output_lost(exc))
+        except click.Abort as exc:
+            # click makes it of an interrupt as well as of an answer that is not given.
+            if isinstance(exc.__context__, KeyboardInterrupt):
+                return exit_codes.INTERRUPTED
+            return _shown(_RefusedError("aborted"))
+        return code if isinstance(code, int) else exit_codes.OK
+
     def invoke(self, ctx: click.Context) -> Any:
+        _check_interpreter()
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -78,10 +128,18 @@ class _Program(click.Group):
             end = next(end for kind, end in _ENDS.items() if isinstance(exc, kind))
             raise end(printable(str(exc))) from exc
         except Exception as exc:
-            if isinstance(exc, OSError) and exc.errno == errno.EPIPE:
-                raise  # whom we print to has gone: click ends quietly
+            if isinstance(exc, OSError) and exc.errno in _OF_WRITING:
+                raise output_lost(exc) from exc  # of a command's --help
             logger.critical("unexpected failure, please report it", exc_info=True)
             ctx.exit(exit_codes.UNEXPECTED)
+
+
+def _shown(error: click.ClickException) -> int:
+    """Print an error, if stderr can be written, and return its exit code."""
+    journal = cast("IO[str]", JournalErrors(sys.stderr)) if is_journal() else None
+    with contextlib.suppress(OSError):
+        error.show(journal)
+    return error.exit_code
 
 
 @click.group(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from pacemaker.cli.output import print_text
+
 PROGRAM = "storm-pacemaker-py"
 COMPLETE_VARIABLE = "_STORM_PACEMAKER_PY_COMPLETE"
 """Where click looks for a shell's question; it follows from the program's name."""
@@ -27,4 +29,4 @@ def completion_command(ctx: click.Context, shell: str) -> None:
     if complete_class is None:
         raise click.UsageError(f"this version of click has no completion for {shell}")
     program = complete_class(ctx.find_root().command, {}, PROGRAM, COMPLETE_VARIABLE)
-    click.echo(program.source())
+    print_text(program.source())

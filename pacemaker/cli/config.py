@@ -9,11 +9,10 @@ from pathlib import Path
 
 import click
 
+from pacemaker.cli.output import exit_code_answers, print_text
 from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
 from pacemaker.config import Configuration, decide_hold
 from pacemaker.config.keys import KEYS, Key
-
-_NOT_SHOWN = "(not shown)"
 
 
 @click.command(
@@ -37,21 +36,23 @@ def config_command(
 ) -> None:
     """Print the effective configuration and where each value came from.
 
-    The output is YAML; the comment behind a value names the file, `-c` or the
-    default. Secrets are not shown. Which files were read goes to stderr.
+    The output is YAML; the comment after a value names the file, `-c` or the
+    default. Secrets are left out, with a comment in their place. Which files were
+    read goes to stderr.
     """
     configuration = prepare(config_file, overrides, log_level)
     if check:
         prepare_sasl(configuration.settings)
-        click.echo("serve would start with this configuration")
+        with exit_code_answers():
+            print_text("serve would start with this configuration")
     else:
         for line in effective_lines(configuration):
-            click.echo(line)
+            print_text(line)
 
 
 def effective_lines(configuration: Configuration) -> Iterator[str]:
     """Yield a line of YAML for each key, its origin as a comment, then the hold."""
-    pairs = [(f"{key.name}: {_shown(key, configuration)}", key) for key in KEYS]
+    pairs = [(_pair(key, configuration), key) for key in KEYS]
     width = max(len(pair) for pair, _ in pairs)
     for pair, key in pairs:
         # Origins are names of files, which may hold anything.
@@ -60,12 +61,15 @@ def effective_lines(configuration: Configuration) -> Iterator[str]:
     yield f"# serve holds misses after a start: {decide_hold(configuration)}"
 
 
-def _shown(key: Key, configuration: Configuration) -> str:
+def _pair(key: Key, configuration: Configuration) -> str:
     value = getattr(configuration.settings, key.field)
     if key.is_secret and value is not None:
-        value = _NOT_SHOWN
-    elif isinstance(value, enum.Enum):
+        # A comment: what is printed may be used as a storm.yaml, and no words of
+        # ours must become a password there.
+        return f"# {key.name}: (not shown)"
+    if isinstance(value, enum.Enum):
         value = value.value
     elif isinstance(value, Path):
         value = str(value)
-    return json.dumps(value)  # JSON is YAML, and escapes all but plain ASCII
+    # JSON is YAML, and escapes all but plain ASCII.
+    return f"{key.name}: {json.dumps(value)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pacemaker.cli import exit_codes
-from pacemaker.cli.output import print_json, print_line
+from pacemaker.cli.output import exit_code_answers, print_json, print_line
 from pacemaker.cli.targets import Target, client_command, json_option, path_argument
 
 
@@ -32,9 +32,10 @@ def exists_command(
     """
     with target.pool() as pool:
         is_there = pool.exists(path)
-    if as_json:
-        print_json(is_there)
-    else:
-        print_line("yes" if is_there else "no")
+    with exit_code_answers():
+        if as_json:
+            print_json(is_there)
+        else:
+            print_line("yes" if is_there else "no")
     if not is_there:
         ctx.exit(exit_codes.NO)

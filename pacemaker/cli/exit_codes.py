@@ -6,6 +6,8 @@ systemd knows by name, too; docs/configuration.md lists them for users.
 
 from __future__ import annotations
 
+import signal
+
 OK = 0
 """All went well; of `serve`: it was asked to stop, and stopped."""
 
@@ -28,6 +30,12 @@ CANNOT_LISTEN = 69
 UNEXPECTED = 70
 """A fault of the program itself, written to the log."""
 
+SYSTEM_REFUSED = 71
+"""The system refuses what `serve` needs to start: a thread or a descriptor."""
+
+OUTPUT_LOST = 74
+"""The output could not be written; what the command was to do is done."""
+
 NO_ANSWER = 75
 """No server answered; of `ping`: not every one did.  Another time it may."""
 
@@ -38,4 +46,10 @@ WRONG_CONFIGURATION = 78
 """The configuration is wrong, or a file of it cannot be read."""
 
 SIGNALLED = 128
-"""Of `simulate`: this and the number of the signal that ended it early."""
+"""This and the number of the signal that ended the command early, as shells count."""
+
+INTERRUPTED = SIGNALLED + signal.SIGINT
+"""The user's Ctrl-C."""
+
+PIPE_CLOSED = SIGNALLED + signal.SIGPIPE
+"""Whoever read the output has closed the pipe."""

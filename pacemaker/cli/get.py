@@ -19,8 +19,10 @@ from pacemaker.cli.output import (
 )
 from pacemaker.cli.targets import Target, client_command, json_option, path_argument
 from pacemaker.errors import ValueDecodeError
+from pacemaker.words import counted
 
 if TYPE_CHECKING:
+    from pacemaker.client import PacemakerPool
     from pacemaker.state.heartbeat import ExecutorStats, WorkerHeartbeat
 
 SHOWN_BYTES = 256
@@ -45,7 +47,7 @@ Examples:
   storm-pacemaker-py get --json KEY | jq .heartbeat.age_secs
   storm-pacemaker-py get --json KEY | jq -r .details | base64 -d > value.bin
 
-The exit code is 1 where nothing is stored under PATH.""",
+The exit code is 1 if nothing is stored under PATH.""",
 )
 @client_command
 @path_argument
@@ -58,9 +60,12 @@ def get_command(target: Target, path: str, as_json: bool) -> None:
     from pacemaker.state import values
 
     with target.pool() as pool:
-        details = pool.get_pulse(path)
+        # Not read at once: a server that was just started holds the read of a
+        # heartbeat that it has not got, for longer than anybody waits here.
+        details = pool.get_pulse(path) if pool.exists(path) else None
+        why_none = "" if details is not None else _why_none(pool, path)
     if details is None:
-        raise _NothingStoredError(printable(f"{path}: nothing is stored there"))
+        raise _NothingStoredError(printable(f"{path}: {why_none}"))
     heartbeat, problem = None, None
     try:
         heartbeat = values.decode(details)
@@ -81,6 +86,34 @@ def get_command(target: Target, path: str, as_json: bool) -> None:
         _print_heartbeat(path, len(details), heartbeat, now_secs)
     else:
         _print_bytes(path, details, problem or "")
+
+
+def _why_none(pool: PacemakerPool, path: str) -> str:
+    if pool.list_nodes(path):
+        return "is a directory: `ls` lists what is below it"
+    if _is_held(pool, path):
+        return (
+            "nothing is stored there yet. A server was just started, and waits for the"
+            " workers' next heartbeats"
+        )
+    return "nothing is stored there"
+
+
+def _is_held(pool: PacemakerPool, path: str) -> bool:
+    """Tell whether a server holds the read of a path at which it has nothing.
+
+    Replies come in the order of the requests but for reads that are held: so one is
+    held if a later request is answered first.
+    """
+    from pacemaker.client import requests
+
+    read = requests.get_pulse(path)
+    calls = [each.submit(read) for each in pool.connections if each.is_available]
+    pool.exists(path)
+    is_held = not all(call.is_answered for call in calls)
+    for call in calls:
+        call.cancel()
+    return is_held
 
 
 def _as_json(heartbeat: WorkerHeartbeat, now_secs: int) -> dict[str, Any]:
@@ -115,7 +148,7 @@ def _print_heartbeat(
             ("topology", heartbeat.topology_id),
             ("age", f"{duration(shown['age_secs'])}, made at {made}"),
             ("uptime", duration(heartbeat.uptime_secs)),
-            ("size", f"{size_bytes} bytes"),
+            ("size", counted(size_bytes, "byte")),
             ("executors", str(len(heartbeat.executors))),
         ]
     )
@@ -136,12 +169,12 @@ def _print_heartbeat(
 
 def _print_bytes(path: str, details: bytes, problem: str) -> None:
     print_table(
-        [("path", path), ("size", f"{len(details)} bytes"), ("problem", problem)]
+        [("path", path), ("size", counted(len(details), "byte")), ("problem", problem)]
     )
     for line in _hex_lines(details[:SHOWN_BYTES]):
         print_line(line)
     if len(details) > SHOWN_BYTES:
-        print_line(f"... and {len(details) - SHOWN_BYTES} bytes more")
+        print_line(f"... and {counted(len(details) - SHOWN_BYTES, 'more byte')}")
 
 
 def _hex_lines(data: bytes) -> Iterator[str]:

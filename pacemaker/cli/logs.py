@@ -2,18 +2,54 @@
 
 A record may hold text that came from the network.  Control characters are
 escaped, so that nobody can forge a line of the log or drive a terminal.
+
+If stderr is systemd's journal, each line begins with its severity, which the journal
+takes off (sd-daemon(3)), and has no time, which the journal keeps itself.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
+from collections.abc import Mapping
+from typing import TextIO
 
 LEVELS = ("debug", "info", "warning", "error")
 
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 _ESCAPES = {code: repr(chr(code))[1:-1] for code in _CONTROLS}
+
+
+# By syslog(3), from the severest down.
+_SEVERITIES = (
+    (logging.CRITICAL, 2),
+    (logging.ERROR, 3),
+    (logging.WARNING, 4),
+    (logging.INFO, 6),
+)
+_DEBUG_SEVERITY = 7
+_ERROR_SEVERITY = 3
+
+
+def is_journal(
+    stream: TextIO | None = None, environ: Mapping[str, str] = os.environ
+) -> bool:
+    """Return whether a stream, stderr by default, is systemd's journal.
+
+    The variable alone does not tell: it is inherited by whoever has another stderr.
+    """
+    stream = sys.stderr if stream is None else stream
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError, AttributeError):  # closed, or not a file
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def _in_journal(text: str, severity: int) -> str:
+    return "\n".join(f"<{severity}>{line}" for line in text.split("\n"))
 
 
 def one_line(text: str) -> str:
@@ -49,6 +85,44 @@ class LineFormatter(logging.Formatter):
         return "\n".join(f"    | {one_line(line)}" for line in lines)
 
 
+class JournalFormatter(LineFormatter):
+    """Formats a record as ``<SEVERITY>LEVEL LOGGER MESSAGE``, for the journal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._style = logging.PercentStyle("%(levelname)s %(name)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record, each of its lines behind its severity."""
+        severity = next(
+            (each for level, each in _SEVERITIES if record.levelno >= level),
+            _DEBUG_SEVERITY,
+        )
+        return _in_journal(super().format(record), severity)
+
+
+class JournalErrors:
+    """A stream for the last words of a program, each line of them an error.
+
+    Args:
+        stream: the journal.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write lines behind their severity."""
+        body = text.removesuffix("\n")
+        end = text[len(body) :]
+        self._stream.write(_in_journal(body, _ERROR_SEVERITY) + end)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the journal."""
+        self._stream.flush()
+
+
 def configure_logs(level: str) -> None:
     """Send the log to stderr, from this level on.
 
@@ -60,5 +134,5 @@ def configure_logs(level: str) -> None:
     # nor print tracebacks about itself.
     logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter())
+    handler.setFormatter(JournalFormatter() if is_journal() else LineFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from pacemaker.cli.output import duration, print_json, print_line, print_table
-from pacemaker.cli.targets import Target, client_command, json_option, path_argument
+from pacemaker.cli.output import (
+    duration,
+    note,
+    print_json,
+    print_line,
+    print_table,
+)
+from pacemaker.cli.targets import Target, checked_path, client_command, json_option
 
 if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool
@@ -33,22 +39,25 @@ class Entry(NamedTuple):
     short_help="List the names below a path.",
     epilog="""\b
 Examples:
+  storm-pacemaker-py ls
   storm-pacemaker-py ls /workerbeats
   storm-pacemaker-py ls -l /workerbeats/words-1-1700000000
   storm-pacemaker-py ls -l --json /workerbeats/words-1-1700000000""",
 )
 @client_command
-@path_argument
+@click.argument("path", callback=checked_path, default="/")
 @click.option("-l", "long", is_flag=True, help="Show the size and age of each.")
 @json_option
 def ls_command(target: Target, path: str, long: bool, as_json: bool) -> None:
-    """List the names below PATH, of all servers.
+    """List the names below PATH, of all servers; without PATH, the topmost ones.
 
     The topologies are below /workerbeats, and the workers below their topology.
-    Where nothing is below PATH, nothing is printed.
+    If nothing is below PATH, a line on stderr says so.
     """
     with target.pool() as pool:
         names = pool.list_nodes(path)
+        if not names:
+            note(_why_empty(pool, path))
         if long:
             _print_long([_entry(pool, path, name) for name in names], as_json)
         elif as_json:
@@ -56,6 +65,14 @@ def ls_command(target: Target, path: str, long: bool, as_json: bool) -> None:
         else:
             for name in names:
                 print_line(name)
+
+
+def _why_empty(pool: PacemakerPool, path: str) -> str:
+    if path == "/":
+        return "no heartbeats are stored"
+    if pool.exists(path):
+        return f"{path} is a heartbeat: `get` shows it. Nothing is below it."
+    return f"nothing is below {path}"
 
 
 def _entry(pool: PacemakerPool, path: str, name: str) -> Entry:

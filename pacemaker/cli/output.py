@@ -7,15 +7,71 @@ line of a table.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, Final
 
 import click
 
+from pacemaker.cli import exit_codes
+
 _GAP: Final = "  "
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+class OutputLostError(click.ClickException):
+    """The output could not be written; what the command did is done."""
+
+    exit_code = exit_codes.OUTPUT_LOST
+
+    def warn(self) -> None:
+        """Print a warning in the place of the error."""
+        warn(self.message)
+
+
+class PipeClosedError(OutputLostError):
+    """Whoever reads our output has had enough of it, as in ``ls | head -1``."""
+
+    exit_code = exit_codes.PIPE_CLOSED
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print nothing."""
+
+    def warn(self) -> None:
+        """Print nothing."""
+
+
+def output_lost(error: OSError) -> OutputLostError:
+    """Return what to raise when the output cannot be written."""
+    kind = PipeClosedError if error.errno == errno.EPIPE else OutputLostError
+    return kind(f"the output could not be written: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def exit_code_answers() -> Iterator[None]:
+    """Print something that the exit code says as well: losing it is not an error."""
+    try:
+        yield
+    except OutputLostError as exc:
+        exc.warn()
+
+
+def warn(text: str) -> None:
+    """Print a warning to stderr, if that can be written."""
+    _print_to_stderr(f"Warning: {text}")
+
+
+def note(text: str) -> None:
+    """Print something worth knowing to stderr, if that can be written."""
+    _print_to_stderr(f"Note: {text}")
+
+
+def _print_to_stderr(text: str) -> None:
+    with contextlib.suppress(OSError):
+        click.echo(printable(text), err=True)
 
 
 def printable(text: str) -> str:
@@ -23,21 +79,39 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
+def print_text(text: str) -> None:
+    """Print text as it is: only for our own.
+
+    Raises:
+        OutputLostError: it cannot be written.
+    """
+    try:
+        click.echo(text)
+    except OSError as exc:
+        raise output_lost(exc) from exc
+
+
 def print_json(value: object) -> None:
-    """Print a value as JSON, in plain ASCII without control characters."""
+    """Print a value as JSON, in plain ASCII without control characters.
+
+    Raises as `print_text`.
+    """
     # The one control character that JSON's own escapes leave out.
-    click.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
+    print_text(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
 
 
 def print_line(text: str) -> None:
-    """Print a line of text, escaped; also what the terminal's charset does not have."""
+    """Print a line of text, escaped; also what the terminal's charset does not have.
+
+    Raises as `print_text`.
+    """
     encoding = sys.stdout.encoding
     shown = printable(text).encode(encoding, "backslashreplace").decode(encoding)
-    click.echo(shown)
+    print_text(shown)
 
 
 def print_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
-    """Print rows with their columns aligned.
+    """Print rows with their columns aligned.  Raises as `print_text`.
 
     Args:
         rows: cells; all rows have as many.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from pacemaker.cli import exit_codes
-from pacemaker.cli.output import print_json, print_table
+from pacemaker.cli.output import exit_code_answers, print_json, print_table
 from pacemaker.cli.targets import Target, client_command, json_option
+
+if TYPE_CHECKING:
+    from pacemaker.client import ServerHealth
 
 
 @click.command(
@@ -28,8 +33,15 @@ def ping_command(ctx: click.Context, target: Target, as_json: bool) -> None:
 
     Where an authentication method is configured, it is gone through as well.
     """
-    with target.pool(warn=False) as pool:
+    with target.pool(warns=False) as pool:
         healths = pool.ping()
+    with exit_code_answers():
+        _print(healths, as_json)
+    if any(health.error for health in healths):
+        ctx.exit(exit_codes.NO_ANSWER)
+
+
+def _print(healths: list[ServerHealth], as_json: bool) -> None:
     if as_json:
         print_json(
             [
@@ -55,5 +67,3 @@ def ping_command(ctx: click.Context, target: Target, as_json: bool) -> None:
                 for health in healths
             ]
         )
-    if any(health.error for health in healths):
-        ctx.exit(exit_codes.NO_ANSWER)

@@ -24,7 +24,8 @@ _OPTIONS = (
         "--config",
         "config_file",
         metavar="FILE",
-        type=click.Path(),
+        # Whether it can be read is for the configuration to say, with its exit code.
+        type=click.Path(readable=False),
         help="Read FILE in the place of storm.yaml; looked up in the conf folder "
         "first, then as it stands.",
     ),

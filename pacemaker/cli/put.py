@@ -27,9 +27,20 @@ def put_command(target: Target, path: str, file: BinaryIO) -> None:
 
     Storm reads a heartbeat from them. Nothing is printed.
     """
-    details = file.read()
+    details = _read(file)
     with target.pool() as pool:
         try:
             pool.send_pulse(path, details)
         except ValueError as exc:
             raise click.BadParameter(str(exc), param_hint="'FILE'") from exc
+
+
+def _read(file: BinaryIO) -> bytes:
+    try:
+        return file.read()
+    except OSError as exc:
+        # stdin, most likely: it may be closed.
+        name = file.name if isinstance(file.name, str) else "stdin"
+        raise click.BadParameter(
+            f"{name} cannot be read: {exc.strerror}", param_hint="'FILE'"
+        ) from exc

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pacemaker.cli.output import print_line
+from pacemaker.cli.output import exit_code_answers, print_line
 
 
 @click.command(
@@ -53,7 +53,8 @@ def reload_command(pid: int | None, pid_file: Path | None, timeout_s: float) -> 
         pid = _read_pid(pid_file)
     assert pid is not None  # noqa: S101  (one of the two was given)
     request_upgrade(pid, timeout_s)
-    print_line(f"process {pid} was upgraded, and serves")
+    with exit_code_answers():
+        print_line(f"process {pid} was upgraded, and serves")
 
 
 def _read_pid(file: Path) -> int:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool
 
 
+# Storm's own keys lie two below /workerbeats.
+_MAX_DEPTH = 20
+
+
 @click.command(
     "rm",
     short_help="Delete a path and what is below it.",
@@ -32,22 +36,32 @@ def rm_command(target: Target, path: str, yes: bool) -> None:
     """
     with target.pool() as pool:
         if not yes and _has_more_than_one(pool, path):
-            click.confirm(
-                printable(f"{path}: more than one heartbeat is there. Delete all?"),
-                abort=True,
-                err=True,
-            )
+            _confirm(path)
         pool.delete_path(path)
+
+
+def _confirm(path: str) -> None:
+    try:
+        click.confirm(
+            printable(f"{path}: more than one heartbeat is there. Delete all?"),
+            abort=True,
+            err=True,
+        )
+    except OSError as exc:  # of stdin or stderr
+        raise click.UsageError(
+            f"cannot ask whether to delete all: {exc.strerror}. --yes does not ask."
+        ) from exc
 
 
 def _has_more_than_one(pool: PacemakerPool, path: str) -> bool:
     """Look for a second key, no further.
 
     Each name in a list stands for at least one key below it.  One that leads to
-    no key that can be found (a key may have empty segments) counts as many.
+    no key that can be found (a key may have empty segments) counts as many, as does
+    one that lies deeper than Storm would ever put it.
     """
     below = path
-    while True:
+    for _ in range(_MAX_DEPTH):
         names = pool.list_nodes(below)
         is_key = pool.exists(below)
         if not names:
@@ -55,3 +69,4 @@ def _has_more_than_one(pool: PacemakerPool, path: str) -> bool:
         if len(names) > 1 or is_key:
             return True
         below = f"{below.rstrip('/')}/{names[0]}"
+    return True

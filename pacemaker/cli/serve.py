@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
+from pacemaker.accounts import AddressLimits
+from pacemaker.cli.address_limits import address_options
 from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
 from pacemaker.cli.sizes import parse_size
 from pacemaker.config import Settings, decide_hold
 from pacemaker.config.hold import MAX_HOLD_S
+
+if TYPE_CHECKING:
+    from pacemaker.server.addresses import Network
+
+
+def _check_bind(
+    ctx: click.Context, param: click.Parameter, bind: str | None
+) -> str | None:
+    """Refuse what looks up as something else than is meant."""
+    if bind is None:
+        return None
+    if not bind.strip():
+        raise click.BadParameter(
+            "the address is empty; leave the option out to listen on all"
+        )
+    if bind.startswith("[") != bind.endswith("]") or re.fullmatch(r"[^:]*:\d+", bind):
+        raise click.BadParameter(
+            f"{bind}: must be an address or a host name without a port, which"
+            " pacemaker.port names"
+        )
+    return bind
 
 
 @click.command(
@@ -18,20 +43,24 @@ from pacemaker.config.hold import MAX_HOLD_S
     epilog="""\b
 Examples:
   storm-pacemaker-py serve
-      the storm.yaml of STORM_CONF_DIR, STORM_HOME/conf or the storm on the PATH
+      the storm.yaml of STORM_CONF_DIR; else of STORM_HOME/conf, of the storm on
+      the PATH, or of /etc/storm
   storm-pacemaker-py serve --config /etc/storm/storm.yaml
   storm-pacemaker-py serve -c pacemaker.port=6700 -c pacemaker.auth.method=NONE
   storm-pacemaker-py serve --bind 10.0.0.5 --store-budget 2G
 
-SIGTERM and SIGINT stop it; a second one forces it.  SIGUSR2 upgrades it in
-place to the program and configuration that are on the disk by then; the
-command `reload` does so and waits for the outcome.""",
+SIGTERM and SIGINT stop it; a second one forces it.  SIGHUP and SIGUSR2 upgrade
+it in place to the program and configuration that are on the disk by then; the
+command `reload` does so and waits for the outcome.  SIGUSR1 logs its figures
+now, SIGQUIT what each thread is doing.""",
 )
 @configuration_options
 @click.option(
     "--bind",
     metavar="ADDRESS",
-    help="Listen on this address; else on all, as Storm does.",
+    callback=_check_bind,
+    help="Listen on this address, or on each one of this host name; else on all, as "
+    "Storm does. 0.0.0.0 is IPv4 only, :: is IPv6 only.",
 )
 @click.option(
     "--io-threads",
@@ -62,6 +91,7 @@ command `reload` does so and waits for the outcome.""",
     "else 20 s, or 10 s with a listening socket that was handed over, where "
     "storm.yaml names one Pacemaker.",
 )
+@address_options
 @click.option(
     "--try-upgrade",
     "trial",
@@ -79,6 +109,8 @@ def serve_command(
     buffer_budget: int | None,
     store_budget: int | None,
     hold_s: int | None,
+    shared_addresses: tuple[Network, ...] | None,
+    address_limits: AddressLimits,
     trial: str | None,
 ) -> None:
     """Run the Pacemaker daemon until it is asked to stop.
@@ -88,7 +120,10 @@ def serve_command(
     """
     # The daemon's own half is imported where it is needed: --help starts without.
     from pacemaker import server
+    from pacemaker.server.addresses import DEFAULT_SHARED
+    from pacemaker.server.surroundings import fill_standard_streams
 
+    fill_standard_streams()
     configuration = prepare(config_file, overrides, log_level)
     settings = configuration.settings
     sasl = prepare_sasl(settings)
@@ -99,11 +134,15 @@ def serve_command(
         buffer_budget_bytes=buffer_budget,
         store_budget_bytes=store_budget,
         hold=decide_hold(configuration, hold_s),
+        shared_addresses=(
+            DEFAULT_SHARED if shared_addresses is None else shared_addresses
+        ),
+        address_limits=address_limits,
     )
     if trial is None:
         server.run(settings, options, sasl)
     else:
-        server.check_upgrade(trial, settings.port)
+        click.echo(server.rehearse(settings, options, sasl, trial))
 
 
 def _check_io_threads(io_threads: int | None, settings: Settings) -> None:

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING
 import click
 
 from pacemaker.cli import exit_codes
-from pacemaker.cli.output import print_json, print_line, printable
+from pacemaker.cli.output import (
+    exit_code_answers,
+    print_json,
+    print_line,
+    printable,
+    warn,
+)
 from pacemaker.cli.targets import Target, client_command, json_option
 from pacemaker.errors import ServerInUseError
+from pacemaker.words import counted
 
 if TYPE_CHECKING:
     from pacemaker.client import ServerAddress
@@ -163,13 +170,14 @@ def _run(simulation: Simulation, as_json: bool) -> int:
     from pacemaker.simulate.display import Display
 
     report = simulation.run(Display(sys.stderr))
-    if as_json:
-        print_json(report.as_json())
-    else:
-        for line in report.lines():
-            print_line(line)
+    with exit_code_answers():
+        if as_json:
+            print_json(report.as_json())
+        else:
+            for line in report.lines():
+                print_line(line)
     if simulation.problem:
-        _warn(
+        warn(
             f"{simulation.left} could not be removed: {simulation.problem}."
             " `storm-pacemaker-py rm PATH` does it another time."
         )
@@ -213,8 +221,8 @@ def _check_descriptors(shape: ClusterShape) -> None:
     if room < needed:
         raise click.UsageError(
             f"{needed:,} workers need {needed + SPARE:,} descriptors, and this"
-            f" process is allowed {room + SPARE:,} (ulimit -Hn): {room:,} workers"
-            " at most"
+            f" process is allowed {room + SPARE:,} (ulimit -Hn):"
+            f" {counted(room, 'worker', ',')} at most"
         )
 
 
@@ -222,7 +230,8 @@ def _check_size(cluster: Cluster, settings: Settings) -> None:
     allowed_bytes = settings.message_size_max_bytes
     if cluster.most_message_bytes > allowed_bytes:
         raise click.BadParameter(
-            f"a heartbeat of {cluster.shape.executors:,} executors makes a message of"
+            f"a heartbeat of {counted(cluster.shape.executors, 'executor', ',')}"
+            " makes a message of"
             f" {cluster.most_message_bytes:,} bytes, and"
             f" pacemaker.thrift.message.size.max allows {allowed_bytes:,}",
             param_hint="'--executors'",
@@ -236,7 +245,3 @@ def _mechanism_factory(settings: Settings) -> ClientMechanismFactory | None:
     for note in sasl.notes:
         logger.warning(note)
     return sasl.factory
-
-
-def _warn(text: str) -> None:
-    click.echo(printable(f"Warning: {text}"), err=True)

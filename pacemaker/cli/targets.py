@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pacemaker.cli.output import printable
+from pacemaker.cli.output import note, printable, warn
 from pacemaker.cli.preparation import configuration_options, prepare
 from pacemaker.config import Settings
 
@@ -21,6 +21,10 @@ DEFAULT_TIMEOUT_S = 5.0
 """Longer than a program's calls: a person has no second try waiting."""
 
 
+DEFAULT_HOST = "localhost"
+"""The server that is asked when none is named, at pacemaker.port."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Target:
     """Which servers a command is for, as its options say.
@@ -29,7 +33,8 @@ class Target:
         config_file: of --config.
         overrides: of -c.
         log_level: of --log-level.
-        server: of --server; None for all of pacemaker.servers.
+        server: of --server; None for all of pacemaker.servers, or for this host
+            if they are none.
         timeout_s: of --timeout.
     """
 
@@ -40,25 +45,38 @@ class Target:
     timeout_s: float
 
     @contextmanager
-    def pool(self, warn: bool = True) -> Iterator[PacemakerPool]:
+    def pool(self, warns: bool = True) -> Iterator[PacemakerPool]:
         """Open the pool for the time of a `with`.
 
         Args:
-            warn: at the end say which servers had no part in the answer.
+            warns: at the end say which servers had no part in the answer.
 
         Raises:
-            ConfigError: the configuration is wrong, or names no server.
+            ConfigError: the configuration is wrong.
         """
         # Imported where it is needed: --help starts without.
         from pacemaker.client import PacemakerPool
 
-        with PacemakerPool(self.settings(), timeout_s=self.timeout_s) as pool:
+        pool = PacemakerPool(self.settings(), timeout_s=self.timeout_s)
+        is_interrupted = False
+        try:
             yield pool
-            if warn:
+            if warns:
                 _warn_of_absent(pool)
+        except KeyboardInterrupt:
+            # Nobody wants to wait now, and closing waits for a look-up of a host's
+            # name that is under way.  The process ends anyway.
+            is_interrupted = True
+            raise
+        finally:
+            if not is_interrupted:
+                pool.close()
 
     def settings(self) -> Settings:
         """Read the configuration, in which --server is the only server.
+
+        If neither names a server, `DEFAULT_HOST` is the server, and a line on stderr
+        says so.
 
         Raises:
             ConfigError: the configuration is wrong.
@@ -66,13 +84,17 @@ class Target:
         from pacemaker.client.address import parse_server
 
         settings = prepare(self.config_file, self.overrides, self.log_level).settings
-        if self.server is None:
-            return settings
+        server = self.server
+        if server is None:
+            if settings.servers:
+                return settings
+            server = DEFAULT_HOST
+            note(f"pacemaker.servers names no server: asking {server}:{settings.port}")
         try:
-            parse_server(self.server, settings.port)
+            parse_server(server, settings.port)
         except ValueError as exc:
             raise click.BadParameter(str(exc), param_hint="'--server'") from exc
-        return dataclasses.replace(settings, servers=(self.server,))
+        return dataclasses.replace(settings, servers=(server,))
 
 
 def client_command(command: Callable[..., None]) -> Callable[..., None]:
@@ -97,11 +119,13 @@ def client_command(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def checked_path(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Return a path of the command line that can be sent: one that is UTF-8."""
+    """Return a path of the command line: it begins with a slash and is UTF-8."""
     try:
         value.encode()
     except UnicodeEncodeError:
         raise click.BadParameter("must be UTF-8") from None
+    if not value.startswith("/"):
+        raise click.BadParameter(f"must begin with a slash: {printable('/' + value)}")
     return value
 
 
@@ -116,7 +140,8 @@ _OPTIONS = (
     click.option(
         "--server",
         metavar="HOST[:PORT]",
-        help="Ask this server alone; else all of pacemaker.servers.",
+        help="Ask this server alone; else all of pacemaker.servers, or localhost if"
+        " it names none.",
     ),
     click.option(
         "--timeout",
@@ -134,5 +159,7 @@ def _warn_of_absent(pool: PacemakerPool) -> None:
     for connection in pool.connections:
         problem = connection.standing.problem
         if problem:
-            text = f"Warning: {connection.name} has no part in this: {problem}"
-            click.echo(printable(text), err=True)
+            warn(
+                f"no answer from {connection.name} ({problem});"
+                " results do not include it"
+            )

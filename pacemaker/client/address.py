@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from pacemaker.config.hosts import is_host
 from pacemaker.config.values import PORT_MAX
 
 
@@ -26,6 +27,8 @@ class ServerAddress(NamedTuple):
 
 _SHAPE: Final = "must be HOST or HOST:PORT, an address of IPv6 in brackets"
 
+_IN_NO_HOST: Final = frozenset("/?#@[]\\\0")
+
 
 def parse_server(text: str, default_port: int) -> ServerAddress:
     """Read ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT`` or a bare address of IPv6.
@@ -40,6 +43,8 @@ def parse_server(text: str, default_port: int) -> ServerAddress:
         ValueError: it is none of these; the text says what is.
     """
     host, port = text.strip(), ""
+    if "://" in host:
+        raise ValueError(f"{_SHAPE}; it is a URL")
     if host.startswith("["):
         host, bracket, rest = host[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
@@ -48,9 +53,20 @@ def parse_server(text: str, default_port: int) -> ServerAddress:
     elif host.count(":") == 1:
         host, _, port = host.partition(":")
         port = port or ":"
-    if not host or any(char.isspace() for char in host):
-        raise ValueError(_SHAPE)
+    _check_host(host)
     return ServerAddress(host, _parse_port(port) if port else default_port)
+
+
+def _check_host(host: str) -> None:
+    """Refuse what no look-up would find, for a reason that its error would not tell."""
+    if is_host(host):
+        return
+    if not host or any(char.isspace() or char in _IN_NO_HOST for char in host):
+        raise ValueError(_SHAPE)
+    raise ValueError(
+        f"must be the name or the address of a host: {host!r} has a part that is"
+        " empty, too long or not allowed in names"
+    )
 
 
 def _parse_port(text: str) -> int:

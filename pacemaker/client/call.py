@@ -70,6 +70,11 @@ class Call(Generic[T]):
         return f"<Call {self.request.name} {state}>"
 
     @property
+    def is_answered(self) -> bool:
+        """Whether there is an answer, or an error in its place."""
+        return self._answered.is_set()
+
+    @property
     def took_s(self) -> float:
         """How long the answer took, or has been waited for until now."""
         return (self._answered_s or time.monotonic()) - self.began_s

@@ -28,7 +28,12 @@ from pacemaker.client.call import Call
 from pacemaker.client.network import Network, TcpNetwork, Waiter, connect, reason_of
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.requests import Request
-from pacemaker.client.session import PROOF_TIMEOUT_S, Session, SessionLostError
+from pacemaker.client.session import (
+    IS_IT_ONE,
+    PROOF_TIMEOUT_S,
+    Session,
+    SessionLostError,
+)
 from pacemaker.client.standing import Standing
 from pacemaker.config import Settings
 from pacemaker.errors import (
@@ -150,7 +155,12 @@ class PacemakerConnection:
             if self._next_attempt_s > call.deadline_s:
                 call.fail(CannotConnectError(self.name, self._last_failure))
                 return call
-            waiter = self._waiter or self._start()
+            try:
+                waiter = self._waiter or self._start()
+            except (OSError, RuntimeError) as exc:
+                # No descriptor or no thread is left.  The next call tries again.
+                call.fail(CannotConnectError(self.name, f"cannot start: {exc}"))
+                return call
             is_first = not self._waiting
             self._waiting.append(call)
         if is_first:
@@ -192,15 +202,20 @@ class PacemakerConnection:
         self.close()
 
     def _start(self) -> Waiter:
-        self._waiter = Waiter()
+        self._waiter = waiter = Waiter()
         self._thread = threading.Thread(
             target=self._run,
-            args=(self._waiter,),
+            args=(waiter,),
             name=f"pacemaker-client-{self.name}",
             daemon=True,
         )
-        self._thread.start()
-        return self._waiter
+        try:
+            self._thread.start()
+        except RuntimeError:  # not after an interrupt: the thread may run by then
+            self._waiter = self._thread = None
+            waiter.close()
+            raise
+        return waiter
 
     def _give_up(self, call: Call[Any]) -> ClientError:
         """Take a call back; what was not sent yet never will be."""
@@ -218,7 +233,10 @@ class PacemakerConnection:
                 was_sent = False
         if waiter is not None:
             waiter.wake()
-        return DeadlineError(self.name, _missed(call, was_sent), was_sent)
+        reason = _missed(call, was_sent)
+        if was_sent and not self.standing.has_replied:
+            reason += f"; {IS_IT_ONE}"
+        return DeadlineError(self.name, reason, was_sent)
 
     # What the session calls, on the thread.
 
@@ -269,7 +287,9 @@ class PacemakerConnection:
 
     def _new_session(self, waiter: Waiter) -> Session:
         try:
-            sock = connect(self._network, self.address, waiter, PROOF_TIMEOUT_S)
+            sock = connect(
+                self._network, self.address, waiter, PROOF_TIMEOUT_S, self._timeout_s
+            )
         except OSError as exc:
             raise SessionLostError(reason_of(exc)) from exc
         make = self._mechanism_factory

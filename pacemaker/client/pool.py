@@ -144,8 +144,9 @@ class PacemakerPool:
 
         Returns:
             The bytes as they were stored: of several servers' those with the
-            newest `time_secs`, where what cannot be decoded counts as the
-            oldest.  None where no server that answered has any.
+            newest `time_secs`; one whose time cannot be read, or is not read
+            by the deadline, counts as the oldest.  None if no server that answered
+            has any.
 
         Raises:
             NoServerError: no server answered.
@@ -153,11 +154,13 @@ class PacemakerPool:
             ClosedError: the pool was closed, or is another process's.
             ValueError: the path is too long, or no valid Unicode.
         """
+        deadline_s = time.monotonic() + self._timeout_s
         answers = self._ask_all(requests.get_pulse(path))
-        found = [details for details in answers if details is not None]
+        # Each value once: most servers that have one have the same.
+        found = list(dict.fromkeys(each for each in answers if each is not None))
         if len(found) < 2:
             return found[0] if found else None
-        return max(found, key=self._age_key)
+        return self._newest(found, deadline_s)
 
     def list_nodes(self, path: str) -> list[str]:
         """List the names below a path, of all servers, sorted.
@@ -219,9 +222,20 @@ class PacemakerPool:
     ) -> None:
         self.close()
 
-    def _age_key(self, details: bytes) -> float:
-        time_secs = self._time_secs_of(details)
-        return float("-inf") if time_secs is None else time_secs
+    def _newest(self, found: list[bytes], deadline_s: float) -> bytes:
+        """Choose the newest, and look at no more once the deadline is over.
+
+        Anybody can store a value that takes some time to unpack and tells none: so
+        the search goes on until one was found that does.
+        """
+        newest, newest_secs = found[0], float("-inf")
+        for details in found:
+            time_secs = self._time_secs_of(details)
+            if time_secs is not None and time_secs > newest_secs:
+                newest, newest_secs = details, time_secs
+            if newest_secs > float("-inf") and time.monotonic() >= deadline_s:
+                break
+        return newest
 
     def _write(self, request: Request[T]) -> T:
         """Ask one server, and the next where it fails, all within one deadline.
@@ -301,9 +315,13 @@ def server_addresses(settings: Settings) -> list[ServerAddress]:
     addresses: dict[ServerAddress, None] = {}
     for server in settings.servers:
         try:
-            addresses[parse_server(server, settings.port)] = None
+            address = parse_server(server, settings.port)
         except ValueError as exc:
             raise ConfigError(str(exc), key=SERVERS, value=server) from exc
+        if not address.port:
+            problem = f"clients need the port that {address.host} serves on"
+            raise ConfigError(problem, key="pacemaker.port", value=settings.port)
+        addresses[address] = None
     return list(addresses)
 
 

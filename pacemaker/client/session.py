@@ -37,6 +37,9 @@ PROOF_TIMEOUT_S: Final = 5.0
 # holds reads after a start owes some; this many are never paid.
 MAX_ABANDONED: Final = 10_000
 
+# Servers of other protocols, HTTP and TLS among them, close or wait for more.
+IS_IT_ONE: Final = "is it a Pacemaker that listens there?"
+
 READ_BYTES: Final = 256 * 1024
 
 _PROOF_OF_LIFE: Final = requests.create_path("/")
@@ -119,7 +122,7 @@ class Session:
                 try:
                     self._turn()
                 except OSError as exc:
-                    raise SessionLostError(reason_of(exc)) from exc
+                    raise SessionLostError(self._doubted(reason_of(exc))) from exc
 
     def _turn(self) -> None:
         protocol = self._protocol
@@ -140,7 +143,13 @@ class Session:
         if self._waiter.wait(self._patience_s(), self._sock, for_events) & _READABLE:
             self._receive()
         elif self._proof_due_s is not None and time.monotonic() >= self._proof_due_s:
-            raise SessionLostError(f"silent for {PROOF_TIMEOUT_S:g} s")
+            raise SessionLostError(self._doubted(f"silent for {PROOF_TIMEOUT_S:g} s"))
+
+    def _doubted(self, reason: str) -> str:
+        """Ask after a server that ended, or said nothing, before any reply."""
+        if self.was_alive or self._protocol.phase is not Phase.OPEN:
+            return reason
+        return f"{reason}; {IS_IT_ONE}"
 
     def _take_calls(self) -> None:
         # While bytes are unsent, calls wait where they can still be taken back.
@@ -195,7 +204,7 @@ class Session:
             return
         if not data:
             if self._protocol.phase is Phase.OPEN:
-                raise SessionLostError("closed by the server")
+                raise SessionLostError(self._doubted("closed by the server"))
             raise SessionLostError(
                 "closed by the server during the authentication; does it have the"
                 " same pacemaker.auth.method, and are the credentials right?"

@@ -35,6 +35,11 @@ class Standing:
         """Whether the server is believed to answer."""
         return not self.problem
 
+    @property
+    def has_replied(self) -> bool:
+        """Whether the server has ever answered."""
+        return self._last_reply_s > 0.0
+
     def on_reply(self) -> None:
         """Learn that there was a reply."""
         self._last_reply_s = time.monotonic()

@@ -1,16 +1,24 @@
-"""Where Storm's configuration is: the thin edge to the environment and the disk."""
+"""Where Storm's configuration is: the thin edge to the environment and the disk.
+
+A file that is absent leaves the defaults, which authenticate nobody.  So only what
+is surely absent counts as absent: a folder that may not be entered, a link to
+nowhere or an I/O error ends the start.
+"""
 
 from __future__ import annotations
 
+import codecs
+import errno
 import os
 import re
 import shlex
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pacemaker.config.layers import Layer
+from pacemaker.config.layers import Layer, Note
 from pacemaker.config.yaml_reader import MAX_CHARACTERS, parse_yaml
 from pacemaker.errors import ConfigError
 
@@ -18,7 +26,13 @@ STORM_YAML = "storm.yaml"
 STORM_ENV = "storm-env.sh"
 CONF_DIR_VARIABLE = "STORM_CONF_DIR"
 
+SYSTEM_FOLDER = Path("/etc/storm")
+"""Where packages put Storm's configuration; looked at last, because Storm's own
+launcher does not know it, and what Storm reads on this host comes first."""
+
 _MAX_FILE_BYTES = 4 * MAX_CHARACTERS
+
+_MAX_LINES_SHOWN = 3
 
 _CONF_DIR_LINE = re.compile(r"^\s*(?:export\s+)?STORM_CONF_DIR=(.*)$", re.MULTILINE)
 
@@ -28,8 +42,8 @@ class ConfFolder:
     """The folder of the configuration, or where one was looked for in vain.
 
     Attributes:
-        path: the folder; None where there is none.
-        looked_for: what was looked at, each with the reason for it.
+        path: the folder; None if there is none.
+        looked_for: the files that were looked for, each with the reason for it.
 
     """
 
@@ -37,24 +51,46 @@ class ConfFolder:
     looked_for: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FileRead:
+    """One configuration file.
+
+    Attributes:
+        path: its name.
+        layer: what it holds.
+        notes: what the user should know about it.
+
+    """
+
+    path: Path
+    layer: Layer
+    notes: tuple[Note, ...]
+
+
 def find_conf_folder(environ: Mapping[str, str]) -> ConfFolder:
     """Find the conf folder as Storm's launcher does.
 
-    STORM_CONF_DIR alone counts where it is set.  Else it is the first that exists
-    of conf in STORM_HOME (unknown to Storm itself, but often set) and conf beside
-    the bin of the `storm` on the PATH, symbolic links resolved.  What that folder's
-    storm-env.sh sets STORM_CONF_DIR to replaces it, as it does in the launcher.
+    If STORM_CONF_DIR is set, it alone counts.  Else it is the first that exists of
+    conf in STORM_HOME (unknown to Storm itself, but often set), conf beside the bin
+    of the `storm` on the PATH, symbolic links resolved, and /etc/storm.  What that
+    folder's storm-env.sh sets STORM_CONF_DIR to replaces it, as in the launcher.
 
     Args:
         environ: the environment's variables.
 
+    Raises:
+        ConfigError: STORM_CONF_DIR names no folder, or whether a folder exists
+            cannot be told.
+
     """
-    candidates = list(_candidates(environ))
-    looked_for = tuple(f"{path} ({reason})" for path, reason in candidates)
-    for path, reason in candidates:
-        if reason == CONF_DIR_VARIABLE or os.path.isdir(path):  # noqa: PTH112 - no raise
-            return _followed(path) or ConfFolder(path, looked_for)
-    return ConfFolder(None, looked_for or (f"{CONF_DIR_VARIABLE}, STORM_HOME, PATH",))
+    looked_for: list[str] = []
+    for path, reason in _candidates(environ):
+        looked_for.append(f"{path / STORM_YAML}{reason and f' ({reason})'}")
+        if _is_folder(path, reason):
+            return _followed(path) or ConfFolder(path, tuple(looked_for))
+        if reason == CONF_DIR_VARIABLE:
+            raise ConfigError("there is no such folder", source=f"{reason}={path}")
+    return ConfFolder(None, tuple(looked_for))
 
 
 def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
@@ -65,15 +101,53 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
         yield Path(home, "conf"), "STORM_HOME"
     if launcher := shutil.which("storm", path=environ.get("PATH", os.defpath)):
         yield Path(launcher).resolve().parent.parent / "conf", "storm on the PATH"
+    yield SYSTEM_FOLDER, ""
+
+
+def _is_folder(path: Path, reason: str) -> bool:
+    """Return whether a folder is there; what is there must be one."""
+    source = f"{path} ({reason})" if reason else str(path)
+    try:
+        # Not is_dir(), which takes a loop of links and, depending on the release of
+        # Python, a folder that may not be entered for an absent one.
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        _refuse_dangling(path)
+        return False
+    except OSError as exc:
+        raise _unreadable(exc, source) from exc
+    if not stat.S_ISDIR(mode):
+        raise ConfigError("must be a folder", source=source)
+    return True
+
+
+def _refuse_dangling(path: Path) -> None:
+    """Raise if a link on the way is why there is nothing at a path."""
+    for link in (path, *path.parents):
+        if link.is_symlink() and not link.exists():
+            target = os.readlink(link)  # noqa: PTH115 - as it is written
+            problem = f"is a link to {target}, which does not exist"
+            raise ConfigError(problem, source=str(link))
+
+
+def _unreadable(exc: OSError, source: str) -> ConfigError:
+    reason = exc.strerror or str(exc)
+    if exc.errno in (errno.EACCES, errno.EPERM):
+        reason += f" for the user with uid {os.geteuid()}"
+    return ConfigError(f"cannot be read: {reason}", source=source)
 
 
 def _followed(path: Path) -> ConfFolder | None:
+    """Return the folder that a folder's storm-env.sh names, if it names one."""
     script = path / STORM_ENV
-    try:
-        named = conf_dir_of_storm_env(script.read_text("utf-8", "replace"))
-    except OSError:
+    content = _read_bytes(script)
+    named = conf_dir_of_storm_env((content or b"").decode("utf-8", "replace"))
+    if not named:
         return None
-    return ConfFolder(Path(named), (f"{named} ({script})",)) if named else None
+    if not _is_folder(Path(named), f"{CONF_DIR_VARIABLE} in {script}"):
+        source = f"{script}: {CONF_DIR_VARIABLE}={named}"
+        raise ConfigError("there is no such folder", source=source)
+    return ConfFolder(Path(named), (f"{Path(named) / STORM_YAML} ({script})",))
 
 
 def conf_dir_of_storm_env(script: str) -> str | None:
@@ -96,21 +170,17 @@ def conf_dir_of_storm_env(script: str) -> str | None:
     return words[0] if plain and words[0] else None
 
 
-def read_storm_yaml(folder: Path) -> tuple[Path, Layer] | None:
-    """Read storm.yaml in the conf folder; None where there is none.
+def read_storm_yaml(folder: Path) -> FileRead | None:
+    """Read storm.yaml in the conf folder; None if there is none.
 
     Raises:
         ConfigError: it cannot be read.
 
     """
-    path = folder / STORM_YAML
-    text = _read_text(path)
-    return (
-        None if text is None else (path, Layer(str(path), parse_yaml(text, str(path))))
-    )
+    return _read(folder / STORM_YAML)
 
 
-def read_named_file(name: str, folder: Path | None) -> tuple[Path, Layer]:
+def read_named_file(name: str, folder: Path | None) -> FileRead:
     """Read the file of ``--config``, looked up in the conf folder first.
 
     Raises:
@@ -121,30 +191,67 @@ def read_named_file(name: str, folder: Path | None) -> tuple[Path, Layer]:
     if folder is not None and not paths[0].is_absolute():
         paths.insert(0, folder / name)
     for path in paths:
-        text = _read_text(path)
-        if text is not None:
-            values = parse_yaml(text, str(path))
-            if not values:
+        read = _read(path)
+        if read is not None:
+            if not read.layer.values:
                 raise ConfigError("holds no configuration", source=str(path))
-            return path, Layer(str(path), values)
+            return read
     where = " nor ".join(str(path) for path in paths)
     raise ConfigError(f"there is no file {where}", source=f"--config {name}")
 
 
-def _read_text(path: Path) -> str | None:
+def _read(path: Path) -> FileRead | None:
+    content = _read_bytes(path)
+    if content is None:
+        return None
+    text, notes = _decoded(content, str(path))
+    return FileRead(path, Layer(str(path), parse_yaml(text, str(path))), notes)
+
+
+def _read_bytes(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
             # Bounded: the name may be that of a device.
             content = file.read(_MAX_FILE_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
+        _refuse_dangling(path)
         return None
     except OSError as exc:
-        reason = exc.strerror or str(exc)
-        raise ConfigError(f"cannot be read: {reason}", source=str(path)) from exc
+        raise _unreadable(exc, str(path)) from exc
     if len(content) > _MAX_FILE_BYTES:
         raise ConfigError(f"is larger than {_MAX_FILE_BYTES} bytes", source=str(path))
+    return content
+
+
+def _decoded(content: bytes, source: str) -> tuple[str, tuple[Note, ...]]:
+    """Decode UTF-8, with U+FFFD for each byte that is none, as the JVM does.
+
+    Such bytes in a comment, or in a value that nobody reads here, do no harm; the
+    checks of the values that are read refuse U+FFFD.
+    """
+    if (
+        content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        or b"\0" in content
+    ):
+        raise ConfigError("must be UTF-8, not UTF-16 or UTF-32", source=source)
+    text = content.decode("utf-8", "replace")
+    if "\ufffd" not in text:
+        return text, ()
+    wrong = [
+        str(number)
+        for number, line in enumerate(content.split(b"\n"), 1)
+        if not _is_utf_8(line)
+    ]
+    if not wrong:
+        return text, ()
+    shown = ", ".join(wrong[:_MAX_LINES_SHOWN])
+    more = " and more" if len(wrong) > _MAX_LINES_SHOWN else ""
+    return text, (Note(f"{source}: not UTF-8, in line {shown}{more}", is_warning=True),)
+
+
+def _is_utf_8(line: bytes) -> bool:
     try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        line = content.count(b"\n", 0, exc.start) + 1
-        raise ConfigError("is not UTF-8", source=f"{path}, line {line}") from exc
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -11,6 +11,7 @@ CHILDOPTS = "pacemaker.childopts"
 HOST = "pacemaker.host"
 JAAS_FILE = "java.security.auth.login.config"
 SERVERS = "pacemaker.servers"
+ZOOKEEPER_SERVERS = "storm.zookeeper.servers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,9 @@ KEYS = (
     ),
     Key(JAAS_FILE, "jaas_file", values.path),
     Key("nimbus.daemon.user", "nimbus_daemon_user", values.string),
-    Key(SERVERS, "servers", values.strings),
+    Key(SERVERS, "servers", values.servers),
     Key("pacemaker.client.max.threads", "client_max_threads", values.integer(1)),
-    Key("storm.zookeeper.servers", "zookeeper_servers", values.strings),
+    Key(ZOOKEEPER_SERVERS, "zookeeper_servers", values.zookeeper_servers),
     Key("storm.zookeeper.port", "zookeeper_port", values.integer(1, values.PORT_MAX)),
     Key("storm.zookeeper.root", "zookeeper_root", values.string),
     Key(

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pacemaker.config import keys, values
 from pacemaker.config.keys import KEYS, Key
+from pacemaker.config.lookalikes import ignored_keys
 from pacemaker.config.loose_json import parse_loose_json
 from pacemaker.config.settings import Settings
 from pacemaker.errors import ConfigError
 
 OPTION_SOURCE = "-c"
 DEFAULT_SOURCE = "default"
+
+_MAX_WARNINGS = 20
+"""Of keys that are ignored: the file may be any that YAML can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +143,7 @@ def _take_host(
     found = merged.get(keys.HOST)
     if found is None or found.value is None:
         return
-    host = _check(Key(keys.HOST, "servers", values.string), found)
+    host = _check(Key(keys.HOST, "servers", values.server), found)
     if "servers" not in checked:
         checked["servers"] = (host,)
         origins["servers"] = f"{keys.HOST} in {found.source}"
@@ -155,6 +160,7 @@ def _take_jaas_option(
     option = _check(
         Key(keys.CHILDOPTS, "jaas_file", values.jaas_option, is_secret=True), found
     )
+    checked["java_properties"] = values.java_properties(found.value)
     if option is not None:
         jaas_file = Key(keys.CHILDOPTS, "jaas_file", values.path)
         checked["jaas_file"] = _check(jaas_file, _Value(option, found.source))
@@ -167,12 +173,6 @@ def _notes(merged: Mapping[str, _Value]) -> Iterable[Note]:
         yield Note(f"without effect here: {', '.join(unused)}")
     if keys.HOST in merged:
         yield Note(f"{keys.HOST} is deprecated: {keys.SERVERS} takes its place")
-    unknown = [
-        name
-        for name in merged
-        if name.startswith(keys.PACEMAKER_PREFIX)
-        and name not in keys.KNOWN_PACEMAKER_KEYS
-    ]
-    if unknown:
-        shown = ", ".join(repr(values.Shown(name)) for name in sorted(unknown))
-        yield Note(f"no keys of Pacemaker's, ignored: {shown}", is_warning=True)
+    found = ignored_keys({name: value.value for name, value in merged.items()})
+    for sentence in islice(found, _MAX_WARNINGS):
+        yield Note(sentence, is_warning=True)

@@ -6,8 +6,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pacemaker.config.files import find_conf_folder, read_named_file, read_storm_yaml
-from pacemaker.config.layers import Configuration, Layer, Note, merge, option_layers
+from pacemaker.config.files import (
+    FileRead,
+    find_conf_folder,
+    read_named_file,
+    read_storm_yaml,
+)
+from pacemaker.config.layers import Configuration, Note, merge, option_layers
 
 
 def load_configuration(
@@ -24,28 +29,37 @@ def load_configuration(
         options: the items of ``-c``, each KEY=VALUE, the later over the earlier.
 
     Raises:
-        ConfigError: a file that cannot be read, or a value that is not allowed.
+        ConfigError: a file or folder that cannot be read, or a value that is not
+            allowed.
 
     """
-    folder = find_conf_folder(environ)
-    layers, notes = option_layers(options)
-    read: tuple[Path, Layer] | None = None
-    if config_file:
-        read = read_named_file(config_file, folder.path)
-    elif folder.path is not None:
-        read = read_storm_yaml(folder.path)
-    if read is None:
-        notes.insert(0, _not_found(folder.looked_for))
-    else:
-        layers.insert(0, read[1])
+    layers, option_notes = option_layers(options)
+    read, notes = _read(environ, config_file)
+    if read is not None:
+        layers.insert(0, read.layer)
     merged = merge(layers)
     return dataclasses.replace(
         merged,
-        notes=(*notes, *merged.notes),
-        files_read=() if read is None else (read[0],),
+        notes=(*notes, *option_notes, *merged.notes),
+        files_read=() if read is None else (read.path,),
     )
+
+
+def _read(
+    environ: Mapping[str, str], config_file: str | None
+) -> tuple[FileRead | None, tuple[Note, ...]]:
+    if config_file:
+        # An absolute name needs no conf folder, whatever is wrong with that one.
+        is_absolute = Path(config_file).is_absolute()
+        named = read_named_file(
+            config_file, None if is_absolute else find_conf_folder(environ).path
+        )
+        return named, named.notes
+    folder = find_conf_folder(environ)
+    read = None if folder.path is None else read_storm_yaml(folder.path)
+    return read, (_not_found(folder.looked_for),) if read is None else read.notes
 
 
 def _not_found(looked_for: tuple[str, ...]) -> Note:
     where = ", ".join(looked_for)
-    return Note(f"no storm.yaml found; looked for it in: {where}", is_warning=True)
+    return Note(f"no storm.yaml found; looked for {where}", is_warning=True)

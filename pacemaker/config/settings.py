@@ -29,6 +29,8 @@ class Settings:
             of a frame.
         jaas_file: the JAAS file: java.security.auth.login.config, or the option
             of that name in pacemaker.childopts, which wins.  Not yet opened.
+        java_properties: names and values of the options -DNAME=VALUE in
+            pacemaker.childopts, for `${NAME}` in the JAAS file; any may be a secret.
         nimbus_daemon_user: nimbus.daemon.user: who may read, with KERBEROS.
         servers: pacemaker.servers, or the one pacemaker.host: for clients.
         client_max_threads: pacemaker.client.max.threads: for clients.
@@ -51,6 +53,7 @@ class Settings:
     auth_method: AuthMethod = AuthMethod.NONE
     message_size_max_bytes: int = 10485760
     jaas_file: Path | None = None
+    java_properties: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     nimbus_daemon_user: str | None = None
     servers: tuple[str, ...] = ()
     client_max_threads: int = 2

@@ -12,11 +12,16 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+from pacemaker.config.hosts import is_server, is_zookeeper_host
 from pacemaker.config.settings import AuthMethod
 from pacemaker.config.yaml_reader import Timestamp
 
 INT_MAX = 2**31 - 1
 PORT_MAX = 65535
+
+PROPERTY_OPTION = "-D"
+REPLACEMENT = "\ufffd"
+"""Stands for a byte that is not UTF-8; no value that is read here holds it itself."""
 
 JAAS_OPTION = "-Djava.security.auth.login.config="
 
@@ -87,6 +92,8 @@ def string(value: object) -> str:
     """Check for a string."""
     if not isinstance(value, str):
         raise WrongValueError("must be a string")
+    if REPLACEMENT in value:
+        raise WrongValueError("must be UTF-8 throughout")
     return value
 
 
@@ -94,7 +101,42 @@ def strings(value: object) -> tuple[str, ...]:
     """Check for a list of strings."""
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise WrongValueError("must be a list of strings, such as [host1, host2]")
-    return tuple(value)
+    return tuple(string(item) for item in value)
+
+
+def server(value: object) -> str:
+    """Check for a server of the cluster, with or without a port."""
+    text = string(value)
+    if not is_server(text.strip()):
+        raise WrongValueError(
+            "must be HOST or HOST:PORT, an address of IPv6 in brackets"
+        )
+    return text
+
+
+def servers(value: object) -> tuple[str, ...]:
+    """Check for a list of servers, which may be empty."""
+    for text in (items := strings(value)):
+        if not is_server(text.strip()):
+            raise WrongValueError(
+                f"must be a list of HOST or HOST:PORT, such as [host1, host2:6700]; "
+                f"{Shown(text)!r} is neither"
+            )
+    return items
+
+
+def zookeeper_servers(value: object) -> tuple[str, ...]:
+    """Check for the hosts of ZooKeeper, at least one."""
+    items = strings(value)
+    if not items:
+        raise WrongValueError("must name at least one host, such as [host1, host2]")
+    for text in items:
+        if not is_zookeeper_host(text):
+            raise WrongValueError(
+                f"must be a list of hosts without ports, such as [host1, host2]; "
+                f"{Shown(text)!r} is none (the port of all is storm.zookeeper.port)"
+            )
+    return items
 
 
 def path(value: object) -> Path | None:
@@ -115,13 +157,35 @@ def jaas_option(value: object) -> str | None:
         None where no option names one.
 
     """
+    named = [option for option in _jvm_options(value) if option.startswith(JAAS_OPTION)]
+    return named[-1].removeprefix(JAAS_OPTION) if named else None
+
+
+def java_properties(value: object) -> tuple[tuple[str, str], ...]:
+    """Return the system properties that the JVM would take from its options.
+
+    Args:
+        value: pacemaker.childopts, a string or a list of strings.
+
+    Returns:
+        Names and values in their order; of equal names the JVM takes the last.
+
+    """
+    # `-Dname` alone sets an empty value.
+    pairs = (
+        option.removeprefix(PROPERTY_OPTION).partition("=")
+        for option in _jvm_options(value)
+        if option.startswith(PROPERTY_OPTION)
+    )
+    return tuple((name, text) for name, _, text in pairs)
+
+
+def _jvm_options(value: object) -> list[str]:
     if isinstance(value, list):
         value = " ".join(strings(value))
     if not isinstance(value, str):
         raise WrongValueError("must be a string or a list of strings")
     try:
-        options = shlex.split(value)
+        return shlex.split(value)
     except ValueError as exc:
         raise WrongValueError("must close each quote, as in a shell") from exc
-    named = [option for option in options if option.startswith(JAAS_OPTION)]
-    return named[-1].removeprefix(JAAS_OPTION) if named else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import yaml
 
+from pacemaker.config.yaml_errors import explain, missing_blank
 from pacemaker.errors import ConfigError
 
 # The limits of SnakeYAML's LoaderOptions, as Storm uses them.
@@ -83,16 +84,22 @@ class _StormLoader(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
+        self.spanning: yaml.ScalarToken | None = None  # the last of several lines
         self._depth = 0
         self._collection_aliases = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         is_alias = self.check_event(yaml.AliasEvent)
-        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        mark = event.start_mark
         if self._depth > MAX_DEPTH:
             raise yaml.MarkedYAMLError(
                 problem=f"nested more than {MAX_DEPTH} deep", problem_mark=mark
             )
+        if not is_alias:
+            # Of equal anchors an alias means the last before it, as SnakeYAML
+            # has it; PyYAML refuses the second.
+            self.anchors.pop(event.anchor, None)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -105,6 +112,33 @@ class _StormLoader(yaml.SafeLoader):
                     problem_mark=mark,
                 )
         return node
+
+    def scan_plain(self) -> yaml.ScalarToken:
+        return self._noted(super().scan_plain())
+
+    def scan_flow_scalar(self, style: str) -> yaml.ScalarToken:
+        return self._noted(super().scan_flow_scalar(style))
+
+    def _noted(self, token: yaml.ScalarToken) -> yaml.ScalarToken:
+        if token.end_mark.line > token.start_mark.line:
+            self.spanning = token
+        return token
+
+    def scan_plain_spaces(self, indent: int, start_mark: yaml.Mark) -> list[str] | None:
+        """Scan what follows a word of a plain scalar, and take a tab for a blank.
+
+        PyYAML ends the scalar at a tab and then refuses the tab, even after the
+        last word of a line; SnakeYAML's scanPlainSpaces knows both.
+        """
+        length = 0
+        while self.peek(length) in " \t":
+            length += 1
+        blanks = self.prefix(length)
+        self.forward(length)
+        # Without blanks before it PyYAML's own gives what a line break stands for,
+        # or nothing if there is none.
+        rest: list[str] | None = super().scan_plain_spaces(indent, start_mark)
+        return [blanks] if rest == [] and blanks else rest
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
@@ -157,36 +191,42 @@ def parse_yaml(text: str, source: str) -> dict[str, object]:
     if len(text) > MAX_CHARACTERS:
         problem = f"is longer than {MAX_CHARACTERS} characters"
         raise ConfigError(problem, source=source)
-    try:
-        document = _load(text)
-    except yaml.MarkedYAMLError as exc:
-        raise _marked_error(exc, source) from exc
-    except yaml.reader.ReaderError as exc:
-        raise _character_error(exc, text, source) from exc
+    document = _load(text, source)
     if document is None:
         return {}
     if not isinstance(document, dict):
-        kind = "a list" if isinstance(document, list) else "a single value"
-        problem = f"must hold lines of the form 'key: value', not {kind}"
-        raise ConfigError(problem, source=source)
+        raise _no_mapping(document, text, source)
     return {key: value for key, value in document.items() if isinstance(key, str)}
 
 
-def _load(text: str) -> object:
-    loader = _StormLoader(text)
+def _load(text: str, source: str) -> object:
+    try:
+        loader = _StormLoader(text)
+    except yaml.reader.ReaderError as exc:
+        raise _character_error(exc, text, source) from exc
     try:
         return loader.get_single_data()
+    except yaml.MarkedYAMLError as exc:
+        opened = loader.marks[-1] if loader.marks else None
+        place = explain(exc, text, loader.spanning, opened)
+        where = f", line {place.line}, column {place.column}" if place else ""
+        problem = place.problem if place else exc.problem
+        raise ConfigError(
+            f"cannot be read as YAML: {problem}", source=source + where
+        ) from exc
     finally:
         loader.dispose()
 
 
-def _marked_error(exc: yaml.MarkedYAMLError, source: str) -> ConfigError:
-    mark = exc.problem_mark or exc.context_mark
-    where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    problem = str(exc.problem)
-    if problem.startswith("but ") and exc.context:
-        problem = f"{exc.context}, {problem}"
-    return ConfigError(f"cannot be read as YAML: {problem}", source=source + where)
+def _no_mapping(document: object, text: str, source: str) -> ConfigError:
+    kind = "a list" if isinstance(document, list) else "a single value"
+    problem = f"must hold lines of the form 'key: value', not {kind}"
+    # A list of items without their blanks, or keys without theirs, is one string.
+    for number, line in enumerate(text.splitlines(), 1):
+        lacks = isinstance(document, str) and missing_blank(line.lstrip())
+        if lacks:
+            return ConfigError(f"{problem}: {lacks}", source=f"{source}, line {number}")
+    return ConfigError(problem, source=source)
 
 
 def _character_error(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from pacemaker.errors import ConfigError
+from pacemaker.errors import ConfigError, how_to_install
 from pacemaker.sasl import login
 from pacemaker.sasl.digest import DigestClient, DigestServer
 from pacemaker.sasl.kerberos import KerberosServer
@@ -17,6 +17,7 @@ from pacemaker.sasl.mechanism import (
     MechanismFactory,
     ServerMechanism,
 )
+from pacemaker.sasl.replay_cache import find_replay_cache
 from pacemaker.sasl.secret import Secret
 
 __all__ = [
@@ -39,8 +40,7 @@ DEFAULT_CLIENT_NAME = "pacemaker-client"
 """What a client of DIGEST calls itself where it has no topology (PacemakerClient)."""
 
 INSTALL_KERBEROS = (
-    "KERBEROS needs packages that are not installed:"
-    " pip install 'storm-pacemaker-py[kerberos]'"
+    f"KERBEROS needs packages that are not installed: {how_to_install('kerberos')}"
 )
 
 
@@ -54,6 +54,10 @@ class SaslSettings(Protocol):
     @property
     def jaas_file(self) -> Path | None:
         """java.security.auth.login.config."""
+
+    @property
+    def java_properties(self) -> tuple[tuple[str, str], ...]:
+        """The options -DNAME=VALUE of pacemaker.childopts."""
 
     @property
     def nimbus_daemon_user(self) -> str | None:
@@ -139,13 +143,13 @@ def default_state_directory() -> Path:
 
 
 def _digest_server(settings: SaslSettings, state_directory: Path) -> ServerSasl:
-    secret, notes = login.read_digest_login(settings.jaas_file, login.java_properties())
+    secret, notes = login.read_digest_login(settings.jaas_file, _properties(settings))
     identity = _identity(settings, secret.reveal())
     return ServerSasl(lambda: DigestServer(secret), notes, identity)
 
 
 def _digest_client(settings: SaslSettings, client_name: str) -> ClientSasl:
-    secret, notes = login.read_digest_login(settings.jaas_file, login.java_properties())
+    secret, notes = login.read_digest_login(settings.jaas_file, _properties(settings))
     return ClientSasl(lambda host: DigestClient(secret, client_name), notes)
 
 
@@ -154,12 +158,11 @@ def _kerberos_server(settings: SaslSettings, state_directory: Path) -> ServerSas
         from pacemaker.sasl import gss
     except ImportError as exc:
         raise ConfigError(INSTALL_KERBEROS) from exc
-    found = login.read_kerberos_server_login(
-        settings.jaas_file, login.java_properties()
-    )
-    new_acceptor = gss.acceptor_factory(found.principal, found.keytab, state_directory)
+    found = login.read_kerberos_server_login(settings.jaas_file, _properties(settings))
+    cache = find_replay_cache(state_directory, os.environ)
+    new_acceptor = gss.acceptor_factory(found.principal, found.keytab, cache)
     user = settings.nimbus_daemon_user
-    notes = found.notes
+    notes = found.notes + cache.notes
     if not user:
         notes += ("nimbus.daemon.user is not set: nobody is authorised to read",)
     identity = _identity(settings, found.principal, str(found.keytab))
@@ -171,9 +174,7 @@ def _kerberos_client(settings: SaslSettings, client_name: str) -> ClientSasl:
         from pacemaker.sasl import gss_client
     except ImportError as exc:
         raise ConfigError(INSTALL_KERBEROS) from exc
-    found = login.read_kerberos_client_login(
-        settings.jaas_file, login.java_properties()
-    )
+    found = login.read_kerberos_client_login(settings.jaas_file, _properties(settings))
     return ClientSasl(gss_client.client_factory(found), found.notes)
 
 
@@ -190,6 +191,10 @@ _CLIENT_METHODS: Mapping[str, Callable[[SaslSettings, str], ClientSasl]] = {
     "DIGEST": _digest_client,
     "KERBEROS": _kerberos_client,
 }
+
+
+def _properties(settings: SaslSettings) -> login.Properties:
+    return login.java_properties(settings.java_properties)
 
 
 def _identity(settings: SaslSettings, *more: str) -> Secret:

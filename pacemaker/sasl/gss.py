@@ -6,8 +6,6 @@ configured and at no other time.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -15,17 +13,34 @@ from typing import TypeVar
 import gssapi
 from gssapi.raw.misc import GSSError
 
-from pacemaker.errors import AuthenticationError, ConfigError
+from pacemaker.errors import AuthenticationError, ConfigError, ServerFaultError
+from pacemaker.sasl.replay_cache import ReplayCache
 
 T = TypeVar("T")
 
-REPLAY_CACHE = "replay.cache"
+OUR_FAULT = "a fault of this server's, not of the client's"
+
+# A minor code below this is the number of an error of the operating system: a file
+# could not be used, and no file is the client's.
+_ERRNO_END = 4096
+# KRB5_KEYTAB_BADVNO, as the package gives it: the keytab is no keytab.
+_KEYTAB_BADVNO = -1765328171 & 0xFFFFFFFF
 
 
 class GssAcceptor:
-    """One context, accepted with the server's own keys."""
+    """One context, accepted with the server's own keys.
 
-    def __init__(self, credentials: gssapi.Credentials) -> None:
+    Args:
+        credentials: the server's.
+        keytab: where their keys are.
+        cache: where the tokens are kept that were seen.
+    """
+
+    def __init__(
+        self, credentials: gssapi.Credentials, keytab: Path, cache: ReplayCache
+    ) -> None:
+        self._keytab = keytab
+        self._cache = cache
         self._context = gssapi.SecurityContext(creds=credentials, usage="accept")
         # Or else an error comes one call late, behind a token that tells of it.
         # Set here because a subclass's own value is overwritten by its metaclass.
@@ -46,9 +61,34 @@ class GssAcceptor:
             raise AuthenticationError("the principal is not UTF-8") from exc
 
     def accept(self, token: bytes) -> bytes | None:
-        """Take the peer's token and give the one to send, if there is one."""
-        reply: bytes | None = _translated(lambda: self._context.step(token))
+        """Take the peer's token and give the one to send, if there is one.
+
+        Raises:
+            ServerFaultError: the token could not be judged, for want of a file.
+            AuthenticationError: it is refused.
+        """
+        # Each time: whoever cleans up old files may have taken the folder away.
+        problem = self._cache.folder_problem()
+        if problem is not None:
+            raise ServerFaultError(OUR_FAULT, problem)
+        try:
+            reply: bytes | None = self._context.step(token)
+        except GSSError as exc:
+            problem = self._problem(exc)
+            if problem is not None:
+                raise ServerFaultError(OUR_FAULT, problem) from exc
+            raise _refusal(exc) from exc
         return reply
+
+    def _problem(self, error: GSSError) -> str | None:
+        """Return what is wrong here, unless it is the token that is refused."""
+        keytab_problem = _keytab_problem(self._keytab)
+        # Only now is anything written: a client that is refused causes no writes.
+        if 0 < error.min_code < _ERRNO_END:
+            return self._cache.problem() or keytab_problem or _one_line(error)
+        if keytab_problem is None and error.min_code == _KEYTAB_BADVNO:
+            return f"the keytab {self._keytab}: {_one_line(error)}"
+        return keytab_problem
 
     def wrap(self, message: bytes) -> bytes:
         """Protect a message's integrity, without encrypting it."""
@@ -63,7 +103,7 @@ class GssAcceptor:
 
 
 def acceptor_factory(
-    principal: str, keytab: Path, state_directory: Path
+    principal: str, keytab: Path, cache: ReplayCache
 ) -> Callable[[], GssAcceptor]:
     """Take the server's keys into use; nothing of the environment is changed.
 
@@ -71,48 +111,44 @@ def acceptor_factory(
         principal: the server's own, with its host.
         keytab: the file with the principal's keys; it is read anew for each
             context, so that keys may be changed while the server runs.
-        state_directory: where the replay cache is; made if it is missing.
+        cache: the replay cache; its folder is made if it is missing.
 
     Raises:
-        ConfigError: there is no such key, or no private place for the cache.
+        ConfigError: there is no such key, or the cache cannot be written.
     """
-    _make_private(state_directory)
+    problem = cache.problem()
+    if problem is not None:
+        raise ConfigError(problem, source="KERBEROS")
     try:
         credentials = gssapi.Credentials(
             name=gssapi.Name(principal, gssapi.NameType.kerberos_principal),
             usage="accept",
             mechs=[gssapi.MechType.kerberos],
-            store={
-                "keytab": f"FILE:{keytab}",
-                "rcache": f"file2:{state_directory / REPLAY_CACHE}",
-            },
+            store={"keytab": f"FILE:{keytab}", **cache.store},
         )
     except GSSError as exc:
         problem = f"no key of {principal}: {_one_line(exc)}"
         raise ConfigError(problem, source=str(keytab)) from exc
-    return lambda: GssAcceptor(credentials)
+    return lambda: GssAcceptor(credentials, keytab, cache)
 
 
-def _make_private(directory: Path) -> None:
-    """Make a folder that nobody else can look into, or find it to be such."""
+def _keytab_problem(keytab: Path) -> str | None:
     try:
-        directory.mkdir(mode=0o700, exist_ok=True)
-        # Not followed: in a shared folder the name may be another user's link.
-        status = directory.lstat()
+        with keytab.open("rb"):
+            return None
     except OSError as exc:
-        problem = f"the replay cache has no folder: {exc.strerror}"
-        raise ConfigError(problem, source=str(directory)) from exc
-    private = stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o077
-    if not private or status.st_uid != os.getuid():
-        problem = "the replay cache needs a folder that is this user's alone (0700)"
-        raise ConfigError(problem, source=str(directory))
+        return f"the keytab {keytab} cannot be read: {exc.strerror}"
 
 
 def _translated(call: Callable[[], T]) -> T:
     try:
         return call()
     except GSSError as exc:
-        raise AuthenticationError("GSSAPI refuses the token", _one_line(exc)) from exc
+        raise _refusal(exc) from exc
+
+
+def _refusal(error: GSSError) -> AuthenticationError:
+    return AuthenticationError("GSSAPI refuses the token", _one_line(error))
 
 
 def _one_line(error: GSSError) -> str:

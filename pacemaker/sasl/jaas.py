@@ -9,9 +9,11 @@ sets it up: `//`, `/* */` and a lone `/` begin comments; a word is letters,
 digits and `$ _ - * .` and does not begin with a digit, `.` or `-`; a string is
 in double quotes and ends with its line; `${property}` is expanded in values.
 
-Two things differ from the JDK.  A module without class and flag, as the sample
-in Storm's documentation has it, is taken, and marked.  A section's name must be
-a word or a double-quoted string, where the JDK takes any one token.
+Three things differ from the JDK.  A module without class and flag, as the sample
+in Storm's documentation has it, is taken, and marked.  A property is looked up only
+when its value is needed: the file may be shared with JVMs that have properties which
+are unknown here.  A section's name must be a word or a double-quoted string; the JDK
+takes any one token.
 """
 
 from __future__ import annotations
@@ -42,33 +44,54 @@ class JaasError(Exception):
         return f"line {self.line}: {self.problem}"
 
 
+class Value(NamedTuple):
+    """The value of an option, as the file has it.
+
+    Attributes:
+        text: with its properties not yet put in.
+        line: where it stands, from 1.
+    """
+
+    text: Secret
+    line: int
+
+    def expand(self, properties: Mapping[str, Secret]) -> Secret:
+        """Put in Java's system properties for `${name}`.
+
+        Raises:
+            JaasError: a property is not known, or nothing is left of the value.
+        """
+        return Secret(_expand(self.text.reveal(), properties, self.line))
+
+
 class Module(NamedTuple):
     """One login module of a section.
 
     Attributes:
-        login_class: its Java class; None where class and flag are left out,
-            which the JDK refuses.
-        options: what it is given, values expanded; any of them may be a password.
+        login_class: its Java class; None if class and flag are left out, which the
+            JDK refuses.
+        options: what it is given; any of them may be a password.
+        line: where it begins, from 1.
     """
 
     login_class: str | None
-    options: Mapping[str, Secret]
+    options: Mapping[str, Value]
+    line: int
 
 
 Sections = dict[str, list[Module]]
 
 
-def parse_jaas(text: Secret, properties: Mapping[str, str]) -> Sections:
+def parse_jaas(text: Secret) -> Sections:
     """Read the sections of a JAAS file, in time linear in its length.
 
     Args:
         text: the file; held as a secret because it has passwords in it.
-        properties: Java's system properties, for `${name}`.
 
     Raises:
         JaasError: the JDK would refuse the file.
     """
-    return _Parser(text, properties).sections()
+    return _Parser(text).sections()
 
 
 class _Token(NamedTuple):
@@ -88,9 +111,8 @@ _WORD, _STRING, _END = "a word", "a string", "the end of the file"
 class _Parser:
     """Takes the tokens one by one, with one of them looked ahead."""
 
-    def __init__(self, text: Secret, properties: Mapping[str, str]) -> None:
+    def __init__(self, text: Secret) -> None:
         self._tokens = _tokenize(text)
-        self._properties = properties
         self._next = next(self._tokens)
 
     def sections(self) -> Sections:
@@ -112,30 +134,30 @@ class _Parser:
             name = self._take_text("a login module, or '}'")
             if self._next.kind == "=":
                 options = {name: self._value()}
-                yield Module(None, options | self._options())
+                yield Module(None, options | self._options(), line)
                 continue
             if not name:
                 raise JaasError(line, "the login module has no name")
-            line = self._next.line
+            flag_line = self._next.line
             if self._take_text("a flag").upper() not in _FLAGS:
                 raise JaasError(
-                    line, f"the flag is none of {', '.join(sorted(_FLAGS))}"
+                    flag_line, f"the flag is none of {', '.join(sorted(_FLAGS))}"
                 )
-            yield Module(name, self._options())
+            yield Module(name, self._options(), line)
         self._take_sign("}")
 
-    def _options(self) -> dict[str, Secret]:
-        options: dict[str, Secret] = {}
+    def _options(self) -> dict[str, Value]:
+        options: dict[str, Value] = {}
         while self._next.kind != ";":
             key = self._take_text("the name of an option, or ';'")
             options[key] = self._value()
         self._take_sign(";")
         return options
 
-    def _value(self) -> Secret:
+    def _value(self) -> Value:
         self._take_sign("=")
         line = self._next.line
-        return Secret(_expand(self._take_text("a value"), self._properties, line))
+        return Value(Secret(self._take_text("a value")), line)
 
     def _take_text(self, expected: str) -> str:
         token = self._next
@@ -197,7 +219,7 @@ def _unescape(escape: re.Match[str]) -> str:
     return _ESCAPED.get(what, what)
 
 
-def _expand(value: str, properties: Mapping[str, str], line: int) -> str:
+def _expand(value: str, properties: Mapping[str, Secret], line: int) -> str:
     """Put in the properties (sun.security.util.PropertyExpander).
 
     `${{...}}` stays as it is, and so does a `${` that nothing closes, with all
@@ -222,9 +244,13 @@ def _expand(value: str, properties: Mapping[str, str], line: int) -> str:
     return expanded
 
 
-def _property(name: str, properties: Mapping[str, str], line: int) -> str:
+def _property(name: str, properties: Mapping[str, Secret], line: int) -> str:
     if name == "/":
         return "/"
     if name not in properties:
-        raise JaasError(line, f"there is no property {name!r} to put in for ${{...}}")
-    return properties[name]
+        raise JaasError(
+            line,
+            f"there is no property {name!r} to put in for ${{...}}: set it by"
+            f" -D{name}=VALUE in pacemaker.childopts, or write the value itself",
+        )
+    return properties[name].reveal()

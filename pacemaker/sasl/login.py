@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from pacemaker.errors import ConfigError
 from pacemaker.sasl.digest import digest_secret
-from pacemaker.sasl.jaas import JaasError, Module, Sections, parse_jaas
+from pacemaker.sasl.jaas import JaasError, Module, Sections, Value, parse_jaas
 from pacemaker.sasl.secret import Secret
 
 JAAS_KEY = "java.security.auth.login.config"
+
+Properties = Mapping[str, Secret]
+"""Java's system properties; any that an option of the JVM sets may be a password."""
+
+KEYTAB_TYPES = ("file:", "srvtab:")
+"""What the JDK takes off a keytab's name, in any case (KeyTab.normalize)."""
+
+_JAVA_ARCH = {"x86_64": "amd64", "i686": "i386"}
+"""Machines that Java gives a name of its own."""
 
 
 class DigestLogin(NamedTuple):
@@ -39,9 +50,7 @@ class KerberosLogin(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_digest_login(
-    jaas_file: Path | None, properties: Mapping[str, str]
-) -> DigestLogin:
+def read_digest_login(jaas_file: Path | None, properties: Properties) -> DigestLogin:
     """Read user name and password from the section `PacemakerDigest`.
 
     Raises:
@@ -59,7 +68,7 @@ def read_digest_login(
 
 
 def read_kerberos_server_login(
-    jaas_file: Path | None, properties: Mapping[str, str]
+    jaas_file: Path | None, properties: Properties
 ) -> KerberosLogin:
     """Read principal and keytab from the section `PacemakerServer`.
 
@@ -80,7 +89,7 @@ def read_kerberos_server_login(
 
 
 def read_kerberos_client_login(
-    jaas_file: Path | None, properties: Mapping[str, str]
+    jaas_file: Path | None, properties: Properties
 ) -> KerberosLogin:
     """Read principal, keytab and service name from the section `PacemakerClient`.
 
@@ -92,25 +101,58 @@ def read_kerberos_client_login(
     return _kerberos_login(section, section.first("serviceName").reveal())
 
 
-def java_properties() -> dict[str, str]:
-    """Return the system properties that any JVM of this process's user would have."""
+def java_properties(options: Iterable[tuple[str, str]] = ()) -> Properties:
+    """Return the system properties that any JVM of this process's user would have.
+
+    Args:
+        options: names and values that the JVM's options set, and which win.
+    """
+    system = os.uname()
     properties = {
         "file.separator": os.sep,
         "path.separator": os.pathsep,
+        "line.separator": os.linesep,
         "java.io.tmpdir": "/tmp",  # noqa: S108  # the JVM's constant
-        "user.dir": str(Path.cwd()),
+        "os.name": system.sysname,
+        "os.version": system.release,
+        "os.arch": _JAVA_ARCH.get(system.machine, system.machine),
+        **dict(_places()),
+        **dict(options),
     }
+    return {name: Secret(value) for name, value in properties.items()}
+
+
+def _places() -> Iterable[tuple[str, str]]:
     try:
         account = pwd.getpwuid(os.getuid())
-    except KeyError:  # a container's user without an entry
-        return properties
-    return properties | {"user.name": account.pw_name, "user.home": account.pw_dir}
+    except KeyError:
+        # A container's user without an entry: HOME since Java 19, "?" before it.
+        yield from (("user.name", "?"), ("user.home", os.environ.get("HOME") or "?"))
+    else:
+        yield from (("user.name", account.pw_name), ("user.home", account.pw_dir))
+    # The folder may have been deleted since the process began in it.
+    with contextlib.suppress(OSError):
+        yield "user.dir", str(Path.cwd())
+    java = shutil.which("java", path=_java_path())
+    if java is not None:
+        home = Path(java).resolve().parent.parent
+        # Java 8 is in a folder of its own below that of its compiler.
+        jre = home / "jre"
+        yield "java.home", str(jre if (jre / "bin" / "java").exists() else home)
+
+
+def _java_path() -> str | None:
+    """Return where Storm's launcher looks for Java."""
+    java_home = os.environ.get("JAVA_HOME")
+    return str(Path(java_home) / "bin") if java_home else None
 
 
 class _Section(NamedTuple):
     file: Path
     name: str
     modules: list[Module]
+    properties: Properties
+    all_sections: Sections
 
     def __str__(self) -> str:
         return f"{self.file}: section {self.name}"
@@ -119,43 +161,54 @@ class _Section(NamedTuple):
         """Return the value of the first module that has it (ClientAuthUtils.get)."""
         for module in self.modules:
             if key in module.options:
-                return module.options[key]
+                return self._expanded(module.options[key])
         raise ConfigError(f"section {self.name} has no {key}", source=str(self.file))
 
     def last(self, key: str) -> Secret:
         """Return the value of the last module that has it (pullConfig)."""
         return self._replace(modules=self.modules[::-1]).first(key)
 
+    def _expanded(self, value: Value) -> Secret:
+        expanded = _expand(value, self.properties)
+        if isinstance(expanded, JaasError):
+            # Not raised where it was caught: what leads there holds the value.
+            raise ConfigError(str(expanded), key=JAAS_KEY, value=str(self.file))
+        return expanded
+
     @property
     def notes(self) -> tuple[str, ...]:
-        notes = _notes_on_readers(self.file)
-        if any(module.login_class is None for module in self.modules):
-            notes += (
-                f"{self}: it has no login module and flag: read all the same, but"
-                " a JVM refuses the whole file (begin it with a class and"
-                " 'required', as the documentation of storm-pacemaker-py shows)",
-            )
-        return notes
+        return (
+            *_notes_on_readers(self.file),
+            # In the others as well: the JVMs read the same file, all of it.
+            *(
+                f"{self.file}: line {module.line}: section {name}: options without a"
+                " login module's class and flag: accepted here, but a JVM refuses the"
+                " whole file.  Write a class and 'required' before them, as the"
+                " documentation of storm-pacemaker-py shows, and a ';' only after the"
+                " last option of a module"
+                for name, modules in self.all_sections.items()
+                for module in modules
+                if module.login_class is None
+            ),
+        )
 
 
 def _read_section(
-    jaas_file: Path | None, name: str, properties: Mapping[str, str]
+    jaas_file: Path | None, name: str, properties: Properties
 ) -> _Section:
     if jaas_file is None:
         problem = f"it must name a JAAS file with the section {name}"
         raise ConfigError(problem, key=JAAS_KEY)
-    sections = _read_sections(jaas_file, properties)
+    sections = _read_sections(jaas_file)
     if isinstance(sections, JaasError):
         # Not raised where it was caught: what leads here holds the passwords.
         raise ConfigError(str(sections), key=JAAS_KEY, value=str(jaas_file))
     if name not in sections:
         raise ConfigError(f"there is no section {name}", source=str(jaas_file))
-    return _Section(jaas_file, name, sections[name])
+    return _Section(jaas_file, name, sections[name], properties, sections)
 
 
-def _read_sections(
-    jaas_file: Path, properties: Mapping[str, str]
-) -> Sections | JaasError:
+def _read_sections(jaas_file: Path) -> Sections | JaasError:
     try:
         # As the JDK decodes it: what is not UTF-8 spoils its place alone.
         text = Secret(jaas_file.read_text(encoding="utf-8", errors="replace"))
@@ -163,14 +216,21 @@ def _read_sections(
         problem = f"the file cannot be read: {exc.strerror}"
         raise ConfigError(problem, key=JAAS_KEY, value=str(jaas_file)) from exc
     try:
-        return parse_jaas(text, properties)
+        return parse_jaas(text)
+    except JaasError as exc:
+        return exc.with_traceback(None)
+
+
+def _expand(value: Value, properties: Properties) -> Secret | JaasError:
+    try:
+        return value.expand(properties)
     except JaasError as exc:
         return exc.with_traceback(None)
 
 
 def _kerberos_login(section: _Section, service: str) -> KerberosLogin:
     principal = section.first("principal").reveal()
-    keytab = Path(section.first("keyTab").reveal().removeprefix("FILE:"))
+    keytab = keytab_path(section.first("keyTab").reveal())
     source = str(section)
     if not principal:
         raise ConfigError("the principal is empty", source=source)
@@ -182,6 +242,14 @@ def _kerberos_login(section: _Section, service: str) -> KerberosLogin:
         raise ConfigError(problem, source=source) from exc
     notes = section.notes + _notes_on_readers(keytab)
     return KerberosLogin(principal, keytab, service, notes)
+
+
+def keytab_path(name: str) -> Path:
+    """Return the file of a keytab that a JAAS file names."""
+    for prefix in KEYTAB_TYPES:
+        if name.lower().startswith(prefix):
+            return Path(name[len(prefix) :])
+    return Path(name)
 
 
 def _notes_on_readers(file: Path) -> tuple[str, ...]:

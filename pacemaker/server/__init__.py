@@ -2,7 +2,6 @@
 
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.options import ServerOptions
-from pacemaker.server.run import run
-from pacemaker.server.upgrade.trial import check_upgrade
+from pacemaker.server.run import rehearse, run
 
-__all__ = ["Daemon", "ServerOptions", "check_upgrade", "run"]
+__all__ = ["Daemon", "ServerOptions", "rehearse", "run"]

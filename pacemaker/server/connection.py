@@ -1,9 +1,11 @@
 """One connection: a socket and its protocol object, on the I/O thread that owns it.
 
 Only that thread calls it (and SASL's helpers, `is_stepping`).  A connection is
-in one of five conditions, which decide what it waits for:
+in one of six conditions, which decide what it waits for:
 
 * *reading*: the peer's next bytes;
+* *waiting its turn*: it has sent more than a slice of requests at once, or more new
+  keys than its account may make in the time; others are served first;
 * *sending*: room for replies that the peer has not yet taken; meanwhile
   nothing more is read from it;
 * *stepping*: a SASL step that is taken elsewhere;
@@ -27,7 +29,10 @@ import termios
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
+from pacemaker import messages
+from pacemaker.accounts import Account
 from pacemaker.errors import LimitError, PeerError
+from pacemaker.frames import HEAD_SIZE
 from pacemaker.protocol import Phase, ServerProtocol
 from pacemaker.server import limits
 from pacemaker.server.listening import end_with_reset
@@ -40,6 +45,9 @@ _Chunks: TypeAlias = "Sequence[bytes | memoryview]"
 
 # Looked up once, as `pacemaker.protocol` does.
 _OPEN: Final = Phase.OPEN
+
+# How the body of a request begins that asks for CREATE_PATH: with the type's field.
+_CREATE_PATH: Final = struct.pack(">bhi", 8, 1, messages.CREATE_PATH)
 
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 
@@ -78,6 +86,12 @@ class Owner(Protocol):
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
         """Call a function after a delay."""
 
+    def put_off(self, connection: Connection) -> None:
+        """Have a connection go on after others were served."""
+
+    def greeted(self, connection: Connection) -> None:
+        """Take note that a connection has sent its first bytes."""
+
 
 class Connection:
     """A peer, from its acceptance to its end.
@@ -86,6 +100,7 @@ class Connection:
         sock: the socket, not blocking, that ends with a reset when closed.
         protocol: a new protocol object.
         owner: the I/O thread that owns the connection.
+        account: what its peer's address uses.
     """
 
     __slots__ = (
@@ -94,12 +109,14 @@ class Connection:
         "_is_at_end",
         "_is_greeted",
         "_linger_until_s",
+        "_on_untold",
         "_progress_s",
         "_read_bytes",
         "_sasl_began_s",
         "_sock",
         "_undelivered_bytes",
         "_unsent",
+        "account",
         "fd",
         "interest",
         "is_closed",
@@ -108,10 +125,15 @@ class Connection:
     )
 
     def __init__(
-        self, sock: socket.socket, protocol: ServerProtocol, owner: Owner
+        self,
+        sock: socket.socket,
+        protocol: ServerProtocol,
+        owner: Owner,
+        account: Account,
     ) -> None:
         self._sock = sock
         self.owner = owner
+        self.account = account
         self._unsent: _Chunks = ()
         self._is_at_end = False
         self._is_greeted = False
@@ -122,6 +144,7 @@ class Connection:
         self._undelivered_bytes = 0
         self._sasl_began_s = 0.0
         self._linger_until_s = 0.0
+        self._on_untold: Callable[[], None] | None = None
         self.fd = sock.fileno()
         self.interest = select.EPOLLIN
         self.is_closed = False
@@ -139,6 +162,8 @@ class Connection:
             self.on_readable()
         elif events & _ALWAYS:
             self._end_by_peer("reset")
+        elif events & select.EPOLLRDHUP:
+            self._end_by_peer("end of stream")
 
     def on_readable(self) -> None:
         """Read once, answer what it completes."""
@@ -154,8 +179,7 @@ class Connection:
                 self.abort()
         elif data:
             if not self._is_greeted:
-                self._is_greeted = True
-                _logger.info("%s: connected", self.protocol.peer)
+                self._greet(data)
             reply = self.protocol.answer_pulse(data)
             if reply is not None:
                 self._write((reply,))
@@ -166,17 +190,33 @@ class Connection:
             self._is_at_end = True
             self._settle(False)
 
+    def _greet(self, data: bytes) -> None:
+        """Take note of a peer's first bytes, or of the first that say who it is.
+
+        A health check asks for CREATE_PATH, which changes nothing, and goes: two
+        lines each few seconds would be most of the log.
+        """
+        self.owner.greeted(self)
+        if data[HEAD_SIZE:].startswith(_CREATE_PATH):
+            _logger.debug("%s: connected, with CREATE_PATH", self.protocol.peer)
+            return
+        self._is_greeted = True
+        _logger.info("%s: connected", self.protocol.peer)
+
     def _on_writable(self) -> None:
         if self._unsent and not self._write(self._unsent):
             return
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Carry out the next slice of what has come, and send what it gives."""
         self.protocol.resume()
         self._advance()
 
     def _on_release(self) -> None:
         """Answer reads that were held; where replies are unsent, behind them."""
         if self.interest == select.EPOLLIN:
-            self.protocol.resume()
-            self._advance()
+            self.go_on()
 
     def _advance(self) -> None:
         """Send what is due; look further only where something is unusual."""
@@ -190,6 +230,8 @@ class Connection:
             or self.interest != select.EPOLLIN
             or protocol.phase is not _OPEN
             or protocol.unread_bytes
+            or protocol.has_more
+            or protocol.has_charged
             or self in self.owner.watched
         ):
             self._settle(is_blocked)
@@ -230,10 +272,22 @@ class Connection:
             self._sasl_began_s = self._sasl_began_s or self.owner.now()
             self._wait_for(0)
             self.owner.take_step(self)
+        elif self._is_to_wait:
+            self._wait_for(0)
+            self.owner.put_off(self)
         else:
             self._wait_for(select.EPOLLIN)
         if not self.is_closed:
             self._watch()
+
+    @property
+    def _is_to_wait(self) -> bool:
+        """Whether others come first, or the account has to have time for what it did.
+
+        What other connections of the account did delays this one by nothing.
+        """
+        protocol = self.protocol
+        return protocol.has_more or (protocol.has_charged and self.account.is_charged)
 
     def _watch(self) -> None:
         """Have the thread watch it while it holds bytes or is due to end."""
@@ -241,9 +295,9 @@ class Connection:
         if protocol.phase is _OPEN:
             self._sasl_began_s = 0.0
         unread_bytes = protocol.unread_bytes
-        if not unread_bytes or self._unsent:
-            # Nothing is read while replies are unsent: the frame has its time
-            # from then on.
+        if not unread_bytes or self._unsent or protocol.has_more:
+            # Nothing is read while replies are unsent, or others are served first:
+            # the frame has its time from then on.
             self._frame_began_s = 0.0
         elif not self._frame_began_s or self._frame_number != protocol.frames_rcvd:
             self._frame_number = protocol.frames_rcvd
@@ -253,7 +307,7 @@ class Connection:
         self._read_bytes = min(
             max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
         )
-        held_bytes = unread_bytes + self.unsent_bytes
+        held_bytes = protocol.held_bytes + self.unsent_bytes
         is_due = bool(self._sasl_began_s or self._linger_until_s)
         if self.owner.watch(self, held_bytes, is_due):
             self.evict()
@@ -271,6 +325,9 @@ class Connection:
             self._look_for_progress(now_s)
             is_late = now_s - self._progress_s > limits.SEND_TIMEOUT_S
             return "replies not taken" if is_late else None
+        if self.is_refusal_untold:
+            # Its end would tell the peer before its turn.
+            return None
         if self._sasl_began_s and now_s - self._sasl_began_s > limits.SASL_TIMEOUT_S:
             return "SASL exchange not finished"
         if self._frame_began_s:
@@ -291,6 +348,16 @@ class Connection:
             self._progress_s = now_s
             self._undelivered_bytes = undelivered_bytes
 
+    def postpone(self, lost_s: float) -> None:
+        """Move every time limit by seconds in which this process did not run."""
+        if self._linger_until_s:
+            self._linger_until_s += lost_s
+        if self._frame_began_s:
+            self._frame_began_s += lost_s
+        if self._sasl_began_s:
+            self._sasl_began_s += lost_s
+        self._progress_s += lost_s
+
     def expire(self, reason: str) -> None:
         """End the connection for what is overdue."""
         if self._linger_until_s:
@@ -299,10 +366,12 @@ class Connection:
             self.refuse(LimitError("out of time", reason))
 
     def evict(self) -> None:
-        """End the connection, since it holds most of a budget that is used up."""
-        held_bytes = self.protocol.unread_bytes + self.unsent_bytes
+        """End the connection to make room in the budget of all buffers."""
+        held_bytes = self.protocol.held_bytes + self.unsent_bytes
         if held_bytes and not self.is_closed:
-            self.refuse(LimitError("all buffers are full, and this one is the largest"))
+            reason = "all buffers are full (--buffer-budget)"
+            detail = "its bytes weigh the most by size and age"
+            self.refuse(LimitError(reason, detail))
             self.owner.note_evicted(held_bytes)
 
     def refuse(self, error: PeerError) -> None:
@@ -321,7 +390,25 @@ class Connection:
 
     def finish_step(self) -> None:
         """Go on after a SASL step whose outcome the protocol has taken."""
+        self._on_untold = None
         self._advance()
+
+    def await_refusal(self, on_untold: Callable[[], None]) -> None:
+        """Stay open and silent until the peer is told that it failed: `finish_step`.
+
+        Meanwhile its end is awaited, so that it holds no descriptor of ours for
+        longer than one of its own.
+
+        Args:
+            on_untold: is called if the connection ends before that.
+        """
+        self._on_untold = on_untold
+        self._wait_for(select.EPOLLRDHUP)
+
+    @property
+    def is_refusal_untold(self) -> bool:
+        """Whether the peer has failed to authenticate and is not told so yet."""
+        return self._on_untold is not None
 
     def state(self) -> ConnectionState | None:
         """Write out what another process goes on from, or None where none can.
@@ -362,7 +449,7 @@ class Connection:
         """Whether a stop may reset it: all that came is answered and delivered."""
         if self.interest == select.EPOLLIN:
             self.on_readable()
-        if self.is_closed:
+        if self.is_closed or self.is_refusal_untold:
             return True
         if self.interest != select.EPOLLIN:
             # Something that came is not answered yet, or not yet sent.
@@ -377,6 +464,9 @@ class Connection:
             self._unsent = ()
             self.owner.forget(self)
             self._sock.close()
+            if self._on_untold is not None:
+                on_untold, self._on_untold = self._on_untold, None
+                on_untold()
 
     def _finish(self) -> None:
         """Close so that the bytes on their way arrive."""

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 import math
 import os
+import resource
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
+from pacemaker.accounts import Account
 from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.config import Settings
 from pacemaker.dispatch import Dispatcher
-from pacemaker.errors import UpgradeError
+from pacemaker.errors import StartError, UpgradeError
 from pacemaker.figures import Figures, add_up
 from pacemaker.holding import Holding
 from pacemaker.protocol import ServerProtocol
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import limits, memory
 from pacemaker.server.acceptor import Acceptor
+from pacemaker.server.addresses import Accounts
+from pacemaker.server.admission import Admission, capacity
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.io_thread import IoThread, boot_time_s
-from pacemaker.server.listening import describe, is_handed_over, open_listener
+from pacemaker.server.listening import (
+    describe,
+    describe_all,
+    describe_scope,
+    is_handed_over,
+    open_listeners,
+    ports_of,
+)
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.steps import StepRunner
+from pacemaker.server.surroundings import join_thread, start_thread
 from pacemaker.server.upgrade.barrier import Barrier
 from pacemaker.server.upgrade.state import ConnectionState, State
 from pacemaker.server.watchdog import Call, Watchdog
@@ -43,9 +57,11 @@ class Daemon:
         options: what else was said.
         mechanism_factory: makes the SASL mechanism of a connection; None where
             nobody has to authenticate.
+        listeners: what to listen on; None for what was handed over or, if nothing
+            was, for the address of `settings` and `options`.
 
     Attributes:
-        address: ``HOST:PORT`` that it listens on.
+        address: ``HOST:PORT`` that it listens on, or several with commas between.
         store: the heartbeats.
         hold_until_s: until when misses are held, by CLOCK_BOOTTIME.
 
@@ -58,15 +74,18 @@ class Daemon:
         settings: Settings,
         options: ServerOptions,
         mechanism_factory: MechanismFactory | None = None,
+        listeners: Sequence[socket.socket] | None = None,
     ) -> None:
         available_bytes = memory.available_bytes()
         self.store = Store(
             options.store_budget_bytes
-            or int(available_bytes * limits.STORE_BUDGET_SHARE)
+            or int(available_bytes * limits.STORE_BUDGET_SHARE),
+            options.address_limits.stored_bytes,
         )
         self._budget: BufferBudget[Connection] = BufferBudget(
             options.buffer_budget_bytes
-            or int(available_bytes * limits.BUFFER_BUDGET_SHARE)
+            or int(available_bytes * limits.BUFFER_BUDGET_SHARE),
+            options.address_limits.buffered_bytes,
         )
         # What `tidy` has seen: freed by deletes in all, and by anything since it
         # last gave memory back.
@@ -74,27 +93,43 @@ class Daemon:
         self._freed_bytes = 0
         self._settings = settings
         self._mechanism_factory = mechanism_factory
-        self._steps = StepRunner()
+        self._limits = options.address_limits
+        self._steps = StepRunner(guesses_per_s=self._limits.guesses_per_s)
+        self._accounts = Accounts(options.shared_addresses)
         hold_s = options.hold.after(is_handed_over(), boot_time_s())
-        self._listener = open_listener(options.bind, settings.port)
+        # First of all that stays open, and so at the lowest descriptors: an upgrade
+        # hands them over at these.
+        self._listeners = (
+            open_listeners(options.bind, settings.port)
+            if listeners is None
+            else listeners
+        )
         self.hold_until_s = boot_time_s() + hold_s
-        self.address = describe(self._listener)
+        self.address = describe_all(self._listeners)
         self._holdings: list[Holding] = []
         self._threads = [
             self._io_thread(number) for number in range(io_threads(settings, options))
         ]
-        self._acceptor = Acceptor(self._listener, self._threads)
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        room = capacity(descriptors, len(self._threads))
+        self._acceptor = Acceptor(
+            *(self._listeners, self._threads, self._accounts),
+            Admission(self._accounts, room, self._limits),
+        )
 
     def _io_thread(self, number: int) -> IoThread:
         figures = Figures()
         max_body_bytes = self._settings.message_size_max_bytes
         dispatcher = Dispatcher(self.store, figures, max_body_bytes)
-        self._holdings.append(Holding(self.store))
+        self._holdings.append(Holding(self.store, self._limits.held_read_bytes))
         make_protocol = partial(self._make_protocol, dispatcher, self._holdings[-1])
-        return IoThread(number, make_protocol, figures, self._budget, self._steps)
+        return IoThread(
+            *(number, make_protocol, figures, self._budget, self._steps),
+            *(self._accounts, self._limits),
+        )
 
     def _make_protocol(
-        self, dispatcher: Dispatcher, holding: Holding, peer: str
+        self, dispatcher: Dispatcher, holding: Holding, peer: str, account: Account
     ) -> ServerProtocol:
         make = self._mechanism_factory
         return ServerProtocol(
@@ -103,30 +138,52 @@ class Daemon:
             None if make is None else make(),
             peer,
             holding,
+            account,
         )
 
     def start(self) -> None:
-        """Start to serve."""
+        """Start to serve.
+
+        Raises:
+            StartError: there is no room for a thread; nothing is left of the daemon.
+        """
         hold_s = self.hold_until_s - boot_time_s()
         if hold_s > 0:
             for thread, holding in zip(self._threads, self._holdings, strict=True):
                 thread.hold_misses(holding, self.hold_until_s)
-        for thread in self._threads:
-            thread.start()
-        self._acceptor.start()
-        _logger.info("listening on %s", self.address)
+        try:
+            for thread in self._threads:
+                start_thread(thread)
+            start_thread(self._acceptor)
+        except StartError:
+            self.begin_stop(0.0)
+            self.close()
+            raise
+        for listener in self._listeners:
+            scope = describe_scope(listener)
+            _logger.info("listening on %s%s", describe(listener), scope)
         _logger.info(
             "%d I/O thread(s), %d MiB for heartbeats, %d MiB for buffers",
             len(self._threads),
             self.store.budget_bytes // 2**20,
             self._budget.budget_bytes // 2**20,
         )
+        memory.log_allocator()
         if hold_s > 0:
             _logger.info("holding misses for %d s", math.ceil(hold_s))
 
     def figures(self) -> Figures:
         """Add up what has been counted since the start."""
-        return add_up(thread.figures for thread in self._threads)
+        figures = add_up(thread.figures for thread in self._threads)
+        figures.addresses = self._accounts.connected
+        figures.most_connections = self._accounts.most_connections()
+        figures.refused_connections = self._acceptor.refused
+        figures.refused_heartbeats = self.store.refused
+        figures.refused_holds = sum(holding.refused for holding in self._holdings)
+        figures.evictions = self._budget.evicted
+        figures.failed_logins = self._steps.failed
+        figures.delayed_logins = self._steps.delayed
+        return figures
 
     def take_largest(self) -> int:
         """Return the size of the largest heartbeat since this was last asked."""
@@ -137,7 +194,8 @@ class Daemon:
         return largest
 
     def tidy(self) -> None:
-        """Give memory back to the system where much of it has been freed."""
+        """Free what was deleted, and give memory back where much has been freed."""
+        self._threads[0].call(self._reclaim)
         deleted_bytes = self.store.deleted_bytes
         self._freed_bytes += deleted_bytes - self._deleted_bytes
         self._freed_bytes += self._budget.take_ebb_bytes()
@@ -145,6 +203,15 @@ class Daemon:
         if self._freed_bytes >= limits.TIDY_BYTES:
             self._freed_bytes = 0
             memory.return_free_pages()
+
+    def _reclaim(self) -> None:
+        """Free a slice of what was deleted; the next is freed in the next turn.
+
+        On an I/O thread: another one would keep the interpreter from it for 5 ms at
+        each of its system calls.
+        """
+        if self.store.reclaim():
+            self._threads[0].call(self._reclaim)
 
     def watchdog(self, feed: Callable[[], None]) -> Watchdog:
         """Make what calls `feed` when the acceptor and every I/O thread get on."""
@@ -156,9 +223,26 @@ class Daemon:
     # For an upgrade in place.
 
     @property
-    def listener_fd(self) -> int:
-        """The descriptor of the listening socket."""
-        return self._listener.fileno()
+    def listener_fds(self) -> list[int]:
+        """The descriptors of the listening sockets."""
+        return [listener.fileno() for listener in self._listeners]
+
+    @property
+    def ports(self) -> set[int]:
+        """The ports that it listens on."""
+        return ports_of(self._listeners)
+
+    def sample(self) -> list[tuple[str, bytes]]:
+        """Return a few heartbeats, of those that are not large."""
+        small = (
+            (key, value)
+            for key, value in self.store.items()
+            if len(value) <= limits.SAMPLED_BYTES
+        )
+        # Threads may store meanwhile, which ends an iteration.
+        with contextlib.suppress(RuntimeError):
+            return list(itertools.islice(small, limits.SAMPLED_HEARTBEATS))
+        return []
 
     @property
     def held_bytes(self) -> int:
@@ -224,8 +308,10 @@ class Daemon:
             thread.restore(peers[number :: len(self._threads)])
 
     def _restored_socket(self, fd: int) -> socket.socket:
-        # That it does not block is the kernel's to know, and goes over.
-        sock = socket.socket(self._listener.family, socket.SOCK_STREAM, 0, fd)
+        # That it does not block is the kernel's to know, and goes over.  The family
+        # is only for reading addresses, which nobody does: to look it up would take
+        # three system calls for each connection.
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd)
         sock.set_inheritable(False)
         return sock
 
@@ -235,7 +321,7 @@ class Daemon:
         May be called again, with a shorter time.
         """
         self._acceptor.stop()
-        self._acceptor.join()
+        join_thread(self._acceptor)
         for thread in self._threads:
             thread.stop(timeout_s)
 
@@ -247,11 +333,12 @@ class Daemon:
     def close(self) -> None:
         """Wait for the end of `begin_stop`, then give back every descriptor."""
         for thread in self._threads:
-            thread.join()
+            join_thread(thread)
             thread.close()
         self._steps.close()
         self._acceptor.close()
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
 
 
 def io_threads(settings: Settings, options: ServerOptions) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable
 from typing import Final
 
 from pacemaker.errors import PeerError
+from pacemaker.words import counted
 
 FREE_LINES: Final = 20
 
@@ -62,8 +63,8 @@ class FloodFilter(logging.Filter):
         return [
             (
                 record.levelno,
-                f"{seen[kind] - self._free_lines} more lines in {period_s:.0f} s"
-                f" like: {record.getMessage()}",
+                f"{counted(seen[kind] - self._free_lines, 'more line')} in"
+                f" {period_s:.0f} s like: {record.getMessage()}",
             )
             for kind, record in last.items()
         ]

@@ -3,6 +3,14 @@
 What a connection holds needs no lock, since only its thread touches it.
 Others speak to the thread through `call`: a queue and a descriptor that wakes
 the loop.  They never touch a connection themselves.
+
+**Fair turns.**  A connection that has sent more than a slice of requests goes to the
+*backlog*, and is not read meanwhile.  A turn that has much to do serves those first
+whose account has had the least of the thread's time lately, and ends when it has
+taken `limits.TURN_S`: what is still to be read epoll reports again, and calls of
+others (a stop, an upgrade, the watchdog) run in between.  So a worker, which takes
+some microseconds every three seconds, is always among the first, however much
+others send.  A turn with little to do, nearly every one, knows nothing of this.
 """
 
 from __future__ import annotations
@@ -20,10 +28,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
+from pacemaker.accounts import DEFAULT_LIMITS, Account, AddressLimits
+from pacemaker.errors import LimitError
 from pacemaker.figures import Figures
 from pacemaker.holding import Holding
 from pacemaker.protocol import ServerProtocol
 from pacemaker.server import limits, memory
+from pacemaker.server.addresses import Accounts
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.steps import StepRunner
@@ -31,8 +42,18 @@ from pacemaker.server.upgrade.state import ConnectionState
 
 _logger: Final = logging.getLogger(__name__)
 
-# Makes the protocol object of a new connection: of its peer's name.
-ProtocolFactory: TypeAlias = Callable[[str], ServerProtocol]
+# How many events are served between two looks at the clock.
+_CHUNK: Final = 16
+
+# Makes the protocol object of a new connection: of its peer's name and account.
+ProtocolFactory: TypeAlias = Callable[[str, Account], ServerProtocol]
+
+# A descriptor and what happened on it.
+_Event: TypeAlias = tuple[int, int]
+
+
+def _spent_s(waiting: tuple[Connection, int]) -> float:
+    return waiting[0].account.spent_s
 
 
 def boot_time_s() -> float:
@@ -49,6 +70,8 @@ class IoThread(threading.Thread):
         figures: where this thread counts.
         budget: what all connections of all threads may hold.
         steps: takes the SASL steps.
+        accounts: knows the accounts of the peers.
+        address_limits: what an account may use.
         clock: seconds that only grow.
         boot_clock: the same, but those go on while the machine is suspended, and
             mean the same to the process that this one becomes.
@@ -61,6 +84,8 @@ class IoThread(threading.Thread):
         figures: Figures,
         budget: BufferBudget[Connection],
         steps: StepRunner,
+        accounts: Accounts,
+        address_limits: AddressLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
         boot_clock: Callable[[], float] = boot_time_s,
     ) -> None:
@@ -73,6 +98,15 @@ class IoThread(threading.Thread):
         self._make_protocol = make_protocol
         self._budget = budget
         self._steps = steps
+        self._accounts = accounts
+        self._address_limits = address_limits
+        # Those that have requests left, in the order in which they were put off.
+        self._backlog: dict[Connection, None] = {}
+        # Those that have never sent a byte, the oldest first.
+        self._silent: dict[Connection, None] = {}
+        # The accounts whose `spent_s` is to fade, and when.
+        self._spenders: set[Account] = set()
+        self._next_fade_s = 0.0
         self.connections: dict[int, Connection] = {}
         # Two counters, as each is written by one thread alone.
         self._adopted = 0
@@ -111,10 +145,22 @@ class IoThread(threading.Thread):
         self._evicted.append(connection)
         self.call(self._evict)
 
-    def adopt(self, sock: socket.socket, peer: str) -> None:
-        """Give a new connection to this thread; only the acceptor does."""
+    def adopt(self, sock: socket.socket, peer: str, account: Account) -> None:
+        """Give a new connection to this thread; only the acceptor does.
+
+        The account has counted it already; the thread counts its end.
+        """
         self._adopted += 1
-        self.call(lambda: self._adopt(sock, peer))
+        self.call(lambda: self._adopt(sock, peer, account))
+
+    def end_silent(self) -> None:
+        """Have the connection ended that has been without a word for longest."""
+        self.call(self._end_silent)
+
+    @property
+    def silent(self) -> int:
+        """How many connections have never sent a byte."""
+        return len(self._silent)
 
     def hold_misses(self, holding: Holding, until_s: float) -> None:
         """Hold the misses of all connections to come, until a time of boot_clock."""
@@ -166,27 +212,49 @@ class IoThread(threading.Thread):
     def watch(self, connection: Connection, held_bytes: int, is_due: bool) -> bool:
         """Look after a connection that holds bytes, or that time may end.
 
-        Where all buffers pass the budget, the connection that holds most is
-        ended: at once if it is this thread's, for what is read meanwhile would
+        When all buffers pass the budget, the connections that `BufferBudget` names
+        are ended: at once if they are this thread's, as what is read meanwhile would
         come on top.
 
         Returns:
             Whether it is this connection that has to end.
         """
         if held_bytes or is_due:
+            if not self.watched:
+                # The next sweep was last set when there was something to sweep.
+                self._next_sweep_s = self.now() + limits.SWEEP_S
             self.watched.add(connection)
         elif connection not in self.watched:
             return False
         else:
             self.watched.discard(connection)
-        largest = self._budget.hold(connection, held_bytes)
-        if largest is None or largest is connection:
-            return largest is not None
-        if largest.owner is self:
-            largest.evict()
+        evicted = self._budget.hold(
+            connection, connection.account, held_bytes, self.now()
+        )
+        for other in evicted:
+            if other.owner is not self:
+                other.owner.evict(other)
+            elif other is not connection:
+                self._run(other.evict)
+        return connection in evicted
+
+    def put_off(self, connection: Connection) -> None:
+        """Have a connection go on after others were served.
+
+        If its account has made too many keys for the time, it goes on later.
+        """
+        wait_s = 0.0
+        if connection.account.is_charged:
+            wait_s = connection.account.settle(self.now(), self._address_limits)
+        if wait_s:
+            self.figures.delays += 1
+            self.call_later(wait_s, lambda: self._put_back(connection))
         else:
-            largest.owner.evict(largest)
-        return False
+            self._backlog[connection] = None
+
+    def greeted(self, connection: Connection) -> None:
+        """Take note that a connection has sent its first bytes."""
+        self._silent.pop(connection, None)
 
     def note_evicted(self, size_bytes: int) -> None:
         """Take note of what a connection held that was evicted."""
@@ -203,9 +271,12 @@ class IoThread(threading.Thread):
         self._epoll.unregister(connection.fd)
         self._forgotten += 1
         self.figures.connections -= 1
+        self._accounts.close(connection.account)
+        self._backlog.pop(connection, None)
+        self._silent.pop(connection, None)
         if connection in self.watched:
             self.watched.discard(connection)
-            self._budget.hold(connection, 0)
+            self._budget.hold(connection, connection.account, 0, self.now())
 
     # The loop.
 
@@ -219,24 +290,8 @@ class IoThread(threading.Thread):
 
     def turn(self) -> None:
         """Wait for what happens next, and do what it asks for."""
-        connections = self.connections
-        is_woken = False
-        for fd, events in self._epoll.poll(self._timeout_s()):
-            connection = connections.get(fd)
-            if connection is None:
-                # Or else the connection was closed earlier in this turn.
-                is_woken = is_woken or fd == self._wake_fd
-                continue
-            try:
-                if events == select.EPOLLIN:
-                    connection.on_readable()
-                else:
-                    connection.on_event(events)
-            except Exception:
-                self._abandon(connection)
-            if self._evicted:
-                # At once: what the rest of this turn reads would come on top.
-                self._evict()
+        ready = self._epoll.poll(self._timeout_s())
+        is_woken = self._share(ready) if self._backlog else self._serve(ready)
         if is_woken:
             # Only now: a connection that is adopted may have the descriptor of
             # one that was closed in this turn, and would get that one's events.
@@ -244,11 +299,112 @@ class IoThread(threading.Thread):
         if self._timers or self.watched or self._stop_until_s is not None:
             self._run_due(self.now())
 
+    def _serve(self, ready: Sequence[_Event]) -> bool:
+        """Serve what is ready, in any order; the usual way, and the quickest.
+
+        Returns:
+            Whether others have called.
+        """
+        connections = self.connections
+        is_woken = False
+        share_s = self.now() + limits.TURN_S if len(ready) > _CHUNK else 0.0
+        for at in range(0, len(ready), _CHUNK):
+            if at and self.now() > share_s:
+                return self._share(ready[at:]) or is_woken
+            for fd, events in ready[at : at + _CHUNK]:
+                connection = connections.get(fd)
+                if connection is None:
+                    # Or else the connection was closed earlier in this turn.
+                    is_woken = is_woken or fd == self._wake_fd
+                    continue
+                try:
+                    if events == select.EPOLLIN:
+                        connection.on_readable()
+                    else:
+                        connection.on_event(events)
+                except Exception:
+                    self._abandon(connection)
+                if self._evicted:
+                    # At once: what the rest of this turn reads would come on top.
+                    self._evict()
+        return is_woken
+
+    def _share(self, ready: Sequence[_Event]) -> bool:
+        """Serve the backlog and what is ready, until the turn has taken its time.
+
+        First come those whose account has had the least time lately.  Of what is not
+        reached nothing is lost: the backlog stays, and epoll reports the rest again.
+
+        Returns:
+            Whether others have called.
+        """
+        is_woken = False
+        waiting: list[tuple[Connection, int]] = []
+        for fd, events in ready:
+            connection = self.connections.get(fd)
+            if connection is not None:
+                waiting.append((connection, events))
+            else:
+                is_woken = is_woken or fd == self._wake_fd
+        waiting += [(connection, 0) for connection in self._backlog]
+        waiting.sort(key=_spent_s)
+        now_s = self.now()
+        end_s = now_s + limits.TURN_S
+        for connection, events in waiting:
+            self._serve_one(connection, events)
+            began_s, now_s = now_s, self.now()
+            connection.account.spent_s += now_s - began_s
+            self._spenders.add(connection.account)
+            if now_s > end_s:
+                break
+        self._fade(now_s)
+        return is_woken
+
+    def _serve_one(self, connection: Connection, events: int) -> None:
+        """Do what epoll reports of a connection, or its next slice (no events)."""
+        try:
+            if connection.is_closed:
+                return
+            if events:
+                connection.on_event(events)
+            elif connection in self._backlog:
+                del self._backlog[connection]
+                connection.go_on()
+        except Exception:
+            self._abandon(connection)
+        if self._evicted:
+            self._evict()
+
+    def _fade(self, now_s: float) -> None:
+        """Halve, now and then, what the accounts have spent, and forget what is left.
+
+        Only the ratios matter, so it is of no matter how regularly that is done.
+        """
+        if now_s < self._next_fade_s:
+            return
+        self._next_fade_s = now_s + limits.FADE_S
+        for account in tuple(self._spenders):
+            account.spent_s /= 2
+            if account.spent_s < limits.FORGOTTEN_S:
+                account.spent_s = 0.0
+                self._spenders.discard(account)
+
+    def _put_back(self, connection: Connection) -> None:
+        if not connection.is_closed:
+            self._backlog[connection] = None
+
+    def _end_silent(self) -> None:
+        for connection in self._silent:
+            connection.refuse(LimitError("no room, and it never sent anything"))
+            return
+
     def _evict(self) -> None:
         while self._evicted:
             self._run(self._evicted.popleft().evict)
 
     def _timeout_s(self) -> float | None:
+        if self._backlog:
+            return 0.0
         if self._stop_until_s is not None:
             return limits.STOP_TURN_S
         due_s = self._next_sweep_s if self.watched else None
@@ -269,13 +425,22 @@ class IoThread(threading.Thread):
         while self._timers and self._timers[0][0] <= now_s:
             self._run(heapq.heappop(self._timers)[2])
         if now_s >= self._next_sweep_s:
+            late_s = now_s - self._next_sweep_s
             self._next_sweep_s = now_s + limits.SWEEP_S
-            self._sweep(now_s)
+            self._sweep(now_s, late_s)
         if self._stop_until_s is not None:
-            self._stop_turn(now_s >= self._stop_until_s)
+            self._stop_turn(self._stop_until_s)
 
-    def _sweep(self, now_s: float) -> None:
+    def _sweep(self, now_s: float, late_s: float) -> None:
+        """End what has had its time.
+
+        A sweep that comes late says that this process stood still (SIGSTOP, its
+        virtual machine, no share of the processor), and with it what the peers have
+        sent meanwhile: that time is not theirs.
+        """
         for connection in tuple(self.watched):
+            if late_s > limits.SWEEP_S:
+                connection.postpone(late_s)
             try:
                 reason = connection.overdue(now_s)
                 if reason is not None:
@@ -292,7 +457,9 @@ class IoThread(threading.Thread):
 
     def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         for sock, state in peers:
-            self._adopt(sock, state.peer)
+            host, _, port = state.peer.rpartition(":")
+            account = self._accounts.open(host.strip("[]"), int(port))
+            self._adopt(sock, state.peer, account)
             connection = self.connections.get(sock.fileno())
             if connection is not None:
                 try:
@@ -300,19 +467,23 @@ class IoThread(threading.Thread):
                 except Exception:
                     self._abandon(connection)
 
-    def _adopt(self, sock: socket.socket, peer: str) -> None:
+    def _adopt(self, sock: socket.socket, peer: str, account: Account) -> None:
         if self._stop_until_s is not None:
+            self._accounts.close(account)
             sock.close()
             return
         try:
-            connection = Connection(sock, self._make_protocol(peer), self)
+            protocol = self._make_protocol(peer, account)
+            connection = Connection(sock, protocol, self, account)
             self._epoll.register(connection.fd, select.EPOLLIN)
         except Exception:
             # The kernel has no room to watch it, or SASL cannot begin.
             _logger.exception("%s: closed: it cannot be served", peer)
             self._forgotten += 1
+            self._accounts.close(account)
             sock.close()
             return
+        self._silent[connection] = None
         self.connections[connection.fd] = connection
         self.figures.connections += 1
 
@@ -333,10 +504,11 @@ class IoThread(threading.Thread):
         until_s = self.now() + timeout_s
         self._stop_until_s = min(until_s, self._stop_until_s or until_s)
 
-    def _stop_turn(self, is_over: bool) -> None:
+    def _stop_turn(self, until_s: float) -> None:
         for connection in tuple(self.connections.values()):
             try:
-                if is_over or connection.is_quiet():
+                # Asked each time: what one has sent must not make the stop late.
+                if self.now() >= until_s or connection.is_quiet():
                     connection.abort()
             except Exception:
                 self._abandon(connection)

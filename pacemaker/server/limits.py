@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+# Descriptors that connections leave to everything else: an upgrade's files and
+# pipes, those who wait for its outcome, the next process's start, Kerberos.  An
+# upgrade has some ten open at once, and 16 may wait.
+RESERVED_DESCRIPTORS: Final = 32
+# Of a small limit, no more than this part.
+RESERVED_SHARE: Final = 0.5
+
 # The default of SOMAXCONN since Linux 5.4: a cluster that comes back at once.
 LISTEN_BACKLOG: Final = 4096
 
@@ -18,9 +25,17 @@ READ_BYTES: Final = 128 * 1024
 # The same while a frame is under way that is larger.
 LARGE_READ_BYTES: Final = 1024 * 1024
 
+# How long a turn of the loop may take before it looks whether others have come: a
+# heartbeat waits for two of them at most, and 5 ms is the interpreter's own turn.
+TURN_S: Final = 0.005
+# How often the time that was spent on an account is halved, and below what it is none.
+FADE_S: Final = 0.25
+FORGOTTEN_S: Final = 0.0001
+
 # How many connections one turn takes from the backlog.
 ACCEPT_BATCH: Final = 64
-# How long the acceptor waits where the process or the kernel has no room.
+# How long the acceptor waits if the process or the kernel has no room, or if one of
+# its turns failed.
 ACCEPT_PAUSE_S: Final = 0.2
 
 # A frame has this long, and a second more for each 100 KiB of its length.
@@ -39,7 +54,7 @@ LINGER_S: Final = 2.0
 
 # A client asks again after 1 s and gives up after 11: what a stop has not
 # answered by then is reset all the same.
-STOP_TIMEOUT_S: Final = 2.0
+STOP_TIMEOUT_S: Final = 1.5
 # How often a stop looks whether the kernel has delivered what was answered.
 STOP_TURN_S: Final = 0.01
 
@@ -48,6 +63,10 @@ STOP_TURN_S: Final = 0.01
 CARRIED_UNREAD_BYTES: Final = 1024 * 1024
 # What a connection that holds nothing takes, in the state and in Python.
 CONNECTION_BYTES: Final = 2048
+
+# What the trial of an upgrade is given of the heartbeats, to read and to store.
+SAMPLED_HEARTBEATS: Final = 16
+SAMPLED_BYTES: Final = 16 * 1024
 
 # How often connections are looked over for what is overdue.
 SWEEP_S: Final = 1.0

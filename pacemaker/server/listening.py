@@ -1,15 +1,17 @@
-"""The listening socket: handed over by who keeps the port, or our own."""
+"""The listening sockets: handed over by whoever keeps the port, or our own."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
+import resource
 import socket
 import struct
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pacemaker.errors import ListenError
 from pacemaker.server import limits
@@ -20,48 +22,84 @@ _logger: Final = logging.getLogger(__name__)
 LISTEN_FDS_START: Final = 3
 _HANDOVER_VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
+# The errors of an address that no interface has, or of a family that is switched
+# off, as IPv6 often is in containers, whose /etc/hosts has ::1 all the same.
+_NOT_ON_THIS_MACHINE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+_FREE_PORT_TRIES: Final = 5
+
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 _LINGER_OFF: Final = struct.pack("ii", 0, 0)
 
 
-def open_listener(
+def open_listeners(
     bind: str | None, port: int, environ: MutableMapping[str, str] = os.environ
-) -> socket.socket:
-    """Return a socket that listens, not blocking, with Storm's options set.
+) -> list[socket.socket]:
+    """Return sockets that listen, not blocking, with Storm's options set.
 
-    A socket that was handed over wins over address and port.
+    Sockets that were handed over win over address and port.
 
     Args:
         bind: the address or host name to listen on; None for every address,
-            of IPv4 and IPv6.
+            of IPv4 and IPv6.  Of a name, all its addresses are listened on.
         port: 0 for a free one.
         environ: where the handover is announced; it is taken out.
 
     Raises:
-        ListenError: there is no such address, the port is taken, or what was
-            handed over is no listening socket.
+        ListenError: there is no such address, the port is taken, or nothing that
+            was handed over is a listening socket.
     """
-    listener = _handed_over(environ) or _bind(bind, port)
-    try:
-        _configure(listener)
-    except OSError as exc:
-        address = describe(listener)
-        listener.close()
-        raise ListenError(address, _reason(exc)) from exc
+    listeners = _handed_over(environ) or _bind(bind, port)
+    for listener in listeners:
+        try:
+            _configure(listener)
+        except OSError as exc:
+            address = describe(listener)
+            _close_all(listeners)
+            raise ListenError(address, _reason(exc)) from exc
     check_backlog()
-    return listener
+    return listeners
+
+
+def handed_over_count(environ: Mapping[str, str] = os.environ) -> int:
+    """Return how many sockets wait for this process: `open_listeners` takes them."""
+    pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
+    if pid != str(os.getpid()) or not (count.isascii() and count.isdigit()):
+        return 0
+    # There cannot be more, whatever is said.
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return int(count) if len(count) < 10 and int(count) < most else most
 
 
 def is_handed_over(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a listening socket waits for this process: `open_listener` takes it."""
-    pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
-    return pid == str(os.getpid()) and count.isdigit() and int(count) > 0
+    """Return whether listening sockets wait for this process."""
+    return handed_over_count(environ) > 0
 
 
 def describe(listener: socket.socket) -> str:
     """Return ``HOST:PORT`` of a socket, an IPv6 host in brackets."""
     host, port = listener.getsockname()[:2]
     return join_address(host, port)
+
+
+def describe_all(listeners: Iterable[socket.socket]) -> str:
+    """Return the addresses of all sockets, with commas between them."""
+    return ", ".join(map(describe, listeners))
+
+
+def describe_scope(listener: socket.socket) -> str:
+    """Say which families a socket on a wildcard address takes; else nothing."""
+    host = listener.getsockname()[0]
+    if host == "0.0.0.0":  # noqa: S104  (compared, not bound)
+        return " (IPv4 only)"
+    if host != "::":
+        return ""
+    is_ipv6_only = listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    return " (IPv6 only)" if is_ipv6_only else " (IPv4 and IPv6)"
+
+
+def ports_of(listeners: Iterable[socket.socket]) -> set[int]:
+    """Return the ports that sockets listen on."""
+    return {listener.getsockname()[1] for listener in listeners}
 
 
 def join_address(host: str, port: int) -> str:
@@ -83,23 +121,85 @@ def end_with_reset(connection: socket.socket, reset: bool) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, value)
 
 
-def _handed_over(environ: MutableMapping[str, str]) -> socket.socket | None:
-    is_ours, count = is_handed_over(environ), environ.get("LISTEN_FDS", "")
+def set_storms_options(sock: socket.socket) -> None:
+    """Set what Storm sets on a connection, and that it ends with a reset.
+
+    A connection inherits this from its listening socket, but for one that waited
+    in the backlog before the socket had these options.
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES)
+    end_with_reset(sock, True)
+
+
+def _handed_over(environ: MutableMapping[str, str]) -> list[socket.socket]:
+    """Take the sockets that were handed over; those not served are closed."""
+    count = handed_over_count(environ)
+    _warn_of_other_pid(environ)
     for name in _HANDOVER_VARIABLES:
         environ.pop(name, None)
-    if not is_ours:
-        return None
-    if int(count) > 1:
-        _logger.warning("%s sockets were handed over; only the first is used", count)
+    listeners = []
+    for fd in range(LISTEN_FDS_START, LISTEN_FDS_START + count):
+        try:
+            listeners.append(_take(fd))
+        except ListenError as exc:
+            if count == 1:
+                raise
+            _logger.warning("%s; it is closed", exc)
+            with contextlib.suppress(OSError):
+                os.close(fd)
+    if count and not listeners:
+        raise ListenError(
+            f"any of the {count} handed-over descriptors", "none is a listening socket"
+        )
+    return _moved_up(listeners)
+
+
+def _warn_of_other_pid(environ: Mapping[str, str]) -> None:
+    """Name a wrapper that got the sockets and started the daemon as its child."""
+    pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
+    if count and pid != str(os.getpid()):
+        _logger.warning(
+            "LISTEN_FDS=%s is passed over, because LISTEN_PID is %r and this process"
+            " is %d: a wrapper must become the daemon, by `exec`",
+            *(count, pid, os.getpid()),
+        )
+
+
+def _take(fd: int) -> socket.socket:
+    name = f"the handed-over descriptor {fd}"
     try:
-        listener = socket.socket(fileno=LISTEN_FDS_START)
+        listener = socket.socket(fileno=fd)
     except OSError as exc:
-        raise ListenError("the handed-over descriptor 3", _reason(exc)) from exc
+        raise ListenError(name, _reason(exc)) from exc
     if not _is_listening_stream(listener):
         listener.detach()
-        raise ListenError("the handed-over descriptor 3", "it is no listening socket")
+        raise ListenError(name, "it is no listening socket of IPv4 or IPv6")
     listener.set_inheritable(False)
     return listener
+
+
+def _moved_up(listeners: Sequence[socket.socket]) -> list[socket.socket]:
+    """Move sockets that were handed over to the first places, without gaps.
+
+    An upgrade hands them over there.  In a gap, left by one that was closed, there
+    could be a connection by then.
+    """
+    moved = []
+    for place, listener in enumerate(listeners, LISTEN_FDS_START):
+        fd = listener.fileno()
+        if fd != place:
+            os.dup2(fd, place, inheritable=False)
+            listener.close()
+            listener = socket.socket(fileno=place)
+        moved.append(listener)
+    return moved
+
+
+def _close_all(listeners: Iterable[socket.socket]) -> None:
+    for listener in listeners:
+        listener.close()
 
 
 def _is_listening_stream(candidate: socket.socket) -> bool:
@@ -110,13 +210,13 @@ def _is_listening_stream(candidate: socket.socket) -> bool:
     return bool(candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
-def _bind(bind: str | None, port: int) -> socket.socket:
+def _bind(bind: str | None, port: int) -> list[socket.socket]:
     try:
         if bind is None:
-            return _bind_every_address(port)
-        return _bind_address(bind, port)
+            return [_bind_every_address(port)]
+        return _bind_name(bind, port)
     except (OSError, UnicodeError) as exc:
-        address = join_address(bind or "*", port)
+        address = join_address("*" if bind is None else bind, port)
         raise ListenError(address, _reason(exc)) from exc
 
 
@@ -127,27 +227,53 @@ def _bind_every_address(port: int) -> socket.socket:
                 ("", port), family=socket.AF_INET6, dualstack_ipv6=True
             )
         except OSError as exc:
-            # A kernel that knows IPv6, on a machine where it is switched off.
-            if exc.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            if exc.errno not in _NOT_ON_THIS_MACHINE:
                 raise
     return socket.create_server(("", port))
 
 
-def _bind_address(bind: str, port: int) -> socket.socket:
+def _bind_name(bind: str, port: int) -> list[socket.socket]:
+    """Listen on every address of a name, all at one port."""
+    for _ in range(_FREE_PORT_TRIES - 1 if port == 0 else 0):
+        # The port that is free at the first address may be taken at the next.
+        with contextlib.suppress(OSError):
+            return _bind_each(bind, port)
+    return _bind_each(bind, port)
+
+
+def _bind_each(bind: str, port: int) -> list[socket.socket]:
+    listeners: list[socket.socket] = []
+    missing: OSError | None = None
+    for family, address in _addresses(bind, port):
+        if listeners:
+            port = listeners[0].getsockname()[1]
+        try:
+            place = (address[0], port, *address[2:])
+            listeners.append(socket.create_server(place, family=family))
+        except OSError as exc:
+            if exc.errno not in _NOT_ON_THIS_MACHINE:
+                _close_all(listeners)
+                raise
+            missing = exc
+            _logger.info("not listening on %s: %s", address[0], _reason(exc))
+    if missing is not None and not listeners:
+        raise missing
+    return listeners
+
+
+def _addresses(bind: str, port: int) -> dict[tuple[int, tuple[Any, ...]], None]:
+    """Look a name up: its addresses, each once and in order."""
+    host = bind[1:-1] if bind.startswith("[") and bind.endswith("]") else bind
     found = socket.getaddrinfo(
-        bind, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    family, _, _, _, address = found[0]
-    return socket.create_server(address, family=family)
+    return {(int(family), address): None for family, _, _, _, address in found}
 
 
 def _configure(listener: socket.socket) -> None:
     """Set what the accepted connections inherit, and the backlog."""
     listener.setblocking(False)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES)
-    end_with_reset(listener, True)
+    set_storms_options(listener)
     listener.listen(limits.LISTEN_BACKLOG)
 
 

@@ -8,11 +8,15 @@ thread that may wait; what finds no room is counted and said later.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
 from types import TracebackType
 from typing import Final
+
+from pacemaker.server.surroundings import start_thread
+from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -64,9 +68,11 @@ class LogWriter:
         return written.wait(timeout_s)
 
     def __enter__(self) -> LogWriter:
+        # First the thread: if it cannot be started, the log says so in its own way.
         root = logging.getLogger()
-        self._handlers, root.handlers = root.handlers, [self._queueing]
-        self._thread.start()
+        self._handlers = root.handlers
+        start_thread(self._thread)
+        root.handlers = [self._queueing]
         return self
 
     def __exit__(
@@ -98,12 +104,14 @@ class LogWriter:
         with self._lock:
             dropped, self._dropped = self._dropped, 0
         if dropped:
-            _logger.warning("%d lines of the log were lost: no room", dropped)
+            _logger.warning("lost %s of the log: no room", counted(dropped, "line"))
 
     def _handle(self, record: logging.LogRecord) -> None:
         for handler in self._handlers:
             if record.levelno >= handler.level:
-                handler.handle(record)
+                # Whatever a handler does, the lines after this one are written.
+                with contextlib.suppress(Exception):
+                    handler.handle(record)
 
 
 class _Queueing(logging.Handler):

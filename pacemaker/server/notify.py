@@ -37,6 +37,10 @@ class Notifier:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         path = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + path[1:] if path.startswith("@") else path
+        # Open from the start: with no descriptor free the watchdog is fed no less.
+        self._socket: socket.socket | None = None
+        if path:
+            self._open_socket()
         # What the manager had no room for: its queue is short, and a READY that
         # were lost would have it wait for the end of a reload for ever.
         self._untold: deque[bytes] = deque(maxlen=_MAX_UNTOLD)
@@ -70,20 +74,35 @@ class Notifier:
         while self._untold and self._deliver(self._untold[0]):
             self._untold.popleft()
 
+    def close(self) -> None:
+        """Give back the descriptor; nothing is told after this."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _open_socket(self) -> None:
+        try:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket.settimeout(_SEND_TIMEOUT_S)
+        except OSError as exc:
+            _logger.warning(
+                "the service manager cannot be told anything: %s; the sandbox must"
+                " allow AF_UNIX (RestrictAddressFamilies=)",
+                exc.strerror,
+            )
+
     def _send(self, *assignments: str) -> None:
         lines = (" ".join(each.splitlines()) for each in assignments)
-        self._untold.append("\n".join(lines).encode())
+        # Paths in a reason may hold what is no UTF-8.
+        self._untold.append("\n".join(lines).encode(errors="backslashreplace"))
         self.turn()
 
     def _deliver(self, told: bytes) -> bool:
         """Send a datagram; False where it has to be sent again."""
-        if not self._address:
+        if self._socket is None:
             return True
-        kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
         try:
-            with socket.socket(socket.AF_UNIX, kind) as sock:
-                sock.settimeout(_SEND_TIMEOUT_S)
-                sock.sendto(told, self._address)
+            self._socket.sendto(told, self._address)
         except TimeoutError:
             return False
         except (OSError, ValueError) as exc:

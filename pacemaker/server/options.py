@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pacemaker.accounts import DEFAULT_LIMITS, AddressLimits
 from pacemaker.config.hold import NO_HOLD, Hold
+from pacemaker.server.addresses import DEFAULT_SHARED, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,8 @@ class ServerOptions:
             None for a quarter of the memory that the process may use.
         store_budget_bytes: what the heartbeats may take; None for half of it.
         hold: for how long after the start misses are held.
+        shared_addresses: networks of which each connection counts as an address.
+        address_limits: what one address may use.
     """
 
     bind: str | None = None
@@ -26,3 +30,5 @@ class ServerOptions:
     buffer_budget_bytes: int | None = None
     store_budget_bytes: int | None = None
     hold: Hold = NO_HOLD
+    shared_addresses: tuple[Network, ...] = DEFAULT_SHARED
+    address_limits: AddressLimits = DEFAULT_LIMITS

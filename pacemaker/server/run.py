@@ -3,143 +3,258 @@
 from __future__ import annotations
 
 import logging
-import resource
 import signal
+import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from pacemaker.config import Settings
 from pacemaker.figures import Figures, describe_minute
 from pacemaker.sasl import ServerSasl
-from pacemaker.server import limits, memory
+from pacemaker.server import limits, memory, signals, surroundings
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.flood import FloodFilter
+from pacemaker.server.garbage import avoid_full_collections
 from pacemaker.server.listening import is_handed_over
 from pacemaker.server.log_writer import LogWriter
 from pacemaker.server.notify import Notifier
 from pacemaker.server.options import ServerOptions
-from pacemaker.server.upgrade.inheritance import inherit
+from pacemaker.server.signals import RELOAD_SIGNALS, STOP_SIGNALS, Caught
+from pacemaker.server.upgrade.inheritance import Inheritance, inherit
+from pacemaker.server.upgrade.trial import check_upgrade, read_sample, word_of
 from pacemaker.server.upgrade.upgrader import Upgrader
 from pacemaker.server.upgrade.waiters import Waiters
+from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)
 
-_STOP_SIGNALS: Final = frozenset((signal.SIGTERM, signal.SIGINT))
-# That of a child says that a trial may be over.
-_SIGNALS: Final = _STOP_SIGNALS | {signal.SIGUSR2, signal.SIGCHLD}
+_NO_SASL: Final = ServerSasl(None)
 
 
 def run(
-    settings: Settings, options: ServerOptions, sasl: ServerSasl | None = None
+    settings: Settings, options: ServerOptions, sasl: ServerSasl = _NO_SASL
 ) -> None:
     """Serve until SIGTERM or SIGINT; a second one ends it at once.
 
-    SIGUSR2 upgrades it in place: the process then starts anew, and gets here
-    again.  The caller's is the main thread.
+    SIGUSR2 and SIGHUP upgrade it in place: the process then starts anew, and gets
+    here again.  Must be called from the main thread.
 
     Raises:
         ListenError: the daemon cannot listen on its address.
+        StartError: the system refuses what it needs.
     """
-    # Blocked here and so in every thread: a signal waits until it is asked for.
-    # After an upgrade they are blocked already, and one that came since waits.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    _raise_descriptor_limit()
-    memory.use_one_heap()
-    sasl = ServerSasl(None) if sasl is None else sasl
-    flood = FloodFilter()
-    with LogWriter(flood) as log:
-        inherited = inherit(sasl.identity)
-        is_own_listener = not is_handed_over()
-        if inherited is not None:
-            is_own_listener = inherited.is_own_listener
-        daemon = Daemon(settings, options, sasl.factory)
-        if not is_own_listener:
-            _logger.info(
-                "using the listening socket that was handed over;"
-                " pacemaker.port and --bind have no effect"
+    heeded = _prepare_process()
+    _logger.info(surroundings.describe_program())
+    with surroundings.start_errors():
+        flood = FloodFilter()
+        with LogWriter(flood) as log:
+            inherited = inherit(sasl.identity)
+            main_thread = _MainThread(
+                heeded, settings, options, sasl, log, flood, inherited
             )
-        if inherited is not None:
-            inherited.restore(daemon)
-        daemon.start()
-        if inherited is not None:
-            inherited.log(daemon)
-        upgrader = Upgrader(
-            daemon,
-            sasl.identity,
-            settings.port if is_own_listener else None,
-            Waiters.open() if inherited is None else inherited.waiters,
-            notifier := Notifier(),
-            log,
-        )
-        main_thread = _MainThread(daemon, flood, notifier, upgrader)
-        main_thread.serve()
-        main_thread.stop()
+            main_thread.start()
+            main_thread.serve()
+            main_thread.stop()
+
+
+def rehearse(
+    settings: Settings, options: ServerOptions, sasl: ServerSasl, wanted: str
+) -> str:
+    """Go, in the child of an upgrade, through all of `run` but for the sockets.
+
+    Args:
+        settings: Storm's configuration.
+        options: what else was said.
+        sasl: what authenticates.
+        wanted: what the daemon that asks has said; see `trial_arguments`.
+
+    Returns:
+        The word that tells that daemon that it can become this one.
+
+    Raises:
+        UpgradeError: it cannot.
+        StartError: the system refuses what a start needs.
+    """
+    check_upgrade(wanted, settings.port)
+    heeded = _prepare_process()
+    sample = read_sample(wanted)
+    with surroundings.start_errors():
+        flood = FloodFilter()
+        with LogWriter(flood) as log:
+            main_thread = _MainThread(
+                *(heeded, settings, options, sasl, log, flood, Inheritance(sample)),
+                listeners=(),
+            )
+            main_thread.start()
+            main_thread.turn()
+            main_thread.stop()
+    return "" if sample is None else word_of(sample)
+
+
+def _prepare_process() -> frozenset[signal.Signals]:
+    """Set up what concerns the whole process, and return the signals to wait for."""
+    # Before there are threads, which inherit the mask: a signal waits until it is
+    # asked for.  After an upgrade all are blocked already, and what came since waits.
+    heeded = signals.set_up()
+    surroundings.raise_descriptor_limit()
+    memory.use_one_heap()
+    avoid_full_collections()
+    return heeded
 
 
 class _MainThread:
-    """Waits for signals, and does what is to be done now and then."""
+    """Puts the daemon together, waits for signals, and does the housekeeping.
+
+    Args:
+        heeded: the signals to wait for; they are blocked.
+        settings: Storm's configuration.
+        options: what else was said.
+        sasl: what authenticates.
+        log: is entered.
+        flood: the filter of that log.
+        inherited: what the process was left before an upgrade, if there was one.
+        listeners: see `Daemon`.
+    """
 
     def __init__(
         self,
-        daemon: Daemon,
+        heeded: frozenset[signal.Signals],
+        settings: Settings,
+        options: ServerOptions,
+        sasl: ServerSasl,
+        log: LogWriter,
         flood: FloodFilter,
-        notifier: Notifier,
-        upgrader: Upgrader,
+        inherited: Inheritance | None,
+        listeners: Sequence[socket.socket] | None = None,
     ) -> None:
-        self._daemon = daemon
+        # All that needs a descriptor or a file is opened here, before the daemon
+        # serves: after that, connections may leave none.
+        is_own_listener = not is_handed_over()
+        if inherited is not None:
+            is_own_listener = inherited.is_own_listener
+        self._heeded = heeded
         self._flood = flood
-        self._notifier = notifier
-        self._upgrader = upgrader
-        self._watchdog = daemon.watchdog(self._notifier.alive)
+        self._inherited = inherited
+        self._daemon = Daemon(settings, options, sasl.factory, listeners)
+        self._notifier = Notifier()
+        self._terminal = signals.Terminal()
+        self._upgrader = Upgrader(
+            self._daemon,
+            sasl.identity,
+            settings.port if is_own_listener else None,
+            Waiters.open() if inherited is None else inherited.waiters,
+            self._notifier,
+            log,
+        )
+        self._watchdog = self._daemon.watchdog(self._notifier.alive)
+        self._other_port = ""
+        if not is_own_listener:
+            self._look_at_port(settings.port)
         self._figures = Figures()
         self._next_figures_s = time.monotonic() + limits.FIGURES_EVERY_S
 
+    def _look_at_port(self, port: int) -> None:
+        """Say which settings a socket that was handed over overrides."""
+        _logger.info(
+            "using the listening socket that was handed over;"
+            " pacemaker.port and --bind have no effect"
+        )
+        if port and self._daemon.ports and port not in self._daemon.ports:
+            self._other_port = f"; but pacemaker.port, where clients ask, is {port}"
+            _logger.warning(
+                "the socket that was handed over listens on %s, but pacemaker.port"
+                " is %d, where clients ask: make ListenStream= of the socket unit"
+                " and pacemaker.port the same",
+                *(self._daemon.address, port),
+            )
+
+    def start(self) -> None:
+        """Have the daemon serve, with what was inherited.
+
+        Raises:
+            StartError: there is no room for its threads.
+        """
+        if self._inherited is not None:
+            self._inherited.restore(self._daemon)
+        self._daemon.start()
+        if self._inherited is not None:
+            self._attempt(partial(self._inherited.log, self._daemon))
+        self._attempt(lambda: self._upgrader.serving(self._status()))
+
     def serve(self) -> None:
         """Serve until a signal asks for a stop."""
-        self._upgrader.serving(self._status())
         turn_s = limits.TIDY_EVERY_S
         if self._notifier.watchdog_s is not None:
             turn_s = min(turn_s, self._notifier.watchdog_s / limits.WATCHDOG_TURNS)
-        while (caught := self._await_signal(turn_s)) not in _STOP_SIGNALS:
-            if caught == signal.SIGUSR2:
-                self._upgrader.begin()
-            self._turn()
-        _logger.info("%s: stopping", signal.Signals(caught).name)
+        while not self._asks_to_stop(caught := self._await_signal(turn_s)):
+            if caught is not None:
+                self._attempt(partial(self._heed, caught.number))
+            self.turn()
 
-    def _await_signal(self, timeout_s: float) -> int:
-        """Wait for a signal; 0 where none came in time.
+    def _await_signal(self, timeout_s: float) -> Caught | None:
+        """Wait for a signal; None if none came in time.
 
         While an upgrade is tried another request for one is left where it is:
         it is taken when the first is refused, or by the new process.
         """
         if self._upgrader.is_trying:
-            return _next_signal(_STOP_SIGNALS | {signal.SIGCHLD}, timeout_s)
-        return _next_signal(_SIGNALS, timeout_s)
+            return signals.next_signal(self._heeded - RELOAD_SIGNALS, timeout_s)
+        return signals.next_signal(self._heeded, timeout_s)
+
+    def _asks_to_stop(self, caught: Caught | None) -> bool:
+        if caught is None:
+            return False
+        if caught.number in STOP_SIGNALS:
+            _logger.info("%s: stopping", signal.Signals(caught.number).name)
+            return True
+        if caught.number == signal.SIGHUP and self._terminal.is_gone(caught):
+            _logger.info("SIGHUP: the terminal was closed: stopping")
+            return True
+        return False
+
+    def _heed(self, number: int) -> None:
+        if number in RELOAD_SIGNALS:
+            self._upgrader.begin()
+        elif number == signal.SIGUSR1:
+            self._write_figures()
+        elif number == signal.SIGQUIT:
+            _log((logging.INFO, line) for line in signals.stacks())
 
     def stop(self) -> None:
         """Answer what has come, reset every connection, give everything back."""
-        self._notifier.stopping()
-        self._upgrader.close()
+        self._attempt(self._notifier.stopping)
+        self._attempt(self._upgrader.close)
         self._daemon.begin_stop()
         while self._daemon.is_serving:
-            if _next_signal(_STOP_SIGNALS, limits.STOP_TURN_S):
+            if signals.next_signal(STOP_SIGNALS, limits.STOP_TURN_S):
                 _logger.warning("stopping at once")
                 self._daemon.begin_stop(0.0)
         self._daemon.close()
+        self._notifier.close()
         _log(self._flood.sum_up())
         _logger.info("stopped")
 
-    def _turn(self) -> None:
-        self._notifier.turn()
+    def turn(self) -> None:
+        """Do what is to be done now and then; what fails is left for the next turn."""
+        self._attempt(self._notifier.turn)
         if self._notifier.watchdog_s is not None:
-            self._watchdog.turn()
-        self._upgrader.turn()
-        self._daemon.tidy()
+            self._attempt(self._watchdog.turn)
+        self._attempt(self._upgrader.turn)
+        self._attempt(lambda: signals.reap_strangers(self._upgrader.child_pid))
+        self._attempt(self._daemon.tidy)
         if time.monotonic() >= self._next_figures_s:
             self._next_figures_s += limits.FIGURES_EVERY_S
-            self._write_figures()
-            self._notifier.status(self._status())
+            self._attempt(self._write_figures)
+            self._attempt(lambda: self._notifier.status(self._status()))
+
+    def _attempt(self, function: Callable[[], object]) -> None:
+        """Call a function; an error in it ends neither the daemon nor its turn."""
+        try:
+            function()
+        except Exception:
+            _logger.exception("the main thread: a call failed")
 
     def _write_figures(self) -> None:
         now = self._daemon.figures()
@@ -152,30 +267,11 @@ class _MainThread:
         """Say in a line what is served."""
         connections = self._daemon.figures().connections
         return (
-            f"serving on {self._daemon.address}: {connections} connections,"
-            f" {len(self._daemon.store)} heartbeats"
+            f"serving on {self._daemon.address}: {counted(connections, 'connection')},"
+            f" {counted(len(self._daemon.store), 'heartbeat')}{self._other_port}"
         )
-
-
-def _next_signal(wanted: frozenset[signal.Signals], timeout_s: float) -> int:
-    """Wait for one of some signals; 0 where none came in time.
-
-    A wait that SIGSTOP and SIGCONT interrupt past its end makes CPython return
-    what it finds in memory that nobody has written: a signal that is none of
-    those asked for, or no signal at all.
-    """
-    caught = signal.sigtimedwait(wanted, timeout_s)
-    if caught is None or caught.si_signo not in wanted:
-        return 0
-    return caught.si_signo
 
 
 def _log(lines: Iterable[tuple[int, str]]) -> None:
     for level, line in lines:
         _logger.log(level, line)
-
-
-def _raise_descriptor_limit() -> None:
-    """Raise the soft limit of open descriptors to the hard one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from typing import Final, TextIO
 
@@ -72,13 +73,17 @@ class Display:
         """Show a line in the place of the last."""
         if self._is_terminal:
             width = shutil.get_terminal_size().columns
-            self._stream.write(_CLEAR_LINE + line[: width - 1])
+            self._write(_CLEAR_LINE + line[: width - 1])
         else:
-            self._stream.write(line + "\n")
-        self._stream.flush()
+            self._write(line + "\n")
 
     def end(self) -> None:
         """Make room for what comes after the lines."""
         if self._is_terminal:
-            self._stream.write(_CLEAR_LINE)
+            self._write(_CLEAR_LINE)
+
+    def _write(self, text: str) -> None:
+        # A full disk must not end a run, which has keys of its own to remove.
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
             self._stream.flush()

@@ -35,7 +35,9 @@ _EXECUTORS_A_SPOUT: Final = 5
 # A bolt listens to so many components: what its heartbeat's size hangs on.  With
 # these one of 10 executors has 5 KB, as those of real topologies have.
 _SOURCES: Final = range(1, 5)
-_SAMPLING_RATE: Final = 0.05
+# One tuple in this many is sampled and counts as all of them: Storm's
+# topology.stats.sample.rate of 0.05.
+_RATE: Final = 20
 _MAX_UPTIME_SECS: Final = 30 * 86400
 
 
@@ -72,15 +74,13 @@ class _Executor:
             emitted=self._counts(streams, uptime_secs),
             transferred=self._counts(streams, uptime_secs),
             specific=specific,
-            rate=_SAMPLING_RATE,
+            rate=float(_RATE),
         )
 
     def _counts(self, rates: Mapping[K, float], uptime_secs: int) -> _Figures[K, int]:
-        # Sampled, so in steps of the rate's inverse, as Storm counts.
-        step = int(1 / _SAMPLING_RATE)
         return {
             window: {
-                key: int(rate * min(seconds, uptime_secs)) // step * step
+                key: int(rate * min(seconds, uptime_secs)) // _RATE * _RATE
                 for key, rate in rates.items()
             }
             for window, seconds in _WINDOWS.items()

@@ -11,6 +11,7 @@ from pacemaker.simulate.histogram import Histogram
 from pacemaker.simulate.nimbus import ROUND_EVERY_S, TIMEOUT_S
 from pacemaker.simulate.shape import ClusterShape
 from pacemaker.simulate.tally import BEHIND_S, LATE_S, Tally
+from pacemaker.words import counted
 
 # A single pulse written this late could be late by the generator's fault alone.
 FAR_BEHIND_S: Final = LATE_S / 2
@@ -139,7 +140,7 @@ class Report:
         if late:
             yield f"{late:,} answered after more than {LATE_S:g} s"
         for what, count in self.wrong.items():
-            yield f"{count:,} {what}"
+            yield f"{what}: {count:,}"
         if self.rounds.max_s > TIMEOUT_S:
             yield (
                 f"a round of Nimbus took {self.rounds.max_s:.0f} s, and workers look"
@@ -164,7 +165,7 @@ class Report:
 
     def _figures(self) -> Iterator[str]:
         shape, pulses, reads = self.shape, self.pulses, self.reads
-        yield f"cluster    {shape}: {shape.workers_in_all:,} workers"
+        yield f"cluster    {shape}: {counted(shape.workers_in_all, 'worker', ',')}"
         yield (
             f"pulses     {self.due:,} of {_size(self.value_bytes)} in"
             f" {self.duration_s:.0f} s, {self.due / self.duration_s:,.0f}/s:"
@@ -172,9 +173,9 @@ class Report:
         )
         yield f"latency    {_latencies(pulses)}, from the moment each was due"
         yield (
-            f"Nimbus     {self.rounds.count:,} rounds, median"
+            f"Nimbus     {counted(self.rounds.count, 'round', ',')}, median"
             f" {self.rounds.p50_s:.2f} s, longest {self.rounds.max_s:.2f} s;"
-            f" {reads.answered:,} reads, {_latencies(reads)}"
+            f" {counted(reads.answered, 'read', ',')}, {_latencies(reads)}"
         )
         if self.rounds.max_s > ROUND_EVERY_S:
             yield f"           a round is due every {ROUND_EVERY_S:g} s"
@@ -183,7 +184,7 @@ class Report:
             f" {_size(self.rcvd_bytes_per_s)}/s from it"
         )
         for reason, count in self.losses.items():
-            yield f"lost       {count:,} connections: {reason}"
+            yield f"lost       {counted(count, 'connection', ',')}: {reason}"
         if self.server_use is not None:
             use = self.server_use
             yield (
@@ -201,10 +202,10 @@ class Report:
         problems = "; ".join(self.problems())
         if self.verdict is Verdict.UNKNOWN:
             return (
-                f"No answer: the generator itself fell behind: {self.behind:,} pulses"
-                f" were written more than {BEHIND_S:g} s after they were due. Run it"
-                " on a faster machine or one that does nothing else, or with fewer"
-                " workers."
+                "No answer: the generator itself fell behind: it wrote"
+                f" {counted(self.behind, 'pulse', ',')} more than {BEHIND_S:g} s late."
+                " Run it on a faster machine or one that does nothing else, or with"
+                " fewer workers."
             )
         if self.verdict is Verdict.INTERRUPTED:
             return f"Interrupted; so far {self.server} carried {cluster}."

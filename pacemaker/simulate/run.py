@@ -41,6 +41,7 @@ from pacemaker.simulate.shape import (
 )
 from pacemaker.simulate.tally import LATE_S, Tally
 from pacemaker.simulate.worker import WorkerProtocol, details_part
+from pacemaker.words import counted
 
 # How long the last answers may take; Storm's client gives up after 11 s.
 DRAIN_S: Final = 10.0
@@ -160,7 +161,7 @@ class Simulation:
         links = Links(self._network, self._place(), self._tally, self._rng)
         load = Load(str(self._address), links, workers, nimbus, self._tally)
         try:
-            display.show(f"connecting {len(workers):,} workers")
+            display.show(f"connecting {counted(len(workers), 'worker', ',')}")
             load.connect()
             with Interrupts() as interrupts:
                 try:

@@ -7,6 +7,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from pacemaker.words import counted
+
 ROOT: Final = "/workerbeats"
 """Where Storm keeps all heartbeats (ClusterUtils.WORKERBEATS_SUBTREE)."""
 
@@ -48,8 +50,9 @@ class ClusterShape:
 
     def __str__(self) -> str:
         return (
-            f"{self.supervisors:,} supervisors with {self.workers:,} workers each,"
-            f" {self.executors:,} executors in a worker"
+            f"{counted(self.supervisors, 'supervisor', ',')} with"
+            f" {counted(self.workers, 'worker', ',')} each,"
+            f" {counted(self.executors, 'executor', ',')} in a worker"
         )
 
 

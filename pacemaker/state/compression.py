@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
-from pacemaker.errors import ValueDecodeError
+from pacemaker.errors import ValueDecodeError, how_to_install
 
 
 def _find_zstd() -> ModuleType | None:
@@ -31,14 +31,14 @@ _zstd: Final = _find_zstd()
 # compression.  Storm 3 stops at 100 MiB.
 DECOMPRESSED_MAX_BYTES: Final = 16 * 1024 * 1024
 
+_WINDOW_LOG_MAX: Final = DECOMPRESSED_MAX_BYTES.bit_length() - 1
+
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 # What Storm 3 compresses with unless it is told otherwise.
 ZSTD_LEVEL: Final = 3
 
-ZSTD_MISSING: Final = (
-    "zstd needs Python 3.14, or the extra: pip install 'storm-pacemaker-py[zstd]'"
-)
+ZSTD_MISSING: Final = f"zstd needs Python 3.14, or a package: {how_to_install('zstd')}"
 
 # zlib's sign for a gzip header and trailer around the data, not zlib's own.
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
@@ -107,8 +107,10 @@ def _gunzip(data: bytes) -> bytes:
 def _unzstd(data: bytes) -> bytes:
     if _zstd is None:
         raise ValueDecodeError("zstd cannot be read here", ZSTD_MISSING)
-    unpacker = _zstd.ZstdDecompressor()
+    # A frame states how much memory its unpacking takes: no more than we would keep.
+    window = {_zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX}
     try:
+        unpacker = _zstd.ZstdDecompressor(options=window)
         plain = unpacker.decompress(data, DECOMPRESSED_MAX_BYTES + 1)
     except _zstd.ZstdError as exc:
         raise ValueDecodeError("damaged zstd", str(exc)) from exc

@@ -29,8 +29,8 @@ def pacemaker_state_factory(
         connected to when they are first asked.
 
     Raises:
-        ConfigError: the settings name no Pacemaker, or the authentication that they
-            name cannot be used.
+        ConfigError: the settings name no Pacemaker or no host of ZooKeeper, or the
+            authentication that they name cannot be used.
         UnavailableError: no connection to ZooKeeper within
             storm.zookeeper.connection.timeout.
         ZooKeeperError: ZooKeeper refuses the authentication, or does not let

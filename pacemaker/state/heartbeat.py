@@ -62,7 +62,9 @@ class ExecutorStats:
         emitted: tuples emitted.
         transferred: tuples sent, counted once for each receiver.
         specific: the figures that only bolts or only spouts have.
-        rate: the sampling rate, from 0 to 1, that the counts were scaled by.
+        rate: how many tuples each sampled one stands for, as a float: 20.0 with
+            Storm's default of 0.05 for topology.stats.sample.rate.  The counts are
+            multiplied by it already.
     """
 
     emitted: ByStream[int]

@@ -34,7 +34,10 @@ from kazoo.protocol.states import EventType as KazooEventType
 from kazoo.protocol.states import KazooState, KeeperState
 from kazoo.retry import KazooRetry
 
+from pacemaker.config.keys import ZOOKEEPER_SERVERS
 from pacemaker.config.settings import Settings
+from pacemaker.config.values import WrongValueError, zookeeper_servers
+from pacemaker.errors import ConfigError
 from pacemaker.state.events import ConnectionState, EventType
 from pacemaker.state.watches import (
     MaybeSeen,
@@ -97,7 +100,7 @@ class ZooKeeperSession:
 
     def __repr__(self) -> str:
         state = self._end or ("ready" if self._is_ready else "not connected")
-        return f"<ZooKeeperSession {state}, {len(self.watches)} watches>"
+        return f"<ZooKeeperSession {state} watches={len(self.watches)}>"
 
     def start(self) -> None:
         """Begin to connect; `wait_ready` waits until that is done."""
@@ -228,12 +231,14 @@ def seen_of(kind: WatchKind, stat: Any) -> MaybeSeen:
 
 
 def _kazoo_client(settings: Settings) -> Any:
-    hosts = ",".join(
-        f"{_in_url(host)}:{settings.zookeeper_port}"
-        for host in settings.zookeeper_servers
-    )
+    try:
+        # Settings may also be made without a storm.yaml, which is checked.
+        hosts = zookeeper_servers(list(settings.zookeeper_servers))
+    except WrongValueError as exc:
+        value = list(settings.zookeeper_servers)
+        raise ConfigError(str(exc), key=ZOOKEEPER_SERVERS, value=value) from None
     return KazooClient(
-        hosts=hosts,
+        hosts=",".join(f"{_in_url(host)}:{settings.zookeeper_port}" for host in hosts),
         timeout=settings.zookeeper_session_timeout_ms / 1000,
         auth_data=_auth_data(settings),
         connection_retry=KazooRetry(max_tries=-1, max_delay=RECONNECT_PAUSE_MAX_S),
@@ -241,7 +246,9 @@ def _kazoo_client(settings: Settings) -> Any:
 
 
 def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+    # One with a comma is several hosts, of which the last gets the port.
+    is_bare = ":" in host and "," not in host and not host.startswith("[")
+    return f"[{host}]" if is_bare else host
 
 
 def _auth_data(settings: Settings) -> list[tuple[str, str]]:

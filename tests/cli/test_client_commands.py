@@ -84,12 +84,26 @@ def test_ping_fails_where_one_server_does(run: Run, server: ServerAddress) -> No
 
 
 def test_ls_lists_names(run: Run, server: ServerAddress) -> None:
-    """One name a line, sorted; nothing where nothing is."""
+    """One name a line, sorted; without a path the topmost names."""
     store(server, "/w/b/1")
     store(server, "/w/a")
     assert run("ls", "/w").stdout == "a\nb\n"
     assert json.loads(run("ls", "--json", "/w").stdout) == ["a", "b"]
-    assert run("ls", "/none").stdout == run("ls", "-l", "/none").stdout == ""
+    assert run("ls").stdout == "w\n"
+
+
+@pytest.mark.parametrize("options", [(), ("-l",), ("--json",)])
+def test_ls_says_that_nothing_is_below(
+    run: Run, server: ServerAddress, options: tuple[str, ...]
+) -> None:
+    """An empty list is an answer, and a line on stderr tells it from a slip."""
+    empty = "[]\n" if options == ("--json",) else ""
+    assert run("ls", *options).stderr == "Note: no heartbeats are stored\n"
+    store(server, "/w/1")
+    for path, why in [("/v", "nothing is below /v"), ("/w/1", "`get` shows it")]:
+        result = run("ls", *options, path)
+        assert (result.exit_code, result.stdout) == (exit_codes.OK, empty)
+        assert why in result.stderr
 
 
 def test_ls_shows_size_and_age(run: Run, server: ServerAddress) -> None:
@@ -156,7 +170,7 @@ def test_get_shows_other_values_as_bytes(run: Run, server: ServerAddress) -> Non
     assert result.exit_code == exit_codes.OK
     assert "problem  no heartbeat" in result.stdout
     assert "00000000  1b 5b 33 31 6d 00" in result.stdout
-    assert result.stdout.endswith("\n... and 49 bytes more\n")
+    assert result.stdout.endswith("\n... and 49 more bytes\n")
     assert all(line.isprintable() for line in result.stdout.splitlines())
     shown = json.loads(run("get", "--json", "/w").stdout)
     assert shown["heartbeat"] is None
@@ -178,6 +192,28 @@ def test_get_says_that_nothing_is_there(run: Run) -> None:
     result = run("get", "/none\n")
     assert result.exit_code == exit_codes.NO
     assert result.stderr == "Error: /none\\n: nothing is stored there\n"
+
+
+@pytest.mark.parametrize("path", ["/w", "/w/"])
+def test_get_of_a_directory_names_ls(
+    run: Run, server: ServerAddress, path: str
+) -> None:
+    """Where only others are stored below, the error says which command shows them."""
+    store(server, "/w/1")
+    result = run("get", path)
+    assert result.exit_code == exit_codes.NO
+    message = f"Error: {path}: is a directory: `ls` lists what is below it\n"
+    assert result.stderr == message
+
+
+def test_get_does_not_wait_for_a_hold(run: Run) -> None:
+    """A server that holds misses after its start is not taken for a dead one."""
+    with daemon(hold_s=100) as address:
+        result = run("get", "/w", "--server", str(address))
+        assert result.exit_code == exit_codes.NO
+        assert "/w: nothing is stored there yet. A server was just" in result.stderr
+        store(address, "/w", b"\0")
+        assert run("get", "/w", "--server", str(address)).exit_code == exit_codes.OK
 
 
 @pytest.mark.parametrize(
@@ -221,6 +257,14 @@ def test_path_must_be_utf8(run: Run, command: str) -> None:
     assert "must be UTF-8" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["get", "ls", "exists", "put", "rm"])
+def test_path_begins_with_a_slash(run: Run, command: str) -> None:
+    """A path without one names nothing that Storm has: the error shows it with one."""
+    result = run(command, "w/\n1")
+    assert result.exit_code == exit_codes.USAGE
+    assert "must begin with a slash: /w/\\n1\n" in result.stderr
+
+
 def test_rm_deletes_one_key_without_asking(run: Run, server: ServerAddress) -> None:
     """One key, or a directory with one key in it, or nothing at all."""
     store(server, "/w/t/1")
@@ -231,7 +275,14 @@ def test_rm_deletes_one_key_without_asking(run: Run, server: ServerAddress) -> N
 
 
 @pytest.mark.parametrize(
-    "paths", [("/w/1", "/w/2"), ("/w", "/w/1"), ("/w/t/1", "/w/t/1/x"), ("/w//1",)]
+    "paths",
+    [
+        ("/w/1", "/w/2"),
+        ("/w", "/w/1"),
+        ("/w/t/1", "/w/t/1/x"),
+        ("/w//1",),
+        ("/w" + "/x" * 30,),
+    ],
 )
 def test_rm_asks_before_it_deletes_more(
     run: Run, server: ServerAddress, paths: tuple[str, ...]
@@ -263,8 +314,10 @@ def test_dead_server_is_warned_of(run: Run, server: ServerAddress) -> None:
     store(server, "/w/1")
     result = run("ls", "/w", "-c", f"pacemaker.servers=[{server}, '{DEAD}']")
     assert (result.exit_code, result.stdout) == (exit_codes.OK, "1\n")
-    warning = f"Warning: {DEAD} has no part in this: Connection refused\n"
-    assert result.stderr == warning
+    assert result.stderr == (
+        f"Warning: no answer from {DEAD} (Connection refused);"
+        " results do not include it\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -278,6 +331,13 @@ def test_no_server_is_one_line(run: Run, words: tuple[str, ...]) -> None:
     assert result.output == f"Error: no server answered: {DEAD}: Connection refused\n"
 
 
+def test_url_is_no_server(run: Run) -> None:
+    """Pasted from a browser, an address has to lose its scheme."""
+    result = run("ping", "--server", "http://pm1:6699")
+    assert result.exit_code == exit_codes.USAGE
+    assert "it is a URL" in result.stderr
+
+
 def test_wrong_server_is_an_error_of_the_option(run: Run) -> None:
     """What is no address is the command line's fault."""
     result = run("ping", "--server", "a:b")
@@ -285,14 +345,26 @@ def test_wrong_server_is_an_error_of_the_option(run: Run) -> None:
     assert "'--server': must be HOST or HOST:PORT" in result.stderr
 
 
-def test_no_servers_is_an_error_of_the_configuration(
-    run: Run, conf_folder: Path
+def test_this_host_is_asked_if_no_server_is_named(
+    run: Run, conf_folder: Path, server: ServerAddress
 ) -> None:
-    """Without --server somebody has to name them."""
-    (conf_folder / "storm.yaml").write_text("pacemaker.port: 7000\n")
+    """The port is storm.yaml's, and a line on stderr says who is asked."""
+    store(server, "/w/1")
+    note = f"Note: pacemaker.servers names no server: asking localhost:{server.port}\n"
+    for servers in ("", "pacemaker.servers: []\n"):
+        (conf_folder / "storm.yaml").write_text(
+            f"pacemaker.port: {server.port}\n{servers}"
+        )
+        result = run("ls", "--json", "/w")
+        assert (result.stdout, result.stderr) == ('[\n  "1"\n]\n', note)
+
+
+def test_port_zero_is_no_port_to_ask(run: Run, conf_folder: Path) -> None:
+    """A daemon on a free port of its own choice has to be named with it."""
+    (conf_folder / "storm.yaml").write_text("pacemaker.port: 0\n")
     result = run("ping")
     assert result.exit_code == exit_codes.WRONG_CONFIGURATION
-    assert result.stderr.startswith("Error: pacemaker.servers: ")
+    assert "pacemaker.port: 0: clients need the port" in result.stderr
 
 
 def test_deprecated_host_is_a_server(

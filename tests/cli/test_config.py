@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import NoReturn
 
+import pytest
 import yaml
 
 from pacemaker.cli import exit_codes
@@ -46,7 +50,18 @@ def test_config_shows_no_secret(run: Run, conf_folder: Path) -> None:
     )
     result = run("config")
     assert "hunter2" not in result.output
-    assert 'storm.zookeeper.auth.payload: "(not shown)"' in result.stdout
+    assert "\n# storm.zookeeper.auth.payload: (not shown) " in result.stdout
+
+
+def test_config_writes_no_other_secret(run: Run, conf_folder: Path) -> None:
+    """What is printed can be used as a storm.yaml: no words of ours are a payload."""
+    names = [key.name for key in KEYS if key.is_secret]
+    path = conf_folder / "storm.yaml"
+    path.write_text("".join(f"{name}: hunter2\n" for name in names))
+    path.write_text(run("config").stdout)
+    values = yaml.safe_load(path.read_text())
+    assert not set(names) & set(values)
+    assert run("config").exit_code == exit_codes.OK
 
 
 def test_config_logs_what_was_read(run: Run, conf_folder: Path) -> None:
@@ -61,7 +76,7 @@ def test_config_logs_what_was_read(run: Run, conf_folder: Path) -> None:
         [
             "WARNING",
             "pacemaker.cli",
-            "no keys of Pacemaker's, ignored: 'pacemaker.prot'",
+            "unknown key 'pacemaker.prot' is ignored; did you mean pacemaker.port?",
         ],
     ]
 
@@ -89,6 +104,46 @@ def test_check_names_what_is_wrong(run: Run, conf_folder: Path) -> None:
         f"Error: {path}: pacemaker.port: '6699': "
         "must be an integer from 0 to 65535, without quotes\n"
     )
+
+
+@pytest.mark.parametrize("arguments", [["--check"], []])
+def test_file_that_cannot_be_read_is_wrong_configuration(
+    run: Run, conf_folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """Whatever is wrong with the file of --config, the exit code is 78, not 2."""
+    path = conf_folder / "locked.yaml"
+    path.write_text("pacemaker.port: 7000\n")
+
+    def refuse(*args: object, **kwargs: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "access", lambda *args, **kwargs: False)
+    monkeypatch.setattr(Path, "open", refuse)  # root itself may read anything
+    result = run("config", *arguments, "--config", str(path))
+    assert result.exit_code == exit_codes.WRONG_CONFIGURATION
+    assert f"Error: {path}: cannot be read: Permission denied" in result.stderr
+    monkeypatch.undo()
+    for name in (str(conf_folder), "gone", f"{path}/below"):
+        result = run("config", *arguments, "--config", name)
+        assert result.exit_code == exit_codes.WRONG_CONFIGURATION
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "storm.zookeeper.servers: ['zk1:2181']",
+        "storm.zookeeper.servers: []",
+        "pacemaker.servers: [a..b]",
+        "pacemaker.host: a..b",
+    ],
+)
+def test_check_finds_what_is_no_host(run: Run, conf_folder: Path, line: str) -> None:
+    """A server that no client could reach is wrong before one tries."""
+    (conf_folder / "storm.yaml").write_text(f"{line}\n")
+    result = run("config", "--check")
+    assert result.exit_code == exit_codes.WRONG_CONFIGURATION
+    assert f"storm.yaml: {line.partition(':')[0]}: " in result.stderr
+    assert "must " in result.stderr
 
 
 def test_check_finds_what_a_method_lacks(run: Run) -> None:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from pacemaker.cli.logs import LineFormatter, configure_logs, one_line
+from pacemaker.cli.logs import (
+    JournalErrors,
+    JournalFormatter,
+    LineFormatter,
+    configure_logs,
+    is_journal,
+    one_line,
+)
 
 
 def formatted(message: str, *args: object, exc_info: bool = False) -> str:
@@ -83,3 +92,55 @@ def test_log_that_cannot_be_written_stops_nothing(
     configure_logs("info")
     stream.close()
     root_logger.warning("nobody reads this")
+
+
+def test_journal_is_told_from_another_stderr(tmp_path: Path) -> None:
+    """The variable names a file, and a child may inherit it with another stderr."""
+    with (tmp_path / "journal").open("w") as journal:
+        status = os.fstat(journal.fileno())
+        environ = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        assert is_journal(journal, environ)
+        assert not is_journal(journal, {})
+        with (tmp_path / "other").open("w") as other:
+            assert not is_journal(other, environ)
+    assert not is_journal(journal, environ)
+    assert not is_journal(io.StringIO(), environ)
+
+
+@pytest.mark.parametrize(
+    ("level", "severity"),
+    [
+        (logging.DEBUG, 7),
+        (logging.INFO, 6),
+        (logging.WARNING, 4),
+        (logging.ERROR, 3),
+        (logging.CRITICAL, 2),
+    ],
+)
+def test_journal_gets_severity_and_no_time(level: int, severity: int) -> None:
+    """`journalctl -p warning` finds what it should; the journal has the time."""
+    record = logging.LogRecord("a.b", level, "f", 1, "port %d", (6699,), None)
+    name = logging.getLevelName(level)
+    assert JournalFormatter().format(record) == f"<{severity}>{name} a.b port 6699"
+
+
+def test_journal_gets_the_severity_of_each_line_of_a_traceback() -> None:
+    """Each line is an entry of its own there."""
+    try:
+        raise ValueError("as asked for")
+    except ValueError:
+        error = sys.exc_info()
+    record = logging.LogRecord("a", logging.ERROR, "f", 1, "failed", (), error)
+    lines = JournalFormatter().format(record).splitlines()
+    assert lines[0] == "<3>ERROR a failed"
+    assert lines[-1] == "<3>    | ValueError: as asked for"
+    assert all(line.startswith("<3>") for line in lines)
+
+
+def test_journal_gets_the_last_words_as_errors() -> None:
+    """The line that says why `serve` did not start is one."""
+    stream = io.StringIO()
+    errors = JournalErrors(stream)
+    errors.write("Usage: x\n\nError: y\n")
+    errors.flush()
+    assert stream.getvalue() == "<3>Usage: x\n<3>\n<3>Error: y\n"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pacemaker import __version__
+from pacemaker import __main__, __version__
 from pacemaker.cli import exit_codes
 from tests.cli.conftest import Run
 
@@ -94,6 +96,24 @@ def test_module_runs_as_the_program_and_starts_light() -> None:
     )
     assert done.stdout.startswith("Usage: storm-pacemaker-py [OPTIONS] COMMAND")
     assert done.stdout.endswith("\n[]\n")
+
+
+@pytest.mark.parametrize("handler", [signal.default_int_handler, signal.SIG_IGN])
+def test_start_leaves_interrupts_as_they_were(
+    handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands are interrupted by an exception; what the parent ignores stays so."""
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        "pacemaker.cli.main",
+        lambda prog_name: seen.append(signal.getsignal(signal.SIGINT)),
+    )
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        __main__.run()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == [handler]
 
 
 def test_closed_pipe_is_no_failure() -> None:

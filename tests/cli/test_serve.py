@@ -9,7 +9,7 @@ import pytest
 from pacemaker import server
 from pacemaker.cli import exit_codes
 from pacemaker.config import Settings
-from pacemaker.errors import ListenError
+from pacemaker.errors import ListenError, StartError
 from pacemaker.sasl import ServerSasl
 from pacemaker.server import ServerOptions
 from tests.cli.conftest import Run
@@ -122,6 +122,45 @@ def test_serve_refuses_a_wrong_option(
     assert result.exit_code == exit_codes.USAGE
     assert option in result.stderr
     assert daemon.settings is None
+
+
+@pytest.mark.parametrize(
+    ("bind", "problem"),
+    [
+        ("", "the address is empty"),
+        (" ", "the address is empty"),
+        ("10.0.0.5:6700", "without a port, which pacemaker.port names"),
+        ("localhost:6700", "without a port"),
+        ("[::1]:6700", "without a port"),
+        ("[::1", "must be an address"),
+    ],
+)
+def test_serve_refuses_what_is_no_address(
+    run: Run, daemon: Daemon, bind: str, problem: str
+) -> None:
+    """By a message that says what it has to be, not by that of a look-up."""
+    result = run("serve", "--bind", bind)
+    assert result.exit_code == exit_codes.USAGE
+    assert problem in result.stderr
+    assert daemon.settings is None
+
+
+@pytest.mark.parametrize("bind", ["::", "::1", "[::1]", "fe80::1%eth0", "localhost"])
+def test_serve_takes_every_way_to_write_an_address(
+    run: Run, daemon: Daemon, bind: str
+) -> None:
+    """What the system makes of it is the daemon's to see."""
+    assert run("serve", "--bind", bind).exit_code == exit_codes.OK
+    assert daemon.options is not None
+    assert daemon.options.bind == bind
+
+
+def test_serve_that_the_system_refuses_is_one_line(run: Run, daemon: Daemon) -> None:
+    """A thread that cannot be started is no fault of the program."""
+    daemon.end = StartError("cannot start the thread x")
+    result = run("serve", "--log-level", "error")
+    assert result.exit_code == exit_codes.SYSTEM_REFUSED
+    assert result.stderr == f"Error: {daemon.end}\n"
 
 
 def test_serve_refuses_a_wrong_configuration_as_check_does(

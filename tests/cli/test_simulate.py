@@ -56,7 +56,7 @@ def test_answer_is_given_in_words(run: Run, server: ServerAddress) -> None:
     result = run("simulate", *QUICK, "--interval", "0.5")
     assert result.exit_code == exit_codes.OK, result.output
     lines = result.stdout.splitlines()
-    assert lines[0].endswith("1 executors in a worker: 8 workers")
+    assert lines[0].endswith("1 executor in a worker: 8 workers")
     assert lines[-1].startswith(f"Yes: {server} carries a cluster of 2 supervisors")
     assert result.stderr.splitlines() == [
         "connecting 8 workers",

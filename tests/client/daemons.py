@@ -8,16 +8,19 @@ from contextlib import contextmanager
 
 from pacemaker.client.address import ServerAddress, parse_server
 from pacemaker.config import Settings
+from pacemaker.config.hold import Hold
 from pacemaker.sasl import MechanismFactory
 from pacemaker.server import Daemon, ServerOptions
 
 
 @contextmanager
 def daemon(
-    mechanism_factory: MechanismFactory | None = None, port: int = 0
+    mechanism_factory: MechanismFactory | None = None,
+    port: int = 0,
+    hold_s: float = 0.0,
 ) -> Iterator[ServerAddress]:
     """Run a daemon on 127.0.0.1 and give its address."""
-    options = ServerOptions(bind="127.0.0.1")
+    options = ServerOptions(bind="127.0.0.1", hold=Hold(hold_s, hold_s, "a test's"))
     started = Daemon(Settings(port=port), options, mechanism_factory)
     started.start()
     try:

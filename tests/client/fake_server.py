@@ -52,7 +52,7 @@ class Peer:
     def answer(self, message: Message) -> None:
         """Answer a request as a Pacemaker does."""
         reply = self._dispatcher.reply_to(message, authenticated=True)
-        assert reply is not None
+        assert isinstance(reply, Message)
         self.send(messages.encode(reply))
 
     def serve(self, count: int | None = None) -> None:

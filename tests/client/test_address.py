@@ -18,6 +18,8 @@ from pacemaker.client.address import ServerAddress, parse_server
         ("::1", "::1", 6699),
         ("[::1]", "::1", 6699),
         ("[fe80::1]:1", "fe80::1", 1),
+        ("fe80::1%eth0", "fe80::1%eth0", 6699),
+        ("pm_1.example.com.", "pm_1.example.com.", 6699),
     ],
 )
 def test_server_is_read(text: str, host: str, port: int) -> None:
@@ -30,6 +32,8 @@ def test_server_is_read(text: str, host: str, port: int) -> None:
     [
         *("", " ", ":7", "a:", "a:b", "a:-1", "a:0", "a:65536", "a:999999", "a:٣"),
         *("[::1", "[::1]x", "[::1]:", "[]:7", "a b", "a\tb:7"),
+        *("http://a", "http://a:80", "a/b", "u@a", "a\0", "1:2:3", "[a:b]:7"),
+        *(".", "a..b", ".a", "a" * 64, "\udcff"),
     ],
 )
 def test_server_is_refused(text: str) -> None:

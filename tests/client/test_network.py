@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import threading
@@ -11,7 +12,13 @@ from typing import Any
 import pytest
 
 from pacemaker.client.address import ServerAddress
-from pacemaker.client.network import TcpNetwork, Waiter, connect, reason_of
+from pacemaker.client.network import (
+    TcpNetwork,
+    Waiter,
+    alternate_families,
+    connect,
+    reason_of,
+)
 
 LONG_S = 30.0
 
@@ -104,6 +111,90 @@ def test_connect_gives_the_last_reason(waiter: Waiter) -> None:
         refused = ServerAddress(*closed.getsockname())
     with pytest.raises(OSError, match="refused"):
         connect(SeveralPlaces(refused, refused), refused, waiter, LONG_S)
+
+
+@contextlib.contextmanager
+def swallowing_address() -> Iterator[ServerAddress]:
+    """Give an address that answers nothing: its backlog is full, so the SYN is lost."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield ServerAddress(*listener.getsockname())
+
+
+class Recorder(SeveralPlaces):
+    """Keeps the sockets that were opened."""
+
+    def __init__(self, *addresses: ServerAddress) -> None:
+        super().__init__(*addresses)
+        self.opened: list[socket.socket] = []
+
+    def begin_to_connect(self, place: Any) -> socket.socket:
+        """Open a socket and keep it."""
+        self.opened.append(super().begin_to_connect(place))
+        return self.opened[-1]
+
+
+def test_connect_does_not_wait_for_a_dead_place(waiter: Waiter) -> None:
+    """An address that swallows what it is sent leaves time for the next one."""
+    with (
+        swallowing_address() as dead,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+    ):
+        right = ServerAddress(*listener.getsockname())
+        network = Recorder(dead, dead, right)
+        with connect(network, right, waiter, LONG_S, 0.1) as sock:
+            assert sock.getpeername() == tuple(right)
+        assert [each.fileno() for each in network.opened] == [-1] * 3
+
+
+def test_connect_begins_with_the_first_place_alone(waiter: Waiter) -> None:
+    """Where the first address answers in its head start no other one is bothered."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as first,
+        socket.create_server(("127.0.0.1", 0)) as second,
+    ):
+        addresses = [ServerAddress(*each.getsockname()) for each in (first, second)]
+        network = Recorder(*addresses)
+        with connect(network, addresses[0], waiter, LONG_S) as sock:
+            assert sock.getpeername() == tuple(addresses[0])
+        assert len(network.opened) == 1
+
+
+def test_connect_gives_up_all_places_at_its_deadline(waiter: Waiter) -> None:
+    """The deadline is one for all addresses, and every socket is closed."""
+    with swallowing_address() as dead:
+        network = Recorder(dead, dead)
+        with pytest.raises(OSError, match="cannot be reached"):
+            connect(network, dead, waiter, 0.1)
+        assert {each.fileno() for each in network.opened} == {-1}
+
+
+def test_connect_ends_with_a_stop(waiter: Waiter) -> None:
+    """A connection that is closed does not wait for a dead address."""
+    waiter.stop()
+    with (
+        swallowing_address() as dead,
+        pytest.raises(OSError, match="cannot be reached"),
+    ):
+        connect(TcpNetwork(), dead, waiter, LONG_S)
+
+
+def test_families_take_turns() -> None:
+    """Several dead addresses of one family delay the other one only once."""
+    ordered = alternate_families([(6, "a"), (6, "b"), (6, "c"), (4, "d"), (4, "e")])
+    assert [name for _, name in ordered] == ["a", "d", "b", "e", "c"]
+
+
+def test_name_that_cannot_be_asked_for_is_an_error_of_the_system() -> None:
+    """What the look-up cannot even encode is told like a host that is not there."""
+    with pytest.raises(OSError, match="no name of a host"):
+        TcpNetwork().resolve(ServerAddress("a..b", 1))
 
 
 def test_connect_reports_a_place_that_fails_at_once(waiter: Waiter) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import random
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import pytest
 
 from pacemaker import messages
 from pacemaker.client import PacemakerPool, requests
+from pacemaker.client import pool as pool_module
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.connection import PacemakerConnection
 from pacemaker.client.pool import server_addresses
+from pacemaker.client.requests import Request
 from pacemaker.config import AuthMethod, Settings
 from pacemaker.errors import (
     CannotConnectError,
@@ -132,14 +135,26 @@ def test_write_goes_to_the_next_where_one_is_dead(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_write_leaves_a_server_that_hangs_time_for_the_next(seed: int) -> None:
-    """All tries of a write fit into its one deadline."""
+def test_write_leaves_a_server_that_hangs_time_for_the_next(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time limits of all tries of a write add up to its one deadline at most."""
+    parts_s: list[float] = []
+    ask = PacemakerConnection.request
+
+    def recording(
+        connection: PacemakerConnection, request: Request[Any], timeout_s: float
+    ) -> Any:
+        parts_s.append(timeout_s)
+        return ask(connection, request, timeout_s)
+
     with servers(silent, None, silent) as three:
         addresses = [server.address for server in three]
         with pool_of(*addresses, seed=seed, timeout_s=3.0) as pool:
-            began_s = time.monotonic()
+            monkeypatch.setattr(PacemakerConnection, "request", recording)
             pool.send_pulse("/w", b"x")
-            assert time.monotonic() - began_s < 3.0
+            monkeypatch.undo()
+        assert sum(parts_s) <= 3.0
         assert has(three[1], "/w")
 
 
@@ -235,6 +250,41 @@ def test_time_may_be_read_by_another() -> None:
             assert pool.get_pulse("/w") == b"7"
 
 
+def test_equal_values_are_not_compared() -> None:
+    """What all servers have alike is not unpacked, however many they are."""
+    asked: list[bytes] = []
+    with servers(None, None, None) as three:
+        for server in three:
+            put(server, "/w", b"same")
+        addresses = [server.address for server in three]
+        with pool_of(*addresses, time_secs_of=asked.append) as pool:
+            assert pool.get_pulse("/w") == b"same"
+    assert asked == []
+
+
+def test_deadline_ends_the_search_for_the_newest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Values that take their time cost the caller no more than it, once one is read."""
+    now_s = [0.0]
+    times = {b"odd": None, b"1": 1, b"2": 2}
+
+    def slow(details: bytes) -> int | None:
+        now_s[0] += LONG_S
+        return times[details]
+
+    monkeypatch.setattr(
+        pool_module, "time", types.SimpleNamespace(monotonic=lambda: now_s[0])
+    )
+    with servers(None, None, None) as three:
+        for server, details in zip(three, times, strict=True):
+            put(server, "/w", details)
+        addresses = [server.address for server in three]
+        with pool_of(*addresses, time_secs_of=slow) as pool:
+            assert pool.get_pulse("/w") == b"1"
+    assert now_s == [2 * LONG_S]
+
+
 def test_list_joins_the_answers() -> None:
     """Each name is there once, sorted."""
     with servers(None, None) as two:
@@ -295,9 +345,9 @@ def test_hung_server_costs_its_deadline_once() -> None:
             began_s = time.monotonic()
             for _ in range(20):
                 assert pool.get_pulse("/w") == b"x"
-            # Not 20 s.  (A server that was slow to reply before it fell silent
-            # is given one deadline more.)
-            assert time.monotonic() - began_s < 5.0
+            # Not 20 s, on a busy machine either.  (A server that was slow to reply
+            # before it fell silent is given one deadline more.)
+            assert time.monotonic() - began_s < 15.0
 
 
 def test_server_that_comes_back_is_used_again() -> None:

@@ -26,9 +26,8 @@ import pytest
 
 from tests.cluster.homes import APPENDERS, LOG4J2
 from tests.compose.engine import docker, need_engine, run, succeeds
-from tests.real.jvm import NEWEST_RELEASE, maven_classpath, program, storm_classpath
-from tests.real.zookeeper import POM as ZOOKEEPER_POM
-from tests.real.zookeeper import RELEASE as ZOOKEEPER_RELEASE
+from tests.real.jvm import NEWEST_RELEASE, storm_classpath
+from tests.real.zookeeper import zookeeper_classpath
 
 STAND_INS = Path(__file__).parent / "stand_ins"
 LABEL = "storm-pacemaker-py.stand-in"
@@ -101,12 +100,7 @@ def _stand_in(name: str) -> StandIn:
     if name == STORM_IMAGE:
         return StandIn("storm", JAVA_IMAGE, storm_classpath(NEWEST_RELEASE))
     if name == ZOOKEEPER_IMAGE:
-        jars = maven_classpath(
-            f"zookeeper-{ZOOKEEPER_RELEASE}",
-            ZOOKEEPER_POM,
-            zookeeper_release=ZOOKEEPER_RELEASE,
-        )
-        return StandIn("zookeeper", JAVA_IMAGE, jars)
+        return StandIn("zookeeper", JAVA_IMAGE, zookeeper_classpath())
     if name == JAVA_IMAGE:
         return StandIn("java", JAVA_SUITE)
     if name == PYTHON_IMAGE:
@@ -138,16 +132,32 @@ def _write_log4j2(folder: Path) -> None:
         (folder / file).write_text(LOG4J2.format(appender=appender, kind="File"))
 
 
+def need_debootstrap(name: str) -> str:
+    """Return the path of debootstrap, and see that it may be run.
+
+    Raises:
+        RuntimeError: it cannot make a base image here.
+    """
+    found = shutil.which("debootstrap", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if found is None:
+        raise RuntimeError(
+            f"{name} is made by debootstrap, which is not installed:"
+            " apt-get install debootstrap"
+        )
+    if os.geteuid() != 0:
+        raise RuntimeError(f"{name} is made by debootstrap, which needs root")
+    return found
+
+
 def _build_base(name: str, suite: str) -> None:
     """Make a smallest Debian, which installs packages as this host does."""
-    if os.geteuid() != 0:
-        raise RuntimeError(f"{name}: only root can make it, by debootstrap")
+    debootstrap = need_debootstrap(name)
     print(f"building {name}", file=sys.stderr)  # noqa: T201
     with tempfile.TemporaryDirectory(prefix="stand-in-") as folder:
         root = Path(folder) / "root"
         run(
             [
-                program("debootstrap"),
+                debootstrap,
                 "--variant=minbase",
                 "--include=ca-certificates",
                 suite,

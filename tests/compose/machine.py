@@ -16,7 +16,7 @@ CONTEXT = Path(__file__).parent / "systemd"
 BOOT_TIMEOUT_S = 120
 
 NEEDED_TO_INSTALL = (
-    *("pyproject.toml", "setup.cfg", "README.md", "LICENSE"),
+    *("pyproject.toml", "setup.cfg", "PACKAGE.md", "LICENSE"),
     *("pacemaker", "thrift", "systemd"),
 )
 CLONE = "/srv/storm-pacemaker-py"

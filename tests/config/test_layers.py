@@ -166,6 +166,39 @@ def test_servers_are_a_list_of_strings(value: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "error"),
+    [
+        (
+            "storm.zookeeper.servers",
+            ["zk1", "zk2:2181"],
+            "['zk1', 'zk2:2181']: must be a list of hosts without ports, such as "
+            "[host1, host2]; 'zk2:2181' is none (the port of all is "
+            "storm.zookeeper.port)",
+        ),
+        (
+            "storm.zookeeper.servers",
+            [],
+            "[]: must name at least one host, such as [host1, host2]",
+        ),
+        (
+            "pacemaker.servers",
+            ["a", "a..b"],
+            "['a', 'a..b']: must be a list of HOST or HOST:PORT, such as [host1, "
+            "host2:6700]; 'a..b' is neither",
+        ),
+        (
+            "pacemaker.host",
+            "http://pm1",
+            "'http://pm1': must be HOST or HOST:PORT, an address of IPv6 in brackets",
+        ),
+    ],
+)
+def test_host_is_refused_where_it_is_read(key: str, value: object, error: str) -> None:
+    """The error of a wrong host names key, item and what is allowed."""
+    assert refused(key, value) == f"file 0: {key}: {error}"
+
+
+@pytest.mark.parametrize(
     "key", ["nimbus.daemon.user", "storm.zookeeper.root", "pacemaker.host"]
 )
 def test_string_is_a_string(key: str) -> None:
@@ -215,6 +248,25 @@ def test_option_of_the_jvm_names_the_jaas_file(
         {"java.security.auth.login.config": "/key", "pacemaker.childopts": childopts}
     )
     assert configuration.settings.jaas_file == jaas_file
+
+
+@pytest.mark.parametrize(
+    ("childopts", "properties"),
+    [
+        ("-Xmx1g -Da.b=c '-Dd=e f=g'", (("a.b", "c"), ("d", "e f=g"))),
+        (["-Da=b", "-Dempty= -Dalone"], (("a", "b"), ("empty", ""), ("alone", ""))),
+        ("-Da=1 -Da=2", (("a", "1"), ("a", "2"))),
+        ("-Xmx1g", ()),
+        (None, ()),
+    ],
+)
+def test_options_of_the_jvm_set_properties(
+    childopts: object, properties: tuple[tuple[str, str], ...]
+) -> None:
+    """Each -D of pacemaker.childopts is a property for the JAAS file, and hidden."""
+    settings = merged({"pacemaker.childopts": childopts}).settings
+    assert settings.java_properties == properties
+    assert "e f" not in repr(settings)
 
 
 @pytest.mark.parametrize("childopts", ["'open", 5, [1]])
@@ -267,7 +319,9 @@ def test_notes_warn_of_an_unknown_key_of_pacemaker() -> None:
     configuration = merged({"pacemaker.prot": 1, "nimbus.seeds": ["n"]})
     (note,) = configuration.notes
     assert note.is_warning
-    assert note.text == "no keys of Pacemaker's, ignored: 'pacemaker.prot'"
+    assert note.text == (
+        "unknown key 'pacemaker.prot' is ignored; did you mean pacemaker.port?"
+    )
 
 
 def test_options_are_split_at_the_first_equals_sign() -> None:

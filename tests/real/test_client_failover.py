@@ -22,9 +22,12 @@ from tests.real.relay import Relay
 
 pytestmark = pytest.mark.real
 
-DEADLINE_S = 1.0
-GO_ON_S = 2.0
-"""Within this writers go on, and readers have what the living ones have."""
+DEADLINE_S = 3.0
+GO_ON_S = 2 * DEADLINE_S
+"""Within this writers go on, and readers have what the living ones have.
+
+A turn in which each of three calls waits for the one that failed takes three
+deadlines.  One deadline of room is for a machine that has other things to do."""
 
 CALLS = 40
 """How many calls each thread makes before, during and after the failure."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
+import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,17 +15,23 @@ from urllib.parse import quote_plus
 import pytest
 
 from pacemaker.config import Settings, load_configuration
+from pacemaker.config.files import read_storm_yaml
 from pacemaker.config.keys import KEYS
 from pacemaker.config.layers import option_layers
+from pacemaker.config.lookalikes import ignored_keys
 from pacemaker.config.yaml_reader import Timestamp, parse_yaml
 from pacemaker.errors import ConfigError
 from tests.real.jvm import (
     JAVA_SOURCES,
     NEWEST_RELEASE,
+    RELEASES,
     JavaProgram,
     compile_java,
     storm_classpath,
 )
+
+GENERATED_FILES = 250
+"""For each seed."""
 
 pytestmark = pytest.mark.real
 
@@ -55,14 +64,17 @@ class StormReader:
 
 
 @pytest.fixture(scope="module")
-def storm() -> Iterator[StormReader]:
+def storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StormReader]:
     """Start Storm's reader."""
     jars = storm_classpath(NEWEST_RELEASE)
     classes = compile_java([JAVA_SOURCES / "ReadConfig.java"], jars)
     # Storm reads files in the charset of the JVM; ours is always UTF-8.
     utf_8 = "-Dfile.encoding=UTF-8"
     with JavaProgram("ReadConfig", [classes, jars], options=[utf_8]) as java:
-        yield StormReader(java)
+        reader = StormReader(java)
+        # Classes of Storm's that cannot read the first file they see stay unusable.
+        reader.read(tmp_path_factory.mktemp("empty"))
+        yield reader
 
 
 def as_json(value: object) -> object:
@@ -108,6 +120,25 @@ def of_storm(answer: Answer, keys: Mapping[str, object]) -> object:
     return {key: found.get(key, "missing") for key in keys}
 
 
+def values_agree(storm: StormReader, folder: Path, text: str) -> bool:
+    """Check that both read the same values, or neither can read the file.
+
+    Returns:
+        Whether they read it.
+
+    """
+    (folder / "storm.yaml").write_bytes(text.encode())
+    answer = storm.read(folder)
+    try:
+        ours = parse_yaml(text, "storm.yaml")
+    except ConfigError:
+        assert answer.values is None, text
+        return False
+    assert answer.values is not None, (text, answer.refused)
+    assert of_storm(answer, ours) == as_json(ours), text
+    return True
+
+
 def refusal(folder: Path, *options: str) -> str | None:
     """Return why ours would not start; None where it would."""
     try:
@@ -145,6 +176,8 @@ FILES = {
     "flow": '{a: 1, "b":2, c: [1,2,], d}\n',
     "version": "%YAML 1.2\n---\na: 1\n...\n",
     "deep": f"a: {'[' * 50}{']' * 50}\n",
+    "tabs": "a\t:\t7000\t\nb: [x\t, y\t]\t# c\nc:\n  - x\t# c\n  - y\tz\t\n",
+    "equal anchors": "a: &x 1\nb: *x\nc: &x 2\nd: *x\n",
     "aliases": f"a: &a [x]\nb: [{', '.join(['*a'] * 50)}]\n",
     # Refused by both:
     "tab": "a:\n\tb: 1\n",
@@ -162,6 +195,101 @@ FILES = {
     "unknown alias": "a: *b\n",
     "reserved": "a: @b\n",
 }
+
+# What files are put together of: keys, values, and all kinds of blanks around them.
+BLANKS = ("", "", "", " ", "  ", "\t", " \t", "\t ", "\t\t", "\u00a0")
+INDENTS = ("", "", "", "", "", "", " ", "  ", "\t", "\u00a0")
+AFTER_COLON = (" ", " ", " ", "  ", "\t", " \t", "", "\u00a0")
+COMMENTS = ("", "", "", " #c", "\t#c", "#c", "\t# c\t", " # Zürich\u00a0")
+LINE_ENDS = ("\n", "\n", "\n", "\r\n", "\r")
+FILE_STARTS = ("", "", "", "", "\ufeff", "---\n", "\n")
+ODD_LINES = (
+    *("", "  ", "\t", " \t", "# c", "\t# c", "---", "...", "- a", "a", "? a", ": b"),
+    *("\u00a0", "\ufeff"),
+)
+GENERATED_KEYS = (
+    *("pacemaker.port", "pacemaker.port", "pacemaker.servers", "a", "b", "x y", "x\ty"),
+    *("'q'", '"d"', "\u00a0k", "k\u00a0", "\u3000k", "\u200bk", "~"),
+)
+GENERATED_VALUES = (
+    *("7000", "pm1", "a b", "a\tb", "'s'", '"d"', '"d\td"', "'s\ts'", "", "~", "="),
+    *(
+        "[a, b]",
+        "[a,\tb]",
+        "[ a\t, b\t]",
+        "[a\n, b]",
+        "[a\n\t, b]",
+        "[a:b, c]",
+        "[a: b]",
+    ),
+    *("{x: 1}", "{x:\t1}", "{x\t: 1}", "{a\n: b}", "{a}", "{a:}", "{'a':b}", "[x?y]"),
+    *("\n  - a\t\n  - b", "\n- a\n- b\t#c", "\n  x: 1\t\n  y: 2", "- a", "-\ta", "?"),
+    *("a\n  b", "a\t\n  b", "a\n \tb", "a\n\n  b", '"a\\\n  b"', '"a\n b', "'a"),
+    *("|\n  t\tt\n  u", ">\n  t\n  u\t", "|-\t\n  x", "|2\n   x", ">+ \n  x\n\n"),
+    *(
+        "a#b",
+        "a:b",
+        "x?y",
+        "[?y]",
+        "[a?]",
+        "[http://x:1/, b]",
+        "&q x",
+        "*q",
+        "!!str\t5",
+    ),
+    *(
+        "a\u00a0b",
+        "\u00a07",
+        "\u3000x",
+        "Zürich",
+        "\ufeffx",
+        "a\u2028b",
+        "a\x85b",
+        "\x00",
+    ),
+)
+
+
+def generated_file(chance: random.Random) -> str:
+    """Put a file of one to four keys together, many of which no reader takes."""
+
+    def line() -> str:
+        if chance.random() < 0.12:
+            return chance.choice(ODD_LINES)
+        key = chance.choice(INDENTS) + chance.choice(GENERATED_KEYS)
+        value = chance.choice(AFTER_COLON) + chance.choice(GENERATED_VALUES)
+        end = chance.choice(BLANKS) + chance.choice(COMMENTS)
+        return f"{key}{chance.choice(BLANKS)}:{value}{end}"
+
+    lines = [line() for _ in range(chance.randint(1, 4))]
+    text = chance.choice(FILE_STARTS) + chance.choice(LINE_ENDS).join(lines)
+    return text + chance.choice(("\n", ""))
+
+
+ENCODED_LINES = (
+    *("# Zürich", "a: Zürich", "'k€y': x", "pacemaker.port: 7000 # é", "b: 'é'"),
+    "c: [é, é]",
+)
+ENCODINGS = ("latin-1", "cp1252", "utf-8", "utf-8-sig", "euc-jp", "gb18030", "cp437")
+STRAY_BYTES = (
+    b"\xc3",
+    b"\xe2\x82",
+    b"\xf0\x9f\x98",
+    b"\xff",
+    b"\xed\xa0\x80",
+    b"\xc0\xaf",
+)
+
+
+def generated_bytes(chance: random.Random) -> bytes:
+    """Put a file of lines in various encodings together, with stray bytes."""
+    lines = [
+        chance.choice(ENCODED_LINES).encode(chance.choice(ENCODINGS), "replace")
+        + chance.choice((b"", b"", b" x: y".replace(b": ", chance.choice(STRAY_BYTES))))
+        for _ in range(chance.randint(1, 4))
+    ]
+    return b"\n".join(lines)
+
 
 VALUES = {
     "pacemaker.port": [
@@ -189,7 +317,7 @@ OPTIONS = (
     *[["pacemaker.port=null"], ["pacemaker.port='7001'"], ["pacemaker.port=1e3"]],
     *[["pacemaker.port=7001x"], ["pacemaker.port=+7001"], ["pacemaker.port="]],
     *[["pacemaker.port=1", "pacemaker.port=2"], ["pacemaker.port"], ["=1", "a==b"]],
-    *[["pacemaker.servers=[a,b]"], ["pacemaker.servers=['a', b c ,]"]],
+    *[["pacemaker.servers=[a,b]"], ["nimbus.seeds=['a', b c ,]"]],
     *[["pacemaker.servers=a,b"], ["pacemaker.servers=[1,a]"], ["pacemaker.servers={}"]],
     *[['pacemaker.auth.method="NONE"'], ["pacemaker.auth.method= NONE"]],
     *[["pacemaker.auth.method='NONE' x"], ["pacemaker.auth.method=none"]],
@@ -200,6 +328,31 @@ OPTIONS = (
     [f"a={'9' * 30}", "b=2147483648", "c=0.1234567890123456789", "d=1e400"],
     ["pacemaker.childopts=-Xmx1g -Dx=[a,b]", "nimbus.daemon.user=storm"],
 )
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_bytes_that_are_not_utf_8_are_read_to_the_same_values(
+    storm: StormReader, tmp_path: Path, seed: int
+) -> None:
+    """Bytes that are not UTF-8 are U+FFFD to both, in any number, and stop neither."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    for _ in range(GENERATED_FILES):
+        content = generated_bytes(chance)
+        (tmp_path / "storm.yaml").write_bytes(content)
+        answer = storm.read(tmp_path)
+        try:
+            read = read_storm_yaml(tmp_path)
+        except ConfigError:
+            assert answer.values is None, content
+        else:
+            assert read is not None
+            ours = read.layer.values
+            # Of a surrogate's three bytes Java makes one U+FFFD, Python three.
+            alike = [
+                re.sub("\ufffd+", "\ufffd", repr(values))
+                for values in (of_storm(answer, ours), as_json(dict(ours)))
+            ]
+            assert alike[0] == alike[1], content
 
 
 def test_defaults_are_storms(storm: StormReader, tmp_path: Path) -> None:
@@ -213,20 +366,40 @@ def test_defaults_are_storms(storm: StormReader, tmp_path: Path) -> None:
         assert default == (key.check(found) if found is not None else None), key.name
 
 
+@pytest.mark.parametrize("release", RELEASES)
+def test_no_key_of_storms_is_taken_for_a_misspelt_one(release: str) -> None:
+    """Of all keys that a release of Storm knows none is warned of."""
+    classes = ["org.apache.storm.Config"]
+    if release == NEWEST_RELEASE:
+        classes.append("org.apache.storm.DaemonConfig")
+    command = ["javap", "-constants", "-cp", storm_classpath(release), *classes]
+    listing = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    names = re.findall(r'String \w+ = "([^"]+)"', listing)
+    assert "pacemaker.servers" in names
+    assert list(ignored_keys(dict.fromkeys(names))) == []
+
+
 @pytest.mark.parametrize("text", FILES.values(), ids=FILES)
 def test_file_is_read_to_the_same_values(
     storm: StormReader, tmp_path: Path, text: str
 ) -> None:
     """Both read the same values, or both cannot read the file."""
-    (tmp_path / "storm.yaml").write_bytes(text.encode())
-    answer = storm.read(tmp_path)
-    try:
-        ours = parse_yaml(text, "storm.yaml")
-    except ConfigError:
-        assert answer.values is None
-    else:
-        assert of_storm(answer, ours) == as_json(ours)
-        assert (refusal(tmp_path) is None) == (answer.refused is None)
+    values_agree(storm, tmp_path, text)
+    verdict = storm.read(tmp_path).refused
+    assert (refusal(tmp_path) is None) == (verdict is None)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_generated_files_are_read_to_the_same_values(
+    storm: StormReader, tmp_path: Path, seed: int
+) -> None:
+    """Tabs, odd blanks, comments, line ends and equal keys mean the same to both."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    were_read = [
+        values_agree(storm, tmp_path, generated_file(chance))
+        for _ in range(GENERATED_FILES)
+    ]
+    assert {True, False} == set(were_read)
 
 
 @pytest.mark.parametrize("key", VALUES)
@@ -280,11 +453,15 @@ def test_named_file_is_found_alike(storm: StormReader, tmp_path: Path) -> None:
         ("storm.zookeeper.port: 65536\n", True, False),
         ("storm.zookeeper.session.timeout: -1\n", True, False),
         ("pacemaker.host: [a]\n", True, False),
+        ("pacemaker.servers: [a..b]\n", True, False),
+        ("storm.zookeeper.servers: []\n", True, False),
+        ("storm.zookeeper.servers: ['zk1:2181']\n", True, False),
         ("pacemaker.servers: [a, ~]\n", True, False),
         ('pacemaker.childopts: "\'open"\n', True, False),
         ("nimbus.task.timeout.secs: soon\n", False, True),
         ("? [a]\n: b\n", True, False),
         ("a: !!bool x\n", True, False),
+        ("%YAML 1.2\n", True, False),
     ],
 )
 def test_deviation_is_as_documented(

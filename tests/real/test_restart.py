@@ -23,9 +23,12 @@ pytestmark = pytest.mark.real
 
 WORKERS = tuple(f"/workerbeats/words-1-1700000000/7a4e-670{n}" for n in range(4))
 PERIOD_MS = 500
-STORED_WITHIN_S = 2.0
-DOWN_S = (0.0, 8.0)
-"""How long the daemon is away; while it is, the clients stand in the backlog."""
+STORED_WITHIN_S = 5.0
+"""After the daemon serves.  A client that was sent a FIN needs 13 s and more; one that
+was reset writes at once, and the rest is for a machine that is busy."""
+DOWN_S = (0.0, 6.0)
+"""How long the daemon is away; while it is, the clients stand in the backlog, and they
+give up after 11 s, its start included."""
 
 
 @pytest.fixture
@@ -44,18 +47,16 @@ def workers(listener: socket.socket) -> Iterator[StormClient]:
 
 
 def start_writing(client: StormClient) -> None:
-    """Let all workers write, and wait until each has just done so.
+    """Let all workers write, wait until each has done so, and have them pause.
 
     No request is then under way.  One that meets the reset on its way costs a
     client of 2.8.3 11 s, whatever the server does: it forgets what it waits for
     when it connects again, and no answer reaches it until it starts anew.
     """
     client.tell(f"repeat {PERIOD_MS} {' '.join(WORKERS)}")
-    begun_s = written_s = 0.0
-    # Where this machine was too busy to see it in time, the next round will do.
-    while time.time() - written_s > PERIOD_MS / 1000 / 4:
-        written_s = begun_s + max(next_pulses(client, begun_s).values())
-        begun_s = written_s
+    next_pulses(client, 0.0)
+    client.tell("pause")
+    assert client.stdout.find("^paused$", 60)
 
 
 def next_pulses(client: StormClient, after_s: float) -> dict[str, float]:
@@ -67,7 +68,7 @@ def next_pulses(client: StormClient, after_s: float) -> dict[str, float]:
     """
     waited_s: dict[str, float] = {}
     while len(waited_s) < len(WORKERS):
-        line = client.stdout.find(r"^ack (\S+) (\d+)$", 30)
+        line = client.stdout.find(r"^ack (\S+) (\d+)$", 60)
         if line is None:
             raise client.error(f"only {sorted(waited_s)} are written")
         if (later_s := int(line[2]) / 1000 - after_s) > 0:
@@ -90,18 +91,20 @@ def test_workers_write_at_once_to_the_daemon_that_comes_back(
     listener: socket.socket,
     workers: StormClient,
 ) -> None:
-    """After a restart each worker's next pulse is stored within 2 s of the start."""
+    """After a restart each worker's next pulse is stored as soon as it serves."""
     with HandedOver(listener) as first:
         start_writing(workers)
         first.signal(how)
         code = first.wait()
+        workers.tell("resume")
     assert code == (0 if how is signal.SIGTERM else -how)
     time.sleep(down_s)  # Nothing is waited for: this is the outage under test.
     started_s = time.time()
     with HandedOver(listener) as second:
+        within_s = time.time() - started_s + STORED_WITHIN_S
         waited_s = next_pulses(workers, started_s)
         assert all(stored(second, path) for path in WORKERS)
-    assert max(waited_s.values()) <= STORED_WITHIN_S, waited_s
+    assert max(waited_s.values()) <= within_s, waited_s
 
 
 def test_handed_over_socket_wins_over_the_options(listener: socket.socket) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pacemaker.sasl.jaas import JaasError, parse_jaas
-from pacemaker.sasl.secret import Secret
+from pacemaker.sasl.jaas import JaasError
+from pacemaker.sasl.login import java_properties, keytab_path
 from tests.real.jvm import JAVA_SOURCES, JavaProgram, compile_java
 from tests.real.sasl_peer import encode
 from tests.sasl.jaas_files import CASES, PROPERTIES, JaasCase, Wanted
-from tests.sasl.test_jaas import read
+from tests.sasl.test_jaas import read, read_all
 
 pytestmark = pytest.mark.real
 
@@ -97,11 +98,11 @@ def generated(chance: random.Random) -> str:
 def differs_as_listed(text: str) -> bool:
     """Tell whether the JDK may decide otherwise, for one of the two listed reasons."""
     try:
-        sections = parse_jaas(Secret(text), PROPERTIES)
+        sections = read_all(text)
     except JaasError as exc:
         return exc.problem.startswith("expected the name of a section")
     modules = (module for section in sections.values() for module in section)
-    return any(module.login_class is None for module in modules)
+    return any(login_class is None for login_class, _ in modules)
 
 
 def test_both_parsers_read_generated_files_alike(
@@ -121,3 +122,55 @@ def test_both_parsers_read_generated_files_alike(
         taken += answer != "refused"
         refused += answer == "refused"
     assert min(taken, refused) > GENERATED // 10
+
+
+class JavaFacts(JavaProgram):
+    """What a JVM knows; see JavaFacts.java."""
+
+    def __init__(self) -> None:
+        classes = compile_java([JAVA_SOURCES / "JavaFacts.java"], "")
+        package = "java.security.jgss/sun.security.krb5.internal.ktab"
+        options = [f"--add-exports={package}=ALL-UNNAMED"]
+        super().__init__("JavaFacts", [classes], options=options)
+
+    def look_up(self, what: str, name: str) -> str | None:
+        """Return a property, or what becomes of a keytab's name."""
+        answer = self.ask(f"{what} {encode(name.encode())}")
+        if answer == "-":
+            return None
+        return "" if answer == "=" else base64.b64decode(answer).decode()
+
+
+@pytest.fixture(scope="module")
+def facts() -> Iterator[JavaFacts]:
+    """Give a JVM that says what it knows."""
+    with JavaFacts() as program:
+        yield program
+
+
+def test_properties_are_those_of_a_jvm(facts: JavaFacts) -> None:
+    """Each property that ours puts in has the value that a JVM here has."""
+    for name, value in java_properties().items():
+        assert facts.look_up("property", name) == value.reveal(), name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("/a", "FILE:/a", "file:/a", "File:/a", "file:///a", "file:file:/a", "a"),
+        *(
+            "srvtab:/a",
+            "SRVTAB:/a",
+            "any:/a",
+            "MEMORY:a",
+            "WRFILE:/a",
+            "file",
+            "afile:",
+        ),
+    ],
+)
+def test_keytab_is_found_where_a_jvm_finds_it(facts: JavaFacts, name: str) -> None:
+    """What is written before the path of a keytab is taken off, or left, as in Java."""
+    found = facts.look_up("keytab", name)
+    assert found is not None
+    assert keytab_path(name) == Path(found)

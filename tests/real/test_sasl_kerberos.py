@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from pacemaker.config.settings import AuthMethod, Settings
-from pacemaker.errors import AuthenticationError, ConfigError
+from pacemaker.errors import AuthenticationError, ConfigError, ServerFaultError
 from pacemaker.sasl import (
     ClientMechanism,
     client_mechanism_factory,
@@ -22,6 +23,7 @@ from pacemaker.sasl import (
 )
 from pacemaker.sasl.kerberos import KerberosServer
 from pacemaker.sasl.login import KerberosLogin
+from pacemaker.sasl.replay_cache import FILE_NAME, ReplayCache, find_replay_cache
 from tests.real.jvm import missing
 from tests.real.realm import (
     FOREIGN_NIMBUS,
@@ -39,7 +41,7 @@ from tests.sasl.exchange import run_exchange
 try:
     import gssapi
 
-    from pacemaker.sasl.gss import REPLAY_CACHE, acceptor_factory
+    from pacemaker.sasl.gss import acceptor_factory
     from pacemaker.sasl.gss_client import client_factory
     from tests.real.gss_initiator import GssInitiator
 except ImportError:
@@ -60,10 +62,15 @@ class Peers(NamedTuple):
         """Where our servers keep their replay cache."""
         return default_state_directory()
 
+    @property
+    def cache(self) -> ReplayCache:
+        """The replay cache of our servers."""
+        return find_replay_cache(self.state_directory, os.environ)
+
     def new_server(self, user: str = "nimbus") -> KerberosServer:
         """Make our server's mechanism."""
         keytab = self.realm.keytabs[SERVER]
-        new_acceptor = acceptor_factory(SERVER, keytab, self.state_directory)
+        new_acceptor = acceptor_factory(SERVER, keytab, self.cache)
         return KerberosServer(new_acceptor(), user)
 
     def new_client(self, principal: str = NIMBUS) -> ClientMechanism:
@@ -315,7 +322,7 @@ def test_server_keeps_its_replay_cache_to_itself(peers: Peers) -> None:
     """The cache is on, in a folder that nobody else can look into."""
     run_exchange(peers.craft(), peers.new_server())
     assert stat.S_IMODE(peers.state_directory.stat().st_mode) == 0o700
-    assert (peers.state_directory / REPLAY_CACHE).stat().st_size > 0
+    assert (peers.state_directory / FILE_NAME).stat().st_size > 0
 
 
 def test_mechanisms_leave_the_environment_alone(peers: Peers) -> None:
@@ -359,7 +366,7 @@ def test_acceptor_needs_the_key_of_its_principal(peers: Peers) -> None:
     """A keytab without the principal's key ends the start with one line."""
     keytab = peers.realm.keytabs[NIMBUS]
     with pytest.raises(ConfigError, match=rf"no key of {SERVER}") as caught:
-        acceptor_factory(SERVER, keytab, peers.state_directory)
+        acceptor_factory(SERVER, keytab, peers.cache)
     assert str(keytab) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -369,7 +376,7 @@ def test_acceptor_reads_a_changed_keytab(peers: Peers) -> None:
     host, kdc = "pacemaker/rotated", peers.realm.kdc
     principal = f"{host}@EXAMPLE.COM"
     keytab = kdc.add(host)
-    new_acceptor = acceptor_factory(principal, keytab, peers.state_directory)
+    new_acceptor = acceptor_factory(principal, keytab, peers.cache)
     before = peers.craft(target=principal)
     token = before.step(b"")
     kdc.change_key(host, keytab)
@@ -381,23 +388,91 @@ def test_acceptor_reads_a_changed_keytab(peers: Peers) -> None:
     assert old.user == NIMBUS
 
 
-@pytest.mark.parametrize("kind", ["open", "link", "file", "missing"])
-def test_acceptor_refuses_a_folder_that_is_not_its_own(
-    peers: Peers, tmp_path: Path, kind: str
+def test_acceptor_refuses_a_cache_that_cannot_be_written(
+    peers: Peers, tmp_path: Path
 ) -> None:
     """A place that another could have prepared, or may look into, is not used."""
     place = tmp_path / "state"
-    if kind == "open":
-        place.mkdir(mode=0o755)
-    elif kind == "link":
-        (tmp_path / "elsewhere").mkdir(mode=0o700)
-        place.symlink_to(tmp_path / "elsewhere")
-    elif kind == "file":
-        place.touch(mode=0o600)
-    else:
-        place = tmp_path / "no" / "state"
-    with pytest.raises(ConfigError, match="the replay cache"):
-        acceptor_factory(SERVER, peers.realm.keytabs[SERVER], place)
+    place.mkdir(mode=0o755)
+    cache = find_replay_cache(place, {})
+    with pytest.raises(ConfigError, match="the replay cache needs a folder"):
+        acceptor_factory(SERVER, peers.realm.keytabs[SERVER], cache)
+
+
+def test_server_makes_its_cache_again(peers: Peers, tmp_path: Path) -> None:
+    """A folder that is cleaned away while the daemon runs locks nobody out."""
+    cache = find_replay_cache(tmp_path / "state", {})
+    new_acceptor = acceptor_factory(SERVER, peers.realm.keytabs[SERVER], cache)
+    for _ in range(2):
+        server = KerberosServer(new_acceptor(), "nimbus")
+        run_exchange(peers.craft(), server)
+        assert server.user == NIMBUS
+        shutil.rmtree(tmp_path / "state")
+
+
+def test_server_blames_its_cache_and_not_the_client(
+    peers: Peers, tmp_path: Path
+) -> None:
+    """Where the cache cannot be written, the log says so, and what to do."""
+    cache = find_replay_cache(tmp_path / "state", {})
+    new_acceptor = acceptor_factory(SERVER, peers.realm.keytabs[SERVER], cache)
+    assert cache.file is not None
+    cache.file.unlink()
+    cache.file.mkdir()
+    with pytest.raises(ServerFaultError, match=r"cache .* cannot be written: Is a dir"):
+        new_acceptor().accept(peers.craft().step(b""))
+    shutil.rmtree(tmp_path / "state")
+    (tmp_path / "state").touch()
+    with pytest.raises(ServerFaultError, match="the replay cache has no folder"):
+        new_acceptor().accept(peers.craft().step(b""))
+
+
+@pytest.mark.parametrize("state", ["gone", "folder", "empty"])
+def test_server_blames_its_keytab_and_not_the_client(
+    peers: Peers, tmp_path: Path, state: str
+) -> None:
+    """A keytab that is lost while the daemon runs is named in the log."""
+    keytab = tmp_path / "keytab"
+    shutil.copy(peers.realm.keytabs[SERVER], keytab)
+    new_acceptor = acceptor_factory(SERVER, keytab, peers.cache)
+    keytab.unlink()
+    if state == "folder":
+        keytab.mkdir()
+    elif state == "empty":
+        keytab.touch()
+    with pytest.raises(ServerFaultError, match=f"the keytab {keytab}"):
+        new_acceptor().accept(peers.craft().step(b""))
+
+
+@pytest.mark.parametrize("token", [b"", b"garbage", b"\x60\x82" + bytes(100)])
+def test_server_blames_the_client_for_its_token(peers: Peers, token: bytes) -> None:
+    """A token that is none is the client's fault."""
+    new_acceptor = acceptor_factory(SERVER, peers.realm.keytabs[SERVER], peers.cache)
+    with pytest.raises(AuthenticationError, match="GSSAPI refuses the token") as caught:
+        new_acceptor().accept(token)
+    assert not isinstance(caught.value, ServerFaultError)
+
+
+@pytest.mark.parametrize("kind", ["none", "dfl", "file2"])
+def test_server_heeds_mits_variable(
+    peers: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """KRB5RCACHENAME says where the cache is; without one a token is taken twice."""
+    place = str(tmp_path / "theirs") if kind == "file2" else ""
+    monkeypatch.setenv("KRB5RCACHENAME", f"{kind}:{place}")
+    monkeypatch.setenv("KRB5RCACHEDIR", str(tmp_path))
+    cache = find_replay_cache(tmp_path / "ours", os.environ)
+    new_acceptor = acceptor_factory(SERVER, peers.realm.keytabs[SERVER], cache)
+    token = peers.craft().step(b"")
+    new_acceptor().accept(token)
+    if kind == "none":
+        new_acceptor().accept(token)
+        assert not list(tmp_path.iterdir())
+        return
+    with pytest.raises(AuthenticationError, match="replay"):
+        new_acceptor().accept(token)
+    assert cache.file is not None
+    assert list(tmp_path.iterdir()) == [cache.file]
 
 
 def test_settings_make_a_pair_that_agrees(peers: Peers) -> None:

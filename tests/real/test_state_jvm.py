@@ -47,7 +47,7 @@ SAMPLE = WorkerHeartbeat(
                 failed={ALL_TIME: {"default": 0}, "600": {}},
                 complete_ms_avg={ALL_TIME: {"default": 2.5}, "600": {}},
             ),
-            rate=0.05,
+            rate=20.0,
         ),
         ExecutorInfo(2, 4): ExecutorStats(
             emitted={ALL_TIME: {"default": 2**40}, "600": {}},
@@ -59,7 +59,7 @@ SAMPLE = WorkerHeartbeat(
                 executed={ALL_TIME: {SPOUT_SOURCE: 8}},
                 execute_ms_avg={ALL_TIME: {SPOUT_SOURCE: 0.5}},
             ),
-            rate=0.05,
+            rate=20.0,
         ),
     },
 )

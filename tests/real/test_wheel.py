@@ -1,11 +1,13 @@
-"""The built wheel, installed where nothing of the source tree is."""
+"""The source distribution, and the wheel made of it, away from the source tree."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from tests.wire import Type, Wire, ack, path_request, pulse_reply, send_pulse
 pytestmark = pytest.mark.real
 
 TIMEOUT_S = 300
-NOT_COPIED = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "tests")
+NOT_COPIED = shutil.ignore_patterns(".[!d]*", "build", "dist", "*.egg-info")
 
 
 def run(*argv: str | Path, cwd: Path) -> str:
@@ -30,13 +32,31 @@ def run(*argv: str | Path, cwd: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from a copy, so that the source tree stays as it is."""
-    folder = tmp_path_factory.mktemp("wheel")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build both from a copy, so that the source tree stays as it is."""
+    folder = tmp_path_factory.mktemp("dist")
     shutil.copytree(ROOT, folder / "source", symlinks=True, ignore=NOT_COPIED)
-    run(sys.executable, "-m", "build", "--wheel", "source", cwd=folder)
-    (built,) = (folder / "source" / "dist").glob("*.whl")
+    # Without --sdist or --wheel, the wheel is made of the source distribution.
+    run(sys.executable, "-m", "build", "source", cwd=folder)
+    return folder / "source" / "dist"
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    """Return the wheel."""
+    (built,) = dist.glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="module")
+def unpacked(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Unpack the source distribution."""
+    (built,) = dist.glob("*.tar.gz")
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(built) as archive:
+        archive.extractall(folder, filter="data")
+    (top,) = folder.iterdir()
+    return top
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +75,44 @@ def test_wheel_holds_the_package_and_its_idl(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"pacemaker"}
     assert {"pacemaker/thrift/pacemaker.thrift", "pacemaker/py.typed"} <= set(names)
+
+
+def test_wheel_names_licence_and_author(wheel: Path) -> None:
+    """The metadata have an SPDX expression, an author, and no link into a tree."""
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+    metadata = Parser().parsestr(archive.read(name).decode())
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Author"]
+    assert "](" not in metadata.get_payload()
+
+
+def test_source_distribution_is_whole(unpacked: Path) -> None:
+    """It has what the wheel cannot carry, and what a reader and a tester need."""
+    for name in (
+        "README.md",
+        "CHANGELOG.md",
+        "Makefile",
+        "docker-compose.yml",
+        "docs/systemd.md",
+        "systemd/storm-pacemaker-py.service",
+        "tools/setup",
+        "thrift/pacemaker.thrift",
+    ):
+        assert (unpacked / name).is_file(), name
+
+
+def test_source_distribution_runs_its_tests(unpacked: Path) -> None:
+    """Tests pass in it, of the code that is in it."""
+    chosen = ["tests/test_frames.py", "tests/test_idl.py", "tests/client/test_docs.py"]
+    said = run(
+        *(sys.executable, "-m", "pytest", "-m", "not real", "-p", "no:cacheprovider"),
+        *chosen,
+        cwd=unpacked,
+    )
+    assert "passed" in said
+    look = "import pacemaker; print(pacemaker.__file__)"
+    assert run(sys.executable, "-c", look, cwd=unpacked).startswith(str(unpacked))
 
 
 def test_wheel_installs_no_module_thrift(bin_dir: Path) -> None:

@@ -22,6 +22,12 @@ RELEASE = "3.9.4"
 POM = ROOT / "tests" / "real" / "maven" / "zookeeper.xml"
 START_TIMEOUT_S = 60
 
+
+def zookeeper_classpath() -> str:
+    """Return a class path with ZooKeeper's jars."""
+    return maven_classpath(f"zookeeper-{RELEASE}", POM, zookeeper_release=RELEASE)
+
+
 SESSION_MS = 10_000
 """Longer than any test that does not wait for the end of a session."""
 
@@ -67,7 +73,7 @@ class ZooKeeper(JavaProgram):
         )
         super().__init__(
             "org.apache.zookeeper.server.ZooKeeperServerMain",
-            [maven_classpath(f"zookeeper-{RELEASE}", POM, zookeeper_release=RELEASE)],
+            [zookeeper_classpath()],
             str(config),
             # What it keeps need not outlive the machine.
             options=["-Dzookeeper.forceSync=no"],

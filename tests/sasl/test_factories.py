@@ -53,6 +53,25 @@ def test_digest_makes_a_pair_that_agrees(digest: Settings) -> None:
     assert "a JVM refuses" in server_side.notes[0]
 
 
+def test_digest_takes_its_password_from_an_option_of_the_jvm(tmp_path: Path) -> None:
+    """A -D of pacemaker.childopts is put in for ${...}, and decides who may read."""
+    jaas_file = tmp_path / "jaas.conf"
+    jaas_file.write_text(
+        'PacemakerDigest { m.C required username="u" password="${pm.secret}"; };'
+    )
+    first, same, other = [
+        server_mechanism_factory(
+            Settings(
+                auth_method=AuthMethod.DIGEST,
+                jaas_file=jaas_file,
+                java_properties=(("pm.secret", password),),
+            )
+        ).identity
+        for password in ("p", "p", "q")
+    ]
+    assert first == same != other
+
+
 def test_identity_changes_with_whatever_decides_who_may_read(tmp_path: Path) -> None:
     """Another method, user or password is another identity; the file's name is not."""
     files = []
@@ -109,7 +128,7 @@ def test_kerberos_without_its_packages_says_how_to_install_them(
     monkeypatch.setattr(builtins, "__import__", import_without_gssapi)
     settings = Settings(auth_method=AuthMethod.KERBEROS)
     find = server_mechanism_factory if module == "gss" else client_mechanism_factory
-    with pytest.raises(ConfigError, match=r"pip install 'storm-pacemaker-py\[kerberos"):
+    with pytest.raises(ConfigError, match=r"-m pip install '\.\[kerberos\]'"):
         find(settings)
 
 

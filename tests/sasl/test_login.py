@@ -6,6 +6,7 @@ import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -16,6 +17,7 @@ from pacemaker.sasl.login import (
     read_kerberos_client_login,
     read_kerberos_server_login,
 )
+from pacemaker.sasl.secret import Secret
 from tests.sasl.responses import SECRET_HEX
 
 PASSWORD = "hunter2"
@@ -43,7 +45,7 @@ def keytab(tmp_path: Path) -> Path:
     return file
 
 
-def server_section(keytab: Path, principal: str) -> str:
+def server_section(keytab: Path | str, principal: str) -> str:
     """Write a section PacemakerServer."""
     return (
         "PacemakerServer { com.sun.security.auth.module.Krb5LoginModule required"
@@ -99,7 +101,32 @@ def test_digest_login_puts_properties_in(write_jaas: WriteJaas) -> None:
     file = write_jaas(
         'PacemakerDigest { m.C required username="${who}" password="p"; };'
     )
-    assert read_digest_login(file, {"who": "u"}).secret.reveal() == SECRET_HEX
+    login = read_digest_login(file, {"who": Secret("u")})
+    assert login.secret.reveal() == SECRET_HEX
+
+
+def test_digest_login_needs_no_property_of_others(write_jaas: WriteJaas) -> None:
+    """A property that is known to another JVM alone stops nobody who needs it not."""
+    file = write_jaas(
+        'Client { m.C required password="${zk.secret}"; };\n'
+        'PacemakerDigest { m.C required username=u password=p other="${x}"; };'
+    )
+    secret, notes = read_digest_login(file, {})
+    assert secret.reveal() == SECRET_HEX
+    assert notes == ()
+
+
+def test_login_warns_of_any_section_that_a_jvm_refuses(write_jaas: WriteJaas) -> None:
+    """A ';' too many, or no class, in a section of somebody else's is said, too."""
+    file = write_jaas(
+        'StormServer {\n m.C required\n user_a="1"\n user_b="2";\n user_c="3";\n};\n'
+        "Client {\n username=x;\n};\n"
+        "PacemakerDigest { m.C required username=u password=p; };"
+    )
+    server, client = read_digest_login(file, {}).notes
+    assert server.startswith(f"{file}: line 5: section StormServer: options")
+    assert client.startswith(f"{file}: line 8: section Client: options")
+    assert all("a JVM refuses the whole file" in note for note in (server, client))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +148,8 @@ def test_digest_login_puts_properties_in(write_jaas: WriteJaas) -> None:
             "line 2: expected the name of an option, or ';', found '}'",
         ),
         (
-            f'PacemakerDigest {{ m.C required password="{PASSWORD}${{x}}"; }};',
+            "PacemakerDigest { m.C required username=u"
+            f' password="{PASSWORD}${{x}}"; }};',
             "there is no property 'x' to put in",
         ),
     ],
@@ -173,9 +201,10 @@ def test_kerberos_server_login_reads_principal_and_keytab(
 def test_kerberos_server_login_takes_a_keytab_with_its_type(
     write_jaas: WriteJaas, keytab: Path
 ) -> None:
-    """A keytab may be written as FILE:PATH, as in Java."""
-    file = write_jaas(server_section(Path(f"FILE:{keytab}"), "pacemaker/h@R"))
-    assert read_kerberos_server_login(file, {}).keytab == keytab
+    """A keytab may be written as FILE:PATH in any case, as in Java."""
+    for prefix in ("FILE:", "file:", "File:", "srvtab:"):
+        file = write_jaas(server_section(f"{prefix}{keytab}", "pacemaker/h@R"))
+        assert read_kerberos_server_login(file, {}).keytab == keytab
 
 
 @pytest.mark.parametrize("principal", ["pacemaker@EXAMPLE.COM", "pacemaker"])
@@ -236,6 +265,66 @@ def test_kerberos_client_login_needs_a_service_name(
 def test_java_properties_are_those_of_this_user() -> None:
     """What any JVM would know of its user and machine may be put in."""
     properties = java_properties()
-    assert properties["user.dir"] == str(Path.cwd())
-    assert properties["file.separator"] == os.sep
-    assert properties["user.home"].startswith("/")
+    assert properties["user.dir"].reveal() == str(Path.cwd())
+    assert properties["file.separator"].reveal() == os.sep
+    assert properties["user.home"].reveal().startswith("/")
+    assert properties["os.name"].reveal() == "Linux"
+
+
+def test_java_properties_of_options_win() -> None:
+    """What pacemaker.childopts sets is known, the last of equal names, and hidden."""
+    properties = java_properties(
+        (("pm.secret", "old"), ("pm.secret", PASSWORD), ("user.name", "x"))
+    )
+    assert properties["pm.secret"].reveal() == PASSWORD
+    assert properties["user.name"].reveal() == "x"
+    assert PASSWORD not in repr(properties)
+
+
+@pytest.mark.parametrize(("home", "known"), [("/srv/pm", "/srv/pm"), (None, "?")])
+def test_java_properties_of_a_user_without_entry(
+    monkeypatch: pytest.MonkeyPatch, home: str | None, known: str
+) -> None:
+    """An unknown uid has a home all the same: HOME, or the JVM's question mark."""
+
+    def getpwuid(uid: int) -> NoReturn:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", getpwuid)
+    monkeypatch.delenv("HOME", raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    properties = java_properties()
+    assert properties["user.home"].reveal() == known
+    assert properties["user.name"].reveal() == "?"
+
+
+def test_java_properties_of_a_folder_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A working directory that was deleted is not known, and stops nobody."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert "user.dir" not in java_properties()
+
+
+@pytest.mark.parametrize("java_8", [False, True])
+def test_java_properties_have_the_home_of_java(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, java_8: bool
+) -> None:
+    """JAVA_HOME, or else the java on the PATH, is followed to where it really is."""
+    home = tmp_path / "jdk"
+    for folder in (home, home / "jre") if java_8 else (home,):
+        (folder / "bin").mkdir(parents=True)
+        (folder / "bin" / "java").touch(0o755)
+    (tmp_path / "default").symlink_to(home)
+    monkeypatch.setenv("PATH", str(home / "bin"))
+    expected = str(home / "jre" if java_8 else home)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert java_properties()["java.home"].reveal() == expected
+    monkeypatch.setenv("PATH", "/no/such")
+    assert "java.home" not in java_properties()
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "default"))
+    assert java_properties()["java.home"].reveal() == expected

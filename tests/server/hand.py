@@ -11,16 +11,19 @@ import socket
 from collections.abc import Callable
 from types import TracebackType
 
+from pacemaker.accounts import DEFAULT_LIMITS, Account
 from pacemaker.dispatch import Dispatcher
 from pacemaker.figures import Figures
 from pacemaker.holding import Holding
 from pacemaker.protocol import ServerProtocol
 from pacemaker.sasl.mechanism import MechanismFactory
+from pacemaker.server import limits
+from pacemaker.server.addresses import Accounts
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.io_thread import IoThread
 from pacemaker.server.listening import end_with_reset
-from pacemaker.server.steps import StepRunner
+from pacemaker.server.steps import StepRunner, ThreadFactory
 from pacemaker.store import Store
 from tests.wire import Wire
 
@@ -48,25 +51,28 @@ class Hand:
         mechanism_factory: MechanismFactory | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         hold_s: float = 0.0,
+        make_thread: ThreadFactory | None = None,
     ) -> None:
         self.clock = Clock()
         self.boot_clock = Clock()
         self.store = Store()
         self.budget: BufferBudget[Connection] = BufferBudget(budget_bytes)
         self.figures = Figures()
-        self.steps = StepRunner(self.clock)
+        self.steps = StepRunner(self.clock, make_thread)
         self.holding = Holding(self.store)
         dispatcher = Dispatcher(self.store, self.figures, max_body_bytes)
 
-        def make_protocol(peer: str) -> ServerProtocol:
+        def make_protocol(peer: str, account: Account) -> ServerProtocol:
             mechanism = None if mechanism_factory is None else mechanism_factory()
             return ServerProtocol(
-                dispatcher, max_body_bytes, mechanism, peer, self.holding
+                *(dispatcher, max_body_bytes, mechanism, peer, self.holding, account)
             )
+
+        self.accounts = Accounts()
 
         self.thread = IoThread(
             *(0, make_protocol, self.figures, self.budget, self.steps),
-            *(self.clock, self.boot_clock),
+            *(self.accounts, DEFAULT_LIMITS, self.clock, self.boot_clock),
         )
         if hold_s:
             self.thread.hold_misses(self.holding, self.boot_clock() + hold_s)
@@ -74,18 +80,27 @@ class Hand:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._peers: list[Wire] = []
 
-    def connect(self, name: str = "") -> tuple[Wire, Connection]:
-        """Connect a peer, and return both ends."""
+    def connect(
+        self, name: str = "", host: str = "127.0.0.1"
+    ) -> tuple[Wire, Connection]:
+        """Connect a peer, and return both ends.
+
+        Args:
+            name: its name in the log, if it is not its address.
+            host: the address that it counts as.
+        """
         wire, sock = self.accept()
         fd = sock.fileno()
-        self.thread.adopt(sock, name or f"127.0.0.1:{sock.getpeername()[1]}")
+        port = sock.getpeername()[1]
+        account = self.accounts.open(host, port)
+        self.thread.adopt(sock, name or f"{host}:{port}", account)
         self.thread.turn()
         return wire, self.thread.connections[fd]
 
     def accept_late(self) -> Wire:
         """Connect a peer and give it to the thread, which has not seen it yet."""
         wire, sock = self.accept()
-        self.thread.adopt(sock, "late")
+        self.thread.adopt(sock, "late", self.accounts.open("127.0.0.1", 1))
         return wire
 
     def accept(self) -> tuple[Wire, socket.socket]:
@@ -120,7 +135,14 @@ class Hand:
         )
 
     def after(self, seconds: float) -> None:
-        """Let time pass, and the loop see it."""
+        """Let time pass, and the loop see all of it, a sweep at a time."""
+        while seconds > limits.SWEEP_S:
+            self.leap(limits.SWEEP_S)
+            seconds -= limits.SWEEP_S
+        self.leap(seconds)
+
+    def leap(self, seconds: float) -> None:
+        """Let time pass at once, as after the process or its machine was stopped."""
         self.clock.now_s += seconds
         self.boot_clock.now_s += seconds
         self.thread.call(lambda: None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import resource
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,8 +12,12 @@ from typing import Any
 
 import pytest
 
+from pacemaker.accounts import Account
+from pacemaker.server import acceptor as acceptor_module
 from pacemaker.server import limits
 from pacemaker.server.acceptor import Acceptor
+from pacemaker.server.addresses import Accounts
+from pacemaker.server.admission import Admission
 
 GIVE_UP_S = 10.0
 
@@ -21,11 +27,16 @@ class Adopter:
 
     def __init__(self, load: int = 0) -> None:
         self.load = load
+        self.failures = 0
         self.adopted: list[tuple[socket.socket, str]] = []
         self.is_adopted = threading.Semaphore(0)
 
-    def adopt(self, sock: socket.socket, peer: str) -> None:
-        """Keep a connection."""
+    def adopt(self, sock: socket.socket, peer: str, account: Account) -> None:
+        """Keep a connection, or fail as often as was asked for."""
+        assert account.connections
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("as asked for")
         self.adopted.append((sock, peer))
         self.load += 1
         self.is_adopted.release()
@@ -72,9 +83,24 @@ def listener() -> Iterator[socket.socket]:
 
 
 def _run(listener: Any, *adopters: Adopter) -> Acceptor:
-    acceptor = Acceptor(listener, adopters)  # type: ignore[arg-type]
+    return _run_all([listener], *adopters)
+
+
+def _run_all(listeners: list[Any], *adopters: Adopter) -> Acceptor:
+    accounts = Accounts()
+    acceptor = Acceptor(
+        *(listeners, adopters, accounts),  # type: ignore[arg-type]
+        Admission(accounts, 1000),
+    )
     acceptor.start()
     return acceptor
+
+
+def _pass_a_turn(acceptor: Acceptor) -> None:
+    """Wait until the acceptor is done with all that came before."""
+    is_over = threading.Event()
+    acceptor.call(is_over.set)
+    assert is_over.wait(GIVE_UP_S)
 
 
 def _end(acceptor: Acceptor, *adopters: Adopter) -> None:
@@ -168,3 +194,143 @@ def test_acceptor_runs_calls_of_others_in_order(listener: socket.socket) -> None
     assert finished.wait(GIVE_UP_S)
     assert done == [(number, acceptor.name) for number in range(100)]
     _end(acceptor)
+
+
+def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
+    listener: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It costs this connection alone, which is closed; the log says why."""
+    adopter = Adopter()
+    adopter.failures = 1
+    acceptor = _run(listener, adopter)
+    with socket.create_connection(listener.getsockname(), GIVE_UP_S) as peer:
+        name = peer.getsockname()[1]
+        with pytest.raises(ConnectionResetError):
+            peer.recv(1)
+        assert f"127.0.0.1:{name}: closed: it cannot be served" in caplog.messages
+    with socket.create_connection(listener.getsockname()):
+        adopter.wait()
+    _end(acceptor, adopter)
+
+
+def test_acceptor_survives_calls_that_fail(
+    listener: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those behind it are run, and connections are taken."""
+    adopter = Adopter()
+    acceptor = _run(listener, adopter)
+
+    def fail() -> None:
+        raise RuntimeError("as asked for")
+
+    acceptor.call(fail)
+    _pass_a_turn(acceptor)
+    assert "pacemaker-acceptor: a call failed" in caplog.messages
+    with socket.create_connection(listener.getsockname()):
+        adopter.wait()
+    _end(acceptor, adopter)
+
+
+def test_acceptor_pauses_after_a_turn_that_failed(
+    listener: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One that fails over and over does not keep a core busy, and still stops."""
+    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
+    failed = threading.Semaphore(0)
+
+    def fail() -> int:
+        failed.release()
+        raise RuntimeError("as asked for")
+
+    monkeypatch.setattr(acceptor_module, "_room_ends", fail)
+    adopter = Adopter()
+    acceptor = _run(listener, adopter)
+    with socket.create_connection(listener.getsockname()):
+        assert failed.acquire(timeout=GIVE_UP_S)
+        assert not failed.acquire(timeout=0.1)
+        assert "pacemaker-acceptor: a turn failed" in caplog.messages
+        monkeypatch.undo()
+        _pass_a_turn(acceptor)
+        adopter.wait()
+    _end(acceptor, adopter)
+
+
+def test_acceptor_leaves_some_descriptors_to_others(
+    listener: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At the limit connections wait in the backlog, until one of them has ended."""
+    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 0.01)
+    adopter = Adopter()
+    acceptor = _run(listener, adopter)
+    address = listener.getsockname()
+    with contextlib.ExitStack() as peers:
+        for _ in range(2):
+            peers.enter_context(socket.create_connection(address))
+            adopter.wait()
+        _pass_a_turn(acceptor)
+        last = adopter.adopted[1][0].fileno()
+        monkeypatch.setattr(acceptor_module, "_room_ends", lambda: last)
+        peers.enter_context(socket.create_connection(address))
+        assert not adopter.is_adopted.acquire(timeout=0.1)
+        assert f"{last} descriptors are in use" in caplog.text
+        adopter.adopted[0][0].close()
+        adopter.wait()
+    _end(acceptor, adopter)
+
+
+@pytest.mark.parametrize(
+    ("most", "room"), [(65536, 65504), (1024, 992), (60, 30), (4, 2)]
+)
+def test_reserve_is_a_part_of_a_small_limit(
+    monkeypatch: pytest.MonkeyPatch, most: int, room: int
+) -> None:
+    """32 descriptors, or half of all that there are."""
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (most, most))
+    assert acceptor_module._room_ends() == room
+
+
+def _is_reset_when_closed(sock: socket.socket) -> bool:
+    linger = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+    return linger == (1).to_bytes(4, "little") + bytes(4)
+
+
+def test_acceptor_gives_storms_options_to_who_waited_before_the_listener_had_them(
+    listener: socket.socket,
+) -> None:
+    """What was in the backlog is given them; what comes after it inherits them."""
+    address = listener.getsockname()
+    adopter = Adopter()
+    with contextlib.ExitStack() as peers:
+        for _ in range(limits.ACCEPT_BATCH + 3):
+            peers.enter_context(socket.create_connection(address))
+        acceptor = _run(listener, adopter)
+        for _ in range(limits.ACCEPT_BATCH + 3):
+            adopter.wait()
+        _pass_a_turn(acceptor)
+        early = [sock for sock, _ in adopter.adopted]
+        # This listener has none to inherit, so it shows who pays for them.
+        peers.enter_context(socket.create_connection(address))
+        adopter.wait()
+        late = adopter.adopted[-1][0]
+        assert all(map(_is_reset_when_closed, early))
+        assert early[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert early[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert not _is_reset_when_closed(late)
+    _end(acceptor, adopter)
+
+
+def test_acceptor_serves_every_listener(listener: socket.socket) -> None:
+    """Of IPv4 and IPv6 alike, each peer under its address."""
+    adopter = Adopter()
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        other.setblocking(False)
+        acceptor = _run_all([listener, other], adopter)
+        for each, host in ((other, "[::1]:"), (listener, "127.0.0.1:")):
+            with socket.create_connection(each.getsockname()[:2]):
+                adopter.wait()
+            assert adopter.adopted[-1][1].startswith(host)
+        _end(acceptor, adopter)

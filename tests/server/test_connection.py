@@ -347,8 +347,27 @@ def _undelivered(connection: Connection) -> bytes:
     return fcntl.ioctl(connection.fd, termios.TIOCOUTQ, bytes(4))
 
 
+def test_oldest_frames_make_room_for_a_large_one() -> None:
+    """Several connections end for one; what it sends is answered."""
+    with Hand(budget_bytes=300_000) as hand:
+        unfinished = wire.send_pulse("/w/t/1", b"x" * 1_000_000, 5)[:70_000]
+        attackers = [hand.connect() for _ in range(4)]
+        for number, (peer, connection) in enumerate(attackers):
+            peer.send(unfinished)
+            hand.turn_until(lambda: connection.protocol.unread_bytes == 70_000)  # noqa: B023
+            hand.after(1.0 + number)
+        honest, connection = hand.connect()
+        frame = wire.send_pulse("/w/t/2", b"x" * 150_000, 6)
+        honest.send(frame[:-1])
+        hand.turn_until(lambda: connection.protocol.unread_bytes == len(frame) - 1)
+        ended = [other.protocol.error is not None for _, other in attackers]
+        assert ended == [True, True, False, False]
+        assert hand.ask(honest, frame[-1:]) == wire.ack(Type.SEND_PULSE_RESPONSE, 6)
+        assert hand.budget.total_bytes == 140_000
+
+
 def test_connection_that_holds_most_goes_when_the_budget_is_used_up() -> None:
-    """The largest unfinished frame ends; the smaller ones go on."""
+    """The largest of the unfinished frames of equal age ends; the others go on."""
     with Hand(budget_bytes=300_000) as hand:
         frame = wire.send_pulse("/w/t/1", b"x" * 1_000_000, 5)
         small, small_connection = hand.connect()
@@ -357,7 +376,7 @@ def test_connection_that_holds_most_goes_when_the_budget_is_used_up() -> None:
         hand.turn_until(lambda: small_connection.protocol.unread_bytes == 100_000)
         large.send(frame[:250_000])
         hand.turn_until(lambda: large_connection.protocol.error is not None)
-        assert "largest" in str(large_connection.protocol.error)
+        assert "buffers are full" in str(large_connection.protocol.error)
         small.send(frame[100_000:200_000])
         hand.turn_until(lambda: small_connection.protocol.unread_bytes == 200_000)
         assert hand.budget.total_bytes == 200_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.config import Hold, Settings
+from pacemaker.errors import StartError
 from pacemaker.server import Daemon, ServerOptions, limits, memory
 from pacemaker.server.daemon import io_threads
 from pacemaker.server.io_thread import boot_time_s
@@ -227,3 +229,60 @@ def test_daemon_holds_reads_over_all_its_threads(threads: int) -> None:
     daemon.close()
     for reader in readers:
         reader.close()
+
+
+@pytest.mark.parametrize("failing", ["pacemaker-io-1", "pacemaker-acceptor"])
+def test_daemon_that_cannot_start_a_thread_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """The error names the thread and the limits; what was started is ended."""
+    with serving(4):
+        pass
+    threads_before, descriptors_before = threading.active_count(), _descriptors()
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == failing:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    options = ServerOptions(bind="127.0.0.1", io_threads=4)
+    daemon = Daemon(Settings(port=0), options)
+    with pytest.raises(StartError, match=rf"{failing}: can't start .*TasksMax="):
+        daemon.start()
+    assert threading.active_count() == threads_before
+    assert _descriptors() == descriptors_before
+
+
+def test_daemon_gives_a_trial_some_small_heartbeats() -> None:
+    """What is large is left out, and so is most of what is there."""
+    daemon = Daemon(Settings(port=0), ServerOptions(bind="127.0.0.1"))
+    daemon.store.put("/large", bytes(limits.SAMPLED_BYTES + 1))
+    daemon.store.put("/small", bytes(limits.SAMPLED_BYTES))
+    assert daemon.sample() == [("/small", bytes(limits.SAMPLED_BYTES))]
+    for number in range(100):
+        daemon.store.put(f"/w/{number}", b"beat")
+    assert len(daemon.sample()) == limits.SAMPLED_HEARTBEATS
+    daemon.start()
+    daemon.begin_stop()
+    daemon.close()
+
+
+def test_daemon_serves_several_listeners() -> None:
+    """Each is named, and what comes at one is there for the others."""
+    listeners = [socket.create_server((host, 0)) for host in ("127.0.0.1", "127.0.0.2")]
+    for listener in listeners:
+        listener.setblocking(False)
+    daemon = Daemon(Settings(), ServerOptions(), listeners=listeners)
+    daemon.start()
+    addresses = [listener.getsockname() for listener in listeners]
+    assert daemon.address == ", ".join(f"{host}:{port}" for host, port in addresses)
+    assert daemon.ports == {port for _, port in addresses}
+    with Wire(addresses[0]) as writer, Wire(addresses[1]) as reader:
+        writer.ask(wire.send_pulse("/w", b"beat", 1))
+        reply = reader.ask(wire.path_request(Type.GET_PULSE, "/w", 2))
+        assert reply == wire.pulse_reply("/w", b"beat", 2)
+    daemon.begin_stop()
+    daemon.close()
+    assert all(listener.fileno() < 0 for listener in listeners)

@@ -56,7 +56,7 @@ def test_rest_is_summed_up() -> None:
         flood.filter(record("%s: connected", f"10.0.0.{number}:1", level=logging.INFO))
     assert flood.sum_up() == [
         (logging.WARNING, "6 more lines in 60 s like: 10.0.0.8:1: closed: garbage"),
-        (logging.INFO, "1 more lines in 60 s like: 10.0.0.3:1: connected"),
+        (logging.INFO, "1 more line in 60 s like: 10.0.0.3:1: connected"),
     ]
 
 

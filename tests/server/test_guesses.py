@@ -5,15 +5,16 @@ from __future__ import annotations
 from pacemaker.server.guesses import (
     FIRST_DELAY_S,
     FREE_FAILURES,
+    MAX_ADDRESSES,
     MAX_DELAY_S,
-    MAX_HOSTS,
     MEMORY_S,
     GuessBook,
+    RefusalQueue,
 )
 
 
 def book_of(failures: int, at_s: float = 0.0) -> GuessBook:
-    """Make a book in which one host has failed so often."""
+    """Make a book in which one host has failed several times."""
     book = GuessBook()
     for _ in range(failures):
         book.failed("host", at_s)
@@ -70,12 +71,12 @@ def test_failure_renews_the_memory() -> None:
 def test_book_has_an_end() -> None:
     """Past so many hosts the one that failed longest ago is forgotten."""
     book = book_of(FREE_FAILURES)
-    for number in range(MAX_HOSTS - 1):
+    for number in range(MAX_ADDRESSES - 1):
         book.failed(f"10.0.0.{number}", 1.0)
     assert book.delay_s("host", 1.0) > 0
     book.failed("one more", 2.0)
     assert book.delay_s("host", 2.0) == 0.0
-    assert len(book._failures) == MAX_HOSTS
+    assert len(book._failures) == MAX_ADDRESSES
 
 
 def test_host_that_fails_again_is_not_the_oldest() -> None:
@@ -83,7 +84,40 @@ def test_host_that_fails_again_is_not_the_oldest() -> None:
     book = book_of(FREE_FAILURES)
     book.failed("old", 0.5)
     book.failed("host", 1.0)
-    for number in range(MAX_HOSTS - 1):
+    for number in range(MAX_ADDRESSES - 1):
         book.failed(f"10.0.0.{number}", 2.0)
     assert "old" not in book._failures
     assert book.delay_s("host", 2.0) > 0
+
+
+def test_refusals_of_an_address_have_turns_in_order() -> None:
+    """The first one has its turn at once, each other when it becomes the first."""
+    queue: RefusalQueue[str] = RefusalQueue()
+    assert [queue.add("a", item) for item in ("1", "2", "3")] == [True, False, False]
+    assert queue.add("b", "other")
+    assert queue.discard("a", "1")
+    assert queue.first("a") == "2"
+    assert queue.discard("a", "3")
+    assert queue.first("a") == "2"
+    assert queue.discard("a", "2")
+    assert queue.first("a") is None
+    assert queue.first("b") == "other"
+
+
+def test_refusal_is_discarded_once() -> None:
+    """A refusal that does not wait, or not any more, is not found again."""
+    queue: RefusalQueue[str] = RefusalQueue()
+    queue.add("a", "1")
+    queue.add("a", "2")
+    assert queue.discard("a", "1")
+    assert not queue.discard("a", "1")
+    assert not queue.discard("b", "2")
+    assert len(queue) == 1
+
+
+def test_refusals_leave_nothing_behind() -> None:
+    """An address whose refusals are all told is not kept."""
+    queue: RefusalQueue[str] = RefusalQueue()
+    queue.add("a", "1")
+    queue.discard("a", "1")
+    assert not queue._waiting

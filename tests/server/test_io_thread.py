@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from pacemaker.accounts import BURST_S, DEFAULT_LIMITS
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server import limits, memory
@@ -88,7 +89,9 @@ def test_thread_gives_no_connection_the_events_of_another() -> None:
             old.abort()
             os.dup2(waiting.fileno(), old.fd)
             waiting.close()
-            hand.thread.adopt(socket.socket(fileno=old.fd), "new")
+            hand.thread.adopt(
+                socket.socket(fileno=old.fd), "new", hand.accounts.open("new", 1)
+            )
 
         # The loop is told of the call first, of the reset behind it.
         hand.thread.call(end_and_adopt)
@@ -223,3 +226,175 @@ def test_thread_refuses_connections_once_it_stops() -> None:
         late = hand.accept_late()
         hand.thread.turn()
         assert late.ended() == "reset"
+
+
+# --- fair turns -------------------------------------------------------------
+
+READS = b"".join(wire.path_request(Type.GET_PULSE, "/a", id_) for id_ in range(400))
+MISSES = b"".join(wire.pulse_reply("/a", None, id_) for id_ in range(400))
+
+
+class TickingClock:
+    """A clock that goes on by some milliseconds each time that it is asked."""
+
+    def __init__(self, step_s: float = 0.001) -> None:
+        self.now_s = 1000.0
+        self._step_s = step_s
+
+    def __call__(self) -> float:
+        """Return the time."""
+        self.now_s += self._step_s
+        return self.now_s
+
+
+def _receive_all(hand: Hand, peer: wire.Wire, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        hand.turn_until_readable(peer)
+        received += peer.socket.recv(size - len(received))
+    return received
+
+
+def test_request_does_not_wait_for_all_that_another_has_sent() -> None:
+    """Between two slices of one peer's requests, another's request is answered."""
+    with Hand() as hand:
+        greedy, connection = hand.connect(host="10.0.0.1")
+        other, _ = hand.connect(host="10.0.0.2")
+        greedy.send(READS)
+        hand.thread.turn()
+        assert connection.protocol.has_more
+        other.send(PULSE)
+        hand.thread.turn()
+        assert connection.protocol.has_more
+        assert other.receive() == ACK
+        assert _receive_all(hand, greedy, len(MISSES)) == MISSES
+        assert not connection.protocol.has_more
+
+
+def test_who_has_had_least_time_is_served_first() -> None:
+    """A turn that has much to do begins with the account that has taken least."""
+    with Hand() as hand:
+        hand.thread.now = clock = TickingClock()
+        spent = [hand.connect(host="10.0.0.1") for _ in range(30)]
+        thrifty, _ = hand.connect(host="10.0.0.2")
+        spent[0][1].account.spent_s = 1.0
+        for peer, _ in spent:
+            peer.send(READS[:36])
+        thrifty.send(PULSE)
+        greedy, _ = hand.connect(host="10.0.0.1")
+        greedy.send(READS)
+        hand.thread.turn()
+        clock.now_s += 10.0
+        assert hand.thread._backlog
+        hand.thread.turn()
+        assert thrifty.receive() == ACK
+
+
+def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
+    """A turn serves no more than its time allows, and no request is lost for it."""
+    with Hand() as hand:
+        peers = [hand.connect(host=f"10.0.0.{number}")[0] for number in range(60)]
+        hand.thread.now = TickingClock(limits.TURN_S)
+        for peer in peers:
+            peer.send(PULSE)
+        hand.thread.turn()
+        assert 0 < hand.figures.pulses < len(peers)
+        hand.turn_until(lambda: hand.figures.pulses == len(peers))
+        assert [peer.receive() for peer in peers] == [ACK] * len(peers)
+
+
+def test_calls_of_others_wait_for_one_turn_at_most() -> None:
+    """A stop or an upgrade does not wait until a backlog is worked off."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(READS)
+        hand.thread.turn()
+        done: list[bool] = []
+        hand.thread.call(lambda: done.append(connection.protocol.has_more))
+        hand.thread.turn()
+        assert done == [True]
+
+
+def test_what_was_spent_fades() -> None:
+    """Who was greedy once is equal to the others again after some seconds."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        account = connection.account
+        peer.send(READS)
+        hand.thread.turn()
+        hand.thread.now = clock = TickingClock()
+        hand.turn_until(lambda: not hand.thread._backlog)
+        assert account.spent_s > 0
+        for _ in range(20):
+            clock.now_s += limits.FADE_S
+            hand.thread._share([])
+        assert account.spent_s == 0.0
+        assert not hand.thread._spenders
+
+
+def test_peer_that_ends_leaves_the_backlog() -> None:
+    """Who resets its connection while it waits is forgotten, whatever it has sent."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(READS)
+        hand.thread.turn()
+        assert connection in hand.thread._backlog
+        end_with_reset(peer.socket, True)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+        assert not hand.thread._backlog
+        assert not hand.accounts.connections
+
+
+def test_new_keys_beyond_the_rate_are_delayed() -> None:
+    """An account that has used up its rate goes on when it has earned more."""
+    pulses = [wire.send_pulse(f"/w/t/{number}", b"x", 1) for number in range(6_000)]
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(b"".join(pulses))
+        hand.turn_until(lambda: bool(hand.figures.delays))
+        stored = len(hand.store)
+        assert BURST_S * DEFAULT_LIMITS.new_keys_per_s <= stored < 6_000
+        assert connection.interest == 0
+        hand.thread.call(lambda: None)
+        hand.thread.turn()
+        assert len(hand.store) == stored
+        while len(hand.store) < len(pulses):
+            hand.leap(0.5)
+
+
+def test_delay_of_an_account_leaves_its_other_connections_alone() -> None:
+    """A worker that rewrites its key never waits for what its neighbours make."""
+    pulses = [wire.send_pulse(f"/w/t/{number}", b"x", 1) for number in range(6_000)]
+    with Hand() as hand:
+        greedy, _ = hand.connect(host="10.0.0.1")
+        worker, _ = hand.connect(host="10.0.0.1")
+        assert hand.ask(worker, PULSE) == ACK
+        greedy.send(b"".join(pulses))
+        hand.turn_until(lambda: bool(hand.figures.delays))
+        assert hand.ask(worker, PULSE) == ACK
+
+
+def test_time_in_which_the_process_was_stopped_is_not_the_peers() -> None:
+    """A frame whose rest came while the daemon stood still is answered."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE[:-1])
+        hand.turn_until(lambda: bool(connection.protocol.unread_bytes))
+        hand.leap(10 * limits.FRAME_TIMEOUT_S)
+        hand.leap(limits.SWEEP_S)
+        assert hand.ask(peer, PULSE[-1:]) == ACK
+
+
+def test_silent_connection_is_ended_first() -> None:
+    """The oldest that never sent a byte goes; who has sent something stays."""
+    with Hand() as hand:
+        speaker, _ = hand.connect()
+        silent = [hand.connect()[1] for _ in range(3)]
+        assert hand.ask(speaker, PULSE) == ACK
+        assert hand.thread.silent == 3
+        hand.thread.end_silent()
+        hand.thread.turn()
+        assert isinstance(silent[0].protocol.error, LimitError)
+        assert [each.protocol.error for each in silent[1:]] == [None, None]
+        assert hand.ask(speaker, PULSE) == ACK

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pacemaker.errors import StartError
 from pacemaker.server import log_writer
 from pacemaker.server.log_writer import LogWriter
 
@@ -91,7 +92,7 @@ def test_log_that_stands_still_holds_up_nobody(recorder: Recorder) -> None:
             logger.warning("line %d", number)
         recorder.may_write.set()
     assert recorder.messages[:11] == ["first", *(f"line {n}" for n in range(10))]
-    assert "90 lines of the log were lost: no room" in recorder.messages
+    assert "lost 90 lines of the log: no room" in recorder.messages
 
 
 def test_lost_lines_are_said_at_the_end_too(
@@ -116,7 +117,7 @@ def test_lost_lines_are_said_at_the_end_too(
     assert recorder.messages == [
         "first",
         "line 1",
-        "3 lines of the log were lost: no room",
+        "lost 3 lines of the log: no room",
     ]
 
 
@@ -147,3 +148,34 @@ def test_filter_sees_records_before_they_are_queued(recorder: Recorder) -> None:
         logger.warning("held back")
         logger.warning("written")
     assert recorder.messages == ["written"]
+
+
+def test_log_is_as_it_was_if_its_thread_cannot_be_started(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says so, and is not queued for a thread that is not there."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    recorder.may_write.set()
+    with pytest.raises(StartError, match="pacemaker-log: can't start new thread"):
+        LogWriter(PassAll()).__enter__()
+    logger.warning("written at once")
+    assert recorder.messages == ["written at once"]
+
+
+def test_handler_that_fails_costs_its_line_alone(recorder: Recorder) -> None:
+    """The lines after it are written."""
+
+    class Failing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("as asked for")
+
+    recorder.may_write.set()
+    logging.getLogger().handlers = [Failing(), recorder]
+    with LogWriter(PassAll()):
+        logger.warning("first")
+        logger.warning("second")
+    assert recorder.messages == ["first", "second"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,7 +50,7 @@ class FakeKernel:
         """Write what the process uses of its address space."""
         (self._proc / "self" / "status").write_text(f"VmSize: {address_space_kib} kB\n")
 
-    def free_bytes(self) -> int:
+    def free_bytes(self) -> int | None:
         """Ask for what the process may still take."""
         return memory.free_bytes(self._proc, self._cgroups)
 
@@ -162,6 +164,7 @@ def test_free_memory_is_what_a_group_has_left(
     kernel.put_process_in(group)
     kernel.limit(f"{folder}/{limit}", 64 * MIB)
     kernel.limit(f"{folder}/{used}", 50 * MIB)
+    kernel.limit(f"{folder}/memory.stat", f"anon 7\n{droppable} 0")
     assert kernel.free_bytes() == 14 * MIB
     kernel.limit(f"{folder}/memory.stat", f"anon 7\n{droppable} {20 * MIB}")
     assert kernel.free_bytes() == 34 * MIB
@@ -173,6 +176,7 @@ def test_free_memory_is_none_past_a_limit(kernel: FakeKernel) -> None:
     kernel.put_process_in("0::/")
     kernel.limit("memory.max", 64 * MIB)
     kernel.limit("memory.current", 65 * MIB)
+    kernel.limit("memory.stat", "inactive_file 0")
     assert kernel.free_bytes() == 0
 
 
@@ -189,10 +193,151 @@ def test_free_memory_is_within_the_address_space(
 
 def test_this_process_may_take_some_memory() -> None:
     """On the machine that runs the tests there is an answer, within its memory."""
-    assert 0 < memory.free_bytes() <= MACHINE_BYTES
+    free_bytes = memory.free_bytes()
+    assert free_bytes is not None
+    assert 0 < free_bytes <= MACHINE_BYTES
+
+
+# --- what cannot be read ------------------------------------------------------
+
+
+@pytest.fixture(name="no_descriptor")
+def _no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every file refused, as when the process has no descriptor left."""
+
+    def refuse(path: Path, *_: object) -> str:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+
+
+def test_free_memory_is_unknown_where_nothing_says_it(kernel: FakeKernel) -> None:
+    """Without /proc nothing is known, which is not the same as no memory."""
+    assert kernel.free_bytes() is None
+
+
+@pytest.mark.usefixtures("no_descriptor")
+def test_free_memory_is_unknown_without_a_descriptor(
+    kernel: FakeKernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that cannot open a file does not take the machine for full."""
+    assert kernel.free_bytes() is None
+    assert "meminfo: Too many open files; doing without" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", "MemFree: 7 kB\n", "MemAvailable:\n", "\0\xff"])
+def test_free_memory_is_unknown_on_a_kernel_that_does_not_count_it(
+    kernel: FakeKernel, tmp_path: Path, text: str
+) -> None:
+    """Kernels before 3.14 and some containers have no MemAvailable."""
+    (tmp_path / "proc" / "meminfo").write_text(text, "latin-1")
+    assert kernel.free_bytes() is None
+
+
+@pytest.mark.parametrize(
+    ("current", "stat"),
+    [(None, "inactive_file 0"), (1, None), (1, "anon 1"), ("?", "inactive_file 0")],
+)
+def test_group_whose_use_is_unknown_is_left_out(
+    kernel: FakeKernel, current: int | str | None, stat: str | None
+) -> None:
+    """Of a group that says its limit alone nobody knows what it has left."""
+    kernel.put_process_in("0::/a")
+    kernel.limit("a/memory.max", 64 * MIB)
+    if current is not None:
+        kernel.limit("a/memory.current", current)
+    if stat is not None:
+        kernel.limit("a/memory.stat", stat)
+    assert kernel.free_bytes() is None
+    kernel.machine_has(free_kib=70 * 1024)
+    assert kernel.free_bytes() == 70 * MIB
+
+
+def test_address_space_whose_use_is_unknown_is_left_out(
+    kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of `ulimit -v` needs what is used of it."""
+    limits = {resource.RLIMIT_AS: (500 * MIB, resource.RLIM_INFINITY)}
+    monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
+    assert kernel.free_bytes() is None
+
+
+def test_limit_that_cannot_be_read_is_logged(
+    kernel: FakeKernel, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A limit that is there and cannot be read is no silent absence of one."""
+    kernel.put_process_in("0::/a")
+    (tmp_path / "cgroup" / "a" / "memory.max").mkdir(parents=True)
+    assert kernel.available_bytes() == MACHINE_BYTES
+    assert "a/memory.max: Is a directory; doing without" in caplog.text
+
+
+def test_groups_with_odd_names_and_lines_are_read(
+    kernel: FakeKernel, tmp_path: Path
+) -> None:
+    """The name of a group is any bytes; a line that is none of the kernel's is none."""
+    group = tmp_path / "cgroup" / os.fsdecode(b"caf\xe9:1")
+    group.mkdir()
+    (group / "memory.max").write_text(f"{50 * MIB}\n")
+    lines = b"\nnonsense\n0::/caf\xe9:1\n"
+    (tmp_path / "proc" / "self" / "cgroup").write_bytes(lines)
+    assert kernel.available_bytes() == 50 * MIB
+
+
+@pytest.mark.parametrize("answer", [-1, ValueError(), OSError()])
+def test_memory_of_the_machine_may_be_unknown(
+    kernel: FakeKernel,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    answer: int | Exception,
+) -> None:
+    """The limits count alone then; without any, a gibibyte is assumed and logged."""
+
+    def sysconf(_: str) -> int:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(os, "sysconf", sysconf)
+    assert kernel.available_bytes() == 1024 * MIB
+    assert "assuming 1024 MiB; set --store-budget and --buffer-budget" in caplog.text
+    caplog.clear()
+    kernel.put_process_in("0::/")
+    kernel.limit("memory.max", 3000 * MIB)
+    assert kernel.available_bytes() == 3000 * MIB
+    assert not caplog.text
 
 
 def test_free_pages_are_returned_without_a_word() -> None:
     """It can be asked for at any time, also twice."""
     memory.return_free_pages()
     memory.return_free_pages()
+
+
+@pytest.mark.parametrize(
+    ("flags", "allocator", "purge_delay", "is_logged"),
+    [
+        ("", "", "", False),
+        ("t", "", "", True),
+        ("td", "", "10", True),
+        ("t", "", "0", False),
+        ("", "mimalloc", "", True),
+        ("", "mimalloc_debug", "0", False),
+        ("d", "malloc", "", False),
+    ],
+)
+def test_allocator_that_keeps_freed_memory_is_logged(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    flags: str,
+    allocator: str,
+    purge_delay: str,
+    *,
+    is_logged: bool,
+) -> None:
+    """A build without the GIL says at the start that the bounds are not its own."""
+    monkeypatch.setattr(sys, "abiflags", flags)
+    monkeypatch.setenv("PYTHONMALLOC", allocator)
+    monkeypatch.setenv("MIMALLOC_PURGE_DELAY", purge_delay)
+    memory.log_allocator()
+    assert ("set MIMALLOC_PURGE_DELAY=0" in caplog.text) is is_logged

@@ -41,6 +41,15 @@ def test_values_change_from_beat_to_beat() -> None:
     assert len({details for pool in POOLS for details in pool}) == 2 * BEATS
 
 
+def test_counts_are_sampled_as_storms_are() -> None:
+    """The rate is the factor by which the counts are multiplied, 20 by default."""
+    for stats in values.decode(POOLS[0][0]).executors.values():
+        assert stats.rate == 20.0
+        counts = [each for by in stats.emitted.values() for each in by.values()]
+        assert all(count % 20 == 0 for count in counts)
+        assert any(counts)
+
+
 def test_size_is_that_of_real_heartbeats() -> None:
     """One of 10 executors has about 5 KB, as Storm's have."""
     assert all(4500 < len(details) < 6500 for details in POOLS[0])

@@ -75,7 +75,7 @@ def test_late_read_and_wrong_answer_are_a_no() -> None:
     of.wrong["heartbeats that are missing"] = 3
     assert list(report(of).problems()) == [
         "1 answered after more than 1 s",
-        "3 heartbeats that are missing",
+        "heartbeats that are missing: 3",
     ]
 
 
@@ -122,7 +122,7 @@ def test_words_have_the_figures() -> None:
         "2,700 workers",
         "1,000 of 5.3 kB in 10 s, 100/s: 1,000 answered, 0 of them late",
         "p50 2.0, p99 2.0, p99.9 2.0, largest 2.0 ms",
-        "1 rounds, median 0.50 s, longest 0.50 s",
+        "1 round, median 0.50 s, longest 0.50 s",
         "5.0 MB/s to the server, 500.0 kB/s from it",
         "12.3% of one core, 64 MiB (process 7)",
         "generator  10.0% of one core",

@@ -24,7 +24,7 @@ SPOUT = ExecutorStats(
         failed={},
         complete_ms_avg={"600": {"default": 1.5}},
     ),
-    rate=0.05,
+    rate=20.0,
 )
 BOLT = ExecutorStats(
     emitted={},
@@ -55,7 +55,7 @@ def large_heartbeat(executors: int, streams: int) -> WorkerHeartbeat:
     by_source = {window: dict.fromkeys(sources, 10**6) for window in windows}
     averages = {window: dict.fromkeys(sources, 0.25) for window in windows}
     bolt = BoltStats(by_source, by_source, averages, by_source, averages)
-    stats = ExecutorStats(counts, counts, bolt, 0.05)
+    stats = ExecutorStats(counts, counts, bolt, 20.0)
     return WorkerHeartbeat(
         "large-1-1700000000",
         1700000123,

@@ -9,7 +9,7 @@ import pytest
 
 from pacemaker.client.pool import PacemakerPool
 from pacemaker.config.settings import Settings
-from pacemaker.errors import UnavailableError
+from pacemaker.errors import ConfigError, UnavailableError
 from pacemaker.state.cluster_state import ClusterState, HeartbeatPool
 from pacemaker.state.session import ZooKeeperSession
 from tests.state.dict_pool import DictPool
@@ -45,7 +45,7 @@ def test_state_that_was_never_started_ends() -> None:
     with pytest.raises(UnavailableError, match="it is closed"):
         state.get_data("/a")
     assert repr(state) == (
-        "<ClusterState /storm <ZooKeeperSession it is closed, 0 watches>>"
+        "<ClusterState /storm <ZooKeeperSession it is closed watches=0>>"
     )
 
 
@@ -54,6 +54,7 @@ def test_state_that_was_never_started_ends() -> None:
     [
         (("a", "b"), [("a", 2181), ("b", 2181)]),
         (("::1", "[::2]"), [("::1", 2181), ("::2", 2181)]),
+        (("a,b", "c:1,d"), [("a", 2181), ("b", 2181), ("c", 1), ("d", 2181)]),
     ],
 )
 def test_servers_share_one_port(
@@ -63,6 +64,13 @@ def test_servers_share_one_port(
     settings = Settings(zookeeper_servers=servers)
     session = ZooKeeperSession(settings, lambda *_: None, lambda *_: None)
     assert session.client.hosts == hosts
+
+
+@pytest.mark.parametrize("servers", [(), ("zk1:2181",), ("a..b",)])
+def test_servers_that_are_no_hosts_are_an_error(servers: tuple[str, ...]) -> None:
+    """Settings that were not read from a file are checked as well."""
+    with pytest.raises(ConfigError, match=r"^storm\.zookeeper\.servers: \[.*: must "):
+        ClusterState(Settings(zookeeper_servers=servers), DictPool())
 
 
 @pytest.mark.parametrize(

@@ -40,11 +40,21 @@ def test_gzip_is_that_of_others() -> None:
 
 
 def test_missing_zstd_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without zstd a value costs a reason that names the extra, and gzip nothing."""
+    """Without zstd a value costs a reason that says what to install, gzip nothing."""
     packed = compress(b"data", Compression.ZSTD)
     monkeypatch.setattr(compression, "_zstd", None)
-    with pytest.raises(ValueDecodeError, match=r"storm-pacemaker-py\[zstd\]"):
+    with pytest.raises(ValueDecodeError, match=r"pip install '\.\[zstd\]'"):
         decompress(packed)
-    with pytest.raises(RuntimeError, match=r"storm-pacemaker-py\[zstd\]"):
+    with pytest.raises(RuntimeError, match=r"pip install '\.\[zstd\]'"):
         compress(b"data", Compression.ZSTD)
     assert decompress(compress(b"data", Compression.GZIP)) == b"data"
+
+
+def test_zstd_frame_does_not_choose_the_memory() -> None:
+    """One that states a window beyond what we would keep is refused unread."""
+    zstd = compression._zstd
+    assert zstd is not None
+    packer = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 27})
+    packed = packer.compress(b"data") + packer.flush()
+    with pytest.raises(ValueDecodeError, match="damaged zstd"):
+        decompress(packed)

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import gzip
 import pickle
-import time
 import tracemalloc
 from typing import Literal
 
@@ -14,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker import idl
+from pacemaker import binary, idl
 from pacemaker.errors import ValueDecodeError
 from pacemaker.state.compression import (
     DECOMPRESSED_MAX_BYTES,
@@ -22,7 +21,13 @@ from pacemaker.state.compression import (
     compress,
 )
 from pacemaker.state.heartbeat import ExecutorInfo, WorkerHeartbeat
-from pacemaker.state.values import MAX_VALUES, decode, encode, time_secs_of
+from pacemaker.state.values import (
+    MAX_VALUES,
+    MAX_VALUES_FOR_TIME,
+    decode,
+    encode,
+    time_secs_of,
+)
 from tests.state.heartbeats import (
     HEARTBEAT,
     heartbeats,
@@ -62,8 +67,6 @@ def test_idl_numbers_the_fields_as_storm_does() -> None:
         "ExecutorInfo": {1: "task_start", 2: "task_end"},
         "ClusterWorkerHeartbeat": heartbeat,
         "ClusterWorkerHeartbeat64": heartbeat,
-        "HeartbeatTime": {3: "time_secs"},
-        "HeartbeatTime64": {3: "time_secs"},
     }
 
 
@@ -208,16 +211,89 @@ def test_value_at_the_limit_is_unpacked() -> None:
         decode(data)
 
 
-def test_many_values_cost_no_more_than_their_limit() -> None:
-    """A value of nothing but tiny elements is given up after a bounded time."""
-    count = DECOMPRESSED_MAX_BYTES // 20
-    head = b"\x0d\x00\x02\x0c\x0c" + count.to_bytes(4, "big")
-    bomb = compress(head + bytes(2 * count), Compression.GZIP)
-    assert count > MAX_VALUES
-    started_s = time.perf_counter()
+class CountingReader(binary._Reader):
+    """A reader that counts its steps: each moves past some bytes."""
+
+    steps = 0
+
+    def _pass(self, size_bytes: int) -> None:
+        CountingReader.steps += 1
+        super()._pass(size_bytes)
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> type[CountingReader]:
+    """Have all steps counted, from 0 on."""
+    CountingReader.steps = 0
+    monkeypatch.setattr(binary, "_Reader", CountingReader)
+    return CountingReader
+
+
+def crowd(element_type: int, element: bytes, count: int) -> bytes:
+    """Return a small value that is a huge list: of a field that no heartbeat has."""
+    head = b"\x0f\0\x09" + bytes([element_type]) + count.to_bytes(4, "big")
+    return compress(head + element * count + b"\0", Compression.GZIP)
+
+
+CROWDS = {
+    "empty lists": crowd(0x0F, b"\x0f\0\0\0\0", 499_000),
+    "empty maps": crowd(0x0D, b"\x08\x08\0\0\0\0", 499_000),
+    "empty structs": crowd(0x0C, b"\0", 499_000),
+    "structs": crowd(0x0C, b"\x02\0\1\1\0", 499_000),
+    "strings": crowd(0x0B, b"\0\0\0\0", 499_000),
+    "more than are allowed": crowd(0x0C, b"\0", DECOMPRESSED_MAX_BYTES // 2),
+}
+
+
+@pytest.mark.parametrize("name", CROWDS)
+def test_many_values_cost_no_more_than_their_limit(
+    name: str, counted: type[CountingReader]
+) -> None:
+    """A value of nothing but tiny elements is given up after a bounded work."""
+    assert len(CROWDS[name]) < 20_000
     with pytest.raises(ValueDecodeError, match="too many fields or elements"):
-        decode(bomb)
-    assert time.perf_counter() - started_s < 10
+        decode(CROWDS[name])
+    assert counted.steps < 5 * MAX_VALUES
+
+
+@pytest.mark.parametrize("name", CROWDS)
+def test_time_costs_little_whatever_is_stored(
+    name: str, counted: type[CountingReader]
+) -> None:
+    """What decides the newest is read once, with a bound that callers do not feel."""
+    assert time_secs_of(CROWDS[name]) is None
+    assert counted.steps < 5 * MAX_VALUES_FOR_TIME
+
+
+@pytest.mark.parametrize("time_bits", BITS)
+def test_heartbeat_is_read_once(
+    time_bits: Literal[32, 64], counted: type[CountingReader]
+) -> None:
+    """Neither width of the time is tried before the other."""
+    decode(encode(HEARTBEAT, time_bits=64))
+    once = counted.steps
+    counted.steps = 0
+    decode(encode(HEARTBEAT, time_bits=time_bits))
+    assert counted.steps == once
+
+
+@pytest.mark.parametrize("time_bits", BITS)
+def test_time_of_storms_own_needs_no_walk(
+    time_bits: Literal[32, 64], counted: type[CountingReader]
+) -> None:
+    """Of a heartbeat as Storm writes it, however large, the ends are enough."""
+    data = encode(large_heartbeat(50, 20), time_bits=time_bits)
+    assert time_secs_of(data) == 1700000123
+    assert counted.steps == 0
+
+
+@pytest.mark.parametrize("time_bits", BITS)
+def test_time_is_found_where_other_fields_follow(time_bits: Literal[32, 64]) -> None:
+    """A heartbeat of another layout is walked through."""
+    plain = encode(HEARTBEAT, Compression.NONE, time_bits=time_bits)
+    assert time_secs_of(plain[:-1] + b"\x02\0\x09\1\0") == HEARTBEAT.time_secs
+    assert time_secs_of(b"\x02\0\x09\1" + plain) == HEARTBEAT.time_secs
+    assert time_secs_of(plain + b"behind") == HEARTBEAT.time_secs
 
 
 def test_time_is_read_of_what_is_otherwise_strange() -> None:

@@ -49,5 +49,9 @@ def own_command(
 def _is_script(path: str) -> bool:
     if "/" not in path or not os.access(path, os.X_OK):
         return False
-    with Path(path).open("rb") as file:
-        return file.read(2) == b"#!"
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        # It may be run, but not read: then its interpreter was named beside it.
+        return False

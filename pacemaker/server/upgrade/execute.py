@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import resource
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
 from pacemaker.errors import StateError, UpgradeError
-from pacemaker.server.listening import LISTEN_FDS_START
+from pacemaker.server.listening import LISTEN_FDS_START, handed_over_count
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.memfd import read_state
 from pacemaker.server.upgrade.state import State
@@ -17,40 +19,39 @@ from pacemaker.server.upgrade.state import State
 # Says to the new process image where the state is: ``PID:DESCRIPTOR``.
 STATE_VARIABLE: Final = "STORM_PACEMAKER_STATE"
 
-# The first descriptor that is neither a standard stream nor the listener.
-_FIRST_OTHER_FD: Final = LISTEN_FDS_START + 1
-
 
 def become(
     command: Command,
-    listener_fd: int,
+    listener_fds: Sequence[int],
     state_fd: int,
     kept_fds: Sequence[int],
     environ: Mapping[str, str] = os.environ,
 ) -> NoReturn:
-    """Become the command, with the listener at the place of LISTEN_FDS.
+    """Become the command, with the listeners at the places of LISTEN_FDS.
 
     Args:
         command: what to become.
-        listener_fd: the listening socket.
+        listener_fds: the listening sockets.
         state_fd: the state.
         kept_fds: the descriptors that the state speaks of.
         environ: the environment to go on with.
 
     Raises:
         OSError: it cannot be; every descriptor is as it was.
-        UpgradeError: another descriptor that is kept has the listener's place.
+        UpgradeError: another descriptor that is kept has a listener's place.
     """
     pid = str(os.getpid())
     announced = {
-        "LISTEN_FDS": "1",
+        "LISTEN_FDS": str(len(listener_fds)),
         "LISTEN_PID": pid,
         STATE_VARIABLE: f"{pid}:{state_fd}",
     }
     kept = (state_fd, *kept_fds)
-    if LISTEN_FDS_START in kept:
-        raise UpgradeError(f"descriptor {LISTEN_FDS_START} is not the listener's")
-    with _at_listeners_place(listener_fd), _inheritable(kept):
+    places = range(LISTEN_FDS_START, LISTEN_FDS_START + len(listener_fds))
+    for fd in kept:
+        if fd in places:
+            raise UpgradeError(f"descriptor {fd} is not a listener's")
+    with _at_their_places(listener_fds, places), _inheritable(kept):
         os.execve(command.path, command.argv, {**environ, **announced})  # noqa: S606  (as we were started)
 
 
@@ -69,29 +70,46 @@ def _inheritable(fds: Iterable[int]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _at_listeners_place(fd: int) -> Iterator[None]:
-    """Put the listener at descriptor 3, unless `execve` fails.
+def _at_their_places(fds: Sequence[int], places: range) -> Iterator[None]:
+    """Put the listeners at descriptors 3, 4, ..., unless `execve` fails."""
+    with contextlib.ExitStack() as undo:
+        if list(fds) == list(places):
+            undo.enter_context(_inheritable(fds))
+        else:
+            # First out of the way of each other.
+            for place, copy in zip(
+                places, [_copy_above(fd, places, undo) for fd in fds], strict=True
+            ):
+                undo.enter_context(_set_aside(place, places))
+                os.dup2(copy, place, inheritable=True)
+        yield
 
-    What is there otherwise came from who started the daemon, and nobody here
-    knows of it.
+
+def _copy_above(fd: int, places: range, undo: contextlib.ExitStack) -> int:
+    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, places.stop)
+    undo.callback(os.close, copy)
+    return copy
+
+
+@contextlib.contextmanager
+def _set_aside(place: int, places: range) -> Iterator[None]:
+    """Keep what a descriptor is now, and put it back at the end.
+
+    What is there came from whoever started the daemon, and nobody here knows of it.
     """
-    place = LISTEN_FDS_START
-    if fd == place:
-        with _inheritable((fd,)):
-            yield
-        return
-    is_inheritable = False
+    aside = -1
     try:
-        aside = fcntl.fcntl(place, fcntl.F_DUPFD_CLOEXEC, _FIRST_OTHER_FD)
         is_inheritable = os.get_inheritable(place)
-    except OSError:
-        aside = -1
-    os.dup2(fd, place, inheritable=True)
+        aside = fcntl.fcntl(place, fcntl.F_DUPFD_CLOEXEC, places.stop)
+    except OSError as exc:
+        if exc.errno != errno.EBADF:
+            raise
     try:
         yield
     finally:
         if aside < 0:
-            os.close(place)
+            with contextlib.suppress(OSError):
+                os.close(place)
         else:
             os.dup2(aside, place, inheritable=is_inheritable)
             os.close(aside)
@@ -104,8 +122,8 @@ class NoState(Exception):  # noqa: N818  (it is no error where none was handed o
 def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> State:
     """Read the state that this process left when it executed itself.
 
-    Where it cannot be read, every descriptor behind the listener's that came along
-    is closed; the connections among them end with a reset.
+    If it cannot be read, every descriptor after the listeners' that came along is
+    closed; the connections among them end with a reset.
 
     Args:
         environ: where the state is announced; it is taken out.
@@ -121,7 +139,7 @@ def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> State:
         state = read_state(int(fd))
         _check_open(state.kept_fds)
     except StateError:
-        _close_all_that_came_along()
+        _close_all_that_came_along(LISTEN_FDS_START + handed_over_count(environ))
         raise
     return state
 
@@ -135,13 +153,17 @@ def _check_open(fds: Iterable[int]) -> None:
         raise StateError("the state speaks of descriptors that are not open") from exc
 
 
-def _close_all_that_came_along() -> None:
+def _close_all_that_came_along(first_fd: int) -> None:
     for fd in _open_fds():
         with contextlib.suppress(OSError):
             # What was opened since then closes itself at the next execve.
-            if fd >= _FIRST_OTHER_FD and os.get_inheritable(fd):
+            if fd >= first_fd and os.get_inheritable(fd):
                 os.close(fd)
 
 
-def _open_fds() -> set[int]:
-    return {int(name) for name in os.listdir("/proc/self/fd")}  # noqa: PTH208  (Path is slower)
+def _open_fds() -> Iterable[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208  (Path is slower)
+    except OSError:
+        # Without /proc each number that there may be is tried.
+        return range(resource.getrlimit(resource.RLIMIT_NOFILE)[1])

@@ -18,6 +18,7 @@ from pacemaker.server.upgrade.execute import NoState, take_over
 from pacemaker.server.upgrade.state import State
 from pacemaker.server.upgrade.upgrader import boottime_ahead_s, security_digest
 from pacemaker.server.upgrade.waiters import Waiters
+from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -61,11 +62,10 @@ class Inheritance:
         barrier.release()
         stood_s = boot_time_s() - self._state.parked_s
         _logger.info(
-            "upgraded to %s: %d connections and %d heartbeats carried over;"
-            " nothing was answered for %.2f s",
+            "upgraded to %s: %s and %s carried over; nothing was answered for %.2f s",
             __version__,
-            len(self._state.connections),
-            len(daemon.store),
+            counted(len(self._state.connections), "connection"),
+            counted(len(daemon.store), "heartbeat"),
             stood_s,
         )
 
@@ -95,8 +95,8 @@ def _without_strangers(state: State, identity: Secret) -> State:
     if hmac.compare_digest(digest, state.security_digest):
         return state
     _logger.warning(
-        "the security settings are others now: %d connections are reset",
-        len(state.connections),
+        "security settings changed: resetting %s",
+        counted(len(state.connections), "connection"),
     )
     for connection in state.connections:
         os.close(connection.fd)

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import zlib
 from typing import Final
 
-from pacemaker.errors import StateError
+from pacemaker.errors import StateError, UpgradeError
 from pacemaker.server.upgrade import state as format_
 from pacemaker.server.upgrade.state import State
 
 _NAME: Final = "storm-pacemaker-state"
+# How a seccomp filter refuses a system call, and a kernel one that it does not know.
+_FORBIDDEN: Final = (errno.EPERM, errno.EACCES, errno.ENOSYS)
+
+
+def create(name: str) -> int:
+    """Return the descriptor of a new file in memory, which `execve` closes.
+
+    Raises:
+        OSError: there is no room for it.
+        UpgradeError: the sandbox allows none.
+    """
+    try:
+        return os.memfd_create(name, os.MFD_CLOEXEC)
+    except OSError as exc:
+        if exc.errno not in _FORBIDDEN:
+            raise
+        raise UpgradeError(
+            f"the system call memfd_create is refused ({exc.strerror}): allow it in"
+            " the seccomp filter (SystemCallFilter=), or restart"
+        ) from exc
 
 
 def write_state(state: State) -> int:
@@ -20,8 +41,9 @@ def write_state(state: State) -> int:
 
     Raises:
         OSError: there is no room for it; nothing is left of it.
+        UpgradeError: the sandbox allows no memfd.
     """
-    fd = os.memfd_create(_NAME, os.MFD_CLOEXEC)
+    fd = create(_NAME)
     try:
         os.lseek(fd, format_.HEAD_BYTES, os.SEEK_SET)
         body_bytes = checksum = 0

@@ -22,6 +22,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from pacemaker.errors import StateError
 from pacemaker.protocol import Snapshot
+from pacemaker.words import counted
 
 FORMAT: Final = 1
 READABLE_FORMATS: Final = frozenset((FORMAT,))
@@ -150,14 +151,14 @@ def decode(data: Data) -> State:
 
 def _check(data: Data) -> None:
     if len(data) < HEAD_BYTES:
-        raise StateError("the state is cut short", f"{len(data)} bytes")
+        raise StateError("the state is cut short", counted(len(data), "byte"))
     magic, format_, body_bytes, checksum = _HEAD.unpack_from(data)
     if magic != _MAGIC:
         raise StateError("this is no state of a daemon")
     if format_ not in READABLE_FORMATS:
         raise StateError("the state has another format", str(format_))
     if body_bytes != len(data) - HEAD_BYTES:
-        detail = f"{len(data) - HEAD_BYTES} bytes of {body_bytes}"
+        detail = f"{len(data) - HEAD_BYTES} of {counted(body_bytes, 'byte')}"
         raise StateError("the state is cut short", detail)
     with memoryview(data) as view, view[HEAD_BYTES:] as body:
         if zlib.crc32(body) != checksum:

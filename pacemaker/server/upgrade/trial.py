@@ -1,12 +1,19 @@
-"""The trial: a child does the whole new start, but for the serving.
+"""The trial: a child does the whole new start, but for the sockets.
 
-It reads the configuration from the disk, makes what authenticates, and imports
-what the new daemon would.  It is given neither the port nor any connection, and
-does not reach systemd.
+It reads the configuration from the disk, makes what authenticates, imports what the
+new daemon would, starts its threads, and takes in a small piece of the state of the
+daemon that asks.  It is given neither the port nor any connection, and does not
+reach systemd.
+
+That a program ended with 0 says little: any other program may, and the kernel throws
+the exit code away if SIGCHLD is ignored.  So the child has to say a word that follows
+from the piece of state, which takes a program that reads it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hmac
 import os
 import signal
 import subprocess
@@ -14,9 +21,17 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from pacemaker.errors import UpgradeError
+from pacemaker.errors import StateError, UpgradeError
+from pacemaker.server.upgrade import memfd
 from pacemaker.server.upgrade.command import Command
-from pacemaker.server.upgrade.state import FORMAT, READABLE_FORMATS
+from pacemaker.server.upgrade.memfd import read_state, write_state
+from pacemaker.server.upgrade.state import (
+    DIGEST_NAME,
+    FORMAT,
+    READABLE_FORMATS,
+    State,
+    encode,
+)
 
 # A start takes 0.2 s, on a machine that is busy with others some seconds.
 TRIAL_TIMEOUT_S: Final = 30.0
@@ -27,18 +42,19 @@ _NOT_FOR_IT: Final = (
     *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"),
     *("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"),
 )
-
-
 TRIAL_OPTION: Final = "--try-upgrade"
+# Where the child finds the piece of the state: its standard input.
+_SAMPLE_FD: Final = 0
 
 
 def trial_arguments(port: int | None) -> tuple[str, str]:
     """Return what tells a child that it is a trial, and what it has to do with.
 
     Args:
-        port: the configured port; None where it has no effect.
+        port: the configured port; None if it has no effect.
     """
-    return TRIAL_OPTION, f"{FORMAT}:{'' if port is None else port}"
+    asked = f"{FORMAT}:{'' if port is None else port}:{_SAMPLE_FD}"
+    return TRIAL_OPTION, asked
 
 
 def check_upgrade(wanted: str, port: int) -> None:
@@ -51,7 +67,8 @@ def check_upgrade(wanted: str, port: int) -> None:
     Raises:
         UpgradeError: it cannot.
     """
-    format_, _, old_port = wanted.partition(":")
+    format_, _, rest = wanted.partition(":")
+    old_port, _, _ = rest.partition(":")
     if format_ not in map(str, READABLE_FORMATS):
         raise UpgradeError(
             f"the new version does not read the state's format {format_}:"
@@ -64,40 +81,74 @@ def check_upgrade(wanted: str, port: int) -> None:
         )
 
 
+def read_sample(wanted: str) -> State | None:
+    """Read, in the child, the piece of the state; None if none was handed over.
+
+    Args:
+        wanted: the value of `trial_arguments`; an early daemon handed none over.
+
+    Raises:
+        UpgradeError: it cannot be read.
+    """
+    fd = wanted.split(":")[2:]
+    if not fd:
+        return None
+    try:
+        return read_state(os.dup(int(fd[0])))
+    except (StateError, OSError, ValueError) as exc:
+        raise UpgradeError(
+            f"the new version cannot read a piece of the state: {exc}: this needs a"
+            " restart"
+        ) from exc
+
+
+def word_of(sample: State) -> str:
+    """Return the word that only a program which has read this state can say."""
+    body = b"".join(encode(sample))
+    return hmac.new(sample.security_key, body, DIGEST_NAME).hexdigest()
+
+
 class Trial:
     """A child under way.  Only the main thread calls it.
 
     Args:
-        command: tries the start and exits; 0 says that it would serve.
+        command: tries the start, says the word of the sample, and exits with 0.
+        sample: a piece of the state, as the child's standard input.
         environ: the daemon's own environment.
         timeout_s: how long it may take.
 
     Raises:
         OSError: it cannot be started.
+        UpgradeError: the sandbox does not allow it.
     """
 
     def __init__(
         self,
         command: Command,
+        sample: State,
         environ: Mapping[str, str] = os.environ,
         timeout_s: float = TRIAL_TIMEOUT_S,
     ) -> None:
+        self._path = command.path
+        self._word = word_of(sample)
         self._timeout_s = timeout_s
         self._deadline_s = time.monotonic() + timeout_s
-        # Not a pipe, which would have to be read lest the child stand still.
-        self._output_fd = os.memfd_create("storm-pacemaker-trial", os.MFD_CLOEXEC)
-        try:
+        with contextlib.ExitStack() as undo:
+            # Not pipes, which would have to be served lest the child stand still.
+            sample_fd = write_state(sample)
+            undo.callback(os.close, sample_fd)
+            self._output_fd = memfd.create("storm-pacemaker-trial")
+            undo.callback(os.close, self._output_fd)
             self._process = subprocess.Popen(  # noqa: S603  (as we were started)
                 command.argv,
                 executable=command.path,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdin=sample_fd,
+                stdout=self._output_fd,
                 stderr=self._output_fd,
                 env={k: v for k, v in environ.items() if k not in _NOT_FOR_IT},
             )
-        except BaseException:
-            os.close(self._output_fd)
-            raise
+            undo.pop_all()
+            os.close(sample_fd)
 
     @property
     def pid(self) -> int:
@@ -117,7 +168,7 @@ class Trial:
             self.end()
             return f"the trial of the new one took longer than {self._timeout_s:g} s"
         try:
-            return "" if code == 0 else self._reason(code)
+            return self._judge(code)
         finally:
             os.close(self._output_fd)
 
@@ -127,7 +178,7 @@ class Trial:
         self._process.wait()
         os.close(self._output_fd)
 
-    def _reason(self, code: int) -> str:
+    def _judge(self, code: int) -> str:
         """Find the words for an exit code in what the child has written."""
         size = os.lseek(self._output_fd, 0, os.SEEK_END)
         start = max(0, size - _REASON_BYTES)
@@ -135,9 +186,16 @@ class Trial:
             "utf-8", "replace"
         )
         lines = [line.strip() for line in text.splitlines() if line.strip()]
+        if code == 0 and self._word in lines:
+            return ""
         errors = [line for line in lines if line.startswith(_PREFIX)]
-        if errors:
+        if errors and code:
             return errors[-1].removeprefix(_PREFIX)
-        how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
-        said = f": {lines[-1]}" if lines else ""
-        return f"the trial of the new one ended with {how}{said}"
+        return f"the trial of the new one ended with {self._end(code)}" + (
+            f": {lines[-1]}" if lines else ""
+        )
+
+    def _end(self, code: int) -> str:
+        if code == 0:
+            return f"exit code 0, but did not start a daemon: look at {self._path}"
+        return f"exit code {code}" if code > 0 else signal.Signals(-code).name

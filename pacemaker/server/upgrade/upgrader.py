@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import logging
 import os
@@ -23,6 +24,7 @@ from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.state import DIGEST_NAME, KEY_BYTES, State
 from pacemaker.server.upgrade.trial import Trial, trial_arguments
 from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters
+from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -31,6 +33,9 @@ PARK_TIMEOUT_S: Final = 1.0
 
 # What the trial may take beside the daemon, and what little things add.
 _TRIAL_BYTES: Final = 64 * 1024 * 1024
+# More than an upgrade opens at once: the trial's files and pipe, the state, copies of
+# the listeners, and in the next process what a start reads.
+_NEEDED_FDS: Final = 16
 
 
 def security_digest(key: bytes, identity: Secret) -> bytes:
@@ -84,27 +89,34 @@ class Upgrader:
         self._notifier.ready(status)
         self._waiters.tell(SERVES)
 
+    @property
+    def child_pid(self) -> int | None:
+        """The trial's process id; None if none is under way."""
+        return None if self._trial is None else self._trial.pid
+
     def begin(self) -> None:
-        """Begin with the trial."""
-        self._waiters.accept()
-        self._notifier.reloading()
-        _logger.info("upgrade: trying the new one")
+        """Begin with the trial; whatever goes wrong is a refusal."""
         try:
+            self._waiters.accept()
+            self._notifier.reloading()
+            _logger.info("upgrade: trying the new one")
+            self._check_descriptors()
             self._check_memory(_TRIAL_BYTES)
-            arguments = trial_arguments(self._port)
-            self._trial = Trial(self._command.with_arguments(*arguments))
-        except OSError as exc:
-            self._refuse(f"the new one cannot be started: {exc.strerror}")
-        except UpgradeError as exc:
-            self._refuse(str(exc))
+            command = self._command.with_arguments(*trial_arguments(self._port))
+            self._trial = Trial(command, self._state(boot_time_s(), sampled=True))
+        except Exception as exc:
+            self._refuse(_reason(exc, "the new one cannot be started"))
 
     def turn(self) -> None:
-        """Go on where the trial is over.  Does not return where all goes well."""
+        """Go on if the trial is over.  Does not return if all goes well."""
         if self._trial is None:
             # Any local user may connect, and would keep out who may ask.
             self._waiters.accept()
             return
-        reason = self._trial.outcome()
+        try:
+            reason = self._trial.outcome()
+        except Exception as exc:
+            reason = _reason(exc, "the trial of the new one is lost")
         if reason is None:
             return
         self._trial = None
@@ -126,15 +138,40 @@ class Upgrader:
     def _check_memory(self, more_bytes: int) -> None:
         """See that there is room for a second copy of all that is held.
 
-        What passes a limit is killed, without an error.
+        What passes a limit is killed, without an error.  When it cannot be found
+        out what is free (/proc is hidden, or no descriptor is left to read it), the
+        upgrade goes on: more often than not there is room.
         """
         needed_bytes = self._daemon.held_bytes + more_bytes
         free_bytes = memory.free_bytes()
+        if free_bytes is None:
+            _logger.warning(
+                "upgrade: cannot find out how much memory is free; going on"
+                " as if there were the %d MiB that are needed",
+                needed_bytes // 2**20,
+            )
+            return
         if needed_bytes > free_bytes:
             raise UpgradeError(
                 f"not enough memory: {needed_bytes // 2**20} MiB are needed for the"
                 f" time of the upgrade, {free_bytes // 2**20} MiB are free"
             )
+
+    def _check_descriptors(self) -> None:
+        """See that the trial, the state and the next process can open their files.
+
+        The next process has as many as this one, and once it is there it is too late.
+        """
+        with contextlib.ExitStack() as opened:
+            try:
+                for _ in range(_NEEDED_FDS):
+                    opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+            except OSError as exc:
+                raise UpgradeError(
+                    f"{_NEEDED_FDS} descriptors are needed: {exc.strerror}; raise the"
+                    " limit (ulimit -n, LimitNOFILE=, prlimit), or wait until there"
+                    " are fewer connections"
+                ) from exc
 
     def _become(self) -> str:
         """Become the new one; where that fails, return why, and serve on."""
@@ -144,29 +181,19 @@ class Upgrader:
         try:
             self._daemon.park(barrier, time.monotonic() + PARK_TIMEOUT_S)
             self._hand_over()
-        except UpgradeError as exc:
-            return str(exc)
-        except OSError as exc:
-            return f"the state cannot be handed over: {exc.strerror}"
-        except Exception:
-            _logger.exception("upgrade failed")
-            return "an error of ours, written to the log"
+        except Exception as exc:
+            return _reason(exc, "the state cannot be handed over")
         finally:
             barrier.release()
         raise AssertionError("execve returned")
 
     def _hand_over(self) -> None:
         parked_s = boot_time_s()
+        self._check_descriptors()
         self._check_memory(0)
-        connections, lost = self._daemon.connection_states(boottime_ahead_s())
-        key = secrets.token_bytes(KEY_BYTES)
         self._waiters.accept()
-        state = State(
-            parked_s=parked_s,
-            security_key=key,
-            security_digest=security_digest(key, self._identity),
-            is_own_listener=self._port is not None,
-            hold_until_s=self._daemon.hold_until_s,
+        connections, lost = self._daemon.connection_states(boottime_ahead_s())
+        state = self._state(parked_s)._replace(
             request_fd=self._waiters.request_fd,
             waiter_fds=self._waiters.fds,
             connections=connections,
@@ -175,9 +202,35 @@ class Upgrader:
         state_fd = write_state(state)
         try:
             if lost:
-                _logger.info("upgrade: %d connections will be reset", lost)
+                _logger.info("upgrade: resetting %s", counted(lost, "connection"))
             if not self._log.flush():
                 raise UpgradeError("the log is not taken")
-            become(self._command, self._daemon.listener_fd, state_fd, state.kept_fds)
+            become(self._command, self._daemon.listener_fds, state_fd, state.kept_fds)
         finally:
             os.close(state_fd)
+
+    def _state(self, parked_s: float, sampled: bool = False) -> State:
+        """Return a state without descriptors, and with a few heartbeats at most."""
+        key = secrets.token_bytes(KEY_BYTES)
+        return State(
+            parked_s=parked_s,
+            security_key=key,
+            security_digest=security_digest(key, self._identity),
+            is_own_listener=self._port is not None,
+            hold_until_s=self._daemon.hold_until_s,
+            request_fd=-1,
+            waiter_fds=(),
+            connections=[],
+            heartbeats=self._daemon.sample() if sampled else [],
+        )
+
+
+def _reason(exc: Exception, what_failed: str) -> str:
+    """Say why there is no upgrade; an error that nobody foresaw goes to the log."""
+    if isinstance(exc, UpgradeError):
+        return str(exc)
+    if isinstance(exc, OSError):
+        where = f" ({exc.filename})" if exc.filename else ""
+        return f"{what_failed}: {exc.strerror or exc}{where}"
+    _logger.error("upgrade failed", exc_info=exc)
+    return "an error of ours, written to the log"

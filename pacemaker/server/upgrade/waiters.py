@@ -11,6 +11,7 @@ process has lost its state, the stream ends without one.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -47,6 +48,12 @@ def credentials(connection: socket.socket) -> tuple[int, int]:
     return pid, uid
 
 
+def _may_wait(connection: socket.socket) -> bool:
+    _, uid = credentials(connection)
+    connection.setblocking(False)
+    return uid in (0, os.geteuid())
+
+
 class Waiters:
     """The socket, and the connections of those who wait.  Main thread only.
 
@@ -60,17 +67,22 @@ class Waiters:
     ) -> None:
         self._listener = listener
         self._waiting = list(waiting)
+        self._reserve_fd = -1
+        self._take_reserve()
 
     @classmethod
     def open(cls) -> Waiters:
         """Listen; where that fails a line of the log says so, and nobody can wait."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener = None
         try:
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             listener.setblocking(False)
             listener.bind(address_of(os.getpid()))
             listener.listen(_MAX_WAITERS)
         except OSError as exc:
-            listener.close()
+            # No AF_UNIX in the sandbox, or /proc is not there.
+            if listener is not None:
+                listener.close()
             _logger.warning("`reload` cannot wait for this daemon: %s", exc.strerror)
             return cls(None)
         return cls(listener)
@@ -99,27 +111,57 @@ class Waiters:
         """Take those who have connected; they wait for the next outcome."""
         while self._listener is not None and len(self._waiting) < _MAX_WAITERS:
             try:
-                connection, _ = self._listener.accept()
+                connection = self._accept_one(self._listener)
+                if _may_wait(connection):
+                    self._waiting.append(connection)
+                else:
+                    connection.close()
             except OSError:
                 return
-            _, uid = credentials(connection)
-            if uid in (0, os.geteuid()):
-                connection.setblocking(False)
-                self._waiting.append(connection)
-            else:
-                connection.close()
+
+    def _accept_one(self, listener: socket.socket) -> socket.socket:
+        """Accept, with the descriptor in reserve if no other is free.
+
+        A refusal for want of descriptors could not be told otherwise.
+        """
+        try:
+            return listener.accept()[0]
+        except OSError as exc:
+            if exc.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            self._release_reserve()
+        try:
+            return listener.accept()[0]
+        except OSError:
+            # Nobody has asked: the kernel looks for a descriptor before it sees that.
+            self._take_reserve()
+            raise
+
+    def _release_reserve(self) -> None:
+        if self._reserve_fd >= 0:
+            os.close(self._reserve_fd)
+            self._reserve_fd = -1
+
+    def _take_reserve(self) -> None:
+        if self._reserve_fd < 0:
+            with contextlib.suppress(OSError):
+                self._reserve_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def tell(self, outcome: str) -> None:
         """Tell all who wait, and let them go."""
         line = " ".join(outcome.splitlines()) + "\n"
         for connection in self._waiting:
             with connection, contextlib.suppress(OSError):
-                connection.send(line.encode())
+                # Paths in a reason may hold what is no UTF-8.
+                connection.send(line.encode(errors="backslashreplace"))
         self._waiting.clear()
+        self._take_reserve()
 
     def close(self, outcome: str) -> None:
         """Tell all who wait or are about to, and listen no more."""
         self.accept()
         self.tell(outcome)
+        self._release_reserve()
         if self._listener is not None:
             self._listener.close()
+            self._listener = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sys
 from pathlib import Path
@@ -67,3 +68,16 @@ def test_command_takes_more_arguments() -> None:
     """They come behind those that are there."""
     command = Command("/bin/x", ("x", "serve")).with_arguments("--try", "1")
     assert command == Command("/bin/x", ("x", "serve", "--try", "1"))
+
+
+def test_script_that_may_not_be_read_is_started_by_its_interpreter(
+    script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file may be run and not read; root reads all, so the refusal is made up."""
+
+    def refuse(self: Path, mode: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    argv = [script, "serve"]
+    assert own_command(argv, ["/bin/python", *argv]).path == "/bin/python"

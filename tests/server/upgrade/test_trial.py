@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
 import sys
 import textwrap
@@ -14,9 +16,21 @@ import pytest
 from pacemaker.errors import UpgradeError
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.state import FORMAT
-from pacemaker.server.upgrade.trial import Trial, check_upgrade, trial_arguments
+from pacemaker.server.upgrade.trial import (
+    Trial,
+    check_upgrade,
+    read_sample,
+    trial_arguments,
+)
+from tests.server.upgrade.test_state import SMALL
 
 GIVE_UP_S = 60.0
+PAUSE = "import signal; signal.pause()"
+SAMPLE = SMALL._replace(connections=[], request_fd=-1, waiter_fds=())
+READ = (
+    "from pacemaker.server.upgrade.trial import read_sample, word_of;"
+    " word = word_of(read_sample('1:6699:0'))"
+)
 
 
 def _child(program: str) -> Command:
@@ -39,15 +53,52 @@ def _told_of_children() -> Iterator[None]:
 def _outcome(program: str) -> str:
     """Run a trial to its end."""
     with _told_of_children():
-        trial = Trial(_child(program), timeout_s=GIVE_UP_S)
+        trial = Trial(_child(program), SAMPLE, timeout_s=GIVE_UP_S)
         while (outcome := trial.outcome()) is None:
             signal.sigtimedwait({signal.SIGCHLD}, GIVE_UP_S)
         return outcome
 
 
-def test_trial_that_succeeds_has_no_reason() -> None:
-    """Exit code 0 says that the new one would serve."""
-    assert _outcome("raise SystemExit(0)") == ""
+def test_trial_that_says_the_word_has_no_reason() -> None:
+    """A program that has read the state it is given, and exits with 0, would serve."""
+    assert _outcome(f"{READ}; print(word)") == ""
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("raise SystemExit(0)", ""),
+        ("print('hello')", ": hello"),
+        ("import sys; print(len(sys.stdin.buffer.read()))", r": \d+"),
+        (f"{READ}; print(word[:-1])", ": [0-9a-f]{63}"),
+        ("print('Error: none')", ": Error: none"),
+    ],
+    ids=["silent", "other", "reader", "part", "error"],
+)
+def test_trial_that_only_exits_with_0_is_not_believed(program: str, said: str) -> None:
+    """Another program may do so, and a kernel that ignores SIGCHLD says so of all."""
+    reason = "the trial of the new one ended with exit code 0, but did not start a"
+    reason += f" daemon: look at {sys.executable}"
+    assert re.fullmatch(re.escape(reason) + said, _outcome(program))
+
+
+def test_trial_that_says_the_word_and_fails_is_not_believed() -> None:
+    """What it meets after the word counts as well."""
+    reason = _outcome(f"{READ}; print(word); raise SystemExit(3)")
+    assert reason.startswith("the trial of the new one ended with exit code 3")
+
+
+def test_trial_says_where_the_sandbox_forbids_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The system call that a seccomp filter refuses is named."""
+
+    def refuse(name: str, flags: int) -> int:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    with pytest.raises(UpgradeError, match=r"memfd_create is refused .* restart"):
+        Trial(_child(PAUSE), SAMPLE)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +137,7 @@ def test_trial_that_fails_says_why(program: str, reason: str) -> None:
 def test_trial_that_takes_too_long_is_ended() -> None:
     """Past its time the child is killed and reaped, and that is the reason."""
     children = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
-    trial = Trial(_child("import signal; signal.pause()"), timeout_s=0.0)
+    trial = Trial(_child(PAUSE), SAMPLE, timeout_s=0.0)
     pid = trial.pid
     assert "longer than 0 s" in (trial.outcome() or "")
     with pytest.raises(ChildProcessError):
@@ -96,7 +147,7 @@ def test_trial_that_takes_too_long_is_ended() -> None:
 
 def test_trial_that_is_ended_is_reaped() -> None:
     """A stop of the daemon leaves no child behind."""
-    trial = Trial(_child("import signal; signal.pause()"))
+    trial = Trial(_child(PAUSE), SAMPLE)
     assert trial.outcome() is None
     trial.end()
     with pytest.raises(ChildProcessError):
@@ -107,7 +158,7 @@ def test_trial_that_cannot_be_started_is_an_error() -> None:
     """The program is gone: nothing is left of the try."""
     before = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
     with pytest.raises(FileNotFoundError):
-        Trial(Command("/no/such/python", ("python",)))
+        Trial(Command("/no/such/python", ("python",)), SAMPLE)
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
 
 
@@ -148,3 +199,16 @@ def test_child_refuses_a_format_that_it_does_not_read(wanted: str) -> None:
     """A version that is too new, or something that no version says."""
     with pytest.raises(UpgradeError, match=r"does not read .* restart"):
         check_upgrade(wanted, 6699)
+
+
+def test_child_of_an_early_daemon_is_given_no_state() -> None:
+    """That daemon judges by the exit code alone."""
+    assert read_sample(f"{FORMAT}:6699") is None
+    check_upgrade(f"{FORMAT}:6699", 6699)
+
+
+@pytest.mark.parametrize("fd", ["9999", "x", ""])
+def test_child_refuses_a_state_that_it_cannot_read(fd: str) -> None:
+    """Nothing at that descriptor, or no descriptor."""
+    with pytest.raises(UpgradeError, match="cannot read a piece of the state"):
+        read_sample(f"{FORMAT}:6699:{fd}")

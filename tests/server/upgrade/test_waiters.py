@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import socket
 import threading
@@ -143,3 +145,41 @@ def test_name_that_is_taken_leaves_a_daemon_without_waiters(
     assert (second.request_fd, second.fds) == (-1, ())
     second.accept()
     second.close("over")
+
+
+def test_who_waits_is_told_with_no_descriptor_free(waiters: Waiters) -> None:
+    """One is kept for that; it is taken back for the next one."""
+    for _ in range(2):
+        with _no_descriptor_free():
+            # Nobody has asked: the one in reserve is kept.
+            waiters.accept()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            asking.settimeout(GIVE_UP_S)
+            asking.connect(address_of(os.getpid()))
+            with _no_descriptor_free():
+                waiters.accept()
+                waiters.tell(f"{REFUSED}no descriptor")
+            assert asking.recv(100) == b"refused: no descriptor\n"
+
+
+@contextlib.contextmanager
+def _no_descriptor_free() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as taken:
+        fd = os.dup(0)
+        taken.callback(os.close, fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (fd + 1, hard))
+        taken.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        with contextlib.suppress(OSError):
+            while True:
+                taken.callback(os.close, os.dup(0))
+        yield
+
+
+def test_reason_that_is_no_utf_8_is_told(waiters: Waiters) -> None:
+    """The name of a file may hold any byte."""
+    asking = Asking()
+    _await_request()
+    waiters.accept()
+    waiters.tell(f"{REFUSED}{os.fsdecode(bytes([255]))}")
+    assert asking.end() == r"refused: \udcff"

@@ -33,6 +33,9 @@ def main(command: str, *args: str) -> None:
     elif command == "jar":
         jar, *rest = args
         become_jvm([*common, f"-Dstorm.jar={jar}"], [jar], rest)
+    elif command == "ui":
+        # Its exit code is 0, so that it is not started again and again.
+        print("storm ui: this stand-in has none; Maven Central has no jars of it")  # noqa: T201
     else:
         sys.exit(f"storm {command}: only the official image has it")
 

@@ -59,7 +59,7 @@ public final class HeartbeatCodec {
     }
 
     private static ExecutorStats stats(ExecutorSpecificStats specific) {
-        return new ExecutorStats(streams(1L << 40), streams(5L), specific, 0.05);
+        return new ExecutorStats(streams(1L << 40), streams(5L), specific, 20.0);
     }
 
     private static <T> Map<String, Map<String, T>> streams(T value) {

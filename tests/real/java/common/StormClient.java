@@ -11,6 +11,7 @@ import java.util.TreeSet;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 import org.apache.storm.generated.ClusterWorkerHeartbeat;
 import org.apache.storm.generated.HBMessage;
 import org.apache.storm.generated.HBMessageData;
@@ -31,6 +32,8 @@ import org.apache.storm.utils.Utils;
  *     by the cluster state, over all hosts; a heartbeat is known by its time in seconds.
  * <li>{@code repeat MILLIS PATH...}: for each path a client of its own writes every so often, all
  *     at the same time; each write that is acknowledged prints {@code ack PATH EPOCH_MILLIS}.
+ * <li>{@code pause}, {@code resume}: these clients begin no write in between; {@code paused} is
+ *     the answer once none is under way.
  * </ul>
  *
  * An answer that begins with {@code error} is an exception of Storm's.
@@ -41,6 +44,8 @@ public final class StormClient {
     private final String firstHost;
     private PacemakerClient client;
     private HeartbeatState state;
+    // Held to read by each write of `repeat`, to write from `pause` to `resume`.
+    private final ReentrantReadWriteLock gate = new ReentrantReadWriteLock();
 
     private StormClient(Map<String, Object> conf, String firstHost, PrintStream answers) {
         this.conf = conf;
@@ -101,6 +106,12 @@ public final class StormClient {
                 case "repeat":
                     repeat(Integer.parseInt(words[1]), Arrays.asList(words).subList(2, words.length));
                     return "ok";
+                case "pause":
+                    gate.writeLock().lock();
+                    return "paused";
+                case "resume":
+                    gate.writeLock().unlock();
+                    return "resumed";
                 default:
                     return "error: no such command";
             }
@@ -196,7 +207,15 @@ public final class StormClient {
     }
 
     private void write(HeartbeatState own, String path) {
-        own.write(path, heartbeat((int) (System.currentTimeMillis() / 1000)));
-        answer("ack " + path + " " + System.currentTimeMillis());
+        gate.readLock().lock();
+        try {
+            own.write(path, heartbeat((int) (System.currentTimeMillis() / 1000)));
+            answer("ack " + path + " " + System.currentTimeMillis());
+        } catch (RuntimeException e) {
+            // As a worker, it writes again: an exception would end the timer's task.
+            answer("failed " + path + " " + e);
+        } finally {
+            gate.readLock().unlock();
+        }
     }
 }

@@ -1,0 +1,104 @@
+"""The options that say what one peer address may use of the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pacemaker.accounts import AddressLimits
+from pacemaker.cli.sizes import parse_size
+
+if TYPE_CHECKING:
+    from pacemaker.server.addresses import Network
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _parse_count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**31):
+        raise click.BadParameter(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def _parse_rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0.001 <= rate <= 1e9:
+        raise click.BadParameter(f"{text!r} is not a number from 0.001 to 1000000000")
+    return rate
+
+
+# What is written on the command line: the field of `AddressLimits`, and its reader.
+_NAMES: dict[str, tuple[str, Callable[[str], float]]] = {
+    "connections": ("connections", _parse_count),
+    "connections-per-s": ("connections_per_s", _parse_rate),
+    "stored": ("stored_bytes", parse_size),
+    "buffered": ("buffered_bytes", parse_size),
+    "held-reads": ("held_read_bytes", parse_size),
+    "new-keys-per-s": ("new_keys_per_s", _parse_rate),
+    "lists-per-s": ("lists_per_s", _parse_rate),
+    "guesses-per-s": ("guesses_per_s", _parse_rate),
+}
+
+
+def parse_limits(texts: Sequence[str]) -> AddressLimits:
+    """Read limits as ``NAME=VALUE``; of a name that is given twice the last counts.
+
+    Raises:
+        click.BadParameter: one is none; it says which, and what is allowed.
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, is_given, value = text.partition("=")
+        if name not in _NAMES or not is_given:
+            raise click.BadParameter(
+                f"{text!r} is not NAME=VALUE with one of the names {', '.join(_NAMES)}"
+            )
+        field, parse = _NAMES[name]
+        try:
+            values[field] = parse(value)
+        except click.BadParameter as exc:
+            raise click.BadParameter(f"{name}: {exc.message}") from exc
+    return AddressLimits(**values)
+
+
+def _parse_shared(
+    _: click.Context, __: click.Parameter, texts: Sequence[str]
+) -> tuple[Network, ...] | None:
+    # Only the daemon needs it, and imports it before it serves.
+    from pacemaker.server.addresses import parse_shared
+
+    try:
+        return parse_shared(texts) if texts else None
+    except ValueError as exc:
+        raise click.BadParameter(
+            f"{exc}; it must be an address, a network such as 10.0.0.0/8, or `none`"
+        ) from exc
+
+
+def address_options(command: _F) -> _F:
+    """Give a command the options ``--shared-address`` and ``--address-limit``."""
+    command = click.option(
+        "--address-limit",
+        "address_limits",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=lambda _, __, texts: parse_limits(texts),
+        help="What one peer address may use; repeatable. Names: "
+        f"{', '.join(_NAMES)}. By default an equal share of what there is, once "
+        "three quarters of it are used.",
+    )(command)
+    return click.option(
+        "--shared-address",
+        "shared_addresses",
+        multiple=True,
+        metavar="CIDR",
+        callback=_parse_shared,
+        help="A network in which an address is many workers, behind a proxy or a "
+        "relay, so that each connection counts as an address; repeatable, `none` for "
+        "no network. By default loopback alone.",
+    )(command)

@@ -1,0 +1,113 @@
+"""Keys that are ignored and look like one that is read: misspelt, indented, nested.
+
+Storm passes over every key that it does not know.  Its own keys are hundreds, and a
+topology may have keys of its user's, so only those that are close to one of the keys
+read here, or in Pacemaker's own namespace, are worth a warning.
+"""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from pacemaker.config import keys, values
+
+_KNOWN: Final = tuple(
+    sorted({key.name for key in keys.KEYS} | keys.KNOWN_PACEMAKER_KEYS)
+)
+
+_OF_STORM: Final = frozenset({"nimbus.daemon.users"})
+"""The one key of Storm's that is as close to one read here as a misspelt one."""
+
+_MIN_LIKENESS: Final = 0.9
+"""difflib's ratio: two letters exchanged in ``pacemaker.port`` give 0.93; the nearest
+other keys of Storm, apart from `_OF_STORM`, give 0.885."""
+
+_MIN_LIKENESS_OF_REST: Final = 0.6
+"""Of what follows ``pacemaker.``, a namespace in which nothing else is expected."""
+
+_MAX_DEPTH: Final = 4
+"""No key that is read has more parts than this and one."""
+
+
+def ignored_keys(merged: Mapping[str, object]) -> Iterator[str]:
+    """Yield a sentence for each key that looks like one that is read, and is none.
+
+    Args:
+        merged: all values of the configuration, by key.
+
+    """
+    for name, value in merged.items():
+        if name not in _KNOWN:
+            yield from _misspelt(name)
+            yield from _nested(value, (name,))
+
+
+def _misspelt(name: str) -> Iterator[str]:
+    meant = _meant(name)
+    if meant is None and not name.startswith(keys.PACEMAKER_PREFIX):
+        return
+    sentence = f"unknown key {values.Shown(name)!r} is ignored"
+    odd = next(filter(_is_blank, name), None)
+    if odd is not None:
+        sentence += f": it holds {_called(odd)}"
+    yield f"{sentence}; did you mean {meant}?" if meant else sentence
+
+
+def _meant(name: str) -> str | None:
+    """Return the key that a misspelt one is meant to be; None if it is near none."""
+    if name in _OF_STORM:
+        return None
+    tidied = _tidied(name)
+    if tidied in _BY_LETTERS:
+        return _BY_LETTERS[tidied]
+    prefix, rest = keys.PACEMAKER_PREFIX, name.removeprefix(keys.PACEMAKER_PREFIX)
+    if rest != name:
+        known = [key.removeprefix(prefix) for key in _KNOWN if key.startswith(prefix)]
+        near = difflib.get_close_matches(rest, known, 1, _MIN_LIKENESS_OF_REST)
+        return prefix + near[0] if near else None
+    near = difflib.get_close_matches(name, _KNOWN, 1, _MIN_LIKENESS)
+    # One with another number of parts, my.pacemaker.port say, is another key.
+    return near[0] if near and near[0].count(".") == name.count(".") else None
+
+
+def _tidied(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
+
+
+_BY_LETTERS: Final = {_tidied(key): key for key in _KNOWN}
+
+
+def _is_blank(char: str) -> bool:
+    """Return whether a character is not to be seen: a space, or of no width."""
+    return char.isspace() or unicodedata.category(char) in ("Cf", "Cc")
+
+
+def _called(char: str) -> str:
+    name = unicodedata.name(char, "").lower()
+    return f"U+{ord(char):04X}{name and f' ({name})'}"
+
+
+def _nested(value: object, path: tuple[str, ...]) -> Iterator[str]:
+    """Yield a sentence for each key below another one that is meant to be its own.
+
+    That is ``pacemaker: {port: 7000}``, and a line that is indented by mistake, so
+    that it belongs to the key above.
+    """
+    if not isinstance(value, dict) or len(path) > _MAX_DEPTH:
+        return
+    for name, below in value.items():
+        if not isinstance(name, str):
+            continue
+        is_indented = len(path) == 1 and name in _KNOWN
+        meant = name if is_indented else _meant(".".join((*path, name)))
+        if meant is None:
+            yield from _nested(below, (*path, name))
+        else:
+            above = " in ".join(repr(values.Shown(part)) for part in reversed(path))
+            yield (
+                f"{values.Shown(name)!r} in {above} is ignored: keys are not nested; "
+                f"did you mean {meant}, at the beginning of its line?"
+            )
