@@ -126,7 +126,8 @@ def _try_one(wanted: Wanted, name: str, where: Network) -> Row:
     except MissingError as exc:
         row.note = str(exc)
     except RuntimeError as exc:
-        row.note = f"no end: {exc}".splitlines()[0]
+        # With the end of the daemon's log, if that did not start.
+        row.note = f"failed: {' '.join(str(exc).split())[-200:]}"
     return row
 
 

@@ -47,11 +47,19 @@ class HonestProcess:
         self._reader.start()
 
     def end(self) -> tuple[list[Record], int]:
-        """Have it end; return what it saw, and how many connections were reset."""
+        """Have it end; return what it saw, and how many connections were reset.
+
+        Raises:
+            RuntimeError: it failed.
+        """
         assert self._process.stdin is not None  # noqa: S101
         self._process.stdin.write("end\n")
         self._process.stdin.flush()
-        if self._process.wait(PATIENCE_S + _END_TIMEOUT_S):
+        try:
+            status = self._process.wait(PATIENCE_S + _END_TIMEOUT_S)
+        except subprocess.TimeoutExpired as exc:
+            raise RuntimeError("the honest load does not end") from exc
+        if status:
             raise RuntimeError("the honest load failed")
         content = json.loads(self._records.read_text())
         return [tuple(each) for each in content["records"]], content["resets"]

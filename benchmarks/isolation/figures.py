@@ -62,6 +62,8 @@ class Figures:
 
     Attributes:
         phases: latencies, by phase.
+        alone_s: the p99.9 under attack of each kind of request, from when it was sent:
+            without the time that Nimbus waited for its reply before.
         lost: requests without a reply, after 11 s or with their connection's end.
         wrong: replies that were not the one, or not the value, of their request.
         stale: reads of less than was acknowledged.
@@ -80,6 +82,7 @@ class Figures:
     """
 
     phases: dict[str, Latencies] = field(default_factory=dict)
+    alone_s: dict[str, float] = field(default_factory=dict)
     lost: int = 0
     wrong: int = 0
     stale: int = 0
@@ -109,6 +112,9 @@ def count(records: Sequence[Record], spans: Mapping[Phase, Span]) -> Figures:
         figures.phases[phase.value] = _latencies(
             [record for record in timed if span.has(record[1])]
         )
+    figures.alone_s = _alone_s(
+        [record for record in timed if spans[Phase.ATTACK].has(record[1])]
+    )
     figures.recovery_s = _recovery_s(timed, spans, normal_s(figures))
     logins = [done - due for kind, due, _, done, _ in records if kind == "login"]
     figures.login_s = max(logins, default=None)
@@ -136,6 +142,13 @@ def _latencies(records: Sequence[Record]) -> Latencies:
         latencies[-1],
         _percentile(late, 0.999),
     )
+
+
+def _alone_s(records: Sequence[Record]) -> dict[str, float]:
+    taken: dict[str, list[float]] = {}
+    for kind, _, sent, done, _ in records:
+        taken.setdefault(kind, []).append(done - sent)
+    return {kind: _percentile(sorted(each), 0.999) for kind, each in taken.items()}
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:

@@ -14,6 +14,13 @@ END: Final = "<!-- ... to here. -->"
 
 _MIB: Final = 2**20
 _NONE: Final = "-"
+# What each kind of request took from its sending, by the heads of their columns.
+_KINDS: Final = {
+    "pulse": "p99.9 of a pulse",
+    "read": "of a read alone",
+    "list": "of a list alone",
+    "join": "of a new worker",
+}
 _ORIGINS: Final = {
     "one": "Attackers with one address",
     "sixteen": "Attackers with 16 addresses",
@@ -50,7 +57,7 @@ def latency_table(rows: Sequence[Row]) -> str:
 def limits_table(rows: Sequence[Row]) -> str:
     """Write what the daemon did besides, a line for each row."""
     heads = ["", "SIGTERM", "reload", "watchdog not fed", "wrong, stale, missed"]
-    heads += ["connections ended/s", "longest login"]
+    heads += ["connections ended/s", "longest login", *_KINDS.values()]
     return _table(heads, (_limit_cells(row) for row in rows))
 
 
@@ -84,6 +91,10 @@ def _limit_cells(row: Row) -> Sequence[str]:
         ", ".join(f"{number:,}" for number in wrong),
         f"{figures.ended_per_s:,.0f}",
         _NONE if figures.login_s is None else _seconds(figures.login_s),
+        *(
+            _ms(figures.alone_s[kind]) if kind in figures.alone_s else _NONE
+            for kind in _KINDS
+        ),
     )
 
 

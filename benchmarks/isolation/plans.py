@@ -18,7 +18,7 @@ class Wanted:
         server: "ours" or "jvm".
         origin: one of `trial.ORIGINS`.
         plan: how long they are.
-        has_special: whether those too that need a daemon of their own kind, or long.
+        has_special: whether those too that need a daemon of another kind, or long.
     """
 
     server: str
@@ -28,6 +28,8 @@ class Wanted:
 
     def fits(self, attack: Attack) -> bool:
         """Tell whether an attack is tried in this way."""
+        if self.server == "jvm" and not attack.goes_with_all:
+            return False
         return self.has_special or not (attack.hold_s or attack.pause_s)
 
 

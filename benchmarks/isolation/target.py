@@ -180,18 +180,6 @@ def jvm_daemon(cores: set[int]) -> Iterator[Target]:
         yield target
 
 
-def counts_shared_addresses() -> bool:
-    """Tell whether the daemon has to be told to count loopback's addresses."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pacemaker", "serve", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    return "--shared-address" in done.stdout
-
-
 def _options(attack: Attack, network: Network, folder: Path) -> list[str]:
     argv = [sys.executable, "-m", "pacemaker", "serve", "-c", "pacemaker.port=0"]
     argv += [f"--buffer-budget={attack.buffer_mib}M"]
@@ -202,7 +190,7 @@ def _options(attack: Attack, network: Network, folder: Path) -> list[str]:
         jaas.chmod(0o600)
         argv += ["-c", "pacemaker.auth.method=DIGEST"]
         argv += ["-c", f"java.security.auth.login.config={jaas}"]
-    if not network.is_namespace and counts_shared_addresses():
+    if not network.is_namespace:
         argv += ["--shared-address", "none"]
     return argv
 

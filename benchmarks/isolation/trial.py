@@ -36,6 +36,8 @@ ORIGINS: Final = ("one", "sixteen", "own")
 _HONEST_ADDRESSES: Final = 100
 _CALM_S: Final = 0.02
 _LOOK_S: Final = 0.05
+# Long enough for the honest peers to say how they are.
+_SETTLE_S: Final = 0.5
 _RELAY_BYTES: Final = 1_300_000
 # The longest that there is: misses are held throughout a trial.
 _HOLD_S: Final = 100
@@ -216,7 +218,7 @@ class Trial:
 
     def _settle(self, honest: HonestProcess) -> None:
         """Wait until no honest request waits for long, or the time is over."""
-        time.sleep(0.5)
+        time.sleep(min(_SETTLE_S, self._plan.attack_s / 4))
         deadline_s = time.monotonic() + self._plan.recovery_s
         while honest.oldest_s > _CALM_S and time.monotonic() < deadline_s:
             time.sleep(_LOOK_S)

@@ -11,6 +11,7 @@ from typing import Final
 
 SEND_PULSE: Final = 4
 SEND_PULSE_RESPONSE: Final = 5
+ALL_PULSES_RESPONSE: Final = 7
 LIST_NODES: Final = 8
 LIST_NODES_RESPONSE: Final = 9
 GET_PULSE: Final = 10

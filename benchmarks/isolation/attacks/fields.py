@@ -24,11 +24,20 @@ _EMPTY_STRUCTS = _with(wire.list_field(99, wire.STRUCT, 9990, wire.STOP * 9990))
 _REPEATED = _with(wire.field(wire.I8, 99, b"\x07") * 2500)
 _PULSE = wire.field(wire.BINARY, 1, wire.binary(b"/a")) + wire.STOP
 _RECORDS = wire.message(
-    wire.GET_PULSE,
+    wire.ALL_PULSES_RESPONSE,
     wire.field(
         wire.STRUCT,
         4,
         wire.list_field(1, wire.STRUCT, 1000, _PULSE * 1000) + wire.STOP,
+    ),
+    1,
+)
+_NODES = wire.message(
+    wire.LIST_NODES_RESPONSE,
+    wire.field(
+        wire.STRUCT,
+        5,
+        wire.list_field(1, wire.BINARY, 2500, wire.binary(b"") * 2500) + wire.STOP,
     ),
     1,
 )
@@ -70,8 +79,14 @@ ATTACKS = (
     ),
     Attack(
         "records",
-        "reads whose data are 1,000 records, 100 connections",
+        "responses of 1,000 records, 100 connections",
         100,
         repeated(_times(_RECORDS, 128 * 1024)),
+    ),
+    Attack(
+        "nodes",
+        "responses of 2,500 names, 100 connections",
+        100,
+        repeated(_times(_NODES, 128 * 1024)),
     ),
 )

@@ -24,6 +24,7 @@ def row(attacked_s: float = 0.005, quiet_s: float = 0.002, late_s: float = 0.0) 
             "after": latencies(quiet_s),
             "reload": latencies(1.0),
         },
+        alone_s={"pulse": 0.004, "read": 0.012},
         resident_bytes=100 * MIB,
         fed=10,
         unfed_s=0.5,

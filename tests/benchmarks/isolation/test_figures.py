@@ -76,3 +76,10 @@ def test_longest_login_is_kept() -> None:
         ("login", 16.0, 16.0, 17.5, "ok"),
     ]
     assert seen(*logins).login_s == 1.5
+
+
+def test_requests_are_timed_alone_as_well() -> None:
+    """From when they were sent, which is after the reply that Nimbus waited for."""
+    figures = seen(("read", 15.0, 18.0, 18.5, "ok"), ("join", 25.0, 25.0, 26.0, "ok"))
+    assert figures.alone_s["read"] == 0.5
+    assert "join" not in figures.alone_s

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.real
 
 SMALL = Plan(
     warm_up_s=0.1,
-    quiet_s=0.3,
+    quiet_s=0.1,
     attack_s=1.0,
     workers=60,
     period_s=0.3,
