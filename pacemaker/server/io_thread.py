@@ -153,8 +153,8 @@ class IoThread(threading.Thread):
 
         The account has counted it already; the thread counts its end.
         """
-        self._adopted += 1
         self.call(lambda: self._adopt(sock, peer, account))
+        self._adopted += 1
 
     def end_silent(self) -> None:
         """Have the connection ended that has been without a word for longest."""
@@ -290,6 +290,8 @@ class IoThread(threading.Thread):
                 self.turn()
             except Exception:
                 _logger.exception("%s: a turn failed", self.name)
+                # What fails at once, over and over, must not keep a core busy.
+                time.sleep(limits.FAILED_TURN_PAUSE_S)
 
     def turn(self) -> None:
         """Wait for what happens next, and do what it asks for."""

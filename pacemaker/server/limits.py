@@ -68,6 +68,9 @@ CONNECTION_BYTES: Final = 2048
 SAMPLED_HEARTBEATS: Final = 16
 SAMPLED_BYTES: Final = 16 * 1024
 
+# How long an I/O thread waits after a turn that failed as a whole.
+FAILED_TURN_PAUSE_S: Final = 0.1
+
 # How often connections are looked over for what is overdue.
 SWEEP_S: Final = 1.0
 

@@ -239,7 +239,7 @@ def test_trial_does_what_only_a_real_start_does() -> None:
     """It says the word once it has started the threads, and not if it cannot."""
     done = try_upgrade("-m", "pacemaker")
     assert (done.returncode, done.stdout) == (0, f"{word_of(SAMPLE)}\n"), done.stderr
-    assert "0 connections and 1 heartbeats carried over" in done.stderr
+    assert "0 connections and 1 heartbeat carried over" in done.stderr
     assert "listening on" not in done.stderr
     done = try_upgrade("-c", PATCHED)
     assert (done.returncode, done.stdout) == (71, "")
