@@ -460,6 +460,8 @@ class Connection:
             self._undelivered_bytes = _undelivered_bytes(self.fd)
             snapshot = snapshot._replace(unsent=b"")
         self._is_greeted = state.is_greeted
+        if state.is_greeted:
+            self.owner.greeted(self)
         self._frame_began_s = state.frame_began_s
         self.protocol.restore(snapshot)
         if snapshot.unread or self._unsent:

@@ -256,7 +256,7 @@ class IoThread(threading.Thread):
             self._backlog[connection] = None
 
     def greeted(self, connection: Connection) -> None:
-        """Take note that a connection has sent its first bytes."""
+        """Take note that a connection has sent something, now or before an upgrade."""
         self._silent.pop(connection, None)
 
     def note_evicted(self, size_bytes: int) -> None:

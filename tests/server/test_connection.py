@@ -502,3 +502,21 @@ def test_second_stop_shortens_the_first() -> None:
         hand.thread.turn()
         hand.thread.stop(0.0)
         hand.turn_until(lambda: connection.is_closed)
+
+
+def test_health_check_leaves_no_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A peer that asks for CREATE_PATH and goes is no news; one that goes on is."""
+    create = wire.path_request(Type.CREATE_PATH, "/", 1)
+    created = wire.ack(Type.CREATE_PATH_RESPONSE, 1)
+    with caplog.at_level(logging.INFO), Hand() as hand:
+        check, connection = hand.connect()
+        assert hand.ask(check, create) == created
+        check.close()
+        hand.turn_until(lambda: connection.is_closed)
+        assert not caplog.messages
+        peer, _ = hand.connect("10.0.0.1:5")
+        assert hand.ask(peer, create) == created
+        assert hand.ask(peer, PULSE) == ACK
+        assert caplog.messages == ["10.0.0.1:5: connected"]

@@ -220,6 +220,8 @@ def test_greeting_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
         silent, _ = old.connect("10.0.0.2:5")
         old.ask(peer, PULSE)
         hand_over(old, new)
+        # The other one is not to be ended to make room: it has spoken.
+        assert new.thread.silent == 1
         new.ask(peer, PULSE)
         new.ask(silent, PULSE)
     assert caplog.text.count("10.0.0.1:5: connected") == 1
