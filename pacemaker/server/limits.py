@@ -28,6 +28,9 @@ LARGE_READ_BYTES: Final = 1024 * 1024
 # How long a turn of the loop serves in any order, and how long it then shares: a
 # heartbeat waits for two turns at most.
 TURN_S: Final = 0.004
+# An account that has had more than this of the last half second or so is a crowd.
+DOMINANT_S: Final = 0.02
+
 # How often the time that was spent on an account is halved, and below what it is none.
 FADE_S: Final = 0.25
 FORGOTTEN_S: Final = 0.0001
