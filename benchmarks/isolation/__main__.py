@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -47,6 +48,8 @@ def main() -> int:
         return 1
     if not wanted.no_namespace:
         enter_namespace("benchmarks.isolation", sys.argv[1:])
+    # As by Ctrl-C: no daemon is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = wanted.attack or [*ATTACKS, ALL]
     is_whole = wanted.plan == "full" and not wanted.attack and not wanted.origin
     kept = BUILD / f"isolation-{wanted.plan}.json"

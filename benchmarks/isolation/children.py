@@ -125,6 +125,11 @@ class AttackProcess:
             raise RuntimeError(f"the attackers failed: {self._process.args!r}")
         self.counted = json.loads(output)
 
+    def kill(self) -> None:
+        """End it, whatever it counted."""
+        self._process.kill()
+        self._process.communicate()
+
     def _command(self, letter: str) -> None:
         assert self._process.stdin is not None  # noqa: S101
         with contextlib.suppress(BrokenPipeError):
@@ -176,9 +181,13 @@ def attackers(
         for each in processes:
             each.begin()
         yield processes
-    finally:
+    except BaseException:
+        # What they counted is of no use, and that they failed may be why.
         for each in processes:
-            each.end()
+            each.kill()
+        raise
+    for each in processes:
+        each.end()
 
 
 def _start(module: str, cores: set[int], *arguments: str) -> subprocess.Popen[str]:
