@@ -71,6 +71,7 @@ class Acceptor(threading.Thread):
         self._admission = admission
         # How many connections were refused.
         self.refused = 0
+        self._last_refused: tuple[str, LimitError] | None = None
         self._is_stopping = False
         self._calls: deque[Callable[[], None]] = deque()
         # The last connection's, since the kernel gives the lowest number that is free.
@@ -160,6 +161,7 @@ class Acceptor(threading.Thread):
                 continue
             self._last_fd = sock.fileno()
             self._take(sock, address, fd)
+        self._log_refused()
         return True
 
     def _check_room(self, room_ends: int) -> None:
@@ -192,11 +194,17 @@ class Acceptor(threading.Thread):
             return
         except LimitError as exc:
             self.refused += 1
-            _logger.warning("%s: refused: %s", peer, exc)
+            self._last_refused = (peer, exc)
         except Exception:
             _logger.exception("%s: closed: it cannot be served", peer)
         self._accounts.close(account)
         sock.close()
+
+    def _log_refused(self) -> None:
+        """Name the last of some refused connections: a line for each would be dear."""
+        if self._last_refused is not None:
+            _logger.warning("%s: refused: %s", *self._last_refused)
+            self._last_refused = None
 
     def _hand_over(self, sock: socket.socket, peer: str, account: Account) -> None:
         """Give a connection to an I/O thread.
@@ -212,7 +220,9 @@ class Acceptor(threading.Thread):
             )
         if verdict is Verdict.MAKE_ROOM:
             self._make_room()
-        thread = min(self._threads, key=lambda each: each.load)
+        thread = self._threads[0]
+        if len(self._threads) > 1:
+            thread = min(self._threads, key=lambda each: each.load)
         thread.adopt(sock, peer, account)
 
     def _make_room(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -48,6 +49,8 @@ class Accounts:
 
     def __init__(self, shared: Sequence[Network] = DEFAULT_SHARED) -> None:
         self._shared = tuple(shared)
+        # Reading an address takes longer than all else here, and the same ones come.
+        self._name_of_host = lru_cache(MAX_IDLE_ACCOUNTS)(self._own_name)
         # Guards all below, and the accounts' `connections`.
         self._lock = threading.Lock()
         self._connected: dict[str, Account] = {}
@@ -71,7 +74,7 @@ class Accounts:
             host: the peer's address, without a scope.
             port: its port.
         """
-        name = self._name(host, port)
+        name = self._name_of_host(host) or f"{host}:{port}"
         with self._lock:
             account = self._connected.get(name)
             if account is None:
@@ -100,10 +103,11 @@ class Accounts:
                 (account.connections for account in self._connected.values()), default=0
             )
 
-    def _name(self, host: str, port: int) -> str:
+    def _own_name(self, host: str) -> str | None:
+        """Name the account of a host; None if each connection has its own."""
         address = _address(host)
         if address is None or any(address in network for network in self._shared):
-            return f"{host}:{port}"
+            return None
         return address_name(host)
 
 

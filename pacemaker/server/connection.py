@@ -111,6 +111,7 @@ class Connection:
         "_frame_number",
         "_is_at_end",
         "_is_greeted",
+        "_linger_bytes",
         "_linger_until_s",
         "_on_untold",
         "_progress_s",
@@ -149,6 +150,7 @@ class Connection:
         self._undelivered_bytes = 0
         self._sasl_began_s = 0.0
         self._linger_until_s = 0.0
+        self._linger_bytes = limits.LINGER_BYTES
         self._on_untold: Callable[[], None] | None = None
         # For fair turns: what epoll has reported and was not served yet, and about how
         # much the last events have cost; 1 until one was measured.
@@ -195,7 +197,8 @@ class Connection:
             self._end_by_peer(exc.strerror or "read failed")
             return
         if self._linger_until_s:
-            if not data:
+            self._linger_bytes -= len(data)
+            if not data or self._linger_bytes < 0:
                 self.abort()
         elif data:
             if not self._is_greeted:
@@ -506,6 +509,7 @@ class Connection:
             self.abort()
             return
         self._linger_until_s = self.owner.now() + limits.LINGER_S
+        self._read_bytes = limits.READ_BYTES
         self._wait_for(select.EPOLLIN)
 
     def _end_by_peer(self, reason: str) -> None:

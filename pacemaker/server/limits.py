@@ -27,7 +27,7 @@ LARGE_READ_BYTES: Final = 1024 * 1024
 
 # How long a turn of the loop serves in any order, and how long it then shares: a
 # heartbeat waits for two turns at most.
-TURN_S: Final = 0.004
+TURN_S: Final = 0.003
 # An account that has had more than this of the last half second or so is a crowd.
 DOMINANT_S: Final = 0.02
 
@@ -54,6 +54,8 @@ SASL_TIMEOUT_S: Final = 10.0
 # How long a connection that was refused may still be read, so that the reset
 # which unread bytes provoke does not destroy the replies on their way.
 LINGER_S: Final = 2.0
+# And how many bytes of it: more than the kernel holds of a peer that has stopped.
+LINGER_BYTES: Final = 1024 * 1024
 
 # A client asks again after 1 s and gives up after 11: what a stop has not
 # answered by then is reset all the same.

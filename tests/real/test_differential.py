@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from pacemaker import messages
+from pacemaker.errors import MalformedError
 from tests.real.daemons import Daemon, JvmDaemon
 from tests.real.jvm import ROOT
 from tests.real.requests import Keys, Request, Requests, our_list, storm_list
@@ -63,6 +65,15 @@ def _no_keys_left(request: pytest.FixtureRequest) -> Iterator[None]:
             connection.ask(path_request(Type.DELETE_PATH, "/"))
 
 
+def is_within_bounds(request: Request) -> bool:
+    """Whether a request has no more fields than ours reads (docs/deviations.md)."""
+    try:
+        messages.decode(request.frame[4:])
+    except MalformedError:
+        return False
+    return True
+
+
 def replies(connection: Wire, batch: list[Request]) -> list[bytes]:
     """Send requests all at once and return all that is answered to them."""
     mark = path_request(Type.EXISTS, "/mark", MARK)
@@ -103,10 +114,13 @@ def test_both_answer_a_random_sequence_alike(
 ) -> None:
     """Thousands of requests, valid and odd, get byte-identical replies."""
     source, keys = Requests(seed), Keys()
+    for _ in range(REQUESTS_PER_SEED // BATCH):
+        # Anew each time, as ours ends one that has sent a hundred useless messages.
+        with Wire(daemon.address) as ours, Wire(jvm.address) as storm:
+            batch = [each for each in source.take(BATCH) if is_within_bounds(each)]
+            check_batch(keys, batch, ours, storm)
     with Wire(daemon.address) as ours, Wire(jvm.address) as storm:
         # Keys that do not begin with a slash outlive the deletion of "/".
-        for _ in range(REQUESTS_PER_SEED // BATCH):
-            check_batch(keys, source.take(BATCH), ours, storm)
         clear = [
             Request(Type.DELETE_PULSE_ID, key, path_request(Type.DELETE_PULSE_ID, key))
             for key in sorted(keys.keys)
