@@ -218,7 +218,7 @@ class ServerProtocol:
             that these two have to be called, and where the connection was ended.
         """
         worker = self._worker
-        if worker is None or self._due or self.has_more or self._frames.unread_bytes:
+        if worker is None or self._due or self._frames.unread_bytes:
             return None
         try:
             return worker.answer_one(data)

@@ -312,13 +312,16 @@ class Store:
             if leaf.account is account and place.epoch == self._epoch:
                 # The key is there, so nobody awaits it.
                 growth_bytes = len(value) - len(leaf.value)
-                used_bytes = self._used_bytes + growth_bytes
-                if used_bytes > self._free_bytes:
-                    self._refill_slack()
-                    self._check_growth(account, growth_bytes, growth_bytes, len(value))
+                if growth_bytes:
+                    used_bytes = self._used_bytes + growth_bytes
+                    if used_bytes > self._free_bytes:
+                        self._refill_slack()
+                        self._check_growth(
+                            account, growth_bytes, growth_bytes, len(value)
+                        )
+                    self._used_bytes = used_bytes
+                    account.stored_bytes += growth_bytes
                 leaf.value = value
-                self._used_bytes = used_bytes
-                account.stored_bytes += growth_bytes
                 return
         self.put(place.key, value, place, account)
 

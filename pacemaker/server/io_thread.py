@@ -47,7 +47,7 @@ from pacemaker.server.upgrade.state import ConnectionState
 _logger: Final = logging.getLogger(__name__)
 
 # How many events are served between two looks at the clock.
-_CHUNK: Final = 4
+_CHUNK: Final = 8
 # How many connections are sorted in one turn: some three milliseconds.
 _MOST_SHARED: Final = 4096
 # Up to this class (see `Connection.note_cost`) an event takes less than 0.4 ms.
