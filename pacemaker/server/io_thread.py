@@ -58,6 +58,9 @@ _CHEAP_EVENT_S: Final = 0.000025
 # Makes the protocol object of a new connection: of its peer's name and account.
 ProtocolFactory: TypeAlias = Callable[[str, Account], ServerProtocol]
 
+# A new connection, its name and its account.
+_Arrival: TypeAlias = tuple[socket.socket, str, Account]
+
 # A descriptor and what happened on it.
 _Event: TypeAlias = tuple[int, int]
 
@@ -125,6 +128,10 @@ class IoThread(threading.Thread):
         self._adopted = 0
         self._forgotten = 0
         self._calls: deque[Callable[[], None]] = deque()
+        # New connections: as the acceptor gives them, and by account.  There is a call
+        # for each.
+        self._arrivals: deque[_Arrival] = deque()
+        self._newcomers: dict[Account, deque[_Arrival]] = {}
         # Those that another thread wants ended, for what they hold.
         self._evicted: deque[Connection] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -166,8 +173,9 @@ class IoThread(threading.Thread):
 
         The account has counted it already; the thread counts its end.
         """
-        self.call(lambda: self._adopt(sock, peer, account))
+        self._arrivals.append((sock, peer, account))
         self._adopted += 1
+        self.call(self._adopt_next)
 
     def end_silent(self) -> None:
         """Have the connection ended that has been without a word for longest."""
@@ -552,6 +560,22 @@ class IoThread(threading.Thread):
                     connection.restore(state)
                 except Exception:
                     self._abandon(connection)
+
+    def _adopt_next(self) -> None:
+        """Adopt one of the new connections, accounts in turn.
+
+        So a worker that starts does not wait for thousands of one other address that
+        came before it.
+        """
+        while self._arrivals:
+            arrival = self._arrivals.popleft()
+            self._newcomers.setdefault(arrival[2], deque()).append(arrival)
+        account, waiting = next(iter(self._newcomers.items()))
+        del self._newcomers[account]
+        sock, peer, _ = waiting.popleft()
+        if waiting:
+            self._newcomers[account] = waiting
+        self._adopt(sock, peer, account)
 
     def _adopt(self, sock: socket.socket, peer: str, account: Account) -> None:
         if self._stop_until_s is not None:

@@ -237,8 +237,8 @@ MISSES = b"".join(wire.pulse_reply("/a", None, id_) for id_ in range(400))
 class TickingClock:
     """A clock that goes on by some milliseconds each time that it is asked."""
 
-    def __init__(self, step_s: float = 0.001) -> None:
-        self.now_s = 1000.0
+    def __init__(self, step_s: float = 0.001, now_s: float = 1000.0) -> None:
+        self.now_s = now_s
         self._step_s = step_s
 
     def __call__(self) -> float:
@@ -424,3 +424,45 @@ def test_silent_connection_is_ended_first() -> None:
         assert isinstance(silent[0].protocol.error, LimitError)
         assert [each.protocol.error for each in silent[1:]] == [None, None]
         assert hand.ask(speaker, PULSE) == ACK
+
+
+def test_new_connections_are_adopted_by_accounts_in_turn() -> None:
+    """A worker that starts does not wait for all that came from another address."""
+    with Hand() as hand:
+        arrivals = []
+        for number, host in enumerate(["10.0.0.1"] * 3 + ["10.0.0.2"]):
+            _, sock = hand.accept()
+            account = hand.accounts.open(host, number)
+            hand.thread.adopt(sock, f"{host}:{number}", account)
+            arrivals.append(f"{host}:{number}")
+        hand.thread.turn()
+        adopted = [each.protocol.peer for each in hand.thread._silent]
+        assert adopted == [arrivals[each] for each in (0, 3, 1, 2)]
+
+
+def test_sweep_is_done_over_several_turns() -> None:
+    """Thousands of connections whose time is over do not end in a single turn."""
+    with Hand() as hand:
+        for _ in range(30):
+            peer, connection = hand.connect()
+            peer.send(PULSE[:-1])
+            hand.turn_until(lambda each=connection: each in hand.thread.watched)  # type: ignore[misc]
+        hand.after(limits.FRAME_TIMEOUT_S)
+        hand.clock.now_s += limits.SWEEP_S
+        hand.thread.now = TickingClock(limits.TURN_S / 4, hand.clock.now_s)
+        hand.thread.turn()
+        assert 0 < hand.figures.connections < 30
+        hand.turn_until(lambda: not hand.figures.connections)
+
+
+def test_calls_are_done_over_several_turns() -> None:
+    """Thousands of calls, of new connections say, leave time for the others."""
+    with Hand() as hand:
+        done: list[int] = []
+        for number in range(30):
+            hand.thread.call(lambda number=number: done.append(number))  # type: ignore[misc]
+        hand.thread.now = TickingClock(limits.TURN_S / 4)
+        hand.thread.turn()
+        assert 0 < len(done) < 30
+        hand.turn_until(lambda: len(done) == 30)
+        assert done == list(range(30))
