@@ -125,6 +125,7 @@ class Connection:
         "fd",
         "interest",
         "is_closed",
+        "is_deferred",
         "owner",
         "protocol",
         "ready",
@@ -155,6 +156,7 @@ class Connection:
         # For fair turns: what epoll has reported and was not served yet, and about how
         # much the last events have cost; 1 until one was measured.
         self.ready = 0
+        self.is_deferred = False
         self.cost_class = 1
         self.fd = sock.fileno()
         self.interest = select.EPOLLIN

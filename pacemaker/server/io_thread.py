@@ -26,7 +26,6 @@ import select
 import socket
 import threading
 import time
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from operator import attrgetter
@@ -39,6 +38,7 @@ from pacemaker.holding import Holding
 from pacemaker.protocol import ServerProtocol
 from pacemaker.server import limits, memory
 from pacemaker.server.addresses import Accounts
+from pacemaker.server.backlog import Backlog
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.steps import StepRunner
@@ -61,12 +61,14 @@ ProtocolFactory: TypeAlias = Callable[[str, Account], ServerProtocol]
 # A new connection, its name and its account.
 _Arrival: TypeAlias = tuple[socket.socket, str, Account]
 
+# What epoll reports whatever is asked for: an error, the end of both directions.
+_ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
+
 # A descriptor and what happened on it.
 _Event: TypeAlias = tuple[int, int]
 
 
 _cost_class: Final = attrgetter("cost_class")
-_spent_s: Final = attrgetter("account.spent_s")
 
 
 def boot_time_s() -> float:
@@ -114,7 +116,7 @@ class IoThread(threading.Thread):
         self._accounts = accounts
         self._address_limits = address_limits
         # Those that have requests left, in the order in which they were put off.
-        self._backlog: dict[Connection, None] = {}
+        self._backlog: Backlog[Connection] = Backlog()
         # Those that have never sent a byte, the oldest first.
         self._silent: dict[Connection, None] = {}
         # The accounts whose `spent_s` is to fade, and when.
@@ -274,7 +276,7 @@ class IoThread(threading.Thread):
             self.figures.delays += 1
             self.call_later(wait_s, lambda: self._put_back(connection))
         else:
-            self._backlog[connection] = None
+            self._backlog.put(connection)
 
     def greeted(self, connection: Connection) -> None:
         """Take note that a connection has sent something, now or before an upgrade."""
@@ -296,7 +298,7 @@ class IoThread(threading.Thread):
         self._forgotten += 1
         self.figures.connections -= 1
         self._accounts.close(connection.account)
-        self._backlog.pop(connection, None)
+        self._backlog.discard(connection)
         self._silent.pop(connection, None)
         if connection in self.watched:
             self.watched.discard(connection)
@@ -392,67 +394,80 @@ class IoThread(threading.Thread):
         return elapsed_s > served * _CHEAP_EVENT_S or elapsed_s > 4 * limits.TURN_S
 
     def _share(self, ready: Sequence[_Event]) -> bool:
-        """Serve the backlog and what is ready, until the turn has taken its time.
+        """Serve what is ready and the backlog, until the turn has taken its time.
 
-        Of what is not reached nothing is lost: the backlog stays, and epoll reports
-        the rest again.
+        Cheap requests first.  By itself that would starve whoever has dear ones while
+        others send cheap ones without end, so it is half of the time; what is not
+        reached goes to the backlog, and the other half is the backlog's.
 
         Returns:
             Whether others have called.
         """
         is_woken = False
-        waiting = [*self._backlog]
+        fresh: list[Connection] = []
         for fd, events in ready:
             connection = self.connections.get(fd)
             if connection is None:
                 is_woken = is_woken or fd == self._wake_fd
-                continue
-            if not connection.ready:
-                waiting.append(connection)
-            connection.ready = events
-        # Cheap requests first.  By itself that would starve whoever has dear ones while
-        # others send cheap ones without end; so it is half of the time.
-        waiting.sort(key=_cost_class)
-        dear_at = bisect_right(waiting, _CHEAPEST_CLASSES, key=_cost_class)
-        left = self._serve_for(waiting[:dear_at], limits.TURN_S / 2)
-        waiting = left + waiting[dear_at:]
-        waiting.sort(key=_spent_s)
-        waiting = self._serve_for(waiting, limits.TURN_S / 2)
-        for connection in waiting:
-            connection.ready = 0
-        self._fade(self.now())
+            elif not connection.ready:
+                connection.ready = events
+                fresh.append(connection)
+            else:
+                # It is deferred, and this is its end, which epoll always reports.
+                connection.ready |= events
+        fresh.sort(key=_cost_class)
+        now_s = self.now()
+        end_s = now_s + limits.TURN_S / 2
+        for connection in fresh:
+            if now_s < end_s and connection.cost_class <= _CHEAPEST_CLASSES:
+                now_s = self._serve_measured(connection, now_s)
+            else:
+                self._defer(connection)
+        end_s = now_s + limits.TURN_S / 2
+        while now_s < end_s and (next_one := self._backlog.pop()) is not None:
+            now_s = self._serve_measured(next_one, now_s)
+        self._fade(now_s)
         return is_woken
 
-    def _serve_for(
-        self, waiting: list[Connection], duration_s: float
-    ) -> list[Connection]:
-        """Serve connections in order, and measure each; return those not reached."""
-        now_s = self.now()
-        end_s = now_s + duration_s
-        for number, connection in enumerate(waiting):
-            if now_s > end_s:
-                return waiting[number:]
-            self._serve_one(connection)
-            began_s, now_s = now_s, self.now()
-            connection.note_cost(now_s - began_s)
-            self._spenders.add(connection.account)
-        return []
+    def _defer(self, connection: Connection) -> None:
+        """Have a connection wait in the backlog with what epoll has reported.
 
-    def _serve_one(self, connection: Connection) -> None:
-        """Do what epoll reports of a connection, or its next slice."""
-        events, connection.ready = connection.ready, 0
+        Epoll would report it again in each turn: with thousands of them that would
+        take longer than to serve some.
+        """
+        if not connection.is_closed:
+            connection.is_deferred = True
+            self._epoll.modify(connection.fd, 0)
+            self._backlog.put(connection)
+
+    def _serve_measured(self, connection: Connection, began_s: float) -> float:
+        """Serve a connection and charge its account; return the time."""
         try:
-            if connection.is_closed:
-                return
-            if events:
-                connection.on_event(events)
-            elif connection in self._backlog:
-                del self._backlog[connection]
-                connection.go_on()
+            self._serve_one(connection)
         except Exception:
             self._abandon(connection)
         if self._evicted:
             self._evict()
+        now_s = self.now()
+        connection.note_cost(now_s - began_s)
+        self._spenders.add(connection.account)
+        return now_s
+
+    def _serve_one(self, connection: Connection) -> None:
+        """Do what epoll has reported, or the next slice of what was read before."""
+        events, connection.ready = connection.ready, 0
+        if connection.is_closed:
+            return
+        if not events:
+            connection.go_on()
+            return
+        if connection.is_deferred:
+            connection.is_deferred = False
+            self._epoll.modify(connection.fd, connection.interest)
+        # What it waits for may have changed meanwhile: a held read was answered, say.
+        events &= connection.interest | _ALWAYS
+        if events:
+            connection.on_event(events)
 
     def _fade(self, now_s: float) -> None:
         """Halve, now and then, what the accounts have spent, and forget what is left.
@@ -470,10 +485,11 @@ class IoThread(threading.Thread):
             if account.spent_s < limits.FORGOTTEN_S:
                 account.spent_s = 0.0
                 self._spenders.discard(account)
+        self._backlog.reorder()
 
     def _put_back(self, connection: Connection) -> None:
         if not connection.is_closed:
-            self._backlog[connection] = None
+            self._backlog.put(connection)
 
     def _end_silent(self) -> None:
         for connection in self._silent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import threading
 
@@ -260,6 +261,7 @@ def test_request_does_not_wait_for_all_that_another_has_sent() -> None:
     with Hand() as hand:
         greedy, connection = hand.connect(host="10.0.0.1")
         other, _ = hand.connect(host="10.0.0.2")
+        hand.thread.now = TickingClock(limits.TURN_S)
         greedy.send(READS)
         hand.thread.turn()
         assert connection.protocol.has_more
@@ -333,6 +335,7 @@ def test_calls_of_others_wait_for_one_turn_at_most() -> None:
     """A stop or an upgrade does not wait until a backlog is worked off."""
     with Hand() as hand:
         peer, connection = hand.connect()
+        hand.thread.now = TickingClock(limits.TURN_S)
         peer.send(READS)
         hand.thread.turn()
         done: list[bool] = []
@@ -451,8 +454,18 @@ def test_sweep_is_done_over_several_turns() -> None:
         hand.clock.now_s += limits.SWEEP_S
         hand.thread.now = TickingClock(limits.TURN_S / 4, hand.clock.now_s)
         hand.thread.turn()
-        assert 0 < hand.figures.connections < 30
-        hand.turn_until(lambda: not hand.figures.connections)
+        refused = [
+            each
+            for each in hand.thread.connections.values()
+            if each.protocol.error is not None
+        ]
+        assert 0 < len(refused) < 30
+        hand.turn_until(
+            lambda: all(
+                each.protocol.error is not None
+                for each in hand.thread.connections.values()
+            )
+        )
 
 
 def test_calls_are_done_over_several_turns() -> None:
@@ -466,3 +479,34 @@ def test_calls_are_done_over_several_turns() -> None:
         assert 0 < len(done) < 30
         hand.turn_until(lambda: len(done) == 30)
         assert done == list(range(30))
+
+
+def test_deferred_connection_is_served_what_it_waits_for_then() -> None:
+    """Its replies cannot be sent when its turn comes: it is not read before that."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        hand.thread.now = TickingClock(limits.TURN_S)
+        connection.cost_class = 5
+        peer.send(PULSE)
+        hand.thread._share([(connection.fd, select.EPOLLIN)])
+        hand.turn_until(lambda: not hand.thread._backlog)
+        assert peer.receive() == ACK
+        connection.ready = 0
+        hand.thread._defer(connection)
+        connection.ready, connection.interest = select.EPOLLIN, select.EPOLLOUT
+        peer.send(PULSE)
+        hand.thread._serve_one(connection)
+        assert hand.figures.pulses == 1
+
+
+def test_deferred_connection_that_ends_is_forgotten() -> None:
+    """A reset is seen though nothing is awaited, and takes it off the backlog."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE)
+        connection.ready = select.EPOLLIN
+        hand.thread._defer(connection)
+        end_with_reset(peer.socket, True)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+        assert not hand.thread._backlog
