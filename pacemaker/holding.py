@@ -36,10 +36,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
-from pacemaker import messages
 from pacemaker.accounts import NOBODY, Account, exceeds_share
-from pacemaker.messages import Message
 from pacemaker.store import Store
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Message
 
 # What the held reads of one I/O thread may take: some 19,000 of Storm's.  A read
 # that finds no room is answered at once, as if nothing were held.

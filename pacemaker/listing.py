@@ -15,8 +15,8 @@ import logging
 from collections.abc import Iterator
 from typing import Final
 
-from pacemaker import canonical, messages
-from pacemaker.messages import Message
+from pacemaker.wire import canonical, messages
+from pacemaker.wire.messages import Message
 
 _logger: Final = logging.getLogger(__name__)
 

@@ -39,15 +39,15 @@ from enum import Enum
 from itertools import groupby
 from typing import Final, NamedTuple, TypeAlias
 
-from pacemaker import canonical, control, messages
 from pacemaker.accounts import NOBODY, Account
 from pacemaker.dispatch import Dispatcher, trace_of
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.frames import FrameReader
 from pacemaker.holding import HeldReads, Holding
 from pacemaker.listing import Listing, shown
-from pacemaker.messages import NO_MESSAGE_ID, Message
 from pacemaker.sasl.mechanism import ServerMechanism
+from pacemaker.wire import canonical, control, messages
+from pacemaker.wire.frames import FrameReader
+from pacemaker.wire.messages import NO_MESSAGE_ID, Message
 from pacemaker.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 
 _logger: Final = logging.getLogger(__name__)

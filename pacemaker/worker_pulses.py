@@ -17,11 +17,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, TypeAlias
 
-from pacemaker import canonical
 from pacemaker.accounts import NOBODY, Account
 from pacemaker.figures import Figures
-from pacemaker.frames import HEAD_SIZE
 from pacemaker.store import Place, Store
+from pacemaker.wire import canonical
+from pacemaker.wire.frames import HEAD_SIZE
 
 # Behind the details: constant bytes, and the message id with the message's STOP,
 # which are the end of the reply as well.

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker import canonical, messages
 from pacemaker.accounts import Account
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
 from pacemaker.figures import Figures
 from pacemaker.listing import LARGE_NAMES, Listing
-from pacemaker.messages import Data, Message, Nodes, Pulse, Records
 from pacemaker.store import MAX_SEGMENTS, Store
+from pacemaker.wire import canonical, messages
+from pacemaker.wire.messages import Data, Message, Nodes, Pulse, Records
 from tests.directories import DirectoryModel, paths
-from tests.wire import Type
+from tests.wire.by_hand import Type
 
 MAX_BODY_BYTES = 10_485_760
 STORED = {"/a": b"one", "/a/b": b"", "/a/c/d": b"three", "/ab": b"four"}

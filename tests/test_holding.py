@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from pacemaker import holding as module
-from pacemaker import messages
 from pacemaker.accounts import NOBODY, Account
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import LimitError
 from pacemaker.figures import Figures
 from pacemaker.holding import MAX_HELD_BYTES, RELEASED_PER_TURN, Holding
-from pacemaker.messages import Pulse
 from pacemaker.protocol import MAX_DUE_BYTES, Phase, ServerProtocol
 from pacemaker.store import MAX_SEGMENTS, Store
-from tests import wire
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Pulse
 from tests.fake_mechanisms import like_digest
-from tests.wire import Type, path_request, send_pulse
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, path_request, send_pulse
 
 LIMIT = 10_485_760
 KEY = "/w/t/1"

@@ -25,9 +25,18 @@ from pacemaker.figures import Figures
 from pacemaker.protocol import ServerProtocol
 from pacemaker.server.listening import end_with_reset
 from pacemaker.store import Store
-from tests import wire
 from tests.real.daemons import Daemon
-from tests.wire import STOP, Type, Wire, binary, framed, i32, message, struct_field
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import (
+    STOP,
+    Type,
+    Wire,
+    binary,
+    framed,
+    i32,
+    message,
+    struct_field,
+)
 
 MIB = 2**20
 MAX_BODY_BYTES = 10 * MIB

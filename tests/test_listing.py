@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker import listing as module
-from pacemaker import messages
 from pacemaker.listing import LARGE_NAMES, NAMES_PER_STEP, Listing, shown
-from pacemaker.messages import Message, Nodes
 from pacemaker.store import Store
-from tests.wire import Type
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Message, Nodes
+from tests.wire.by_hand import Type
 
 LIMIT = 10_485_760
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacemaker import canonical, messages, protocol
+from pacemaker import protocol
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import (
     AuthenticationError,
@@ -31,8 +31,8 @@ from pacemaker.protocol import (
     Snapshot,
 )
 from pacemaker.store import Place, Store
+from pacemaker.wire import canonical, messages
 from pacemaker.worker_pulses import MAX_KEY_CHARACTERS
-from tests import wire
 from tests.cutting import same_however_it_arrives, ways_to_arrive
 from tests.fake_mechanisms import (
     REFUSED,
@@ -42,7 +42,16 @@ from tests.fake_mechanisms import (
     like_mutual_kerberos,
 )
 from tests.odd_bodies import bodies
-from tests.wire import Type, binary, control, framed, path_request, send_pulse, token
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import (
+    Type,
+    binary,
+    control,
+    framed,
+    path_request,
+    send_pulse,
+    token,
+)
 
 LIMIT = 10_485_760
 MakeMechanism = Callable[[], ScriptedMechanism] | None

@@ -31,10 +31,10 @@ from pacemaker.server.upgrade.execute import STATE_VARIABLE
 from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.state import ConnectionState, State
 from pacemaker.server.upgrade.upgrader import security_digest
-from tests import wire
 from tests.real.daemons import SERVE, Daemon, Served
 from tests.server.test_notify import Manager
-from tests.wire import Type, Wire, control, token, token_of
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, Wire, control, token, token_of
 
 GIVE_UP_S = 60.0
 UPGRADED = r"upgraded to \S+: (\d+) connections? and (\d+) heartbeats? carried over"

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pacemaker import messages
 from pacemaker.errors import LimitError, MalformedError
 from pacemaker.figures import Figures
-from pacemaker.frames import FrameReader
-from pacemaker.messages import Message, Pulse
 from pacemaker.store import Store
+from pacemaker.wire import messages
+from pacemaker.wire.frames import FrameReader
+from pacemaker.wire.messages import Message, Pulse
 from pacemaker.worker_pulses import WorkerPulses
-from tests import wire
-from tests.wire import Type, framed, send_pulse
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, framed, send_pulse
 
 KEY = "/workerbeats/é-1/w"
 LIMIT = 200

@@ -29,14 +29,14 @@ import termios
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
-from pacemaker import messages
 from pacemaker.accounts import Account
 from pacemaker.errors import LimitError, PeerError
-from pacemaker.frames import HEAD_SIZE
 from pacemaker.protocol import Phase, ServerProtocol
 from pacemaker.server import limits
 from pacemaker.server.listening import end_with_reset
 from pacemaker.server.upgrade.state import ConnectionState
+from pacemaker.wire import messages
+from pacemaker.wire.frames import HEAD_SIZE
 
 _logger: Final = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Final
 
 from pacemaker.accounts import Account
-from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.config import Settings
 from pacemaker.dispatch import Dispatcher
 from pacemaker.errors import StartError, UpgradeError
@@ -45,6 +44,7 @@ from pacemaker.server.upgrade.barrier import Barrier
 from pacemaker.server.upgrade.state import ConnectionState, State
 from pacemaker.server.watchdog import Call, Watchdog
 from pacemaker.store import Store
+from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 
 _logger: Final = logging.getLogger(__name__)
 

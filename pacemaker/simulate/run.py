@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.client import PacemakerConnection, ServerAddress
 from pacemaker.client.network import (
     Network,
@@ -41,6 +40,7 @@ from pacemaker.simulate.shape import (
 )
 from pacemaker.simulate.tally import LATE_S, Tally
 from pacemaker.simulate.worker import WorkerProtocol, details_part
+from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.words import counted
 
 # How long the last answers may take; Storm's client gives up after 11 s.

@@ -19,7 +19,6 @@ from thriftpy2.protocol.cybin import TCyBinaryProtocol
 from thriftpy2.thrift import TDecodeException
 from thriftpy2.transport import TMemoryBuffer
 
-from pacemaker import binary, idl
 from pacemaker.errors import MalformedError, ValueDecodeError
 from pacemaker.state.compression import Compression, compress, decompress
 from pacemaker.state.heartbeat import (
@@ -30,6 +29,7 @@ from pacemaker.state.heartbeat import (
     SpoutStats,
     WorkerHeartbeat,
 )
+from pacemaker.wire import binary, idl
 
 K = TypeVar("K")
 V = TypeVar("V")

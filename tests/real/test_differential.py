@@ -15,7 +15,7 @@ import pytest
 from tests.real.daemons import Daemon, JvmDaemon
 from tests.real.jvm import ROOT
 from tests.real.requests import Keys, Request, Requests, our_list, storm_list
-from tests.wire import (
+from tests.wire.by_hand import (
     ClosedError,
     Type,
     Wire,

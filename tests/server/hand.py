@@ -25,7 +25,7 @@ from pacemaker.server.io_thread import IoThread
 from pacemaker.server.listening import end_with_reset
 from pacemaker.server.steps import StepRunner, ThreadFactory
 from pacemaker.store import Store
-from tests.wire import Wire
+from tests.wire.by_hand import Wire
 
 MAX_BODY_BYTES = 10485760
 GIVE_UP_S = 20.0

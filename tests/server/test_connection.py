@@ -17,9 +17,9 @@ from pacemaker.protocol import ServerProtocol
 from pacemaker.server import limits
 from pacemaker.server.connection import Connection
 from pacemaker.server.listening import end_with_reset
-from tests import wire
 from tests.server.hand import Hand
-from tests.wire import Type
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type
 
 MALFORMED = b"\0\0\0\1\0"
 PULSE = wire.send_pulse("/w/t/1", b"beat", 5)

@@ -19,11 +19,11 @@ from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import limits
 from pacemaker.server.upgrade.state import ConnectionState, decode
 from pacemaker.store import Store
-from tests import wire
 from tests.fake_mechanisms import like_digest, like_kerberos
 from tests.server.hand import Hand
 from tests.server.upgrade.test_state import SMALL, written
-from tests.wire import Type, control, token
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, control, token
 
 KEY = "/w/t/1"
 PULSE = wire.send_pulse(KEY, b"beat", 5)

@@ -10,9 +10,9 @@ import pytest
 
 from pacemaker.server.connection import Connection
 from pacemaker.server.garbage import avoid_full_collections
-from tests import wire
 from tests.server.hand import Hand
-from tests.wire import Type
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type
 
 
 @pytest.fixture(autouse=True)

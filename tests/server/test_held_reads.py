@@ -6,9 +6,9 @@ import pytest
 
 from pacemaker import holding
 from pacemaker.server import limits
-from tests import wire
 from tests.server.hand import Hand
-from tests.wire import Type, Wire
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, Wire
 
 HOLD_S = 20.0
 KEY = "/w/t/1"

@@ -15,9 +15,9 @@ from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server import limits, memory
 from pacemaker.server.connection import Connection
 from pacemaker.server.listening import end_with_reset
-from tests import wire
 from tests.server.hand import Hand
-from tests.wire import Type
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type
 
 GIVE_UP_S = 10.0
 PULSE = wire.send_pulse("/w/t/1", b"beat", 5)

@@ -32,7 +32,7 @@ from tests.test_upgrade import (
     refusal,
     write_digest_yaml,
 )
-from tests.wire import Wire
+from tests.wire.by_hand import Wire
 
 GIVE_UP_S = 60.0
 PLACE = ("--bind", "127.0.0.1", "-c", "pacemaker.port=0")

@@ -16,7 +16,6 @@ from pacemaker.server.connection import Connection
 from pacemaker.server.guesses import FREE_FAILURES, MAX_DELAY_S, MAX_RIGHT_DELAY_S
 from pacemaker.server.listening import end_with_reset
 from pacemaker.server.steps import SLOW_STEPS
-from tests import wire
 from tests.fake_mechanisms import (
     REFUSED,
     ScriptedMechanism,
@@ -24,7 +23,8 @@ from tests.fake_mechanisms import (
     like_kerberos,
 )
 from tests.server.hand import GIVE_UP_S, Hand
-from tests.wire import Type, Wire, binary, message
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, Wire, binary, message
 
 REQUEST = message(Type.CONTROL_MESSAGE, binary(7, b"\xff\x36"))
 COMPLETE = message(Type.CONTROL_MESSAGE, binary(7, b"\xff\x35"))

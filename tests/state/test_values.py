@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker import binary, idl
 from pacemaker.errors import ValueDecodeError
 from pacemaker.state.compression import (
     DECOMPRESSED_MAX_BYTES,
@@ -28,6 +27,7 @@ from pacemaker.state.values import (
     encode,
     time_secs_of,
 )
+from pacemaker.wire import binary, idl
 from tests.state.heartbeats import (
     HEARTBEAT,
     heartbeats,

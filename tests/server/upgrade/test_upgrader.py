@@ -27,8 +27,8 @@ from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.trial import Trial
 from pacemaker.server.upgrade.upgrader import Upgrader, security_digest
 from pacemaker.server.upgrade.waiters import Waiters, address_of
-from tests import wire
-from tests.wire import Type, Wire
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, Wire
 
 GIVE_UP_S = 60.0
 SAY_THE_WORD = """

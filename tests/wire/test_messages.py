@@ -1,4 +1,4 @@
-"""Tests of pacemaker.messages."""
+"""Tests of pacemaker.wire.messages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker import messages
 from pacemaker.errors import MalformedError
-from pacemaker.messages import Data, Message, Nodes, Pulse, Records
-from tests import wire
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Data, Message, Nodes, Pulse, Records
 from tests.golden import GOLDEN
-from tests.wire import Type, binary, i32, struct_field
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, binary, i32, struct_field
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 pulses = st.builds(Pulse, texts, st.none() | st.binary(max_size=50))

@@ -1,12 +1,12 @@
-"""Tests of pacemaker.control."""
+"""Tests of pacemaker.wire.control."""
 
 from __future__ import annotations
 
 import pytest
 
-from pacemaker import control, messages
 from pacemaker.errors import LimitError, MalformedError
-from pacemaker.messages import Data, Message, Nodes, Pulse
+from pacemaker.wire import control, messages
+from pacemaker.wire.messages import Data, Message, Nodes, Pulse
 from tests.golden import GOLDEN
 
 

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.canonical, most of them against pacemaker.messages."""
+"""Tests of pacemaker.wire.canonical, most of them against pacemaker.wire.messages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pacemaker import canonical, messages
 from pacemaker.errors import MalformedError
-from pacemaker.messages import Message, Pulse
-from tests import wire
+from pacemaker.wire import canonical, messages
+from pacemaker.wire.messages import Message, Pulse
 from tests.golden import CANONICAL_REPLIES, CANONICAL_REQUESTS, GOLDEN
-from tests.test_messages import any_message
-from tests.wire import Type
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type
+from tests.wire.test_messages import any_message
 
 PATH_REQUESTS = (
     *(Type.CREATE_PATH, Type.EXISTS, Type.GET_ALL_PULSE_FOR_PATH, Type.GET_PULSE),

@@ -6,7 +6,7 @@ data becomes a Python value whose type tells the field: str is ``path``,
 bytes is ``message_blob``.
 
 `decode` is the checked reader of all messages, `encode` their writer;
-`pacemaker.canonical` is a short way for the usual ones.
+`pacemaker.wire.canonical` is a short way for the usual ones.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from thriftpy2.protocol.cybin import TCyBinaryProtocol
 from thriftpy2.transport import TMemoryBuffer
 
-from pacemaker import binary, idl
 from pacemaker.errors import MalformedError
+from pacemaker.wire import binary, idl
 
 _IDL: Final = idl.load("pacemaker.thrift")
 _UNIONS: Final = idl.unions(_IDL)

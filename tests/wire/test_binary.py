@@ -1,4 +1,4 @@
-"""Tests of pacemaker.binary: what it accepts, and what it costs."""
+"""Tests of pacemaker.wire.binary: what it accepts, and what it costs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, Final
 import pytest
 from thriftpy2.thrift import TType
 
-from pacemaker import binary as reader
-from pacemaker import idl
-from pacemaker.binary import MAX_NESTING, MAX_VALUES, read_struct
 from pacemaker.errors import MalformedError
-from tests.wire import STOP, Type, binary, boolean, i32, struct_field
+from pacemaker.wire import binary as reader
+from pacemaker.wire import idl
+from pacemaker.wire.binary import MAX_NESTING, MAX_VALUES, read_struct
+from tests.wire.by_hand import STOP, Type, binary, boolean, i32, struct_field
 
 IDL = idl.load("pacemaker.thrift")
 UNIONS = idl.unions(IDL)

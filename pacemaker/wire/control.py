@@ -9,9 +9,9 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from pacemaker import messages
 from pacemaker.errors import LimitError, MalformedError
-from pacemaker.messages import Message
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Message
 
 # The only two codes that Pacemaker and its clients send each other.
 SASL_TOKEN_MESSAGE_REQUEST: Final = -202

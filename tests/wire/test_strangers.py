@@ -1,4 +1,4 @@
-"""Tests of pacemaker.strangers."""
+"""Tests of pacemaker.wire.strangers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from pacemaker.errors import FrameError
-from pacemaker.frames import FrameReader
+from pacemaker.wire.frames import FrameReader
 from tests.cutting import same_however_it_arrives
 
 MAX_BODY_BYTES = 10485760

@@ -3,7 +3,7 @@
 Storm's Java writes the fields of a message in the order of their ids, so that
 a request has one shape: a head of constant bytes, one or two strings with
 their lengths, a tail.  `read` compares and slices; for anything else it says
-None, and `pacemaker.messages.decode` has the word.  `write` is the same for
+None, and `pacemaker.wire.messages.decode` has the word.  `write` is the same for
 the replies that are sent all the time.
 
 Neither ever gives another value than the general way: tests hold both against
@@ -15,8 +15,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from pacemaker import messages
-from pacemaker.messages import Message, Pulse
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Message, Pulse
 
 # From here on a value is sent from where it is stored, not copied into its reply.
 LARGE_BYTES: Final = 16 * 1024

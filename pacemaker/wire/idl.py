@@ -22,7 +22,7 @@ def load(name: str) -> Any:
 
     Returns:
         thriftpy2's module of the file; its structs carry ``thrift_spec``, by
-        which `pacemaker.binary` reads.
+        which `pacemaker.wire.binary` reads.
     """
     with as_file(files("pacemaker") / "thrift" / name) as path:
         return thriftpy2.load(str(path))

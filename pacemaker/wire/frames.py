@@ -15,8 +15,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from pacemaker import strangers
 from pacemaker.errors import FrameError
+from pacemaker.wire import strangers
 
 HEAD_SIZE: Final = 4
 _unpack_length: Final = struct.Struct(">i").unpack_from

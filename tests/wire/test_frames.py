@@ -1,4 +1,4 @@
-"""Tests of pacemaker.frames."""
+"""Tests of pacemaker.wire.frames."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.errors import FrameError
-from pacemaker.frames import HEAD_SIZE, FrameReader
+from pacemaker.wire.frames import HEAD_SIZE, FrameReader
 from tests.cutting import same_however_it_arrives
 from tests.golden import GOLDEN
-from tests.wire import framed
+from tests.wire.by_hand import framed
 
 LIMIT = 1000
 FRAMES = [frame for _, frame in GOLDEN.values()]

@@ -1,9 +1,9 @@
-"""Tests of pacemaker.idl."""
+"""Tests of pacemaker.wire.idl."""
 
 from __future__ import annotations
 
-from pacemaker import idl
-from tests.wire import Type
+from pacemaker.wire import idl
+from tests.wire.by_hand import Type
 
 IDL = idl.load("pacemaker.thrift")
 
