@@ -71,7 +71,7 @@ class ClusterState(ZooKeeperState):
 
         Args:
             path: as ``/workerbeats/TOPOLOGY-ID/SUPERVISOR-ID-PORT``.
-            data: the heartbeat; `pacemaker.state.values.encode` makes it.
+            data: the heartbeat; `pacemaker.heartbeats.codec.encode` makes it.
             acls: Storm's call has them; a Pacemaker knows none.
         """
         self._pool.send_pulse(path, data)

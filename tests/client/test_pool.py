@@ -28,10 +28,10 @@ from pacemaker.errors import (
     NoServerError,
     NotAuthorizedError,
 )
+from pacemaker.heartbeats import codec
+from pacemaker.heartbeats.model import WorkerHeartbeat
 from pacemaker.sasl.digest import DigestServer, digest_secret
 from pacemaker.sasl.secret import Secret
-from pacemaker.state import values
-from pacemaker.state.heartbeat import WorkerHeartbeat
 from pacemaker.wire import messages
 from tests.client.daemons import daemon, descriptors
 from tests.client.fake_server import (
@@ -97,7 +97,7 @@ def dead_address() -> ServerAddress:
 
 def beat(time_secs: int) -> bytes:
     """Return a heartbeat as a worker stores it."""
-    return values.encode(WorkerHeartbeat("t-1-1", time_secs, 1, {}))
+    return codec.encode(WorkerHeartbeat("t-1-1", time_secs, 1, {}))
 
 
 # Writes.

@@ -74,7 +74,8 @@ def test_servers_that_are_no_hosts_are_an_error(servers: tuple[str, ...]) -> Non
 
 
 @pytest.mark.parametrize(
-    "module", ["pacemaker.cli.serve", "pacemaker.client.pool", "pacemaker.state.values"]
+    "module",
+    ["pacemaker.cli.serve", "pacemaker.client.pool", "pacemaker.heartbeats.codec"],
 )
 def test_who_needs_no_zookeeper_does_not_load_it(module: str) -> None:
     """The daemon, the pool and the values come without a ZooKeeper client."""

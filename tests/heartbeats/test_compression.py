@@ -1,4 +1,4 @@
-"""Tests of pacemaker.state.compression."""
+"""Tests of pacemaker.heartbeats.compression."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.errors import ValueDecodeError
-from pacemaker.state import compression
-from pacemaker.state.compression import (
+from pacemaker.heartbeats import compression
+from pacemaker.heartbeats.compression import (
     Compression,
     compress,
     compression_of,

@@ -20,8 +20,8 @@ from thriftpy2.thrift import TDecodeException
 from thriftpy2.transport import TMemoryBuffer
 
 from pacemaker.errors import MalformedError, ValueDecodeError
-from pacemaker.state.compression import Compression, compress, decompress
-from pacemaker.state.heartbeat import (
+from pacemaker.heartbeats.compression import Compression, compress, decompress
+from pacemaker.heartbeats.model import (
     BoltStats,
     ExecutorInfo,
     ExecutorStats,

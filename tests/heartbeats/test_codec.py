@@ -1,4 +1,4 @@
-"""Tests of pacemaker.state.values."""
+"""Tests of pacemaker.heartbeats.codec."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.errors import ValueDecodeError
-from pacemaker.state.compression import (
-    DECOMPRESSED_MAX_BYTES,
-    Compression,
-    compress,
-)
-from pacemaker.state.heartbeat import ExecutorInfo, WorkerHeartbeat
-from pacemaker.state.values import (
+from pacemaker.heartbeats.codec import (
     MAX_VALUES,
     MAX_VALUES_FOR_TIME,
     decode,
     encode,
     time_secs_of,
 )
+from pacemaker.heartbeats.compression import (
+    DECOMPRESSED_MAX_BYTES,
+    Compression,
+    compress,
+)
+from pacemaker.heartbeats.model import ExecutorInfo, WorkerHeartbeat
 from pacemaker.wire import binary, idl
-from tests.state.heartbeats import (
+from tests.heartbeats.strategies import (
     HEARTBEAT,
     heartbeats,
     large_heartbeat,

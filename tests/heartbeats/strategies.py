@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pacemaker.state.heartbeat import (
+from pacemaker.heartbeats.model import (
     BoltStats,
     ExecutorInfo,
     ExecutorStats,
