@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pacemaker.cluster_state.cluster_state import ClusterState
+from pacemaker.cluster_state.factory import pacemaker_state_factory
 from pacemaker.config.settings import Settings
 from pacemaker.heartbeats.codec import decode, encode
 from pacemaker.heartbeats.compression import Compression
@@ -20,8 +22,6 @@ from pacemaker.heartbeats.model import (
     SpoutStats,
     WorkerHeartbeat,
 )
-from pacemaker.state.cluster_state import ClusterState
-from pacemaker.state.factory import pacemaker_state_factory
 from tests.real.clients import driver_classpath
 from tests.real.daemons import Daemon
 from tests.real.jvm import JavaProgram

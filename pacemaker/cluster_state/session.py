@@ -34,12 +34,8 @@ from kazoo.protocol.states import EventType as KazooEventType
 from kazoo.protocol.states import KazooState, KeeperState
 from kazoo.retry import KazooRetry
 
-from pacemaker.config.keys import ZOOKEEPER_SERVERS
-from pacemaker.config.settings import Settings
-from pacemaker.config.values import WrongValueError, zookeeper_servers
-from pacemaker.errors import ConfigError
-from pacemaker.state.events import ConnectionState, EventType
-from pacemaker.state.watches import (
+from pacemaker.cluster_state.events import ConnectionState, EventType
+from pacemaker.cluster_state.watches import (
     MaybeSeen,
     Seen,
     Watch,
@@ -47,6 +43,10 @@ from pacemaker.state.watches import (
     WatchKind,
     missed_event,
 )
+from pacemaker.config.keys import ZOOKEEPER_SERVERS
+from pacemaker.config.settings import Settings
+from pacemaker.config.values import WrongValueError, zookeeper_servers
+from pacemaker.errors import ConfigError
 
 _logger: Final = logging.getLogger(__name__)
 

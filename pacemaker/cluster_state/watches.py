@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from pacemaker.state.events import EventType
+from pacemaker.cluster_state.events import EventType
 
 
 class WatchKind(enum.Enum):

@@ -28,6 +28,7 @@ from kazoo.exceptions import (
 )
 from kazoo.handlers.threading import KazooTimeoutError
 
+from pacemaker.cluster_state.session import CONNECTION_LOST, ZooKeeperSession
 from pacemaker.errors import (
     AnswerLostError,
     NodeAccessError,
@@ -35,7 +36,6 @@ from pacemaker.errors import (
     UnavailableError,
     ZooKeeperError,
 )
-from pacemaker.state.session import CONNECTION_LOST, ZooKeeperSession
 
 # How often a write is sent.  ZooKeeper ends the connection of one that is too
 # large for it, each time.

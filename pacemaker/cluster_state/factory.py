@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pacemaker.client.pool import PacemakerPool
+from pacemaker.cluster_state.acls import Acls
+from pacemaker.cluster_state.cluster_state import ClusterState, HeartbeatPool
 from pacemaker.config.settings import Settings
-from pacemaker.state.acls import Acls
-from pacemaker.state.cluster_state import ClusterState, HeartbeatPool
 
 
 def pacemaker_state_factory(

@@ -11,7 +11,7 @@ come once more than there were changes, never less than once.
 Each call takes at most ``storm.zookeeper.session.timeout``: by then a server
 that is dead has been noticed and another one found, or there is none.  A lost
 connection costs a call only time: a read is sent again, and what became of a
-write is read back; see `pacemaker.state.operation`.
+write is read back; see `pacemaker.cluster_state.operation`.
 
 Besides the errors that a method names, each raises `UnavailableError` where
 ZooKeeper does not answer in time and `NodeAccessError` where the node's ACL does
@@ -32,14 +32,19 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from kazoo.exceptions import NoNodeError
 
+from pacemaker.cluster_state import nodes
+from pacemaker.cluster_state.acls import CREATOR_ALL, OPEN, Acls
+from pacemaker.cluster_state.events import (
+    Callback,
+    ConnectionState,
+    EventType,
+    Listener,
+)
+from pacemaker.cluster_state.operation import Operation
+from pacemaker.cluster_state.paths import below, normalize, parent
+from pacemaker.cluster_state.session import ZooKeeperSession, seen_of
+from pacemaker.cluster_state.watches import Watch, WatchKind
 from pacemaker.config.settings import Settings
-from pacemaker.state import nodes
-from pacemaker.state.acls import CREATOR_ALL, OPEN, Acls
-from pacemaker.state.events import Callback, ConnectionState, EventType, Listener
-from pacemaker.state.operation import Operation
-from pacemaker.state.paths import below, normalize, parent
-from pacemaker.state.session import ZooKeeperSession, seen_of
-from pacemaker.state.watches import Watch, WatchKind
 
 _logger: Final = logging.getLogger(__name__)
 

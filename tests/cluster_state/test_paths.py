@@ -1,10 +1,10 @@
-"""Tests of pacemaker.state.paths."""
+"""Tests of pacemaker.cluster_state.paths."""
 
 from __future__ import annotations
 
 import pytest
 
-from pacemaker.state.paths import below, normalize, parent
+from pacemaker.cluster_state.paths import below, normalize, parent
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from pacemaker.client.pool import PacemakerPool
+from pacemaker.cluster_state.cluster_state import ClusterState, HeartbeatPool
+from pacemaker.cluster_state.session import ZooKeeperSession
 from pacemaker.config.settings import Settings
 from pacemaker.errors import ConfigError, UnavailableError
-from pacemaker.state.cluster_state import ClusterState, HeartbeatPool
-from pacemaker.state.session import ZooKeeperSession
-from tests.state.dict_pool import DictPool
+from tests.cluster_state.dict_pool import DictPool
 
 BEAT = "/workerbeats/t-1/n-1"
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from pacemaker.cluster_state.acls import Acls
+from pacemaker.cluster_state.zookeeper_state import ZooKeeperState
 from pacemaker.config.settings import Settings
-from pacemaker.state.acls import Acls
-from pacemaker.state.zookeeper_state import ZooKeeperState
 
 
 class HeartbeatPool(Protocol):

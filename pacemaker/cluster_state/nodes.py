@@ -1,7 +1,7 @@
 """Nodes of ZooKeeper: read, created, written and deleted, each request surely once.
 
 Each writing function says what to look for where its answer is lost; see
-`pacemaker.state.operation` for why what is found then is final.  Paths are
+`pacemaker.cluster_state.operation` for why what is found then is final.  Paths are
 those that ZooKeeper knows.  kazoo's NodeExistsError and NoNodeError pass
 through to the callers, which know what they mean.
 """
@@ -15,9 +15,9 @@ from typing import Any, Final
 from kazoo.exceptions import NodeExistsError, NoNodeError, NotEmptyError
 from kazoo.security import ACL, Id
 
-from pacemaker.state.acls import Acls
-from pacemaker.state.operation import Done, Operation
-from pacemaker.state.paths import below, parent
+from pacemaker.cluster_state.acls import Acls
+from pacemaker.cluster_state.operation import Done, Operation
+from pacemaker.cluster_state.paths import below, parent
 
 # What Storm writes into the nodes that it makes for their children's sake.
 DIRECTORY_DATA: Final = b"\x07"

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.state.watches: no watch is lost, none is told twice."""
+"""Tests of pacemaker.cluster_state.watches: no watch is lost, none is told twice."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pacemaker.state.events import EventType
-from pacemaker.state.watches import (
+from pacemaker.cluster_state.events import EventType
+from pacemaker.cluster_state.watches import (
     Armed,
     MaybeSeen,
     Seen,

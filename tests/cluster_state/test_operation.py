@@ -1,4 +1,4 @@
-"""Tests of pacemaker.state.operation: what is sent again, and what is raised."""
+"""Tests of pacemaker.cluster_state.operation: what is sent again or raised."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from kazoo import exceptions as kazoo
 from kazoo.handlers.threading import KazooTimeoutError
 
+from pacemaker.cluster_state.operation import WRITE_ATTEMPTS_MAX, Done, Operation
 from pacemaker.errors import (
     AnswerLostError,
     NodeAccessError,
@@ -15,8 +16,7 @@ from pacemaker.errors import (
     UnavailableError,
     ZooKeeperError,
 )
-from pacemaker.state.operation import WRITE_ATTEMPTS_MAX, Done, Operation
-from tests.state.scripted_session import ScriptedSession
+from tests.cluster_state.scripted_session import ScriptedSession
 
 LOST = (kazoo.ConnectionLoss(), kazoo.SessionExpiredError())
 
