@@ -23,8 +23,8 @@ import pytest
 
 from pacemaker.config import Settings
 from pacemaker.protocol import Snapshot
-from pacemaker.sasl import server_mechanism_factory
 from pacemaker.sasl.digest import DigestClient, digest_secret
+from pacemaker.sasl.registry import server_mechanism_factory
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.listening import end_with_reset
 from pacemaker.server.upgrade.execute import STATE_VARIABLE

@@ -39,7 +39,7 @@ from pacemaker.errors import (
     NotAuthorizedError,
 )
 from pacemaker.heartbeats.codec import time_secs_of
-from pacemaker.sasl import client_mechanism_factory
+from pacemaker.sasl.registry import client_mechanism_factory
 
 T = TypeVar("T")
 

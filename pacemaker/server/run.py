@@ -12,7 +12,7 @@ from typing import Final
 
 from pacemaker.config import Settings
 from pacemaker.figures import Figures, describe_minute
-from pacemaker.sasl import ServerSasl
+from pacemaker.sasl.registry import ServerSasl
 from pacemaker.server import limits, memory, signals, surroundings
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.flood import FloodFilter

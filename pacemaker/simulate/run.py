@@ -21,7 +21,7 @@ from pacemaker.client.network import (
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.config import Settings
 from pacemaker.errors import CannotConnectError, ServerInUseError
-from pacemaker.sasl import ClientMechanismFactory
+from pacemaker.sasl.mechanism import ClientMechanismFactory
 from pacemaker.simulate import heartbeats, own_keys, server_process
 from pacemaker.simulate.display import Display, Meter
 from pacemaker.simulate.interrupts import Interrupts

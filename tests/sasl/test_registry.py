@@ -1,4 +1,4 @@
-"""Tests of pacemaker.sasl: mechanisms found by the name of their method."""
+"""Tests of pacemaker.sasl.registry: mechanisms found by the name of their method."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from pacemaker.config.settings import AuthMethod, Settings
 from pacemaker.errors import ConfigError
-from pacemaker.sasl import (
+from pacemaker.sasl.registry import (
     client_mechanism_factory,
     default_state_directory,
     server_mechanism_factory,
