@@ -20,11 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.dispatch import Dispatcher
-from pacemaker.figures import Figures
-from pacemaker.protocol import ServerProtocol
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.store import Store
 from pacemaker.server.listening import end_with_reset
-from pacemaker.store import Store
 from tests.real.daemons import Daemon
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import (

@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pacemaker.accounts import Account
+from pacemaker.core import limits
+from pacemaker.core.accounts import Account
+from pacemaker.core.addresses import Accounts
+from pacemaker.core.admission import Admission, Verdict
 from pacemaker.errors import LimitError
-from pacemaker.server import limits
-from pacemaker.server.addresses import Accounts
-from pacemaker.server.admission import Admission, Verdict
 from pacemaker.server.io_thread import IoThread
 from pacemaker.server.listening import join_address, set_storms_options
 

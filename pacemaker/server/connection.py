@@ -29,10 +29,10 @@ import termios
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
-from pacemaker.accounts import Account
+from pacemaker.core import limits
+from pacemaker.core.accounts import Account
+from pacemaker.core.protocol import Phase, ServerProtocol
 from pacemaker.errors import LimitError, PeerError
-from pacemaker.protocol import Phase, ServerProtocol
-from pacemaker.server import limits
 from pacemaker.server.listening import end_with_reset
 from pacemaker.server.upgrade.state import ConnectionState
 from pacemaker.wire import messages
@@ -43,7 +43,7 @@ _logger: Final = logging.getLogger(__name__)
 # What is to be written: whole chunks, but for the first, which may be a part.
 _Chunks: TypeAlias = "Sequence[bytes | memoryview]"
 
-# Looked up once, as `pacemaker.protocol` does.
+# Looked up once, as `pacemaker.core.protocol` does.
 _OPEN: Final = Phase.OPEN
 
 # How the body of a request begins that asks for CREATE_PATH: with the type's field.

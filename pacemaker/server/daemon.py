@@ -14,18 +14,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from pacemaker.accounts import Account
 from pacemaker.config import Settings
-from pacemaker.dispatch import Dispatcher
+from pacemaker.core import limits
+from pacemaker.core.accounts import Account
+from pacemaker.core.addresses import Accounts
+from pacemaker.core.admission import Admission, capacity
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures, add_up
+from pacemaker.core.pending_reads import Holding
+from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.store import Store
 from pacemaker.errors import StartError, UpgradeError
-from pacemaker.figures import Figures, add_up
-from pacemaker.holding import Holding
-from pacemaker.protocol import ServerProtocol
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server import limits, memory
+from pacemaker.server import memory
 from pacemaker.server.acceptor import Acceptor
-from pacemaker.server.addresses import Accounts
-from pacemaker.server.admission import Admission, capacity
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.io_thread import IoThread, boot_time_s
@@ -43,7 +45,6 @@ from pacemaker.server.surroundings import join_thread, start_thread
 from pacemaker.server.upgrade.barrier import Barrier
 from pacemaker.server.upgrade.state import ConnectionState, State
 from pacemaker.server.watchdog import Call, Watchdog
-from pacemaker.store import Store
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 
 _logger: Final = logging.getLogger(__name__)

@@ -31,13 +31,14 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Final, TypeAlias
 
-from pacemaker.accounts import DEFAULT_LIMITS, Account, AddressLimits
+from pacemaker.core import limits
+from pacemaker.core.accounts import DEFAULT_LIMITS, Account, AddressLimits
+from pacemaker.core.addresses import Accounts
+from pacemaker.core.figures import Figures
+from pacemaker.core.pending_reads import Holding
+from pacemaker.core.protocol import ServerProtocol
 from pacemaker.errors import LimitError
-from pacemaker.figures import Figures
-from pacemaker.holding import Holding
-from pacemaker.protocol import ServerProtocol
-from pacemaker.server import limits, memory
-from pacemaker.server.addresses import Accounts
+from pacemaker.server import memory
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.steps import StepRunner

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from pacemaker.core import limits
 from pacemaker.errors import ListenError
-from pacemaker.server import limits
 
 _logger: Final = logging.getLogger(__name__)
 

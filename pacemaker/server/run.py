@@ -11,9 +11,10 @@ from functools import partial
 from typing import Final
 
 from pacemaker.config import Settings
-from pacemaker.figures import Figures, describe_minute
+from pacemaker.core import limits
+from pacemaker.core.figures import Figures, describe_minute
 from pacemaker.sasl.registry import ServerSasl
-from pacemaker.server import limits, memory, signals, surroundings
+from pacemaker.server import memory, signals, surroundings
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.flood import FloodFilter
 from pacemaker.server.garbage import avoid_full_collections

@@ -29,10 +29,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from pacemaker.accounts import DEFAULT_LIMITS
+from pacemaker.core.accounts import DEFAULT_LIMITS
+from pacemaker.core.addresses import address_name
+from pacemaker.core.protocol import StepOutcome
 from pacemaker.errors import AuthenticationError, LimitError, ServerFaultError
-from pacemaker.protocol import StepOutcome
-from pacemaker.server.addresses import address_name
 from pacemaker.server.connection import Connection
 from pacemaker.server.fair_queue import FairQueue
 from pacemaker.server.guesses import (

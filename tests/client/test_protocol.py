@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from pacemaker.client import requests
 from pacemaker.client.protocol import ClientProtocol, Phase, Reply
 from pacemaker.client.requests import MAX_MESSAGE_ID, Request
-from pacemaker.dispatch import Dispatcher
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.protocol import Phase as ServerPhase
+from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.store import Store
 from pacemaker.errors import (
     AuthenticationError,
     FrameError,
@@ -20,13 +24,9 @@ from pacemaker.errors import (
     OutOfPlaceError,
     PeerError,
 )
-from pacemaker.figures import Figures
-from pacemaker.protocol import Phase as ServerPhase
-from pacemaker.protocol import ServerProtocol
 from pacemaker.sasl.digest import DigestClient, DigestServer, digest_secret
 from pacemaker.sasl.mechanism import ClientMechanism, ServerMechanism
 from pacemaker.sasl.secret import Secret
-from pacemaker.store import Store
 from pacemaker.wire import control, messages
 from pacemaker.wire.messages import Message
 from tests.cutting import same_however_it_arrives

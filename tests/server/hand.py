@@ -11,20 +11,20 @@ import socket
 from collections.abc import Callable
 from types import TracebackType
 
-from pacemaker.accounts import DEFAULT_LIMITS, Account
-from pacemaker.dispatch import Dispatcher
-from pacemaker.figures import Figures
-from pacemaker.holding import Holding
-from pacemaker.protocol import ServerProtocol
+from pacemaker.core import limits
+from pacemaker.core.accounts import DEFAULT_LIMITS, Account
+from pacemaker.core.addresses import Accounts
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.pending_reads import Holding
+from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server import limits
-from pacemaker.server.addresses import Accounts
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
 from pacemaker.server.io_thread import IoThread
 from pacemaker.server.listening import end_with_reset
 from pacemaker.server.steps import StepRunner, ThreadFactory
-from pacemaker.store import Store
 from tests.wire.by_hand import Wire
 
 MAX_BODY_BYTES = 10485760

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from pacemaker.accounts import Account
+from pacemaker.core import limits
+from pacemaker.core.accounts import Account
+from pacemaker.core.addresses import Accounts
+from pacemaker.core.admission import Admission
 from pacemaker.server import acceptor as acceptor_module
-from pacemaker.server import limits
 from pacemaker.server.acceptor import Acceptor
-from pacemaker.server.addresses import Accounts
-from pacemaker.server.admission import Admission
 
 GIVE_UP_S = 10.0
 

@@ -12,9 +12,8 @@ import threading
 
 import pytest
 
-from pacemaker import protocol
-from pacemaker.protocol import ServerProtocol
-from pacemaker.server import limits
+from pacemaker.core import limits, protocol
+from pacemaker.core.protocol import ServerProtocol
 from pacemaker.server.connection import Connection
 from pacemaker.server.listening import end_with_reset
 from tests.server.hand import Hand

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacemaker.dispatch import Dispatcher
-from pacemaker.figures import Figures
-from pacemaker.protocol import Phase, ServerProtocol
+from pacemaker.core import limits
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.protocol import Phase, ServerProtocol
+from pacemaker.core.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server import limits
 from pacemaker.server.upgrade.state import ConnectionState, decode
-from pacemaker.store import Store
 from tests.fake_mechanisms import like_digest, like_kerberos
 from tests.server.hand import Hand
 from tests.server.upgrade.test_state import SMALL, written

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 import pytest
 
 from pacemaker.config import Hold, Settings
+from pacemaker.core import limits
 from pacemaker.errors import StartError
-from pacemaker.server import Daemon, ServerOptions, limits, memory
+from pacemaker.server import Daemon, ServerOptions, memory
 from pacemaker.server.daemon import io_threads
 from pacemaker.server.io_thread import boot_time_s
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES

@@ -9,10 +9,11 @@ import threading
 
 import pytest
 
-from pacemaker.accounts import BURST_S, DEFAULT_LIMITS
+from pacemaker.core import limits
+from pacemaker.core.accounts import BURST_S, DEFAULT_LIMITS
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
-from pacemaker.server import limits, memory
+from pacemaker.server import memory
 from pacemaker.server.connection import Connection
 from pacemaker.server.listening import end_with_reset
 from tests.server.hand import Hand

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pacemaker.core import limits
 from pacemaker.errors import ListenError
-from pacemaker.server import limits, listening
+from pacemaker.server import listening
 from pacemaker.server.listening import (
     describe,
     describe_scope,

@@ -9,9 +9,9 @@ from functools import partial
 
 import pytest
 
+from pacemaker.core import limits
 from pacemaker.errors import LimitError, ServerFaultError
 from pacemaker.sasl.mechanism import ServerMechanism
-from pacemaker.server import limits
 from pacemaker.server.connection import Connection
 from pacemaker.server.guesses import FREE_FAILURES, MAX_DELAY_S, MAX_RIGHT_DELAY_S
 from pacemaker.server.listening import end_with_reset

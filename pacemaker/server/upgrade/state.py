@@ -20,8 +20,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from pacemaker.core.protocol import Snapshot
 from pacemaker.errors import StateError
-from pacemaker.protocol import Snapshot
 from pacemaker.words import counted
 
 FORMAT: Final = 1

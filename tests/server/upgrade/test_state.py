@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pacemaker.core.protocol import Snapshot
 from pacemaker.errors import StateError
-from pacemaker.protocol import Snapshot
 from pacemaker.server.upgrade.state import (
     DIGEST_BYTES,
     FORMAT,

@@ -36,8 +36,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
-from pacemaker.accounts import NOBODY, Account, exceeds_share
-from pacemaker.store import Store
+from pacemaker.core.accounts import NOBODY, Account, exceeds_share
+from pacemaker.core.store import Store
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.server import addresses
-from pacemaker.server.addresses import Accounts, address_name, parse_shared
+from pacemaker.core import addresses
+from pacemaker.core.addresses import Accounts, address_name, parse_shared
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Tests of pacemaker.figures."""
+"""Tests of pacemaker.core.figures."""
 
 from __future__ import annotations
 
-from pacemaker.figures import Figures, add_up, describe_minute
+from pacemaker.core.figures import Figures, add_up, describe_minute
 
 
 def test_figures_count_pulses_and_reads() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.accounts import Account, exceeds_share
+from pacemaker.core.accounts import Account, exceeds_share
 
 
 @pytest.mark.parametrize(

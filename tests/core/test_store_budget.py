@@ -11,10 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pacemaker import store as module
-from pacemaker.accounts import NOBODY, PRESSURE, Account, exceeds_share
+from pacemaker.core import store as module
+from pacemaker.core.accounts import NOBODY, PRESSURE, Account, exceeds_share
+from pacemaker.core.store import Place, Store
 from pacemaker.errors import LimitError
-from pacemaker.store import Place, Store
 from tests.directories import DirectoryModel, paths
 
 BUDGET_BYTES = 12_000

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.store, most of them against a plain dict and the rule."""
+"""Tests of pacemaker.core.store, most of them against a plain dict and the rule."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pacemaker import store as module
+from pacemaker.core import store as module
+from pacemaker.core.store import MAX_SEGMENTS, Place, Store
 from pacemaker.errors import LimitError
-from pacemaker.store import MAX_SEGMENTS, Place, Store
 from tests.directories import ODD_PATHS, DirectoryModel, paths
 
 DEEPEST = "/" * (MAX_SEGMENTS - 1)

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, TypeAlias
 
-from pacemaker.accounts import NOBODY, Account
-from pacemaker.figures import Figures
-from pacemaker.store import Place, Store
+from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.figures import Figures
+from pacemaker.core.store import Place, Store
 from pacemaker.wire import canonical
 from pacemaker.wire.frames import HEAD_SIZE
 

@@ -41,7 +41,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from pacemaker.accounts import NOBODY, PRESSURE, Account, exceeds_share
+from pacemaker.core.accounts import NOBODY, PRESSURE, Account, exceeds_share
 from pacemaker.errors import LimitError
 
 # Storm's keys have four segments.  A path of ten million slashes would

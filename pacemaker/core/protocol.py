@@ -24,8 +24,8 @@ read.  (Storm's ``SaslStormServerHandler``, ``KerberosSaslServerHandler``.)
         │                   └──complete──▶ OPEN          ┌──────────┘
         └──── ordinary message ──────────▶ OPEN ◀── ordinary message
 
-**Held reads.**  After a start, misses are held (`pacemaker.holding`): such a read
-is answered out of its order, later, by `resume`, which the owner is asked for
+**Held reads.**  After a start, misses are held (`pacemaker.core.pending_reads`): such
+a read is answered out of its order, later, by `resume`, which the owner is asked for
 (`call_on_release`).
 
 **Its whole state** is a `Snapshot`, from which another process goes on.
@@ -39,16 +39,16 @@ from enum import Enum
 from itertools import groupby
 from typing import Final, NamedTuple, TypeAlias
 
-from pacemaker.accounts import NOBODY, Account
-from pacemaker.dispatch import Dispatcher, trace_of
+from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.dispatch import Dispatcher, trace_of
+from pacemaker.core.listing import Listing, shown
+from pacemaker.core.pending_reads import HeldReads, Holding
+from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.holding import HeldReads, Holding
-from pacemaker.listing import Listing, shown
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.wire import canonical, control, messages
 from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message
-from pacemaker.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 
 _logger: Final = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.dispatch: every type of message, with and without the right."""
+"""Tests of pacemaker.core.dispatch: each type of message, with the right or not."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker.accounts import Account
-from pacemaker.dispatch import Dispatcher
+from pacemaker.core.accounts import Account
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.listing import LARGE_NAMES, Listing
+from pacemaker.core.store import MAX_SEGMENTS, Store
 from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
-from pacemaker.figures import Figures
-from pacemaker.listing import LARGE_NAMES, Listing
-from pacemaker.store import MAX_SEGMENTS, Store
 from pacemaker.wire import canonical, messages
 from pacemaker.wire.messages import Data, Message, Nodes, Pulse, Records
 from tests.directories import DirectoryModel, paths

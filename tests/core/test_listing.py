@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker import listing as module
-from pacemaker.listing import LARGE_NAMES, NAMES_PER_STEP, Listing, shown
-from pacemaker.store import Store
+from pacemaker.core import listing as module
+from pacemaker.core.listing import LARGE_NAMES, NAMES_PER_STEP, Listing, shown
+from pacemaker.core.store import Store
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message, Nodes
 from tests.wire.by_hand import Type

@@ -20,7 +20,7 @@ from ipaddress import (
 )
 from typing import Final, TypeAlias
 
-from pacemaker.accounts import Account
+from pacemaker.core.accounts import Account
 
 Network: TypeAlias = IPv4Network | IPv6Network
 

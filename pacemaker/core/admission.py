@@ -12,15 +12,15 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from pacemaker.accounts import (
+from pacemaker.core import limits
+from pacemaker.core.accounts import (
     DEFAULT_LIMITS,
     PRESSURE,
     Account,
     AddressLimits,
     exceeds_share,
 )
-from pacemaker.server import limits
-from pacemaker.server.addresses import Accounts
+from pacemaker.core.addresses import Accounts
 
 # Descriptors of the daemon's own: the standard streams, the listening sockets, files,
 # and what each I/O thread waits with.

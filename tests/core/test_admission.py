@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pacemaker.accounts import BURST_S, AddressLimits
-from pacemaker.server.addresses import Accounts
-from pacemaker.server.admission import Admission, Verdict, capacity
+from pacemaker.core.accounts import BURST_S, AddressLimits
+from pacemaker.core.addresses import Accounts
+from pacemaker.core.admission import Admission, Verdict, capacity
 
 
 def _connect(accounts: Accounts, admission: Admission, host: str, port: int) -> Verdict:

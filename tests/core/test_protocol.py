@@ -1,4 +1,4 @@
-"""Tests of pacemaker.protocol: bytes in, bytes out, and the phase between."""
+"""Tests of pacemaker.core.protocol: bytes in, bytes out, and the phase between."""
 
 from __future__ import annotations
 
@@ -11,8 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacemaker import protocol
-from pacemaker.dispatch import Dispatcher
+from pacemaker.core import protocol
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.protocol import (
+    MAX_DUE_BYTES,
+    MAX_USELESS,
+    SLICE_COST,
+    Phase,
+    ServerProtocol,
+    Snapshot,
+)
+from pacemaker.core.store import Place, Store
+from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS
 from pacemaker.errors import (
     AuthenticationError,
     FrameError,
@@ -21,18 +32,7 @@ from pacemaker.errors import (
     OutOfPlaceError,
     PeerError,
 )
-from pacemaker.figures import Figures
-from pacemaker.protocol import (
-    MAX_DUE_BYTES,
-    MAX_USELESS,
-    SLICE_COST,
-    Phase,
-    ServerProtocol,
-    Snapshot,
-)
-from pacemaker.store import Place, Store
 from pacemaker.wire import canonical, messages
-from pacemaker.worker_pulses import MAX_KEY_CHARACTERS
 from tests.cutting import same_however_it_arrives, ways_to_arrive
 from tests.fake_mechanisms import (
     REFUSED,

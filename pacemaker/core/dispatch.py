@@ -10,15 +10,15 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from pacemaker.accounts import NOBODY, Account
+from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.figures import Figures
+from pacemaker.core.listing import LARGE_NAMES, Listing
+from pacemaker.core.store import Store
+from pacemaker.core.worker_pulses import WorkerPulses
 from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
-from pacemaker.figures import Figures
-from pacemaker.listing import LARGE_NAMES, Listing
-from pacemaker.store import Store
 from pacemaker.wire import messages
 from pacemaker.wire.canonical import NODES_OVERHEAD_BYTES, PULSE_OVERHEAD_BYTES
 from pacemaker.wire.messages import NO_MESSAGE_ID, Data, Message, Nodes, Pulse
-from pacemaker.worker_pulses import WorkerPulses
 
 _READS: Final = frozenset(
     (

@@ -12,14 +12,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pacemaker import holding as module
-from pacemaker.accounts import NOBODY, Account
-from pacemaker.dispatch import Dispatcher
+from pacemaker.core import pending_reads as module
+from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.pending_reads import MAX_HELD_BYTES, RELEASED_PER_TURN, Holding
+from pacemaker.core.protocol import MAX_DUE_BYTES, Phase, ServerProtocol
+from pacemaker.core.store import MAX_SEGMENTS, Store
 from pacemaker.errors import LimitError
-from pacemaker.figures import Figures
-from pacemaker.holding import MAX_HELD_BYTES, RELEASED_PER_TURN, Holding
-from pacemaker.protocol import MAX_DUE_BYTES, Phase, ServerProtocol
-from pacemaker.store import MAX_SEGMENTS, Store
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Pulse
 from tests.fake_mechanisms import like_digest
@@ -577,7 +577,7 @@ def test_full_room_is_made_by_the_largest() -> None:
     read_odd_keys(small, 2_000, "small")
     # As long as there is pressure by nobody, one account may hold it all.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pacemaker.accounts.PRESSURE", 1.0)
+        patch.setattr("pacemaker.core.accounts.PRESSURE", 1.0)
         read_odd_keys(large, 30_000, "large")
         held_bytes = loop.holding.held_bytes
         assert held_bytes > MAX_HELD_BYTES - 1_000

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.worker_pulses, against the checked reader of all messages."""
+"""Tests of pacemaker.core.worker_pulses, against the checked reader of all messages."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pacemaker.core.figures import Figures
+from pacemaker.core.store import Store
+from pacemaker.core.worker_pulses import WorkerPulses
 from pacemaker.errors import LimitError, MalformedError
-from pacemaker.figures import Figures
-from pacemaker.store import Store
 from pacemaker.wire import messages
 from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import Message, Pulse
-from pacemaker.worker_pulses import WorkerPulses
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, framed, send_pulse
 
