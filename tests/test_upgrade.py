@@ -32,7 +32,7 @@ from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.state import ConnectionState, State
 from pacemaker.server.upgrade.upgrader import security_digest
 from tests.real.daemons import SERVE, Daemon, Served
-from tests.server.test_notify import Manager
+from tests.server.process.test_notify import Manager
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire, control, token, token_of
 

@@ -121,7 +121,7 @@ def serve_command(
     # The daemon's own half is imported where it is needed: --help starts without.
     from pacemaker import server
     from pacemaker.core.addresses import DEFAULT_SHARED
-    from pacemaker.server.surroundings import fill_standard_streams
+    from pacemaker.server.process.surroundings import fill_standard_streams
 
     fill_standard_streams()
     configuration = prepare(config_file, overrides, log_level)

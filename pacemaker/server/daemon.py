@@ -26,7 +26,6 @@ from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.store import Store
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server import memory
 from pacemaker.server.acceptor import Acceptor
 from pacemaker.server.budget import BufferBudget
 from pacemaker.server.connection import Connection
@@ -40,11 +39,12 @@ from pacemaker.server.listening import (
     ports_of,
 )
 from pacemaker.server.options import ServerOptions
+from pacemaker.server.process import memory
+from pacemaker.server.process.barrier import Barrier
+from pacemaker.server.process.surroundings import join_thread, start_thread
+from pacemaker.server.process.watchdog import Call, Watchdog
 from pacemaker.server.steps import StepRunner
-from pacemaker.server.surroundings import join_thread, start_thread
-from pacemaker.server.upgrade.barrier import Barrier
 from pacemaker.server.upgrade.state import ConnectionState, State
-from pacemaker.server.watchdog import Call, Watchdog
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 
 _logger: Final = logging.getLogger(__name__)

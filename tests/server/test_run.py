@@ -19,7 +19,7 @@ from pacemaker._version import __version__
 from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.trial import trial_arguments, word_of
 from tests.real.daemons import SERVE, Daemon, Served
-from tests.server.test_notify import Manager
+from tests.server.process.test_notify import Manager
 from tests.server.upgrade.test_trial import SAMPLE
 from tests.test_upgrade import (
     NO_SLACK,

@@ -13,7 +13,7 @@ from pacemaker.errors import StateError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.io_thread import boot_time_s
-from pacemaker.server.upgrade.barrier import Barrier
+from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.upgrade.execute import NoState, take_over
 from pacemaker.server.upgrade.state import State
 from pacemaker.server.upgrade.upgrader import boottime_ahead_s, security_digest

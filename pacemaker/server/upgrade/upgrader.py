@@ -12,12 +12,12 @@ from typing import Final
 
 from pacemaker.errors import UpgradeError
 from pacemaker.sasl.secret import Secret
-from pacemaker.server import memory
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.io_thread import boot_time_s
-from pacemaker.server.log_writer import LogWriter
-from pacemaker.server.notify import Notifier
-from pacemaker.server.upgrade.barrier import Barrier
+from pacemaker.server.process import memory
+from pacemaker.server.process.barrier import Barrier
+from pacemaker.server.process.log_writer import LogWriter
+from pacemaker.server.process.notify import Notifier
 from pacemaker.server.upgrade.command import own_command
 from pacemaker.server.upgrade.execute import become
 from pacemaker.server.upgrade.memfd import write_state

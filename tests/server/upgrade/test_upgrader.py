@@ -18,10 +18,11 @@ import pytest
 
 from pacemaker.config import Settings
 from pacemaker.sasl.secret import Secret
-from pacemaker.server import Daemon, ServerOptions, memory
-from pacemaker.server.flood import FloodFilter
-from pacemaker.server.log_writer import LogWriter
-from pacemaker.server.notify import Notifier
+from pacemaker.server import Daemon, ServerOptions
+from pacemaker.server.process import memory
+from pacemaker.server.process.flood import FloodFilter
+from pacemaker.server.process.log_writer import LogWriter
+from pacemaker.server.process.notify import Notifier
 from pacemaker.server.upgrade import execute, upgrader
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.trial import Trial

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from pacemaker.errors import StartError
-from pacemaker.server import surroundings
+from pacemaker.server.process import surroundings
 
 
 def _limits(soft: int, hard: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pacemaker.server import signals
-from pacemaker.server.signals import Caught, Terminal
+from pacemaker.server.process import signals
+from pacemaker.server.process.signals import Caught, Terminal
 
 GIVE_UP_S = 60.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pacemaker.server.watchdog import Watchdog
+from pacemaker.server.process.watchdog import Watchdog
 
 
 class Thread:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from pacemaker.server.watchdog import Call
+from pacemaker.server.process.watchdog import Call
 
 
 class Barrier:

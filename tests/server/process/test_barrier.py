@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from pacemaker.server.upgrade.barrier import Barrier
+from pacemaker.server.process.barrier import Barrier
 
 GIVE_UP_S = 10.0
 

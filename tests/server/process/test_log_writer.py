@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from pacemaker.errors import StartError
-from pacemaker.server import log_writer
-from pacemaker.server.log_writer import LogWriter
+from pacemaker.server.process import log_writer
+from pacemaker.server.process.log_writer import LogWriter
 
 GIVE_UP_S = 10.0
 logger = logging.getLogger("pacemaker.tests")

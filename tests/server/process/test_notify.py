@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 import pytest
 
-from pacemaker.server import notify
-from pacemaker.server.notify import Notifier
+from pacemaker.server.process import notify
+from pacemaker.server.process.notify import Notifier
 
 
 class Manager:

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.garbage, and of what it relies on."""
+"""Tests of pacemaker.server.process.garbage, and of what it relies on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from pacemaker.server.connection import Connection
-from pacemaker.server.garbage import avoid_full_collections
+from pacemaker.server.process.garbage import avoid_full_collections
 from tests.server.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type

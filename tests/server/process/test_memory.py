@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.memory, on trees of files like the kernel's."""
+"""Tests of pacemaker.server.process.memory, on trees of files like the kernel's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.server import memory
+from pacemaker.server.process import memory
 
 MACHINE_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 MIB = 2**20

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.flood."""
+"""Tests of pacemaker.server.process.flood."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from pacemaker.errors import LimitError, MalformedError, PeerError
-from pacemaker.server.flood import FloodFilter
+from pacemaker.server.process.flood import FloodFilter
 
 
 class FakeClock:
