@@ -26,7 +26,7 @@ from pacemaker.core.protocol import Snapshot
 from pacemaker.sasl.digest import DigestClient, digest_secret
 from pacemaker.sasl.registry import server_mechanism_factory
 from pacemaker.sasl.secret import Secret
-from pacemaker.server.listening import end_with_reset
+from pacemaker.server.io.listening import end_with_reset
 from pacemaker.server.upgrade.execute import STATE_VARIABLE
 from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.state import ConnectionState, State

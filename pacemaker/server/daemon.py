@@ -26,11 +26,11 @@ from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.store import Store
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server.acceptor import Acceptor
-from pacemaker.server.budget import BufferBudget
-from pacemaker.server.connection import Connection
-from pacemaker.server.io_thread import IoThread, boot_time_s
-from pacemaker.server.listening import (
+from pacemaker.server.io.acceptor import Acceptor
+from pacemaker.server.io.budget import BufferBudget
+from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.io_thread import IoThread, boot_time_s
+from pacemaker.server.io.listening import (
     describe,
     describe_all,
     describe_scope,
@@ -38,12 +38,12 @@ from pacemaker.server.listening import (
     open_listeners,
     ports_of,
 )
+from pacemaker.server.io.sasl_steps import StepRunner
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.surroundings import join_thread, start_thread
 from pacemaker.server.process.watchdog import Call, Watchdog
-from pacemaker.server.steps import StepRunner
 from pacemaker.server.upgrade.state import ConnectionState, State
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 

@@ -15,7 +15,7 @@ from pacemaker.core import limits
 from pacemaker.core.figures import Figures, describe_minute
 from pacemaker.sasl.registry import ServerSasl
 from pacemaker.server.daemon import Daemon
-from pacemaker.server.listening import is_handed_over
+from pacemaker.server.io.listening import is_handed_over
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory, signals, surroundings
 from pacemaker.server.process.flood import FloodFilter

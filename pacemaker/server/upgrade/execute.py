@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
 from pacemaker.errors import StateError, UpgradeError
-from pacemaker.server.listening import LISTEN_FDS_START, handed_over_count
+from pacemaker.server.io.listening import LISTEN_FDS_START, handed_over_count
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.memfd import read_state
 from pacemaker.server.upgrade.state import State

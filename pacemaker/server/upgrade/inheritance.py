@@ -12,7 +12,7 @@ from pacemaker._version import __version__
 from pacemaker.errors import StateError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.daemon import Daemon
-from pacemaker.server.io_thread import boot_time_s
+from pacemaker.server.io.io_thread import boot_time_s
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.upgrade.execute import NoState, take_over
 from pacemaker.server.upgrade.state import State

@@ -13,7 +13,7 @@ from typing import Final
 from pacemaker.errors import UpgradeError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.daemon import Daemon
-from pacemaker.server.io_thread import boot_time_s
+from pacemaker.server.io.io_thread import boot_time_s
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.log_writer import LogWriter

@@ -8,9 +8,9 @@ from functools import partial
 
 import pytest
 
-from pacemaker.server.connection import Connection
+from pacemaker.server.io.connection import Connection
 from pacemaker.server.process.garbage import avoid_full_collections
-from tests.server.hand import Hand
+from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
 

@@ -12,17 +12,21 @@ import pytest
 from pacemaker.core import limits
 from pacemaker.errors import LimitError, ServerFaultError
 from pacemaker.sasl.mechanism import ServerMechanism
-from pacemaker.server.connection import Connection
-from pacemaker.server.guesses import FREE_FAILURES, MAX_DELAY_S, MAX_RIGHT_DELAY_S
-from pacemaker.server.listening import end_with_reset
-from pacemaker.server.steps import SLOW_STEPS
+from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.listening import end_with_reset
+from pacemaker.server.io.sasl_backoff import (
+    FREE_FAILURES,
+    MAX_DELAY_S,
+    MAX_RIGHT_DELAY_S,
+)
+from pacemaker.server.io.sasl_steps import SLOW_STEPS
 from tests.fake_mechanisms import (
     REFUSED,
     ScriptedMechanism,
     like_digest,
     like_kerberos,
 )
-from tests.server.hand import GIVE_UP_S, Hand
+from tests.server.io.hand import GIVE_UP_S, Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire, binary, message
 
@@ -468,7 +472,7 @@ def test_slow_steps_past_the_bound_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where too many of an address wait, the next one is closed, and may come again."""
-    monkeypatch.setattr("pacemaker.server.steps.MAX_SLOW_STEPS_OF_ADDRESS", 1)
+    monkeypatch.setattr("pacemaker.server.io.sasl_steps.MAX_SLOW_STEPS_OF_ADDRESS", 1)
     is_let_go = threading.Event()
     mechanism = HeldMechanism(is_let_go)
     with Hand(mechanism_factory=lambda: mechanism) as hand:

@@ -20,7 +20,7 @@ from pacemaker.core.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.upgrade.state import ConnectionState, decode
 from tests.fake_mechanisms import like_digest, like_kerberos
-from tests.server.hand import Hand
+from tests.server.io.hand import Hand
 from tests.server.upgrade.test_state import SMALL, written
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, control, token

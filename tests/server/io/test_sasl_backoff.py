@@ -1,8 +1,8 @@
-"""Tests of pacemaker.server.guesses."""
+"""Tests of pacemaker.server.io.sasl_backoff."""
 
 from __future__ import annotations
 
-from pacemaker.server.guesses import (
+from pacemaker.server.io.sasl_backoff import (
     FIRST_DELAY_S,
     FREE_FAILURES,
     MAX_ADDRESSES,

@@ -38,10 +38,10 @@ from pacemaker.core.figures import Figures
 from pacemaker.core.pending_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.errors import LimitError
-from pacemaker.server.budget import BufferBudget
-from pacemaker.server.connection import Connection
+from pacemaker.server.io.budget import BufferBudget
+from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.sasl_steps import StepRunner
 from pacemaker.server.process import memory
-from pacemaker.server.steps import StepRunner
 from pacemaker.server.upgrade.state import ConnectionState
 
 _logger: Final = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pacemaker.core import limits, pending_reads
-from tests.server.hand import Hand
+from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire
 

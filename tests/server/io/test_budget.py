@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.budget."""
+"""Tests of pacemaker.server.io.budget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.core.accounts import Account
-from pacemaker.server.budget import BufferBudget
+from pacemaker.server.io.budget import BufferBudget
 
 KB = 1000
 MIB = 2**20

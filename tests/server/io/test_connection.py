@@ -14,9 +14,9 @@ import pytest
 
 from pacemaker.core import limits, protocol
 from pacemaker.core.protocol import ServerProtocol
-from pacemaker.server.connection import Connection
-from pacemaker.server.listening import end_with_reset
-from tests.server.hand import Hand
+from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.listening import end_with_reset
+from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
 

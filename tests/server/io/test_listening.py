@@ -12,8 +12,8 @@ import pytest
 
 from pacemaker.core import limits
 from pacemaker.errors import ListenError
-from pacemaker.server import listening
-from pacemaker.server.listening import (
+from pacemaker.server.io import listening
+from pacemaker.server.io.listening import (
     describe,
     describe_scope,
     join_address,

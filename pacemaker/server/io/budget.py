@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 from pacemaker.core.accounts import Account
-from pacemaker.server.heaviest import Heaviest, Item
+from pacemaker.server.io.heaviest import Heaviest, Item
 
 _Holder = TypeVar("_Holder")
 

@@ -20,11 +20,11 @@ from pacemaker.core.pending_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server.budget import BufferBudget
-from pacemaker.server.connection import Connection
-from pacemaker.server.io_thread import IoThread
-from pacemaker.server.listening import end_with_reset
-from pacemaker.server.steps import StepRunner, ThreadFactory
+from pacemaker.server.io.budget import BufferBudget
+from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.io_thread import IoThread
+from pacemaker.server.io.listening import end_with_reset
+from pacemaker.server.io.sasl_steps import StepRunner, ThreadFactory
 from tests.wire.by_hand import Wire
 
 MAX_BODY_BYTES = 10485760

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.heaviest."""
+"""Tests of pacemaker.server.io.heaviest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker.server.heaviest import Heaviest, Item
+from pacemaker.server.io.heaviest import Heaviest, Item
 
 # Number of the item, its size, since when.
 _CHANGES = st.lists(

@@ -13,10 +13,10 @@ from pacemaker.core import limits
 from pacemaker.core.accounts import BURST_S, DEFAULT_LIMITS
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
-from pacemaker.server.connection import Connection
-from pacemaker.server.listening import end_with_reset
+from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.listening import end_with_reset
 from pacemaker.server.process import memory
-from tests.server.hand import Hand
+from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
 

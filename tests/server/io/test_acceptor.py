@@ -16,8 +16,8 @@ from pacemaker.core import limits
 from pacemaker.core.accounts import Account
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.admission import Admission
-from pacemaker.server import acceptor as acceptor_module
-from pacemaker.server.acceptor import Acceptor
+from pacemaker.server.io import acceptor as acceptor_module
+from pacemaker.server.io.acceptor import Acceptor
 
 GIVE_UP_S = 10.0
 

@@ -33,9 +33,9 @@ from pacemaker.core.accounts import DEFAULT_LIMITS
 from pacemaker.core.addresses import address_name
 from pacemaker.core.protocol import StepOutcome
 from pacemaker.errors import AuthenticationError, LimitError, ServerFaultError
-from pacemaker.server.connection import Connection
-from pacemaker.server.fair_queue import FairQueue
-from pacemaker.server.guesses import (
+from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.fair_queue import FairQueue
+from pacemaker.server.io.sasl_backoff import (
     FIRST_DELAY_S,
     MAX_RIGHT_DELAY_S,
     GuessBook,

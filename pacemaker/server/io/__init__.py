@@ -1,0 +1,1 @@
+"""The daemon's sockets: listening, the acceptor, I/O threads and their connections."""
