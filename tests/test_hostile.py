@@ -24,7 +24,7 @@ from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.store import Store
-from pacemaker.server.io.listening import end_with_reset
+from pacemaker.server.io.sockets import end_with_reset
 from tests.real.daemons import Daemon
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import (

@@ -26,11 +26,11 @@ from pacemaker.core.protocol import Snapshot
 from pacemaker.sasl.digest import DigestClient, digest_secret
 from pacemaker.sasl.registry import server_mechanism_factory
 from pacemaker.sasl.secret import Secret
-from pacemaker.server.io.listening import end_with_reset
+from pacemaker.server.io.sockets import end_with_reset
 from pacemaker.server.upgrade.execute import STATE_VARIABLE
 from pacemaker.server.upgrade.memfd import write_state
+from pacemaker.server.upgrade.security import security_digest
 from pacemaker.server.upgrade.state import ConnectionState, State
-from pacemaker.server.upgrade.upgrader import security_digest
 from tests.real.daemons import SERVE, Daemon, Served
 from tests.server.process.test_notify import Manager
 from tests.wire import by_hand as wire

@@ -29,7 +29,7 @@ from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io.acceptor import Acceptor
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.io_thread import IoThread, boot_time_s
+from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.listening import (
     describe,
     describe_all,
@@ -42,8 +42,9 @@ from pacemaker.server.io.sasl_steps import StepRunner
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
-from pacemaker.server.process.surroundings import join_thread, start_thread
-from pacemaker.server.process.watchdog import Call, Watchdog
+from pacemaker.server.process.clocks import boot_time_s
+from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
+from pacemaker.server.process.watchdog import Watchdog
 from pacemaker.server.upgrade.state import ConnectionState, State
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 
@@ -218,7 +219,7 @@ class Daemon:
         """Make what calls `feed` when the acceptor and every I/O thread get on."""
         return Watchdog([self._acceptor.call, *self._thread_calls()], feed)
 
-    def _thread_calls(self) -> list[Call]:
+    def _thread_calls(self) -> list[CallSoon]:
         return [thread.call for thread in self._threads]
 
     # For an upgrade in place.

@@ -16,8 +16,8 @@ from pacemaker.core import limits
 from pacemaker.errors import StartError
 from pacemaker.server import Daemon, ServerOptions
 from pacemaker.server.daemon import io_threads
-from pacemaker.server.io.io_thread import boot_time_s
 from pacemaker.server.process import memory
+from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 from tests.server.upgrade.test_state import SMALL
 from tests.wire import by_hand as wire

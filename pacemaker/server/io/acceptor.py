@@ -21,7 +21,7 @@ from pacemaker.core.addresses import Accounts
 from pacemaker.core.admission import Admission, Verdict
 from pacemaker.errors import LimitError
 from pacemaker.server.io.io_thread import IoThread
-from pacemaker.server.io.listening import join_address, set_storms_options
+from pacemaker.server.io.sockets import join_address, set_storms_options
 
 _logger: Final = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ from pacemaker.core import limits
 from pacemaker.core.accounts import Account
 from pacemaker.core.protocol import Phase, ServerProtocol
 from pacemaker.errors import LimitError, PeerError
-from pacemaker.server.io.listening import end_with_reset
+from pacemaker.server.io.sockets import end_with_reset
 from pacemaker.server.upgrade.state import ConnectionState
 from pacemaker.wire import messages
 from pacemaker.wire.frames import HEAD_SIZE

@@ -42,6 +42,7 @@ from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.sasl_steps import StepRunner
 from pacemaker.server.process import memory
+from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.server.upgrade.state import ConnectionState
 
 _logger: Final = logging.getLogger(__name__)
@@ -60,11 +61,6 @@ _Event: TypeAlias = tuple[int, int]
 
 _cost_class: Final = attrgetter("cost_class")
 _spent_s: Final = attrgetter("account.spent_s")
-
-
-def boot_time_s() -> float:
-    """Return the seconds since the machine was started, those suspended included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class IoThread(threading.Thread):

@@ -8,13 +8,13 @@ import logging
 import os
 import resource
 import socket
-import struct
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pacemaker.core import limits
 from pacemaker.errors import ListenError
+from pacemaker.server.io.sockets import join_address, set_storms_options
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -26,9 +26,6 @@ _HANDOVER_VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 # off, as IPv6 often is in containers, whose /etc/hosts has ::1 all the same.
 _NOT_ON_THIS_MACHINE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _FREE_PORT_TRIES: Final = 5
-
-_LINGER_RESET: Final = struct.pack("ii", 1, 0)
-_LINGER_OFF: Final = struct.pack("ii", 0, 0)
 
 
 def open_listeners(
@@ -100,37 +97,6 @@ def describe_scope(listener: socket.socket) -> str:
 def ports_of(listeners: Iterable[socket.socket]) -> set[int]:
     """Return the ports that sockets listen on."""
     return {listener.getsockname()[1] for listener in listeners}
-
-
-def join_address(host: str, port: int) -> str:
-    """Write an address as people and Storm's configuration write it.
-
-    An IPv4 address that comes mapped into IPv6 is the IPv4 address.
-    """
-    host = host.removeprefix("::ffff:") if "." in host else host
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def end_with_reset(connection: socket.socket, reset: bool) -> None:
-    """Choose how a connection ends when it is closed, or its process dies.
-
-    A reset brings Storm's clients back within 0.1 s, a FIN within 13 s, but
-    only a FIN lets bytes that are on their way arrive.
-    """
-    value = _LINGER_RESET if reset else _LINGER_OFF
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, value)
-
-
-def set_storms_options(sock: socket.socket) -> None:
-    """Set what Storm sets on a connection, and that it ends with a reset.
-
-    A connection inherits this from its listening socket, but for one that waited
-    in the backlog before the socket had these options.
-    """
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES)
-    end_with_reset(sock, True)
 
 
 def _handed_over(environ: MutableMapping[str, str]) -> list[socket.socket]:

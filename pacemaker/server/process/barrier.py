@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from pacemaker.server.process.watchdog import Call
+from pacemaker.server.process.threads import CallSoon
 
 
 class Barrier:
@@ -16,7 +16,7 @@ class Barrier:
         self._arrived = threading.Semaphore(0)
         self._released = threading.Event()
 
-    def gather(self, calls: Sequence[Call], deadline_s: float) -> bool:
+    def gather(self, calls: Sequence[CallSoon], deadline_s: float) -> bool:
         """Have threads stand still, and wait until they do.
 
         Args:

@@ -15,7 +15,7 @@ import threading
 from types import TracebackType
 from typing import Final
 
-from pacemaker.server.process.surroundings import start_thread
+from pacemaker.server.process.threads import start_thread
 from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)

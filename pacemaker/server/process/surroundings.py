@@ -12,7 +12,6 @@ import logging
 import os
 import platform
 import resource
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -60,28 +59,6 @@ def raise_descriptor_limit() -> None:
             " connection needs one (ulimit -n, LimitNOFILE=)",
             *(soft, hard, getattr(exc, "strerror", None) or exc),
         )
-
-
-def start_thread(thread: threading.Thread) -> None:
-    """Start a thread.
-
-    Raises:
-        StartError: the system has no room for it.
-    """
-    try:
-        thread.start()
-    except (RuntimeError, MemoryError) as exc:
-        raise StartError(
-            f"cannot start the thread {thread.name}: {exc}; the user or the control"
-            " group may have no more threads (ulimit -u, TasksMax=, pids.max), or"
-            " memory is short"
-        ) from exc
-
-
-def join_thread(thread: threading.Thread) -> None:
-    """Wait for the end of a thread, if it was ever started."""
-    if thread.ident is not None:
-        thread.join()
 
 
 @contextmanager

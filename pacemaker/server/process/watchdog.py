@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeAlias
 
-# Has a thread call a function, soon.
-Call: TypeAlias = Callable[[Callable[[], None]], None]
+from pacemaker.server.process.threads import CallSoon
 
 
 class Watchdog:
@@ -19,7 +17,7 @@ class Watchdog:
         feed: is called when all have.
     """
 
-    def __init__(self, calls: Sequence[Call], feed: Callable[[], None]) -> None:
+    def __init__(self, calls: Sequence[CallSoon], feed: Callable[[], None]) -> None:
         self._calls = calls
         self._feed = feed
         # Filled by the threads, each once a round; emptied by who asks.

@@ -12,11 +12,11 @@ from pacemaker._version import __version__
 from pacemaker.errors import StateError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.daemon import Daemon
-from pacemaker.server.io.io_thread import boot_time_s
 from pacemaker.server.process.barrier import Barrier
+from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
 from pacemaker.server.upgrade.execute import NoState, take_over
+from pacemaker.server.upgrade.security import security_digest
 from pacemaker.server.upgrade.state import State
-from pacemaker.server.upgrade.upgrader import boottime_ahead_s, security_digest
 from pacemaker.server.upgrade.waiters import Waiters
 from pacemaker.words import counted
 

@@ -23,8 +23,8 @@ from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.io_thread import IoThread
-from pacemaker.server.io.listening import end_with_reset
 from pacemaker.server.io.sasl_steps import StepRunner, ThreadFactory
+from pacemaker.server.io.sockets import end_with_reset
 from tests.wire.by_hand import Wire
 
 MAX_BODY_BYTES = 10485760

@@ -15,7 +15,7 @@ import pytest
 from pacemaker.core import limits, protocol
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.listening import end_with_reset
+from pacemaker.server.io.sockets import end_with_reset
 from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type

@@ -14,7 +14,7 @@ from pacemaker.core.accounts import BURST_S, DEFAULT_LIMITS
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.listening import end_with_reset
+from pacemaker.server.io.sockets import end_with_reset
 from pacemaker.server.process import memory
 from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire

@@ -12,13 +12,8 @@ import pytest
 
 from pacemaker.core import limits
 from pacemaker.errors import ListenError
-from pacemaker.server.io import listening
-from pacemaker.server.io.listening import (
-    describe,
-    describe_scope,
-    join_address,
-    open_listeners,
-)
+from pacemaker.server.io import listening, sockets
+from pacemaker.server.io.listening import describe, describe_scope, open_listeners
 
 
 def open_listener(
@@ -80,7 +75,7 @@ def test_listener_names_address_where_an_option_is_refused(
     def refuse(connection: socket.socket, reset: bool) -> None:
         raise OSError(errno.ENOPROTOOPT, "as asked for")
 
-    monkeypatch.setattr(listening, "end_with_reset", refuse)
+    monkeypatch.setattr(sockets, "end_with_reset", refuse)
     with pytest.raises(ListenError, match=r"127\.0\.0\.1:\d+.*not available"):
         open_listener("127.0.0.1", 0, {})
 
@@ -154,20 +149,6 @@ def test_handed_over_descriptor_that_is_no_socket_is_refused(
         monkeypatch.setattr(listening, "LISTEN_FDS_START", file.fileno())
         with pytest.raises(ListenError, match=rf"descriptor {file.fileno()}: "):
             open_listener(None, 0, _environ())
-
-
-@pytest.mark.parametrize(
-    ("host", "text"),
-    [
-        ("127.0.0.1", "127.0.0.1:6699"),
-        ("::ffff:127.0.0.1", "127.0.0.1:6699"),
-        ("::1", "[::1]:6699"),
-        ("::", "[::]:6699"),
-    ],
-)
-def test_address_is_written_as_people_write_it(host: str, text: str) -> None:
-    """IPv6 in brackets; an IPv4 address is the same one when mapped into IPv6."""
-    assert join_address(host, 6699) == text
 
 
 def test_small_backlog_is_logged(

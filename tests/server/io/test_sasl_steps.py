@@ -13,13 +13,13 @@ from pacemaker.core import limits
 from pacemaker.errors import LimitError, ServerFaultError
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.listening import end_with_reset
 from pacemaker.server.io.sasl_backoff import (
     FREE_FAILURES,
     MAX_DELAY_S,
     MAX_RIGHT_DELAY_S,
 )
 from pacemaker.server.io.sasl_steps import SLOW_STEPS
+from pacemaker.server.io.sockets import end_with_reset
 from tests.fake_mechanisms import (
     REFUSED,
     ScriptedMechanism,

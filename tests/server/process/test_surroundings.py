@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import threading
 
 import pytest
 
@@ -59,11 +58,6 @@ def test_standard_streams_that_are_open_are_left_alone() -> None:
     before = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
     surroundings.fill_standard_streams()
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
-
-
-def test_thread_that_was_never_started_is_not_waited_for() -> None:
-    """A start that failed halfway is undone in the same way as a whole one."""
-    surroundings.join_thread(threading.Thread())
 
 
 @pytest.mark.parametrize(

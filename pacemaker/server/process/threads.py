@@ -1,0 +1,34 @@
+"""Threads: to start them, to wait for them, and to have them call something."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeAlias
+
+from pacemaker.errors import StartError
+
+# Has a thread call a function, soon.
+CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Start a thread.
+
+    Raises:
+        StartError: the system has no room for it.
+    """
+    try:
+        thread.start()
+    except (RuntimeError, MemoryError) as exc:
+        raise StartError(
+            f"cannot start the thread {thread.name}: {exc}; the user or the control"
+            " group may have no more threads (ulimit -u, TasksMax=, pids.max), or"
+            " memory is short"
+        ) from exc
+
+
+def join_thread(thread: threading.Thread) -> None:
+    """Wait for the end of a thread, if it was ever started."""
+    if thread.ident is not None:
+        thread.join()

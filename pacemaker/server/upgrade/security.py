@@ -1,0 +1,13 @@
+"""Whether the process after an upgrade lets the same clients read as the one before."""
+
+from __future__ import annotations
+
+import hmac
+
+from pacemaker.sasl.secret import Secret
+from pacemaker.server.upgrade.state import DIGEST_NAME
+
+
+def security_digest(key: bytes, identity: Secret) -> bytes:
+    """Return what tells whether two daemons let the same clients read."""
+    return hmac.digest(key, identity.reveal().encode(), DIGEST_NAME)
