@@ -22,6 +22,7 @@ from typing import IO
 import pytest
 
 from pacemaker.config import Settings
+from pacemaker.core.carried_over import ConnectionState, State
 from pacemaker.core.protocol import Snapshot
 from pacemaker.sasl.digest import DigestClient, digest_secret
 from pacemaker.sasl.registry import server_mechanism_factory
@@ -30,7 +31,6 @@ from pacemaker.server.io.sockets import end_with_reset
 from pacemaker.server.upgrade.execute import STATE_VARIABLE
 from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.security import security_digest
-from pacemaker.server.upgrade.state import ConnectionState, State
 from tests.real.daemons import SERVE, Daemon, Served
 from tests.server.process.test_notify import Manager
 from tests.wire import by_hand as wire

@@ -19,6 +19,7 @@ from pacemaker.core import limits
 from pacemaker.core.accounts import Account
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.admission import Admission, capacity
+from pacemaker.core.carried_over import ConnectionState, State
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures, add_up
 from pacemaker.core.pending_reads import Holding
@@ -45,7 +46,6 @@ from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
-from pacemaker.server.upgrade.state import ConnectionState, State
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 
 _logger: Final = logging.getLogger(__name__)

@@ -31,10 +31,10 @@ from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core import limits
 from pacemaker.core.accounts import Account
+from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.protocol import Phase, ServerProtocol
 from pacemaker.errors import LimitError, PeerError
 from pacemaker.server.io.sockets import end_with_reset
-from pacemaker.server.upgrade.state import ConnectionState
 from pacemaker.wire import messages
 from pacemaker.wire.frames import HEAD_SIZE
 

@@ -34,6 +34,7 @@ from typing import Final, TypeAlias
 from pacemaker.core import limits
 from pacemaker.core.accounts import DEFAULT_LIMITS, Account, AddressLimits
 from pacemaker.core.addresses import Accounts
+from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
 from pacemaker.core.pending_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
@@ -43,7 +44,6 @@ from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.sasl_steps import StepRunner
 from pacemaker.server.process import memory
 from pacemaker.server.process.clocks import boot_time_s
-from pacemaker.server.upgrade.state import ConnectionState
 
 _logger: Final = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ import time
 from typing import Final
 
 from pacemaker._version import __version__
+from pacemaker.core.carried_over import State
 from pacemaker.errors import StateError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.daemon import Daemon
@@ -16,7 +17,6 @@ from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
 from pacemaker.server.upgrade.execute import NoState, take_over
 from pacemaker.server.upgrade.security import security_digest
-from pacemaker.server.upgrade.state import State
 from pacemaker.server.upgrade.waiters import Waiters
 from pacemaker.words import counted
 

@@ -9,9 +9,9 @@ import os
 import zlib
 from typing import Final
 
+from pacemaker.core.carried_over import State
 from pacemaker.errors import StateError, UpgradeError
-from pacemaker.server.upgrade import state as format_
-from pacemaker.server.upgrade.state import State
+from pacemaker.server.upgrade import state_format as format_
 
 _NAME: Final = "storm-pacemaker-state"
 # How a seccomp filter refuses a system call, and a kernel one that it does not know.

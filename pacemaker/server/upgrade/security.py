@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 
 from pacemaker.sasl.secret import Secret
-from pacemaker.server.upgrade.state import DIGEST_NAME
+from pacemaker.server.upgrade.state_format import DIGEST_NAME
 
 
 def security_digest(key: bytes, identity: Secret) -> bytes:

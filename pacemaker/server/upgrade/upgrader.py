@@ -9,6 +9,7 @@ import secrets
 import time
 from typing import Final
 
+from pacemaker.core.carried_over import State
 from pacemaker.errors import UpgradeError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.daemon import Daemon
@@ -21,7 +22,7 @@ from pacemaker.server.upgrade.command import own_command
 from pacemaker.server.upgrade.execute import become
 from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.security import security_digest
-from pacemaker.server.upgrade.state import KEY_BYTES, State
+from pacemaker.server.upgrade.state_format import KEY_BYTES
 from pacemaker.server.upgrade.trial import Trial, trial_arguments
 from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters
 from pacemaker.words import counted

@@ -13,15 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacemaker.core import limits
+from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.protocol import Phase, ServerProtocol
 from pacemaker.core.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server.upgrade.state import ConnectionState, decode
+from pacemaker.server.upgrade.state_format import decode
 from tests.fake_mechanisms import like_digest, like_kerberos
 from tests.server.io.hand import Hand
-from tests.server.upgrade.test_state import SMALL, written
+from tests.server.upgrade.test_state_format import SMALL, written
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, control, token
 

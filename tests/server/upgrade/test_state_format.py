@@ -9,15 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pacemaker.core.carried_over import ConnectionState, State
 from pacemaker.core.protocol import Snapshot
 from pacemaker.errors import StateError
-from pacemaker.server.upgrade.state import (
+from pacemaker.server.upgrade.state_format import (
     DIGEST_BYTES,
     FORMAT,
     HEAD_BYTES,
     KEY_BYTES,
-    ConnectionState,
-    State,
     decode,
     encode,
     seal,
