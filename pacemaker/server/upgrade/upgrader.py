@@ -12,7 +12,6 @@ from typing import Final
 from pacemaker.core.carried_over import State
 from pacemaker.errors import UpgradeError
 from pacemaker.sasl.secret import Secret
-from pacemaker.server.daemon import Daemon
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
@@ -24,6 +23,7 @@ from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.security import security_digest
 from pacemaker.server.upgrade.state_format import KEY_BYTES
 from pacemaker.server.upgrade.trial import Trial, trial_arguments
+from pacemaker.server.upgrade.upgradable import Upgradable
 from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters
 from pacemaker.words import counted
 
@@ -54,7 +54,7 @@ class Upgrader:
 
     def __init__(
         self,
-        daemon: Daemon,
+        daemon: Upgradable,
         identity: Secret,
         port: int | None,
         waiters: Waiters,
