@@ -1,8 +1,8 @@
 """What an upgrade in place carries over to the process that the daemon becomes.
 
-Plain data: connections write themselves out as it and go on from it, and
-`pacemaker.server.upgrade.state_format` has its bytes.  Times are in seconds of
-CLOCK_BOOTTIME.
+Plain data.  Connections produce their part of it and are restored from it;
+`pacemaker.server.upgrade.state_format` turns it into bytes and back.  Times are in
+seconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations

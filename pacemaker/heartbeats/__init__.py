@@ -1,4 +1,4 @@
 """Workers' heartbeats: Storm's bytes to a `WorkerHeartbeat` and back.
 
-For the client and the cluster state; the server stores the bytes unread.
+The client and its users need this.  The server stores heartbeats without reading them.
 """

@@ -1,4 +1,4 @@
-"""The mechanisms that the configuration names, with all that they need."""
+"""Finds the SASL mechanism that the configuration names, and what it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 """The wire between Storm and Pacemaker, for both ends: bytes to messages and back.
 
-Without I/O.  Neither the client's side of it nor the server's is here.
+Nothing here does I/O or keeps the state of a connection: that is `pacemaker.client`'s
+and `pacemaker.core`'s.
 """

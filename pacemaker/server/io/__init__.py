@@ -1,1 +1,1 @@
-"""The daemon's sockets: listening, the acceptor, I/O threads and their connections."""
+"""The daemon's I/O: listening sockets, the acceptor, I/O threads, connections."""

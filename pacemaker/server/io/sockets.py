@@ -1,4 +1,4 @@
-"""What every socket of the daemon's needs: its options, its end, its address."""
+"""Socket options, addresses as text, and how a connection ends: FIN or reset."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The process around the daemon: what it asks of its system and tells its manager.
+"""The daemon's process: clocks, threads, signals, memory, the log, systemd.
 
-Clocks, threads, signals, memory, the log, systemd.  Nothing here knows a socket of
-a peer.
+Nothing here knows connections or heartbeats.
 """

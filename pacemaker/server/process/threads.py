@@ -1,4 +1,4 @@
-"""Threads: to start them, to wait for them, and to have them call something."""
+"""Starting threads, waiting for them, and queueing calls to them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from pacemaker.errors import StartError
 
-# Has a thread call a function, soon.
+# Queues a call of a function on a thread that runs queued calls.
 CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
 
 

@@ -1,4 +1,4 @@
-"""Whether the process after an upgrade lets the same clients read as the one before."""
+"""Compares the security settings before and after an upgrade, without storing them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What an upgrade asks of the daemon; `pacemaker.server.daemon.Daemon` is it.
 
-Said here so that `upgrade/` does not know the daemon, whose start and end are those
-of the process: `pacemaker.server.run` brings the two together.
+With this, `upgrade/` does not import the daemon, and the daemon does not import
+`upgrade/`; `pacemaker.server.run` passes one to the other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pacemaker.server.process.barrier import Barrier
 
 
 class Upgradable(Protocol):
-    """A daemon that can be taken over into another process, and be one that was."""
+    """A daemon whose state can be written out, and restored in a new process."""
 
     store: Store
     hold_until_s: float
