@@ -25,8 +25,8 @@ import pytest
 
 from benchmarks.machine import describe_python
 from benchmarks.native import ROOT, compiled
-from pacemaker import messages
 from pacemaker._version import __version__
+from pacemaker.wire import messages
 from tests.real import jvm, zookeeper
 from tests.real.daemons import MAIN_CLASSES, free_port
 

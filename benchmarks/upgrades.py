@@ -30,7 +30,7 @@ from typing import Final
 
 from benchmarks.load import Group, Heartbeats, LoadError, load
 from benchmarks.servers import Server, running
-from pacemaker import messages
+from pacemaker.wire import messages
 
 BAR_S: Final = 1.0
 

@@ -16,8 +16,8 @@ from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.Thrift import TException, TType
 from thrift.transport.TTransport import TMemoryBuffer
 
-from pacemaker.messages import Data, Message, Nodes, Pulse, Records
-from tests.wire import Type
+from pacemaker.wire.messages import Data, Message, Nodes, Pulse, Records
+from tests.wire.by_hand import Type
 
 
 class RefusedError(Exception):

@@ -6,8 +6,8 @@ what is written of the message are the bytes.
 
 from __future__ import annotations
 
-from pacemaker import messages
-from pacemaker.messages import Message, Nodes, Pulse
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Message, Nodes, Pulse
 
 GOLDEN: dict[str, tuple[Message, bytes]] = {
     name: (message, bytes.fromhex(text))

@@ -11,7 +11,7 @@ from random import Random
 
 from hypothesis import strategies as st
 
-from tests.wire import STOP, Type
+from tests.wire.by_hand import STOP, Type
 
 _PLAIN = {2: 1, 3: 1, 4: 8, 6: 2, 8: 4, 10: 8, 16: 16}
 _STRING, _STRUCT, _MAP, _SET, _LIST = 11, 12, 13, 14, 15

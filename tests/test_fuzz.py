@@ -8,12 +8,13 @@ from random import Random
 import pytest
 from hypothesis import example, given, settings
 
-from pacemaker import canonical, messages
 from pacemaker.errors import MalformedError
-from pacemaker.messages import Message
-from tests import apache, wire
+from pacemaker.wire import canonical, messages
+from pacemaker.wire.messages import Message
+from tests import apache
 from tests.golden import GOLDEN
 from tests.odd_bodies import bodies, harm
+from tests.wire import by_hand as wire
 
 SEEDS = range(20)
 FRAMES_PER_SEED = 500

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import wire
 from tests.real.daemons import Daemon
-from tests.wire import Type, Wire
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, Wire
 
 KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
 GET = wire.path_request(Type.GET_PULSE, KEY, 7)

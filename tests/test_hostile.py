@@ -20,14 +20,23 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.dispatch import Dispatcher
-from pacemaker.figures import Figures
-from pacemaker.protocol import ServerProtocol
-from pacemaker.server.listening import end_with_reset
-from pacemaker.store import Store
-from tests import wire
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.store import Store
+from pacemaker.server.io.sockets import end_with_reset
 from tests.real.daemons import Daemon
-from tests.wire import STOP, Type, Wire, binary, framed, i32, message, struct_field
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import (
+    STOP,
+    Type,
+    Wire,
+    binary,
+    framed,
+    i32,
+    message,
+    struct_field,
+)
 
 MIB = 2**20
 MAX_BODY_BYTES = 10 * MIB

@@ -1,8 +1,9 @@
-"""The pure half stays pure: its modules import no I/O, no clock and no threads."""
+"""The layout: which room may use which, where there is no I/O, and no circles."""
 
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,25 +11,55 @@ import pytest
 import pacemaker
 
 ROOT = Path(pacemaker.__file__).parent
+
+# From the bottom up: each room, which is a folder or a file beside the folders, and
+# all rooms that its modules import.
+ROOMS = {
+    "_version": "",
+    "words": "",
+    "errors": "",
+    "wire": "errors words",
+    "heartbeats": "errors wire",
+    "sasl": "errors",
+    "config": "errors",
+    "core": "errors sasl wire",
+    "server.process": "_version errors words",
+    "server.io": "core errors server.process wire",
+    "server.upgrade": "_version core errors sasl server.io server.process words",
+    "server": (
+        "config core errors sasl server.io server.process server.upgrade wire words"
+    ),
+    "client": "config errors heartbeats sasl wire",
+    "cluster_state": "client config errors",
+    "simulate": "client config errors heartbeats sasl wire words",
+    "cli": (
+        "_version client config core errors heartbeats sasl server server.process"
+        " server.upgrade simulate words"
+    ),
+    "__init__": "_version",
+    "__main__": "cli",
+}
+
 IMPURE = frozenset(
     ("asyncio", "concurrent", "select", "selectors", "socket", "ssl", "time")
 ) | {"threading"}
-ALLOWED = {"store": frozenset(("threading",))}
-
-# From the bottom up: a module imports only what stands above it in this list.
-LAYERS = (
-    *("errors", "words", "accounts", "idl", "binary", "messages", "canonical"),
-    *("strangers", "frames", "store"),
-    "holding",
-    *("listing", "control", "figures", "worker_pulses", "dispatch"),
-    *("sasl.mechanism", "protocol"),
-    *("client.requests", "client.protocol"),
+PURE_ROOMS = ("words", "errors", "wire", "heartbeats", "sasl", "core")
+# Of rooms that are not pure as a whole.
+PURE_MODULES = (
+    *("client.backoff", "client.protocol", "client.requests"),
+    "server.upgrade.state_format",
+    *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
+    *("simulate.worker", "simulate.nimbus", "simulate.report"),
 )
-PURE = {name: ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in LAYERS} | {
-    f"sasl.{path.stem}": path for path in (ROOT / "sasl").glob("*.py")
-}
-SIMULATION = ("histogram", "shape", "schedule", "tally", "worker", "nimbus", "report")
-PURE |= {f"simulate.{name}": ROOT / "simulate" / f"{name}.py" for name in SIMULATION}
+# They hold a lock.
+LOCKED = ("core.addresses", "core.store")
+
+
+def _name(path: Path) -> str:
+    """Return a module's name below `pacemaker`; a package's is that of its folder."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    is_face = parts[-1] == "__init__" and len(parts) > 1
+    return ".".join(parts[:-1] if is_face else parts)
 
 
 def imported_by(path: Path) -> set[str]:
@@ -39,44 +70,87 @@ def imported_by(path: Path) -> set[str]:
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            names.add(node.module or "")
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+            names.update(_modules(node.module or "", node.names))
     return names
+
+
+def _modules(module: str, aliases: list[ast.alias]) -> set[str]:
+    """Tell modules that are imported from a package from what is in the package."""
+    place = ROOT.parent.joinpath(*module.split("."))
+    below = {alias.name for alias in aliases if (place / f"{alias.name}.py").exists()}
+    below |= {alias.name for alias in aliases if (place / alias.name).is_dir()}
+    names = {f"{module}.{name}" for name in below}
+    return names | {module} if len(below) < len(aliases) else names
+
+
+FILES = {_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+IMPORTED = {name: imported_by(path) for name, path in FILES.items()}
+USED = {
+    name: {
+        other.removeprefix("pacemaker.")
+        for other in names
+        if other.startswith("pacemaker.")
+    }
+    for name, names in IMPORTED.items()
+}
+
+
+def _room(name: str) -> str:
+    """Return the room of a module."""
+    parent = FILES[name].parent
+    return name if parent == ROOT else ".".join(parent.relative_to(ROOT).parts)
+
+
+PURE = [name for name in FILES if _room(name) in PURE_ROOMS or name in PURE_MODULES]
+
+
+def test_every_folder_is_a_room_of_the_table() -> None:
+    """A new room is given its place, and with it what it may use."""
+    assert {_room(name) for name in FILES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_room_uses_what_the_table_allows(room: str) -> None:
+    """It uses these rooms, all of them and no other."""
+    used = {_room(u) for name in FILES if _room(name) == room for u in USED[name]}
+    assert sorted(used - {room}) == ROOMS[room].split()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_stand_above_what_they_use(room: str) -> None:
+    """No arrow runs upwards, and so there is no circle between rooms."""
+    order = list(ROOMS)
+    assert set(ROOMS[room].split()) <= set(order[: order.index(room)])
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    """Within a room there is an order too."""
+    assert list(TopologicalSorter(USED).static_order())
+
+
+def test_upgrade_is_known_to_the_main_thread_and_to_reload_alone() -> None:
+    """What serves knows nothing of it."""
+    users = {
+        name for name, used in USED.items() if "server.upgrade" in map(_room, used)
+    }
+    outside = {name for name in users if _room(name) != "server.upgrade"}
+    assert outside == {"cli.reload", "server.run"}
+
+
+def test_core_knows_the_interface_of_sasl_alone() -> None:
+    """Mechanisms come from outside; no login file is read in the core."""
+    used = {u for name in FILES if _room(name) == "core" for u in USED[name]}
+    assert {name for name in used if _room(name) == "sasl"} == {"sasl.mechanism"}
 
 
 @pytest.mark.parametrize("name", PURE)
 def test_pure_module_imports_no_io(name: str) -> None:
-    """No module of the pure half imports sockets, clocks or threads but the lock."""
-    roots = {module.partition(".")[0] for module in imported_by(PURE[name])}
-    assert roots & IMPURE <= ALLOWED.get(name, frozenset())
+    """No pure module imports sockets, clocks or threads, but for a lock."""
+    roots = {module.partition(".")[0] for module in IMPORTED[name]}
+    assert roots & IMPURE <= ({"threading"} if name in LOCKED else set())
 
 
 @pytest.mark.parametrize("name", PURE)
-def test_pure_module_imports_no_shell(name: str) -> None:
-    """The pure half knows nothing of what is built over it."""
-    shells = ("pacemaker.server", "pacemaker.cli", "pacemaker.client")
-    pure = tuple(f"pacemaker.{pure}" for pure in PURE)
-    imported = [m for m in imported_by(PURE[name]) if not m.startswith(pure)]
-    assert not [m for m in imported if m.startswith(shells)]
-
-
-def test_client_and_server_do_not_know_each_other() -> None:
-    """Neither end imports the other: each can be used, and changed, alone."""
-    for side, other in (("client", "server"), ("server", "client")):
-        for path in (ROOT / side).glob("*.py"):
-            names = imported_by(path)
-            assert not [m for m in names if m.startswith(f"pacemaker.{other}")], path
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_imports_run_downwards(name: str) -> None:
-    """A module of the core imports only modules below it, so that none go in rings."""
-    below = {f"pacemaker.{lower}" for lower in LAYERS[: LAYERS.index(name)]}
-    core = {f"pacemaker.{layer}" for layer in LAYERS}
-    assert imported_by(PURE[name]) & core <= below
-
-
-def test_every_module_of_the_top_is_pure_or_known() -> None:
-    """A new module beside the core is either held to its rules or named here."""
-    modules = {path.stem for path in ROOT.glob("*.py")}
-    assert modules - set(LAYERS) == {"__init__", "__main__", "_version"}
+def test_pure_module_uses_pure_modules_alone(name: str) -> None:
+    """What has no I/O itself does none through another module either."""
+    assert {used for used in USED[name] if used not in PURE} == set()

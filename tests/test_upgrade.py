@@ -22,19 +22,19 @@ from typing import IO
 import pytest
 
 from pacemaker.config import Settings
-from pacemaker.protocol import Snapshot
-from pacemaker.sasl import server_mechanism_factory
+from pacemaker.core.carried_over import ConnectionState, State
+from pacemaker.core.protocol import Snapshot
 from pacemaker.sasl.digest import DigestClient, digest_secret
+from pacemaker.sasl.registry import server_mechanism_factory
 from pacemaker.sasl.secret import Secret
-from pacemaker.server.listening import end_with_reset
+from pacemaker.server.io.sockets import end_with_reset
 from pacemaker.server.upgrade.execute import STATE_VARIABLE
 from pacemaker.server.upgrade.memfd import write_state
-from pacemaker.server.upgrade.state import ConnectionState, State
-from pacemaker.server.upgrade.upgrader import security_digest
-from tests import wire
+from pacemaker.server.upgrade.security import security_digest
 from tests.real.daemons import SERVE, Daemon, Served
-from tests.server.test_notify import Manager
-from tests.wire import Type, Wire, control, token, token_of
+from tests.server.process.test_notify import Manager
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, Wire, control, token, token_of
 
 GIVE_UP_S = 60.0
 UPGRADED = r"upgraded to \S+: (\d+) connections? and (\d+) heartbeats? carried over"

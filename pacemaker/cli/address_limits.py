@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pacemaker.accounts import AddressLimits
 from pacemaker.cli.sizes import parse_size
+from pacemaker.core.accounts import AddressLimits
 
 if TYPE_CHECKING:
-    from pacemaker.server.addresses import Network
+    from pacemaker.core.addresses import Network
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -70,7 +70,7 @@ def _parse_shared(
     _: click.Context, __: click.Parameter, texts: Sequence[str]
 ) -> tuple[Network, ...] | None:
     # Only the daemon needs it, and imports it before it serves.
-    from pacemaker.server.addresses import parse_shared
+    from pacemaker.core.addresses import parse_shared
 
     try:
         return parse_shared(texts) if texts else None

@@ -23,7 +23,7 @@ from pacemaker.words import counted
 
 if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool
-    from pacemaker.state.heartbeat import ExecutorStats, WorkerHeartbeat
+    from pacemaker.heartbeats.model import ExecutorStats, WorkerHeartbeat
 
 SHOWN_BYTES = 256
 """How much is shown of a value that is no heartbeat."""
@@ -57,7 +57,7 @@ def get_command(target: Target, path: str, as_json: bool) -> None:
 
     A value that is no heartbeat is shown as bytes, with the reason.
     """
-    from pacemaker.state import values
+    from pacemaker.heartbeats import codec
 
     with target.pool() as pool:
         # Not read at once: a server that was just started holds the read of a
@@ -68,7 +68,7 @@ def get_command(target: Target, path: str, as_json: bool) -> None:
         raise _NothingStoredError(printable(f"{path}: {why_none}"))
     heartbeat, problem = None, None
     try:
-        heartbeat = values.decode(details)
+        heartbeat = codec.decode(details)
     except ValueDecodeError as exc:
         problem = str(exc)
     now_secs = int(time.time())
@@ -185,7 +185,7 @@ def _hex_lines(data: bytes) -> Iterator[str]:
 
 
 def _kind(stats: ExecutorStats) -> str:
-    from pacemaker.state.heartbeat import BoltStats
+    from pacemaker.heartbeats.model import BoltStats
 
     return "bolt" if isinstance(stats.specific, BoltStats) else "spout"
 

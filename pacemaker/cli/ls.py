@@ -76,7 +76,7 @@ def _why_empty(pool: PacemakerPool, path: str) -> str:
 
 
 def _entry(pool: PacemakerPool, path: str, name: str) -> Entry:
-    from pacemaker.state.values import time_secs_of
+    from pacemaker.heartbeats.codec import time_secs_of
 
     key = f"{path.rstrip('/')}/{name}"
     # Not read at once: a server that was just started holds reads of what is

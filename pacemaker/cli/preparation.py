@@ -13,7 +13,7 @@ from pacemaker.cli.logs import LEVELS, configure_logs
 from pacemaker.config import Configuration, Settings, load_configuration
 
 if TYPE_CHECKING:
-    from pacemaker.sasl import ServerSasl
+    from pacemaker.sasl.registry import ServerSasl
 
 logger = logging.getLogger("pacemaker.cli")
 
@@ -85,7 +85,7 @@ def prepare_sasl(settings: Settings) -> ServerSasl:
         ConfigError: the method cannot be served with these settings.
 
     """
-    from pacemaker.sasl import server_mechanism_factory
+    from pacemaker.sasl.registry import server_mechanism_factory
 
     sasl = server_mechanism_factory(settings)
     for note in sasl.notes:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pacemaker.accounts import AddressLimits
 from pacemaker.cli.address_limits import address_options
 from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
 from pacemaker.cli.sizes import parse_size
 from pacemaker.config import Settings, decide_hold
 from pacemaker.config.hold import MAX_HOLD_S
+from pacemaker.core.accounts import AddressLimits
 
 if TYPE_CHECKING:
-    from pacemaker.server.addresses import Network
+    from pacemaker.core.addresses import Network
 
 
 def _check_bind(
@@ -120,8 +120,8 @@ def serve_command(
     """
     # The daemon's own half is imported where it is needed: --help starts without.
     from pacemaker import server
-    from pacemaker.server.addresses import DEFAULT_SHARED
-    from pacemaker.server.surroundings import fill_standard_streams
+    from pacemaker.core.addresses import DEFAULT_SHARED
+    from pacemaker.server.process.surroundings import fill_standard_streams
 
     fill_standard_streams()
     configuration = prepare(config_file, overrides, log_level)

@@ -25,7 +25,7 @@ from pacemaker.words import counted
 if TYPE_CHECKING:
     from pacemaker.client import ServerAddress
     from pacemaker.config import Settings
-    from pacemaker.sasl import ClientMechanismFactory
+    from pacemaker.sasl.mechanism import ClientMechanismFactory
     from pacemaker.simulate.report import Report
     from pacemaker.simulate.run import Cluster, Simulation
     from pacemaker.simulate.shape import ClusterShape
@@ -239,7 +239,7 @@ def _check_size(cluster: Cluster, settings: Settings) -> None:
 
 
 def _mechanism_factory(settings: Settings) -> ClientMechanismFactory | None:
-    from pacemaker.sasl import client_mechanism_factory
+    from pacemaker.sasl.registry import client_mechanism_factory
 
     sasl = client_mechanism_factory(settings)
     for note in sasl.notes:

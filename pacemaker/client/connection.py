@@ -43,7 +43,7 @@ from pacemaker.errors import (
     ConnectionLostError,
     DeadlineError,
 )
-from pacemaker.sasl import ClientMechanismFactory
+from pacemaker.sasl.mechanism import ClientMechanismFactory
 
 T = TypeVar("T")
 

@@ -38,8 +38,8 @@ from pacemaker.errors import (
     NoServerError,
     NotAuthorizedError,
 )
-from pacemaker.sasl import client_mechanism_factory
-from pacemaker.state.values import time_secs_of
+from pacemaker.heartbeats.codec import time_secs_of
+from pacemaker.sasl.registry import client_mechanism_factory
 
 T = TypeVar("T")
 

@@ -26,12 +26,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from pacemaker import control, messages
 from pacemaker.client.requests import MAX_MESSAGE_ID, Request
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.frames import FrameReader
-from pacemaker.messages import Message
 from pacemaker.sasl.mechanism import ClientMechanism
+from pacemaker.wire import control, messages
+from pacemaker.wire.frames import FrameReader
+from pacemaker.wire.messages import Message
 
 # Names in a list: far more topologies or workers than a cluster has.  The bytes
 # of the reply are bounded by pacemaker.thrift.message.size.max.

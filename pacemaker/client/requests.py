@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from pacemaker import messages
 from pacemaker.errors import OutOfPlaceError
-from pacemaker.frames import HEAD_SIZE
-from pacemaker.messages import Data, Message, Nodes, Pulse
+from pacemaker.wire import messages
+from pacemaker.wire.frames import HEAD_SIZE
+from pacemaker.wire.messages import Data, Message, Nodes, Pulse
 
 T_co = TypeVar("T_co", covariant=True)
 

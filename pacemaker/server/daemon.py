@@ -14,23 +14,24 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from pacemaker.accounts import Account
-from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.config import Settings
-from pacemaker.dispatch import Dispatcher
+from pacemaker.core import limits
+from pacemaker.core.accounts import Account
+from pacemaker.core.addresses import Accounts
+from pacemaker.core.admission import Admission, capacity
+from pacemaker.core.carried_over import ConnectionState, State
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures, add_up
+from pacemaker.core.pending_reads import Holding
+from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.store import Store
 from pacemaker.errors import StartError, UpgradeError
-from pacemaker.figures import Figures, add_up
-from pacemaker.holding import Holding
-from pacemaker.protocol import ServerProtocol
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server import limits, memory
-from pacemaker.server.acceptor import Acceptor
-from pacemaker.server.addresses import Accounts
-from pacemaker.server.admission import Admission, capacity
-from pacemaker.server.budget import BufferBudget
-from pacemaker.server.connection import Connection
-from pacemaker.server.io_thread import IoThread, boot_time_s
-from pacemaker.server.listening import (
+from pacemaker.server.io.acceptor import Acceptor
+from pacemaker.server.io.budget import BufferBudget
+from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.io_thread import IoThread
+from pacemaker.server.io.listening import (
     describe,
     describe_all,
     describe_scope,
@@ -38,13 +39,14 @@ from pacemaker.server.listening import (
     open_listeners,
     ports_of,
 )
+from pacemaker.server.io.sasl_steps import StepRunner
 from pacemaker.server.options import ServerOptions
-from pacemaker.server.steps import StepRunner
-from pacemaker.server.surroundings import join_thread, start_thread
-from pacemaker.server.upgrade.barrier import Barrier
-from pacemaker.server.upgrade.state import ConnectionState, State
-from pacemaker.server.watchdog import Call, Watchdog
-from pacemaker.store import Store
+from pacemaker.server.process import memory
+from pacemaker.server.process.barrier import Barrier
+from pacemaker.server.process.clocks import boot_time_s
+from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
+from pacemaker.server.process.watchdog import Watchdog
+from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -217,7 +219,7 @@ class Daemon:
         """Make what calls `feed` when the acceptor and every I/O thread get on."""
         return Watchdog([self._acceptor.call, *self._thread_calls()], feed)
 
-    def _thread_calls(self) -> list[Call]:
+    def _thread_calls(self) -> list[CallSoon]:
         return [thread.call for thread in self._threads]
 
     # For an upgrade in place.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pacemaker.accounts import DEFAULT_LIMITS, AddressLimits
 from pacemaker.config.hold import NO_HOLD, Hold
-from pacemaker.server.addresses import DEFAULT_SHARED, Network
+from pacemaker.core.accounts import DEFAULT_LIMITS, AddressLimits
+from pacemaker.core.addresses import DEFAULT_SHARED, Network
 
 
 @dataclass(frozen=True, slots=True)

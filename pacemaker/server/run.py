@@ -11,17 +11,18 @@ from functools import partial
 from typing import Final
 
 from pacemaker.config import Settings
-from pacemaker.figures import Figures, describe_minute
-from pacemaker.sasl import ServerSasl
-from pacemaker.server import limits, memory, signals, surroundings
+from pacemaker.core import limits
+from pacemaker.core.figures import Figures, describe_minute
+from pacemaker.sasl.registry import ServerSasl
 from pacemaker.server.daemon import Daemon
-from pacemaker.server.flood import FloodFilter
-from pacemaker.server.garbage import avoid_full_collections
-from pacemaker.server.listening import is_handed_over
-from pacemaker.server.log_writer import LogWriter
-from pacemaker.server.notify import Notifier
+from pacemaker.server.io.listening import is_handed_over
 from pacemaker.server.options import ServerOptions
-from pacemaker.server.signals import RELOAD_SIGNALS, STOP_SIGNALS, Caught
+from pacemaker.server.process import memory, signals, surroundings
+from pacemaker.server.process.flood import FloodFilter
+from pacemaker.server.process.garbage import avoid_full_collections
+from pacemaker.server.process.log_writer import LogWriter
+from pacemaker.server.process.notify import Notifier
+from pacemaker.server.process.signals import RELOAD_SIGNALS, STOP_SIGNALS, Caught
 from pacemaker.server.upgrade.inheritance import Inheritance, inherit
 from pacemaker.server.upgrade.trial import check_upgrade, read_sample, word_of
 from pacemaker.server.upgrade.upgrader import Upgrader

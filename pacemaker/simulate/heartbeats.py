@@ -10,9 +10,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias, TypeVar
 
-from pacemaker.simulate.shape import ClusterShape
-from pacemaker.state import values
-from pacemaker.state.heartbeat import (
+from pacemaker.heartbeats import codec
+from pacemaker.heartbeats.model import (
     BoltStats,
     ExecutorInfo,
     ExecutorStats,
@@ -20,6 +19,7 @@ from pacemaker.state.heartbeat import (
     SpoutStats,
     WorkerHeartbeat,
 )
+from pacemaker.simulate.shape import ClusterShape
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -120,7 +120,7 @@ def _pool(
     uptime_secs = rng.randrange(_MAX_UPTIME_SECS)
     ages_secs = (int(beat * shape.interval_s) for beat in range(BEATS))
     return [
-        values.encode(
+        codec.encode(
             WorkerHeartbeat(
                 topology_id=topology_id,
                 time_secs=now_secs + age_secs,

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.client import PacemakerConnection, ServerAddress
 from pacemaker.client.network import (
     Network,
@@ -22,7 +21,7 @@ from pacemaker.client.network import (
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.config import Settings
 from pacemaker.errors import CannotConnectError, ServerInUseError
-from pacemaker.sasl import ClientMechanismFactory
+from pacemaker.sasl.mechanism import ClientMechanismFactory
 from pacemaker.simulate import heartbeats, own_keys, server_process
 from pacemaker.simulate.display import Display, Meter
 from pacemaker.simulate.interrupts import Interrupts
@@ -41,6 +40,7 @@ from pacemaker.simulate.shape import (
 )
 from pacemaker.simulate.tally import LATE_S, Tally
 from pacemaker.simulate.worker import WorkerProtocol, details_part
+from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.words import counted
 
 # How long the last answers may take; Storm's client gives up after 11 s.

@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from pacemaker import canonical, messages
 from pacemaker.errors import OutOfPlaceError
-from pacemaker.frames import FrameReader
-from pacemaker.messages import Message, Pulse
 from pacemaker.simulate.tally import Tally
+from pacemaker.wire import canonical, messages
+from pacemaker.wire.frames import FrameReader
+from pacemaker.wire.messages import Message, Pulse
 
 # Storm's client has so many message ids, and uses them in turn.
 _IDS: Final = 100

@@ -6,9 +6,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from pacemaker.accounts import DEFAULT_LIMITS, AddressLimits
 from pacemaker.cli.address_limits import address_options, parse_limits
-from pacemaker.server.addresses import Network
+from pacemaker.core.accounts import DEFAULT_LIMITS, AddressLimits
+from pacemaker.core.addresses import Network
 
 
 def test_limits_are_read_by_their_names() -> None:

@@ -12,16 +12,16 @@ import pytest
 
 from pacemaker.cli import exit_codes
 from pacemaker.client import PacemakerConnection, ServerAddress, requests
-from pacemaker.sasl.digest import DigestServer, digest_secret
-from pacemaker.sasl.secret import Secret
-from pacemaker.state import values
-from pacemaker.state.heartbeat import (
+from pacemaker.heartbeats import codec
+from pacemaker.heartbeats.model import (
     BoltStats,
     ExecutorInfo,
     ExecutorStats,
     SpoutStats,
     WorkerHeartbeat,
 )
+from pacemaker.sasl.digest import DigestServer, digest_secret
+from pacemaker.sasl.secret import Secret
 from tests.cli.conftest import Run
 from tests.client.daemons import daemon
 
@@ -108,7 +108,7 @@ def test_ls_says_that_nothing_is_below(
 
 def test_ls_shows_size_and_age(run: Run, server: ServerAddress) -> None:
     """With -l: a heartbeat, a value that is none, and a directory."""
-    details = values.encode(heartbeat(7200))
+    details = codec.encode(heartbeat(7200))
     store(server, "/w/beat", details)
     store(server, "/w/odd", b"xyz")
     store(server, "/w/sub/1")
@@ -134,7 +134,7 @@ def test_ls_prints_no_control_characters(run: Run, server: ServerAddress) -> Non
 
 def test_get_shows_a_heartbeat(run: Run, server: ServerAddress) -> None:
     """Topology, executors, uptime and age, for people."""
-    store(server, BEAT, values.encode(heartbeat()))
+    store(server, BEAT, codec.encode(heartbeat()))
     result = run("get", BEAT)
     assert result.exit_code == exit_codes.OK
     lines = [line.split() for line in result.stdout.splitlines()]
@@ -151,7 +151,7 @@ def test_get_shows_a_heartbeat(run: Run, server: ServerAddress) -> None:
 
 def test_get_gives_json(run: Run, server: ServerAddress) -> None:
     """Everything, for programs, with the bytes as they are stored."""
-    details = values.encode(heartbeat())
+    details = codec.encode(heartbeat())
     store(server, BEAT, details)
     shown = json.loads(run("get", "--json", BEAT).stdout)
     assert base64.b64decode(shown["details"]) == details
@@ -180,7 +180,7 @@ def test_get_shows_other_values_as_bytes(run: Run, server: ServerAddress) -> Non
 def test_get_shows_a_time_that_is_none(run: Run, server: ServerAddress) -> None:
     """A worker's clock may be anything, and a heartbeat anybody's."""
     beat = WorkerHeartbeat("t", 2**62, -5, {})
-    store(server, "/w", values.encode(beat, time_bits=64))
+    store(server, "/w", codec.encode(beat, time_bits=64))
     result = run("get", "/w")
     assert result.exit_code == exit_codes.OK
     assert f"made at {2**62} s, which is no time" in result.stdout

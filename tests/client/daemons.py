@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pacemaker.client.address import ServerAddress, parse_server
 from pacemaker.config import Settings
 from pacemaker.config.hold import Hold
-from pacemaker.sasl import MechanismFactory
+from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import Daemon, ServerOptions
 
 

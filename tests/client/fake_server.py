@@ -12,12 +12,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TypeAlias
 
-from pacemaker import messages
 from pacemaker.client.address import ServerAddress
-from pacemaker.dispatch import Dispatcher
-from pacemaker.figures import Figures
-from pacemaker.messages import Message
-from pacemaker.store import Store
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.store import Store
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Message
 
 TIMEOUT_S = 30.0
 """How long anything here may take before the test fails."""

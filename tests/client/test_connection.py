@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from pacemaker import control, messages
 from pacemaker.client import PacemakerConnection, ServerAddress, requests, session
 from pacemaker.client.call import Call
 from pacemaker.client.network import TcpNetwork
@@ -27,7 +26,7 @@ from pacemaker.errors import (
 )
 from pacemaker.sasl.digest import DigestClient, DigestServer, digest_secret
 from pacemaker.sasl.secret import Secret
-from tests import wire
+from pacemaker.wire import control, messages
 from tests.client.daemons import daemon, descriptors
 from tests.client.fake_server import (
     TIMEOUT_S,
@@ -37,7 +36,8 @@ from tests.client.fake_server import (
     silent,
     silent_after,
 )
-from tests.wire import Type
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type
 
 LONG_S = 30.0
 """A deadline that only a failure reaches."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pacemaker.client import PacemakerConnection, requests
-from pacemaker.state import values
-from pacemaker.state.heartbeat import WorkerHeartbeat
+from pacemaker.heartbeats import codec
+from pacemaker.heartbeats.model import WorkerHeartbeat
 from tests.client.daemons import daemon
 
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
@@ -22,7 +22,7 @@ def test_example_runs(
 ) -> None:
     """It prints each worker of a cluster and the time of its heartbeat."""
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    beat = values.encode(WorkerHeartbeat("words-1-1", 1_700_000_000, 60, {}))
+    beat = codec.encode(WorkerHeartbeat("words-1-1", 1_700_000_000, 60, {}))
     with daemon() as address:
         (tmp_path / "storm.yaml").write_text(f'pacemaker.servers: ["{address}"]\n')
         monkeypatch.setenv("STORM_CONF_DIR", str(tmp_path))

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from pacemaker import messages
 from pacemaker.client import PacemakerPool, requests
 from pacemaker.client import pool as pool_module
 from pacemaker.client.address import ServerAddress
@@ -29,11 +28,11 @@ from pacemaker.errors import (
     NoServerError,
     NotAuthorizedError,
 )
+from pacemaker.heartbeats import codec
+from pacemaker.heartbeats.model import WorkerHeartbeat
 from pacemaker.sasl.digest import DigestServer, digest_secret
 from pacemaker.sasl.secret import Secret
-from pacemaker.state import values
-from pacemaker.state.heartbeat import WorkerHeartbeat
-from tests import wire
+from pacemaker.wire import messages
 from tests.client.daemons import daemon, descriptors
 from tests.client.fake_server import (
     TIMEOUT_S,
@@ -43,7 +42,8 @@ from tests.client.fake_server import (
     silent,
     silent_after,
 )
-from tests.wire import Type
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type
 
 LONG_S = 30.0
 SHORT_S = 0.2
@@ -97,7 +97,7 @@ def dead_address() -> ServerAddress:
 
 def beat(time_secs: int) -> bytes:
     """Return a heartbeat as a worker stores it."""
-    return values.encode(WorkerHeartbeat("t-1-1", time_secs, 1, {}))
+    return codec.encode(WorkerHeartbeat("t-1-1", time_secs, 1, {}))
 
 
 # Writes.

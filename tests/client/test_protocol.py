@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker import control, messages
 from pacemaker.client import requests
 from pacemaker.client.protocol import ClientProtocol, Phase, Reply
 from pacemaker.client.requests import MAX_MESSAGE_ID, Request
-from pacemaker.dispatch import Dispatcher
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.protocol import Phase as ServerPhase
+from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.store import Store
 from pacemaker.errors import (
     AuthenticationError,
     FrameError,
@@ -21,19 +24,16 @@ from pacemaker.errors import (
     OutOfPlaceError,
     PeerError,
 )
-from pacemaker.figures import Figures
-from pacemaker.messages import Message
-from pacemaker.protocol import Phase as ServerPhase
-from pacemaker.protocol import ServerProtocol
 from pacemaker.sasl.digest import DigestClient, DigestServer, digest_secret
 from pacemaker.sasl.mechanism import ClientMechanism, ServerMechanism
 from pacemaker.sasl.secret import Secret
-from pacemaker.store import Store
-from tests import wire
+from pacemaker.wire import control, messages
+from pacemaker.wire.messages import Message
 from tests.cutting import same_however_it_arrives
 from tests.fake_mechanisms import like_digest, like_kerberos, like_mutual_kerberos
 from tests.golden import GOLDEN
-from tests.wire import Type
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type
 
 MAX_BODY_BYTES = 10_000
 TOKEN_REQUEST = GOLDEN["control: token request"][1]

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker import messages
 from pacemaker.client import requests
 from pacemaker.client.requests import MAX_MESSAGE_ID, Request
 from pacemaker.errors import OutOfPlaceError
-from pacemaker.messages import Data, Message, Nodes, Pulse
-from tests import wire
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Data, Message, Nodes, Pulse
 from tests.golden import GOLDEN
-from tests.wire import Type
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type
 
 BY_PATH: dict[Type, Callable[[str], Request[Any]]] = {
     Type.CREATE_PATH: requests.create_path,

@@ -9,7 +9,14 @@ from itertools import pairwise
 from types import TracebackType
 from typing import NamedTuple
 
-from tests.wire import ClosedError, Type, Wire, nodes_of, path_request, pulse_reply
+from tests.wire.by_hand import (
+    ClosedError,
+    Type,
+    Wire,
+    nodes_of,
+    path_request,
+    pulse_reply,
+)
 
 WORKERBEATS = "/workerbeats"
 PERIOD_S = 3.0

@@ -17,7 +17,7 @@ from tests.cluster.observation import Observation, keep_ports
 from tests.cluster.pacemakers import Kind
 from tests.cluster.releases import RELEASES
 from tests.cluster.waiting import wait_until
-from tests.wire import Wire, send_pulse
+from tests.wire.by_hand import Wire, send_pulse
 
 pytestmark = [
     pytest.mark.cluster,

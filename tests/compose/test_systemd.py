@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.waiting import wait_until
 from tests.compose.machine import CLONE, Machine
 from tests.real.jvm import ROOT
-from tests.wire import (
+from tests.wire.by_hand import (
     ClosedError,
     Type,
     Wire,

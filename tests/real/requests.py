@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tests.wire import STOP, Type, binary, framed, i32, struct_field
+from tests.wire.by_hand import STOP, Type, binary, framed, i32, struct_field
 
 SEGMENTS = (
     *("a", "b", "ab", "", "topo-1-100", "topo-1-1000", "7a4e-6700"),

@@ -11,8 +11,8 @@ import pytest
 from pacemaker.client import PacemakerPool, ServerAddress
 from pacemaker.config import AuthMethod, Settings
 from pacemaker.errors import NoServerError, NotAuthorizedError
-from pacemaker.state import values
-from pacemaker.state.heartbeat import WorkerHeartbeat
+from pacemaker.heartbeats import codec
+from pacemaker.heartbeats.model import WorkerHeartbeat
 from tests.real.clients import StormClient
 from tests.real.daemons import Daemon, JvmDaemon
 from tests.real.realm import NIMBUS, SERVER, Realm
@@ -88,16 +88,16 @@ def test_each_reads_what_the_other_wrote(
         storm.ask_until(f"write {BEAT} {now_secs}", "ok")
         details = pool.get_pulse(BEAT)
         assert details is not None
-        assert values.decode(details).time_secs == now_secs
-        assert values.decode(details).topology_id == "topology-1-1"
+        assert codec.decode(details).time_secs == now_secs
+        assert codec.decode(details).topology_id == "topology-1-1"
         ours = WorkerHeartbeat(TOPOLOGY, now_secs + 1, 60, {})
-        pool.send_pulse(BEAT, values.encode(ours))
+        pool.send_pulse(BEAT, codec.encode(ours))
         storm.ask_until(f"read {BEAT}", str(now_secs + 1))
         storm.ask_until("children /workerbeats", TOPOLOGY)
         assert pool.list_nodes("/workerbeats") == [TOPOLOGY]
         pool.delete_path(f"/workerbeats/{TOPOLOGY}")
         storm.ask_until(f"read {BEAT}", "none")
-        pool.send_pulse(BEAT, values.encode(ours))
+        pool.send_pulse(BEAT, codec.encode(ours))
         storm.ask_until(f"delete {BEAT}", "ok")
         assert not pool.exists(BEAT)
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from pacemaker import messages
 from pacemaker.errors import MalformedError
+from pacemaker.wire import messages
 from tests.real.daemons import Daemon, JvmDaemon
 from tests.real.jvm import ROOT
 from tests.real.requests import Keys, Request, Requests, our_list, storm_list
-from tests.wire import (
+from tests.wire.by_hand import (
     ClosedError,
     Type,
     Wire,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests import wire
 from tests.real.clients import StormClient
 from tests.real.daemons import Daemon
 from tests.real.jvm import NEWEST_RELEASE
-from tests.wire import Wire
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Wire
 
 pytestmark = pytest.mark.real
 

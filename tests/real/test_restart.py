@@ -17,7 +17,7 @@ import pytest
 from tests.real.clients import StormClient
 from tests.real.daemons import HandedOver, Served
 from tests.real.jvm import NEWEST_RELEASE
-from tests.wire import Type, Wire, exists_reply, path_request
+from tests.wire.by_hand import Type, Wire, exists_reply, path_request
 
 pytestmark = pytest.mark.real
 

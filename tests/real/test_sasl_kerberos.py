@@ -15,14 +15,14 @@ import pytest
 
 from pacemaker.config.settings import AuthMethod, Settings
 from pacemaker.errors import AuthenticationError, ConfigError, ServerFaultError
-from pacemaker.sasl import (
-    ClientMechanism,
+from pacemaker.sasl.kerberos import KerberosServer
+from pacemaker.sasl.login import KerberosLogin
+from pacemaker.sasl.mechanism import ClientMechanism
+from pacemaker.sasl.registry import (
     client_mechanism_factory,
     default_state_directory,
     server_mechanism_factory,
 )
-from pacemaker.sasl.kerberos import KerberosServer
-from pacemaker.sasl.login import KerberosLogin
 from pacemaker.sasl.replay_cache import FILE_NAME, ReplayCache, find_replay_cache
 from tests.real.jvm import missing
 from tests.real.realm import (

@@ -12,7 +12,6 @@ import pytest
 
 from pacemaker.sasl.digest import DigestClient, digest_secret
 from pacemaker.sasl.secret import Secret
-from tests import wire
 from tests.real.daemons import Daemon
 from tests.real.realm import (
     FOREIGN_NIMBUS,
@@ -22,8 +21,9 @@ from tests.real.realm import (
     SUPERVISOR,
     Realm,
 )
-from tests.wire import Type, Wire, control, token_of
-from tests.wire import token as token_frame
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, Wire, control, token_of
+from tests.wire.by_hand import token as token_frame
 
 if TYPE_CHECKING:
     from tests.real.gss_initiator import GssInitiator

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from pacemaker.cluster_state.factory import pacemaker_state_factory
 from pacemaker.config import load_configuration
-from pacemaker.state.factory import pacemaker_state_factory
-from pacemaker.state.heartbeat import WorkerHeartbeat
-from pacemaker.state.values import encode
+from pacemaker.heartbeats.codec import encode
+from pacemaker.heartbeats.model import WorkerHeartbeat
 from tests.real.daemons import Daemon
 from tests.real.jvm import ROOT
 from tests.real.zookeeper import ZooKeeper, new_settings

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from pacemaker.cluster_state.cluster_state import ClusterState
+from pacemaker.cluster_state.factory import pacemaker_state_factory
 from pacemaker.config.settings import Settings
-from pacemaker.state.cluster_state import ClusterState
-from pacemaker.state.compression import Compression
-from pacemaker.state.factory import pacemaker_state_factory
-from pacemaker.state.heartbeat import (
+from pacemaker.heartbeats.codec import decode, encode
+from pacemaker.heartbeats.compression import Compression
+from pacemaker.heartbeats.model import (
     BoltStats,
     ExecutorInfo,
     ExecutorStats,
@@ -21,7 +22,6 @@ from pacemaker.state.heartbeat import (
     SpoutStats,
     WorkerHeartbeat,
 )
-from pacemaker.state.values import decode, encode
 from tests.real.clients import driver_classpath
 from tests.real.daemons import Daemon
 from tests.real.jvm import JavaProgram

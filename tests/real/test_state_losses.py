@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from pacemaker.cluster_state.cluster_state import ClusterState
+from pacemaker.cluster_state.events import ConnectionState, EventType
+from pacemaker.cluster_state.zookeeper_state import VersionedData
 from pacemaker.config.settings import Settings
 from pacemaker.errors import AnswerLostError, UnavailableError
-from pacemaker.state.cluster_state import ClusterState
-from pacemaker.state.events import ConnectionState, EventType
-from pacemaker.state.zookeeper_state import VersionedData
 from tests.real.link import Link
 from tests.real.zookeeper import (
     SHORT_SESSION_MS,

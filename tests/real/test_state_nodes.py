@@ -10,6 +10,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from pacemaker.cluster_state.acls import ALL, CREATOR_ALL, OPEN, READ, Acl
+from pacemaker.cluster_state.cluster_state import ClusterState
+from pacemaker.cluster_state.events import ConnectionState, EventType
+from pacemaker.cluster_state.zookeeper_state import VersionedData
 from pacemaker.config.settings import Settings
 from pacemaker.errors import (
     NodeAccessError,
@@ -17,10 +21,6 @@ from pacemaker.errors import (
     UnavailableError,
     ZooKeeperError,
 )
-from pacemaker.state.acls import ALL, CREATOR_ALL, OPEN, READ, Acl
-from pacemaker.state.cluster_state import ClusterState
-from pacemaker.state.events import ConnectionState, EventType
-from pacemaker.state.zookeeper_state import VersionedData
 from tests.real.daemons import free_port
 from tests.real.zookeeper import Heard, ZooKeeper, new_settings, open_state
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import wire
 from tests.real.clients import StormClient
 from tests.real.daemons import Daemon
 from tests.real.jvm import RELEASES
+from tests.wire import by_hand as wire
 
 pytestmark = pytest.mark.real
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.daemons import Daemon, JvmDaemon
-from tests.wire import (
+from tests.wire.by_hand import (
     Type,
     Wire,
     ack,

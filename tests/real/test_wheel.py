@@ -14,7 +14,7 @@ import pytest
 
 from tests.real.daemons import Served
 from tests.real.jvm import ROOT
-from tests.wire import Type, Wire, ack, path_request, pulse_reply, send_pulse
+from tests.wire.by_hand import Type, Wire, ack, path_request, pulse_reply, send_pulse
 
 pytestmark = pytest.mark.real
 
@@ -104,7 +104,11 @@ def test_source_distribution_is_whole(unpacked: Path) -> None:
 
 def test_source_distribution_runs_its_tests(unpacked: Path) -> None:
     """Tests pass in it, of the code that is in it."""
-    chosen = ["tests/test_frames.py", "tests/test_idl.py", "tests/client/test_docs.py"]
+    chosen = [
+        "tests/wire/test_frames.py",
+        "tests/wire/test_idl.py",
+        "tests/client/test_docs.py",
+    ]
     said = run(
         *(sys.executable, "-m", "pytest", "-m", "not real", "-p", "no:cacheprovider"),
         *chosen,

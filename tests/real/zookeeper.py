@@ -9,14 +9,14 @@ import socket
 import time
 from pathlib import Path
 
+from pacemaker.cluster_state.acls import Acls
+from pacemaker.cluster_state.cluster_state import ClusterState
+from pacemaker.cluster_state.events import ConnectionState, EventType
+from pacemaker.cluster_state.factory import pacemaker_state_factory
 from pacemaker.config.settings import Settings
-from pacemaker.state.acls import Acls
-from pacemaker.state.cluster_state import ClusterState
-from pacemaker.state.events import ConnectionState, EventType
-from pacemaker.state.factory import pacemaker_state_factory
+from tests.cluster_state.dict_pool import DictPool
 from tests.real.daemons import free_port
 from tests.real.jvm import ROOT, JavaProgram, maven_classpath
-from tests.state.dict_pool import DictPool
 
 RELEASE = "3.9.4"
 POM = ROOT / "tests" / "real" / "maven" / "zookeeper.xml"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pacemaker.sasl import ClientMechanism, ServerMechanism
+from pacemaker.sasl.mechanism import ClientMechanism, ServerMechanism
 
 MAX_STEPS = 20
 

@@ -11,15 +11,17 @@ from contextlib import contextmanager
 
 import pytest
 
-from pacemaker.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.config import Hold, Settings
+from pacemaker.core import limits
 from pacemaker.errors import StartError
-from pacemaker.server import Daemon, ServerOptions, limits, memory
+from pacemaker.server import Daemon, ServerOptions
 from pacemaker.server.daemon import io_threads
-from pacemaker.server.io_thread import boot_time_s
-from tests import wire
-from tests.server.upgrade.test_state import SMALL
-from tests.wire import Type, Wire
+from pacemaker.server.process import memory
+from pacemaker.server.process.clocks import boot_time_s
+from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
+from tests.server.upgrade.test_state_format import SMALL
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, Wire
 
 
 @contextmanager

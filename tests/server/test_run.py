@@ -19,7 +19,7 @@ from pacemaker._version import __version__
 from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.trial import trial_arguments, word_of
 from tests.real.daemons import SERVE, Daemon, Served
-from tests.server.test_notify import Manager
+from tests.server.process.test_notify import Manager
 from tests.server.upgrade.test_trial import SAMPLE
 from tests.test_upgrade import (
     NO_SLACK,
@@ -32,7 +32,7 @@ from tests.test_upgrade import (
     refusal,
     write_digest_yaml,
 )
-from tests.wire import Wire
+from tests.wire.by_hand import Wire
 
 GIVE_UP_S = 60.0
 PLACE = ("--bind", "127.0.0.1", "-c", "pacemaker.port=0")

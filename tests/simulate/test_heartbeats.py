@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
+from pacemaker.heartbeats import codec
+from pacemaker.heartbeats.model import BoltStats, SpoutStats
 from pacemaker.simulate.heartbeats import BEATS, pools
 from pacemaker.simulate.shape import ClusterShape
-from pacemaker.state import values
-from pacemaker.state.heartbeat import BoltStats, SpoutStats
 
 SHAPE = ClusterShape(
     supervisors=1, workers=1, executors=10, topologies=2, interval_s=3.0
@@ -22,7 +22,7 @@ def test_values_are_heartbeats_of_the_topology() -> None:
     for topology_id, pool in zip(("a-1-1", "b-2-1"), POOLS, strict=True):
         for details in pool:
             assert details.startswith(b"\x1f\x8b")
-            beat = values.decode(details)
+            beat = codec.decode(details)
             assert beat.topology_id == topology_id
             assert len(beat.executors) == 10
             kinds = {type(stats.specific) for stats in beat.executors.values()}
@@ -31,7 +31,7 @@ def test_values_are_heartbeats_of_the_topology() -> None:
 
 def test_values_change_from_beat_to_beat() -> None:
     """Time and uptime go on by the interval, the counts grow, no two are the same."""
-    beats = [values.decode(details) for details in POOLS[0]]
+    beats = [codec.decode(details) for details in POOLS[0]]
     assert [beat.time_secs - 1700000000 for beat in beats] == [
         3 * number for number in range(BEATS)
     ]
@@ -43,7 +43,7 @@ def test_values_change_from_beat_to_beat() -> None:
 
 def test_counts_are_sampled_as_storms_are() -> None:
     """The rate is the factor by which the counts are multiplied, 20 by default."""
-    for stats in values.decode(POOLS[0][0]).executors.values():
+    for stats in codec.decode(POOLS[0][0]).executors.values():
         assert stats.rate == 20.0
         counts = [each for by in stats.emitted.values() for each in by.values()]
         assert all(count % 20 == 0 for count in counts)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker import messages
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.errors import OutOfPlaceError
-from pacemaker.messages import Message, Nodes, Pulse
 from pacemaker.simulate.nimbus import NimbusProtocol
 from pacemaker.simulate.tally import Tally
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Message, Nodes, Pulse
 
 TOPOLOGIES = ("sim-1-1", "sim-2-1")
 KEYS = tuple(f"/workerbeats/{topology}/w-6700" for topology in TOPOLOGIES)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker import canonical, messages
 from pacemaker.errors import OutOfPlaceError, PeerError
-from pacemaker.messages import Message, Pulse
 from pacemaker.simulate.tally import Tally
 from pacemaker.simulate.worker import WorkerProtocol, details_part
+from pacemaker.wire import canonical, messages
+from pacemaker.wire.messages import Message, Pulse
 
 KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
 BEATS = [b"first", b"", b"third" * 1000]

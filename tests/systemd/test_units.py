@@ -12,7 +12,7 @@ import pytest
 from tests.real.child import Child
 from tests.real.daemons import ENVIRONMENT, SERVE, free_port
 from tests.real.jvm import ROOT, program
-from tests.wire import Type, Wire, ack, send_pulse
+from tests.wire.by_hand import Type, Wire, ack, send_pulse
 
 pytestmark = pytest.mark.real
 

@@ -10,11 +10,11 @@ import resource
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
+from pacemaker.core.carried_over import State
 from pacemaker.errors import StateError, UpgradeError
-from pacemaker.server.listening import LISTEN_FDS_START, handed_over_count
+from pacemaker.server.io.listening import LISTEN_FDS_START, handed_over_count
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.memfd import read_state
-from pacemaker.server.upgrade.state import State
 
 # Says to the new process image where the state is: ``PID:DESCRIPTOR``.
 STATE_VARIABLE: Final = "STORM_PACEMAKER_STATE"

@@ -9,14 +9,14 @@ import time
 from typing import Final
 
 from pacemaker._version import __version__
+from pacemaker.core.carried_over import State
 from pacemaker.errors import StateError
 from pacemaker.sasl.secret import Secret
-from pacemaker.server.daemon import Daemon
-from pacemaker.server.io_thread import boot_time_s
-from pacemaker.server.upgrade.barrier import Barrier
+from pacemaker.server.process.barrier import Barrier
+from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
 from pacemaker.server.upgrade.execute import NoState, take_over
-from pacemaker.server.upgrade.state import State
-from pacemaker.server.upgrade.upgrader import boottime_ahead_s, security_digest
+from pacemaker.server.upgrade.security import security_digest
+from pacemaker.server.upgrade.upgradable import Upgradable
 from pacemaker.server.upgrade.waiters import Waiters
 from pacemaker.words import counted
 
@@ -48,12 +48,12 @@ class Inheritance:
         else:
             self.waiters = Waiters.inherit(state.request_fd, state.waiter_fds)
 
-    def restore(self, daemon: Daemon) -> None:
+    def restore(self, daemon: Upgradable) -> None:
         """Give it all to a daemon that does not serve yet."""
         if self._state is not None:
             daemon.restore(self._state, boottime_ahead_s())
 
-    def log(self, daemon: Daemon) -> None:
+    def log(self, daemon: Upgradable) -> None:
         """Say what was carried over, once every I/O thread has its connections."""
         if self._state is None:
             return

@@ -9,9 +9,9 @@ import os
 import zlib
 from typing import Final
 
+from pacemaker.core.carried_over import State
 from pacemaker.errors import StateError, UpgradeError
-from pacemaker.server.upgrade import state as format_
-from pacemaker.server.upgrade.state import State
+from pacemaker.server.upgrade import state_format
 
 _NAME: Final = "storm-pacemaker-state"
 # How a seccomp filter refuses a system call, and a kernel one that it does not know.
@@ -45,14 +45,14 @@ def write_state(state: State) -> int:
     """
     fd = create(_NAME)
     try:
-        os.lseek(fd, format_.HEAD_BYTES, os.SEEK_SET)
+        os.lseek(fd, state_format.HEAD_BYTES, os.SEEK_SET)
         body_bytes = checksum = 0
-        for block in format_.encode(state):
+        for block in state_format.encode(state):
             _write_all(fd, block)
             body_bytes += len(block)
             checksum = zlib.crc32(block, checksum)
         os.lseek(fd, 0, os.SEEK_SET)
-        _write_all(fd, format_.seal(body_bytes, checksum))
+        _write_all(fd, state_format.seal(body_bytes, checksum))
     except BaseException:
         os.close(fd)
         raise
@@ -67,7 +67,7 @@ def read_state(fd: int) -> State:
     """
     try:
         with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as data:
-            return format_.decode(data)
+            return state_format.decode(data)
     except (OSError, ValueError) as exc:
         # No descriptor, none that can be mapped, or an empty one.
         raise StateError("the state cannot be read", str(exc)) from exc

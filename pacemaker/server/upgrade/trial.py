@@ -21,15 +21,15 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
+from pacemaker.core.carried_over import State
 from pacemaker.errors import StateError, UpgradeError
 from pacemaker.server.upgrade import memfd
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.memfd import read_state, write_state
-from pacemaker.server.upgrade.state import (
+from pacemaker.server.upgrade.state_format import (
     DIGEST_NAME,
     FORMAT,
     READABLE_FORMATS,
-    State,
     encode,
 )
 

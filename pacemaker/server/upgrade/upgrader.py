@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import hmac
 import logging
 import os
 import secrets
 import time
 from typing import Final
 
+from pacemaker.core.carried_over import State
 from pacemaker.errors import UpgradeError
 from pacemaker.sasl.secret import Secret
-from pacemaker.server import memory
-from pacemaker.server.daemon import Daemon
-from pacemaker.server.io_thread import boot_time_s
-from pacemaker.server.log_writer import LogWriter
-from pacemaker.server.notify import Notifier
-from pacemaker.server.upgrade.barrier import Barrier
+from pacemaker.server.process import memory
+from pacemaker.server.process.barrier import Barrier
+from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
+from pacemaker.server.process.log_writer import LogWriter
+from pacemaker.server.process.notify import Notifier
 from pacemaker.server.upgrade.command import own_command
 from pacemaker.server.upgrade.execute import become
 from pacemaker.server.upgrade.memfd import write_state
-from pacemaker.server.upgrade.state import DIGEST_NAME, KEY_BYTES, State
+from pacemaker.server.upgrade.security import security_digest
+from pacemaker.server.upgrade.state_format import KEY_BYTES
 from pacemaker.server.upgrade.trial import Trial, trial_arguments
+from pacemaker.server.upgrade.upgradable import Upgradable
 from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters
 from pacemaker.words import counted
 
@@ -36,16 +37,6 @@ _TRIAL_BYTES: Final = 64 * 1024 * 1024
 # More than an upgrade opens at once: the trial's files and pipe, the state, copies of
 # the listeners, and in the next process what a start reads.
 _NEEDED_FDS: Final = 16
-
-
-def security_digest(key: bytes, identity: Secret) -> bytes:
-    """Return what tells whether two daemons let the same clients read."""
-    return hmac.digest(key, identity.reveal().encode(), DIGEST_NAME)
-
-
-def boottime_ahead_s() -> float:
-    """Return by how much CLOCK_BOOTTIME is ahead of the monotonic clock."""
-    return boot_time_s() - time.monotonic()
 
 
 class Upgrader:
@@ -63,7 +54,7 @@ class Upgrader:
 
     def __init__(
         self,
-        daemon: Daemon,
+        daemon: Upgradable,
         identity: Secret,
         port: int | None,
         waiters: Waiters,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from benchmarks.isolation import wire
-from pacemaker import messages
-from pacemaker.messages import Message, Nodes, Pulse
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Message, Nodes, Pulse
 from tests.benchmarks.isolation.made_up import TOPOLOGY
 
 RESET = struct.pack("ii", 1, 0)

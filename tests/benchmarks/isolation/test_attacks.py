@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks.isolation.attack import Attack
 from benchmarks.isolation.attacks import ATTACKS, fields, responses
-from pacemaker import messages
-from pacemaker.frames import FrameReader
+from pacemaker.wire import messages
+from pacemaker.wire.frames import FrameReader
 from tests import apache
 
 MAX_BODY_BYTES = 10 * 2**20

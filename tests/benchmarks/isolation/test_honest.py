@@ -10,8 +10,8 @@ import pytest
 from benchmarks.isolation import wire
 from benchmarks.isolation.children import honest_peers
 from benchmarks.isolation.load import HonestLoad
-from pacemaker import messages
-from pacemaker.messages import Message, Pulse
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Message, Pulse
 from tests.benchmarks.isolation.lying_server import Lie, LyingServer, lying_server
 
 LIES = 20

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.isolation import wire
-from pacemaker import control, messages
-from pacemaker.messages import Message, Pulse
+from pacemaker.wire import control, messages
+from pacemaker.wire.messages import Message, Pulse
 
 
 def decoded(frame: bytes) -> Message:

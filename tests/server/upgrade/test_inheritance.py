@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pacemaker.server.upgrade.inheritance import Inheritance
-from tests.server.upgrade.test_state import SMALL
+from tests.server.upgrade.test_state_format import SMALL
 
 
 def test_listener_of_a_lost_state_is_taken_for_anothers() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pacemaker.errors import StateError
 from pacemaker.server.upgrade.memfd import read_state, write_state
-from tests.server.upgrade.test_state import SMALL
+from tests.server.upgrade.test_state_format import SMALL
 
 MIB = 2**20
 

@@ -15,14 +15,14 @@ import pytest
 
 from pacemaker.errors import UpgradeError
 from pacemaker.server.upgrade.command import Command
-from pacemaker.server.upgrade.state import FORMAT
+from pacemaker.server.upgrade.state_format import FORMAT
 from pacemaker.server.upgrade.trial import (
     Trial,
     check_upgrade,
     read_sample,
     trial_arguments,
 )
-from tests.server.upgrade.test_state import SMALL
+from tests.server.upgrade.test_state_format import SMALL
 
 GIVE_UP_S = 60.0
 PAUSE = "import signal; signal.pause()"

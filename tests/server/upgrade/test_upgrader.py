@@ -11,24 +11,24 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 
 import pytest
 
 from pacemaker.config import Settings
 from pacemaker.sasl.secret import Secret
-from pacemaker.server import Daemon, ServerOptions, memory
-from pacemaker.server.flood import FloodFilter
-from pacemaker.server.log_writer import LogWriter
-from pacemaker.server.notify import Notifier
+from pacemaker.server import Daemon, ServerOptions
+from pacemaker.server.process import memory
+from pacemaker.server.process.flood import FloodFilter
+from pacemaker.server.process.log_writer import LogWriter
+from pacemaker.server.process.notify import Notifier
 from pacemaker.server.upgrade import execute, upgrader
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.trial import Trial
-from pacemaker.server.upgrade.upgrader import Upgrader, security_digest
+from pacemaker.server.upgrade.upgrader import Upgrader
 from pacemaker.server.upgrade.waiters import Waiters, address_of
-from tests import wire
-from tests.wire import Type, Wire
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, Wire
 
 GIVE_UP_S = 60.0
 SAY_THE_WORD = """
@@ -293,21 +293,3 @@ def test_who_connects_makes_room_for_who_asks(case: Case) -> None:
         case.upgrader.turn()
         assert connect() == 0
     waiters.close("over")
-
-
-def test_digest_tells_whether_the_same_may_read() -> None:
-    """It is another for another secret or key, and does not show the secret."""
-    digest = security_digest(b"k", Secret("DIGEST secret"))
-    assert digest == security_digest(b"k", Secret("DIGEST secret"))
-    assert digest != security_digest(b"k", Secret("DIGEST other"))
-    assert digest != security_digest(b"K", Secret("DIGEST secret"))
-    assert b"secret" not in digest
-
-
-def test_clocks_are_told_apart() -> None:
-    """The clock of the state is ahead by what the machine was suspended."""
-    before_s = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
-    ahead_s = upgrader.boottime_ahead_s()
-    after_s = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
-    # Between the two readings of one difference the process may have to wait.
-    assert ahead_s == pytest.approx(min(before_s, after_s), abs=1)

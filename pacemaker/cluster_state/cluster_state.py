@@ -1,0 +1,97 @@
+"""The state of a Storm cluster that has Pacemakers: Storm's PaceMakerStateStorage.
+
+The four heartbeat calls go to the Pacemakers, all others to ZooKeeper:
+
+    with pacemaker_state_factory(settings) as state:
+        for topology in state.get_children("/storms"):
+            ...
+
+A heartbeat's path and a node's have nothing to do with each other, even where
+they are spelled alike.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pacemaker.cluster_state.acls import Acls
+from pacemaker.cluster_state.zookeeper_state import ZooKeeperState
+from pacemaker.config.settings import Settings
+
+
+class HeartbeatPool(Protocol):
+    """What is needed of the Pacemakers; `pacemaker.client.pool.PacemakerPool` is it."""
+
+    def send_pulse(self, path: str, details: bytes) -> None:
+        """Store a heartbeat."""
+
+    def get_pulse(self, path: str) -> bytes | None:
+        """Return the newest heartbeat, or None."""
+
+    def list_nodes(self, path: str) -> list[str]:
+        """Return the names below a path."""
+
+    def delete_path(self, path: str) -> None:
+        """Delete a heartbeat and all below its path."""
+
+    def close(self) -> None:
+        """Close all connections."""
+
+
+class ClusterState(ZooKeeperState):
+    """A Storm cluster's state; any thread may call, and ``with`` closes it.
+
+    The errors of the heartbeat calls are those of the pool.
+
+    Args:
+        settings: where ZooKeeper is, the timeouts, the authentication.
+        pool: the Pacemakers; it is closed with the state.
+        default_acls: the ACLs of nodes that are made without any; see
+            `ZooKeeperState`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        pool: HeartbeatPool,
+        default_acls: Acls | None = None,
+    ) -> None:
+        super().__init__(settings, default_acls)
+        self._pool = pool
+
+    def close(self) -> None:
+        """End the session with ZooKeeper and all connections to Pacemakers."""
+        try:
+            super().close()
+        finally:
+            self._pool.close()
+
+    def set_worker_hb(self, path: str, data: bytes, acls: Acls | None = None) -> None:
+        """Store a worker's heartbeat on one Pacemaker.
+
+        Args:
+            path: as ``/workerbeats/TOPOLOGY-ID/SUPERVISOR-ID-PORT``.
+            data: the heartbeat; `pacemaker.heartbeats.codec.encode` makes it.
+            acls: Storm's call has them; a Pacemaker knows none.
+        """
+        self._pool.send_pulse(path, data)
+
+    def get_worker_hb(self, path: str, watch: bool = False) -> bytes | None:
+        """Return a worker's newest heartbeat of all Pacemakers that answer, or None.
+
+        Args:
+            watch: Storm's call has it; a Pacemaker knows none.
+        """
+        return self._pool.get_pulse(path)
+
+    def get_worker_hb_children(self, path: str, watch: bool = False) -> list[str]:
+        """Return the names below a path on all Pacemakers that answer, in any order.
+
+        Args:
+            watch: Storm's call has it; a Pacemaker knows none.
+        """
+        return self._pool.list_nodes(path)
+
+    def delete_worker_hb(self, path: str) -> None:
+        """Delete a heartbeat and all below its path, on all Pacemakers that answer."""
+        self._pool.delete_path(path)

@@ -1,0 +1,151 @@
+"""The addresses of the peers: which account each connection belongs to.
+
+An address is an IPv4 address, also one that is mapped into IPv6, or a /64 of IPv6.
+Where many workers share an address, behind a proxy say, each connection counts as an
+address of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import Final, TypeAlias
+
+from pacemaker.core.accounts import Account
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+# One subscriber of IPv6 has a /64 at least, and so 2**64 addresses.
+_IPV6_PREFIX: Final = 64
+
+# Accounts without a connection that are remembered, for what they have stored and
+# how fast they were lately.  The one that was idle for longest is forgotten first.
+MAX_IDLE_ACCOUNTS: Final = 10_000
+
+# Where each connection counts as an address: a relay or a proxy on this host.
+DEFAULT_SHARED: Final[tuple[Network, ...]] = (
+    ip_network("127.0.0.0/8"),
+    ip_network("::1/128"),
+)
+
+
+class Accounts:
+    """The accounts of all peers.  Any thread may call any method.
+
+    Args:
+        shared: networks of which each connection is an account of its own, as
+            many workers may be behind one address.
+    """
+
+    def __init__(self, shared: Sequence[Network] = DEFAULT_SHARED) -> None:
+        self._shared = tuple(shared)
+        # Reading an address takes longer than all else here, and the same ones come.
+        self._name_of_host = lru_cache(MAX_IDLE_ACCOUNTS)(self._own_name)
+        # Guards all below, and the accounts' `connections`.
+        self._lock = threading.Lock()
+        self._connected: dict[str, Account] = {}
+        self._idle: OrderedDict[str, Account] = OrderedDict()
+        self._connections = 0
+
+    @property
+    def connected(self) -> int:
+        """How many accounts have a connection."""
+        return len(self._connected)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._connections
+
+    def open(self, host: str, port: int) -> Account:
+        """Count a new connection; return its account.
+
+        Args:
+            host: the peer's address, without a scope.
+            port: its port.
+        """
+        name = self._name_of_host(host) or f"{host}:{port}"
+        with self._lock:
+            account = self._connected.get(name)
+            if account is None:
+                account = self._idle.pop(name, None) or Account(name)
+                self._connected[name] = account
+            account.connections += 1
+            self._connections += 1
+        return account
+
+    def close(self, account: Account) -> None:
+        """Count a connection that has ended."""
+        with self._lock:
+            account.connections -= 1
+            self._connections -= 1
+            if account.connections:
+                return
+            del self._connected[account.name]
+            self._idle[account.name] = account
+            if len(self._idle) > MAX_IDLE_ACCOUNTS:
+                self._idle.popitem(last=False)
+
+    def most_connections(self) -> int:
+        """Return how many connections the account has that has the most."""
+        with self._lock:
+            return max(
+                (account.connections for account in self._connected.values()), default=0
+            )
+
+    def _own_name(self, host: str) -> str | None:
+        """Name the account of a host; None if each connection has its own."""
+        address = _address(host)
+        if address is None or any(address in network for network in self._shared):
+            return None
+        return address_name(host)
+
+
+def address_name(host: str) -> str:
+    """Name what counts as one address: itself for IPv4, its /64 for IPv6.
+
+    An IPv4 address that is mapped into IPv6 is the IPv4 address.
+
+    Args:
+        host: an address, of IPv6 in brackets or not; anything else is its own name.
+    """
+    address = _address(host)
+    if address is None:
+        return host
+    if isinstance(address, IPv4Address):
+        return str(address)
+    # By its number: a network takes no address with a zone (fe80::1%eth0).
+    return str(ip_network((int(address), _IPV6_PREFIX), strict=False))
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def parse_shared(values: Iterable[str]) -> tuple[Network, ...]:
+    """Read networks as an administrator writes them: ``10.0.0.0/8``, ``10.1.2.3``.
+
+    Args:
+        values: the networks; ``none`` alone for no network at all.
+
+    Raises:
+        ValueError: it names the value that is neither an address nor a network.
+    """
+    values = tuple(values)
+    if values == ("none",):
+        return ()
+    return tuple(ip_network(value) for value in values)

@@ -1,0 +1,189 @@
+"""Dispatch: what each request does to the store, and what it is answered.
+
+Reads need an authenticated connection, writes do not, as in Storm (its
+``Pacemaker.handleMessage``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.figures import Figures
+from pacemaker.core.listing import LARGE_NAMES, Listing
+from pacemaker.core.store import Store
+from pacemaker.core.worker_pulses import WorkerPulses
+from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
+from pacemaker.wire import messages
+from pacemaker.wire.canonical import NODES_OVERHEAD_BYTES, PULSE_OVERHEAD_BYTES
+from pacemaker.wire.messages import NO_MESSAGE_ID, Data, Message, Nodes, Pulse
+
+_READS: Final = frozenset(
+    (
+        messages.EXISTS,
+        messages.GET_ALL_PULSE_FOR_PATH,
+        messages.GET_ALL_NODES_FOR_PATH,
+        messages.GET_PULSE,
+    )
+)
+_DELETES: Final = frozenset((messages.DELETE_PATH, messages.DELETE_PULSE_ID))
+# UTF-8 takes at most this many bytes for each character of a str.
+_MAX_UTF8_BYTES: Final = 4
+
+_Answer: TypeAlias = Callable[[str], Data]
+
+
+class Dispatcher:
+    """Answers requests from one store; each I/O thread has its own.
+
+    Args:
+        store: the heartbeats.
+        figures: where this thread counts.
+        max_body_bytes: `pacemaker.thrift.message.size.max`.  A heartbeat is
+            stored only where the reply to its GET_PULSE fits it too: a client
+            would refuse a larger reply, and ask again for ever.
+    """
+
+    def __init__(self, store: Store, figures: Figures, max_body_bytes: int) -> None:
+        self._store = store
+        self._figures = figures
+        self._max_body_bytes = max_body_bytes
+        self._max_pulse_bytes = max_body_bytes - PULSE_OVERHEAD_BYTES
+        # Up to so many, `LARGE_NAMES` names fit a reply whatever they consist of.
+        self._max_names_characters = (
+            max_body_bytes - NODES_OVERHEAD_BYTES - 4 * LARGE_NAMES
+        ) // _MAX_UTF8_BYTES
+        # For each request that has a path: the type of its reply, and what
+        # gives the reply's data.
+        self._answers: Final[dict[int, tuple[int, _Answer]]] = {
+            messages.CREATE_PATH: (messages.CREATE_PATH_RESPONSE, _nothing),
+            messages.EXISTS: (messages.EXISTS_RESPONSE, self._exists),
+            messages.GET_ALL_PULSE_FOR_PATH: (
+                messages.GET_ALL_PULSE_FOR_PATH_RESPONSE,
+                _nothing,
+            ),
+            messages.GET_PULSE: (messages.GET_PULSE_RESPONSE, self._get_pulse),
+            messages.DELETE_PATH: (messages.DELETE_PATH_RESPONSE, store.delete_all),
+            messages.DELETE_PULSE_ID: (
+                messages.DELETE_PULSE_ID_RESPONSE,
+                store.delete,
+            ),
+        }
+
+    def reply_to(
+        self, message: Message, authenticated: bool, account: Account = NOBODY
+    ) -> Message | Listing | None:
+        """Carry out one request.
+
+        Args:
+            message: what the peer sent.
+            authenticated: whether it may read.
+            account: the peer's.
+
+        Returns:
+            The reply, or what writes it, as it is the list of a large directory.
+            None if the message is no request.
+
+        Raises:
+            MalformedError: the request has no data, or of another kind.
+            OutOfPlaceError: a control message or a SASL token, which belong to
+                an exchange that is not under way.
+            LimitError: the heartbeat cannot be stored.
+        """
+        kind, data, message_id = message
+        if message_id is None:
+            message_id = NO_MESSAGE_ID
+        if kind == messages.SEND_PULSE:
+            if not isinstance(data, Pulse) or data.details is None:
+                raise MalformedError("SEND_PULSE without its pulse or details")
+            self.store_pulse(data.id, data.details, account)
+            return Message(messages.SEND_PULSE_RESPONSE, None, message_id)
+        if kind not in _READS and kind not in self._answers:
+            _refuse_control(kind)
+            return None
+        if not isinstance(data, str):
+            raise MalformedError("request without its path", messages.name_of(kind))
+        if not authenticated:
+            if kind in _READS:
+                self._figures.refused_reads += 1
+                return Message(messages.NOT_AUTHORIZED, None, message_id)
+            if kind in _DELETES:
+                self._figures.anonymous_deletes += 1
+        if kind == messages.GET_ALL_NODES_FOR_PATH:
+            return self._list_nodes(data, message_id, account)
+        reply_kind, data_for = self._answers[kind]
+        return Message(reply_kind, data_for(data), message_id)
+
+    def worker_pulses(self, key: str, account: Account = NOBODY) -> WorkerPulses:
+        """Return what answers the pulses to one key over one connection."""
+        return WorkerPulses(
+            key, self._store, self._figures, self._max_body_bytes, account
+        )
+
+    def store_pulse(self, key: str, details: bytes, account: Account = NOBODY) -> None:
+        """Carry out one SEND_PULSE.
+
+        Raises:
+            LimitError: the heartbeat cannot be stored.
+        """
+        size_bytes = len(details)
+        if size_bytes + _MAX_UTF8_BYTES * len(key) > self._max_pulse_bytes:
+            self._check_fits(key, size_bytes)
+        self._store.put(key, details, account=account)
+        self._figures.count_pulse(size_bytes)
+
+    def _check_fits(self, key: str, size_bytes: int) -> None:
+        size_bytes += len(key.encode())
+        if size_bytes > self._max_pulse_bytes:
+            raise LimitError(
+                "heartbeat too large for its reply",
+                f"{size_bytes} bytes, allowed are {self._max_pulse_bytes}",
+            )
+
+    def _exists(self, path: str) -> bool:
+        return self._store.get(path) is not None
+
+    def _list_nodes(
+        self, path: str, message_id: int, account: Account
+    ) -> Message | Listing:
+        count = self._store.count_names(path)
+        # As the list of a thousand names, each begun thousand more costs.
+        account.lists += 1 + count // LARGE_NAMES
+        if count <= LARGE_NAMES:
+            names = self._store.list_nodes(path)
+            if sum(map(len, names)) <= self._max_names_characters:
+                kind = messages.GET_ALL_NODES_FOR_PATH_RESPONSE
+                return Message(kind, Nodes(names), message_id)
+        slices = self._store.name_slices(path)
+        return Listing(path, slices, count, message_id, self._max_body_bytes)
+
+    def _get_pulse(self, path: str) -> Pulse:
+        details = self._store.get(path)
+        self._figures.count_read(len(details) if details is not None else 0)
+        return Pulse(path, details)
+
+
+def trace_of(message: Message) -> tuple[int, str] | None:
+    """Say what the log has of a request by a peer that has not authenticated.
+
+    Workers delete without authentication when they stop, so that is no warning.
+
+    Returns:
+        The level and a constant text, or None if the request leaves no trace.
+    """
+    if message.type in _READS:
+        return logging.WARNING, "refused a read"
+    if message.type in _DELETES:
+        return logging.INFO, "carried out a delete"
+    return None
+
+
+def _nothing(path: str) -> None:
+    """Answer without data: CREATE_PATH stores nothing, GET_ALL_PULSE has no more."""
+
+
+def _refuse_control(kind: int) -> None:
+    if kind in (messages.CONTROL_MESSAGE, messages.SASL_MESSAGE_TOKEN):
+        raise OutOfPlaceError("no SASL exchange is due", messages.name_of(kind))

@@ -1,0 +1,139 @@
+"""The list of a large directory, written a slice at a time.
+
+A list of a million names takes a second to write.  So dispatch gives a `Listing`
+for a large directory, in place of a message, and the connection takes one `step`
+in each of its turns: a thousand names, or fewer long ones.
+
+A client of 2.x refuses a reply above `pacemaker.thrift.message.size.max`, and asks
+again, for ever.  So the list is cut: the names that fit are given, and Nimbus,
+which deletes what it does not know, comes to the others by and by.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Final
+
+from pacemaker.wire import canonical, messages
+from pacemaker.wire.messages import Message
+
+_logger: Final = logging.getLogger(__name__)
+
+# A directory of more names than this is listed in slices; no cluster of Storm has
+# as many topologies.
+LARGE_NAMES: Final = 1_000
+# What one step does at most, whichever comes first: half a millisecond.
+NAMES_PER_STEP: Final = 1_000
+_BYTES_PER_STEP: Final = 256 * 1024
+
+# Of a path in the log.
+_SHOWN_CHARACTERS: Final = 200
+
+
+class Listing:
+    """The reply to one GET_ALL_NODES_FOR_PATH.
+
+    Args:
+        path: the directory.
+        slices: its names, some at a time.
+        count: about how many they are.
+        message_id: the request's.
+        max_body_bytes: the largest reply.
+
+    Attributes:
+        size_bytes: the memory that the reply takes so far.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        slices: Iterator[list[str]],
+        count: int,
+        message_id: int,
+        max_body_bytes: int,
+    ) -> None:
+        self._path = path
+        self._slices = slices
+        self._count = count
+        self._message_id = message_id
+        self._max_bytes = max_body_bytes - canonical.NODES_OVERHEAD_BYTES
+        self._names: list[str] = []
+        self._given = 0
+        self._left_out = 0
+        self._chunks: list[bytes] = []
+        self.size_bytes = 0
+
+    def __repr__(self) -> str:
+        return f"<Listing {shown(self._path)} given={self._given} of={self._count}>"
+
+    @property
+    def frame(self) -> bytes:
+        """The frame that asks for the list again."""
+        kind = messages.GET_ALL_NODES_FOR_PATH
+        return messages.encode(Message(kind, self._path, self._message_id))
+
+    def step(self) -> list[bytes] | None:
+        """Write some names.
+
+        Returns:
+            The chunks of the reply, a frame, once it is whole; until then None.
+        """
+        if not self._names:
+            names = next(self._slices, None)
+            if names is None:
+                return self._finish()
+            self._names = names
+        self._write_some()
+        return None
+
+    def _write_some(self) -> None:
+        names = self._names
+        parts: list[bytes] = []
+        most_bytes = min(self._max_bytes, self.size_bytes + _BYTES_PER_STEP)
+        for _ in range(min(NAMES_PER_STEP, len(names))):
+            if self.size_bytes >= most_bytes:
+                break
+            part = self._name_part(names.pop())
+            if part is not None:
+                parts.append(part)
+                self.size_bytes += len(part)
+        self._given += len(parts)
+        self._chunks.append(b"".join(parts))
+        if self._max_bytes - self.size_bytes < canonical.SMALLEST_NAME_BYTES:
+            self._left_out += len(names)
+            self._names = []
+            self._slices = iter(())
+
+    def _name_part(self, name: str) -> bytes | None:
+        """Write a name, if there is room for it."""
+        # A character takes a byte at least: a name that is far too long is not
+        # written first to find that out.
+        if self.size_bytes + len(name) <= self._max_bytes:
+            part = canonical.write_name(name)
+            if self.size_bytes + len(part) <= self._max_bytes:
+                return part
+        self._left_out += 1
+        return None
+
+    def _finish(self) -> list[bytes]:
+        if self._left_out:
+            _logger.warning(
+                "list of %s cut to %d of %d names: no client takes more than %d bytes"
+                " (pacemaker.thrift.message.size.max)",
+                shown(self._path),
+                self._given,
+                max(self._count, self._given + self._left_out),
+                self._max_bytes + canonical.NODES_OVERHEAD_BYTES,
+            )
+        head, tail = canonical.around_names(
+            self._given, self.size_bytes, self._message_id
+        )
+        return [head, *self._chunks, tail]
+
+
+def shown(path: str) -> str:
+    """Return a path as it is shown in the log: escaped, and not at any length."""
+    if len(path) > _SHOWN_CHARACTERS:
+        return f"{path[:_SHOWN_CHARACTERS]!a}... ({len(path)} characters)"
+    return ascii(path)

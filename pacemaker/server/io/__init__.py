@@ -1,0 +1,1 @@
+"""The daemon's I/O: listening sockets, the acceptor, I/O threads, connections."""

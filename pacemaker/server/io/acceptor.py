@@ -1,0 +1,244 @@
+"""The acceptor: takes connections from the backlog and hands each to an I/O thread."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import resource
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from pacemaker.core import limits
+from pacemaker.core.accounts import Account
+from pacemaker.core.addresses import Accounts
+from pacemaker.core.admission import Admission, Verdict
+from pacemaker.errors import LimitError
+from pacemaker.server.io.io_thread import IoThread
+from pacemaker.server.io.sockets import join_address, set_storms_options
+
+_logger: Final = logging.getLogger(__name__)
+
+# That connection ended, or could not be, while it waited (accept(2)).  Any other
+# error may come again at once, above all that there is no room in the process
+# or the kernel (EMFILE, ENFILE, ENOBUFS, ENOMEM).
+_OF_ONE_CONNECTION: Final = (
+    errno.ECONNABORTED,
+    errno.EPERM,
+    errno.EPROTO,
+    errno.ENOPROTOOPT,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENONET,
+    errno.ETIMEDOUT,
+)
+
+
+class Acceptor(threading.Thread):
+    """The thread that accepts.
+
+    Args:
+        listeners: listen, and do not block.
+        threads: the I/O threads; each new connection goes to the one that has
+            the fewest.
+        accounts: knows the accounts of the peers.
+        admission: judges which connections are taken.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        threads: Sequence[IoThread],
+        accounts: Accounts,
+        admission: Admission,
+    ) -> None:
+        super().__init__(name="pacemaker-acceptor", daemon=True)
+        self._listeners = {listener.fileno(): listener for listener in listeners}
+        # Those whose backlog may hold connections from before the listener got its
+        # options: they did not inherit them.  The backlog is a queue, so once it was
+        # found empty, all that come have them.
+        self._unsettled = set(self._listeners)
+        self._threads = threads
+        self._accounts = accounts
+        self._admission = admission
+        # How many connections were refused.
+        self.refused = 0
+        self._last_refused: tuple[str, LimitError] | None = None
+        self._is_stopping = False
+        self._calls: deque[Callable[[], None]] = deque()
+        # The last connection's, since the kernel gives the lowest number that is free.
+        self._last_fd = -1
+        # All that it needs is open before it runs.
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._all, self._wake_alone = select.epoll(), select.epoll()
+        for fd in self._listeners:
+            self._all.register(fd, select.EPOLLIN)
+        for epoll in (self._all, self._wake_alone):
+            epoll.register(self._wake_fd, select.EPOLLIN)
+
+    def stop(self) -> None:
+        """Accept nothing more; any thread may call it, and more than once."""
+        self._is_stopping = True
+        os.eventfd_write(self._wake_fd, 1)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have this thread call a function, between two connections.
+
+        Only who also closes it may call this, or else the descriptor may be
+        another's by then.
+        """
+        self._calls.append(function)
+        os.eventfd_write(self._wake_fd, 1)
+
+    def close(self) -> None:
+        """Give back the descriptors, once the thread has ended."""
+        self._all.close()
+        self._wake_alone.close()
+        os.close(self._wake_fd)
+
+    def run(self) -> None:
+        """Accept until `stop`; no error ends it."""
+        while not self._is_stopping:
+            try:
+                may_go_on = self._turn()
+            except Exception:
+                _logger.exception("%s: a turn failed", self.name)
+                may_go_on = False
+            if not may_go_on:
+                self._pause()
+
+    def _turn(self) -> bool:
+        """Accept what waits; False if it has to pause first."""
+        ready = [fd for fd, _ in self._all.poll()]
+        self._run_calls()
+        found = [self._accept_some(fd) for fd in ready if fd in self._listeners]
+        return all(found)
+
+    def _pause(self) -> None:
+        # A turn that fails at once, over and over, must not keep a core busy.
+        try:
+            self._wake_alone.poll(limits.ACCEPT_PAUSE_S)
+        except Exception:
+            time.sleep(limits.ACCEPT_PAUSE_S)
+
+    def _run_calls(self) -> None:
+        # Cleared first, so that what is queued behind that wakes the loop again.
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake_fd)
+        while self._calls:
+            try:
+                self._calls.popleft()()
+            except Exception:
+                _logger.exception("%s: a call failed", self.name)
+
+    def _accept_some(self, fd: int) -> bool:
+        """Accept what waits at one listener; False if it has to pause first."""
+        listener = self._listeners[fd]
+        room_ends = _room_ends()
+        for _ in range(limits.ACCEPT_BATCH):
+            if self._is_stopping:
+                break
+            try:
+                if self._last_fd >= room_ends:
+                    self._check_room(room_ends)
+                sock, address = listener.accept()
+            except BlockingIOError:
+                self._unsettled.discard(fd)
+                break
+            except OSError as exc:
+                if exc.errno not in _OF_ONE_CONNECTION:
+                    _logger.error("cannot accept connections: %s", exc.strerror)
+                    return False
+                _logger.debug("cannot accept a connection: %s", exc.strerror)
+                continue
+            self._last_fd = sock.fileno()
+            self._take(sock, address, fd)
+        self._log_refused()
+        return True
+
+    def _check_room(self, room_ends: int) -> None:
+        """See that the next descriptor is one that connections may have.
+
+        Raises:
+            OSError: it is not, or there is none at all.
+        """
+        next_fd = os.dup(self._wake_fd)
+        os.close(next_fd)
+        if next_fd >= room_ends:
+            raise OSError(
+                errno.EMFILE,
+                f"{room_ends} descriptors are in use, and those left are for reloads;"
+                " raise the limit (ulimit -n, LimitNOFILE=)",
+            )
+
+    def _take(
+        self, sock: socket.socket, address: tuple[str, int], listener_fd: int
+    ) -> None:
+        """Hand a connection over; an error costs this connection alone."""
+        host, port = address[:2]
+        peer = join_address(host, port)
+        account = self._accounts.open(host, port)
+        try:
+            sock.setblocking(False)
+            if listener_fd in self._unsettled:
+                set_storms_options(sock)
+            self._hand_over(sock, peer, account)
+            return
+        except LimitError as exc:
+            self.refused += 1
+            self._last_refused = (peer, exc)
+        except Exception:
+            _logger.exception("%s: closed: it cannot be served", peer)
+        self._accounts.close(account)
+        sock.close()
+
+    def _log_refused(self) -> None:
+        """Name the last of some refused connections: a line for each would be dear."""
+        if self._last_refused is not None:
+            _logger.warning("%s: refused: %s", *self._last_refused)
+            self._last_refused = None
+
+    def _hand_over(self, sock: socket.socket, peer: str, account: Account) -> None:
+        """Give a connection to an I/O thread.
+
+        Raises:
+            LimitError: there is no room for it.
+        """
+        verdict = self._admission.judge(account, time.monotonic())
+        if verdict is Verdict.REFUSE:
+            raise LimitError(
+                "its address has its share of the connections",
+                f"{account.connections - 1} from {account.name}",
+            )
+        if verdict is Verdict.MAKE_ROOM:
+            self._make_room()
+        thread = self._threads[0]
+        if len(self._threads) > 1:
+            thread = min(self._threads, key=lambda each: each.load)
+        thread.adopt(sock, peer, account)
+
+    def _make_room(self) -> None:
+        """Have a connection closed that has never sent a byte.
+
+        Raises:
+            LimitError: each has sent something.
+        """
+        thread = max(self._threads, key=lambda each: each.silent)
+        if not thread.silent:
+            raise LimitError("too many connections", "raise the limit (LimitNOFILE=)")
+        thread.end_silent()
+
+
+def _room_ends() -> int:
+    """Return the first descriptor that connections leave to everything else."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    share = int(most * limits.RESERVED_SHARE)
+    return most - min(limits.RESERVED_DESCRIPTORS, share)

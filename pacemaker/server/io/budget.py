@@ -1,0 +1,210 @@
+"""One budget for the unread and unsent bytes of all connections.
+
+A frame may take 10 MiB and thousands of peers may each begin one.  When all buffers
+together pass the budget, connections have to end until the others fit.  Which ones is
+decided by bytes *times age*:
+
+* An unfinished frame ages from its first byte.  A frame that is on its way is
+  complete within milliseconds; one that is kept unfinished to take memory ages.  So
+  a heartbeat of 1.3 MB that comes in now never goes before frames of 440 KB that have
+  been unfinished for a second, though it is the largest.
+* Replies that the peer does not take age from when it last took some, so a peer that
+  reads slowly stays young and one that has stopped reading does not.
+* In both cases, bytes that become fewer are a sign of progress: a frame was
+  completed, or replies were taken.  What is left counts as new.
+
+The account (peer address) whose buffers weigh the most goes first, and in it the
+heaviest connection.  So a thousand small frames of one address go before one large
+frame of another, and an address that many workers share loses its oldest frame, not
+the one that came last.
+
+Nothing is refused before the budget is used up, not even to an account that holds
+more than its equal share.  Such a rule would hit a large heartbeat that comes through
+NAT or a proxy while there is still room for it; and no peer loses anything by waiting
+until there is none, as what goes then is what has been unfinished for longest.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Final, Generic, TypeVar
+
+from pacemaker.core.accounts import Account
+from pacemaker.server.io.heaviest import Heaviest, Item
+
+_Holder = TypeVar("_Holder")
+
+# Buffers that are given up leave holes in the heap, among those that stay.  With
+# no such share, 64 MiB of them took 115 to 195 MiB; with an eighth, 95 to 110.
+_HOLES_SHARE: Final = 0.125
+
+
+class _Share(Item, Generic[_Holder]):
+    """What an account holds.
+
+    Its `since_us` is the mean of its buffers', weighted by their sizes: its size times
+    its age is the sum of theirs.  (Since it held anything at all would be far too
+    long for an address with many workers, of which one always holds something.)
+    """
+
+    __slots__ = ("account", "buffers", "moment")
+
+    def __init__(self, account: Account) -> None:
+        super().__init__()
+        self.account = account
+        self.buffers: Heaviest[_Buffer[_Holder]] = Heaviest()
+        # The sum of each size times its `since_us`; an int, so no error adds up.
+        self.moment = 0
+
+
+class _Buffer(Item, Generic[_Holder]):
+    """What a holder holds."""
+
+    __slots__ = ("holder", "share")
+
+    def __init__(self, holder: _Holder, share: _Share[_Holder]) -> None:
+        super().__init__()
+        self.holder = holder
+        self.share = share
+
+
+class BufferBudget(Generic[_Holder]):
+    """Who holds how many bytes.  Any thread may call any method.
+
+    Each call takes time logarithmic in the number of holders.
+
+    Args:
+        budget_bytes: what all may hold together.
+        most_of_one_bytes: what the holders of one account may hold together; None for
+            all that others leave.
+
+    Attributes:
+        evicted: how many holders had to go.
+    """
+
+    def __init__(self, budget_bytes: int, most_of_one_bytes: int | None = None) -> None:
+        self.budget_bytes = budget_bytes
+        self._most_of_one_bytes = most_of_one_bytes
+        self.evicted = 0
+        # Guards all below, and `Account.buffered_bytes`.
+        self._lock = threading.Lock()
+        self._buffers: dict[_Holder, _Buffer[_Holder]] = {}
+        self._shares: dict[Account, _Share[_Holder]] = {}
+        self._heaviest: Heaviest[_Share[_Holder]] = Heaviest()
+        self._total_bytes = 0
+        self._peak_bytes = 0
+        self._holes_bytes = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """What all hold together."""
+        return self._total_bytes
+
+    def take_ebb_bytes(self) -> int:
+        """Return how far all together have fallen from their highest.
+
+        Where that is asked for again, the highest since then counts.
+        """
+        with self._lock:
+            ebb_bytes = self._peak_bytes - self._total_bytes
+            self._peak_bytes = self._total_bytes
+            return ebb_bytes
+
+    def note_evicted(self, size_bytes: int) -> bool:
+        """Count what one held that had to go, now that it is freed.
+
+        Returns:
+            Whether so much of that has come together that the pages are worth
+            giving back to the system at once.
+        """
+        with self._lock:
+            self._holes_bytes += size_bytes
+            if self._holes_bytes < _HOLES_SHARE * self.budget_bytes:
+                return False
+            self._holes_bytes = 0
+            return True
+
+    def hold(
+        self, holder: _Holder, account: Account, size_bytes: int, now_s: float
+    ) -> Sequence[_Holder]:
+        """Record how much a holder holds now.
+
+        Args:
+            holder: usually a connection.
+            account: the account that it belongs to, always the same one.
+            size_bytes: its unread and unsent bytes.
+            now_s: the time, in seconds that only grow.
+
+        Returns:
+            The holders to end, mostly none.  Their bytes are no longer counted; the
+            caller ends them.  Several if the heaviest is smaller than what is needed.
+        """
+        now_us = int(now_s * 1e6)
+        with self._lock:
+            buffer = self._buffers.get(holder)
+            if buffer is None:
+                if not size_bytes:
+                    return ()
+                buffer = self._add(holder, account)
+            # A relay may send so densely that some of a frame is always there.  What
+            # is there of one is often less than was there of the one before, so it
+            # is young all the same.  To stay young with a frame that is never
+            # complete is impossible: that only grows.
+            is_same = 0 < buffer.size_bytes <= size_bytes
+            self._put(buffer, size_bytes, buffer.since_us if is_same else now_us)
+            self._peak_bytes = max(self._peak_bytes, self._total_bytes)
+            if self._total_bytes <= self.budget_bytes:
+                return self._evict_of(buffer.share, now_us)
+            if size_bytes > self.budget_bytes:
+                # It will not fit, whoever else goes.
+                self._put(buffer, 0, now_us)
+                self.evicted += 1
+                return (holder,)
+            return self._evict(now_us)
+
+    def _evict(self, now_us: int) -> Sequence[_Holder]:
+        evicted = []
+        while self._total_bytes > self.budget_bytes:
+            share = self._heaviest.heaviest_at(now_us)
+            buffer = share.buffers.heaviest_at(now_us)
+            self._put(buffer, 0, now_us)
+            evicted.append(buffer.holder)
+        self.evicted += len(evicted)
+        return evicted
+
+    def _evict_of(self, share: _Share[_Holder], now_us: int) -> Sequence[_Holder]:
+        """Evict holders of an account that holds more than one account may."""
+        most_bytes = self._most_of_one_bytes
+        if most_bytes is None or share.size_bytes <= most_bytes:
+            return ()
+        evicted = []
+        while share.size_bytes > most_bytes:
+            buffer = share.buffers.heaviest_at(now_us)
+            self._put(buffer, 0, now_us)
+            evicted.append(buffer.holder)
+        self.evicted += len(evicted)
+        return evicted
+
+    def _add(self, holder: _Holder, account: Account) -> _Buffer[_Holder]:
+        share = self._shares.get(account)
+        if share is None:
+            share = self._shares[account] = _Share(account)
+        buffer = self._buffers[holder] = _Buffer(holder, share)
+        return buffer
+
+    def _put(self, buffer: _Buffer[_Holder], size_bytes: int, since_us: int) -> None:
+        """Change a buffer and all sums that it is part of; forget it if it is empty."""
+        share = buffer.share
+        more_bytes = size_bytes - buffer.size_bytes
+        share.moment += size_bytes * since_us - buffer.size_bytes * buffer.since_us
+        share.buffers.put(buffer, size_bytes, since_us)
+        if not size_bytes:
+            del self._buffers[buffer.holder]
+        share_bytes = share.size_bytes + more_bytes
+        mean_us = share.moment // share_bytes if share_bytes else 0
+        self._heaviest.put(share, share_bytes, mean_us)
+        if not share_bytes:
+            del self._shares[share.account]
+        share.account.buffered_bytes += more_bytes
+        self._total_bytes += more_bytes

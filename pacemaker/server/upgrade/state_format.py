@@ -1,0 +1,200 @@
+"""The bytes of the state that a daemon hands to the process it becomes, without I/O.
+
+    head    magic, format, length of the body, CRC-32 of the body
+    body    what concerns all; each connection; each heartbeat, to the end
+
+Numbers are little-endian; a text is UTF-8 behind its length.  Nothing of it is
+ever run, and nothing is believed before length and checksum are right: a state
+that was cut short, or changed in any byte, is refused as a whole.  Times are in
+seconds of CLOCK_BOOTTIME.
+
+Who changes what is written changes `FORMAT`.  An older daemon asks a newer one
+whether it reads the format that it writes before it hands over anything.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any, Final, TypeAlias
+
+from pacemaker.core.carried_over import ConnectionState, State
+from pacemaker.core.protocol import Snapshot
+from pacemaker.errors import StateError
+from pacemaker.words import counted
+
+FORMAT: Final = 1
+READABLE_FORMATS: Final = frozenset((FORMAT,))
+
+_MAGIC: Final = b"stormpm\n"
+_HEAD: Final = struct.Struct("<8sIQI")
+HEAD_BYTES: Final = _HEAD.size
+
+DIGEST_NAME: Final = "sha256"
+DIGEST_BYTES: Final = 32
+KEY_BYTES: Final = 32
+
+# Time, key and digest of the security settings, whether the listener is our own,
+# until when misses are held, the descriptor that takes waiters, how many wait, how
+# many connections there are.
+_COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diII")
+_WAITER: Final = struct.Struct("<i")
+# Descriptor, flags, two times, the lengths of peer, user, unread and unsent.
+_CONNECTION: Final = struct.Struct("<iBddIIII")
+_AUTHENTICATED, _SASL_DUE, _HAS_USER, _GREETED = 1, 2, 4, 8
+# The lengths of key and value.
+_HEARTBEAT: Final = struct.Struct("<II")
+
+# Small pieces are written together, in blocks of this size.
+_BLOCK_BYTES: Final = 256 * 1024
+
+Data: TypeAlias = "bytes | mmap.mmap"
+
+
+def seal(body_bytes: int, checksum: int) -> bytes:
+    """Return the head of a state, once length and CRC-32 of its body are known."""
+    return _HEAD.pack(_MAGIC, FORMAT, body_bytes, checksum)
+
+
+def encode(state: State) -> Iterator[bytes]:
+    """Give the body of a state in blocks, without ever holding all of it."""
+    block: list[bytes] = []
+    size_bytes = 0
+    for piece in _pieces(state):
+        block.append(piece)
+        size_bytes += len(piece)
+        if size_bytes >= _BLOCK_BYTES:
+            yield b"".join(block)
+            block.clear()
+            size_bytes = 0
+    yield b"".join(block)
+
+
+def decode(data: Data) -> State:
+    """Read a whole state; its values are copies.
+
+    Raises:
+        StateError: it is none, is of another format, was cut short or changed.
+    """
+    _check(data)
+    reader = _Reader(data)
+    try:
+        return _read_state(reader)
+    except (struct.error, UnicodeDecodeError, MemoryError) as exc:
+        raise StateError("the state cannot be taken in", str(exc)) from exc
+
+
+def _check(data: Data) -> None:
+    if len(data) < HEAD_BYTES:
+        raise StateError("the state is cut short", counted(len(data), "byte"))
+    magic, format_, body_bytes, checksum = _HEAD.unpack_from(data)
+    if magic != _MAGIC:
+        raise StateError("this is no state of a daemon")
+    if format_ not in READABLE_FORMATS:
+        raise StateError("the state has another format", str(format_))
+    if body_bytes != len(data) - HEAD_BYTES:
+        detail = f"{len(data) - HEAD_BYTES} of {counted(body_bytes, 'byte')}"
+        raise StateError("the state is cut short", detail)
+    with memoryview(data) as view, view[HEAD_BYTES:] as body:
+        if zlib.crc32(body) != checksum:
+            raise StateError("the state was changed: its checksum is wrong")
+
+
+def _pieces(state: State) -> Iterator[bytes]:
+    yield _COMMON.pack(
+        state.parked_s,
+        state.security_key,
+        state.security_digest,
+        state.is_own_listener,
+        state.hold_until_s,
+        state.request_fd,
+        len(state.waiter_fds),
+        len(state.connections),
+    )
+    for fd in state.waiter_fds:
+        yield _WAITER.pack(fd)
+    yield from map(_connection_piece, state.connections)
+    for key, value in state.heartbeats:
+        name = key.encode()
+        yield _HEARTBEAT.pack(len(name), len(value)) + name
+        yield value
+
+
+def _connection_piece(connection: ConnectionState) -> bytes:
+    snapshot = connection.snapshot
+    peer, user = connection.peer.encode(), (snapshot.user or "").encode()
+    flags = snapshot.authenticated * _AUTHENTICATED
+    flags |= snapshot.sasl_due * _SASL_DUE
+    flags |= (snapshot.user is not None) * _HAS_USER
+    flags |= connection.is_greeted * _GREETED
+    texts = (peer, user, snapshot.unread, snapshot.unsent)
+    fixed = _CONNECTION.pack(
+        connection.fd,
+        flags,
+        connection.frame_began_s,
+        connection.progress_s,
+        *map(len, texts),
+    )
+    return b"".join((fixed, *texts))
+
+
+class _Reader:
+    """Takes one thing after another from the body."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+        self.at = HEAD_BYTES
+
+    def fields(self, shape: struct.Struct) -> tuple[Any, ...]:
+        values = shape.unpack_from(self.data, self.at)
+        self.at += shape.size
+        return values
+
+    def bytes(self, size: int) -> bytes:
+        end = self.at + size
+        if end > len(self.data):
+            raise StateError("the state has no meaning")
+        taken = self.data[self.at : end]
+        self.at = end
+        return taken
+
+    def text(self, size: int) -> str:
+        return self.bytes(size).decode()
+
+
+def _read_state(reader: _Reader) -> State:
+    *common, waiters, connections = reader.fields(_COMMON)
+    waiter_fds = tuple(reader.fields(_WAITER)[0] for _ in range(waiters))
+    peers = [_read_connection(reader) for _ in range(connections)]
+    heartbeats = list(_read_heartbeats(reader.data, reader.at))
+    return State._make((*common, waiter_fds, peers, heartbeats))
+
+
+def _read_connection(reader: _Reader) -> ConnectionState:
+    fd, flags, frame_began_s, progress_s, *sizes = reader.fields(_CONNECTION)
+    peer_bytes, user_bytes, unread_bytes, unsent_bytes = sizes
+    peer, user = reader.text(peer_bytes), reader.text(user_bytes)
+    snapshot = Snapshot(
+        authenticated=bool(flags & _AUTHENTICATED),
+        sasl_due=bool(flags & _SASL_DUE),
+        user=user if flags & _HAS_USER else None,
+        unread=reader.bytes(unread_bytes),
+        unsent=reader.bytes(unsent_bytes),
+    )
+    is_greeted = bool(flags & _GREETED)
+    return ConnectionState(fd, peer, is_greeted, frame_began_s, progress_s, snapshot)
+
+
+def _read_heartbeats(data: Data, at: int) -> Iterator[tuple[str, bytes]]:
+    # Without `_Reader`, whose calls would take half of the time: there may be 100,000.
+    unpack_from, head_bytes, end = _HEARTBEAT.unpack_from, _HEARTBEAT.size, len(data)
+    while at < end:
+        key_bytes, value_bytes = unpack_from(data, at)
+        key_at = at + head_bytes
+        value_at = key_at + key_bytes
+        at = value_at + value_bytes
+        yield data[key_at:value_at].decode(), data[value_at:at]
+    if at > end:
+        raise StateError("the state has no meaning")

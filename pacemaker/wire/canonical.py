@@ -1,0 +1,239 @@
+"""The short way for the messages that Storm's clients write.
+
+Storm's Java writes the fields of a message in the order of their ids, so that
+a request has one shape: a head of constant bytes, one or two strings with
+their lengths, a tail.  `read` compares and slices; for anything else it says
+None, and `pacemaker.wire.messages.decode` has the word.  `write` is the same for
+the replies that are sent all the time.
+
+Neither ever gives another value than the general way: tests hold both against
+each other.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Message, Pulse
+
+# From here on a value is sent from where it is stored, not copied into its reply.
+LARGE_BYTES: Final = 16 * 1024
+
+_I32: Final = struct.Struct(">i")
+_unpack_i32: Final = _I32.unpack_from
+_pack_i32: Final = _I32.pack
+
+# Field heads: type of the field, its id.
+_TYPE: Final = b"\x08\x00\x01"
+_DATA: Final = b"\x0c\x00\x02"
+_PATH: Final = b"\x0b\x00\x01"
+_PULSE: Final = b"\x0c\x00\x02"
+_PULSE_ID: Final = b"\x0b\x00\x01"
+_DETAILS: Final = b"\x0b\x00\x02"
+# The field `nodes`, in it its one field, a list, and the type of its elements.
+_NODES: Final = b"\x0c\x00\x05" + b"\x0f\x00\x01" + b"\x0b"
+_MESSAGE_ID: Final = b"\x08\x00\x03"
+_STOP: Final = b"\x00"
+
+_PULSE_HEAD: Final = _TYPE + _pack_i32(messages.SEND_PULSE) + _DATA + _PULSE + _PULSE_ID
+# What is between the details of a SEND_PULSE and its message id.
+PULSE_TAIL: Final = _STOP + _STOP + _MESSAGE_ID
+# The parts of a SEND_PULSE around its key and its details: constant bytes, and
+# a length or the message id and the message's STOP.
+_PULSE_BEGIN: Final = struct.Struct(f">{len(_PULSE_HEAD)}si")
+_DETAILS_BEGIN: Final = struct.Struct(f">{len(_DETAILS)}si")
+_PULSE_END: Final = struct.Struct(f">{len(PULSE_TAIL)}sib")
+_PULSE_BEGIN_SIZE: Final = _PULSE_BEGIN.size
+_DETAILS_BEGIN_SIZE: Final = _DETAILS_BEGIN.size
+_PULSE_END_SIZE: Final = _PULSE_END.size
+_unpack_pulse_begin: Final = _PULSE_BEGIN.unpack_from
+_unpack_details_begin: Final = _DETAILS_BEGIN.unpack_from
+_unpack_pulse_end: Final = _PULSE_END.unpack_from
+# A GET_PULSE_RESPONSE has as much around them.
+PULSE_OVERHEAD_BYTES: Final = _PULSE_BEGIN_SIZE + _DETAILS_BEGIN_SIZE + _PULSE_END_SIZE
+
+_PATH_HEADS: Final = {
+    _TYPE + _pack_i32(kind) + _DATA + _PATH: kind
+    for kind in (
+        messages.CREATE_PATH,
+        messages.EXISTS,
+        messages.GET_ALL_PULSE_FOR_PATH,
+        messages.GET_ALL_NODES_FOR_PATH,
+        messages.GET_PULSE,
+        messages.DELETE_PATH,
+        messages.DELETE_PULSE_ID,
+    )
+}
+_PATH_TAIL: Final = _STOP + _MESSAGE_ID
+_PATH_HEAD_SIZE: Final = len(next(iter(_PATH_HEADS)))
+# Behind the tail's constant bytes: the id and the message's STOP.
+_END_SIZE: Final = 5
+
+_MESSAGE_END_SIZE: Final = len(_MESSAGE_ID) + _END_SIZE
+_PLAIN_SIZE: Final = len(_TYPE) + 4 + _MESSAGE_END_SIZE
+_PLAIN_HEADS: Final = {
+    kind: _pack_i32(_PLAIN_SIZE) + _TYPE + _pack_i32(kind) + _MESSAGE_ID
+    for kind in (
+        messages.CREATE_PATH_RESPONSE,
+        messages.SEND_PULSE_RESPONSE,
+        messages.GET_ALL_PULSE_FOR_PATH_RESPONSE,
+        messages.DELETE_PATH_RESPONSE,
+        messages.DELETE_PULSE_ID_RESPONSE,
+        messages.NOT_AUTHORIZED,
+    )
+}
+# A SEND_PULSE_RESPONSE, as a frame: this, the message id and the message's STOP.
+PULSE_ACK_HEAD: Final = _PLAIN_HEADS[messages.SEND_PULSE_RESPONSE]
+_PULSE_RESPONSE_HEAD: Final = (
+    _TYPE + _pack_i32(messages.GET_PULSE_RESPONSE) + _DATA + _PULSE + _PULSE_ID
+)
+_NODES_RESPONSE_HEAD: Final = (
+    _TYPE + _pack_i32(messages.GET_ALL_NODES_FOR_PATH_RESPONSE) + _DATA + _NODES
+)
+_NODES_TAIL: Final = _STOP + _STOP + _MESSAGE_ID
+# What a list of names has around them, their number included.
+NODES_OVERHEAD_BYTES: Final = len(_NODES_RESPONSE_HEAD) + 4 + len(_NODES_TAIL) + 5
+# A name of one character, with its length.
+SMALLEST_NAME_BYTES: Final = 5
+
+
+def read(data: bytes, start: int, end: int) -> Message | None:
+    """Read a request that Storm's clients would have written.
+
+    Args:
+        data: some bytes of a stream.
+        start: where the body of a frame begins in them.
+        end: where it ends.
+
+    Returns:
+        The message, or None where the body is not canonical; it may then be
+        another message, or none at all.
+    """
+    kind = _PATH_HEADS.get(data[start : start + _PATH_HEAD_SIZE])
+    if kind is not None:
+        return _read_path(kind, data, start + _PATH_HEAD_SIZE, end)
+    pulse = read_pulse(data, start, end)
+    if pulse is not None:
+        key, details, message_id = pulse
+        return Message(messages.SEND_PULSE, Pulse(key, details), message_id)
+    return None
+
+
+def read_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | None:
+    """Read a SEND_PULSE, which is nearly all that a Pacemaker ever gets.
+
+    Args:
+        data: as for `read`; `start` and `end` likewise.
+
+    Returns:
+        Its key, its details and its message id, or None as `read`.
+    """
+    # Each length is held against what is there before the next field is read.
+    if end - start < PULSE_OVERHEAD_BYTES:
+        return None
+    head, key_bytes = _unpack_pulse_begin(data, start)
+    key_at = start + _PULSE_BEGIN_SIZE
+    details_begin_at = key_at + key_bytes
+    details_at = details_begin_at + _DETAILS_BEGIN_SIZE
+    if head != _PULSE_HEAD or key_bytes < 0 or details_at + _PULSE_END_SIZE > end:
+        return None
+    mark, details_bytes = _unpack_details_begin(data, details_begin_at)
+    tail_at = details_at + details_bytes
+    if mark != _DETAILS or details_bytes < 0 or tail_at + _PULSE_END_SIZE != end:
+        return None
+    tail, message_id, stop = _unpack_pulse_end(data, tail_at)
+    if tail != PULSE_TAIL or stop:
+        return None
+    try:
+        key = data[key_at:details_begin_at].decode()
+    except UnicodeDecodeError:
+        return None
+    return key, data[details_at:tail_at], message_id
+
+
+def pulse_head(key: str) -> bytes:
+    """Write the body of a SEND_PULSE as far as the length of its details."""
+    key_bytes = key.encode()
+    return _PULSE_BEGIN.pack(_PULSE_HEAD, len(key_bytes)) + key_bytes + _DETAILS
+
+
+def _read_path(kind: int, data: bytes, size_at: int, end: int) -> Message | None:
+    if size_at + 4 > end:
+        return None
+    path_at = size_at + 4
+    tail_at = path_at + _unpack_i32(data, size_at)[0]
+    id_at = tail_at + 4
+    if (
+        tail_at < path_at
+        or id_at + _END_SIZE != end
+        or data[tail_at:id_at] != _PATH_TAIL
+        or data[end - 1]
+    ):
+        return None
+    try:
+        path = data[path_at:tail_at].decode()
+    except UnicodeDecodeError:
+        return None
+    return Message(kind, path, _unpack_i32(data, id_at)[0])
+
+
+def write(message: Message) -> tuple[bytes, ...] | None:
+    """Write a reply without data, or with one pulse, as a frame.
+
+    Returns:
+        The chunks of the frame, with its length, or None for any other message.
+        The details of a large pulse are a chunk of their own and not copied.
+    """
+    kind, data, message_id = message
+    if message_id is None:
+        return None
+    end = _pack_i32(message_id) + _STOP
+    if data is None:
+        head = _PLAIN_HEADS.get(kind)
+        return None if head is None else (head + end,)
+    if kind == messages.GET_PULSE_RESPONSE and isinstance(data, Pulse):
+        return _write_pulse(data, end)
+    return None
+
+
+def write_pulse_response(message_id: int) -> bytes:
+    """Write the SEND_PULSE_RESPONSE to a pulse, as a frame."""
+    return PULSE_ACK_HEAD + _pack_i32(message_id) + _STOP
+
+
+def write_name(name: str) -> bytes:
+    """Write one name of a list."""
+    data = name.encode()
+    return _pack_i32(len(data)) + data
+
+
+def around_names(count: int, size_bytes: int, message_id: int) -> tuple[bytes, bytes]:
+    """Write what lies around the names of a GET_ALL_NODES_FOR_PATH_RESPONSE.
+
+    Args:
+        count: how many names there are.
+        size_bytes: what they take, as `write_name` writes them.
+        message_id: the reply's.
+
+    Returns:
+        The beginning of the frame, with its length, and its end.
+    """
+    head = _NODES_RESPONSE_HEAD + _pack_i32(count)
+    tail = _NODES_TAIL + _pack_i32(message_id) + _STOP
+    return _pack_i32(len(head) + size_bytes + len(tail)) + head, tail
+
+
+def _write_pulse(pulse: Pulse, end: bytes) -> tuple[bytes, ...]:
+    key = pulse.id.encode()
+    details = pulse.details
+    head = _PULSE_RESPONSE_HEAD + _pack_i32(len(key)) + key
+    tail = PULSE_TAIL + end
+    if details is None:
+        return (_pack_i32(len(head) + len(tail)) + head + tail,)
+    head += _DETAILS + _pack_i32(len(details))
+    head = _pack_i32(len(head) + len(details) + len(tail)) + head
+    if len(details) < LARGE_BYTES:
+        return (head + details + tail,)
+    return head, details, tail

@@ -1,0 +1,140 @@
+"""Frames: a stream of bytes in, the bodies of messages out.
+
+A frame is a big-endian i32 and that many bytes.  The length is judged as soon
+as its four bytes are there, and memory is taken as bytes arrive, never from a
+length that a peer has only stated.
+
+The work is in proportion to the bytes, also when they come one at a time or
+thousands of frames in one segment: frames that lie whole in one segment are
+not copied at all, and one that comes in pieces is copied twice; so are those
+behind it in its last piece.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from pacemaker.errors import FrameError
+from pacemaker.wire import strangers
+
+HEAD_SIZE: Final = 4
+_unpack_length: Final = struct.Struct(">i").unpack_from
+
+
+class FrameReader:
+    """The unread bytes of one stream.
+
+    Args:
+        max_body_bytes: the largest body; that size itself is allowed.
+    """
+
+    __slots__ = ("_max_body_bytes", "_position", "_unread", "frames_rcvd")
+
+    def __init__(self, max_body_bytes: int, unread: bytes = b"") -> None:
+        self._max_body_bytes = max_body_bytes
+        # A bytearray while one frame grows in small pieces, else bytes.
+        self._unread: bytes | bytearray = unread
+        self._position = 0
+        self.frames_rcvd = 0
+
+    def receive(self, data: bytes) -> None:
+        """Take some bytes of the stream."""
+        unread = self._unread
+        if self._position == len(unread):
+            self._unread = data
+            self._position = 0
+            return
+        if isinstance(unread, bytes):
+            is_complete = self.frame_bytes <= self.unread_bytes + len(data)
+            rest = unread[self._position :]
+            self._position = 0
+            if is_complete:
+                self._unread = rest + data
+                return
+            # It grows in place: that leaves fewer holes in the heap.
+            self._unread = unread = bytearray(rest)
+        unread += data
+
+    def peek(self) -> tuple[bytes, int] | None:
+        """Return some bytes and where in them the unread ones begin.
+
+        None where they are a frame that has grown in small pieces: `next` reads it.
+        """
+        unread = self._unread
+        return (unread, self._position) if isinstance(unread, bytes) else None
+
+    def skip(self, end: int, frames: int) -> None:
+        """Go on behind so many whole frames, at a place in what `peek` gave."""
+        self._position = end
+        self.frames_rcvd += frames
+
+    def next(self) -> tuple[bytes, int, int] | None:
+        """Return the next body, or None until more bytes are there.
+
+        Returns:
+            ``(data, start, end)``: the body is ``data[start:end]``.
+
+        Raises:
+            FrameError: the length is negative or above the limit.
+        """
+        start = self._position + HEAD_SIZE
+        unread = self._unread
+        if start > len(unread):
+            self._keep_rest()
+            return None
+        (length,) = _unpack_length(unread, self._position)
+        if not 0 <= length <= self._max_body_bytes:
+            raise FrameError("frame length out of range", self._about(length))
+        end = start + length
+        if end > len(unread):
+            self._keep_rest()
+            return None
+        if isinstance(unread, bytearray):
+            self._unread = unread = bytes(unread)
+        self._position = end
+        self.frames_rcvd += 1
+        return unread, start, end
+
+    def _about(self, length: int) -> str:
+        detail = f"{length}, allowed is 0 to {self._max_body_bytes}"
+        if self.frames_rcvd:
+            return detail
+        start = self._position
+        first = bytes(self._unread[start : start + strangers.LOOKED_AT_BYTES])
+        likeness = strangers.likeness(first)
+        return f"{detail}; it looks like {likeness}" if likeness else detail
+
+    def _keep_rest(self) -> None:
+        """Let go of the frames that were read, and keep what began behind them."""
+        if self._position:
+            self._unread = self._unread[self._position :]
+            self._position = 0
+
+    def let_go(self) -> None:
+        """Free the frames that were read, where they are most of what is kept."""
+        if 2 * self._position > len(self._unread):
+            self._unread = self._unread[self._position :]
+            self._position = 0
+
+    @property
+    def unread_bytes(self) -> int:
+        """How many bytes wait to be read."""
+        return len(self._unread) - self._position
+
+    @property
+    def unread(self) -> bytes:
+        """The bytes that wait to be read; a reader given them goes on from here."""
+        return bytes(self._unread[self._position :])
+
+    @property
+    def frame_bytes(self) -> int:
+        """The stated size of the frame that has begun, its head included.
+
+        0 where none has begun, `HEAD_SIZE` where its length is not there yet.
+        """
+        unread = self.unread_bytes
+        if unread < HEAD_SIZE:
+            return HEAD_SIZE if unread else 0
+        (length,) = _unpack_length(self._unread, self._position)
+        return HEAD_SIZE + int(length)

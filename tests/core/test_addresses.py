@@ -1,0 +1,106 @@
+"""Which account a connection belongs to."""
+
+from __future__ import annotations
+
+import pytest
+
+from pacemaker.core import addresses
+from pacemaker.core.addresses import Accounts, address_name, parse_shared
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("10.0.0.1", "::ffff:10.0.0.1"),
+        ("2001:db8::1", "2001:db8::2:3:4:5"),
+        ("fe80::1%eth0", "fe80::2"),
+    ],
+)
+def test_connections_of_one_address_share_an_account(first: str, second: str) -> None:
+    """A mapped address is its IPv4 address, and one /64 is one address."""
+    accounts = Accounts()
+    account = accounts.open(first, 1)
+    assert accounts.open(second, 2) is account
+    assert account.connections == accounts.connections == 2
+    assert accounts.connected == 1
+    assert accounts.most_connections() == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("10.0.0.1", "10.0.0.2"),
+        ("2001:db8::1", "2001:db8:0:1::1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+    ],
+)
+def test_other_addresses_and_shared_ones_have_their_own(
+    first: str, second: str
+) -> None:
+    """Each connection from loopback counts as an address of its own."""
+    accounts = Accounts()
+    assert accounts.open(first, 1) is not accounts.open(second, 2)
+    assert accounts.connected == 2
+
+
+def test_account_is_remembered_after_its_last_connection() -> None:
+    """Whoever comes again has the account that it had."""
+    accounts = Accounts(shared=())
+    account = accounts.open("127.0.0.1", 1)
+    accounts.close(account)
+    assert (
+        accounts.connections == accounts.connected == accounts.most_connections() == 0
+    )
+    assert accounts.open("127.0.0.1", 2) is account
+
+
+def test_number_of_accounts_that_are_remembered_is_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The account that was idle for longest is forgotten first."""
+    monkeypatch.setattr(addresses, "MAX_IDLE_ACCOUNTS", 2)
+    accounts = Accounts()
+    old = [accounts.open(f"10.0.0.{number}", 1) for number in range(3)]
+    for account in old:
+        accounts.close(account)
+    new = [accounts.open(f"10.0.0.{number}", 1) for number in (2, 1, 0)]
+    assert [account in old for account in new] == [True, True, False]
+
+
+def test_shared_networks_are_read_as_administrators_write_them() -> None:
+    """A network, an address, or none at all."""
+    assert list(map(str, parse_shared(["10.0.0.0/8", "::1"]))) == [
+        "10.0.0.0/8",
+        "::1/128",
+    ]
+    assert parse_shared(["none"]) == ()
+
+
+@pytest.mark.parametrize("value", ["10.0.0.1/8", "localhost", "none"])
+def test_what_is_no_network_is_refused(value: str) -> None:
+    """The error names the value."""
+    with pytest.raises(ValueError, match=value):
+        parse_shared(["10.0.0.0/8", value])
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("[::ffff:192.0.2.7]", "192.0.2.7"),
+        ("::ffff:c000:207", "192.0.2.7"),
+        ("[2001:db8:1:2:3:4:5:6]", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:3::1]", "2001:db8:1:3::/64"),
+        ("[fe80::1%eth0]", "fe80::/64"),
+        ("[::1]", "::/64"),
+        ("late", "late"),
+        ("", ""),
+    ],
+)
+def test_address_is_what_one_customer_has(host: str, address: str) -> None:
+    """An IPv4 address counts for itself, mapped or not; an IPv6 address by its /64."""
+    assert address_name(host) == address

@@ -1,0 +1,68 @@
+"""Which new connections are taken when descriptors become few."""
+
+from __future__ import annotations
+
+from pacemaker.core.accounts import BURST_S, AddressLimits
+from pacemaker.core.addresses import Accounts
+from pacemaker.core.admission import Admission, Verdict, capacity
+
+
+def _connect(accounts: Accounts, admission: Admission, host: str, port: int) -> Verdict:
+    """Connect, and close again unless the connection is taken."""
+    account = accounts.open(host, port)
+    verdict = admission.judge(account, 0.0)
+    if verdict is not Verdict.TAKE:
+        accounts.close(account)
+    return verdict
+
+
+def test_address_may_have_three_quarters_of_all_and_no_more() -> None:
+    """Whoever is alone gets most of them, and leaves room for others."""
+    accounts = Accounts()
+    admission = Admission(accounts, 100)
+    _connect(accounts, admission, "10.0.0.2", 1)
+    verdicts = [_connect(accounts, admission, "10.0.0.1", port) for port in range(90)]
+    assert verdicts == [Verdict.TAKE] * 74 + [Verdict.REFUSE] * 16
+    others = [_connect(accounts, admission, f"10.0.1.{host}", 1) for host in range(25)]
+    assert others == [Verdict.TAKE] * 25
+
+
+def test_full_house_makes_room_for_one_of_an_address() -> None:
+    """One connection of an address is worth more than one that says nothing."""
+    accounts = Accounts()
+    admission = Admission(accounts, 100)
+    for port in range(100):
+        assert _connect(accounts, admission, "127.0.0.1", port) is Verdict.TAKE
+    assert _connect(accounts, admission, "127.0.0.1", 100) is Verdict.MAKE_ROOM
+    assert _connect(accounts, admission, "10.0.0.1", 1) is Verdict.MAKE_ROOM
+
+
+def test_limit_of_an_address_holds_at_any_time() -> None:
+    """A limit that was set refuses also while there is plenty of room."""
+    accounts = Accounts()
+    admission = Admission(accounts, 100, AddressLimits(connections=2))
+    verdicts = [_connect(accounts, admission, "10.0.0.1", port) for port in range(3)]
+    assert verdicts == [Verdict.TAKE, Verdict.TAKE, Verdict.REFUSE]
+
+
+def test_connections_that_come_too_fast_are_refused_under_pressure_alone() -> None:
+    """A crowd that comes at once is welcome as long as there is room."""
+    accounts = Accounts()
+    admission = Admission(accounts, 100, AddressLimits(connections_per_s=2))
+    burst = int(BURST_S * 2)
+    others = [_connect(accounts, admission, f"10.0.1.{host}", 1) for host in range(65)]
+    crowd = [_connect(accounts, admission, "10.0.0.1", port) for port in range(20)]
+    assert set(others) == {Verdict.TAKE}
+    assert crowd == [Verdict.TAKE] * burst + [Verdict.REFUSE] * (20 - burst)
+    accounts = Accounts()
+    admission = Admission(accounts, 10_000, AddressLimits(connections_per_s=2))
+    crowd = [_connect(accounts, admission, "10.0.0.1", port) for port in range(99)]
+    assert set(crowd) == {Verdict.TAKE}
+
+
+def test_some_descriptors_are_never_a_connections() -> None:
+    """A reserve is kept, a smaller one where there are few, and one always fits."""
+    assert capacity(20_000, 2) == 20_000 - 20 - 96
+    assert capacity(256, 2) == 256 - 20 - 96
+    assert capacity(64, 2) == 64 - 20 - 32
+    assert capacity(16, 2) == 1

@@ -1,0 +1,329 @@
+"""Tests of pacemaker.core.dispatch: each type of message, with the right or not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pacemaker.core.accounts import Account
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.listing import LARGE_NAMES, Listing
+from pacemaker.core.store import MAX_SEGMENTS, Store
+from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
+from pacemaker.wire import canonical, messages
+from pacemaker.wire.messages import Data, Message, Nodes, Pulse, Records
+from tests.directories import DirectoryModel, paths
+from tests.wire.by_hand import Type
+
+MAX_BODY_BYTES = 10_485_760
+STORED = {"/a": b"one", "/a/b": b"", "/a/c/d": b"three", "/ab": b"four"}
+
+READS = (
+    *(Type.EXISTS, Type.GET_ALL_PULSE_FOR_PATH, Type.GET_ALL_NODES_FOR_PATH),
+    Type.GET_PULSE,
+)
+WRITES = (Type.CREATE_PATH, Type.DELETE_PATH, Type.DELETE_PULSE_ID)
+NO_REQUESTS = (*(kind for kind in Type if kind % 2 and kind < 16), Type.NOT_AUTHORIZED)
+MESSAGE_IDS = (-1, 0, 1, 99, 2**31 - 1, -(2**31))
+
+
+def dispatcher(max_body_bytes: int = MAX_BODY_BYTES) -> tuple[Dispatcher, Store]:
+    """Make a dispatcher over a store that holds a few keys."""
+    store = Store()
+    for key, value in STORED.items():
+        store.put(key, value)
+    return Dispatcher(store, Figures(), max_body_bytes), store
+
+
+def reply_to(message: Message, authenticated: bool = True) -> Message | None:
+    """Ask a new dispatcher once."""
+    reply = dispatcher()[0].reply_to(message, authenticated)
+    assert not isinstance(reply, Listing)
+    return reply
+
+
+@pytest.mark.parametrize("authenticated", [True, False])
+@pytest.mark.parametrize(
+    ("request_", "kind"),
+    [
+        (Message(Type.CREATE_PATH, "/new"), Type.CREATE_PATH_RESPONSE),
+        (Message(Type.SEND_PULSE, Pulse("/a", b"")), Type.SEND_PULSE_RESPONSE),
+        (Message(Type.DELETE_PATH, "/a"), Type.DELETE_PATH_RESPONSE),
+        (Message(Type.DELETE_PATH, "/none"), Type.DELETE_PATH_RESPONSE),
+        (Message(Type.DELETE_PULSE_ID, "/a"), Type.DELETE_PULSE_ID_RESPONSE),
+        (Message(Type.DELETE_PULSE_ID, "/none"), Type.DELETE_PULSE_ID_RESPONSE),
+    ],
+)
+def test_write_is_answered_without_data(
+    request_: Message, kind: int, authenticated: bool
+) -> None:
+    """Writes are open to all, and their replies say only that it was done."""
+    assert reply_to(request_, authenticated) == Message(kind, None, -1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "reply_kind", "data"),
+    [
+        (Type.EXISTS, "/a", Type.EXISTS_RESPONSE, True),
+        (Type.EXISTS, "/a/b", Type.EXISTS_RESPONSE, True),
+        (Type.EXISTS, "/a/c", Type.EXISTS_RESPONSE, False),
+        (Type.EXISTS, "/a/", Type.EXISTS_RESPONSE, False),
+        (Type.EXISTS, "", Type.EXISTS_RESPONSE, False),
+        (Type.GET_PULSE, "/a", Type.GET_PULSE_RESPONSE, Pulse("/a", b"one")),
+        (Type.GET_PULSE, "/a/b", Type.GET_PULSE_RESPONSE, Pulse("/a/b", b"")),
+        (Type.GET_PULSE, "/no", Type.GET_PULSE_RESPONSE, Pulse("/no", None)),
+        (Type.GET_PULSE, "", Type.GET_PULSE_RESPONSE, Pulse("", None)),
+        (
+            Type.GET_ALL_NODES_FOR_PATH,
+            "/a/c/d",
+            Type.GET_ALL_NODES_FOR_PATH_RESPONSE,
+            Nodes([]),
+        ),
+        (
+            Type.GET_ALL_NODES_FOR_PATH,
+            "/a/c",
+            Type.GET_ALL_NODES_FOR_PATH_RESPONSE,
+            Nodes(["d"]),
+        ),
+        (
+            Type.GET_ALL_PULSE_FOR_PATH,
+            "/a",
+            Type.GET_ALL_PULSE_FOR_PATH_RESPONSE,
+            None,
+        ),
+    ],
+)
+def test_read_is_answered_from_the_store(
+    kind: int, path: str, reply_kind: int, data: Data
+) -> None:
+    """Who may read gets what is stored; what is not there is no error."""
+    assert reply_to(Message(kind, path)) == Message(reply_kind, data, -1)
+
+
+@pytest.mark.parametrize("kind", READS)
+@pytest.mark.parametrize("path", ["/a", "/none", ""])
+def test_read_without_authentication_is_refused(kind: int, path: str) -> None:
+    """Who may not read gets NOT_AUTHORIZED, whether there is something or not."""
+    reply = reply_to(Message(kind, path, 9), authenticated=False)
+    assert reply == Message(Type.NOT_AUTHORIZED, None, 9)
+
+
+def test_refused_read_is_not_counted() -> None:
+    """The figures have reads that were answered, misses included."""
+    figures = Figures()
+    asked = Dispatcher(Store(), figures, MAX_BODY_BYTES)
+    asked.reply_to(Message(Type.SEND_PULSE, Pulse("/a", b"xyz")), False)
+    asked.reply_to(Message(Type.GET_PULSE, "/a"), False)
+    asked.reply_to(Message(Type.GET_PULSE, "/a"), True)
+    asked.reply_to(Message(Type.GET_PULSE, "/b"), True)
+    asked.reply_to(Message(Type.EXISTS, "/a"), True)
+    assert figures == Figures(
+        pulses=1,
+        pulse_bytes=3,
+        largest_pulse_bytes=3,
+        reads=2,
+        read_bytes=3,
+        refused_reads=1,
+    )
+
+
+@pytest.mark.parametrize("message_id", MESSAGE_IDS)
+@pytest.mark.parametrize("kind", [*READS, *WRITES, Type.SEND_PULSE])
+@pytest.mark.parametrize("authenticated", [True, False])
+def test_message_id_is_echoed(kind: int, message_id: int, authenticated: bool) -> None:
+    """Every reply has its request's id, also a refusal."""
+    data: Data = Pulse("/a", b"x") if kind == Type.SEND_PULSE else "/a"
+    reply = reply_to(Message(kind, data, message_id), authenticated)
+    assert reply is not None
+    assert reply.message_id == message_id
+
+
+@pytest.mark.parametrize("kind", [*READS, *WRITES])
+@pytest.mark.parametrize(
+    "data",
+    [None, Pulse("/a", b"x"), True, False, Nodes([]), Records([]), b"", b"/a"],
+    ids=repr,
+)
+@pytest.mark.parametrize("authenticated", [True, False])
+def test_request_needs_its_path(kind: int, data: Data, authenticated: bool) -> None:
+    """Without a path a request is malformed, before anybody asks who may read."""
+    with pytest.raises(MalformedError, match=Type(kind).name):
+        reply_to(Message(kind, data), authenticated)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, "/a", True, Nodes([]), Records([Pulse("/a", b"")]), b"x", Pulse("/a", None)],
+    ids=repr,
+)
+def test_pulse_needs_its_details(data: Data) -> None:
+    """A SEND_PULSE with other data, or without details, is malformed."""
+    asked, store = dispatcher()
+    with pytest.raises(MalformedError):
+        asked.reply_to(Message(Type.SEND_PULSE, data), True)
+    assert store.get("/a") == b"one"
+
+
+@pytest.mark.parametrize("kind", NO_REQUESTS)
+@pytest.mark.parametrize("data", [None, "/a", Pulse("/a", b"x"), True, b"x"], ids=repr)
+def test_no_request_is_not_answered(kind: int, data: Data) -> None:
+    """A message of a type that is no request is read, and that is all."""
+    asked, store = dispatcher()
+    assert asked.reply_to(Message(kind, data, 1), True) is None
+    assert {key: store.get(key) for key in STORED} == STORED
+
+
+@pytest.mark.parametrize("kind", [Type.CONTROL_MESSAGE, Type.SASL_MESSAGE_TOKEN])
+@pytest.mark.parametrize("data", [None, b"\xff\x36", "/a"], ids=repr)
+def test_sasl_is_out_of_place(kind: int, data: Data) -> None:
+    """Where no exchange is due, its messages break the protocol."""
+    with pytest.raises(OutOfPlaceError, match=Type(kind).name):
+        reply_to(Message(kind, data), True)
+
+
+def test_every_type_is_covered() -> None:
+    """Each of the 19 types is a request, SASL's, or neither."""
+    kinds = [*READS, *WRITES, Type.SEND_PULSE, *NO_REQUESTS]
+    kinds += [Type.CONTROL_MESSAGE, Type.SASL_MESSAGE_TOKEN]
+    assert sorted(kinds) == list(Type)
+
+
+@pytest.mark.parametrize("key", ["/a", "/é", "/" + "名" * 20, "/\U0001f600", ""])
+def test_pulse_fits_its_reply(key: str) -> None:
+    """What is stored can be read in a reply that is just as large as is allowed."""
+    asked, store = dispatcher(max_body_bytes=200)
+    key_bytes = len(key.encode())
+    details = bytes(200 - 37 - key_bytes)
+    asked.reply_to(Message(Type.SEND_PULSE, Pulse(key, details), 1), True)
+    reply = asked.reply_to(Message(Type.GET_PULSE, key, 1), True)
+    assert isinstance(reply, Message)
+    assert len(messages.encode(reply)) == 4 + 200
+    store.delete(key)
+    with pytest.raises(LimitError, match=f"{200 - 36} bytes, allowed are {200 - 37}"):
+        asked.reply_to(Message(Type.SEND_PULSE, Pulse(key, details + b"x"), 1), True)
+    assert store.get(key) is None
+
+
+def test_pulse_that_storms_client_can_send_is_stored() -> None:
+    """With an id, the largest request has a reply just as large."""
+    asked, _ = dispatcher()
+    details = bytes(MAX_BODY_BYTES - 37 - 2)
+    request = Message(Type.SEND_PULSE, Pulse("/a", details), 1)
+    assert len(messages.encode(request)) == 4 + MAX_BODY_BYTES
+    assert asked.reply_to(request, True) == Message(Type.SEND_PULSE_RESPONSE, None, 1)
+
+
+def test_pulse_that_the_store_refuses_is_not_counted() -> None:
+    """A refusal of the store's ends the request; the figures have stored ones."""
+    figures = Figures()
+    asked = Dispatcher(Store(budget_bytes=0), figures, MAX_BODY_BYTES)
+    for key in ("/a", "/" * MAX_SEGMENTS):
+        with pytest.raises(LimitError):
+            asked.reply_to(Message(Type.SEND_PULSE, Pulse(key, b"x")), True)
+    assert figures == Figures()
+
+
+@pytest.mark.parametrize(
+    ("names", "cost"), [(0, 1), (LARGE_NAMES - 1, 1), (LARGE_NAMES, 2), (3_500, 4)]
+)
+def test_list_costs_its_account_one_for_each_thousand_names(
+    names: int, cost: int
+) -> None:
+    """What takes many turns counts as many lists."""
+    account = Account("10.0.0.1")
+    asked, store = dispatcher()
+    for number in range(names):
+        store.put(f"/many/{number}", b"")
+    reply = asked.reply_to(
+        Message(Type.GET_ALL_NODES_FOR_PATH, "/many", 1), True, account
+    )
+    assert isinstance(reply, Listing) == (names > LARGE_NAMES)
+    assert account.lists == cost
+
+
+def test_list_of_few_names_that_no_client_takes_is_cut() -> None:
+    """What makes a list too large is its bytes, however few names they are."""
+    asked, store = dispatcher(max_body_bytes=10_000)
+    for number in range(20):
+        store.put(f"/w/{number:01000}", b"")
+    reply = asked.reply_to(Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 1), True)
+    assert isinstance(reply, Listing)
+
+
+@pytest.mark.parametrize("authenticated", [True, False])
+def test_reads_and_deletes_without_authentication_are_counted(
+    authenticated: bool,
+) -> None:
+    """The figures have what strangers ask for, and what they delete."""
+    figures = Figures()
+    asked = Dispatcher(Store(), figures, MAX_BODY_BYTES)
+    for kind in (*READS, *WRITES):
+        asked.reply_to(Message(kind, "/a", 1), authenticated)
+    counted = figures.refused_reads, figures.anonymous_deletes
+    assert counted == ((0, 0) if authenticated else (4, 2))
+
+
+def test_refused_read_is_no_list() -> None:
+    """A peer that may not read is not charged for what it is not given."""
+    account = Account("10.0.0.1")
+    asked, _ = dispatcher()
+    asked.reply_to(Message(Type.GET_ALL_NODES_FOR_PATH, "/a", 1), False, account)
+    assert account.lists == 0
+
+
+def test_pulses_are_charged_to_their_account() -> None:
+    """Whichever way a pulse takes, the store knows who sent it."""
+    account = Account("10.0.0.1")
+    asked, store = dispatcher()
+    asked.reply_to(Message(Type.SEND_PULSE, Pulse("/w/1", b"x"), 1), True, account)
+    asked.store_pulse("/w/2", b"x", account)
+    worker = asked.worker_pulses("/w/3", account)
+    pulse = messages.encode(Message(Type.SEND_PULSE, Pulse("/w/3", b"x"), 1))
+    assert worker.answer_one(pulse) is not None
+    assert account.new_keys == 3
+    store.delete_all("/w")
+    assert account.stored_bytes == 0
+
+
+message_ids = st.sampled_from((None, *MESSAGE_IDS))
+pulses = st.builds(Pulse, paths, st.binary(max_size=3))
+requests = st.one_of(
+    st.builds(Message, st.just(Type.SEND_PULSE), pulses, message_ids),
+    st.builds(Message, st.sampled_from([*READS, *WRITES]), paths, message_ids),
+)
+
+
+def expected(request: Message, model: DirectoryModel) -> object:
+    """Carry out a request on the model; return the data of the reply."""
+    kind, data, _ = request
+    if isinstance(data, Pulse):
+        model[data.id] = data.details or b""
+        return None
+    assert isinstance(data, str)
+    if kind == Type.DELETE_PATH:
+        model.delete_all(data)
+    elif kind == Type.DELETE_PULSE_ID:
+        model.pop(data, None)
+    elif kind == Type.EXISTS:
+        return data in model
+    elif kind == Type.GET_PULSE:
+        return Pulse(data, model.get(data))
+    elif kind == Type.GET_ALL_NODES_FOR_PATH:
+        return model.list_nodes(data)
+    return None
+
+
+@given(st.lists(requests, max_size=30))
+def test_requests_are_answered_by_the_rule(sequence: list[Message]) -> None:
+    """Any requests in any order get the replies that brute force gives."""
+    asked, model = Dispatcher(Store(), Figures(), MAX_BODY_BYTES), DirectoryModel()
+    for request in sequence:
+        reply = asked.reply_to(request, True)
+        assert isinstance(reply, Message)
+        assert reply.type == request.type + 1
+        data = set(reply.data[0] or ()) if isinstance(reply.data, Nodes) else reply.data
+        assert data == expected(request, model)
+        # Whatever it is, it can be sent.
+        assert canonical.write(reply) or messages.encode(reply)

@@ -1,0 +1,805 @@
+"""Held misses, from the store to the bytes of a connection; without a socket."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from pacemaker.core import pending_reads as module
+from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.pending_reads import MAX_HELD_BYTES, RELEASED_PER_TURN, Holding
+from pacemaker.core.protocol import MAX_DUE_BYTES, Phase, ServerProtocol
+from pacemaker.core.store import MAX_SEGMENTS, Store
+from pacemaker.errors import LimitError
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Pulse
+from tests.fake_mechanisms import like_digest
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, path_request, send_pulse
+
+LIMIT = 10_485_760
+KEY = "/w/t/1"
+GET = path_request(Type.GET_PULSE, KEY, 7)
+GET_OTHER = path_request(Type.GET_PULSE, "/w/t/2", 7)
+HIT = wire.pulse_reply(KEY, b"beat", 7)
+MISS = wire.pulse_reply(KEY, None, 7)
+PULSE = send_pulse(KEY, b"beat", 5)
+ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
+
+
+class Loop:
+    """The I/O thread of some connections: a queue of calls, run when the test says."""
+
+    def __init__(self, store: Store | None = None, *, is_on: bool = True) -> None:
+        self.store = Store() if store is None else store
+        self.figures = Figures()
+        self.holding = Holding(self.store)
+        self.dispatcher = Dispatcher(self.store, self.figures, LIMIT)
+        self.calls: deque[Callable[[], None]] = deque()
+        if is_on:
+            self.holding.begin(self.calls.append)
+
+    def connect(self, account: Account = NOBODY) -> Peer:
+        """Connect a peer that need not authenticate."""
+        return Peer(self, account)
+
+    def turn(self) -> None:
+        """Run the calls that are queued."""
+        for _ in range(len(self.calls)):
+            self.calls.popleft()()
+
+    def drain(self) -> None:
+        """Turn until nothing is queued."""
+        while self.calls:
+            self.turn()
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing is left of any held read."""
+        return not (
+            self.holding.held_bytes or self.holding._by_key or self.store._awaited
+        )
+
+
+class Peer:
+    """One connection, its owner's part done by hand."""
+
+    def __init__(self, loop: Loop, account: Account = NOBODY) -> None:
+        self.server = ServerProtocol(
+            loop.dispatcher, LIMIT, None, "peer:1", loop.holding, account
+        )
+        self.server.call_on_release(self._on_release)
+        self.releases = 0
+
+    def _on_release(self) -> None:
+        self.releases += 1
+        self.server.resume()
+
+    def ask(self, data: bytes) -> bytes:
+        """Send bytes, and take what comes back at once."""
+        self.server.receive_data(data)
+        return self.taken()
+
+    def taken(self) -> bytes:
+        """Take what is due."""
+        return b"".join(self.server.data_to_send())
+
+
+# --- what is held -----------------------------------------------------------
+
+
+def test_miss_is_held_until_its_key_comes() -> None:
+    """A read of an absent key is answered when another peer stores it."""
+    loop = Loop()
+    nimbus, worker = loop.connect(), loop.connect()
+    assert nimbus.ask(GET) == b""
+    assert worker.ask(PULSE) == ACK
+    assert nimbus.taken() == b"", "answered on the thread of the worker"
+    loop.drain()
+    assert nimbus.taken() == HIT
+    assert loop.is_clear
+
+
+def test_miss_is_answered_when_the_time_is_over() -> None:
+    """A read whose key does not come is a miss then, and is counted as a read."""
+    loop = Loop()
+    peer = loop.connect()
+    peer.ask(GET)
+    assert loop.figures.reads == 0
+    loop.holding.end()
+    loop.drain()
+    assert peer.taken() == MISS
+    assert loop.figures.reads == 1
+    assert loop.is_clear
+
+
+@pytest.mark.parametrize("message_id", [None, -1])
+def test_read_without_an_id_is_not_held(message_id: int | None) -> None:
+    """Its reply could not be told from another, so it keeps its order."""
+    peer = Loop().connect()
+    request = path_request(Type.GET_PULSE, KEY, message_id)
+    assert peer.ask(request * 2) == wire.pulse_reply(KEY, None) * 2
+
+
+def test_everything_else_is_answered_at_once() -> None:
+    """Hits, lists and exists, although a read before them is held."""
+    loop = Loop()
+    peer = loop.connect()
+    loop.store.put("/a", b"x")
+    stream = GET + path_request(Type.GET_PULSE, "/a", 1)
+    stream += path_request(Type.EXISTS, KEY, 2)
+    stream += path_request(Type.DELETE_PATH, KEY, 3)
+    sent = wire.pulse_reply("/a", b"x", 1) + wire.exists_reply(False, 2)
+    assert peer.ask(stream) == sent + wire.ack(Type.DELETE_PATH_RESPONSE, 3)
+    listed = peer.ask(path_request(Type.GET_ALL_NODES_FOR_PATH, "", 4))
+    assert wire.nodes_of(listed)[1] == {b"a"}
+
+
+def test_read_that_is_not_authorized_is_refused_at_once() -> None:
+    """Who has not authenticated learns nothing, and holds nothing."""
+    loop = Loop()
+    server = ServerProtocol(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
+    server.receive_data(GET * 2)
+    refusal = wire.ack(Type.NOT_AUTHORIZED, 7)
+    assert b"".join(server.data_to_send()) == refusal * 2
+    assert loop.is_clear
+
+
+def test_path_that_can_never_be_stored_is_a_miss() -> None:
+    """A key with too many segments is not waited for."""
+    path = "/" * MAX_SEGMENTS
+    peer = Loop().connect()
+    request = path_request(Type.GET_PULSE, path, 7)
+    assert peer.ask(request) == wire.pulse_reply(path, None, 7)
+
+
+def test_nothing_is_held_before_the_beginning_or_after_the_end() -> None:
+    """A connection that was made while misses were held answers them at once too."""
+    loop = Loop(is_on=False)
+    assert loop.connect().ask(GET) == MISS
+    loop = Loop()
+    peer = loop.connect()
+    loop.holding.end()
+    assert peer.ask(GET * 2) == MISS * 2
+    assert peer.server._reads is None, "still costs something"
+    assert loop.connect().server._reads is None
+
+
+def test_peer_that_may_not_read_is_no_slower_after_the_end() -> None:
+    """A worker that never authenticates is served without a look at held reads."""
+    loop = Loop()
+    server = ServerProtocol(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
+    server.receive_data(PULSE)
+    assert server._reads is not None
+    loop.holding.end()
+    server.receive_data(PULSE)
+    assert server._reads is None
+
+
+def test_key_that_is_deleted_at_once_is_waited_for_again() -> None:
+    """A key that has gone when the I/O thread looks was not there."""
+    loop = Loop()
+    peer = loop.connect()
+    peer.ask(GET)
+    loop.store.put(KEY, b"beat")
+    loop.store.delete(KEY)
+    loop.drain()
+    assert peer.taken() == b""
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert peer.taken() == HIT
+
+
+def test_refused_pulse_wakes_nobody() -> None:
+    """A new key that the budget has no room for is still absent."""
+    loop = Loop(Store(budget_bytes=0))
+    peer = loop.connect()
+    peer.ask(GET)
+    with pytest.raises(LimitError):
+        loop.store.put(KEY, b"beat")
+    assert not loop.calls
+    assert not loop.is_clear
+
+
+# --- once, and only to whom it belongs --------------------------------------
+
+
+def test_resend_of_a_held_read_is_not_answered_twice() -> None:
+    """The client sends again each second; it gets one reply."""
+    loop = Loop()
+    peer = loop.connect()
+    for _ in range(11):
+        assert peer.ask(GET) == b""
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert peer.taken() == HIT
+    loop.holding.end()
+    loop.drain()
+    assert peer.taken() == b""
+
+
+def test_id_that_is_given_to_another_read_drops_the_older() -> None:
+    """The client has given the first up, and waits for the second under its id."""
+    loop = Loop()
+    peer = loop.connect()
+    assert peer.ask(GET) + peer.ask(GET_OTHER) == b""
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert peer.taken() == b""
+    loop.store.put("/w/t/2", b"other")
+    loop.drain()
+    assert peer.taken() == wire.pulse_reply("/w/t/2", b"other", 7)
+    assert loop.is_clear
+
+
+def test_id_that_is_given_to_a_pulse_drops_the_read() -> None:
+    """So does a request of any other kind."""
+    loop = Loop()
+    peer = loop.connect()
+    peer.ask(GET)
+    assert peer.ask(send_pulse(KEY, b"beat", 7))
+    loop.drain()
+    assert peer.taken() == b""
+    assert loop.is_clear
+
+
+def test_read_that_was_released_can_still_be_dropped() -> None:
+    """Between its key's arrival and its reply the id may go to another."""
+    loop = Loop()
+    peer = loop.connect()
+    peer.ask(GET)
+    loop.store.put(KEY, b"beat")
+    loop.turn()
+    peer.ask(GET_OTHER)
+    loop.drain()
+    assert peer.taken() == b""
+
+
+def test_read_that_is_over_can_be_asked_again() -> None:
+    """The same id and bytes, once answered, are a new read."""
+    loop = Loop()
+    peer = loop.connect()
+    peer.ask(GET)
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert peer.taken() == HIT
+    assert peer.ask(GET) + peer.ask(GET) == HIT * 2
+
+
+def test_resends_that_lie_in_one_batch_are_answered_once() -> None:
+    """What queued up while the server was away: one reply, hits included."""
+    loop = Loop()
+    loop.store.put(KEY, b"beat")
+    peer = loop.connect()
+    assert peer.ask(PULSE + GET * 11 + PULSE) == ACK + HIT + ACK
+    assert peer.ask(GET[:9]) + peer.ask(GET[9:] + GET) == HIT
+
+
+def test_older_reads_of_an_id_in_one_batch_are_not_answered() -> None:
+    """The last one has the id; a reply to an older would be taken for its."""
+    loop = Loop()
+    loop.store.put(KEY, b"beat")
+    loop.store.put("/w/t/2", b"x")
+    peer = loop.connect()
+    sent = peer.ask(PULSE + GET * 2 + GET_OTHER * 2 + PULSE)
+    assert sent == ACK + wire.pulse_reply("/w/t/2", b"x", 7) + ACK
+    assert not peer.server.is_blocked
+    assert peer.server._due_bytes == 0
+
+
+def test_batch_ends_where_replies_are_handed_over() -> None:
+    """Behind a large reply what is sent is sent: nothing is taken back."""
+    loop = Loop()
+    large = bytes(MAX_DUE_BYTES)
+    loop.store.put(KEY, large)
+    loop.store.put("/w/t/2", b"x")
+    peer = loop.connect()
+    assert peer.ask(GET + GET_OTHER) == wire.pulse_reply(KEY, large, 7)
+    peer.server.resume()
+    assert peer.taken() == wire.pulse_reply("/w/t/2", b"x", 7)
+
+
+def test_resend_that_lies_unread_is_not_answered_twice() -> None:
+    """A read is released while its re-send waits behind replies that are unsent."""
+    loop = Loop()
+    loop.store.put("/large", bytes(MAX_DUE_BYTES))
+    peer = loop.connect()
+    peer.ask(GET)
+    peer.server.receive_data(path_request(Type.GET_PULSE, "/large", 1) + GET)
+    assert peer.server.is_blocked
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert HIT not in peer.taken()
+    peer.server.resume()
+    assert peer.taken() == HIT
+
+
+def test_equal_reads_are_each_answered_where_nothing_is_held() -> None:
+    """A peer that uses one id for several is served as ever."""
+    loop = Loop(is_on=False)
+    loop.store.put(KEY, b"beat")
+    assert loop.connect().ask(GET * 3) == HIT * 3
+
+
+# --- the end of a connection ------------------------------------------------
+
+
+def test_held_read_dies_with_its_connection() -> None:
+    """Nothing is written to one that has ended, and nothing is left of its reads."""
+    loop = Loop()
+    peer, other = loop.connect(), loop.connect()
+    peer.ask(GET)
+    other.ask(GET)
+    peer.server.drop_held()
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert (peer.taken(), peer.releases) == (b"", 0)
+    assert other.taken() == HIT
+    assert loop.is_clear
+
+
+def test_last_read_of_a_key_takes_its_place_along() -> None:
+    """A key that nobody reads any more is awaited no longer."""
+    loop = Loop()
+    peers = [loop.connect() for _ in range(2)]
+    for peer in peers:
+        peer.ask(GET)
+    peers[0].server.drop_held()
+    assert list(loop.store._awaited) == [KEY]
+    peers[1].server.drop_held()
+    assert loop.is_clear
+
+
+def test_peer_that_breaks_the_protocol_gets_no_held_reply() -> None:
+    """A connection that is CLOSED answers nothing more."""
+    loop = Loop()
+    peer = loop.connect()
+    peer.ask(GET)
+    loop.store.put(KEY, b"beat")
+    loop.turn()
+    peer.ask(wire.framed(b"\0"))
+    loop.drain()
+    assert peer.server.phase is Phase.CLOSED
+    assert peer.taken() == b""
+    assert loop.is_clear
+
+
+def test_snapshot_has_the_held_reads() -> None:
+    """Another process holds them again, and answers each once."""
+    loop, later = Loop(), Loop()
+    first, second = loop.connect(), later.connect()
+    first.ask(GET + path_request(Type.GET_PULSE, "/x", 8) + GET[:9])
+    state = first.server.snapshot()
+    assert state is not None
+    second.server.restore(state)
+    second.server.resume()
+    assert second.ask(GET[9:]) == b""
+    assert len(later.holding._by_key) == 2
+    later.store.put(KEY, b"beat")
+    later.drain()
+    assert second.taken() == HIT
+    later.holding.end()
+    later.drain()
+    assert second.taken() == wire.pulse_reply("/x", None, 8)
+
+
+def test_snapshot_goes_to_a_process_that_holds_nothing() -> None:
+    """Where the time is over meanwhile, they are misses at once."""
+    loop, later = Loop(), Loop(is_on=False)
+    first, second = loop.connect(), later.connect()
+    first.ask(GET)
+    state = first.server.snapshot()
+    assert state is not None
+    second.server.restore(state)
+    second.server.resume()
+    assert second.taken() == MISS
+
+
+# --- bounds -----------------------------------------------------------------
+
+
+def test_ten_thousand_reads_are_held() -> None:
+    """On one connection and of as many keys, each is answered when it is over."""
+    loop = Loop()
+    peer = loop.connect()
+    key = "/workerbeats/words-1-1700000000/7a4e1f90-33c8-4c52-9f0e-{}-6700"
+    for number in range(10_000):
+        request = path_request(Type.GET_PULSE, key.format(number), number)
+        assert peer.ask(request) == b""
+    assert loop.holding.held_bytes < module.MAX_HELD_BYTES
+    loop.holding.end()
+    answered = 0
+    while loop.calls:
+        loop.turn()
+        answered += peer.taken().count(b"/workerbeats/")
+    assert answered == 10_000
+    assert loop.is_clear
+
+
+def test_read_that_finds_no_room_is_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the bound it is as if nothing were held; there is room again later."""
+    monkeypatch.setattr(module, "MAX_HELD_BYTES", 1000)
+    loop = Loop()
+    peer = loop.connect()
+    assert peer.ask(GET) == b""
+    other = path_request(Type.GET_PULSE, KEY, 8)
+    assert peer.ask(other) == wire.pulse_reply(KEY, None, 8)
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert peer.taken() == HIT
+    loop.store.delete(KEY)
+    assert peer.ask(other) == b""
+
+
+@pytest.mark.parametrize("path", [KEY * 10, "\U0001f600" + "x" * 1000])
+def test_held_bytes_are_no_less_than_what_reads_take(path: str) -> None:
+    """Where each has a connection and a key of its own, however that is written."""
+    loop = Loop()
+    peers = [loop.connect() for _ in range(1000)]
+    tracemalloc.start()
+    try:
+        for number, peer in enumerate(peers):
+            peer.ask(path_request(Type.GET_PULSE, f"{path}{number}", 7))
+        taken_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken_bytes <= loop.holding.held_bytes
+
+
+def test_reads_that_are_dropped_leave_the_queue_of_those_to_release() -> None:
+    """A peer cannot fill it by reads that are released and asked again."""
+    loop = Loop()
+    peer = loop.connect()
+    for _ in range(3):
+        for number in range(2 * RELEASED_PER_TURN):
+            peer.ask(path_request(Type.GET_PULSE, KEY, number))
+        loop.store.put(KEY, b"beat")
+        loop.turn()
+        loop.store.delete(KEY)
+    assert len(loop.holding._due) <= 2 * RELEASED_PER_TURN
+
+
+def test_turn_releases_only_some() -> None:
+    """Others are served between the replies to many held reads."""
+    loop = Loop()
+    peers = [loop.connect() for _ in range(3 * RELEASED_PER_TURN)]
+    for peer in peers:
+        peer.ask(GET)
+    loop.holding.end()
+    answered, turns = 0, 0
+    while loop.calls:
+        loop.turn()
+        turns += 1
+        now = sum(peer.taken() == MISS for peer in peers)
+        assert now <= RELEASED_PER_TURN
+        answered += now
+    assert answered == len(peers)
+
+
+def test_released_reads_wait_for_room() -> None:
+    """A peer that does not take its replies is not given all of them at once."""
+    loop = Loop()
+    peer = loop.connect()
+    for number in range(100):
+        peer.ask(path_request(Type.GET_PULSE, KEY, number))
+    loop.store.put(KEY, bytes(10_000))
+    loop.drain()
+    replies = b""
+    while peer.server.is_blocked:
+        sent = peer.taken()
+        assert len(sent) < MAX_DUE_BYTES + 11_000
+        replies += sent
+        peer.server.resume()
+    replies += peer.taken()
+    assert len(replies) == 100 * len(wire.pulse_reply(KEY, bytes(10_000), 1))
+    assert loop.is_clear
+
+
+def test_threads_hold_reads_of_one_key() -> None:
+    """A key is told to every I/O thread that holds reads of it."""
+    store = Store()
+    loops = [Loop(store), Loop(store)]
+    peers = [loop.connect() for loop in loops]
+    assert [peer.ask(GET) for peer in peers] == [b"", b""]
+    store.put(KEY, b"beat")
+    for loop, peer in zip(loops, peers, strict=True):
+        loop.drain()
+        assert peer.taken() == HIT
+
+
+def test_read_is_answered_by_the_deadline_although_another_thread_was_first() -> None:
+    """The end of one thread's hold does not keep another from its own."""
+    store = Store()
+    loops = [Loop(store), Loop(store)]
+    peers = [loop.connect() for loop in loops]
+    for peer in peers:
+        peer.ask(GET)
+    loops[0].holding.end()
+    store.put(KEY, b"beat")
+    loops[1].holding.end()
+    for loop, peer in zip(loops, peers, strict=True):
+        loop.drain()
+        assert peer.taken() == HIT
+        assert loop.is_clear
+
+
+# --- a crowd ----------------------------------------------------------------
+
+
+def read_odd_keys(peer: Peer, count: int, name: str = "odd") -> bytes:
+    """Ask for keys that nobody stores, each under an id of its own."""
+    return b"".join(
+        peer.ask(path_request(Type.GET_PULSE, f"/{name}/{number}", number))
+        for number in range(count)
+    )
+
+
+@pytest.mark.parametrize("connections", [1, 60])
+@pytest.mark.parametrize("is_same_address", [False, True])
+def test_nimbus_is_held_whatever_others_read(
+    connections: int, is_same_address: bool
+) -> None:
+    """Thousands of reads of odd keys leave room for Nimbus, from its address even."""
+    loop = Loop()
+    attacker = Account("10.0.0.1")
+    nimbus = loop.connect(attacker if is_same_address else Account("10.0.0.2"))
+    assert nimbus.ask(path_request(Type.GET_PULSE, "/early", 1)) == b""
+    peers = [loop.connect(attacker) for _ in range(connections)]
+    for number, peer in enumerate(peers):
+        read_odd_keys(peer, 24_000 // connections, f"odd-{number}")
+    assert nimbus.ask(path_request(Type.GET_PULSE, KEY, 7)) == b""
+    for number, peer in enumerate(peers):
+        read_odd_keys(peer, 2_000 // connections, f"more-{number}")
+    loop.turn()
+    assert nimbus.taken() == b"", "neither of its reads has been given up"
+    assert loop.holding.held_bytes <= MAX_HELD_BYTES + module._MAX_GIVEN_UP_BYTES
+    assert loop.holding.refused > 0
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert nimbus.taken() == HIT
+
+
+def test_full_room_is_made_by_the_largest() -> None:
+    """The oldest reads of the largest connection of the largest account go first."""
+    loop = Loop()
+    few, many = Account("10.0.0.1"), Account("10.0.0.2")
+    small, large = loop.connect(many), loop.connect(many)
+    other = loop.connect(few)
+    read_odd_keys(small, 2_000, "small")
+    # As long as there is pressure by nobody, one account may hold it all.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pacemaker.core.accounts.PRESSURE", 1.0)
+        read_odd_keys(large, 30_000, "large")
+        held_bytes = loop.holding.held_bytes
+        assert held_bytes > MAX_HELD_BYTES - 1_000
+        assert other.ask(GET) == b""
+    loop.turn()
+    given_up = large.taken()
+    assert wire.pulse_reply("/large/0", None, 0) in given_up
+    assert wire.pulse_reply("/large/1000", None, 1000) not in given_up
+    assert small.taken() == other.taken() == b""
+    assert loop.holding.held_bytes < held_bytes
+
+
+def test_read_is_told_of_its_key_though_the_same_was_given_up_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The key is awaited still, when the last that awaited it makes room."""
+    size_bytes = 800 + len(KEY)
+    monkeypatch.setattr(module, "MAX_HELD_BYTES", 2 * size_bytes)
+    monkeypatch.setattr(module, "_GIVEN_UP_AT_ONCE_BYTES", 2 * size_bytes)
+    loop = Loop()
+    large, small = loop.connect(Account("1")), loop.connect(Account("2"))
+    for message_id in (1, 2):
+        assert large.ask(path_request(Type.GET_PULSE, KEY, message_id)) == b""
+    assert small.ask(GET) == b""
+    assert small.ask(PULSE.replace(b"/w/t/1", b"/w/t/3")) == ACK
+    loop.turn()
+    assert large.taken() == wire.pulse_reply(KEY, None, 2) + wire.pulse_reply(
+        KEY, None, 1
+    )
+    loop.store.put(KEY, b"beat")
+    loop.drain()
+    assert small.taken() == HIT
+    assert loop.is_clear
+
+
+def test_account_knows_what_it_holds() -> None:
+    """The total is that of the account's reads, and 0 when all are answered."""
+    loop, account = Loop(), Account("10.0.0.1")
+    first, second = loop.connect(account), loop.connect(account)
+    first.ask(GET)
+    second.ask(GET_OTHER)
+    assert account.held_read_bytes == loop.holding.held_bytes > 2 * 800
+    first.server.drop_held()
+    assert account.held_read_bytes == loop.holding.held_bytes > 800
+    loop.holding.end()
+    loop.drain()
+    assert account.held_read_bytes == 0
+    assert not loop.holding._holders
+
+
+# --- anything, in any order -------------------------------------------------
+
+KEYS = ("/a", "/a/b", "/c")
+
+
+class Frame(NamedTuple):
+    """A request of the machine: a read, or a pulse, of a key under an id."""
+
+    is_read: bool
+    key: str
+    message_id: int
+
+    @property
+    def data(self) -> bytes:
+        """The frame's bytes."""
+        if self.is_read:
+            return path_request(Type.GET_PULSE, self.key, self.message_id)
+        return send_pulse(self.key, b"v", self.message_id)
+
+
+frames = st.builds(
+    Frame, st.booleans(), st.sampled_from(KEYS), st.integers(min_value=0, max_value=2)
+)
+
+
+class HoldingMachine(RuleBasedStateMachine):
+    """Reads, pulses, re-sends, ends and the deadline, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = Loop()
+        self.accounts = [Account("10.0.0.1"), Account("10.0.0.2")]
+        self.peers = [self.connect(number) for number in range(3)]
+        # For each open connection: the reads that are owed a reply, by id.
+        self.owed: list[dict[int, str] | None] = [{} for _ in self.peers]
+        self.deleted: set[str] = set()
+        self.is_over = False
+
+    def connect(self, number: int) -> Peer:
+        """Connect a peer; the first two share an address."""
+        return self.loop.connect(self.accounts[number // 2])
+
+    @rule(number=st.integers(0, 2), batch=st.lists(frames, min_size=1, max_size=5))
+    def send(self, number: int, batch: list[Frame]) -> None:
+        """A peer sends some requests at once, some of them again."""
+        owed = self.owed[number]
+        if owed is None:
+            return
+        if self.is_over:
+            batch = batch[:1]  # from then on each is answered, equal or not
+        for frame in batch:
+            if frame.is_read:
+                owed[frame.message_id] = frame.key
+            else:
+                owed.pop(frame.message_id, None)
+        self.peers[number].server.receive_data(b"".join(f.data for f in batch))
+        self.take(number)
+
+    @rule(key=st.sampled_from(KEYS))
+    def delete(self, key: str) -> None:
+        """A topology is gone."""
+        self.loop.store.delete(key)
+        self.deleted.add(key)
+
+    @rule()
+    def turn(self) -> None:
+        """The I/O thread does what it was asked for."""
+        self.loop.turn()
+        for number in range(len(self.peers)):
+            self.take(number)
+
+    @rule(number=st.integers(0, 2), is_fault=st.booleans())
+    def end(self, number: int, is_fault: bool) -> None:
+        """A connection ends, by the peer's fault or without it."""
+        if is_fault:
+            self.peers[number].server.receive_data(wire.framed(b"\0"))
+        else:
+            self.peers[number].server.drop_held()
+        self.owed[number] = None
+
+    @rule(number=st.integers(0, 2))
+    def hand_over(self, number: int) -> None:
+        """A connection goes to another protocol object by its snapshot."""
+        state = self.peers[number].server.snapshot()
+        if state is not None and self.owed[number] is not None:
+            self.peers[number].server.drop_held()
+            self.peers[number] = self.connect(number)
+            self.peers[number].server.restore(state)
+            self.peers[number].server.resume()
+            self.take(number)
+
+    @rule()
+    def deadline(self) -> None:
+        """The time is over: soon nobody is owed anything."""
+        self.loop.holding.end()
+        self.is_over = True
+        while self.loop.calls:
+            self.turn()
+        assert not any(self.owed)
+        assert self.loop.is_clear
+
+    def take(self, number: int) -> None:
+        """Take a connection's replies: each read is owed, and owed no longer."""
+        sent, owed = self.peers[number].taken(), self.owed[number]
+        at = 0
+        while at < len(sent):
+            behind = at + 4 + int.from_bytes(sent[at : at + 4], "big")
+            reply = messages.decode(sent[at + 4 : behind])
+            at = behind
+            if reply.type != Type.GET_PULSE_RESPONSE:
+                continue
+            assert owed is not None, "after the end of the connection"
+            assert isinstance(reply.data, Pulse)
+            assert reply.message_id is not None
+            assert owed.pop(reply.message_id, None) == reply.data.id
+            if reply.data.details is None:
+                is_excused = self.is_over or self.loop.holding.refused
+                assert is_excused or reply.data.id in self.deleted
+
+    @invariant()
+    def owes_only_what_is_absent(self) -> None:
+        """What nobody has been told of is not held, and nothing more is."""
+        held = [peer.server._reads for peer in self.peers]
+        for reads, owed in zip(held, self.owed, strict=True):
+            assert set(owed or ()) == set(reads._held if reads is not None else ())
+        waiting = {read.key for reads in held if reads for read in reads._held.values()}
+        assert self.loop.store._awaited.keys() <= waiting
+        if not self.loop.calls:
+            assert self.loop.store._awaited.keys() == self.loop.holding._by_key.keys()
+            for key in waiting:
+                assert self.loop.store.get(key) is None
+
+    @invariant()
+    def counts_what_is_held(self) -> None:
+        """Totals of the thread, the accounts and the connections are exact."""
+        holding = self.loop.holding
+        given_up_bytes = 0
+        by_account = dict.fromkeys(self.accounts, 0)
+        for peer in self.peers:
+            reads = peer.server._reads
+            for read in () if reads is None else reads._held.values():
+                if read.is_given_up:
+                    given_up_bytes += read.size_bytes
+                else:
+                    by_account[read.reads.account] += read.size_bytes
+        assert holding._given_up_bytes == given_up_bytes
+        assert holding.held_bytes == given_up_bytes + sum(by_account.values())
+        for account, held_bytes in by_account.items():
+            assert account.held_read_bytes == held_bytes
+            holder = holding._holders.get(account)
+            assert (holder.held_bytes if holder else 0) == held_bytes
+            assert sum(holder.by_connection.values() if holder else ()) == held_bytes
+        assert holding._waiting_bytes <= module.MAX_HELD_BYTES
+        assert given_up_bytes <= module._MAX_GIVEN_UP_BYTES
+
+
+class CrowdedMachine(HoldingMachine):
+    """The same in a room for four reads, where some are refused or given up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(module, "MAX_HELD_BYTES", 4 * 804)
+        self.patch.setattr(module, "_GIVEN_UP_AT_ONCE_BYTES", 2 * 804)
+        self.patch.setattr(module, "_MAX_GIVEN_UP_BYTES", 3 * 804)
+
+    def teardown(self) -> None:
+        """Put the bounds back."""
+        self.patch.undo()
+
+
+TestCrowdedMachine = CrowdedMachine.TestCase
+TestCrowdedMachine.settings = settings(max_examples=200, stateful_step_count=30)
+TestHoldingMachine = HoldingMachine.TestCase
+TestHoldingMachine.settings = settings(max_examples=200, stateful_step_count=30)

@@ -1,0 +1,1079 @@
+"""Tests of pacemaker.core.protocol: bytes in, bytes out, and the phase between."""
+
+from __future__ import annotations
+
+import logging
+import tracemalloc
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pacemaker.core import protocol
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.protocol import (
+    MAX_DUE_BYTES,
+    MAX_USELESS,
+    SLICE_COST,
+    Phase,
+    ServerProtocol,
+    Snapshot,
+)
+from pacemaker.core.store import Place, Store
+from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS
+from pacemaker.errors import (
+    AuthenticationError,
+    FrameError,
+    LimitError,
+    MalformedError,
+    OutOfPlaceError,
+    PeerError,
+)
+from pacemaker.wire import canonical, messages
+from tests.cutting import same_however_it_arrives, ways_to_arrive
+from tests.fake_mechanisms import (
+    REFUSED,
+    ScriptedMechanism,
+    like_digest,
+    like_kerberos,
+    like_mutual_kerberos,
+)
+from tests.odd_bodies import bodies
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import (
+    Type,
+    binary,
+    control,
+    framed,
+    path_request,
+    send_pulse,
+    token,
+)
+
+LIMIT = 10_485_760
+MakeMechanism = Callable[[], ScriptedMechanism] | None
+
+
+REQUEST_TOKEN = control(-202)
+COMPLETE = control(-203)
+PULSE = send_pulse("/a", b"xy", 5)
+PULSE_ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
+READ = path_request(Type.GET_PULSE, "/a", 7)
+HIT = wire.pulse_reply("/a", b"xy", 7)
+MISS = wire.pulse_reply("/a", None, 7)
+REFUSAL = wire.ack(Type.NOT_AUTHORIZED, 7)
+NO_REQUEST = wire.ack(Type.EXISTS_RESPONSE, 1)
+GARBAGE = framed(b"\0")
+
+DIGEST_EXCHANGE = REQUEST_TOKEN + token(b"response")
+DIGEST_ANSWERS = token(b"challenge") + token(b"rspauth") + COMPLETE
+KERBEROS_EXCHANGE = token(b"AP-REQ") + token(b"wrapped")
+KERBEROS_ANSWERS = token(b"offer") + COMPLETE + COMPLETE
+
+
+def new_protocol(
+    make: MakeMechanism = None, store: Store | None = None
+) -> ServerProtocol:
+    """Make a protocol over a store, by default an empty one."""
+    store = Store() if store is None else store
+    dispatcher = Dispatcher(store, Figures(), LIMIT)
+    return ServerProtocol(dispatcher, LIMIT, make() if make else None, "peer:1")
+
+
+class CountingStore(Store):
+    """A store that counts how often a worker writes."""
+
+    writes = 0
+
+    def put_at(self, place: Place, value: bytes) -> None:
+        """Count, and store."""
+        self.writes += 1
+        super().put_at(place, value)
+
+
+def new_worker(store: Store) -> ServerProtocol:
+    """Make a protocol to whose peer the short way for pulses is open."""
+    server = new_protocol(store=store)
+    assert serve(server, [PULSE, PULSE]) == PULSE_ACK * 2
+    return server
+
+
+def sent_by(server: ServerProtocol) -> bytes:
+    """Take what is due."""
+    return b"".join(server.data_to_send())
+
+
+def serve(server: ServerProtocol, pieces: Iterable[bytes]) -> bytes:
+    """Do as the owner of a connection does: feed it, take its steps, send all."""
+    sent = bytearray()
+    for piece in pieces:
+        server.receive_data(piece)
+        sent += settle(server)
+    return bytes(sent)
+
+
+def serve_shortly(server: ServerProtocol, pieces: Iterable[bytes]) -> bytes:
+    """The same, but with the short way tried for each piece."""
+    sent = bytearray()
+    for piece in pieces:
+        reply = server.answer_pulse(piece)
+        sent += serve(server, [piece]) if reply is None else reply
+    return bytes(sent)
+
+
+def settle(server: ServerProtocol) -> bytes:
+    """Take steps and send, until only the peer can make it go on."""
+    sent = bytearray()
+    while True:
+        is_blocked = server.is_blocked
+        sent += sent_by(server)
+        if server.phase is Phase.STEPPING:
+            server.finish_step(server.run_step())
+        elif is_blocked or server.has_more:
+            server.resume()
+        else:
+            return bytes(sent)
+
+
+def outcome_of(
+    make: MakeMechanism,
+    pieces: Iterable[bytes],
+    serve: Callable[[ServerProtocol, Iterable[bytes]], bytes] = serve,
+) -> tuple[bytes, Phase, str, bool, str | None]:
+    """Serve pieces to a new connection; return all that can be seen of it."""
+    server = new_protocol(make)
+    sent = serve(server, pieces)
+    return sent, server.phase, str(server.error), server.authenticated, server.user
+
+
+def in_phase(make: MakeMechanism, before: bytes) -> ServerProtocol:
+    """Bring a new connection to a phase, its output taken."""
+    server = new_protocol(make)
+    serve(server, [before])
+    return server
+
+
+# --- requests ---------------------------------------------------------------
+
+
+def test_requests_are_answered_in_order() -> None:
+    """Each request gets its reply, one after another, with its id."""
+    stream = READ + PULSE + READ + path_request(Type.EXISTS, "/a", 1)
+    stream += path_request(Type.CREATE_PATH, "/x")
+    stream += path_request(Type.GET_ALL_NODES_FOR_PATH, "", 2)
+    replies = MISS + PULSE_ACK + HIT + wire.exists_reply(True, 1)
+    replies += wire.ack(Type.CREATE_PATH_RESPONSE)
+    sent = serve(new_protocol(), [stream])
+    assert sent.startswith(replies)
+    assert wire.nodes_of(sent[len(replies) :])[1] == {b"a"}
+
+
+# Each: the mechanism, what the peer sends, what it gets, and how that ends.
+STREAMS: dict[str, tuple[MakeMechanism, bytes, bytes, Phase]] = {
+    "pulse and read": (None, PULSE + READ, PULSE_ACK + HIT, Phase.OPEN),
+    "pulse with odd fields": (
+        None,
+        wire.message(Type.SEND_PULSE, wire.pulse_data("/a", b"xy")) + READ,
+        wire.ack(Type.SEND_PULSE_RESPONSE) + HIT,
+        Phase.OPEN,
+    ),
+    "no request": (None, NO_REQUEST + READ, MISS, Phase.OPEN),
+    "unfinished frame": (None, READ + PULSE[:-1], MISS, Phase.OPEN),
+    "garbage": (None, PULSE + GARBAGE + READ, PULSE_ACK, Phase.CLOSED),
+    "length": (None, PULSE + b"\xff\xff\xff\xff" + READ, PULSE_ACK, Phase.CLOSED),
+    "token to NONE": (None, PULSE + token(b"x") + READ, PULSE_ACK, Phase.CLOSED),
+    "DIGEST": (
+        like_digest,
+        DIGEST_EXCHANGE + PULSE + READ,
+        DIGEST_ANSWERS + PULSE_ACK + HIT,
+        Phase.OPEN,
+    ),
+    "KERBEROS": (
+        like_kerberos,
+        KERBEROS_EXCHANGE + READ,
+        KERBEROS_ANSWERS + MISS,
+        Phase.OPEN,
+    ),
+    "KERBEROS, mutual": (
+        like_mutual_kerberos,
+        token(b"AP-REQ") + token(b"") + token(b"wrapped") + READ,
+        token(b"AP-REP") + token(b"offer") + COMPLETE + COMPLETE + MISS,
+        Phase.OPEN,
+    ),
+    "refused token": (
+        like_digest,
+        REQUEST_TOKEN + token(REFUSED) + PULSE + READ,
+        token(b"challenge"),
+        Phase.CLOSED,
+    ),
+    "refused first token": (
+        like_kerberos,
+        token(REFUSED) + PULSE,
+        b"",
+        Phase.CLOSED,
+    ),
+    "no exchange": (like_digest, PULSE + READ, PULSE_ACK + REFUSAL, Phase.OPEN),
+    "exchange given up": (
+        like_digest,
+        REQUEST_TOKEN + PULSE + READ,
+        token(b"challenge") + PULSE_ACK + REFUSAL,
+        Phase.OPEN,
+    ),
+    "exchange after a request": (
+        like_digest,
+        PULSE + DIGEST_EXCHANGE,
+        PULSE_ACK,
+        Phase.CLOSED,
+    ),
+    "exchange taken up again": (
+        like_kerberos,
+        token(b"AP-REQ") + NO_REQUEST + token(b"wrapped"),
+        token(b"offer"),
+        Phase.CLOSED,
+    ),
+    "second exchange": (
+        like_digest,
+        DIGEST_EXCHANGE + REQUEST_TOKEN,
+        DIGEST_ANSWERS,
+        Phase.CLOSED,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_stream_is_served_however_it_arrives(name: str) -> None:
+    """Whole, byte by byte and cut anywhere, a stream has one outcome."""
+    make, stream, replies, phase = STREAMS[name]
+    outcome = same_however_it_arrives(stream, lambda pieces: outcome_of(make, pieces))
+    assert outcome[:2] == (replies, phase)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_stream_is_served_with_bytes_behind(name: str) -> None:
+    """A frame that has begun behind the others changes nothing of their replies."""
+    make, stream, replies, phase = STREAMS[name]
+    behind = b"\0\0\0\x29\x08" if not name.startswith("unfinished") else b""
+    sent, ended, *_ = outcome_of(make, [stream + behind])
+    assert (sent, ended) == (replies, phase)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_stream_has_a_reason_just_where_it_is_closed(name: str) -> None:
+    """`error` says why a connection is CLOSED, and nothing of one that is not."""
+    make, stream, _, phase = STREAMS[name]
+    server = new_protocol(make)
+    serve(server, [stream])
+    assert (server.error is not None) == (phase is Phase.CLOSED)
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from((None, like_digest, like_kerberos)),
+    st.lists(bodies.map(framed), max_size=4).map(b"".join),
+    st.lists(st.integers(0, 200), max_size=6),
+)
+def test_odd_stream_is_served_however_it_arrives(
+    make: MakeMechanism, stream: bytes, cuts: list[int]
+) -> None:
+    """Odd and harmed frames too have one outcome, wherever the stream is cut."""
+    places = [0, *sorted(cuts), len(stream)]
+    pieces = [stream[a:b] for a, b in pairwise(places)]
+    single = [stream[at : at + 1] for at in range(len(stream))]
+    whole = outcome_of(make, [stream])
+    assert outcome_of(make, pieces) == whole
+    assert outcome_of(make, single) == whole
+
+
+@settings(max_examples=300)
+@given(
+    st.sampled_from((None, like_digest, like_kerberos)),
+    st.lists(st.just(PULSE) | bodies.map(framed), max_size=6),
+    st.integers(0, 5),
+)
+def test_short_way_has_the_outcome_of_the_long_one(
+    make: MakeMechanism, frames: list[bytes], cut: int
+) -> None:
+    """Whatever the frames are, and where a piece is not a whole one."""
+    stream = b"".join(frames)
+    for pieces in (frames, [PULSE, PULSE, *frames], [stream], [stream[cut:], *frames]):
+        assert outcome_of(make, pieces, serve_shortly) == outcome_of(make, pieces)
+
+
+def test_pulse_alone_is_answered_at_once() -> None:
+    """It is stored, and nothing is left to do."""
+    store = Store()
+    server = new_worker(store)
+    assert server.answer_pulse(send_pulse("/a", b"new", 7)) == wire.ack(5, 7)
+    assert store.get("/a") == b"new"
+    assert not server.data_to_send()
+    assert not server.unread_bytes
+
+
+def test_first_pulses_make_a_worker() -> None:
+    """Who sends two pulses to one key in succession gets the short way, no other."""
+    server, other = new_protocol(), send_pulse("/b", b"xy", 5)
+    for pulse in (PULSE, other, PULSE, PULSE):
+        assert server.answer_pulse(pulse) is None
+        serve(server, [pulse])
+    assert server.answer_pulse(PULSE) == PULSE_ACK
+    assert server.answer_pulse(other) is None
+    serve(server, [other, other])
+    assert server.answer_pulse(other) == PULSE_ACK
+    assert server.answer_pulse(PULSE) is None
+
+
+def test_worker_is_made_but_once() -> None:
+    """Pulses to its key that come another way leave it as it is."""
+    server = new_worker(Store())
+    worker = server._worker
+    for at in range(len(PULSE) - 1):
+        serve(server, [PULSE[: at + 1], PULSE[at + 1 :]])
+    serve(server, [PULSE[:9], PULSE[9:11], PULSE[11:]])
+    assert server._worker is worker
+
+
+def test_long_keys_are_not_remembered() -> None:
+    """What a connection keeps is in no budget, so it is little."""
+    store = Store()
+    server = new_protocol(store=store)
+    longest, too_long = ("/" + "k" * n for n in (MAX_KEY_CHARACTERS - 1, 2_000_000))
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            serve(server, [send_pulse(too_long, b"x", 5)])
+        store.delete(too_long)
+        assert tracemalloc.get_traced_memory()[0] < 100_000
+    finally:
+        tracemalloc.stop()
+    for _ in range(2):
+        assert server.answer_pulse(send_pulse(longest, b"x", 5)) is None
+        serve(server, [send_pulse(longest, b"x", 5)])
+    assert server.answer_pulse(send_pulse(longest, b"x", 5)) == PULSE_ACK
+
+
+@pytest.mark.parametrize("data", [PULSE[:-1], PULSE + PULSE, PULSE + b"\0", READ, b""])
+def test_what_is_not_one_pulse_takes_the_long_way(data: bytes) -> None:
+    """Nothing of it is taken."""
+    store = Store()
+    server = new_worker(store)
+    store.delete("/a")
+    assert server.answer_pulse(data) is None
+    assert (len(store), server.unread_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 30])
+@pytest.mark.parametrize(
+    "behind", [b"", PULSE[:9], READ, GARBAGE, send_pulse("/b", b"")]
+)
+def test_pulses_of_a_worker_are_taken_together(count: int, behind: bytes) -> None:
+    """They are answered and counted, one by one, and what follows is as ever."""
+    pulses = b"".join(send_pulse("/a", b"x" * n, n) for n in range(count))
+    store = CountingStore()
+    server = new_worker(store)
+    replies = serve(server, [pulses + behind])
+    acks = b"".join(wire.ack(Type.SEND_PULSE_RESPONSE, n) for n in range(count))
+    assert replies.startswith(acks)
+    assert store.get("/a") == b"x" * (count - 1)
+    assert store.writes == 1
+    if server.error is None:
+        whole = count + (behind not in (b"", PULSE[:9]))
+        assert server.frames_rcvd == 2 + whole
+
+
+@pytest.mark.parametrize("before", [PULSE, PULSE[:9]])
+def test_pulse_waits_its_turn(before: bytes) -> None:
+    """Behind replies that are due, or amid a frame, there is no short way."""
+    server = new_worker(Store())
+    server.receive_data(before)
+    assert server.answer_pulse(PULSE) is None
+
+
+def test_pulse_that_cannot_be_stored_ends_the_connection_on_the_short_way_too() -> None:
+    """With the reason, and with nothing sent."""
+    store = Store()
+    server = new_worker(store)
+    store.delete("/a")
+    store.budget_bytes = 0
+    assert server.answer_pulse(PULSE) is None
+    assert isinstance(server.error, LimitError)
+    assert serve(server, [PULSE]) == b""
+
+
+def test_no_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A message that is no request is named in the log, with its peer."""
+    with caplog.at_level(logging.WARNING):
+        serve(new_protocol(), [NO_REQUEST])
+    assert caplog.messages == ["peer:1: EXISTS_RESPONSE is no request; not answered"]
+
+
+def test_messages_that_are_no_request_are_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A hundred of them cost the log one line, and the connection stays open."""
+    server = new_protocol()
+    with caplog.at_level(logging.WARNING):
+        assert serve(server, [NO_REQUEST * MAX_USELESS, PULSE]) == PULSE_ACK
+    assert len(caplog.messages) == 1
+
+
+def test_more_messages_that_are_no_request_end_the_connection() -> None:
+    """One more than can be a mistake ends it, with an error that says how many."""
+    server = new_protocol()
+    serve(server, [NO_REQUEST * (MAX_USELESS + 1)])
+    assert str(server.error) == (
+        "too many messages that are no request:"
+        " more than 100, the last a EXISTS_RESPONSE"
+    )
+
+
+# --- slices -----------------------------------------------------------------
+
+
+def test_one_call_reads_a_slice_and_no_more() -> None:
+    """What is behind a slice waits for `resume`, and all of it is answered in order."""
+    server = new_protocol()
+    reads = [path_request(Type.GET_PULSE, "/a", number) for number in range(100)]
+    server.receive_data(b"".join(reads))
+    slices = []
+    while server.has_more:
+        slices.append(sent_by(server))
+        assert server.unread_bytes
+        server.resume()
+    slices.append(sent_by(server))
+    assert max(map(len, slices)) < 30 * len(wire.pulse_reply("/a", None, 1))
+    assert b"".join(slices) == b"".join(
+        wire.pulse_reply("/a", None, number) for number in range(100)
+    )
+    assert not server.unread_bytes
+
+
+def test_slice_ends_sooner_with_what_costs_more() -> None:
+    """A slice holds more pulses than reads, as these take longer."""
+    counts = []
+    for request in (
+        b"".join(send_pulse(f"/w/{number}", b"x", 1) for number in range(100)),
+        path_request(Type.GET_PULSE, "/a", 1) * 100,
+    ):
+        server = new_protocol()
+        server.receive_data(request)
+        counts.append(server.frames_rcvd)
+    assert counts == [SLICE_COST, SLICE_COST // 4]
+
+
+def new_lister() -> tuple[ServerProtocol, bytes]:
+    """Make a protocol over a large directory; return it, and the list's reply."""
+    store = Store()
+    for number in range(3_500):
+        store.put(f"/w/{number}", b"x")
+    names = {str(number) for number in range(3_500)}
+    server = new_protocol(store=store)
+    reply = serve(new_protocol(store=store), [LIST])
+    listed = messages.decode(reply[4:], 10_000).data
+    assert isinstance(listed, messages.Nodes)
+    assert set(listed.pulse_ids or ()) == names
+    return server, reply
+
+
+LIST = path_request(Type.GET_ALL_NODES_FOR_PATH, "/w", 3)
+
+
+def test_list_of_a_large_directory_is_written_in_slices() -> None:
+    """Each call writes some of it, and what is behind it is answered behind it."""
+    server, reply = new_lister()
+    server.receive_data(LIST + PULSE)
+    silent_calls = 0
+    while not (sent := sent_by(server)):
+        assert server.has_more
+        server.resume()
+        silent_calls += 1
+    assert silent_calls > 3
+    assert sent + settle(server) == reply + PULSE_ACK
+
+
+def test_list_in_the_making_is_counted_as_held() -> None:
+    """What is written of a list counts for the budget before it is sent."""
+    server, _ = new_lister()
+    server.receive_data(LIST)
+    server.resume()
+    assert server.held_bytes > 3_000
+    assert server.unread_bytes == 0
+    server.fail(LimitError("as asked for"))
+    assert server.held_bytes == 0
+
+
+def test_list_in_the_making_is_begun_again_after_an_upgrade() -> None:
+    """The next process writes it from its beginning, and then what is behind it."""
+    server, reply = new_lister()
+    server.receive_data(LIST + PULSE)
+    server.resume()
+    snapshot = server.snapshot()
+    assert snapshot is not None
+    second, _ = new_lister()
+    second.restore(snapshot)
+    second.resume()
+    assert settle(second) == reply + PULSE_ACK
+
+
+def test_closed_connection_has_no_more() -> None:
+    """A frame that ends the connection leaves nothing to go on with."""
+    server = new_protocol()
+    server.receive_data(path_request(Type.GET_PULSE, "/a", 1) * 100)
+    assert server.has_more
+    server.fail(LimitError("as asked for"))
+    assert not server.has_more
+
+
+def test_stranger_leaves_a_trace_once_of_each_kind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What a peer reads and deletes without authentication is in the log, escaped."""
+    delete = path_request(Type.DELETE_PATH, "/w\n" + "x" * 1000, 1)
+    with caplog.at_level(logging.INFO):
+        serve(new_protocol(like_digest), [PULSE, READ * 5, delete * 5, READ])
+    assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
+        (
+            "WARNING",
+            "peer:1: refused a read, the peer has not authenticated:"
+            " GET_PULSE '/a' (more on this connection are only counted)",
+        ),
+        (
+            "INFO",
+            "peer:1: carried out a delete, the peer has not authenticated:"
+            f" DELETE_PATH '/w\\n{'x' * 197}'... (1003 characters)"
+            " (more on this connection are only counted)",
+        ),
+    ]
+
+
+@pytest.mark.parametrize("make", [None, like_digest])
+def test_peer_that_may_read_leaves_no_trace(
+    make: MakeMechanism, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does anybody, if there is no authentication."""
+    delete = path_request(Type.DELETE_PATH, "/w", 1)
+    exchange = b"" if make is None else DIGEST_EXCHANGE
+    with caplog.at_level(logging.INFO):
+        serve(new_protocol(make), [exchange, READ, delete])
+    assert not caplog.records
+
+
+# --- phases -----------------------------------------------------------------
+
+MESSAGES = {
+    "pulse": PULSE,
+    "read": READ,
+    "no request": NO_REQUEST,
+    "request for a token": REQUEST_TOKEN,
+    "complete": COMPLETE,
+    "other control": control(-100),
+    "token": token(b"x"),
+    "control without a code": wire.message(Type.CONTROL_MESSAGE),
+    "token without a blob": wire.message(Type.SASL_MESSAGE_TOKEN, binary(1, "x")),
+    "token too large": token(bytes(64 * 1024 + 1)),
+    "garbage": GARBAGE,
+    "request without data": wire.message(Type.GET_PULSE),
+    "length": b"\xff\xff\xff\xff",
+}
+# How a connection comes to a phase: its mechanism, and what it was sent.
+STARTS: dict[str, tuple[MakeMechanism, bytes]] = {
+    "OPEN": (None, b""),
+    "SASL_DUE, DIGEST": (like_digest, b""),
+    "SASL_DUE, KERBEROS": (like_kerberos, b""),
+    "SASL_BEGUN, DIGEST": (like_digest, REQUEST_TOKEN),
+    "SASL_BEGUN, KERBEROS": (like_kerberos, token(b"AP-REQ")),
+    "OPEN, authenticated": (like_digest, DIGEST_EXCHANGE),
+    "OPEN, not authenticated": (like_digest, PULSE),
+}
+_OPEN = dict.fromkeys(("pulse", "read", "no request"), Phase.OPEN)
+_ANYWHERE: dict[str, Phase | type[PeerError]] = {
+    **_OPEN,
+    "garbage": MalformedError,
+    "request without data": MalformedError,
+    "length": FrameError,
+}
+_NO_SASL: dict[str, Phase | type[PeerError]] = {
+    **_ANYWHERE,
+    **dict.fromkeys(MESSAGES.keys() - _ANYWHERE.keys(), OutOfPlaceError),
+}
+_SASL: dict[str, Phase | type[PeerError]] = {
+    **_ANYWHERE,
+    "request for a token": OutOfPlaceError,
+    "complete": OutOfPlaceError,
+    "other control": OutOfPlaceError,
+    "token": Phase.STEPPING,
+    "control without a code": MalformedError,
+    "token without a blob": MalformedError,
+    "token too large": LimitError,
+}
+TRANSITIONS: dict[str, dict[str, Phase | type[PeerError]]] = {
+    "OPEN": _NO_SASL,
+    "OPEN, authenticated": _NO_SASL,
+    "OPEN, not authenticated": _NO_SASL,
+    "SASL_DUE, DIGEST": {
+        **_SASL,
+        "request for a token": Phase.STEPPING,
+        **dict.fromkeys(
+            ("token", "token without a blob", "token too large"), OutOfPlaceError
+        ),
+    },
+    "SASL_DUE, KERBEROS": _SASL,
+    "SASL_BEGUN, DIGEST": _SASL,
+    "SASL_BEGUN, KERBEROS": _SASL,
+}
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+@pytest.mark.parametrize("start", STARTS)
+def test_transition(start: str, message: str) -> None:
+    """Each message leads from each phase to the next one, or to an end."""
+    server = in_phase(*STARTS[start])
+    assert server.phase.name == start.partition(",")[0]
+    server.receive_data(MESSAGES[message])
+    due = TRANSITIONS[start][message]
+    if isinstance(due, Phase):
+        assert (server.phase, server.error) == (due, None)
+    else:
+        assert (server.phase, type(server.error)) == (Phase.CLOSED, due)
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+@pytest.mark.parametrize("start", [name for name in STARTS if "SASL" in name])
+def test_ordinary_message_takes_sasl_off_for_good(start: str, message: str) -> None:
+    """Who writes before the exchange is complete may never read, nor begin again."""
+    server = in_phase(*STARTS[start])
+    serve(server, [PULSE])
+    assert (server.phase, server.authenticated) == (Phase.OPEN, False)
+    assert serve(server, [READ]) == REFUSAL
+    assert not server.is_step_slow, "the mechanism is still there"
+    serve(server, [MESSAGES[message]])
+    assert not server.authenticated
+    assert server.user is None
+    assert server.phase is (Phase.OPEN if message in _OPEN else Phase.CLOSED)
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_closed_absorbs_all(message: str) -> None:
+    """After the end nothing is read, answered or kept."""
+    server = in_phase(None, GARBAGE)
+    error = server.error
+    server.receive_data(MESSAGES[message])
+    server.resume()
+    assert sent_by(server) == b""
+    assert (server.phase, server.error) == (Phase.CLOSED, error)
+    assert (server.unread_bytes, server.frame_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_stepping_reads_nothing(message: str) -> None:
+    """While a step is taken, what comes waits behind it."""
+    server = new_protocol(like_digest)
+    server.receive_data(REQUEST_TOKEN)
+    server.receive_data(MESSAGES[message])
+    server.resume()
+    assert server.phase is Phase.STEPPING
+    assert sent_by(server) == b""
+    assert server.unread_bytes == len(MESSAGES[message])
+
+
+def test_phases_are_those_of_the_table() -> None:
+    """The table has every phase that reads, with every message."""
+    starts = {start.partition(",")[0] for start in STARTS}
+    assert starts == {phase.name for phase in protocol._READING}
+    assert TRANSITIONS.keys() == STARTS.keys()
+    assert all(row.keys() == MESSAGES.keys() for row in TRANSITIONS.values())
+
+
+# --- SASL -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "exchange", "answers"),
+    [
+        (like_digest, DIGEST_EXCHANGE, DIGEST_ANSWERS),
+        (like_kerberos, KERBEROS_EXCHANGE, KERBEROS_ANSWERS),
+    ],
+)
+def test_completion_comes_before_any_reply(
+    make: MakeMechanism, exchange: bytes, answers: bytes
+) -> None:
+    """Requests that wait behind the last token are answered after the -203."""
+    server = new_protocol(make)
+    assert serve(server, [exchange + READ + PULSE]) == answers + MISS + PULSE_ACK
+    assert (server.authenticated, server.user) == (True, "nimbus")
+
+
+def test_mechanism_gets_the_tokens() -> None:
+    """The request stands for the empty token; others arrive as they were sent."""
+    mechanism = like_digest()
+    server = new_protocol(lambda: mechanism)
+    serve(server, [DIGEST_EXCHANGE])
+    assert mechanism.tokens_rcvd == [b"", b"response"]
+
+
+@pytest.mark.parametrize(
+    ("make", "is_slow"), [(like_digest, False), (like_kerberos, True)]
+)
+def test_owner_is_told_of_slow_steps(make: MakeMechanism, is_slow: bool) -> None:
+    """What the mechanism says of its steps, the owner can ask before one is taken."""
+    assert new_protocol(make).is_step_slow is is_slow
+    assert not new_protocol().is_step_slow
+
+
+def test_nothing_is_sent_after_a_refused_token() -> None:
+    """Not even requests that came with it are carried out."""
+    store = Store()
+    server = new_protocol(like_kerberos, store)
+    assert serve(server, [token(REFUSED) + PULSE]) == b""
+    assert isinstance(server.error, AuthenticationError)
+    assert not server.authenticated
+    assert len(store) == 0
+
+
+def test_step_touches_nothing_until_its_outcome_is_taken() -> None:
+    """A step may run elsewhere: the connection changes only in finish_step."""
+    server = new_protocol(like_kerberos)
+    server.receive_data(token(b"AP-REQ"))
+    outcome = server.run_step()
+    assert (server.phase, sent_by(server)) == (Phase.STEPPING, b"")
+    server.finish_step(outcome)
+    assert (server.phase, sent_by(server)) == (Phase.SASL_BEGUN, token(b"offer"))
+
+
+@pytest.mark.parametrize("outcome", [b"offer", None, AuthenticationError("late")])
+def test_outcome_of_a_step_comes_too_late(
+    outcome: protocol.StepOutcome,
+) -> None:
+    """A connection that has ended meanwhile takes no outcome any more."""
+    server = new_protocol(like_kerberos)
+    server.receive_data(token(b"AP-REQ"))
+    server.fail(LimitError("out of time"))
+    server.finish_step(outcome)
+    assert (server.phase, str(server.error)) == (Phase.CLOSED, "out of time")
+    assert sent_by(server) == b""
+
+
+@pytest.mark.parametrize("exchange", [b"", REQUEST_TOKEN, DIGEST_EXCHANGE])
+def test_outcome_without_a_step_is_ignored(exchange: bytes) -> None:
+    """finish_step does nothing where no step is due."""
+    server = in_phase(like_digest, exchange)
+    before = repr(server)
+    server.finish_step(b"token")
+    assert (repr(server), sent_by(server)) == (before, b"")
+
+
+def test_tokens_are_not_kept() -> None:
+    """The token, and after the exchange its mechanism, live no longer than needed."""
+    server = in_phase(like_kerberos, token(bytes(50_000)))
+    assert server._token == b""
+    serve(server, [token(b"wrapped")])
+    assert (server._mechanism, server._token) == (None, b"")
+
+
+# --- bounded output ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [100, 1_000, 20_000, 1_000_000])
+def test_output_is_bounded_by_the_limit_and_a_reply(size: int) -> None:
+    """However many replies are asked for at once, few are due, and all come."""
+    store = Store()
+    store.put("/a", bytes(size))
+    server = new_protocol(None, store)
+    requests = [path_request(Type.GET_PULSE, "/a", number) for number in range(2_000)]
+    if size > 1_000:
+        requests = requests[:50]
+    server.receive_data(b"".join(requests))
+    replies = []
+    while server.is_blocked or server.has_more:
+        sent = sent_by(server)
+        assert len(sent) < MAX_DUE_BYTES + size + 100
+        replies.append(sent)
+        server.resume()
+    replies.append(sent_by(server))
+    assert b"".join(replies) == b"".join(
+        wire.pulse_reply("/a", bytes(size), number) for number in range(len(requests))
+    )
+    assert server.unread_bytes == 0
+
+
+def test_blocked_connection_reads_nothing() -> None:
+    """While too much is due, frames that come wait, and nothing is carried out."""
+    store = Store()
+    store.put("/a", bytes(MAX_DUE_BYTES))
+    server = new_protocol(None, store)
+    server.receive_data(READ)
+    server.receive_data(send_pulse("/b", b"x", 1))
+    server.resume()
+    assert server.is_blocked
+    assert store.get("/b") is None
+    assert server.unread_bytes == server.frame_bytes == len(send_pulse("/b", b"x", 1))
+    sent_by(server)
+    server.resume()
+    assert store.get("/b") == b"x"
+
+
+def test_blocked_connection_keeps_no_frame_that_was_read() -> None:
+    """A large frame is let go though frames behind it wait."""
+    store = Store()
+    server = new_protocol(None, store)
+    big = send_pulse("/a", bytes(1_000_000), 1)
+    server.receive_data(big[:100])
+    server.receive_data(big[100:] + READ + PULSE)
+    assert server.is_blocked
+    assert len(server._frames._unread) == server.unread_bytes == len(PULSE)
+
+
+def test_large_values_are_sent_from_where_they_are_stored() -> None:
+    """A large heartbeat is a chunk of its own, not copied; small ones are joined."""
+    store, large = Store(), bytes(canonical.LARGE_BYTES)
+    store.put("/large", large)
+    server = new_protocol(None, store)
+    server.receive_data(PULSE + READ + path_request(Type.GET_PULSE, "/large", 1) + READ)
+    chunks = server.data_to_send()
+    assert len(chunks) == 3
+    assert chunks[1] is large
+    expected = PULSE_ACK + HIT + wire.pulse_reply("/large", large, 1) + HIT
+    assert b"".join(chunks) == expected
+    assert server.data_to_send() == []
+
+
+# --- the end ----------------------------------------------------------------
+
+
+def test_what_was_due_before_the_end_still_goes_out() -> None:
+    """Replies to the requests before a broken one are sent."""
+    server = new_protocol()
+    server.receive_data(PULSE + READ + GARBAGE)
+    assert server.phase is Phase.CLOSED
+    assert sent_by(server) == PULSE_ACK + HIT
+
+
+def test_fail_frees_what_is_unread() -> None:
+    """A connection that its owner ends holds no bytes of a frame any more."""
+    server = new_protocol()
+    server.receive_data(send_pulse("/a", bytes(1_000_000))[:-1])
+    assert server.unread_bytes > 1_000_000
+    server.fail(LimitError("all buffers are full"))
+    assert (server.unread_bytes, server.frame_bytes) == (0, 0)
+    assert str(server.error) == "all buffers are full"
+
+
+def test_first_reason_stays() -> None:
+    """What goes wrong while the last replies go out does not hide why they are last."""
+    server = in_phase(None, GARBAGE)
+    server.fail(LimitError("out of time", "replies not taken"))
+    assert isinstance(server.error, MalformedError)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [GARBAGE, path_request(10, "/a").replace(b"/a", b"/\xff"), REQUEST_TOKEN],
+    ids=["no message", "not UTF-8", "out of place"],
+)
+def test_reason_keeps_nothing_alive(frame: bytes) -> None:
+    """An error that is logged, or waits to be, holds neither frames nor bytes."""
+    error = in_phase(None, frame).error
+    assert error is not None
+    assert error.__traceback__ is None
+    assert error.__context__ is None
+
+
+def test_frame_bytes_say_what_has_begun() -> None:
+    """The owner can tell how long a frame may take from its stated size."""
+    server = new_protocol()
+    seen = []
+    for piece in (PULSE[:3], PULSE[3:9], PULSE[9:] + READ[:5]):
+        server.receive_data(piece)
+        seen.append((server.unread_bytes, server.frame_bytes, server.frames_rcvd))
+    assert seen == [(3, 4, 0), (9, len(PULSE), 0), (5, len(READ), 1)]
+
+
+def test_repr_shows_the_state() -> None:
+    """A connection in the log says where it is, and nothing of its tokens."""
+    server = in_phase(like_digest, DIGEST_EXCHANGE)
+    assert repr(server) == (
+        "<ServerProtocol peer='peer:1' phase=open authenticated=True user='nimbus'>"
+    )
+
+
+# --- snapshots --------------------------------------------------------------
+
+HANDED_OVER = {
+    "pulses and reads": (None, PULSE + READ + send_pulse("/b", b"z", 6) + READ),
+    "DIGEST": (like_digest, DIGEST_EXCHANGE + PULSE + READ),
+    "KERBEROS": (like_kerberos, KERBEROS_EXCHANGE + PULSE + READ),
+    "no exchange": (like_digest, READ + PULSE + READ),
+}
+
+
+def handed_over(
+    make: MakeMechanism, stream: bytes, cut: int, *, is_sent: bool
+) -> bytes | None:
+    """Serve a stream by two connections, the second going on from a snapshot.
+
+    Returns:
+        All that was sent; None where the first could not be written out.
+    """
+    store = Store()
+    first = new_protocol(make, store)
+    first.receive_data(stream[:cut])
+    sent = settle(first) if is_sent or first.phase is Phase.STEPPING else b""
+    state = first.snapshot()
+    if state is None:
+        return None
+    second = new_protocol(make, store)
+    second.restore(Snapshot(*state))
+    second.resume()
+    return sent + serve(second, [stream[cut:]])
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+@pytest.mark.parametrize("name", HANDED_OVER)
+def test_another_goes_on_from_a_snapshot(name: str, is_sent: bool) -> None:
+    """Wherever a connection is handed over, its replies are those of one process."""
+    make, stream = HANDED_OVER[name]
+    whole = outcome_of(make, [stream])[0]
+    amid_sasl = 0
+    for cut in range(len(stream) + 1):
+        sent = handed_over(make, stream, cut, is_sent=is_sent)
+        if sent is None:
+            amid_sasl += 1
+            assert cut <= len(stream) - len(PULSE + READ)
+        else:
+            assert sent == whole
+    assert bool(amid_sasl) == (name in ("DIGEST", "KERBEROS"))
+
+
+def test_snapshot_has_what_was_not_sent() -> None:
+    """What was handed over and has not gone out comes first, then what is due."""
+    server = new_protocol()
+    server.receive_data(PULSE)
+    unsent = sent_by(server)[3:]
+    server.receive_data(READ + b"\0")
+    state = server.snapshot(unsent)
+    assert state == Snapshot(True, False, None, b"\0", unsent + HIT)
+    second = new_protocol()
+    second.restore(state)
+    assert sent_by(second) == unsent + HIT
+    assert second.unread_bytes == 1
+
+
+def test_snapshot_of_a_blocked_connection_keeps_what_is_unread() -> None:
+    """Requests behind a large reply are handed over unread, and answered there."""
+    store = Store()
+    store.put("/a", bytes(MAX_DUE_BYTES))
+    first = new_protocol(None, store)
+    first.receive_data(READ + READ)
+    state = first.snapshot()
+    assert state is not None
+    assert state.unread == READ
+    second = new_protocol(None, store)
+    second.restore(state)
+    second.resume()
+    assert second.is_blocked
+    assert settle(second) == wire.pulse_reply("/a", bytes(MAX_DUE_BYTES), 7) * 2
+
+
+@pytest.mark.parametrize(
+    ("make", "stream"),
+    [
+        (None, GARBAGE),
+        (like_digest, REQUEST_TOKEN),
+        (like_kerberos, token(b"AP-REQ")),
+        (like_kerberos, token(REFUSED)),
+    ],
+)
+def test_no_snapshot_amid_an_exchange_or_after_the_end(
+    make: MakeMechanism, stream: bytes
+) -> None:
+    """A mechanism is not handed over, nor a connection that has ended."""
+    assert in_phase(make, stream).snapshot() is None
+
+
+def test_no_snapshot_of_a_step_that_is_under_way() -> None:
+    """Who is asked amid a step cannot be written out."""
+    server = new_protocol(like_digest)
+    server.receive_data(REQUEST_TOKEN)
+    assert server.phase is Phase.STEPPING
+    assert server.snapshot() is None
+
+
+def test_exchange_may_begin_after_a_hand_over() -> None:
+    """Where SASL was still due, it is due in the other process too."""
+    state = new_protocol(like_digest).snapshot()
+    assert state == Snapshot(False, True, None, b"", b"")
+    second = new_protocol(like_digest)
+    second.restore(state)
+    assert serve(second, [DIGEST_EXCHANGE + READ]) == DIGEST_ANSWERS + MISS
+
+
+def test_authentication_is_handed_over() -> None:
+    """Who has authenticated may read in the other process, and not begin again."""
+    state = in_phase(like_digest, DIGEST_EXCHANGE).snapshot()
+    assert state == Snapshot(True, False, "nimbus", b"", b"")
+    second = new_protocol(like_digest)
+    second.restore(state)
+    assert (serve(second, [READ]), second.user) == (MISS, "nimbus")
+    serve(second, [REQUEST_TOKEN])
+    assert isinstance(second.error, OutOfPlaceError)
+
+
+# --- anything ---------------------------------------------------------------
+
+pieces_of_streams = st.one_of(
+    st.sampled_from([*MESSAGES.values(), token(REFUSED), PULSE[:9], PULSE[9:], b""]),
+    bodies.map(framed),
+    st.binary(max_size=12),
+)
+owner_calls = st.one_of(
+    pieces_of_streams,
+    st.sampled_from(("send", "resume", "step", "snapshot", "fail")),
+)
+
+
+def call(server: ServerProtocol, what: bytes | str) -> None:
+    """Do one thing that an owner may do."""
+    if isinstance(what, bytes):
+        if server.answer_pulse(what) is None:
+            server.receive_data(what)
+    elif what == "send":
+        server.data_to_send()
+    elif what == "resume":
+        server.resume()
+    elif what == "snapshot":
+        server.snapshot()
+    elif what == "fail":
+        server.fail(LimitError("enough"))
+    elif server.phase is Phase.STEPPING:
+        server.finish_step(server.run_step())
+
+
+@settings(max_examples=400)
+@given(
+    st.sampled_from((None, like_digest, like_kerberos, like_mutual_kerberos)),
+    st.lists(owner_calls, max_size=25),
+)
+def test_any_bytes_and_calls_lead_to_a_legal_state(
+    make: MakeMechanism, calls: list[bytes | str]
+) -> None:
+    """Nothing raises; an end has a reason; who has not authenticated may not read."""
+    server = new_protocol(make)
+    for what in calls:
+        was_closed = server.phase is Phase.CLOSED
+        call(server, what)
+        assert (server.error is not None) == (server.phase is Phase.CLOSED)
+        assert not was_closed or server.phase is Phase.CLOSED
+        assert (server.user is not None) == (server.authenticated and make is not None)
+        assert server.unread_bytes >= 0
+        assert server.phase in Phase
+
+
+@given(st.binary(max_size=60))
+def test_noise_leads_to_a_legal_state(noise: bytes) -> None:
+    """Random bytes wait for more, or end the connection; in every cut alike."""
+    for pieces in ways_to_arrive(noise):
+        server = new_protocol()
+        serve(server, pieces)
+        assert isinstance(server.error, FrameError | MalformedError | None)

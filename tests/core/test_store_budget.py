@@ -1,0 +1,351 @@
+"""The store's budget: who may store how much, against a plain model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from pacemaker.core import store as module
+from pacemaker.core.accounts import NOBODY, PRESSURE, Account, exceeds_share
+from pacemaker.core.store import Place, Store
+from pacemaker.errors import LimitError
+from tests.directories import DirectoryModel, paths
+
+BUDGET_BYTES = 12_000
+SLACK_BYTES = 1_500
+SMALL_BYTES = 300
+MIB = 2**20
+
+
+def path_of(key: str) -> tuple[str, ...]:
+    """Return the segments of a key."""
+    return tuple(key.split("/"))
+
+
+def segment_bytes(segment: str) -> int:
+    """Weigh a name in a node."""
+    wide = 1 if segment.isascii() else 4
+    return module._ENTRY_BYTES + module._SEGMENT_BYTES + wide * len(segment)
+
+
+def alone_bytes(key: str, value: bytes) -> int:
+    """Weigh a key as if nothing else were stored."""
+    path = path_of(key)
+    nodes_bytes = module._NODE_BYTES * (len(path) - 1)
+    return sum(map(segment_bytes, path)) + nodes_bytes + leaf_bytes(value)
+
+
+def leaf_bytes(value: bytes) -> int:
+    """Weigh a value."""
+    return module._VALUE_BYTES + len(value)
+
+
+def used_bytes(model: dict[str, bytes]) -> int:
+    """Weigh all keys together: each node that several share is there once."""
+    nodes = {path_of(key)[:n] for key in model for n in range(1, len(path_of(key)))}
+    total = sum(segment_bytes(node[-1]) + module._NODE_BYTES for node in nodes)
+    for key, value in model.items():
+        path = path_of(key)
+        in_node = path in nodes
+        name_bytes = module._ENTRY_BYTES if in_node else segment_bytes(path[-1])
+        total += name_bytes + leaf_bytes(value)
+    return total
+
+
+values = st.integers(0, 1_200).map(bytes)
+writers = st.integers(0, 3)
+
+
+class BudgetMachine(RuleBasedStateMachine):
+    """Four accounts store and delete, each other's keys too, under a small budget."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = contextlib.ExitStack()
+        for name, number in (
+            ("SLACK_BYTES", SLACK_BYTES),
+            ("SMALL_VALUE_BYTES", SMALL_BYTES),
+            ("RECLAIMED_PER_STEP", 2),
+        ):
+            self.patches.enter_context(patch.object(module, name, number))
+        self.store = Store(BUDGET_BYTES)
+        self.accounts = [NOBODY, *(Account(f"10.0.0.{n}") for n in range(1, 4))]
+        self.model = DirectoryModel()
+        self.owners: dict[str, Account] = {}
+        self.places: dict[tuple[str, int], Place] = {}
+
+    def teardown(self) -> None:
+        """Put the bounds back."""
+        self.patches.close()
+
+    @rule(key=paths, value=values, writer=writers, is_put_at=st.booleans())
+    def put(self, key: str, value: bytes, writer: int, is_put_at: bool) -> None:
+        """A put is done or refused as the rule says, and refused without a trace."""
+        account = self.accounts[writer]
+        allowed = self.judge(key, value, account)
+        before_bytes = self.store.used_bytes, account.stored_bytes
+        try:
+            if is_put_at:
+                place = self.places.setdefault((key, writer), Place(key, account))
+                self.store.put_at(place, value)
+            else:
+                self.store.put(key, value, account=account)
+        except LimitError as exc:
+            refusal = str(exc)
+        else:
+            refusal = ""
+        if refusal:
+            assert allowed is not True, refusal
+            assert f"of {BUDGET_BYTES} bytes" in refusal
+            assert "--store-budget" in refusal
+            assert account.name in refusal
+            assert before_bytes == (self.store.used_bytes, account.stored_bytes)
+        else:
+            assert allowed is not False
+            self.model[key] = value
+            self.owners[key] = account
+
+    def judge(self, key: str, value: bytes, account: Account) -> bool | None:
+        """Return whether the rule allows a put; None if the slack decides."""
+        after_model = self.model | {key: value}
+        growth_bytes = used_bytes(after_model) - used_bytes(self.model)
+        after_bytes = self.store.used_bytes + growth_bytes
+        own_bytes = alone_bytes(key, value)
+        if key in self.model and self.owners[key] is account:
+            own_bytes -= alone_bytes(key, self.model[key])
+        others = {a for a in self.accounts if a.stored_bytes and a is not NOBODY}
+        is_above_share = account is not NOBODY and exceeds_share(
+            account.stored_bytes + own_bytes,
+            after_bytes,
+            BUDGET_BYTES,
+            len(others | {account}),
+        )
+        if key not in self.model:
+            return after_bytes <= BUDGET_BYTES and not is_above_share
+        if growth_bytes <= 0 or after_bytes <= PRESSURE * BUDGET_BYTES:
+            return True
+        if is_above_share and len(value) > SMALL_BYTES:
+            return False
+        if not is_above_share and after_bytes <= BUDGET_BYTES:
+            return True
+        return None
+
+    @rule(key=paths)
+    def delete(self, key: str) -> None:
+        """Anybody may delete anybody's key."""
+        self.store.delete(key)
+        self.model.pop(key, None)
+
+    @rule(path=paths)
+    def delete_all(self, path: str) -> None:
+        """A subtree is gone at once, whatever its memory does."""
+        self.store.delete_all(path)
+        self.model.delete_all(path)
+
+    @precondition(lambda self: self.store._detached)
+    @rule()
+    def reclaim(self) -> None:
+        """Each step frees some, and says whether there is more."""
+        before_bytes = self.store.used_bytes
+        is_more = self.store.reclaim()
+        assert self.store.used_bytes < before_bytes
+        assert is_more == bool(self.store._detached)
+
+    @invariant()
+    def holds_the_models_keys(self) -> None:
+        """What is stored is the model's, whatever is detached."""
+        assert sorted(self.store.items()) == sorted(self.model.items())
+
+    @invariant()
+    def stays_within_its_bounds(self) -> None:
+        """Nothing passes the budget by more than the slack."""
+        assert self.store.used_bytes <= BUDGET_BYTES + SLACK_BYTES
+        assert 0 <= self.store._slack_bytes <= SLACK_BYTES
+        assert self.store._slack_bytes == sum(self.store._slack.values())
+
+    @invariant()
+    def sums_are_right(self) -> None:
+        """Totals are exact, and what is detached counts until it is freed."""
+        detached = bool(self.store._detached)
+        used = used_bytes(self.model)
+        assert (
+            self.store.used_bytes > used
+            if detached
+            else (self.store.used_bytes == used)
+        )
+        for account in self.accounts[1:]:
+            own = sum(
+                alone_bytes(key, value)
+                for key, value in self.model.items()
+                if self.owners[key] is account
+            )
+            assert (
+                account.stored_bytes >= own
+                if detached
+                else (account.stored_bytes == own)
+            )
+        assert self.store._accounts == sum(
+            account.stored_bytes > 0 for account in self.accounts[1:]
+        )
+
+
+TestBudgetMachine = BudgetMachine.TestCase
+TestBudgetMachine.settings = settings(max_examples=200, stateful_step_count=50)
+
+
+def fill(store: Store, account: Account, size_bytes: int = 64 * 1024) -> Iterator[str]:
+    """Add keys until the store refuses one."""
+    number = 0
+    with contextlib.suppress(LimitError):
+        while True:
+            key = f"/{account.name}/{number}"
+            store.put(key, bytes(size_bytes), account=account)
+            yield key
+            number += 1
+
+
+def test_known_keys_do_not_grow_without_bound() -> None:
+    """Ten megabytes in each of 150 known keys stay within the budget, from one address.
+
+    With a budget of 64 MiB they took more than a gigabyte.
+    """
+    store = Store(64 * MIB)
+    attacker, worker = Account("10.0.0.1"), Account("10.0.0.2")
+    store.put("/w/t/honest", bytes(5_000), account=worker)
+    for number in range(150):
+        store.put(f"/w/t/{number}", b"x", account=attacker)
+    large, refused = bytes(10_000_000), 0
+    for number in range(150):
+        try:
+            store.put(f"/w/t/{number}", large, account=attacker)
+        except LimitError:
+            refused += 1
+    assert refused > 140
+    assert store.used_bytes <= 64 * MIB
+
+
+@pytest.mark.parametrize("addresses", [1, 2, 16, 200])
+def test_growth_past_the_budget_stays_within_the_slack(addresses: int) -> None:
+    """However many addresses take turns at growing, of their keys or of others'."""
+    store = Store(64 * MIB)
+    accounts = [Account(f"10.0.0.{number}") for number in range(addresses)]
+    keys = [key for account in accounts for key in fill(store, account)]
+    large = bytes(10_000_000)
+    for size in (70_000, 1_000_000, len(large)):
+        for number, key in enumerate(keys):
+            for account in (accounts[number % addresses], accounts[-1]):
+                with contextlib.suppress(LimitError):
+                    store.put(key, large[:size], account=account)
+    assert store.used_bytes <= 64 * MIB + module.SLACK_BYTES
+
+
+def test_worker_goes_on_when_attackers_have_taken_what_they_may() -> None:
+    """An account below its share has room for a heartbeat that grows, and a new key."""
+    store = Store(64 * MIB)
+    workers = [Account(f"10.0.1.{number}") for number in range(100)]
+    for number, worker in enumerate(workers):
+        store.put(f"/w/t/{number}", bytes(1_500), account=worker)
+    attackers = [Account(f"10.0.0.{number}") for number in range(16)]
+    keys = {attacker: list(fill(store, attacker, 9_000)) for attacker in attackers}
+    for size in (10_000, 65_536, 65_537, 1_000_000):
+        for attacker in attackers:
+            for key in (*keys[attacker], "/w/t/0"):
+                with contextlib.suppress(LimitError):
+                    store.put(key, bytes(size), account=attacker)
+    for number, worker in enumerate(workers):
+        store.put(f"/w/t/{number}", bytes(1_600), account=worker)
+        store.put(f"/w/new/{number}", bytes(1_500), account=worker)
+
+
+def test_deleted_key_of_another_makes_no_room_for_those_above_their_share() -> None:
+    """Who deletes the workers' keys cannot put his own in their place."""
+    store = Store(MIB)
+    attacker, worker = Account("10.0.0.1"), Account("10.0.0.2")
+    for number in range(20):
+        store.put(f"/w/t/{number}", bytes(5_000), account=worker)
+    list(fill(store, attacker, 1_000))
+    store.delete_all("/w")
+    assert worker.stored_bytes == 0
+    list(fill(store, attacker, 900))
+    for number in range(20):
+        store.put(f"/w/t/{number}", bytes(5_000), account=worker)
+
+
+def test_budget_forgets_growth_once_there_is_room() -> None:
+    """The slack is whole again after the store was below three quarters."""
+    store = Store(MIB)
+    account, other = Account("10.0.0.1"), Account("10.0.0.2")
+    store.put("/other", b"", account=other)
+    keys = list(fill(store, account, 1_000))
+    for key in keys:
+        with contextlib.suppress(LimitError):
+            store.put(key, bytes(2_000), account=account)
+    assert store._slack_bytes > 0
+    for key in keys:
+        store.delete(key)
+    store.put("/other", b"x", account=other)
+    assert (store._slack_bytes, store._slack) == (0, {})
+
+
+def test_heartbeat_that_grows_and_shrinks_takes_no_slack_in_the_end() -> None:
+    """A compressed heartbeat is some bytes longer or shorter each time."""
+    store = Store(MIB)
+    worker = Account("10.0.0.2")
+    store.put("/w", bytes(500), account=worker)
+    store.budget_bytes = 1_000
+    place = Place("/w", worker)
+    for number in range(1_000):
+        store.put_at(place, bytes(500 + number % 20))
+    store.put_at(place, bytes(500))
+    assert store._slack_bytes == 0
+    store.put_at(place, bytes(500 + 20))
+    assert store._slack_bytes == 20
+
+
+def test_long_path_is_charged_to_its_writer() -> None:
+    """The nodes of a key are no gift: one alone is charged with all that it takes."""
+    store, account = Store(), Account("10.0.0.1")
+    store.put("/a" * 200, b"", account=account)
+    assert account.stored_bytes == store.used_bytes > 50_000
+
+
+def test_key_is_counted_as_new_once() -> None:
+    """A rewrite is none, whoever does it; a key that comes again is."""
+    store, account, other = Store(), Account("10.0.0.1"), Account("10.0.0.2")
+    for writer in (account, other, account):
+        store.put("/a", b"x", account=writer)
+    assert (account.new_keys, other.new_keys) == (1, 0)
+    store.delete("/a")
+    store.put("/a", b"x", account=other)
+    assert (account.new_keys, other.new_keys) == (1, 1)
+    with pytest.raises(LimitError):
+        store.put("/" * 300, b"x", account=other)
+    assert other.new_keys == 1
+    assert account.stored_bytes == 0
+
+
+def test_large_subtree_is_gone_at_once_and_freed_in_steps() -> None:
+    """No step frees more than a thousand entries, and a new key there is another."""
+    store, account = Store(), Account("10.0.0.1")
+    place = Place("/w/t/0", account)
+    store.put_at(place, b"old")
+    for number in range(1, 3_500):
+        store.put(f"/w/t/{number}", b"x", account=account)
+    store.delete_all("/w")
+    assert store.get("/w/t/1") is None
+    assert store.list_nodes("/w") == []
+    assert len(store) == 3_502 - module.RECLAIMED_PER_STEP
+    store.put_at(place, b"new")
+    steps = 1
+    while store.reclaim():
+        steps += 1
+    assert steps == 3
+    assert store.get("/w/t/0") == b"new"
+    assert account.stored_bytes == store.used_bytes == alone_bytes("/w/t/0", b"new")
+    assert not store.reclaim()

@@ -1,0 +1,212 @@
+"""Tests of pacemaker.core.worker_pulses, against the checked reader of all messages."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pacemaker.core.figures import Figures
+from pacemaker.core.store import Store
+from pacemaker.core.worker_pulses import WorkerPulses
+from pacemaker.errors import LimitError, MalformedError
+from pacemaker.wire import messages
+from pacemaker.wire.frames import FrameReader
+from pacemaker.wire.messages import Message, Pulse
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, framed, send_pulse
+
+KEY = "/workerbeats/é-1/w"
+LIMIT = 200
+FULL = LIMIT - 37 - len(KEY.encode())
+"""Details with which a pulse is as large as the limit."""
+
+pulses = st.builds(send_pulse, st.just(KEY), st.binary(max_size=12), st.integers(0, 99))
+others = st.sampled_from(
+    (
+        send_pulse(KEY, b"x"),
+        send_pulse(KEY + "2", b"x", 5),
+        send_pulse(KEY[:-1] + "v", b"x", 5),
+        send_pulse(KEY, bytes(FULL + 1), 5),
+        wire.path_request(Type.GET_PULSE, KEY, 5),
+        framed(b""),
+    )
+)
+
+
+class Outcome(NamedTuple):
+    """What comes of some bytes: where their pulses end, and what they did."""
+
+    end: int
+    frames: int
+    replies: bytes
+    stored: bytes | None
+    figures: Figures
+
+
+def by_the_short_way(data: bytes, at: int = 0) -> Outcome | None:
+    """Give bytes to new `WorkerPulses`."""
+    store, figures = Store(), Figures()
+    answered = WorkerPulses(KEY, store, figures, LIMIT).answer(data, at)
+    if answered is None:
+        assert (len(store), figures) == (0, Figures())
+        return None
+    return Outcome(*answered, store.get(KEY), figures)
+
+
+def by_the_way_of_one(data: bytes) -> Outcome | None:
+    """Give bytes to new `WorkerPulses` that may be one pulse."""
+    store, figures = Store(), Figures()
+    reply = WorkerPulses(KEY, store, figures, LIMIT).answer_one(data)
+    if reply is None:
+        assert (len(store), figures) == (0, Figures())
+        return None
+    return Outcome(len(data), 1, reply, store.get(KEY), figures)
+
+
+def by_the_general_way(data: bytes) -> Outcome | None:
+    """Read frame by frame for as long as they are pulses to the key, with an id."""
+    reader, figures = FrameReader(LIMIT), Figures()
+    reader.receive(data)
+    end = count = 0
+    replies, stored = b"", None
+    while (message := next_message(reader)) is not None:
+        kind, pulse, message_id = message
+        if kind != messages.SEND_PULSE or message_id is None:
+            break
+        if not isinstance(pulse, Pulse) or pulse.id != KEY or pulse.details is None:
+            break
+        stored = pulse.details
+        figures.count_pulse(len(stored))
+        replies += wire.ack(Type.SEND_PULSE_RESPONSE, message_id)
+        count += 1
+        end = len(data) - reader.unread_bytes
+    return Outcome(end, count, replies, stored, figures) if count else None
+
+
+def next_message(reader: FrameReader) -> Message | None:
+    """Read one message; None where none is there, or none that is well-formed."""
+    if reader.unread_bytes < 4 or reader.frame_bytes not in range(4, LIMIT + 5):
+        return None
+    frame = reader.next()
+    if frame is None:
+        return None
+    data, start, end = frame
+    try:
+        return messages.decode(data[start:end])
+    except MalformedError:
+        return None
+
+
+@given(st.lists(pulses, max_size=6), st.lists(pulses | others, max_size=2), st.binary())
+@example([], [], b"")
+def test_pulses_have_the_outcome_of_the_general_way(
+    first: list[bytes], then: list[bytes], rest: bytes
+) -> None:
+    """All that lie one behind the other, and nothing behind them."""
+    data = b"".join((*first, *then, rest))
+    outcome = by_the_general_way(data)
+    assert by_the_short_way(data) == outcome
+    is_one = outcome is not None and (outcome.frames, outcome.end) == (1, len(data))
+    assert by_the_way_of_one(data) == (outcome if is_one else None)
+
+
+def test_every_single_byte_is_judged_as_by_the_general_way() -> None:
+    """Set to any value, it makes another pulse of it, or none that is taken here."""
+    frame = send_pulse(KEY, b"xy", 5)
+    for at in range(len(frame)):
+        for value in range(256):
+            data = frame[:at] + bytes([value]) + frame[at + 1 :]
+            short = by_the_short_way(data)
+            assert short in (None, by_the_general_way(data))
+            assert by_the_way_of_one(data) == short
+
+
+@pytest.mark.parametrize("cut", range(1, len(send_pulse(KEY, b"xy", 5))))
+def test_pulse_that_is_cut_is_left(cut: int) -> None:
+    """Only what is there whole is taken, wherever the rest is cut off."""
+    frame = send_pulse(KEY, b"xy", 5)
+    assert by_the_short_way(frame[:cut]) is None
+    assert by_the_way_of_one(frame[:cut]) is None
+    assert by_the_way_of_one(frame + frame[:cut]) is None
+    outcome = by_the_short_way(frame + frame[:cut])
+    assert outcome is not None
+    assert (outcome.end, outcome.frames) == (len(frame), 1)
+
+
+@pytest.mark.parametrize("at", [0, 27 + len(KEY.encode())])
+@pytest.mark.parametrize("length", [-(2**31), -100, -1, 0, 2**31 - 1, 2**31 - 8])
+def test_hostile_lengths_are_left_to_the_general_way(at: int, length: int) -> None:
+    """One of the frame or of the details that is not what it should be."""
+    frame = send_pulse(KEY, b"xy", 5)
+    data = frame[:at] + struct.pack(">i", length) + frame[at + 4 :]
+    assert by_the_short_way(data + frame) is None
+    assert by_the_way_of_one(data) is None
+
+
+def test_lengths_that_agree_with_each_other_are_held_against_the_bytes() -> None:
+    """Negative ones, and such as lead beyond the limit or what has come."""
+    frame = send_pulse(KEY, b"", 5)
+    at = 27 + len(KEY.encode())
+    body_bytes = len(frame) - 4
+    for size in (-1, -body_bytes, -body_bytes - 4, 1, FULL, FULL + 1):
+        data = bytearray(frame + bytes(3 * LIMIT))
+        struct.pack_into(">i", data, 0, body_bytes + size)
+        struct.pack_into(">i", data, at, size)
+        assert by_the_short_way(bytes(data)) is None
+        for end in (at + 4, len(frame), len(frame) + max(0, size) + 1, len(data)):
+            assert by_the_way_of_one(bytes(data[:end])) is None
+
+
+def test_limit_itself_is_allowed() -> None:
+    """A pulse as large as the limit is taken, and one byte more is not."""
+    for way in (by_the_short_way, by_the_way_of_one):
+        outcome = way(send_pulse(KEY, bytes(FULL), 5))
+        assert outcome is not None
+        assert outcome.stored == bytes(FULL)
+        assert way(send_pulse(KEY, bytes(FULL + 1), 5)) is None
+
+
+def test_pulses_may_begin_anywhere() -> None:
+    """What lies before them is not looked at."""
+    frame = send_pulse(KEY, b"xy", 5)
+    outcome = by_the_short_way(b"before" + frame + frame, 6)
+    assert outcome is not None
+    assert (outcome.end, outcome.frames) == (6 + 2 * len(frame), 2)
+
+
+def test_largest_heartbeat_is_counted_though_it_is_not_stored() -> None:
+    """The figures are those of all pulses, not of the last."""
+    sizes = (3, 9, 1)
+    outcome = by_the_short_way(b"".join(send_pulse(KEY, bytes(n), n) for n in sizes))
+    assert outcome is not None
+    assert outcome.stored == b"\0"
+    assert outcome.figures == Figures(
+        pulses=3, pulse_bytes=13, largest_pulse_bytes=9, reads=0
+    )
+
+
+def test_pulses_that_cannot_be_stored_are_not_counted() -> None:
+    """The store's refusal is passed on, and nothing is answered."""
+    figures = Figures()
+    worker = WorkerPulses(KEY, Store(budget_bytes=0), figures, LIMIT)
+    with pytest.raises(LimitError, match="store is full"):
+        worker.answer(send_pulse(KEY, b"xy", 5) * 2, 0)
+    with pytest.raises(LimitError, match="store is full"):
+        worker.answer_one(send_pulse(KEY, b"xy", 5))
+    assert figures == Figures()
+
+
+def test_who_awaits_the_key_is_told() -> None:
+    """A key that was deleted and is awaited is told of as by any other pulse."""
+    store, told = Store(), list[str]()
+    worker = WorkerPulses(KEY, store, Figures(), LIMIT)
+    worker.answer_one(send_pulse(KEY, b"1", 5))
+    store.delete(KEY)
+    assert store.await_key(KEY, told.append)
+    worker.answer_one(send_pulse(KEY, b"2", 5))
+    assert told == [KEY]
+    assert store.get(KEY) == b"2"

@@ -1,0 +1,1 @@
+"""Tests of the heartbeats of workers: bytes to values and back."""

@@ -1,0 +1,1 @@
+"""Tests of the sockets of the daemon, most of them on a loop turned by hand."""

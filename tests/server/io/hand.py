@@ -1,0 +1,172 @@
+"""An I/O thread that the test turns by hand, with a clock that the test sets.
+
+Nothing runs by itself: `Hand.turn` takes the loop through what is ready, so
+that the order of events is the test's and no test waits.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable
+from types import TracebackType
+
+from pacemaker.core import limits
+from pacemaker.core.accounts import DEFAULT_LIMITS, Account
+from pacemaker.core.addresses import Accounts
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.pending_reads import Holding
+from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.store import Store
+from pacemaker.sasl.mechanism import MechanismFactory
+from pacemaker.server.io.budget import BufferBudget
+from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.io_thread import IoThread
+from pacemaker.server.io.sasl_steps import StepRunner, ThreadFactory
+from pacemaker.server.io.sockets import end_with_reset
+from tests.wire.by_hand import Wire
+
+MAX_BODY_BYTES = 10485760
+GIVE_UP_S = 20.0
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now_s
+
+
+class Hand:
+    """An I/O thread that is not started, and peers connected to it by TCP."""
+
+    def __init__(
+        self,
+        budget_bytes: int = 2**30,
+        mechanism_factory: MechanismFactory | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        hold_s: float = 0.0,
+        make_thread: ThreadFactory | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.boot_clock = Clock()
+        self.store = Store()
+        self.budget: BufferBudget[Connection] = BufferBudget(budget_bytes)
+        self.figures = Figures()
+        self.steps = StepRunner(self.clock, make_thread)
+        self.holding = Holding(self.store)
+        dispatcher = Dispatcher(self.store, self.figures, max_body_bytes)
+
+        def make_protocol(peer: str, account: Account) -> ServerProtocol:
+            mechanism = None if mechanism_factory is None else mechanism_factory()
+            return ServerProtocol(
+                *(dispatcher, max_body_bytes, mechanism, peer, self.holding, account)
+            )
+
+        self.accounts = Accounts()
+
+        self.thread = IoThread(
+            *(0, make_protocol, self.figures, self.budget, self.steps),
+            *(self.accounts, DEFAULT_LIMITS, self.clock, self.boot_clock),
+        )
+        if hold_s:
+            self.thread.hold_misses(self.holding, self.boot_clock() + hold_s)
+            self.thread.turn()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._peers: list[Wire] = []
+
+    def connect(
+        self, name: str = "", host: str = "127.0.0.1"
+    ) -> tuple[Wire, Connection]:
+        """Connect a peer, and return both ends.
+
+        Args:
+            name: its name in the log, if it is not its address.
+            host: the address that it counts as.
+        """
+        wire, sock = self.accept()
+        fd = sock.fileno()
+        port = sock.getpeername()[1]
+        account = self.accounts.open(host, port)
+        self.thread.adopt(sock, name or f"{host}:{port}", account)
+        self.thread.turn()
+        return wire, self.thread.connections[fd]
+
+    def accept_late(self) -> Wire:
+        """Connect a peer and give it to the thread, which has not seen it yet."""
+        wire, sock = self.accept()
+        self.thread.adopt(sock, "late", self.accounts.open("127.0.0.1", 1))
+        return wire
+
+    def accept(self) -> tuple[Wire, socket.socket]:
+        """Connect a peer whose connection the thread is not given."""
+        wire = Wire(self._listener.getsockname(), GIVE_UP_S)
+        sock, _ = self._listener.accept()
+        sock.setblocking(False)
+        end_with_reset(sock, True)
+        self._peers.append(wire)
+        return wire, sock
+
+    def turn_until(self, is_reached: Callable[[], bool]) -> None:
+        """Turn the loop until something is so; each turn waits for an event."""
+        for _ in range(100_000):
+            if is_reached():
+                return
+            self.thread.turn()
+        raise AssertionError("not reached in 100,000 turns")
+
+    def ask(self, wire: Wire, frame: bytes) -> bytes:
+        """Send a request from a peer and return the server's answer."""
+        wire.send(frame)
+        self.turn_until_readable(wire)
+        return wire.receive()
+
+    def turn_until_readable(self, wire: Wire) -> None:
+        """Turn the loop until a peer has something to read, or its end."""
+        peer, loop = wire.socket.fileno(), self.thread._epoll.fileno()
+        self.turn_until(
+            # Either may be next: a turn alone would wait for the loop's, a second.
+            lambda: peer in select.select([peer, loop], [], [], 0.05)[0]
+        )
+
+    def after(self, seconds: float) -> None:
+        """Let time pass, and the loop see all of it, a sweep at a time."""
+        while seconds > limits.SWEEP_S:
+            self.leap(limits.SWEEP_S)
+            seconds -= limits.SWEEP_S
+        self.leap(seconds)
+
+    def leap(self, seconds: float) -> None:
+        """Let time pass at once, as after the process or its machine was stopped."""
+        self.clock.now_s += seconds
+        self.boot_clock.now_s += seconds
+        self.thread.call(lambda: None)
+        self.thread.turn()
+
+    def close(self) -> None:
+        """End the peers, the connections and the thread's descriptors."""
+        for wire in self._peers:
+            wire.close()
+        for connection in tuple(self.thread.connections.values()):
+            connection.abort()
+        self.steps.close()
+        self.thread.close()
+        self._listener.close()
+
+    def __enter__(self) -> Hand:
+        """Return the hand itself."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close everything."""
+        self.close()

@@ -1,0 +1,336 @@
+"""The acceptor over a real listening socket."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import resource
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pacemaker.core import limits
+from pacemaker.core.accounts import Account
+from pacemaker.core.addresses import Accounts
+from pacemaker.core.admission import Admission
+from pacemaker.server.io import acceptor as acceptor_module
+from pacemaker.server.io.acceptor import Acceptor
+
+GIVE_UP_S = 10.0
+
+
+class Adopter:
+    """Stands for an I/O thread: keeps what it is given, and tells of each."""
+
+    def __init__(self, load: int = 0) -> None:
+        self.load = load
+        self.failures = 0
+        self.adopted: list[tuple[socket.socket, str]] = []
+        self.is_adopted = threading.Semaphore(0)
+
+    def adopt(self, sock: socket.socket, peer: str, account: Account) -> None:
+        """Keep a connection, or fail as often as was asked for."""
+        assert account.connections
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("as asked for")
+        self.adopted.append((sock, peer))
+        self.load += 1
+        self.is_adopted.release()
+
+    def wait(self) -> None:
+        """Wait for one more connection."""
+        assert self.is_adopted.acquire(timeout=GIVE_UP_S)
+
+    def close(self) -> None:
+        """Close what was adopted."""
+        for sock, _ in self.adopted:
+            sock.close()
+
+
+class FailingListener:
+    """A listening socket whose first calls of `accept` fail, and that tells of it."""
+
+    def __init__(self, listener: socket.socket, *errnos: int) -> None:
+        self._listener = listener
+        self._errnos = list(errnos)
+        self.has_failed = threading.Semaphore(0)
+
+    def fileno(self) -> int:
+        """Return the real descriptor."""
+        return self._listener.fileno()
+
+    def accept(self) -> Any:
+        """Fail as often as was asked for, then accept."""
+        try:
+            if self._errnos:
+                raise OSError(self._errnos.pop(0), "as asked for")
+            return self._listener.accept()
+        except OSError:
+            self.has_failed.release()
+            raise
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Give a socket that listens and does not block."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        sock.setblocking(False)
+        yield sock
+
+
+def _run(listener: Any, *adopters: Adopter) -> Acceptor:
+    return _run_all([listener], *adopters)
+
+
+def _run_all(listeners: list[Any], *adopters: Adopter) -> Acceptor:
+    accounts = Accounts()
+    acceptor = Acceptor(
+        *(listeners, adopters, accounts),  # type: ignore[arg-type]
+        Admission(accounts, 1000),
+    )
+    acceptor.start()
+    return acceptor
+
+
+def _pass_a_turn(acceptor: Acceptor) -> None:
+    """Wait until the acceptor is done with all that came before."""
+    is_over = threading.Event()
+    acceptor.call(is_over.set)
+    assert is_over.wait(GIVE_UP_S)
+
+
+def _end(acceptor: Acceptor, *adopters: Adopter) -> None:
+    acceptor.stop()
+    acceptor.stop()
+    acceptor.join(GIVE_UP_S)
+    assert not acceptor.is_alive()
+    acceptor.close()
+    for adopter in adopters:
+        adopter.close()
+
+
+def test_acceptor_names_peer_and_does_not_block(listener: socket.socket) -> None:
+    """A connection is handed over not blocking, under its address."""
+    adopter = Adopter()
+    acceptor = _run(listener, adopter)
+    with socket.create_connection(listener.getsockname()) as peer:
+        adopter.wait()
+        sock, name = adopter.adopted[0]
+        assert name == f"127.0.0.1:{peer.getsockname()[1]}"
+        assert not sock.getblocking()
+    _end(acceptor, adopter)
+
+
+def test_acceptor_prefers_thread_with_fewest_connections(
+    listener: socket.socket,
+) -> None:
+    """Connections are spread, so that no thread has all of a cluster."""
+    busy, idle = Adopter(load=3), Adopter()
+    acceptor = _run(listener, busy, idle)
+    peers = [socket.create_connection(listener.getsockname()) for _ in range(5)]
+    for _ in range(4):
+        idle.wait()
+    busy.wait() if busy.load > 3 else idle.wait()
+    assert {busy.load, idle.load} == {4}
+    for peer in peers:
+        peer.close()
+    _end(acceptor, busy, idle)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED],
+)
+def test_acceptor_survives_failing_accept(listener: socket.socket, code: int) -> None:
+    """No room, or a peer that is gone already, does not end the acceptor."""
+    adopter = Adopter()
+    acceptor = _run(FailingListener(listener, code, code), adopter)
+    with socket.create_connection(listener.getsockname()):
+        adopter.wait()
+    _end(acceptor, adopter)
+
+
+def test_acceptor_pauses_where_nothing_can_be_accepted(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listening socket that was shut down does not keep a core busy."""
+    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 60.0)
+    failing = FailingListener(listener)
+    listener.shutdown(socket.SHUT_RDWR)
+    acceptor = _run(failing)
+    assert failing.has_failed.acquire(timeout=GIVE_UP_S)
+    assert not failing.has_failed.acquire(timeout=0.1)
+    _end(acceptor)
+
+
+def test_acceptor_stops_while_it_has_no_room(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop does not wait until there is room again."""
+    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
+    failing = FailingListener(listener, errno.EMFILE)
+    acceptor = _run(failing)
+    with socket.create_connection(listener.getsockname()):
+        assert failing.has_failed.acquire(timeout=GIVE_UP_S)
+        _end(acceptor)
+
+
+def test_acceptor_runs_calls_of_others_in_order(listener: socket.socket) -> None:
+    """Functions given by `call` run on the acceptor's thread, as they came."""
+    acceptor = _run(listener)
+    done: list[tuple[int, str]] = []
+    finished = threading.Event()
+    for number in range(100):
+        acceptor.call(
+            lambda number=number: done.append(  # type: ignore[misc]
+                (number, threading.current_thread().name)
+            )
+        )
+    acceptor.call(finished.set)
+    assert finished.wait(GIVE_UP_S)
+    assert done == [(number, acceptor.name) for number in range(100)]
+    _end(acceptor)
+
+
+def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
+    listener: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It costs this connection alone, which is closed; the log says why."""
+    adopter = Adopter()
+    adopter.failures = 1
+    acceptor = _run(listener, adopter)
+    with socket.create_connection(listener.getsockname(), GIVE_UP_S) as peer:
+        name = peer.getsockname()[1]
+        with pytest.raises(ConnectionResetError):
+            peer.recv(1)
+        assert f"127.0.0.1:{name}: closed: it cannot be served" in caplog.messages
+    with socket.create_connection(listener.getsockname()):
+        adopter.wait()
+    _end(acceptor, adopter)
+
+
+def test_acceptor_survives_calls_that_fail(
+    listener: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those behind it are run, and connections are taken."""
+    adopter = Adopter()
+    acceptor = _run(listener, adopter)
+
+    def fail() -> None:
+        raise RuntimeError("as asked for")
+
+    acceptor.call(fail)
+    _pass_a_turn(acceptor)
+    assert "pacemaker-acceptor: a call failed" in caplog.messages
+    with socket.create_connection(listener.getsockname()):
+        adopter.wait()
+    _end(acceptor, adopter)
+
+
+def test_acceptor_pauses_after_a_turn_that_failed(
+    listener: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One that fails over and over does not keep a core busy, and still stops."""
+    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
+    failed = threading.Semaphore(0)
+
+    def fail() -> int:
+        failed.release()
+        raise RuntimeError("as asked for")
+
+    monkeypatch.setattr(acceptor_module, "_room_ends", fail)
+    adopter = Adopter()
+    acceptor = _run(listener, adopter)
+    with socket.create_connection(listener.getsockname()):
+        assert failed.acquire(timeout=GIVE_UP_S)
+        assert not failed.acquire(timeout=0.1)
+        assert "pacemaker-acceptor: a turn failed" in caplog.messages
+        monkeypatch.undo()
+        _pass_a_turn(acceptor)
+        adopter.wait()
+    _end(acceptor, adopter)
+
+
+def test_acceptor_leaves_some_descriptors_to_others(
+    listener: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """At the limit connections wait in the backlog, until one of them has ended."""
+    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 0.01)
+    adopter = Adopter()
+    acceptor = _run(listener, adopter)
+    address = listener.getsockname()
+    with contextlib.ExitStack() as peers:
+        for _ in range(2):
+            peers.enter_context(socket.create_connection(address))
+            adopter.wait()
+        _pass_a_turn(acceptor)
+        last = adopter.adopted[1][0].fileno()
+        monkeypatch.setattr(acceptor_module, "_room_ends", lambda: last)
+        peers.enter_context(socket.create_connection(address))
+        assert not adopter.is_adopted.acquire(timeout=0.1)
+        assert f"{last} descriptors are in use" in caplog.text
+        adopter.adopted[0][0].close()
+        adopter.wait()
+    _end(acceptor, adopter)
+
+
+@pytest.mark.parametrize(
+    ("most", "room"), [(65536, 65504), (1024, 992), (60, 30), (4, 2)]
+)
+def test_reserve_is_a_part_of_a_small_limit(
+    monkeypatch: pytest.MonkeyPatch, most: int, room: int
+) -> None:
+    """32 descriptors, or half of all that there are."""
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (most, most))
+    assert acceptor_module._room_ends() == room
+
+
+def _is_reset_when_closed(sock: socket.socket) -> bool:
+    linger = sock.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8)
+    return linger == (1).to_bytes(4, "little") + bytes(4)
+
+
+def test_acceptor_gives_storms_options_to_who_waited_before_the_listener_had_them(
+    listener: socket.socket,
+) -> None:
+    """What was in the backlog is given them; what comes after it inherits them."""
+    address = listener.getsockname()
+    adopter = Adopter()
+    with contextlib.ExitStack() as peers:
+        for _ in range(limits.ACCEPT_BATCH + 3):
+            peers.enter_context(socket.create_connection(address))
+        acceptor = _run(listener, adopter)
+        for _ in range(limits.ACCEPT_BATCH + 3):
+            adopter.wait()
+        _pass_a_turn(acceptor)
+        early = [sock for sock, _ in adopter.adopted]
+        # This listener has none to inherit, so it shows who pays for them.
+        peers.enter_context(socket.create_connection(address))
+        adopter.wait()
+        late = adopter.adopted[-1][0]
+        assert all(map(_is_reset_when_closed, early))
+        assert early[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert early[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert not _is_reset_when_closed(late)
+    _end(acceptor, adopter)
+
+
+def test_acceptor_serves_every_listener(listener: socket.socket) -> None:
+    """Of IPv4 and IPv6 alike, each peer under its address."""
+    adopter = Adopter()
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        other.setblocking(False)
+        acceptor = _run_all([listener, other], adopter)
+        for each, host in ((other, "[::1]:"), (listener, "127.0.0.1:")):
+            with socket.create_connection(each.getsockname()[:2]):
+                adopter.wait()
+            assert adopter.adopted[-1][1].startswith(host)
+        _end(acceptor, adopter)

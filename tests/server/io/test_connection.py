@@ -1,0 +1,521 @@
+"""One connection over a real socket, on a loop that the test turns."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import socket
+import termios
+import threading
+
+import pytest
+
+from pacemaker.core import limits, protocol
+from pacemaker.core.protocol import ServerProtocol
+from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.sockets import end_with_reset
+from tests.server.io.hand import Hand
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type
+
+MALFORMED = b"\0\0\0\1\0"
+PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
+ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
+GET = wire.path_request(Type.GET_PULSE, "/w/t/1", 7)
+
+
+def test_connection_answers_request() -> None:
+    """A request that comes whole is answered in the same turn."""
+    with Hand() as hand:
+        peer, _ = hand.connect()
+        assert hand.ask(peer, PULSE) == ACK
+        assert hand.ask(peer, GET) == wire.pulse_reply("/w/t/1", b"beat", 7)
+
+
+def test_connection_answers_request_in_single_bytes() -> None:
+    """A request that comes one byte at a time is answered at its last one."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        for at in range(len(PULSE) - 1):
+            peer.send(PULSE[at : at + 1])
+            hand.thread.turn()
+            assert connection.protocol.unread_bytes == at + 1
+        assert hand.ask(peer, PULSE[-1:]) == ACK
+        assert connection not in hand.thread.watched
+        assert hand.budget.total_bytes == 0
+
+
+def test_connection_sends_due_replies_before_it_closes() -> None:
+    """Replies due before a malformed frame arrive, although more was on its way."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE * 3 + MALFORMED)
+        hand.thread.turn()
+        # Unread bytes in the kernel would turn the close into a reset.
+        peer.send(b"x" * 100_000)
+        hand.turn_until_readable(peer)
+        assert [peer.receive() for _ in range(3)] == [ACK] * 3
+        assert peer.ended() == "eof"
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+
+
+def test_connection_that_was_refused_is_not_read_for_ever() -> None:
+    """A peer that goes on sending after its refusal is cut off."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(MALFORMED)
+        hand.turn_until_readable(peer)
+        hand.after(limits.LINGER_S - 0.1)
+        assert not connection.is_closed
+        hand.after(limits.SWEEP_S)
+        assert connection.is_closed
+
+
+def test_connection_answers_before_end_of_stream() -> None:
+    """A peer that sends and ends its side still gets its replies, then an end."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE * 2)
+        peer.socket.shutdown(1)
+        hand.turn_until(lambda: connection.is_closed)
+        assert [peer.receive() for _ in range(2)] == [ACK] * 2
+        assert peer.ended() == "eof"
+
+
+def test_connection_sends_what_is_unsent_to_peer_that_has_ended_its_side() -> None:
+    """Large replies are taken whole behind the peer's own end of stream."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 9_000_000)
+        peer, connection = hand.connect()
+        peer.send(GET * 2)
+        peer.socket.shutdown(socket.SHUT_WR)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        expected = wire.pulse_reply("/w/t/1", b"x" * 9_000_000, 7) * 2
+        taken = bytearray()
+        while len(taken) < len(expected):
+            hand.turn_until_readable(peer)
+            taken += peer.socket.recv(1 << 20)
+        assert bytes(taken) == expected
+        hand.turn_until(lambda: connection.is_closed)
+        assert peer.ended() == "eof"
+
+
+def test_connection_refuses_one_peer_alone() -> None:
+    """What one peer breaks costs no other its connection or its heartbeat."""
+    with Hand() as hand:
+        good, _ = hand.connect()
+        bad, _ = hand.connect()
+        assert hand.ask(good, PULSE) == ACK
+        bad.send(MALFORMED)
+        hand.turn_until_readable(bad)
+        assert hand.ask(good, GET) == wire.pulse_reply("/w/t/1", b"beat", 7)
+
+
+def test_connection_logs_refusal_with_peer_and_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A refusal is one line that names the peer and the reason."""
+    with Hand() as hand, caplog.at_level(logging.INFO):
+        peer, _ = hand.connect("10.0.0.1:5")
+        peer.send(MALFORMED)
+        hand.turn_until_readable(peer)
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert warnings == ["10.0.0.1:5: closed: message without a type"]
+
+
+def test_connection_logs_refusal_of_peer_that_is_gone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A peer that resets before its due replies are out hides no reason."""
+    with Hand() as hand:
+        peer, connection = hand.connect("10.0.0.1:5")
+        peer.send(PULSE + MALFORMED)
+        end_with_reset(peer.socket, True)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+    assert "10.0.0.1:5: closed: message without a type" in caplog.text
+
+
+def test_connection_without_a_byte_is_logged_at_debug_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A health check, which connects and goes, leaves no line at info."""
+    with Hand() as hand, caplog.at_level(logging.DEBUG):
+        peer, connection = hand.connect()
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+    levels = {r.levelno for r in caplog.records if r.name.startswith("pacemaker")}
+    assert levels == {logging.DEBUG}
+
+
+def test_connection_that_our_code_fails_on_ends_alone(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of ours ends one connection, with a traceback in the log."""
+    with Hand() as hand:
+        bad, broken = hand.connect("10.0.0.1:5")
+        good, _ = hand.connect()
+
+        receive_data = ServerProtocol.receive_data
+
+        def fail_for_one(protocol: ServerProtocol, data: bytes) -> None:
+            if protocol is broken.protocol:
+                raise RuntimeError("ours")
+            receive_data(protocol, data)
+
+        monkeypatch.setattr(ServerProtocol, "receive_data", fail_for_one)
+        bad.send(GET)
+        hand.turn_until(lambda: broken.is_closed)
+        assert bad.ended() == "reset"
+        assert hand.ask(good, PULSE) == ACK
+    assert any(r.exc_info and "10.0.0.1:5" in r.getMessage() for r in caplog.records)
+
+
+def test_connection_that_is_silent_is_never_closed() -> None:
+    """A standby Nimbus may say nothing for days."""
+    with Hand() as hand:
+        peer, _ = hand.connect()
+        assert hand.ask(peer, PULSE) == ACK
+        hand.after(7 * 86400)
+        assert hand.ask(peer, PULSE) == ACK
+
+
+def test_connection_times_out_unfinished_frame() -> None:
+    """A frame has a minute, and a second for each 100 KiB; single bytes buy none."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        big = wire.send_pulse("/w/t/1", b"x" * 1024_000, 5)
+        allowed_s = limits.FRAME_TIMEOUT_S + len(big) / limits.FRAME_BYTES_PER_S
+        sent = 10
+        peer.send(big[:sent])
+        hand.thread.turn()
+        while hand.clock.now_s < 1000 + allowed_s - limits.SWEEP_S:
+            peer.send(big[sent : sent + 1])
+            sent += 1
+            hand.thread.turn()
+            hand.after(1.0)
+            assert not connection.is_closed
+            assert connection.protocol.error is None
+        hand.after(limits.SWEEP_S)
+        hand.after(limits.SWEEP_S)
+        assert str(connection.protocol.error) == "out of time: frame not complete"
+
+
+def test_connection_has_fresh_time_for_each_frame() -> None:
+    """A peer whose reads always end within a frame is not taken for a slow one."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE[:3])
+        hand.thread.turn()
+        for _ in range(5):
+            hand.after(limits.FRAME_TIMEOUT_S - 2)
+            assert hand.ask(peer, PULSE[3:] + PULSE[:3]) == ACK
+        assert not connection.is_closed
+
+
+def test_connection_reads_a_large_frame_in_large_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As much as is left of it, with a bound, and behind it as little as ever."""
+    asked: list[int] = []
+    read = os.read
+
+    def note_and_read(fd: int, size: int) -> bytes:
+        asked.append(size)
+        return read(fd, size)
+
+    big = wire.send_pulse("/w/t/1", b"x" * 2 * limits.LARGE_READ_BYTES, 5)
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        monkeypatch.setattr(os, "read", note_and_read)
+        peer.send(big[:10])
+        hand.thread.turn()
+        peer.send(big[10:])
+        hand.turn_until_readable(peer)
+        peer.receive()
+        assert hand.ask(peer, PULSE) == ACK
+        assert not connection.is_closed
+    assert asked[:2] == [limits.READ_BYTES, limits.LARGE_READ_BYTES]
+    assert asked[-1] == limits.READ_BYTES
+
+
+def _fill(hand: Hand, details: bytes) -> None:
+    hand.store.put("/w/t/1", details)
+
+
+def test_connection_stops_reading_from_peer_that_does_not_read() -> None:
+    """Replies that are not taken hold up further requests, not memory."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 5_000_000)
+        peer, connection = hand.connect()
+        good, _ = hand.connect()
+        peer.send(GET * 100)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        assert connection.unsent_bytes <= 5_000_100
+        assert connection.protocol.unread_bytes > len(GET) * 90
+        assert hand.ask(good, PULSE) == ACK
+
+
+def test_connection_gives_large_replies_in_order_to_slow_reader() -> None:
+    """A peer that reads late gets each reply, whole and in order."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 9_000_000)
+        peer, connection = hand.connect()
+        requests = [
+            wire.path_request(Type.GET_PULSE, "/w/t/1", number) for number in range(5)
+        ]
+        peer.send(b"".join(requests))
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        taken = bytearray()
+        expected = b"".join(
+            wire.pulse_reply("/w/t/1", b"x" * 9_000_000, number) for number in range(5)
+        )
+        while len(taken) < len(expected):
+            hand.turn_until_readable(peer)
+            taken += peer.socket.recv(1 << 20)
+        assert bytes(taken) == expected
+        assert not connection.unsent_bytes
+        assert hand.budget.total_bytes == 0
+
+
+def test_connection_does_not_time_a_frame_that_it_does_not_read() -> None:
+    """A frame that waits behind replies has its time once these are taken."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 9_000_000)
+        reply = wire.pulse_reply("/w/t/1", b"x" * 9_000_000, 7)
+        peer, connection = hand.connect()
+        peer.send(GET + PULSE[:10])
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        # As slow as a peer may be: some of it before each minute is over.
+        taken = 0
+        while connection.unsent_bytes:
+            hand.after(limits.SEND_TIMEOUT_S - 2)
+            before = connection.unsent_bytes
+            while connection.unsent_bytes == before:
+                taken += len(peer.socket.recv(1 << 20))
+                hand.after(0)
+        hand.after(limits.SWEEP_S)
+        assert connection.protocol.error is None
+        assert peer.exactly(len(reply) - taken) == reply[taken:]
+        assert hand.ask(peer, PULSE[10:]) == ACK
+
+
+def test_connection_closes_peer_that_takes_nothing() -> None:
+    """A minute without progress ends a peer that does not read; progress does not."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 8_000_000)
+        peer, connection = hand.connect()
+        peer.send(GET * 2)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        hand.after(limits.SEND_TIMEOUT_S - 1)
+        unsent_bytes = connection.unsent_bytes
+        while connection.unsent_bytes == unsent_bytes:
+            peer.socket.recv(1 << 20)
+            hand.after(0)
+        # What that made room for, the kernel may have sent behind the write.
+        hand.after(limits.SWEEP_S)
+        hand.after(limits.SEND_TIMEOUT_S - 1)
+        assert not connection.is_closed
+        hand.after(limits.SEND_TIMEOUT_S + 1)
+        hand.after(limits.SEND_TIMEOUT_S + 1)
+        assert connection.is_closed
+
+
+def test_connection_keeps_peer_that_takes_little() -> None:
+    """Replies that are taken before the kernel has room for more are progress."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 9_000_000)
+        peer, connection = hand.connect()
+        with socket.socket(fileno=os.dup(connection.fd)) as same:
+            size_bytes = limits.SEND_BUFFER_BYTES
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size_bytes)
+        peer.send(GET * 3)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        for _ in range(4):
+            undelivered = _undelivered(connection)
+            while _undelivered(connection) == undelivered:
+                peer.socket.recv(10_000)
+            hand.after(limits.SEND_TIMEOUT_S / 2)
+            assert connection.protocol.error is None
+
+
+def _undelivered(connection: Connection) -> bytes:
+    return fcntl.ioctl(connection.fd, termios.TIOCOUTQ, bytes(4))
+
+
+def test_oldest_frames_make_room_for_a_large_one() -> None:
+    """Several connections end for one; what it sends is answered."""
+    with Hand(budget_bytes=300_000) as hand:
+        unfinished = wire.send_pulse("/w/t/1", b"x" * 1_000_000, 5)[:70_000]
+        attackers = [hand.connect() for _ in range(4)]
+        for number, (peer, connection) in enumerate(attackers):
+            peer.send(unfinished)
+            hand.turn_until(lambda: connection.protocol.unread_bytes == 70_000)  # noqa: B023
+            hand.after(1.0 + number)
+        honest, connection = hand.connect()
+        frame = wire.send_pulse("/w/t/2", b"x" * 150_000, 6)
+        honest.send(frame[:-1])
+        hand.turn_until(lambda: connection.protocol.unread_bytes == len(frame) - 1)
+        ended = [other.protocol.error is not None for _, other in attackers]
+        assert ended == [True, True, False, False]
+        assert hand.ask(honest, frame[-1:]) == wire.ack(Type.SEND_PULSE_RESPONSE, 6)
+        assert hand.budget.total_bytes == 140_000
+
+
+def test_connection_that_holds_most_goes_when_the_budget_is_used_up() -> None:
+    """The largest of the unfinished frames of equal age ends; the others go on."""
+    with Hand(budget_bytes=300_000) as hand:
+        frame = wire.send_pulse("/w/t/1", b"x" * 1_000_000, 5)
+        small, small_connection = hand.connect()
+        large, large_connection = hand.connect()
+        small.send(frame[:100_000])
+        hand.turn_until(lambda: small_connection.protocol.unread_bytes == 100_000)
+        large.send(frame[:250_000])
+        hand.turn_until(lambda: large_connection.protocol.error is not None)
+        assert "buffers are full" in str(large_connection.protocol.error)
+        small.send(frame[100_000:200_000])
+        hand.turn_until(lambda: small_connection.protocol.unread_bytes == 200_000)
+        assert hand.budget.total_bytes == 200_000
+
+
+def test_connection_ends_with_reset_when_aborted() -> None:
+    """A reset brings Storm's clients back at once, a FIN after 13 s."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        assert hand.ask(peer, PULSE) == ACK
+        connection.abort()
+        connection.abort()
+        assert peer.ended() == "reset"
+
+
+def test_connection_that_is_reset_by_its_peer_is_forgotten() -> None:
+    """A worker that is killed leaves nothing behind."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE[:-1])
+        hand.thread.turn()
+        end_with_reset(peer.socket, True)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+        assert not hand.thread.connections
+        assert not hand.thread.watched
+        assert hand.budget.total_bytes == 0
+        assert hand.figures.connections == 0
+
+
+def test_stop_answers_what_came_and_resets() -> None:
+    """A stop answers a request that lies in the socket before it resets."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        idle, _ = hand.connect()
+        peer.send(PULSE)
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        hand.turn_until(lambda: connection.is_closed)
+        assert peer.receive() == ACK
+        assert peer.ended() == "reset"
+        assert idle.ended() == "reset"
+        assert not hand.thread.connections
+
+
+def test_stop_does_not_wait_for_a_peer_that_was_refused() -> None:
+    """A connection that lingers is closed by a stop, its last replies delivered."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE + MALFORMED)
+        hand.turn_until_readable(peer)
+        assert not connection.is_closed
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        hand.turn_until(lambda: connection.is_closed)
+        assert peer.receive() == ACK
+        assert peer.ended() == "eof"
+
+
+def test_stop_answers_all_that_came_however_much() -> None:
+    """A stop reads on while requests lie in the socket, and then resets."""
+    count = 10 * limits.READ_BYTES // len(PULSE)
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        taken = bytearray()
+
+        def take() -> None:
+            with contextlib.suppress(ConnectionResetError):
+                while data := peer.socket.recv(1 << 16):
+                    taken.extend(data)
+
+        # Whoever takes its replies at once has them acknowledged at once.
+        taker = threading.Thread(target=take)
+        taker.start()
+        peer.send(PULSE * count)
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        hand.turn_until(lambda: connection.is_closed)
+        taker.join()
+        assert len(taken) == count * len(ACK)
+
+
+def test_stop_answers_what_waits_behind_the_bound_on_replies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stop does not reset a connection that holds requests it has read."""
+    monkeypatch.setattr(protocol, "MAX_DUE_BYTES", 10 * len(ACK))
+    # Pulses to one key would be answered together.
+    other = wire.send_pulse("/w/t/2", b"beat", 5)
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send((PULSE + other) * 15)
+        hand.thread.turn()
+        # What was sent so far is delivered, and no turn comes between.
+        assert peer.exactly(10 * len(ACK)) == ACK * 10
+        assert connection.protocol.unread_bytes == 20 * len(PULSE)
+        assert not connection.is_quiet()
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        hand.turn_until(lambda: connection.is_closed)
+        assert peer.exactly(20 * len(ACK)) == ACK * 20
+
+
+def test_stop_waits_for_replies_until_its_time_is_over() -> None:
+    """Replies that a peer does not take hold up a stop for so long and no longer."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 9_000_000)
+        peer, connection = hand.connect()
+        peer.send(GET)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        for _ in range(3):
+            hand.thread.turn()
+        assert not connection.is_closed
+        hand.after(limits.STOP_TIMEOUT_S)
+        assert connection.is_closed
+
+
+def test_second_stop_shortens_the_first() -> None:
+    """A second signal forces the stop."""
+    with Hand() as hand:
+        _fill(hand, b"x" * 9_000_000)
+        peer, connection = hand.connect()
+        peer.send(GET)
+        hand.turn_until(lambda: bool(connection.unsent_bytes))
+        hand.thread.stop(limits.STOP_TIMEOUT_S)
+        hand.thread.turn()
+        hand.thread.stop(0.0)
+        hand.turn_until(lambda: connection.is_closed)
+
+
+def test_health_check_leaves_no_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A peer that asks for CREATE_PATH and goes is no news; one that goes on is."""
+    create = wire.path_request(Type.CREATE_PATH, "/", 1)
+    created = wire.ack(Type.CREATE_PATH_RESPONSE, 1)
+    with caplog.at_level(logging.INFO), Hand() as hand:
+        check, connection = hand.connect()
+        assert hand.ask(check, create) == created
+        check.close()
+        hand.turn_until(lambda: connection.is_closed)
+        assert not caplog.messages
+        peer, _ = hand.connect("10.0.0.1:5")
+        assert hand.ask(peer, create) == created
+        assert hand.ask(peer, PULSE) == ACK
+        assert caplog.messages == ["10.0.0.1:5: connected"]

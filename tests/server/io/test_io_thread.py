@@ -1,0 +1,513 @@
+"""The loop of an I/O thread: calls from others, timers, errors."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import threading
+
+import pytest
+
+from pacemaker.core import limits
+from pacemaker.core.accounts import BURST_S, DEFAULT_LIMITS
+from pacemaker.errors import LimitError
+from pacemaker.sasl.mechanism import ServerMechanism
+from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.process import memory
+from tests.server.io.hand import Hand
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type
+
+GIVE_UP_S = 10.0
+PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
+ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
+
+
+def test_thread_runs_calls_of_others_in_order() -> None:
+    """Functions given by `call` run on the thread, in the order they came."""
+    with Hand() as hand:
+        done: list[int] = []
+        finished = threading.Event()
+        hand.thread.start()
+        for number in range(100):
+            hand.thread.call(lambda number=number: done.append(number))  # type: ignore[misc]
+        hand.thread.call(finished.set)
+        assert finished.wait(GIVE_UP_S)
+        assert done == list(range(100))
+        hand.thread.stop(0.0)
+        hand.thread.join(GIVE_UP_S)
+
+
+def test_thread_calls_later_in_order_of_time() -> None:
+    """Timers run when their time has come, the earlier first."""
+    with Hand() as hand:
+        done: list[str] = []
+        hand.thread.call_later(2.0, lambda: done.append("second"))
+        hand.thread.call_later(1.0, lambda: done.append("first"))
+        hand.after(0.5)
+        assert done == []
+        hand.after(0.5)
+        assert done == ["first"]
+        hand.after(1.0)
+        assert done == ["first", "second"]
+
+
+def test_thread_survives_error_of_a_call(caplog: pytest.LogCaptureFixture) -> None:
+    """A function that fails is logged, and the ones behind it are called."""
+
+    def fail() -> None:
+        raise RuntimeError("ours")
+
+    with Hand() as hand:
+        finished = threading.Event()
+        hand.thread.start()
+        hand.thread.call(fail)
+        hand.thread.call(finished.set)
+        assert finished.wait(GIVE_UP_S)
+        hand.thread.stop(0.0)
+        hand.thread.join(GIVE_UP_S)
+    assert "a call failed" in caplog.text
+
+
+def test_thread_ignores_calls_once_it_is_closed() -> None:
+    """A SASL step that ends after the daemon wakes nobody else's descriptor."""
+    hand = Hand()
+    hand.close()
+    hand.thread.call(lambda: None)
+
+
+def test_thread_gives_no_connection_the_events_of_another() -> None:
+    """A descriptor that is closed and used anew within a turn begins anew."""
+    with Hand() as hand:
+        old_peer, old = hand.connect()
+        # As while a SASL step is taken: nothing but its end is awaited.
+        hand.thread.wait_for(old.fd, 0)
+        new_peer, waiting = hand.accept()
+
+        def end_and_adopt() -> None:
+            old.abort()
+            os.dup2(waiting.fileno(), old.fd)
+            waiting.close()
+            hand.thread.adopt(
+                socket.socket(fileno=old.fd), "new", hand.accounts.open("new", 1)
+            )
+
+        # The loop is told of the call first, of the reset behind it.
+        hand.thread.call(end_and_adopt)
+        end_with_reset(old_peer.socket, True)
+        old_peer.close()
+        hand.thread.turn()
+        hand.thread.turn()
+        assert old.fd in hand.thread.connections
+        assert hand.ask(new_peer, PULSE) == ACK
+
+
+def test_eviction_does_not_wait_for_the_end_of_a_turn() -> None:
+    """What another thread wants ended reads no more, though it has come to be read."""
+    unfinished = wire.send_pulse("/w/t/2", b"beat", 5)
+    with Hand() as hand:
+        other, _ = hand.connect()
+        peer, connection = hand.connect()
+        peer.send(unfinished[:-1])
+        hand.thread.turn()
+        # Who was heard last is first among those that can be heard in the next turn.
+        assert hand.ask(other, PULSE) == ACK
+        other.send(PULSE)
+        peer.send(unfinished[-1:])
+        hand.thread.evict(connection)
+        hand.thread.turn()
+        assert other.receive() == ACK
+        assert isinstance(connection.protocol.error, LimitError)
+        assert hand.store.get("/w/t/2") is None
+
+
+def test_pages_of_evicted_buffers_are_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As soon as the evicted held an eighth of the budget, and not for each of them."""
+    given_back: list[int] = []
+    monkeypatch.setattr(memory, "return_free_pages", lambda: given_back.append(1))
+    with Hand(budget_bytes=100_000) as hand:
+        for times in (1, 2):
+            peer, connection = hand.connect()
+            peer.send(wire.send_pulse("/w/t/2", bytes(200_000), 5)[:-1])
+            hand.turn_until(lambda: connection.protocol.error is not None)  # noqa: B023
+            assert len(given_back) == times
+        peer, connection = hand.connect()
+        peer.send(PULSE[:-1])
+        hand.thread.turn()
+        hand.thread.evict(connection)
+        hand.thread.turn()
+        assert isinstance(connection.protocol.error, LimitError)
+        assert len(given_back) == 2
+
+
+def test_giving_back_pages_takes_a_tenth_of_the_time_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where it took a second, the thread serves for nine before it does so again."""
+    with Hand(budget_bytes=800) as hand:
+        given_back_s: list[float] = []
+
+        def take_a_second() -> None:
+            given_back_s.append(hand.clock())
+            hand.clock.now_s += 1.0
+
+        monkeypatch.setattr(memory, "return_free_pages", take_a_second)
+        for _ in range(12):
+            hand.thread.note_evicted(100)
+            hand.clock.now_s += 1.0
+        assert given_back_s == [1000.0, 1010.0]
+
+
+def test_thread_closes_connection_that_it_cannot_serve(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where SASL cannot begin the peer is told so by a reset, and is not counted."""
+
+    def fail() -> ServerMechanism:
+        raise RuntimeError("ours")
+
+    with Hand(mechanism_factory=fail) as hand:
+        peer = hand.accept_late()
+        hand.thread.turn()
+        assert peer.ended() == "reset"
+        assert hand.thread.load == 0
+    assert "late: closed: it cannot be served" in caplog.text
+
+
+def test_thread_closes_connection_that_the_kernel_does_not_watch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Past fs.epoll.max_user_watches a connection is reset, not kept unserved."""
+
+    class Full:
+        def register(self, fd: int, interest: int) -> None:
+            raise OSError(errno.ENOSPC, "as asked for")
+
+    with Hand() as hand:
+        peer = hand.accept_late()
+        with monkeypatch.context() as patched:
+            patched.setattr(hand.thread, "_epoll", Full())
+            hand.thread._run_calls()
+        assert peer.ended() == "reset"
+        assert hand.thread.load == 0
+        assert not hand.thread.connections
+
+
+def test_thread_ends_each_overdue_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of ours at the end of one does not spare those behind it."""
+
+    def fail(connection: Connection, reason: str) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(Connection, "expire", fail)
+    with Hand() as hand:
+        for name in ("10.0.0.1:5", "10.0.0.2:5"):
+            peer, connection = hand.connect(name)
+            peer.send(PULSE[:-1])
+            hand.turn_until(lambda: connection in hand.thread.watched)  # noqa: B023
+        hand.after(2 * limits.FRAME_TIMEOUT_S)
+        assert not hand.thread.connections
+    assert "10.0.0.1:5: closed: an error of ours" in caplog.text
+    assert "10.0.0.2:5: closed: an error of ours" in caplog.text
+
+
+def test_thread_refuses_connections_once_it_stops() -> None:
+    """A connection that was accepted at the last moment is reset, not lost."""
+    with Hand() as hand:
+        peer, _ = hand.connect()
+        peer.send(wire.send_pulse("/w", b"x" * 100, 1)[:-1])
+        hand.thread.stop(10.0)
+        hand.thread.turn()
+        late = hand.accept_late()
+        hand.thread.turn()
+        assert late.ended() == "reset"
+
+
+# --- fair turns -------------------------------------------------------------
+
+READS = b"".join(wire.path_request(Type.GET_PULSE, "/a", id_) for id_ in range(400))
+MISSES = b"".join(wire.pulse_reply("/a", None, id_) for id_ in range(400))
+
+
+class TickingClock:
+    """A clock that goes on by some milliseconds each time that it is asked."""
+
+    def __init__(self, step_s: float = 0.001, now_s: float = 1000.0) -> None:
+        self.now_s = now_s
+        self._step_s = step_s
+
+    def __call__(self) -> float:
+        """Return the time."""
+        self.now_s += self._step_s
+        return self.now_s
+
+
+def _receive_all(hand: Hand, peer: wire.Wire, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        hand.turn_until_readable(peer)
+        received += peer.socket.recv(size - len(received))
+    return received
+
+
+def test_request_does_not_wait_for_all_that_another_has_sent() -> None:
+    """Between two slices of one peer's requests, another's request is answered."""
+    with Hand() as hand:
+        greedy, connection = hand.connect(host="10.0.0.1")
+        other, _ = hand.connect(host="10.0.0.2")
+        hand.thread.now = TickingClock(limits.TURN_S)
+        greedy.send(READS)
+        hand.thread.turn()
+        assert connection.protocol.has_more
+        other.send(PULSE)
+        hand.thread.turn()
+        assert connection.protocol.has_more
+        assert other.receive() == ACK
+        assert _receive_all(hand, greedy, len(MISSES)) == MISSES
+        assert not connection.protocol.has_more
+
+
+def test_cheap_requests_are_served_first() -> None:
+    """A worker does not wait for what others at its own address have sent."""
+    with Hand() as hand:
+        dear = [hand.connect(host="10.0.0.1") for _ in range(30)]
+        worker, _ = hand.connect(host="10.0.0.1")
+        for peer, connection in dear:
+            connection.cost_class = 3
+            peer.send(READS)
+        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.turn_until(lambda: len(hand.thread._backlog) == len(dear))
+        worker.send(PULSE)
+        hand.thread.turn()
+        assert worker.receive() == ACK
+
+
+def test_who_has_had_least_time_is_served_in_the_second_half() -> None:
+    """Who sends cheap requests without end does not keep out who has dear ones."""
+    with Hand() as hand:
+        greedy = [hand.connect(host="10.0.0.1") for _ in range(30)]
+        other, connection = hand.connect(host="10.0.0.2")
+        greedy[0][1].account.spent_s = 1.0
+        connection.cost_class = 3
+        for peer, each in greedy:
+            each.cost_class = 0
+            peer.send(READS)
+        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.turn_until(lambda: len(hand.thread._backlog) == len(greedy))
+        other.send(PULSE)
+        hand.thread.turn()
+        assert other.receive() == ACK
+        assert len(hand.thread._backlog) == len(greedy)
+
+
+def test_cost_of_a_connection_rises_at_once_and_falls_by_and_by() -> None:
+    """One event that took long is forgotten after some that did not."""
+    with Hand() as hand:
+        _, connection = hand.connect()
+        assert connection.cost_class == 1
+        classes = []
+        for elapsed_s in (0.00001, 0.00015, 0.0009, 0.00001, 0.00001):
+            connection.note_cost(elapsed_s)
+            classes.append(connection.cost_class)
+        assert classes == [0, 1, 4, 3, 2]
+
+
+def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
+    """A turn serves no more than its time allows, and no request is lost for it."""
+    with Hand() as hand:
+        peers = [hand.connect(host=f"10.0.0.{number}")[0] for number in range(60)]
+        hand.thread.now = TickingClock(limits.TURN_S)
+        for peer in peers:
+            peer.send(PULSE)
+        hand.thread.turn()
+        assert 0 < hand.figures.pulses < len(peers)
+        hand.turn_until(lambda: hand.figures.pulses == len(peers))
+        assert [peer.receive() for peer in peers] == [ACK] * len(peers)
+
+
+def test_calls_of_others_wait_for_one_turn_at_most() -> None:
+    """A stop or an upgrade does not wait until a backlog is worked off."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        hand.thread.now = TickingClock(limits.TURN_S)
+        peer.send(READS)
+        hand.thread.turn()
+        done: list[bool] = []
+        hand.thread.call(lambda: done.append(connection.protocol.has_more))
+        hand.thread.turn()
+        assert done == [True]
+
+
+def test_what_was_spent_fades() -> None:
+    """Who was greedy once is equal to the others again after some seconds."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        account = connection.account
+        peer.send(READS)
+        hand.thread.turn()
+        hand.thread.now = clock = TickingClock()
+        hand.turn_until(lambda: not hand.thread._backlog)
+        assert account.spent_s > 0
+        for _ in range(20):
+            clock.now_s += limits.FADE_S
+            hand.thread._share([])
+        assert account.spent_s == 0.0
+        assert not hand.thread._spenders
+
+
+def test_peer_that_ends_leaves_the_backlog() -> None:
+    """Who resets its connection while it waits is forgotten, whatever it has sent."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(READS)
+        hand.thread.turn()
+        assert connection in hand.thread._backlog
+        end_with_reset(peer.socket, True)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+        assert not hand.thread._backlog
+        assert not hand.accounts.connections
+
+
+def test_new_keys_beyond_the_rate_are_delayed() -> None:
+    """An account that has used up its rate goes on when it has earned more."""
+    pulses = [wire.send_pulse(f"/w/t/{number}", b"x", 1) for number in range(6_000)]
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(b"".join(pulses))
+        hand.turn_until(lambda: bool(hand.figures.delays))
+        stored = len(hand.store)
+        assert BURST_S * DEFAULT_LIMITS.new_keys_per_s <= stored < 6_000
+        assert connection.interest == 0
+        hand.thread.call(lambda: None)
+        hand.thread.turn()
+        assert len(hand.store) == stored
+        while len(hand.store) < len(pulses):
+            hand.leap(0.5)
+
+
+def test_delay_of_an_account_leaves_its_other_connections_alone() -> None:
+    """A worker that rewrites its key never waits for what its neighbours make."""
+    pulses = [wire.send_pulse(f"/w/t/{number}", b"x", 1) for number in range(6_000)]
+    with Hand() as hand:
+        greedy, _ = hand.connect(host="10.0.0.1")
+        worker, _ = hand.connect(host="10.0.0.1")
+        assert hand.ask(worker, PULSE) == ACK
+        greedy.send(b"".join(pulses))
+        hand.turn_until(lambda: bool(hand.figures.delays))
+        assert hand.ask(worker, PULSE) == ACK
+
+
+def test_time_in_which_the_process_was_stopped_is_not_the_peers() -> None:
+    """A frame whose rest came while the daemon stood still is answered."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE[:-1])
+        hand.turn_until(lambda: bool(connection.protocol.unread_bytes))
+        hand.leap(10 * limits.FRAME_TIMEOUT_S)
+        hand.leap(limits.SWEEP_S)
+        assert hand.ask(peer, PULSE[-1:]) == ACK
+
+
+def test_silent_connection_is_ended_first() -> None:
+    """The oldest that never sent a byte goes; who has sent something stays."""
+    with Hand() as hand:
+        speaker, _ = hand.connect()
+        silent = [hand.connect()[1] for _ in range(3)]
+        assert hand.ask(speaker, PULSE) == ACK
+        assert hand.thread.silent == 3
+        hand.thread.end_silent()
+        hand.thread.turn()
+        assert isinstance(silent[0].protocol.error, LimitError)
+        assert [each.protocol.error for each in silent[1:]] == [None, None]
+        assert hand.ask(speaker, PULSE) == ACK
+
+
+def test_new_connections_are_adopted_by_accounts_in_turn() -> None:
+    """A worker that starts does not wait for all that came from another address."""
+    with Hand() as hand:
+        arrivals = []
+        for number, host in enumerate(["10.0.0.1"] * 3 + ["10.0.0.2"]):
+            _, sock = hand.accept()
+            account = hand.accounts.open(host, number)
+            hand.thread.adopt(sock, f"{host}:{number}", account)
+            arrivals.append(f"{host}:{number}")
+        hand.thread.turn()
+        adopted = [each.protocol.peer for each in hand.thread._silent]
+        assert adopted == [arrivals[each] for each in (0, 3, 1, 2)]
+
+
+def test_sweep_is_done_over_several_turns() -> None:
+    """Thousands of connections whose time is over do not end in a single turn."""
+    with Hand() as hand:
+        for _ in range(30):
+            peer, connection = hand.connect()
+            peer.send(PULSE[:-1])
+            hand.turn_until(lambda each=connection: each in hand.thread.watched)  # type: ignore[misc]
+        hand.after(limits.FRAME_TIMEOUT_S)
+        hand.clock.now_s += limits.SWEEP_S
+        hand.thread.now = TickingClock(limits.TURN_S / 4, hand.clock.now_s)
+        hand.thread.turn()
+        refused = [
+            each
+            for each in hand.thread.connections.values()
+            if each.protocol.error is not None
+        ]
+        assert 0 < len(refused) < 30
+        hand.turn_until(
+            lambda: all(
+                each.protocol.error is not None
+                for each in hand.thread.connections.values()
+            )
+        )
+
+
+def test_calls_are_done_over_several_turns() -> None:
+    """Thousands of calls, of new connections say, leave time for the others."""
+    with Hand() as hand:
+        done: list[int] = []
+        for number in range(30):
+            hand.thread.call(lambda number=number: done.append(number))  # type: ignore[misc]
+        hand.thread.now = TickingClock(limits.TURN_S / 4)
+        hand.thread.turn()
+        assert 0 < len(done) < 30
+        hand.turn_until(lambda: len(done) == 30)
+        assert done == list(range(30))
+
+
+def test_deferred_connection_is_served_what_it_waits_for_then() -> None:
+    """Its replies cannot be sent when its turn comes: it is not read before that."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        hand.thread.now = TickingClock(limits.TURN_S)
+        connection.cost_class = 5
+        peer.send(PULSE)
+        hand.thread._share([(connection.fd, select.EPOLLIN)])
+        hand.turn_until(lambda: not hand.thread._backlog)
+        assert peer.receive() == ACK
+        connection.ready = 0
+        hand.thread._defer(connection)
+        connection.ready, connection.interest = select.EPOLLIN, select.EPOLLOUT
+        peer.send(PULSE)
+        hand.thread._serve_one(connection)
+        assert hand.figures.pulses == 1
+
+
+def test_deferred_connection_that_ends_is_forgotten() -> None:
+    """A reset is seen though nothing is awaited, and takes it off the backlog."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE)
+        connection.ready = select.EPOLLIN
+        hand.thread._defer(connection)
+        end_with_reset(peer.socket, True)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+        assert not hand.thread._backlog

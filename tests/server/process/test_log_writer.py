@@ -1,0 +1,181 @@
+"""The log's own thread, with handlers that stand still when the test says so."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pacemaker.errors import StartError
+from pacemaker.server.process import log_writer
+from pacemaker.server.process.log_writer import LogWriter
+
+GIVE_UP_S = 10.0
+logger = logging.getLogger("pacemaker.tests")
+
+
+class Recorder(logging.Handler):
+    """Keeps what it is given; waits before each record until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_write = threading.Event()
+        self.is_writing = threading.Event()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Wait, then keep the record's text."""
+        self.is_writing.set()
+        assert self.may_write.wait(GIVE_UP_S)
+        self.messages.append(record.getMessage())
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """Have the root logger write to one recorder alone."""
+    root = logging.getLogger()
+    before = root.handlers
+    recorder = Recorder()
+    root.handlers = [recorder]
+    yield recorder
+    root.handlers = before
+
+
+class PassAll(logging.Filter):
+    """Lets every record through."""
+
+
+def test_records_are_written_in_order_and_before_the_end(recorder: Recorder) -> None:
+    """All that was logged is written, in order, when the writer is left."""
+    recorder.may_write.set()
+    handlers = logging.getLogger().handlers
+    with LogWriter(PassAll()):
+        assert logging.getLogger().handlers != handlers
+        for number in range(100):
+            logger.warning("line %d", number)
+    assert recorder.messages == [f"line {number}" for number in range(100)]
+    assert logging.getLogger().handlers == handlers
+
+
+def test_flush_waits_for_all_that_was_logged_before_it(recorder: Recorder) -> None:
+    """Then every line is written; the writer goes on behind it."""
+    recorder.may_write.set()
+    with LogWriter(PassAll()) as writer:
+        for number in range(100):
+            logger.warning("line %d", number)
+        assert writer.flush(GIVE_UP_S)
+        assert len(recorder.messages) == 100
+        logger.warning("behind it")
+    assert recorder.messages[100:] == ["behind it"]
+
+
+def test_flush_gives_up_on_a_log_that_stands_still(recorder: Recorder) -> None:
+    """Whether there is room for it in the queue or not."""
+    with LogWriter(PassAll(), max_records=2) as writer:
+        logger.warning("first")
+        assert recorder.is_writing.wait(GIVE_UP_S)
+        assert not writer.flush(0.01)
+        logger.warning("second")
+        assert not writer.flush(0.01)
+        recorder.may_write.set()
+    assert recorder.messages == ["first", "second"]
+
+
+def test_log_that_stands_still_holds_up_nobody(recorder: Recorder) -> None:
+    """Who logs goes on while the log cannot be written; what is lost is said."""
+    with LogWriter(PassAll(), max_records=10):
+        logger.warning("first")
+        assert recorder.is_writing.wait(GIVE_UP_S)
+        for number in range(100):
+            logger.warning("line %d", number)
+        recorder.may_write.set()
+    assert recorder.messages[:11] == ["first", *(f"line {n}" for n in range(10))]
+    assert "lost 90 lines of the log: no room" in recorder.messages
+
+
+def test_lost_lines_are_said_at_the_end_too(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the end comes before all is written, what was lost is said last."""
+    writer = LogWriter(PassAll(), max_records=2)
+    with writer:
+        logger.warning("first")
+        assert recorder.is_writing.wait(GIVE_UP_S)
+        for number in range(5):
+            logger.warning("line %d", number)
+        # The end is queued while the first line is still being written.
+        assert writer._records.get_nowait() is not None
+        put = writer._records.put
+
+        def put_end(end: None, timeout: float) -> None:
+            put(end, timeout=timeout)
+            recorder.may_write.set()
+
+        monkeypatch.setattr(writer._records, "put", put_end)
+    assert recorder.messages == [
+        "first",
+        "line 1",
+        "lost 3 lines of the log: no room",
+    ]
+
+
+def test_end_does_not_wait_for_a_log_that_stands_still(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program whose log nobody reads still ends."""
+    monkeypatch.setattr(log_writer, "FLUSH_S", 0.01)
+    writer = LogWriter(PassAll(), max_records=2)
+    with writer:
+        for _ in range(10):
+            logger.warning("line")
+    recorder.may_write.set()
+    # Or else it would go on, and write into another test's log.
+    writer._records.put(None)
+    writer._thread.join(GIVE_UP_S)
+
+
+def test_filter_sees_records_before_they_are_queued(recorder: Recorder) -> None:
+    """A flood is held back on the thread that logs, and takes no room."""
+    recorder.may_write.set()
+
+    class HoldBack(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            return "held" not in record.getMessage()
+
+    with LogWriter(HoldBack()):
+        logger.warning("held back")
+        logger.warning("written")
+    assert recorder.messages == ["written"]
+
+
+def test_log_is_as_it_was_if_its_thread_cannot_be_started(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says so, and is not queued for a thread that is not there."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    recorder.may_write.set()
+    with pytest.raises(StartError, match="pacemaker-log: can't start new thread"):
+        LogWriter(PassAll()).__enter__()
+    logger.warning("written at once")
+    assert recorder.messages == ["written at once"]
+
+
+def test_handler_that_fails_costs_its_line_alone(recorder: Recorder) -> None:
+    """The lines after it are written."""
+
+    class Failing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("as asked for")
+
+    recorder.may_write.set()
+    logging.getLogger().handlers = [Failing(), recorder]
+    with LogWriter(PassAll()):
+        logger.warning("first")
+        logger.warning("second")
+    assert recorder.messages == ["first", "second"]

@@ -1,0 +1,195 @@
+"""What systemd is told, read from a socket as systemd has one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from pacemaker.server.process import notify
+from pacemaker.server.process.notify import Notifier
+
+
+class Manager:
+    """Stands for the service manager: a datagram socket and what came to it."""
+
+    def __init__(self, address: str) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.settimeout(10)
+        self.socket.bind(address)
+
+    def told(self) -> dict[str, str]:
+        """Return the assignments of the next datagram."""
+        lines = self.socket.recv(4096).decode().split("\n")
+        return dict(line.split("=", 1) for line in lines)
+
+
+Notifying: TypeAlias = Callable[[str], Notifier]
+
+
+@pytest.fixture
+def notifying() -> Iterator[Notifying]:
+    """Give what makes a notifier that speaks to an address."""
+    with contextlib.ExitStack() as closing:
+
+        def make(address: str) -> Notifier:
+            notifier = Notifier({"NOTIFY_SOCKET": address})
+            closing.callback(notifier.close)
+            return notifier
+
+        yield make
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """Give the path of a socket that is not there yet."""
+    return str(tmp_path / "notify")
+
+
+@pytest.fixture
+def manager(path: str) -> Iterator[Manager]:
+    """Give a manager that listens on the path."""
+    manager = Manager(path)
+    yield manager
+    manager.socket.close()
+
+
+def test_notifier_tells_each_step_of_the_life(
+    manager: Manager, notifying: Notifying, path: str
+) -> None:
+    """Each step is one datagram, its words those of sd_notify."""
+    notifier = notifying(path)
+    notifier.ready("serving")
+    assert manager.told() == {"READY": "1", "STATUS": "serving"}
+    notifier.status("serving on")
+    assert manager.told() == {"STATUS": "serving on"}
+    notifier.alive()
+    assert manager.told() == {"WATCHDOG": "1"}
+    notifier.stopping()
+    assert manager.told() == {"STOPPING": "1", "STATUS": "stopping"}
+
+
+def test_notifier_says_when_a_reload_began(
+    manager: Manager, notifying: Notifying, path: str
+) -> None:
+    """RELOADING goes with the time, from which systemd tells which READY ends it."""
+    before_us = time.monotonic_ns() // 1000
+    notifying(path).reloading()
+    told = manager.told()
+    assert told["RELOADING"] == "1"
+    assert before_us <= int(told["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
+
+
+def test_notifier_speaks_to_an_abstract_socket(notifying: Notifying) -> None:
+    """An address that begins with @ is in no file system."""
+    name = f"storm-pacemaker-py-test-{os.getpid()}"
+    manager = Manager("\0" + name)
+    notifying(f"@{name}").alive()
+    assert manager.told() == {"WATCHDOG": "1"}
+    manager.socket.close()
+
+
+def test_notifier_keeps_a_status_in_its_line(
+    manager: Manager, notifying: Notifying, path: str
+) -> None:
+    """A line end within a status makes no assignment of what follows."""
+    notifying(path).status("refused\nMAINPID=1")
+    assert manager.told() == {"STATUS": "refused MAINPID=1"}
+
+
+def test_notifier_tells_a_reason_that_is_no_utf_8(
+    manager: Manager, notifying: Notifying, path: str
+) -> None:
+    """The name of a file may hold any byte; it is shown, and ends nothing."""
+    notifying(path).status(os.fsdecode(b"/\xff/storm.yaml"))
+    assert manager.told() == {"STATUS": r"/\udcff/storm.yaml"}
+
+
+def test_notifier_needs_no_descriptor_to_tell(
+    manager: Manager,
+    notifying: Notifying,
+    path: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A daemon without a free one is not taken for one that hangs."""
+    notifier = notifying(path)
+
+    def fail(*args: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", fail)
+    notifier.alive()
+    assert manager.told() == {"WATCHDOG": "1"}
+
+
+def test_notifier_tells_later_what_finds_no_room(
+    manager: Manager,
+    notifying: Notifying,
+    path: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A manager that reads late learns that a reload is over; food is not kept."""
+    monkeypatch.setattr(notify, "_SEND_TIMEOUT_S", 0.01)
+    notifier = notifying(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        other.connect(path)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                other.send(b"WATCHDOG=1")
+    notifier.ready("serving")
+    notifier.alive()
+    manager.socket.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            assert manager.told() == {"WATCHDOG": "1"}
+    notifier.turn()
+    assert manager.told() == {"READY": "1", "STATUS": "serving"}
+    notifier.alive()
+    assert manager.told() == {"WATCHDOG": "1"}
+
+
+def test_notifier_is_silent_where_nobody_listens(
+    notifying: Notifying, path: str
+) -> None:
+    """Without a manager, or with one that is gone, nothing fails."""
+    for address in ("", path, "x" * 200):
+        notifying(address).ready("serving")
+
+
+@pytest.mark.parametrize(
+    ("environ", "watchdog_s"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "1500000", "WATCHDOG_PID": str(os.getpid())}, 1.5),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_notifier_reads_when_the_watchdog_wants_food(
+    environ: dict[str, str], watchdog_s: float | None
+) -> None:
+    """The watchdog of another process, or none, is not fed."""
+    assert Notifier(environ).watchdog_s == watchdog_s
+
+
+def test_notifier_without_unix_sockets_is_silent(
+    path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A sandbox may forbid them; the daemon serves, and the log says what to allow."""
+
+    def refuse(*args: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    Notifier({"NOTIFY_SOCKET": path}).ready("serving")
+    assert "cannot be told anything: Address family not supported" in caplog.text

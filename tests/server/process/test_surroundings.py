@@ -1,0 +1,82 @@
+"""What the system refuses: one line, and the daemon goes on if it can."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+
+import pytest
+
+from pacemaker.errors import StartError
+from pacemaker.server.process import surroundings
+
+
+def _limits(soft: int, hard: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError(errno.EPERM, "Operation not permitted"), "not permitted"),
+        (ValueError("not allowed to raise maximum limit"), "not allowed"),
+    ],
+)
+def test_limit_that_may_not_be_raised_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    reason: str,
+) -> None:
+    """A sandbox may forbid it; the daemon serves as many as it can."""
+    _limits(1024, 4096, monkeypatch)
+
+    def refuse(what: int, limits: tuple[int, int]) -> None:
+        raise error
+
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    surroundings.raise_descriptor_limit()
+    (message,) = caplog.messages
+    assert message.startswith("cannot raise the limit of open descriptors from 1024 to")
+    assert reason in message
+
+
+def test_limit_that_is_the_highest_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is nothing to raise, and nothing that a sandbox could refuse."""
+    _limits(4096, 4096, monkeypatch)
+    asked: list[object] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda *args: asked.append(args))
+    surroundings.raise_descriptor_limit()
+    assert not asked
+
+
+def test_standard_streams_that_are_open_are_left_alone() -> None:
+    """Nothing is opened in this process, which has all three."""
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
+    surroundings.fill_standard_streams()
+    assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
+
+
+@pytest.mark.parametrize(
+    ("exc", "text"),
+    [
+        (
+            OSError(errno.EMFILE, "Too many open files"),
+            "the daemon cannot start: Too many open files; raise the limit of open"
+            " descriptors (ulimit -n, LimitNOFILE=)",
+        ),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file or directory", "/x"),
+            "the daemon cannot start: /x: No such file or directory",
+        ),
+        (OSError("odd"), "the daemon cannot start: odd"),
+    ],
+)
+def test_refusal_during_the_start_is_one_line(exc: OSError, text: str) -> None:
+    """It says which file it is about, and what to change if that is known."""
+    with pytest.raises(StartError) as caught, surroundings.start_errors():
+        raise exc
+    assert str(caught.value) == text

@@ -1,0 +1,150 @@
+"""The format of the state: what is written is read, and nothing else is."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pacemaker.core.carried_over import ConnectionState, State
+from pacemaker.core.protocol import Snapshot
+from pacemaker.errors import StateError
+from pacemaker.server.upgrade.state_format import (
+    DIGEST_BYTES,
+    FORMAT,
+    HEAD_BYTES,
+    KEY_BYTES,
+    decode,
+    encode,
+    seal,
+)
+
+fds = st.integers(4, 2**31 - 1)
+times = st.floats(0, 1e9)
+texts = st.text(st.characters(codec="utf-8"), max_size=30)
+snapshots = st.builds(
+    Snapshot,
+    authenticated=st.booleans(),
+    sasl_due=st.booleans(),
+    user=st.none() | texts,
+    unread=st.binary(max_size=40),
+    unsent=st.binary(max_size=40),
+)
+states = st.builds(
+    State,
+    parked_s=times,
+    security_key=st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES),
+    security_digest=st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES),
+    is_own_listener=st.booleans(),
+    hold_until_s=times,
+    request_fd=st.just(-1) | fds,
+    waiter_fds=st.lists(fds, max_size=3).map(tuple),
+    connections=st.lists(
+        st.builds(ConnectionState, fds, texts, st.booleans(), times, times, snapshots),
+        max_size=4,
+    ),
+    heartbeats=st.lists(st.tuples(texts, st.binary(max_size=40)), max_size=4),
+)
+
+SMALL = State(
+    parked_s=1.5,
+    security_key=b"k" * KEY_BYTES,
+    security_digest=b"d" * DIGEST_BYTES,
+    is_own_listener=True,
+    hold_until_s=0.0,
+    request_fd=5,
+    waiter_fds=(6,),
+    connections=[
+        ConnectionState(
+            *(7, "10.0.0.1:5", True, 2.5, 3.5),
+            Snapshot(True, False, "nimbus", b"unread", b"unsent"),
+        )
+    ],
+    heartbeats=[("/w/1", b"beat")],
+)
+
+
+def written(state: State) -> bytes:
+    """Return a whole state as it is written."""
+    body = b"".join(encode(state))
+    return seal(len(body), zlib.crc32(body)) + body
+
+
+@given(states)
+def test_state_is_read_as_it_was_written(state: State) -> None:
+    """Every field comes back, whatever it holds."""
+    assert decode(written(state)) == state
+
+
+def test_state_is_written_in_blocks_however_large_it_is() -> None:
+    """Thousands of small heartbeats make few writes, large ones stay apart."""
+    small = [(f"/w/{number}", b"x" * 100) for number in range(10_000)]
+    large = [(f"/l/{number}", b"x" * 1_000_000) for number in range(3)]
+    state = SMALL._replace(heartbeats=small + large)
+    assert len(list(encode(state))) < 20
+    assert decode(written(state)) == state
+
+
+@settings(max_examples=300)
+@given(states, st.data())
+def test_state_that_was_cut_short_is_refused(state: State, data: st.DataObject) -> None:
+    """Cut at any byte, nothing of it is believed."""
+    whole = written(state)
+    at = data.draw(st.integers(0, len(whole) - 1))
+    with pytest.raises(StateError, match="cut short"):
+        decode(whole[:at])
+
+
+@settings(max_examples=300)
+@given(states, st.data())
+def test_state_that_was_changed_is_refused(state: State, data: st.DataObject) -> None:
+    """With any one byte changed, wherever it is, nothing of it is believed."""
+    whole = bytearray(written(state))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    whole[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(StateError):
+        decode(bytes(whole))
+
+
+def test_every_byte_of_a_small_state_counts() -> None:
+    """The same without chance: each cut, each byte changed, bytes behind the end."""
+    whole = written(SMALL)
+    for at in range(len(whole)):
+        with pytest.raises(StateError):
+            decode(whole[:at])
+        with pytest.raises(StateError):
+            decode(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    with pytest.raises(StateError):
+        decode(whole + b"\0")
+
+
+def test_state_of_another_format_is_refused() -> None:
+    """The format's number is looked at before anything behind it."""
+    whole = bytearray(written(SMALL))
+    whole[8] = FORMAT + 1
+    with pytest.raises(StateError, match=f"another format: {FORMAT + 1}"):
+        decode(bytes(whole))
+
+
+@given(st.binary(max_size=200))
+def test_body_without_meaning_is_refused(body: bytes) -> None:
+    """Under a right checksum, too, what is no state is an error and no other one."""
+    data = seal(len(body), zlib.crc32(body)) + body
+    with contextlib.suppress(StateError):
+        assert len(decode(data).heartbeats) <= len(body)  # type: ignore[arg-type]
+
+
+@given(st.data())
+def test_body_that_ends_amid_an_entry_is_refused(data: st.DataObject) -> None:
+    """Under a right checksum, too, a part of an entry is not taken for one."""
+    whole = written(SMALL)[HEAD_BYTES:]
+    # Cut before the heartbeat, it is the state without it.
+    at = data.draw(
+        st.integers(0, len(whole) - 1).filter(lambda at: at != len(whole) - 16)
+    )
+    body = whole[:at]
+    with pytest.raises(StateError):
+        decode(seal(len(body), zlib.crc32(body)) + body)

@@ -1,0 +1,1 @@
+"""Tests of the wire: bytes to messages and back."""

@@ -1,0 +1,230 @@
+"""Tests of pacemaker.wire.frames."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pacemaker.errors import FrameError
+from pacemaker.wire.frames import HEAD_SIZE, FrameReader
+from tests.cutting import same_however_it_arrives
+from tests.golden import GOLDEN
+from tests.wire.by_hand import framed
+
+LIMIT = 1000
+FRAMES = [frame for _, frame in GOLDEN.values()]
+
+
+def read_all(reader: FrameReader) -> list[bytes]:
+    """Take the bodies that are complete."""
+    bodies = []
+    while (frame := reader.next()) is not None:
+        data, start, end = frame
+        bodies.append(data[start:end])
+    return bodies
+
+
+def feed(pieces: Iterable[bytes]) -> tuple[list[bytes], bytes, int]:
+    """Give pieces to a new reader; return the bodies, the rest, and the count."""
+    reader = FrameReader(LIMIT)
+    bodies = []
+    for piece in pieces:
+        reader.receive(piece)
+        bodies += read_all(reader)
+    return bodies, reader.unread, reader.frames_rcvd
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("behind", [b"", b"\0\0\0", b"\0\0\0\x02x", framed(b"next")])
+def test_frame_is_read_however_it_arrives(name: str, behind: bytes) -> None:
+    """A frame is the same whole, byte by byte, cut anywhere, and with bytes behind."""
+    _, frame = GOLDEN[name]
+    bodies, rest, count = same_however_it_arrives(frame + behind, feed)
+    assert bodies[0] == frame[HEAD_SIZE:]
+    assert count == len(bodies)
+    assert frame + behind == b"".join(map(framed, bodies)) + rest
+
+
+def test_who_peeks_may_skip_frames() -> None:
+    """They are counted, and reading goes on behind them."""
+    reader = FrameReader(LIMIT)
+    reader.receive(framed(b"one") + framed(b"two") + framed(b"three") + b"\0")
+    assert reader.next() is not None
+    peeked = reader.peek()
+    assert peeked is not None
+    data, at = peeked
+    assert data[at:].startswith(framed(b"two"))
+    reader.skip(at + len(framed(b"two")), 1)
+    assert read_all(reader) == [b"three"]
+    assert (reader.frames_rcvd, reader.unread) == (3, b"\0")
+
+
+def test_who_peeks_sees_frames_behind_one_that_came_in_two_parts() -> None:
+    """The beginning is put before what comes, so that all lies in one piece."""
+    reader = FrameReader(LIMIT)
+    first, second = framed(b"one"), framed(b"two")
+    reader.receive(first[:3])
+    assert reader.next() is None
+    reader.receive(first[3:] + second)
+    assert reader.peek() == (first + second, 0)
+
+
+def test_nobody_peeks_into_a_growing_frame() -> None:
+    """One that comes in small pieces is put together by `next` alone."""
+    reader = FrameReader(LIMIT)
+    reader.receive(framed(b"12345678")[:6])
+    reader.receive(b"3")
+    assert reader.peek() is None
+    reader.receive(b"45678" + framed(b"next"))
+    assert reader.peek() is None
+    assert reader.next() is not None
+    assert reader.peek() is not None
+
+
+@given(
+    st.lists(st.binary(max_size=40), max_size=12),
+    st.binary(max_size=3),
+    st.lists(st.integers(0, 200), max_size=20),
+)
+def test_frames_are_read_however_they_arrive(
+    bodies: list[bytes], rest: bytes, cuts: list[int]
+) -> None:
+    """Many frames, in pieces that have nothing to do with them, are the same frames."""
+    stream = b"".join(map(framed, bodies)) + rest
+    places = [0, *sorted(cuts), len(stream)]
+    pieces = [stream[a:b] for a, b in pairwise(places)]
+    assert feed(pieces) == (bodies, rest, len(bodies))
+
+
+@pytest.mark.parametrize("length", [-1, -(2**31), LIMIT + 1, 2**31 - 1])
+def test_length_is_judged_as_soon_as_it_is_there(length: int) -> None:
+    """A length out of range is refused at its fourth byte, before any of the body."""
+    reader = FrameReader(LIMIT)
+    head = struct.pack(">i", length)
+    reader.receive(head[:3])
+    assert reader.next() is None
+    reader.receive(head[3:])
+    with pytest.raises(FrameError, match=f"{length}, allowed is 0 to {LIMIT}"):
+        reader.next()
+
+
+@pytest.mark.parametrize("size", [0, 1, LIMIT])
+def test_length_may_be_zero_and_the_limit(size: int) -> None:
+    """The limit itself is allowed, and so is an empty body."""
+    assert feed([framed(bytes(size))]) == ([bytes(size)], b"", 1)
+
+
+def test_frames_before_a_wrong_length_are_read() -> None:
+    """What came whole before the wrong length is not lost with it."""
+    reader = FrameReader(LIMIT)
+    reader.receive(framed(b"one") + framed(b"two") + b"\xff\xff\xff\xff")
+    frames = [reader.next(), reader.next()]
+    assert [f and f[0][f[1] : f[2]] for f in frames] == [b"one", b"two"]
+    with pytest.raises(FrameError):
+        reader.next()
+
+
+def test_whole_frames_are_not_copied() -> None:
+    """Frames that lie whole in a segment are read from that very object."""
+    reader = FrameReader(LIMIT)
+    segment = framed(b"one") + framed(b"two") + b"\0"
+    reader.receive(segment)
+    for _ in range(2):
+        frame = reader.next()
+        assert frame is not None
+        assert frame[0] is segment
+
+
+def test_reader_goes_on_from_unread_bytes() -> None:
+    """A second reader that is given the unread bytes goes on where the first was."""
+    stream = framed(b"one") + framed(b"two")
+    for cut in range(len(stream) + 1):
+        first = FrameReader(LIMIT)
+        first.receive(stream[:cut])
+        bodies = read_all(first)
+        second = FrameReader(LIMIT, first.unread)
+        second.receive(stream[cut:])
+        assert bodies + read_all(second) == [b"one", b"two"]
+
+
+def test_unread_bytes_and_frame_bytes_say_what_is_there() -> None:
+    """Both are right after each byte of a frame with another behind it."""
+    stream = framed(b"abc") + framed(b"")
+    reader = FrameReader(LIMIT)
+    seen = []
+    for at in range(len(stream)):
+        reader.receive(stream[at : at + 1])
+        read_all(reader)
+        seen.append((reader.unread_bytes, reader.frame_bytes))
+    first = [(1, 4), (2, 4), (3, 4), (4, 7), (5, 7), (6, 7), (0, 0)]
+    assert seen == [*first, (1, 4), (2, 4), (3, 4), (0, 0)]
+
+
+def test_read_frames_are_let_go_with_their_segment() -> None:
+    """Once all is read nothing is kept; of a rest, no more than the rest."""
+    reader = FrameReader(LIMIT)
+    reader.receive(framed(bytes(LIMIT)))
+    assert len(read_all(reader)) == 1
+    assert reader._unread == b""
+    reader.receive(framed(bytes(LIMIT)) + b"\0")
+    assert len(read_all(reader)) == 1
+    assert reader._unread == b"\0"
+
+
+def test_read_frames_are_let_go_before_unread_ones() -> None:
+    """Of frames that wait, never more is kept than twice their bytes."""
+    stream = framed(bytes(LIMIT)) + framed(b"x") * 50
+    reader = FrameReader(LIMIT)
+    reader.receive(stream)
+    for _ in range(51):
+        assert reader.next() is not None
+        reader.let_go()
+        assert len(reader._unread) <= 2 * reader.unread_bytes
+        assert stream.endswith(reader.unread)
+    assert reader.next() is None
+
+
+def test_letting_go_copies_no_more_than_was_received() -> None:
+    """Frames read one by one with a let_go after each cost what they have of bytes."""
+    stream = framed(b"12345678") * 1000
+    reader = FrameReader(LIMIT)
+    reader.receive(stream)
+    copied = 0
+    for _ in range(1000):
+        assert reader.next() is not None
+        before = reader._unread
+        reader.let_go()
+        copied += len(reader._unread) if reader._unread is not before else 0
+    assert copied <= len(stream)
+
+
+def test_memory_follows_what_has_come() -> None:
+    """A head that states the largest length reserves nothing for it."""
+    reader = FrameReader(2**31 - 1)
+    reader.receive(b"\x7f\xff\xff\xffx")
+    assert reader.next() is None
+    assert reader.unread_bytes == 5
+    assert reader.frame_bytes == HEAD_SIZE + 2**31 - 1
+    assert len(reader._unread) == 5
+
+
+def test_growing_frame_is_one_buffer() -> None:
+    """A frame in pieces grows in place: no piece copies those before it."""
+    reader = FrameReader(LIMIT)
+    reader.receive(b"\0\0\x03")
+    assert reader.next() is None
+    reader.receive(b"\xe8")
+    assert reader.next() is None
+    reader.receive(b"x")
+    buffer = reader._unread
+    for _ in range(LIMIT - 2):
+        reader.receive(b"x")
+        assert reader.next() is None
+        assert reader._unread is buffer
+    reader.receive(b"x")
+    assert reader.next() == (b"\0\0\x03\xe8" + b"x" * LIMIT, HEAD_SIZE, 4 + LIMIT)
