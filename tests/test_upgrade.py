@@ -54,7 +54,7 @@ def reload(daemon: Served, *options: str) -> subprocess.CompletedProcess[str]:
 def must_reload(daemon: Served) -> None:
     """Upgrade a daemon, and see that the command says so."""
     done = reload(daemon)
-    said = f"process {daemon.pid} was upgraded, and serves\n"
+    said = f"process {daemon.pid} was upgraded and serves\n"
     assert (done.returncode, done.stdout) == (0, said), done.stderr
 
 
@@ -292,7 +292,10 @@ def configured(yaml: Path, *options: str) -> Daemon:
         ),
         ("a: [\n", "storm.yaml, line 1, column 4"),
         ("pacemaker.auth.method: DIGEST\n", "it must name a JAAS file"),
-        ("pacemaker.max.threads: 3\n", "4 is more than pacemaker.max.threads allows"),
+        (
+            "pacemaker.max.threads: 3\n",
+            "4 is more than pacemaker.max.threads, which is 3",
+        ),
     ],
 )
 def test_daemon_serves_on_where_the_new_configuration_is_wrong(

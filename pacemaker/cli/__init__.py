@@ -1,4 +1,4 @@
-"""The command line: arguments in, words and an exit code out."""
+"""The command line: takes arguments; prints text and returns an exit code."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ _ENDS: dict[type[PacemakerError], type[click.ClickException]] = {
 
 
 def _check_interpreter() -> None:
-    """Refuse an interpreter that leaves out what a library reads at run time."""
+    """Refuse an interpreter without docstrings, which thriftpy2 reads at run time."""
     if sys.flags.optimize > 1:
         raise _WrongConfigurationError(
             "PYTHONOPTIMIZE=2 (python -OO) removes the docstrings that thriftpy2"
@@ -93,7 +93,7 @@ class _Program(click.Group):
     """The group of commands: the one place where errors become exit codes."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """Run a command line and end the process, as click does, by our exit codes."""
+        """Run a command line and exit, as click does, but with our exit codes."""
         main: Callable[..., Any] = super().main
         if not standalone_mode:
             return main(*args, standalone_mode=False, **extra)
@@ -130,7 +130,9 @@ class _Program(click.Group):
         except Exception as exc:
             if isinstance(exc, OSError) and exc.errno in _OF_WRITING:
                 raise output_lost(exc) from exc  # of a command's --help
-            logger.critical("unexpected failure, please report it", exc_info=True)
+            logger.critical(
+                "unexpected failure (a bug): please report it", exc_info=True
+            )
             ctx.exit(exit_codes.UNEXPECTED)
 
 
@@ -158,11 +160,11 @@ Each command has a --help of its own.""",
 )
 @click.version_option(__version__, prog_name=PROGRAM)
 def main() -> None:
-    """Pacemaker, Apache Storm's daemon for heartbeats, in Python.
+    """Pacemaker, Apache Storm's heartbeat daemon, in Python.
 
-    Workers write their heartbeats to it and Nimbus reads them there, which takes
-    that load from ZooKeeper. It reads Storm's configuration and serves the
-    clients of every release from 1.0 on.
+    Workers write their heartbeats to it and Nimbus reads them from it, which takes
+    this load off ZooKeeper. It reads Storm's configuration and serves the clients
+    of every release from 1.0 on.
     """
 
 

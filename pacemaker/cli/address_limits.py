@@ -1,4 +1,4 @@
-"""The options that say what one peer address may use of the daemon."""
+"""The options that limit what one peer address may use of the daemon."""
 
 from __future__ import annotations
 
@@ -46,17 +46,18 @@ _NAMES: dict[str, tuple[str, Callable[[str], float]]] = {
 
 
 def parse_limits(texts: Sequence[str]) -> AddressLimits:
-    """Read limits as ``NAME=VALUE``; of a name that is given twice the last counts.
+    """Parse limits of the form ``NAME=VALUE``; the last value of a name counts.
 
     Raises:
-        click.BadParameter: one is none; it says which, and what is allowed.
+        click.BadParameter: a limit is wrong; the message names it and says what is
+            allowed.
     """
     values: dict[str, Any] = {}
     for text in texts:
         name, is_given, value = text.partition("=")
         if name not in _NAMES or not is_given:
             raise click.BadParameter(
-                f"{text!r} is not NAME=VALUE with one of the names {', '.join(_NAMES)}"
+                f"{text!r} is not NAME=VALUE; NAME must be one of {', '.join(_NAMES)}"
             )
         field, parse = _NAMES[name]
         try:
@@ -81,16 +82,16 @@ def _parse_shared(
 
 
 def address_options(command: _F) -> _F:
-    """Give a command the options ``--shared-address`` and ``--address-limit``."""
+    """Add the options ``--shared-address`` and ``--address-limit`` to a command."""
     command = click.option(
         "--address-limit",
         "address_limits",
         multiple=True,
         metavar="NAME=VALUE",
         callback=lambda _, __, texts: parse_limits(texts),
-        help="What one peer address may use; repeatable. Names: "
-        f"{', '.join(_NAMES)}. By default an equal share of what there is, once "
-        "three quarters of it are used.",
+        help="Limit what one peer address may use; repeatable. Names: "
+        f"{', '.join(_NAMES)}. By default an address is held to an equal share of a "
+        "resource once three quarters of it are used.",
     )(command)
     return click.option(
         "--shared-address",
@@ -98,7 +99,7 @@ def address_options(command: _F) -> _F:
         multiple=True,
         metavar="CIDR",
         callback=_parse_shared,
-        help="A network in which an address is many workers, behind a proxy or a "
-        "relay, so that each connection counts as an address; repeatable, `none` for "
-        "no network. By default loopback alone.",
+        help="A network whose addresses each stand for many workers, behind a proxy "
+        "or a relay: each connection counts as an address of its own. Repeatable; "
+        "`none` means no network. Default: loopback only.",
     )(command)

@@ -1,4 +1,4 @@
-"""``completion``: the script that teaches a shell to complete our commands."""
+"""``completion``: print the script with which a shell completes our commands."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pacemaker.cli.output import print_text
 
 PROGRAM = "storm-pacemaker-py"
 COMPLETE_VARIABLE = "_STORM_PACEMAKER_PY_COMPLETE"
-"""Where click looks for a shell's question; it follows from the program's name."""
+"""The variable in which a shell asks click; it follows from the program's name."""
 
 
 @click.command(
     "completion",
-    short_help="Print the script for the completion of a shell.",
+    short_help="Print the completion script of a shell.",
     epilog="""\b
 Examples:
   bash:  eval "$(storm-pacemaker-py completion bash)"       in ~/.bashrc
@@ -24,7 +24,7 @@ Examples:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion_command(ctx: click.Context, shell: str) -> None:
-    """Print the script that makes SHELL complete commands and options."""
+    """Print the script with which SHELL completes commands and options."""
     complete_class = get_completion_class(shell)
     if complete_class is None:
         raise click.UsageError(f"this version of click has no completion for {shell}")

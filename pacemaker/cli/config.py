@@ -28,17 +28,17 @@ Examples:
 @click.option(
     "--check",
     is_flag=True,
-    help="Only say whether `serve` would start with it, by the same messages and "
-    "the same exit code.",
+    help="Only check whether `serve` would start, with the same messages and the "
+    "same exit code.",
 )
 def config_command(
     config_file: str | None, overrides: Sequence[str], log_level: str, check: bool
 ) -> None:
     """Print the effective configuration and where each value came from.
 
-    The output is YAML; the comment after a value names the file, `-c` or the
-    default. Secrets are left out, with a comment in their place. Which files were
-    read goes to stderr.
+    The output is YAML. The comment after each value names its origin: a file, `-c`
+    or the default. A comment replaces each secret. The names of the files that
+    were read go to stderr.
     """
     configuration = prepare(config_file, overrides, log_level)
     if check:
@@ -51,7 +51,7 @@ def config_command(
 
 
 def effective_lines(configuration: Configuration) -> Iterator[str]:
-    """Yield a line of YAML for each key, its origin as a comment, then the hold."""
+    """Yield a YAML line for each key, with its origin as a comment; then the hold."""
     pairs = [(_pair(key, configuration), key) for key in KEYS]
     width = max(len(pair) for pair, _ in pairs)
     for pair, key in pairs:

@@ -28,7 +28,7 @@ def exists_command(
 ) -> None:
     """Tell whether any server has a heartbeat under exactly PATH.
 
-    A directory, which only has heartbeats below it, does not exist by itself.
+    The answer is no for a directory, which only has heartbeats below it.
     """
     with target.pool() as pool:
         is_there = pool.exists(path)

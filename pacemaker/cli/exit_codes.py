@@ -1,7 +1,7 @@
 """The exit codes, by name.
 
-Those of our own are the ones of BSD's sysexits.h that mean the same, which
-systemd knows by name, too; docs/configuration.md lists them for users.
+From 64 to 78 they have the meaning and the number of BSD's sysexits.h, which systemd
+knows by name too.  docs/configuration.md lists all of them for users.
 """
 
 from __future__ import annotations
@@ -9,35 +9,35 @@ from __future__ import annotations
 import signal
 
 OK = 0
-"""All went well; of `serve`: it was asked to stop, and stopped."""
+"""Success.  For `serve`: it was asked to stop, and stopped."""
 
 NO = 1
 """The answer is no: nothing is stored there, the user did not confirm, the daemon
-refused to be upgraded, or, of `simulate`, the server does not carry the cluster."""
+refused an upgrade, or (`simulate`) the server cannot carry the cluster."""
 
 USAGE = 2
-"""The command line is wrong; click's own code for it."""
+"""The command line is wrong; click uses this code itself."""
 
 GENERATOR_BEHIND = 3
-"""Of `simulate`: it fell behind itself, so there is no answer."""
+"""`simulate` itself fell behind its schedule, so there is no answer."""
 
 IN_USE = 4
-"""Of `simulate`: the server holds heartbeats of others, without --force."""
+"""`simulate` found heartbeats of others at the server, and --force was not given."""
 
 CANNOT_LISTEN = 69
-"""The address cannot be listened on: the port is in use, for example."""
+"""The daemon cannot listen on the address; the port may be in use."""
 
 UNEXPECTED = 70
-"""A fault of the program itself, written to the log."""
+"""A bug in the program; the log has the traceback."""
 
 SYSTEM_REFUSED = 71
-"""The system refuses what `serve` needs to start: a thread or a descriptor."""
+"""The system refused a thread or a descriptor that `serve` needs to start."""
 
 OUTPUT_LOST = 74
-"""The output could not be written; what the command was to do is done."""
+"""The output could not be written, but the command did its work."""
 
 NO_ANSWER = 75
-"""No server answered; of `ping`: not every one did.  Another time it may."""
+"""No server answered; for `ping`: at least one did not.  A retry may succeed."""
 
 NOT_AUTHORIZED = 77
 """The servers do not let this client read."""
@@ -46,10 +46,10 @@ WRONG_CONFIGURATION = 78
 """The configuration is wrong, or a file of it cannot be read."""
 
 SIGNALLED = 128
-"""This and the number of the signal that ended the command early, as shells count."""
+"""Added to the number of the signal that ended the command, as shells do."""
 
 INTERRUPTED = SIGNALLED + signal.SIGINT
-"""The user's Ctrl-C."""
+"""The user pressed Ctrl-C."""
 
 PIPE_CLOSED = SIGNALLED + signal.SIGPIPE
-"""Whoever read the output has closed the pipe."""
+"""The reader of the output closed the pipe."""

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pacemaker.heartbeats.model import ExecutorStats, WorkerHeartbeat
 
 SHOWN_BYTES = 256
-"""How much is shown of a value that is no heartbeat."""
+"""How many bytes are shown of a value that is not a heartbeat."""
 
 ALL_TIME = ":all-time"
-"""The window of a figure since the worker's start."""
+"""The name of the window that covers the time since the worker's start."""
 
 _BYTES_A_LINE = 16
 
@@ -55,7 +55,7 @@ The exit code is 1 if nothing is stored under PATH.""",
 def get_command(target: Target, path: str, as_json: bool) -> None:
     """Show the newest heartbeat of PATH: its topology, executors, uptime and age.
 
-    A value that is no heartbeat is shown as bytes, with the reason.
+    A value that is not a heartbeat is shown as bytes, with the reason.
     """
     from pacemaker.heartbeats import codec
 
@@ -93,8 +93,8 @@ def _why_none(pool: PacemakerPool, path: str) -> str:
         return "is a directory: `ls` lists what is below it"
     if _is_held(pool, path):
         return (
-            "nothing is stored there yet. A server was just started, and waits for the"
-            " workers' next heartbeats"
+            "nothing is stored there yet. A server was just started and still waits"
+            " for the workers' heartbeats; try again in some seconds"
         )
     return "nothing is stored there"
 
@@ -102,8 +102,8 @@ def _why_none(pool: PacemakerPool, path: str) -> str:
 def _is_held(pool: PacemakerPool, path: str) -> bool:
     """Tell whether a server holds the read of a path at which it has nothing.
 
-    Replies come in the order of the requests but for reads that are held: so one is
-    held if a later request is answered first.
+    Replies come in the order of the requests, except those of held reads.  So a read
+    is held if a later request is answered first.
     """
     from pacemaker.client import requests
 
@@ -199,4 +199,4 @@ def _local_time(seconds: int) -> str:
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))
     except (OverflowError, OSError, ValueError):
-        return f"{seconds} s, which is no time"
+        return f"{seconds} s, which is not a valid time"

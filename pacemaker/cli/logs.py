@@ -1,10 +1,10 @@
-"""Logging: one record, one line on stderr, whatever a peer has sent.
+"""Logging: each record is one line on stderr, whatever a peer has sent.
 
-A record may hold text that came from the network.  Control characters are
-escaped, so that nobody can forge a line of the log or drive a terminal.
+A record may contain text that came from the network.  Control characters are
+escaped, so that nobody can forge a line of the log or control a terminal.
 
 If stderr is systemd's journal, each line begins with its severity, which the journal
-takes off (sd-daemon(3)), and has no time, which the journal keeps itself.
+removes (sd-daemon(3)).  It has no time, because the journal records that itself.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def is_journal(
 ) -> bool:
     """Return whether a stream, stderr by default, is systemd's journal.
 
-    The variable alone does not tell: it is inherited by whoever has another stderr.
+    JOURNAL_STREAM alone proves nothing: a child whose stderr was redirected inherits
+    the variable too.
     """
     stream = sys.stderr if stream is None else stream
     try:
@@ -61,7 +62,7 @@ class LineFormatter(logging.Formatter):
     """Formats a record as ``TIME LEVEL LOGGER MESSAGE``, in one line.
 
     The time is local, with milliseconds and the offset from UTC.  A traceback
-    follows in lines of its own, each behind a bar that no record begins with.
+    follows in separate lines.  Each begins with a bar, as no record does.
     """
 
     def __init__(self) -> None:
@@ -70,7 +71,7 @@ class LineFormatter(logging.Formatter):
     def formatTime(  # noqa: N802 - logging's name
         self, record: logging.LogRecord, datefmt: str | None = None
     ) -> str:
-        """Return the time of the record as ISO 8601 writes it."""
+        """Return the time of the record in ISO 8601."""
         moment = time.localtime(record.created)
         date = time.strftime("%Y-%m-%dT%H:%M:%S", moment)
         return f"{date}.{int(record.msecs):03d}{time.strftime('%z', moment)}"
@@ -80,7 +81,7 @@ class LineFormatter(logging.Formatter):
         return one_line(super().formatMessage(record))
 
     def formatException(self, ei: object) -> str:  # noqa: N802
-        """Return the traceback, each of its lines behind a bar."""
+        """Return the traceback, with a bar before each line."""
         lines = super().formatException(ei).splitlines()  # type: ignore[arg-type]
         return "\n".join(f"    | {one_line(line)}" for line in lines)
 
@@ -93,7 +94,7 @@ class JournalFormatter(LineFormatter):
         self._style = logging.PercentStyle("%(levelname)s %(name)s %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record, each of its lines behind its severity."""
+        """Return the record, with the severity before each line."""
         severity = next(
             (each for level, each in _SEVERITIES if record.levelno >= level),
             _DEBUG_SEVERITY,
@@ -102,7 +103,7 @@ class JournalFormatter(LineFormatter):
 
 
 class JournalErrors:
-    """A stream for the last words of a program, each line of them an error.
+    """A stream for the last message of a program; each line has the severity error.
 
     Args:
         stream: the journal.
@@ -112,7 +113,7 @@ class JournalErrors:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write lines behind their severity."""
+        """Write lines, with the severity before each."""
         body = text.removesuffix("\n")
         end = text[len(body) :]
         self._stream.write(_in_journal(body, _ERROR_SEVERITY) + end)
@@ -124,7 +125,7 @@ class JournalErrors:
 
 
 def configure_logs(level: str) -> None:
-    """Send the log to stderr, from this level on.
+    """Send records of this level and above to stderr.
 
     Args:
         level: one of LEVELS.

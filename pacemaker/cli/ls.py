@@ -1,4 +1,4 @@
-"""``ls``: what lies below a path."""
+"""``ls``: list the names below a path."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Entry(NamedTuple):
 
     Attributes:
         name: the name alone.
-        size_bytes: the size of its heartbeat; None where it has none itself.
-        time_secs: when the heartbeat was made; None where that cannot be read.
+        size_bytes: the size of its heartbeat; None if the name is only a directory.
+        time_secs: when the heartbeat was made; None if that cannot be read.
     """
 
     name: str
@@ -46,13 +46,15 @@ Examples:
 )
 @client_command
 @click.argument("path", callback=checked_path, default="/")
-@click.option("-l", "long", is_flag=True, help="Show the size and age of each.")
+@click.option(
+    "-l", "long", is_flag=True, help="Show the size and age of each heartbeat."
+)
 @json_option
 def ls_command(target: Target, path: str, long: bool, as_json: bool) -> None:
-    """List the names below PATH, of all servers; without PATH, the topmost ones.
+    """List the names below PATH on all servers; without PATH, the topmost names.
 
-    The topologies are below /workerbeats, and the workers below their topology.
-    If nothing is below PATH, a line on stderr says so.
+    Topologies are below /workerbeats, and workers are below their topology. If
+    nothing is below PATH, a line on stderr says so.
     """
     with target.pool() as pool:
         names = pool.list_nodes(path)

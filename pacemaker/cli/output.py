@@ -1,8 +1,8 @@
 """What commands print: tables for people, JSON for programs.
 
-Keys and values come from whoever could reach a server's port, so nothing of
-them is printed but what is printable: they cannot drive a terminal, nor forge a
-line of a table.
+Anybody who can reach a server's port can store keys and values.  So everything in them
+that is not printable is escaped: they can neither control a terminal nor forge a line
+of a table.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 class OutputLostError(click.ClickException):
-    """The output could not be written; what the command did is done."""
+    """The output could not be written, but the command did its work."""
 
     exit_code = exit_codes.OUTPUT_LOST
 
     def warn(self) -> None:
-        """Print a warning in the place of the error."""
+        """Print a warning instead of the error."""
         warn(self.message)
 
 
 class PipeClosedError(OutputLostError):
-    """Whoever reads our output has had enough of it, as in ``ls | head -1``."""
+    """The reader of our output closed the pipe, as in ``ls | head -1``."""
 
     exit_code = exit_codes.PIPE_CLOSED
 
@@ -45,14 +45,14 @@ class PipeClosedError(OutputLostError):
 
 
 def output_lost(error: OSError) -> OutputLostError:
-    """Return what to raise when the output cannot be written."""
+    """Return the error to raise when the output cannot be written."""
     kind = PipeClosedError if error.errno == errno.EPIPE else OutputLostError
     return kind(f"the output could not be written: {error.strerror or error}")
 
 
 @contextlib.contextmanager
 def exit_code_answers() -> Iterator[None]:
-    """Print something that the exit code says as well: losing it is not an error."""
+    """Only warn if the output is lost, because the exit code gives the answer too."""
     try:
         yield
     except OutputLostError as exc:
@@ -75,12 +75,12 @@ def _print_to_stderr(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return the text with all that is not printable escaped, as Python writes it."""
+    """Return the text with unprintable characters escaped, as Python does."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def print_text(text: str) -> None:
-    """Print text as it is: only for our own.
+    """Print text unescaped: only for text of our own.
 
     Raises:
         OutputLostError: it cannot be written.
@@ -101,7 +101,7 @@ def print_json(value: object) -> None:
 
 
 def print_line(text: str) -> None:
-    """Print a line of text, escaped; also what the terminal's charset does not have.
+    """Print a line of text, escaping what is unprintable or not in the charset.
 
     Raises as `print_text`.
     """
@@ -114,8 +114,8 @@ def print_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Non
     """Print rows with their columns aligned.  Raises as `print_text`.
 
     Args:
-        rows: cells; all rows have as many.
-        right: the columns that are aligned to the right.
+        rows: the cells of each row; all rows have the same number.
+        right: the columns to align to the right.
     """
     shown = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]

@@ -1,4 +1,4 @@
-"""``ping``: does every server answer?"""
+"""``ping``: check whether every server answers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @click.command(
     "ping",
-    short_help="Ask every server for a sign of life.",
+    short_help="Check whether every server answers.",
     epilog="""\b
 Examples:
   storm-pacemaker-py ping
   storm-pacemaker-py ping --server pm1.example.com:6699 --timeout 1
   storm-pacemaker-py ping --json | jq '.[] | select(.ok | not)'
 
-The exit code is 0 where all of them answer, and 75 where one does not.""",
+The exit code is 0 if all servers answer, and 75 if one does not.""",
 )
 @client_command
 @json_option
@@ -31,7 +31,7 @@ The exit code is 0 where all of them answer, and 75 where one does not.""",
 def ping_command(ctx: click.Context, target: Target, as_json: bool) -> None:
     """Send each server a request that stores nothing and needs no right to read.
 
-    Where an authentication method is configured, it is gone through as well.
+    If an authentication method is configured, ping authenticates as well.
     """
     with target.pool(warns=False) as pool:
         healths = pool.ping()

@@ -1,4 +1,4 @@
-"""What the commands do alike: read, report and check the configuration."""
+"""Read, report and check the configuration, for all commands."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ _OPTIONS = (
         metavar="FILE",
         # Whether it can be read is for the configuration to say, with its exit code.
         type=click.Path(readable=False),
-        help="Read FILE in the place of storm.yaml; looked up in the conf folder "
-        "first, then as it stands.",
+        help="Read FILE instead of storm.yaml; FILE is relative to the conf folder or, "
+        "if it is not there, to the current folder.",
     ),
     click.option(
         "-c",
         "overrides",
         metavar="KEY=VALUE",
         multiple=True,
-        help="Override a key of the configuration; can be given again.",
+        help="Override a key of the configuration; repeatable.",
     ),
 )
 
 
 def configuration_options(command: _Command, log_level: str = "info") -> _Command:
-    """Give a command the options that all commands with a configuration share.
+    """Add the options of all commands that read the configuration.
 
     Args:
-        log_level: what is logged where the user does not say.
+        log_level: the default of --log-level.
     """
     level = click.option(
         "--log-level",
         type=click.Choice(LEVELS, case_sensitive=False),
         default=log_level,
         show_default=True,
-        help="Log to stderr from this level on.",
+        help="Log this level and above to stderr.",
     )
     for option in (level, *reversed(_OPTIONS)):
         command = option(command)
@@ -79,7 +79,7 @@ def prepare(
 
 
 def prepare_sasl(settings: Settings) -> ServerSasl:
-    """Find what the authentication method needs, and log what there is to know.
+    """Load what the authentication method needs, and log any warnings about it.
 
     Raises:
         ConfigError: the method cannot be served with these settings.

@@ -11,7 +11,7 @@ from pacemaker.cli.targets import Target, client_command, path_argument
 
 @click.command(
     "put",
-    short_help="Store a file, or what comes from stdin, under a path.",
+    short_help="Store a file, or stdin, under a path.",
     epilog="""\b
 Examples:
   storm-pacemaker-py put /test/one value.bin
@@ -23,9 +23,10 @@ Examples:
 @path_argument
 @click.argument("file", type=click.File("rb"), default="-")
 def put_command(target: Target, path: str, file: BinaryIO) -> None:
-    """Store the bytes of FILE under PATH, at one server, as they are.
+    """Store the bytes of FILE, unchanged, under PATH on one server.
 
-    Storm reads a heartbeat from them. Nothing is printed.
+    Without FILE, the bytes come from stdin. Storm reads them as a heartbeat. Nothing
+    is printed.
     """
     details = _read(file)
     with target.pool() as pool:

@@ -18,8 +18,8 @@ Examples:
   storm-pacemaker-py reload --pid-file /run/storm-pacemaker-py.pid
   ExecReload=/opt/pacemaker/bin/storm-pacemaker-py reload $MAINPID
 
-The exit code is 0 once the new one serves, and 1 where it does not: then the
-reason is printed, and the old one serves on.""",
+The exit code is 0 as soon as the new program serves. It is 1 if the upgrade was
+refused or failed; the reason is printed.""",
 )
 @click.argument("pid", type=click.IntRange(min=1), required=False)
 @click.option(
@@ -38,11 +38,11 @@ reason is printed, and the old one serves on.""",
     help="How long to wait for the outcome.",
 )
 def reload_command(pid: int | None, pid_file: Path | None, timeout_s: float) -> None:
-    """Have the daemon with this process id take its program and configuration anew.
+    """Upgrade the daemon with process id PID to the program and configuration on disk.
 
-    The new one is tried first.  Where it would not start, nothing changes; else
-    the daemon becomes it, with every connection and every heartbeat, and the
-    same process id.
+    The daemon tries the new program first. If it would not start, nothing changes.
+    Otherwise the daemon becomes the new program, and keeps its process id, every
+    connection and every heartbeat.
     """
     # Imported where it is needed: --help starts without.
     from pacemaker.server.upgrade.request import request_upgrade
@@ -54,17 +54,18 @@ def reload_command(pid: int | None, pid_file: Path | None, timeout_s: float) -> 
     assert pid is not None  # noqa: S101  (one of the two was given)
     request_upgrade(pid, timeout_s)
     with exit_code_answers():
-        print_line(f"process {pid} was upgraded, and serves")
+        print_line(f"process {pid} was upgraded and serves")
 
 
 def _read_pid(file: Path) -> int:
     try:
         text = file.read_text().strip()
     except (OSError, UnicodeDecodeError) as exc:
-        reason = getattr(exc, "strerror", None) or "it is no text"
+        reason = getattr(exc, "strerror", None) or "it is not text"
         raise click.BadParameter(f"{file}: {reason}", param_hint="--pid-file") from exc
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise click.BadParameter(
-            f"{file}: must hold a process id, nothing else", param_hint="--pid-file"
+            f"{file}: must contain a process id and nothing else",
+            param_hint="--pid-file",
         )
     return int(text)

@@ -1,4 +1,4 @@
-"""``rm``: delete a path and what is below it."""
+"""``rm``: delete a path and everything below it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_DEPTH = 20
 
 @click.command(
     "rm",
-    short_help="Delete a path and what is below it.",
+    short_help="Delete a path and everything below it.",
     epilog="""\b
 Examples:
   storm-pacemaker-py rm /workerbeats/words-1-1700000000/7a4e-6700
@@ -27,12 +27,16 @@ Examples:
 )
 @client_command
 @path_argument
-@click.option("--yes", is_flag=True, help="Do not ask, whatever is below PATH.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Delete without asking, however many heartbeats are below PATH.",
+)
 def rm_command(target: Target, path: str, yes: bool) -> None:
-    """Delete the heartbeat of PATH and all below it, at every server that answers.
+    """Delete PATH and every heartbeat below it, on every server that answers.
 
-    Where there is more than one it asks first. Nothing is printed. A server that
-    does not answer keeps what it has, and shows it again when it is back.
+    It asks first if there is more than one heartbeat. Nothing is printed. A server
+    that does not answer keeps its heartbeats, and shows them again when it is back.
     """
     with target.pool() as pool:
         if not yes and _has_more_than_one(pool, path):
@@ -43,22 +47,25 @@ def rm_command(target: Target, path: str, yes: bool) -> None:
 def _confirm(path: str) -> None:
     try:
         click.confirm(
-            printable(f"{path}: more than one heartbeat is there. Delete all?"),
+            printable(
+                f"{path}: more than one heartbeat is stored there. Delete all of them?"
+            ),
             abort=True,
             err=True,
         )
     except OSError as exc:  # of stdin or stderr
         raise click.UsageError(
-            f"cannot ask whether to delete all: {exc.strerror}. --yes does not ask."
+            f"cannot ask whether to delete all: {exc.strerror}. Use --yes to"
+            " skip the question."
         ) from exc
 
 
 def _has_more_than_one(pool: PacemakerPool, path: str) -> bool:
-    """Look for a second key, no further.
+    """Return whether a path and what is below it have more than one key.
 
-    Each name in a list stands for at least one key below it.  One that leads to
-    no key that can be found (a key may have empty segments) counts as many, as does
-    one that lies deeper than Storm would ever put it.
+    The search ends at the second key.  Each name in a list stands for at least one key
+    below it.  If no key can be found there (a key may have empty segments), or only
+    deeper than Storm would ever put one, the answer is yes, so that the user is asked.
     """
     below = path
     for _ in range(_MAX_DEPTH):

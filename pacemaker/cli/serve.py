@@ -1,4 +1,4 @@
-"""``serve``: the daemon, in the foreground."""
+"""``serve``: run the daemon in the foreground."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 def _check_bind(
     ctx: click.Context, param: click.Parameter, bind: str | None
 ) -> str | None:
-    """Refuse what looks up as something else than is meant."""
+    """Refuse text that would resolve to another address than the user means."""
     if bind is None:
         return None
     if not bind.strip():
         raise click.BadParameter(
-            "the address is empty; leave the option out to listen on all"
+            "the address is empty; leave out --bind to listen on every address"
         )
     if bind.startswith("[") != bind.endswith("]") or re.fullmatch(r"[^:]*:\d+", bind):
         raise click.BadParameter(
-            f"{bind}: must be an address or a host name without a port, which"
-            " pacemaker.port names"
+            f"{bind}: must be an address or a host name without a port; set the port"
+            " with pacemaker.port"
         )
     return bind
 
@@ -43,53 +43,53 @@ def _check_bind(
     epilog="""\b
 Examples:
   storm-pacemaker-py serve
-      the storm.yaml of STORM_CONF_DIR; else of STORM_HOME/conf, of the storm on
-      the PATH, or of /etc/storm
+      reads storm.yaml in STORM_CONF_DIR, or else in STORM_HOME/conf, in the conf
+      folder of the storm on the PATH, or in /etc/storm
   storm-pacemaker-py serve --config /etc/storm/storm.yaml
   storm-pacemaker-py serve -c pacemaker.port=6700 -c pacemaker.auth.method=NONE
   storm-pacemaker-py serve --bind 10.0.0.5 --store-budget 2G
 
-SIGTERM and SIGINT stop it; a second one forces it.  SIGHUP and SIGUSR2 upgrade
-it in place to the program and configuration that are on the disk by then; the
-command `reload` does so and waits for the outcome.  SIGUSR1 logs its figures
-now, SIGQUIT what each thread is doing.""",
+SIGTERM and SIGINT stop the daemon; a second one stops it at once. SIGHUP and
+SIGUSR2 upgrade it in place to the program and configuration that are then on
+disk; the command `reload` does the same and waits for the outcome. SIGUSR1 logs
+the figures, and SIGQUIT logs what each thread is doing.""",
 )
 @configuration_options
 @click.option(
     "--bind",
     metavar="ADDRESS",
     callback=_check_bind,
-    help="Listen on this address, or on each one of this host name; else on all, as "
-    "Storm does. 0.0.0.0 is IPv4 only, :: is IPv6 only.",
+    help="Listen on this address, or on every address of this host name. Default: "
+    "every address of the host, as Storm does. 0.0.0.0 is IPv4 only, :: is IPv6 only.",
 )
 @click.option(
     "--io-threads",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Serve the connections with N threads; pacemaker.max.threads at most.",
+    help="Serve connections with N threads, at most pacemaker.max.threads.",
 )
 @click.option(
     "--buffer-budget",
     type=parse_size,
     metavar="SIZE",
-    help="Memory for the buffers of all connections, 512M say; "
-    "else a quarter of what the process may use.",
+    help="Memory for the buffers of all connections, such as 512M. Default: a "
+    "quarter of the memory that the process may use.",
 )
 @click.option(
     "--store-budget",
     type=parse_size,
     metavar="SIZE",
-    help="Memory for the stored heartbeats, 1G say; "
-    "else half of what the process may use.",
+    help="Memory for the stored heartbeats, such as 1G. Default: half of the memory "
+    "that the process may use.",
 )
 @click.option(
     "--hold",
     "hold_s",
     type=click.IntRange(0, MAX_HOLD_S),
     metavar="SECONDS",
-    help="After a start hold reads of absent heartbeats so long, 0 for not at all; "
-    "else 20 s, or 10 s with a listening socket that was handed over, where "
-    "storm.yaml names one Pacemaker.",
+    help="How long to hold reads of absent heartbeats after a start; 0 turns this "
+    "off. Default: off, unless storm.yaml names exactly one Pacemaker; then 20 s, or "
+    "10 s if the listening socket was handed over.",
 )
 @address_options
 @click.option(
@@ -97,8 +97,8 @@ now, SIGQUIT what each thread is doing.""",
     "trial",
     metavar="FORMAT:PORT",
     hidden=True,
-    help="Try the start, and whether a daemon with this format of its state and "
-    "this port could be upgraded to it; serve nobody.",
+    help="Try the start without serving, and check whether a daemon with this state "
+    "format and this port could be upgraded to this program.",
 )
 def serve_command(
     config_file: str | None,
@@ -115,8 +115,8 @@ def serve_command(
 ) -> None:
     """Run the Pacemaker daemon until it is asked to stop.
 
-    It reads the configuration of Storm and takes the place of `storm pacemaker`:
-    stop the one, start the other on the same host, and change nothing else.
+    It reads Storm's configuration and replaces `storm pacemaker`: stop that one,
+    start this one on the same host, and change nothing else.
     """
     # The daemon's own half is imported where it is needed: --help starts without.
     from pacemaker import server
@@ -148,7 +148,7 @@ def serve_command(
 def _check_io_threads(io_threads: int | None, settings: Settings) -> None:
     if io_threads is not None and io_threads > settings.max_threads:
         raise click.BadParameter(
-            f"{io_threads} is more than pacemaker.max.threads allows: "
+            f"{io_threads} is more than pacemaker.max.threads, which is "
             f"{settings.max_threads}",
             param_hint="'--io-threads'",
         )

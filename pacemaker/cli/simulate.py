@@ -1,4 +1,4 @@
-"""``simulate``: a cluster's load on a Pacemaker, and whether it carries it."""
+"""``simulate``: put a cluster's load on a Pacemaker; can it carry the cluster?"""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _InUseError(click.ClickException):
 
 @click.command(
     "simulate",
-    short_help="Load a Pacemaker as a cluster would, and say whether it carries it.",
+    short_help="Check whether a Pacemaker can carry a cluster's load.",
     epilog="""\b
 Examples:
   storm-pacemaker-py simulate --supervisors 270 --workers 10
@@ -50,9 +50,9 @@ Examples:
   storm-pacemaker-py simulate --supervisors 1500 --workers 10 --executors 4
 
 \b
-The exit code is 0 where every request is answered within a second, 1 where one
-is not, 3 where this program itself fell behind, so that there is no answer, and
-4 where the server holds heartbeats already.""",
+The exit code is 0 if every request is answered within a second, and 1 if one is
+not. It is 3 if this program itself fell behind its schedule, so that there is no
+answer, and 4 if the server already has heartbeats.""",
 )
 @client_command
 @click.option(
@@ -61,7 +61,7 @@ is not, 3 where this program itself fell behind, so that there is no answer, and
     default=10,
     show_default=True,
     metavar="N",
-    help="The hosts that run workers.",
+    help="How many hosts run workers.",
 )
 @click.option(
     "--workers",
@@ -69,7 +69,7 @@ is not, 3 where this program itself fell behind, so that there is no answer, and
     default=4,
     show_default=True,
     metavar="N",
-    help="The workers on each: a connection and a pulse every 3 s from each.",
+    help="How many workers each host runs. Each worker has a connection of its own.",
 )
 @click.option(
     "--executors",
@@ -77,7 +77,7 @@ is not, 3 where this program itself fell behind, so that there is no answer, and
     default=10,
     show_default=True,
     metavar="N",
-    help="The executors in each worker: half a KB of its heartbeat each.",
+    help="How many executors each worker has. Each adds half a KB to its heartbeat.",
 )
 @click.option(
     "--topologies",
@@ -85,7 +85,7 @@ is not, 3 where this program itself fell behind, so that there is no answer, and
     default=10,
     show_default=True,
     metavar="N",
-    help="The topologies that the workers belong to.",
+    help="How many topologies the workers belong to.",
 )
 @click.option(
     "--interval",
@@ -94,7 +94,7 @@ is not, 3 where this program itself fell behind, so that there is no answer, and
     default=3.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often each worker sends its heartbeat; Storm 2.0 to 2.2: 60.",
+    help="Time between two heartbeats of a worker; Storm 2.0 to 2.2 use 60.",
 )
 @click.option(
     "--duration",
@@ -103,10 +103,10 @@ is not, 3 where this program itself fell behind, so that there is no answer, and
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to send.",
+    help="How long the simulation sends heartbeats.",
 )
 @click.option(
-    "--force", is_flag=True, help="Go on where the server holds heartbeats of others."
+    "--force", is_flag=True, help="Run even if the server has heartbeats of others."
 )
 @json_option
 @click.pass_context
@@ -122,11 +122,11 @@ def simulate_command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Load one server, ours or the JVM's, with the pulses and reads of a cluster.
+    """Put the pulses and reads of a cluster on one server, ours or the JVM's.
 
     Each worker sends real heartbeats over a connection of its own, and a Nimbus
-    reads all of them every 10 s. A latency counts from the moment a pulse was
-    due. What is stored meanwhile is removed at the end, also after Ctrl-C.
+    reads all of them every 10 s. A latency counts from the moment at which the
+    pulse was scheduled. The heartbeats are removed at the end, even after Ctrl-C.
 
     Progress goes to stderr, the report to stdout.
     """
@@ -160,9 +160,9 @@ def _refuse_others(simulation: Simulation) -> None:
     try:
         simulation.refuse_others()
     except ServerInUseError as exc:
-        text = f"{exc}. With --force the simulation writes beside them."
+        text = f"{exc}. Use --force to run the simulation anyway."
         if any(TOPOLOGY_NAME in path for path in exc.paths):
-            text += " (`storm-pacemaker-py rm PATH` removes what one has left.)"
+            text += " (`storm-pacemaker-py rm PATH` removes leftovers of a simulation.)"
         raise _InUseError(printable(text)) from exc
 
 
@@ -179,7 +179,7 @@ def _run(simulation: Simulation, as_json: bool) -> int:
     if simulation.problem:
         warn(
             f"{simulation.left} could not be removed: {simulation.problem}."
-            " `storm-pacemaker-py rm PATH` does it another time."
+            " Remove them later with `storm-pacemaker-py rm PATH`."
         )
     if simulation.signal_number is not None:
         return exit_codes.SIGNALLED + simulation.signal_number
@@ -207,8 +207,8 @@ def _the_server(settings: Settings) -> ServerAddress:
     if len(addresses) > 1:
         names = ", ".join(map(str, addresses))
         raise click.UsageError(
-            f"pacemaker.servers has more than one: {names}. Name the one to load"
-            " with --server."
+            f"pacemaker.servers names more than one server: {names}. Choose one with"
+            " --server."
         )
     return addresses[0]
 
@@ -220,9 +220,9 @@ def _check_descriptors(shape: ClusterShape) -> None:
     room = make_room(needed)
     if room < needed:
         raise click.UsageError(
-            f"{needed:,} workers need {needed + SPARE:,} descriptors, and this"
-            f" process is allowed {room + SPARE:,} (ulimit -Hn):"
-            f" {counted(room, 'worker', ',')} at most"
+            f"{needed:,} workers need {needed + SPARE:,} descriptors, but this"
+            f" process may open {room + SPARE:,} (ulimit -Hn), enough for"
+            f" {counted(room, 'worker', ',')}"
         )
 
 
@@ -232,7 +232,7 @@ def _check_size(cluster: Cluster, settings: Settings) -> None:
         raise click.BadParameter(
             f"a heartbeat of {counted(cluster.shape.executors, 'executor', ',')}"
             " makes a message of"
-            f" {cluster.most_message_bytes:,} bytes, and"
+            f" {cluster.most_message_bytes:,} bytes, but"
             f" pacemaker.thrift.message.size.max allows {allowed_bytes:,}",
             param_hint="'--executors'",
         )

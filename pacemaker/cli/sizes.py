@@ -14,10 +14,10 @@ _MAX_BYTES = 2**63 - 1
 def parse_size(text: str) -> int:
     """Return the bytes of a size such as 512M, 1GiB or 1048576.
 
-    A unit is a power of 1024; B and iB behind it change nothing.
+    Units are powers of 1024.  A B or iB after the unit changes nothing.
 
     Raises:
-        click.BadParameter: it is no such size, or not above 0.
+        click.BadParameter: the text is not a size above 0.
 
     """
     match = _SIZE.fullmatch(text.strip())

@@ -1,8 +1,8 @@
-"""The standard streams, made safe to use whatever the program was started with.
+"""Make the standard streams safe to use, however the program was started.
 
-A shell can start a program with a stream closed (``>&-``) or on a full disk.
-Python then has None for the stream, or fails once more when it flushes at its
-own exit, and replaces the exit code by 120.
+A shell can start a program with a stream that is closed (``>&-``) or on a full disk.
+For a closed stream Python has None.  On a full disk, flushing fails again when Python
+exits, and Python replaces the exit code by 120.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _NAMES: Final = ("stdin", "stdout", "stderr")
 def open_missing() -> None:
     """Open the standard descriptors that are closed.
 
-    Otherwise the next file or socket takes the number, and what a library writes
-    to descriptor 2 goes to a server.
+    Otherwise the next file or socket gets the free number, and a library that writes
+    to descriptor 2 may write to a server.
     """
     for fd, name in enumerate(_NAMES):
         try:
@@ -34,10 +34,10 @@ def open_missing() -> None:
 
 
 def settle() -> None:
-    """Flush what is left, or drop it if it cannot be written.
+    """Flush the buffered output, or drop it if it cannot be written.
 
-    A command has reported by then that its output is lost; Python's own attempt at
-    exit would only change the exit code.
+    By then the command has reported that its output is lost.  If Python tried to flush
+    again at exit, it would only change the exit code.
     """
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -1,4 +1,4 @@
-"""What the client's commands do alike: which servers, how long, which path."""
+"""What the client commands share: the servers, the timeout and the path."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool
 
 DEFAULT_TIMEOUT_S = 5.0
-"""Longer than a program's calls: a person has no second try waiting."""
+"""Longer than the default of the client, because a person does not retry."""
 
 
 DEFAULT_HOST = "localhost"
-"""The server that is asked when none is named, at pacemaker.port."""
+"""The server to ask, at pacemaker.port, if the user names none."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Which servers a command is for, as its options say.
+    """The servers that a command asks, from its options.
 
     Attributes:
-        config_file: of --config.
-        overrides: of -c.
-        log_level: of --log-level.
-        server: of --server; None for all of pacemaker.servers, or for this host
-            if they are none.
-        timeout_s: of --timeout.
+        config_file: the value of --config.
+        overrides: the values of -c.
+        log_level: the value of --log-level.
+        server: the value of --server; None means all of pacemaker.servers, or this
+            host if that names none.
+        timeout_s: the value of --timeout.
     """
 
     config_file: str | None
@@ -46,10 +46,10 @@ class Target:
 
     @contextmanager
     def pool(self, warns: bool = True) -> Iterator[PacemakerPool]:
-        """Open the pool for the time of a `with`.
+        """Open the pool for the duration of a `with` block.
 
         Args:
-            warns: at the end say which servers had no part in the answer.
+            warns: whether to warn, at the end, about servers that did not answer.
 
         Raises:
             ConfigError: the configuration is wrong.
@@ -98,7 +98,7 @@ class Target:
 
 
 def client_command(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of all client commands, as its `target`."""
+    """Add the options of all client commands; the command gets them as `target`."""
 
     @functools.wraps(command)
     def run(
@@ -119,13 +119,15 @@ def client_command(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def checked_path(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Return a path of the command line: it begins with a slash and is UTF-8."""
+    """Check a path from the command line: it must be UTF-8 and begin with a slash."""
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise click.BadParameter("must be UTF-8") from None
+        raise click.BadParameter("the path must be UTF-8") from None
     if not value.startswith("/"):
-        raise click.BadParameter(f"must begin with a slash: {printable('/' + value)}")
+        raise click.BadParameter(
+            f"the path must begin with a slash: {printable('/' + value)}"
+        )
     return value
 
 
@@ -140,7 +142,7 @@ _OPTIONS = (
     click.option(
         "--server",
         metavar="HOST[:PORT]",
-        help="Ask this server alone; else all of pacemaker.servers, or localhost if"
+        help="Ask only this server. Default: all of pacemaker.servers, or localhost if"
         " it names none.",
     ),
     click.option(
@@ -150,7 +152,7 @@ _OPTIONS = (
         type=click.FloatRange(min=0, min_open=True, max=3600),
         default=DEFAULT_TIMEOUT_S,
         show_default=True,
-        help="How long the servers may take for each request.",
+        help="How long to wait for the answer to each request.",
     ),
 )
 

@@ -31,7 +31,7 @@ def test_last_limit_of_a_name_counts() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("conections=1", "'conections=1' is not NAME=VALUE with one of the names conn"),
+        ("conections=1", "'conections=1' is not NAME=VALUE; NAME must be one of conn"),
         ("connections", "'connections' is not NAME=VALUE"),
         ("connections=0", "connections: '0' is not a whole number above 0"),
         ("connections=1.5", "connections: '1.5' is not a whole number above 0"),

@@ -183,7 +183,7 @@ def test_get_shows_a_time_that_is_none(run: Run, server: ServerAddress) -> None:
     store(server, "/w", codec.encode(beat, time_bits=64))
     result = run("get", "/w")
     assert result.exit_code == exit_codes.OK
-    assert f"made at {2**62} s, which is no time" in result.stdout
+    assert f"made at {2**62} s, which is not a valid time" in result.stdout
     assert "uptime     -5 s" in result.stdout
 
 
@@ -292,7 +292,7 @@ def test_rm_asks_before_it_deletes_more(
         store(server, path)
     result = run("rm", "/w")
     assert result.exit_code == exit_codes.NO
-    assert "more than one heartbeat is there" in result.stderr
+    assert "more than one heartbeat is stored there" in result.stderr
     assert run("exists", paths[0]).exit_code == exit_codes.OK
     assert run("rm", "--yes", "/w").exit_code == exit_codes.OK
     assert run("exists", paths[0]).exit_code == exit_codes.NO

@@ -40,7 +40,7 @@ def test_reload_asks_the_process_that_is_named(
     """By its process id, or by a file that has it."""
     result = run("reload", "4711", "--timeout", "5")
     assert (result.exit_code, result.stderr) == (exit_codes.OK, "")
-    assert result.stdout == "process 4711 was upgraded, and serves\n"
+    assert result.stdout == "process 4711 was upgraded and serves\n"
     file = tmp_path / "pid"
     file.write_text("4712\n")
     assert run("reload", "--pid-file", str(file)).exit_code == exit_codes.OK
@@ -86,5 +86,5 @@ def test_reload_refuses_a_file_without_a_process_id(
     file.write_text(content)
     result = run("reload", "--pid-file", str(file))
     assert result.exit_code == exit_codes.USAGE
-    assert f"{file}: must hold a process id" in result.stderr
+    assert f"{file}: must contain a process id" in result.stderr
     assert asked.asked == []

@@ -129,7 +129,7 @@ def test_serve_refuses_a_wrong_option(
     [
         ("", "the address is empty"),
         (" ", "the address is empty"),
-        ("10.0.0.5:6700", "without a port, which pacemaker.port names"),
+        ("10.0.0.5:6700", "without a port; set the port with pacemaker.port"),
         ("localhost:6700", "without a port"),
         ("[::1]:6700", "without a port"),
         ("[::1", "must be an address"),

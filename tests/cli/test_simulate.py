@@ -80,7 +80,7 @@ def test_heartbeats_of_others_are_not_put_at_risk(run: Run) -> None:
     """Nothing is sent, and the error says what is there and how to go on."""
     result = run("simulate", *QUICK)
     assert result.exit_code == exit_codes.IN_USE
-    assert f"holds heartbeats of others: {TOPOLOGY}. With --force" in result.stderr
+    assert f"holds heartbeats of others: {TOPOLOGY}. Use --force" in result.stderr
     assert result.stdout == ""
 
 
@@ -91,7 +91,10 @@ def test_what_a_simulation_left_is_known(run: Run, server: ServerAddress) -> Non
         connection.request(requests.send_pulse(path, b"x"))
     result = run("simulate", *QUICK)
     assert result.exit_code == exit_codes.IN_USE
-    assert "`storm-pacemaker-py rm PATH` removes what one has left" in result.stderr
+    assert (
+        "`storm-pacemaker-py rm PATH` removes leftovers of a simulation"
+        in result.stderr
+    )
 
 
 @pytest.mark.usefixtures("foreign", "no_stalls")
@@ -106,7 +109,7 @@ def test_one_server_is_loaded(run: Run) -> None:
     """Of several it does not choose."""
     result = run("simulate", "-c", "pacemaker.servers=[pm1, pm2]")
     assert result.exit_code == exit_codes.USAGE
-    assert "has more than one: pm1:6699, pm2:6699" in result.stderr
+    assert "names more than one server: pm1:6699, pm2:6699" in result.stderr
     assert "with --server" in result.stderr
 
 
@@ -126,8 +129,8 @@ def test_too_few_descriptors_are_told(
     result = run("simulate", "--supervisors", "1500", "--workers", "10")
     assert result.exit_code == exit_codes.USAGE
     assert (
-        "15,000 workers need 15,064 descriptors, and this process is allowed 1,064"
-        " (ulimit -Hn): 1,000 workers at most" in result.stderr
+        "15,000 workers need 15,064 descriptors, but this process may open 1,064"
+        " (ulimit -Hn), enough for 1,000 workers" in result.stderr
     )
 
 

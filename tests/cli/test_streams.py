@@ -149,7 +149,7 @@ def test_rm_does_not_take_a_closed_stdin_for_a_yes(environ: dict[str, str]) -> N
     """Where nobody can be asked nothing is deleted, and the way out is named."""
     done = shell("rm /w", environ, "<&-")
     assert done.returncode == exit_codes.USAGE
-    assert "--yes does not ask" in done.stderr
+    assert "Use --yes to skip the question" in done.stderr
     assert shell("exists /w/1", environ, "").returncode == exit_codes.OK
 
 

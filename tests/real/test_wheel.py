@@ -92,6 +92,8 @@ def test_source_distribution_is_whole(unpacked: Path) -> None:
     for name in (
         "README.md",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
         "Makefile",
         "docker-compose.yml",
         "docs/systemd.md",
