@@ -105,7 +105,7 @@ class DigestServer:
             return self._challenge(token)
         if state is _State.RESPONSE_DUE:
             return self._judge(token)
-        raise AuthenticationError("no token is due")
+        raise AuthenticationError("no token is expected")
 
     def _challenge(self, token: bytes) -> bytes:
         if token:
@@ -122,14 +122,14 @@ class DigestServer:
             if not holds(given):
                 raise AuthenticationError(reason)
         if given.get("nonce") != self._nonce:
-            raise AuthenticationError("the nonce is not ours")
+            raise AuthenticationError("the nonce is not from this challenge")
         user = _text(given["username"])
         proof = _Proof(self._secret, given)
         if not hmac.compare_digest(given["response"], proof.of_client()):
             raise AuthenticationError("wrong secret", repr(user[:SHOWN_NAME]))
         if given.get("authzid", given["username"]) != given["username"]:
             raise AuthenticationError(
-                "would act for another user", repr(user[:SHOWN_NAME])
+                "asks to act as another user", repr(user[:SHOWN_NAME])
             )
         self._user = user
         self._state = _State.COMPLETE
@@ -179,7 +179,7 @@ class DigestClient:
         if state is _State.RESPONSE_DUE:
             self._check_server(token)
             return None
-        raise AuthenticationError("no token is due")
+        raise AuthenticationError("no token is expected")
 
     def _respond(self, challenge: bytes) -> bytes:
         nonce = _read_challenge(challenge)

@@ -18,7 +18,7 @@ from pacemaker.sasl.replay_cache import ReplayCache
 
 T = TypeVar("T")
 
-OUR_FAULT = "a fault of this server's, not of the client's"
+OUR_FAULT = "a problem on this server, not with the client"
 
 # A minor code below this is the number of an error of the operating system: a file
 # could not be used, and no file is the client's.

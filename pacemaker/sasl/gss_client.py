@@ -76,7 +76,7 @@ class KerberosClient:
                 no answer to the last one; the exchange is over.
         """
         if self._over:
-            raise AuthenticationError("no token is due")
+            raise AuthenticationError("no token is expected")
         self._over = True
         try:
             with self._tickets.as_default():

@@ -250,7 +250,7 @@ def _property(name: str, properties: Mapping[str, Secret], line: int) -> str:
     if name not in properties:
         raise JaasError(
             line,
-            f"there is no property {name!r} to put in for ${{...}}: set it by"
-            f" -D{name}=VALUE in pacemaker.childopts, or write the value itself",
+            f"unknown property {name!r} in ${{...}}: set it with -D{name}=VALUE in"
+            " pacemaker.childopts, or write the value itself",
         )
     return properties[name].reveal()

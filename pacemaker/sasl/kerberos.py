@@ -103,12 +103,12 @@ class KerberosServer:
             return self._negotiate(token)
         if state is _State.EMPTY_DUE:
             if token:
-                raise AuthenticationError("an empty token is due")
+                raise AuthenticationError("an empty token is expected")
             return self._offer()
         if state is _State.CHOICE_DUE:
             self._judge(token)
             return None
-        raise AuthenticationError("no token is due")
+        raise AuthenticationError("no token is expected")
 
     def _negotiate(self, token: bytes) -> bytes:
         reply = self._acceptor.accept(token)
@@ -131,7 +131,7 @@ class KerberosServer:
         peer = self._acceptor.peer
         acts_as = choice[len(OFFER) :]
         if acts_as and acts_as != peer.encode():
-            raise AuthenticationError("would act for another user", peer)
+            raise AuthenticationError("asks to act as another user", peer)
         if not is_authorised(peer, self._authorised_user):
             raise AuthenticationError("not nimbus.daemon.user", peer)
         self._user = peer

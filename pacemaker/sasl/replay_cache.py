@@ -75,8 +75,8 @@ class ReplayCache(NamedTuple):
         is_private = stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o077
         if not is_private or status.st_uid != os.getuid():
             return (
-                "the replay cache needs a folder that is this user's alone (0700):"
-                f" {folder} is not"
+                f"the replay cache needs a private folder: {folder} must belong to this"
+                " user and have mode 0700"
             )
         return None
 

@@ -150,7 +150,7 @@ def test_login_warns_of_any_section_that_a_jvm_refuses(write_jaas: WriteJaas) ->
         (
             "PacemakerDigest { m.C required username=u"
             f' password="{PASSWORD}${{x}}"; }};',
-            "there is no property 'x' to put in",
+            "unknown property 'x'",
         ),
     ],
 )
