@@ -107,7 +107,7 @@ def test_server_refuses_a_protection_that_it_did_not_offer(choice: bytes) -> Non
 )
 def test_server_refuses_another_authzid(authzid: bytes) -> None:
     """Nobody acts as another, nor as a shorter form of its own name."""
-    with pytest.raises(AuthenticationError, match="act for another user"):
+    with pytest.raises(AuthenticationError, match="act as another user"):
         offered().step(wrap(CHOICE + authzid))
 
 
