@@ -143,8 +143,8 @@ class Report:
             yield f"{what}: {count:,}"
         if self.rounds.max_s > TIMEOUT_S:
             yield (
-                f"a round of Nimbus took {self.rounds.max_s:.0f} s, and workers look"
-                f" dead to it after {TIMEOUT_S:g}"
+                f"a round of Nimbus took {self.rounds.max_s:.0f} s, but it calls"
+                f" workers dead after {TIMEOUT_S:g} s"
             )
 
     def as_json(self) -> dict[str, Any]:
@@ -171,14 +171,14 @@ class Report:
             f" {self.duration_s:.0f} s, {self.due / self.duration_s:,.0f}/s:"
             f" {pulses.answered:,} answered, {pulses.late:,} of them late"
         )
-        yield f"latency    {_latencies(pulses)}, from the moment each was due"
+        yield f"latency    {_latencies(pulses)}, from the scheduled times"
         yield (
             f"Nimbus     {counted(self.rounds.count, 'round', ',')}, median"
             f" {self.rounds.p50_s:.2f} s, longest {self.rounds.max_s:.2f} s;"
             f" {counted(reads.answered, 'read', ',')}, {_latencies(reads)}"
         )
         if self.rounds.max_s > ROUND_EVERY_S:
-            yield f"           a round is due every {ROUND_EVERY_S:g} s"
+            yield f"           Nimbus starts a round every {ROUND_EVERY_S:g} s"
         yield (
             f"network    {_size(self.sent_bytes_per_s)}/s to the server,"
             f" {_size(self.rcvd_bytes_per_s)}/s from it"
@@ -193,8 +193,8 @@ class Report:
             )
         yield (
             f"generator  {self.generator_cpu_share:.1%} of one core; wrote pulses"
-            f" {_ms(self.lag_p99_s)} (p99) to {_ms(self.lag_max_s)} ms after they"
-            " were due"
+            f" {_ms(self.lag_p99_s)} (p99) to {_ms(self.lag_max_s)} ms behind"
+            " schedule"
         )
 
     def _answer(self) -> str:
@@ -204,8 +204,7 @@ class Report:
             return (
                 "No answer: the generator itself fell behind: it wrote"
                 f" {counted(self.behind, 'pulse', ',')} more than {BEHIND_S:g} s late."
-                " Run it on a faster machine or one that does nothing else, or with"
-                " fewer workers."
+                " Run it on a faster or idle machine, or with fewer workers."
             )
         if self.verdict is Verdict.INTERRUPTED:
             return f"Interrupted; so far {self.server} carried {cluster}."

@@ -134,7 +134,7 @@ def test_round_longer_than_its_turn_is_told() -> None:
     """More than 10 s is a line of its own, and no problem yet."""
     made = report(tally(), unfinished_round_s=12.0)
     assert made.verdict is Verdict.CARRIES
-    assert "           a round is due every 10 s" in made.lines()
+    assert "           Nimbus starts a round every 10 s" in made.lines()
 
 
 def test_json_has_everything() -> None:
