@@ -77,7 +77,7 @@ def explain(
 
 
 def missing_blank(text: str) -> str | None:
-    """Describe the blank that a text lacks near its beginning; None if it lacks none."""
+    """Describe the blank that a text lacks near its start; None if it lacks none."""
     match = _MISSING_BLANK.match(text)
     return f"a blank is missing after '{match[1] or match[2]}'" if match else None
 

@@ -364,7 +364,7 @@ def test_port_zero_is_no_port_to_ask(run: Run, conf_folder: Path) -> None:
     (conf_folder / "storm.yaml").write_text("pacemaker.port: 0\n")
     result = run("ping")
     assert result.exit_code == exit_codes.WRONG_CONFIGURATION
-    assert "pacemaker.port: 0: clients need the port" in result.stderr
+    assert "pacemaker.port: 0: a client needs to know the port" in result.stderr
 
 
 def test_deprecated_host_is_a_server(
