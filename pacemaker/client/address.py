@@ -58,7 +58,7 @@ def parse_server(text: str, default_port: int) -> ServerAddress:
 
 
 def _check_host(host: str) -> None:
-    """Refuse a host that cannot be looked up, with a clearer error than the lookup's."""
+    """Refuse a host that no resolver could look up, with a clear error."""
     if is_host(host):
         return
     if not host or any(char.isspace() or char in _IN_NO_HOST for char in host):

@@ -1,5 +1,5 @@
 """The state of a Storm cluster: heartbeats in Pacemaker, all else in ZooKeeper.
 
-Nothing is imported here, so that who wants the values alone
+This module imports nothing, so that importing only the values
 (`pacemaker.state.values`) does not load a ZooKeeper client.
 """

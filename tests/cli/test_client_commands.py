@@ -168,13 +168,13 @@ def test_get_shows_other_values_as_bytes(run: Run, server: ServerAddress) -> Non
     store(server, "/w", b"\x1b[31m" + bytes(300))
     result = run("get", "/w")
     assert result.exit_code == exit_codes.OK
-    assert "problem  no heartbeat" in result.stdout
+    assert "problem  not a heartbeat" in result.stdout
     assert "00000000  1b 5b 33 31 6d 00" in result.stdout
     assert result.stdout.endswith("\n... and 49 more bytes\n")
     assert all(line.isprintable() for line in result.stdout.splitlines())
     shown = json.loads(run("get", "--json", "/w").stdout)
     assert shown["heartbeat"] is None
-    assert shown["problem"].startswith("no heartbeat")
+    assert shown["problem"].startswith("not a heartbeat")
 
 
 def test_get_shows_a_time_that_is_none(run: Run, server: ServerAddress) -> None:
