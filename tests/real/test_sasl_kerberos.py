@@ -336,7 +336,7 @@ def test_client_for_an_unknown_host_is_refused(peers: Peers) -> None:
     """A host without a principal in the realm gets no ticket; that is one refusal."""
     login = KerberosLogin(NIMBUS, peers.realm.keytabs[NIMBUS], "pacemaker", ())
     client = client_factory(login)("nobody.example.com")
-    with pytest.raises(AuthenticationError, match="GSSAPI cannot go on"):
+    with pytest.raises(AuthenticationError, match="GSSAPI failed"):
         client.step(b"")
 
 

@@ -47,8 +47,11 @@ def test_parse_jaas_reads_as_listed(case: JaasCase) -> None:
     ("text", "report"),
     [
         ("A {\n  m.C required\n  k=v\n};", "line 4: expected the name of an option"),
-        ("A { };\n\nA { };", "line 3: the section A is there twice"),
-        ("A {\n m.C\n needed; };", "line 3: the flag is none of OPTIONAL, REQUIRED"),
+        ("A { };\n\nA { };", "line 3: the section A appears twice"),
+        (
+            "A {\n m.C\n needed; };",
+            "line 3: the flag must be one of OPTIONAL, REQUIRED",
+        ),
         ("A {\n/*\n\n*/ m.C =;", "line 4: expected a value, found ';'"),
         ('A { m.C required k="${x}"; };', "line 1: unknown property 'x'"),
         ("A {", "line 1: expected a login module, or '}', found the end of the file"),
