@@ -72,10 +72,10 @@ def test_late_read_and_wrong_answer_are_a_no() -> None:
     """Nimbus counts like the workers."""
     of = tally()
     of.reads.record(1.1)
-    of.wrong["heartbeats that are missing"] = 3
+    of.wrong["missing heartbeats"] = 3
     assert list(report(of).problems()) == [
         "1 answered after more than 1 s",
-        "heartbeats that are missing: 3",
+        "missing heartbeats: 3",
     ]
 
 
