@@ -1,7 +1,7 @@
-"""The bars: how fast and how small the daemon has to be, and what it reached.
+"""The bars: how fast and how small the daemon must be, and what it reached.
 
-A bar has a *must*, and an *aim* beyond it.  Almost all are ratios to what
-another server did in the same run, so that the machine drops out of them.
+A bar has a *must*, and a stricter *aim*.  Almost all are ratios to another
+server's figure in the same run, so that the machine's speed cancels out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.results import Results, divided
 
 _MIB: Final = 2**20
-# What the process may take besides the heartbeats, in the bars on memory.
+# What the bars on memory allow the process besides the heartbeats.
 _PROCESS_BYTES: Final = 40 * _MIB
 
 Value = Callable[[Results], "float | None"]
@@ -21,16 +21,16 @@ Value = Callable[[Results], "float | None"]
 
 @dataclass(frozen=True)
 class Bar:
-    """One demand.
+    """One requirement.
 
     Attributes:
-        what: is measured.
-        value: reads it from the results; None where they do not have it.
-        must: what it has to reach.
-        aim: what it should reach; None where there is no more to wish for.
-        unit: of all three.
-        is_least: whether more is better.
-        floor: reads what the floor reaches, where the machine has a share in it.
+        what: the description of what is measured.
+        value: reads the figure from the results; None if they lack it.
+        must: the required value.
+        aim: the desired value; None if the *must* is all that is wanted.
+        unit: the unit of all three.
+        is_least: whether the bounds are minimums: more is better.
+        floor: reads the floor's figure, if the machine affects the result.
     """
 
     what: str
@@ -46,7 +46,7 @@ class Bar:
         return value >= bar if self.is_least else value <= bar
 
     def verdict(self, value: float | None) -> str:
-        """Say in a word how a value stands."""
+        """Describe how a value compares with the bar."""
         if value is None:
             return "not measured"
         if not self.reaches(value, self.must):
@@ -75,7 +75,7 @@ def _times_faster(results: Results) -> float | None:
 
 
 def _worst(figure: str, server: str = "ours") -> Value:
-    """Return the row in which a server is worst beside the JVM's."""
+    """Read a server's worst ratio to the JVM's over all rows of requests."""
 
     def value(results: Results) -> float | None:
         names = [name for name, row in results.rows.items() if row.kind == "requests"]
@@ -101,7 +101,9 @@ def _bytes_for_each(row: str) -> Value:
 
 _TIMES_FLOOR: Final = "CPU time of a pulse of 2 KiB, times the floor's"
 _TIMES_JVM: Final = "CPU time of a pulse of 2 KiB, times the JVM's"
-_TIMES_REDIS: Final = "CPU time of a pulse of 2 KiB, times that of redis for a SET"
+_TIMES_REDIS: Final = "CPU time of a pulse of 2 KiB, times redis's for a SET"
+_WORST_ROW: Final = "times the JVM's, in the worst row of requests"
+_BEYOND_PROCESS: Final = "without the first 40 MiB, times their size"
 _THROUGHPUT: Final = "throughput of pulses of 2 KiB, times the JVM's"
 
 BARS: Final[Sequence[Bar]] = (
@@ -177,11 +179,11 @@ BARS: Final[Sequence[Bar]] = (
         2,
         is_least=True,
     ),
-    _tail("p99, times the JVM's, in the worst row of requests", "p99_us"),
-    _tail("p99.9, likewise", "p99.9_us"),
-    _tail("the largest latency, likewise", "max_us"),
+    _tail(f"p99, {_WORST_ROW}", "p99_us"),
+    _tail(f"p99.9, {_WORST_ROW}", "p99.9_us"),
+    _tail(f"the largest latency, {_WORST_ROW}", "max_us"),
     Bar(
-        "list of 10 topologies: time with 1,000,000 heartbeats, times that with 1,000",
+        "list of 10 topologies: time with 1,000,000 heartbeats, relative to 1,000",
         _between_rows("store-1m-10", "store-1k-10", "list_us"),
         1.25,
         None,
@@ -194,7 +196,7 @@ BARS: Final[Sequence[Bar]] = (
         is_least=True,
     ),
     Bar(
-        "delete of a topology: time with 1,000,000 heartbeats, times that with 1,000",
+        "delete of a topology: time with 1,000,000 heartbeats, relative to 1,000",
         _between_rows("store-1m-10", "store-1k-10", "delete_us"),
         1.5,
         None,
@@ -207,13 +209,13 @@ BARS: Final[Sequence[Bar]] = (
         "ms",
     ),
     Bar(
-        "memory of 1,000,000 heartbeats of 100 bytes, beyond 40 MiB: times their bytes",
+        f"memory of 1,000,000 heartbeats of 100 bytes, {_BEYOND_PROCESS}",
         _bytes_for_each("memory-100"),
         1.8,
         1.5,
     ),
     Bar(
-        "memory of 100,000 rewritten heartbeats of 2 KiB, likewise",
+        f"memory of 100,000 rewritten heartbeats of 2 KiB, {_BEYOND_PROCESS}",
         _bytes_for_each("memory-2k"),
         1.2,
         1.1,

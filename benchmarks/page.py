@@ -1,4 +1,4 @@
-"""The page of a run: tables in Markdown, between two marks in a page by hand."""
+"""Write a run's results as Markdown tables, between two marks in a page."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _NONE: Final = "-"
 def insert(
     page: str, measured: str, begin_mark: str = BEGIN, end_mark: str = END
 ) -> str:
-    """Put what a run found into a page, in the place of what another had found.
+    """Replace the measured part of a page with a new run's.
 
     Raises:
-        ValueError: the page does not have both marks, in order.
+        ValueError: the page lacks a mark, or they are in the wrong order.
     """
     before, begin, rest = page.partition(begin_mark)
     _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise ValueError(f"the page has to have the lines {begin_mark} and {end_mark}")
+        raise ValueError(f"the page must have the lines {begin_mark} and {end_mark}")
     return f"{before}{begin}\n\n{measured.strip()}\n\n{end}{after}"
 
 
@@ -35,13 +35,13 @@ def describe(results: Results, plots: Sequence[tuple[str, str]] = ()) -> str:
     """Write all tables of a run.
 
     Args:
-        results: what it found.
-        plots: title and file of each plot, as a link from the page.
+        results: the run's results.
+        plots: title and file of each plot; the file is a link relative to the page.
     """
     parts = [
         _about(results),
-        "### What it has to reach",
-        "Ratios to other servers in the same run; a *must* that is missed is a defect.",
+        "### Targets",
+        "Ratios to other servers in the same run.  A missed *must* is a defect.",
         bars_table(results),
         *(f"![{title}]({file})" for title, file in plots),
     ]
@@ -51,12 +51,12 @@ def describe(results: Results, plots: Sequence[tuple[str, str]] = ()) -> str:
             parts += [f"### {heading}", table(rows)]
     notes = _notes(results)
     if notes:
-        parts += ["### What is not there, and why", notes]
+        parts += ["### What is missing, and why", notes]
     return "\n\n".join(parts) + "\n"
 
 
 def row_table(row: RowResult) -> str:
-    """Write the table of one row alone, and what is missing of it."""
+    """Write the table of one row, and why columns are missing from it."""
     table = next(table for _, kind, table in _TABLES if kind == row.kind)
     notes = [
         f"{server}: {column.note}"
@@ -77,7 +77,7 @@ def _about(results: Results) -> str:
 
 
 def bars_table(results: Results) -> str:
-    """Write the table of the bars, with what was reached."""
+    """Write the table of the bars and the values reached."""
     lines = []
     for bar in BARS:
         value = bar.value(results)
@@ -99,7 +99,7 @@ def _amount(bar: Bar, value: float) -> str:
 
 
 def _short(value: float) -> str:
-    """Write a number with as many digits as say something."""
+    """Write a number with its significant digits only."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
@@ -116,7 +116,7 @@ def _lines(
     needs: str,
     cells: Callable[[RowResult, Column], Sequence[str]],
 ) -> list[str]:
-    """Write a line for each server in each row that has a figure."""
+    """Write a line for each server that has the figure `needs`, row by row."""
     lines = []
     for row in rows:
         title = row.title
@@ -151,16 +151,18 @@ def _requests(rows: Sequence[RowResult]) -> str:
             f"{_short(figures['cpu_at_rate_us'])} us",
         ]
 
-    heads = ["", "", "requests/s", "CPU time for each", "of the floor's"]
-    heads += ["of the JVM's", "p99", "resident", "bytes to disk for each"]
+    heads = ["", "", "requests/s", "CPU time per request", "times the floor's"]
+    heads += ["times the JVM's", "p99", "resident", "bytes to disk per request"]
     rate_heads = ("", "", "requests/s", "p50", "p99", "p99.9", "largest")
     return "\n\n".join(
         [
-            "As many requests as a server takes:",
+            "The maximum throughput:",
             _table(heads, _lines(rows, "throughput_per_s", saturated)),
-            "All at one rate, half of what the slowest reached, whether or not they"
-            " answer in time; the cores kept awake:",
-            _table((*rate_heads, "CPU time for each"), _lines(rows, "p50_us", at_rate)),
+            "All servers at the same rate, half of the slowest server's maximum, sent"
+            " whether or not replies arrive in time; the cores kept awake:",
+            _table(
+                (*rate_heads, "CPU time per request"), _lines(rows, "p50_us", at_rate)
+            ),
         ]
     )
 
@@ -175,8 +177,8 @@ def _stores(rows: Sequence[RowResult]) -> str:
             _times(row, column, "delete_us", "ours"),
         ]
 
-    heads = ("", "", "list of the topologies", "of ours", "delete of 100 workers")
-    return _table((*heads, "of ours"), _lines(rows, "delete_us", cells))
+    heads = ("", "", "list of the topologies", "times ours", "delete of 100 workers")
+    return _table((*heads, "times ours"), _lines(rows, "delete_us", cells))
 
 
 def _memory(rows: Sequence[RowResult]) -> str:
@@ -191,7 +193,15 @@ def _memory(rows: Sequence[RowResult]) -> str:
             f"{figures['seconds']:.1f} s",
         ]
 
-    heads = ("", "", "keys and values", "resident", "times", "before", "written in")
+    heads = (
+        "",
+        "",
+        "keys and values",
+        "resident",
+        "ratio",
+        "resident before",
+        "written in",
+    )
     return _table(heads, _lines(rows, "content_bytes", cells))
 
 
@@ -224,7 +234,7 @@ def _starts(rows: Sequence[RowResult]) -> str:
         figures = column.figures
         return [f"{figures['start_s']:.2f} s", _mib(figures["rest_bytes"])]
 
-    heads = ("", "", "start to first reply", "resident then")
+    heads = ("", "", "start to first reply", "resident memory then")
     return _table(heads, _lines(rows, "start_s", cells))
 
 
@@ -237,7 +247,7 @@ def _threads(rows: Sequence[RowResult]) -> str:
             _ms(figures["saturated_p99_us"]),
         ]
 
-    heads = ("", "I/O threads", "requests/s", "CPU time for each", "p99")
+    heads = ("", "I/O threads", "requests/s", "CPU time per request", "p99")
     return _table(heads, _lines(rows, "throughput_per_s", cells))
 
 

@@ -27,7 +27,7 @@ _ALL: Final = ("ours", "jvm", "zookeeper", "redis", "floor")
 _READERS: Final = ("ours", "jvm", "zookeeper", "redis")
 _NO_DIRECTORIES: Final = "has no directories"
 _ENOUGH: Final = "measured with up to 100,000"
-_ONE_REPLY: Final = "has but the reply to a pulse"
+_ONE_REPLY: Final = "only has the reply to a pulse"
 
 # Of 13 requests of a cluster, 10 are pulses and 3 reads: a worker sends every
 # 3 s, Nimbus reads it every 10 s.
@@ -548,7 +548,7 @@ ROWS: Final[Sequence[Row]] = (
         "pulses of 1 MiB, 20 connections",
         Heartbeats(20, _KIB * _KIB),
         _one_kind("pulse", 20),
-        refusals={"zookeeper": "takes less than 1 MiB (jute.maxbuffer)"},
+        refusals={"zookeeper": "only accepts less than 1 MiB (jute.maxbuffer)"},
     ),
     RequestRow(
         "read-100",

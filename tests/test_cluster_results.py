@@ -79,7 +79,7 @@ def test_table_says_where_more_moved_than_with_the_jvm(page: Path) -> None:
         "| 2. one is killed | 2.8.3 | storm-pacemaker-py | 1 | 2.5 s | 3 | 6 of 12 |"
         " 10.1 s | 0 of 1 |\n"
     ) in text
-    assert "of the JVM's in: 2. one is killed (2.8.3).\n" in text
+    assert "the JVM's worst: 2. one is killed (2.8.3).\n" in text
     assert text.startswith("Before\n<!-- results: begin -->\n| scenario |")
     assert text.endswith("<!-- outages: end -->\nAfter\n")
 
@@ -95,7 +95,7 @@ def test_outages_are_added_to_those_of_other_runs(page: Path) -> None:
         tries.append(outages.FILE, line)
         outages.write_tables()
     assert tries.recorded(outages.FILE) == []
-    first = page.read_text().partition("anew:\n\n")[2].partition("\n\n")[0]
+    first = page.read_text().partition("executors:\n\n")[2].partition("\n\n")[0]
     assert first.splitlines() == [
         "| outage | port kept, misses held | JVM's Pacemaker |",
         "| --- | --- | --- |",

@@ -291,9 +291,11 @@ def configured(yaml: Path, *options: str) -> Daemon:
             "pacemaker.max.threads: 'many': must be an integer",
         ),
         ("a: [\n", "storm.yaml, line 1, column 4"),
-        ("pacemaker.auth.method: DIGEST\n", "it must name a JAAS file"),
+        ("pacemaker.auth.method: DIGEST
+", "must name a JAAS file"),
         (
-            "pacemaker.max.threads: 3\n",
+            "pacemaker.max.threads: 3
+",
             "4 is more than pacemaker.max.threads, which is 3",
         ),
     ],

@@ -1,4 +1,4 @@
-"""Where a server is: an item of ``pacemaker.servers``."""
+"""The address of a server: an item of ``pacemaker.servers``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class ServerAddress(NamedTuple):
     """Host and port of one Pacemaker.
 
     Attributes:
-        host: a name or an address, as the user wrote it: KERBEROS asks for a
-            ticket to just this name.
+        host: a name or an address, exactly as the user wrote it, because KERBEROS asks
+            for a ticket for this name.
         port: 1 to 65535.
     """
 
@@ -25,22 +25,22 @@ class ServerAddress(NamedTuple):
         return f"{host}:{self.port}"
 
 
-_SHAPE: Final = "must be HOST or HOST:PORT, an address of IPv6 in brackets"
+_SHAPE: Final = "must be HOST or HOST:PORT, with an IPv6 address in brackets"
 
 _IN_NO_HOST: Final = frozenset("/?#@[]\\\0")
 
 
 def parse_server(text: str, default_port: int) -> ServerAddress:
-    """Read ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT`` or a bare address of IPv6.
+    """Parse ``HOST``, ``HOST:PORT``, ``[IPV6]:PORT`` or a bare IPv6 address.
 
-    Storm knows hosts alone, and one port for all.
+    Storm itself only supports hosts, with one port for all.
 
     Args:
-        text: what the user wrote.
-        default_port: the port of a server that is written without one.
+        text: the text that the user wrote.
+        default_port: the port if the text has none.
 
     Raises:
-        ValueError: it is none of these; the text says what is.
+        ValueError: the text is none of these; the message says what is allowed.
     """
     host, port = text.strip(), ""
     if "://" in host:
@@ -58,14 +58,14 @@ def parse_server(text: str, default_port: int) -> ServerAddress:
 
 
 def _check_host(host: str) -> None:
-    """Refuse what no look-up would find, for a reason that its error would not tell."""
+    """Refuse a host that no resolver could look up, with a clear error."""
     if is_host(host):
         return
     if not host or any(char.isspace() or char in _IN_NO_HOST for char in host):
         raise ValueError(_SHAPE)
     raise ValueError(
-        f"must be the name or the address of a host: {host!r} has a part that is"
-        " empty, too long or not allowed in names"
+        f"must be a host's name or address: {host!r} has a part that is empty, too long"
+        " or not allowed in names"
     )
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import random
 from typing import Final
 
-# A daemon that is only restarted is back within the first few tries.
+# The first few attempts reach a daemon that was merely restarted.
 FIRST_DELAY_S: Final = 0.05
-# A server that is back is used again this soon; an attempt costs it one SYN.
+# A server that returns is used again within this time; an attempt costs one SYN.
 MAX_DELAY_S: Final = 2.0
 
 
 class Backoff:
-    """Delays that double up to a bound, each drawn from its upper half.
+    """Delays that double up to a limit, each chosen at random from its upper half.
 
-    The chance in them keeps the clients of a cluster, which all lost the same
-    server at the same moment, from coming back at the same moment.
+    All clients of a cluster lose a server at the same moment.  The randomness keeps
+    them from all reconnecting at the same moment.
 
     Args:
-        rng: where chance comes from.
+        rng: the random source.
     """
 
     __slots__ = ("_delay_s", "_rng")
@@ -28,11 +28,11 @@ class Backoff:
         self._delay_s = FIRST_DELAY_S
 
     def reset(self) -> None:
-        """Begin anew: the server has answered."""
+        """Start again with the shortest delay: the server has answered."""
         self._delay_s = FIRST_DELAY_S
 
     def next_s(self) -> float:
-        """Return how long to wait now."""
+        """Return the next delay."""
         delay_s = self._delay_s
         self._delay_s = min(2 * delay_s, MAX_DELAY_S)
         return self._rng.uniform(delay_s / 2, delay_s)

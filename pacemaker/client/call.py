@@ -1,4 +1,4 @@
-"""A call: one request, from whoever asks to the thread that gets the answer."""
+"""A call: one request between its caller and the connection's thread."""
 
 from __future__ import annotations
 
@@ -14,25 +14,23 @@ T = TypeVar("T")
 
 
 class Call(Generic[T]):
-    """One request and what becomes of it.
+    """One request and its outcome.
 
-    Two threads know a call: its caller, who waits in `result` and gives up at
-    the deadline, and the connection's thread, which answers it.  Neither takes
-    a lock for that.  Where the answer comes at the very moment of the deadline,
-    the caller raises and the answer lies in an object that nobody looks at any
-    more: that is what "late" means.
+    Two threads share a call: its caller, which waits in `result` and gives up at the
+    deadline, and the connection's thread, which answers it.  Neither needs a lock.  If
+    the answer arrives exactly at the deadline, the caller raises, and the answer stays
+    in an object that nobody reads any more, like any other late answer.
 
     Args:
-        request: what is asked.
+        request: the request.
         timeout_s: how long it may take.
-        give_up: takes the call back from the connection, at its deadline or when
-            the caller is interrupted; returns the error to raise.
+        give_up: withdraws the call from the connection, at its deadline or when the
+            caller is interrupted; returns the error to raise.
 
     Attributes:
-        began_s: when it was made, by `time.monotonic`.
+        began_s: when it was created, by `time.monotonic`.
         deadline_s: when the caller gives up.
-        message_id: the id that it was sent under; only the connection's thread
-            uses it.
+        message_id: the id of the sent request; used only by the connection's thread.
     """
 
     __slots__ = (
@@ -71,21 +69,21 @@ class Call(Generic[T]):
 
     @property
     def is_answered(self) -> bool:
-        """Whether there is an answer, or an error in its place."""
+        """Whether there is an answer or an error."""
         return self._answered.is_set()
 
     @property
     def took_s(self) -> float:
-        """How long the answer took, or has been waited for until now."""
+        """How long the answer took, or how long the call has waited so far."""
         return (self._answered_s or time.monotonic()) - self.began_s
 
     def succeed(self, value: T) -> None:
-        """Answer the call; the connection does, once."""
+        """Set the answer; called once, by the connection."""
         self._value = value
         self._end()
 
     def fail(self, error: ClientError) -> None:
-        """Say that there will be no answer; the connection does, once."""
+        """Set the error; called once, by the connection."""
         self._error = error
         self._end()
 
@@ -97,7 +95,7 @@ class Call(Generic[T]):
         """Wait for the answer.
 
         Raises:
-            ClientError: there is none, or not in time.
+            ClientError: the request failed, or there was no answer in time.
         """
         try:
             left_s = max(0.0, self.deadline_s - time.monotonic())
@@ -113,6 +111,6 @@ class Call(Generic[T]):
         return value
 
     def cancel(self) -> None:
-        """Give up an answer that is no longer of interest."""
+        """Give up the call if its answer is no longer needed."""
         if not self._answered.is_set():
             self._give_up(self)

@@ -1,14 +1,14 @@
 """A connection to one Pacemaker that many threads share.
 
-**Threads.**  Each connection has one thread of its own, which is the only one
-that touches the socket; it starts with the first call.  A caller puts its call
-into a queue and waits for it, by the call's deadline and by nothing else; so a
-server that is slow, stands still or is gone never holds a caller longer, and a
-reset is noticed at once, because that thread is always waiting for the socket.
+**Threads.**  Each connection has its own thread, which starts with the first call and
+is the only one that touches the socket.  A caller queues its call and waits for the
+answer until the call's deadline.  So a server that is slow, hangs or is gone never
+delays a caller beyond its deadline.  A reset is noticed at once, because the thread
+always polls the socket.
 
-**Reconnection** is that thread's business: once there was a call, it connects,
-and after a loss connects again, with a backoff, until `close`.  Nobody has to
-call for the connection to come back, and `is_available` says whether it has.
+**Reconnection.**  The thread connects at the first call.  After a loss it reconnects by
+itself, with a backoff, until `close`; no further call is needed.  `is_available` tells
+whether the connection is back.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ class PacemakerConnection:
 
     Args:
         address: where the server is.
-        timeout_s: how long a call may take, connecting and authenticating
-            included, unless the call says otherwise.
+        timeout_s: how long a call may take by default, including connecting and
+            authenticating.
         max_body_bytes: pacemaker.thrift.message.size.max.
-        mechanism_factory: makes what authenticates this side, given the host;
-            None where that is not needed.
+        mechanism_factory: creates the mechanism that authenticates this side to a host;
+            None if no authentication is needed.
         network: opens sockets.
-        rng: where the chance in the backoff comes from.
+        rng: the random source of the backoff.
 
     Attributes:
         address: where the server is.
-        name: ``HOST:PORT``, as errors and the log have it.
+        name: ``HOST:PORT``, as in errors and the log.
         standing: what is known of the server's health.
     """
 
@@ -92,9 +92,9 @@ class PacemakerConnection:
         self._mechanism_factory = mechanism_factory
         self._network = network or TcpNetwork()
         self._pid = os.getpid()
-        # Only the thread uses it.
+        # Used only by the thread.
         self._backoff = Backoff(rng or random.Random())  # noqa: S311  (no secret)
-        # Guards all below: callers and the thread change it.
+        # Guards everything below, which callers and the thread change.
         self._lock = threading.Lock()
         self._waiting: deque[Call[Any]] = deque()
         self._abandoned: deque[Call[Any]] = deque()
@@ -110,43 +110,43 @@ class PacemakerConnection:
             f" closed={self._is_closing}>"
         )
 
-    # What any thread may call.
+    # Methods that any thread may call.
 
     def request(self, request: Request[T], timeout_s: float | None = None) -> T:
         """Send a request and wait for its answer.
 
         Args:
-            request: made by a function of `pacemaker.client.requests`.
-            timeout_s: how long it may take; None for the connection's own.
+            request: created by a function of `pacemaker.client.requests`.
+            timeout_s: how long it may take; None for the connection's default.
 
         Raises:
-            CannotConnectError: there is no connection; it was not sent.
-            ConnectionLostError: the connection ended before the reply; it may
-                have been carried out.
-            DeadlineError: there was no reply in time; `was_sent` says whether
-                it may have been carried out.
+            CannotConnectError: there is no connection; the request was not sent.
+            ConnectionLostError: the connection ended before the reply; the request
+                may have been carried out.
+            DeadlineError: there was no reply in time; `was_sent` says whether the
+                request may have been carried out.
             NotAuthorizedError: the server does not let this client read.
-            ClosedError: the connection was closed, or is another process's.
+            ClosedError: the connection was closed, or belongs to another process.
             ValueError: the request is larger than a message may be.
         """
         return self.submit(request, timeout_s).result()
 
     def submit(self, request: Request[T], timeout_s: float | None = None) -> Call[T]:
-        """Send a request, for its answer to be waited for later.
+        """Send a request without waiting for its answer.
 
         Raises:
-            ClosedError: the connection was closed, or is another process's.
+            ClosedError: the connection was closed, or belongs to another process.
             ValueError: the request is larger than a message may be.
         """
         if request.body_bytes > self._max_body_bytes:
             raise ValueError(
-                f"{request.name}: a message of {request.body_bytes} bytes, where"
+                f"{request.name}: the message has {request.body_bytes} bytes, but only"
                 f" {self._max_body_bytes} are allowed"
             )
-        # Before the lock, which another thread may have held when this process
-        # was forked, and which would then never be free.
+        # Checked before the lock is taken: if another thread held it when this process
+        # was forked, it is never released here.
         if os.getpid() != self._pid:
-            raise ClosedError(self.name, "the connection is another process's")
+            raise ClosedError(self.name, "the connection belongs to another process")
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         call = Call(request, timeout_s, self._give_up)
         with self._lock:
@@ -158,14 +158,14 @@ class PacemakerConnection:
             try:
                 waiter = self._waiter or self._start()
             except (OSError, RuntimeError) as exc:
-                # No descriptor or no thread is left.  The next call tries again.
+                # Out of descriptors or threads.  The next call tries again.
                 call.fail(CannotConnectError(self.name, f"cannot start: {exc}"))
                 return call
             is_first = not self._waiting
             self._waiting.append(call)
         if is_first:
-            # The thread empties the queue as far as it can: one that was not
-            # empty has woken it already, or waits for a reply.
+            # The thread drains the queue as far as it can.  If the queue was not empty,
+            # an earlier call has woken the thread, or it waits for a reply.
             waiter.wake()
         return call
 
@@ -175,11 +175,11 @@ class PacemakerConnection:
         return self.standing.is_available
 
     def close(self) -> None:
-        """End the connection; calls that wait raise ClosedError.
+        """Close the connection; waiting calls raise ClosedError.
 
-        Returns when thread and descriptors are gone.  It waits for a look-up of
-        the host's name, or a step with the KDC, that is under way.  A second
-        call has no effect, nor has one in a process that was forked.
+        Returns when the thread and its descriptors are gone, which includes waiting for
+        a host name lookup or a step with the KDC that is under way.  Further calls, and
+        calls in a forked process, have no effect.
         """
         if os.getpid() != self._pid:
             return
@@ -211,16 +211,16 @@ class PacemakerConnection:
         )
         try:
             self._thread.start()
-        except RuntimeError:  # not after an interrupt: the thread may run by then
+        except RuntimeError:  # not for an interrupt: the thread may be running by then
             self._waiter = self._thread = None
             waiter.close()
             raise
         return waiter
 
     def _give_up(self, call: Call[Any]) -> ClientError:
-        """Take a call back; what was not sent yet never will be."""
+        """Withdraw a call; if it has not been sent yet, it never will be."""
         if time.monotonic() >= call.deadline_s:
-            # By the caller itself, so that its next call knows.
+            # Done by the caller itself, so that its next call sees it.
             self.standing.on_missed(call.timeout_s)
         with self._lock:
             waiter = self._waiter
@@ -238,7 +238,7 @@ class PacemakerConnection:
             reason += f"; {IS_IT_ONE}"
         return DeadlineError(self.name, reason, was_sent)
 
-    # What the session calls, on the thread.
+    # Methods that the session calls, on the thread.
 
     @property
     def is_closing(self) -> bool:
@@ -246,14 +246,16 @@ class PacemakerConnection:
         return self._is_closing
 
     def take_calls(self, most: int) -> list[Call[Any]]:
-        """Take the calls that have waited longest."""
+        """Remove and return the calls that have waited longest, at most this many."""
         with self._lock:
             count = min(most, len(self._waiting))
             return [self._waiting.popleft() for _ in range(count)]
 
     def take_abandoned(self) -> list[Call[Any]]:
-        """Take the calls that were given up after they had been sent."""
-        if not self._abandoned:  # the usual case; who appends then wakes us
+        """Remove and return the calls that were given up after they had been sent."""
+        if (
+            not self._abandoned
+        ):  # the usual case; `_give_up` wakes this thread after it appends
             return []
         with self._lock:
             calls = list(self._abandoned)
@@ -273,8 +275,8 @@ class PacemakerConnection:
             except SessionLostError as exc:
                 reason = str(exc)
             except Exception:
-                _logger.exception("%s: an error of ours", self.name)
-                reason = "an error of this client"
+                _logger.exception("%s: an internal error", self.name)
+                reason = "an internal error of this client"
             if self._is_closing:
                 break
             self._on_loss(session, reason)
@@ -302,7 +304,7 @@ class PacemakerConnection:
             raise
 
     def _on_loss(self, session: Session | None, reason: str) -> None:
-        """Tell every call that it concerns, and set the time of the next attempt."""
+        """Fail the affected calls and schedule the next attempt."""
         if session is not None and session.was_alive:
             self._backoff.reset()
         self.standing.on_loss(reason)
@@ -312,7 +314,7 @@ class PacemakerConnection:
         if session is not None:
             self._fail_in_flight(session, ConnectionLostError, reason)
         if session is None or not session.was_alive:
-            # Nobody who waits is any better off with the next attempt.
+            # The next attempt is unlikely to do better, so waiting calls fail now.
             for call in self.take_calls(len(self._waiting)):
                 call.fail(CannotConnectError(self.name, reason))
 
@@ -336,5 +338,8 @@ def _missed(call: Call[Any], was_sent: bool) -> str:
         return f"no connection {limit}; {call.request.name} was not sent"
     reason = f"no reply to {call.request.name} {limit}"
     if call.request.may_be_held:
-        reason += "; after a start a server may hold reads of what it has not got yet"
+        reason += (
+            "; after a start a server may hold the read of a heartbeat that has not"
+            " arrived yet"
+        )
     return reason

@@ -1,11 +1,10 @@
-"""The seam to the network: sockets, and a thread's wait for them.
+"""The interface to the network: opening sockets and waiting for them.
 
-A test gives the connection another `Network`, whose sockets do what it wants.
+A test can pass another `Network` to a connection and control its sockets.
 
-A host's name may have several addresses, of which the first may be dead: one that
-swallows what it is sent, as an IPv6 address does whose route is broken.  So the
-addresses are raced as RFC 8305 describes: each gets a short head start over the
-next, and the first connection wins.
+A host name may have several addresses, and the first may be dead without an error, like
+an IPv6 address with a broken route.  So the addresses are raced as RFC 8305 describes:
+each gets a short head start over the next, and the first connection wins.
 """
 
 from __future__ import annotations
@@ -23,27 +22,27 @@ from typing import Any, Final, Protocol
 
 from pacemaker.client.address import ServerAddress
 
-# The head start of one address over the next: the shortest of those that RFC 8305
-# recommends, as callers may wait for one second only.
+# The head start of one address over the next: the shortest that RFC 8305 recommends,
+# because callers may wait for only a second.
 ATTEMPT_DELAY_S: Final = 0.1
-# What RFC 8305 allows at least.
+# The minimum in RFC 8305.
 MIN_ATTEMPT_DELAY_S: Final = 0.01
 
 
 class Network(Protocol):
-    """What a connection needs of the network."""
+    """What a connection needs from the network."""
 
     def resolve(self, address: ServerAddress) -> list[Any]:
-        """Return the places where a server may be reached; it may take long.
+        """Return the places where a server may be reached; this may take long.
 
         Raises:
             OSError: there is no such host.
         """
 
     def begin_to_connect(self, place: Any) -> socket.socket:
-        """Return a socket that is not blocking and connects to such a place.
+        """Return a non-blocking socket that is connecting to one of these places.
 
-        It is writable once it is connected or has failed (SO_ERROR).
+        It becomes writable when it has connected or failed (SO_ERROR).
 
         Raises:
             OSError: the place cannot be reached.
@@ -51,23 +50,23 @@ class Network(Protocol):
 
 
 class TcpNetwork:
-    """The network as it is."""
+    """The real network, over TCP."""
 
     def resolve(self, address: ServerAddress) -> list[Any]:
-        """Look the host up; its addresses of IPv6 and IPv4 take turns."""
+        """Look up the host; IPv6 and IPv4 addresses alternate in the result."""
         try:
             places = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
-        except ValueError as exc:  # a name that cannot be asked for
-            raise OSError(f"no name of a host: {exc}") from exc
+        except ValueError as exc:  # not a valid name for the resolver
+            raise OSError(f"not a host name: {exc}") from exc
         return alternate_families(places)
 
     def begin_to_connect(self, place: Any) -> socket.socket:
-        """Open a socket and begin to connect it."""
+        """Open a socket and start to connect it."""
         family, kind, protocol, _, sockaddr = place
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)
-            # Each request is a small segment that somebody waits for.
+            # Each request is a small segment, and a caller waits for its answer.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with contextlib.suppress(BlockingIOError):
                 sock.connect(sockaddr)
@@ -78,26 +77,26 @@ class TcpNetwork:
 
 
 class Waiter:
-    """One thread's waits, for a socket or for a word of another thread.
+    """Lets a thread wait for a socket or for another thread's `wake`.
 
-    That thread alone calls `wait` and `close`; any thread may call the others.
+    Only that thread calls `wait` and `close`; any thread may call the other methods.
     """
 
     def __init__(self) -> None:
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        # Guards the end of the descriptor: a closed one is soon another's.
+        # Guards against use after close: a closed descriptor's number is soon reused.
         self._lock = threading.Lock()
         self._is_closed = False
         self.is_stopped = False
 
     def wake(self) -> None:
-        """Let the wait that is on, or else the next one, end at once."""
+        """End the current wait, or else the next one, at once."""
         with self._lock:
             if not self._is_closed:
                 os.eventfd_write(self._wake_fd, 1)
 
     def stop(self) -> None:
-        """Tell the thread to end."""
+        """Tell the thread to stop."""
         self.is_stopped = True
         self.wake()
 
@@ -110,7 +109,7 @@ class Waiter:
         """Wait for events of a socket, a `wake` or the timeout.
 
         Returns:
-            The events of the socket, as `select.poll` has them; 0 for none.
+            The events of the socket, as in `select.poll`; 0 for none.
         """
         socks = () if sock is None else (sock,)
         return next(iter(self.wait_for_any(timeout_s, socks, for_events).values()), 0)
@@ -121,7 +120,7 @@ class Waiter:
         """Wait for events of several sockets, a `wake` or the timeout.
 
         Returns:
-            The events by descriptor, of the sockets that have some.
+            The events by descriptor, for the sockets that have any.
         """
         poll = select.poll()
         poll.register(self._wake_fd, select.POLLIN)
@@ -135,7 +134,7 @@ class Waiter:
         return events
 
     def close(self) -> None:
-        """Give the descriptor back; `wake` has no effect from here on."""
+        """Close the descriptor; `wake` has no effect from now on."""
         with self._lock:
             self._is_closed = True
             os.close(self._wake_fd)
@@ -148,17 +147,17 @@ def connect(
     timeout_s: float,
     call_timeout_s: float | None = None,
 ) -> socket.socket:
-    """Connect to one of a server's places, whichever takes the connection first.
+    """Connect to whichever of a server's places accepts first.
 
     Args:
-        waiter: of this thread; its `stop` ends the attempt.
-        timeout_s: how long all places may take together; a look-up of the
-            host's name, which cannot be ended, comes on top.
-        call_timeout_s: how long callers wait for the connection; all places are
-            tried within half of it.  None for as long as `timeout_s`.
+        waiter: this thread's waiter; its `stop` ends the attempt.
+        timeout_s: the limit for all places together.  The host name lookup, which
+            cannot be interrupted, comes on top.
+        call_timeout_s: how long callers wait for the connection; all places are tried
+            within half of it.  None means `timeout_s`.
 
     Raises:
-        OSError: none does, or there is none.
+        OSError: no place accepts the connection, or there are none.
     """
     places = network.resolve(address)
     patience_s = timeout_s if call_timeout_s is None else call_timeout_s
@@ -168,7 +167,7 @@ def connect(
 
 
 class _Race:
-    """The attempts to connect to one server; closes those that did not win.
+    """The attempts to connect to one server; closes the losing sockets.
 
     Args:
         places: where the server may be reached, the best first.
@@ -229,15 +228,15 @@ class _Race:
         self._failure = OSError(error, os.strerror(error))
         del self._running[fd]
         sock.close()
-        # An attempt that has failed needs no head start.
+        # A failed attempt needs no head start.
         self._next_s = 0.0
         return False
 
 
 def alternate_families(places: Iterable[Any]) -> list[Any]:
-    """Order the results of getaddrinfo so that families take turns, the first first.
+    """Reorder the results of getaddrinfo so that the address families alternate.
 
-    Several dead addresses of one family then delay the other only once.
+    Then several dead addresses of one family delay the other only once.
     """
     by_family: dict[int, deque[Any]] = {}
     for place in places:
@@ -251,5 +250,5 @@ def alternate_families(places: Iterable[Any]) -> list[Any]:
 
 
 def reason_of(error: OSError) -> str:
-    """Return the operating system's word for what is wrong."""
+    """Return the operating system's description of an error."""
     return error.strerror or str(error)

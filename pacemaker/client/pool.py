@@ -1,14 +1,14 @@
-"""All Pacemakers of a cluster, by the rules of Storm's own client.
+"""All Pacemakers of a cluster, used by the rules of Storm's own client.
 
-A heartbeat is written to one server, and to the next where that fails.  It may
-therefore be at any of them, and an old one at another; so reads and deletes go
-to every server, all at the same time, and the newest heartbeat is the one that
-counts.  (Storm's ``PacemakerClientPool`` and ``PaceMakerStateStorage``.)
+A heartbeat is written to one server, or to the next one if that fails.  So it may be
+on any server, with an older one on another.  Reads and deletes therefore go to every
+server in parallel, and the newest heartbeat wins.  (Storm's ``PacemakerClientPool`` and
+``PaceMakerStateStorage``.)
 
-**A dead server costs a deadline once.**  Its connection learns of it, by the
-first call that it leaves without a reply or by the loss itself, tries by itself
-to come back, and says whether it has (`PacemakerConnection.is_available`).
-While it has not, the pool does not ask it, unless nobody else answers.
+**A dead server costs one deadline.**  The connection detects it, by the loss itself or
+by the first call without a reply.  It then reconnects by itself and reports whether it
+succeeded (`PacemakerConnection.is_available`).  Until then the pool skips that server,
+unless no other one answers.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ T = TypeVar("T")
 
 _logger: Final = logging.getLogger(__name__)
 
-# After these the next server may well do it.
+# After one of these errors the next server is tried.
 _UNANSWERED: Final = (CannotConnectError, ConnectionLostError, DeadlineError)
 
 
 class ServerHealth(NamedTuple):
-    """Whether one server answers.
+    """The result of a `ping` to one server.
 
     Attributes:
         server: ``HOST:PORT``.
-        took_s: how long it took, connecting and authenticating included.
-        error: why there was no answer; None where there was one.
+        took_s: how long it took, including connecting and authenticating.
+        error: why there was no answer; None if there was one.
     """
 
     server: str
@@ -67,21 +67,21 @@ class PacemakerPool:
     """The heartbeats of a cluster, for any number of threads.
 
     Args:
-        settings: Storm's configuration; `servers` may say HOST:PORT, which
-            Storm does not know.
-        timeout_s: how long a call may take, whatever number of servers it asks.
+        settings: Storm's configuration; `servers` may contain HOST:PORT, which
+            Storm does not support.
+        timeout_s: how long a call may take, however many servers it asks.
         network: opens sockets.
-        rng: chooses the first server that is written to.
-        time_secs_of: tells how new a stored heartbeat is; None where it cannot.
+        rng: chooses the first server for writes.
+        time_secs_of: returns the time of a stored heartbeat; None if it has none.
 
     Attributes:
         connections: one to each server, in the order of the configuration.
-        writer: the number of the one that is written to: at first by chance, then
-            the last that took a write.
+        writer: the index of the connection for writes: random at first, then the last
+            one that accepted a write.
 
     Raises:
-        ConfigError: no server is named, or not in this way, or the method of
-            authentication cannot be used.
+        ConfigError: no server is configured, one is malformed, or the authentication
+            method cannot be used.
     """
 
     def __init__(
@@ -111,7 +111,8 @@ class PacemakerPool:
             )
             for address in addresses
         )
-        # Set without a lock: whichever thread is last, it names one that did.
+        # Set without a lock: whichever thread comes last, its server did accept a
+        # write.
         self.writer = rng.randrange(len(addresses))
 
     def __repr__(self) -> str:
@@ -122,19 +123,19 @@ class PacemakerPool:
     def send_pulse(self, path: str, details: bytes) -> None:
         """Store a heartbeat.
 
-        Where a server leaves it without a reply and the next one takes it, both
-        may have it; readers take the newest anyway.
+        If a server does not reply and the next one accepts the heartbeat, both may have
+        it; readers use the newest anyway.
 
         Raises:
-            NoServerError: no server took it, as far as is known.
-            ClosedError: the pool was closed, or is another process's.
-            ValueError: it is larger than a message may be, or the path is no
+            NoServerError: as far as is known, no server accepted it.
+            ClosedError: the pool was closed, or belongs to another process.
+            ValueError: it is larger than a message may be, or the path is not
                 valid Unicode.
         """
         self._write(requests.send_pulse(path, details))
 
     def create_path(self, path: str) -> None:
-        """Have one server answer; nothing is stored.  Raises as `send_pulse`."""
+        """Get an answer from one server; nothing is stored.  Raises as `send_pulse`."""
         self._write(requests.create_path(path))
 
     # Reads and deletes: every server.
@@ -143,61 +144,60 @@ class PacemakerPool:
         """Read the newest heartbeat of a path.
 
         Returns:
-            The bytes as they were stored: of several servers' those with the
-            newest `time_secs`; one whose time cannot be read, or is not read
-            by the deadline, counts as the oldest.  None if no server that answered
-            has any.
+            The stored bytes with the newest `time_secs` of all servers.  A value whose
+            time cannot be read, or is not read by the deadline, counts as the
+            oldest.  None if no server that answered has a value.
 
         Raises:
             NoServerError: no server answered.
-            NotAuthorizedError: no server answered but to refuse.
-            ClosedError: the pool was closed, or is another process's.
-            ValueError: the path is too long, or no valid Unicode.
+            NotAuthorizedError: every server that answered refused the read.
+            ClosedError: the pool was closed, or belongs to another process.
+            ValueError: the path is too long, or is not valid Unicode.
         """
         deadline_s = time.monotonic() + self._timeout_s
         answers = self._ask_all(requests.get_pulse(path))
-        # Each value once: most servers that have one have the same.
+        # Without duplicates: servers that have a value mostly have the same one.
         found = list(dict.fromkeys(each for each in answers if each is not None))
         if len(found) < 2:
             return found[0] if found else None
         return self._newest(found, deadline_s)
 
     def list_nodes(self, path: str) -> list[str]:
-        """List the names below a path, of all servers, sorted.
+        """List the names below a path on all servers, sorted.
 
         Raises as `get_pulse`.
         """
         return sorted(set().union(*self._ask_all(requests.list_nodes(path))))
 
     def exists(self, path: str) -> bool:
-        """Tell whether any server has a heartbeat under exactly this path.
+        """Return whether any server has a heartbeat under exactly this path.
 
         Raises as `get_pulse`.
         """
         return any(self._ask_all(requests.exists(path)))
 
     def delete_path(self, path: str) -> None:
-        """Delete a heartbeat and all below its path, at every server that answers.
+        """Delete a heartbeat and everything below it, on every server that answers.
 
-        A server that does not answer keeps what it has, and readers see it
-        again once the server is back.
+        A server that does not answer keeps its heartbeats, and readers see them again
+        when the server is back.
 
         Raises:
             NoServerError: no server answered.
-            ClosedError: the pool was closed, or is another process's.
-            ValueError: the path is too long, or no valid Unicode.
+            ClosedError: the pool was closed, or belongs to another process.
+            ValueError: the path is too long, or is not valid Unicode.
         """
         self._delete(requests.delete_path(path))
 
     def delete_pulse(self, path: str) -> None:
-        """Delete the heartbeat of exactly this path, as `delete_path` does."""
+        """Delete the heartbeat under exactly this path, as `delete_path` does."""
         self._delete(requests.delete_pulse(path))
 
     def ping(self) -> list[ServerHealth]:
-        """Ask each server for an answer, those included that gave none lately.
+        """Ask each server for an answer, including those that are believed dead.
 
         Raises:
-            ClosedError: the pool was closed, or is another process's.
+            ClosedError: the pool was closed, or belongs to another process.
         """
         request = requests.create_path("/")
         calls = [connection.submit(request) for connection in self.connections]
@@ -207,7 +207,7 @@ class PacemakerPool:
         ]
 
     def close(self) -> None:
-        """End all connections; no thread and no descriptor is left."""
+        """Close all connections; no thread and no descriptor is left."""
         for connection in self.connections:
             connection.close()
 
@@ -223,10 +223,10 @@ class PacemakerPool:
         self.close()
 
     def _newest(self, found: list[bytes], deadline_s: float) -> bytes:
-        """Choose the newest, and look at no more once the deadline is over.
+        """Return the newest value; stop comparing at the deadline.
 
-        Anybody can store a value that takes some time to unpack and tells none: so
-        the search goes on until one was found that does.
+        Anyone can store a value that is slow to decompress and has no time.  So the
+        search continues past the deadline until it has found one value with a time.
         """
         newest, newest_secs = found[0], float("-inf")
         for details in found:
@@ -238,10 +238,10 @@ class PacemakerPool:
         return newest
 
     def _write(self, request: Request[T]) -> T:
-        """Ask one server, and the next where it fails, all within one deadline.
+        """Ask one server, and the next one if it fails, all within one deadline.
 
-        Each that is believed to answer gets an equal part of the time that is
-        left, so that one which hangs leaves some for the next.
+        Each server that is believed to answer gets an equal part of the remaining time,
+        so that a server that hangs leaves time for the next.
         """
         deadline_s = time.monotonic() + self._timeout_s
         failures: list[ClientError] = []
@@ -263,17 +263,17 @@ class PacemakerPool:
         raise NoServerError(SERVERS, tuple(failures))
 
     def _write_order(self) -> list[int]:
-        """Begin with the last that took a write; put off those believed dead."""
+        """Put the last server that accepted a write first, those believed dead last."""
         count, first = len(self.connections), self.writer
         order = [(first + step) % count for step in range(count)]
         return sorted(order, key=lambda n: not self.connections[n].is_available)
 
     def _delete(self, request: Request[None]) -> None:
-        """Ask every server; wait for those only that are believed to answer.
+        """Ask every server; wait only for those that are believed to answer.
 
-        One that only stands still, or is just being tried, gets it as soon as it
-        takes requests again, or not at all where its connection is lost first;
-        so it keeps less of what was deleted.
+        The others get the request too, without being waited for.  A server that only
+        hangs, or that is being reconnected, carries the delete out as soon as it
+        accepts requests again, unless its connection is lost first.
         """
         for connection in self.connections:
             if not connection.is_available:
@@ -281,7 +281,7 @@ class PacemakerPool:
         self._ask_all(request)
 
     def _ask_all(self, request: Request[T]) -> list[T]:
-        """Ask every server that is believed to answer; if none does, the others.
+        """Ask every server that is believed to answer; if none answers, the others.
 
         Returns:
             The answers, at least one.
@@ -305,13 +305,13 @@ class PacemakerPool:
 
 
 def server_addresses(settings: Settings) -> list[ServerAddress]:
-    """Return the servers of a configuration, each once, in their order.
+    """Return the configured servers in their order, without duplicates.
 
     Raises:
-        ConfigError: there is none, or one is not written as an address.
+        ConfigError: there is none, or one is malformed.
     """
     if not settings.servers:
-        raise ConfigError("it must name the servers", key=SERVERS, value=[])
+        raise ConfigError("must name at least one server", key=SERVERS, value=[])
     addresses: dict[ServerAddress, None] = {}
     for server in settings.servers:
         try:
@@ -319,7 +319,7 @@ def server_addresses(settings: Settings) -> list[ServerAddress]:
         except ValueError as exc:
             raise ConfigError(str(exc), key=SERVERS, value=server) from exc
         if not address.port:
-            problem = f"clients need the port that {address.host} serves on"
+            problem = f"a client needs to know the port of {address.host}"
             raise ConfigError(problem, key="pacemaker.port", value=settings.port)
         addresses[address] = None
     return list(addresses)
@@ -339,7 +339,7 @@ def _ask(
                 failures.append(exc)
     finally:
         for call in calls:
-            call.cancel()  # of no interest after an interrupt
+            call.cancel()  # after an interrupt nobody wants the answers
     return answers, failures
 
 

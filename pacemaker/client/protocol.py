@@ -1,21 +1,18 @@
-"""The protocol: the client's half of one connection, without its socket.
+"""The client's half of the protocol on one connection, without I/O.
 
-Bytes go in (`receive_data`), bytes and replies come out (`data_to_send`,
-`replies`).  When the server breaks the protocol, `error` says why, and the phase
-is CLOSED for good.
+Bytes go in (`receive_data`); bytes and replies come out (`data_to_send`, `replies`).
+If the server breaks the protocol, `error` says why, and the phase is CLOSED for good.
 
-**Whose reply is it?**  Each request gets an id that no request without its
-reply has, one that was given up included.  So a reply that comes late is known
-to be nobody's, and never given to another request: Storm's own client has 100
-slots, gives a slot away again after a deadline, and then takes one worker's
-heartbeat for another's.  An id that was not asked under, or a type that is not
-due, means that the two sides no longer speak of the same things; the
-connection ends.
+**Matching replies.**  Each request gets an id that no unanswered request has, including
+abandoned ones.  So a late reply is recognised and discarded, and never given to another
+request.  Storm's own client has 100 slots, reuses a slot after a deadline, and can then
+mistake one worker's heartbeat for another's.  An unknown id or an unexpected type of
+reply means that the two sides are out of step, and the connection ends.
 
-**SASL.**  Requests wait until the exchange is complete: one that came earlier
-would take authentication off the connection for good.  A step may be slow, so
-the protocol does not take it: it stands still in STEPPING until its owner has
-run `run_step` and handed the outcome to `finish_step`, as `ServerProtocol` does.
+**SASL.**  Requests wait until the exchange is complete: a request sent earlier would
+leave the connection unauthenticated for good.  A step may be slow, so the protocol does
+not run it.  It stays in STEPPING until its owner has called `run_step` and passed the
+outcome to `finish_step`, as with `ServerProtocol`.
 
     AUTHENTICATING ──token──▶ STEPPING ──more──▶ AUTHENTICATING
                                   └──complete──▶ COMPLETION_DUE ── -203 ──▶ OPEN
@@ -39,7 +36,7 @@ MAX_VALUES: Final = 1_000_000
 
 
 class Phase(Enum):
-    """What is due on a connection."""
+    """What is expected next on a connection."""
 
     AUTHENTICATING = "authenticating"
     STEPPING = "stepping"
@@ -57,9 +54,9 @@ class Reply(NamedTuple):
     """The answer to one request.
 
     Attributes:
-        message_id: the request's.
-        value: what the request's `read` made of the reply.
-        is_refused: the server says NOT_AUTHORIZED; there is no value.
+        message_id: the id of the request.
+        value: the result of the request's `read`.
+        is_refused: whether the server replied NOT_AUTHORIZED; there is no value then.
     """
 
     message_id: int
@@ -72,13 +69,14 @@ class ClientProtocol:
 
     Args:
         max_body_bytes: the largest message that is read.
-        mechanism: authenticates this side; None where that is not needed.
+        mechanism: authenticates this side; None if no authentication is needed.
         next_id: the id of the first request.
 
     Attributes:
-        phase: what is due.
+        phase: what is expected next.
         error: why the connection is CLOSED.
-        replies_rcvd: how many replies came, to requests given up too.
+        replies_rcvd: the number of replies received, including those to abandoned
+            requests.
     """
 
     __slots__ = (
@@ -112,7 +110,7 @@ class ClientProtocol:
         self._abandoned: set[int] = set()
         self._replies: list[Reply] = []
         self._due: list[bytes] = []
-        # Frames of requests that wait for the end of the exchange.
+        # Frames of requests that wait until the exchange is complete.
         self._waiting: list[bytes] = []
         self.error: PeerError | None = None
         self.replies_rcvd = 0
@@ -131,10 +129,10 @@ class ClientProtocol:
         )
 
     def request(self, request: Request[Any]) -> int:
-        """Send a request, once requests may be sent.
+        """Queue a request; it is sent once requests may be sent.
 
         Returns:
-            The message id, by which its reply and `abandon` know it.
+            The message id, which identifies the request in `Reply` and `abandon`.
         """
         message_id = self._new_id()
         self._unanswered[message_id] = request
@@ -143,33 +141,33 @@ class ClientProtocol:
         return message_id
 
     def abandon(self, message_id: int) -> None:
-        """Give a request up: its reply, whenever it comes, is nobody's."""
+        """Abandon a request: discard its reply if it arrives later."""
         if message_id in self._unanswered:
             self._abandoned.add(message_id)
 
     @property
     def abandoned(self) -> int:
-        """How many requests were given up whose reply may still come."""
+        """The number of abandoned requests whose reply may still arrive."""
         return len(self._abandoned)
 
     def receive_data(self, data: bytes) -> None:
-        """Take bytes from the server."""
+        """Process bytes from the server."""
         if self.phase is not Phase.CLOSED:
             self._frames.receive(data)
             self._resume()
 
     def replies(self) -> list[Reply]:
-        """Hand over the replies that came, in their order."""
+        """Return the replies received since the last call, in order."""
         replies, self._replies = self._replies, []
         return replies
 
     def data_to_send(self) -> bytes:
-        """Hand over the bytes that are due to the server."""
+        """Return the bytes to send to the server."""
         due, self._due = self._due, []
         return b"".join(due)
 
     def run_step(self) -> StepOutcome:
-        """Take the step that is due; nothing else of this object is touched by it."""
+        """Run the pending SASL step; it touches nothing else of this object."""
         assert self._mechanism is not None  # noqa: S101  (the phase says so)
         token, self._token = self._token, b""
         try:
@@ -178,7 +176,7 @@ class ClientProtocol:
             return exc
 
     def finish_step(self, outcome: StepOutcome) -> None:
-        """Take what `run_step` gave, and go on with what is unread."""
+        """Process the outcome of `run_step`, then any unread data."""
         if self.phase is not Phase.STEPPING:
             return
         if isinstance(outcome, AuthenticationError):
@@ -256,7 +254,7 @@ class ClientProtocol:
         return message_id
 
     def _count_up(self) -> None:
-        # Never negative: -1 is Storm's word for "no id".
+        # Never negative: to Storm, -1 means "no id".
         self._next_id = (self._next_id + 1) & MAX_MESSAGE_ID
 
     def _send(self, message: Message) -> None:

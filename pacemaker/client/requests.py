@@ -1,7 +1,7 @@
-"""Requests: what a client may ask, and how the answer to each is read.
+"""The requests that a client can send, and how to read the reply to each.
 
-A request is checked and encoded when it is made, on the thread of whoever asks,
-so that a path that cannot be sent is an error of that caller's alone.
+A request is checked and encoded when it is created, on the caller's thread, so that a
+path that cannot be sent fails for that caller only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pacemaker.wire.messages import Data, Message, Nodes, Pulse
 
 T_co = TypeVar("T_co", covariant=True)
 
-# What ends an encoded message: its id, the last field, and the struct's STOP.
+# The end of an encoded message: its id, which is the last field, and STOP.
 _END: Final = struct.Struct(">ib")
 
 MAX_MESSAGE_ID: Final = 2**31 - 1
@@ -30,15 +30,15 @@ class Request(Generic[T_co]):
 
     Attributes:
         type: its message type.
-        reply_type: the type of the reply that is due for it.
-        read: takes the reply's data and returns the answer, or raises
-            OutOfPlaceError for data of another kind.
+        reply_type: the expected type of the reply.
+        read: turns the reply's data into the answer; raises OutOfPlaceError for
+            data of another kind.
         data: the path, or the heartbeat with its path.
-        may_be_held: whether a server that has just been started may keep the
-            reply back, until it knows what there is to answer.
+        may_be_held: whether a server that has just started may delay the reply until
+            it knows the answer.
 
     Raises:
-        ValueError: the path is no valid Unicode.
+        ValueError: the path is not valid Unicode.
     """
 
     type: int
@@ -50,7 +50,7 @@ class Request(Generic[T_co]):
 
     def __post_init__(self) -> None:
         path = self.data.id if isinstance(self.data, Pulse) else self.data
-        path.encode()  # the codec's own error would be no ValueError
+        path.encode()  # Thrift's encoder would raise another error
         encoded = messages.encode(Message(self.type, self.data, 0))
         object.__setattr__(self, "_encoded", encoded[: -_END.size])
 
@@ -61,7 +61,7 @@ class Request(Generic[T_co]):
 
     @property
     def body_bytes(self) -> int:
-        """The size of its frame without the length."""
+        """The size of its frame without the length field."""
         return len(self._encoded) + _END.size - HEAD_SIZE
 
     def frame(self, message_id: int) -> bytes:
@@ -76,11 +76,11 @@ def send_pulse(path: str, details: bytes) -> Request[None]:
 
 
 def get_pulse(path: str) -> Request[bytes | None]:
-    """Read a heartbeat; None where none is stored."""
+    """Read a heartbeat; None if none is stored."""
 
     def read(data: Data) -> bytes | None:
         if not isinstance(data, Pulse) or data.id != path:
-            raise OutOfPlaceError("reply with another path's pulse, or with none")
+            raise OutOfPlaceError("reply without a pulse, or with another path's")
         return data.details
 
     reply_type = messages.GET_PULSE_RESPONSE
@@ -88,7 +88,7 @@ def get_pulse(path: str) -> Request[bytes | None]:
 
 
 def exists(path: str) -> Request[bool]:
-    """Tell whether a heartbeat is stored under exactly this path."""
+    """Return whether a heartbeat is stored under exactly this path."""
     return Request(messages.EXISTS, messages.EXISTS_RESPONSE, _read_bool, path)
 
 
@@ -99,12 +99,12 @@ def list_nodes(path: str) -> Request[list[str]]:
 
 
 def delete_path(path: str) -> Request[None]:
-    """Delete a heartbeat and all below its path."""
+    """Delete a heartbeat and everything below its path."""
     return _done(messages.DELETE_PATH, messages.DELETE_PATH_RESPONSE, path)
 
 
 def delete_pulse(path: str) -> Request[None]:
-    """Delete the heartbeat of exactly this path."""
+    """Delete the heartbeat under exactly this path."""
     return _done(messages.DELETE_PULSE_ID, messages.DELETE_PULSE_ID_RESPONSE, path)
 
 
@@ -118,16 +118,16 @@ def _done(request_type: int, reply_type: int, data: str | Pulse) -> Request[None
 
 
 def _read_nothing(data: Data) -> None:
-    """Storm's acknowledgements have no data; what another server adds is ignored."""
+    """Ignore the data: Storm's acknowledgements have none."""
 
 
 def _read_bool(data: Data) -> bool:
     if not isinstance(data, bool):
-        raise OutOfPlaceError("reply without its truth value")
+        raise OutOfPlaceError("reply without a boolean")
     return data
 
 
 def _read_nodes(data: Data) -> list[str]:
     if not isinstance(data, Nodes):
-        raise OutOfPlaceError("reply without its list of nodes")
+        raise OutOfPlaceError("reply without a list of nodes")
     return data.pulse_ids or []

@@ -1,15 +1,14 @@
 """A session: one connection to the server, from its first byte to its last.
 
-It lives on the thread of its `PacemakerConnection`, which alone calls it; the
-socket, the protocol and the calls in flight are known to no other thread, and
-need no lock.
+Only the thread of its `PacemakerConnection` calls a session.  So the socket, the
+protocol and the calls in flight need no lock.
 
-**Is the server alive?**  A process that stands still, or a network that
-swallows what it is given, looks like a slow one.  So at the beginning, and
-while it is doubted (`Standing`), the server is asked for a proof of life: a
-CREATE_PATH, which is answered to everyone at once and stores nothing.  Any reply
-is a proof.  A server that gives none within `PROOF_TIMEOUT_S` is given up, and
-tried anew over another connection.
+**Is the server alive?**  A process that hangs, or a network that drops packets, looks
+like a slow server.  So at the beginning, and while the server is in doubt (`Standing`),
+the session asks for a proof of life: a CREATE_PATH, which a server answers at once, for
+any client, without storing anything.  Any reply counts as a proof.  If none arrives
+within `PROOF_TIMEOUT_S`, the session ends, and the connection tries again over a new
+socket.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ from pacemaker.errors import AuthenticationError, NotAuthorizedError
 # As many as Storm's client has message ids.
 MAX_IN_FLIGHT: Final = 100
 
-# How long connecting and authenticating may take, and a proof of life.  Calls
-# do not wait for it longer than their own deadline.
+# The limit for connecting and authenticating, and for a proof of life.  Calls wait
+# only until their own deadline.
 PROOF_TIMEOUT_S: Final = 5.0
 
-# Requests that were given up, and that the server still owes a reply.  One that
-# holds reads after a start owes some; this many are never paid.
+# The limit for abandoned requests without a reply.  A server that holds reads after a
+# start owes some replies; one that owes this many will not send them.
 MAX_ABANDONED: Final = 10_000
 
-# Servers of other protocols, HTTP and TLS among them, close or wait for more.
+# Servers of other protocols, such as HTTP and TLS, close or wait for more data.
 IS_IT_ONE: Final = "is it a Pacemaker that listens there?"
 
 READ_BYTES: Final = 256 * 1024
@@ -47,11 +46,11 @@ _READABLE: Final = select.POLLIN | select.POLLHUP | select.POLLERR
 
 
 class SessionLostError(Exception):
-    """The session has ended by itself; the text says why."""
+    """The session has ended on its own; the text says why."""
 
 
 class SessionOwner(Protocol):
-    """What a session needs of its connection; any thread may change it."""
+    """What a session needs from its connection; any thread may change it."""
 
     @property
     def name(self) -> str:
@@ -59,24 +58,24 @@ class SessionOwner(Protocol):
 
     @property
     def is_closing(self) -> bool:
-        """Whether the session has to end."""
+        """Whether the session must end."""
 
     def take_calls(self, most: int) -> list[Call[Any]]:
-        """Take calls that wait to be sent."""
+        """Remove and return calls that wait to be sent."""
 
     def take_abandoned(self) -> list[Call[Any]]:
-        """Take calls that were sent and then given up."""
+        """Remove and return calls that were sent and then given up."""
 
 
 class Session:
     """One connection to the server.
 
     Args:
-        owner: gives the calls.
-        standing: learns how the server is, and says whether it is doubted.
-        sock: a socket that is connected and not blocking; the session closes it.
+        owner: provides the calls.
+        standing: records the server's health.
+        sock: a connected non-blocking socket; the session closes it.
         protocol: a new protocol object.
-        waiter: the thread's.
+        waiter: the thread's waiter.
     """
 
     def __init__(
@@ -107,15 +106,15 @@ class Session:
         return self._replies_seen > 0
 
     def take_in_flight(self) -> list[Call[Any]]:
-        """Take the calls that were sent and not answered."""
+        """Remove and return the calls that were sent and not answered."""
         calls, self._calls = list(self._calls.values()), {}
         return calls
 
     def run(self) -> None:
-        """Serve until the owner is closing.
+        """Send calls and process replies until the owner is closing.
 
         Raises:
-            SessionLostError: the connection has ended, or had to.
+            SessionLostError: the connection has ended or must end.
         """
         with self._sock:
             while not self._owner.is_closing:
@@ -126,9 +125,9 @@ class Session:
 
     def _turn(self) -> None:
         protocol = self._protocol
-        # Taken on this thread, however slow GSSAPI is: the server says nothing
-        # while a token is due to it, so there is nothing to read meanwhile, and
-        # whoever waits for the exchange waits by a deadline of its own.
+        # Steps run on this thread, even if GSSAPI is slow.  The server sends nothing
+        # while it waits for a token, so there is nothing to read meanwhile, and
+        # callers that wait for the exchange have their own deadlines.
         while protocol.phase is Phase.STEPPING:
             protocol.finish_step(protocol.run_step())
             self._proof_due_s = time.monotonic() + PROOF_TIMEOUT_S
@@ -146,13 +145,13 @@ class Session:
             raise SessionLostError(self._doubted(f"silent for {PROOF_TIMEOUT_S:g} s"))
 
     def _doubted(self, reason: str) -> str:
-        """Ask after a server that ended, or said nothing, before any reply."""
+        """Add a hint if the server ended, or stayed silent, before any reply."""
         if self.was_alive or self._protocol.phase is not Phase.OPEN:
             return reason
         return f"{reason}; {IS_IT_ONE}"
 
     def _take_calls(self) -> None:
-        # While bytes are unsent, calls wait where they can still be taken back.
+        # While bytes are unsent, calls stay in the queue, where they can be withdrawn.
         self._send()
         room = 0 if self._unsent else MAX_IN_FLIGHT - len(self._calls)
         if room <= 0:
@@ -163,7 +162,8 @@ class Session:
 
     def _take_abandoned(self) -> None:
         for call in self._owner.take_abandoned():
-            # A call of an earlier session may have the id of one of this.
+            # A call from an earlier session may have the same id as one of this
+            # session.
             if self._calls.get(call.message_id) is call:
                 del self._calls[call.message_id]
                 self._protocol.abandon(call.message_id)
@@ -181,11 +181,11 @@ class Session:
     def _check(self) -> None:
         error = self._protocol.error
         if isinstance(error, AuthenticationError):
-            raise SessionLostError(f"the authentication failed: {error}") from error
+            raise SessionLostError(f"authentication failed: {error}") from error
         if error is not None:
-            raise SessionLostError(f"broke the protocol: {error}") from error
+            raise SessionLostError(f"the server broke the protocol: {error}") from error
         if self._protocol.abandoned > MAX_ABANDONED:
-            raise SessionLostError(f"owes {self._protocol.abandoned} replies")
+            raise SessionLostError(f"{self._protocol.abandoned} replies are overdue")
 
     def _send(self) -> None:
         if not self._unsent:
@@ -206,8 +206,8 @@ class Session:
             if self._protocol.phase is Phase.OPEN:
                 raise SessionLostError(self._doubted("closed by the server"))
             raise SessionLostError(
-                "closed by the server during the authentication; does it have the"
-                " same pacemaker.auth.method, and are the credentials right?"
+                "closed by the server during authentication; does it have the same"
+                " pacemaker.auth.method, and are the credentials right?"
             )
         self._protocol.receive_data(data)
         if self._protocol.replies_rcvd != self._replies_seen:

@@ -1,4 +1,4 @@
-"""What is known of a server's health, without asking it."""
+"""The last known health of a server."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ _logger: Final = logging.getLogger(__name__)
 
 
 class Standing:
-    """Whether a server answers.  Any thread may call it.
+    """Whether a server is believed to answer.  Any thread may call it.
 
-    It is believed to until its connection is lost, cannot be made, or leaves a
-    call without a reply; and again from its next reply on.
+    A server is believed to answer until its connection is lost, it cannot be connected
+    to, or it leaves a call without a reply.  With its next reply it counts as alive
+    again.
 
     Args:
-        name: the server's, for the log.
+        name: the server's name, for the log.
 
     Attributes:
-        problem: why it is believed not to answer; empty where it is believed to.
+        problem: why the server is believed not to answer; empty if it is believed to.
     """
 
     def __init__(self, name: str) -> None:
         self._name = name
-        # Guards the changes, so that each is logged once.
+        # Guards changes, so that each is logged once.
         self._lock = threading.Lock()
         self._last_reply_s = 0.0
         self.problem = ""
@@ -41,17 +42,17 @@ class Standing:
         return self._last_reply_s > 0.0
 
     def on_reply(self) -> None:
-        """Learn that there was a reply."""
+        """Note that a reply arrived."""
         self._last_reply_s = time.monotonic()
         if self.problem and self._change(""):
             _logger.info("%s: answers again", self._name)
 
     def on_missed(self, timeout_s: float) -> None:
-        """Learn that a call had no reply within its time.
+        """Note that a call had no reply within its timeout.
 
-        Where other replies came meanwhile that says nothing of the server: a
-        read may be held.  They must have come in the second half of that time;
-        what came in the first may have been sent before the server stood still.
+        If other replies arrived meanwhile, the server is alive: the read may be held.
+        Only replies in the second half of the timeout count, because earlier ones may
+        have been sent before the server hung.
         """
         silence_s = time.monotonic() - self._last_reply_s
         if silence_s >= timeout_s / 2 and not self.problem:
@@ -59,7 +60,7 @@ class Standing:
             _logger.info("%s: no reply in time", self._name)
 
     def on_loss(self, reason: str) -> None:
-        """Learn that there is no connection."""
+        """Note that there is no connection."""
         if self._change(reason):
             _logger.warning("%s: no connection: %s", self._name, reason)
 

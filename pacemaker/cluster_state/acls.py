@@ -1,4 +1,4 @@
-"""Access control lists of ZooKeeper nodes, as Storm's calls take them."""
+"""Access control lists of ZooKeeper nodes, as in Storm's calls."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Acl(NamedTuple):
 Acls: TypeAlias = Sequence[Acl]
 
 OPEN: Final[Acls] = (Acl(ALL, "world", "anyone"),)
-"""Everybody may do everything: Storm's default without authentication."""
+"""Anyone may do anything: Storm's default without authentication."""
 
 CREATOR_ALL: Final[Acls] = (Acl(ALL, "auth", ""),)
-"""Only who created the node may do anything: Storm's default with authentication."""
+"""Only the node's creator has access: Storm's default with authentication."""

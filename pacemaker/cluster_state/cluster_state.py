@@ -6,8 +6,7 @@ The four heartbeat calls go to the Pacemakers, all others to ZooKeeper:
         for topology in state.get_children("/storms"):
             ...
 
-A heartbeat's path and a node's have nothing to do with each other, even where
-they are spelled alike.
+Heartbeats' paths and nodes' paths are independent, even if they are spelled alike.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pacemaker.config.settings import Settings
 
 
 class HeartbeatPool(Protocol):
-    """What is needed of the Pacemakers; `pacemaker.client.pool.PacemakerPool` is it."""
+    """The calls to the Pacemakers, as in `pacemaker.client.pool.PacemakerPool`."""
 
     def send_pulse(self, path: str, details: bytes) -> None:
         """Store a heartbeat."""
@@ -32,21 +31,21 @@ class HeartbeatPool(Protocol):
         """Return the names below a path."""
 
     def delete_path(self, path: str) -> None:
-        """Delete a heartbeat and all below its path."""
+        """Delete a heartbeat and everything below its path."""
 
     def close(self) -> None:
         """Close all connections."""
 
 
 class ClusterState(ZooKeeperState):
-    """A Storm cluster's state; any thread may call, and ``with`` closes it.
+    """A Storm cluster's state.  Thread-safe; ``with`` closes it.
 
-    The errors of the heartbeat calls are those of the pool.
+    The heartbeat calls raise the same errors as the pool.
 
     Args:
-        settings: where ZooKeeper is, the timeouts, the authentication.
+        settings: the ZooKeeper servers, the timeouts, the authentication.
         pool: the Pacemakers; it is closed with the state.
-        default_acls: the ACLs of nodes that are made without any; see
+        default_acls: the ACLs of nodes that are created without any; see
             `ZooKeeperState`.
     """
 
@@ -60,7 +59,7 @@ class ClusterState(ZooKeeperState):
         self._pool = pool
 
     def close(self) -> None:
-        """End the session with ZooKeeper and all connections to Pacemakers."""
+        """Close the ZooKeeper session and all connections to Pacemakers."""
         try:
             super().close()
         finally:
@@ -70,9 +69,9 @@ class ClusterState(ZooKeeperState):
         """Store a worker's heartbeat on one Pacemaker.
 
         Args:
-            path: as ``/workerbeats/TOPOLOGY-ID/SUPERVISOR-ID-PORT``.
-            data: the heartbeat; `pacemaker.heartbeats.codec.encode` makes it.
-            acls: Storm's call has them; a Pacemaker knows none.
+            path: such as ``/workerbeats/TOPOLOGY-ID/SUPERVISOR-ID-PORT``.
+            data: the heartbeat, encoded by `pacemaker.heartbeats.codec.encode`.
+            acls: ignored; part of Storm's call, but Pacemaker has no ACLs.
         """
         self._pool.send_pulse(path, data)
 
@@ -80,7 +79,7 @@ class ClusterState(ZooKeeperState):
         """Return a worker's newest heartbeat of all Pacemakers that answer, or None.
 
         Args:
-            watch: Storm's call has it; a Pacemaker knows none.
+            watch: ignored; part of Storm's call, but Pacemaker has no watches.
         """
         return self._pool.get_pulse(path)
 
@@ -88,10 +87,10 @@ class ClusterState(ZooKeeperState):
         """Return the names below a path on all Pacemakers that answer, in any order.
 
         Args:
-            watch: Storm's call has it; a Pacemaker knows none.
+            watch: ignored; part of Storm's call, but Pacemaker has no watches.
         """
         return self._pool.list_nodes(path)
 
     def delete_worker_hb(self, path: str) -> None:
-        """Delete a heartbeat and all below its path, on all Pacemakers that answer."""
+        """Delete a heartbeat and all below it, on all Pacemakers that answer."""
         self._pool.delete_path(path)

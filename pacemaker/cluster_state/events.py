@@ -1,4 +1,4 @@
-"""What a cluster state tells of by callback: nodes that changed, and the connection."""
+"""The events that a cluster state reports: changed nodes and the connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 
 class EventType(enum.Enum):
-    """What became of a node that was watched, in ZooKeeper's words."""
+    """What happened to a watched node, in ZooKeeper's terms."""
 
     CREATED = "NodeCreated"
     DELETED = "NodeDeleted"
@@ -17,12 +17,12 @@ class EventType(enum.Enum):
 
 
 class ConnectionState(enum.Enum):
-    """What became of the connection to ZooKeeper, in Curator's words.
+    """What happened to the connection to ZooKeeper, in Curator's terms.
 
-    SUSPENDED is a connection that is lost; RECONNECTED comes when there is one
-    again.  LOST is the end of the session, and of its ephemeral nodes with it;
-    unlike Curator's, which goes by its own clock, it is told when ZooKeeper has said
-    so, which is just before RECONNECTED.
+    SUSPENDED means that the connection is lost; RECONNECTED follows when there is one
+    again.  LOST means that the session and its ephemeral nodes have ended.  Curator
+    decides that by its own clock; here it is reported when ZooKeeper says so, which is
+    just before RECONNECTED.
     """
 
     CONNECTED = "CONNECTED"
@@ -32,7 +32,7 @@ class ConnectionState(enum.Enum):
 
 
 Callback: TypeAlias = Callable[[EventType, str], None]
-"""Takes what happened and the path of the node, without storm.zookeeper.root."""
+"""Called with the event and the node's path relative to storm.zookeeper.root."""
 
 Listener: TypeAlias = Callable[[ConnectionState], None]
-"""Takes what became of the connection."""
+"""Called with the new state of the connection."""

@@ -1,4 +1,4 @@
-"""Opens the state of a cluster, as Storm's ``pacemaker_state_factory`` does."""
+"""Open the state of a cluster, as Storm's ``pacemaker_state_factory`` does."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ def pacemaker_state_factory(
 
     Args:
         settings: as `pacemaker.config.load_configuration` reads them.
-        pool: the Pacemakers; made from the settings unless given, and closed with
-            the state, or if this fails.
-        default_acls: the ACLs of nodes that are made without any; as Nimbus's
-            unless given: `CREATOR_ALL` where storm.zookeeper.auth.scheme is set,
-            else `OPEN`.
+        pool: the Pacemakers; created from the settings by default.  It is closed with
+            the state, or if this call fails.
+        default_acls: the ACLs of nodes that are created without any.  By default the
+            same as Nimbus': `CREATOR_ALL` if storm.zookeeper.auth.scheme is set,
+            otherwise `OPEN`.
 
     Returns:
-        The state, connected to ZooKeeper; for a ``with`` block.  Pacemakers are
-        connected to when they are first asked.
+        The state, connected to ZooKeeper; use it in a ``with`` block.  The connections
+        to the Pacemakers are opened by the first call that needs them.
 
     Raises:
-        ConfigError: the settings name no Pacemaker or no host of ZooKeeper, or the
-            authentication that they name cannot be used.
+        ConfigError: the settings name no Pacemaker or no ZooKeeper host, or their
+            authentication method cannot be used.
         UnavailableError: no connection to ZooKeeper within
             storm.zookeeper.connection.timeout.
-        ZooKeeperError: ZooKeeper refuses the authentication, or does not let
-            storm.zookeeper.root be made.
+        ZooKeeperError: ZooKeeper refuses the authentication or the creation of
+            storm.zookeeper.root.
     """
     state = ClusterState(settings, pool or PacemakerPool(settings), default_acls)
     state.start()

@@ -1,9 +1,9 @@
-"""Nodes of ZooKeeper: read, created, written and deleted, each request surely once.
+"""Read, create, write and delete ZooKeeper nodes; each write takes effect once.
 
-Each writing function says what to look for where its answer is lost; see
-`pacemaker.cluster_state.operation` for why what is found then is final.  Paths are
-those that ZooKeeper knows.  kazoo's NodeExistsError and NoNodeError pass
-through to the callers, which know what they mean.
+Each writing function defines how to check the outcome if its answer is lost;
+`pacemaker.cluster_state.operation` explains why the result of that check is final.  Paths are
+ZooKeeper's full paths.  kazoo's NodeExistsError and NoNodeError pass through to the
+callers, which handle them.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pacemaker.cluster_state.acls import Acls
 from pacemaker.cluster_state.operation import Done, Operation
 from pacemaker.cluster_state.paths import below, parent
 
-# What Storm writes into the nodes that it makes for their children's sake.
+# The data that Storm writes into nodes that serve only as directories.
 DIRECTORY_DATA: Final = b"\x07"
 
-# What ZooKeeper appends to the name of a sequential node: a signed 32-bit
-# number, printed in ten places.
+# ZooKeeper appends this to the name of a sequential node: a signed 32-bit number,
+# printed with ten characters.
 _SEQUENCE: Final = r"-?[0-9]{9,10}"
 
 
@@ -33,7 +33,7 @@ def stat_of(op: Operation, path: str) -> Any:
 
 
 def data_of(op: Operation, path: str) -> tuple[bytes | None, Any] | None:
-    """Return a node's data and kazoo's stat, or None where there is no node."""
+    """Return a node's data and kazoo's stat, or None if there is no node."""
     try:
         data, stat = op.read(lambda client: client.get_async(path))
     except NoNodeError:
@@ -44,9 +44,9 @@ def data_of(op: Operation, path: str) -> tuple[bytes | None, Any] | None:
 def put(
     op: Operation, path: str, data: bytes, acls: Acls, *, is_ephemeral: bool = False
 ) -> None:
-    """Write a node's data; where there is none, create it.
+    """Write a node's data; create the node if it is missing.
 
-    Where another client creates or deletes it meanwhile, all begins again.
+    If another client creates or deletes it meanwhile, start over.
     """
     while True:
         before = stat_of(op, path)
@@ -64,7 +64,7 @@ def put(
 
 
 def make_directory(op: Operation, path: str, acls: Acls, parents_acls: Acls) -> None:
-    """Create a node for others' sake, unless it is there, and those above it."""
+    """Create a directory node and its parents, unless they exist."""
     if path == "/" or stat_of(op, path) is not None:
         return
     make_parents(op, path, parents_acls)
@@ -73,7 +73,7 @@ def make_directory(op: Operation, path: str, acls: Acls, parents_acls: Acls) -> 
 
 
 def make_parents(op: Operation, path: str, acls: Acls) -> None:
-    """Create the nodes above a node, without data, as Curator does."""
+    """Create the parents of a node, without data, as Curator does."""
     missing: list[str] = []
     node = parent(path)
     while node != "/" and stat_of(op, node) is None:
@@ -89,10 +89,10 @@ def create(
 ) -> None:
     """Create one node.
 
-    A node that is found where the answer is lost is ours if it holds our data
-    and is owned as ours would be.  None found is none made, but for one that
-    another client has deleted since; making it again is then what would have
-    come of an answer that was only late.
+    If the answer is lost, a node that is found is ours if it has our data and the
+    expected owner.  If none is found, none was created, or another client has deleted
+    it since.  Creating it again is right in both cases: the same would have happened if
+    the answer had only been late.
     """
 
     def read_back() -> Done | None:
@@ -113,17 +113,16 @@ def create(
 
 
 def create_sequential(op: Operation, path: str, data: bytes, acls: Acls) -> str:
-    """Create an ephemeral node with a number behind its name; return its path.
+    """Create an ephemeral node with a number appended to its name; return its path.
 
-    Where the answer is lost, the node is known by its owner, this session, by
-    its data, and by being newer than all that was known before; of a session
-    that has ended meanwhile, ZooKeeper has taken it away.  For that no other
-    sequential node may be made in this session at the same time, which the
-    caller sees to.
+    If the answer is lost, the node is recognised by its owner (this session), by its
+    data, and by being newer than any transaction known before.  If the session has
+    ended meanwhile, ZooKeeper has removed the node.  The caller must make sure that
+    this session creates no other sequential node at the same time.
     """
     acl_list = _kazoo_acls(acls)
     while True:
-        # Read also for the newest transaction that it brings.
+        # This read also brings the newest transaction id.
         if stat_of(op, parent(path)) is None:
             make_parents(op, path, acls)
         before = op.last_transaction()
@@ -131,10 +130,10 @@ def create_sequential(op: Operation, path: str, data: bytes, acls: Acls) -> str:
         def read_back(before: int = before) -> Done | None:
             mine = _own_sequential(op, path, data, newer_than=before)
             if len(mine) > 1:
-                raise op.answer_lost(f"it may be any of {', '.join(mine)}")
+                raise op.answer_lost(f"the node may be any of {', '.join(mine)}")
             return Done(mine[0]) if mine else None
 
-        # Where another client deletes the parent meanwhile, it is made again.
+        # If another client deletes the parent meanwhile, it is created again.
         with contextlib.suppress(NoNodeError):
             created: str = op.write(
                 lambda client: client.create_async(
@@ -146,9 +145,9 @@ def create_sequential(op: Operation, path: str, data: bytes, acls: Acls) -> str:
 
 
 def delete_tree(op: Operation, path: str) -> None:
-    """Delete a node and all below it; where there is none, do nothing."""
+    """Delete a node and everything below it; do nothing if it is missing."""
     while True:
-        # The list grows while it is walked, from the top down.
+        # The list grows while it is iterated over, from the top down.
         nodes = [path]
         created: dict[str, int] = {}
         for node in nodes:
@@ -161,7 +160,7 @@ def delete_tree(op: Operation, path: str) -> None:
                 if node in created:
                     _delete(op, node, created[node])
         except NotEmptyError:
-            continue  # another client has put something there meanwhile
+            continue  # another client has created a child meanwhile
         return
 
 
@@ -183,7 +182,7 @@ def _write(op: Operation, path: str, data: bytes, before: Any) -> None:
             return Done()
         if (stat.czxid, stat.version) == (before.czxid, before.version):
             return None
-        raise op.answer_lost("the node has been written by another since")
+        raise op.answer_lost("another client has written the node since")
 
     op.write(lambda client: client.set_async(path, data), read_back)
 
@@ -191,7 +190,7 @@ def _write(op: Operation, path: str, data: bytes, before: Any) -> None:
 def _delete(op: Operation, path: str, created: int) -> None:
     def read_back() -> Done | None:
         stat = stat_of(op, path)
-        # A node that was created since is another one, and not to be deleted.
+        # A node that was created since then is a different one and must stay.
         return None if stat is not None and stat.czxid == created else Done()
 
     with contextlib.suppress(NoNodeError):

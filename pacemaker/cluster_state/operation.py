@@ -1,15 +1,14 @@
-"""One call of the cluster state: its one deadline, its lost answers, its errors.
+"""One call of the cluster state: its deadline, its lost answers, its errors.
 
-A request whose connection ends before the answer may have been served or not.
-A read is sent again.  A write is not: **what became of it is read back first**.
-The reading begins with ZooKeeper's sync, on the new connection.  By then the
-leader has either taken the lost write, and the sync brings its effect, or it
-refuses it for ever, since the session has moved to the new connection or has
-ended.  So what is read then is final, and only a write that is shown not to
-have been done is sent again.
+If a connection ends before the answer, the request may or may not have been served.  A
+read is sent again.  For a write, **the outcome is read back first**, after ZooKeeper's
+sync on the new connection.  By then the leader has either accepted the lost write, and
+the sync makes it visible, or will refuse it forever, because the session has moved to
+the new connection or has ended.  So the result of the read is final, and a write is
+sent again only if it has certainly not been carried out.
 
-Where reading back settles nothing, or there is no connection in time to do it,
-the call ends with `AnswerLostError`.
+If reading back decides nothing, or there is no connection in time, the call ends with
+`AnswerLostError`.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ from pacemaker.errors import (
     ZooKeeperError,
 )
 
-# How often a write is sent.  ZooKeeper ends the connection of one that is too
-# large for it, each time.
+# How often a write is sent.  Limited because ZooKeeper closes the connection each time
+# for a write that is too large.
 WRITE_ATTEMPTS_MAX: Final = 3
 
 
@@ -46,19 +45,19 @@ AnyZooKeeperError = TypeVar("AnyZooKeeperError", bound=ZooKeeperError)
 
 
 class Done(NamedTuple):
-    """Reading back has found a write's effect, and what its answer would have been."""
+    """The result of reading back a write that was done, with its lost answer."""
 
     answer: Any = None
 
 
 class Operation:
-    """One call, as a ``with`` block: kazoo's errors leave it as documented ones.
+    """One call, as a ``with`` block that translates kazoo's errors to documented ones.
 
     Args:
-        session: where requests go.
-        name: the call, for its errors.
-        path: the node as the caller names it, for its errors.
-        timeout_s: how long all requests of the call may take together.
+        session: the session that requests are sent on.
+        name: the name of the call, for errors.
+        path: the node's path as the caller gave it, for errors.
+        timeout_s: the limit for all requests of the call together.
     """
 
     def __init__(
@@ -83,10 +82,11 @@ class Operation:
             raise self._translated(exc) from exc
 
     def read(self, send: Callable[[Any], Any]) -> Any:
-        """Send a request that changes nothing, again where its connection ends.
+        """Send a request that changes nothing; send it again if its connection ends.
 
         Args:
-            send: takes kazoo's client, returns kazoo's result to come.
+            send: sends the request with kazoo's client and returns kazoo's async
+                result.
         """
         while True:
             try:
@@ -97,12 +97,13 @@ class Operation:
     def write(
         self, send: Callable[[Any], Any], read_back: Callable[[], Done | None]
     ) -> Any:
-        """Send a request that changes something, and surely once.
+        """Send a request that changes something, so that it takes effect once.
 
         Args:
-            send: takes kazoo's client, returns kazoo's result to come.
-            read_back: looks, where the answer is lost, whether it was done; None
-                says that it was certainly not.
+            send: sends the request with kazoo's client and returns kazoo's async
+                result.
+            read_back: called if the answer is lost; returns None if the write was
+                certainly not carried out.
         """
         for _ in range(WRITE_ATTEMPTS_MAX):
             try:
@@ -114,24 +115,24 @@ class Operation:
             if done is not None:
                 return done.answer
         raise self._error(
-            UnavailableError, "the connection ended each time that it was sent"
+            UnavailableError, "the connection ended each time the request was sent"
         )
 
     def session_id(self) -> int:
-        """Return the id of the session, by which ZooKeeper names a node's owner."""
+        """Return the session's id, which ZooKeeper records as a node's owner."""
         while (client_id := self._session.client.client_id) is None:
             self._wait_ready()
         session_id: int = client_id[0]
         return session_id
 
     def last_transaction(self) -> int:
-        """Return the newest transaction id that an answer has brought."""
+        """Return the newest transaction id in any answer so far."""
         last_zxid: int = self._session.client.last_zxid
         return last_zxid
 
     def answer_lost(self, why: str) -> AnswerLostError:
-        """Return the error of a write that may have been done or not."""
-        reason = f"the answer is lost, it may have been done or not: {why}"
+        """Return the error for a write that may or may not have been carried out."""
+        reason = f"the answer was lost; the write may have been carried out: {why}"
         return self._error(AnswerLostError, reason)
 
     def _send(self, send: Callable[[Any], Any]) -> Any:

@@ -1,25 +1,25 @@
-"""Paths of nodes as Storm takes them: slashes may be doubled, missing, trailing."""
+"""Paths of nodes as Storm accepts them, with doubled, missing or trailing slashes."""
 
 from __future__ import annotations
 
 
 def normalize(path: str) -> str:
-    """Return the path that ZooKeeper knows a node by: ``a//b/`` is ``/a/b``.
+    """Return the path as ZooKeeper writes it: ``a//b/`` becomes ``/a/b``.
 
     Raises:
-        ValueError: it has a part that no node can be named, ``.`` or ``..``.
+        ValueError: a part of the path is ``.`` or ``..``, which no node can be named.
     """
     parts = [part for part in path.split("/") if part]
     if "." in parts or ".." in parts:
-        raise ValueError(f"{path!r} is relative")
+        raise ValueError(f"{path!r} is relative: '.' and '..' are not allowed")
     return "/" + "/".join(parts)
 
 
 def parent(path: str) -> str:
-    """Return the path of the node above; the root is its own parent."""
+    """Return the path of the parent node; the root is its own parent."""
     return normalize(normalize(path).rpartition("/")[0])
 
 
 def below(root: str, path: str) -> str:
-    """Return where a path is, seen from the node that is the root for its caller."""
+    """Return the full path of a path that is relative to a root node."""
     return normalize(f"{root}/{path}")

@@ -1,16 +1,16 @@
-"""The session with ZooKeeper: kazoo's client, and what it leaves to its users.
+"""The session with ZooKeeper: kazoo's client, and what kazoo leaves to its users.
 
-kazoo connects, and connects again, by itself.  Here is what it does not do:
+kazoo connects and reconnects by itself.  This module adds three things:
 
-- it forgets all watches with each connection; they are set again, and what
-  changed meanwhile is told, before any call of ours is sent on a new connection,
-  so that an event comes before the news that a reader could find by itself;
-- a request that is made while there is no connection waits without end in
-  kazoo's queue; here the call waits, with a deadline, for the connection first;
-- ``start_async`` called twice deadlocks; here it is called once.
+- kazoo forgets all watches with each connection.  Here they are set again, and missed
+  changes are reported, before any of our calls is sent on a new connection.  So an
+  event arrives before a reader could discover the change by itself.
+- kazoo queues a request without a time limit if there is no connection.  Here the call
+  first waits for the connection, with a deadline.
+- Calling ``start_async`` twice deadlocks; here it is called once.
 
-Callbacks and listeners run one after another in kazoo's thread for them, which
-they may block with further calls of the state, but for `close`.
+Callbacks and listeners run one after another in kazoo's callback thread.  They may
+block it with any call of the state except `close`.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ from pacemaker.errors import ConfigError
 
 _logger: Final = logging.getLogger(__name__)
 
-# The longest pause between two attempts to connect.  kazoo's own is a minute, in
-# which a session would end although ZooKeeper is back.
+# The longest pause between two attempts to connect.  kazoo's default is a minute, long
+# enough for a session to end although ZooKeeper is back.
 RECONNECT_PAUSE_MAX_S: Final = 2.0
 
 CONNECTION_LOST: Final = (ConnectionLoss, SessionExpiredError)
-"""kazoo's errors that leave open whether a request was served."""
+"""kazoo's errors after which a request may or may not have been served."""
 
 _EVENT_TYPES: Final = {
     KazooEventType.CREATED: EventType.CREATED,
@@ -66,12 +66,11 @@ _EVENT_TYPES: Final = {
 
 
 class ZooKeeperSession:
-    """One client of ZooKeeper, whose watches survive its connections.
+    """A ZooKeeper client whose watches survive its connections.
 
     Args:
-        settings: the servers, the session's timeout, the authentication.
-        on_event: called once for each event of a watch, with the node's path as
-            ZooKeeper knows it.
+        settings: the servers, the session timeout, the authentication.
+        on_event: called once for each watch event, with the node's full path.
         on_state: called with each change of the connection.
     """
 
@@ -84,14 +83,13 @@ class ZooKeeperSession:
         self.watches = Watches(self._hear)
         self._on_event = on_event
         self._on_state = on_state
-        self._changed = threading.Condition()  # guards the three below
+        self._changed = threading.Condition()  # guards the next three
         self._is_ready = False
         self._end: str | None = None
-        # Counts the changes of the connection, so that a restorer can tell
-        # whether the connection that it served is still the one there is.
+        # Counts the changes of the connection, so that a restorer can tell whether its
+        # connection is still the current one.
         self._change = 0
-        # These two are the business of kazoo's connection thread alone, until
-        # that has ended.
+        # Used only by kazoo's connection thread, until it has ended.
         self._was_connected = False
         self._restorer: threading.Thread | None = None
         self._timeout_s = settings.zookeeper_session_timeout_ms / 1000
@@ -103,14 +101,14 @@ class ZooKeeperSession:
         return f"<ZooKeeperSession {state} watches={len(self.watches)}>"
 
     def start(self) -> None:
-        """Begin to connect; `wait_ready` waits until that is done."""
+        """Start to connect; `wait_ready` waits for the connection."""
         self.client.start_async()
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait for a connection on which all watches are set again.
 
         Returns:
-            False where there was none in time, or there will be none.
+            False if there was none in time, or there will never be one.
         """
         with self._changed:
             self._changed.wait_for(
@@ -120,23 +118,23 @@ class ZooKeeperSession:
 
     @property
     def end(self) -> str | None:
-        """Why there will be no connection any more, if so."""
+        """Why there will be no further connection; None if there may be one."""
         return self._end
 
     def close(self) -> None:
-        """End the session, and its ephemeral nodes with it; may be called twice."""
+        """End the session and its ephemeral nodes; may be called twice."""
         self._not_ready(end="it is closed")
         try:
             self.client.stop()
             self.client.close()
         except WriterNotClosedException:
-            # Its thread is still waiting for a server, and ends with that.
-            _logger.warning("the ZooKeeper client did not end in time")
+            # Its thread still waits for a server, and will end after that.
+            _logger.warning("the ZooKeeper client did not stop in time")
         if self._restorer is not None:
             self._restorer.join()
 
     def _state_changed(self, state: Any) -> None:
-        """Take a change of the connection; kazoo's connection thread must not wait."""
+        """Handle a change of the connection, without blocking kazoo's thread."""
         if state == KazooState.CONNECTED:
             again = self._was_connected
             self._was_connected = True
@@ -147,7 +145,7 @@ class ZooKeeperSession:
             self._restorer = self.client.handler.spawn(self._restore, change)
             return
         refused = self.client.client_state == KeeperState.AUTH_FAILED
-        self._not_ready(end="the authentication was refused" if refused else None)
+        self._not_ready(end="authentication was refused" if refused else None)
         self.watches.lost()
         lost = state == KazooState.LOST
         self._tell(ConnectionState.LOST if lost else ConnectionState.SUSPENDED)
@@ -173,7 +171,7 @@ class ZooKeeperSession:
         self.client.handler.dispatch_callback(KazooCallback("watch", function, args))
 
     def _hear(self, watch: Watch, event: Any) -> None:
-        """Take an event of kazoo's; those of no type say that it forgets the watch."""
+        """Handle an event from kazoo; an event without a type only drops the watch."""
         kind = _EVENT_TYPES.get(event.type)
         if kind is not None:
             self._fire(watch, kind)
@@ -183,33 +181,34 @@ class ZooKeeperSession:
             self._on_event(kind, watch.path)
 
     def _restore(self, change: int) -> None:
-        """Set all watches again, in a thread of its own, and let the calls go on."""
+        """Set all watches again, in a separate thread, then release the calls."""
         try:
             for watch in self.watches.to_restore():
                 missed = self._look_again(watch)
                 if missed is not None:
                     self._in_callback_thread(self._fire, watch, missed)
         except (*CONNECTION_LOST, KazooTimeoutError):
-            # The next connection begins anew, with a thread of its own.
+            # The next connection starts over with its own thread.
             return
         self._ready(change)
 
     def _look_again(self, watch: Watch) -> EventType | None:
-        """Set one watch again; return what happened to its node meanwhile."""
+        """Set one watch again; return the event that it missed, if any."""
         try:
             return missed_event(watch, self._look(watch))
         except CONNECTION_LOST:
             raise
         except KazooException as exc:
-            # It may not be read any more, which its reader is to find out.
+            # Perhaps it may no longer be read; report a change so that its reader
+            # finds out.
             _logger.info("cannot watch %s again: %r", watch.path, exc)
             children = watch.kind is WatchKind.CHILDREN
             return EventType.CHILDREN_CHANGED if children else EventType.DATA_CHANGED
 
     def _look(self, watch: Watch) -> MaybeSeen:
-        # After a session's timeout without an answer kazoo has surely given the
-        # connection up; without a limit, a request that comes in the moment of
-        # the client's end would wait for ever.
+        # After a session timeout without an answer, kazoo has certainly given up the
+        # connection.  Without a limit, a request sent just as the client stops would
+        # wait forever.
         limit_s = self._timeout_s
         if watch.kind is WatchKind.NODE:
             stat = self.client.exists_async(watch.path, watch).get(timeout=limit_s)
@@ -223,7 +222,7 @@ class ZooKeeperSession:
 
 
 def seen_of(kind: WatchKind, stat: Any) -> MaybeSeen:
-    """Return what a stat, or its absence, says to a watch of this kind."""
+    """Return the state that a stat, or its absence, means for this kind of watch."""
     if stat is None:
         return None
     is_node = kind is WatchKind.NODE
@@ -232,7 +231,7 @@ def seen_of(kind: WatchKind, stat: Any) -> MaybeSeen:
 
 def _kazoo_client(settings: Settings) -> Any:
     try:
-        # Settings may also be made without a storm.yaml, which is checked.
+        # Checked again: Settings may also be created without a storm.yaml.
         hosts = zookeeper_servers(list(settings.zookeeper_servers))
     except WrongValueError as exc:
         value = list(settings.zookeeper_servers)
@@ -246,15 +245,15 @@ def _kazoo_client(settings: Settings) -> Any:
 
 
 def _in_url(host: str) -> str:
-    # One with a comma is several hosts, of which the last gets the port.
+    # An item with a comma is several hosts; the port belongs to the last.
     is_bare = ":" in host and "," not in host and not host.startswith("[")
     return f"[{host}]" if is_bare else host
 
 
 def _auth_data(settings: Settings) -> list[tuple[str, str]]:
-    """Return who this client is: the topology's credentials before the cluster's.
+    """Return the credentials: the topology's if they are set, else the cluster's.
 
-    As Storm's ZookeeperAuthInfo: each only where scheme and payload are set.
+    As in Storm's ZookeeperAuthInfo, a pair counts only if scheme and payload are set.
     """
     for scheme, payload in (
         (

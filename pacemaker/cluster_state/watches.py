@@ -1,19 +1,19 @@
-"""The watches that are set, so that none is forgotten when a connection ends.
+"""Keep track of watches, so that they survive the end of a connection.
 
-ZooKeeper tells of a watched node's next change once.  kazoo keeps the watches
-of one connection and forgets them with it, unlike ZooKeeper's Java client.  So
-they are kept here as well, each with what its reader saw of the node: when there
-is a connection again, the node is read again, which sets the watch anew, and
-where it is no longer as it was seen, the change is told at once.
+ZooKeeper reports a watched node's next change once.  Unlike ZooKeeper's Java client,
+kazoo forgets all watches when their connection ends.  So they are also kept here, each
+with the state of the node that its reader saw.  On a new connection each node is read
+again, which sets the watch again; if the node has changed since, the change is reported
+at once.
 
-There is one watch for each node and kind, however often it is asked for, and a
-change is told once: ZooKeeper tells of a deletion to the watches of both kinds,
-and only the first to hear of it is listened to.
+There is one watch per node and kind, however often it is requested, and a change is
+reported once: ZooKeeper reports a deletion to the watches of both kinds, and only the
+first report counts.
 
-A watch is armed before the node is read, because its event may come before the
-reader has looked at the answer.  `saw` says afterwards whether the watch still
-stands; where it does not, since an event took it or the connection ended, the
-reader reads again, so that what was read last is always watched.
+A watch is armed before the node is read, because its event may arrive before the reader
+has seen the answer.  Afterwards `saw` returns whether the watch is still set.  If it is
+not, because an event has consumed it or the connection has ended, the reader reads
+again.  So the value that was read last is always watched.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from pacemaker.cluster_state.events import EventType
 
 
 class WatchKind(enum.Enum):
-    """What of a node is watched: itself and its data, or its list of children."""
+    """Which part of a node is watched: the node and its data, or its children."""
 
     NODE = "node"
     CHILDREN = "children"
 
 
 class Seen(NamedTuple):
-    """What a reader saw of a node, in transaction ids of ZooKeeper.
+    """The state of a node that a reader saw, as ZooKeeper transaction ids.
 
     Attributes:
-        created: of its creation.
-        changed: of its last change: of the data, or of the list of children.
+        created: the transaction that created the node.
+        changed: the last one that changed its data, or its list of children.
     """
 
     created: int
@@ -47,7 +47,7 @@ class Seen(NamedTuple):
 
 
 MaybeSeen: TypeAlias = Seen | None
-"""None is a node that is not there."""
+"""None means that the node did not exist."""
 
 _KINDS: Final[dict[EventType, tuple[WatchKind, ...]]] = {
     EventType.CREATED: (WatchKind.NODE,),
@@ -55,7 +55,7 @@ _KINDS: Final[dict[EventType, tuple[WatchKind, ...]]] = {
     EventType.CHILDREN_CHANGED: (WatchKind.CHILDREN,),
     EventType.DELETED: (WatchKind.NODE, WatchKind.CHILDREN),
 }
-"""Which watches an event of ZooKeeper takes with it."""
+"""The watches that an event of ZooKeeper consumes."""
 
 
 class Watch:
@@ -63,10 +63,10 @@ class Watch:
 
     Attributes:
         kind: what is watched.
-        path: the node, as ZooKeeper knows it.
-        seen: what its first reader saw; meaningless until `is_seen`.
-        is_seen: there is a reader that has seen the node.
-        readers: how many readers have armed it and have not seen the node yet.
+        path: the node's full path.
+        seen: the state that its first reader saw; meaningless until `is_seen`.
+        is_seen: whether a reader has seen the node.
+        readers: the number of readers that have armed it but not seen the node yet.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Watch:
         self._hear = hear
 
     def __call__(self, event: Any) -> None:
-        """Take an event from the ZooKeeper client."""
+        """Handle an event from the ZooKeeper client."""
         self._hear(self, event)
 
     def __repr__(self) -> str:
@@ -89,28 +89,29 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Armed:
-    """A watch as one reader armed it, on the connection of that moment."""
+    """A watch as armed by one reader, with the connection at that time."""
 
     watch: Watch
     connection: int
 
 
 class Watches:
-    """All watches of one client; any thread may call.
+    """All watches of one client.  Thread-safe.
 
     Args:
-        hear: what a watch does with an event that the ZooKeeper client calls it
-            with.
+        hear: called with each watch and event from the ZooKeeper client.
     """
 
     def __init__(self, hear: Callable[[Watch, Any], None]) -> None:
         self._hear = hear
-        self._lock = threading.Lock()  # guards all below, and what a Watch holds
+        self._lock = (
+            threading.Lock()
+        )  # guards everything below, and the fields of each Watch
         self._watches: dict[tuple[WatchKind, str], Watch] = {}
         self._connection = 0
 
     def arm(self, kind: WatchKind, path: str) -> Armed:
-        """Return the watch to read a node with; it ends in `saw` or `disarm`."""
+        """Return the watch for a read; `saw` or `disarm` must follow."""
         with self._lock:
             key = (kind, path)
             if key not in self._watches:
@@ -120,9 +121,10 @@ class Watches:
             return Armed(watch, self._connection)
 
     def saw(self, armed: Armed, seen: MaybeSeen) -> bool:
-        """Note what a reader saw; False where the watch no longer stands.
+        """Note the state that a reader saw; return whether the watch is still set.
 
-        What the first reader saw stays: a change since is still to be told.
+        The first reader's state is kept, because a change since then is yet to be
+        reported.
         """
         watch = armed.watch
         with self._lock:
@@ -135,13 +137,13 @@ class Watches:
             return self._stands(watch)
 
     def disarm(self, armed: Armed) -> None:
-        """Take back a watch whose reader has failed."""
+        """Withdraw a watch whose reader has failed."""
         with self._lock:
             armed.watch.readers -= 1
             self._drop_unseen(armed.watch)
 
     def take(self, watch: Watch, event: EventType) -> bool:
-        """Take a watch away for its event; False where another was first."""
+        """Remove a watch for its event; return False if another event was first."""
         with self._lock:
             if not self._stands(watch):
                 return False
@@ -150,12 +152,12 @@ class Watches:
             return True
 
     def lost(self) -> None:
-        """Note that the connection has ended, and all watches of it."""
+        """Note that the connection has ended, and its watches with it."""
         with self._lock:
             self._connection += 1
 
     def to_restore(self) -> list[Watch]:
-        """Return the watches to set again; the others' readers read again."""
+        """Return the watches to set again; readers of the others will read again."""
         with self._lock:
             return [watch for watch in self._watches.values() if watch.is_seen]
 
@@ -172,11 +174,11 @@ class Watches:
 
 
 def missed_event(watch: Watch, seen: MaybeSeen) -> EventType | None:
-    """Return what happened to a node that was not watched for a while.
+    """Return the event that a watch has missed, if any.
 
     Args:
-        watch: the watch, with what was seen before.
-        seen: what is seen now.
+        watch: the watch, with the state seen before.
+        seen: the state seen now.
     """
     if seen == watch.seen:
         return None

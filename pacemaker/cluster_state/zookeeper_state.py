@@ -1,24 +1,25 @@
-"""What Storm keeps of a cluster in ZooKeeper: its ZKStateStorage.
+"""The part of a cluster's state that is in ZooKeeper: Storm's ZKStateStorage.
 
-The names are those of Storm's IStateStorage (2.8.3).  Paths are below
-``storm.zookeeper.root``; slashes in them may be doubled, missing or trailing.
+The names are those of Storm's IStateStorage (2.8.3).  Paths are relative to
+``storm.zookeeper.root``, and may have doubled, missing or trailing slashes.
 
-A ``watch`` asks to be told, once, when the node changes next: all callbacks that
-are registered then are called.  Watches outlive the connection and the session:
-what changed while there was none is told when there is one again.  An event may
-come once more than there were changes, never less than once.
+A ``watch`` requests one notification of the node's next change; it goes to all
+callbacks that are registered at that time.  Watches survive the connection and the
+session: changes that happened without a connection are reported on the next one.  Each
+change is reported at least once; sometimes one event too many is reported.
 
-Each call takes at most ``storm.zookeeper.session.timeout``: by then a server
-that is dead has been noticed and another one found, or there is none.  A lost
-connection costs a call only time: a read is sent again, and what became of a
-write is read back; see `pacemaker.cluster_state.operation`.
+Each call takes at most ``storm.zookeeper.session.timeout``.  By then the client has
+replaced a dead server with another one, or none is available.  A lost connection only
+delays a call: a read is sent again, and the outcome of a write is read back; see
+`pacemaker.cluster_state.operation`.
 
-Besides the errors that a method names, each raises `UnavailableError` where
-ZooKeeper does not answer in time and `NodeAccessError` where the node's ACL does
-not allow it, each that writes `AnswerLostError` where the answer is lost and
-reading back settles nothing, and all of them `ZooKeeperError`, the base of
-these, where ZooKeeper refuses for any other reason, and `ValueError` for a path
-with ``.`` or ``..`` in it.
+Besides the errors that a method lists, every method can raise:
+
+- `UnavailableError` if ZooKeeper does not answer in time;
+- `NodeAccessError` if the node's ACL does not allow the call;
+- `AnswerLostError`, if it writes, the answer is lost and reading back decides nothing;
+- `ZooKeeperError`, the base of these, if ZooKeeper refuses for another reason;
+- `ValueError` for a path that contains ``.`` or ``..``.
 """
 
 from __future__ import annotations
@@ -52,20 +53,20 @@ AnyState = TypeVar("AnyState", bound="ZooKeeperState")
 
 
 class VersionedData(NamedTuple):
-    """A node's data and how often they have been written before."""
+    """A node's data and the number of writes since its creation."""
 
     version: int
     data: bytes
 
 
 class ZooKeeperState:
-    """The nodes below ``storm.zookeeper.root``; any thread may call.
+    """The nodes below ``storm.zookeeper.root``.  Thread-safe.
 
     Args:
-        settings: where ZooKeeper is, the timeouts, the authentication.
-        default_acls: the ACLs of nodes that are made without any; as Nimbus's
-            unless given: `CREATOR_ALL` where storm.zookeeper.auth.scheme is set,
-            else `OPEN`.
+        settings: the ZooKeeper servers, the timeouts, the authentication.
+        default_acls: the ACLs of nodes that are created without any.  By default the
+            same as Nimbus': `CREATOR_ALL` if storm.zookeeper.auth.scheme is set,
+            otherwise `OPEN`.
     """
 
     def __init__(self, settings: Settings, default_acls: Acls | None = None) -> None:
@@ -78,17 +79,17 @@ class ZooKeeperState:
         self._lock = threading.Lock()  # guards the two below
         self._callbacks: dict[str, Callback] = {}
         self._listeners: list[Listener] = []
-        # Held for one create_sequential at a time: with two, the node of the one
-        # could be taken for that of the other, whose answer was lost.
+        # Allows one create_sequential at a time.  With two, if the answer of one is
+        # lost, the other's node could be mistaken for its own.
         self._sequential = threading.Lock()
         self._session = ZooKeeperSession(settings, self._on_event, self._on_state)
 
     def start(self) -> None:
-        """Connect, and make the node ``storm.zookeeper.root``; to be called once.
+        """Connect and create the node ``storm.zookeeper.root``; must be called once.
 
         Raises:
             UnavailableError: there is no connection within
-                storm.zookeeper.connection.timeout; the state is closed then.
+                storm.zookeeper.connection.timeout; the state is then closed.
         """
         try:
             self._session.start()
@@ -101,10 +102,10 @@ class ZooKeeperState:
             raise
 
     def close(self) -> None:
-        """End the session; its ephemeral nodes go at once.  May be called twice.
+        """End the session, which removes its ephemeral nodes.  May be called twice.
 
-        Where a server does not answer, this may take a session's timeout.  Not to be
-        called by a callback or a listener, whose thread it ends.
+        If a server does not answer, this may take a session timeout.  It must not be
+        called from a callback or a listener, because it ends their thread.
         """
         self._session.close()
 
@@ -123,14 +124,14 @@ class ZooKeeperState:
         return f"<{type(self).__name__} {self._root} {self._session!r}>"
 
     def register(self, callback: Callback) -> str:
-        """Have a function called with each event of a watch.
+        """Register a callback for all watch events.
 
         Args:
-            callback: takes the type of the event and the node's path.  It may call
-                the state; events that come meanwhile wait for it.
+            callback: called with the type of the event and the node's path.  It may
+                use the state; further events wait until it returns.
 
         Returns:
-            What `unregister` takes.
+            The id to pass to `unregister`.
         """
         callback_id = str(uuid.uuid4())
         with self._lock:
@@ -138,20 +139,20 @@ class ZooKeeperState:
         return callback_id
 
     def unregister(self, callback_id: str) -> None:
-        """Have a callback called no more; an unknown id is let pass."""
+        """Remove a callback; an unknown id is ignored."""
         with self._lock:
             self._callbacks.pop(callback_id, None)
 
     def add_listener(self, listener: Listener) -> None:
-        """Have a function called with each change of the connection from now on."""
+        """Register a listener for changes of the connection from now on."""
         with self._lock:
             self._listeners.append(listener)
 
     def mkdirs(self, path: str, acls: Acls | None = None) -> None:
-        """Create a node and those above it, where they are missing.
+        """Create a node and its parents, unless they exist.
 
         Args:
-            acls: the node's; those above it get the default ones.
+            acls: the node's ACLs; its parents get the default ones.
         """
         with self._operation("mkdirs", path) as op:
             self._make_directory(op, self._full(path), acls)
@@ -159,7 +160,7 @@ class ZooKeeperState:
     def create_sequential(
         self, path: str, data: bytes, acls: Acls | None = None
     ) -> str:
-        """Create an ephemeral node with a growing number behind its name.
+        """Create an ephemeral node with an increasing number appended to its name.
 
         Returns:
             The path of the node, with its number.
@@ -171,37 +172,38 @@ class ZooKeeperState:
     def set_ephemeral_node(
         self, path: str, data: bytes, acls: Acls | None = None
     ) -> None:
-        """Create a node that goes with this session, or write the one that is there.
+        """Create a node that lives as long as this session, or write an existing one.
 
-        After a session that ZooKeeper has ended, the node is gone, and must be set
-        again: `ConnectionState.LOST` tells a listener so.  As in Storm, a node that
-        is there already is written and keeps its owner, be it nobody.
+        When ZooKeeper ends the session, it removes the node, and the caller must set it
+        again; a listener receives `ConnectionState.LOST`.  As in Storm, an existing
+        node keeps its owner, or stays permanent if it has none.
         """
         self._put("set_ephemeral_node", path, data, acls, is_ephemeral=True)
 
     def set_data(self, path: str, data: bytes, acls: Acls | None = None) -> None:
-        """Write a node's data; where it is missing, it and those above are created.
+        """Write a node's data; create the node and its parents if they are missing.
 
         Args:
-            acls: of the node and the one above it, as far as they are created; as in
-                Storm, those of nodes that are there stay.
+            acls: the ACLs for the node and its parent if they are created; as in
+                Storm, existing nodes keep theirs.
         """
         self._put("set_data", path, data, acls, is_ephemeral=False)
 
     def delete_node(self, path: str) -> None:
-        """Delete a node and all below it; one that is not there is let pass.
+        """Delete a node and everything below it; a missing node is ignored.
 
-        Where it fails, a part of what is below may have been deleted.
+        If the call fails, part of the subtree may have been deleted.
         """
         with self._operation("delete_node", path) as op:
             nodes.delete_tree(op, self._full(path))
 
     def delete_node_blobstore(self, path: str, nimbus_host_port_info: str) -> None:
-        """Delete those children of a blob's node that a Nimbus has put there.
+        """Delete the children of a blob's node that a Nimbus has created.
 
         Args:
-            path: the blob's node; one that is not there is let pass.
-            nimbus_host_port_info: how their names begin: the Nimbus' host and port.
+            path: the blob's node; a missing node is ignored.
+            nimbus_host_port_info: the Nimbus' host and port, with which the names of
+                these children begin.
         """
         with self._operation("delete_node_blobstore", path) as op:
             full = self._full(path)
@@ -214,15 +216,15 @@ class ZooKeeperState:
                     nodes.delete_tree(op, below(full, name))
 
     def node_exists(self, path: str, watch: bool = False) -> bool:
-        """Tell whether there is a node; a watch waits for one where there is none."""
+        """Return whether a node exists; if not, a watch waits for its creation."""
         with self._operation("node_exists", path) as op:
             return self._stat(op, path, watch) is not None
 
     def get_version(self, path: str, watch: bool = False) -> int | None:
-        """Return how often a node's data have been written since its creation.
+        """Return the number of writes to a node's data since its creation.
 
         Returns:
-            None where there is no node, for which a watch waits then.
+            None if the node does not exist; a watch then waits for its creation.
         """
         with self._operation("get_version", path) as op:
             stat = self._stat(op, path, watch)
@@ -232,7 +234,7 @@ class ZooKeeperState:
         """Return the names of a node's children, in any order.
 
         Raises:
-            NodeMissingError: there is no such node, and no watch is set.
+            NodeMissingError: there is no such node; no watch is set then.
         """
 
         def read(
@@ -252,7 +254,7 @@ class ZooKeeperState:
         """Return a node's data.
 
         Returns:
-            None where there is no node, for which a watch waits then.
+            None if the node does not exist; a watch then waits for its creation.
         """
         with self._operation("get_data", path) as op:
             data: bytes | None
@@ -262,17 +264,17 @@ class ZooKeeperState:
     def get_data_with_version(
         self, path: str, watch: bool = False
     ) -> VersionedData | None:
-        """Return a node's data and how often they have been written before.
+        """Return a node's data and the number of writes since its creation.
 
         Returns:
-            None where there is no node, for which a watch waits then.
+            None if the node does not exist; a watch then waits for its creation.
         """
         with self._operation("get_data_with_version", path) as op:
             data, stat = self._read(op, WatchKind.NODE, path, watch, _read_data)
             return None if data is None else VersionedData(stat.version, data)
 
     def sync_path(self, path: str) -> None:
-        """Have later reads see what others have written before this call."""
+        """Make later reads see everything that others wrote before this call."""
         with self._operation("sync_path", path) as op:
             full = self._full(path)
             op.read(lambda client: client.sync_async(full))
@@ -308,7 +310,7 @@ class ZooKeeperState:
         watch: bool,
         read: Callable[[Operation, str, Watch | None], tuple[Any, Any]],
     ) -> tuple[Any, Any]:
-        """Read a node and, if asked to, leave a watch that surely stands."""
+        """Read a node and, if requested, leave a watch that is certain to be set."""
         full = self._full(path)
         if not watch:
             return read(op, full, None)
@@ -351,7 +353,7 @@ class ZooKeeperState:
 def _read_data(
     op: Operation, full: str, watch: Watch | None
 ) -> tuple[bytes | None, Any]:
-    """Read data and stat; where there is no node, leave the watch for one to come."""
+    """Read data and stat; if there is no node, set the watch for its creation."""
     while True:
         try:
             data, stat = op.read(lambda client: client.get_async(full, watch))
@@ -365,7 +367,7 @@ def _read_data(
 
 
 def _call(function: Callable[..., None], *args: object) -> None:
-    """Call a user's function; what it raises must not keep the others from theirs."""
+    """Call a user's function; log its exception so that the other functions run."""
     try:
         function(*args)
     except Exception:

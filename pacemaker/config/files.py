@@ -1,8 +1,8 @@
-"""Where Storm's configuration is: the thin edge to the environment and the disk.
+"""Find and read Storm's configuration files: the environment and the disk.
 
-A file that is absent leaves the defaults, which authenticate nobody.  So only what
-is surely absent counts as absent: a folder that may not be entered, a link to
-nowhere or an I/O error ends the start.
+If a file is absent the defaults apply, and these authenticate nobody.  So a file
+counts as absent only if that is certain: a folder that may not be entered, a dangling
+link or an I/O error stops the start.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ STORM_ENV = "storm-env.sh"
 CONF_DIR_VARIABLE = "STORM_CONF_DIR"
 
 SYSTEM_FOLDER = Path("/etc/storm")
-"""Where packages put Storm's configuration; looked at last, because Storm's own
-launcher does not know it, and what Storm reads on this host comes first."""
+"""Where packages put Storm's configuration.  It is tried last: Storm's own launcher
+does not know it, and the folder that Storm uses on this host must win."""
 
 _MAX_FILE_BYTES = 4 * MAX_CHARACTERS
 
@@ -39,11 +39,11 @@ _CONF_DIR_LINE = re.compile(r"^\s*(?:export\s+)?STORM_CONF_DIR=(.*)$", re.MULTIL
 
 @dataclass(frozen=True, slots=True)
 class ConfFolder:
-    """The folder of the configuration, or where one was looked for in vain.
+    """The conf folder, or the places that were searched for one.
 
     Attributes:
         path: the folder; None if there is none.
-        looked_for: the files that were looked for, each with the reason for it.
+        looked_for: the files that were tried, each with the reason for trying it.
 
     """
 
@@ -57,8 +57,8 @@ class FileRead:
 
     Attributes:
         path: its name.
-        layer: what it holds.
-        notes: what the user should know about it.
+        layer: its contents.
+        notes: hints about it for the user.
 
     """
 
@@ -70,17 +70,18 @@ class FileRead:
 def find_conf_folder(environ: Mapping[str, str]) -> ConfFolder:
     """Find the conf folder as Storm's launcher does.
 
-    If STORM_CONF_DIR is set, it alone counts.  Else it is the first that exists of
-    conf in STORM_HOME (unknown to Storm itself, but often set), conf beside the bin
-    of the `storm` on the PATH, symbolic links resolved, and /etc/storm.  What that
-    folder's storm-env.sh sets STORM_CONF_DIR to replaces it, as in the launcher.
+    If STORM_CONF_DIR is set, only that folder counts.  Otherwise it is the first that
+    exists of conf in STORM_HOME (unknown to Storm itself, but often set), conf
+    beside the bin of the `storm` on the PATH, symbolic links resolved, and /etc/storm.
+    If that folder's storm-env.sh sets STORM_CONF_DIR, the folder it names is used
+    instead, as in the launcher.
 
     Args:
         environ: the environment's variables.
 
     Raises:
-        ConfigError: STORM_CONF_DIR names no folder, or whether a folder exists
-            cannot be told.
+        ConfigError: STORM_CONF_DIR names no folder, or it cannot be determined
+            whether a folder exists.
 
     """
     looked_for: list[str] = []
@@ -105,11 +106,11 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
 
 
 def _is_folder(path: Path, reason: str) -> bool:
-    """Return whether a folder is there; what is there must be one."""
+    """Return whether a folder exists; raise if something else is in its place."""
     source = f"{path} ({reason})" if reason else str(path)
     try:
-        # Not is_dir(), which takes a loop of links and, depending on the release of
-        # Python, a folder that may not be entered for an absent one.
+        # Not is_dir(): it reports a loop of links as absent and, in some releases of
+        # Python, also a folder that may not be entered.
         mode = path.stat().st_mode
     except FileNotFoundError:
         _refuse_dangling(path)
@@ -122,10 +123,10 @@ def _is_folder(path: Path, reason: str) -> bool:
 
 
 def _refuse_dangling(path: Path) -> None:
-    """Raise if a link on the way is why there is nothing at a path."""
+    """Raise if the path is absent because of a dangling link on the way to it."""
     for link in (path, *path.parents):
         if link.is_symlink() and not link.exists():
-            target = os.readlink(link)  # noqa: PTH115 - as it is written
+            target = os.readlink(link)  # noqa: PTH115 - as written, not normalised
             problem = f"is a link to {target}, which does not exist"
             raise ConfigError(problem, source=str(link))
 
@@ -151,12 +152,12 @@ def _followed(path: Path) -> ConfFolder | None:
 
 
 def conf_dir_of_storm_env(script: str) -> str | None:
-    """Return what a storm-env.sh sets STORM_CONF_DIR to.
+    """Return the value that a storm-env.sh assigns to STORM_CONF_DIR.
 
     The script is not run: an assignment counts if its value is a plain word.
 
     Returns:
-        None where it sets nothing, or something that only a shell can tell.
+        None if there is no assignment, or only a shell can evaluate it.
 
     """
     assigned = _CONF_DIR_LINE.findall(script)
@@ -184,7 +185,7 @@ def read_named_file(name: str, folder: Path | None) -> FileRead:
     """Read the file of ``--config``, looked up in the conf folder first.
 
     Raises:
-        ConfigError: there is none, it cannot be read, or it holds nothing.
+        ConfigError: the file is absent, empty or cannot be read.
 
     """
     paths = [Path(name)]
@@ -211,7 +212,7 @@ def _read(path: Path) -> FileRead | None:
 def _read_bytes(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
-            # Bounded: the name may be that of a device.
+            # Bounded, because the name may be a device's.
             content = file.read(_MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         _refuse_dangling(path)
@@ -224,10 +225,10 @@ def _read_bytes(path: Path) -> bytes | None:
 
 
 def _decoded(content: bytes, source: str) -> tuple[str, tuple[Note, ...]]:
-    """Decode UTF-8, with U+FFFD for each byte that is none, as the JVM does.
+    """Decode UTF-8, replacing each invalid byte with U+FFFD, as the JVM does.
 
-    Such bytes in a comment, or in a value that nobody reads here, do no harm; the
-    checks of the values that are read refuse U+FFFD.
+    Such bytes do no harm in a comment or in a value that is not used here.  The checks
+    of the values that are used refuse U+FFFD.
     """
     if (
         content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

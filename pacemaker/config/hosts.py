@@ -1,4 +1,4 @@
-"""What may stand for a host in the configuration: a name or an address."""
+"""Check hosts in the configuration: names or addresses."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from typing import Final
 
 _MAX_NAME_CHARACTERS: Final = 253
-"""DNS allows no longer one."""
+"""The limit of DNS."""
 
-_NAME: Final = re.compile(rb"[A-Za-z0-9_.-]+")  # "_" is common in names of containers
+_NAME: Final = re.compile(rb"[A-Za-z0-9_.-]+")  # "_" is common in container names
 _PORT: Final = r":(?P<port>[0-9]{1,5})"
 _WITH_PORT: Final = re.compile(
     rf"(?:\[(?P<address>[^\]]*)\]|(?P<name>[^:\[\]]*)){_PORT}"
@@ -18,16 +18,16 @@ _PORT_MAX: Final = 65535
 
 
 def is_host(text: str) -> bool:
-    """Return whether a text may be a host's name or address, without a port.
+    """Return whether a text is a valid host name or address, without a port.
 
-    Whether there is such a host is for the resolver to say; ``a..b`` is a name that
-    it cannot even be asked for.
+    Whether the host exists is up to the resolver; but it cannot even be asked for a
+    name like ``a..b``.
     """
     return _is_ipv6(text) if ":" in text else _is_name(text)
 
 
 def is_server(text: str) -> bool:
-    """Return whether a text may be ``HOST`` or ``HOST:PORT``, IPv6 in brackets."""
+    """Return whether a text is ``HOST`` or ``HOST:PORT``, with IPv6 in brackets."""
     match = _WITH_PORT.fullmatch(text)
     if match is None:
         return is_host(_without_brackets(text))
@@ -38,26 +38,28 @@ def is_server(text: str) -> bool:
 
 
 def is_zookeeper_host(text: str) -> bool:
-    """Return whether a text may be an item of ``storm.zookeeper.servers``.
+    """Return whether a text is a valid item of ``storm.zookeeper.servers``.
 
-    Storm adds a colon and the port of all to each and joins them with commas, so
-    an item may be several, of which only the last must be without a port.
+    Storm appends the common port to each item and joins the items with commas.  So an
+    item may contain several hosts, and only the last must have no port.
     """
     *others, last = text.split(",")
     return is_host(_without_brackets(last)) and all(map(is_server, others))
 
 
 def _without_brackets(text: str) -> str:
-    """Return an address of IPv6 without its brackets, any other text as it is."""
+    """Strip the brackets of an IPv6 address; return any other text unchanged."""
     is_in_brackets = text.startswith("[") and text.endswith("]") and ":" in text
     return text[1:-1] if is_in_brackets else text
 
 
 def _is_name(text: str) -> bool:
-    if len(text) > _MAX_NAME_CHARACTERS:  # before the codec, which is slow on more
+    if (
+        len(text) > _MAX_NAME_CHARACTERS
+    ):  # checked first: the codec is slow on longer text
         return False
     try:
-        # As the resolver does it: this refuses labels that are empty or too long.
+        # As in the resolver; this refuses empty and overlong labels.
         encoded = text.encode("idna")
     except UnicodeError:
         return False

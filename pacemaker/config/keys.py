@@ -1,4 +1,4 @@
-"""The keys of Storm's configuration that are known here, in one table."""
+"""The table of the Storm configuration keys that are used here."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ZOOKEEPER_SERVERS = "storm.zookeeper.servers"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key that is read.
+    """One key that is used.
 
     Attributes:
         name: its name in storm.yaml.
         field: the field of Settings that it fills.
-        check: takes the value as it was read and returns it typed.
-        null_is_unset: null stands for the default.  Storm's daemon ends on a null
-            in the keys that it uses, so there it is false.
+        check: checks the value as read and returns it typed.
+        null_is_unset: whether null means the default.  False for the keys that
+            Storm's daemon uses, because it fails on a null there.
         is_secret: its value is never shown.
 
     """
@@ -89,8 +89,8 @@ WITHOUT_EFFECT = (
     "pacemaker.kerberos.users",
     "pacemaker.thread.timeout",
 )
-"""Accepted, and without effect on the daemon: read by nobody in any release, by
-the JVM's launcher, or by clients alone."""
+"""Accepted without effect on the daemon: no release reads them, or only the JVM's
+launcher or clients do."""
 
 PACEMAKER_PREFIX = "pacemaker."
 KNOWN_PACEMAKER_KEYS = frozenset({key.name for key in KEYS} | {HOST, *WITHOUT_EFFECT})

@@ -1,7 +1,7 @@
-"""The layers of Storm's configuration, laid over one another and checked.
+"""Merge the layers of Storm's configuration and check the result.
 
-Storm merges shallowly: a key of storm.yaml replaces the default of that key, a
-``-c`` replaces both.  All here is pure: what was read comes in as values.
+Storm merges shallowly: a key in storm.yaml replaces that key's default, and a ``-c``
+replaces both.  This module is pure: files and options come in as values.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ OPTION_SOURCE = "-c"
 DEFAULT_SOURCE = "default"
 
 _MAX_WARNINGS = 20
-"""Of keys that are ignored: the file may be any that YAML can be."""
+"""The maximum for ignored keys: the file may be any YAML file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The values of one file, or of one ``-c``.
+    """The values of one file or one ``-c``.
 
     Attributes:
         source: the name of the file, or "-c".
-        values: what it holds, by key.
+        values: its values, by key.
 
     """
 
@@ -42,11 +42,11 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that the user should know, short of an error.
+    """A hint for the user that is not an error.
 
     Attributes:
         text: one sentence.
-        is_warning: it is likely not what the user meant.
+        is_warning: whether this is probably a mistake.
 
     """
 
@@ -56,13 +56,13 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A configuration that the daemon may start with.
+    """A valid configuration.
 
     Attributes:
         settings: the checked values.
         origins: where the value of each field of `settings` came from: a file,
             "-c" or "default".
-        notes: what the user should know, in order.
+        notes: hints for the user, in order.
         files_read: the configuration files, in the order of reading.
 
     """
@@ -97,11 +97,11 @@ def option_layers(options: Iterable[str]) -> tuple[list[Layer], list[Note]]:
 
 
 def merge(layers: Iterable[Layer]) -> Configuration:
-    """Lay the layers over the defaults, the later over the earlier, and check.
+    """Merge the layers over the defaults and check the values; later layers win.
 
     Raises:
-        ConfigError: a value that is not allowed; the first of them, in the order
-            of the table of keys.
+        ConfigError: a value is not allowed; the first one, in the order of the table
+            of keys.
 
     """
     merged: dict[str, _Value] = {}
@@ -139,7 +139,7 @@ def _check(key: Key, found: _Value) -> object:
 def _take_host(
     merged: Mapping[str, _Value], checked: dict[str, Any], origins: dict[str, str]
 ) -> None:
-    """Let the deprecated pacemaker.host stand where there are no servers."""
+    """Use the deprecated pacemaker.host if pacemaker.servers is not set."""
     found = merged.get(keys.HOST)
     if found is None or found.value is None:
         return
@@ -152,11 +152,11 @@ def _take_host(
 def _take_jaas_option(
     merged: Mapping[str, _Value], checked: dict[str, Any], origins: dict[str, str]
 ) -> None:
-    """Let the JVM's option win over the key, as it does in Storm."""
+    """Let the JVM's option override the key, as in Storm."""
     found = merged.get(keys.CHILDOPTS)
     if found is None or found.value is None:
         return
-    # The options may hold passwords, of a trust store for example.
+    # The options may contain passwords, for example of a trust store.
     option = _check(
         Key(keys.CHILDOPTS, "jaas_file", values.jaas_option, is_secret=True), found
     )
@@ -172,7 +172,7 @@ def _notes(merged: Mapping[str, _Value]) -> Iterable[Note]:
     if unused:
         yield Note(f"without effect here: {', '.join(unused)}")
     if keys.HOST in merged:
-        yield Note(f"{keys.HOST} is deprecated: {keys.SERVERS} takes its place")
+        yield Note(f"{keys.HOST} is deprecated; use {keys.SERVERS}")
     found = ignored_keys({name: value.value for name, value in merged.items()})
     for sentence in islice(found, _MAX_WARNINGS):
         yield Note(sentence, is_warning=True)

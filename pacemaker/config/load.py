@@ -1,4 +1,4 @@
-"""Read the configuration: find the files, lay the layers, say what was found."""
+"""Read the configuration: find the files, merge the layers, report what was found."""
 
 from __future__ import annotations
 
@@ -25,12 +25,11 @@ def load_configuration(
 
     Args:
         environ: the environment's variables.
-        config_file: the file of ``--config``, read in the place of storm.yaml.
-        options: the items of ``-c``, each KEY=VALUE, the later over the earlier.
+        config_file: the file of ``--config``, read instead of storm.yaml.
+        options: the items of ``-c``, each KEY=VALUE; later ones win.
 
     Raises:
-        ConfigError: a file or folder that cannot be read, or a value that is not
-            allowed.
+        ConfigError: a file or folder cannot be read, or a value is not allowed.
 
     """
     layers, option_notes = option_layers(options)
@@ -49,7 +48,7 @@ def _read(
     environ: Mapping[str, str], config_file: str | None
 ) -> tuple[FileRead | None, tuple[Note, ...]]:
     if config_file:
-        # An absolute name needs no conf folder, whatever is wrong with that one.
+        # An absolute name needs no conf folder, so errors in that one do not matter.
         is_absolute = Path(config_file).is_absolute()
         named = read_named_file(
             config_file, None if is_absolute else find_conf_folder(environ).path
@@ -62,4 +61,4 @@ def _read(
 
 def _not_found(looked_for: tuple[str, ...]) -> Note:
     where = ", ".join(looked_for)
-    return Note(f"no storm.yaml found; looked for {where}", is_warning=True)
+    return Note(f"no storm.yaml found; tried {where}", is_warning=True)

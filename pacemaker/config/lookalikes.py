@@ -1,8 +1,8 @@
-"""Keys that are ignored and look like one that is read: misspelt, indented, nested.
+"""Warn about ignored keys that look like a known one: misspelt, indented, nested.
 
-Storm passes over every key that it does not know.  Its own keys are hundreds, and a
-topology may have keys of its user's, so only those that are close to one of the keys
-read here, or in Pacemaker's own namespace, are worth a warning.
+Storm ignores every key that it does not know.  It has hundreds of keys itself, and
+topologies may have their own.  So only a key that is close to one used here, or in
+Pacemaker's own namespace, is worth a warning.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _KNOWN: Final = tuple(
 )
 
 _OF_STORM: Final = frozenset({"nimbus.daemon.users"})
-"""The one key of Storm's that is as close to one read here as a misspelt one."""
+"""The only key of Storm that could be mistaken for a misspelt key used here."""
 
 _MIN_LIKENESS: Final = 0.9
-"""difflib's ratio: two letters exchanged in ``pacemaker.port`` give 0.93; the nearest
-other keys of Storm, apart from `_OF_STORM`, give 0.885."""
+"""difflib's ratio: swapping two letters in ``pacemaker.port`` gives 0.93.  Except for
+`_OF_STORM`, Storm's other keys give at most 0.885."""
 
 _MIN_LIKENESS_OF_REST: Final = 0.6
-"""Of what follows ``pacemaker.``, a namespace in which nothing else is expected."""
+"""For the part after ``pacemaker.``, a namespace without other keys."""
 
 _MAX_DEPTH: Final = 4
-"""No key that is read has more parts than this and one."""
+"""No key that is used has more than one part more than this."""
 
 
 def ignored_keys(merged: Mapping[str, object]) -> Iterator[str]:
-    """Yield a sentence for each key that looks like one that is read, and is none.
+    """Yield a sentence for each unknown key that looks like a known one.
 
     Args:
         merged: all values of the configuration, by key.
@@ -52,12 +52,12 @@ def _misspelt(name: str) -> Iterator[str]:
     sentence = f"unknown key {values.Shown(name)!r} is ignored"
     odd = next(filter(_is_blank, name), None)
     if odd is not None:
-        sentence += f": it holds {_called(odd)}"
+        sentence += f": it contains {_called(odd)}"
     yield f"{sentence}; did you mean {meant}?" if meant else sentence
 
 
 def _meant(name: str) -> str | None:
-    """Return the key that a misspelt one is meant to be; None if it is near none."""
+    """Return the key that was probably meant; None if no known key is close."""
     if name in _OF_STORM:
         return None
     tidied = _tidied(name)
@@ -69,7 +69,7 @@ def _meant(name: str) -> str | None:
         near = difflib.get_close_matches(rest, known, 1, _MIN_LIKENESS_OF_REST)
         return prefix + near[0] if near else None
     near = difflib.get_close_matches(name, _KNOWN, 1, _MIN_LIKENESS)
-    # One with another number of parts, my.pacemaker.port say, is another key.
+    # A key with another number of parts, such as my.pacemaker.port, is another key.
     return near[0] if near and near[0].count(".") == name.count(".") else None
 
 
@@ -81,7 +81,7 @@ _BY_LETTERS: Final = {_tidied(key): key for key in _KNOWN}
 
 
 def _is_blank(char: str) -> bool:
-    """Return whether a character is not to be seen: a space, or of no width."""
+    """Return whether a character is invisible: a space, or without width."""
     return char.isspace() or unicodedata.category(char) in ("Cf", "Cc")
 
 
@@ -91,10 +91,10 @@ def _called(char: str) -> str:
 
 
 def _nested(value: object, path: tuple[str, ...]) -> Iterator[str]:
-    """Yield a sentence for each key below another one that is meant to be its own.
+    """Yield a sentence for each nested key that was probably meant to be a key itself.
 
-    That is ``pacemaker: {port: 7000}``, and a line that is indented by mistake, so
-    that it belongs to the key above.
+    Examples are ``pacemaker: {port: 7000}``, and a line that is indented by mistake, so
+    that it became part of the key above.
     """
     if not isinstance(value, dict) or len(path) > _MAX_DEPTH:
         return
@@ -108,6 +108,6 @@ def _nested(value: object, path: tuple[str, ...]) -> Iterator[str]:
         else:
             above = " in ".join(repr(values.Shown(part)) for part in reversed(path))
             yield (
-                f"{values.Shown(name)!r} in {above} is ignored: keys are not nested; "
+                f"{values.Shown(name)!r} in {above} is ignored: keys cannot be nested; "
                 f"did you mean {meant}, at the beginning of its line?"
             )

@@ -1,11 +1,11 @@
-"""The value of ``-c KEY=VALUE``, read as Storm 2.6 and later read it.
+"""Read the value of ``-c KEY=VALUE`` as Storm 2.6 and later do.
 
-Storm gives the text to json-smart in its permissive mode.  That reads JSON, and
-much that is none: words need no quotes, quotes may be single, commas may be
-useless, and what follows a complete list, mapping or quoted string is ignored.
-A text that even it refuses is taken as a string, as it stands.
+Storm passes the text to json-smart in its permissive mode.  That accepts JSON, and much
+that is not JSON: words need no quotes, quotes may be single, extra commas are allowed,
+and text after a complete list, mapping or quoted string is ignored.  A text that even
+json-smart refuses is used literally, as a string.
 
-Every rule below was found by comparing with json-smart 2.6.0; none is a wish.
+Every rule below was found by comparison with json-smart 2.6.0.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import re
 from collections.abc import Callable
 
 MAX_DEPTH = 50
-"""json-smart stops at 400; no key that is read here nests deeper than one."""
+"""json-smart allows 400; no key that is used here nests deeper than one."""
 
 MAX_INTEGER_DIGITS = 1024
-"""Converting digits takes time in the square of their number; Python itself
-refuses above 4,300."""
+"""Conversion time grows with the square of the number of digits; Python itself
+refuses more than 4,300."""
 
 _END = "\x1a"  # json-smart's own mark for the end of the text
 _BLANKS = " \t\r\n"
@@ -37,11 +37,11 @@ _CONSTANTS: dict[str, object] = {
 
 
 class _RefusedError(Exception):
-    """json-smart would refuse the text here."""
+    """json-smart would refuse the text at this point."""
 
 
 def parse_loose_json(text: str) -> object:
-    """Return the value that Storm gives to an override with this text."""
+    """Return the value that Storm reads from this text."""
     try:
         return _Reader(text).value(stops=_END)
     except _RefusedError:
@@ -49,7 +49,7 @@ def parse_loose_json(text: str) -> object:
 
 
 class _Reader:
-    """One text, and how far it has been read."""
+    """A text and the position in it."""
 
     def __init__(self, text: str) -> None:
         self._text = text.partition(_END)[0] + _END
@@ -115,8 +115,8 @@ class _Reader:
         digits = match.group() if match else ""
         self._at += len(digits)
         self._skip_control()
-        # "~" and what is beyond ASCII ends a number in json-smart; any other
-        # character that ends no value makes a word of it, as in 10.0.0.1.
+        # In json-smart "~" and non-ASCII characters end a number.  Any other character
+        # that does not end a value turns the number into a word, as in 10.0.0.1.
         if self._char not in stops and self._char < "~":
             self._at = start
             return self._word(stops)

@@ -1,4 +1,4 @@
-"""Settings: what the rest of the program knows of Storm's configuration."""
+"""Settings: the part of Storm's configuration that the rest of the program uses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class AuthMethod(enum.Enum):
-    """How the daemon tells who may read: ``pacemaker.auth.method``."""
+    """How the daemon decides who may read: ``pacemaker.auth.method``."""
 
     NONE = "NONE"
     DIGEST = "DIGEST"
@@ -22,27 +22,28 @@ class Settings:
     The defaults are those of Storm 2.x.  A secret is not part of the ``repr``.
 
     Attributes:
-        port: pacemaker.port; 0, which Storm refuses, stands for a free one.
+        port: pacemaker.port; 0, which Storm refuses, picks a free port.
         max_threads: pacemaker.max.threads, at least 1.
         auth_method: pacemaker.auth.method.
-        message_size_max_bytes: pacemaker.thrift.message.size.max: the largest body
-            of a frame.
+        message_size_max_bytes: pacemaker.thrift.message.size.max, the maximum size
+            of a frame's body.
         jaas_file: the JAAS file: java.security.auth.login.config, or the option
-            of that name in pacemaker.childopts, which wins.  Not yet opened.
+            of that name in pacemaker.childopts, which wins.  It has not been opened.
         java_properties: names and values of the options -DNAME=VALUE in
-            pacemaker.childopts, for `${NAME}` in the JAAS file; any may be a secret.
-        nimbus_daemon_user: nimbus.daemon.user: who may read, with KERBEROS.
-        servers: pacemaker.servers, or the one pacemaker.host: for clients.
-        client_max_threads: pacemaker.client.max.threads: for clients.
-        zookeeper_servers: storm.zookeeper.servers, host names without a port.
-        zookeeper_port: storm.zookeeper.port, of all of them.
-        zookeeper_root: storm.zookeeper.root, the node under which Storm keeps all.
+            pacemaker.childopts, for `${NAME}` in the JAAS file; any value may be a
+            secret.
+        nimbus_daemon_user: nimbus.daemon.user, the user that may read under KERBEROS.
+        servers: pacemaker.servers, or the single pacemaker.host; for clients.
+        client_max_threads: pacemaker.client.max.threads; for clients.
+        zookeeper_servers: storm.zookeeper.servers, host names without ports.
+        zookeeper_port: storm.zookeeper.port, the port of all of them.
+        zookeeper_root: storm.zookeeper.root, the node above all of Storm's.
         zookeeper_session_timeout_ms: storm.zookeeper.session.timeout.
         zookeeper_connection_timeout_ms: storm.zookeeper.connection.timeout.
-        zookeeper_auth_scheme: storm.zookeeper.auth.scheme, "digest" for example.
+        zookeeper_auth_scheme: storm.zookeeper.auth.scheme, such as "digest".
         zookeeper_auth_payload: storm.zookeeper.auth.payload, a secret.
-        zookeeper_topology_auth_scheme: storm.zookeeper.topology.auth.scheme: a
-            topology's own, which goes before the cluster's.
+        zookeeper_topology_auth_scheme: storm.zookeeper.topology.auth.scheme, a
+            topology's own, which overrides the cluster's.
         zookeeper_topology_auth_payload: storm.zookeeper.topology.auth.payload, a
             secret.
 

@@ -1,7 +1,7 @@
-"""The checks of single values: each takes what was read and returns it typed.
+"""Check single values: each check takes a value as read and returns it typed.
 
-A check raises `WrongValueError` with what is allowed; who calls it knows the key and
-the file.  They are as strict as Storm, which casts a number to ``int`` and so
+A check raises `WrongValueError`, whose text says what is allowed; the caller adds the
+key and the file.  Checks are as strict as Storm, which casts a number to ``int`` and so
 fails on a float or a string of digits.
 """
 
@@ -21,7 +21,7 @@ PORT_MAX = 65535
 
 PROPERTY_OPTION = "-D"
 REPLACEMENT = "\ufffd"
-"""Stands for a byte that is not UTF-8; no value that is read here holds it itself."""
+"""Replaces a byte that is not UTF-8; no valid value contains it."""
 
 JAAS_OPTION = "-Djava.security.auth.login.config="
 
@@ -29,11 +29,11 @@ _MAX_SHOWN_CHARACTERS = 80
 
 
 class WrongValueError(Exception):
-    """A value that its key may not have; the text says what it may."""
+    """A value is not allowed for its key; the text says what is allowed."""
 
 
 class Shown:
-    """A value as an error shows it: in YAML's words and of bounded length."""
+    """A value as shown in an error: in YAML's words, with bounded length."""
 
     def __init__(self, value: object) -> None:
         self._text = _shown(value)
@@ -43,7 +43,7 @@ class Shown:
 
 
 class Hidden:
-    """In the place of a secret value."""
+    """A placeholder for a secret value."""
 
     def __repr__(self) -> str:
         return "(not shown)"
@@ -54,8 +54,8 @@ def _shown(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Timestamp):
         return value.text
-    # reprlib goes a bounded way into aliased and recursive lists; it leaves a
-    # long integer whole, though, which is cut here.
+    # reprlib bounds aliased and recursive lists, but not long integers; those are
+    # cut here.
     brief = reprlib.Repr()
     brief.maxstring = brief.maxother = _MAX_SHOWN_CHARACTERS
     text = brief.repr(value)
@@ -81,7 +81,7 @@ def integer(low: int, high: int = INT_MAX) -> Callable[[object], int]:
 
 
 def auth_method(value: object) -> AuthMethod:
-    """Check for the name of an authentication method, in capitals as Storm wants."""
+    """Check for the name of an authentication method, in capitals as in Storm."""
     try:
         return AuthMethod(value)
     except ValueError:
@@ -93,7 +93,7 @@ def string(value: object) -> str:
     if not isinstance(value, str):
         raise WrongValueError("must be a string")
     if REPLACEMENT in value:
-        raise WrongValueError("must be UTF-8 throughout")
+        raise WrongValueError("must be valid UTF-8")
     return value
 
 
@@ -109,13 +109,13 @@ def server(value: object) -> str:
     text = string(value)
     if not is_server(text.strip()):
         raise WrongValueError(
-            "must be HOST or HOST:PORT, an address of IPv6 in brackets"
+            "must be HOST or HOST:PORT, with an IPv6 address in brackets"
         )
     return text
 
 
 def servers(value: object) -> tuple[str, ...]:
-    """Check for a list of servers, which may be empty."""
+    """Check for a list of servers; it may be empty."""
     for text in (items := strings(value)):
         if not is_server(text.strip()):
             raise WrongValueError(
@@ -134,13 +134,13 @@ def zookeeper_servers(value: object) -> tuple[str, ...]:
         if not is_zookeeper_host(text):
             raise WrongValueError(
                 f"must be a list of hosts without ports, such as [host1, host2]; "
-                f"{Shown(text)!r} is none (the port of all is storm.zookeeper.port)"
+                f"{Shown(text)!r} is not one (storm.zookeeper.port sets their port)"
             )
     return items
 
 
 def path(value: object) -> Path | None:
-    """Check for the name of a file; Storm takes an empty one for none."""
+    """Check for the name of a file; as in Storm, an empty name means no file."""
     name = string(value)
     if "\0" in name:
         raise WrongValueError("must be the name of a file")
@@ -148,13 +148,13 @@ def path(value: object) -> Path | None:
 
 
 def jaas_option(value: object) -> str | None:
-    """Return the JAAS file that the JVM would take from its options, the last one.
+    """Return the JAAS file that the JVM's options name; the last option wins.
 
     Args:
         value: pacemaker.childopts, a string or a list of strings.
 
     Returns:
-        None where no option names one.
+        None if no option names one.
 
     """
     named = [option for option in _jvm_options(value) if option.startswith(JAAS_OPTION)]
@@ -162,13 +162,13 @@ def jaas_option(value: object) -> str | None:
 
 
 def java_properties(value: object) -> tuple[tuple[str, str], ...]:
-    """Return the system properties that the JVM would take from its options.
+    """Return the system properties that the JVM's options set.
 
     Args:
         value: pacemaker.childopts, a string or a list of strings.
 
     Returns:
-        Names and values in their order; of equal names the JVM takes the last.
+        Names and values in their order; for equal names the JVM uses the last.
 
     """
     # `-Dname` alone sets an empty value.

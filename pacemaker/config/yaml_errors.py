@@ -1,9 +1,9 @@
-"""What is wrong with a file that is no YAML: where the mistake was made, in words.
+"""Explain YAML errors: where the mistake is and what it is.
 
-PyYAML reports the place where it could not go on, which for an open quote is the
-end of the file, and describes it in terms of its grammar.  Here an error names the
-place where the construct at fault began, and what it lacks.  No value is quoted: it
-may be a secret.
+PyYAML reports the place where it could not continue, which for an open quote is the
+end of the file, and describes it in terms of its grammar.  The errors here name the
+place where the faulty construct began, and what is missing from it.  They never quote a
+value, because it may be a secret.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Final, NamedTuple
 import yaml
 
 _MISSING_BLANK: Final = re.compile(r"([\w.\-]+:)(?!//)[^ \t\r\n]|(-)[^\s-]")
-"""At the beginning of ``key:value`` or ``-item``; a URL is neither."""
+"""Matches the beginning of ``key:value`` or ``-item``, but not a URL."""
 
 _FOUND: Final = re.compile(r"found (?:unknown escape )?character '(.+)'")
 _NOT_ALLOWED_HERE: Final = "mapping values are not allowed here"
 _NO_DOCUMENT: Final = "expected '<document start>'"
 _DIRECTIVE: Final = re.compile(r"^%", re.MULTILINE)
 _STRAY: Final = re.compile(r".*but found '([\]},])'")
-_NO_INDENT: Final = "the indentation of this line fits none of the lines above"
+_NO_INDENT: Final = "the indentation of this line matches none of the lines above"
 
 
 class Place(NamedTuple):
-    """Where and what a mistake is.
+    """A mistake and its place.
 
     Attributes:
         line: from 1.
         column: from 1.
-        problem: what is wrong, in words.
+        problem: a description of the mistake.
     """
 
     line: int
@@ -44,16 +44,16 @@ def explain(
     spanning: yaml.ScalarToken | None,
     opened: yaml.Mark | None,
 ) -> Place | None:
-    """Return where the construct at fault began, and what it lacks.
+    """Return where the faulty construct began, and what it lacks.
 
     Args:
         exc: PyYAML's error.
         text: the content of the file.
         spanning: the last scalar before the error that spans several lines.
-        opened: where the innermost collection that is not complete began.
+        opened: where the innermost unfinished collection began.
 
     Returns:
-        None for an error without a place.
+        None if the error has no place.
     """
     stopped = exc.problem_mark or exc.context_mark
     if stopped is None:
@@ -77,7 +77,7 @@ def explain(
 
 
 def missing_blank(text: str) -> str | None:
-    """Return which blank is missing at the beginning of a text; None if none is."""
+    """Describe the blank that a text lacks near its start; None if it lacks none."""
     match = _MISSING_BLANK.match(text)
     return f"a blank is missing after '{match[1] or match[2]}'" if match else None
 
@@ -89,7 +89,7 @@ def _place(mark: yaml.Mark, problem: str) -> Place:
 def _of_spanning(
     exc: yaml.MarkedYAMLError, text: str, spanning: yaml.ScalarToken
 ) -> Place | None:
-    """Explain an error in the line where a scalar of several lines ends."""
+    """Explain an error in the line in which a multi-line scalar ends."""
     start, end = spanning.start_mark, spanning.end_mark
     if not spanning.plain:
         # An open quote swallows the lines up to the next quote of its kind.
@@ -101,7 +101,7 @@ def _of_spanning(
     if exc.problem != _NOT_ALLOWED_HERE:
         return None
     if start.column == 0 or text[start.index - start.column : start.index].isspace():
-        # It begins its line, as a key does: that line is the wrong one.
+        # It begins its line, as a key does, so the mistake is in that line.
         return _place(start, _no_key(text[start.index :]))
     return Place(
         end.line + 1,
@@ -128,7 +128,7 @@ def _in_quotes(char: str) -> str:
 
 
 def _in_words(exc: yaml.MarkedYAMLError, text: str, stopped: yaml.Mark) -> str:
-    """Say what is wrong at the place where PyYAML stopped."""
+    """Describe what is wrong at the place where PyYAML stopped."""
     problem = str(exc.problem)
     before = text[stopped.index - stopped.column : stopped.index]
     begins_line = not before.strip()
@@ -136,10 +136,11 @@ def _in_words(exc: yaml.MarkedYAMLError, text: str, stopped: yaml.Mark) -> str:
         return _of_character(match[1], begins_line)
     if match := _STRAY.match(problem):
         return (
-            f"'{match[1]}' is not expected here; text that holds it must be in quotes"
+            f"'{match[1]}' is not expected here;"
+            " text that contains it must be in quotes"
         )
     if problem == _NOT_ALLOWED_HERE:
-        return "a value that holds ': ' must be in quotes"
+        return "a value that contains ': ' must be in quotes"
     if problem == "sequence entries are not allowed here":
         return "a list with '- ' must begin in the line below its key"
     if problem == "found unhashable key":

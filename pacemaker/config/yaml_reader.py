@@ -1,10 +1,10 @@
-"""storm.yaml read as Storm reads it: YAML 1.1 in the dialect of SnakeYAML.
+"""Read storm.yaml as Storm does: YAML 1.1 in the dialect of SnakeYAML.
 
-PyYAML and SnakeYAML come from one parser, but they disagree about what some
-plain words mean: ``1e3`` is a number to SnakeYAML and a string to PyYAML, ``=``
-is a string to the one and an error to the other, ``2024-13-45`` a date or a
-traceback.  The loader here takes SnakeYAML's side, its limits included, so that
-a file that Storm refuses is refused, and a bomb never goes off.
+PyYAML and SnakeYAML descend from one parser, but they disagree about some plain words.
+``1e3`` is a number to SnakeYAML and a string to PyYAML; ``=`` is a string to SnakeYAML
+and an error to PyYAML; ``2024-13-45`` is a date to SnakeYAML and a traceback in PyYAML.
+The loader here follows SnakeYAML, including its limits, so that it refuses the files
+that Storm refuses, and YAML bombs are harmless.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ MAX_DEPTH = 50
 MAX_COLLECTION_ALIASES = 50
 
 MAX_MERGED_PAIRS = 10_000
-"""Merge keys copy what they merge: few aliases can ask for billions of pairs."""
+"""Merge keys copy what they merge, so a few aliases could produce billions of pairs."""
 
 MAX_NUMBER_CHARACTERS = 1024
-"""A longer run of digits is a string to SnakeYAML, and slow to convert."""
+"""SnakeYAML reads a longer run of digits as a string; it would be slow to convert."""
 
 _PREFIX = "tag:yaml.org,2002:"
 _INT_TAG = _PREFIX + "int"
 
-# (tag, first characters, pattern); the first that matches wins, so INT comes
-# before FLOAT.  There is no "=" and no sign of YAML 1.2.
+# (tag, first characters, pattern).  The first match wins, so INT comes before
+# FLOAT.  There is no "=", and nothing of YAML 1.2.
 _PLAIN_SCALARS = (
     (
         "bool",
@@ -72,7 +72,7 @@ _PLAIN_SCALARS = (
 
 @dataclass(frozen=True, slots=True)
 class Timestamp:
-    """A date or time in storm.yaml: a type of its own, and no value of any key."""
+    """A date or time in storm.yaml: a separate type, which no key accepts."""
 
     text: str
 
@@ -84,7 +84,7 @@ class _StormLoader(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.spanning: yaml.ScalarToken | None = None  # the last of several lines
+        self.spanning: yaml.ScalarToken | None = None  # the last multi-line scalar
         self._depth = 0
         self._collection_aliases = 0
 
@@ -97,8 +97,8 @@ class _StormLoader(yaml.SafeLoader):
                 problem=f"nested more than {MAX_DEPTH} deep", problem_mark=mark
             )
         if not is_alias:
-            # Of equal anchors an alias means the last before it, as SnakeYAML
-            # has it; PyYAML refuses the second.
+            # With equal anchors, an alias refers to the last one before it, as in
+            # SnakeYAML; PyYAML would refuse the second anchor.
             self.anchors.pop(event.anchor, None)
         self._depth += 1
         node = super().compose_node(parent, index)
@@ -125,18 +125,18 @@ class _StormLoader(yaml.SafeLoader):
         return token
 
     def scan_plain_spaces(self, indent: int, start_mark: yaml.Mark) -> list[str] | None:
-        """Scan what follows a word of a plain scalar, and take a tab for a blank.
+        """Scan what follows a word of a plain scalar, treating a tab as a blank.
 
-        PyYAML ends the scalar at a tab and then refuses the tab, even after the
-        last word of a line; SnakeYAML's scanPlainSpaces knows both.
+        PyYAML ends the scalar at a tab and then refuses the tab, even after the last
+        word of a line; SnakeYAML's scanPlainSpaces accepts both.
         """
         length = 0
         while self.peek(length) in " \t":
             length += 1
         blanks = self.prefix(length)
         self.forward(length)
-        # Without blanks before it PyYAML's own gives what a line break stands for,
-        # or nothing if there is none.
+        # With the blanks skipped, PyYAML's own method returns what a line break stands
+        # for, or nothing if there is none.
         rest: list[str] | None = super().scan_plain_spaces(indent, start_mark)
         return [blanks] if rest == [] and blanks else rest
 
@@ -151,12 +151,12 @@ class _StormLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         try:
             if node.tag == _INT_TAG and len(node.value) > MAX_NUMBER_CHARACTERS:
-                raise ValueError  # an explicit !!int: the pattern was not asked
+                raise ValueError  # an explicit !!int: the pattern was not applied
             return super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError) as exc:
-            # What PyYAML's constructors raise for `!!int x`, `!!bool x`, `._`, ...
+            # PyYAML's constructors raise these for `!!int x`, `!!bool x`, `._`, ...
             raise yaml.MarkedYAMLError(
-                problem=f"no value of the type {node.tag.replace(_PREFIX, '!!')}",
+                problem=f"not a value of the type {node.tag.replace(_PREFIX, '!!')}",
                 problem_mark=node.start_mark,
             ) from exc
 
@@ -180,12 +180,12 @@ def parse_yaml(text: str, source: str) -> dict[str, object]:
         source: the name of the file, for the error.
 
     Returns:
-        The mapping at the top; empty where there is nothing but comments.  Keys
-        that are no strings, which no key of Storm's can be, are left out.
+        The top-level mapping; empty if the file contains only comments.  Keys that
+        are not strings are left out: Storm has no such keys.
 
     Raises:
-        ConfigError: it is not YAML, more than Storm's own parser takes, or no
-            mapping at the top.  The error names the file and the line.
+        ConfigError: the text is not YAML, exceeds the limits of Storm's own parser,
+            or is not a mapping.  The error names the file and the line.
 
     """
     if len(text) > MAX_CHARACTERS:
@@ -220,8 +220,8 @@ def _load(text: str, source: str) -> object:
 
 def _no_mapping(document: object, text: str, source: str) -> ConfigError:
     kind = "a list" if isinstance(document, list) else "a single value"
-    problem = f"must hold lines of the form 'key: value', not {kind}"
-    # A list of items without their blanks, or keys without theirs, is one string.
+    problem = f"must consist of lines of the form 'key: value', not {kind}"
+    # List items or keys without their blanks make one string of all lines.
     for number, line in enumerate(text.splitlines(), 1):
         lacks = isinstance(document, str) and missing_blank(line.lstrip())
         if lacks:

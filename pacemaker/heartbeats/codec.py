@@ -1,11 +1,10 @@
-"""The bytes of a heartbeat to a `WorkerHeartbeat`, and back.
+"""Convert the stored bytes of a heartbeat to a `WorkerHeartbeat`, and back.
 
-A worker of Storm 1.x or 2.x stores its heartbeat gzipped and with a time of 32
-bits, one of Storm 3 with zstd and 64 bits; all of it is read here, and each can
-be written.  What is stored can be anybody's bytes: they are read with the
-checked reader, in time and memory that are bounded, and what is no heartbeat is
-a `ValueDecodeError` and nothing else.  Java's own serialization, which old
-configurations of Storm could choose, is never read.
+A worker of Storm 1.x or 2.x stores its heartbeat gzipped, with a 32-bit time; one of
+Storm 3 uses zstd and 64 bits.  Both can be read and written.  Anyone can store bytes,
+so they are read with the checked reader, in bounded time and memory; anything that is
+not a heartbeat raises `ValueDecodeError` and nothing else.  Java's own serialization,
+an option in old configurations of Storm, is never read.
 """
 
 from __future__ import annotations
@@ -34,22 +33,21 @@ from pacemaker.wire import binary, idl
 K = TypeVar("K")
 V = TypeVar("V")
 
-# Fields and elements of one heartbeat: one of 50 executors with 20 streams each
-# has 100,000 and takes a quarter of a second; this many of the costliest kind, empty
-# maps, take less than one.
+# Fields and elements of one heartbeat.  One with 50 executors of 20 streams each has
+# 100,000 and takes a quarter of a second; this many of the costliest kind, empty maps,
+# take less than a second.
 MAX_VALUES: Final = 250_000
 
-# Those that are looked at for the time alone, of a value that is not laid out as
-# Storm does it: 20 ms.  A caller of the pool has a deadline, and a value from each
-# server to compare.
+# The limit for finding only the time, in a value that is not laid out as Storm does
+# it: 20 ms.  A caller of the pool has a deadline, and compares a value per server.
 MAX_VALUES_FOR_TIME: Final = 10_000
 
 _JAVA_MAGIC: Final = b"\xac\xed"
 _IDL: Final = idl.load("heartbeat.thrift")
 _UNIONS: Final = idl.unions(_IDL)
 
-# As Storm's serializer writes a heartbeat, its fields in order: the heads of
-# storm_id and executor_stats, and time_secs (of 32 or 64 bits) and uptime_secs.
+# A heartbeat's fields in the order of Storm's serializer: the heads of storm_id and
+# executor_stats, then time_secs (32 or 64 bits) and uptime_secs.
 _TEXT_HEAD: Final = struct.Struct(">3si")
 _ID_HEAD: Final = b"\x0b\x00\x01"
 _STATS_HEAD: Final = b"\x0d\x00\x02\x0c\x0c"
@@ -63,26 +61,26 @@ _TIME: Final = (binary.INTEGER, "time_secs", True)
 
 
 class ClusterWorkerHeartbeat(SimpleNamespace):
-    """A heartbeat as it is read: its time has either width."""
+    """A heartbeat for reading: its time may have either width."""
 
     thrift_spec: Final = {**_IDL.ClusterWorkerHeartbeat.thrift_spec, 3: _TIME}
 
 
 class HeartbeatTime(SimpleNamespace):
-    """The time of a heartbeat: reading it walks past all else."""
+    """Only the time of a heartbeat: reading it skips everything else."""
 
     thrift_spec: Final = {3: _TIME}
 
 
 def decode(data: bytes) -> WorkerHeartbeat:
-    """Read a heartbeat as it is stored.
+    """Decode a stored heartbeat.
 
     Args:
-        data: gzipped, packed with zstd, or plain; its time in 32 or 64 bits.
+        data: compressed with gzip or zstd, or plain; with a time of 32 or 64 bits.
 
     Raises:
-        ValueDecodeError: the bytes are no heartbeat, or cannot be read here; it
-            says why.
+        ValueDecodeError: the bytes are not a heartbeat, or cannot be read here; the
+            error says why.
     """
     read = _read(_plain(data), ClusterWorkerHeartbeat, MAX_VALUES)
     return WorkerHeartbeat(
@@ -97,12 +95,11 @@ def decode(data: bytes) -> WorkerHeartbeat:
 
 
 def time_secs_of(data: bytes) -> int | None:
-    """Return when a stored heartbeat was made; None if that cannot be read.
+    """Return the time of a stored heartbeat; None if it cannot be read.
 
-    Far cheaper than `decode`, whatever is stored: a heartbeat as Storm writes it
-    tells its time in its last bytes, and of any other value no more than
-    `MAX_VALUES_FOR_TIME` fields and elements are looked at.  So the rest of the
-    heartbeat may well be broken.
+    Far cheaper than `decode` for any value: Storm writes the time into the last bytes,
+    and of any other value only `MAX_VALUES_FOR_TIME` fields and elements are examined.
+    The rest of the heartbeat is not checked.
     """
     try:
         plain = _plain(data)
@@ -115,7 +112,7 @@ def time_secs_of(data: bytes) -> int | None:
 
 
 def _time_at_end(plain: bytes) -> int | None:
-    """Return the time of a heartbeat that is laid out as Storm does it, else None."""
+    """Return the time of a heartbeat in Storm's own layout, else None."""
     if len(plain) < _TEXT_HEAD.size:
         return None
     head, id_bytes = _TEXT_HEAD.unpack_from(plain)
@@ -140,18 +137,18 @@ def encode(
     *,
     time_bits: Literal[32, 64] = 32,
 ) -> bytes:
-    """Write a heartbeat as Storm stores it.
+    """Encode a heartbeat as Storm stores it.
 
     Args:
-        heartbeat: what to write.
-        compression: GZIP as Storm 1.x and 2.x, ZSTD as Storm 3.
-        time_bits: the width of its time: 32 for Storm 1.x and 2.x, 64 for Storm
-            3; neither reads the other's.
+        heartbeat: the heartbeat.
+        compression: GZIP for Storm 1.x and 2.x, ZSTD for Storm 3.
+        time_bits: the width of its time: 32 for Storm 1.x and 2.x, 64 for Storm 3;
+            neither reads the other's.
 
     Raises:
-        ValueError: a number is outside the range that its field has, or a text
-            cannot be UTF-8.
-        RuntimeError: zstd is asked for where there is none.
+        ValueError: a number is out of its field's range, or a text cannot be encoded
+            as UTF-8.
+        RuntimeError: zstd is requested but not installed.
     """
     kind = _IDL.ClusterWorkerHeartbeat64
     if time_bits == 32:
@@ -169,15 +166,15 @@ def encode(
     try:
         heartbeat_struct.write(TCyBinaryProtocol(transport))
     except TDecodeException as exc:
-        # What thriftpy2 raises of anything that it cannot write.
-        raise ValueError(f"no heartbeat of Storm's: {exc}") from exc
+        # thriftpy2 raises this for anything that it cannot write.
+        raise ValueError(f"not a valid heartbeat: {exc}") from exc
     return compress(transport.getvalue(), compression)
 
 
 def _plain(data: bytes) -> bytes:
     plain = decompress(data)
     if plain.startswith(_JAVA_MAGIC):
-        raise ValueDecodeError("a pickled Java object, which is never read")
+        raise ValueDecodeError("a serialized Java object, which is never read")
     return plain
 
 
@@ -185,7 +182,7 @@ def _read(plain: bytes, kind: type, max_values: int) -> Any:
     try:
         return binary.read_struct(plain, kind, _UNIONS, max_values)
     except MalformedError as exc:
-        raise ValueDecodeError(f"no heartbeat: {exc.reason}", exc.detail) from exc
+        raise ValueDecodeError(f"not a heartbeat: {exc.reason}", exc.detail) from exc
 
 
 def _stats_of(stats: Any) -> ExecutorStats:
@@ -208,7 +205,9 @@ def _specific_of(union: Any) -> BoltStats | SpoutStats:
             execute_ms_avg=_windows_of(bolt.execute_ms_avg, _source_of),
         )
     if union.spout is None:
-        raise ValueDecodeError("no heartbeat: figures of neither a bolt nor a spout")
+        raise ValueDecodeError(
+            "not a heartbeat: statistics of neither a bolt nor a spout"
+        )
     spout = union.spout
     return SpoutStats(
         acked=_windows_of(spout.acked),
@@ -225,7 +224,7 @@ def _windows_of(
     pairs: list[tuple[str, list[tuple[Any, Any]]]],
     key_of: Callable[[Any], Any] | None = None,
 ) -> dict[str, dict[Any, Any]]:
-    """Turn the reader's pairs into dicts; a repeated key counts last, as in Java."""
+    """Turn the reader's pairs into dicts; of equal keys the last wins, as in Java."""
     if key_of is None:
         return {window: dict(figures) for window, figures in pairs}
     return {

@@ -1,4 +1,4 @@
-"""Compression of stored values, bounded: what is stored may be anybody's.
+"""Compress and decompress stored values, within bounds: anyone can store a value.
 
 Each decompression stops at `DECOMPRESSED_MAX_BYTES`, so that a value of a few
 kilobytes cannot fill the memory.
@@ -18,7 +18,7 @@ from pacemaker.errors import ValueDecodeError, how_to_install
 
 
 def _find_zstd() -> ModuleType | None:
-    """Return the standard library's zstd of Python 3.14, or its backport, or None."""
+    """Return zstd from Python 3.14's standard library, or its backport, or None."""
     for name in ("compression.zstd", "backports.zstd"):
         with contextlib.suppress(ImportError):
             return importlib.import_module(name)
@@ -27,25 +27,25 @@ def _find_zstd() -> ModuleType | None:
 
 _zstd: Final = _find_zstd()
 
-# A heartbeat of 50 executors with 20 streams each takes 1.3 MB before its
-# compression.  Storm 3 stops at 100 MiB.
+# A heartbeat of 50 executors with 20 streams each has 1.3 MB before compression.
+# Storm 3 stops at 100 MiB.
 DECOMPRESSED_MAX_BYTES: Final = 16 * 1024 * 1024
 
 _WINDOW_LOG_MAX: Final = DECOMPRESSED_MAX_BYTES.bit_length() - 1
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-# What Storm 3 compresses with unless it is told otherwise.
+# Storm 3's default.
 ZSTD_LEVEL: Final = 3
 
 ZSTD_MISSING: Final = f"zstd needs Python 3.14, or a package: {how_to_install('zstd')}"
 
-# zlib's sign for a gzip header and trailer around the data, not zlib's own.
+# Tells zlib to use gzip's header and trailer instead of its own.
 _GZIP_WBITS: Final = 16 + zlib.MAX_WBITS
 
 
 class Compression(enum.Enum):
-    """How a value is packed."""
+    """How a value is compressed."""
 
     NONE = "none"
     GZIP = "gzip"
@@ -53,7 +53,7 @@ class Compression(enum.Enum):
 
 
 def compression_of(data: bytes) -> Compression:
-    """Tell by its first bytes how a value is packed, as Storm 3 does."""
+    """Detect by its first bytes how a value is compressed, as Storm 3 does."""
     if data.startswith(GZIP_MAGIC):
         return Compression.GZIP
     if data.startswith(ZSTD_MAGIC):
@@ -62,10 +62,10 @@ def compression_of(data: bytes) -> Compression:
 
 
 def compress(data: bytes, compression: Compression) -> bytes:
-    """Pack a value.
+    """Compress a value.
 
     Raises:
-        RuntimeError: zstd is asked for where there is none.
+        RuntimeError: zstd is requested but not installed.
     """
     if compression is Compression.NONE:
         return data
@@ -79,14 +79,15 @@ def compress(data: bytes, compression: Compression) -> bytes:
 
 
 def decompress(data: bytes) -> bytes:
-    """Unpack a value, whichever way it is packed.
+    """Decompress a value with the detected compression.
 
     Returns:
-        At most `DECOMPRESSED_MAX_BYTES` bytes; of a plain value the value itself.
+        At most `DECOMPRESSED_MAX_BYTES` bytes; an uncompressed value is returned as it
+        is.
 
     Raises:
-        ValueDecodeError: it is damaged or cut short, it would become too large,
-            or it is packed with zstd and there is none.
+        ValueDecodeError: the value is damaged, truncated or too large, or it needs zstd
+            and that is not installed.
     """
     return _UNPACKERS[compression_of(data)](data)
 
@@ -106,8 +107,8 @@ def _gunzip(data: bytes) -> bytes:
 
 def _unzstd(data: bytes) -> bytes:
     if _zstd is None:
-        raise ValueDecodeError("zstd cannot be read here", ZSTD_MISSING)
-    # A frame states how much memory its unpacking takes: no more than we would keep.
+        raise ValueDecodeError("zstd is not installed", ZSTD_MISSING)
+    # A frame states how much memory it needs to decompress; allow only our limit.
     window = {_zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX}
     try:
         unpacker = _zstd.ZstdDecompressor(options=window)
@@ -118,13 +119,13 @@ def _unzstd(data: bytes) -> bytes:
 
 
 def _checked(plain: bytes, unpacker: Any) -> bytes:
-    """Return what came of a bounded decompression, if that is all there is."""
+    """Return the result of a bounded decompression if it is complete."""
     if len(plain) > DECOMPRESSED_MAX_BYTES:
         raise ValueDecodeError(
             "too large when decompressed", f"more than {DECOMPRESSED_MAX_BYTES} bytes"
         )
     if not unpacker.eof:
-        raise ValueDecodeError("compressed data are cut short")
+        raise ValueDecodeError("the compressed data are truncated")
     return plain
 
 

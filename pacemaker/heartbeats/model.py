@@ -1,7 +1,7 @@
-"""Heartbeats as values: what a worker says of itself and of its executors.
+"""The data model of heartbeats: what a worker reports about itself and its executors.
 
-The names are those of Storm's IDL.  In all statistics the outer key is a time
-window as Storm writes it: a number of seconds, or ``:all-time``.
+The names are those of Storm's IDL.  In all statistics the outer key is a time window as
+Storm writes it: a number of seconds, or ``:all-time``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class ExecutorInfo(NamedTuple):
-    """The tasks that one executor runs, both ends included."""
+    """The tasks that one executor runs, including both ends."""
 
     task_start: int
     task_end: int
@@ -28,15 +28,15 @@ class GlobalStreamId(NamedTuple):
 
 
 ByStream: TypeAlias = Mapping[str, Mapping[str, T]]
-"""Figures by window and by the stream that the tuples go to."""
+"""Statistics by window and by the stream that the tuples go to."""
 
 BySource: TypeAlias = Mapping[str, Mapping[GlobalStreamId, T]]
-"""Figures by window and by the stream that the tuples came from."""
+"""Statistics by window and by the stream that the tuples came from."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoltStats:
-    """What a bolt did with the tuples that it got; averages in milliseconds."""
+    """Statistics of the tuples that a bolt received; averages in milliseconds."""
 
     acked: BySource[int]
     failed: BySource[int]
@@ -47,7 +47,7 @@ class BoltStats:
 
 @dataclass(frozen=True, slots=True)
 class SpoutStats:
-    """What became of a spout's tuples; averages in milliseconds."""
+    """Statistics of a spout's tuples; averages in milliseconds."""
 
     acked: ByStream[int]
     failed: ByStream[int]
@@ -56,15 +56,15 @@ class SpoutStats:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorStats:
-    """The figures of one executor.
+    """The statistics of one executor.
 
     Attributes:
         emitted: tuples emitted.
         transferred: tuples sent, counted once for each receiver.
-        specific: the figures that only bolts or only spouts have.
-        rate: how many tuples each sampled one stands for, as a float: 20.0 with
-            Storm's default of 0.05 for topology.stats.sample.rate.  The counts are
-            multiplied by it already.
+        specific: the statistics that only bolts or only spouts have.
+        rate: the number of tuples that each sampled one stands for: 20.0 with
+            Storm's default of 0.05 for topology.stats.sample.rate.  The counts have
+            already been multiplied by it.
     """
 
     emitted: ByStream[int]
@@ -79,7 +79,7 @@ class WorkerHeartbeat:
 
     Attributes:
         topology_id: the topology that the worker serves: Storm's ``storm_id``.
-        time_secs: when it was made, in seconds since 1970, by the worker's clock.
+        time_secs: its time in seconds since 1970, by the worker's clock.
         uptime_secs: how long the worker had been running.
         executors: the worker's executors: Storm's ``executor_stats``.
     """

@@ -1,14 +1,15 @@
-"""DIGEST: SASL DIGEST-MD5 (RFC 2831) as Storm and the JDK do it, both halves.
+"""DIGEST: SASL DIGEST-MD5 (RFC 2831) as Storm and the JDK implement it, both halves.
 
-Storm lets the JDK make a DIGEST-MD5 server with no protocol, the server name
-`default` and no list of protections.  What follows from that is fixed here: the
-realm is `default`, the digest-uri `null/default`, the challenge names no qop.
-The password is nobody's own: all who share the JAAS section's user name and
-password share one secret (Storm's ClientAuthUtils.makeDigestPayload), and a
-client may call itself what it likes.
+Storm creates the JDK's DIGEST-MD5 server without a protocol, with the server name
+`default` and without a list of protections.  This determines the constants here: the
+realm is `default`, the digest-uri `null/default`, and the challenge has no qop.  There
+are no individual passwords: everyone with the user name and password of the JAAS
+section shares one secret (Storm's ClientAuthUtils.makeDigestPayload), and a client may
+choose any name.
 
-The server refuses what the JDK's DigestMD5Server refuses.  It is stricter where
-no client is hurt: a user name must be UTF-8, and numbers have ASCII digits.
+The server refuses everything that the JDK's DigestMD5Server refuses.  It is stricter in
+two ways that affect no client: a user name must be UTF-8, and numbers must have ASCII
+digits.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ REALM = b"default"
 DIGEST_URI = b"null/default"
 
 MAX_RESPONSE_BYTES = 4096
-"""The longest response that RFC 2831 allows, and the JDK takes."""
+"""The longest response that RFC 2831 allows and the JDK accepts."""
 
 MAX_CHALLENGE_BYTES = 2048
-"""The longest challenge that RFC 2831 allows, and the JDK takes."""
+"""The longest challenge that RFC 2831 allows and the JDK accepts."""
 
 NONCE_BYTES = 30
-"""Random bytes of a nonce, as the JDK has it: 40 characters of base64."""
+"""Random bytes in a nonce, as in the JDK: 40 characters of base64."""
 
 SHOWN_NAME = 100
-"""How much of a refused client's name goes into the log."""
+"""The number of characters of a refused client's name in the log."""
 
 _KNOWN_DIRECTIVES = frozenset(
     (
@@ -47,27 +48,27 @@ _KNOWN_DIRECTIVES = frozenset(
         *("response", "maxbuf", "charset", "cipher", "authzid", "auth-param"),
     )
 )
-"""What the JDK's server looks at, and so takes once only.
+"""The directives that the JDK's server evaluates, and so accepts only once.
 
-`nc`, which is what clients really send for nonce-count, is not among them."""
+`nc`, which clients really send for nonce-count, is not among them."""
 
 _DECIMAL = re.compile(rb"[+-]?[0-9]+")
 _HEXADECIMAL_ONE = re.compile(rb"\+?0*1")
 
 
 def digest_secret(user_name: str, password: Secret) -> Secret:
-    """Compute the secret that Storm makes of a JAAS section's name and password."""
+    """Compute Storm's secret from a JAAS section's user name and password."""
     return Secret(
         hashlib.sha512(f"{user_name}:{password.reveal()}".encode()).hexdigest()
     )
 
 
 class DigestServer:
-    """The server's half: a challenge, then one try to answer it.
+    """The server's half: a challenge, then one attempt to answer it.
 
     Args:
-        secret: what `digest_secret` gives.
-        nonce: where the challenge has been sent already: its nonce.
+        secret: the result of `digest_secret`.
+        nonce: the nonce of the challenge, if that has already been sent.
     """
 
     name = METHOD
@@ -86,16 +87,16 @@ class DigestServer:
 
     @property
     def complete(self) -> bool:
-        """Whether the client has shown that it has the secret."""
+        """Whether the client has proved that it knows the secret."""
         return self._state is _State.COMPLETE
 
     @property
     def user(self) -> str | None:
-        """The name that the client gave itself, in base64, once complete."""
+        """The client's chosen name in base64, once complete."""
         return self._user if self.complete else None
 
     def step(self, token: bytes) -> bytes:
-        """Give the challenge for the empty token, then `rspauth` for the response.
+        """Return the challenge for the empty token, then `rspauth` for the response.
 
         Raises:
             AuthenticationError: the token is refused; the exchange is over.
@@ -105,7 +106,7 @@ class DigestServer:
             return self._challenge(token)
         if state is _State.RESPONSE_DUE:
             return self._judge(token)
-        raise AuthenticationError("no token is due")
+        raise AuthenticationError("no token is expected")
 
     def _challenge(self, token: bytes) -> bytes:
         if token:
@@ -122,14 +123,14 @@ class DigestServer:
             if not holds(given):
                 raise AuthenticationError(reason)
         if given.get("nonce") != self._nonce:
-            raise AuthenticationError("the nonce is not ours")
+            raise AuthenticationError("the nonce is not from this challenge")
         user = _text(given["username"])
         proof = _Proof(self._secret, given)
         if not hmac.compare_digest(given["response"], proof.of_client()):
             raise AuthenticationError("wrong secret", repr(user[:SHOWN_NAME]))
         if given.get("authzid", given["username"]) != given["username"]:
             raise AuthenticationError(
-                "would act for another user", repr(user[:SHOWN_NAME])
+                "asks to act as another user", repr(user[:SHOWN_NAME])
             )
         self._user = user
         self._state = _State.COMPLETE
@@ -137,13 +138,13 @@ class DigestServer:
 
 
 class DigestClient:
-    """The client's half: answers the challenge, and checks that the server knew too.
+    """The client's half: answers the challenge, and verifies the server's proof.
 
     Args:
-        secret: what `digest_secret` gives.
-        client_name: what to call oneself: Storm sends the topology's name, or
+        secret: the result of `digest_secret`.
+        client_name: the client's name; Storm sends the topology's name, or
             `pacemaker-client`.
-        cnonce: the client's nonce, a random one where none is given.
+        cnonce: the client's nonce; random by default.
     """
 
     name = METHOD
@@ -164,11 +165,11 @@ class DigestClient:
 
     @property
     def complete(self) -> bool:
-        """Whether the server has shown that it has the secret too."""
+        """Whether the server has proved that it knows the secret too."""
         return self._state is _State.COMPLETE
 
     def step(self, token: bytes) -> bytes | None:
-        """Give the response to the challenge, then nothing for a right `rspauth`.
+        """Return the response to the challenge, then None for a correct `rspauth`.
 
         Raises:
             AuthenticationError: the token is refused; the exchange is over.
@@ -179,7 +180,7 @@ class DigestClient:
         if state is _State.RESPONSE_DUE:
             self._check_server(token)
             return None
-        raise AuthenticationError("no token is due")
+        raise AuthenticationError("no token is expected")
 
     def _respond(self, challenge: bytes) -> bytes:
         nonce = _read_challenge(challenge)
@@ -213,11 +214,11 @@ class _State(enum.Enum):
     RESPONSE_DUE = enum.auto()
     COMPLETE = enum.auto()
     OVER = enum.auto()
-    """Where a step starts from, and ends unless it says otherwise."""
+    """Set at the start of each step, and kept unless the step succeeds."""
 
 
 class _Proof:
-    """What proves the knowledge of the secret (RFC 2831, 2.1.2.1)."""
+    """Computes the proofs that a side knows the secret (RFC 2831, 2.1.2.1)."""
 
     def __init__(self, secret: Secret, given: Mapping[str, bytes]) -> None:
         inner = hashlib.md5(
@@ -268,7 +269,7 @@ def _read_challenge(token: bytes) -> bytes:
     for key, value in read_directives(token):
         given.setdefault(key, []).append(value)
     if REALM not in given.get("realm", ()):
-        raise AuthenticationError("the challenge is not for our realm")
+        raise AuthenticationError(f"the challenge lacks the realm {REALM.decode()}")
     if given.get("algorithm") != [b"md5-sess"] or given.get("charset") != [b"utf-8"]:
         raise AuthenticationError("the challenge is not for md5-sess and utf-8")
     offered = b",".join(given.get("qop", [b"auth"]))
@@ -276,12 +277,12 @@ def _read_challenge(token: bytes) -> bytes:
         raise AuthenticationError("the challenge asks for a security layer")
     nonces = given.get("nonce", ())
     if len(nonces) != 1:
-        raise AuthenticationError("the challenge has not one nonce")
+        raise AuthenticationError("the challenge must have exactly one nonce")
     return nonces[0]
 
 
 def _is_int32(digits: bytes) -> bool:
-    # A length first: the time to read a number grows with its square.
+    # Check the length first: parsing time grows with the square of the length.
     if not _DECIMAL.fullmatch(digits):
         return False
     digits = re.sub(rb"\A([+-]?)0+(?=.)", rb"\1", digits)
@@ -290,7 +291,7 @@ def _is_int32(digits: bytes) -> bool:
 
 _RESPONSE_RULES: tuple[tuple[str, Callable[[Mapping[str, bytes]], bool]], ...] = (
     ("the charset is not utf-8", lambda it: it.get("charset", b"utf-8") == b"utf-8"),
-    ("maxbuf is no number", lambda it: _is_int32(it.get("maxbuf", b"65536"))),
+    ("maxbuf is not a number", lambda it: _is_int32(it.get("maxbuf", b"65536"))),
     ("the user name is missing", lambda it: bool(it.get("username"))),
     ("the realm is not ours", lambda it: it.get("realm") == REALM),
     ("the cnonce is missing", lambda it: "cnonce" in it),
@@ -327,7 +328,7 @@ def _random_text() -> str:
 
 
 def _md5_hex(*parts: bytes) -> bytes:
-    # MD5 is the protocol's choice; as a keyed proof over fresh nonces it stands.
+    # The protocol requires MD5; it is still sound as a keyed proof over fresh nonces.
     return (
         hashlib.md5(b":".join(parts), usedforsecurity=False).hexdigest().encode("ascii")
     )

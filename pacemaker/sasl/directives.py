@@ -1,11 +1,11 @@
 r"""The `key=value, key="value"` lists of DIGEST-MD5 tokens (RFC 2831, 7.1).
 
-The reader decides as the JDK's does (DigestMD5Base.parseDirectives): blanks
-part directives as commas do, empty elements are nothing, a quoted value may
-hold anything and `\x` in it stands for x.  Two things it is stricter about: the
-last directive needs its `=` too, and a key is printable ASCII.
+The reader follows the JDK's (DigestMD5Base.parseDirectives): blanks separate directives
+as commas do, empty elements are ignored, a quoted value may contain anything, and `\x`
+in it means x.  It is stricter in two ways: the last directive needs its `=` too, and a
+key must be printable ASCII.
 
-Each byte is looked at once, by patterns that cannot backtrack into each other.
+Each byte is examined once, by patterns that cannot backtrack into each other.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
 def read_directives(token: bytes) -> Iterator[tuple[str, bytes]]:
-    """Read the directives of a token, in their order, keys in lower case.
+    """Yield the directives of a token in order, with keys in lower case.
 
     Raises:
-        AuthenticationError: the token is no list of directives.
+        AuthenticationError: the token is not a list of directives.
     """
     position = _skip(token, 0)
     while position < len(token):
@@ -52,5 +52,7 @@ def _read_value(token: bytes, position: int) -> tuple[bytes, int]:
     if match is None:
         raise AuthenticationError("a quote is not closed", f"{position}")
     if not _VALUE_END.match(token, match.end()):
-        raise AuthenticationError("there is something behind a quote", f"{match.end()}")
+        raise AuthenticationError(
+            "unexpected text after a quoted value", f"{match.end()}"
+        )
     return (_ESCAPED.sub(rb"\1", match[1]) if quoted else match[0]), match.end()

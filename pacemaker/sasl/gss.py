@@ -1,7 +1,6 @@
-"""The accepting end of GSSAPI, by the `gssapi` package over MIT's library.
+"""The accepting end of GSSAPI: the `gssapi` package over MIT's library.
 
-This module needs the extra `kerberos`; it is imported when KERBEROS is
-configured and at no other time.
+This module needs the extra `kerberos`; it is imported only if KERBEROS is configured.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from pacemaker.sasl.replay_cache import ReplayCache
 
 T = TypeVar("T")
 
-OUR_FAULT = "a fault of this server's, not of the client's"
+OUR_FAULT = "a problem on this server, not with the client"
 
-# A minor code below this is the number of an error of the operating system: a file
-# could not be used, and no file is the client's.
+# A minor code below this is an errno of the operating system: a file could not be used,
+# and all files are this server's.
 _ERRNO_END = 4096
-# KRB5_KEYTAB_BADVNO, as the package gives it: the keytab is no keytab.
+# KRB5_KEYTAB_BADVNO, as the package reports it: the file is not a keytab.
 _KEYTAB_BADVNO = -1765328171 & 0xFFFFFFFF
 
 
@@ -31,9 +30,9 @@ class GssAcceptor:
     """One context, accepted with the server's own keys.
 
     Args:
-        credentials: the server's.
-        keytab: where their keys are.
-        cache: where the tokens are kept that were seen.
+        credentials: the server's credentials.
+        keytab: the file with their keys.
+        cache: the replay cache.
     """
 
     def __init__(
@@ -42,8 +41,8 @@ class GssAcceptor:
         self._keytab = keytab
         self._cache = cache
         self._context = gssapi.SecurityContext(creds=credentials, usage="accept")
-        # Or else an error comes one call late, behind a token that tells of it.
-        # Set here because a subclass's own value is overwritten by its metaclass.
+        # Otherwise an error is raised one call late, after a token that reports it.
+        # Set on the instance because the metaclass overwrites a subclass's value.
         self._context.__DEFER_STEP_ERRORS__ = False  # type: ignore[attr-defined]
 
     @property
@@ -61,13 +60,13 @@ class GssAcceptor:
             raise AuthenticationError("the principal is not UTF-8") from exc
 
     def accept(self, token: bytes) -> bytes | None:
-        """Take the peer's token and give the one to send, if there is one.
+        """Process the peer's token; return the one to send, if any.
 
         Raises:
-            ServerFaultError: the token could not be judged, for want of a file.
-            AuthenticationError: it is refused.
+            ServerFaultError: the token could not be checked because of a file.
+            AuthenticationError: the token is refused.
         """
-        # Each time: whoever cleans up old files may have taken the folder away.
+        # Checked each time: a clean-up of old files may have removed the folder.
         problem = self._cache.folder_problem()
         if problem is not None:
             raise ServerFaultError(OUR_FAULT, problem)
@@ -81,9 +80,9 @@ class GssAcceptor:
         return reply
 
     def _problem(self, error: GSSError) -> str | None:
-        """Return what is wrong here, unless it is the token that is refused."""
+        """Return this server's problem; None if the error is about the token."""
         keytab_problem = _keytab_problem(self._keytab)
-        # Only now is anything written: a client that is refused causes no writes.
+        # Write only now: a refused client causes no writes.
         if 0 < error.min_code < _ERRNO_END:
             return self._cache.problem() or keytab_problem or _one_line(error)
         if keytab_problem is None and error.min_code == _KEYTAB_BADVNO:
@@ -95,9 +94,9 @@ class GssAcceptor:
         return _translated(lambda: self._context.wrap(message, False).message)
 
     def unwrap(self, token: bytes) -> bytes:
-        """Check a protected message and give its content."""
-        # MIT's library turns the message in the buffer that it is given, and
-        # the package gives it that of the bytes object: not the caller's own.
+        """Check a protected message and return its content."""
+        # MIT's library modifies the buffer that it is given, and the package passes
+        # the bytes object's own buffer; so pass a copy, not the caller's object.
         own = bytes(bytearray(token))
         return _translated(lambda: self._context.unwrap(own).message)
 
@@ -105,16 +104,16 @@ class GssAcceptor:
 def acceptor_factory(
     principal: str, keytab: Path, cache: ReplayCache
 ) -> Callable[[], GssAcceptor]:
-    """Take the server's keys into use; nothing of the environment is changed.
+    """Load the server's keys, without changing the environment.
 
     Args:
-        principal: the server's own, with its host.
-        keytab: the file with the principal's keys; it is read anew for each
-            context, so that keys may be changed while the server runs.
-        cache: the replay cache; its folder is made if it is missing.
+        principal: the server's principal, with its host.
+        keytab: the file with the principal's keys.  It is read again for each context,
+            so that keys may be changed while the server runs.
+        cache: the replay cache; its folder is created if it is missing.
 
     Raises:
-        ConfigError: there is no such key, or the cache cannot be written.
+        ConfigError: the keytab lacks the key, or the cache cannot be written.
     """
     problem = cache.problem()
     if problem is not None:

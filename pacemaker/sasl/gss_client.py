@@ -1,12 +1,11 @@
 """The initiating end of GSSAPI: pure-sasl over pykerberos, with a keytab's tickets.
 
-pykerberos takes tickets from the default cache alone and can be told of another
-by the environment only.  So the `gssapi` package gets the tickets, into a cache
-in this process's memory, and MIT's library, which both share, is told for each
-call of this thread that this is the default one.  Nobody else sees either.
+pykerberos only uses tickets from the default cache, which can otherwise be changed only
+in the environment.  So the `gssapi` package gets the tickets into a cache in this
+process's memory.  For each call, MIT's library, which both share, is told that this is
+the current thread's default cache.  No other thread or process is affected.
 
-This module needs the extra `kerberos`; it is imported when KERBEROS is
-configured and at no other time.
+This module needs the extra `kerberos`; it is imported only if KERBEROS is configured.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _REFUSALS = (
     SASLProtocolException,
     kerberos.KrbError,
     GSSError,
-    # pure-sasl decodes None where the server wrapped nothing at all.
+    # pure-sasl tries to decode None if the server wrapped an empty message.
     TypeError,
 )
 
@@ -45,8 +44,8 @@ class KerberosClient:
 
     Args:
         service: the first part of the server's principal.
-        host: the second part, as `pacemaker.servers` has it.
-        tickets: whose tickets to use.
+        host: the second part, as in `pacemaker.servers`.
+        tickets: the tickets to use.
     """
 
     name = METHOD
@@ -65,18 +64,18 @@ class KerberosClient:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing more is due but the server's two -203."""
+        """Whether only the server's two -203 are still expected."""
         return self._complete
 
     def step(self, token: bytes) -> bytes:
-        """Give the first token for the empty one, then answer the server's.
+        """Return the first token for the empty one, then answers to the server's.
 
         Raises:
-            AuthenticationError: the KDC or the server refuses, or the token is
-                no answer to the last one; the exchange is over.
+            AuthenticationError: the KDC or the server refuses, or the token does not
+                answer the last one; the exchange is over.
         """
         if self._over:
-            raise AuthenticationError("no token is due")
+            raise AuthenticationError("no token is expected")
         self._over = True
         try:
             with self._tickets.as_default():
@@ -84,7 +83,7 @@ class KerberosClient:
         except _REFUSALS as exc:
             self._dispose()
             detail = " ".join(str(exc).split())
-            raise AuthenticationError("GSSAPI cannot go on", detail) from exc
+            raise AuthenticationError("GSSAPI failed", detail) from exc
         self._complete = self._over = bool(self._sasl and self._sasl.complete)
         if self._complete:
             self._dispose()
@@ -98,14 +97,14 @@ class KerberosClient:
         return bytes(self._sasl.process(None))
 
     def _dispose(self) -> None:
-        # pykerberos frees a context when it is told to, and only then.
+        # pykerberos frees a context only on request.
         if self._sasl is not None:
             self._sasl.dispose()
             self._sasl = None
 
 
 class TicketCache:
-    """The tickets of one keytab's principal, in this process's memory."""
+    """The tickets for one keytab's principal, in this process's memory."""
 
     def __init__(self, login: KerberosLogin) -> None:
         self._name = gssapi.Name(login.principal, gssapi.NameType.kerberos_principal)
@@ -117,11 +116,11 @@ class TicketCache:
 
     @contextlib.contextmanager
     def as_default(self) -> Iterator[None]:
-        """Make it this thread's default cache, with tickets that are not expired."""
+        """Make this the thread's default cache, with unexpired tickets."""
         credentials = gssapi.Credentials(
             name=self._name, usage="initiate", store=self._store
         )
-        # To ask for the lifetime makes the library get the tickets.
+        # Asking for the lifetime makes the library get the tickets.
         _ = credentials.lifetime
         before = krb5_ccache_name(self._cache.encode())
         try:
@@ -131,6 +130,6 @@ class TicketCache:
 
 
 def client_factory(login: KerberosLogin) -> ClientMechanismFactory:
-    """Return what makes the mechanism of one connection to a host."""
+    """Return a factory of mechanisms, one for each connection to a host."""
     tickets = TicketCache(login)
     return lambda host: KerberosClient(login.service, host, tickets)

@@ -1,6 +1,6 @@
-"""JAAS login configuration files, read as the JDK reads them.
+"""Read JAAS login configuration files as the JDK does.
 
-The grammar is the one of `javax.security.auth.login.Configuration`:
+The grammar is that of `javax.security.auth.login.Configuration`:
 
     Name { Class flag key=value ... ; ... };
 
@@ -9,11 +9,10 @@ sets it up: `//`, `/* */` and a lone `/` begin comments; a word is letters,
 digits and `$ _ - * .` and does not begin with a digit, `.` or `-`; a string is
 in double quotes and ends with its line; `${property}` is expanded in values.
 
-Three things differ from the JDK.  A module without class and flag, as the sample
-in Storm's documentation has it, is taken, and marked.  A property is looked up only
-when its value is needed: the file may be shared with JVMs that have properties which
-are unknown here.  A section's name must be a word or a double-quoted string; the JDK
-takes any one token.
+Three things differ from the JDK.  A module without class and flag, as in the sample in
+Storm's documentation, is accepted and marked.  A property is looked up only when its
+value is needed, because the file may be shared with JVMs that have other properties.  A
+section's name must be a word or a double-quoted string; the JDK accepts any token.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ _FLAGS = frozenset({"REQUIRED", "REQUISITE", "SUFFICIENT", "OPTIONAL"})
 
 
 class JaasError(Exception):
-    """A JAAS file is refused, as a whole.
+    """A JAAS file is invalid; all of it is refused.
 
     Attributes:
-        line: where, from 1.
-        problem: what was found there; never a value of the file.
+        line: the line of the problem, from 1.
+        problem: a description; never contains a value from the file.
     """
 
     def __init__(self, line: int, problem: str) -> None:
@@ -45,21 +44,21 @@ class JaasError(Exception):
 
 
 class Value(NamedTuple):
-    """The value of an option, as the file has it.
+    """The value of an option, as written in the file.
 
     Attributes:
-        text: with its properties not yet put in.
-        line: where it stands, from 1.
+        text: the value before its properties are expanded.
+        line: its line, from 1.
     """
 
     text: Secret
     line: int
 
     def expand(self, properties: Mapping[str, Secret]) -> Secret:
-        """Put in Java's system properties for `${name}`.
+        """Replace each `${name}` with Java's system property.
 
         Raises:
-            JaasError: a property is not known, or nothing is left of the value.
+            JaasError: a property is unknown, or the result is empty.
         """
         return Secret(_expand(self.text.reveal(), properties, self.line))
 
@@ -68,10 +67,10 @@ class Module(NamedTuple):
     """One login module of a section.
 
     Attributes:
-        login_class: its Java class; None if class and flag are left out, which the
-            JDK refuses.
-        options: what it is given; any of them may be a password.
-        line: where it begins, from 1.
+        login_class: its Java class; None if class and flag are missing, which the JDK
+            refuses.
+        options: its options; any of them may be a password.
+        line: its first line, from 1.
     """
 
     login_class: str | None
@@ -86,7 +85,7 @@ def parse_jaas(text: Secret) -> Sections:
     """Read the sections of a JAAS file, in time linear in its length.
 
     Args:
-        text: the file; held as a secret because it has passwords in it.
+        text: the content of the file; a secret because it contains passwords.
 
     Raises:
         JaasError: the JDK would refuse the file.
@@ -95,7 +94,7 @@ def parse_jaas(text: Secret) -> Sections:
 
 
 class _Token(NamedTuple):
-    """A word or string, its text in `value`; or a sign, which is its own kind."""
+    """A word or string with its text in `value`, or a sign, which is its own kind."""
 
     kind: str
     value: str
@@ -109,7 +108,7 @@ _WORD, _STRING, _END = "a word", "a string", "the end of the file"
 
 
 class _Parser:
-    """Takes the tokens one by one, with one of them looked ahead."""
+    """A recursive-descent parser with one token of lookahead."""
 
     def __init__(self, text: Secret) -> None:
         self._tokens = _tokenize(text)
@@ -124,7 +123,7 @@ class _Parser:
             modules = list(self._modules())
             self._take_sign(";")
             if name in found:
-                raise JaasError(line, f"the section {name} is there twice")
+                raise JaasError(line, f"the section {name} appears twice")
             found[name] = modules
         return found
 
@@ -141,7 +140,7 @@ class _Parser:
             flag_line = self._next.line
             if self._take_text("a flag").upper() not in _FLAGS:
                 raise JaasError(
-                    flag_line, f"the flag is none of {', '.join(sorted(_FLAGS))}"
+                    flag_line, f"the flag must be one of {', '.join(sorted(_FLAGS))}"
                 )
             yield Module(name, self._options(), line)
         self._take_sign("}")
@@ -177,7 +176,7 @@ def _show(token: _Token) -> str:
     return token.kind if len(token.kind) > 1 else repr(token.kind)
 
 
-# A character above U+009F is a letter to StreamTokenizer, whatever it is.
+# StreamTokenizer treats every character above U+009F as a letter.
 _LETTER = r"A-Za-z$_*\u00a0-\U0010ffff"
 _SKIPPED = re.compile(r"[\x00-\x20]+|//[^\r\n]*|/(?!\*)(?s:.)?[^\r\n]*")
 _WORD_PATTERN = re.compile(rf"[{_LETTER}][{_LETTER}0-9.\-]*")
@@ -220,10 +219,9 @@ def _unescape(escape: re.Match[str]) -> str:
 
 
 def _expand(value: str, properties: Mapping[str, Secret], line: int) -> str:
-    """Put in the properties (sun.security.util.PropertyExpander).
+    """Expand the properties (sun.security.util.PropertyExpander).
 
-    `${{...}}` stays as it is, and so does a `${` that nothing closes, with all
-    behind it.
+    `${{...}}` is left unchanged, and so is an unclosed `${` with everything after it.
     """
     done: list[str] = []
     copied = 0
@@ -240,7 +238,7 @@ def _expand(value: str, properties: Mapping[str, Secret], line: int) -> str:
             done.append(_property(value[start + 2 : end], properties, line))
     expanded = "".join(done) + value[copied:]
     if value and not expanded:
-        raise JaasError(line, "a value is empty once its properties are put in")
+        raise JaasError(line, "a value is empty after its properties are expanded")
     return expanded
 
 
@@ -250,7 +248,7 @@ def _property(name: str, properties: Mapping[str, Secret], line: int) -> str:
     if name not in properties:
         raise JaasError(
             line,
-            f"there is no property {name!r} to put in for ${{...}}: set it by"
-            f" -D{name}=VALUE in pacemaker.childopts, or write the value itself",
+            f"unknown property {name!r} in ${{...}}: set it with -D{name}=VALUE in"
+            " pacemaker.childopts, or write the value itself",
         )
     return properties[name].reveal()

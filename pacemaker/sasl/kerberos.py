@@ -1,9 +1,9 @@
-"""KERBEROS: SASL GSSAPI (RFC 4752) as Storm's server does it, over any GSSAPI.
+"""KERBEROS: SASL GSSAPI (RFC 4752) as in Storm's server, over any GSSAPI.
 
-The client's token comes first.  Once the context is established the server
-offers, wrapped, a choice of protections, of which there is one: authentication
-alone.  The client answers, wrapped, with its choice and the name that it wants
-to act as.
+The client sends the first token.  Once the context is established, the server offers
+the available protections in a wrapped message; there is only one: authentication
+without a security layer.  The client answers, also wrapped, with its choice and the
+name that it wants to act as.
 
     NEGOTIATING ── established, a token to send ──▶ EMPTY_DUE
          │ established, nothing to send                 │ empty token
@@ -12,8 +12,8 @@ to act as.
                                ▼
                             COMPLETE
 
-The JDK's clients ask for no mutual authentication and take the short way,
-pure-sasl the long one.
+The JDK's clients do not request mutual authentication and take the short path;
+pure-sasl takes the long one.
 """
 
 from __future__ import annotations
@@ -30,15 +30,14 @@ AUTHENTICATION_ONLY = 1
 """The protection without a security layer (RFC 4752, 3.3)."""
 
 OFFER = bytes([AUTHENTICATION_ONLY]) + (65536).to_bytes(3, "big")
-"""The protections offered and a largest message, which has no meaning without
-a layer; 64 KiB is what the JDK says."""
+"""The offered protections and a maximum message size.  The size means nothing without a
+layer; the JDK sends 64 KiB."""
 
 
 class Acceptor(Protocol):
     """The accepting end of one GSSAPI context.
 
-    Every method raises AuthenticationError, and nothing else, for a token that
-    GSSAPI refuses.
+    Every method raises only AuthenticationError for a token that GSSAPI refuses.
     """
 
     @property
@@ -50,13 +49,13 @@ class Acceptor(Protocol):
         """The peer's full principal, once established."""
 
     def accept(self, token: bytes) -> bytes | None:
-        """Take the peer's token and give the one to send, if there is one."""
+        """Process the peer's token; return the one to send, if any."""
 
     def wrap(self, message: bytes) -> bytes:
         """Protect a message's integrity."""
 
     def unwrap(self, token: bytes) -> bytes:
-        """Check a protected message and give its content."""
+        """Check a protected message and return its content."""
 
 
 class KerberosServer:
@@ -64,7 +63,7 @@ class KerberosServer:
 
     Args:
         acceptor: a fresh GSSAPI context.
-        authorised_user: `nimbus.daemon.user`; nobody is authorised without.
+        authorised_user: `nimbus.daemon.user`; if None, nobody is authorised.
     """
 
     name = METHOD
@@ -92,7 +91,7 @@ class KerberosServer:
         return self._user if self.complete else None
 
     def step(self, token: bytes) -> bytes | None:
-        """Take the client's token and give the one to send, if one is due.
+        """Process the client's token; return the one to send, if any.
 
         Raises:
             AuthenticationError: the token is refused, or its sender is not the
@@ -103,12 +102,12 @@ class KerberosServer:
             return self._negotiate(token)
         if state is _State.EMPTY_DUE:
             if token:
-                raise AuthenticationError("an empty token is due")
+                raise AuthenticationError("an empty token is expected")
             return self._offer()
         if state is _State.CHOICE_DUE:
             self._judge(token)
             return None
-        raise AuthenticationError("no token is due")
+        raise AuthenticationError("no token is expected")
 
     def _negotiate(self, token: bytes) -> bytes:
         reply = self._acceptor.accept(token)
@@ -131,7 +130,7 @@ class KerberosServer:
         peer = self._acceptor.peer
         acts_as = choice[len(OFFER) :]
         if acts_as and acts_as != peer.encode():
-            raise AuthenticationError("would act for another user", peer)
+            raise AuthenticationError("asks to act as another user", peer)
         if not is_authorised(peer, self._authorised_user):
             raise AuthenticationError("not nimbus.daemon.user", peer)
         self._user = peer
@@ -139,10 +138,10 @@ class KerberosServer:
 
 
 def is_authorised(principal: str, daemon_user: str | None) -> bool:
-    """Tell whether a principal is the daemons' user, by Storm's rule.
+    """Return whether a principal is the daemons' user, by Storm's rule.
 
-    The part before the first "/" or "@" decides (KerberosPrincipalToLocal);
-    neither host nor realm is looked at.
+    Only the part before the first "/" or "@" counts (KerberosPrincipalToLocal); host
+    and realm are ignored.
     """
     return bool(daemon_user) and re.split("[/@]", principal)[0] == daemon_user
 
@@ -153,4 +152,4 @@ class _State(enum.Enum):
     CHOICE_DUE = enum.auto()
     COMPLETE = enum.auto()
     OVER = enum.auto()
-    """Where a step starts from, and ends unless it says otherwise."""
+    """Set at the start of each step, and kept unless the step succeeds."""

@@ -1,4 +1,4 @@
-"""What a JAAS section gives a mechanism, checked as a whole at the start."""
+"""Read a mechanism's credentials from its JAAS section, and check them at the start."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ from pacemaker.sasl.secret import Secret
 JAAS_KEY = "java.security.auth.login.config"
 
 Properties = Mapping[str, Secret]
-"""Java's system properties; any that an option of the JVM sets may be a password."""
+"""Java's system properties.  Those set by JVM options may be passwords."""
 
 KEYTAB_TYPES = ("file:", "srvtab:")
-"""What the JDK takes off a keytab's name, in any case (KeyTab.normalize)."""
+"""The JDK strips these from a keytab's name, in any case (KeyTab.normalize)."""
 
 _JAVA_ARCH = {"x86_64": "amd64", "i686": "i386"}
-"""Machines that Java gives a name of its own."""
+"""Machine names that Java replaces with its own."""
 
 
 class DigestLogin(NamedTuple):
-    """What DIGEST needs, at either end (section `PacemakerDigest`)."""
+    """The credentials for DIGEST at either end (section `PacemakerDigest`)."""
 
     secret: Secret
     notes: tuple[str, ...]
 
 
 class KerberosLogin(NamedTuple):
-    """What KERBEROS needs (`PacemakerServer`, `PacemakerClient`).
+    """The credentials for KERBEROS (`PacemakerServer`, `PacemakerClient`).
 
     Attributes:
-        principal: who to be, such as `pacemaker/host.example.com@EXAMPLE.COM`.
+        principal: this side's principal, such as
+            `pacemaker/host.example.com@EXAMPLE.COM`.
         keytab: the file with its keys.
-        service: the first part of the server's principal, for clients alone.
+        service: the first part of the server's principal; only for clients.
     """
 
     principal: str
@@ -54,15 +55,15 @@ def read_digest_login(jaas_file: Path | None, properties: Properties) -> DigestL
     """Read user name and password from the section `PacemakerDigest`.
 
     Raises:
-        ConfigError: the file or the section does not give both.
+        ConfigError: the file or the section is missing or incomplete.
     """
     section = _read_section(jaas_file, "PacemakerDigest", properties)
     user_name, password = section.last("username"), section.last("password")
     notes = section.notes
     if not password.reveal().isascii() or not user_name.reveal().isascii():
         notes += (
-            f"{section}: user name or password is not ASCII: it is hashed as UTF-8,"
-            " where a JVM before Java 18 takes the charset of its locale",
+            f"{section}: the user name or password is not ASCII: it is hashed as"
+            " UTF-8, but a JVM before Java 18 uses the charset of its locale",
         )
     return DigestLogin(digest_secret(user_name.reveal(), password), notes)
 
@@ -73,7 +74,7 @@ def read_kerberos_server_login(
     """Read principal and keytab from the section `PacemakerServer`.
 
     Raises:
-        ConfigError: the file or the section does not give both, or the keytab
+        ConfigError: the file or the section is missing or incomplete, or the keytab
             cannot be read.
     """
     section = _read_section(jaas_file, "PacemakerServer", properties)
@@ -83,7 +84,7 @@ def read_kerberos_server_login(
     name, _, realm = login.principal.partition("@")
     missing_host = (
         f"{section}: the principal {login.principal} has no host: clients ask for"
-        f" {name}/HOST@{realm or 'REALM'}, HOST as pacemaker.servers has it"
+        f" {name}/HOST@{realm or 'REALM'}, with HOST as in pacemaker.servers"
     )
     return login._replace(notes=(*login.notes, missing_host))
 
@@ -94,7 +95,7 @@ def read_kerberos_client_login(
     """Read principal, keytab and service name from the section `PacemakerClient`.
 
     Raises:
-        ConfigError: the file or the section does not give them, or the keytab
+        ConfigError: the file or the section is missing or incomplete, or the keytab
             cannot be read.
     """
     section = _read_section(jaas_file, "PacemakerClient", properties)
@@ -102,10 +103,10 @@ def read_kerberos_client_login(
 
 
 def java_properties(options: Iterable[tuple[str, str]] = ()) -> Properties:
-    """Return the system properties that any JVM of this process's user would have.
+    """Return the system properties that any JVM run by this user would have.
 
     Args:
-        options: names and values that the JVM's options set, and which win.
+        options: names and values from the JVM's options, which win.
     """
     system = os.uname()
     properties = {
@@ -130,13 +131,13 @@ def _places() -> Iterable[tuple[str, str]]:
         yield from (("user.name", "?"), ("user.home", os.environ.get("HOME") or "?"))
     else:
         yield from (("user.name", account.pw_name), ("user.home", account.pw_dir))
-    # The folder may have been deleted since the process began in it.
+    # The working directory may have been deleted since the process started.
     with contextlib.suppress(OSError):
         yield "user.dir", str(Path.cwd())
     java = shutil.which("java", path=_java_path())
     if java is not None:
         home = Path(java).resolve().parent.parent
-        # Java 8 is in a folder of its own below that of its compiler.
+        # Java 8 has its runtime in a subfolder of the JDK.
         jre = home / "jre"
         yield "java.home", str(jre if (jre / "bin" / "java").exists() else home)
 
@@ -171,7 +172,7 @@ class _Section(NamedTuple):
     def _expanded(self, value: Value) -> Secret:
         expanded = _expand(value, self.properties)
         if isinstance(expanded, JaasError):
-            # Not raised where it was caught: what leads there holds the value.
+            # Raised here, not where it was caught: those frames hold the value.
             raise ConfigError(str(expanded), key=JAAS_KEY, value=str(self.file))
         return expanded
 
@@ -179,7 +180,7 @@ class _Section(NamedTuple):
     def notes(self) -> tuple[str, ...]:
         return (
             *_notes_on_readers(self.file),
-            # In the others as well: the JVMs read the same file, all of it.
+            # In all sections, because the JVMs read the whole file.
             *(
                 f"{self.file}: line {module.line}: section {name}: options without a"
                 " login module's class and flag: accepted here, but a JVM refuses the"
@@ -197,11 +198,11 @@ def _read_section(
     jaas_file: Path | None, name: str, properties: Properties
 ) -> _Section:
     if jaas_file is None:
-        problem = f"it must name a JAAS file with the section {name}"
+        problem = f"must name a JAAS file with the section {name}"
         raise ConfigError(problem, key=JAAS_KEY)
     sections = _read_sections(jaas_file)
     if isinstance(sections, JaasError):
-        # Not raised where it was caught: what leads here holds the passwords.
+        # Raised here, not where it was caught: those frames hold the passwords.
         raise ConfigError(str(sections), key=JAAS_KEY, value=str(jaas_file))
     if name not in sections:
         raise ConfigError(f"there is no section {name}", source=str(jaas_file))
@@ -210,7 +211,7 @@ def _read_section(
 
 def _read_sections(jaas_file: Path) -> Sections | JaasError:
     try:
-        # As the JDK decodes it: what is not UTF-8 spoils its place alone.
+        # As in the JDK, bytes that are not UTF-8 are replaced one by one.
         text = Secret(jaas_file.read_text(encoding="utf-8", errors="replace"))
     except OSError as exc:
         problem = f"the file cannot be read: {exc.strerror}"
@@ -245,7 +246,7 @@ def _kerberos_login(section: _Section, service: str) -> KerberosLogin:
 
 
 def keytab_path(name: str) -> Path:
-    """Return the file of a keytab that a JAAS file names."""
+    """Return the path of a keytab from its name in a JAAS file."""
     for prefix in KEYTAB_TYPES:
         if name.lower().startswith(prefix):
             return Path(name[len(prefix) :])

@@ -1,9 +1,9 @@
-"""What a SASL mechanism is to the connection that carries its tokens.
+"""The interface between a SASL mechanism and the connection that carries its tokens.
 
-A mechanism holds the state of one exchange and does no I/O: tokens go in,
-tokens come out.  Who carries them, when the connection ends and what is logged
-is the caller's business.  Either half raises `AuthenticationError` and nothing
-else, whatever the bytes; after that the object is spent.
+A mechanism holds the state of one exchange and does no I/O: tokens go in, tokens come
+out.  The caller carries the tokens, ends the connection and writes the log.  For
+invalid bytes, either half raises `AuthenticationError` and nothing else; after that the
+object cannot be used again.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ class ServerMechanism(Protocol):
 
     @property
     def name(self) -> str:
-        """The method, as `pacemaker.auth.method` has it."""
+        """The method's name, as in `pacemaker.auth.method`."""
 
     @property
     def begins_with_request(self) -> bool:
-        """Whether the client asks for the first token instead of sending one.
+        """Whether the client requests the first token instead of sending one.
 
-        If so the exchange begins with control -202, which stands for the empty
-        token, and the first step gives the challenge.
+        If so, the exchange begins with control -202, which counts as an empty token,
+        and the first step returns the challenge.
         """
 
     @property
@@ -33,18 +33,18 @@ class ServerMechanism(Protocol):
 
     @property
     def is_slow(self) -> bool:
-        """Whether a step may take long: such a one never runs on an I/O thread."""
+        """Whether a step may take long; such steps never run on an I/O thread."""
 
     @property
     def complete(self) -> bool:
-        """Whether the client has been authenticated, and authorised."""
+        """Whether the client has been authenticated and authorised."""
 
     @property
     def user(self) -> str | None:
-        """Who was authenticated; None until the exchange is complete."""
+        """The authenticated user; None until the exchange is complete."""
 
     def step(self, token: bytes) -> bytes | None:
-        """Take the client's token and give the one to send, if one is due.
+        """Process the client's token; return the one to send, if any.
 
         Raises:
             AuthenticationError: the token is refused; nothing may be sent after it.
@@ -56,7 +56,7 @@ class ClientMechanism(Protocol):
 
     @property
     def name(self) -> str:
-        """The method, as `pacemaker.auth.method` has it."""
+        """The method's name, as in `pacemaker.auth.method`."""
 
     @property
     def begins_with_request(self) -> bool:
@@ -68,20 +68,20 @@ class ClientMechanism(Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether nothing more is expected of the server but its -203."""
+        """Whether only the server's -203 are still expected."""
 
     def step(self, token: bytes) -> bytes | None:
-        """Take the server's token and give the one to send, if one is due.
+        """Process the server's token; return the one to send, if any.
 
-        Where the exchange does not begin with a request, the first step takes
-        the empty token and gives the first one to send.
+        If the exchange does not begin with a request, the first step takes an empty
+        token and returns the first one to send.
 
         Raises:
-            AuthenticationError: the server's token is refused, or this side
-                has no credentials to go on with.
+            AuthenticationError: the server's token is refused, or this side has no
+                credentials to continue with.
         """
 
 
 MechanismFactory = Callable[[], ServerMechanism]
 ClientMechanismFactory = Callable[[str], ClientMechanism]
-"""Takes the host, as `pacemaker.servers` has it."""
+"""Called with the host, as in `pacemaker.servers`."""

@@ -1,4 +1,4 @@
-"""Finds the SASL mechanism that the configuration names, and what it needs."""
+"""SASL as Storm uses it: mechanisms without I/O, selected by the method's name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pacemaker.sasl.secret import Secret
 M = TypeVar("M")
 
 DEFAULT_CLIENT_NAME = "pacemaker-client"
-"""What a client of DIGEST calls itself where it has no topology (PacemakerClient)."""
+"""The name of a DIGEST client without a topology (PacemakerClient)."""
 
 INSTALL_KERBEROS = (
     f"KERBEROS needs packages that are not installed: {how_to_install('kerberos')}"
@@ -26,11 +26,11 @@ INSTALL_KERBEROS = (
 
 
 class SaslSettings(Protocol):
-    """What of the configuration is read here."""
+    """The part of the configuration that is used here."""
 
     @property
     def auth_method(self) -> _AuthMethod:
-        """pacemaker.auth.method; its name is looked at."""
+        """pacemaker.auth.method; only its name is used."""
 
     @property
     def jaas_file(self) -> Path | None:
@@ -54,12 +54,11 @@ class ServerSasl(NamedTuple):
     """How this server authenticates its clients.
 
     Attributes:
-        factory: makes the mechanism of one connection; None where nobody
-            has to authenticate.
-        notes: what the administrator should know, a line each, to be logged
-            as warnings; no secrets.
-        identity: all settings that decide who may read, the secrets among them:
-            where two are equal, who is authenticated for one is for the other.
+        factory: creates the mechanism for one connection; None if clients do not have
+            to authenticate.
+        notes: warnings for the administrator, one line each, without secrets.
+        identity: all settings that decide who may read, including secrets.  If two
+            are equal, a client authenticated under one may read under the other.
     """
 
     factory: MechanismFactory | None
@@ -71,9 +70,9 @@ class ClientSasl(NamedTuple):
     """How this client authenticates itself.
 
     Attributes:
-        factory: makes the mechanism of one connection to a host, written as
-            in `pacemaker.servers`; None where none is needed.
-        notes: what the administrator should know, as in `ServerSasl`.
+        factory: creates the mechanism for one connection to a host, written as in
+            `pacemaker.servers`; None if no authentication is needed.
+        notes: warnings for the administrator, as in `ServerSasl`.
     """
 
     factory: ClientMechanismFactory | None
@@ -83,15 +82,15 @@ class ClientSasl(NamedTuple):
 def server_mechanism_factory(
     settings: SaslSettings, state_directory: Path | None = None
 ) -> ServerSasl:
-    """Find the server's mechanism that the configuration names, and all it needs.
+    """Set up the server's mechanism for the configured method.
 
     Args:
-        state_directory: where KERBEROS keeps its replay cache, if not in
-            `default_state_directory`; made if it is missing, and refused if
-            others may look into it.
+        state_directory: the folder of the replay cache for KERBEROS; by default
+            `default_state_directory`.  It is created if it is missing, and refused if
+            others have access.
 
     Raises:
-        ConfigError: the method cannot be served; one line says why.
+        ConfigError: the method cannot be used; one line says why.
     """
     place = state_directory or default_state_directory()
     return _by_name(_SERVER_METHODS, settings)(settings, place)
@@ -100,10 +99,10 @@ def server_mechanism_factory(
 def client_mechanism_factory(
     settings: SaslSettings, client_name: str = DEFAULT_CLIENT_NAME
 ) -> ClientSasl:
-    """Find the client's mechanism that the configuration names, and all it needs.
+    """Set up the client's mechanism for the configured method.
 
     Args:
-        client_name: what to call oneself under DIGEST.
+        client_name: the client's name under DIGEST.
 
     Raises:
         ConfigError: the method cannot be used; one line says why.
@@ -112,15 +111,15 @@ def client_mechanism_factory(
 
 
 def default_state_directory() -> Path:
-    """Return a folder of this user's own that outlives the process.
+    """Return a private folder of this user that outlives the process.
 
-    A replay cache is of use for as long as clocks may differ (5 minutes), over
-    a restart and a reboot too.  systemd names one (StateDirectory=).
+    A replay cache is useful for as long as clocks may differ (5 minutes), also across a
+    restart or a reboot.  Under systemd it is the unit's StateDirectory=.
     """
     by_systemd = os.environ.get("STATE_DIRECTORY")
     if by_systemd:
         return Path(by_systemd.partition(":")[0]) / "kerberos"
-    return Path(f"/var/tmp/storm-pacemaker-py-{os.getuid()}")  # noqa: S108  # made private, and checked to be
+    return Path(f"/var/tmp/storm-pacemaker-py-{os.getuid()}")  # noqa: S108  # created private, and checked
 
 
 def _digest_server(settings: SaslSettings, state_directory: Path) -> ServerSasl:
@@ -186,6 +185,6 @@ def _identity(settings: SaslSettings, *more: str) -> Secret:
 def _by_name(methods: Mapping[str, M], settings: SaslSettings) -> M:
     name = settings.auth_method.name
     if name not in methods:
-        problem = f"it must be one of {', '.join(methods)}"
+        problem = f"must be one of {', '.join(methods)}"
         raise ConfigError(problem, key="pacemaker.auth.method", value=name)
     return methods[name]

@@ -1,11 +1,11 @@
-"""Where KERBEROS keeps the tokens that it has seen, so that none is taken twice.
+"""The replay cache of KERBEROS: a file of the tokens seen, so that none works twice.
 
-The JDK keeps them in memory, so a token can be repeated after a restart, for as long
-as clocks may differ (5 minutes).  MIT's library keeps them in a file, and has no cache
-in memory.  So the default here is a file in a folder of this user's own, which closes
-that gap and has a price: without a place to write nobody can authenticate.  It is
-looked at when the daemon starts, and the folder is made again if somebody has cleaned
-it away.  The administrator may choose otherwise by MIT's variable, KRB5RCACHENAME.
+The JDK keeps the cache in memory, so after a restart a token can be replayed for as
+long as clocks may differ (5 minutes).  MIT's library keeps it in a file, and has no
+cache in memory.  So the default here is a file in a private folder of this user.  That
+closes the gap, but without a writable folder nobody can authenticate.  The cache is
+checked when the daemon starts, and the folder is recreated if a clean-up has removed
+it.  The administrator can choose otherwise with MIT's variable KRB5RCACHENAME.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ VARIABLE = "KRB5RCACHENAME"
 FILE_NAME = "replay.cache"
 
 _ADVICE = (
-    f"; make it writable, or name another file ({VARIABLE}=file2:PATH), or do without"
-    f" ({VARIABLE}=none:)"
+    f"; make it writable, name another file ({VARIABLE}=file2:PATH), or turn the cache"
+    f" off ({VARIABLE}=none:)"
 )
 
 _NO_CACHE = (
-    f"{VARIABLE} is none: there is no replay cache, and who has listened to a client"
-    " can repeat its first token for 5 minutes"
+    f"{VARIABLE} is none: there is no replay cache, so anyone who has recorded a"
+    " client's first token can replay it for 5 minutes"
 )
 
-# What the cache is given when it is tried: more than it ever writes at once.
+# The size of a trial write: more than the cache ever writes at once.
 _TRIAL_BYTES = 4096
 
 
@@ -40,9 +40,9 @@ class ReplayCache(NamedTuple):
     """The cache of this process.
 
     Attributes:
-        file: where it is; None if there is none.
-        is_own: whether its folder is this daemon's to make, and nobody else's to
-            look into; if not, MIT's library finds the cache by the variable.
+        file: its path; None if there is no cache.
+        is_own: whether this daemon creates the folder and keeps it private; if not,
+            MIT's library finds the cache by the variable.
     """
 
     file: Path | None
@@ -50,38 +50,38 @@ class ReplayCache(NamedTuple):
 
     @property
     def store(self) -> dict[str | bytes, str | bytes]:
-        """The entry of GSSAPI's credential store that names it, if it has to."""
+        """The entry for GSSAPI's credential store; empty if the variable is set."""
         return {"rcache": f"file2:{self.file}"} if self.is_own else {}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the administrator should know."""
+        """Warnings for the administrator."""
         return (_NO_CACHE,) if self.file is None else ()
 
     def folder_problem(self) -> str | None:
-        """Make the folder if it is missing; return what is wrong with it, if anything.
+        """Create the folder if it is missing; return its problem, if any.
 
-        It takes microseconds, so it may be asked before each use.
+        This takes microseconds, so it may be called before each use.
         """
         if not self.is_own or self.file is None:
             return None
         folder = self.file.parent
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Not followed: in a shared folder the name may be another user's link.
+            # Links are not followed: in a shared folder, another user could plant one.
             status = folder.lstat()
         except OSError as exc:
             return f"the replay cache has no folder {folder}: {exc.strerror}{_ADVICE}"
         is_private = stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o077
         if not is_private or status.st_uid != os.getuid():
             return (
-                "the replay cache needs a folder that is this user's alone (0700):"
-                f" {folder} is not"
+                f"the replay cache needs a private folder: {folder} must belong to this"
+                " user and have mode 0700"
             )
         return None
 
     def problem(self) -> str | None:
-        """Try to write; return what is wrong with the cache, if anything."""
+        """Try to write to the cache; return its problem, if any."""
         folder_problem = self.folder_problem()
         if folder_problem is not None or self.file is None:
             return folder_problem
@@ -96,10 +96,10 @@ class ReplayCache(NamedTuple):
 
 
 def find_replay_cache(state_directory: Path, environ: Mapping[str, str]) -> ReplayCache:
-    """Find the cache: the one of the variable, or else a file in our own folder.
+    """Return the cache that the variable names, or else a file in our own folder.
 
     Raises:
-        ConfigError: the variable has a value that MIT's library does not know.
+        ConfigError: MIT's library does not know the variable's value.
     """
     name = environ.get(VARIABLE)
     if not name:
@@ -116,13 +116,13 @@ def find_replay_cache(state_directory: Path, environ: Mapping[str, str]) -> Repl
 
 
 def _try_to_write(file: Path) -> None:
-    # As MIT's library opens it.
+    # The flags that MIT's library uses.
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     os.close(os.open(file, flags, 0o600))
     try:
-        # Beside it: what is in the file is not ours to write.
+        # Write a file beside it: the content of the cache is not ours.
         with tempfile.TemporaryFile(dir=file.parent, buffering=0) as trial:
             trial.write(bytes(_TRIAL_BYTES))
     except PermissionError:
-        # The administrator's file may be in a folder that is closed to us.
+        # The administrator's file may be in a folder where we may not create files.
         return

@@ -1,4 +1,4 @@
-"""A value that shows itself to nobody by accident."""
+"""A value that cannot be shown by accident."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NoReturn
 class Secret:
     """Text that stays out of logs, tracebacks, reprs and pickles.
 
-    Reveal it inside the expression that needs it: a local name bound to the
-    text would show in a traceback that prints local variables.
+    Call `reveal` inside the expression that needs the text: a local variable would show
+    in a traceback that prints local variables.
     """
 
     __slots__ = ("_text",)
@@ -19,7 +19,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Give the text itself."""
+        """Return the text itself."""
         return self._text
 
     def __eq__(self, other: object) -> bool:
@@ -27,10 +27,10 @@ class Secret:
             return NotImplemented
         return hmac.compare_digest(self._text.encode(), other._text.encode())
 
-    __hash__ = None  # type: ignore[assignment]  # a secret is no key of a table
+    __hash__ = None  # type: ignore[assignment]  # a secret must not be a dict key
 
     def __repr__(self) -> str:
         return "Secret(...)"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not written out")
+        raise TypeError("a secret cannot be pickled")

@@ -1,4 +1,4 @@
-"""Room for a descriptor for each connection."""
+"""Raise the limit of descriptors: each connection needs one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import resource
 from typing import Final
 
 SPARE: Final = 64
-"""Descriptors for all that is no worker's connection."""
+"""Descriptors for everything except the workers' connections."""
 
 
 def make_room(connections: int) -> int:
-    """Raise the soft limit of descriptors as far as is allowed and of use.
+    """Raise the soft limit of descriptors as far as needed and allowed.
 
     Returns:
-        For how many connections there is room, at most those asked for.
+        The number of connections that are possible, at most the requested number.
     """
     needed = connections + SPARE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""The run while it lasts: one line that changes on a terminal, else a line at times."""
+"""Show progress: one changing line on a terminal, otherwise a line now and then."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CLEAR_LINE: Final = "\r\x1b[K"
 
 
 class Meter:
-    """Turns a tally that grows into what happened since the last look."""
+    """Turns a growing tally into the figures since the last line."""
 
     def __init__(self, tally: Tally, began_s: float, duration_s: float) -> None:
         self._tally = tally
@@ -26,7 +26,7 @@ class Meter:
         self._rcvd_bytes = tally.rcvd_bytes
 
     def line(self, now_s: float) -> str:
-        """Return the line of the time since the last one: rates, latencies, errors."""
+        """Return the figures since the last line: rates, latencies, errors."""
         tally = self._tally
         span_s = max(now_s - self._seen_s, 1e-3)
         recent = tally.pulses.recent
@@ -55,13 +55,13 @@ class Meter:
 
 
 class Display:
-    """Writes the lines.
+    """Writes progress lines.
 
     Args:
-        stream: where to; a terminal gets a line that is written over.
+        stream: the output; on a terminal each line replaces the last.
 
     Attributes:
-        every_s: how often a line is due.
+        every_s: the time between two lines.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -70,7 +70,7 @@ class Display:
         self.every_s = TERMINAL_EVERY_S if self._is_terminal else PLAIN_EVERY_S
 
     def show(self, line: str) -> None:
-        """Show a line in the place of the last."""
+        """Show a line, replacing the last one on a terminal."""
         if self._is_terminal:
             width = shutil.get_terminal_size().columns
             self._write(_CLEAR_LINE + line[: width - 1])
@@ -78,12 +78,12 @@ class Display:
             self._write(line + "\n")
 
     def end(self) -> None:
-        """Make room for what comes after the lines."""
+        """Clear the line on a terminal for the output that follows."""
         if self._is_terminal:
             self._write(_CLEAR_LINE)
 
     def _write(self, text: str) -> None:
-        # A full disk must not end a run, which has keys of its own to remove.
+        # A full disk must not end the run, which still has to remove its keys.
         with contextlib.suppress(OSError):
             self._stream.write(text)
             self._stream.flush()

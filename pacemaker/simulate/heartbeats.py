@@ -1,7 +1,7 @@
-"""Heartbeats for a run, made before it: real ones, which change from beat to beat.
+"""Generate the heartbeats of a run in advance: real ones that change from beat to beat.
 
-A worker's own figures differ from its neighbour's only by chance, so the workers
-of a topology share a pool of beats and begin at different places in it.
+The figures of workers differ only at random, so all workers of a topology share a pool
+of beats and start at different positions in it.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ V = TypeVar("V")
 _Figures: TypeAlias = dict[str, dict[K, V]]
 
 BEATS: Final = 16
-"""The beats in a pool, after which a worker begins anew."""
+"""The beats in a pool; after the last, a worker starts over."""
 
 # Storm's windows of statistics: 10 minutes, 3 hours, a day, and since the start.
 _WINDOWS: Final = {"600": 600, "10800": 10800, "86400": 86400, ":all-time": 2**31}
 _STREAMS: Final = ("default", "__ack_init", "__ack_ack", "__metrics")
 _EXECUTORS_A_SPOUT: Final = 5
-# A bolt listens to so many components: what its heartbeat's size hangs on.  With
-# these one of 10 executors has 5 KB, as those of real topologies have.
+# The components that a bolt subscribes to, which determine the size of a heartbeat.
+# With these, one of 10 executors has 5 KB, as in real topologies.
 _SOURCES: Final = range(1, 5)
-# One tuple in this many is sampled and counts as all of them: Storm's
+# One tuple in this many is sampled, and counts for all of them: Storm's
 # topology.stats.sample.rate of 0.05.
 _RATE: Final = 20
 _MAX_UPTIME_SECS: Final = 30 * 86400
 
 
 class _Executor:
-    """One executor, whose figures grow with its uptime."""
+    """One executor, whose statistics grow with its uptime."""
 
     def __init__(self, number: int, rng: random.Random) -> None:
         self._rng = rng
@@ -99,13 +99,13 @@ def pools(
     now_secs: int,
     rng: random.Random,
 ) -> list[list[bytes]]:
-    """Make the beats of each topology's workers.
+    """Generate the beats of each topology's workers.
 
     Args:
         now_secs: the time of the first beat, in seconds since 1970.
 
     Returns:
-        For each topology its `BEATS` values, as Storm 2.x stores them: gzipped.
+        For each topology, `BEATS` values as Storm 2.x stores them, gzipped.
     """
     return [_pool(shape, topology_id, now_secs, rng) for topology_id in topology_ids]
 

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while a run lasts: the first ends it, the second the program."""
+"""SIGINT and SIGTERM during a run: the first ends the run, the second the program."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 
 class Interrupts:
-    """Takes the signals for the time of a `with`, in the main thread.
+    """Handles the signals within a `with` block; must be used in the main thread.
 
     Attributes:
-        signal_number: the first signal that came; None where none has.
+        signal_number: the first signal received; None if there was none.
     """
 
     def __init__(self) -> None:
@@ -42,5 +42,5 @@ class Interrupts:
 
     @property
     def came(self) -> bool:
-        """Whether one has come."""
+        """Whether a signal was received."""
         return self.signal_number is not None

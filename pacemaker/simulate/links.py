@@ -1,7 +1,7 @@
 """The sockets of a run: thousands of connections to one server, one thread, epoll.
 
-A connection that ends is opened anew after a pause that grows as the one of
-Storm's client does: 0.1 s at first, at most 5 s, with chance in it.
+A lost connection is opened again after a random pause that grows as in Storm's client,
+from 0.1 s to at most 5 s.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _WRITABLE: Final = select.EPOLLOUT
 
 
 class Peer(Protocol):
-    """What speaks over a connection: `WorkerProtocol` and `NimbusProtocol`."""
+    """The protocol on a connection: `WorkerProtocol` or `NimbusProtocol`."""
 
     def connected(self, now_s: float) -> bytes:
-        """Return what a new connection begins with."""
+        """Return the bytes to send on a new connection."""
 
     def receive_data(self, data: bytes, now_s: float) -> bytes:
-        """Take bytes from the server and return what there is to send."""
+        """Process bytes from the server; return the bytes to send."""
 
 
 class Link:
-    """One peer's connection, which may be lost and come back.
+    """One peer's connection, which may be lost and reopened.
 
     Attributes:
-        peer: who speaks over it.
+        peer: the protocol on it.
         is_connected: whether bytes can be sent.
     """
 
@@ -61,13 +61,13 @@ class Links:
 
     Args:
         network: opens sockets.
-        place: where the server is, as `Network.resolve` gives it.
-        tally: counts bytes, and connections that end.
-        rng: where the chance in the pauses comes from.
-        clock: the time, as of `time.monotonic`.
+        place: the server's address, from `Network.resolve`.
+        tally: counts bytes and lost connections.
+        rng: the random source of the pauses.
+        clock: returns the time, like `time.monotonic`.
 
     Attributes:
-        connecting: how many connections are being opened.
+        connecting: the number of connections that are being opened.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class Links:
         self._clock = clock
         self._epoll = select.epoll()
         self._by_fd: dict[int, Link] = {}
-        # When to open which link again; the number decides between equals.
+        # When to reopen which link; the number breaks ties.
         self._again: list[tuple[float, int, Link]] = []
         self._losses = 0
         self.connecting = 0
 
     def open(self, link: Link) -> None:
-        """Begin to connect a link, that `poll` then carries on with."""
+        """Start to connect a link; `poll` completes it."""
         try:
             link.sock = self._network.begin_to_connect(self._place)
         except OSError as exc:
@@ -105,11 +105,11 @@ class Links:
     def send(self, link: Link, data: bytes) -> bool:
         """Send bytes, now or when the kernel has room.
 
-        Nothing is sent where the link is not connected: its peer is asked again
-        when it is.
+        If the link is not connected, the bytes are dropped: on the next connection its
+        peer's `connected` provides what to send.
 
         Returns:
-            Whether all of them went at once.
+            Whether all bytes were sent at once.
         """
         if not link.is_connected or link.sock is None:
             return False
@@ -131,15 +131,15 @@ class Links:
         return False
 
     def poll(self, until_s: float) -> None:
-        """Wait for the server until a moment, and take what there is to take.
+        """Wait for events until a given time, and process them.
 
-        All that one turn finds is taken as having come at its beginning.
+        All events of one poll share the timestamp taken at its start.
         """
         if self._again:
             until_s = min(until_s, self._again[0][0])
         timeout_s = until_s - self._clock()
         if timeout_s > 0:
-            # epoll itself waits in whole milliseconds, which pulses would be late by.
+            # epoll waits in whole milliseconds, which would make pulses late.
             select.select([self._epoll], (), (), timeout_s)
         events = self._epoll.poll(0)
         now_s = self._clock()
@@ -158,7 +158,7 @@ class Links:
             self.open(heapq.heappop(self._again)[2])
 
     def close(self) -> None:
-        """End all connections, for good; a second call has no effect."""
+        """Close all connections for good; a second call has no effect."""
         self._again.clear()
         for link in list(self._by_fd.values()):
             self._forget(link)
@@ -166,7 +166,7 @@ class Links:
 
     @property
     def ends(self) -> tuple[str, str] | None:
-        """The addresses of our end and of the server's, where one is connected."""
+        """The local and the server's address; None if nothing is connected."""
         for link in self._connected():
             assert link.sock is not None  # noqa: S101  (it is connected)
             return link.sock.getsockname()[0], link.sock.getpeername()[0]
@@ -220,7 +220,7 @@ class Links:
         try:
             due = say()
         except PeerError as exc:
-            self._lose(link, f"broke the protocol: {exc.reason}")
+            self._lose(link, f"the server broke the protocol: {exc.reason}")
             return
         if due:
             self.send(link, due)
@@ -238,7 +238,7 @@ class Links:
         if link.sock is not None:
             if not link.is_connected:
                 self.connecting -= 1
-            # Closing takes it out of the epoll.
+            # Closing also removes it from the epoll.
             del self._by_fd[link.sock.fileno()]
             link.sock.close()
         link.sock = None

@@ -1,4 +1,4 @@
-"""The load while it runs: pulses when they are due, Nimbus's rounds, one thread."""
+"""Run the load: scheduled pulses and Nimbus's rounds, in one thread."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pacemaker.simulate.schedule import Schedule
 from pacemaker.simulate.tally import Tally
 from pacemaker.simulate.worker import WorkerProtocol
 
-# Connections that are being opened at the same time: less than what a server's
-# backlog takes, so that none waits for its SYN to be sent again.
+# The maximum number of connections being opened at a time: fewer than a server's
+# backlog holds, so that none waits for a retransmitted SYN.
 CONNECTING_MOST: Final = 64
 CONNECT_TIMEOUT_S: Final = 60.0
 
-# How long after the end pulses are still sent that were due before it.
+# How long after the end to go on sending pulses that were scheduled before it.
 CATCH_UP_S: Final = 10.0
 
-# How long a turn may wait: a signal is looked for between two of them.
+# The longest wait of a turn; signals are checked between turns.
 TURN_S: Final = 0.2
 
-# Pulses that one turn writes before it looks for answers.
+# The maximum number of pulses that one turn writes before it reads answers.
 WRITE_BATCH: Final = 64
 
 
@@ -34,11 +34,11 @@ class Load:
 
     Args:
         server: the server's name in errors.
-        links: where the connections live.
-        workers: by the schedule's numbers.
-        nimbus: reads what they write.
-        tally: counts what happens.
-        clock: the time, as of `time.monotonic`.
+        links: the connections.
+        workers: the workers, in the order of the schedule's numbers.
+        nimbus: reads the workers' heartbeats.
+        tally: counts the events.
+        clock: returns the time, like `time.monotonic`.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Load:
         self._clock = clock
 
     def connect(self) -> None:
-        """Open all connections, and authenticate Nimbus's.
+        """Open all connections, and authenticate Nimbus.
 
         Raises:
             CannotConnectError: one of them cannot be opened.
@@ -89,18 +89,18 @@ class Load:
         tick_s: float,
         is_stopped: Callable[[], bool],
     ) -> None:
-        """Send what is due, and take the answers, until a moment.
+        """Send scheduled pulses and process answers until a given time.
 
         Args:
-            schedule: says when which worker's pulse is due.
+            schedule: the workers' pulses.
             end_s: when to end.
             on_tick: called with the time, every `tick_s`.
-            is_stopped: says whether to end at once.
+            is_stopped: returns whether to end at once.
         """
         nimbus = self._nimbus
         now_s = self._clock()
         next_tick_s = now_s + tick_s
-        # A generator that is behind sends what was due before the end all the same.
+        # A generator that is behind still sends the pulses scheduled before the end.
         give_up_s = end_s + CATCH_UP_S
         while not is_stopped() and (
             now_s < end_s or schedule.next_s < end_s <= now_s < give_up_s
@@ -120,18 +120,18 @@ class Load:
         for number, due_s in schedule.due(now_s, WRITE_BATCH):
             worker, link = self._workers[number]
             frame = worker.pulse(due_s)
-            # Where the connection has no room the server is the one that is slow.
+            # If the connection has no room, the server is slow, not the generator.
             is_free = link.is_connected and not link.unsent
             self._links.send(link, frame)
             if is_free:
                 self._tally.on_written(self._clock() - due_s)
 
     def drain(self, until_s: float, is_stopped: Callable[[], bool]) -> None:
-        """Send nothing more, and wait for the answers that are due.
+        """Send nothing more, and wait for pending answers.
 
         Args:
-            until_s: when to give them up.
-            is_stopped: says whether to give them up at once.
+            until_s: when to give up.
+            is_stopped: returns whether to give up at once.
         """
         self._nimbus.stop()
         now_s = self._clock()

@@ -1,7 +1,7 @@
-"""A Nimbus: its rounds over one connection, without its socket.
+"""A Nimbus: its rounds over one connection, without I/O.
 
-Every 10 s it lists the topologies and reads each worker's heartbeat, one after
-another: it asks for the next when it has the last.
+Every 10 s it lists the topologies and reads each worker's heartbeat, one after another:
+it requests each one when it has received the one before.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ ROUND_EVERY_S: Final = 10.0
 """Storm's nimbus.monitor.freq.secs."""
 
 TIMEOUT_S: Final = 30.0
-"""Storm's nimbus.task.timeout.secs: a longer round and living workers look dead."""
+"""Storm's nimbus.task.timeout.secs: in a longer round, living workers look dead."""
 
 
 class NimbusProtocol:
     """One Nimbus.
 
     Args:
-        new_protocol: makes the client's half of a new connection.
-        topology_ids: the topologies that its list has to name.
-        keys: the heartbeats that it reads.
-        values: what may be stored under them.
-        tally: counts what happens.
+        new_protocol: creates the client's half of a new connection.
+        topology_ids: the topologies that the list must contain.
+        keys: the heartbeats to read.
+        values: the values that may be stored under these keys.
+        tally: counts the events.
 
     Attributes:
-        next_s: when its next round is due; None before `start`, while one is
-            under way, and after `stop`.
-        began_s: when the round that is under way was due; None between rounds.
+        next_s: the scheduled time of the next round; None before `start`, during a
+            round, and after `stop`.
+        began_s: the scheduled time of the current round; None between rounds.
     """
 
     def __init__(
@@ -66,25 +66,25 @@ class NimbusProtocol:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it may ask: whether it has authenticated itself, if it has to."""
+        """Whether it may send requests: it has authenticated, if that is needed."""
         return self._protocol.phase is Phase.OPEN
 
     @property
     def unanswered(self) -> int:
-        """How many requests have no answer."""
+        """The number of unanswered requests."""
         return 0 if self.began_s is None else 1
 
     @property
     def oldest_due_s(self) -> float | None:
-        """When the request without an answer was due."""
+        """When the unanswered request was sent."""
         return None if self.began_s is None else self._asked_s
 
     def start(self, first_s: float) -> None:
-        """Let the first round be due at a moment."""
+        """Schedule the first round."""
         self.next_s = first_s
 
     def begin_round(self) -> bytes:
-        """Begin the round that is due; return what there is to send."""
+        """Begin the scheduled round; return the bytes to send."""
         assert self.next_s is not None  # noqa: S101  (the caller has looked)
         self.began_s, self.next_s = self.next_s, None
         self._asked = 0
@@ -92,22 +92,22 @@ class NimbusProtocol:
         return self._ask()
 
     def stop(self) -> None:
-        """Ask for nothing more."""
+        """Send no further requests."""
         self._is_stopping = True
         self.next_s = None
 
     def connected(self, now_s: float) -> bytes:
-        """Return what a new connection begins with."""
+        """Return the bytes to send on a new connection."""
         self._protocol = self._new_protocol()
         if self.began_s is not None:
             self._protocol.request(self._requests[self._asked])
         return self._data_to_send()
 
     def receive_data(self, data: bytes, now_s: float) -> bytes:
-        """Take bytes from the server and return what there is to send.
+        """Process bytes from the server; return the bytes to send.
 
         Raises:
-            PeerError: they are not what is due.
+            PeerError: the bytes are not the expected reply.
         """
         self._protocol.receive_data(data)
         due = self._data_to_send()
@@ -117,7 +117,7 @@ class NimbusProtocol:
 
     def _take(self, value: Any, is_refused: bool, now_s: float) -> bytes:
         self._tally.reads.record(now_s - self._asked_s)
-        wrong = "reads that are not authorized" if is_refused else self._wrong(value)
+        wrong = "unauthorized reads" if is_refused else self._wrong(value)
         if wrong:
             self._tally.wrong[wrong] += 1
         self._asked += 1
@@ -135,14 +135,14 @@ class NimbusProtocol:
                 self.next_s = max(began_s + ROUND_EVERY_S, now_s)
 
     def _wrong(self, value: Any) -> str:
-        """Say what is wrong with an answer: it holds what was stored, or it is."""
+        """Describe what is wrong with an answer; empty if it is as stored."""
         if self._asked == 0:
             return (
                 "" if self._topology_ids <= set(value) else "lists that lack topologies"
             )
         if value is None:
-            return "heartbeats that are missing"
-        return "" if value in self._values else "heartbeats of other bytes"
+            return "missing heartbeats"
+        return "" if value in self._values else "heartbeats with other bytes"
 
     def _ask(self) -> bytes:
         self._protocol.request(self._requests[self._asked])
@@ -150,8 +150,8 @@ class NimbusProtocol:
 
     def _data_to_send(self) -> bytes:
         protocol = self._protocol
-        # A step with a KDC takes its time, and the pulses wait: it is taken once
-        # before the run, and in it only after a connection was lost.
+        # A step with a KDC is slow and delays the pulses.  It runs once before the run,
+        # and during the run only after a connection was lost.
         while protocol.phase is Phase.STEPPING:
             protocol.finish_step(protocol.run_step())
         if protocol.error is not None:

@@ -1,4 +1,4 @@
-"""What is on the server before a run, and what must not be there after it."""
+"""Check the server's keys before a run, and remove the run's own after it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _PAUSE_S: Final = 0.1
 
 
 def paths_of_others(connection: PacemakerConnection) -> list[str]:
-    """Return what holds heartbeats on the server: directories of topologies, mostly.
+    """Return the paths that hold heartbeats: mostly directories of topologies.
 
     Raises:
-        ClientError: the server does not say.
+        ClientError: the server does not answer, or refuses.
     """
     top = connection.request(requests.list_nodes("/"))
     others = [f"/{name}" for name in top if f"/{name}" != ROOT]
@@ -27,13 +27,13 @@ def paths_of_others(connection: PacemakerConnection) -> list[str]:
 
 
 def remove(connection: PacemakerConnection, topology_ids: Collection[str]) -> str:
-    """Remove a run's topologies, and look whether they are gone.
+    """Remove a run's topologies, and check that they are gone.
 
-    A pulse that the server had not yet read when its connection was closed may
-    be stored after a delete that came over another one, so it may take several.
+    If the server had not read a pulse when its connection was closed, it may store it
+    after a delete on another connection.  So several deletes may be needed.
 
     Returns:
-        Why they are not gone; empty where they are.
+        Why they are not gone; empty if they are.
     """
     until_s = time.monotonic() + REMOVAL_TIMEOUT_S
     problem = ""
@@ -48,6 +48,6 @@ def remove(connection: PacemakerConnection, topology_ids: Collection[str]) -> st
         else:
             if left.isdisjoint(topology_ids):
                 return ""
-            problem = "pulses on their way were stored again"
+            problem = "pulses in flight were stored after the delete"
         time.sleep(_PAUSE_S)
     return problem

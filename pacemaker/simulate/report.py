@@ -1,4 +1,4 @@
-"""What a run found, as figures, as words and as JSON; and its verdict."""
+"""The report of a run, as text and as JSON, with its verdict."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from pacemaker.simulate.shape import ClusterShape
 from pacemaker.simulate.tally import BEHIND_S, LATE_S, Tally
 from pacemaker.words import counted
 
-# A single pulse written this late could be late by the generator's fault alone.
+# One pulse this far behind could be late because of the generator alone.
 FAR_BEHIND_S: Final = LATE_S / 2
-# More pulses than this share behind by `BEHIND_S`, and p99 says nothing.
+# If more than this share of pulses are behind by `BEHIND_S`, p99 means nothing.
 BEHIND_SHARE: Final = 0.01
 
 _MIB: Final = 2**20
 
 
 class Verdict(enum.Enum):
-    """The answer to: does this server carry that cluster?"""
+    """Whether the server carries the cluster."""
 
     CARRIES = "carries"
     DOES_NOT = "does-not"
     UNKNOWN = "unknown"
-    """The generator fell behind, so what it saw says nothing of the server."""
+    """The generator fell behind, so its figures say nothing about the server."""
     INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
 class Latency:
-    """How long answers took, in seconds from the moment they were due.
+    """The latencies of answers, in seconds from their scheduled times.
 
     Attributes:
-        answered: how many there were.
-        late: how many took more than a second.
+        answered: the number of answers.
+        late: the number of answers that took more than a second.
     """
 
     answered: int
@@ -53,9 +53,9 @@ class Rounds:
     """Nimbus's rounds.
 
     Attributes:
-        count: those that were finished.
-        p50_s: how long they took, in the median.
-        max_s: the longest; one that was under way at the end counts as well.
+        count: the number of finished rounds.
+        p50_s: their median duration.
+        max_s: the longest duration, including a round unfinished at the end.
     """
 
     count: int
@@ -65,10 +65,10 @@ class Rounds:
 
 @dataclass(frozen=True)
 class ServerUse:
-    """What the server's process took, where it could be looked at.
+    """The resources that the server's process used.
 
     Attributes:
-        cpu_share: of one core.
+        cpu_share: its share of one core.
         resident_bytes: its resident memory at the end of the run.
     """
 
@@ -79,28 +79,28 @@ class ServerUse:
 
 @dataclass(frozen=True)
 class Report:
-    """A run and what it found.
+    """The results of a run.
 
     Attributes:
-        server: its name.
-        shape: the cluster's.
-        value_bytes: the size of a heartbeat, on average.
+        server: the server's name.
+        shape: the size of the cluster.
+        value_bytes: the average size of a heartbeat.
         duration_s: how long pulses were sent.
-        is_interrupted: whether that was shorter than asked for.
-        due: pulses that were due.
+        is_interrupted: whether that was shorter than requested.
+        due: the number of scheduled pulses.
         lost: pulses and reads that were never answered.
         pulses: the answers to pulses.
         reads: the answers to Nimbus.
-        rounds: Nimbus's.
-        wrong: answers to Nimbus that are not what was stored, by what is wrong.
-        losses: connections that ended, by why.
-        sent_bytes_per_s: to the server.
-        rcvd_bytes_per_s: from it.
-        lag_p99_s: how long after they were due the generator wrote pulses.
-        lag_max_s: the longest of that.
-        behind: how many pulses it wrote more than `BEHIND_S` late.
-        generator_cpu_share: what it took of a core itself.
-        server_use: None where the process cannot be seen.
+        rounds: Nimbus's rounds.
+        wrong: answers to Nimbus that differ from what was stored, by kind of problem.
+        losses: connections that ended, by reason.
+        sent_bytes_per_s: traffic to the server.
+        rcvd_bytes_per_s: traffic from it.
+        lag_p99_s: how far behind schedule the generator wrote pulses, p99.
+        lag_max_s: the same, the maximum.
+        behind: the number of pulses written more than `BEHIND_S` behind.
+        generator_cpu_share: the generator's share of a core.
+        server_use: None if the process is not visible.
     """
 
     server: str
@@ -125,7 +125,7 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """The answer."""
+        """The verdict of the run."""
         if self.lag_max_s > FAR_BEHIND_S or self.behind > BEHIND_SHARE * self.due:
             return Verdict.UNKNOWN
         if any(self.problems()):
@@ -133,7 +133,7 @@ class Report:
         return Verdict.INTERRUPTED if self.is_interrupted else Verdict.CARRIES
 
     def problems(self) -> Iterator[str]:
-        """Say what a server that carries the cluster would not do."""
+        """Yield the reasons why the server does not carry the cluster."""
         if self.lost:
             yield f"{self.lost:,} never answered"
         late = self.pulses.late + self.reads.late
@@ -143,12 +143,12 @@ class Report:
             yield f"{what}: {count:,}"
         if self.rounds.max_s > TIMEOUT_S:
             yield (
-                f"a round of Nimbus took {self.rounds.max_s:.0f} s, and workers look"
-                f" dead to it after {TIMEOUT_S:g}"
+                f"a round of Nimbus took {self.rounds.max_s:.0f} s, but it calls"
+                f" workers dead after {TIMEOUT_S:g} s"
             )
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it for programs."""
+        """Return the report for programs."""
         return {
             "verdict": self.verdict.value,
             "problems": list(self.problems()),
@@ -158,7 +158,7 @@ class Report:
         }
 
     def lines(self) -> Iterator[str]:
-        """Say all of it in words, the answer last."""
+        """Yield the report as text; the last line is the answer."""
         yield from self._figures()
         yield ""
         yield self._answer()
@@ -171,14 +171,14 @@ class Report:
             f" {self.duration_s:.0f} s, {self.due / self.duration_s:,.0f}/s:"
             f" {pulses.answered:,} answered, {pulses.late:,} of them late"
         )
-        yield f"latency    {_latencies(pulses)}, from the moment each was due"
+        yield f"latency    {_latencies(pulses)}, from the scheduled times"
         yield (
             f"Nimbus     {counted(self.rounds.count, 'round', ',')}, median"
             f" {self.rounds.p50_s:.2f} s, longest {self.rounds.max_s:.2f} s;"
             f" {counted(reads.answered, 'read', ',')}, {_latencies(reads)}"
         )
         if self.rounds.max_s > ROUND_EVERY_S:
-            yield f"           a round is due every {ROUND_EVERY_S:g} s"
+            yield f"           Nimbus starts a round every {ROUND_EVERY_S:g} s"
         yield (
             f"network    {_size(self.sent_bytes_per_s)}/s to the server,"
             f" {_size(self.rcvd_bytes_per_s)}/s from it"
@@ -193,8 +193,8 @@ class Report:
             )
         yield (
             f"generator  {self.generator_cpu_share:.1%} of one core; wrote pulses"
-            f" {_ms(self.lag_p99_s)} (p99) to {_ms(self.lag_max_s)} ms after they"
-            " were due"
+            f" {_ms(self.lag_p99_s)} (p99) to {_ms(self.lag_max_s)} ms behind"
+            " schedule"
         )
 
     def _answer(self) -> str:
@@ -204,8 +204,7 @@ class Report:
             return (
                 "No answer: the generator itself fell behind: it wrote"
                 f" {counted(self.behind, 'pulse', ',')} more than {BEHIND_S:g} s late."
-                " Run it on a faster machine or one that does nothing else, or with"
-                " fewer workers."
+                " Run it on a faster or idle machine, or with fewer workers."
             )
         if self.verdict is Verdict.INTERRUPTED:
             return f"Interrupted; so far {self.server} carried {cluster}."
@@ -227,12 +226,12 @@ def make_report(
     generator_cpu_s: float,
     server_use: ServerUse | None,
 ) -> Report:
-    """Draw up the report of a run that has ended.
+    """Create the report of a finished run.
 
     Args:
         lost_reads: Nimbus's requests that were never answered.
-        unfinished_round_s: how long the round that was under way had taken.
-        generator_cpu_s: the CPU time that sending took.
+        unfinished_round_s: how long the unfinished round had taken.
+        generator_cpu_s: the generator's CPU time.
     """
     rounds = tally.rounds
     return Report(

@@ -1,4 +1,4 @@
-"""A whole run: look at the server, load it, clean up, report."""
+"""A whole run: check the server, load it, clean up, report."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ from pacemaker.simulate.worker import WorkerProtocol, details_part
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.words import counted
 
-# How long the last answers may take; Storm's client gives up after 11 s.
+# How long to wait for the last answers; Storm's client gives up after 11 s.
 DRAIN_S: Final = 10.0
-# Somebody waits for the end.
+# Shorter after a signal, because a user is waiting.
 DRAIN_INTERRUPTED_S: Final = 2.0
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A simulated cluster, made before the run.
+    """A simulated cluster, generated before the run.
 
     Attributes:
         shape: its size.
@@ -73,14 +73,14 @@ class Cluster:
 
     @property
     def most_message_bytes(self) -> int:
-        """The size of the largest message that a heartbeat is in."""
+        """The size of the largest message with a heartbeat."""
         key_bytes = max(len(place.key) for place in self.places)
         most_bytes = max(len(beat) for pool in self.beats for beat in pool)
         return key_bytes + most_bytes + PULSE_OVERHEAD_BYTES
 
 
 def make_cluster(shape: ClusterShape, rng: random.Random) -> Cluster:
-    """Make a cluster whose topologies begin now."""
+    """Generate a cluster whose topologies start now."""
     now_secs = int(time.time())
     ids = topology_ids(shape, now_secs)
     return Cluster(
@@ -92,20 +92,19 @@ class Simulation:
     """One run against one server.
 
     Args:
-        cluster: whose load it is.
+        cluster: the cluster to simulate.
         duration_s: how long to send pulses.
-        address: where the server is.
-        settings: Storm's configuration: how large messages may be.
-        mechanism_factory: authenticates Nimbus; None where that is not needed.
-            Workers never do: Storm's own force NONE for themselves.
-        timeout_s: how long the server may take for each request before the run
-            and after it.
-        rng: draws phases and pauses.
+        address: the server's address.
+        settings: Storm's configuration, for the maximum message size.
+        mechanism_factory: authenticates Nimbus; None if that is not needed.  Workers
+            never authenticate: Storm's own force NONE for themselves.
+        timeout_s: the limit for each request before and after the run.
+        rng: chooses phases and pauses.
         network: opens sockets.
 
     Attributes:
-        signal_number: the signal that ended the run early; None for none.
-        problem: why its own keys could not be removed; empty where they were.
+        signal_number: the signal that ended the run early, if any.
+        problem: why the run's keys could not be removed; empty if they were.
     """
 
     def __init__(
@@ -133,17 +132,17 @@ class Simulation:
 
     @property
     def left(self) -> str:
-        """What it stores: the directories of its topologies, in words."""
+        """The directories of its topologies, as text for the user."""
         paths = [topology_path(each) for each in self._cluster.topology_ids]
         more = f" and {len(paths) - 1} more like it" if len(paths) > 1 else ""
         return paths[0] + more
 
     def refuse_others(self) -> None:
-        """Look whether the server holds anything.
+        """Check that the server holds no heartbeats.
 
         Raises:
-            ServerInUseError: it does.
-            ClientError: it does not say.
+            ServerInUseError: it holds some.
+            ClientError: the server does not answer, or refuses.
         """
         with self._connection() as connection:
             paths = own_keys.paths_of_others(connection)
@@ -151,7 +150,7 @@ class Simulation:
             raise ServerInUseError(str(self._address), tuple(paths))
 
     def run(self, display: Display) -> Report:
-        """Load the server, remove what was stored, and report.
+        """Load the server, remove the stored keys, and report.
 
         Raises:
             ClientError: the connections cannot be opened.
@@ -168,7 +167,7 @@ class Simulation:
                     report = self._load(load, links, nimbus, display, interrupts)
                 finally:
                     self.signal_number = interrupts.signal_number
-                    # Before the removal, for no pulse to come after it.
+                    # Before the removal, so that no pulse arrives after it.
                     links.close()
                     self._remove_own(display)
         finally:
@@ -193,13 +192,13 @@ class Simulation:
         shape = self._cluster.shape
         process = self._server_process(links)
         display.show(f"sending for {self._duration_s:g} s")
-        # Thousands of objects that stay: no collection looks at them again.
+        # Thousands of objects live until the end: exclude them from garbage collection.
         gc.freeze()
         before = process and process.cost()
         cpu_before_s = time.process_time()
         began_s = time.monotonic()
         schedule = Schedule(shape.workers_in_all, shape.interval_s, self._rng, began_s)
-        # What is not stored by then is late.
+        # By then every worker's first pulse is stored, or late.
         nimbus.start(began_s + shape.interval_s + LATE_S)
         meter = Meter(self._tally, began_s, self._duration_s)
 
@@ -269,7 +268,7 @@ class Simulation:
         )
 
     def _place(self) -> Any:
-        """Find the one of the host's addresses that all connections go to."""
+        """Choose the host's address that all connections use."""
         with contextlib.closing(Waiter()) as waiter:
             try:
                 found = connect(self._network, self._address, waiter, self._timeout_s)

@@ -1,8 +1,8 @@
-"""When each worker's pulse is due.
+"""The schedule of all workers' pulses.
 
-All workers have the same interval and each a phase of its own, drawn by chance
-as in a cluster whose workers were started one by one; so a few are due at
-almost the same moment, others after a pause.
+All workers have the same interval, and each has a random phase, as in a cluster whose
+workers were started one by one.  So some pulses almost coincide and others follow a
+pause.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ from collections.abc import Iterator
 
 
 class Schedule:
-    """The pulses of all workers, in the order in which they are due.
+    """The pulses of all workers in the order of their scheduled times.
 
     Args:
-        workers: how many there are.
-        interval_s: how often each of them sends.
-        rng: draws the phases.
-        begin_s: the moment before which none is due, by the caller's clock.
+        workers: the number of workers.
+        interval_s: the time between two pulses of a worker.
+        rng: chooses the phases.
+        begin_s: the earliest time of a pulse, by the caller's clock.
 
     Attributes:
-        next_s: when the next pulse is due.
+        next_s: the scheduled time of the next pulse.
     """
 
     def __init__(
         self, workers: int, interval_s: float, rng: random.Random, begin_s: float
     ) -> None:
         self._phases_s = sorted(rng.uniform(0, interval_s) for _ in range(workers))
-        # Neighbours on a host, or in a topology, are not neighbours in time.
+        # Shuffled, so that neighbours on a host or in a topology are not neighbours in
+        # time.
         self._order = rng.sample(range(workers), workers)
         self._interval_s = interval_s
         self._round_s = begin_s
@@ -36,13 +37,13 @@ class Schedule:
         self.next_s = begin_s + self._phases_s[0]
 
     def due(self, now_s: float, most: int) -> Iterator[tuple[int, float]]:
-        """Take what is due by now.
+        """Remove and yield the pulses scheduled up to now.
 
         Args:
-            most: how many to take.
+            most: the maximum number of pulses.
 
         Yields:
-            ``(worker, due_s)``: the worker's number and when its pulse was due.
+            ``(worker, due_s)``: the worker's number and the pulse's scheduled time.
         """
         while most > 0 and self.next_s <= now_s:
             yield self._order[self._position], self.next_s

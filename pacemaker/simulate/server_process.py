@@ -1,7 +1,7 @@
-"""What a server on this machine costs, as Linux's /proc tells.
+"""The CPU time and memory of a server on this machine, from Linux's /proc.
 
-The process is found by the port that it listens on.  All of it is for show:
-where something cannot be read, another user's process say, there is nothing.
+The process is found by the port that it listens on.  These figures are optional: if
+something cannot be read, such as another user's process, they are left out.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _INIT: Final = 1
 
 
 class Cost(NamedTuple):
-    """What a process has used.
+    """The resources that a process uses.
 
     Attributes:
-        cpu_s: its CPU time so far, in user and kernel.
+        cpu_s: its CPU time so far, user and kernel.
         resident_bytes: its resident memory now.
     """
 
@@ -32,18 +32,18 @@ class Cost(NamedTuple):
 
 
 class ServerProcess(NamedTuple):
-    """A process that listens on the port that was looked for.
+    """The process that listens on a given port.
 
     Attributes:
         pid: its process id.
-        proc: where /proc is.
+        proc: the path of /proc.
     """
 
     pid: int
     proc: Path = PROC
 
     def cost(self) -> Cost | None:
-        """Return what it has used; None where it is gone."""
+        """Return the resources that it uses; None if it is gone."""
         try:
             stat = (self.proc / str(self.pid) / "stat").read_text()
             status = (self.proc / str(self.pid) / "status").read_text()
@@ -53,7 +53,7 @@ class ServerProcess(NamedTuple):
         ticks = int(fields[11]) + int(fields[12])
         resident = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
         if resident is None:
-            return None  # it has ended, and waits for its parent
+            return None  # a zombie: it has ended and waits for its parent
         return Cost(ticks / os.sysconf("SC_CLK_TCK"), int(resident[1]) * 1024)
 
 
@@ -61,11 +61,11 @@ def find(port: int, proc: Path = PROC) -> ServerProcess | None:
     """Find the one process that listens on a port of this machine.
 
     Returns:
-        It, or None where there is none, several, or one that cannot be seen.
+        The process; None if there is none, or several, or it is not visible.
     """
     sockets = {f"socket:[{inode}]" for inode in _listening(port, proc)}
     pids = {pid for pid in _pids(proc) if not sockets.isdisjoint(_open_by(pid, proc))}
-    # systemd keeps the listening sockets that it hands over.
+    # systemd keeps the listening sockets that it hands over open.
     pids.discard(_INIT)
     return ServerProcess(pids.pop(), proc) if len(pids) == 1 else None
 

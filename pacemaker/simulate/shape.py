@@ -1,4 +1,4 @@
-"""The shape of a simulated cluster: who is in it, and under which keys it writes."""
+"""The shape of a simulated cluster: its size and its keys."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Final, NamedTuple
 from pacemaker.words import counted
 
 ROOT: Final = "/workerbeats"
-"""Where Storm keeps all heartbeats (ClusterUtils.WORKERBEATS_SUBTREE)."""
+"""The directory of all heartbeats in Storm (ClusterUtils.WORKERBEATS_SUBTREE)."""
 
 TOPOLOGY_NAME: Final = "storm-pacemaker-simulation"
-"""Begins the name of each simulated topology, and of nobody else's."""
+"""The prefix of every simulated topology's name, and of no other's."""
 
 FIRST_PORT: Final = 6700
 """The first of Storm's supervisor.slots.ports."""
@@ -21,15 +21,15 @@ FIRST_PORT: Final = 6700
 
 @dataclass(frozen=True)
 class ClusterShape:
-    """How large a cluster is.
+    """The size of a cluster.
 
     Attributes:
         supervisors: the hosts that run workers.
-        workers: the workers on each of them.
-        executors: the executors in each worker, which decide how large a
-            heartbeat is.
-        topologies: the topologies that the workers belong to, by turns.
-        interval_s: how often each worker sends its heartbeat.
+        workers: the workers on each supervisor.
+        executors: the executors in each worker, which determine the size of a
+            heartbeat.
+        topologies: the number of topologies, to which workers are assigned in turn.
+        interval_s: the time between two heartbeats of a worker.
     """
 
     supervisors: int
@@ -40,12 +40,12 @@ class ClusterShape:
 
     @property
     def workers_in_all(self) -> int:
-        """The workers of the whole cluster: as many connections and keys."""
+        """The workers of the whole cluster; also the number of connections and keys."""
         return self.supervisors * self.workers
 
     @property
     def pulses_per_s(self) -> float:
-        """The pulses that all workers send together."""
+        """The pulses per second of all workers together."""
         return self.workers_in_all / self.interval_s
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ class Place(NamedTuple):
 
 
 def topology_ids(shape: ClusterShape, started_secs: int) -> tuple[str, ...]:
-    """Name the topologies as Storm does: a name, a number, the time of the start."""
+    """Name the topologies as Storm does: a name, a number and the start time."""
     return tuple(
         f"{TOPOLOGY_NAME}-{number}-{started_secs}"
         for number in range(1, shape.topologies + 1)
@@ -84,11 +84,11 @@ def topology_path(topology_id: str) -> str:
 def places(
     shape: ClusterShape, ids: tuple[str, ...], rng: random.Random
 ) -> list[Place]:
-    """Give each worker its topology and its key.
+    """Assign a topology and a key to each worker.
 
     Args:
-        ids: the topologies, by `topology_ids`.
-        rng: names the supervisors; equal ones give equal names.
+        ids: the topologies, from `topology_ids`.
+        rng: names the supervisors; the same state gives the same names.
     """
     supervisor_ids = [
         uuid.UUID(int=rng.getrandbits(128), version=4) for _ in range(shape.supervisors)

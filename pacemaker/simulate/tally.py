@@ -1,4 +1,4 @@
-"""What a run has seen so far, in memory that does not grow with it."""
+"""The counts of a run, in constant memory."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Final
 from pacemaker.simulate.histogram import Histogram
 
 LATE_S: Final = 1.0
-"""An answer is late from here on: Storm's client asks again after a second."""
+"""An answer that takes longer is late: Storm's client asks again after a second."""
 
 BEHIND_S: Final = 0.1
-"""A pulse written this long after it was due spoils what its latency says."""
+"""A pulse written this far behind schedule makes its latency meaningless."""
 
 
 class Latencies:
-    """Answers, by how long after the moment they were due they came.
+    """Latencies of answers, measured from the scheduled times.
 
     Attributes:
-        recent: those since the last `fold`.
-        late: how many were late, ever.
+        recent: the latencies since the last `fold`.
+        late: the number of late answers in the whole run.
     """
 
     __slots__ = ("_folded", "late", "recent")
@@ -36,18 +36,18 @@ class Latencies:
             self.late += 1
 
     def fold(self) -> None:
-        """Begin a new `recent`."""
+        """Start a new `recent`."""
         self._folded.add(self.recent)
         self.recent = Histogram()
 
     @property
     def count(self) -> int:
-        """How many answers there are."""
+        """The number of answers."""
         return self._folded.count + self.recent.count
 
     @property
     def all(self) -> Histogram:
-        """All answers, ever."""
+        """The latencies of the whole run."""
         found = Histogram()
         found.add(self._folded)
         found.add(self.recent)
@@ -58,17 +58,17 @@ class Tally:
     """The counts of one run.
 
     Attributes:
-        due: pulses that were due.
-        pulses: the answers to them.
-        reads: Nimbus's answers, to its lists too.
-        rounds: Nimbus's whole rounds, by how long they took.
-        wrong: answers to Nimbus that are not what was stored, by what is wrong.
-        losses: connections that ended, by why.
-        lag: how long after they were due pulses were written, where the
-            connection would have taken them at once: the generator's own fault.
-        behind: how many of those were written more than `BEHIND_S` late.
-        sent_bytes: written to the server, by all connections.
-        rcvd_bytes: read from it.
+        due: pulses scheduled so far.
+        pulses: the answers to pulses.
+        reads: the answers to Nimbus, including its lists.
+        rounds: the durations of Nimbus's complete rounds.
+        wrong: answers to Nimbus that differ from what was stored, by kind of problem.
+        losses: connections that ended, by reason.
+        lag: how far behind schedule pulses were written although the connection had
+            room: the generator's own delay.
+        behind: how many of those were more than `BEHIND_S` behind.
+        sent_bytes: bytes written to the server on all connections.
+        rcvd_bytes: bytes read from it.
     """
 
     def __init__(self) -> None:
@@ -85,21 +85,21 @@ class Tally:
 
     @property
     def unanswered(self) -> int:
-        """How many pulses have no answer."""
+        """The number of unanswered pulses."""
         return self.due - self.pulses.count
 
     @property
     def errors(self) -> int:
-        """Lost connections and wrong answers."""
+        """The number of lost connections and wrong answers."""
         return self.losses.total() + self.wrong.total()
 
     def on_written(self, lag_s: float) -> None:
-        """Count a pulse that was written so long after it was due."""
+        """Count a pulse that was written `lag_s` behind schedule."""
         self.lag.record(lag_s)
         if lag_s > BEHIND_S:
             self.behind += 1
 
     def fold(self) -> None:
-        """Begin a new recent time."""
+        """Start a new recent period."""
         self.pulses.fold()
         self.reads.fold()

@@ -1,11 +1,11 @@
-"""A worker: the pulses of one connection, without its socket.
+"""A worker: the pulses of one connection, without I/O.
 
-What a pulse's frame is made of was encoded before the run; only its length and
-its message id are put in while the clock runs.
+The parts of a pulse's frame are encoded before the run; during the run only its length
+and message id are added.
 
-A worker's clock does not wait for answers: each pulse is sent when it is due,
-however many are unanswered, and what was unanswered when the connection ended
-is sent again over the next one, as Storm's client does.
+A worker's clock does not wait for answers.  Each pulse is sent at its scheduled time,
+however many are unanswered.  After a loss, unanswered pulses are sent again over the
+next connection, as Storm's client does.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from pacemaker.wire import canonical, messages
 from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import Message, Pulse
 
-# Storm's client has so many message ids, and uses them in turn.
+# The number of message ids in Storm's client, which uses them in turn.
 _IDS: Final = 100
 _ANSWERS: Final = tuple(map(canonical.write_pulse_response, range(_IDS)))
 _MAX_REPLY_BYTES: Final = 1024
 
 _LENGTH: Final = struct.Struct(">i")
 _END: Final = struct.Struct(">ib")
-# Behind the key: the head of the details, their length, two STOPs, and the head
-# of the message id.
+# After the key: the head of the details and their length.
 _DETAILS_BEGIN_SIZE: Final = 3 + 4
 
 
@@ -40,14 +39,14 @@ class _Unanswered(NamedTuple):
 
 
 def details_part(details: bytes) -> bytes:
-    """Return what follows the key in the frame of a pulse, up to the message id."""
+    """Return the part of a pulse's frame between the key and the message id."""
     frame = messages.encode(Message(messages.SEND_PULSE, Pulse("", details), 0))
     whole = len(frame) - _END.size
     return frame[whole - len(details) - _DETAILS_BEGIN_SIZE - _AFTER_DETAILS : whole]
 
 
 def _key_part(key: str) -> bytes:
-    """Return the frame of a pulse from behind its length to the end of the key."""
+    """Return the part of a pulse's frame after the length, up to the end of the key."""
     frame = messages.encode(Message(messages.SEND_PULSE, Pulse(key, b""), 0))
     return frame[_LENGTH.size : -_END.size - _AFTER_DETAILS - _DETAILS_BEGIN_SIZE]
 
@@ -60,10 +59,10 @@ class WorkerProtocol:
     """One worker.
 
     Args:
-        key: where it stores its heartbeat.
-        parts: its beats, by `details_part`; workers may share them.
-        first_beat: the beat to begin with.
-        tally: counts what happens.
+        key: the path of its heartbeat.
+        parts: its beats, made by `details_part`; workers may share them.
+        first_beat: the first beat to send.
+        tally: counts the events.
     """
 
     __slots__ = ("_beat", "_frames", "_key_part", "_parts", "_tally", "_unanswered")
@@ -83,16 +82,16 @@ class WorkerProtocol:
 
     @property
     def unanswered(self) -> int:
-        """How many pulses have no answer."""
+        """The number of unanswered pulses."""
         return len(self._unanswered)
 
     @property
     def oldest_due_s(self) -> float | None:
-        """When the oldest pulse without an answer was due."""
+        """The scheduled time of the oldest unanswered pulse."""
         return self._unanswered[0].due_s if self._unanswered else None
 
     def pulse(self, due_s: float) -> bytes:
-        """Return the frame of the next pulse, for it to be sent."""
+        """Return the frame of the next pulse to send."""
         beat = self._beat
         self._beat = beat + 1
         self._tally.due += 1
@@ -101,18 +100,18 @@ class WorkerProtocol:
         return self._frame(pulse)
 
     def connected(self, now_s: float) -> bytes:
-        """Return what a new connection begins with: all that is unanswered."""
+        """Return the bytes to send on a new connection: all unanswered pulses."""
         self._frames = FrameReader(_MAX_REPLY_BYTES)
         return b"".join(map(self._frame, self._unanswered))
 
     def receive_data(self, data: bytes, now_s: float) -> bytes:
-        """Take bytes from the server.
+        """Process bytes from the server.
 
         Returns:
-            What there is to send: never anything.
+            The bytes to send: always none.
 
         Raises:
-            PeerError: they are not the answer that is due.
+            PeerError: the bytes are not the expected answer.
         """
         unanswered = self._unanswered
         if (

@@ -20,7 +20,7 @@ def test_page_keeps_what_was_written_by_hand() -> None:
 @pytest.mark.parametrize("mark", [page.BEGIN, page.END])
 def test_page_without_a_mark_is_left_alone(mark: str) -> None:
     """Nothing by hand is written over."""
-    with pytest.raises(ValueError, match="has to have the lines"):
+    with pytest.raises(ValueError, match="must have the lines"):
         page.insert(BY_HAND.replace(mark, ""), "new")
 
 

@@ -168,13 +168,13 @@ def test_get_shows_other_values_as_bytes(run: Run, server: ServerAddress) -> Non
     store(server, "/w", b"\x1b[31m" + bytes(300))
     result = run("get", "/w")
     assert result.exit_code == exit_codes.OK
-    assert "problem  no heartbeat" in result.stdout
+    assert "problem  not a heartbeat" in result.stdout
     assert "00000000  1b 5b 33 31 6d 00" in result.stdout
     assert result.stdout.endswith("\n... and 49 more bytes\n")
     assert all(line.isprintable() for line in result.stdout.splitlines())
     shown = json.loads(run("get", "--json", "/w").stdout)
     assert shown["heartbeat"] is None
-    assert shown["problem"].startswith("no heartbeat")
+    assert shown["problem"].startswith("not a heartbeat")
 
 
 def test_get_shows_a_time_that_is_none(run: Run, server: ServerAddress) -> None:
@@ -364,7 +364,7 @@ def test_port_zero_is_no_port_to_ask(run: Run, conf_folder: Path) -> None:
     (conf_folder / "storm.yaml").write_text("pacemaker.port: 0\n")
     result = run("ping")
     assert result.exit_code == exit_codes.WRONG_CONFIGURATION
-    assert "pacemaker.port: 0: clients need the port" in result.stderr
+    assert "pacemaker.port: 0: a client needs to know the port" in result.stderr
 
 
 def test_deprecated_host_is_a_server(

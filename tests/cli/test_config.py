@@ -157,6 +157,6 @@ def test_config_says_how_long_misses_are_held(run: Run, conf_folder: Path) -> No
     """A comment says what `serve` would do, and why."""
     (conf_folder / "storm.yaml").write_text("pacemaker.servers: [a]\n")
     assert run("config").stdout.endswith(
-        "# serve holds misses after a start: 20 s; 10 s where the listening socket"
+        "# serve holds misses after a start: 20 s; 10 s if the listening socket"
         " is handed over (pacemaker.servers names one server)\n"
     )

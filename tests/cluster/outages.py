@@ -261,8 +261,8 @@ _COLUMNS = (
 )
 
 _CELLS: Mapping[str, Callable[[Sum], str]] = {
-    "Tries in which Nimbus called a living worker dead, and gave its executors "
-    "out anew:": lambda one: f"{one.called_dead} of {one.tries}",
+    "Tries in which Nimbus called a living worker dead and reassigned its "
+    "executors:": lambda one: f"{one.called_dead} of {one.tries}",
     "The longest time between two heartbeats of a worker:": lambda one: tries.ranged(
         one.gap_s, " s"
     ),

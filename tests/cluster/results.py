@@ -117,8 +117,8 @@ def table(sums: Sequence[Sum]) -> str:
     ]
     return f"""\
 {HEADER}{"".join(map(_row, sums))}
-Of the scenarios that were tried with both, more executors moved in some try of \
-ours than in any of the JVM's in: {"; ".join(worse) or "none"}.
+In these scenarios, tried with both Pacemakers, the worst try of storm-pacemaker-py \
+moved more executors than the JVM's worst: {"; ".join(worse) or "none"}.
 """
 
 

@@ -79,7 +79,7 @@ def test_write_is_not_sent_for_ever() -> None:
 @pytest.mark.parametrize("error", [KazooTimeoutError(), kazoo.NoAuthError()])
 def test_write_that_cannot_be_read_back_is_open(error: Exception) -> None:
     """Without reading back nobody knows, and the caller is told so."""
-    with pytest.raises(AnswerLostError, match="set_data /a: the answer is lost"):
+    with pytest.raises(AnswerLostError, match="set_data /a: the answer was lost"):
         write(ScriptedSession([LOST[0], error]))
 
 

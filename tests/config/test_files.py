@@ -121,7 +121,7 @@ def test_load_without_a_file_warns_where_it_looked(tmp_path: Path) -> None:
     (note,) = configuration.notes
     assert note.is_warning
     assert note.text == (
-        f"no storm.yaml found; looked for {tmp_path}/storm.yaml (STORM_CONF_DIR)"
+        f"no storm.yaml found; tried {tmp_path}/storm.yaml (STORM_CONF_DIR)"
     )
 
 
@@ -147,10 +147,10 @@ def test_load_names_the_files_that_it_looked_for(
 ) -> None:
     """The warning names files, also if no variable is set at all."""
     (note,) = load_configuration({"PATH": ""}).notes
-    assert note.text == f"no storm.yaml found; looked for {system_folder}/storm.yaml"
+    assert note.text == f"no storm.yaml found; tried {system_folder}/storm.yaml"
     (note,) = load_configuration({"PATH": "", "STORM_HOME": "/gone"}).notes
     assert note.text == (
-        "no storm.yaml found; looked for /gone/conf/storm.yaml (STORM_HOME), "
+        "no storm.yaml found; tried /gone/conf/storm.yaml (STORM_HOME), "
         f"{system_folder}/storm.yaml"
     )
 
@@ -164,7 +164,7 @@ def test_load_names_no_file_that_it_did_not_look_for(
     configuration = load_configuration({"PATH": "", "STORM_HOME": f"{tmp_path}/home"})
     assert configuration.files_read == ()
     assert [note.text for note in configuration.notes] == [
-        f"no storm.yaml found; looked for {tmp_path}/home/conf/storm.yaml (STORM_HOME)"
+        f"no storm.yaml found; tried {tmp_path}/home/conf/storm.yaml (STORM_HOME)"
     ]
 
 
@@ -388,7 +388,7 @@ def test_value_that_is_read_must_be_utf_8(
     path = write_yaml(tmp_path)
     path.write_bytes(line + b"\n")
     key = line.partition(b":")[0].decode()
-    assert error_of(tmp_path) == f"{path}: {key}: {shown}: must be UTF-8 throughout"
+    assert error_of(tmp_path) == f"{path}: {key}: {shown}: must be valid UTF-8"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])

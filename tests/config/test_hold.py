@@ -12,12 +12,12 @@ from pacemaker.config.hold import MACHINE_STARTED_S
 READ = (Path("/etc/storm/conf/storm.yaml"),)
 
 CASES = [
-    (("a",), READ, None, (20, 10), "20 s; 10 s where the listening socket is"),
+    (("a",), READ, None, (20, 10), "20 s; 10 s if the listening socket is"),
     (("a",), (), None, (0, 0), "off (no storm.yaml was read)"),
     ((), (), None, (0, 0), "off (no storm.yaml was read)"),
     ((), READ, None, (0, 0), "off (pacemaker.servers names no servers)"),
     (("a", "b"), READ, None, (0, 0), "off (pacemaker.servers names 2 servers)"),
-    (("a", "a"), READ, None, (20, 10), "20 s; 10 s where the listening socket is"),
+    (("a", "a"), READ, None, (20, 10), "20 s; 10 s if the listening socket is"),
     (("a",), READ, 0, (0, 0), "off (--hold)"),
     (("a", "b"), READ, 7, (7, 7), "7 s (--hold)"),
     ((), (), 100, (100, 100), "100 s (--hold)"),

@@ -172,8 +172,8 @@ def test_servers_are_a_list_of_strings(value: object) -> None:
             "storm.zookeeper.servers",
             ["zk1", "zk2:2181"],
             "['zk1', 'zk2:2181']: must be a list of hosts without ports, such as "
-            "[host1, host2]; 'zk2:2181' is none (the port of all is "
-            "storm.zookeeper.port)",
+            "[host1, host2]; 'zk2:2181' is not one ("
+            "storm.zookeeper.port sets their port)",
         ),
         (
             "storm.zookeeper.servers",
@@ -189,7 +189,7 @@ def test_servers_are_a_list_of_strings(value: object) -> None:
         (
             "pacemaker.host",
             "http://pm1",
-            "'http://pm1': must be HOST or HOST:PORT, an address of IPv6 in brackets",
+            "'http://pm1': must be HOST or HOST:PORT, with an IPv6 address in brackets",
         ),
     ],
 )
@@ -214,7 +214,7 @@ def test_host_stands_in_for_servers() -> None:
     assert configuration.settings.servers == ("old",)
     assert configuration.origins["servers"] == "pacemaker.host in file 0"
     assert [note.text for note in configuration.notes] == [
-        "pacemaker.host is deprecated: pacemaker.servers takes its place"
+        "pacemaker.host is deprecated; use pacemaker.servers"
     ]
 
 

@@ -52,7 +52,7 @@ def test_blank_in_a_key_is_named(name: str, odd: str) -> None:
     """A character that nobody sees makes another key, and is named by its number."""
     (sentence,) = ignored_keys({name: 1})
     assert sentence.endswith(
-        f" is ignored: it holds {odd}; did you mean pacemaker.port?"
+        f" is ignored: it contains {odd}; did you mean pacemaker.port?"
     )
     assert sentence.isprintable()
 
@@ -119,7 +119,7 @@ def test_key_below_another_is_named(
 ) -> None:
     """A key that is nested, or belongs to the line above by its indentation."""
     assert list(ignored_keys(value)) == [
-        f"{where} is ignored: keys are not nested; did you mean {meant}, at the "
+        f"{where} is ignored: keys cannot be nested; did you mean {meant}, at the "
         "beginning of its line?"
     ]
 

@@ -67,7 +67,7 @@ def test_missing_blank_is_named_in_a_file_of_nothing_else(text: str) -> None:
     """Keys without blanks are one string to YAML; the first of them is named."""
     line = text.splitlines().index("a:1") + 1
     assert error_of(text) == (
-        f"f, line {line}: must hold lines of the form 'key: value', not a single "
+        f"f, line {line}: must consist of lines of the form 'key: value', not a single "
         "value: a blank is missing after 'a:'"
     )
 
@@ -121,13 +121,13 @@ def test_missing_colon_is_named(text: str, place: str) -> None:
         ),
         (
             "a:\n  b: 1\n c: 2\n",
-            "f, line 3, column 2: the indentation of this line fits none of the lines "
-            "above",
+            "f, line 3, column 2: the indentation of this line matches none of the "
+            "lines above",
         ),
         (
             " a: 1\nb: 2\n",
-            "f, line 2, column 1: the indentation of this line fits none of the lines "
-            "above",
+            "f, line 2, column 1: the indentation of this line matches none of the "
+            "lines above",
         ),
         (
             "a:\n\tb: 1\n",
@@ -135,7 +135,7 @@ def test_missing_colon_is_named(text: str, place: str) -> None:
         ),
         (
             "a: b: c\n",
-            "f, line 1, column 5: a value that holds ': ' must be in quotes",
+            "f, line 1, column 5: a value that contains ': ' must be in quotes",
         ),
         (
             "a: - b\n",
@@ -161,8 +161,8 @@ def test_missing_colon_is_named(text: str, place: str) -> None:
         ),
         (
             "a: [x]]\n",
-            "f, line 1, column 7: ']' is not expected here; text that holds it must be "
-            "in quotes",
+            "f, line 1, column 7: ']' is not expected here; text that contains it must "
+            "be in quotes",
         ),
         (
             "a: {{ x }}\n",

@@ -127,12 +127,18 @@ def test_reader_leaves_out_keys_that_are_no_strings() -> None:
         ("a: *nobody\n", "found undefined alias 'nobody'"),
         ("a: 1\n---\nb: 2\n", "expected a single document in the stream, but found"),
         ("a: !!python/object:os.system x\n", "could not determine a constructor"),
-        ("a: 1\nb: !!int x\n", "f, line 2, column 4: cannot be read as YAML: no value"),
-        ("a: !!bool x\n", "no value of the type !!bool"),
-        ("a: ._\n", "no value of the type !!float"),
+        (
+            "a: 1\nb: !!int x\n",
+            "f, line 2, column 4: cannot be read as YAML: not a value",
+        ),
+        ("a: !!bool x\n", "not a value of the type !!bool"),
+        ("a: ._\n", "not a value of the type !!float"),
         ("a: 1\nb: \x07\n", "f, line 2: cannot be read as YAML: the character U+0007"),
-        ("- a\n- b\n", "f: must hold lines of the form 'key: value', not a list"),
-        ("a\n", "f: must hold lines of the form 'key: value', not a single value"),
+        ("- a\n- b\n", "f: must consist of lines of the form 'key: value', not a list"),
+        (
+            "a\n",
+            "f: must consist of lines of the form 'key: value', not a single value",
+        ),
         ("? [a]\n: b\n", "a list or mapping cannot be a key"),
         ("<<: 5\n", "expected a mapping or list of mappings for merging"),
     ],
@@ -190,7 +196,7 @@ def test_reader_defuses_a_bomb_of_merge_keys() -> None:
 
 def test_reader_refuses_a_huge_integer() -> None:
     """An integer that would take long to convert and to print is an error."""
-    with pytest.raises(ConfigError, match="no value of the type !!int"):
+    with pytest.raises(ConfigError, match="not a value of the type !!int"):
         read("!!int 0x" + "f" * 10_000)
 
 

@@ -164,7 +164,7 @@ def test_our_client_and_server_authenticate_each_other(peers: Peers) -> None:
     assert client.complete
     assert server.user == NIMBUS
     for mechanism in (client, server):
-        with pytest.raises(AuthenticationError, match="no token is due"):
+        with pytest.raises(AuthenticationError, match="no token is expected"):
             mechanism.step(b"")
 
 
@@ -205,7 +205,7 @@ def test_server_refuses_another_principal(peers: Peers, jdk: SaslProgram) -> Non
 def test_server_refuses_anothers_authzid(peers: Peers, jdk: SaslProgram) -> None:
     """Who has a genuine ticket may not act as nimbus with it."""
     client = jdk_client(jdk, "Supervisor", authzid=NIMBUS)
-    with pytest.raises(AuthenticationError, match="would act for another user"):
+    with pytest.raises(AuthenticationError, match="asks to act as another user"):
         run_exchange(client, peers.new_server())
 
 
@@ -336,7 +336,7 @@ def test_client_for_an_unknown_host_is_refused(peers: Peers) -> None:
     """A host without a principal in the realm gets no ticket; that is one refusal."""
     login = KerberosLogin(NIMBUS, peers.realm.keytabs[NIMBUS], "pacemaker", ())
     client = client_factory(login)("nobody.example.com")
-    with pytest.raises(AuthenticationError, match="GSSAPI cannot go on"):
+    with pytest.raises(AuthenticationError, match="GSSAPI failed"):
         client.step(b"")
 
 
@@ -395,7 +395,7 @@ def test_acceptor_refuses_a_cache_that_cannot_be_written(
     place = tmp_path / "state"
     place.mkdir(mode=0o755)
     cache = find_replay_cache(place, {})
-    with pytest.raises(ConfigError, match="the replay cache needs a folder"):
+    with pytest.raises(ConfigError, match="the replay cache needs a private folder"):
         acceptor_factory(SERVER, peers.realm.keytabs[SERVER], cache)
 
 

@@ -255,7 +255,7 @@ def test_lost_answer_is_raised_where_it_stays_lost(
     answer = pool.submit(short.state.set_data, "/a", b"new")
     short.link.wait_caught()
     short.link.close_gate()
-    with pytest.raises(AnswerLostError, match="set_data /a: the answer is lost"):
+    with pytest.raises(AnswerLostError, match="set_data /a: the answer was lost"):
         answer.result()
     assert short.observer.get_data("/a") == (b"new" if is_served else b"old")
 

@@ -47,10 +47,13 @@ def test_parse_jaas_reads_as_listed(case: JaasCase) -> None:
     ("text", "report"),
     [
         ("A {\n  m.C required\n  k=v\n};", "line 4: expected the name of an option"),
-        ("A { };\n\nA { };", "line 3: the section A is there twice"),
-        ("A {\n m.C\n needed; };", "line 3: the flag is none of OPTIONAL, REQUIRED"),
+        ("A { };\n\nA { };", "line 3: the section A appears twice"),
+        (
+            "A {\n m.C\n needed; };",
+            "line 3: the flag must be one of OPTIONAL, REQUIRED",
+        ),
         ("A {\n/*\n\n*/ m.C =;", "line 4: expected a value, found ';'"),
-        ('A { m.C required k="${x}"; };', "line 1: there is no property 'x'"),
+        ('A { m.C required k="${x}"; };', "line 1: unknown property 'x'"),
         ("A {", "line 1: expected a login module, or '}', found the end of the file"),
     ],
 )
@@ -67,7 +70,7 @@ def test_parse_jaas_puts_in_no_property_before_it_is_needed() -> None:
         Secret('A { m.C required k="${theirs}"; };\nB { m.C required k=v; };')
     )
     assert sections["B"][0].options["k"].expand({}).reveal() == "v"
-    with pytest.raises(JaasError, match="line 1: there is no property 'theirs'"):
+    with pytest.raises(JaasError, match="line 1: unknown property 'theirs'"):
         sections["A"][0].options["k"].expand({})
 
 

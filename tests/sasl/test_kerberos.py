@@ -57,7 +57,7 @@ def test_server_with_mutual_authentication_refuses_a_full_token() -> None:
     """Where the empty token is due, no other is taken."""
     mechanism = server(mutual=True)
     mechanism.step(AP_REQ)
-    with pytest.raises(AuthenticationError, match="an empty token is due"):
+    with pytest.raises(AuthenticationError, match="an empty token is expected"):
         mechanism.step(wrap(CHOICE))
 
 
@@ -107,7 +107,7 @@ def test_server_refuses_a_protection_that_it_did_not_offer(choice: bytes) -> Non
 )
 def test_server_refuses_another_authzid(authzid: bytes) -> None:
     """Nobody acts as another, nor as a shorter form of its own name."""
-    with pytest.raises(AuthenticationError, match="act for another user"):
+    with pytest.raises(AuthenticationError, match="act as another user"):
         offered().step(wrap(CHOICE + authzid))
 
 
@@ -136,7 +136,7 @@ def test_server_takes_nothing_after_its_end() -> None:
     with pytest.raises(AuthenticationError, match="refuses the token"):
         refused.step(b"junk")
     for ended in (mechanism, refused):
-        with pytest.raises(AuthenticationError, match="no token is due"):
+        with pytest.raises(AuthenticationError, match="no token is expected"):
             ended.step(AP_REQ)
 
 

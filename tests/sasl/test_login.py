@@ -150,7 +150,7 @@ def test_login_warns_of_any_section_that_a_jvm_refuses(write_jaas: WriteJaas) ->
         (
             "PacemakerDigest { m.C required username=u"
             f' password="{PASSWORD}${{x}}"; }};',
-            "there is no property 'x' to put in",
+            "unknown property 'x'",
         ),
     ],
 )
@@ -183,7 +183,7 @@ def test_login_refuses_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_login_needs_a_file() -> None:
     """Where no file is named, the error says which key must name one."""
-    with pytest.raises(ConfigError, match=r"login\.config: None: it must name a JAAS"):
+    with pytest.raises(ConfigError, match=r"login\.config: None: must name a JAAS"):
         read_digest_login(None, {})
 
 

@@ -137,7 +137,9 @@ def test_wrong_answer_ends_the_connection(rigs: Callable[..., Rig]) -> None:
         rig.turn_until(lambda: rig.link.is_connected)
         rig.pulse()
         rig.turn_until(lambda: rig.answered)
-        assert rig.tally.losses == {"broke the protocol: frame length out of range": 1}
+        assert rig.tally.losses == {
+            "the server broke the protocol: frame length out of range": 1
+        }
 
 
 def test_poll_ends_at_its_moment(rigs: Callable[..., Rig]) -> None:

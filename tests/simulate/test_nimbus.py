@@ -98,8 +98,8 @@ def test_what_is_not_what_was_stored_is_wrong(
     finish(nimbus, server, nimbus.begin_round(), 100.0)
     assert tally.wrong == {
         "lists that lack topologies": 1,
-        "heartbeats that are missing": 1,
-        "heartbeats of other bytes": 1,
+        "missing heartbeats": 1,
+        "heartbeats with other bytes": 1,
     }
 
 
@@ -108,7 +108,7 @@ def test_refused_read_is_wrong(nimbus: NimbusProtocol, tally: Tally) -> None:
     nimbus.begin_round()
     refusal = messages.encode(Message(messages.NOT_AUTHORIZED, None, 0))
     assert nimbus.receive_data(refusal, 100.1) != b""
-    assert tally.wrong == {"reads that are not authorized": 1}
+    assert tally.wrong == {"unauthorized reads": 1}
 
 
 def test_new_connection_asks_again(nimbus: NimbusProtocol, tally: Tally) -> None:

@@ -72,10 +72,10 @@ def test_late_read_and_wrong_answer_are_a_no() -> None:
     """Nimbus counts like the workers."""
     of = tally()
     of.reads.record(1.1)
-    of.wrong["heartbeats that are missing"] = 3
+    of.wrong["missing heartbeats"] = 3
     assert list(report(of).problems()) == [
         "1 answered after more than 1 s",
-        "heartbeats that are missing: 3",
+        "missing heartbeats: 3",
     ]
 
 
@@ -134,7 +134,7 @@ def test_round_longer_than_its_turn_is_told() -> None:
     """More than 10 s is a line of its own, and no problem yet."""
     made = report(tally(), unfinished_round_s=12.0)
     assert made.verdict is Verdict.CARRIES
-    assert "           a round is due every 10 s" in made.lines()
+    assert "           Nimbus starts a round every 10 s" in made.lines()
 
 
 def test_json_has_everything() -> None:

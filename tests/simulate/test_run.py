@@ -108,7 +108,7 @@ def test_nimbus_without_a_right_to_read_is_a_no(cluster: Cluster) -> None:
     with daemon(lambda: DigestServer(secret)) as server:
         run = simulation(cluster, server)
         report = run.run(Display(io.StringIO()))
-        assert report.wrong == {"reads that are not authorized": 21}
+        assert report.wrong == {"unauthorized reads": 21}
         assert report.verdict in (Verdict.DOES_NOT, Verdict.UNKNOWN)
         assert "may not read" in run.problem
 
