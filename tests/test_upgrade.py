@@ -291,11 +291,9 @@ def configured(yaml: Path, *options: str) -> Daemon:
             "pacemaker.max.threads: 'many': must be an integer",
         ),
         ("a: [\n", "storm.yaml, line 1, column 4"),
-        ("pacemaker.auth.method: DIGEST
-", "must name a JAAS file"),
+        ("pacemaker.auth.method: DIGEST\n", "must name a JAAS file"),
         (
-            "pacemaker.max.threads: 3
-",
+            "pacemaker.max.threads: 3\n",
             "4 is more than pacemaker.max.threads, which is 3",
         ),
     ],

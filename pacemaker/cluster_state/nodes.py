@@ -1,9 +1,9 @@
 """Read, create, write and delete ZooKeeper nodes; each write takes effect once.
 
 Each writing function defines how to check the outcome if its answer is lost;
-`pacemaker.cluster_state.operation` explains why the result of that check is final.  Paths are
-ZooKeeper's full paths.  kazoo's NodeExistsError and NoNodeError pass through to the
-callers, which handle them.
+`pacemaker.cluster_state.operation` explains why the result of that check is final.
+Paths are ZooKeeper's full paths.  kazoo's NodeExistsError and NoNodeError pass through
+to the callers, which handle them.
 """
 
 from __future__ import annotations
