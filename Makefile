@@ -1,6 +1,11 @@
 # make serve   sets up what the daemon needs and runs it; ARGS="..." are its options
 # make test    sets up what the tests need, a JDK and Storm's jars included, and runs all:
 #              12 to 15 minutes on 2 cores; on a bare system 4 more, and 1.7 GB of disk
+# make unit    runs the tests that open no socket and start no process, but for slow ones
+# make matrix  does so on every Python from 3.10 to 3.14 that this machine has
+# make coverage  runs all tests and measures which lines and branches they run
+# make mutants   changes the core in small ways and runs its tests on each change:
+#                those that no test notices are listed in docs/mutants.md
 # make packages  installs the packages of the system that the tests need, as root, so
 #              that a user can do the rest
 # make cluster-test     runs whole Storm clusters and lets parts of them fail; ALL=1 for
@@ -65,9 +70,11 @@ types: setup
 	$(STEP) "types (mypy --strict); a minute the first time"
 	@$(BIN)/mypy
 
+UNIT := not io and not slow
+
 unit: setup
-	$(STEP) "tests without I/O"
-	@$(BIN)/python -m pytest -m "not real" $(ARGS)
+	$(STEP) "unit tests: no sockets, no processes, nothing slow"
+	@$(BIN)/python -m pytest -m "$(UNIT)" $(ARGS)
 
 real: setup
 	$(STEP) "tests with Storm's own clients and daemon"

@@ -29,6 +29,8 @@ from tests import wire
 from tests.real.daemons import Daemon
 from tests.wire import STOP, Type, Wire, binary, framed, i32, message, struct_field
 
+pytestmark = pytest.mark.io
+
 MIB = 2**20
 MAX_BODY_BYTES = 10 * MIB
 # Of the daemon's own CPU time: by the clock on the wall a busy machine alone takes

@@ -25,6 +25,8 @@ from tests.server.hand import Hand
 from tests.server.upgrade.test_state import SMALL, written
 from tests.wire import Type, control, token
 
+pytestmark = pytest.mark.io
+
 KEY = "/w/t/1"
 PULSE = wire.send_pulse(KEY, b"beat", 5)
 ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)

@@ -21,6 +21,8 @@ from tests import wire
 from tests.server.upgrade.test_state import SMALL
 from tests.wire import Type, Wire
 
+pytestmark = pytest.mark.io
+
 
 @contextmanager
 def serving(

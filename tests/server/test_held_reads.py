@@ -10,6 +10,8 @@ from tests import wire
 from tests.server.hand import Hand
 from tests.wire import Type, Wire
 
+pytestmark = pytest.mark.io
+
 HOLD_S = 20.0
 KEY = "/w/t/1"
 PULSE = wire.send_pulse(KEY, b"beat", 5)

@@ -19,6 +19,8 @@ from tests import wire
 from tests.server.hand import Hand
 from tests.wire import Type
 
+pytestmark = pytest.mark.io
+
 GIVE_UP_S = 10.0
 PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
 ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)

@@ -19,6 +19,8 @@ from pacemaker.server.listening import (
     open_listeners,
 )
 
+pytestmark = pytest.mark.io
+
 
 def open_listener(
     bind: str | None, port: int, environ: dict[str, str]

@@ -16,6 +16,8 @@ import pytest
 from pacemaker.server import notify
 from pacemaker.server.notify import Notifier
 
+pytestmark = pytest.mark.io
+
 
 class Manager:
     """Stands for the service manager: a datagram socket and what came to it."""

@@ -26,6 +26,8 @@ from tests.fake_mechanisms import (
 from tests.server.hand import GIVE_UP_S, Hand
 from tests.wire import Type, Wire, binary, message
 
+pytestmark = pytest.mark.io
+
 REQUEST = message(Type.CONTROL_MESSAGE, binary(7, b"\xff\x36"))
 COMPLETE = message(Type.CONTROL_MESSAGE, binary(7, b"\xff\x35"))
 PULSE = wire.send_pulse("/w/t/1", b"beat", 5)

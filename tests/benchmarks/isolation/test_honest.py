@@ -14,6 +14,8 @@ from pacemaker import messages
 from pacemaker.messages import Message, Pulse
 from tests.benchmarks.isolation.lying_server import Lie, LyingServer, lying_server
 
+pytestmark = pytest.mark.io
+
 LIES = 20
 
 
