@@ -31,7 +31,7 @@ BIN := .venv/bin
 STEP := @printf '==> %s\n'
 
 .PHONY: help serve test packages setup jars lint types unit real bench format clean
-.PHONY: isolation cluster-test cluster-compare cluster-outages
+.PHONY: matrix coverage mutants isolation cluster-test cluster-compare cluster-outages
 .PHONY: compose-test compose-images compose-clean
 
 help:
@@ -75,6 +75,29 @@ UNIT := not io and not slow
 unit: setup
 	$(STEP) "unit tests: no sockets, no processes, nothing slow"
 	@$(BIN)/python -m pytest -m "$(UNIT)" $(ARGS)
+
+matrix: setup
+	$(STEP) "unit tests on every Python from 3.10 to 3.14 that is here"
+	@tools/matrix $(ARGS)
+
+# The daemons and commands that tests start are measured, too (pyproject.toml).
+coverage: setup jars
+	$(STEP) "all tests, measured; more than twice as long as make test"
+	@rm -rf build/coverage
+	@REQUIRE_REAL=1 $(BIN)/coverage run -m pytest $(ARGS)
+	$(STEP) "what they ran: of the core every branch, of the rest most"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage html --quiet --directory build/coverage/html --fail-under 0
+	@$(BIN)/coverage report --include "$(CORE)" --fail-under 100
+	@$(BIN)/coverage report
+
+# The daemon without its I/O, wherever in the package its modules are.
+CORE := */accounts.py,*/binary.py,*/canonical.py,*/dispatch.py,*/frames.py
+CORE := $(CORE),*/holding.py,*/listing.py,*/protocol.py,*/store.py,*/worker_pulses.py
+
+mutants: setup
+	$(STEP) "changes of the core that no test notices; ALL=1 tries all of them, in an hour"
+	@$(BIN)/python tools/mutants.py $(if $(ALL),0)
 
 real: setup
 	$(STEP) "tests with Storm's own clients and daemon"
@@ -126,4 +149,4 @@ format: setup
 
 clean:
 	$(STEP) "removing what was set up, fetched and built"
-	@rm -rf .venv .cache build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-* mutants .cache build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache
