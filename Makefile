@@ -1,6 +1,11 @@
 # make serve   sets up what the daemon needs and runs it; ARGS="..." are its options
 # make test    sets up what the tests need, a JDK and Storm's jars included, and runs all:
 #              12 to 15 minutes on 2 cores; on a bare system 4 more, and 1.7 GB of disk
+# make unit    runs the tests that open no socket and start no process, but for slow ones
+# make matrix  does so on every Python from 3.10 to 3.14 that this machine has
+# make coverage  runs all tests and measures which lines and branches they run
+# make mutants   changes the core in small ways and runs its tests on each change:
+#                those that no test notices are listed in docs/mutants.md
 # make packages  installs the packages of the system that the tests need, as root, so
 #              that a user can do the rest
 # make cluster-test     runs whole Storm clusters and lets parts of them fail; ALL=1 for
@@ -26,7 +31,7 @@ BIN := .venv/bin
 STEP := @printf '==> %s\n'
 
 .PHONY: help serve test packages setup jars lint types unit real bench format clean
-.PHONY: isolation cluster-test cluster-compare cluster-outages
+.PHONY: matrix coverage mutants isolation cluster-test cluster-compare cluster-outages
 .PHONY: compose-test compose-images compose-clean
 
 help:
@@ -65,9 +70,34 @@ types: setup
 	$(STEP) "types (mypy --strict); a minute the first time"
 	@$(BIN)/mypy
 
+UNIT := not io and not slow
+
 unit: setup
-	$(STEP) "tests without I/O"
-	@$(BIN)/python -m pytest -m "not real" $(ARGS)
+	$(STEP) "unit tests: no sockets, no processes, nothing slow"
+	@$(BIN)/python -m pytest -m "$(UNIT)" $(ARGS)
+
+matrix: setup
+	$(STEP) "unit tests on every Python from 3.10 to 3.14 that is here"
+	@tools/matrix $(ARGS)
+
+# The daemons and commands that tests start are measured, too (pyproject.toml).
+coverage: setup jars
+	$(STEP) "all tests, measured; more than twice as long as make test"
+	@rm -rf build/coverage
+	@REQUIRE_REAL=1 $(BIN)/coverage run -m pytest $(ARGS)
+	$(STEP) "what they ran: of the core every branch, of the rest most"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage html --quiet --directory build/coverage/html --fail-under 0
+	@$(BIN)/coverage report --include "$(CORE)" --fail-under 100
+	@$(BIN)/coverage report
+
+# The daemon without its I/O, wherever in the package its modules are.
+CORE := */accounts.py,*/binary.py,*/canonical.py,*/dispatch.py,*/frames.py
+CORE := $(CORE),*/pending_reads.py,*/listing.py,*/protocol.py,*/store.py,*/worker_pulses.py
+
+mutants: setup
+	$(STEP) "changes of the core that no test notices; ALL=1 tries all of them, in an hour"
+	@$(BIN)/python tools/mutants.py $(if $(ALL),0)
 
 real: setup
 	$(STEP) "tests with Storm's own clients and daemon"
@@ -119,4 +149,4 @@ format: setup
 
 clean:
 	$(STEP) "removing what was set up, fetched and built"
-	@rm -rf .venv .cache build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-* mutants .cache build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache

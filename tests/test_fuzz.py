@@ -61,6 +61,7 @@ def assert_judged_alike(body: bytes) -> Message | None:
     return message
 
 
+@pytest.mark.slow
 @settings(max_examples=1000)
 @given(bodies)
 @example(b"")

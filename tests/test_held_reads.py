@@ -15,6 +15,8 @@ from tests.real.daemons import Daemon
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire
 
+pytestmark = pytest.mark.io
+
 KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
 GET = wire.path_request(Type.GET_PULSE, KEY, 7)
 

@@ -38,6 +38,8 @@ from tests.wire.by_hand import (
     struct_field,
 )
 
+pytestmark = pytest.mark.io
+
 MIB = 2**20
 MAX_BODY_BYTES = 10 * MIB
 # Of the daemon's own CPU time: by the clock on the wall a busy machine alone takes

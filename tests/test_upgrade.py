@@ -36,6 +36,8 @@ from tests.server.process.test_notify import Manager
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire, control, token, token_of
 
+pytestmark = pytest.mark.io
+
 GIVE_UP_S = 60.0
 UPGRADED = r"upgraded to \S+: (\d+) connections? and (\d+) heartbeats? carried over"
 JAAS = 'PacemakerDigest {{ x.Y required username="u" password="{}"; }};\n'

@@ -6,7 +6,11 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from benchmarks.awake import cores_awake
+
+pytestmark = pytest.mark.io
 
 BOUND_S = 10.0
 

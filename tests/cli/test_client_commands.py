@@ -25,6 +25,8 @@ from pacemaker.sasl.secret import Secret
 from tests.cli.conftest import Run
 from tests.client.daemons import daemon
 
+pytestmark = pytest.mark.io
+
 TOPOLOGY = "words-1-1700000000"
 BEAT = f"/workerbeats/{TOPOLOGY}/7a4e-6700"
 DEAD = "127.0.0.1:1"

@@ -77,6 +77,7 @@ def test_exit_codes_differ() -> None:
     assert len(set(codes)) == len(codes)
 
 
+@pytest.mark.io
 def test_module_runs_as_the_program_and_starts_light() -> None:
     """`python -m pacemaker --help` loads neither the daemon nor its libraries."""
     script = (
@@ -116,6 +117,7 @@ def test_start_leaves_interrupts_as_they_were(
     assert seen == [handler]
 
 
+@pytest.mark.io
 def test_closed_pipe_is_no_failure() -> None:
     """`config | head -1` ends without a word of complaint."""
     read_end, write_end = os.pipe()
@@ -133,6 +135,7 @@ def test_closed_pipe_is_no_failure() -> None:
     assert done.stderr == b""
 
 
+@pytest.mark.io
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_the_script_of_a_shell(shell: str) -> None:
     """The script asks the program through the variable that click listens to."""
@@ -141,6 +144,7 @@ def test_completion_prints_the_script_of_a_shell(shell: str) -> None:
     assert "_STORM_PACEMAKER_PY_COMPLETE" in done.stdout
 
 
+@pytest.mark.io
 @pytest.mark.parametrize(
     ("words", "completed"),
     [

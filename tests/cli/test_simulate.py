@@ -18,6 +18,8 @@ from pacemaker.simulate.tally import Tally
 from tests.cli.conftest import Run
 from tests.client.daemons import daemon
 
+pytestmark = pytest.mark.io
+
 QUICK = ("--supervisors", "2", "--executors", "1", "--duration", "1")
 TOPOLOGY = "/workerbeats/words-1-1700000000"
 

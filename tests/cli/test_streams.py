@@ -17,6 +17,8 @@ from pacemaker.cli import exit_codes
 from pacemaker.client import PacemakerConnection, ServerAddress, requests
 from tests.client.daemons import daemon
 
+pytestmark = pytest.mark.io
+
 TIMEOUT_S = 60
 FULL = "No space left on device"
 # In /dev/full nothing can be written; a closed stream is one nobody wants.

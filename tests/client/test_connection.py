@@ -39,6 +39,8 @@ from tests.client.fake_server import (
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
 
+pytestmark = pytest.mark.io
+
 LONG_S = 30.0
 """A deadline that only a failure reaches."""
 

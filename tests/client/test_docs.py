@@ -12,6 +12,8 @@ from pacemaker.heartbeats import codec
 from pacemaker.heartbeats.model import WorkerHeartbeat
 from tests.client.daemons import daemon
 
+pytestmark = pytest.mark.io
+
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
 
 

@@ -53,6 +53,7 @@ def test_wake_counts_once(waiter: Waiter) -> None:
     assert waiter.wait(0) == 0
 
 
+@pytest.mark.io
 def test_wait_sees_events_of_a_socket(waiter: Waiter) -> None:
     """Events of the socket are told, a wake at the same time or not."""
     near, far = socket.socketpair()
@@ -92,6 +93,7 @@ class SeveralPlaces(TcpNetwork):
         return [place for each in self._addresses for place in plain.resolve(each)]
 
 
+@pytest.mark.io
 def test_connect_takes_the_first_place_that_listens(waiter: Waiter) -> None:
     """An address that refuses is passed over."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -105,6 +107,7 @@ def test_connect_takes_the_first_place_that_listens(waiter: Waiter) -> None:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+@pytest.mark.io
 def test_connect_gives_the_last_reason(waiter: Waiter) -> None:
     """Where no place takes the connection the system's reason is raised."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
@@ -140,6 +143,7 @@ class Recorder(SeveralPlaces):
         return self.opened[-1]
 
 
+@pytest.mark.io
 def test_connect_does_not_wait_for_a_dead_place(waiter: Waiter) -> None:
     """An address that swallows what it is sent leaves time for the next one."""
     with (
@@ -153,6 +157,7 @@ def test_connect_does_not_wait_for_a_dead_place(waiter: Waiter) -> None:
         assert [each.fileno() for each in network.opened] == [-1] * 3
 
 
+@pytest.mark.io
 def test_connect_begins_with_the_first_place_alone(waiter: Waiter) -> None:
     """Where the first address answers in its head start no other one is bothered."""
     with (
@@ -166,6 +171,7 @@ def test_connect_begins_with_the_first_place_alone(waiter: Waiter) -> None:
         assert len(network.opened) == 1
 
 
+@pytest.mark.io
 def test_connect_gives_up_all_places_at_its_deadline(waiter: Waiter) -> None:
     """The deadline is one for all addresses, and every socket is closed."""
     with swallowing_address() as dead:
@@ -175,6 +181,7 @@ def test_connect_gives_up_all_places_at_its_deadline(waiter: Waiter) -> None:
         assert {each.fileno() for each in network.opened} == {-1}
 
 
+@pytest.mark.io
 def test_connect_ends_with_a_stop(waiter: Waiter) -> None:
     """A connection that is closed does not wait for a dead address."""
     waiter.stop()
@@ -197,6 +204,7 @@ def test_name_that_cannot_be_asked_for_is_an_error_of_the_system() -> None:
         TcpNetwork().resolve(ServerAddress("a..b", 1))
 
 
+@pytest.mark.io
 def test_connect_reports_a_place_that_fails_at_once(waiter: Waiter) -> None:
     """A socket that cannot even begin is closed, and its reason raised."""
     broadcast = ServerAddress("255.255.255.255", 9)

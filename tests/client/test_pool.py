@@ -45,6 +45,8 @@ from tests.client.fake_server import (
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
 
+pytestmark = pytest.mark.io
+
 LONG_S = 30.0
 SHORT_S = 0.2
 
@@ -121,6 +123,31 @@ def test_first_server_is_chosen_by_chance() -> None:
     chosen = [pool_of(*addresses, seed=seed).writer for seed in range(50)]
     assert set(chosen) == {0, 1, 2}
     assert chosen == [pool_of(*addresses, seed=seed).writer for seed in range(50)]
+
+
+@pytest.mark.parametrize("believed_dead", [(), (0,), (1,), (2,), (0, 1), (1, 2)])
+def test_write_asks_servers_believed_dead_last(
+    believed_dead: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others come first, each kind in order from the last writer on."""
+    asked: list[int] = []
+
+    def unanswered(
+        connection: PacemakerConnection, request: Request[Any], timeout_s: float
+    ) -> Any:
+        asked.append(pool.connections.index(connection))
+        raise DeadlineError("pm1", "no reply in time", was_sent=False)
+
+    monkeypatch.setattr(PacemakerConnection, "request", unanswered)
+    pool = pool_of(*(ServerAddress("127.0.0.1", port) for port in (1, 2, 3)))
+    pool.writer = 1
+    for number in believed_dead:
+        pool.connections[number].standing.on_missed(0.0)
+    with pytest.raises(NoServerError):
+        pool.send_pulse("/w", b"x")
+    order = [1, 2, 0]
+    first = [number for number in order if number not in believed_dead]
+    assert asked == first + [number for number in order if number in believed_dead]
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -80,6 +80,8 @@ def talk(client: ClientProtocol, server: ServerProtocol, cut_bytes: int = 0) -> 
         for piece in pieces(upward, cut_bytes):
             server.receive_data(piece)
             take_server_steps(server)
+            while server.has_more:
+                server.resume()
         downward = b"".join(server.data_to_send())
         for piece in pieces(downward, cut_bytes):
             client.receive_data(piece)

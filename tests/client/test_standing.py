@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import types
 
 import pytest
 
+from pacemaker.client import standing as module
 from pacemaker.client.standing import Standing
 
 AGES_S = 1e9
@@ -32,6 +34,23 @@ def test_missed_deadline_among_replies_is_not() -> None:
     standing.on_reply()
     standing.on_missed(AGES_S)
     assert standing.is_available
+
+
+@pytest.mark.parametrize(
+    ("silence_s", "is_available"), [(1.75, True), (2.0, False), (2.25, False)]
+)
+def test_reply_counts_in_the_second_half_of_the_time_alone(
+    silence_s: float, is_available: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in the first half may have been sent before the server hung."""
+    now_s = [100.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now_s[0])
+    monkeypatch.setattr(module, "time", clock)
+    standing = Standing("pm1:6699")
+    standing.on_reply()
+    now_s[0] += silence_s
+    standing.on_missed(4.0)
+    assert standing.is_available is is_available
 
 
 def test_changes_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:

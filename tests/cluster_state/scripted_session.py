@@ -50,7 +50,7 @@ class ScriptedSession:
     def __getattr__(self, name: str) -> Any:
         """Return kazoo's request of that name."""
 
-        def send(*_: object) -> Answer:
+        def send(*_: object, **__: object) -> Answer:
             self.requests.append(name.removesuffix("_async"))
             return Answer(next(self._outcomes))
 

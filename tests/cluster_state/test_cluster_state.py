@@ -73,6 +73,7 @@ def test_servers_that_are_no_hosts_are_an_error(servers: tuple[str, ...]) -> Non
         ClusterState(Settings(zookeeper_servers=servers), DictPool())
 
 
+@pytest.mark.io
 @pytest.mark.parametrize(
     "module",
     ["pacemaker.cli.serve", "pacemaker.client.pool", "pacemaker.heartbeats.codec"],

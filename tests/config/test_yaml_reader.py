@@ -168,6 +168,7 @@ def test_reader_refuses_a_bomb_of_aliases() -> None:
         parse_yaml(head.format(", ".join([*allowed, "*a"])), "f")
 
 
+@pytest.mark.slow
 def test_reader_refuses_too_many_merged_pairs() -> None:
     """Merge keys that give more pairs than any configuration has are refused."""
     halves = [

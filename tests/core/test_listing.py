@@ -51,6 +51,7 @@ def run(made: Listing) -> tuple[bytes, int]:
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(texts, max_size=5), max_size=5))
 def test_frame_is_that_of_the_general_writer(slices: list[list[str]]) -> None:
     """However the names are sliced, the bytes are those of one message."""

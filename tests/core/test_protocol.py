@@ -287,6 +287,7 @@ def test_odd_stream_is_served_however_it_arrives(
     assert outcome_of(make, single) == whole
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     st.sampled_from((None, like_digest, like_kerberos)),
@@ -1050,6 +1051,7 @@ def call(server: ServerProtocol, what: bytes | str) -> None:
         server.finish_step(server.run_step())
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(
     st.sampled_from((None, like_digest, like_kerberos, like_mutual_kerberos)),

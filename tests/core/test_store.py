@@ -148,9 +148,9 @@ class WideStoreMachine(StoreMachine):
         self.patch.undo()
 
 
-TestWideStoreMachine = WideStoreMachine.TestCase
+TestWideStoreMachine = pytest.mark.slow(WideStoreMachine.TestCase)
 TestWideStoreMachine.settings = settings(max_examples=150, stateful_step_count=40)
-TestStoreMachine = StoreMachine.TestCase
+TestStoreMachine = pytest.mark.slow(StoreMachine.TestCase)
 TestStoreMachine.settings = settings(max_examples=150, stateful_step_count=40)
 
 
@@ -490,6 +490,7 @@ def looked_up(node: dict[Any, Any]) -> dict[Any, Any]:
     return {name: held for part in module._parts(node) for name, held in part.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["", "/w", "/w/t", "/w/t/deep/er"])
 @pytest.mark.parametrize("end", ["", "/x"])
 def test_huge_directory_lies_in_small_parts(path: str, end: str) -> None:

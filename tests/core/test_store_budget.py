@@ -195,7 +195,7 @@ class BudgetMachine(RuleBasedStateMachine):
         )
 
 
-TestBudgetMachine = BudgetMachine.TestCase
+TestBudgetMachine = pytest.mark.slow(BudgetMachine.TestCase)
 TestBudgetMachine.settings = settings(max_examples=200, stateful_step_count=50)
 
 

@@ -88,12 +88,14 @@ def test_heartbeat_comes_back(
     assert time_secs_of(data) == HEARTBEAT.time_secs
 
 
+@pytest.mark.slow
 @given(heartbeats)
 def test_any_heartbeat_comes_back(heartbeat: WorkerHeartbeat) -> None:
     """Any heartbeat of Storm 1.x and 2.x is read as it was written."""
     assert decode(encode(heartbeat)) == heartbeat
 
 
+@pytest.mark.slow
 @given(wide_heartbeats)
 def test_any_wide_heartbeat_comes_back(heartbeat: WorkerHeartbeat) -> None:
     """Any heartbeat of Storm 3 is read as it was written, the time in full."""

@@ -92,6 +92,7 @@ def test_parse_jaas_errors_quote_no_value() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -23,6 +23,8 @@ from tests.server.upgrade.test_state_format import SMALL
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire
 
+pytestmark = pytest.mark.io
+
 
 @contextmanager
 def serving(

@@ -34,6 +34,8 @@ from tests.test_upgrade import (
 )
 from tests.wire.by_hand import Wire
 
+pytestmark = pytest.mark.io
+
 GIVE_UP_S = 60.0
 PLACE = ("--bind", "127.0.0.1", "-c", "pacemaker.port=0")
 

@@ -26,6 +26,7 @@ def exact(seconds: list[float], percent: float) -> float:
     return sorted(seconds)[math.ceil(len(seconds) * percent / 100 - 1e-9) - 1]
 
 
+@pytest.mark.slow
 @given(durations, st.sampled_from((0.1, 25, 50, 99, 99.9, 100)))
 def test_percentile_is_near_the_truth(seconds: list[float], percent: float) -> None:
     """It is never below by more than a microsecond, nor above by more than 3 %."""
@@ -34,6 +35,7 @@ def test_percentile_is_near_the_truth(seconds: list[float], percent: float) -> N
     assert truth_s - 1e-6 <= found_s <= truth_s * 33 / 32 + 1e-6
 
 
+@pytest.mark.slow
 @given(durations, durations)
 def test_sum_is_the_histogram_of_all(some: list[float], others: list[float]) -> None:
     """Two that are added say what one of all durations says."""

@@ -15,6 +15,8 @@ from pacemaker.simulate.worker import WorkerProtocol, details_part
 from tests.client.daemons import descriptors
 from tests.client.fake_server import TIMEOUT_S, FakeServer, Peer
 
+pytestmark = pytest.mark.io
+
 LARGE = bytes(8 * 2**20)
 
 

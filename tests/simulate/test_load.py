@@ -19,6 +19,8 @@ from pacemaker.simulate.tally import Tally
 from pacemaker.simulate.worker import WorkerProtocol, details_part
 from tests.client.fake_server import FakeServer, silent
 
+pytestmark = pytest.mark.io
+
 WORKERS = 3
 FAR_S = 3600.0
 

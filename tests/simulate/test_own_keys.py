@@ -8,6 +8,8 @@ from pacemaker.client import PacemakerConnection, ServerAddress, requests
 from pacemaker.simulate import own_keys
 from tests.client.daemons import daemon
 
+pytestmark = pytest.mark.io
+
 OWN, OTHER = "storm-pacemaker-simulation-1-1", "words-1-1"
 
 

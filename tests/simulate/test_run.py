@@ -20,6 +20,8 @@ from pacemaker.simulate.run import Cluster, Simulation, make_cluster
 from pacemaker.simulate.shape import ClusterShape
 from tests.client.daemons import daemon
 
+pytestmark = pytest.mark.io
+
 RNG = random.Random(1)  # noqa: S311  (no secret)
 SHAPE = ClusterShape(
     supervisors=5, workers=4, executors=2, topologies=3, interval_s=0.25

@@ -40,6 +40,7 @@ def proc(tmp_path: Path) -> FakeProc:
     return FakeProc(tmp_path)
 
 
+@pytest.mark.io
 def test_own_process_is_found_and_costs_something() -> None:
     """The real /proc knows who listens on a port of this process."""
     with socket.create_server(("127.0.0.1", 0)) as server:

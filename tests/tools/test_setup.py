@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.io
+
 ROOT = Path(__file__).parents[2]
 
 OLD_PYTHON = """#!/bin/sh

@@ -14,6 +14,8 @@ from pacemaker.wire import messages
 from pacemaker.wire.messages import Message, Pulse
 from tests.benchmarks.isolation.lying_server import Lie, LyingServer, lying_server
 
+pytestmark = pytest.mark.io
+
 LIES = 20
 
 

@@ -19,6 +19,8 @@ from pacemaker.core.admission import Admission
 from pacemaker.server.io import acceptor as acceptor_module
 from pacemaker.server.io.acceptor import Acceptor
 
+pytestmark = pytest.mark.io
+
 GIVE_UP_S = 10.0
 
 
@@ -152,6 +154,25 @@ def test_acceptor_survives_failing_accept(listener: socket.socket, code: int) ->
     with socket.create_connection(listener.getsockname()):
         adopter.wait()
     _end(acceptor, adopter)
+
+
+@pytest.mark.parametrize(
+    "code", [errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ETIMEDOUT]
+)
+def test_acceptor_does_not_pause_for_an_error_of_one_connection(
+    listener: socket.socket,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The next one is accepted at once, and the log stays quiet."""
+    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
+    adopter = Adopter()
+    acceptor = _run(FailingListener(listener, code, code), adopter)
+    with socket.create_connection(listener.getsockname()):
+        adopter.wait()
+    _end(acceptor, adopter)
+    assert not caplog.records
 
 
 def test_acceptor_pauses_where_nothing_can_be_accepted(

@@ -20,6 +20,8 @@ from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
 
+pytestmark = pytest.mark.io
+
 MALFORMED = b"\0\0\0\1\0"
 PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
 ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)

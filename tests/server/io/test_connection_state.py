@@ -26,6 +26,8 @@ from tests.server.upgrade.test_state_format import SMALL, written
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, control, token
 
+pytestmark = pytest.mark.io
+
 KEY = "/w/t/1"
 PULSE = wire.send_pulse(KEY, b"beat", 5)
 ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)

@@ -9,6 +9,8 @@ from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire
 
+pytestmark = pytest.mark.io
+
 HOLD_S = 20.0
 KEY = "/w/t/1"
 PULSE = wire.send_pulse(KEY, b"beat", 5)

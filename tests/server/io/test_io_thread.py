@@ -21,6 +21,8 @@ from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
 
+pytestmark = pytest.mark.io
+
 GIVE_UP_S = 10.0
 PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
 ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)

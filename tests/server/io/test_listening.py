@@ -15,6 +15,8 @@ from pacemaker.errors import ListenError
 from pacemaker.server.io import listening, sockets
 from pacemaker.server.io.listening import describe, describe_scope, open_listeners
 
+pytestmark = pytest.mark.io
+
 
 def open_listener(
     bind: str | None, port: int, environ: dict[str, str]

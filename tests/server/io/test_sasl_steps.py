@@ -30,6 +30,8 @@ from tests.server.io.hand import GIVE_UP_S, Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire, binary, message
 
+pytestmark = pytest.mark.io
+
 REQUEST = message(Type.CONTROL_MESSAGE, binary(7, b"\xff\x36"))
 COMPLETE = message(Type.CONTROL_MESSAGE, binary(7, b"\xff\x35"))
 PULSE = wire.send_pulse("/w/t/1", b"beat", 5)

@@ -39,6 +39,7 @@ def test_full_collections_are_put_off_for_good() -> None:
     assert gc.get_threshold() == (young, middle, 2**31 - 1)
 
 
+@pytest.mark.io
 @pytest.mark.parametrize(
     "frame",
     [

@@ -16,6 +16,8 @@ import pytest
 from pacemaker.server.process import notify
 from pacemaker.server.process.notify import Notifier
 
+pytestmark = pytest.mark.io
+
 
 class Manager:
     """Stands for the service manager: a datagram socket and what came to it."""

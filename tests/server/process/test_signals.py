@@ -47,6 +47,7 @@ def test_hangup_that_is_ignored_is_not_waited_for() -> None:
     assert signal.SIGHUP not in signals.set_up()
 
 
+@pytest.mark.io
 def test_signal_of_a_process_is_not_the_kernels() -> None:
     """Who sent it decides what a SIGHUP means."""
     heeded = signals.set_up()
@@ -85,6 +86,7 @@ def _ended_child() -> subprocess.Popen[bytes]:
     return child
 
 
+@pytest.mark.io
 def test_strangers_are_reaped_and_the_own_child_is_not() -> None:
     """Its exit code belongs to whoever waits for it."""
     own = _ended_child()

@@ -15,6 +15,8 @@ from pacemaker.server.upgrade import execute
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.execute import become
 
+pytestmark = pytest.mark.io
+
 PLACE = 300
 COMMAND = Command("/bin/true", ("true",))
 

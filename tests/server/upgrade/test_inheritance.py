@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pacemaker.server.upgrade.inheritance import Inheritance
 from tests.server.upgrade.test_state_format import SMALL
+
+pytestmark = pytest.mark.io
 
 
 def test_listener_of_a_lost_state_is_taken_for_anothers() -> None:

@@ -88,6 +88,7 @@ def test_state_is_written_in_blocks_however_large_it_is() -> None:
     assert decode(written(state)) == state
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(states, st.data())
 def test_state_that_was_cut_short_is_refused(state: State, data: st.DataObject) -> None:
@@ -98,6 +99,7 @@ def test_state_that_was_cut_short_is_refused(state: State, data: st.DataObject) 
         decode(whole[:at])
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(states, st.data())
 def test_state_that_was_changed_is_refused(state: State, data: st.DataObject) -> None:

@@ -59,11 +59,13 @@ def _outcome(program: str) -> str:
         return outcome
 
 
+@pytest.mark.io
 def test_trial_that_says_the_word_has_no_reason() -> None:
     """A program that has read the state it is given, and exits with 0, would serve."""
     assert _outcome(f"{READ}; print(word)") == ""
 
 
+@pytest.mark.io
 @pytest.mark.parametrize(
     ("program", "said"),
     [
@@ -82,6 +84,7 @@ def test_trial_that_only_exits_with_0_is_not_believed(program: str, said: str) -
     assert re.fullmatch(re.escape(reason) + said, _outcome(program))
 
 
+@pytest.mark.io
 def test_trial_that_says_the_word_and_fails_is_not_believed() -> None:
     """What it meets after the word counts as well."""
     reason = _outcome(f"{READ}; print(word); raise SystemExit(3)")
@@ -101,6 +104,7 @@ def test_trial_says_where_the_sandbox_forbids_it(
         Trial(_child(PAUSE), SAMPLE)
 
 
+@pytest.mark.io
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
@@ -134,6 +138,7 @@ def test_trial_that_fails_says_why(program: str, reason: str) -> None:
     assert _outcome(program) == reason
 
 
+@pytest.mark.io
 def test_trial_that_takes_too_long_is_ended() -> None:
     """Past its time the child is killed and reaped, and that is the reason."""
     children = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
@@ -145,6 +150,7 @@ def test_trial_that_takes_too_long_is_ended() -> None:
     assert os.listdir("/proc/self/fd") == children  # noqa: PTH208
 
 
+@pytest.mark.io
 def test_trial_that_is_ended_is_reaped() -> None:
     """A stop of the daemon leaves no child behind."""
     trial = Trial(_child(PAUSE), SAMPLE)
@@ -154,6 +160,7 @@ def test_trial_that_is_ended_is_reaped() -> None:
         os.waitpid(trial.pid, 0)
 
 
+@pytest.mark.io
 def test_trial_that_cannot_be_started_is_an_error() -> None:
     """The program is gone: nothing is left of the try."""
     before = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
@@ -162,6 +169,7 @@ def test_trial_that_cannot_be_started_is_an_error() -> None:
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
 
 
+@pytest.mark.io
 def test_trial_has_neither_port_nor_manager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that belongs to the daemon reaches the child, not even by accident."""
     for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID"):

@@ -30,6 +30,8 @@ from pacemaker.server.upgrade.waiters import Waiters, address_of
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire
 
+pytestmark = pytest.mark.io
+
 GIVE_UP_S = 60.0
 SAY_THE_WORD = """
 import sys

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from pacemaker.errors import UpgradeError
+from pacemaker.server.upgrade import waiters as module
 from pacemaker.server.upgrade.request import request_upgrade
 from pacemaker.server.upgrade.waiters import (
     REFUSED,
@@ -20,6 +21,8 @@ from pacemaker.server.upgrade.waiters import (
     Waiters,
     address_of,
 )
+
+pytestmark = pytest.mark.io
 
 GIVE_UP_S = 10.0
 
@@ -104,6 +107,27 @@ def test_asking_goes_over_to_the_next_process(waiters: Waiters) -> None:
     assert second.end() == "upgraded"
     first.end()
     heir.close("")
+
+
+@pytest.mark.parametrize(
+    ("uid", "outcome"),
+    [
+        (0, "upgraded"),
+        (1000, "upgraded"),
+        (1001, "the daemon said nothing of the outcome"),
+    ],
+)
+def test_only_the_daemons_own_user_and_root_may_wait(
+    waiters: Waiters, uid: int, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outcome may name files; another user's connection is closed."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(module, "credentials", lambda connection: (1, uid))
+    asking = Asking()
+    _await_request()
+    waiters.accept()
+    waiters.tell(SERVES)
+    assert asking.end().startswith(outcome)
 
 
 def test_asking_ends_when_the_daemon_stops(waiters: Waiters) -> None:

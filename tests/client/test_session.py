@@ -1,0 +1,118 @@
+"""Tests of pacemaker.client.session: its turns, over a socket that a test scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from pacemaker.client import requests
+from pacemaker.client.call import Call
+from pacemaker.client.protocol import ClientProtocol
+from pacemaker.client.session import MAX_IN_FLIGHT, Session
+from pacemaker.client.standing import Standing
+from pacemaker.errors import ClosedError
+
+MAX_BODY_BYTES = 2**20
+
+
+class Owner:
+    """Gives calls that wait, and ends the session after the scripted turns."""
+
+    name = "pm1:6699"
+
+    def __init__(self, calls: int) -> None:
+        request = requests.create_path("/w")
+        self.calls = [Call(request, 1.0, give_up) for _ in range(calls)]
+        self.is_closing = False
+
+    def take_calls(self, most: int) -> list[Call[Any]]:
+        """Give the first that wait."""
+        taken, self.calls = self.calls[:most], self.calls[most:]
+        return taken
+
+    def take_abandoned(self) -> list[Call[Any]]:
+        """Give up nothing."""
+        return []
+
+
+def give_up(call: Call[Any]) -> ClosedError:
+    """Take nothing back."""
+    return ClosedError(Owner.name, "closed")
+
+
+class Socket:
+    """Takes as many bytes as a test says, and never has any to read."""
+
+    def __init__(self) -> None:
+        self.room_bytes = 0
+        self.taken = b""
+
+    def send(self, data: memoryview) -> int:
+        """Take what there is room for."""
+        if not self.room_bytes:
+            raise BlockingIOError
+        part = bytes(data[: self.room_bytes])
+        self.room_bytes -= len(part)
+        self.taken += part
+        return len(part)
+
+    def __enter__(self) -> Socket:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        pass
+
+
+class Script:
+    """Stands for the thread's waiter: each wait runs the next step of a test."""
+
+    def __init__(self, owner: Owner, *steps: Callable[[], None]) -> None:
+        self._owner = owner
+        self._steps = list(steps)
+
+    def wait(self, timeout_s: float | None, sock: Any, for_events: int) -> int:
+        """Run a step instead of waiting; after the last one the session ends."""
+        self._steps.pop(0)()
+        self._owner.is_closing = not self._steps
+        return 0
+
+
+def run(owner: Owner, sock: Socket, *steps: Callable[[], None]) -> None:
+    """Run a session for as many turns as there are steps, each after its turn."""
+    protocol = ClientProtocol(MAX_BODY_BYTES)
+    script: Any = Script(owner, *steps)
+    fake_socket: Any = sock
+    Session(owner, Standing(owner.name), fake_socket, protocol, script).run()
+
+
+def test_session_takes_no_call_while_bytes_are_unsent() -> None:
+    """A call that is not taken can still be given to another server."""
+    owner, sock = Owner(1), Socket()
+    # Room for a part of the proof of life, which goes first.
+    sock.room_bytes = 5
+    waiting: list[int] = []
+
+    def look() -> None:
+        waiting.append(len(owner.calls))
+
+    def make_room() -> None:
+        look()
+        sock.room_bytes = 10_000
+
+    run(owner, sock, look, make_room, look)
+    assert waiting == [1, 1, 0]
+
+
+def test_session_takes_no_more_calls_than_may_be_in_flight() -> None:
+    """Those above wait until others are answered."""
+    owner, sock = Owner(MAX_IN_FLIGHT + 7), Socket()
+    sock.room_bytes = 1_000_000
+    waiting: list[int] = []
+    run(owner, sock, *[lambda: waiting.append(len(owner.calls))] * 3)
+    assert waiting == [7, 7, 7]

@@ -1,0 +1,80 @@
+"""A guard over the unit tests: one that opens a socket or starts a process fails.
+
+A test that needs either is marked `io`.  The guard hears the interpreter's audit
+events rather than patching functions: they tell of every way to a socket or a
+process, also those of C code, of threads and of names that were imported before.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+MARKS = ("io", "real", "cluster", "compose")
+"""Tests with any of these may do I/O."""
+
+FORBIDDEN = frozenset(
+    ("os.fork", "os.forkpty", "os.posix_spawn", "os.system", "socket.__new__")
+) | {"subprocess.Popen"}
+
+
+class IoInUnitTestError(AssertionError):
+    """A test without the mark `io` did something that needs it."""
+
+    def __init__(self, events: list[str]) -> None:
+        super().__init__(
+            f"a unit test may not use {', '.join(events)}: do without, or mark the"
+            " test (or its module, by `pytestmark`) with `pytest.mark.io`"
+        )
+
+
+class Guard:
+    """Refuses I/O while it watches."""
+
+    def __init__(self) -> None:
+        self._is_on = False
+        self._seen: list[str] = []
+        # A hook cannot be removed, so there is one for the whole run.
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, args: tuple[object, ...]) -> None:
+        if self._is_on and event in FORBIDDEN:
+            self._seen.append(event)
+            raise IoInUnitTestError([event])
+
+    def start(self) -> None:
+        """Refuse I/O from now on."""
+        self._is_on = True
+
+    def stop(self) -> None:
+        """Allow I/O again.
+
+        Raises:
+            IoInUnitTestError: some was tried; the tested code may have caught the
+                first exception.
+        """
+        self._is_on = False
+        seen, self._seen = self._seen, []
+        if seen:
+            raise IoInUnitTestError(sorted(set(seen)))
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Refuse I/O within a block."""
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop()
+
+
+GUARD = Guard()
+"""The run's only one."""
+
+
+def may_do_io(item: pytest.Item) -> bool:
+    """Return whether a test is marked as one that does I/O."""
+    return any(item.get_closest_marker(mark) for mark in MARKS)
