@@ -69,8 +69,8 @@ def test_lost_write_is_sent_again_if_the_node_is_unchanged() -> None:
 @pytest.mark.parametrize(
     ("found", "why"),
     [
-        ((b"other", stat(7, version=4)), "written by another since"),
-        ((b"other", stat(8, version=3)), "written by another since"),
+        ((b"other", stat(7, version=4)), "another client has written the node since"),
+        ((b"other", stat(8, version=3)), "another client has written the node since"),
         (NoNodeError(), "deleted since"),
     ],
 )
