@@ -19,7 +19,7 @@ SEND_BUFFER_BYTES: Final = 5 * 1024 * 1024
 
 # What one turn reads from one connection: some sixty usual heartbeats.  Half of it
 # takes 1.4 to 1.7 times the CPU for each where fifty are under way; twice as much
-# makes a read of one dearer (the buffer is allocated first).
+# makes a read of one more costly (the buffer is allocated first).
 READ_BYTES: Final = 128 * 1024
 
 # The same while a frame is under way that is larger.

@@ -25,7 +25,11 @@ _T = TypeVar("_T", bound=Waiting)
 
 
 class Backlog(Generic[_T]):
-    """Connections that wait.  Only one thread may call it."""
+    """Connections that wait.  Only one thread may call it.
+
+    Attributes:
+        size: how many wait.
+    """
 
     def __init__(self) -> None:
         # Dicts for their order, and so that any of thousands is removed at once.
@@ -33,10 +37,10 @@ class Backlog(Generic[_T]):
         # What each account had spent when it was put here; `pop` looks again.
         self._heap: list[tuple[float, int, Account]] = []
         self._puts = 0
-        self._size = 0
+        self.size = 0
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
     def __contains__(self, item: _T) -> bool:
         return item in self._waiting.get(item.account, ())
@@ -51,7 +55,7 @@ class Backlog(Generic[_T]):
             heapq.heappush(self._heap, (account.spent_s, self._puts, account))
         if item not in waiting:
             waiting[item] = None
-            self._size += 1
+            self.size += 1
 
     def discard(self, item: _T) -> None:
         """Remove something, if it waits."""
@@ -59,7 +63,7 @@ class Backlog(Generic[_T]):
         if waiting is None or item not in waiting:
             return
         del waiting[item]
-        self._size -= 1
+        self.size -= 1
         if not waiting:
             del self._waiting[item.account]
 

@@ -5,14 +5,15 @@ Others speak to the thread through `call`: a queue and a descriptor that wakes
 the loop.  They never touch a connection themselves.
 
 **Fair turns.**  A connection that has sent more than a slice of requests goes to the
-*backlog*, and is not read meanwhile.  A turn that has much to do is shared: for half of
-`limits.TURN_S` it serves those first whose requests take the least time, for the other
-half those whose account has had the least of the thread's time lately.  Then it ends:
-what is still to be read epoll reports again, and calls of others (a stop, an upgrade,
-the watchdog) run in between.  So a worker, which takes some microseconds every three
-seconds, is always among the first, however much others send, be they at its own address
-(by the first rule) or send nothing but what workers send (by the second).  A turn with
-little to do, nearly every one, knows nothing of this.
+*backlog*, and is not read meanwhile.  If a turn has much to do, its time is shared.  For
+half of `limits.TURN_S` it serves connections whose requests take little time; whoever is
+not reached goes to the backlog.  For the other half it serves the backlog, in which the
+account that has had the least of the thread's time lately comes first.  Then the turn
+ends, and calls of other threads (a stop, an upgrade, the watchdog) run.  So a worker,
+which takes some microseconds every three seconds, is always among the first, however
+much others send: the first rule keeps it apart from costly requests of its own address,
+the second from an address that sends cheap requests without end.  A turn with little to
+do, which nearly every turn is, does none of this.
 """
 
 from __future__ import annotations
@@ -315,7 +316,7 @@ class IoThread(threading.Thread):
 
     def turn(self) -> None:
         """Wait for what happens next, and do what it asks for."""
-        if self._is_crowded or self._backlog:
+        if self._is_crowded or self._backlog.size:
             # All that is ready, so that whoever has waited for longest is among it;
             # of very many a part, as to sort them takes time as well.
             most = min(len(self.connections) + 1, _MOST_SHARED)
@@ -368,9 +369,10 @@ class IoThread(threading.Thread):
         return is_woken
 
     def _sample(self, connection: Connection | None, before_s: float) -> float:
-        """Charge the time since the last look at the clock to whom was served last.
+        """Charge the time since the last look at the clock to one account.
 
-        That is one of a few, and in the long run each gets what it took.
+        It is the account that was served last, one of at most `_CHUNK`.  In the long
+        run each account is charged what it took.
         """
         now_s = self.now()
         if connection is not None:
@@ -381,10 +383,10 @@ class IoThread(threading.Thread):
         return now_s
 
     def _is_too_long(self, elapsed_s: float, served: int) -> bool:
-        """Whether the rest of a turn has to be shared.
+        """Return whether the rest of a turn has to be shared.
 
-        Many cheap events, a cluster's at its busiest, may take four times as long:
-        they are not worth sorting.
+        Many cheap events, which is what a busy cluster sends, may take four times as
+        long: sorting them would cost more than it gains.
         """
         if elapsed_s <= limits.TURN_S:
             return False
@@ -393,9 +395,10 @@ class IoThread(threading.Thread):
     def _share(self, ready: Sequence[_Event]) -> bool:
         """Serve what is ready and the backlog, until the turn has taken its time.
 
-        Cheap requests first.  By itself that would starve whoever has dear ones while
-        others send cheap ones without end, so it is half of the time; what is not
-        reached goes to the backlog, and the other half is the backlog's.
+        Cheap requests come first.  That alone would starve connections with costly
+        requests while others send cheap ones without end, so it is only done for half
+        of the time.  Connections that are not reached go to the backlog, which has the
+        other half.
 
         Returns:
             Whether others have called.
@@ -498,7 +501,7 @@ class IoThread(threading.Thread):
             self._run(self._evicted.popleft().evict)
 
     def _timeout_s(self) -> float | None:
-        if self._backlog or self._to_sweep:
+        if self._backlog.size or self._to_sweep:
             return 0.0
         if self._stop_until_s is not None:
             return limits.STOP_TURN_S

@@ -80,8 +80,11 @@ def serve(server: ServerProtocol, data: bytes) -> bytes:
     """Feed it, take its steps, send all."""
     server.receive_data(data)
     sent = b"".join(server.data_to_send())
-    while server.phase is Phase.STEPPING:
-        server.finish_step(server.run_step())
+    while server.phase is Phase.STEPPING or server.has_more:
+        if server.has_more:
+            server.resume()
+        else:
+            server.finish_step(server.run_step())
         sent += b"".join(server.data_to_send())
     return sent
 
