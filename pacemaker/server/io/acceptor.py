@@ -201,7 +201,7 @@ class Acceptor(threading.Thread):
         sock.close()
 
     def _log_refused(self) -> None:
-        """Name the last of some refused connections: a line for each would cost too much."""
+        """Name the last of some refused connections; a line for each costs too much."""
         if self._last_refused is not None:
             _logger.warning("%s: refused: %s", *self._last_refused)
             self._last_refused = None
