@@ -4,16 +4,16 @@ What a connection holds needs no lock, since only its thread touches it.
 Others speak to the thread through `call`: a queue and a descriptor that wakes
 the loop.  They never touch a connection themselves.
 
-**Fair turns.**  A connection that has sent more than a slice of requests goes to the
+**Fair turns.** A connection that has sent more than a slice of requests goes to the
 *backlog*, and is not read meanwhile.  If a turn has much to do, its time is shared.
 For half of `limits.TURN_S` it serves connections whose requests take little time;
-whoever is not reached goes to the backlog.  For the other half it serves the backlog, in which the
-account that has had the least of the thread's time lately comes first.  Then the turn
-ends, and calls of other threads (a stop, an upgrade, the watchdog) run.  So a worker,
-which takes some microseconds every three seconds, is always among the first, however
-much others send: the first rule keeps it apart from costly requests of its own address,
-the second from an address that sends cheap requests without end.  A turn with little to
-do, which nearly every turn is, does none of this.
+whoever is not reached goes to the backlog.  For the other half it serves the backlog,
+in which the account that has had the least of the thread's time lately comes first.
+Then the turn ends, and calls of other threads (a stop, an upgrade, the watchdog) run.
+So a worker, which takes some microseconds every three seconds, is always among the
+first, however much others send: the first rule keeps it apart from costly requests of
+its own address, the second from an address that sends cheap requests without end.  A
+turn with little to do, which nearly every turn is, does none of this.
 """
 
 from __future__ import annotations
