@@ -855,3 +855,9 @@ def test_nothing_is_sent_amid_what_was_read_at_once() -> None:
     while peer.server.has_more:
         peer.server.resume()
     assert peer.taken() == b"".join(wire.pulse_reply(KEY, b"beat", n) for n in ids)
+
+
+def test_nothing_can_be_woken_before_the_thread_is_there() -> None:
+    """A read that was released to no thread would wait for ever."""
+    with pytest.raises(AssertionError, match="before `begin`"):
+        Holding(Store()).wake(lambda: None)
