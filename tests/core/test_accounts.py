@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.core.accounts import Account, exceeds_share
+from pacemaker.core.accounts import (
+    BURST_S,
+    SETTLED_KEYS,
+    SETTLED_LISTS,
+    Account,
+    AddressLimits,
+    Bucket,
+    exceeds_share,
+)
 
 
 @pytest.mark.parametrize(
@@ -35,3 +43,65 @@ def test_new_account_uses_nothing() -> None:
     assert not account.stored_bytes
     assert not account.buffered_bytes
     assert not account.held_read_bytes
+
+
+def test_full_bucket_pays_at_once_and_an_empty_one_says_how_long_to_wait() -> None:
+    """It earns a second in a second, and holds no more than its burst."""
+    bucket = Bucket()
+    assert bucket.charge(BURST_S, 100.0) == 0.0
+    assert bucket.charge(2.0, 100.0) == 2.0
+    assert bucket.charge(0.0, 101.5) == 0.5
+    assert bucket.charge(1.0, 102.0) == 1.0
+    # A day later it is full, and no fuller.
+    assert bucket.charge(BURST_S + 1.0, 90_000.0) == 1.0
+
+
+def test_bucket_earns_nothing_while_the_clock_stands_or_goes_back() -> None:
+    """Two threads may hand in their times in the other order."""
+    bucket = Bucket()
+    assert bucket.charge(BURST_S, 100.0) == 0.0
+    assert bucket.charge(1.0, 99.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("new_keys", "lists", "is_charged"),
+    [
+        (SETTLED_KEYS - 1, SETTLED_LISTS - 1, False),
+        (SETTLED_KEYS, 0, True),
+        (0, SETTLED_LISTS, True),
+    ],
+)
+def test_account_is_settled_once_it_is_worth_it(
+    new_keys: int, lists: int, is_charged: bool
+) -> None:
+    """A call for each key would cost more than the key."""
+    account = Account("10.0.0.5")
+    account.new_keys, account.lists = new_keys, lists
+    assert account.is_charged is is_charged
+
+
+def test_account_pays_for_new_keys_and_lists_once() -> None:
+    """What was settled is not charged again."""
+    limits = AddressLimits(new_keys_per_s=100.0, lists_per_s=10.0)
+    account = Account("10.0.0.5")
+    account.new_keys, account.lists = 500, 20
+    assert account.settle(100.0, limits) == pytest.approx(5.0 + 2.0 - BURST_S)
+    assert (account.new_keys, account.lists) == (0, 0)
+    assert account.settle(100.0, limits) == pytest.approx(2.0)
+
+
+def test_account_arrives_too_often_above_its_rate() -> None:
+    """A burst is allowed; then one connection for each that was earned."""
+    limits = AddressLimits(connections_per_s=1.0)
+    account = Account("10.0.0.5")
+    early = [account.arrives_too_often(100.0, limits) for _ in range(6)]
+    assert early == [False] * 5 + [True]
+    assert account.arrives_too_often(101.0, limits)
+    assert not account.arrives_too_often(103.0, limits)
+
+
+def test_account_shows_its_connections() -> None:
+    """The log of a bug says whose account it was."""
+    account = Account("10.0.0.5")
+    account.connections = 3
+    assert repr(account) == "<Account 10.0.0.5 connections=3>"

@@ -16,7 +16,12 @@ from pacemaker.core import pending_reads as module
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.pending_reads import MAX_HELD_BYTES, RELEASED_PER_TURN, Holding
+from pacemaker.core.pending_reads import (
+    MAX_HELD_BYTES,
+    RELEASED_PER_TURN,
+    HeldReads,
+    Holding,
+)
 from pacemaker.core.protocol import MAX_DUE_BYTES, Phase, ServerProtocol
 from pacemaker.core.store import MAX_SEGMENTS, Store
 from pacemaker.errors import LimitError
@@ -813,3 +818,46 @@ TestCrowdedMachine = pytest.mark.slow(CrowdedMachine.TestCase)
 TestCrowdedMachine.settings = settings(max_examples=200, stateful_step_count=30)
 TestHoldingMachine = pytest.mark.slow(HoldingMachine.TestCase)
 TestHoldingMachine.settings = settings(max_examples=200, stateful_step_count=30)
+
+
+def test_account_holds_no_more_than_the_number_that_it_is_given() -> None:
+    """A number holds at any time, an equal share under pressure alone."""
+    loop = Loop(is_on=False)
+    loop.holding = Holding(loop.store, most_of_one_bytes=1)
+    loop.holding.begin(loop.calls.append)
+    peer = loop.connect(Account("10.0.0.5"))
+    assert peer.ask(GET) == MISS
+    assert (loop.holding.refused, loop.holding.held_bytes) == (1, 0)
+
+
+def test_holding_and_its_connections_show_what_they_hold() -> None:
+    """The log of a bug says how much was held."""
+    holding = Holding(Store())
+    holding.begin(deque[Callable[[], None]]().append)
+    reads = HeldReads(holding)
+    assert reads.hold(KEY, 7)
+    held_bytes = holding.held_bytes
+    assert repr(holding) == f"<Holding on=True held_bytes={held_bytes}>"
+    assert repr(reads) == "<HeldReads held=1 released=0>"
+
+
+def test_nothing_is_sent_amid_what_was_read_at_once() -> None:
+    """What is unread may be the same reads, sent again: one reply each is pending."""
+    loop = Loop()
+    loop.store.put(KEY, b"beat")
+    peer = loop.connect()
+    ids = range(2_000)
+    peer.server.receive_data(
+        b"".join(path_request(Type.GET_PULSE, KEY, n) for n in ids)
+    )
+    assert peer.server.has_more
+    assert peer.taken() == b""
+    while peer.server.has_more:
+        peer.server.resume()
+    assert peer.taken() == b"".join(wire.pulse_reply(KEY, b"beat", n) for n in ids)
+
+
+def test_nothing_can_be_woken_before_the_thread_is_there() -> None:
+    """A read that was released to no thread would wait for ever."""
+    with pytest.raises(AssertionError, match="before `begin`"):
+        Holding(Store()).wake(lambda: None)

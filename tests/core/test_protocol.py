@@ -1079,3 +1079,17 @@ def test_noise_leads_to_a_legal_state(noise: bytes) -> None:
         server = new_protocol()
         serve(server, pieces)
         assert isinstance(server.error, FrameError | MalformedError | None)
+
+
+def test_last_step_is_known_once_it_was_taken() -> None:
+    """Its outcome, and no earlier one, decides who the peer is."""
+    server = new_protocol(like_digest)
+    assert not new_protocol(None).is_step_last
+    steps = []
+    server.receive_data(REQUEST_TOKEN)
+    while server.phase is Phase.STEPPING:
+        outcome = server.run_step()
+        steps.append(server.is_step_last)
+        server.finish_step(outcome)
+        server.receive_data(token(b"response"))
+    assert steps == [False, True]

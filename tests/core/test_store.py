@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from pacemaker.core import store as module
+from pacemaker.core.accounts import Account
 from pacemaker.core.store import MAX_SEGMENTS, Place, Store
 from pacemaker.errors import LimitError
 from tests.directories import ODD_PATHS, DirectoryModel, paths
@@ -640,3 +641,19 @@ def test_no_pulse_comes_between_look_and_wait() -> None:
     finally:
         sys.setswitchinterval(interval_s)
     assert told == set(awaited)
+
+
+def test_store_tells_its_budget() -> None:
+    """What was set is what holds; without any it is without bound."""
+    assert Store(budget_bytes=6_000).budget_bytes == 6_000
+    assert Store().budget_bytes == sys.maxsize
+
+
+def test_account_is_above_its_share_from_a_number_on_at_any_time() -> None:
+    """A number holds although the store is all but empty."""
+    store = Store(budget_bytes=1_000_000, most_of_one_bytes=10_000)
+    small, large = Account("10.0.0.5"), Account("10.0.0.6")
+    store.put("/w/1", bytes(10), account=small)
+    with pytest.raises(LimitError):
+        store.put("/w/2", bytes(20_000), account=large)
+    assert (len(store), large.stored_bytes) == (1, 0)

@@ -6,7 +6,7 @@ import contextlib
 import struct
 import tracemalloc
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import pytest
 from thriftpy2.thrift import TType
@@ -14,7 +14,7 @@ from thriftpy2.thrift import TType
 from pacemaker.errors import MalformedError
 from pacemaker.wire import binary as reader
 from pacemaker.wire import idl
-from pacemaker.wire.binary import MAX_NESTING, MAX_VALUES, read_struct
+from pacemaker.wire.binary import INTEGER, MAX_NESTING, MAX_VALUES, read_struct
 from tests.wire.by_hand import STOP, Type, binary, boolean, i32, struct_field
 
 IDL = idl.load("pacemaker.thrift")
@@ -556,3 +556,51 @@ def test_keys_and_values_of_a_map_count() -> None:
     assert len(read_outer(field, max_values=22)["counts"]) == 10
     with pytest.raises(MalformedError, match="too many fields or elements"):
         read_outer(field, max_values=21)
+
+
+class Chain:
+    """A struct that may hold another of its kind; no IDL of ours has one."""
+
+    thrift_spec: ClassVar[dict[int, tuple[Any, ...]]] = {}
+
+    def __init__(self, below: Chain | None) -> None:
+        self.below = below
+
+
+Chain.thrift_spec[1] = (TType.STRUCT, "below", Chain, False)
+
+
+def test_known_structs_nest_no_deeper_than_unknown_ones() -> None:
+    """An IDL with a struct in itself is not a way to a full stack."""
+    deepest = head(STRUCT, 1) * (MAX_NESTING - 1) + STOP * MAX_NESTING
+    chain, levels = read_struct(deepest, Chain, frozenset(), MANY_VALUES), 1
+    while chain.below is not None:
+        chain, levels = chain.below, levels + 1
+    assert levels == MAX_NESTING
+    deeper = head(STRUCT, 1) * MAX_NESTING + STOP * (MAX_NESTING + 1)
+    with pytest.raises(MalformedError, match="nested too deeply"):
+        read_struct(deeper, Chain, frozenset(), MANY_VALUES)
+
+
+class Count:
+    """A struct whose only field is an integer of either width."""
+
+    thrift_spec: ClassVar[dict[int, tuple[Any, ...]]] = {
+        1: (INTEGER, "number", False),
+    }
+
+    def __init__(self, number: int | None) -> None:
+        self.number = number
+
+
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [
+        (head(I32, 1) + struct.pack(">i", -7), -7),
+        (head(I64, 1) + struct.pack(">q", 2**40), 2**40),
+        (head(I16, 1) + struct.pack(">h", 7), None),
+    ],
+)
+def test_integer_of_either_width_is_read(field: bytes, number: int | None) -> None:
+    """Storm's releases differ in one field; a type of neither width is passed over."""
+    assert read_struct(field + STOP, Count, frozenset()).number == number
