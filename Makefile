@@ -3,7 +3,7 @@
 #              12 to 15 minutes on 2 cores; on a bare system 4 more, and 1.7 GB of disk
 # make unit    runs the tests that open no socket and start no process, but for slow ones
 # make matrix  does so on every Python from 3.10 to 3.14 that this machine has
-# make coverage  runs all tests and measures which lines and branches they run
+# make coverage  measures which lines and branches the unit tests run; ALL=1 all tests
 # make mutants   changes the core in small ways and runs its tests on each change:
 #                those that no test notices are listed in docs/mutants.md
 # make packages  installs the packages of the system that the tests need, as root, so
@@ -81,11 +81,11 @@ matrix: setup
 	@tools/matrix $(ARGS)
 
 # The daemons and commands that tests start are measured, too (pyproject.toml).
-coverage: setup jars
-	$(STEP) "all tests, measured; more than twice as long as make test"
+coverage: setup $(if $(ALL),jars)
+	$(STEP) "the unit tests, measured; with ALL=1 all tests, in half an hour"
 	@rm -rf build/coverage
-	@REQUIRE_REAL=1 $(BIN)/coverage run -m pytest $(ARGS)
-	$(STEP) "what they ran: of the core all but what docs/testing.md lists, of the rest most"
+	@REQUIRE_REAL=1 $(BIN)/coverage run -m pytest $(if $(ALL),,-m "$(UNIT)") $(ARGS)
+	$(STEP) "what they ran: of the core all but what docs/testing.md lists"
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage html --quiet --directory build/coverage/html --fail-under 0
 	@$(BIN)/coverage report --include "$(CORE)" --fail-under 99
