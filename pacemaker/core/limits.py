@@ -25,10 +25,11 @@ READ_BYTES: Final = 128 * 1024
 # The same while a larger frame is under way.
 LARGE_READ_BYTES: Final = 1024 * 1024
 
-# How long a turn of the loop serves connections in any order, and how long it then
-# serves them by shares.  A heartbeat waits for two turns at most.
+# The time that a busy turn of the loop shares out: half of it serves cheap requests,
+# and half the backlog.  A heartbeat waits for two turns at most.
 TURN_S: Final = 0.003
-# An account that used more than this of roughly the last half second counts as a crowd.
+# A thread counts as crowded if an account has used more than this of roughly the last
+# half second.
 DOMINANT_S: Final = 0.02
 
 # The time spent on an account is halved this often, and forgotten once it is below
