@@ -295,10 +295,10 @@ class ServerProtocol:
         """Return the bytes to send to the peer, in a few chunks, and forget them."""
         if self._reads is not None and self.has_more and not self.is_blocked:
             # Keep the replies until the whole batch is read.  An unread frame may be
-            # one of the same reads, sent again: then `supersede` still has to remove
-            # the first reply, since the client expects only one.  If the protocol is
-            # blocked, nothing is read until replies are sent, so keeping them would
-            # be a deadlock.
+            # one of the same reads, sent again.  Then `_handle_in_hold` removes the
+            # first reply, since the client expects only one.  If the protocol is
+            # blocked, it reads nothing until replies are sent: keeping them would be
+            # a deadlock.
             return []
         due = self._due
         if due:
@@ -391,7 +391,7 @@ class ServerProtocol:
         self.drop_held()
 
     def snapshot(self, unsent: bytes = b"") -> Snapshot | None:
-        """Return the state, or None if the connection is closed or amid SASL.
+        """Return the state, or None if closed or during a SASL exchange.
 
         Args:
             unsent: what `data_to_send` has returned but has not been sent yet.

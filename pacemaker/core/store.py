@@ -520,8 +520,8 @@ class Store:
         after_bytes = self._used_bytes + growth_bytes
         if after_bytes <= self._free_bytes:
             return
-        # A value that does not grow is never refused, whoever writes it: the heartbeat
-        # of a live worker must not become stale because the store is full.
+        # A value that does not grow is never refused, not even above the share: the
+        # heartbeat of a live worker must not become stale because the store is full.
         if growth_bytes <= 0:
             self._give_slack_back(account, -growth_bytes)
             return
@@ -560,8 +560,8 @@ class Store:
         """Return slack to the pool when a value of an account shrinks."""
         own_bytes = self._slack.get(account)
         if own_bytes is not None:
-            # At most what the account has taken, whichever value shrinks: a value that
-            # grew while there was room never took any slack.
+            # At most what the account has taken, because the value that shrinks may
+            # have grown while there was room, and then took no slack.
             given_bytes = min(own_bytes, size_bytes)
             self._slack_bytes -= given_bytes
             if given_bytes == own_bytes:
@@ -676,6 +676,8 @@ class Store:
         return self._slices_of(levels)
 
     def _slices_of(self, levels: list[_Node]) -> Iterator[list[str]]:
+        # If a node is rebuilt or widened meanwhile, the list goes on with the old node.
+        # That still holds the names of its time, so no name is given twice.
         seen: set[str] = set()
         for part in chain.from_iterable(map(_parts, levels)):
             with self._lock:
@@ -793,7 +795,9 @@ class Store:
     def _free_some(self, detached: _Detached) -> None:
         """Free some entries of a detached subtree, and keep the rest for `reclaim`.
 
-        No other thread can reach the subtree, so only the totals need the lock.
+        Only the totals need the lock: no other thread changes the subtree any more.  A
+        list that began before the delete may still read its nodes, and then finds
+        fewer names.
         """
         keys, size_bytes, charges = _empty(detached)
         with self._lock:
@@ -886,8 +890,9 @@ def _empty(detached: _Detached) -> tuple[int, int, dict[Account, int]]:
             keys += 1
             account = held.account
             assert account is not None  # noqa: S101  (`delete` cannot reach it)
-            # `alone_bytes` is what the key would take if it were the only one.  Then
-            # its node would not exist: a leaf would be in the node's place.
+            # `alone_bytes` is what the key would take if it were the only one.  For
+            # an own leaf, the node would not exist then: the leaf would be in the
+            # node's place.
             alone_bytes = path_bytes + entry_bytes
             if segment is _OWN:
                 alone_bytes -= _NODE_BYTES + _ENTRY_BYTES
