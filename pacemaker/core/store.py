@@ -21,9 +21,10 @@ What the store guarantees:
 * No wake-up is lost.  `await_key` checks for the key and registers the waiter under
   one lock, so the key cannot be stored in between.
 
-Directories follow one rule.  ``prefix(path)`` is the path with exactly one slash at
-its end.  A delete removes every key that, with a slash appended, begins with the
-prefix.  A list returns the first non-empty segment after the prefix of each such key.
+Directories follow one rule.  ``prefix(path)`` is the path, with a slash appended unless
+it ends with one.  A delete removes every key that, with a slash appended, begins with
+the prefix.  A list returns the first non-empty segment after the prefix of each key
+that begins with it.
 (Storm compares plain strings, and 2.x treats the path as a regular expression.  For
 every path that Storm itself uses, the answers are the same.)
 
