@@ -1,35 +1,35 @@
-"""The exceptions of storm-pacemaker-py, in one tree that says who was at fault.
+"""The exceptions of storm-pacemaker-py, in one tree that tells who was at fault.
 
     PacemakerError
-    ├── PeerError               the peer broke the protocol: its connection ends
-    │   ├── FrameError          a length that no frame may have
-    │   ├── MalformedError      bytes that are no HBMessage
-    │   ├── OutOfPlaceError     a message where another kind is due
-    │   ├── LimitError          more than one connection may ask for
-    │   └── AuthenticationError a SASL token that is refused
-    │       └── ServerFaultError    a SASL step that this server could not take
-    ├── ConfigError             a configuration that the daemon will not start with
-    ├── ClientError             a request that got no answer
-    │   ├── CannotConnectError  there is no connection; it was not sent
+    ├── PeerError               the peer broke the protocol; its connection ends
+    │   ├── FrameError          a frame's length is out of range
+    │   ├── MalformedError      the bytes are not an HBMessage
+    │   ├── OutOfPlaceError     a message of another kind was expected
+    │   ├── LimitError          the peer asks for more than the limits allow
+    │   └── AuthenticationError a SASL token was refused
+    │       └── ServerFaultError    this server could not take a SASL step
+    ├── ConfigError             the daemon does not start with this configuration
+    ├── ClientError             a request got no answer
+    │   ├── CannotConnectError  there is no connection; the request was not sent
     │   ├── ConnectionLostError the connection ended before the reply
-    │   ├── DeadlineError       no reply in time
+    │   ├── DeadlineError       no reply arrived in time
     │   ├── NotAuthorizedError  the server does not let this client read
     │   ├── NoServerError       none of the servers answered
     │   └── ClosedError         the client was closed, or belongs to another process
-    ├── ValueDecodeError        a stored value that is no heartbeat
+    ├── ValueDecodeError        a stored value is not a heartbeat
     ├── ZooKeeperError          ZooKeeper refused a call of the cluster state
-    │   ├── NodeMissingError    there is no such node
-    │   ├── NodeAccessError     the node's ACL does not allow it
-    │   ├── UnavailableError    no answer in time; what was asked is not done
-    │   └── AnswerLostError     a write whose answer was lost: it may have been done
-    ├── ServerInUseError        a simulation would be among others' heartbeats
-    ├── ListenError             an address that the daemon cannot listen on
+    │   ├── NodeMissingError    the node does not exist
+    │   ├── NodeAccessError     the node's ACL does not allow the call
+    │   ├── UnavailableError    no answer in time; nothing was changed
+    │   └── AnswerLostError     the answer to a write was lost; it may have been done
+    ├── ServerInUseError        the server of a simulation has others' heartbeats
+    ├── ListenError             the daemon cannot listen on an address
     ├── StartError              the system refuses what the daemon needs to start
-    ├── UpgradeError            an upgrade in place that was refused
-    └── StateError              a state of another process that cannot be read
+    ├── UpgradeError            an upgrade in place was refused
+    └── StateError              the state left by another process cannot be read
 
-An exception carries data and builds its text in ``__str__``.  Anything else
-that escapes from the code that reads a peer's bytes is a bug of ours.
+An exception carries data and builds its text in ``__str__``.  If any other exception
+escapes from the code that reads a peer's bytes, that is a bug in this package.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ _PATHS_SHOWN = 3
 
 
 def how_to_install(extra: str) -> str:
-    """Return how to install what an extra brings, for the messages of errors.
+    """Return how to install the packages of an extra, for error messages.
 
-    The command names this interpreter: another one's pip would not help.  No package
-    index has this project, so that its name is of no use to pip.
+    The command names this interpreter, because the pip of another one would not help.
+    This project is not in any package index, so pip could not find it by its name.
     """
     pip = f"{shlex.quote(sys.executable)} -m pip install '.[{extra}]'"
     return f"in a clone of storm-pacemaker-py, run {pip}"
 
 
 class PacemakerError(Exception):
-    """The base of all errors that this package raises on purpose."""
+    """The base class of all errors that this package raises on purpose."""
 
 
 class PeerError(PacemakerError):
-    """The peer broke the protocol; its connection is closed, no other one.
+    """The peer broke the protocol; only its own connection is closed.
 
     Attributes:
-        reason: what is wrong, a constant text: equal reasons are counted
-            together in the log.
+        reason: what is wrong, as a constant text, because the log counts equal reasons
+            together.
         detail: the figures or the value at fault; may be empty.
     """
 
@@ -77,11 +77,11 @@ class FrameError(PeerError):
 
 
 class MalformedError(PeerError):
-    """The bytes of a frame are no HBMessage of Storm's."""
+    """The bytes of a frame are not an HBMessage of Storm."""
 
 
 class OutOfPlaceError(PeerError):
-    """A well-formed message came where another kind is due."""
+    """A well-formed message arrived when one of another kind was expected."""
 
 
 class LimitError(PeerError):
@@ -95,8 +95,8 @@ class AuthenticationError(PeerError):
 class ServerFaultError(AuthenticationError):
     """The server could not take a SASL step; the peer's token was not judged.
 
-    The connection ends as with a token that is refused, but the peer is not at
-    fault, and the attempt is not counted as a guess.
+    The connection ends as it does after a refused token.  But the peer is not at fault,
+    and the attempt is not counted as a guess.
     """
 
 
@@ -105,7 +105,7 @@ class ConfigError(PacemakerError):
 
     Attributes:
         problem: what is wrong and what would be right, in one sentence.
-        key: the configuration key at fault, if it is about one.
+        key: the configuration key at fault, if there is one.
         value: the value at fault, as it was read; never a secret.
         source: the file or the option that the value came from.
     """
@@ -131,11 +131,11 @@ class ConfigError(PacemakerError):
 
 
 class ClientError(PacemakerError):
-    """A request of this client's got no answer.
+    """A request of this client got no answer.
 
     Attributes:
-        server: ``HOST:PORT`` of the server that was asked; of a pool's error,
-            the name of the setting that lists them.
+        server: ``HOST:PORT`` of the server that was asked.  For an error of a pool, the
+            name of the setting that lists the servers.
         reason: what is wrong, in a few words.
     """
 
@@ -177,7 +177,7 @@ class NoServerError(ClientError):
     """None of the servers answered.
 
     Attributes:
-        failures: why not, one error for each server that was asked.
+        failures: the error of each server that was asked.
     """
 
     def __init__(self, server: str, failures: tuple[ClientError, ...]) -> None:
@@ -190,14 +190,14 @@ class NoServerError(ClientError):
 
 
 class ClosedError(ClientError):
-    """The client was closed, or belongs to the process that this one is a fork of."""
+    """The client was closed, or belongs to the process that forked this one."""
 
 
 class ValueDecodeError(PacemakerError):
-    """A stored value is no heartbeat; it costs nothing but itself.
+    """A stored value is not a heartbeat; no other value is affected.
 
     Attributes:
-        reason: what is wrong, a constant text.
+        reason: what is wrong, as a constant text.
         detail: the figures at fault, or what to do; may be empty.
     """
 
@@ -211,11 +211,11 @@ class ValueDecodeError(PacemakerError):
 
 
 class ZooKeeperError(PacemakerError):
-    """ZooKeeper refused, or could not do, what the cluster state asked of it.
+    """ZooKeeper refused or could not carry out a call of the cluster state.
 
     Attributes:
-        operation: the call, as ``set_data``.
-        path: the node that it was about, without storm.zookeeper.root.
+        operation: the call, such as ``set_data``.
+        path: the node of the call, without storm.zookeeper.root.
         reason: what is wrong.
     """
 
@@ -230,34 +230,34 @@ class ZooKeeperError(PacemakerError):
 
 
 class NodeMissingError(ZooKeeperError):
-    """There is no such node."""
+    """The node does not exist."""
 
 
 class NodeAccessError(ZooKeeperError):
-    """The node's ACL does not allow it, or the ACL given is none."""
+    """The node's ACL does not allow the call, or the given ACL is not valid."""
 
 
 class UnavailableError(ZooKeeperError):
-    """ZooKeeper did not answer in time; the request at hand has changed nothing.
+    """ZooKeeper did not answer in time; the request has changed nothing.
 
     The call may be repeated at any time.
     """
 
 
 class AnswerLostError(ZooKeeperError):
-    """The connection ended during a write, and reading back could not settle it.
+    """The connection ended during a write, and reading back did not tell its outcome.
 
-    The write may have been done, or may yet be done when there is a connection
-    again; whoever repeats it must bear with its being done twice.
+    The write may have been done, or may still be done once there is a connection again.
+    Repeat it only if doing it twice is harmless.
     """
 
 
 class ServerInUseError(PacemakerError):
-    """A server to be loaded with a simulation holds heartbeats already.
+    """The server that a simulation would load already holds heartbeats.
 
     Attributes:
-        server: ``HOST:PORT``.
-        paths: what holds them: the directories of topologies, mostly.
+        server: ``HOST:PORT`` of the server.
+        paths: the paths that hold the heartbeats, mostly directories of topologies.
     """
 
     def __init__(self, server: str, paths: tuple[str, ...]) -> None:
@@ -276,8 +276,8 @@ class ListenError(PacemakerError):
     """The daemon cannot listen on its address.
 
     Attributes:
-        address: host and port as they were asked for.
-        reason: the operating system's word for what is wrong.
+        address: the host and port that were requested.
+        reason: the error text of the operating system.
     """
 
     def __init__(self, address: str, reason: str) -> None:
@@ -294,14 +294,14 @@ class StartError(PacemakerError):
 
 
 class UpgradeError(PacemakerError):
-    """An upgrade in place was refused; the daemon serves on as it was."""
+    """An upgrade in place was refused; the daemon continues unchanged."""
 
 
 class StateError(PacemakerError):
-    """The state that another process left cannot be read; nothing of it is used.
+    """The state that another process left cannot be read; none of it is used.
 
     Attributes:
-        reason: what is wrong, a constant text.
+        reason: what is wrong, as a constant text.
         detail: the figures at fault; may be empty.
     """
 

@@ -1,5 +1,5 @@
-"""The core of the daemon: what it does with the bytes of its peers, without I/O.
+"""The core of the daemon: how it handles the bytes of its peers, without I/O.
 
-Bytes in, bytes out; time is a number that is passed in.  Sockets, threads and clocks
-are in `pacemaker.server`.
+Bytes go in and bytes come out.  Time is a number that is passed in.  Sockets, threads
+and clocks are in `pacemaker.server`.
 """

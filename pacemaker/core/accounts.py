@@ -1,18 +1,18 @@
 """What each peer address uses, and when that is more than its share.
 
-Everything scarce (stored heartbeats, buffers, held reads, descriptors, the I/O
+Every scarce resource (stored heartbeats, buffers, held reads, descriptors, the I/O
 thread's time) is counted per *account*.  An account is one peer address, or one
 connection of an address that many workers share, such as a proxy's.
 
-A limit refuses nothing while there is plenty: only once the whole is more than
-`PRESSURE` used, and then only to accounts that use more than an equal share.  So no
-address can take what the others need, and no cluster meets a limit in normal use,
+Nothing is refused while there is plenty.  Once more than `PRESSURE` of a resource is
+used, requests are refused, but only to accounts that use more than an equal share.  So
+no address can take what the others need, and no cluster meets a limit in normal use,
 even if all of its workers come from one address.
 
-What costs time rather than room, new keys and lists, is delayed and not refused
+New keys and lists cost time rather than room, so they are delayed and not refused
 (`Account.settle`).
 
-Pure: time comes in as an argument.
+This module reads no clock: time is passed in as an argument.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-# The part of the whole above which accounts are held to their equal shares.
+# When more than this fraction of a resource is used, accounts are limited to their
+# equal shares.
 PRESSURE: Final = 0.75
 
-# An account is settled once it has made this many new keys, or was given this many
-# lists: often enough to hold it to its rate, and seldom enough to cost nothing.
+# An account is settled after this many new keys or lists: often enough to enforce its
+# rates, and seldom enough to cost nothing.
 SETTLED_KEYS: Final = 32
 SETTLED_LISTS: Final = 32
 
 
-# For how many seconds an account may do at once what its rates allow.
+# An account may do at once what its rates allow in this many seconds.
 BURST_S: Final = 5.0
 
 
@@ -37,21 +38,22 @@ BURST_S: Final = 5.0
 class AddressLimits:
     """What one account may use.
 
-    A limit of None is an equal share of the whole, and holds only once three quarters
-    of that are used; a number holds at any time.  The rates are far above any cluster
-    of Storm's: a host starts some hundred workers, and Nimbus asks for one list every
-    ten seconds.
+    A limit of None is an equal share of the resource, and applies only once three
+    quarters of the resource are used.  A number applies at any time.  The rates are far
+    above what a Storm cluster needs: a host starts some hundred workers, and Nimbus
+    asks for one list every ten seconds.
 
     Attributes:
-        connections: connections that are open.
-        connections_per_s: new connections; held to it under `PRESSURE` alone.
-        stored_bytes: memory of the heartbeats that it wrote last.
+        connections: open connections.
+        connections_per_s: new connections per second; enforced only under `PRESSURE`.
+        stored_bytes: memory of the heartbeats of which it is the last writer.
         buffered_bytes: unread and unsent bytes.
-        held_read_bytes: memory of its reads that are held.
-        new_keys_per_s: heartbeats under a key that was not there.
-        lists_per_s: lists of up to a thousand names; a longer one counts for each
-            thousand.
-        guesses_per_s: failed attempts to authenticate that it is told of.
+        held_read_bytes: memory of its held reads.
+        new_keys_per_s: heartbeats under keys that did not exist, per second.
+        lists_per_s: lists of up to a thousand names, per second; a longer list counts
+            once for each thousand.
+        guesses_per_s: failed attempts to authenticate whose outcome it is told, per
+            second.
     """
 
     connections: int | None = None
@@ -68,7 +70,7 @@ DEFAULT_LIMITS: Final = AddressLimits()
 
 
 class Bucket:
-    """A token bucket that is counted in seconds: full, it holds `BURST_S`."""
+    """A token bucket, counted in seconds.  A full one holds `BURST_S`."""
 
     __slots__ = ("_charged_s", "_credit_s")
 
@@ -77,14 +79,14 @@ class Bucket:
         self._charged_s = 0.0
 
     def charge(self, cost_s: float, now_s: float) -> float:
-        """Take something out.
+        """Subtract a cost; the bucket may become overdrawn.
 
         Args:
-            cost_s: how long it takes to earn that again.
-            now_s: the time, in seconds that only grow.
+            cost_s: the cost, as the time that it takes to earn it again.
+            now_s: the time in seconds, of a clock that never goes back.
 
         Returns:
-            How long it takes until the bucket is not overdrawn; 0 if it is not.
+            How long it takes until the bucket is no longer overdrawn; 0 if it is not.
         """
         if self._credit_s is None:
             credit_s = BURST_S
@@ -99,24 +101,25 @@ class Bucket:
 class Account:
     """What one peer address uses.
 
-    Each total belongs to the component that counts it, and is changed under that
-    component's lock only.  The times belong to the I/O threads: what two of them
-    add at one instant may be lost, which costs nobody anything.
+    Each total belongs to the component that counts it (named in parentheses), which
+    changes it under its own lock only.  The I/O threads add to the times without a
+    lock.  If two of them add at the same instant, one addition may be lost, which does
+    no harm.
 
     Args:
         name: the address, for the log.
 
     Attributes:
-        name: the same.
-        connections: connections that are open (`server.addresses`).
-        stored_bytes: what the heartbeats that it wrote last would take if nothing
-            else were stored (the store): the nodes above them included, or a long
-            path would cost its writer nothing.
+        name: the address, for the log.
+        connections: open connections (`core.addresses`).
+        stored_bytes: what the heartbeats of which it is the last writer would take if
+            nothing else were stored (the store).  This includes the nodes above them:
+            otherwise a long path would cost its writer nothing.
         buffered_bytes: unread and unsent bytes of its connections (the budget).
-        held_read_bytes: memory of its reads that are held (the holding).
-        new_keys: keys that it has made since they were last settled (the store).
-        lists: lists that it was given since then (dispatch).
-        spent_s: time that the I/O threads have lately spent on it; it fades.
+        held_read_bytes: memory of its held reads (the holding).
+        new_keys: keys that it has created since it was last settled (the store).
+        lists: lists that it has requested since it was last settled (dispatch).
+        spent_s: time that the I/O threads have recently spent on it; it fades.
     """
 
     __slots__ = (
@@ -149,15 +152,15 @@ class Account:
 
     @property
     def is_charged(self) -> bool:
-        """Whether so much has been done since `settle` that it is worth a call."""
+        """Whether enough has been counted since the last `settle` to call it again."""
         return self.new_keys >= SETTLED_KEYS or self.lists >= SETTLED_LISTS
 
     def settle(self, now_s: float, limits: AddressLimits) -> float:
         """Charge the new keys and the lists since the last call.
 
         Returns:
-            How many seconds the account has to wait before it may do more; 0 if
-            it has credit left.
+            How many seconds the account has to wait before it may do more; 0 if it has
+            credit left.
         """
         new_keys, self.new_keys = self.new_keys, 0
         lists, self.lists = self.lists, 0
@@ -165,13 +168,13 @@ class Account:
         return self._work.charge(cost_s, now_s)
 
     def arrives_too_often(self, now_s: float, limits: AddressLimits) -> bool:
-        """Charge a new connection; return whether there were too many lately."""
+        """Charge a new connection; return whether there were too many recently."""
         return self._arrivals.charge(1 / limits.connections_per_s, now_s) > 0
 
 
-# The writer of heartbeats whose writer is not known, such as those that a process
-# found when it started.  It uses nothing that anybody counts, so it is never above
-# its share; its totals, which all stores of a process change, mean nothing.
+# The account of heartbeats whose writer is unknown, such as those that a process takes
+# over when it starts.  It is never above its share.  Its totals mean nothing, because
+# all stores of a process change them.
 NOBODY: Final = Account("nobody")
 
 
@@ -179,9 +182,9 @@ def exceeds_share(used: int, total: int, whole: int, accounts: int) -> bool:
     """Return whether one account must not be given more.
 
     Args:
-        used: what the account uses, the amount that it asks for included.
-        total: what all accounts use, that amount included.
-        whole: what there is.
-        accounts: how many accounts use any of it, this one included.
+        used: what the account uses, including the amount that it asks for.
+        total: what all accounts use, including that amount.
+        whole: the size of the resource.
+        accounts: how many accounts use any of the resource, including this one.
     """
     return total > PRESSURE * whole and used * accounts > whole

@@ -1,7 +1,7 @@
 """The addresses of the peers: which account each connection belongs to.
 
-An address is an IPv4 address, also one that is mapped into IPv6, or a /64 of IPv6.
-Where many workers share an address, behind a proxy say, each connection counts as an
+An address is an IPv4 address, which may be mapped into IPv6, or a /64 of IPv6.  If
+many workers share an address, for example behind a proxy, each connection counts as an
 address of its own.
 """
 
@@ -25,14 +25,15 @@ from pacemaker.core.accounts import Account
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
-# One subscriber of IPv6 has a /64 at least, and so 2**64 addresses.
+# A subscriber of IPv6 has at least a /64, and therefore 2**64 addresses.
 _IPV6_PREFIX: Final = 64
 
-# Accounts without a connection that are remembered, for what they have stored and
-# how fast they were lately.  The one that was idle for longest is forgotten first.
+# How many accounts without a connection are remembered, with what they have stored and
+# their recent rates.  The one that has been idle longest is forgotten first.
 MAX_IDLE_ACCOUNTS: Final = 10_000
 
-# Where each connection counts as an address: a relay or a proxy on this host.
+# Networks in which each connection counts as an address of its own: by default this
+# host, for a relay or a proxy on it.
 DEFAULT_SHARED: Final[tuple[Network, ...]] = (
     ip_network("127.0.0.0/8"),
     ip_network("::1/128"),
@@ -43,15 +44,16 @@ class Accounts:
     """The accounts of all peers.  Any thread may call any method.
 
     Args:
-        shared: networks of which each connection is an account of its own, as
+        shared: networks in which each connection is an account of its own, because
             many workers may be behind one address.
     """
 
     def __init__(self, shared: Sequence[Network] = DEFAULT_SHARED) -> None:
         self._shared = tuple(shared)
-        # Reading an address takes longer than all else here, and the same ones come.
+        # Parsing an address takes longer than everything else here, and the same
+        # addresses connect again and again.
         self._name_of_host = lru_cache(MAX_IDLE_ACCOUNTS)(self._own_name)
-        # Guards all below, and the accounts' `connections`.
+        # Guards everything below, and the accounts' `connections`.
         self._lock = threading.Lock()
         self._connected: dict[str, Account] = {}
         self._idle: OrderedDict[str, Account] = OrderedDict()
@@ -72,7 +74,7 @@ class Accounts:
 
         Args:
             host: the peer's address, without a scope.
-            port: its port.
+            port: the peer's port.
         """
         name = self._name_of_host(host) or f"{host}:{port}"
         with self._lock:
@@ -97,14 +99,14 @@ class Accounts:
                 self._idle.popitem(last=False)
 
     def most_connections(self) -> int:
-        """Return how many connections the account has that has the most."""
+        """Return the largest number of connections that any account has."""
         with self._lock:
             return max(
                 (account.connections for account in self._connected.values()), default=0
             )
 
     def _own_name(self, host: str) -> str | None:
-        """Name the account of a host; None if each connection has its own."""
+        """Return the name of a host's account; None if each connection has its own."""
         address = _address(host)
         if address is None or any(address in network for network in self._shared):
             return None
@@ -112,19 +114,20 @@ class Accounts:
 
 
 def address_name(host: str) -> str:
-    """Name what counts as one address: itself for IPv4, its /64 for IPv6.
+    """Return what counts as one address: the address itself for IPv4, a /64 for IPv6.
 
-    An IPv4 address that is mapped into IPv6 is the IPv4 address.
+    An IPv4 address that is mapped into IPv6 counts as the IPv4 address.
 
     Args:
-        host: an address, of IPv6 in brackets or not; anything else is its own name.
+        host: an address; an IPv6 address may be in brackets.  Anything that is not an
+            address is returned as it is.
     """
     address = _address(host)
     if address is None:
         return host
     if isinstance(address, IPv4Address):
         return str(address)
-    # By its number: a network takes no address with a zone (fe80::1%eth0).
+    # By its number, because a network accepts no address with a zone (fe80::1%eth0).
     return str(ip_network((int(address), _IPV6_PREFIX), strict=False))
 
 
@@ -137,13 +140,13 @@ def _address(host: str) -> IPv4Address | IPv6Address | None:
 
 
 def parse_shared(values: Iterable[str]) -> tuple[Network, ...]:
-    """Read networks as an administrator writes them: ``10.0.0.0/8``, ``10.1.2.3``.
+    """Parse networks as an administrator writes them: ``10.0.0.0/8``, ``10.1.2.3``.
 
     Args:
-        values: the networks; ``none`` alone for no network at all.
+        values: the networks, or only ``none`` for no networks.
 
     Raises:
-        ValueError: it names the value that is neither an address nor a network.
+        ValueError: a value is neither an address nor a network; the error names it.
     """
     values = tuple(values)
     if values == ("none",):

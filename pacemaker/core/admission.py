@@ -1,10 +1,10 @@
-"""Which new connections are taken when descriptors become few.
+"""Which new connections are accepted when descriptors run short.
 
-Up to three quarters of what the process may open, every connection is taken.  Above
-that no address gets more than an equal share, and when all are taken, one that has
-never sent a byte has to go for one that may.
+Every connection is accepted while up to three quarters of the connections that fit
+are open.  Above that, no address gets more than an equal share.  When all are in use, a
+connection that has never sent a byte is closed to make room for a new one.
 
-Pure, but for the accounts' own lock.
+The only side effects here are on the accounts, under their own lock.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pacemaker.core.accounts import (
 )
 from pacemaker.core.addresses import Accounts
 
-# Descriptors of the daemon's own: the standard streams, the listening sockets, files,
-# and what each I/O thread waits with.
+# Descriptors that the daemon itself needs: the standard streams, the listening sockets,
+# files, and those that each I/O thread waits with.
 _OWN_DESCRIPTORS: Final = 16
 _DESCRIPTORS_PER_THREAD: Final = 2
 
 
 class Verdict(Enum):
-    """What becomes of a new connection."""
+    """What happens to a new connection."""
 
     TAKE = "take"
     MAKE_ROOM = "make room"
@@ -40,9 +40,9 @@ class Admission:
     """Judges new connections.
 
     Args:
-        accounts: the accounts of all that are open, the new one included.
+        accounts: the accounts of all open connections, including the new one.
         capacity: how many connections may be open.
-        address_limits: what one account may have.
+        address_limits: what one account may use.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Admission:
         self._limits = address_limits
 
     def judge(self, account: Account, now_s: float) -> Verdict:
-        """Say what becomes of a connection that its account has counted already."""
+        """Decide about a new connection, which its account has counted already."""
         used, most = account.connections, self._limits.connections
         if most is not None and used > most:
             return Verdict.REFUSE
@@ -64,7 +64,8 @@ class Admission:
         is_too_often = account.arrives_too_often(now_s, self._limits)
         if is_too_often and total > PRESSURE * self._capacity:
             return Verdict.REFUSE
-        # One connection is nobody's too much, however many addresses there are.
+        # One connection is never too much for an address, however many addresses there
+        # are and however small the equal share is.
         if used > 1 and exceeds_share(used, total, self._capacity, accounts):
             return Verdict.REFUSE
         return Verdict.MAKE_ROOM if total > self._capacity else Verdict.TAKE
@@ -73,8 +74,8 @@ class Admission:
 def capacity(descriptors: int, io_threads: int) -> int:
     """Return how many connections fit.
 
-    Less than the kernel allows: the acceptor takes a batch before the connections
-    that make room for it are closed, and a reserve is left for reloads.
+    They are fewer than the kernel allows.  The acceptor accepts a whole batch before
+    the connections that make room for it are closed, and a reserve is left for reloads.
 
     Args:
         descriptors: how many the process may have open (RLIMIT_NOFILE).

@@ -1,7 +1,7 @@
-"""What an upgrade in place carries over to the process that the daemon becomes.
+"""What an upgrade in place carries over to the process that goes on as the daemon.
 
-Plain data.  Connections produce their part of it and are restored from it;
-`pacemaker.server.upgrade.state_format` turns it into bytes and back.  Times are in
+This is plain data.  Connections produce their part of it and are restored from it.
+`pacemaker.server.upgrade.state_format` converts it to bytes and back.  Times are in
 seconds of CLOCK_BOOTTIME.
 """
 
@@ -17,12 +17,12 @@ class ConnectionState(NamedTuple):
     """One connection between two requests.
 
     Attributes:
-        fd: its descriptor.
+        fd: the connection's descriptor.
         peer: the peer's name in the log.
         is_greeted: whether the log has said that it is connected.
-        frame_began_s: when the frame began that is unread in part; 0 for none.
-        progress_s: when the peer last took any of what is unsent; 0 for never.
-        snapshot: the protocol's part.
+        frame_began_s: when the partly received frame began; 0 if there is none.
+        progress_s: when the peer last received any of the unsent bytes; 0 for never.
+        snapshot: the state of the protocol.
     """
 
     fd: int
@@ -33,7 +33,7 @@ class ConnectionState(NamedTuple):
     snapshot: Snapshot
 
     def shifted(self, by_s: float) -> ConnectionState:
-        """Return the same with its times on a clock that is ahead by so much."""
+        """Return the same state for a clock that is ahead by the given seconds."""
         if not self.frame_began_s and not self.progress_s:
             return self
         return self._replace(
@@ -43,19 +43,19 @@ class ConnectionState(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that goes over.
+    """Everything that is carried over.
 
     Attributes:
-        parked_s: when the threads stood still.
-        security_key: made for this state alone.
-        security_digest: a digest, with that key, of the settings that say who
-            may read.
+        parked_s: when the threads were paused.
+        security_key: a key made for this state only.
+        security_digest: a digest, with that key, of the settings that decide who may
+            read.
         is_own_listener: whether the daemon opened its port itself.
-        hold_until_s: until when misses are held; in the past where they are not.
-        request_fd: the socket that takes those who wait for the outcome; -1
-            where there is none.
-        waiter_fds: the connections of those who wait.
-        connections: the peers'.
+        hold_until_s: until when misses are held; a time in the past if they are not.
+        request_fd: the socket that accepts clients waiting for the outcome; -1 if
+            there is none.
+        waiter_fds: the connections of the waiting clients.
+        connections: the connections of the peers.
         heartbeats: keys and values.
     """
 
@@ -71,7 +71,7 @@ class State(NamedTuple):
 
     @property
     def kept_fds(self) -> tuple[int, ...]:
-        """Every descriptor that it speaks of."""
+        """Every descriptor that this state mentions."""
         request_fds = () if self.request_fd < 0 else (self.request_fd,)
         peers = (connection.fd for connection in self.connections)
         return (*request_fds, *self.waiter_fds, *peers)

@@ -1,4 +1,4 @@
-"""Dispatch: what each request does to the store, and what it is answered.
+"""Dispatch: what each request does to the store, and what its reply is.
 
 Reads need an authenticated connection, writes do not, as in Storm (its
 ``Pacemaker.handleMessage``).
@@ -40,10 +40,10 @@ class Dispatcher:
 
     Args:
         store: the heartbeats.
-        figures: where this thread counts.
-        max_body_bytes: `pacemaker.thrift.message.size.max`.  A heartbeat is
-            stored only where the reply to its GET_PULSE fits it too: a client
-            would refuse a larger reply, and ask again for ever.
+        figures: the counts of this thread.
+        max_body_bytes: `pacemaker.thrift.message.size.max`.  A heartbeat is stored
+            only if the reply to its GET_PULSE also fits this size: a client would
+            refuse a larger reply, and ask again for ever.
     """
 
     def __init__(self, store: Store, figures: Figures, max_body_bytes: int) -> None:
@@ -51,12 +51,13 @@ class Dispatcher:
         self._figures = figures
         self._max_body_bytes = max_body_bytes
         self._max_pulse_bytes = max_body_bytes - PULSE_OVERHEAD_BYTES
-        # Up to so many, `LARGE_NAMES` names fit a reply whatever they consist of.
+        # `LARGE_NAMES` names with at most this many characters in all fit a reply,
+        # whatever the characters are.
         self._max_names_characters = (
             max_body_bytes - NODES_OVERHEAD_BYTES - 4 * LARGE_NAMES
         ) // _MAX_UTF8_BYTES
-        # For each request that has a path: the type of its reply, and what
-        # gives the reply's data.
+        # For each request that has a path: the type of its reply, and the function
+        # that returns the reply's data.
         self._answers: Final[dict[int, tuple[int, _Answer]]] = {
             messages.CREATE_PATH: (messages.CREATE_PATH_RESPONSE, _nothing),
             messages.EXISTS: (messages.EXISTS_RESPONSE, self._exists),
@@ -78,18 +79,18 @@ class Dispatcher:
         """Carry out one request.
 
         Args:
-            message: what the peer sent.
-            authenticated: whether it may read.
-            account: the peer's.
+            message: the peer's message.
+            authenticated: whether the peer may read.
+            account: the peer's account.
 
         Returns:
-            The reply, or what writes it, as it is the list of a large directory.
-            None if the message is no request.
+            The reply.  For the list of a large directory, the `Listing` that writes
+            the reply.  None if the message is not a request.
 
         Raises:
-            MalformedError: the request has no data, or of another kind.
-            OutOfPlaceError: a control message or a SASL token, which belong to
-                an exchange that is not under way.
+            MalformedError: the request has no data, or data of the wrong kind.
+            OutOfPlaceError: the message is a control message or a SASL token, but no
+                SASL exchange is under way.
             LimitError: the heartbeat cannot be stored.
         """
         kind, data, message_id = message
@@ -117,7 +118,7 @@ class Dispatcher:
         return Message(reply_kind, data_for(data), message_id)
 
     def worker_pulses(self, key: str, account: Account = NOBODY) -> WorkerPulses:
-        """Return what answers the pulses to one key over one connection."""
+        """Return an object that answers the pulses to one key over one connection."""
         return WorkerPulses(
             key, self._store, self._figures, self._max_body_bytes, account
         )
@@ -129,6 +130,7 @@ class Dispatcher:
             LimitError: the heartbeat cannot be stored.
         """
         size_bytes = len(details)
+        # An upper bound first: encoding the key takes time, and is hardly ever needed.
         if size_bytes + _MAX_UTF8_BYTES * len(key) > self._max_pulse_bytes:
             self._check_fits(key, size_bytes)
         self._store.put(key, details, account=account)
@@ -149,7 +151,7 @@ class Dispatcher:
         self, path: str, message_id: int, account: Account
     ) -> Message | Listing:
         count = self._store.count_names(path)
-        # As the list of a thousand names, each begun thousand more costs.
+        # A list counts once, and once more for each thousand names.
         account.lists += 1 + count // LARGE_NAMES
         if count <= LARGE_NAMES:
             names = self._store.list_nodes(path)
@@ -166,12 +168,12 @@ class Dispatcher:
 
 
 def trace_of(message: Message) -> tuple[int, str] | None:
-    """Say what the log has of a request by a peer that has not authenticated.
+    """Return what to log about a request by a peer that has not authenticated.
 
-    Workers delete without authentication when they stop, so that is no warning.
+    Workers delete without authentication when they stop, so a delete is not a warning.
 
     Returns:
-        The level and a constant text, or None if the request leaves no trace.
+        The level and a constant text, or None if the request is not logged.
     """
     if message.type in _READS:
         return logging.WARNING, "refused a read"
@@ -181,7 +183,10 @@ def trace_of(message: Message) -> tuple[int, str] | None:
 
 
 def _nothing(path: str) -> None:
-    """Answer without data: CREATE_PATH stores nothing, GET_ALL_PULSE has no more."""
+    """Answer without data.
+
+    CREATE_PATH stores nothing, and a GET_ALL_PULSE_FOR_PATH_RESPONSE carries no pulses.
+    """
 
 
 def _refuse_control(kind: int) -> None:

@@ -1,7 +1,7 @@
-"""What the daemon counts: plain integers, one set of them for each I/O thread.
+"""What the daemon counts: plain integers, one set for each I/O thread.
 
-Nothing is locked on the way of a pulse: each thread counts in its own
-`Figures`, and who wants the whole adds them up.
+Each thread counts in its own `Figures`, so no lock is needed to handle a pulse.
+`add_up` sums them up.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-# What the line of a minute says of what was refused or delayed in it.
+# The figures in the line of each minute that tell what was refused or delayed.
 _COUNTED: Final = (
     *("refused_reads", "anonymous_deletes", "refused_connections"),
     *("refused_heartbeats", "refused_holds", "evictions", "delays"),
@@ -20,29 +20,29 @@ _COUNTED: Final = (
 
 @dataclass(slots=True)
 class Figures:
-    """Counts since the start, sizes in bytes of the heartbeats' details alone.
+    """Counts since the start.  The size of a heartbeat is that of its details alone.
 
     Attributes:
         pulses: heartbeats stored.
-        pulse_bytes: their sizes together.
-        largest_pulse_bytes: the largest of them since the last report, after
-            which whoever reports sets it back to 0.
-        reads: GET_PULSE requests answered, misses included, refused ones not.
-        read_bytes: the sizes of what they gave.
-        connections: connections that are open.
-        delays: times that a connection had to wait, as its address made too many
+        pulse_bytes: the total size of the stored heartbeats.
+        largest_pulse_bytes: the size of the largest one since the last report; the
+            reporter resets it to 0.
+        reads: GET_PULSE requests answered, including misses but not refused reads.
+        read_bytes: the total size of the heartbeats in the answers.
+        connections: open connections.
+        delays: how often a connection had to wait because its address created too many
             new keys or asked for too many lists.
         refused_reads: reads by peers that have not authenticated.
-        anonymous_deletes: deletes by peers that could have authenticated and have
-            not; workers delete so, and whoever else reaches the port can.
+        anonymous_deletes: deletes by peers that could have authenticated but have
+            not.  Workers delete this way, and so can anybody else who reaches the port.
 
-    Of the daemon as a whole, set by whoever adds up:
+    Of the daemon as a whole, set after the threads' figures are added up:
         addresses: peer addresses that have a connection.
         most_connections: connections of the address that has the most.
-        refused_connections: connections that were refused for want of room.
-        refused_heartbeats: heartbeats that were refused for want of room.
-        refused_holds: misses that were answered at once for want of room.
-        evictions: connections that ended as all buffers were full.
+        refused_connections: connections refused for lack of room.
+        refused_heartbeats: heartbeats refused for lack of room.
+        refused_holds: misses answered at once for lack of room.
+        evictions: connections ended because all buffers were full.
         failed_logins: SASL exchanges that failed.
         delayed_logins: SASL exchanges whose outcome was withheld for a while.
     """
@@ -73,7 +73,7 @@ class Figures:
             self.largest_pulse_bytes = size_bytes
 
     def count_pulses(self, count: int, size_bytes: int, largest_bytes: int) -> None:
-        """Count some heartbeats: how many, their sizes together, the largest."""
+        """Count stored heartbeats by their number, total size and largest size."""
         self.pulses += count
         self.pulse_bytes += size_bytes
         if largest_bytes > self.largest_pulse_bytes:
@@ -104,11 +104,11 @@ def add_up(parts: Iterable[Figures]) -> Figures:
 
 
 def describe_minute(before: Figures, now: Figures, keys: int) -> str:
-    """Say in one line what happened between two sums, as Storm 1.x does each minute.
+    """Describe in one line the time between two sums, as Storm 1.x does each minute.
 
     Args:
         before: the figures at the beginning.
-        now: the figures at the end, with the largest heartbeat of the time between.
+        now: the figures at the end, with the largest heartbeat of the time in between.
         keys: how many heartbeats are stored.
     """
     pulses = now.pulses - before.pulses

@@ -1,12 +1,12 @@
 """The list of a large directory, written a slice at a time.
 
-A list of a million names takes a second to write.  So dispatch gives a `Listing`
-for a large directory, in place of a message, and the connection takes one `step`
-in each of its turns: a thousand names, or fewer long ones.
+A list of a million names takes a second to write.  For a large directory, dispatch
+therefore returns a `Listing` instead of a message, and the connection takes one `step`
+in each of its turns: a thousand names, or fewer if they are long.
 
-A client of 2.x refuses a reply above `pacemaker.thrift.message.size.max`, and asks
-again, for ever.  So the list is cut: the names that fit are given, and Nimbus,
-which deletes what it does not know, comes to the others by and by.
+A 2.x client refuses a reply larger than `pacemaker.thrift.message.size.max`, and asks
+again for ever.  The list is therefore cut to the names that fit.  Nimbus deletes the
+names that it does not know, so later lists reach the others.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from pacemaker.wire.messages import Message
 
 _logger: Final = logging.getLogger(__name__)
 
-# A directory of more names than this is listed in slices; no cluster of Storm has
-# as many topologies.
+# A directory of more names than this is listed in slices.  No Storm cluster has that
+# many topologies.
 LARGE_NAMES: Final = 1_000
-# What one step does at most, whichever comes first: half a millisecond.
+# The limits of one step, whichever is reached first: half a millisecond.
 NAMES_PER_STEP: Final = 1_000
 _BYTES_PER_STEP: Final = 256 * 1024
 
-# Of a path in the log.
+# How many characters of a path are shown in the log.
 _SHOWN_CHARACTERS: Final = 200
 
 
@@ -36,10 +36,10 @@ class Listing:
 
     Args:
         path: the directory.
-        slices: its names, some at a time.
-        count: about how many they are.
-        message_id: the request's.
-        max_body_bytes: the largest reply.
+        slices: the names of the directory, in batches.
+        count: the approximate number of names.
+        message_id: the message id of the request.
+        max_body_bytes: the size of the largest reply.
 
     Attributes:
         size_bytes: the memory that the reply takes so far.
@@ -69,7 +69,7 @@ class Listing:
 
     @property
     def frame(self) -> bytes:
-        """The frame that asks for the list again."""
+        """The request as a frame, for a process that carries the connection on."""
         kind = messages.GET_ALL_NODES_FOR_PATH
         return messages.encode(Message(kind, self._path, self._message_id))
 
@@ -77,7 +77,7 @@ class Listing:
         """Write some names.
 
         Returns:
-            The chunks of the reply, a frame, once it is whole; until then None.
+            The reply as the chunks of a frame once it is complete; None until then.
         """
         if not self._names:
             names = next(self._slices, None)
@@ -107,8 +107,8 @@ class Listing:
 
     def _name_part(self, name: str) -> bytes | None:
         """Write a name, if there is room for it."""
-        # A character takes a byte at least: a name that is far too long is not
-        # written first to find that out.
+        # A character takes at least one byte, so a name that is far too long is
+        # recognized without being encoded.
         if self.size_bytes + len(name) <= self._max_bytes:
             part = canonical.write_name(name)
             if self.size_bytes + len(part) <= self._max_bytes:
@@ -133,7 +133,7 @@ class Listing:
 
 
 def shown(path: str) -> str:
-    """Return a path as it is shown in the log: escaped, and not at any length."""
+    """Return a path as it is shown in the log: escaped, and cut if it is long."""
     if len(path) > _SHOWN_CHARACTERS:
         return f"{path[:_SHOWN_CHARACTERS]!a}... ({len(path)} characters)"
     return ascii(path)

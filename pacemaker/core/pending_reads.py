@@ -1,31 +1,33 @@
-"""Held misses: after a start, a read of what is not there yet waits for it.
+"""Held misses: after a start, a read of an absent key waits for the key.
 
-A store that has just been started is empty, and says nothing of the workers:
-Nimbus, which takes a heartbeat that is missing for one that has not changed,
-would count them as dead.  So for some seconds a GET_PULSE whose key is absent
-is *held*: it is answered when the key comes, or as a miss when the time is over.
+The store is empty after a start, but that does not mean that the workers are dead.
+Nimbus treats a missing heartbeat like one that has not changed, so it would declare
+them dead.  For some seconds, therefore, a GET_PULSE whose key is absent is *held*.  It
+is answered when the key is stored, or as a miss when the time is over.
 
-`Holding` knows the held reads of one I/O thread, `HeldReads` those of one of its
+`Holding` keeps the held reads of one I/O thread, and `HeldReads` those of one of its
 connections.  A read goes through two steps:
 
     held ──its key is stored, or the time is over──▶ released ──▶ answered
 
-It is *released* few at a time, and *answered* by its connection as soon as that
-has room for a reply.  Until it is answered it can still be dropped: its
-connection has ended, or another request has come under its message id.  Either
-that is the same read, sent again, and one reply is due for both; or the client has
-given the older up, and would take its reply for the other's.
+Reads are *released* a few at a time.  A released read is *answered* by its connection
+as soon as the connection has room for a reply.  Until then it can still be dropped,
+because the connection has ended, or because another request with the same message id
+has arrived.  That request may be the same read, sent again: then the client expects
+one reply for both.  Or the client has abandoned the older read: then it would mistake
+the reply to the older read for the reply to the new request.
 
-The room for held reads is shared.  Once three quarters of it are taken, a read is
-not held for an account that has more than an equal share of it, nor, in an
-account, for a connection that has.  If the room is full all the same, the largest
-connection of the largest account *gives up* its oldest reads, to a smaller one:
-they are answered at once.  So whoever reads odd keys by the thousand gets misses,
-and Nimbus, which waits for a few reads at a time, does not.
+The connections share the room for held reads.  Once three quarters of the room are
+used, a read is not held if its account has more than an equal share of the room, nor
+if its connection has more than an equal share within the account.  If the room is
+full nevertheless, the largest connection of the largest account *gives up* its oldest
+reads to make room for a smaller one: they are answered at once.  A client that reads
+thousands of keys that do not exist therefore gets misses, and Nimbus, which waits for
+only a few reads at a time, does not.
 
-Only the I/O thread that owns the connections calls any of this, but for the
-store, which tells of a key on the thread that stores it: that is handed over to
-the I/O thread, and the key looked up again there.
+Only the I/O thread that owns the connections calls this module.  The one exception is
+the store, which reports a key on the thread that stores it.  The report is passed to
+the I/O thread, which looks the key up again.
 """
 
 from __future__ import annotations
@@ -41,30 +43,32 @@ from pacemaker.core.store import Store
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message
 
-# What the held reads of one I/O thread may take: some 19,000 of Storm's.  A read
-# that finds no room is answered at once, as if nothing were held.
+# The memory for the held reads of one I/O thread: some 19,000 of Storm's reads.  A read
+# that finds no room is answered at once, as if misses were not held.
 MAX_HELD_BYTES: Final = 16 * 1024 * 1024
-# How much a connection gives up at once, so that the largest is not looked for
-# again with each read: about 300 reads, which take a millisecond to answer.
+# How much a connection gives up at once: about 300 reads, which take a millisecond to
+# answer.  With one read at a time, the largest connection would have to be searched
+# for again with each new read.
 _GIVEN_UP_AT_ONCE_BYTES: Final = MAX_HELD_BYTES // 64
-# How much may be given up and not yet answered, as its connection takes no replies.
+# The most that may be given up but not answered yet.  A connection whose peer takes no
+# replies cannot answer, so what it gives up stays in memory.
 _MAX_GIVEN_UP_BYTES: Final = MAX_HELD_BYTES // 2
-# What one takes besides the characters of its key: the objects, and its places in
-# the dicts of its connection, of the thread and of the store.
+# What a read takes in addition to the characters of its key: its objects, and its
+# entries in the dicts of its connection, of the thread and of the store.
 _READ_BYTES: Final = 800
-# A str that is not ASCII takes at most so many bytes a character.
+# A str that is not ASCII takes at most this many bytes a character.
 _WIDE_CHARACTER_BYTES: Final = 4
 
-# How many are released in one turn of the loop, so that others are served
-# between them: a millisecond or two of writing.
+# How many reads are released in one turn of the loop: a millisecond or two of writing.
+# Other connections are served between the turns.
 RELEASED_PER_TURN: Final = 100
 
-# Has the I/O thread call a function in its next turn; any thread may ask.
+# Asks the I/O thread to call a function in its next turn.  Any thread may use it.
 Call: TypeAlias = Callable[[Callable[[], None]], None]
 
 
 class _Holder:
-    """What one account holds, and each of its connections."""
+    """The bytes that one account holds, in all and by connection."""
 
     __slots__ = ("by_connection", "held_bytes")
 
@@ -74,7 +78,7 @@ class _Holder:
 
     @property
     def largest(self) -> HeldReads:
-        """The connection that holds most."""
+        """The connection that holds the most."""
         return max(self.by_connection, key=self.by_connection.__getitem__)
 
     def add(self, reads: HeldReads, size_bytes: int) -> None:
@@ -88,18 +92,18 @@ class _Holder:
 
 
 class Holding:
-    """The reads that the connections of one I/O thread hold.
+    """The held reads of the connections of one I/O thread.
 
-    It is off until `begin`, and for good after `end`.
+    Holding is off until `begin` is called.  `end` turns it off for good.
 
     Args:
-        store: where the keys will come.
-        most_of_one_bytes: what the reads of one account may take at any time; None
-            for an equal share once there is little room.
+        store: the store that the reads wait for.
+        most_of_one_bytes: the most memory that the reads of one account may take; None
+            for no such limit, only an equal share once there is little room.
 
     Attributes:
         is_on: whether misses are held.
-        refused: how many reads were not held, or not any longer, for want of room.
+        refused: how many reads were not held, or were given up, for lack of room.
     """
 
     def __init__(self, store: Store, most_of_one_bytes: int | None = None) -> None:
@@ -107,7 +111,7 @@ class Holding:
         self._most_of_one_bytes = most_of_one_bytes
         self._call: Call = _no_thread
         self._by_key: dict[str, dict[HeldRead, None]] = {}
-        # To be released, in turns.
+        # Reads that will be released, `RELEASED_PER_TURN` at a time.
         self._due: OrderedDict[HeldRead, None] = OrderedDict()
         self._is_releasing = False
         self.is_on = False
@@ -118,37 +122,41 @@ class Holding:
 
     @property
     def held_bytes(self) -> int:
-        """What the held reads take, until they are answered."""
+        """The memory of the reads that are not answered yet, given up ones included."""
         return self._waiting_bytes + self._given_up_bytes
 
     def __repr__(self) -> str:
         return f"<Holding on={self.is_on} held_bytes={self.held_bytes}>"
 
     def begin(self, call: Call) -> None:
-        """Hold misses from now on; called before there are connections."""
+        """Hold misses from now on.  Call this before there are connections."""
         self._call = call
         self.is_on = True
 
     def end(self) -> None:
-        """Hold no more misses, and release all that are held."""
+        """Stop holding misses, and release all held reads."""
         self.is_on = False
-        # Those of the other threads too: their time is over as well, and each
-        # answers with what is stored by then.
+        # This also forgets the keys that the other threads await.  Their time is over
+        # as well, and each thread answers its own reads with what is stored by then.
         self._store.await_nothing()
         by_key, self._by_key = self._by_key, {}
         for reads in by_key.values():
             self._put_due(reads)
 
     def new_reads(self, account: Account = NOBODY) -> HeldReads | None:
-        """Return the place for the reads of a new connection, if it needs one."""
+        """Return the `HeldReads` of a new connection, or None if holding is off."""
         return HeldReads(self, account) if self.is_on else None
 
     def hold(self, read: HeldRead) -> bool:
-        """Hold a read; False where its key is there, or there is no room."""
+        """Hold a read; return False if its key exists or there is no room for it."""
+        # The store checks for the key and registers the waiter under one lock.  With a
+        # look-up first, the key could be stored just after it, and the read would wait
+        # until the time is over.
         if not self.is_on or not self._store.await_key(read.key, self._on_key):
             return False
-        # Before room is made: if the last other read of this key is given up, the
-        # store would be told that nobody awaits the key any more.
+        # List the read before making room.  Otherwise, if the last other read of this
+        # key is given up for it, `_unlist` would find no reads left and tell the store
+        # to stop awaiting the key.
         self._by_key.setdefault(read.key, {})[read] = None
         if not self._make_room(read):
             self.refused += 1
@@ -158,7 +166,7 @@ class Holding:
         return True
 
     def forget(self, read: HeldRead) -> None:
-        """Let go of a read that was answered or dropped."""
+        """Release the memory of a read that was answered or dropped."""
         if read.is_given_up:
             self._given_up_bytes -= read.size_bytes
         else:
@@ -166,7 +174,7 @@ class Holding:
             self._unlist(read)
 
     def _count(self, read: HeldRead, size_bytes: int) -> None:
-        """Add to what the account and the connection of a read hold."""
+        """Add to the totals of a read's account and connection."""
         account = read.reads.account
         holder = self._holders.setdefault(account, _Holder())
         holder.add(read.reads, size_bytes)
@@ -176,8 +184,10 @@ class Holding:
         self._waiting_bytes += size_bytes
 
     def _make_room(self, read: HeldRead) -> bool:
-        """Return whether a read may be held, after others were given up for it."""
+        """Give up other reads if needed; return whether this one may be held."""
         reads, size_bytes = read.reads, read.size_bytes
+        # Each pass gives up reads of one connection.  The totals and the holders have
+        # changed after it, so the shares are computed again.
         while True:
             holder = self._holders.get(reads.account) or _Holder()
             accounts = len(self._holders) + (not holder.held_bytes)
@@ -193,8 +203,9 @@ class Holding:
             ):
                 return False
             if exceeds_share(own_bytes, total_bytes, MAX_HELD_BYTES, accounts):
-                # It gets no room of other accounts.  But another connection of its own
-                # account may hold more: Nimbus may share an attacker's address.
+                # The account is above its share, so other accounts give up nothing
+                # for it.  But another connection of the same account may hold more,
+                # and has to make room: Nimbus may share an attacker's address.
                 largest = holder
             elif total_bytes <= MAX_HELD_BYTES:
                 return True
@@ -202,6 +213,8 @@ class Holding:
                 largest = max(self._holders.values(), key=_held_bytes_of)
                 if largest.held_bytes <= own_bytes:
                     largest = holder
+            # Within the account, only a connection that holds more than this one
+            # gives up reads, so no connection gives up its own.
             least_bytes = reads_bytes if largest is holder else 0
             if not self._give_up(largest, least_bytes):
                 return False
@@ -211,11 +224,11 @@ class Holding:
         return most_bytes is not None and own_bytes > most_bytes
 
     def _give_up(self, holder: _Holder, least_bytes: int) -> bool:
-        """Have the largest connection of an account give up its oldest reads.
+        """Make the largest connection of an account give up its oldest reads.
 
         Args:
-            holder: the account.
-            least_bytes: what the connection must hold more than.
+            holder: the account's holder.
+            least_bytes: stop when the connection holds no more than this.
 
         Returns:
             Whether it has given up any.
@@ -231,6 +244,8 @@ class Holding:
             if most_bytes <= 0 or holder.by_connection.get(reads, 0) <= least_bytes:
                 break
             most_bytes -= read.size_bytes
+            # The read no longer counts as waiting, so the new one fits.  It is in
+            # memory until its connection answers it, and is counted as given up.
             self._count(read, -read.size_bytes)
             self._unlist(read)
             self._given_up_bytes += read.size_bytes
@@ -251,14 +266,18 @@ class Holding:
                 self._store.stop_awaiting(read.key, self._on_key)
 
     def wake(self, function: Callable[[], None]) -> None:
-        """Call a function in the next turn."""
+        """Call a function in the I/O thread's next turn."""
         self._call(function)
 
     def _on_key(self, key: str) -> None:
+        # On the thread that stored the key, which must not touch this object.
         self._call(partial(self._look_again, key))
 
     def _look_again(self, key: str) -> None:
         """Release the reads of a key, unless it was deleted again meanwhile."""
+        # `_on_key` was called once, and is not registered any more.  If the key is gone
+        # again, this registers it again and the reads go on waiting: a release would
+        # answer them with a miss.
         if key in self._by_key and not self._store.await_key(key, self._on_key):
             self._put_due(self._by_key.pop(key))
 
@@ -282,10 +301,11 @@ class HeldRead:
     """One GET_PULSE that waits.
 
     Attributes:
-        reads: its connection's.
-        key: what it asks for.
+        reads: the `HeldReads` of its connection.
+        key: the key that it asks for.
         message_id: the id that its reply will have.
-        is_given_up: whether it waits only for its connection to answer it.
+        is_given_up: whether it no longer waits for its key, only for its connection
+            to answer it.
     """
 
     reads: HeldReads
@@ -295,30 +315,30 @@ class HeldRead:
 
     @property
     def size_bytes(self) -> int:
-        """The memory that it takes."""
+        """The memory that the read takes."""
         character_bytes = 1 if self.key.isascii() else _WIDE_CHARACTER_BYTES
         return _READ_BYTES + character_bytes * len(self.key)
 
     @property
     def frame(self) -> bytes:
-        """The frame that asks for it again."""
+        """The request as a frame, for a process that carries the read on."""
         return messages.encode(Message(messages.GET_PULSE, self.key, self.message_id))
 
 
 class HeldReads:
     """The reads of one connection while misses are held.
 
-    It also knows the reads of one *batch* that are answered already: what was
-    read from the socket at once.  Re-sends that queued up while the server was
-    away lie in one.
+    It also remembers the reads of the current *batch* that are answered already.  A
+    batch is what was read from the socket at once.  If a client sent a read again
+    while the server was away, the copies have queued up and arrive in one batch.
 
     Args:
-        holding: the I/O thread's.
-        account: the peer's.
+        holding: the holding of the I/O thread.
+        account: the peer's account.
 
     Attributes:
-        account: the same.
-        on_release: called when reads were released; `next_released` gives them.
+        account: the peer's account.
+        on_release: called when reads were released; `next_released` returns them.
     """
 
     __slots__ = (
@@ -335,7 +355,7 @@ class HeldReads:
         self.account = account
         self._held: dict[int, HeldRead] = {}
         self._released: list[HeldRead] = []
-        # By message id: which of the chunks that are due are the reply.
+        # By message id: the indices of the pending chunks that form the reply.
         self._answered: dict[int, range] = {}
         self.on_release: Callable[[], None] = _nothing
 
@@ -347,27 +367,28 @@ class HeldReads:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is held any more, nor will be."""
+        """Whether no read is held and none will be."""
         return not self._held and not self._holding.is_on
 
     @property
     def frames(self) -> bytes:
-        """The frames of the held reads, for who goes on with the connection."""
+        """The held reads as frames, for a process that carries the connection on."""
         return b"".join(read.frame for read in self._held.values())
 
     def begin_batch(self) -> None:
-        """Forget what was answered."""
+        """Forget the reads that the last batch answered."""
         self._answered.clear()
 
     def note_answered(self, message_id: int, chunks: range) -> None:
-        """Note a read of this batch that was answered, and by which chunks."""
+        """Record that a read of this batch was answered, and with which chunks."""
         self._answered[message_id] = chunks
 
     def supersede(self, message_id: int) -> range:
-        """Drop the read that another request has the message id of.
+        """Drop an earlier read with the message id of a new request.
 
         Returns:
-            The due chunks that must not be sent.
+            The indices of the pending chunks that must not be sent: the reply to the
+            earlier read, if this batch has answered it already.
         """
         read = self._held.pop(message_id, None)
         if read is not None:
@@ -375,7 +396,7 @@ class HeldReads:
         return self._answered.pop(message_id, range(0))
 
     def hold(self, key: str, message_id: int) -> bool:
-        """Hold a read; False where it has to be answered now."""
+        """Hold a read; return False if it has to be answered now."""
         read = HeldRead(self, key, message_id)
         is_held = self._holding.hold(read)
         if is_held:
@@ -383,20 +404,24 @@ class HeldReads:
         return is_held
 
     def oldest(self) -> Iterator[HeldRead]:
-        """Give the reads that are held, those that came first ahead."""
+        """Yield the reads that are held and not given up, oldest first."""
         return (read for read in self._held.values() if not read.is_given_up)
 
     def release(self, read: HeldRead) -> None:
-        """Have a read answered, unless it is dropped before."""
+        """Queue a read to be answered, unless it is dropped before."""
+        # Not called at once: `release` can come from the middle of another
+        # connection's `hold`, which must not run this connection's protocol.
         if not self._released:
             self._holding.wake(self._tell)
         self._released.append(read)
 
     def next_released(self) -> HeldRead | None:
-        """Take a read that has to be answered now."""
+        """Remove and return a read that has to be answered now, or None."""
         while self._released:
-            # The order is of no matter: each reply has its id.
+            # The order does not matter: each reply carries its message id.
             read = self._released.pop()
+            # `supersede` may have dropped it after its release.  By identity, since
+            # another read may be held under the same id.
             if self._held.get(read.message_id) is read:
                 del self._held[read.message_id]
                 self._holding.forget(read)
@@ -404,7 +429,7 @@ class HeldReads:
         return None
 
     def drop_all(self) -> None:
-        """Drop what is held, as the connection has ended."""
+        """Drop all held reads, because the connection has ended."""
         for read in self._held.values():
             self._holding.forget(read)
         self._held.clear()
@@ -424,4 +449,4 @@ def _no_thread(function: Callable[[], None]) -> None:
 
 
 def _nothing() -> None:
-    """Be told of nothing: a connection that has ended, or none."""
+    """Ignore a release: the connection has ended, or nobody has asked to be called."""

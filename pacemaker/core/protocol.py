@@ -1,34 +1,38 @@
 """The protocol: the state of one connection to the server, without its socket.
 
-Bytes go in (`receive_data`), bytes come out (`data_to_send`).  Requests are
-answered strictly in order.  When the peer breaks the protocol, `error` says
-why, the phase is CLOSED for good, and what was due before is still to be sent.
+Bytes go in (`receive_data`), and bytes come out (`data_to_send`).  Requests are
+answered strictly in order, except for held reads.  When the peer breaks the protocol,
+`error` says why and the phase is CLOSED for good.  The replies that were pending by
+then can still be sent.
 
-**Bounded output.**  A small request may have a large reply, so the protocol
-stops reading once `MAX_DUE_BYTES` wait to be sent (`is_blocked`); the frames
-behind stay unread, and `resume` goes on when the replies are on their way.  (Pulses
-to one key are answered together; their replies are smaller than they are.)
+**Bounded output.**  A small request may have a large reply, so the protocol stops
+reading once `MAX_DUE_BYTES` wait to be sent (`is_blocked`).  The frames that follow
+stay unread until the replies are on their way and the owner calls `resume`.  (A
+worker's pulses to one key are answered together, without this check between them:
+their replies are smaller than they are.)
 
-**Bounded work.**  One call reads no more than a *slice* of messages, `SLICE_COST`
-in all; what is left waits (`has_more`) until the owner calls `resume`, after it
-has served others.  So nobody is kept waiting for what one peer has sent at once.
+**Bounded work.**  One call reads no more than a *slice* of messages, which cost
+`SLICE_COST` together.  The rest waits (`has_more`) until the owner has served other
+connections and calls `resume`.  So however much one peer sends at once, the other
+peers do not have to wait for all of it.
 
-**SASL.**  A connection to a server with authentication begins in SASL_DUE.  A
-step may be slow, so the protocol does not take it: it stands still in
-STEPPING until its owner has run `run_step`, on whatever thread, and handed
-the outcome to `finish_step`.  An ordinary message before the exchange is
-complete takes SASL off the connection for good: it is served, and may never
-read.  (Storm's ``SaslStormServerHandler``, ``KerberosSaslServerHandler``.)
+**SASL.**  A connection to a server with authentication begins in SASL_DUE.  A step may
+be slow, so the protocol does not take it itself.  It pauses in STEPPING until its
+owner has called `run_step`, on any thread, and has passed the outcome to
+`finish_step`.  An ordinary message before the exchange is complete ends SASL on this
+connection for good: the connection is served, but it may never read.  (Storm's
+``SaslStormServerHandler``, ``KerberosSaslServerHandler``.)
 
     SASL_DUE ──token──▶ STEPPING ──more──▶ SASL_BEGUN ──token──▶ STEPPING
         │                   └──complete──▶ OPEN          ┌──────────┘
         └──── ordinary message ──────────▶ OPEN ◀── ordinary message
 
-**Held reads.**  After a start, misses are held (`pacemaker.core.pending_reads`): such
-a read is answered out of its order, later, by `resume`, which the owner is asked for
-(`call_on_release`).
+**Held reads.**  After a start, misses are held (`pacemaker.core.pending_reads`).  A
+held read is answered later and out of order: when it is released, the function passed
+to `call_on_release` is called, and the owner calls `resume`.
 
-**Its whole state** is a `Snapshot`, from which another process goes on.
+**State.**  A `Snapshot` is the whole state of a connection.  Another process can
+continue the connection from it.
 """
 
 from __future__ import annotations
@@ -52,27 +56,29 @@ from pacemaker.wire.messages import NO_MESSAGE_ID, Message
 
 _logger: Final = logging.getLogger(__name__)
 
-# More than a reply to a worker or to Nimbus ever takes, and little enough for
-# thousands of peers that do not read theirs.
+# More than any reply to a worker or to Nimbus takes, and so little that thousands of
+# peers may leave their replies unread.
 MAX_DUE_BYTES: Final = 256 * 1024
 
-# What one call may cost, in units of a pulse that is read the short way (some 4 us):
-# a quarter of a millisecond.
+# What one call may cost: a quarter of a millisecond.  The unit is a pulse that takes
+# the fast path (some 4 us).
 SLICE_COST: Final = 64
-# The same of other messages: of a request of Storm's, of one that is written in any
-# other way, of a worker's pulses taken together, and of 32 KiB in any of them.
+# The costs of other messages in the same unit: a request as Storm writes it, a request
+# written in any other way, one run of a worker's pulses that are answered together, and
+# each 32 KiB of any message.
 _REQUEST_COST: Final = 4
 _ODD_COST: Final = 8
 _WORKER_COST: Final = 16
 _BYTES_PER_COST: Final = 32 * 1024
 
-# Well-formed messages that are no request.  Storm 2.x leaves the connection open, and
-# so do we as long as it can be a mistake; Storm's clients send none.
+# How many well-formed messages that are not requests a peer may send.  Storm's clients
+# send none.  Storm 2.x leaves the connection open, and so do we, as long as it may be
+# a mistake.
 MAX_USELESS: Final = 100
 
 
 class Phase(Enum):
-    """What is due on a connection."""
+    """What a connection expects next."""
 
     OPEN = "open"
     SASL_DUE = "sasl-due"
@@ -81,8 +87,8 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
-# Looked up once: in CPython 3.11 each look at a member of an enum passes through
-# a function in Python, which would take a quarter of what a pulse takes.
+# Looked up once.  In CPython 3.11, each access to a member of an enum calls a function
+# written in Python, which would take a quarter of the time of a pulse.
 _OPEN: Final = Phase.OPEN
 _CLOSED: Final = Phase.CLOSED
 
@@ -97,11 +103,11 @@ class Snapshot(NamedTuple):
     Attributes:
         authenticated: whether it may read.
         sasl_due: whether an exchange may still begin on it.
-        user: who authenticated; None where nobody has.
-        unread: bytes that came and were not yet read; the requests that are held,
-            and one whose list is being written, come first in it, and are looked up
-            again when they are read back.
-        unsent: bytes that are due and were not yet sent.
+        user: the authenticated user; None if nobody has authenticated.
+        unread: bytes that were received but not read yet.  The held reads and the
+            request whose list is being written come first, as frames: the next
+            process carries them out again.
+        unsent: bytes that must still be sent.
     """
 
     authenticated: bool
@@ -117,20 +123,20 @@ class ServerProtocol:
     Args:
         dispatcher: answers the requests.
         max_body_bytes: the largest message that is read.
-        mechanism: authenticates the peer; None where nobody has to.
+        mechanism: authenticates the peer; None if peers need not authenticate.
         peer: the peer's name in the log.
-        holding: holds the misses; None where they are never held.
-        account: what the peer's address uses.
+        holding: holds the misses; None if misses are never held.
+        account: the account of the peer's address.
 
     Attributes:
-        phase: what is due.
+        phase: what the connection expects next.
         has_more: whether frames may be unread only because a slice was full.
-        has_charged: whether the last slice made new keys or was given lists, which
-            the account has to have time for.
+        has_charged: whether the last slice created keys or requested lists.  The owner
+            then has to settle the account before the connection goes on.
         authenticated: whether the peer may read.
-        user: who it is, if it authenticated.
+        user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
-        account: counts what the peer uses.
+        account: the account of the peer's address.
     """
 
     __slots__ = (
@@ -174,13 +180,13 @@ class ServerProtocol:
         self._reads: HeldReads | None = (
             None if holding is None else holding.new_reads(account)
         )
-        # Answers the pulses of a peer that has sent two in succession to one key;
-        # there is none while misses are held, or once CLOSED.
+        # Answers the pulses of a peer that has sent two consecutive pulses to one key.
+        # It is None while misses are held and once the phase is CLOSED.
         self._worker: WorkerPulses | None = None
         self._last_key: str | None = None
-        # A list that is being written; nothing is read meanwhile.
+        # A list that is being written.  No frame is read until it is complete.
         self._listing: Listing | None = None
-        # What the log has of this peer already (`trace_of`).
+        # What has been logged about this peer already (`trace_of`).
         self._traced: tuple[tuple[int, str], ...] = ()
         self._useless = 0
         self.has_more = False
@@ -199,25 +205,26 @@ class ServerProtocol:
         )
 
     def receive_data(self, data: bytes) -> None:
-        """Take bytes from the peer, and carry out the requests that they complete.
+        """Receive bytes from the peer, and carry out the requests that they complete.
 
-        No more of them than a slice: see `has_more`.
+        One call carries out one slice at most: see `has_more`.
         """
         if self.phase is not _CLOSED:
             self._frames.receive(data)
             self._read_frames()
 
     def answer_pulse(self, data: bytes) -> bytes | None:
-        """Carry out the pulse of a worker, where that is all there is to do.
+        """Carry out one pulse of a worker, if the bytes are exactly that.
 
-        The short way through for nearly everything that ever comes, with the
-        outcome of `receive_data` and `data_to_send`.
+        This is a fast path for nearly everything that arrives.  It has the same effect
+        as `receive_data` followed by `data_to_send`.
 
         Returns:
-            The reply, which is due to the peer now.  None where nothing was done, so
-            that these two have to be called, and where the connection was ended.
+            The reply, which must be sent now.  None if nothing was done, so that the
+            caller has to use those two methods, or if the connection has failed.
         """
         worker = self._worker
+        # Pending replies and unread bytes come first: replies are sent in order.
         if worker is None or self._due or self._frames.unread_bytes:
             return None
         try:
@@ -227,14 +234,16 @@ class ServerProtocol:
             return None
 
     def resume(self) -> None:
-        """Go on with what waits, as far as the bound on replies allows."""
+        """Continue with unread frames and released reads, within the bounds."""
         self._read_frames()
         if self._reads is not None and not self.has_more:
-            # Only now: what lay unread may be the same reads, sent again.
+            # Only after everything is read.  An unread frame may be the same read,
+            # sent again; if the released one were answered first, the client would
+            # get two replies.
             self._answer_released(self._reads)
 
     def call_on_release(self, function: Callable[[], None]) -> None:
-        """Have a function called when held reads can be answered, by `resume`.
+        """Set the function that is called when `resume` can answer held reads.
 
         It is not called any more once the phase is CLOSED, or after `drop_held`.
         """
@@ -242,13 +251,13 @@ class ServerProtocol:
             self._reads.on_release = function
 
     def drop_held(self) -> None:
-        """Drop the reads that are held: nobody will take their replies."""
+        """Drop the held reads, because nobody will receive their replies."""
         if self._reads is not None:
             self._reads.drop_all()
             self._reads = None
 
     def _read_frames(self) -> None:
-        """Carry out a slice of the messages that are there."""
+        """Carry out a slice of the messages that have arrived."""
         if self._reads is not None:
             self._begin_batch(self._reads)
         account = self.account
@@ -261,12 +270,16 @@ class ServerProtocol:
         cost_left = SLICE_COST
         try:
             while self.phase in _READING and self._due_bytes < MAX_DUE_BYTES:
+                # A list comes before the next frame, since replies are in order.
+                # One step of it is a whole slice, whatever was read before.
                 if self._listing is not None:
                     self._go_on_listing(self._listing)
                     cost_left = 0
                 if cost_left <= 0:
                     self.has_more = self._is_more_to_do
                     break
+                # The cost is the same for any number of pulses: they are checked, but
+                # only the last one is stored.
                 if self._worker is not None and self._answer_worker(self._worker):
                     cost_left -= _WORKER_COST
                     continue
@@ -279,9 +292,13 @@ class ServerProtocol:
             self.fail(exc)
 
     def data_to_send(self) -> list[bytes]:
-        """Hand over the bytes that are due to the peer, in few chunks, or in none."""
+        """Return the bytes to send to the peer, in a few chunks, and forget them."""
         if self._reads is not None and self.has_more and not self.is_blocked:
-            # What is unread may be the same reads, sent again: one reply is due.
+            # Keep the replies until the whole batch is read.  An unread frame may be
+            # one of the same reads, sent again.  Then `_handle_in_hold` removes the
+            # first reply, since the client expects only one.  If the protocol is
+            # blocked, it reads nothing until replies are sent: keeping them would be
+            # a deadlock.
             return []
         due = self._due
         if due:
@@ -291,7 +308,7 @@ class ServerProtocol:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether frames may be unread only because too much is due."""
+        """Whether frames may be unread only because too many bytes wait to be sent."""
         return self._due_bytes >= MAX_DUE_BYTES
 
     @property
@@ -300,37 +317,41 @@ class ServerProtocol:
 
     @property
     def unread_bytes(self) -> int:
-        """How many bytes came and were not yet read."""
+        """How many bytes were received but not read yet."""
         return self._frames.unread_bytes
 
     @property
     def held_bytes(self) -> int:
-        """The memory of what came and was not yet read, and of a list in the making."""
+        """The memory of unread bytes and of a list that is being written."""
         listed_bytes = 0 if self._listing is None else self._listing.size_bytes
         return self._frames.unread_bytes + listed_bytes
 
     @property
     def frame_bytes(self) -> int:
-        """The stated size of the frame that has begun; 0 where none has."""
+        """The stated size of the frame that has begun; 0 if none has begun."""
         return self._frames.frame_bytes
 
     @property
     def frames_rcvd(self) -> int:
-        """How many complete frames `receive_data` has taken."""
+        """How many complete frames have been read."""
         return self._frames.frames_rcvd
 
     @property
     def is_step_slow(self) -> bool:
-        """Whether the step that is due may take long."""
+        """Whether the next SASL step may take long."""
         return self._mechanism is not None and self._mechanism.is_slow
 
     @property
     def is_step_last(self) -> bool:
-        """Whether the step that `run_step` has taken completes the exchange."""
+        """Whether the step taken by `run_step` has completed the exchange."""
         return self._mechanism is not None and self._mechanism.complete
 
     def run_step(self) -> StepOutcome:
-        """Take the step that is due; nothing else of this object is touched by it."""
+        """Take the pending SASL step.
+
+        It may run on any thread: while the phase is STEPPING, nothing else uses the
+        mechanism and the token, and this touches no other state.
+        """
         assert self._mechanism is not None  # noqa: S101  (the phase says so)
         token, self._token = self._token, b""
         try:
@@ -339,7 +360,8 @@ class ServerProtocol:
             return exc
 
     def finish_step(self, outcome: StepOutcome) -> None:
-        """Take what `run_step` gave, and go on with what is unread."""
+        """Apply the outcome of `run_step`, and continue with the unread frames."""
+        # The connection may have ended while the step ran.
         if self.phase is not Phase.STEPPING:
             return
         if isinstance(outcome, AuthenticationError):
@@ -353,12 +375,12 @@ class ServerProtocol:
         self.resume()
 
     def fail(self, error: PeerError) -> None:
-        """End the connection: nothing more is read, what is due may still go out.
+        """End the connection: read nothing more, but keep the pending replies.
 
-        The first reason stays, whatever else goes wrong before all is sent.
+        `error` stays the first one, whatever else fails before the replies are sent.
         """
         if self.error is None:
-            # These would keep the message alive, and this object with it.
+            # The traceback's frames would keep the message and this object alive.
             error.__traceback__ = error.__cause__ = error.__context__ = None
             self.error = error
         self.phase = Phase.CLOSED
@@ -369,11 +391,13 @@ class ServerProtocol:
         self.drop_held()
 
     def snapshot(self, unsent: bytes = b"") -> Snapshot | None:
-        """Write out the state, unless the connection is closed or amid SASL.
+        """Return the state, or None if closed or during a SASL exchange.
 
         Args:
-            unsent: what was handed over by `data_to_send` and has not gone out.
+            unsent: what `data_to_send` has returned but has not been sent yet.
         """
+        # A snapshot has no place for the state of a mechanism, so nobody could continue
+        # an exchange that has begun.
         if self.phase not in (Phase.OPEN, Phase.SASL_DUE):
             return None
         held = b"" if self._reads is None else self._reads.frames
@@ -387,7 +411,7 @@ class ServerProtocol:
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Read back a state into a new object; `resume` then goes on from it."""
+        """Restore a state into a new object; `resume` then continues from it."""
         if not snapshot.sasl_due:
             self.phase, self._mechanism = Phase.OPEN, None
         self.authenticated = snapshot.authenticated
@@ -397,10 +421,11 @@ class ServerProtocol:
             self._queue(snapshot.unsent)
 
     def _read(self, data: bytes, start: int, end: int) -> int:
-        """Carry out the message in the body of one frame; return what it costs."""
+        """Carry out the message in the body of one frame; return its cost."""
         size_cost = (end - start) // _BYTES_PER_COST
+        # The fast path of a worker's pulse.  Not while misses are held: then a message
+        # may have to supersede a held read with the same message id.
         if self.phase is _OPEN and self._reads is None:
-            # The pulse of a worker, the short way through.
             pulse = canonical.read_pulse(data, start, end)
             if pulse is not None:
                 key, details, message_id = pulse
@@ -420,7 +445,9 @@ class ServerProtocol:
         return cost + size_cost
 
     def _note_key(self, key: str) -> None:
-        """Take a peer that sends two pulses to one key in succession for its worker."""
+        """Treat a peer that sends two consecutive pulses to one key as its worker."""
+        # Not after one pulse: what `WorkerPulses` prepares would be wasted on a peer
+        # that writes a different key each time.
         if len(key) > MAX_KEY_CHARACTERS:
             return
         if key != self._last_key:
@@ -429,7 +456,7 @@ class ServerProtocol:
             self._worker = self._dispatcher.worker_pulses(key, self.account)
 
     def _answer_worker(self, worker: WorkerPulses) -> bool:
-        """Answer the worker's pulses, if such come next; False where none does."""
+        """Answer the worker's pulses that come next; return False if none does."""
         unread = self._frames.peek()
         answered = None if unread is None else worker.answer(*unread)
         if answered is None:
@@ -443,15 +470,22 @@ class ServerProtocol:
         if reads.is_over:
             self._reads = None
         elif not self._due:
-            # The replies to the last one are handed over.
+            # The replies of the last batch were returned by `data_to_send`, so they
+            # can no longer be removed.  While some are pending, the batch goes on: the
+            # indices in it refer to `_due`.
             reads.begin_batch()
 
     def _handle_in_hold(self, reads: HeldReads, message: Message) -> None:
-        """Carry out a message, unless it has to wait."""
+        """Carry out a message, or hold it if it is a read of an absent key."""
         kind, path, message_id = message
+        # A read without an id cannot be answered out of order: the client could not
+        # tell which request the reply belongs to.
         if message_id is None or message_id == NO_MESSAGE_ID:
             self._handle(message)
             return
+        # Any request ends an earlier read with its id, not only a read: the client
+        # would take the reply to the read for the reply to this request.  The chunk is
+        # emptied and not removed, so that the other indices stay right.
         for number in reads.supersede(message_id):
             self._due_bytes -= len(self._due[number])
             self._due[number] = b""
@@ -488,7 +522,7 @@ class ServerProtocol:
             self._note_useless(messages.name_of(message.type))
 
     def _note_useless(self, name: str) -> None:
-        """Bear with some messages that are no request; say so once."""
+        """Tolerate some messages that are not requests; log only the first."""
         self._useless += 1
         if self._useless == 1:
             _logger.warning("%s: %s is no request; not answered", self.peer, name)
@@ -499,7 +533,7 @@ class ServerProtocol:
             )
 
     def _begin_step(self, message: Message) -> bool:
-        """Take a message of the exchange; False where it is an ordinary one."""
+        """Begin the step of a SASL message; return False for an ordinary message."""
         if message.type == messages.CONTROL_MESSAGE:
             self._token = self._requested_token(control.read_code(message))
         elif message.type == messages.SASL_MESSAGE_TOKEN:
@@ -522,7 +556,7 @@ class ServerProtocol:
         return self._mechanism is not None and self._mechanism.begins_with_request
 
     def _complete(self, mechanism: ServerMechanism) -> None:
-        # Before any reply: a client fails on one that comes ahead of the -203.
+        # Before any reply: a client fails if a reply arrives before the -203.
         self.authenticated = True
         self.user = mechanism.user
         for _ in range(mechanism.completion_count):
@@ -530,7 +564,7 @@ class ServerProtocol:
         self.phase, self._mechanism = Phase.OPEN, None
 
     def _go_on_listing(self, listing: Listing) -> None:
-        """Write one slice of a list; a step takes as long as a slice may."""
+        """Take one step of a list, which takes as long as a slice may take."""
         chunks = listing.step()
         if chunks is not None:
             self._listing = None
@@ -538,7 +572,7 @@ class ServerProtocol:
                 self._queue(chunk)
 
     def _trace(self, message: Message) -> None:
-        """Log what a peer does without authentication, the first time of each kind."""
+        """Log the first unauthenticated action of each kind on this connection."""
         trace = trace_of(message)
         if trace is None or trace in self._traced:
             return
@@ -564,7 +598,7 @@ class ServerProtocol:
 
 
 def _join_small(chunks: list[bytes]) -> list[bytes]:
-    """Join what is small, leave what is large where it is."""
+    """Join neighbouring small chunks; do not copy large ones."""
     joined: list[bytes] = []
     for is_large, run in groupby(chunks, key=_is_large):
         small_or_large = list(run)

@@ -1,36 +1,46 @@
 """The store of heartbeats: a trie of path segments behind one lock.
 
-A key is split at its slashes, ``"/a/b"`` into ``"", "a", "b"``, so that each
-string has its own place: ``"/a"`` is not ``"/a/"``.  A node of the trie is a
-dict from segment to what is there: a leaf if there is just a value, a dict
-if keys lie below, with the leaf of the node's own key, if any, at `_OWN`.
+A key is split at its slashes: ``"/a/b"`` becomes ``"", "a", "b"``.  Different
+strings are therefore different keys: ``"/a"`` is not ``"/a/"``.  A node of the trie
+is a dict from segment to entry.  The entry is a leaf if the key has a value and no
+keys below it, and another node if there are keys below it.  A node keeps the leaf of
+its own key, if it has one, at `_OWN`.
 
-What it promises:
+What the store guarantees:
 
-* A list costs what it answers, a delete what it removes, a pulse the segments
-  of its path; none of them depends on what else is stored.
-* A node that becomes empty is gone, and one that has shrunk a lot is rebuilt, so
-  that topologies may come and go for ever.  A leaf that is deleted is emptied: a
-  `Place` of it holds no heartbeat.
-* No key is longer than `MAX_SEGMENTS`, so nothing costs more than its bytes.
-* No call frees more than `RECLAIMED_PER_STEP` entries: a larger subtree is
-  detached at once, and freed little by little by `Store.reclaim`.
-* Who awaits a key is told of it: none comes between the look that finds it
-  absent and its being awaited.
+* The cost of a list depends on the length of its answer, the cost of a delete on the
+  number of keys it removes, and the cost of a pulse on the segments of its path.  None
+  of them depends on what else is stored.
+* An empty node is removed, and a node that has shrunk a lot is rebuilt, so memory
+  does not build up as topologies come and go.  A deleted leaf is emptied, so a
+  `Place` that still refers to it does not keep a heartbeat alive.
+* No key has more than `MAX_SEGMENTS` segments, so a path of many slashes does not
+  become many nodes.
+* No call frees more than `RECLAIMED_PER_STEP` entries.  A larger subtree is detached
+  at once and freed in steps by `Store.reclaim`.
+* No wake-up is lost.  `await_key` checks for the key and registers the waiter under
+  one lock, so the key cannot be stored in between.
 
-Directories follow one rule.  ``prefix(path)`` is the path with one slash at
-its end.  A delete takes each key that begins with the prefix once a slash is
-put behind it; a list gives the first non-empty segments behind the prefix.
-(Storm compares plain strings, and 2.x takes the path as a regular expression;
-for every path that Storm itself uses the answers are the same.)
+Directories follow one rule.  ``prefix(path)`` is the path, with a slash appended unless
+it ends with one.  A delete removes every key that, with a slash appended, begins with
+the prefix.  A list returns the first non-empty segment after the prefix of each key
+that begins with it.
+(Storm compares plain strings, and 2.x treats the path as a regular expression.  For
+every path that Storm itself uses, the answers are the same.)
 
-The budget.  Up to three quarters of it, everybody may store (`accounts.PRESSURE`).
-Above them an account that has more than an equal share may neither add keys nor
-let a value grow past `SMALL_VALUE_BYTES`.  No new key passes the budget.  A known
-key is still rewritten past it, or living workers would be called dead, but such
-growth is bounded: all of it together by `SLACK_BYTES`.  The growth of accounts
-above their share counts against the slack from three quarters on, so they cannot
-use up, by values that grow a little each, what is left for new keys of the others.
+The budget has these rules:
+
+* While up to three quarters of the budget are used (`accounts.PRESSURE`), everybody
+  may store anything.
+* Above that, an account that has more than an equal share may not add keys, and may
+  not let a value grow past `SMALL_VALUE_BYTES`.
+* No new key may exceed the budget.
+* A known key may still grow when the budget is used up, because Nimbus would
+  otherwise declare live workers dead.  All such growth together is limited to
+  `SLACK_BYTES`.
+* The growth of accounts above their share is charged to the slack as soon as three
+  quarters are used.  Otherwise many values that each grow a little could use up the
+  room that is left for the new keys of other accounts.
 """
 
 from __future__ import annotations
@@ -48,59 +58,60 @@ from pacemaker.errors import LimitError
 # otherwise become ten million nodes of more than 200 bytes each.
 MAX_SEGMENTS: Final = 256
 
-# A value up to this size may grow whoever writes it: most heartbeats of Storm are
-# smaller, and their sizes change all the time, as they are compressed.
+# A value may grow to this size even if its account is above its share.  Most of
+# Storm's heartbeats are smaller, and because they are compressed, their sizes change
+# all the time.
 SMALL_VALUE_BYTES: Final = 64 * 1024
 # By how much known values may grow once the budget is used up.
 SLACK_BYTES: Final = 32 * 1024 * 1024
-# What accounts above their share may take of it is no more than this part of the
-# budget: a quarter of the last quarter, so that of a small budget, too, most is left
-# for new keys of the others.
+# Accounts above their share may use no more of the slack than this fraction of the
+# budget: a quarter of the last quarter.  Even with a small budget, most of the last
+# quarter is then left for the new keys of other accounts.
 _SLACK_PART: Final = 16
 
 # The most entries that one call frees: about a millisecond.
 RECLAIMED_PER_STEP: Final = 1_000
 
-# From this many entries on a node is a `_WideNode`, of this many parts.
+# A node with at least this many entries becomes a `_WideNode` with this many parts.
 _WIDE_ENTRIES: Final = 16_384
 _WIDE_PARTS: Final = 256
 _WIDE_SHIFT: Final = 40
 
-# Where a node keeps the leaf of its own key; no segment is None.
+# Where a node keeps the leaf of its own key.  No segment can be None.
 _OWN: Final = None
 _Node: TypeAlias = dict["str | None", "_Leaf | _Node"]
-# Is told of a key that it awaited; any thread may do so.
+# Called with a key that it awaited, on whatever thread stored the key.
 Waiter: TypeAlias = Callable[[str], None]
-# The nodes from the root to one of them, each with the segment taken there.
+# The nodes from the root down to some node, each with the segment followed there.
 _Trail: TypeAlias = list[tuple[_Node, "str | None"]]
-# A detached subtree that is not yet freed: a stack of nodes, the one that is being
-# emptied on top, each with the bytes that the nodes of its path are counted with.
+# A detached subtree that is not freed yet, as a stack of nodes.  The node that is being
+# emptied is on top.  Each node comes with the bytes counted for the nodes of its path.
 _Detached: TypeAlias = list[tuple[_Node, int]]
 
-# What the budget counts besides the bytes of segments and values: a place in
-# a dict that is half full, an empty dict with its first table, and with a value
-# its leaf (48 bytes with the garbage collector's head), the head of a bytes object
-# and what an allocator rounds up.
+# What the budget counts in addition to the bytes of segments and values.
+# An entry: one slot of a dict that is half full.  A node: an empty dict with its first
+# table.  A value: its leaf (48 bytes with the garbage collector's header), the header
+# of a bytes object, and what the allocator rounds up.
 _ENTRY_BYTES: Final = 80
 _NODE_BYTES: Final = 232
 _VALUE_BYTES: Final = 88
-# The head of a str, and of one that is not ASCII at most four bytes a character.
-# (sys.getsizeof grows once C code has asked for a str's UTF-8, so that a key
-# could weigh more when it goes than when it came.)
+# The header of a str.  One that is not ASCII takes at most four bytes a character.
+# (sys.getsizeof would not do: its answer grows once C code has asked for the str's
+# UTF-8, so a key could count for more when it is deleted than when it was added.)
 _SEGMENT_BYTES: Final = 76
 _WIDE_CHARACTER_BYTES: Final = 4
 
-# A dict never shrinks by itself, and walking it costs its size: it is rebuilt
-# when it takes this much for each entry that is left (one that has only
-# grown takes up to 150), if it is worth the trouble at all.
+# A dict never shrinks by itself, and iterating over it costs its allocated size.  It is
+# rebuilt once it takes this many bytes for each remaining entry (a dict that has only
+# grown takes up to 150), unless it is too small to be worth it.
 _SPARSE_BYTES_PER_ENTRY: Final = 300
 _SPARSE_MIN_BYTES: Final = 1024
 
 
 class _Leaf:
-    """The value of one key, and who wrote it.
+    """The value of one key, and the account that wrote it.
 
-    A key has the same leaf until it is deleted, so that a `Place` finds the value
+    A key keeps the same leaf until it is deleted, so a `Place` finds the value
     without a look-up.  The leaf of a deleted key has no account.
     """
 
@@ -115,10 +126,11 @@ _DELETED: Final = _Leaf(None, b"")
 
 
 class _WideNode(dict["str | None", "_Leaf | _Node"]):
-    """A node of very many entries, which lie in many small dicts.
+    """A node with very many entries, which are spread over many small dicts.
 
-    A dict of a million entries takes 50 ms to grow, and 30 ms to copy for a list;
-    no other thread runs meanwhile.  As a dict it is empty: `_parts` gives its parts.
+    A dict of a million entries takes 50 ms to grow, and 30 ms to copy for a list, and
+    no other thread runs in that time.  The dict that this class inherits stays empty,
+    so iterating over the node itself finds nothing: iterate over `_parts` of it.
     """
 
     __slots__ = ("_count", "parts")
@@ -131,7 +143,8 @@ class _WideNode(dict["str | None", "_Leaf | _Node"]):
             self[segment] = held
 
     def _number(self, segment: object) -> int:
-        # Not the lowest bits: a dict chooses its slots by them.
+        # Not the lowest bits: a dict chooses its slots by them, so all entries of
+        # one part would agree in them and collide.
         return (hash(segment) >> _WIDE_SHIFT) % _WIDE_PARTS
 
     def get(self, segment: str | None, default: Any = None) -> Any:
@@ -161,7 +174,11 @@ class _WideNode(dict["str | None", "_Leaf | _Node"]):
         return self._count
 
     def popitem(self) -> tuple[str | None, _Leaf | _Node]:
-        """Take an entry out of a node that is no longer used otherwise."""
+        """Remove some entry of a detached node.
+
+        Empty parts are dropped on the way, so the node cannot be used for anything
+        else afterwards.
+        """
         while not self.parts[-1]:
             self.parts.pop()
         self._count -= 1
@@ -169,11 +186,11 @@ class _WideNode(dict["str | None", "_Leaf | _Node"]):
 
 
 class Place:
-    """Where a key's value lies, for who writes it again and again (`Store.put_at`).
+    """A remembered leaf, for a writer that rewrites one key often (`Store.put_at`).
 
     Args:
-        key: which.
-        account: who writes it.
+        key: the key.
+        account: the account that writes it.
     """
 
     __slots__ = ("account", "epoch", "key", "leaf")
@@ -182,7 +199,7 @@ class Place:
         self.key = key
         self.account = account
         self.leaf = _DELETED
-        # The store's when the leaf was found.
+        # The store's epoch when the leaf was found.
         self.epoch = 0
 
 
@@ -190,34 +207,37 @@ class Store:
     """The heartbeats, by key.  Any thread may call any method.
 
     Args:
-        budget_bytes: what the heartbeats may take, with what Python needs to hold
-            them (see the module); None for no limit.
-        most_of_one_bytes: from where on an account counts as above its share,
-            however little is stored; None for three quarters of the budget used, and
-            an equal share of it.
+        budget_bytes: the memory that the heartbeats may take, Python's overhead
+            included (see the module); None for no limit.
+        most_of_one_bytes: an account with more than this counts as above its share,
+            however little is stored.  None for no such limit: then an account is
+            above its share only if three quarters of the budget are used and it has
+            more than an equal share of the budget.
 
     Attributes:
-        refused: how many heartbeats were refused for want of room.
-        deleted_bytes: what all deletes so far have freed, as the budget counts.
+        refused: how many heartbeats were refused for lack of room.
+        deleted_bytes: what all deletes so far have freed, as the budget counts it.
     """
 
     def __init__(
         self, budget_bytes: int | None = None, most_of_one_bytes: int | None = None
     ) -> None:
         self._most_of_one_bytes = most_of_one_bytes
-        # Guards all below; held for a few dictionary steps, never around I/O.
+        # Guards everything below.  It is held for a few dict operations only, and
+        # never during I/O or while a waiter is called.
         self._lock = threading.Lock()
         self._root: _Node = {}
         self._keys = 0
         self._used_bytes = 0
-        # How many accounts have stored anything, `NOBODY` apart.
+        # How many accounts have stored anything, not counting `NOBODY`.
         self._accounts = 0
         # How much of the slack each account has used since the store was last below
         # three quarters of its budget.
         self._slack: dict[Account, int] = {}
         self._slack_bytes = 0
-        # Changes whenever a subtree is detached, as places of its leaves must not be
-        # used any more.
+        # Changes whenever a subtree is detached.  The leaves of the subtree still
+        # look valid until `_empty` reaches them, and a `Place` may refer to any of
+        # them.  Visiting all of them at once would cost what detaching is to avoid.
         self._epoch = 0
         self._detached: list[_Detached] = []
         self._awaited: dict[str, list[Waiter]] = {}
@@ -233,13 +253,13 @@ class Store:
 
     @property
     def budget_bytes(self) -> int:
-        """What the heartbeats may take."""
+        """The memory that the heartbeats may take."""
         return self._budget_bytes
 
     @budget_bytes.setter
     def budget_bytes(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
-        # Up to this many bytes nobody is refused anything.
+        # The shortcut of `_check_growth`: up to this many bytes, no growth is refused.
         has_limit = self._most_of_one_bytes is not None
         self._free_bytes = 0 if has_limit else int(budget_bytes * PRESSURE)
 
@@ -247,7 +267,7 @@ class Store:
     def used_bytes(self) -> int:
         """The memory that the heartbeats take, as the budget counts it.
 
-        Those that are detached and not yet freed are among them.
+        It includes the heartbeats that are detached and not freed yet.
         """
         return self._used_bytes
 
@@ -258,17 +278,17 @@ class Store:
         place: Place | None = None,
         account: Account = NOBODY,
     ) -> None:
-        """Store a value, instead of the one that was there.
+        """Store a value, replacing the previous one.
 
         Args:
-            key: where.
-            value: what.
-            place: is made that of the key, for `put_at`.
-            account: who writes it.
+            key: the key.
+            value: its new value.
+            place: set to the key's leaf, for later calls of `put_at`.
+            account: the account that writes it.
 
         Raises:
             LimitError: the key has too many segments, or the budget does not allow
-                the account a new key or so large a value.
+                the account a new key or a value of this size.
         """
         segments = key.split("/", MAX_SEGMENTS)
         if len(segments) > MAX_SEGMENTS:
@@ -280,7 +300,8 @@ class Store:
             if leaf is None or leaf.account is not account:
                 leaf = self._put_leaf(segments, value, account)
             else:
-                # As in `put_at`; a call more takes a tenth of the time.
+                # The same as in `put_at`, repeated here because one more call would
+                # take a tenth of the time.
                 growth_bytes = len(value) - len(leaf.value)
                 used_bytes = self._used_bytes + growth_bytes
                 if used_bytes > self._free_bytes:
@@ -293,24 +314,30 @@ class Store:
             if not self._awaited:
                 return
             waiters = self._awaited.pop(key, ())
+        # Only after the lock is released: a waiter that called the store would
+        # otherwise deadlock.
         for tell in waiters:
             tell(key)
 
     def put_at(self, place: Place, value: bytes) -> None:
-        """Do what `put` does, and find the way to the key but once.
+        """Do what `put` does, but look the key up only the first time.
 
         Args:
-            place: the key's; only one thread at a time may use it.
+            place: the key's place; only one thread at a time may use it.
             value: as for `put`.
 
         Raises:
-            LimitError: as `put`.
+            LimitError: as for `put`.
         """
         account = place.account
         with self._lock:
             leaf = place.leaf
+            # The account differs if the key was deleted alone (then it is None) or if
+            # another account has rewritten it.  The epoch differs if any subtree was
+            # detached since: its leaves keep their account until they are reclaimed,
+            # so the account alone would let this write into a deleted leaf.
             if leaf.account is account and place.epoch == self._epoch:
-                # The key is there, so nobody awaits it.
+                # The key exists, so nobody awaits it.
                 growth_bytes = len(value) - len(leaf.value)
                 if growth_bytes:
                     used_bytes = self._used_bytes + growth_bytes
@@ -326,7 +353,7 @@ class Store:
         self.put(place.key, value, place, account)
 
     def _known_leaf(self, segments: list[str]) -> _Leaf | None:
-        """Return the leaf of a key, if it is there and no keys lie below it."""
+        """Return the leaf of a key, if the key exists and has no keys below it."""
         held: Any = self._root
         try:
             for segment in segments:
@@ -336,7 +363,7 @@ class Store:
         return held if type(held) is _Leaf else None
 
     def _put_leaf(self, segments: list[str], value: bytes, account: Account) -> _Leaf:
-        """Put a value into the leaf of a key, which may have to be made."""
+        """Put a value into the leaf of a key; create the leaf if there is none."""
         name = segments.pop()
         node = self._root
         is_crowded = False
@@ -356,6 +383,8 @@ class Store:
             alone_bytes = _path_bytes(segments) + _entry_bytes(name, leaf)
             self._add_key(_entry_bytes(at, leaf), alone_bytes, account, segments)
             node[at] = leaf
+            # Only now: converting a node replaces it, and this function has its
+            # nodes in hand until the leaf is in place.
             if is_crowded or _is_crowded(node):
                 self._widen([*segments, name])
             return leaf
@@ -364,7 +393,7 @@ class Store:
         return held
 
     def _grow(self, node: _Node, segment: str) -> _Node:
-        """Make a node where none is, above the leaf that may be there."""
+        """Add a node at a segment; a leaf that was there becomes the node's own."""
         leaf = node.get(segment)
         below: _Node = {}
         if leaf is None:
@@ -378,18 +407,19 @@ class Store:
     def _add_key(
         self, size_bytes: int, alone_bytes: int, account: Account, segments: list[str]
     ) -> None:
-        """Count a new key in, or raise.
+        """Add a new key to the totals, or raise.
 
         Args:
-            size_bytes: what it takes besides the nodes above it.
+            size_bytes: what it takes, without the nodes above it.
             alone_bytes: what it would take if nothing else were stored.
-            account: who writes it.
+            account: the account that writes it.
             segments: the path of its node.
         """
         try:
             self._check_new(size_bytes, alone_bytes, account)
         except LimitError:
-            # The nodes that were made for the key go again.
+            # Remove the nodes that were created for the key: a refused request must
+            # not leave anything in memory.
             trail, node = self._walk(segments)
             if isinstance(node, dict):
                 self._tidy(trail, node)
@@ -400,7 +430,7 @@ class Store:
         account.new_keys += 1
 
     def _widen(self, segments: list[str]) -> None:
-        """Make wide nodes of the crowded ones on a path."""
+        """Convert the crowded nodes on a path to wide nodes."""
         trail, _ = self._walk(segments)
         # From the bottom up, so that the copy of a node has its new children.
         for node, segment in reversed(trail):
@@ -413,14 +443,16 @@ class Store:
     def _rewrite(
         self, leaf: _Leaf, value: bytes, account: Account, alone_bytes: int
     ) -> None:
-        """Rewrite a leaf, perhaps another account's.
+        """Rewrite a leaf, which may belong to another account so far.
 
         Args:
-            leaf: which.
+            leaf: the leaf.
             value: its new value.
-            account: who writes it.
-            alone_bytes: what its account is charged with.
+            account: the account that writes it.
+            alone_bytes: what the leaf's present account is charged for it.
         """
+        # The store grows by the difference only, but a new owner takes over the whole
+        # key.  If the value grows, its share is therefore judged with the whole key.
         growth_bytes = len(value) - len(leaf.value)
         charged_bytes = alone_bytes + growth_bytes
         own_bytes = growth_bytes if leaf.account is account else charged_bytes
@@ -432,7 +464,7 @@ class Store:
         self._used_bytes += growth_bytes
 
     def _charge(self, account: Account, size_bytes: int) -> None:
-        """Add to what an account has stored."""
+        """Add to an account's total, and keep count of the accounts that store."""
         if account is NOBODY:
             return
         before_bytes = account.stored_bytes
@@ -446,9 +478,9 @@ class Store:
         """Return whether an account would have more than its share.
 
         Args:
-            account: which.
-            own_bytes: by how much its own total would grow.
-            more_bytes: by how much that of the store would.
+            account: the account.
+            own_bytes: by how much the account's total would grow.
+            more_bytes: by how much the store's total would grow.
         """
         if account is NOBODY:
             return False
@@ -478,17 +510,19 @@ class Store:
     def _check_growth(
         self, account: Account, own_bytes: int, growth_bytes: int, size_bytes: int
     ) -> None:
-        """Check that a value may become larger, and count the slack that it takes.
+        """Check that a value may grow, and charge the growth to the slack if needed.
 
         Args:
-            account: who writes it.
+            account: the account that writes it.
             own_bytes: by how much the account's total grows.
-            growth_bytes: by how much the value does.
-            size_bytes: its new size.
+            growth_bytes: by how much the value grows.
+            size_bytes: the value's new size.
         """
         after_bytes = self._used_bytes + growth_bytes
         if after_bytes <= self._free_bytes:
             return
+        # A value that does not grow is never refused, not even above the share: the
+        # heartbeat of a live worker must not become stale because the store is full.
         if growth_bytes <= 0:
             self._give_slack_back(account, -growth_bytes)
             return
@@ -505,10 +539,12 @@ class Store:
     def _take_slack(
         self, account: Account, growth_bytes: int, is_above_share: bool
     ) -> None:
-        """Let a value grow out of the slack, or raise."""
+        """Charge the growth of a value to the slack, or raise."""
         own_bytes = self._slack.get(account, 0) + growth_bytes
         total_bytes = self._slack_bytes + growth_bytes
         most_bytes = SLACK_BYTES
+        # Below the budget, only accounts above their share are charged at all.  The
+        # smaller limit keeps them from using up the last quarter of a small budget.
         if is_above_share:
             most_bytes = min(most_bytes, self._budget_bytes // _SLACK_PART)
         if total_bytes > most_bytes or exceeds_share(
@@ -522,9 +558,11 @@ class Store:
         self._slack_bytes = total_bytes
 
     def _give_slack_back(self, account: Account, size_bytes: int) -> None:
-        """Give back what an account's value took of the slack, as it shrinks."""
+        """Return slack to the pool when a value of an account shrinks."""
         own_bytes = self._slack.get(account)
         if own_bytes is not None:
+            # At most what the account has taken, because the value that shrinks may
+            # have grown while there was room, and then took no slack.
             given_bytes = min(own_bytes, size_bytes)
             self._slack_bytes -= given_bytes
             if given_bytes == own_bytes:
@@ -533,7 +571,7 @@ class Store:
                 self._slack[account] = own_bytes - given_bytes
 
     def _refill_slack(self) -> None:
-        """Forget what was taken of the slack, once there is room again."""
+        """Reset the slack once there is room again (`_free_bytes`)."""
         if self._used_bytes <= self._free_bytes:
             self._slack.clear()
             self._slack_bytes = 0
@@ -554,18 +592,20 @@ class Store:
             return None if leaf is None else leaf.value
 
     def await_key(self, key: str, waiter: Waiter) -> bool:
-        """Have a waiter told, once, when a key that is absent is stored.
+        """Call a waiter once when an absent key is stored.
 
-        It is called by the thread that stores the key, without the lock.  One
-        that awaits the key already is told of it once.
+        The thread that stores the key calls the waiter, without holding the lock.  A
+        waiter that is registered for the key already is still called only once.
 
         Returns:
-            Whether the key is awaited; False where it is there, or never can be.
+            Whether the key is awaited; False if it exists already or can never exist.
         """
         segments = _split(key)
         if segments is None:
             return False
         with self._lock:
+            # Under the same lock as the registration: if the key were stored between
+            # the two, the waiter would never be called.
             if self._walk_to_leaf(segments)[1] is not None:
                 return False
             waiters = self._awaited.setdefault(key, [])
@@ -574,7 +614,11 @@ class Store:
             return True
 
     def stop_awaiting(self, key: str, waiter: Waiter) -> None:
-        """Forget that a waiter awaits a key; it may be told of it all the same."""
+        """Stop awaiting a key.
+
+        The waiter may still be called: `put` may have collected its waiters just
+        before, and it calls them after it has released the lock.
+        """
         with self._lock:
             waiters = self._awaited.get(key, [])
             if waiter in waiters:
@@ -583,14 +627,15 @@ class Store:
                     del self._awaited[key]
 
     def await_nothing(self) -> None:
-        """Forget all that is awaited, by any waiter."""
+        """Stop awaiting all keys, for all waiters."""
         with self._lock:
             self._awaited = {}
 
     def items(self) -> Iterator[tuple[str, bytes]]:
-        """Give each key and its value; nothing may be stored meanwhile.
+        """Yield each key and its value.
 
-        Where several threads use the store, they stand still.
+        This takes no lock.  Nothing may be stored meanwhile: if several threads use
+        the store, they must be paused.
         """
         below: list[tuple[str, _Leaf | _Node]] = [("", self._root)]
         while below:
@@ -606,29 +651,34 @@ class Store:
                     below.append((f"{path}{segment}{end}", entry))
 
     def list_nodes(self, path: str) -> list[str]:
-        """Return the names directly below a path, in no order.
+        """Return the names directly below a path, in no particular order.
 
-        They are the distinct first non-empty segments of what follows the
-        prefix, over the keys that begin with it.
+        Each key that begins with the prefix contributes the first non-empty segment
+        after the prefix.  Each name is given once.
         """
         return [name for names in self.name_slices(path) for name in names]
 
     def count_names(self, path: str) -> int:
-        """Return how many names are directly below a path, or a few more."""
+        """Return how many names are directly below a path, or slightly more.
+
+        Entries for the node's own key and for empty segments are counted as well.
+        """
         with self._lock:
             return sum(map(len, self._levels(path)))
 
     def name_slices(self, path: str) -> Iterator[list[str]]:
-        """Give the names directly below a path, some at a time, each of them once.
+        """Yield the names directly below a path in batches, each name once.
 
-        The lock is held for one copy at a time: a name that comes or goes meanwhile
-        may be given or not.
+        The lock is held for the copy of one batch at a time.  A name that is added or
+        removed meanwhile may or may not be included.
         """
         with self._lock:
             levels = self._levels(path)
         return self._slices_of(levels)
 
     def _slices_of(self, levels: list[_Node]) -> Iterator[list[str]]:
+        # If a node is rebuilt or widened meanwhile, the list goes on with the old node.
+        # That still holds the names of its time, so no name is given twice.
         seen: set[str] = set()
         for part in chain.from_iterable(map(_parts, levels)):
             with self._lock:
@@ -640,10 +690,10 @@ class Store:
             yield slice_
 
     def _levels(self, path: str) -> list[_Node]:
-        """Return the nodes whose names are those of a directory.
+        """Return the nodes that hold the names of a directory.
 
-        They are several, as "/a//b" lies below "/a" as well: an empty segment is
-        looked through.
+        There may be several: "/a//b" lies below "/a" too, so the node at each empty
+        segment belongs to the directory as well.
         """
         segments = _split_directory(path)
         levels: list[_Node] = []
@@ -655,7 +705,7 @@ class Store:
         return levels
 
     def delete(self, key: str) -> None:
-        """Remove exactly this key, if it is there."""
+        """Remove exactly this key, if it exists."""
         segments = _split(key)
         if segments is None:
             return
@@ -667,8 +717,8 @@ class Store:
     def delete_all(self, path: str) -> None:
         """Remove the key of a path and all keys below it.
 
-        They are gone at once.  Of a large subtree, the rest of the memory is freed
-        by `reclaim`, and counts as used until then.
+        No reader sees the keys any more once this returns.  If the subtree is large,
+        most of its memory is freed later by `reclaim`, and counts as used until then.
         """
         segments = _split_directory(path)
         if segments is None:
@@ -681,16 +731,19 @@ class Store:
                 self._delete_leaf(trail, held, segments)
                 return
             segment = self._take_out(trail)
-            # Invalidates every place, before the lock is released: the leaves below
-            # are still full, and a heartbeat written to one would be lost.
+            # This invalidates every place, and must happen before the lock is
+            # released.  The leaves of the subtree still have their accounts, so a
+            # `put_at` in between would write its heartbeat into a leaf that is no
+            # longer in the trie, acknowledge it, and lose it.
             self._epoch += 1
+        # Outside the lock: other threads can use the store while entries are freed.
         self._free_some([({segment: held}, _path_bytes(segments[:-1]))])
 
     def reclaim(self) -> bool:
-        """Free some of what was deleted.
+        """Free some of the detached entries.
 
         Returns:
-            Whether there is more.
+            Whether there are more.
         """
         if not self._detached:
             return False
@@ -700,10 +753,10 @@ class Store:
         return bool(self._detached)
 
     def _walk(self, segments: list[str]) -> tuple[_Trail, _Leaf | _Node | None]:
-        """Go down as far as the trie does.
+        """Follow segments down the trie as far as it goes.
 
         Returns:
-            The trail, and what lies at its end: None where nothing is there.
+            The trail, and the leaf or node at its end, or None if there is neither.
         """
         trail: _Trail = []
         held: _Leaf | _Node | None = self._root
@@ -715,7 +768,7 @@ class Store:
         return trail, held
 
     def _walk_to_leaf(self, segments: list[str]) -> tuple[_Trail, _Leaf | None]:
-        """Go down to the leaf of just this key; None where it has none."""
+        """Follow segments to the leaf of exactly this key, or to None."""
         trail, held = self._walk(segments)
         if isinstance(held, dict):
             trail.append((held, _OWN))
@@ -729,19 +782,23 @@ class Store:
         self._count_out(1, size_bytes)
         assert leaf.account is not None  # noqa: S101  (it lay in the trie)
         self._charge(leaf.account, -alone_bytes)
+        # Invalidates the places of this leaf alone.  A new epoch would invalidate the
+        # places of all keys, and a worker deletes its key whenever it stops.
         leaf.account, leaf.value = None, b""
 
     def _take_out(self, trail: _Trail) -> str | None:
-        """Take the end of a trail out of the trie; return the segment it had."""
+        """Remove the entry at the end of a trail; return its segment."""
         node, segment = trail.pop()
         del node[segment]
         self._tidy(trail, node)
         return segment
 
     def _free_some(self, detached: _Detached) -> None:
-        """Free some of a detached subtree, and keep the rest for `reclaim`.
+        """Free some entries of a detached subtree, and keep the rest for `reclaim`.
 
-        No other thread can reach the subtree, so only the totals need the lock.
+        Only the totals need the lock: no other thread changes the subtree any more.  A
+        list that began before the delete may still read its nodes, and then finds
+        fewer names.
         """
         keys, size_bytes, charges = _empty(detached)
         with self._lock:
@@ -752,15 +809,17 @@ class Store:
                 self._detached.append(detached)
 
     def _count_out(self, keys: int, size_bytes: int) -> None:
-        """Subtract keys that were deleted from the sums."""
+        """Subtract deleted keys from the totals."""
         self._keys -= keys
         self._used_bytes -= size_bytes
         self.deleted_bytes += size_bytes
 
     def _tidy(self, trail: _Trail, node: _Node) -> None:
-        """Restore what holds of every node, from one that lost an entry upwards.
+        """Restore the invariants of the nodes after one of them has lost an entry.
 
-        None but the root is empty, none has only its own value, none is sparse.
+        No node except the root is empty, no node has only the leaf of its own key, and
+        no node is sparse.  The repair starts at the given node and moves up the trail
+        until a node keeps its place.
         """
         while trail:
             parent, segment = trail.pop()
@@ -779,18 +838,18 @@ class Store:
 
 
 def _split(key: str) -> list[str] | None:
-    """Split a key into its segments; None where it has more than any key has."""
+    """Split a key into its segments, or return None if it has too many."""
     segments = key.split("/", MAX_SEGMENTS)
     return None if len(segments) > MAX_SEGMENTS else segments
 
 
 def _split_directory(path: str) -> list[str] | None:
-    """Split a path so that with and without a slash at its end are the same."""
+    """Split the path of a directory; one slash at its end makes no difference."""
     return _split(path[:-1] if path.endswith("/") else path)
 
 
 def _segment_bytes(segment: str | None) -> int:
-    """Count an entry of a node for the budget, without what the entry holds."""
+    """Return what the budget counts for an entry, without its leaf or node."""
     if segment is None:
         return _ENTRY_BYTES
     character_bytes = 1 if segment.isascii() else _WIDE_CHARACTER_BYTES
@@ -798,14 +857,14 @@ def _segment_bytes(segment: str | None) -> int:
 
 
 def _entry_bytes(segment: str | None, held: _Leaf | _Node) -> int:
-    """Count one entry of a node for the budget, without what lies below it."""
+    """Return what the budget counts for an entry, without the entries below it."""
     if isinstance(held, dict):
         return _segment_bytes(segment) + _NODE_BYTES
     return _segment_bytes(segment) + _VALUE_BYTES + len(held.value)
 
 
 def _path_bytes(segments: list[str]) -> int:
-    """Count the nodes of a path, with nothing else in them."""
+    """Return what the budget counts for the nodes of a path that has no other keys."""
     return sum(map(_segment_bytes, segments)) + _NODE_BYTES * len(segments)
 
 
@@ -816,8 +875,8 @@ def _empty(detached: _Detached) -> tuple[int, int, dict[Account, int]]:
     call would stop all threads for a tenth of a second.
 
     Returns:
-        How many keys they were, what they took, and that by account as it was
-        charged.
+        The number of keys, the bytes they took, and the bytes that each account was
+        charged for them.
     """
     keys = size_bytes = 0
     charges: dict[Account, int] = {}
@@ -832,7 +891,9 @@ def _empty(detached: _Detached) -> tuple[int, int, dict[Account, int]]:
             keys += 1
             account = held.account
             assert account is not None  # noqa: S101  (`delete` cannot reach it)
-            # If its key were the only one, a leaf would take the node's place.
+            # `alone_bytes` is what the key would take if it were the only one.  For
+            # an own leaf, the node would not exist then: the leaf would be in the
+            # node's place.
             alone_bytes = path_bytes + entry_bytes
             if segment is _OWN:
                 alone_bytes -= _NODE_BYTES + _ENTRY_BYTES
@@ -850,14 +911,15 @@ def _is_crowded(node: _Node) -> bool:
 
 
 def _parts(node: _Node) -> list[_Node]:
-    """Return the dicts in which a node's entries lie."""
+    """Return the dicts that hold a node's entries."""
     return node.parts if isinstance(node, _WideNode) else [node]
 
 
 def _fitting(node: _Node) -> _Node:
-    """Return a node, or one that is as small as its entries need."""
+    """Return the node itself, or a smaller copy if it has shrunk a lot."""
     if isinstance(node, _WideNode):
-        # Far below the threshold, so that a node is not converted again and again.
+        # Far below the threshold for widening: a node whose size stays near one
+        # threshold must not be converted again and again.
         if len(node) > _WIDE_ENTRIES // 4:
             return node
         return dict(chain.from_iterable(map(dict.items, node.parts)))

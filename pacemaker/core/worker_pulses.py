@@ -1,13 +1,13 @@
-"""The pulses of one worker: nearly all that a Pacemaker is ever sent.
+"""The pulses of one worker: nearly all of a Pacemaker's traffic.
 
-A worker writes one key, again and again, over one connection.  Its frames differ
-in their details and their message ids alone.  So the bytes between are made once
-and compared, and where the key lies in the store is found once.
+A worker writes one key, again and again, over one connection.  Its frames differ only
+in their details and message ids.  The constant bytes in between are therefore built
+once and compared, and the key is looked up in the store only once.
 
-Pulses that lie one behind the other are taken together, and only the last of them
-is stored.  Nobody misses the others: all came before any was answered, and what
-one overwrites may never have been seen.  (Where the key is new and the store full,
-it is the last that is judged, and its verdict is that of all.)
+Consecutive pulses are carried out together, and only the last one is stored.  Nobody
+can miss the others: all of them arrived before any was answered, and a reader may
+never see a heartbeat that is overwritten at once.  (If the key is new and the store is
+full, the last pulse is judged, and its verdict holds for all of them.)
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from pacemaker.core.store import Place, Store
 from pacemaker.wire import canonical
 from pacemaker.wire.frames import HEAD_SIZE
 
-# Behind the details: constant bytes, and the message id with the message's STOP,
-# which are the end of the reply as well.
+# After the details: constant bytes, then the message id and the message's STOP.  The
+# reply ends with the same message id and STOP.
 _END: Final = struct.Struct(f">{len(canonical.PULSE_TAIL)}s5s")
 _END_SIZE: Final = _END.size
 _unpack_end: Final = _END.unpack_from
 _TAIL: Final = canonical.PULSE_TAIL
 _ACK_HEAD: Final = canonical.PULSE_ACK_HEAD
 
-# What is remembered of a key lives as long as the connection, and in no budget.
-# Storm's have 80 to 130 characters.
+# What is remembered of a key lives as long as the connection and counts in no budget,
+# so the key must be short.  Storm's keys have 80 to 130 characters.
 MAX_KEY_CHARACTERS: Final = 512
 
 _Unpack: TypeAlias = Callable[[bytes, int], tuple[Any, ...]]
@@ -40,7 +40,7 @@ _Unpack: TypeAlias = Callable[[bytes, int], tuple[Any, ...]]
 
 @cache
 def _unpack_begin(head_bytes: int) -> _Unpack:
-    """Return what reads the frame's length, so much behind it, the details' length."""
+    """Return a reader of the frame's length, the head and the details' length."""
     return struct.Struct(f">i{head_bytes}si").unpack_from
 
 
@@ -48,12 +48,12 @@ class WorkerPulses:
     """The pulses to one key over one connection.
 
     Args:
-        key: which, of no more than `MAX_KEY_CHARACTERS`.
-        store: where they are stored.
-        figures: where they are counted.
-        max_body_bytes: the largest message; a pulse of that size fits the reply
-            to its GET_PULSE, which has as much around key and details.
-        account: who sends them.
+        key: the key, of at most `MAX_KEY_CHARACTERS`.
+        store: stores the heartbeats.
+        figures: counts the pulses.
+        max_body_bytes: the largest message.  A heartbeat from a pulse of that size
+            also fits the reply to a GET_PULSE, which has the same overhead.
+        account: the account of the sender.
     """
 
     __slots__ = (
@@ -84,20 +84,20 @@ class WorkerPulses:
         self._unpack_begin = _unpack_begin(len(self._head))
         self._around_bytes = len(self._head) + 4 + _END_SIZE
         self._max_details_bytes = max_body_bytes - self._around_bytes
-        # Where the details begin in a frame.
+        # The offset of the details in a frame.
         self._details_at = HEAD_SIZE + self._around_bytes - _END_SIZE
 
     def answer_one(self, data: bytes) -> bytes | None:
-        """Carry out a pulse, where the bytes are one and nothing else.
+        """Carry out a pulse, if the bytes are exactly one.
 
-        That is what a worker's bytes nearly always are; `answer` does the same for
-        as many as there are, and takes longer for one.
+        A worker's bytes nearly always are.  `answer` does the same for any number of
+        pulses, but takes longer for a single one.
 
         Args:
             data: the bytes.
 
         Returns:
-            The reply, or None where they are anything else.
+            The reply, or None if the bytes are anything else.
 
         Raises:
             LimitError: the heartbeat cannot be stored.
@@ -120,15 +120,15 @@ class WorkerPulses:
         return reply
 
     def answer(self, data: bytes, at: int) -> tuple[int, int, bytes] | None:
-        """Carry out the pulses that lie whole and one behind the other.
+        """Carry out consecutive pulses that have arrived completely.
 
         Args:
             data: some bytes of the stream.
-            at: where a frame begins in them.
+            at: the offset at which a frame begins.
 
         Returns:
-            Where they end, how many they are, and the replies to them; None where
-            none lies there, whatever else does.
+            The offset at which the pulses end, their number, and the replies to them.
+            None if no complete pulse to this key begins at the given offset.
 
         Raises:
             LimitError: the heartbeat cannot be stored.

@@ -1,4 +1,4 @@
-"""Workers' heartbeats: Storm's bytes to a `WorkerHeartbeat` and back.
+"""Convert workers' heartbeats between Storm's bytes and `WorkerHeartbeat`.
 
 The client and its users need this.  The server stores heartbeats without reading them.
 """

@@ -1,10 +1,10 @@
 """Convert the stored bytes of a heartbeat to a `WorkerHeartbeat`, and back.
 
-A worker of Storm 1.x or 2.x stores its heartbeat gzipped, with a 32-bit time; one of
-Storm 3 uses zstd and 64 bits.  Both can be read and written.  Anyone can store bytes,
-so they are read with the checked reader, in bounded time and memory; anything that is
-not a heartbeat raises `ValueDecodeError` and nothing else.  Java's own serialization,
-an option in old configurations of Storm, is never read.
+A worker of Storm 1.x or 2.x stores its heartbeat gzipped, with a 32-bit time.  A worker
+of Storm 3 uses zstd and a 64-bit time.  Both formats can be read and written.  Anyone
+can store bytes, so values are read with the checked reader, in bounded time and memory.
+Anything that is not a heartbeat raises `ValueDecodeError` and nothing else.  Java's own
+serialization, an option in old configurations of Storm, is never read.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from pacemaker.wire import binary, idl
 K = TypeVar("K")
 V = TypeVar("V")
 
-# Fields and elements of one heartbeat.  One with 50 executors of 20 streams each has
-# 100,000 and takes a quarter of a second; this many of the costliest kind, empty maps,
-# take less than a second.
+# The fields and elements that one heartbeat may have.  A heartbeat with 50 executors of
+# 20 streams each has 100,000 and takes a quarter of a second to read.  This many of the
+# costliest kind, empty maps, take less than a second.
 MAX_VALUES: Final = 250_000
 
-# The limit for finding only the time, in a value that is not laid out as Storm does
-# it: 20 ms.  A caller of the pool has a deadline, and compares a value per server.
+# The limit for finding only the time, in a value without Storm's own layout: 20 ms.  A
+# caller of the pool has a deadline, and compares one value per server.
 MAX_VALUES_FOR_TIME: Final = 10_000
 
 _JAVA_MAGIC: Final = b"\xac\xed"
@@ -61,13 +61,13 @@ _TIME: Final = (binary.INTEGER, "time_secs", True)
 
 
 class ClusterWorkerHeartbeat(SimpleNamespace):
-    """A heartbeat for reading: its time may have either width."""
+    """A heartbeat to read into.  Its time may have either width."""
 
     thrift_spec: Final = {**_IDL.ClusterWorkerHeartbeat.thrift_spec, 3: _TIME}
 
 
 class HeartbeatTime(SimpleNamespace):
-    """Only the time of a heartbeat: reading it skips everything else."""
+    """A heartbeat of which only the time is read, and everything else skipped."""
 
     thrift_spec: Final = {3: _TIME}
 
@@ -76,7 +76,8 @@ def decode(data: bytes) -> WorkerHeartbeat:
     """Decode a stored heartbeat.
 
     Args:
-        data: compressed with gzip or zstd, or plain; with a time of 32 or 64 bits.
+        data: the heartbeat, compressed with gzip or zstd or not at all, with a time of
+            32 or 64 bits.
 
     Raises:
         ValueDecodeError: the bytes are not a heartbeat, or cannot be read here; the
@@ -97,9 +98,9 @@ def decode(data: bytes) -> WorkerHeartbeat:
 def time_secs_of(data: bytes) -> int | None:
     """Return the time of a stored heartbeat; None if it cannot be read.
 
-    Far cheaper than `decode` for any value: Storm writes the time into the last bytes,
-    and of any other value only `MAX_VALUES_FOR_TIME` fields and elements are examined.
-    The rest of the heartbeat is not checked.
+    This is far cheaper than `decode` for any value.  Storm writes the time into the
+    last bytes.  In a value with another layout, only `MAX_VALUES_FOR_TIME` fields and
+    elements are examined.  The rest of the heartbeat is not checked.
     """
     try:
         plain = _plain(data)
@@ -142,8 +143,8 @@ def encode(
     Args:
         heartbeat: the heartbeat.
         compression: GZIP for Storm 1.x and 2.x, ZSTD for Storm 3.
-        time_bits: the width of its time: 32 for Storm 1.x and 2.x, 64 for Storm 3;
-            neither reads the other's.
+        time_bits: the width of its time: 32 for Storm 1.x and 2.x, 64 for Storm 3.
+            Neither can read the other's width.
 
     Raises:
         ValueError: a number is out of its field's range, or a text cannot be encoded
@@ -224,7 +225,7 @@ def _windows_of(
     pairs: list[tuple[str, list[tuple[Any, Any]]]],
     key_of: Callable[[Any], Any] | None = None,
 ) -> dict[str, dict[Any, Any]]:
-    """Turn the reader's pairs into dicts; of equal keys the last wins, as in Java."""
+    """Convert the reader's pairs to dicts; the last of equal keys wins, as in Java."""
     if key_of is None:
         return {window: dict(figures) for window, figures in pairs}
     return {

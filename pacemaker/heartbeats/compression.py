@@ -82,8 +82,8 @@ def decompress(data: bytes) -> bytes:
     """Decompress a value with the detected compression.
 
     Returns:
-        At most `DECOMPRESSED_MAX_BYTES` bytes; an uncompressed value is returned as it
-        is.
+        At most `DECOMPRESSED_MAX_BYTES` bytes.  An uncompressed value is returned
+        unchanged.
 
     Raises:
         ValueDecodeError: the value is damaged, truncated or too large, or it needs zstd
@@ -108,7 +108,8 @@ def _gunzip(data: bytes) -> bytes:
 def _unzstd(data: bytes) -> bytes:
     if _zstd is None:
         raise ValueDecodeError("zstd is not installed", ZSTD_MISSING)
-    # A frame states how much memory it needs to decompress; allow only our limit.
+    # A zstd frame states how much memory its decompression needs.  The output limit
+    # below does not bound that, so a frame that asks for more is refused here.
     window = {_zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX}
     try:
         unpacker = _zstd.ZstdDecompressor(options=window)

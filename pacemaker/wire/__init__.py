@@ -1,5 +1,5 @@
-"""The wire between Storm and Pacemaker, for both ends: bytes to messages and back.
+"""The wire format between Storm and Pacemaker, for both ends.
 
-Nothing here does I/O or keeps the state of a connection: that is `pacemaker.client`'s
-and `pacemaker.core`'s.
+Bytes become messages and messages become bytes.  Nothing here does I/O or keeps the
+state of a connection: `pacemaker.client` and `pacemaker.core` do.
 """

@@ -1,20 +1,19 @@
 """The checked reader: TBinaryProtocol bytes to structs of a loaded IDL.
 
-thriftpy2's own decoder believes the lengths that it reads: a frame of 30
-bytes can make it allocate gigabytes, or return memory that it has freed.
-This reader follows the same ``thrift_spec`` and differs in one rule: **every
-length and count is held against the bytes that are there before anything is
-read or allocated**.  Time and memory are therefore in proportion to the
-input, whatever it says.
+thriftpy2's own decoder trusts the lengths that it reads: a frame of 30 bytes can make
+it allocate gigabytes, or return memory that it has freed.  This reader follows the same
+``thrift_spec`` with one additional rule: **every length and count is checked against
+the remaining bytes before anything is read or allocated**.  Time and memory are
+therefore proportional to the size of the input, whatever lengths it states.
 
-What it accepts is what Storm's Java accepts: fields may come in any order, a
-repeated one counts with its last value, unknown fields and fields of another
-type than the IDL's are skipped, bytes behind the struct are ignored.  A union
-is one field and a STOP.  Stricter are UTF-8, the nesting (`MAX_NESTING`) and
-the number of values (`MAX_VALUES`).
+The reader accepts what Storm's Java accepts.  Fields may come in any order.  If a field
+is repeated, its last value counts.  Unknown fields, and fields of a type other than the
+IDL's, are skipped.  Bytes after the struct are ignored.  A union is one field and a
+STOP.  The reader is stricter about UTF-8, the nesting (`MAX_NESTING`) and the number of
+values (`MAX_VALUES`).
 
-Nothing here recurses over input: structs are read to the depth of the IDL,
-and what is skipped is walked with a stack of its own.
+The input cannot make the reader recurse: structs are read to the depth of the IDL, and
+skipped values are walked with an explicit stack.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from typing import Any, Final
 from pacemaker.errors import MalformedError
 from pacemaker.words import counted
 
-# Structs and containers inside each other.  Storm's own messages have four
-# levels; 64 is where Apache Thrift's libraries stop skipping.
+# How deep structs and containers may be nested.  Storm's own messages have four levels.
+# 64 is where Apache Thrift's libraries stop skipping.
 MAX_NESTING: Final = 64
-# Fields and elements of one request.  The largest of Storm's has six: type, data and
-# id, and in the data the pulse with its key and its details.  The rest is room for
-# fields of a later Storm.  A value that is skipped takes as long as a whole pulse,
-# and one byte: 10 KB of empty structs would keep a thread for milliseconds.
-# Whoever reads replies, which may be lists, allows more.
+# The fields and elements that one request may have.  Storm's largest request has six:
+# type, data and id, and in the data the pulse with its key and its details.  The rest
+# is room for fields of a later Storm.  Skipping a value takes as long as a whole pulse,
+# and the value may be a single byte: 10 KB of empty structs would occupy a thread for
+# milliseconds.  Readers of replies, which may be lists, allow more values.
 MAX_VALUES: Final = 32
 
 _STOP, _BOOL, _BYTE, _DOUBLE = 0, 2, 3, 4
@@ -55,7 +54,7 @@ _NUMBERS: Final = {
 _FIXED_SIZES: Final = {_BOOL: 1, _UUID: 16} | {
     kind: number.size for kind, number in _NUMBERS.items()
 }
-# The fewest bytes that a value of each type takes: what a count is held against.
+# The fewest bytes that a value of each type takes.  Counts are checked against it.
 _SMALLEST: Final = _FIXED_SIZES | {_STRING: 4, _STRUCT: 1, _MAP: 6, _SET: 5, _LIST: 5}
 
 
@@ -68,23 +67,23 @@ def read_struct(
     """Read one struct from the beginning of some bytes.
 
     Args:
-        data: the struct in TBinaryProtocol; what follows it is ignored.
-        kind: the class of the struct, of a loaded IDL.
+        data: the struct in TBinaryProtocol; bytes after it are ignored.
+        kind: the class of the struct, from a loaded IDL.
         unions: which classes of that IDL are unions.
         max_values: the most fields and elements that it may have.
 
     Returns:
-        An instance of ``kind``.  Fields that are absent are None, also those
-        with a default in the IDL, so that "absent" can be told from a value.
+        An instance of ``kind``.  Absent fields are None, even if they have a default
+        in the IDL, so that "absent" differs from any value.
 
     Raises:
-        MalformedError: the bytes are no such struct.
+        MalformedError: the bytes are not such a struct.
     """
     return _Reader(data, unions, max_values).read_struct(kind, 1)
 
 
 class _Reader:
-    """A position in some bytes, which moves past what is read."""
+    """A position in some bytes, which moves past each value that is read."""
 
     __slots__ = ("_data", "_position", "_unions", "_values_left")
 
@@ -113,7 +112,7 @@ class _Reader:
             raise MalformedError("union with more than one value", kind.__name__)
 
     def _read_field(self, kind: Any, values: dict[str, Any], depth: int) -> bool:
-        """Read one field into ``values``; False at the STOP."""
+        """Read one field into ``values``; return False at the STOP."""
         wire_type = self._read_byte()
         if wire_type == _STOP:
             return False
@@ -165,7 +164,7 @@ class _Reader:
         ]
 
     def _read_map(self, spec: Any, depth: int) -> list[tuple[Any, Any]]:
-        """Read a map as its pairs, since a struct may be a key."""
+        """Read a map as a list of pairs, because a struct may be a key."""
         (key_kind, key_spec), (value_kind, value_spec) = map(_split, spec)
         key_type, value_type, count = self._read_map_head()
         if count and (key_type, value_type) != (
@@ -187,8 +186,9 @@ class _Reader:
     def _skip(self, wire_type: int, depth: int) -> None:
         """Walk past one value of any type.
 
-        The stack has an entry for each struct or container that is open: how
-        many values it still holds and their types in turn; a struct has None.
+        The stack has an entry for each open struct or container.  A struct's entry is
+        None.  A container's entry is the number of its remaining values, and their
+        types in rotation.
         """
         stack: list[tuple[int, tuple[int, ...]] | None] = []
         self._skip_one(wire_type, stack)
@@ -206,7 +206,8 @@ class _Reader:
                 continue
             count, kinds = top
             if count:
-                # Kept also for its last element, which lies within it as well.
+                # Pushed back even for the last element, because the nesting is the
+                # length of the stack and that element is inside the container too.
                 stack.append((count - 1, kinds))
                 self._skip_one(kinds[count % len(kinds)], stack)
 
@@ -225,7 +226,8 @@ class _Reader:
             self._open(stack, count, (element_type,))
         elif wire_type == _MAP:
             key_type, value_type, count = self._read_map_head()
-            # Counted down from an even number: the key's turn is at 0 modulo 2.
+            # The count goes down from an even number, so even counts are keys and odd
+            # counts are values.
             self._open(stack, 2 * count, (key_type, value_type))
         else:
             raise MalformedError("unknown wire type", str(wire_type))
@@ -236,7 +238,7 @@ class _Reader:
         count: int,
         kinds: tuple[int, ...],
     ) -> None:
-        """Open a container; one of plain values is walked past at once."""
+        """Push a container on the stack, or pass it at once if its values are plain."""
         if all(kind in _FIXED_SIZES for kind in kinds):
             sizes = sum(_FIXED_SIZES[kind] for kind in kinds)
             self._pass(count // len(kinds) * sizes)
@@ -311,5 +313,5 @@ def _wire_type(kind: int) -> int:
 
 
 def _split(spec: Any) -> tuple[int, Any]:
-    """Split a thrift_spec's element into its type and, of a compound one, its spec."""
+    """Split an element of a thrift_spec into its type and its spec, None if plain."""
     return spec if isinstance(spec, tuple) else (spec, None)

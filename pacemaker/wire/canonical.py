@@ -1,13 +1,12 @@
-"""The short way for the messages that Storm's clients write.
+"""A fast path for the messages that Storm's clients write.
 
-Storm's Java writes the fields of a message in the order of their ids, so that
-a request has one shape: a head of constant bytes, one or two strings with
-their lengths, a tail.  `read` compares and slices; for anything else it says
-None, and `pacemaker.wire.messages.decode` has the word.  `write` is the same for
-the replies that are sent all the time.
+Storm's Java writes the fields of a message in the order of their ids, so a request
+always has the same shape: a head of constant bytes, one or two strings with their
+lengths, and a tail.  `read` compares and slices.  For anything else it returns None,
+and `pacemaker.wire.messages.decode` decides.  `write` does the same for the most
+frequent replies.
 
-Neither ever gives another value than the general way: tests hold both against
-each other.
+Both always agree with the general reader and writer: tests compare them.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ from typing import Final
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message, Pulse
 
-# From here on a value is sent from where it is stored, not copied into its reply.
+# A value of at least this size is sent from where it is stored, and not copied into
+# its reply.
 LARGE_BYTES: Final = 16 * 1024
 
 _I32: Final = struct.Struct(">i")
@@ -32,16 +32,16 @@ _PATH: Final = b"\x0b\x00\x01"
 _PULSE: Final = b"\x0c\x00\x02"
 _PULSE_ID: Final = b"\x0b\x00\x01"
 _DETAILS: Final = b"\x0b\x00\x02"
-# The field `nodes`, in it its one field, a list, and the type of its elements.
+# The field `nodes`, its only field, which is a list, and the type of the elements.
 _NODES: Final = b"\x0c\x00\x05" + b"\x0f\x00\x01" + b"\x0b"
 _MESSAGE_ID: Final = b"\x08\x00\x03"
 _STOP: Final = b"\x00"
 
 _PULSE_HEAD: Final = _TYPE + _pack_i32(messages.SEND_PULSE) + _DATA + _PULSE + _PULSE_ID
-# What is between the details of a SEND_PULSE and its message id.
+# The bytes between the details of a SEND_PULSE and its message id.
 PULSE_TAIL: Final = _STOP + _STOP + _MESSAGE_ID
-# The parts of a SEND_PULSE around its key and its details: constant bytes, and
-# a length or the message id and the message's STOP.
+# The parts of a SEND_PULSE around its key and its details.  Each is constant bytes,
+# followed by a length, or by the message id and the message's STOP.
 _PULSE_BEGIN: Final = struct.Struct(f">{len(_PULSE_HEAD)}si")
 _DETAILS_BEGIN: Final = struct.Struct(f">{len(_DETAILS)}si")
 _PULSE_END: Final = struct.Struct(f">{len(PULSE_TAIL)}sib")
@@ -51,7 +51,7 @@ _PULSE_END_SIZE: Final = _PULSE_END.size
 _unpack_pulse_begin: Final = _PULSE_BEGIN.unpack_from
 _unpack_details_begin: Final = _DETAILS_BEGIN.unpack_from
 _unpack_pulse_end: Final = _PULSE_END.unpack_from
-# A GET_PULSE_RESPONSE has as much around them.
+# A GET_PULSE_RESPONSE has the same overhead.
 PULSE_OVERHEAD_BYTES: Final = _PULSE_BEGIN_SIZE + _DETAILS_BEGIN_SIZE + _PULSE_END_SIZE
 
 _PATH_HEADS: Final = {
@@ -68,7 +68,7 @@ _PATH_HEADS: Final = {
 }
 _PATH_TAIL: Final = _STOP + _MESSAGE_ID
 _PATH_HEAD_SIZE: Final = len(next(iter(_PATH_HEADS)))
-# Behind the tail's constant bytes: the id and the message's STOP.
+# After the constant bytes of the tail: the message id and the message's STOP.
 _END_SIZE: Final = 5
 
 _MESSAGE_END_SIZE: Final = len(_MESSAGE_ID) + _END_SIZE
@@ -84,7 +84,7 @@ _PLAIN_HEADS: Final = {
         messages.NOT_AUTHORIZED,
     )
 }
-# A SEND_PULSE_RESPONSE, as a frame: this, the message id and the message's STOP.
+# A SEND_PULSE_RESPONSE as a frame is this head, the message id and the message's STOP.
 PULSE_ACK_HEAD: Final = _PLAIN_HEADS[messages.SEND_PULSE_RESPONSE]
 _PULSE_RESPONSE_HEAD: Final = (
     _TYPE + _pack_i32(messages.GET_PULSE_RESPONSE) + _DATA + _PULSE + _PULSE_ID
@@ -93,23 +93,23 @@ _NODES_RESPONSE_HEAD: Final = (
     _TYPE + _pack_i32(messages.GET_ALL_NODES_FOR_PATH_RESPONSE) + _DATA + _NODES
 )
 _NODES_TAIL: Final = _STOP + _STOP + _MESSAGE_ID
-# What a list of names has around them, their number included.
+# The overhead of a list of names, including the number of names.
 NODES_OVERHEAD_BYTES: Final = len(_NODES_RESPONSE_HEAD) + 4 + len(_NODES_TAIL) + 5
-# A name of one character, with its length.
+# The size of a name of one character, with its length field.
 SMALLEST_NAME_BYTES: Final = 5
 
 
 def read(data: bytes, start: int, end: int) -> Message | None:
-    """Read a request that Storm's clients would have written.
+    """Read a request if it is written as Storm's clients write it.
 
     Args:
         data: some bytes of a stream.
-        start: where the body of a frame begins in them.
-        end: where it ends.
+        start: the offset at which the body of a frame begins.
+        end: the offset at which the body ends.
 
     Returns:
-        The message, or None where the body is not canonical; it may then be
-        another message, or none at all.
+        The message, or None if the body is not canonical.  It may then be another
+        message, or no message at all.
     """
     kind = _PATH_HEADS.get(data[start : start + _PATH_HEAD_SIZE])
     if kind is not None:
@@ -122,15 +122,15 @@ def read(data: bytes, start: int, end: int) -> Message | None:
 
 
 def read_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | None:
-    """Read a SEND_PULSE, which is nearly all that a Pacemaker ever gets.
+    """Read a SEND_PULSE, the message that makes up nearly all of the traffic.
 
     Args:
         data: as for `read`; `start` and `end` likewise.
 
     Returns:
-        Its key, its details and its message id, or None as `read`.
+        Its key, its details and its message id, or None as for `read`.
     """
-    # Each length is held against what is there before the next field is read.
+    # Each length is checked against the remaining bytes before the next field is read.
     if end - start < PULSE_OVERHEAD_BYTES:
         return None
     head, key_bytes = _unpack_pulse_begin(data, start)
@@ -154,7 +154,7 @@ def read_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | No
 
 
 def pulse_head(key: str) -> bytes:
-    """Write the body of a SEND_PULSE as far as the length of its details."""
+    """Write the body of a SEND_PULSE up to the length field of its details."""
     key_bytes = key.encode()
     return _PULSE_BEGIN.pack(_PULSE_HEAD, len(key_bytes)) + key_bytes + _DETAILS
 
@@ -184,7 +184,7 @@ def write(message: Message) -> tuple[bytes, ...] | None:
 
     Returns:
         The chunks of the frame, with its length, or None for any other message.
-        The details of a large pulse are a chunk of their own and not copied.
+        The details of a large pulse are a separate chunk and are not copied.
     """
     kind, data, message_id = message
     if message_id is None:
@@ -210,15 +210,15 @@ def write_name(name: str) -> bytes:
 
 
 def around_names(count: int, size_bytes: int, message_id: int) -> tuple[bytes, bytes]:
-    """Write what lies around the names of a GET_ALL_NODES_FOR_PATH_RESPONSE.
+    """Write the parts of a GET_ALL_NODES_FOR_PATH_RESPONSE around its names.
 
     Args:
         count: how many names there are.
-        size_bytes: what they take, as `write_name` writes them.
-        message_id: the reply's.
+        size_bytes: the size of all names, as `write_name` writes them.
+        message_id: the message id of the reply.
 
     Returns:
-        The beginning of the frame, with its length, and its end.
+        The beginning of the frame, with its length, and the end of the frame.
     """
     head = _NODES_RESPONSE_HEAD + _pack_i32(count)
     tail = _NODES_TAIL + _pack_i32(message_id) + _STOP

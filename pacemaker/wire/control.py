@@ -1,7 +1,8 @@
-"""What lies in the blob of a control message or a SASL token.
+"""The contents of the blob of a control message or a SASL token.
 
-A control message's blob is one i16, its code; a token's is the i16 -500, an
-i32 and that many bytes.  (Storm's ``ControlMessage`` and ``SaslMessageToken``.)
+The blob of a control message is one i16, its code.  The blob of a token is the i16
+-500, an i32 and that many bytes.  (Storm's ``ControlMessage`` and
+``SaslMessageToken``.)
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from pacemaker.wire.messages import Message
 SASL_TOKEN_MESSAGE_REQUEST: Final = -202
 SASL_COMPLETE_REQUEST: Final = -203
 
-# A Kerberos token may carry the groups of its user; the largest that Windows
-# allows (MaxTokenSize) has just this.  Tokens may have to wait for their step,
-# and are then in nobody's budget.
+# A Kerberos token may carry the groups of its user.  This is the largest size that
+# Windows allows (MaxTokenSize).  A token may have to wait for its step, and no budget
+# counts it meanwhile.
 MAX_TOKEN_BYTES: Final = 64 * 1024
 
 _SASL_TOKEN: Final = -500
@@ -28,7 +29,7 @@ _TOKEN_HEAD: Final = struct.Struct(">hi")
 
 
 def control_message(code: int) -> Message:
-    """Return the message that says one code; it has no message id."""
+    """Return the message that carries one code; it has no message id."""
     return Message(messages.CONTROL_MESSAGE, _CODE.pack(code))
 
 
@@ -54,7 +55,7 @@ def read_token(message: Message) -> bytes:
 
     Raises:
         MalformedError: the message has no blob, or no token in it.
-        LimitError: the token is larger than any of SASL's.
+        LimitError: the token is larger than `MAX_TOKEN_BYTES`.
     """
     blob = _blob_of(message, _TOKEN_HEAD.size)
     code, size_bytes = _TOKEN_HEAD.unpack_from(blob)

@@ -1,13 +1,13 @@
 """Frames: a stream of bytes in, the bodies of messages out.
 
-A frame is a big-endian i32 and that many bytes.  The length is judged as soon
-as its four bytes are there, and memory is taken as bytes arrive, never from a
-length that a peer has only stated.
+A frame is a big-endian i32 and that many bytes.  The length is checked as soon as its
+four bytes have arrived.  Memory is allocated as bytes arrive, never for a length that
+a peer has only stated.
 
-The work is in proportion to the bytes, also when they come one at a time or
-thousands of frames in one segment: frames that lie whole in one segment are
-not copied at all, and one that comes in pieces is copied twice; so are those
-behind it in its last piece.
+The work is proportional to the number of bytes, even if they arrive one at a time, or
+as thousands of frames in one segment.  Frames that are complete in one segment are not
+copied at all.  A frame that arrives in pieces is copied twice, and so are the frames
+that follow it in its last piece.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ class FrameReader:
     """The unread bytes of one stream.
 
     Args:
-        max_body_bytes: the largest body; that size itself is allowed.
+        max_body_bytes: the size of the largest body that is allowed.
     """
 
     __slots__ = ("_max_body_bytes", "_position", "_unread", "frames_rcvd")
 
     def __init__(self, max_body_bytes: int, unread: bytes = b"") -> None:
         self._max_body_bytes = max_body_bytes
-        # A bytearray while one frame grows in small pieces, else bytes.
+        # A bytearray while one frame grows in small pieces, and bytes otherwise.
         self._unread: bytes | bytearray = unread
         self._position = 0
         self.frames_rcvd = 0
 
     def receive(self, data: bytes) -> None:
-        """Take some bytes of the stream."""
+        """Receive some bytes of the stream."""
         unread = self._unread
         if self._position == len(unread):
             self._unread = data
@@ -52,25 +52,26 @@ class FrameReader:
             if is_complete:
                 self._unread = rest + data
                 return
-            # It grows in place: that leaves fewer holes in the heap.
+            # The frame grows in place.  Joining bytes for each piece would copy the
+            # frame every time, and would leave more holes in the heap.
             self._unread = unread = bytearray(rest)
         unread += data
 
     def peek(self) -> tuple[bytes, int] | None:
-        """Return some bytes and where in them the unread ones begin.
+        """Return some bytes, and the offset at which the unread ones begin.
 
-        None where they are a frame that has grown in small pieces: `next` reads it.
+        None if the bytes are a frame that has grown in small pieces: `next` reads it.
         """
         unread = self._unread
         return (unread, self._position) if isinstance(unread, bytes) else None
 
     def skip(self, end: int, frames: int) -> None:
-        """Go on behind so many whole frames, at a place in what `peek` gave."""
+        """Skip complete frames, up to an offset in the bytes that `peek` returned."""
         self._position = end
         self.frames_rcvd += frames
 
     def next(self) -> tuple[bytes, int, int] | None:
-        """Return the next body, or None until more bytes are there.
+        """Return the next body, or None until more bytes have arrived.
 
         Returns:
             ``(data, start, end)``: the body is ``data[start:end]``.
@@ -106,32 +107,32 @@ class FrameReader:
         return f"{detail}; it looks like {likeness}" if likeness else detail
 
     def _keep_rest(self) -> None:
-        """Let go of the frames that were read, and keep what began behind them."""
+        """Free the frames that were read, and keep the partial frame after them."""
         if self._position:
             self._unread = self._unread[self._position :]
             self._position = 0
 
     def let_go(self) -> None:
-        """Free the frames that were read, where they are most of what is kept."""
+        """Free the frames that were read, if they are most of the bytes kept."""
         if 2 * self._position > len(self._unread):
             self._unread = self._unread[self._position :]
             self._position = 0
 
     @property
     def unread_bytes(self) -> int:
-        """How many bytes wait to be read."""
+        """The number of unread bytes."""
         return len(self._unread) - self._position
 
     @property
     def unread(self) -> bytes:
-        """The bytes that wait to be read; a reader given them goes on from here."""
+        """The unread bytes; a new reader that is given them continues from here."""
         return bytes(self._unread[self._position :])
 
     @property
     def frame_bytes(self) -> int:
-        """The stated size of the frame that has begun, its head included.
+        """The stated size of the frame that has begun, including its head.
 
-        0 where none has begun, `HEAD_SIZE` where its length is not there yet.
+        0 if no frame has begun, `HEAD_SIZE` if its length has not arrived yet.
         """
         unread = self.unread_bytes
         if unread < HEAD_SIZE:

@@ -1,7 +1,7 @@
 """The Thrift IDL of this package, loaded at run time by thriftpy2.
 
-The files are data of the package (``pacemaker/thrift``), so that they are
-found from the source tree and from an installed wheel alike.
+The files are package data (``pacemaker/thrift``), so they are found both in the source
+tree and in an installed wheel.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ def load(name: str) -> Any:
         name: the file's name, as in ``thrift/``: ``"pacemaker.thrift"``.
 
     Returns:
-        thriftpy2's module of the file; its structs carry ``thrift_spec``, by
-        which `pacemaker.wire.binary` reads.
+        thriftpy2's module of the file.  `pacemaker.wire.binary` reads by the
+        ``thrift_spec`` of its structs.
     """
     with as_file(files("pacemaker") / "thrift" / name) as path:
         return thriftpy2.load(str(path))
 
 
 def unions(module: Any) -> frozenset[type]:
-    """Return those classes of a loaded IDL file that it declares as unions."""
+    """Return the classes that a loaded IDL file declares as unions."""
     return frozenset(module.__thrift_meta__["unions"])

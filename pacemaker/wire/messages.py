@@ -1,12 +1,12 @@
-"""Messages: the one value that protocol, dispatch and clients pass on.
+"""Messages: the values that the protocol, dispatch and the clients exchange.
 
-A `Message` is what an ``HBMessage`` of Storm's IDL says.  The union of its
-data becomes a Python value whose type tells the field: str is ``path``,
-`Pulse` is ``pulse``, bool is ``boolval``, `Records` and `Nodes` are theirs,
-bytes is ``message_blob``.
+A `Message` is an ``HBMessage`` of Storm's IDL.  The union of its data becomes a Python
+value whose type tells the field: str is ``path``, `Pulse` is ``pulse``, bool is
+``boolval``, `Records` is ``records``, `Nodes` is ``nodes``, and bytes is
+``message_blob``.
 
-`decode` is the checked reader of all messages, `encode` their writer;
-`pacemaker.wire.canonical` is a short way for the usual ones.
+`decode` is the checked reader of all messages, and `encode` is their writer.
+`pacemaker.wire.canonical` is a fast path for the most frequent ones.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ CONTROL_MESSAGE: Final[int] = _TYPES.CONTROL_MESSAGE
 SASL_MESSAGE_TOKEN: Final[int] = _TYPES.SASL_MESSAGE_TOKEN
 NOT_AUTHORIZED: Final[int] = _TYPES.NOT_AUTHORIZED
 
-# What a reply says where the request had no id: Storm's default of the field.
+# The message id of a reply to a request without an id: Storm's default of the field.
 NO_MESSAGE_ID: Final = -1
 
 
 class Pulse(NamedTuple):
-    """One heartbeat: where it is stored and, unless nothing is, its bytes."""
+    """One heartbeat: its key, and its bytes, or None if nothing is stored there."""
 
     id: str
     details: bytes | None
@@ -76,8 +76,8 @@ class Message(NamedTuple):
 
     Attributes:
         type: one of this module's constants.
-        data: the union's value, or None where it is absent.
-        message_id: an i32, or None where it is absent.
+        data: the value of the union, or None if it is absent.
+        message_id: an i32, or None if it is absent.
     """
 
     type: int
@@ -94,12 +94,12 @@ def decode(body: bytes, max_values: int = binary.MAX_VALUES) -> Message:
     """Read one message from the body of a frame.
 
     Args:
-        body: one HBMessage in TBinaryProtocol; what follows it is ignored.
+        body: one HBMessage in TBinaryProtocol; bytes after it are ignored.
         max_values: the most fields and elements that it may have.
 
     Raises:
-        MalformedError: the bytes are no HBMessage, or its type is missing or
-            no number of the enum.
+        MalformedError: the bytes are not an HBMessage, or its type is missing or not
+            a number of the enum.
     """
     struct = binary.read_struct(body, _IDL.HBMessage, _UNIONS, max_values)
     if struct.type is None:
@@ -122,7 +122,7 @@ def encode(message: Message) -> bytes:
 
 
 def _data_of(union: Any) -> Data:
-    """Turn the union into a value; None where it is absent or its field unknown."""
+    """Return the value of the union; None if it is absent or its field unknown."""
     if union is None:
         return None
     for name, to_value in _TO_VALUE.items():

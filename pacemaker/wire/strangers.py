@@ -1,7 +1,7 @@
-"""Names what speaks another protocol on a Pacemaker's port, by its first bytes.
+"""Recognize peers that speak another protocol on a Pacemaker's port.
 
-Whoever mistakes a port reads the log for the reason, and "frame length out of
-range: 1195725856" does not say that the peer is a browser.
+An administrator who has mistaken a port looks for the reason in the log, and "frame
+length out of range: 1195725856" does not say that the peer is a browser.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 LOOKED_AT_BYTES: Final = 16
-"""How many of a stream's first bytes are enough."""
+"""How many of the first bytes of a stream `likeness` needs at most."""
 
 _BEGINNINGS: Final = (
     # The TLS record types handshake and alert, and the version's first byte.
@@ -32,17 +32,17 @@ _TEXT: Final = frozenset(range(0x20, 0x7F)) | frozenset(b"\t\r\n")
 
 
 def likeness(first: bytes) -> str | None:
-    """Say what the first bytes of a stream look like, if they are nobody's frame.
+    """Return what the first bytes of a stream look like if they are not a frame.
 
     Args:
-        first: the first bytes, four at least; `LOOKED_AT_BYTES` are enough.
+        first: the first bytes, at least four; `LOOKED_AT_BYTES` are enough.
 
     Returns:
-        As ``an HTTP request``; None for what is not known.
+        The name of the protocol, such as ``an HTTP request``; None if it is unknown.
     """
     for beginning, name in _BEGINNINGS:
-        # A frame's length is judged as soon as its four bytes are there, which may
-        # be all of a longer beginning that has come.
+        # The length of a frame is checked as soon as its four bytes have arrived, so
+        # there may be fewer bytes here than a beginning has.
         if first.startswith(beginning) or beginning.startswith(first):
             return name
     if all(byte in _TEXT for byte in first):
