@@ -5,7 +5,7 @@ helpers call too.  A connection is in one of six conditions:
 
 * *reading*: it waits for the peer's next bytes;
 * *waiting its turn*: it has sent more than a slice of requests at once, or has
-  created keys faster than its account may; others are served first;
+  created keys or asked for lists faster than its account may; others come first;
 * *sending*: it waits for room to write replies that the peer has not yet taken;
   until then nothing more is read from it;
 * *stepping*: it waits for the outcome of a SASL step;
@@ -328,7 +328,8 @@ class Connection:
     def _is_to_wait(self) -> bool:
         """Whether to serve others first or to wait until the account may go on.
 
-        A connection never waits for what other connections of its account did.
+        A connection that has just created no key and asked for no list never waits for
+        what other connections of its account did.
         """
         protocol = self.protocol
         return protocol.has_more or (protocol.has_charged and self.account.is_charged)

@@ -273,7 +273,8 @@ class IoThread(threading.Thread):
     def put_off(self, connection: Connection) -> None:
         """Let a connection continue after others have been served.
 
-        If its account has created keys too fast, the connection continues later.
+        If its account has created keys or asked for lists too fast, the connection
+        continues only once the account has credit again.
         """
         wait_s = 0.0
         if connection.account.is_charged:
@@ -533,7 +534,8 @@ class IoThread(threading.Thread):
 
     def _run_calls(self) -> None:
         # Clear the wake-up before emptying the queue, so that a call queued in between
-        # wakes the loop again.  The other way round it could wait for the next event.
+        # wakes the loop again.  In the other order, clearing could swallow the wake-up
+        # of a call that came after the queue was emptied.
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake_fd)
         # Run only the calls that are there now; those that they queue are for the next
