@@ -524,6 +524,9 @@ class Connection:
         self._log_end()
         try:
             end_with_reset(self._sock, False)
+            # After the peer's FIN nothing more arrives, so `close` sends a FIN.  Before
+            # it, bytes could still arrive, and the kernel would answer those with a
+            # reset: shut down only this direction, and linger.
             if self._is_at_end:
                 self.abort()
                 return
