@@ -1,1 +1,1 @@
-"""Whether anybody who can reach the port can stop the daemon for others."""
+"""Can anybody who reaches the port stop the daemon from serving the others?"""

@@ -1,12 +1,12 @@
-"""All attacks, in one run: `make isolation`.
+"""Run all attacks: `make isolation`.
 
     python -m benchmarks.isolation [--plan full|quick] [--attack NAME]...
                                    [--origin one|sixteen|own]... [--no-namespace]
     python -m benchmarks.isolation --page RESULTS
 
-The first tries each attack, prints it as far as it is done, and keeps the results; a
-full run of all attacks also writes docs/isolation.md, and its results beside it.  The
-second writes that page again, from results that were kept.
+The first form runs each attack, prints its results when it is done, and saves them.  A
+full run of all attacks also writes docs/isolation.md, with its results beside it.  The
+second form writes that page again from saved results.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ALL: Final = "all"
 
 
 def main() -> int:
-    """Try what was asked for, or write the page."""
+    """Run the requested trials, or write the page."""
     wanted = _arguments()
     if wanted.page:
         _write_page(restore(wanted.page))
@@ -48,7 +48,7 @@ def main() -> int:
         return 1
     if not wanted.no_namespace:
         enter_namespace("benchmarks.isolation", sys.argv[1:])
-    # As by Ctrl-C: no daemon is left behind.
+    # End as after Ctrl-C, so that no daemon is left running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = wanted.attack or [*ATTACKS, ALL]
     is_whole = wanted.plan == "full" and not wanted.attack and not wanted.origin
@@ -88,7 +88,7 @@ def _arguments() -> argparse.Namespace:
 def _trials(
     plan: str, names: Sequence[str], origins: Sequence[str], asked: Sequence[str] | None
 ) -> Iterator[tuple[Wanted, str]]:
-    """Say which trials there are: how each is made, and the attack's name."""
+    """Yield the trials: the way in which each is run, and the name of its attack."""
     for wanted in PLANS[plan]:
         for name in names:
             is_asked = bool(asked and name in asked)
@@ -129,7 +129,7 @@ def _try_one(wanted: Wanted, name: str, where: Network) -> Row:
     except MissingError as exc:
         row.note = str(exc)
     except RuntimeError as exc:
-        # With the end of the daemon's log, if that did not start.
+        # The message contains the end of the daemon's log, if the daemon did not start.
         row.note = f"failed: {' '.join(str(exc).split())[-200:]}"
     return row
 

@@ -1,4 +1,4 @@
-"""What an attack is: connections, and what each of them says."""
+"""The description of an attack: its connections, and what each of them sends."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Talk: TypeAlias = Generator[bytes, bytes, None]
-"""What one connection says.  It yields bytes, which are sent whole before it is asked
-for more; or nothing (b""), and is then resumed with what was received.  At its end
-the connection is silent, or is replaced by a new one if the attack churns."""
+"""What one connection sends.  A talk yields bytes, which are sent completely before it
+is resumed.  If it yields b"", it is resumed with the next received bytes.  When it
+ends, the connection is silent, or is replaced by a new one if the attack churns."""
 
 Start: TypeAlias = Callable[[], Callable[[int], Talk]]
-"""Begins an attack; what it returns begins the talk of a connection, by its number."""
+"""Begins an attack; returns a function that begins the talk of connection number N."""
 
 
 @dataclass(frozen=True)
@@ -20,21 +20,21 @@ class Attack:
     """One attack.
 
     Attributes:
-        name: for the command line.
+        name: its name on the command line.
         title: what its peers send.
-        connections: how many, over all addresses.
-        start: says what they send.
-        takes_replies: whether they read what they are answered.
-        churns: whether a connection whose talk is over is reset, and replaced.
-        buffer_mib: --buffer-budget of the daemon.
-        store_mib: --store-budget of the daemon.
-        spare_descriptors: how many the daemon has beyond the honest peers'; None for
-            as many as this machine allows.
-        hold_s: --hold of the daemon, with reads that have to be held.
-        is_digest: whether the daemon has DIGEST, with logins of the honest.
+        connections: the number of connections over all addresses.
+        start: begins what they send.
+        takes_replies: whether they read the replies.
+        churns: whether a connection whose talk has ended is reset and replaced.
+        buffer_mib: the daemon's --buffer-budget.
+        store_mib: the daemon's --store-budget.
+        spare_descriptors: how many descriptors the daemon has beyond those for the
+            honest peers; None for as many as this machine allows.
+        hold_s: the daemon's --hold; honest peers then send reads that must be held.
+        is_digest: whether the daemon requires DIGEST, and honest peers log in.
         has_relay: whether an honest relay sends pulses of 1.3 MB.
-        pause_s: for how long the daemon stands still (SIGSTOP).
-        goes_with_all: whether it is one of those that are tried all together.
+        pause_s: how long the daemon is paused (SIGSTOP).
+        goes_with_all: whether it is part of the trial of all attacks together.
     """
 
     name: str
@@ -54,12 +54,12 @@ class Attack:
 
     @property
     def budget_bytes(self) -> int:
-        """Both budgets together."""
+        """The sum of both budgets."""
         return (self.buffer_mib + self.store_mib) * 2**20
 
 
 def repeated(data: bytes) -> Start:
-    """Return an attack that says the same without end."""
+    """Return an attack that sends the same bytes without end."""
 
     def talk(number: int) -> Talk:
         while True:
@@ -69,7 +69,7 @@ def repeated(data: bytes) -> Start:
 
 
 def once(data: bytes) -> Start:
-    """Return an attack that says something once."""
+    """Return an attack that sends some bytes once."""
 
     def talk(number: int) -> Talk:
         yield data

@@ -1,16 +1,15 @@
-"""The attackers of one attack: a process of their own.
+"""The attackers of one attack, in a process of their own.
 
     python -m benchmarks.isolation.attacker NAME HOST PORT ADDRESSES CONNECTIONS
 
-It says "ready", and takes commands from stdin, a byte each:
+The process prints "ready" and then takes commands from stdin, one byte each:
 
-    b   the attack begins
-    g   those that wait for something go on
-    s   all stop sending; their connections stay open, so that the daemon has to work
-        off what it was sent
+    b   begin the attack
+    g   resume the connections that wait for something
+    s   stop sending; the connections stay open, so that the daemon has to process
+        everything that it was sent
 
-The end of stdin is its own end.  A connection that the daemon ends is opened again at
-once.
+It ends at the end of stdin.  A connection that the daemon ends is reopened at once.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from benchmarks.isolation.peer import connect
 _READ_BYTES: Final = 256 * 1024
 _RESET: Final = struct.pack("ii", 1, 0)
 _EVENTS: Final = 256
-# Between two tries to connect, where none is possible.
+# The pause between two attempts to connect, if none is possible.
 _PAUSE_S: Final = 0.01
 
 
@@ -43,10 +42,10 @@ class Attackers:
     """All connections of an attack.
 
     Args:
-        attack: which.
+        attack: the attack.
         server: the daemon's host and port.
-        addresses: where the connections come from, in turn.
-        connections: how many.
+        addresses: the addresses from which the connections come, in turn.
+        connections: the number of connections.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class Attackers:
         now_s = time.monotonic()
         if now_s < self._next_open_s:
             return
-        # Few at a time: those that are open go on meanwhile.
+        # Open only a few at a time, so that the open ones continue meanwhile.
         for _ in range(min(_EVENTS, len(self._to_open))):
             number = self._to_open.pop()
             address = self._addresses[number % len(self._addresses)]
@@ -166,11 +165,11 @@ class Speaker:
         self._advance(lambda: next(talk))
 
     def hear(self, data: bytes) -> None:
-        """Have the talk go on with what was received."""
+        """Resume the talk with the received bytes."""
         self._advance(lambda: self._talk.send(data))
 
     def speak(self) -> int:
-        """Send some; return how many bytes."""
+        """Send some of the bytes; return how many were sent."""
         if not self._unsent:
             return 0
         sent_bytes = self.sock.send(self._unsent)

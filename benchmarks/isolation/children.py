@@ -1,4 +1,4 @@
-"""The processes of the honest peers and of the attackers, as the trial sees them."""
+"""Handles of the processes that run the honest peers and the attackers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class HonestProcess:
     """The honest peers' process.
 
     Attributes:
-        oldest_s: how old the oldest waiting request was when that was said last.
+        oldest_s: the last reported age of the oldest unanswered request.
     """
 
     def __init__(self, process: subprocess.Popen[str], records: Path) -> None:
@@ -39,7 +39,7 @@ class HonestProcess:
         """Wait until every key is stored.
 
         Raises:
-            RuntimeError: the daemon does not take them.
+            RuntimeError: the daemon does not store them.
         """
         assert self._process.stdout is not None  # noqa: S101
         if self._process.stdout.readline() != "ready\n":
@@ -47,10 +47,10 @@ class HonestProcess:
         self._reader.start()
 
     def end(self) -> tuple[list[Record], int]:
-        """Have it end; return what it saw, and how many connections were reset.
+        """End the load; return its records, and how many connections were reset.
 
         Raises:
-            RuntimeError: it failed.
+            RuntimeError: the process failed.
         """
         assert self._process.stdin is not None  # noqa: S101
         self._process.stdin.write("end\n")
@@ -65,7 +65,7 @@ class HonestProcess:
         return [tuple(each) for each in content["records"]], content["resets"]
 
     def close(self) -> None:
-        """End it in any case."""
+        """Kill the process, whatever its state."""
         self._process.kill()
         self._process.wait()
         if self._reader.ident is not None:
@@ -85,8 +85,8 @@ class AttackProcess:
     """The process of an attack.
 
     Attributes:
-        counted: what it counted, once it has ended: connections opened, and ended by
-            the daemon until it stopped sending; bytes sent and received.
+        counted: its counters, once it has ended: the connections opened, those that the
+            daemon ended before the attack stopped, and the bytes sent and received.
     """
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -94,27 +94,27 @@ class AttackProcess:
         self._process = process
 
     def await_ready(self) -> None:
-        """Wait until it can begin."""
+        """Wait until the process can begin."""
         assert self._process.stdout is not None  # noqa: S101
         self._process.stdout.readline()
 
     def begin(self) -> None:
-        """Have it attack."""
+        """Begin the attack."""
         self._command("b")
 
     def go_on(self) -> None:
-        """Have connections go on that wait for something."""
+        """Resume the connections that wait for something."""
         self._command("g")
 
     def stop_sending(self) -> None:
-        """Have it send no more, with its connections open."""
+        """Stop sending, but keep the connections open."""
         self._command("s")
 
     def end(self) -> None:
-        """Have it end.
+        """End the process and read its counters.
 
         Raises:
-            RuntimeError: it had failed before.
+            RuntimeError: the process had failed before.
         """
         try:
             output, _ = self._process.communicate(timeout=_END_TIMEOUT_S)
@@ -126,7 +126,7 @@ class AttackProcess:
         self.counted = json.loads(output)
 
     def kill(self) -> None:
-        """End it, whatever it counted."""
+        """Kill the process without reading its counters."""
         self._process.kill()
         self._process.communicate()
 
@@ -162,11 +162,11 @@ def attackers(
     """Run attacks, each in a process, until the block ends.
 
     Args:
-        attacks: which.
-        server: whom they attack.
-        addresses: where they come from.
-        cores: where they run.
-        share: of their connections.
+        attacks: the attacks.
+        server: the host and port that they attack.
+        addresses: the addresses from which they come.
+        cores: the cores on which they run.
+        share: the share of their connections that they open.
     """
     processes = []
     try:
@@ -175,14 +175,15 @@ def attackers(
             arguments = [attack.name, server[0], str(server[1]), ",".join(addresses)]
             process = _start("attacker", cores, *arguments, str(connections))
             processes.append(AttackProcess(process))
-        # Interpreters that start would take the core from those that attack.
+        # Wait for all of them first: a starting interpreter would take CPU time from
+        # the processes that already attack.
         for each in processes:
             each.await_ready()
         for each in processes:
             each.begin()
         yield processes
     except BaseException:
-        # What they counted is of no use, and that they failed may be why.
+        # Their counters are of no use now, and their failure may be the cause.
         for each in processes:
             each.kill()
         raise

@@ -1,4 +1,4 @@
-"""What the honest peers saw, counted by phases of the trial."""
+"""The figures of a trial: what the honest peers saw in each phase."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Final, TypeAlias
 
 from benchmarks.isolation.history import MISS, OK, RESET, STALE, UNANSWERED, WRONG
 
-# How much later than the quiet time's p99.9 is still normal.
+# A latency is normal up to this many times the p99.9 of the quiet phase.
 NORMAL_TIMES: Final = 3.0
 NORMAL_LEAST_S: Final = 0.020
 
-# These say nothing of how fast the daemon is: they wait for something else.
+# These say nothing about the daemon's speed, because they wait for something else.
 _UNTIMED: Final = ("held", "delete", "nobody's")
 
 Record: TypeAlias = tuple[str, float, float, float, str]
-"""Kind of the request, when it was due, sent and answered, and the outcome."""
+"""A request: its kind, when it was scheduled, sent and answered, and its outcome."""
 
 
 class Phase(enum.Enum):
@@ -34,19 +34,19 @@ class Phase(enum.Enum):
 
 @dataclass(frozen=True)
 class Span:
-    """From when to when."""
+    """A period of time."""
 
     from_s: float
     to_s: float
 
     def has(self, at_s: float) -> bool:
-        """Tell whether a time is in it."""
+        """Return whether a time is within the period."""
         return self.from_s <= at_s < self.to_s
 
 
 @dataclass
 class Latencies:
-    """Latencies of a phase, in seconds."""
+    """The latencies of a phase, in seconds."""
 
     count: int = 0
     p50_s: float = 0.0
@@ -58,27 +58,28 @@ class Latencies:
 
 @dataclass
 class Figures:
-    """What a trial found.
+    """The results of a trial.
 
     Attributes:
-        phases: latencies, by phase.
-        alone_s: the p99.9 under attack of each kind of request, from when it was sent:
-            without the time that Nimbus waited for its reply before.
-        lost: requests without a reply, after 11 s or with their connection's end.
-        wrong: replies that were not the one, or not the value, of their request.
-        stale: reads of less than was acknowledged.
-        missed: reads of what was there, or that had to be held, answered as misses.
+        phases: the latencies, by phase.
+        alone_s: the p99.9 under attack of each kind of request, counted from when it
+            was sent, and so without Nimbus's wait for its previous reply.
+        lost: requests without a reply, within 11 s or before their connection ended.
+        wrong: replies that do not belong to their request, or have a wrong value.
+        stale: reads that returned an older value than one already acknowledged.
+        missed: reads answered as misses, although the key existed or the read had to be
+            held.
         resets: honest connections that ended.
-        recovery_s: from the end of the attack until all is normal.
+        recovery_s: the time from the end of the attack until all is normal.
         login_s: the longest DIGEST login; None if there was none.
-        resident_bytes: the most during the attack and after it.
+        resident_bytes: the peak during the attack and after it.
         fed: how often the watchdog was fed.
-        unfed_s: how long it was not, at most.
+        unfed_s: the longest time for which it was not fed.
         reload_s: how long a reload took under attack; None if it did not succeed.
         stop_s: how long a stop took under attack; None if it did not succeed.
-        ended_per_s: how many connections of attackers the daemon ended in a second.
-        received_bytes: what the attackers were answered.
-        is_alive: whether the daemon did not end before it was asked to.
+        ended_per_s: attackers' connections that the daemon ended per second.
+        received_bytes: the bytes of replies that the attackers received.
+        is_alive: whether the daemon ran until it was asked to stop.
     """
 
     phases: dict[str, Latencies] = field(default_factory=dict)
@@ -101,7 +102,7 @@ class Figures:
 
 
 def count(records: Sequence[Record], spans: Mapping[Phase, Span]) -> Figures:
-    """Count what the honest peers saw."""
+    """Compute the figures from the records of the honest peers."""
     figures = Figures()
     outcomes = Counter(record[4] for record in records)
     figures.lost = outcomes[RESET] + outcomes[UNANSWERED]
@@ -122,7 +123,7 @@ def count(records: Sequence[Record], spans: Mapping[Phase, Span]) -> Figures:
 
 
 def normal_s(figures: Figures) -> float:
-    """Return the largest latency that is normal on this machine, after the attack."""
+    """Return the largest latency that counts as normal after the attack."""
     quiet_s = figures.phases[Phase.BEFORE.value].p999_s
     late_s = max(phase.late_s for phase in figures.phases.values())
     return max(NORMAL_LEAST_S, NORMAL_TIMES * quiet_s) + late_s
@@ -132,7 +133,8 @@ def _latencies(records: Sequence[Record]) -> Latencies:
     if not records:
         return Latencies()
     latencies = sorted(done - due for _, due, _, done, _ in records)
-    # Nimbus asks one after another, so what it sends late says nothing of this side.
+    # Only pulses: Nimbus sends one request after another, so a late request of its says
+    # nothing about how punctual the generator is.
     late = sorted(sent - due for kind, due, sent, *_ in records if kind == "pulse")
     return Latencies(
         len(latencies),
@@ -160,7 +162,7 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
 def _recovery_s(
     records: Sequence[Record], spans: Mapping[Phase, Span], bound_s: float
 ) -> float:
-    """Return when the last request that was late came back, after the attack."""
+    """Return how long after the attack the last late request was answered."""
     ended_s, over_s = spans[Phase.ATTACK].to_s, spans[Phase.AFTER].to_s
     late = [
         min(done, over_s) - ended_s

@@ -1,4 +1,4 @@
-"""What was written to each key and acknowledged, and whether a read agrees with it."""
+"""The history of each key, and whether a read agrees with it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEAD: Final = struct.Struct(">qq")
 
 
 def make_value(number: int, sequence: int, size_bytes: int) -> bytes:
-    """Return the value of a pulse; no two pulses have the same."""
+    """Return the value of a pulse; no two pulses have the same value."""
     filler = bytes([(number * 31 + sequence) & 0xFF]) * (size_bytes - _HEAD.size)
     return _HEAD.pack(number, sequence) + filler
 
@@ -25,10 +25,10 @@ class History:
     """The pulses to one key.  Sequence numbers begin with 0.
 
     Attributes:
-        number: the key's, which is in each of its values.
-        size_bytes: of each of its values.
+        number: the number of the key, which each of its values contains.
+        size_bytes: the size of each of its values.
         sent: the last pulse that was sent; -1 if there was none.
-        acknowledged: the last that was answered; -1 if there was none.
+        acknowledged: the last pulse that was answered; -1 if there was none.
     """
 
     __slots__ = ("acknowledged", "number", "sent", "size_bytes")
@@ -40,15 +40,15 @@ class History:
         self.acknowledged = -1
 
     def next_value(self) -> bytes:
-        """Return the value of the pulse that is sent next."""
+        """Return the value of the next pulse, and count that as sent."""
         self.sent += 1
         return make_value(self.number, self.sent, self.size_bytes)
 
     def judge(self, value: bytes | None, acknowledged: int) -> str:
-        """Judge what a read found.
+        """Return the outcome of a read.
 
         Args:
-            value: None for a miss.
+            value: the value that it returned; None for a miss.
             acknowledged: the last pulse that was answered before the read was sent.
         """
         if value is None:

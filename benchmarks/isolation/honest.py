@@ -1,18 +1,19 @@
-"""The honest peers: workers, Nimbus, new workers; a process of their own.
+"""The honest peers (workers, Nimbus, new workers), in a process of their own.
 
     python -m benchmarks.isolation.honest LOAD RECORDS
 
-LOAD is a `HonestLoad` as JSON, RECORDS the file that the outcome goes to.  It says
-"ready" once every key is stored, then four times a second how old the oldest request
-is that waits.  A line on stdin ends the load: what waits has 11 s more, and the
-records are written.
+LOAD is a `HonestLoad` as JSON; RECORDS is the file to which the outcome is written.
+The process prints "ready" once every key is stored, and then four times a second the
+age of the oldest unanswered request.  A line on stdin ends the load: unanswered
+requests get 11 s more, and then the records are written.
 
-The load is open-loop: everything is sent when the clock says so, whether or not what
-was sent before has been answered, and a latency counts from then.  Nimbus asks one
-thing after another, as Storm's does, so its next request is as late as its last reply.
-Every reply is checked: that it is the one to the oldest request of its connection, byte
-by byte, and that a value is neither older than what was acknowledged before the read
-was sent nor anything that was never written.
+The load is open-loop: each request is sent at its scheduled time, whether or not
+earlier ones have been answered, and its latency counts from that time.  Nimbus sends
+one request after another, as Storm's does, so a late reply delays its next request.
+
+Every reply is checked.  It must be the reply to the oldest request of its connection,
+byte by byte.  A value must not be older than what was acknowledged before the read was
+sent, and it must have been written at some time.
 """
 
 from __future__ import annotations
@@ -59,19 +60,19 @@ _LATE_S: Final = 1.0
 _LARGE_EVERY_S: Final = 1.0
 _LARGE_PARTS: Final = 8
 _LARGE_TAKES_S: Final = 0.2
-# Above the attackers, who share the core.
+# Higher than the priority of the attackers, which share the core.
 _PRIORITY: Final = 10
 _EVENTS: Final = 64
 
 
 def key_of(kind: str, number: int) -> bytes:
-    """Return a key as long as Storm's."""
+    """Return a key of the same length as Storm's."""
     name = f"{kind}-{number:08x}-9e6e-4b6e-8a53-1a2b3c4d5e6f-{6700 + number % 10}"
     return b"/".join((_ROOT, TOPOLOGY, name.encode()))
 
 
 class Slot:
-    """The place of a connection, which comes back when it was reset."""
+    """A place for a connection, which is opened again after a reset."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -81,7 +82,7 @@ class Slot:
 
 
 class Honest:
-    """All honest peers.  One thread runs them."""
+    """All honest peers, run by one thread."""
 
     def __init__(self, load: HonestLoad) -> None:
         self.load = load
@@ -102,7 +103,7 @@ class Honest:
         self._reader = self._slot(0, needs_login=bool(load.secret))
         self._reader.is_ordered = False
         self._relay = self._slot(1)
-        # These come back when they are reset; the others are for one request.
+        # These are opened again after a reset; all others serve for one request.
         self._standing = {*self._workers, self._nimbus, self._reader, self._relay}
         self._stopped_s: float | None = None
 
@@ -129,11 +130,11 @@ class Honest:
         return ClientProtocol(wire.MAX_BODY_BYTES, mechanism)
 
     def _lose(self, slot: Slot) -> None:
-        """Count a connection that has ended though nobody here wanted it to."""
+        """Count a connection that ended although this process did not close it."""
         peer, slot.peer = slot.peer, None
         if peer is None:
             return
-        # A server that refuses connections resets none.
+        # Do not count a connection that was refused as one that was reset.
         self.resets += peer.is_connected
         now_s = time.monotonic()
         for request in peer.waiting.values():
@@ -185,8 +186,8 @@ class Honest:
     def _send_read(
         self, slot: Slot, kind: str, due_s: float, key: bytes, history: History
     ) -> None:
-        # What is acknowledged by now has to be there; for a read that is held, the
-        # first value, whenever that is written.
+        # The read must return at least what is acknowledged by now.  A held read must
+        # return the first value, whenever that is written.
         least = 0 if kind == "held" else history.acknowledged
 
         def judge(message_id: int, reply: bytes) -> str:
@@ -205,16 +206,16 @@ class Honest:
         make = partial(wire.path_request, wire.LIST_NODES, _ROOT)
         self._send(self._nimbus, "list", due_s, make, _judge_list)
 
-    # What happens by the clock.
+    # Scheduled events.
 
     def at(self, due_s: float, function: Callable[[], None]) -> None:
-        """Call a function at a time."""
+        """Schedule a call for a given time."""
         heapq.heappush(self._timers, (due_s, next(self._timer_numbers), function))
 
     def every(
         self, period_s: float, first_s: float, function: Callable[[float], None]
     ) -> None:
-        """Call a function again and again, each time with the time that it is due."""
+        """Call a function periodically, passing it each scheduled time."""
 
         def call(due_s: float) -> None:
             self.every(period_s, due_s + period_s, function)
@@ -252,7 +253,7 @@ class Honest:
         self._leave(slot, key_of("joined", number))
 
     def _leave(self, slot: Slot, key: bytes) -> None:
-        """Delete the key, as a worker that is stopped does, and close."""
+        """Delete the key, as a stopping worker does, and close the connection."""
 
         def judge(message_id: int, reply: bytes) -> str:
             self.at(0.0, partial(self._close, slot))
@@ -289,7 +290,7 @@ class Honest:
         self._send(slot, "login", due_s, make, judge)
 
     def _large(self, history: History, due_s: float) -> None:
-        """Send a large pulse in parts, as a relay with a slow line would."""
+        """Send a large pulse in parts, as a relay on a slow link would."""
         key = key_of("relay", history.number)
         frames: list[bytes] = []
 
@@ -319,7 +320,7 @@ class Honest:
     # The loop.
 
     def run(self, records: Path) -> None:
-        """Run everything until a line on stdin asks for the end."""
+        """Run the load until a line on stdin ends it; then write the records."""
         self._begin()
         sys.stdout.write("ready\n")
         sys.stdout.flush()
@@ -332,7 +333,7 @@ class Honest:
         records.write_text(json.dumps(content))
 
     def _begin(self) -> None:
-        """Connect, and store every key."""
+        """Connect all peers, and store every key."""
         for slot in self._standing:
             self._open(slot)
         for number in range(self.load.workers):
@@ -390,7 +391,7 @@ class Honest:
     def _turn(self) -> None:
         self._run_timers()
         wait_s = self._timers[0][0] - time.monotonic() if self._timers else 0.1
-        # epoll's own timeout is in whole milliseconds.
+        # Wait in select, because epoll's own timeout is in whole milliseconds.
         select.select([self._epoll], [], [], min(0.1, max(0.0, wait_s)))
         for fd, events in self._epoll.poll(0, _EVENTS):
             if fd == sys.stdin.fileno():
@@ -431,7 +432,7 @@ class Honest:
         oldest = next(iter(peer.waiting.values()), None)
         request = peer.take(frame)
         if request is None:
-            # Nobody asked, or it was answered before.
+            # Nobody sent this request, or it was already answered.
             self.records.append(("nobody's", now_s, now_s, now_s, WRONG))
         elif slot.is_ordered and request is not oldest:
             self._record(request, now_s, WRONG)
@@ -458,7 +459,7 @@ class Honest:
             self.records.append(("read", due_s, now_s, now_s, UNANSWERED))
 
 
-# Behind the value: two STOPs, the message id, a STOP.
+# After the value come two STOPs, the message id and a STOP.
 _READ_TAIL_BYTES: Final = 2 + 7 + 1
 
 
@@ -469,7 +470,7 @@ def _judge_list(message_id: int, reply: bytes) -> str:
 
 
 def _be_prompt() -> None:
-    """Run before whoever shares the core, and without pauses."""
+    """Take precedence over others on this core, and avoid pauses of the collector."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -480,7 +481,7 @@ def _be_prompt() -> None:
 
 
 def main() -> None:
-    """Run the load that the command line describes."""
+    """Run the load described by the command line."""
     load = HonestLoad.from_json(sys.argv[1])
     _be_prompt()
     Honest(load).run(Path(sys.argv[2]))

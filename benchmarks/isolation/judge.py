@@ -1,4 +1,4 @@
-"""What every trial has to reach, and which of that it misses."""
+"""The goals that every trial must meet, and which of them a trial misses."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from benchmarks.isolation.results import Row
 from benchmarks.isolation.target import WATCHDOG_S
 
 LEAST_S: Final = 0.020
-"""A p99.9 below this is good, however short the quiet one was."""
+"""A p99.9 up to this is good, however short the quiet p99.9 was."""
 
 TIMES: Final = {"one": 3.0, "sixteen": 10.0, "own": 10.0}
-"""How many times the quiet p99.9 is good, by where the attackers come from."""
+"""A good p99.9 is at most this many times the quiet one, by the attackers' origin."""
 
 RECOVERY_S: Final = 1.0
 STOP_S: Final = 2.0
@@ -25,10 +25,10 @@ _ADDRESSES: Final = {"one": 1, "sixteen": 16, "own": 1}
 
 
 def quiet(figures: Figures) -> Latencies:
-    """Return the latencies that those under attack are compared to.
+    """Return the latencies to compare with those under attack.
 
-    While the attackers aim at another daemon, if they did: what they cost the
-    generator and the kernel is in it.
+    If there was a control phase, in which the attackers aimed at another daemon, it is
+    that phase, because it includes their cost to the generator and the kernel.
     """
     phases = figures.phases
     return phases.get(Phase.CONTROL.value) or phases[Phase.BEFORE.value]
@@ -40,21 +40,20 @@ def attacked(figures: Figures) -> Latencies:
 
 
 def ratio(figures: Figures) -> float:
-    """Return how many times the quiet p99.9 that under attack is."""
+    """Return the p99.9 under attack divided by the quiet p99.9."""
     return attacked(figures).p999_s / max(1e-6, quiet(figures).p999_s)
 
 
 def bound_s(row: Row, figures: Figures) -> float:
-    """Return the largest p99.9 that is good in a row."""
+    """Return the largest p99.9 that is good for a row."""
     return max(LEAST_S, TIMES[row.origin] * quiet(figures).p999_s)
 
 
 def undecided(row: Row) -> str:
-    """Say why the p99.9 of a row may be the machine's fault; nothing if it is not.
+    """Return why the machine may be to blame for a row's p99.9, or "" if it is not.
 
-    A generator that sends late, and a machine that is not quiet, can only make a p99.9
-    larger; so one that is good is good, and one that is too large by more than that
-    is too large.
+    A late generator and a busy machine can only make a p99.9 larger.  So a good p99.9
+    is good, and one that exceeds the bound by more than the delay is too large.
     """
     figures = row.figures
     if figures is None or row.pause_s or attacked(figures).p999_s <= LEAST_S:
@@ -67,7 +66,7 @@ def undecided(row: Row) -> str:
 
 
 def missed(row: Row) -> list[str]:
-    """Return the musts that a row misses, in a few words each."""
+    """Return the goals that a row misses, in a few words each."""
     figures = row.figures
     if figures is None:
         return []
@@ -81,7 +80,7 @@ def missed(row: Row) -> list[str]:
 
 
 def verdict(row: Row) -> str:
-    """Say in a few words how a row stands."""
+    """Return the verdict on a row in a few words."""
     if row.figures is None:
         return row.note
     wrong = missed(row)
@@ -104,7 +103,7 @@ def _missed_always(figures: Figures) -> list[str]:
 
 def _missed_times(row: Row, figures: Figures) -> list[str]:
     found = []
-    # A daemon that stands still answers nothing.
+    # A paused daemon answers nothing, so its latencies are not judged.
     is_judged = not row.pause_s and not undecided(row)
     if is_judged and attacked(figures).p999_s > bound_s(row, figures):
         found.append("p99.9")

@@ -1,4 +1,4 @@
-"""What the honest peers do, as the process that does it is told."""
+"""The description of the honest load, which is passed to the process that runs it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ PATIENCE_S: Final = 11.0
 
 @dataclass(frozen=True)
 class HonestLoad:
-    """The honest peers.
+    """The load of the honest peers.
 
     Attributes:
         host: the daemon's address.
-        port: its port.
-        addresses: where they come from, in turn; the first is Nimbus's.
-        workers: each with a connection and a key.
-        period_s: between two pulses of a worker.
-        value_bytes: of a pulse.
-        reads_per_s: of Nimbus, one after another over one connection.
-        list_every_s: between two lists of Nimbus.
-        joins_per_s: new workers, each with a new connection and a new key.
-        large_bytes: pulses of this size come from a slow relay; 0 for none.
-        late_per_s: reads of keys that are written 1 s later; 0 for none.
-        logins_per_s: DIGEST logins; 0 for none.
-        secret: of DIGEST, which Nimbus then needs; or nothing.
-        patience_s: after which a request is lost; Storm's client asks 11 times,
-            each second once.
+        port: the daemon's port.
+        addresses: the addresses of the peers, used in turn; the first is Nimbus's.
+        workers: the number of workers, each with a connection and a key.
+        period_s: the time between two pulses of a worker.
+        value_bytes: the size of a pulse's value.
+        reads_per_s: the reads of Nimbus, one after another on one connection.
+        list_every_s: the time between two lists of Nimbus.
+        joins_per_s: the new workers, each with a new connection and a new key.
+        large_bytes: the size of the pulses from a slow relay; 0 for no relay.
+        late_per_s: the reads of keys that are written 1 s later; 0 for none.
+        logins_per_s: the DIGEST logins; 0 for none.
+        secret: the secret of DIGEST, with which Nimbus then logs in; "" for no DIGEST.
+        patience_s: the time after which a request is lost.  Storm's client asks 11
+            times, once each second.
     """
 
     host: str

@@ -1,9 +1,9 @@
-"""Addresses: a network namespace with 65,000 of them, or loopback's.
+"""Addresses for the peers: a network namespace with 65,000 of them, or loopback's.
 
-The daemon counts each connection over loopback as an address of its own, so attackers
-that are to be counted by address need others.  A namespace whose routes call
-10.77.0.0/16 local has them, without a second interface.  If this machine allows no
-namespace the addresses are loopback's, and the daemon is told to count them.
+The daemon counts each connection over loopback as an address of its own.  Attackers
+that it has to count by address therefore need other addresses.  A namespace that routes
+10.77.0.0/16 as local provides them without a second interface.  If this machine allows
+no namespace, loopback addresses are used, and the daemon is told to count those.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _TRY_TIMEOUT_S: Final = 10
 
 @dataclass(frozen=True)
 class Network:
-    """Where everybody is.
+    """The network that the daemon and all peers share.
 
     Attributes:
         prefix: the first two numbers of all addresses.
-        is_namespace: whether they are in a namespace of the benchmark.
+        is_namespace: whether it is a namespace made for the benchmark.
     """
 
     prefix: str
@@ -57,7 +57,7 @@ def network() -> Network:
 
 
 def namespace_command(argv: Sequence[str]) -> list[str] | None:
-    """Return the command that runs another in a namespace; None if it cannot be."""
+    """Return a command that runs `argv` in a namespace; None if that is impossible."""
     if not shutil.which("unshare") or not shutil.which("ip"):
         return None
     for options in (["--net"], ["--user", "--map-root-user", "--net"]):
@@ -71,10 +71,10 @@ def namespace_command(argv: Sequence[str]) -> list[str] | None:
 
 
 def enter_namespace(module: str, arguments: Sequence[str]) -> None:
-    """Run a module in a namespace, in the place of this process, if that is possible.
+    """Replace this process by a module that runs in a namespace, if that is possible.
 
     Returns:
-        If it is not possible, or this process is in one already.
+        Only if it is not possible, or if this process is already in a namespace.
     """
     if os.environ.get(_INSIDE):
         return

@@ -1,4 +1,4 @@
-"""The page of a run: tables in Markdown, between two marks in a page by hand."""
+"""The tables of a run in Markdown, inserted between two marks of a handwritten page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ END: Final = "<!-- ... to here. -->"
 
 _MIB: Final = 2**20
 _NONE: Final = "-"
-# What each kind of request took from its sending, by the heads of their columns.
+# The column head for each kind of request; the column counts from when it was sent.
 _KINDS: Final = {
     "pulse": "p99.9 of a pulse",
     "read": "of a read alone",
@@ -29,7 +29,7 @@ _ORIGINS: Final = {
 
 
 def describe(results: Results) -> str:
-    """Write all tables of a run."""
+    """Return all tables of a run."""
     parts = [_about(results)]
     for origin, heading in _ORIGINS.items():
         rows = [
@@ -48,14 +48,14 @@ def describe(results: Results) -> str:
 
 
 def latency_table(rows: Sequence[Row]) -> str:
-    """Write what the honest peers saw, a line for each row."""
+    """Return a table of what the honest peers saw, with a line for each row."""
     heads = ["", "p50", "p99", "p99.9", "largest", "quiet p99.9", "ratio"]
     heads += ["lost", "resets", "recovery", "resident", ""]
     return _table(heads, (_latency_cells(row) for row in rows))
 
 
 def limits_table(rows: Sequence[Row]) -> str:
-    """Write what the daemon did besides, a line for each row."""
+    """Return a table of the daemon's other limits, with a line for each row."""
     heads = ["", "SIGTERM", "reload", "watchdog not fed", "wrong, stale, missed"]
     heads += ["connections ended/s", "longest login", *_KINDS.values()]
     return _table(heads, (_limit_cells(row) for row in rows))

@@ -1,4 +1,4 @@
-"""One honest connection: frames out, replies in, each reply matched to its request."""
+"""One honest connection, which sends frames and matches each reply to its request."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LENGTH_BYTES: Final = 4
 
 @dataclass(slots=True)
 class Request:
-    """A request under way.
+    """A request that waits for its reply.
 
     Attributes:
         kind: pulse, read, list, join, delete, large, held or login.
-        due_s: when it was to be sent, whether or not it could be.
-        sent_s: when it was.
-        judge: tells the outcome of its reply, which it is given whole.
+        due_s: when it was scheduled to be sent, whether or not that was possible.
+        sent_s: when it was sent.
+        judge: returns the outcome, given the whole reply.
     """
 
     kind: str
@@ -35,15 +35,15 @@ class Request:
 
 
 class Peer:
-    """A connection, which does not block.
+    """A non-blocking connection.
 
     Args:
-        epoll: where it is registered.
-        sock: its socket, connected or about to be.
-        login: authenticates it first; None if that is not needed.
+        epoll: the epoll object that it registers with.
+        sock: its socket, connected or connecting.
+        login: authenticates the connection first; None if that is not needed.
 
     Attributes:
-        is_connected: whether the kernel has said that it is.
+        is_connected: whether the kernel has reported that it is connected.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Peer:
         self.send_part(frame)
 
     def send_part(self, data: bytes) -> None:
-        """Send bytes that a request was, or will be, announced for."""
+        """Send bytes of a request that has been, or will be, added to `waiting`."""
         if self.login is not None:
             self._delayed.append(data)
         else:
@@ -77,12 +77,12 @@ class Peer:
             self.flush()
 
     def flush(self) -> None:
-        """Give the kernel what it takes.
+        """Write as much as the kernel takes.
 
         Raises:
             OSError: the connection has ended.
         """
-        # While it is being connected the kernel takes nothing.
+        # The kernel takes nothing while the connection is being set up.
         with contextlib.suppress(BlockingIOError):
             while self._out:
                 del self._out[: self.sock.send(self._out)]
@@ -92,13 +92,13 @@ class Peer:
             self._epoll.modify(self.fd, wanted)
 
     def receive(self) -> list[bytes] | None:
-        """Read what has come.
+        """Read the received bytes.
 
         Returns:
-            The frames that are complete, or None at the end of the connection.
+            The complete frames, or None at the end of the connection.
 
         Raises:
-            OSError: it was reset.
+            OSError: the connection was reset.
         """
         try:
             data = self.sock.recv(_READ_BYTES)
@@ -136,21 +136,22 @@ class Peer:
         return frames
 
     def take(self, frame: bytes) -> Request | None:
-        """Return the request that a reply belongs to, once; None if there is none."""
+        """Remove and return the request of a reply; None if there is none."""
         return self.waiting.pop(wire.read_id(frame), None)
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         with contextlib.suppress(OSError):
             self._epoll.unregister(self.fd)
         self.sock.close()
 
 
 def connect(host: str, port: int, address: str) -> socket.socket:
-    """Begin a connection from an address, without waiting for it."""
+    """Begin to connect from an address, without waiting for the outcome."""
     sock = socket.socket()
     sock.setblocking(False)
-    # The port is chosen at connect(): 28,000 for each pair of addresses, not for all.
+    # Choose the port at connect(), not at bind(): that allows 28,000 connections for
+    # each pair of addresses and not in all.
     sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
@@ -163,5 +164,5 @@ def connect(host: str, port: int, address: str) -> socket.socket:
     return sock
 
 
-# Linux's; `socket` has no name for it.
+# From Linux's headers; the `socket` module has no name for it.
 _IP_BIND_ADDRESS_NO_PORT: Final = 24

@@ -1,4 +1,4 @@
-"""How long a run may take: which trials there are, and how long each is."""
+"""The plans of a run: which trials it has, and how long each of them is."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from benchmarks.isolation.trial import Plan
 
 @dataclass(frozen=True)
 class Wanted:
-    """Trials that are made in one way.
+    """A way to run trials.
 
     Attributes:
         server: "ours" or "jvm".
         origin: one of `trial.ORIGINS`.
-        plan: how long they are.
-        has_special: whether those too that need a daemon of another kind, or long.
+        plan: the length and size of each trial.
+        has_special: whether to include attacks that need another kind of daemon, or
+            much time.
     """
 
     server: str
@@ -27,7 +28,7 @@ class Wanted:
     has_special: bool = False
 
     def fits(self, attack: Attack) -> bool:
-        """Tell whether an attack is tried in this way."""
+        """Return whether to run an attack in this way."""
         if self.server == "jvm" and not attack.goes_with_all:
             return False
         return self.has_special or not (attack.hold_s or attack.pause_s)
@@ -36,7 +37,7 @@ class Wanted:
 _BRIEF: Final = Plan(
     quiet_s=1.0, attack_s=3.0, recovery_s=4.0, has_control=False, has_reload=False
 )
-# Where it fails it fails for long: each request has 11 s.
+# If the server fails, it fails for long, as each request waits 11 s for its reply.
 _BRIEFER: Final = replace(_BRIEF, attack_s=2.0, recovery_s=2.0)
 _QUICK: Final = Plan(quiet_s=2.0, attack_s=3.0, recovery_s=4.0, has_control=False)
 

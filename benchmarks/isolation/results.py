@@ -1,4 +1,4 @@
-"""What a run found, and the file that keeps it."""
+"""The results of a run, and the file that stores them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from benchmarks.isolation.figures import Figures, Latencies
 
 @dataclass
 class Row:
-    """One trial.
+    """The results of one trial.
 
     Attributes:
-        attack: its name, or "all".
+        attack: the name of the attack, or "all".
         title: what the attackers sent.
         server: "ours" or "jvm".
-        origin: where they came from: one, sixteen or own.
-        pause_s: for how long the daemon stood still.
-        budget_bytes: both budgets of the daemon.
+        origin: where the attackers came from: one, sixteen or own.
+        pause_s: how long the daemon was paused.
+        budget_bytes: the sum of the daemon's two budgets.
         is_digest: whether passwords were guessed.
-        figures: None if there are none.
-        note: why there are none.
+        figures: the figures of the trial; None if it failed.
+        note: why there are no figures.
     """
 
     attack: str
@@ -40,15 +40,15 @@ class Row:
 
 @dataclass
 class Results:
-    """A whole run.
+    """The results of a whole run.
 
     Attributes:
-        machine: where it ran, as pairs of a name and a value.
-        versions: what was attacked, by server.
-        network: where the addresses were.
+        machine: the machine, as names and values.
+        versions: the version of each server.
+        network: the network of the addresses.
         plan: full or quick.
-        minutes: how long it took.
-        rows: in the order in which they were tried.
+        minutes: how long the run took.
+        rows: the trials, in the order in which they were run.
     """
 
     machine: dict[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Results:
 
 
 def save(results: Results, path: Path) -> None:
-    """Write results to a file, so that it is never half written."""
+    """Write results to a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(_rounded(asdict(results)), indent=1) + "\n")

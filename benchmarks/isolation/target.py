@@ -1,4 +1,4 @@
-"""The daemon under attack: started on a core of its own, watched from outside."""
+"""The daemon under attack, started on a core of its own and watched from outside."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from benchmarks.servers import running
 from pacemaker.errors import UpgradeError
 from pacemaker.server.upgrade.request import request_upgrade
 
-# The shipped unit has 10 s; an attack of a few seconds could not miss that.
+# The shipped unit has 10 s, which an attack of a few seconds could never exceed.
 WATCHDOG_S: Final = 2.0
 USER_NAME: Final = "storm"
 PASSWORD: Final = "isolation"  # noqa: S105
@@ -41,12 +41,12 @@ _JAAS: Final = (
 
 
 class Target:
-    """A daemon that runs.
+    """A running daemon.
 
     Attributes:
-        pid: its process.
-        port: where it listens, on all addresses.
-        is_ours: whether it is this project's, and can be asked to reload.
+        pid: its process id.
+        port: the port on which it listens, on all addresses.
+        is_ours: whether it is this project's daemon, which can be reloaded.
     """
 
     def __init__(self, pid: int, port: int, is_ours: bool) -> None:
@@ -57,32 +57,32 @@ class Target:
         self._fed_s: list[float] = []
 
     def sample(self) -> None:
-        """Note how much memory it has."""
+        """Record how much memory the daemon uses now."""
         with contextlib.suppress(OSError):
             status = Path(f"/proc/{self.pid}/status").read_text()
             if found := re.search(r"VmRSS:\s+(\d+) kB", status):
                 self._resident.append((time.monotonic(), int(found[1]) * 1024))
 
     def fed(self) -> None:
-        """Note that it fed its watchdog."""
+        """Record that the daemon fed its watchdog."""
         self._fed_s.append(time.monotonic())
 
     def most_resident_bytes(self, from_s: float, to_s: float) -> int:
-        """Return the most memory that it had within some time."""
+        """Return the peak of its memory within a period."""
         sizes = [size for at_s, size in self._resident if from_s <= at_s <= to_s]
         return max(sizes, default=0)
 
     def longest_unfed_s(self, from_s: float, to_s: float) -> float:
-        """Return for how long it did not feed its watchdog, at most."""
+        """Return the longest time for which it did not feed its watchdog."""
         times_s = [from_s, *(at for at in self._fed_s if from_s < at < to_s), to_s]
         return max(late - early for early, late in itertools.pairwise(times_s))
 
     def times_fed(self, from_s: float, to_s: float) -> int:
-        """Return how often it fed its watchdog."""
+        """Return how often it fed its watchdog within a period."""
         return sum(from_s < at_s < to_s for at_s in self._fed_s)
 
     def is_alive(self) -> bool:
-        """Tell whether the process is still there, and no zombie."""
+        """Return whether the process still exists and is not a zombie."""
         try:
             stat = Path(f"/proc/{self.pid}/stat").read_text()
         except OSError:
@@ -90,7 +90,7 @@ class Target:
         return stat.rpartition(")")[2].split()[0] != "Z"
 
     def reload_s(self) -> float | None:
-        """Upgrade it in place; return how long that took, None if it was refused."""
+        """Upgrade it in place; return how long that took, or None if it failed."""
         began_s = time.monotonic()
         try:
             request_upgrade(self.pid, _GIVE_UP_S)
@@ -99,7 +99,7 @@ class Target:
         return time.monotonic() - began_s
 
     def stop_s(self) -> float | None:
-        """Send it SIGTERM; return how long it took to end, None if it did not."""
+        """Send it SIGTERM; return how long it took to end, or None if it did not."""
         began_s = time.monotonic()
         os.kill(self.pid, signal.SIGTERM)
         while time.monotonic() < began_s + _GIVE_UP_S:
@@ -111,7 +111,7 @@ class Target:
 
 @contextmanager
 def pinned(cores: set[int]) -> Iterator[None]:
-    """Have what is started in the block run on some cores alone."""
+    """Restrict processes that are started in the block to some cores."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -124,14 +124,14 @@ def pinned(cores: set[int]) -> Iterator[None]:
 def our_daemon(
     attack: Attack, network: Network, cores: set[int], honest: int, *options: str
 ) -> Iterator[Target]:
-    """Run our daemon, with what an attack needs of it, until the block ends.
+    """Run our daemon with the settings that an attack needs, until the block ends.
 
     Args:
-        attack: says the budgets, descriptors and so on.
-        network: where it listens.
-        cores: where it runs.
-        honest: how many descriptors the honest peers take.
-        options: further options.
+        attack: the attack, which sets the budgets, the descriptors and so on.
+        network: the network on which the daemon listens.
+        cores: the cores on which it runs.
+        honest: how many descriptors the honest peers need.
+        options: further options of its command line.
     """
     with ExitStack() as stack:
         folder = Path(
@@ -170,7 +170,7 @@ def jvm_daemon(cores: set[int]) -> Iterator[Target]:
     """Run the JVM's Pacemaker until the block ends.
 
     Raises:
-        MissingError: what it needs is not installed.
+        MissingError: something that it needs is not installed.
     """
     with ExitStack() as stack:
         with pinned(cores):
@@ -243,6 +243,6 @@ def _watching(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # It may be stopped, or have no turn for a signal.
+    # Kill it, as it may be paused or too busy to handle a signal.
     process.kill()
     process.wait()

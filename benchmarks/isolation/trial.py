@@ -1,4 +1,4 @@
-"""One trial: a daemon, the honest peers, and an attack between quiet times."""
+"""One trial: a daemon, the honest peers, and an attack between two quiet phases."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ from pacemaker.sasl.digest import digest_secret
 from pacemaker.sasl.secret import Secret
 
 ORIGINS: Final = ("one", "sixteen", "own")
-"""Where attackers come from: one address, 16, or the one of all honest peers."""
+"""The attackers' addresses: one, 16, or the one address of all honest peers."""
 
 _HONEST_ADDRESSES: Final = 100
 _CALM_S: Final = 0.02
 _LOOK_S: Final = 0.05
-# Long enough for the honest peers to say how they are.
+# Long enough for the honest peers to report their oldest request.
 _SETTLE_S: Final = 0.5
 _RELAY_BYTES: Final = 1_300_000
-# The longest that there is: misses are held throughout a trial.
+# The longest possible hold, so that misses are held throughout a trial.
 _HOLD_S: Final = 100
-# Until attackers have sent the first halves of their frames.
+# How long the attackers need to send the first halves of their frames.
 _HALVES_S: Final = 1.5
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how large a trial is.
+    """The length and size of a trial.
 
     Attributes:
-        warm_up_s: of the honest load.
-        quiet_s: before the attack, and after it.
-        attack_s: of the attack.
-        recovery_s: how long to wait until all is as before.
-        workers: how many honest ones.
-        period_s: between two pulses of each.
-        share: of each attack's connections.
+        warm_up_s: the warm-up of the honest load.
+        quiet_s: the quiet phase before the attack, and the one after it.
+        attack_s: the length of the attack.
+        recovery_s: how long to wait at most until all is as before.
+        workers: the number of honest workers.
+        period_s: the time between two pulses of a worker.
+        share: the share of each attack's connections that is opened.
         has_control: whether the attackers first aim at another daemon.
-        has_reload: whether the daemon is then reloaded and stopped under attack.
-        pause_s: for how long a daemon stands still at most.
-        io_threads: of the daemon; 0 for as many as it takes by itself.
+        has_reload: whether the daemon is finally reloaded and stopped under attack.
+        pause_s: the longest time for which the daemon is paused.
+        io_threads: the number of the daemon's I/O threads; 0 for its own default.
     """
 
     warm_up_s: float = 1.0
@@ -88,14 +88,14 @@ class Trial:
     """One attack, or several at once, on one daemon.
 
     Args:
-        attacks: which; all need the same daemon.
-        network: where it happens.
+        attacks: the attacks; all of them must need the same daemon.
+        network: the network in which the trial runs.
         origin: one of `ORIGINS`.
-        plan: how long.
+        plan: the length and size of the trial.
         server: "ours" or "jvm".
 
     Attributes:
-        daemon: what the daemon has to be.
+        daemon: the attack that sets the daemon's options.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Trial:
         self.daemon = _merged(attacks)
 
     def run(self) -> Figures:
-        """Run it; return what the honest peers saw."""
+        """Run the trial; return its figures."""
         with ExitStack() as stack:
             target = stack.enter_context(self._daemon(self._core))
             other = self._plan.has_control and stack.enter_context(
@@ -147,13 +147,13 @@ class Trial:
 
     @property
     def pause_s(self) -> float:
-        """For how long the daemon stands still."""
+        """How long the daemon is paused."""
         return min(self._plan.pause_s, max(each.pause_s for each in self._attacks))
 
     def _daemon(self, cores: set[int]) -> AbstractContextManager[Target]:
         if self._server == "jvm":
             return jvm_daemon(cores)
-        # Workers, Nimbus and its like, new workers; and the daemon's own.
+        # Descriptors for workers, Nimbus and its like, new workers, and the daemon.
         honest = self._plan.workers + 60
         threads = self._plan.io_threads
         options = [f"--io-threads={threads}"] if threads else []
@@ -187,7 +187,7 @@ class Trial:
     def _attack(
         self, phase: Phase, target: Target, honest: HonestProcess | None = None
     ) -> None:
-        """Attack; and see all settle, if it is known who has to."""
+        """Attack for a phase; then let the honest peers settle, if they are given."""
         with self._attackers(target) as processes:
             self._phase(phase, self._plan.attack_s)
             for process in processes:
@@ -197,7 +197,7 @@ class Trial:
         self._times.counted = [process.counted for process in processes]
 
     def _attack_paused(self, target: Target, honest: HonestProcess) -> None:
-        """Have the daemon stand still while the attackers send the rest."""
+        """Pause the daemon while the attackers send the rest of their frames."""
         with self._attackers(target) as processes:
             time.sleep(_HALVES_S)
             os.kill(target.pid, signal.SIGSTOP)
@@ -217,7 +217,7 @@ class Trial:
         )
 
     def _settle(self, honest: HonestProcess) -> None:
-        """Wait until no honest request waits for long, or the time is over."""
+        """Wait until no honest request waits for long, or until the time is up."""
         time.sleep(min(_SETTLE_S, self._plan.attack_s / 4))
         deadline_s = time.monotonic() + self._plan.recovery_s
         while honest.oldest_s > _CALM_S and time.monotonic() < deadline_s:
@@ -226,7 +226,7 @@ class Trial:
     def _reload(
         self, target: Target, honest: HonestProcess
     ) -> tuple[list[Record], int]:
-        """Reload and stop the daemon, while it is attacked again."""
+        """Reload and stop the daemon while it is attacked again."""
         began_s = time.monotonic()
         with self._attackers(target):
             time.sleep(self._plan.attack_s / 4)
@@ -252,7 +252,7 @@ class Trial:
 
 
 def _merged(attacks: Sequence[Attack]) -> Attack:
-    """Return what the daemon has to be for several attacks at once."""
+    """Return an attack with the daemon's options for several attacks at once."""
     first = attacks[0]
     if len(attacks) == 1:
         return first

@@ -1,7 +1,7 @@
-"""Frames, put together by hand.
+"""Frames, assembled by hand.
 
-The daemon's own codec is not used on purpose: a mistake in it would cancel out, and
-most of what attackers send it would refuse to write.
+The daemon's own codec is deliberately not used.  A mistake in it would cancel out, and
+it would refuse to write most of what the attackers send.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STRUCT: Final = 12
 MAP: Final = 13
 LIST: Final = 15
 
-# What a SASL client begins with: a control message that asks for a token.
+# The first frame of a SASL client: a control message that asks for a token.
 TOKEN_REQUEST: Final = bytes.fromhex(
     "00000015080001000000100c00020b000700000002ff360000"
 )
@@ -41,17 +41,17 @@ _TOKEN_CODE: Final = -500
 
 
 def framed(body: bytes) -> bytes:
-    """Put the length in front of a body."""
+    """Return a body preceded by its length."""
     return struct.pack(">i", len(body)) + body
 
 
 def field(kind: int, number: int, content: bytes) -> bytes:
-    """Return a field of a struct."""
+    """Encode a field of a struct."""
     return struct.pack(">bh", kind, number) + content
 
 
 def binary(content: bytes) -> bytes:
-    """Return the content of a string or a binary."""
+    """Encode the content of a string or binary field."""
     return struct.pack(">i", len(content)) + content
 
 
@@ -59,9 +59,9 @@ def message(kind: int, data: bytes = b"", message_id: int | None = None) -> byte
     """Return a whole frame.
 
     Args:
-        kind: its HBServerMessageType.
-        data: the fields of its HBMessageData; empty for none.
-        message_id: None for none.
+        kind: the HBServerMessageType.
+        data: the fields of the HBMessageData; empty for no data.
+        message_id: the message id; None for no id.
     """
     body = field(I32, 1, struct.pack(">i", kind))
     if data:
@@ -82,7 +82,7 @@ def pulse(key: bytes, details: bytes, message_id: int) -> bytes:
 
 
 def get_pulse_reply(key: bytes, details: bytes | None, message_id: int) -> bytes:
-    """Return the reply to a GET_PULSE; without details it is a miss."""
+    """Return the reply to a GET_PULSE; if `details` is None, it is a miss."""
     return message(GET_PULSE_RESPONSE, _pulse_data(key, details), message_id)
 
 
@@ -98,7 +98,7 @@ def list_field(number: int, element: int, count: int, elements: bytes) -> bytes:
 
 
 def read_kind(frame: bytes) -> int:
-    """Return the type of a reply; -1 if it is none."""
+    """Return the type of a reply; -1 if the frame is no message."""
     if len(frame) < 11 or frame[4:7] != b"\x08\0\1":
         return -1
     return int(struct.unpack_from(">i", frame, 7)[0])

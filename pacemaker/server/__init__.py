@@ -1,4 +1,4 @@
-"""The daemon: an acceptor, I/O threads, connections, their life cycle."""
+"""The daemon: its acceptor, I/O threads and connections, from start to stop."""
 
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.options import ServerOptions

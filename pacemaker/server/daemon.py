@@ -1,4 +1,4 @@
-"""The daemon: its parts put together, and their life from start to stop."""
+"""The daemon: it assembles its parts, and starts and stops them."""
 
 from __future__ import annotations
 
@@ -56,16 +56,16 @@ class Daemon:
 
     Args:
         settings: Storm's configuration.
-        options: what else was said.
-        mechanism_factory: makes the SASL mechanism of a connection; None where
-            nobody has to authenticate.
-        listeners: what to listen on; None for what was handed over or, if nothing
-            was, for the address of `settings` and `options`.
+        options: the other options.
+        mechanism_factory: makes the SASL mechanism of a connection; None if nobody
+            has to authenticate.
+        listeners: the sockets to listen on; None for those that were handed over or,
+            if there are none, for the address in `settings` and `options`.
 
     Attributes:
-        address: ``HOST:PORT`` that it listens on, or several with commas between.
+        address: the ``HOST:PORT`` that it listens on; several are separated by commas.
         store: the heartbeats.
-        hold_until_s: until when misses are held, by CLOCK_BOOTTIME.
+        hold_until_s: the CLOCK_BOOTTIME until which misses are held.
 
     Raises:
         ListenError: it cannot listen on its address.
@@ -89,8 +89,8 @@ class Daemon:
             or int(available_bytes * limits.BUFFER_BUDGET_SHARE),
             options.address_limits.buffered_bytes,
         )
-        # What `tidy` has seen: freed by deletes in all, and by anything since it
-        # last gave memory back.
+        # For `tidy`: the bytes that deletes had freed in total when it last looked, and
+        # the bytes freed by anything since it last returned memory to the system.
         self._deleted_bytes = 0
         self._freed_bytes = 0
         self._settings = settings
@@ -99,8 +99,8 @@ class Daemon:
         self._steps = StepRunner(guesses_per_s=self._limits.guesses_per_s)
         self._accounts = Accounts(options.shared_addresses)
         hold_s = options.hold.after(is_handed_over(), boot_time_s())
-        # First of all that stays open, and so at the lowest descriptors: an upgrade
-        # hands them over at these.
+        # Opened before anything else that stays open, and so at the lowest descriptors:
+        # that is where an upgrade hands them over.
         self._listeners = (
             open_listeners(options.bind, settings.port)
             if listeners is None
@@ -144,10 +144,10 @@ class Daemon:
         )
 
     def start(self) -> None:
-        """Start to serve.
+        """Start serving.
 
         Raises:
-            StartError: there is no room for a thread; nothing is left of the daemon.
+            StartError: a thread cannot be started; everything is closed again.
         """
         hold_s = self.hold_until_s - boot_time_s()
         if hold_s > 0:
@@ -175,7 +175,7 @@ class Daemon:
             _logger.info("holding misses for %d s", math.ceil(hold_s))
 
     def figures(self) -> Figures:
-        """Add up what has been counted since the start."""
+        """Return the sums of all counters since the start."""
         figures = add_up(thread.figures for thread in self._threads)
         figures.addresses = self._accounts.connected
         figures.most_connections = self._accounts.most_connections()
@@ -188,7 +188,7 @@ class Daemon:
         return figures
 
     def take_largest(self) -> int:
-        """Return the size of the largest heartbeat since this was last asked."""
+        """Return the size of the largest heartbeat since the last call."""
         largest = 0
         for thread in self._threads:
             largest = max(largest, thread.figures.largest_pulse_bytes)
@@ -196,7 +196,7 @@ class Daemon:
         return largest
 
     def tidy(self) -> None:
-        """Free what was deleted, and give memory back where much has been freed."""
+        """Free deleted data; return memory to the system if much has been freed."""
         self._threads[0].call(self._reclaim)
         deleted_bytes = self.store.deleted_bytes
         self._freed_bytes += deleted_bytes - self._deleted_bytes
@@ -207,16 +207,16 @@ class Daemon:
             memory.return_free_pages()
 
     def _reclaim(self) -> None:
-        """Free a slice of what was deleted; the next is freed in the next turn.
+        """Free a slice of the deleted data; the next turn frees the next slice.
 
-        On an I/O thread: another one would keep the interpreter from it for 5 ms at
-        each of its system calls.
+        This runs on an I/O thread.  Any other thread would take the interpreter from
+        the I/O thread for 5 ms at each of its system calls.
         """
         if self.store.reclaim():
             self._threads[0].call(self._reclaim)
 
     def watchdog(self, feed: Callable[[], None]) -> Watchdog:
-        """Make what calls `feed` when the acceptor and every I/O thread get on."""
+        """Return a watchdog that calls `feed` while all threads make progress."""
         return Watchdog([self._acceptor.call, *self._thread_calls()], feed)
 
     def _thread_calls(self) -> list[CallSoon]:
@@ -231,53 +231,54 @@ class Daemon:
 
     @property
     def ports(self) -> set[int]:
-        """The ports that it listens on."""
+        """The ports that the daemon listens on."""
         return ports_of(self._listeners)
 
     def sample(self) -> list[tuple[str, bytes]]:
-        """Return a few heartbeats, of those that are not large."""
+        """Return a few heartbeats that are not large."""
         small = (
             (key, value)
             for key, value in self.store.items()
             if len(value) <= limits.SAMPLED_BYTES
         )
-        # Threads may store meanwhile, which ends an iteration.
+        # The I/O threads continue to store, and that may end the iteration like this.
         with contextlib.suppress(RuntimeError):
             return list(itertools.islice(small, limits.SAMPLED_HEARTBEATS))
         return []
 
     @property
     def held_bytes(self) -> int:
-        """About what a second copy of all that is held would take."""
+        """The approximate memory that a second copy of all data would need."""
         connections_bytes = self.figures().connections * limits.CONNECTION_BYTES
         reads_bytes = sum(holding.held_bytes for holding in self._holdings)
         buffers_bytes = self._budget.total_bytes + connections_bytes + reads_bytes
         return self.store.used_bytes + buffers_bytes
 
     def park(self, barrier: Barrier, deadline_s: float) -> None:
-        """Have every thread that serves stand still, until the barrier is released.
+        """Park every serving thread until the barrier is released.
 
-        The acceptor first: what it has handed over is then with the I/O threads.
+        The acceptor is parked first.  If the I/O threads were, it could still hand over
+        a connection that none of them would have adopted when the states are collected.
 
         Raises:
-            UpgradeError: they do not in time.
+            UpgradeError: not all threads were parked in time.
         """
         is_parked = barrier.gather([self._acceptor.call], deadline_s)
         if not is_parked or not self.gather(barrier, deadline_s):
             raise UpgradeError("the threads do not come to rest in time")
 
     def gather(self, barrier: Barrier, deadline_s: float) -> bool:
-        """Have the I/O threads alone stand still; False where they do not in time."""
+        """Park only the I/O threads; return whether all were parked in time."""
         return barrier.gather(self._thread_calls(), deadline_s)
 
     def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:
-        """Write out the connections; the threads stand still.
+        """Return the connections' states; the threads must be parked.
 
         Args:
-            ahead_s: by how much the clock of the state is ahead of ours.
+            ahead_s: by how much the clock of the state is ahead of this daemon's.
 
         Returns:
-            The connections, and how many there are that can only be reset.
+            The states, and the number of connections that can only be reset.
         """
         states = [
             state.shifted(ahead_s)
@@ -287,11 +288,11 @@ class Daemon:
         return states, sum(thread.load for thread in self._threads) - len(states)
 
     def restore(self, state: State, ahead_s: float) -> None:
-        """Go on, before `start`, from where the process was before an upgrade.
+        """Restore, before `start`, the state from before an upgrade.
 
-        The heartbeats are kept also past a budget that is smaller now: as with
-        a known key, nobody is to be taken for dead.  Left out is only what a
-        lower `pacemaker.thrift.message.size.max` allows no reply for.
+        All heartbeats are kept, even if the budget is smaller now: as with a known key,
+        no worker may be taken for dead because of it.  The only ones dropped are those
+        too large for a reply under a lower `pacemaker.thrift.message.size.max`.
         """
         budget_bytes, self.store.budget_bytes = self.store.budget_bytes, sys.maxsize
         most_bytes = self._settings.message_size_max_bytes - PULSE_OVERHEAD_BYTES
@@ -310,17 +311,17 @@ class Daemon:
             thread.restore(peers[number :: len(self._threads)])
 
     def _restored_socket(self, fd: int) -> socket.socket:
-        # That it does not block is the kernel's to know, and goes over.  The family
-        # is only for reading addresses, which nobody does: to look it up would take
-        # three system calls for each connection.
+        # The kernel keeps the non-blocking mode across execve.  The family only matters
+        # for reading addresses, which nobody does; detecting it would take three system
+        # calls for each connection.
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd)
         sock.set_inheritable(False)
         return sock
 
     def begin_stop(self, timeout_s: float = limits.STOP_TIMEOUT_S) -> None:
-        """Accept nothing more, answer what has come, reset every connection.
+        """Stop accepting, answer what has arrived, and reset every connection.
 
-        May be called again, with a shorter time.
+        It may be called again with a shorter timeout.
         """
         self._acceptor.stop()
         join_thread(self._acceptor)
@@ -333,7 +334,7 @@ class Daemon:
         return any(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
-        """Wait for the end of `begin_stop`, then give back every descriptor."""
+        """Wait for the stop that `begin_stop` began, then close every descriptor."""
         for thread in self._threads:
             join_thread(thread)
             thread.close()
@@ -346,9 +347,9 @@ class Daemon:
 def io_threads(settings: Settings, options: ServerOptions) -> int:
     """Decide how many I/O threads to start.
 
-    With the GIL a second one mostly waits for the first: 13 us of CPU time a
-    pulse on one, 18 on two, 23 on four, and no more pulses a second
-    (docs/performance.md).  Without it, one for each core.
+    With the GIL, a second thread mostly waits for the first.  A pulse takes 13 us of
+    CPU time with one thread, 18 with two and 23 with four, and no more pulses are
+    served per second (docs/performance.md).  Without the GIL, start one per core.
     """
     if options.io_threads is not None:
         wanted = options.io_threads

@@ -1,4 +1,4 @@
-"""What may be said to the daemon besides Storm's own configuration."""
+"""The daemon's options besides Storm's own configuration."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ class ServerOptions:
 
     Attributes:
         bind: the address or host name to listen on; None for every address.
-        io_threads: how many I/O threads to start; None for as many as are best
-            on this interpreter.  Never more than pacemaker.max.threads.
-        buffer_budget_bytes: what unread and unsent bytes may take together;
+        io_threads: how many I/O threads to start; None for the best number on this
+            interpreter.  Never more than pacemaker.max.threads.
+        buffer_budget_bytes: the memory for unread and unsent bytes together;
             None for a quarter of the memory that the process may use.
-        store_budget_bytes: what the heartbeats may take; None for half of it.
-        hold: for how long after the start misses are held.
-        shared_addresses: networks of which each connection counts as an address.
-        address_limits: what one address may use.
+        store_budget_bytes: the memory for heartbeats; None for half of what the
+            process may use.
+        hold: how long after the start misses are held.
+        shared_addresses: networks in which each connection counts as an address.
+        address_limits: the limits of one address.
     """
 
     bind: str | None = None

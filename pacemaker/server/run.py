@@ -1,4 +1,4 @@
-"""The daemon's process: its main thread, from the first signal mask to the end."""
+"""The daemon's main thread, from setting the signal mask to the end of the process."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _NO_SASL: Final = ServerSasl(None)
 def run(
     settings: Settings, options: ServerOptions, sasl: ServerSasl = _NO_SASL
 ) -> None:
-    """Serve until SIGTERM or SIGINT; a second one ends it at once.
+    """Serve until SIGTERM or SIGINT; a second one stops the daemon at once.
 
-    SIGUSR2 and SIGHUP upgrade it in place: the process then starts anew, and gets
-    here again.  Must be called from the main thread.
+    SIGUSR2 and SIGHUP upgrade the daemon in place: the process executes itself again
+    and calls this function again.  Must be called from the main thread.
 
     Raises:
         ListenError: the daemon cannot listen on its address.
-        StartError: the system refuses what it needs.
+        StartError: the system refuses something that the start needs.
     """
     heeded = _prepare_process()
     _logger.info(surroundings.describe_program())
@@ -63,20 +63,20 @@ def run(
 def rehearse(
     settings: Settings, options: ServerOptions, sasl: ServerSasl, wanted: str
 ) -> str:
-    """Go, in the child of an upgrade, through all of `run` but for the sockets.
+    """Go through all of `run` except the sockets, in the child that tries an upgrade.
 
     Args:
         settings: Storm's configuration.
-        options: what else was said.
-        sasl: what authenticates.
-        wanted: what the daemon that asks has said; see `trial_arguments`.
+        options: the other options.
+        sasl: authenticates the clients.
+        wanted: the argument from the running daemon; see `trial_arguments`.
 
     Returns:
-        The word that tells that daemon that it can become this one.
+        The word that tells the running daemon that it can be upgraded.
 
     Raises:
-        UpgradeError: it cannot.
-        StartError: the system refuses what a start needs.
+        UpgradeError: it cannot be upgraded.
+        StartError: the system refuses something that the start needs.
     """
     check_upgrade(wanted, settings.port)
     heeded = _prepare_process()
@@ -95,9 +95,10 @@ def rehearse(
 
 
 def _prepare_process() -> frozenset[signal.Signals]:
-    """Set up what concerns the whole process, and return the signals to wait for."""
-    # Before there are threads, which inherit the mask: a signal waits until it is
-    # asked for.  After an upgrade all are blocked already, and what came since waits.
+    """Set up the process as a whole, and return the signals to wait for."""
+    # Before any thread starts, because threads inherit the mask: each signal then stays
+    # pending until the main thread asks for it.  After an upgrade the signals are
+    # already blocked, and those that came in between are pending.
     heeded = signals.set_up()
     surroundings.raise_descriptor_limit()
     memory.use_one_heap()
@@ -106,16 +107,16 @@ def _prepare_process() -> frozenset[signal.Signals]:
 
 
 class _MainThread:
-    """Puts the daemon together, waits for signals, and does the housekeeping.
+    """Assembles the daemon, waits for signals, and does the housekeeping.
 
     Args:
         heeded: the signals to wait for; they are blocked.
         settings: Storm's configuration.
-        options: what else was said.
-        sasl: what authenticates.
-        log: is entered.
+        options: the other options.
+        sasl: authenticates the clients.
+        log: the log writer; it must have been entered.
         flood: the filter of that log.
-        inherited: what the process was left before an upgrade, if there was one.
+        inherited: the inheritance from before an upgrade; None if there was none.
         listeners: see `Daemon`.
     """
 
@@ -130,8 +131,8 @@ class _MainThread:
         inherited: Inheritance | None,
         listeners: Sequence[socket.socket] | None = None,
     ) -> None:
-        # All that needs a descriptor or a file is opened here, before the daemon
-        # serves: after that, connections may leave none.
+        # Open everything that needs a descriptor or a file before the daemon serves.
+        # Once it serves, connections may leave none free.
         is_own_listener = not is_handed_over()
         if inherited is not None:
             is_own_listener = inherited.is_own_listener
@@ -157,7 +158,7 @@ class _MainThread:
         self._next_figures_s = time.monotonic() + limits.FIGURES_EVERY_S
 
     def _look_at_port(self, port: int) -> None:
-        """Say which settings a socket that was handed over overrides."""
+        """Log which settings a handed-over socket overrides."""
         _logger.info(
             "using the listening socket that was handed over;"
             " pacemaker.port and --bind have no effect"
@@ -172,10 +173,10 @@ class _MainThread:
             )
 
     def start(self) -> None:
-        """Have the daemon serve, with what was inherited.
+        """Start the daemon with its inheritance, if there is any.
 
         Raises:
-            StartError: there is no room for its threads.
+            StartError: its threads cannot be started.
         """
         if self._inherited is not None:
             self._inherited.restore(self._daemon)
@@ -195,10 +196,10 @@ class _MainThread:
             self.turn()
 
     def _await_signal(self, timeout_s: float) -> Caught | None:
-        """Wait for a signal; None if none came in time.
+        """Wait for a signal; return None if none came in time.
 
-        While an upgrade is tried another request for one is left where it is:
-        it is taken when the first is refused, or by the new process.
+        During the trial of an upgrade, further requests for an upgrade stay pending.
+        They are handled once the first is refused, or by the new process.
         """
         if self._upgrader.is_trying:
             return signals.next_signal(self._heeded - RELOAD_SIGNALS, timeout_s)
@@ -224,7 +225,7 @@ class _MainThread:
             _log((logging.INFO, line) for line in signals.stacks())
 
     def stop(self) -> None:
-        """Answer what has come, reset every connection, give everything back."""
+        """Answer what has arrived, reset every connection, and close everything."""
         self._attempt(self._notifier.stopping)
         self._attempt(self._upgrader.close)
         self._daemon.begin_stop()
@@ -238,7 +239,7 @@ class _MainThread:
         _logger.info("stopped")
 
     def turn(self) -> None:
-        """Do what is to be done now and then; what fails is left for the next turn."""
+        """Do the periodic housekeeping.  A failed part is tried again next turn."""
         self._attempt(self._notifier.turn)
         if self._notifier.watchdog_s is not None:
             self._attempt(self._watchdog.turn)
@@ -251,7 +252,7 @@ class _MainThread:
             self._attempt(lambda: self._notifier.status(self._status()))
 
     def _attempt(self, function: Callable[[], object]) -> None:
-        """Call a function; an error in it ends neither the daemon nor its turn."""
+        """Call a function; an exception is logged and ends neither turn nor daemon."""
         try:
             function()
         except Exception:
@@ -265,7 +266,7 @@ class _MainThread:
         _log(self._flood.sum_up())
 
     def _status(self) -> str:
-        """Say in a line what is served."""
+        """Describe in one line what the daemon serves."""
         connections = self._daemon.figures().connections
         return (
             f"serving on {self._daemon.address}: {counted(connections, 'connection')},"

@@ -1,4 +1,4 @@
-"""The acceptor: takes connections from the backlog and hands each to an I/O thread."""
+"""The acceptor: it accepts connections and hands each one to an I/O thread."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from pacemaker.server.io.sockets import join_address, set_storms_options
 
 _logger: Final = logging.getLogger(__name__)
 
-# That connection ended, or could not be, while it waited (accept(2)).  Any other
-# error may come again at once, above all that there is no room in the process
-# or the kernel (EMFILE, ENFILE, ENOBUFS, ENOMEM).
+# These errors concern one connection, which ended or failed while it waited in the
+# listen backlog (accept(2)).  Any other error may come again at once, above all those
+# that say that the process or the kernel has no room (EMFILE, ENFILE, ENOBUFS, ENOMEM).
 _OF_ONE_CONNECTION: Final = (
     errno.ECONNABORTED,
     errno.EPERM,
@@ -43,14 +43,14 @@ _OF_ONE_CONNECTION: Final = (
 
 
 class Acceptor(threading.Thread):
-    """The thread that accepts.
+    """The thread that accepts connections.
 
     Args:
-        listeners: listen, and do not block.
+        listeners: the listening sockets, non-blocking.
         threads: the I/O threads; each new connection goes to the one that has
             the fewest.
-        accounts: knows the accounts of the peers.
-        admission: judges which connections are taken.
+        accounts: the accounts of the peers.
+        admission: decides which connections are accepted.
     """
 
     def __init__(
@@ -62,21 +62,22 @@ class Acceptor(threading.Thread):
     ) -> None:
         super().__init__(name="pacemaker-acceptor", daemon=True)
         self._listeners = {listener.fileno(): listener for listener in listeners}
-        # Those whose backlog may hold connections from before the listener got its
-        # options: they did not inherit them.  The backlog is a queue, so once it was
-        # found empty, all that come have them.
+        # Listeners whose backlog may hold connections that are older than the socket
+        # options of the listener and so did not inherit them.  The backlog is a queue:
+        # once it has been empty, every later connection has the options.
         self._unsettled = set(self._listeners)
         self._threads = threads
         self._accounts = accounts
         self._admission = admission
-        # How many connections were refused.
+        # The number of refused connections.
         self.refused = 0
         self._last_refused: tuple[str, LimitError] | None = None
         self._is_stopping = False
         self._calls: deque[Callable[[], None]] = deque()
-        # The last connection's, since the kernel gives the lowest number that is free.
+        # The descriptor of the last connection.  The kernel hands out the lowest free
+        # number, so a low one here means that there was room.
         self._last_fd = -1
-        # All that it needs is open before it runs.
+        # Everything that this thread needs is opened before it runs.
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._all, self._wake_alone = select.epoll(), select.epoll()
         for fd in self._listeners:
@@ -85,27 +86,27 @@ class Acceptor(threading.Thread):
             epoll.register(self._wake_fd, select.EPOLLIN)
 
     def stop(self) -> None:
-        """Accept nothing more; any thread may call it, and more than once."""
+        """Stop accepting.  Any thread may call this, and more than once."""
         self._is_stopping = True
         os.eventfd_write(self._wake_fd, 1)
 
     def call(self, function: Callable[[], None]) -> None:
-        """Have this thread call a function, between two connections.
+        """Queue a call on this thread; it runs between two turns of accepting.
 
-        Only who also closes it may call this, or else the descriptor may be
-        another's by then.
+        Must only be called from the thread that also calls `close`.  After `close` the
+        number of the wake-up descriptor may belong to another file.
         """
         self._calls.append(function)
         os.eventfd_write(self._wake_fd, 1)
 
     def close(self) -> None:
-        """Give back the descriptors, once the thread has ended."""
+        """Close the descriptors, once the thread has ended."""
         self._all.close()
         self._wake_alone.close()
         os.close(self._wake_fd)
 
     def run(self) -> None:
-        """Accept until `stop`; no error ends it."""
+        """Accept until `stop`.  No error ends the loop."""
         while not self._is_stopping:
             try:
                 may_go_on = self._turn()
@@ -116,21 +117,24 @@ class Acceptor(threading.Thread):
                 self._pause()
 
     def _turn(self) -> bool:
-        """Accept what waits; False if it has to pause first."""
+        """Accept waiting connections; return False to pause before the next turn."""
         ready = [fd for fd, _ in self._all.poll()]
         self._run_calls()
         found = [self._accept_some(fd) for fd in ready if fd in self._listeners]
         return all(found)
 
     def _pause(self) -> None:
-        # A turn that fails at once, over and over, must not keep a core busy.
+        # A turn that fails at once, over and over, must not keep a core busy.  The
+        # listeners stay ready all that time, so wait for the wake-up alone: a stop and
+        # an upgrade need not wait for the end of the pause.
         try:
             self._wake_alone.poll(limits.ACCEPT_PAUSE_S)
         except Exception:
             time.sleep(limits.ACCEPT_PAUSE_S)
 
     def _run_calls(self) -> None:
-        # Cleared first, so that what is queued behind that wakes the loop again.
+        # Clear the wake-up before emptying the queue, so that a call queued in between
+        # wakes the loop again.
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake_fd)
         while self._calls:
@@ -140,13 +144,17 @@ class Acceptor(threading.Thread):
                 _logger.exception("%s: a call failed", self.name)
 
     def _accept_some(self, fd: int) -> bool:
-        """Accept what waits at one listener; False if it has to pause first."""
+        """Accept a batch at one listener; return False to pause before the next."""
         listener = self._listeners[fd]
+        # Asked again for each batch, as the limit of a running process can be raised.
         room_ends = _room_ends()
         for _ in range(limits.ACCEPT_BATCH):
             if self._is_stopping:
                 break
             try:
+                # Check before accepting, so that a connection for which there is no
+                # room stays in the kernel's backlog and is served once there is room.
+                # Accepting and closing it would only make its client reconnect.
                 if self._last_fd >= room_ends:
                     self._check_room(room_ends)
                 sock, address = listener.accept()
@@ -165,10 +173,10 @@ class Acceptor(threading.Thread):
         return True
 
     def _check_room(self, room_ends: int) -> None:
-        """See that the next descriptor is one that connections may have.
+        """Check that the next free descriptor is one that connections may use.
 
         Raises:
-            OSError: it is not, or there is none at all.
+            OSError: it is not, or no descriptor is free.
         """
         next_fd = os.dup(self._wake_fd)
         os.close(next_fd)
@@ -182,7 +190,7 @@ class Acceptor(threading.Thread):
     def _take(
         self, sock: socket.socket, address: tuple[str, int], listener_fd: int
     ) -> None:
-        """Hand a connection over; an error costs this connection alone."""
+        """Hand a connection over.  An error closes this connection and no other."""
         host, port = address[:2]
         peer = join_address(host, port)
         account = self._accounts.open(host, port)
@@ -201,7 +209,7 @@ class Acceptor(threading.Thread):
         sock.close()
 
     def _log_refused(self) -> None:
-        """Name the last of some refused connections; a line for each costs too much."""
+        """Log the last refused connection; a line for each one would cost too much."""
         if self._last_refused is not None:
             _logger.warning("%s: refused: %s", *self._last_refused)
             self._last_refused = None
@@ -210,7 +218,7 @@ class Acceptor(threading.Thread):
         """Give a connection to an I/O thread.
 
         Raises:
-            LimitError: there is no room for it.
+            LimitError: it is refused, because there is no room for it.
         """
         verdict = self._admission.judge(account, time.monotonic())
         if verdict is Verdict.REFUSE:
@@ -226,10 +234,10 @@ class Acceptor(threading.Thread):
         thread.adopt(sock, peer, account)
 
     def _make_room(self) -> None:
-        """Have a connection closed that has never sent a byte.
+        """Close a connection that has never sent a byte.
 
         Raises:
-            LimitError: each has sent something.
+            LimitError: every connection has sent something.
         """
         thread = max(self._threads, key=lambda each: each.silent)
         if not thread.silent:
@@ -238,7 +246,7 @@ class Acceptor(threading.Thread):
 
 
 def _room_ends() -> int:
-    """Return the first descriptor that connections leave to everything else."""
+    """Return the first of the descriptors that are reserved for all other uses."""
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     share = int(most * limits.RESERVED_SHARE)
     return most - min(limits.RESERVED_DESCRIPTORS, share)

@@ -1,8 +1,8 @@
-"""The backlog of an I/O thread: connections that have something to do, and wait.
+"""The backlog of an I/O thread: connections that have work and wait to be served.
 
-The next one is always of the account that has had the least time lately, and of that
-account's the one that has waited for longest.  Each step takes time logarithmic in the
-number of accounts, however many connections wait.
+The account that has used the least time lately comes first, and of its connections the
+one that has waited longest.  Each step takes time logarithmic in the number of
+accounts, however many connections wait.
 
 Pure.
 """
@@ -16,7 +16,7 @@ from pacemaker.core.accounts import Account
 
 
 class Waiting(Protocol):
-    """What waits."""
+    """Anything that can wait in a backlog."""
 
     account: Account
 
@@ -25,16 +25,16 @@ _T = TypeVar("_T", bound=Waiting)
 
 
 class Backlog(Generic[_T]):
-    """Connections that wait.  Only one thread may call it.
+    """Waiting connections.  Only one thread may call its methods.
 
     Attributes:
-        size: how many wait.
+        size: the number of waiting connections.
     """
 
     def __init__(self) -> None:
-        # Dicts for their order, and so that any of thousands is removed at once.
+        # Dicts keep the order, and remove any one of thousands in constant time.
         self._waiting: dict[Account, dict[_T, None]] = {}
-        # What each account had spent when it was put here; `pop` looks again.
+        # Ordered by what each account had spent when it was pushed; `pop` checks again.
         self._heap: list[tuple[float, int, Account]] = []
         self._puts = 0
         self.size = 0
@@ -46,7 +46,7 @@ class Backlog(Generic[_T]):
         return item in self._waiting.get(item.account, ())
 
     def put(self, item: _T) -> None:
-        """Append something to what its account waits with, unless it waits already."""
+        """Append an item to its account's queue, unless it already waits there."""
         account = item.account
         waiting = self._waiting.get(account)
         if waiting is None:
@@ -58,7 +58,7 @@ class Backlog(Generic[_T]):
             self.size += 1
 
     def discard(self, item: _T) -> None:
-        """Remove something, if it waits."""
+        """Remove an item, if it waits."""
         waiting = self._waiting.get(item.account)
         if waiting is None or item not in waiting:
             return
@@ -68,14 +68,14 @@ class Backlog(Generic[_T]):
             del self._waiting[item.account]
 
     def pop(self) -> _T | None:
-        """Remove and return what is next; None if nothing waits."""
+        """Remove and return the next item; None if nothing waits."""
         while self._heap:
             spent_s, number, account = self._heap[0]
             waiting = self._waiting.get(account)
             if waiting is None:
                 heapq.heappop(self._heap)
             elif spent_s < account.spent_s:
-                # It has had more since: others may come before it.
+                # The account has used more time since, so others may come first.
                 heapq.heapreplace(self._heap, (account.spent_s, number, account))
             else:
                 item = next(iter(waiting))
@@ -84,7 +84,7 @@ class Backlog(Generic[_T]):
         return None
 
     def reorder(self) -> None:
-        """Take note that what the accounts have spent has become less."""
+        """Rebuild the order after the time that accounts have spent was reduced."""
         self._heap = [
             (account.spent_s, number, account)
             for number, account in enumerate(self._waiting)

@@ -1,27 +1,27 @@
 """One budget for the unread and unsent bytes of all connections.
 
-A frame may take 10 MiB and thousands of peers may each begin one.  When all buffers
-together pass the budget, connections have to end until the others fit.  Which ones is
-decided by bytes *times age*:
+A frame may take 10 MiB, and thousands of peers may each begin one.  When all buffers
+together exceed the budget, connections are evicted until the rest fits.  The choice is
+by bytes *times age*:
 
-* An unfinished frame ages from its first byte.  A frame that is on its way is
-  complete within milliseconds; one that is kept unfinished to take memory ages.  So
-  a heartbeat of 1.3 MB that comes in now never goes before frames of 440 KB that have
-  been unfinished for a second, though it is the largest.
-* Replies that the peer does not take age from when it last took some, so a peer that
-  reads slowly stays young and one that has stopped reading does not.
-* In both cases, bytes that become fewer are a sign of progress: a frame was
-  completed, or replies were taken.  What is left counts as new.
+* An unfinished frame ages from its first byte.  A frame in transit is complete within
+  milliseconds; one that is kept unfinished to occupy memory grows old.  So a heartbeat
+  of 1.3 MB that is arriving now is never evicted before frames of 440 KB that have been
+  unfinished for a second, although it is the largest.
+* Unsent replies age from when the peer last took some of them.  A peer that reads
+  slowly stays young; one that has stopped reading does not.
+* In both cases, a decrease in bytes is a sign of progress: a frame was completed, or
+  replies were taken.  The remaining bytes count as new.
 
-The account (peer address) whose buffers weigh the most goes first, and in it the
-heaviest connection.  So a thousand small frames of one address go before one large
-frame of another, and an address that many workers share loses its oldest frame, not
-the one that came last.
+The account (peer address) whose buffers weigh the most is evicted from first, and of
+its connections the heaviest.  So a thousand small frames of one address go before one
+large frame of another, and an address that many workers share loses its oldest frame,
+not the one that arrived last.
 
 Nothing is refused before the budget is used up, not even to an account that holds
 more than its equal share.  Such a rule would hit a large heartbeat that comes through
-NAT or a proxy while there is still room for it; and no peer loses anything by waiting
-until there is none, as what goes then is what has been unfinished for longest.
+NAT or a proxy although there is still room for it.  Waiting until there is no room
+harms no peer, because then the frame that has been unfinished longest is evicted.
 """
 
 from __future__ import annotations
@@ -35,17 +35,19 @@ from pacemaker.server.io.heaviest import Heaviest, Item
 
 _Holder = TypeVar("_Holder")
 
-# Buffers that are given up leave holes in the heap, among those that stay.  With
-# no such share, 64 MiB of them took 115 to 195 MiB; with an eighth, 95 to 110.
+# Evicted buffers leave holes in the heap between those that stay.  Once the holes reach
+# this share of the budget, the pages are returned to the system.  Without that, 64 MiB
+# of buffers took 115 to 195 MiB; with an eighth, 95 to 110.
 _HOLES_SHARE: Final = 0.125
 
 
 class _Share(Item, Generic[_Holder]):
-    """What an account holds.
+    """All buffers of one account.
 
-    Its `since_us` is the mean of its buffers', weighted by their sizes: its size times
-    its age is the sum of theirs.  (Since it held anything at all would be far too
-    long for an address with many workers, of which one always holds something.)
+    Its `since_us` is the mean of its buffers' times, weighted by their sizes, so its
+    size times its age is the sum of theirs.  (The time since when it has held anything
+    at all would be far too long for an address with many workers, of which one always
+    holds something.)
     """
 
     __slots__ = ("account", "buffers", "moment")
@@ -54,12 +56,13 @@ class _Share(Item, Generic[_Holder]):
         super().__init__()
         self.account = account
         self.buffers: Heaviest[_Buffer[_Holder]] = Heaviest()
-        # The sum of each size times its `since_us`; an int, so no error adds up.
+        # The sum of each size times its `since_us`.  An int, so that no rounding errors
+        # accumulate.
         self.moment = 0
 
 
 class _Buffer(Item, Generic[_Holder]):
-    """What a holder holds."""
+    """The buffered bytes of one holder."""
 
     __slots__ = ("holder", "share")
 
@@ -70,17 +73,17 @@ class _Buffer(Item, Generic[_Holder]):
 
 
 class BufferBudget(Generic[_Holder]):
-    """Who holds how many bytes.  Any thread may call any method.
+    """The bytes that each holder holds.  Any thread may call any method.
 
     Each call takes time logarithmic in the number of holders.
 
     Args:
-        budget_bytes: what all may hold together.
-        most_of_one_bytes: what the holders of one account may hold together; None for
-            all that others leave.
+        budget_bytes: what all holders together may hold.
+        most_of_one_bytes: what the holders of one account together may hold; None for
+            no limit but the budget.
 
     Attributes:
-        evicted: how many holders had to go.
+        evicted: the number of evicted holders.
     """
 
     def __init__(self, budget_bytes: int, most_of_one_bytes: int | None = None) -> None:
@@ -98,25 +101,22 @@ class BufferBudget(Generic[_Holder]):
 
     @property
     def total_bytes(self) -> int:
-        """What all hold together."""
+        """The bytes that all holders hold together."""
         return self._total_bytes
 
     def take_ebb_bytes(self) -> int:
-        """Return how far all together have fallen from their highest.
-
-        Where that is asked for again, the highest since then counts.
-        """
+        """Return how far the total has fallen from its peak, and reset the peak."""
         with self._lock:
             ebb_bytes = self._peak_bytes - self._total_bytes
             self._peak_bytes = self._total_bytes
             return ebb_bytes
 
     def note_evicted(self, size_bytes: int) -> bool:
-        """Count what one held that had to go, now that it is freed.
+        """Count the bytes of an evicted holder, now that they are freed.
 
         Returns:
-            Whether so much of that has come together that the pages are worth
-            giving back to the system at once.
+            Whether enough bytes have been freed that it is worth returning the pages
+            to the system at once.
         """
         with self._lock:
             self._holes_bytes += size_bytes
@@ -128,17 +128,17 @@ class BufferBudget(Generic[_Holder]):
     def hold(
         self, holder: _Holder, account: Account, size_bytes: int, now_s: float
     ) -> Sequence[_Holder]:
-        """Record how much a holder holds now.
+        """Record how many bytes a holder holds now.
 
         Args:
             holder: usually a connection.
-            account: the account that it belongs to, always the same one.
+            account: its account, the same one in every call.
             size_bytes: its unread and unsent bytes.
-            now_s: the time, in seconds that only grow.
+            now_s: the monotonic time in seconds.
 
         Returns:
-            The holders to end, mostly none.  Their bytes are no longer counted; the
-            caller ends them.  Several if the heaviest is smaller than what is needed.
+            The holders that the caller must end, usually none.  Their bytes are no
+            longer counted.  There are several if evicting the heaviest is not enough.
         """
         now_us = int(now_s * 1e6)
         with self._lock:
@@ -147,17 +147,17 @@ class BufferBudget(Generic[_Holder]):
                 if not size_bytes:
                     return ()
                 buffer = self._add(holder, account)
-            # A relay may send so densely that some of a frame is always there.  What
-            # is there of one is often less than was there of the one before, so it
-            # is young all the same.  To stay young with a frame that is never
-            # complete is impossible: that only grows.
+            # A buffer that shrank counts as new.  A relay may send so densely that a
+            # part of some frame is always buffered; that part is often smaller than the
+            # part of the frame before, so the relay stays young.  Nobody can stay young
+            # with a frame that is never complete, because such a buffer only grows.
             is_same = 0 < buffer.size_bytes <= size_bytes
             self._put(buffer, size_bytes, buffer.since_us if is_same else now_us)
             self._peak_bytes = max(self._peak_bytes, self._total_bytes)
             if self._total_bytes <= self.budget_bytes:
                 return self._evict_of(buffer.share, now_us)
             if size_bytes > self.budget_bytes:
-                # It will not fit, whoever else goes.
+                # It would not fit even if everything else were evicted.
                 self._put(buffer, 0, now_us)
                 self.evicted += 1
                 return (holder,)
@@ -174,7 +174,7 @@ class BufferBudget(Generic[_Holder]):
         return evicted
 
     def _evict_of(self, share: _Share[_Holder], now_us: int) -> Sequence[_Holder]:
-        """Evict holders of an account that holds more than one account may."""
+        """Evict holders of an account that exceeds the limit of one account."""
         most_bytes = self._most_of_one_bytes
         if most_bytes is None or share.size_bytes <= most_bytes:
             return ()
@@ -194,7 +194,7 @@ class BufferBudget(Generic[_Holder]):
         return buffer
 
     def _put(self, buffer: _Buffer[_Holder], size_bytes: int, since_us: int) -> None:
-        """Change a buffer and all sums that it is part of; forget it if it is empty."""
+        """Change a buffer and all sums that include it; remove it if it is empty."""
         share = buffer.share
         more_bytes = size_bytes - buffer.size_bytes
         share.moment += size_bytes * since_us - buffer.size_bytes * buffer.since_us

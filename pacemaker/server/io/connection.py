@@ -1,20 +1,20 @@
 """One connection: a socket and its protocol object, on the I/O thread that owns it.
 
-Only that thread calls it (and SASL's helpers, `is_stepping`).  A connection is
-in one of six conditions, which decide what it waits for:
+Only the owning thread calls it; the one exception is `is_stepping`, which the SASL
+helpers call too.  A connection is in one of six conditions:
 
-* *reading*: the peer's next bytes;
-* *waiting its turn*: it has sent more than a slice of requests at once, or more new
-  keys than its account may make in the time; others are served first;
-* *sending*: room for replies that the peer has not yet taken; meanwhile
-  nothing more is read from it;
-* *stepping*: a SASL step that is taken elsewhere;
-* *lingering*: its last bytes are out, the peer was told so (FIN), and what
-  still comes is thrown away, lest a reset destroy the replies on their way;
+* *reading*: it waits for the peer's next bytes;
+* *waiting its turn*: it has sent more than a slice of requests at once, or has
+  created keys or asked for lists faster than its account may; others come first;
+* *sending*: it waits for room to write replies that the peer has not yet taken;
+  until then nothing more is read from it;
+* *stepping*: it waits for the outcome of a SASL step;
+* *lingering*: its last bytes are written and a FIN has been sent.  Whatever still
+  arrives is discarded, because a reset would destroy replies in flight;
 * *closed*.
 
-The usual case, a whole request read and its reply written at once, passes
-`on_readable` and `_advance` and touches nothing else.
+In the usual case, a whole request is read and its reply is written at once.  That
+path goes through `on_readable` and `_advance` and touches nothing else.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from pacemaker.wire.frames import HEAD_SIZE
 
 _logger: Final = logging.getLogger(__name__)
 
-# What is to be written: whole chunks, but for the first, which may be a part.
+# Bytes to write.  Every chunk is whole except the first, which may be partly sent.
 _Chunks: TypeAlias = "Sequence[bytes | memoryview]"
 
 # Looked up once, as `pacemaker.core.protocol` does.
 _OPEN: Final = Phase.OPEN
 
-# How the body of a request begins that asks for CREATE_PATH: with the type's field.
+# The first bytes of the body of a CREATE_PATH request: the field of its type.
 _CREATE_PATH: Final = struct.pack(">bhi", 8, 1, messages.CREATE_PATH)
 
-# An event that takes less is of the lowest class: a pulse, a read, a small list.
+# An event that takes less is in the lowest class: a pulse, a read, a small list.
 _CHEAP_S: Final = 0.0001
 
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
@@ -60,50 +60,50 @@ class Owner(Protocol):
 
     @property
     def watched(self) -> set[Connection]:
-        """Those that hold bytes or are due to end."""
+        """The connections that hold bytes or have a deadline."""
 
     def now(self) -> float:
-        """Return the time, in seconds that only grow."""
+        """Return the monotonic time in seconds."""
 
     def wait_for(self, fd: int, interest: int) -> None:
-        """Change what is awaited on a connection's descriptor."""
+        """Change the epoll events that a connection's descriptor waits for."""
 
     def watch(self, connection: Connection, held_bytes: int, is_due: bool) -> bool:
-        """Look after a connection; True where it has to end for what it holds."""
+        """Watch a connection; return whether it must end to free its buffers."""
 
     def take_step(self, connection: Connection) -> None:
-        """Have the SASL step taken that is due on a connection."""
+        """Run the connection's pending SASL step."""
 
     def forget(self, connection: Connection) -> None:
-        """Let go of a connection that is about to be closed."""
+        """Remove a connection that is about to be closed."""
 
     def call(self, function: Callable[[], None]) -> None:
-        """Have the thread call a function; any thread may ask."""
+        """Queue a call on the owner's thread.  Any thread may call this."""
 
     def evict(self, connection: Connection) -> None:
-        """Have the thread end a connection for what it holds; any thread may ask."""
+        """Have the thread evict a connection.  Any thread may call this."""
 
     def note_evicted(self, size_bytes: int) -> None:
-        """Take note of what a connection held that was evicted."""
+        """Record how many bytes an evicted connection held."""
 
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
         """Call a function after a delay."""
 
     def put_off(self, connection: Connection) -> None:
-        """Have a connection go on after others were served."""
+        """Let a connection continue after others have been served."""
 
     def greeted(self, connection: Connection) -> None:
-        """Take note that a connection has sent its first bytes."""
+        """Record that a connection has sent its first bytes."""
 
 
 class Connection:
-    """A peer, from its acceptance to its end.
+    """A connection to one peer, from accept to close.
 
     Args:
-        sock: the socket, not blocking, that ends with a reset when closed.
+        sock: the socket; it is non-blocking, and closing it sends a reset.
         protocol: a new protocol object.
         owner: the I/O thread that owns the connection.
-        account: what its peer's address uses.
+        account: the account of the peer's address.
     """
 
     __slots__ = (
@@ -153,8 +153,8 @@ class Connection:
         self._linger_until_s = 0.0
         self._linger_bytes = limits.LINGER_BYTES
         self._on_untold: Callable[[], None] | None = None
-        # For fair turns: what epoll has reported and was not served yet, and about how
-        # much the last events have cost; 1 until one was measured.
+        # For fair turns: the events that epoll has reported and that are not served
+        # yet, and the rough cost of recent events, which is 1 until one is measured.
         self.ready = 0
         self.is_deferred = False
         self.cost_class = 1
@@ -168,10 +168,10 @@ class Connection:
         return f"<Connection fd={self.fd} closed={self.is_closed} {self.protocol!r}>"
 
     def note_cost(self, elapsed_s: float) -> None:
-        """Take note of how long an event of this connection took to serve.
+        """Record how long it took to serve one event of this connection.
 
-        A class is twice the cost of the one below it.  It rises at once and falls by
-        one for each event: so one event that this process was interrupted in is soon
+        Each cost class covers twice the cost of the class below it.  The class rises
+        at once and falls by one for each event, so a single expensive event is soon
         forgotten.
         """
         self.account.spent_s += elapsed_s
@@ -179,7 +179,7 @@ class Connection:
         self.cost_class = max(cost_class, self.cost_class - 1)
 
     def on_event(self, events: int) -> None:
-        """Do what epoll reports, for all but the usual case."""
+        """Handle the events that epoll reports, in all but the usual case."""
         if events & select.EPOLLOUT:
             self._on_writable()
         elif events & select.EPOLLIN:
@@ -190,7 +190,7 @@ class Connection:
             self._end_by_peer("end of stream")
 
     def on_readable(self) -> None:
-        """Read once, answer what it completes."""
+        """Read once and answer the requests that the bytes complete."""
         try:
             data = os.read(self.fd, self._read_bytes)
         except BlockingIOError:
@@ -216,10 +216,10 @@ class Connection:
             self._settle(False)
 
     def _greet(self, data: bytes) -> None:
-        """Take note of a peer's first bytes, or of the first that say who it is.
+        """Log the peer, unless these bytes are those of a health check.
 
-        A health check asks for CREATE_PATH, which changes nothing, and goes: two
-        lines each few seconds would be most of the log.
+        A health check sends CREATE_PATH, which changes nothing, and disconnects.  Two
+        lines every few seconds would make up most of the log.
         """
         self.owner.greeted(self)
         if data[HEAD_SIZE:].startswith(_CREATE_PATH):
@@ -234,18 +234,22 @@ class Connection:
         self.go_on()
 
     def go_on(self) -> None:
-        """Carry out the next slice of what has come, and send what it gives."""
+        """Process the next slice of the received requests and send the replies."""
         self.protocol.resume()
         self._advance()
 
     def _on_release(self) -> None:
-        """Answer reads that were held; where replies are unsent, behind them."""
+        """Answer the held reads, after any replies that are still unsent."""
+        # A connection that waits to send, or for its turn, calls `go_on` later, which
+        # answers the released reads in their order.
         if self.interest == select.EPOLLIN:
             self.go_on()
 
     def _advance(self) -> None:
-        """Send what is due; look further only where something is unusual."""
+        """Send the pending replies; settle only if something is unusual."""
         protocol = self.protocol
+        # Read before `data_to_send`, which empties the protocol's replies: afterwards
+        # the protocol would no longer know that they had made it stop reading frames.
         is_blocked = protocol.is_blocked
         chunks = protocol.data_to_send()
         if chunks and not self._write(chunks):
@@ -262,7 +266,7 @@ class Connection:
             self._settle(is_blocked)
 
     def _write(self, chunks: _Chunks) -> bool:
-        """Send as much as the kernel takes; False where that is not all of it."""
+        """Send as much as the kernel takes; return whether that was all of it."""
         try:
             if len(chunks) == 1:
                 sent = os.write(self.fd, chunks[0])
@@ -270,7 +274,7 @@ class Connection:
                     self._unsent = ()
                     return True
             else:
-                # Far fewer than IOV_MAX: the protocol joins small ones.
+                # Always far fewer than IOV_MAX, as the protocol joins small chunks.
                 sent = os.writev(self.fd, chunks)
         except BlockingIOError:
             sent = 0
@@ -278,6 +282,8 @@ class Connection:
             self._end_by_peer(exc.strerror or "write failed")
             return False
         left = _without(chunks, sent)
+        # Only a new wait or a byte taken restarts the clock of `SEND_TIMEOUT_S`.  If
+        # every attempt did, a peer that takes nothing would never time out.
         if left and (sent or not self._unsent):
             self._progress_s = self.owner.now()
             self._undelivered_bytes = _undelivered_bytes(self.fd)
@@ -287,14 +293,26 @@ class Connection:
         return not left
 
     def _settle(self, is_blocked: bool) -> None:
-        """Find the condition of the connection, and what it waits for."""
+        """Decide which condition the connection is in and what it waits for.
+
+        Args:
+            is_blocked: whether the protocol stopped reading frames because too many
+                bytes of replies were pending.
+        """
         phase = self.protocol.phase
+        # Unsent replies come before everything else, even before the end: nothing can
+        # be written after the FIN that `_finish` sends.  Nothing is read meanwhile, so
+        # a peer that does not take its replies cannot make this process queue more.
         if self._unsent or is_blocked:
+            # If `is_blocked`, the replies may all be out.  Then the descriptor is
+            # writable, and the next turn goes on with the frames that are unread.
             self._wait_for(select.EPOLLOUT)
         elif phase is Phase.CLOSED or self._is_at_end:
             self._finish()
         elif phase is Phase.STEPPING:
             self._sasl_began_s = self._sasl_began_s or self.owner.now()
+            # Epoll is level-triggered: with EPOLLIN, bytes that nobody reads during
+            # the step would wake the loop in every turn.
             self._wait_for(0)
             self.owner.take_step(self)
         elif self._is_to_wait:
@@ -302,32 +320,34 @@ class Connection:
             self.owner.put_off(self)
         else:
             self._wait_for(select.EPOLLIN)
+        # A short SASL step is finished within `take_step` and may close the connection.
         if not self.is_closed:
             self._watch()
 
     @property
     def _is_to_wait(self) -> bool:
-        """Whether others come first, or the account has to have time for what it did.
+        """Whether to serve others first or to wait until the account may go on.
 
-        What other connections of the account did delays this one by nothing.
+        A connection that has just created no key and asked for no list never waits for
+        what other connections of its account did.
         """
         protocol = self.protocol
         return protocol.has_more or (protocol.has_charged and self.account.is_charged)
 
     def _watch(self) -> None:
-        """Have the thread watch it while it holds bytes or is due to end."""
+        """Have the thread watch it while it holds bytes or has a deadline."""
         protocol = self.protocol
         if protocol.phase is _OPEN:
             self._sasl_began_s = 0.0
         unread_bytes = protocol.unread_bytes
         if not unread_bytes or self._unsent or protocol.has_more:
-            # Nothing is read while replies are unsent, or others are served first:
-            # the frame has its time from then on.
+            # Nothing is read while replies are unsent or others are served first, so
+            # the time limit of the frame only starts after that.
             self._frame_began_s = 0.0
         elif not self._frame_began_s or self._frame_number != protocol.frames_rcvd:
             self._frame_number = protocol.frames_rcvd
             self._frame_began_s = self.owner.now()
-        # A large frame comes in few reads, each as large as what is left of it.
+        # Read a large frame in few reads, each as large as the rest of the frame.
         left_bytes = protocol.frame_bytes - unread_bytes
         self._read_bytes = min(
             max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
@@ -339,11 +359,11 @@ class Connection:
 
     @property
     def unsent_bytes(self) -> int:
-        """How many bytes of replies the kernel has not taken yet."""
+        """The number of reply bytes that the kernel has not taken yet."""
         return sum(map(len, self._unsent))
 
     def overdue(self, now_s: float) -> str | None:
-        """Return what the peer has taken too long for, if anything."""
+        """Return which time limit the peer has exceeded; None if it has not."""
         if self._linger_until_s:
             return "lingering" if now_s > self._linger_until_s else None
         if self._unsent:
@@ -351,7 +371,7 @@ class Connection:
             is_late = now_s - self._progress_s > limits.SEND_TIMEOUT_S
             return "replies not taken" if is_late else None
         if self.is_refusal_untold:
-            # Its end would tell the peer before its turn.
+            # Closing it would tell the peer of the refusal before its turn.
             return None
         if self._sasl_began_s and now_s - self._sasl_began_s > limits.SASL_TIMEOUT_S:
             return "SASL exchange not finished"
@@ -363,10 +383,10 @@ class Connection:
         return None
 
     def _look_for_progress(self, now_s: float) -> None:
-        """See whether the peer has taken any of what the kernel has.
+        """Check whether the peer has acknowledged any bytes in the kernel's buffer.
 
-        There is no room to write before a third of the kernel's buffer is free,
-        which a slow peer may need minutes for.
+        Epoll cannot tell: it reports no room to write until a third of that buffer
+        is free, and a slow peer may need minutes for that.
         """
         undelivered_bytes = _undelivered_bytes(self.fd)
         if undelivered_bytes < self._undelivered_bytes:
@@ -374,7 +394,7 @@ class Connection:
             self._undelivered_bytes = undelivered_bytes
 
     def postpone(self, lost_s: float) -> None:
-        """Move every time limit by seconds in which this process did not run."""
+        """Extend every time limit by the seconds in which this process did not run."""
         if self._linger_until_s:
             self._linger_until_s += lost_s
         if self._frame_began_s:
@@ -384,7 +404,7 @@ class Connection:
         self._progress_s += lost_s
 
     def expire(self, reason: str) -> None:
-        """End the connection for what is overdue."""
+        """End the connection because a time limit has passed."""
         if self._linger_until_s:
             self.abort()
         else:
@@ -400,7 +420,7 @@ class Connection:
             self.owner.note_evicted(held_bytes)
 
     def refuse(self, error: PeerError) -> None:
-        """End the connection for a reason of the server's."""
+        """End the connection for a reason on the server's side."""
         self.protocol.fail(error)
         if self._unsent:
             self._log_end()
@@ -410,36 +430,37 @@ class Connection:
 
     @property
     def is_stepping(self) -> bool:
-        """Whether anybody waits for the SASL step; any thread may ask."""
+        """Whether a SASL step's outcome is still wanted.  Any thread may ask."""
         return not self.is_closed and self.protocol.phase is Phase.STEPPING
 
     def finish_step(self) -> None:
-        """Go on after a SASL step whose outcome the protocol has taken."""
+        """Continue after the protocol has received the outcome of a SASL step."""
         self._on_untold = None
         self._advance()
 
     def await_refusal(self, on_untold: Callable[[], None]) -> None:
-        """Stay open and silent until the peer is told that it failed: `finish_step`.
+        """Stay open and silent until `finish_step` tells the peer that it failed.
 
-        Meanwhile its end is awaited, so that it holds no descriptor of ours for
-        longer than one of its own.
+        The connection still waits for the peer's end of stream.  So a peer cannot
+        occupy a descriptor here for longer than it keeps one of its own open.
 
         Args:
-            on_untold: is called if the connection ends before that.
+            on_untold: called if the connection ends before the peer is told.
         """
         self._on_untold = on_untold
         self._wait_for(select.EPOLLRDHUP)
 
     @property
     def is_refusal_untold(self) -> bool:
-        """Whether the peer has failed to authenticate and is not told so yet."""
+        """Whether the peer failed to authenticate and has not been told yet."""
         return self._on_untold is not None
 
     def state(self) -> ConnectionState | None:
-        """Write out what another process goes on from, or None where none can.
+        """Return the state from which another process can continue, or None.
 
-        A reset is what is left to a connection amid SASL, to one that is to end
-        anyway, and to a frame so large that carrying it over would hold up all.
+        Three kinds of connection cannot be carried over and are reset: one in the
+        middle of a SASL exchange, one that is ending anyway, and one with so large an
+        unfinished frame that copying it would delay everybody else.
         """
         snapshot = self.protocol.snapshot(b"".join(self._unsent))
         if snapshot is None or self._linger_until_s or self.is_closed:
@@ -456,9 +477,10 @@ class Connection:
         )
 
     def restore(self, state: ConnectionState) -> None:
-        """Go on, with a new protocol object, from where another process was."""
+        """Continue, with a new protocol object, from the state of another process."""
         snapshot = state.snapshot
-        # What has been due for longest goes out first, and has its time from then.
+        # The replies that were already unsent go out first, and their time limit
+        # still counts from the old process.
         if snapshot.unsent:
             self._unsent = (snapshot.unsent,)
             self._progress_s = state.progress_s or self.owner.now()
@@ -473,18 +495,18 @@ class Connection:
             self._on_writable()
 
     def is_quiet(self) -> bool:
-        """Whether a stop may reset it: all that came is answered and delivered."""
+        """Whether a stop may reset it: every request is answered and delivered."""
         if self.interest == select.EPOLLIN:
             self.on_readable()
         if self.is_closed or self.is_refusal_untold:
             return True
         if self.interest != select.EPOLLIN:
-            # Something that came is not answered yet, or not yet sent.
+            # A request is not answered yet, or its reply is not sent yet.
             return False
         return not _unread_bytes(self.fd) and not _undelivered_bytes(self.fd)
 
     def abort(self) -> None:
-        """Close at once: with a reset, unless `_finish` took that off."""
+        """Close at once, with a reset unless `_finish` has switched that off."""
         if not self.is_closed:
             self.is_closed = True
             self.protocol.drop_held()
@@ -496,18 +518,21 @@ class Connection:
                 on_untold()
 
     def _finish(self) -> None:
-        """Close so that the bytes on their way arrive."""
+        """Close in such a way that bytes in flight arrive."""
         if self._linger_until_s:
             return
         self._log_end()
         try:
             end_with_reset(self._sock, False)
+            # After the peer's FIN nothing more arrives, so `close` sends a FIN.  Before
+            # it, bytes could still arrive, and the kernel would answer those with a
+            # reset: shut down only this direction, and linger.
             if self._is_at_end:
                 self.abort()
                 return
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
-            # The peer is gone already.
+            # The peer is already gone.
             self.abort()
             return
         self._linger_until_s = self.owner.now() + limits.LINGER_S
@@ -516,7 +541,7 @@ class Connection:
 
     def _end_by_peer(self, reason: str) -> None:
         if self.protocol.error is not None and not self._linger_until_s:
-            # Why it was to be closed matters more than how it went.
+            # The reason for closing it matters more than how the peer left.
             self._log_end()
         elif not self._linger_until_s:
             level = logging.INFO if self._is_greeted else logging.DEBUG
@@ -539,7 +564,7 @@ class Connection:
 
 
 def _unread_bytes(fd: int) -> int:
-    """Ask the kernel how many bytes have come and were not read (SIOCINQ)."""
+    """Ask the kernel how many received bytes have not been read (SIOCINQ)."""
     return _ask_kernel(fd, termios.FIONREAD)
 
 
@@ -554,7 +579,7 @@ def _ask_kernel(fd: int, question: int) -> int:
 
 
 def _without(chunks: _Chunks, sent_bytes: int) -> _Chunks:
-    """Return what is left of some chunks once so many bytes are sent."""
+    """Return the part of the chunks that follows the first `sent_bytes` bytes."""
     if len(chunks) == 1 and sent_bytes == len(chunks[0]):
         return ()
     for number, chunk in enumerate(chunks):

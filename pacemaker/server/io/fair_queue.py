@@ -1,6 +1,6 @@
-"""A queue that takes turns by address, with one item of an address at a time.
+"""A queue that takes addresses in turn, with one item of an address at a time.
 
-Pure.  Only under its owner's lock.
+Pure.  Call it only while holding its owner's lock.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[T]):
-    """Items that wait, by address.
+    """Waiting items, by address.
 
     An address with a thousand items gets no more turns than one with a single item,
     and never two at the same time.
 
     Args:
         max_of_address: how many items of one address may wait.
-        max_items: how many items may wait altogether.
+        max_items: how many items of all addresses together may wait.
     """
 
     def __init__(self, max_of_address: int, max_items: int) -> None:
@@ -27,7 +27,7 @@ class FairQueue(Generic[T]):
         self._max_items = max_items
         self._size = 0
         self._waiting: dict[str, deque[T]] = {}
-        # Addresses with waiting items and none under way, in the order of turns.
+        # Addresses that have waiting items and none in progress, in order of turns.
         self._ready: deque[str] = deque()
         self._busy: set[str] = set()
 
@@ -49,10 +49,11 @@ class FairQueue(Generic[T]):
         return True
 
     def begin(self) -> tuple[str, T] | None:
-        """Give the next item and its address, which has no other until `done`.
+        """Return the next item and its address; call `done` before its address's next.
 
         Returns:
-            None if nothing waits, or only items of addresses that have one under way.
+            None if nothing waits, or if every waiting item belongs to an address that
+            already has one in progress.
         """
         if not self._ready:
             return None
@@ -66,7 +67,7 @@ class FairQueue(Generic[T]):
         return address, item
 
     def done(self, address: str) -> None:
-        """Note that the item of an address is done: it may have its next turn."""
+        """Record that the item of an address is done, so that its next may begin."""
         self._busy.discard(address)
         if address in self._waiting:
             self._ready.append(address)

@@ -1,17 +1,17 @@
-"""Find the item whose size times age is the largest, without a walk over all items.
+"""Find the item with the largest size times age, without a walk over all items.
 
 The order of two items by size times age changes with time, so no single sorted
-structure holds it.  But among items of about the same size the oldest is about the
-heaviest, whatever the time.  So items are kept in one heap for each power of two of
-their size, the oldest at the top, and the heaviest is looked for among the tops: some
-thirty heaps, however many items there are.
+structure can hold it.  But among items of about the same size, the oldest is always
+about the heaviest.  So there is one heap for each power of two of the size, with the
+oldest item at the top.  The search compares the tops only: some thirty heaps, however
+many items there are.
 
-What is found weighs more than half of what the heaviest item weighs.  An item that is
-ten times as heavy as another is never passed over in its favour.
+The item found weighs more than half as much as the heaviest item.  So an item never
+wins over another that is ten times as heavy.
 
 The heaps know each item's position, so an item that changes moves within its heap
-and leaves nothing stale behind.  (`heapq` with outdated entries needs to be cleaned
-from time to time, which is a walk over all items; the caller holds a lock.)
+and leaves no stale entry.  (`heapq` with outdated entries would need a cleanup from
+time to time.  That is a walk over all items, and the caller holds a lock.)
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Generic, TypeVar
 
 
 class Item:
-    """Something that has a size, and has had it since some time.
+    """Something that has a size and an age.
 
     Attributes:
-        size_bytes: how much it is; 0 for an item that is in no `Heaviest`.
-        since_us: since when, in microseconds.
+        size_bytes: its size; 0 for an item that is in no `Heaviest`.
+        since_us: the time from which it ages, in microseconds.
     """
 
     __slots__ = ("_index", "since_us", "size_bytes")
@@ -32,15 +32,15 @@ class Item:
     def __init__(self) -> None:
         self.size_bytes = 0
         self.since_us = 0
-        # Its position in the heap that it is in.
+        # Its position in its heap.
         self._index = 0
 
     def weight_at(self, now_us: int) -> int:
         """Return its size times its age.
 
-        A microsecond more: of items that have no age yet, the largest is the
-        heaviest.  Time may be behind, as threads read their clocks before they
-        wait for the lock.
+        The age counts one microsecond more than it is, so that among items without any
+        age the largest is the heaviest.  `now_us` may be earlier than `since_us`,
+        because threads read the clock before they wait for the lock.
         """
         return self.size_bytes * (max(0, now_us - self.since_us) + 1)
 
@@ -49,12 +49,12 @@ _Item = TypeVar("_Item", bound=Item)
 
 
 class Heaviest(Generic[_Item]):
-    """Items of which the heaviest may be asked for at any time.  Not thread-safe."""
+    """A set of items that finds a heaviest one at any time.  Not thread-safe."""
 
     __slots__ = ("_heaps",)
 
     def __init__(self) -> None:
-        # By the number of bits in the size; no heap is empty.
+        # Keyed by the number of bits in the size.  No heap is empty.
         self._heaps: dict[int, list[_Item]] = {}
 
     def __bool__(self) -> bool:
@@ -78,7 +78,7 @@ class Heaviest(Generic[_Item]):
                 _move(self._heaps[bits], item, item._index)
 
     def heaviest_at(self, now_us: int) -> _Item:
-        """Return an item that weighs more than half of what the heaviest does.
+        """Return an item that weighs more than half as much as the heaviest.
 
         Raises:
             ValueError: there are no items.
@@ -98,13 +98,13 @@ class Heaviest(Generic[_Item]):
 
 
 def _move(heap: list[_Item], item: _Item, index: int) -> None:
-    """Put an item into a place of the heap that is free, or its own, and restore it."""
+    """Put an item into a free place, or its own, and restore the heap order."""
     _sink(heap, item, index)
     _rise(heap, item, item._index)
 
 
 def _rise(heap: list[_Item], item: _Item, index: int) -> None:
-    """Move an item from a free place up until what is above it is not younger."""
+    """Move an item up from a free place until its parent is not younger."""
     while index:
         above = heap[(index - 1) // 2]
         if above.since_us <= item.since_us:
@@ -116,7 +116,7 @@ def _rise(heap: list[_Item], item: _Item, index: int) -> None:
 
 
 def _sink(heap: list[_Item], item: _Item, index: int) -> None:
-    """Move an item from a free place down until what is below it is not older."""
+    """Move an item down from a free place until its children are not older."""
     while (child := 2 * index + 1) < len(heap):
         if child + 1 < len(heap) and heap[child + 1].since_us < heap[child].since_us:
             child += 1

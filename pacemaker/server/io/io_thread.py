@@ -1,19 +1,21 @@
-"""An I/O thread: one epoll loop over many connections, each its own for life.
+"""An I/O thread: one epoll loop over many connections, which never change threads.
 
-What a connection holds needs no lock, since only its thread touches it.
-Others speak to the thread through `call`: a queue and a descriptor that wakes
-the loop.  They never touch a connection themselves.
+A connection needs no lock, because only its own thread touches it.  Other threads
+use `call`, which queues a function and wakes the loop.  They never touch a connection
+themselves.
 
 **Fair turns.** A connection that has sent more than a slice of requests goes to the
-*backlog*, and is not read meanwhile.  If a turn has much to do, its time is shared.
-For half of `limits.TURN_S` it serves connections whose requests take little time;
-whoever is not reached goes to the backlog.  For the other half it serves the backlog,
-in which the account that has had the least of the thread's time lately comes first.
-Then the turn ends, and calls of other threads (a stop, an upgrade, the watchdog) run.
-So a worker, which takes some microseconds every three seconds, is always among the
-first, however much others send: the first rule keeps it apart from costly requests of
-its own address, the second from an address that sends cheap requests without end.  A
-turn with little to do, which nearly every turn is, does none of this.
+*backlog* and is not read until it has been served from there.  A turn that has much to
+do is shared.  It spends half of `limits.TURN_S` on connections whose requests are
+cheap; connections that it does not reach go to the backlog.  It spends the other half
+on the backlog, where the account that has lately used the least of the thread's time
+comes first.  Then the turn ends, and the calls of other threads run (a stop, an
+upgrade, the watchdog).
+
+A worker takes some microseconds every three seconds, so it is always among the first,
+however much others send.  The first rule protects it from costly requests of its own
+address, the second from an address that sends cheap requests without end.  Nearly every
+turn has little to do and does none of this.
 """
 
 from __future__ import annotations
@@ -49,24 +51,24 @@ from pacemaker.server.process.clocks import boot_time_s
 
 _logger: Final = logging.getLogger(__name__)
 
-# How many events are served between two looks at the clock.
+# How many events are served between two readings of the clock.
 _CHUNK: Final = 8
-# What a few events are charged at most.
+# The most time that one sample, a few events, may charge to an account.
 _MOST_SAMPLED_S: Final = 0.01
-# How many connections are sorted in one turn: some three milliseconds.
+# How many connections one turn may sort, which takes some three milliseconds.
 _MOST_SHARED: Final = 4096
-# Up to this class (see `Connection.note_cost`) an event takes less than 0.4 ms.
+# In classes up to this one (see `Connection.note_cost`) an event takes under 0.4 ms.
 _CHEAPEST_CLASSES: Final = 2
-# A turn whose events take no more than this is that of many workers.
+# If the events of a turn take no more than this each, they come from many workers.
 _CHEAP_EVENT_S: Final = 0.000025
 
-# Makes the protocol object of a new connection: of its peer's name and account.
+# Makes the protocol object of a new connection from its peer's name and account.
 ProtocolFactory: TypeAlias = Callable[[str, Account], ServerProtocol]
 
-# A new connection, its name and its account.
+# A new connection, its peer's name and its account.
 _Arrival: TypeAlias = tuple[socket.socket, str, Account]
 
-# What epoll reports whatever is asked for: an error, the end of both directions.
+# Epoll reports these whatever is asked for: an error, the end of both directions.
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 
 # A descriptor and what happened on it.
@@ -82,14 +84,14 @@ class IoThread(threading.Thread):
     Args:
         number: for the thread's name.
         make_protocol: makes the protocol objects of this thread's connections.
-        figures: where this thread counts.
-        budget: what all connections of all threads may hold.
-        steps: takes the SASL steps.
-        accounts: knows the accounts of the peers.
-        address_limits: what an account may use.
-        clock: seconds that only grow.
-        boot_clock: the same, but those go on while the machine is suspended, and
-            mean the same to the process that this one becomes.
+        figures: the counters of this thread.
+        budget: limits the bytes that all connections of all threads hold.
+        steps: runs the SASL steps.
+        accounts: the accounts of the peers.
+        address_limits: the limits of one account.
+        clock: returns monotonic seconds.
+        boot_clock: the same, but it runs on while the machine is suspended, and the
+            process after an upgrade can compare its own readings with these.
     """
 
     def __init__(
@@ -107,47 +109,49 @@ class IoThread(threading.Thread):
         super().__init__(name=f"pacemaker-io-{number}", daemon=True)
         self.figures = figures
         self.now = clock
-        # Of this thread: it is read while connections are served, on the thread.
+        # The CPU time of this thread, because only this thread reads it.
         self._cpu_now: Callable[[], float] = time.thread_time
         self._boot_now = boot_clock
-        # Those that hold bytes or are due to end; looked over once a second.
+        # Connections that hold bytes or have a deadline; checked once a second.
         self.watched: set[Connection] = set()
         self._make_protocol = make_protocol
         self._budget = budget
         self._steps = steps
         self._accounts = accounts
         self._address_limits = address_limits
-        # Those that have requests left, in the order in which they were put off.
+        # Connections that have more to do and wait while others are served.
         self._backlog: Backlog[Connection] = Backlog()
-        # Those that have never sent a byte, the oldest first.
+        # Connections that have never sent a byte, the oldest first.
         self._silent: dict[Connection, None] = {}
-        # The accounts whose `spent_s` is to fade, and when.
+        # The accounts with a `spent_s` to halve, and when to halve it next.
         self._spenders: set[Account] = set()
         self._next_fade_s = 0.0
-        # Whether one account has lately had so much time that turns are shared from
-        # their beginning.
+        # Whether one account has lately used so much time that every turn is shared
+        # from its beginning.
         self._is_crowded = False
         self.connections: dict[int, Connection] = {}
-        # Two counters, as each is written by one thread alone.
+        # Two counters and not one, so that each is written by a single thread: the
+        # acceptor adopts, this thread forgets.  One counter would need a lock.
         self._adopted = 0
         self._forgotten = 0
         self._calls: deque[Callable[[], None]] = deque()
-        # New connections: as the acceptor gives them, and by account.  There is a call
-        # for each.
+        # New connections, first in the acceptor's order and then by account.  There is
+        # one queued call for each of them.
         self._arrivals: deque[_Arrival] = deque()
         self._newcomers: dict[Account, deque[_Arrival]] = {}
-        # Those that another thread wants ended, for what they hold.
+        # Connections of this thread that another thread wants evicted.
         self._evicted: deque[Connection] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
         self._next_sweep_s = 0.0
-        # What this sweep has yet to look at, and by how much it came late.
+        # What the current sweep has not checked yet, and how late the sweep began.
         self._to_sweep: list[Connection] = []
         self._late_s = 0.0
         self._next_return_s = 0.0
         self._stop_until_s: float | None = None
         self._epoll = select.epoll()
-        # Guards the two below: a descriptor that is closed is soon another's.
+        # Guards the two below: the number of a closed descriptor is soon used again,
+        # and a late wake-up would write into somebody else's file.
         self._wake_lock = threading.Lock()
         self._is_closed = False
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -156,7 +160,7 @@ class IoThread(threading.Thread):
     # What any thread may call.
 
     def call(self, function: Callable[[], None]) -> None:
-        """Have this thread call a function, soon; not at all once it has ended."""
+        """Queue a call on this thread.  Once the thread has ended, it is dropped."""
         self._calls.append(function)
         with self._wake_lock:
             if not self._is_closed:
@@ -164,47 +168,47 @@ class IoThread(threading.Thread):
 
     @property
     def load(self) -> int:
-        """How many connections it has, those included that wait to be adopted."""
+        """The number of its connections, including those not yet adopted."""
         return self._adopted - self._forgotten
 
     def evict(self, connection: Connection) -> None:
-        """Have a connection of this thread ended, for what it holds."""
+        """Have a connection of this thread evicted to free its buffers."""
         self._evicted.append(connection)
         self.call(self._evict)
 
     def adopt(self, sock: socket.socket, peer: str, account: Account) -> None:
-        """Give a new connection to this thread; only the acceptor does.
+        """Give a new connection to this thread.  Only the acceptor calls this.
 
-        The account has counted it already; the thread counts its end.
+        The account has already counted the connection; this thread counts its end.
         """
         self._arrivals.append((sock, peer, account))
         self._adopted += 1
         self.call(self._adopt_next)
 
     def end_silent(self) -> None:
-        """Have the connection ended that has been without a word for longest."""
+        """Close the oldest of the connections that have never sent a byte."""
         self.call(self._end_silent)
 
     @property
     def silent(self) -> int:
-        """How many connections have never sent a byte."""
+        """The number of connections that have never sent a byte."""
         return len(self._silent)
 
     def hold_misses(self, holding: Holding, until_s: float) -> None:
-        """Hold the misses of all connections to come, until a time of boot_clock."""
+        """Hold the misses of all future connections until a time of `boot_clock`."""
         holding.begin(self.call)
         self.call(lambda: self._look_at_hold(holding, until_s))
 
     def restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
-        """Give this thread connections of the process before an upgrade."""
+        """Give this thread connections that existed before an upgrade."""
         self._adopted += len(peers)
         self.call(lambda: self._restore(peers))
 
     def stop(self, timeout_s: float) -> None:
-        """Answer what has come, see it delivered, reset every connection, end.
+        """Answer what has arrived, wait for its delivery, reset all, and end.
 
-        What is not done after the timeout is reset anyway; a later call may
-        shorten it.
+        After the timeout the remaining connections are reset anyway.  A later call may
+        shorten the timeout.
         """
         self.call(lambda: self._begin_stop(timeout_s))
 
@@ -215,10 +219,10 @@ class IoThread(threading.Thread):
             self._is_closed = True
             os.close(self._wake_fd)
 
-    # What the main thread may call while this thread stands still.
+    # What the main thread may call while this thread is parked.
 
     def states(self) -> list[ConnectionState]:
-        """Write out its connections, but for those that can only be reset."""
+        """Return the states of all connections that an upgrade can carry over."""
         states = (connection.state() for connection in self.connections.values())
         return [state for state in states if state is not None]
 
@@ -230,26 +234,26 @@ class IoThread(threading.Thread):
         heapq.heappush(self._timers, (due_s, next(self._timer_numbers), function))
 
     def wait_for(self, fd: int, interest: int) -> None:
-        """Change what is awaited on a connection's descriptor."""
+        """Change the epoll events that a connection's descriptor waits for."""
         self._epoll.modify(fd, interest)
 
     def take_step(self, connection: Connection) -> None:
-        """Have the SASL step taken that is due on a connection."""
+        """Run the connection's pending SASL step."""
         self._steps.take(connection)
 
     def watch(self, connection: Connection, held_bytes: int, is_due: bool) -> bool:
-        """Look after a connection that holds bytes, or that time may end.
+        """Watch a connection that holds bytes or has a deadline.
 
-        When all buffers pass the budget, the connections that `BufferBudget` names
-        are ended: at once if they are this thread's, as what is read meanwhile would
-        come on top.
+        If all buffers together exceed the budget, the connections that `BufferBudget`
+        names are evicted.  Those of this thread end at once: until then every read
+        would add to the excess.
 
         Returns:
-            Whether it is this connection that has to end.
+            Whether this connection itself has to end.
         """
         if held_bytes or is_due:
             if not self.watched:
-                # The next sweep was last set when there was something to sweep.
+                # `_next_sweep_s` dates from when there was last something to sweep.
                 self._next_sweep_s = self.now() + limits.SWEEP_S
             self.watched.add(connection)
         elif connection not in self.watched:
@@ -267,9 +271,10 @@ class IoThread(threading.Thread):
         return connection in evicted
 
     def put_off(self, connection: Connection) -> None:
-        """Have a connection go on after others were served.
+        """Let a connection continue after others have been served.
 
-        If its account has made too many keys for the time, it goes on later.
+        If its account has created keys or asked for lists too fast, the connection
+        continues only once the account has credit again.
         """
         wait_s = 0.0
         if connection.account.is_charged:
@@ -281,20 +286,21 @@ class IoThread(threading.Thread):
             self._backlog.put(connection)
 
     def greeted(self, connection: Connection) -> None:
-        """Take note that a connection has sent something, now or before an upgrade."""
+        """Record that a connection has sent something, now or before an upgrade."""
         self._silent.pop(connection, None)
 
     def note_evicted(self, size_bytes: int) -> None:
-        """Take note of what a connection held that was evicted."""
+        """Record how many bytes an evicted connection held."""
         began_s = self.now()
         if self._budget.note_evicted(size_bytes) and began_s >= self._next_return_s:
             memory.return_free_pages()
-            # It takes long where much is stored: most of the time is for the peers.
+            # This takes long if much is stored, so pause in proportion: most of the
+            # time belongs to the peers.
             ended_s = self.now()
             self._next_return_s = ended_s + limits.SERVED_TIMES * (ended_s - began_s)
 
     def forget(self, connection: Connection) -> None:
-        """Let go of a connection that is about to be closed."""
+        """Remove a connection that is about to be closed."""
         del self.connections[connection.fd]
         self._epoll.unregister(connection.fd)
         self._forgotten += 1
@@ -309,27 +315,27 @@ class IoThread(threading.Thread):
     # The loop.
 
     def run(self) -> None:
-        """Serve until `stop` is done; no error of one turn ends the next."""
+        """Serve until `stop` is done.  An error in one turn does not end the loop."""
         while self._stop_until_s is None or self.connections:
             try:
                 self.turn()
             except Exception:
                 _logger.exception("%s: a turn failed", self.name)
-                # What fails at once, over and over, must not keep a core busy.
+                # A turn that fails at once, over and over, must not keep a core busy.
                 time.sleep(limits.FAILED_TURN_PAUSE_S)
 
     def turn(self) -> None:
-        """Wait for what happens next, and do what it asks for."""
+        """Wait for the next events and handle them."""
         if self._is_crowded or self._backlog.size:
-            # All that is ready, so that whoever has waited for longest is among it;
-            # of very many a part, as to sort them takes time as well.
+            # Fetch all that is ready, so that the connection that has waited longest is
+            # among it, but at most `_MOST_SHARED`, because sorting takes time too.
             most = min(len(self.connections) + 1, _MOST_SHARED)
             is_woken = self._share(self._epoll.poll(self._timeout_s(), most))
         else:
             is_woken = self._serve(self._epoll.poll(self._timeout_s()))
         if is_woken:
-            # Only now: a connection that is adopted may have the descriptor of
-            # one that was closed in this turn, and would get that one's events.
+            # Not earlier in the turn: a new connection may get the descriptor of one
+            # that was closed in this turn, and would then receive its events.
             self._run_calls()
         if (
             self._timers
@@ -340,10 +346,10 @@ class IoThread(threading.Thread):
             self._run_due(self.now())
 
     def _serve(self, ready: Sequence[_Event]) -> bool:
-        """Serve what is ready, in any order; the usual way, and the quickest.
+        """Serve what is ready, in any order.  This is the usual and the fastest way.
 
         Returns:
-            Whether others have called.
+            Whether other threads have queued calls.
         """
         connections = self.connections
         connection: Connection | None = None
@@ -352,12 +358,15 @@ class IoThread(threading.Thread):
         for at in range(0, len(ready), _CHUNK):
             if at:
                 now_s = self._sample(connection, now_s)
+                # Only a turn that has taken too long is shared, and only its rest.
+                # Measuring and sorting each event of each turn would cost the many
+                # cheap turns more than they gain.
                 if self._is_too_long(now_s - began_s, at):
                     return self._share(ready[at:]) or is_woken
             for fd, events in ready[at : at + _CHUNK]:
                 connection = connections.get(fd)
                 if connection is None:
-                    # Or else the connection was closed earlier in this turn.
+                    # If it is not the wake-up, its connection was closed in this turn.
                     is_woken = is_woken or fd == self._wake_fd
                     continue
                 try:
@@ -368,45 +377,44 @@ class IoThread(threading.Thread):
                 except Exception:
                     self._abandon(connection)
                 if self._evicted:
-                    # At once: what the rest of this turn reads would come on top.
+                    # At once: the rest of this turn would read even more into memory.
                     self._evict()
         return is_woken
 
     def _sample(self, connection: Connection | None, before_s: float) -> float:
-        """Charge the time since the last look at the clock to one account.
+        """Charge the time since the last reading of the clock to one account.
 
-        It is the account that was served last, one of at most `_CHUNK`.  In the long
-        run each account is charged what it took.
+        That is the account served last, out of up to `_CHUNK`.  In the long run, every
+        account is charged for the time it took.
         """
         now_s = self.now()
         if connection is not None:
             account = connection.account
-            # More than that was an interruption, and not the account's doing.
+            # A longer time was an interruption of this process, not the account's work.
             account.spent_s += min(now_s - before_s, _MOST_SAMPLED_S)
             self._spenders.add(account)
             self._fade(now_s)
         return now_s
 
     def _is_too_long(self, elapsed_s: float, served: int) -> bool:
-        """Return whether the rest of a turn has to be shared.
+        """Return whether the rest of a turn must be shared.
 
-        Many cheap events, which is what a busy cluster sends, may take four times as
-        long: sorting them would cost more than it gains.
+        Many cheap events, as a busy cluster sends them, may take four times as long:
+        sorting them would cost more than it gains.
         """
         if elapsed_s <= limits.TURN_S:
             return False
         return elapsed_s > served * _CHEAP_EVENT_S or elapsed_s > 4 * limits.TURN_S
 
     def _share(self, ready: Sequence[_Event]) -> bool:
-        """Serve what is ready and the backlog, until the turn has taken its time.
+        """Serve what is ready and then the backlog, until the turn's time is used up.
 
-        Cheap requests come first.  That alone would starve connections with costly
-        requests while others send cheap ones without end, so it is only done for half
-        of the time.  Connections that are not reached go to the backlog, which has the
-        other half.
+        Cheap requests come first.  With that rule alone, endless cheap requests would
+        starve the connections with costly ones, so it holds for half of the time.
+        Connections that are not reached go to the backlog, which has the other half.
 
         Returns:
-            Whether others have called.
+            Whether other threads have queued calls.
         """
         is_woken = False
         fresh: list[Connection] = []
@@ -418,7 +426,8 @@ class IoThread(threading.Thread):
                 connection.ready = events
                 fresh.append(connection)
             else:
-                # It is deferred, and this is its end, which epoll always reports.
+                # It is deferred, so it waits for no events.  This is an error or the
+                # end of the connection, which epoll reports all the same.
                 connection.ready |= events
         fresh.sort(key=_cost_class)
         now_s = self.now()
@@ -428,6 +437,8 @@ class IoThread(threading.Thread):
                 now_s = self._serve_measured(connection)
             else:
                 self._defer(connection)
+        # A new half, counted from now: if it shared one deadline with the loop above, a
+        # single slow request up there would leave the backlog with no time at all.
         end_s = now_s + limits.TURN_S / 2
         while now_s < end_s and (next_one := self._backlog.pop()) is not None:
             now_s = self._serve_measured(next_one)
@@ -435,10 +446,10 @@ class IoThread(threading.Thread):
         return is_woken
 
     def _defer(self, connection: Connection) -> None:
-        """Have a connection wait in the backlog with what epoll has reported.
+        """Put a connection into the backlog together with its reported events.
 
-        Epoll would report it again in each turn: with thousands of them that would
-        take longer than to serve some.
+        Its descriptor waits for nothing meanwhile.  Otherwise epoll would report it in
+        every turn, and with thousands of them that takes longer than serving some.
         """
         if not connection.is_closed:
             connection.is_deferred = True
@@ -446,11 +457,11 @@ class IoThread(threading.Thread):
             self._backlog.put(connection)
 
     def _serve_measured(self, connection: Connection) -> float:
-        """Serve a connection and charge its account; return the time.
+        """Serve a connection, charge its account, and return the current time.
 
-        It is charged the processor's time.  By the clock on the wall, a connection
-        that this thread was interrupted in for 100 ms would be taken for one that
-        sends costly requests.
+        The account is charged CPU time.  By wall-clock time, a connection during which
+        this thread was interrupted for 100 ms would look like one that sends costly
+        requests.
         """
         began_s = self._cpu_now()
         try:
@@ -464,7 +475,7 @@ class IoThread(threading.Thread):
         return self.now()
 
     def _serve_one(self, connection: Connection) -> None:
-        """Do what epoll has reported, or the next slice of what was read before."""
+        """Handle the reported events, or the next slice of what was read before."""
         events, connection.ready = connection.ready, 0
         if connection.is_closed:
             return
@@ -474,15 +485,16 @@ class IoThread(threading.Thread):
         if connection.is_deferred:
             connection.is_deferred = False
             self._epoll.modify(connection.fd, connection.interest)
-        # What it waits for may have changed meanwhile: a held read was answered, say.
+        # The events were reported in an earlier turn.  What the connection waits for
+        # may have changed since, for example because a held read was answered.
         events &= connection.interest | _ALWAYS
         if events:
             connection.on_event(events)
 
     def _fade(self, now_s: float) -> None:
-        """Halve, now and then, what the accounts have spent, and forget what is left.
+        """Halve the time that each account has spent; forget what is negligible.
 
-        Only the ratios matter, so it is of no matter how regularly that is done.
+        Only the ratios between accounts matter, so the interval need not be regular.
         """
         if now_s < self._next_fade_s:
             return
@@ -521,12 +533,13 @@ class IoThread(threading.Thread):
         return None if due_s is None else max(0.0, due_s - self.now())
 
     def _run_calls(self) -> None:
-        # Cleared before the queue is emptied: what is queued after that wakes
-        # the loop again, and nothing is left lying.
+        # Clear the wake-up before emptying the queue, so that a call queued in between
+        # wakes the loop again.  In the other order, clearing could swallow the wake-up
+        # of a call that came after the queue was emptied.
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake_fd)
-        # No more than there are: what these queue is for the next turn.  Nor for
-        # longer than a turn: thousands of new connections may come at once.
+        # Run only the calls that are there now; those that they queue are for the next
+        # turn.  Limit the time too: thousands of new connections may arrive at once.
         end_s = self.now() + limits.TURN_S / 2
         for _ in range(len(self._calls)):
             self._run(self._calls.popleft())
@@ -549,11 +562,11 @@ class IoThread(threading.Thread):
             self._stop_turn(self._stop_until_s)
 
     def _sweep(self, now_s: float, end_s: float) -> None:
-        """End what has had its time; what is left at the end waits for the next turn.
+        """End connections whose time is up, until `end_s`; the next turn does the rest.
 
-        A sweep that comes late says that this process stood still (SIGSTOP, its
-        virtual machine, no share of the processor), and with it what the peers have
-        sent meanwhile: that time is not theirs.
+        A late sweep means that this process did not run for a while (SIGSTOP, a paused
+        virtual machine, no CPU time) and could not read what the peers sent.  That time
+        does not count against them.
         """
         while self._to_sweep and self.now() <= end_s:
             connection = self._to_sweep.pop()
@@ -569,7 +582,7 @@ class IoThread(threading.Thread):
                 self._abandon(connection)
 
     def _run(self, function: Callable[[], None]) -> None:
-        """Call a function; an error in it is not one of those behind it."""
+        """Run one call; log an exception, so that the calls after it still run."""
         try:
             function()
         except Exception:
@@ -588,10 +601,10 @@ class IoThread(threading.Thread):
                     self._abandon(connection)
 
     def _adopt_next(self) -> None:
-        """Adopt one of the new connections, accounts in turn.
+        """Adopt one of the new connections, taking the accounts in turn.
 
-        So a worker that starts does not wait for thousands of one other address that
-        came before it.
+        So a worker that starts does not wait behind thousands of earlier connections
+        from one other address.
         """
         while self._arrivals:
             arrival = self._arrivals.popleft()
@@ -613,7 +626,7 @@ class IoThread(threading.Thread):
             connection = Connection(sock, protocol, self, account)
             self._epoll.register(connection.fd, select.EPOLLIN)
         except Exception:
-            # The kernel has no room to watch it, or SASL cannot begin.
+            # The kernel has no room for it in epoll, or SASL cannot begin.
             _logger.exception("%s: closed: it cannot be served", peer)
             self._forgotten += 1
             self._accounts.close(account)
@@ -625,12 +638,13 @@ class IoThread(threading.Thread):
 
     def _look_at_hold(self, holding: Holding, until_s: float) -> None:
         if self._stop_until_s is not None:
-            # Who waits is reset with its connection, and asks the next server
-            # that comes: a miss would be this one's word.
+            # The stop resets the connections of the held reads, and their clients ask
+            # the next server.  Ending the hold now would answer them with misses.
             return
         left_s = until_s - self._boot_now()
         if left_s > 0:
-            # The timers stand still while the machine is suspended.
+            # The timers do not advance while the machine is suspended, so check the
+            # boot clock at least once per sweep interval.
             delay_s = min(left_s, limits.SWEEP_S)
             self.call_later(delay_s, lambda: self._look_at_hold(holding, until_s))
         else:
@@ -643,13 +657,14 @@ class IoThread(threading.Thread):
     def _stop_turn(self, until_s: float) -> None:
         for connection in tuple(self.connections.values()):
             try:
-                # Asked each time: what one has sent must not make the stop late.
+                # Read the clock for each one: much work for one connection must not
+                # delay the end of the stop.
                 if self.now() >= until_s or connection.is_quiet():
                     connection.abort()
             except Exception:
                 self._abandon(connection)
 
     def _abandon(self, connection: Connection) -> None:
-        """End a connection on which our own code failed; its peer learns nothing."""
+        """Reset a connection on which our own code raised; its peer is told nothing."""
         _logger.exception("%s: closed: an error of ours", connection.protocol.peer)
         connection.abort()

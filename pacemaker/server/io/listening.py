@@ -1,4 +1,4 @@
-"""The listening sockets: handed over by whoever keeps the port, or our own."""
+"""The listening sockets, either handed over at the start or opened here."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _logger: Final = logging.getLogger(__name__)
 LISTEN_FDS_START: Final = 3
 _HANDOVER_VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
-# The errors of an address that no interface has, or of a family that is switched
-# off, as IPv6 often is in containers, whose /etc/hosts has ::1 all the same.
+# The errors if no interface has the address, or if its family is switched off.  IPv6
+# often is in containers, although their /etc/hosts has ::1.
 _NOT_ON_THIS_MACHINE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _FREE_PORT_TRIES: Final = 5
 
@@ -31,15 +31,15 @@ _FREE_PORT_TRIES: Final = 5
 def open_listeners(
     bind: str | None, port: int, environ: MutableMapping[str, str] = os.environ
 ) -> list[socket.socket]:
-    """Return sockets that listen, not blocking, with Storm's options set.
+    """Return listening, non-blocking sockets with Storm's options set.
 
-    Sockets that were handed over win over address and port.
+    Sockets that were handed over take precedence over address and port.
 
     Args:
-        bind: the address or host name to listen on; None for every address,
-            of IPv4 and IPv6.  Of a name, all its addresses are listened on.
-        port: 0 for a free one.
-        environ: where the handover is announced; it is taken out.
+        bind: the address or host name to listen on; None for every IPv4 and IPv6
+            address.  For a host name, every one of its addresses is used.
+        port: the port; 0 for any free one.
+        environ: announces the handover; the announcement is removed from it.
 
     Raises:
         ListenError: there is no such address, the port is taken, or nothing that
@@ -58,33 +58,33 @@ def open_listeners(
 
 
 def handed_over_count(environ: Mapping[str, str] = os.environ) -> int:
-    """Return how many sockets wait for this process: `open_listeners` takes them."""
+    """Return how many handed-over sockets `open_listeners` has yet to take."""
     pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
     if pid != str(os.getpid()) or not (count.isascii() and count.isdigit()):
         return 0
-    # There cannot be more, whatever is said.
+    # There cannot be more than this, whatever the variable says.
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return int(count) if len(count) < 10 and int(count) < most else most
 
 
 def is_handed_over(environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether listening sockets wait for this process."""
+    """Return whether listening sockets were handed over and not yet taken."""
     return handed_over_count(environ) > 0
 
 
 def describe(listener: socket.socket) -> str:
-    """Return ``HOST:PORT`` of a socket, an IPv6 host in brackets."""
+    """Return ``HOST:PORT`` of a socket, with an IPv6 host in brackets."""
     host, port = listener.getsockname()[:2]
     return join_address(host, port)
 
 
 def describe_all(listeners: Iterable[socket.socket]) -> str:
-    """Return the addresses of all sockets, with commas between them."""
+    """Return the addresses of all sockets, separated by commas."""
     return ", ".join(map(describe, listeners))
 
 
 def describe_scope(listener: socket.socket) -> str:
-    """Say which families a socket on a wildcard address takes; else nothing."""
+    """Name the families that a wildcard socket accepts; "" for other sockets."""
     host = listener.getsockname()[0]
     if host == "0.0.0.0":  # noqa: S104  (compared, not bound)
         return " (IPv4 only)"
@@ -100,7 +100,7 @@ def ports_of(listeners: Iterable[socket.socket]) -> set[int]:
 
 
 def _handed_over(environ: MutableMapping[str, str]) -> list[socket.socket]:
-    """Take the sockets that were handed over; those not served are closed."""
+    """Take the sockets that were handed over, and close those of no use."""
     count = handed_over_count(environ)
     _warn_of_other_pid(environ)
     for name in _HANDOVER_VARIABLES:
@@ -123,7 +123,7 @@ def _handed_over(environ: MutableMapping[str, str]) -> list[socket.socket]:
 
 
 def _warn_of_other_pid(environ: Mapping[str, str]) -> None:
-    """Name a wrapper that got the sockets and started the daemon as its child."""
+    """Warn of a wrapper that got the sockets and started the daemon as its child."""
     pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
     if count and pid != str(os.getpid()):
         _logger.warning(
@@ -147,10 +147,10 @@ def _take(fd: int) -> socket.socket:
 
 
 def _moved_up(listeners: Sequence[socket.socket]) -> list[socket.socket]:
-    """Move sockets that were handed over to the first places, without gaps.
+    """Move the sockets that were handed over to the first descriptors, without gaps.
 
-    An upgrade hands them over there.  In a gap, left by one that was closed, there
-    could be a connection by then.
+    An upgrade hands them over at those descriptors.  A gap, left by a socket that was
+    closed, could hold a connection by then.
     """
     moved = []
     for place, listener in enumerate(listeners, LISTEN_FDS_START):
@@ -201,7 +201,7 @@ def _bind_every_address(port: int) -> socket.socket:
 def _bind_name(bind: str, port: int) -> list[socket.socket]:
     """Listen on every address of a name, all at one port."""
     for _ in range(_FREE_PORT_TRIES - 1 if port == 0 else 0):
-        # The port that is free at the first address may be taken at the next.
+        # A port that is free at the first address may be taken at the next.
         with contextlib.suppress(OSError):
             return _bind_each(bind, port)
     return _bind_each(bind, port)
@@ -228,7 +228,7 @@ def _bind_each(bind: str, port: int) -> list[socket.socket]:
 
 
 def _addresses(bind: str, port: int) -> dict[tuple[int, tuple[Any, ...]], None]:
-    """Look a name up: its addresses, each once and in order."""
+    """Look up a name; return its addresses, each once and in order."""
     host = bind[1:-1] if bind.startswith("[") and bind.endswith("]") else bind
     found = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -237,14 +237,14 @@ def _addresses(bind: str, port: int) -> dict[tuple[int, tuple[Any, ...]], None]:
 
 
 def _configure(listener: socket.socket) -> None:
-    """Set what the accepted connections inherit, and the backlog."""
+    """Set the options that accepted connections inherit, and the backlog."""
     listener.setblocking(False)
     set_storms_options(listener)
     listener.listen(limits.LISTEN_BACKLOG)
 
 
 def check_backlog(path: Path = Path("/proc/sys/net/core/somaxconn")) -> None:
-    """Warn where the kernel holds fewer waiting connections than were asked for."""
+    """Warn if the kernel limits the listen backlog to less than was asked for."""
     try:
         allowed = int(path.read_text())
     except (OSError, ValueError):
@@ -260,6 +260,6 @@ def check_backlog(path: Path = Path("/proc/sys/net/core/somaxconn")) -> None:
 
 def _reason(exc: Exception) -> str:
     if isinstance(exc, OSError) and not isinstance(exc, socket.gaierror):
-        # The exception of create_server repeats the address.
+        # The message of an exception from create_server repeats the address.
         return os.strerror(exc.errno or 0)
     return getattr(exc, "strerror", None) or str(exc)

@@ -1,10 +1,10 @@
-"""Who has failed to authenticate lately, and whose refusal is told next.
+"""Recent authentication failures by address, and the order in which they are told.
 
-Pure: time comes in as an argument.
+Pure: time is passed in as an argument.
 
-A client that fails learns so when its connection is closed.  After a few failures
-of an address these refusals are told one at a time, each after a delay, however
-many connections the address opens: it learns of a few wrong guesses a second.
+A client learns that it failed when its connection is closed.  After a few failures of
+an address, its refusals are told one at a time, each after a delay.  However many
+connections the address opens, it learns of only a few wrong guesses a second.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-# Somebody who mistypes a password is not held up.
+# This many failures cause no delay, so that mistyping a password costs nothing.
 FREE_FAILURES: Final = 3
 FIRST_DELAY_S: Final = 0.125
 MAX_DELAY_S: Final = 1.0
-# A right secret waits for less: its client is not to blame for the guesses.
+# A right secret waits for less, because its client is not to blame for the guesses.
 MAX_RIGHT_DELAY_S: Final = 0.5
-# Failures are forgotten when no new one has come for this long.
+# Failures are forgotten if no new one has come for this time.
 MEMORY_S: Final = 600.0
-# Addresses that are remembered; past it the one that failed longest ago is not.
+# How many addresses are remembered.  The one that failed longest ago is dropped first.
 MAX_ADDRESSES: Final = 10_000
 
 
 class GuessBook:
-    """The failed attempts of each address.  Only under its owner's lock.
+    """The failed attempts of each address.  Call it only under its owner's lock.
 
     Args:
-        max_delay_s: for how long an outcome is withheld at most.
+        max_delay_s: the longest time for which an outcome is withheld.
     """
 
     def __init__(self, max_delay_s: float = MAX_DELAY_S) -> None:
         self._max_delay_s = max_delay_s
-        # In the order of their last failure.
+        # In the order of each address's last failure.
         self._failures: dict[str, tuple[int, float]] = {}
 
     def delay_s(self, address: str, now_s: float) -> float:
-        """Return for how long this address's next outcome is withheld."""
+        """Return how long to withhold this address's next outcome."""
         failures, last_s = self._failures.get(address, (0, now_s))
         if failures < FREE_FAILURES or now_s - last_s > MEMORY_S:
             return 0.0
@@ -46,7 +46,7 @@ class GuessBook:
         return min(self._max_delay_s, FIRST_DELAY_S * 2.0**doublings)
 
     def failed(self, address: str, now_s: float) -> None:
-        """Remember a failure."""
+        """Record a failure."""
         failures, last_s = self._failures.pop(address, (0, now_s))
         if now_s - last_s > MEMORY_S:
             failures = 0
@@ -60,28 +60,28 @@ class GuessBook:
 
 
 class RefusalQueue(Generic[T]):
-    """The refusals of each address that wait to be told, in order.
+    """The pending refusals of each address, in the order in which they are told.
 
-    The first one of an address has its turn; the others wait behind it.  Only
-    under its owner's lock.  It holds no more than there are open connections, as
-    each is discarded when its connection ends.
+    The first refusal of an address has its turn; the others wait for it.  Call it only
+    under its owner's lock.  It never holds more refusals than there are open
+    connections, as each is discarded when its connection ends.
     """
 
     def __init__(self) -> None:
-        # Dicts for their order, and so that any of thousands is removed at once.
+        # Dicts keep the order, and remove any one of thousands in constant time.
         self._waiting: dict[str, dict[T, None]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
     def add(self, address: str, refusal: T) -> bool:
-        """Append a refusal; return whether it is its turn."""
+        """Append a refusal; return whether its turn has come."""
         waiting = self._waiting.setdefault(address, {})
         waiting[refusal] = None
         return len(waiting) == 1
 
     def first(self, address: str) -> T | None:
-        """Return the refusal of an address whose turn it is; None if none waits."""
+        """Return the refusal of an address that has its turn; None if none waits."""
         return next(iter(self._waiting.get(address, ())), None)
 
     def discard(self, address: str, refusal: T) -> bool:

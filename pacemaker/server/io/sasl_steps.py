@@ -1,23 +1,23 @@
-"""SASL steps: at once if they are short, on another thread if they are not.
+"""SASL steps: short ones run at once, slow ones run on another thread.
 
-A step of DIGEST is short, so it is taken at once on the I/O thread.  A GSSAPI step
-may read files and take long, so a helper thread takes it: one step of an address at
-a time, the addresses in turn, so that no address keeps the helpers from the others.
+A DIGEST step is short, so it runs at once on the I/O thread.  A GSSAPI step may read
+files and take long, so a helper thread runs it.  The helpers serve the addresses in
+turn, with one step of an address at a time, so no address can occupy them all.
 
-**Guessing.**  Every token is judged when it comes, so a right secret never waits
-for wrong ones.  What waits is the outcome, without any thread waiting for it:
+**Guessing.**  Every token is judged when it arrives, so a right secret never waits for
+wrong ones.  Only the outcome is delayed, and no thread blocks for that:
 
-* a wrong one is told (the connection is closed) when its turn comes, one at a time
-  for an address, each after the delay of the `GuessBook`.  Until then the connection
-  stays open and silent, however long that takes: closing it would tell.
-* a right one is told after that delay too, but half a second at most.  If it were
-  told at once, silence would tell a guesser within a millisecond that the guess was
-  wrong.
+* The outcome of a wrong guess (the connection is closed) is told when its turn comes:
+  one at a time for an address, each after the delay of the `GuessBook`.  Until then the
+  connection stays open and silent, however long that takes, because closing it would
+  give the outcome away.
+* A success is told after the same delay, but after half a second at most.  If it were
+  told at once, a millisecond of silence would tell a guesser that the guess was wrong.
 
-So an address is told of a few wrong guesses a second.  What it can learn from
-silence is bounded by its connections: each has to be left open for the delay.
-(Judging only a few tokens a second would close that gap, but then a right secret
-would wait behind the wrong ones that came before it.)
+So an address is told of a few wrong guesses a second.  What it can learn from silence
+is bounded by the number of its connections, because each must stay open for the delay.
+(Judging only a few tokens a second would close that gap.  But then a right secret would
+wait for all the wrong ones that arrived before it.)
 """
 
 from __future__ import annotations
@@ -44,36 +44,36 @@ from pacemaker.server.io.sasl_backoff import (
 
 _logger: Final = logging.getLogger(__name__)
 
-# Helpers: how many slow steps are under way at the same time.
+# The number of helper threads: how many slow steps run at the same time.
 SLOW_STEPS: Final = 4
-# Slow steps of one address that wait.  One takes 0.1 ms, so a right token behind all
-# of them waits for a fraction of a second.
+# How many slow steps of one address may wait.  One takes 0.1 ms, so a right token that
+# comes after all of them waits for a fraction of a second.
 MAX_SLOW_STEPS_OF_ADDRESS: Final = 1000
-# Slow steps of all addresses that wait: what there may be only if all helpers hang.
+# How many slow steps of all addresses may wait; reached only if all helpers hang.
 MAX_SLOW_STEPS: Final = 20_000
 
-# Makes a thread: of what it runs and its name.
+# Makes a thread from the function that it runs and its name.
 ThreadFactory = Callable[[Callable[[], None], str], threading.Thread]
 
 
 class _Refusal(NamedTuple):
-    """A connection that failed, and why."""
+    """A connection that failed to authenticate, and why."""
 
     connection: Connection
     error: AuthenticationError
 
 
 class StepRunner:
-    """Takes the steps of all I/O threads.  Any thread may call any method.
+    """Runs the steps of all I/O threads.  Any thread may call any method.
 
     Args:
-        clock: seconds that only grow.
-        make_thread: makes the helpers.
-        guesses_per_s: how many failures an address is told of at most.
+        clock: returns monotonic seconds.
+        make_thread: makes the helper threads.
+        guesses_per_s: the highest rate at which an address is told of failures.
 
     Attributes:
-        failed: how many exchanges have failed.
-        delayed: how many outcomes were not told at once, right and wrong ones.
+        failed: the number of exchanges that failed.
+        delayed: the number of outcomes, right or wrong, that were not told at once.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class StepRunner:
         self.delayed = 0
 
     def take(self, connection: Connection) -> None:
-        """Take the step that is due on a connection; called on its I/O thread."""
+        """Run a connection's pending step.  Call it on the connection's I/O thread."""
         if not connection.protocol.is_step_slow:
             self._finish(connection, connection.protocol.run_step())
             return
@@ -109,15 +109,15 @@ class StepRunner:
                 self._lock.notify()
         if problem is not None:
             _logger.error("SASL: %s", problem)
-        # Closed at once: the step was not taken, so this tells nothing about the
-        # token, and the client may come again.
+        # Close at once.  The step was not run, so this gives nothing away about the
+        # token, and the client may try again.
         if not is_served:
             connection.refuse(ServerFaultError("the server has no thread for SASL"))
         elif not is_queued:
             connection.refuse(LimitError("too many SASL steps of its address wait"))
 
     def close(self) -> None:
-        """End the helpers; a step that is under way is left to itself."""
+        """End the helpers, without waiting for a step that is still running."""
         with self._lock:
             self._is_closed = True
             self._lock.notify_all()
@@ -125,10 +125,10 @@ class StepRunner:
     # Slow steps.
 
     def _start_helpers(self) -> str | None:
-        """Start the helpers that are missing; return why one cannot be started.
+        """Start the missing helpers; return an error if one cannot be started.
 
-        The process may have no room for a thread now, and have it later: so a helper
-        is in the list only once it runs, and each slow step tries again.
+        The process may have no room for a thread now and have room later.  So a helper
+        joins the list only once it runs, and each slow step tries again.
         """
         while len(self._helpers) < SLOW_STEPS:
             name = f"pacemaker-sasl-{len(self._helpers)}"
@@ -150,7 +150,7 @@ class StepRunner:
             try:
                 self._take_slowly(connection)
             except Exception:
-                # No error of one step may end the helper of all others.
+                # An error in one step must not end the helper that serves all others.
                 _logger.exception("SASL: a step failed")
             finally:
                 with self._lock:
@@ -167,8 +167,8 @@ class StepRunner:
         return None
 
     def _take_slowly(self, connection: Connection) -> None:
-        # The connection is not this thread's: what is seen here may be over
-        # in a moment, and `_answer` looks again.
+        # The connection belongs to another thread and may end right after this check,
+        # so `_answer` checks again on the I/O thread.
         if not connection.is_stepping:
             return
         outcome: StepOutcome
@@ -182,9 +182,9 @@ class StepRunner:
     # Outcomes; called on the I/O thread of the connection.
 
     def _finish(self, connection: Connection, outcome: StepOutcome) -> None:
-        """Tell the outcome, now or later; see the module's docstring."""
+        """Deliver the outcome, now or later; see the module's docstring."""
         if isinstance(outcome, ServerFaultError):
-            # Says nothing about the token.
+            # This gives nothing away about the token.
             self._answer(connection, outcome)
         elif isinstance(outcome, AuthenticationError):
             self._fail(connection, outcome)
@@ -231,24 +231,24 @@ class StepRunner:
         owner.call_later(delay_s, partial(self._refuse, refusal))
 
     def _refuse(self, refusal: _Refusal) -> None:
-        """Tell a refusal whose turn it is."""
+        """Tell the peer of a refusal that has its turn."""
         try:
             self._answer(*refusal)
         finally:
-            # Whatever went wrong with this one: the others wait for it.
+            # Even after an error, as the other refusals of the address wait for this.
             self._pass_turn_on(refusal)
 
     def _drop(self, refusal: _Refusal) -> None:
-        """Forget a refusal whose connection has ended before it was told."""
+        """Drop a refusal whose connection ended before it was told."""
         if self._pass_turn_on(refusal):
             peer = refusal.connection.protocol.peer
             _logger.warning("%s: closed: %s", peer, refusal.error)
 
     def _pass_turn_on(self, refusal: _Refusal) -> bool:
-        """Count a refusal, and give its turn to the next one of its address.
+        """Count a refusal and pass its turn to the next one of its address.
 
         Returns:
-            False if that has been done: a connection can end in several ways.
+            False if that was already done.  A connection can end in several ways.
         """
         address = _address(refusal.connection)
         with self._lock:
@@ -257,12 +257,12 @@ class StepRunner:
             if not self._refusals.discard(address, refusal):
                 return False
             following = self._refusals.first(address) if had_turn else None
-            # Counted now and not when it was judged, so that an address whose
-            # refusals wait for longer than the book remembers is not forgotten.
+            # Count the failure now and not when it was judged.  Otherwise the book
+            # would forget an address whose refusals wait longer than it remembers.
             self._guesses.failed(address, now_s)
             delay_s = max(FIRST_DELAY_S, self._guesses.delay_s(address, now_s))
         if following is not None:
-            # The next one's connection may be another thread's.
+            # The next connection may belong to another thread.
             call = partial(self._await_turn, following, delay_s)
             following.connection.owner.call(call)
         return True
@@ -282,8 +282,8 @@ class StepRunner:
 
     def _forgive(self, address: str) -> None:
         with self._lock:
-            # Not while wrong ones wait: they may be somebody else's behind the same
-            # address, who would have some more guesses at once for each success.
+            # Not while refusals wait.  They may belong to somebody else behind the same
+            # address, who would gain some undelayed guesses from each success.
             if self._refusals.first(address) is None:
                 self._guesses.succeeded(address)
 
@@ -293,5 +293,5 @@ def _address(connection: Connection) -> str:
 
 
 def _daemon_thread(run: Callable[[], None], name: str) -> threading.Thread:
-    # A daemon thread: a step that hangs does not hold up the exit.
+    # A daemon thread, so that a step that hangs does not delay the exit.
     return threading.Thread(target=run, name=name, daemon=True)

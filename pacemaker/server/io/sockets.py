@@ -13,29 +13,29 @@ _LINGER_OFF: Final = struct.pack("ii", 0, 0)
 
 
 def join_address(host: str, port: int) -> str:
-    """Write an address as people and Storm's configuration write it.
+    """Return an address in the form that people and Storm's configuration use.
 
-    An IPv4 address that comes mapped into IPv6 is the IPv4 address.
+    An IPv4 address mapped into IPv6 is shown as the IPv4 address.
     """
     host = host.removeprefix("::ffff:") if "." in host else host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def end_with_reset(connection: socket.socket, reset: bool) -> None:
-    """Choose how a connection ends when it is closed, or its process dies.
+    """Choose how a connection ends when it is closed or its process dies.
 
-    A reset brings Storm's clients back within 0.1 s, a FIN within 13 s, but
-    only a FIN lets bytes that are on their way arrive.
+    After a reset, Storm's clients reconnect within 0.1 s; after a FIN, within 13 s.
+    But only a FIN lets bytes in flight arrive.
     """
     value = _LINGER_RESET if reset else _LINGER_OFF
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, value)
 
 
 def set_storms_options(sock: socket.socket) -> None:
-    """Set what Storm sets on a connection, and that it ends with a reset.
+    """Set Storm's socket options on a connection, and have it end with a reset.
 
-    A connection inherits this from its listening socket, but for one that waited
-    in the backlog before the socket had these options.
+    A connection inherits these options from its listening socket, unless it already
+    waited in the backlog before the listening socket had them.
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

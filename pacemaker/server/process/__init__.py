@@ -1,4 +1,4 @@
 """The daemon's process: clocks, threads, signals, memory, the log, systemd.
 
-Nothing here knows connections or heartbeats.
+Nothing here knows about connections or heartbeats.
 """

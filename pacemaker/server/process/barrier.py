@@ -1,4 +1,4 @@
-"""A barrier: where threads stand still, each between two requests."""
+"""A barrier that parks threads, each of them between two requests."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pacemaker.server.process.threads import CallSoon
 
 
 class Barrier:
-    """Holds threads from `gather` until `release`; made for one use."""
+    """Parks threads from `gather` until `release`.  Use each instance only once."""
 
     def __init__(self) -> None:
         self._arrived = threading.Semaphore(0)
         self._released = threading.Event()
 
     def gather(self, calls: Sequence[CallSoon], deadline_s: float) -> bool:
-        """Have threads stand still, and wait until they do.
+        """Park threads, and wait until all of them are parked.
 
         Args:
-            calls: `call` of each thread.
-            deadline_s: when to give up, on the monotonic clock.
+            calls: the `call` of each thread.
+            deadline_s: when to give up, by the monotonic clock.
 
         Returns:
-            Whether all stand; those that do stand in any case.
+            Whether all are parked.  If not, those that are stay parked until `release`.
         """
         for call in calls:
             call(self._stand)
@@ -34,7 +34,7 @@ class Barrier:
         )
 
     def release(self) -> None:
-        """Let all go on, also those that have yet to arrive."""
+        """Let all threads continue, including those that have yet to arrive."""
         self._released.set()
 
     def _stand(self) -> None:

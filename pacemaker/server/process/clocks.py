@@ -6,7 +6,7 @@ import time
 
 
 def boot_time_s() -> float:
-    """Return the seconds since the machine was started, those suspended included."""
+    """Return the seconds since the machine booted, including time suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

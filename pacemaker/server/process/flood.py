@@ -1,8 +1,8 @@
-"""A log that a flood of equal lines does not fill.
+"""A filter that keeps a flood of similar lines from filling the log.
 
-Lines are equal where they say the same of whatever peer: the same format and,
-for an error, the same reason.  The first few of each minute are written, the
-rest is counted and summed up in one line.
+Lines are similar if they say the same about any peer: they have the same format and,
+for an error, the same reason.  The first few of each minute are written; the rest are
+counted and summed up in one line.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ FREE_LINES: Final = 20
 
 
 class FloodFilter(logging.Filter):
-    """Lets through the first lines of a kind in each minute.  Any thread may log.
+    """Passes the first lines of each kind in each minute.  Any thread may log.
 
     Args:
-        free_lines: how many of a kind are written each minute.
-        clock: seconds that only grow.
+        free_lines: how many lines of a kind are written each minute.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class FloodFilter(logging.Filter):
         self._last: dict[Hashable, logging.LogRecord] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether the record is written now; who debugs sees every line."""
+        """Return whether to emit the record now.  DEBUG records are never dropped."""
         if record.levelno < logging.INFO:
             return True
         kind = _kind_of(record)
@@ -54,7 +54,7 @@ class FloodFilter(logging.Filter):
             return False
 
     def sum_up(self) -> list[tuple[int, str]]:
-        """Begin a new period; return level and line for each kind held back."""
+        """Begin a new period; return a level and a line for each suppressed kind."""
         with self._lock:
             seen, last = self._seen, self._last
             self._seen, self._last = {}, {}
@@ -71,10 +71,10 @@ class FloodFilter(logging.Filter):
 
 
 def _kind_of(record: logging.LogRecord) -> Hashable:
-    """Return what a record says apart from its peer.
+    """Return what a record says, apart from its peer.
 
-    Only formats and reasons count: they are constants of the program, so that
-    no peer can make kinds without end.
+    Only formats and reasons count.  They are constants of this program, so no peer can
+    create an unlimited number of kinds.
     """
     args = record.args if isinstance(record.args, tuple) else ()
     reasons = tuple(arg.reason for arg in args if isinstance(arg, PeerError))

@@ -1,9 +1,9 @@
 """The log, written by a thread of its own.
 
-Who reads the log may stand still: a full pipe, a slow disk, a stopped
-terminal.  An I/O thread that wrote to it would stand still as well, with all
-its connections.  So records are queued, up to a bound, and written by a
-thread that may wait; what finds no room is counted and said later.
+Writing to the log may block, on a full pipe, a slow disk or a stopped terminal.  If an
+I/O thread wrote to it, all its connections would wait too.  So records are queued, up
+to a limit, and a thread that may block writes them.  Records that find the queue full
+are counted, and the count is logged later.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ FLUSH_S: Final = 1.0
 
 
 class LogWriter:
-    """While entered, the root logger's handlers are called by one thread.
+    """While entered, it calls the root logger's handlers on one thread.
 
     Args:
-        filter_: sees each record before it is queued, on the thread that logs.
-        max_records: how many may wait.
+        filter_: filters each record before it is queued, on the thread that logs.
+        max_records: how many records may wait.
     """
 
     def __init__(
         self, filter_: logging.Filter, max_records: int = MAX_QUEUED_RECORDS
     ) -> None:
         self._handlers: list[logging.Handler] = []
-        # An event among them is set when all that came before it is written.
+        # An event in the queue is set once all records before it are written.
         self._records: queue.Queue[logging.LogRecord | threading.Event | None] = (
             queue.Queue(max_records)
         )
@@ -51,7 +51,7 @@ class LogWriter:
         )
 
     def take(self, record: logging.LogRecord) -> None:
-        """Queue a record, or count it where there is no room; any thread may call."""
+        """Queue a record, or count it if the queue is full.  Any thread may call it."""
         try:
             self._records.put_nowait(record)
         except queue.Full:
@@ -59,7 +59,7 @@ class LogWriter:
                 self._dropped += 1
 
     def flush(self, timeout_s: float = FLUSH_S) -> bool:
-        """Wait until all that is queued is written; False where it is not in time."""
+        """Wait until all queued records are written; return whether that succeeded."""
         written = threading.Event()
         try:
             self._records.put(written, timeout=timeout_s)
@@ -68,7 +68,7 @@ class LogWriter:
         return written.wait(timeout_s)
 
     def __enter__(self) -> LogWriter:
-        # First the thread: if it cannot be started, the log says so in its own way.
+        # Start the thread first: if that fails, the original handlers log the error.
         root = logging.getLogger()
         self._handlers = root.handlers
         start_thread(self._thread)
@@ -85,7 +85,7 @@ class LogWriter:
         try:
             self._records.put(None, timeout=FLUSH_S)
         except queue.Full:
-            # Whoever reads the log stands still; its lines are lost with us.
+            # The log is blocked.  The queued lines are lost when this process ends.
             return
         self._thread.join(FLUSH_S)
 
@@ -97,7 +97,7 @@ class LogWriter:
             self._handle(record)
             if self._dropped and self._records.empty():
                 self._tell_dropped()
-        # By now the root logger has its own handlers again.
+        # By now the root logger has its original handlers again.
         self._tell_dropped()
 
     def _tell_dropped(self) -> None:
@@ -109,7 +109,7 @@ class LogWriter:
     def _handle(self, record: logging.LogRecord) -> None:
         for handler in self._handlers:
             if record.levelno >= handler.level:
-                # Whatever a handler does, the lines after this one are written.
+                # An error in a handler must not keep later lines from being written.
                 with contextlib.suppress(Exception):
                     handler.handle(record)
 

@@ -13,12 +13,12 @@ from typing import Final
 
 _logger: Final = logging.getLogger(__name__)
 
-# What `pacemaker.childopts` gives the JVM (-Xmx1024m).
+# The memory that `pacemaker.childopts` gives the JVM (-Xmx1024m).
 _ASSUMED_BYTES: Final = 1024 * 1024 * 1024
 _CGROUP_V1_FILE: Final = "memory/memory.limit_in_bytes"
 _CGROUP_V2_FILE: Final = "memory.max"
-# Beside a limit: what is used of it, and the line of memory.stat that says how
-# much of that are files which can be dropped.
+# For each limit file: the file that says how much is used, and the line of memory.stat
+# that says how much of that is file cache that can be dropped.
 _USED: Final = {
     "memory.limit_in_bytes": ("memory.usage_in_bytes", "total_inactive_file"),
     "memory.max": ("memory.current", "inactive_file"),
@@ -27,18 +27,18 @@ _USED: Final = {
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
 _M_ARENA_MAX: Final = -8
-# The most that glibc takes for the threshold.
+# The largest threshold that glibc accepts.
 _HEAP_BLOCK_BYTES: Final = 32 * 1024 * 1024
 
 
 def available_bytes(
     proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")
 ) -> int:
-    """Return the least of the machine's memory and the limits set on the process.
+    """Return the lowest of the machine's memory and the limits set on the process.
 
-    Limits are those of its control groups, and of those around them, and
-    RLIMIT_AS.  A limit that cannot be read is logged and left out.  If nothing at
-    all can be read, a gibibyte is assumed, which is what Storm gives its Pacemaker.
+    The limits are RLIMIT_AS and those of its control groups and their parents.  If a
+    limit cannot be read, that is logged and the limit is ignored.  If nothing can be
+    read, one gibibyte is assumed, which is what Storm gives its Pacemaker.
     """
     limits = _known(_machine_bytes())
     limits.extend(limit for _, limit in _cgroup_limits(proc, cgroups))
@@ -55,13 +55,13 @@ def available_bytes(
 def free_bytes(
     proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")
 ) -> int | None:
-    """Return what the process may still take, by the machine and by each limit.
+    """Return how much memory the process may still take, by machine and limits.
 
-    What the kernel can drop at once, unused files above all, counts as free.  What
-    cannot be read is unknown, which is not 0: it is left out.
+    Memory that the kernel can reclaim at once, above all unused file cache, counts as
+    free.  A value that cannot be read is unknown, not 0, and is ignored.
 
     Returns:
-        The least of what is known; None if nothing is.
+        The lowest known value; None if nothing is known.
     """
     available_kib = _number(proc / "meminfo", "MemAvailable:")
     free = [] if available_kib is None else [available_kib * 1024]
@@ -81,7 +81,7 @@ def _machine_bytes() -> int | None:
         size_bytes = os.sysconf("SC_PAGE_SIZE") * pages
     except (OSError, ValueError):
         return None
-    # -1 is what the C library says when it does not know.
+    # The C library returns -1 if it does not know.
     return size_bytes if pages > 0 else None
 
 
@@ -110,7 +110,7 @@ def _left_in_group(file: Path, limit: int) -> int | None:
 
 
 def _number(file: Path, name: str) -> int | None:
-    """Find a line of a small file of the kernel's and read its number, if any."""
+    """Find a line in a small kernel file and return its number; None if missing."""
     for line in _read(file).splitlines():
         words = line.split()
         if len(words) > 1 and words[0] == name and words[1].isdecimal():
@@ -119,7 +119,7 @@ def _number(file: Path, name: str) -> int | None:
 
 
 def _cgroup_limits(proc: Path, cgroups: Path) -> list[tuple[Path, int]]:
-    """Find each limit that is set on the process, and the file that says so."""
+    """Return each control group limit set on the process, with the file it is from."""
     limits = []
     for line in _read(proc / "self" / "cgroup").splitlines():
         _, *controllers_and_group = line.split(":", 2)
@@ -135,7 +135,7 @@ def _cgroup_limits(proc: Path, cgroups: Path) -> list[tuple[Path, int]]:
 
 
 def _limits_upwards(root: Path, group: str, name: str) -> list[tuple[Path, int]]:
-    """Read the limit of a group and of each around it; in a container, of its root."""
+    """Read the limits of a group and its parents; in a container, up to its root."""
     folder = root / group.lstrip("/")
     limits = []
     while True:
@@ -148,14 +148,14 @@ def _limits_upwards(root: Path, group: str, name: str) -> list[tuple[Path, int]]
 
 
 def _read(path: Path) -> str:
-    """Read a small file of the kernel's; empty if there is none.
+    """Read a small kernel file; return "" if it does not exist.
 
-    That there is none is usual: a root group has no limit, and one version of the
-    control groups not the files of the other.  Any other error is logged, as a limit
-    may be passed that is there (no descriptor is left, or the file is not ours).
+    A missing file is normal: a root group has no limit, and each version of control
+    groups lacks the files of the other.  Any other error is logged, because a limit may
+    exist that is then exceeded (no descriptor is free, or the file is not readable).
     """
     try:
-        # The names of groups are bytes; they are asked for as they were read.
+        # Group names are bytes; surrogates keep them unchanged for the next path.
         return path.read_text("utf-8", "surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
         return ""
@@ -165,18 +165,18 @@ def _read(path: Path) -> str:
 
 
 def use_one_heap() -> None:
-    """Have the C library take memory for all threads from one heap.
+    """Make the C library allocate the memory of all threads from one heap.
 
-    To be called before there are any threads.  glibc would give each a heap of
-    its own, and `return_free_pages` gives back the free end of the first alone:
-    each I/O thread could keep what its largest frame took.
+    Call this before any thread starts.  glibc would give each thread a heap of its own,
+    but `return_free_pages` only returns the free end of the first.  So each I/O thread
+    could keep the memory of its largest frame.
 
-    Large blocks come from there too, and the free end stays until it is given
-    back: the pages of a heartbeat of 1 MiB are fetched from the kernel and
-    cleared for each one otherwise, which takes longer than to read it.
+    Large blocks come from that heap too, and its free end stays until it is returned
+    explicitly.  Otherwise the kernel would provide and clear the pages of a heartbeat
+    of 1 MiB each time, which takes longer than reading it.
 
-    This and `return_free_pages` do nothing where Python has an allocator of its own
-    for large blocks, too: see `log_allocator`.
+    This and `return_free_pages` have no effect if Python uses an allocator of its own
+    for large blocks too: see `log_allocator`.
     """
     with contextlib.suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -186,9 +186,9 @@ def use_one_heap() -> None:
 
 
 def return_free_pages() -> None:
-    """Have the C library give back the pages that hold nothing any more.
+    """Make the C library return unused pages to the system.
 
-    glibc keeps what a frame of 10 MiB took for the next one.  It takes a few
+    glibc keeps the memory of a frame of 10 MiB for the next one.  This call takes a few
     milliseconds for each 100 MiB that the process holds.
     """
     with contextlib.suppress(AttributeError, OSError):
@@ -196,15 +196,15 @@ def return_free_pages() -> None:
 
 
 def log_allocator() -> None:
-    """Warn if this Python keeps memory that was freed: more than the budgets.
+    """Warn if this Python keeps freed memory, and so may exceed the budgets.
 
     Free-threaded builds take all memory from mimalloc.  It returns freed pages to the
     kernel only while it serves later requests for memory, and an idle daemon makes
-    none.  CPython does not export the function that forces it (`mi_collect`), so all
-    that helps is an option, which mimalloc reads from the environment when the process
-    starts.  The daemon does not restart itself to set it, because it has its price:
-    the buffer of each read is returned too, which takes 8 us more for a pulse of 5 KB
-    and 300 us more for one of 1 MiB.
+    none.  CPython does not export the function that forces it (`mi_collect`).  So the
+    only remedy is an option that mimalloc reads from the environment when the process
+    starts.  The daemon does not restart itself to set that option, because it has a
+    price: the buffer of each read is returned too, which takes 8 us more for a pulse of
+    5 KB and 300 us more for one of 1 MiB.
     """
     allocator = os.environ.get("PYTHONMALLOC", "")
     is_mimalloc = "t" in sys.abiflags or allocator.startswith("mimalloc")

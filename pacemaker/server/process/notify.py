@@ -1,7 +1,7 @@
-"""What systemd is told of the daemon's life (sd_notify(3)).
+"""Notifications to systemd about the daemon's state (sd_notify(3)).
 
-The protocol is a datagram of assignments to the socket that NOTIFY_SOCKET
-names.  Where nobody named one, nothing is sent.
+The protocol is a datagram of assignments to the socket that NOTIFY_SOCKET names.  If
+that variable is not set, nothing is sent.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Final
 
 _logger: Final = logging.getLogger(__name__)
 
-# How long a manager that does not read may hold up who tells it something.
+# How long a service manager that does not read may block the sender.
 _SEND_TIMEOUT_S: Final = 1.0
-# The newest are kept: a READY, after whatever came before it.
+# How many unsent messages are kept.  The newest matter most, as they have the READY.
 _MAX_UNTOLD: Final = 8
 
 
@@ -26,37 +26,37 @@ class Notifier:
     """Tells the service manager how the daemon is.  Only the main thread calls it.
 
     Args:
-        environ: where the manager says how to reach it; left as it is, for the
-            process that this one becomes in an upgrade is told the same.
+        environ: says how to reach the manager.  It is not changed, because the process
+            after an upgrade needs the same variables.
 
     Attributes:
-        watchdog_s: within what time it wants to be told that all is well; None
-            where it does not ask.
+        watchdog_s: the interval in which the manager expects to be told that all is
+            well; None if it does not ask.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         path = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + path[1:] if path.startswith("@") else path
-        # Open from the start: with no descriptor free the watchdog is fed no less.
+        # Open from the start: the watchdog must be fed even if no descriptor is free.
         self._socket: socket.socket | None = None
         if path:
             self._open_socket()
-        # What the manager had no room for: its queue is short, and a READY that
-        # were lost would have it wait for the end of a reload for ever.
+        # Messages for which the manager had no room, as its queue is short.  If a READY
+        # were lost, the manager would wait forever for the end of a reload.
         self._untold: deque[bytes] = deque(maxlen=_MAX_UNTOLD)
         self.watchdog_s = _watchdog_s(environ)
 
     def ready(self, status: str) -> None:
-        """Say that the daemon serves: after its start, and after each reload."""
+        """Tell that the daemon serves, after its start and after each reload."""
         self._send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Say that an upgrade begins; `ready` must follow, whatever comes of it."""
+        """Tell that an upgrade begins.  `ready` must follow, whatever the outcome."""
         now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send("RELOADING=1", f"MONOTONIC_USEC={now_us}", "STATUS=upgrading")
 
     def stopping(self) -> None:
-        """Say that a stop has begun."""
+        """Tell that a stop has begun."""
         self._send("STOPPING=1", "STATUS=stopping")
 
     def status(self, status: str) -> None:
@@ -64,18 +64,18 @@ class Notifier:
         self._send(f"STATUS={status}")
 
     def alive(self) -> None:
-        """Feed the watchdog, now or not at all."""
+        """Feed the watchdog now, or drop the message if earlier ones must wait."""
         self.turn()
         if not self._untold:
             self._deliver(b"WATCHDOG=1")
 
     def turn(self) -> None:
-        """Tell again what the manager had no room for."""
+        """Send again the messages for which the manager had no room."""
         while self._untold and self._deliver(self._untold[0]):
             self._untold.popleft()
 
     def close(self) -> None:
-        """Give back the descriptor; nothing is told after this."""
+        """Close the socket; nothing is sent after this."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -93,12 +93,12 @@ class Notifier:
 
     def _send(self, *assignments: str) -> None:
         lines = (" ".join(each.splitlines()) for each in assignments)
-        # Paths in a reason may hold what is no UTF-8.
+        # Paths in a reason may contain bytes that are not UTF-8.
         self._untold.append("\n".join(lines).encode(errors="backslashreplace"))
         self.turn()
 
     def _deliver(self, told: bytes) -> bool:
-        """Send a datagram; False where it has to be sent again."""
+        """Send a datagram; return False if it must be sent again."""
         if self._socket is None:
             return True
         try:
@@ -111,7 +111,7 @@ class Notifier:
 
 
 def _watchdog_s(environ: Mapping[str, str]) -> float | None:
-    """Read how often the watchdog is to be fed (sd_watchdog_enabled(3))."""
+    """Return the interval of the watchdog, or None (sd_watchdog_enabled(3))."""
     wanted_us = environ.get("WATCHDOG_USEC", "")
     if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None

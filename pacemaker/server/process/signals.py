@@ -1,8 +1,8 @@
 """The signals that the daemon heeds, and how its main thread waits for them.
 
-They are blocked in every thread, so each one waits until the main thread asks for
-it: none interrupts anything, and after an upgrade the new process gets what came
-in between.
+They are blocked in every thread, so each one stays pending until the main thread asks
+for it.  None of them interrupts anything, and after an upgrade the new process gets
+those that came in between.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from typing import Final, NamedTuple
 
 STOP_SIGNALS: Final = frozenset((signal.SIGTERM, signal.SIGINT))
 RELOAD_SIGNALS: Final = frozenset((signal.SIGUSR2, signal.SIGHUP))
-# SIGCHLD says that a trial may be over.
+# SIGCHLD means that a trial may be over.
 _HEEDED: Final = (
     STOP_SIGNALS | RELOAD_SIGNALS | {signal.SIGUSR1, signal.SIGQUIT, signal.SIGCHLD}
 )
 
 
 class Caught(NamedTuple):
-    """A signal that came.
+    """A signal that was received.
 
     Attributes:
-        number: which one.
-        is_from_kernel: whether no process sent it.
+        number: the signal number.
+        is_from_kernel: whether the kernel sent it and not a process.
     """
 
     number: int
@@ -39,40 +39,39 @@ class Caught(NamedTuple):
 def set_up() -> frozenset[signal.Signals]:
     """Block the signals that the daemon heeds, and return them.
 
-    To be called in the main thread, before there are others.  What whoever started
-    the daemon has blocked or ignored is set right: if SIGCHLD were ignored, the
-    kernel would throw the outcome of a trial away.  Only SIGHUP stays ignored if it
-    was, because that is what `nohup` is for.
+    Call this in the main thread, before other threads start.  It resets the signals
+    that the parent process has blocked or ignored: if SIGCHLD were ignored, the kernel
+    would discard the outcome of a trial.  Only SIGHUP stays ignored if it was, because
+    that is the purpose of `nohup`.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     heeded = _HEEDED
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         heeded -= {signal.SIGHUP}
-    # Set, not added to: blocked signals are inherited.
+    # Replace the mask and do not add to it, because blocked signals are inherited.
     signal.pthread_sigmask(signal.SIG_SETMASK, heeded)
     return heeded
 
 
 def next_signal(wanted: frozenset[signal.Signals], timeout_s: float) -> Caught | None:
-    """Wait for one of some signals; None if none came in time.
+    """Wait for one of the wanted signals; return None if none came in time.
 
-    A wait that SIGSTOP and SIGCONT interrupt past its end makes CPython return
-    what it finds in memory that nobody has written: a signal that is none of
-    those asked for, or no signal at all.
+    If SIGSTOP and SIGCONT interrupt the wait past its end, CPython returns the contents
+    of uninitialized memory: a signal that was not asked for, or no signal at all.
     """
     caught = signal.sigtimedwait(wanted, timeout_s)
     if caught is None or caught.si_signo not in wanted:
         return None
-    # SI_USER and its kind are 0 or less (sigaction(2)).
+    # SI_USER and the other codes of signals from processes are <= 0 (sigaction(2)).
     return Caught(caught.si_signo, caught.si_code > 0)
 
 
 class Terminal:
     """The controlling terminal of this process, if it has one.
 
-    A SIGHUP means two things: "reload", if an administrator or a supervisor sends
-    it, and "your terminal is gone".  The second comes from the kernel, or from a
-    shell that passes it on to its jobs; by then the terminal cannot be opened.
+    SIGHUP has two meanings.  From an administrator or a supervisor it means "reload".
+    It can also mean "your terminal is gone".  That one comes from the kernel, or from a
+    shell that passes it on to its jobs, and by then the terminal cannot be opened.
     """
 
     def __init__(self) -> None:
@@ -94,26 +93,27 @@ def _has_terminal() -> bool:
 
 
 def reap_strangers(own_pid: int | None) -> None:
-    """Reap children that have ended and that this program did not start.
+    """Reap ended children that this program did not start.
 
-    As process 1 of a container the daemon gets every orphan, and whoever becomes
-    it by `exec` may leave it children.  A child of our own is left to the one who
-    waits for its exit code.
+    As process 1 of a container, the daemon inherits every orphan.  A wrapper that
+    executes the daemon with `exec` may also leave it children.  The daemon's own child
+    is left to the code that waits for its exit code.
 
     Args:
-        own_pid: the child of our own, if there is one.
+        own_pid: the process id of the daemon's own child, if there is one.
     """
     options = os.WEXITED | os.WNOHANG
     with suppress(ChildProcessError):  # there are no children
         while (ended := os.waitid(os.P_ALL, 0, options | os.WNOWAIT)) is not None:
             if ended.si_pid == own_pid:
-                # Reaped in the next turn; those after it are reaped then.
+                # Its owner reaps it in the next turn, and this function then reaps
+                # those that come after it.
                 return
             os.waitid(os.P_PID, ended.si_pid, options)
 
 
 def stacks() -> Iterator[str]:
-    """Give a line for each thread: where it is, the innermost call last."""
+    """Yield a line for each thread: its call stack, the innermost call last."""
     frames = sys._current_frames()
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)

@@ -1,8 +1,8 @@
-"""What the daemon needs of its surroundings, whoever started it.
+"""What the daemon needs from its environment, however it was started.
 
-A shell, systemd, a container engine and `nohup` each leave something else: closed
-standard streams, a low limit of descriptors, no room for another thread.  What can
-be mended is mended here, and what cannot is one line that says what to change.
+A shell, systemd, a container engine and `nohup` leave different problems: closed
+standard streams, a low descriptor limit, no room for another thread.  What this module
+can fix, it fixes; for the rest, one line of the log or error says what to change.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ _NO_DESCRIPTOR: Final = (errno.EMFILE, errno.ENFILE)
 
 
 def describe_program() -> str:
-    """Return version, process id and interpreter, for the first line of the log."""
+    """Return the version, process id and interpreter, for the first log line."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return f"storm-pacemaker-py {__version__}, process {os.getpid()}, {python}"
 
 
 def fill_standard_streams() -> None:
-    """Open /dev/null in the place of each standard stream that is closed.
+    """Open /dev/null in place of each standard stream that is closed.
 
-    Otherwise the next thing that is opened gets its number, the listening socket
-    for example, and a traceback or the child of an upgrade would write to it.
+    Otherwise the next file that is opened, for example the listening socket, would get
+    its number, and a traceback or the child of an upgrade would write to it.
     """
     for fd in _STANDARD_FDS:
         try:
             os.fstat(fd)
         except OSError:
             with suppress(OSError):
-                # All below it are open, so this takes its number.
+                # All lower numbers are in use, so `open` returns this one.
                 os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 def raise_descriptor_limit() -> None:
-    """Raise the soft limit of open descriptors to the hard one, if that is allowed."""
+    """Raise the soft limit of open descriptors to the hard limit, if allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == hard:
         return
@@ -63,10 +63,10 @@ def raise_descriptor_limit() -> None:
 
 @contextmanager
 def start_errors() -> Iterator[None]:
-    """Turn what the system refuses during the start into one line.
+    """Turn a system error during the start into an error of one line.
 
     Raises:
-        StartError: in the place of an OSError.
+        StartError: replaces an OSError.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Starting threads, waiting for them, and queueing calls to them."""
+"""Helpers to start threads, to join them, and to queue calls on them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from pacemaker.errors import StartError
 
-# Queues a call of a function on a thread that runs queued calls.
+# Queues a function on a thread that runs queued calls.
 CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
 
 
@@ -16,7 +16,7 @@ def start_thread(thread: threading.Thread) -> None:
     """Start a thread.
 
     Raises:
-        StartError: the system has no room for it.
+        StartError: the system has no room for another thread.
     """
     try:
         thread.start()
@@ -29,6 +29,6 @@ def start_thread(thread: threading.Thread) -> None:
 
 
 def join_thread(thread: threading.Thread) -> None:
-    """Wait for the end of a thread, if it was ever started."""
+    """Join a thread, if it was ever started."""
     if thread.ident is not None:
         thread.join()

@@ -1,4 +1,4 @@
-"""The watchdog: the daemon is well when every one of its threads gets on."""
+"""The watchdog: the daemon is healthy while every one of its threads makes progress."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pacemaker.server.process.threads import CallSoon
 
 
 class Watchdog:
-    """Feeds when each thread has made a turn since it was last fed.
+    """Feeds once every thread has made a turn since the last feeding.
 
     Args:
-        calls: `call` of each thread that has to get on.
-        feed: is called when all have.
+        calls: the `call` of each thread that must make progress.
+        feed: called once all of them have.
     """
 
     def __init__(self, calls: Sequence[CallSoon], feed: Callable[[], None]) -> None:
         self._calls = calls
         self._feed = feed
-        # Filled by the threads, each once a round; emptied by who asks.
+        # Each thread appends to it once per round; `turn` clears it.
         self._turned: deque[int] = deque(range(len(calls)))
 
     def turn(self) -> None:
-        """Feed where every thread has turned, and ask all of them again."""
+        """If every thread has made a turn, feed, and ask all of them again."""
         if len(self._turned) < len(self._calls):
             return
         self._feed()

@@ -1,8 +1,10 @@
-"""Upgrade in place: the daemon becomes a new process image and keeps everything.
+"""Upgrade in place: the daemon executes its new version and keeps everything.
 
-On SIGUSR2 a child tries the whole start first.  Then the threads stand still
-between two requests, heartbeats and connections are written into a memfd, and
-the process executes itself anew: the same process id, the same listening
-socket, every connection open.  Until `execve` any failure leaves the daemon as
-it was; after it, one that cannot read the state begins empty, on the same port.
+On SIGUSR2, a child first tries the whole start.  Then the threads are parked between
+two requests, heartbeats and connections are written into a memfd, and the process
+executes itself again.  The process id and the listening socket stay the same, and every
+connection stays open.
+
+Until `execve`, any failure leaves the daemon as it was.  After it, a process that
+cannot read the state begins empty, on the same port.
 """

@@ -1,4 +1,4 @@
-"""How this process was started, so that it can be started so again."""
+"""The command that started this process, so that it can be executed again."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import NamedTuple
 class Command(NamedTuple):
     """A program and its arguments, the first of which is its name.
 
-    Nothing of it is resolved: behind a link, or in a virtual environment, there
-    may be another version by now, and that is the one to become.
+    The path is not resolved.  A link or a virtual environment may lead to another
+    version by now, and that version is the one to execute.
     """
 
     path: str
     argv: tuple[str, ...]
 
     def with_arguments(self, *arguments: str) -> Command:
-        """Return the command with more arguments behind those it has."""
+        """Return the command with more arguments after the ones it has."""
         return self._replace(argv=(*self.argv, *arguments))
 
 
@@ -30,12 +30,12 @@ def own_command(
 ) -> Command:
     """Return the command that started this process.
 
-    A script that has an interpreter line is started as such, as that line may
-    name another interpreter in its next version.
+    A script with an interpreter line is executed directly, because its next version
+    may name another interpreter in that line.
 
     Args:
         argv: `sys.argv`.
-        orig_argv: `sys.orig_argv`, the interpreter and its options included.
+        orig_argv: `sys.orig_argv`, including the interpreter and its options.
     """
     argv = sys.argv if argv is None else argv
     orig_argv = sys.orig_argv if orig_argv is None else orig_argv
@@ -53,5 +53,5 @@ def _is_script(path: str) -> bool:
         with Path(path).open("rb") as file:
             return file.read(2) == b"#!"
     except OSError:
-        # It may be run, but not read: then its interpreter was named beside it.
+        # It can be executed but not read, so its interpreter was named explicitly.
         return False

@@ -1,4 +1,4 @@
-"""`execve`, and what stays open over it."""
+"""`execve`, and the descriptors that stay open across it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pacemaker.server.io.listening import LISTEN_FDS_START, handed_over_count
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.memfd import read_state
 
-# Says to the new process image where the state is: ``PID:DESCRIPTOR``.
+# Tells the new process image where the state is: ``PID:DESCRIPTOR``.
 STATE_VARIABLE: Final = "STORM_PACEMAKER_STATE"
 
 
@@ -27,18 +27,18 @@ def become(
     kept_fds: Sequence[int],
     environ: Mapping[str, str] = os.environ,
 ) -> NoReturn:
-    """Become the command, with the listeners at the places of LISTEN_FDS.
+    """Execute the command, with the listeners at the descriptors of LISTEN_FDS.
 
     Args:
-        command: what to become.
+        command: the command to execute.
         listener_fds: the listening sockets.
-        state_fd: the state.
-        kept_fds: the descriptors that the state speaks of.
-        environ: the environment to go on with.
+        state_fd: the memfd that holds the state.
+        kept_fds: the descriptors that the state names.
+        environ: the environment to pass on.
 
     Raises:
-        OSError: it cannot be; every descriptor is as it was.
-        UpgradeError: another descriptor that is kept has a listener's place.
+        OSError: the command cannot be executed; every descriptor is as it was.
+        UpgradeError: another kept descriptor has the number meant for a listener.
     """
     pid = str(os.getpid())
     announced = {
@@ -48,6 +48,8 @@ def become(
     }
     kept = (state_fd, *kept_fds)
     places = range(LISTEN_FDS_START, LISTEN_FDS_START + len(listener_fds))
+    # Refuse rather than move such a descriptor: the state names connections by number,
+    # and it is already written.
     for fd in kept:
         if fd in places:
             raise UpgradeError(f"descriptor {fd} is not a listener's")
@@ -57,7 +59,7 @@ def become(
 
 @contextlib.contextmanager
 def _inheritable(fds: Iterable[int]) -> Iterator[None]:
-    """Keep descriptors open over `execve`, unless it fails."""
+    """Keep descriptors open across `execve`; undo that if it fails."""
     done = []
     try:
         for fd in fds:
@@ -76,7 +78,8 @@ def _at_their_places(fds: Sequence[int], places: range) -> Iterator[None]:
         if list(fds) == list(places):
             undo.enter_context(_inheritable(fds))
         else:
-            # First out of the way of each other.
+            # Copy all of them above the places first: dup2 onto a place closes what is
+            # there, which may be the next listener.
             for place, copy in zip(
                 places, [_copy_above(fd, places, undo) for fd in fds], strict=True
             ):
@@ -93,9 +96,10 @@ def _copy_above(fd: int, places: range, undo: contextlib.ExitStack) -> int:
 
 @contextlib.contextmanager
 def _set_aside(place: int, places: range) -> Iterator[None]:
-    """Keep what a descriptor is now, and put it back at the end.
+    """Save what is at a descriptor now, and put it back at the end.
 
-    What is there came from whoever started the daemon, and nobody here knows of it.
+    It may be a descriptor that was inherited from whoever started the daemon, of which
+    nothing here knows.
     """
     aside = -1
     try:
@@ -116,21 +120,21 @@ def _set_aside(place: int, places: range) -> Iterator[None]:
 
 
 class NoState(Exception):  # noqa: N818  (it is no error where none was handed over)
-    """This process was started in the usual way."""
+    """No state was handed over: this process was started in the usual way."""
 
 
 def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> State:
     """Read the state that this process left when it executed itself.
 
-    If it cannot be read, every descriptor after the listeners' that came along is
-    closed; the connections among them end with a reset.
+    If the state cannot be read, every inherited descriptor after the listeners is
+    closed.  The connections among them end with a reset.
 
     Args:
-        environ: where the state is announced; it is taken out.
+        environ: announces the state; the announcement is removed from it.
 
     Raises:
-        NoState: none is announced.
-        StateError: it cannot be read.
+        NoState: no state is announced.
+        StateError: the state cannot be read.
     """
     pid, _, fd = environ.pop(STATE_VARIABLE, "").partition(":")
     if pid != str(os.getpid()) or not fd.isdigit():
@@ -145,7 +149,7 @@ def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> State:
 
 
 def _check_open(fds: Iterable[int]) -> None:
-    # Asked one by one: to list them all takes several times as long.
+    # Ask for one after another, as listing /proc/self/fd takes several times as long.
     try:
         for fd in fds:
             os.get_inheritable(fd)
@@ -156,7 +160,8 @@ def _check_open(fds: Iterable[int]) -> None:
 def _close_all_that_came_along(first_fd: int) -> None:
     for fd in _open_fds():
         with contextlib.suppress(OSError):
-            # What was opened since then closes itself at the next execve.
+            # A descriptor that is inheritable came across execve.  Everything that was
+            # opened since then is not inheritable.
             if fd >= first_fd and os.get_inheritable(fd):
                 os.close(fd)
 
@@ -165,5 +170,5 @@ def _open_fds() -> Iterable[int]:
     try:
         return [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208  (Path is slower)
     except OSError:
-        # Without /proc each number that there may be is tried.
+        # Without /proc, try every number that is possible.
         return range(resource.getrlimit(resource.RLIMIT_NOFILE)[1])

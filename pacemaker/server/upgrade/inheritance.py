@@ -1,4 +1,4 @@
-"""What a process is left by itself, from before it was upgraded."""
+"""What an upgraded process inherits from the time before the upgrade."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)
 
-# Until each I/O thread has taken its connections; they serve meanwhile.
+# How long to wait until each I/O thread has restored its connections.
 _RESTORE_TIMEOUT_S: Final = 10.0
 
 
 class Inheritance:
-    """What an upgrade has left.  Only the main thread calls it.
+    """What an upgrade has left to this process.  Only the main thread calls it.
 
     Args:
-        state: all of it; None where it could not be read: then the daemon begins
-            with the port and nothing else.
+        state: the state, or None if it could not be read.  Then the daemon begins with
+            the port and nothing else.
 
     Attributes:
-        waiters: who wait for the outcome.
-        is_own_listener: whether the daemon once opened its port itself.  Where the
-            state is lost nobody knows; as with another's, pacemaker.port has then
-            no effect, and the log says so.
+        waiters: the clients that wait for the outcome.
+        is_own_listener: whether the daemon originally opened its port itself.  If the
+            state is lost, that is unknown and taken as no.  Then pacemaker.port has no
+            effect, as with a socket that was handed over, and the log says so.
     """
 
     def __init__(self, state: State | None) -> None:
@@ -49,12 +49,12 @@ class Inheritance:
             self.waiters = Waiters.inherit(state.request_fd, state.waiter_fds)
 
     def restore(self, daemon: Upgradable) -> None:
-        """Give it all to a daemon that does not serve yet."""
+        """Restore the state into a daemon that does not serve yet."""
         if self._state is not None:
             daemon.restore(self._state, boottime_ahead_s())
 
     def log(self, daemon: Upgradable) -> None:
-        """Say what was carried over, once every I/O thread has its connections."""
+        """Log what was carried over, once every I/O thread has its connections."""
         if self._state is None:
             return
         barrier = Barrier()
@@ -71,11 +71,11 @@ class Inheritance:
 
 
 def inherit(identity: Secret) -> Inheritance | None:
-    """Read what this process left itself; None where it was started anew.
+    """Read what an upgrade left to this process; None if there was no upgrade.
 
     Args:
-        identity: all that decides who may read; where that is another now, no
-            connection goes on.
+        identity: the settings that decide who may read.  If they have changed, no
+            connection is carried over.
     """
     try:
         state = take_over()
@@ -90,7 +90,7 @@ def inherit(identity: Secret) -> Inheritance | None:
 
 
 def _without_strangers(state: State, identity: Secret) -> State:
-    """Reset every connection where it was authenticated by other settings."""
+    """Reset every connection if the security settings have changed since."""
     digest = security_digest(state.security_key, identity)
     if hmac.compare_digest(digest, state.security_digest):
         return state

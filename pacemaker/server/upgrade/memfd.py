@@ -1,4 +1,4 @@
-"""A state in memory that outlives `execve`: written in full, or not at all."""
+"""A state in a memory file that survives `execve`, written in full or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pacemaker.errors import StateError, UpgradeError
 from pacemaker.server.upgrade import state_format
 
 _NAME: Final = "storm-pacemaker-state"
-# How a seccomp filter refuses a system call, and a kernel one that it does not know.
+# The errors of a system call that a seccomp filter refuses or the kernel lacks.
 _FORBIDDEN: Final = (errno.EPERM, errno.EACCES, errno.ENOSYS)
 
 
@@ -22,8 +22,8 @@ def create(name: str) -> int:
     """Return the descriptor of a new file in memory, which `execve` closes.
 
     Raises:
-        OSError: there is no room for it.
-        UpgradeError: the sandbox allows none.
+        OSError: there is no room for the file.
+        UpgradeError: the sandbox does not allow it.
     """
     try:
         return os.memfd_create(name, os.MFD_CLOEXEC)
@@ -40,11 +40,13 @@ def write_state(state: State) -> int:
     """Write a state into a new memfd, and return its descriptor.
 
     Raises:
-        OSError: there is no room for it; nothing is left of it.
-        UpgradeError: the sandbox allows no memfd.
+        OSError: there is no room for the state; the file is gone again.
+        UpgradeError: the sandbox does not allow a memfd.
     """
     fd = create(_NAME)
     try:
+        # Leave room for the head and write it last, as it holds the length and checksum
+        # of the body.  A body that was not finished has no head and cannot be read.
         os.lseek(fd, state_format.HEAD_BYTES, os.SEEK_SET)
         body_bytes = checksum = 0
         for block in state_format.encode(state):
@@ -60,16 +62,16 @@ def write_state(state: State) -> int:
 
 
 def read_state(fd: int) -> State:
-    """Read a state, and close its descriptor.
+    """Read a state and close its descriptor.
 
     Raises:
-        StateError: it cannot be read.
+        StateError: the state cannot be read.
     """
     try:
         with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as data:
             return state_format.decode(data)
     except (OSError, ValueError) as exc:
-        # No descriptor, none that can be mapped, or an empty one.
+        # The descriptor is not open, cannot be mapped, or is empty.
         raise StateError("the state cannot be read", str(exc)) from exc
     finally:
         with contextlib.suppress(OSError):

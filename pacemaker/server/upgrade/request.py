@@ -1,4 +1,4 @@
-"""Ask a running daemon to upgrade itself, and wait for what comes of it."""
+"""Ask a running daemon to upgrade itself, and wait for the outcome."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _MAX_LINE_BYTES: Final = 64 * 1024
 
 
 def request_upgrade(pid: int, timeout_s: float) -> None:
-    """Have a daemon upgraded, and return when the new one serves.
+    """Upgrade a daemon, and return once the new one serves.
 
     Args:
         pid: the daemon's process id, within this process's own namespace.
         timeout_s: how long to wait for the outcome.
 
     Raises:
-        UpgradeError: it was refused, there is no such daemon, this user may not
+        UpgradeError: the daemon refused, there is no such daemon, this user may not
             ask it, or there was no outcome in time.
     """
     deadline_s = time.monotonic() + timeout_s
@@ -41,7 +41,7 @@ def request_upgrade(pid: int, timeout_s: float) -> None:
         if credentials(connection)[0] != pid:
             raise UpgradeError(f"another process answers in the name of {pid}")
         try:
-            # Only now: anything else would be killed by it.
+            # Only after the check above, because SIGUSR2 would kill any other program.
             os.kill(pid, signal.SIGUSR2)
         except OSError as exc:
             raise UpgradeError(f"process {pid}: {exc.strerror}") from exc

@@ -9,5 +9,5 @@ from pacemaker.server.upgrade.state_format import DIGEST_NAME
 
 
 def security_digest(key: bytes, identity: Secret) -> bytes:
-    """Return what tells whether two daemons let the same clients read."""
+    """Return a digest that is equal if two daemons let the same clients read."""
     return hmac.digest(key, identity.reveal().encode(), DIGEST_NAME)

@@ -1,15 +1,17 @@
-"""The bytes of the state that a daemon hands to the process it becomes, without I/O.
+"""The encoding of the state that a daemon hands to the process after an upgrade.
 
     head    magic, format, length of the body, CRC-32 of the body
-    body    what concerns all; each connection; each heartbeat, to the end
+    body    the common part; each connection; each heartbeat, to the end
 
-Numbers are little-endian; a text is UTF-8 behind its length.  Nothing of it is
-ever run, and nothing is believed before length and checksum are right: a state
-that was cut short, or changed in any byte, is refused as a whole.  Times are in
-seconds of CLOCK_BOOTTIME.
+Numbers are little-endian.  A text is UTF-8, preceded by its length.  Times are in
+seconds of CLOCK_BOOTTIME.  No part of a state is ever executed, and nothing in it is
+trusted before length and checksum are verified: a state that was truncated, or changed
+in any byte, is refused as a whole.
 
-Who changes what is written changes `FORMAT`.  An older daemon asks a newer one
-whether it reads the format that it writes before it hands over anything.
+If you change what is written, change `FORMAT`.  Before an older daemon hands over
+anything, it asks the newer version whether that reads the format it writes.
+
+This module does no I/O.
 """
 
 from __future__ import annotations
@@ -36,30 +38,30 @@ DIGEST_NAME: Final = "sha256"
 DIGEST_BYTES: Final = 32
 KEY_BYTES: Final = 32
 
-# Time, key and digest of the security settings, whether the listener is our own,
-# until when misses are held, the descriptor that takes waiters, how many wait, how
-# many connections there are.
+# The time of parking, the key and the digest of the security settings, whether the
+# daemon opened its listener itself, until when misses are held, the descriptor that
+# accepts waiters, the number of waiters, the number of connections.
 _COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diII")
 _WAITER: Final = struct.Struct("<i")
-# Descriptor, flags, two times, the lengths of peer, user, unread and unsent.
+# The descriptor, the flags, two times, and the lengths of peer, user, unread, unsent.
 _CONNECTION: Final = struct.Struct("<iBddIIII")
 _AUTHENTICATED, _SASL_DUE, _HAS_USER, _GREETED = 1, 2, 4, 8
-# The lengths of key and value.
+# The lengths of the key and the value.
 _HEARTBEAT: Final = struct.Struct("<II")
 
-# Small pieces are written together, in blocks of this size.
+# Small pieces are joined into blocks of about this size before they are written.
 _BLOCK_BYTES: Final = 256 * 1024
 
 Data: TypeAlias = "bytes | mmap.mmap"
 
 
 def seal(body_bytes: int, checksum: int) -> bytes:
-    """Return the head of a state, once length and CRC-32 of its body are known."""
+    """Return the head of a state, given the length and the CRC-32 of its body."""
     return _HEAD.pack(_MAGIC, FORMAT, body_bytes, checksum)
 
 
 def encode(state: State) -> Iterator[bytes]:
-    """Give the body of a state in blocks, without ever holding all of it."""
+    """Yield the body of a state in blocks, without ever holding all of it."""
     block: list[bytes] = []
     size_bytes = 0
     for piece in _pieces(state):
@@ -73,10 +75,11 @@ def encode(state: State) -> Iterator[bytes]:
 
 
 def decode(data: Data) -> State:
-    """Read a whole state; its values are copies.
+    """Decode a whole state; its values are copies of the data.
 
     Raises:
-        StateError: it is none, is of another format, was cut short or changed.
+        StateError: this is no state, or it has another format, or it was truncated or
+            changed.
     """
     _check(data)
     reader = _Reader(data)
@@ -141,7 +144,7 @@ def _connection_piece(connection: ConnectionState) -> bytes:
 
 
 class _Reader:
-    """Takes one thing after another from the body."""
+    """Reads the body from front to back."""
 
     def __init__(self, data: Data) -> None:
         self.data = data
@@ -188,7 +191,8 @@ def _read_connection(reader: _Reader) -> ConnectionState:
 
 
 def _read_heartbeats(data: Data, at: int) -> Iterator[tuple[str, bytes]]:
-    # Without `_Reader`, whose calls would take half of the time: there may be 100,000.
+    # Not by way of `_Reader`: there may be 100,000 heartbeats, and its calls would take
+    # half of the time.
     unpack_from, head_bytes, end = _HEARTBEAT.unpack_from, _HEARTBEAT.size, len(data)
     while at < end:
         key_bytes, value_bytes = unpack_from(data, at)

@@ -1,13 +1,13 @@
-"""The trial: a child does the whole new start, but for the sockets.
+"""The trial: a child process does the whole start of the new version without sockets.
 
-It reads the configuration from the disk, makes what authenticates, imports what the
-new daemon would, starts its threads, and takes in a small piece of the state of the
-daemon that asks.  It is given neither the port nor any connection, and does not
-reach systemd.
+The child reads the configuration from disk, sets up authentication, imports what the
+new daemon would, starts its threads, and restores a small sample of the running
+daemon's state.  It gets neither the port nor any connection, and it cannot reach
+systemd.
 
-That a program ended with 0 says little: any other program may, and the kernel throws
-the exit code away if SIGCHLD is ignored.  So the child has to say a word that follows
-from the piece of state, which takes a program that reads it.
+An exit code of 0 alone says little: any other program may return it, and the kernel
+discards the exit code if SIGCHLD is ignored.  So the child must also print a word that
+is derived from the sample, which only a program that reads the sample can do.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pacemaker.server.upgrade.state_format import (
     encode,
 )
 
-# A start takes 0.2 s, on a machine that is busy with others some seconds.
+# A start takes 0.2 s, or some seconds on a busy machine.
 TRIAL_TIMEOUT_S: Final = 30.0
 
 _REASON_BYTES: Final = 4096
@@ -43,12 +43,12 @@ _NOT_FOR_IT: Final = (
     *("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"),
 )
 TRIAL_OPTION: Final = "--try-upgrade"
-# Where the child finds the piece of the state: its standard input.
+# The child reads the sample of the state from its standard input.
 _SAMPLE_FD: Final = 0
 
 
 def trial_arguments(port: int | None) -> tuple[str, str]:
-    """Return what tells a child that it is a trial, and what it has to do with.
+    """Return the arguments that tell a child that it is a trial, and of what.
 
     Args:
         port: the configured port; None if it has no effect.
@@ -58,14 +58,14 @@ def trial_arguments(port: int | None) -> tuple[str, str]:
 
 
 def check_upgrade(wanted: str, port: int) -> None:
-    """See, in the child, whether the daemon that asks can become this one.
+    """Check, in the child, whether the running daemon can be upgraded to this version.
 
     Args:
-        wanted: the value of `trial_arguments`, of that daemon's version.
+        wanted: the value from `trial_arguments`, as the running version made it.
         port: the port that is configured now.
 
     Raises:
-        UpgradeError: it cannot.
+        UpgradeError: it cannot be upgraded.
     """
     format_, _, rest = wanted.partition(":")
     old_port, _, _ = rest.partition(":")
@@ -82,13 +82,13 @@ def check_upgrade(wanted: str, port: int) -> None:
 
 
 def read_sample(wanted: str) -> State | None:
-    """Read, in the child, the piece of the state; None if none was handed over.
+    """Read, in the child, the sample of the state; None if there is none.
 
     Args:
-        wanted: the value of `trial_arguments`; an early daemon handed none over.
+        wanted: the value from `trial_arguments`; early versions gave no sample.
 
     Raises:
-        UpgradeError: it cannot be read.
+        UpgradeError: the sample cannot be read.
     """
     fd = wanted.split(":")[2:]
     if not fd:
@@ -103,23 +103,23 @@ def read_sample(wanted: str) -> State | None:
 
 
 def word_of(sample: State) -> str:
-    """Return the word that only a program which has read this state can say."""
+    """Return the word that only a program that has read this sample can know."""
     body = b"".join(encode(sample))
     return hmac.new(sample.security_key, body, DIGEST_NAME).hexdigest()
 
 
 class Trial:
-    """A child under way.  Only the main thread calls it.
+    """A trial in progress.  Only the main thread calls it.
 
     Args:
-        command: tries the start, says the word of the sample, and exits with 0.
-        sample: a piece of the state, as the child's standard input.
+        command: tries the start, prints the word of the sample, and exits with 0.
+        sample: a small part of the state, passed as the child's standard input.
         environ: the daemon's own environment.
-        timeout_s: how long it may take.
+        timeout_s: how long the trial may take.
 
     Raises:
-        OSError: it cannot be started.
-        UpgradeError: the sandbox does not allow it.
+        OSError: the child cannot be started.
+        UpgradeError: the sandbox does not allow a memfd.
     """
 
     def __init__(
@@ -134,7 +134,8 @@ class Trial:
         self._timeout_s = timeout_s
         self._deadline_s = time.monotonic() + timeout_s
         with contextlib.ExitStack() as undo:
-            # Not pipes, which would have to be served lest the child stand still.
+            # Files and not pipes: a pipe fills up and blocks the child unless somebody
+            # serves it.
             sample_fd = write_state(sample)
             undo.callback(os.close, sample_fd)
             self._output_fd = memfd.create("storm-pacemaker-trial")
@@ -156,10 +157,10 @@ class Trial:
         return self._process.pid
 
     def outcome(self) -> str | None:
-        """Return why the new daemon would not start, "" where it would.
+        """Return why the new daemon would not start, or "" if it would start.
 
-        None while that is not known; after that the trial is over, and the
-        child reaped.
+        Returns None while the child runs.  Any other result means that the trial is
+        over and the child has been reaped.
         """
         code = self._process.poll()
         if code is None:
@@ -179,7 +180,7 @@ class Trial:
         os.close(self._output_fd)
 
     def _judge(self, code: int) -> str:
-        """Find the words for an exit code in what the child has written."""
+        """Turn the exit code and the output of the child into a reason."""
         size = os.lseek(self._output_fd, 0, os.SEEK_END)
         start = max(0, size - _REASON_BYTES)
         text = os.pread(self._output_fd, _REASON_BYTES, start).decode(

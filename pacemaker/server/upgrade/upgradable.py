@@ -1,7 +1,7 @@
-"""What an upgrade asks of the daemon; `pacemaker.server.daemon.Daemon` is it.
+"""The interface that an upgrade needs; `pacemaker.server.daemon.Daemon` implements it.
 
-With this, `upgrade/` does not import the daemon, and the daemon does not import
-`upgrade/`; `pacemaker.server.run` passes one to the other.
+Because of it, `upgrade/` need not import the daemon, nor the daemon `upgrade/`;
+`pacemaker.server.run` passes one to the other.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ class Upgradable(Protocol):
 
     @property
     def held_bytes(self) -> int:
-        """About what a second copy of all that is held would take."""
+        """The approximate memory that a second copy of all data would need."""
 
     def sample(self) -> list[tuple[str, bytes]]:
         """Return a few heartbeats, for the trial."""
 
     def park(self, barrier: Barrier, deadline_s: float) -> None:
-        """Have every thread that serves stand still, until the barrier is released.
+        """Park every serving thread until the barrier is released.
 
         Raises:
-            UpgradeError: they do not in time.
+            UpgradeError: not all threads were parked in time.
         """
 
     def gather(self, barrier: Barrier, deadline_s: float) -> bool:
-        """Have the I/O threads alone stand still; False where they do not in time."""
+        """Park only the I/O threads; return whether all were parked in time."""
 
     def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:
-        """Write out the connections, and say how many can only be reset.
+        """Return the connections' states, and how many connections must be reset.
 
         Args:
             ahead_s: by how much the clock of the state is ahead of the daemon's.
         """
 
     def restore(self, state: State, ahead_s: float) -> None:
-        """Go on from a state, before the daemon serves."""
+        """Restore a state, before the daemon serves."""

@@ -29,13 +29,14 @@ from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)
 
-# A turn of a loop takes some milliseconds.  A client asks again after a second.
+# How long parking may take.  A turn of a loop takes some milliseconds, and a client
+# asks again after a second.
 PARK_TIMEOUT_S: Final = 1.0
 
-# What the trial may take beside the daemon, and what little things add.
+# The memory that the trial may take beside the daemon, with some reserve.
 _TRIAL_BYTES: Final = 64 * 1024 * 1024
-# More than an upgrade opens at once: the trial's files and pipe, the state, copies of
-# the listeners, and in the next process what a start reads.
+# More descriptors than an upgrade opens at once: the trial's files and pipe, the state,
+# copies of the listeners, and the files that the start of the next process reads.
 _NEEDED_FDS: Final = 16
 
 
@@ -43,13 +44,13 @@ class Upgrader:
     """Takes the daemon through an upgrade.  Only the main thread calls it.
 
     Args:
-        daemon: serves.
-        identity: all that decides who may read; see `ServerSasl`.
-        port: the configured port, for the trial to compare; None where the
-            listening socket came from elsewhere.
-        waiters: are told the outcome.
+        daemon: the daemon that serves.
+        identity: the settings that decide who may read; see `ServerSasl`.
+        port: the configured port, for the trial to compare; None if the listening
+            socket was handed over.
+        waiters: the clients to tell the outcome.
         notifier: tells systemd.
-        log: is written to its end before the process is another.
+        log: flushed before `execve`, which would lose what is still queued.
     """
 
     def __init__(
@@ -72,21 +73,21 @@ class Upgrader:
 
     @property
     def is_trying(self) -> bool:
-        """Whether a trial is under way; `turn` is to be called now and then."""
+        """Whether a trial is in progress; then call `turn` regularly."""
         return self._trial is not None
 
     def serving(self, status: str) -> None:
-        """Tell that the daemon serves, anew or after an upgrade."""
+        """Tell systemd and the waiters that the daemon serves."""
         self._notifier.ready(status)
         self._waiters.tell(SERVES)
 
     @property
     def child_pid(self) -> int | None:
-        """The trial's process id; None if none is under way."""
+        """The process id of the trial in progress; None if there is none."""
         return None if self._trial is None else self._trial.pid
 
     def begin(self) -> None:
-        """Begin with the trial; whatever goes wrong is a refusal."""
+        """Begin an upgrade with the trial.  Any failure is a refusal."""
         try:
             self._waiters.accept()
             self._notifier.reloading()
@@ -99,9 +100,10 @@ class Upgrader:
             self._refuse(_reason(exc, "the new one cannot be started"))
 
     def turn(self) -> None:
-        """Go on if the trial is over.  Does not return if all goes well."""
+        """Continue if the trial is over.  Does not return if the upgrade succeeds."""
         if self._trial is None:
-            # Any local user may connect, and would keep out who may ask.
+            # Any local user may connect.  Accepting closes the connections of those who
+            # may not ask; otherwise they would fill the queue and keep the others out.
             self._waiters.accept()
             return
         try:
@@ -116,7 +118,7 @@ class Upgrader:
         self._refuse(reason)
 
     def close(self) -> None:
-        """Give up what is under way, since the daemon stops."""
+        """Give up any upgrade in progress, because the daemon stops."""
         if self._trial is not None:
             self._trial.end()
         self._waiters.close(f"{REFUSED}the daemon is stopping")
@@ -127,11 +129,11 @@ class Upgrader:
         self._notifier.ready(f"upgrade refused: {reason}")
 
     def _check_memory(self, more_bytes: int) -> None:
-        """See that there is room for a second copy of all that is held.
+        """Check that there is memory for a second copy of all data.
 
-        What passes a limit is killed, without an error.  When it cannot be found
-        out what is free (/proc is hidden, or no descriptor is left to read it), the
-        upgrade goes on: more often than not there is room.
+        A process that exceeds a memory limit is killed, without an error.  If the free
+        memory is unknown (/proc is hidden, or no descriptor is left to read it), the
+        upgrade continues, because usually there is room.
         """
         needed_bytes = self._daemon.held_bytes + more_bytes
         free_bytes = memory.free_bytes()
@@ -149,9 +151,10 @@ class Upgrader:
             )
 
     def _check_descriptors(self) -> None:
-        """See that the trial, the state and the next process can open their files.
+        """Check that the trial, the state and the next process can open their files.
 
-        The next process has as many as this one, and once it is there it is too late.
+        The next process has no more room for them than this one, and once it runs it
+        is too late to refuse.
         """
         with contextlib.ExitStack() as opened:
             try:
@@ -165,11 +168,15 @@ class Upgrader:
                 ) from exc
 
     def _become(self) -> str:
-        """Become the new one; where that fails, return why, and serve on."""
+        """Execute the new version; if that fails, return why, and continue to serve."""
+        # Flush before parking, so that a blocked log delays nobody's requests.
         if not self._log.flush():
             return "the log is not taken: a new process would stand still"
         barrier = Barrier()
         try:
+            # No thread may serve from here to `execve`.  A pulse acknowledged after the
+            # heartbeats were written would be lost, although its worker believes it
+            # stored, and bytes read meanwhile would be missing from their connection.
             self._daemon.park(barrier, time.monotonic() + PARK_TIMEOUT_S)
             self._hand_over()
         except Exception as exc:
@@ -180,6 +187,7 @@ class Upgrader:
 
     def _hand_over(self) -> None:
         parked_s = boot_time_s()
+        # Check again: peers may have connected and stored heartbeats since `begin`.
         self._check_descriptors()
         self._check_memory(0)
         self._waiters.accept()
@@ -201,7 +209,7 @@ class Upgrader:
             os.close(state_fd)
 
     def _state(self, parked_s: float, sampled: bool = False) -> State:
-        """Return a state without descriptors, and with a few heartbeats at most."""
+        """Return a state without descriptors and with at most a few heartbeats."""
         key = secrets.token_bytes(KEY_BYTES)
         return State(
             parked_s=parked_s,
@@ -217,7 +225,7 @@ class Upgrader:
 
 
 def _reason(exc: Exception, what_failed: str) -> str:
-    """Say why there is no upgrade; an error that nobody foresaw goes to the log."""
+    """Return why the upgrade failed; log the exception if it was not foreseen."""
     if isinstance(exc, UpgradeError):
         return str(exc)
     if isinstance(exc, OSError):

@@ -1,11 +1,13 @@
-"""Who wait for the outcome of an upgrade, and how they are told.
+"""The clients that wait for the outcome of an upgrade, and how they are told.
 
-The daemon listens on an abstract Unix socket, whose name says which process it
-is: no file, no folder to be writable, and found from within a unit with a /tmp
-of its own.  Who wants to know connects, then sends SIGUSR2 (whether it may is
-the kernel's to decide), and reads one line until the end of the stream.  The
-connection goes over to the new process, which writes that line; where the new
-process has lost its state, the stream ends without one.
+The daemon listens on an abstract Unix socket whose name contains its process id.  Such
+a socket needs no file and no writable directory, and it can be found from within a
+unit that has a private /tmp.
+
+A client connects, sends SIGUSR2 (the kernel decides whether it may), and then reads one
+line until the end of the stream.  The connection is carried over to the new process,
+which writes that line.  If the new process has lost its state, the stream ends without
+a line.
 """
 
 from __future__ import annotations
@@ -30,17 +32,17 @@ _CREDENTIALS: Final = struct.Struct("3i")
 
 
 def address_of(pid: int) -> str:
-    """Return the address at which the daemon with this process id is asked.
+    """Return the address of the socket of the daemon with this process id.
 
-    Containers may share a network and have a process 1 each, so the name has the
-    number of the process namespace too.
+    Containers may share a network and each have a process 1, so the name includes the
+    number of the process namespace.
     """
     namespace = Path("/proc/self/ns/pid").readlink()
     return f"\0storm-pacemaker-py/{namespace}/{pid}"
 
 
 def credentials(connection: socket.socket) -> tuple[int, int]:
-    """Return process id and user id of whom a Unix socket is connected to."""
+    """Return the process id and user id of the peer of a Unix socket."""
     packed = connection.getsockopt(
         socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
     )
@@ -55,11 +57,11 @@ def _may_wait(connection: socket.socket) -> bool:
 
 
 class Waiters:
-    """The socket, and the connections of those who wait.  Main thread only.
+    """The socket and the connections of the waiting clients.  Main thread only.
 
     Args:
-        listener: takes them; None where there is no such socket.
-        waiting: those that wait already.
+        listener: the socket that accepts them; None if there is none.
+        waiting: the connections of clients that already wait.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Waiters:
 
     @classmethod
     def open(cls) -> Waiters:
-        """Listen; where that fails a line of the log says so, and nobody can wait."""
+        """Listen; if that fails, log a warning, and nobody can wait."""
         listener = None
         try:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -80,7 +82,7 @@ class Waiters:
             listener.bind(address_of(os.getpid()))
             listener.listen(_MAX_WAITERS)
         except OSError as exc:
-            # No AF_UNIX in the sandbox, or /proc is not there.
+            # The sandbox does not allow AF_UNIX, or /proc is missing.
             if listener is not None:
                 listener.close()
             _logger.warning("`reload` cannot wait for this daemon: %s", exc.strerror)
@@ -99,16 +101,16 @@ class Waiters:
 
     @property
     def request_fd(self) -> int:
-        """The descriptor of the socket that takes them; -1 where there is none."""
+        """The descriptor of the listening socket; -1 if there is none."""
         return -1 if self._listener is None else self._listener.fileno()
 
     @property
     def fds(self) -> tuple[int, ...]:
-        """The descriptors of those who wait."""
+        """The descriptors of the waiting clients' connections."""
         return tuple(each.fileno() for each in self._waiting)
 
     def accept(self) -> None:
-        """Take those who have connected; they wait for the next outcome."""
+        """Accept the clients that have connected; they wait for the next outcome."""
         while self._listener is not None and len(self._waiting) < _MAX_WAITERS:
             try:
                 connection = self._accept_one(self._listener)
@@ -120,9 +122,10 @@ class Waiters:
                 return
 
     def _accept_one(self, listener: socket.socket) -> socket.socket:
-        """Accept, with the descriptor in reserve if no other is free.
+        """Accept a client, on the reserved descriptor if no other is free.
 
-        A refusal for want of descriptors could not be told otherwise.
+        Otherwise nobody could be told that an upgrade was refused for lack of
+        descriptors.
         """
         try:
             return listener.accept()[0]
@@ -133,7 +136,8 @@ class Waiters:
         try:
             return listener.accept()[0]
         except OSError:
-            # Nobody has asked: the kernel looks for a descriptor before it sees that.
+            # Usually nobody has connected: the kernel reserves a descriptor before it
+            # looks whether a connection waits.
             self._take_reserve()
             raise
 
@@ -148,17 +152,17 @@ class Waiters:
                 self._reserve_fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def tell(self, outcome: str) -> None:
-        """Tell all who wait, and let them go."""
+        """Tell all waiting clients the outcome, and close their connections."""
         line = " ".join(outcome.splitlines()) + "\n"
         for connection in self._waiting:
             with connection, contextlib.suppress(OSError):
-                # Paths in a reason may hold what is no UTF-8.
+                # Paths in a reason may contain bytes that are not UTF-8.
                 connection.send(line.encode(errors="backslashreplace"))
         self._waiting.clear()
         self._take_reserve()
 
     def close(self, outcome: str) -> None:
-        """Tell all who wait or are about to, and listen no more."""
+        """Tell all clients that have connected, and stop listening."""
         self.accept()
         self.tell(outcome)
         self._release_reserve()
