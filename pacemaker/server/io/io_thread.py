@@ -60,7 +60,15 @@ _MOST_SHARED: Final = 4096
 # In classes up to this one (see `Connection.note_cost`) an event takes under 0.4 ms.
 _CHEAPEST_CLASSES: Final = 2
 # If the events of a turn take no more than this each, they come from many workers.
-_CHEAP_EVENT_S: Final = 0.000025
+_CHEAP_EVENT_S: Final = 0.00006
+
+# How many events epoll reports by default.
+_MOST_REPORTED: Final = 1023
+# How long cheap requests are served first while no account is a crowd: somewhat longer
+# than a thousand of them take.
+_CHEAP_TURN_S: Final = 0.016
+# Spreads successive numbers over all bits (Fibonacci hashing).
+_SPREAD: Final = 0x9E3779B1
 
 # Makes the protocol object of a new connection from its peer's name and account.
 ProtocolFactory: TypeAlias = Callable[[str, Account], ServerProtocol]
@@ -126,6 +134,7 @@ class IoThread(threading.Thread):
         # The accounts with a `spent_s` to halve, and when to halve it next.
         self._spenders: set[Account] = set()
         self._next_fade_s = 0.0
+        self._samples = 0
         # Whether one account has lately used so much time that every turn is shared
         # from its beginning.
         self._is_crowded = False
@@ -330,6 +339,7 @@ class IoThread(threading.Thread):
             # Fetch all that is ready, so that the connection that has waited longest is
             # among it, but at most `_MOST_SHARED`, because sorting takes time too.
             most = min(len(self.connections) + 1, _MOST_SHARED)
+            most = most if self._is_crowded else min(most, _MOST_REPORTED)
             is_woken = self._share(self._epoll.poll(self._timeout_s(), most))
         else:
             is_woken = self._serve(self._epoll.poll(self._timeout_s()))
@@ -352,12 +362,11 @@ class IoThread(threading.Thread):
             Whether other threads have queued calls.
         """
         connections = self.connections
-        connection: Connection | None = None
         is_woken = False
         began_s = now_s = self.now() if len(ready) > _CHUNK else 0.0
         for at in range(0, len(ready), _CHUNK):
             if at:
-                now_s = self._sample(connection, now_s)
+                now_s = self._sample(ready, at, now_s)
                 # Only a turn that has taken too long is shared, and only its rest.
                 # Measuring and sorting each event of each turn would cost the many
                 # cheap turns more than they gain.
@@ -381,30 +390,33 @@ class IoThread(threading.Thread):
                     self._evict()
         return is_woken
 
-    def _sample(self, connection: Connection | None, before_s: float) -> float:
-        """Charge the time since the last reading of the clock to one account.
+    def _sample(self, ready: Sequence[_Event], at: int, before_s: float) -> float:
+        """Charge the time since the last look at the clock to one account.
 
-        That is the account served last, out of up to `_CHUNK`.  In the long run, every
-        account is charged for the time it took.
+        It is that of any one of the `_CHUNK` events that were just served: epoll may
+        report the same connections in the same order for long, and the same place each
+        time would charge some accounts for all.  In the long run each account is
+        charged what it took.
         """
         now_s = self.now()
+        self._samples += 1
+        fd, _ = ready[at - 1 - (self._samples * _SPREAD >> 16) % _CHUNK]
+        connection = self.connections.get(fd)
         if connection is not None:
             account = connection.account
-            # A longer time was an interruption of this process, not the account's work.
+            # More than that was an interruption, and not the account's doing.
             account.spent_s += min(now_s - before_s, _MOST_SAMPLED_S)
             self._spenders.add(account)
             self._fade(now_s)
         return now_s
 
     def _is_too_long(self, elapsed_s: float, served: int) -> bool:
-        """Return whether the rest of a turn must be shared.
+        """Return whether the rest of a turn has to be shared.
 
-        Many cheap events, as a busy cluster sends them, may take four times as long:
-        sorting them would cost more than it gains.
+        Many cheap events, which is what a busy cluster sends, may take longer: sharing
+        would cost more than it gains.
         """
-        if elapsed_s <= limits.TURN_S:
-            return False
-        return elapsed_s > served * _CHEAP_EVENT_S or elapsed_s > 4 * limits.TURN_S
+        return elapsed_s > limits.TURN_S and elapsed_s > served * _CHEAP_EVENT_S
 
     def _share(self, ready: Sequence[_Event]) -> bool:
         """Serve what is ready and then the backlog, until the turn's time is used up.
@@ -431,7 +443,9 @@ class IoThread(threading.Thread):
                 connection.ready |= events
         fresh.sort(key=_cost_class)
         now_s = self.now()
-        end_s = now_s + limits.TURN_S / 2
+        # While no account is a crowd, nobody has to be protected from cheap requests.
+        cheap_s = limits.TURN_S / 2 if self._is_crowded else _CHEAP_TURN_S
+        end_s = now_s + cheap_s
         for connection in fresh:
             if now_s < end_s and connection.cost_class <= _CHEAPEST_CLASSES:
                 now_s = self._serve_measured(connection)
