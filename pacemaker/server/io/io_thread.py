@@ -54,13 +54,13 @@ _logger: Final = logging.getLogger(__name__)
 # How many events are served between two readings of the clock.
 _CHUNK: Final = 8
 # The most time that one sample, a few events, may charge to an account.
-_MOST_SAMPLED_S: Final = 0.01
+_MOST_SAMPLED_S: Final = 0.002
 # How many connections one turn may sort, which takes some three milliseconds.
 _MOST_SHARED: Final = 4096
 # In classes up to this one (see `Connection.note_cost`) an event takes under 0.4 ms.
 _CHEAPEST_CLASSES: Final = 2
 # If the events of a turn take no more than this each, they come from many workers.
-_CHEAP_EVENT_S: Final = 0.00006
+_CHEAP_EVENT_S: Final = 0.00004
 
 # How many events epoll reports by default.
 _MOST_REPORTED: Final = 1023
@@ -407,6 +407,9 @@ class IoThread(threading.Thread):
             # More than that was an interruption, and not the account's doing.
             account.spent_s += min(now_s - before_s, _MOST_SAMPLED_S)
             self._spenders.add(account)
+            if account.spent_s > limits.DOMINANT_S:
+                # At once: until the next fading all would wait for it.
+                self._is_crowded = True
             self._fade(now_s)
         return now_s
 
