@@ -168,15 +168,18 @@ class Connection:
         return f"<Connection fd={self.fd} closed={self.is_closed} {self.protocol!r}>"
 
     def note_cost(self, elapsed_s: float) -> None:
-        """Record how long it took to serve one event of this connection.
+        """Record how long an event of this connection took to serve.
 
-        Each cost class covers twice the cost of the class below it.  The class rises
-        at once and falls by one for each event, so a single expensive event is soon
-        forgotten.
+        Each class is twice as costly as the one below it.  The class moves towards the
+        last cost by one step for each event.  So one costly event, in which memory was
+        given back or other connections were evicted, does not put a worker behind a
+        thousand others.
         """
         self.account.spent_s += elapsed_s
         cost_class = int(elapsed_s / _CHEAP_S).bit_length()
-        self.cost_class = max(cost_class, self.cost_class - 1)
+        self.cost_class += (cost_class > self.cost_class) - (
+            cost_class < self.cost_class
+        )
 
     def on_event(self, events: int) -> None:
         """Handle the events that epoll reports, in all but the usual case."""

@@ -446,16 +446,16 @@ class IoThread(threading.Thread):
                 connection.ready |= events
         fresh.sort(key=_cost_class)
         now_s = self.now()
-        # While no account is a crowd, nobody has to be protected from cheap requests.
-        cheap_s = limits.TURN_S / 2 if self._is_crowded else _CHEAP_TURN_S
-        end_s = now_s + cheap_s
+        # While no account is a crowd, nobody has to be protected from the cheapest.
+        cheapest_s = limits.TURN_S / 2 if self._is_crowded else _CHEAP_TURN_S
+        began_s = now_s
         for connection in fresh:
-            if now_s < end_s and connection.cost_class <= _CHEAPEST_CLASSES:
+            allowed_s = limits.TURN_S / 2 if connection.cost_class else cheapest_s
+            is_cheap = connection.cost_class <= _CHEAPEST_CLASSES
+            if is_cheap and now_s - began_s < allowed_s:
                 now_s = self._serve_measured(connection)
             else:
                 self._defer(connection)
-        # A new half, counted from now: if it shared one deadline with the loop above, a
-        # single slow request up there would leave the backlog with no time at all.
         end_s = now_s + limits.TURN_S / 2
         while now_s < end_s and (next_one := self._backlog.pop()) is not None:
             now_s = self._serve_measured(next_one)

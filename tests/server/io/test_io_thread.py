@@ -309,7 +309,7 @@ def test_who_has_had_least_time_is_served_in_the_second_half() -> None:
         assert len(hand.thread._backlog) == len(greedy)
 
 
-def test_cost_of_a_connection_rises_at_once_and_falls_by_and_by() -> None:
+def test_cost_of_a_connection_rises_and_falls_by_one_step_an_event() -> None:
     """One event that took long is forgotten after some that did not."""
     with Hand() as hand:
         _, connection = hand.connect()
@@ -318,7 +318,7 @@ def test_cost_of_a_connection_rises_at_once_and_falls_by_and_by() -> None:
         for elapsed_s in (0.00001, 0.00015, 0.0009, 0.00001, 0.00001):
             connection.note_cost(elapsed_s)
             classes.append(connection.cost_class)
-        assert classes == [0, 1, 4, 3, 2]
+        assert classes == [0, 1, 2, 1, 0]
 
 
 def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
