@@ -32,9 +32,11 @@ ROOMS = {
     "client": "config errors heartbeats sasl wire",
     "cluster_state": "client config errors",
     "simulate": "client config errors heartbeats sasl wire words",
+    "observe": "client cluster_state config errors heartbeats wire words",
+    "observe.top": "observe words",
     "cli": (
-        "_version client config core errors heartbeats sasl server server.process"
-        " server.upgrade simulate words"
+        "_version client config core errors heartbeats observe observe.top sasl server"
+        " server.process server.upgrade simulate words"
     ),
     "__init__": "_version",
     "__main__": "cli",
@@ -50,6 +52,10 @@ PURE_MODULES = (
     "server.upgrade.state_format",
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *("simulate.worker", "simulate.nimbus", "simulate.report"),
+    *("observe.beats", "observe.components", "observe.engine", "observe.figures"),
+    *("observe.layout", "observe.log", "observe.nodes", "observe.picture"),
+    *("observe.states", "observe.table", "observe.topology", "observe.troubles"),
+    *("observe.view", "observe.worker", "observe.zookeeper"),
 )
 # They hold a lock.
 LOCKED = ("core.addresses", "core.store")

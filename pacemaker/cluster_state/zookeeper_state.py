@@ -84,10 +84,14 @@ class ZooKeeperState:
         self._sequential = threading.Lock()
         self._session = ZooKeeperSession(settings, self._on_event, self._on_state)
 
-    def start(self) -> None:
+    def start(self, *, creates_root: bool = True) -> None:
         """Connect and create the node ``storm.zookeeper.root``; must be called once.
 
+        Args:
+            creates_root: False for a program that only reads; the root must then exist.
+
         Raises:
+            NodeMissingError: the root does not exist and is not to be created.
             UnavailableError: there is no connection within
                 storm.zookeeper.connection.timeout; the state is then closed.
         """
@@ -96,7 +100,10 @@ class ZooKeeperState:
             op = Operation(self._session, "start", self._root, self._connect_timeout_s)
             with op:
                 acls = self._default_acls
-                nodes.make_directory(op, self._root, acls, acls)
+                if creates_root:
+                    nodes.make_directory(op, self._root, acls, acls)
+                elif nodes.stat_of(op, self._root) is None:
+                    raise NoNodeError  # which the operation translates
         except BaseException:
             self.close()
             raise
