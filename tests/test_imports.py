@@ -22,12 +22,14 @@ ROOMS = {
     "heartbeats": "errors wire",
     "sasl": "errors",
     "config": "errors",
+    "admin": "errors",
     "core": "errors sasl wire",
     "server.process": "_version errors words",
     "server.io": "core errors server.process wire",
     "server.upgrade": "_version core errors sasl server.io server.process words",
     "server": (
-        "config core errors sasl server.io server.process server.upgrade wire words"
+        "_version admin config core errors sasl server.io server.process"
+        " server.upgrade wire words"
     ),
     "client": "config errors heartbeats sasl wire",
     "cluster_state": "client config errors",
@@ -35,8 +37,8 @@ ROOMS = {
     "observe": "client cluster_state config errors heartbeats wire words",
     "observe.top": "observe words",
     "cli": (
-        "_version client config core errors heartbeats observe observe.top sasl server"
-        " server.process server.upgrade simulate words"
+        "_version admin client config core errors heartbeats observe observe.top sasl"
+        " server server.process server.upgrade simulate words"
     ),
     "__init__": "_version",
     "__main__": "cli",

@@ -26,7 +26,7 @@ PUBLIC = {
         "decide_hold",
         "load_configuration",
     ],
-    "pacemaker.server": ["Daemon", "ServerOptions", "rehearse", "run"],
+    "pacemaker.server": ["AdminOptions", "Daemon", "ServerOptions", "rehearse", "run"],
 }
 
 
