@@ -36,9 +36,10 @@ ROOMS = {
     "simulate": "client config errors heartbeats sasl wire words",
     "observe": "client cluster_state config errors heartbeats wire words",
     "observe.top": "observe words",
+    "observe.web": "admin observe words",
     "cli": (
-        "_version admin client config core errors heartbeats observe observe.top sasl"
-        " server server.process server.upgrade simulate words"
+        "_version admin client config core errors heartbeats observe observe.top"
+        " observe.web sasl server server.process server.upgrade simulate words"
     ),
     "__init__": "_version",
     "__main__": "cli",

@@ -340,3 +340,19 @@ def matching(
         for row in rows
         if any(wanted in column.text(row).casefold() for column in columns)
     ]
+
+
+def freshness(view: ClusterView) -> str:
+    """Say how old the data are, and which servers are missing."""
+    age_s = view.data_age_s
+    parts = ["no data yet" if age_s is None else f"data {age_s:.0f} s old"]
+    present = len(view.servers) - len(view.absent)
+    if view.servers:
+        parts.append(f"Pacemakers {present}/{len(view.servers)}")
+    if view.absent:
+        parts.append("missing " + ", ".join(name for name, _ in view.absent))
+    if not view.has_zookeeper:
+        parts.append("no ZooKeeper: names are guesses")
+    elif view.nodes_read_s is not None and view.nodes_problem is not None:
+        parts.append(f"ZooKeeper {view.time_s - view.nodes_read_s:.0f} s old")
+    return "; ".join(parts)

@@ -15,7 +15,7 @@ from pacemaker.observe.view import (
     WorkerView,
 )
 from pacemaker.observe.worker import SKEW_SECS
-from pacemaker.words import counted
+from pacemaker.words import clipped, counted
 
 FULL: Final = 0.9
 """The capacity from which on a bolt counts as full; Storm's page warns from 0.8 on."""
@@ -23,8 +23,14 @@ FULL: Final = 0.9
 FAILED_PERCENT: Final = 5.0
 """The share of failed tuple trees that is reported."""
 
+NAME_MAX: Final = 80
+"""The most characters of a name in a sentence."""
+
 DATA_OLD_S: Final = 30
 """Three of the longer rounds."""
+
+ERROR_MAX: Final = 200
+"""The most characters of an error in a sentence."""
 
 RECENT_S: Final = 600
 
@@ -97,46 +103,47 @@ def _of_zookeeper(view: ClusterView) -> Iterator[Trouble]:
 
 
 def _of_topology(view: ClusterView, topology: TopologyView) -> Iterator[Trouble]:
+    name = _short(topology.name)
     if not topology.is_known:
-        text = f"{topology.name}: its heartbeats remain, but Storm does not know it"
+        text = f"{name}: its heartbeats remain, but Storm does not know it"
         yield Trouble(False, "stale_topology", topology.id, topology.name, text)
         return
     for worker in topology.workers:
         yield from _of_worker(topology, worker)
     if topology.moves:
         moved = counted(topology.moves, "move")
-        text = f"{topology.name}: {moved} of executors in the last 10 minutes"
+        text = f"{name}: {moved} of executors in the last 10 minutes"
         yield Trouble(False, "moved", topology.id, topology.name, text)
     for component in topology.components:
         yield from _of_component(view, topology, component)
     failed_percent = topology.rates.failed_percent
     if failed_percent is not None and failed_percent >= FAILED_PERCENT:
-        text = f"{topology.name}: {failed_percent:.1f} % of the tuple trees fail"
+        text = f"{name}: {failed_percent:.1f} % of the tuple trees fail"
         yield Trouble(True, "failures", topology.id, topology.name, text)
 
 
 def _of_worker(topology: TopologyView, worker: WorkerView) -> Iterator[Trouble]:
+    name, place = _short(topology.name), _short(worker.place)
     if worker.state in _BAD_STATES:
-        text = f"{topology.name}: worker {worker.place} {_bad_state(worker)}"
+        text = f"{name}: worker {place} {_bad_state(worker)}"
         yield Trouble(True, worker.state, topology.id, worker.name, text)
     if worker.restarts:
         times = "once" if worker.restarts == 1 else f"{worker.restarts} times"
         is_new = (worker.uptime_secs or 0) < 60
-        text = (
-            f"{topology.name}: worker {worker.place} was restarted {times} in the last"
-            " 10 minutes"
-        )
+        text = f"{name}: worker {place} was restarted {times} in the last 10 minutes"
         if is_new:
             text += f", the last time {worker.uptime_secs} s ago"
         yield Trouble(is_new, "restarted", topology.id, worker.name, text)
     skew_s = worker.skew_s
     if worker.state == "ok" and skew_s is not None and _is_skew(skew_s):
         direction = "behind" if skew_s > 0 else "ahead of"
-        text = (
-            f"{topology.name}: the clock of {worker.place} is {abs(skew_s):.0f} s"
-            f" {direction} ours"
-        )
+        text = f"{name}: the clock of {place} is {abs(skew_s):.0f} s {direction} ours"
         yield Trouble(False, "skew", topology.id, worker.name, text)
+
+
+def _short(name: str) -> str:
+    """Cut a name, so that a forged one leaves room for what is wrong."""
+    return clipped(name, NAME_MAX)
 
 
 def _is_skew(skew_s: float) -> bool:
@@ -157,18 +164,17 @@ def _bad_state(worker: WorkerView) -> str:
 def _of_component(
     view: ClusterView, topology: TopologyView, component: ComponentView
 ) -> Iterator[Trouble]:
+    name, bolt = _short(topology.name), _short(component.name)
     load = component.load
     if load is not None and load >= FULL:
-        text = (
-            f"{topology.name}: {component.name} is full: capacity {load:.2f} at"
-            f" {_place(topology, component.busiest)}"
-        )
+        place = _short(_place(topology, component.busiest))
+        text = f"{name}: {bolt} is full: capacity {load:.2f} at {place}"
         yield Trouble(True, "full", topology.id, component.name, text)
     error = component.error
     if error is not None and view.time_s - error.time_secs < RECENT_S:
         age_s = max(0.0, view.time_s - error.time_secs)
-        text = f"{topology.name}: {component.name} failed {age_s:.0f} s ago: "
-        text += error.summary
+        text = f"{name}: {bolt} failed {age_s:.0f} s ago: "
+        text += clipped(error.summary, ERROR_MAX)
         yield Trouble(False, "error", topology.id, component.name, text)
 
 

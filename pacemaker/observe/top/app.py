@@ -12,8 +12,9 @@ from textual.timer import Timer
 from textual.widgets import DataTable, Footer, Input, Static
 
 from pacemaker.observe import table
+from pacemaker.observe.source import Source
 from pacemaker.observe.top import levels
-from pacemaker.observe.top.levels import Cell, Level, Line, Sheet, Source
+from pacemaker.observe.top.levels import Cell, Level, Line, Sheet
 from pacemaker.observe.troubles import sentence
 from pacemaker.observe.view import ClusterView
 
@@ -114,8 +115,9 @@ class TopApp(App[None]):
         if level != self._stack[-1]:
             return  # the user has gone elsewhere meanwhile
         self._static("sentence").update(Text(levels.safe_line(sentence(view))))
+        freshness = levels.safe_line(table.freshness(view))
         self._static("freshness").update(
-            Text(f"{levels.freshness(view)}; every {self._interval_s:g} s")
+            Text(f"{freshness}; every {self._interval_s:g} s")
         )
         lines = [
             Text(f"{letter} {text}", style=_STYLES[letter])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from pacemaker.observe import table
+from pacemaker.observe.source import Source
 from pacemaker.observe.table import Column
-from pacemaker.observe.view import ClusterView, ExecutorView, TopologyView
+from pacemaker.observe.view import ClusterView, TopologyView
 from pacemaker.words import clipped, printable
 
 CELL_MAX: Final = 60
@@ -23,20 +24,6 @@ TOPOLOGIES, COMPONENTS, WORKERS, EXECUTORS = (
     "workers",
     "executors",
 )
-
-
-class Source(Protocol):
-    """The part of `pacemaker.observe.observer.Observer` that is used here."""
-
-    def view(self) -> ClusterView:
-        """Return the picture of the cluster."""
-        ...
-
-    def executors(
-        self, topology_id: str, component: str | None = None, worker: str | None = None
-    ) -> list[ExecutorView]:
-        """Return the executors of a topology."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,19 +236,3 @@ def troubles(view: ClusterView) -> list[tuple[str, str]]:
 def safe_line(text: str) -> str:
     """Return text that cannot drive a terminal, at most 200 characters."""
     return clipped(printable(text[:201]), 200)
-
-
-def freshness(view: ClusterView) -> str:
-    """Say how old the data are, and which servers are missing."""
-    age_s = view.data_age_s
-    parts = ["no data yet" if age_s is None else f"data {age_s:.0f} s old"]
-    present = len(view.servers) - len(view.absent)
-    if view.servers:
-        parts.append(f"Pacemakers {present}/{len(view.servers)}")
-    if view.absent:
-        parts.append("missing " + ", ".join(name for name, _ in view.absent))
-    if not view.has_zookeeper:
-        parts.append("no ZooKeeper: names are guesses")
-    elif view.nodes_read_s is not None and view.nodes_problem is not None:
-        parts.append(f"ZooKeeper {view.time_s - view.nodes_read_s:.0f} s old")
-    return safe_line("; ".join(parts))

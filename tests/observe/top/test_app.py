@@ -12,34 +12,14 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
 from pacemaker.observe.engine import Engine, ServerState
-from pacemaker.observe.picture import cluster_view, executor_views
 from pacemaker.observe.top.app import TopApp
-from pacemaker.observe.view import ClusterView, ExecutorView
 from tests.observe import made_up
+from tests.observe.fixed import Fixed
 from tests.observe.made_up import NOW, TOPOLOGY, A, B
 
 pytestmark = pytest.mark.io  # Textual's event loop has a socket pair
 
 HOSTILE = "[red]\x1b[2J\x9b31m\u202e" + "x" * 10_000
-
-
-class Fixed:
-    """A cluster that does not change by itself."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.now_s = float(NOW)
-
-    def view(self) -> ClusterView:
-        """Return the view."""
-        return cluster_view(self.engine, self.now_s)
-
-    def executors(
-        self, topology_id: str, component: str | None = None, worker: str | None = None
-    ) -> list[ExecutorView]:
-        """Return the executors."""
-        topology = self.engine.topologies[topology_id]
-        return executor_views(self.engine, topology, component, worker)
 
 
 class Screen:
