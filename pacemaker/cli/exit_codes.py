@@ -13,10 +13,14 @@ OK = 0
 
 NO = 1
 """The answer is no: nothing is stored there, the user did not confirm, the daemon
-refused an upgrade, or (`simulate`) the server cannot carry the cluster."""
+refused an upgrade, (`simulate`) the server cannot carry the cluster, or (`doctor`)
+there are warnings."""
 
 USAGE = 2
 """The command line is wrong; click uses this code itself."""
+
+FAILURES = 2
+"""`doctor` found something that does not work, or will not."""
 
 GENERATOR_BEHIND = 3
 """`simulate` itself fell behind its schedule, so there is no answer."""

@@ -14,6 +14,7 @@ from pacemaker.client import PacemakerPool
 from pacemaker.config import Settings
 from pacemaker.errors import PacemakerError
 from pacemaker.observe.engine import Engine
+from pacemaker.observe.nodes import ClusterNodes
 from pacemaker.observe.picture import cluster_view, executor_views
 from pacemaker.observe.reader import Reader
 from pacemaker.observe.view import ClusterView, ExecutorView
@@ -108,6 +109,11 @@ class Observer:
             if topology is None:
                 return []
             return executor_views(self._engine, topology, component, worker)
+
+    def nodes(self) -> tuple[ClusterNodes | None, str | None]:
+        """Return what ZooKeeper said last, and why it does not answer."""
+        with self._lock:
+            return self._engine.nodes, self._engine.nodes_problem
 
     def close(self) -> None:
         """End the threads and close all connections."""

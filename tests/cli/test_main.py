@@ -22,6 +22,7 @@ COMMANDS = (
     "simulate",
     "observe",
     "top",
+    "doctor",
 )
 TIMEOUT_S = 60
 
