@@ -156,7 +156,7 @@ class BeatDecoder:
         return known
 
     def _scan(self, plain: bytes, topology_id: str) -> Known:
-        id_bytes, count, at = _read_head(plain)
+        _, count, at = _read_head(plain)
         head = plain[:at]
         infos: list[tuple[bytes, ExecutorInfo]] = []
         layouts: list[Layout] = []
