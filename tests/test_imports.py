@@ -23,12 +23,12 @@ ROOMS = {
     "sasl": "errors",
     "config": "errors",
     "admin": "errors",
-    "core": "errors sasl wire",
+    "core": "errors heartbeats sasl wire",
     "server.process": "_version errors words",
     "server.io": "core errors server.process wire",
     "server.upgrade": "_version core errors sasl server.io server.process words",
     "server": (
-        "_version admin config core errors sasl server.io server.process"
+        "_version admin config core errors heartbeats sasl server.io server.process"
         " server.upgrade wire words"
     ),
     "client": "config errors heartbeats sasl wire",

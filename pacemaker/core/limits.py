@@ -105,3 +105,6 @@ WATCHDOG_TURNS: Final = 4
 # Fractions of the memory that the process may use.
 BUFFER_BUDGET_SHARE: Final = 0.25
 STORE_BUDGET_SHARE: Final = 0.5
+# What part of the store's budget the history may take: it has room for as many workers
+# as the store has, if their heartbeats have 5 KB on average.
+HISTORY_SHARE: Final = 1 / 16

@@ -386,5 +386,5 @@ def _lines(child: Child) -> list[str]:
 
 
 def _stamp_s(line: str) -> float:
-    stamp, millis = line.split(" ", 1)[0].split(".")
-    return time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")) + int(millis) / 1000
+    stamp, millis = " ".join(line.split(" ")[:2]).split(".")
+    return time.mktime(time.strptime(stamp, "%Y-%m-%d %H:%M:%S")) + int(millis) / 1000

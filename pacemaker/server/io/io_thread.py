@@ -39,6 +39,7 @@ from pacemaker.core.accounts import DEFAULT_LIMITS, Account, AddressLimits
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
+from pacemaker.core.history import End, Moment
 from pacemaker.core.pending_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.errors import LimitError
@@ -100,6 +101,8 @@ class IoThread(threading.Thread):
         clock: returns monotonic seconds.
         boot_clock: the same, but it runs on while the machine is suspended, and the
             process after an upgrade can compare its own readings with these.
+        moment: set to the time of each poll by `boot_clock`; None if nobody needs it.
+        is_timed: whether to count how long turns take; needs a moment.
     """
 
     def __init__(
@@ -113,6 +116,8 @@ class IoThread(threading.Thread):
         address_limits: AddressLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
         boot_clock: Callable[[], float] = boot_time_s,
+        moment: Moment | None = None,
+        is_timed: bool = False,
     ) -> None:
         super().__init__(name=f"pacemaker-io-{number}", daemon=True)
         self.figures = figures
@@ -120,6 +125,8 @@ class IoThread(threading.Thread):
         # The CPU time of this thread, because only this thread reads it.
         self._cpu_now: Callable[[], float] = time.thread_time
         self._boot_now = boot_clock
+        self._moment = moment
+        self._is_timed = is_timed
         # Connections that hold bytes or have a deadline; checked once a second.
         self.watched: set[Connection] = set()
         self._make_protocol = make_protocol
@@ -316,13 +323,29 @@ class IoThread(threading.Thread):
         del self.connections[connection.fd]
         self._epoll.unregister(connection.fd)
         self._forgotten += 1
-        self.figures.connections -= 1
+        self._count_end(connection)
         self._accounts.close(connection.account)
         self._backlog.discard(connection)
         self._silent.pop(connection, None)
         if connection in self.watched:
             self.watched.discard(connection)
             self._budget.hold(connection, connection.account, 0, self.now())
+
+    def _count_end(self, connection: Connection) -> None:
+        figures = self.figures
+        figures.connections -= 1
+        figures.ended += 1
+        if self._stop_until_s is not None:
+            figures.ended_by_stop += 1
+            end = End.STOPPED
+        elif connection.protocol.error is not None:
+            figures.ended_refused += 1
+            end = End.REFUSED
+        else:
+            end = End.FIN if connection.is_at_end else End.RESET
+        if self._moment is not None:
+            source = connection.protocol.source
+            source.end, source.ended_s = end, self._moment.now_s
 
     # The loop.
 
@@ -343,9 +366,17 @@ class IoThread(threading.Thread):
             # among it, but at most `_MOST_SHARED`, because sorting takes time too.
             most = min(len(self.connections) + 1, _MOST_SHARED)
             most = most if self._is_crowded else min(most, _MOST_REPORTED)
-            is_woken = self._share(self._epoll.poll(self._timeout_s(), most))
+            ready = self._epoll.poll(self._timeout_s(), most)
+            serve = self._share
         else:
-            is_woken = self._serve(self._epoll.poll(self._timeout_s()))
+            ready = self._epoll.poll(self._timeout_s())
+            serve = self._serve
+        moment = self._moment
+        if moment is not None:
+            moment.now_s = self._boot_now()
+        is_woken = serve(ready)
+        if moment is not None and self._is_timed:
+            self.figures.count_turn(self._boot_now() - moment.now_s, len(ready))
         if is_woken:
             # Not earlier in the turn: a new connection may get the descriptor of one
             # that was closed in this turn, and would then receive its events.
@@ -629,6 +660,7 @@ class IoThread(threading.Thread):
         while self._arrivals:
             arrival = self._arrivals.popleft()
             self._newcomers.setdefault(arrival[2], deque()).append(arrival)
+        self.figures.accepted += 1
         account, waiting = next(iter(self._newcomers.items()))
         del self._newcomers[account]
         sock, peer, _ = waiting.popleft()
@@ -687,4 +719,6 @@ class IoThread(threading.Thread):
     def _abandon(self, connection: Connection) -> None:
         """Reset a connection on which our own code raised; its peer is told nothing."""
         _logger.exception("%s: closed: an error of ours", connection.protocol.peer)
-        connection.abort()
+        if not connection.is_closed:
+            self.figures.ended_by_fault += 1
+            connection.abort()
