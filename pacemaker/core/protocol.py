@@ -131,6 +131,8 @@ class ServerProtocol:
     Attributes:
         phase: what the connection expects next.
         has_more: whether frames may be unread only because a slice was full.
+        slice_cost: what the last slice cost; that of a whole one if it completed no
+            message.  Lone pulses leave it as it is, and the owner may reset it.
         has_charged: whether the last slice created keys or requested lists.  The owner
             then has to settle the account before the connection goes on.
         authenticated: whether the peer may read.
@@ -159,6 +161,7 @@ class ServerProtocol:
         "has_more",
         "peer",
         "phase",
+        "slice_cost",
         "user",
     )
 
@@ -191,6 +194,7 @@ class ServerProtocol:
         self._useless = 0
         self.has_more = False
         self.has_charged = False
+        self.slice_cost = 0
         self.account = account
         self.peer = peer
         self.phase = Phase.OPEN if mechanism is None else Phase.SASL_DUE
@@ -290,6 +294,8 @@ class ServerProtocol:
             self._frames.let_go()
         except PeerError as exc:
             self.fail(exc)
+        finally:
+            self.slice_cost = (SLICE_COST - cost_left) or SLICE_COST
 
     def data_to_send(self) -> list[bytes]:
         """Return the bytes to send to the peer, in a few chunks, and forget them."""
