@@ -288,14 +288,17 @@ class IoThread(threading.Thread):
                 self._run(other.evict)
         return connection in evicted
 
-    def put_off(self, connection: Connection) -> None:
+    def put_off(self, connection: Connection, has_charged: bool) -> None:
         """Let a connection continue after others have been served.
 
-        If its account has created keys or asked for lists too fast, the connection
-        continues only once the account has credit again.
+        Args:
+            connection: the connection.
+            has_charged: whether it has created many keys or asked for many lists.  If
+                its account did so too fast, the connection continues only once the
+                account has credit again.
         """
         wait_s = 0.0
-        if connection.account.is_charged:
+        if has_charged:
             wait_s = connection.account.settle(self.now(), self._address_limits)
         if wait_s:
             self.figures.delays += 1

@@ -45,7 +45,7 @@ _COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diII")
 _WAITER: Final = struct.Struct("<i")
 # The descriptor, the flags, two times, and the lengths of peer, user, unread, unsent.
 _CONNECTION: Final = struct.Struct("<iBddIIII")
-_AUTHENTICATED, _SASL_DUE, _HAS_USER, _GREETED = 1, 2, 4, 8
+_AUTHENTICATED, _MAY_AUTHENTICATE, _HAS_USER, _GREETED = 1, 2, 4, 8
 # The lengths of the key and the value.
 _HEARTBEAT: Final = struct.Struct("<II")
 
@@ -129,7 +129,7 @@ def _connection_piece(connection: ConnectionState) -> bytes:
     snapshot = connection.snapshot
     peer, user = connection.peer.encode(), (snapshot.user or "").encode()
     flags = snapshot.authenticated * _AUTHENTICATED
-    flags |= snapshot.sasl_due * _SASL_DUE
+    flags |= snapshot.may_authenticate * _MAY_AUTHENTICATE
     flags |= (snapshot.user is not None) * _HAS_USER
     flags |= connection.is_greeted * _GREETED
     texts = (peer, user, snapshot.unread, snapshot.unsent)
@@ -181,7 +181,7 @@ def _read_connection(reader: _Reader) -> ConnectionState:
     peer, user = reader.text(peer_bytes), reader.text(user_bytes)
     snapshot = Snapshot(
         authenticated=bool(flags & _AUTHENTICATED),
-        sasl_due=bool(flags & _SASL_DUE),
+        may_authenticate=bool(flags & _MAY_AUTHENTICATE),
         user=user if flags & _HAS_USER else None,
         unread=reader.bytes(unread_bytes),
         unsent=reader.bytes(unsent_bytes),

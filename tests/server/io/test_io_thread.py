@@ -269,13 +269,13 @@ def test_request_does_not_wait_for_all_that_another_has_sent() -> None:
         hand.thread.now = TickingClock(limits.TURN_S)
         greedy.send(READS)
         hand.thread.turn()
-        assert connection.protocol.has_more
+        assert connection.protocol._has_more
         other.send(PULSE)
         hand.thread.turn()
-        assert connection.protocol.has_more
+        assert connection.protocol._has_more
         assert other.receive() == ACK
         assert _receive_all(hand, greedy, len(MISSES)) == MISSES
-        assert not connection.protocol.has_more
+        assert not connection.protocol._has_more
 
 
 def test_cheap_requests_are_served_first() -> None:
@@ -376,7 +376,7 @@ def test_calls_of_others_wait_for_one_turn_at_most() -> None:
         peer.send(READS)
         hand.thread.turn()
         done: list[bool] = []
-        hand.thread.call(lambda: done.append(connection.protocol.has_more))
+        hand.thread.call(lambda: done.append(connection.protocol._has_more))
         hand.thread.turn()
         assert done == [True]
 
@@ -446,7 +446,7 @@ def test_time_in_which_the_process_was_stopped_is_not_the_peers() -> None:
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(PULSE[:-1])
-        hand.turn_until(lambda: bool(connection.protocol.unread_bytes))
+        hand.turn_until(lambda: bool(connection.protocol.frames.unread_bytes))
         hand.leap(10 * limits.FRAME_TIMEOUT_S)
         hand.leap(limits.SWEEP_S)
         assert hand.ask(peer, PULSE[-1:]) == ACK

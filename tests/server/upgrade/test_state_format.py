@@ -28,7 +28,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=30)
 snapshots = st.builds(
     Snapshot,
     authenticated=st.booleans(),
-    sasl_due=st.booleans(),
+    may_authenticate=st.booleans(),
     user=st.none() | texts,
     unread=st.binary(max_size=40),
     unsent=st.binary(max_size=40),
