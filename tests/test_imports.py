@@ -31,6 +31,7 @@ ROOMS = {
     ),
     "client": "config errors heartbeats sasl wire",
     "cluster_state": "client config errors",
+    "testing": "cluster_state config",
     "simulate": "client config errors heartbeats sasl wire words",
     "cli": (
         "_version client config core errors heartbeats sasl server server.process"

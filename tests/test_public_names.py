@@ -26,6 +26,7 @@ PUBLIC = {
         "decide_hold",
         "load_configuration",
     ],
+    "pacemaker.testing": ["FakePool", "FakeZooKeeper", "ZooKeeperLink"],
     "pacemaker.server": ["Daemon", "ServerOptions", "rehearse", "run"],
 }
 
