@@ -31,6 +31,7 @@ ROOMS = {
     ),
     "client": "config errors heartbeats sasl wire",
     "cluster_state": "client config errors",
+    "testing": "client cluster_state config core wire",
     "simulate": "client config errors heartbeats sasl wire words",
     "cli": (
         "_version client config core errors heartbeats sasl server server.process"

@@ -11,6 +11,7 @@ from pacemaker.client.call import Call
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.session import MAX_IN_FLIGHT, Session
 from pacemaker.client.standing import Standing
+from pacemaker.client.tcp import SystemClock
 from pacemaker.errors import ClosedError
 
 MAX_BODY_BYTES = 2**20
@@ -23,7 +24,7 @@ class Owner:
 
     def __init__(self, calls: int) -> None:
         request = requests.create_path("/w")
-        self.calls = [Call(request, 1.0, give_up) for _ in range(calls)]
+        self.calls = [Call(request, 1.0, SystemClock(), give_up) for _ in range(calls)]
         self.is_closing = False
 
     def take_calls(self, most: int) -> list[Call[Any]]:
@@ -88,7 +89,9 @@ def run(owner: Owner, sock: Socket, *steps: Callable[[], None]) -> None:
     protocol = ClientProtocol(MAX_BODY_BYTES)
     script: Any = Script(owner, *steps)
     fake_socket: Any = sock
-    Session(owner, Standing(owner.name), fake_socket, protocol, script).run()
+    clock = SystemClock()
+    standing = Standing(owner.name, clock)
+    Session(owner, standing, fake_socket, protocol, script, clock).run()
 
 
 def test_session_takes_no_call_while_bytes_are_unsent() -> None:
