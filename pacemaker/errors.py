@@ -36,8 +36,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+from typing import Final
 
-_PATHS_SHOWN = 3
+_PATHS_SHOWN: Final = 3
 
 
 def how_to_install(extra: str) -> str:

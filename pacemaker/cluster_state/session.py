@@ -54,8 +54,8 @@ _logger: Final = logging.getLogger(__name__)
 # enough for a session to end although ZooKeeper is back.
 RECONNECT_PAUSE_MAX_S: Final = 2.0
 
+# kazoo's errors after which a request may or may not have been served.
 CONNECTION_LOST: Final = (ConnectionLoss, SessionExpiredError)
-"""kazoo's errors after which a request may or may not have been served."""
 
 _EVENT_TYPES: Final = {
     KazooEventType.CREATED: EventType.CREATED,

@@ -83,5 +83,5 @@ class ClientMechanism(Protocol):
 
 
 MechanismFactory = Callable[[], ServerMechanism]
+# Called with the host, as in `pacemaker.servers`.
 ClientMechanismFactory = Callable[[str], ClientMechanism]
-"""Called with the host, as in `pacemaker.servers`."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import resource
 from typing import Final
 
+# Descriptors for everything except the workers' connections.
 SPARE: Final = 64
-"""Descriptors for everything except the workers' connections."""
 
 
 def make_room(connections: int) -> int:
