@@ -22,6 +22,7 @@ BROKEN = {
     "import logging\nlogger = logging.getLogger(__name__)": "the logger is not _logger",
     "X: Final = 1\n'What it is.'": "a docstring below a constant",
     "try:\n    f()\nexcept OSError:\n    raise ValueError": "raised without a cause",
+    "try:\n    f()\nexcept OSError:\n    raise E from None": "raised without a cause",
 }
 
 
@@ -34,11 +35,18 @@ def statements_with_names(tree: ast.Module) -> Iterator[tuple[ast.stmt, str, str
             yield node, node.target.id, ast.unparse(node.annotation)
 
 
+def is_named(cause: ast.expr | None) -> bool:
+    """Return whether a cause is an exception: neither missing nor None."""
+    return isinstance(cause, ast.Name)
+
+
 def breaches(source: str) -> Iterator[str]:
     """Yield a message for each breach of a convention: its line and what to do."""
     tree = ast.parse(source)
     for node, name, annotation in statements_with_names(tree):
-        if CONSTANT.fullmatch(name) and not annotation.startswith(("Final", "TypeAl")):
+        if CONSTANT.fullmatch(name) and not annotation.startswith(
+            ("Final", "TypeAlias")
+        ):
             yield f"{node.lineno}: {name} is not Final: say `{name}: Final = ...`"
         value = ast.unparse(getattr(node, "value", None) or ast.Constant(None))
         if value.startswith("logging.getLogger(") and name != "_logger":
@@ -49,7 +57,11 @@ def breaches(source: str) -> Iterator[str]:
     for handler in ast.walk(tree):
         if isinstance(handler, ast.ExceptHandler):
             for raised in ast.walk(handler):
-                if isinstance(raised, ast.Raise) and raised.exc and not raised.cause:
+                if (
+                    isinstance(raised, ast.Raise)
+                    and raised.exc
+                    and not is_named(raised.cause)
+                ):
                     yield f"{raised.lineno}: raised without a cause: say `from exc`"
 
 

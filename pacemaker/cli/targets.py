@@ -122,8 +122,8 @@ def checked_path(ctx: click.Context, parameter: click.Parameter, value: str) -> 
     """Check a path from the command line: it must be UTF-8 and begin with a slash."""
     try:
         value.encode()
-    except UnicodeEncodeError:
-        raise click.BadParameter("the path must be UTF-8") from None
+    except UnicodeEncodeError as exc:
+        raise click.BadParameter("the path must be UTF-8") from exc
     if not value.startswith("/"):
         raise click.BadParameter(
             f"the path must begin with a slash: {printable('/' + value)}"

@@ -235,7 +235,7 @@ def _kazoo_client(settings: Settings) -> Any:
         hosts = zookeeper_servers(list(settings.zookeeper_servers))
     except WrongValueError as exc:
         value = list(settings.zookeeper_servers)
-        raise ConfigError(str(exc), key=ZOOKEEPER_SERVERS, value=value) from None
+        raise ConfigError(str(exc), key=ZOOKEEPER_SERVERS, value=value) from exc
     return KazooClient(
         hosts=",".join(f"{_in_url(host)}:{settings.zookeeper_port}" for host in hosts),
         timeout=settings.zookeeper_session_timeout_ms / 1000,

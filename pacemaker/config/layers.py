@@ -133,7 +133,7 @@ def _check(key: Key, found: _Value) -> object:
         shown = values.Hidden() if key.is_secret else values.Shown(found.value)
         raise ConfigError(
             str(exc), key=key.name, value=shown, source=found.source
-        ) from None
+        ) from exc
 
 
 def _take_host(

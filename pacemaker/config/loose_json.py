@@ -187,5 +187,5 @@ def _converted(number: str) -> object:
         return int(number) if number != "-" else 0
     try:
         return float(number)
-    except ValueError:
-        raise _RefusedError from None
+    except ValueError as exc:
+        raise _RefusedError from exc

@@ -85,8 +85,8 @@ def auth_method(value: object) -> AuthMethod:
     """Check for the name of an authentication method, in capitals as in Storm."""
     try:
         return AuthMethod(value)
-    except ValueError:
-        raise WrongValueError("must be NONE, DIGEST or KERBEROS") from None
+    except ValueError as exc:
+        raise WrongValueError("must be NONE, DIGEST or KERBEROS") from exc
 
 
 def string(value: object) -> str:

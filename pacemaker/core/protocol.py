@@ -41,7 +41,7 @@ import logging
 from collections.abc import Callable
 from enum import Enum
 from itertools import groupby
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.dispatch import Dispatcher, trace_of
@@ -49,7 +49,7 @@ from pacemaker.core.listing import Listing, shown
 from pacemaker.core.pending_reads import HeldReads, Holding
 from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.sasl.mechanism import ServerMechanism
+from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step
 from pacemaker.wire import canonical, control, messages
 from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message
@@ -93,8 +93,6 @@ _OPEN: Final = Phase.OPEN
 _CLOSED: Final = Phase.CLOSED
 
 _READING: Final = (Phase.OPEN, Phase.SASL_DUE, Phase.SASL_BEGUN)
-
-StepOutcome: TypeAlias = bytes | AuthenticationError | None
 
 
 class Snapshot(NamedTuple):
@@ -352,12 +350,8 @@ class ServerProtocol:
         It may run on any thread: while the phase is STEPPING, nothing else uses the
         mechanism and the token, and this touches no other state.
         """
-        assert self._mechanism is not None  # noqa: S101  (the phase says so)
         token, self._token = self._token, b""
-        try:
-            return self._mechanism.step(token)
-        except AuthenticationError as exc:
-            return exc
+        return take_step(self._mechanism, token)
 
     def finish_step(self, outcome: StepOutcome) -> None:
         """Apply the outcome of `run_step`, and continue with the unread frames."""

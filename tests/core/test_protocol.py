@@ -32,6 +32,7 @@ from pacemaker.errors import (
     OutOfPlaceError,
     PeerError,
 )
+from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.wire import canonical, messages
 from tests.cutting import same_however_it_arrives, ways_to_arrive
 from tests.fake_mechanisms import (
@@ -745,7 +746,7 @@ def test_step_touches_nothing_until_its_outcome_is_taken() -> None:
 
 @pytest.mark.parametrize("outcome", [b"offer", None, AuthenticationError("late")])
 def test_outcome_of_a_step_comes_too_late(
-    outcome: protocol.StepOutcome,
+    outcome: StepOutcome,
 ) -> None:
     """A connection that has ended meanwhile takes no outcome any more."""
     server = new_protocol(like_kerberos)

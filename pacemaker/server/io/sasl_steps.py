@@ -31,8 +31,8 @@ from typing import Final, NamedTuple
 
 from pacemaker.core.accounts import DEFAULT_LIMITS
 from pacemaker.core.addresses import address_name
-from pacemaker.core.protocol import StepOutcome
 from pacemaker.errors import AuthenticationError, LimitError, ServerFaultError
+from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.fair_queue import FairQueue
 from pacemaker.server.io.sasl_backoff import (
