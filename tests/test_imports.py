@@ -25,12 +25,12 @@ ROOMS = {
     "config": "errors",
     "core": "errors sasl wire",
     "server.process": "_version descriptor_limit errors words",
-    "server.io": "core errors sasl server.process wire",
+    "server.io": "core errors sasl server.process wire words",
     "server.upgrade": "_version core errors sasl server.io server.process words",
     "server": (
         "config core errors sasl server.io server.process server.upgrade wire words"
     ),
-    "client": "config errors heartbeats sasl wire",
+    "client": "config errors heartbeats sasl wire words",
     "cluster_state": "client config errors",
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
     "cli": (

@@ -41,6 +41,7 @@ from pacemaker.server.io.sasl_backoff import (
     GuessBook,
     RefusalQueue,
 )
+from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -289,7 +290,8 @@ class StepRunner:
 
 
 def _address(connection: Connection) -> str:
-    return address_name(connection.protocol.peer.rpartition(":")[0])
+    host, _ = split_host_and_port(connection.protocol.peer)
+    return address_name(host)
 
 
 def _daemon_thread(run: Callable[[], None], name: str) -> threading.Thread:
