@@ -64,7 +64,7 @@ from pacemaker.core.phases import (
 )
 from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.sasl.mechanism import ServerMechanism
+from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step
 from pacemaker.wire import canonical, control, messages
 from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message
@@ -112,7 +112,6 @@ _REQUEST: Final = Wait.REQUEST
 
 # The bytes to send, in a few chunks, and what to wait for.
 Output: TypeAlias = tuple[Sequence[bytes], Wait]
-StepOutcome: TypeAlias = bytes | AuthenticationError | None
 
 
 class SaslStep:
@@ -145,10 +144,7 @@ class SaslStep:
     def run(self) -> StepOutcome:
         """Take the step; return the token to send, if any, or why it has failed."""
         token, self._token = self._token, b""
-        try:
-            return self.mechanism.step(token)
-        except AuthenticationError as exc:
-            return exc
+        return take_step(self.mechanism, token)
 
 
 class Snapshot(NamedTuple):

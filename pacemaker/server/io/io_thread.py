@@ -49,6 +49,7 @@ from pacemaker.server.io.sasl_steps import StepRunner
 from pacemaker.server.io.silent import Silent
 from pacemaker.server.process import memory
 from pacemaker.server.process.clocks import boot_time_s
+from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -643,8 +644,7 @@ class IoThread(threading.Thread):
 
     def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         for sock, state in peers:
-            host, _, port = state.peer.rpartition(":")
-            account = self._accounts.open(host.strip("[]"), int(port))
+            account = self._accounts.open(*split_host_and_port(state.peer))
             self._adopt(sock, state.peer, account)
             connection = self.connections.get(sock.fileno())
             if connection is not None:
