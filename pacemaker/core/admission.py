@@ -74,7 +74,9 @@ class Admission:
         return Verdict.MAKE_ROOM if total > self._capacity else Verdict.TAKE
 
 
-def capacity(descriptors: int, io_threads: int) -> int:
+def capacity(
+    descriptors: int, io_threads: int, reserved: int = limits.RESERVED_DESCRIPTORS
+) -> int:
     """Return how many connections fit.
 
     They are fewer than the kernel allows.  The acceptor accepts a whole batch before
@@ -83,8 +85,9 @@ def capacity(descriptors: int, io_threads: int) -> int:
     Args:
         descriptors: how many the process may have open (RLIMIT_NOFILE).
         io_threads: how many I/O threads there are.
+        reserved: how many to leave for everything else.
     """
-    spare = limits.RESERVED_DESCRIPTORS + limits.ACCEPT_BATCH
+    spare = reserved + limits.ACCEPT_BATCH
     spare = min(spare, int(descriptors * limits.RESERVED_SHARE))
     own = _OWN_DESCRIPTORS + _DESCRIPTORS_PER_THREAD * io_threads
     return max(1, descriptors - own - spare)

@@ -51,6 +51,7 @@ class Acceptor(threading.Thread):
             the fewest.
         accounts: the accounts of the peers.
         admission: decides which connections are accepted.
+        reserved: how many descriptors connections leave for everything else.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Acceptor(threading.Thread):
         threads: Sequence[IoThread],
         accounts: Accounts,
         admission: Admission,
+        reserved: int = limits.RESERVED_DESCRIPTORS,
     ) -> None:
         super().__init__(name="pacemaker-acceptor", daemon=True)
         self._listeners = {listener.fileno(): listener for listener in listeners}
@@ -69,6 +71,7 @@ class Acceptor(threading.Thread):
         self._threads = threads
         self._accounts = accounts
         self._admission = admission
+        self._reserved = reserved
         # The number of refused connections.
         self.refused = 0
         self._last_refused: tuple[str, LimitError] | None = None
@@ -147,7 +150,7 @@ class Acceptor(threading.Thread):
         """Accept a batch at one listener; return False to pause before the next."""
         listener = self._listeners[fd]
         # Asked again for each batch, as the limit of a running process can be raised.
-        room_ends = _room_ends()
+        room_ends = _room_ends(self._reserved)
         for _ in range(limits.ACCEPT_BATCH):
             if self._is_stopping:
                 break
@@ -251,8 +254,8 @@ class Acceptor(threading.Thread):
         )
 
 
-def _room_ends() -> int:
+def _room_ends(reserved: int) -> int:
     """Return the first of the descriptors that are reserved for all other uses."""
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     share = int(most * limits.RESERVED_SHARE)
-    return most - min(limits.RESERVED_DESCRIPTORS, share)
+    return most - min(reserved, share)

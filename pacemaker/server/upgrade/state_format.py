@@ -27,7 +27,7 @@ from pacemaker.core.protocol import Snapshot
 from pacemaker.errors import StateError
 from pacemaker.words import counted
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 READABLE_FORMATS: Final = frozenset((FORMAT,))
 
 _MAGIC: Final = b"stormpm\n"
@@ -39,9 +39,10 @@ DIGEST_BYTES: Final = 32
 KEY_BYTES: Final = 32
 
 # The time of parking, the key and the digest of the security settings, whether the
-# daemon opened its listener itself, until when misses are held, the descriptor that
-# accepts waiters, the number of waiters, the number of connections.
-_COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diII")
+# daemon opened its listener itself, until when misses are held, the listener of the
+# admin endpoint, the number of upgrades so far, the descriptor that accepts waiters,
+# the number of waiters, the number of connections.
+_COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diIiII")
 _WAITER: Final = struct.Struct("<i")
 # The descriptor, the flags, two times, and the lengths of peer, user, unread, unsent.
 _CONNECTION: Final = struct.Struct("<iBddIIII")
@@ -116,6 +117,8 @@ def _pieces(state: State) -> Iterator[bytes]:
         state.security_digest,
         state.is_own_listener,
         state.hold_until_s,
+        state.admin_fd,
+        state.upgrades,
         state.request_fd,
         len(state.waiter_fds),
         len(state.connections),

@@ -304,7 +304,7 @@ def test_acceptor_pauses_after_a_turn_that_failed(
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
     failed = threading.Semaphore(0)
 
-    def fail() -> int:
+    def fail(reserved: int) -> int:
         failed.release()
         raise RuntimeError("as asked for")
 
@@ -337,7 +337,7 @@ def test_acceptor_leaves_some_descriptors_to_others(
             adopter.wait()
         _pass_a_turn(acceptor)
         last = adopter.adopted[1][0].fileno()
-        monkeypatch.setattr(acceptor_module, "_room_ends", lambda: last)
+        monkeypatch.setattr(acceptor_module, "_room_ends", lambda _: last)
         peers.enter_context(socket.create_connection(address))
         assert not adopter.is_adopted.acquire(timeout=0.1)
         assert f"{last} descriptors are in use" in caplog.text
@@ -354,7 +354,7 @@ def test_reserve_is_a_part_of_a_small_limit(
 ) -> None:
     """32 descriptors, or half of all that there are."""
     monkeypatch.setattr(resource, "getrlimit", lambda what: (most, most))
-    assert acceptor_module._room_ends() == room
+    assert acceptor_module._room_ends(limits.RESERVED_DESCRIPTORS) == room
 
 
 def _is_reset_when_closed(sock: socket.socket) -> bool:
