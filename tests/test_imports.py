@@ -17,6 +17,7 @@ ROOT = Path(pacemaker.__file__).parent
 ROOMS = {
     "_version": "",
     "words": "",
+    "descriptor_limit": "",
     "errors": "",
     "wire": "errors words",
     "heartbeats": "errors wire",
@@ -24,16 +25,17 @@ ROOMS = {
     "config": "errors",
     "admin": "errors",
     "core": "errors heartbeats sasl wire",
-    "server.process": "_version errors words",
-    "server.io": "core errors server.process wire",
+    "server.process": "_version descriptor_limit errors words",
+    "server.io": "core errors sasl server.process wire words",
     "server.upgrade": "_version core errors sasl server.io server.process words",
     "server": (
         "_version admin config core errors heartbeats sasl server.io server.process"
         " server.upgrade wire words"
     ),
-    "client": "config errors heartbeats sasl wire",
+    "client": "config errors heartbeats sasl wire words",
     "cluster_state": "client config errors",
-    "simulate": "client config errors heartbeats sasl wire words",
+    "testing": "client cluster_state config core wire",
+    "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
     "cli": (
         "_version admin client config core errors heartbeats sasl server server.process"
         " server.upgrade simulate words"

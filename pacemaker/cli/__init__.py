@@ -8,7 +8,7 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
-from typing import IO, Any, cast
+from typing import IO, Any, Final, cast
 
 import click
 
@@ -41,7 +41,7 @@ from pacemaker.errors import (
 
 __all__ = ["main"]
 
-logger = logging.getLogger("pacemaker.cli")
+_logger: Final = logging.getLogger("pacemaker.cli")
 
 
 class _WrongConfigurationError(click.ClickException):
@@ -69,10 +69,10 @@ class _NoAnswerError(click.ClickException):
 
 
 # What the system says when the standard output takes no more.
-_OF_WRITING = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_OF_WRITING: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # The first that an error is one of says how the program ends.
-_ENDS: dict[type[PacemakerError], type[click.ClickException]] = {
+_ENDS: Final[dict[type[PacemakerError], type[click.ClickException]]] = {
     ConfigError: _WrongConfigurationError,
     ListenError: _CannotListenError,
     StartError: _SystemRefusedError,
@@ -133,7 +133,7 @@ class _Program(click.Group):
         except Exception as exc:
             if isinstance(exc, OSError) and exc.errno in _OF_WRITING:
                 raise output_lost(exc) from exc  # of a command's --help
-            logger.critical(
+            _logger.critical(
                 "unexpected failure (a bug): please report it", exc_info=True
             )
             ctx.exit(exit_codes.UNEXPECTED)

@@ -40,6 +40,9 @@ DOMINANT_S: Final = 0.02
 FADE_S: Final = 0.25
 FORGOTTEN_S: Final = 0.0001
 
+# How long a connection is new: until then its requests may turn out to be costly.
+NEW_S: Final = 1.0
+
 # How many connections one turn accepts from the backlog.
 ACCEPT_BATCH: Final = 64
 # How long the acceptor waits if the process or the kernel has no room, or if one of
