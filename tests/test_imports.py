@@ -36,9 +36,12 @@ ROOMS = {
     "cluster_state": "client config errors",
     "testing": "client cluster_state config core wire",
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
+    "observe": "client cluster_state config errors heartbeats wire words",
+    "observe.top": "observe words",
+    "observe.web": "admin observe words",
     "cli": (
-        "_version admin client config core errors heartbeats sasl server server.process"
-        " server.upgrade simulate words"
+        "_version admin client config core errors heartbeats observe observe.top"
+        " observe.web sasl server server.process server.upgrade simulate words"
     ),
     "__init__": "_version",
     "__main__": "cli",
@@ -54,9 +57,13 @@ PURE_MODULES = (
     "server.upgrade.state_format",
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *("simulate.worker", "simulate.nimbus", "simulate.report"),
+    *("observe.beats", "observe.components", "observe.engine", "observe.figures"),
+    *("observe.layout", "observe.log", "observe.nodes", "observe.picture"),
+    *("observe.states", "observe.table", "observe.topology", "observe.troubles"),
+    *("observe.view", "observe.worker", "observe.zookeeper"),
 )
 # They hold a lock.
-LOCKED = ("core.addresses", "core.store")
+LOCKED = ("core.addresses", "core.history", "core.store")
 
 
 def _name(path: Path) -> str:

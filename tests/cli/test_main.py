@@ -20,6 +20,8 @@ COMMANDS = (
     *("serve", "config", "completion"),
     *("ping", "ls", "get", "exists", "put", "rm"),
     "simulate",
+    "observe",
+    "top",
 )
 TIMEOUT_S = 60
 
