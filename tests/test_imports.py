@@ -38,10 +38,12 @@ ROOMS = {
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
     "observe": "client cluster_state config errors heartbeats wire words",
     "observe.top": "observe words",
+    "why": "observe",
     "observe.web": "admin observe words",
     "cli": (
-        "_version admin client config core errors heartbeats observe observe.top"
-        " observe.web sasl server server.process server.upgrade simulate words"
+        "_version admin client cluster_state config core errors heartbeats observe"
+        " observe.top observe.web sasl server server.process server.upgrade simulate"
+        " why words"
     ),
     "__init__": "_version",
     "__main__": "cli",

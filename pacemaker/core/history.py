@@ -48,6 +48,10 @@ _SAME_FACTOR: Final = 1.2
 _IN_USE_S: Final = 600.0
 # How many old records are looked at to make room for one.
 _TRIES: Final = 8
+# Nimbus reads every 10 s, and acts after 30 s (nimbus.task.timeout.secs) without a
+# change that it has seen.
+READ_GAP_S: Final = 30.0
+_MAX_READ_GAPS: Final = 32
 # Deletes of whole directories, which Nimbus makes when a topology is killed.
 MAX_DELETES: Final = 256
 
@@ -266,6 +270,7 @@ class History:
     Attributes:
         records: by key.
         deletes: the last deletes of directories, the oldest first.
+        read_gaps: the last times of more than `READ_GAP_S` between two reads.
         reader: the connection that last read as Nimbus does.
         read_s: when that was; 0 for never.
         began_s: since when there is a history.
@@ -281,6 +286,7 @@ class History:
         self._size_bytes = 0
         self.records: dict[str, Record] = {}
         self.deletes: deque[Deleted] = deque(maxlen=MAX_DELETES)
+        self.read_gaps: deque[tuple[float, float]] = deque(maxlen=_MAX_READ_GAPS)
         self.reader = NOBODY
         self.read_s = 0.0
         self.began_s = 0.0
@@ -323,6 +329,8 @@ class History:
 
     def note_read(self, key: str, source: Source, now_s: float) -> None:
         """Note a read by a peer that reads as Nimbus does."""
+        if self.read_s and now_s - self.read_s > READ_GAP_S:
+            self.read_gaps.append((self.read_s, now_s))
         self.reader, self.read_s = source, now_s
         record = self.records.get(key)
         if record is None:
@@ -392,8 +400,14 @@ class History:
     def dump(self) -> Iterator[bytes]:
         """Yield everything as bytes, for `load`."""
         yield _HEAD.pack(
-            self.began_s, self.read_s, len(self.deletes), len(self.records)
+            self.began_s,
+            self.read_s,
+            len(self.read_gaps),
+            len(self.deletes),
+            len(self.records),
         ) + _text(self.reader.peer)
+        for gap in self.read_gaps:
+            yield _READ_GAP.pack(*gap)
         for deleted in self.deletes:
             yield _TIME.pack(deleted.at_s) + _text(deleted.path) + _text(deleted.peer)
         for key, record in self.records.items():
@@ -411,8 +425,12 @@ class History:
             raise ValueError(f"the history cannot be read: {exc}") from exc
 
     def _load(self, reader: _Reader) -> None:
-        self.began_s, self.read_s, deletes, records = reader.fields(_HEAD)
+        self.began_s, self.read_s, *counts = reader.fields(_HEAD)
+        read_gaps, deletes, records = map(int, counts)
         self.reader = Source(reader.text())
+        for _ in range(read_gaps):
+            from_s, to_s = reader.fields(_READ_GAP)
+            self.read_gaps.append((from_s, to_s))
         sources: dict[tuple[str, int, float], Source] = {}
         for _ in range(deletes):
             (at_s,) = reader.fields(_TIME)
@@ -426,8 +444,9 @@ class History:
         self._grow(size_bytes)
 
 
-# Since when, the last read, and the numbers of deletes and records.
-_HEAD: Final = struct.Struct("<ddII")
+# Since when, the last read, and the numbers of gaps, deletes and records.
+_HEAD: Final = struct.Struct("<ddIII")
+_READ_GAP: Final = struct.Struct("<dd")
 _TIME: Final = struct.Struct("<d")
 _LENGTH: Final = struct.Struct("<I")
 # The first and the last pulse, the longest gap, the interval, the last read, when the
@@ -466,6 +485,8 @@ class _Reader:
     def bytes(self) -> bytes:
         (size,) = _LENGTH.unpack_from(self._data, self._at)
         self._at += _LENGTH.size + size
+        if self._at > len(self._data):
+            raise IndexError("it is cut short")
         return self._data[self._at - size : self._at]
 
     def text(self) -> str:

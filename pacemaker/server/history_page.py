@@ -77,6 +77,10 @@ class _Writer:
             "began": self._time(history.began_s),
             "reader": history.reader.peer or None,
             "read": self._time(history.read_s),
+            "read_gaps": [
+                {"from": self._time(from_s), "to": self._time(to_s)}
+                for from_s, to_s in list(history.read_gaps)
+            ],
             "deletes": [
                 {
                     "at": self._time(each.at_s),
