@@ -10,8 +10,8 @@ of the last `MAX_EVENTS` things that were not as usual:
 * the key was deleted;
 * Nimbus read a value that had not changed since its last read.
 
-**What a pulse pays.**  The time is that of the last `epoll.poll`, so there is no system
-call for it.  A pulse compares the time since the last one with `Record.quiet_s`, and
+**What a pulse pays.**  The time is that of the last `epoll.poll`, so no clock is read
+for it.  A pulse compares the time since the last one with `Record.quiet_s`, and
 its source with that of the last pulse, and stores the time.  Only if one of the
 comparisons fails is there more to do (`History.record_for`).
 
@@ -22,7 +22,8 @@ none, the new key gets no record.
 A thread that changes a record holds no lock: a key usually has one writer, and if two
 threads write one key at the same time, the record may miss an event, and nothing else.
 
-Times are in seconds of CLOCK_BOOTTIME.  This module reads no clock.
+Times are in monotonic seconds, which an upgrade in place does not change: the clock is
+the system's.  This module reads no clock.
 """
 
 from __future__ import annotations

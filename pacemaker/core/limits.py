@@ -35,6 +35,9 @@ TURN_S: Final = 0.003
 # half second.
 DOMINANT_S: Final = 0.02
 
+# How often a turn is timed, for the histogram of durations.
+TIMED_EVERY_S: Final = 0.01
+
 # The time spent on an account is halved this often, and forgotten once it is below
 # `FORGOTTEN_S`.
 FADE_S: Final = 0.25

@@ -137,7 +137,7 @@ class Daemon:
             return None
         most_bytes = int(self.store.budget_bytes * limits.HISTORY_SHARE)
         history = History(most_bytes, self.store.count_other)
-        history.began_s = boot_time_s()
+        history.began_s = time.monotonic()
         return history
 
     def _io_thread(self, number: int) -> IoThread:
@@ -152,7 +152,7 @@ class Daemon:
         return IoThread(
             *(number, make_protocol, figures, self._budget, self._steps),
             *(self._accounts, self._limits),
-            moment=moment if self._is_timed or self.history is not None else None,
+            moment=moment,
             is_timed=self._is_timed,
         )
 
@@ -280,8 +280,9 @@ class Daemon:
         """
         if self.history is None:
             return None
-        get, now_s, boot_s = self.store.get, time.time(), boot_time_s()
-        return write_history(self.history, get, now_s, boot_s, topology)
+        return write_history(
+            self.history, self.store.get, time.time(), time.monotonic(), topology
+        )
 
     def calls(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread that must make progress."""

@@ -23,7 +23,7 @@ Get = Callable[[str], "bytes | None"]
 
 
 def write_history(
-    history: History, get: Get, now_s: float, boot_s: float, topology: str
+    history: History, get: Get, now_s: float, monotonic_s: float, topology: str
 ) -> Iterator[bytes]:
     """Yield the page in slices.
 
@@ -31,10 +31,10 @@ def write_history(
         history: the history.
         get: returns the stored value of a key.
         now_s: the time in seconds since 1970.
-        boot_s: the same moment by CLOCK_BOOTTIME.
+        monotonic_s: the same moment by the clock of the history.
         topology: the id of the only topology to show, or its name; "" for all.
     """
-    writer = _Writer(now_s - boot_s)
+    writer = _Writer(now_s - monotonic_s)
     head = writer.head(history, now_s)
     yield (json.dumps(head)[:-1] + ', "keys": {').encode()
     comma = ""
@@ -64,7 +64,7 @@ class _Writer:
     """Turns records into what JSON can hold.
 
     Args:
-        ahead_s: by how much the time since 1970 is ahead of CLOCK_BOOTTIME.
+        ahead_s: by how much the time since 1970 is ahead of the history's clock.
     """
 
     def __init__(self, ahead_s: float) -> None:
@@ -128,5 +128,5 @@ class _Writer:
             "end": event.end.name.lower(),
         }
 
-    def _time(self, boot_s: float) -> float | None:
-        return round(boot_s + self._ahead_s, 3) if boot_s else None
+    def _time(self, at_s: float) -> float | None:
+        return round(at_s + self._ahead_s, 3) if at_s else None

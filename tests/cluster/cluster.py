@@ -278,6 +278,15 @@ class Cluster:
         self.settle()
 
     @property
+    def nimbus_pid(self) -> int:
+        """The process id of Nimbus."""
+        return self._nimbuses[-1].pid
+
+    def ports_of_supervisor(self, number: int) -> set[int]:
+        """Return the ports of a supervisor's slots."""
+        return set(self._slots[number])
+
+    @property
     def is_1x(self) -> bool:
         """Whether it is a cluster of Storm 1.x."""
         return self._release.is_1x
@@ -386,5 +395,5 @@ def _lines(child: Child) -> list[str]:
 
 
 def _stamp_s(line: str) -> float:
-    stamp, millis = " ".join(line.split(" ")[:2]).split(".")
-    return time.mktime(time.strptime(stamp, "%Y-%m-%d %H:%M:%S")) + int(millis) / 1000
+    stamp, millis = line.split(" ", 1)[0].split(".")
+    return time.mktime(time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")) + int(millis) / 1000

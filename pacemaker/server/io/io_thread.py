@@ -24,6 +24,7 @@ import contextlib
 import heapq
 import itertools
 import logging
+import math
 import os
 import select
 import socket
@@ -106,8 +107,8 @@ class IoThread(threading.Thread):
         clock: returns monotonic seconds.
         boot_clock: the same, but it runs on while the machine is suspended, and the
             process after an upgrade can compare its own readings with these.
-        moment: set to the time of each poll by `boot_clock`; None if nobody needs it.
-        is_timed: whether to count how long turns take; needs a moment.
+        moment: set to the time of each turn; None for one of its own.
+        is_timed: whether to count how long turns take.
     """
 
     def __init__(
@@ -130,8 +131,9 @@ class IoThread(threading.Thread):
         # The CPU time of this thread, because only this thread reads it.
         self._cpu_now: Callable[[], float] = time.thread_time
         self._boot_now = boot_clock
-        self._moment = moment
-        self._is_timed = is_timed
+        self._moment = Moment() if moment is None else moment
+        # When to time a turn next.
+        self._next_timed_s = 0.0 if is_timed else math.inf
         # Connections that hold bytes or have a deadline; checked once a second.
         self.watched: set[Connection] = set()
         self._make_protocol = make_protocol
@@ -356,9 +358,8 @@ class IoThread(threading.Thread):
             end = End.REFUSED
         else:
             end = End.FIN if connection.is_at_end else End.RESET
-        if self._moment is not None:
-            source = connection.protocol.source
-            source.end, source.ended_s = end, self._moment.now_s
+        source = connection.protocol.source
+        source.end, source.ended_s = end, self._moment.now_s
 
     # The loop.
 
@@ -380,16 +381,12 @@ class IoThread(threading.Thread):
             most = min(len(self.connections) + 1, _MOST_SHARED)
             most = most if self._is_crowded else min(most, _MOST_REPORTED)
             ready = self._epoll.poll(self._timeout_s(), most)
-            serve = self._share
+            is_woken = self._share(ready)
         else:
             ready = self._epoll.poll(self._timeout_s())
-            serve = self._serve
-        moment = self._moment
-        if moment is not None:
-            moment.now_s = self._boot_now()
-        is_woken = serve(ready)
-        if moment is not None and self._is_timed:
-            self.figures.count_turn(self._boot_now() - moment.now_s, len(ready))
+            is_woken = self._serve(ready)
+        if self._moment.now_s >= self._next_timed_s:
+            self._time_turn(len(ready))
         if is_woken:
             # Not earlier in the turn: a new connection may get the descriptor of one
             # that was closed in this turn, and would then receive its events.
@@ -402,6 +399,16 @@ class IoThread(threading.Thread):
         ):
             self._run_due(self.now())
 
+    def _time_turn(self, events: int) -> None:
+        """Count how long a turn has taken so far.
+
+        Not each turn: to read the clock and to count takes as long as a twentieth of a
+        pulse.
+        """
+        now_s = self.now()
+        self._next_timed_s = now_s + limits.TIMED_EVERY_S
+        self.figures.count_turn(now_s - self._moment.now_s, events)
+
     def _serve(self, ready: Sequence[_Event]) -> bool:
         """Serve what is ready, in any order.  This is the usual and the fastest way.
 
@@ -410,7 +417,8 @@ class IoThread(threading.Thread):
         """
         connections = self.connections
         is_woken = False
-        began_s = sampled_s = self.now() if len(ready) > _CHUNK else 0.0
+        # The turn's time, for the history of what is served in it.
+        began_s = sampled_s = self._moment.now_s = self.now()
         for at in range(0, len(ready), _CHUNK):
             if at and (now_s := self.now()) - sampled_s > _SAMPLE_S:
                 self._sample(ready, at, now_s, now_s - sampled_s)
@@ -492,7 +500,7 @@ class IoThread(threading.Thread):
                 # end of the connection, which epoll reports all the same.
                 connection.ready |= events
         fresh.sort(key=_cost_class)
-        now_s = self.now()
+        now_s = self._moment.now_s = self.now()
         # While no account is a crowd, nobody has to be protected from the cheapest.
         cheapest_s = limits.TURN_S / 2 if self._is_crowded else _CHEAP_TURN_S
         began_s = now_s
