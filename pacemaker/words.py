@@ -1,4 +1,4 @@
-"""Format numbers, nouns and the texts of others for messages to people."""
+"""Texts for people: numbers and nouns, hosts and ports, what strangers wrote."""
 
 from __future__ import annotations
 
@@ -23,3 +23,14 @@ def printable(text: str) -> str:
 def clipped(text: str, most: int) -> str:
     """Return the text, cut to this many characters with an ellipsis at the end."""
     return text if len(text) <= most else text[: most - 1] + "\u2026"
+
+
+def host_and_port(host: str, port: int) -> str:
+    """Return ``HOST:PORT``, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def split_host_and_port(text: str) -> tuple[str, int]:
+    """Undo `host_and_port`: return the host, without brackets, and the port."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -17,30 +17,34 @@ ROOT = Path(pacemaker.__file__).parent
 ROOMS = {
     "_version": "",
     "words": "",
+    "descriptor_limit": "",
     "errors": "",
     "wire": "errors words",
     "heartbeats": "errors wire",
     "sasl": "errors",
     "config": "errors",
     "admin": "errors",
-    "core": "errors sasl wire",
-    "server.process": "_version errors words",
-    "server.io": "core errors server.process wire",
+    "core": "errors heartbeats sasl wire",
+    "server.process": "_version descriptor_limit errors words",
+    "server.io": "core errors sasl server.process wire words",
     "server.upgrade": "_version core errors sasl server.io server.process words",
     "server": (
-        "_version admin config core errors sasl server.io server.process"
+        "_version admin config core errors heartbeats sasl server.io server.process"
         " server.upgrade wire words"
     ),
-    "client": "config errors heartbeats sasl wire",
+    "client": "config errors heartbeats sasl wire words",
     "cluster_state": "client config errors",
-    "simulate": "client config errors heartbeats sasl wire words",
+    "testing": "client cluster_state config core wire",
+    "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
     "observe": "client cluster_state config errors heartbeats wire words",
     "observe.top": "observe words",
+    "why": "observe",
     "observe.web": "admin observe words",
     "doctor": "client config errors observe sasl words",
     "cli": (
-        "_version admin client config core doctor errors heartbeats observe observe.top"
-        " observe.web sasl server server.process server.upgrade simulate words"
+        "_version admin client cluster_state config core doctor errors heartbeats"
+        " observe observe.top observe.web sasl server server.process server.upgrade"
+        " simulate why words"
     ),
     "__init__": "_version",
     "__main__": "cli",
@@ -67,7 +71,7 @@ PURE_MODULES = (
     *("observe.top.levels",),
 )
 # They hold a lock.
-LOCKED = ("core.addresses", "core.store")
+LOCKED = ("core.addresses", "core.history", "core.store")
 
 
 def _name(path: Path) -> str:

@@ -26,6 +26,18 @@ PUBLIC = {
         "decide_hold",
         "load_configuration",
     ],
+    "pacemaker.testing": [
+        "FakePool",
+        "FakeZooKeeper",
+        "MemoryClock",
+        "MemoryNetwork",
+        "MemoryPeer",
+        "MemoryServer",
+        "Script",
+        "ZooKeeperLink",
+        "silent",
+        "silent_after",
+    ],
     "pacemaker.server": ["AdminOptions", "Daemon", "ServerOptions", "rehearse", "run"],
 }
 

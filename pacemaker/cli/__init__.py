@@ -8,7 +8,7 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
-from typing import IO, Any, cast
+from typing import IO, Any, Final, cast
 
 import click
 
@@ -31,6 +31,7 @@ from pacemaker.cli.rm import rm_command
 from pacemaker.cli.serve import serve_command
 from pacemaker.cli.simulate import simulate_command
 from pacemaker.cli.top import top_command
+from pacemaker.cli.why import why_command
 from pacemaker.errors import (
     AdminError,
     ClientError,
@@ -44,7 +45,7 @@ from pacemaker.errors import (
 
 __all__ = ["main"]
 
-logger = logging.getLogger("pacemaker.cli")
+_logger: Final = logging.getLogger("pacemaker.cli")
 
 
 class _WrongConfigurationError(click.ClickException):
@@ -72,10 +73,10 @@ class _NoAnswerError(click.ClickException):
 
 
 # What the system says when the standard output takes no more.
-_OF_WRITING = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_OF_WRITING: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # The first that an error is one of says how the program ends.
-_ENDS: dict[type[PacemakerError], type[click.ClickException]] = {
+_ENDS: Final[dict[type[PacemakerError], type[click.ClickException]]] = {
     ConfigError: _WrongConfigurationError,
     ListenError: _CannotListenError,
     StartError: _SystemRefusedError,
@@ -136,7 +137,7 @@ class _Program(click.Group):
         except Exception as exc:
             if isinstance(exc, OSError) and exc.errno in _OF_WRITING:
                 raise output_lost(exc) from exc  # of a command's --help
-            logger.critical(
+            _logger.critical(
                 "unexpected failure (a bug): please report it", exc_info=True
             )
             ctx.exit(exit_codes.UNEXPECTED)
@@ -177,7 +178,7 @@ def main() -> None:
 for _command in (
     *(serve_command, reload_command, config_command, completion_command),
     *(ping_command, ls_command, get_command, exists_command, put_command, rm_command),
-    *(simulate_command, health_command, observe_command, top_command),
+    *(simulate_command, health_command, observe_command, top_command, why_command),
     doctor_command,
 ):
     main.add_command(_command)

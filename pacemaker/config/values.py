@@ -11,21 +11,22 @@ import reprlib
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from pacemaker.config.hosts import is_server, is_zookeeper_host
-from pacemaker.config.settings import AuthMethod
+from pacemaker.config.settings import LOG_LEVELS, AuthMethod
 from pacemaker.config.yaml_reader import Timestamp
 
-INT_MAX = 2**31 - 1
-PORT_MAX = 65535
+INT_MAX: Final = 2**31 - 1
+PORT_MAX: Final = 65535
 
-PROPERTY_OPTION = "-D"
-REPLACEMENT = "\ufffd"
-"""Replaces a byte that is not UTF-8; no valid value contains it."""
+PROPERTY_OPTION: Final = "-D"
+# Replaces a byte that is not UTF-8; no valid value contains it.
+REPLACEMENT: Final = "\ufffd"
 
-JAAS_OPTION = "-Djava.security.auth.login.config="
+JAAS_OPTION: Final = "-Djava.security.auth.login.config="
 
-_MAX_SHOWN_CHARACTERS = 80
+_MAX_SHOWN_CHARACTERS: Final = 80
 
 
 class WrongValueError(Exception):
@@ -64,6 +65,13 @@ def _shown(value: object) -> str:
     return text
 
 
+def log_level(value: object) -> str:
+    """Check the name of a level of the log, in any case."""
+    if not isinstance(value, str) or value.lower() not in LOG_LEVELS:
+        raise WrongValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return value.lower()
+
+
 def integer(low: int, high: int = INT_MAX) -> Callable[[object], int]:
     """Return the check for an integer from `low` to `high`."""
     allowed = f"must be an integer from {low} to {high}"
@@ -84,8 +92,8 @@ def auth_method(value: object) -> AuthMethod:
     """Check for the name of an authentication method, in capitals as in Storm."""
     try:
         return AuthMethod(value)
-    except ValueError:
-        raise WrongValueError("must be NONE, DIGEST or KERBEROS") from None
+    except ValueError as exc:
+        raise WrongValueError("must be NONE, DIGEST or KERBEROS") from exc
 
 
 def string(value: object) -> str:

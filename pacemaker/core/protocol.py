@@ -51,6 +51,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
 from pacemaker.core.dispatch import Dispatcher, trace_of
+from pacemaker.core.history import Source
 from pacemaker.core.listing import Listing, shown
 from pacemaker.core.pending_reads import HeldReads, Holding
 from pacemaker.core.phases import (
@@ -64,7 +65,7 @@ from pacemaker.core.phases import (
 )
 from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.sasl.mechanism import ServerMechanism
+from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step
 from pacemaker.wire import canonical, control, messages
 from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message
@@ -112,7 +113,6 @@ _REQUEST: Final = Wait.REQUEST
 
 # The bytes to send, in a few chunks, and what to wait for.
 Output: TypeAlias = tuple[Sequence[bytes], Wait]
-StepOutcome: TypeAlias = bytes | AuthenticationError | None
 
 
 class SaslStep:
@@ -145,10 +145,7 @@ class SaslStep:
     def run(self) -> StepOutcome:
         """Take the step; return the token to send, if any, or why it has failed."""
         token, self._token = self._token, b""
-        try:
-            return self.mechanism.step(token)
-        except AuthenticationError as exc:
-            return exc
+        return take_step(self.mechanism, token)
 
 
 class Snapshot(NamedTuple):
@@ -188,10 +185,13 @@ class ServerProtocol:
         phase: what the connection expects next.
         frames: the bytes that were received but not read yet.  The owner only looks.
         step: the pending SASL step; None unless the phase is STEPPING.
+        slice_cost: what the last slice cost; that of a whole one if it completed no
+            message.  Lone pulses leave it as it is, and the owner may reset it.
         authenticated: whether the peer may read.
         user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
         account: the account of the peer's address.
+        source: the connection, as the history knows it.
     """
 
     __slots__ = (
@@ -215,6 +215,8 @@ class ServerProtocol:
         "frames",
         "peer",
         "phase",
+        "slice_cost",
+        "source",
         "step",
         "user",
     )
@@ -255,8 +257,10 @@ class ServerProtocol:
         self._is_charged = False
         self.frames = FrameReader(max_body_bytes)
         self.step: SaslStep | None = None
+        self.slice_cost = 0
         self.account = account
         self.peer = peer
+        self.source = Source(peer)
         self.phase = _first_phase(mechanism)
         self.authenticated = mechanism is None
         self.user: str | None = None
@@ -469,27 +473,30 @@ class ServerProtocol:
     def _read_slice(self) -> None:
         self._has_more = False
         cost_left = SLICE_COST
-        while self.phase in READING and self._outgoing_bytes < MAX_OUTGOING_BYTES:
-            # A list comes before the next frame, since replies are in order.
-            # One step of it is a whole slice, whatever was read before.
-            if self._listing is not None:
-                self._go_on_listing(self._listing)
-                cost_left = 0
-            if cost_left <= 0:
-                self._has_more = self._listing is not None or (
-                    self.frames.unread_bytes > 0
-                )
-                break
-            # The cost is the same for any number of pulses: they are checked, but
-            # only the last one is stored.
-            if self._worker is not None and self._answer_worker(self._worker):
-                cost_left -= _WORKER_COST
-                continue
-            frame = self.frames.next()
-            if frame is None:
-                return
-            cost_left -= self._read(*frame)
-        self.frames.free_read()
+        try:
+            while self.phase in READING and self._outgoing_bytes < MAX_OUTGOING_BYTES:
+                # A list comes before the next frame, since replies are in order.
+                # One step of it is a whole slice, whatever was read before.
+                if self._listing is not None:
+                    self._go_on_listing(self._listing)
+                    cost_left = 0
+                if cost_left <= 0:
+                    self._has_more = self._listing is not None or (
+                        self.frames.unread_bytes > 0
+                    )
+                    break
+                # The cost is the same for any number of pulses: they are checked, but
+                # only the last one is stored.
+                if self._worker is not None and self._answer_worker(self._worker):
+                    cost_left -= _WORKER_COST
+                    continue
+                frame = self.frames.next()
+                if frame is None:
+                    return
+                cost_left -= self._read(*frame)
+            self.frames.free_read()
+        finally:
+            self.slice_cost = (SLICE_COST - cost_left) or SLICE_COST
 
     def _read(self, data: bytes, start: int, end: int) -> int:
         """Carry out the message in the body of one frame; return its cost."""
@@ -500,7 +507,7 @@ class ServerProtocol:
             pulse = canonical.read_pulse(data, start, end)
             if pulse is not None:
                 key, details, message_id = pulse
-                self._dispatcher.store_pulse(key, details, self.account)
+                self._dispatcher.store_pulse(key, details, self.account, self.source)
                 self._queue(canonical.write_pulse_response(message_id))
                 self._note_key(key)
                 return 1 + size_cost
@@ -524,7 +531,9 @@ class ServerProtocol:
         if key != self._last_key:
             self._last_key = key
         elif self._worker is None or self._worker.key != key:
-            self._worker = self._dispatcher.worker_pulses(key, self.account)
+            self._worker = self._dispatcher.worker_pulses(
+                key, self.account, self.source
+            )
 
     def _answer_worker(self, worker: WorkerPulses) -> bool:
         """Answer the worker's pulses that come next; return False if none does."""
@@ -583,7 +592,9 @@ class ServerProtocol:
             self._apply(message)
             if self.phase is not _OPEN:
                 return
-        reply = self._dispatcher.reply_to(message, self.authenticated, self.account)
+        reply = self._dispatcher.reply_to(
+            message, self.authenticated, self.account, self.source
+        )
         if not self.authenticated:
             self._trace(message)
         if isinstance(reply, Listing):
@@ -625,6 +636,8 @@ class ServerProtocol:
         # Before any reply: a client fails if a reply arrives before the -203.
         self.authenticated = True
         self.user = mechanism.user
+        # Only Nimbus, or an administrator, has the secret.
+        self.source.is_reader = True
         for _ in range(mechanism.completion_count):
             self._send(control.control_message(control.SASL_COMPLETE_REQUEST))
 

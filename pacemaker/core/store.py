@@ -582,6 +582,11 @@ class Store:
             f" (--store-budget), {account.stored_bytes} of them by {account.name}"
         )
 
+    def count_other(self, more_bytes: int) -> None:
+        """Count memory of something else, such as the history, as used."""
+        with self._lock:
+            self._used_bytes += more_bytes
+
     def get(self, key: str) -> bytes | None:
         """Return the value of exactly this key, or None."""
         segments = _split(key)

@@ -25,7 +25,7 @@ from pacemaker.server.process.log_writer import LogWriter
 from pacemaker.server.process.notify import Notifier
 from pacemaker.server.process.signals import RELOAD_SIGNALS, STOP_SIGNALS, Caught
 from pacemaker.server.upgrade.inheritance import Inheritance, inherit
-from pacemaker.server.upgrade.trial import check_upgrade, read_sample, word_of
+from pacemaker.server.upgrade.trial import check_upgrade, proof_of, read_sample
 from pacemaker.server.upgrade.upgrader import Upgrader
 from pacemaker.server.upgrade.waiters import Waiters
 from pacemaker.words import counted
@@ -73,7 +73,7 @@ def rehearse(
         wanted: the argument from the running daemon; see `trial_arguments`.
 
     Returns:
-        The word that tells the running daemon that it can be upgraded.
+        The proof that the running daemon expects (`trial.proof_of`).
 
     Raises:
         UpgradeError: it cannot be upgraded.
@@ -92,7 +92,7 @@ def rehearse(
             main_thread.start()
             main_thread.turn()
             main_thread.stop()
-    return "" if sample is None else word_of(sample)
+    return "" if sample is None else proof_of(sample)
 
 
 def _prepare_process() -> frozenset[signal.Signals]:

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from tests.real import zookeeper
+from tests.real import jmx, zookeeper
 from tests.real.jvm import RELEASES, storm_classpath
 
 
@@ -23,6 +23,8 @@ def main() -> None:
             storm_classpath(release)
         _say(f"ZooKeeper {zookeeper.RELEASE}")
         zookeeper.zookeeper_classpath()
+        _say(f"Prometheus's JMX exporter {jmx.RELEASE}")
+        jmx.agent()
     except (pytest.skip.Exception, pytest.fail.Exception) as exc:
         sys.exit(f"Error: {exc}")
 

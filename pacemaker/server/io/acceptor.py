@@ -224,28 +224,34 @@ class Acceptor(threading.Thread):
             LimitError: it is refused, because there is no room for it.
         """
         verdict = self._admission.judge(account, time.monotonic())
-        if verdict is Verdict.REFUSE:
-            raise LimitError(
-                "its address has its share of the connections",
-                f"{account.connections - 1} from {account.name}",
-            )
-        if verdict is Verdict.MAKE_ROOM:
-            self._make_room()
+        if verdict is not Verdict.TAKE:
+            self._make_room(verdict, account)
         thread = self._threads[0]
         if len(self._threads) > 1:
             thread = min(self._threads, key=lambda each: each.load)
         thread.adopt(sock, peer, account)
 
-    def _make_room(self) -> None:
+    def _make_room(self, verdict: Verdict, account: Account) -> None:
         """Close a connection that has never sent a byte.
 
         Raises:
-            LimitError: every connection has sent something.
+            LimitError: there is none that may be closed for this account.
         """
-        thread = max(self._threads, key=lambda each: each.silent)
-        if not thread.silent:
-            raise LimitError("too many connections", "raise the limit (LimitNOFILE=)")
-        thread.end_silent()
+        if verdict is Verdict.MAKE_ROOM:
+            thread = max(self._threads, key=lambda each: each.silent)
+            if not thread.silent:
+                reason = "raise the limit (LimitNOFILE=)"
+                raise LimitError("too many connections", reason)
+            thread.end_silent()
+            return
+        for thread in self._threads:
+            if verdict is Verdict.REPLACE and thread.has_silent(account):
+                thread.end_silent(account)
+                return
+        raise LimitError(
+            "its address has its share of the connections",
+            f"{account.connections - 1} from {account.name}",
+        )
 
 
 def _room_ends(reserved: int) -> int:

@@ -31,8 +31,8 @@ from typing import Final, NamedTuple
 
 from pacemaker.core.accounts import DEFAULT_LIMITS
 from pacemaker.core.addresses import address_name
-from pacemaker.core.protocol import StepOutcome
 from pacemaker.errors import AuthenticationError, LimitError, ServerFaultError
+from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.fair_queue import FairQueue
 from pacemaker.server.io.sasl_backoff import (
@@ -41,6 +41,7 @@ from pacemaker.server.io.sasl_backoff import (
     GuessBook,
     RefusalQueue,
 )
+from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ class StepRunner:
         guesses_per_s: the highest rate at which an address is told of failures.
 
     Attributes:
+        succeeded: the number of exchanges that succeeded.
         failed: the number of exchanges that failed.
         delayed: the number of outcomes, right or wrong, that were not told at once.
     """
@@ -93,7 +95,7 @@ class StepRunner:
         )
         self._helpers: list[threading.Thread] = []
         self._is_closed = False
-        self.failed = 0
+        self.succeeded = self.failed = 0
         self.delayed = 0
 
     def take(self, connection: Connection) -> None:
@@ -284,6 +286,7 @@ class StepRunner:
 
     def _forgive(self, address: str) -> None:
         with self._lock:
+            self.succeeded += 1
             # Not while refusals wait.  They may belong to somebody else behind the same
             # address, who would gain some undelayed guesses from each success.
             if self._refusals.first(address) is None:
@@ -291,7 +294,8 @@ class StepRunner:
 
 
 def _address(connection: Connection) -> str:
-    return address_name(connection.protocol.peer.rpartition(":")[0])
+    host, _ = split_host_and_port(connection.protocol.peer)
+    return address_name(host)
 
 
 def _daemon_thread(run: Callable[[], None], name: str) -> threading.Thread:

@@ -165,7 +165,7 @@ def _read(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as exc:
-        _logger.warning("cannot read %s: %s; doing without", path, exc.strerror)
+        _logger.warning("cannot read %s: %s; continuing without it", path, exc.strerror)
         return ""
 
 

@@ -48,6 +48,7 @@ states = st.builds(
         st.builds(ConnectionState, fds, texts, st.booleans(), times, times, snapshots),
         max_size=4,
     ),
+    history=st.binary(max_size=40),
     heartbeats=st.lists(st.tuples(texts, st.binary(max_size=40)), max_size=4),
 )
 
@@ -67,6 +68,7 @@ SMALL = State(
             Snapshot(True, False, "nimbus", b"unread", b"unsent"),
         )
     ],
+    history=b"history",
     heartbeats=[("/w/1", b"beat")],
 )
 
@@ -99,7 +101,7 @@ def test_state_that_was_cut_short_is_refused(state: State, data: st.DataObject) 
     """Cut at any byte, nothing of it is believed."""
     whole = written(state)
     at = data.draw(st.integers(0, len(whole) - 1))
-    with pytest.raises(StateError, match="cut short"):
+    with pytest.raises(StateError, match="truncated"):
         decode(whole[:at])
 
 
@@ -131,7 +133,7 @@ def test_state_of_another_format_is_refused() -> None:
     """The format's number is looked at before anything behind it."""
     whole = bytearray(written(SMALL))
     whole[8] = FORMAT + 1
-    with pytest.raises(StateError, match=f"another format: {FORMAT + 1}"):
+    with pytest.raises(StateError, match=f"unknown format: {FORMAT + 1}, this"):
         decode(bytes(whole))
 
 
