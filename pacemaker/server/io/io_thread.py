@@ -64,7 +64,7 @@ _MOST_SHARED: Final = 4096
 # In classes up to this one (see `Connection.note_cost`) an event takes under 0.8 ms.
 _CHEAPEST_CLASSES: Final = 3
 # If the events of a turn take no more than this each, they come from many workers.
-_CHEAP_EVENT_S: Final = 0.00004
+_CHEAP_EVENT_S: Final = 0.00008
 
 # How many events epoll reports by default.
 _MOST_REPORTED: Final = 1023
