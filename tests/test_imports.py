@@ -17,22 +17,23 @@ ROOT = Path(pacemaker.__file__).parent
 ROOMS = {
     "_version": "",
     "words": "",
+    "wakeup": "",
     "descriptor_limit": "",
     "errors": "",
     "wire": "errors words",
     "heartbeats": "errors wire",
     "sasl": "errors",
     "config": "errors",
-    "admin": "errors",
+    "admin": "errors wakeup",
     "core": "errors sasl wire",
     "server.process": "_version descriptor_limit errors words",
-    "server.io": "core errors sasl server.process wire words",
+    "server.io": "core errors sasl server.process wakeup wire words",
     "server.upgrade": "_version core errors sasl server.io server.process words",
     "server": (
         "_version admin config core errors sasl server.io server.process"
         " server.upgrade wire words"
     ),
-    "client": "config errors heartbeats sasl wire words",
+    "client": "config errors heartbeats sasl wakeup wire words",
     "cluster_state": "client config errors",
     "testing": "client cluster_state config core wire",
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
