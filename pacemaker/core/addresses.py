@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -46,16 +46,30 @@ class Accounts:
     Args:
         shared: networks in which each connection is an account of its own, because
             many workers may be behind one address.
+        pass_on: called with an account that is gone for good, and with the one that
+            takes over what it has left.  That one stands for all that are gone, so
+            that they count as one account wherever shares are equal.
+
+    Attributes:
+        gone: the account that takes over.
     """
 
-    def __init__(self, shared: Sequence[Network] = DEFAULT_SHARED) -> None:
+    def __init__(
+        self,
+        shared: Sequence[Network] = DEFAULT_SHARED,
+        pass_on: Callable[[Account, Account], None] | None = None,
+    ) -> None:
         self._shared = tuple(shared)
+        self._pass_on = pass_on
+        self.gone = Account("peers that are gone")
         # Parsing an address takes longer than everything else here, and the same
         # addresses connect again and again.
         self._name_of_host = lru_cache(MAX_IDLE_ACCOUNTS)(self._own_name)
         # Guards everything below, and the accounts' `connections`.
         self._lock = threading.Lock()
         self._connected: dict[str, Account] = {}
+        # The names of those among them that end with their connection.
+        self._of_one_connection: set[str] = set()
         self._idle: OrderedDict[str, Account] = OrderedDict()
         self._connections = 0
 
@@ -76,12 +90,15 @@ class Accounts:
             host: the peer's address, without a scope.
             port: the peer's port.
         """
-        name = self._name_of_host(host) or f"{host}:{port}"
+        own_name = self._name_of_host(host)
+        name = own_name or f"{host}:{port}"
         with self._lock:
             account = self._connected.get(name)
             if account is None:
                 account = self._idle.pop(name, None) or Account(name)
                 self._connected[name] = account
+                if own_name is None:
+                    self._of_one_connection.add(name)
             account.connections += 1
             self._connections += 1
         return account
@@ -93,10 +110,22 @@ class Accounts:
             self._connections -= 1
             if account.connections:
                 return
-            del self._connected[account.name]
-            self._idle[account.name] = account
-            if len(self._idle) > MAX_IDLE_ACCOUNTS:
-                self._idle.popitem(last=False)
+            gone = self._retire(account)
+        # Without the lock: the store takes its own.
+        if gone is not None and self._pass_on is not None:
+            self._pass_on(gone, self.gone)
+
+    def _retire(self, account: Account) -> Account | None:
+        """Remove an account without connections; return one that is gone for good."""
+        del self._connected[account.name]
+        if account.name in self._of_one_connection:
+            # The same port may connect again, but that is another peer.
+            self._of_one_connection.remove(account.name)
+            return account
+        self._idle[account.name] = account
+        if len(self._idle) <= MAX_IDLE_ACCOUNTS:
+            return None
+        return self._idle.popitem(last=False)[1]
 
     def most_connections(self) -> int:
         """Return the largest number of connections that any account has."""

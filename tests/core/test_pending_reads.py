@@ -24,7 +24,8 @@ from pacemaker.core.pending_reads import (
 )
 from pacemaker.core.phases import Phase
 from pacemaker.core.protocol import MAX_OUTGOING_BYTES, Wait
-from pacemaker.core.store import MAX_SEGMENTS, Store
+from pacemaker.core.store import Store
+from pacemaker.core.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Pulse

@@ -23,7 +23,7 @@ from pacemaker.core.protocol import (
     StepOutcome,
     Wait,
 )
-from pacemaker.core.store import Place, Store
+from pacemaker.core.store import KeyHandle, Store
 from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS
 from pacemaker.errors import (
     AuthenticationError,
@@ -93,7 +93,7 @@ class CountingStore(Store):
 
     writes = 0
 
-    def put_at(self, place: Place, value: bytes) -> None:
+    def put_at(self, place: KeyHandle, value: bytes) -> None:
         """Count, and store."""
         self.writes += 1
         super().put_at(place, value)
