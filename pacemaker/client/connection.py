@@ -297,7 +297,9 @@ class PacemakerConnection:
         make = self._mechanism_factory
         try:
             mechanism = None if make is None else make(self.address.host)
-            protocol = ClientProtocol(self._max_body_bytes, mechanism)
+            protocol = ClientProtocol(
+                self._max_body_bytes, mechanism, server=str(self.address)
+            )
             return Session(self, self.standing, sock, protocol, waiter)
         except BaseException:
             sock.close()

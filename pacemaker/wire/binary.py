@@ -282,7 +282,7 @@ class _Reader:
         try:
             return self._take(self._read_length()).decode()
         except UnicodeDecodeError as exc:
-            raise MalformedError("text is not UTF-8", exc.reason) from None
+            raise MalformedError("text is not UTF-8", exc.reason) from exc
 
     def _read_number(self, kind: int) -> Any:
         number = _NUMBERS[kind]

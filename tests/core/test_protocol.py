@@ -418,6 +418,40 @@ def test_more_messages_that_are_no_request_end_the_connection() -> None:
     )
 
 
+def test_each_message_is_a_debug_line_without_its_bytes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is received and sent is in the log, pulses included, but no heartbeat."""
+    with caplog.at_level(logging.DEBUG, "pacemaker.core.protocol"):
+        server = new_protocol()
+        assert serve(server, [PULSE, PULSE, PULSE, READ]) == PULSE_ACK * 3 + HIT
+    received = "peer:1: received SEND_PULSE id=5 path='/a' size_bytes=2"
+    sent = "peer:1: sends SEND_PULSE_RESPONSE id=5"
+    assert caplog.messages == [
+        *[received, sent] * 3,
+        "peer:1: received GET_PULSE id=7 path='/a'",
+        "peer:1: sends GET_PULSE_RESPONSE id=7 path='/a' size_bytes=2",
+    ]
+
+
+def test_debug_line_of_a_failure_has_its_cause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The error itself has lost it, as it would keep the peer's bytes alive."""
+    with caplog.at_level(logging.DEBUG, "pacemaker.core.protocol"):
+        serve(new_protocol(), [path_request(10, "/a").replace(b"/a", b"/\xff")])
+    assert "UnicodeDecodeError" in caplog.text
+
+
+def test_no_message_is_logged_unless_debug_is_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The level is looked up when the connection begins."""
+    with caplog.at_level(logging.INFO, "pacemaker.core.protocol"):
+        serve(new_protocol(), [PULSE, READ, GARBAGE])
+    assert caplog.messages == []
+
+
 # --- slices -----------------------------------------------------------------
 
 
