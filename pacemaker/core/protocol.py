@@ -607,11 +607,11 @@ class ServerProtocol:
         """Tolerate some messages that are not requests; log only the first."""
         self._useless += 1
         if self._useless == 1:
-            _logger.warning("%s: %s is no request; not answered", self.peer, name)
+            _logger.warning("%s: %s is not a request; ignored", self.peer, name)
         if self._useless > MAX_USELESS:
             raise OutOfPlaceError(
-                "too many messages that are no request",
-                f"more than {MAX_USELESS}, the last a {name}",
+                "too many messages that are not requests",
+                f"more than {MAX_USELESS}; the last was {name}",
             )
 
     def _apply(self, message: Message) -> None:

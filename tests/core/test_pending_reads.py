@@ -484,7 +484,7 @@ def test_reads_that_are_dropped_leave_the_queue_of_those_to_release() -> None:
         loop.store.put(KEY, b"beat")
         loop.turn()
         loop.store.delete(KEY)
-    assert len(loop.holding._due) <= 2 * RELEASED_PER_TURN
+    assert len(loop.holding._to_release) <= 2 * RELEASED_PER_TURN
 
 
 def test_turn_releases_only_some() -> None:

@@ -395,7 +395,7 @@ def test_no_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A message that is no request is named in the log, with its peer."""
     with caplog.at_level(logging.WARNING):
         serve(new_protocol(), [NO_REQUEST])
-    assert caplog.messages == ["peer:1: EXISTS_RESPONSE is no request; not answered"]
+    assert caplog.messages == ["peer:1: EXISTS_RESPONSE is not a request; ignored"]
 
 
 def test_messages_that_are_no_request_are_named_once(
@@ -413,8 +413,8 @@ def test_more_messages_that_are_no_request_end_the_connection() -> None:
     server = new_protocol()
     serve(server, [NO_REQUEST * (MAX_USELESS + 1)])
     assert str(server.error) == (
-        "too many messages that are no request:"
-        " more than 100, the last a EXISTS_RESPONSE"
+        "too many messages that are not requests:"
+        " more than 100; the last was EXISTS_RESPONSE"
     )
 
 

@@ -89,6 +89,7 @@ class BudgetMachine(RuleBasedStateMachine):
         """A put is done or refused as the rule says, and refused without a trace."""
         account = self.accounts[writer]
         allowed = self.judge(key, value, account)
+        owner = self.owner_after(key, value, account)
         before_bytes = self.store.used_bytes, account.stored_bytes
         try:
             if is_put_at:
@@ -109,10 +110,34 @@ class BudgetMachine(RuleBasedStateMachine):
         else:
             assert allowed is not False
             self.model[key] = value
-            self.owners[key] = account
+            self.owners[key] = owner
 
     def judge(self, key: str, value: bytes, account: Account) -> bool | None:
         """Return whether the rule allows a put; None if the slack decides."""
+        growth_bytes, after_bytes, is_above_share = self.weigh(key, value, account)
+        if key not in self.model:
+            return after_bytes <= BUDGET_BYTES and not is_above_share
+        if growth_bytes <= 0 or after_bytes <= PRESSURE * BUDGET_BYTES:
+            return True
+        if is_above_share and len(value) > SMALL_BYTES:
+            return False
+        if not is_above_share and after_bytes <= BUDGET_BYTES:
+            return True
+        return None
+
+    def owner_after(self, key: str, value: bytes, account: Account) -> Account:
+        """Return who pays for a key if a put is done."""
+        growth_bytes, after_bytes, is_above_share = self.weigh(key, value, account)
+        is_scarce = after_bytes > PRESSURE * BUDGET_BYTES
+        if key in self.model and growth_bytes <= 0 and is_scarce and is_above_share:
+            return self.owners[key]
+        return account
+
+    def weigh(self, key: str, value: bytes, account: Account) -> tuple[int, int, bool]:
+        """Return the growth, the bytes after it, and if the account is above its share.
+
+        The account is judged with the whole key, if it does not own it already.
+        """
         after_model = self.model | {key: value}
         growth_bytes = used_bytes(after_model) - used_bytes(self.model)
         after_bytes = self.store.used_bytes + growth_bytes
@@ -126,15 +151,7 @@ class BudgetMachine(RuleBasedStateMachine):
             BUDGET_BYTES,
             len(others | {account}),
         )
-        if key not in self.model:
-            return after_bytes <= BUDGET_BYTES and not is_above_share
-        if growth_bytes <= 0 or after_bytes <= PRESSURE * BUDGET_BYTES:
-            return True
-        if is_above_share and len(value) > SMALL_BYTES:
-            return False
-        if not is_above_share and after_bytes <= BUDGET_BYTES:
-            return True
-        return None
+        return growth_bytes, after_bytes, is_above_share
 
     @rule(key=paths)
     def delete(self, key: str) -> None:
