@@ -210,9 +210,9 @@ class Holding:
             elif total_bytes <= MAX_HELD_BYTES:
                 return True
             else:
+                # Another account: this one is within its share, so the room could not
+                # be full if no other held more.
                 largest = max(self._holders.values(), key=_held_bytes_of)
-                if largest.held_bytes <= own_bytes:
-                    largest = holder
             # Within the account, only a connection that holds more than this one
             # gives up reads, so no connection gives up its own.
             least_bytes = reads_bytes if largest is holder else 0
@@ -227,14 +227,12 @@ class Holding:
         """Make the largest connection of an account give up its oldest reads.
 
         Args:
-            holder: the account's holder.
+            holder: the account's holder, which holds some.
             least_bytes: stop when the connection holds no more than this.
 
         Returns:
             Whether it has given up any.
         """
-        if not holder.by_connection:
-            return False
         reads = holder.largest
         given_up = 0
         most_bytes = min(

@@ -650,6 +650,19 @@ def test_store_tells_its_budget() -> None:
     assert Store().budget_bytes == sys.maxsize
 
 
+def test_store_has_all_items_and_counts_what_it_refuses() -> None:
+    """Keys with keys below them are items, too."""
+    store = Store()
+    stored = {"/a": b"1", "/a/b": b"2", "/a/": b"3", "": b"4"}
+    for key, value in stored.items():
+        store.put(key, value)
+    store.budget_bytes = store.used_bytes
+    for _ in range(2):
+        with pytest.raises(LimitError):
+            store.put("/c", b"")
+    assert (dict(store.items()), store.refused) == (stored, 2)
+
+
 def test_account_is_above_its_share_from_a_number_on_at_any_time() -> None:
     """A number holds although the store is all but empty."""
     store = Store(budget_bytes=1_000_000, most_of_one_bytes=10_000)
