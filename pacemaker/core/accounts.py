@@ -111,6 +111,8 @@ class Account:
 
     Attributes:
         name: the address, for the log.
+        shared_host: the account of the whole address, if many workers share it and each
+            of their connections has an account of its own (`core.addresses`).
         connections: open connections (`core.addresses`).
         stored_bytes: what the heartbeats of which it is the last writer would take if
             nothing else were stored (the store).  This includes the nodes above them:
@@ -134,12 +136,14 @@ class Account:
         "lists",
         "name",
         "new_keys",
+        "shared_host",
         "spent_s",
         "stored_bytes",
     )
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.shared_host: Account | None = None
         self.connections = 0
         self.stored_bytes = 0
         self.buffered_bytes = 0
@@ -153,6 +157,11 @@ class Account:
 
     def __repr__(self) -> str:
         return f"<Account {self.name} connections={self.connections}>"
+
+    @property
+    def host(self) -> Account:
+        """The account of the whole address.  The I/O threads take hosts in turn."""
+        return self.shared_host or self
 
     def settle(self, now_s: float, limits: AddressLimits) -> float:
         """Charge the new keys and the lists since the last call.

@@ -64,13 +64,13 @@ class Accounts:
         self.gone = Account("peers that are gone")
         # Parsing an address takes longer than everything else here, and the same
         # addresses connect again and again.
-        self._name_of_host = lru_cache(MAX_IDLE_ACCOUNTS)(self._own_name)
+        self._describe = lru_cache(MAX_IDLE_ACCOUNTS)(self._name_and_whether_shared)
         # Guards everything below, and the accounts' `connections`.
         self._lock = threading.Lock()
         self._connected: dict[str, Account] = {}
-        # The names of those among them that end with their connection.
-        self._of_one_connection: set[str] = set()
         self._idle: OrderedDict[str, Account] = OrderedDict()
+        # The shared addresses that have a connection.
+        self._hosts: dict[str, Account] = {}
         self._connections = 0
 
     @property
@@ -90,15 +90,17 @@ class Accounts:
             host: the peer's address, without a scope.
             port: the peer's port.
         """
-        own_name = self._name_of_host(host)
-        name = own_name or f"{host}:{port}"
+        address, is_shared = self._describe(host)
+        name = f"{host}:{port}" if is_shared else address
         with self._lock:
             account = self._connected.get(name)
             if account is None:
                 account = self._idle.pop(name, None) or Account(name)
                 self._connected[name] = account
-                if own_name is None:
-                    self._of_one_connection.add(name)
+                if is_shared:
+                    shared = self._hosts.setdefault(address, Account(address))
+                    shared.connections += 1
+                    account.shared_host = shared
             account.connections += 1
             self._connections += 1
         return account
@@ -118,14 +120,19 @@ class Accounts:
     def _retire(self, account: Account) -> Account | None:
         """Remove an account without connections; return one that is gone for good."""
         del self._connected[account.name]
-        if account.name in self._of_one_connection:
+        if account.shared_host is not None:
             # The same port may connect again, but that is another peer.
-            self._of_one_connection.remove(account.name)
+            self._leave_host(account.shared_host)
             return account
         self._idle[account.name] = account
         if len(self._idle) <= MAX_IDLE_ACCOUNTS:
             return None
         return self._idle.popitem(last=False)[1]
+
+    def _leave_host(self, shared: Account) -> None:
+        shared.connections -= 1
+        if not shared.connections:
+            del self._hosts[shared.name]
 
     def most_connections(self) -> int:
         """Return the largest number of connections that any account has."""
@@ -134,12 +141,13 @@ class Accounts:
                 (account.connections for account in self._connected.values()), default=0
             )
 
-    def _own_name(self, host: str) -> str | None:
-        """Return the name of a host's account; None if each connection has its own."""
+    def _name_and_whether_shared(self, host: str) -> tuple[str, bool]:
+        """Return what counts as a host's address, and whether workers share it."""
         address = _address(host)
-        if address is None or any(address in network for network in self._shared):
-            return None
-        return address_name(host)
+        is_shared = address is None or any(
+            address in network for network in self._shared
+        )
+        return address_name(host), is_shared
 
 
 def address_name(host: str) -> str:

@@ -64,7 +64,7 @@ from pacemaker.core.phases import (
 )
 from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.sasl.mechanism import ServerMechanism
+from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step
 from pacemaker.wire import canonical, control, messages
 from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe, shown
@@ -112,7 +112,6 @@ _REQUEST: Final = Wait.REQUEST
 
 # The bytes to send, in a few chunks, and what to wait for.
 Output: TypeAlias = tuple[Sequence[bytes], Wait]
-StepOutcome: TypeAlias = bytes | AuthenticationError | None
 
 
 class SaslStep:
@@ -145,10 +144,7 @@ class SaslStep:
     def run(self) -> StepOutcome:
         """Take the step; return the token to send, if any, or why it has failed."""
         token, self._token = self._token, b""
-        try:
-            return self.mechanism.step(token)
-        except AuthenticationError as exc:
-            return exc
+        return take_step(self.mechanism, token)
 
 
 class Snapshot(NamedTuple):
@@ -188,6 +184,8 @@ class ServerProtocol:
         phase: what the connection expects next.
         frames: the bytes that were received but not read yet.  The owner only looks.
         step: the pending SASL step; None unless the phase is STEPPING.
+        slice_cost: what the last slice cost; that of a whole one if it completed no
+            message.  Lone pulses leave it as it is, and the owner may reset it.
         authenticated: whether the peer may read.
         user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
@@ -216,6 +214,7 @@ class ServerProtocol:
         "frames",
         "peer",
         "phase",
+        "slice_cost",
         "step",
         "user",
     )
@@ -259,6 +258,7 @@ class ServerProtocol:
         self._is_charged = False
         self.frames = FrameReader(max_body_bytes)
         self.step: SaslStep | None = None
+        self.slice_cost = 0
         self.account = account
         self.peer = peer
         self.phase = _first_phase(mechanism)
@@ -476,27 +476,30 @@ class ServerProtocol:
     def _read_slice(self) -> None:
         self._has_more = False
         cost_left = SLICE_COST
-        while self.phase in READING and self._outgoing_bytes < MAX_OUTGOING_BYTES:
-            # A list comes before the next frame, since replies are in order.
-            # One step of it is a whole slice, whatever was read before.
-            if self._listing is not None:
-                self._go_on_listing(self._listing)
-                cost_left = 0
-            if cost_left <= 0:
-                self._has_more = self._listing is not None or (
-                    self.frames.unread_bytes > 0
-                )
-                break
-            # The cost is the same for any number of pulses: they are checked, but
-            # only the last one is stored.
-            if self._worker is not None and self._answer_worker(self._worker):
-                cost_left -= _WORKER_COST
-                continue
-            frame = self.frames.next()
-            if frame is None:
-                return
-            cost_left -= self._read(*frame)
-        self.frames.free_read()
+        try:
+            while self.phase in READING and self._outgoing_bytes < MAX_OUTGOING_BYTES:
+                # A list comes before the next frame, since replies are in order.
+                # One step of it is a whole slice, whatever was read before.
+                if self._listing is not None:
+                    self._go_on_listing(self._listing)
+                    cost_left = 0
+                if cost_left <= 0:
+                    self._has_more = self._listing is not None or (
+                        self.frames.unread_bytes > 0
+                    )
+                    break
+                # The cost is the same for any number of pulses: they are checked, but
+                # only the last one is stored.
+                if self._worker is not None and self._answer_worker(self._worker):
+                    cost_left -= _WORKER_COST
+                    continue
+                frame = self.frames.next()
+                if frame is None:
+                    return
+                cost_left -= self._read(*frame)
+            self.frames.free_read()
+        finally:
+            self.slice_cost = (SLICE_COST - cost_left) or SLICE_COST
 
     def _read(self, data: bytes, start: int, end: int) -> int:
         """Carry out the message in the body of one frame; return its cost."""

@@ -37,12 +37,12 @@ MAX_VALUES: Final = 32
 _STOP, _BOOL, _BYTE, _DOUBLE = 0, 2, 3, 4
 _I16, _I32, _I64, _STRING = 6, 8, 10, 11
 _STRUCT, _MAP, _SET, _LIST = 12, 13, 14, 15
-_UUID = 16
+_UUID: Final = 16
 # thriftpy2's mark for `binary` in a thrift_spec; a string on the wire.
-_BINARY = 18
+_BINARY: Final = 18
 
+# Our own mark in a thrift_spec: an i32 or an i64, whichever was written.
 INTEGER: Final = 100
-"""Our own mark in a thrift_spec: an i32 or an i64, whichever was written."""
 
 _NUMBERS: Final = {
     _BYTE: struct.Struct(">b"),

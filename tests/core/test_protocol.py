@@ -20,7 +20,6 @@ from pacemaker.core.protocol import (
     MAX_USELESS,
     SLICE_COST,
     Snapshot,
-    StepOutcome,
     Wait,
 )
 from pacemaker.core.store import KeyHandle, Store
@@ -33,6 +32,7 @@ from pacemaker.errors import (
     OutOfPlaceError,
     PeerError,
 )
+from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.wire import canonical, messages
 from tests.core.collecting import Collecting
 from tests.cutting import same_however_it_arrives, ways_to_arrive

@@ -51,8 +51,17 @@ _REQUEST: Final = Wait.REQUEST
 # The first bytes of the body of a CREATE_PATH request: the field of its type.
 _CREATE_PATH: Final = struct.pack(">bhi", 8, 1, messages.CREATE_PATH)
 
-# An event that takes less is in the lowest class: a pulse, a read, a small list.
+# The cost class of a new connection: behind those that are known to be cheap.
+NEW_CLASS: Final = 2
+# The unit of cost classes: a pulse, a read, a small list take less.
 _CHEAP_S: Final = 0.0001
+# One request costs no more than this (`ServerProtocol.slice_cost`) and is seldom above
+# this class.
+_LONE_COST: Final = 8
+_MOST_LONE_CLASS: Final = 1
+# The class of a slice of several requests, and of what a refused peer still sends.
+_SLICE_CLASS: Final = 3
+_REFUSED_CLASS: Final = 4
 
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 
@@ -162,7 +171,7 @@ class Connection:
         # yet, and the rough cost of recent events, which is 1 until one is measured.
         self.ready = 0
         self.is_deferred = False
-        self.cost_class = 1
+        self.cost_class = NEW_CLASS
         self.fd = sock.fileno()
         self.interest = select.EPOLLIN
         self.is_closed = False
@@ -175,13 +184,25 @@ class Connection:
     def note_cost(self, elapsed_s: float) -> None:
         """Record how long an event of this connection took to serve.
 
-        Each class is twice as costly as the one below it.  The class moves towards the
-        last cost by one step for each event.  So one costly event, in which memory was
-        given back or other connections were evicted, does not put a worker behind a
-        thousand others.
+        Class 0 is for peers that send small requests one at a time, as workers and
+        Nimbus do.  New ones begin in class 2, so that a thousand of them do not delay
+        a peer with a single larger request, such as a list.  From class 3, each class
+        is twice as costly as the one below it.  The class moves towards the last cost
+        by one step for each event: one in which memory was given back, or others were
+        evicted, does not put a worker behind a thousand others.
         """
-        self.account.spent_s += elapsed_s
         cost_class = int(elapsed_s / _CHEAP_S).bit_length()
+        # Not by the time alone: if the processor is busy, a lone request may take as
+        # long as thirty that are answered together, or as a byte of many.
+        if self.protocol.slice_cost > _LONE_COST:
+            cost_class = max(cost_class, _SLICE_CLASS)
+        elif cost_class <= _MOST_LONE_CLASS:
+            cost_class = 0
+        self.protocol.slice_cost = 0
+        if self._linger_until_s:
+            # It has been refused, so whatever it still sends can wait.
+            self.cost_class = max(cost_class, _REFUSED_CLASS)
+            return
         self.cost_class += (cost_class > self.cost_class) - (
             cost_class < self.cost_class
         )

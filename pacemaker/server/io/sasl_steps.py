@@ -31,8 +31,8 @@ from typing import Final, NamedTuple
 
 from pacemaker.core.accounts import DEFAULT_LIMITS
 from pacemaker.core.addresses import address_name
-from pacemaker.core.protocol import StepOutcome
 from pacemaker.errors import AuthenticationError, LimitError, ServerFaultError
+from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.fair_queue import FairQueue
 from pacemaker.server.io.sasl_backoff import (
@@ -41,6 +41,7 @@ from pacemaker.server.io.sasl_backoff import (
     GuessBook,
     RefusalQueue,
 )
+from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -291,7 +292,8 @@ class StepRunner:
 
 
 def _address(connection: Connection) -> str:
-    return address_name(connection.protocol.peer.rpartition(":")[0])
+    host, _ = split_host_and_port(connection.protocol.peer)
+    return address_name(host)
 
 
 def _daemon_thread(run: Callable[[], None], name: str) -> threading.Thread:
