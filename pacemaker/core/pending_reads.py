@@ -361,9 +361,6 @@ class HeldReads:
     def __repr__(self) -> str:
         return f"<HeldReads held={len(self._held)} released={len(self._released)}>"
 
-    def __len__(self) -> int:
-        return len(self._held)
-
     @property
     def is_over(self) -> bool:
         """Whether no read is held and none will be."""
