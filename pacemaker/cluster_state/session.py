@@ -45,8 +45,8 @@ from pacemaker.cluster_state.zookeeper_client import ZooKeeperClient
 
 _logger: Final = logging.getLogger(__name__)
 
+# kazoo's errors after which a request may or may not have been served.
 CONNECTION_LOST: Final = (ConnectionLoss, SessionExpiredError)
-"""kazoo's errors after which a request may or may not have been served."""
 
 _EVENT_TYPES: Final = {
     KazooEventType.CREATED: EventType.CREATED,

@@ -29,7 +29,7 @@ def test_asking_gives_up_in_time(waiters: Waiters) -> None:
 
 def test_asking_sends_nothing_to_a_process_that_is_no_daemon(asked: None) -> None:
     """SIGUSR2 would end another program, so it is not sent to one."""
-    with pytest.raises(UpgradeError, match="is no storm-pacemaker-py that serves"):
+    with pytest.raises(UpgradeError, match="is not a running storm-pacemaker-py"):
         request_upgrade(os.getpid(), GIVE_UP_S)
     assert signal.sigtimedwait({signal.SIGUSR2}, 0) is None
 
@@ -39,7 +39,7 @@ def test_asking_trusts_nobody_who_answers_for_another(asked: None) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as impostor:
         impostor.bind(address_of(1))
         impostor.listen()
-        with pytest.raises(UpgradeError, match="another process answers"):
+        with pytest.raises(UpgradeError, match="another process listens"):
             request_upgrade(1, GIVE_UP_S)
 
 
@@ -48,7 +48,7 @@ def test_asking_trusts_nobody_who_answers_for_another(asked: None) -> None:
     [
         (SERVES, "upgraded"),
         (f"{REFUSED}no such\nfile", "refused: no such file"),
-        ("", "the daemon said nothing of the outcome"),
+        ("", "the daemon closed the connection without an outcome"),
     ],
 )
 def test_asking_waits_for_the_outcome(

@@ -45,7 +45,7 @@ def test_asking_goes_over_to_the_next_process(waiters: Waiters) -> None:
     [
         (0, "upgraded"),
         (1000, "upgraded"),
-        (1001, "the daemon said nothing of the outcome"),
+        (1001, "the daemon closed the connection without an outcome"),
     ],
 )
 def test_only_the_daemons_own_user_and_root_may_wait(
@@ -66,7 +66,7 @@ def test_name_that_is_taken_leaves_a_daemon_without_waiters(
 ) -> None:
     """The daemon serves all the same, and says that nobody can wait for it."""
     second = Waiters.open()
-    assert "cannot wait for this daemon: Address already in use" in caplog.text
+    assert "`reload` cannot reach this daemon: Address already in use" in caplog.text
     assert (second.request_fd, second.fds) == (-1, ())
     second.accept()
     second.close("over")
