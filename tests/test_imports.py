@@ -159,3 +159,17 @@ def test_pure_module_imports_no_io(name: str) -> None:
 def test_pure_module_uses_pure_modules_alone(name: str) -> None:
     """What has no I/O itself does none through another module either."""
     assert {used for used in USED[name] if used not in PURE} == set()
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "pacemaker", "tools"])
+def test_only_tests_import_tests(folder: str) -> None:
+    """What both need has its home outside of `tests/`."""
+    files = sorted((ROOT.parent / folder).rglob("*.py"))
+    assert files
+    imported = {path: imported_by(path) for path in files}
+    users = [
+        str(path)
+        for path, names in imported.items()
+        if any(name.partition(".")[0] == "tests" for name in names)
+    ]
+    assert users == []
