@@ -26,6 +26,10 @@
 #                  writes docs/isolation.md in half an hour; QUICK=1 takes some minutes
 #                  and ATTACK=... one attack, and write no page
 #
+# make dist    builds the wheel and the source distribution into dist/, the same bytes from
+#              the same tree, with bills of materials and checksums
+# make man     writes the man pages and completions into share/
+#
 # PYTHON=... names the interpreter to begin with; STORM_PACEMAKER_CACHE=... is
 # where Storm's jars are kept.
 
@@ -34,7 +38,7 @@ STEP := @printf '==> %s\n'
 
 .PHONY: help serve test packages setup jars lint types unit real bench format clean
 .PHONY: matrix coverage mutants isolation cluster-test cluster-compare cluster-outages
-.PHONY: compose-test compose-images compose-clean
+.PHONY: compose-test compose-images compose-clean release-tools dist man
 
 help:
 	@sed -n 's/^# \(make .*\|  .*\)/\1/p' Makefile
@@ -141,6 +145,20 @@ compose-test: setup
 compose-images: setup
 	$(STEP) "images that the compose file names"
 	@$(BIN)/python -m tests.compose.images
+
+release-tools:
+	$(STEP) "the tools that make artefacts (release/requirements.txt)"
+	@release/set-up
+
+RELEASE := .venv-release/bin/python -m release
+
+dist: release-tools
+	$(STEP) "wheel and source distribution, into dist/"
+	@$(RELEASE).dist dist
+
+man: release-tools
+	$(STEP) "man pages and completions, into share/"
+	@$(RELEASE).man share
 
 compose-clean: setup
 	$(STEP) "removing images that were built here"

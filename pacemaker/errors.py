@@ -22,6 +22,7 @@
     │   ├── NodeAccessError     the node's ACL does not allow the call
     │   ├── UnavailableError    no answer in time; nothing was changed
     │   └── AnswerLostError     the answer to a write was lost; it may have been done
+    ├── AdminError              an admin endpoint does not answer
     ├── ServerInUseError        the server of a simulation has others' heartbeats
     ├── ListenError             the daemon cannot listen on an address
     ├── StartError              the system refuses what the daemon needs to start
@@ -264,6 +265,26 @@ class ServerInUseError(PacemakerError):
         more = len(self.paths) - _PATHS_SHOWN
         rest = f" and {more} more" if more > 0 else ""
         return f"{self.server} holds heartbeats of others: {shown}{rest}"
+
+
+class AdminError(PacemakerError):
+    """The admin endpoint of a daemon does not answer.
+
+    Attributes:
+        address: the endpoint.
+        reason: why there is no answer.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"no answer from the admin endpoint {self.address} ({self.reason}); is"
+            " the daemon running with --admin?"
+        )
 
 
 class ListenError(PacemakerError):

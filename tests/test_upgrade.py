@@ -534,6 +534,8 @@ class Inherited:
             security_digest=security_digest(bytes(32), identity),
             is_own_listener=True,
             hold_until_s=0.0,
+            admin_fd=-1,
+            upgrades=0,
             request_fd=-1,
             waiter_fds=(),
             connections=[

@@ -18,6 +18,7 @@ from pacemaker.cli.completion import PROGRAM, completion_command
 from pacemaker.cli.config import config_command
 from pacemaker.cli.exists import exists_command
 from pacemaker.cli.get import get_command
+from pacemaker.cli.health import health_command
 from pacemaker.cli.logs import JournalErrors, is_journal
 from pacemaker.cli.ls import ls_command
 from pacemaker.cli.output import output_lost, printable
@@ -28,6 +29,7 @@ from pacemaker.cli.rm import rm_command
 from pacemaker.cli.serve import serve_command
 from pacemaker.cli.simulate import simulate_command
 from pacemaker.errors import (
+    AdminError,
     ClientError,
     ConfigError,
     ListenError,
@@ -76,6 +78,7 @@ _ENDS: Final[dict[type[PacemakerError], type[click.ClickException]]] = {
     StartError: _SystemRefusedError,
     NotAuthorizedError: _NotAuthorizedError,
     ClientError: _NoAnswerError,
+    AdminError: _NoAnswerError,
     UpgradeError: _RefusedError,
 }
 
@@ -171,6 +174,6 @@ def main() -> None:
 for _command in (
     *(serve_command, reload_command, config_command, completion_command),
     *(ping_command, ls_command, get_command, exists_command, put_command, rm_command),
-    simulate_command,
+    *(simulate_command, health_command),
 ):
     main.add_command(_command)

@@ -19,6 +19,7 @@ from pacemaker.client.session import (
     SessionLostError,
 )
 from pacemaker.client.standing import Standing
+from pacemaker.client.tcp import SystemClock
 from pacemaker.errors import ClosedError
 from pacemaker.sasl.digest import DigestClient
 from pacemaker.sasl.mechanism import ClientMechanism
@@ -35,7 +36,7 @@ class Owner:
 
     def __init__(self, calls: int) -> None:
         request = requests.create_path("/w")
-        self.calls = [Call(request, 1.0, give_up) for _ in range(calls)]
+        self.calls = [Call(request, 1.0, SystemClock(), give_up) for _ in range(calls)]
         self.is_closing = False
 
     def take_calls(self, most: int) -> list[Call[Any]]:
@@ -111,7 +112,9 @@ def run(
     protocol = ClientProtocol(MAX_BODY_BYTES, mechanism)
     script: Any = Script(owner, *steps)
     fake_socket: Any = sock
-    Session(owner, Standing(owner.name), fake_socket, protocol, script).run()
+    clock = SystemClock()
+    standing = Standing(owner.name, clock)
+    Session(owner, standing, fake_socket, protocol, script, clock).run()
 
 
 def test_session_takes_no_call_while_bytes_are_unsent() -> None:

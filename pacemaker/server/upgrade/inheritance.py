@@ -48,6 +48,16 @@ class Inheritance:
         else:
             self.waiters = Waiters.inherit(state.request_fd, state.waiter_fds)
 
+    @property
+    def admin_fd(self) -> int:
+        """The listening socket of the admin endpoint; -1 if there is none."""
+        return -1 if self._state is None else self._state.admin_fd
+
+    @property
+    def upgrades(self) -> int:
+        """How many upgrades this process has had, the last one included."""
+        return 1 if self._state is None else self._state.upgrades + 1
+
     def restore(self, daemon: Upgradable) -> None:
         """Restore the state into a daemon that does not serve yet."""
         if self._state is not None:

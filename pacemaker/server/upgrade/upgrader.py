@@ -23,7 +23,7 @@ from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.security import security_digest
 from pacemaker.server.upgrade.state_format import KEY_BYTES
 from pacemaker.server.upgrade.trial import Trial, trial_arguments
-from pacemaker.server.upgrade.upgradable import Upgradable
+from pacemaker.server.upgrade.upgradable import CarriedEndpoint, Upgradable
 from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters
 from pacemaker.words import counted
 
@@ -55,6 +55,7 @@ class Upgrader:
             socket was handed over.
         waiters: the clients to tell the outcome.
         notifier: tells systemd.
+        admin: the admin endpoint.
         log: flushed before `execve`, which would lose what is still queued.
     """
 
@@ -65,6 +66,7 @@ class Upgrader:
         port: int | None,
         waiters: Waiters,
         notifier: Notifier,
+        admin: CarriedEndpoint,
         log: LogWriter,
     ) -> None:
         self._daemon = daemon
@@ -73,6 +75,7 @@ class Upgrader:
         self._port = port
         self._waiters = waiters
         self._notifier = notifier
+        self._admin = admin
         self._log = log
         self._trial: Trial | None = None
 
@@ -130,6 +133,7 @@ class Upgrader:
 
     def _refuse(self, reason: str) -> None:
         _logger.error("upgrade refused, the old version continues to serve: %s", reason)
+        self._admin.note_refused_upgrade()
         self._waiters.tell(f"{REFUSED}{reason}")
         self._notifier.ready(f"upgrade refused: {reason}")
 
@@ -205,6 +209,7 @@ class Upgrader:
         self._waiters.accept()
         connections, lost = self._daemon.connection_states(boottime_ahead_s())
         state = self._state(parked_s)._replace(
+            admin_fd=self._admin.listener_fd,
             request_fd=self._waiters.request_fd,
             waiter_fds=self._waiters.fds,
             connections=connections,
@@ -231,6 +236,8 @@ class Upgrader:
             security_digest=security_digest(key, self._identity),
             is_own_listener=self._port is not None,
             hold_until_s=self._daemon.hold_until_s,
+            admin_fd=-1,
+            upgrades=self._admin.upgrades,
             request_fd=-1,
             waiter_fds=(),
             connections=[],

@@ -252,6 +252,12 @@ def test_acceptor_runs_calls_of_others_in_order(listener: socket.socket) -> None
     _end(acceptor)
 
 
+def _connect_and_read(peer: socket.socket, address: tuple[str, int]) -> None:
+    """Raise the reset wherever it is seen: it may arrive before `connect` returns."""
+    peer.connect(address)
+    peer.recv(1)
+
+
 def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
     listener: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -259,10 +265,12 @@ def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
     adopter = Adopter()
     adopter.failures = 1
     acceptor = _run(listener, adopter)
-    with socket.create_connection(listener.getsockname(), GIVE_UP_S) as peer:
+    with socket.socket() as peer:
+        peer.settimeout(GIVE_UP_S)
+        peer.bind(("127.0.0.1", 0))
         name = peer.getsockname()[1]
         with pytest.raises(ConnectionResetError):
-            peer.recv(1)
+            _connect_and_read(peer, listener.getsockname())
         assert f"127.0.0.1:{name}: closed: it cannot be served" in caplog.messages
     with socket.create_connection(listener.getsockname()):
         adopter.wait()
@@ -296,7 +304,7 @@ def test_acceptor_pauses_after_a_turn_that_failed(
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
     failed = threading.Semaphore(0)
 
-    def fail() -> int:
+    def fail(reserved: int) -> int:
         failed.release()
         raise RuntimeError("as asked for")
 
@@ -329,7 +337,7 @@ def test_acceptor_leaves_some_descriptors_to_others(
             adopter.wait()
         _pass_a_turn(acceptor)
         last = adopter.adopted[1][0].fileno()
-        monkeypatch.setattr(acceptor_module, "_room_ends", lambda: last)
+        monkeypatch.setattr(acceptor_module, "_room_ends", lambda _: last)
         peers.enter_context(socket.create_connection(address))
         assert not adopter.is_adopted.acquire(timeout=0.1)
         assert f"{last} descriptors are in use" in caplog.text
@@ -346,7 +354,7 @@ def test_reserve_is_a_part_of_a_small_limit(
 ) -> None:
     """32 descriptors, or half of all that there are."""
     monkeypatch.setattr(resource, "getrlimit", lambda what: (most, most))
-    assert acceptor_module._room_ends() == room
+    assert acceptor_module._room_ends(limits.RESERVED_DESCRIPTORS) == room
 
 
 def _is_reset_when_closed(sock: socket.socket) -> bool:

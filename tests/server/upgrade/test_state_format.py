@@ -28,7 +28,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=30)
 snapshots = st.builds(
     Snapshot,
     authenticated=st.booleans(),
-    sasl_due=st.booleans(),
+    may_authenticate=st.booleans(),
     user=st.none() | texts,
     unread=st.binary(max_size=40),
     unsent=st.binary(max_size=40),
@@ -40,6 +40,8 @@ states = st.builds(
     security_digest=st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES),
     is_own_listener=st.booleans(),
     hold_until_s=times,
+    admin_fd=st.just(-1) | fds,
+    upgrades=st.integers(0, 2**32 - 1),
     request_fd=st.just(-1) | fds,
     waiter_fds=st.lists(fds, max_size=3).map(tuple),
     connections=st.lists(
@@ -55,6 +57,8 @@ SMALL = State(
     security_digest=b"d" * DIGEST_BYTES,
     is_own_listener=True,
     hold_until_s=0.0,
+    admin_fd=-1,
+    upgrades=3,
     request_fd=5,
     waiter_fds=(6,),
     connections=[

@@ -53,6 +53,18 @@ class ToldWaiters(Waiters):
         self.told.append(outcome)
 
 
+class Endpoint:
+    """An admin endpoint that is not there, and counts refused upgrades."""
+
+    upgrades = 0
+    listener_fd = -1
+    refused = 0
+
+    def note_refused_upgrade(self) -> None:
+        """Count it."""
+        self.refused += 1
+
+
 class Case:
     """A daemon in this process, a peer of it, and an upgrader."""
 
@@ -63,8 +75,10 @@ class Case:
         host, _, port = self.daemon.address.rpartition(":")
         self.peers = [Wire((host, int(port))) for _ in range(4)]
         self.waiters = ToldWaiters()
+        self.endpoint = Endpoint()
         self.upgrader = Upgrader(
-            *(self.daemon, Secret(""), 0, self.waiters, Notifier({}), log)
+            *(self.daemon, Secret(""), 0, self.waiters, Notifier({})),
+            *(self.endpoint, log),
         )
 
     def upgrade(self) -> str:
