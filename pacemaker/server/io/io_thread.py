@@ -55,20 +55,23 @@ _logger: Final = logging.getLogger(__name__)
 
 # How many events are served between two readings of the clock.
 _CHUNK: Final = 8
-# The most time that one sample, a few events, may charge to an account.
+# An account is charged once in this time: some thirty pulses, or a few costly events.
+_SAMPLE_S: Final = 0.0005
+# The most time that one sample may charge to an account.
 _MOST_SAMPLED_S: Final = 0.002
 # How many connections one turn may sort, which takes some three milliseconds.
 _MOST_SHARED: Final = 4096
 # In classes up to this one (see `Connection.note_cost`) an event takes under 0.8 ms.
 _CHEAPEST_CLASSES: Final = 3
 # If the events of a turn take no more than this each, they come from many workers.
-_CHEAP_EVENT_S: Final = 0.00004
+_CHEAP_EVENT_S: Final = 0.00008
 
 # How many events epoll reports by default.
 _MOST_REPORTED: Final = 1023
-# How long cheap requests are served first while no account is a crowd: somewhat longer
-# than a thousand of them take.
-_CHEAP_TURN_S: Final = 0.016
+# How long cheap requests are served first while no account is a crowd: much longer than
+# a thousand of them take.  If some of them were put into the backlog, later turns would
+# be shared too, and their events would take longer, so more would be put there.
+_CHEAP_TURN_S: Final = 0.05
 # Spreads successive numbers over all bits (Fibonacci hashing).
 _SPREAD: Final = 0x9E3779B1
 
@@ -376,10 +379,11 @@ class IoThread(threading.Thread):
         """
         connections = self.connections
         is_woken = False
-        began_s = now_s = self.now() if len(ready) > _CHUNK else 0.0
+        began_s = sampled_s = self.now() if len(ready) > _CHUNK else 0.0
         for at in range(0, len(ready), _CHUNK):
-            if at:
-                now_s = self._sample(ready, at, now_s)
+            if at and (now_s := self.now()) - sampled_s > _SAMPLE_S:
+                self._sample(ready, at, now_s, now_s - sampled_s)
+                sampled_s = now_s
                 # Only a turn that has taken too long is shared, and only its rest.
                 # Measuring and sorting each event of each turn would cost the many
                 # cheap turns more than they gain.
@@ -403,27 +407,27 @@ class IoThread(threading.Thread):
                     self._evict()
         return is_woken
 
-    def _sample(self, ready: Sequence[_Event], at: int, before_s: float) -> float:
-        """Charge the time since the last look at the clock to one account.
+    def _sample(
+        self, ready: Sequence[_Event], at: int, now_s: float, elapsed_s: float
+    ) -> None:
+        """Charge the time since the last sample to one account.
 
         It is that of any one of the `_CHUNK` events that were just served: epoll may
         report the same connections in the same order for long, and the same place each
         time would charge some accounts for all.  In the long run each account is
         charged what it took.
         """
-        now_s = self.now()
         self._samples += 1
         fd, _ = ready[at - 1 - (self._samples * _SPREAD >> 16) % _CHUNK]
         connection = self.connections.get(fd)
         if connection is not None:
             account = connection.account
             # More than that was an interruption, and not the account's doing.
-            self._charge(account, min(now_s - before_s, _MOST_SAMPLED_S))
+            self._charge(account, min(elapsed_s, _MOST_SAMPLED_S))
             if account.spent_s > limits.DOMINANT_S:
                 # At once: until the next fading all would wait for it.
                 self._is_crowded = True
             self._fade(now_s)
-        return now_s
 
     def _is_too_long(self, elapsed_s: float, served: int) -> bool:
         """Return whether the rest of a turn has to be shared.
