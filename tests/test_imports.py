@@ -37,9 +37,13 @@ ROOMS = {
     "cluster_state": "client config errors",
     "testing": "client cluster_state config core wire",
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
+    "observe": "client cluster_state config errors heartbeats wire words",
+    "observe.top": "observe words",
+    "observe.web": "admin observe words",
+    "doctor": "client config errors observe sasl words",
     "cli": (
-        "_version admin client config core errors heartbeats sasl server server.process"
-        " server.upgrade simulate words"
+        "_version admin client config core doctor errors heartbeats observe observe.top"
+        " observe.web sasl server server.process server.upgrade simulate words"
     ),
     "__init__": "_version",
     "__main__": "cli",
@@ -55,6 +59,15 @@ PURE_MODULES = (
     "server.upgrade.state_format",
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *("simulate.worker", "simulate.nimbus", "simulate.report"),
+    *("admin.address", "admin.health", "admin.routes", "config.settings"),
+    *("doctor.checks", "doctor.cluster", "doctor.configuration", "doctor.facts"),
+    *("observe.beats", "observe.components", "observe.engine", "observe.figures"),
+    *("observe.layout", "observe.log", "observe.nodes", "observe.picture"),
+    *("observe.states", "observe.table", "observe.topology", "observe.troubles"),
+    *("observe.source", "observe.view", "observe.worker", "observe.zookeeper"),
+    *("observe.history", "observe.web.assets", "observe.web.html"),
+    *("observe.web.metrics", "observe.web.pages", "observe.web.routes"),
+    *("observe.top.levels",),
 )
 # They hold a lock.
 LOCKED = ("core.addresses", "core.store")
