@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
@@ -15,11 +15,11 @@ from pacemaker.config import Configuration, Settings, load_configuration
 if TYPE_CHECKING:
     from pacemaker.sasl.registry import ServerSasl
 
-logger = logging.getLogger("pacemaker.cli")
+_logger: Final = logging.getLogger("pacemaker.cli")
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
-_OPTIONS = (
+_OPTIONS: Final = (
     click.option(
         "--config",
         "config_file",
@@ -71,10 +71,10 @@ def prepare(
         os.environ, config_file=config_file, options=overrides
     )
     for path in configuration.files_read:
-        logger.info("read %s", path)
-    logger.info("authentication: %s", configuration.settings.auth_method.value)
+        _logger.info("read %s", path)
+    _logger.info("authentication: %s", configuration.settings.auth_method.value)
     for note in configuration.notes:
-        logger.log(logging.WARNING if note.is_warning else logging.INFO, note.text)
+        _logger.log(logging.WARNING if note.is_warning else logging.INFO, note.text)
     return configuration
 
 
@@ -89,5 +89,5 @@ def prepare_sasl(settings: Settings) -> ServerSasl:
 
     sasl = server_mechanism_factory(settings)
     for note in sasl.notes:
-        logger.warning(note)
+        _logger.warning(note)
     return sasl

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pacemaker.cli.address_limits import address_options
+from pacemaker.cli.admin_options import admin_options
 from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
 from pacemaker.cli.sizes import parse_size
 from pacemaker.config import Settings, decide_hold
@@ -16,6 +17,7 @@ from pacemaker.config.hold import MAX_HOLD_S
 from pacemaker.core.accounts import AddressLimits
 
 if TYPE_CHECKING:
+    from pacemaker.admin.address import AdminAddress
     from pacemaker.core.addresses import Network
 
 
@@ -92,6 +94,7 @@ the figures, and SIGQUIT logs what each thread is doing.""",
     "10 s if the listening socket was handed over.",
 )
 @address_options
+@admin_options
 @click.option(
     "--try-upgrade",
     "trial",
@@ -111,6 +114,9 @@ def serve_command(
     hold_s: int | None,
     shared_addresses: tuple[Network, ...] | None,
     address_limits: AddressLimits,
+    admin: AdminAddress | None,
+    admin_hosts: tuple[str, ...],
+    admin_token: str | None,
     trial: str | None,
 ) -> None:
     """Run the Pacemaker daemon until it is asked to stop.
@@ -123,6 +129,10 @@ def serve_command(
     from pacemaker.core.addresses import DEFAULT_SHARED
     from pacemaker.server.process.surroundings import fill_standard_streams
 
+    if admin is None and (admin_hosts or admin_token is not None):
+        raise click.UsageError(
+            "--admin-host and --admin-token-file have no effect without --admin"
+        )
     fill_standard_streams()
     configuration = prepare(config_file, overrides, log_level)
     settings = configuration.settings
@@ -138,6 +148,11 @@ def serve_command(
             DEFAULT_SHARED if shared_addresses is None else shared_addresses
         ),
         address_limits=address_limits,
+        admin=(
+            None
+            if admin is None
+            else server.AdminOptions(admin, admin_hosts, admin_token)
+        ),
     )
     if trial is None:
         server.run(settings, options, sasl)

@@ -10,6 +10,7 @@ import os
 import resource
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -46,6 +47,7 @@ from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
+from pacemaker.server.reading import Reading
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 
 _logger: Final = logging.getLogger(__name__)
@@ -113,10 +115,14 @@ class Daemon:
             self._io_thread(number) for number in range(io_threads(settings, options))
         ]
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        room = capacity(descriptors, len(self._threads))
+        reserved = limits.RESERVED_DESCRIPTORS
+        if options.admin is not None:
+            reserved += limits.ADMIN_DESCRIPTORS
+        room = capacity(descriptors, len(self._threads), reserved)
         self._acceptor = Acceptor(
             *(self._listeners, self._threads, self._accounts),
             Admission(self._accounts, room, self._limits),
+            reserved,
         )
 
     def _io_thread(self, number: int) -> IoThread:
@@ -187,6 +193,30 @@ class Daemon:
         figures.delayed_logins = self._steps.delayed
         return figures
 
+    def reading(self) -> Reading:
+        """Return what the daemon counts, for the admin endpoint."""
+        return Reading(
+            figures=self.figures(),
+            keys=len(self.store),
+            store_bytes=self.store.used_bytes,
+            store_budget_bytes=self.store.budget_bytes,
+            buffer_bytes=self._budget.total_bytes,
+            buffer_budget_bytes=self._budget.budget_bytes,
+            held_read_bytes=sum(holding.held_bytes for holding in self._holdings),
+            io_threads=len(self._threads),
+            most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            resident_bytes=memory.resident_bytes(),
+            cpu_s=time.process_time(),
+        )
+
+    def traffic(self) -> tuple[int, int]:
+        """Return how many pulses and how many reads there have been so far."""
+        all_figures = [thread.figures for thread in self._threads]
+        return (
+            sum(figures.pulses for figures in all_figures),
+            sum(figures.reads for figures in all_figures),
+        )
+
     def take_largest(self) -> int:
         """Return the size of the largest heartbeat since the last call."""
         largest = 0
@@ -217,7 +247,12 @@ class Daemon:
 
     def watchdog(self, feed: Callable[[], None]) -> Watchdog:
         """Return a watchdog that calls `feed` while all threads make progress."""
-        return Watchdog([self._acceptor.call, *self._thread_calls()], feed)
+        return Watchdog([*self.calls().values()], feed)
+
+    def calls(self) -> dict[str, CallSoon]:
+        """Return by name the `call` of each thread that must make progress."""
+        calls = {f"io-{n}": thread.call for n, thread in enumerate(self._threads)}
+        return {"acceptor": self._acceptor.call, **calls}
 
     def _thread_calls(self) -> list[CallSoon]:
         return [thread.call for thread in self._threads]
