@@ -17,28 +17,33 @@ ROOT = Path(pacemaker.__file__).parent
 ROOMS = {
     "_version": "",
     "words": "",
+    "wakeup": "",
     "descriptor_limit": "",
     "errors": "",
     "wire": "errors words",
     "heartbeats": "errors wire",
     "sasl": "errors",
     "config": "errors",
-    "admin": "errors",
+    "admin": "errors wakeup",
     "core": "errors sasl wire",
     "server.process": "_version descriptor_limit errors words",
-    "server.io": "core errors sasl server.process wire words",
+    "server.io": "core errors sasl server.process wakeup wire words",
     "server.upgrade": "_version core errors sasl server.io server.process words",
     "server": (
         "_version admin config core errors sasl server.io server.process"
         " server.upgrade wire words"
     ),
-    "client": "config errors heartbeats sasl wire words",
+    "client": "config errors heartbeats sasl wakeup wire words",
     "cluster_state": "client config errors",
     "testing": "client cluster_state config core wire",
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
+    "observe": "client cluster_state config errors heartbeats wire words",
+    "observe.top": "observe words",
+    "observe.web": "admin observe words",
+    "doctor": "client config errors observe sasl words",
     "cli": (
-        "_version admin client config core errors heartbeats sasl server server.process"
-        " server.upgrade simulate words"
+        "_version admin client config core doctor errors heartbeats observe observe.top"
+        " observe.web sasl server server.process server.upgrade simulate words"
     ),
     "__init__": "_version",
     "__main__": "cli",
@@ -54,6 +59,15 @@ PURE_MODULES = (
     "server.upgrade.state_format",
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *("simulate.worker", "simulate.nimbus", "simulate.report"),
+    *("admin.address", "admin.health", "admin.routes", "config.settings"),
+    *("doctor.checks", "doctor.cluster", "doctor.configuration", "doctor.facts"),
+    *("observe.beats", "observe.components", "observe.engine", "observe.figures"),
+    *("observe.layout", "observe.log", "observe.nodes", "observe.picture"),
+    *("observe.states", "observe.table", "observe.topology", "observe.troubles"),
+    *("observe.source", "observe.view", "observe.worker", "observe.zookeeper"),
+    *("observe.history", "observe.web.assets", "observe.web.html"),
+    *("observe.web.metrics", "observe.web.pages", "observe.web.routes"),
+    *("observe.top.levels",),
 )
 # They hold a lock.
 LOCKED = ("core.addresses", "core.store")

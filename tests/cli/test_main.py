@@ -18,6 +18,9 @@ COMMANDS = (
     *("serve", "config", "completion"),
     *("ping", "ls", "get", "exists", "put", "rm"),
     "simulate",
+    "observe",
+    "top",
+    "doctor",
 )
 TIMEOUT_S = 60
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -422,3 +423,18 @@ def test_protocol_shows_its_state() -> None:
     client = ClientProtocol(MAX_BODY_BYTES)
     client.abandon(client.request(requests.create_path("/")))
     assert repr(client) == "<ClientProtocol phase=open unanswered=1 abandoned=1>"
+
+
+def test_each_message_is_a_debug_line(caplog: pytest.LogCaptureFixture) -> None:
+    """What is sent and received is in the log, with the server, but without bytes."""
+    with caplog.at_level(logging.DEBUG, "pacemaker.client.protocol"):
+        client = ClientProtocol(MAX_BODY_BYTES, server="pm1:6699")
+        ask(client, new_server(), requests.send_pulse("/a", b"secret"))
+    ours = [r.getMessage() for r in caplog.records if "client" in r.name]
+    assert ours == [
+        "pm1:6699: sends SEND_PULSE id=0",
+        "pm1:6699: received SEND_PULSE_RESPONSE id=0",
+    ]
+    with caplog.at_level(logging.DEBUG, "pacemaker.client.protocol"):
+        ClientProtocol(MAX_BODY_BYTES, DigestClient(SECRET, "user"), server="pm1:6699")
+    assert "sends CONTROL_MESSAGE id=None size_bytes=2" in caplog.messages[-1]
