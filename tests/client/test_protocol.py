@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pacemaker.client import protocol as module
 from pacemaker.client import requests
 from pacemaker.client.protocol import ClientProtocol, Phase, Reply
 from pacemaker.client.requests import MAX_MESSAGE_ID, Request
@@ -192,18 +193,22 @@ def test_abandoning_an_answered_request_is_nothing() -> None:
     assert client.abandoned == 0
 
 
-def test_id_is_not_given_again_while_its_reply_may_come() -> None:
+def test_id_is_not_given_again_while_its_reply_may_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """When the counter comes round, ids that are still owed a reply are left out."""
     client = ClientProtocol(MAX_BODY_BYTES, next_id=MAX_MESSAGE_ID)
     last = client.request(requests.create_path("/"))
     first = client.request(requests.create_path("/"))
     assert (last, first) == (MAX_MESSAGE_ID, 0)
-    client.abandon(last)
+    monkeypatch.setattr(module, "MAX_MESSAGE_ID", 7)
     other = ClientProtocol(MAX_BODY_BYTES)
-    held = [other.request(requests.create_path("/")) for _ in range(3)]
-    other.abandon(held[1])
-    other._next_id = 0
-    assert other.request(requests.create_path("/")) == 3
+    ids = [other.request(requests.create_path("/")) for _ in range(8)]
+    assert ids == list(range(8))
+    for answered in (2, 5):
+        other.receive_data(wire.ack(Type.CREATE_PATH_RESPONSE, answered))
+    other.abandon(1)
+    assert [other.request(requests.create_path("/")) for _ in range(2)] == [2, 5]
 
 
 @pytest.mark.parametrize(
