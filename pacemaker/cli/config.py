@@ -32,7 +32,10 @@ Examples:
     "same exit code.",
 )
 def config_command(
-    config_file: str | None, overrides: Sequence[str], log_level: str, check: bool
+    config_file: str | None,
+    overrides: Sequence[str],
+    log_level: str | None,
+    check: bool,
 ) -> None:
     """Print the effective configuration and where each value came from.
 

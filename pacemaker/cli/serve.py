@@ -10,7 +10,12 @@ import click
 
 from pacemaker.cli.address_limits import address_options
 from pacemaker.cli.admin_options import admin_options
-from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
+from pacemaker.cli.preparation import (
+    configuration_options,
+    log_format_option,
+    prepare,
+    prepare_sasl,
+)
 from pacemaker.cli.sizes import parse_size
 from pacemaker.config import Settings, decide_hold
 from pacemaker.config.hold import MAX_HOLD_S
@@ -57,6 +62,7 @@ disk; the command `reload` does the same and waits for the outcome. SIGUSR1 logs
 the figures, and SIGQUIT logs what each thread is doing.""",
 )
 @configuration_options
+@log_format_option
 @click.option(
     "--bind",
     metavar="ADDRESS",
@@ -93,6 +99,11 @@ the figures, and SIGQUIT logs what each thread is doing.""",
     "off. Default: off, unless storm.yaml names exactly one Pacemaker; then 20 s, or "
     "10 s if the listening socket was handed over.",
 )
+@click.option(
+    "--no-history",
+    is_flag=True,
+    help="Keep no history of the heartbeats, which `why` asks for.",
+)
 @address_options
 @admin_options
 @click.option(
@@ -106,12 +117,14 @@ the figures, and SIGQUIT logs what each thread is doing.""",
 def serve_command(
     config_file: str | None,
     overrides: Sequence[str],
-    log_level: str,
+    log_level: str | None,
+    log_format: str,
     bind: str | None,
     io_threads: int | None,
     buffer_budget: int | None,
     store_budget: int | None,
     hold_s: int | None,
+    no_history: bool,
     shared_addresses: tuple[Network, ...] | None,
     address_limits: AddressLimits,
     admin: AdminAddress | None,
@@ -134,7 +147,7 @@ def serve_command(
             "--admin-host and --admin-token-file have no effect without --admin"
         )
     fill_standard_streams()
-    configuration = prepare(config_file, overrides, log_level)
+    configuration = prepare(config_file, overrides, log_level, log_format)
     settings = configuration.settings
     sasl = prepare_sasl(settings)
     _check_io_threads(io_threads, settings)
@@ -148,6 +161,7 @@ def serve_command(
             DEFAULT_SHARED if shared_addresses is None else shared_addresses
         ),
         address_limits=address_limits,
+        history=not no_history,
         admin=(
             None
             if admin is None
