@@ -15,6 +15,7 @@ from pacemaker.core.figures import Figures
 from pacemaker.core.history import NEVER, History, Moment, Source
 from pacemaker.core.history import NOBODY as NO_SOURCE
 from pacemaker.core.listing import LARGE_NAMES, Listing
+from pacemaker.core.lone_reads import LoneReads
 from pacemaker.core.store import Store
 from pacemaker.core.worker_pulses import WorkerPulses
 from pacemaker.errors import LimitError, MalformedError
@@ -158,6 +159,12 @@ class Dispatcher:
         return WorkerPulses(
             *(key, self._store, self._figures, self._max_body_bytes, account),
             *(source, self._history, self._moment),
+        )
+
+    def lone_reads(self, source: Source = NO_SOURCE) -> LoneReads:
+        """Return an object that answers single reads over one connection."""
+        return LoneReads(
+            self._store, self._figures, source, self._history, self._moment
         )
 
     def store_pulse(

@@ -53,6 +53,7 @@ from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
 from pacemaker.core.dispatch import Dispatcher, trace_of
 from pacemaker.core.history import Source
 from pacemaker.core.listing import Listing
+from pacemaker.core.lone_reads import LoneReads
 from pacemaker.core.pending_reads import HeldReads, Holding
 from pacemaker.core.phases import (
     CAN_BE_CARRIED_OVER,
@@ -202,7 +203,8 @@ class ServerProtocol:
         "_is_charged",
         "_last_key",
         "_listing",
-        "_lone_worker",
+        "_lone",
+        "_lone_reads",
         "_mechanism",
         "_outgoing",
         "_outgoing_bytes",
@@ -246,7 +248,9 @@ class ServerProtocol:
         self._worker: WorkerPulses | None = None
         # The same, but only while nothing is pending, so that a pulse may be answered
         # before anything else is looked at: replies are sent in order.
-        self._lone_worker: WorkerPulses | None = None
+        self._lone: WorkerPulses | LoneReads | None = None
+        # Answers the reads of a peer that has sent one and may read.
+        self._lone_reads: LoneReads | None = None
         self._last_key: str | None = None
         # A list that is being written.  No frame is read until it is complete.
         self._listing: Listing | None = None
@@ -287,11 +291,12 @@ class ServerProtocol:
         Returns:
             What to send now, and what to wait for then (see the module).
         """
-        # The fast path for nearly everything that arrives: one pulse of a worker.
-        worker = self._lone_worker
-        if worker is not None:
+        # The fast path for nearly everything that arrives: one pulse of a worker, or
+        # one read of Nimbus.
+        lone = self._lone
+        if lone is not None:
             try:
-                reply = worker.answer_one(data)
+                reply = lone.answer_one(data)
             except PeerError as exc:
                 return self.fail(exc)
             if reply is not None:
@@ -357,7 +362,7 @@ class ServerProtocol:
         self._enter(Event.FAILURE)
         self._has_more = False
         self._listing = None
-        self._worker = self.step = None
+        self._worker = self._lone = self._lone_reads = self.step = None
         self.frames = FrameReader(0)
         self.close()
 
@@ -422,7 +427,7 @@ class ServerProtocol:
             or self.frames.unread_bytes
         ):
             wait = self._wait()
-            self._lone_worker = None
+            self._lone = None
             if self._reads is not None and wait is Wait.TURN:
                 # Keep the replies until the whole batch is read.  An unread frame may
                 # be one of the same reads, sent again.  Then `_handle_in_hold` removes
@@ -433,7 +438,7 @@ class ServerProtocol:
         else:
             # Nothing is unread, and all replies leave with this call.
             wait = _REQUEST
-            self._lone_worker = self._worker
+            self._lone = self._worker or self._lone_reads
         if outgoing:
             self._outgoing = []
             self._outgoing_bytes = 0
@@ -528,8 +533,15 @@ class ServerProtocol:
             debug("%s: received %s", self.peer, describe(message))
         if self._reads is not None and self.authenticated:
             self._handle_in_hold(self._reads, message)
-        else:
-            self._handle(message)
+            return cost + size_cost
+        self._handle(message)
+        if (
+            message.type == messages.GET_PULSE
+            and self._lone_reads is None
+            and self.authenticated
+            and debug is None
+        ):
+            self._lone_reads = self._dispatcher.lone_reads(self.source)
         return cost + size_cost
 
     def _note_key(self, key: str) -> None:
