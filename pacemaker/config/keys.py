@@ -10,6 +10,7 @@ from pacemaker.config import values
 CHILDOPTS = "pacemaker.childopts"
 HOST = "pacemaker.host"
 JAAS_FILE = "java.security.auth.login.config"
+RELAY_SERVERS = "pacemaker.relay.servers"
 SERVERS = "pacemaker.servers"
 ZOOKEEPER_SERVERS = "storm.zookeeper.servers"
 
@@ -48,6 +49,7 @@ KEYS = (
     Key(JAAS_FILE, "jaas_file", values.path),
     Key("nimbus.daemon.user", "nimbus_daemon_user", values.string),
     Key(SERVERS, "servers", values.servers),
+    Key(RELAY_SERVERS, "relay_servers", values.servers),
     Key("pacemaker.client.max.threads", "client_max_threads", values.integer(1)),
     Key(ZOOKEEPER_SERVERS, "zookeeper_servers", values.zookeeper_servers),
     Key("storm.zookeeper.port", "zookeeper_port", values.integer(1, values.PORT_MAX)),

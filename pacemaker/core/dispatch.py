@@ -7,14 +7,14 @@ Reads need an authenticated connection, writes do not, as in Storm (its
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.listing import LARGE_NAMES, Listing
-from pacemaker.core.store import Store
-from pacemaker.core.worker_pulses import WorkerPulses
+from pacemaker.core.store import Place
+from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
 from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
 from pacemaker.wire import messages
 from pacemaker.wire.canonical import NODES_OVERHEAD_BYTES, PULSE_OVERHEAD_BYTES
@@ -35,6 +35,37 @@ _MAX_UTF8_BYTES: Final = 4
 _Answer: TypeAlias = Callable[[str], Data]
 
 
+class Heartbeats(PulseStore, Protocol):
+    """Where requests are carried out: the store, or a relay's connection."""
+
+    def put(
+        self,
+        key: str,
+        value: bytes,
+        place: Place | None = None,
+        account: Account = NOBODY,
+    ) -> None:
+        """Store a heartbeat."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return a heartbeat; None if there is none."""
+
+    def count_names(self, path: str) -> int:
+        """Return about how many names a directory has."""
+
+    def list_nodes(self, path: str) -> list[str]:
+        """Return the names of a directory."""
+
+    def name_slices(self, path: str) -> Iterator[list[str]]:
+        """Yield the names of a large directory in batches."""
+
+    def delete(self, key: str) -> None:
+        """Remove exactly this key."""
+
+    def delete_all(self, path: str) -> None:
+        """Remove the key of a path and all keys below it."""
+
+
 class Dispatcher:
     """Answers requests from one store; each I/O thread has its own.
 
@@ -46,7 +77,9 @@ class Dispatcher:
             refuse a larger reply, and ask again for ever.
     """
 
-    def __init__(self, store: Store, figures: Figures, max_body_bytes: int) -> None:
+    def __init__(
+        self, store: Heartbeats, figures: Figures, max_body_bytes: int
+    ) -> None:
         self._store = store
         self._figures = figures
         self._max_body_bytes = max_body_bytes

@@ -46,7 +46,7 @@ from typing import Final, NamedTuple, TypeAlias
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.dispatch import Dispatcher, trace_of
 from pacemaker.core.listing import Listing, shown
-from pacemaker.core.pending_reads import HeldReads, Holding
+from pacemaker.core.pending_reads import LaterAnswers, PendingReads
 from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
 from pacemaker.sasl.mechanism import ServerMechanism
@@ -125,7 +125,7 @@ class ServerProtocol:
         max_body_bytes: the largest message that is read.
         mechanism: authenticates the peer; None if peers need not authenticate.
         peer: the peer's name in the log.
-        holding: holds the misses; None if misses are never held.
+        holding: answers some requests later; None if none is answered later.
         account: the account of the peer's address.
 
     Attributes:
@@ -144,6 +144,7 @@ class ServerProtocol:
         "_due",
         "_due_bytes",
         "_frames",
+        "_is_waiting",
         "_last_key",
         "_listing",
         "_mechanism",
@@ -168,7 +169,7 @@ class ServerProtocol:
         max_body_bytes: int,
         mechanism: ServerMechanism | None = None,
         peer: str = "",
-        holding: Holding | None = None,
+        holding: LaterAnswers | None = None,
         account: Account = NOBODY,
     ) -> None:
         self._dispatcher = dispatcher
@@ -177,9 +178,12 @@ class ServerProtocol:
         self._token = b""
         self._due: list[bytes] = []
         self._due_bytes = 0
-        self._reads: HeldReads | None = (
+        self._reads: PendingReads | None = (
             None if holding is None else holding.new_reads(account)
         )
+        # Whether a request without a message id is answered later.  The replies to such
+        # requests must be in order, so no frame is read until then.
+        self._is_waiting = False
         # Answers the pulses of a peer that has sent two consecutive pulses to one key.
         # It is None while misses are held and once the phase is CLOSED.
         self._worker: WorkerPulses | None = None
@@ -270,6 +274,8 @@ class ServerProtocol:
         cost_left = SLICE_COST
         try:
             while self.phase in _READING and self._due_bytes < MAX_DUE_BYTES:
+                if self._is_waiting:
+                    return
                 # A list comes before the next frame, since replies are in order.
                 # One step of it is a whole slice, whatever was read before.
                 if self._listing is not None:
@@ -310,6 +316,11 @@ class ServerProtocol:
     def is_blocked(self) -> bool:
         """Whether frames may be unread only because too many bytes wait to be sent."""
         return self._due_bytes >= MAX_DUE_BYTES
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether frames may be unread because an answer comes later."""
+        return self._is_waiting
 
     @property
     def _is_more_to_do(self) -> bool:
@@ -400,14 +411,16 @@ class ServerProtocol:
         # an exchange that has begun.
         if self.phase not in (Phase.OPEN, Phase.SASL_DUE):
             return None
-        held = b"" if self._reads is None else self._reads.frames
+        reads = self._reads
+        held = b"" if reads is None else reads.frames
+        acks = b"" if reads is None else reads.acks
         listed = b"" if self._listing is None else self._listing.frame
         return Snapshot(
             self.authenticated,
             self.phase is Phase.SASL_DUE,
             self.user,
             held + listed + self._frames.unread,
-            unsent + b"".join(self._due),
+            unsent + b"".join(self._due) + acks,
         )
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -438,10 +451,12 @@ class ServerProtocol:
         if message is None:
             cost = _ODD_COST
             message = messages.decode(data[start:end])
-        if self._reads is not None and self.authenticated:
-            self._handle_in_hold(self._reads, message)
-        else:
+        if self.phase is not _OPEN and self._begin_step(message):
+            return cost + size_cost
+        if self._reads is None:
             self._handle(message)
+        else:
+            self._handle_or_hold(self._reads, message)
         return cost + size_cost
 
     def _note_key(self, key: str) -> None:
@@ -466,7 +481,7 @@ class ServerProtocol:
         self._queue(replies)
         return True
 
-    def _begin_batch(self, reads: HeldReads) -> None:
+    def _begin_batch(self, reads: PendingReads) -> None:
         if reads.is_over:
             self._reads = None
         elif not self._due:
@@ -475,42 +490,42 @@ class ServerProtocol:
             # indices in it refer to `_due`.
             reads.begin_batch()
 
-    def _handle_in_hold(self, reads: HeldReads, message: Message) -> None:
-        """Carry out a message, or hold it if it is a read of an absent key."""
-        kind, path, message_id = message
-        # A read without an id cannot be answered out of order: the client could not
-        # tell which request the reply belongs to.
-        if message_id is None or message_id == NO_MESSAGE_ID:
-            self._handle(message)
+    def _handle_or_hold(self, reads: PendingReads, message: Message) -> None:
+        """Carry out a message now, or let it be answered later."""
+        message_id = message.message_id
+        has_id = message_id is not None and message_id != NO_MESSAGE_ID
+        if has_id:
+            # Any request ends an earlier read with its id, not only a read: the client
+            # would take the reply to the read for the reply to this request.  The chunk
+            # is emptied and not removed, so that the other indices stay right.
+            for number in reads.supersede(message):
+                self._due_bytes -= len(self._due[number])
+                self._due[number] = b""
+        if reads.hold(message, self.authenticated):
+            self._is_waiting = not has_id
+            _logger.debug(
+                "%s: held: id=%s %r", self.peer, message.message_id, message.data
+            )
             return
-        # Any request ends an earlier read with its id, not only a read: the client
-        # would take the reply to the read for the reply to this request.  The chunk is
-        # emptied and not removed, so that the other indices stay right.
-        for number in reads.supersede(message_id):
-            self._due_bytes -= len(self._due[number])
-            self._due[number] = b""
-        if kind != messages.GET_PULSE or not isinstance(path, str):
-            self._handle(message)
-        elif reads.hold(path, message_id):
-            _logger.debug("%s: held: id=%d %r", self.peer, message_id, path)
-        else:
-            first = len(self._due)
-            self._handle(message)
-            reads.note_answered(message_id, range(first, len(self._due)))
+        first = len(self._due)
+        self._handle(message)
+        if has_id and self.authenticated and message.type == messages.GET_PULSE:
+            reads.note_answered(message_id or 0, range(first, len(self._due)))
 
-    def _answer_released(self, reads: HeldReads) -> None:
-        while self._due_bytes < MAX_DUE_BYTES:
-            read = reads.next_released()
-            if read is None:
+    def _answer_released(self, reads: PendingReads) -> None:
+        while self._due_bytes < MAX_DUE_BYTES and self._listing is None:
+            message = reads.next_released()
+            if message is None:
                 return
-            message = Message(messages.GET_PULSE, read.key, read.message_id)
             self._handle(message)
+            if self._is_waiting and message.message_id in (None, NO_MESSAGE_ID):
+                self._is_waiting = False
+                self.has_more = self._is_more_to_do
+            if self._listing is not None:
+                # It is written, and the other released reads are answered, later.
+                self.has_more = True
 
     def _handle(self, message: Message) -> None:
-        if self.phase is not _OPEN:
-            if self._begin_step(message):
-                return
-            self.phase, self._mechanism = Phase.OPEN, None
         reply = self._dispatcher.reply_to(message, self.authenticated, self.account)
         if not self.authenticated:
             self._trace(message)
@@ -533,7 +548,11 @@ class ServerProtocol:
             )
 
     def _begin_step(self, message: Message) -> bool:
-        """Begin the step of a SASL message; return False for an ordinary message."""
+        """Begin the step of a SASL message.
+
+        Returns:
+            False for an ordinary message, which ends SASL on this connection.
+        """
         if message.type == messages.CONTROL_MESSAGE:
             self._token = self._requested_token(control.read_code(message))
         elif message.type == messages.SASL_MESSAGE_TOKEN:
@@ -541,6 +560,7 @@ class ServerProtocol:
                 raise OutOfPlaceError("SASL token before its request")
             self._token = control.read_token(message)
         else:
+            self.phase, self._mechanism = Phase.OPEN, None
             return False
         self.phase = Phase.STEPPING
         return True

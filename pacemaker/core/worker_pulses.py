@@ -15,11 +15,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
-from pacemaker.core.store import Place, Store
+from pacemaker.core.store import Place
 from pacemaker.wire import canonical
 from pacemaker.wire.frames import HEAD_SIZE
 
@@ -42,6 +42,13 @@ _Unpack: TypeAlias = Callable[[bytes, int], tuple[Any, ...]]
 def _unpack_begin(head_bytes: int) -> _Unpack:
     """Return a reader of the frame's length, the head and the details' length."""
     return struct.Struct(f">i{head_bytes}si").unpack_from
+
+
+class PulseStore(Protocol):
+    """Where the pulses are stored."""
+
+    def put_at(self, place: Place, value: bytes) -> None:
+        """Store a heartbeat at a place; see `Store.put_at`."""
 
 
 class WorkerPulses:
@@ -71,7 +78,7 @@ class WorkerPulses:
     def __init__(
         self,
         key: str,
-        store: Store,
+        store: PulseStore,
         figures: Figures,
         max_body_bytes: int,
         account: Account = NOBODY,

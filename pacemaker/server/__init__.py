@@ -2,6 +2,6 @@
 
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.options import ServerOptions
-from pacemaker.server.run import rehearse, run
+from pacemaker.server.run import DaemonFactory, rehearse, run
 
-__all__ = ["Daemon", "ServerOptions", "rehearse", "run"]
+__all__ = ["Daemon", "DaemonFactory", "ServerOptions", "rehearse", "run"]

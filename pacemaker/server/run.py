@@ -8,11 +8,12 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from pacemaker.config import Settings
 from pacemaker.core import limits
 from pacemaker.core.figures import Figures, describe_minute
+from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.sasl.registry import ServerSasl
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.listening import is_handed_over
@@ -34,8 +35,24 @@ _logger: Final = logging.getLogger(__name__)
 _NO_SASL: Final = ServerSasl(None)
 
 
+class DaemonFactory(Protocol):
+    """Makes the daemon; `Daemon` itself, for ``serve``."""
+
+    def __call__(
+        self,
+        settings: Settings,
+        options: ServerOptions,
+        mechanism_factory: MechanismFactory | None,
+        listeners: Sequence[socket.socket] | None,
+    ) -> Daemon:
+        """Return a daemon that does not serve yet."""
+
+
 def run(
-    settings: Settings, options: ServerOptions, sasl: ServerSasl = _NO_SASL
+    settings: Settings,
+    options: ServerOptions,
+    sasl: ServerSasl = _NO_SASL,
+    make_daemon: DaemonFactory = Daemon,
 ) -> None:
     """Serve until SIGTERM or SIGINT; a second one stops the daemon at once.
 
@@ -53,7 +70,8 @@ def run(
         with LogWriter(flood) as log:
             inherited = inherit(sasl.identity)
             main_thread = _MainThread(
-                heeded, settings, options, sasl, log, flood, inherited
+                *(heeded, settings, options, sasl, log, flood, inherited),
+                make_daemon=make_daemon,
             )
             main_thread.start()
             main_thread.serve()
@@ -61,7 +79,11 @@ def run(
 
 
 def rehearse(
-    settings: Settings, options: ServerOptions, sasl: ServerSasl, wanted: str
+    settings: Settings,
+    options: ServerOptions,
+    sasl: ServerSasl,
+    wanted: str,
+    make_daemon: DaemonFactory = Daemon,
 ) -> str:
     """Go through all of `run` except the sockets, in the child that tries an upgrade.
 
@@ -70,6 +92,7 @@ def rehearse(
         options: the other options.
         sasl: authenticates the clients.
         wanted: the argument from the running daemon; see `trial_arguments`.
+        make_daemon: makes the daemon.
 
     Returns:
         The word that tells the running daemon that it can be upgraded.
@@ -87,6 +110,7 @@ def rehearse(
             main_thread = _MainThread(
                 *(heeded, settings, options, sasl, log, flood, Inheritance(sample)),
                 listeners=(),
+                make_daemon=make_daemon,
             )
             main_thread.start()
             main_thread.turn()
@@ -118,6 +142,7 @@ class _MainThread:
         flood: the filter of that log.
         inherited: the inheritance from before an upgrade; None if there was none.
         listeners: see `Daemon`.
+        make_daemon: makes the daemon.
     """
 
     def __init__(
@@ -130,6 +155,7 @@ class _MainThread:
         flood: FloodFilter,
         inherited: Inheritance | None,
         listeners: Sequence[socket.socket] | None = None,
+        make_daemon: DaemonFactory = Daemon,
     ) -> None:
         # Open everything that needs a descriptor or a file before the daemon serves.
         # Once it serves, connections may leave none free.
@@ -139,7 +165,7 @@ class _MainThread:
         self._heeded = heeded
         self._flood = flood
         self._inherited = inherited
-        self._daemon = Daemon(settings, options, sasl.factory, listeners)
+        self._daemon = make_daemon(settings, options, sasl.factory, listeners)
         self._notifier = Notifier()
         self._terminal = signals.Terminal()
         self._upgrader = Upgrader(

@@ -26,7 +26,7 @@ from pacemaker.core.protocol import MAX_DUE_BYTES, Phase, ServerProtocol
 from pacemaker.core.store import MAX_SEGMENTS, Store
 from pacemaker.errors import LimitError
 from pacemaker.wire import messages
-from pacemaker.wire.messages import Pulse
+from pacemaker.wire.messages import Message, Pulse
 from tests.fake_mechanisms import like_digest
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, path_request, send_pulse
@@ -835,7 +835,7 @@ def test_holding_and_its_connections_show_what_they_hold() -> None:
     holding = Holding(Store())
     holding.begin(deque[Callable[[], None]]().append)
     reads = HeldReads(holding)
-    assert reads.hold(KEY, 7)
+    assert reads.hold(Message(messages.GET_PULSE, KEY, 7))
     held_bytes = holding.held_bytes
     assert repr(holding) == f"<Holding on=True held_bytes={held_bytes}>"
     assert repr(reads) == "<HeldReads held=1 released=0>"

@@ -245,7 +245,7 @@ class Connection:
         """Answer the held reads, after any replies that are still unsent."""
         # A connection that waits to send, or for its turn, calls `go_on` later, which
         # answers the released reads in their order.
-        if self.interest == select.EPOLLIN:
+        if self.interest == select.EPOLLIN or self.protocol.is_waiting:
             self.go_on()
 
     def _advance(self) -> None:
@@ -263,6 +263,7 @@ class Connection:
             or protocol.phase is not _OPEN
             or protocol.unread_bytes
             or protocol.has_more
+            or protocol.is_waiting
             or protocol.has_charged
             or self in self.owner.watched
         ):
@@ -318,6 +319,9 @@ class Connection:
             # the step would wake the loop in every turn.
             self._wait_for(0)
             self.owner.take_step(self)
+        elif self.protocol.is_waiting:
+            # Nothing is read until the answer has come.
+            self._wait_for(0)
         elif self._is_to_wait:
             self._wait_for(0)
             self.owner.put_off(self)

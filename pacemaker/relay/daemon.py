@@ -1,0 +1,122 @@
+"""The relay's daemon: the server of `serve`, in front of the links."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import uuid
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from pacemaker.config import Settings
+from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.pending_reads import PendingReads
+from pacemaker.core.protocol import ServerProtocol
+from pacemaker.errors import StartError
+from pacemaker.relay.inbox import Inbox
+from pacemaker.relay.links import Links
+from pacemaker.relay.peers import Peer, Room
+from pacemaker.relay.upstreams import Upstreams
+from pacemaker.sasl.mechanism import MechanismFactory
+from pacemaker.server.daemon import Daemon
+from pacemaker.server.io.io_thread import ProtocolFactory
+from pacemaker.server.options import ServerOptions
+from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class RelayDaemon(Daemon):
+    """A relay that serves from `start` to the end of `stop`.
+
+    Args:
+        upstreams: the Pacemakers.
+        settings: Storm's configuration.
+        options: the other options.
+        mechanism_factory: makes the SASL mechanism of a connection; None if nobody
+            has to authenticate.
+        listeners: see `Daemon`.
+    """
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        settings: Settings,
+        options: ServerOptions,
+        mechanism_factory: MechanismFactory | None = None,
+        listeners: Sequence[socket.socket] | None = None,
+    ) -> None:
+        self._upstreams = upstreams
+        self._rooms: list[Room] = []
+        self._links: Links | None = None
+        super().__init__(settings, options, mechanism_factory, listeners)
+        for room, thread in zip(self._rooms, self.threads, strict=True):
+            room.call = thread.call
+
+    @property
+    def links(self) -> Links:
+        """The links to the Pacemakers."""
+        if self._links is None:
+            self._links = Links(
+                self._upstreams.addresses,
+                partial(Inbox, self.store),
+                uuid.uuid4().hex,
+                self.settings.message_size_max_bytes,
+                self._upstreams.mechanism_factory,
+            )
+        return self._links
+
+    def protocol_factory(self, figures: Figures) -> ProtocolFactory:
+        """Return what makes the protocol objects of one I/O thread's connections."""
+        room = Room(self.links.inbox, self.limits.held_read_bytes)
+        self._rooms.append(room)
+        return partial(self._make_peer, room, figures)
+
+    def _make_peer(
+        self, room: Room, figures: Figures, name: str, account: Account
+    ) -> ServerProtocol:
+        peer = Peer(room, account, name)
+        dispatcher = Dispatcher(peer, figures, self.settings.message_size_max_bytes)
+        return self.make_protocol(dispatcher, _Only(peer), name, account)
+
+    @property
+    def all_calls(self) -> list[CallSoon]:
+        """The `call` of each thread that must make progress."""
+        return [*super().all_calls, self.links.call]
+
+    def start(self) -> None:
+        """Start serving.
+
+        Raises:
+            StartError: a thread cannot be started; everything is closed again.
+        """
+        try:
+            start_thread(self.links)
+        except StartError:
+            self.begin_stop(0.0)
+            self.close()
+            raise
+        super().start()
+        names = ", ".join(map(str, self._upstreams.addresses))
+        _logger.info("relaying to %s", names)
+
+    def close(self) -> None:
+        """Wait for the stop, then close every descriptor."""
+        # After the I/O threads: what they still accept has to be passed on.
+        super().close()
+        self.links.stop()
+        join_thread(self.links)
+        self.links.close()
+
+
+class _Only:
+    """Gives a connection the one peer that was made for it."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    def new_reads(self, account: Account = NOBODY) -> PendingReads:
+        return self._peer
