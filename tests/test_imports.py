@@ -31,9 +31,14 @@ ROOMS = {
     ),
     "client": "config errors heartbeats sasl wire",
     "cluster_state": "client config errors",
+    "relay.core": "",
+    "relay": (
+        "client config core errors heartbeats relay.core sasl server server.io"
+        " server.process wire"
+    ),
     "simulate": "client config errors heartbeats sasl wire words",
     "cli": (
-        "_version client config core errors heartbeats sasl server server.process"
+        "_version client config core errors heartbeats relay sasl server server.process"
         " server.upgrade simulate words"
     ),
     "__init__": "_version",
@@ -43,16 +48,16 @@ ROOMS = {
 IMPURE = frozenset(
     ("asyncio", "concurrent", "select", "selectors", "socket", "ssl", "time")
 ) | {"threading"}
-PURE_ROOMS = ("words", "errors", "wire", "heartbeats", "sasl", "core")
+PURE_ROOMS = ("words", "errors", "wire", "heartbeats", "sasl", "core", "relay.core")
 # Of rooms that are not pure as a whole.
 PURE_MODULES = (
     *("client.backoff", "client.protocol", "client.requests"),
-    "server.upgrade.state_format",
+    *("relay.inbox", "relay.peers", "server.upgrade.state_format"),
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *("simulate.worker", "simulate.nimbus", "simulate.report"),
 )
 # They hold a lock.
-LOCKED = ("core.addresses", "core.store")
+LOCKED = ("core.addresses", "core.store", "relay.inbox")
 
 
 def _name(path: Path) -> str:

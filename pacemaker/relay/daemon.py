@@ -93,13 +93,13 @@ class RelayDaemon(Daemon):
         Raises:
             StartError: a thread cannot be started; everything is closed again.
         """
+        super().start()
         try:
             start_thread(self.links)
         except StartError:
             self.begin_stop(0.0)
             self.close()
             raise
-        super().start()
         names = ", ".join(map(str, self._upstreams.addresses))
         _logger.info("relaying to %s", names)
 

@@ -28,8 +28,8 @@ def covers(path: str, key: str) -> bool:
 class Server:
     """One Pacemaker, and what is under way on its two connections."""
 
-    def __init__(self) -> None:
-        self.stored: dict[str, bytes] = {}
+    def __init__(self, stored: dict[str, bytes] | None = None) -> None:
+        self.stored: dict[str, bytes] = {} if stored is None else stored
         self.items: deque[Item] = deque()
         self.questions: deque[Question] = deque()
         # What a stalled kernel still has of connections that were reset.
@@ -59,12 +59,19 @@ class Server:
 
 
 class World:
-    """A relay, its memory and its Pacemakers, at a time that the test sets."""
+    """A relay, its memory and its Pacemakers, at a time that the test sets.
 
-    def __init__(self, count: int = 2) -> None:
+    Args:
+        count: how many Pacemakers there are.
+        stores: what they store, if other relays write there too.
+    """
+
+    def __init__(
+        self, count: int = 2, stores: list[dict[str, bytes]] | None = None
+    ) -> None:
         self.now_s = 1000.0
         self.values: dict[str, bytes] = {}
-        self.servers = [Server() for _ in range(count)]
+        self.servers = [Server(store) for store in stores or [None] * count]
         self.opened = 0
         self.abandoned: list[tuple[int, Question]] = []
         self.relay = Relay(count, self, self, time_of)
