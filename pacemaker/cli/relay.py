@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
+from pacemaker.cli.preparation import configuration_options, logger, prepare
 from pacemaker.cli.serving import check_bind, check_io_threads, server_options
 from pacemaker.core.accounts import AddressLimits
 
@@ -71,14 +71,17 @@ def relay_command(
     from pacemaker import server
     from pacemaker.core.addresses import DEFAULT_SHARED
     from pacemaker.relay.daemon import RelayDaemon
-    from pacemaker.relay.upstreams import find_upstreams
+    from pacemaker.relay.security import relay_sasl
+    from pacemaker.relay.upstreams import Upstreams, find_servers
     from pacemaker.server.process.surroundings import fill_standard_streams
 
     fill_standard_streams()
     settings = prepare(config_file, overrides, log_level).settings
-    sasl = prepare_sasl(settings)
+    sasl = relay_sasl(settings)
+    for note in sasl.notes:
+        logger.warning(note)
     check_io_threads(io_threads, settings)
-    upstreams = find_upstreams(settings, servers)
+    upstreams = Upstreams(find_servers(settings, servers), sasl.client_factory)
     options = server.ServerOptions(
         bind=bind,
         io_threads=io_threads,
@@ -91,6 +94,6 @@ def relay_command(
     )
     make_daemon = partial(RelayDaemon, upstreams)
     if trial is None:
-        server.run(settings, options, sasl, make_daemon)
+        server.run(settings, options, sasl.server, make_daemon)
     else:
-        click.echo(server.rehearse(settings, options, sasl, trial, make_daemon))
+        click.echo(server.rehearse(settings, options, sasl.server, trial, make_daemon))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import click
 
 from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
 from pacemaker.cli.serving import check_bind, check_io_threads, server_options
-from pacemaker.config import decide_hold
+from pacemaker.config import Settings, decide_hold
 from pacemaker.config.hold import MAX_HOLD_S
 from pacemaker.core.accounts import AddressLimits
 
@@ -40,7 +41,8 @@ the figures, and SIGQUIT logs what each thread is doing.""",
     metavar="ADDRESS",
     callback=check_bind,
     help="Listen on this address, or on every address of this host name. Default: "
-    "every address of the host, as Storm does. 0.0.0.0 is IPv4 only, :: is IPv6 only.",
+    "every address of the host, as Storm does; if pacemaker.relay.servers is set, "
+    "this host's entry there. 0.0.0.0 is IPv4 only, :: is IPv6 only.",
 )
 @click.option(
     "--hold",
@@ -77,7 +79,7 @@ def serve_command(
 
     fill_standard_streams()
     configuration = prepare(config_file, overrides, log_level)
-    settings = configuration.settings
+    settings, bind = _place(configuration.settings, bind)
     sasl = prepare_sasl(settings)
     check_io_threads(io_threads, settings)
     options = server.ServerOptions(
@@ -95,3 +97,19 @@ def serve_command(
         server.run(settings, options, sasl)
     else:
         click.echo(server.rehearse(settings, options, sasl, trial))
+
+
+def _place(settings: Settings, bind: str | None) -> tuple[Settings, str | None]:
+    """Return where to listen: among relays, at this host's own entry and nowhere else.
+
+    Raises:
+        ConfigError: no entry of `pacemaker.relay.servers` is this host's.
+    """
+    from pacemaker.server.io.listening import is_handed_over
+
+    if not settings.relay_servers or bind is not None or is_handed_over():
+        return settings, bind
+    from pacemaker.relay.places import find_own_entry
+
+    entry = find_own_entry(settings)
+    return dataclasses.replace(settings, port=entry.port), entry.host

@@ -57,6 +57,7 @@ class State(NamedTuple):
         waiter_fds: the connections of the waiting clients.
         connections: the connections of the peers.
         heartbeats: keys and values.
+        extra: what a daemon of another kind carries over beside all that.
     """
 
     parked_s: float
@@ -68,6 +69,7 @@ class State(NamedTuple):
     waiter_fds: tuple[int, ...]
     connections: list[ConnectionState]
     heartbeats: Iterable[tuple[str, bytes]]
+    extra: bytes = b""
 
     @property
     def kept_fds(self) -> tuple[int, ...]:

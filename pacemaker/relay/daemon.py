@@ -11,14 +11,17 @@ from typing import Final
 
 from pacemaker.config import Settings
 from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.carried_over import State
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.pending_reads import PendingReads
 from pacemaker.core.protocol import ServerProtocol
-from pacemaker.errors import StartError
+from pacemaker.errors import ConfigError, StartError
+from pacemaker.relay import relay_state
 from pacemaker.relay.inbox import Inbox
 from pacemaker.relay.links import Links
 from pacemaker.relay.peers import Peer, Room
+from pacemaker.relay.places import refuse_itself
 from pacemaker.relay.upstreams import Upstreams
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.daemon import Daemon
@@ -27,6 +30,9 @@ from pacemaker.server.options import ServerOptions
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
 
 _logger: Final = logging.getLogger(__name__)
+
+# Stands for the connections that an upgrade could not carry over.
+_NOBODY: Final = "nobody"
 
 
 class RelayDaemon(Daemon):
@@ -52,9 +58,16 @@ class RelayDaemon(Daemon):
         self._upstreams = upstreams
         self._rooms: list[Room] = []
         self._links: Links | None = None
+        # After an upgrade: the keys that each connection had written, by its name.
+        self._owners: dict[str, list[str]] = {}
         super().__init__(settings, options, mechanism_factory, listeners)
         for room, thread in zip(self._rooms, self.threads, strict=True):
             room.call = thread.call
+        try:
+            refuse_itself(upstreams.addresses, self.addresses)
+        except ConfigError:
+            self.close()
+            raise
 
     @property
     def links(self) -> Links:
@@ -71,7 +84,7 @@ class RelayDaemon(Daemon):
 
     def protocol_factory(self, figures: Figures) -> ProtocolFactory:
         """Return what makes the protocol objects of one I/O thread's connections."""
-        room = Room(self.links.inbox, self.limits.held_read_bytes)
+        room = Room(self.links.inbox, self.links.relay_id, self.limits.held_read_bytes)
         self._rooms.append(room)
         return partial(self._make_peer, room, figures)
 
@@ -79,13 +92,37 @@ class RelayDaemon(Daemon):
         self, room: Room, figures: Figures, name: str, account: Account
     ) -> ServerProtocol:
         peer = Peer(room, account, name)
+        for key in self._owners.pop(name, ()):
+            self.links.inbox.restore(key, peer)
         dispatcher = Dispatcher(peer, figures, self.settings.message_size_max_bytes)
         return self.make_protocol(dispatcher, _Only(peer), name, account)
 
-    @property
-    def all_calls(self) -> list[CallSoon]:
-        """The `call` of each thread that must make progress."""
-        return [*super().all_calls, self.links.call]
+    def thread_calls(self) -> list[CallSoon]:
+        """Return the `call` of each thread but the acceptor."""
+        return [*super().thread_calls(), self.links.call]
+
+    def more_figures(self) -> list[str]:
+        """Return a line that says which Pacemakers are up and what waits for each."""
+        return [self.links.describe()]
+
+    def extra_state(self) -> bytes:
+        """Return what a relay carries over besides; all threads are parked."""
+        self.links.take_events()
+        return relay_state.encode(relay_state.collect(self.links))
+
+    def restore(self, state: State, ahead_s: float) -> None:
+        """Restore, before `start`, the state from before an upgrade."""
+        restored = relay_state.decode(state.extra)
+        relay_state.restore(restored, self.links)
+        self._owners = {
+            name: keys for name, keys in restored.keys_by_peer.items() if keys
+        }
+        super().restore(state, ahead_s)
+        # The connection of each key takes it over when it is adopted.  A key that none
+        # takes over has no worker any more.
+        for key, _ in self.store.items():
+            self.links.inbox.restore(key, _NOBODY)
+        self.links.inbox.left(_NOBODY)
 
     def start(self) -> None:
         """Start serving.

@@ -109,6 +109,7 @@ class Links(threading.Thread):
     Attributes:
         relay: the relay's decisions; only this thread calls it.
         inbox: where the I/O threads put events.
+        relay_id: the relay's id.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Links(threading.Thread):
     ) -> None:
         super().__init__(name="pacemaker-links", daemon=True)
         self.now = clock
+        self.relay_id = relay_id
         self._calls: deque[Callable[[], None]] = deque()
         self._is_stopping = False
         self._epoll = select.epoll()
@@ -242,8 +244,7 @@ class Links(threading.Thread):
                 self._guarded(link, partial(link.on_event, events))
         for _ in range(len(self._calls)):
             self._attempt(self._calls.popleft())
-        for event in self.inbox.take():
-            self._attempt(partial(self._take, event))
+        self.take_events()
         now_s = self.now()
         for link in self._links:
             self._guarded(link, partial(link.tick, now_s))
@@ -252,6 +253,38 @@ class Links(threading.Thread):
             self._guarded(pulses.link, pulses.on_room)
         for reads in self.read_lanes:
             self._guarded(reads.link, reads.link.flush)
+
+    def take_events(self) -> None:
+        """Take in what the I/O threads have put into the inbox."""
+        for event in self.inbox.take():
+            self._attempt(partial(self._take, event))
+
+    def describe(self) -> str:
+        """Describe each Pacemaker in one line: since when it is up, what waits."""
+        parts = []
+        now_s = self.now()
+        for address, standing, outbox, pulses, reads in zip(
+            self.addresses,
+            self.relay.standings,
+            self.relay.outboxes,
+            self.pulse_lanes,
+            self.read_lanes,
+            strict=True,
+        ):
+            up_s = standing.up_s
+            state = (
+                f"down ({pulses.link.problem})"
+                if up_s is None
+                else f"up_s={now_s - up_s:.0f}"
+            )
+            parts.append(
+                f"{address} {state} complete={standing.is_complete(now_s)}"
+                f" reads={standing.reads.value}"
+                f" waiting_pulses={outbox.pulses} kept_deletes={outbox.deletes}"
+                f" dropped_deletes={outbox.dropped_deletes}"
+                f" losses={pulses.link.losses + reads.link.losses}"
+            )
+        return f"pacemakers: {'; '.join(parts)}; held_reads={self.relay.held}"
 
     def _timeout_s(self) -> float | None:
         times = [link.next_s for link in self._links]

@@ -58,6 +58,7 @@ class Room:
 
     Args:
         inbox: takes the requests.
+        relay_id: the relay's id, by which it recognizes itself.
         most_of_one_bytes: the most memory that the requests of one account may take;
             None for no such limit, only an equal share once there is little room.
 
@@ -65,8 +66,11 @@ class Room:
         refused: how many requests were refused for lack of room.
     """
 
-    def __init__(self, inbox: Inbox, most_of_one_bytes: int | None = None) -> None:
+    def __init__(
+        self, inbox: Inbox, relay_id: str, most_of_one_bytes: int | None = None
+    ) -> None:
         self.inbox = inbox
+        self.relay_id = relay_id
         self.call: Call = _no_thread
         self.refused = 0
         self._most_of_one_bytes = most_of_one_bytes
@@ -227,11 +231,7 @@ class Peer:
         """
         kind, path, message_id = message
         if kind == messages.CREATE_PATH and str(path).startswith(ANNOUNCEMENT):
-            raise OutOfPlaceError(
-                "the peer is a relay, and so is this: relays do not chain; name the"
-                " Pacemakers themselves in its pacemaker.relay.servers or --to",
-                str(path),
-            )
+            self._refuse_relay(str(path).removeprefix(ANNOUNCEMENT))
         asked = _KINDS.get(kind)
         if asked is None or not isinstance(path, str):
             return False
@@ -284,6 +284,18 @@ class Peer:
         self._released.clear()
         self.on_release = _nothing
         self._room.inbox.left(self)
+
+    def _refuse_relay(self, relay_id: str) -> None:
+        if relay_id == self._room.relay_id:
+            raise OutOfPlaceError(
+                "this relay is connected to itself: name the Pacemakers, and no relay,"
+                " in pacemaker.relay.servers or --to"
+            )
+        raise OutOfPlaceError(
+            "the peer is a relay, and so is this: relays do not chain; name the"
+            " Pacemakers in its pacemaker.relay.servers or --to",
+            f"relay {relay_id[:40]!a}",
+        )
 
     def _all(self) -> list[Waiting]:
         in_order = [] if self._in_order is None else [self._in_order]

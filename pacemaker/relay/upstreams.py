@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pacemaker.client.address import ServerAddress, parse_server
+from pacemaker.client.address import ServerAddress
 from pacemaker.config import Settings
 from pacemaker.config.keys import RELAY_SERVERS
 from pacemaker.errors import ConfigError
+from pacemaker.relay.places import parse_servers
 from pacemaker.sasl.mechanism import ClientMechanismFactory
-from pacemaker.sasl.registry import client_mechanism_factory
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,9 @@ class Upstreams:
     mechanism_factory: ClientMechanismFactory | None = None
 
 
-def find_upstreams(settings: Settings, servers: Sequence[str] = ()) -> Upstreams:
+def find_servers(
+    settings: Settings, servers: Sequence[str] = ()
+) -> tuple[ServerAddress, ...]:
     """Find the Pacemakers of a relay.
 
     Args:
@@ -37,16 +39,10 @@ def find_upstreams(settings: Settings, servers: Sequence[str] = ()) -> Upstreams
         ConfigError: there are none, or one cannot be an address.
     """
     source = "--to" if servers else RELAY_SERVERS
-    addresses: list[ServerAddress] = []
-    for text in servers or settings.relay_servers:
-        try:
-            addresses.append(parse_server(text, settings.port))
-        except ValueError as exc:
-            raise ConfigError(str(exc), key=source, value=text) from exc
-    if not addresses:
+    found = parse_servers(servers or settings.relay_servers, settings.port, source)
+    if not found:
         raise ConfigError(
             f"no Pacemakers to relay to: set {RELAY_SERVERS} in storm.yaml, such as"
             " [pm1, pm2], or name them with --to"
         )
-    factory = client_mechanism_factory(settings).factory
-    return Upstreams(tuple(dict.fromkeys(addresses)), factory)
+    return found

@@ -207,6 +207,10 @@ class Daemon:
         figures.delayed_logins = self._steps.delayed
         return figures
 
+    def more_figures(self) -> list[str]:
+        """Return further lines for the log of each minute."""
+        return []
+
     def take_largest(self) -> int:
         """Return the size of the largest heartbeat since the last call."""
         largest = 0
@@ -237,14 +241,10 @@ class Daemon:
 
     def watchdog(self, feed: Callable[[], None]) -> Watchdog:
         """Return a watchdog that calls `feed` while all threads make progress."""
-        return Watchdog(self.all_calls, feed)
+        return Watchdog([self._acceptor.call, *self.thread_calls()], feed)
 
-    @property
-    def all_calls(self) -> list[CallSoon]:
-        """The `call` of each thread that must make progress."""
-        return [self._acceptor.call, *self._thread_calls()]
-
-    def _thread_calls(self) -> list[CallSoon]:
+    def thread_calls(self) -> list[CallSoon]:
+        """Return the `call` of each thread but the acceptor."""
         return [thread.call for thread in self.threads]
 
     # For an upgrade in place.
@@ -253,6 +253,11 @@ class Daemon:
     def listener_fds(self) -> list[int]:
         """The descriptors of the listening sockets."""
         return [listener.fileno() for listener in self._listeners]
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The addresses that the daemon listens on."""
+        return [listener.getsockname()[:2] for listener in self._listeners]
 
     @property
     def ports(self) -> set[int]:
@@ -294,7 +299,7 @@ class Daemon:
 
     def gather(self, barrier: Barrier, deadline_s: float) -> bool:
         """Park only the I/O threads; return whether all were parked in time."""
-        return barrier.gather(self._thread_calls(), deadline_s)
+        return barrier.gather(self.thread_calls(), deadline_s)
 
     def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:
         """Return the connections' states; the threads must be parked.
@@ -311,6 +316,10 @@ class Daemon:
             for state in thread.states()
         ]
         return states, sum(thread.load for thread in self.threads) - len(states)
+
+    def extra_state(self) -> bytes:
+        """Return what a daemon of another kind carries over besides."""
+        return b""
 
     def restore(self, state: State, ahead_s: float) -> None:
         """Restore, before `start`, the state from before an upgrade.

@@ -288,6 +288,8 @@ class _MainThread:
         now = self._daemon.figures()
         now.largest_pulse_bytes = self._daemon.take_largest()
         _logger.info(describe_minute(self._figures, now, len(self._daemon.store)))
+        for line in self._daemon.more_figures():
+            _logger.info(line)
         self._figures = now
         _log(self._flood.sum_up())
 

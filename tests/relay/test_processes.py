@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.relay.processes import RelayProcess, Upstream
+from pacemaker.cli import exit_codes
+from pacemaker.client.address import ServerAddress
+from pacemaker.client.connection import PacemakerConnection
+from pacemaker.client.requests import get_pulse
+from pacemaker.config import AuthMethod, Settings
+from pacemaker.sasl.registry import client_mechanism_factory
+from tests.real.daemons import free_port
+from tests.relay.processes import RELAY, RelayProcess, Upstream, name_of
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire
 
@@ -37,7 +46,7 @@ def get(key: str, message_id: int = 7) -> bytes:
     return wire.path_request(Type.GET_PULSE, key, message_id)
 
 
-def reads(server: tuple[str, int], key: str, value: bytes) -> bool:
+def reads(server: tuple[str, int], key: str, value: bytes | None) -> bool:
     """Read a key until it has a value; only a value that never comes fails."""
     with Wire(server) as peer:
         return any(
@@ -118,3 +127,148 @@ def test_relay_stops_on_sigterm(relay: RelayProcess) -> None:
         relay.signal(signal.SIGTERM)
         assert peer.ended() == "reset"
         assert relay.wait() == 0
+
+
+def test_upgrade_in_place_carries_the_workers_over(
+    relay: RelayProcess, pacemakers: list[Upstream]
+) -> None:
+    """The newest heartbeat is known to be its worker's, and is repeated for it."""
+    key = "/workerbeats/carried-1-1700000000/1"
+    first, _ = pacemakers
+    with Wire(relay.address) as worker, Wire(relay.address) as nimbus:
+        worker.ask(wire.send_pulse(key, b"1", 1))
+        assert nimbus.ask(get(key)) == wire.pulse_reply(key, b"1", 7)
+        relay.signal(signal.SIGUSR2)
+        relay.logged("upgraded to .* 2 connections and [0-9]+ heartbeats?", 60)
+        first.kill()
+        first.start()
+        assert reads(first.address, key, b"1")
+        assert nimbus.ask(get(key)) == wire.pulse_reply(key, b"1", 7)
+
+
+def test_upgrade_in_place_keeps_missed_deletes(
+    relay: RelayProcess, pacemakers: list[Upstream]
+) -> None:
+    """A Pacemaker that was stopped all the while still loses what was deleted."""
+    path = "/workerbeats/deleted-1-1700000000"
+    first, _ = pacemakers
+    with Wire(relay.address) as worker, Wire(first.address) as direct:
+        assert direct.ask(wire.send_pulse(f"{path}/1", b"1", 1))
+        first.process.signal(signal.SIGSTOP)
+        try:
+            deleted = wire.ack(Type.DELETE_PATH_RESPONSE, 2)
+            assert worker.ask(wire.path_request(Type.DELETE_PATH, path, 2)) == deleted
+            relay.signal(signal.SIGUSR2)
+            relay.logged("upgraded to", 60)
+        finally:
+            first.process.signal(signal.SIGCONT)
+        assert reads(first.address, f"{path}/1", None)
+
+
+def test_relay_refuses_to_relay_to_itself() -> None:
+    """It is told by address, whatever the name is."""
+    port = free_port()
+    argv = [*RELAY, "--bind", "127.0.0.1", "--to", f"localhost:{port}"]
+    done = subprocess.run(
+        [*argv, "-c", f"pacemaker.port={port}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == exit_codes.WRONG_CONFIGURATION
+    assert "is this relay itself" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_relays_do_not_chain(relay: RelayProcess) -> None:
+    """Each of the two says what is wrong."""
+    with RelayProcess([name_of(relay.address)]) as other:
+        assert relay.logged("closed: the peer is a relay, and so is this", 20)
+        assert other.logged("is it a Pacemaker, and not a relay", 20)
+
+
+def test_relay_without_pacemakers_says_what_to_set() -> None:
+    """The error names the key and the option."""
+    done = subprocess.run(RELAY, capture_output=True, text=True, check=False)
+    assert done.returncode == exit_codes.WRONG_CONFIGURATION
+    assert "pacemaker.relay.servers" in done.stderr
+    assert "--to" in done.stderr
+
+
+DIGEST = ("-c", "pacemaker.auth.method=DIGEST")
+
+
+@pytest.fixture
+def jaas_file(tmp_path: Path) -> Path:
+    """Write credentials for DIGEST."""
+    file = tmp_path / "jaas.conf"
+    file.write_text(
+        "PacemakerDigest {\n"
+        "    org.apache.zookeeper.server.auth.DigestLoginModule required\n"
+        '    username="u" password="p";\n};\n'
+    )
+    file.chmod(0o600)
+    return file
+
+
+def test_relay_authenticates_both_ways(jaas_file: Path) -> None:
+    """With the credentials, Nimbus reads through it as from a Pacemaker."""
+    options = (*DIGEST, "-c", f"java.security.auth.login.config={jaas_file}")
+    key = "/workerbeats/secret-1-1700000000/1"
+    with (
+        Upstream(*options) as pacemaker,
+        RelayProcess([pacemaker.name], *options) as relay,
+        Wire(relay.address) as worker,
+    ):
+        worker.ask(wire.send_pulse(key, b"1", 1))
+        refused = wire.ack(Type.NOT_AUTHORIZED, 7)
+        assert worker.ask(get(key)) == refused
+        settings = Settings(auth_method=AuthMethod.DIGEST, jaas_file=jaas_file)
+        factory = client_mechanism_factory(settings).factory
+        address = ServerAddress(*relay.address)
+        with PacemakerConnection(
+            address, timeout_s=20, mechanism_factory=factory
+        ) as nimbus:
+            assert nimbus.request(get_pulse(key)) == b"1"
+
+
+def test_relay_without_credentials_only_writes(jaas_file: Path) -> None:
+    """As on a worker's host: reads are refused, and one line of the log says why."""
+    secret = ("-c", f"java.security.auth.login.config={jaas_file}")
+    key = "/workerbeats/secret-1-1700000000/2"
+    with (
+        Upstream(*DIGEST, *secret) as pacemaker,
+        RelayProcess([pacemaker.name], *DIGEST) as relay,
+        RelayProcess([pacemaker.name], *DIGEST, *secret) as nimbus_relay,
+        Wire(relay.address) as worker,
+        Wire(relay.address) as client,
+    ):
+        assert relay.logged("no credentials for DIGEST on this host", 20)
+        assert worker.ask(wire.send_pulse(key, b"1", 1))
+        assert worker.ask(get(key)) == wire.ack(Type.NOT_AUTHORIZED, 7)
+        client.send(wire.control(-202))
+        assert client.ended() == "eof"
+        settings = Settings(auth_method=AuthMethod.DIGEST, jaas_file=jaas_file)
+        factory = client_mechanism_factory(settings).factory
+        address = ServerAddress(*nimbus_relay.address)
+        with PacemakerConnection(
+            address, timeout_s=20, mechanism_factory=factory
+        ) as nimbus:
+            assert nimbus.request(get_pulse(key)) == b"1"
+
+
+def test_refusal_by_a_pacemaker_does_not_reach_nimbus(jaas_file: Path) -> None:
+    """One that lets nobody read counts as away for reads, and gets the pulses."""
+    secret = ("-c", f"java.security.auth.login.config={jaas_file}")
+    key = "/workerbeats/words-1-1700000000/3"
+    with (
+        Upstream(*DIGEST, *secret) as strict,
+        Upstream() as open_to_all,
+        RelayProcess([strict.name, open_to_all.name]) as relay,
+        Wire(relay.address) as nimbus,
+    ):
+        nimbus.ask(wire.send_pulse(key, b"1", 1))
+        assert nimbus.ask(get(key)) == wire.pulse_reply(key, b"1", 7)
+        assert relay.logged(r"\(reads\): no connection: it refuses reads", 20)
+        relay.signal(signal.SIGUSR1)
+        assert relay.logged(r"pacemakers: .*reads=down.*waiting_pulses=0", 20)

@@ -94,8 +94,8 @@ class Outbox:
 
     @property
     def deletes(self) -> int:
-        """How many deletes are kept."""
-        return len(self.kept_deletes())
+        """How many deletes are kept; one that is repeated counts twice."""
+        return len(self._unsent) + len(self._unanswered) + len(self._missed)
 
     @property
     def next_s(self) -> float | None:

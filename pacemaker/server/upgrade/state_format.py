@@ -1,7 +1,7 @@
 """The encoding of the state that a daemon hands to the process after an upgrade.
 
     head    magic, format, length of the body, CRC-32 of the body
-    body    the common part; each connection; each heartbeat, to the end
+    body    the common part; each connection; the extra part; each heartbeat, to the end
 
 Numbers are little-endian.  A text is UTF-8, preceded by its length.  Times are in
 seconds of CLOCK_BOOTTIME.  No part of a state is ever executed, and nothing in it is
@@ -27,8 +27,9 @@ from pacemaker.core.protocol import Snapshot
 from pacemaker.errors import StateError
 from pacemaker.words import counted
 
-FORMAT: Final = 1
-READABLE_FORMATS: Final = frozenset((FORMAT,))
+FORMAT: Final = 2
+# Format 1 has no extra part.
+READABLE_FORMATS: Final = frozenset((1, FORMAT))
 
 _MAGIC: Final = b"stormpm\n"
 _HEAD: Final = struct.Struct("<8sIQI")
@@ -46,6 +47,8 @@ _WAITER: Final = struct.Struct("<i")
 # The descriptor, the flags, two times, and the lengths of peer, user, unread, unsent.
 _CONNECTION: Final = struct.Struct("<iBddIIII")
 _AUTHENTICATED, _SASL_DUE, _HAS_USER, _GREETED = 1, 2, 4, 8
+# The length of the extra part.
+_EXTRA: Final = struct.Struct("<Q")
 # The lengths of the key and the value.
 _HEARTBEAT: Final = struct.Struct("<II")
 
@@ -81,15 +84,16 @@ def decode(data: Data) -> State:
         StateError: this is no state, or it has another format, or it was truncated or
             changed.
     """
-    _check(data)
+    format_ = _check(data)
     reader = _Reader(data)
     try:
-        return _read_state(reader)
+        return _read_state(reader, format_)
     except (struct.error, UnicodeDecodeError, MemoryError) as exc:
         raise StateError("the state cannot be taken in", str(exc)) from exc
 
 
-def _check(data: Data) -> None:
+def _check(data: Data) -> int:
+    """Check that a state is whole; return its format."""
     if len(data) < HEAD_BYTES:
         raise StateError("the state is cut short", counted(len(data), "byte"))
     magic, format_, body_bytes, checksum = _HEAD.unpack_from(data)
@@ -103,6 +107,7 @@ def _check(data: Data) -> None:
     with memoryview(data) as view, view[HEAD_BYTES:] as body:
         if zlib.crc32(body) != checksum:
             raise StateError("the state was changed: its checksum is wrong")
+    return int(format_)
 
 
 def _pieces(state: State) -> Iterator[bytes]:
@@ -119,6 +124,8 @@ def _pieces(state: State) -> Iterator[bytes]:
     for fd in state.waiter_fds:
         yield _WAITER.pack(fd)
     yield from map(_connection_piece, state.connections)
+    yield _EXTRA.pack(len(state.extra))
+    yield state.extra
     for key, value in state.heartbeats:
         name = key.encode()
         yield _HEARTBEAT.pack(len(name), len(value)) + name
@@ -167,12 +174,13 @@ class _Reader:
         return self.bytes(size).decode()
 
 
-def _read_state(reader: _Reader) -> State:
+def _read_state(reader: _Reader, format_: int) -> State:
     *common, waiters, connections = reader.fields(_COMMON)
     waiter_fds = tuple(reader.fields(_WAITER)[0] for _ in range(waiters))
     peers = [_read_connection(reader) for _ in range(connections)]
+    extra = b"" if format_ == 1 else reader.bytes(reader.fields(_EXTRA)[0])
     heartbeats = list(_read_heartbeats(reader.data, reader.at))
-    return State._make((*common, waiter_fds, peers, heartbeats))
+    return State._make((*common, waiter_fds, peers, heartbeats, extra))
 
 
 def _read_connection(reader: _Reader) -> ConnectionState:

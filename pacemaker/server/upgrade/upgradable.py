@@ -47,5 +47,8 @@ class Upgradable(Protocol):
             ahead_s: by how much the clock of the state is ahead of the daemon's.
         """
 
+    def extra_state(self) -> bytes:
+        """Return what this kind of daemon carries over besides; it is parked."""
+
     def restore(self, state: State, ahead_s: float) -> None:
         """Restore a state, before the daemon serves."""

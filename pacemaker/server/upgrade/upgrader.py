@@ -197,6 +197,7 @@ class Upgrader:
             waiter_fds=self._waiters.fds,
             connections=connections,
             heartbeats=self._daemon.store.items(),
+            extra=self._daemon.extra_state(),
         )
         state_fd = write_state(state)
         try:

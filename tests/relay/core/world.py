@@ -1,7 +1,7 @@
 """A relay's core among Pacemakers that the test moves by hand.
 
-A Pacemaker here is a dict with a queue of what is on its way to it: it takes one item at
-a time, answers when it is told to, dies, stalls, comes back empty or as it was.
+A Pacemaker here is a dict with a queue of what is on its way to it: it takes one item
+at a time, answers when it is told to, dies, stalls, comes back empty or as it was.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def covers(path: str, key: str) -> bool:
 class Server:
     """One Pacemaker, and what is under way on its two connections."""
 
-    def __init__(self, stored: dict[str, bytes] | None = None) -> None:
-        self.stored: dict[str, bytes] = {} if stored is None else stored
+    def __init__(self, stored: dict[str, bytes]) -> None:
+        self.stored = stored
         self.items: deque[Item] = deque()
         self.questions: deque[Question] = deque()
         # What a stalled kernel still has of connections that were reset.
@@ -71,7 +71,7 @@ class World:
     ) -> None:
         self.now_s = 1000.0
         self.values: dict[str, bytes] = {}
-        self.servers = [Server(store) for store in stores or [None] * count]
+        self.servers = [Server(store) for store in stores or [{} for _ in range(count)]]
         self.opened = 0
         self.abandoned: list[tuple[int, Question]] = []
         self.relay = Relay(count, self, self, time_of)
