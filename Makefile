@@ -2,8 +2,10 @@
 # make test    sets up what the tests need, a JDK and Storm's jars included, and runs all:
 #              12 to 15 minutes on 2 cores; on a bare system 4 more, and 1.7 GB of disk
 # make unit    runs the tests that open no socket and start no process, but for slow ones
-# make matrix  does so on every Python from 3.10 to 3.14 that this machine has
-# make coverage  measures which lines and branches the unit tests run; ALL=1 all tests
+# make matrix  does so on every Python from 3.10 to 3.14 that this machine has; ONE=1 on
+#              one other than that of .venv, which pyenv builds if there is none
+# make coverage  measures which lines and branches the unit tests run, and fails below a
+#                floor; ALL=1 runs all tests, with a higher floor
 # make mutants   changes the core in small ways and runs its tests on each change:
 #                those that no test notices are listed in docs/mutants.md
 # make packages  installs the packages of the system that the tests need, as root, so
@@ -24,6 +26,10 @@
 #                  writes docs/isolation.md in half an hour; QUICK=1 takes some minutes
 #                  and ATTACK=... one attack, and write no page
 #
+# make dist    builds the wheel and the source distribution into dist/, the same bytes from
+#              the same tree, with bills of materials and checksums
+# make man     writes the man pages and completions into share/
+#
 # PYTHON=... names the interpreter to begin with; STORM_PACEMAKER_CACHE=... is
 # where Storm's jars are kept.
 
@@ -32,7 +38,7 @@ STEP := @printf '==> %s\n'
 
 .PHONY: help serve test packages setup jars lint types unit real bench format clean
 .PHONY: matrix coverage mutants isolation cluster-test cluster-compare cluster-outages
-.PHONY: compose-test compose-images compose-clean
+.PHONY: compose-test compose-images compose-clean release-tools dist man
 
 help:
 	@sed -n 's/^# \(make .*\|  .*\)/\1/p' Makefile
@@ -77,23 +83,25 @@ unit: setup
 	@$(BIN)/python -m pytest -m "$(UNIT)" $(ARGS)
 
 matrix: setup
-	$(STEP) "unit tests on every Python from 3.10 to 3.14 that is here"
-	@tools/matrix $(ARGS)
+	$(STEP) "unit tests on $(if $(ONE),one other,every) Python from 3.10 to 3.14"
+	@ONE=$(ONE) tools/matrix $(ARGS)
 
 # The daemons and commands that tests start are measured, too (pyproject.toml).
 coverage: setup $(if $(ALL),jars)
-	$(STEP) "the unit tests, measured; with ALL=1 all tests, in half an hour"
+	$(STEP) "$(if $(ALL),all,the unit) tests, measured$(if $(ALL),; 20 to 30 minutes)"
 	@rm -rf build/coverage
 	@REQUIRE_REAL=1 $(BIN)/coverage run -m pytest $(if $(ALL),,-m "$(UNIT)") $(ARGS)
-	$(STEP) "what they ran: of the core all but what docs/testing.md lists"
+	$(STEP) "the floors: $(FLOOR) % of the package, $(CORE_FLOOR) % of the core"
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage html --quiet --directory build/coverage/html --fail-under 0
-	@$(BIN)/coverage report --include "$(CORE)" --fail-under 99
-	@$(BIN)/coverage report
+	@$(BIN)/coverage report --include "$(CORE)" --fail-under $(CORE_FLOOR)
+	@$(BIN)/coverage report --fail-under $(FLOOR)
 
-# The daemon without its I/O, wherever in the package its modules are.
-CORE := */accounts.py,*/binary.py,*/canonical.py,*/dispatch.py,*/frames.py
-CORE := $(CORE),*/pending_reads.py,*/listing.py,*/protocol.py,*/store.py,*/worker_pulses.py
+# A little below what is reached, so that chance does not fail a build: docs/testing.md.
+FLOOR := $(if $(ALL),95,72)
+CORE_FLOOR := 99
+# The daemon without its I/O, and the bytes on the wire.
+CORE := pacemaker/core/*,pacemaker/wire/*
 
 mutants: setup
 	$(STEP) "changes of the core that no test notices; ALL=1 tries all of them, in an hour"
@@ -137,6 +145,20 @@ compose-test: setup
 compose-images: setup
 	$(STEP) "images that the compose file names"
 	@$(BIN)/python -m tests.compose.images
+
+release-tools:
+	$(STEP) "the tools that make artefacts (release/requirements.txt)"
+	@release/set-up
+
+RELEASE := .venv-release/bin/python -m release
+
+dist: release-tools
+	$(STEP) "wheel and source distribution, into dist/"
+	@$(RELEASE).dist dist
+
+man: release-tools
+	$(STEP) "man pages and completions, into share/"
+	@$(RELEASE).man share
 
 compose-clean: setup
 	$(STEP) "removing images that were built here"

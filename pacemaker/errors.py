@@ -23,6 +23,7 @@
     │   ├── NodeAccessError     the node's ACL does not allow the call
     │   ├── UnavailableError    no answer in time; nothing was changed
     │   └── AnswerLostError     the answer to a write was lost; it may have been done
+    ├── AdminError              an admin endpoint does not answer
     ├── ServerInUseError        the server of a simulation has others' heartbeats
     ├── ListenError             the daemon cannot listen on an address
     ├── StartError              the system refuses what the daemon needs to start
@@ -37,8 +38,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+from typing import Final
 
-_PATHS_SHOWN = 3
+_PATHS_SHOWN: Final = 3
 
 
 def how_to_install(extra: str) -> str:
@@ -55,13 +57,12 @@ class PacemakerError(Exception):
     """The base class of all errors that this package raises on purpose."""
 
 
-class PeerError(PacemakerError):
-    """The peer broke the protocol; only its own connection is closed.
+class DetailedError(PacemakerError):
+    """An error whose reason is a constant text, so that equal reasons can be counted.
 
     Attributes:
-        reason: what is wrong, as a constant text, because the log counts equal reasons
-            together.
-        detail: the figures or the value at fault; may be empty.
+        reason: what is wrong, as a constant text.
+        detail: the figures or the value at fault, or what to do; may be empty.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -71,6 +72,13 @@ class PeerError(PacemakerError):
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+
+class PeerError(DetailedError):
+    """The peer broke the protocol; only its own connection is closed.
+
+    The log counts equal reasons together, so no peer can make up a reason.
+    """
 
 
 class FrameError(PeerError):
@@ -201,21 +209,8 @@ class ClosedError(ClientError):
     """The client was closed, or belongs to the process that forked this one."""
 
 
-class ValueDecodeError(PacemakerError):
-    """A stored value is not a heartbeat; no other value is affected.
-
-    Attributes:
-        reason: what is wrong, as a constant text.
-        detail: the figures at fault, or what to do; may be empty.
-    """
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+class ValueDecodeError(DetailedError):
+    """A stored value is not a heartbeat; no other value is affected."""
 
 
 class ZooKeeperError(PacemakerError):
@@ -280,6 +275,26 @@ class ServerInUseError(PacemakerError):
         return f"{self.server} holds heartbeats of others: {shown}{rest}"
 
 
+class AdminError(PacemakerError):
+    """The admin endpoint of a daemon does not answer.
+
+    Attributes:
+        address: the endpoint.
+        reason: why there is no answer.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address = address
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"no answer from the admin endpoint {self.address} ({self.reason}); is"
+            " the daemon running with --admin?"
+        )
+
+
 class ListenError(PacemakerError):
     """The daemon cannot listen on its address.
 
@@ -305,18 +320,5 @@ class UpgradeError(PacemakerError):
     """An upgrade in place was refused; the daemon continues unchanged."""
 
 
-class StateError(PacemakerError):
-    """The state that another process left cannot be read; none of it is used.
-
-    Attributes:
-        reason: what is wrong, as a constant text.
-        detail: the figures at fault; may be empty.
-    """
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-    def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+class StateError(DetailedError):
+    """The state that another process left cannot be read; none of it is used."""

@@ -358,8 +358,8 @@ def test_largest_frame_in_single_bytes_is_stored() -> None:
     details = os.urandom(MAX_BODY_BYTES - 37 - len("/big/1"))
     frame = wire.send_pulse("/big/1", details, 1)
     for byte in frame:
-        protocol.receive_data(bytes((byte,)))
-    assert protocol.data_to_send() == [wire.ack(Type.SEND_PULSE_RESPONSE, 1)]
+        chunks, _ = protocol.receive_data(bytes((byte,)))
+    assert chunks == [wire.ack(Type.SEND_PULSE_RESPONSE, 1)]
     assert store.get("/big/1") == details
 
 

@@ -17,28 +17,33 @@ ROOT = Path(pacemaker.__file__).parent
 ROOMS = {
     "_version": "",
     "words": "",
+    "descriptor_limit": "",
     "errors": "",
     "wire": "errors words",
     "heartbeats": "errors wire",
     "sasl": "errors",
     "config": "errors",
+    "admin": "errors",
     "core": "errors sasl wire",
-    "server.process": "_version errors words",
-    "server.io": "core errors server.process wire",
+    "server.process": "_version descriptor_limit errors words",
+    "server.io": "core errors sasl server.process wire words",
     "server.upgrade": "_version core errors sasl server.io server.process words",
     "server": (
-        "config core errors sasl server.io server.process server.upgrade wire words"
+        "_version admin config core errors sasl server.io server.process"
+        " server.upgrade wire words"
     ),
-    "client": "config errors heartbeats sasl wire",
+    "client": "config errors heartbeats sasl wire words",
     "cluster_state": "client config errors",
     "relay.core": "",
     "relay": (
         "client config core errors heartbeats relay.core sasl server server.io"
         " server.process wire"
     ),
-    "simulate": "client config errors heartbeats sasl wire words",
+    "testing": "client cluster_state config core wire",
+    "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
     "cli": (
-        "_version client config core errors heartbeats relay sasl server server.process"
+        "_version admin client config core errors heartbeats relay sasl server"
+        " server.process"
         " server.upgrade simulate words"
     ),
     "__init__": "_version",

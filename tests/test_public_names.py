@@ -26,7 +26,19 @@ PUBLIC = {
         "decide_hold",
         "load_configuration",
     ],
-    "pacemaker.server": ["Daemon", "ServerOptions", "rehearse", "run"],
+    "pacemaker.testing": [
+        "FakePool",
+        "FakeZooKeeper",
+        "MemoryClock",
+        "MemoryNetwork",
+        "MemoryPeer",
+        "MemoryServer",
+        "Script",
+        "ZooKeeperLink",
+        "silent",
+        "silent_after",
+    ],
+    "pacemaker.server": ["AdminOptions", "Daemon", "ServerOptions", "rehearse", "run"],
 }
 
 

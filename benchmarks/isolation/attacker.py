@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import select
 import signal
 import socket
@@ -30,6 +29,7 @@ from typing import Final
 from benchmarks.isolation.attack import Attack, Talk
 from benchmarks.isolation.attacks import ATTACKS
 from benchmarks.isolation.peer import connect
+from pacemaker.descriptor_limit import raise_descriptor_limit
 
 _READ_BYTES: Final = 256 * 1024
 _RESET: Final = struct.pack("ii", 1, 0)
@@ -192,8 +192,7 @@ def main() -> None:
     """Attack as the command line says."""
     name, host, port, addresses, connections = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    raise_descriptor_limit()
     attackers = Attackers(
         ATTACKS[name], (host, int(port)), addresses.split(","), int(connections)
     )

@@ -24,7 +24,6 @@ import heapq
 import itertools
 import json
 import os
-import resource
 import select
 import sys
 import time
@@ -46,6 +45,7 @@ from benchmarks.isolation.history import (
 from benchmarks.isolation.load import HonestLoad
 from benchmarks.isolation.peer import Peer, Request, connect
 from pacemaker.client.protocol import ClientProtocol
+from pacemaker.descriptor_limit import raise_descriptor_limit
 from pacemaker.errors import PeerError
 from pacemaker.sasl.digest import DigestClient
 from pacemaker.sasl.secret import Secret
@@ -476,8 +476,7 @@ def _be_prompt() -> None:
     gc.disable()
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    raise_descriptor_limit()
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ class Wanted:
 
 
 _BRIEF: Final = Plan(
-    quiet_s=1.0, attack_s=3.0, recovery_s=4.0, has_control=False, has_reload=False
+    quiet_s=2.0, attack_s=3.0, recovery_s=4.0, has_control=False, has_reload=False
 )
 # If the server fails, it fails for long, as each request waits 11 s for its reply.
 _BRIEFER: Final = replace(_BRIEF, attack_s=2.0, recovery_s=2.0)

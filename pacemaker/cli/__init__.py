@@ -8,7 +8,7 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
-from typing import IO, Any, cast
+from typing import IO, Any, Final, cast
 
 import click
 
@@ -18,6 +18,7 @@ from pacemaker.cli.completion import PROGRAM, completion_command
 from pacemaker.cli.config import config_command
 from pacemaker.cli.exists import exists_command
 from pacemaker.cli.get import get_command
+from pacemaker.cli.health import health_command
 from pacemaker.cli.logs import JournalErrors, is_journal
 from pacemaker.cli.ls import ls_command
 from pacemaker.cli.output import output_lost, printable
@@ -29,6 +30,7 @@ from pacemaker.cli.rm import rm_command
 from pacemaker.cli.serve import serve_command
 from pacemaker.cli.simulate import simulate_command
 from pacemaker.errors import (
+    AdminError,
     ClientError,
     ConfigError,
     ListenError,
@@ -40,7 +42,7 @@ from pacemaker.errors import (
 
 __all__ = ["main"]
 
-logger = logging.getLogger("pacemaker.cli")
+_logger: Final = logging.getLogger("pacemaker.cli")
 
 
 class _WrongConfigurationError(click.ClickException):
@@ -68,15 +70,16 @@ class _NoAnswerError(click.ClickException):
 
 
 # What the system says when the standard output takes no more.
-_OF_WRITING = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_OF_WRITING: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # The first that an error is one of says how the program ends.
-_ENDS: dict[type[PacemakerError], type[click.ClickException]] = {
+_ENDS: Final[dict[type[PacemakerError], type[click.ClickException]]] = {
     ConfigError: _WrongConfigurationError,
     ListenError: _CannotListenError,
     StartError: _SystemRefusedError,
     NotAuthorizedError: _NotAuthorizedError,
     ClientError: _NoAnswerError,
+    AdminError: _NoAnswerError,
     UpgradeError: _RefusedError,
 }
 
@@ -131,7 +134,7 @@ class _Program(click.Group):
         except Exception as exc:
             if isinstance(exc, OSError) and exc.errno in _OF_WRITING:
                 raise output_lost(exc) from exc  # of a command's --help
-            logger.critical(
+            _logger.critical(
                 "unexpected failure (a bug): please report it", exc_info=True
             )
             ctx.exit(exit_codes.UNEXPECTED)
@@ -174,6 +177,6 @@ for _command in (
     *(serve_command, relay_command, reload_command, config_command),
     completion_command,
     *(ping_command, ls_command, get_command, exists_command, put_command, rm_command),
-    simulate_command,
+    *(simulate_command, health_command),
 ):
     main.add_command(_command)

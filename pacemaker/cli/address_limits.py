@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -33,7 +33,7 @@ def _parse_rate(text: str) -> float:
 
 
 # What is written on the command line: the field of `AddressLimits`, and its reader.
-_NAMES: dict[str, tuple[str, Callable[[str], float]]] = {
+_NAMES: Final[dict[str, tuple[str, Callable[[str], float]]]] = {
     "connections": ("connections", _parse_count),
     "connections-per-s": ("connections_per_s", _parse_rate),
     "stored": ("stored_bytes", parse_size),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 from click.shell_completion import get_completion_class
 
 from pacemaker.cli.output import print_text
 
-PROGRAM = "storm-pacemaker-py"
-COMPLETE_VARIABLE = "_STORM_PACEMAKER_PY_COMPLETE"
-"""The variable in which a shell asks click; it follows from the program's name."""
+PROGRAM: Final = "storm-pacemaker-py"
+# The variable in which a shell asks click; it follows from the program's name.
+COMPLETE_VARIABLE: Final = "_STORM_PACEMAKER_PY_COMPLETE"
 
 
 @click.command(

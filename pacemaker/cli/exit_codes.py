@@ -7,49 +7,50 @@ knows by name too.  docs/configuration.md lists all of them for users.
 from __future__ import annotations
 
 import signal
+from typing import Final
 
-OK = 0
-"""Success.  For `serve`: it was asked to stop, and stopped."""
+# Success.  For `serve`: it was asked to stop, and stopped.
+OK: Final = 0
 
-NO = 1
-"""The answer is no: nothing is stored there, the user did not confirm, the daemon
-refused an upgrade, or (`simulate`) the server cannot carry the cluster."""
+# The answer is no: nothing is stored there, the user did not confirm, the daemon
+# refused an upgrade, or (`simulate`) the server cannot carry the cluster.
+NO: Final = 1
 
-USAGE = 2
-"""The command line is wrong; click uses this code itself."""
+# The command line is wrong; click uses this code itself.
+USAGE: Final = 2
 
-GENERATOR_BEHIND = 3
-"""`simulate` itself fell behind its schedule, so there is no answer."""
+# `simulate` itself fell behind its schedule, so there is no answer.
+GENERATOR_BEHIND: Final = 3
 
-IN_USE = 4
-"""`simulate` found heartbeats of others at the server, and --force was not given."""
+# `simulate` found heartbeats of others at the server, and --force was not given.
+IN_USE: Final = 4
 
-CANNOT_LISTEN = 69
-"""The daemon cannot listen on the address; the port may be in use."""
+# The daemon cannot listen on the address; the port may be in use.
+CANNOT_LISTEN: Final = 69
 
-UNEXPECTED = 70
-"""A bug in the program; the log has the traceback."""
+# A bug in the program; the log has the traceback.
+UNEXPECTED: Final = 70
 
-SYSTEM_REFUSED = 71
-"""The system refused a thread or a descriptor that `serve` needs to start."""
+# The system refused a thread or a descriptor that `serve` needs to start.
+SYSTEM_REFUSED: Final = 71
 
-OUTPUT_LOST = 74
-"""The output could not be written, but the command did its work."""
+# The output could not be written, but the command did its work.
+OUTPUT_LOST: Final = 74
 
-NO_ANSWER = 75
-"""No server answered; for `ping`: at least one did not.  A retry may succeed."""
+# No server answered; for `ping`: at least one did not.  A retry may succeed.
+NO_ANSWER: Final = 75
 
-NOT_AUTHORIZED = 77
-"""The servers do not let this client read."""
+# The servers do not let this client read.
+NOT_AUTHORIZED: Final = 77
 
-WRONG_CONFIGURATION = 78
-"""The configuration is wrong, or a file of it cannot be read."""
+# The configuration is wrong, or a file of it cannot be read.
+WRONG_CONFIGURATION: Final = 78
 
-SIGNALLED = 128
-"""Added to the number of the signal that ended the command, as shells do."""
+# Added to the number of the signal that ended the command, as shells do.
+SIGNALLED: Final = 128
 
-INTERRUPTED = SIGNALLED + signal.SIGINT
-"""The user pressed Ctrl-C."""
+# The user pressed Ctrl-C.
+INTERRUPTED: Final = SIGNALLED + signal.SIGINT
 
-PIPE_CLOSED = SIGNALLED + signal.SIGPIPE
-"""The reader of the output closed the pipe."""
+# The reader of the output closed the pipe.
+PIPE_CLOSED: Final = SIGNALLED + signal.SIGPIPE

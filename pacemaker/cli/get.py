@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool
     from pacemaker.heartbeats.model import ExecutorStats, WorkerHeartbeat
 
-SHOWN_BYTES = 256
-"""How many bytes are shown of a value that is not a heartbeat."""
+# How many bytes are shown of a value that is not a heartbeat.
+SHOWN_BYTES: Final = 256
 
-ALL_TIME = ":all-time"
-"""The name of the window that covers the time since the worker's start."""
+# The name of the window that covers the time since the worker's start.
+ALL_TIME: Final = ":all-time"
 
-_BYTES_A_LINE = 16
+_BYTES_A_LINE: Final = 16
 
 
 class _NothingStoredError(click.ClickException):

@@ -14,23 +14,23 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import TextIO
+from typing import Final, TextIO
 
-LEVELS = ("debug", "info", "warning", "error")
+LEVELS: Final = ("debug", "info", "warning", "error")
 
-_CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
-_ESCAPES = {code: repr(chr(code))[1:-1] for code in _CONTROLS}
+_CONTROLS: Final = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+_ESCAPES: Final = {code: repr(chr(code))[1:-1] for code in _CONTROLS}
 
 
 # By syslog(3), from the severest down.
-_SEVERITIES = (
+_SEVERITIES: Final = (
     (logging.CRITICAL, 2),
     (logging.ERROR, 3),
     (logging.WARNING, 4),
     (logging.INFO, 6),
 )
-_DEBUG_SEVERITY = 7
-_ERROR_SEVERITY = 3
+_DEBUG_SEVERITY: Final = 7
+_ERROR_SEVERITY: Final = 3
 
 
 def is_journal(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
@@ -15,11 +15,11 @@ from pacemaker.config import Configuration, Settings, load_configuration
 if TYPE_CHECKING:
     from pacemaker.sasl.registry import ServerSasl
 
-logger = logging.getLogger("pacemaker.cli")
+_logger: Final = logging.getLogger("pacemaker.cli")
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
-_OPTIONS = (
+_OPTIONS: Final = (
     click.option(
         "--config",
         "config_file",
@@ -71,10 +71,10 @@ def prepare(
         os.environ, config_file=config_file, options=overrides
     )
     for path in configuration.files_read:
-        logger.info("read %s", path)
-    logger.info("authentication: %s", configuration.settings.auth_method.value)
+        _logger.info("read %s", path)
+    _logger.info("authentication: %s", configuration.settings.auth_method.value)
     for note in configuration.notes:
-        logger.log(logging.WARNING if note.is_warning else logging.INFO, note.text)
+        _logger.log(logging.WARNING if note.is_warning else logging.INFO, note.text)
     return configuration
 
 
@@ -88,6 +88,11 @@ def prepare_sasl(settings: Settings) -> ServerSasl:
     from pacemaker.sasl.registry import server_mechanism_factory
 
     sasl = server_mechanism_factory(settings)
-    for note in sasl.notes:
-        logger.warning(note)
+    warn_of(sasl.notes)
     return sasl
+
+
+def warn_of(notes: Iterable[str]) -> None:
+    """Log warnings about the credentials."""
+    for note in notes:
+        _logger.warning(note)

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pacemaker.cli.preparation import configuration_options, logger, prepare
-from pacemaker.cli.serving import check_bind, check_io_threads, server_options
+from pacemaker.cli.preparation import configuration_options, prepare, warn_of
+from pacemaker.cli.serving import (
+    check_admin,
+    check_bind,
+    check_io_threads,
+    server_options,
+)
 from pacemaker.core.accounts import AddressLimits
 
 if TYPE_CHECKING:
+    from pacemaker.admin.address import AdminAddress
     from pacemaker.core.addresses import Network
 
 DEFAULT_BIND = "localhost"
@@ -60,6 +66,9 @@ def relay_command(
     store_budget: int | None,
     shared_addresses: tuple[Network, ...] | None,
     address_limits: AddressLimits,
+    admin: AdminAddress | None,
+    admin_hosts: tuple[str, ...],
+    admin_token: str | None,
     trial: str | None,
 ) -> None:
     """Run a relay until it is asked to stop.
@@ -75,11 +84,11 @@ def relay_command(
     from pacemaker.relay.upstreams import Upstreams, find_servers
     from pacemaker.server.process.surroundings import fill_standard_streams
 
+    check_admin(admin, admin_hosts, admin_token)
     fill_standard_streams()
     settings = prepare(config_file, overrides, log_level).settings
     sasl = relay_sasl(settings)
-    for note in sasl.notes:
-        logger.warning(note)
+    warn_of(sasl.notes)
     check_io_threads(io_threads, settings)
     upstreams = Upstreams(find_servers(settings, servers), sasl.client_factory)
     options = server.ServerOptions(
@@ -91,6 +100,11 @@ def relay_command(
             DEFAULT_SHARED if shared_addresses is None else shared_addresses
         ),
         address_limits=address_limits,
+        admin=(
+            None
+            if admin is None
+            else server.AdminOptions(admin, admin_hosts, admin_token)
+        ),
     )
     make_daemon = partial(RelayDaemon, upstreams)
     if trial is None:

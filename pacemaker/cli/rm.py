@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 # Storm's own keys lie two below /workerbeats.
-_MAX_DEPTH = 20
+_MAX_DEPTH: Final = 20
 
 
 @click.command(

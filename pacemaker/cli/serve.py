@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
-from pacemaker.cli.serving import check_bind, check_io_threads, server_options
-from pacemaker.config import Settings, decide_hold
+from pacemaker.cli.serving import (
+    check_admin,
+    check_bind,
+    check_io_threads,
+    server_options,
+)
+from pacemaker.config import decide_hold
 from pacemaker.config.hold import MAX_HOLD_S
 from pacemaker.core.accounts import AddressLimits
 
 if TYPE_CHECKING:
+    from pacemaker.admin.address import AdminAddress
     from pacemaker.core.addresses import Network
 
 
@@ -65,6 +70,9 @@ def serve_command(
     hold_s: int | None,
     shared_addresses: tuple[Network, ...] | None,
     address_limits: AddressLimits,
+    admin: AdminAddress | None,
+    admin_hosts: tuple[str, ...],
+    admin_token: str | None,
     trial: str | None,
 ) -> None:
     """Run the Pacemaker daemon until it is asked to stop.
@@ -77,9 +85,14 @@ def serve_command(
     from pacemaker.core.addresses import DEFAULT_SHARED
     from pacemaker.server.process.surroundings import fill_standard_streams
 
+    check_admin(admin, admin_hosts, admin_token)
     fill_standard_streams()
     configuration = prepare(config_file, overrides, log_level)
-    settings, bind = _place(configuration.settings, bind)
+    settings = configuration.settings
+    if settings.relay_servers:
+        from pacemaker.relay.places import place_of_server
+
+        settings, bind = place_of_server(settings, bind)
     sasl = prepare_sasl(settings)
     check_io_threads(io_threads, settings)
     options = server.ServerOptions(
@@ -92,24 +105,13 @@ def serve_command(
             DEFAULT_SHARED if shared_addresses is None else shared_addresses
         ),
         address_limits=address_limits,
+        admin=(
+            None
+            if admin is None
+            else server.AdminOptions(admin, admin_hosts, admin_token)
+        ),
     )
     if trial is None:
         server.run(settings, options, sasl)
     else:
         click.echo(server.rehearse(settings, options, sasl, trial))
-
-
-def _place(settings: Settings, bind: str | None) -> tuple[Settings, str | None]:
-    """Return where to listen: among relays, at this host's own entry and nowhere else.
-
-    Raises:
-        ConfigError: no entry of `pacemaker.relay.servers` is this host's.
-    """
-    from pacemaker.server.io.listening import is_handed_over
-
-    if not settings.relay_servers or bind is not None or is_handed_over():
-        return settings, bind
-    from pacemaker.relay.places import find_own_entry
-
-    entry = find_own_entry(settings)
-    return dataclasses.replace(settings, port=entry.port), entry.host

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from pacemaker.cli.address_limits import address_options
+from pacemaker.cli.admin_options import admin_options
 from pacemaker.cli.sizes import parse_size
 from pacemaker.config import Settings
+
+if TYPE_CHECKING:
+    from pacemaker.admin.address import AdminAddress
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -43,9 +47,19 @@ def check_io_threads(io_threads: int | None, settings: Settings) -> None:
         )
 
 
+def check_admin(
+    admin: AdminAddress | None, hosts: tuple[str, ...], token: str | None
+) -> None:
+    """Refuse options of the admin endpoint if there is none."""
+    if admin is None and (hosts or token is not None):
+        raise click.UsageError(
+            "--admin-host and --admin-token-file have no effect without --admin"
+        )
+
+
 def server_options(command: _Command) -> _Command:
     """Add the options of a server, except for its address."""
-    command = _TRIAL(address_options(command))
+    command = address_options(admin_options(_TRIAL(command)))
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

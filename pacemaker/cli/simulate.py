@@ -6,7 +6,7 @@ import logging
 import random
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from pacemaker.simulate.run import Cluster, Simulation
     from pacemaker.simulate.shape import ClusterShape
 
-logger = logging.getLogger("pacemaker.cli")
+_logger: Final = logging.getLogger("pacemaker.cli")
 
 # Random numbers here decide who sends when; runs differ as clusters do.
-_RNG = random.Random()  # noqa: S311  (no secret)
+_RNG: Final = random.Random()  # noqa: S311  (no secret)
 
 
 class _InUseError(click.ClickException):
@@ -243,5 +243,5 @@ def _mechanism_factory(settings: Settings) -> ClientMechanismFactory | None:
 
     sasl = client_mechanism_factory(settings)
     for note in sasl.notes:
-        logger.warning(note)
+        _logger.warning(note)
     return sasl.factory

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 import click
 
-_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
-_SIZE = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE)
-_MAX_BYTES = 2**63 - 1
+_UNITS: Final = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+_SIZE: Final = re.compile(r"([0-9]{1,15})([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_MAX_BYTES: Final = 2**63 - 1
 
 
 def parse_size(text: str) -> int:

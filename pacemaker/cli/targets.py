@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,12 +17,12 @@ from pacemaker.config import Settings
 if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool
 
-DEFAULT_TIMEOUT_S = 5.0
-"""Longer than the default of the client, because a person does not retry."""
+# Longer than the default of the client, because a person does not retry.
+DEFAULT_TIMEOUT_S: Final = 5.0
 
 
-DEFAULT_HOST = "localhost"
-"""The server to ask, at pacemaker.port, if the user names none."""
+# The server to ask, at pacemaker.port, if the user names none.
+DEFAULT_HOST: Final = "localhost"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +122,8 @@ def checked_path(ctx: click.Context, parameter: click.Parameter, value: str) -> 
     """Check a path from the command line: it must be UTF-8 and begin with a slash."""
     try:
         value.encode()
-    except UnicodeEncodeError:
-        raise click.BadParameter("the path must be UTF-8") from None
+    except UnicodeEncodeError as exc:
+        raise click.BadParameter("the path must be UTF-8") from exc
     if not value.startswith("/"):
         raise click.BadParameter(
             f"the path must begin with a slash: {printable('/' + value)}"
@@ -131,14 +131,14 @@ def checked_path(ctx: click.Context, parameter: click.Parameter, value: str) -> 
     return value
 
 
+# The path of a heartbeat, or of a directory of them.
 path_argument = click.argument("path", callback=checked_path)
-"""The path of a heartbeat, or of a directory of them."""
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, for programs."
 )
 
-_OPTIONS = (
+_OPTIONS: Final = (
     click.option(
         "--server",
         metavar="HOST[:PORT]",

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from pacemaker.config.hosts import is_host
 from pacemaker.config.values import PORT_MAX
+from pacemaker.words import host_and_port
 
 
 class ServerAddress(NamedTuple):
@@ -21,8 +22,7 @@ class ServerAddress(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return host_and_port(self.host, self.port)
 
 
 _SHAPE: Final = "must be HOST or HOST:PORT, with an IPv6 address in brackets"

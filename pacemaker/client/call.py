@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from pacemaker.client.network import Clock
 from pacemaker.client.requests import Request
 from pacemaker.errors import ClientError
 
@@ -24,11 +24,12 @@ class Call(Generic[T]):
     Args:
         request: the request.
         timeout_s: how long it may take.
+        clock: the time.
         give_up: withdraws the call from the connection, at its deadline or when the
             caller is interrupted; returns the error to raise.
 
     Attributes:
-        began_s: when it was created, by `time.monotonic`.
+        began_s: when it was created, by the clock.
         deadline_s: when the caller gives up.
         message_id: the id of the sent request; used only by the connection's thread.
     """
@@ -36,6 +37,7 @@ class Call(Generic[T]):
     __slots__ = (
         "_answered",
         "_answered_s",
+        "_clock",
         "_error",
         "_give_up",
         "_value",
@@ -50,16 +52,18 @@ class Call(Generic[T]):
         self,
         request: Request[T],
         timeout_s: float,
+        clock: Clock,
         give_up: Callable[[Call[Any]], ClientError],
     ) -> None:
         self.request = request
         self.timeout_s = timeout_s
-        self.began_s = time.monotonic()
+        self._clock = clock
+        self.began_s = clock.now_s()
         self.deadline_s = self.began_s + timeout_s
         self.message_id = -1
         self._give_up = give_up
         self._answered = threading.Event()
-        self._answered_s = 0.0
+        self._answered_s: float | None = None
         self._value: Any = None
         self._error: ClientError | None = None
 
@@ -75,7 +79,8 @@ class Call(Generic[T]):
     @property
     def took_s(self) -> float:
         """How long the answer took, or how long the call has waited so far."""
-        return (self._answered_s or time.monotonic()) - self.began_s
+        end_s = self._clock.now_s() if self._answered_s is None else self._answered_s
+        return end_s - self.began_s
 
     def succeed(self, value: T) -> None:
         """Set the answer; called once, by the connection."""
@@ -88,7 +93,7 @@ class Call(Generic[T]):
         self._end()
 
     def _end(self) -> None:
-        self._answered_s = time.monotonic()
+        self._answered_s = self._clock.now_s()
         self._answered.set()
 
     def result(self) -> T:
@@ -98,8 +103,8 @@ class Call(Generic[T]):
             ClientError: the request failed, or there was no answer in time.
         """
         try:
-            left_s = max(0.0, self.deadline_s - time.monotonic())
-            is_answered = self._answered.wait(left_s)
+            left_s = max(0.0, self.deadline_s - self._clock.now_s())
+            is_answered = self._clock.wait_for(self._answered, left_s)
         except BaseException:  # the user's Ctrl-C
             self._give_up(self)
             raise

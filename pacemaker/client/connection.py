@@ -17,7 +17,6 @@ import logging
 import os
 import random
 import threading
-import time
 from collections import deque
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -25,7 +24,7 @@ from typing import Any, Final, TypeVar
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.backoff import Backoff
 from pacemaker.client.call import Call
-from pacemaker.client.network import Network, TcpNetwork, Waiter, connect, reason_of
+from pacemaker.client.network import Network, Waiter, connect, reason_of
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.requests import Request
 from pacemaker.client.session import (
@@ -35,6 +34,7 @@ from pacemaker.client.session import (
     SessionLostError,
 )
 from pacemaker.client.standing import Standing
+from pacemaker.client.tcp import TcpNetwork
 from pacemaker.config import Settings
 from pacemaker.errors import (
     CannotConnectError,
@@ -65,7 +65,8 @@ class PacemakerConnection:
         max_body_bytes: pacemaker.thrift.message.size.max.
         mechanism_factory: creates the mechanism that authenticates this side to a host;
             None if no authentication is needed.
-        network: opens sockets.
+        network: the sockets and the time; a test may pass a
+            `pacemaker.testing.MemoryNetwork`.
         rng: the random source of the backoff.
 
     Attributes:
@@ -86,11 +87,11 @@ class PacemakerConnection:
     ) -> None:
         self.address = address
         self.name = str(address)
-        self.standing = Standing(self.name)
         self._timeout_s = timeout_s
         self._max_body_bytes = max_body_bytes
         self._mechanism_factory = mechanism_factory
         self._network = network or TcpNetwork()
+        self.standing = Standing(self.name, self._network.clock)
         self._pid = os.getpid()
         # Used only by the thread.
         self._backoff = Backoff(rng or random.Random())  # noqa: S311  (no secret)
@@ -148,7 +149,7 @@ class PacemakerConnection:
         if os.getpid() != self._pid:
             raise ClosedError(self.name, "the connection belongs to another process")
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        call = Call(request, timeout_s, self._give_up)
+        call = Call(request, timeout_s, self._network.clock, self._give_up)
         with self._lock:
             if self._is_closing:
                 raise ClosedError(self.name, _CLOSED)
@@ -202,7 +203,7 @@ class PacemakerConnection:
         self.close()
 
     def _start(self) -> Waiter:
-        self._waiter = waiter = Waiter()
+        self._waiter = waiter = self._network.new_waiter()
         self._thread = threading.Thread(
             target=self._run,
             args=(waiter,),
@@ -219,7 +220,7 @@ class PacemakerConnection:
 
     def _give_up(self, call: Call[Any]) -> ClientError:
         """Withdraw a call; if it has not been sent yet, it never will be."""
-        if time.monotonic() >= call.deadline_s:
+        if self._network.clock.now_s() >= call.deadline_s:
             # Done by the caller itself, so that its next call sees it.
             self.standing.on_missed(call.timeout_s)
         with self._lock:
@@ -298,7 +299,8 @@ class PacemakerConnection:
         try:
             mechanism = None if make is None else make(self.address.host)
             protocol = ClientProtocol(self._max_body_bytes, mechanism)
-            return Session(self, self.standing, sock, protocol, waiter)
+            clock = self._network.clock
+            return Session(self, self.standing, sock, protocol, waiter, clock)
         except BaseException:
             sock.close()
             raise
@@ -310,7 +312,7 @@ class PacemakerConnection:
         self.standing.on_loss(reason)
         with self._lock:
             self._last_failure = reason
-            self._next_attempt_s = time.monotonic() + self._backoff.next_s()
+            self._next_attempt_s = self._network.clock.now_s() + self._backoff.next_s()
         if session is not None:
             self._fail_in_flight(session, ConnectionLostError, reason)
         if session is None or not session.was_alive:
@@ -326,7 +328,7 @@ class PacemakerConnection:
 
     def _pause(self, waiter: Waiter) -> None:
         while not self._is_closing:
-            left_s = self._next_attempt_s - time.monotonic()
+            left_s = self._next_attempt_s - self._network.clock.now_s()
             if left_s <= 0:
                 return
             waiter.wait(left_s)

@@ -1,6 +1,7 @@
-"""The interface to the network: opening sockets and waiting for them.
+"""The seam to the network and to time: what the client needs from outside.
 
-A test can pass another `Network` to a connection and control its sockets.
+A connection is given a `Network`: `pacemaker.client.tcp.TcpNetwork`, or in a test
+`pacemaker.testing.MemoryNetwork`, which has no sockets and a clock that the test moves.
 
 A host name may have several addresses, and the first may be dead without an error, like
 an IPv6 address with a broken route.  So the addresses are raced as RFC 8305 describes:
@@ -9,16 +10,14 @@ each gets a short head start over the next, and the first connection wins.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Collection, Iterable
 from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from pacemaker.client.address import ServerAddress
 
@@ -29,8 +28,102 @@ ATTEMPT_DELAY_S: Final = 0.1
 MIN_ATTEMPT_DELAY_S: Final = 0.01
 
 
+AnySocket = TypeVar("AnySocket", bound="Socket")
+
+
+class Clock(Protocol):
+    """Time, which only ever moves forwards.  Any thread may call it."""
+
+    def now_s(self) -> float:
+        """Return the time in seconds since some moment."""
+
+    def wait_for(self, event: threading.Event, timeout_s: float) -> bool:
+        """Wait until an event is set, or for the timeout; return whether it is set."""
+
+
+class Socket(Protocol):
+    """A non-blocking socket; its methods are those of `socket.socket`."""
+
+    def fileno(self) -> int:
+        """Return a number that no other open socket has."""
+
+    def getsockopt(self, level: int, optname: int, /) -> int:
+        """Return an option; of all options only SO_ERROR is asked for."""
+
+    def recv(self, bufsize: int, /) -> bytes:
+        """Return some bytes; none at the end of the stream."""
+
+    def send(self, data: memoryview, /) -> int:
+        """Send some bytes and return how many."""
+
+    def close(self) -> None:
+        """Close the socket."""
+
+    def __enter__(self: AnySocket) -> AnySocket:
+        """Return the socket; the end of the block closes it."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> object:
+        """Close the socket."""
+
+
+class Waiter(Protocol):
+    """Lets a thread wait for a socket or for another thread's `wake`.
+
+    Only that thread calls `wait`, `wait_for_any` and `close`; any thread may call the
+    other methods.
+    """
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called."""
+
+    def wake(self) -> None:
+        """End the current wait, or else the next one, at once."""
+
+    def stop(self) -> None:
+        """Tell the thread to stop, and wake it."""
+
+    def wait(
+        self, timeout_s: float | None, sock: Any = None, for_events: int = 0
+    ) -> int:
+        """Wait for events of a socket, a `wake` or the timeout.
+
+        Returns:
+            The events of the socket, as in `select.poll`; 0 for none.
+        """
+
+    def wait_for_any(
+        self, timeout_s: float | None, socks: Iterable[Any], for_events: int
+    ) -> dict[int, int]:
+        """Wait for events of several sockets, a `wake` or the timeout.
+
+        Returns:
+            The events by descriptor, for the sockets that have any.
+        """
+
+    def close(self) -> None:
+        """Free what the waiter holds; `wake` has no effect from now on."""
+
+
 class Network(Protocol):
-    """What a connection needs from the network."""
+    """What a connection needs from outside."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time of its deadlines."""
+
+    def new_waiter(self) -> Waiter:
+        """Return a waiter for one thread and the sockets of this network.
+
+        Raises:
+            OSError: the process is out of descriptors.
+        """
 
     def resolve(self, address: ServerAddress) -> list[Any]:
         """Return the places where a server may be reached; this may take long.
@@ -39,7 +132,7 @@ class Network(Protocol):
             OSError: there is no such host.
         """
 
-    def begin_to_connect(self, place: Any) -> socket.socket:
+    def begin_to_connect(self, place: Any) -> Socket:
         """Return a non-blocking socket that is connecting to one of these places.
 
         It becomes writable when it has connected or failed (SO_ERROR).
@@ -49,104 +142,13 @@ class Network(Protocol):
         """
 
 
-class TcpNetwork:
-    """The real network, over TCP."""
-
-    def resolve(self, address: ServerAddress) -> list[Any]:
-        """Look up the host; IPv6 and IPv4 addresses alternate in the result."""
-        try:
-            places = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
-        except ValueError as exc:  # not a valid name for the resolver
-            raise OSError(f"not a host name: {exc}") from exc
-        return alternate_families(places)
-
-    def begin_to_connect(self, place: Any) -> socket.socket:
-        """Open a socket and start to connect it."""
-        family, kind, protocol, _, sockaddr = place
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)
-            # Each request is a small segment, and a caller waits for its answer.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with contextlib.suppress(BlockingIOError):
-                sock.connect(sockaddr)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-
-class Waiter:
-    """Lets a thread wait for a socket or for another thread's `wake`.
-
-    Only that thread calls `wait` and `close`; any thread may call the other methods.
-    """
-
-    def __init__(self) -> None:
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        # Guards against use after close: a closed descriptor's number is soon reused.
-        self._lock = threading.Lock()
-        self._is_closed = False
-        self.is_stopped = False
-
-    def wake(self) -> None:
-        """End the current wait, or else the next one, at once."""
-        with self._lock:
-            if not self._is_closed:
-                os.eventfd_write(self._wake_fd, 1)
-
-    def stop(self) -> None:
-        """Tell the thread to stop."""
-        self.is_stopped = True
-        self.wake()
-
-    def wait(
-        self,
-        timeout_s: float | None,
-        sock: socket.socket | None = None,
-        for_events: int = 0,
-    ) -> int:
-        """Wait for events of a socket, a `wake` or the timeout.
-
-        Returns:
-            The events of the socket, as in `select.poll`; 0 for none.
-        """
-        socks = () if sock is None else (sock,)
-        return next(iter(self.wait_for_any(timeout_s, socks, for_events).values()), 0)
-
-    def wait_for_any(
-        self, timeout_s: float | None, socks: Iterable[socket.socket], for_events: int
-    ) -> dict[int, int]:
-        """Wait for events of several sockets, a `wake` or the timeout.
-
-        Returns:
-            The events by descriptor, for the sockets that have any.
-        """
-        poll = select.poll()
-        poll.register(self._wake_fd, select.POLLIN)
-        for sock in socks:
-            poll.register(sock, for_events)
-        timeout_ms = None if timeout_s is None else max(0.0, timeout_s) * 1000
-        events = dict(poll.poll(timeout_ms))
-        if events.pop(self._wake_fd, 0):
-            with contextlib.suppress(BlockingIOError):
-                os.eventfd_read(self._wake_fd)
-        return events
-
-    def close(self) -> None:
-        """Close the descriptor; `wake` has no effect from now on."""
-        with self._lock:
-            self._is_closed = True
-            os.close(self._wake_fd)
-
-
 def connect(
     network: Network,
     address: ServerAddress,
     waiter: Waiter,
     timeout_s: float,
     call_timeout_s: float | None = None,
-) -> socket.socket:
+) -> Socket:
     """Connect to whichever of a server's places accepts first.
 
     Args:
@@ -163,7 +165,7 @@ def connect(
     patience_s = timeout_s if call_timeout_s is None else call_timeout_s
     delay_s = min(ATTEMPT_DELAY_S, patience_s / 2 / max(1, len(places)))
     with _Race(network, places, max(MIN_ATTEMPT_DELAY_S, delay_s)) as race:
-        return race.run(waiter, time.monotonic() + timeout_s)
+        return race.run(waiter, network.clock.now_s() + timeout_s)
 
 
 class _Race:
@@ -181,7 +183,7 @@ class _Race:
         self._places = deque(places)
         self._delay_s = delay_s
         self._next_s = 0.0
-        self._running: dict[int, socket.socket] = {}
+        self._running: dict[int, Socket] = {}
         self._failure = OSError("the host has no address")
 
     def __enter__(self) -> _Race:
@@ -196,9 +198,9 @@ class _Race:
         for sock in self._running.values():
             sock.close()
 
-    def run(self, waiter: Waiter, until_s: float) -> socket.socket:
+    def run(self, waiter: Waiter, until_s: float) -> Socket:
         while self._places or self._running:
-            now_s = time.monotonic()
+            now_s = self._network.clock.now_s()
             if waiter.is_stopped or now_s >= until_s:
                 raise OSError("cannot be reached")
             if self._places and (now_s >= self._next_s or not self._running):
@@ -231,22 +233,6 @@ class _Race:
         # A failed attempt needs no head start.
         self._next_s = 0.0
         return False
-
-
-def alternate_families(places: Iterable[Any]) -> list[Any]:
-    """Reorder the results of getaddrinfo so that the address families alternate.
-
-    Then several dead addresses of one family delay the other only once.
-    """
-    by_family: dict[int, deque[Any]] = {}
-    for place in places:
-        by_family.setdefault(place[0], deque()).append(place)
-    ordered: list[Any] = []
-    queues = list(by_family.values())
-    while queues:
-        ordered += [queue.popleft() for queue in queues]
-        queues = [queue for queue in queues if queue]
-    return ordered
 
 
 def reason_of(error: OSError) -> str:

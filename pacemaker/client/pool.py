@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, NamedTuple, TypeVar
@@ -26,6 +25,7 @@ from pacemaker.client.call import Call
 from pacemaker.client.connection import DEFAULT_TIMEOUT_S, PacemakerConnection
 from pacemaker.client.network import Network
 from pacemaker.client.requests import Request
+from pacemaker.client.tcp import TcpNetwork
 from pacemaker.config import Settings
 from pacemaker.config.keys import SERVERS
 from pacemaker.errors import (
@@ -70,7 +70,8 @@ class PacemakerPool:
         settings: Storm's configuration; `servers` may contain HOST:PORT, which
             Storm does not support.
         timeout_s: how long a call may take, however many servers it asks.
-        network: opens sockets.
+        network: the sockets and the time; a test may pass a
+            `pacemaker.testing.MemoryNetwork`.
         rng: chooses the first server for writes.
         time_secs_of: returns the time of a stored heartbeat; None if it has none.
 
@@ -98,6 +99,8 @@ class PacemakerPool:
         for note in sasl.notes:
             _logger.warning(note)
         rng = rng or random.Random()  # noqa: S311  (no secret)
+        network = network or TcpNetwork()
+        self._clock = network.clock
         self._timeout_s = timeout_s
         self._time_secs_of = time_secs_of
         self.connections = tuple(
@@ -154,7 +157,7 @@ class PacemakerPool:
             ClosedError: the pool was closed, or belongs to another process.
             ValueError: the path is too long, or is not valid Unicode.
         """
-        deadline_s = time.monotonic() + self._timeout_s
+        deadline_s = self._clock.now_s() + self._timeout_s
         answers = self._ask_all(requests.get_pulse(path))
         # Without duplicates: servers that have a value mostly have the same one.
         found = list(dict.fromkeys(each for each in answers if each is not None))
@@ -233,7 +236,7 @@ class PacemakerPool:
             time_secs = self._time_secs_of(details)
             if time_secs is not None and time_secs > newest_secs:
                 newest, newest_secs = details, time_secs
-            if newest_secs > float("-inf") and time.monotonic() >= deadline_s:
+            if newest_secs > float("-inf") and self._clock.now_s() >= deadline_s:
                 break
         return newest
 
@@ -243,12 +246,12 @@ class PacemakerPool:
         Each server that is believed to answer gets an equal part of the remaining time,
         so that a server that hangs leaves time for the next.
         """
-        deadline_s = time.monotonic() + self._timeout_s
+        deadline_s = self._clock.now_s() + self._timeout_s
         failures: list[ClientError] = []
         order = self._write_order()
         hopeful = sum(self.connections[number].is_available for number in order)
         for number in order:
-            left_s = deadline_s - time.monotonic()
+            left_s = deadline_s - self._clock.now_s()
             if left_s <= 0 and failures:
                 break
             part_s = left_s / max(1, hopeful)
@@ -286,12 +289,12 @@ class PacemakerPool:
         Returns:
             The answers, at least one.
         """
-        deadline_s = time.monotonic() + self._timeout_s
+        deadline_s = self._clock.now_s() + self._timeout_s
         believed = [each for each in self.connections if each.is_available]
         others = [each for each in self.connections if each not in believed]
         failures: list[ClientError] = []
         for group in (believed, others):
-            left_s = deadline_s - time.monotonic()
+            left_s = deadline_s - self._clock.now_s()
             if left_s <= 0 and failures:
                 break
             answers, failed = _ask(group, request, left_s)

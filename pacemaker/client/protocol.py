@@ -21,11 +21,11 @@ outcome to `finish_step`, as with `ServerProtocol`.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from pacemaker.client.requests import MAX_MESSAGE_ID, Request
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.sasl.mechanism import ClientMechanism
+from pacemaker.sasl.mechanism import ClientMechanism, StepOutcome, take_step
 from pacemaker.wire import control, messages
 from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import Message
@@ -46,8 +46,6 @@ class Phase(Enum):
 
 
 _READING: Final = (Phase.AUTHENTICATING, Phase.COMPLETION_DUE, Phase.OPEN)
-
-StepOutcome: TypeAlias = bytes | AuthenticationError | None
 
 
 class Reply(NamedTuple):
@@ -168,12 +166,8 @@ class ClientProtocol:
 
     def run_step(self) -> StepOutcome:
         """Run the pending SASL step; it touches nothing else of this object."""
-        assert self._mechanism is not None  # noqa: S101  (the phase says so)
         token, self._token = self._token, b""
-        try:
-            return self._mechanism.step(token)
-        except AuthenticationError as exc:
-            return exc
+        return take_step(self._mechanism, token)
 
     def finish_step(self, outcome: StepOutcome) -> None:
         """Process the outcome of `run_step`, then any unread data."""

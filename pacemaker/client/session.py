@@ -14,13 +14,11 @@ socket.
 from __future__ import annotations
 
 import select
-import socket
-import time
 from typing import Any, Final, Protocol
 
 from pacemaker.client import requests
 from pacemaker.client.call import Call
-from pacemaker.client.network import Waiter, reason_of
+from pacemaker.client.network import Clock, Socket, Waiter, reason_of
 from pacemaker.client.protocol import ClientProtocol, Phase
 from pacemaker.client.standing import Standing
 from pacemaker.errors import AuthenticationError, NotAuthorizedError
@@ -76,21 +74,24 @@ class Session:
         sock: a connected non-blocking socket; the session closes it.
         protocol: a new protocol object.
         waiter: the thread's waiter.
+        clock: the time.
     """
 
     def __init__(
         self,
         owner: SessionOwner,
         standing: Standing,
-        sock: socket.socket,
+        sock: Socket,
         protocol: ClientProtocol,
         waiter: Waiter,
+        clock: Clock,
     ) -> None:
         self._owner = owner
         self._standing = standing
         self._sock = sock
         self._protocol = protocol
         self._waiter = waiter
+        self._clock = clock
         self._calls: dict[int, Call[Any]] = {}
         self._unsent = memoryview(b"")
         self._replies_seen = 0
@@ -130,7 +131,7 @@ class Session:
         # callers that wait for the exchange have their own deadlines.
         while protocol.phase is Phase.STEPPING:
             protocol.finish_step(protocol.run_step())
-            self._proof_due_s = time.monotonic() + PROOF_TIMEOUT_S
+            self._proof_due_s = self._clock.now_s() + PROOF_TIMEOUT_S
         if protocol.phase is Phase.OPEN:
             self._take_abandoned()
             if not self._standing.is_available:
@@ -141,7 +142,7 @@ class Session:
         for_events = select.POLLIN | (select.POLLOUT if self._unsent else 0)
         if self._waiter.wait(self._patience_s(), self._sock, for_events) & _READABLE:
             self._receive()
-        elif self._proof_due_s is not None and time.monotonic() >= self._proof_due_s:
+        elif self._proof_due_s is not None and self._clock.now_s() >= self._proof_due_s:
             raise SessionLostError(self._doubted(f"silent for {PROOF_TIMEOUT_S:g} s"))
 
     def _doubted(self, reason: str) -> str:
@@ -170,13 +171,13 @@ class Session:
 
     def _ask_for_proof(self) -> None:
         if self._proof_due_s is None:
-            self._proof_due_s = time.monotonic() + PROOF_TIMEOUT_S
+            self._proof_due_s = self._clock.now_s() + PROOF_TIMEOUT_S
             self._protocol.request(_PROOF_OF_LIFE)
 
     def _patience_s(self) -> float | None:
         if self._proof_due_s is None:
             return None
-        return self._proof_due_s - time.monotonic()
+        return self._proof_due_s - self._clock.now_s()
 
     def _check(self) -> None:
         error = self._protocol.error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import Final
+
+from pacemaker.client.network import Clock
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -19,16 +20,18 @@ class Standing:
 
     Args:
         name: the server's name, for the log.
+        clock: the time.
 
     Attributes:
         problem: why the server is believed not to answer; empty if it is believed to.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, clock: Clock) -> None:
         self._name = name
+        self._clock = clock
         # Guards changes, so that each is logged once.
         self._lock = threading.Lock()
-        self._last_reply_s = 0.0
+        self._last_reply_s: float | None = None
         self.problem = ""
 
     @property
@@ -39,11 +42,11 @@ class Standing:
     @property
     def has_replied(self) -> bool:
         """Whether the server has ever answered."""
-        return self._last_reply_s > 0.0
+        return self._last_reply_s is not None
 
     def on_reply(self) -> None:
         """Note that a reply arrived."""
-        self._last_reply_s = time.monotonic()
+        self._last_reply_s = self._clock.now_s()
         if self.problem and self._change(""):
             _logger.info("%s: answers again", self._name)
 
@@ -54,8 +57,9 @@ class Standing:
         Only replies in the second half of the timeout count, because earlier ones may
         have been sent before the server hung.
         """
-        silence_s = time.monotonic() - self._last_reply_s
-        if silence_s >= timeout_s / 2 and not self.problem:
+        last_s = self._last_reply_s
+        is_alive = last_s is not None and self._clock.now_s() - last_s < timeout_s / 2
+        if not is_alive and not self.problem:
             self._change("no reply in time")
             _logger.info("%s: no reply in time", self._name)
 

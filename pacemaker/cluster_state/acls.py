@@ -29,8 +29,8 @@ class Acl(NamedTuple):
 
 Acls: TypeAlias = Sequence[Acl]
 
+# Anyone may do anything: Storm's default without authentication.
 OPEN: Final[Acls] = (Acl(ALL, "world", "anyone"),)
-"""Anyone may do anything: Storm's default without authentication."""
 
+# Only the node's creator has access: Storm's default with authentication.
 CREATOR_ALL: Final[Acls] = (Acl(ALL, "auth", ""),)
-"""Only the node's creator has access: Storm's default with authentication."""

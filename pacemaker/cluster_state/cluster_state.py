@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from pacemaker.cluster_state.acls import Acls
+from pacemaker.cluster_state.zookeeper_client import MakeClient, kazoo_client
 from pacemaker.cluster_state.zookeeper_state import ZooKeeperState
 from pacemaker.config.settings import Settings
 
@@ -47,6 +48,7 @@ class ClusterState(ZooKeeperState):
         pool: the Pacemakers; it is closed with the state.
         default_acls: the ACLs of nodes that are created without any; see
             `ZooKeeperState`.
+        make_client: returns the client of one session with ZooKeeper.
     """
 
     def __init__(
@@ -54,8 +56,9 @@ class ClusterState(ZooKeeperState):
         settings: Settings,
         pool: HeartbeatPool,
         default_acls: Acls | None = None,
+        make_client: MakeClient = kazoo_client,
     ) -> None:
-        super().__init__(settings, default_acls)
+        super().__init__(settings, default_acls, make_client)
         self._pool = pool
 
     def close(self) -> None:

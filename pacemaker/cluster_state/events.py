@@ -31,8 +31,8 @@ class ConnectionState(enum.Enum):
     LOST = "LOST"
 
 
+# Called with the event and the node's path relative to storm.zookeeper.root.
 Callback: TypeAlias = Callable[[EventType, str], None]
-"""Called with the event and the node's path relative to storm.zookeeper.root."""
 
+# Called with the new state of the connection.
 Listener: TypeAlias = Callable[[ConnectionState], None]
-"""Called with the new state of the connection."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pacemaker.client.pool import PacemakerPool
 from pacemaker.cluster_state.acls import Acls
 from pacemaker.cluster_state.cluster_state import ClusterState, HeartbeatPool
+from pacemaker.cluster_state.zookeeper_client import MakeClient, kazoo_client
 from pacemaker.config.settings import Settings
 
 
@@ -13,6 +14,7 @@ def pacemaker_state_factory(
     *,
     pool: HeartbeatPool | None = None,
     default_acls: Acls | None = None,
+    make_client: MakeClient = kazoo_client,
 ) -> ClusterState:
     """Connect to a cluster's Pacemakers and its ZooKeeper.
 
@@ -23,6 +25,8 @@ def pacemaker_state_factory(
         default_acls: the ACLs of nodes that are created without any.  By default the
             same as Nimbus': `CREATOR_ALL` if storm.zookeeper.auth.scheme is set,
             otherwise `OPEN`.
+        make_client: returns the client of one session with ZooKeeper; a test may pass
+            that of a `pacemaker.testing.FakeZooKeeper`.
 
     Returns:
         The state, connected to ZooKeeper; use it in a ``with`` block.  The connections
@@ -36,6 +40,7 @@ def pacemaker_state_factory(
         ZooKeeperError: ZooKeeper refuses the authentication or the creation of
             storm.zookeeper.root.
     """
-    state = ClusterState(settings, pool or PacemakerPool(settings), default_acls)
+    pool = pool or PacemakerPool(settings)
+    state = ClusterState(settings, pool, default_acls, make_client)
     state.start()
     return state

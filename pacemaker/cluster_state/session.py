@@ -20,7 +20,6 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from kazoo.client import KazooClient
 from kazoo.exceptions import (
     ConnectionLoss,
     KazooException,
@@ -32,7 +31,6 @@ from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.protocol.states import Callback as KazooCallback
 from kazoo.protocol.states import EventType as KazooEventType
 from kazoo.protocol.states import KazooState, KeeperState
-from kazoo.retry import KazooRetry
 
 from pacemaker.cluster_state.events import ConnectionState, EventType
 from pacemaker.cluster_state.watches import (
@@ -43,19 +41,12 @@ from pacemaker.cluster_state.watches import (
     WatchKind,
     missed_event,
 )
-from pacemaker.config.keys import ZOOKEEPER_SERVERS
-from pacemaker.config.settings import Settings
-from pacemaker.config.values import WrongValueError, zookeeper_servers
-from pacemaker.errors import ConfigError
+from pacemaker.cluster_state.zookeeper_client import ZooKeeperClient
 
 _logger: Final = logging.getLogger(__name__)
 
-# The longest pause between two attempts to connect.  kazoo's default is a minute, long
-# enough for a session to end although ZooKeeper is back.
-RECONNECT_PAUSE_MAX_S: Final = 2.0
-
+# kazoo's errors after which a request may or may not have been served.
 CONNECTION_LOST: Final = (ConnectionLoss, SessionExpiredError)
-"""kazoo's errors after which a request may or may not have been served."""
 
 _EVENT_TYPES: Final = {
     KazooEventType.CREATED: EventType.CREATED,
@@ -69,14 +60,16 @@ class ZooKeeperSession:
     """A ZooKeeper client whose watches survive its connections.
 
     Args:
-        settings: the servers, the session timeout, the authentication.
+        client: not started yet.
+        timeout_s: the session timeout.
         on_event: called once for each watch event, with the node's full path.
         on_state: called with each change of the connection.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        client: ZooKeeperClient,
+        timeout_s: float,
         on_event: Callable[[EventType, str], None],
         on_state: Callable[[ConnectionState], None],
     ) -> None:
@@ -92,8 +85,8 @@ class ZooKeeperSession:
         # Used only by kazoo's connection thread, until it has ended.
         self._was_connected = False
         self._restorer: threading.Thread | None = None
-        self._timeout_s = settings.zookeeper_session_timeout_ms / 1000
-        self.client = _kazoo_client(settings)
+        self._timeout_s = timeout_s
+        self.client = client
         self.client.add_listener(self._state_changed)
 
     def __repr__(self) -> str:
@@ -227,41 +220,3 @@ def seen_of(kind: WatchKind, stat: Any) -> MaybeSeen:
         return None
     is_node = kind is WatchKind.NODE
     return Seen(stat.czxid, stat.mzxid if is_node else stat.pzxid)
-
-
-def _kazoo_client(settings: Settings) -> Any:
-    try:
-        # Checked again: Settings may also be created without a storm.yaml.
-        hosts = zookeeper_servers(list(settings.zookeeper_servers))
-    except WrongValueError as exc:
-        value = list(settings.zookeeper_servers)
-        raise ConfigError(str(exc), key=ZOOKEEPER_SERVERS, value=value) from None
-    return KazooClient(
-        hosts=",".join(f"{_in_url(host)}:{settings.zookeeper_port}" for host in hosts),
-        timeout=settings.zookeeper_session_timeout_ms / 1000,
-        auth_data=_auth_data(settings),
-        connection_retry=KazooRetry(max_tries=-1, max_delay=RECONNECT_PAUSE_MAX_S),
-    )
-
-
-def _in_url(host: str) -> str:
-    # An item with a comma is several hosts; the port belongs to the last.
-    is_bare = ":" in host and "," not in host and not host.startswith("[")
-    return f"[{host}]" if is_bare else host
-
-
-def _auth_data(settings: Settings) -> list[tuple[str, str]]:
-    """Return the credentials: the topology's if they are set, else the cluster's.
-
-    As in Storm's ZookeeperAuthInfo, a pair counts only if scheme and payload are set.
-    """
-    for scheme, payload in (
-        (
-            settings.zookeeper_topology_auth_scheme,
-            settings.zookeeper_topology_auth_payload,
-        ),
-        (settings.zookeeper_auth_scheme, settings.zookeeper_auth_payload),
-    ):
-        if scheme is not None and payload is not None:
-            return [(scheme, payload)]
-    return []

@@ -46,16 +46,16 @@ class Seen(NamedTuple):
     changed: int
 
 
+# None means that the node did not exist.
 MaybeSeen: TypeAlias = Seen | None
-"""None means that the node did not exist."""
 
+# The watches that an event of ZooKeeper consumes.
 _KINDS: Final[dict[EventType, tuple[WatchKind, ...]]] = {
     EventType.CREATED: (WatchKind.NODE,),
     EventType.DATA_CHANGED: (WatchKind.NODE,),
     EventType.CHILDREN_CHANGED: (WatchKind.CHILDREN,),
     EventType.DELETED: (WatchKind.NODE, WatchKind.CHILDREN),
 }
-"""The watches that an event of ZooKeeper consumes."""
 
 
 class Watch:

@@ -45,6 +45,7 @@ from pacemaker.cluster_state.operation import Operation
 from pacemaker.cluster_state.paths import below, normalize, parent
 from pacemaker.cluster_state.session import ZooKeeperSession, seen_of
 from pacemaker.cluster_state.watches import Watch, WatchKind
+from pacemaker.cluster_state.zookeeper_client import MakeClient, kazoo_client
 from pacemaker.config.settings import Settings
 
 _logger: Final = logging.getLogger(__name__)
@@ -67,9 +68,15 @@ class ZooKeeperState:
         default_acls: the ACLs of nodes that are created without any.  By default the
             same as Nimbus': `CREATOR_ALL` if storm.zookeeper.auth.scheme is set,
             otherwise `OPEN`.
+        make_client: returns the client of one session with ZooKeeper.
     """
 
-    def __init__(self, settings: Settings, default_acls: Acls | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        default_acls: Acls | None = None,
+        make_client: MakeClient = kazoo_client,
+    ) -> None:
         self._root = normalize(settings.zookeeper_root)
         self._timeout_s = settings.zookeeper_session_timeout_ms / 1000
         self._connect_timeout_s = settings.zookeeper_connection_timeout_ms / 1000
@@ -82,7 +89,9 @@ class ZooKeeperState:
         # Allows one create_sequential at a time.  With two, if the answer of one is
         # lost, the other's node could be mistaken for its own.
         self._sequential = threading.Lock()
-        self._session = ZooKeeperSession(settings, self._on_event, self._on_state)
+        self._session = ZooKeeperSession(
+            make_client(settings), self._timeout_s, self._on_event, self._on_state
+        )
 
     def start(self) -> None:
         """Connect and create the node ``storm.zookeeper.root``; must be called once.

@@ -17,24 +17,27 @@ import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pacemaker.config.layers import Layer, Note
 from pacemaker.config.yaml_reader import MAX_CHARACTERS, parse_yaml
 from pacemaker.errors import ConfigError
 
-STORM_YAML = "storm.yaml"
-STORM_ENV = "storm-env.sh"
-CONF_DIR_VARIABLE = "STORM_CONF_DIR"
+STORM_YAML: Final = "storm.yaml"
+STORM_ENV: Final = "storm-env.sh"
+CONF_DIR_VARIABLE: Final = "STORM_CONF_DIR"
 
-SYSTEM_FOLDER = Path("/etc/storm")
-"""Where packages put Storm's configuration.  It is tried last: Storm's own launcher
-does not know it, and the folder that Storm uses on this host must win."""
+# Where packages put Storm's configuration.  It is tried last: Storm's own launcher does
+# not know it, and the folder that Storm uses on this host must win.
+SYSTEM_FOLDER: Final = Path("/etc/storm")
 
-_MAX_FILE_BYTES = 4 * MAX_CHARACTERS
+_MAX_FILE_BYTES: Final = 4 * MAX_CHARACTERS
 
-_MAX_LINES_SHOWN = 3
+_MAX_LINES_SHOWN: Final = 3
 
-_CONF_DIR_LINE = re.compile(r"^\s*(?:export\s+)?STORM_CONF_DIR=(.*)$", re.MULTILINE)
+_CONF_DIR_LINE: Final = re.compile(
+    r"^\s*(?:export\s+)?STORM_CONF_DIR=(.*)$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)

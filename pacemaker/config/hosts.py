@@ -6,8 +6,8 @@ import ipaddress
 import re
 from typing import Final
 
+# The limit of DNS.
 _MAX_NAME_CHARACTERS: Final = 253
-"""The limit of DNS."""
 
 _NAME: Final = re.compile(rb"[A-Za-z0-9_.-]+")  # "_" is common in container names
 _PORT: Final = r":(?P<port>[0-9]{1,5})"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from pacemaker.config import values
 
-CHILDOPTS = "pacemaker.childopts"
-HOST = "pacemaker.host"
-JAAS_FILE = "java.security.auth.login.config"
-RELAY_SERVERS = "pacemaker.relay.servers"
-SERVERS = "pacemaker.servers"
-ZOOKEEPER_SERVERS = "storm.zookeeper.servers"
+CHILDOPTS: Final = "pacemaker.childopts"
+HOST: Final = "pacemaker.host"
+JAAS_FILE: Final = "java.security.auth.login.config"
+RELAY_SERVERS: Final = "pacemaker.relay.servers"
+SERVERS: Final = "pacemaker.servers"
+ZOOKEEPER_SERVERS: Final = "storm.zookeeper.servers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Key:
     is_secret: bool = False
 
 
-KEYS = (
+KEYS: Final = (
     Key("pacemaker.port", "port", values.integer(0, values.PORT_MAX), False),
     Key("pacemaker.max.threads", "max_threads", values.integer(1), False),
     Key("pacemaker.auth.method", "auth_method", values.auth_method, False),
@@ -84,15 +85,17 @@ KEYS = (
     ),
 )
 
-WITHOUT_EFFECT = (
+# Accepted without effect on the daemon: no release reads them, or only the JVM's
+# launcher or clients do.
+WITHOUT_EFFECT: Final = (
     "pacemaker.base.threads",
     CHILDOPTS,
     "pacemaker.client.max.threads",
     "pacemaker.kerberos.users",
     "pacemaker.thread.timeout",
 )
-"""Accepted without effect on the daemon: no release reads them, or only the JVM's
-launcher or clients do."""
 
-PACEMAKER_PREFIX = "pacemaker."
-KNOWN_PACEMAKER_KEYS = frozenset({key.name for key in KEYS} | {HOST, *WITHOUT_EFFECT})
+PACEMAKER_PREFIX: Final = "pacemaker."
+KNOWN_PACEMAKER_KEYS: Final = frozenset(
+    {key.name for key in KEYS} | {HOST, *WITHOUT_EFFECT}
+)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pacemaker.config import keys, values
 from pacemaker.config.keys import KEYS, Key
@@ -19,11 +19,11 @@ from pacemaker.config.loose_json import parse_loose_json
 from pacemaker.config.settings import Settings
 from pacemaker.errors import ConfigError
 
-OPTION_SOURCE = "-c"
-DEFAULT_SOURCE = "default"
+OPTION_SOURCE: Final = "-c"
+DEFAULT_SOURCE: Final = "default"
 
-_MAX_WARNINGS = 20
-"""The maximum for ignored keys: the file may be any YAML file."""
+# The maximum for ignored keys: the file may be any YAML file.
+_MAX_WARNINGS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _check(key: Key, found: _Value) -> object:
         shown = values.Hidden() if key.is_secret else values.Shown(found.value)
         raise ConfigError(
             str(exc), key=key.name, value=shown, source=found.source
-        ) from None
+        ) from exc
 
 
 def _take_host(

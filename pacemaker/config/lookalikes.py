@@ -18,18 +18,18 @@ _KNOWN: Final = tuple(
     sorted({key.name for key in keys.KEYS} | keys.KNOWN_PACEMAKER_KEYS)
 )
 
+# The only key of Storm that could be mistaken for a misspelt key used here.
 _OF_STORM: Final = frozenset({"nimbus.daemon.users"})
-"""The only key of Storm that could be mistaken for a misspelt key used here."""
 
+# difflib's ratio: swapping two letters in `pacemaker.port` gives 0.93.  Except for
+# `_OF_STORM`, Storm's other keys give at most 0.885.
 _MIN_LIKENESS: Final = 0.9
-"""difflib's ratio: swapping two letters in ``pacemaker.port`` gives 0.93.  Except for
-`_OF_STORM`, Storm's other keys give at most 0.885."""
 
+# For the part after `pacemaker.`, a namespace without other keys.
 _MIN_LIKENESS_OF_REST: Final = 0.6
-"""For the part after ``pacemaker.``, a namespace without other keys."""
 
+# No key that is used has more than one part more than this.
 _MAX_DEPTH: Final = 4
-"""No key that is used has more than one part more than this."""
 
 
 def ignored_keys(merged: Mapping[str, object]) -> Iterator[str]:

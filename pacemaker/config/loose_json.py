@@ -12,23 +12,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Final
 
-MAX_DEPTH = 50
-"""json-smart allows 400; no key that is used here nests deeper than one."""
+# json-smart allows 400; no key that is used here nests deeper than one.
+MAX_DEPTH: Final = 50
 
-MAX_INTEGER_DIGITS = 1024
-"""Conversion time grows with the square of the number of digits; Python itself
-refuses more than 4,300."""
+# Conversion time grows with the square of the number of digits; Python itself refuses
+# more than 4,300.
+MAX_INTEGER_DIGITS: Final = 1024
 
-_END = "\x1a"  # json-smart's own mark for the end of the text
-_BLANKS = " \t\r\n"
-_JSON_INTEGER = re.compile(r"-?[0-9]*")
-_NUMBER = re.compile(r"-?[0-9]*(?:\.[0-9]*)?(?:[eE](?:[-+]|[0-9])[0-9]*)?")
-_ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "b": "\b"} | {
+_END: Final = "\x1a"  # json-smart's own mark for the end of the text
+_BLANKS: Final = " \t\r\n"
+_JSON_INTEGER: Final = re.compile(r"-?[0-9]*")
+_NUMBER: Final = re.compile(r"-?[0-9]*(?:\.[0-9]*)?(?:[eE](?:[-+]|[0-9])[0-9]*)?")
+_ESCAPES: Final = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "b": "\b"} | {
     itself: itself for itself in "\\/'\""
 }
-_HEX_DIGITS = {"u": 4, "x": 2}
-_CONSTANTS: dict[str, object] = {
+_HEX_DIGITS: Final = {"u": 4, "x": 2}
+_CONSTANTS: Final[dict[str, object]] = {
     "null": None,
     "true": True,
     "false": False,
@@ -186,5 +187,5 @@ def _converted(number: str) -> object:
         return int(number) if number != "-" else 0
     try:
         return float(number)
-    except ValueError:
-        raise _RefusedError from None
+    except ValueError as exc:
+        raise _RefusedError from exc

@@ -11,21 +11,22 @@ import reprlib
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from pacemaker.config.hosts import is_server, is_zookeeper_host
 from pacemaker.config.settings import AuthMethod
 from pacemaker.config.yaml_reader import Timestamp
 
-INT_MAX = 2**31 - 1
-PORT_MAX = 65535
+INT_MAX: Final = 2**31 - 1
+PORT_MAX: Final = 65535
 
-PROPERTY_OPTION = "-D"
-REPLACEMENT = "\ufffd"
-"""Replaces a byte that is not UTF-8; no valid value contains it."""
+PROPERTY_OPTION: Final = "-D"
+# Replaces a byte that is not UTF-8; no valid value contains it.
+REPLACEMENT: Final = "\ufffd"
 
-JAAS_OPTION = "-Djava.security.auth.login.config="
+JAAS_OPTION: Final = "-Djava.security.auth.login.config="
 
-_MAX_SHOWN_CHARACTERS = 80
+_MAX_SHOWN_CHARACTERS: Final = 80
 
 
 class WrongValueError(Exception):
@@ -84,8 +85,8 @@ def auth_method(value: object) -> AuthMethod:
     """Check for the name of an authentication method, in capitals as in Storm."""
     try:
         return AuthMethod(value)
-    except ValueError:
-        raise WrongValueError("must be NONE, DIGEST or KERBEROS") from None
+    except ValueError as exc:
+        raise WrongValueError("must be NONE, DIGEST or KERBEROS") from exc
 
 
 def string(value: object) -> str:

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 import yaml
 
+# Matches the beginning of `key:value` or `-item`, but not a URL.
 _MISSING_BLANK: Final = re.compile(r"([\w.\-]+:)(?!//)[^ \t\r\n]|(-)[^\s-]")
-"""Matches the beginning of ``key:value`` or ``-item``, but not a URL."""
 
 _FOUND: Final = re.compile(r"found (?:unknown escape )?character '(.+)'")
 _NOT_ALLOWED_HERE: Final = "mapping values are not allowed here"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 import yaml
 
@@ -18,22 +19,22 @@ from pacemaker.config.yaml_errors import explain, missing_blank
 from pacemaker.errors import ConfigError
 
 # The limits of SnakeYAML's LoaderOptions, as Storm uses them.
-MAX_CHARACTERS = 3 * 1024 * 1024
-MAX_DEPTH = 50
-MAX_COLLECTION_ALIASES = 50
+MAX_CHARACTERS: Final = 3 * 1024 * 1024
+MAX_DEPTH: Final = 50
+MAX_COLLECTION_ALIASES: Final = 50
 
-MAX_MERGED_PAIRS = 10_000
-"""Merge keys copy what they merge, so a few aliases could produce billions of pairs."""
+# Merge keys copy what they merge, so a few aliases could produce billions of pairs.
+MAX_MERGED_PAIRS: Final = 10_000
 
-MAX_NUMBER_CHARACTERS = 1024
-"""SnakeYAML reads a longer run of digits as a string; it would be slow to convert."""
+# SnakeYAML reads a longer run of digits as a string; it would be slow to convert.
+MAX_NUMBER_CHARACTERS: Final = 1024
 
-_PREFIX = "tag:yaml.org,2002:"
-_INT_TAG = _PREFIX + "int"
+_PREFIX: Final = "tag:yaml.org,2002:"
+_INT_TAG: Final = _PREFIX + "int"
 
 # (tag, first characters, pattern).  The first match wins, so INT comes before
 # FLOAT.  There is no "=", and nothing of YAML 1.2.
-_PLAIN_SCALARS = (
+_PLAIN_SCALARS: Final = (
     (
         "bool",
         "yYnNtTfFoO",

@@ -24,11 +24,11 @@ from typing import Final
 # equal shares.
 PRESSURE: Final = 0.75
 
-# An account is settled after this many new keys or lists: often enough to enforce its
-# rates, and seldom enough to cost nothing.
-SETTLED_KEYS: Final = 32
-SETTLED_LISTS: Final = 32
-
+# A connection has its account settled after this many new keys and lists of its own:
+# often enough to enforce the account's rates, and seldom enough to cost nothing.  Below
+# it, a connection never waits, whatever others at its address do.  A peer that connects
+# again each time to stay below it meets the limits of connections.
+SETTLED_CHARGES: Final = 32
 
 # An account may do at once what its rates allow in this many seconds.
 BURST_S: Final = 5.0
@@ -111,6 +111,8 @@ class Account:
 
     Attributes:
         name: the address, for the log.
+        shared_host: the account of the whole address, if many workers share it and each
+            of their connections has an account of its own (`core.addresses`).
         connections: open connections (`core.addresses`).
         stored_bytes: what the heartbeats of which it is the last writer would take if
             nothing else were stored (the store).  This includes the nodes above them:
@@ -131,12 +133,14 @@ class Account:
         "lists",
         "name",
         "new_keys",
+        "shared_host",
         "spent_s",
         "stored_bytes",
     )
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.shared_host: Account | None = None
         self.connections = 0
         self.stored_bytes = 0
         self.buffered_bytes = 0
@@ -151,9 +155,9 @@ class Account:
         return f"<Account {self.name} connections={self.connections}>"
 
     @property
-    def is_charged(self) -> bool:
-        """Whether enough has been counted since the last `settle` to call it again."""
-        return self.new_keys >= SETTLED_KEYS or self.lists >= SETTLED_LISTS
+    def host(self) -> Account:
+        """The account of the whole address.  The I/O threads take hosts in turn."""
+        return self.shared_host or self
 
     def settle(self, now_s: float, limits: AddressLimits) -> float:
         """Charge the new keys and the lists since the last call.

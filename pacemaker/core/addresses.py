@@ -52,11 +52,13 @@ class Accounts:
         self._shared = tuple(shared)
         # Parsing an address takes longer than everything else here, and the same
         # addresses connect again and again.
-        self._name_of_host = lru_cache(MAX_IDLE_ACCOUNTS)(self._own_name)
+        self._describe = lru_cache(MAX_IDLE_ACCOUNTS)(self._name_and_whether_shared)
         # Guards everything below, and the accounts' `connections`.
         self._lock = threading.Lock()
         self._connected: dict[str, Account] = {}
         self._idle: OrderedDict[str, Account] = OrderedDict()
+        # The shared addresses that have a connection.
+        self._hosts: dict[str, Account] = {}
         self._connections = 0
 
     @property
@@ -76,12 +78,17 @@ class Accounts:
             host: the peer's address, without a scope.
             port: the peer's port.
         """
-        name = self._name_of_host(host) or f"{host}:{port}"
+        address, is_shared = self._describe(host)
+        name = f"{host}:{port}" if is_shared else address
         with self._lock:
             account = self._connected.get(name)
             if account is None:
                 account = self._idle.pop(name, None) or Account(name)
                 self._connected[name] = account
+                if is_shared:
+                    shared = self._hosts.setdefault(address, Account(address))
+                    shared.connections += 1
+                    account.shared_host = shared
             account.connections += 1
             self._connections += 1
         return account
@@ -94,9 +101,17 @@ class Accounts:
             if account.connections:
                 return
             del self._connected[account.name]
+            self._leave_host(account)
             self._idle[account.name] = account
             if len(self._idle) > MAX_IDLE_ACCOUNTS:
                 self._idle.popitem(last=False)
+
+    def _leave_host(self, account: Account) -> None:
+        shared = account.shared_host
+        if shared is not None:
+            shared.connections -= 1
+            if not shared.connections:
+                del self._hosts[shared.name]
 
     def most_connections(self) -> int:
         """Return the largest number of connections that any account has."""
@@ -105,12 +120,13 @@ class Accounts:
                 (account.connections for account in self._connected.values()), default=0
             )
 
-    def _own_name(self, host: str) -> str | None:
-        """Return the name of a host's account; None if each connection has its own."""
+    def _name_and_whether_shared(self, host: str) -> tuple[str, bool]:
+        """Return what counts as a host's address, and whether workers share it."""
         address = _address(host)
-        if address is None or any(address in network for network in self._shared):
-            return None
-        return address_name(host)
+        is_shared = address is None or any(
+            address in network for network in self._shared
+        )
+        return address_name(host), is_shared
 
 
 def address_name(host: str) -> str:

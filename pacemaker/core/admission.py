@@ -1,8 +1,10 @@
 """Which new connections are accepted when descriptors run short.
 
 Every connection is accepted while up to three quarters of the connections that fit
-are open.  Above that, no address gets more than an equal share.  When all are in use, a
-connection that has never sent a byte is closed to make room for a new one.
+are open.  Above that, no address gets more than an equal share: a new connection of an
+address that has its share takes the place of one of the same address that has never
+sent a byte, or is refused.  When all are in use, a connection of any address that has
+never sent a byte is closed to make room for a new one.
 
 The only side effects here are on the accounts, under their own lock.
 """
@@ -33,6 +35,7 @@ class Verdict(Enum):
 
     TAKE = "take"
     MAKE_ROOM = "make room"
+    REPLACE = "replace one of its address"
     REFUSE = "refuse"
 
 
@@ -67,11 +70,13 @@ class Admission:
         # One connection is never too much for an address, however many addresses there
         # are and however small the equal share is.
         if used > 1 and exceeds_share(used, total, self._capacity, accounts):
-            return Verdict.REFUSE
+            return Verdict.REPLACE
         return Verdict.MAKE_ROOM if total > self._capacity else Verdict.TAKE
 
 
-def capacity(descriptors: int, io_threads: int) -> int:
+def capacity(
+    descriptors: int, io_threads: int, reserved: int = limits.RESERVED_DESCRIPTORS
+) -> int:
     """Return how many connections fit.
 
     They are fewer than the kernel allows.  The acceptor accepts a whole batch before
@@ -80,8 +85,9 @@ def capacity(descriptors: int, io_threads: int) -> int:
     Args:
         descriptors: how many the process may have open (RLIMIT_NOFILE).
         io_threads: how many I/O threads there are.
+        reserved: how many to leave for everything else.
     """
-    spare = limits.RESERVED_DESCRIPTORS + limits.ACCEPT_BATCH
+    spare = reserved + limits.ACCEPT_BATCH
     spare = min(spare, int(descriptors * limits.RESERVED_SHARE))
     own = _OWN_DESCRIPTORS + _DESCRIPTORS_PER_THREAD * io_threads
     return max(1, descriptors - own - spare)

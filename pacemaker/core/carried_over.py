@@ -52,6 +52,8 @@ class State(NamedTuple):
             read.
         is_own_listener: whether the daemon opened its port itself.
         hold_until_s: until when misses are held; a time in the past if they are not.
+        admin_fd: the listening socket of the admin endpoint; -1 if there is none.
+        upgrades: how many upgrades the process has had before this one.
         request_fd: the socket that accepts clients waiting for the outcome; -1 if
             there is none.
         waiter_fds: the connections of the waiting clients.
@@ -65,6 +67,8 @@ class State(NamedTuple):
     security_digest: bytes
     is_own_listener: bool
     hold_until_s: float
+    admin_fd: int
+    upgrades: int
     request_fd: int
     waiter_fds: tuple[int, ...]
     connections: list[ConnectionState]
@@ -74,6 +78,6 @@ class State(NamedTuple):
     @property
     def kept_fds(self) -> tuple[int, ...]:
         """Every descriptor that this state mentions."""
-        request_fds = () if self.request_fd < 0 else (self.request_fd,)
+        own_fds = tuple(fd for fd in (self.admin_fd, self.request_fd) if fd >= 0)
         peers = (connection.fd for connection in self.connections)
-        return (*request_fds, *self.waiter_fds, *peers)
+        return (*own_fds, *self.waiter_fds, *peers)

@@ -15,7 +15,7 @@ from pacemaker.core.figures import Figures
 from pacemaker.core.listing import LARGE_NAMES, Listing
 from pacemaker.core.store import Place
 from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
-from pacemaker.errors import LimitError, MalformedError, OutOfPlaceError
+from pacemaker.errors import LimitError, MalformedError
 from pacemaker.wire import messages
 from pacemaker.wire.canonical import NODES_OVERHEAD_BYTES, PULSE_OVERHEAD_BYTES
 from pacemaker.wire.messages import NO_MESSAGE_ID, Data, Message, Nodes, Pulse
@@ -122,8 +122,6 @@ class Dispatcher:
 
         Raises:
             MalformedError: the request has no data, or data of the wrong kind.
-            OutOfPlaceError: the message is a control message or a SASL token, but no
-                SASL exchange is under way.
             LimitError: the heartbeat cannot be stored.
         """
         kind, data, message_id = message
@@ -135,7 +133,6 @@ class Dispatcher:
             self.store_pulse(data.id, data.details, account)
             return Message(messages.SEND_PULSE_RESPONSE, None, message_id)
         if kind not in _READS and kind not in self._answers:
-            _refuse_control(kind)
             return None
         if not isinstance(data, str):
             raise MalformedError("request without its path", messages.name_of(kind))
@@ -184,8 +181,9 @@ class Dispatcher:
         self, path: str, message_id: int, account: Account
     ) -> Message | Listing:
         count = self._store.count_names(path)
-        # A list counts once, and once more for each thousand names.
-        account.lists += 1 + count // LARGE_NAMES
+        # It counts as many times as `Listing` takes steps for it, at least once: a step
+        # is what other requests have to wait for, and so what the rate limits.
+        account.lists += max(1, -(-count // LARGE_NAMES))
         if count <= LARGE_NAMES:
             names = self._store.list_nodes(path)
             if sum(map(len, names)) <= self._max_names_characters:
@@ -220,8 +218,3 @@ def _nothing(path: str) -> None:
 
     CREATE_PATH stores nothing, and a GET_ALL_PULSE_FOR_PATH_RESPONSE carries no pulses.
     """
-
-
-def _refuse_control(kind: int) -> None:
-    if kind in (messages.CONTROL_MESSAGE, messages.SASL_MESSAGE_TOKEN):
-        raise OutOfPlaceError("no SASL exchange is due", messages.name_of(kind))

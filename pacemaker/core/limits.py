@@ -8,6 +8,9 @@ from typing import Final
 # pipes, the clients that wait for its outcome, the start of the next process, Kerberos.
 # An upgrade has some ten open at once, and 16 clients may wait.
 RESERVED_DESCRIPTORS: Final = 32
+# What the admin endpoint takes besides, if there is one: 16 connections, its listening
+# socket, and what its thread waits with.
+ADMIN_DESCRIPTORS: Final = 24
 # If the limit of descriptors is small, no more than this fraction of it is reserved.
 RESERVED_SHARE: Final = 0.5
 
@@ -36,6 +39,9 @@ DOMINANT_S: Final = 0.02
 # `FORGOTTEN_S`.
 FADE_S: Final = 0.25
 FORGOTTEN_S: Final = 0.0001
+
+# How long a connection is new: until then its requests may turn out to be costly.
+NEW_S: Final = 1.0
 
 # How many connections one turn accepts from the backlog.
 ACCEPT_BATCH: Final = 64

@@ -1,35 +1,45 @@
 """The protocol: the state of one connection to the server, without its socket.
 
-Bytes go in (`receive_data`), and bytes come out (`data_to_send`).  Requests are
-answered strictly in order, except for held reads.  When the peer breaks the protocol,
-`error` says why and the phase is CLOSED for good.  The replies that were pending by
-then can still be sent.
+Bytes go in, and each call returns what its owner has to do next: the bytes to send,
+and what to wait for (`Wait`).  Requests are answered strictly in order, except for held
+reads.  When the peer breaks the protocol, `error` says why and the phase is CLOSED for
+good.  The replies to earlier requests are still sent.
 
-**Bounded output.**  A small request may have a large reply, so the protocol stops
-reading once `MAX_DUE_BYTES` wait to be sent (`is_blocked`).  The frames that follow
-stay unread until the replies are on their way and the owner calls `resume`.  (A
-worker's pulses to one key are answered together, without this check between them:
-their replies are smaller than they are.)
+**The contract.**  `receive_data`, `resume`, `finish_step` and `fail` return
+``(chunks, wait)``.  The owner sends the chunks, before those of any later call, and
+then does what `wait` says:
+
+    REQUEST   read from the peer, and pass the bytes to `receive_data`
+    REST      the same; but the peer has limited time, as it is amid a frame or SASL
+    ROOM      once everything is sent, call `resume`; do not read before
+    TURN      serve the other connections, then call `resume`
+    CREDIT    settle the account; once it has credit, call `resume`
+    ANSWER    wait until the function passed to `call_on_release` is called; do not
+              read before
+    STEP      call `step.run`, on any thread, and pass its outcome to `finish_step`
+    END       close the connection once everything is sent
+
+So the owner reads from the peer in REQUEST and REST only.  It calls `fail` when it ends
+the connection itself, and `close` once nobody will receive a reply any more.
+
+**Bounded output.**  A small request may have a large reply, so the protocol reads no
+more frames once `MAX_OUTGOING_BYTES` wait to be sent (ROOM).  The frames that follow
+stay unread until the replies are on their way.  (A worker's pulses to one key are
+answered together, without this check between them: their replies are smaller than they
+are.)
 
 **Bounded work.**  One call reads no more than a *slice* of messages, which cost
-`SLICE_COST` together.  The rest waits (`has_more`) until the owner has served other
-connections and calls `resume`.  So however much one peer sends at once, the other
-peers do not have to wait for all of it.
+`SLICE_COST` together.  The rest waits (TURN).  So however much one peer sends at once,
+the other peers do not have to wait for all of it.
 
-**SASL.**  A connection to a server with authentication begins in SASL_DUE.  A step may
-be slow, so the protocol does not take it itself.  It pauses in STEPPING until its
-owner has called `run_step`, on any thread, and has passed the outcome to
-`finish_step`.  An ordinary message before the exchange is complete ends SASL on this
-connection for good: the connection is served, but it may never read.  (Storm's
-``SaslStormServerHandler``, ``KerberosSaslServerHandler``.)
-
-    SASL_DUE ──token──▶ STEPPING ──more──▶ SASL_BEGUN ──token──▶ STEPPING
-        │                   └──complete──▶ OPEN          ┌──────────┘
-        └──── ordinary message ──────────▶ OPEN ◀── ordinary message
+**SASL.**  `pacemaker.core.phases` has the phases and all transitions.  A step may be
+slow, so the protocol does not take it itself (STEP).
 
 **Held reads.**  After a start, misses are held (`pacemaker.core.pending_reads`).  A
 held read is answered later and out of order: when it is released, the function passed
-to `call_on_release` is called, and the owner calls `resume`.
+to `call_on_release` is called, and the owner calls `resume`.  A relay does the same
+with all requests that other Pacemakers have to answer.  Among them may be one without
+a message id, which must be answered in its order (ANSWER).
 
 **State.**  A `Snapshot` is the whole state of a connection.  Another process can
 continue the connection from it.
@@ -38,18 +48,27 @@ continue the connection from it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from itertools import groupby
 from typing import Final, NamedTuple, TypeAlias
 
-from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
 from pacemaker.core.dispatch import Dispatcher, trace_of
 from pacemaker.core.listing import Listing, shown
 from pacemaker.core.pending_reads import LaterAnswers, PendingReads
+from pacemaker.core.phases import (
+    CAN_BE_CARRIED_OVER,
+    READING,
+    SASL_TYPES,
+    Event,
+    Phase,
+    event_of,
+    next_phase,
+)
 from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.sasl.mechanism import ServerMechanism
+from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step
 from pacemaker.wire import canonical, control, messages
 from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message
@@ -58,7 +77,7 @@ _logger: Final = logging.getLogger(__name__)
 
 # More than any reply to a worker or to Nimbus takes, and so little that thousands of
 # peers may leave their replies unread.
-MAX_DUE_BYTES: Final = 256 * 1024
+MAX_OUTGOING_BYTES: Final = 256 * 1024
 
 # What one call may cost: a quarter of a millisecond.  The unit is a pulse that takes
 # the fast path (some 4 us).
@@ -77,24 +96,60 @@ _BYTES_PER_COST: Final = 32 * 1024
 MAX_USELESS: Final = 100
 
 
-class Phase(Enum):
-    """What a connection expects next."""
+class Wait(Enum):
+    """What a connection waits for after a call; see the module's docstring."""
 
-    OPEN = "open"
-    SASL_DUE = "sasl-due"
-    SASL_BEGUN = "sasl-begun"
-    STEPPING = "stepping"
-    CLOSED = "closed"
+    REQUEST = "request"
+    REST = "rest"
+    ROOM = "room"
+    TURN = "turn"
+    CREDIT = "credit"
+    ANSWER = "answer"
+    STEP = "step"
+    END = "end"
 
 
 # Looked up once.  In CPython 3.11, each access to a member of an enum calls a function
 # written in Python, which would take a quarter of the time of a pulse.
 _OPEN: Final = Phase.OPEN
 _CLOSED: Final = Phase.CLOSED
+_REQUEST: Final = Wait.REQUEST
 
-_READING: Final = (Phase.OPEN, Phase.SASL_DUE, Phase.SASL_BEGUN)
+# The bytes to send, in a few chunks, and what to wait for.
+Output: TypeAlias = tuple[Sequence[bytes], Wait]
 
-StepOutcome: TypeAlias = bytes | AuthenticationError | None
+
+class SaslStep:
+    """One pending SASL step.
+
+    It may run on any thread: until its outcome is passed to `finish_step`, nothing else
+    uses the mechanism and the token, and `run` touches no other state.
+
+    Args:
+        mechanism: takes the step; it is an attribute, too.
+        token: the peer's token.
+    """
+
+    __slots__ = ("_token", "mechanism")
+
+    def __init__(self, mechanism: ServerMechanism, token: bytes) -> None:
+        self.mechanism = mechanism
+        self._token = token
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the step may take long."""
+        return self.mechanism.is_slow
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the step, now that it has run, has completed the exchange."""
+        return self.mechanism.complete
+
+    def run(self) -> StepOutcome:
+        """Take the step; return the token to send, if any, or why it has failed."""
+        token, self._token = self._token, b""
+        return take_step(self.mechanism, token)
 
 
 class Snapshot(NamedTuple):
@@ -102,7 +157,7 @@ class Snapshot(NamedTuple):
 
     Attributes:
         authenticated: whether it may read.
-        sasl_due: whether an exchange may still begin on it.
+        may_authenticate: whether a SASL exchange may still begin on it.
         user: the authenticated user; None if nobody has authenticated.
         unread: bytes that were received but not read yet.  The held reads and the
             request whose list is being written come first, as frames: the next
@@ -111,7 +166,7 @@ class Snapshot(NamedTuple):
     """
 
     authenticated: bool
-    sasl_due: bool
+    may_authenticate: bool
     user: str | None
     unread: bytes
     unsent: bytes
@@ -119,6 +174,8 @@ class Snapshot(NamedTuple):
 
 class ServerProtocol:
     """One connection.  Only one thread at a time may call it.
+
+    The module's docstring has the contract of the calls that return an `Output`.
 
     Args:
         dispatcher: answers the requests.
@@ -130,9 +187,10 @@ class ServerProtocol:
 
     Attributes:
         phase: what the connection expects next.
-        has_more: whether frames may be unread only because a slice was full.
-        has_charged: whether the last slice created keys or requested lists.  The owner
-            then has to settle the account before the connection goes on.
+        frames: the bytes that were received but not read yet.  The owner only looks.
+        step: the pending SASL step; None unless the phase is STEPPING.
+        slice_cost: what the last slice cost; that of a whole one if it completed no
+            message.  Lone pulses leave it as it is, and the owner may reset it.
         authenticated: whether the peer may read.
         user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
@@ -140,26 +198,29 @@ class ServerProtocol:
     """
 
     __slots__ = (
+        "_charges",
         "_dispatcher",
-        "_due",
-        "_due_bytes",
-        "_frames",
+        "_has_more",
+        "_is_charged",
         "_is_waiting",
         "_last_key",
         "_listing",
+        "_lone_worker",
         "_mechanism",
+        "_outgoing",
+        "_outgoing_bytes",
         "_reads",
-        "_token",
         "_traced",
         "_useless",
         "_worker",
         "account",
         "authenticated",
         "error",
-        "has_charged",
-        "has_more",
+        "frames",
         "peer",
         "phase",
+        "slice_cost",
+        "step",
         "user",
     )
 
@@ -173,11 +234,9 @@ class ServerProtocol:
         account: Account = NOBODY,
     ) -> None:
         self._dispatcher = dispatcher
-        self._frames = FrameReader(max_body_bytes)
         self._mechanism = mechanism
-        self._token = b""
-        self._due: list[bytes] = []
-        self._due_bytes = 0
+        self._outgoing: list[bytes] = []
+        self._outgoing_bytes = 0
         self._reads: PendingReads | None = (
             None if holding is None else holding.new_reads(account)
         )
@@ -187,17 +246,27 @@ class ServerProtocol:
         # Answers the pulses of a peer that has sent two consecutive pulses to one key.
         # It is None while misses are held and once the phase is CLOSED.
         self._worker: WorkerPulses | None = None
+        # The same, but only while nothing is pending, so that a pulse may be answered
+        # before anything else is looked at: replies are sent in order.
+        self._lone_worker: WorkerPulses | None = None
         self._last_key: str | None = None
         # A list that is being written.  No frame is read until it is complete.
         self._listing: Listing | None = None
         # What has been logged about this peer already (`trace_of`).
         self._traced: tuple[tuple[int, str], ...] = ()
         self._useless = 0
-        self.has_more = False
-        self.has_charged = False
+        # Whether frames may be unread only because a slice was full.
+        self._has_more = False
+        # How many keys and lists this connection has cost its account since it last
+        # had to wait for that, and whether the last slice was among them.
+        self._charges = 0
+        self._is_charged = False
+        self.frames = FrameReader(max_body_bytes)
+        self.step: SaslStep | None = None
+        self.slice_cost = 0
         self.account = account
         self.peer = peer
-        self.phase = Phase.OPEN if mechanism is None else Phase.SASL_DUE
+        self.phase = _first_phase(mechanism)
         self.authenticated = mechanism is None
         self.user: str | None = None
         self.error: PeerError | None = None
@@ -208,57 +277,192 @@ class ServerProtocol:
             f" authenticated={self.authenticated} user={self.user!r}>"
         )
 
-    def receive_data(self, data: bytes) -> None:
+    def receive_data(self, data: bytes) -> Output:
         """Receive bytes from the peer, and carry out the requests that they complete.
 
-        One call carries out one slice at most: see `has_more`.
-        """
-        if self.phase is not _CLOSED:
-            self._frames.receive(data)
-            self._read_frames()
+        One call carries out one slice at most.
 
-    def answer_pulse(self, data: bytes) -> bytes | None:
-        """Carry out one pulse of a worker, if the bytes are exactly that.
-
-        This is a fast path for nearly everything that arrives.  It has the same effect
-        as `receive_data` followed by `data_to_send`.
+        Args:
+            data: the bytes; never empty.
 
         Returns:
-            The reply, which must be sent now.  None if nothing was done, so that the
-            caller has to use those two methods, or if the connection has failed.
+            What to send now, and what to wait for then (see the module).
         """
-        worker = self._worker
-        # Pending replies and unread bytes come first: replies are sent in order.
-        if worker is None or self._due or self._frames.unread_bytes:
-            return None
-        try:
-            return worker.answer_one(data)
-        except PeerError as exc:
-            self.fail(exc)
-            return None
+        # The fast path for nearly everything that arrives: one pulse of a worker.
+        worker = self._lone_worker
+        if worker is not None:
+            try:
+                reply = worker.answer_one(data)
+            except PeerError as exc:
+                return self.fail(exc)
+            if reply is not None:
+                return (reply,), _REQUEST
+        if self.phase is not _CLOSED:
+            self.frames.receive(data)
+            self._read_frames()
+        return self._output()
 
-    def resume(self) -> None:
-        """Continue with unread frames and released reads, within the bounds."""
+    def resume(self) -> Output:
+        """Continue with unread frames and released reads, within the bounds.
+
+        Returns:
+            What to send now, and what to wait for then (see the module).
+        """
         self._read_frames()
-        if self._reads is not None and not self.has_more:
+        if self._reads is not None and not self._has_more:
             # Only after everything is read.  An unread frame may be the same read,
             # sent again; if the released one were answered first, the client would
             # get two replies.
             self._answer_released(self._reads)
+        return self._output()
 
-    def call_on_release(self, function: Callable[[], None]) -> None:
-        """Set the function that is called when `resume` can answer held reads.
+    def finish_step(self, outcome: StepOutcome) -> Output:
+        """Apply the outcome of the SASL step, and continue with the unread frames.
 
-        It is not called any more once the phase is CLOSED, or after `drop_held`.
+        Returns:
+            What to send now, and what to wait for then (see the module).
         """
-        if self._reads is not None:
-            self._reads.on_release = function
+        step = self.step
+        # The connection may have ended while the step ran.
+        if step is None:
+            return self._output()
+        if isinstance(outcome, AuthenticationError):
+            return self.fail(outcome)
+        if outcome is not None:
+            self._send(control.token_message(outcome))
+        self.step = None
+        if step.is_last:
+            self._complete(step.mechanism)
+        self._enter(Event.COMPLETION if step.is_last else Event.CHALLENGE)
+        return self.resume()
 
-    def drop_held(self) -> None:
+    def fail(self, error: PeerError) -> Output:
+        """End the connection: read nothing more, but keep the pending replies.
+
+        `error` stays the first one, whatever else fails before the replies are sent.
+
+        Returns:
+            What to send before the end, and `Wait.END`.
+        """
+        self._end(error)
+        return self._output()
+
+    def _end(self, error: PeerError) -> None:
+        if self.error is None:
+            # The traceback's frames would keep the message and this object alive.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
+            self.error = error
+        self._enter(Event.FAILURE)
+        self._has_more = False
+        self._listing = None
+        self._worker = self.step = None
+        self.frames = FrameReader(0)
+        self.close()
+
+    def close(self) -> None:
         """Drop the held reads, because nobody will receive their replies."""
         if self._reads is not None:
             self._reads.drop_all()
             self._reads = None
+
+    def call_on_release(self, function: Callable[[], None]) -> None:
+        """Set the function that is called when `resume` can answer held reads.
+
+        It is not called any more once the phase is CLOSED, or after `close`.
+        """
+        if self._reads is not None:
+            self._reads.on_release = function
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory of unread bytes and of a list that is being written."""
+        listed_bytes = 0 if self._listing is None else self._listing.size_bytes
+        return self.frames.unread_bytes + listed_bytes
+
+    def snapshot(self, unsent: bytes = b"") -> Snapshot | None:
+        """Return the state, or None if closed or during a SASL exchange.
+
+        Args:
+            unsent: what has been returned to be sent but has not been sent yet.
+        """
+        # A snapshot has no place for the state of a mechanism, so nobody could continue
+        # an exchange that has begun.
+        if self.phase not in CAN_BE_CARRIED_OVER:
+            return None
+        reads = self._reads
+        held = b"" if reads is None else reads.frames
+        acks = b"" if reads is None else reads.acks
+        listed = b"" if self._listing is None else self._listing.frame
+        return Snapshot(
+            self.authenticated,
+            self.phase is not _OPEN,
+            self.user,
+            held + listed + self.frames.unread,
+            unsent + b"".join(self._outgoing) + acks,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Restore a state into a new object; `resume` then continues from it."""
+        if not snapshot.may_authenticate:
+            self.phase, self._mechanism = _OPEN, None
+        self.authenticated = snapshot.authenticated
+        self.user = snapshot.user
+        self.frames.receive(snapshot.unread)
+        if snapshot.unsent:
+            self._queue(snapshot.unsent)
+
+    def _output(self) -> Output:
+        """Return the pending replies and what to wait for; forget the replies."""
+        outgoing = self._outgoing
+        if (
+            self.phase is not _OPEN
+            or self._has_more
+            or self._is_charged
+            or self._is_waiting
+            or self._outgoing_bytes >= MAX_OUTGOING_BYTES
+            or self.frames.unread_bytes
+        ):
+            wait = self._wait()
+            self._lone_worker = None
+            if self._reads is not None and wait is Wait.TURN:
+                # Keep the replies until the whole batch is read.  An unread frame may
+                # be one of the same reads, sent again.  Then `_handle_or_hold` removes
+                # the first reply, since the client expects only one.  (Not in `ROOM`,
+                # though: nothing is read until the replies are sent, so this would be
+                # a deadlock.)
+                return (), wait
+        else:
+            # Nothing is unread, and all replies leave with this call.
+            wait = _REQUEST
+            self._lone_worker = self._worker
+        if outgoing:
+            self._outgoing = []
+            self._outgoing_bytes = 0
+            if len(outgoing) > 1:
+                return _join_small(outgoing), wait
+        return outgoing, wait
+
+    def _wait(self) -> Wait:
+        """Decide what the owner has to wait for."""
+        phase = self.phase
+        if phase is _CLOSED:
+            return Wait.END
+        if phase is Phase.STEPPING:
+            return Wait.STEP
+        if self._outgoing_bytes >= MAX_OUTGOING_BYTES:
+            return Wait.ROOM
+        if self._is_charged and self._charges >= SETTLED_CHARGES:
+            # The connection's own count, not the account's.  Otherwise a worker that
+            # adds its one key would wait for what others at its address have done.
+            self._charges = 0
+            return Wait.CREDIT
+        if self._has_more:
+            return Wait.TURN
+        if self._is_waiting:
+            return Wait.ANSWER
+        if phase is Phase.SASL_BEGUN or self.frames.unread_bytes:
+            return Wait.REST
+        return _REQUEST
 
     def _read_frames(self) -> None:
         """Carry out a slice of the messages that have arrived."""
@@ -266,14 +470,21 @@ class ServerProtocol:
             self._begin_batch(self._reads)
         account = self.account
         charged = account.new_keys + account.lists
-        self._read_slice()
-        self.has_charged = account.new_keys + account.lists != charged
+        try:
+            self._read_slice()
+        except PeerError as exc:
+            self._end(exc)
+        charges = account.new_keys + account.lists - charged
+        # Another thread may settle the account meanwhile, so it may be less than 0.
+        self._is_charged = charges > 0
+        if self._is_charged:
+            self._charges += charges
 
     def _read_slice(self) -> None:
-        self.has_more = False
+        self._has_more = False
         cost_left = SLICE_COST
         try:
-            while self.phase in _READING and self._due_bytes < MAX_DUE_BYTES:
+            while self.phase in READING and self._outgoing_bytes < MAX_OUTGOING_BYTES:
                 if self._is_waiting:
                     return
                 # A list comes before the next frame, since replies are in order.
@@ -282,156 +493,22 @@ class ServerProtocol:
                     self._go_on_listing(self._listing)
                     cost_left = 0
                 if cost_left <= 0:
-                    self.has_more = self._is_more_to_do
+                    self._has_more = self._listing is not None or (
+                        self.frames.unread_bytes > 0
+                    )
                     break
                 # The cost is the same for any number of pulses: they are checked, but
                 # only the last one is stored.
                 if self._worker is not None and self._answer_worker(self._worker):
                     cost_left -= _WORKER_COST
                     continue
-                frame = self._frames.next()
+                frame = self.frames.next()
                 if frame is None:
                     return
                 cost_left -= self._read(*frame)
-            self._frames.let_go()
-        except PeerError as exc:
-            self.fail(exc)
-
-    def data_to_send(self) -> list[bytes]:
-        """Return the bytes to send to the peer, in a few chunks, and forget them."""
-        if self._reads is not None and self.has_more and not self.is_blocked:
-            # Keep the replies until the whole batch is read.  An unread frame may be
-            # one of the same reads, sent again.  Then `_handle_in_hold` removes the
-            # first reply, since the client expects only one.  If the protocol is
-            # blocked, it reads nothing until replies are sent: keeping them would be
-            # a deadlock.
-            return []
-        due = self._due
-        if due:
-            self._due = []
-            self._due_bytes = 0
-        return due if len(due) < 2 else _join_small(due)
-
-    @property
-    def is_blocked(self) -> bool:
-        """Whether frames may be unread only because too many bytes wait to be sent."""
-        return self._due_bytes >= MAX_DUE_BYTES
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether frames may be unread because an answer comes later."""
-        return self._is_waiting
-
-    @property
-    def _is_more_to_do(self) -> bool:
-        return self._listing is not None or self._frames.unread_bytes > 0
-
-    @property
-    def unread_bytes(self) -> int:
-        """How many bytes were received but not read yet."""
-        return self._frames.unread_bytes
-
-    @property
-    def held_bytes(self) -> int:
-        """The memory of unread bytes and of a list that is being written."""
-        listed_bytes = 0 if self._listing is None else self._listing.size_bytes
-        return self._frames.unread_bytes + listed_bytes
-
-    @property
-    def frame_bytes(self) -> int:
-        """The stated size of the frame that has begun; 0 if none has begun."""
-        return self._frames.frame_bytes
-
-    @property
-    def frames_rcvd(self) -> int:
-        """How many complete frames have been read."""
-        return self._frames.frames_rcvd
-
-    @property
-    def is_step_slow(self) -> bool:
-        """Whether the next SASL step may take long."""
-        return self._mechanism is not None and self._mechanism.is_slow
-
-    @property
-    def is_step_last(self) -> bool:
-        """Whether the step taken by `run_step` has completed the exchange."""
-        return self._mechanism is not None and self._mechanism.complete
-
-    def run_step(self) -> StepOutcome:
-        """Take the pending SASL step.
-
-        It may run on any thread: while the phase is STEPPING, nothing else uses the
-        mechanism and the token, and this touches no other state.
-        """
-        assert self._mechanism is not None  # noqa: S101  (the phase says so)
-        token, self._token = self._token, b""
-        try:
-            return self._mechanism.step(token)
-        except AuthenticationError as exc:
-            return exc
-
-    def finish_step(self, outcome: StepOutcome) -> None:
-        """Apply the outcome of `run_step`, and continue with the unread frames."""
-        # The connection may have ended while the step ran.
-        if self.phase is not Phase.STEPPING:
-            return
-        if isinstance(outcome, AuthenticationError):
-            self.fail(outcome)
-            return
-        if outcome is not None:
-            self._send(control.token_message(outcome))
-        self.phase = Phase.SASL_BEGUN
-        if self._mechanism is not None and self._mechanism.complete:
-            self._complete(self._mechanism)
-        self.resume()
-
-    def fail(self, error: PeerError) -> None:
-        """End the connection: read nothing more, but keep the pending replies.
-
-        `error` stays the first one, whatever else fails before the replies are sent.
-        """
-        if self.error is None:
-            # The traceback's frames would keep the message and this object alive.
-            error.__traceback__ = error.__cause__ = error.__context__ = None
-            self.error = error
-        self.phase = Phase.CLOSED
-        self.has_more = False
-        self._listing = None
-        self._frames = FrameReader(0)
-        self._worker = None
-        self.drop_held()
-
-    def snapshot(self, unsent: bytes = b"") -> Snapshot | None:
-        """Return the state, or None if closed or during a SASL exchange.
-
-        Args:
-            unsent: what `data_to_send` has returned but has not been sent yet.
-        """
-        # A snapshot has no place for the state of a mechanism, so nobody could continue
-        # an exchange that has begun.
-        if self.phase not in (Phase.OPEN, Phase.SASL_DUE):
-            return None
-        reads = self._reads
-        held = b"" if reads is None else reads.frames
-        acks = b"" if reads is None else reads.acks
-        listed = b"" if self._listing is None else self._listing.frame
-        return Snapshot(
-            self.authenticated,
-            self.phase is Phase.SASL_DUE,
-            self.user,
-            held + listed + self._frames.unread,
-            unsent + b"".join(self._due) + acks,
-        )
-
-    def restore(self, snapshot: Snapshot) -> None:
-        """Restore a state into a new object; `resume` then continues from it."""
-        if not snapshot.sasl_due:
-            self.phase, self._mechanism = Phase.OPEN, None
-        self.authenticated = snapshot.authenticated
-        self.user = snapshot.user
-        self._frames.receive(snapshot.unread)
-        if snapshot.unsent:
-            self._queue(snapshot.unsent)
+            self.frames.free_read()
+        finally:
+            self.slice_cost = (SLICE_COST - cost_left) or SLICE_COST
 
     def _read(self, data: bytes, start: int, end: int) -> int:
         """Carry out the message in the body of one frame; return its cost."""
@@ -451,8 +528,11 @@ class ServerProtocol:
         if message is None:
             cost = _ODD_COST
             message = messages.decode(data[start:end])
-        if self.phase is not _OPEN and self._begin_step(message):
-            return cost + size_cost
+        # In the usual case, a request in OPEN, nothing changes.
+        if self.phase is not _OPEN or message.type in SASL_TYPES:
+            self._apply(message)
+            if self.phase is not _OPEN:
+                return cost + size_cost
         if self._reads is None:
             self._handle(message)
         else:
@@ -472,58 +552,60 @@ class ServerProtocol:
 
     def _answer_worker(self, worker: WorkerPulses) -> bool:
         """Answer the worker's pulses that come next; return False if none does."""
-        unread = self._frames.peek()
+        unread = self.frames.peek()
         answered = None if unread is None else worker.answer(*unread)
         if answered is None:
             return False
         end, count, replies = answered
-        self._frames.skip(end, count)
+        self.frames.skip(end, count)
         self._queue(replies)
         return True
 
     def _begin_batch(self, reads: PendingReads) -> None:
         if reads.is_over:
             self._reads = None
-        elif not self._due:
-            # The replies of the last batch were returned by `data_to_send`, so they
-            # can no longer be removed.  While some are pending, the batch goes on: the
-            # indices in it refer to `_due`.
+        elif not self._outgoing:
+            # The replies of the last batch were returned to be sent, so they can no
+            # longer be removed.  While some are pending, the batch goes on: the
+            # indices in it refer to `_outgoing`.
             reads.begin_batch()
 
     def _handle_or_hold(self, reads: PendingReads, message: Message) -> None:
         """Carry out a message now, or let it be answered later."""
         message_id = message.message_id
-        has_id = message_id is not None and message_id != NO_MESSAGE_ID
-        if has_id:
-            # Any request ends an earlier read with its id, not only a read: the client
-            # would take the reply to the read for the reply to this request.  The chunk
-            # is emptied and not removed, so that the other indices stay right.
-            for number in reads.supersede(message):
-                self._due_bytes -= len(self._due[number])
-                self._due[number] = b""
-        if reads.hold(message, self.authenticated):
-            self._is_waiting = not has_id
-            _logger.debug(
-                "%s: held: id=%s %r", self.peer, message.message_id, message.data
-            )
+        if message_id is None or message_id == NO_MESSAGE_ID:
+            # Its reply cannot come out of order: the client could not tell which
+            # request it belongs to.
+            self._is_waiting = reads.hold(message, self.authenticated)
+            if not self._is_waiting:
+                self._handle(message)
             return
-        first = len(self._due)
+        # Any request ends an earlier one with its id: the client would take the reply
+        # to that for the reply to this.  The chunk is emptied and not removed, so that
+        # the other indices stay right.
+        for number in reads.supersede(message):
+            self._outgoing_bytes -= len(self._outgoing[number])
+            self._outgoing[number] = b""
+        if reads.hold(message, self.authenticated):
+            _logger.debug("%s: held: id=%d %r", self.peer, message_id, message.data)
+            return
+        first = len(self._outgoing)
         self._handle(message)
-        if has_id and self.authenticated and message.type == messages.GET_PULSE:
-            reads.note_answered(message_id or 0, range(first, len(self._due)))
+        if self.authenticated and message.type == messages.GET_PULSE:
+            reads.note_answered(message_id, range(first, len(self._outgoing)))
 
     def _answer_released(self, reads: PendingReads) -> None:
-        while self._due_bytes < MAX_DUE_BYTES and self._listing is None:
+        while self._outgoing_bytes < MAX_OUTGOING_BYTES and self._listing is None:
             message = reads.next_released()
             if message is None:
                 return
             self._handle(message)
             if self._is_waiting and message.message_id in (None, NO_MESSAGE_ID):
                 self._is_waiting = False
-                self.has_more = self._is_more_to_do
-            if self._listing is not None:
-                # It is written, and the other released reads are answered, later.
-                self.has_more = True
+                self._has_more = self.frames.unread_bytes > 0
+        if self._listing is not None:
+            # It is written, and the other released reads are answered, in later turns.
+            self._has_more = True
 
     def _handle(self, message: Message) -> None:
         reply = self._dispatcher.reply_to(message, self.authenticated, self.account)
@@ -547,41 +629,29 @@ class ServerProtocol:
                 f"more than {MAX_USELESS}, the last a {name}",
             )
 
-    def _begin_step(self, message: Message) -> bool:
-        """Begin the step of a SASL message.
+    def _apply(self, message: Message) -> None:
+        """Change the phase as a message requires, and prepare a step of SASL."""
+        event = event_of(message)
+        mechanism = self._mechanism
+        self._enter(event, messages.name_of(message.type))
+        if self.phase is Phase.STEPPING and mechanism is not None:
+            token = control.read_token(message) if event is Event.TOKEN else b""
+            self.step = SaslStep(mechanism, token)
 
-        Returns:
-            False for an ordinary message, which ends SASL on this connection.
-        """
-        if message.type == messages.CONTROL_MESSAGE:
-            self._token = self._requested_token(control.read_code(message))
-        elif message.type == messages.SASL_MESSAGE_TOKEN:
-            if self.phase is Phase.SASL_DUE and self._begins_with_request:
-                raise OutOfPlaceError("SASL token before its request")
-            self._token = control.read_token(message)
-        else:
-            self.phase, self._mechanism = Phase.OPEN, None
-            return False
-        self.phase = Phase.STEPPING
-        return True
-
-    def _requested_token(self, code: int) -> bytes:
-        is_due = self.phase is Phase.SASL_DUE and self._begins_with_request
-        if code != control.SASL_TOKEN_MESSAGE_REQUEST or not is_due:
-            raise OutOfPlaceError("control message out of place", str(code))
-        return b""
-
-    @property
-    def _begins_with_request(self) -> bool:
-        return self._mechanism is not None and self._mechanism.begins_with_request
+    def _enter(self, event: Event, detail: str = "") -> None:
+        """Enter the phase to which an event leads, or raise."""
+        self.phase = next_phase(self.phase, event, detail)
+        if self.phase is _OPEN:
+            # Whether complete or given up, the exchange cannot begin again.
+            self._mechanism = None
 
     def _complete(self, mechanism: ServerMechanism) -> None:
+        """Authenticate the peer."""
         # Before any reply: a client fails if a reply arrives before the -203.
         self.authenticated = True
         self.user = mechanism.user
         for _ in range(mechanism.completion_count):
             self._send(control.control_message(control.SASL_COMPLETE_REQUEST))
-        self.phase, self._mechanism = Phase.OPEN, None
 
     def _go_on_listing(self, listing: Listing) -> None:
         """Take one step of a list, which takes as long as a slice may take."""
@@ -613,8 +683,16 @@ class ServerProtocol:
             self._queue(chunk)
 
     def _queue(self, data: bytes) -> None:
-        self._due.append(data)
-        self._due_bytes += len(data)
+        self._outgoing.append(data)
+        self._outgoing_bytes += len(data)
+
+
+def _first_phase(mechanism: ServerMechanism | None) -> Phase:
+    if mechanism is None:
+        return _OPEN
+    if mechanism.begins_with_request:
+        return Phase.REQUEST_EXPECTED
+    return Phase.TOKEN_EXPECTED
 
 
 def _join_small(chunks: list[bytes]) -> list[bytes]:

@@ -27,11 +27,11 @@ class GlobalStreamId(NamedTuple):
     stream_id: str
 
 
+# Statistics by window and by the stream that the tuples go to.
 ByStream: TypeAlias = Mapping[str, Mapping[str, T]]
-"""Statistics by window and by the stream that the tuples go to."""
 
+# Statistics by window and by the stream that the tuples came from.
 BySource: TypeAlias = Mapping[str, Mapping[GlobalStreamId, T]]
-"""Statistics by window and by the stream that the tuples came from."""
 
 
 @dataclass(frozen=True, slots=True)

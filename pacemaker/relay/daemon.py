@@ -97,9 +97,9 @@ class RelayDaemon(Daemon):
         dispatcher = Dispatcher(peer, figures, self.settings.message_size_max_bytes)
         return self.make_protocol(dispatcher, _Only(peer), name, account)
 
-    def thread_calls(self) -> list[CallSoon]:
-        """Return the `call` of each thread but the acceptor."""
-        return [*super().thread_calls(), self.links.call]
+    def thread_calls(self) -> dict[str, CallSoon]:
+        """Return by name the `call` of each thread but the acceptor."""
+        return {**super().thread_calls(), "links": self.links.call}
 
     def more_figures(self) -> list[str]:
         """Return a line that says which Pacemakers are up and what waits for each."""

@@ -20,15 +20,16 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.backoff import Backoff
-from pacemaker.client.network import TcpNetwork, Waiter, connect, reason_of
-from pacemaker.client.protocol import ClientProtocol, Phase, StepOutcome
+from pacemaker.client.network import connect, reason_of
+from pacemaker.client.protocol import ClientProtocol, Phase
 from pacemaker.client.requests import Request
+from pacemaker.client.tcp import TcpNetwork
 from pacemaker.errors import PacemakerError
-from pacemaker.sasl.mechanism import ClientMechanismFactory
+from pacemaker.sasl.mechanism import ClientMechanismFactory, StepOutcome
 from pacemaker.server.io.sockets import end_with_reset
 
 _logger: Final = logging.getLogger(__name__)
@@ -271,13 +272,14 @@ class Link:
 
     def _connect(self) -> None:
         """Connect; on a thread of its own."""
-        waiter = Waiter()
+        network = TcpNetwork()
+        waiter = network.new_waiter()
         try:
-            sock = connect(TcpNetwork(), self.address, waiter, CONNECT_TIMEOUT_S)
+            sock = connect(network, self.address, waiter, CONNECT_TIMEOUT_S)
         except OSError as exc:
             self._owner.call(partial(self._failed, reason_of(exc)))
         else:
-            self._owner.call(partial(self._connected, sock))
+            self._owner.call(partial(self._connected, cast("socket.socket", sock)))
         finally:
             waiter.close()
 

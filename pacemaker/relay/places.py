@@ -7,6 +7,7 @@ One storm.yaml serves every host: `pacemaker.relay.servers` names the Pacemakers
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import socket
 import threading
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from pacemaker.client.address import ServerAddress, parse_server
 from pacemaker.config import Settings
 from pacemaker.config.keys import RELAY_SERVERS
 from pacemaker.errors import ConfigError
+from pacemaker.server.io.listening import is_handed_over
 
 # How long a start waits for the resolver: a relay must come up without it.
 RESOLVE_TIMEOUT_S: Final = 2.0
@@ -51,6 +53,29 @@ def parse_servers(
         except ValueError as exc:
             raise ConfigError(str(exc), key=source, value=text) from exc
     return tuple(addresses)
+
+
+def place_of_server(
+    settings: Settings, bind: str | None
+) -> tuple[Settings, str | None]:
+    """Return where `serve` listens among relays: at this host's own entry.
+
+    An address that was asked for, or a socket that was handed over, comes first.
+
+    Args:
+        settings: Storm's configuration; it names relay servers.
+        bind: the address that was asked for.
+
+    Returns:
+        The settings, with the entry's port, and the address.
+
+    Raises:
+        ConfigError: no entry is this host's, or more than one is.
+    """
+    if bind is not None or is_handed_over():
+        return settings, bind
+    entry = find_own_entry(settings)
+    return dataclasses.replace(settings, port=entry.port), entry.host
 
 
 def find_own_entry(settings: Settings) -> OwnEntry:

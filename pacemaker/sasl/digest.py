@@ -21,39 +21,39 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from pacemaker.errors import AuthenticationError
 from pacemaker.sasl.directives import read_directives
 from pacemaker.sasl.secret import Secret
 
-METHOD = "DIGEST"
-REALM = b"default"
-DIGEST_URI = b"null/default"
+METHOD: Final = "DIGEST"
+REALM: Final = b"default"
+DIGEST_URI: Final = b"null/default"
 
-MAX_RESPONSE_BYTES = 4096
-"""The longest response that RFC 2831 allows and the JDK accepts."""
+# The longest response that RFC 2831 allows and the JDK accepts.
+MAX_RESPONSE_BYTES: Final = 4096
 
-MAX_CHALLENGE_BYTES = 2048
-"""The longest challenge that RFC 2831 allows and the JDK accepts."""
+# The longest challenge that RFC 2831 allows and the JDK accepts.
+MAX_CHALLENGE_BYTES: Final = 2048
 
-NONCE_BYTES = 30
-"""Random bytes in a nonce, as in the JDK: 40 characters of base64."""
+# Random bytes in a nonce, as in the JDK: 40 characters of base64.
+NONCE_BYTES: Final = 30
 
-SHOWN_NAME = 100
-"""The number of characters of a refused client's name in the log."""
+# The number of characters of a refused client's name in the log.
+SHOWN_NAME: Final = 100
 
-_KNOWN_DIRECTIVES = frozenset(
+# The directives that the JDK's server evaluates, and so accepts only once.  `nc`, which
+# clients really send for nonce-count, is not among them.
+_KNOWN_DIRECTIVES: Final = frozenset(
     (
         *("username", "realm", "nonce", "cnonce", "nonce-count", "qop", "digest-uri"),
         *("response", "maxbuf", "charset", "cipher", "authzid", "auth-param"),
     )
 )
-"""The directives that the JDK's server evaluates, and so accepts only once.
 
-`nc`, which clients really send for nonce-count, is not among them."""
-
-_DECIMAL = re.compile(rb"[+-]?[0-9]+")
-_HEXADECIMAL_ONE = re.compile(rb"\+?0*1")
+_DECIMAL: Final = re.compile(rb"[+-]?[0-9]+")
+_HEXADECIMAL_ONE: Final = re.compile(rb"\+?0*1")
 
 
 def digest_secret(user_name: str, password: Secret) -> Secret:
@@ -289,7 +289,9 @@ def _is_int32(digits: bytes) -> bool:
     return len(digits) <= len(b"-2147483648") and -(2**31) <= int(digits) < 2**31
 
 
-_RESPONSE_RULES: tuple[tuple[str, Callable[[Mapping[str, bytes]], bool]], ...] = (
+_RESPONSE_RULES: Final[
+    tuple[tuple[str, Callable[[Mapping[str, bytes]], bool]], ...]
+] = (
     ("the charset is not utf-8", lambda it: it.get("charset", b"utf-8") == b"utf-8"),
     ("maxbuf is not a number", lambda it: _is_int32(it.get("maxbuf", b"65536"))),
     ("the user name is missing", lambda it: bool(it.get("username"))),

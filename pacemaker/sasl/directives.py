@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from pacemaker.errors import AuthenticationError
 
-_BLANKS_AND_COMMAS = re.compile(rb"[\t\n\r ,]*")
-_KEY = re.compile(rb"([!-+\--<>-~]+)[\t\n\r ]*=[\t\n\r ]*")
-_QUOTED_VALUE = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_PLAIN_VALUE = re.compile(rb"[^\t\n\r ,]*")
-_VALUE_END = re.compile(rb"[\t\n\r ,]|\Z")
-_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
+_BLANKS_AND_COMMAS: Final = re.compile(rb"[\t\n\r ,]*")
+_KEY: Final = re.compile(rb"([!-+\--<>-~]+)[\t\n\r ]*=[\t\n\r ]*")
+_QUOTED_VALUE: Final = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_PLAIN_VALUE: Final = re.compile(rb"[^\t\n\r ,]*")
+_VALUE_END: Final = re.compile(rb"[\t\n\r ,]|\Z")
+_ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 
 
 def read_directives(token: bytes) -> Iterator[tuple[str, bytes]]:

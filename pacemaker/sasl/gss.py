@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import gssapi
 from gssapi.raw.misc import GSSError
@@ -17,13 +17,13 @@ from pacemaker.sasl.replay_cache import ReplayCache
 
 T = TypeVar("T")
 
-OUR_FAULT = "a problem on this server, not with the client"
+OUR_FAULT: Final = "a problem on this server, not with the client"
 
 # A minor code below this is an errno of the operating system: a file could not be used,
 # and all files are this server's.
-_ERRNO_END = 4096
+_ERRNO_END: Final = 4096
 # KRB5_KEYTAB_BADVNO, as the package reports it: the file is not a keytab.
-_KEYTAB_BADVNO = -1765328171 & 0xFFFFFFFF
+_KEYTAB_BADVNO: Final = -1765328171 & 0xFFFFFFFF
 
 
 class GssAcceptor:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterator
+from typing import Final
 
 import gssapi
 import kerberos  # type: ignore[import-not-found]  # a C extension
@@ -29,7 +30,7 @@ from pacemaker.sasl.mechanism import ClientMechanismFactory
 _cache_numbers = itertools.count(1)
 
 
-_REFUSALS = (
+_REFUSALS: Final = (
     SASLError,
     SASLProtocolException,
     kerberos.KrbError,

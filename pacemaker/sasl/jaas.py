@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pacemaker.sasl.secret import Secret
 
-_FLAGS = frozenset({"REQUIRED", "REQUISITE", "SUFFICIENT", "OPTIONAL"})
+_FLAGS: Final = frozenset({"REQUIRED", "REQUISITE", "SUFFICIENT", "OPTIONAL"})
 
 
 class JaasError(Exception):
@@ -177,12 +177,20 @@ def _show(token: _Token) -> str:
 
 
 # StreamTokenizer treats every character above U+009F as a letter.
-_LETTER = r"A-Za-z$_*\u00a0-\U0010ffff"
-_SKIPPED = re.compile(r"[\x00-\x20]+|//[^\r\n]*|/(?!\*)(?s:.)?[^\r\n]*")
-_WORD_PATTERN = re.compile(rf"[{_LETTER}][{_LETTER}0-9.\-]*")
-_STRING_PATTERN = re.compile(r'"((?:[^"\\\r\n]|\\(?s:.))*)(?:"|\\\Z)?')
-_ESCAPE = re.compile(r"\\([0-3][0-7]{0,2}|[4-7][0-7]?|(?s:.))")
-_ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+_LETTER: Final = r"A-Za-z$_*\u00a0-\U0010ffff"
+_SKIPPED: Final = re.compile(r"[\x00-\x20]+|//[^\r\n]*|/(?!\*)(?s:.)?[^\r\n]*")
+_WORD_PATTERN: Final = re.compile(rf"[{_LETTER}][{_LETTER}0-9.\-]*")
+_STRING_PATTERN: Final = re.compile(r'"((?:[^"\\\r\n]|\\(?s:.))*)(?:"|\\\Z)?')
+_ESCAPE: Final = re.compile(r"\\([0-3][0-7]{0,2}|[4-7][0-7]?|(?s:.))")
+_ESCAPED: Final = {
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+}
 
 
 def _tokenize(text: Secret) -> Iterator[_Token]:

@@ -20,18 +20,18 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Protocol
+from typing import Final, Protocol
 
 from pacemaker.errors import AuthenticationError
 
-METHOD = "KERBEROS"
+METHOD: Final = "KERBEROS"
 
-AUTHENTICATION_ONLY = 1
-"""The protection without a security layer (RFC 4752, 3.3)."""
+# The protection without a security layer (RFC 4752, 3.3).
+AUTHENTICATION_ONLY: Final = 1
 
-OFFER = bytes([AUTHENTICATION_ONLY]) + (65536).to_bytes(3, "big")
-"""The offered protections and a maximum message size.  The size means nothing without a
-layer; the JDK sends 64 KiB."""
+# The offered protections and a maximum message size.  The size means nothing without a
+# layer; the JDK sends 64 KiB.
+OFFER: Final = bytes([AUTHENTICATION_ONLY]) + (65536).to_bytes(3, "big")
 
 
 class Acceptor(Protocol):

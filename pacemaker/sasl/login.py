@@ -9,23 +9,23 @@ import shutil
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pacemaker.errors import ConfigError, NoCredentialsError
 from pacemaker.sasl.digest import digest_secret
 from pacemaker.sasl.jaas import JaasError, Module, Sections, Value, parse_jaas
 from pacemaker.sasl.secret import Secret
 
-JAAS_KEY = "java.security.auth.login.config"
+JAAS_KEY: Final = "java.security.auth.login.config"
 
+# Java's system properties.  Those set by JVM options may be passwords.
 Properties = Mapping[str, Secret]
-"""Java's system properties.  Those set by JVM options may be passwords."""
 
-KEYTAB_TYPES = ("file:", "srvtab:")
-"""The JDK strips these from a keytab's name, in any case (KeyTab.normalize)."""
+# The JDK strips these from a keytab's name, in any case (KeyTab.normalize).
+KEYTAB_TYPES: Final = ("file:", "srvtab:")
 
-_JAVA_ARCH = {"x86_64": "amd64", "i686": "i386"}
-"""Machine names that Java replaces with its own."""
+# Machine names that Java replaces with its own.
+_JAVA_ARCH: Final = {"x86_64": "amd64", "i686": "i386"}
 
 
 class DigestLogin(NamedTuple):

@@ -9,7 +9,9 @@ object cannot be used again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+from pacemaker.errors import AuthenticationError
 
 
 class ServerMechanism(Protocol):
@@ -82,6 +84,29 @@ class ClientMechanism(Protocol):
         """
 
 
+# The token to send, None if there is none, or the refusal that ends the exchange.
+StepOutcome: TypeAlias = bytes | AuthenticationError | None
+
+
+def take_step(
+    mechanism: ServerMechanism | ClientMechanism | None, token: bytes
+) -> StepOutcome:
+    """Take one step on any thread, and return its outcome to pass back.
+
+    A refusal is returned and not raised: it belongs to the thread of the connection,
+    which did not call this.
+
+    Args:
+        mechanism: the half of the exchange; not None while a step is pending.
+        token: the peer's token.
+    """
+    assert mechanism is not None  # noqa: S101  (the phase says so)
+    try:
+        return mechanism.step(token)
+    except AuthenticationError as exc:
+        return exc
+
+
 MechanismFactory = Callable[[], ServerMechanism]
+# Called with the host, as in `pacemaker.servers`.
 ClientMechanismFactory = Callable[[str], ClientMechanism]
-"""Called with the host, as in `pacemaker.servers`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from pacemaker.errors import ConfigError, how_to_install
 from pacemaker.sasl import login
@@ -17,10 +17,10 @@ from pacemaker.sasl.secret import Secret
 
 M = TypeVar("M")
 
-DEFAULT_CLIENT_NAME = "pacemaker-client"
-"""The name of a DIGEST client without a topology (PacemakerClient)."""
+# The name of a DIGEST client without a topology (PacemakerClient).
+DEFAULT_CLIENT_NAME: Final = "pacemaker-client"
 
-INSTALL_KERBEROS = (
+INSTALL_KERBEROS: Final = (
     f"KERBEROS needs packages that are not installed: {how_to_install('kerberos')}"
 )
 
@@ -167,7 +167,9 @@ def _kerberos_client(settings: SaslSettings, client_name: str) -> ClientSasl:
     return ClientSasl(gss_client.client_factory(found), found.notes)
 
 
-_SERVER_METHODS: Mapping[str, Callable[[SaslSettings, Path, str], ServerSasl]] = {
+_SERVER_METHODS: Final[
+    Mapping[str, Callable[[SaslSettings, Path, str], ServerSasl]]
+] = {
     "NONE": lambda settings, state_directory, kerberos_section: ServerSasl(
         None, identity=_identity(settings)
     ),
@@ -175,7 +177,7 @@ _SERVER_METHODS: Mapping[str, Callable[[SaslSettings, Path, str], ServerSasl]] =
     "KERBEROS": _kerberos_server,
 }
 
-_CLIENT_METHODS: Mapping[str, Callable[[SaslSettings, str], ClientSasl]] = {
+_CLIENT_METHODS: Final[Mapping[str, Callable[[SaslSettings, str], ClientSasl]]] = {
     "NONE": lambda settings, client_name: ClientSasl(None),
     "DIGEST": _digest_client,
     "KERBEROS": _kerberos_client,

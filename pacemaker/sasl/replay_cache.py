@@ -15,25 +15,25 @@ import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pacemaker.errors import ConfigError
 
-VARIABLE = "KRB5RCACHENAME"
-FILE_NAME = "replay.cache"
+VARIABLE: Final = "KRB5RCACHENAME"
+FILE_NAME: Final = "replay.cache"
 
-_ADVICE = (
+_ADVICE: Final = (
     f"; make it writable, name another file ({VARIABLE}=file2:PATH), or turn the cache"
     f" off ({VARIABLE}=none:)"
 )
 
-_NO_CACHE = (
+_NO_CACHE: Final = (
     f"{VARIABLE} is none: there is no replay cache, so anyone who has recorded a"
     " client's first token can replay it for 5 minutes"
 )
 
 # The size of a trial write: more than the cache ever writes at once.
-_TRIAL_BYTES = 4096
+_TRIAL_BYTES: Final = 4096
 
 
 class ReplayCache(NamedTuple):

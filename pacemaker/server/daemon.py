@@ -10,6 +10,7 @@ import os
 import resource
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -46,6 +47,7 @@ from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
+from pacemaker.server.reading import Reading
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 
 _logger: Final = logging.getLogger(__name__)
@@ -116,10 +118,14 @@ class Daemon:
             self._io_thread(number) for number in range(io_threads(settings, options))
         ]
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        room = capacity(descriptors, len(self.threads))
+        reserved = limits.RESERVED_DESCRIPTORS
+        if options.admin is not None:
+            reserved += limits.ADMIN_DESCRIPTORS
+        room = capacity(descriptors, len(self.threads), reserved)
         self._acceptor = Acceptor(
             *(self._listeners, self.threads, self._accounts),
             Admission(self._accounts, room, self.limits),
+            reserved,
         )
 
     def _io_thread(self, number: int) -> IoThread:
@@ -135,9 +141,8 @@ class Daemon:
         Args:
             figures: the counters of the thread.
         """
-        dispatcher = Dispatcher(
-            self.store, figures, self.settings.message_size_max_bytes
-        )
+        max_body_bytes = self.settings.message_size_max_bytes
+        dispatcher = Dispatcher(self.store, figures, max_body_bytes)
         holding = Holding(self.store, self.limits.held_read_bytes)
         self._holdings.append(holding)
         return partial(self.make_protocol, dispatcher, holding)
@@ -207,6 +212,30 @@ class Daemon:
         figures.delayed_logins = self._steps.delayed
         return figures
 
+    def reading(self) -> Reading:
+        """Return what the daemon counts, for the admin endpoint."""
+        return Reading(
+            figures=self.figures(),
+            keys=len(self.store),
+            store_bytes=self.store.used_bytes,
+            store_budget_bytes=self.store.budget_bytes,
+            buffer_bytes=self._budget.total_bytes,
+            buffer_budget_bytes=self._budget.budget_bytes,
+            held_read_bytes=sum(holding.held_bytes for holding in self._holdings),
+            io_threads=len(self.threads),
+            most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            resident_bytes=memory.resident_bytes(),
+            cpu_s=time.process_time(),
+        )
+
+    def traffic(self) -> tuple[int, int]:
+        """Return how many pulses and how many reads there have been so far."""
+        all_figures = [thread.figures for thread in self.threads]
+        return (
+            sum(figures.pulses for figures in all_figures),
+            sum(figures.reads for figures in all_figures),
+        )
+
     def more_figures(self) -> list[str]:
         """Return further lines for the log of each minute."""
         return []
@@ -241,11 +270,15 @@ class Daemon:
 
     def watchdog(self, feed: Callable[[], None]) -> Watchdog:
         """Return a watchdog that calls `feed` while all threads make progress."""
-        return Watchdog([self._acceptor.call, *self.thread_calls()], feed)
+        return Watchdog([*self.calls().values()], feed)
 
-    def thread_calls(self) -> list[CallSoon]:
-        """Return the `call` of each thread but the acceptor."""
-        return [thread.call for thread in self.threads]
+    def calls(self) -> dict[str, CallSoon]:
+        """Return by name the `call` of each thread that must make progress."""
+        return {"acceptor": self._acceptor.call, **self.thread_calls()}
+
+    def thread_calls(self) -> dict[str, CallSoon]:
+        """Return by name the `call` of each thread but the acceptor."""
+        return {f"io-{n}": thread.call for n, thread in enumerate(self.threads)}
 
     # For an upgrade in place.
 
@@ -299,7 +332,7 @@ class Daemon:
 
     def gather(self, barrier: Barrier, deadline_s: float) -> bool:
         """Park only the I/O threads; return whether all were parked in time."""
-        return barrier.gather(self.thread_calls(), deadline_s)
+        return barrier.gather([*self.thread_calls().values()], deadline_s)
 
     def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:
         """Return the connections' states; the threads must be parked.

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from pacemaker.admin.address import AdminAddress
 from pacemaker.config.hold import NO_HOLD, Hold
 from pacemaker.core.accounts import DEFAULT_LIMITS, AddressLimits
 from pacemaker.core.addresses import DEFAULT_SHARED, Network
+
+
+@dataclass(frozen=True, slots=True)
+class AdminOptions:
+    """The options of the admin endpoint.
+
+    Attributes:
+        address: where it listens.
+        hosts: further names that a Host header may have.
+        token: opens what only readers of heartbeats may see; None if no token does.
+    """
+
+    address: AdminAddress
+    hosts: tuple[str, ...] = ()
+    token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +40,7 @@ class ServerOptions:
         hold: how long after the start misses are held.
         shared_addresses: networks in which each connection counts as an address.
         address_limits: the limits of one address.
+        admin: the options of the admin endpoint; None for no endpoint.
     """
 
     bind: str | None = None
@@ -33,3 +50,4 @@ class ServerOptions:
     hold: Hold = NO_HOLD
     shared_addresses: tuple[Network, ...] = DEFAULT_SHARED
     address_limits: AddressLimits = DEFAULT_LIMITS
+    admin: AdminOptions | None = None

@@ -15,6 +15,7 @@ from pacemaker.core import limits
 from pacemaker.core.figures import Figures, describe_minute
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.sasl.registry import ServerSasl
+from pacemaker.server.admin import Admin
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.listening import is_handed_over
 from pacemaker.server.options import ServerOptions
@@ -25,7 +26,7 @@ from pacemaker.server.process.log_writer import LogWriter
 from pacemaker.server.process.notify import Notifier
 from pacemaker.server.process.signals import RELOAD_SIGNALS, STOP_SIGNALS, Caught
 from pacemaker.server.upgrade.inheritance import Inheritance, inherit
-from pacemaker.server.upgrade.trial import check_upgrade, read_sample, word_of
+from pacemaker.server.upgrade.trial import check_upgrade, proof_of, read_sample
 from pacemaker.server.upgrade.upgrader import Upgrader
 from pacemaker.server.upgrade.waiters import Waiters
 from pacemaker.words import counted
@@ -95,7 +96,7 @@ def rehearse(
         make_daemon: makes the daemon.
 
     Returns:
-        The word that tells the running daemon that it can be upgraded.
+        The proof that the running daemon expects (`trial.proof_of`).
 
     Raises:
         UpgradeError: it cannot be upgraded.
@@ -115,7 +116,7 @@ def rehearse(
             main_thread.start()
             main_thread.turn()
             main_thread.stop()
-    return "" if sample is None else word_of(sample)
+    return "" if sample is None else proof_of(sample)
 
 
 def _prepare_process() -> frozenset[signal.Signals]:
@@ -160,6 +161,14 @@ class _MainThread:
         # Open everything that needs a descriptor or a file before the daemon serves.
         # Once it serves, connections may leave none free.
         is_own_listener = not is_handed_over()
+        # Before the port is opened, so that `/readyz` answers by then.  The trial of an
+        # upgrade has no sockets.
+        self._admin = Admin(
+            options.admin if listeners is None else None,
+            sasl.factory is not None,
+            -1 if inherited is None else inherited.admin_fd,
+            0 if inherited is None else inherited.upgrades,
+        )
         if inherited is not None:
             is_own_listener = inherited.is_own_listener
         self._heeded = heeded
@@ -174,6 +183,7 @@ class _MainThread:
             settings.port if is_own_listener else None,
             Waiters.open() if inherited is None else inherited.waiters,
             self._notifier,
+            self._admin,
             log,
         )
         self._watchdog = self._daemon.watchdog(self._notifier.alive)
@@ -209,6 +219,7 @@ class _MainThread:
         self._daemon.start()
         if self._inherited is not None:
             self._attempt(partial(self._inherited.log, self._daemon))
+        self._admin.serving(self._daemon)
         self._attempt(lambda: self._upgrader.serving(self._status()))
 
     def serve(self) -> None:
@@ -252,6 +263,7 @@ class _MainThread:
 
     def stop(self) -> None:
         """Answer what has arrived, reset every connection, and close everything."""
+        self._admin.stopping()
         self._attempt(self._notifier.stopping)
         self._attempt(self._upgrader.close)
         self._daemon.begin_stop()
@@ -260,6 +272,7 @@ class _MainThread:
                 _logger.warning("stopping at once")
                 self._daemon.begin_stop(0.0)
         self._daemon.close()
+        self._attempt(self._admin.close)
         self._notifier.close()
         _log(self._flood.sum_up())
         _logger.info("stopped")
@@ -267,6 +280,7 @@ class _MainThread:
     def turn(self) -> None:
         """Do the periodic housekeeping.  A failed part is tried again next turn."""
         self._attempt(self._notifier.turn)
+        self._attempt(self._admin.turn)
         if self._notifier.watchdog_s is not None:
             self._attempt(self._watchdog.turn)
         self._attempt(self._upgrader.turn)

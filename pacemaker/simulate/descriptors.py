@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 from typing import Final
 
+from pacemaker.descriptor_limit import raise_descriptor_limit
+
+# Descriptors for everything except the workers' connections.
 SPARE: Final = 64
-"""Descriptors for everything except the workers' connections."""
 
 
 def make_room(connections: int) -> int:
@@ -15,12 +16,5 @@ def make_room(connections: int) -> int:
     Returns:
         The number of connections that are possible, at most the requested number.
     """
-    needed = connections + SPARE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        is_free = hard == resource.RLIM_INFINITY
-        soft = needed if is_free else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft == resource.RLIM_INFINITY:
-        return connections
-    return max(0, min(connections, soft - SPARE))
+    limit = raise_descriptor_limit(connections + SPARE)
+    return max(0, min(connections, limit - SPARE))

@@ -25,8 +25,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 _Figures: TypeAlias = dict[str, dict[K, V]]
 
+# The beats in a pool; after the last, a worker starts over.
 BEATS: Final = 16
-"""The beats in a pool; after the last, a worker starts over."""
 
 # Storm's windows of statistics: 10 minutes, 3 hours, a day, and since the start.
 _WINDOWS: Final = {"600": 600, "10800": 10800, "86400": 86400, ":all-time": 2**31}

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
-from pacemaker.client.network import Network, reason_of
+from pacemaker.client.network import reason_of
+from pacemaker.client.tcp import TcpNetwork
 from pacemaker.errors import PeerError
 from pacemaker.simulate.tally import Tally
 
@@ -61,7 +62,7 @@ class Links:
 
     Args:
         network: opens sockets.
-        place: the server's address, from `Network.resolve`.
+        place: the server's address, from `TcpNetwork.resolve`.
         tally: counts bytes and lost connections.
         rng: the random source of the pauses.
         clock: returns the time, like `time.monotonic`.
@@ -72,7 +73,7 @@ class Links:
 
     def __init__(
         self,
-        network: Network,
+        network: TcpNetwork,
         place: Any,
         tally: Tally,
         rng: random.Random,

@@ -14,11 +14,11 @@ from pacemaker.client.requests import Request, get_pulse, list_nodes
 from pacemaker.simulate.shape import ROOT
 from pacemaker.simulate.tally import Tally
 
+# Storm's nimbus.monitor.freq.secs.
 ROUND_EVERY_S: Final = 10.0
-"""Storm's nimbus.monitor.freq.secs."""
 
+# Storm's nimbus.task.timeout.secs: in a longer round, living workers look dead.
 TIMEOUT_S: Final = 30.0
-"""Storm's nimbus.task.timeout.secs: in a longer round, living workers look dead."""
 
 
 class NimbusProtocol:

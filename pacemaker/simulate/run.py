@@ -5,20 +5,16 @@ from __future__ import annotations
 import contextlib
 import gc
 import random
+import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pacemaker.client import PacemakerConnection, ServerAddress
-from pacemaker.client.network import (
-    Network,
-    TcpNetwork,
-    Waiter,
-    connect,
-    reason_of,
-)
+from pacemaker.client.network import connect, reason_of
 from pacemaker.client.protocol import ClientProtocol
+from pacemaker.client.tcp import TcpNetwork
 from pacemaker.config import Settings
 from pacemaker.errors import CannotConnectError, ServerInUseError
 from pacemaker.sasl.mechanism import ClientMechanismFactory
@@ -116,7 +112,7 @@ class Simulation:
         mechanism_factory: ClientMechanismFactory | None,
         timeout_s: float,
         rng: random.Random,
-        network: Network | None = None,
+        network: TcpNetwork | None = None,
     ) -> None:
         self._cluster = cluster
         self._duration_s = duration_s
@@ -269,13 +265,14 @@ class Simulation:
 
     def _place(self) -> Any:
         """Choose the host's address that all connections use."""
-        with contextlib.closing(Waiter()) as waiter:
+        network = self._network
+        with contextlib.closing(network.new_waiter()) as waiter:
             try:
-                found = connect(self._network, self._address, waiter, self._timeout_s)
+                found = connect(network, self._address, waiter, self._timeout_s)
             except OSError as exc:
                 raise CannotConnectError(str(self._address), reason_of(exc)) from exc
-        with found:
-            return found.family, found.type, found.proto, "", found.getpeername()
+        with cast("socket.socket", found) as sock:
+            return sock.family, sock.type, sock.proto, "", sock.getpeername()
 
     def _server_process(self, links: Links) -> ServerProcess | None:
         ends = links.ends

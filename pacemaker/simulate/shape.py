@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 
 from pacemaker.words import counted
 
+# The directory of all heartbeats in Storm (ClusterUtils.WORKERBEATS_SUBTREE).
 ROOT: Final = "/workerbeats"
-"""The directory of all heartbeats in Storm (ClusterUtils.WORKERBEATS_SUBTREE)."""
 
+# The prefix of every simulated topology's name, and of no other's.
 TOPOLOGY_NAME: Final = "storm-pacemaker-simulation"
-"""The prefix of every simulated topology's name, and of no other's."""
 
+# The first of Storm's supervisor.slots.ports.
 FIRST_PORT: Final = 6700
-"""The first of Storm's supervisor.slots.ports."""
 
 
 @dataclass(frozen=True)

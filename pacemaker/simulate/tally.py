@@ -7,11 +7,11 @@ from typing import Final
 
 from pacemaker.simulate.histogram import Histogram
 
+# An answer that takes longer is late: Storm's client asks again after a second.
 LATE_S: Final = 1.0
-"""An answer that takes longer is late: Storm's client asks again after a second."""
 
+# A pulse written this far behind schedule makes its latency meaningless.
 BEHIND_S: Final = 0.1
-"""A pulse written this far behind schedule makes its latency meaningless."""
 
 
 class Latencies:

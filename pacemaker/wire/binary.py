@@ -37,12 +37,12 @@ MAX_VALUES: Final = 32
 _STOP, _BOOL, _BYTE, _DOUBLE = 0, 2, 3, 4
 _I16, _I32, _I64, _STRING = 6, 8, 10, 11
 _STRUCT, _MAP, _SET, _LIST = 12, 13, 14, 15
-_UUID = 16
+_UUID: Final = 16
 # thriftpy2's mark for `binary` in a thrift_spec; a string on the wire.
-_BINARY = 18
+_BINARY: Final = 18
 
+# Our own mark in a thrift_spec: an i32 or an i64, whichever was written.
 INTEGER: Final = 100
-"""Our own mark in a thrift_spec: an i32 or an i64, whichever was written."""
 
 _NUMBERS: Final = {
     _BYTE: struct.Struct(">b"),
@@ -282,7 +282,7 @@ class _Reader:
         try:
             return self._take(self._read_length()).decode()
         except UnicodeDecodeError as exc:
-            raise MalformedError("text is not UTF-8", exc.reason) from None
+            raise MalformedError("text is not UTF-8", exc.reason) from exc
 
     def _read_number(self, kind: int) -> Any:
         number = _NUMBERS[kind]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+# How many of the first bytes of a stream `likeness` needs at most.
 LOOKED_AT_BYTES: Final = 16
-"""How many of the first bytes of a stream `likeness` needs at most."""
 
 _BEGINNINGS: Final = (
     # The TLS record types handshake and alert, and the version's first byte.

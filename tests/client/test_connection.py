@@ -7,15 +7,14 @@ import logging
 import os
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
 
 from pacemaker.client import PacemakerConnection, ServerAddress, requests, session
 from pacemaker.client.call import Call
-from pacemaker.client.network import TcpNetwork
+from pacemaker.client.tcp import SystemClock, TcpNetwork
 from pacemaker.errors import (
     CannotConnectError,
     ClientError,
@@ -26,20 +25,21 @@ from pacemaker.errors import (
 )
 from pacemaker.sasl.digest import DigestClient, DigestServer, digest_secret
 from pacemaker.sasl.secret import Secret
-from pacemaker.wire import control, messages
-from tests.client.daemons import daemon, descriptors
-from tests.client.fake_server import (
-    TIMEOUT_S,
-    FakeServer,
-    Peer,
+from pacemaker.testing import (
+    MemoryNetwork,
+    MemoryPeer,
+    MemoryServer,
     Script,
     silent,
     silent_after,
 )
+from pacemaker.wire import control, messages
+from pacemaker.wire.messages import Message
+from tests.client.daemons import daemon, descriptors
+from tests.client.fake_server import TIMEOUT_S, FakeServer
+from tests.client.fake_server import Peer as RealPeer
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
-
-pytestmark = pytest.mark.io
 
 LONG_S = 30.0
 """A deadline that only a failure reaches."""
@@ -60,12 +60,36 @@ def _nothing_left() -> Iterator[None]:
     assert descriptors() == before
 
 
+@pytest.fixture
+def network() -> Iterator[MemoryNetwork]:
+    """Give a network without servers."""
+    with MemoryNetwork() as network:
+        yield network
+
+
+@pytest.fixture
+def server(network: MemoryNetwork) -> MemoryServer:
+    """Give its first server."""
+    return network.server()
+
+
+@pytest.fixture
+def connection(
+    network: MemoryNetwork, server: MemoryServer
+) -> Iterator[PacemakerConnection]:
+    """Give a connection to that server, with a long deadline."""
+    address = server.address
+    with PacemakerConnection(address, timeout_s=LONG_S, network=network) as connection:
+        yield connection
+
+
 def connect(server: FakeServer | ServerAddress, **options: Any) -> PacemakerConnection:
-    """Make a connection to a server, with a long deadline."""
+    """Make a connection over real sockets, with a long deadline."""
     address = server if isinstance(server, ServerAddress) else server.address
     return PacemakerConnection(address, **{"timeout_s": LONG_S, **options})
 
 
+@pytest.mark.io
 def test_connection_carries_every_request() -> None:
     """All seven requests, against the daemon itself."""
     with daemon() as address, connect(address) as connection:
@@ -83,6 +107,7 @@ def test_connection_carries_every_request() -> None:
         ask(PING)
 
 
+@pytest.mark.io
 def test_connection_carries_large_values() -> None:
     """A heartbeat near the limit of a message is sent and read whole."""
     details = bytes(range(256)) * 40_000
@@ -99,23 +124,25 @@ def test_too_large_request_is_refused_before_it_is_sent() -> None:
         assert threading.active_count() == 1
 
 
-def test_replies_are_matched_by_id() -> None:
+def test_replies_are_matched_by_id(
+    server: MemoryServer, connection: PacemakerConnection
+) -> None:
     """Calls in flight get their own answers, in whatever order they come."""
 
-    def backwards(peer: Peer) -> None:
-        peer.serve(1)
-        asked = [peer.expect() for _ in range(session.MAX_IN_FLIGHT)]
+    def backwards(peer: MemoryPeer) -> Generator[None, Message, None]:
+        yield from peer.serve(1)
+        asked = []
+        for _ in range(session.MAX_IN_FLIGHT):
+            asked.append((yield))
         for message in reversed(asked):
-            reply = wire.pulse_reply(
-                str(message.data), str(message.data).encode(), _id(message)
-            )
-            peer.send(reply)
-        peer.serve()
+            path = str(message.data)
+            peer.send(wire.pulse_reply(path, path.encode(), _id(message)))
+        yield from peer.serve()
 
-    with FakeServer(backwards) as server, connect(server) as connection:
-        paths = [f"/w/{number}" for number in range(session.MAX_IN_FLIGHT)]
-        calls = [connection.submit(requests.get_pulse(path)) for path in paths]
-        assert [call.result() for call in calls] == [path.encode() for path in paths]
+    server.script(backwards)
+    paths = [f"/w/{number}" for number in range(session.MAX_IN_FLIGHT)]
+    calls = [connection.submit(requests.get_pulse(path)) for path in paths]
+    assert [call.result() for call in calls] == [path.encode() for path in paths]
 
 
 def _id(message: messages.Message) -> int:
@@ -123,102 +150,120 @@ def _id(message: messages.Message) -> int:
     return message.message_id
 
 
-def test_no_more_requests_are_in_flight_than_allowed() -> None:
+def test_no_more_requests_are_in_flight_than_allowed(
+    network: MemoryNetwork, server: MemoryServer, connection: PacemakerConnection
+) -> None:
     """The one over the limit is sent when a reply has made room."""
     limit = session.MAX_IN_FLIGHT
-    rcvd: list[messages.Message] = []
-
-    def counting(peer: Peer) -> None:
-        peer.serve(1)
-        rcvd.extend(peer.expect() for _ in range(limit))
-        assert not peer.has_bytes()
-        peer.answer(rcvd.pop())
-        rcvd.append(peer.expect())
-        while rcvd:
-            peer.answer(rcvd.pop())
-        peer.serve()
-
-    with FakeServer(counting) as server, connect(server) as connection:
-        calls = [connection.submit(PING) for _ in range(limit + 1)]
-        for call in calls:
-            call.result()
+    server.script(silent_after(1))
+    calls = [connection.submit(PING) for _ in range(limit + 1)]
+    network.clock.settle()
+    _proof_of_life, *asked = server.requests
+    assert len(asked) == limit
+    server.peers[0].answer(asked[0])
+    calls[0].result()
+    network.clock.settle()
+    assert len(server.requests) == 1 + limit + 1
+    for message in server.requests[2:]:
+        server.peers[0].answer(message)
+    for call in calls:
+        call.result()
 
 
-def test_missed_deadline_of_a_read_says_that_it_may_be_held() -> None:
+def test_missed_deadline_of_a_read_says_that_it_may_be_held(
+    server: MemoryServer, connection: PacemakerConnection
+) -> None:
     """A server that was just started holds reads: the error names that reason."""
-    with FakeServer(silent_after(2)) as server, connect(server) as connection:
-        connection.request(PING)
-        with pytest.raises(DeadlineError, match="may hold the read") as caught:
-            connection.request(requests.get_pulse("/w"), SHORT_S)
-        assert caught.value.was_sent
-        assert str(caught.value).startswith(f"{server.address}: no reply to GET_PULSE")
+    server.script(silent_after(2))
+    connection.request(PING)
+    with pytest.raises(DeadlineError, match="may hold the read") as caught:
+        connection.request(requests.get_pulse("/w"), SHORT_S)
+    assert caught.value.was_sent
+    assert str(caught.value).startswith(f"{server.address}: no reply to GET_PULSE")
 
 
-def test_missed_deadline_of_a_write_says_that_it_was_sent() -> None:
+def test_missed_deadline_of_a_write_says_that_it_was_sent(
+    server: MemoryServer, connection: PacemakerConnection
+) -> None:
     """A write without a reply may have been carried out."""
-    with FakeServer(silent_after(2)) as server, connect(server) as connection:
-        connection.request(PING)
-        with pytest.raises(DeadlineError, match="no reply to SEND_PULSE") as caught:
-            connection.request(requests.send_pulse("/w", b""), SHORT_S)
-        assert caught.value.was_sent
-        assert "hold" not in str(caught.value)
+    server.script(silent_after(2))
+    connection.request(PING)
+    with pytest.raises(DeadlineError, match="no reply to SEND_PULSE") as caught:
+        connection.request(requests.send_pulse("/w", b""), SHORT_S)
+    assert caught.value.was_sent
+    assert "hold" not in str(caught.value)
 
 
-def test_late_reply_is_given_to_nobody() -> None:
+def test_call_waits_exactly_until_its_deadline(
+    network: MemoryNetwork, server: MemoryServer, connection: PacemakerConnection
+) -> None:
+    """No sooner and no later; an answer just before it counts."""
+    server.delay_s = 2.0
+    began_s = network.clock.now_s()
+    connection.request(PING, 2.0)
+    assert network.clock.now_s() == began_s + 2.0
+    with pytest.raises(DeadlineError):
+        connection.request(PING, 1.5)
+    assert network.clock.now_s() == began_s + 3.5
+
+
+def test_late_reply_is_given_to_nobody(
+    network: MemoryNetwork, server: MemoryServer, connection: PacemakerConnection
+) -> None:
     """The reply to a read that was given up does not answer the next one."""
-    may_answer = threading.Event()
-
-    def late(peer: Peer) -> None:
-        peer.serve(2)
-        first = peer.expect()
-        assert may_answer.wait(TIMEOUT_S)
-        peer.send(wire.pulse_reply("/w", b"old", _id(first)))
-        while (message := peer.receive()) is not None:
-            if message.type == messages.GET_PULSE:
-                peer.send(wire.pulse_reply("/w", b"new", _id(message)))
-            else:
-                peer.answer(message)
-
-    with FakeServer(late) as server, connect(server) as connection:
-        connection.request(PING)
-        with pytest.raises(DeadlineError):
-            connection.request(requests.get_pulse("/w"), SHORT_S)
-        call = connection.submit(requests.get_pulse("/w"))
-        may_answer.set()
-        assert call.result() == b"new"
+    server.script(silent_after(2))
+    connection.request(PING)
+    with pytest.raises(DeadlineError):
+        connection.request(requests.get_pulse("/w"), SHORT_S)
+    call = connection.submit(requests.get_pulse("/w"))
+    (peer,) = server.peers
+    network.clock.settle()
+    asked = [each for each in server.requests if each.type == messages.GET_PULSE]
+    peer.send(wire.pulse_reply("/w", b"old", _id(asked[0])))
+    peer.send(wire.pulse_reply("/w", b"new", _id(asked[1])))
+    assert call.result() == b"new"
 
 
-@pytest.mark.parametrize("end", [Peer.reset, Peer.close], ids=["reset", "end"])
-def test_lost_connection_fails_calls_at_once(end: Script) -> None:
+ENDS = [MemoryPeer.reset, MemoryPeer.close]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=["reset", "end"])
+def test_lost_connection_fails_calls_at_once(
+    network: MemoryNetwork,
+    server: MemoryServer,
+    connection: PacemakerConnection,
+    end: Callable[[MemoryPeer], None],
+) -> None:
     """A call in flight does not wait for its deadline, and the next one works."""
 
-    def once(peer: Peer) -> None:
-        peer.serve(1)
-        peer.expect()
+    def once(peer: MemoryPeer) -> Generator[None, Message, None]:
+        yield from peer.serve(1)
+        yield
         end(peer)
 
-    with FakeServer(once) as server, connect(server) as connection:
-        # At its deadline it would be a DeadlineError.
-        with pytest.raises(ConnectionLostError):
-            connection.request(requests.send_pulse("/w", b""))
-        connection.request(requests.send_pulse("/w", b"x"))
-        assert connection.request(requests.get_pulse("/w")) == b"x"
+    server.script(once)
+    with pytest.raises(ConnectionLostError):
+        connection.request(requests.send_pulse("/w", b""))
+    assert network.clock.now_s() == 0.0
+    connection.request(requests.send_pulse("/w", b"x"))
+    assert connection.request(requests.get_pulse("/w")) == b"x"
 
 
-@pytest.mark.parametrize("end", [Peer.reset, Peer.close], ids=["reset", "end"])
-def test_lost_idle_connection_is_noticed_at_once(end: Script) -> None:
+@pytest.mark.parametrize("end", ENDS, ids=["reset", "end"])
+def test_lost_idle_connection_is_noticed_at_once(
+    network: MemoryNetwork,
+    server: MemoryServer,
+    connection: PacemakerConnection,
+    end: Callable[[MemoryPeer], None],
+) -> None:
     """A connection that ends while nobody calls comes back without a call."""
-
-    def brief(peer: Peer) -> None:
-        peer.serve(2)
-        end(peer)
-
-    with FakeServer(brief) as server, connect(server) as connection:
-        connection.request(PING)
-        server.wait_for_connection()
-        server.wait_for_connection()
-        connection.request(PING)
-        assert connection.is_available
+    connection.request(PING)
+    end(server.peers[0])
+    network.clock.settle()
+    assert not connection.is_available
+    network.clock.advance(1.0)
+    assert len(server.peers) == 2
+    assert connection.is_available
 
 
 @pytest.mark.parametrize(
@@ -235,19 +280,21 @@ def test_lost_idle_connection_is_noticed_at_once(end: Script) -> None:
     ids=["id", "no-id", "type", "path", "empty", "http", "length"],
 )
 def test_server_that_breaks_the_protocol_is_left(
+    server: MemoryServer,
+    connection: PacemakerConnection,
     reply: Callable[[int], bytes],
 ) -> None:
     """A wrong reply is never an answer; the connection ends, and a new one is made."""
 
-    def wrong(peer: Peer) -> None:
-        peer.serve(1)
-        peer.send(reply(_id(peer.expect())))
-        silent(peer)
+    def wrong(peer: MemoryPeer) -> Generator[None, Message, None]:
+        yield from peer.serve(1)
+        peer.send(reply(_id((yield))))
+        yield from silent(peer)
 
-    with FakeServer(wrong) as server, connect(server) as connection:
-        with pytest.raises(ConnectionLostError, match="broke the protocol"):
-            connection.request(requests.get_pulse("/w"))
-        connection.request(PING)
+    server.script(wrong)
+    with pytest.raises(ConnectionLostError, match="broke the protocol"):
+        connection.request(requests.get_pulse("/w"))
+    connection.request(PING)
 
 
 @pytest.mark.parametrize(
@@ -259,46 +306,46 @@ def test_server_that_breaks_the_protocol_is_left(
     ],
     ids=["http", "tls", "ssh"],
 )
-def test_server_of_another_protocol_is_named(answer: bytes, likeness: str) -> None:
+def test_server_of_another_protocol_is_named(
+    server: MemoryServer, connection: PacemakerConnection, answer: bytes, likeness: str
+) -> None:
     """Whoever took another port sees whose it is."""
-
-    def stranger(peer: Peer) -> None:
-        peer.expect()
-        peer.send(answer)
-        silent(peer)
-
-    with FakeServer(stranger) as server, connect(server) as connection:
-        with pytest.raises(ClientError, match=f"it looks like {likeness}$"):
-            connection.request(PING)
-        connection.close()
+    server.garble(answer)
+    with pytest.raises(ClientError, match=f"it looks like {likeness}$"):
+        connection.request(PING)
 
 
-def reset(peer: Peer) -> None:
+def expect(peer: MemoryPeer) -> Generator[None, Message, None]:
+    """Take a request and end the connection."""
+    yield
+
+
+def reset(peer: MemoryPeer) -> Generator[None, Message, None]:
     """Take a request and end the connection by a reset."""
-    peer.expect()
+    yield
     peer.reset()
 
 
-@pytest.mark.parametrize("end", [silent, Peer.expect, reset])
+@pytest.mark.parametrize("is_known", [False, True], ids=["unknown", "known"])
+@pytest.mark.parametrize("end", [silent, expect, reset])
 def test_server_that_never_replies_may_be_no_pacemaker(
-    end: Callable[[Peer], object],
+    server: MemoryServer, connection: PacemakerConnection, end: Script, is_known: bool
 ) -> None:
     """A server that only listens or closes is asked after; one that is known is not."""
 
-    def known(peer: Peer) -> None:
-        peer.serve(2)
-        end(peer)
+    def known(peer: MemoryPeer) -> Generator[None, Message, None]:
+        yield from peer.serve(2)
+        yield from end(peer)
 
-    for script, is_doubted in [(end, True), (known, False)]:
-        with FakeServer(script) as server, connect(server) as connection:  # type: ignore[arg-type]  # what it returns is not looked at
-            if not is_doubted:
-                connection.request(PING)
-            with pytest.raises(ClientError) as caught:
-                connection.request(PING, SHORT_S)
-            assert ("is it a Pacemaker" in str(caught.value)) is is_doubted
-            connection.close()
+    server.script(known if is_known else end)
+    if is_known:
+        connection.request(PING)
+    with pytest.raises(ClientError) as caught:
+        connection.request(PING, SHORT_S)
+    assert ("is it a Pacemaker" in str(caught.value)) is not is_known
 
 
+@pytest.mark.io
 def test_dead_first_address_costs_no_call() -> None:
     """A host whose first address swallows everything answers by its second one."""
 
@@ -319,21 +366,21 @@ def test_dead_first_address_costs_no_call() -> None:
 
 
 def test_thread_that_cannot_start_costs_the_call_alone(
-    monkeypatch: pytest.MonkeyPatch,
+    connection: PacemakerConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the system has no thread left, the next call tries again."""
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    with daemon() as address, connect(address) as connection:
-        with monkeypatch.context() as patch:
-            patch.setattr(threading.Thread, "start", refuse)
-            with pytest.raises(CannotConnectError, match="can't start new thread"):
-                connection.request(PING)
-        connection.request(PING)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(CannotConnectError, match="can't start new thread"):
+            connection.request(PING)
+    connection.request(PING)
 
 
+@pytest.mark.io
 def test_refused_connection_fails_at_once() -> None:
     """Where nothing listens a call does not wait, and names server and reason."""
     with FakeServer() as server:
@@ -345,31 +392,31 @@ def test_refused_connection_fails_at_once() -> None:
         assert not connection.is_available
 
 
-def test_call_fails_at_once_where_the_next_attempt_is_too_late() -> None:
+def test_call_fails_at_once_where_the_next_attempt_is_too_late(
+    network: MemoryNetwork, server: MemoryServer, connection: PacemakerConnection
+) -> None:
     """Between two attempts a call with a short deadline is not kept waiting."""
-    with FakeServer() as server:
-        address = server.address
-    with connect(address) as connection:
-        with pytest.raises(CannotConnectError):
-            connection.request(PING)
+    server.die()
+    for timeout_s in (LONG_S, 0.0):
         with pytest.raises(CannotConnectError, match="refused"):
-            connection.request(PING, 0.0)
+            connection.request(PING, timeout_s)
+    assert network.clock.now_s() == 0.0
 
 
-def test_server_that_comes_later_is_used() -> None:
+def test_server_that_comes_later_is_used(
+    network: MemoryNetwork, server: MemoryServer, connection: PacemakerConnection
+) -> None:
     """The connection tries by itself, and is available once the server has answered."""
-    with FakeServer() as server:
-        address = server.address
-    with connect(address) as connection:
-        with pytest.raises(CannotConnectError):
-            connection.request(PING)
-        with FakeServer(port=address.port) as later:
-            later.wait_for_connection()
-            connection.request(PING)
-            assert connection.is_available
-            connection.close()
+    server.die()
+    with pytest.raises(CannotConnectError):
+        connection.request(PING)
+    server.come_back()
+    network.clock.advance(1.0)
+    assert connection.is_available
+    assert len(server.peers) == 1
 
 
+@pytest.mark.io
 def test_unknown_host_is_an_error_of_the_call() -> None:
     """A name that cannot be looked up is reported as such."""
     with (
@@ -421,109 +468,97 @@ def test_host_without_an_address_is_an_error_of_the_call() -> None:
         connection.request(PING)
 
 
-def test_close_does_not_wait_for_a_connection_that_does_not_come() -> None:
+def test_close_does_not_wait_for_a_connection_that_does_not_come(
+    network: MemoryNetwork, server: MemoryServer, connection: PacemakerConnection
+) -> None:
     """An attempt that is under way ends with the connection."""
-    network = Swallowing()
-    connection = connect(ServerAddress("127.0.0.1", 1), network=network)
+    server.is_unreachable = True
     call = connection.submit(PING)
-    assert network.begun.wait(TIMEOUT_S)
+    network.clock.settle()
     connection.close()
     with pytest.raises(ClosedError):
         call.result()
-    network.close()
 
 
 def test_server_that_cannot_be_reached_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
+    network: MemoryNetwork, server: MemoryServer, connection: PacemakerConnection
 ) -> None:
     """An attempt has its own limit, so that the next one is made."""
-    monkeypatch.setattr("pacemaker.client.connection.PROOF_TIMEOUT_S", SHORT_S)
-    network = Swallowing()
-    with (
-        connect(ServerAddress("127.0.0.1", 1), network=network) as connection,
-        pytest.raises(CannotConnectError, match="cannot be reached"),
-    ):
+    server.is_unreachable = True
+    with pytest.raises(CannotConnectError, match="cannot be reached"):
         connection.request(PING)
-    network.close()
+    assert network.clock.now_s() == session.PROOF_TIMEOUT_S
+    server.is_unreachable = False
+    network.clock.advance(1.0)
+    assert connection.is_available
 
 
-def test_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_server_is_given_up(
+    network: MemoryNetwork, server: MemoryServer, connection: PacemakerConnection
+) -> None:
     """A server that gives no proof of life is tried anew over another connection."""
-    monkeypatch.setattr(session, "PROOF_TIMEOUT_S", SHORT_S)
-    with FakeServer(silent_after(2)) as server, connect(server) as connection:
-        connection.request(PING)
-        with pytest.raises(DeadlineError):
-            connection.request(requests.send_pulse("/w", b""), SHORT_S)
-        server.wait_for_connection()
-        server.wait_for_connection()
-        connection.request(PING)
+    server.script(silent_after(2))
+    connection.request(PING)
+    with pytest.raises(DeadlineError):
+        connection.request(requests.send_pulse("/w", b""), SHORT_S)
+    network.clock.advance(session.PROOF_TIMEOUT_S)
+    assert server.peers[0].is_closed
+    connection.request(PING)
+    assert len(server.peers) == 2
 
 
-def test_silent_server_is_not_available() -> None:
+def test_silent_server_is_not_available(
+    server: MemoryServer, connection: PacemakerConnection
+) -> None:
     """After a missed deadline the server counts as dead, until it answers."""
-    may_answer = threading.Event()
-
-    def pausing(peer: Peer) -> None:
-        peer.serve(2)
-        first = peer.expect()
-        assert may_answer.wait(TIMEOUT_S)
-        peer.answer(first)
-        peer.serve()
-
-    with FakeServer(pausing) as server, connect(server) as connection:
-        connection.request(PING)
-        with pytest.raises(DeadlineError):
-            connection.request(requests.send_pulse("/w", b""), SHORT_S)
-        noticed = connection.submit(PING)
-        _until(lambda: not connection.is_available)
-        may_answer.set()
-        noticed.result()
-        assert connection.is_available
+    connection.request(PING)
+    server.stall()
+    with pytest.raises(DeadlineError):
+        connection.request(requests.send_pulse("/w", b""), SHORT_S)
+    assert not connection.is_available
+    noticed = connection.submit(PING)
+    server.resume()
+    noticed.result()
+    assert connection.is_available
+    assert len(server.peers) == 1
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    """Wait for another thread's doing that nothing announces."""
-    deadline_s = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        os.sched_yield()
+def holding(peer: MemoryPeer) -> Generator[None, Message, None]:
+    """Answer everything but reads."""
+    while True:
+        message = yield
+        if message.type != messages.GET_PULSE:
+            peer.answer(message)
 
 
-def test_held_read_leaves_the_server_available() -> None:
+def test_held_read_leaves_the_server_available(
+    server: MemoryServer, connection: PacemakerConnection
+) -> None:
     """A server that holds a read proves at once that it is alive."""
-
-    def holding(peer: Peer) -> None:
-        while (message := peer.receive()) is not None:
-            if message.type != messages.GET_PULSE:
-                peer.answer(message)
-
-    with FakeServer(holding) as server, connect(server) as connection:
-        connection.request(PING)
-        with pytest.raises(DeadlineError):
-            connection.request(requests.get_pulse("/w"), SHORT_S)
-        connection.request(PING)
-        _until(lambda: connection.is_available)
+    server.script(holding)
+    connection.request(PING)
+    with pytest.raises(DeadlineError):
+        connection.request(requests.get_pulse("/w"), SHORT_S)
+    connection.request(PING)
+    assert connection.is_available
 
 
 def test_server_that_owes_too_many_replies_is_left(
+    network: MemoryNetwork,
+    server: MemoryServer,
+    connection: PacemakerConnection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is kept of requests that were given up has a bound."""
     monkeypatch.setattr(session, "MAX_ABANDONED", 2)
-
-    def holding(peer: Peer) -> None:
-        while (message := peer.receive()) is not None:
-            if message.type != messages.GET_PULSE:
-                peer.answer(message)
-
-    with FakeServer(holding) as server, connect(server) as connection:
-        connection.request(PING)
-        for _ in range(3):
-            with pytest.raises((DeadlineError, ConnectionLostError)):
-                connection.request(requests.get_pulse("/w"), 0.02)
-        server.wait_for_connection()
-        server.wait_for_connection()
-        connection.request(PING)
+    server.script(holding)
+    connection.request(PING)
+    for _ in range(3):
+        with pytest.raises(DeadlineError):
+            connection.request(requests.get_pulse("/w"), SHORT_S)
+    network.clock.settle()
+    assert server.peers[0].is_closed
+    connection.request(PING)
 
 
 # Authentication.
@@ -535,6 +570,7 @@ def digest(password: str) -> dict[str, Any]:
     return {"mechanism_factory": lambda host: DigestClient(secret, "client")}
 
 
+@pytest.mark.io
 def test_digest_client_may_read() -> None:
     """With the secret a connection reads; without one it writes and is refused."""
     with daemon(lambda: DigestServer(SECRET)) as address:
@@ -547,6 +583,7 @@ def test_digest_client_may_read() -> None:
             assert nimbus.request(requests.get_pulse("/w")) == b"beat"
 
 
+@pytest.mark.io
 def test_wrong_secret_is_an_error_of_the_call() -> None:
     """A server that does not take the credentials closes: the error says when."""
     with (
@@ -575,6 +612,7 @@ class StuckMechanism:
         return b"token"
 
 
+@pytest.mark.io
 def test_slow_step_holds_no_caller_beyond_its_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -585,7 +623,7 @@ def test_slow_step_holds_no_caller_beyond_its_deadline(
     monkeypatch.setattr(session, "PROOF_TIMEOUT_S", 1.0)
     may_go_on = threading.Event()
 
-    def welcoming(peer: Peer) -> None:
+    def welcoming(peer: RealPeer) -> None:
         assert control.read_token(peer.expect()) == b"token"
         peer.send(
             messages.encode(control.control_message(control.SASL_COMPLETE_REQUEST))
@@ -603,16 +641,18 @@ def test_slow_step_holds_no_caller_beyond_its_deadline(
         assert server.accepted.empty()
 
 
-def test_error_of_ours_fails_the_call(caplog: pytest.LogCaptureFixture) -> None:
+def test_error_of_ours_fails_the_call(
+    network: MemoryNetwork, server: MemoryServer, caplog: pytest.LogCaptureFixture
+) -> None:
     """A bug on the connection's thread is logged, and no caller is left waiting."""
 
     def broken(host: str) -> Any:
         raise RuntimeError("a bug")
 
+    options: dict[str, Any] = {"network": network, "mechanism_factory": broken}
     with (
         caplog.at_level(logging.CRITICAL),
-        FakeServer(silent) as server,
-        connect(server, mechanism_factory=broken) as connection,
+        connect(server.address, **options) as connection,
         pytest.raises(CannotConnectError, match="an internal error of this client"),
     ):
         connection.request(PING)
@@ -621,27 +661,27 @@ def test_error_of_ours_fails_the_call(caplog: pytest.LogCaptureFixture) -> None:
 # The end.
 
 
-def test_close_ends_the_calls_that_wait() -> None:
+def test_close_ends_the_calls_that_wait(
+    network: MemoryNetwork, server: MemoryServer, connection: PacemakerConnection
+) -> None:
     """Whoever waits is told, and a second close is nothing."""
-    with FakeServer(silent_after(1)) as server:
-        connection = connect(server)
-        calls = [connection.submit(requests.get_pulse("/w")) for _ in range(200)]
-        server.wait_for_connection()
-        connection.close()
-        connection.close()
-        for call in calls:
-            with pytest.raises(ClosedError):
-                call.result()
-        assert repr(connection).endswith("closed=True>")
+    server.script(silent_after(1))
+    calls = [connection.submit(requests.get_pulse("/w")) for _ in range(200)]
+    network.clock.settle()
+    connection.close()
+    connection.close()
+    for call in calls:
+        with pytest.raises(ClosedError):
+            call.result()
+    assert repr(connection).endswith("closed=True>")
 
 
-def test_closed_connection_is_misuse() -> None:
+def test_closed_connection_is_misuse(connection: PacemakerConnection) -> None:
     """A call after the end is an error that says so."""
-    with FakeServer() as server:
-        with connect(server) as connection:
-            connection.request(PING)
-        with pytest.raises(ClosedError, match="the connection is closed"):
-            connection.request(PING)
+    connection.request(PING)
+    connection.close()
+    with pytest.raises(ClosedError, match="the connection is closed"):
+        connection.request(PING)
 
 
 def test_unused_connection_costs_nothing() -> None:
@@ -650,6 +690,7 @@ def test_unused_connection_costs_nothing() -> None:
         assert threading.active_count() == 1
 
 
+@pytest.mark.io
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_fork_may_not_use_its_parents_connection() -> None:
     """In a child process a call is an error at once, and `close` harmless."""
@@ -688,7 +729,7 @@ def test_interrupted_caller_gives_its_call_back(
         return ClosedError("", "")
 
     monkeypatch.setattr("pacemaker.client.call.threading.Event", Interrupted)
-    call = Call(PING, LONG_S, give_up)
+    call = Call(PING, LONG_S, SystemClock(), give_up)
     with pytest.raises(KeyboardInterrupt):
         call.result()
     assert given_up == [call]

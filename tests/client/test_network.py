@@ -1,84 +1,33 @@
-"""Tests of pacemaker.client.network."""
+"""Tests of pacemaker.client.network, over real sockets."""
 
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pacemaker.client.address import ServerAddress
-from pacemaker.client.network import (
-    TcpNetwork,
-    Waiter,
-    alternate_families,
-    connect,
-    reason_of,
-)
+from pacemaker.client.network import Socket, connect, reason_of
+from pacemaker.client.tcp import PollWaiter, TcpNetwork
 
 LONG_S = 30.0
 
 
 @pytest.fixture
-def waiter() -> Iterator[Waiter]:
+def waiter() -> Iterator[PollWaiter]:
     """Give a waiter of this thread."""
-    waiter = Waiter()
+    waiter = PollWaiter()
     yield waiter
     waiter.close()
 
 
-def test_wait_ends_by_itself(waiter: Waiter) -> None:
-    """Where nothing happens a wait ends at its timeout, and none is below zero."""
-    assert waiter.wait(0) == 0
-    assert waiter.wait(-1.0) == 0
-
-
-def test_wake_ends_the_wait_that_is_on(waiter: Waiter) -> None:
-    """A thread is woken by another, however long it would have waited."""
-    other = threading.Thread(target=waiter.wake)
-    other.start()
-    assert waiter.wait(None) == 0
-    other.join()
-
-
-def test_wake_counts_once(waiter: Waiter) -> None:
-    """Words that came together end one wait, and not the one after it."""
-    waiter.wake()
-    waiter.wake()
-    assert waiter.wait(LONG_S) == 0
-    assert waiter.wait(0) == 0
-
-
-@pytest.mark.io
-def test_wait_sees_events_of_a_socket(waiter: Waiter) -> None:
-    """Events of the socket are told, a wake at the same time or not."""
-    near, far = socket.socketpair()
-    with near, far:
-        assert waiter.wait(LONG_S, near, select.POLLOUT) == select.POLLOUT
-        assert waiter.wait(0, near, select.POLLIN) == 0
-        far.send(b"x")
-        waiter.wake()
-        assert waiter.wait(LONG_S, near, select.POLLIN) == select.POLLIN
-
-
-def test_stop_stays(waiter: Waiter) -> None:
-    """A stop ends the wait and can be seen from then on."""
-    assert not waiter.is_stopped
-    waiter.stop()
-    assert waiter.wait(LONG_S) == 0
-    assert waiter.is_stopped
-
-
-def test_wake_of_a_closed_waiter_is_nothing() -> None:
-    """A word that comes too late touches no descriptor, which may be another's."""
-    waiter = Waiter()
-    waiter.close()
-    waiter.wake()
-    waiter.stop()
+def real(sock: Socket) -> socket.socket:
+    """Return the socket as what it is."""
+    assert isinstance(sock, socket.socket)
+    return sock
 
 
 class SeveralPlaces(TcpNetwork):
@@ -94,21 +43,21 @@ class SeveralPlaces(TcpNetwork):
 
 
 @pytest.mark.io
-def test_connect_takes_the_first_place_that_listens(waiter: Waiter) -> None:
+def test_connect_takes_the_first_place_that_listens(waiter: PollWaiter) -> None:
     """An address that refuses is passed over."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         refused = ServerAddress(*closed.getsockname())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         right = ServerAddress(*listener.getsockname())
         network = SeveralPlaces(refused, right)
-        with connect(network, right, waiter, LONG_S) as sock:
+        with real(connect(network, right, waiter, LONG_S)) as sock:
             assert sock.getpeername() == tuple(right)
             assert not sock.getblocking()
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.io
-def test_connect_gives_the_last_reason(waiter: Waiter) -> None:
+def test_connect_gives_the_last_reason(waiter: PollWaiter) -> None:
     """Where no place takes the connection the system's reason is raised."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         refused = ServerAddress(*closed.getsockname())
@@ -144,7 +93,7 @@ class Recorder(SeveralPlaces):
 
 
 @pytest.mark.io
-def test_connect_does_not_wait_for_a_dead_place(waiter: Waiter) -> None:
+def test_connect_does_not_wait_for_a_dead_place(waiter: PollWaiter) -> None:
     """An address that swallows what it is sent leaves time for the next one."""
     with (
         swallowing_address() as dead,
@@ -152,13 +101,13 @@ def test_connect_does_not_wait_for_a_dead_place(waiter: Waiter) -> None:
     ):
         right = ServerAddress(*listener.getsockname())
         network = Recorder(dead, dead, right)
-        with connect(network, right, waiter, LONG_S, 0.1) as sock:
+        with real(connect(network, right, waiter, LONG_S, 0.1)) as sock:
             assert sock.getpeername() == tuple(right)
         assert [each.fileno() for each in network.opened] == [-1] * 3
 
 
 @pytest.mark.io
-def test_connect_begins_with_the_first_place_alone(waiter: Waiter) -> None:
+def test_connect_begins_with_the_first_place_alone(waiter: PollWaiter) -> None:
     """Where the first address answers in its head start no other one is bothered."""
     with (
         socket.create_server(("127.0.0.1", 0)) as first,
@@ -166,13 +115,13 @@ def test_connect_begins_with_the_first_place_alone(waiter: Waiter) -> None:
     ):
         addresses = [ServerAddress(*each.getsockname()) for each in (first, second)]
         network = Recorder(*addresses)
-        with connect(network, addresses[0], waiter, LONG_S) as sock:
+        with real(connect(network, addresses[0], waiter, LONG_S)) as sock:
             assert sock.getpeername() == tuple(addresses[0])
         assert len(network.opened) == 1
 
 
 @pytest.mark.io
-def test_connect_gives_up_all_places_at_its_deadline(waiter: Waiter) -> None:
+def test_connect_gives_up_all_places_at_its_deadline(waiter: PollWaiter) -> None:
     """The deadline is one for all addresses, and every socket is closed."""
     with swallowing_address() as dead:
         network = Recorder(dead, dead)
@@ -182,7 +131,7 @@ def test_connect_gives_up_all_places_at_its_deadline(waiter: Waiter) -> None:
 
 
 @pytest.mark.io
-def test_connect_ends_with_a_stop(waiter: Waiter) -> None:
+def test_connect_ends_with_a_stop(waiter: PollWaiter) -> None:
     """A connection that is closed does not wait for a dead address."""
     waiter.stop()
     with (
@@ -192,20 +141,8 @@ def test_connect_ends_with_a_stop(waiter: Waiter) -> None:
         connect(TcpNetwork(), dead, waiter, LONG_S)
 
 
-def test_families_take_turns() -> None:
-    """Several dead addresses of one family delay the other one only once."""
-    ordered = alternate_families([(6, "a"), (6, "b"), (6, "c"), (4, "d"), (4, "e")])
-    assert [name for _, name in ordered] == ["a", "d", "b", "e", "c"]
-
-
-def test_name_that_cannot_be_asked_for_is_an_error_of_the_system() -> None:
-    """What the look-up cannot even encode is told like a host that is not there."""
-    with pytest.raises(OSError, match="not a host name"):
-        TcpNetwork().resolve(ServerAddress("a..b", 1))
-
-
 @pytest.mark.io
-def test_connect_reports_a_place_that_fails_at_once(waiter: Waiter) -> None:
+def test_connect_reports_a_place_that_fails_at_once(waiter: PollWaiter) -> None:
     """A socket that cannot even begin is closed, and its reason raised."""
     broadcast = ServerAddress("255.255.255.255", 9)
     with pytest.raises(OSError, match=r"unreachable|Permission"):

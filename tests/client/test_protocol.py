@@ -14,8 +14,6 @@ from pacemaker.client.protocol import ClientProtocol, Phase, Reply
 from pacemaker.client.requests import MAX_MESSAGE_ID, Request
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.protocol import Phase as ServerPhase
-from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.store import Store
 from pacemaker.errors import (
     AuthenticationError,
@@ -29,6 +27,7 @@ from pacemaker.sasl.mechanism import ClientMechanism, ServerMechanism
 from pacemaker.sasl.secret import Secret
 from pacemaker.wire import control, messages
 from pacemaker.wire.messages import Message
+from tests.core.collecting import Collecting
 from tests.cutting import same_however_it_arrives
 from tests.fake_mechanisms import like_digest, like_kerberos, like_mutual_kerberos
 from tests.golden import GOLDEN
@@ -40,10 +39,10 @@ TOKEN_REQUEST = GOLDEN["control: token request"][1]
 COMPLETE = GOLDEN["control: SASL complete"][1]
 
 
-def new_server(mechanism: ServerMechanism | None = None) -> ServerProtocol:
+def new_server(mechanism: ServerMechanism | None = None) -> Collecting:
     """Make the server's half over an empty store."""
     dispatcher = Dispatcher(Store(2**20), Figures(), MAX_BODY_BYTES)
-    return ServerProtocol(dispatcher, MAX_BODY_BYTES, mechanism, "peer")
+    return Collecting(dispatcher, MAX_BODY_BYTES, mechanism, "peer")
 
 
 def token(data: bytes) -> bytes:
@@ -62,13 +61,7 @@ def phase_of(protocol: ClientProtocol) -> Phase:
     return protocol.phase
 
 
-def take_server_steps(protocol: ServerProtocol) -> None:
-    """Take the server's SASL steps that are due."""
-    while protocol.phase is ServerPhase.STEPPING:
-        protocol.finish_step(protocol.run_step())
-
-
-def talk(client: ClientProtocol, server: ServerProtocol, cut_bytes: int = 0) -> None:
+def talk(client: ClientProtocol, server: Collecting, cut_bytes: int = 0) -> None:
     """Carry bytes between the two until both are silent.
 
     Args:
@@ -77,12 +70,10 @@ def talk(client: ClientProtocol, server: ServerProtocol, cut_bytes: int = 0) -> 
     while True:
         take_steps(client)
         upward = client.data_to_send()
+        downward = b""
         for piece in pieces(upward, cut_bytes):
             server.receive_data(piece)
-            take_server_steps(server)
-            while server.has_more:
-                server.resume()
-        downward = b"".join(server.data_to_send())
+            downward += server.settle()
         for piece in pieces(downward, cut_bytes):
             client.receive_data(piece)
             take_steps(client)
@@ -96,7 +87,7 @@ def pieces(data: bytes, size_bytes: int) -> Iterable[bytes]:
     return [data[at : at + size_bytes] for at in range(0, len(data), size_bytes)]
 
 
-def ask(client: ClientProtocol, server: ServerProtocol, request: Request[Any]) -> Any:
+def ask(client: ClientProtocol, server: Collecting, request: Request[Any]) -> Any:
     """Carry one request and its answer."""
     message_id = client.request(request)
     talk(client, server)
@@ -414,8 +405,7 @@ def test_server_that_does_not_know_the_secret_is_refused() -> None:
     client = ClientProtocol(MAX_BODY_BYTES, DigestClient(SECRET, "user"))
     server = new_server(DigestServer(SECRET))
     server.receive_data(client.data_to_send())
-    take_server_steps(server)
-    client.receive_data(b"".join(server.data_to_send()))
+    client.receive_data(server.settle())
     take_steps(client)
     client.receive_data(token(b"rspauth=" + b"0" * 32))
     take_steps(client)

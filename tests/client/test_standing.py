@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import types
 
 import pytest
 
-from pacemaker.client import standing as module
 from pacemaker.client.standing import Standing
+from pacemaker.testing import MemoryClock
 
 AGES_S = 1e9
 """So long that any reply came in its second half."""
@@ -16,12 +15,12 @@ AGES_S = 1e9
 
 def test_server_is_believed_in_at_first() -> None:
     """Who has not been asked yet is no worse than others."""
-    assert Standing("pm1:6699").is_available
+    assert Standing("pm1:6699", MemoryClock()).is_available
 
 
 def test_missed_deadline_in_silence_is_held_against_a_server() -> None:
     """It counts as dead from then on, and as alive from its next reply on."""
-    standing = Standing("pm1:6699")
+    standing = Standing("pm1:6699", MemoryClock())
     standing.on_missed(1.0)
     assert not standing.is_available
     standing.on_reply()
@@ -30,7 +29,7 @@ def test_missed_deadline_in_silence_is_held_against_a_server() -> None:
 
 def test_missed_deadline_among_replies_is_not() -> None:
     """A server that answers others holds a read, or is busy with it."""
-    standing = Standing("pm1:6699")
+    standing = Standing("pm1:6699", MemoryClock())
     standing.on_reply()
     standing.on_missed(AGES_S)
     assert standing.is_available
@@ -40,22 +39,20 @@ def test_missed_deadline_among_replies_is_not() -> None:
     ("silence_s", "is_available"), [(1.75, True), (2.0, False), (2.25, False)]
 )
 def test_reply_counts_in_the_second_half_of_the_time_alone(
-    silence_s: float, is_available: bool, monkeypatch: pytest.MonkeyPatch
+    silence_s: float, is_available: bool
 ) -> None:
     """One in the first half may have been sent before the server hung."""
-    now_s = [100.0]
-    clock = types.SimpleNamespace(monotonic=lambda: now_s[0])
-    monkeypatch.setattr(module, "time", clock)
-    standing = Standing("pm1:6699")
+    clock = MemoryClock()
+    standing = Standing("pm1:6699", clock)
     standing.on_reply()
-    now_s[0] += silence_s
+    clock.advance(silence_s)
     standing.on_missed(4.0)
     assert standing.is_available is is_available
 
 
 def test_changes_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """A server that stays away is one line of the log, unless its reason changes."""
-    standing = Standing("pm1:6699")
+    standing = Standing("pm1:6699", MemoryClock())
     with caplog.at_level(logging.INFO):
         for reason in ("closed by the server", *["Connection refused"] * 3):
             standing.on_loss(reason)

@@ -37,6 +37,7 @@ class ScriptedSession:
         end: str | None = None,
     ) -> None:
         self.client = self
+        self.client_id = (5, b"password")
         self.end = end
         self.requests: list[str] = []
         self._is_ready = is_ready

@@ -9,17 +9,16 @@ import pytest
 
 from pacemaker.client.pool import PacemakerPool
 from pacemaker.cluster_state.cluster_state import ClusterState, HeartbeatPool
-from pacemaker.cluster_state.session import ZooKeeperSession
 from pacemaker.config.settings import Settings
 from pacemaker.errors import ConfigError, UnavailableError
-from tests.cluster_state.dict_pool import DictPool
+from pacemaker.testing import FakePool
 
 BEAT = "/workerbeats/t-1/n-1"
 
 
 def test_heartbeats_go_to_the_pool() -> None:
     """The heartbeat calls are the pool's, whatever ACL or watch a caller gives."""
-    pool = DictPool()
+    pool = FakePool()
     with ClusterState(Settings(), pool) as state:
         state.set_worker_hb(BEAT, b"beat", [])
         assert pool.pulses == {BEAT: b"beat"}
@@ -39,7 +38,7 @@ def test_pool_of_pacemakers_is_one() -> None:
 
 def test_state_that_was_never_started_ends() -> None:
     """A state may be closed whatever became of it, and serves no more then."""
-    state = ClusterState(Settings(), DictPool())
+    state = ClusterState(Settings(), FakePool())
     state.close()
     state.close()
     with pytest.raises(UnavailableError, match="it is closed"):
@@ -49,28 +48,11 @@ def test_state_that_was_never_started_ends() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("servers", "hosts"),
-    [
-        (("a", "b"), [("a", 2181), ("b", 2181)]),
-        (("::1", "[::2]"), [("::1", 2181), ("::2", 2181)]),
-        (("a,b", "c:1,d"), [("a", 2181), ("b", 2181), ("c", 1), ("d", 2181)]),
-    ],
-)
-def test_servers_share_one_port(
-    servers: tuple[str, ...], hosts: list[tuple[str, int]]
-) -> None:
-    """All servers have storm.zookeeper.port; addresses of IPv6 may be bare."""
-    settings = Settings(zookeeper_servers=servers)
-    session = ZooKeeperSession(settings, lambda *_: None, lambda *_: None)
-    assert session.client.hosts == hosts
-
-
 @pytest.mark.parametrize("servers", [(), ("zk1:2181",), ("a..b",)])
 def test_servers_that_are_no_hosts_are_an_error(servers: tuple[str, ...]) -> None:
     """Settings that were not read from a file are checked as well."""
     with pytest.raises(ConfigError, match=r"^storm\.zookeeper\.servers: \[.*: must "):
-        ClusterState(Settings(zookeeper_servers=servers), DictPool())
+        ClusterState(Settings(zookeeper_servers=servers), FakePool())
 
 
 @pytest.mark.io

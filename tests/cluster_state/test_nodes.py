@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kazoo.exceptions import ConnectionLoss, NoNodeError
+from kazoo.exceptions import ConnectionLoss, NodeExistsError, NoNodeError
 
 from pacemaker.cluster_state import nodes
 from pacemaker.cluster_state.operation import Operation
@@ -21,6 +21,10 @@ READ_BACK = ["sync", "exists"]
 def stat(czxid: int, version: int = 0) -> SimpleNamespace:
     """Return what kazoo says of a node: by whom it was created and its version."""
     return SimpleNamespace(czxid=czxid, version=version)
+
+
+OURS = SimpleNamespace(ephemeralOwner=5)
+ANOTHERS = SimpleNamespace(ephemeralOwner=6)
 
 
 def operation(session: Any, name: str) -> Operation:
@@ -79,3 +83,34 @@ def test_lost_write_is_open_if_another_came_after_it(found: Any, why: str) -> No
     session = ScriptedSession([stat(7, version=3), LOST, "/", found])
     with pytest.raises(AnswerLostError, match=why), operation(session, "set") as op:
         nodes.put(op, "/a", b"new", ())
+
+
+@pytest.mark.parametrize(
+    ("found", "is_ours"),
+    [
+        ((b"data", OURS), True),
+        ((b"data", ANOTHERS), False),
+        ((b"other", OURS), False),
+    ],
+    ids=["ours", "another session's", "with other data"],
+)
+def test_node_found_after_a_lost_create_is_ours_by_data_and_owner(
+    found: Any, is_ours: bool
+) -> None:
+    """Two clients may create one node at the same moment; only one of them has."""
+    session = ScriptedSession([LOST, "/", found])
+    with operation(session, "create") as op:
+        if is_ours:
+            nodes.create(op, "/a", b"data", (), is_ephemeral=True)
+        else:
+            with pytest.raises(NodeExistsError):
+                nodes.create(op, "/a", b"data", (), is_ephemeral=True)
+    assert session.requests == ["create", "sync", "get"]
+
+
+def test_create_is_sent_again_if_no_node_is_found() -> None:
+    """It was not done, or another client has deleted the node since."""
+    session = ScriptedSession([LOST, "/", NoNodeError(), "/a"])
+    with operation(session, "create") as op:
+        nodes.create(op, "/a", b"data", ())
+    assert session.requests == ["create", "sync", "get", "create"]

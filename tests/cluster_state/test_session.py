@@ -9,7 +9,6 @@ from kazoo.protocol.states import KazooState
 
 from pacemaker.cluster_state.events import ConnectionState
 from pacemaker.cluster_state.session import ZooKeeperSession
-from pacemaker.config import Settings
 
 
 class HeldHandler:
@@ -27,19 +26,30 @@ class HeldHandler:
         callback.func(*callback.args)
 
 
+class HeldClient:
+    """A client that connects to nothing: the test says what becomes of it."""
+
+    client_state = None
+
+    def __init__(self) -> None:
+        self.handler = HeldHandler()
+        self.listeners: list[Callable[[Any], object]] = []
+        self.add_listener = self.listeners.append
+
+
 class Session:
     """A session whose connections a test makes and ends."""
 
     def __init__(self) -> None:
         self.heard: list[ConnectionState] = []
-        settings = Settings(zookeeper_servers=("zk1",))
-        self.session = ZooKeeperSession(settings, lambda *_: None, self.heard.append)
-        self.handler = HeldHandler()
-        self.session.client.handler = self.handler
+        client: Any = HeldClient()
+        self.session = ZooKeeperSession(client, 1, lambda *_: None, self.heard.append)
+        self.handler: HeldHandler = client.handler
+        self._listeners = client.listeners
 
     def change(self, state: str) -> None:
         """Tell of a change of the connection, as kazoo does."""
-        for listener in self.session.client.state_listeners:
+        for listener in self._listeners:
             listener(state)
 
     @property

@@ -13,7 +13,11 @@ from typing import NoReturn
 import pytest
 
 from pacemaker.config import files, load_configuration
-from pacemaker.config.files import conf_dir_of_storm_env, find_conf_folder
+from pacemaker.config.files import (
+    conf_dir_of_storm_env,
+    find_conf_folder,
+    read_named_file,
+)
 from pacemaker.errors import ConfigError
 
 NOBODY = 65534
@@ -311,6 +315,24 @@ def test_io_error_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         patch.setattr(Path, "open", fail)
         error = error_of(tmp_path, str(path))
     assert error == f"{path}: cannot be read: Input/output error"
+
+
+def test_named_file_is_looked_up_without_a_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name without a folder means the working directory."""
+    monkeypatch.chdir(tmp_path)
+    Path("other.yaml").write_text("pacemaker.port: 7000\n")
+    assert read_named_file("other.yaml", None).path == Path("other.yaml")
+
+
+def test_absolute_name_is_looked_up_once(tmp_path: Path) -> None:
+    """The error names the one place, with the conf folder or without."""
+    name = str(tmp_path / "gone.yaml")
+    for folder in (None, tmp_path):
+        with pytest.raises(ConfigError) as caught:
+            read_named_file(name, folder)
+        assert caught.value.problem == f"there is no file {name}"
 
 
 def test_named_file_needs_no_folder_if_its_name_is_absolute(tmp_path: Path) -> None:

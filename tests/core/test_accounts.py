@@ -6,8 +6,6 @@ import pytest
 
 from pacemaker.core.accounts import (
     BURST_S,
-    SETTLED_KEYS,
-    SETTLED_LISTS,
     Account,
     AddressLimits,
     Bucket,
@@ -61,23 +59,6 @@ def test_bucket_earns_nothing_while_the_clock_stands_or_goes_back() -> None:
     bucket = Bucket()
     assert bucket.charge(BURST_S, 100.0) == 0.0
     assert bucket.charge(1.0, 99.0) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("new_keys", "lists", "is_charged"),
-    [
-        (SETTLED_KEYS - 1, SETTLED_LISTS - 1, False),
-        (SETTLED_KEYS, 0, True),
-        (0, SETTLED_LISTS, True),
-    ],
-)
-def test_account_is_settled_once_it_is_worth_it(
-    new_keys: int, lists: int, is_charged: bool
-) -> None:
-    """A call for each key would cost more than the key."""
-    account = Account("10.0.0.5")
-    account.new_keys, account.lists = new_keys, lists
-    assert account.is_charged is is_charged
 
 
 def test_account_pays_for_new_keys_and_lists_once() -> None:

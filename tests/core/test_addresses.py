@@ -46,6 +46,20 @@ def test_other_addresses_and_shared_ones_have_their_own(
     assert accounts.connected == 2
 
 
+def test_connections_of_a_shared_address_have_one_host() -> None:
+    """The I/O threads take addresses in turn, however many workers share one."""
+    accounts = Accounts()
+    first, second = (accounts.open("127.0.0.1", port) for port in (1, 2))
+    other = accounts.open("10.0.0.1", 3)
+    assert first.host is second.host is not first
+    assert first.host.name == "127.0.0.1"
+    assert other.host is other
+    accounts.close(first)
+    assert accounts.open("127.0.0.1", 4).host is second.host
+    for account in (second, accounts.open("127.0.0.1", 4)):
+        accounts.close(account)
+
+
 def test_account_is_remembered_after_its_last_connection() -> None:
     """Whoever comes again has the account that it had."""
     accounts = Accounts(shared=())

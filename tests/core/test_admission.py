@@ -22,7 +22,7 @@ def test_address_may_have_three_quarters_of_all_and_no_more() -> None:
     admission = Admission(accounts, 100)
     _connect(accounts, admission, "10.0.0.2", 1)
     verdicts = [_connect(accounts, admission, "10.0.0.1", port) for port in range(90)]
-    assert verdicts == [Verdict.TAKE] * 74 + [Verdict.REFUSE] * 16
+    assert verdicts == [Verdict.TAKE] * 74 + [Verdict.REPLACE] * 16
     others = [_connect(accounts, admission, f"10.0.1.{host}", 1) for host in range(25)]
     assert others == [Verdict.TAKE] * 25
 

@@ -22,11 +22,13 @@ from pacemaker.core.pending_reads import (
     HeldReads,
     Holding,
 )
-from pacemaker.core.protocol import MAX_DUE_BYTES, Phase, ServerProtocol
+from pacemaker.core.phases import Phase
+from pacemaker.core.protocol import MAX_OUTGOING_BYTES, Wait
 from pacemaker.core.store import MAX_SEGMENTS, Store
 from pacemaker.errors import LimitError
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message, Pulse
+from tests.core.collecting import Collecting
 from tests.fake_mechanisms import like_digest
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, path_request, send_pulse
@@ -79,7 +81,7 @@ class Peer:
     """One connection, its owner's part done by hand."""
 
     def __init__(self, loop: Loop, account: Account = NOBODY) -> None:
-        self.server = ServerProtocol(
+        self.server = Collecting(
             loop.dispatcher, LIMIT, None, "peer:1", loop.holding, account
         )
         self.server.call_on_release(self._on_release)
@@ -87,7 +89,8 @@ class Peer:
 
     def _on_release(self) -> None:
         self.releases += 1
-        self.server.resume()
+        if self.server.wait in (Wait.REQUEST, Wait.REST):
+            self.server.resume()
 
     def ask(self, data: bytes) -> bytes:
         """Send bytes, and take what comes back at once."""
@@ -96,7 +99,7 @@ class Peer:
 
     def taken(self) -> bytes:
         """Take what is due."""
-        return b"".join(self.server.data_to_send())
+        return self.server.sent()
 
 
 # --- what is held -----------------------------------------------------------
@@ -152,10 +155,10 @@ def test_everything_else_is_answered_at_once() -> None:
 def test_read_that_is_not_authorized_is_refused_at_once() -> None:
     """Who has not authenticated learns nothing, and holds nothing."""
     loop = Loop()
-    server = ServerProtocol(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
+    server = Collecting(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
     server.receive_data(GET * 2)
     refusal = wire.ack(Type.NOT_AUTHORIZED, 7)
-    assert b"".join(server.data_to_send()) == refusal * 2
+    assert server.sent() == refusal * 2
     assert loop.is_clear
 
 
@@ -182,7 +185,7 @@ def test_nothing_is_held_before_the_beginning_or_after_the_end() -> None:
 def test_peer_that_may_not_read_is_no_slower_after_the_end() -> None:
     """A worker that never authenticates is served without a look at held reads."""
     loop = Loop()
-    server = ServerProtocol(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
+    server = Collecting(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
     server.receive_data(PULSE)
     assert server._reads is not None
     loop.holding.end()
@@ -308,13 +311,13 @@ def test_older_reads_of_an_id_in_one_batch_are_not_answered() -> None:
     sent = peer.ask(PULSE + GET * 2 + GET_OTHER * 2 + PULSE)
     assert sent == ACK + wire.pulse_reply("/w/t/2", b"x", 7) + ACK
     assert not peer.server.is_blocked
-    assert peer.server._due_bytes == 0
+    assert peer.server._outgoing_bytes == 0
 
 
 def test_batch_ends_where_replies_are_handed_over() -> None:
     """Behind a large reply what is sent is sent: nothing is taken back."""
     loop = Loop()
-    large = bytes(MAX_DUE_BYTES)
+    large = bytes(MAX_OUTGOING_BYTES)
     loop.store.put(KEY, large)
     loop.store.put("/w/t/2", b"x")
     peer = loop.connect()
@@ -326,7 +329,7 @@ def test_batch_ends_where_replies_are_handed_over() -> None:
 def test_resend_that_lies_unread_is_not_answered_twice() -> None:
     """A read is released while its re-send waits behind replies that are unsent."""
     loop = Loop()
-    loop.store.put("/large", bytes(MAX_DUE_BYTES))
+    loop.store.put("/large", bytes(MAX_OUTGOING_BYTES))
     peer = loop.connect()
     peer.ask(GET)
     peer.server.receive_data(path_request(Type.GET_PULSE, "/large", 1) + GET)
@@ -354,7 +357,7 @@ def test_held_read_dies_with_its_connection() -> None:
     peer, other = loop.connect(), loop.connect()
     peer.ask(GET)
     other.ask(GET)
-    peer.server.drop_held()
+    peer.server.close()
     loop.store.put(KEY, b"beat")
     loop.drain()
     assert (peer.taken(), peer.releases) == (b"", 0)
@@ -368,9 +371,9 @@ def test_last_read_of_a_key_takes_its_place_along() -> None:
     peers = [loop.connect() for _ in range(2)]
     for peer in peers:
         peer.ask(GET)
-    peers[0].server.drop_held()
+    peers[0].server.close()
     assert list(loop.store._awaited) == [KEY]
-    peers[1].server.drop_held()
+    peers[1].server.close()
     assert loop.is_clear
 
 
@@ -511,7 +514,7 @@ def test_released_reads_wait_for_room() -> None:
     replies = b""
     while peer.server.is_blocked:
         sent = peer.taken()
-        assert len(sent) < MAX_DUE_BYTES + 11_000
+        assert len(sent) < MAX_OUTGOING_BYTES + 11_000
         replies += sent
         peer.server.resume()
     replies += peer.taken()
@@ -583,6 +586,13 @@ def test_nimbus_is_held_whatever_others_read(
     assert nimbus.taken() == HIT
 
 
+def size_of_a_read() -> int:
+    """Return what one held read of `KEY` counts."""
+    loop = Loop()
+    loop.connect().ask(GET)
+    return loop.holding.held_bytes
+
+
 def test_full_room_is_made_by_the_largest() -> None:
     """The oldest reads of the largest connection of the largest account go first."""
     loop = Loop()
@@ -609,7 +619,7 @@ def test_read_is_told_of_its_key_though_the_same_was_given_up_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The key is awaited still, when the last that awaited it makes room."""
-    size_bytes = 800 + len(KEY)
+    size_bytes = size_of_a_read()
     monkeypatch.setattr(module, "MAX_HELD_BYTES", 2 * size_bytes)
     monkeypatch.setattr(module, "_GIVEN_UP_AT_ONCE_BYTES", 2 * size_bytes)
     loop = Loop()
@@ -634,9 +644,11 @@ def test_account_knows_what_it_holds() -> None:
     first, second = loop.connect(account), loop.connect(account)
     first.ask(GET)
     second.ask(GET_OTHER)
-    assert account.held_read_bytes == loop.holding.held_bytes > 2 * 800
-    first.server.drop_held()
-    assert account.held_read_bytes == loop.holding.held_bytes > 800
+    assert account.held_read_bytes == loop.holding.held_bytes
+    assert account.held_read_bytes == 2 * size_of_a_read()
+    first.server.close()
+    assert account.held_read_bytes == loop.holding.held_bytes
+    assert account.held_read_bytes == size_of_a_read()
     loop.holding.end()
     loop.drain()
     assert account.held_read_bytes == 0
@@ -720,7 +732,7 @@ class HoldingMachine(RuleBasedStateMachine):
         if is_fault:
             self.peers[number].server.receive_data(wire.framed(b"\0"))
         else:
-            self.peers[number].server.drop_held()
+            self.peers[number].server.close()
         self.owed[number] = None
 
     @rule(number=st.integers(0, 2))
@@ -728,7 +740,7 @@ class HoldingMachine(RuleBasedStateMachine):
         """A connection goes to another protocol object by its snapshot."""
         state = self.peers[number].server.snapshot()
         if state is not None and self.owed[number] is not None:
-            self.peers[number].server.drop_held()
+            self.peers[number].server.close()
             self.peers[number] = self.connect(number)
             self.peers[number].server.restore(state)
             self.peers[number].server.resume()

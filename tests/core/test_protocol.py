@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacemaker.core import protocol
+from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
+from pacemaker.core.phases import READING, Phase
 from pacemaker.core.protocol import (
-    MAX_DUE_BYTES,
+    MAX_OUTGOING_BYTES,
     MAX_USELESS,
     SLICE_COST,
-    Phase,
-    ServerProtocol,
     Snapshot,
+    Wait,
 )
 from pacemaker.core.store import Place, Store
 from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS
@@ -32,7 +32,9 @@ from pacemaker.errors import (
     OutOfPlaceError,
     PeerError,
 )
+from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.wire import canonical, messages
+from tests.core.collecting import Collecting
 from tests.cutting import same_however_it_arrives, ways_to_arrive
 from tests.fake_mechanisms import (
     REFUSED,
@@ -75,12 +77,15 @@ KERBEROS_ANSWERS = token(b"offer") + COMPLETE + COMPLETE
 
 
 def new_protocol(
-    make: MakeMechanism = None, store: Store | None = None
-) -> ServerProtocol:
+    make: MakeMechanism = None,
+    store: Store | None = None,
+    account: Account = NOBODY,
+) -> Collecting:
     """Make a protocol over a store, by default an empty one."""
     store = Store() if store is None else store
     dispatcher = Dispatcher(store, Figures(), LIMIT)
-    return ServerProtocol(dispatcher, LIMIT, make() if make else None, "peer:1")
+    mechanism = make() if make else None
+    return Collecting(dispatcher, LIMIT, mechanism, "peer:1", None, account)
 
 
 class CountingStore(Store):
@@ -94,54 +99,35 @@ class CountingStore(Store):
         super().put_at(place, value)
 
 
-def new_worker(store: Store) -> ServerProtocol:
+def new_worker(store: Store) -> Collecting:
     """Make a protocol to whose peer the short way for pulses is open."""
     server = new_protocol(store=store)
     assert serve(server, [PULSE, PULSE]) == PULSE_ACK * 2
     return server
 
 
-def sent_by(server: ServerProtocol) -> bytes:
-    """Take what is due."""
-    return b"".join(server.data_to_send())
+def sent_by(server: Collecting) -> bytes:
+    """Return what was to be sent since the last call."""
+    return server.sent()
 
 
-def serve(server: ServerProtocol, pieces: Iterable[bytes]) -> bytes:
+def serve(server: Collecting, pieces: Iterable[bytes]) -> bytes:
     """Do as the owner of a connection does: feed it, take its steps, send all."""
     sent = bytearray()
     for piece in pieces:
         server.receive_data(piece)
-        sent += settle(server)
+        sent += server.settle()
     return bytes(sent)
 
 
-def serve_shortly(server: ServerProtocol, pieces: Iterable[bytes]) -> bytes:
-    """The same, but with the short way tried for each piece."""
-    sent = bytearray()
-    for piece in pieces:
-        reply = server.answer_pulse(piece)
-        sent += serve(server, [piece]) if reply is None else reply
-    return bytes(sent)
-
-
-def settle(server: ServerProtocol) -> bytes:
+def settle(server: Collecting) -> bytes:
     """Take steps and send, until only the peer can make it go on."""
-    sent = bytearray()
-    while True:
-        is_blocked = server.is_blocked
-        sent += sent_by(server)
-        if server.phase is Phase.STEPPING:
-            server.finish_step(server.run_step())
-        elif is_blocked or server.has_more:
-            server.resume()
-        else:
-            return bytes(sent)
+    return server.settle()
 
 
 def outcome_of(
     make: MakeMechanism,
     pieces: Iterable[bytes],
-    serve: Callable[[ServerProtocol, Iterable[bytes]], bytes] = serve,
 ) -> tuple[bytes, Phase, str, bool, str | None]:
     """Serve pieces to a new connection; return all that can be seen of it."""
     server = new_protocol(make)
@@ -149,7 +135,7 @@ def outcome_of(
     return sent, server.phase, str(server.error), server.authenticated, server.user
 
 
-def in_phase(make: MakeMechanism, before: bytes) -> ServerProtocol:
+def in_phase(make: MakeMechanism, before: bytes) -> Collecting:
     """Bring a new connection to a phase, its output taken."""
     server = new_protocol(make)
     serve(server, [before])
@@ -294,36 +280,44 @@ def test_odd_stream_is_served_however_it_arrives(
     st.lists(st.just(PULSE) | bodies.map(framed), max_size=6),
     st.integers(0, 5),
 )
-def test_short_way_has_the_outcome_of_the_long_one(
+def test_fast_path_has_the_outcome_of_the_slow_one(
     make: MakeMechanism, frames: list[bytes], cut: int
 ) -> None:
-    """Whatever the frames are, and where a piece is not a whole one."""
-    stream = b"".join(frames)
-    for pieces in (frames, [PULSE, PULSE, *frames], [stream], [stream[cut:], *frames]):
-        assert outcome_of(make, pieces, serve_shortly) == outcome_of(make, pieces)
+    """Pieces that are one pulse each have the outcome of the same bytes uncut."""
+    for before in ([], [PULSE, PULSE]):
+        stream = b"".join([*before, *frames])
+        whole = outcome_of(make, [*before, *frames])
+        assert outcome_of(make, [stream]) == whole
+        assert outcome_of(make, [stream[:cut], stream[cut:]]) == whole
 
 
 def test_pulse_alone_is_answered_at_once() -> None:
     """It is stored, and nothing is left to do."""
     store = Store()
     server = new_worker(store)
-    assert server.answer_pulse(send_pulse("/a", b"new", 7)) == wire.ack(5, 7)
+    output = server.receive_data(send_pulse("/a", b"new", 7))
+    assert output == ((wire.ack(5, 7),), Wait.REQUEST)
     assert store.get("/a") == b"new"
-    assert not server.data_to_send()
-    assert not server.unread_bytes
+    assert not server.frames.unread_bytes
+
+
+def takes_fast_path(server: Collecting, data: bytes) -> bool:
+    """Serve a piece; return whether it was answered without being kept."""
+    before = server.frames.frames_rcvd
+    serve(server, [data])
+    return server.frames.frames_rcvd == before
 
 
 def test_first_pulses_make_a_worker() -> None:
-    """Who sends two pulses to one key in succession gets the short way, no other."""
+    """A peer that sends two pulses to one key in succession gets the fast path."""
     server, other = new_protocol(), send_pulse("/b", b"xy", 5)
     for pulse in (PULSE, other, PULSE, PULSE):
-        assert server.answer_pulse(pulse) is None
-        serve(server, [pulse])
-    assert server.answer_pulse(PULSE) == PULSE_ACK
-    assert server.answer_pulse(other) is None
-    serve(server, [other, other])
-    assert server.answer_pulse(other) == PULSE_ACK
-    assert server.answer_pulse(PULSE) is None
+        assert not takes_fast_path(server, pulse)
+    assert takes_fast_path(server, PULSE)
+    assert not takes_fast_path(server, other)
+    assert not takes_fast_path(server, other)
+    assert takes_fast_path(server, other)
+    assert not takes_fast_path(server, PULSE)
 
 
 def test_worker_is_made_but_once() -> None:
@@ -350,19 +344,8 @@ def test_long_keys_are_not_remembered() -> None:
     finally:
         tracemalloc.stop()
     for _ in range(2):
-        assert server.answer_pulse(send_pulse(longest, b"x", 5)) is None
-        serve(server, [send_pulse(longest, b"x", 5)])
-    assert server.answer_pulse(send_pulse(longest, b"x", 5)) == PULSE_ACK
-
-
-@pytest.mark.parametrize("data", [PULSE[:-1], PULSE + PULSE, PULSE + b"\0", READ, b""])
-def test_what_is_not_one_pulse_takes_the_long_way(data: bytes) -> None:
-    """Nothing of it is taken."""
-    store = Store()
-    server = new_worker(store)
-    store.delete("/a")
-    assert server.answer_pulse(data) is None
-    assert (len(store), server.unread_bytes) == (0, 0)
+        assert not takes_fast_path(server, send_pulse(longest, b"x", 5))
+    assert takes_fast_path(server, send_pulse(longest, b"x", 5))
 
 
 @pytest.mark.parametrize("count", [1, 2, 30])
@@ -380,25 +363,30 @@ def test_pulses_of_a_worker_are_taken_together(count: int, behind: bytes) -> Non
     assert store.get("/a") == b"x" * (count - 1)
     assert store.writes == 1
     if server.error is None:
-        whole = count + (behind not in (b"", PULSE[:9]))
-        assert server.frames_rcvd == 2 + whole
+        # A pulse alone is answered before it is a frame.
+        whole = 0 if (count, behind) == (1, b"") else count
+        whole += behind not in (b"", PULSE[:9])
+        assert server.frames.frames_rcvd == 2 + whole
 
 
-@pytest.mark.parametrize("before", [PULSE, PULSE[:9]])
-def test_pulse_waits_its_turn(before: bytes) -> None:
-    """Behind replies that are due, or amid a frame, there is no short way."""
-    server = new_worker(Store())
-    server.receive_data(before)
-    assert server.answer_pulse(PULSE) is None
+def test_pulse_amid_a_frame_is_part_of_it() -> None:
+    """While bytes are unread, there is no fast path."""
+    store = CountingStore()
+    server = new_worker(store)
+    frame = send_pulse("/b", PULSE, 1)
+    at = frame.index(PULSE)
+    pieces = [frame[:at], PULSE, frame[at + len(PULSE) :]]
+    assert serve(server, pieces) == wire.ack(Type.SEND_PULSE_RESPONSE, 1)
+    assert (store.get("/b"), store.writes) == (PULSE, 0)
 
 
-def test_pulse_that_cannot_be_stored_ends_the_connection_on_the_short_way_too() -> None:
+def test_pulse_that_cannot_be_stored_ends_the_connection_on_the_fast_path_too() -> None:
     """With the reason, and with nothing sent."""
     store = Store()
     server = new_worker(store)
     store.delete("/a")
     store.budget_bytes = 0
-    assert server.answer_pulse(PULSE) is None
+    assert server.receive_data(PULSE) == ([], Wait.END)
     assert isinstance(server.error, LimitError)
     assert serve(server, [PULSE]) == b""
 
@@ -441,14 +429,14 @@ def test_one_call_reads_a_slice_and_no_more() -> None:
     slices = []
     while server.has_more:
         slices.append(sent_by(server))
-        assert server.unread_bytes
+        assert server.frames.unread_bytes
         server.resume()
     slices.append(sent_by(server))
     assert max(map(len, slices)) < 30 * len(wire.pulse_reply("/a", None, 1))
     assert b"".join(slices) == b"".join(
         wire.pulse_reply("/a", None, number) for number in range(100)
     )
-    assert not server.unread_bytes
+    assert not server.frames.unread_bytes
 
 
 def test_slice_ends_sooner_with_what_costs_more() -> None:
@@ -460,11 +448,34 @@ def test_slice_ends_sooner_with_what_costs_more() -> None:
     ):
         server = new_protocol()
         server.receive_data(request)
-        counts.append(server.frames_rcvd)
+        counts.append(server.frames.frames_rcvd)
     assert counts == [SLICE_COST, SLICE_COST // 4]
 
 
-def new_lister() -> tuple[ServerProtocol, bytes]:
+def test_connection_waits_for_credit_once_it_has_cost_a_lot_itself() -> None:
+    """Each 32 new keys or lists, the owner is to settle the account."""
+    store, account = Store(), Account("10.0.0.1")
+    server = new_protocol(store=store, account=account)
+    waits = []
+    for number in range(2 * SETTLED_CHARGES):
+        key = send_pulse(f"/w/{number}", b"x", 1)
+        waits.append(server.receive_data(key if number % 2 else LIST)[1])
+    often = SETTLED_CHARGES - 1
+    expected = [*[Wait.REQUEST] * often, Wait.CREDIT]
+    assert waits == expected * 2
+    assert server.resume()[1] is Wait.REQUEST
+
+
+def test_connection_does_not_wait_for_what_others_of_its_account_cost() -> None:
+    """A worker adds its key, and goes on, however much its address has added."""
+    store, account = Store(), Account("10.0.0.1")
+    greedy, worker = (new_protocol(store=store, account=account) for _ in range(2))
+    keys = b"".join(send_pulse(f"/w/{number}", b"x", 1) for number in range(60))
+    assert greedy.receive_data(keys)[1] is Wait.CREDIT
+    assert worker.receive_data(send_pulse("/w/new", b"x", 1))[1] is Wait.REQUEST
+
+
+def new_lister() -> tuple[Collecting, bytes]:
     """Make a protocol over a large directory; return it, and the list's reply."""
     store = Store()
     for number in range(3_500):
@@ -487,7 +498,7 @@ def test_list_of_a_large_directory_is_written_in_slices() -> None:
     server.receive_data(LIST + PULSE)
     silent_calls = 0
     while not (sent := sent_by(server)):
-        assert server.has_more
+        assert server.wait is Wait.TURN
         server.resume()
         silent_calls += 1
     assert silent_calls > 3
@@ -500,7 +511,7 @@ def test_list_in_the_making_is_counted_as_held() -> None:
     server.receive_data(LIST)
     server.resume()
     assert server.held_bytes > 3_000
-    assert server.unread_bytes == 0
+    assert server.frames.unread_bytes == 0
     server.fail(LimitError("as asked for"))
     assert server.held_bytes == 0
 
@@ -581,8 +592,8 @@ MESSAGES = {
 # How a connection comes to a phase: its mechanism, and what it was sent.
 STARTS: dict[str, tuple[MakeMechanism, bytes]] = {
     "OPEN": (None, b""),
-    "SASL_DUE, DIGEST": (like_digest, b""),
-    "SASL_DUE, KERBEROS": (like_kerberos, b""),
+    "REQUEST_EXPECTED, DIGEST": (like_digest, b""),
+    "TOKEN_EXPECTED, KERBEROS": (like_kerberos, b""),
     "SASL_BEGUN, DIGEST": (like_digest, REQUEST_TOKEN),
     "SASL_BEGUN, KERBEROS": (like_kerberos, token(b"AP-REQ")),
     "OPEN, authenticated": (like_digest, DIGEST_EXCHANGE),
@@ -598,6 +609,7 @@ _ANYWHERE: dict[str, Phase | type[PeerError]] = {
 _NO_SASL: dict[str, Phase | type[PeerError]] = {
     **_ANYWHERE,
     **dict.fromkeys(MESSAGES.keys() - _ANYWHERE.keys(), OutOfPlaceError),
+    "control without a code": MalformedError,
 }
 _SASL: dict[str, Phase | type[PeerError]] = {
     **_ANYWHERE,
@@ -613,14 +625,14 @@ TRANSITIONS: dict[str, dict[str, Phase | type[PeerError]]] = {
     "OPEN": _NO_SASL,
     "OPEN, authenticated": _NO_SASL,
     "OPEN, not authenticated": _NO_SASL,
-    "SASL_DUE, DIGEST": {
+    "REQUEST_EXPECTED, DIGEST": {
         **_SASL,
         "request for a token": Phase.STEPPING,
         **dict.fromkeys(
             ("token", "token without a blob", "token too large"), OutOfPlaceError
         ),
     },
-    "SASL_DUE, KERBEROS": _SASL,
+    "TOKEN_EXPECTED, KERBEROS": _SASL,
     "SASL_BEGUN, DIGEST": _SASL,
     "SASL_BEGUN, KERBEROS": _SASL,
 }
@@ -641,14 +653,14 @@ def test_transition(start: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-@pytest.mark.parametrize("start", [name for name in STARTS if "SASL" in name])
+@pytest.mark.parametrize("start", [name for name in STARTS if "OPEN" not in name])
 def test_ordinary_message_takes_sasl_off_for_good(start: str, message: str) -> None:
     """Who writes before the exchange is complete may never read, nor begin again."""
     server = in_phase(*STARTS[start])
     serve(server, [PULSE])
     assert (server.phase, server.authenticated) == (Phase.OPEN, False)
     assert serve(server, [READ]) == REFUSAL
-    assert not server.is_step_slow, "the mechanism is still there"
+    assert server._mechanism is None
     serve(server, [MESSAGES[message]])
     assert not server.authenticated
     assert server.user is None
@@ -664,7 +676,7 @@ def test_closed_absorbs_all(message: str) -> None:
     server.resume()
     assert sent_by(server) == b""
     assert (server.phase, server.error) == (Phase.CLOSED, error)
-    assert (server.unread_bytes, server.frame_bytes) == (0, 0)
+    assert (server.frames.unread_bytes, server.frames.frame_bytes) == (0, 0)
 
 
 @pytest.mark.parametrize("message", MESSAGES)
@@ -676,13 +688,13 @@ def test_stepping_reads_nothing(message: str) -> None:
     server.resume()
     assert server.phase is Phase.STEPPING
     assert sent_by(server) == b""
-    assert server.unread_bytes == len(MESSAGES[message])
+    assert server.frames.unread_bytes == len(MESSAGES[message])
 
 
 def test_phases_are_those_of_the_table() -> None:
     """The table has every phase that reads, with every message."""
     starts = {start.partition(",")[0] for start in STARTS}
-    assert starts == {phase.name for phase in protocol._READING}
+    assert starts == {phase.name for phase in READING}
     assert TRANSITIONS.keys() == STARTS.keys()
     assert all(row.keys() == MESSAGES.keys() for row in TRANSITIONS.values())
 
@@ -719,8 +731,10 @@ def test_mechanism_gets_the_tokens() -> None:
 )
 def test_owner_is_told_of_slow_steps(make: MakeMechanism, is_slow: bool) -> None:
     """What the mechanism says of its steps, the owner can ask before one is taken."""
-    assert new_protocol(make).is_step_slow is is_slow
-    assert not new_protocol().is_step_slow
+    server = new_protocol(make)
+    server.receive_data(token(b"AP-REQ") if is_slow else REQUEST_TOKEN)
+    assert server.step is not None
+    assert server.step.is_slow is is_slow
 
 
 def test_nothing_is_sent_after_a_refused_token() -> None:
@@ -737,7 +751,8 @@ def test_step_touches_nothing_until_its_outcome_is_taken() -> None:
     """A step may run elsewhere: the connection changes only in finish_step."""
     server = new_protocol(like_kerberos)
     server.receive_data(token(b"AP-REQ"))
-    outcome = server.run_step()
+    assert server.step is not None
+    outcome = server.step.run()
     assert (server.phase, sent_by(server)) == (Phase.STEPPING, b"")
     server.finish_step(outcome)
     assert (server.phase, sent_by(server)) == (Phase.SASL_BEGUN, token(b"offer"))
@@ -745,7 +760,7 @@ def test_step_touches_nothing_until_its_outcome_is_taken() -> None:
 
 @pytest.mark.parametrize("outcome", [b"offer", None, AuthenticationError("late")])
 def test_outcome_of_a_step_comes_too_late(
-    outcome: protocol.StepOutcome,
+    outcome: StepOutcome,
 ) -> None:
     """A connection that has ended meanwhile takes no outcome any more."""
     server = new_protocol(like_kerberos)
@@ -767,10 +782,14 @@ def test_outcome_without_a_step_is_ignored(exchange: bytes) -> None:
 
 def test_tokens_are_not_kept() -> None:
     """The token, and after the exchange its mechanism, live no longer than needed."""
-    server = in_phase(like_kerberos, token(bytes(50_000)))
-    assert server._token == b""
+    server = new_protocol(like_kerberos)
+    server.receive_data(token(bytes(50_000)))
+    step = server.step
+    assert step is not None
+    server.finish_step(step.run())
+    assert (server.step, step._token) == (None, b"")
     serve(server, [token(b"wrapped")])
-    assert (server._mechanism, server._token) == (None, b"")
+    assert (server._mechanism, server.step) == (None, None)
 
 
 # --- bounded output ---------------------------------------------------------
@@ -789,27 +808,26 @@ def test_output_is_bounded_by_the_limit_and_a_reply(size: int) -> None:
     replies = []
     while server.is_blocked or server.has_more:
         sent = sent_by(server)
-        assert len(sent) < MAX_DUE_BYTES + size + 100
+        assert len(sent) < MAX_OUTGOING_BYTES + size + 100
         replies.append(sent)
         server.resume()
     replies.append(sent_by(server))
     assert b"".join(replies) == b"".join(
         wire.pulse_reply("/a", bytes(size), number) for number in range(len(requests))
     )
-    assert server.unread_bytes == 0
+    assert server.frames.unread_bytes == 0
 
 
 def test_blocked_connection_reads_nothing() -> None:
     """While too much is due, frames that come wait, and nothing is carried out."""
     store = Store()
-    store.put("/a", bytes(MAX_DUE_BYTES))
+    store.put("/a", bytes(MAX_OUTGOING_BYTES))
     server = new_protocol(None, store)
-    server.receive_data(READ)
-    server.receive_data(send_pulse("/b", b"x", 1))
-    server.resume()
-    assert server.is_blocked
+    server.receive_data(READ + send_pulse("/b", b"x", 1))
+    assert server.wait is Wait.ROOM
     assert store.get("/b") is None
-    assert server.unread_bytes == server.frame_bytes == len(send_pulse("/b", b"x", 1))
+    pulse_bytes = len(send_pulse("/b", b"x", 1))
+    assert server.frames.unread_bytes == server.frames.frame_bytes == pulse_bytes
     sent_by(server)
     server.resume()
     assert store.get("/b") == b"x"
@@ -823,7 +841,7 @@ def test_blocked_connection_keeps_no_frame_that_was_read() -> None:
     server.receive_data(big[:100])
     server.receive_data(big[100:] + READ + PULSE)
     assert server.is_blocked
-    assert len(server._frames._unread) == server.unread_bytes == len(PULSE)
+    assert len(server.frames._unread) == server.frames.unread_bytes == len(PULSE)
 
 
 def test_large_values_are_sent_from_where_they_are_stored() -> None:
@@ -831,13 +849,14 @@ def test_large_values_are_sent_from_where_they_are_stored() -> None:
     store, large = Store(), bytes(canonical.LARGE_BYTES)
     store.put("/large", large)
     server = new_protocol(None, store)
-    server.receive_data(PULSE + READ + path_request(Type.GET_PULSE, "/large", 1) + READ)
-    chunks = server.data_to_send()
+    chunks, wait = server.receive_data(
+        PULSE + READ + path_request(Type.GET_PULSE, "/large", 1) + READ
+    )
     assert len(chunks) == 3
     assert chunks[1] is large
     expected = PULSE_ACK + HIT + wire.pulse_reply("/large", large, 1) + HIT
     assert b"".join(chunks) == expected
-    assert server.data_to_send() == []
+    assert (wait, server.resume()) == (Wait.REQUEST, ([], Wait.REQUEST))
 
 
 # --- the end ----------------------------------------------------------------
@@ -855,9 +874,9 @@ def test_fail_frees_what_is_unread() -> None:
     """A connection that its owner ends holds no bytes of a frame any more."""
     server = new_protocol()
     server.receive_data(send_pulse("/a", bytes(1_000_000))[:-1])
-    assert server.unread_bytes > 1_000_000
+    assert server.frames.unread_bytes > 1_000_000
     server.fail(LimitError("all buffers are full"))
-    assert (server.unread_bytes, server.frame_bytes) == (0, 0)
+    assert (server.frames.unread_bytes, server.frames.frame_bytes) == (0, 0)
     assert str(server.error) == "all buffers are full"
 
 
@@ -887,7 +906,8 @@ def test_frame_bytes_say_what_has_begun() -> None:
     seen = []
     for piece in (PULSE[:3], PULSE[3:9], PULSE[9:] + READ[:5]):
         server.receive_data(piece)
-        seen.append((server.unread_bytes, server.frame_bytes, server.frames_rcvd))
+        frames = server.frames
+        seen.append((frames.unread_bytes, frames.frame_bytes, frames.frames_rcvd))
     assert seen == [(3, 4, 0), (9, len(PULSE), 0), (5, len(READ), 1)]
 
 
@@ -921,7 +941,7 @@ def handed_over(
     first = new_protocol(make, store)
     first.receive_data(stream[:cut])
     sent = settle(first) if is_sent or first.phase is Phase.STEPPING else b""
-    state = first.snapshot()
+    state = first.snapshot(first.sent())
     if state is None:
         return None
     second = new_protocol(make, store)
@@ -953,28 +973,29 @@ def test_snapshot_has_what_was_not_sent() -> None:
     server.receive_data(PULSE)
     unsent = sent_by(server)[3:]
     server.receive_data(READ + b"\0")
-    state = server.snapshot(unsent)
+    state = server.snapshot(unsent + sent_by(server))
     assert state == Snapshot(True, False, None, b"\0", unsent + HIT)
     second = new_protocol()
     second.restore(state)
+    second.resume()
     assert sent_by(second) == unsent + HIT
-    assert second.unread_bytes == 1
+    assert second.frames.unread_bytes == 1
 
 
 def test_snapshot_of_a_blocked_connection_keeps_what_is_unread() -> None:
     """Requests behind a large reply are handed over unread, and answered there."""
     store = Store()
-    store.put("/a", bytes(MAX_DUE_BYTES))
+    store.put("/a", bytes(MAX_OUTGOING_BYTES))
     first = new_protocol(None, store)
     first.receive_data(READ + READ)
-    state = first.snapshot()
+    state = first.snapshot(first.sent())
     assert state is not None
     assert state.unread == READ
     second = new_protocol(None, store)
     second.restore(state)
     second.resume()
     assert second.is_blocked
-    assert settle(second) == wire.pulse_reply("/a", bytes(MAX_DUE_BYTES), 7) * 2
+    assert settle(second) == wire.pulse_reply("/a", bytes(MAX_OUTGOING_BYTES), 7) * 2
 
 
 @pytest.mark.parametrize(
@@ -1030,17 +1051,14 @@ pieces_of_streams = st.one_of(
 )
 owner_calls = st.one_of(
     pieces_of_streams,
-    st.sampled_from(("send", "resume", "step", "snapshot", "fail")),
+    st.sampled_from(("resume", "step", "snapshot", "fail")),
 )
 
 
-def call(server: ServerProtocol, what: bytes | str) -> None:
+def call(server: Collecting, what: bytes | str) -> None:
     """Do one thing that an owner may do."""
     if isinstance(what, bytes):
-        if server.answer_pulse(what) is None:
-            server.receive_data(what)
-    elif what == "send":
-        server.data_to_send()
+        server.receive_data(what)
     elif what == "resume":
         server.resume()
     elif what == "snapshot":
@@ -1048,7 +1066,8 @@ def call(server: ServerProtocol, what: bytes | str) -> None:
     elif what == "fail":
         server.fail(LimitError("enough"))
     elif server.phase is Phase.STEPPING:
-        server.finish_step(server.run_step())
+        assert server.step is not None
+        server.finish_step(server.step.run())
 
 
 @pytest.mark.slow
@@ -1068,7 +1087,7 @@ def test_any_bytes_and_calls_lead_to_a_legal_state(
         assert (server.error is not None) == (server.phase is Phase.CLOSED)
         assert not was_closed or server.phase is Phase.CLOSED
         assert (server.user is not None) == (server.authenticated and make is not None)
-        assert server.unread_bytes >= 0
+        assert server.frames.unread_bytes >= 0
         assert server.phase in Phase
 
 
@@ -1084,12 +1103,12 @@ def test_noise_leads_to_a_legal_state(noise: bytes) -> None:
 def test_last_step_is_known_once_it_was_taken() -> None:
     """Its outcome, and no earlier one, decides who the peer is."""
     server = new_protocol(like_digest)
-    assert not new_protocol(None).is_step_last
     steps = []
     server.receive_data(REQUEST_TOKEN)
     while server.phase is Phase.STEPPING:
-        outcome = server.run_step()
-        steps.append(server.is_step_last)
+        assert server.step is not None
+        outcome = server.step.run()
+        steps.append(server.step.is_last)
         server.finish_step(outcome)
         server.receive_data(token(b"response"))
     assert steps == [False, True]

@@ -139,30 +139,33 @@ def test_what_no_field_holds_is_a_value_error(wrong: dict[str, object]) -> None:
 JAVA_OBJECT = bytes.fromhex("aced0005737200") + b"java.util.HashMap"
 
 
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (b"", "message ends too early"),
-        (b"\x00", "required field is missing"),
-        (b"{}", "message ends too early"),
-        (STORM_PLAIN[:-1], "message ends too early"),
-        (STORM_PLAIN.replace(b"\x0c\x74", b"\xff\x74"), "length beyond the message"),
-        (b"\x0b\x00\x01\x7f\xff\xff\xff", "length beyond the message"),
-        (JAVA_OBJECT, "serialized Java object"),
-        (gzip.compress(JAVA_OBJECT), "serialized Java object"),
-        (pickle.dumps({}), "unknown wire type"),
-        (gzip.compress(b""), "message ends too early"),
-        (b"\x1f\x8b", "truncated"),
-        (b"\x1f\x8b\x08", "truncated"),
-        (b"\x1f\x8b\xff" + bytes(20), "damaged gzip"),
-        (encode(EMPTY)[:-1], "truncated"),
-        (encode(EMPTY)[:-8] + bytes(8), "damaged gzip"),
-        (b"\x28\xb5\x2f\xfd", "truncated"),
-        (b"\x28\xb5\x2f\xfd" + b"\xff" * 20, "damaged zstd"),
-        (encode(EMPTY, Compression.ZSTD)[:-1], "truncated"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else value[:6].hex(),
-)
+NO_HEARTBEATS = {
+    "empty": (b"", "message ends too early"),
+    "stop": (b"\x00", "required field is missing"),
+    "json": (b"{}", "message ends too early"),
+    "plain cut short": (STORM_PLAIN[:-1], "message ends too early"),
+    "length too long": (
+        STORM_PLAIN.replace(b"\x0c\x74", b"\xff\x74"),
+        "length beyond the message",
+    ),
+    "huge length": (b"\x0b\x00\x01\x7f\xff\xff\xff", "length beyond the message"),
+    "java object": (JAVA_OBJECT, "serialized Java object"),
+    "java object in gzip": (gzip.compress(JAVA_OBJECT), "serialized Java object"),
+    "pickle": (pickle.dumps({}), "unknown wire type"),
+    "nothing in gzip": (gzip.compress(b""), "message ends too early"),
+    "gzip of two bytes": (b"\x1f\x8b", "truncated"),
+    "gzip of three bytes": (b"\x1f\x8b\x08", "truncated"),
+    "gzip of unknown flags": (b"\x1f\x8b\xff" + bytes(20), "damaged gzip"),
+    "gzip cut short": (encode(EMPTY)[:-1], "truncated"),
+    "gzip with a wrong checksum": (encode(EMPTY)[:-8] + bytes(8), "damaged gzip"),
+    "zstd of four bytes": (b"\x28\xb5\x2f\xfd", "truncated"),
+    "zstd of damaged blocks": (b"\x28\xb5\x2f\xfd" + b"\xff" * 20, "damaged zstd"),
+    "zstd cut short": (encode(EMPTY, Compression.ZSTD)[:-1], "truncated"),
+}
+"""Their names are ids of tests: the bytes contain the time at which they are packed."""
+
+
+@pytest.mark.parametrize(("data", "reason"), NO_HEARTBEATS.values(), ids=NO_HEARTBEATS)
 def test_what_is_no_heartbeat_is_refused(data: bytes, reason: str) -> None:
     """Bytes of another kind, broken or cut short are an error that says so."""
     with pytest.raises(ValueDecodeError, match=reason):

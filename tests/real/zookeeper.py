@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import queue
 import socket
 import time
 from pathlib import Path
 
-from pacemaker.cluster_state.acls import Acls
-from pacemaker.cluster_state.cluster_state import ClusterState
-from pacemaker.cluster_state.events import ConnectionState, EventType
-from pacemaker.cluster_state.factory import pacemaker_state_factory
 from pacemaker.config.settings import Settings
-from tests.cluster_state.dict_pool import DictPool
 from tests.real.daemons import free_port
 from tests.real.jvm import ROOT, JavaProgram, maven_classpath
 
@@ -34,8 +27,6 @@ SESSION_MS = 10_000
 SHORT_SESSION_MS = 1_500
 """For tests that do.  With a second and less, kazoo may wait no more than some
 milliseconds for the answer to a ping."""
-
-EVENT_TIMEOUT_S = 20.0
 
 _roots = (f"/storm-{number}" for number in itertools.count())
 
@@ -107,36 +98,3 @@ def new_settings(port: int, session_ms: int = SESSION_MS) -> Settings:
         zookeeper_root=next(_roots),
         zookeeper_session_timeout_ms=session_ms,
     )
-
-
-def at_port(settings: Settings, port: int) -> Settings:
-    """Return the settings of the same cluster, by another way."""
-    return dataclasses.replace(settings, zookeeper_port=port)
-
-
-def open_state(settings: Settings, default_acls: Acls | None = None) -> ClusterState:
-    """Open a cluster's state, with its heartbeats in a dict."""
-    return pacemaker_state_factory(settings, pool=DictPool(), default_acls=default_acls)
-
-
-class Heard:
-    """What a state tells: the events of its watches, and of its connection."""
-
-    def __init__(self, state: ClusterState) -> None:
-        self._events: queue.SimpleQueue[tuple[EventType, str]] = queue.SimpleQueue()
-        self._states: queue.SimpleQueue[ConnectionState] = queue.SimpleQueue()
-        state.register(lambda kind, path: self._events.put((kind, path)))
-        state.add_listener(self._states.put)
-
-    def event(self) -> tuple[EventType, str]:
-        """Wait for the next event and return it."""
-        return self._events.get(timeout=EVENT_TIMEOUT_S)
-
-    def no_event(self) -> bool:
-        """Tell that there is none so far."""
-        return self._events.empty()
-
-    def wait_for(self, wanted: ConnectionState) -> None:
-        """Wait until the connection has become so."""
-        while self._states.get(timeout=EVENT_TIMEOUT_S) is not wanted:
-            pass

@@ -17,7 +17,7 @@ import pytest
 
 from pacemaker._version import __version__
 from pacemaker.server.upgrade.memfd import write_state
-from pacemaker.server.upgrade.trial import trial_arguments, word_of
+from pacemaker.server.upgrade.trial import proof_of, trial_arguments
 from tests.real.daemons import SERVE, Daemon, Served
 from tests.server.process.test_notify import Manager
 from tests.server.upgrade.test_trial import SAMPLE
@@ -78,7 +78,7 @@ def test_hangup_that_was_ignored_stays_ignored() -> None:
             daemon.signal(signal.SIGUSR1)
             daemon.logged("last minute")
             must_reload(daemon)
-        upgrades = [line for line in daemon.stderr.all() if "trying" in line]
+        upgrades = [line for line in daemon.stderr.all() if "starting a trial" in line]
         assert len(upgrades) == 2
 
 
@@ -181,7 +181,7 @@ def test_upgrade_finds_descriptors_where_connections_have_taken_the_rest() -> No
         must_reload(daemon)
         resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (8, 8))
         reason = refusal(daemon)
-        assert reason.startswith("16 descriptors are needed: Too many open files")
+        assert reason.startswith("the upgrade needs 16 free descriptors: Too many")
         assert get(peer) == hit()
         for other in others:
             other.close()
@@ -217,7 +217,9 @@ def test_start_without_threads_says_so() -> None:
     """The log has no thread either, and the line is written all the same."""
     done = ended([sys.executable, "-c", PATCHED, "serve", *PLACE])
     assert done.returncode == 71
-    assert "Error: cannot start the thread pacemaker-log: can't start" in done.stderr
+    assert (
+        "Error: cannot start the thread that writes the log: can't start" in done.stderr
+    )
     assert "Traceback" not in done.stderr
 
 
@@ -240,7 +242,7 @@ def try_upgrade(*argv: str) -> subprocess.CompletedProcess[str]:
 def test_trial_does_what_only_a_real_start_does() -> None:
     """It says the word once it has started the threads, and not if it cannot."""
     done = try_upgrade("-m", "pacemaker")
-    assert (done.returncode, done.stdout) == (0, f"{word_of(SAMPLE)}\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, f"{proof_of(SAMPLE)}\n"), done.stderr
     assert "0 connections and 1 heartbeat carried over" in done.stderr
     assert "listening on" not in done.stderr
     done = try_upgrade("-c", PATCHED)

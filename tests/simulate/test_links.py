@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pacemaker.client.network import TcpNetwork
+from pacemaker.client.tcp import TcpNetwork
 from pacemaker.simulate.links import Link, Links
 from pacemaker.simulate.tally import Tally
 from pacemaker.simulate.worker import WorkerProtocol, details_part

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pacemaker.client.network import TcpNetwork
 from pacemaker.client.protocol import ClientProtocol
+from pacemaker.client.tcp import TcpNetwork
 from pacemaker.errors import CannotConnectError
 from pacemaker.simulate.links import Links
 from pacemaker.simulate.load import Load

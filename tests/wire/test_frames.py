@@ -183,14 +183,14 @@ def test_read_frames_are_let_go_before_unread_ones() -> None:
     reader.receive(stream)
     for _ in range(51):
         assert reader.next() is not None
-        reader.let_go()
+        reader.free_read()
         assert len(reader._unread) <= 2 * reader.unread_bytes
         assert stream.endswith(reader.unread)
     assert reader.next() is None
 
 
 def test_letting_go_copies_no_more_than_was_received() -> None:
-    """Frames read one by one with a let_go after each cost what they have of bytes."""
+    """Reading frames one by one, each freed at once, costs what their bytes cost."""
     stream = framed(b"12345678") * 1000
     reader = FrameReader(LIMIT)
     reader.receive(stream)
@@ -198,7 +198,7 @@ def test_letting_go_copies_no_more_than_was_received() -> None:
     for _ in range(1000):
         assert reader.next() is not None
         before = reader._unread
-        reader.let_go()
+        reader.free_read()
         copied += len(reader._unread) if reader._unread is not before else 0
     assert copied <= len(stream)
 

@@ -51,6 +51,7 @@ class Acceptor(threading.Thread):
             the fewest.
         accounts: the accounts of the peers.
         admission: decides which connections are accepted.
+        reserved: how many descriptors connections leave for everything else.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Acceptor(threading.Thread):
         threads: Sequence[IoThread],
         accounts: Accounts,
         admission: Admission,
+        reserved: int = limits.RESERVED_DESCRIPTORS,
     ) -> None:
         super().__init__(name="pacemaker-acceptor", daemon=True)
         self._listeners = {listener.fileno(): listener for listener in listeners}
@@ -69,6 +71,7 @@ class Acceptor(threading.Thread):
         self._threads = threads
         self._accounts = accounts
         self._admission = admission
+        self._reserved = reserved
         # The number of refused connections.
         self.refused = 0
         self._last_refused: tuple[str, LimitError] | None = None
@@ -147,7 +150,7 @@ class Acceptor(threading.Thread):
         """Accept a batch at one listener; return False to pause before the next."""
         listener = self._listeners[fd]
         # Asked again for each batch, as the limit of a running process can be raised.
-        room_ends = _room_ends()
+        room_ends = _room_ends(self._reserved)
         for _ in range(limits.ACCEPT_BATCH):
             if self._is_stopping:
                 break
@@ -221,32 +224,38 @@ class Acceptor(threading.Thread):
             LimitError: it is refused, because there is no room for it.
         """
         verdict = self._admission.judge(account, time.monotonic())
-        if verdict is Verdict.REFUSE:
-            raise LimitError(
-                "its address has its share of the connections",
-                f"{account.connections - 1} from {account.name}",
-            )
-        if verdict is Verdict.MAKE_ROOM:
-            self._make_room()
+        if verdict is not Verdict.TAKE:
+            self._make_room(verdict, account)
         thread = self._threads[0]
         if len(self._threads) > 1:
             thread = min(self._threads, key=lambda each: each.load)
         thread.adopt(sock, peer, account)
 
-    def _make_room(self) -> None:
+    def _make_room(self, verdict: Verdict, account: Account) -> None:
         """Close a connection that has never sent a byte.
 
         Raises:
-            LimitError: every connection has sent something.
+            LimitError: there is none that may be closed for this account.
         """
-        thread = max(self._threads, key=lambda each: each.silent)
-        if not thread.silent:
-            raise LimitError("too many connections", "raise the limit (LimitNOFILE=)")
-        thread.end_silent()
+        if verdict is Verdict.MAKE_ROOM:
+            thread = max(self._threads, key=lambda each: each.silent)
+            if not thread.silent:
+                reason = "raise the limit (LimitNOFILE=)"
+                raise LimitError("too many connections", reason)
+            thread.end_silent()
+            return
+        for thread in self._threads:
+            if verdict is Verdict.REPLACE and thread.has_silent(account):
+                thread.end_silent(account)
+                return
+        raise LimitError(
+            "its address has its share of the connections",
+            f"{account.connections - 1} from {account.name}",
+        )
 
 
-def _room_ends() -> int:
+def _room_ends(reserved: int) -> int:
     """Return the first of the descriptors that are reserved for all other uses."""
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     share = int(most * limits.RESERVED_SHARE)
-    return most - min(limits.RESERVED_DESCRIPTORS, share)
+    return most - min(reserved, share)

@@ -32,7 +32,8 @@ from typing import Final, Protocol, TypeAlias
 from pacemaker.core import limits
 from pacemaker.core.accounts import Account
 from pacemaker.core.carried_over import ConnectionState
-from pacemaker.core.protocol import Phase, ServerProtocol
+from pacemaker.core.phases import Phase
+from pacemaker.core.protocol import Output, ServerProtocol, Wait
 from pacemaker.errors import LimitError, PeerError
 from pacemaker.server.io.sockets import end_with_reset
 from pacemaker.wire import messages
@@ -45,12 +46,22 @@ _Chunks: TypeAlias = "Sequence[bytes | memoryview]"
 
 # Looked up once, as `pacemaker.core.protocol` does.
 _OPEN: Final = Phase.OPEN
+_REQUEST: Final = Wait.REQUEST
 
 # The first bytes of the body of a CREATE_PATH request: the field of its type.
 _CREATE_PATH: Final = struct.pack(">bhi", 8, 1, messages.CREATE_PATH)
 
-# An event that takes less is in the lowest class: a pulse, a read, a small list.
+# The cost class of a new connection: behind those that are known to be cheap.
+NEW_CLASS: Final = 2
+# The unit of cost classes: a pulse, a read, a small list take less.
 _CHEAP_S: Final = 0.0001
+# One request costs no more than this (`ServerProtocol.slice_cost`) and is seldom above
+# this class.
+_LONE_COST: Final = 8
+_MOST_LONE_CLASS: Final = 1
+# The class of a slice of several requests, and of what a refused peer still sends.
+_SLICE_CLASS: Final = 3
+_REFUSED_CLASS: Final = 4
 
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 
@@ -89,7 +100,7 @@ class Owner(Protocol):
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
         """Call a function after a delay."""
 
-    def put_off(self, connection: Connection) -> None:
+    def put_off(self, connection: Connection, has_charged: bool) -> None:
         """Let a connection continue after others have been served."""
 
     def greeted(self, connection: Connection) -> None:
@@ -120,6 +131,7 @@ class Connection:
         "_sock",
         "_undelivered_bytes",
         "_unsent",
+        "_wait",
         "account",
         "cost_class",
         "fd",
@@ -142,6 +154,8 @@ class Connection:
         self.owner = owner
         self.account = account
         self._unsent: _Chunks = ()
+        # What the protocol waited for when the connection was last settled.
+        self._wait = Wait.REQUEST
         self._is_at_end = False
         self._is_greeted = False
         self._frame_number = 0
@@ -157,7 +171,7 @@ class Connection:
         # yet, and the rough cost of recent events, which is 1 until one is measured.
         self.ready = 0
         self.is_deferred = False
-        self.cost_class = 1
+        self.cost_class = NEW_CLASS
         self.fd = sock.fileno()
         self.interest = select.EPOLLIN
         self.is_closed = False
@@ -170,13 +184,25 @@ class Connection:
     def note_cost(self, elapsed_s: float) -> None:
         """Record how long an event of this connection took to serve.
 
-        Each class is twice as costly as the one below it.  The class moves towards the
-        last cost by one step for each event.  So one costly event, in which memory was
-        given back or other connections were evicted, does not put a worker behind a
-        thousand others.
+        Class 0 is for peers that send small requests one at a time, as workers and
+        Nimbus do.  New ones begin in class 2, so that a thousand of them do not delay
+        a peer with a single larger request, such as a list.  From class 3, each class
+        is twice as costly as the one below it.  The class moves towards the last cost
+        by one step for each event: one in which memory was given back, or others were
+        evicted, does not put a worker behind a thousand others.
         """
-        self.account.spent_s += elapsed_s
         cost_class = int(elapsed_s / _CHEAP_S).bit_length()
+        # Not by the time alone: if the processor is busy, a lone request may take as
+        # long as thirty that are answered together, or as a byte of many.
+        if self.protocol.slice_cost > _LONE_COST:
+            cost_class = max(cost_class, _SLICE_CLASS)
+        elif cost_class <= _MOST_LONE_CLASS:
+            cost_class = 0
+        self.protocol.slice_cost = 0
+        if self._linger_until_s:
+            # It has been refused, so whatever it still sends can wait.
+            self.cost_class = max(cost_class, _REFUSED_CLASS)
+            return
         self.cost_class += (cost_class > self.cost_class) - (
             cost_class < self.cost_class
         )
@@ -208,15 +234,14 @@ class Connection:
         elif data:
             if not self._is_greeted:
                 self._greet(data)
-            reply = self.protocol.answer_pulse(data)
-            if reply is not None:
-                self._write((reply,))
-                return
-            self.protocol.receive_data(data)
-            self._advance()
+            chunks, wait = self.protocol.receive_data(data)
+            if wait is not _REQUEST or self._wait is not _REQUEST:
+                self._advance((chunks, wait))
+            elif chunks:
+                self._write(chunks)
         else:
             self._is_at_end = True
-            self._settle(False)
+            self._settle(self._wait)
 
     def _greet(self, data: bytes) -> None:
         """Log the peer, unless these bytes are those of a health check.
@@ -238,36 +263,23 @@ class Connection:
 
     def go_on(self) -> None:
         """Process the next slice of the received requests and send the replies."""
-        self.protocol.resume()
-        self._advance()
+        self._advance(self.protocol.resume())
 
     def _on_release(self) -> None:
         """Answer the held reads, after any replies that are still unsent."""
         # A connection that waits to send, or for its turn, calls `go_on` later, which
         # answers the released reads in their order.
-        if self.interest == select.EPOLLIN or self.protocol.is_waiting:
+        is_idle = self._wait is Wait.ANSWER and not self._unsent
+        if self.interest == select.EPOLLIN or is_idle:
             self.go_on()
 
-    def _advance(self) -> None:
-        """Send the pending replies; settle only if something is unusual."""
-        protocol = self.protocol
-        # Read before `data_to_send`, which empties the protocol's replies: afterwards
-        # the protocol would no longer know that they had made it stop reading frames.
-        is_blocked = protocol.is_blocked
-        chunks = protocol.data_to_send()
+    def _advance(self, output: Output) -> None:
+        """Send the replies, and do what the protocol waits for then."""
+        chunks, wait = output
         if chunks and not self._write(chunks):
             return
-        if (
-            is_blocked
-            or self.interest != select.EPOLLIN
-            or protocol.phase is not _OPEN
-            or protocol.unread_bytes
-            or protocol.has_more
-            or protocol.is_waiting
-            or protocol.has_charged
-            or self in self.owner.watched
-        ):
-            self._settle(is_blocked)
+        if wait is not _REQUEST or self._wait is not _REQUEST:
+            self._settle(wait)
 
     def _write(self, chunks: _Chunks) -> bool:
         """Send as much as the kernel takes; return whether that was all of it."""
@@ -293,69 +305,58 @@ class Connection:
             self._undelivered_bytes = _undelivered_bytes(self.fd)
         self._unsent = left
         if left:
-            self._settle(False)
+            self._settle(Wait.ROOM)
         return not left
 
-    def _settle(self, is_blocked: bool) -> None:
+    def _settle(self, wait: Wait) -> None:
         """Decide which condition the connection is in and what it waits for.
 
         Args:
-            is_blocked: whether the protocol stopped reading frames because too many
-                bytes of replies were pending.
+            wait: what the protocol waits for.
         """
-        phase = self.protocol.phase
+        self._wait = wait
         # Unsent replies come before everything else, even before the end: nothing can
         # be written after the FIN that `_finish` sends.  Nothing is read meanwhile, so
         # a peer that does not take its replies cannot make this process queue more.
-        if self._unsent or is_blocked:
-            # If `is_blocked`, the replies may all be out.  Then the descriptor is
-            # writable, and the next turn goes on with the frames that are unread.
+        if self._unsent or wait is Wait.ROOM:
+            # The replies may all be out.  Then the descriptor is writable, and the next
+            # turn goes on with the frames that are unread.
             self._wait_for(select.EPOLLOUT)
-        elif phase is Phase.CLOSED or self._is_at_end:
+        elif wait is Wait.END or self._is_at_end:
             self._finish()
-        elif phase is Phase.STEPPING:
+        elif wait is Wait.STEP:
             self._sasl_began_s = self._sasl_began_s or self.owner.now()
             # Epoll is level-triggered: with EPOLLIN, bytes that nobody reads during
             # the step would wake the loop in every turn.
             self._wait_for(0)
             self.owner.take_step(self)
-        elif self.protocol.is_waiting:
-            # Nothing is read until the answer has come.
+        elif wait is Wait.ANSWER:
             self._wait_for(0)
-        elif self._is_to_wait:
+        elif wait is Wait.TURN or wait is Wait.CREDIT:
             self._wait_for(0)
-            self.owner.put_off(self)
+            self.owner.put_off(self, wait is Wait.CREDIT)
         else:
             self._wait_for(select.EPOLLIN)
         # A short SASL step is finished within `take_step` and may close the connection.
         if not self.is_closed:
             self._watch()
 
-    @property
-    def _is_to_wait(self) -> bool:
-        """Whether to serve others first or to wait until the account may go on.
-
-        A connection that has just created no key and asked for no list never waits for
-        what other connections of its account did.
-        """
-        protocol = self.protocol
-        return protocol.has_more or (protocol.has_charged and self.account.is_charged)
-
     def _watch(self) -> None:
         """Have the thread watch it while it holds bytes or has a deadline."""
         protocol = self.protocol
         if protocol.phase is _OPEN:
             self._sasl_began_s = 0.0
-        unread_bytes = protocol.unread_bytes
-        if not unread_bytes or self._unsent or protocol.has_more:
+        frames = protocol.frames
+        unread_bytes = frames.unread_bytes
+        if not unread_bytes or self._wait is not Wait.REST:
             # Nothing is read while replies are unsent or others are served first, so
             # the time limit of the frame only starts after that.
             self._frame_began_s = 0.0
-        elif not self._frame_began_s or self._frame_number != protocol.frames_rcvd:
-            self._frame_number = protocol.frames_rcvd
+        elif not self._frame_began_s or self._frame_number != frames.frames_rcvd:
+            self._frame_number = frames.frames_rcvd
             self._frame_began_s = self.owner.now()
         # Read a large frame in few reads, each as large as the rest of the frame.
-        left_bytes = protocol.frame_bytes - unread_bytes
+        left_bytes = frames.frame_bytes - unread_bytes
         self._read_bytes = min(
             max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
         )
@@ -384,7 +385,7 @@ class Connection:
             return "SASL exchange not finished"
         if self._frame_began_s:
             allowed_s = limits.FRAME_TIMEOUT_S
-            allowed_s += self.protocol.frame_bytes / limits.FRAME_BYTES_PER_S
+            allowed_s += self.protocol.frames.frame_bytes / limits.FRAME_BYTES_PER_S
             is_late = now_s - self._frame_began_s > allowed_s
             return "frame not complete" if is_late else None
         return None
@@ -428,22 +429,22 @@ class Connection:
 
     def refuse(self, error: PeerError) -> None:
         """End the connection for a reason on the server's side."""
-        self.protocol.fail(error)
+        output = self.protocol.fail(error)
         if self._unsent:
             self._log_end()
             self.abort()
         else:
-            self._advance()
+            self._advance(output)
 
     @property
     def is_stepping(self) -> bool:
         """Whether a SASL step's outcome is still wanted.  Any thread may ask."""
         return not self.is_closed and self.protocol.phase is Phase.STEPPING
 
-    def finish_step(self) -> None:
+    def finish_step(self, output: Output) -> None:
         """Continue after the protocol has received the outcome of a SASL step."""
         self._on_untold = None
-        self._advance()
+        self._advance(output)
 
     def await_refusal(self, on_untold: Callable[[], None]) -> None:
         """Stay open and silent until `finish_step` tells the peer that it failed.
@@ -472,7 +473,7 @@ class Connection:
         snapshot = self.protocol.snapshot(b"".join(self._unsent))
         if snapshot is None or self._linger_until_s or self.is_closed:
             return None
-        if self.protocol.unread_bytes > limits.CARRIED_UNREAD_BYTES:
+        if self.protocol.frames.unread_bytes > limits.CARRIED_UNREAD_BYTES:
             return None
         return ConnectionState(
             fd=self.fd,
@@ -516,7 +517,7 @@ class Connection:
         """Close at once, with a reset unless `_finish` has switched that off."""
         if not self.is_closed:
             self.is_closed = True
-            self.protocol.drop_held()
+            self.protocol.close()
             self._unsent = ()
             self.owner.forget(self)
             self._sock.close()

@@ -8,9 +8,9 @@ themselves.
 *backlog* and is not read until it has been served from there.  A turn that has much to
 do is shared.  It spends half of `limits.TURN_S` on connections whose requests are
 cheap; connections that it does not reach go to the backlog.  It spends the other half
-on the backlog, where the account that has lately used the least of the thread's time
-comes first.  Then the turn ends, and the calls of other threads run (a stop, an
-upgrade, the watchdog).
+on the backlog, where the host that has lately used the least of the thread's time comes
+first, and the costs of a host's connections decide between them.  Then the turn ends,
+and the calls of other threads run (a stop, an upgrade, the watchdog).
 
 A worker takes some microseconds every three seconds, so it is always among the first,
 however much others send.  The first rule protects it from costly requests of its own
@@ -44,10 +44,12 @@ from pacemaker.core.protocol import ServerProtocol
 from pacemaker.errors import LimitError
 from pacemaker.server.io.backlog import Backlog
 from pacemaker.server.io.budget import BufferBudget
-from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.connection import NEW_CLASS, Connection
 from pacemaker.server.io.sasl_steps import StepRunner
+from pacemaker.server.io.silent import Silent
 from pacemaker.server.process import memory
 from pacemaker.server.process.clocks import boot_time_s
+from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -57,8 +59,8 @@ _CHUNK: Final = 8
 _MOST_SAMPLED_S: Final = 0.002
 # How many connections one turn may sort, which takes some three milliseconds.
 _MOST_SHARED: Final = 4096
-# In classes up to this one (see `Connection.note_cost`) an event takes under 0.4 ms.
-_CHEAPEST_CLASSES: Final = 2
+# In classes up to this one (see `Connection.note_cost`) an event takes under 0.8 ms.
+_CHEAPEST_CLASSES: Final = 3
 # If the events of a turn take no more than this each, they come from many workers.
 _CHEAP_EVENT_S: Final = 0.00004
 
@@ -129,10 +131,14 @@ class IoThread(threading.Thread):
         self._address_limits = address_limits
         # Connections that have more to do and wait while others are served.
         self._backlog: Backlog[Connection] = Backlog()
-        # Connections that have never sent a byte, the oldest first.
-        self._silent: dict[Connection, None] = {}
-        # The accounts with a `spent_s` to halve, and when to halve it next.
+        # Connections that have never sent a byte.
+        self._silent: Silent[Connection] = Silent()
+        # New connections, and when each will be an old one.
+        self._new: deque[tuple[float, Connection]] = deque()
+        # The accounts with a `spent_s` to halve, those of addresses that many workers
+        # share, and when to halve it next.
         self._spenders: set[Account] = set()
+        self._shared_hosts: set[Account] = set()
         self._next_fade_s = 0.0
         self._samples = 0
         # Whether one account has lately used so much time that every turn is shared
@@ -194,14 +200,18 @@ class IoThread(threading.Thread):
         self._adopted += 1
         self.call(self._adopt_next)
 
-    def end_silent(self) -> None:
-        """Close the oldest of the connections that have never sent a byte."""
-        self.call(self._end_silent)
+    def end_silent(self, account: Account | None = None) -> None:
+        """Close the oldest silent connection, of one account or of all."""
+        self.call(lambda: self._end_silent(account))
 
     @property
     def silent(self) -> int:
         """The number of connections that have never sent a byte."""
         return len(self._silent)
+
+    def has_silent(self, account: Account) -> bool:
+        """Return whether an account has a connection that has never sent a byte."""
+        return self._silent.has(account)
 
     def hold_misses(self, holding: Holding, until_s: float) -> None:
         """Hold the misses of all future connections until a time of `boot_clock`."""
@@ -279,14 +289,17 @@ class IoThread(threading.Thread):
                 self._run(other.evict)
         return connection in evicted
 
-    def put_off(self, connection: Connection) -> None:
+    def put_off(self, connection: Connection, has_charged: bool) -> None:
         """Let a connection continue after others have been served.
 
-        If its account has created keys or asked for lists too fast, the connection
-        continues only once the account has credit again.
+        Args:
+            connection: the connection.
+            has_charged: whether it has created many keys or asked for many lists.  If
+                its account did so too fast, the connection continues only once the
+                account has credit again.
         """
         wait_s = 0.0
-        if connection.account.is_charged:
+        if has_charged:
             wait_s = connection.account.settle(self.now(), self._address_limits)
         if wait_s:
             self.figures.delays += 1
@@ -296,7 +309,7 @@ class IoThread(threading.Thread):
 
     def greeted(self, connection: Connection) -> None:
         """Record that a connection has sent something, now or before an upgrade."""
-        self._silent.pop(connection, None)
+        self._silent.discard(connection)
 
     def note_evicted(self, size_bytes: int) -> None:
         """Record how many bytes an evicted connection held."""
@@ -316,7 +329,7 @@ class IoThread(threading.Thread):
         self.figures.connections -= 1
         self._accounts.close(connection.account)
         self._backlog.discard(connection)
-        self._silent.pop(connection, None)
+        self._silent.discard(connection)
         if connection in self.watched:
             self.watched.discard(connection)
             self._budget.hold(connection, connection.account, 0, self.now())
@@ -405,8 +418,7 @@ class IoThread(threading.Thread):
         if connection is not None:
             account = connection.account
             # More than that was an interruption, and not the account's doing.
-            account.spent_s += min(now_s - before_s, _MOST_SAMPLED_S)
-            self._spenders.add(account)
+            self._charge(account, min(now_s - before_s, _MOST_SAMPLED_S))
             if account.spent_s > limits.DOMINANT_S:
                 # At once: until the next fading all would wait for it.
                 self._is_crowded = True
@@ -487,9 +499,19 @@ class IoThread(threading.Thread):
             self._abandon(connection)
         if self._evicted:
             self._evict()
-        connection.note_cost(self._cpu_now() - began_s)
-        self._spenders.add(connection.account)
+        elapsed_s = self._cpu_now() - began_s
+        connection.note_cost(elapsed_s)
+        self._charge(connection.account, elapsed_s)
         return self.now()
+
+    def _charge(self, account: Account, elapsed_s: float) -> None:
+        """Charge time to an account, and to its host if that is shared."""
+        account.spent_s += elapsed_s
+        self._spenders.add(account)
+        shared = account.shared_host
+        if shared is not None:
+            shared.spent_s += elapsed_s
+            self._shared_hosts.add(shared)
 
     def _serve_one(self, connection: Connection) -> None:
         """Handle the reported events, or the next slice of what was read before."""
@@ -519,21 +541,36 @@ class IoThread(threading.Thread):
         self._is_crowded = any(
             account.spent_s > limits.DOMINANT_S for account in self._spenders
         )
-        for account in tuple(self._spenders):
-            account.spent_s /= 2
-            if account.spent_s < limits.FORGOTTEN_S:
-                account.spent_s = 0.0
-                self._spenders.discard(account)
+        for accounts in (self._spenders, self._shared_hosts):
+            for account in tuple(accounts):
+                account.spent_s /= 2
+                if account.spent_s < limits.FORGOTTEN_S:
+                    account.spent_s = 0.0
+                    accounts.discard(account)
         self._backlog.reorder()
+        self._grow_old(now_s)
+
+    def _grow_old(self, now_s: float) -> None:
+        """Trust connections that are not new any more and have cost little.
+
+        Costs are measured in shared turns only, and most workers have never seen one
+        when an attack begins.
+        """
+        while self._new and self._new[0][0] <= now_s:
+            _, connection = self._new.popleft()
+            if connection.cost_class == NEW_CLASS:
+                connection.cost_class = 0
 
     def _put_back(self, connection: Connection) -> None:
         if not connection.is_closed:
             self._backlog.put(connection)
 
-    def _end_silent(self) -> None:
-        for connection in self._silent:
+    def _end_silent(self, account: Account | None) -> None:
+        connection = self._silent.oldest(account)
+        if connection is not None:
             connection.refuse(LimitError("no room, and it never sent anything"))
-            return
+            # Its room is needed now, and there is no reply that a reset could destroy.
+            connection.abort()
 
     def _evict(self) -> None:
         while self._evicted:
@@ -607,8 +644,7 @@ class IoThread(threading.Thread):
 
     def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         for sock, state in peers:
-            host, _, port = state.peer.rpartition(":")
-            account = self._accounts.open(host.strip("[]"), int(port))
+            account = self._accounts.open(*split_host_and_port(state.peer))
             self._adopt(sock, state.peer, account)
             connection = self.connections.get(sock.fileno())
             if connection is not None:
@@ -649,7 +685,10 @@ class IoThread(threading.Thread):
             self._accounts.close(account)
             sock.close()
             return
-        self._silent[connection] = None
+        self._silent.add(connection)
+        now_s = self.now()
+        self._grow_old(now_s)
+        self._new.append((now_s + limits.NEW_S, connection))
         self.connections[connection.fd] = connection
         self.figures.connections += 1
 

@@ -31,8 +31,8 @@ from typing import Final, NamedTuple
 
 from pacemaker.core.accounts import DEFAULT_LIMITS
 from pacemaker.core.addresses import address_name
-from pacemaker.core.protocol import StepOutcome
 from pacemaker.errors import AuthenticationError, LimitError, ServerFaultError
+from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.fair_queue import FairQueue
 from pacemaker.server.io.sasl_backoff import (
@@ -41,6 +41,7 @@ from pacemaker.server.io.sasl_backoff import (
     GuessBook,
     RefusalQueue,
 )
+from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -98,8 +99,9 @@ class StepRunner:
 
     def take(self, connection: Connection) -> None:
         """Run a connection's pending step.  Call it on the connection's I/O thread."""
-        if not connection.protocol.is_step_slow:
-            self._finish(connection, connection.protocol.run_step())
+        step = connection.protocol.step
+        if step is None or not step.is_slow:
+            self._finish(connection, None if step is None else step.run())
             return
         with self._lock:
             problem = self._start_helpers()
@@ -169,11 +171,12 @@ class StepRunner:
     def _take_slowly(self, connection: Connection) -> None:
         # The connection belongs to another thread and may end right after this check,
         # so `_answer` checks again on the I/O thread.
-        if not connection.is_stepping:
+        step = connection.protocol.step
+        if step is None or not connection.is_stepping:
             return
         outcome: StepOutcome
         try:
-            outcome = connection.protocol.run_step()
+            outcome = step.run()
         except Exception:
             _logger.exception("%s: SASL step failed", connection.protocol.peer)
             outcome = ServerFaultError("the server could not take the step")
@@ -188,7 +191,7 @@ class StepRunner:
             self._answer(connection, outcome)
         elif isinstance(outcome, AuthenticationError):
             self._fail(connection, outcome)
-        elif connection.protocol.is_step_last:
+        elif (step := connection.protocol.step) is not None and step.is_last:
             self._succeed(connection, outcome)
         else:
             # A challenge is no answer to a guess.
@@ -270,7 +273,7 @@ class StepRunner:
     def _answer(self, connection: Connection, outcome: StepOutcome) -> None:
         if not connection.is_stepping:
             return
-        connection.protocol.finish_step(outcome)
+        output = connection.protocol.finish_step(outcome)
         if connection.protocol.authenticated:
             _logger.info(
                 "%s: authenticated as %s",
@@ -278,7 +281,7 @@ class StepRunner:
                 connection.protocol.user,
             )
             self._forgive(_address(connection))
-        connection.finish_step()
+        connection.finish_step(output)
 
     def _forgive(self, address: str) -> None:
         with self._lock:
@@ -289,7 +292,8 @@ class StepRunner:
 
 
 def _address(connection: Connection) -> str:
-    return address_name(connection.protocol.peer.rpartition(":")[0])
+    host, _ = split_host_and_port(connection.protocol.peer)
+    return address_name(host)
 
 
 def _daemon_thread(run: Callable[[], None], name: str) -> threading.Thread:

@@ -7,6 +7,7 @@ import struct
 from typing import Final
 
 from pacemaker.core import limits
+from pacemaker.words import host_and_port
 
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 _LINGER_OFF: Final = struct.pack("ii", 0, 0)
@@ -18,7 +19,7 @@ def join_address(host: str, port: int) -> str:
     An IPv4 address mapped into IPv6 is shown as the IPv4 address.
     """
     host = host.removeprefix("::ffff:") if "." in host else host
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return host_and_port(host, port)
 
 
 def end_with_reset(connection: socket.socket, reset: bool) -> None:

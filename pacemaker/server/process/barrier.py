@@ -26,17 +26,23 @@ class Barrier:
         Returns:
             Whether all are parked.  If not, those that are stay parked until `release`.
         """
+        # Queue all calls before waiting for any: the threads finish their turns side by
+        # side, so parking takes as long as the slowest turn and not the sum of all.
         for call in calls:
-            call(self._stand)
+            call(self._wait)
         return all(
             self._arrived.acquire(timeout=max(0.0, deadline_s - time.monotonic()))
             for _ in calls
         )
 
     def release(self) -> None:
-        """Let all threads continue, including those that have yet to arrive."""
+        """Let all threads continue, including those that have yet to arrive.
+
+        A thread that missed the deadline still has the call in its queue.  It finds the
+        event set and passes through, so a barrier that failed leaves nothing behind.
+        """
         self._released.set()
 
-    def _stand(self) -> None:
+    def _wait(self) -> None:
         self._arrived.release()
         self._released.wait()

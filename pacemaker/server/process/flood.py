@@ -50,6 +50,8 @@ class FloodFilter(logging.Filter):
             seen = self._seen[kind] = self._seen.get(kind, 0) + 1
             if seen <= self._free_lines:
                 return True
+            # Keep the record and not its text: most are replaced before `sum_up`, and
+            # formatting is what makes a line expensive.
             self._last[kind] = record
             return False
 

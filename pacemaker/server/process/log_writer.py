@@ -1,9 +1,15 @@
 """The log, written by a thread of its own.
 
 Writing to the log may block, on a full pipe, a slow disk or a stopped terminal.  If an
-I/O thread wrote to it, all its connections would wait too.  So records are queued, up
-to a limit, and a thread that may block writes them.  Records that find the queue full
-are counted, and the count is logged later.
+I/O thread wrote to it, all its connections would wait too.  So the standard library's
+`QueueHandler` queues the records, and its `QueueListener` writes them on a thread that
+may block.  Neither of them covers the case that this is for, a log that is blocked:
+
+- The queue has a limit.  Records that find it full are counted, and the count is logged
+  once there is room again.
+- `flush` tells whether everything was written, and gives up after a time.
+- The end of the program does not wait for a blocked log.  `QueueListener.stop` would.
+- A handler that raises loses one line.  `QueueListener` would end its thread.
 """
 
 from __future__ import annotations
@@ -12,10 +18,11 @@ import contextlib
 import logging
 import queue
 import threading
+from logging.handlers import QueueHandler, QueueListener
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeAlias
 
-from pacemaker.server.process.threads import start_thread
+from pacemaker.server.process.threads import thread_errors
 from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)
@@ -24,8 +31,13 @@ MAX_QUEUED_RECORDS: Final = 10_000
 # How long the end of the program waits for the last lines to be written.
 FLUSH_S: Final = 1.0
 
+# An event is set once all records before it are written.  None ends the thread.
+_Queued: TypeAlias = "logging.LogRecord | threading.Event | None"
 
-class LogWriter:
+_TOO_SLOW: Final = "lost %s: the log could not be written fast enough"
+
+
+class LogWriter(QueueListener):
     """While entered, it calls the root logger's handlers on one thread.
 
     Args:
@@ -36,27 +48,10 @@ class LogWriter:
     def __init__(
         self, filter_: logging.Filter, max_records: int = MAX_QUEUED_RECORDS
     ) -> None:
-        self._handlers: list[logging.Handler] = []
-        # An event in the queue is set once all records before it are written.
-        self._records: queue.Queue[logging.LogRecord | threading.Event | None] = (
-            queue.Queue(max_records)
-        )
-        # Guards the count of records that found no room.
-        self._lock = threading.Lock()
-        self._dropped = 0
-        self._queueing = _Queueing(self)
+        self._records: queue.Queue[_Queued] = queue.Queue(max_records)
+        super().__init__(self._records)
+        self._queueing = _Queueing(self._records)
         self._queueing.addFilter(filter_)
-        self._thread = threading.Thread(
-            target=self._write, name="pacemaker-log", daemon=True
-        )
-
-    def take(self, record: logging.LogRecord) -> None:
-        """Queue a record, or count it if the queue is full.  Any thread may call it."""
-        try:
-            self._records.put_nowait(record)
-        except queue.Full:
-            with self._lock:
-                self._dropped += 1
 
     def flush(self, timeout_s: float = FLUSH_S) -> bool:
         """Wait until all queued records are written; return whether that succeeded."""
@@ -68,10 +63,11 @@ class LogWriter:
         return written.wait(timeout_s)
 
     def __enter__(self) -> LogWriter:
-        # Start the thread first: if that fails, the original handlers log the error.
         root = logging.getLogger()
-        self._handlers = root.handlers
-        start_thread(self._thread)
+        self.handlers = tuple(root.handlers)
+        # Start the thread first: if that fails, the original handlers log the error.
+        with thread_errors("the thread that writes the log"):
+            self.start()
         root.handlers = [self._queueing]
         return self
 
@@ -81,45 +77,73 @@ class LogWriter:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        logging.getLogger().handlers = self._handlers
-        try:
-            self._records.put(None, timeout=FLUSH_S)
-        except queue.Full:
-            # The log is blocked.  The queued lines are lost when this process ends.
+        logging.getLogger().handlers = list(self.handlers)
+        # If the log is blocked, the queued lines are lost when this process ends.
+        if self.flush(FLUSH_S):
+            self.stop()
+
+    def handle(self, record: logging.LogRecord | threading.Event) -> None:
+        """Write a record, or set an event.  Called by the listener's thread alone."""
+        if isinstance(record, threading.Event):
+            self._log_dropped()
+            record.set()
             return
-        self._thread.join(FLUSH_S)
+        self._write(record)
+        # Not before: while a flood lasts, each of its lines would bring another one.
+        if self._records.empty():
+            self._log_dropped()
 
-    def _write(self) -> None:
-        while (record := self._records.get()) is not None:
-            if isinstance(record, threading.Event):
-                record.set()
-                continue
-            self._handle(record)
-            if self._dropped and self._records.empty():
-                self._tell_dropped()
-        # By now the root logger has its original handlers again.
-        self._tell_dropped()
+    def _log_dropped(self) -> None:
+        dropped = self._queueing.take_dropped()
+        if dropped and _logger.isEnabledFor(logging.WARNING):
+            # Write it here, because the queue may be full again.
+            self._write(_warning(_TOO_SLOW, counted(dropped, "log line")))
 
-    def _tell_dropped(self) -> None:
-        with self._lock:
-            dropped, self._dropped = self._dropped, 0
-        if dropped:
-            _logger.warning("lost %s of the log: no room", counted(dropped, "line"))
-
-    def _handle(self, record: logging.LogRecord) -> None:
-        for handler in self._handlers:
+    def _write(self, record: logging.LogRecord) -> None:
+        for handler in self.handlers:
             if record.levelno >= handler.level:
-                # An error in a handler must not keep later lines from being written.
                 with contextlib.suppress(Exception):
                     handler.handle(record)
 
 
-class _Queueing(logging.Handler):
-    """The handler that the loggers see."""
+def _warning(message: str, *args: object) -> logging.LogRecord:
+    place = (__file__, 0)
+    return _logger.makeRecord(
+        _logger.name, logging.WARNING, *place, message, args, None
+    )
 
-    def __init__(self, writer: LogWriter) -> None:
-        super().__init__()
-        self._writer = writer
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self._writer.take(record)
+class _Queueing(QueueHandler):
+    """The handler that the loggers see.  Any thread may call it.
+
+    Args:
+        records: the queue to put the records into.
+    """
+
+    def __init__(self, records: queue.Queue[_Queued]) -> None:
+        super().__init__(records)
+        # Guards the count of records that found no room.
+        self._count_lock = threading.Lock()
+        self._dropped = 0
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Return the record as it is: it stays in this process.
+
+        The base class would format it for another process, on the thread that logs, and
+        take its traceback away from the handlers that write it.
+        """
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Queue a record, or count it if the queue is full."""
+        try:
+            self.queue.put_nowait(record)
+        except queue.Full:
+            with self._count_lock:
+                self._dropped += 1
+
+    def take_dropped(self) -> int:
+        """Return how many records found the queue full since the last call."""
+        with self._count_lock:
+            dropped, self._dropped = self._dropped, 0
+        return dropped

@@ -71,6 +71,11 @@ def free_bytes(
     return max(0, min(free)) if free else None
 
 
+def resident_bytes(proc: Path = Path("/proc")) -> int:
+    """Return the resident memory of this process; 0 if it is unknown."""
+    return 1024 * (_number(proc / "self" / "status", "VmRSS:") or 0)
+
+
 def _known(size_bytes: int | None) -> list[int]:
     return [] if size_bytes is None else [size_bytes]
 
@@ -160,7 +165,7 @@ def _read(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as exc:
-        _logger.warning("cannot read %s: %s; doing without", path, exc.strerror)
+        _logger.warning("cannot read %s: %s; continuing without it", path, exc.strerror)
         return ""
 
 

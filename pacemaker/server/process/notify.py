@@ -19,7 +19,7 @@ _logger: Final = logging.getLogger(__name__)
 # How long a service manager that does not read may block the sender.
 _SEND_TIMEOUT_S: Final = 1.0
 # How many unsent messages are kept.  The newest matter most, as they have the READY.
-_MAX_UNTOLD: Final = 8
+_MAX_UNSENT: Final = 8
 
 
 class Notifier:
@@ -43,7 +43,7 @@ class Notifier:
             self._open_socket()
         # Messages for which the manager had no room, as its queue is short.  If a READY
         # were lost, the manager would wait forever for the end of a reload.
-        self._untold: deque[bytes] = deque(maxlen=_MAX_UNTOLD)
+        self._unsent: deque[bytes] = deque(maxlen=_MAX_UNSENT)
         self.watchdog_s = _watchdog_s(environ)
 
     def ready(self, status: str) -> None:
@@ -65,14 +65,16 @@ class Notifier:
 
     def alive(self) -> None:
         """Feed the watchdog now, or drop the message if earlier ones must wait."""
+        # Not in front of messages that wait: a manager that gets WATCHDOG=1 during a
+        # reload, but not yet its READY=1, would take the reload for one that hangs.
         self.turn()
-        if not self._untold:
+        if not self._unsent:
             self._deliver(b"WATCHDOG=1")
 
     def turn(self) -> None:
         """Send again the messages for which the manager had no room."""
-        while self._untold and self._deliver(self._untold[0]):
-            self._untold.popleft()
+        while self._unsent and self._deliver(self._unsent[0]):
+            self._unsent.popleft()
 
     def close(self) -> None:
         """Close the socket; nothing is sent after this."""
@@ -86,27 +88,29 @@ class Notifier:
             self._socket.settimeout(_SEND_TIMEOUT_S)
         except OSError as exc:
             _logger.warning(
-                "the service manager cannot be told anything: %s; the sandbox must"
-                " allow AF_UNIX (RestrictAddressFamilies=)",
+                "cannot notify the service manager: %s; allow AF_UNIX in the unit's"
+                " sandbox (RestrictAddressFamilies=)",
                 exc.strerror,
             )
 
     def _send(self, *assignments: str) -> None:
         lines = (" ".join(each.splitlines()) for each in assignments)
         # Paths in a reason may contain bytes that are not UTF-8.
-        self._untold.append("\n".join(lines).encode(errors="backslashreplace"))
+        self._unsent.append("\n".join(lines).encode(errors="backslashreplace"))
         self.turn()
 
-    def _deliver(self, told: bytes) -> bool:
+    def _deliver(self, message: bytes) -> bool:
         """Send a datagram; return False if it must be sent again."""
         if self._socket is None:
             return True
         try:
-            self._socket.sendto(told, self._address)
+            self._socket.sendto(message, self._address)
         except TimeoutError:
             return False
         except (OSError, ValueError) as exc:
-            _logger.debug("the service manager cannot be told: %s", exc)
+            # The manager is gone, or NOTIFY_SOCKET is wrong.  Sending again would not
+            # help, and the daemon serves without a manager.
+            _logger.debug("cannot notify the service manager: %s", exc)
         return True
 
 

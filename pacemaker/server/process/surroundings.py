@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from pacemaker import descriptor_limit
 from pacemaker._version import __version__
 from pacemaker.errors import StartError
 
@@ -48,12 +49,10 @@ def fill_standard_streams() -> None:
 
 def raise_descriptor_limit() -> None:
     """Raise the soft limit of open descriptors to the hard limit, if allowed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == hard:
-        return
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        descriptor_limit.raise_descriptor_limit()
     except (OSError, ValueError) as exc:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         _logger.warning(
             "cannot raise the limit of open descriptors from %d to %d: %s; each"
             " connection needs one (ulimit -n, LimitNOFILE=)",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
 from pacemaker.errors import StartError
@@ -12,20 +13,33 @@ from pacemaker.errors import StartError
 CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
 
 
+@contextmanager
+def thread_errors(what: str) -> Iterator[None]:
+    """Turn the error of a thread that cannot be started into an error of one line.
+
+    Args:
+        what: names the thread, with an article.
+
+    Raises:
+        StartError: the system has no room for another thread.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as exc:
+        raise StartError(
+            f"cannot start {what}: {exc}; the user or the control group may have no"
+            " more threads (ulimit -u, TasksMax=, pids.max), or memory is short"
+        ) from exc
+
+
 def start_thread(thread: threading.Thread) -> None:
     """Start a thread.
 
     Raises:
         StartError: the system has no room for another thread.
     """
-    try:
+    with thread_errors(f"the thread {thread.name}"):
         thread.start()
-    except (RuntimeError, MemoryError) as exc:
-        raise StartError(
-            f"cannot start the thread {thread.name}: {exc}; the user or the control"
-            " group may have no more threads (ulimit -u, TasksMax=, pids.max), or"
-            " memory is short"
-        ) from exc
 
 
 def join_thread(thread: threading.Thread) -> None:

@@ -20,7 +20,8 @@ class Watchdog:
     def __init__(self, calls: Sequence[CallSoon], feed: Callable[[], None]) -> None:
         self._calls = calls
         self._feed = feed
-        # Each thread appends to it once per round; `turn` clears it.
+        # Each thread appends to it once per round; `turn` clears it.  It begins full,
+        # so that the first turn feeds.  Appending is atomic, so there is no lock.
         self._turned: deque[int] = deque(range(len(calls)))
 
     def turn(self) -> None:
@@ -28,6 +29,8 @@ class Watchdog:
         if len(self._turned) < len(self._calls):
             return
         self._feed()
+        # Clear before the calls are queued: a thread may run its call at once, and its
+        # entry must not be removed.
         self._turned.clear()
         for number, call in enumerate(self._calls):
             call(partial(self._turned.append, number))

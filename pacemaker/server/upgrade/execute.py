@@ -47,13 +47,16 @@ def become(
         STATE_VARIABLE: f"{pid}:{state_fd}",
     }
     kept = (state_fd, *kept_fds)
-    places = range(LISTEN_FDS_START, LISTEN_FDS_START + len(listener_fds))
+    slots = range(LISTEN_FDS_START, LISTEN_FDS_START + len(listener_fds))
     # Refuse rather than move such a descriptor: the state names connections by number,
     # and it is already written.
     for fd in kept:
-        if fd in places:
-            raise UpgradeError(f"descriptor {fd} is not a listener's")
-    with _at_their_places(listener_fds, places), _inheritable(kept):
+        if fd in slots:
+            raise UpgradeError(
+                f"descriptor {fd} is needed for a listening socket, but is in use:"
+                " restart the daemon instead"
+            )
+    with _in_slots(listener_fds, slots), _inheritable(kept):
         os.execve(command.path, command.argv, {**environ, **announced})  # noqa: S606  (as we were started)
 
 
@@ -72,55 +75,55 @@ def _inheritable(fds: Iterable[int]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _at_their_places(fds: Sequence[int], places: range) -> Iterator[None]:
+def _in_slots(fds: Sequence[int], slots: range) -> Iterator[None]:
     """Put the listeners at descriptors 3, 4, ..., unless `execve` fails."""
     with contextlib.ExitStack() as undo:
-        if list(fds) == list(places):
+        if list(fds) == list(slots):
             undo.enter_context(_inheritable(fds))
         else:
-            # Copy all of them above the places first: dup2 onto a place closes what is
+            # Copy all of them above the slots first: dup2 onto a slot closes what is
             # there, which may be the next listener.
-            for place, copy in zip(
-                places, [_copy_above(fd, places, undo) for fd in fds], strict=True
-            ):
-                undo.enter_context(_set_aside(place, places))
-                os.dup2(copy, place, inheritable=True)
+            copies = [_copy_above(fd, slots, undo) for fd in fds]
+            for slot, copy in zip(slots, copies, strict=True):
+                undo.enter_context(_saved(slot, slots))
+                os.dup2(copy, slot, inheritable=True)
         yield
 
 
-def _copy_above(fd: int, places: range, undo: contextlib.ExitStack) -> int:
-    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, places.stop)
+def _copy_above(fd: int, slots: range, undo: contextlib.ExitStack) -> int:
+    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, slots.stop)
     undo.callback(os.close, copy)
     return copy
 
 
 @contextlib.contextmanager
-def _set_aside(place: int, places: range) -> Iterator[None]:
+def _saved(slot: int, slots: range) -> Iterator[None]:
     """Save what is at a descriptor now, and put it back at the end.
 
-    It may be a descriptor that was inherited from whoever started the daemon, of which
-    nothing here knows.
+    It may have been inherited from the program that started the daemon; then no other
+    part of the daemon knows of it.
     """
-    aside = -1
+    copy = -1
     try:
-        is_inheritable = os.get_inheritable(place)
-        aside = fcntl.fcntl(place, fcntl.F_DUPFD_CLOEXEC, places.stop)
+        is_inheritable = os.get_inheritable(slot)
+        copy = fcntl.fcntl(slot, fcntl.F_DUPFD_CLOEXEC, slots.stop)
     except OSError as exc:
         if exc.errno != errno.EBADF:
             raise
+        # Nothing was there, so at the end the slot is closed again.
     try:
         yield
     finally:
-        if aside < 0:
+        if copy < 0:
             with contextlib.suppress(OSError):
-                os.close(place)
+                os.close(slot)
         else:
-            os.dup2(aside, place, inheritable=is_inheritable)
-            os.close(aside)
+            os.dup2(copy, slot, inheritable=is_inheritable)
+            os.close(copy)
 
 
-class NoState(Exception):  # noqa: N818  (it is no error where none was handed over)
-    """No state was handed over: this process was started in the usual way."""
+class NoState(Exception):  # noqa: N818  (not an error: a process started as usual)
+    """No state was handed over: this process was not upgraded."""
 
 
 def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> State:
@@ -136,6 +139,8 @@ def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> State:
         NoState: no state is announced.
         StateError: the state cannot be read.
     """
+    # It names the process because children inherit it: a daemon that is started as a
+    # child of an upgraded process must not take it for its own.
     pid, _, fd = environ.pop(STATE_VARIABLE, "").partition(":")
     if pid != str(os.getpid()) or not fd.isdigit():
         raise NoState
@@ -143,21 +148,23 @@ def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> State:
         state = read_state(int(fd))
         _check_open(state.kept_fds)
     except StateError:
-        _close_all_that_came_along(LISTEN_FDS_START + handed_over_count(environ))
+        _close_inherited(LISTEN_FDS_START + handed_over_count(environ))
         raise
     return state
 
 
 def _check_open(fds: Iterable[int]) -> None:
-    # Ask for one after another, as listing /proc/self/fd takes several times as long.
+    # Check before anything is restored: a number that is not open now may be given to
+    # the next file, and a connection would then be restored on top of it.  Ask for one
+    # after another, as listing /proc/self/fd takes several times as long.
     try:
         for fd in fds:
             os.get_inheritable(fd)
     except OSError as exc:
-        raise StateError("the state speaks of descriptors that are not open") from exc
+        raise StateError("the state names descriptors that are not open") from exc
 
 
-def _close_all_that_came_along(first_fd: int) -> None:
+def _close_inherited(first_fd: int) -> None:
     for fd in _open_fds():
         with contextlib.suppress(OSError):
             # A descriptor that is inheritable came across execve.  Everything that was

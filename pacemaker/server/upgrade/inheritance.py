@@ -48,6 +48,16 @@ class Inheritance:
         else:
             self.waiters = Waiters.inherit(state.request_fd, state.waiter_fds)
 
+    @property
+    def admin_fd(self) -> int:
+        """The listening socket of the admin endpoint; -1 if there is none."""
+        return -1 if self._state is None else self._state.admin_fd
+
+    @property
+    def upgrades(self) -> int:
+        """How many upgrades this process has had, the last one included."""
+        return 1 if self._state is None else self._state.upgrades + 1
+
     def restore(self, daemon: Upgradable) -> None:
         """Restore the state into a daemon that does not serve yet."""
         if self._state is not None:
@@ -60,13 +70,13 @@ class Inheritance:
         barrier = Barrier()
         daemon.gather(barrier, time.monotonic() + _RESTORE_TIMEOUT_S)
         barrier.release()
-        stood_s = boot_time_s() - self._state.parked_s
+        paused_s = boot_time_s() - self._state.parked_s
         _logger.info(
-            "upgraded to %s: %s and %s carried over; nothing was answered for %.2f s",
+            "upgraded to %s: %s and %s carried over; requests waited for %.2f s",
             __version__,
             counted(len(self._state.connections), "connection"),
             counted(len(daemon.store), "heartbeat"),
-            stood_s,
+            paused_s,
         )
 
 
@@ -82,15 +92,17 @@ def inherit(identity: Secret) -> Inheritance | None:
     except NoState:
         return None
     except StateError as exc:
-        _logger.error(
-            "upgraded, but begins empty, and every connection was reset: %s", exc
-        )
+        _logger.error("upgraded, but started empty and reset every connection: %s", exc)
         return Inheritance(None)
     return Inheritance(_without_strangers(state, identity))
 
 
 def _without_strangers(state: State, identity: Secret) -> State:
-    """Reset every connection if the security settings have changed since."""
+    """Reset every connection if the security settings have changed since.
+
+    A connection that authenticated under the old settings would otherwise keep its
+    rights for as long as it lasts.
+    """
     digest = security_digest(state.security_key, identity)
     if hmac.compare_digest(digest, state.security_digest):
         return state

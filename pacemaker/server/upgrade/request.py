@@ -36,15 +36,20 @@ def request_upgrade(pid: int, timeout_s: float) -> None:
         try:
             connection.connect(address_of(pid))
         except OSError as exc:
-            problem = f"process {pid} is no storm-pacemaker-py that serves"
-            raise UpgradeError(f"{problem} ({exc.strerror})") from exc
+            problem = f"process {pid} is not a running storm-pacemaker-py daemon"
+            raise UpgradeError(
+                f"{problem} ({exc.strerror}): in a container, run `reload` inside it"
+            ) from exc
         if credentials(connection)[0] != pid:
-            raise UpgradeError(f"another process answers in the name of {pid}")
+            raise UpgradeError(
+                f"another process listens on the socket of process {pid}: nothing was"
+                " sent to either"
+            )
         try:
             # Only after the check above, because SIGUSR2 would kill any other program.
             os.kill(pid, signal.SIGUSR2)
         except OSError as exc:
-            raise UpgradeError(f"process {pid}: {exc.strerror}") from exc
+            raise UpgradeError(f"cannot signal process {pid}: {exc.strerror}") from exc
         _judge(_read_line(connection, deadline_s))
 
 
@@ -58,8 +63,11 @@ def _read_line(connection: socket.socket, deadline_s: float) -> str:
                 break
             line += part
     except TimeoutError as exc:
-        raise UpgradeError("no outcome in time; the daemon's log has it") from exc
+        raise UpgradeError(
+            "no outcome in time; look for it in the daemon's log"
+        ) from exc
     except ConnectionError:
+        # The daemon was killed: judge what it has said by then.
         pass
     return line.decode("utf-8", "replace").strip()
 
@@ -69,6 +77,6 @@ def _judge(outcome: str) -> None:
         raise UpgradeError(f"refused: {outcome.removeprefix(REFUSED)}")
     if outcome != SERVES:
         raise UpgradeError(
-            "the daemon said nothing of the outcome: it ended, or began empty; its"
-            " log says which"
+            "the daemon closed the connection without an outcome: it ended, or it lost"
+            " its state and started empty; look in its log"
         )

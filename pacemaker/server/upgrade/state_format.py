@@ -27,9 +27,9 @@ from pacemaker.core.protocol import Snapshot
 from pacemaker.errors import StateError
 from pacemaker.words import counted
 
-FORMAT: Final = 2
-# Format 1 has no extra part.
-READABLE_FORMATS: Final = frozenset((1, FORMAT))
+FORMAT: Final = 3
+# Format 2 has no extra part.
+READABLE_FORMATS: Final = frozenset((2, FORMAT))
 
 _MAGIC: Final = b"stormpm\n"
 _HEAD: Final = struct.Struct("<8sIQI")
@@ -40,13 +40,14 @@ DIGEST_BYTES: Final = 32
 KEY_BYTES: Final = 32
 
 # The time of parking, the key and the digest of the security settings, whether the
-# daemon opened its listener itself, until when misses are held, the descriptor that
-# accepts waiters, the number of waiters, the number of connections.
-_COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diII")
+# daemon opened its listener itself, until when misses are held, the listener of the
+# admin endpoint, the number of upgrades so far, the descriptor that accepts waiters,
+# the number of waiters, the number of connections.
+_COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diIiII")
 _WAITER: Final = struct.Struct("<i")
 # The descriptor, the flags, two times, and the lengths of peer, user, unread, unsent.
 _CONNECTION: Final = struct.Struct("<iBddIIII")
-_AUTHENTICATED, _SASL_DUE, _HAS_USER, _GREETED = 1, 2, 4, 8
+_AUTHENTICATED, _MAY_AUTHENTICATE, _HAS_USER, _GREETED = 1, 2, 4, 8
 # The length of the extra part.
 _EXTRA: Final = struct.Struct("<Q")
 # The lengths of the key and the value.
@@ -89,24 +90,28 @@ def decode(data: Data) -> State:
     try:
         return _read_state(reader, format_)
     except (struct.error, UnicodeDecodeError, MemoryError) as exc:
-        raise StateError("the state cannot be taken in", str(exc)) from exc
+        raise StateError("the state cannot be decoded", str(exc)) from exc
 
 
 def _check(data: Data) -> int:
     """Check that a state is whole; return its format."""
     if len(data) < HEAD_BYTES:
-        raise StateError("the state is cut short", counted(len(data), "byte"))
+        raise StateError("the state is truncated", counted(len(data), "byte"))
     magic, format_, body_bytes, checksum = _HEAD.unpack_from(data)
     if magic != _MAGIC:
-        raise StateError("this is no state of a daemon")
+        raise StateError("this is not a daemon's state")
     if format_ not in READABLE_FORMATS:
-        raise StateError("the state has another format", str(format_))
+        readable = ", ".join(map(str, sorted(READABLE_FORMATS)))
+        raise StateError(
+            "the state has an unknown format",
+            f"{format_}, this version reads {readable}",
+        )
     if body_bytes != len(data) - HEAD_BYTES:
         detail = f"{len(data) - HEAD_BYTES} of {counted(body_bytes, 'byte')}"
-        raise StateError("the state is cut short", detail)
+        raise StateError("the state is truncated", detail)
     with memoryview(data) as view, view[HEAD_BYTES:] as body:
         if zlib.crc32(body) != checksum:
-            raise StateError("the state was changed: its checksum is wrong")
+            raise StateError("the state's checksum is wrong")
     return int(format_)
 
 
@@ -117,6 +122,8 @@ def _pieces(state: State) -> Iterator[bytes]:
         state.security_digest,
         state.is_own_listener,
         state.hold_until_s,
+        state.admin_fd,
+        state.upgrades,
         state.request_fd,
         len(state.waiter_fds),
         len(state.connections),
@@ -136,7 +143,7 @@ def _connection_piece(connection: ConnectionState) -> bytes:
     snapshot = connection.snapshot
     peer, user = connection.peer.encode(), (snapshot.user or "").encode()
     flags = snapshot.authenticated * _AUTHENTICATED
-    flags |= snapshot.sasl_due * _SASL_DUE
+    flags |= snapshot.may_authenticate * _MAY_AUTHENTICATE
     flags |= (snapshot.user is not None) * _HAS_USER
     flags |= connection.is_greeted * _GREETED
     texts = (peer, user, snapshot.unread, snapshot.unsent)
@@ -165,7 +172,7 @@ class _Reader:
     def bytes(self, size: int) -> bytes:
         end = self.at + size
         if end > len(self.data):
-            raise StateError("the state has no meaning")
+            raise StateError("the state is truncated or inconsistent")
         taken = self.data[self.at : end]
         self.at = end
         return taken
@@ -178,7 +185,7 @@ def _read_state(reader: _Reader, format_: int) -> State:
     *common, waiters, connections = reader.fields(_COMMON)
     waiter_fds = tuple(reader.fields(_WAITER)[0] for _ in range(waiters))
     peers = [_read_connection(reader) for _ in range(connections)]
-    extra = b"" if format_ == 1 else reader.bytes(reader.fields(_EXTRA)[0])
+    extra = b"" if format_ == 2 else reader.bytes(reader.fields(_EXTRA)[0])
     heartbeats = list(_read_heartbeats(reader.data, reader.at))
     return State._make((*common, waiter_fds, peers, heartbeats, extra))
 
@@ -189,7 +196,7 @@ def _read_connection(reader: _Reader) -> ConnectionState:
     peer, user = reader.text(peer_bytes), reader.text(user_bytes)
     snapshot = Snapshot(
         authenticated=bool(flags & _AUTHENTICATED),
-        sasl_due=bool(flags & _SASL_DUE),
+        may_authenticate=bool(flags & _MAY_AUTHENTICATE),
         user=user if flags & _HAS_USER else None,
         unread=reader.bytes(unread_bytes),
         unsent=reader.bytes(unsent_bytes),
@@ -209,4 +216,4 @@ def _read_heartbeats(data: Data, at: int) -> Iterator[tuple[str, bytes]]:
         at = value_at + value_bytes
         yield data[key_at:value_at].decode(), data[value_at:at]
     if at > end:
-        raise StateError("the state has no meaning")
+        raise StateError("the state is truncated or inconsistent")

@@ -6,8 +6,8 @@ daemon's state.  It gets neither the port nor any connection, and it cannot reac
 systemd.
 
 An exit code of 0 alone says little: any other program may return it, and the kernel
-discards the exit code if SIGCHLD is ignored.  So the child must also print a word that
-is derived from the sample, which only a program that reads the sample can do.
+discards the exit code if SIGCHLD is ignored.  So the child must also print a proof: a
+text computed from the sample, which only a program that reads the sample can know.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ TRIAL_TIMEOUT_S: Final = 30.0
 
 _REASON_BYTES: Final = 4096
 _PREFIX: Final = "Error: "
-_NOT_FOR_IT: Final = (
+# With these, the child would report to systemd as the daemon, or take its port.
+_WITHHELD: Final = (
     *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"),
     *("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"),
 )
@@ -71,13 +72,13 @@ def check_upgrade(wanted: str, port: int) -> None:
     old_port, _, _ = rest.partition(":")
     if format_ not in map(str, READABLE_FORMATS):
         raise UpgradeError(
-            f"the new version does not read the state's format {format_}:"
-            " this needs a restart"
+            f"the new version does not support the state's format {format_}: restart"
+            " the daemon instead"
         )
     if old_port and old_port != str(port):
         raise UpgradeError(
-            f"pacemaker.port is {port} now, and was {old_port}: another port needs"
-            " a restart"
+            f"pacemaker.port was changed from {old_port} to {port}, and the listening"
+            " socket is carried over: change it back, or restart the daemon instead"
         )
 
 
@@ -97,13 +98,13 @@ def read_sample(wanted: str) -> State | None:
         return read_state(os.dup(int(fd[0])))
     except (StateError, OSError, ValueError) as exc:
         raise UpgradeError(
-            f"the new version cannot read a piece of the state: {exc}: this needs a"
-            " restart"
+            f"the new version cannot read a sample of the state ({exc}): restart the"
+            " daemon instead"
         ) from exc
 
 
-def word_of(sample: State) -> str:
-    """Return the word that only a program that has read this sample can know."""
+def proof_of(sample: State) -> str:
+    """Return a text that only a program that has read this sample can know."""
     body = b"".join(encode(sample))
     return hmac.new(sample.security_key, body, DIGEST_NAME).hexdigest()
 
@@ -112,7 +113,7 @@ class Trial:
     """A trial in progress.  Only the main thread calls it.
 
     Args:
-        command: tries the start, prints the word of the sample, and exits with 0.
+        command: tries the start, prints the proof of the sample, and exits with 0.
         sample: a small part of the state, passed as the child's standard input.
         environ: the daemon's own environment.
         timeout_s: how long the trial may take.
@@ -130,7 +131,7 @@ class Trial:
         timeout_s: float = TRIAL_TIMEOUT_S,
     ) -> None:
         self._path = command.path
-        self._word = word_of(sample)
+        self._proof = proof_of(sample)
         self._timeout_s = timeout_s
         self._deadline_s = time.monotonic() + timeout_s
         with contextlib.ExitStack() as undo:
@@ -146,8 +147,9 @@ class Trial:
                 stdin=sample_fd,
                 stdout=self._output_fd,
                 stderr=self._output_fd,
-                env={k: v for k, v in environ.items() if k not in _NOT_FOR_IT},
+                env={k: v for k, v in environ.items() if k not in _WITHHELD},
             )
+            # The child has the sample as its standard input.  Keep the output alone.
             undo.pop_all()
             os.close(sample_fd)
 
@@ -167,14 +169,19 @@ class Trial:
             if time.monotonic() < self._deadline_s:
                 return None
             self.end()
-            return f"the trial of the new one took longer than {self._timeout_s:g} s"
+            took = f"took longer than {self._timeout_s:g} s"
+            return f"the trial of the new version {took}"
         try:
             return self._judge(code)
         finally:
             os.close(self._output_fd)
 
     def end(self) -> None:
-        """Kill the child and reap it."""
+        """Kill the child and reap it.
+
+        SIGKILL, because a trial that hangs may not heed SIGTERM, and it holds nothing
+        that a clean end would save.
+        """
         self._process.kill()
         self._process.wait()
         os.close(self._output_fd)
@@ -186,17 +193,19 @@ class Trial:
         text = os.pread(self._output_fd, _REASON_BYTES, start).decode(
             "utf-8", "replace"
         )
+        # The proof may be followed by warnings of the interpreter's end, so look for it
+        # in every line.
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        if code == 0 and self._word in lines:
+        if code == 0 and self._proof in lines:
             return ""
         errors = [line for line in lines if line.startswith(_PREFIX)]
         if errors and code:
             return errors[-1].removeprefix(_PREFIX)
-        return f"the trial of the new one ended with {self._end(code)}" + (
+        return f"the trial of the new version ended with {self._end(code)}" + (
             f": {lines[-1]}" if lines else ""
         )
 
     def _end(self, code: int) -> str:
         if code == 0:
-            return f"exit code 0, but did not start a daemon: look at {self._path}"
+            return f"exit code 0, but did not start a daemon: check {self._path}"
         return f"exit code {code}" if code > 0 else signal.Signals(-code).name

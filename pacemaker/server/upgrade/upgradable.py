@@ -13,6 +13,19 @@ from pacemaker.core.store import Store
 from pacemaker.server.process.barrier import Barrier
 
 
+class CarriedEndpoint(Protocol):
+    """The admin endpoint, whose listening socket is carried over."""
+
+    upgrades: int
+
+    @property
+    def listener_fd(self) -> int:
+        """The descriptor of the listening socket; -1 if there is no endpoint."""
+
+    def note_refused_upgrade(self) -> None:
+        """Count an upgrade that was refused."""
+
+
 class Upgradable(Protocol):
     """A daemon whose state can be written out, and restored in a new process."""
 

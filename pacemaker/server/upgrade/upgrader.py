@@ -23,7 +23,7 @@ from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.security import security_digest
 from pacemaker.server.upgrade.state_format import KEY_BYTES
 from pacemaker.server.upgrade.trial import Trial, trial_arguments
-from pacemaker.server.upgrade.upgradable import Upgradable
+from pacemaker.server.upgrade.upgradable import CarriedEndpoint, Upgradable
 from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters
 from pacemaker.words import counted
 
@@ -39,6 +39,11 @@ _TRIAL_BYTES: Final = 64 * 1024 * 1024
 # copies of the listeners, and the files that the start of the next process reads.
 _NEEDED_FDS: Final = 16
 
+_LOG_BLOCKED: Final = (
+    "the log is blocked, and a new process would wait for it at its first line:"
+    " restart whatever reads the daemon's stderr"
+)
+
 
 class Upgrader:
     """Takes the daemon through an upgrade.  Only the main thread calls it.
@@ -50,6 +55,7 @@ class Upgrader:
             socket was handed over.
         waiters: the clients to tell the outcome.
         notifier: tells systemd.
+        admin: the admin endpoint.
         log: flushed before `execve`, which would lose what is still queued.
     """
 
@@ -60,6 +66,7 @@ class Upgrader:
         port: int | None,
         waiters: Waiters,
         notifier: Notifier,
+        admin: CarriedEndpoint,
         log: LogWriter,
     ) -> None:
         self._daemon = daemon
@@ -68,6 +75,7 @@ class Upgrader:
         self._port = port
         self._waiters = waiters
         self._notifier = notifier
+        self._admin = admin
         self._log = log
         self._trial: Trial | None = None
 
@@ -91,13 +99,13 @@ class Upgrader:
         try:
             self._waiters.accept()
             self._notifier.reloading()
-            _logger.info("upgrade: trying the new one")
+            _logger.info("upgrade: starting a trial of the new version")
             self._check_descriptors()
             self._check_memory(_TRIAL_BYTES)
             command = self._command.with_arguments(*trial_arguments(self._port))
             self._trial = Trial(command, self._state(boot_time_s(), sampled=True))
         except Exception as exc:
-            self._refuse(_reason(exc, "the new one cannot be started"))
+            self._refuse(_reason(exc, "the new version cannot be started"))
 
     def turn(self) -> None:
         """Continue if the trial is over.  Does not return if the upgrade succeeds."""
@@ -109,7 +117,7 @@ class Upgrader:
         try:
             reason = self._trial.outcome()
         except Exception as exc:
-            reason = _reason(exc, "the trial of the new one is lost")
+            reason = _reason(exc, "the outcome of the trial cannot be read")
         if reason is None:
             return
         self._trial = None
@@ -124,7 +132,8 @@ class Upgrader:
         self._waiters.close(f"{REFUSED}the daemon is stopping")
 
     def _refuse(self, reason: str) -> None:
-        _logger.error("upgrade refused, serving on: %s", reason)
+        _logger.error("upgrade refused, the old version continues to serve: %s", reason)
+        self._admin.note_refused_upgrade()
         self._waiters.tell(f"{REFUSED}{reason}")
         self._notifier.ready(f"upgrade refused: {reason}")
 
@@ -139,15 +148,15 @@ class Upgrader:
         free_bytes = memory.free_bytes()
         if free_bytes is None:
             _logger.warning(
-                "upgrade: cannot find out how much memory is free; going on"
-                " as if there were the %d MiB that are needed",
+                "upgrade: cannot find out how much memory is free; continuing as if the"
+                " %d MiB that it needs were there",
                 needed_bytes // 2**20,
             )
             return
         if needed_bytes > free_bytes:
             raise UpgradeError(
-                f"not enough memory: {needed_bytes // 2**20} MiB are needed for the"
-                f" time of the upgrade, {free_bytes // 2**20} MiB are free"
+                f"not enough memory: the upgrade needs {needed_bytes // 2**20} MiB,"
+                f" {free_bytes // 2**20} MiB are free"
             )
 
     def _check_descriptors(self) -> None:
@@ -162,16 +171,16 @@ class Upgrader:
                     opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
             except OSError as exc:
                 raise UpgradeError(
-                    f"{_NEEDED_FDS} descriptors are needed: {exc.strerror}; raise the"
-                    " limit (ulimit -n, LimitNOFILE=, prlimit), or wait until there"
-                    " are fewer connections"
+                    f"the upgrade needs {_NEEDED_FDS} free descriptors:"
+                    f" {exc.strerror}; raise the limit (ulimit -n, LimitNOFILE=,"
+                    " prlimit), or wait until there are fewer connections"
                 ) from exc
 
     def _become(self) -> str:
         """Execute the new version; if that fails, return why, and continue to serve."""
         # Flush before parking, so that a blocked log delays nobody's requests.
         if not self._log.flush():
-            return "the log is not taken: a new process would stand still"
+            return _LOG_BLOCKED
         barrier = Barrier()
         try:
             # No thread may serve from here to `execve`.  A pulse acknowledged after the
@@ -186,13 +195,21 @@ class Upgrader:
         raise AssertionError("execve returned")
 
     def _hand_over(self) -> None:
+        """Write the state and execute the new version; called with all threads parked.
+
+        Nothing here changes the daemon: connections are described and not detached, and
+        heartbeats are read.  So after any failure it is enough to release the barrier.
+        """
         parked_s = boot_time_s()
         # Check again: peers may have connected and stored heartbeats since `begin`.
         self._check_descriptors()
         self._check_memory(0)
+        # The last chance for clients that connected just before: their connections must
+        # be among those that are carried over, or nobody tells them the outcome.
         self._waiters.accept()
         connections, lost = self._daemon.connection_states(boottime_ahead_s())
         state = self._state(parked_s)._replace(
+            admin_fd=self._admin.listener_fd,
             request_fd=self._waiters.request_fd,
             waiter_fds=self._waiters.fds,
             connections=connections,
@@ -203,10 +220,12 @@ class Upgrader:
         try:
             if lost:
                 _logger.info("upgrade: resetting %s", counted(lost, "connection"))
+            # Nothing may be logged from here to `execve`, which ends the log's thread.
             if not self._log.flush():
-                raise UpgradeError("the log is not taken")
+                raise UpgradeError(_LOG_BLOCKED)
             become(self._command, self._daemon.listener_fds, state_fd, state.kept_fds)
         finally:
+            # Only reached if `execve` failed: free the second copy of all data.
             os.close(state_fd)
 
     def _state(self, parked_s: float, sampled: bool = False) -> State:
@@ -218,6 +237,8 @@ class Upgrader:
             security_digest=security_digest(key, self._identity),
             is_own_listener=self._port is not None,
             hold_until_s=self._daemon.hold_until_s,
+            admin_fd=-1,
+            upgrades=self._admin.upgrades,
             request_fd=-1,
             waiter_fds=(),
             connections=[],
@@ -233,4 +254,4 @@ def _reason(exc: Exception, what_failed: str) -> str:
         where = f" ({exc.filename})" if exc.filename else ""
         return f"{what_failed}: {exc.strerror or exc}{where}"
     _logger.error("upgrade failed", exc_info=exc)
-    return "an error of ours, written to the log"
+    return "an unexpected error; the daemon's log has the traceback"

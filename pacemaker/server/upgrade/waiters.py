@@ -51,6 +51,7 @@ def credentials(connection: socket.socket) -> tuple[int, int]:
 
 
 def _may_wait(connection: socket.socket) -> bool:
+    """Return whether this user could send the daemon a signal (kill(2))."""
     _, uid = credentials(connection)
     connection.setblocking(False)
     return uid in (0, os.geteuid())
@@ -85,7 +86,10 @@ class Waiters:
             # The sandbox does not allow AF_UNIX, or /proc is missing.
             if listener is not None:
                 listener.close()
-            _logger.warning("`reload` cannot wait for this daemon: %s", exc.strerror)
+            _logger.warning(
+                "`reload` cannot reach this daemon: %s; to upgrade it, send SIGUSR2",
+                exc.strerror,
+            )
             return cls(None)
         return cls(listener)
 
@@ -111,6 +115,8 @@ class Waiters:
 
     def accept(self) -> None:
         """Accept the clients that have connected; they wait for the next outcome."""
+        # Each of them holds a descriptor until the outcome, so there is a limit.  The
+        # others stay in the kernel's queue.
         while self._listener is not None and len(self._waiting) < _MAX_WAITERS:
             try:
                 connection = self._accept_one(self._listener)

@@ -29,6 +29,8 @@ class Adopter:
 
     def __init__(self, load: int = 0) -> None:
         self.load = load
+        self.silent = 0
+        self.ended_silent = 0
         self.failures = 0
         self.adopted: list[tuple[socket.socket, str]] = []
         self.is_adopted = threading.Semaphore(0)
@@ -42,6 +44,10 @@ class Adopter:
         self.adopted.append((sock, peer))
         self.load += 1
         self.is_adopted.release()
+
+    def end_silent(self) -> None:
+        """Count how often a silent connection has to make room."""
+        self.ended_silent += 1
 
     def wait(self) -> None:
         """Wait for one more connection."""
@@ -88,11 +94,13 @@ def _run(listener: Any, *adopters: Adopter) -> Acceptor:
     return _run_all([listener], *adopters)
 
 
-def _run_all(listeners: list[Any], *adopters: Adopter) -> Acceptor:
+def _run_all(
+    listeners: list[Any], *adopters: Adopter, capacity: int = 1000
+) -> Acceptor:
     accounts = Accounts()
     acceptor = Acceptor(
         *(listeners, adopters, accounts),  # type: ignore[arg-type]
-        Admission(accounts, 1000),
+        Admission(accounts, capacity),
     )
     acceptor.start()
     return acceptor
@@ -141,6 +149,33 @@ def test_acceptor_prefers_thread_with_fewest_connections(
     for peer in peers:
         peer.close()
     _end(acceptor, busy, idle)
+
+
+def test_room_is_made_on_the_thread_with_the_most_silent_connections(
+    listener: socket.socket,
+) -> None:
+    """The others may have none, and then a worker would be refused for nothing."""
+    adopters = [Adopter(), Adopter(), Adopter()]
+    adopters[1].silent = 2
+    adopters[2].silent = 1
+    acceptor = _run_all([listener], *adopters, capacity=0)
+    with socket.create_connection(listener.getsockname()):
+        adopters[0].wait()
+    assert [each.ended_silent for each in adopters] == [0, 1, 0]
+    _end(acceptor, *adopters)
+
+
+def test_connection_is_refused_if_none_is_silent(listener: socket.socket) -> None:
+    """Whoever has sent something is not closed for somebody who has not."""
+    adopter = Adopter()
+    acceptor = _run_all([listener], adopter, capacity=0)
+    with socket.create_connection(listener.getsockname()) as peer:
+        peer.settimeout(GIVE_UP_S)
+        with pytest.raises(ConnectionResetError):
+            peer.recv(1)
+    assert not adopter.adopted
+    assert not adopter.ended_silent
+    _end(acceptor, adopter)
 
 
 @pytest.mark.parametrize(
@@ -217,6 +252,12 @@ def test_acceptor_runs_calls_of_others_in_order(listener: socket.socket) -> None
     _end(acceptor)
 
 
+def _connect_and_read(peer: socket.socket, address: tuple[str, int]) -> None:
+    """Raise the reset wherever it is seen: it may arrive before `connect` returns."""
+    peer.connect(address)
+    peer.recv(1)
+
+
 def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
     listener: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -224,10 +265,12 @@ def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
     adopter = Adopter()
     adopter.failures = 1
     acceptor = _run(listener, adopter)
-    with socket.create_connection(listener.getsockname(), GIVE_UP_S) as peer:
+    with socket.socket() as peer:
+        peer.settimeout(GIVE_UP_S)
+        peer.bind(("127.0.0.1", 0))
         name = peer.getsockname()[1]
         with pytest.raises(ConnectionResetError):
-            peer.recv(1)
+            _connect_and_read(peer, listener.getsockname())
         assert f"127.0.0.1:{name}: closed: it cannot be served" in caplog.messages
     with socket.create_connection(listener.getsockname()):
         adopter.wait()
@@ -261,7 +304,7 @@ def test_acceptor_pauses_after_a_turn_that_failed(
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
     failed = threading.Semaphore(0)
 
-    def fail() -> int:
+    def fail(reserved: int) -> int:
         failed.release()
         raise RuntimeError("as asked for")
 
@@ -294,7 +337,7 @@ def test_acceptor_leaves_some_descriptors_to_others(
             adopter.wait()
         _pass_a_turn(acceptor)
         last = adopter.adopted[1][0].fileno()
-        monkeypatch.setattr(acceptor_module, "_room_ends", lambda: last)
+        monkeypatch.setattr(acceptor_module, "_room_ends", lambda _: last)
         peers.enter_context(socket.create_connection(address))
         assert not adopter.is_adopted.acquire(timeout=0.1)
         assert f"{last} descriptors are in use" in caplog.text
@@ -311,7 +354,7 @@ def test_reserve_is_a_part_of_a_small_limit(
 ) -> None:
     """32 descriptors, or half of all that there are."""
     monkeypatch.setattr(resource, "getrlimit", lambda what: (most, most))
-    assert acceptor_module._room_ends() == room
+    assert acceptor_module._room_ends(limits.RESERVED_DESCRIPTORS) == room
 
 
 def _is_reset_when_closed(sock: socket.socket) -> bool:

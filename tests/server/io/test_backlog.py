@@ -17,6 +17,7 @@ class Connection:
 
     account: Account
     number: int = 0
+    cost_class: int = 0
 
 
 def _names(backlog: Backlog[Connection]) -> list[tuple[str, int]]:
@@ -39,6 +40,58 @@ def test_account_that_has_spent_least_is_next() -> None:
         *(("thrifty", 0), ("thrifty", 1), ("greedy", 0), ("greedy", 1))
     ]
     assert len(backlog) == 0
+
+
+def test_connections_with_small_requests_do_not_wait_for_all_costly_ones() -> None:
+    """The cost classes of a host share its time: one of class 3 is worth eight of 0."""
+    backlog: Backlog[Connection] = Backlog()
+    host = Account("host")
+    for number in range(3):
+        backlog.put(Connection(host, number, cost_class=3))
+    for number in range(10, 30):
+        backlog.put(Connection(host, number))
+    numbers = [number for _, number in _names(backlog)]
+    assert numbers == [10, 0, *range(11, 19), 1, *range(19, 27), 2, *range(27, 30)]
+
+
+def test_class_that_comes_back_has_saved_nothing_up() -> None:
+    """It does not keep the others waiting for as long as it was away."""
+    backlog: Backlog[Connection] = Backlog()
+    host = Account("host")
+    for number in range(100):
+        backlog.put(Connection(host, number, cost_class=1))
+    for _ in range(50):
+        backlog.pop()
+    for number in range(100, 110):
+        backlog.put(Connection(host, number))
+    classes = [backlog.pop().cost_class for _ in range(9)]  # type: ignore[union-attr]
+    assert classes == [0, 0, 0, 1, 0, 0, 1, 0, 0]
+
+
+def test_connections_of_a_shared_host_wait_in_one_line() -> None:
+    """A thousand connections of one address do not get a thousand turns."""
+    backlog: Backlog[Connection] = Backlog()
+    host = Account("shared")
+    for number in range(3):
+        account = Account(f"shared:{number}")
+        account.shared_host = host
+        backlog.put(Connection(account, number))
+    backlog.put(Connection(Account("other"), 9))
+    host.spent_s = 1.0
+    assert [number for _, number in _names(backlog)] == [9, 0, 1, 2]
+
+
+def test_item_waits_in_the_class_that_it_had() -> None:
+    """A class that changes meanwhile does not lose it."""
+    backlog: Backlog[Connection] = Backlog()
+    item = Connection(Account("a"))
+    backlog.put(item)
+    item.cost_class = 5
+    backlog.put(item)
+    assert len(backlog) == 1
+    backlog.discard(item)
+    assert len(backlog) == 0
+    assert item not in backlog
 
 
 def test_what_is_spent_meanwhile_counts() -> None:

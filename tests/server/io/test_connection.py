@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from pacemaker.core import limits, protocol
-from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.protocol import Output, ServerProtocol
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.sockets import end_with_reset
 from tests.server.io.hand import Hand
@@ -43,7 +43,7 @@ def test_connection_answers_request_in_single_bytes() -> None:
         for at in range(len(PULSE) - 1):
             peer.send(PULSE[at : at + 1])
             hand.thread.turn()
-            assert connection.protocol.unread_bytes == at + 1
+            assert connection.protocol.frames.unread_bytes == at + 1
         assert hand.ask(peer, PULSE[-1:]) == ACK
         assert connection not in hand.thread.watched
         assert hand.budget.total_bytes == 0
@@ -163,10 +163,10 @@ def test_connection_that_our_code_fails_on_ends_alone(
 
         receive_data = ServerProtocol.receive_data
 
-        def fail_for_one(protocol: ServerProtocol, data: bytes) -> None:
+        def fail_for_one(protocol: ServerProtocol, data: bytes) -> Output:
             if protocol is broken.protocol:
                 raise RuntimeError("ours")
-            receive_data(protocol, data)
+            return receive_data(protocol, data)
 
         monkeypatch.setattr(ServerProtocol, "receive_data", fail_for_one)
         bad.send(GET)
@@ -257,7 +257,7 @@ def test_connection_stops_reading_from_peer_that_does_not_read() -> None:
         peer.send(GET * 100)
         hand.turn_until(lambda: bool(connection.unsent_bytes))
         assert connection.unsent_bytes <= 5_000_100
-        assert connection.protocol.unread_bytes > len(GET) * 90
+        assert connection.protocol.frames.unread_bytes > len(GET) * 90
         assert hand.ask(good, PULSE) == ACK
 
 
@@ -355,12 +355,14 @@ def test_oldest_frames_make_room_for_a_large_one() -> None:
         attackers = [hand.connect() for _ in range(4)]
         for number, (peer, connection) in enumerate(attackers):
             peer.send(unfinished)
-            hand.turn_until(lambda: connection.protocol.unread_bytes == 70_000)  # noqa: B023
+            hand.turn_until(lambda: connection.protocol.frames.unread_bytes == 70_000)  # noqa: B023
             hand.after(1.0 + number)
         honest, connection = hand.connect()
         frame = wire.send_pulse("/w/t/2", b"x" * 150_000, 6)
         honest.send(frame[:-1])
-        hand.turn_until(lambda: connection.protocol.unread_bytes == len(frame) - 1)
+        hand.turn_until(
+            lambda: connection.protocol.frames.unread_bytes == len(frame) - 1
+        )
         ended = [other.protocol.error is not None for _, other in attackers]
         assert ended == [True, True, False, False]
         assert hand.ask(honest, frame[-1:]) == wire.ack(Type.SEND_PULSE_RESPONSE, 6)
@@ -374,12 +376,16 @@ def test_connection_that_holds_most_goes_when_the_budget_is_used_up() -> None:
         small, small_connection = hand.connect()
         large, large_connection = hand.connect()
         small.send(frame[:100_000])
-        hand.turn_until(lambda: small_connection.protocol.unread_bytes == 100_000)
+        hand.turn_until(
+            lambda: small_connection.protocol.frames.unread_bytes == 100_000
+        )
         large.send(frame[:250_000])
         hand.turn_until(lambda: large_connection.protocol.error is not None)
         assert "buffers are full" in str(large_connection.protocol.error)
         small.send(frame[100_000:200_000])
-        hand.turn_until(lambda: small_connection.protocol.unread_bytes == 200_000)
+        hand.turn_until(
+            lambda: small_connection.protocol.frames.unread_bytes == 200_000
+        )
         assert hand.budget.total_bytes == 200_000
 
 
@@ -461,7 +467,7 @@ def test_stop_answers_what_waits_behind_the_bound_on_replies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A stop does not reset a connection that holds requests it has read."""
-    monkeypatch.setattr(protocol, "MAX_DUE_BYTES", 10 * len(ACK))
+    monkeypatch.setattr(protocol, "MAX_OUTGOING_BYTES", 10 * len(ACK))
     # Pulses to one key would be answered together.
     other = wire.send_pulse("/w/t/2", b"beat", 5)
     with Hand() as hand:
@@ -470,7 +476,7 @@ def test_stop_answers_what_waits_behind_the_bound_on_replies(
         hand.thread.turn()
         # What was sent so far is delivered, and no turn comes between.
         assert peer.exactly(10 * len(ACK)) == ACK * 10
-        assert connection.protocol.unread_bytes == 20 * len(PULSE)
+        assert connection.protocol.frames.unread_bytes == 20 * len(PULSE)
         assert not connection.is_quiet()
         hand.thread.stop(limits.STOP_TIMEOUT_S)
         hand.turn_until(lambda: connection.is_closed)

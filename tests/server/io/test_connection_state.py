@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,10 +15,11 @@ from pacemaker.core import limits
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.protocol import Phase, ServerProtocol
+from pacemaker.core.phases import Phase
 from pacemaker.core.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.upgrade.state_format import decode
+from tests.core.collecting import Collecting
 from tests.fake_mechanisms import like_digest, like_kerberos
 from tests.server.io.hand import Hand
 from tests.server.upgrade.test_state_format import SMALL, written
@@ -44,8 +44,6 @@ def through_the_format(state: ConnectionState) -> ConnectionState:
 
 # --- the protocol's part, cut at any byte -----------------------------------
 
-Serve = Callable[[ServerProtocol, bytes], bytes]
-
 STREAMS: dict[str, tuple[MechanismFactory | None, bytes]] = {
     "NONE": (None, b""),
     "DIGEST": (like_digest, control(-202) + token(b"response")),
@@ -68,25 +66,19 @@ requests = st.lists(
 ).map(b"".join)
 
 
-def new_protocol(make: MechanismFactory | None, store: Store) -> ServerProtocol:
+def new_protocol(make: MechanismFactory | None, store: Store) -> Collecting:
     """Make the protocol object of a new connection."""
     mechanism = None if make is None else make()
-    return ServerProtocol(
+    return Collecting(
         Dispatcher(store, Figures(), 10**6), 10**6, mechanism, "10.0.0.1:5"
     )
 
 
-def serve(server: ServerProtocol, data: bytes) -> bytes:
+def serve(server: Collecting, data: bytes) -> bytes:
     """Feed it, take its steps, send all."""
-    server.receive_data(data)
-    sent = b"".join(server.data_to_send())
-    while server.phase is Phase.STEPPING or server.has_more:
-        if server.has_more:
-            server.resume()
-        else:
-            server.finish_step(server.run_step())
-        sent += b"".join(server.data_to_send())
-    return sent
+    if data:
+        server.receive_data(data)
+    return server.settle()
 
 
 @settings(max_examples=400)
@@ -198,9 +190,9 @@ def test_frame_that_is_there_in_large_part_is_not_carried_over() -> None:
     with Hand() as old:
         peer, connection = old.connect()
         for size in (limits.CARRIED_UNREAD_BYTES, limits.CARRIED_UNREAD_BYTES + 1):
-            start = connection.protocol.unread_bytes
+            start = connection.protocol.frames.unread_bytes
             peer.send(frame[start:size])
-            old.turn_until(lambda: connection.protocol.unread_bytes == size)  # noqa: B023
+            old.turn_until(lambda: connection.protocol.frames.unread_bytes == size)  # noqa: B023
             is_carried = size == limits.CARRIED_UNREAD_BYTES
             assert (connection.state() is not None) == is_carried
 

@@ -92,33 +92,41 @@ def test_log_that_stands_still_holds_up_nobody(recorder: Recorder) -> None:
             logger.warning("line %d", number)
         recorder.may_write.set()
     assert recorder.messages[:11] == ["first", *(f"line {n}" for n in range(10))]
-    assert "lost 90 lines of the log: no room" in recorder.messages
+    assert (
+        "lost 90 log lines: the log could not be written fast enough"
+        in recorder.messages
+    )
 
 
-def test_lost_lines_are_said_at_the_end_too(
-    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the end comes before all is written, what was lost is said last."""
-    writer = LogWriter(PassAll(), max_records=2)
-    with writer:
+def test_lines_lost_before_a_flush_are_counted_by_it(recorder: Recorder) -> None:
+    """An upgrade flushes and then ends the thread: the count must not be lost."""
+    with LogWriter(PassAll(), max_records=3) as writer:
         logger.warning("first")
         assert recorder.is_writing.wait(GIVE_UP_S)
+        assert not writer.flush(0.0)
         for number in range(5):
             logger.warning("line %d", number)
-        # The end is queued while the first line is still being written.
-        assert writer._records.get_nowait() is not None
-        put = writer._records.put
-
-        def put_end(end: None, timeout: float) -> None:
-            put(end, timeout=timeout)
-            recorder.may_write.set()
-
-        monkeypatch.setattr(writer._records, "put", put_end)
+        recorder.may_write.set()
     assert recorder.messages == [
         "first",
+        "lost 3 log lines: the log could not be written fast enough",
+        "line 0",
         "line 1",
-        "lost 3 lines of the log: no room",
     ]
+
+
+def test_count_of_lost_lines_heeds_the_level_of_the_log(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is a warning, so a log of errors alone does not have it."""
+    caplog.set_level(logging.ERROR)
+    with LogWriter(PassAll(), max_records=1) as writer:
+        for _ in range(9):
+            logger.error("line")
+        recorder.may_write.set()
+        assert writer.flush(GIVE_UP_S)
+    assert set(recorder.messages) == {"line"}
+    assert len(recorder.messages) < 9
 
 
 def test_end_does_not_wait_for_a_log_that_stands_still(
@@ -131,9 +139,9 @@ def test_end_does_not_wait_for_a_log_that_stands_still(
         for _ in range(10):
             logger.warning("line")
     recorder.may_write.set()
-    # Or else it would go on, and write into another test's log.
-    writer._records.put(None)
-    writer._thread.join(GIVE_UP_S)
+    # Otherwise its thread would outlive the test.
+    assert writer.flush(GIVE_UP_S)
+    writer.stop()
 
 
 def test_filter_sees_records_before_they_are_queued(recorder: Recorder) -> None:
@@ -160,7 +168,7 @@ def test_log_is_as_it_was_if_its_thread_cannot_be_started(
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     recorder.may_write.set()
-    with pytest.raises(StartError, match="pacemaker-log: can't start new thread"):
+    with pytest.raises(StartError, match="writes the log: can't start new thread"):
         LogWriter(PassAll()).__enter__()
     logger.warning("written at once")
     assert recorder.messages == ["written at once"]

@@ -222,7 +222,7 @@ def test_free_memory_is_unknown_without_a_descriptor(
 ) -> None:
     """A process that cannot open a file does not take the machine for full."""
     assert kernel.free_bytes() is None
-    assert "meminfo: Too many open files; doing without" in caplog.text
+    assert "meminfo: Too many open files; continuing without it" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "MemFree: 7 kB\n", "MemAvailable:\n", "\0\xff"])
@@ -269,7 +269,7 @@ def test_limit_that_cannot_be_read_is_logged(
     kernel.put_process_in("0::/a")
     (tmp_path / "cgroup" / "a" / "memory.max").mkdir(parents=True)
     assert kernel.available_bytes() == MACHINE_BYTES
-    assert "a/memory.max: Is a directory; doing without" in caplog.text
+    assert "a/memory.max: Is a directory; continuing without it" in caplog.text
 
 
 def test_groups_with_odd_names_and_lines_are_read(

@@ -194,4 +194,4 @@ def test_notifier_without_unix_sockets_is_silent(
 
     monkeypatch.setattr(socket, "socket", refuse)
     Notifier({"NOTIFY_SOCKET": path}).ready("serving")
-    assert "cannot be told anything: Address family not supported" in caplog.text
+    assert "cannot notify the service manager: Address family" in caplog.text

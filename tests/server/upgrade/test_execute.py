@@ -116,7 +116,7 @@ def test_connection_at_a_listeners_place_is_refused(
     listeners: list[socket.socket],
 ) -> None:
     """It would be lost, so nothing is done at all."""
-    with pytest.raises(UpgradeError, match="descriptor 301 is not a listener"):
+    with pytest.raises(UpgradeError, match="descriptor 301 is needed for a listen"):
         become(COMMAND, [each.fileno() for each in listeners], 9, (PLACE + 1,), {})
 
 

@@ -14,6 +14,7 @@ def test_listener_of_a_lost_state_is_taken_for_anothers() -> None:
     """Else a `pacemaker.port` without effect could refuse the next upgrade."""
     lost = Inheritance(None)
     assert not lost.is_own_listener
+    assert (lost.admin_fd, lost.upgrades) == (-1, 1)
     lost.waiters.close("over")
 
 
@@ -24,3 +25,4 @@ def test_listener_of_a_state_is_what_the_state_says() -> None:
         inheritance = Inheritance(state)
         assert inheritance.is_own_listener is is_own
         inheritance.waiters.close("over")
+        assert inheritance.upgrades == SMALL.upgrades + 1

@@ -28,7 +28,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=30)
 snapshots = st.builds(
     Snapshot,
     authenticated=st.booleans(),
-    sasl_due=st.booleans(),
+    may_authenticate=st.booleans(),
     user=st.none() | texts,
     unread=st.binary(max_size=40),
     unsent=st.binary(max_size=40),
@@ -40,6 +40,8 @@ states = st.builds(
     security_digest=st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES),
     is_own_listener=st.booleans(),
     hold_until_s=times,
+    admin_fd=st.just(-1) | fds,
+    upgrades=st.integers(0, 2**32 - 1),
     request_fd=st.just(-1) | fds,
     waiter_fds=st.lists(fds, max_size=3).map(tuple),
     connections=st.lists(
@@ -55,6 +57,8 @@ SMALL = State(
     security_digest=b"d" * DIGEST_BYTES,
     is_own_listener=True,
     hold_until_s=0.0,
+    admin_fd=-1,
+    upgrades=3,
     request_fd=5,
     waiter_fds=(6,),
     connections=[
@@ -95,7 +99,7 @@ def test_state_that_was_cut_short_is_refused(state: State, data: st.DataObject) 
     """Cut at any byte, nothing of it is believed."""
     whole = written(state)
     at = data.draw(st.integers(0, len(whole) - 1))
-    with pytest.raises(StateError, match="cut short"):
+    with pytest.raises(StateError, match="truncated"):
         decode(whole[:at])
 
 
@@ -127,7 +131,7 @@ def test_state_of_another_format_is_refused() -> None:
     """The format's number is looked at before anything behind it."""
     whole = bytearray(written(SMALL))
     whole[8] = FORMAT + 1
-    with pytest.raises(StateError, match=f"another format: {FORMAT + 1}"):
+    with pytest.raises(StateError, match=f"unknown format: {FORMAT + 1}, this"):
         decode(bytes(whole))
 
 

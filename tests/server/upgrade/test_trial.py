@@ -28,8 +28,8 @@ GIVE_UP_S = 60.0
 PAUSE = "import signal; signal.pause()"
 SAMPLE = SMALL._replace(connections=[], request_fd=-1, waiter_fds=())
 READ = (
-    "from pacemaker.server.upgrade.trial import read_sample, word_of;"
-    " word = word_of(read_sample('1:6699:0'))"
+    "from pacemaker.server.upgrade.trial import read_sample, proof_of;"
+    " proof = proof_of(read_sample('1:6699:0'))"
 )
 
 
@@ -60,9 +60,9 @@ def _outcome(program: str) -> str:
 
 
 @pytest.mark.io
-def test_trial_that_says_the_word_has_no_reason() -> None:
+def test_trial_that_prints_the_proof_has_no_reason() -> None:
     """A program that has read the state it is given, and exits with 0, would serve."""
-    assert _outcome(f"{READ}; print(word)") == ""
+    assert _outcome(f"{READ}; print(proof)") == ""
 
 
 @pytest.mark.io
@@ -72,23 +72,23 @@ def test_trial_that_says_the_word_has_no_reason() -> None:
         ("raise SystemExit(0)", ""),
         ("print('hello')", ": hello"),
         ("import sys; print(len(sys.stdin.buffer.read()))", r": \d+"),
-        (f"{READ}; print(word[:-1])", ": [0-9a-f]{63}"),
+        (f"{READ}; print(proof[:-1])", ": [0-9a-f]{63}"),
         ("print('Error: none')", ": Error: none"),
     ],
     ids=["silent", "other", "reader", "part", "error"],
 )
 def test_trial_that_only_exits_with_0_is_not_believed(program: str, said: str) -> None:
     """Another program may do so, and a kernel that ignores SIGCHLD says so of all."""
-    reason = "the trial of the new one ended with exit code 0, but did not start a"
-    reason += f" daemon: look at {sys.executable}"
+    reason = "the trial of the new version ended with exit code 0, but did not start a"
+    reason += f" daemon: check {sys.executable}"
     assert re.fullmatch(re.escape(reason) + said, _outcome(program))
 
 
 @pytest.mark.io
-def test_trial_that_says_the_word_and_fails_is_not_believed() -> None:
-    """What it meets after the word counts as well."""
-    reason = _outcome(f"{READ}; print(word); raise SystemExit(3)")
-    assert reason.startswith("the trial of the new one ended with exit code 3")
+def test_trial_that_prints_the_proof_and_fails_is_not_believed() -> None:
+    """A failure after the proof counts as well."""
+    reason = _outcome(f"{READ}; print(proof); raise SystemExit(3)")
+    assert reason.startswith("the trial of the new version ended with exit code 3")
 
 
 def test_trial_says_where_the_sandbox_forbids_it(
@@ -119,12 +119,13 @@ def test_trial_says_where_the_sandbox_forbids_it(
         ),
         (
             "raise ImportError('no module')",
-            "the trial of the new one ended with exit code 1: ImportError: no module",
+            "the trial of the new version ended with exit code 1: ImportError: no"
+            " module",
         ),
-        ("raise SystemExit(3)", "the trial of the new one ended with exit code 3"),
+        ("raise SystemExit(3)", "the trial of the new version ended with exit code 3"),
         (
             "import os; os.kill(os.getpid(), 9)",
-            "the trial of the new one ended with SIGKILL",
+            "the trial of the new version ended with SIGKILL",
         ),
         (
             "import sys; sys.stderr.write('x' * 10**6 + '\\nError: last\\n'); exit(1)",
@@ -198,14 +199,14 @@ def test_child_takes_the_arguments_of_its_own_version() -> None:
 
 def test_child_refuses_another_port() -> None:
     """The port is kept, so another one needs a restart, and the error says so."""
-    with pytest.raises(UpgradeError, match=r"6700 now, and was 6699: .* restart"):
+    with pytest.raises(UpgradeError, match=r"from 6699 to 6700.* restart"):
         check_upgrade(trial_arguments(6699)[1], 6700)
 
 
 @pytest.mark.parametrize("wanted", [f"{FORMAT + 1}:6699", "", "x"])
 def test_child_refuses_a_format_that_it_does_not_read(wanted: str) -> None:
     """A version that is too new, or something that no version says."""
-    with pytest.raises(UpgradeError, match=r"does not read .* restart"):
+    with pytest.raises(UpgradeError, match=r"does not support .* restart"):
         check_upgrade(wanted, 6699)
 
 
@@ -218,5 +219,5 @@ def test_child_of_an_early_daemon_is_given_no_state() -> None:
 @pytest.mark.parametrize("fd", ["9999", "x", ""])
 def test_child_refuses_a_state_that_it_cannot_read(fd: str) -> None:
     """Nothing at that descriptor, or no descriptor."""
-    with pytest.raises(UpgradeError, match="cannot read a piece of the state"):
+    with pytest.raises(UpgradeError, match="cannot read a sample of the state"):
         read_sample(f"{FORMAT}:6699:{fd}")

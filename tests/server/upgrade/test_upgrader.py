@@ -35,8 +35,8 @@ pytestmark = pytest.mark.io
 GIVE_UP_S = 60.0
 SAY_THE_WORD = """
 import sys
-from pacemaker.server.upgrade.trial import read_sample, word_of
-print(word_of(read_sample(sys.argv[-1])))
+from pacemaker.server.upgrade.trial import read_sample, proof_of
+print(proof_of(read_sample(sys.argv[-1])))
 """
 PYTHON = sys.executable
 
@@ -53,6 +53,18 @@ class ToldWaiters(Waiters):
         self.told.append(outcome)
 
 
+class Endpoint:
+    """An admin endpoint that is not there, and counts refused upgrades."""
+
+    upgrades = 0
+    listener_fd = -1
+    refused = 0
+
+    def note_refused_upgrade(self) -> None:
+        """Count it."""
+        self.refused += 1
+
+
 class Case:
     """A daemon in this process, a peer of it, and an upgrader."""
 
@@ -63,8 +75,10 @@ class Case:
         host, _, port = self.daemon.address.rpartition(":")
         self.peers = [Wire((host, int(port))) for _ in range(4)]
         self.waiters = ToldWaiters()
+        self.endpoint = Endpoint()
         self.upgrader = Upgrader(
-            *(self.daemon, Secret(""), 0, self.waiters, Notifier({}), log)
+            *(self.daemon, Secret(""), 0, self.waiters, Notifier({})),
+            *(self.endpoint, log),
         )
 
     def upgrade(self) -> str:
@@ -171,7 +185,7 @@ def test_daemon_serves_on_where_memory_is_short(
     """What would pass a limit is not begun: the kernel would kill, not refuse."""
     monkeypatch.setattr(memory, "free_bytes", lambda: 3 * 2**20)
     reason = case.upgrade()
-    assert reason.startswith("not enough memory: 64 MiB are needed")
+    assert reason.startswith("not enough memory: the upgrade needs 64 MiB")
     assert reason.endswith(", 3 MiB are free")
 
 
@@ -183,7 +197,7 @@ def test_upgrade_goes_on_where_free_memory_is_unknown(
     monkeypatch.setattr(memory, "free_bytes", lambda: None)
     case.upgrade()
     assert len(given) == 1
-    assert "cannot find out how much memory is free; going on" in caplog.text
+    assert "cannot find out how much memory is free; continuing" in caplog.text
 
 
 def test_daemon_serves_on_where_descriptors_are_short(
@@ -195,7 +209,7 @@ def test_daemon_serves_on_where_descriptors_are_short(
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
     reason = case.upgrade()
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert reason.startswith("1000000000 descriptors are needed: Too many open files")
+    assert reason.startswith("the upgrade needs 1000000000 free descriptors: Too")
     assert "LimitNOFILE=" in reason
 
 
@@ -212,7 +226,7 @@ def test_daemon_survives_an_error_before_the_state_is_written(
         monkeypatch.setattr(upgrader, "trial_arguments", fail)
     else:
         monkeypatch.setattr(Trial, "_judge", fail)
-    assert case.upgrade() == "an error of ours, written to the log"
+    assert case.upgrade() == "an unexpected error; the daemon's log has the traceback"
     assert not case.upgrader.is_trying
 
 
@@ -227,8 +241,9 @@ def test_daemon_serves_on_where_the_log_stands_still(
 ) -> None:
     """A new process, whose first lines nobody takes, would never serve."""
     given = _execve(monkeypatch, errno.ENOENT)
-    monkeypatch.setattr(LogWriter, "flush", lambda self: False)
-    assert case.upgrade().startswith("the log is not taken")
+    with monkeypatch.context() as blocked:
+        blocked.setattr(LogWriter, "flush", lambda self: False)
+        assert case.upgrade().startswith("the log is blocked")
     assert given == []
 
 
@@ -237,7 +252,7 @@ def test_daemon_serves_on_where_the_trial_cannot_be_started(case: Case) -> None:
     case.upgrader._command = Command("/no/such/python", ("python",))
     reason = case.upgrade()
     assert reason == (
-        "the new one cannot be started: No such file or directory (/no/such/python)"
+        "the new version cannot be started: No such file or directory (/no/such/python)"
     )
 
 
@@ -250,7 +265,7 @@ def test_daemon_survives_an_error_of_ours(
         raise RuntimeError("ours")
 
     monkeypatch.setattr(upgrader, "write_state", fail)
-    assert case.upgrade() == "an error of ours, written to the log"
+    assert case.upgrade() == "an unexpected error; the daemon's log has the traceback"
 
 
 def test_log_is_written_to_its_end_first(
@@ -272,7 +287,7 @@ def test_log_is_written_to_its_end_first(
         raise OSError(errno.ENOENT, "as asked for")
 
     monkeypatch.setattr(os, "execve", fail)
-    case.upgrader._log._handlers.append(Slow())
+    case.upgrader._log.handlers += (Slow(),)
     logging.getLogger("test").warning("the last line")
     case.upgrade()
     is_slow.set()

@@ -77,7 +77,7 @@ def _await_request() -> None:
     [
         (SERVES, "upgraded"),
         (f"{REFUSED}no such\nfile", "refused: no such file"),
-        ("", "the daemon said nothing of the outcome"),
+        ("", "the daemon closed the connection without an outcome"),
     ],
 )
 def test_asking_waits_for_the_outcome(
@@ -114,7 +114,7 @@ def test_asking_goes_over_to_the_next_process(waiters: Waiters) -> None:
     [
         (0, "upgraded"),
         (1000, "upgraded"),
-        (1001, "the daemon said nothing of the outcome"),
+        (1001, "the daemon closed the connection without an outcome"),
     ],
 )
 def test_only_the_daemons_own_user_and_root_may_wait(
@@ -146,7 +146,7 @@ def test_asking_gives_up_in_time(waiters: Waiters) -> None:
 
 def test_asking_sends_nothing_to_a_process_that_is_no_daemon(asked: None) -> None:
     """SIGUSR2 would end another program, so it is not sent to one."""
-    with pytest.raises(UpgradeError, match="is no storm-pacemaker-py that serves"):
+    with pytest.raises(UpgradeError, match="is not a running storm-pacemaker-py"):
         request_upgrade(os.getpid(), GIVE_UP_S)
     assert signal.sigtimedwait({signal.SIGUSR2}, 0) is None
 
@@ -156,7 +156,7 @@ def test_asking_trusts_nobody_who_answers_for_another(asked: None) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as impostor:
         impostor.bind(address_of(1))
         impostor.listen()
-        with pytest.raises(UpgradeError, match="another process answers"):
+        with pytest.raises(UpgradeError, match="another process listens"):
             request_upgrade(1, GIVE_UP_S)
 
 
@@ -165,7 +165,7 @@ def test_name_that_is_taken_leaves_a_daemon_without_waiters(
 ) -> None:
     """The daemon serves all the same, and says that nobody can wait for it."""
     second = Waiters.open()
-    assert "cannot wait for this daemon: Address already in use" in caplog.text
+    assert "`reload` cannot reach this daemon: Address already in use" in caplog.text
     assert (second.request_fd, second.fds) == (-1, ())
     second.accept()
     second.close("over")

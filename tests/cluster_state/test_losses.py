@@ -7,6 +7,7 @@ the server has the request, or when the server has answered it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,84 +21,75 @@ from pacemaker.cluster_state.events import ConnectionState, EventType
 from pacemaker.cluster_state.zookeeper_state import VersionedData
 from pacemaker.config.settings import Settings
 from pacemaker.errors import AnswerLostError, UnavailableError
-from tests.real.link import Link
-from tests.real.zookeeper import (
-    SHORT_SESSION_MS,
+from tests.cluster_state.zookeepers import (
+    AnyLink,
+    AnyZooKeeper,
+    Fake,
     Heard,
-    ZooKeeper,
-    at_port,
-    new_settings,
+    Real,
     open_state,
 )
-
-pytestmark = pytest.mark.real
-
-# ZooKeeper's numbers of requests.
-CREATE, DELETE, EXISTS, GET_DATA, SET_DATA, SYNC, GET_CHILDREN = 1, 2, 3, 4, 5, 9, 12
-
-
-def request(number: int) -> Callable[[bytes], bool]:
-    """Return what knows whether there is a request of a kind among some."""
-
-    def is_there(data: bytes) -> bool:
-        while data:
-            # Length, id and kind, of four bytes each.
-            length = int.from_bytes(data[:4], "big")
-            if int.from_bytes(data[8:12], "big") == number:
-                return True
-            data = data[4 + length :]
-        return False
-
-    return is_there
+from tests.real.zookeeper import SESSION_MS, SHORT_SESSION_MS, ZooKeeper, new_settings
 
 
 class Cluster(NamedTuple):
     """One cluster, seen over a link that breaks and directly."""
 
-    link: Link
+    link: AnyLink
     state: ClusterState
     observer: ClusterState
     heard: Heard
 
 
 @contextlib.contextmanager
-def open_cluster(settings: Settings) -> Iterator[Cluster]:
-    """Open a cluster's state twice, once over a link."""
+def open_cluster(zookeeper: AnyZooKeeper, settings: Settings) -> Iterator[Cluster]:
+    """Open a cluster's state twice, once over a link; the other one is patient."""
+    patient = dataclasses.replace(settings, zookeeper_session_timeout_ms=SESSION_MS)
     with (
-        Link(settings.zookeeper_port) as link,
-        open_state(settings) as observer,
-        open_state(at_port(settings, link.port)) as state,
+        open_state(zookeeper, patient) as observer,
+        zookeeper.linked(settings) as (link, state),
     ):
         yield Cluster(link, state, observer, Heard(state))
-        link.open_gate()
 
 
 @pytest.fixture
-def cluster(zookeeper: ZooKeeper) -> Iterator[Cluster]:
+def cluster(zookeeper: AnyZooKeeper) -> Iterator[Cluster]:
     """Open a cluster whose sessions outlive the test."""
-    with open_cluster(new_settings(zookeeper.port)) as opened:
+    with open_cluster(zookeeper, zookeeper.settings()) as opened:
         yield opened
 
 
 @pytest.fixture
-def short(zookeeper: ZooKeeper) -> Iterator[Cluster]:
+def short(zookeeper: AnyZooKeeper) -> Iterator[Cluster]:
     """Open a cluster whose sessions end soon, and whose calls do."""
-    with open_cluster(new_settings(zookeeper.port, SHORT_SESSION_MS)) as opened:
+    with open_cluster(zookeeper, zookeeper.settings(SHORT_SESSION_MS)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def brief(zookeeper: AnyZooKeeper) -> Iterator[Cluster]:
+    """Open a cluster whose calls end soon."""
+    with open_cluster(zookeeper, zookeeper.settings(zookeeper.brief_ms)) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def strict_zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZooKeeper]:
-    """Start a ZooKeeper that lets no session live long."""
+def strict_zookeeper(
+    zookeeper: AnyZooKeeper, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AnyZooKeeper]:
+    """Give a ZooKeeper that lets no session live long."""
+    if isinstance(zookeeper, Fake):
+        yield zookeeper
+        return
     folder = tmp_path_factory.mktemp("strict")
     with ZooKeeper(folder, session_max_ms=SHORT_SESSION_MS) as started:
-        yield started
+        yield Real(started)
 
 
 @pytest.fixture
-def patient(strict_zookeeper: ZooKeeper) -> Iterator[Cluster]:
+def patient(strict_zookeeper: AnyZooKeeper) -> Iterator[Cluster]:
     """Open a cluster whose sessions end soon, and whose calls wait longer."""
-    with open_cluster(new_settings(strict_zookeeper.port)) as opened:
+    with open_cluster(strict_zookeeper, strict_zookeeper.settings()) as opened:
         yield opened
 
 
@@ -118,28 +110,28 @@ class Case(NamedTuple):
 
     name: str
     call: Callable[[ClusterState], Any]
-    lost: int
+    lost: str
     gives: Any
     leaves: Callable[[ClusterState], Any] = lambda state: None
     left: Any = None
 
 
 CASES = (
-    Case("get_data", lambda s: s.get_data("/n/a"), GET_DATA, b"old"),
-    Case("node_exists", lambda s: s.node_exists("/n/a"), EXISTS, True),
-    Case("get_version", lambda s: s.get_version("/n/a"), EXISTS, 0),
+    Case("get_data", lambda s: s.get_data("/n/a"), "get", b"old"),
+    Case("node_exists", lambda s: s.node_exists("/n/a"), "exists", True),
+    Case("get_version", lambda s: s.get_version("/n/a"), "exists", 0),
     Case(
         "get_data_with_version",
         lambda s: s.get_data_with_version("/n/a"),
-        GET_DATA,
+        "get",
         VersionedData(0, b"old"),
     ),
-    Case("get_children", lambda s: s.get_children("/n"), GET_CHILDREN, ["a"]),
-    Case("sync_path", lambda s: s.sync_path("/n"), SYNC, None),
+    Case("get_children", lambda s: s.get_children("/n"), "get_children", ["a"]),
+    Case("sync_path", lambda s: s.sync_path("/n"), "sync", None),
     Case(
         "set_data",
         lambda s: s.set_data("/n/a", b"new"),
-        SET_DATA,
+        "set",
         None,
         lambda s: s.get_data_with_version("/n/a"),
         VersionedData(1, b"new"),
@@ -147,7 +139,7 @@ CASES = (
     Case(
         "set_data of a new node",
         lambda s: s.set_data("/n/b", b"new"),
-        CREATE,
+        "create",
         None,
         lambda s: s.get_data_with_version("/n/b"),
         VersionedData(0, b"new"),
@@ -155,7 +147,7 @@ CASES = (
     Case(
         "set_ephemeral_node",
         ephemeral,
-        CREATE,
+        "create",
         None,
         lambda s: s.get_data_with_version("/n/ephemeral"),
         VersionedData(0, b"new"),
@@ -163,7 +155,7 @@ CASES = (
     Case(
         "mkdirs",
         lambda s: s.mkdirs("/n/b"),
-        CREATE,
+        "create",
         None,
         lambda s: s.get_data_with_version("/n/b"),
         VersionedData(0, b"\x07"),
@@ -171,7 +163,7 @@ CASES = (
     Case(
         "create_sequential",
         lambda s: s.create_sequential("/n/e", b"new"),
-        CREATE,
+        "create",
         "/n/e0000000001",
         lambda s: sorted(s.get_children("/n")),
         ["a", "e0000000001"],
@@ -179,7 +171,7 @@ CASES = (
     Case(
         "delete_node",
         lambda s: s.delete_node("/n/a"),
-        DELETE,
+        "delete",
         None,
         lambda s: s.get_children("/n"),
         [],
@@ -187,7 +179,7 @@ CASES = (
     Case(
         "delete_node_blobstore",
         lambda s: s.delete_node_blobstore("/n", "a"),
-        DELETE,
+        "delete",
         None,
         lambda s: s.get_children("/n"),
         [],
@@ -203,7 +195,7 @@ def test_call_outlives_its_connection(
     """A call whose connection ends gives what it should, and is done exactly once."""
     cluster.observer.set_data("/n/a", b"old")
     start = cluster.link.drop_answer if is_served else cluster.link.hold
-    start(request(case.lost))
+    start(case.lost)
     answer = pool.submit(case.call, cluster.state)
     cluster.link.wait_caught()
     cluster.link.cut()
@@ -222,49 +214,47 @@ def test_call_waits_for_a_connection(
     assert answer.result() == "/n/e0000000000"
 
 
-def test_no_connection_is_an_error_in_time(short: Cluster) -> None:
-    """Without a connection a call ends with its deadline, and has changed nothing."""
-    short.link.close_gate()
-    short.heard.wait_for(ConnectionState.SUSPENDED)
-    with pytest.raises(UnavailableError, match=r"get_data /a: no connection in 1\.5 s"):
-        short.state.get_data("/a")
-    with pytest.raises(UnavailableError, match=r"set_data /a: no connection in 1\.5 s"):
-        short.state.set_data("/a", b"")
-    assert not short.observer.node_exists("/a")
-
-
-def test_silent_server_is_an_error_in_time(
-    short: Cluster, pool: ThreadPoolExecutor
+def test_no_connection_is_an_error_in_time(
+    brief: Cluster, zookeeper: AnyZooKeeper
 ) -> None:
+    """Without a connection a call ends with its deadline, and has changed nothing."""
+    limit = f"no connection in {zookeeper.brief_ms / 1000:g} s"
+    brief.link.close_gate()
+    brief.heard.wait_for(ConnectionState.SUSPENDED)
+    with pytest.raises(UnavailableError, match=f"get_data /a: {limit}"):
+        brief.state.get_data("/a")
+
+
+def test_silent_server_is_an_error_in_time(brief: Cluster) -> None:
     """A server that takes requests and answers none costs a read its deadline."""
-    short.state.set_data("/a", b"one")
-    short.link.drop_answer(request(GET_DATA))
+    brief.observer.set_data("/a", b"one")
+    brief.link.drop_answer("get")
     with pytest.raises(UnavailableError, match="get_data /a: no"):
         # kazoo gives the connection up and gets new ones, as silent as this.
-        short.state.get_data("/a")
+        brief.state.get_data("/a")
 
 
 @pytest.mark.parametrize("is_served", [False, True], ids=["not-served", "served"])
 def test_lost_answer_is_raised_where_it_stays_lost(
-    short: Cluster, pool: ThreadPoolExecutor, is_served: bool
+    brief: Cluster, pool: ThreadPoolExecutor, is_served: bool
 ) -> None:
     """Without a connection to read back by, a write is said to have an open end."""
-    short.observer.set_data("/a", b"old")
-    start = short.link.drop_answer if is_served else short.link.hold
-    start(request(SET_DATA))
-    answer = pool.submit(short.state.set_data, "/a", b"new")
-    short.link.wait_caught()
-    short.link.close_gate()
+    brief.observer.set_data("/a", b"old")
+    start = brief.link.drop_answer if is_served else brief.link.hold
+    start("set")
+    answer = pool.submit(brief.state.set_data, "/a", b"new")
+    brief.link.wait_caught()
+    brief.link.close_gate()
     with pytest.raises(AnswerLostError, match="set_data /a: the answer was lost"):
         answer.result()
-    assert short.observer.get_data("/a") == (b"new" if is_served else b"old")
+    assert brief.observer.get_data("/a") == (b"new" if is_served else b"old")
 
 
 def lose_write(
-    cluster: Cluster, pool: ThreadPoolExecutor, call: Callable[[], Any], lost: int
+    cluster: Cluster, pool: ThreadPoolExecutor, call: Callable[[], Any], lost: str
 ) -> Future[Any]:
     """Begin a write, lose it before it is served, and leave the link closed."""
-    cluster.link.hold(request(lost))
+    cluster.link.hold(lost)
     answer = pool.submit(call)
     cluster.link.wait_caught()
     cluster.link.close_gate()
@@ -284,7 +274,7 @@ def test_write_is_not_repeated_over_another(
     """A lost write after which another client has written is left to the caller."""
     cluster.observer.set_data("/a", b"old")
     answer = lose_write(
-        cluster, pool, lambda: cluster.state.set_data("/a", b"new"), SET_DATA
+        cluster, pool, lambda: cluster.state.set_data("/a", b"new"), "set"
     )
     meanwhile(cluster.observer)
     cluster.link.open_gate()
@@ -298,7 +288,7 @@ def test_create_gives_way_to_another(
 ) -> None:
     """A node that another client creates meanwhile is written instead."""
     answer = lose_write(
-        cluster, pool, lambda: cluster.state.set_data("/a", b"new"), CREATE
+        cluster, pool, lambda: cluster.state.set_data("/a", b"new"), "create"
     )
     cluster.observer.set_data("/a", b"other")
     cluster.link.open_gate()
@@ -309,7 +299,9 @@ def test_create_gives_way_to_another(
 def test_delete_spares_a_new_node(cluster: Cluster, pool: ThreadPoolExecutor) -> None:
     """A node that was deleted, and created by another since, is not deleted again."""
     cluster.observer.set_data("/a", b"old")
-    answer = lose_write(cluster, pool, lambda: cluster.state.delete_node("/a"), DELETE)
+    answer = lose_write(
+        cluster, pool, lambda: cluster.state.delete_node("/a"), "delete"
+    )
     cluster.observer.delete_node("/a")
     cluster.observer.set_data("/a", b"other")
     cluster.link.open_gate()
@@ -322,7 +314,7 @@ def test_sequential_node_is_told_from_others(
 ) -> None:
     """A lost answer's node is found among an older one of ours and another client's."""
     assert cluster.state.create_sequential("/q/e", b"same") == "/q/e0000000000"
-    cluster.link.drop_answer(request(CREATE))
+    cluster.link.drop_answer("create")
     answer = pool.submit(cluster.state.create_sequential, "/q/e", b"same")
     cluster.link.wait_caught()
     cluster.link.close_gate()
@@ -337,6 +329,7 @@ def end_session(cluster: Cluster, path: str) -> None:
     heard = Heard(cluster.observer)
     assert cluster.observer.node_exists(path, watch=True)
     cluster.link.close_gate()
+    cluster.link.end_sessions()
     assert heard.event() == (EventType.DELETED, path)
 
 
@@ -363,7 +356,7 @@ def test_sequential_create_outlives_its_session(
     patient.state.set_ephemeral_node("/eph", b"")
     patient.state.set_data("/q", b"")
     start = patient.link.drop_answer if is_served else patient.link.hold
-    start(request(CREATE))
+    start("create")
     answer = pool.submit(patient.state.create_sequential, "/q/e", b"x")
     patient.link.wait_caught()
     end_session(patient, "/eph")
@@ -479,11 +472,12 @@ def test_watch_outlives_its_session(short: Cluster, is_missed: bool) -> None:
     assert short.heard.event() == (EventType.CHILDREN_CHANGED, "/w")
 
 
+@pytest.mark.real
 def test_server_may_be_killed(tmp_path: Path) -> None:
     """A ZooKeeper that is killed and started again finds its clients and watches."""
     with ZooKeeper(tmp_path) as first:
         settings: Settings = new_settings(first.port)
-        state = open_state(settings)
+        state = open_state(Real(first), settings)
         heard = Heard(state)
         state.set_ephemeral_node("/eph", b"")
         state.get_data("/eph", watch=True)

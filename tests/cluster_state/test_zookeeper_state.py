@@ -1,4 +1,4 @@
-"""Every operation of the cluster state, on a real ZooKeeper."""
+"""Every operation of the cluster state, on the fake ZooKeeper and the real one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from pacemaker.cluster_state.acls import ALL, CREATOR_ALL, OPEN, READ, Acl
 from pacemaker.cluster_state.cluster_state import ClusterState
 from pacemaker.cluster_state.events import ConnectionState, EventType
+from pacemaker.cluster_state.factory import pacemaker_state_factory
 from pacemaker.cluster_state.zookeeper_state import VersionedData
 from pacemaker.config.settings import Settings
 from pacemaker.errors import (
@@ -21,22 +22,20 @@ from pacemaker.errors import (
     UnavailableError,
     ZooKeeperError,
 )
-from tests.real.daemons import free_port
-from tests.real.zookeeper import Heard, ZooKeeper, new_settings, open_state
-
-pytestmark = pytest.mark.real
+from pacemaker.testing import FakePool
+from tests.cluster_state.zookeepers import AnyZooKeeper, Heard, open_state
 
 
 @pytest.fixture
-def settings(zookeeper: ZooKeeper) -> Settings:
+def settings(zookeeper: AnyZooKeeper) -> Settings:
     """Return the settings of a cluster of this test's own."""
-    return new_settings(zookeeper.port)
+    return zookeeper.settings()
 
 
 @pytest.fixture
-def state(settings: Settings) -> Iterator[ClusterState]:
+def state(zookeeper: AnyZooKeeper, settings: Settings) -> Iterator[ClusterState]:
     """Open that cluster's state."""
-    with open_state(settings) as opened:
+    with open_state(zookeeper, settings) as opened:
         yield opened
 
 
@@ -106,9 +105,11 @@ def test_blobs_of_one_nimbus_are_deleted(state: ClusterState) -> None:
     assert state.get_children("/blobstore/key") == ["other:6627-1"]
 
 
-def test_sequential_nodes_are_numbered(state: ClusterState, settings: Settings) -> None:
+def test_sequential_nodes_are_numbered(
+    state: ClusterState, zookeeper: AnyZooKeeper, settings: Settings
+) -> None:
     """Each gets the next number behind its name, and goes with the session."""
-    with open_state(settings) as other:
+    with open_state(zookeeper, settings) as other:
         first = other.create_sequential("/errors/t-1/e", b"one")
         second = other.create_sequential("/errors/t-1/e", b"two")
         assert (first, second) == (
@@ -120,11 +121,11 @@ def test_sequential_nodes_are_numbered(state: ClusterState, settings: Settings) 
 
 
 def test_ephemeral_node_goes_with_its_session(
-    state: ClusterState, settings: Settings
+    state: ClusterState, zookeeper: AnyZooKeeper, settings: Settings
 ) -> None:
     """An ephemeral node is there until its session is closed, and others see it go."""
     heard = Heard(state)
-    with open_state(settings) as other:
+    with open_state(zookeeper, settings) as other:
         other.set_ephemeral_node("/nimbuses/n:1", b"one")
         other.set_ephemeral_node("/nimbuses/n:1", b"two")
         assert state.get_data("/nimbuses/n:1", watch=True) == b"two"
@@ -138,9 +139,11 @@ def test_ephemeral_data_may_go_to_a_node_that_stays(state: ClusterState) -> None
     assert state.get_data_with_version("/a") == VersionedData(1, b"two")
 
 
-def test_sync_sees_what_others_wrote(state: ClusterState, settings: Settings) -> None:
+def test_sync_sees_what_others_wrote(
+    state: ClusterState, zookeeper: AnyZooKeeper, settings: Settings
+) -> None:
     """What another client wrote before a sync is read after it."""
-    with open_state(settings) as other:
+    with open_state(zookeeper, settings) as other:
         other.set_data("/a", b"one")
     state.sync_path("/a")
     assert state.get_data("/a") == b"one"
@@ -192,6 +195,7 @@ CHANGES = (
 @pytest.mark.parametrize(("read", "path", "change", "kind"), CHANGES)
 def test_watch_tells_of_a_change_once(
     state: ClusterState,
+    zookeeper: AnyZooKeeper,
     settings: Settings,
     read: Callable[[ClusterState, str], None],
     path: str,
@@ -203,7 +207,7 @@ def test_watch_tells_of_a_change_once(
     heard = Heard(state)
     read(state, path)
     read(state, path)
-    with open_state(settings) as other:
+    with open_state(zookeeper, settings) as other:
         change(other)
         assert heard.event() == (kind, path)
         other.set_data("/w/node", b"three")
@@ -277,9 +281,14 @@ def with_secret(settings: Settings) -> Settings:
     )
 
 
-def test_authenticated_nodes_are_closed_to_others(settings: Settings) -> None:
+def test_authenticated_nodes_are_closed_to_others(
+    zookeeper: AnyZooKeeper, settings: Settings
+) -> None:
     """With storm.zookeeper.auth.*, only who has the secret reads and writes."""
-    with open_state(settings) as other, open_state(with_secret(settings)) as nimbus:
+    with (
+        open_state(zookeeper, settings) as other,
+        open_state(zookeeper, with_secret(settings)) as nimbus,
+    ):
         nimbus.set_data("/a/b", b"one")
         for attempt in (
             lambda: other.get_data("/a/b"),
@@ -289,27 +298,33 @@ def test_authenticated_nodes_are_closed_to_others(settings: Settings) -> None:
         ):
             with pytest.raises(NodeAccessError, match="not allowed"):
                 attempt()
-    with open_state(with_secret(settings)) as again:
+    with open_state(zookeeper, with_secret(settings)) as again:
         assert again.get_data("/a/b") == b"one"
 
 
-def test_cluster_may_be_closed_to_others(settings: Settings) -> None:
+def test_cluster_may_be_closed_to_others(
+    zookeeper: AnyZooKeeper, settings: Settings
+) -> None:
     """Where storm.zookeeper.root was made with a secret, none comes in without it."""
-    open_state(with_secret(settings)).close()
+    open_state(zookeeper, with_secret(settings)).close()
     with pytest.raises(NodeAccessError, match="start"):
-        open_state(settings)
+        open_state(zookeeper, settings)
 
 
-def test_refused_authentication_is_told_at_once(settings: Settings) -> None:
+def test_refused_authentication_is_told_at_once(
+    zookeeper: AnyZooKeeper, settings: Settings
+) -> None:
     """A scheme that ZooKeeper does not know ends the start, without its timeout."""
     unknown = dataclasses.replace(
         settings, zookeeper_auth_scheme="none", zookeeper_auth_payload="secret"
     )
     with pytest.raises((NodeAccessError, UnavailableError), match=r"uthentic|AuthF"):
-        open_state(unknown)
+        open_state(zookeeper, unknown)
 
 
-def test_topology_secret_goes_first(settings: Settings) -> None:
+def test_topology_secret_goes_first(
+    zookeeper: AnyZooKeeper, settings: Settings
+) -> None:
     """As in Storm, storm.zookeeper.topology.auth.* goes before the cluster's."""
     topology = dataclasses.replace(
         settings,
@@ -318,29 +333,31 @@ def test_topology_secret_goes_first(settings: Settings) -> None:
         zookeeper_topology_auth_scheme="digest",
         zookeeper_topology_auth_payload="nimbus:secret",
     )
-    with open_state(topology) as worker:
+    with open_state(zookeeper, topology) as worker:
         worker.set_data("/a", b"one")
-    with open_state(with_secret(settings)) as nimbus:
+    with open_state(zookeeper, with_secret(settings)) as nimbus:
         assert nimbus.get_data("/a") == b"one"
 
 
-def test_acls_are_those_of_the_call(settings: Settings) -> None:
+def test_acls_are_those_of_the_call(
+    zookeeper: AnyZooKeeper, settings: Settings
+) -> None:
     """ACLs that a call names are the node's, and hold for who has none of them."""
     only_nimbus = [Acl(ALL, "digest", DIGEST_ID), Acl(READ, "world", "anyone")]
-    with open_state(settings) as anybody:
+    with open_state(zookeeper, settings) as anybody:
         anybody.mkdirs("/a")
         anybody.set_data("/a/b", b"one", only_nimbus)
         anybody.set_data("/a/c", b"two", OPEN)
         assert anybody.get_data("/a/b") == b"one"
         with pytest.raises(NodeAccessError):
             anybody.set_data("/a/b", b"two")
-    with open_state(with_secret(settings)) as nimbus:
+    with open_state(zookeeper, with_secret(settings)) as nimbus:
         nimbus.set_data("/a/b", b"two")
 
 
-def test_creator_must_be_somebody(settings: Settings) -> None:
+def test_creator_must_be_somebody(zookeeper: AnyZooKeeper, settings: Settings) -> None:
     """CREATOR_ALL without authentication is refused, and said to be."""
-    with open_state(settings) as nobody, pytest.raises(NodeAccessError):
+    with open_state(zookeeper, settings) as nobody, pytest.raises(NodeAccessError):
         nobody.set_data("/a", b"", CREATOR_ALL)
 
 
@@ -351,9 +368,11 @@ def test_refusal_is_told(state: ClusterState) -> None:
         state.set_data("/a/b", b"")
 
 
-def test_too_large_data_are_refused(settings: Settings) -> None:
+def test_too_large_data_are_refused(
+    zookeeper: AnyZooKeeper, settings: Settings
+) -> None:
     """What ZooKeeper ends the connection for is sent a few times, not for ever."""
-    with open_state(settings) as state:
+    with open_state(zookeeper, settings) as state:
         state.set_data("/a", b"one")
         with pytest.raises(UnavailableError, match="ended each time"):
             state.set_data("/a", bytes(2_000_000))
@@ -389,21 +408,22 @@ def test_heartbeats_go_to_the_pool(state: ClusterState) -> None:
     assert state.get_worker_hb("/workerbeats/t-1/n-1") is None
 
 
-def test_no_server_is_said_in_time() -> None:
+def test_no_server_is_said_in_time(zookeeper: AnyZooKeeper, settings: Settings) -> None:
     """Without a ZooKeeper the factory fails within the connection timeout."""
-    settings = dataclasses.replace(
-        new_settings(free_port()), zookeeper_connection_timeout_ms=300
-    )
+    settings = dataclasses.replace(settings, zookeeper_connection_timeout_ms=300)
+    settings, make_client = zookeeper.unreachable(settings)
     before = set(threading.enumerate())
     with pytest.raises(UnavailableError, match=r"no connection in 0\.3 s"):
-        open_state(settings)
+        pacemaker_state_factory(settings, pool=FakePool(), make_client=make_client)
     assert set(threading.enumerate()) <= before
 
 
-def test_closed_state_serves_no_more(settings: Settings) -> None:
+def test_closed_state_serves_no_more(
+    zookeeper: AnyZooKeeper, settings: Settings
+) -> None:
     """A closed state says so, may be closed again, and leaves no thread behind."""
     before = set(threading.enumerate())
-    state = open_state(settings)
+    state = open_state(zookeeper, settings)
     heard = Heard(state)
     state.node_exists("/a", watch=True)
     state.close()

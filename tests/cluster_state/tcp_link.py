@@ -11,7 +11,7 @@ from types import TracebackType
 WAIT_TIMEOUT_S = 30.0
 
 
-class Link:
+class TcpLink:
     """Listens on 127.0.0.1 and passes bytes on to a server, and back.
 
     Args:
@@ -135,7 +135,7 @@ class Link:
         for thread in self._threads:
             thread.join()
 
-    def __enter__(self) -> Link:
+    def __enter__(self) -> TcpLink:
         """Return the link itself."""
         return self
 

@@ -1,10 +1,15 @@
-"""A pool of Pacemakers that is a dict."""
+"""A pool of Pacemakers that is a dict, for tests that need no network at all."""
 
 from __future__ import annotations
 
 
-class DictPool:
-    """Keeps heartbeats by Storm's rules, in this process."""
+class FakePool:
+    """Keeps heartbeats by Storm's rules: the `HeartbeatPool` of a cluster state.
+
+    Attributes:
+        pulses: the heartbeats by path.
+        is_closed: whether `close` was called.
+    """
 
     def __init__(self) -> None:
         self.pulses: dict[str, bytes] = {}
@@ -19,7 +24,7 @@ class DictPool:
         return self.pulses.get(path)
 
     def list_nodes(self, path: str) -> list[str]:
-        """Return the names below a path."""
+        """Return the names below a path, sorted."""
         below = (key.removeprefix(f"{path}/") for key in self._below(path))
         return sorted({key.partition("/")[0] for key in below})
 
@@ -29,7 +34,7 @@ class DictPool:
             self.pulses.pop(key, None)
 
     def close(self) -> None:
-        """Note that it was closed."""
+        """Note that the pool was closed."""
         self.is_closed = True
 
     def _below(self, path: str) -> list[str]:

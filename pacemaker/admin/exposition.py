@@ -1,0 +1,55 @@
+"""Figures in Prometheus's text format, written one family at a time.
+
+prometheus-client is an extra.  It is imported only if there is an admin endpoint, and
+before the daemon serves: later the files on the disk may belong to another version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from pacemaker.admin.routes import OK, Page, Query, Reply, text_reply
+from pacemaker.errors import how_to_install
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+_NOT_IMPLEMENTED = 501
+
+
+class _One:
+    """A registry of one family: prometheus-client writes whole registries."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._family
+
+
+def metrics_page(collect: Callable[[], Iterable[Metric]]) -> Page:
+    """Return the page of the figures.
+
+    Args:
+        collect: makes the families, each with the figures of that moment.
+
+    Raises:
+        ImportError: prometheus-client is not installed.
+    """
+    from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+    def write() -> Iterator[bytes]:
+        for family in collect():
+            yield generate_latest(_One(family))
+
+    def show(query: Query) -> Reply:
+        return Reply(OK, CONTENT_TYPE_PLAIN_0_0_4, write())
+
+    return Page(show)
+
+
+def no_metrics_page() -> Page:
+    """Return the page that says what is missing."""
+    text = f"prometheus-client is not installed: {how_to_install('metrics')}"
+    return Page(lambda query: text_reply(_NOT_IMPLEMENTED, text))

@@ -1,0 +1,53 @@
+"""Checks of a process, and how a list of them is written.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Check(NamedTuple):
+    """One condition of health.
+
+    Attributes:
+        name: what is checked.
+        is_ok: whether it is as it should be.
+        detail: its figure, in words.
+    """
+
+    name: str
+    is_ok: bool
+    detail: str
+
+
+def are_ok(checks: Sequence[Check]) -> bool:
+    """Return whether every check is in order."""
+    return all(check.is_ok for check in checks)
+
+
+def as_text(checks: Sequence[Check], is_verbose: bool) -> str:
+    """Write checks for people: ``ok``, or one line for each, as Kubernetes does.
+
+    A failure always lists them: whoever reads it wants to know which one.
+    """
+    if are_ok(checks) and not is_verbose:
+        return "ok\n"
+    lines = [
+        f"[{'+' if check.is_ok else '-'}]{check.name}"
+        f" {'ok' if check.is_ok else 'failed'}: {check.detail}"
+        for check in checks
+    ]
+    return "\n".join([*lines, "ok" if are_ok(checks) else "failed"]) + "\n"
+
+
+def as_json(checks: Sequence[Check]) -> str:
+    """Write checks for programs, always with every check."""
+    listed = [
+        {"name": check.name, "ok": check.is_ok, "detail": check.detail}
+        for check in checks
+    ]
+    return json.dumps({"ok": are_ok(checks), "checks": listed}) + "\n"

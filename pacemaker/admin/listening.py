@@ -1,0 +1,119 @@
+"""The listening socket of the admin endpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Final
+
+from pacemaker.admin.address import AdminAddress
+from pacemaker.errors import ListenError
+
+# More than the connections that are served at once: a probe waits here while others
+# are served, and a flood finds no more room than this.
+BACKLOG: Final = 64
+# An upgrade hands the daemon's own listeners over at descriptors 3, 4, ...; a
+# descriptor that is kept across it must not be one of those.
+_FIRST_FD: Final = 32
+_ONLY_THIS_USER: Final = 0o600
+
+
+def listen(address: AdminAddress) -> socket.socket:
+    """Open the listening socket, non-blocking.
+
+    Raises:
+        ListenError: the address is not on this machine, or it is in use.
+    """
+    try:
+        if address.is_unix:
+            return _moved_up(_listen_unix(Path(address.path)))
+        family, _, _, _, place = socket.getaddrinfo(
+            address.host,
+            address.port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE,
+        )[0]
+        listener = socket.create_server(place[:2], family=family, backlog=BACKLOG)
+        return _moved_up(listener)
+    except (OSError, UnicodeError) as exc:
+        reason = getattr(exc, "strerror", None) or str(exc)
+        raise ListenError(f"{address} (--admin)", reason) from exc
+
+
+def adopt(fd: int) -> socket.socket:
+    """Take over the listening socket from before an upgrade."""
+    listener = socket.socket(fileno=fd)
+    listener.set_inheritable(False)
+    listener.setblocking(False)
+    return listener
+
+
+def release(listener: socket.socket) -> None:
+    """Close the socket, and remove its file if it is a Unix socket."""
+    path = listener.getsockname() if is_unix(listener) else ""
+    listener.close()
+    if path:
+        with contextlib.suppress(OSError):
+            Path(path).unlink()
+
+
+def is_unix(listener: socket.socket) -> bool:
+    """Return whether a socket is a Unix socket."""
+    return listener.family == socket.AF_UNIX
+
+
+def describe(listener: socket.socket) -> AdminAddress:
+    """Return the address that a socket has, with the port that it was given."""
+    name = listener.getsockname()
+    if is_unix(listener):
+        return AdminAddress(path=name)
+    return AdminAddress(host=name[0], port=name[1])
+
+
+def _listen_unix(path: Path) -> socket.socket:
+    _remove_unused(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        # Nobody can connect before `listen`, so nobody comes in by the mode that the
+        # file has for a moment.  (The umask is the process's, not this thread's.)
+        path.chmod(_ONLY_THIS_USER)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_unused(path: Path) -> None:
+    """Remove a socket that a killed daemon has left; a file of another kind stays.
+
+    Raises:
+        OSError: a process listens on it.
+    """
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            return
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        except BlockingIOError:
+            return  # Its backlog is full, so a process listens; `bind` says so.
+
+
+def _moved_up(listener: socket.socket) -> socket.socket:
+    with listener:
+        fd = fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD_CLOEXEC, _FIRST_FD)
+    moved = socket.socket(fileno=fd)
+    moved.setblocking(False)
+    os.set_inheritable(fd, False)
+    return moved

@@ -1,0 +1,235 @@
+"""The HTTP shell of the admin endpoint: a listener, and a thread for each request.
+
+`http.server` of the standard library reads the requests.  The daemon's I/O threads
+never wait for this module, but all threads share one interpreter, so it is kept small:
+
+* At most `MAX_CONNECTIONS` connections are open.  If all are, the oldest is closed, as
+  soon as it has had `GRACE_S`: a probe needs milliseconds, and a client that says
+  nothing must not keep the probe out.  The others wait in the kernel's backlog.
+* Between two connections it waits `PAUSE_S`, so a port scan or a flood takes a small
+  part of a core.
+* A connection has one request and `DEADLINE_S` in all, however slowly it sends.
+* Bodies are made in slices, with a pause after each.  A thread that computes keeps the
+  interpreter for 5 ms at a time if others want it; one that sleeps does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Final, TypeAlias
+
+from pacemaker.admin.listening import is_unix
+from pacemaker.admin.routes import Reply, Request, text_reply
+
+_logger: Final = logging.getLogger(__name__)
+
+MAX_CONNECTIONS: Final = 16
+DEADLINE_S: Final = 5.0
+GRACE_S: Final = 0.25
+PAUSE_S: Final = 0.005
+_SLICE_PAUSE_S: Final = 0.0005
+# How long to wait if a connection cannot be accepted, for lack of descriptors.
+_ERROR_PAUSE_S: Final = 0.2
+_CLOSE_S: Final = 1.0
+_SERVER_ERROR: Final = 500
+
+Answer: TypeAlias = Callable[[Request], Reply]
+
+
+class AdminServer(threading.Thread):
+    """The thread that accepts connections, and the threads that answer them.
+
+    Args:
+        listener: the listening socket, non-blocking; it stays open at the end.
+        answer: answers the requests; called on many threads.
+        deadline_s: how long a connection may take in all.
+        clock: returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        answer: Answer,
+        deadline_s: float = DEADLINE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(name="pacemaker-admin", daemon=True)
+        self.answer = answer
+        self.is_private = is_unix(listener)
+        self._listener = listener
+        self._deadline_s = deadline_s
+        self._clock = clock
+        # Guards the one below: the answering threads remove what this thread adds.
+        self._lock = threading.Lock()
+        # The open connections, the oldest first, and when each was accepted.
+        self._open: dict[socket.socket, float] = {}
+        self._is_stopping = False
+        # Opened before it runs, because later there may be no descriptor left.
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._all = selectors.DefaultSelector()
+        self._all.register(listener, selectors.EVENT_READ)
+        self._wake_alone = selectors.DefaultSelector()
+        for selector in (self._all, self._wake_alone):
+            selector.register(self._wake_fd, selectors.EVENT_READ)
+
+    def stop(self) -> None:
+        """End the thread and every connection, and close its descriptors."""
+        self._is_stopping = True
+        os.eventfd_write(self._wake_fd, 1)
+        if self.ident is not None:
+            self.join()
+        self._end_older_than(-1.0)
+        deadline_s = self._clock() + _CLOSE_S
+        while self._count() and self._clock() < deadline_s:
+            time.sleep(PAUSE_S)
+        self._all.close()
+        self._wake_alone.close()
+        os.close(self._wake_fd)
+
+    def run(self) -> None:
+        """Accept until `stop`.  No error ends the loop."""
+        while not self._is_stopping:
+            try:
+                self._turn()
+            except Exception as exc:
+                _logger.warning("admin endpoint: a connection failed: %s", exc)
+                self._wake_alone.select(_ERROR_PAUSE_S)
+
+    def _turn(self) -> None:
+        self._end_older_than(self._deadline_s)
+        if self._count() >= MAX_CONNECTIONS:
+            self._make_room()
+            return
+        timeout_s = GRACE_S if self._count() else None
+        ready = self._all.select(timeout_s)
+        if any(key.fileobj is self._listener for key, _ in ready):
+            self._accept()
+            self._wake_alone.select(PAUSE_S)
+
+    def _make_room(self) -> None:
+        """Close the oldest connection, once it has had its grace."""
+        with self._lock:
+            oldest_s = next(iter(self._open.values()), None)
+        if oldest_s is not None:
+            age_s = self._clock() - oldest_s
+            if age_s >= GRACE_S:
+                self._end_older_than(age_s)
+        self._wake_alone.select(PAUSE_S)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        connection.settimeout(self._deadline_s)
+        with self._lock:
+            self._open[connection] = self._clock()
+        try:
+            threading.Thread(
+                target=self._serve,
+                args=(connection,),
+                name="pacemaker-admin-request",
+                daemon=True,
+            ).start()
+        except (RuntimeError, MemoryError):  # there is no room for another thread
+            self._close(connection)
+            raise
+
+    def _serve(self, connection: socket.socket) -> None:
+        # A client may leave at any moment; that is not worth a line.
+        try:
+            with contextlib.suppress(OSError):
+                _Handler(connection, "", self)  # type: ignore[arg-type]
+        except Exception:
+            _logger.exception("admin endpoint: a request failed")
+        finally:
+            self._close(connection)
+
+    def _close(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open.pop(connection, None)
+        connection.close()
+
+    def _count(self) -> int:
+        with self._lock:
+            return len(self._open)
+
+    def _end_older_than(self, age_s: float) -> None:
+        """End connections; their threads find them at their end, and close them."""
+        limit_s = self._clock() - age_s
+        # Under the lock, so that none of them is closed meanwhile: its descriptor
+        # could then be another's.
+        with self._lock:
+            for connection, began_s in self._open.items():
+                if began_s <= limit_s:
+                    with contextlib.suppress(OSError):
+                        connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Reads one request and writes its reply."""
+
+    server: AdminServer  # type: ignore[assignment]
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+
+    def _answer(self) -> None:
+        request = Request(
+            self.command,
+            self.path,
+            self.headers.get("Host"),
+            self.headers.get("Authorization"),
+            self.server.is_private,
+        )
+        try:
+            reply = self.server.answer(request)
+            body = self._body(reply)
+        except Exception:
+            _logger.exception("admin endpoint: %s failed", self.command)
+            reply = text_reply(_SERVER_ERROR, "a bug in the daemon: see its log")
+            body = b"".join(reply.slices)
+        self._write(reply, body)
+
+    # The names that http.server calls.
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer  # noqa: N815
+
+    def _body(self, reply: Reply) -> bytes:
+        parts = []
+        for part in reply.slices:
+            parts.append(part)
+            time.sleep(_SLICE_PAUSE_S)
+        return b"".join(parts)
+
+    def _write(self, reply: Reply, body: bytes) -> None:
+        self.send_response_only(reply.status)
+        self.send_header("Content-Type", reply.content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Connection", "close")
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+        self.wfile.flush()
+
+    def send_error(
+        self, code: int, message: str | None = None, explain: str | None = None
+    ) -> None:
+        """Answer what is no request of HTTP, without repeating any of it."""
+        self.command = ""
+        reply = text_reply(code, "this is no HTTP request that is understood here")
+        self.close_connection = True
+        self._write(reply, b"".join(reply.slices))
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Log nothing: a probe every few seconds would make up most of the log."""

@@ -1,0 +1,82 @@
+"""The options of the admin endpoint: where it is, and who may read what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from pacemaker.admin.address import AdminAddress, parse_admin_address
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+ADMIN_VARIABLE: Final = "STORM_PACEMAKER_ADMIN"
+METAVAR: Final = "ADDRESS:PORT|unix:PATH"
+
+
+def parse_admin(
+    _: click.Context, __: click.Parameter, text: str | None
+) -> AdminAddress | None:
+    """Parse the value of ``--admin``; an empty one is as none.
+
+    Raises:
+        click.BadParameter: it is no address of an endpoint.
+    """
+    if not text:
+        return None
+    try:
+        return parse_admin_address(text)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+def _read_token(_: click.Context, __: click.Parameter, file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        token = file.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = getattr(exc, "strerror", None) or "it is not plain ASCII text"
+        raise click.BadParameter(f"{file}: {reason}") from exc
+    if not token or not token.isprintable() or " " in token:
+        raise click.BadParameter(
+            f"{file}: must contain one token, in one line and without blanks"
+        )
+    return token
+
+
+def admin_options(command: _F) -> _F:
+    """Add ``--admin``, ``--admin-host`` and ``--admin-token-file`` to a daemon."""
+    for option in reversed(
+        (
+            click.option(
+                "--admin",
+                metavar=METAVAR,
+                envvar=ADMIN_VARIABLE,
+                callback=parse_admin,
+                help="Serve /livez, /readyz and /metrics there, by HTTP and read-only."
+                f" Default: {ADMIN_VARIABLE} of the environment, or nowhere.",
+            ),
+            click.option(
+                "--admin-host",
+                "admin_hosts",
+                metavar="NAME",
+                multiple=True,
+                help="A name by which clients ask for the admin endpoint, besides"
+                " localhost, addresses and that of --admin. Repeatable.",
+            ),
+            click.option(
+                "--admin-token-file",
+                "admin_token",
+                metavar="FILE",
+                type=click.Path(path_type=Path),
+                callback=_read_token,
+                help="Whoever sends the token in FILE may read what is otherwise for"
+                " the Unix socket only, if authentication is on.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,213 @@
+"""The daemon's admin endpoint: its pages, and when each of them says what.
+
+It begins to listen before the daemon opens its port, and ends after the daemon has
+stopped serving, so that `/readyz` answers all that time.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pacemaker.admin import listening
+from pacemaker.admin.exposition import metrics_page, no_metrics_page
+from pacemaker.admin.health import Check
+from pacemaker.admin.progress import Progress
+from pacemaker.admin.routes import (
+    UNAVAILABLE,
+    Page,
+    Query,
+    Reply,
+    Routes,
+    health_reply,
+    text_reply,
+)
+from pacemaker.admin.server import AdminServer
+from pacemaker.errors import how_to_install
+from pacemaker.server.options import AdminOptions
+from pacemaker.server.process.threads import CallSoon, start_thread
+from pacemaker.server.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from prometheus_client.metrics_core import Metric
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class Stage(Enum):
+    """Where the daemon is in its life."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    STOPPING = "stopping"
+
+
+class Inspectable(Protocol):
+    """A daemon that can be looked into; `Daemon` implements it."""
+
+    address: str
+
+    def reading(self) -> Reading:
+        """Return what the daemon counts.  Any thread may call this."""
+
+    def traffic(self) -> tuple[int, int]:
+        """Return how many pulses and how many reads there have been so far."""
+
+    def calls(self) -> Mapping[str, CallSoon]:
+        """Return by name the `call` of each thread that must make progress."""
+
+
+class Admin:
+    """The endpoint of one daemon.  Only the main thread calls its methods.
+
+    Args:
+        options: where and how; None for no endpoint at all.
+        is_gated: whether reads of heartbeats need authentication.
+        listener_fd: the descriptor of the listening socket from before an upgrade; -1
+            if there is none.
+        upgrades: how many upgrades this process has had.
+        clock: returns monotonic seconds.
+
+    Raises:
+        ListenError: it cannot listen on its address.
+        StartError: its thread cannot be started.
+    """
+
+    def __init__(
+        self,
+        options: AdminOptions | None,
+        is_gated: bool = False,
+        listener_fd: int = -1,
+        upgrades: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._stage = Stage.STARTING
+        self._daemon: Inspectable | None = None
+        self._progress = Progress({}, clock)
+        self.upgrades = upgrades
+        self._refused_upgrades = 0
+        self._traffic = (0, 0)
+        self._last_pulse_s = self._last_read_s = 0.0
+        self._server: AdminServer | None = None
+        self._listener: socket.socket | None = None
+        if options is None:
+            return
+        if listener_fd >= 0:
+            self._listener = listening.adopt(listener_fd)
+        else:
+            self._listener = listening.listen(options.address)
+        names = {name.lower() for name in (*options.hosts, options.address.host)}
+        routes = Routes(self._pages(), names, is_gated, options.token)
+        self._server = AdminServer(self._listener, routes.answer)
+        start_thread(self._server)
+        _logger.info("admin endpoint on %s", listening.describe(self._listener))
+
+    @property
+    def listener_fd(self) -> int:
+        """The descriptor of the listening socket; -1 if there is no endpoint."""
+        return -1 if self._listener is None else self._listener.fileno()
+
+    def serving(self, daemon: Inspectable) -> None:
+        """Answer for a daemon that serves from now on."""
+        self._daemon = daemon
+        self._progress = Progress(daemon.calls(), self._clock)
+        self._stage = Stage.SERVING
+
+    def turn(self) -> None:
+        """Ask all threads for a sign of life; note whether there was traffic."""
+        if self._server is None or self._daemon is None:
+            return
+        self._progress.turn()
+        pulses, reads = self._daemon.traffic()
+        # With the resolution of the main thread's turns: to read the clock for each
+        # pulse would cost more than the counters do.
+        if pulses != self._traffic[0]:
+            self._last_pulse_s = time.time()
+        if reads != self._traffic[1]:
+            self._last_read_s = time.time()
+        self._traffic = (pulses, reads)
+
+    def note_refused_upgrade(self) -> None:
+        """Count an upgrade that was refused."""
+        self._refused_upgrades += 1
+
+    def stopping(self) -> None:
+        """Answer from now on that the daemon is not ready."""
+        self._stage = Stage.STOPPING
+
+    def close(self) -> None:
+        """End the endpoint."""
+        if self._server is not None and self._listener is not None:
+            self._server.stop()
+            listening.release(self._listener)
+            self._server = self._listener = None
+
+    # What follows runs on the endpoint's own threads.
+
+    def _pages(self) -> dict[str, Page]:
+        try:
+            # Now and not at the first scrape, when the files on the disk may belong to
+            # another version.
+            from pacemaker.server.metrics import families
+
+            metrics = metrics_page(lambda: self._collect(families))
+            metrics = Page(self._only_when_started(metrics.show))
+        except ImportError:
+            metrics = no_metrics_page()
+            _logger.warning(
+                "/metrics of the admin endpoint needs prometheus-client: %s",
+                how_to_install("metrics"),
+            )
+        return {
+            "/livez": Page(lambda query: health_reply(query, self._live_checks())),
+            "/readyz": Page(lambda query: health_reply(query, self._ready_checks())),
+            "/metrics": metrics,
+        }
+
+    def _only_when_started(
+        self, show: Callable[[Query], Reply]
+    ) -> Callable[[Query], Reply]:
+        def wrapped(query: Query) -> Reply:
+            if self._daemon is None:
+                return text_reply(UNAVAILABLE, "the daemon is starting")
+            return show(query)
+
+        return wrapped
+
+    def _collect(
+        self, families: Callable[[Reading], Iterable[Metric]]
+    ) -> Iterable[Metric]:
+        assert self._daemon is not None  # noqa: S101  (see `_only_when_started`)
+        reading = self._daemon.reading()._replace(
+            last_pulse_s=self._last_pulse_s,
+            last_read_s=self._last_read_s,
+            upgrades=self.upgrades,
+            refused_upgrades=self._refused_upgrades,
+        )
+        return families(reading)
+
+    def _live_checks(self) -> list[Check]:
+        """Whether the process makes progress; a supervisor may restart it if not.
+
+        A start that takes long, with many heartbeats to restore, is no reason for that.
+        """
+        if self._stage is Stage.STARTING:
+            return [Check("main", True, self._stage.value)]
+        # The main thread turns once a second.  If it does not, nobody asks the others,
+        # and all of their answers grow old.
+        return self._progress.checks()
+
+    def _ready_checks(self) -> list[Check]:
+        """Whether workers and Nimbus are served."""
+        is_serving = self._stage is Stage.SERVING
+        detail = self._stage.value
+        if is_serving and self._daemon is not None:
+            detail = f"on {self._daemon.address}"
+        return [Check("serving", is_serving, detail), *self._live_checks()]

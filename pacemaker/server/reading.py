@@ -1,0 +1,45 @@
+"""What the daemon counts, as one value for the admin endpoint."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pacemaker.core.figures import Figures
+
+
+class Reading(NamedTuple):
+    """The counters and gauges of one moment.
+
+    Attributes:
+        figures: the counters of all I/O threads together.
+        keys: stored heartbeats.
+        store_bytes: the memory that they take.
+        store_budget_bytes: the memory that they may take.
+        buffer_bytes: unread and unsent bytes of all connections.
+        buffer_budget_bytes: what these may take.
+        held_read_bytes: the memory of the reads that are held.
+        io_threads: how many I/O threads there are.
+        most_descriptors: how many descriptors the process may have open.
+        resident_bytes: the resident memory of the process; 0 if it is unknown.
+        cpu_s: the CPU time of the process.
+        last_pulse_s: when the last pulse came, in seconds since 1970; 0 for never.
+        last_read_s: when a heartbeat was last read, likewise.
+        upgrades: the upgrades in place that this process has had.
+        refused_upgrades: the upgrades that it has refused since the last one.
+    """
+
+    figures: Figures
+    keys: int
+    store_bytes: int
+    store_budget_bytes: int
+    buffer_bytes: int
+    buffer_budget_bytes: int
+    held_read_bytes: int
+    io_threads: int
+    most_descriptors: int
+    resident_bytes: int
+    cpu_s: float
+    last_pulse_s: float = 0.0
+    last_read_s: float = 0.0
+    upgrades: int = 0
+    refused_upgrades: int = 0

@@ -1,0 +1,1 @@
+"""What turns this repository into artefacts: dist, man pages, packages, the manual."""

@@ -1,0 +1,1 @@
+"""The artefacts: what is built from this repository, and how."""

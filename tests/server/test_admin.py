@@ -1,0 +1,237 @@
+"""The daemon's admin endpoint: what it says, and when."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pacemaker.admin.address import AdminAddress, parse_admin_address
+from pacemaker.admin.client import Answer, ask
+from pacemaker.admin.listening import describe
+from pacemaker.admin.progress import STUCK_S
+from pacemaker.config import Settings
+from pacemaker.server import AdminOptions, Daemon, ServerOptions
+from pacemaker.server.admin import Admin
+from tests.prometheus import complaints
+from tests.real import daemons
+from tests.real.child import Child
+from tests.test_upgrade import NO_SLACK, must_reload, put
+from tests.wire.by_hand import Wire
+
+pytestmark = pytest.mark.io
+
+GIVE_UP_S = 60.0
+ANY_PORT = AdminOptions(AdminAddress("127.0.0.1", 0))
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now_s
+
+
+class Case:
+    """A daemon of this process with an endpoint; the test is its main thread."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.admin = Admin(ANY_PORT, clock=self.clock)
+        options = ServerOptions(bind="127.0.0.1", io_threads=2, admin=ANY_PORT)
+        self.daemon = Daemon(Settings(port=0), options)
+        self.daemon.start()
+
+    def serve(self) -> None:
+        """Let the endpoint know that the daemon serves."""
+        self.admin.serving(self.daemon)
+
+    def ask(self, target: str) -> Answer:
+        """Ask the endpoint."""
+        with socket.socket(fileno=self.admin.listener_fd) as listener:
+            address = describe(listener)
+            listener.detach()
+        return ask(address, target, GIVE_UP_S)
+
+    def turn(self) -> None:
+        """Make a turn of the main thread, and see that well threads have answered."""
+        self.admin.turn()
+        for call in self.daemon.calls().values():
+            passed = threading.Event()
+            call(passed.set)
+            assert passed.wait(GIVE_UP_S)
+
+    def put(self, key: str) -> None:
+        """Store a heartbeat."""
+        host, _, port = self.daemon.address.rpartition(":")
+        with Wire((host, int(port))) as peer:
+            put(peer, key)
+
+    def close(self) -> None:
+        """End both."""
+        self.daemon.begin_stop()
+        self.daemon.close()
+        self.admin.close()
+
+
+@pytest.fixture
+def case() -> Iterator[Case]:
+    """Give a daemon that has not told its endpoint yet that it serves."""
+    with contextlib.closing(Case()) as case:
+        yield case
+
+
+def test_daemon_that_starts_is_live_but_not_ready(case: Case) -> None:
+    """And it has no figures yet."""
+    assert case.ask("/livez").status == 200
+    ready = case.ask("/readyz")
+    assert ready.status == 503
+    assert "[-]serving failed: starting" in ready.text
+    assert case.ask("/metrics").status == 503
+
+
+def test_daemon_that_serves_is_ready(case: Case) -> None:
+    """Each thread is a check."""
+    case.serve()
+    case.turn()
+    assert case.ask("/livez").text == "ok\n"
+    checks = json.loads(case.ask("/readyz?format=json").text)["checks"]
+    assert [check["name"] for check in checks] == [
+        "serving",
+        "acceptor",
+        "io-0",
+        "io-1",
+    ]
+    assert checks[0]["detail"] == f"on {case.daemon.address}"
+
+
+def test_daemon_that_stops_is_live_but_not_ready(case: Case) -> None:
+    """Whoever balances load sends it nothing more, and nobody kills it."""
+    case.serve()
+    case.turn()
+    case.admin.stopping()
+    assert case.ask("/livez").status == 200
+    assert "[-]serving failed: stopping" in case.ask("/readyz").text
+
+
+def test_stuck_io_thread_is_seen_within_15_s(case: Case) -> None:
+    """The thread is named, and the others go on."""
+    case.serve()
+    case.turn()
+    go_on = threading.Event()
+
+    def stand() -> None:
+        assert go_on.wait(GIVE_UP_S)
+
+    case.daemon.calls()["io-1"](stand)
+    for _ in range(14):
+        case.admin.turn()
+        for name in ("acceptor", "io-0"):
+            passed = threading.Event()
+            case.daemon.calls()[name](passed.set)
+            assert passed.wait(GIVE_UP_S)
+        case.clock.now_s += 1.0
+    live = case.ask("/livez")
+    assert live.status == 503
+    assert "[-]io-1 failed: last turn 14.0 s ago" in live.text
+    assert "[+]io-0 ok" in live.text
+    assert STUCK_S < 14
+    go_on.set()
+    case.turn()
+    assert case.ask("/livez").status == 200
+
+
+def test_traffic_is_seen_once_a_turn(case: Case) -> None:
+    """No clock is read for a pulse."""
+    case.serve()
+    case.turn()
+    assert "last_pulse_timestamp_seconds 0.0" in case.ask("/metrics").text
+    case.put("/w/1")
+    case.turn()
+    text = case.ask("/metrics").text
+    assert "last_pulse_timestamp_seconds 0.0" not in text
+    assert "last_read_timestamp_seconds 0.0" in text
+    assert 'requests_total{outcome="ok",type="send_pulse"} 1.0' in text
+
+
+def test_no_endpoint_costs_nothing() -> None:
+    """Off by default: no thread, no descriptor, no question to any thread."""
+    before = threading.active_count()
+    admin = Admin(None)
+    assert (admin.listener_fd, threading.active_count()) == (-1, before)
+    admin.turn()
+    admin.stopping()
+    admin.close()
+
+
+def test_metrics_need_the_library_and_nothing_else_does(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so at the start."""
+    monkeypatch.setitem(sys.modules, "pacemaker.server.metrics", None)
+    with contextlib.closing(Case()) as case:
+        assert "/metrics of the admin endpoint needs prometheus-client" in caplog.text
+        case.serve()
+        case.turn()
+        assert case.ask("/metrics").status == 501
+        assert case.ask("/readyz").status == 200
+
+
+class Served(daemons.Daemon):
+    """The daemon's process, with an endpoint."""
+
+    def __init__(self, *options: str) -> None:
+        super().__init__(*NO_SLACK, *options)
+        (place,) = re.findall(r"admin endpoint on (\S+)", "\n".join(self.stderr.all()))
+        self.admin = parse_admin_address(place)
+
+    def page(self, target: str) -> Answer:
+        """Ask the endpoint."""
+        return ask(self.admin, target, GIVE_UP_S)
+
+
+def test_endpoint_outlives_an_upgrade(tmp_path: Path) -> None:
+    """The same socket listens all the time, and upgrades are counted."""
+    path = tmp_path / "admin"
+    with Served("--admin", f"unix:{path}") as daemon:
+        inode = path.stat().st_ino
+        for done in (1, 2):
+            must_reload(daemon)
+            assert path.stat().st_ino == inode
+            assert f'upgrades_total{{outcome="done"}} {done}.0' in (
+                daemon.page("/metrics").text
+            )
+        assert daemon.page("/readyz").status == 200
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait(GIVE_UP_S) == 0
+    assert not path.exists()
+
+
+def test_endpoint_in_use_stops_the_start() -> None:
+    """A daemon that nobody can look into is not what was asked for."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        place = f"127.0.0.1:{other.getsockname()[1]}"
+        argv = [*daemons.SERVE, "-c", "pacemaker.port=0", "--admin", place]
+        child = Child(argv, env=daemons.ENVIRONMENT)
+        assert child.wait(GIVE_UP_S) == 69
+        assert f"{place} (--admin)" in "".join(child.stderr.all())
+        child.close()
+
+
+@pytest.mark.real
+def test_promtool_finds_nothing_to_say_of_a_daemon() -> None:
+    """One that has worked a little."""
+    with Served("--admin", "127.0.0.1:0") as daemon, Wire(daemon.address) as peer:
+        put(peer)
+        assert complaints(daemon.page("/metrics").text) == ""

@@ -1,0 +1,110 @@
+"""The families of the daemon's figures."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pacemaker.admin.exposition import metrics_page, no_metrics_page
+from pacemaker.core.figures import Figures
+from pacemaker.server.metrics import families
+from pacemaker.server.reading import Reading
+from tests.prometheus import complaints
+
+READING = Reading(
+    figures=Figures(
+        pulses=7,
+        pulse_bytes=700,
+        reads=5,
+        read_bytes=500,
+        connections=3,
+        delays=2,
+        refused_reads=4,
+        anonymous_deletes=1,
+        addresses=2,
+        most_connections=2,
+        refused_connections=6,
+        refused_heartbeats=8,
+        refused_holds=9,
+        evictions=10,
+        failed_logins=11,
+        delayed_logins=12,
+    ),
+    keys=13,
+    store_bytes=14,
+    store_budget_bytes=15,
+    buffer_bytes=16,
+    buffer_budget_bytes=17,
+    held_read_bytes=18,
+    io_threads=1,
+    most_descriptors=19,
+    resident_bytes=20,
+    cpu_s=21.5,
+    last_pulse_s=22.0,
+    last_read_s=23.0,
+    upgrades=24,
+    refused_upgrades=25,
+)
+
+
+def written(reading: Reading = READING) -> str:
+    """Return the whole page."""
+    page = metrics_page(lambda: families(reading))
+    return b"".join(page.show({}).slices).decode()
+
+
+def samples(text: str) -> dict[str, float]:
+    """Return each series and its value."""
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return {
+        name: float(value) for name, value in (each.rsplit(" ", 1) for each in lines)
+    }
+
+
+def test_every_count_is_shown() -> None:
+    """Each under a name of its own, with the unit in it."""
+    shown = samples(written())
+    prefix = "storm_pacemaker_"
+    assert shown[prefix + 'requests_total{outcome="ok",type="send_pulse"}'] == 7
+    assert shown[prefix + 'requests_total{outcome="ok",type="get_pulse"}'] == 5
+    assert shown[prefix + "pulse_received_bytes_total"] == 700
+    assert shown[prefix + "pulse_sent_bytes_total"] == 500
+    assert shown[prefix + "connections"] == 3
+    assert shown[prefix + "keys"] == 13
+    assert shown[prefix + "last_pulse_timestamp_seconds"] == 22
+    assert shown["process_cpu_seconds_total"] == 21.5
+    # Every number of the reading is somewhere.
+    assert set(range(1, 26)) - {21} <= {int(value) for value in shown.values()}
+
+
+def test_labels_are_not_for_peers_to_choose() -> None:
+    """No topology, key or address: `/metrics` is open, and series must stay few."""
+    labels = set(re.findall(r'(\w+)="', written()))
+    assert labels <= {"type", "outcome", "reason", "method", "version", "python", "le"}
+
+
+def test_slices_are_single_families() -> None:
+    """Between two of them the endpoint lets the I/O threads run."""
+    page = metrics_page(lambda: families(READING))
+    for part in page.show({}).slices:
+        assert part.count(b"# TYPE ") == 1
+
+
+def test_page_without_the_library_says_what_to_install() -> None:
+    """The other pages need nothing."""
+    reply = no_metrics_page().show({})
+    assert reply.status == 501
+    assert b"'.[metrics]'" in b"".join(reply.slices)
+
+
+@pytest.mark.real
+def test_promtool_finds_nothing_to_say() -> None:
+    """Names, units and help follow Prometheus's rules."""
+    assert complaints(written()) == ""
+
+
+@pytest.mark.real
+def test_promtool_would_complain() -> None:
+    """It is the judge that it is taken for."""
+    assert complaints("# TYPE storm_seconds_count gauge\nstorm_seconds_count 1\n")
