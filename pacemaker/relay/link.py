@@ -222,6 +222,12 @@ class Link:
             return self._probe_s + self._proof_timeout_s
         return self._rcvd_s + PROBE_AFTER_S
 
+    def postpone(self, lost_s: float) -> None:
+        """Extend the time limits by the seconds in which this process did not run."""
+        self._rcvd_s += lost_s
+        if self._probe_s is not None:
+            self._probe_s += lost_s
+
     def tick(self, now_s: float) -> None:
         """Do what has become due."""
         if self.is_closed:

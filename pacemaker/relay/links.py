@@ -34,6 +34,9 @@ _logger: Final = logging.getLogger(__name__)
 
 # How long the thread waits after a turn that failed as a whole.
 _FAILED_TURN_PAUSE_S: Final = 0.1
+# A turn that comes later than this did not run in time: the process was paused, or had
+# no CPU time.
+_LATE_S: Final = 0.5
 
 
 class PulseLane:
@@ -234,7 +237,15 @@ class Links(threading.Thread):
 
     def turn(self) -> None:
         """Wait for the next events and handle them."""
-        for fd, events in self._epoll.poll(self._timeout_s()):
+        timeout_s = self._timeout_s()
+        due_s = None if timeout_s is None else self.now() + timeout_s
+        ready = self._epoll.poll(timeout_s)
+        if due_s is not None and (late_s := self.now() - due_s) > _LATE_S:
+            # The time in which this process did not run does not count against the
+            # Pacemakers.
+            for link in self._links:
+                link.postpone(late_s)
+        for fd, events in ready:
             if fd == self._wake_fd:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._wake_fd)
