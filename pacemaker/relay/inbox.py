@@ -71,8 +71,9 @@ class Inbox:
         self._store = store
         self._wake = wake
         # Guards the events, and makes one step of a change of the store and its event:
-        # a delete and a pulse of two threads must have the same order in both.  No
-        # thread takes it while it holds the store's lock, only the other way round.
+        # a delete and a pulse of two threads must have the same order in both.  A
+        # thread may take the store's lock while it holds this one, and never the
+        # other way round.
         self._lock = threading.Lock()
         self._events: list[Event] = []
         # The events of keys that were written since the last delete.
