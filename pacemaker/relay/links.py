@@ -243,8 +243,8 @@ class Links(threading.Thread):
         if due_s is not None and (late_s := self.now() - due_s) > _LATE_S:
             # The time in which this process did not run does not count against the
             # Pacemakers.
-            for link in self._links:
-                link.postpone(late_s)
+            for delayed in self._links:
+                delayed.postpone(late_s)
         for fd, events in ready:
             if fd == self._wake_fd:
                 with contextlib.suppress(BlockingIOError):
