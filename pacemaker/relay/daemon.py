@@ -16,7 +16,7 @@ from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.pending_reads import PendingReads
 from pacemaker.core.protocol import ServerProtocol
-from pacemaker.errors import ConfigError, StartError
+from pacemaker.errors import ConfigError, StartError, StateError
 from pacemaker.relay import relay_state
 from pacemaker.relay.inbox import Inbox
 from pacemaker.relay.links import Links
@@ -112,7 +112,12 @@ class RelayDaemon(Daemon):
 
     def restore(self, state: State, ahead_s: float) -> None:
         """Restore, before `start`, the state from before an upgrade."""
-        restored = relay_state.decode(state.extra)
+        try:
+            restored = relay_state.decode(state.extra)
+        except StateError as exc:
+            # The workers' next heartbeats say whose they are.
+            _logger.error("going on without it: %s", exc)
+            restored = relay_state.RelayState()
         relay_state.restore(restored, self.links)
         self._owners = {
             name: keys for name, keys in restored.keys_by_peer.items() if keys

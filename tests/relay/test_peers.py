@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.pending_reads import PendingReads
@@ -18,6 +18,7 @@ from pacemaker.relay import peers
 from pacemaker.relay.core.question import Answer, Kind, Question
 from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, Left, Written
 from pacemaker.relay.peers import ANNOUNCEMENT, Peer, Room
+from pacemaker.wire.messages import Message
 from tests.fake_mechanisms import like_digest
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
@@ -55,7 +56,7 @@ class Client:
     def _wake(self) -> None:
         self.woken += 1
 
-    def new_reads(self, account: Account) -> PendingReads:
+    def new_reads(self, account: Account = NOBODY) -> PendingReads:
         """Give the protocol the peer."""
         return self.peer
 
@@ -185,12 +186,12 @@ def test_request_without_an_id_is_answered_in_its_order() -> None:
     """Nothing after it is read until then."""
     client = Client()
     assert client.send(get(message_id=None), wire.send_pulse(KEY, b"y", 3)) == b""
-    assert client.wait is Wait.ANSWER
+    assert client.wait == Wait.ANSWER
     (question,) = client.asked()
     assert client.answer(question, b"x") == wire.pulse_reply(KEY, b"x") + wire.ack(
         Type.SEND_PULSE_RESPONSE, 3
     )
-    assert client.wait is Wait.REQUEST
+    assert client.wait == Wait.REQUEST
 
 
 @pytest.mark.parametrize("found", [True, False])
@@ -285,9 +286,7 @@ def test_too_many_requests_of_an_address_end_its_connection(
     assert isinstance(client.protocol.error, LimitError)
     assert client.room.refused == 1
     other = Peer(client.room, Account("b"), "other")
-    message = wire.path_request(Type.GET_PULSE, KEY, 1)
-    assert message
-    assert other.hold(peers.Message(Type.GET_PULSE, KEY, 1), authenticated=True)
+    assert other.hold(Message(Type.GET_PULSE, KEY, 1), authenticated=True)
 
 
 def test_snapshot_has_the_reads_as_requests_and_the_deletes_as_done() -> None:
