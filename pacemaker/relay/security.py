@@ -13,6 +13,7 @@ from typing import Final
 
 from pacemaker.config import AuthMethod, Settings
 from pacemaker.errors import NoCredentialsError, ServerFaultError
+from pacemaker.sasl import login
 from pacemaker.sasl.mechanism import ClientMechanismFactory
 from pacemaker.sasl.registry import (
     ServerSasl,
@@ -67,9 +68,16 @@ def _server_sasl(settings: Settings) -> ServerSasl:
     if settings.auth_method is not AuthMethod.KERBEROS:
         return server_mechanism_factory(settings)
     try:
-        return server_mechanism_factory(settings, kerberos_section=_SECTIONS[0])
+        return _kerberos_sasl(settings, _SECTIONS[0])
     except NoCredentialsError:
-        return server_mechanism_factory(settings, kerberos_section=_SECTIONS[1])
+        return _kerberos_sasl(settings, _SECTIONS[1])
+
+
+def _kerberos_sasl(settings: Settings, section: str) -> ServerSasl:
+    # The credentials first: without them, the packages need not be installed either.
+    properties = login.java_properties(settings.java_properties)
+    login.read_kerberos_server_login(settings.jaas_file, properties, section)
+    return server_mechanism_factory(settings, kerberos_section=section)
 
 
 class WriteOnly:

@@ -141,14 +141,13 @@ def _digest_client(settings: SaslSettings, client_name: str) -> ClientSasl:
 def _kerberos_server(
     settings: SaslSettings, state_directory: Path, kerberos_section: str
 ) -> ServerSasl:
-    # First: a relay without credentials needs no packages either.
-    found = login.read_kerberos_server_login(
-        settings.jaas_file, _properties(settings), kerberos_section
-    )
     try:
         from pacemaker.sasl import gss
     except ImportError as exc:
         raise ConfigError(INSTALL_KERBEROS) from exc
+    found = login.read_kerberos_server_login(
+        settings.jaas_file, _properties(settings), kerberos_section
+    )
     cache = find_replay_cache(state_directory, os.environ)
     new_acceptor = gss.acceptor_factory(found.principal, found.keytab, cache)
     user = settings.nimbus_daemon_user

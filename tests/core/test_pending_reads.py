@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pytest
 from hypothesis import settings
@@ -777,7 +777,7 @@ class HoldingMachine(RuleBasedStateMachine):
     @invariant()
     def owes_only_what_is_absent(self) -> None:
         """What nobody has been told of is not held, and nothing more is."""
-        held = [peer.server._reads for peer in self.peers]
+        held = [cast("HeldReads | None", peer.server._reads) for peer in self.peers]
         for reads, owed in zip(held, self.owed, strict=True):
             assert set(owed or ()) == set(reads._held if reads is not None else ())
         waiting = {read.key for reads in held if reads for read in reads._held.values()}
@@ -794,7 +794,7 @@ class HoldingMachine(RuleBasedStateMachine):
         given_up_bytes = 0
         by_account = dict.fromkeys(self.accounts, 0)
         for peer in self.peers:
-            reads = peer.server._reads
+            reads = cast("HeldReads | None", peer.server._reads)
             for read in () if reads is None else reads._held.values():
                 if read.is_given_up:
                     given_up_bytes += read.size_bytes

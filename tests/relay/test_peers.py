@@ -80,6 +80,11 @@ class Client:
         sent, self.sent = self.sent, b""
         return sent
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is read until an answer has come."""
+        return self.wait is Wait.ANSWER
+
     def events(self) -> list[Event]:
         """Take what the links' thread would take."""
         return self.inbox.take()
@@ -186,12 +191,12 @@ def test_request_without_an_id_is_answered_in_its_order() -> None:
     """Nothing after it is read until then."""
     client = Client()
     assert client.send(get(message_id=None), wire.send_pulse(KEY, b"y", 3)) == b""
-    assert client.wait == Wait.ANSWER
+    assert client.is_idle
     (question,) = client.asked()
     assert client.answer(question, b"x") == wire.pulse_reply(KEY, b"x") + wire.ack(
         Type.SEND_PULSE_RESPONSE, 3
     )
-    assert client.wait == Wait.REQUEST
+    assert not client.is_idle
 
 
 @pytest.mark.parametrize("found", [True, False])
