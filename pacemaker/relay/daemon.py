@@ -16,7 +16,7 @@ from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.pending_reads import PendingReads
 from pacemaker.core.protocol import ServerProtocol
-from pacemaker.errors import ConfigError, StartError, StateError
+from pacemaker.errors import StartError, StateError
 from pacemaker.relay import relay_state
 from pacemaker.relay.inbox import Inbox
 from pacemaker.relay.links import Links
@@ -63,11 +63,8 @@ class RelayDaemon(Daemon):
         super().__init__(settings, options, mechanism_factory, listeners)
         for room, thread in zip(self._rooms, self.threads, strict=True):
             room.call = thread.call
-        try:
-            refuse_itself(upstreams.addresses, self.addresses)
-        except ConfigError:
-            self.close()
-            raise
+        # Whether it goes on as the relay that was there before an upgrade.
+        self._is_restored = False
 
     @property
     def links(self) -> Links:
@@ -119,6 +116,7 @@ class RelayDaemon(Daemon):
             _logger.error("going on without it: %s", exc)
             restored = relay_state.RelayState()
         relay_state.restore(restored, self.links)
+        self._is_restored = True
         self._owners = {
             name: keys for name, keys in restored.keys_by_peer.items() if keys
         }
@@ -133,9 +131,17 @@ class RelayDaemon(Daemon):
         """Start serving.
 
         Raises:
+            ConfigError: it would relay to itself.
             StartError: a thread cannot be started; everything is closed again.
         """
+        # After an upgrade this was checked before, and looking up the names would keep
+        # all clients waiting.
+        if not self._is_restored:
+            refuse_itself(self._upstreams.addresses, self.addresses)
         super().start()
+        # The trial of an upgrade has no listener, and must not reach a Pacemaker.
+        if self.listener_fds:
+            self.links.open_pulses()
         try:
             start_thread(self.links)
         except StartError:

@@ -153,6 +153,8 @@ class Link:
         self._tokens: dict[int, Any] = {}
         self._ids: dict[Any, int] = {}
         self._unsent = memoryview(b"")
+        # The bytes of requests that the protocol has and that are not in `_unsent` yet.
+        self._queued_bytes = 0
         self._interest = 0
         self._rcvd_s = 0.0
         # When the link's own request was sent that is not answered yet.
@@ -176,7 +178,7 @@ class Link:
     @property
     def has_room(self) -> bool:
         """Whether more may be sent."""
-        return self.is_up and len(self._unsent) < MAX_UNSENT_BYTES
+        return self.is_up and len(self._unsent) + self._queued_bytes < MAX_UNSENT_BYTES
 
     def send(self, request: Request[Any], token: Any) -> None:
         """Queue a request; `flush` sends it.  The link must be up.
@@ -189,7 +191,7 @@ class Link:
         message_id = self._protocol.request(request)
         self._tokens[message_id] = token
         self._ids[token] = message_id
-        self._gather()
+        self._queued_bytes += request.body_bytes
 
     def abandon(self, token: Any) -> None:
         """Discard the answer to a request when it comes."""
@@ -244,7 +246,6 @@ class Link:
         elif now_s - self._rcvd_s >= PROBE_AFTER_S:
             self._probe_s = now_s
             self._protocol.request(self._proof.announcement)
-            self._gather()
             self.flush()
 
     def reset(self, reason: str) -> None:
@@ -345,16 +346,11 @@ class Link:
 
     # Sending and receiving.
 
-    def _gather(self) -> None:
-        """Move the frames of queued requests to the unsent bytes."""
-        assert self._protocol is not None  # noqa: S101  (there is a connection)
-        data = self._protocol.data_to_send()
-        if data:
-            self._unsent = memoryview(bytes(self._unsent) + data)
-
     def _flush(self, sock: socket.socket) -> None:
         self._check()
-        self._gather()
+        if not self._unsent and self._protocol is not None:
+            self._unsent = memoryview(self._protocol.data_to_send())
+            self._queued_bytes = 0
         if self._unsent:
             with contextlib.suppress(BlockingIOError):
                 self._unsent = self._unsent[os.write(sock.fileno(), self._unsent) :]
@@ -442,6 +438,7 @@ class Link:
         self._tokens.clear()
         self._ids.clear()
         self._unsent = memoryview(b"")
+        self._queued_bytes = 0
         self._probe_s = None
         self._protocol = None
         sock, self._sock = self._sock, None

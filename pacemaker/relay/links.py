@@ -208,6 +208,11 @@ class Links(threading.Thread):
 
     # What the relay's core calls.
 
+    def open_pulses(self) -> None:
+        """Open the links for pulses; before the thread is started."""
+        for lane in self.pulse_lanes:
+            lane.link.open()
+
     def open_reads(self) -> None:
         """Open the links for reads."""
         for lane in self.read_lanes:
@@ -226,14 +231,15 @@ class Links(threading.Thread):
 
     def run(self) -> None:
         """Serve until `stop`.  An error in one turn does not end the loop."""
-        for lane in self.pulse_lanes:
-            lane.link.open()
         while not self._is_stopping:
             try:
                 self.turn()
             except Exception:
                 _logger.exception("%s: a turn failed", self.name)
                 time.sleep(_FAILED_TURN_PAUSE_S)
+        # Pass on what came last: a worker that stops deletes its key, and the delete
+        # would be lost.
+        self._attempt(self._pass_on)
 
     def turn(self) -> None:
         """Wait for the next events and handle them."""
@@ -260,10 +266,17 @@ class Links(threading.Thread):
         for link in self._links:
             self._guarded(link, partial(link.tick, now_s))
         self._attempt(partial(self.relay.tick, now_s))
+        self._send()
+
+    def _send(self) -> None:
         for pulses in self.pulse_lanes:
             self._guarded(pulses.link, pulses.on_room)
         for reads in self.read_lanes:
             self._guarded(reads.link, reads.link.flush)
+
+    def _pass_on(self) -> None:
+        self.take_events()
+        self._send()
 
     def take_events(self) -> None:
         """Take in what the I/O threads have put into the inbox."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 
@@ -32,6 +32,7 @@ class Running:
     def __init__(self, *addresses: ServerAddress) -> None:
         self.store = Store()
         self.links = Links(addresses, partial(Inbox, self.store), "an-id", 10485760)
+        self.links.open_pulses()
         self.links.start()
 
     def pulse(self, value: bytes) -> None:
@@ -72,64 +73,66 @@ def run(parts: ExitStack, *servers: FakeServer) -> Running:
     return running
 
 
-def garbage(peer: Peer) -> None:
+def garbage(peer: Peer, request: Message) -> None:
     """Answer with what is no message."""
-    peer.expect()
     peer.send(struct.pack(">i", 5) + b"\xff\xff\xff\xff\xff")
     peer.receive()
 
 
-def endless_frame(peer: Peer) -> None:
+def endless_frame(peer: Peer, request: Message) -> None:
     """Announce a frame that is larger than any may be."""
-    peer.expect()
     peer.send(struct.pack(">i", 2**31 - 1))
     peer.receive()
 
 
-def half_a_frame(peer: Peer) -> None:
+def half_a_frame(peer: Peer, request: Message) -> None:
     """Break off within a reply."""
-    message = peer.expect()
-    reply = messages.encode(
-        Message(messages.CREATE_PATH_RESPONSE, None, message.message_id)
-    )
-    peer.send(reply[:7])
+    reply = Message(messages.CREATE_PATH_RESPONSE, None, request.message_id)
+    peer.send(messages.encode(reply)[:7])
 
 
-def another_id(peer: Peer) -> None:
+def another_id(peer: Peer, request: Message) -> None:
     """Answer a request that nobody has sent."""
-    peer.expect()
     peer.send(messages.encode(Message(messages.CREATE_PATH_RESPONSE, None, 4711)))
     peer.receive()
 
 
-def another_type(peer: Peer) -> None:
+def another_type(peer: Peer, request: Message) -> None:
     """Answer with the reply to another request."""
-    message = peer.expect()
-    reply = Message(messages.EXISTS_RESPONSE, True, message.message_id)
+    reply = Message(messages.EXISTS_RESPONSE, True, request.message_id)
     peer.send(messages.encode(reply))
     peer.receive()
 
 
-def no_id(peer: Peer) -> None:
+def no_id(peer: Peer, request: Message) -> None:
     """Answer without an id."""
-    peer.expect()
     peer.send(messages.encode(Message(messages.CREATE_PATH_RESPONSE)))
     peer.receive()
 
 
-def hang_up(peer: Peer) -> None:
+def hang_up(peer: Peer, request: Message) -> None:
     """Say nothing at all."""
 
 
-def reset(peer: Peer) -> None:
+def reset(peer: Peer, request: Message) -> None:
     """End by a reset."""
-    peer.expect()
     peer.reset()
 
 
+def after_a_request(act: Callable[[Peer, Message], None]) -> Script:
+    """Do something once the first request has come, if it comes."""
+
+    def script(peer: Peer) -> None:
+        request = peer.receive()
+        if request is not None:
+            act(peer, request)
+
+    return script
+
+
 BAD: dict[str, Script] = {
-    script.__name__: script
-    for script in (
+    act.__name__: after_a_request(act)
+    for act in (
         *(garbage, endless_frame, half_a_frame, another_id, another_type, no_id),
         *(hang_up, reset),
     )

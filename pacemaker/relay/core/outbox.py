@@ -118,8 +118,7 @@ class Outbox:
         any more.
         """
         self._wait(delete)
-        if not self.is_up:
-            self._bound(delete.asked_s)
+        self._bound(delete.asked_s)
 
     def drop(self, key: str) -> None:
         """Drop the waiting pulse of a key whose worker has gone."""
