@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeAlias
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.listing import LARGE_NAMES, Listing
-from pacemaker.core.store import Place
+from pacemaker.core.store import KeyHandle
 from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
 from pacemaker.errors import LimitError, MalformedError
 from pacemaker.wire import messages
@@ -42,7 +42,7 @@ class Heartbeats(PulseStore, Protocol):
         self,
         key: str,
         value: bytes,
-        place: Place | None = None,
+        handle: KeyHandle | None = None,
         account: Account = NOBODY,
     ) -> None:
         """Store a heartbeat."""

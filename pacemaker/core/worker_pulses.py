@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
-from pacemaker.core.store import Place
+from pacemaker.core.store import KeyHandle
 from pacemaker.wire import canonical
 from pacemaker.wire.frames import HEAD_SIZE
 
@@ -47,8 +47,8 @@ def _unpack_begin(head_bytes: int) -> _Unpack:
 class PulseStore(Protocol):
     """Where the pulses are stored."""
 
-    def put_at(self, place: Place, value: bytes) -> None:
-        """Store a heartbeat at a place; see `Store.put_at`."""
+    def put_at(self, handle: KeyHandle, value: bytes) -> None:
+        """Store a heartbeat of a known key; see `Store.put_at`."""
 
 
 class WorkerPulses:
@@ -67,9 +67,9 @@ class WorkerPulses:
         "_around_bytes",
         "_details_at",
         "_figures",
+        "_handle",
         "_head",
         "_max_details_bytes",
-        "_place",
         "_store",
         "_unpack_begin",
         "key",
@@ -84,7 +84,7 @@ class WorkerPulses:
         account: Account = NOBODY,
     ) -> None:
         self.key = key
-        self._place = Place(key, account)
+        self._handle = KeyHandle(key, account)
         self._store = store
         self._figures = figures
         self._head = canonical.pulse_head(key)
@@ -121,7 +121,7 @@ class WorkerPulses:
             or reply_end[4]
         ):
             return None
-        self._store.put_at(self._place, data[self._details_at : end])
+        self._store.put_at(self._handle, data[self._details_at : end])
         self._figures.count_pulse(size)
         reply: bytes = _ACK_HEAD + reply_end
         return reply
@@ -167,7 +167,7 @@ class WorkerPulses:
         if not ends:
             return None
         details_end = at - _END_SIZE
-        self._store.put_at(self._place, data[details_end - last_size : details_end])
+        self._store.put_at(self._handle, data[details_end - last_size : details_end])
         count = len(ends)
         sizes = at - begin - count * (HEAD_SIZE + around_bytes)
         self._figures.count_pulses(count, sizes, largest)

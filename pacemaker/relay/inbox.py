@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from typing import Final, TypeAlias
 
 from pacemaker.core.accounts import Account
-from pacemaker.core.store import Place, Store
+from pacemaker.core.store import KeyHandle, Store
 from pacemaker.relay.core.question import Kind, Question
 
 
@@ -86,7 +86,7 @@ class Inbox:
         self,
         key: str,
         value: bytes,
-        place: Place | None,
+        handle: KeyHandle | None,
         account: Account,
         writer: Hashable,
     ) -> None:
@@ -96,20 +96,20 @@ class Inbox:
             LimitError: as for `Store.put`.
         """
         with self._lock:
-            self._store.put(key, value, place, account)
+            self._store.put(key, value, handle, account)
             is_first = self._note(key, writer)
         if is_first:
             self._wake()
 
-    def put_at(self, place: Place, value: bytes, writer: Hashable) -> None:
-        """Store a pulse at a place.
+    def put_at(self, handle: KeyHandle, value: bytes, writer: Hashable) -> None:
+        """Store a pulse of a known key.
 
         Raises:
             LimitError: as for `Store.put_at`.
         """
         with self._lock:
-            self._store.put_at(place, value)
-            is_first = self._note(place.key, writer)
+            self._store.put_at(handle, value)
+            is_first = self._note(handle.key, writer)
         if is_first:
             self._wake()
 

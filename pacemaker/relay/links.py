@@ -7,9 +7,7 @@ pulse is acknowledged before this thread sees it.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import select
 import threading
 import time
@@ -29,6 +27,7 @@ from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, Written
 from pacemaker.relay.link import Link, Proof
 from pacemaker.relay.peers import ANNOUNCEMENT
 from pacemaker.sasl.mechanism import ClientMechanismFactory
+from pacemaker.wakeup import WakeUp
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -130,11 +129,8 @@ class Links(threading.Thread):
         self._calls: deque[Callable[[], None]] = deque()
         self._is_stopping = False
         self._epoll = select.epoll()
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._epoll.register(self._wake_fd, select.EPOLLIN)
-        # Guards the two below, as in `IoThread`.
-        self._wake_lock = threading.Lock()
-        self._is_closed = False
+        self._wake_up = WakeUp()
+        self._epoll.register(self._wake_up.fd, select.EPOLLIN)
         self._by_fd: dict[int, Link] = {}
         self.inbox = make_inbox(self.wake)
         self.relay = Relay(len(addresses), self, self.inbox, time_secs_of)
@@ -163,9 +159,7 @@ class Links(threading.Thread):
 
     def wake(self) -> None:
         """Have the thread look at its inbox."""
-        with self._wake_lock:
-            if not self._is_closed:
-                os.eventfd_write(self._wake_fd, 1)
+        self._wake_up.wake()
 
     def call(self, function: Callable[[], None]) -> None:
         """Queue a call on this thread."""
@@ -182,9 +176,7 @@ class Links(threading.Thread):
         for link in self._links:
             link.close()
         self._epoll.close()
-        with self._wake_lock:
-            self._is_closed = True
-            os.close(self._wake_fd)
+        self._wake_up.close()
 
     # What the links call.
 
@@ -252,9 +244,8 @@ class Links(threading.Thread):
             for delayed in self._links:
                 delayed.postpone(late_s)
         for fd, events in ready:
-            if fd == self._wake_fd:
-                with contextlib.suppress(BlockingIOError):
-                    os.eventfd_read(self._wake_fd)
+            if fd == self._wake_up.fd:
+                self._wake_up.clear()
                 continue
             link = self._by_fd.get(fd)
             if link is not None:

@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account, exceeds_share
 from pacemaker.core.listing import NAMES_PER_STEP
-from pacemaker.core.store import Place
+from pacemaker.core.store import KeyHandle
 from pacemaker.errors import LimitError, OutOfPlaceError
 from pacemaker.relay.core.question import Answer, Kind, Question
 from pacemaker.relay.inbox import Inbox
@@ -321,15 +321,15 @@ class Peer:
         self,
         key: str,
         value: bytes,
-        place: Place | None = None,
+        handle: KeyHandle | None = None,
         account: Account = NOBODY,
     ) -> None:
         """Store a pulse, and have it passed on."""
-        self._room.inbox.put(key, value, place, account, self)
+        self._room.inbox.put(key, value, handle, account, self)
 
-    def put_at(self, place: Place, value: bytes) -> None:
-        """Store a pulse at a place, and have it passed on."""
-        self._room.inbox.put_at(place, value, self)
+    def put_at(self, handle: KeyHandle, value: bytes) -> None:
+        """Store a pulse of a known key, and have it passed on."""
+        self._room.inbox.put_at(handle, value, self)
 
     def get(self, key: str) -> bytes | None:
         """Return the answer to a GET_PULSE, or whether an EXISTS found the key."""
