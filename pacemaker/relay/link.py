@@ -216,10 +216,8 @@ class Link:
     @property
     def next_s(self) -> float | None:
         """When `tick` has to be called; None for never."""
-        if self._attempt_s is not None:
-            return self._attempt_s
         if self._sock is None:
-            return None
+            return None if self._is_connecting else self._attempt_s
         if self._probe_s is not None:
             return self._probe_s + self._proof_timeout_s
         return self._rcvd_s + PROBE_AFTER_S
@@ -234,10 +232,11 @@ class Link:
         """Do what has become due."""
         if self.is_closed:
             return
-        if self._attempt_s is not None and now_s >= self._attempt_s:
+        is_due = self._attempt_s is not None and now_s >= self._attempt_s
+        if is_due and not self._is_connecting:
+            self._owner.run_aside(self._connect, f"pacemaker-connect-{self.name}")
             self._attempt_s = None
             self._is_connecting = True
-            self._owner.run_aside(self._connect, f"pacemaker-connect-{self.name}")
         if self._sock is None or self._protocol is None:
             return
         if self._probe_s is not None:
@@ -300,6 +299,7 @@ class Link:
         if self.is_closed:
             sock.close()
             return
+        self._attempt_s = None
         self._sock = sock
         make = self._mechanism_factory
         try:

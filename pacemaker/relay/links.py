@@ -102,7 +102,7 @@ class Links(threading.Thread):
 
     Args:
         addresses: where the Pacemakers are.
-        inbox: makes the inbox, from the function that wakes this thread.
+        make_inbox: makes the inbox, from the function that wakes this thread.
         relay_id: the relay's id, for its announcement.
         max_body_bytes: pacemaker.thrift.message.size.max.
         mechanism_factory: authenticates the relay for reads; None if it need not.

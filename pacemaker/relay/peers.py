@@ -120,13 +120,21 @@ class Room:
 
 
 class Waiting:
-    """One request that waits for its answer."""
+    """One request that waits for its answer.
+
+    Attributes:
+        request: the request.
+        size_bytes: the memory that it takes.
+        question: what is asked of the Pacemakers.
+        answer: their answer, once it has come.
+    """
 
     __slots__ = ("answer", "question", "request", "size_bytes")
 
-    def __init__(self, request: Message, question: Question, size_bytes: int) -> None:
+    question: Question
+
+    def __init__(self, request: Message, size_bytes: int) -> None:
         self.request = request
-        self.question = question
         self.size_bytes = size_bytes
         self.answer: Answer = None
 
@@ -239,22 +247,27 @@ class Peer:
             return False
         has_id = message_id is not None and message_id != NO_MESSAGE_ID
         if has_id and message_id in self._waiting:
+            # The same request, sent again: `supersede` has dropped any other.
             return True
-        if asked is Kind.NODES:
-            # As for a list of the store's; its names are counted with the answer.
-            self._account.lists += 1
-        character_bytes = 1 if path.isascii() else _WIDE_CHARACTER_BYTES
-        size_bytes = _REQUEST_BYTES + character_bytes * len(path)
-        self._room.add(self._account, size_bytes)
-        question = Question(asked, path, _ignore)
-        waiting = Waiting(message, question, size_bytes)
-        question.deliver = partial(self._deliver_to, waiting)
+        waiting = self._begin(message, asked, path)
         if has_id and message_id is not None:
             self._waiting[message_id] = waiting
         else:
             self._in_order = waiting
-        self._room.inbox.ask(question)
+        self._room.inbox.ask(waiting.question)
         return True
+
+    def _begin(self, message: Message, kind: Kind, path: str) -> Waiting:
+        """Make the question of a request, and count its memory."""
+        if kind is Kind.NODES:
+            # A list costs its account something now; its names do with the answer.
+            self._account.lists += 1
+        character_bytes = 1 if path.isascii() else _WIDE_CHARACTER_BYTES
+        size_bytes = _REQUEST_BYTES + character_bytes * len(path)
+        self._room.add(self._account, size_bytes)
+        waiting = Waiting(message, size_bytes)
+        waiting.question = Question(kind, path, partial(self._deliver, waiting))
+        return waiting
 
     def next_released(self) -> Message | None:
         """Remove and return a request that is answered now, or None."""
@@ -305,7 +318,7 @@ class Peer:
         self._room.remove(self._account, waiting.size_bytes)
         self._room.inbox.drop(waiting.question)
 
-    def _deliver_to(self, waiting: Waiting, answer: Answer) -> None:
+    def _deliver(self, waiting: Waiting, answer: Answer) -> None:
         # On the links' thread.
         waiting.answer = answer
         self._room.call(partial(self._release, waiting))
@@ -371,7 +384,3 @@ def _no_thread(function: Callable[[], None]) -> None:
 
 def _nothing() -> None:
     """Ignore an answer: nobody has asked to be called."""
-
-
-def _ignore(answer: Answer) -> None:
-    """Ignore an answer: the question does not know its request yet."""
