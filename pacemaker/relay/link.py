@@ -82,7 +82,7 @@ class User(Protocol):
         """Take note that the link is down, or could not come up."""
 
     def on_reply(self, token: Any, value: Any) -> None:
-        """Take in the answer to a request."""
+        """Use the answer to a request."""
 
     def on_room(self) -> None:
         """Send more, because there is room."""
@@ -229,11 +229,11 @@ class Link:
             self._probe_s += lost_s
 
     def tick(self, now_s: float) -> None:
-        """Do what has become due."""
+        """Connect, probe or give up, if it is time for that."""
         if self.is_closed:
             return
-        is_due = self._attempt_s is not None and now_s >= self._attempt_s
-        if is_due and not self._is_connecting:
+        is_time = self._attempt_s is not None and now_s >= self._attempt_s
+        if is_time and not self._is_connecting:
             self._owner.run_aside(self._connect, f"pacemaker-connect-{self.name}")
             self._attempt_s = None
             self._is_connecting = True

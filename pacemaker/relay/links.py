@@ -90,7 +90,7 @@ class ReadLane:
         self._links.relay.reads_down(self._number, self._links.now())
 
     def on_reply(self, token: Question, value: Any) -> None:
-        """Take in an answer."""
+        """Use an answer."""
         self._links.relay.answer(self._number, token, value, self._links.now())
 
     def on_room(self) -> None:
@@ -236,9 +236,9 @@ class Links(threading.Thread):
     def turn(self) -> None:
         """Wait for the next events and handle them."""
         timeout_s = self._timeout_s()
-        due_s = None if timeout_s is None else self.now() + timeout_s
+        planned_s = None if timeout_s is None else self.now() + timeout_s
         ready = self._epoll.poll(timeout_s)
-        if due_s is not None and (late_s := self.now() - due_s) > _LATE_S:
+        if planned_s is not None and (late_s := self.now() - planned_s) > _LATE_S:
             # The time in which this process did not run does not count against the
             # Pacemakers.
             for delayed in self._links:
@@ -270,7 +270,7 @@ class Links(threading.Thread):
         self._send()
 
     def take_events(self) -> None:
-        """Take in what the I/O threads have put into the inbox."""
+        """Process what the I/O threads have put into the inbox."""
         for event in self.inbox.take():
             self._attempt(partial(self._take, event))
 

@@ -8,7 +8,7 @@ was late is not waited for again until it has answered something.  A hit waits f
 Pacemaker that is not complete only for a moment.  A read that may not be answered yet
 (see `judge.judge_read`) is *held*: asked again, until it can be.
 
-**Complete.**  A Pacemaker may have been started anew and be empty, so its miss means
+**Complete.**  A Pacemaker may have been restarted and be empty, so its miss means
 something only if it has been connected for as long as any worker needs to reach it.
 """
 
@@ -167,7 +167,7 @@ class Relay:
     def answer(
         self, number: int, question: Question, answer: Answer, now_s: float
     ) -> None:
-        """Take in a Pacemaker's answer to a question."""
+        """Use a Pacemaker's answer to a question."""
         self.standings[number].is_slow = False
         if question not in self._open:
             return
@@ -188,7 +188,7 @@ class Relay:
         return min((time_s for time_s in times if time_s is not None), default=None)
 
     def tick(self, now_s: float) -> None:
-        """Do what has become due."""
+        """Repeat, expire and ask again what is scheduled up to now."""
         for outbox in self.outboxes:
             outbox.tick(self.workers.connected, now_s)
         for key in self.workers.take_gone(now_s):

@@ -195,7 +195,7 @@ class World:
                 self.answer_one(number)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, and the relay do what becomes due in it."""
+        """Let time pass, and the relay do what is scheduled in it."""
         until_s = self.now_s + seconds
         while (next_s := self.relay.next_s) is not None and next_s <= until_s:
             self.now_s = max(self.now_s, next_s)
