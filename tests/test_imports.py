@@ -25,12 +25,12 @@ ROOMS = {
     "sasl": "errors",
     "config": "errors",
     "admin": "errors wakeup",
-    "core": "errors sasl wire",
+    "core": "errors heartbeats sasl wire",
     "server.process": "_version descriptor_limit errors words",
     "server.io": "core errors sasl server.process wakeup wire words",
     "server.upgrade": "_version core errors sasl server.io server.process words",
     "server": (
-        "_version admin config core errors sasl server.io server.process"
+        "_version admin config core errors heartbeats sasl server.io server.process"
         " server.upgrade wire words"
     ),
     "client": "config errors heartbeats sasl wakeup wire words",
@@ -44,11 +44,13 @@ ROOMS = {
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
     "observe": "client cluster_state config errors heartbeats wire words",
     "observe.top": "observe words",
+    "why": "observe",
     "observe.web": "admin observe words",
     "doctor": "client config errors observe sasl words",
     "cli": (
-        "_version admin client config core doctor errors heartbeats observe observe.top"
-        " observe.web relay sasl server server.process server.upgrade simulate words"
+        "_version admin client cluster_state config core doctor errors heartbeats"
+        " observe observe.top observe.web relay sasl server server.process"
+        " server.upgrade simulate why words"
     ),
     "__init__": "_version",
     "__main__": "cli",
@@ -75,7 +77,7 @@ PURE_MODULES = (
     *("observe.top.levels",),
 )
 # They hold a lock.
-LOCKED = ("core.addresses", "core.store", "relay.inbox")
+LOCKED = ("core.addresses", "core.history", "core.store", "relay.inbox")
 
 
 def _name(path: Path) -> str:

@@ -32,6 +32,7 @@ from pacemaker.cli.rm import rm_command
 from pacemaker.cli.serve import serve_command
 from pacemaker.cli.simulate import simulate_command
 from pacemaker.cli.top import top_command
+from pacemaker.cli.why import why_command
 from pacemaker.errors import (
     AdminError,
     ClientError,
@@ -180,7 +181,7 @@ for _command in (
     *(serve_command, relay_command, reload_command, config_command),
     completion_command,
     *(ping_command, ls_command, get_command, exists_command, put_command, rm_command),
-    *(simulate_command, health_command, observe_command, top_command),
+    *(simulate_command, health_command, observe_command, top_command, why_command),
     doctor_command,
 ):
     main.add_command(_command)

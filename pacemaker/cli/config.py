@@ -42,7 +42,7 @@ Examples:
 def config_command(
     config_file: str | None,
     overrides: Sequence[str],
-    log_level: str,
+    log_level: str | None,
     check: bool,
     is_relay: bool,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from pacemaker.cli.logs import LEVELS, configure_logs
+from pacemaker.cli.logs import FORMATS, LEVELS, configure_logs
 from pacemaker.config import Configuration, Settings, load_configuration
 
 if TYPE_CHECKING:
@@ -39,17 +39,17 @@ _OPTIONS: Final = (
 )
 
 
-def configuration_options(command: _Command, log_level: str = "info") -> _Command:
+def configuration_options(command: _Command, log_level: str | None = None) -> _Command:
     """Add the options of all commands that read the configuration.
 
     Args:
-        log_level: the default of --log-level.
+        log_level: the default of --log-level; None for the one in storm.yaml.
     """
     level = click.option(
         "--log-level",
         type=click.Choice(LEVELS, case_sensitive=False),
         default=log_level,
-        show_default=True,
+        show_default=log_level or "pacemaker.log.level, or info",
         help="Log this level and above to stderr.",
     )
     for option in (level, *reversed(_OPTIONS)):
@@ -57,19 +57,43 @@ def configuration_options(command: _Command, log_level: str = "info") -> _Comman
     return command
 
 
+def log_format_option(command: _Command) -> _Command:
+    """Add the option ``--log-format``."""
+    return click.option(
+        "--log-format",
+        type=click.Choice(FORMATS, case_sensitive=False),
+        default="text",
+        show_default=True,
+        help="Log lines as Storm's own daemons do, or a JSON object in each line.",
+    )(command)
+
+
 def prepare(
-    config_file: str | None, overrides: Sequence[str], log_level: str
+    config_file: str | None,
+    overrides: Sequence[str],
+    log_level: str | None,
+    log_format: str = "text",
 ) -> Configuration:
     """Set up the log, read the configuration and log what was found.
+
+    Args:
+        config_file: the value of --config.
+        overrides: the values of -c.
+        log_level: the value of --log-level; None for the level in storm.yaml.  An
+            upgrade in place executes the same command line, so only a level in the
+            file can be changed by it.
+        log_format: the value of --log-format.
 
     Raises:
         ConfigError: the daemon would not start with it.
 
     """
-    configure_logs(log_level)
+    configure_logs(log_level or Settings().log_level, log_format)
     configuration = load_configuration(
         os.environ, config_file=config_file, options=overrides
     )
+    if log_level is None:
+        logging.getLogger().setLevel(configuration.settings.log_level.upper())
     for path in configuration.files_read:
         _logger.info("read %s", path)
     _logger.info("authentication: %s", configuration.settings.auth_method.value)

@@ -58,7 +58,8 @@ Signals are those of `serve`.""",
 def relay_command(
     config_file: str | None,
     overrides: Sequence[str],
-    log_level: str,
+    log_level: str | None,
+    log_format: str,
     servers: Sequence[str],
     bind: str,
     io_threads: int | None,
@@ -86,7 +87,7 @@ def relay_command(
 
     check_admin(admin, admin_hosts, admin_token)
     fill_standard_streams()
-    settings = prepare(config_file, overrides, log_level).settings
+    settings = prepare(config_file, overrides, log_level, log_format).settings
     sasl = relay_sasl(settings)
     warn_of(sasl.notes)
     check_io_threads(io_threads, settings)
@@ -100,6 +101,8 @@ def relay_command(
             DEFAULT_SHARED if shared_addresses is None else shared_addresses
         ),
         address_limits=address_limits,
+        # Its answers are those of the Pacemakers, which keep theirs.
+        history=False,
         admin=(
             None
             if admin is None

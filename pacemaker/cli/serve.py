@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
+from pacemaker.cli.preparation import (
+    configuration_options,
+    prepare,
+    prepare_sasl,
+)
 from pacemaker.cli.serving import (
     check_admin,
     check_bind,
@@ -58,16 +62,23 @@ the figures, and SIGQUIT logs what each thread is doing.""",
     "off. Default: off, unless storm.yaml names exactly one Pacemaker; then 20 s, or "
     "10 s if the listening socket was handed over.",
 )
+@click.option(
+    "--no-history",
+    is_flag=True,
+    help="Keep no history of the heartbeats, which `why` asks for.",
+)
 @server_options
 def serve_command(
     config_file: str | None,
     overrides: Sequence[str],
-    log_level: str,
+    log_level: str | None,
+    log_format: str,
     bind: str | None,
     io_threads: int | None,
     buffer_budget: int | None,
     store_budget: int | None,
     hold_s: int | None,
+    no_history: bool,
     shared_addresses: tuple[Network, ...] | None,
     address_limits: AddressLimits,
     admin: AdminAddress | None,
@@ -87,7 +98,7 @@ def serve_command(
 
     check_admin(admin, admin_hosts, admin_token)
     fill_standard_streams()
-    configuration = prepare(config_file, overrides, log_level)
+    configuration = prepare(config_file, overrides, log_level, log_format)
     settings = configuration.settings
     if settings.relay_servers:
         from pacemaker.relay.places import place_of_server
@@ -105,6 +116,7 @@ def serve_command(
             DEFAULT_SHARED if shared_addresses is None else shared_addresses
         ),
         address_limits=address_limits,
+        history=not no_history,
         admin=(
             None
             if admin is None

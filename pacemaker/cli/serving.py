@@ -10,6 +10,7 @@ import click
 
 from pacemaker.cli.address_limits import address_options
 from pacemaker.cli.admin_options import admin_options
+from pacemaker.cli.preparation import log_format_option
 from pacemaker.cli.sizes import parse_size
 from pacemaker.config import Settings
 
@@ -62,7 +63,7 @@ def server_options(command: _Command) -> _Command:
     command = address_options(admin_options(_TRIAL(command)))
     for option in reversed(_OPTIONS):
         command = option(command)
-    return command
+    return log_format_option(command)
 
 
 _OPTIONS: Final = (

@@ -55,6 +55,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
 from pacemaker.core.dispatch import Dispatcher, trace_of
+from pacemaker.core.history import Source
 from pacemaker.core.listing import Listing
 from pacemaker.core.pending_reads import LaterAnswers, PendingReads
 from pacemaker.core.phases import (
@@ -195,6 +196,7 @@ class ServerProtocol:
         user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
         account: the account of the peer's address.
+        source: the connection, as the history knows it.
     """
 
     __slots__ = (
@@ -221,6 +223,7 @@ class ServerProtocol:
         "peer",
         "phase",
         "slice_cost",
+        "source",
         "step",
         "user",
     )
@@ -270,6 +273,7 @@ class ServerProtocol:
         self.slice_cost = 0
         self.account = account
         self.peer = peer
+        self.source = Source(peer)
         self.phase = _first_phase(mechanism)
         self.authenticated = mechanism is None
         self.user: str | None = None
@@ -527,7 +531,7 @@ class ServerProtocol:
             pulse = canonical.read_pulse(data, start, end)
             if pulse is not None:
                 key, details, message_id = pulse
-                self._dispatcher.store_pulse(key, details, self.account)
+                self._dispatcher.store_pulse(key, details, self.account, self.source)
                 self._queue(canonical.write_pulse_response(message_id))
                 self._note_key(key)
                 return 1 + size_cost
@@ -558,7 +562,9 @@ class ServerProtocol:
         if key != self._last_key:
             self._last_key = key
         elif self._worker is None or self._worker.key != key:
-            self._worker = self._dispatcher.worker_pulses(key, self.account)
+            self._worker = self._dispatcher.worker_pulses(
+                key, self.account, self.source
+            )
 
     def _answer_worker(self, worker: WorkerPulses) -> bool:
         """Answer the worker's pulses that come next; return False if none does."""
@@ -618,7 +624,9 @@ class ServerProtocol:
             self._has_more = True
 
     def _handle(self, message: Message) -> None:
-        reply = self._dispatcher.reply_to(message, self.authenticated, self.account)
+        reply = self._dispatcher.reply_to(
+            message, self.authenticated, self.account, self.source
+        )
         if not self.authenticated:
             self._trace(message)
         if isinstance(reply, Listing):
@@ -660,6 +668,8 @@ class ServerProtocol:
         # Before any reply: a client fails if a reply arrives before the -203.
         self.authenticated = True
         self.user = mechanism.user
+        # Only Nimbus, or an administrator, has the secret.
+        self.source.is_reader = True
         for _ in range(mechanism.completion_count):
             self._send(control.control_message(control.SASL_COMPLETE_REQUEST))
 

@@ -243,6 +243,11 @@ class Store:
         self._keys += 1
         return leaf
 
+    def count_other(self, more_bytes: int) -> None:
+        """Count memory of something else, such as the history, as used."""
+        with self._lock:
+            self._budget.used_bytes += more_bytes
+
     def get(self, key: str) -> bytes | None:
         """Return the value of exactly this key, or None."""
         segments = split(key)

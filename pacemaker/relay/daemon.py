@@ -14,6 +14,7 @@ from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.carried_over import State
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
+from pacemaker.core.history import Moment
 from pacemaker.core.pending_reads import PendingReads
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.errors import StartError, StateError
@@ -79,7 +80,7 @@ class RelayDaemon(Daemon):
             )
         return self._links
 
-    def protocol_factory(self, figures: Figures) -> ProtocolFactory:
+    def protocol_factory(self, figures: Figures, moment: Moment) -> ProtocolFactory:
         """Return what makes the protocol objects of one I/O thread's connections."""
         room = Room(self.links.inbox, self.links.relay_id, self.limits.held_read_bytes)
         self._rooms.append(room)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks import jars
+from tests.real import jmx
 
 
 def main() -> None:
@@ -20,6 +21,8 @@ def main() -> None:
             jars.storm_classpath(release)
         _say(f"ZooKeeper {jars.ZOOKEEPER_RELEASE}")
         jars.zookeeper_classpath()
+        _say(f"Prometheus's JMX exporter {jmx.RELEASE}")
+        jmx.agent()
     except jars.MissingError as exc:
         sys.exit(f"Error: {exc}")
 

@@ -362,6 +362,11 @@ class Connection:
             self.evict()
 
     @property
+    def is_at_end(self) -> bool:
+        """Whether the peer has ended its stream."""
+        return self._is_at_end
+
+    @property
     def unsent_bytes(self) -> int:
         """The number of reply bytes that the kernel has not taken yet."""
         return sum(map(len, self._unsent))

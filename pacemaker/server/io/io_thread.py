@@ -11,6 +11,7 @@ Who is served first in a turn, and who has to wait, is decided by
 from __future__ import annotations
 
 import logging
+import math
 import select
 import socket
 import threading
@@ -24,6 +25,7 @@ from pacemaker.core.accounts import DEFAULT_LIMITS, Account, AddressLimits
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
+from pacemaker.core.history import End, Moment
 from pacemaker.core.pending_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.errors import LimitError
@@ -60,6 +62,8 @@ class IoThread(threading.Thread):
         clock: returns monotonic seconds.
         boot_clock: the same, but it runs on while the machine is suspended, and the
             process after an upgrade can compare its own readings with these.
+        moment: set to the time of each turn; None for one of its own.
+        is_timed: whether to count how long turns take.
     """
 
     def __init__(
@@ -73,11 +77,16 @@ class IoThread(threading.Thread):
         address_limits: AddressLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
         boot_clock: Callable[[], float] = boot_time_s,
+        moment: Moment | None = None,
+        is_timed: bool = False,
     ) -> None:
         super().__init__(name=f"pacemaker-io-{number}", daemon=True)
         self.figures = figures
         self.now = clock
         self._boot_now = boot_clock
+        self._moment = Moment() if moment is None else moment
+        # When to time a turn next.
+        self._next_timed_s = 0.0 if is_timed else math.inf
         self._make_protocol = make_protocol
         self._budget = budget
         self._steps = steps
@@ -247,12 +256,27 @@ class IoThread(threading.Thread):
         del self.connections[connection.fd]
         self._epoll.unregister(connection.fd)
         self._forgotten += 1
-        self.figures.connections -= 1
+        self._count_end(connection)
         self._accounts.close(connection.account)
         self._turns.backlog.discard(connection)
         self._silent.discard(connection)
         if self.watched.discard(connection):
             self._budget.hold(connection, connection.account, 0, self.now())
+
+    def _count_end(self, connection: Connection) -> None:
+        figures = self.figures
+        figures.connections -= 1
+        figures.ended += 1
+        if self._stop_until_s is not None:
+            figures.ended_by_stop += 1
+            end = End.STOPPED
+        elif connection.protocol.error is not None:
+            figures.ended_refused += 1
+            end = End.REFUSED
+        else:
+            end = End.FIN if connection.is_at_end else End.RESET
+        source = connection.protocol.source
+        source.end, source.ended_s = end, self._moment.now_s
 
     def evict_pending(self) -> None:
         """End the connections that another thread wants evicted."""
@@ -262,7 +286,9 @@ class IoThread(threading.Thread):
     def abandon(self, connection: Connection) -> None:
         """Reset a connection on which our own code raised; its peer is told nothing."""
         _logger.exception("%s: closed: an error of ours", connection.protocol.peer)
-        connection.abort()
+        if not connection.is_closed:
+            self.figures.ended_by_fault += 1
+            connection.abort()
 
     # The loop.
 
@@ -279,12 +305,27 @@ class IoThread(threading.Thread):
     def turn(self) -> None:
         """Wait for the next events and handle them."""
         turns = self._turns
-        if turns.serve(self._epoll.poll(self._timeout_s(), turns.most_events)):
+        ready = self._epoll.poll(self._timeout_s(), turns.most_events)
+        self._moment.now_s = self.now()
+        is_woken = turns.serve(ready)
+        if self._moment.now_s >= self._next_timed_s:
+            self._time_turn(len(ready))
+        if is_woken:
             # Not earlier in the turn: a new connection may get the descriptor of one
             # that was closed in this turn, and would then receive its events.
             self._run_calls()
         if self._timers or self.watched or self._stop_until_s is not None:
             self._run_due(self.now())
+
+    def _time_turn(self, events: int) -> None:
+        """Count how long a turn has taken so far.
+
+        Not each turn: to read the clock and to count takes as long as a twentieth of a
+        pulse.
+        """
+        now_s = self.now()
+        self._next_timed_s = now_s + limits.TIMED_EVERY_S
+        self.figures.count_turn(now_s - self._moment.now_s, events)
 
     def _put_back(self, connection: Connection) -> None:
         if not connection.is_closed:
@@ -370,6 +411,7 @@ class IoThread(threading.Thread):
                     self.abandon(connection)
 
     def _adopt_next(self) -> None:
+        self.figures.accepted += 1
         self._adopt(*self._arrivals.take())
 
     def _adopt(self, sock: socket.socket, peer: str, account: Account) -> None:

@@ -1,7 +1,8 @@
 """The encoding of the state that a daemon hands to the process after an upgrade.
 
     head    magic, format, length of the body, CRC-32 of the body
-    body    the common part; each connection; the extra part; each heartbeat, to the end
+    body    the common part; each connection; the history; the extra part; each
+            heartbeat, to the end
 
 Numbers are little-endian.  A text is UTF-8, preceded by its length.  Times are in
 seconds of CLOCK_BOOTTIME.  No part of a state is ever executed, and nothing in it is
@@ -28,8 +29,7 @@ from pacemaker.errors import StateError
 from pacemaker.words import counted
 
 FORMAT: Final = 3
-# Format 2 has no extra part.
-READABLE_FORMATS: Final = frozenset((2, FORMAT))
+READABLE_FORMATS: Final = frozenset((FORMAT,))
 
 _MAGIC: Final = b"stormpm\n"
 _HEAD: Final = struct.Struct("<8sIQI")
@@ -42,14 +42,13 @@ KEY_BYTES: Final = 32
 # The time of parking, the key and the digest of the security settings, whether the
 # daemon opened its listener itself, until when misses are held, the listener of the
 # admin endpoint, the number of upgrades so far, the descriptor that accepts waiters,
-# the number of waiters, the number of connections.
-_COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diIiII")
+# the number of waiters, the number of connections, the length of the history and
+# that of the extra part.
+_COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diIiIIQQ")
 _WAITER: Final = struct.Struct("<i")
 # The descriptor, the flags, two times, and the lengths of peer, user, unread, unsent.
 _CONNECTION: Final = struct.Struct("<iBddIIII")
 _AUTHENTICATED, _MAY_AUTHENTICATE, _HAS_USER, _GREETED = 1, 2, 4, 8
-# The length of the extra part.
-_EXTRA: Final = struct.Struct("<Q")
 # The lengths of the key and the value.
 _HEARTBEAT: Final = struct.Struct("<II")
 
@@ -85,16 +84,15 @@ def decode(data: Data) -> State:
         StateError: this is no state, or it has another format, or it was truncated or
             changed.
     """
-    format_ = _check(data)
+    _check(data)
     reader = _Reader(data)
     try:
-        return _read_state(reader, format_)
+        return _read_state(reader)
     except (struct.error, UnicodeDecodeError, MemoryError) as exc:
         raise StateError("the state cannot be decoded", str(exc)) from exc
 
 
-def _check(data: Data) -> int:
-    """Check that a state is whole; return its format."""
+def _check(data: Data) -> None:
     if len(data) < HEAD_BYTES:
         raise StateError("the state is truncated", counted(len(data), "byte"))
     magic, format_, body_bytes, checksum = _HEAD.unpack_from(data)
@@ -112,7 +110,6 @@ def _check(data: Data) -> int:
     with memoryview(data) as view, view[HEAD_BYTES:] as body:
         if zlib.crc32(body) != checksum:
             raise StateError("the state's checksum is wrong")
-    return int(format_)
 
 
 def _pieces(state: State) -> Iterator[bytes]:
@@ -127,11 +124,13 @@ def _pieces(state: State) -> Iterator[bytes]:
         state.request_fd,
         len(state.waiter_fds),
         len(state.connections),
+        len(state.history),
+        len(state.extra),
     )
     for fd in state.waiter_fds:
         yield _WAITER.pack(fd)
     yield from map(_connection_piece, state.connections)
-    yield _EXTRA.pack(len(state.extra))
+    yield state.history
     yield state.extra
     for key, value in state.heartbeats:
         name = key.encode()
@@ -181,13 +180,14 @@ class _Reader:
         return self.bytes(size).decode()
 
 
-def _read_state(reader: _Reader, format_: int) -> State:
-    *common, waiters, connections = reader.fields(_COMMON)
+def _read_state(reader: _Reader) -> State:
+    *common, waiters, connections, history_bytes, extra_bytes = reader.fields(_COMMON)
     waiter_fds = tuple(reader.fields(_WAITER)[0] for _ in range(waiters))
     peers = [_read_connection(reader) for _ in range(connections)]
-    extra = b"" if format_ == 2 else reader.bytes(reader.fields(_EXTRA)[0])
+    history = reader.bytes(history_bytes)
+    extra = reader.bytes(extra_bytes)
     heartbeats = list(_read_heartbeats(reader.data, reader.at))
-    return State._make((*common, waiter_fds, peers, heartbeats, extra))
+    return State._make((*common, waiter_fds, peers, history, heartbeats, extra))
 
 
 def _read_connection(reader: _Reader) -> ConnectionState:

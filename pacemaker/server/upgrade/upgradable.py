@@ -60,6 +60,9 @@ class Upgradable(Protocol):
             ahead_s: by how much the clock of the state is ahead of the daemon's.
         """
 
+    def history_dump(self) -> bytes:
+        """Return the history as it is carried over; empty if there is none."""
+
     def extra_state(self) -> bytes:
         """Return what this kind of daemon carries over besides; it is parked."""
 
