@@ -7,11 +7,19 @@ of its message id and of its end are those of the reply.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import NEVER, History, Moment, Source
 from pacemaker.core.history import NOBODY as NO_SOURCE
-from pacemaker.core.store import Store
 from pacemaker.wire import canonical, messages
+
+
+class Readable(Protocol):
+    """Where the heartbeats are: the store."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return a heartbeat; None if there is none."""
 
 
 class LoneReads:
@@ -29,7 +37,7 @@ class LoneReads:
 
     def __init__(
         self,
-        store: Store,
+        store: Readable,
         figures: Figures,
         source: Source = NO_SOURCE,
         history: History | None = None,

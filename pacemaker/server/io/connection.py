@@ -265,7 +265,8 @@ class Connection:
         """Answer the held reads, after any replies that are still unsent."""
         # A connection that waits to send, or for its turn, calls `go_on` later, which
         # answers the released reads in their order.
-        if self.interest == select.EPOLLIN:
+        is_idle = self._wait is Wait.ANSWER and not self._unsent
+        if self.interest == select.EPOLLIN or is_idle:
             self.go_on()
 
     def _advance(self, output: Output) -> None:
@@ -325,6 +326,8 @@ class Connection:
             # the step would wake the loop in every turn.
             self._wait_for(0)
             self.owner.take_step(self)
+        elif wait is Wait.ANSWER:
+            self._wait_for(0)
         elif wait is Wait.TURN or wait is Wait.CREDIT:
             self._wait_for(0)
             self.owner.put_off(self, wait is Wait.CREDIT)
