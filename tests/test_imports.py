@@ -17,23 +17,29 @@ ROOT = Path(pacemaker.__file__).parent
 ROOMS = {
     "_version": "",
     "words": "",
+    "wakeup": "",
     "descriptor_limit": "",
     "errors": "",
     "wire": "errors words",
     "heartbeats": "errors wire",
     "sasl": "errors",
     "config": "errors",
-    "admin": "errors",
+    "admin": "errors wakeup",
     "core": "errors heartbeats sasl wire",
     "server.process": "_version descriptor_limit errors words",
-    "server.io": "core errors sasl server.process wire words",
+    "server.io": "core errors sasl server.process wakeup wire words",
     "server.upgrade": "_version core errors sasl server.io server.process words",
     "server": (
         "_version admin config core errors heartbeats sasl server.io server.process"
         " server.upgrade wire words"
     ),
-    "client": "config errors heartbeats sasl wire words",
+    "client": "config errors heartbeats sasl wakeup wire words",
     "cluster_state": "client config errors",
+    "relay.core": "",
+    "relay": (
+        "client config core errors heartbeats relay.core sasl server server.io"
+        " server.process wakeup wire"
+    ),
     "testing": "client cluster_state config core wire",
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
     "observe": "client cluster_state config errors heartbeats wire words",
@@ -43,8 +49,8 @@ ROOMS = {
     "doctor": "client config errors observe sasl words",
     "cli": (
         "_version admin client cluster_state config core doctor errors heartbeats"
-        " observe observe.top observe.web sasl server server.process server.upgrade"
-        " simulate why words"
+        " observe observe.top observe.web relay sasl server server.process"
+        " server.upgrade simulate why words"
     ),
     "__init__": "_version",
     "__main__": "cli",
@@ -53,11 +59,11 @@ ROOMS = {
 IMPURE = frozenset(
     ("asyncio", "concurrent", "select", "selectors", "socket", "ssl", "time")
 ) | {"threading"}
-PURE_ROOMS = ("words", "errors", "wire", "heartbeats", "sasl", "core")
+PURE_ROOMS = ("words", "errors", "wire", "heartbeats", "sasl", "core", "relay.core")
 # Of rooms that are not pure as a whole.
 PURE_MODULES = (
     *("client.backoff", "client.protocol", "client.requests"),
-    "server.upgrade.state_format",
+    *("relay.inbox", "relay.peers", "server.upgrade.state_format"),
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *("simulate.worker", "simulate.nimbus", "simulate.report"),
     *("admin.address", "admin.health", "admin.routes", "config.settings"),
@@ -71,7 +77,7 @@ PURE_MODULES = (
     *("observe.top.levels",),
 )
 # They hold a lock.
-LOCKED = ("core.addresses", "core.history", "core.store")
+LOCKED = ("core.addresses", "core.history", "core.store", "relay.inbox")
 
 
 def _name(path: Path) -> str:
@@ -173,3 +179,17 @@ def test_pure_module_imports_no_io(name: str) -> None:
 def test_pure_module_uses_pure_modules_alone(name: str) -> None:
     """What has no I/O itself does none through another module either."""
     assert {used for used in USED[name] if used not in PURE} == set()
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "pacemaker", "tools"])
+def test_only_tests_import_tests(folder: str) -> None:
+    """What both need has its home outside of `tests/`."""
+    files = sorted((ROOT.parent / folder).rglob("*.py"))
+    assert files
+    imported = {path: imported_by(path) for path in files}
+    users = [
+        str(path)
+        for path, names in imported.items()
+        if any(name.partition(".")[0] == "tests" for name in names)
+    ]
+    assert users == []

@@ -36,12 +36,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account, exceeds_share
 from pacemaker.core.store import Store
 from pacemaker.wire import messages
-from pacemaker.wire.messages import Message
+from pacemaker.wire.messages import NO_MESSAGE_ID, Message
 
 # The memory for the held reads of one I/O thread: some 17,000 of Storm's reads.  A read
 # that finds no room is answered at once, as if misses were not held.
@@ -65,7 +65,50 @@ _WIDE_CHARACTER_BYTES: Final = 4
 RELEASED_PER_TURN: Final = 100
 
 # Asks the I/O thread to call a function in its next turn.  Any thread may use it.
-Call: TypeAlias = Callable[[Callable[[], None]], None]
+CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
+
+
+class PendingReads(Protocol):
+    """The requests of one connection that are answered later."""
+
+    on_release: Callable[[], None]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing waits for an answer and nothing will."""
+
+    @property
+    def frames(self) -> bytes:
+        """The requests as frames, for a process that carries the connection on."""
+
+    @property
+    def acks(self) -> bytes:
+        """The replies to requests that such a process need not carry out again."""
+
+    def begin_batch(self) -> None:
+        """Forget what the last batch answered."""
+
+    def note_answered(self, message_id: int, chunks: range) -> None:
+        """Record that a read of this batch was answered, and with which chunks."""
+
+    def supersede(self, message: Message) -> range:
+        """Drop an earlier request with the id of a new one; see `HeldReads`."""
+
+    def hold(self, message: Message, authenticated: bool) -> bool:
+        """Let a request be answered later; return False to answer it now."""
+
+    def next_released(self) -> Message | None:
+        """Remove and return a request that has to be answered now, or None."""
+
+    def drop_all(self) -> None:
+        """Drop everything, because the connection has ended."""
+
+
+class LaterAnswers(Protocol):
+    """What makes the `PendingReads` of new connections."""
+
+    def new_reads(self, account: Account = NOBODY) -> PendingReads | None:
+        """Return the object for one connection, or None if it needs none."""
 
 
 class _Holder:
@@ -110,10 +153,10 @@ class Holding:
     def __init__(self, store: Store, most_of_one_bytes: int | None = None) -> None:
         self._store = store
         self._most_of_one_bytes = most_of_one_bytes
-        self._call: Call = _no_thread
+        self._call: CallSoon = _no_thread
         self._by_key: dict[str, dict[HeldRead, None]] = {}
         # Reads that will be released, `RELEASED_PER_TURN` at a time.
-        self._due: OrderedDict[HeldRead, None] = OrderedDict()
+        self._to_release: OrderedDict[HeldRead, None] = OrderedDict()
         self._is_releasing = False
         self.is_on = False
         self.refused = 0
@@ -129,7 +172,7 @@ class Holding:
     def __repr__(self) -> str:
         return f"<Holding on={self.is_on} held_bytes={self.held_bytes}>"
 
-    def begin(self, call: Call) -> None:
+    def begin(self, call: CallSoon) -> None:
         """Hold misses from now on.  Call this before there are connections."""
         self._call = call
         self.is_on = True
@@ -142,7 +185,7 @@ class Holding:
         self._store.await_nothing()
         by_key, self._by_key = self._by_key, {}
         for reads in by_key.values():
-            self._put_due(reads)
+            self._release_soon(reads)
 
     def new_reads(self, account: Account = NOBODY) -> HeldReads | None:
         """Return the `HeldReads` of a new connection, or None if holding is off."""
@@ -211,9 +254,9 @@ class Holding:
             elif total_bytes <= MAX_HELD_BYTES:
                 return True
             else:
+                # Another account: this one is within its share, so the room could not
+                # be full if no other held more.
                 largest = max(self._holders.values(), key=_held_bytes_of)
-                if largest.held_bytes <= own_bytes:
-                    largest = holder
             # Within the account, only a connection that holds more than this one
             # gives up reads, so no connection gives up its own.
             least_bytes = reads_bytes if largest is holder else 0
@@ -228,14 +271,12 @@ class Holding:
         """Make the largest connection of an account give up its oldest reads.
 
         Args:
-            holder: the account's holder.
+            holder: the account's holder, which holds some.
             least_bytes: stop when the connection holds no more than this.
 
         Returns:
             Whether it has given up any.
         """
-        if not holder.by_connection:
-            return False
         reads = holder.largest
         given_up = 0
         most_bytes = min(
@@ -258,7 +299,7 @@ class Holding:
 
     def _unlist(self, read: HeldRead) -> None:
         """Stop awaiting the key of a read, unless other reads await it too."""
-        self._due.pop(read, None)
+        self._to_release.pop(read, None)
         reads = self._by_key.get(read.key)
         if reads is not None and read in reads:
             del reads[read]
@@ -280,19 +321,19 @@ class Holding:
         # again, this registers it again and the reads go on waiting: a release would
         # answer them with a miss.
         if key in self._by_key and not self._store.await_key(key, self._on_key):
-            self._put_due(self._by_key.pop(key))
+            self._release_soon(self._by_key.pop(key))
 
-    def _put_due(self, reads: dict[HeldRead, None]) -> None:
-        self._due.update(reads)
+    def _release_soon(self, reads: dict[HeldRead, None]) -> None:
+        self._to_release.update(reads)
         if not self._is_releasing:
             self._is_releasing = True
             self._call(self._release_some)
 
     def _release_some(self) -> None:
-        for _ in range(min(len(self._due), RELEASED_PER_TURN)):
-            read, _ = self._due.popitem(last=False)
+        for _ in range(min(len(self._to_release), RELEASED_PER_TURN)):
+            read, _ = self._to_release.popitem(last=False)
             read.reads.release(read)
-        self._is_releasing = bool(self._due)
+        self._is_releasing = bool(self._to_release)
         if self._is_releasing:
             self._call(self._release_some)
 
@@ -321,9 +362,9 @@ class HeldRead:
         return _READ_BYTES + character_bytes * len(self.key)
 
     @property
-    def frame(self) -> bytes:
-        """The request as a frame, for a process that carries the read on."""
-        return messages.encode(Message(messages.GET_PULSE, self.key, self.message_id))
+    def request(self) -> Message:
+        """The request."""
+        return Message(messages.GET_PULSE, self.key, self.message_id)
 
 
 class HeldReads:
@@ -363,9 +404,6 @@ class HeldReads:
     def __repr__(self) -> str:
         return f"<HeldReads held={len(self._held)} released={len(self._released)}>"
 
-    def __len__(self) -> int:
-        return len(self._held)
-
     @property
     def is_over(self) -> bool:
         """Whether no read is held and none will be."""
@@ -374,7 +412,12 @@ class HeldReads:
     @property
     def frames(self) -> bytes:
         """The held reads as frames, for a process that carries the connection on."""
-        return b"".join(read.frame for read in self._held.values())
+        return b"".join(messages.encode(read.request) for read in self._held.values())
+
+    @property
+    def acks(self) -> bytes:
+        """Nothing: every held read is carried out again."""
+        return b""
 
     def begin_batch(self) -> None:
         """Forget the reads that the last batch answered."""
@@ -384,20 +427,36 @@ class HeldReads:
         """Record that a read of this batch was answered, and with which chunks."""
         self._answered[message_id] = chunks
 
-    def supersede(self, message_id: int) -> range:
+    def supersede(self, message: Message) -> range:
         """Drop an earlier read with the message id of a new request.
 
         Returns:
             The indices of the pending chunks that must not be sent: the reply to the
             earlier read, if this batch has answered it already.
         """
+        message_id = message.message_id
+        if message_id is None or not (self._held or self._answered):
+            return range(0)
         read = self._held.pop(message_id, None)
         if read is not None:
             self._holding.forget(read)
         return self._answered.pop(message_id, range(0))
 
-    def hold(self, key: str, message_id: int) -> bool:
-        """Hold a read; return False if it has to be answered now."""
+    def hold(self, message: Message, authenticated: bool = True) -> bool:
+        """Hold a read of an absent key; return False to answer the message now.
+
+        A read without an id is never held: the client could not tell which request a
+        later reply belongs to.
+        """
+        kind, key, message_id = message
+        if (
+            kind != messages.GET_PULSE
+            or not authenticated
+            or not isinstance(key, str)
+            or message_id is None
+            or message_id == NO_MESSAGE_ID
+        ):
+            return False
         read = HeldRead(self, key, message_id)
         is_held = self._holding.hold(read)
         if is_held:
@@ -416,7 +475,7 @@ class HeldReads:
             self._holding.wake(self._tell)
         self._released.append(read)
 
-    def next_released(self) -> HeldRead | None:
+    def next_released(self) -> Message | None:
         """Remove and return a read that has to be answered now, or None."""
         while self._released:
             # The order does not matter: each reply carries its message id.
@@ -426,7 +485,7 @@ class HeldReads:
             if self._held.get(read.message_id) is read:
                 del self._held[read.message_id]
                 self._holding.forget(read)
-                return read
+                return read.request
         return None
 
     def drop_all(self) -> None:

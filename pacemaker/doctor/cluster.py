@@ -10,13 +10,13 @@ from pacemaker.doctor.facts import Facts, Finding
 from pacemaker.observe.view import ClusterView, WorkerView
 from pacemaker.words import counted
 
+# The share of the size limit from which on a heartbeat is reported.
 SIZE_SHARE: Final = 0.8
-"""The share of the size limit from which on a heartbeat is reported."""
 
 SKEW_S: Final = 5.0
 
+# What the daemon needs besides a descriptor for each worker.
 RESERVED_DESCRIPTORS: Final = 100
-"""What the daemon needs besides a descriptor for each worker."""
 
 _SHOWN: Final = 5
 

@@ -10,6 +10,7 @@ from pacemaker.config.settings import Settings
 from pacemaker.observe.nodes import ClusterNodes
 from pacemaker.observe.view import ClusterView
 
+# Storm's defaults of the keys that are judged (defaults.yaml of 2.8.3).
 DEFAULTS: Final[Mapping[str, Any]] = {
     "storm.cluster.state.store": None,
     "pacemaker.servers": [],
@@ -34,7 +35,6 @@ DEFAULTS: Final[Mapping[str, Any]] = {
     "blacklist.scheduler.tolerance.count": 3,
     "blacklist.scheduler.resume.time.secs": 1800,
 }
-"""Storm's defaults of the keys that are judged (defaults.yaml of 2.8.3)."""
 
 
 @dataclass(frozen=True, slots=True)

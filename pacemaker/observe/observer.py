@@ -19,11 +19,11 @@ from pacemaker.observe.picture import cluster_view, executor_views
 from pacemaker.observe.reader import Reader
 from pacemaker.observe.view import ClusterView, ExecutorView
 
+# How often ZooKeeper is read.
 NODES_EVERY_S: Final = 5.0
-"""How often ZooKeeper is read."""
 
+# How often workers are read again whose heartbeat has not changed.
 SUSPECTS_EVERY_S: Final = 2.0
-"""How often workers are read again whose heartbeat has not changed."""
 
 # A view of 15,000 workers takes a second.  It is made again only after ten times as
 # long as it took, so that it costs a tenth of a core at most.
