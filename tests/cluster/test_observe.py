@@ -102,7 +102,7 @@ def topology(shown: dict[str, Any], topology_id: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def stopped_workers(cluster: Cluster, topology_id: str) -> Iterator[None]:
     """Stop the workers of a topology, so that their heartbeats stay as they are."""
-    pids = list(pids_of(cluster, topology_id).values())
+    pids = list(running_pids(cluster, topology_id).values())
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -112,6 +112,19 @@ def stopped_workers(cluster: Cluster, topology_id: str) -> Iterator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+
+
+def running_pids(cluster: Cluster, topology_id: str) -> dict[int, int]:
+    """Return the workers' processes once all of them run.
+
+    On a busy machine Storm may just replace one that was too slow.
+    """
+
+    def look() -> dict[int, int] | None:
+        pids = pids_of(cluster, topology_id)
+        return pids if len(pids) == WORKERS else None
+
+    return wait_until("all workers", look, UP_TIMEOUT_S)
 
 
 def pids_of(cluster: Cluster, topology_id: str) -> dict[int, int]:
@@ -222,7 +235,7 @@ def test_a_killed_worker_is_shown_at_once(running: Cluster, busy: str) -> None:
             lambda: _is_well(observer.view(), busy),
             UP_TIMEOUT_S,
         )
-        port, pid = next(iter(pids_of(running, busy).items()))
+        port, pid = next(iter(running_pids(running, busy).items()))
         os.kill(pid, signal.SIGKILL)
         wait_until(
             "the first line to name the worker",
