@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from pacemaker.admin.address import AdminAddress, parse_admin_address
+from pacemaker.cli.daemon_options import daemon_option
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -51,15 +52,14 @@ def admin_options(command: _F) -> _F:
     """Add ``--admin``, ``--admin-host`` and ``--admin-token-file`` to a daemon."""
     for option in reversed(
         (
-            click.option(
+            daemon_option(
                 "--admin",
                 metavar=METAVAR,
-                envvar=ADMIN_VARIABLE,
                 callback=parse_admin,
                 help="Serve /livez, /readyz and /metrics there, by HTTP and read-only."
-                f" Default: {ADMIN_VARIABLE} of the environment, or nowhere.",
+                " Default: nowhere.",
             ),
-            click.option(
+            daemon_option(
                 "--admin-host",
                 "admin_hosts",
                 metavar="NAME",
@@ -67,7 +67,7 @@ def admin_options(command: _F) -> _F:
                 help="A name by which clients ask for the admin endpoint, besides"
                 " localhost, addresses and that of --admin. Repeatable.",
             ),
-            click.option(
+            daemon_option(
                 "--admin-token-file",
                 "admin_token",
                 metavar="FILE",

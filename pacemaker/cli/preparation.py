@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
+from pacemaker.cli.daemon_options import VARIABLE_PREFIX, daemon_option
 from pacemaker.cli.logs import LEVELS, configure_logs
 from pacemaker.config import Configuration, Settings, load_configuration
 
@@ -19,11 +20,16 @@ _logger: Final = logging.getLogger("pacemaker.cli")
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
+CONFIG_VARIABLE: Final = f"{VARIABLE_PREFIX}CONFIG"
+"""Read by all commands, so that they read what the daemon beside them reads."""
+
+_LEVEL: Final = ("--log-level",)
 _OPTIONS: Final = (
     click.option(
         "--config",
         "config_file",
         metavar="FILE",
+        envvar=CONFIG_VARIABLE,
         # Whether it can be read is for the configuration to say, with its exit code.
         type=click.Path(readable=False),
         help="Read FILE instead of storm.yaml; FILE is relative to the conf folder or, "
@@ -45,16 +51,33 @@ def configuration_options(command: _Command, log_level: str = "info") -> _Comman
     Args:
         log_level: the default of --log-level.
     """
-    level = click.option(
-        "--log-level",
-        type=click.Choice(LEVELS, case_sensitive=False),
-        default=log_level,
-        show_default=True,
-        help="Log this level and above to stderr.",
-    )
+    return _with_options(command, click.option(*_LEVEL, **_level(log_level)))
+
+
+def daemon_file_options(command: _Command, scope: str = "") -> _Command:
+    """Add the same options to a command that serves.
+
+    Args:
+        scope: see `daemon_option`.
+    """
+    level = daemon_option(*_LEVEL, scope=scope, **_level("info"))
+    return _with_options(command, level)
+
+
+def _level(default: str) -> dict[str, Any]:
+    return {
+        "type": click.Choice(LEVELS, case_sensitive=False),
+        "default": default,
+        "show_default": True,
+        "help": "Log this level and above to stderr.",
+    }
+
+
+def _with_options(command: _Command, level: Callable[[Any], Any]) -> _Command:
+    decorated: Any = command
     for option in (level, *reversed(_OPTIONS)):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return cast("_Command", decorated)
 
 
 def prepare(

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from pacemaker.cli.address_limits import address_options
 from pacemaker.cli.admin_options import admin_options
-from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
+from pacemaker.cli.daemon_options import Chosen, choose, daemon_option
+from pacemaker.cli.logs import configure_logs
+from pacemaker.cli.preparation import daemon_file_options, prepare, prepare_sasl
 from pacemaker.cli.sizes import parse_size
-from pacemaker.config import Settings, decide_hold
+from pacemaker.config import Configuration, Settings, decide_hold
 from pacemaker.config.hold import MAX_HOLD_S
-from pacemaker.core.accounts import AddressLimits
 
 if TYPE_CHECKING:
-    from pacemaker.admin.address import AdminAddress
-    from pacemaker.core.addresses import Network
+    from pacemaker.server import AdminOptions, ServerOptions
 
 
 def _check_bind(
@@ -56,35 +56,35 @@ SIGUSR2 upgrade it in place to the program and configuration that are then on
 disk; the command `reload` does the same and waits for the outcome. SIGUSR1 logs
 the figures, and SIGQUIT logs what each thread is doing.""",
 )
-@configuration_options
-@click.option(
+@daemon_file_options
+@daemon_option(
     "--bind",
     metavar="ADDRESS",
     callback=_check_bind,
     help="Listen on this address, or on every address of this host name. Default: "
     "every address of the host, as Storm does. 0.0.0.0 is IPv4 only, :: is IPv6 only.",
 )
-@click.option(
+@daemon_option(
     "--io-threads",
     type=click.IntRange(min=1),
     metavar="N",
     help="Serve connections with N threads, at most pacemaker.max.threads.",
 )
-@click.option(
+@daemon_option(
     "--buffer-budget",
     type=parse_size,
     metavar="SIZE",
     help="Memory for the buffers of all connections, such as 512M. Default: a "
     "quarter of the memory that the process may use.",
 )
-@click.option(
+@daemon_option(
     "--store-budget",
     type=parse_size,
     metavar="SIZE",
     help="Memory for the stored heartbeats, such as 1G. Default: half of the memory "
     "that the process may use.",
 )
-@click.option(
+@daemon_option(
     "--hold",
     "hold_s",
     type=click.IntRange(0, MAX_HOLD_S),
@@ -103,67 +103,81 @@ the figures, and SIGQUIT logs what each thread is doing.""",
     help="Try the start without serving, and check whether a daemon with this state "
     "format and this port could be upgraded to this program.",
 )
+@click.pass_context
 def serve_command(
+    ctx: click.Context,
+    /,
     config_file: str | None,
     overrides: Sequence[str],
     log_level: str,
-    bind: str | None,
-    io_threads: int | None,
-    buffer_budget: int | None,
-    store_budget: int | None,
-    hold_s: int | None,
-    shared_addresses: tuple[Network, ...] | None,
-    address_limits: AddressLimits,
-    admin: AdminAddress | None,
-    admin_hosts: tuple[str, ...],
-    admin_token: str | None,
     trial: str | None,
+    **_: object,
 ) -> None:
     """Run the Pacemaker daemon until it is asked to stop.
 
     It reads Storm's configuration and replaces `storm pacemaker`: stop that one,
     start this one on the same host, and change nothing else.
+
+    Most options can also be variables of the environment or keys of storm.yaml:
+    `--store-budget` is STORM_PACEMAKER_STORE_BUDGET and `pacemaker.py.store.budget`.
+    The command line wins, then the environment, then storm.yaml.
     """
     # The daemon's own half is imported where it is needed: --help starts without.
     from pacemaker import server
-    from pacemaker.core.addresses import DEFAULT_SHARED
     from pacemaker.server.process.surroundings import fill_standard_streams
 
-    if admin is None and (admin_hosts or admin_token is not None):
-        raise click.UsageError(
-            "--admin-host and --admin-token-file have no effect without --admin"
-        )
     fill_standard_streams()
     configuration = prepare(config_file, overrides, log_level)
+    chosen = choose(ctx, configuration)
+    configure_logs(chosen["log_level"].value)
+    options = _server_options(chosen, configuration)
     settings = configuration.settings
     sasl = prepare_sasl(settings)
-    _check_io_threads(io_threads, settings)
-    options = server.ServerOptions(
-        bind=bind,
-        io_threads=io_threads,
-        buffer_budget_bytes=buffer_budget,
-        store_budget_bytes=store_budget,
-        hold=decide_hold(configuration, hold_s),
-        shared_addresses=(
-            DEFAULT_SHARED if shared_addresses is None else shared_addresses
-        ),
-        address_limits=address_limits,
-        admin=(
-            None
-            if admin is None
-            else server.AdminOptions(admin, admin_hosts, admin_token)
-        ),
-    )
     if trial is None:
         server.run(settings, options, sasl)
     else:
         click.echo(server.rehearse(settings, options, sasl, trial))
 
 
-def _check_io_threads(io_threads: int | None, settings: Settings) -> None:
-    if io_threads is not None and io_threads > settings.max_threads:
+def _server_options(
+    chosen: Mapping[str, Chosen], configuration: Configuration
+) -> ServerOptions:
+    from pacemaker.core.addresses import DEFAULT_SHARED
+    from pacemaker.server import ServerOptions
+
+    _check_io_threads(chosen["io_threads"], configuration.settings)
+    hold, shared = chosen["hold_s"], chosen["shared_addresses"].value
+    return ServerOptions(
+        bind=chosen["bind"].value,
+        io_threads=chosen["io_threads"].value,
+        buffer_budget_bytes=chosen["buffer_budget"].value,
+        store_budget_bytes=chosen["store_budget"].value,
+        hold=decide_hold(configuration, hold.value, hold.origin),
+        shared_addresses=DEFAULT_SHARED if shared is None else shared,
+        address_limits=chosen["address_limits"].value,
+        admin=_admin_options(chosen),
+    )
+
+
+def _admin_options(chosen: Mapping[str, Chosen]) -> AdminOptions | None:
+    from pacemaker.server import AdminOptions
+
+    admin, hosts, token = (
+        chosen[name].value for name in ("admin", "admin_hosts", "admin_token")
+    )
+    if admin is not None:
+        return AdminOptions(admin, hosts, token)
+    if hosts or token is not None:
+        raise click.UsageError(
+            "--admin-host and --admin-token-file have no effect without --admin"
+        )
+    return None
+
+
+def _check_io_threads(io_threads: Chosen, settings: Settings) -> None:
+    if io_threads.value is not None and io_threads.value > settings.max_threads:
         raise click.BadParameter(
-            f"{io_threads} is more than pacemaker.max.threads, which is "
+            f"{io_threads.value} is more than pacemaker.max.threads, which is "
             f"{settings.max_threads}",
-            param_hint="'--io-threads'",
+            param_hint=f"'{io_threads.origin}'",
         )
