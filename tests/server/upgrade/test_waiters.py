@@ -13,14 +13,10 @@ from collections.abc import Iterator
 import pytest
 
 from pacemaker.errors import UpgradeError
+from pacemaker.server.process.local_socket import address_of
 from pacemaker.server.upgrade import waiters as module
 from pacemaker.server.upgrade.request import request_upgrade
-from pacemaker.server.upgrade.waiters import (
-    REFUSED,
-    SERVES,
-    Waiters,
-    address_of,
-)
+from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters
 
 pytestmark = pytest.mark.io
 
