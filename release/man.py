@@ -186,11 +186,13 @@ def _environment(ctx: click.Context) -> Iterator[str]:
 
 
 def _exit_codes() -> Iterator[tuple[int, str]]:
-    """Yield each exit code and the comment before it, from the module's source."""
-    commented = re.compile(r"((?:^# .*\n)+)^(\w+): Final", re.MULTILINE)
-    for comment, name in commented.findall(inspect.getsource(exit_codes)):
-        words = [line.removeprefix("# ") for line in comment.splitlines()]
-        yield getattr(exit_codes, name), " ".join(words)
+    """Yield each exit code and the comment above it, from the module's source."""
+    comment: list[str] = []
+    for line in inspect.getsource(exit_codes).splitlines():
+        constant = re.match(r"(\w+): Final = ", line)
+        if constant and comment:
+            yield getattr(exit_codes, constant[1]), " ".join(comment)
+        comment = [*comment, line.lstrip("# ")] if line.startswith("#") else []
 
 
 def _exit_status() -> Iterator[str]:

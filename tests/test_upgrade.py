@@ -545,6 +545,7 @@ class Inherited:
                 )
                 for sock in self.accepted
             ],
+            history=b"",
             heartbeats=[(KEY, b"beat"), ("/w", bytes(10_000))],
         )
         self.state_fd = write_state(state)

@@ -22,8 +22,12 @@ _FIRST_FD: Final = 32
 _ONLY_THIS_USER: Final = 0o600
 
 
-def listen(address: AdminAddress) -> socket.socket:
+def listen(address: AdminAddress, option: str = "--admin") -> socket.socket:
     """Open the listening socket, non-blocking.
+
+    Args:
+        address: where it listens.
+        option: the option that names the address, for the error.
 
     Raises:
         ListenError: the address is not on this machine, or it is in use.
@@ -41,7 +45,7 @@ def listen(address: AdminAddress) -> socket.socket:
         return _moved_up(listener)
     except (OSError, UnicodeError) as exc:
         reason = getattr(exc, "strerror", None) or str(exc)
-        raise ListenError(f"{address} (--admin)", reason) from exc
+        raise ListenError(f"{address} ({option})", reason) from exc
 
 
 def adopt(fd: int) -> socket.socket:

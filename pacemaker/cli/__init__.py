@@ -16,11 +16,13 @@ from pacemaker._version import __version__
 from pacemaker.cli import exit_codes, streams
 from pacemaker.cli.completion import PROGRAM, completion_command
 from pacemaker.cli.config import config_command
+from pacemaker.cli.doctor import doctor_command
 from pacemaker.cli.exists import exists_command
 from pacemaker.cli.get import get_command
 from pacemaker.cli.health import health_command
 from pacemaker.cli.logs import JournalErrors, is_journal
 from pacemaker.cli.ls import ls_command
+from pacemaker.cli.observe import observe_command
 from pacemaker.cli.output import output_lost, printable
 from pacemaker.cli.ping import ping_command
 from pacemaker.cli.put import put_command
@@ -29,6 +31,8 @@ from pacemaker.cli.rm import rm_command
 from pacemaker.cli.serve import serve_command
 from pacemaker.cli.simulate import simulate_command
 from pacemaker.cli.status import status_command
+from pacemaker.cli.top import top_command
+from pacemaker.cli.why import why_command
 from pacemaker.errors import (
     AdminError,
     ClientError,
@@ -183,6 +187,7 @@ for _command in (
         completion_command,
     ),
     *(ping_command, ls_command, get_command, exists_command, put_command, rm_command),
-    *(simulate_command, health_command),
+    *(simulate_command, health_command, observe_command, top_command, why_command),
+    doctor_command,
 ):
     main.add_command(_command)

@@ -33,7 +33,12 @@ def parse_admin(
         raise click.BadParameter(str(exc)) from exc
 
 
-def _read_token(_: click.Context, __: click.Parameter, file: Path | None) -> str | None:
+def read_token(_: click.Context, __: click.Parameter, file: Path | None) -> str | None:
+    """Read the token in a file.
+
+    Raises:
+        click.BadParameter: the file cannot be read, or contains no token.
+    """
     if file is None:
         return None
     try:
@@ -72,7 +77,7 @@ def admin_options(command: _F) -> _F:
                 "admin_token",
                 metavar="FILE",
                 type=click.Path(path_type=Path),
-                callback=_read_token,
+                callback=read_token,
                 help="Whoever sends the token in FILE may read what is otherwise for"
                 " the Unix socket only, if authentication is on.",
             ),

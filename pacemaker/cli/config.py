@@ -42,7 +42,7 @@ def config_command(
     /,
     config_file: str | None,
     overrides: Sequence[str],
-    log_level: str,
+    log_level: str | None,
     as_json: bool,
     check: bool,
 ) -> None:

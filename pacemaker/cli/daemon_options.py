@@ -152,9 +152,9 @@ def _as_typed(option: DaemonOption, value: object) -> str | list[str]:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise click.BadParameter("must be a string or a number")
-    return str(value)
+    if not isinstance(value, str | int | float):
+        raise click.BadParameter("must be a string, a number, true or false")
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def chosen_elsewhere(

@@ -9,14 +9,22 @@ removes (sd-daemon(3)).  It has no time, because the journal records that itself
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
 import time
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Final, TextIO
 
-LEVELS: Final = ("debug", "info", "warning", "error")
+from pacemaker.config.settings import LOG_LEVELS
+
+LEVELS: Final = LOG_LEVELS
+FORMATS: Final = ("text", "json")
+
+# Storm's names (log4j) for the levels that have another one here.
+_LEVEL_NAMES: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 _CONTROLS: Final = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 _ESCAPES: Final = {code: repr(chr(code))[1:-1] for code in _CONTROLS}
@@ -53,32 +61,47 @@ def _in_journal(text: str, severity: int) -> str:
     return "\n".join(f"<{severity}>{line}" for line in text.split("\n"))
 
 
+def level_name(record: logging.LogRecord) -> str:
+    """Return the name that Storm has for the level of a record."""
+    return _LEVEL_NAMES.get(record.levelname, record.levelname)
+
+
 def one_line(text: str) -> str:
     """Return the text with its line ends and control characters escaped."""
     return text.translate(_ESCAPES)
 
 
 class LineFormatter(logging.Formatter):
-    """Formats a record as ``TIME LEVEL LOGGER MESSAGE``, in one line.
+    """Formats a record as Storm's daemons do, in one line.
 
-    The time is local, with milliseconds and the offset from UTC.  A traceback
-    follows in separate lines.  Each begins with a bar, as no record does.
+    ``2026-11-28 10:00:00.123 p.s.daemon MainThread [INFO] listening on [::]:6699``
+
+    This is the pattern ``%d{yyyy-MM-dd HH:mm:ss.SSS} %c{1.} %t [%p] %msg`` of Storm's
+    cluster.xml, so what parses Storm's logs parses this one.  A traceback follows in
+    separate lines.  Each begins with a bar, as no record does.
     """
 
     def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+        # What `usesTime` asks: that `asctime` is set.
+        super().__init__("%(asctime)s")
 
     def formatTime(  # noqa: N802 - logging's name
         self, record: logging.LogRecord, datefmt: str | None = None
     ) -> str:
-        """Return the time of the record in ISO 8601."""
+        """Return the local time of the record."""
         moment = time.localtime(record.created)
-        date = time.strftime("%Y-%m-%dT%H:%M:%S", moment)
-        return f"{date}.{int(record.msecs):03d}{time.strftime('%z', moment)}"
+        date = time.strftime("%Y-%m-%d %H:%M:%S", moment)
+        return f"{date}.{int(record.msecs):03d}"
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """Return the line of the record, without its traceback."""
-        return one_line(super().formatMessage(record))
+        *packages, name = record.name.split(".")
+        name = ".".join([*(package[:1] for package in packages), name])
+        line = (
+            f"{record.asctime} {name} {record.threadName} [{level_name(record)}]"
+            f" {record.message}"
+        )
+        return one_line(line)
 
     def formatException(self, ei: object) -> str:  # noqa: N802
         """Return the traceback, with a bar before each line."""
@@ -86,12 +109,38 @@ class LineFormatter(logging.Formatter):
         return "\n".join(f"    | {one_line(line)}" for line in lines)
 
 
-class JournalFormatter(LineFormatter):
-    """Formats a record as ``<SEVERITY>LEVEL LOGGER MESSAGE``, for the journal."""
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one JSON object in one line.
 
-    def __init__(self) -> None:
+    The time is that of UTC in ISO 8601.  JSON escapes everything but plain ASCII.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record, with its traceback in it."""
+        moment = datetime.fromtimestamp(record.created, timezone.utc)
+        fields = {
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": level_name(record),
+            "logger": record.name,
+            "thread": record.threadName,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields)
+
+
+class JournalFormatter(logging.Formatter):
+    """Formats a record for the journal: each line of it begins with its severity.
+
+    Args:
+        formatter: formats the record; None for ``LEVEL LOGGER MESSAGE``, without the
+            time and the thread.
+    """
+
+    def __init__(self, formatter: logging.Formatter | None = None) -> None:
         super().__init__()
-        self._style = logging.PercentStyle("%(levelname)s %(name)s %(message)s")
+        self._formatter = formatter or _ShortFormatter()
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record, with the severity before each line."""
@@ -99,7 +148,12 @@ class JournalFormatter(LineFormatter):
             (each for level, each in _SEVERITIES if record.levelno >= level),
             _DEBUG_SEVERITY,
         )
-        return _in_journal(super().format(record), severity)
+        return _in_journal(self._formatter.format(record), severity)
+
+
+class _ShortFormatter(LineFormatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return one_line(f"{level_name(record)} {record.name} {record.message}")
 
 
 class JournalErrors:
@@ -124,16 +178,21 @@ class JournalErrors:
         self._stream.flush()
 
 
-def configure_logs(level: str) -> None:
+def configure_logs(level: str, log_format: str = "text") -> None:
     """Send records of this level and above to stderr.
 
     Args:
         level: one of LEVELS.
+        log_format: one of FORMATS.
 
     """
     # A log that cannot be written, to a closed pipe say, must not stop a daemon,
     # nor print tracebacks about itself.
     logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JournalFormatter() if is_journal() else LineFormatter())
+    formatter = JsonFormatter() if log_format == "json" else None
+    if is_journal():
+        handler.setFormatter(JournalFormatter(formatter))
+    else:
+        handler.setFormatter(formatter or LineFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -17,6 +17,7 @@ from typing import IO, Any, Final
 import click
 
 from pacemaker.cli import exit_codes
+from pacemaker.words import printable as printable
 
 _GAP: Final = "  "
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -72,11 +73,6 @@ def note(text: str) -> None:
 def _print_to_stderr(text: str) -> None:
     with contextlib.suppress(OSError):
         click.echo(printable(text), err=True)
-
-
-def printable(text: str) -> str:
-    """Return the text with unprintable characters escaped, as Python does."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def print_text(text: str) -> None:

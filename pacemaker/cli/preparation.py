@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
 from pacemaker.cli.daemon_options import VARIABLE_PREFIX, daemon_option
-from pacemaker.cli.logs import LEVELS, configure_logs
+from pacemaker.cli.logs import FORMATS, LEVELS, configure_logs
 from pacemaker.config import Configuration, Settings, load_configuration
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 CONFIG_VARIABLE: Final = f"{VARIABLE_PREFIX}CONFIG"
 """Read by all commands, so that they read what the daemon beside them reads."""
 
-_LEVEL: Final = ("--log-level",)
+LEVEL_VARIABLE: Final = f"{VARIABLE_PREFIX}LOG_LEVEL"
+
 _OPTIONS: Final = (
     click.option(
         "--config",
@@ -45,54 +46,64 @@ _OPTIONS: Final = (
 )
 
 
-def configuration_options(command: _Command, log_level: str = "info") -> _Command:
+def configuration_options(command: _Command, log_level: str | None = None) -> _Command:
     """Add the options of all commands that read the configuration.
 
     Args:
-        log_level: the default of --log-level.
+        log_level: the default of --log-level; None for the one in storm.yaml.
     """
-    return _with_options(command, click.option(*_LEVEL, **_level(log_level)))
-
-
-def daemon_file_options(command: _Command, scope: str = "") -> _Command:
-    """Add the same options to a command that serves.
-
-    Args:
-        scope: see `daemon_option`.
-    """
-    level = daemon_option(*_LEVEL, scope=scope, **_level("info"))
-    return _with_options(command, level)
-
-
-def _level(default: str) -> dict[str, Any]:
-    return {
-        "type": click.Choice(LEVELS, case_sensitive=False),
-        "default": default,
-        "show_default": True,
-        "help": "Log this level and above to stderr.",
-    }
-
-
-def _with_options(command: _Command, level: Callable[[Any], Any]) -> _Command:
-    decorated: Any = command
+    level = click.option(
+        "--log-level",
+        type=click.Choice(LEVELS, case_sensitive=False),
+        default=log_level,
+        show_default=log_level or "pacemaker.log.level, or info",
+        # Not for a client's command, which would show what is for the daemon's log.
+        envvar=None if log_level else LEVEL_VARIABLE,
+        show_envvar=not log_level,
+        help="Log this level and above to stderr.",
+    )
     for option in (level, *reversed(_OPTIONS)):
-        decorated = option(decorated)
-    return cast("_Command", decorated)
+        command = option(command)
+    return command
+
+
+def log_format_option(command: _Command) -> _Command:
+    """Add the option ``--log-format`` to a daemon."""
+    return daemon_option(
+        "--log-format",
+        type=click.Choice(FORMATS, case_sensitive=False),
+        default="text",
+        show_default=True,
+        help="Log lines as Storm's own daemons do, or a JSON object in each line.",
+    )(command)
 
 
 def prepare(
-    config_file: str | None, overrides: Sequence[str], log_level: str
+    config_file: str | None,
+    overrides: Sequence[str],
+    log_level: str | None,
+    log_format: str = "text",
 ) -> Configuration:
     """Set up the log, read the configuration and log what was found.
+
+    Args:
+        config_file: the value of --config.
+        overrides: the values of -c.
+        log_level: the value of --log-level; None for the level in storm.yaml.  An
+            upgrade in place executes the same command line, so only a level in the
+            file can be changed by it.
+        log_format: the value of --log-format.
 
     Raises:
         ConfigError: the daemon would not start with it.
 
     """
-    configure_logs(log_level)
+    configure_logs(log_level or Settings().log_level, log_format)
     configuration = load_configuration(
         os.environ, config_file=config_file, options=overrides
     )
+    if log_level is None:
+        logging.getLogger().setLevel(configuration.settings.log_level.upper())
     for path in configuration.files_read:
         _logger.info("read %s", path)
     _logger.info("authentication: %s", configuration.settings.auth_method.value)

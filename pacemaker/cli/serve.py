@@ -12,7 +12,12 @@ from pacemaker.cli.address_limits import address_options
 from pacemaker.cli.admin_options import admin_options
 from pacemaker.cli.daemon_options import Chosen, choose, daemon_option
 from pacemaker.cli.logs import configure_logs
-from pacemaker.cli.preparation import daemon_file_options, prepare, prepare_sasl
+from pacemaker.cli.preparation import (
+    configuration_options,
+    log_format_option,
+    prepare,
+    prepare_sasl,
+)
 from pacemaker.cli.sizes import parse_size
 from pacemaker.config import Configuration, Settings, decide_hold
 from pacemaker.config.hold import MAX_HOLD_S
@@ -56,7 +61,8 @@ SIGUSR2 upgrade it in place to the program and configuration that are then on
 disk; the command `reload` does the same and waits for the outcome. SIGUSR1 logs
 the figures, and SIGQUIT logs what each thread is doing.""",
 )
-@daemon_file_options
+@configuration_options
+@log_format_option
 @daemon_option(
     "--bind",
     metavar="ADDRESS",
@@ -93,6 +99,11 @@ the figures, and SIGQUIT logs what each thread is doing.""",
     "off. Default: off, unless storm.yaml names exactly one Pacemaker; then 20 s, or "
     "10 s if the listening socket was handed over.",
 )
+@daemon_option(
+    "--no-history",
+    is_flag=True,
+    help="Keep no history of the heartbeats, which `why` asks for.",
+)
 @address_options
 @admin_options
 @click.option(
@@ -109,7 +120,8 @@ def serve_command(
     /,
     config_file: str | None,
     overrides: Sequence[str],
-    log_level: str,
+    log_level: str | None,
+    log_format: str,
     trial: str | None,
     **_: object,
 ) -> None:
@@ -127,11 +139,12 @@ def serve_command(
     from pacemaker.server.process.surroundings import fill_standard_streams
 
     fill_standard_streams()
-    configuration = prepare(config_file, overrides, log_level)
+    configuration = prepare(config_file, overrides, log_level, log_format)
     chosen = choose(ctx, configuration)
-    configure_logs(chosen["log_level"].value)
-    options = _server_options(chosen, configuration)
     settings = configuration.settings
+    if (chosen_format := chosen["log_format"].value) != log_format:
+        configure_logs(log_level or settings.log_level, chosen_format)
+    options = _server_options(chosen, configuration)
     sasl = prepare_sasl(settings)
     if trial is None:
         server.run(settings, options, sasl)
@@ -155,6 +168,7 @@ def _server_options(
         hold=decide_hold(configuration, hold.value, hold.origin),
         shared_addresses=DEFAULT_SHARED if shared is None else shared,
         address_limits=chosen["address_limits"].value,
+        history=not chosen["no_history"].value,
         admin=_admin_options(chosen),
     )
 

@@ -93,10 +93,14 @@ class ZooKeeperState:
             make_client(settings), self._timeout_s, self._on_event, self._on_state
         )
 
-    def start(self) -> None:
+    def start(self, *, creates_root: bool = True) -> None:
         """Connect and create the node ``storm.zookeeper.root``; must be called once.
 
+        Args:
+            creates_root: False for a program that only reads; the root must then exist.
+
         Raises:
+            NodeMissingError: the root does not exist and is not to be created.
             UnavailableError: there is no connection within
                 storm.zookeeper.connection.timeout; the state is then closed.
         """
@@ -105,7 +109,10 @@ class ZooKeeperState:
             op = Operation(self._session, "start", self._root, self._connect_timeout_s)
             with op:
                 acls = self._default_acls
-                nodes.make_directory(op, self._root, acls, acls)
+                if creates_root:
+                    nodes.make_directory(op, self._root, acls, acls)
+                elif nodes.stat_of(op, self._root) is None:
+                    raise NoNodeError  # which the operation translates
         except BaseException:
             self.close()
             raise

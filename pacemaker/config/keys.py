@@ -46,6 +46,7 @@ KEYS: Final = (
         values.integer(1),
         False,
     ),
+    Key("pacemaker.log.level", "log_level", values.log_level),
     Key(JAAS_FILE, "jaas_file", values.path),
     Key("nimbus.daemon.user", "nimbus_daemon_user", values.string),
     Key(SERVERS, "servers", values.servers),

@@ -15,6 +15,9 @@ class AuthMethod(enum.Enum):
     KERBEROS = "KERBEROS"
 
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The values of Storm's configuration that are used here, typed and checked.
@@ -27,6 +30,8 @@ class Settings:
         auth_method: pacemaker.auth.method.
         message_size_max_bytes: pacemaker.thrift.message.size.max, the maximum size
             of a frame's body.
+        log_level: pacemaker.log.level, a key of our own: what `serve` logs, if its
+            command line does not say; one of LOG_LEVELS.
         jaas_file: the JAAS file: java.security.auth.login.config, or the option
             of that name in pacemaker.childopts, which wins.  It has not been opened.
         java_properties: names and values of the options -DNAME=VALUE in
@@ -53,6 +58,7 @@ class Settings:
     max_threads: int = 50
     auth_method: AuthMethod = AuthMethod.NONE
     message_size_max_bytes: int = 10485760
+    log_level: str = "info"
     jaas_file: Path | None = None
     java_properties: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     nimbus_daemon_user: str | None = None

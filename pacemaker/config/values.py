@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pacemaker.config.hosts import is_server, is_zookeeper_host
-from pacemaker.config.settings import AuthMethod
+from pacemaker.config.settings import LOG_LEVELS, AuthMethod
 from pacemaker.config.yaml_reader import Timestamp
 
 INT_MAX: Final = 2**31 - 1
@@ -63,6 +63,13 @@ def _shown(value: object) -> str:
     if len(text) > _MAX_SHOWN_CHARACTERS:
         text = text[: _MAX_SHOWN_CHARACTERS - 3] + "..."
     return text
+
+
+def log_level(value: object) -> str:
+    """Check the name of a level of the log, in any case."""
+    if not isinstance(value, str) or value.lower() not in LOG_LEVELS:
+        raise WrongValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return value.lower()
 
 
 def integer(low: int, high: int = INT_MAX) -> Callable[[object], int]:

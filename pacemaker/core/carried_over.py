@@ -58,6 +58,7 @@ class State(NamedTuple):
             there is none.
         waiter_fds: the connections of the waiting clients.
         connections: the connections of the peers.
+        history: what `History.dump` gave; empty if there is none.
         heartbeats: keys and values.
     """
 
@@ -71,6 +72,7 @@ class State(NamedTuple):
     request_fd: int
     waiter_fds: tuple[int, ...]
     connections: list[ConnectionState]
+    history: bytes
     heartbeats: Iterable[tuple[str, bytes]]
 
     @property

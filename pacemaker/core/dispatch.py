@@ -12,6 +12,8 @@ from typing import Final, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
+from pacemaker.core.history import NEVER, History, Moment, Source
+from pacemaker.core.history import NOBODY as NO_SOURCE
 from pacemaker.core.listing import LARGE_NAMES, Listing
 from pacemaker.core.store import Store
 from pacemaker.core.worker_pulses import WorkerPulses
@@ -44,9 +46,20 @@ class Dispatcher:
         max_body_bytes: `pacemaker.thrift.message.size.max`.  A heartbeat is stored
             only if the reply to its GET_PULSE also fits this size: a client would
             refuse a larger reply, and ask again for ever.
+        history: notes who writes, reads and deletes; None if there is no history.
+        moment: the time of the last poll of this thread.
     """
 
-    def __init__(self, store: Store, figures: Figures, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        figures: Figures,
+        max_body_bytes: int,
+        history: History | None = None,
+        moment: Moment = NEVER,
+    ) -> None:
+        self._history = history
+        self._moment = moment
         self._store = store
         self._figures = figures
         self._max_body_bytes = max_body_bytes
@@ -74,7 +87,11 @@ class Dispatcher:
         }
 
     def reply_to(
-        self, message: Message, authenticated: bool, account: Account = NOBODY
+        self,
+        message: Message,
+        authenticated: bool,
+        account: Account = NOBODY,
+        source: Source = NO_SOURCE,
     ) -> Message | Listing | None:
         """Carry out one request.
 
@@ -82,6 +99,7 @@ class Dispatcher:
             message: the peer's message.
             authenticated: whether the peer may read.
             account: the peer's account.
+            source: the connection, for the history.
 
         Returns:
             The reply.  For the list of a large directory, the `Listing` that writes
@@ -97,30 +115,58 @@ class Dispatcher:
         if kind == messages.SEND_PULSE:
             if not isinstance(data, Pulse) or data.details is None:
                 raise MalformedError("SEND_PULSE without its pulse or details")
-            self.store_pulse(data.id, data.details, account)
+            self.store_pulse(data.id, data.details, account, source)
             return Message(messages.SEND_PULSE_RESPONSE, None, message_id)
         if kind not in _READS and kind not in self._answers:
             return None
         if not isinstance(data, str):
             raise MalformedError("request without its path", messages.name_of(kind))
-        if not authenticated:
-            if kind in _READS:
-                self._figures.refused_reads += 1
-                return Message(messages.NOT_AUTHORIZED, None, message_id)
-            if kind in _DELETES:
-                self._figures.anonymous_deletes += 1
+        if not authenticated and self._refuses(kind):
+            return Message(messages.NOT_AUTHORIZED, None, message_id)
+        self._figures.requests[kind] += 1
+        if self._history is not None:
+            self._note(self._history, kind, data, source)
         if kind == messages.GET_ALL_NODES_FOR_PATH:
             return self._list_nodes(data, message_id, account)
         reply_kind, data_for = self._answers[kind]
         return Message(reply_kind, data_for(data), message_id)
 
-    def worker_pulses(self, key: str, account: Account = NOBODY) -> WorkerPulses:
+    def _refuses(self, kind: int) -> bool:
+        """Count what a stranger asks; return whether to refuse it."""
+        if kind in _READS:
+            self._figures.unauthorized[kind] += 1
+            return True
+        if kind in _DELETES:
+            self._figures.anonymous_deletes += 1
+        return False
+
+    def _note(self, history: History, kind: int, path: str, source: Source) -> None:
+        """Note a request other than a pulse in the history."""
+        if kind == messages.GET_PULSE:
+            if source.is_reader:
+                history.note_read(path, source, self._moment.now_s)
+        elif kind == messages.GET_ALL_NODES_FOR_PATH:
+            # Nimbus asks for one list in each of its rounds, and no worker does.
+            source.is_reader = True
+        elif kind in _DELETES:
+            history.note_delete(path, source, self._moment.now_s)
+
+    def worker_pulses(
+        self, key: str, account: Account = NOBODY, source: Source = NO_SOURCE
+    ) -> WorkerPulses:
         """Return an object that answers the pulses to one key over one connection."""
         return WorkerPulses(
-            key, self._store, self._figures, self._max_body_bytes, account
+            *(key, self._store, self._figures, self._max_body_bytes, account),
+            *(source, self._history, self._moment),
         )
 
-    def store_pulse(self, key: str, details: bytes, account: Account = NOBODY) -> None:
+    def store_pulse(
+        self,
+        key: str,
+        details: bytes,
+        account: Account = NOBODY,
+        source: Source = NO_SOURCE,
+    ) -> None:
         """Carry out one SEND_PULSE.
 
         Raises:
@@ -132,6 +178,8 @@ class Dispatcher:
             self._check_fits(key, size_bytes)
         self._store.put(key, details, account=account)
         self._figures.count_pulse(size_bytes)
+        if self._history is not None:
+            self._history.record_for(key, source, self._moment.now_s, details)
 
     def _check_fits(self, key: str, size_bytes: int) -> None:
         size_bytes += len(key.encode())
@@ -161,7 +209,7 @@ class Dispatcher:
 
     def _get_pulse(self, path: str) -> Pulse:
         details = self._store.get(path)
-        self._figures.count_read(len(details) if details is not None else 0)
+        self._figures.count_read(details)
         return Pulse(path, details)
 
 

@@ -7,8 +7,11 @@ Each thread counts in its own `Figures`, so no lock is needed to handle a pulse.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import add
 from typing import Final
+
+from pacemaker.wire import messages
 
 # The figures in the line of each minute that tell what was refused or delayed.
 _COUNTED: Final = (
@@ -18,21 +21,54 @@ _COUNTED: Final = (
 )
 
 
+# The sizes of heartbeats are counted by the number of their bits, of which there are at
+# most 31, because a frame's length is an i32.
+_MOST_BITS: Final = 32
+# One place for each type of message; see `pacemaker.wire.messages`.
+_TYPES: Final = messages.NOT_AUTHORIZED + 1
+
+
+def _no_sizes() -> list[int]:
+    return [0] * _MOST_BITS
+
+
+def _no_types() -> list[int]:
+    return [0] * _TYPES
+
+
+# What `add_up` adds one by one.
+_ADDED_UP: Final = (
+    *("turns_s", "pulse_bytes", "misses", "read_bytes", "delays", "anonymous_deletes"),
+    *("connections", "accepted", "ended", "ended_refused", "ended_by_stop"),
+    "ended_by_fault",
+)
+
+
 @dataclass(slots=True)
 class Figures:
     """Counts since the start.  The size of a heartbeat is that of its details alone.
 
     Attributes:
-        pulses: heartbeats stored.
+        pulse_sizes: heartbeats stored, by the number of bits of their size.
         pulse_bytes: the total size of the stored heartbeats.
         largest_pulse_bytes: the size of the largest one since the last report; the
             reporter resets it to 0.
-        reads: GET_PULSE requests answered, including misses but not refused reads.
+        requests: requests answered, by type; refused reads and SEND_PULSE are not
+            among them.
+        misses: GET_PULSE requests answered for which there was no heartbeat.
+        unauthorized: reads by peers that have not authenticated, by type.
         read_bytes: the total size of the heartbeats in the answers.
+        turn_events: events served, by the number of bits of the microseconds that
+            their turn took.
+        turns_s: the sum of these durations, each as often as it had events.
         connections: open connections.
+        accepted: connections accepted.
+        ended: connections that have ended.
+        ended_refused: those that were ended for a mistake or a limit of the peer.
+        ended_by_stop: those that a stop ended.
+        ended_by_fault: those that a bug of ours ended.
         delays: how often a connection had to wait because its address created too many
             new keys or asked for too many lists.
-        refused_reads: reads by peers that have not authenticated.
         anonymous_deletes: deletes by peers that could have authenticated but have
             not.  Workers delete this way, and so can anybody else who reaches the port.
 
@@ -43,18 +79,27 @@ class Figures:
         refused_heartbeats: heartbeats refused for lack of room.
         refused_holds: misses answered at once for lack of room.
         evictions: connections ended because all buffers were full.
+        logins: SASL exchanges that succeeded.
         failed_logins: SASL exchanges that failed.
         delayed_logins: SASL exchanges whose outcome was withheld for a while.
     """
 
-    pulses: int = 0
+    pulse_sizes: list[int] = field(default_factory=_no_sizes)
     pulse_bytes: int = 0
     largest_pulse_bytes: int = 0
-    reads: int = 0
+    requests: list[int] = field(default_factory=_no_types)
+    misses: int = 0
+    unauthorized: list[int] = field(default_factory=_no_types)
     read_bytes: int = 0
+    turn_events: list[int] = field(default_factory=_no_sizes)
+    turns_s: float = 0.0
     connections: int = 0
+    accepted: int = 0
+    ended: int = 0
+    ended_refused: int = 0
+    ended_by_stop: int = 0
+    ended_by_fault: int = 0
     delays: int = 0
-    refused_reads: int = 0
     anonymous_deletes: int = 0
     addresses: int = 0
     most_connections: int = 0
@@ -62,44 +107,73 @@ class Figures:
     refused_heartbeats: int = 0
     refused_holds: int = 0
     evictions: int = 0
+    logins: int = 0
     failed_logins: int = 0
     delayed_logins: int = 0
 
+    @property
+    def pulses(self) -> int:
+        """Heartbeats stored."""
+        return sum(self.pulse_sizes)
+
+    @property
+    def reads(self) -> int:
+        """GET_PULSE requests answered, including misses but not refused reads."""
+        return self.requests[messages.GET_PULSE]
+
+    @property
+    def refused_reads(self) -> int:
+        """Reads by peers that have not authenticated."""
+        return sum(self.unauthorized)
+
     def count_pulse(self, size_bytes: int) -> None:
         """Count one heartbeat that was stored."""
-        self.pulses += 1
+        # One count for the number and for the histogram: the daemon's fastest path has
+        # room for no second one.
+        self.pulse_sizes[size_bytes.bit_length()] += 1
         self.pulse_bytes += size_bytes
         if size_bytes > self.largest_pulse_bytes:
             self.largest_pulse_bytes = size_bytes
 
     def count_pulses(self, count: int, size_bytes: int, largest_bytes: int) -> None:
-        """Count stored heartbeats by their number, total size and largest size."""
-        self.pulses += count
+        """Count stored heartbeats by their number, total size and largest size.
+
+        They are consecutive heartbeats of one worker, whose sizes differ little, so the
+        histogram takes all of them for the average.
+        """
+        self.pulse_sizes[(size_bytes // count).bit_length()] += count
         self.pulse_bytes += size_bytes
         if largest_bytes > self.largest_pulse_bytes:
             self.largest_pulse_bytes = largest_bytes
 
-    def count_read(self, size_bytes: int) -> None:
-        """Count one GET_PULSE that was answered."""
-        self.reads += 1
-        self.read_bytes += size_bytes
+    def count_turn(self, duration_s: float, events: int) -> None:
+        """Count a turn of the loop, and how many events it has served."""
+        self.turn_events[min(int(1e6 * duration_s).bit_length(), _MOST_BITS - 1)] += (
+            events
+        )
+        self.turns_s += duration_s * events
+
+    def count_read(self, details: bytes | None) -> None:
+        """Count the heartbeat in the answer to a GET_PULSE, or that there is none."""
+        if details is None:
+            self.misses += 1
+        else:
+            self.read_bytes += len(details)
 
 
 def add_up(parts: Iterable[Figures]) -> Figures:
     """Add up the figures of several threads."""
     total = Figures()
     for part in parts:
-        total.pulses += part.pulses
-        total.pulse_bytes += part.pulse_bytes
+        total.pulse_sizes = list(map(add, total.pulse_sizes, part.pulse_sizes))
+        total.turn_events = list(map(add, total.turn_events, part.turn_events))
+        total.requests = list(map(add, total.requests, part.requests))
+        total.unauthorized = list(map(add, total.unauthorized, part.unauthorized))
         total.largest_pulse_bytes = max(
             total.largest_pulse_bytes, part.largest_pulse_bytes
         )
-        total.reads += part.reads
-        total.read_bytes += part.read_bytes
-        total.connections += part.connections
-        total.delays += part.delays
-        total.refused_reads += part.refused_reads
-        total.anonymous_deletes += part.anonymous_deletes
+        for name in _ADDED_UP:
+            setattr(total, name, getattr(total, name) + getattr(part, name))
     return total
 
 

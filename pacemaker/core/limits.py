@@ -35,6 +35,9 @@ TURN_S: Final = 0.003
 # half second.
 DOMINANT_S: Final = 0.02
 
+# How often a turn is timed, for the histogram of durations.
+TIMED_EVERY_S: Final = 0.01
+
 # The time spent on an account is halved this often, and forgotten once it is below
 # `FORGOTTEN_S`.
 FADE_S: Final = 0.25
@@ -108,3 +111,6 @@ WATCHDOG_TURNS: Final = 4
 # Fractions of the memory that the process may use.
 BUFFER_BUDGET_SHARE: Final = 0.25
 STORE_BUDGET_SHARE: Final = 0.5
+# What part of the store's budget the history may take: it has room for as many workers
+# as the store has, if their heartbeats have 5 KB on average.
+HISTORY_SHARE: Final = 1 / 16

@@ -19,7 +19,9 @@ from typing import Any, Final, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
-from pacemaker.core.store import Place, Store
+from pacemaker.core.history import NEVER, History, Moment, Source
+from pacemaker.core.history import NOBODY as NO_SOURCE
+from pacemaker.core.store import KeyHandle, Store
 from pacemaker.wire import canonical
 from pacemaker.wire.frames import HEAD_SIZE
 
@@ -54,15 +56,22 @@ class WorkerPulses:
         max_body_bytes: the largest message.  A heartbeat from a pulse of that size
             also fits the reply to a GET_PULSE, which has the same overhead.
         account: the account of the sender.
+        source: the connection, for the history.
+        history: notes the pulses; None if there is no history.
+        moment: the time of the last poll.
     """
 
     __slots__ = (
         "_around_bytes",
         "_details_at",
         "_figures",
+        "_handle",
         "_head",
+        "_history",
         "_max_details_bytes",
-        "_place",
+        "_moment",
+        "_record",
+        "_source",
         "_store",
         "_unpack_begin",
         "key",
@@ -75,9 +84,17 @@ class WorkerPulses:
         figures: Figures,
         max_body_bytes: int,
         account: Account = NOBODY,
+        source: Source = NO_SOURCE,
+        history: History | None = None,
+        moment: Moment = NEVER,
     ) -> None:
         self.key = key
-        self._place = Place(key, account)
+        self._handle = KeyHandle(key, account)
+        self._source = source
+        self._history = history
+        self._moment = moment
+        # The key's record is looked up once, like its place in the store.
+        self._record = None if history is None else history.records.get(key)
         self._store = store
         self._figures = figures
         self._head = canonical.pulse_head(key)
@@ -114,8 +131,21 @@ class WorkerPulses:
             or reply_end[4]
         ):
             return None
-        self._store.put_at(self._place, data[self._details_at : end])
+        details = data[self._details_at : end]
+        self._store.put_at(self._handle, details)
         self._figures.count_pulse(size)
+        # The same as `_note`, repeated here because a call would take a twentieth of
+        # the time.
+        record = self._record
+        if record is not None:
+            now_s = self._moment.now_s
+            if (
+                record.source is self._source
+                and now_s - record.last_s <= record.quiet_s
+            ):
+                record.last_s = now_s
+            else:
+                self._note(details)
         reply: bytes = _ACK_HEAD + reply_end
         return reply
 
@@ -160,8 +190,18 @@ class WorkerPulses:
         if not ends:
             return None
         details_end = at - _END_SIZE
-        self._store.put_at(self._place, data[details_end - last_size : details_end])
+        details = data[details_end - last_size : details_end]
+        self._store.put_at(self._handle, details)
+        if self._record is not None:
+            self._note(details)
         count = len(ends)
         sizes = at - begin - count * (HEAD_SIZE + around_bytes)
         self._figures.count_pulses(count, sizes, largest)
         return at, count, _ACK_HEAD + _ACK_HEAD.join(ends)
+
+    def _note(self, details: bytes) -> None:
+        """Note a pulse in the history."""
+        if self._history is not None:
+            self._record = self._history.record_for(
+                self.key, self._source, self._moment.now_s, details
+            )

@@ -78,34 +78,34 @@ def compress(data: bytes, compression: Compression) -> bytes:
     return packed
 
 
-def decompress(data: bytes) -> bytes:
+def decompress(data: bytes, most_bytes: int = DECOMPRESSED_MAX_BYTES) -> bytes:
     """Decompress a value with the detected compression.
 
     Returns:
-        At most `DECOMPRESSED_MAX_BYTES` bytes.  An uncompressed value is returned
+        At most `most_bytes` bytes.  An uncompressed value is returned
         unchanged.
 
     Raises:
         ValueDecodeError: the value is damaged, truncated or too large, or it needs zstd
             and that is not installed.
     """
-    return _UNPACKERS[compression_of(data)](data)
+    return _UNPACKERS[compression_of(data)](data, most_bytes)
 
 
-def _plain(data: bytes) -> bytes:
+def _plain(data: bytes, most_bytes: int) -> bytes:
     return data
 
 
-def _gunzip(data: bytes) -> bytes:
+def _gunzip(data: bytes, most_bytes: int) -> bytes:
     unpacker = zlib.decompressobj(wbits=_GZIP_WBITS)
     try:
-        plain = unpacker.decompress(data, DECOMPRESSED_MAX_BYTES + 1)
+        plain = unpacker.decompress(data, most_bytes + 1)
     except zlib.error as exc:
         raise ValueDecodeError("damaged gzip", str(exc)) from exc
-    return _checked(plain, unpacker)
+    return _checked(plain, unpacker, most_bytes)
 
 
-def _unzstd(data: bytes) -> bytes:
+def _unzstd(data: bytes, most_bytes: int) -> bytes:
     if _zstd is None:
         raise ValueDecodeError("zstd is not installed", ZSTD_MISSING)
     # A zstd frame states how much memory its decompression needs.  The output limit
@@ -113,24 +113,24 @@ def _unzstd(data: bytes) -> bytes:
     window = {_zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX}
     try:
         unpacker = _zstd.ZstdDecompressor(options=window)
-        plain = unpacker.decompress(data, DECOMPRESSED_MAX_BYTES + 1)
+        plain = unpacker.decompress(data, most_bytes + 1)
     except _zstd.ZstdError as exc:
         raise ValueDecodeError("damaged zstd", str(exc)) from exc
-    return _checked(plain, unpacker)
+    return _checked(plain, unpacker, most_bytes)
 
 
-def _checked(plain: bytes, unpacker: Any) -> bytes:
+def _checked(plain: bytes, unpacker: Any, most_bytes: int) -> bytes:
     """Return the result of a bounded decompression if it is complete."""
-    if len(plain) > DECOMPRESSED_MAX_BYTES:
+    if len(plain) > most_bytes:
         raise ValueDecodeError(
-            "too large when decompressed", f"more than {DECOMPRESSED_MAX_BYTES} bytes"
+            "too large when decompressed", f"more than {most_bytes} bytes"
         )
     if not unpacker.eof:
         raise ValueDecodeError("the compressed data are truncated")
     return plain
 
 
-_UNPACKERS: Final[dict[Compression, Callable[[bytes], bytes]]] = {
+_UNPACKERS: Final[dict[Compression, Callable[[bytes, int], bytes]]] = {
     Compression.NONE: _plain,
     Compression.GZIP: _gunzip,
     Compression.ZSTD: _unzstd,

@@ -18,6 +18,9 @@ from pacemaker.admin.exposition import metrics_page, no_metrics_page
 from pacemaker.admin.health import Check
 from pacemaker.admin.progress import Progress
 from pacemaker.admin.routes import (
+    JSON,
+    NOT_FOUND,
+    OK,
     UNAVAILABLE,
     Page,
     Query,
@@ -33,7 +36,7 @@ from pacemaker.server.process.threads import CallSoon, start_thread
 from pacemaker.server.reading import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
@@ -58,6 +61,9 @@ class Inspectable(Protocol):
 
     def traffic(self) -> tuple[int, int]:
         """Return how many pulses and how many reads there have been so far."""
+
+    def history_slices(self, topology: str) -> Iterator[bytes] | None:
+        """Return the page of the history in slices; None if it is off."""
 
     def calls(self) -> Mapping[str, CallSoon]:
         """Return by name the `call` of each thread that must make progress."""
@@ -169,7 +175,15 @@ class Admin:
             "/livez": Page(lambda query: health_reply(query, self._live_checks())),
             "/readyz": Page(lambda query: health_reply(query, self._ready_checks())),
             "/metrics": metrics,
+            "/history": Page(self._only_when_started(self._history), is_gated=True),
         }
+
+    def _history(self, query: Query) -> Reply:
+        assert self._daemon is not None  # noqa: S101  (see `_only_when_started`)
+        slices = self._daemon.history_slices(query.get("topology", ""))
+        if slices is None:
+            return text_reply(NOT_FOUND, "there is no history (--no-history)")
+        return Reply(OK, JSON, slices)
 
     def _only_when_started(
         self, show: Callable[[Query], Reply]

@@ -11,7 +11,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -23,11 +23,13 @@ from pacemaker.core.admission import Admission, capacity
 from pacemaker.core.carried_over import ConnectionState, State
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures, add_up
+from pacemaker.core.history import History, Moment
 from pacemaker.core.pending_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.store import Store
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
+from pacemaker.server.history_page import write_history
 from pacemaker.server.io.acceptor import Acceptor
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
@@ -44,7 +46,7 @@ from pacemaker.server.io.sasl_steps import StepRunner
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
-from pacemaker.server.process.clocks import boot_time_s
+from pacemaker.server.process.clocks import boot_time_s, process_start_s
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
 from pacemaker.server.reading import Reading
@@ -67,6 +69,7 @@ class Daemon:
     Attributes:
         address: the ``HOST:PORT`` that it listens on; several are separated by commas.
         store: the heartbeats.
+        history: the history of the heartbeats; None if it is off.
         hold_until_s: the CLOCK_BOOTTIME until which misses are held.
 
     Raises:
@@ -86,6 +89,8 @@ class Daemon:
             or int(available_bytes * limits.STORE_BUDGET_SHARE),
             options.address_limits.stored_bytes,
         )
+        self.history = self._new_history(options)
+        self._is_timed = options.admin is not None
         self._budget: BufferBudget[Connection] = BufferBudget(
             options.buffer_budget_bytes
             or int(available_bytes * limits.BUFFER_BUDGET_SHARE),
@@ -96,10 +101,12 @@ class Daemon:
         self._deleted_bytes = 0
         self._freed_bytes = 0
         self._settings = settings
+        # Asked for once: with an adjusted clock it would seem to change.
+        self._started_s = round(process_start_s())
         self._mechanism_factory = mechanism_factory
         self._limits = options.address_limits
         self._steps = StepRunner(guesses_per_s=self._limits.guesses_per_s)
-        self._accounts = Accounts(options.shared_addresses)
+        self._accounts = Accounts(options.shared_addresses, self.store.pass_on)
         hold_s = options.hold.after(is_handed_over(), boot_time_s())
         # Opened before anything else that stays open, and so at the lowest descriptors:
         # that is where an upgrade hands them over.
@@ -125,15 +132,28 @@ class Daemon:
             reserved,
         )
 
+    def _new_history(self, options: ServerOptions) -> History | None:
+        if not options.history:
+            return None
+        most_bytes = int(self.store.budget_bytes * limits.HISTORY_SHARE)
+        history = History(most_bytes, self.store.count_other)
+        history.began_s = time.monotonic()
+        return history
+
     def _io_thread(self, number: int) -> IoThread:
         figures = Figures()
+        moment = Moment()
         max_body_bytes = self._settings.message_size_max_bytes
-        dispatcher = Dispatcher(self.store, figures, max_body_bytes)
+        dispatcher = Dispatcher(
+            *(self.store, figures, max_body_bytes, self.history, moment)
+        )
         self._holdings.append(Holding(self.store, self._limits.held_read_bytes))
         make_protocol = partial(self._make_protocol, dispatcher, self._holdings[-1])
         return IoThread(
             *(number, make_protocol, figures, self._budget, self._steps),
             *(self._accounts, self._limits),
+            moment=moment,
+            is_timed=self._is_timed,
         )
 
     def _make_protocol(
@@ -189,6 +209,7 @@ class Daemon:
         figures.refused_heartbeats = self.store.refused
         figures.refused_holds = sum(holding.refused for holding in self._holdings)
         figures.evictions = self._budget.evicted
+        figures.logins = self._steps.succeeded
         figures.failed_logins = self._steps.failed
         figures.delayed_logins = self._steps.delayed
         return figures
@@ -203,10 +224,12 @@ class Daemon:
             buffer_bytes=self._budget.total_bytes,
             buffer_budget_bytes=self._budget.budget_bytes,
             held_read_bytes=sum(holding.held_bytes for holding in self._holdings),
+            auth_method=self._settings.auth_method.value,
             io_threads=len(self._threads),
             most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             resident_bytes=memory.resident_bytes(),
             cpu_s=time.process_time(),
+            started_s=self._started_s,
         )
 
     def traffic(self) -> tuple[int, int]:
@@ -248,6 +271,18 @@ class Daemon:
     def watchdog(self, feed: Callable[[], None]) -> Watchdog:
         """Return a watchdog that calls `feed` while all threads make progress."""
         return Watchdog([*self.calls().values()], feed)
+
+    def history_slices(self, topology: str) -> Iterator[bytes] | None:
+        """Return the page of the history in slices; None if it is off.
+
+        Args:
+            topology: the id or the name of the only topology to show; "" for all.
+        """
+        if self.history is None:
+            return None
+        return write_history(
+            self.history, self.store.get, time.time(), time.monotonic(), topology
+        )
 
     def calls(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread that must make progress."""
@@ -322,6 +357,10 @@ class Daemon:
         ]
         return states, sum(thread.load for thread in self._threads) - len(states)
 
+    def history_dump(self) -> bytes:
+        """Return the history as it is carried over; empty if there is none."""
+        return b"" if self.history is None else b"".join(self.history.dump())
+
     def restore(self, state: State, ahead_s: float) -> None:
         """Restore, before `start`, the state from before an upgrade.
 
@@ -337,6 +376,7 @@ class Daemon:
             else:
                 _logger.warning("%s: too large for its reply now: left out", key)
         self.store.budget_bytes = budget_bytes
+        self._restore_history(state.history)
         self.hold_until_s = state.hold_until_s
         peers = [
             (self._restored_socket(connection.fd), connection.shifted(-ahead_s))
@@ -344,6 +384,13 @@ class Daemon:
         ]
         for number, thread in enumerate(self._threads):
             thread.restore(peers[number :: len(self._threads)])
+
+    def _restore_history(self, data: bytes) -> None:
+        if self.history is not None and data:
+            try:
+                self.history.load(data)
+            except ValueError as exc:
+                _logger.warning("%s: the history begins empty", exc)
 
     def _restored_socket(self, fd: int) -> socket.socket:
         # The kernel keeps the non-blocking mode across execve.  The family only matters

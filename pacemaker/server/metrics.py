@@ -10,19 +10,36 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import Final
 
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
+    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
 )
 
 from pacemaker._version import __version__
+from pacemaker.core.figures import Figures
 from pacemaker.server.reading import Reading
+from pacemaker.wire import messages
 
 _PREFIX: Final = "storm_pacemaker_"
+# From 63 bytes, what a worker sends while it loads, to 16 MiB.
+_SIZE_BITS: Final = range(6, 25)
+# From 16 microseconds, which a pulse takes, to 8 seconds.
+_DURATION_BITS: Final = range(4, 24)
+_READS: Final = (
+    *(messages.EXISTS, messages.GET_PULSE),
+    *(messages.GET_ALL_NODES_FOR_PATH, messages.GET_ALL_PULSE_FOR_PATH),
+)
+# SEND_PULSE is counted by its sizes.
+_REQUESTS: Final = (
+    *_READS,
+    *(messages.CREATE_PATH, messages.DELETE_PATH, messages.DELETE_PULSE_ID),
+)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:
@@ -48,16 +65,10 @@ def families(reading: Reading) -> Iterator[Metric]:
 
 
 def _requests(reading: Reading) -> Iterator[Metric]:
+    yield _requests_by_type(reading.figures)
+    yield _pulse_sizes(reading.figures)
+    yield _durations(reading.figures)
     figures = reading.figures
-    requests = CounterMetricFamily(
-        f"{_PREFIX}requests",
-        "Requests by type and outcome.",
-        labels=("type", "outcome"),
-    )
-    requests.add_metric(("send_pulse", "ok"), figures.pulses)
-    requests.add_metric(("send_pulse", "refused"), figures.refused_heartbeats)
-    requests.add_metric(("get_pulse", "ok"), figures.reads)
-    yield requests
     yield _counter(
         "pulse_received_bytes",
         "Bytes of the heartbeats that were stored, without keys and frames.",
@@ -67,11 +78,6 @@ def _requests(reading: Reading) -> Iterator[Metric]:
         "pulse_sent_bytes",
         "Bytes of the heartbeats that were read, without keys and frames.",
         figures.read_bytes,
-    )
-    yield _counter(
-        "unauthorized_reads",
-        "Reads by peers that have not authenticated.",
-        figures.refused_reads,
     )
     yield _counter(
         "anonymous_deletes",
@@ -88,6 +94,51 @@ def _requests(reading: Reading) -> Iterator[Metric]:
         "held_reads_refused",
         "Reads of absent heartbeats that were answered at once for lack of room.",
         figures.refused_holds,
+    )
+
+
+def _requests_by_type(figures: Figures) -> Metric:
+    requests = CounterMetricFamily(
+        f"{_PREFIX}requests",
+        "Requests by type and outcome.",
+        labels=("type", "outcome"),
+    )
+    requests.add_metric(("send_pulse", "ok"), figures.pulses)
+    requests.add_metric(("send_pulse", "refused"), figures.refused_heartbeats)
+    for kind in _REQUESTS:
+        count = figures.requests[kind]
+        if kind == messages.GET_PULSE:
+            # Two threads may count and read at once, and a counter must not go back.
+            count = max(0, count - figures.misses)
+            requests.add_metric(("get_pulse", "miss"), figures.misses)
+        name = messages.name_of(kind).lower()
+        requests.add_metric((name, "ok"), count)
+        if kind in _READS:
+            requests.add_metric((name, "unauthorized"), figures.unauthorized[kind])
+    return requests
+
+
+def _pulse_sizes(figures: Figures) -> Metric:
+    """Return the histogram of sizes: those of at most k bits are below 2**k."""
+    cumulative = list(accumulate(figures.pulse_sizes))
+    buckets = [(str(2**bits - 1), cumulative[bits]) for bits in _SIZE_BITS]
+    return HistogramMetricFamily(
+        f"{_PREFIX}pulse_size_bytes",
+        "Sizes of the heartbeats that were stored, without keys and frames.",
+        buckets=[*buckets, ("+Inf", cumulative[-1])],
+        sum_value=figures.pulse_bytes,
+    )
+
+
+def _durations(figures: Figures) -> Metric:
+    """Return the histogram of durations: below 2**k microseconds, in seconds."""
+    cumulative = list(accumulate(figures.turn_events))
+    buckets = [(str(2**bits / 1e6), cumulative[bits]) for bits in _DURATION_BITS]
+    return HistogramMetricFamily(
+        f"{_PREFIX}request_duration_seconds",
+        "How long the turn of the loop took in which a request was served.",
+        buckets=[*buckets, ("+Inf", cumulative[-1])],
+        sum_value=figures.turns_s,
     )
 
 
@@ -127,6 +178,10 @@ def _connections(reading: Reading) -> Iterator[Metric]:
         "peer_addresses", "Peer addresses with a connection.", figures.addresses
     )
     yield _counter(
+        "connections_accepted", "Connections that were accepted.", figures.accepted
+    )
+    yield _closed(figures)
+    yield _counter(
         "connections_refused",
         "Connections that were refused for lack of room.",
         figures.refused_connections,
@@ -136,16 +191,39 @@ def _connections(reading: Reading) -> Iterator[Metric]:
         "Connections that were ended because all buffers were full.",
         figures.evictions,
     )
-    yield _counter(
-        "authentications_failed",
-        "Attempts to authenticate that failed.",
-        figures.failed_logins,
-    )
+    yield _authentications(reading)
     yield _counter(
         "authentications_delayed",
         "Attempts to authenticate whose outcome was withheld for a while.",
         figures.delayed_logins,
     )
+
+
+def _closed(figures: Figures) -> Metric:
+    by_reason = {
+        "refused": figures.ended_refused,
+        "stop": figures.ended_by_stop,
+        "fault": figures.ended_by_fault,
+    }
+    by_reason["peer"] = max(0, figures.ended - sum(by_reason.values()))
+    closed = CounterMetricFamily(
+        f"{_PREFIX}connections_closed", "Connections that ended.", labels=("reason",)
+    )
+    for reason, count in by_reason.items():
+        closed.add_metric((reason,), count)
+    return closed
+
+
+def _authentications(reading: Reading) -> Metric:
+    authentications = CounterMetricFamily(
+        f"{_PREFIX}authentications",
+        "SASL exchanges by method and outcome.",
+        labels=("method", "outcome"),
+    )
+    method = reading.auth_method
+    authentications.add_metric((method, "ok"), reading.figures.logins)
+    authentications.add_metric((method, "failed"), reading.figures.failed_logins)
+    return authentications
 
 
 def _life(reading: Reading) -> Iterator[Metric]:
@@ -184,6 +262,11 @@ def _process(reading: Reading) -> Iterator[Metric]:
         "process_resident_memory_bytes",
         "Resident memory of the process.",
         value=reading.resident_bytes,
+    )
+    yield GaugeMetricFamily(
+        "process_start_time_seconds",
+        "When the process started; an upgrade in place does not change it.",
+        value=reading.started_s,
     )
     yield GaugeMetricFamily(
         "process_max_fds",

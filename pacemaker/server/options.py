@@ -40,6 +40,7 @@ class ServerOptions:
         hold: how long after the start misses are held.
         shared_addresses: networks in which each connection counts as an address.
         address_limits: the limits of one address.
+        history: whether to keep the history of the heartbeats.
         admin: the options of the admin endpoint; None for no endpoint.
     """
 
@@ -50,4 +51,5 @@ class ServerOptions:
     hold: Hold = NO_HOLD
     shared_addresses: tuple[Network, ...] = DEFAULT_SHARED
     address_limits: AddressLimits = DEFAULT_LIMITS
+    history: bool = True
     admin: AdminOptions | None = None

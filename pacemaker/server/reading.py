@@ -18,10 +18,12 @@ class Reading(NamedTuple):
         buffer_bytes: unread and unsent bytes of all connections.
         buffer_budget_bytes: what these may take.
         held_read_bytes: the memory of the reads that are held.
+        auth_method: NONE, DIGEST or KERBEROS.
         io_threads: how many I/O threads there are.
         most_descriptors: how many descriptors the process may have open.
         resident_bytes: the resident memory of the process; 0 if it is unknown.
         cpu_s: the CPU time of the process.
+        started_s: when the process started, in seconds since 1970.
         last_pulse_s: when the last pulse came, in seconds since 1970; 0 for never.
         last_read_s: when a heartbeat was last read, likewise.
         upgrades: the upgrades in place that this process has had.
@@ -35,10 +37,12 @@ class Reading(NamedTuple):
     buffer_bytes: int
     buffer_budget_bytes: int
     held_read_bytes: int
+    auth_method: str
     io_threads: int
     most_descriptors: int
     resident_bytes: int
     cpu_s: float
+    started_s: float
     last_pulse_s: float = 0.0
     last_read_s: float = 0.0
     upgrades: int = 0

@@ -165,7 +165,6 @@ class _MainThread:
         self._watchdog = self._daemon.watchdog(self._notifier.alive)
         # The trial of an upgrade answers nobody.
         self._status_socket = StatusSocket(is_open=listeners is None)
-        self._authentication = settings.auth_method.value
         self._began_s = time.time()
         self._other_port = ""
         if not is_own_listener:
@@ -292,7 +291,6 @@ class _MainThread:
         about = status.describe(
             self._daemon.reading(),
             address=self._daemon.address,
-            authentication=self._authentication,
             hold_until_s=self._daemon.hold_until_s,
         )
         upgrades = 0 if self._inherited is None else self._inherited.upgrades

@@ -39,14 +39,12 @@ _RETRY_AFTER_S: Final = 0.1
 Status = dict[str, Any]
 
 
-def describe(
-    reading: Reading, *, address: str, authentication: str, hold_until_s: float
-) -> Status:
+def describe(reading: Reading, *, address: str, hold_until_s: float) -> Status:
     """Return what the daemon says of itself, but for the process and its upgrades."""
     figures = reading.figures
     return {
         "address": address,
-        "authentication": authentication,
+        "authentication": reading.auth_method,
         "connections": figures.connections,
         "addresses": figures.addresses,
         "keys": reading.keys,

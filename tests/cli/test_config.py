@@ -70,14 +70,13 @@ def test_config_logs_what_was_read(run: Run, conf_folder: Path) -> None:
     """The file, the method and the notes are the first lines on stderr."""
     path = conf_folder / "storm.yaml"
     path.write_text("pacemaker.base.threads: 5\npacemaker.prot: 1\n")
-    lines = [line.split(" ", 3)[1:] for line in run("config").stderr.splitlines()]
+    lines = [line.split(" ", 5)[4:] for line in run("config").stderr.splitlines()]
     assert lines == [
-        ["INFO", "pacemaker.cli", f"read {path}"],
-        ["INFO", "pacemaker.cli", "authentication: NONE"],
-        ["INFO", "pacemaker.cli", "without effect here: pacemaker.base.threads"],
+        ["[INFO]", f"read {path}"],
+        ["[INFO]", "authentication: NONE"],
+        ["[INFO]", "without effect here: pacemaker.base.threads"],
         [
-            "WARNING",
-            "pacemaker.cli",
+            "[WARN]",
             "unknown key 'pacemaker.prot' is ignored; did you mean pacemaker.port?",
         ],
     ]

@@ -74,7 +74,7 @@ def test_every_kind_of_option_can_be_in_storm_yaml(
         "pacemaker.py.bind: '::1'\n"
         "pacemaker.py.io.threads: 2\n"
         "pacemaker.py.hold: 7\n"
-        "pacemaker.py.log.level: ERROR\n"
+        "pacemaker.py.no.history: true\n"
         "pacemaker.py.shared.address: [none]\n"
         "pacemaker.py.address.limit: {connections: 5, stored: 1M}\n"
     )
@@ -82,6 +82,7 @@ def test_every_kind_of_option_can_be_in_storm_yaml(
     assert result.exit_code == exit_codes.OK
     options = _options(daemon)
     assert (options.bind, options.io_threads) == ("::1", 2)
+    assert options.history is False
     assert options.hold.cold_s == 7
     assert str(options.hold) == f"7 s ({conf_folder / 'storm.yaml'})"
     assert options.shared_addresses == ()
@@ -93,7 +94,7 @@ def test_every_kind_of_option_can_be_in_storm_yaml(
     [
         ("store.budget", "lots", "is not a size above 0"),
         ("hold", "101", "0<=x<=100"),
-        ("bind", "[a, b]", "must be a string or a number"),
+        ("bind", "[a, b]", "must be a string, a number"),
         ("address.limit", "{conections: 5}", "NAME must be one of"),
     ],
 )
@@ -153,14 +154,14 @@ def test_names_follow_from_the_flag_and_the_command() -> None:
 
 
 def test_every_option_of_serve_can_be_set_elsewhere() -> None:
-    """Only those that say what to read have no key; a key could not say it."""
+    """What to read cannot be in what is read; the level is a key of its own."""
     elsewhere = {option.name for option in all_daemon_options(main)["serve"]}
     visible = {
         parameter.name
         for parameter in main.commands["serve"].params
         if isinstance(parameter, click.Option) and not parameter.hidden
     }
-    assert visible - elsewhere == {"config_file", "overrides"}
+    assert visible - elsewhere == {"config_file", "overrides", "log_level"}
 
 
 def test_keys_of_two_commands_differ() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 from pacemaker.cli.logs import (
     JournalErrors,
     JournalFormatter,
+    JsonFormatter,
     LineFormatter,
     configure_logs,
     is_journal,
@@ -38,10 +40,55 @@ def root_logger() -> Iterator[logging.Logger]:
     root.level, root.handlers[:], logging.raiseExceptions = before
 
 
-def test_record_has_time_level_logger_and_message() -> None:
-    """A line begins with an ISO time that has milliseconds and an offset."""
-    pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d{4} INFO a\.b port 6699"
-    assert re.fullmatch(pattern, formatted("port %d", 6699))
+def test_line_is_laid_out_as_storms() -> None:
+    """By log4j's pattern `%d{yyyy-MM-dd HH:mm:ss.SSS} %c{1.} %t [%p] %msg`."""
+    pattern = (
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}"
+        r" p\.s\.daemon MainThread \[INFO\] port 6699"
+    )
+    record = logging.LogRecord(
+        *("pacemaker.server.daemon", logging.INFO, "f", 1, "port %d", (6699,), None)
+    )
+    assert re.fullmatch(pattern, LineFormatter().format(record))
+
+
+@pytest.mark.parametrize(
+    ("level", "name"),
+    [(logging.DEBUG, "DEBUG"), (logging.WARNING, "WARN"), (logging.CRITICAL, "FATAL")],
+)
+def test_levels_have_storms_names(level: int, name: str) -> None:
+    """What counts `[WARN]` in Storm's logs counts it here."""
+    record = logging.LogRecord("a", level, "f", 1, "m", (), None)
+    assert LineFormatter().format(record).endswith(f" [{name}] m")
+
+
+def test_json_is_one_object_in_one_line() -> None:
+    """The time is UTC, a traceback is a field, and nothing breaks the line."""
+    try:
+        raise RuntimeError("first\nsecond")
+    except RuntimeError:
+        error = sys.exc_info()
+    record = logging.LogRecord("a.b", logging.ERROR, "f", 1, "ü\n%s", ("\x1b",), error)
+    record.created = 1_700_000_000.25
+    line = JsonFormatter().format(record)
+    assert line.isascii()
+    assert line.isprintable()
+    fields = json.loads(line)
+    assert fields.pop("exception").endswith("RuntimeError: first\nsecond")
+    assert fields == {
+        "time": "2023-11-14T22:13:20.250Z",
+        "level": "ERROR",
+        "logger": "a.b",
+        "thread": "MainThread",
+        "message": "ü\n\x1b",
+    }
+
+
+def test_journal_may_get_json() -> None:
+    """With the severity in front, which the journal removes."""
+    record = logging.LogRecord("a", logging.WARNING, "f", 1, "m", (), None)
+    line = JournalFormatter(JsonFormatter()).format(record)
+    assert json.loads(line.removeprefix("<4>"))["message"] == "m"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +110,7 @@ def test_control_characters_are_escaped(text: str, escaped: str) -> None:
 def test_traceback_follows_behind_bars() -> None:
     """No line of a traceback can be taken for a record, not even its message."""
     try:
-        raise RuntimeError("first\n2026-01-01T00:00:00.000+0000 INFO forged")
+        raise RuntimeError("first\n2026-01-01 00:00:00.000 a main [INFO] forged")
     except RuntimeError:
         lines = formatted("failed", exc_info=True).split("\n")
     assert len(lines) > 3
@@ -79,7 +126,7 @@ def test_log_goes_to_stderr_from_its_level_on(
     root_logger.warning("loud")
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.endswith(" WARNING root loud\n")
+    assert captured.err.endswith(" root MainThread [WARN] loud\n")
     assert "quiet" not in captured.err
 
 
@@ -120,7 +167,7 @@ def test_journal_is_told_from_another_stderr(tmp_path: Path) -> None:
 def test_journal_gets_severity_and_no_time(level: int, severity: int) -> None:
     """`journalctl -p warning` finds what it should; the journal has the time."""
     record = logging.LogRecord("a.b", level, "f", 1, "port %d", (6699,), None)
-    name = logging.getLevelName(level)
+    name = {30: "WARN", 50: "FATAL"}.get(level, logging.getLevelName(level))
     assert JournalFormatter().format(record) == f"<{severity}>{name} a.b port 6699"
 
 

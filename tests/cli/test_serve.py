@@ -96,9 +96,9 @@ def test_serve_hands_over_the_mechanism(
     assert result.exit_code == exit_codes.OK
     assert daemon.sasl
     assert daemon.sasl.factory is not None
-    assert " INFO pacemaker.cli authentication: DIGEST\n" in result.stderr
+    assert " p.cli MainThread [INFO] authentication: DIGEST\n" in result.stderr
     # The sample of Storm's documentation, which the JVM would refuse.
-    assert " WARNING pacemaker.cli " in result.stderr
+    assert " p.cli MainThread [WARN] " in result.stderr
 
 
 @pytest.mark.parametrize(

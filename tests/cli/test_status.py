@@ -21,9 +21,7 @@ STATUS = {
     "pid": 5,
     "uptime_s": 3700,
     "python": "3.13.1",
-    **module.describe(
-        READING, address="[::]:6699", authentication="NONE", hold_until_s=0.0
-    ),
+    **module.describe(READING, address="[::]:6699", hold_until_s=0.0),
     "upgrades": module.describe_upgrades(1, 0.0, (0.0, "no memory")),
 }
 

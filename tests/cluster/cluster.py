@@ -278,6 +278,15 @@ class Cluster:
         self.settle()
 
     @property
+    def nimbus_pid(self) -> int:
+        """The process id of Nimbus."""
+        return self._nimbuses[-1].pid
+
+    def ports_of_supervisor(self, number: int) -> set[int]:
+        """Return the ports of a supervisor's slots."""
+        return set(self._slots[number])
+
+    @property
     def is_1x(self) -> bool:
         """Whether it is a cluster of Storm 1.x."""
         return self._release.is_1x

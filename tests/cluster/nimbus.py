@@ -47,20 +47,30 @@ class Operator:
 
     def __init__(self, home: Path, release: Release, options: tuple[str, ...]) -> None:
         jar = home / "topology.jar"
-        # All that the topology needs is Storm's own; but a jar there must be.
+        classes = compile_java(SOURCES, storm_classpath(release.name))
+        # The workers need the classes of Busy.java, and of "words" nothing.
         with zipfile.ZipFile(jar, "w") as content:
-            content.writestr("README", "An empty topology's jar.\n")
+            for file in classes.glob("Busy*.class"):
+                content.write(file, file.name)
         self.child: Child = StormDaemon(
             home,
             release,
             "Operator",
-            classpath=[compile_java(SOURCES, storm_classpath(release.name))],
+            classpath=[classes],
             options=[f"-Dstorm.jar={jar}", *options],
         )
 
     def submit(self, name: str, workers: int) -> None:
         """Submit a topology of a spout and a counter for each worker."""
         self._ask(f"submit {name} {workers}")
+
+    def submit_busy(self, name: str, workers: int) -> None:
+        """Submit the topology of Busy.java."""
+        self._ask(f"busy {name} {workers}")
+
+    def page(self, topology_id: str, window: str) -> dict[str, Any]:
+        """Return the figures of Storm's page of a topology, without system streams."""
+        return self._ask(f"page {topology_id} {window}")
 
     def kill(self, name: str) -> None:
         """Kill a topology, now."""

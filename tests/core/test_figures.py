@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pacemaker.core.figures import Figures, add_up, describe_minute
+from pacemaker.wire import messages
 
 
 def test_figures_count_pulses_and_reads() -> None:
@@ -10,19 +11,51 @@ def test_figures_count_pulses_and_reads() -> None:
     figures = Figures()
     for size in (10, 30, 20):
         figures.count_pulse(size)
-    figures.count_read(5)
-    figures.count_read(0)
-    assert figures == Figures(
-        pulses=3, pulse_bytes=60, largest_pulse_bytes=30, reads=2, read_bytes=5
-    )
+    figures.count_read(b"12345")
+    figures.count_read(b"")
+    figures.count_read(None)
+    assert (figures.pulses, figures.pulse_bytes) == (3, 60)
+    assert (figures.largest_pulse_bytes, figures.read_bytes) == (30, 5)
+    assert figures.misses == 1
+
+
+def test_sizes_are_counted_by_their_bits() -> None:
+    """Up to 2**k - 1 there are all whose size has at most k bits."""
+    figures = Figures()
+    for size in (0, 1, 2, 3, 4, 1023, 1024, 2**31 - 1):
+        figures.count_pulse(size)
+    shown = {bits: count for bits, count in enumerate(figures.pulse_sizes) if count}
+    assert shown == {0: 1, 1: 1, 2: 2, 3: 1, 10: 1, 11: 1, 31: 1}
+
+
+def test_pulses_that_come_together_count_with_their_average() -> None:
+    """They are one worker's."""
+    figures = Figures()
+    figures.count_pulses(3, 300, 120)
+    assert figures.pulse_sizes[(100).bit_length()] == 3
+    assert (figures.pulses, figures.largest_pulse_bytes) == (3, 120)
 
 
 def test_figures_of_threads_add_up() -> None:
     """All add up but the largest heartbeat, which is that of all threads."""
-    total = add_up(
-        [Figures(1, 2, 7, 4, 5, 6, 7, 8), Figures(10, 20, 3, 40, 50, 60, 70, 80)]
-    )
-    assert total == Figures(11, 22, 7, 44, 55, 66, 77, 88)
+    parts = []
+    for number in (1, 10):
+        part = Figures(largest_pulse_bytes=70 // number)
+        for name in ("pulse_bytes", "misses", "read_bytes", "connections", "delays"):
+            setattr(part, name, number)
+        for name in ("accepted", "ended", "ended_refused", "ended_by_stop"):
+            setattr(part, name, 2 * number)
+        part.ended_by_fault = part.anonymous_deletes = 3 * number
+        part.pulse_sizes[4] = part.requests[10] = part.unauthorized[2] = 4 * number
+        parts.append(part)
+    total = add_up(parts)
+    assert total.largest_pulse_bytes == 70
+    assert (total.pulse_bytes, total.misses, total.read_bytes) == (11, 11, 11)
+    assert (total.connections, total.delays) == (11, 11)
+    assert (total.accepted, total.ended, total.ended_refused) == (22, 22, 22)
+    assert (total.ended_by_stop, total.ended_by_fault) == (22, 33)
+    assert total.anonymous_deletes == 33
+    assert (total.pulses, total.reads, total.refused_reads) == (44, 44, 44)
 
 
 def test_figures_of_no_thread_are_nothing() -> None:
@@ -32,8 +65,15 @@ def test_figures_of_no_thread_are_nothing() -> None:
 
 def test_minute_is_described_by_differences() -> None:
     """The line of a minute has what happened in it, and what is there at its end."""
-    before = Figures(100, 5_000, 90, 10, 1_000, 3, refused_reads=5, evictions=2)
-    now = Figures(103, 5_100, 60, 12, 1_100, 4, refused_reads=7, evictions=3, delays=1)
+    before = Figures(pulse_bytes=5_000, read_bytes=1_000, evictions=2)
+    before.pulse_sizes[6] = 100
+    before.requests[messages.GET_PULSE] = 10
+    before.unauthorized[messages.EXISTS] = 5
+    now = Figures(pulse_bytes=5_100, largest_pulse_bytes=60, read_bytes=1_100)
+    now.pulse_sizes[6], now.pulse_sizes[5] = 101, 2
+    now.requests[messages.GET_PULSE] = 12
+    now.unauthorized[messages.EXISTS] = 7
+    now.connections, now.evictions, now.delays = 4, 3, 1
     now.addresses, now.most_connections = 3, 2
     assert describe_minute(before, now, 7) == (
         "last minute: pulses=3 pulse_bytes=100 reads=2 read_bytes=100"

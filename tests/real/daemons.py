@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.jars import MAIN_CLASSES
 from tests.real.child import Child
 from tests.real.jvm import (
     NEWEST_RELEASE,
@@ -39,12 +40,6 @@ ENVIRONMENT: dict[str, str | None] = {
     "LISTEN_PID": None,
     "PYTHONPATH": None,
 }
-
-MAIN_CLASSES = {
-    "1": "org.apache.storm.pacemaker.pacemaker",
-    "2": "org.apache.storm.pacemaker.Pacemaker",
-}
-"""The JVM's daemon by the first digit of its release."""
 
 
 class Served(Child):
@@ -110,6 +105,7 @@ class JvmDaemon(JavaProgram):
     Args:
         release: one of the releases that have the daemon: 1.2.4, 2.8.3.
         settings: further keys of its storm.yaml.
+        options: further options of its JVM.
 
     """
 
@@ -117,6 +113,7 @@ class JvmDaemon(JavaProgram):
         self,
         release: str = NEWEST_RELEASE,
         settings: Mapping[str, object] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="storm-pacemaker-")
         folder = Path(self._folder.name)
@@ -127,7 +124,11 @@ class JvmDaemon(JavaProgram):
         super().__init__(
             MAIN_CLASSES[release[0]],
             [folder, storm_classpath(release)],
-            options=[f"-Dstorm.home={folder}", f"-Dstorm.log.dir={folder}"],
+            options=[
+                f"-Dstorm.home={folder}",
+                f"-Dstorm.log.dir={folder}",
+                *options,
+            ],
         )
         self._wait_for_port()
 

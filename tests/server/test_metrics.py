@@ -14,14 +14,21 @@ from tests.prometheus import complaints
 
 READING = Reading(
     figures=Figures(
-        pulses=7,
+        pulse_sizes=[0, 0, 0, 7, *[0] * 28],
         pulse_bytes=700,
-        reads=5,
+        requests=[26, 0, 27, 0, 0, 0, 28, 0, 29, 0, 5, 0, 30, 0, 31, *[0] * 4],
+        misses=2,
+        unauthorized=[0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3, *[0] * 8],
         read_bytes=500,
         connections=3,
         delays=2,
-        refused_reads=4,
         anonymous_deletes=1,
+        accepted=60,
+        ended=57,
+        ended_refused=10,
+        ended_by_stop=5,
+        ended_by_fault=2,
+        logins=32,
         addresses=2,
         most_connections=2,
         refused_connections=6,
@@ -37,10 +44,12 @@ READING = Reading(
     buffer_bytes=16,
     buffer_budget_bytes=17,
     held_read_bytes=18,
+    auth_method="DIGEST",
     io_threads=1,
     most_descriptors=19,
     resident_bytes=20,
     cpu_s=21.5,
+    started_s=33.0,
     last_pulse_s=22.0,
     last_read_s=23.0,
     upgrades=24,
@@ -67,7 +76,10 @@ def test_every_count_is_shown() -> None:
     shown = samples(written())
     prefix = "storm_pacemaker_"
     assert shown[prefix + 'requests_total{outcome="ok",type="send_pulse"}'] == 7
-    assert shown[prefix + 'requests_total{outcome="ok",type="get_pulse"}'] == 5
+    assert shown[prefix + 'requests_total{outcome="ok",type="get_pulse"}'] == 3
+    assert shown[prefix + 'requests_total{outcome="miss",type="get_pulse"}'] == 2
+    assert shown[prefix + 'requests_total{outcome="unauthorized",type="exists"}'] == 1
+    assert shown[prefix + 'connections_closed_total{reason="peer"}'] == 40
     assert shown[prefix + "pulse_received_bytes_total"] == 700
     assert shown[prefix + "pulse_sent_bytes_total"] == 500
     assert shown[prefix + "connections"] == 3
@@ -75,7 +87,7 @@ def test_every_count_is_shown() -> None:
     assert shown[prefix + "last_pulse_timestamp_seconds"] == 22
     assert shown["process_cpu_seconds_total"] == 21.5
     # Every number of the reading is somewhere.
-    assert set(range(1, 26)) - {21} <= {int(value) for value in shown.values()}
+    assert set(range(1, 34)) - {4} <= {int(value) for value in shown.values()}
 
 
 def test_labels_are_not_for_peers_to_choose() -> None:

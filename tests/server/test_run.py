@@ -32,7 +32,7 @@ from tests.test_upgrade import (
     refusal,
     write_digest_yaml,
 )
-from tests.wire.by_hand import Wire
+from tests.wire.by_hand import Type, Wire, path_request
 
 pytestmark = pytest.mark.io
 
@@ -53,6 +53,28 @@ def prepared(program: str, *options: str) -> list[str]:
     lines = textwrap.dedent(program) + "\nos.execv(sys.argv[1], sys.argv[1:])\n"
     become = [sys.executable, "-c", "import os, signal, socket, sys\n" + lines]
     return [*become, *SERVE, *PLACE, *NO_SLACK, *options]
+
+
+# --- the log ----------------------------------------------------------------
+
+
+def test_level_of_the_log_is_changed_by_a_reload(yaml: Path) -> None:
+    """It is a key of storm.yaml; no connection is lost for it."""
+    options = ("--config", str(yaml))
+    with Daemon(*NO_SLACK, *options) as daemon, Wire(daemon.address) as peer:
+        put(peer)
+        yaml.write_text("pacemaker.log.level: debug\n")
+        must_reload(daemon)
+        with Wire(daemon.address) as check:
+            check.ask(path_request(Type.CREATE_PATH, "/", 1))
+        daemon.logged(r"\[DEBUG\] .*connected, with CREATE_PATH")
+        yaml.write_text("pacemaker.log.level: error\n")
+        must_reload(daemon)
+        put(peer)
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait(GIVE_UP_S) == 0
+    lines = daemon.stderr.all()
+    assert not any("stopped" in line for line in lines)
 
 
 # --- signals ----------------------------------------------------------------

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,8 @@ READING = Reading(
     most_descriptors=1024,
     resident_bytes=2**20,
     cpu_s=1.234,
+    auth_method="DIGEST",
+    started_s=1.0,
 )
 
 
@@ -44,7 +47,6 @@ def test_status_has_load_budgets_and_hold() -> None:
     told = status.describe(
         READING,
         address="[::]:6699",
-        authentication="DIGEST",
         hold_until_s=boot_time_s() + 10,
     )
     assert (told["connections"], told["addresses"], told["keys"]) == (3, 2, 7)
@@ -181,7 +183,7 @@ def test_daemon_tells_its_status_before_and_after_an_upgrade() -> None:
         assert again["keys"] == 1
 
 
-def _status_with_a_heartbeat(daemon: Served) -> dict[str, object]:
+def _status_with_a_heartbeat(daemon: Served) -> dict[str, Any]:
     with Wire(daemon.address) as connection:
         connection.ask(send_pulse("/a", b"x", 1))
         return dict(ask(daemon.pid, TIMEOUT_S))

@@ -69,10 +69,6 @@ _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 class Owner(Protocol):
     """What a connection asks of the I/O thread that owns it."""
 
-    @property
-    def watched(self) -> set[Connection]:
-        """The connections that hold bytes or have a deadline."""
-
     def now(self) -> float:
         """Return the monotonic time in seconds."""
 
@@ -361,6 +357,11 @@ class Connection:
         is_due = bool(self._sasl_began_s or self._linger_until_s)
         if self.owner.watch(self, held_bytes, is_due):
             self.evict()
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the peer has ended its stream."""
+        return self._is_at_end
 
     @property
     def unsent_bytes(self) -> int:

@@ -73,6 +73,7 @@ class StepRunner:
         guesses_per_s: the highest rate at which an address is told of failures.
 
     Attributes:
+        succeeded: the number of exchanges that succeeded.
         failed: the number of exchanges that failed.
         delayed: the number of outcomes, right or wrong, that were not told at once.
     """
@@ -94,7 +95,7 @@ class StepRunner:
         )
         self._helpers: list[threading.Thread] = []
         self._is_closed = False
-        self.failed = 0
+        self.succeeded = self.failed = 0
         self.delayed = 0
 
     def take(self, connection: Connection) -> None:
@@ -285,6 +286,7 @@ class StepRunner:
 
     def _forgive(self, address: str) -> None:
         with self._lock:
+            self.succeeded += 1
             # Not while refusals wait.  They may belong to somebody else behind the same
             # address, who would gain some undelayed guesses from each success.
             if self._refusals.first(address) is None:

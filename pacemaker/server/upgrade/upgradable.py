@@ -60,5 +60,8 @@ class Upgradable(Protocol):
             ahead_s: by how much the clock of the state is ahead of the daemon's.
         """
 
+    def history_dump(self) -> bytes:
+        """Return the history as it is carried over; empty if there is none."""
+
     def restore(self, state: State, ahead_s: float) -> None:
         """Restore a state, before the daemon serves."""

@@ -215,6 +215,7 @@ class Upgrader:
             request_fd=self._waiters.request_fd,
             waiter_fds=self._waiters.fds,
             connections=connections,
+            history=self._daemon.history_dump(),
             heartbeats=self._daemon.store.items(),
         )
         state_fd = write_state(state)
@@ -243,6 +244,7 @@ class Upgrader:
             request_fd=-1,
             waiter_fds=(),
             connections=[],
+            history=b"",
             heartbeats=self._daemon.sample() if sampled else [],
         )
 

@@ -10,13 +10,19 @@ import java.util.Map;
 import org.apache.storm.Config;
 import org.apache.storm.StormSubmitter;
 import org.apache.storm.generated.Assignment;
+import org.apache.storm.generated.BoltAggregateStats;
 import org.apache.storm.generated.ClusterSummary;
+import org.apache.storm.generated.CommonAggregateStats;
+import org.apache.storm.generated.ComponentAggregateStats;
 import org.apache.storm.generated.ExecutorInfo;
 import org.apache.storm.generated.ExecutorSummary;
 import org.apache.storm.generated.KillOptions;
 import org.apache.storm.generated.NodeInfo;
+import org.apache.storm.generated.SpecificAggregateStats;
 import org.apache.storm.generated.SupervisorSummary;
 import org.apache.storm.generated.TopologyInfo;
+import org.apache.storm.generated.TopologyPageInfo;
+import org.apache.storm.generated.TopologyStats;
 import org.apache.storm.generated.TopologySummary;
 import org.apache.storm.shade.org.apache.zookeeper.KeeperException;
 import org.apache.storm.shade.org.apache.zookeeper.ZooKeeper;
@@ -32,6 +38,8 @@ import org.apache.storm.utils.Utils;
  *
  * <ul>
  * <li>{@code submit NAME WORKERS}: a topology with a spout and a counter for each worker.
+ * <li>{@code busy NAME WORKERS}: the topology of Busy.java.
+ * <li>{@code page ID WINDOW}: the figures of Storm's page of a topology.
  * <li>{@code kill NAME}: ends it without the wait for its tuples.
  * <li>{@code cluster}: supervisors and topologies, as Nimbus has them.
  * <li>{@code topology ID}: its executors, as Nimbus has them.
@@ -78,6 +86,11 @@ public final class Operator {
         switch (words[0]) {
             case "submit":
                 return submit(words[1], Integer.parseInt(words[2]));
+            case "busy":
+                Busy.submit(words[1], Integer.parseInt(words[2]));
+                return new HashMap<>();
+            case "page":
+                return page(words[1], words[2]);
             case "kill":
                 return kill(words[1]);
             case "cluster":
@@ -144,6 +157,58 @@ public final class Operator {
             executor.put("uptime_s", summary.get_uptime_secs());
             executor.put("has_stats", summary.is_set_stats());
             all.put(tasks.get_task_start() + "-" + tasks.get_task_end(), executor);
+        }
+        return all;
+    }
+
+    private Object page(String id, String window) throws Exception {
+        TopologyPageInfo info;
+        try (NimbusClient nimbus = NimbusClient.getConfiguredClient(conf)) {
+            info = nimbus.getClient().getTopologyPageInfo(id, window, false);
+        }
+        Map<String, Object> components = new LinkedHashMap<>();
+        Map<String, ComponentAggregateStats> all = new HashMap<>();
+        all.putAll(info.get_id_to_spout_agg_stats());
+        all.putAll(info.get_id_to_bolt_agg_stats());
+        for (Map.Entry<String, ComponentAggregateStats> entry : all.entrySet()) {
+            components.put(entry.getKey(), component(entry.getValue()));
+        }
+        TopologyStats stats = info.get_topology_stats();
+        Map<String, Object> page = new LinkedHashMap<>();
+        page.put("status", info.get_status());
+        page.put("workers", info.get_num_workers());
+        page.put("executors", info.get_num_executors());
+        page.put("emitted", stats.get_window_to_emitted());
+        page.put("transferred", stats.get_window_to_transferred());
+        page.put("acked", stats.get_window_to_acked());
+        page.put("failed", stats.get_window_to_failed());
+        page.put("complete_latency_ms", stats.get_window_to_complete_latencies_ms());
+        page.put("components", components);
+        return page;
+    }
+
+    private static Object component(ComponentAggregateStats stats) {
+        CommonAggregateStats common = stats.get_common_stats();
+        Map<String, Object> all = new LinkedHashMap<>();
+        all.put("executors", common.get_num_executors());
+        all.put("tasks", common.get_num_tasks());
+        all.put("emitted", common.get_emitted());
+        all.put("transferred", common.get_transferred());
+        all.put("acked", common.get_acked());
+        all.put("failed", common.get_failed());
+        SpecificAggregateStats specific = stats.get_specific_stats();
+        if (specific.is_set_spout()) {
+            all.put("complete_latency_ms", specific.get_spout().get_complete_latency_ms());
+        } else {
+            BoltAggregateStats bolt = specific.get_bolt();
+            all.put("executed", bolt.get_executed());
+            all.put("execute_latency_ms", bolt.get_execute_latency_ms());
+            all.put("process_latency_ms", bolt.get_process_latency_ms());
+            all.put("capacity", bolt.get_capacity());
+        }
+        if (stats.is_set_last_error()) {
+            all.put("error", stats.get_last_error().get_error());
+            all.put("error_host", stats.get_last_error().get_host());
         }
         return all;
     }

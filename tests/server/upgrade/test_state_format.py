@@ -48,6 +48,7 @@ states = st.builds(
         st.builds(ConnectionState, fds, texts, st.booleans(), times, times, snapshots),
         max_size=4,
     ),
+    history=st.binary(max_size=40),
     heartbeats=st.lists(st.tuples(texts, st.binary(max_size=40)), max_size=4),
 )
 
@@ -67,6 +68,7 @@ SMALL = State(
             Snapshot(True, False, "nimbus", b"unread", b"unsent"),
         )
     ],
+    history=b"history",
     heartbeats=[("/w/1", b"beat")],
 )
 

@@ -1,0 +1,116 @@
+"""What it costs to look inside: history, endpoint and a scrape each second.
+
+    python -m benchmarks.inside [PAIRS] [SECONDS]
+
+As many pulses are sent as are answered.  Each pair is a daemon with `--admin` and its
+history under a scrape each second, and one with `--no-history` and no endpoint, under
+the same load; which one is first alternates.
+Then both get 15,000 keys, and are left alone.
+
+The bars: CPU time for each pulse at most 1.03 times in the median, the latency that
+99.9 % of the pulses stay under at most 1.5 times, and at most 10 MiB more of memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import sys
+import threading
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from benchmarks.load import Group, Heartbeats, load
+from benchmarks.servers import running
+from pacemaker.admin.address import AdminAddress
+from pacemaker.admin.client import ask
+
+CONNECTIONS = 200
+VALUE_BYTES = 2048
+QUIET_KEYS = 15_000
+ADMIN = AdminAddress("127.0.0.1", 36698)
+SCRAPE_EVERY_S = 1.0
+CPU_BAR, LATENCY_BAR, MEMORY_BAR_MIB = 1.03, 1.5, 10.0
+OUTSIDE = ("--no-history",)
+INSIDE = ("--admin", str(ADMIN))
+
+
+class Cost(NamedTuple):
+    """What one run cost."""
+
+    cpu_us: float
+    p999_us: float
+
+
+@contextlib.contextmanager
+def scraped() -> Iterator[None]:
+    """Scrape the endpoint each second for the duration of a `with` block."""
+    is_over = threading.Event()
+
+    def scrape() -> None:
+        while not is_over.wait(SCRAPE_EVERY_S):
+            ask(ADMIN, "/metrics", SCRAPE_EVERY_S * 5)
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def cost(is_inside: bool, seconds: float) -> Cost:
+    """Run the load against a new daemon."""
+    options = INSIDE if is_inside else OUTSIDE
+    group = Group("pulse", CONNECTIONS)
+    with running("ours", *options) as server, contextlib.ExitStack() as around:
+        if is_inside:
+            around.enter_context(scraped())
+        seen = load(server, Heartbeats(CONNECTIONS, VALUE_BYTES, 5), [group], seconds)
+    return Cost(seen.cpu_us, seen.latencies.percentiles_us["99.9"])
+
+
+def memory_mib(is_inside: bool) -> float:
+    """Return the resident memory of a daemon with many quiet keys."""
+    options = INSIDE if is_inside else OUTSIDE
+    stored = Heartbeats(QUIET_KEYS, VALUE_BYTES, 100)
+    with running("ours", *options) as server:
+        load(server, stored, [Group("fill", 50, limit=QUIET_KEYS)], 60)
+        return server.resident_bytes() / 2**20
+
+
+def main() -> int:
+    """Print the ratios; 1 if a bar is missed."""
+    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 10
+    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
+    cpu, latency = [], []
+    for number in range(pairs):
+        order = (False, True) if number % 2 else (True, False)
+        found = {is_inside: cost(is_inside, seconds) for is_inside in order}
+        cpu.append(found[True].cpu_us / found[False].cpu_us)
+        latency.append(found[True].p999_us / found[False].p999_us)
+        sys.stdout.write(
+            f"CPU {found[False].cpu_us:.2f} and {found[True].cpu_us:.2f} us a pulse,"
+            f" p99.9 {found[False].p999_us:.0f} and {found[True].p999_us:.0f} us\n"
+        )
+        sys.stdout.flush()
+    more_mib = memory_mib(True) - memory_mib(False)
+    sys.stdout.write(
+        f"CPU time      median {statistics.median(cpu):.3f} times,"
+        f" from {min(cpu):.3f} to {max(cpu):.3f}; the bar is {CPU_BAR}\n"
+        f"latency p99.9 median {statistics.median(latency):.3f} times,"
+        f" from {min(latency):.3f} to {max(latency):.3f}; the bar is {LATENCY_BAR}\n"
+        f"memory        {more_mib:.1f} MiB more for {QUIET_KEYS} keys; the bar is"
+        f" {MEMORY_BAR_MIB}\n"
+    )
+    is_met = (
+        statistics.median(cpu) <= CPU_BAR
+        and statistics.median(latency) <= LATENCY_BAR
+        and more_mib <= MEMORY_BAR_MIB
+    )
+    return 0 if is_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""``observe``: watch a cluster without end, log what happens, serve a page."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from pacemaker.admin.address import AdminAddress
+from pacemaker.cli.admin_options import METAVAR, parse_admin, read_token
+from pacemaker.cli.daemon_options import choose, daemon_option
+from pacemaker.cli.targets import Target, client_command
+from pacemaker.cli.top import zookeeper_option
+from pacemaker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pacemaker.observe.history import History
+    from pacemaker.observe.observer import Observer
+
+_logger: Final = logging.getLogger("pacemaker.observe")
+
+# How often the view is compared with the one before.
+TURN_EVERY_S: Final = 2.0
+
+DEFAULT_HTTP: Final = "127.0.0.1:6697"
+
+
+@click.command(
+    "observe",
+    short_help="Watch the cluster: log what goes wrong, serve a page.",
+    epilog=f"""\b
+Examples:
+  storm-pacemaker-py observe
+  storm-pacemaker-py observe --http {DEFAULT_HTTP}
+  storm-pacemaker-py observe --http 0.0.0.0:6697 --http-token-file /etc/storm/token""",
+)
+@client_command
+@zookeeper_option
+@daemon_option(
+    "--http",
+    "address",
+    scope="observe",
+    metavar=METAVAR,
+    callback=parse_admin,
+    help="Serve a page and /metrics there, read-only. An address that is not of the"
+    " loopback needs --http-token-file, and so does every address but a Unix socket if"
+    " Pacemaker's authentication is on.",
+)
+@daemon_option(
+    "--http-host",
+    "names",
+    scope="observe",
+    metavar="NAME",
+    multiple=True,
+    help="A name by which browsers ask for the page, besides localhost, addresses and"
+    " that of --http. Repeatable.",
+)
+@daemon_option(
+    "--http-token-file",
+    "token",
+    scope="observe",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    callback=read_token,
+    help="Ask for the token in FILE: as a password in browsers, with any user name, or"
+    " as a bearer token.",
+)
+@click.pass_context
+def observe_command(
+    ctx: click.Context, /, target: Target, with_zookeeper: bool, **_: object
+) -> None:
+    """Watch the workers of the cluster, without end, and log what goes wrong.
+
+    It is a process of its own: it only reads the Pacemakers, as Nimbus does, and
+    ZooKeeper. Each line says what has begun to be wrong, or that it is over.
+    """
+    from pacemaker.observe.history import History
+    from pacemaker.observe.observer import Observer
+    from pacemaker.observe.web.server import WebServer
+
+    configuration = target.configuration()
+    chosen = choose(ctx, configuration)
+    address, names, token = (
+        chosen[name].value for name in ("address", "names", "token")
+    )
+    settings = target.settings_in(configuration)
+    if address is not None:
+        _check_gate(address, token, settings.auth_method.value)
+    _logger.setLevel(logging.INFO)
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    history = History()
+    with contextlib.ExitStack() as parts:
+        observing = parts.enter_context(
+            Observer(settings, target.timeout_s, with_zookeeper=with_zookeeper)
+        )
+        if address is not None:
+            web = WebServer(address, observing, history, names, token)
+            parts.enter_context(web)
+            _logger.info("the page is at %s", _url(web.address))
+        observing.start()
+        _turn_until(ending, observing, history)
+
+
+def _check_gate(address: AdminAddress, token: str | None, auth_method: str) -> None:
+    """Refuse to show to everybody what only readers of Pacemaker may see."""
+    from pacemaker.observe.web.server import is_local
+
+    if token is not None or address.is_unix:
+        return
+    if not is_local(address):
+        raise click.UsageError(
+            f"--http {address} can be reached from other hosts: name a file with a"
+            " token by --http-token-file, or use an address of the loopback"
+        )
+    if auth_method != "NONE":
+        raise ConfigError(
+            "only authenticated clients may read heartbeats, so the page of --http"
+            " needs --http-token-file, or a Unix socket: --http unix:PATH",
+            key="pacemaker.auth.method",
+            value=auth_method,
+        )
+
+
+def _url(address: AdminAddress) -> str:
+    return str(address) if address.is_unix else f"http://{address}/"
+
+
+def _turn_until(ending: threading.Event, observing: Observer, history: History) -> None:
+    from pacemaker.observe.log import TroubleLog
+
+    log = TroubleLog()
+    while not ending.wait(TURN_EVERY_S):
+        view = observing.view()
+        history.on_view(view)
+        for line in log.lines(view):
+            _logger.log(logging.WARNING if line.is_bad else logging.INFO, line.text)

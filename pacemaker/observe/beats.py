@@ -1,0 +1,199 @@
+"""Decode the heartbeats of workers, a repeated layout the fast way.
+
+The checked reader of `pacemaker.heartbeats.codec` has the word: it reads every
+heartbeat whose layout is not known yet, and a layout is used only if it gave the same
+figures.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from typing import Final, NamedTuple
+
+from pacemaker.heartbeats import codec
+from pacemaker.heartbeats.compression import decompress
+from pacemaker.heartbeats.model import ExecutorInfo, WorkerHeartbeat
+from pacemaker.observe.figures import Shape, figures_of, shape_of
+from pacemaker.observe.layout import Layout, UnknownLayoutError, scan
+
+# Above this many layouts, all are forgotten: anyone can store heartbeats, each with a
+# layout of its own.  A cluster has a few for each component.
+MAX_LAYOUTS: Final = 20_000
+
+_I32: Final = struct.Struct(">i")
+_INFO: Final = struct.Struct(">3si3sib")
+_INFO_HEADS: Final = (b"\x08\x00\x01", b"\x08\x00\x02", 0)
+_STATS_HEAD: Final = b"\x0d\x00\x02\x0c\x0c"
+_ID_HEAD: Final = b"\x0b\x00\x01"
+_TAILS: Final = (
+    (struct.Struct(">3si3sib"), b"\x08\x00\x03"),
+    (struct.Struct(">3sq3sib"), b"\x0a\x00\x03"),
+)
+_UPTIME_HEAD: Final = b"\x08\x00\x04"
+
+
+class Beat(NamedTuple):
+    """One heartbeat, with the figures of its executors.
+
+    Attributes:
+        topology_id: the topology that the worker says it serves.
+        time_secs: its time, by the worker's clock.
+        uptime_secs: how long the worker had been running.
+        infos: the executors, as ranges of tasks, without Storm's own [-1,-1].
+        shapes: the shape of each of them.
+        figures: 32 numbers of each, one executor after another.
+    """
+
+    topology_id: str
+    time_secs: int
+    uptime_secs: int
+    infos: tuple[ExecutorInfo, ...]
+    shapes: tuple[Shape, ...]
+    figures: array[float]
+
+
+class Known(NamedTuple):
+    """What is remembered of a worker's last heartbeat.
+
+    Attributes:
+        head: its bytes up to the first executor.
+        topology_id: the topology named there.
+        infos: the bytes of each executor's tasks, and the tasks.
+        layouts: the layout of each executor.
+        shown: the executors and their shapes, without Storm's own.
+    """
+
+    head: bytes
+    topology_id: str
+    infos: tuple[tuple[bytes, ExecutorInfo], ...]
+    layouts: tuple[Layout, ...]
+    shown: tuple[tuple[ExecutorInfo, ...], tuple[Shape, ...]]
+
+
+class BeatDecoder:
+    """Decodes heartbeats, and remembers the layouts that it has met.
+
+    Attributes:
+        fast: how many heartbeats were read the fast way.
+        slow: how many were read by the checked reader.
+    """
+
+    def __init__(self) -> None:
+        self._layouts: dict[tuple[int, int, int], Layout] = {}
+        self.fast = 0
+        self.slow = 0
+
+    def decode(self, details: bytes, known: Known | None) -> tuple[Beat, Known | None]:
+        """Decode a stored heartbeat.
+
+        Args:
+            details: the heartbeat.
+            known: what the last call for this worker returned; None at first.
+
+        Returns:
+            The heartbeat, and what to pass with the worker's next one.
+
+        Raises:
+            ValueDecodeError: it is not a heartbeat.
+        """
+        plain = decompress(details)
+        if known is not None:
+            beat = _read_fast(plain, known)
+            if beat is not None:
+                self.fast += 1
+                return beat, known
+        self.slow += 1
+        heartbeat = codec.decode(plain)
+        beat = _beat_of(heartbeat)
+        return beat, self._learn(plain, heartbeat, beat)
+
+    def _learn(
+        self, plain: bytes, heartbeat: WorkerHeartbeat, beat: Beat
+    ) -> Known | None:
+        """Find the layouts of a heartbeat; None unless they give the same figures."""
+        try:
+            known = self._scan(plain, heartbeat.topology_id)
+        except (UnknownLayoutError, struct.error):
+            return None
+        return known if _read_fast(plain, known) == beat else None
+
+    def _scan(self, plain: bytes, topology_id: str) -> Known:
+        (id_bytes,) = _I32.unpack_from(plain, len(_ID_HEAD))
+        stats_at = len(_ID_HEAD) + _I32.size + id_bytes
+        at = stats_at + len(_STATS_HEAD) + _I32.size
+        if not plain.startswith(_STATS_HEAD, stats_at):
+            raise UnknownLayoutError
+        (count,) = _I32.unpack_from(plain, at - _I32.size)
+        head = plain[:at]
+        infos: list[tuple[bytes, ExecutorInfo]] = []
+        layouts: list[Layout] = []
+        for _ in range(count):
+            first_head, first, last_head, last, stop = _INFO.unpack_from(plain, at)
+            if (first_head, last_head, stop) != _INFO_HEADS:
+                raise UnknownLayoutError
+            info_bytes = plain[at : at + _INFO.size]
+            infos.append((info_bytes, ExecutorInfo(first, last)))
+            layout, at = scan(plain, at + _INFO.size)
+            layouts.append(self._shared(layout))
+        return Known(
+            head, topology_id, tuple(infos), tuple(layouts), _shown(infos, layouts)
+        )
+
+    def _shared(self, layout: Layout) -> Layout:
+        """Return the layout that was met first of those that are equal."""
+        if len(self._layouts) >= MAX_LAYOUTS:
+            self._layouts.clear()
+        return self._layouts.setdefault(layout.identity, layout)
+
+
+def _shown(
+    infos: list[tuple[bytes, ExecutorInfo]], layouts: list[Layout]
+) -> tuple[tuple[ExecutorInfo, ...], tuple[Shape, ...]]:
+    shown = [
+        (info, layout.shape)
+        for (_, info), layout in zip(infos, layouts, strict=True)
+        if info.task_start >= 0
+    ]
+    return tuple(info for info, _ in shown), tuple(shape for _, shape in shown)
+
+
+def _read_fast(plain: bytes, known: Known) -> Beat | None:
+    if not plain.startswith(known.head):
+        return None
+    at = len(known.head)
+    figures = array("d")
+    for (info_bytes, info), layout in zip(known.infos, known.layouts, strict=True):
+        if not plain.startswith(info_bytes, at):
+            return None
+        at += len(info_bytes)
+        part = layout.read_at(plain, at)
+        if part is None:
+            return None
+        at += layout.size
+        if info.task_start >= 0:
+            figures.extend(part)
+    for tail, time_head in _TAILS:
+        if len(plain) - at == tail.size:
+            head, time_secs, next_head, uptime_secs, stop = tail.unpack_from(plain, at)
+            if (head, next_head, stop) == (time_head, _UPTIME_HEAD, 0):
+                infos, shapes = known.shown
+                return Beat(
+                    known.topology_id, time_secs, uptime_secs, infos, shapes, figures
+                )
+    return None
+
+
+def _beat_of(heartbeat: WorkerHeartbeat) -> Beat:
+    shown = {i: s for i, s in heartbeat.executors.items() if i.task_start >= 0}
+    figures = array("d")
+    for stats in shown.values():
+        figures.extend(figures_of(stats))
+    return Beat(
+        heartbeat.topology_id,
+        heartbeat.time_secs,
+        heartbeat.uptime_secs,
+        tuple(shown),
+        tuple(map(shape_of, shown.values())),
+        figures,
+    )

@@ -1,0 +1,40 @@
+"""Turn views into lines of a log: what begins and what ends to be wrong; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, TypeAlias
+
+from pacemaker.observe.view import ClusterView, Trouble
+
+_Id: TypeAlias = tuple[str, "str | None", str]
+
+
+class Line(NamedTuple):
+    """One line of the log.
+
+    Attributes:
+        is_bad: whether it should be logged as a warning.
+        text: the line.
+    """
+
+    is_bad: bool
+    text: str
+
+
+class TroubleLog:
+    """Compares each view with the one before."""
+
+    def __init__(self) -> None:
+        self._before: dict[_Id, Trouble] = {}
+
+    def lines(self, view: ClusterView) -> Iterator[Line]:
+        """Yield what has begun and what has ended since the last view."""
+        now = {(t.kind, t.topology_id, t.subject): t for t in view.troubles}
+        for key, trouble in now.items():
+            if key not in self._before:
+                yield Line(trouble.is_bad, trouble.text)
+        for key, trouble in self._before.items():
+            if key not in now:
+                yield Line(False, f"over: {trouble.text}")
+        self._before = now

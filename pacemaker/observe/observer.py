@@ -1,0 +1,196 @@
+"""The threads around the engine: one reads the Pacemakers, one ZooKeeper."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final
+
+from pacemaker.client import PacemakerPool
+from pacemaker.config import Settings
+from pacemaker.errors import PacemakerError
+from pacemaker.observe.engine import Engine
+from pacemaker.observe.nodes import ClusterNodes
+from pacemaker.observe.picture import cluster_view, executor_views
+from pacemaker.observe.reader import Reader
+from pacemaker.observe.view import ClusterView, ExecutorView
+
+# How often ZooKeeper is read.
+NODES_EVERY_S: Final = 5.0
+
+# How often workers are read again whose heartbeat has not changed.
+SUSPECTS_EVERY_S: Final = 2.0
+
+# A view of 15,000 workers takes a second.  It is made again only after ten times as
+# long as it took, so that it costs a tenth of a core at most.
+_VIEW_PAUSE: Final = 10
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class Observer:
+    """Observes a cluster until it is closed; any thread may ask for a view.
+
+    Args:
+        settings: Storm's configuration.
+        timeout_s: how long each request may take.
+        with_zookeeper: whether ZooKeeper is read, too.
+
+    Raises:
+        ConfigError: the configuration names no Pacemaker, or is wrong.
+    """
+
+    def __init__(
+        self, settings: Settings, timeout_s: float, *, with_zookeeper: bool = True
+    ) -> None:
+        self._settings = settings
+        self._with_zookeeper = with_zookeeper
+        self._pool = PacemakerPool(settings, timeout_s=timeout_s)
+        self._engine = Engine()
+        self._lock = threading.Lock()  # guards the engine
+        self._ending = threading.Event()
+        self._reader = Reader(
+            self._pool, self._engine, self._lock, wait=self._ending.wait
+        )
+        self._view_lock = threading.Lock()  # guards the three below
+        self._view: ClusterView | None = None
+        self._next_view_s = 0.0
+        self._view_took_s = 0.0
+        self._threads: list[threading.Thread] = []
+
+    def read_once(self) -> None:
+        """Read everything once, on this thread.
+
+        Raises:
+            NotAuthorizedError: the servers do not let this client read.
+        """
+        if self._with_zookeeper:
+            self._with_state(self._read_nodes)
+        self._reader.read_all()
+
+    def start(self) -> None:
+        """Start the threads."""
+        targets = [self._read_rounds]
+        if self._with_zookeeper:
+            targets.append(self._read_nodes_often)
+        for target in targets:
+            thread = threading.Thread(
+                target=target, name=f"observe-{target.__name__.strip('_')}", daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
+
+    def view(self) -> ClusterView:
+        """Return the picture of the cluster, at most about a second old."""
+        with self._view_lock:
+            begin_s = time.monotonic()
+            if self._view is None or begin_s >= self._next_view_s:
+                with self._lock:
+                    self._view = cluster_view(self._engine, time.time())
+                took_s = time.monotonic() - begin_s
+                self._next_view_s = begin_s + max(1.0, _VIEW_PAUSE * took_s)
+            return self._view
+
+    def executors(
+        self, topology_id: str, component: str | None = None, worker: str | None = None
+    ) -> list[ExecutorView]:
+        """Return the executors of a topology; none if it has gone.
+
+        Args:
+            component: only those of a component.
+            worker: only those of a worker.
+        """
+        with self._lock:
+            topology = self._engine.topologies.get(topology_id)
+            if topology is None:
+                return []
+            return executor_views(self._engine, topology, component, worker)
+
+    def nodes(self) -> tuple[ClusterNodes | None, str | None]:
+        """Return what ZooKeeper said last, and why it does not answer."""
+        with self._lock:
+            return self._engine.nodes, self._engine.nodes_problem
+
+    def close(self) -> None:
+        """End the threads and close all connections."""
+        self._ending.set()
+        self._pool.close()
+        for thread in self._threads:
+            thread.join()
+
+    def __enter__(self) -> Observer:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _read_rounds(self) -> None:
+        while not self._ending.is_set():
+            begin_s = time.monotonic()
+            round_s = self._reader.round_s()
+            self._guarded(functools.partial(self._reader.read_all, round_s))
+            while (left_s := begin_s + round_s - time.monotonic()) > 0:
+                if self._ending.wait(min(left_s, SUSPECTS_EVERY_S)):
+                    return
+                self._guarded(self._reader.read_suspects)
+
+    def _guarded(self, function: Callable[[], None]) -> None:
+        """Call a function; an error is shown with the data and ends nothing."""
+        try:
+            function()
+        except PacemakerError as exc:
+            if not self._ending.is_set():
+                with self._lock:
+                    self._engine.on_servers(self._engine.servers, str(exc))
+        except Exception as exc:
+            _logger.exception("reading the Pacemakers failed (a bug)")
+            with self._lock:
+                self._engine.on_servers(self._engine.servers, f"a bug: {exc!r}")
+
+    def _read_nodes_often(self) -> None:
+        while not self._ending.is_set():
+            self._with_state(self._read_nodes_until_closed)
+            self._ending.wait(NODES_EVERY_S)
+
+    def _read_nodes_until_closed(self, read: Callable[[], None]) -> None:
+        while not self._ending.is_set():
+            read()
+            self._ending.wait(NODES_EVERY_S)
+
+    def _read_nodes(self, read: Callable[[], None]) -> None:
+        read()
+
+    def _with_state(self, use: Callable[[Callable[[], None]], None]) -> None:
+        """Connect to ZooKeeper and pass a function that reads all nodes."""
+        # Imported late: kazoo is loaded only if ZooKeeper is read.
+        from pacemaker.cluster_state.zookeeper_state import ZooKeeperState
+        from pacemaker.observe.zookeeper import read_nodes
+
+        problem: str | None
+        try:
+            with ZooKeeperState(self._settings) as state:
+                state.start(creates_root=False)
+
+                def read() -> None:
+                    found = read_nodes(state, time.time())
+                    with self._lock:
+                        self._engine.on_nodes(found)
+
+                use(read)
+            return
+        except PacemakerError as exc:
+            problem = str(exc)
+        except Exception as exc:
+            _logger.exception("reading ZooKeeper failed (a bug)")
+            problem = f"a bug: {exc!r}"
+        with self._lock:
+            self._engine.on_nodes(None, problem)

@@ -1,0 +1,69 @@
+"""What state a worker is in, and the limits for that."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Final
+
+from pacemaker.observe.nodes import Slot
+from pacemaker.observe.topology import Topology
+from pacemaker.observe.worker import Worker
+
+# Three heartbeats.  Nimbus waits 30 s (nimbus.task.timeout.secs) before it acts.
+LATE_S: Final = 9.0
+
+# How long a worker that was just assigned may take to appear: Storm's
+# nimbus.task.launch.secs.
+START_SECS: Final = 120
+
+# How long a worker whose key has gone is shown, without ZooKeeper.
+GONE_SHOWN_S: Final = 60
+
+# The states of workers, the worst first.
+STATES: Final = {
+    "missing": "assigned, but it has no heartbeat",
+    "late": "its heartbeat is old",
+    "unreadable": "its heartbeat cannot be read",
+    "gone": "its heartbeat was deleted",
+    "starting": "assigned a moment ago",
+    "loading": "it beats, but its executors have not started",
+    "ok": "it beats",
+    "leftover": "its executors run elsewhere",
+}
+
+
+def state_of(
+    topology: Topology, worker: Worker, assigned: Container[Slot] | None, now_s: float
+) -> str | None:
+    """Return the state of a worker; None if it is of no interest.
+
+    Args:
+        assigned: where the topology's workers should run; None if that is not known.
+    """
+    if worker.gone_s is not None:
+        return _state_of_gone(topology, worker, assigned, now_s)
+    if assigned is not None and worker.slot not in assigned:
+        return "leftover"
+    if worker.problem is not None:
+        return "unreadable"
+    if worker.beat is None:
+        return None  # listed, but not read yet
+    if assigned is None and not topology.runs(worker):
+        return "leftover"
+    if (worker.age_s or 0.0) > LATE_S:
+        return "late"
+    return "ok" if worker.infos else "loading"
+
+
+def _state_of_gone(
+    topology: Topology, worker: Worker, assigned: Container[Slot] | None, now_s: float
+) -> str | None:
+    if assigned is not None:
+        return "missing" if worker.slot in assigned else None
+    is_recent = now_s - (worker.gone_s or 0.0) < GONE_SHOWN_S
+    return "gone" if is_recent and topology.runs(worker) else None
+
+
+def state_of_unseen(assigned_secs: int, now_s: float) -> str:
+    """Return the state of a worker that has had no heartbeat yet."""
+    return "starting" if now_s - assigned_secs < START_SECS else "missing"

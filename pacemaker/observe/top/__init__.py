@@ -1,0 +1,1 @@
+"""`top`: the cluster in the terminal, with Textual, which is an extra."""

@@ -1,0 +1,238 @@
+"""What `top` shows at each level: a heading, columns and rows; without Textual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
+
+from pacemaker.observe import table
+from pacemaker.observe.source import Source
+from pacemaker.observe.table import Column
+from pacemaker.observe.view import ClusterView, TopologyView
+from pacemaker.words import clipped, printable
+
+# The most characters of a cell: anyone can write names of any length.
+CELL_MAX: Final = 60
+
+# The most troubles that are shown above the table.
+TROUBLES_MAX: Final = 8
+
+TOPOLOGIES, COMPONENTS, WORKERS, EXECUTORS = (
+    "topologies",
+    "components",
+    "workers",
+    "executors",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level: what is shown, and how.
+
+    Attributes:
+        kind: TOPOLOGIES, COMPONENTS, WORKERS or EXECUTORS.
+        topology_id: the topology, except for TOPOLOGIES.
+        component: of EXECUTORS: only those of this component.
+        worker: of EXECUTORS: only those of this worker.
+        sort: the name of the column that rows are sorted by.
+        is_reversed: whether in the other direction.
+        filter_text: shows only rows that contain it.
+        hidden: names of columns that are not shown.
+    """
+
+    kind: str = TOPOLOGIES
+    topology_id: str = ""
+    component: str | None = None
+    worker: str | None = None
+    sort: str = "state"
+    is_reversed: bool = False
+    filter_text: str = ""
+    hidden: frozenset[str] = field(default_factory=frozenset)
+
+
+class Cell(NamedTuple):
+    """One cell: text that is safe in a terminal, and its alignment."""
+
+    text: str
+    is_number: bool
+
+
+class Line(NamedTuple):
+    """One row.
+
+    Attributes:
+        key: identifies the row from refresh to refresh.
+        letter: B, W or - for its colour.
+        cells: one for each column.
+    """
+
+    key: str
+    letter: str
+    cells: list[Cell]
+
+
+class Sheet(NamedTuple):
+    """What a level shows.
+
+    Attributes:
+        heading: where we are.
+        names: the names of the columns that are shown.
+        titles: their titles; that of the sorting column has an arrow.
+        lines: the rows.
+    """
+
+    heading: str
+    names: list[str]
+    titles: list[Cell]
+    lines: list[Line]
+
+
+DEFAULT_SORTS: Final = {
+    TOPOLOGIES: "state",
+    COMPONENTS: "capacity",
+    WORKERS: "state",
+    EXECUTORS: "tasks",
+}
+
+
+def sheet_of(level: Level, view: ClusterView, source: Source) -> Sheet:
+    """Return what a level shows now."""
+    heading, columns, rows, key, letter = _content(level, view, source)
+    by_name = {column.name: column for column in columns}
+    order = by_name.get(level.sort, columns[0])
+    found = table.matching(rows, columns, level.filter_text)
+    found = table.sorted_rows(found, order, is_reversed=level.is_reversed)
+    shown = [each for each in columns if each.name not in level.hidden] or columns[:1]
+    return Sheet(
+        safe(heading),
+        [each.name for each in shown],
+        [_title(each, order, level.is_reversed) for each in shown],
+        [
+            Line(
+                key(row),
+                letter(row),
+                [Cell(safe(each.text(row)), each.is_number) for each in shown],
+            )
+            for row in found
+        ],
+    )
+
+
+def safe(text: str) -> str:
+    """Return text that cannot drive a terminal, at most `CELL_MAX` characters."""
+    return clipped(printable(text[: CELL_MAX + 1]), CELL_MAX)
+
+
+def _title(column: Column[Any], order: Column[Any], is_reversed: bool) -> Cell:
+    if column is not order:
+        return Cell(column.title, column.is_number)
+    is_downwards = column.is_number != is_reversed
+    return Cell(f"{column.title} {'v' if is_downwards else '^'}", column.is_number)
+
+
+class _Content(NamedTuple):
+    heading: str
+    columns: Sequence[Column[Any]]
+    rows: Sequence[Any]
+    key: Callable[[Any], str]
+    letter: Callable[[Any], str]
+
+
+def _content(level: Level, view: ClusterView, source: Source) -> _Content:
+    if level.kind == TOPOLOGIES:
+        columns = table.topology_columns(view)
+        return _Content(
+            "topologies", columns, view.topologies, lambda t: t.id, columns[0].text
+        )
+    topology = view.topology(level.topology_id)
+    if topology is None:
+        return _Content(
+            f"{level.topology_id} has gone",
+            table.component_columns(),
+            [],
+            str,
+            lambda _: table.FINE,
+        )
+    if level.kind == COMPONENTS:
+        return _Content(
+            f"{topology.name}: components",
+            table.component_columns(),
+            topology.components,
+            lambda c: c.name,
+            lambda c: _letter(view, topology, c.name),
+        )
+    if level.kind == WORKERS:
+        return _Content(
+            f"{topology.name}: workers",
+            table.worker_columns(),
+            topology.workers,
+            lambda w: w.name,
+            lambda w: _letter(view, topology, w.name),
+        )
+    of = level.component or level.worker or "all"
+    rows = source.executors(level.topology_id, level.component, level.worker)
+    return _Content(
+        f"{topology.name}: executors of {of}",
+        table.executor_columns(),
+        rows,
+        lambda e: f"{e.tasks}",
+        lambda _: table.FINE,
+    )
+
+
+def _letter(view: ClusterView, topology: TopologyView, subject: str) -> str:
+    found = [
+        trouble.is_bad
+        for trouble in view.troubles
+        if trouble.topology_id == topology.id and trouble.subject == subject
+    ]
+    if not found:
+        return table.FINE
+    return table.BAD if any(found) else table.WARNING
+
+
+def opened(level: Level, key: str) -> Level | None:
+    """Return the level below a row; None if there is none."""
+    if level.kind == TOPOLOGIES:
+        return _level(COMPONENTS, key)
+    if level.kind == COMPONENTS:
+        return _level(EXECUTORS, level.topology_id, component=key)
+    if level.kind == WORKERS:
+        return _level(EXECUTORS, level.topology_id, worker=key)
+    return None
+
+
+def switched(level: Level, kind: str) -> Level:
+    """Return the level of the same topology that shows something else."""
+    if level.kind == TOPOLOGIES:
+        return level
+    return _level(kind, level.topology_id)
+
+
+def _level(
+    kind: str, topology_id: str, component: str | None = None, worker: str | None = None
+) -> Level:
+    return Level(kind, topology_id, component, worker, DEFAULT_SORTS[kind])
+
+
+def next_sort(level: Level, names: Sequence[str], step: int) -> Level:
+    """Return the level sorted by the column that is some steps further."""
+    place = names.index(level.sort) if level.sort in names else -step
+    name = names[(place + step) % len(names)]
+    return replace(level, sort=name, is_reversed=False)
+
+
+def troubles(view: ClusterView) -> list[tuple[str, str]]:
+    """Return the letter and the text of the worst troubles."""
+    shown = [
+        (table.BAD if each.is_bad else table.WARNING, safe_line(each.text))
+        for each in view.troubles[:TROUBLES_MAX]
+    ]
+    more = len(view.troubles) - len(shown)
+    return [*shown, (table.WARNING, f"and {more} more")] if more > 0 else shown
+
+
+def safe_line(text: str) -> str:
+    """Return text that cannot drive a terminal, at most 200 characters."""
+    return clipped(printable(text[:201]), 200)

@@ -1,0 +1,1 @@
+"""The pages of `observe`: HTML from the server, JSON and metrics; read-only."""

@@ -1,0 +1,307 @@
+"""The pages: the cluster, a topology, a component, a worker; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from pacemaker.observe import table
+from pacemaker.observe.figures import WINDOWS
+from pacemaker.observe.history import History
+from pacemaker.observe.troubles import sentence
+from pacemaker.observe.view import (
+    WINDOW_NAMES,
+    ClusterView,
+    ComponentView,
+    ExecutorView,
+    TopologyView,
+    Totals,
+    Trouble,
+    WorkerView,
+)
+from pacemaker.observe.web import html
+from pacemaker.observe.web.html import Html, escaped, joined, link, path_of
+
+# How many entries a list of the worst has.
+WORST: Final = 8
+
+# Of these a page shows no more: anyone can store keys.
+ROWS_MAX: Final = 500
+
+# The lists of the first page, and the kinds of trouble in each.
+LISTS: Final = (
+    (
+        "Pacemaker, ZooKeeper and Nimbus",
+        ("no_server", "old_data", "server", "no_leader", "zookeeper", "too_many_keys"),
+    ),
+    ("Late or missing workers", ("missing", "late", "gone", "unreadable")),
+    ("Restarts and moves", ("restarted", "moved")),
+    ("Full bolts", ("full",)),
+    ("Failures", ("failures",)),
+    ("Last errors", ("error",)),
+    ("Clocks and leftovers", ("skew", "stale_topology")),
+)
+
+
+def cluster_page(view: ClusterView, history: History) -> Html:
+    """Return the first page."""
+    columns = table.topology_columns(view)
+    by_name = {column.name: column for column in columns}
+    rows = table.sorted_rows(view.topologies, by_name["name"])
+    rows = table.sorted_rows(rows, by_name["state"])
+    shown = html.table(
+        _counted("Topologies", len(rows)),
+        columns,
+        rows[:ROWS_MAX],
+        {
+            "state": lambda t: html.letter(by_name["state"].text(t)),
+            "name": lambda t: link(path_of(t.id), t.name),
+        },
+        [("EMITTED/S, 10 MIN", lambda t: _line(history.of(t.id), t.name))],
+    )
+    lists = [_list_of(view, title, kinds) for title, kinds in LISTS]
+    body = joined(Html('<div class="g">'), *lists, Html("</div>"), shown)
+    return _page(view, "Storm cluster", Html("Storm cluster"), body)
+
+
+def _counted(title: str, count: int) -> str:
+    return f"{title} (the first {ROWS_MAX} of {count})" if count > ROWS_MAX else title
+
+
+def _list_of(view: ClusterView, title: str, kinds: Sequence[str]) -> Html:
+    found = [each for each in view.troubles if each.kind in kinds]
+    items = [_item(view, trouble) for trouble in found[:WORST]]
+    return html.listed(title, items, max(0, len(found) - WORST))
+
+
+def _item(view: ClusterView, trouble: Trouble) -> Html:
+    severity = table.BAD if trouble.is_bad else table.WARNING
+    text = escaped(trouble.text, html.ERROR_MAX)
+    path = _path_of(view, trouble)
+    if path is not None:
+        text = Html(f'<a href="{escaped(path, 10_000)}">{text}</a>')
+    return joined(html.letter(severity), " ", text)
+
+
+def _path_of(view: ClusterView, trouble: Trouble) -> str | None:
+    topology = None
+    if trouble.topology_id is not None:
+        topology = view.topology(trouble.topology_id)
+    if topology is None:
+        return None
+    if any(trouble.subject == each.name for each in topology.components):
+        return path_of(topology.id, "component", trouble.subject)
+    if any(trouble.subject == each.name for each in topology.workers):
+        return path_of(topology.id, "worker", trouble.subject)
+    return path_of(topology.id)
+
+
+def topology_page(view: ClusterView, topology: TopologyView, history: History) -> Html:
+    """Return the page of a topology."""
+
+    def line(component: ComponentView) -> Html:
+        return _line(history.of(topology.id, component.name), component.name)
+
+    components = html.table(
+        _counted("Components", len(topology.components)),
+        table.component_columns(),
+        topology.components[:ROWS_MAX],
+        {"name": lambda c: _component_link(topology, c)},
+        [
+            (
+                "TUPLES/S, 10 MIN",
+                lambda c: _line(history.of(topology.id, c.name), c.name),
+            )
+        ],
+    )
+    workers = _worker_table(topology, topology.workers)
+    body = joined(
+        _facts(
+            ("id", topology.id),
+            ("status", topology.status or table.UNKNOWN),
+            ("owner", topology.owner or table.UNKNOWN),
+            ("uptime", table.span(topology.uptime_secs)),
+            ("workers", table.of(topology.workers_present, topology.workers_expected)),
+            ("executors", table.of(topology.executors, topology.executors_expected)),
+            ("emitted/s", table.rate(topology.rates.emitted)),
+            ("acked/s", table.rate(topology.rates.acked)),
+        ),
+        _own_troubles(view, topology),
+        components,
+        workers,
+        _windows(topology.totals),
+    )
+    heading = joined(Html('<a href="/">Storm cluster</a> / '), topology.name)
+    return _page(view, topology.name, heading, body)
+
+
+def component_page(
+    view: ClusterView,
+    topology: TopologyView,
+    component: ComponentView,
+    executors: Sequence[ExecutorView],
+    history: History,
+) -> Html:
+    """Return the page of a component."""
+    error: Html | str = ""
+    if component.error is not None:
+        age = table.span(view.time_s - component.error.time_secs)
+        at = f"{component.error.host}:{component.error.port}"
+        error = joined(
+            Html("<section><h2>"),
+            f"Last error, {age} ago at {at}",
+            Html("</h2><pre>"),
+            # Line by line, because line ends are control characters.
+            Html("\n".join(escaped(x) for x in component.error.text.split("\n")[:30])),
+            Html("</pre></section>"),
+        )
+    body = joined(
+        _facts(
+            ("kind", "spout" if component.is_spout else "bolt"),
+            ("executors", table.of(component.executors, component.expected)),
+            ("tasks", str(component.tasks)),
+            ("capacity", table.decimal(component.load)),
+            ("name", "guessed" if component.is_guess else "from ZooKeeper"),
+        ),
+        _line(history.of(topology.id, component.name), component.name),
+        error,
+        _executor_table(topology, executors),
+        _windows(component.totals),
+    )
+    return _page(view, component.name, _heading(topology, component.name), body)
+
+
+def worker_page(
+    view: ClusterView,
+    topology: TopologyView,
+    worker: WorkerView,
+    executors: Sequence[ExecutorView],
+) -> Html:
+    """Return the page of a worker."""
+    body = joined(
+        _facts(("key", worker.name), ("problem", worker.problem or "none")),
+        _worker_table(topology, [worker]),
+        _executor_table(topology, executors),
+    )
+    return _page(view, worker.place, _heading(topology, worker.place), body)
+
+
+def missing_page(view: ClusterView, what: str) -> Html:
+    """Return the page that says that something is not there."""
+    body = joined(Html("<p>"), f"There is no {what} here, or it has gone.")
+    return _page(view, "not found", Html('<a href="/">Storm cluster</a>'), body)
+
+
+def _heading(topology: TopologyView, name: str) -> Html:
+    above = link(path_of(topology.id), topology.name)
+    return joined(Html('<a href="/">Storm cluster</a> / '), above, " / ", name)
+
+
+def _component_link(topology: TopologyView, component: ComponentView) -> Html:
+    text = f"{component.name} (guess)" if component.is_guess else component.name
+    return link(path_of(topology.id, "component", component.name), text)
+
+
+def _worker_table(topology: TopologyView, workers: Sequence[WorkerView]) -> Html:
+    columns = table.worker_columns()
+    rows = table.sorted_rows(workers, columns[0])
+    return html.table(
+        _counted("Workers", len(workers)),
+        columns,
+        rows[:ROWS_MAX],
+        {
+            "state": lambda w: html.letter(table.severity_of_state(w.state)),
+            "worker": lambda w: link(path_of(topology.id, "worker", w.name), w.place),
+        },
+    )
+
+
+def _executor_table(topology: TopologyView, executors: Sequence[ExecutorView]) -> Html:
+    places = {worker.name: worker.place for worker in topology.workers}
+
+    def worker(executor: ExecutorView) -> Html:
+        name = executor.worker
+        return link(path_of(topology.id, "worker", name), places.get(name, name))
+
+    return html.table(
+        _counted("Executors", len(executors)),
+        table.executor_columns(),
+        executors[:ROWS_MAX],
+        {
+            "worker": worker,
+            "component": lambda e: link(
+                path_of(topology.id, "component", e.component), e.component
+            ),
+        },
+    )
+
+
+def _windows(totals: Totals) -> Html:
+    """Return the table of Storm's four windows."""
+    figures = totals.as_json()
+
+    def column(name: str) -> table.Column[str]:
+        title = name.replace("_", " ").upper()
+        return table.Column(name, title, lambda w: _figure(figures[w][name]), str)
+
+    first: table.Column[str] = table.Column(
+        "window", "WINDOW", lambda w: WINDOW_NAMES[w], str, False
+    )
+    columns = [first, *map(column, figures[WINDOWS[0]])]
+    return html.table("Storm's windows", columns, WINDOWS, {})
+
+
+def _figure(value: float | None) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return table.decimal(value)
+
+
+def _own_troubles(view: ClusterView, topology: TopologyView) -> Html:
+    found = [t for t in view.troubles if t.topology_id == topology.id]
+    items = [_item(view, trouble) for trouble in found[: 3 * WORST]]
+    return html.listed("What is wrong", items, max(0, len(found) - 3 * WORST))
+
+
+def _facts(*facts: tuple[str, str]) -> Html:
+    shown = [
+        joined(f"{name}: ", Html("<b>"), value, Html("</b>")) for name, value in facts
+    ]
+    return joined(Html('<p class="m">'), Html("; ".join(shown)), Html("</p>"))
+
+
+def _line(values: Sequence[float], name: str) -> Html:
+    latest = table.rate(values[-1]) if values else table.UNKNOWN
+    return html.sparkline(values, f"{name}: {latest} a second now")
+
+
+def _page(view: ClusterView, title: str, heading: Html, body: Html) -> Html:
+    severity = "b" if any(each.is_bad for each in view.troubles) else "w"
+    if not view.troubles:
+        severity = ""
+    return joined(
+        Html('<!doctype html><html lang="en"><head><meta charset="utf-8"><title>'),
+        title,
+        Html(
+            '</title><meta name="viewport" content="width=device-width">'
+            '<link rel="stylesheet" href="/style.css">'
+            '<script src="/script.js" defer></script></head><body>'
+            '<a class="skip" href="#main">Skip to the content</a><main id="main"><h1>'
+        ),
+        heading,
+        Html(f'</h1><p class="s {severity}">'),
+        escaped(sentence(view), html.ERROR_MAX),
+        Html('</p><p class="m">'),
+        _freshness(view),
+        Html("</p>"),
+        body,
+        Html(
+            '</main><footer><span id="live" role="status"></span> '
+            '<a href="?format=json">JSON</a> <a href="/metrics">metrics</a></footer>'
+            "</body></html>"
+        ),
+    )
+
+
+def _freshness(view: ClusterView) -> Html:
+    return escaped(table.freshness(view), html.ERROR_MAX)

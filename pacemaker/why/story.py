@@ -1,0 +1,91 @@
+"""The verdicts as text for people, and as JSON.
+
+Pure, but for the local time zone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pacemaker.why.facts import KeyFacts
+from pacemaker.why.verdicts import Case, Finding, Verdict
+
+# What each verdict means, in a sentence.
+MEANINGS = {
+    Verdict.WELL: "nothing was wrong with it",
+    Verdict.ENDED_ITSELF: "it ended itself; its supervisor starts it again",
+    Verdict.STOPPED: "its supervisor stopped it: it was moved, or a rebalance",
+    Verdict.TOPOLOGY_KILLED: "its topology was killed",
+    Verdict.KILLED: "it was killed",
+    Verdict.PAUSED: "it was paused: garbage collection, swapping, SIGSTOP",
+    Verdict.NETWORK: "the network, or the Pacemaker, was away",
+    Verdict.LOADING: "it is loading",
+    Verdict.TWO_WRITERS: "two processes write its heartbeats",
+    Verdict.WHOLE_HOST: "its whole host was away",
+    Verdict.EVERYTHING: "all workers were cut off: the Pacemaker, or its network",
+    Verdict.NOT_READ: "Nimbus did not read",
+    Verdict.SUPERVISOR_GONE: "its supervisor is gone",
+    Verdict.UNCLEAR: "this cannot be told from here",
+    Verdict.UNKNOWN: "nothing is known of it",
+}
+
+
+def tell(
+    case: Case, worker: tuple[str, str], findings: Sequence[Finding]
+) -> Iterator[str]:
+    """Yield the lines of a worker's story, the newest finding first."""
+    topology_id, name = worker
+    first = findings[0]
+    yield f"{name} of {topology_id}: {first.verdict.value}: {MEANINGS[first.verdict]}"
+    for finding in findings:
+        if finding is not first:
+            meaning = MEANINGS[finding.verdict]
+            yield f"  before that: {finding.verdict.value}: {meaning}"
+        when = when_of(finding, case.now_s)
+        if when:
+            yield f"    {when}"
+        for reason in finding.reasons:
+            yield f"    {reason}"
+    newest = max(case.facts(worker), key=_last_s, default=None)
+    if newest is not None:
+        ago_s = case.now_s - newest.last_s
+        yield f"  last heartbeat {ago_s:.0f} s ago, at {newest.daemon}, {newest.peer}"
+
+
+def _last_s(facts: KeyFacts) -> float:
+    return facts.last_s
+
+
+def when_of(finding: Finding, now_s: float) -> str:
+    """Return the time of a finding in words; "" if it is not known."""
+    begin_s, end_s = finding.begin_s, finding.end_s
+    if begin_s is None:
+        return "" if end_s is None else f"until {_clock(end_s)}"
+    if end_s is None:
+        return f"since {_clock(begin_s)}, for {now_s - begin_s:.0f} s"
+    return f"{_clock(begin_s)} to {_clock(end_s)}, {end_s - begin_s:.0f} s"
+
+
+def _clock(at_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_s))
+
+
+def as_json(worker: tuple[str, str], findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return a worker's findings for programs, the newest first."""
+    topology_id, name = worker
+    return {
+        "topology": topology_id,
+        "worker": name,
+        "verdict": findings[0].verdict.value,
+        "findings": [
+            {
+                "verdict": finding.verdict.value,
+                "from": finding.begin_s,
+                "to": finding.end_s,
+                "reasons": list(finding.reasons),
+            }
+            for finding in findings
+        ],
+    }

@@ -1,0 +1,117 @@
+"""`why`: whom it asks, what it prints, and what its exit code says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pacemaker.admin import client
+from pacemaker.admin.address import AdminAddress
+from pacemaker.admin.client import Answer
+from pacemaker.cli import exit_codes
+from pacemaker.core.history import End, History, Source
+from pacemaker.errors import AdminError
+from pacemaker.server.history_page import write_history
+from tests.cli.conftest import Run
+from tests.why.test_facts import KEY, TOPOLOGY, VALUE
+
+
+def history() -> str:
+    """Return the page of a daemon whose worker was killed, and came back."""
+    kept = History(10**6)
+    before, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
+    for now_s in (1_000.0, 1_003.0):
+        kept.record_for(KEY, before, now_s, VALUE)
+    before.end = End.RESET
+    kept.record_for(KEY, Source("10.0.0.1:4002"), 1_300.0, VALUE)
+    kept.note_read(KEY, nimbus, 1_301.0)
+    return b"".join(
+        write_history(kept, {KEY: VALUE}.get, 1_302.0, 1_302.0, "")
+    ).decode()
+
+
+class Endpoints:
+    """Stand in for the endpoints of daemons."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer] = {}
+        self.tokens: list[str | None] = []
+
+    def ask(
+        self, address: AdminAddress, target: str, timeout_s: float, token: str | None
+    ) -> Answer:
+        """Take the place of `ask`."""
+        assert target == "/history"
+        self.tokens.append(token)
+        answer = self.answers.get(str(address))
+        if answer is None:
+            raise AdminError(str(address), "Connection refused")
+        return answer
+
+
+@pytest.fixture
+def endpoints(monkeypatch: pytest.MonkeyPatch) -> Endpoints:
+    """Put stand-ins in the place of the endpoints."""
+    endpoints = Endpoints()
+    monkeypatch.setattr(client, "ask", endpoints.ask)
+    return endpoints
+
+
+def test_why_asks_the_pacemakers_of_the_configuration(
+    run: Run, endpoints: Endpoints
+) -> None:
+    """At the endpoints' usual port; one that does not answer is named."""
+    endpoints.answers["pm1:6698"] = Answer(200, history())
+    servers = "pacemaker.servers=[pm1,pm2]"
+    result = run("why", "words", "--no-zookeeper", "-c", servers)
+    assert result.exit_code == exit_codes.OK
+    first = result.stdout.splitlines()[0]
+    assert first == f"7a4e-6700 of {TOPOLOGY}: killed: it was killed"
+    assert "pm2:6698 (Connection refused)" in result.stderr
+
+
+@pytest.mark.parametrize("worker", ["6700", "7a4e-6700"])
+def test_why_asks_the_endpoints_that_are_named(
+    run: Run, endpoints: Endpoints, worker: str
+) -> None:
+    """With the verdict for programs, too."""
+    endpoints.answers["unix:/run/pm"] = Answer(200, history())
+    arguments = ("why", TOPOLOGY, worker, "--no-zookeeper", "--json")
+    result = run(*arguments, "--admin", "unix:/run/pm")
+    assert result.exit_code == exit_codes.OK
+    (shown,) = json.loads(result.stdout)
+    assert (shown["worker"], shown["verdict"]) == ("7a4e-6700", "killed")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("other",), ("words", "6701"), ("words", "host:6700")]
+)
+def test_what_nobody_remembers_is_a_no(
+    run: Run, endpoints: Endpoints, arguments: tuple[str, ...]
+) -> None:
+    """It says what they remember."""
+    endpoints.answers["unix:/run/pm"] = Answer(200, history())
+    result = run("why", *arguments, "--no-zookeeper", "--admin", "unix:/run/pm")
+    assert result.exit_code == exit_codes.NO
+    assert f"they remember {TOPOLOGY}" in result.stderr
+
+
+def test_no_answer_is_an_error(run: Run, endpoints: Endpoints) -> None:
+    """It names the endpoint and what to look at."""
+    result = run("why", "words", "--no-zookeeper", "--admin", "127.0.0.1:6698")
+    assert result.exit_code == exit_codes.NO_ANSWER
+    assert "is the daemon running with --admin?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "answer", [Answer(401, "this page needs the token\n"), Answer(200, "hello")]
+)
+def test_answer_that_is_no_history_is_an_error(
+    run: Run, endpoints: Endpoints, answer: Answer
+) -> None:
+    """It says what the endpoint said."""
+    endpoints.answers["127.0.0.1:6698"] = answer
+    result = run("why", "words", "--no-zookeeper", "--admin", "127.0.0.1:6698")
+    assert result.exit_code == exit_codes.NO_ANSWER
+    assert "127.0.0.1:6698" in result.stderr

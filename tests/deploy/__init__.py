@@ -1,0 +1,1 @@
+"""What is in deploy/, judged by the programs that read it."""

@@ -1,0 +1,1 @@
+"""Tests of why workers were moved."""

@@ -1,0 +1,48 @@
+"""The verdicts in words."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from pacemaker.why.story import MEANINGS, as_json, tell, when_of
+from pacemaker.why.verdicts import Finding, Verdict, judge
+from tests.why.cases import NOW_S, TOPOLOGY, WORKER, case, key, late, nodes, writer
+
+
+def test_every_verdict_has_a_meaning() -> None:
+    """No name is left to be guessed at."""
+    assert set(MEANINGS) == set(Verdict)
+
+
+def test_story_begins_with_the_verdict() -> None:
+    """Then come times, reasons, what was before, and the last heartbeat."""
+    judged = case(key(late(5_000.0, 20.0, 3_000), writer(5_100.0, 8.0, 1)), nodes())
+    lines = list(tell(judged, WORKER, judge(judged, WORKER)))
+    assert lines[0] == f"node-a-6700 of {TOPOLOGY}: killed: it was killed"
+    assert re.fullmatch(r" +[-\d]+ [:\d]+ to [-\d]+ [:\d]+, 8 s", lines[1])
+    assert any(line.startswith("  before that: paused: ") for line in lines)
+    assert lines[-1] == "  last heartbeat 1 s ago, at pm1, 10.0.0.1:4001"
+
+
+def test_times_are_told_as_far_as_they_are_known() -> None:
+    """From, to, both, or neither."""
+    reasons = ("r",)
+    for begin_s, end_s, pattern in (
+        (None, None, ""),
+        (None, NOW_S, r"until .+"),
+        (NOW_S - 5, None, r"since .+, for 5 s"),
+    ):
+        finding = Finding(Verdict.PAUSED, begin_s, end_s, reasons)
+        assert re.fullmatch(pattern, when_of(finding, NOW_S))
+
+
+def test_programs_get_the_same() -> None:
+    """Each finding with its times and reasons."""
+    judged = case(key(writer(5_100.0, 8.0, 1)), nodes())
+    shown = json.loads(json.dumps(as_json(WORKER, judge(judged, WORKER))))
+    assert (shown["topology"], shown["worker"]) == WORKER
+    assert shown["verdict"] == "killed"
+    (finding,) = shown["findings"]
+    assert (finding["from"], finding["to"]) == (5_092.0, 5_100.0)
+    assert len(finding["reasons"]) == 2
