@@ -105,7 +105,7 @@ def fill_site_packages(
         *(sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"),
         *("--disable-pip-version-check", "--only-binary=:all:", *platforms),
         *(f"--python-version={python[0]}.{python[1]}", f"--target={target}"),
-        f"{wheel}[zstd]",
+        f"{wheel}[zstd,metrics]",
     )
 
 
