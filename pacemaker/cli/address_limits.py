@@ -82,11 +82,12 @@ def _parse_shared(
         ) from exc
 
 
-def address_options(command: _F) -> _F:
+def address_options(command: _F, scope: str = "") -> _F:
     """Add the options ``--shared-address`` and ``--address-limit`` to a command."""
     command = daemon_option(
         "--address-limit",
         "address_limits",
+        scope=scope,
         multiple=True,
         metavar="NAME=VALUE",
         callback=lambda _, __, texts: parse_limits(texts),
@@ -97,6 +98,7 @@ def address_options(command: _F) -> _F:
     return daemon_option(
         "--shared-address",
         "shared_addresses",
+        scope=scope,
         multiple=True,
         metavar="CIDR",
         callback=_parse_shared,

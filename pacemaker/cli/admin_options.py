@@ -53,12 +53,18 @@ def read_token(_: click.Context, __: click.Parameter, file: Path | None) -> str 
     return token
 
 
-def admin_options(command: _F) -> _F:
-    """Add ``--admin``, ``--admin-host`` and ``--admin-token-file`` to a daemon."""
+def admin_options(command: _F, scope: str = "") -> _F:
+    """Add ``--admin``, ``--admin-host`` and ``--admin-token-file`` to a daemon.
+
+    Args:
+        command: the daemon's command.
+        scope: see `daemon_option`.
+    """
     for option in reversed(
         (
             daemon_option(
                 "--admin",
+                scope=scope,
                 metavar=METAVAR,
                 callback=parse_admin,
                 help="Serve /livez, /readyz and /metrics there, by HTTP and read-only."
@@ -67,6 +73,7 @@ def admin_options(command: _F) -> _F:
             daemon_option(
                 "--admin-host",
                 "admin_hosts",
+                scope=scope,
                 metavar="NAME",
                 multiple=True,
                 help="A name by which clients ask for the admin endpoint, besides"
@@ -75,6 +82,7 @@ def admin_options(command: _F) -> _F:
             daemon_option(
                 "--admin-token-file",
                 "admin_token",
+                scope=scope,
                 metavar="FILE",
                 type=click.Path(path_type=Path),
                 callback=read_token,

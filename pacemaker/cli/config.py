@@ -12,9 +12,14 @@ import click
 
 from pacemaker.cli.daemon_options import chosen_elsewhere, warn_of_unknown
 from pacemaker.cli.output import exit_code_answers, print_json, print_text
-from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
+from pacemaker.cli.preparation import (
+    configuration_options,
+    prepare,
+    prepare_sasl,
+    warn_of,
+)
 from pacemaker.cli.targets import json_option
-from pacemaker.config import Configuration, decide_hold
+from pacemaker.config import Configuration, Settings, decide_hold
 from pacemaker.config.hold import Hold
 from pacemaker.config.keys import KEYS
 
@@ -36,6 +41,9 @@ Examples:
     help="Only check whether `serve` would start, with the same messages and the "
     "same exit code.",
 )
+@click.option(
+    "--relay", "is_relay", is_flag=True, help="Check `relay` instead of `serve`."
+)
 @click.pass_context
 def config_command(
     ctx: click.Context,
@@ -45,6 +53,7 @@ def config_command(
     log_level: str | None,
     as_json: bool,
     check: bool,
+    is_relay: bool,
 ) -> None:
     """Print the effective configuration and where each value came from.
 
@@ -56,19 +65,40 @@ def config_command(
     run until they are stopped. Their command line is not known here; their
     environment may be another one, too.
     """
+    if is_relay and not check:
+        raise click.UsageError("--relay has no effect without --check")
     configuration = prepare(config_file, overrides, log_level)
     warn_of_unknown(ctx, configuration)
     entries = list(_entries(ctx, configuration))
     if check:
-        prepare_sasl(configuration.settings)
+        command = "relay" if is_relay else "serve"
+        (_check_relay if is_relay else _check_serve)(configuration.settings)
         with exit_code_answers():
-            print_text("serve would start with this configuration")
+            print_text(f"{command} would start with this configuration")
     elif as_json:
         print_json({entry.name: entry.as_json() for entry in entries})
     else:
         for line in _lines(entries):
             print_text(line)
         print_text(f"# serve holds misses after a start: {_hold(ctx, configuration)}")
+
+
+def _check_serve(settings: Settings) -> None:
+    """Do what `serve` does before it listens."""
+    if settings.relay_servers:
+        from pacemaker.relay.places import place_of_server
+
+        place_of_server(settings, None)
+    prepare_sasl(settings)
+
+
+def _check_relay(settings: Settings) -> None:
+    """Do what `relay` does before it listens."""
+    from pacemaker.relay.security import relay_sasl
+    from pacemaker.relay.upstreams import find_servers
+
+    warn_of(relay_sasl(settings).notes)
+    find_servers(settings)
 
 
 class Entry(NamedTuple):

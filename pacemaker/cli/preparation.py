@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
@@ -67,10 +67,11 @@ def configuration_options(command: _Command, log_level: str | None = None) -> _C
     return command
 
 
-def log_format_option(command: _Command) -> _Command:
-    """Add the option ``--log-format`` to a daemon."""
+def log_format_option(command: _Command, scope: str = "") -> _Command:
+    """Add the option ``--log-format`` to a daemon; `scope` as for `daemon_option`."""
     return daemon_option(
         "--log-format",
+        scope=scope,
         type=click.Choice(FORMATS, case_sensitive=False),
         default="text",
         show_default=True,
@@ -122,6 +123,11 @@ def prepare_sasl(settings: Settings) -> ServerSasl:
     from pacemaker.sasl.registry import server_mechanism_factory
 
     sasl = server_mechanism_factory(settings)
-    for note in sasl.notes:
-        _logger.warning(note)
+    warn_of(sasl.notes)
     return sasl
+
+
+def warn_of(notes: Iterable[str]) -> None:
+    """Log warnings about the credentials."""
+    for note in notes:
+        _logger.warning(note)
