@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import page, plots
+from benchmarks.jars import MissingError
 from benchmarks.machine import describe_machine
 from benchmarks.native import BUILD, ROOT
 from benchmarks.plans import PLANS, Plan
 from benchmarks.results import Results, restore, save
 from benchmarks.rows import ROWS, Row
-from benchmarks.servers import KINDS, MissingError
+from benchmarks.servers import KINDS
 
 PAGE: Final = ROOT / "docs" / "performance.md"
 PLOTS: Final = PAGE.parent / "plots"

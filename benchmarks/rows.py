@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from benchmarks.awake import cores_awake
+from benchmarks.jars import MissingError
 from benchmarks.load import Group, Heartbeats, LoadError, Seen, fill, load
 from benchmarks.plans import Plan
 from benchmarks.results import Column, RowResult
-from benchmarks.servers import KINDS, MissingError, Server, running
+from benchmarks.servers import KINDS, Server, running
 
 Work = Callable[[float], Sequence[Group]]
 """The groups of a load, at so many requests a second; 0 is saturation."""

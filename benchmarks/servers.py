@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,14 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import pytest
-
+from benchmarks import jars
+from benchmarks.jars import program
 from benchmarks.machine import describe_python
 from benchmarks.native import ROOT, compiled
 from pacemaker._version import __version__
 from pacemaker.wire import messages
-from tests.real import jvm, zookeeper
-from tests.real.daemons import MAIN_CLASSES, free_port
 
 _START_TIMEOUT_S: Final = 60.0
 _STOP_TIMEOUT_S: Final = 20.0
@@ -52,10 +49,6 @@ admin.enableServer=false
 maxClientCnxns=0
 clientPortListenBacklog={backlog}
 """
-
-
-class MissingError(Exception):
-    """A server is not there to be measured; says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +119,7 @@ def running(name: str, *options: str) -> Iterator[Server]:
     """
     kind = KINDS[name]
     with tempfile.TemporaryDirectory(prefix="storm-pacemaker-bench-") as folder:
-        port = free_port()
+        port = _free_port()
         argv = [*kind.command(Path(folder), port), *options]
         log = Path(folder) / "output"
         began_s = time.monotonic()
@@ -178,24 +171,15 @@ def _pacemaker_request() -> bytes:
     return messages.encode(listing)
 
 
-def _program(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        raise MissingError(f"{name} is not installed")
-    return path
-
-
-def _jars(classpath: Callable[[], str]) -> str:
-    """Return a class path that the tests know, fetched where it is not there."""
-    try:
-        return classpath()
-    except pytest.skip.Exception as exc:
-        raise MissingError(str(exc)) from exc
+def _free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def _java_version() -> str:
     done = subprocess.run(
-        [_program("java"), "-version"], capture_output=True, text=True, check=True
+        [program("java"), "-version"], capture_output=True, text=True, check=True
     )
     return done.stderr.splitlines()[0].replace('"', "")
 
@@ -212,16 +196,16 @@ def _our_version() -> str:
 def _storm(folder: Path, port: int) -> list[str]:
     # JSON is YAML.
     (folder / "storm.yaml").write_text(json.dumps({"pacemaker.port": port}))
-    release = jvm.NEWEST_RELEASE
-    path = _jars(lambda: jvm.storm_classpath(release))
+    release = jars.NEWEST_RELEASE
+    path = jars.storm_classpath(release)
     return [
-        _program("java"),
-        *jvm.ADD_OPENS,
+        program("java"),
+        *jars.ADD_OPENS,
         _PACEMAKER_HEAP,
         f"-Dstorm.home={folder}",
         f"-Dstorm.log.dir={folder}",
         *("-cp", f"{folder}:{path}"),
-        MAIN_CLASSES[release[0]],
+        jars.MAIN_CLASSES[release[0]],
     ]
 
 
@@ -230,20 +214,26 @@ def _zookeeper(folder: Path, port: int) -> list[str]:
     config.write_text(
         _ZOOKEEPER_CONFIG.format(port=port, folder=folder, backlog=_BACKLOG)
     )
-    path = _jars(zookeeper.zookeeper_classpath)
-    main_class = "org.apache.zookeeper.server.ZooKeeperServerMain"
-    return [_program("java"), _ZOOKEEPER_HEAP, "-cp", path, main_class, str(config)]
+    path = jars.zookeeper_classpath()
+    return [
+        program("java"),
+        _ZOOKEEPER_HEAP,
+        "-cp",
+        path,
+        jars.ZOOKEEPER_CLASS,
+        str(config),
+    ]
 
 
 def _redis(folder: Path, port: int) -> list[str]:
-    argv = [_program("redis-server"), "--port", str(port), "--bind", "127.0.0.1"]
+    argv = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1"]
     # In memory alone, as a Pacemaker is; 10,000 connections are its default.
     argv += ["--dir", str(folder), "--save", "", "--maxclients", "19000"]
     return [*argv, "--tcp-backlog", str(_BACKLOG)]
 
 
 def _redis_version() -> str:
-    argv = [_program("redis-server"), "--version"]
+    argv = [program("redis-server"), "--version"]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     found = re.search(r"v=(\S+)", done.stdout)
     return found[1] if found else done.stdout.strip()
@@ -266,7 +256,7 @@ KINDS: Final = {
         "Storm's JVM",
         "pacemaker",
         _storm,
-        lambda: f"Storm {jvm.NEWEST_RELEASE}, {_java_version()}",
+        lambda: f"Storm {jars.NEWEST_RELEASE}, {_java_version()}",
         _pacemaker_request(),
         compiles=True,
     ),
@@ -274,7 +264,7 @@ KINDS: Final = {
         "ZooKeeper",
         "zookeeper",
         _zookeeper,
-        lambda: f"{zookeeper.RELEASE}, {_java_version()}",
+        lambda: f"{jars.ZOOKEEPER_RELEASE}, {_java_version()}",
         _ZOOKEEPER_REQUEST,
         compiles=True,
     ),

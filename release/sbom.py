@@ -60,6 +60,12 @@ def _about_us(bill: Bill) -> Bill:
     return bill
 
 
+def read(file: Path) -> Bill:
+    """Return a bill that was written before."""
+    bill: Bill = json.loads(file.read_text())
+    return bill
+
+
 def write(bill: Bill, artefact: Path, file: Path) -> None:
     """Write the bill of one artefact, with its checksum."""
     about = copy.deepcopy(bill)

@@ -17,22 +17,23 @@ ROOT = Path(pacemaker.__file__).parent
 ROOMS = {
     "_version": "",
     "words": "",
+    "wakeup": "",
     "descriptor_limit": "",
     "errors": "",
     "wire": "errors words",
     "heartbeats": "errors wire",
     "sasl": "errors",
     "config": "errors",
-    "admin": "errors",
+    "admin": "errors wakeup",
     "core": "errors heartbeats sasl wire",
     "server.process": "_version descriptor_limit errors words",
-    "server.io": "core errors sasl server.process wire words",
+    "server.io": "core errors sasl server.process wakeup wire words",
     "server.upgrade": "_version core errors sasl server.io server.process words",
     "server": (
         "_version admin config core errors heartbeats sasl server.io server.process"
         " server.upgrade wire words"
     ),
-    "client": "config errors heartbeats sasl wire words",
+    "client": "config errors heartbeats sasl wakeup wire words",
     "cluster_state": "client config errors",
     "testing": "client cluster_state config core wire",
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
@@ -40,10 +41,11 @@ ROOMS = {
     "observe.top": "observe words",
     "why": "observe",
     "observe.web": "admin observe words",
+    "doctor": "client config errors observe sasl words",
     "cli": (
-        "_version admin client cluster_state config core errors heartbeats observe"
-        " observe.top observe.web sasl server server.process server.upgrade simulate"
-        " why words"
+        "_version admin client cluster_state config core doctor errors heartbeats"
+        " observe observe.top observe.web sasl server server.process server.upgrade"
+        " simulate why words"
     ),
     "__init__": "_version",
     "__main__": "cli",
@@ -59,10 +61,15 @@ PURE_MODULES = (
     "server.upgrade.state_format",
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *("simulate.worker", "simulate.nimbus", "simulate.report"),
+    *("admin.address", "admin.health", "admin.routes", "config.settings"),
+    *("doctor.checks", "doctor.cluster", "doctor.configuration", "doctor.facts"),
     *("observe.beats", "observe.components", "observe.engine", "observe.figures"),
     *("observe.layout", "observe.log", "observe.nodes", "observe.picture"),
     *("observe.states", "observe.table", "observe.topology", "observe.troubles"),
-    *("observe.view", "observe.worker", "observe.zookeeper"),
+    *("observe.source", "observe.view", "observe.worker", "observe.zookeeper"),
+    *("observe.history", "observe.web.assets", "observe.web.html"),
+    *("observe.web.metrics", "observe.web.pages", "observe.web.routes"),
+    *("observe.top.levels",),
 )
 # They hold a lock.
 LOCKED = ("core.addresses", "core.history", "core.store")
@@ -167,3 +174,17 @@ def test_pure_module_imports_no_io(name: str) -> None:
 def test_pure_module_uses_pure_modules_alone(name: str) -> None:
     """What has no I/O itself does none through another module either."""
     assert {used for used in USED[name] if used not in PURE} == set()
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "pacemaker", "tools"])
+def test_only_tests_import_tests(folder: str) -> None:
+    """What both need has its home outside of `tests/`."""
+    files = sorted((ROOT.parent / folder).rglob("*.py"))
+    assert files
+    imported = {path: imported_by(path) for path in files}
+    users = [
+        str(path)
+        for path, names in imported.items()
+        if any(name.partition(".")[0] == "tests" for name in names)
+    ]
+    assert users == []

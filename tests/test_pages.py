@@ -30,6 +30,29 @@ def test_links_of_a_page_lead_to_files_and_headings(page: Path) -> None:
             assert anchor in anchors(target), f"{target.name} has no #{anchor}"
 
 
+def rooms_of_the_design() -> dict[str, set[str]]:
+    """Return the modules that docs/design.md names, by room; a file is a room, too."""
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    table = text[text.index("## Rooms") : text.index("## The path of a pulse")]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    return {
+        room.rstrip("/"): set(re.findall(r"`(\w+)`", modules))
+        for _, rooms, _, modules, *_ in rows
+        for room in re.findall(r"`([^`]+)`", rooms)
+    }
+
+
+def test_design_names_the_room_of_every_module() -> None:
+    """A newcomer finds each module, and what its room is for, in one table."""
+    named = rooms_of_the_design()
+    for path in (ROOT / "pacemaker").rglob("[!_]*.py"):
+        place = path.relative_to(ROOT / "pacemaker")
+        if len(place.parts) == 1:
+            assert place.name in named
+        elif place.parts[0] != "cli" or "command" not in path.read_text():
+            assert place.stem in named[str(place.parent)], place
+
+
 def test_pages_are_found() -> None:
     """The pages at both places are checked, and some of them have links to headings."""
     assert {"README.md", "SECURITY.md", "design.md"} <= {page.name for page in PAGES}

@@ -27,10 +27,11 @@ from benchmarks.isolation.network import Network, enter_namespace, network
 from benchmarks.isolation.plans import PLANS, Wanted
 from benchmarks.isolation.results import Results, Row, restore, save
 from benchmarks.isolation.trial import ORIGINS, Trial
+from benchmarks.jars import MissingError
 from benchmarks.machine import describe_machine
 from benchmarks.native import BUILD, ROOT
 from benchmarks.page import insert
-from benchmarks.servers import KINDS, MissingError
+from benchmarks.servers import KINDS
 
 PAGE: Final = ROOT / "docs" / "isolation.md"
 RESULTS: Final = PAGE.with_suffix(".json")

@@ -6,13 +6,13 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+# What one connection sends.  A talk yields bytes, which are sent completely before it
+# is resumed.  If it yields b"", it is resumed with the next received bytes.  When it
+# ends, the connection is silent, or is replaced by a new one if the attack churns.
 Talk: TypeAlias = Generator[bytes, bytes, None]
-"""What one connection sends.  A talk yields bytes, which are sent completely before it
-is resumed.  If it yields b"", it is resumed with the next received bytes.  When it
-ends, the connection is silent, or is replaced by a new one if the attack churns."""
 
+# Begins an attack; returns a function that begins the talk of connection number N.
 Start: TypeAlias = Callable[[], Callable[[int], Talk]]
-"""Begins an attack; returns a function that begins the talk of connection number N."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ before the daemon serves: later the files on the disk may belong to another vers
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pacemaker.admin.routes import OK, Page, Query, Reply, text_reply
 from pacemaker.errors import how_to_install
@@ -15,7 +15,7 @@ from pacemaker.errors import how_to_install
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-_NOT_IMPLEMENTED = 501
+_NOT_IMPLEMENTED: Final = 501
 
 
 class _One:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import selectors
 import socket
 import threading
@@ -28,6 +27,7 @@ from typing import Any, Final, TypeAlias
 
 from pacemaker.admin.listening import is_unix
 from pacemaker.admin.routes import Reply, Request, text_reply
+from pacemaker.wakeup import WakeUp
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -75,17 +75,17 @@ class AdminServer(threading.Thread):
         self._open: dict[socket.socket, float] = {}
         self._is_stopping = False
         # Opened before it runs, because later there may be no descriptor left.
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wake_up = WakeUp()
         self._all = selectors.DefaultSelector()
         self._all.register(listener, selectors.EVENT_READ)
         self._wake_alone = selectors.DefaultSelector()
         for selector in (self._all, self._wake_alone):
-            selector.register(self._wake_fd, selectors.EVENT_READ)
+            selector.register(self._wake_up.fd, selectors.EVENT_READ)
 
     def stop(self) -> None:
         """End the thread and every connection, and close its descriptors."""
         self._is_stopping = True
-        os.eventfd_write(self._wake_fd, 1)
+        self._wake_up.wake()
         if self.ident is not None:
             self.join()
         self._end_older_than(-1.0)
@@ -94,7 +94,7 @@ class AdminServer(threading.Thread):
             time.sleep(PAUSE_S)
         self._all.close()
         self._wake_alone.close()
-        os.close(self._wake_fd)
+        self._wake_up.close()
 
     def run(self) -> None:
         """Accept until `stop`.  No error ends the loop."""

@@ -16,6 +16,7 @@ from pacemaker._version import __version__
 from pacemaker.cli import exit_codes, streams
 from pacemaker.cli.completion import PROGRAM, completion_command
 from pacemaker.cli.config import config_command
+from pacemaker.cli.doctor import doctor_command
 from pacemaker.cli.exists import exists_command
 from pacemaker.cli.get import get_command
 from pacemaker.cli.health import health_command
@@ -177,6 +178,7 @@ def main() -> None:
 for _command in (
     *(serve_command, reload_command, config_command, completion_command),
     *(ping_command, ls_command, get_command, exists_command, put_command, rm_command),
-    *(simulate_command, health_command, observe_command, top_command, why_command),
+    *(simulate_command, health_command, observe_command, top_command),
+    *(doctor_command, why_command),
 ):
     main.add_command(_command)

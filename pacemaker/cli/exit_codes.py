@@ -13,11 +13,15 @@ from typing import Final
 OK: Final = 0
 
 # The answer is no: nothing is stored there, the user did not confirm, the daemon
-# refused an upgrade, or (`simulate`) the server cannot carry the cluster.
+# refused an upgrade, (`simulate`) the server cannot carry the cluster, or (`doctor`)
+# there are warnings.
 NO: Final = 1
 
 # The command line is wrong; click uses this code itself.
 USAGE: Final = 2
+
+# `doctor` found something that does not work, or will not.
+FAILURES: Final = 2
 
 # `simulate` itself fell behind its schedule, so there is no answer.
 GENERATOR_BEHIND: Final = 3

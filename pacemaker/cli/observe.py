@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from pacemaker.observe.history import History
     from pacemaker.observe.observer import Observer
 
-logger = logging.getLogger("pacemaker.observe")
+_logger: Final = logging.getLogger("pacemaker.observe")
 
-TURN_EVERY_S = 2.0
-"""How often the view is compared with the one before."""
+# How often the view is compared with the one before.
+TURN_EVERY_S: Final = 2.0
 
-DEFAULT_HTTP = "127.0.0.1:6697"
+DEFAULT_HTTP: Final = "127.0.0.1:6697"
 
 
 @click.command(
@@ -85,7 +85,7 @@ def observe_command(
     settings = target.settings()
     if address is not None:
         _check_gate(address, token, settings.auth_method.value)
-    logger.setLevel(logging.INFO)
+    _logger.setLevel(logging.INFO)
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
@@ -97,7 +97,7 @@ def observe_command(
         if address is not None:
             web = WebServer(address, observing, history, names, token)
             parts.enter_context(web)
-            logger.info("the page is at %s", _url(web.address))
+            _logger.info("the page is at %s", _url(web.address))
         observing.start()
         _turn_until(ending, observing, history)
 
@@ -134,4 +134,4 @@ def _turn_until(ending: threading.Event, observing: Observer, history: History) 
         view = observing.view()
         history.on_view(view)
         for line in log.lines(view):
-            logger.log(logging.WARNING if line.is_bad else logging.INFO, line.text)
+            _logger.log(logging.WARNING if line.is_bad else logging.INFO, line.text)

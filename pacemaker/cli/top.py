@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from pacemaker.observe.observer import Observer
     from pacemaker.observe.view import ClusterView
 
-COLUMNS = (
+# The names of the columns; a test compares them with those of the table.
+COLUMNS: Final = (
     *("state", "name", "status", "workers", "executors", "oldest", "restarts"),
     *("emitted", "acked", "failed", "latency", "capacity", "where"),
 )
-"""The names of the columns; a test compares them with those of the table."""
 
+# Whether ZooKeeper is read, too.
 zookeeper_option = click.option(
     "--no-zookeeper",
     "with_zookeeper",
@@ -32,7 +33,6 @@ zookeeper_option = click.option(
     default=True,
     help="Read the Pacemakers alone. Names of components are then guesses.",
 )
-"""Whether ZooKeeper is read, too."""
 
 
 class _NoExtraError(click.ClickException):
@@ -165,11 +165,11 @@ def _checked_columns(value: str | None) -> tuple[str, ...]:
 def _check_extra() -> None:
     try:
         import textual  # noqa: F401
-    except ImportError:
+    except ImportError as exc:
         raise _NoExtraError(
             f"top needs Textual: {how_to_install('top')}. --once and --json work"
             " without it."
-        ) from None
+        ) from exc
 
 
 def _watch(observing: Observer, for_s: float) -> None:

@@ -298,7 +298,9 @@ class PacemakerConnection:
         make = self._mechanism_factory
         try:
             mechanism = None if make is None else make(self.address.host)
-            protocol = ClientProtocol(self._max_body_bytes, mechanism)
+            protocol = ClientProtocol(
+                self._max_body_bytes, mechanism, server=str(self.address)
+            )
             clock = self._network.clock
             return Session(self, self.standing, sock, protocol, waiter, clock)
         except BaseException:

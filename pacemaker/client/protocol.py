@@ -20,6 +20,7 @@ outcome to `finish_step`, as with `ServerProtocol`.
 
 from __future__ import annotations
 
+import logging
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -28,7 +29,9 @@ from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
 from pacemaker.sasl.mechanism import ClientMechanism, StepOutcome, take_step
 from pacemaker.wire import control, messages
 from pacemaker.wire.frames import FrameReader
-from pacemaker.wire.messages import Message
+from pacemaker.wire.messages import Message, describe
+
+_logger: Final = logging.getLogger(__name__)
 
 # Names in a list: far more topologies or workers than a cluster has.  The bytes
 # of the reply are bounded by pacemaker.thrift.message.size.max.
@@ -69,6 +72,7 @@ class ClientProtocol:
         max_body_bytes: the largest message that is read.
         mechanism: authenticates this side; None if no authentication is needed.
         next_id: the id of the first request.
+        server: the server's name in the log.
 
     Attributes:
         phase: what is expected next.
@@ -80,11 +84,13 @@ class ClientProtocol:
     __slots__ = (
         "_abandoned",
         "_completions_due",
+        "_debug",
         "_due",
         "_frames",
         "_mechanism",
         "_next_id",
         "_replies",
+        "_server",
         "_token",
         "_unanswered",
         "_waiting",
@@ -98,7 +104,11 @@ class ClientProtocol:
         max_body_bytes: int,
         mechanism: ClientMechanism | None = None,
         next_id: int = 0,
+        server: str = "",
     ) -> None:
+        # Logs each message.  Looked up once, so that it costs nothing if DEBUG is off.
+        self._debug = _logger.debug if _logger.isEnabledFor(logging.DEBUG) else None
+        self._server = server
         self._frames = FrameReader(max_body_bytes)
         self._mechanism = mechanism
         self._token = b""
@@ -134,6 +144,8 @@ class ClientProtocol:
         """
         message_id = self._new_id()
         self._unanswered[message_id] = request
+        if self._debug is not None:
+            self._debug("%s: sends %s id=%d", self._server, request.name, message_id)
         queue = self._due if self.phase is Phase.OPEN else self._waiting
         queue.append(request.frame(message_id))
         return message_id
@@ -191,7 +203,10 @@ class ClientProtocol:
                 if frame is None:
                     return
                 data, start, end = frame
-                self._handle(messages.decode(data[start:end], MAX_VALUES))
+                message = messages.decode(data[start:end], MAX_VALUES)
+                if self._debug is not None:
+                    self._debug("%s: received %s", self._server, describe(message))
+                self._handle(message)
         except PeerError as exc:
             self._fail(exc)
 
@@ -252,6 +267,8 @@ class ClientProtocol:
         self._next_id = (self._next_id + 1) & MAX_MESSAGE_ID
 
     def _send(self, message: Message) -> None:
+        if self._debug is not None:
+            self._debug("%s: sends %s", self._server, describe(message))
         self._due.append(messages.encode(message))
 
     def _fail(self, error: PeerError) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import select
 import socket
 import threading
@@ -13,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pacemaker.client.address import ServerAddress
+from pacemaker.wakeup import WakeUp
 
 
 class SystemClock:
@@ -35,17 +35,12 @@ class PollWaiter:
     """
 
     def __init__(self) -> None:
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        # Guards against use after close: a closed descriptor's number is soon reused.
-        self._lock = threading.Lock()
-        self._is_closed = False
+        self._wake_up = WakeUp()
         self.is_stopped = False
 
     def wake(self) -> None:
         """End the current wait, or else the next one, at once."""
-        with self._lock:
-            if not self._is_closed:
-                os.eventfd_write(self._wake_fd, 1)
+        self._wake_up.wake()
 
     def stop(self) -> None:
         """Tell the thread to stop."""
@@ -75,21 +70,18 @@ class PollWaiter:
             The events by descriptor, for the sockets that have any.
         """
         poll = select.poll()
-        poll.register(self._wake_fd, select.POLLIN)
+        poll.register(self._wake_up.fd, select.POLLIN)
         for sock in socks:
             poll.register(sock, for_events)
         timeout_ms = None if timeout_s is None else max(0.0, timeout_s) * 1000
         events = dict(poll.poll(timeout_ms))
-        if events.pop(self._wake_fd, 0):
-            with contextlib.suppress(BlockingIOError):
-                os.eventfd_read(self._wake_fd)
+        if events.pop(self._wake_up.fd, 0):
+            self._wake_up.clear()
         return events
 
     def close(self) -> None:
         """Close the descriptor; `wake` has no effect from now on."""
-        with self._lock:
-            self._is_closed = True
-            os.close(self._wake_fd)
+        self._wake_up.close()
 
 
 class TcpNetwork:

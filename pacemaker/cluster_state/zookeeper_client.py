@@ -23,8 +23,8 @@ from pacemaker.errors import ConfigError
 # enough for a session to end although ZooKeeper is back.
 RECONNECT_PAUSE_MAX_S: Final = 2.0
 
+# Called with kazoo's WatchedEvent; once, except for watches that are set again.
 WatchFunction: TypeAlias = Callable[[Any], None]
-"""Called with kazoo's WatchedEvent; once, except for watches that are set again."""
 
 
 class Answer(Protocol):
@@ -109,8 +109,8 @@ class ZooKeeperClient(Protocol):
         """Make later reads see all earlier writes; return the path."""
 
 
+# Returns a client that is not started yet, as `kazoo_client` does.
 MakeClient: TypeAlias = Callable[[Settings], ZooKeeperClient]
-"""Returns a client that is not started yet, as `kazoo_client` does."""
 
 
 def kazoo_client(settings: Settings) -> ZooKeeperClient:
@@ -124,7 +124,7 @@ def kazoo_client(settings: Settings) -> ZooKeeperClient:
         hosts = zookeeper_servers(list(settings.zookeeper_servers))
     except WrongValueError as exc:
         value = list(settings.zookeeper_servers)
-        raise ConfigError(str(exc), key=ZOOKEEPER_SERVERS, value=value) from None
+        raise ConfigError(str(exc), key=ZOOKEEPER_SERVERS, value=value) from exc
     client = KazooClient(
         hosts=",".join(f"{_in_url(host)}:{settings.zookeeper_port}" for host in hosts),
         timeout=settings.zookeeper_session_timeout_ms / 1000,

@@ -121,6 +121,8 @@ class Account:
         held_read_bytes: memory of its held reads (the holding).
         new_keys: keys that it has created since it was last settled (the store).
         lists: lists that it has requested since it was last settled (dispatch).
+        heir: the account to which what it has stored has passed on, once it is gone
+            for good (the store).
         spent_s: time that the I/O threads have recently spent on it; it fades.
     """
 
@@ -129,6 +131,7 @@ class Account:
         "_work",
         "buffered_bytes",
         "connections",
+        "heir",
         "held_read_bytes",
         "lists",
         "name",
@@ -147,6 +150,7 @@ class Account:
         self.held_read_bytes = 0
         self.new_keys = 0
         self.lists = 0
+        self.heir: Account | None = None
         self.spent_s = 0.0
         self._work = Bucket()
         self._arrivals = Bucket()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import (
     IPv4Address,
@@ -46,10 +46,22 @@ class Accounts:
     Args:
         shared: networks in which each connection is an account of its own, because
             many workers may be behind one address.
+        pass_on: called with an account that is gone for good, and with the one that
+            takes over what it has left.  That one stands for all that are gone, so
+            that they count as one account wherever shares are equal.
+
+    Attributes:
+        gone: the account that takes over.
     """
 
-    def __init__(self, shared: Sequence[Network] = DEFAULT_SHARED) -> None:
+    def __init__(
+        self,
+        shared: Sequence[Network] = DEFAULT_SHARED,
+        pass_on: Callable[[Account, Account], None] | None = None,
+    ) -> None:
         self._shared = tuple(shared)
+        self._pass_on = pass_on
+        self.gone = Account("peers that are gone")
         # Parsing an address takes longer than everything else here, and the same
         # addresses connect again and again.
         self._describe = lru_cache(MAX_IDLE_ACCOUNTS)(self._name_and_whether_shared)
@@ -100,18 +112,27 @@ class Accounts:
             self._connections -= 1
             if account.connections:
                 return
-            del self._connected[account.name]
-            self._leave_host(account)
-            self._idle[account.name] = account
-            if len(self._idle) > MAX_IDLE_ACCOUNTS:
-                self._idle.popitem(last=False)
+            gone = self._retire(account)
+        # Without the lock: the store takes its own.
+        if gone is not None and self._pass_on is not None:
+            self._pass_on(gone, self.gone)
 
-    def _leave_host(self, account: Account) -> None:
-        shared = account.shared_host
-        if shared is not None:
-            shared.connections -= 1
-            if not shared.connections:
-                del self._hosts[shared.name]
+    def _retire(self, account: Account) -> Account | None:
+        """Remove an account without connections; return one that is gone for good."""
+        del self._connected[account.name]
+        if account.shared_host is not None:
+            # The same port may connect again, but that is another peer.
+            self._leave_host(account.shared_host)
+            return account
+        self._idle[account.name] = account
+        if len(self._idle) <= MAX_IDLE_ACCOUNTS:
+            return None
+        return self._idle.popitem(last=False)[1]
+
+    def _leave_host(self, shared: Account) -> None:
+        shared.connections -= 1
+        if not shared.connections:
+            del self._hosts[shared.name]
 
     def most_connections(self) -> int:
         """Return the largest number of connections that any account has."""

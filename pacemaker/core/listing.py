@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pacemaker.wire import canonical, messages
-from pacemaker.wire.messages import Message
+from pacemaker.wire.messages import Message, shown
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -26,9 +26,6 @@ LARGE_NAMES: Final = 1_000
 # The limits of one step, whichever is reached first: half a millisecond.
 NAMES_PER_STEP: Final = 1_000
 _BYTES_PER_STEP: Final = 256 * 1024
-
-# How many characters of a path are shown in the log.
-_SHOWN_CHARACTERS: Final = 200
 
 
 class Listing:
@@ -130,10 +127,3 @@ class Listing:
             self._given, self.size_bytes, self._message_id
         )
         return [head, *self._chunks, tail]
-
-
-def shown(path: str) -> str:
-    """Return a path as it is shown in the log: escaped, and cut if it is long."""
-    if len(path) > _SHOWN_CHARACTERS:
-        return f"{path[:_SHOWN_CHARACTERS]!a}... ({len(path)} characters)"
-    return ascii(path)

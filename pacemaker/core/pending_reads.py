@@ -65,7 +65,7 @@ _WIDE_CHARACTER_BYTES: Final = 4
 RELEASED_PER_TURN: Final = 100
 
 # Asks the I/O thread to call a function in its next turn.  Any thread may use it.
-Call: TypeAlias = Callable[[Callable[[], None]], None]
+CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
 
 
 class _Holder:
@@ -110,10 +110,10 @@ class Holding:
     def __init__(self, store: Store, most_of_one_bytes: int | None = None) -> None:
         self._store = store
         self._most_of_one_bytes = most_of_one_bytes
-        self._call: Call = _no_thread
+        self._call: CallSoon = _no_thread
         self._by_key: dict[str, dict[HeldRead, None]] = {}
         # Reads that will be released, `RELEASED_PER_TURN` at a time.
-        self._due: OrderedDict[HeldRead, None] = OrderedDict()
+        self._to_release: OrderedDict[HeldRead, None] = OrderedDict()
         self._is_releasing = False
         self.is_on = False
         self.refused = 0
@@ -129,7 +129,7 @@ class Holding:
     def __repr__(self) -> str:
         return f"<Holding on={self.is_on} held_bytes={self.held_bytes}>"
 
-    def begin(self, call: Call) -> None:
+    def begin(self, call: CallSoon) -> None:
         """Hold misses from now on.  Call this before there are connections."""
         self._call = call
         self.is_on = True
@@ -142,7 +142,7 @@ class Holding:
         self._store.await_nothing()
         by_key, self._by_key = self._by_key, {}
         for reads in by_key.values():
-            self._put_due(reads)
+            self._release_soon(reads)
 
     def new_reads(self, account: Account = NOBODY) -> HeldReads | None:
         """Return the `HeldReads` of a new connection, or None if holding is off."""
@@ -211,9 +211,9 @@ class Holding:
             elif total_bytes <= MAX_HELD_BYTES:
                 return True
             else:
+                # Another account: this one is within its share, so the room could not
+                # be full if no other held more.
                 largest = max(self._holders.values(), key=_held_bytes_of)
-                if largest.held_bytes <= own_bytes:
-                    largest = holder
             # Within the account, only a connection that holds more than this one
             # gives up reads, so no connection gives up its own.
             least_bytes = reads_bytes if largest is holder else 0
@@ -228,14 +228,12 @@ class Holding:
         """Make the largest connection of an account give up its oldest reads.
 
         Args:
-            holder: the account's holder.
+            holder: the account's holder, which holds some.
             least_bytes: stop when the connection holds no more than this.
 
         Returns:
             Whether it has given up any.
         """
-        if not holder.by_connection:
-            return False
         reads = holder.largest
         given_up = 0
         most_bytes = min(
@@ -258,7 +256,7 @@ class Holding:
 
     def _unlist(self, read: HeldRead) -> None:
         """Stop awaiting the key of a read, unless other reads await it too."""
-        self._due.pop(read, None)
+        self._to_release.pop(read, None)
         reads = self._by_key.get(read.key)
         if reads is not None and read in reads:
             del reads[read]
@@ -280,19 +278,19 @@ class Holding:
         # again, this registers it again and the reads go on waiting: a release would
         # answer them with a miss.
         if key in self._by_key and not self._store.await_key(key, self._on_key):
-            self._put_due(self._by_key.pop(key))
+            self._release_soon(self._by_key.pop(key))
 
-    def _put_due(self, reads: dict[HeldRead, None]) -> None:
-        self._due.update(reads)
+    def _release_soon(self, reads: dict[HeldRead, None]) -> None:
+        self._to_release.update(reads)
         if not self._is_releasing:
             self._is_releasing = True
             self._call(self._release_some)
 
     def _release_some(self) -> None:
-        for _ in range(min(len(self._due), RELEASED_PER_TURN)):
-            read, _ = self._due.popitem(last=False)
+        for _ in range(min(len(self._to_release), RELEASED_PER_TURN)):
+            read, _ = self._to_release.popitem(last=False)
             read.reads.release(read)
-        self._is_releasing = bool(self._due)
+        self._is_releasing = bool(self._to_release)
         if self._is_releasing:
             self._call(self._release_some)
 
@@ -362,9 +360,6 @@ class HeldReads:
 
     def __repr__(self) -> str:
         return f"<HeldReads held={len(self._held)} released={len(self._released)}>"
-
-    def __len__(self) -> int:
-        return len(self._held)
 
     @property
     def is_over(self) -> bool:

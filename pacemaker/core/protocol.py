@@ -52,7 +52,7 @@ from typing import Final, NamedTuple, TypeAlias
 from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
 from pacemaker.core.dispatch import Dispatcher, trace_of
 from pacemaker.core.history import Source
-from pacemaker.core.listing import Listing, shown
+from pacemaker.core.listing import Listing
 from pacemaker.core.pending_reads import HeldReads, Holding
 from pacemaker.core.phases import (
     CAN_BE_CARRIED_OVER,
@@ -68,7 +68,7 @@ from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
 from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step
 from pacemaker.wire import canonical, control, messages
 from pacemaker.wire.frames import FrameReader
-from pacemaker.wire.messages import NO_MESSAGE_ID, Message
+from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe, shown
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -196,6 +196,7 @@ class ServerProtocol:
 
     __slots__ = (
         "_charges",
+        "_debug",
         "_dispatcher",
         "_has_more",
         "_is_charged",
@@ -231,6 +232,9 @@ class ServerProtocol:
         account: Account = NOBODY,
     ) -> None:
         self._dispatcher = dispatcher
+        # Logs each message.  Looked up once, so that it costs a pulse nothing if DEBUG
+        # is off.  If it is on, pulses do not take the fast paths.
+        self._debug = _logger.debug if _logger.isEnabledFor(logging.DEBUG) else None
         self._mechanism = mechanism
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
@@ -344,7 +348,10 @@ class ServerProtocol:
 
     def _end(self, error: PeerError) -> None:
         if self.error is None:
-            # The traceback's frames would keep the message and this object alive.
+            if self._debug is not None:
+                self._debug("%s: fails", self.peer, exc_info=error)
+            # The traceback's frames would keep the message and this object alive, and
+            # the cause may hold the peer's bytes.
             error.__traceback__ = error.__cause__ = error.__context__ = None
             self.error = error
         self._enter(Event.FAILURE)
@@ -503,7 +510,8 @@ class ServerProtocol:
         size_cost = (end - start) // _BYTES_PER_COST
         # The fast path of a worker's pulse.  Not while misses are held: then a message
         # may have to supersede a held read with the same message id.
-        if self.phase is _OPEN and self._reads is None:
+        debug = self._debug
+        if self.phase is _OPEN and self._reads is None and debug is None:
             pulse = canonical.read_pulse(data, start, end)
             if pulse is not None:
                 key, details, message_id = pulse
@@ -516,6 +524,8 @@ class ServerProtocol:
         if message is None:
             cost = _ODD_COST
             message = messages.decode(data[start:end])
+        if debug is not None:
+            debug("%s: received %s", self.peer, describe(message))
         if self._reads is not None and self.authenticated:
             self._handle_in_hold(self._reads, message)
         else:
@@ -608,11 +618,11 @@ class ServerProtocol:
         """Tolerate some messages that are not requests; log only the first."""
         self._useless += 1
         if self._useless == 1:
-            _logger.warning("%s: %s is no request; not answered", self.peer, name)
+            _logger.warning("%s: %s is not a request; ignored", self.peer, name)
         if self._useless > MAX_USELESS:
             raise OutOfPlaceError(
-                "too many messages that are no request",
-                f"more than {MAX_USELESS}, the last a {name}",
+                "too many messages that are not requests",
+                f"more than {MAX_USELESS}; the last was {name}",
             )
 
     def _apply(self, message: Message) -> None:
@@ -667,6 +677,8 @@ class ServerProtocol:
         )
 
     def _send(self, message: Message) -> None:
+        if self._debug is not None:
+            self._debug("%s: sends %s", self.peer, describe(message))
         for chunk in canonical.write(message) or (messages.encode(message),):
             self._queue(chunk)
 

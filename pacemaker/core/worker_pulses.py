@@ -21,7 +21,7 @@ from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import NEVER, History, Moment, Source
 from pacemaker.core.history import NOBODY as NO_SOURCE
-from pacemaker.core.store import Place, Store
+from pacemaker.core.store import KeyHandle, Store
 from pacemaker.wire import canonical
 from pacemaker.wire.frames import HEAD_SIZE
 
@@ -65,11 +65,11 @@ class WorkerPulses:
         "_around_bytes",
         "_details_at",
         "_figures",
+        "_handle",
         "_head",
         "_history",
         "_max_details_bytes",
         "_moment",
-        "_place",
         "_record",
         "_source",
         "_store",
@@ -94,7 +94,7 @@ class WorkerPulses:
         self._moment = moment
         # The key's record is looked up once, like its place in the store.
         self._record = None if history is None else history.records.get(key)
-        self._place = Place(key, account)
+        self._handle = KeyHandle(key, account)
         self._store = store
         self._figures = figures
         self._head = canonical.pulse_head(key)
@@ -132,7 +132,7 @@ class WorkerPulses:
         ):
             return None
         details = data[self._details_at : end]
-        self._store.put_at(self._place, details)
+        self._store.put_at(self._handle, details)
         self._figures.count_pulse(size)
         # The same as `_note`, repeated here because a call would take a twentieth of
         # the time.
@@ -191,7 +191,7 @@ class WorkerPulses:
             return None
         details_end = at - _END_SIZE
         details = data[details_end - last_size : details_end]
-        self._store.put_at(self._place, details)
+        self._store.put_at(self._handle, details)
         if self._record is not None:
             self._note(details)
         count = len(ends)

@@ -17,13 +17,13 @@ from pacemaker.observe.nodes import ClusterNodes, slot_of
 from pacemaker.observe.topology import Topology
 from pacemaker.observe.worker import Worker
 
+# The directory of all heartbeats in Storm.
 ROOT: Final = "/workerbeats"
-"""The directory of all heartbeats in Storm."""
 
 KEPT_EVENTS: Final = 1_000
 
+# How long a worker is remembered after its key has gone.
 GONE_KEPT_S: Final = 600
-"""How long a worker is remembered after its key has gone."""
 
 # Anyone can store keys, so their number is limited: a cluster of 1,500 supervisors has
 # 15,000 workers.

@@ -22,24 +22,24 @@ from pacemaker.heartbeats.model import (
     SpoutStats,
 )
 
+# Storm's windows of statistics, in seconds.
 WINDOWS: Final = ("600", "10800", "86400", ":all-time")
-"""Storm's windows of statistics, in seconds."""
 
 EMITTED, TRANSFERRED, ACKED, FAILED, EXECUTED = range(5)
+# The figures: tuples, and milliseconds in total.
 EXECUTE_MS, PROCESS_MS, COMPLETE_MS = range(5, 8)
-"""The figures: tuples, and milliseconds in total."""
 
+# The number of figures in a window.
 FIGURES: Final = 8
-"""The number of figures in a window."""
 
+# The number of figures of an executor; those of a window are adjacent.
 ALL: Final = FIGURES * len(WINDOWS)
-"""The number of figures of an executor; those of a window are adjacent."""
 
+# Where the figures since the worker's start begin: the last window.
 TOTALS: Final = ALL - FIGURES
-"""Where the figures since the worker's start begin: the last window."""
 
+# By the name of a field in Storm's IDL, window, and stream or source.
 Fields: TypeAlias = Mapping[str, Mapping[str, Mapping[Any, Any]]]
-"""By the name of a field in Storm's IDL, window, and stream or source."""
 
 
 class Shape(NamedTuple):

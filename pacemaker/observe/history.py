@@ -9,8 +9,8 @@ from typing import Final, TypeAlias
 from pacemaker.observe.view import ClusterView
 
 SPAN_S: Final = 600
+# How far apart two points are.
 EVERY_S: Final = 20
-"""How far apart two points are."""
 
 POINTS: Final = SPAN_S // EVERY_S
 

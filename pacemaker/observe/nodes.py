@@ -26,8 +26,8 @@ _INTEGERS: Final = (8, 10)
 # A topology of 10,000 executors has an assignment of 80,000 values.
 MAX_VALUES: Final = 1_000_000
 
+# How many characters of a stack trace are kept.
 ERROR_TEXT_MAX: Final = 2_000
-"""How many characters of a stack trace are kept."""
 
 
 class Status(enum.Enum):

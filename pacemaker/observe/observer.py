@@ -14,15 +14,16 @@ from pacemaker.client import PacemakerPool
 from pacemaker.config import Settings
 from pacemaker.errors import PacemakerError
 from pacemaker.observe.engine import Engine
+from pacemaker.observe.nodes import ClusterNodes
 from pacemaker.observe.picture import cluster_view, executor_views
 from pacemaker.observe.reader import Reader
 from pacemaker.observe.view import ClusterView, ExecutorView
 
+# How often ZooKeeper is read.
 NODES_EVERY_S: Final = 5.0
-"""How often ZooKeeper is read."""
 
+# How often workers are read again whose heartbeat has not changed.
 SUSPECTS_EVERY_S: Final = 2.0
-"""How often workers are read again whose heartbeat has not changed."""
 
 # A view of 15,000 workers takes a second.  It is made again only after ten times as
 # long as it took, so that it costs a tenth of a core at most.
@@ -108,6 +109,11 @@ class Observer:
             if topology is None:
                 return []
             return executor_views(self._engine, topology, component, worker)
+
+    def nodes(self) -> tuple[ClusterNodes | None, str | None]:
+        """Return what ZooKeeper said last, and why it does not answer."""
+        with self._lock:
+            return self._engine.nodes, self._engine.nodes_problem
 
     def close(self) -> None:
         """End the threads and close all connections."""

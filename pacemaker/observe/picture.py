@@ -28,8 +28,8 @@ from pacemaker.observe.view import (
 )
 from pacemaker.observe.worker import RATE_SPAN_SECS, Worker
 
+# How long restarts and moves are shown.
 RECENT_S: Final = 600
-"""How long restarts and moves are shown."""
 
 _ID: Final = re.compile(r"(.+)-(\d+)-(\d+)", re.DOTALL)
 _UUID: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"

@@ -26,16 +26,16 @@ from pacemaker.observe.engine import ROOT, Engine, ServerState
 T = TypeVar("T")
 Key: TypeAlias = tuple[str, str]
 
+# How often every worker is read.
 ROUND_S: Final = 5.0
-"""How often every worker is read."""
 
+# How often in a cluster of more than `LARGE_WORKERS`: as often as Nimbus reads.
 LARGE_ROUND_S: Final = 10.0
-"""How often in a cluster of more than `LARGE_WORKERS`: as often as Nimbus reads."""
 
 LARGE_WORKERS: Final = 5_000
 
+# Reads that are sent together.  A server answers them in some milliseconds.
 BATCH: Final = 100
-"""Reads that are sent together.  A server answers them in some milliseconds."""
 
 # A round leaves some of its time, so that a slow one does not delay the next.
 _SPREAD: Final = 0.8

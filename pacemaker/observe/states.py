@@ -9,16 +9,17 @@ from pacemaker.observe.nodes import Slot
 from pacemaker.observe.topology import Topology
 from pacemaker.observe.worker import Worker
 
+# Three heartbeats.  Nimbus waits 30 s (nimbus.task.timeout.secs) before it acts.
 LATE_S: Final = 9.0
-"""Three heartbeats.  Nimbus waits 30 s (nimbus.task.timeout.secs) before it acts."""
 
+# How long a worker that was just assigned may take to appear: Storm's
+# nimbus.task.launch.secs.
 START_SECS: Final = 120
-"""How long a worker that was just assigned may take to appear: Storm's
-nimbus.task.launch.secs."""
 
+# How long a worker whose key has gone is shown, without ZooKeeper.
 GONE_SHOWN_S: Final = 60
-"""How long a worker whose key has gone is shown, without ZooKeeper."""
 
+# The states of workers, the worst first.
 STATES: Final = {
     "missing": "assigned, but it has no heartbeat",
     "late": "its heartbeat is old",
@@ -29,7 +30,6 @@ STATES: Final = {
     "ok": "it beats",
     "leftover": "its executors run elsewhere",
 }
-"""The states of workers, the worst first."""
 
 
 def state_of(

@@ -22,8 +22,8 @@ from pacemaker.observe.view import (
 
 Row = TypeVar("Row")
 
+# The letters beside the colours.
 BAD, WARNING, FINE = "B", "W", "-"
-"""The letters beside the colours."""
 
 UNKNOWN: Final = "?"
 

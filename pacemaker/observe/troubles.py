@@ -17,30 +17,30 @@ from pacemaker.observe.view import (
 from pacemaker.observe.worker import SKEW_SECS
 from pacemaker.words import clipped, counted
 
+# The capacity from which on a bolt counts as full; Storm's page warns from 0.8 on.
 FULL: Final = 0.9
-"""The capacity from which on a bolt counts as full; Storm's page warns from 0.8 on."""
 
+# The share of failed tuple trees that is reported.
 FAILED_PERCENT: Final = 5.0
-"""The share of failed tuple trees that is reported."""
 
+# The most characters of a name in a sentence.
 NAME_MAX: Final = 80
-"""The most characters of a name in a sentence."""
 
+# Three of the longer rounds.
 DATA_OLD_S: Final = 30
-"""Three of the longer rounds."""
 
+# The most characters of an error in a sentence.
 ERROR_MAX: Final = 200
-"""The most characters of an error in a sentence."""
 
 RECENT_S: Final = 600
 
+# The kinds of trouble, the worst first.
 KINDS: Final = (
     *("no_server", "old_data", "server", "no_leader"),
     *("missing", "late", "gone", "unreadable", "restarted", "moved"),
     *("failures", "full", "error", "skew"),
     *("zookeeper", "stale_topology", "too_many_keys"),
 )
-"""The kinds of trouble, the worst first."""
 
 _BAD_STATES: Final = ("missing", "late", "gone", "unreadable")
 

@@ -16,22 +16,22 @@ from pacemaker.observe.beats import Beat, Known
 from pacemaker.observe.figures import ALL, FIGURES, TOTALS, WINDOWS, Shape
 from pacemaker.observe.nodes import Slot
 
+# Rates cover at least this: counts move in steps of the sampling factor, 6.7 tuples/s a
+# task over the 3 s between two heartbeats.
 RATE_SPAN_SECS: Final = 30
-"""Rates cover at least this: counts move in steps of the sampling factor, 6.7 tuples/s
-a task over the 3 s between two heartbeats."""
 
+# A start that moves forward by more than this is a new process.  The start is computed
+# from two numbers in whole seconds, so it wobbles by one.
 RESTART_SECS: Final = 3
-"""A start that moves forward by more than this is a new process.  The start is computed
-from two numbers in whole seconds, so it wobbles by one."""
 
+# Five heartbeats: a longer pause between two heartbeats that were stored is a gap.
 GAP_SECS: Final = 15
-"""Five heartbeats: a longer pause between two heartbeats that were stored is a gap."""
 
+# A clock that is further off than this is reported.
 SKEW_SECS: Final = 5
-"""A clock that is further off than this is reported."""
 
+# The smallest lag of this many heartbeats counts.
 LAGS: Final = 8
-"""The smallest lag of this many heartbeats counts."""
 
 
 class Sample:

@@ -106,7 +106,7 @@ class Daemon:
         self._mechanism_factory = mechanism_factory
         self._limits = options.address_limits
         self._steps = StepRunner(guesses_per_s=self._limits.guesses_per_s)
-        self._accounts = Accounts(options.shared_addresses)
+        self._accounts = Accounts(options.shared_addresses, self.store.pass_on)
         hold_s = options.hold.after(is_handed_over(), boot_time_s())
         # Opened before anything else that stays open, and so at the lowest descriptors:
         # that is where an upgrade hands them over.

@@ -18,13 +18,12 @@ from pacemaker.wire.messages import Message
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 MAX_STORED_BYTES: Final = 64 * 1024 * 1024
 
+# What a server does on one connection: a generator that is sent each request.
+#
+#     def one_answer(peer):
+#         peer.answer((yield))
+#         yield  # the next request has no answer, and ends the connection
 Script: TypeAlias = Callable[["MemoryPeer"], Generator[None, Message, None]]
-"""What a server does on one connection: a generator that is sent each request.
-
-    def one_answer(peer):
-        peer.answer((yield))
-        yield  # the next request has no answer, and ends the connection
-"""
 
 
 class MemoryServer:

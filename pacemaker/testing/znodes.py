@@ -30,8 +30,8 @@ from pacemaker.cluster_state.paths import parent
 ANYONE: Final = Id("world", "anyone")
 OPEN: Final = (ACL(permissions.ALL, ANYONE),)
 
+# Called with kazoo's EventType and the path of each change that a watch can see.
 Report: TypeAlias = Callable[[Any, str], None]
-"""Called with kazoo's EventType and the path of each change that a watch can see."""
 
 
 class Session(NamedTuple):
@@ -193,8 +193,8 @@ class Znodes:
     def _node(self, path: str) -> Znode:
         try:
             return self._nodes[path]
-        except KeyError:
-            raise NoNodeError from None
+        except KeyError as exc:
+            raise NoNodeError from exc
 
 
 def digest_identity(payload: str) -> Id:

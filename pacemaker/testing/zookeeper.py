@@ -55,8 +55,8 @@ MAX_REQUEST_BYTES: Final = 0xFFFFF
 # How long `wait_caught` waits for another thread of the test, in real seconds.
 CAUGHT_TIMEOUT_S: Final = 30.0
 
+# The requests that a link can hold or leave without an answer.
 REQUESTS: Final = ("create", "delete", "exists", "get", "get_children", "set", "sync")
-"""The requests that a link can hold or leave without an answer."""
 
 
 class FakeZooKeeper:

@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pacemaker.cli import main
+from pacemaker.client import ServerAddress
+from tests.client.daemons import daemon
 
 Run = Callable[..., Result]
 
@@ -20,6 +22,15 @@ def conf_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "conf"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def server(conf_folder: Path) -> Iterator[ServerAddress]:
+    """Start a daemon, and name it in storm.yaml."""
+    with daemon() as address:
+        servers = f'pacemaker.servers: ["{address}"]\n'
+        (conf_folder / "storm.yaml").write_text(servers)
+        yield address
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
-"""The program as a whole: its help, its version, completion, a quick start."""
+"""The program as a whole: its help, its version, a quick start."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +20,7 @@ COMMANDS = (
     "simulate",
     "observe",
     "top",
+    "doctor",
 )
 TIMEOUT_S = 60
 
@@ -59,24 +58,6 @@ def test_help_of_a_command_shows_examples(run: Run, command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == exit_codes.OK
     assert "Examples:" in result.stdout
-
-
-def test_exit_codes_differ() -> None:
-    """No two ends of the program look alike to who started it."""
-    codes = [
-        exit_codes.OK,
-        exit_codes.NO,
-        exit_codes.USAGE,
-        exit_codes.GENERATOR_BEHIND,
-        exit_codes.IN_USE,
-        exit_codes.CANNOT_LISTEN,
-        exit_codes.UNEXPECTED,
-        exit_codes.NO_ANSWER,
-        exit_codes.NOT_AUTHORIZED,
-        exit_codes.WRONG_CONFIGURATION,
-        exit_codes.SIGNALLED,
-    ]
-    assert len(set(codes)) == len(codes)
 
 
 @pytest.mark.io
@@ -135,46 +116,3 @@ def test_closed_pipe_is_no_failure() -> None:
     finally:
         os.close(write_end)
     assert done.stderr == b""
-
-
-@pytest.mark.io
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_prints_the_script_of_a_shell(shell: str) -> None:
-    """The script asks the program through the variable that click listens to."""
-    done = start("completion", shell)
-    assert done.returncode == exit_codes.OK
-    assert "_STORM_PACEMAKER_PY_COMPLETE" in done.stdout
-
-
-@pytest.mark.io
-@pytest.mark.parametrize(
-    ("words", "completed"),
-    [
-        ("storm-pacemaker-py s", "serve simulate"),
-        ("storm-pacemaker-py simulate --sup", "--supervisors"),
-        ("storm-pacemaker-py serve --store", "--store-budget"),
-        ("storm-pacemaker-py serve --log-level w", "warning"),
-    ],
-)
-def test_bash_completes_words(tmp_path: Path, words: str, completed: str) -> None:
-    """A bash that has read the script completes commands, options and values."""
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("bash is not installed")
-    program = tmp_path / "storm-pacemaker-py"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pacemaker "$@"\n')
-    program.chmod(0o755)
-    script = (
-        'eval "$(storm-pacemaker-py completion bash)"\n'
-        f"COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n"
-        '_storm_pacemaker_py_completion storm-pacemaker-py; echo "${COMPREPLY[@]}"\n'
-    )
-    done = subprocess.run(
-        [bash, "--norc", "-c", script],
-        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-    assert done.stdout == f"{completed}\n", done.stderr

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from pacemaker.client import PacemakerConnection, ServerAddress, requests, session
-from pacemaker.client.call import Call
-from pacemaker.client.tcp import SystemClock, TcpNetwork
+from pacemaker.client.tcp import TcpNetwork
 from pacemaker.errors import (
     CannotConnectError,
     ClientError,
@@ -712,25 +711,3 @@ def _in_child(connection: PacemakerConnection) -> int:
     except BaseException:
         return 2
     return 1
-
-
-def test_interrupted_caller_gives_its_call_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Ctrl-C in a wait frees the call's place, and the connection goes on."""
-    given_up: list[Call[Any]] = []
-
-    class Interrupted(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            raise KeyboardInterrupt
-
-    def give_up(call: Call[Any]) -> ClientError:
-        given_up.append(call)
-        return ClosedError("", "")
-
-    monkeypatch.setattr("pacemaker.client.call.threading.Event", Interrupted)
-    call = Call(PING, LONG_S, SystemClock(), give_up)
-    with pytest.raises(KeyboardInterrupt):
-        call.result()
-    assert given_up == [call]
-    assert repr(call) == "<Call CREATE_PATH waits>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pacemaker.client import protocol as module
 from pacemaker.client import requests
 from pacemaker.client.protocol import ClientProtocol, Phase, Reply
 from pacemaker.client.requests import MAX_MESSAGE_ID, Request
@@ -191,18 +193,22 @@ def test_abandoning_an_answered_request_is_nothing() -> None:
     assert client.abandoned == 0
 
 
-def test_id_is_not_given_again_while_its_reply_may_come() -> None:
+def test_id_is_not_given_again_while_its_reply_may_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """When the counter comes round, ids that are still owed a reply are left out."""
     client = ClientProtocol(MAX_BODY_BYTES, next_id=MAX_MESSAGE_ID)
     last = client.request(requests.create_path("/"))
     first = client.request(requests.create_path("/"))
     assert (last, first) == (MAX_MESSAGE_ID, 0)
-    client.abandon(last)
+    monkeypatch.setattr(module, "MAX_MESSAGE_ID", 7)
     other = ClientProtocol(MAX_BODY_BYTES)
-    held = [other.request(requests.create_path("/")) for _ in range(3)]
-    other.abandon(held[1])
-    other._next_id = 0
-    assert other.request(requests.create_path("/")) == 3
+    ids = [other.request(requests.create_path("/")) for _ in range(8)]
+    assert ids == list(range(8))
+    for answered in (2, 5):
+        other.receive_data(wire.ack(Type.CREATE_PATH_RESPONSE, answered))
+    other.abandon(1)
+    assert [other.request(requests.create_path("/")) for _ in range(2)] == [2, 5]
 
 
 @pytest.mark.parametrize(
@@ -417,3 +423,18 @@ def test_protocol_shows_its_state() -> None:
     client = ClientProtocol(MAX_BODY_BYTES)
     client.abandon(client.request(requests.create_path("/")))
     assert repr(client) == "<ClientProtocol phase=open unanswered=1 abandoned=1>"
+
+
+def test_each_message_is_a_debug_line(caplog: pytest.LogCaptureFixture) -> None:
+    """What is sent and received is in the log, with the server, but without bytes."""
+    with caplog.at_level(logging.DEBUG, "pacemaker.client.protocol"):
+        client = ClientProtocol(MAX_BODY_BYTES, server="pm1:6699")
+        ask(client, new_server(), requests.send_pulse("/a", b"secret"))
+    ours = [r.getMessage() for r in caplog.records if "client" in r.name]
+    assert ours == [
+        "pm1:6699: sends SEND_PULSE id=0",
+        "pm1:6699: received SEND_PULSE_RESPONSE id=0",
+    ]
+    with caplog.at_level(logging.DEBUG, "pacemaker.client.protocol"):
+        ClientProtocol(MAX_BODY_BYTES, DigestClient(SECRET, "user"), server="pm1:6699")
+    assert "sends CONTROL_MESSAGE id=None size_bytes=2" in caplog.messages[-1]

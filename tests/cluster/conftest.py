@@ -12,13 +12,13 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
+from benchmarks.jars import ROOT, cache_dir
 from tests.cluster import outages
 from tests.cluster.cluster import Cluster, Setup
 from tests.cluster.hosts import Host
 from tests.cluster.observation import Outcome
 from tests.cluster.pacemakers import Kind
 from tests.cluster.results import Case, record, write_table
-from tests.real.jvm import ROOT, cache_dir
 
 SHOWN_LINES = 30
 KEPT_LOGS = ROOT / "build" / "cluster-logs"

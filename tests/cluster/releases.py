@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.real.daemons import MAIN_CLASSES
+from benchmarks.jars import MAIN_CLASSES
 from tests.real.jvm import NEWEST_RELEASE
 
 OLDEST_RELEASE = "1.2.4"

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from tests.real.jvm import ROOT, cache_dir
+from benchmarks.jars import ROOT, cache_dir
 
 DOCS = ROOT / "docs"
 PAGE = "cluster.md"

@@ -26,8 +26,7 @@ import pytest
 
 from tests.cluster.homes import APPENDERS, LOG4J2
 from tests.compose.engine import docker, need_engine, run, succeeds
-from tests.real.jvm import NEWEST_RELEASE, storm_classpath
-from tests.real.zookeeper import zookeeper_classpath
+from tests.real.jvm import NEWEST_RELEASE, storm_classpath, zookeeper_classpath
 
 STAND_INS = Path(__file__).parent / "stand_ins"
 LABEL = "storm-pacemaker-py.stand-in"

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from pacemaker.core import addresses
-from pacemaker.core.addresses import Accounts, address_name, parse_shared
+from pacemaker.core.accounts import Account
+from pacemaker.core.addresses import (
+    MAX_IDLE_ACCOUNTS,
+    Accounts,
+    address_name,
+    parse_shared,
+)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +124,31 @@ def test_what_is_no_network_is_refused(value: str) -> None:
 def test_address_is_what_one_customer_has(host: str, address: str) -> None:
     """An IPv4 address counts for itself, mapped or not; an IPv6 address by its /64."""
     assert address_name(host) == address
+
+
+def test_connection_of_a_shared_address_is_gone_with_its_end() -> None:
+    """What it has left passes on, and the same port is another account then."""
+    passed_on: list[tuple[Account, Account]] = []
+    accounts = Accounts(pass_on=lambda *pair: passed_on.append(pair))
+    first = accounts.open("127.0.0.1", 7000)
+    accounts.close(first)
+    second = accounts.open("127.0.0.1", 7000)
+    assert second is not first
+    assert passed_on == [(first, accounts.gone)]
+    accounts.close(second)
+    assert passed_on[1:] == [(second, accounts.gone)]
+    assert not accounts._hosts
+
+
+def test_address_is_gone_once_it_is_forgotten() -> None:
+    """An idle address is remembered for a while, and then passes on what it left."""
+    passed_on: list[Account] = []
+    accounts = Accounts((), lambda account, _: passed_on.append(account))
+    first = accounts.open("10.0.0.1", 1)
+    accounts.close(first)
+    assert accounts.open("10.0.0.1", 2) is first
+    accounts.close(first)
+    for number in range(MAX_IDLE_ACCOUNTS):
+        assert passed_on == []
+        accounts.close(accounts.open(f"10.1.{number // 256}.{number % 256}", 1))
+    assert passed_on == [first]

@@ -10,7 +10,8 @@ from pacemaker.core.accounts import Account
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.listing import LARGE_NAMES, Listing
-from pacemaker.core.store import MAX_SEGMENTS, Store
+from pacemaker.core.store import Store
+from pacemaker.core.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError, MalformedError
 from pacemaker.wire import canonical, messages
 from pacemaker.wire.messages import Data, Message, Nodes, Pulse, Records

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.core import listing as module
-from pacemaker.core.listing import LARGE_NAMES, NAMES_PER_STEP, Listing, shown
+from pacemaker.core.listing import LARGE_NAMES, NAMES_PER_STEP, Listing
 from pacemaker.core.store import Store
 from pacemaker.wire import messages
-from pacemaker.wire.messages import Message, Nodes
+from pacemaker.wire.messages import Message, Nodes, shown
 from tests.wire.by_hand import Type
 
 LIMIT = 10_485_760

@@ -24,7 +24,8 @@ from pacemaker.core.pending_reads import (
 )
 from pacemaker.core.phases import Phase
 from pacemaker.core.protocol import MAX_OUTGOING_BYTES, Wait
-from pacemaker.core.store import MAX_SEGMENTS, Store
+from pacemaker.core.store import Store
+from pacemaker.core.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Pulse
@@ -483,7 +484,7 @@ def test_reads_that_are_dropped_leave_the_queue_of_those_to_release() -> None:
         loop.store.put(KEY, b"beat")
         loop.turn()
         loop.store.delete(KEY)
-    assert len(loop.holding._due) <= 2 * RELEASED_PER_TURN
+    assert len(loop.holding._to_release) <= 2 * RELEASED_PER_TURN
 
 
 def test_turn_releases_only_some() -> None:
@@ -873,3 +874,25 @@ def test_nothing_can_be_woken_before_the_thread_is_there() -> None:
     """A read that was released to no thread would wait for ever."""
     with pytest.raises(AssertionError, match="before `begin`"):
         Holding(Store()).wake(lambda: None)
+
+
+def test_read_is_not_held_if_nothing_more_can_be_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is given up stays in memory until it is answered, so it has a limit, too."""
+    monkeypatch.setattr(module, "MAX_HELD_BYTES", 4_000)
+    monkeypatch.setattr(module, "_MAX_GIVEN_UP_BYTES", 0)
+    loop = Loop()
+    large, small = (loop.connect(Account(name)) for name in ("10.0.0.1", "10.0.0.2"))
+    for number in range(4):
+        assert large.ask(path_request(Type.GET_PULSE, KEY, number)) == b""
+    assert small.ask(GET) == MISS
+    monkeypatch.setattr(module, "_MAX_GIVEN_UP_BYTES", 4_000)
+    assert small.ask(GET) == b""
+
+
+def test_reads_show_their_state() -> None:
+    """How many are held and released is in the log of an error."""
+    peer = Loop().connect()
+    peer.ask(GET)
+    assert repr(peer.server._reads) == "<HeldReads held=1 released=0>"

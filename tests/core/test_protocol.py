@@ -22,7 +22,7 @@ from pacemaker.core.protocol import (
     Snapshot,
     Wait,
 )
-from pacemaker.core.store import Place, Store
+from pacemaker.core.store import KeyHandle, Store
 from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS
 from pacemaker.errors import (
     AuthenticationError,
@@ -93,7 +93,7 @@ class CountingStore(Store):
 
     writes = 0
 
-    def put_at(self, place: Place, value: bytes) -> None:
+    def put_at(self, place: KeyHandle, value: bytes) -> None:
         """Count, and store."""
         self.writes += 1
         super().put_at(place, value)
@@ -395,7 +395,7 @@ def test_no_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A message that is no request is named in the log, with its peer."""
     with caplog.at_level(logging.WARNING):
         serve(new_protocol(), [NO_REQUEST])
-    assert caplog.messages == ["peer:1: EXISTS_RESPONSE is no request; not answered"]
+    assert caplog.messages == ["peer:1: EXISTS_RESPONSE is not a request; ignored"]
 
 
 def test_messages_that_are_no_request_are_named_once(
@@ -413,9 +413,43 @@ def test_more_messages_that_are_no_request_end_the_connection() -> None:
     server = new_protocol()
     serve(server, [NO_REQUEST * (MAX_USELESS + 1)])
     assert str(server.error) == (
-        "too many messages that are no request:"
-        " more than 100, the last a EXISTS_RESPONSE"
+        "too many messages that are not requests:"
+        " more than 100; the last was EXISTS_RESPONSE"
     )
+
+
+def test_each_message_is_a_debug_line_without_its_bytes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is received and sent is in the log, pulses included, but no heartbeat."""
+    with caplog.at_level(logging.DEBUG, "pacemaker.core.protocol"):
+        server = new_protocol()
+        assert serve(server, [PULSE, PULSE, PULSE, READ]) == PULSE_ACK * 3 + HIT
+    received = "peer:1: received SEND_PULSE id=5 path='/a' size_bytes=2"
+    sent = "peer:1: sends SEND_PULSE_RESPONSE id=5"
+    assert caplog.messages == [
+        *[received, sent] * 3,
+        "peer:1: received GET_PULSE id=7 path='/a'",
+        "peer:1: sends GET_PULSE_RESPONSE id=7 path='/a' size_bytes=2",
+    ]
+
+
+def test_debug_line_of_a_failure_has_its_cause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The error itself has lost it, as it would keep the peer's bytes alive."""
+    with caplog.at_level(logging.DEBUG, "pacemaker.core.protocol"):
+        serve(new_protocol(), [path_request(10, "/a").replace(b"/a", b"/\xff")])
+    assert "UnicodeDecodeError" in caplog.text
+
+
+def test_no_message_is_logged_unless_debug_is_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The level is looked up when the connection begins."""
+    with caplog.at_level(logging.INFO, "pacemaker.core.protocol"):
+        serve(new_protocol(), [PULSE, READ, GARBAGE])
+    assert caplog.messages == []
 
 
 # --- slices -----------------------------------------------------------------

@@ -16,9 +16,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pacemaker.core import store as module
+from pacemaker.core import detached, trie
 from pacemaker.core.accounts import Account
-from pacemaker.core.store import MAX_SEGMENTS, Place, Store
+from pacemaker.core.store import KeyHandle, Store
+from pacemaker.core.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError
 from tests.directories import ODD_PATHS, DirectoryModel, paths
 
@@ -27,7 +28,7 @@ DEEPEST = "/" * (MAX_SEGMENTS - 1)
 
 def entries_of(store: Store) -> Iterator[tuple[dict[Any, Any], Any, Any]]:
     """Walk the trie: each entry with the node that it is in."""
-    nodes = [store._root]
+    nodes = [store._trie.root]
     while nodes:
         node = nodes.pop()
         for segment, held in looked_up(node).items():
@@ -38,7 +39,7 @@ def entries_of(store: Store) -> Iterator[tuple[dict[Any, Any], Any, Any]]:
 
 def nodes_of(store: Store) -> list[dict[Any, Any]]:
     """Return all nodes of the trie."""
-    nodes: list[dict[Any, Any]] = [store._root]
+    nodes: list[dict[Any, Any]] = [store._trie.root]
     for node in nodes:
         nodes += [held for held in looked_up(node).values() if isinstance(held, dict)]
     return nodes
@@ -56,17 +57,17 @@ def assert_sound(store: Store) -> None:
     """Check what holds of the trie between any two calls."""
     entries = list(entries_of(store))
     nodes = [held for _, _, held in entries if isinstance(held, dict)]
-    assert None not in store._root, "the root has no key of its own"
+    assert None not in store._trie.root, "the root has no key of its own"
     for node in nodes:
         assert node, "an empty node"
         assert list(looked_up(node)) != [None], "a node that has just its own value"
-    for node in (store._root, *nodes):
-        assert not any(map(module._is_sparse, module._parts(node)))
-        assert not module._is_crowded(node)
+    for node in (store._trie.root, *nodes):
+        assert not any(map(trie.is_sparse, trie.parts_of(node)))
+        assert not trie.is_crowded(node)
         assert len(node) == len(looked_up(node))
     assert len(store) == len(entries) - len(nodes)
     assert store.used_bytes == sum(
-        module._entry_bytes(segment, held) for _, segment, held in entries
+        trie.entry_bytes(segment, held) for _, segment, held in entries
     )
 
 
@@ -77,7 +78,7 @@ class StoreMachine(RuleBasedStateMachine):
         super().__init__()
         self.store = Store()
         self.model = DirectoryModel()
-        self.places: dict[str, Place] = {}
+        self.handles: dict[str, KeyHandle] = {}
 
     @rule(key=paths, value=st.binary(max_size=3))
     def put(self, key: str, value: bytes) -> None:
@@ -88,21 +89,21 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(key=paths, value=st.binary(max_size=3))
     def put_at(self, key: str, value: bytes) -> None:
         """A place means its key, whatever has happened since it was used last."""
-        self.store.put_at(self.places.setdefault(key, Place(key)), value)
+        self.store.put_at(self.handles.setdefault(key, KeyHandle(key)), value)
         self.model[key] = value
 
     @rule(key=paths, value=st.binary(max_size=3))
     def put_where_the_budget_is_used_up(self, key: str, value: bytes) -> None:
         """A known key is rewritten; a new one is refused, and leaves no trace."""
         self.store.budget_bytes = self.store.used_bytes
-        before = shape_of(self.store._root), self.store.used_bytes
+        before = shape_of(self.store._trie.root), self.store.used_bytes
         if key in self.model:
             self.store.put(key, value)
             self.model[key] = value
         else:
             with pytest.raises(LimitError, match="store is full"):
                 self.store.put(key, value)
-            assert before == (shape_of(self.store._root), self.store.used_bytes)
+            assert before == (shape_of(self.store._trie.root), self.store.used_bytes)
         self.store.budget_bytes = sys.maxsize
 
     @rule(key=paths)
@@ -132,7 +133,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(self.store) == len(self.model)
         assert sorted(self.store.items()) == sorted(self.model.items())
         if not self.model:
-            assert (self.store.used_bytes, self.store._root) == (0, {})
+            assert (self.store.used_bytes, self.store._trie.root) == (0, {})
 
 
 class WideStoreMachine(StoreMachine):
@@ -141,8 +142,8 @@ class WideStoreMachine(StoreMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(module, "_WIDE_ENTRIES", 4)
-        self.patch.setattr(module, "_WIDE_PARTS", 3)
+        self.patch.setattr(trie, "WIDE_ENTRIES", 4)
+        self.patch.setattr(trie, "_WIDE_PARTS", 3)
 
     def teardown(self) -> None:
         """Put the bounds back."""
@@ -172,7 +173,7 @@ def test_every_path_is_deleted_and_listed_by_the_rule(deleted: str) -> None:
 
 def test_place_of_a_refused_key_is_no_place() -> None:
     """What `put` refuses, `put_at` does, and the next try is judged anew."""
-    store, place = Store(budget_bytes=0), Place("/a")
+    store, place = Store(budget_bytes=0), KeyHandle("/a")
     for _ in range(2):
         with pytest.raises(LimitError, match="store is full"):
             store.put_at(place, b"x")
@@ -180,12 +181,12 @@ def test_place_of_a_refused_key_is_no_place() -> None:
     store.put_at(place, b"x")
     assert store.get("/a") == b"x"
     with pytest.raises(LimitError, match="path too deep"):
-        store.put_at(Place(DEEPEST + "/"), b"x")
+        store.put_at(KeyHandle(DEEPEST + "/"), b"x")
 
 
 def test_place_is_valid_though_its_node_was_folded() -> None:
     """A node that is left with its own value gives the leaf to the one above."""
-    store, place = Store(), Place("/a")
+    store, place = Store(), KeyHandle("/a")
     store.put("/a/b", b"x")
     store.put_at(place, b"x")
     leaf = place.leaf
@@ -199,12 +200,12 @@ def test_place_is_valid_though_its_node_was_folded() -> None:
 
 def test_place_is_used_though_others_wait_for_keys() -> None:
     """A key that is there is awaited by nobody, whatever else is."""
-    store, place = Store(), Place("/a")
+    store, place = Store(), KeyHandle("/a")
     store.put_at(place, b"1")
     assert store.await_key("/b", lambda key: None)
-    root, store._root = store._root, {}
+    root, store._trie.root = store._trie.root, {}
     store.put_at(place, b"2")
-    store._root = root
+    store._trie.root = root
     assert store.get("/a") == b"2"
 
 
@@ -214,7 +215,7 @@ def test_place_of_a_deleted_key_holds_no_heartbeat(
     call: Callable[[Store, str], None], deleted: str
 ) -> None:
     """It is empty as soon as the key is gone, and finds the way to the next."""
-    store, place = Store(), Place("/w/t/0")
+    store, place = Store(), KeyHandle("/w/t/0")
     store.put("/w/t/1", b"x")
     store.put_at(place, b"x")
     call(store, deleted)
@@ -287,11 +288,11 @@ def test_refused_key_leaves_no_trace(key: str) -> None:
     store = Store()
     for known in ("/known", "/a/b", "/a/b2/c"):
         store.put(known, b"x")
-    before = shape_of(store._root), store.used_bytes, len(store)
+    before = shape_of(store._trie.root), store.used_bytes, len(store)
     store.budget_bytes = store.used_bytes
     with pytest.raises(LimitError):
         store.put(key, b"x")
-    assert before == (shape_of(store._root), store.used_bytes, len(store))
+    assert before == (shape_of(store._trie.root), store.used_bytes, len(store))
     assert_sound(store)
 
 
@@ -400,7 +401,7 @@ def test_ten_mebibytes_of_slashes_are_nothing() -> None:
     finally:
         tracemalloc.stop()
     assert peak_bytes < 2.5 * len(path), "more than two copies of the path"
-    assert store._root == {}
+    assert store._trie.root == {}
 
 
 # --- coming and going -------------------------------------------------------
@@ -416,11 +417,11 @@ def test_keys_that_go_leave_no_growth(directory: str) -> None:
         store.delete(f"{directory}/{number}")
     node = next(n for n, segment, _ in entries_of(store) if segment == "99999")
     assert len(node) == 10
-    assert sys.getsizeof(node) <= 10 * module._SPARSE_BYTES_PER_ENTRY
+    assert sys.getsizeof(node) <= 10 * trie.SPARSE_BYTES_PER_ENTRY
     assert_sound(store)
     for number in range(99_990, 100_000):
         store.delete(f"{directory}/{number}")
-    assert (store._root, store.used_bytes, len(store)) == ({}, 0, 0)
+    assert (store._trie.root, store.used_bytes, len(store)) == ({}, 0, 0)
 
 
 def test_root_that_has_emptied_is_laid_anew() -> None:
@@ -430,7 +431,7 @@ def test_root_that_has_emptied_is_laid_anew() -> None:
         store.put(str(number), b"")
     for number in range(10_000):
         store.delete(str(number))
-    assert sys.getsizeof(store._root) <= module._SPARSE_MIN_BYTES
+    assert sys.getsizeof(store._trie.root) <= trie.SPARSE_MIN_BYTES
 
 
 def test_topologies_come_and_go_without_growth() -> None:
@@ -441,9 +442,9 @@ def test_topologies_come_and_go_without_growth() -> None:
         store.put(f"/workerbeats/topology-{number}/a-6701", b"x")
         store.delete_all(f"/workerbeats/topology-{number - 5}")
     assert len(store) == 10
-    node = store._root[""]
+    node = store._trie.root[""]
     assert isinstance(node, dict)
-    assert sys.getsizeof(node["workerbeats"]) <= module._SPARSE_MIN_BYTES
+    assert sys.getsizeof(node["workerbeats"]) <= trie.SPARSE_MIN_BYTES
     assert_sound(store)
 
 
@@ -477,7 +478,7 @@ def test_list_and_delete_do_not_depend_on_what_else_is_stored() -> None:
         store.put(f"/workerbeats/topology-{number}/w", b"x")
     for number in range(10):
         store.put(f"/workerbeats/mine/worker-{number}", b"x")
-    count_looks(store._root)
+    count_looks(store._trie.root)
     CountingNode.looks = 0
     assert len(store.list_nodes("/workerbeats/mine")) == 10
     assert CountingNode.looks == 10
@@ -488,7 +489,7 @@ def test_list_and_delete_do_not_depend_on_what_else_is_stored() -> None:
 
 def looked_up(node: dict[Any, Any]) -> dict[Any, Any]:
     """Copy a node of any kind through its parts."""
-    return {name: held for part in module._parts(node) for name, held in part.items()}
+    return {name: held for part in trie.parts_of(node) for name, held in part.items()}
 
 
 @pytest.mark.slow
@@ -498,12 +499,12 @@ def test_huge_directory_lies_in_small_parts(path: str, end: str) -> None:
     """No dict becomes so large that growing or copying it takes long."""
     store, count = Store(), 40_000
     store.put(path or "/", b"own")
-    place = Place(f"{path}/5{end}")
+    place = KeyHandle(f"{path}/5{end}")
     store.put_at(place, b"old")
     for number in range(count):
         store.put(f"{path}/{number}{end}", b"%d" % number)
-    sizes = [len(part) for node in nodes_of(store) for part in module._parts(node)]
-    assert max(sizes) < module._WIDE_ENTRIES
+    sizes = [len(part) for node in nodes_of(store) for part in trie.parts_of(node)]
+    assert max(sizes) < trie.WIDE_ENTRIES
     store.put_at(place, b"new")
     assert store.get(f"{path}/5{end}") == b"new"
     assert store.get(path or "/") == b"own"
@@ -511,12 +512,12 @@ def test_huge_directory_lies_in_small_parts(path: str, end: str) -> None:
     assert dict(store.items())[f"{path}/39999{end}"] == b"39999"
     for number in range(10, count):
         store.delete(f"{path}/{number}{end}")
-    assert not [node for node in nodes_of(store) if isinstance(node, module._WideNode)]
+    assert not [node for node in nodes_of(store) if isinstance(node, trie.WideNode)]
     assert len(store.list_nodes(path)) == 10
     assert_sound(store)
     store.delete_all("")
     store.delete_all("/")
-    assert (store._root, store.used_bytes) == ({}, 0)
+    assert (store._trie.root, store.used_bytes) == ({}, 0)
 
 
 def test_huge_subtree_is_freed_in_steps() -> None:
@@ -528,8 +529,8 @@ def test_huge_subtree_is_freed_in_steps() -> None:
     steps = 1
     while store.reclaim():
         steps += 1
-    assert steps == 2 * count // module.RECLAIMED_PER_STEP
-    assert (store._root, store.used_bytes, len(store)) == ({}, 0, 0)
+    assert steps == 2 * count // detached.FREED_PER_STEP
+    assert (store._trie.root, store.used_bytes, len(store)) == ({}, 0, 0)
 
 
 # --- threads ----------------------------------------------------------------
@@ -537,7 +538,7 @@ def test_huge_subtree_is_freed_in_steps() -> None:
 
 def hammer(store: Store, random: Random) -> None:
     """Do thousands of things to a few keys; a refusal is as good as a success."""
-    places = {path: Place(path) for path in ODD_PATHS}
+    places = {path: KeyHandle(path) for path in ODD_PATHS}
     calls: list[Callable[[str], object]] = [
         lambda path: store.put(path, random.randbytes(random.randint(0, 99))),
         lambda path: store.put_at(places[path], random.randbytes(9)),
@@ -567,7 +568,7 @@ def test_threads_leave_a_sound_store() -> None:
     assert_sound(store)
     for path in ODD_PATHS:
         store.delete(path)
-    assert (store._root, store.used_bytes, len(store)) == ({}, 0, 0)
+    assert (store._trie.root, store.used_bytes, len(store)) == ({}, 0, 0)
 
 
 # --- keys that are awaited --------------------------------------------------
@@ -647,6 +648,19 @@ def test_store_tells_its_budget() -> None:
     """What was set is what holds; without any it is without bound."""
     assert Store(budget_bytes=6_000).budget_bytes == 6_000
     assert Store().budget_bytes == sys.maxsize
+
+
+def test_store_has_all_items_and_counts_what_it_refuses() -> None:
+    """Keys with keys below them are items, too."""
+    store = Store()
+    stored = {"/a": b"1", "/a/b": b"2", "/a/": b"3", "": b"4"}
+    for key, value in stored.items():
+        store.put(key, value)
+    store.budget_bytes = store.used_bytes
+    for _ in range(2):
+        with pytest.raises(LimitError):
+            store.put("/c", b"")
+    assert (dict(store.items()), store.refused) == (stored, 2)
 
 
 def test_account_is_above_its_share_from_a_number_on_at_any_time() -> None:

@@ -1,4 +1,4 @@
-"""The store's budget: who may store how much, against a plain model."""
+"""Tests of pacemaker.core.store_budget, most of them through the store."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from pacemaker.core import store as module
+from pacemaker.core import detached, store_budget, trie
 from pacemaker.core.accounts import NOBODY, PRESSURE, Account, exceeds_share
-from pacemaker.core.store import Place, Store
+from pacemaker.core.store import KeyHandle, Store
 from pacemaker.errors import LimitError
 from tests.directories import DirectoryModel, paths
 
@@ -31,29 +31,29 @@ def path_of(key: str) -> tuple[str, ...]:
 def segment_bytes(segment: str) -> int:
     """Weigh a name in a node."""
     wide = 1 if segment.isascii() else 4
-    return module._ENTRY_BYTES + module._SEGMENT_BYTES + wide * len(segment)
+    return trie.ENTRY_BYTES + trie.SEGMENT_BYTES + wide * len(segment)
 
 
 def alone_bytes(key: str, value: bytes) -> int:
     """Weigh a key as if nothing else were stored."""
     path = path_of(key)
-    nodes_bytes = module._NODE_BYTES * (len(path) - 1)
+    nodes_bytes = trie.NODE_BYTES * (len(path) - 1)
     return sum(map(segment_bytes, path)) + nodes_bytes + leaf_bytes(value)
 
 
 def leaf_bytes(value: bytes) -> int:
     """Weigh a value."""
-    return module._VALUE_BYTES + len(value)
+    return trie.VALUE_BYTES + len(value)
 
 
 def used_bytes(model: dict[str, bytes]) -> int:
     """Weigh all keys together: each node that several share is there once."""
     nodes = {path_of(key)[:n] for key in model for n in range(1, len(path_of(key)))}
-    total = sum(segment_bytes(node[-1]) + module._NODE_BYTES for node in nodes)
+    total = sum(segment_bytes(node[-1]) + trie.NODE_BYTES for node in nodes)
     for key, value in model.items():
         path = path_of(key)
         in_node = path in nodes
-        name_bytes = module._ENTRY_BYTES if in_node else segment_bytes(path[-1])
+        name_bytes = trie.ENTRY_BYTES if in_node else segment_bytes(path[-1])
         total += name_bytes + leaf_bytes(value)
     return total
 
@@ -68,17 +68,17 @@ class BudgetMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patches = contextlib.ExitStack()
-        for name, number in (
-            ("SLACK_BYTES", SLACK_BYTES),
-            ("SMALL_VALUE_BYTES", SMALL_BYTES),
-            ("RECLAIMED_PER_STEP", 2),
+        for module, name, number in (
+            (store_budget, "SLACK_BYTES", SLACK_BYTES),
+            (store_budget, "SMALL_VALUE_BYTES", SMALL_BYTES),
+            (detached, "FREED_PER_STEP", 2),
         ):
             self.patches.enter_context(patch.object(module, name, number))
         self.store = Store(BUDGET_BYTES)
         self.accounts = [NOBODY, *(Account(f"10.0.0.{n}") for n in range(1, 4))]
         self.model = DirectoryModel()
         self.owners: dict[str, Account] = {}
-        self.places: dict[tuple[str, int], Place] = {}
+        self.handles: dict[tuple[str, int], KeyHandle] = {}
 
     def teardown(self) -> None:
         """Put the bounds back."""
@@ -89,11 +89,12 @@ class BudgetMachine(RuleBasedStateMachine):
         """A put is done or refused as the rule says, and refused without a trace."""
         account = self.accounts[writer]
         allowed = self.judge(key, value, account)
+        owner = self.owner_after(key, value, account)
         before_bytes = self.store.used_bytes, account.stored_bytes
         try:
             if is_put_at:
-                place = self.places.setdefault((key, writer), Place(key, account))
-                self.store.put_at(place, value)
+                handle = self.handles.setdefault((key, writer), KeyHandle(key, account))
+                self.store.put_at(handle, value)
             else:
                 self.store.put(key, value, account=account)
         except LimitError as exc:
@@ -109,10 +110,34 @@ class BudgetMachine(RuleBasedStateMachine):
         else:
             assert allowed is not False
             self.model[key] = value
-            self.owners[key] = account
+            self.owners[key] = owner
 
     def judge(self, key: str, value: bytes, account: Account) -> bool | None:
         """Return whether the rule allows a put; None if the slack decides."""
+        growth_bytes, after_bytes, is_above_share = self.weigh(key, value, account)
+        if key not in self.model:
+            return after_bytes <= BUDGET_BYTES and not is_above_share
+        if growth_bytes <= 0 or after_bytes <= PRESSURE * BUDGET_BYTES:
+            return True
+        if is_above_share and len(value) > SMALL_BYTES:
+            return False
+        if not is_above_share and after_bytes <= BUDGET_BYTES:
+            return True
+        return None
+
+    def owner_after(self, key: str, value: bytes, account: Account) -> Account:
+        """Return who pays for a key if a put is done."""
+        growth_bytes, after_bytes, is_above_share = self.weigh(key, value, account)
+        is_scarce = after_bytes > PRESSURE * BUDGET_BYTES
+        if key in self.model and growth_bytes <= 0 and is_scarce and is_above_share:
+            return self.owners[key]
+        return account
+
+    def weigh(self, key: str, value: bytes, account: Account) -> tuple[int, int, bool]:
+        """Return the growth, the bytes after it, and if the account is above its share.
+
+        The account is judged with the whole key, if it does not own it already.
+        """
         after_model = self.model | {key: value}
         growth_bytes = used_bytes(after_model) - used_bytes(self.model)
         after_bytes = self.store.used_bytes + growth_bytes
@@ -126,15 +151,7 @@ class BudgetMachine(RuleBasedStateMachine):
             BUDGET_BYTES,
             len(others | {account}),
         )
-        if key not in self.model:
-            return after_bytes <= BUDGET_BYTES and not is_above_share
-        if growth_bytes <= 0 or after_bytes <= PRESSURE * BUDGET_BYTES:
-            return True
-        if is_above_share and len(value) > SMALL_BYTES:
-            return False
-        if not is_above_share and after_bytes <= BUDGET_BYTES:
-            return True
-        return None
+        return growth_bytes, after_bytes, is_above_share
 
     @rule(key=paths)
     def delete(self, key: str) -> None:
@@ -166,8 +183,8 @@ class BudgetMachine(RuleBasedStateMachine):
     def stays_within_its_bounds(self) -> None:
         """Nothing passes the budget by more than the slack."""
         assert self.store.used_bytes <= BUDGET_BYTES + SLACK_BYTES
-        assert 0 <= self.store._slack_bytes <= SLACK_BYTES
-        assert self.store._slack_bytes == sum(self.store._slack.values())
+        assert 0 <= self.store._budget.slack_bytes <= SLACK_BYTES
+        assert self.store._budget.slack_bytes == sum(self.store._budget._slack.values())
 
     @invariant()
     def sums_are_right(self) -> None:
@@ -190,7 +207,7 @@ class BudgetMachine(RuleBasedStateMachine):
                 if detached
                 else (account.stored_bytes == own)
             )
-        assert self.store._accounts == sum(
+        assert self.store._budget.accounts == sum(
             account.stored_bytes > 0 for account in self.accounts[1:]
         )
 
@@ -242,7 +259,7 @@ def test_growth_past_the_budget_stays_within_the_slack(addresses: int) -> None:
             for account in (accounts[number % addresses], accounts[-1]):
                 with contextlib.suppress(LimitError):
                     store.put(key, large[:size], account=account)
-    assert store.used_bytes <= 64 * MIB + module.SLACK_BYTES
+    assert store.used_bytes <= 64 * MIB + store_budget.SLACK_BYTES
 
 
 def test_worker_goes_on_when_attackers_have_taken_what_they_may() -> None:
@@ -264,7 +281,7 @@ def test_worker_goes_on_when_attackers_have_taken_what_they_may() -> None:
 
 
 def test_deleted_key_of_another_makes_no_room_for_those_above_their_share() -> None:
-    """Who deletes the workers' keys cannot put his own in their place."""
+    """Who deletes the workers' keys cannot put his own in their handle."""
     store = Store(MIB)
     attacker, worker = Account("10.0.0.1"), Account("10.0.0.2")
     for number in range(20):
@@ -278,19 +295,103 @@ def test_deleted_key_of_another_makes_no_room_for_those_above_their_share() -> N
 
 
 def test_budget_forgets_growth_once_there_is_room() -> None:
-    """The slack is whole again after the store was below three quarters."""
+    """Keys may grow as much as before after the store was below three quarters."""
     store = Store(MIB)
     account, other = Account("10.0.0.1"), Account("10.0.0.2")
     store.put("/other", b"", account=other)
-    keys = list(fill(store, account, 1_000))
-    for key in keys:
-        with contextlib.suppress(LimitError):
-            store.put(key, bytes(2_000), account=account)
-    assert store._slack_bytes > 0
-    for key in keys:
-        store.delete(key)
-    store.put("/other", b"x", account=other)
-    assert (store._slack_bytes, store._slack) == (0, {})
+    grown = []
+    for _ in range(2):
+        keys = list(fill(store, account, 1_000))
+        for key in keys:
+            with contextlib.suppress(LimitError):
+                store.put(key, bytes(2_000), account=account)
+        grown.append(store._budget.slack_bytes)
+        for key in keys:
+            store.delete(key)
+    assert grown[0] == grown[1] > 0
+
+
+def above_its_share(store: Store) -> tuple[Account, Account]:
+    """Return an account above its share in a store that is nearly full, and another."""
+    attacker, worker = Account("10.0.0.1"), Account("10.0.0.2")
+    store.put("/w/worker", bytes(5_000), account=worker)
+    list(fill(store, attacker, 1_000))
+    store.put("/inherited", bytes(100_000))
+    return attacker, worker
+
+
+@pytest.mark.parametrize("size", [0, 4_999, 5_000])
+def test_account_above_its_share_takes_over_no_key(size: int) -> None:
+    """It may rewrite another's key without growth, which stays charged to the other."""
+    store = Store(MIB)
+    attacker, worker = above_its_share(store)
+    before_bytes = attacker.stored_bytes
+    store.put("/w/worker", bytes(size), account=attacker)
+    assert store.get("/w/worker") == bytes(size)
+    assert attacker.stored_bytes == before_bytes
+    assert worker.stored_bytes == alone_bytes("/w/worker", bytes(size))
+    assert store._budget.accounts == 2
+
+
+def test_account_below_its_share_takes_over_a_key() -> None:
+    """A worker that has moved pays for its key at the new address."""
+    store = Store(MIB)
+    _, worker = above_its_share(store)
+    moved = Account("10.0.0.3")
+    store.put("/w/worker", bytes(4_000), account=moved)
+    assert worker.stored_bytes == 0
+    assert moved.stored_bytes == alone_bytes("/w/worker", bytes(4_000))
+
+
+def test_value_that_another_account_shrinks_gives_its_owner_slack_back() -> None:
+    """A writer gets nothing back for what another account has grown."""
+    store = Store(MIB)
+    attacker, worker = above_its_share(store)
+    store.put("/w/worker", bytes(6_000), account=worker)
+    store.budget_bytes = store.used_bytes
+    store.put("/w/worker", bytes(7_000), account=worker)
+    store.put("/w/worker", bytes(6_500), account=attacker)
+    assert store._budget._slack == {worker: 500}
+
+
+def test_accounts_that_are_gone_count_as_one() -> None:
+    """Connections that leave a key each do not make the share of the others small."""
+    store, heir = Store(MIB), Account("gone")
+    worker = Account("10.0.0.2")
+    for number in range(100):
+        account = Account(f"127.0.0.1:{number}")
+        store.put(f"/left/{number}", bytes(2_000), account=account)
+        store.pass_on(account, heir)
+    list(fill(store, worker, 1_000))
+    assert store._budget.accounts == 2
+    assert worker.stored_bytes > MIB // 3
+    assert heir.stored_bytes == 100 * alone_bytes("/left/1", bytes(2_000)) + 90
+
+
+def test_what_is_gone_is_counted_out_of_its_heir() -> None:
+    """A key of an account that is gone is deleted, rewritten, freed and shrunk."""
+    store, account, heir = Store(MIB), Account("127.0.0.1:1"), Account("gone")
+    other = Account("10.0.0.1")
+    for key in ("/a", "/b", "/c/1", "/d"):
+        store.put(key, bytes(1_000), account=account)
+    store.budget_bytes = store.used_bytes
+    store.put("/d", bytes(1_300), account=account)
+    store.pass_on(account, heir)
+    assert (account.stored_bytes, store._budget._slack) == (0, {heir: 300})
+    store.put("/d", bytes(1_200), account=other)
+    assert store._budget._slack == {heir: 200}
+    store.delete("/a")
+    store.delete_all("/c")
+    store.put("/b", b"", account=other)
+    assert (account.stored_bytes, heir.stored_bytes) == (0, 0)
+    assert store._budget.accounts == 1
+
+
+def test_account_that_has_stored_nothing_leaves_nothing() -> None:
+    """Its heir does not become an account of the store."""
+    store, heir = Store(MIB), Account("gone")
+    store.pass_on(Account("127.0.0.1:1"), heir)
+    assert (heir.stored_bytes, store._budget.accounts) == (0, 0)
 
 
 def test_heartbeat_that_grows_and_shrinks_takes_no_slack_in_the_end() -> None:
@@ -299,13 +400,13 @@ def test_heartbeat_that_grows_and_shrinks_takes_no_slack_in_the_end() -> None:
     worker = Account("10.0.0.2")
     store.put("/w", bytes(500), account=worker)
     store.budget_bytes = 1_000
-    place = Place("/w", worker)
+    handle = KeyHandle("/w", worker)
     for number in range(1_000):
-        store.put_at(place, bytes(500 + number % 20))
-    store.put_at(place, bytes(500))
-    assert store._slack_bytes == 0
-    store.put_at(place, bytes(500 + 20))
-    assert store._slack_bytes == 20
+        store.put_at(handle, bytes(500 + number % 20))
+    store.put_at(handle, bytes(500))
+    assert store._budget.slack_bytes == 0
+    store.put_at(handle, bytes(500 + 20))
+    assert store._budget.slack_bytes == 20
 
 
 def test_long_path_is_charged_to_its_writer() -> None:
@@ -333,15 +434,15 @@ def test_key_is_counted_as_new_once() -> None:
 def test_large_subtree_is_gone_at_once_and_freed_in_steps() -> None:
     """No step frees more than a thousand entries, and a new key there is another."""
     store, account = Store(), Account("10.0.0.1")
-    place = Place("/w/t/0", account)
-    store.put_at(place, b"old")
+    handle = KeyHandle("/w/t/0", account)
+    store.put_at(handle, b"old")
     for number in range(1, 3_500):
         store.put(f"/w/t/{number}", b"x", account=account)
     store.delete_all("/w")
     assert store.get("/w/t/1") is None
     assert store.list_nodes("/w") == []
-    assert len(store) == 3_502 - module.RECLAIMED_PER_STEP
-    store.put_at(place, b"new")
+    assert len(store) == 3_502 - detached.FREED_PER_STEP
+    store.put_at(handle, b"new")
     steps = 1
     while store.reclaim():
         steps += 1

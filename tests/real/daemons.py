@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.jars import MAIN_CLASSES
 from tests.real.child import Child
 from tests.real.jvm import (
     NEWEST_RELEASE,
@@ -39,12 +40,6 @@ ENVIRONMENT: dict[str, str | None] = {
     "LISTEN_PID": None,
     "PYTHONPATH": None,
 }
-
-MAIN_CLASSES = {
-    "1": "org.apache.storm.pacemaker.pacemaker",
-    "2": "org.apache.storm.pacemaker.Pacemaker",
-}
-"""The JVM's daemon by the first digit of its release."""
 
 
 class Served(Child):

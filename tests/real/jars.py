@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import sys
 
-import pytest
-
-from tests.real import jmx, zookeeper
-from tests.real.jvm import RELEASES, storm_classpath
+from benchmarks import jars
+from tests.real import jmx
 
 
 def main() -> None:
     """Fetch what is not in the cache, and name each part before it is fetched."""
     try:
-        for release in RELEASES:
+        for release in jars.RELEASES:
             _say(f"Storm {release}")
-            storm_classpath(release)
-        _say(f"ZooKeeper {zookeeper.RELEASE}")
-        zookeeper.zookeeper_classpath()
+            jars.storm_classpath(release)
+        _say(f"ZooKeeper {jars.ZOOKEEPER_RELEASE}")
+        jars.zookeeper_classpath()
         _say(f"Prometheus's JMX exporter {jmx.RELEASE}")
         jmx.agent()
-    except (pytest.skip.Exception, pytest.fail.Exception) as exc:
+    except jars.MissingError as exc:
         sys.exit(f"Error: {exc}")
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.real.jvm import maven_classpath
+from benchmarks.jars import POMS, maven_classpath
 
 RELEASE = "1.0.1"
-_POM = Path(__file__).with_name("maven") / "jmx.xml"
 
 
 def agent() -> Path:
     """Return the agent's jar, fetched once."""
-    folder = maven_classpath("jmx-exporter", _POM, jmx_release=RELEASE)
+    folder = maven_classpath("jmx-exporter", POMS / "jmx.xml", jmx_release=RELEASE)
     (jar,) = Path(folder).parent.glob("*.jar")
     return jar

@@ -1,51 +1,30 @@
-"""Java for the tests: Storm's jars by Maven, drivers by javac, programs as children.
+"""Java for the tests: drivers by javac, programs as children.
 
-What is fetched or compiled goes into a cache folder and is made once: under a
-lock, in a temporary folder that is renamed when it is complete, so that neither
-a second test process nor an interrupted one leaves half a thing there.
+The jars are those of `benchmarks.jars`; what is compiled goes into the same cache
+folder, and is made once.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from benchmarks import jars
 from tests.real.child import Child
 
 ROOT = Path(__file__).resolve().parents[2]
-POM = ROOT / "tests" / "real" / "maven" / "pom.xml"
+RELEASES = jars.RELEASES
+NEWEST_RELEASE = jars.NEWEST_RELEASE
+ADD_OPENS = jars.ADD_OPENS
+
 JAVA_SOURCES = ROOT / "tests" / "real" / "java"
 
-ARTIFACTS = {
-    "1.2.4": "storm-core",
-    # The client classes alone: a sixth of storm-server's size.
-    "2.4.0": "storm-client",
-    # The newest release whose artifacts are all on Maven Central; with its daemons.
-    "2.8.3": "storm-server",
-}
-"""The releases tested, and the artifact that holds what is used of each."""
-
-RELEASES = tuple(ARTIFACTS)
-NEWEST_RELEASE = RELEASES[-1]
-
-MAVEN_TIMEOUT_S = 600
 JAVAC_TIMEOUT_S = 120
-
-# Storm reaches into these packages; since JDK 16 that must be allowed.
-ADD_OPENS = tuple(
-    f"--add-opens=java.base/{package}=ALL-UNNAMED"
-    for package in ("java.lang", "java.util", "java.nio", "sun.nio.ch", "java.net")
-)
 
 JAVA_OPTIONS = (
     "-Xmx256m",
@@ -70,95 +49,31 @@ def missing(reason: str) -> NoReturn:
 
 def program(name: str) -> str:
     """Return the path of an installed program, or skip the test."""
-    path = shutil.which(name)
-    if path is None:
-        missing(f"{name} is not installed")
-    return path
+    return _or_skip(lambda: jars.program(name))
 
 
-def cache_dir() -> Path:
-    """Return the folder for what is fetched and compiled, made where it is missing."""
-    path = Path(os.environ.get("STORM_PACEMAKER_CACHE") or ROOT / ".cache")
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-@contextlib.contextmanager
-def _locked(name: str) -> Iterator[None]:
-    with (cache_dir() / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def made_once(name: str, make: Callable[[Path], None]) -> Path:
-    """Return the folder `name` of the cache; where it is missing, `make` fills it."""
-    target = cache_dir() / name
-    if target.is_dir():
-        return target
-    with _locked(name):
-        if not target.is_dir():
-            with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="part-") as part:
-                content = Path(part) / "content"
-                content.mkdir()
-                make(content)
-                content.rename(target)
-    return target
-
-
-def _run(argv: Sequence[str], timeout_s: float) -> None:
-    done = subprocess.run(
-        argv, capture_output=True, text=True, timeout=timeout_s, check=False
-    )
-    if done.returncode:
-        tail = (done.stdout + done.stderr)[-4000:]
-        raise RuntimeError(f"{Path(argv[0]).name} failed:\n{tail}")
-
-
-def maven_classpath(name: str, pom: Path, **properties: str) -> str:
-    """Return a class path with the jars that a pom names, fetched once by Maven.
-
-    Args:
-        name: names the folder in the cache, together with the pom's content.
-        pom: the file.
-        properties: what the pom leaves open, with "_" for "." in the names.
-
-    """
-    program("java")
-    pom_hash = hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
-
-    def fetch(folder: Path) -> None:
-        _run(
-            [
-                program("mvn"),
-                "--batch-mode",
-                "--quiet",
-                f"--file={pom}",
-                "dependency:copy-dependencies",
-                "-DincludeScope=runtime",
-                f"-DoutputDirectory={folder}",
-                *(f"-D{k.replace('_', '.')}={v}" for k, v in properties.items()),
-            ],
-            MAVEN_TIMEOUT_S,
-        )
-
+def _or_skip(find: Callable[[], str]) -> str:
     try:
-        folder = made_once(f"{name}-{pom_hash}", fetch)
-    except RuntimeError as exc:
-        missing(f"{name} could not be fetched: {exc}")
-    return f"{folder}/*"
+        return find()
+    except jars.MissingError as exc:
+        missing(str(exc))
 
 
 def storm_classpath(release: str) -> str:
-    """Return a class path with the jars of a Storm release.
+    """Return a class path with the jars of a Storm release, or skip the test.
 
     Args:
         release: one of RELEASES.
 
     """
-    artifact = ARTIFACTS[release]
-    return maven_classpath(
-        f"{artifact}-{release}", POM, storm_artifact=artifact, storm_release=release
-    )
+    program("java")
+    return _or_skip(lambda: jars.storm_classpath(release))
+
+
+def zookeeper_classpath() -> str:
+    """Return a class path with ZooKeeper's jars, or skip the test."""
+    program("java")
+    return _or_skip(jars.zookeeper_classpath)
 
 
 def compile_java(sources: Sequence[Path], classpath: str) -> Path:
@@ -174,9 +89,9 @@ def compile_java(sources: Sequence[Path], classpath: str) -> Path:
     def build(folder: Path) -> None:
         files = [str(source) for source in sources]
         argv = [javac, "-proc:none", "-nowarn", "-cp", classpath, "-d", str(folder)]
-        _run([*argv, *files], JAVAC_TIMEOUT_S)
+        jars.run([*argv, *files], JAVAC_TIMEOUT_S)
 
-    return made_once(f"classes-{digest.hexdigest()[:16]}", build)
+    return jars.made_once(f"classes-{digest.hexdigest()[:16]}", build)
 
 
 class JavaProgram(Child):

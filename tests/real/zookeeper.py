@@ -7,18 +7,12 @@ import socket
 import time
 from pathlib import Path
 
+from benchmarks.jars import ZOOKEEPER_CLASS
 from pacemaker.config.settings import Settings
 from tests.real.daemons import free_port
-from tests.real.jvm import ROOT, JavaProgram, maven_classpath
+from tests.real.jvm import JavaProgram, zookeeper_classpath
 
-RELEASE = "3.9.4"
-POM = ROOT / "tests" / "real" / "maven" / "zookeeper.xml"
 START_TIMEOUT_S = 60
-
-
-def zookeeper_classpath() -> str:
-    """Return a class path with ZooKeeper's jars."""
-    return maven_classpath(f"zookeeper-{RELEASE}", POM, zookeeper_release=RELEASE)
 
 
 SESSION_MS = 10_000
@@ -63,7 +57,7 @@ class ZooKeeper(JavaProgram):
             CONFIG.format(port=self.port, folder=folder, session_max_ms=session_max_ms)
         )
         super().__init__(
-            "org.apache.zookeeper.server.ZooKeeperServerMain",
+            ZOOKEEPER_CLASS,
             [zookeeper_classpath()],
             str(config),
             # What it keeps need not outlive the machine.

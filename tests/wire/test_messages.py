@@ -123,3 +123,38 @@ def test_constants_are_the_idls_numbers() -> None:
     """Each constant of the module has Storm's number."""
     constants = {kind.name: getattr(messages, kind.name) for kind in Type}
     assert constants == {kind.name: kind.value for kind in Type}
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        (Message(messages.EXISTS, "/a\n", 1), "EXISTS id=1 path='/a\\n'"),
+        (
+            Message(messages.SEND_PULSE, messages.Pulse("/a", b"secret"), 2),
+            "SEND_PULSE id=2 path='/a' size_bytes=6",
+        ),
+        (
+            Message(messages.GET_PULSE_RESPONSE, messages.Pulse("/a", None), 3),
+            "GET_PULSE_RESPONSE id=3 path='/a' size_bytes=none",
+        ),
+        (Message(messages.EXISTS_RESPONSE, True, 4), "EXISTS_RESPONSE id=4 value=True"),
+        (
+            Message(messages.GET_ALL_NODES_FOR_PATH_RESPONSE, messages.Nodes(["a"]), 5),
+            "GET_ALL_NODES_FOR_PATH_RESPONSE id=5 names=1",
+        ),
+        (
+            Message(messages.SASL_MESSAGE_TOKEN, b"secret"),
+            "SASL_MESSAGE_TOKEN id=None size_bytes=6",
+        ),
+        (Message(messages.NOT_AUTHORIZED, None, 6), "NOT_AUTHORIZED id=6"),
+    ],
+)
+def test_message_is_described_without_its_bytes(message: Message, line: str) -> None:
+    """A line for the log names the path and the sizes, and shows no value."""
+    assert messages.describe(message) == line
+
+
+def test_long_path_is_cut_in_the_log() -> None:
+    """A peer cannot fill the log with one path."""
+    assert messages.shown("x" * 201) == f"'{'x' * 200}'... (201 characters)"
+    assert messages.shown("x" * 200) == f"'{'x' * 200}'"

@@ -1,4 +1,4 @@
-"""The attacks: a table, of which each module has a part."""
+"""All attacks, by what the attackers send: each module has those of one kind."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ _ALL: Final = (
     *sasl.ATTACKS,
 )
 
+# By name.
 ATTACKS: Final[Mapping[str, Attack]] = {attack.name: attack for attack in _ALL}
-"""All attacks, by name."""

@@ -1,4 +1,4 @@
-"""Connections: silent ones, ones that come and go, unfinished frames."""
+"""Attacks by connections: silent, short-lived, or with unfinished frames."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _churn(number: int) -> Talk:
 
 def _speak_garbage(number: int) -> Talk:
     yield _GARBAGE
-    # Until it is closed.
+    # Wait for the end: the daemon closes a connection that sends garbage.
     yield b""
 
 
@@ -41,7 +41,7 @@ def _halves(number: int) -> Talk:
     )
     half = len(pulse) // 2
     yield pulse[:half]
-    # Until the daemon stands still.
+    # Wait, so that the daemon is paused with half of a pulse.
     yield b""
     yield pulse[half:]
     yield b""
@@ -56,7 +56,7 @@ def _drip(number: int) -> Talk:
 ATTACKS = (
     Attack(
         "silent",
-        "1,500 silent connections, 600 descriptors to spare",
+        "1,500 silent connections to a daemon with 600 descriptors to spare",
         1500,
         lambda: _say_nothing,
         spare_descriptors=600,
@@ -64,27 +64,27 @@ ATTACKS = (
     ),
     Attack(
         "churn",
-        "connect, one pulse, reset, 200 at a time as fast as it goes",
+        "connect, send one pulse, reset; 200 at a time, without a pause",
         200,
         lambda: _churn,
         churns=True,
     ),
     Attack(
         "garbage",
-        "connect, 100 bytes of garbage, until closed, 200 at a time",
+        "connect, send 100 bytes of garbage, wait for the end; 200 at a time",
         200,
         lambda: _speak_garbage,
     ),
     Attack(
         "lingerers",
-        "5,000 connections with 100 bytes of garbage, which never close their end",
+        "100 bytes of garbage over 5,000 connections that never close their end",
         5000,
         once(_GARBAGE),
         takes_replies=False,
     ),
     Attack(
         "trickle",
-        "pulses byte by byte over 500 connections",
+        "pulses sent byte by byte over 500 connections",
         500,
         lambda: _trickle,
     ),
@@ -97,13 +97,13 @@ ATTACKS = (
     ),
     Attack(
         "holders",
-        "8 KB of a frame over each of 12,000 connections, then byte by byte",
+        "12,000 connections: 8 KB of a frame of 1 MB, the rest byte by byte",
         12_000,
         lambda: _drip,
     ),
     Attack(
         "standstill",
-        "the daemon stands still (SIGSTOP) with 3,000 half-read pulses",
+        "3,000 unfinished pulses while the daemon is paused (SIGSTOP) for 65 s",
         3000,
         lambda: _halves,
         # Longer than a frame may take.

@@ -1,4 +1,7 @@
-"""Fields that no message has, and fields that no request has."""
+"""Attacks by fields that are unknown, or that only responses have.
+
+The daemon has to skip them, which takes time for each of their values.
+"""
 
 from __future__ import annotations
 
@@ -55,25 +58,25 @@ _MAP = _with(
 ATTACKS = (
     Attack(
         "empty-structs",
-        "10 KB frames with 9,990 empty structs in an unknown field, 100 connections",
+        "frames of 10 KB with 9,990 empty structs in an unknown field, 100 connections",
         100,
         repeated(_times(_EMPTY_STRUCTS, 128 * 1024)),
     ),
     Attack(
         "repeated-fields",
-        "10 KB frames of an unknown field, 2,500 times, 100 connections",
+        "frames of 10 KB with one unknown field 2,500 times, 100 connections",
         100,
         repeated(_times(_REPEATED, 128 * 1024)),
     ),
     Attack(
         "nested-fields",
-        "unknown structs 30 deep, 100 of them in a frame, 100 connections",
+        "frames with 100 unknown structs nested 30 deep, 100 connections",
         100,
         repeated(_times(_NESTED, 128 * 1024)),
     ),
     Attack(
         "maps",
-        "unknown maps of 2,000 entries, 100 connections",
+        "frames with an unknown map of 2,000 entries, 100 connections",
         100,
         repeated(_times(_MAP, 128 * 1024)),
     ),

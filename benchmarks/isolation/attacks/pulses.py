@@ -1,4 +1,4 @@
-"""Pulses: as many as go, large ones, known keys that grow."""
+"""Attacks by pulses: very many, very large, or that enlarge stored keys."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def _flood(size_bytes: int, at_once: int) -> Callable[[], Callable[[int], Talk]]
 
 
 def _rewrites(number: int) -> Talk:
-    """Rewrite 30 keys, one after another: frames that wait would be evicted."""
+    """Rewrite 30 keys, each after the reply to the one before.
+
+    Sent at once, their frames would be evicted from the buffers and never stored.
+    """
     keys = [_key(number * 30 + each) for each in range(30)]
     for value in (b"x", _LARGE):
         for key in keys:
@@ -40,25 +43,25 @@ def _large(number: int) -> Talk:
 ATTACKS = (
     Attack(
         "pulses",
-        "pulses of 2 KiB as fast as they go, 1,500 connections",
+        "pulses of 2 KiB without a pause, 1,500 connections",
         1500,
         _flood(2048, 32),
     ),
     Attack(
         "small-pulses",
-        "pulses of 10 bytes as fast as they go, 1,500 connections",
+        "pulses of 10 bytes without a pause, 1,500 connections",
         1500,
         _flood(10, 600),
     ),
     Attack(
         "rewrites",
-        "150 known keys, each rewritten with 10 MB, 5 connections",
+        "150 stored keys, each rewritten with 10 MB, 5 connections",
         5,
         lambda: _rewrites,
     ),
     Attack(
         "large-pulses",
-        "pulses of 10 MB, one after the other, 20 connections",
+        "pulses of 10 MB, one after another, 20 connections",
         20,
         lambda: _large,
     ),

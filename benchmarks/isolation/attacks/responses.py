@@ -1,4 +1,4 @@
-"""Frames of a response type: no request, so nothing answers them."""
+"""Attacks by frames of a response type, which are decoded and never answered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FRAMES = _FRAME * (128 * 1024 // len(_FRAME))
 ATTACKS = (
     Attack(
         "responses",
-        "12-byte frames of a response type, 10 connections",
+        "frames of 12 bytes with a response type, 10 connections",
         10,
         repeated(_FRAMES),
     ),

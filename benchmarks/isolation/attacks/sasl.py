@@ -1,4 +1,4 @@
-"""Passwords, guessed."""
+"""Attacks by guessing passwords."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def _guess(number: int) -> Talk:
     nonce = re.search(rb'nonce="([^"]*)"', challenge)
     if nonce is not None:
         yield wire.sasl_token(_RESPONSE % (nonce[1], number))
-        # The daemon ends the connection, sooner or later.
+        # Wait for the end of the connection, which the daemon delays after failures.
         yield b""
 
 
 ATTACKS = (
     Attack(
         "guesses",
-        "wrong DIGEST responses, 1,500 connections; Nimbus and others log in",
+        "wrong DIGEST responses over 1,500 connections, while Nimbus and others log in",
         1500,
         lambda: _guess,
         churns=True,

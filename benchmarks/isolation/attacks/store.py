@@ -1,4 +1,4 @@
-"""Keys and names: very many, very long, and what it takes to list or delete them."""
+"""Attacks on the store: very many keys, very long names, large lists and deletes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.isolation.attack import Attack, Talk
 
 _TOPOLOGY = b"/workerbeats/hostile-1-1700000000"
 _BATCH = 500
-# A marker for the number of a key, as long as the number itself.
+# Stands for the number of a key in a template, and formats it with 8 digits.
 _NUMBER = b"%08x"
 _LISTERS = 4
 _LISTS_FROM_S = 1.0
@@ -21,7 +21,7 @@ _SUBTREE = 20_000
 
 
 def _template(key: bytes) -> bytes:
-    # `%` is the mark of a number, so it must not be anywhere else.
+    # The frame becomes a template for `%`, so it may have no other `%`.
     frame = wire.pulse(key + b"@@@@@@@@", b"0123456789", 1)
     if b"%" in frame:
         raise ValueError("the frame has a % of its own")
@@ -67,7 +67,7 @@ def _subtrees(number: int) -> Talk:
 ATTACKS = (
     Attack(
         "new-keys",
-        "new keys as fast as they go, 60 connections, four of which then list them",
+        "new keys without a pause over 60 connections, four of which then list them",
         60,
         _new_keys,
         store_mib=1024,
@@ -80,7 +80,7 @@ ATTACKS = (
     ),
     Attack(
         "deletes",
-        "20,000 keys, written and deleted with one request, 4 connections",
+        "20,000 keys written, then deleted with one request, 4 connections",
         4,
         lambda: _subtrees,
     ),

@@ -18,8 +18,8 @@ from pacemaker.observe.top.levels import Cell, Level, Line, Sheet
 from pacemaker.observe.troubles import sentence
 from pacemaker.observe.view import ClusterView
 
+# The refresh intervals that + and - choose from.
 INTERVALS_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-"""The refresh intervals that + and - choose from."""
 
 # A letter stands beside each colour.
 _STYLES: Final = {table.BAD: "bold red", table.WARNING: "yellow", table.FINE: ""}

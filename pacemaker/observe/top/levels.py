@@ -12,11 +12,11 @@ from pacemaker.observe.table import Column
 from pacemaker.observe.view import ClusterView, TopologyView
 from pacemaker.words import clipped, printable
 
+# The most characters of a cell: anyone can write names of any length.
 CELL_MAX: Final = 60
-"""The most characters of a cell: anyone can write names of any length."""
 
+# The most troubles that are shown above the table.
 TROUBLES_MAX: Final = 8
-"""The most troubles that are shown above the table."""
 
 TOPOLOGIES, COMPONENTS, WORKERS, EXECUTORS = (
     "topologies",

@@ -15,8 +15,8 @@ from urllib.parse import quote
 from pacemaker.observe.table import BAD, WARNING, Column
 from pacemaker.words import clipped
 
+# The most characters of a name that are shown; the rest is cut off.
 TEXT_MAX: Final = 120
-"""The most characters of a name that are shown; the rest is cut off."""
 
 ERROR_MAX: Final = 300
 

@@ -24,11 +24,11 @@ from pacemaker.observe.view import ClusterView, ComponentView, TopologyView
 from pacemaker.words import clipped
 
 MAX_TOPOLOGIES: Final = 500
+# Of each topology.
 MAX_COMPONENTS: Final = 200
-"""Of each topology."""
 
+# The most characters of a label; longer names are cut.
 LABEL_MAX: Final = 200
-"""The most characters of a label; longer names are cut."""
 
 OTHER: Final = "other"
 

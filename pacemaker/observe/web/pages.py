@@ -22,12 +22,13 @@ from pacemaker.observe.view import (
 from pacemaker.observe.web import html
 from pacemaker.observe.web.html import Html, escaped, joined, link, path_of
 
+# How many entries a list of the worst has.
 WORST: Final = 8
-"""How many entries a list of the worst has."""
 
 # Of these a page shows no more: anyone can store keys.
 ROWS_MAX: Final = 500
 
+# The lists of the first page, and the kinds of trouble in each.
 LISTS: Final = (
     (
         "Pacemaker, ZooKeeper and Nimbus",
@@ -40,7 +41,6 @@ LISTS: Final = (
     ("Last errors", ("error",)),
     ("Clocks and leftovers", ("skew", "stale_topology")),
 )
-"""The lists of the first page, and the kinds of trouble in each."""
 
 
 def cluster_page(view: ClusterView, history: History) -> Html:

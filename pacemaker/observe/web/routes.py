@@ -20,11 +20,11 @@ from pacemaker.observe.web import assets, pages
 
 HTML: Final = "text/html; charset=utf-8"
 
+# Only the style and the script of this server are loaded, and nothing inline.
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Only the style and the script of this server are loaded, and nothing inline."""
 
 _HEADERS: Final = {
     "Content-Security-Policy": POLICY,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import os
@@ -22,6 +21,7 @@ from pacemaker.core.admission import Admission, Verdict
 from pacemaker.errors import LimitError
 from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.sockets import join_address, set_storms_options
+from pacemaker.wakeup import WakeUp
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -81,32 +81,28 @@ class Acceptor(threading.Thread):
         # number, so a low one here means that there was room.
         self._last_fd = -1
         # Everything that this thread needs is opened before it runs.
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wake_up = WakeUp()
         self._all, self._wake_alone = select.epoll(), select.epoll()
         for fd in self._listeners:
             self._all.register(fd, select.EPOLLIN)
         for epoll in (self._all, self._wake_alone):
-            epoll.register(self._wake_fd, select.EPOLLIN)
+            epoll.register(self._wake_up.fd, select.EPOLLIN)
 
     def stop(self) -> None:
         """Stop accepting.  Any thread may call this, and more than once."""
         self._is_stopping = True
-        os.eventfd_write(self._wake_fd, 1)
+        self._wake_up.wake()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Queue a call on this thread; it runs between two turns of accepting.
-
-        Must only be called from the thread that also calls `close`.  After `close` the
-        number of the wake-up descriptor may belong to another file.
-        """
+        """Queue a call on this thread; it runs between two turns of accepting."""
         self._calls.append(function)
-        os.eventfd_write(self._wake_fd, 1)
+        self._wake_up.wake()
 
     def close(self) -> None:
         """Close the descriptors, once the thread has ended."""
         self._all.close()
         self._wake_alone.close()
-        os.close(self._wake_fd)
+        self._wake_up.close()
 
     def run(self) -> None:
         """Accept until `stop`.  No error ends the loop."""
@@ -136,10 +132,7 @@ class Acceptor(threading.Thread):
             time.sleep(limits.ACCEPT_PAUSE_S)
 
     def _run_calls(self) -> None:
-        # Clear the wake-up before emptying the queue, so that a call queued in between
-        # wakes the loop again.
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._wake_fd)
+        self._wake_up.clear()
         while self._calls:
             try:
                 self._calls.popleft()()
@@ -181,7 +174,7 @@ class Acceptor(threading.Thread):
         Raises:
             OSError: it is not, or no descriptor is free.
         """
-        next_fd = os.dup(self._wake_fd)
+        next_fd = os.dup(self._wake_up.fd)
         os.close(next_fd)
         if next_fd >= room_ends:
             raise OSError(

@@ -69,10 +69,6 @@ _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 class Owner(Protocol):
     """What a connection asks of the I/O thread that owns it."""
 
-    @property
-    def watched(self) -> set[Connection]:
-        """The connections that hold bytes or have a deadline."""
-
     def now(self) -> float:
         """Return the monotonic time in seconds."""
 

@@ -42,6 +42,19 @@ class Clock:
         return self.now_s
 
 
+class TickingClock:
+    """A clock that goes on by some milliseconds each time that it is asked."""
+
+    def __init__(self, step_s: float = 0.001, now_s: float = 1000.0) -> None:
+        self.now_s = now_s
+        self._step_s = step_s
+
+    def __call__(self) -> float:
+        """Return the time."""
+        self.now_s += self._step_s
+        return self.now_s
+
+
 class Hand:
     """An I/O thread that is not started, and peers connected to it by TCP."""
 

@@ -177,5 +177,5 @@ def test_ten_thousand_held_reads_cost_others_nothing() -> None:
 
 def _held(hand: Hand) -> int:
     return sum(len(reads) for reads in hand.holding._by_key.values()) + len(
-        hand.holding._due
+        hand.holding._to_release
     )

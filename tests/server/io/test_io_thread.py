@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import select
 import socket
 import threading
 
@@ -15,10 +13,10 @@ from pacemaker.core import limits
 from pacemaker.core.accounts import BURST_S, DEFAULT_LIMITS
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
-from pacemaker.server.io.connection import NEW_CLASS, Connection
+from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.sockets import end_with_reset
 from pacemaker.server.process import memory
-from tests.server.io.hand import Hand
+from tests.server.io.hand import Hand, TickingClock
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
 
@@ -240,134 +238,6 @@ READS = b"".join(wire.path_request(Type.GET_PULSE, "/a", id_) for id_ in range(4
 MISSES = b"".join(wire.pulse_reply("/a", None, id_) for id_ in range(400))
 
 
-class TickingClock:
-    """A clock that goes on by some milliseconds each time that it is asked."""
-
-    def __init__(self, step_s: float = 0.001, now_s: float = 1000.0) -> None:
-        self.now_s = now_s
-        self._step_s = step_s
-
-    def __call__(self) -> float:
-        """Return the time."""
-        self.now_s += self._step_s
-        return self.now_s
-
-
-def _receive_all(hand: Hand, peer: wire.Wire, size: int) -> bytes:
-    received = b""
-    while len(received) < size:
-        hand.turn_until_readable(peer)
-        received += peer.socket.recv(size - len(received))
-    return received
-
-
-def test_request_does_not_wait_for_all_that_another_has_sent() -> None:
-    """Between two slices of one peer's requests, another's request is answered."""
-    with Hand() as hand:
-        greedy, connection = hand.connect(host="10.0.0.1")
-        other, _ = hand.connect(host="10.0.0.2")
-        hand.thread.now = TickingClock(limits.TURN_S)
-        greedy.send(READS)
-        hand.thread.turn()
-        assert connection.protocol._has_more
-        other.send(PULSE)
-        hand.thread.turn()
-        assert connection.protocol._has_more
-        assert other.receive() == ACK
-        assert _receive_all(hand, greedy, len(MISSES)) == MISSES
-        assert not connection.protocol._has_more
-
-
-def test_cheap_requests_are_served_first() -> None:
-    """A worker does not wait for what others at its own address have sent."""
-    with Hand() as hand:
-        dear = [hand.connect(host="10.0.0.1") for _ in range(30)]
-        worker, _ = hand.connect(host="10.0.0.1")
-        for peer, connection in dear:
-            connection.cost_class = 3
-            peer.send(READS)
-        hand.thread.now = TickingClock(limits.TURN_S)
-        hand.turn_until(lambda: len(hand.thread._backlog) == len(dear))
-        worker.send(PULSE)
-        hand.thread.turn()
-        assert worker.receive() == ACK
-
-
-def test_who_has_had_least_time_is_served_in_the_second_half() -> None:
-    """Who sends cheap requests without end does not keep out who has dear ones."""
-    with Hand() as hand:
-        greedy = [hand.connect(host="10.0.0.1") for _ in range(30)]
-        other, connection = hand.connect(host="10.0.0.2")
-        greedy[0][1].account.spent_s = 1.0
-        connection.cost_class = 3
-        for peer, each in greedy:
-            each.cost_class = 0
-            peer.send(READS)
-        hand.thread.now = TickingClock(limits.TURN_S)
-        hand.turn_until(lambda: len(hand.thread._backlog) == len(greedy))
-        other.send(PULSE)
-        hand.thread.turn()
-        assert other.receive() == ACK
-        assert len(hand.thread._backlog) == len(greedy)
-
-
-def test_cost_of_a_connection_rises_and_falls_by_one_step_an_event() -> None:
-    """One event that took long is forgotten after some that did not."""
-    with Hand() as hand:
-        _, connection = hand.connect()
-        assert connection.cost_class == NEW_CLASS == 2
-        classes = []
-        for elapsed_s in (*[0.00001] * 3, 0.0009, 0.0009, *[0.00001] * 3):
-            connection.note_cost(elapsed_s)
-            classes.append(connection.cost_class)
-        assert classes == [1, 0, 0, 1, 2, 1, 0, 0]
-
-
-@pytest.mark.parametrize(
-    ("sent", "expected"),
-    [
-        (PULSE, 0),
-        (PULSE * 30, 3),
-        (PULSE[:-1], 3),
-        (NONSENSE, 4),
-    ],
-    ids=["one request", "several", "no whole one", "refused"],
-)
-def test_class_0_is_for_one_small_request_at_a_time(sent: bytes, expected: int) -> None:
-    """It matters what a peer sends, as the time depends on how busy the machine is."""
-    with Hand() as hand:
-        peer, connection = hand.connect()
-        for _ in range(6):
-            with contextlib.suppress(OSError):
-                peer.send(sent)
-            connection.on_readable()
-            connection.note_cost(0.0)
-        assert connection.cost_class == expected
-
-
-def test_connection_that_has_cost_little_is_not_new_for_long() -> None:
-    """Most workers have never seen a shared turn when an attack begins."""
-    with Hand() as hand:
-        known, costly = (hand.connect()[1] for _ in range(2))
-        costly.cost_class = 3
-        hand.clock.now_s += limits.NEW_S
-        new = hand.connect()[1]
-        assert [each.cost_class for each in (known, costly, new)] == [0, 3, NEW_CLASS]
-
-
-def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
-    """A turn serves no more than its time allows, and no request is lost for it."""
-    with Hand() as hand:
-        peers = [hand.connect(host=f"10.0.0.{number}")[0] for number in range(60)]
-        hand.thread.now = TickingClock(limits.TURN_S)
-        for peer in peers:
-            peer.send(PULSE)
-        hand.thread.turn()
-        assert 0 < hand.figures.pulses < len(peers)
-        hand.turn_until(lambda: hand.figures.pulses == len(peers))
-        assert [peer.receive() for peer in peers] == [ACK] * len(peers)
-
-
 def test_calls_of_others_wait_for_one_turn_at_most() -> None:
     """A stop or an upgrade does not wait until a backlog is worked off."""
     with Hand() as hand:
@@ -379,37 +249,6 @@ def test_calls_of_others_wait_for_one_turn_at_most() -> None:
         hand.thread.call(lambda: done.append(connection.protocol._has_more))
         hand.thread.turn()
         assert done == [True]
-
-
-def test_what_was_spent_fades() -> None:
-    """Who was greedy once is equal to the others again after some seconds."""
-    with Hand() as hand:
-        peer, connection = hand.connect()
-        account = connection.account
-        peer.send(READS)
-        hand.thread.turn()
-        hand.thread.now = clock = TickingClock()
-        hand.turn_until(lambda: not hand.thread._backlog)
-        assert account.spent_s > 0
-        for _ in range(20):
-            clock.now_s += limits.FADE_S
-            hand.thread._share([])
-        assert account.spent_s == 0.0
-        assert not hand.thread._spenders
-
-
-def test_peer_that_ends_leaves_the_backlog() -> None:
-    """Who resets its connection while it waits is forgotten, whatever it has sent."""
-    with Hand() as hand:
-        peer, connection = hand.connect()
-        peer.send(READS)
-        hand.thread.turn()
-        assert connection in hand.thread._backlog
-        end_with_reset(peer.socket, True)
-        peer.close()
-        hand.turn_until(lambda: connection.is_closed)
-        assert not hand.thread._backlog
-        assert not hand.accounts.connections
 
 
 def test_new_keys_beyond_the_rate_are_delayed() -> None:
@@ -528,34 +367,3 @@ def test_calls_are_done_over_several_turns() -> None:
         assert 0 < len(done) < 30
         hand.turn_until(lambda: len(done) == 30)
         assert done == list(range(30))
-
-
-def test_deferred_connection_is_served_what_it_waits_for_then() -> None:
-    """Its replies cannot be sent when its turn comes: it is not read before that."""
-    with Hand() as hand:
-        peer, connection = hand.connect()
-        hand.thread.now = TickingClock(limits.TURN_S)
-        connection.cost_class = 5
-        peer.send(PULSE)
-        hand.thread._share([(connection.fd, select.EPOLLIN)])
-        hand.turn_until(lambda: not hand.thread._backlog)
-        assert peer.receive() == ACK
-        connection.ready = 0
-        hand.thread._defer(connection)
-        connection.ready, connection.interest = select.EPOLLIN, select.EPOLLOUT
-        peer.send(PULSE)
-        hand.thread._serve_one(connection)
-        assert hand.figures.pulses == 1
-
-
-def test_deferred_connection_that_ends_is_forgotten() -> None:
-    """A reset is seen though nothing is awaited, and takes it off the backlog."""
-    with Hand() as hand:
-        peer, connection = hand.connect()
-        peer.send(PULSE)
-        connection.ready = select.EPOLLIN
-        hand.thread._defer(connection)
-        end_with_reset(peer.socket, True)
-        peer.close()
-        hand.turn_until(lambda: connection.is_closed)
-        assert not hand.thread._backlog

@@ -1,103 +1,34 @@
-"""Who wait for an outcome, and who ask for it."""
+"""Tests of pacemaker.server.upgrade.waiters: who wait for an outcome."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import resource
-import signal
 import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
 
-from pacemaker.errors import UpgradeError
 from pacemaker.server.upgrade import waiters as module
-from pacemaker.server.upgrade.request import request_upgrade
 from pacemaker.server.upgrade.waiters import (
     REFUSED,
     SERVES,
     Waiters,
     address_of,
 )
+from tests.server.upgrade.asking import GIVE_UP_S, Asking, await_request
 
 pytestmark = pytest.mark.io
-
-GIVE_UP_S = 10.0
-
-
-@pytest.fixture
-def asked() -> Iterator[None]:
-    """Keep the signal that asks for an upgrade."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
-    yield
-    while signal.sigtimedwait({signal.SIGUSR2}, 0) is not None:
-        pass
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@pytest.fixture
-def waiters(asked: None) -> Iterator[Waiters]:
-    """Listen in the name of this process."""
-    waiters = Waiters.open()
-    yield waiters
-    waiters.close("over")
-
-
-class Asking(threading.Thread):
-    """Asks this process, from a thread, and keeps what came of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.outcome = "not over"
-        self.start()
-
-    def run(self) -> None:
-        """Ask."""
-        try:
-            request_upgrade(os.getpid(), GIVE_UP_S)
-        except UpgradeError as exc:
-            self.outcome = str(exc)
-        else:
-            self.outcome = "upgraded"
-
-    def end(self) -> str:
-        """Wait for what comes of it."""
-        self.join(GIVE_UP_S)
-        return self.outcome
-
-
-def _await_request() -> None:
-    assert signal.sigtimedwait({signal.SIGUSR2}, GIVE_UP_S) is not None
-
-
-@pytest.mark.parametrize(
-    ("told", "outcome"),
-    [
-        (SERVES, "upgraded"),
-        (f"{REFUSED}no such\nfile", "refused: no such file"),
-        ("", "the daemon closed the connection without an outcome"),
-    ],
-)
-def test_asking_waits_for_the_outcome(
-    waiters: Waiters, told: str, outcome: str
-) -> None:
-    """The signal comes once the asker can be told; then one line is the outcome."""
-    asking = Asking()
-    _await_request()
-    waiters.accept()
-    waiters.tell(told)
-    assert asking.end().startswith(outcome)
 
 
 def test_asking_goes_over_to_the_next_process(waiters: Waiters) -> None:
     """Who waits, and who is about to, is told by whoever has the descriptors."""
     first = Asking()
-    _await_request()
+    await_request()
     waiters.accept()
     second = Asking()
-    _await_request()
+    await_request()
     fds = [os.dup(fd) for fd in (waiters.request_fd, *waiters.fds)]
     heir = Waiters.inherit(fds[0], fds[1:])
     assert all(not os.get_inheritable(fd) for fd in fds)
@@ -124,40 +55,10 @@ def test_only_the_daemons_own_user_and_root_may_wait(
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(module, "credentials", lambda connection: (1, uid))
     asking = Asking()
-    _await_request()
+    await_request()
     waiters.accept()
     waiters.tell(SERVES)
     assert asking.end().startswith(outcome)
-
-
-def test_asking_ends_when_the_daemon_stops(waiters: Waiters) -> None:
-    """Who is still in the backlog is told, too."""
-    asking = Asking()
-    _await_request()
-    waiters.close(f"{REFUSED}the daemon is stopping")
-    assert asking.end() == "refused: the daemon is stopping"
-
-
-def test_asking_gives_up_in_time(waiters: Waiters) -> None:
-    """A daemon that says nothing does not hold up who asks."""
-    with pytest.raises(UpgradeError, match="no outcome in time"):
-        request_upgrade(os.getpid(), 0.05)
-
-
-def test_asking_sends_nothing_to_a_process_that_is_no_daemon(asked: None) -> None:
-    """SIGUSR2 would end another program, so it is not sent to one."""
-    with pytest.raises(UpgradeError, match="is not a running storm-pacemaker-py"):
-        request_upgrade(os.getpid(), GIVE_UP_S)
-    assert signal.sigtimedwait({signal.SIGUSR2}, 0) is None
-
-
-def test_asking_trusts_nobody_who_answers_for_another(asked: None) -> None:
-    """Who listens in the name of another process is found out by the kernel."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as impostor:
-        impostor.bind(address_of(1))
-        impostor.listen()
-        with pytest.raises(UpgradeError, match="another process listens"):
-            request_upgrade(1, GIVE_UP_S)
 
 
 def test_name_that_is_taken_leaves_a_daemon_without_waiters(
@@ -203,7 +104,7 @@ def _no_descriptor_free() -> Iterator[None]:
 def test_reason_that_is_no_utf_8_is_told(waiters: Waiters) -> None:
     """The name of a file may hold any byte."""
     asking = Asking()
-    _await_request()
+    await_request()
     waiters.accept()
     waiters.tell(f"{REFUSED}{os.fsdecode(bytes([255]))}")
     assert asking.end() == r"refused: \udcff"

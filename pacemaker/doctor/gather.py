@@ -1,0 +1,198 @@
+"""Gather the facts: files, names, Pacemakers, ZooKeeper, this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from pacemaker.client import PacemakerPool
+from pacemaker.client.address import parse_server
+from pacemaker.config import Settings
+from pacemaker.config.files import (
+    FileRead,
+    find_conf_folder,
+    read_named_file,
+    read_storm_yaml,
+)
+from pacemaker.config.layers import Layer, merge
+from pacemaker.config.settings import AuthMethod
+from pacemaker.doctor.facts import Facts, ServerFacts, StormYaml
+from pacemaker.doctor.host import host_facts
+from pacemaker.errors import ConfigError, PacemakerError
+from pacemaker.observe.observer import Observer
+from pacemaker.sasl.login import (
+    java_properties,
+    read_digest_login,
+    read_kerberos_server_login,
+)
+
+# A second heartbeat of every worker tells skew from delay.
+BETWEEN_READS_S: Final = 4.0
+
+
+def gather(
+    names: Sequence[str],
+    environ: Mapping[str, str],
+    timeout_s: float,
+    *,
+    overrides: Sequence[Layer] = (),
+    pause: Callable[[float], None] = time.sleep,
+) -> Facts:
+    """Gather everything that can be known from this host.
+
+    Args:
+        names: the storm.yaml files of hosts of the cluster; none for this host's own.
+        environ: the environment, which says where this host's own is.
+        timeout_s: how long each request may take.
+        overrides: values of -c, which count for the first file.
+        pause: waits for a number of seconds.
+    """
+    files = tuple(
+        _file(name, () if number else overrides) for number, name in enumerate(names)
+    ) or (_own_file(environ, overrides),)
+    settings = files[0].settings
+    if settings is None:
+        return Facts(files)
+    return _cluster_facts(files, settings, timeout_s, pause)
+
+
+def _own_file(environ: Mapping[str, str], overrides: Sequence[Layer]) -> StormYaml:
+    try:
+        folder = find_conf_folder(environ).path
+        read = None if folder is None else read_storm_yaml(folder)
+    except ConfigError as exc:
+        return StormYaml("storm.yaml", {}, str(exc))
+    if read is None and not overrides:
+        error = "no storm.yaml was found: Storm's defaults do not use Pacemaker"
+        return StormYaml("storm.yaml", {}, error)
+    return _checked(read, "storm.yaml", overrides)
+
+
+def _file(name: str, overrides: Sequence[Layer]) -> StormYaml:
+    try:
+        read = read_named_file(str(Path(name).absolute()), None)
+    except ConfigError as exc:
+        return StormYaml(name, {}, str(exc))
+    return _checked(read, name, overrides)
+
+
+def _checked(read: FileRead | None, name: str, overrides: Sequence[Layer]) -> StormYaml:
+    layers = [*([] if read is None else [read.layer]), *overrides]
+    values = {key: value for layer in layers for key, value in layer.values.items()}
+    source = name if read is None else str(read.path)
+    try:
+        merged = merge(layers)
+    except ConfigError as exc:
+        return StormYaml(source, values, str(exc))
+    notes = [*(() if read is None else read.notes), *merged.notes]
+    warnings = tuple(note.text for note in notes if note.is_warning)
+    return StormYaml(source, values, None, warnings, merged.settings)
+
+
+def _cluster_facts(
+    files: tuple[StormYaml, ...],
+    settings: Settings,
+    timeout_s: float,
+    pause: Callable[[float], None],
+) -> Facts:
+    sasl_problem, sasl_notes, principal = _sasl(settings)
+    servers = tuple(_resolved(name, settings.port) for name in settings.servers)
+    host = host_facts(settings.port)
+    facts = Facts(
+        files,
+        servers,
+        host,
+        sasl_problem=sasl_problem,
+        sasl_notes=sasl_notes,
+        principal=principal,
+    )
+    if not settings.servers:
+        return facts
+    try:
+        pinged = _pinged(settings, servers, timeout_s)
+        return _observed(facts, settings, pinged, timeout_s, pause)
+    except ConfigError as exc:
+        # The client cannot be used with these credentials.
+        problem = sasl_problem or str(exc)
+        return dataclasses.replace(
+            facts, servers=_untried(servers), sasl_problem=problem
+        )
+
+
+def _untried(servers: tuple[ServerFacts, ...]) -> tuple[ServerFacts, ...]:
+    return tuple(dataclasses.replace(each, is_tried=False) for each in servers)
+
+
+def _sasl(settings: Settings) -> tuple[str | None, tuple[str, ...], str | None]:
+    properties = java_properties(settings.java_properties)
+    try:
+        if settings.auth_method is AuthMethod.DIGEST:
+            login = read_digest_login(settings.jaas_file, properties)
+            return None, login.notes, None
+        if settings.auth_method is AuthMethod.KERBEROS:
+            server = read_kerberos_server_login(settings.jaas_file, properties)
+            return None, (), server.principal
+    except ConfigError as exc:
+        return str(exc), (), None
+    return None, (), None
+
+
+def _resolved(name: str, port: int) -> ServerFacts:
+    try:
+        host = parse_server(name, port).host
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, ValueError):
+        return ServerFacts(name, is_tried=False)
+    return ServerFacts(name, tuple(sorted({str(each[4][0]) for each in found})))
+
+
+def _pinged(
+    settings: Settings, servers: tuple[ServerFacts, ...], timeout_s: float
+) -> tuple[ServerFacts, ...]:
+    with PacemakerPool(settings, timeout_s=timeout_s) as pool:
+        problems = {
+            health.server: None if health.error is None else health.error.reason
+            for health in pool.ping()
+        }
+    return tuple(
+        ServerFacts(
+            each.name,
+            each.addresses,
+            problems.get(str(parse_server(each.name, settings.port))),
+        )
+        if each.addresses
+        else each
+        for each in servers
+    )
+
+
+def _observed(
+    facts: Facts,
+    settings: Settings,
+    servers: tuple[ServerFacts, ...],
+    timeout_s: float,
+    pause: Callable[[float], None],
+) -> Facts:
+    view = None
+    with Observer(settings, timeout_s) as observer:
+        try:
+            observer.read_once()
+            pause(BETWEEN_READS_S)
+            observer.read_once()
+        except PacemakerError:
+            pass  # the servers' own problems say why
+        else:
+            view = observer.view()
+        nodes, problem = observer.nodes()
+    is_read = view is not None and view.listed_s is not None
+    return dataclasses.replace(
+        facts,
+        servers=servers,
+        view=view if is_read else None,
+        nodes=nodes,
+        zookeeper_problem=problem,
+    )

@@ -1,0 +1,302 @@
+"""Fair turns: who is served first in a turn of an I/O thread, and who has to wait.
+
+A connection that has sent more than a slice of requests goes to the *backlog* and is
+not read until it has been served from there.  A turn that has much to do is *shared*.
+It spends half of `limits.TURN_S` on connections whose requests are cheap; connections
+that it does not reach go to the backlog.  It spends the other half on the backlog,
+where the host that has lately used the least of the thread's time comes first, and the
+costs of a host's connections decide between them.  Then the turn ends, and the calls of
+other threads run (a stop, an upgrade, the watchdog).
+
+A worker takes some microseconds every three seconds, so it is always among the first,
+however much others send.  The first rule protects it from costly requests of its own
+address, the second from an address that sends cheap requests without end.  Nearly every
+turn has little to do and does none of this.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Final, Protocol, TypeAlias
+
+from pacemaker.core import limits
+from pacemaker.core.history import Moment
+from pacemaker.server.io.backlog import Backlog
+from pacemaker.server.io.connection import NEW_CLASS, Connection
+from pacemaker.server.io.spending import Spending
+
+# How many events are served between two readings of the clock.
+_CHUNK: Final = 8
+# An account is charged once in this time: some thirty pulses, or a few costly events.
+_SAMPLE_S: Final = 0.0005
+# The most time that one sample may charge to an account.
+_MOST_SAMPLED_S: Final = 0.002
+# How many connections one turn may sort, which takes some three milliseconds.
+_MOST_SHARED: Final = 4096
+# In classes up to this one (see `Connection.note_cost`) an event takes under 0.8 ms.
+_CHEAPEST_CLASSES: Final = 3
+# If the events of a turn take no more than this each, they come from many workers.
+_CHEAP_EVENT_S: Final = 0.00008
+
+# How many events epoll reports by default.
+_MOST_REPORTED: Final = 1023
+# How long cheap requests are served first while no account is a crowd: much longer than
+# a thousand of them take.  If some of them were put into the backlog, later turns would
+# be shared too, and their events would take longer, so more would be put there.
+_CHEAP_TURN_S: Final = 0.05
+# Spreads successive numbers over all bits (Fibonacci hashing).
+_SPREAD: Final = 0x9E3779B1
+
+# Epoll reports these whatever is asked for: an error, the end of both directions.
+_ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
+
+# A descriptor and what happened on it.
+_Event: TypeAlias = tuple[int, int]
+
+_cost_class: Final = attrgetter("cost_class")
+
+
+class Loop(Protocol):
+    """What fair turns need of the I/O thread.
+
+    Attributes:
+        connections: all connections, by descriptor.
+        evicted: those of them that another thread wants evicted.
+        moment: set to the time of each turn, for the history of what it serves.
+    """
+
+    connections: dict[int, Connection]
+    evicted: deque[Connection]
+    moment: Moment
+
+    def now(self) -> float:
+        """Return the monotonic time in seconds."""
+
+    def evict_pending(self) -> None:
+        """End the connections in `evicted`."""
+
+    def wait_for(self, fd: int, interest: int) -> None:
+        """Change the epoll events that a descriptor waits for."""
+
+    def abandon(self, connection: Connection) -> None:
+        """Reset a connection on which our own code raised, in an `except` block."""
+
+
+class FairTurns:
+    """Serves the events of one I/O thread.  Only that thread may call the methods.
+
+    Args:
+        loop: the thread.
+        wake_fd: the descriptor that other threads wake it by.
+
+    Attributes:
+        backlog: the connections that have more to do and wait while others are served.
+    """
+
+    def __init__(self, loop: Loop, wake_fd: int) -> None:
+        self.backlog: Backlog[Connection] = Backlog()
+        self._loop = loop
+        self._wake_fd = wake_fd
+        # The CPU time of the thread, because only the thread reads it.
+        self._cpu_now: Callable[[], float] = time.thread_time
+        self._spending = Spending()
+        # New connections, and when each will be an old one.
+        self._new: deque[tuple[float, Connection]] = deque()
+        self._samples = 0
+
+    @property
+    def most_events(self) -> int:
+        """How many events to fetch for a turn; -1 for epoll's default."""
+        if not self._spending.is_crowded:
+            return -1
+        # Fetch all that is ready, so that the connection that has waited longest is
+        # among it, but at most `_MOST_SHARED`, because sorting takes time too.
+        return min(len(self._loop.connections) + 1, _MOST_SHARED)
+
+    def serve(self, ready: Sequence[_Event]) -> bool:
+        """Serve a turn's events, and some of the backlog.
+
+        Returns:
+            Whether other threads have woken this one.
+        """
+        if self._spending.is_crowded or self.backlog.size:
+            return self._share(ready)
+        return self._serve(ready)
+
+    def add_new(self, connection: Connection) -> None:
+        """Take note of a new connection."""
+        now_s = self._loop.now()
+        self._grow_old(now_s)
+        self._new.append((now_s + limits.NEW_S, connection))
+
+    def _serve(self, ready: Sequence[_Event]) -> bool:
+        """Serve what is ready, in any order.  This is the usual and the fastest way.
+
+        Returns:
+            Whether other threads have woken this one.
+        """
+        loop = self._loop
+        connections = loop.connections
+        is_woken = False
+        began_s = sampled_s = loop.moment.now_s = loop.now()
+        for at in range(0, len(ready), _CHUNK):
+            if at and (now_s := loop.now()) - sampled_s > _SAMPLE_S:
+                self._sample(ready, at, now_s, now_s - sampled_s)
+                sampled_s = now_s
+                # Only a turn that has taken too long is shared, and only its rest.
+                # Measuring and sorting each event of each turn would cost the many
+                # cheap turns more than they gain.
+                if self._is_too_long(now_s - began_s, at):
+                    return self._share(ready[at:]) or is_woken
+            for fd, events in ready[at : at + _CHUNK]:
+                connection = connections.get(fd)
+                if connection is None:
+                    # If it is not the wake-up, its connection was closed in this turn.
+                    is_woken = is_woken or fd == self._wake_fd
+                    continue
+                try:
+                    if events == select.EPOLLIN:
+                        connection.on_readable()
+                    else:
+                        connection.on_event(events)
+                except Exception:
+                    loop.abandon(connection)
+                if loop.evicted:
+                    # At once: the rest of this turn would read even more into memory.
+                    loop.evict_pending()
+        return is_woken
+
+    def _sample(
+        self, ready: Sequence[_Event], at: int, now_s: float, elapsed_s: float
+    ) -> None:
+        """Charge the time since the last sample to one account.
+
+        It is that of any one of the `_CHUNK` events that were just served: epoll may
+        report the same connections in the same order for long, and the same place each
+        time would charge some accounts for all.  In the long run each account is
+        charged what it took.
+        """
+        self._samples += 1
+        fd, _ = ready[at - 1 - (self._samples * _SPREAD >> 16) % _CHUNK]
+        connection = self._loop.connections.get(fd)
+        if connection is not None:
+            account = connection.account
+            # More than that was an interruption, and not the account's doing.
+            self._spending.charge(account, min(elapsed_s, _MOST_SAMPLED_S))
+            self._fade(now_s)
+
+    def _is_too_long(self, elapsed_s: float, served: int) -> bool:
+        """Return whether the rest of a turn has to be shared.
+
+        Many cheap events, which is what a busy cluster sends, may take longer: sharing
+        would cost more than it gains.
+        """
+        return elapsed_s > limits.TURN_S and elapsed_s > served * _CHEAP_EVENT_S
+
+    def _share(self, ready: Sequence[_Event]) -> bool:
+        """Serve what is ready and then the backlog, until the turn's time is used up.
+
+        Cheap requests come first.  With that rule alone, endless cheap requests would
+        starve the connections with costly ones, so it holds for half of the time.
+        Connections that are not reached go to the backlog, which has the other half.
+
+        Returns:
+            Whether other threads have woken this one.
+        """
+        is_woken = False
+        fresh: list[Connection] = []
+        for fd, events in ready:
+            connection = self._loop.connections.get(fd)
+            if connection is None:
+                is_woken = is_woken or fd == self._wake_fd
+            elif not connection.ready:
+                connection.ready = events
+                fresh.append(connection)
+            else:
+                # It is deferred, so it waits for no events.  This is an error or the
+                # end of the connection, which epoll reports all the same.
+                connection.ready |= events
+        fresh.sort(key=_cost_class)
+        now_s = self._loop.moment.now_s = self._loop.now()
+        # While no account is a crowd, nobody has to be protected from the cheapest.
+        cheapest_s = limits.TURN_S / 2 if self._spending.is_crowded else _CHEAP_TURN_S
+        began_s = now_s
+        for connection in fresh:
+            allowed_s = limits.TURN_S / 2 if connection.cost_class else cheapest_s
+            is_cheap = connection.cost_class <= _CHEAPEST_CLASSES
+            if is_cheap and now_s - began_s < allowed_s:
+                now_s = self._serve_measured(connection)
+            else:
+                self._defer(connection)
+        end_s = now_s + limits.TURN_S / 2
+        while now_s < end_s and (next_one := self.backlog.pop()) is not None:
+            now_s = self._serve_measured(next_one)
+        self._fade(now_s)
+        return is_woken
+
+    def _defer(self, connection: Connection) -> None:
+        """Put a connection into the backlog together with its reported events.
+
+        Its descriptor waits for nothing meanwhile.  Otherwise epoll would report it in
+        every turn, and with thousands of them that takes longer than serving some.
+        """
+        if not connection.is_closed:
+            connection.is_deferred = True
+            self._loop.wait_for(connection.fd, 0)
+            self.backlog.put(connection)
+
+    def _serve_measured(self, connection: Connection) -> float:
+        """Serve a connection, charge its account, and return the current time.
+
+        The account is charged CPU time.  By wall-clock time, a connection during which
+        this thread was interrupted for 100 ms would look like one that sends costly
+        requests.
+        """
+        began_s = self._cpu_now()
+        try:
+            self._serve_one(connection)
+        except Exception:
+            self._loop.abandon(connection)
+        if self._loop.evicted:
+            self._loop.evict_pending()
+        elapsed_s = self._cpu_now() - began_s
+        connection.note_cost(elapsed_s)
+        self._spending.charge(connection.account, elapsed_s)
+        return self._loop.now()
+
+    def _serve_one(self, connection: Connection) -> None:
+        """Handle the reported events, or the next slice of what was read before."""
+        events, connection.ready = connection.ready, 0
+        if connection.is_closed:
+            return
+        if not events:
+            connection.go_on()
+            return
+        if connection.is_deferred:
+            connection.is_deferred = False
+            self._loop.wait_for(connection.fd, connection.interest)
+        # The events were reported in an earlier turn.  What the connection waits for
+        # may have changed since, for example because a held read was answered.
+        events &= connection.interest | _ALWAYS
+        if events:
+            connection.on_event(events)
+
+    def _fade(self, now_s: float) -> None:
+        if self._spending.fade(now_s):
+            self.backlog.reorder()
+            self._grow_old(now_s)
+
+    def _grow_old(self, now_s: float) -> None:
+        """Trust connections that are not new any more and have cost little.
+
+        Costs are measured in shared turns only, and most workers have never seen one
+        when an attack begins.
+        """
+        while self._new and self._new[0][0] <= now_s:
+            _, connection = self._new.popleft()
+            if connection.cost_class == NEW_CLASS:
+                connection.cost_class = 0

@@ -1,0 +1,61 @@
+"""The time of an I/O thread that each account has used lately.
+
+Only the ratios between accounts matter, so it is not measured over a window but halved
+every now and then (`limits.FADE_S`), and the interval need not be regular.
+
+Pure: times are passed in.
+"""
+
+from __future__ import annotations
+
+from pacemaker.core import limits
+from pacemaker.core.accounts import Account
+
+
+class Spending:
+    """Charges accounts, and the addresses that many workers share.
+
+    Attributes:
+        is_crowded: whether a single account has lately used so much time
+            (`limits.DOMINANT_S`) that every turn must be shared from its beginning.
+    """
+
+    def __init__(self) -> None:
+        self.is_crowded = False
+        # Whoever has a `spent_s` to halve.  An address that many workers share is no
+        # crowd, however much it uses, as its connections have accounts of their own.
+        self._accounts: set[Account] = set()
+        self._shared_hosts: set[Account] = set()
+        self._next_fade_s = 0.0
+
+    def charge(self, account: Account, elapsed_s: float) -> None:
+        """Charge time to an account, and to its host if that is shared."""
+        account.spent_s += elapsed_s
+        self._accounts.add(account)
+        if account.spent_s > limits.DOMINANT_S:
+            # At once: until the next fading, all others would wait for it.
+            self.is_crowded = True
+        shared = account.shared_host
+        if shared is not None:
+            shared.spent_s += elapsed_s
+            self._shared_hosts.add(shared)
+
+    def fade(self, now_s: float) -> bool:
+        """Halve what was spent, if it is time, and forget what is negligible.
+
+        Returns:
+            Whether the order of the accounts by what they have spent may be another.
+        """
+        if now_s < self._next_fade_s:
+            return False
+        self._next_fade_s = now_s + limits.FADE_S
+        self.is_crowded = any(
+            account.spent_s > limits.DOMINANT_S for account in self._accounts
+        )
+        for accounts in (self._accounts, self._shared_hosts):
+            for account in tuple(accounts):
+                account.spent_s /= 2
+                if account.spent_s < limits.FORGOTTEN_S:
+                    account.spent_s = 0.0
+                    accounts.discard(account)
+        return True

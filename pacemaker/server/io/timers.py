@@ -1,0 +1,37 @@
+"""Functions to call later, in the order of their times.
+
+Pure: the caller passes the time in.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable
+
+
+class Timers:
+    """Timers of one thread.  Only that thread may call the methods."""
+
+    def __init__(self) -> None:
+        # The number keeps those of the same time in order: functions do not compare.
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    @property
+    def next_s(self) -> float | None:
+        """When the next timer is due; None if there is none."""
+        return self._heap[0][0] if self._heap else None
+
+    def add(self, due_s: float, function: Callable[[], None]) -> None:
+        """Call a function at a time."""
+        heapq.heappush(self._heap, (due_s, next(self._numbers), function))
+
+    def pop_due(self, now_s: float) -> Callable[[], None] | None:
+        """Remove and return the next function whose time has come, if there is one."""
+        if not self._heap or self._heap[0][0] > now_s:
+            return None
+        return heapq.heappop(self._heap)[2]

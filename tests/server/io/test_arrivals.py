@@ -1,0 +1,29 @@
+"""New connections on their way to an I/O thread."""
+
+from __future__ import annotations
+
+import socket
+from unittest.mock import sentinel
+
+from pacemaker.core.accounts import Account
+from pacemaker.server.io.arrivals import Arrival, Arrivals
+
+_NO_SOCKET: socket.socket = sentinel.sock
+
+
+def _add(arrivals: Arrivals, account: Account, *peers: str) -> None:
+    for peer in peers:
+        arrivals.add(Arrival(_NO_SOCKET, peer, account))
+
+
+def test_accounts_are_taken_in_turn() -> None:
+    """One new worker does not wait for a thousand connections of another address."""
+    arrivals = Arrivals()
+    crowd, worker, late = (Account(name) for name in ("crowd", "worker", "late"))
+    _add(arrivals, crowd, "c1", "c2", "c3", "c4")
+    _add(arrivals, worker, "w1")
+    taken = [arrivals.take().peer for _ in range(2)]
+    _add(arrivals, late, "l1")
+    _add(arrivals, worker, "w2")
+    taken += [arrivals.take().peer for _ in range(5)]
+    assert taken == ["c1", "w1", "c2", "l1", "w2", "c3", "c4"]

@@ -1,0 +1,166 @@
+"""Who is served first in a turn, and who has to wait."""
+
+from __future__ import annotations
+
+import select
+
+import pytest
+
+from pacemaker.core import limits
+from pacemaker.server.io.connection import NEW_CLASS
+from pacemaker.server.io.sockets import end_with_reset
+from tests.server.io.hand import Hand, TickingClock
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type
+
+pytestmark = pytest.mark.io
+
+GIVE_UP_S = 10.0
+PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
+ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
+READS = b"".join(wire.path_request(Type.GET_PULSE, "/a", id_) for id_ in range(400))
+MISSES = b"".join(wire.pulse_reply("/a", None, id_) for id_ in range(400))
+NONSENSE = wire.framed(b"\xff" * 8)
+
+
+def _receive_all(hand: Hand, peer: wire.Wire, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        hand.turn_until_readable(peer)
+        received += peer.socket.recv(size - len(received))
+    return received
+
+
+def test_request_does_not_wait_for_all_that_another_has_sent() -> None:
+    """Between two slices of one peer's requests, another's request is answered."""
+    with Hand() as hand:
+        greedy, connection = hand.connect(host="10.0.0.1")
+        other, _ = hand.connect(host="10.0.0.2")
+        hand.thread.now = TickingClock(limits.TURN_S)
+        greedy.send(READS)
+        hand.thread.turn()
+        assert connection.protocol._has_more
+        other.send(PULSE)
+        hand.thread.turn()
+        assert connection.protocol._has_more
+        assert other.receive() == ACK
+        assert _receive_all(hand, greedy, len(MISSES)) == MISSES
+        assert not connection.protocol._has_more
+
+
+def test_cheap_requests_are_served_first() -> None:
+    """A worker does not wait for what others at its own address have sent."""
+    with Hand() as hand:
+        dear = [hand.connect(host="10.0.0.1") for _ in range(30)]
+        worker, _ = hand.connect(host="10.0.0.1")
+        for peer, connection in dear:
+            connection.cost_class = 3
+            peer.send(READS)
+        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.turn_until(lambda: len(hand.thread._turns.backlog) == len(dear))
+        worker.send(PULSE)
+        hand.thread.turn()
+        assert worker.receive() == ACK
+
+
+def test_who_has_had_least_time_is_served_in_the_second_half() -> None:
+    """Who sends cheap requests without end does not keep out who has dear ones."""
+    with Hand() as hand:
+        greedy = [hand.connect(host="10.0.0.1") for _ in range(30)]
+        other, connection = hand.connect(host="10.0.0.2")
+        greedy[0][1].account.spent_s = 1.0
+        connection.cost_class = 3
+        for peer, each in greedy:
+            each.cost_class = 0
+            peer.send(READS)
+        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.turn_until(lambda: len(hand.thread._turns.backlog) == len(greedy))
+        other.send(PULSE)
+        hand.thread.turn()
+        assert other.receive() == ACK
+        assert len(hand.thread._turns.backlog) == len(greedy)
+
+
+def test_connection_that_has_cost_little_is_not_new_for_long() -> None:
+    """Most workers have never seen a shared turn when an attack begins."""
+    with Hand() as hand:
+        known, costly = (hand.connect()[1] for _ in range(2))
+        costly.cost_class = 3
+        hand.clock.now_s += limits.NEW_S
+        new = hand.connect()[1]
+        assert [each.cost_class for each in (known, costly, new)] == [0, 3, NEW_CLASS]
+
+
+def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
+    """A turn serves no more than its time allows, and no request is lost for it."""
+    with Hand() as hand:
+        peers = [hand.connect(host=f"10.0.0.{number}")[0] for number in range(60)]
+        hand.thread.now = TickingClock(limits.TURN_S)
+        for peer in peers:
+            peer.send(PULSE)
+        hand.thread.turn()
+        assert 0 < hand.figures.pulses < len(peers)
+        hand.turn_until(lambda: hand.figures.pulses == len(peers))
+        assert [peer.receive() for peer in peers] == [ACK] * len(peers)
+
+
+def test_what_was_spent_fades() -> None:
+    """Who was greedy once is equal to the others again after some seconds."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        account = connection.account
+        peer.send(READS)
+        hand.thread.turn()
+        hand.thread.now = clock = TickingClock()
+        hand.turn_until(lambda: not hand.thread._turns.backlog)
+        assert account.spent_s > 0
+        for _ in range(20):
+            clock.now_s += limits.FADE_S
+            hand.thread._turns._share([])
+        assert account.spent_s == 0.0
+        assert not hand.thread._turns._spending._accounts
+
+
+def test_peer_that_ends_leaves_the_backlog() -> None:
+    """Who resets its connection while it waits is forgotten, whatever it has sent."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(READS)
+        hand.thread.turn()
+        assert connection in hand.thread._turns.backlog
+        end_with_reset(peer.socket, True)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+        assert not hand.thread._turns.backlog
+        assert not hand.accounts.connections
+
+
+def test_deferred_connection_is_served_what_it_waits_for_then() -> None:
+    """Its replies cannot be sent when its turn comes: it is not read before that."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        hand.thread.now = TickingClock(limits.TURN_S)
+        connection.cost_class = 5
+        peer.send(PULSE)
+        hand.thread._turns._share([(connection.fd, select.EPOLLIN)])
+        hand.turn_until(lambda: not hand.thread._turns.backlog)
+        assert peer.receive() == ACK
+        connection.ready = 0
+        hand.thread._turns._defer(connection)
+        connection.ready, connection.interest = select.EPOLLIN, select.EPOLLOUT
+        peer.send(PULSE)
+        hand.thread._turns._serve_one(connection)
+        assert hand.figures.pulses == 1
+
+
+def test_deferred_connection_that_ends_is_forgotten() -> None:
+    """A reset is seen though nothing is awaited, and takes it off the backlog."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(PULSE)
+        connection.ready = select.EPOLLIN
+        hand.thread._turns._defer(connection)
+        end_with_reset(peer.socket, True)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+        assert not hand.thread._turns.backlog

@@ -1,0 +1,49 @@
+"""The time that each account has used lately."""
+
+from __future__ import annotations
+
+from pacemaker.core import limits
+from pacemaker.core.accounts import Account
+from pacemaker.server.io.spending import Spending
+
+
+def test_what_was_spent_halves_and_is_forgotten() -> None:
+    """It halves once in `FADE_S`, however often it is asked for."""
+    spending = Spending()
+    account = Account("a")
+    spending.charge(account, 4 * limits.FORGOTTEN_S)
+    assert spending.fade(100.0)
+    assert not spending.fade(100.0 + limits.FADE_S / 2)
+    assert account.spent_s == 2 * limits.FORGOTTEN_S
+    for turn in range(1, 4):
+        assert spending.fade(100.0 + turn * limits.FADE_S)
+    assert account.spent_s == 0.0
+
+
+def test_crowd_is_seen_at_once_and_for_as_long_as_it_lasts() -> None:
+    """A thread shares every turn while one account uses much of its time."""
+    spending = Spending()
+    account = Account("a")
+    assert not spending.is_crowded
+    spending.charge(account, 1.5 * limits.DOMINANT_S)
+    assert spending.is_crowded
+    now_s = 100.0
+    spending.fade(now_s)
+    assert spending.is_crowded
+    spending.fade(now_s + limits.FADE_S)
+    assert not spending.is_crowded
+
+
+def test_address_that_many_workers_share_is_no_crowd() -> None:
+    """Each of its connections is judged alone, but its turns are those of one host."""
+    spending = Spending()
+    host = Account("shared")
+    accounts = [Account(f"shared:{number}") for number in range(100)]
+    for account in accounts:
+        account.shared_host = host
+        spending.charge(account, limits.DOMINANT_S / 10)
+    assert not spending.is_crowded
+    assert host.spent_s > 9 * limits.DOMINANT_S
+    spending.fade(100.0)
+    assert not spending.is_crowded
+    assert host.spent_s < 6 * limits.DOMINANT_S

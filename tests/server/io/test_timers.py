@@ -1,0 +1,27 @@
+"""Functions that are called later."""
+
+from __future__ import annotations
+
+from pacemaker.server.io.timers import Timers
+
+
+def test_functions_are_due_in_the_order_of_their_times() -> None:
+    """Those of the same time are due in the order in which they were added."""
+    timers = Timers()
+    done: list[int] = []
+    for number, due_s in enumerate((2.0, 1.0, 2.0, 3.0)):
+        timers.add(due_s, lambda number=number: done.append(number))  # type: ignore[misc]
+    assert (len(timers), timers.next_s) == (4, 1.0)
+    assert timers.pop_due(0.9) is None
+    while (function := timers.pop_due(2.0)) is not None:
+        function()
+    assert done == [1, 0, 2]
+    assert (len(timers), timers.next_s) == (1, 3.0)
+
+
+def test_nothing_is_due_without_timers() -> None:
+    """An I/O thread without timers waits for events alone."""
+    timers = Timers()
+    assert not timers
+    assert timers.next_s is None
+    assert timers.pop_due(1e9) is None

@@ -1,0 +1,45 @@
+"""The connections that are watched, and the sweep that checks them."""
+
+from __future__ import annotations
+
+from pacemaker.core.limits import SWEEP_S
+from pacemaker.server.io.watchlist import Watchlist
+
+
+def test_sweep_checks_each_watched_connection_once() -> None:
+    """What is watched after a sweep has begun is for the next one."""
+    watchlist: Watchlist[str] = Watchlist()
+    for name in ("a", "b"):
+        watchlist.add(name, 100.0)
+    assert watchlist.next_s == 100.0 + SWEEP_S
+    assert watchlist.next(100.0) is None
+    first = watchlist.next(100.0 + SWEEP_S)
+    watchlist.add("c", 100.0 + SWEEP_S)
+    assert watchlist.is_sweeping
+    second = watchlist.next(100.0 + SWEEP_S)
+    assert {first, second} == {"a", "b"}
+    assert watchlist.next(100.0 + SWEEP_S) is None
+    assert not watchlist.is_sweeping
+    assert watchlist.late_s == 0.0
+
+
+def test_first_sweep_is_not_late() -> None:
+    """The time during which nothing was watched does not count."""
+    watchlist: Watchlist[str] = Watchlist()
+    watchlist.add("a", 100.0)
+    assert watchlist.discard("a")
+    assert not watchlist.discard("a")
+    assert not watchlist
+    assert watchlist.next_s is None
+    watchlist.add("b", 500.0)
+    assert "b" in watchlist
+    assert watchlist.next_s == 500.0 + SWEEP_S
+
+
+def test_late_sweep_says_how_late_it_is() -> None:
+    """The process did not run for that long, so peers get the time back."""
+    watchlist: Watchlist[str] = Watchlist()
+    watchlist.add("a", 100.0)
+    assert watchlist.next(100.0 + SWEEP_S + 65.0) == "a"
+    assert watchlist.late_s == 65.0
+    assert watchlist.next_s == 100.0 + SWEEP_S + 65.0 + SWEEP_S

@@ -1,0 +1,70 @@
+"""Tests of pacemaker.server.upgrade.request: who asks for an upgrade is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+import pytest
+
+from pacemaker.errors import UpgradeError
+from pacemaker.server.upgrade.request import request_upgrade
+from pacemaker.server.upgrade.waiters import (
+    REFUSED,
+    SERVES,
+    Waiters,
+    address_of,
+)
+from tests.server.upgrade.asking import GIVE_UP_S, Asking, await_request
+
+pytestmark = pytest.mark.io
+
+
+def test_asking_gives_up_in_time(waiters: Waiters) -> None:
+    """A daemon that says nothing does not hold up who asks."""
+    with pytest.raises(UpgradeError, match="no outcome in time"):
+        request_upgrade(os.getpid(), 0.05)
+
+
+def test_asking_sends_nothing_to_a_process_that_is_no_daemon(asked: None) -> None:
+    """SIGUSR2 would end another program, so it is not sent to one."""
+    with pytest.raises(UpgradeError, match="is not a running storm-pacemaker-py"):
+        request_upgrade(os.getpid(), GIVE_UP_S)
+    assert signal.sigtimedwait({signal.SIGUSR2}, 0) is None
+
+
+def test_asking_trusts_nobody_who_answers_for_another(asked: None) -> None:
+    """Who listens in the name of another process is found out by the kernel."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as impostor:
+        impostor.bind(address_of(1))
+        impostor.listen()
+        with pytest.raises(UpgradeError, match="another process listens"):
+            request_upgrade(1, GIVE_UP_S)
+
+
+@pytest.mark.parametrize(
+    ("told", "outcome"),
+    [
+        (SERVES, "upgraded"),
+        (f"{REFUSED}no such\nfile", "refused: no such file"),
+        ("", "the daemon closed the connection without an outcome"),
+    ],
+)
+def test_asking_waits_for_the_outcome(
+    waiters: Waiters, told: str, outcome: str
+) -> None:
+    """The signal comes once the asker can be told; then one line is the outcome."""
+    asking = Asking()
+    await_request()
+    waiters.accept()
+    waiters.tell(told)
+    assert asking.end().startswith(outcome)
+
+
+def test_asking_ends_when_the_daemon_stops(waiters: Waiters) -> None:
+    """Who is still in the backlog is told, too."""
+    asking = Asking()
+    await_request()
+    waiters.close(f"{REFUSED}the daemon is stopping")
+    assert asking.end() == "refused: the daemon is stopping"
