@@ -3,8 +3,8 @@
     python -m benchmarks.inside [PAIRS] [SECONDS]
 
 As many pulses are sent as are answered.  Each pair is a daemon with `--admin` and its
-history under a scrape each second, and one with `--no-history` and no endpoint; which
-one is first alternates.
+history under a scrape each second, and one with `--no-history` and no endpoint, under
+the same load; which one is first alternates.
 Then both get 15,000 keys, and are left alone.
 
 The bars: CPU time for each pulse at most 1.03 times in the median, the latency that

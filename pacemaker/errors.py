@@ -9,6 +9,7 @@
     │   └── AuthenticationError a SASL token was refused
     │       └── ServerFaultError    this server could not take a SASL step
     ├── ConfigError             the daemon does not start with this configuration
+    │   └── NoCredentialsError  there are no credentials for the method
     ├── ClientError             a request got no answer
     │   ├── CannotConnectError  there is no connection; the request was not sent
     │   ├── ConnectionLostError the connection ended before the reply
@@ -136,6 +137,13 @@ class ConfigError(PacemakerError):
         where = f"{self.source}: " if self.source else ""
         what = f"{self.key}: {self.value!r}: " if self.key else ""
         return f"{where}{what}{self.problem}"
+
+
+class NoCredentialsError(ConfigError):
+    """There is no JAAS file, or it has no section for the method.
+
+    Of a server this is an error like any other.  A relay does without.
+    """
 
 
 class ClientError(PacemakerError):

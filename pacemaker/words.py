@@ -1,4 +1,4 @@
-"""Texts for messages to people: numbers with their nouns, hosts with their ports."""
+"""Texts for people: numbers and nouns, hosts and ports, what strangers wrote."""
 
 from __future__ import annotations
 

@@ -8,14 +8,12 @@ FOLDER becomes what a prefix has in ``share``: ``man``, ``bash-completion``, ``z
 
 from __future__ import annotations
 
-import ast
 import inspect
 import os
 import re
 import sys
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -188,14 +186,13 @@ def _environment(ctx: click.Context) -> Iterator[str]:
 
 
 def _exit_codes() -> Iterator[tuple[int, str]]:
-    """Yield each exit code and its docstring, from the module's source."""
-    body = ast.parse(inspect.getsource(exit_codes)).body
-    for assigned, doc in pairwise(body):
-        if isinstance(assigned, ast.Assign) and isinstance(doc, ast.Expr):
-            assert isinstance(assigned.targets[0], ast.Name)  # noqa: S101
-            assert isinstance(doc.value, ast.Constant)  # noqa: S101
-            name = assigned.targets[0].id
-            yield getattr(exit_codes, name), " ".join(str(doc.value.value).split())
+    """Yield each exit code and the comment above it, from the module's source."""
+    comment: list[str] = []
+    for line in inspect.getsource(exit_codes).splitlines():
+        constant = re.match(r"(\w+): Final = ", line)
+        if constant and comment:
+            yield getattr(exit_codes, constant[1]), " ".join(comment)
+        comment = [*comment, line.lstrip("# ")] if line.startswith("#") else []
 
 
 def _exit_status() -> Iterator[str]:

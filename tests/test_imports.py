@@ -35,6 +35,11 @@ ROOMS = {
     ),
     "client": "config errors heartbeats sasl wakeup wire words",
     "cluster_state": "client config errors",
+    "relay.core": "",
+    "relay": (
+        "client config core errors heartbeats relay.core sasl server server.io"
+        " server.process wakeup wire"
+    ),
     "testing": "client cluster_state config core wire",
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
     "observe": "client cluster_state config errors heartbeats wire words",
@@ -44,8 +49,8 @@ ROOMS = {
     "doctor": "client config errors observe sasl words",
     "cli": (
         "_version admin client cluster_state config core doctor errors heartbeats"
-        " observe observe.top observe.web sasl server server.process server.upgrade"
-        " simulate why words"
+        " observe observe.top observe.web relay sasl server server.process"
+        " server.upgrade simulate why words"
     ),
     "__init__": "_version",
     "__main__": "cli",
@@ -54,11 +59,11 @@ ROOMS = {
 IMPURE = frozenset(
     ("asyncio", "concurrent", "select", "selectors", "socket", "ssl", "time")
 ) | {"threading"}
-PURE_ROOMS = ("words", "errors", "wire", "heartbeats", "sasl", "core")
+PURE_ROOMS = ("words", "errors", "wire", "heartbeats", "sasl", "core", "relay.core")
 # Of rooms that are not pure as a whole.
 PURE_MODULES = (
     *("client.backoff", "client.protocol", "client.requests"),
-    "server.upgrade.state_format",
+    *("relay.inbox", "relay.peers", "server.upgrade.state_format"),
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *("simulate.worker", "simulate.nimbus", "simulate.report"),
     *("admin.address", "admin.health", "admin.routes", "config.settings"),
@@ -72,7 +77,7 @@ PURE_MODULES = (
     *("observe.top.levels",),
 )
 # They hold a lock.
-LOCKED = ("core.addresses", "core.history", "core.store")
+LOCKED = ("core.addresses", "core.history", "core.store", "relay.inbox")
 
 
 def _name(path: Path) -> str:

@@ -135,7 +135,7 @@ def test_workers_notice_nothing_of_upgrades(threads: str) -> None:
     upgrades = [match for line in logged if (match := re.search(UPGRADED, line))]
     assert [match[1] for match in upgrades] == ["40"] * 3
     connected = [line for line in logged if line.endswith(": connected")]
-    assert len({line.split()[3] for line in connected}) == len(connected), "greeted"
+    assert len({line.split()[-2] for line in connected}) == len(connected), "greeted"
 
 
 def test_requests_in_part_are_completed_by_the_new_process() -> None:
@@ -661,11 +661,15 @@ def test_manager_is_told_of_upgrades_and_fed(tmp_path: Path, yaml: Path) -> None
 
 
 def told_until_ready(manager: Manager) -> list[dict[str, str]]:
-    """Return what a manager is told up to the next READY, but for the feeding."""
+    """Return what a manager is told up to the next READY.
+
+    The feeding is left out, and so is the line of figures once a minute, which comes on a
+    machine that is slow enough.
+    """
     steps: list[dict[str, str]] = []
     while not steps or "READY" not in steps[-1]:
         told = manager.told()
-        if told != {"WATCHDOG": "1"}:
+        if told.keys() not in ({"WATCHDOG"}, {"STATUS"}):
             steps.append(told)
     return steps
 

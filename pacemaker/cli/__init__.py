@@ -26,6 +26,7 @@ from pacemaker.cli.observe import observe_command
 from pacemaker.cli.output import output_lost, printable
 from pacemaker.cli.ping import ping_command
 from pacemaker.cli.put import put_command
+from pacemaker.cli.relay import relay_command
 from pacemaker.cli.reload import reload_command
 from pacemaker.cli.rm import rm_command
 from pacemaker.cli.serve import serve_command
@@ -157,6 +158,7 @@ def _shown(error: click.ClickException) -> int:
     epilog="""\b
 Examples:
   storm-pacemaker-py serve            run the daemon with Storm's own storm.yaml
+  storm-pacemaker-py relay            run a relay on this host to other Pacemakers
   storm-pacemaker-py reload PID       upgrade it in place, and wait for the outcome
   storm-pacemaker-py config --check   would it start?
   storm-pacemaker-py config           each value, and where it came from
@@ -176,9 +178,10 @@ def main() -> None:
 
 
 for _command in (
-    *(serve_command, reload_command, config_command, completion_command),
+    *(serve_command, relay_command, reload_command, config_command),
+    completion_command,
     *(ping_command, ls_command, get_command, exists_command, put_command, rm_command),
-    *(simulate_command, health_command, observe_command, top_command),
-    *(doctor_command, why_command),
+    *(simulate_command, health_command, observe_command, top_command, why_command),
+    doctor_command,
 ):
     main.add_command(_command)

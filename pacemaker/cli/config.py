@@ -10,8 +10,13 @@ from pathlib import Path
 import click
 
 from pacemaker.cli.output import exit_code_answers, print_text
-from pacemaker.cli.preparation import configuration_options, prepare, prepare_sasl
-from pacemaker.config import Configuration, decide_hold
+from pacemaker.cli.preparation import (
+    configuration_options,
+    prepare,
+    prepare_sasl,
+    warn_of,
+)
+from pacemaker.config import Configuration, Settings, decide_hold
 from pacemaker.config.keys import KEYS, Key
 
 
@@ -31,11 +36,15 @@ Examples:
     help="Only check whether `serve` would start, with the same messages and the "
     "same exit code.",
 )
+@click.option(
+    "--relay", "is_relay", is_flag=True, help="Check `relay` instead of `serve`."
+)
 def config_command(
     config_file: str | None,
     overrides: Sequence[str],
     log_level: str | None,
     check: bool,
+    is_relay: bool,
 ) -> None:
     """Print the effective configuration and where each value came from.
 
@@ -44,13 +53,34 @@ def config_command(
     were read go to stderr.
     """
     configuration = prepare(config_file, overrides, log_level)
+    if is_relay and not check:
+        raise click.UsageError("--relay has no effect without --check")
     if check:
-        prepare_sasl(configuration.settings)
+        command = "relay" if is_relay else "serve"
+        (_check_relay if is_relay else _check_serve)(configuration.settings)
         with exit_code_answers():
-            print_text("serve would start with this configuration")
+            print_text(f"{command} would start with this configuration")
     else:
         for line in effective_lines(configuration):
             print_text(line)
+
+
+def _check_serve(settings: Settings) -> None:
+    """Do what `serve` does before it listens."""
+    if settings.relay_servers:
+        from pacemaker.relay.places import place_of_server
+
+        place_of_server(settings, None)
+    prepare_sasl(settings)
+
+
+def _check_relay(settings: Settings) -> None:
+    """Do what `relay` does before it listens."""
+    from pacemaker.relay.security import relay_sasl
+    from pacemaker.relay.upstreams import find_servers
+
+    warn_of(relay_sasl(settings).notes)
+    find_servers(settings)
 
 
 def effective_lines(configuration: Configuration) -> Iterator[str]:

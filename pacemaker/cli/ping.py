@@ -31,9 +31,11 @@ The exit code is 0 if all servers answer, and 75 if one does not.""",
 def ping_command(ctx: click.Context, target: Target, as_json: bool) -> None:
     """Send each server a request that stores nothing and needs no right to read.
 
-    If an authentication method is configured, ping authenticates as well.
+    If an authentication method is configured, ping authenticates as well. The
+    servers are those of pacemaker.servers and of pacemaker.relay.servers: relays,
+    and the Pacemakers that they pass heartbeats to.
     """
-    with target.pool(warns=False) as pool:
+    with target.pool(warns=False, behind_relays=True) as pool:
         healths = pool.ping()
     with exit_code_answers():
         _print(healths, as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
@@ -112,6 +112,11 @@ def prepare_sasl(settings: Settings) -> ServerSasl:
     from pacemaker.sasl.registry import server_mechanism_factory
 
     sasl = server_mechanism_factory(settings)
-    for note in sasl.notes:
-        _logger.warning(note)
+    warn_of(sasl.notes)
     return sasl
+
+
+def warn_of(notes: Iterable[str]) -> None:
+    """Log warnings about the credentials."""
+    for note in notes:
+        _logger.warning(note)

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from pacemaker.cli.address_limits import address_options
-from pacemaker.cli.admin_options import admin_options
 from pacemaker.cli.preparation import (
     configuration_options,
-    log_format_option,
     prepare,
     prepare_sasl,
 )
-from pacemaker.cli.sizes import parse_size
-from pacemaker.config import Settings, decide_hold
+from pacemaker.cli.serving import (
+    check_admin,
+    check_bind,
+    check_io_threads,
+    server_options,
+)
+from pacemaker.config import decide_hold
 from pacemaker.config.hold import MAX_HOLD_S
 from pacemaker.core.accounts import AddressLimits
 
 if TYPE_CHECKING:
     from pacemaker.admin.address import AdminAddress
     from pacemaker.core.addresses import Network
-
-
-def _check_bind(
-    ctx: click.Context, param: click.Parameter, bind: str | None
-) -> str | None:
-    """Refuse text that would resolve to another address than the user means."""
-    if bind is None:
-        return None
-    if not bind.strip():
-        raise click.BadParameter(
-            "the address is empty; leave out --bind to listen on every address"
-        )
-    if bind.startswith("[") != bind.endswith("]") or re.fullmatch(r"[^:]*:\d+", bind):
-        raise click.BadParameter(
-            f"{bind}: must be an address or a host name without a port; set the port"
-            " with pacemaker.port"
-        )
-    return bind
 
 
 @click.command(
@@ -62,33 +45,13 @@ disk; the command `reload` does the same and waits for the outcome. SIGUSR1 logs
 the figures, and SIGQUIT logs what each thread is doing.""",
 )
 @configuration_options
-@log_format_option
 @click.option(
     "--bind",
     metavar="ADDRESS",
-    callback=_check_bind,
+    callback=check_bind,
     help="Listen on this address, or on every address of this host name. Default: "
-    "every address of the host, as Storm does. 0.0.0.0 is IPv4 only, :: is IPv6 only.",
-)
-@click.option(
-    "--io-threads",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Serve connections with N threads, at most pacemaker.max.threads.",
-)
-@click.option(
-    "--buffer-budget",
-    type=parse_size,
-    metavar="SIZE",
-    help="Memory for the buffers of all connections, such as 512M. Default: a "
-    "quarter of the memory that the process may use.",
-)
-@click.option(
-    "--store-budget",
-    type=parse_size,
-    metavar="SIZE",
-    help="Memory for the stored heartbeats, such as 1G. Default: half of the memory "
-    "that the process may use.",
+    "every address of the host, as Storm does; if pacemaker.relay.servers is set, "
+    "this host's entry there. 0.0.0.0 is IPv4 only, :: is IPv6 only.",
 )
 @click.option(
     "--hold",
@@ -104,16 +67,7 @@ the figures, and SIGQUIT logs what each thread is doing.""",
     is_flag=True,
     help="Keep no history of the heartbeats, which `why` asks for.",
 )
-@address_options
-@admin_options
-@click.option(
-    "--try-upgrade",
-    "trial",
-    metavar="FORMAT:PORT",
-    hidden=True,
-    help="Try the start without serving, and check whether a daemon with this state "
-    "format and this port could be upgraded to this program.",
-)
+@server_options
 def serve_command(
     config_file: str | None,
     overrides: Sequence[str],
@@ -142,15 +96,16 @@ def serve_command(
     from pacemaker.core.addresses import DEFAULT_SHARED
     from pacemaker.server.process.surroundings import fill_standard_streams
 
-    if admin is None and (admin_hosts or admin_token is not None):
-        raise click.UsageError(
-            "--admin-host and --admin-token-file have no effect without --admin"
-        )
+    check_admin(admin, admin_hosts, admin_token)
     fill_standard_streams()
     configuration = prepare(config_file, overrides, log_level, log_format)
     settings = configuration.settings
+    if settings.relay_servers:
+        from pacemaker.relay.places import place_of_server
+
+        settings, bind = place_of_server(settings, bind)
     sasl = prepare_sasl(settings)
-    _check_io_threads(io_threads, settings)
+    check_io_threads(io_threads, settings)
     options = server.ServerOptions(
         bind=bind,
         io_threads=io_threads,
@@ -172,12 +127,3 @@ def serve_command(
         server.run(settings, options, sasl)
     else:
         click.echo(server.rehearse(settings, options, sasl, trial))
-
-
-def _check_io_threads(io_threads: int | None, settings: Settings) -> None:
-    if io_threads is not None and io_threads > settings.max_threads:
-        raise click.BadParameter(
-            f"{io_threads} is more than pacemaker.max.threads, which is "
-            f"{settings.max_threads}",
-            param_hint="'--io-threads'",
-        )

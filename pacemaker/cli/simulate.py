@@ -106,6 +106,13 @@ answer, and 4 if the server already has heartbeats.""",
     help="How long the simulation sends heartbeats.",
 )
 @click.option(
+    "--relays",
+    "has_relays",
+    is_flag=True,
+    help="Send the pulses of each host over one connection, as the relay of the host "
+    "does. No relay is started.",
+)
+@click.option(
     "--force", is_flag=True, help="Run even if the server has heartbeats of others."
 )
 @json_option
@@ -119,14 +126,16 @@ def simulate_command(
     topologies: int,
     interval_s: float,
     duration_s: float,
+    has_relays: bool,
     force: bool,
     as_json: bool,
 ) -> None:
     """Put the pulses and reads of a cluster on one server, ours or the JVM's.
 
-    Each worker sends real heartbeats over a connection of its own, and a Nimbus
-    reads all of them every 10 s. A latency counts from the moment at which the
-    pulse was scheduled. The heartbeats are removed at the end, even after Ctrl-C.
+    Each worker sends real heartbeats over a connection of its own (with --relays,
+    over that of its host), and a Nimbus reads all of them every 10 s. A latency
+    counts from the moment at which the pulse was scheduled. The heartbeats are
+    removed at the end, even after Ctrl-C.
 
     Progress goes to stderr, the report to stdout.
     """
@@ -136,7 +145,9 @@ def simulate_command(
     settings = target.settings()
     address = _the_server(settings)
     topologies = min(topologies, supervisors * workers)
-    shape = ClusterShape(supervisors, workers, executors, topologies, interval_s)
+    shape = ClusterShape(
+        supervisors, workers, executors, topologies, interval_s, has_relays
+    )
     _check_descriptors(shape)
     cluster = make_cluster(shape, _RNG)
     _check_size(cluster, settings)
@@ -216,13 +227,14 @@ def _the_server(settings: Settings) -> ServerAddress:
 def _check_descriptors(shape: ClusterShape) -> None:
     from pacemaker.simulate.descriptors import SPARE, make_room
 
-    needed = shape.workers_in_all
+    needed = shape.connections
     room = make_room(needed)
+    what = "relay" if shape.has_relays else "worker"
     if room < needed:
         raise click.UsageError(
-            f"{needed:,} workers need {needed + SPARE:,} descriptors, but this"
+            f"{needed:,} {what}s need {needed + SPARE:,} descriptors, but this"
             f" process may open {room + SPARE:,} (ulimit -Hn), enough for"
-            f" {counted(room, 'worker', ',')}"
+            f" {counted(room, what, ',')}"
         )
 
 

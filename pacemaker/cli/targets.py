@@ -45,11 +45,15 @@ class Target:
     timeout_s: float
 
     @contextmanager
-    def pool(self, warns: bool = True) -> Iterator[PacemakerPool]:
+    def pool(
+        self, warns: bool = True, behind_relays: bool = False
+    ) -> Iterator[PacemakerPool]:
         """Open the pool for the duration of a `with` block.
 
         Args:
             warns: whether to warn, at the end, about servers that did not answer.
+            behind_relays: whether to ask the Pacemakers of pacemaker.relay.servers
+                too, unless --server names the only server.
 
         Raises:
             ConfigError: the configuration is wrong.
@@ -57,7 +61,13 @@ class Target:
         # Imported where it is needed: --help starts without.
         from pacemaker.client import PacemakerPool
 
-        pool = PacemakerPool(self.settings(), timeout_s=self.timeout_s)
+        settings = self.settings()
+        if behind_relays and self.server is None:
+            servers = (*settings.servers, *settings.relay_servers)
+            settings = dataclasses.replace(
+                settings, servers=tuple(dict.fromkeys(servers))
+            )
+        pool = PacemakerPool(settings, timeout_s=self.timeout_s)
         is_interrupted = False
         try:
             yield pool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from pacemaker.config.keys import SERVERS
+from pacemaker.config.keys import RELAY_SERVERS, SERVERS
 from pacemaker.config.layers import Configuration
 
 # A client of Storm 2.x that was refused, or lost its connection, reconnects 13 to
@@ -76,8 +76,11 @@ def decide_hold(configuration: Configuration, asked_s: float | None = None) -> H
         return Hold(asked_s, asked_s, "--hold")
     if not configuration.files_read:
         return NO_HOLD
+    settings = configuration.settings
+    # Behind relays, pacemaker.servers names the relay of this host.
+    key = RELAY_SERVERS if settings.relay_servers else SERVERS
     # Storm's clients treat a server that is listed twice as one.
-    servers = len(set(configuration.settings.servers))
+    servers = len(set(settings.relay_servers or settings.servers))
     if servers != 1:
-        return Hold(0.0, 0.0, f"{SERVERS} names {servers or 'no'} servers")
-    return Hold(COLD_START_S, PORT_KEPT_S, f"{SERVERS} names one server")
+        return Hold(0.0, 0.0, f"{key} names {servers or 'no'} servers")
+    return Hold(COLD_START_S, PORT_KEPT_S, f"{key} names one server")

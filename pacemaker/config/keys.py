@@ -11,6 +11,7 @@ from pacemaker.config import values
 CHILDOPTS: Final = "pacemaker.childopts"
 HOST: Final = "pacemaker.host"
 JAAS_FILE: Final = "java.security.auth.login.config"
+RELAY_SERVERS: Final = "pacemaker.relay.servers"
 SERVERS: Final = "pacemaker.servers"
 ZOOKEEPER_SERVERS: Final = "storm.zookeeper.servers"
 
@@ -50,6 +51,7 @@ KEYS: Final = (
     Key(JAAS_FILE, "jaas_file", values.path),
     Key("nimbus.daemon.user", "nimbus_daemon_user", values.string),
     Key(SERVERS, "servers", values.servers),
+    Key(RELAY_SERVERS, "relay_servers", values.servers),
     Key("pacemaker.client.max.threads", "client_max_threads", values.integer(1)),
     Key(ZOOKEEPER_SERVERS, "zookeeper_servers", values.zookeeper_servers),
     Key("storm.zookeeper.port", "zookeeper_port", values.integer(1, values.PORT_MAX)),

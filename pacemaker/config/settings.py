@@ -39,6 +39,8 @@ class Settings:
             secret.
         nimbus_daemon_user: nimbus.daemon.user, the user that may read under KERBEROS.
         servers: pacemaker.servers, or the single pacemaker.host; for clients.
+        relay_servers: pacemaker.relay.servers, a key of our own: the Pacemakers, if
+            Storm's clients talk to relays (`pacemaker.servers` is localhost then).
         client_max_threads: pacemaker.client.max.threads; for clients.
         zookeeper_servers: storm.zookeeper.servers, host names without ports.
         zookeeper_port: storm.zookeeper.port, the port of all of them.
@@ -63,6 +65,7 @@ class Settings:
     java_properties: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     nimbus_daemon_user: str | None = None
     servers: tuple[str, ...] = ()
+    relay_servers: tuple[str, ...] = ()
     client_max_threads: int = 2
     zookeeper_servers: tuple[str, ...] = ("localhost",)
     zookeeper_port: int = 2181

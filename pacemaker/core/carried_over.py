@@ -60,6 +60,7 @@ class State(NamedTuple):
         connections: the connections of the peers.
         history: what `History.dump` gave; empty if there is none.
         heartbeats: keys and values.
+        extra: what a daemon of another kind carries over beside all that.
     """
 
     parked_s: float
@@ -74,6 +75,7 @@ class State(NamedTuple):
     connections: list[ConnectionState]
     history: bytes
     heartbeats: Iterable[tuple[str, bytes]]
+    extra: bytes = b""
 
     @property
     def kept_fds(self) -> tuple[int, ...]:

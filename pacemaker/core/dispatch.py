@@ -7,16 +7,17 @@ Reads need an authenticated connection, writes do not, as in Storm (its
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import NEVER, History, Moment, Source
 from pacemaker.core.history import NOBODY as NO_SOURCE
 from pacemaker.core.listing import LARGE_NAMES, Listing
-from pacemaker.core.store import Store
-from pacemaker.core.worker_pulses import WorkerPulses
+from pacemaker.core.lone_reads import LoneReads
+from pacemaker.core.store import KeyHandle
+from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
 from pacemaker.errors import LimitError, MalformedError
 from pacemaker.wire import messages
 from pacemaker.wire.canonical import NODES_OVERHEAD_BYTES, PULSE_OVERHEAD_BYTES
@@ -37,6 +38,37 @@ _MAX_UTF8_BYTES: Final = 4
 _Answer: TypeAlias = Callable[[str], Data]
 
 
+class Heartbeats(PulseStore, Protocol):
+    """Where requests are carried out: the store, or a relay's connection."""
+
+    def put(
+        self,
+        key: str,
+        value: bytes,
+        handle: KeyHandle | None = None,
+        account: Account = NOBODY,
+    ) -> None:
+        """Store a heartbeat."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return a heartbeat; None if there is none."""
+
+    def count_names(self, path: str) -> int:
+        """Return about how many names a directory has."""
+
+    def list_nodes(self, path: str) -> list[str]:
+        """Return the names of a directory."""
+
+    def name_slices(self, path: str) -> Iterator[list[str]]:
+        """Yield the names of a large directory in batches."""
+
+    def delete(self, key: str) -> None:
+        """Remove exactly this key."""
+
+    def delete_all(self, path: str) -> None:
+        """Remove the key of a path and all keys below it."""
+
+
 class Dispatcher:
     """Answers requests from one store; each I/O thread has its own.
 
@@ -52,7 +84,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        store: Store,
+        store: Heartbeats,
         figures: Figures,
         max_body_bytes: int,
         history: History | None = None,
@@ -158,6 +190,12 @@ class Dispatcher:
         return WorkerPulses(
             *(key, self._store, self._figures, self._max_body_bytes, account),
             *(source, self._history, self._moment),
+        )
+
+    def lone_reads(self, source: Source = NO_SOURCE) -> LoneReads:
+        """Return an object that answers single reads over one connection."""
+        return LoneReads(
+            self._store, self._figures, source, self._history, self._moment
         )
 
     def store_pulse(

@@ -36,12 +36,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account, exceeds_share
 from pacemaker.core.store import Store
 from pacemaker.wire import messages
-from pacemaker.wire.messages import Message
+from pacemaker.wire.messages import NO_MESSAGE_ID, Message
 
 # The memory for the held reads of one I/O thread: some 17,000 of Storm's reads.  A read
 # that finds no room is answered at once, as if misses were not held.
@@ -66,6 +66,49 @@ RELEASED_PER_TURN: Final = 100
 
 # Asks the I/O thread to call a function in its next turn.  Any thread may use it.
 CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
+
+
+class PendingReads(Protocol):
+    """The requests of one connection that are answered later."""
+
+    on_release: Callable[[], None]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing waits for an answer and nothing will."""
+
+    @property
+    def frames(self) -> bytes:
+        """The requests as frames, for a process that carries the connection on."""
+
+    @property
+    def acks(self) -> bytes:
+        """The replies to requests that such a process need not carry out again."""
+
+    def begin_batch(self) -> None:
+        """Forget what the last batch answered."""
+
+    def note_answered(self, message_id: int, chunks: range) -> None:
+        """Record that a read of this batch was answered, and with which chunks."""
+
+    def supersede(self, message: Message) -> range:
+        """Drop an earlier request with the id of a new one; see `HeldReads`."""
+
+    def hold(self, message: Message, authenticated: bool) -> bool:
+        """Let a request be answered later; return False to answer it now."""
+
+    def next_released(self) -> Message | None:
+        """Remove and return a request that has to be answered now, or None."""
+
+    def drop_all(self) -> None:
+        """Drop everything, because the connection has ended."""
+
+
+class LaterAnswers(Protocol):
+    """What makes the `PendingReads` of new connections."""
+
+    def new_reads(self, account: Account = NOBODY) -> PendingReads | None:
+        """Return the object for one connection, or None if it needs none."""
 
 
 class _Holder:
@@ -319,9 +362,9 @@ class HeldRead:
         return _READ_BYTES + character_bytes * len(self.key)
 
     @property
-    def frame(self) -> bytes:
-        """The request as a frame, for a process that carries the read on."""
-        return messages.encode(Message(messages.GET_PULSE, self.key, self.message_id))
+    def request(self) -> Message:
+        """The request."""
+        return Message(messages.GET_PULSE, self.key, self.message_id)
 
 
 class HeldReads:
@@ -369,7 +412,12 @@ class HeldReads:
     @property
     def frames(self) -> bytes:
         """The held reads as frames, for a process that carries the connection on."""
-        return b"".join(read.frame for read in self._held.values())
+        return b"".join(messages.encode(read.request) for read in self._held.values())
+
+    @property
+    def acks(self) -> bytes:
+        """Nothing: every held read is carried out again."""
+        return b""
 
     def begin_batch(self) -> None:
         """Forget the reads that the last batch answered."""
@@ -379,20 +427,36 @@ class HeldReads:
         """Record that a read of this batch was answered, and with which chunks."""
         self._answered[message_id] = chunks
 
-    def supersede(self, message_id: int) -> range:
+    def supersede(self, message: Message) -> range:
         """Drop an earlier read with the message id of a new request.
 
         Returns:
             The indices of the pending chunks that must not be sent: the reply to the
             earlier read, if this batch has answered it already.
         """
+        message_id = message.message_id
+        if message_id is None or not (self._held or self._answered):
+            return range(0)
         read = self._held.pop(message_id, None)
         if read is not None:
             self._holding.forget(read)
         return self._answered.pop(message_id, range(0))
 
-    def hold(self, key: str, message_id: int) -> bool:
-        """Hold a read; return False if it has to be answered now."""
+    def hold(self, message: Message, authenticated: bool = True) -> bool:
+        """Hold a read of an absent key; return False to answer the message now.
+
+        A read without an id is never held: the client could not tell which request a
+        later reply belongs to.
+        """
+        kind, key, message_id = message
+        if (
+            kind != messages.GET_PULSE
+            or not authenticated
+            or not isinstance(key, str)
+            or message_id is None
+            or message_id == NO_MESSAGE_ID
+        ):
+            return False
         read = HeldRead(self, key, message_id)
         is_held = self._holding.hold(read)
         if is_held:
@@ -411,7 +475,7 @@ class HeldReads:
             self._holding.wake(self._tell)
         self._released.append(read)
 
-    def next_released(self) -> HeldRead | None:
+    def next_released(self) -> Message | None:
         """Remove and return a read that has to be answered now, or None."""
         while self._released:
             # The order does not matter: each reply carries its message id.
@@ -421,7 +485,7 @@ class HeldReads:
             if self._held.get(read.message_id) is read:
                 del self._held[read.message_id]
                 self._holding.forget(read)
-                return read
+                return read.request
         return None
 
     def drop_all(self) -> None:

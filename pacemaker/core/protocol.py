@@ -14,6 +14,8 @@ then does what `wait` says:
     ROOM      once everything is sent, call `resume`; do not read before
     TURN      serve the other connections, then call `resume`
     CREDIT    settle the account; once it has credit, call `resume`
+    ANSWER    wait until the function passed to `call_on_release` is called; do not
+              read before
     STEP      call `step.run`, on any thread, and pass its outcome to `finish_step`
     END       close the connection once everything is sent
 
@@ -35,7 +37,9 @@ slow, so the protocol does not take it itself (STEP).
 
 **Held reads.**  After a start, misses are held (`pacemaker.core.pending_reads`).  A
 held read is answered later and out of order: when it is released, the function passed
-to `call_on_release` is called, and the owner calls `resume`.
+to `call_on_release` is called, and the owner calls `resume`.  A relay does the same
+with all requests that other Pacemakers have to answer.  Among them may be one without
+a message id, which must be answered in its order (ANSWER).
 
 **State.**  A `Snapshot` is the whole state of a connection.  Another process can
 continue the connection from it.
@@ -53,7 +57,8 @@ from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
 from pacemaker.core.dispatch import Dispatcher, trace_of
 from pacemaker.core.history import Source
 from pacemaker.core.listing import Listing
-from pacemaker.core.pending_reads import HeldReads, Holding
+from pacemaker.core.lone_reads import LoneReads
+from pacemaker.core.pending_reads import LaterAnswers, PendingReads
 from pacemaker.core.phases import (
     CAN_BE_CARRIED_OVER,
     READING,
@@ -101,6 +106,7 @@ class Wait(Enum):
     ROOM = "room"
     TURN = "turn"
     CREDIT = "credit"
+    ANSWER = "answer"
     STEP = "step"
     END = "end"
 
@@ -178,7 +184,7 @@ class ServerProtocol:
         max_body_bytes: the largest message that is read.
         mechanism: authenticates the peer; None if peers need not authenticate.
         peer: the peer's name in the log.
-        holding: holds the misses; None if misses are never held.
+        holding: answers some requests later; None if none is answered later.
         account: the account of the peer's address.
 
     Attributes:
@@ -200,9 +206,11 @@ class ServerProtocol:
         "_dispatcher",
         "_has_more",
         "_is_charged",
+        "_is_waiting",
         "_last_key",
         "_listing",
-        "_lone_worker",
+        "_lone",
+        "_lone_reads",
         "_mechanism",
         "_outgoing",
         "_outgoing_bytes",
@@ -228,7 +236,7 @@ class ServerProtocol:
         max_body_bytes: int,
         mechanism: ServerMechanism | None = None,
         peer: str = "",
-        holding: Holding | None = None,
+        holding: LaterAnswers | None = None,
         account: Account = NOBODY,
     ) -> None:
         self._dispatcher = dispatcher
@@ -238,15 +246,20 @@ class ServerProtocol:
         self._mechanism = mechanism
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
-        self._reads: HeldReads | None = (
+        self._reads: PendingReads | None = (
             None if holding is None else holding.new_reads(account)
         )
+        # Whether a request without a message id is answered later.  The replies to such
+        # requests must be in order, so no frame is read until then.
+        self._is_waiting = False
         # Answers the pulses of a peer that has sent two consecutive pulses to one key.
         # It is None while misses are held and once the phase is CLOSED.
         self._worker: WorkerPulses | None = None
         # The same, but only while nothing is pending, so that a pulse may be answered
         # before anything else is looked at: replies are sent in order.
-        self._lone_worker: WorkerPulses | None = None
+        self._lone: WorkerPulses | LoneReads | None = None
+        # Answers the reads of a peer that has sent one and may read.
+        self._lone_reads: LoneReads | None = None
         self._last_key: str | None = None
         # A list that is being written.  No frame is read until it is complete.
         self._listing: Listing | None = None
@@ -287,11 +300,12 @@ class ServerProtocol:
         Returns:
             What to send now, and what to wait for then (see the module).
         """
-        # The fast path for nearly everything that arrives: one pulse of a worker.
-        worker = self._lone_worker
-        if worker is not None:
+        # The fast path for nearly everything that arrives: one pulse of a worker, or
+        # one read of Nimbus.
+        lone = self._lone
+        if lone is not None:
             try:
-                reply = worker.answer_one(data)
+                reply = lone.answer_one(data)
             except PeerError as exc:
                 return self.fail(exc)
             if reply is not None:
@@ -357,7 +371,7 @@ class ServerProtocol:
         self._enter(Event.FAILURE)
         self._has_more = False
         self._listing = None
-        self._worker = self.step = None
+        self._worker = self._lone = self._lone_reads = self.step = None
         self.frames = FrameReader(0)
         self.close()
 
@@ -391,14 +405,16 @@ class ServerProtocol:
         # an exchange that has begun.
         if self.phase not in CAN_BE_CARRIED_OVER:
             return None
-        held = b"" if self._reads is None else self._reads.frames
+        reads = self._reads
+        held = b"" if reads is None else reads.frames
+        acks = b"" if reads is None else reads.acks
         listed = b"" if self._listing is None else self._listing.frame
         return Snapshot(
             self.authenticated,
             self.phase is not _OPEN,
             self.user,
             held + listed + self.frames.unread,
-            unsent + b"".join(self._outgoing),
+            unsent + b"".join(self._outgoing) + acks,
         )
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -418,14 +434,15 @@ class ServerProtocol:
             self.phase is not _OPEN
             or self._has_more
             or self._is_charged
+            or self._is_waiting
             or self._outgoing_bytes >= MAX_OUTGOING_BYTES
             or self.frames.unread_bytes
         ):
             wait = self._wait()
-            self._lone_worker = None
+            self._lone = None
             if self._reads is not None and wait is Wait.TURN:
                 # Keep the replies until the whole batch is read.  An unread frame may
-                # be one of the same reads, sent again.  Then `_handle_in_hold` removes
+                # be one of the same reads, sent again.  Then `_handle_or_hold` removes
                 # the first reply, since the client expects only one.  (Not in `ROOM`,
                 # though: nothing is read until the replies are sent, so this would be
                 # a deadlock.)
@@ -433,7 +450,7 @@ class ServerProtocol:
         else:
             # Nothing is unread, and all replies leave with this call.
             wait = _REQUEST
-            self._lone_worker = self._worker
+            self._lone = self._worker or self._lone_reads
         if outgoing:
             self._outgoing = []
             self._outgoing_bytes = 0
@@ -457,6 +474,8 @@ class ServerProtocol:
             return Wait.CREDIT
         if self._has_more:
             return Wait.TURN
+        if self._is_waiting:
+            return Wait.ANSWER
         if phase is Phase.SASL_BEGUN or self.frames.unread_bytes:
             return Wait.REST
         return _REQUEST
@@ -482,6 +501,8 @@ class ServerProtocol:
         cost_left = SLICE_COST
         try:
             while self.phase in READING and self._outgoing_bytes < MAX_OUTGOING_BYTES:
+                if self._is_waiting:
+                    return
                 # A list comes before the next frame, since replies are in order.
                 # One step of it is a whole slice, whatever was read before.
                 if self._listing is not None:
@@ -526,11 +547,23 @@ class ServerProtocol:
             message = messages.decode(data[start:end])
         if debug is not None:
             debug("%s: received %s", self.peer, describe(message))
-        if self._reads is not None and self.authenticated:
-            self._handle_in_hold(self._reads, message)
-        else:
+        # In the usual case, a request in OPEN, nothing changes.
+        if self.phase is not _OPEN or message.type in SASL_TYPES:
+            self._apply(message)
+            if self.phase is not _OPEN:
+                return cost + size_cost
+        if self._reads is None:
             self._handle(message)
+            if message.type == messages.GET_PULSE and debug is None:
+                self._note_read()
+        else:
+            self._handle_or_hold(self._reads, message)
         return cost + size_cost
+
+    def _note_read(self) -> None:
+        """Take a peer that reads for one that will read again, if it may."""
+        if self.authenticated and self._lone_reads is None:
+            self._lone_reads = self._dispatcher.lone_reads(self.source)
 
     def _note_key(self, key: str) -> None:
         """Treat a peer that sends two consecutive pulses to one key as its worker."""
@@ -556,7 +589,7 @@ class ServerProtocol:
         self._queue(replies)
         return True
 
-    def _begin_batch(self, reads: HeldReads) -> None:
+    def _begin_batch(self, reads: PendingReads) -> None:
         if reads.is_over:
             self._reads = None
         elif not self._outgoing:
@@ -565,43 +598,44 @@ class ServerProtocol:
             # indices in it refer to `_outgoing`.
             reads.begin_batch()
 
-    def _handle_in_hold(self, reads: HeldReads, message: Message) -> None:
-        """Carry out a message, or hold it if it is a read of an absent key."""
-        kind, path, message_id = message
-        # A read without an id cannot be answered out of order: the client could not
-        # tell which request the reply belongs to.
+    def _handle_or_hold(self, reads: PendingReads, message: Message) -> None:
+        """Carry out a message now, or let it be answered later."""
+        message_id = message.message_id
         if message_id is None or message_id == NO_MESSAGE_ID:
-            self._handle(message)
+            # Its reply cannot come out of order: the client could not tell which
+            # request it belongs to.
+            self._is_waiting = reads.hold(message, self.authenticated)
+            if not self._is_waiting:
+                self._handle(message)
             return
-        # Any request ends an earlier read with its id, not only a read: the client
-        # would take the reply to the read for the reply to this request.  The chunk is
-        # emptied and not removed, so that the other indices stay right.
-        for number in reads.supersede(message_id):
+        # Any request ends an earlier one with its id: the client would take the reply
+        # to that for the reply to this.  The chunk is emptied and not removed, so that
+        # the other indices stay right.
+        for number in reads.supersede(message):
             self._outgoing_bytes -= len(self._outgoing[number])
             self._outgoing[number] = b""
-        if kind != messages.GET_PULSE or not isinstance(path, str):
-            self._handle(message)
-        elif reads.hold(path, message_id):
-            _logger.debug("%s: held: id=%d %r", self.peer, message_id, path)
-        else:
-            first = len(self._outgoing)
-            self._handle(message)
+        if reads.hold(message, self.authenticated):
+            _logger.debug("%s: held: id=%d %r", self.peer, message_id, message.data)
+            return
+        first = len(self._outgoing)
+        self._handle(message)
+        if self.authenticated and message.type == messages.GET_PULSE:
             reads.note_answered(message_id, range(first, len(self._outgoing)))
 
-    def _answer_released(self, reads: HeldReads) -> None:
-        while self._outgoing_bytes < MAX_OUTGOING_BYTES:
-            read = reads.next_released()
-            if read is None:
+    def _answer_released(self, reads: PendingReads) -> None:
+        while self._outgoing_bytes < MAX_OUTGOING_BYTES and self._listing is None:
+            message = reads.next_released()
+            if message is None:
                 return
-            message = Message(messages.GET_PULSE, read.key, read.message_id)
             self._handle(message)
+            if self._is_waiting and message.message_id in (None, NO_MESSAGE_ID):
+                self._is_waiting = False
+                self._has_more = self.frames.unread_bytes > 0
+        if self._listing is not None:
+            # It is written, and the other released reads are answered, in later turns.
+            self._has_more = True
 
     def _handle(self, message: Message) -> None:
-        # In the usual case, a request in OPEN, nothing changes.
-        if self.phase is not _OPEN or message.type in SASL_TYPES:
-            self._apply(message)
-            if self.phase is not _OPEN:
-                return
         reply = self._dispatcher.reply_to(
             message, self.authenticated, self.account, self.source
         )

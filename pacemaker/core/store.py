@@ -254,7 +254,7 @@ class Store:
         if segments is None:
             return None
         with self._lock:
-            leaf = self._trie.walk_to_leaf(segments)[1]
+            leaf = self._trie.leaf_at(segments)
             return None if leaf is None else leaf.value
 
     def items(self) -> Iterator[tuple[str, bytes]]:
@@ -292,7 +292,7 @@ class Store:
         with self._lock:
             # Under the same lock as the registration: if the key were stored between
             # the two, the callback would never be called.
-            if self._trie.walk_to_leaf(segments)[1] is not None:
+            if self._trie.leaf_at(segments) is not None:
                 return False
             callbacks = self._awaited.setdefault(key, [])
             if callback not in callbacks:

@@ -206,6 +206,17 @@ class Trie:
             entry = entry.get(OWN)
         return trail, entry if isinstance(entry, Leaf) else None
 
+    def leaf_at(self, segments: list[str]) -> Leaf | None:
+        """Return the leaf of exactly this key, or None."""
+        entry: Leaf | Node | None = self.root
+        for segment in segments:
+            if not isinstance(entry, dict):
+                return None
+            entry = entry.get(segment)
+        if isinstance(entry, dict):
+            entry = entry.get(OWN)
+        return entry if isinstance(entry, Leaf) else None
+
     def find(self, segments: list[str]) -> Spot:
         """Return how far the path of a key exists."""
         node = self.root

@@ -15,13 +15,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import NEVER, History, Moment, Source
 from pacemaker.core.history import NOBODY as NO_SOURCE
-from pacemaker.core.store import KeyHandle, Store
+from pacemaker.core.store import KeyHandle
 from pacemaker.wire import canonical
 from pacemaker.wire.frames import HEAD_SIZE
 
@@ -44,6 +44,13 @@ _Unpack: TypeAlias = Callable[[bytes, int], tuple[Any, ...]]
 def _unpack_begin(head_bytes: int) -> _Unpack:
     """Return a reader of the frame's length, the head and the details' length."""
     return struct.Struct(f">i{head_bytes}si").unpack_from
+
+
+class PulseStore(Protocol):
+    """Where the pulses are stored."""
+
+    def put_at(self, handle: KeyHandle, value: bytes) -> None:
+        """Store a heartbeat of a known key; see `Store.put_at`."""
 
 
 class WorkerPulses:
@@ -80,7 +87,7 @@ class WorkerPulses:
     def __init__(
         self,
         key: str,
-        store: Store,
+        store: PulseStore,
         figures: Figures,
         max_body_bytes: int,
         account: Account = NOBODY,
@@ -89,12 +96,12 @@ class WorkerPulses:
         moment: Moment = NEVER,
     ) -> None:
         self.key = key
+        self._handle = KeyHandle(key, account)
         self._source = source
         self._history = history
         self._moment = moment
         # The key's record is looked up once, like its place in the store.
         self._record = None if history is None else history.records.get(key)
-        self._handle = KeyHandle(key, account)
         self._store = store
         self._figures = figures
         self._head = canonical.pulse_head(key)

@@ -17,6 +17,9 @@ from pacemaker.heartbeats.model import ExecutorInfo, WorkerHeartbeat
 from pacemaker.observe.figures import Shape, figures_of, shape_of
 from pacemaker.observe.layout import Layout, UnknownLayoutError, scan
 
+# How many layouts of a topology are tried on the first heartbeat of another worker.
+MAX_TRIED: Final = 200
+
 # Above this many layouts, all are forgotten: anyone can store heartbeats, each with a
 # layout of its own.  A cluster has a few for each component.
 MAX_LAYOUTS: Final = 20_000
@@ -81,6 +84,8 @@ class BeatDecoder:
 
     def __init__(self) -> None:
         self._layouts: dict[tuple[int, int, int], Layout] = {}
+        # Those of each topology, by the bytes of the topology's id.
+        self._tried: dict[bytes, dict[Layout, None]] = {}
         self.fast = 0
         self.slow = 0
 
@@ -98,15 +103,42 @@ class BeatDecoder:
             ValueDecodeError: it is not a heartbeat.
         """
         plain = decompress(details)
-        if known is not None:
-            beat = _read_fast(plain, known)
+        for way in (known, self._composed(plain) if known is None else None):
+            beat = None if way is None else _read_fast(plain, way)
             if beat is not None:
                 self.fast += 1
-                return beat, known
+                return beat, way
         self.slow += 1
         heartbeat = codec.decode(plain)
         beat = _beat_of(heartbeat)
         return beat, self._learn(plain, heartbeat, beat)
+
+    def _composed(self, plain: bytes) -> Known | None:
+        """Find a heartbeat's layouts among those of the topology's other workers.
+
+        They were compared with the checked reader there, and their fixed bytes decide
+        how a reader goes on, so equal fixed bytes have an equal meaning here.
+        """
+        try:
+            id_bytes, count, at = _read_head(plain)
+            topology_id = id_bytes.decode()
+            candidates = self._tried.get(id_bytes, {})
+            infos: list[tuple[bytes, ExecutorInfo]] = []
+            layouts: list[Layout] = []
+            head = plain[:at]
+            for _ in range(count):
+                infos.append(_read_info(plain, at))
+                at += _INFO.size
+                layout = next(x for x in candidates if x.matches_at(plain, at))
+                layouts.append(layout)
+                at += layout.size
+        except (UnknownLayoutError, UnicodeDecodeError, struct.error, StopIteration):
+            return None
+        if len({info for _, info in infos}) < count:
+            return None  # of equal executors the last counts
+        return Known(
+            head, topology_id, tuple(infos), tuple(layouts), _shown(infos, layouts)
+        )
 
     def _learn(
         self, plain: bytes, heartbeat: WorkerHeartbeat, beat: Beat
@@ -116,24 +148,20 @@ class BeatDecoder:
             known = self._scan(plain, heartbeat.topology_id)
         except (UnknownLayoutError, struct.error):
             return None
-        return known if _read_fast(plain, known) == beat else None
+        if _read_fast(plain, known) != beat:
+            return None
+        tried = self._tried.setdefault(_read_head(plain)[0], {})
+        if len(tried) < MAX_TRIED:
+            tried.update(dict.fromkeys(known.layouts))
+        return known
 
     def _scan(self, plain: bytes, topology_id: str) -> Known:
-        (id_bytes,) = _I32.unpack_from(plain, len(_ID_HEAD))
-        stats_at = len(_ID_HEAD) + _I32.size + id_bytes
-        at = stats_at + len(_STATS_HEAD) + _I32.size
-        if not plain.startswith(_STATS_HEAD, stats_at):
-            raise UnknownLayoutError
-        (count,) = _I32.unpack_from(plain, at - _I32.size)
+        _, count, at = _read_head(plain)
         head = plain[:at]
         infos: list[tuple[bytes, ExecutorInfo]] = []
         layouts: list[Layout] = []
         for _ in range(count):
-            first_head, first, last_head, last, stop = _INFO.unpack_from(plain, at)
-            if (first_head, last_head, stop) != _INFO_HEADS:
-                raise UnknownLayoutError
-            info_bytes = plain[at : at + _INFO.size]
-            infos.append((info_bytes, ExecutorInfo(first, last)))
+            infos.append(_read_info(plain, at))
             layout, at = scan(plain, at + _INFO.size)
             layouts.append(self._shared(layout))
         return Known(
@@ -144,7 +172,31 @@ class BeatDecoder:
         """Return the layout that was met first of those that are equal."""
         if len(self._layouts) >= MAX_LAYOUTS:
             self._layouts.clear()
+            self._tried.clear()
         return self._layouts.setdefault(layout.identity, layout)
+
+
+def _read_head(plain: bytes) -> tuple[bytes, int, int]:
+    """Return the topology's id, the number of executors, and where the first begins."""
+    if not plain.startswith(_ID_HEAD):
+        raise UnknownLayoutError
+    (size,) = _I32.unpack_from(plain, len(_ID_HEAD))
+    id_at = len(_ID_HEAD) + _I32.size
+    stats_at = id_at + size
+    if size < 0 or not plain.startswith(_STATS_HEAD, stats_at):
+        raise UnknownLayoutError
+    (count,) = _I32.unpack_from(plain, stats_at + len(_STATS_HEAD))
+    # An executor takes more bytes than this, so a wrong count is refused early.
+    if not 0 <= count <= len(plain) // _INFO.size:
+        raise UnknownLayoutError
+    return plain[id_at:stats_at], count, stats_at + len(_STATS_HEAD) + _I32.size
+
+
+def _read_info(plain: bytes, at: int) -> tuple[bytes, ExecutorInfo]:
+    first_head, first, last_head, last, stop = _INFO.unpack_from(plain, at)
+    if (first_head, last_head, stop) != _INFO_HEADS:
+        raise UnknownLayoutError
+    return plain[at : at + _INFO.size], ExecutorInfo(first, last)
 
 
 def _shown(

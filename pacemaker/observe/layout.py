@@ -89,6 +89,14 @@ class Layout:
         """What equal layouts have in common."""
         return self.size, self._mask, self._fixed
 
+    def matches_at(self, data: bytes, start: int) -> bool:
+        """Return whether the statistics that begin there have this layout."""
+        part = data[start : start + self.size]
+        return (
+            len(part) == self.size
+            and int.from_bytes(part, "big") & self._mask == self._fixed
+        )
+
     def read_at(self, data: bytes, start: int) -> array[float] | None:
         """Return the figures in some statistics; None if their layout is another one.
 
@@ -96,12 +104,9 @@ class Layout:
             data: a heartbeat.
             start: where the statistics begin in it.
         """
-        part = data[start : start + self.size]
-        if len(part) != self.size:
+        if not self.matches_at(data, start):
             return None
-        if int.from_bytes(part, "big") & self._mask != self._fixed:
-            return None
-        numbers = self._unpack(part)
+        numbers = self._unpack(data[start : start + self.size])
         figures = array("d", bytes(8 * ALL))
         for place, counts_of, averages_of in self._plan:
             if averages_of is None:

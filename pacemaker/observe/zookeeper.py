@@ -85,7 +85,8 @@ def _nimbuses(state: NodeReader) -> tuple[NimbusNode, ...]:
             lambda data: nodes.nimbus(data, is_leader=False),
         )
         if value is not None:
-            is_leader = leader == f"{value.host}:{value.port}"
+            # Storm 2.8 adds the port for TLS: HOST:PORT:0.
+            is_leader = f"{leader}:".startswith(f"{value.host}:{value.port}:")
             found.append(
                 NimbusNode(
                     value.host,
@@ -99,7 +100,7 @@ def _nimbuses(state: NodeReader) -> tuple[NimbusNode, ...]:
 
 
 def _leader(state: NodeReader) -> str | None:
-    """Return ``HOST:PORT`` of the leading Nimbus: the oldest candidate's data."""
+    """Return the address of the leading Nimbus: the oldest candidate's data."""
     candidates = [
         (match[1], name)
         for name in _children(state, "/leader-lock")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pacemaker.errors import ConfigError
+from pacemaker.errors import ConfigError, NoCredentialsError
 from pacemaker.sasl.digest import digest_secret
 from pacemaker.sasl.jaas import JaasError, Module, Sections, Value, parse_jaas
 from pacemaker.sasl.secret import Secret
@@ -69,15 +69,18 @@ def read_digest_login(jaas_file: Path | None, properties: Properties) -> DigestL
 
 
 def read_kerberos_server_login(
-    jaas_file: Path | None, properties: Properties
+    jaas_file: Path | None, properties: Properties, name: str = "PacemakerServer"
 ) -> KerberosLogin:
-    """Read principal and keytab from the section `PacemakerServer`.
+    """Read principal and keytab from a section of the JAAS file.
+
+    Args:
+        name: the section.
 
     Raises:
         ConfigError: the file or the section is missing or incomplete, or the keytab
             cannot be read.
     """
-    section = _read_section(jaas_file, "PacemakerServer", properties)
+    section = _read_section(jaas_file, name, properties)
     login = _kerberos_login(section, service="")
     if "/" in login.principal.partition("@")[0]:
         return login
@@ -199,13 +202,14 @@ def _read_section(
 ) -> _Section:
     if jaas_file is None:
         problem = f"must name a JAAS file with the section {name}"
-        raise ConfigError(problem, key=JAAS_KEY)
+        raise NoCredentialsError(problem, key=JAAS_KEY)
     sections = _read_sections(jaas_file)
     if isinstance(sections, JaasError):
         # Raised here, not where it was caught: those frames hold the passwords.
         raise ConfigError(str(sections), key=JAAS_KEY, value=str(jaas_file))
     if name not in sections:
-        raise ConfigError(f"there is no section {name}", source=str(jaas_file))
+        problem = f"there is no section {name}"
+        raise NoCredentialsError(problem, source=str(jaas_file))
     return _Section(jaas_file, name, sections[name], properties, sections)
 
 
@@ -215,7 +219,9 @@ def _read_sections(jaas_file: Path) -> Sections | JaasError:
         text = Secret(jaas_file.read_text(encoding="utf-8", errors="replace"))
     except OSError as exc:
         problem = f"the file cannot be read: {exc.strerror}"
-        raise ConfigError(problem, key=JAAS_KEY, value=str(jaas_file)) from exc
+        is_missing = isinstance(exc, FileNotFoundError)
+        error = NoCredentialsError if is_missing else ConfigError
+        raise error(problem, key=JAAS_KEY, value=str(jaas_file)) from exc
     try:
         return parse_jaas(text)
     except JaasError as exc:

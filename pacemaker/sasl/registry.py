@@ -80,11 +80,14 @@ class ClientSasl(NamedTuple):
 
 
 def server_mechanism_factory(
-    settings: SaslSettings, state_directory: Path | None = None
+    settings: SaslSettings,
+    state_directory: Path | None = None,
+    kerberos_section: str = "PacemakerServer",
 ) -> ServerSasl:
     """Set up the server's mechanism for the configured method.
 
     Args:
+        kerberos_section: the section of the JAAS file with the server's principal.
         state_directory: the folder of the replay cache for KERBEROS; by default
             `default_state_directory`.  It is created if it is missing, and refused if
             others have access.
@@ -93,7 +96,7 @@ def server_mechanism_factory(
         ConfigError: the method cannot be used; one line says why.
     """
     place = state_directory or default_state_directory()
-    return _by_name(_SERVER_METHODS, settings)(settings, place)
+    return _by_name(_SERVER_METHODS, settings)(settings, place, kerberos_section)
 
 
 def client_mechanism_factory(
@@ -122,7 +125,9 @@ def default_state_directory() -> Path:
     return Path(f"/var/tmp/storm-pacemaker-py-{os.getuid()}")  # noqa: S108  # created private, and checked
 
 
-def _digest_server(settings: SaslSettings, state_directory: Path) -> ServerSasl:
+def _digest_server(
+    settings: SaslSettings, state_directory: Path, kerberos_section: str
+) -> ServerSasl:
     secret, notes = login.read_digest_login(settings.jaas_file, _properties(settings))
     identity = _identity(settings, secret.reveal())
     return ServerSasl(lambda: DigestServer(secret), notes, identity)
@@ -133,12 +138,16 @@ def _digest_client(settings: SaslSettings, client_name: str) -> ClientSasl:
     return ClientSasl(lambda host: DigestClient(secret, client_name), notes)
 
 
-def _kerberos_server(settings: SaslSettings, state_directory: Path) -> ServerSasl:
+def _kerberos_server(
+    settings: SaslSettings, state_directory: Path, kerberos_section: str
+) -> ServerSasl:
     try:
         from pacemaker.sasl import gss
     except ImportError as exc:
         raise ConfigError(INSTALL_KERBEROS) from exc
-    found = login.read_kerberos_server_login(settings.jaas_file, _properties(settings))
+    found = login.read_kerberos_server_login(
+        settings.jaas_file, _properties(settings), kerberos_section
+    )
     cache = find_replay_cache(state_directory, os.environ)
     new_acceptor = gss.acceptor_factory(found.principal, found.keytab, cache)
     user = settings.nimbus_daemon_user
@@ -158,8 +167,10 @@ def _kerberos_client(settings: SaslSettings, client_name: str) -> ClientSasl:
     return ClientSasl(gss_client.client_factory(found), found.notes)
 
 
-_SERVER_METHODS: Final[Mapping[str, Callable[[SaslSettings, Path], ServerSasl]]] = {
-    "NONE": lambda settings, state_directory: ServerSasl(
+_SERVER_METHODS: Final[
+    Mapping[str, Callable[[SaslSettings, Path, str], ServerSasl]]
+] = {
+    "NONE": lambda settings, state_directory, kerberos_section: ServerSasl(
         None, identity=_identity(settings)
     ),
     "DIGEST": _digest_server,

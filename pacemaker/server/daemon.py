@@ -24,7 +24,7 @@ from pacemaker.core.carried_over import ConnectionState, State
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures, add_up
 from pacemaker.core.history import History, Moment
-from pacemaker.core.pending_reads import Holding
+from pacemaker.core.pending_reads import Holding, LaterAnswers
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.store import Store
 from pacemaker.errors import StartError, UpgradeError
@@ -33,7 +33,7 @@ from pacemaker.server.history_page import write_history
 from pacemaker.server.io.acceptor import Acceptor
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.io_thread import IoThread
+from pacemaker.server.io.io_thread import IoThread, ProtocolFactory
 from pacemaker.server.io.listening import (
     describe,
     describe_all,
@@ -70,6 +70,9 @@ class Daemon:
         address: the ``HOST:PORT`` that it listens on; several are separated by commas.
         store: the heartbeats.
         history: the history of the heartbeats; None if it is off.
+        settings: Storm's configuration.
+        limits: the limits of one address.
+        threads: the I/O threads.
         hold_until_s: the CLOCK_BOOTTIME until which misses are held.
 
     Raises:
@@ -100,12 +103,12 @@ class Daemon:
         # the bytes freed by anything since it last returned memory to the system.
         self._deleted_bytes = 0
         self._freed_bytes = 0
-        self._settings = settings
+        self.settings = settings
         # Asked for once: with an adjusted clock it would seem to change.
         self._started_s = round(process_start_s())
         self._mechanism_factory = mechanism_factory
-        self._limits = options.address_limits
-        self._steps = StepRunner(guesses_per_s=self._limits.guesses_per_s)
+        self.limits = options.address_limits
+        self._steps = StepRunner(guesses_per_s=self.limits.guesses_per_s)
         self._accounts = Accounts(options.shared_addresses, self.store.pass_on)
         hold_s = options.hold.after(is_handed_over(), boot_time_s())
         # Opened before anything else that stays open, and so at the lowest descriptors:
@@ -118,17 +121,17 @@ class Daemon:
         self.hold_until_s = boot_time_s() + hold_s
         self.address = describe_all(self._listeners)
         self._holdings: list[Holding] = []
-        self._threads = [
+        self.threads = [
             self._io_thread(number) for number in range(io_threads(settings, options))
         ]
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         reserved = limits.RESERVED_DESCRIPTORS
         if options.admin is not None:
             reserved += limits.ADMIN_DESCRIPTORS
-        room = capacity(descriptors, len(self._threads), reserved)
+        room = capacity(descriptors, len(self.threads), reserved)
         self._acceptor = Acceptor(
-            *(self._listeners, self._threads, self._accounts),
-            Admission(self._accounts, room, self._limits),
+            *(self._listeners, self.threads, self._accounts),
+            Admission(self._accounts, room, self.limits),
             reserved,
         )
 
@@ -141,31 +144,47 @@ class Daemon:
         return history
 
     def _io_thread(self, number: int) -> IoThread:
-        figures = Figures()
-        moment = Moment()
-        max_body_bytes = self._settings.message_size_max_bytes
-        dispatcher = Dispatcher(
-            *(self.store, figures, max_body_bytes, self.history, moment)
-        )
-        self._holdings.append(Holding(self.store, self._limits.held_read_bytes))
-        make_protocol = partial(self._make_protocol, dispatcher, self._holdings[-1])
+        figures, moment = Figures(), Moment()
         return IoThread(
-            *(number, make_protocol, figures, self._budget, self._steps),
-            *(self._accounts, self._limits),
+            *(number, self.protocol_factory(figures, moment), figures, self._budget),
+            *(self._steps, self._accounts, self.limits),
             moment=moment,
             is_timed=self._is_timed,
         )
 
-    def _make_protocol(
-        self, dispatcher: Dispatcher, holding: Holding, peer: str, account: Account
+    def protocol_factory(self, figures: Figures, moment: Moment) -> ProtocolFactory:
+        """Return what makes the protocol objects of one I/O thread's connections.
+
+        Args:
+            figures: the counters of the thread.
+            moment: the time of the thread's current turn.
+        """
+        max_body_bytes = self.settings.message_size_max_bytes
+        dispatcher = Dispatcher(
+            *(self.store, figures, max_body_bytes, self.history, moment)
+        )
+        holding = Holding(self.store, self.limits.held_read_bytes)
+        self._holdings.append(holding)
+        return partial(self.make_protocol, dispatcher, holding)
+
+    def make_protocol(
+        self, dispatcher: Dispatcher, later: LaterAnswers, peer: str, account: Account
     ) -> ServerProtocol:
+        """Return the protocol object of a new connection.
+
+        Args:
+            dispatcher: answers the requests.
+            later: answers some of them later.
+            peer: the peer's name in the log.
+            account: the account of the peer's address.
+        """
         make = self._mechanism_factory
         return ServerProtocol(
             dispatcher,
-            self._settings.message_size_max_bytes,
+            self.settings.message_size_max_bytes,
             None if make is None else make(),
             peer,
-            holding,
+            later,
             account,
         )
 
@@ -177,10 +196,10 @@ class Daemon:
         """
         hold_s = self.hold_until_s - boot_time_s()
         if hold_s > 0:
-            for thread, holding in zip(self._threads, self._holdings, strict=True):
+            for thread, holding in zip(self.threads, self._holdings, strict=True):
                 thread.hold_misses(holding, self.hold_until_s)
         try:
-            for thread in self._threads:
+            for thread in self.threads:
                 start_thread(thread)
             start_thread(self._acceptor)
         except StartError:
@@ -192,7 +211,7 @@ class Daemon:
             _logger.info("listening on %s%s", describe(listener), scope)
         _logger.info(
             "%d I/O thread(s), %d MiB for heartbeats, %d MiB for buffers",
-            len(self._threads),
+            len(self.threads),
             self.store.budget_bytes // 2**20,
             self._budget.budget_bytes // 2**20,
         )
@@ -202,7 +221,7 @@ class Daemon:
 
     def figures(self) -> Figures:
         """Return the sums of all counters since the start."""
-        figures = add_up(thread.figures for thread in self._threads)
+        figures = add_up(thread.figures for thread in self.threads)
         figures.addresses = self._accounts.connected
         figures.most_connections = self._accounts.most_connections()
         figures.refused_connections = self._acceptor.refused
@@ -224,8 +243,8 @@ class Daemon:
             buffer_bytes=self._budget.total_bytes,
             buffer_budget_bytes=self._budget.budget_bytes,
             held_read_bytes=sum(holding.held_bytes for holding in self._holdings),
-            auth_method=self._settings.auth_method.value,
-            io_threads=len(self._threads),
+            auth_method=self.settings.auth_method.value,
+            io_threads=len(self.threads),
             most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
             resident_bytes=memory.resident_bytes(),
             cpu_s=time.process_time(),
@@ -234,23 +253,27 @@ class Daemon:
 
     def traffic(self) -> tuple[int, int]:
         """Return how many pulses and how many reads there have been so far."""
-        all_figures = [thread.figures for thread in self._threads]
+        all_figures = [thread.figures for thread in self.threads]
         return (
             sum(figures.pulses for figures in all_figures),
             sum(figures.reads for figures in all_figures),
         )
 
+    def more_figures(self) -> list[str]:
+        """Return further lines for the log of each minute."""
+        return []
+
     def take_largest(self) -> int:
         """Return the size of the largest heartbeat since the last call."""
         largest = 0
-        for thread in self._threads:
+        for thread in self.threads:
             largest = max(largest, thread.figures.largest_pulse_bytes)
             thread.figures.largest_pulse_bytes = 0
         return largest
 
     def tidy(self) -> None:
         """Free deleted data; return memory to the system if much has been freed."""
-        self._threads[0].call(self._reclaim)
+        self.threads[0].call(self._reclaim)
         deleted_bytes = self.store.deleted_bytes
         self._freed_bytes += deleted_bytes - self._deleted_bytes
         self._freed_bytes += self._budget.take_ebb_bytes()
@@ -266,7 +289,7 @@ class Daemon:
         the I/O thread for 5 ms at each of its system calls.
         """
         if self.store.reclaim():
-            self._threads[0].call(self._reclaim)
+            self.threads[0].call(self._reclaim)
 
     def watchdog(self, feed: Callable[[], None]) -> Watchdog:
         """Return a watchdog that calls `feed` while all threads make progress."""
@@ -286,11 +309,11 @@ class Daemon:
 
     def calls(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread that must make progress."""
-        calls = {f"io-{n}": thread.call for n, thread in enumerate(self._threads)}
-        return {"acceptor": self._acceptor.call, **calls}
+        return {"acceptor": self._acceptor.call, **self.thread_calls()}
 
-    def _thread_calls(self) -> list[CallSoon]:
-        return [thread.call for thread in self._threads]
+    def thread_calls(self) -> dict[str, CallSoon]:
+        """Return by name the `call` of each thread but the acceptor."""
+        return {f"io-{n}": thread.call for n, thread in enumerate(self.threads)}
 
     # For an upgrade in place.
 
@@ -298,6 +321,11 @@ class Daemon:
     def listener_fds(self) -> list[int]:
         """The descriptors of the listening sockets."""
         return [listener.fileno() for listener in self._listeners]
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The addresses that the daemon listens on."""
+        return [listener.getsockname()[:2] for listener in self._listeners]
 
     @property
     def ports(self) -> set[int]:
@@ -339,7 +367,7 @@ class Daemon:
 
     def gather(self, barrier: Barrier, deadline_s: float) -> bool:
         """Park only the I/O threads; return whether all were parked in time."""
-        return barrier.gather(self._thread_calls(), deadline_s)
+        return barrier.gather([*self.thread_calls().values()], deadline_s)
 
     def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:
         """Return the connections' states; the threads must be parked.
@@ -352,10 +380,14 @@ class Daemon:
         """
         states = [
             state.shifted(ahead_s)
-            for thread in self._threads
+            for thread in self.threads
             for state in thread.states()
         ]
-        return states, sum(thread.load for thread in self._threads) - len(states)
+        return states, sum(thread.load for thread in self.threads) - len(states)
+
+    def extra_state(self) -> bytes:
+        """Return what a daemon of another kind carries over besides."""
+        return b""
 
     def history_dump(self) -> bytes:
         """Return the history as it is carried over; empty if there is none."""
@@ -369,7 +401,7 @@ class Daemon:
         too large for a reply under a lower `pacemaker.thrift.message.size.max`.
         """
         budget_bytes, self.store.budget_bytes = self.store.budget_bytes, sys.maxsize
-        most_bytes = self._settings.message_size_max_bytes - PULSE_OVERHEAD_BYTES
+        most_bytes = self.settings.message_size_max_bytes - PULSE_OVERHEAD_BYTES
         for key, value in state.heartbeats:
             if len(value) + len(key.encode()) <= most_bytes:
                 self.store.put(key, value)
@@ -382,8 +414,8 @@ class Daemon:
             (self._restored_socket(connection.fd), connection.shifted(-ahead_s))
             for connection in state.connections
         ]
-        for number, thread in enumerate(self._threads):
-            thread.restore(peers[number :: len(self._threads)])
+        for number, thread in enumerate(self.threads):
+            thread.restore(peers[number :: len(self.threads)])
 
     def _restore_history(self, data: bytes) -> None:
         if self.history is not None and data:
@@ -407,17 +439,17 @@ class Daemon:
         """
         self._acceptor.stop()
         join_thread(self._acceptor)
-        for thread in self._threads:
+        for thread in self.threads:
             thread.stop(timeout_s)
 
     @property
     def is_serving(self) -> bool:
         """Whether a connection may still be open."""
-        return any(thread.is_alive() for thread in self._threads)
+        return any(thread.is_alive() for thread in self.threads)
 
     def close(self) -> None:
         """Wait for the stop that `begin_stop` began, then close every descriptor."""
-        for thread in self._threads:
+        for thread in self.threads:
             join_thread(thread)
             thread.close()
         self._steps.close()

@@ -8,11 +8,12 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from pacemaker.config import Settings
 from pacemaker.core import limits
 from pacemaker.core.figures import Figures, describe_minute
+from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.sasl.registry import ServerSasl
 from pacemaker.server.admin import Admin
 from pacemaker.server.daemon import Daemon
@@ -35,8 +36,24 @@ _logger: Final = logging.getLogger(__name__)
 _NO_SASL: Final = ServerSasl(None)
 
 
+class DaemonFactory(Protocol):
+    """Makes the daemon; `Daemon` itself, for ``serve``."""
+
+    def __call__(
+        self,
+        settings: Settings,
+        options: ServerOptions,
+        mechanism_factory: MechanismFactory | None,
+        listeners: Sequence[socket.socket] | None,
+    ) -> Daemon:
+        """Return a daemon that does not serve yet."""
+
+
 def run(
-    settings: Settings, options: ServerOptions, sasl: ServerSasl = _NO_SASL
+    settings: Settings,
+    options: ServerOptions,
+    sasl: ServerSasl = _NO_SASL,
+    make_daemon: DaemonFactory = Daemon,
 ) -> None:
     """Serve until SIGTERM or SIGINT; a second one stops the daemon at once.
 
@@ -54,7 +71,8 @@ def run(
         with LogWriter(flood) as log:
             inherited = inherit(sasl.identity)
             main_thread = _MainThread(
-                heeded, settings, options, sasl, log, flood, inherited
+                *(heeded, settings, options, sasl, log, flood, inherited),
+                make_daemon=make_daemon,
             )
             main_thread.start()
             main_thread.serve()
@@ -62,7 +80,11 @@ def run(
 
 
 def rehearse(
-    settings: Settings, options: ServerOptions, sasl: ServerSasl, wanted: str
+    settings: Settings,
+    options: ServerOptions,
+    sasl: ServerSasl,
+    wanted: str,
+    make_daemon: DaemonFactory = Daemon,
 ) -> str:
     """Go through all of `run` except the sockets, in the child that tries an upgrade.
 
@@ -71,6 +93,7 @@ def rehearse(
         options: the other options.
         sasl: authenticates the clients.
         wanted: the argument from the running daemon; see `trial_arguments`.
+        make_daemon: makes the daemon.
 
     Returns:
         The proof that the running daemon expects (`trial.proof_of`).
@@ -88,6 +111,7 @@ def rehearse(
             main_thread = _MainThread(
                 *(heeded, settings, options, sasl, log, flood, Inheritance(sample)),
                 listeners=(),
+                make_daemon=make_daemon,
             )
             main_thread.start()
             main_thread.turn()
@@ -119,6 +143,7 @@ class _MainThread:
         flood: the filter of that log.
         inherited: the inheritance from before an upgrade; None if there was none.
         listeners: see `Daemon`.
+        make_daemon: makes the daemon.
     """
 
     def __init__(
@@ -131,6 +156,7 @@ class _MainThread:
         flood: FloodFilter,
         inherited: Inheritance | None,
         listeners: Sequence[socket.socket] | None = None,
+        make_daemon: DaemonFactory = Daemon,
     ) -> None:
         # Open everything that needs a descriptor or a file before the daemon serves.
         # Once it serves, connections may leave none free.
@@ -148,7 +174,7 @@ class _MainThread:
         self._heeded = heeded
         self._flood = flood
         self._inherited = inherited
-        self._daemon = Daemon(settings, options, sasl.factory, listeners)
+        self._daemon = make_daemon(settings, options, sasl.factory, listeners)
         self._notifier = Notifier()
         self._terminal = signals.Terminal()
         self._upgrader = Upgrader(
@@ -276,6 +302,8 @@ class _MainThread:
         now = self._daemon.figures()
         now.largest_pulse_bytes = self._daemon.take_largest()
         _logger.info(describe_minute(self._figures, now, len(self._daemon.store)))
+        for line in self._daemon.more_figures():
+            _logger.info(line)
         self._figures = now
         _log(self._flood.sum_up())
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from pacemaker.errors import CannotConnectError
-from pacemaker.simulate.links import Link, Links
+from pacemaker.simulate.links import Link, Links, Peer
 from pacemaker.simulate.nimbus import NimbusProtocol
 from pacemaker.simulate.schedule import Schedule
 from pacemaker.simulate.tally import Tally
-from pacemaker.simulate.worker import WorkerProtocol
 
 # The maximum number of connections being opened at a time: fewer than a server's
 # backlog holds, so that none waits for a retransmitted SYN.
@@ -27,6 +26,17 @@ TURN_S: Final = 0.2
 
 # The maximum number of pulses that one turn writes before it reads answers.
 WRITE_BATCH: Final = 64
+
+
+class Worker(Protocol):
+    """What sends the pulses of one worker."""
+
+    @property
+    def peer(self) -> Peer:
+        """The protocol of its connection, which several workers may share."""
+
+    def pulse(self, due_s: float) -> bytes:
+        """Return the frame of the next pulse to send."""
 
 
 class Load:
@@ -45,14 +55,16 @@ class Load:
         self,
         server: str,
         links: Links,
-        workers: Sequence[WorkerProtocol],
+        workers: Sequence[Worker],
         nimbus: NimbusProtocol,
         tally: Tally,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
         self._links = links
-        self._workers = [(worker, Link(worker)) for worker in workers]
+        by_peer = {id(worker.peer): Link(worker.peer) for worker in workers}
+        self._worker_links = list(by_peer.values())
+        self._workers = [(worker, by_peer[id(worker.peer)]) for worker in workers]
         self._nimbus = nimbus
         self._nimbus_link = Link(nimbus)
         self._tally = tally
@@ -66,7 +78,7 @@ class Load:
         """
         until_s = self._clock() + CONNECT_TIMEOUT_S
         links = self._links
-        for link in (self._nimbus_link, *(link for _, link in self._workers)):
+        for link in (self._nimbus_link, *self._worker_links):
             links.open(link)
             while links.connecting >= CONNECTING_MOST:
                 self._wait_for_connections(until_s)

@@ -22,7 +22,7 @@ from pacemaker.simulate import heartbeats, own_keys, server_process
 from pacemaker.simulate.display import Display, Meter
 from pacemaker.simulate.interrupts import Interrupts
 from pacemaker.simulate.links import Links
-from pacemaker.simulate.load import Load
+from pacemaker.simulate.load import Load, Worker
 from pacemaker.simulate.nimbus import NimbusProtocol
 from pacemaker.simulate.report import Report, ServerUse, make_report
 from pacemaker.simulate.schedule import Schedule
@@ -35,7 +35,12 @@ from pacemaker.simulate.shape import (
     topology_path,
 )
 from pacemaker.simulate.tally import LATE_S, Tally
-from pacemaker.simulate.worker import WorkerProtocol, details_part
+from pacemaker.simulate.worker import (
+    RelayedWorker,
+    RelayProtocol,
+    WorkerProtocol,
+    details_part,
+)
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.words import counted
 
@@ -227,8 +232,20 @@ class Simulation:
             server_use=use,
         )
 
-    def _workers(self) -> list[WorkerProtocol]:
+    def _workers(self) -> Sequence[Worker]:
         parts = [list(map(details_part, pool)) for pool in self._cluster.beats]
+        shape = self._cluster.shape
+        if shape.has_relays:
+            relays = [RelayProtocol(self._tally) for _ in range(shape.supervisors)]
+            return [
+                RelayedWorker(
+                    place.key,
+                    parts[place.topology],
+                    self._rng.randrange(heartbeats.BEATS),
+                    relays[number // shape.workers],
+                )
+                for number, place in enumerate(self._cluster.places)
+            ]
         return [
             WorkerProtocol(
                 place.key,

@@ -30,6 +30,8 @@ class ClusterShape:
             heartbeat.
         topologies: the number of topologies, to which workers are assigned in turn.
         interval_s: the time between two heartbeats of a worker.
+        has_relays: whether the workers of a supervisor share one connection, that of
+            the relay on their host.
     """
 
     supervisors: int
@@ -37,11 +39,17 @@ class ClusterShape:
     executors: int
     topologies: int
     interval_s: float
+    has_relays: bool = False
 
     @property
     def workers_in_all(self) -> int:
-        """The workers of the whole cluster; also the number of connections and keys."""
+        """The workers of the whole cluster; also the number of keys."""
         return self.supervisors * self.workers
+
+    @property
+    def connections(self) -> int:
+        """How many connections have pulses."""
+        return self.supervisors if self.has_relays else self.workers_in_all
 
     @property
     def pulses_per_s(self) -> float:
@@ -53,6 +61,7 @@ class ClusterShape:
             f"{counted(self.supervisors, 'supervisor', ',')} with"
             f" {counted(self.workers, 'worker', ',')} each,"
             f" {counted(self.executors, 'executor', ',')} in a worker"
+            f"{', a relay on each' if self.has_relays else ''}"
         )
 
 

@@ -1,4 +1,4 @@
-"""A worker: the pulses of one connection, without I/O.
+"""A worker: the pulses of one connection, without I/O; and a relay for several.
 
 The parts of a pulse's frame are encoded before the run; during the run only its length
 and message id are added.
@@ -28,6 +28,10 @@ _MAX_REPLY_BYTES: Final = 1024
 
 _LENGTH: Final = struct.Struct(">i")
 _END: Final = struct.Struct(">ib")
+# Message ids of a relay's pulses are not negative.
+_MAX_ID: Final = 2**31
+# The body of an answer, up to its message id.
+_ANSWER_HEAD: Final = canonical.PULSE_ACK_HEAD[_LENGTH.size :]
 # After the key: the head of the details and their length.
 _DETAILS_BEGIN_SIZE: Final = 3 + 4
 
@@ -76,6 +80,11 @@ class WorkerProtocol:
         self._tally = tally
         self._unanswered: deque[_Unanswered] = deque()
         self._frames = FrameReader(_MAX_REPLY_BYTES)
+
+    @property
+    def peer(self) -> WorkerProtocol:
+        """The protocol of its connection: itself."""
+        return self
 
     def __repr__(self) -> str:
         return f"<WorkerProtocol beat={self._beat} unanswered={self.unanswered}>"
@@ -149,3 +158,98 @@ class WorkerProtocol:
                 _END.pack(pulse.message_id, 0),
             )
         )
+
+
+class RelayProtocol:
+    """The relay of one host: the pulses of all its workers, over one connection.
+
+    Pulses are pipelined, and answered in order.
+
+    Args:
+        tally: counts the events.
+    """
+
+    __slots__ = ("_frames", "_next_id", "_tally", "_unanswered")
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._next_id = 0
+        # The scheduled time of each unanswered pulse, and its frame.
+        self._unanswered: deque[tuple[float, int, bytes]] = deque()
+        self._frames = FrameReader(_MAX_REPLY_BYTES)
+
+    def __repr__(self) -> str:
+        return f"<RelayProtocol unanswered={len(self._unanswered)}>"
+
+    def pulse(self, worker: RelayedWorker, due_s: float) -> bytes:
+        """Return the frame of the next pulse of a worker."""
+        self._tally.due += 1
+        message_id = self._next_id
+        self._next_id = (message_id + 1) % _MAX_ID
+        frame = worker.frame(message_id)
+        self._unanswered.append((due_s, message_id, frame))
+        return frame
+
+    def connected(self, now_s: float) -> bytes:
+        """Return the bytes to send on a new connection: all unanswered pulses."""
+        self._frames = FrameReader(_MAX_REPLY_BYTES)
+        return b"".join(frame for _, _, frame in self._unanswered)
+
+    def receive_data(self, data: bytes, now_s: float) -> bytes:
+        """Process bytes from the server.
+
+        Returns:
+            The bytes to send: always none.
+
+        Raises:
+            PeerError: the bytes are not the expected answers.
+        """
+        self._frames.receive(data)
+        unanswered = self._unanswered
+        while frame := self._frames.next():
+            found, start, end = frame
+            if not unanswered or found[start:end] != _answer_body(unanswered[0][1]):
+                raise OutOfPlaceError("answer to no pulse")
+            self._tally.pulses.record(now_s - unanswered.popleft()[0])
+        return b""
+
+
+class RelayedWorker:
+    """One worker that writes through a relay.
+
+    Args:
+        key: the path of its heartbeat.
+        parts: its beats, made by `details_part`; workers may share them.
+        first_beat: the first beat to send.
+        relay: the relay of its host.
+
+    Attributes:
+        peer: the protocol of its connection: that of the relay.
+    """
+
+    __slots__ = ("_beat", "_key_part", "_parts", "peer")
+
+    def __init__(
+        self, key: str, parts: Sequence[bytes], first_beat: int, relay: RelayProtocol
+    ) -> None:
+        self._key_part = _key_part(key)
+        self._parts = parts
+        self._beat = first_beat
+        self.peer = relay
+
+    def pulse(self, due_s: float) -> bytes:
+        """Return the frame of the next pulse to send."""
+        return self.peer.pulse(self, due_s)
+
+    def frame(self, message_id: int) -> bytes:
+        """Return the frame of the next beat."""
+        part = self._parts[self._beat % len(self._parts)]
+        self._beat += 1
+        length = len(self._key_part) + len(part) + _END.size
+        return b"".join(
+            (_LENGTH.pack(length), self._key_part, part, _END.pack(message_id, 0))
+        )
+
+
+def _answer_body(message_id: int) -> bytes:
+    return _ANSWER_HEAD + _END.pack(message_id, 0)

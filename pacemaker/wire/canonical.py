@@ -71,6 +71,17 @@ _PATH_HEAD_SIZE: Final = len(next(iter(_PATH_HEADS)))
 # After the constant bytes of the tail: the message id and the message's STOP.
 _END_SIZE: Final = 5
 
+# A frame with a GET_PULSE: its length, constant bytes, the path with its length, and
+# constant bytes; then the message id, and the message's STOP.
+_GET_HEAD: Final = _TYPE + _pack_i32(messages.GET_PULSE) + _DATA + _PATH
+_GET_BEGIN: Final = struct.Struct(f">i{len(_GET_HEAD)}si")
+_GET_END: Final = struct.Struct(f">{len(_PATH_TAIL)}s{_END_SIZE}s")
+_unpack_get_begin: Final = _GET_BEGIN.unpack_from
+_unpack_get_end: Final = _GET_END.unpack_from
+_GET_PATH_AT: Final = _GET_BEGIN.size
+_GET_SIZE_AT: Final = _GET_PATH_AT - 4
+_GET_OVERHEAD_BYTES: Final = _GET_BEGIN.size + _GET_END.size
+
 _MESSAGE_END_SIZE: Final = len(_MESSAGE_ID) + _END_SIZE
 _PLAIN_SIZE: Final = len(_TYPE) + 4 + _MESSAGE_END_SIZE
 _PLAIN_HEADS: Final = {
@@ -89,6 +100,8 @@ PULSE_ACK_HEAD: Final = _PLAIN_HEADS[messages.SEND_PULSE_RESPONSE]
 _PULSE_RESPONSE_HEAD: Final = (
     _TYPE + _pack_i32(messages.GET_PULSE_RESPONSE) + _DATA + _PULSE + _PULSE_ID
 )
+# The constant bytes of its frame, but for the fields' lengths.
+_PULSE_RESPONSE_BYTES: Final = len(_PULSE_RESPONSE_HEAD) + len(PULSE_TAIL) + _END_SIZE
 _NODES_RESPONSE_HEAD: Final = (
     _TYPE + _pack_i32(messages.GET_ALL_NODES_FOR_PATH_RESPONSE) + _DATA + _NODES
 )
@@ -177,6 +190,54 @@ def _read_path(kind: int, data: bytes, size_at: int, end: int) -> Message | None
     except UnicodeDecodeError:
         return None
     return Message(kind, path, _unpack_i32(data, id_at)[0])
+
+
+def read_lone_get(data: bytes) -> tuple[str, bytes, bytes] | None:
+    """Read a frame with a GET_PULSE, if the bytes are exactly that.
+
+    Args:
+        data: bytes of a stream, from the beginning of a frame.
+
+    Returns:
+        The path; the path as it is written, with its length; and the end of the frame
+        from the message id.  None if the bytes are anything else.
+    """
+    path_bytes = len(data) - _GET_OVERHEAD_BYTES
+    if path_bytes < 0:
+        return None
+    tail_at = _GET_PATH_AT + path_bytes
+    tail, end = _unpack_get_end(data, tail_at)
+    if (
+        _unpack_get_begin(data, 0) != (len(data) - 4, _GET_HEAD, path_bytes)
+        or tail != _PATH_TAIL
+        or end[4]
+    ):
+        return None
+    try:
+        path = data[_GET_PATH_AT:tail_at].decode()
+    except UnicodeDecodeError:
+        return None
+    return path, data[_GET_SIZE_AT:tail_at], end
+
+
+def write_lone_pulse(path: bytes, details: bytes | None, end: bytes) -> bytes:
+    """Write the GET_PULSE_RESPONSE to what `read_lone_get` has read, as a frame.
+
+    Args:
+        path: the path as it is written, with its length.
+        details: the details of the heartbeat; None if there is none.
+        end: the end of the frame.
+    """
+    if details is None:
+        size = _PULSE_RESPONSE_BYTES + len(path)
+        return _pack_i32(size) + _PULSE_RESPONSE_HEAD + path + PULSE_TAIL + end
+    size = _PULSE_RESPONSE_BYTES + len(path) + len(_DETAILS) + 4 + len(details)
+    return b"".join(
+        (
+            *(_pack_i32(size), _PULSE_RESPONSE_HEAD, path),
+            *(_DETAILS, _pack_i32(len(details)), details, PULSE_TAIL, end),
+        )
+    )
 
 
 def write(message: Message) -> tuple[bytes, ...] | None:

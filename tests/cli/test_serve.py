@@ -187,5 +187,5 @@ def test_serve_logs_an_unexpected_failure(run: Run, daemon: Daemon) -> None:
     daemon.end = RuntimeError("a bug\nof ours")
     result = run("serve")
     assert result.exit_code == exit_codes.UNEXPECTED
-    assert " CRITICAL pacemaker.cli unexpected failure" in result.stderr
+    assert "[FATAL] unexpected failure" in result.stderr
     assert "    | RuntimeError: a bug\n    | of ours" in result.stderr

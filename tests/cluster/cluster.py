@@ -9,6 +9,7 @@ failed, the output of every part is kept first.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
 import shutil
 import signal
@@ -27,12 +28,14 @@ from tests.cluster.nimbus import Operator, Slot
 from tests.cluster.pacemakers import Kind, Pacemaker
 from tests.cluster.ports import Ports, is_listening
 from tests.cluster.reaper import Reaper
+from tests.cluster.relays import FIRST_ADDRESS, Relay
 from tests.cluster.releases import release as facts_of
 from tests.cluster.storm_daemon import StormDaemon
 from tests.cluster.waiting import wait_until
 from tests.real.child import Child
 from tests.real.zookeeper import ZooKeeper
 
+SERVERS = "pacemaker.servers"
 SUPERVISORS = 2
 SLOTS = 6
 """Of each supervisor: one alone has room for all workers."""
@@ -64,6 +67,7 @@ class Setup(NamedTuple):
         options: further options of the JVMs that read heartbeats.
         serve_options: further options of our Pacemakers.
         nimbus_line_pause_s: how long Nimbus waits for each line of its log.
+        has_relays: whether Storm's clients talk to a relay on each host.
     """
 
     release: str
@@ -73,6 +77,7 @@ class Setup(NamedTuple):
     options: tuple[str, ...] = ()
     serve_options: tuple[str, ...] = ()
     nimbus_line_pause_s: float = 0
+    has_relays: bool = False
 
 
 class Placement(NamedTuple):
@@ -108,6 +113,7 @@ class Cluster:
     Attributes:
         topology_id: of "words".
         pacemakers: one for each host.
+        relays: those of Nimbus and of each supervisor, by the names of their homes.
         supervisors: the processes.
         operator: asks Nimbus.
         commands: our own, with the cluster's configuration.
@@ -127,6 +133,7 @@ class Cluster:
         self._release = facts_of(setup.release, self.folder)
         self._output: dict[str, list[Child]] = {}
         self._slots: dict[int, set[int]] = {}
+        self.relays: dict[str, Relay] = {}
         self.topology_id = ""
         with self._closed_on_failure():
             self._start(hosts)
@@ -140,7 +147,9 @@ class Cluster:
             "storm.zookeeper.servers": ["localhost"],
             "storm.zookeeper.port": zookeeper_port,
             "nimbus.thrift.port": nimbus_port,
-            "pacemaker.servers": [host.address for host in hosts],
+            ("pacemaker.relay.servers" if self.setup.has_relays else SERVERS): [
+                host.address for host in hosts
+            ],
             "pacemaker.port": pacemaker_port,
             **self.setup.settings,
         }
@@ -168,7 +177,19 @@ class Cluster:
 
     def _home(self, name: str, settings: Mapping[str, object]) -> Path:
         path = self.folder / name
-        return homes.make_home(path, self._release, {**self._settings, **settings})
+        if not self.setup.has_relays:
+            return homes.make_home(path, self._release, {**self._settings, **settings})
+        # In a real cluster this is "localhost" everywhere; here all hosts are one.
+        address = str(ipaddress.ip_address(FIRST_ADDRESS) + len(self.relays))
+        servers = {**self._settings, SERVERS: [address], **settings}
+        home = homes.make_home(path, self._release, servers)
+        port = self._settings["pacemaker.port"]
+        assert isinstance(port, int)
+        relay = self.relays[name] = Relay(home, address, port)
+        self._parts.callback(relay.stop)
+        relay.keep_port()
+        relay.start()
+        return home
 
     def _nimbus(self, home: Path) -> Child:
         options, pause_s = self.setup.options, self.setup.nimbus_line_pause_s
@@ -270,6 +291,8 @@ class Cluster:
         for pacemaker in self.pacemakers:
             if not pacemaker.running:
                 pacemaker.start(self.setup.kind)
+        for relay in self.relays.values():
+            relay.repair()
         for number, supervisor in enumerate(self.supervisors):
             if not supervisor.running():
                 self.supervisors[number] = self._daemon(
@@ -344,6 +367,8 @@ class Cluster:
         parts = dict(self._output)
         for number, pacemaker in enumerate(self.pacemakers):
             parts[f"pacemaker-{number}"] = pacemaker.children
+        for name, relay in self.relays.items():
+            parts[f"relay-{name}"] = relay.children
         return {
             name: [line for child in children for line in _lines(child)]
             for name, children in parts.items()

@@ -67,6 +67,8 @@ class Heartbeats:
         # By server too: one that a worker has left keeps what it wrote there.
         self._last: dict[tuple[Address, str], bytes] = {}
         self._writes_to: dict[str, Address] = {}
+        # What was noted last: relays write the same to every Pacemaker, and repeat it.
+        self._newest: dict[str, bytes] = {}
         self._over = threading.Event()
         self._threads = [
             threading.Thread(target=self._watch, args=(address,), daemon=True)
@@ -142,6 +144,9 @@ class Heartbeats:
         with self._lock:
             if self._last.get((address, name)) != reply:
                 self._last[address, name] = reply
+                if self._newest.get(name) == reply:
+                    return
+                self._newest[name] = reply
                 self._changes.setdefault(name, []).append(now_s)
                 self._writes_to[name] = address
 

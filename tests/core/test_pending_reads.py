@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pytest
 from hypothesis import settings
@@ -28,7 +28,7 @@ from pacemaker.core.store import Store
 from pacemaker.core.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError
 from pacemaker.wire import messages
-from pacemaker.wire.messages import Pulse
+from pacemaker.wire.messages import Message, Pulse
 from tests.core.collecting import Collecting
 from tests.fake_mechanisms import like_digest
 from tests.wire import by_hand as wire
@@ -778,7 +778,7 @@ class HoldingMachine(RuleBasedStateMachine):
     @invariant()
     def owes_only_what_is_absent(self) -> None:
         """What nobody has been told of is not held, and nothing more is."""
-        held = [peer.server._reads for peer in self.peers]
+        held = [cast("HeldReads | None", peer.server._reads) for peer in self.peers]
         for reads, owed in zip(held, self.owed, strict=True):
             assert set(owed or ()) == set(reads._held if reads is not None else ())
         waiting = {read.key for reads in held if reads for read in reads._held.values()}
@@ -795,7 +795,7 @@ class HoldingMachine(RuleBasedStateMachine):
         given_up_bytes = 0
         by_account = dict.fromkeys(self.accounts, 0)
         for peer in self.peers:
-            reads = peer.server._reads
+            reads = cast("HeldReads | None", peer.server._reads)
             for read in () if reads is None else reads._held.values():
                 if read.is_given_up:
                     given_up_bytes += read.size_bytes
@@ -848,7 +848,7 @@ def test_holding_and_its_connections_show_what_they_hold() -> None:
     holding = Holding(Store())
     holding.begin(deque[Callable[[], None]]().append)
     reads = HeldReads(holding)
-    assert reads.hold(KEY, 7)
+    assert reads.hold(Message(messages.GET_PULSE, KEY, 7))
     held_bytes = holding.held_bytes
     assert repr(holding) == f"<Holding on=True held_bytes={held_bytes}>"
     assert repr(reads) == "<HeldReads held=1 released=0>"

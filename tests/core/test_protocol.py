@@ -284,7 +284,7 @@ def test_fast_path_has_the_outcome_of_the_slow_one(
     make: MakeMechanism, frames: list[bytes], cut: int
 ) -> None:
     """Pieces that are one pulse each have the outcome of the same bytes uncut."""
-    for before in ([], [PULSE, PULSE]):
+    for before in ([], [PULSE, PULSE], [READ, READ]):
         stream = b"".join([*before, *frames])
         whole = outcome_of(make, [*before, *frames])
         assert outcome_of(make, [stream]) == whole
@@ -318,6 +318,24 @@ def test_first_pulses_make_a_worker() -> None:
     assert not takes_fast_path(server, other)
     assert takes_fast_path(server, other)
     assert not takes_fast_path(server, PULSE)
+
+
+def test_first_read_makes_a_reader() -> None:
+    """A peer that may read gets the fast path for its next reads."""
+    server = new_protocol()
+    assert not takes_fast_path(server, READ)
+    assert takes_fast_path(server, READ)
+    serve(server, [READ[:9]])
+    assert not takes_fast_path(server, READ[9:])
+    assert takes_fast_path(server, READ)
+
+
+def test_peer_that_may_not_read_gets_no_fast_path() -> None:
+    """Each of its reads is refused, the first and any later one."""
+    server = new_protocol(like_digest)
+    for _ in range(3):
+        assert not takes_fast_path(server, READ)
+    assert not server.authenticated
 
 
 def test_worker_is_made_but_once() -> None:

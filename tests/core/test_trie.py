@@ -66,6 +66,7 @@ def test_removed_bytes_are_those_of_the_nodes() -> None:
     left = sum(add(trie, key) for key in KEYS)
     for key in KEYS:
         trail, leaf = trie.walk_to_leaf(key.split("/"))
+        assert trie.leaf_at(key.split("/")) is leaf
         assert leaf is not None
         segment, nodes_bytes = trie.remove(trail)
         left -= nodes_bytes + entry_bytes(segment, leaf)

@@ -175,6 +175,23 @@ def test_all_nodes_are_read() -> None:
     assert read.leftovers == ()
 
 
+@pytest.mark.parametrize(
+    ("data", "is_leader"),
+    [
+        (b"alpha:6627", True),
+        (b"alpha:6627:0", True),
+        (b"alpha:66270", False),
+        (b"alpha", False),
+        (b"", False),
+    ],
+)
+def test_the_leader_is_known_in_every_release(data: bytes, is_leader: bool) -> None:
+    """Storm 2.8 appends the port for TLS."""
+    nodes = {"/nimbuses/alpha": NIMBUS, "/leader-lock/_c_1-latch-0000000007": data}
+    read = read_nodes(DictState(nodes), 5.0)
+    assert [each.is_leader for each in read.nimbuses] == [is_leader]
+
+
 def test_an_empty_zookeeper_has_nothing() -> None:
     """A cluster that has never had a topology has no such nodes."""
     read = read_nodes(DictState({}), 5.0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.jars import POMS, maven_classpath
+from benchmarks import jars
 
 RELEASE = "1.0.1"
+_POM = Path(jars.__file__).with_name("maven") / "jmx.xml"
 
 
 def agent() -> Path:
     """Return the agent's jar, fetched once."""
-    folder = maven_classpath("jmx-exporter", POMS / "jmx.xml", jmx_release=RELEASE)
+    folder = jars.maven_classpath("jmx-exporter", _POM, jmx_release=RELEASE)
     (jar,) = Path(folder).parent.glob("*.jar")
     return jar

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from pacemaker.errors import OutOfPlaceError, PeerError
 from pacemaker.simulate.tally import Tally
-from pacemaker.simulate.worker import WorkerProtocol, details_part
+from pacemaker.simulate.worker import (
+    RelayedWorker,
+    RelayProtocol,
+    WorkerProtocol,
+    details_part,
+)
 from pacemaker.wire import canonical, messages
 from pacemaker.wire.messages import Message, Pulse
 
@@ -99,3 +104,55 @@ def test_new_connection_begins_with_what_is_unanswered() -> None:
     sender.receive_data(answer(1) + answer(2), 9.0)
     assert (tally.due, tally.pulses.count) == (3, 3)
     assert tally.pulses.recent.max_s == 8.0
+
+
+def relayed(tally: Tally) -> tuple[RelayProtocol, list[RelayedWorker]]:
+    """Return a relay and its two workers."""
+    relay = RelayProtocol(tally)
+    parts = [details_part(beat) for beat in BEATS]
+    return relay, [RelayedWorker(f"{KEY}{n}", parts, 0, relay) for n in range(2)]
+
+
+def test_workers_of_a_relay_share_its_connection_and_its_ids() -> None:
+    """Each pulse has the next id, whoever's it is."""
+    relay, workers = relayed(Tally())
+    assert [worker.peer for worker in workers] == [relay, relay]
+    for message_id in range(205):
+        number = message_id % 2
+        details = BEATS[message_id // 2 % 3]
+        pulse = Pulse(f"{KEY}{number}", details)
+        message = Message(messages.SEND_PULSE, pulse, message_id)
+        assert workers[number].pulse(0.0) == messages.encode(message)
+
+
+def test_answers_to_a_relay_come_in_order_and_in_any_pieces() -> None:
+    """Each is that of the oldest pulse; latencies count from when it was due."""
+    tally = Tally()
+    relay, workers = relayed(tally)
+    for number in range(4):
+        workers[number % 2].pulse(float(number))
+    data = b"".join(map(answer, range(4)))
+    for cut in (data[:30], data[30:31], data[31:]):
+        assert relay.receive_data(cut, 10.0) == b""
+    assert (tally.due, tally.unanswered) == (4, 0)
+    assert tally.pulses.recent.max_s == 10.0
+
+
+def test_relay_sends_what_is_unanswered_again_after_a_loss() -> None:
+    """With the same ids."""
+    relay, workers = relayed(Tally())
+    frames = [worker.pulse(0.0) for worker in workers]
+    relay.receive_data(answer(0)[:5], 1.0)
+    assert relay.connected(2.0) == b"".join(frames)
+    relay.receive_data(answer(0), 3.0)
+    assert relay.connected(4.0) == frames[1]
+
+
+@pytest.mark.parametrize("frame", [answer(1), answer(0) * 2])
+def test_relay_refuses_an_answer_to_no_pulse(frame: bytes) -> None:
+    """Another id than the oldest pulse's means that both are out of step."""
+    relay, workers = relayed(Tally())
+    workers[0].pulse(0.0)
+    with pytest.raises(OutOfPlaceError):
+        relay.receive_data(frame, 1.0)
+    assert "unanswered" in repr(relay)

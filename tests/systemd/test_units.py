@@ -17,8 +17,7 @@ from tests.wire.by_hand import Type, Wire, ack, send_pulse
 pytestmark = pytest.mark.real
 
 UNITS = ROOT / "systemd"
-SERVICE = "storm-pacemaker-py.service"
-SOCKET = "storm-pacemaker-py.socket"
+NAMES = ("storm-pacemaker-py", "storm-pacemaker-py-relay")
 INSTALLED = "/opt/storm-pacemaker-py/bin/storm-pacemaker-py"
 
 EXPOSURE = 15
@@ -37,22 +36,25 @@ def _analyze(*args: str | Path) -> str:
     return done.stdout
 
 
-def test_units_are_valid(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_units_are_valid(tmp_path: Path, name: str) -> None:
     """Systemd finds nothing to complain about, where the program is installed."""
-    for unit in (SERVICE, SOCKET):
-        shutil.copy(UNITS / unit, tmp_path)
-    service = tmp_path / SERVICE
+    service, socket = tmp_path / f"{name}.service", tmp_path / f"{name}.socket"
+    for unit in (service, socket):
+        shutil.copy(UNITS / unit.name, tmp_path)
     # Verified is, too, that the program is there: here another one is.
     service.write_text(service.read_text().replace(INSTALLED, sys.executable))
-    assert not _analyze("verify", "--man=no", service, tmp_path / SOCKET)
+    assert not _analyze("verify", "--man=no", service, socket)
 
 
-def test_service_is_locked_down() -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_service_is_locked_down(name: str) -> None:
     """The service's exposure, as systemd rates it, stays low."""
     if "--offline=" not in _analyze("--help"):
         # Nothing is missing that could be installed, whatever REQUIRE_REAL says.
         pytest.skip("systemd-analyze rates files of units from systemd 250 on")
-    _analyze("security", "--offline=true", f"--threshold={EXPOSURE}", UNITS / SERVICE)
+    service = UNITS / f"{name}.service"
+    _analyze("security", "--offline=true", f"--threshold={EXPOSURE}", service)
 
 
 def test_activation_hands_over_the_port() -> None:

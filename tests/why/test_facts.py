@@ -8,6 +8,7 @@ import json
 import pytest
 
 from pacemaker.core.history import End, History, Source
+from pacemaker.core.store import Store
 from pacemaker.server.history_page import write_history
 from pacemaker.why.facts import Event, HistoryFormatError, Span, parse_history
 from tests.heartbeats.by_hand import heartbeat
@@ -77,7 +78,7 @@ def test_page_comes_in_slices() -> None:
     history = History(10**9)
     for number in range(1_000):
         history.record_for(f"{KEY}{number}", Source("p"), 100.0, b"")
-    slices = list(write_history(history, {}.get, 1.0, 1.0, ""))
+    slices = list(write_history(history, Store().get, 1.0, 1.0, ""))
     assert max(map(len, slices)) < 20_000
     assert len(json.loads(b"".join(slices))["keys"]) == 1_000
 

@@ -1,20 +1,11 @@
 """One connection: a socket and its protocol object, on the I/O thread that owns it.
 
 Only the owning thread calls it; the one exception is `is_stepping`, which the SASL
-helpers call too.  A connection is in one of six conditions:
-
-* *reading*: it waits for the peer's next bytes;
-* *waiting its turn*: it has sent more than a slice of requests at once, or has
-  created keys or asked for lists faster than its account may; others come first;
-* *sending*: it waits for room to write replies that the peer has not yet taken;
-  until then nothing more is read from it;
-* *stepping*: it waits for the outcome of a SASL step;
-* *lingering*: its last bytes are written and a FIN has been sent.  Whatever still
-  arrives is discarded, because a reset would destroy replies in flight;
-* *closed*.
+helpers call too.  At any time, a connection is in one `Condition`, which says what it
+waits for.  `_settle` decides which one, from what the protocol waits for.
 
 In the usual case, a whole request is read and its reply is written at once.  That
-path goes through `on_readable` and `_advance` and touches nothing else.
+path goes through `on_readable` and `_write`, and the condition stays READING.
 """
 
 from __future__ import annotations
@@ -26,7 +17,8 @@ import select
 import socket
 import struct
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core import limits
@@ -64,6 +56,44 @@ _SLICE_CLASS: Final = 3
 _REFUSED_CLASS: Final = 4
 
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
+
+
+class Condition(Enum):
+    """What a connection waits for."""
+
+    # The peer's next bytes.
+    READING = "reading"
+    # Its turn, because it has sent more than a slice of requests at once; or credit,
+    # because it has created keys or asked for lists faster than its account may; or an
+    # answer that others have to give.
+    WAITING = "waiting"
+    # Room to write replies that the peer has not taken yet.  Nothing more is read until
+    # then.
+    SENDING = "sending"
+    # The outcome of a SASL step.
+    STEPPING = "stepping"
+    # The time at which the peer may be told that it failed to authenticate.
+    WITHHOLDING = "withholding"
+    # The peer's end.  Its last bytes are written and a FIN has been sent.  Whatever
+    # still arrives is discarded, because a reset would destroy replies in flight.
+    LINGERING = "lingering"
+    CLOSED = "closed"
+
+
+# The epoll events that a connection asks for in each condition.  (Epoll is level-
+# triggered: with EPOLLIN, bytes that nobody reads would wake the loop in every turn.)
+_INTEREST: Final[Mapping[Condition, int]] = {
+    Condition.READING: select.EPOLLIN,
+    Condition.WAITING: 0,
+    Condition.SENDING: select.EPOLLOUT,
+    Condition.STEPPING: 0,
+    Condition.WITHHOLDING: select.EPOLLRDHUP,
+    Condition.LINGERING: select.EPOLLIN,
+}
+# Looked up once, as above.
+_READING: Final = Condition.READING
+_LINGERING: Final = Condition.LINGERING
+_CLOSED: Final = Condition.CLOSED
 
 
 class Owner(Protocol):
@@ -129,10 +159,10 @@ class Connection:
         "_unsent",
         "_wait",
         "account",
+        "condition",
         "cost_class",
         "fd",
         "interest",
-        "is_closed",
         "is_deferred",
         "owner",
         "protocol",
@@ -155,12 +185,13 @@ class Connection:
         self._is_at_end = False
         self._is_greeted = False
         self._frame_number = 0
-        self._frame_began_s = 0.0
+        # None while there is no such time.
+        self._frame_began_s: float | None = None
+        self._sasl_began_s: float | None = None
+        self._linger_until_s = 0.0
         self._progress_s = 0.0
         self._read_bytes = limits.READ_BYTES
         self._undelivered_bytes = 0
-        self._sasl_began_s = 0.0
-        self._linger_until_s = 0.0
         self._linger_bytes = limits.LINGER_BYTES
         self._on_untold: Callable[[], None] | None = None
         # For fair turns: the events that epoll has reported and that are not served
@@ -169,13 +200,18 @@ class Connection:
         self.is_deferred = False
         self.cost_class = NEW_CLASS
         self.fd = sock.fileno()
+        self.condition = _READING
         self.interest = select.EPOLLIN
-        self.is_closed = False
         self.protocol = protocol
         protocol.call_on_release(self._on_release)
 
     def __repr__(self) -> str:
-        return f"<Connection fd={self.fd} closed={self.is_closed} {self.protocol!r}>"
+        return f"<Connection fd={self.fd} {self.condition.value} {self.protocol!r}>"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its descriptor is closed, and may be another connection's by now."""
+        return self.condition is _CLOSED
 
     def note_cost(self, elapsed_s: float) -> None:
         """Record how long an event of this connection took to serve.
@@ -195,7 +231,7 @@ class Connection:
         elif cost_class <= _MOST_LONE_CLASS:
             cost_class = 0
         self.protocol.slice_cost = 0
-        if self._linger_until_s:
+        if self.condition is _LINGERING:
             # It has been refused, so whatever it still sends can wait.
             self.cost_class = max(cost_class, _REFUSED_CLASS)
             return
@@ -223,7 +259,7 @@ class Connection:
         except OSError as exc:
             self._end_by_peer(exc.strerror or "read failed")
             return
-        if self._linger_until_s:
+        if self.condition is _LINGERING:
             self._linger_bytes -= len(data)
             if not data or self._linger_bytes < 0:
                 self.abort()
@@ -265,7 +301,8 @@ class Connection:
         """Answer the held reads, after any replies that are still unsent."""
         # A connection that waits to send, or for its turn, calls `go_on` later, which
         # answers the released reads in their order.
-        if self.interest == select.EPOLLIN:
+        is_idle = self._wait is Wait.ANSWER and not self._unsent
+        if self.interest == select.EPOLLIN or is_idle:
             self.go_on()
 
     def _advance(self, output: Output) -> None:
@@ -304,7 +341,7 @@ class Connection:
         return not left
 
     def _settle(self, wait: Wait) -> None:
-        """Decide which condition the connection is in and what it waits for.
+        """Enter the condition that follows from what the protocol waits for.
 
         Args:
             wait: what the protocol waits for.
@@ -316,20 +353,21 @@ class Connection:
         if self._unsent or wait is Wait.ROOM:
             # The replies may all be out.  Then the descriptor is writable, and the next
             # turn goes on with the frames that are unread.
-            self._wait_for(select.EPOLLOUT)
+            self._enter(Condition.SENDING)
         elif wait is Wait.END or self._is_at_end:
             self._finish()
         elif wait is Wait.STEP:
-            self._sasl_began_s = self._sasl_began_s or self.owner.now()
-            # Epoll is level-triggered: with EPOLLIN, bytes that nobody reads during
-            # the step would wake the loop in every turn.
-            self._wait_for(0)
+            if self._sasl_began_s is None:
+                self._sasl_began_s = self.owner.now()
+            self._enter(Condition.STEPPING)
             self.owner.take_step(self)
+        elif wait is Wait.ANSWER:
+            self._enter(Condition.WAITING)
         elif wait is Wait.TURN or wait is Wait.CREDIT:
-            self._wait_for(0)
+            self._enter(Condition.WAITING)
             self.owner.put_off(self, wait is Wait.CREDIT)
         else:
-            self._wait_for(select.EPOLLIN)
+            self._enter(_READING)
         # A short SASL step is finished within `take_step` and may close the connection.
         if not self.is_closed:
             self._watch()
@@ -338,14 +376,14 @@ class Connection:
         """Have the thread watch it while it holds bytes or has a deadline."""
         protocol = self.protocol
         if protocol.phase is _OPEN:
-            self._sasl_began_s = 0.0
+            self._sasl_began_s = None
         frames = protocol.frames
         unread_bytes = frames.unread_bytes
         if not unread_bytes or self._wait is not Wait.REST:
             # Nothing is read while replies are unsent or others are served first, so
             # the time limit of the frame only starts after that.
-            self._frame_began_s = 0.0
-        elif not self._frame_began_s or self._frame_number != frames.frames_rcvd:
+            self._frame_began_s = None
+        elif self._frame_began_s is None or self._frame_number != frames.frames_rcvd:
             self._frame_number = frames.frames_rcvd
             self._frame_began_s = self.owner.now()
         # Read a large frame in few reads, each as large as the rest of the frame.
@@ -354,7 +392,7 @@ class Connection:
             max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
         )
         held_bytes = protocol.held_bytes + self.unsent_bytes
-        is_due = bool(self._sasl_began_s or self._linger_until_s)
+        is_due = self._sasl_began_s is not None or self.condition is _LINGERING
         if self.owner.watch(self, held_bytes, is_due):
             self.evict()
 
@@ -370,7 +408,7 @@ class Connection:
 
     def overdue(self, now_s: float) -> str | None:
         """Return which time limit the peer has exceeded; None if it has not."""
-        if self._linger_until_s:
+        if self.condition is _LINGERING:
             return "lingering" if now_s > self._linger_until_s else None
         if self._unsent:
             self._look_for_progress(now_s)
@@ -379,9 +417,10 @@ class Connection:
         if self.is_refusal_untold:
             # Closing it would tell the peer of the refusal before its turn.
             return None
-        if self._sasl_began_s and now_s - self._sasl_began_s > limits.SASL_TIMEOUT_S:
+        sasl_began_s = self._sasl_began_s
+        if sasl_began_s is not None and now_s - sasl_began_s > limits.SASL_TIMEOUT_S:
             return "SASL exchange not finished"
-        if self._frame_began_s:
+        if self._frame_began_s is not None:
             allowed_s = limits.FRAME_TIMEOUT_S
             allowed_s += self.protocol.frames.frame_bytes / limits.FRAME_BYTES_PER_S
             is_late = now_s - self._frame_began_s > allowed_s
@@ -401,17 +440,16 @@ class Connection:
 
     def postpone(self, lost_s: float) -> None:
         """Extend every time limit by the seconds in which this process did not run."""
-        if self._linger_until_s:
-            self._linger_until_s += lost_s
-        if self._frame_began_s:
+        if self._frame_began_s is not None:
             self._frame_began_s += lost_s
-        if self._sasl_began_s:
+        if self._sasl_began_s is not None:
             self._sasl_began_s += lost_s
+        self._linger_until_s += lost_s
         self._progress_s += lost_s
 
     def expire(self, reason: str) -> None:
         """End the connection because a time limit has passed."""
-        if self._linger_until_s:
+        if self.condition is _LINGERING:
             self.abort()
         else:
             self.refuse(LimitError("out of time", reason))
@@ -454,7 +492,7 @@ class Connection:
             on_untold: called if the connection ends before the peer is told.
         """
         self._on_untold = on_untold
-        self._wait_for(select.EPOLLRDHUP)
+        self._enter(Condition.WITHHOLDING)
 
     @property
     def is_refusal_untold(self) -> bool:
@@ -469,7 +507,7 @@ class Connection:
         unfinished frame that copying it would delay everybody else.
         """
         snapshot = self.protocol.snapshot(b"".join(self._unsent))
-        if snapshot is None or self._linger_until_s or self.is_closed:
+        if snapshot is None or self.condition in (_LINGERING, _CLOSED):
             return None
         if self.protocol.frames.unread_bytes > limits.CARRIED_UNREAD_BYTES:
             return None
@@ -477,7 +515,7 @@ class Connection:
             fd=self.fd,
             peer=self.protocol.peer,
             is_greeted=self._is_greeted,
-            frame_began_s=self._frame_began_s,
+            frame_began_s=self._frame_began_s or 0.0,
             progress_s=self._progress_s if self._unsent else 0.0,
             snapshot=snapshot,
         )
@@ -495,7 +533,7 @@ class Connection:
         self._is_greeted = state.is_greeted
         if state.is_greeted:
             self.owner.greeted(self)
-        self._frame_began_s = state.frame_began_s
+        self._frame_began_s = state.frame_began_s or None
         self.protocol.restore(snapshot)
         if snapshot.unread or self._unsent:
             self._on_writable()
@@ -514,7 +552,7 @@ class Connection:
     def abort(self) -> None:
         """Close at once, with a reset unless `_finish` has switched that off."""
         if not self.is_closed:
-            self.is_closed = True
+            self.condition = _CLOSED
             self.protocol.close()
             self._unsent = ()
             self.owner.forget(self)
@@ -525,7 +563,7 @@ class Connection:
 
     def _finish(self) -> None:
         """Close in such a way that bytes in flight arrive."""
-        if self._linger_until_s:
+        if self.condition is _LINGERING:
             return
         self._log_end()
         try:
@@ -543,13 +581,16 @@ class Connection:
             return
         self._linger_until_s = self.owner.now() + limits.LINGER_S
         self._read_bytes = limits.READ_BYTES
-        self._wait_for(select.EPOLLIN)
+        self._enter(_LINGERING)
 
     def _end_by_peer(self, reason: str) -> None:
-        if self.protocol.error is not None and not self._linger_until_s:
+        if self.condition is _LINGERING:
+            # Its end is in the log already.
+            pass
+        elif self.protocol.error is not None:
             # The reason for closing it matters more than how the peer left.
             self._log_end()
-        elif not self._linger_until_s:
+        else:
             level = logging.INFO if self._is_greeted else logging.DEBUG
             _logger.log(level, "%s: ended by the peer: %s", self.protocol.peer, reason)
         self.abort()
@@ -563,7 +604,10 @@ class Connection:
         else:
             _logger.debug("%s: ended by the peer without a byte", peer)
 
-    def _wait_for(self, interest: int) -> None:
+    def _enter(self, condition: Condition) -> None:
+        """Enter a condition; the only other one is CLOSED, which `abort` enters."""
+        self.condition = condition
+        interest = _INTEREST[condition]
         if interest != self.interest:
             self.interest = interest
             self.owner.wait_for(self.fd, interest)

@@ -24,7 +24,6 @@ from operator import attrgetter
 from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core import limits
-from pacemaker.core.history import Moment
 from pacemaker.server.io.backlog import Backlog
 from pacemaker.server.io.connection import NEW_CLASS, Connection
 from pacemaker.server.io.spending import Spending
@@ -66,12 +65,10 @@ class Loop(Protocol):
     Attributes:
         connections: all connections, by descriptor.
         evicted: those of them that another thread wants evicted.
-        moment: set to the time of each turn, for the history of what it serves.
     """
 
     connections: dict[int, Connection]
     evicted: deque[Connection]
-    moment: Moment
 
     def now(self) -> float:
         """Return the monotonic time in seconds."""
@@ -142,7 +139,7 @@ class FairTurns:
         loop = self._loop
         connections = loop.connections
         is_woken = False
-        began_s = sampled_s = loop.moment.now_s = loop.now()
+        began_s = sampled_s = loop.now() if len(ready) > _CHUNK else 0.0
         for at in range(0, len(ready), _CHUNK):
             if at and (now_s := loop.now()) - sampled_s > _SAMPLE_S:
                 self._sample(ready, at, now_s, now_s - sampled_s)
@@ -221,7 +218,7 @@ class FairTurns:
                 # end of the connection, which epoll reports all the same.
                 connection.ready |= events
         fresh.sort(key=_cost_class)
-        now_s = self._loop.moment.now_s = self._loop.now()
+        now_s = self._loop.now()
         # While no account is a crowd, nobody has to be protected from the cheapest.
         cheapest_s = limits.TURN_S / 2 if self._spending.is_crowded else _CHEAP_TURN_S
         began_s = now_s

@@ -84,7 +84,7 @@ class IoThread(threading.Thread):
         self.figures = figures
         self.now = clock
         self._boot_now = boot_clock
-        self.moment = Moment() if moment is None else moment
+        self._moment = Moment() if moment is None else moment
         # When to time a turn next.
         self._next_timed_s = 0.0 if is_timed else math.inf
         self._make_protocol = make_protocol
@@ -276,7 +276,7 @@ class IoThread(threading.Thread):
         else:
             end = End.FIN if connection.is_at_end else End.RESET
         source = connection.protocol.source
-        source.end, source.ended_s = end, self.moment.now_s
+        source.end, source.ended_s = end, self._moment.now_s
 
     def evict_pending(self) -> None:
         """End the connections that another thread wants evicted."""
@@ -306,8 +306,9 @@ class IoThread(threading.Thread):
         """Wait for the next events and handle them."""
         turns = self._turns
         ready = self._epoll.poll(self._timeout_s(), turns.most_events)
+        self._moment.now_s = self.now()
         is_woken = turns.serve(ready)
-        if self.moment.now_s >= self._next_timed_s:
+        if self._moment.now_s >= self._next_timed_s:
             self._time_turn(len(ready))
         if is_woken:
             # Not earlier in the turn: a new connection may get the descriptor of one
@@ -324,7 +325,7 @@ class IoThread(threading.Thread):
         """
         now_s = self.now()
         self._next_timed_s = now_s + limits.TIMED_EVERY_S
-        self.figures.count_turn(now_s - self.moment.now_s, events)
+        self.figures.count_turn(now_s - self._moment.now_s, events)
 
     def _put_back(self, connection: Connection) -> None:
         if not connection.is_closed:

@@ -1,7 +1,8 @@
 """The encoding of the state that a daemon hands to the process after an upgrade.
 
     head    magic, format, length of the body, CRC-32 of the body
-    body    the common part; each connection; the history; each heartbeat, to the end
+    body    the common part; each connection; the history; the extra part; each
+            heartbeat, to the end
 
 Numbers are little-endian.  A text is UTF-8, preceded by its length.  Times are in
 seconds of CLOCK_BOOTTIME.  No part of a state is ever executed, and nothing in it is
@@ -27,7 +28,7 @@ from pacemaker.core.protocol import Snapshot
 from pacemaker.errors import StateError
 from pacemaker.words import counted
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 READABLE_FORMATS: Final = frozenset((FORMAT,))
 
 _MAGIC: Final = b"stormpm\n"
@@ -41,8 +42,9 @@ KEY_BYTES: Final = 32
 # The time of parking, the key and the digest of the security settings, whether the
 # daemon opened its listener itself, until when misses are held, the listener of the
 # admin endpoint, the number of upgrades so far, the descriptor that accepts waiters,
-# the number of waiters, the number of connections, the length of the history.
-_COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diIiIIQ")
+# the number of waiters, the number of connections, the length of the history and
+# that of the extra part.
+_COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diIiIIQQ")
 _WAITER: Final = struct.Struct("<i")
 # The descriptor, the flags, two times, and the lengths of peer, user, unread, unsent.
 _CONNECTION: Final = struct.Struct("<iBddIIII")
@@ -123,11 +125,13 @@ def _pieces(state: State) -> Iterator[bytes]:
         len(state.waiter_fds),
         len(state.connections),
         len(state.history),
+        len(state.extra),
     )
     for fd in state.waiter_fds:
         yield _WAITER.pack(fd)
     yield from map(_connection_piece, state.connections)
     yield state.history
+    yield state.extra
     for key, value in state.heartbeats:
         name = key.encode()
         yield _HEARTBEAT.pack(len(name), len(value)) + name
@@ -177,12 +181,13 @@ class _Reader:
 
 
 def _read_state(reader: _Reader) -> State:
-    *common, waiters, connections, history_bytes = reader.fields(_COMMON)
+    *common, waiters, connections, history_bytes, extra_bytes = reader.fields(_COMMON)
     waiter_fds = tuple(reader.fields(_WAITER)[0] for _ in range(waiters))
     peers = [_read_connection(reader) for _ in range(connections)]
     history = reader.bytes(history_bytes)
+    extra = reader.bytes(extra_bytes)
     heartbeats = list(_read_heartbeats(reader.data, reader.at))
-    return State._make((*common, waiter_fds, peers, history, heartbeats))
+    return State._make((*common, waiter_fds, peers, history, heartbeats, extra))
 
 
 def _read_connection(reader: _Reader) -> ConnectionState:

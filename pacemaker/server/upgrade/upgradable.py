@@ -63,5 +63,8 @@ class Upgradable(Protocol):
     def history_dump(self) -> bytes:
         """Return the history as it is carried over; empty if there is none."""
 
+    def extra_state(self) -> bytes:
+        """Return what this kind of daemon carries over besides; it is parked."""
+
     def restore(self, state: State, ahead_s: float) -> None:
         """Restore a state, before the daemon serves."""

@@ -215,6 +215,7 @@ class Upgrader:
             connections=connections,
             history=self._daemon.history_dump(),
             heartbeats=self._daemon.store.items(),
+            extra=self._daemon.extra_state(),
         )
         state_fd = write_state(state)
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from pacemaker.observe.top.app import TopApp
 from tests.observe import made_up
 from tests.observe.fixed import Fixed
 from tests.observe.made_up import NOW, TOPOLOGY, A, B
+from tests.observe.pictured import pictured
 
 pytestmark = pytest.mark.io  # Textual's event loop has a socket pair
 
@@ -65,12 +68,15 @@ def drive(
     engine: Engine,
     script: Callable[[Screen], Awaitable[None]],
     columns: tuple[str, ...] = (),
+    *,
+    size: tuple[int, int] = (160, 40),
+    now_s: float = NOW,
 ) -> None:
     """Run the application, and a script of keys and checks."""
 
     async def run() -> None:
-        app = TopApp(Fixed(engine), "state", "", columns, 60.0)
-        async with app.run_test(size=(160, 40)) as pilot:
+        app = TopApp(Fixed(engine, now_s), "state", "", columns, 60.0)
+        async with app.run_test(size=size) as pilot:
             screen = Screen(app, pilot)
             await screen.settle()
             await script(screen)
@@ -87,6 +93,20 @@ def two_topologies() -> Engine:
     engine.on_value(TOPOLOGY, A, details, NOW)
     engine.on_value(TOPOLOGY, B, made_up.value(made_up.executors_of(B), NOW - 20), NOW)
     return engine
+
+
+def test_a_screenshot_of_top() -> None:
+    """The picture in docs/observe.md shows a worker that has died."""
+
+    async def script(screen: Screen) -> None:
+        assert "has not beaten" in screen.text("sentence")
+        svg = screen.app.export_screenshot(title="storm-pacemaker-py top")
+        assert "words" in svg
+        if folder := os.environ.get("OBSERVE_SCREENSHOTS"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            (Path(folder) / "top.svg").write_text(svg)
+
+    drive(pictured(), script, size=(150, 20), now_s=NOW + 20)
 
 
 def test_trouble_comes_first() -> None:

@@ -21,6 +21,7 @@ from pacemaker.observe.web.server import WebServer
 from tests.observe import made_up
 from tests.observe.fixed import Fixed
 from tests.observe.made_up import NOW, TOPOLOGY, A, B
+from tests.observe.pictured import pictured
 from tests.real.jvm import program
 
 pytestmark = [pytest.mark.real, pytest.mark.io, pytest.mark.slow]
@@ -39,12 +40,15 @@ SCREENSHOT: Final = os.environ.get("OBSERVE_SCREENSHOTS")
 class Site:
     """The server, and the cluster that it shows."""
 
-    def __init__(self) -> None:
-        self.source = Fixed(cluster())
+    def __init__(self, engine: Engine | None = None) -> None:
+        self.source = Fixed(engine or cluster())
         self.history = History()
         for number in range(30):
             self.source.now_s = NOW - (29 - number) * EVERY_S
-            made_up.beat(self.source.engine, B, self.source.now_s, factor=number + 1)
+            uptime_secs = int(self.source.now_s) - NOW + 700
+            made_up.beat(
+                self.source.engine, B, self.source.now_s, uptime_secs, factor=number + 1
+            )
             self.history.on_view(self.source.view())
         self.source.now_s = NOW + 20
         address = AdminAddress("127.0.0.1", 0)
@@ -155,6 +159,18 @@ def keep(driver: webdriver.Chrome, name: str) -> None:
     if SCREENSHOT:
         Path(SCREENSHOT).mkdir(parents=True, exist_ok=True)
         driver.save_screenshot(str(Path(SCREENSHOT) / name))
+
+
+def test_a_screenshot_of_the_page() -> None:
+    """The picture in docs/observe.md shows a worker that has died."""
+    site = Site(pictured())
+    try:
+        with browser(size=(1280, 560)) as driver:
+            driver.get(site.url)
+            assert "has not beaten" in text_of(driver)
+            keep(driver, "observe.png")
+    finally:
+        site.close()
 
 
 def test_every_page_is_accessible_and_harmless(site: Site) -> None:

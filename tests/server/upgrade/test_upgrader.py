@@ -172,7 +172,7 @@ def test_daemon_serves_on_where_a_thread_does_not_come_to_rest(
         is_busy.set()
         is_free.wait(GIVE_UP_S)
 
-    case.daemon._threads[0].call(be_busy)
+    case.daemon.threads[0].call(be_busy)
     assert is_busy.wait(GIVE_UP_S)
     assert case.upgrade() == "the threads do not come to rest in time"
     assert given == []

@@ -1,0 +1,216 @@
+"""What waits for one Pacemaker: pulses and deletes, on one connection.
+
+**Pulses.**  Only the newest pulse of a key is worth sending, so the outbox keeps keys
+and not pulses: the value is looked up when it is sent.  Of each key at most one pulse
+is unanswered.  If there were more, a Pacemaker that stalls and wakes up after its
+connection was reset would still find old pulses in its kernel's buffer, and could
+store them after newer ones that came over the next connection.
+
+**Deletes** are sent at once, after the pulses that are already on their way and before
+those that still wait: they arrived in this order.  A delete that the Pacemaker missed
+is kept until it is back.
+
+**Coming back.**  First the deletes that it missed, then the newest pulse of every
+worker that is connected.  All of it is sent once more `REPEAT_S` later: a pulse that
+was delayed on another connection, such as one of another relay, may have arrived in
+between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pacemaker.relay.core import limits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delete:
+    """A delete.  Two deletes of one path are different ones.
+
+    Attributes:
+        path: what is deleted.
+        is_tree: whether everything below the path is deleted too.
+        asked_s: when it was asked for.
+    """
+
+    path: str
+    is_tree: bool
+    asked_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beat:
+    """A pulse, with the value that is the newest when it is sent."""
+
+    key: str
+    value: bytes
+
+
+Item: TypeAlias = Delete | Beat
+# Looks up the newest value of a key; None if there is none any more.
+Newest: TypeAlias = Callable[[str], "bytes | None"]
+
+
+class Outbox:
+    """What one Pacemaker has not received yet.
+
+    Args:
+        newest: looks up the newest value of a key.
+
+    Attributes:
+        is_up: whether the Pacemaker is connected.
+        dropped_deletes: how many deletes it will never receive, because too many were
+            kept or for too long.
+    """
+
+    def __init__(self, newest: Newest) -> None:
+        self._newest = newest
+        # Keys whose pulse may be sent, keys whose pulse is unanswered, and those of
+        # them that have a newer pulse, which waits for that answer.
+        self._ready: dict[str, None] = {}
+        self._flying: set[str] = set()
+        self._behind: set[str] = set()
+        # Deletes that are to be sent (one for each path), that are unanswered, and that
+        # are sent again at `_repeat_s`.
+        self._unsent: dict[tuple[str, bool], Delete] = {}
+        self._unanswered: dict[Delete, None] = {}
+        self._missed: dict[tuple[str, bool], Delete] = {}
+        self._repeat_s: float | None = None
+        self.is_up = False
+        self.dropped_deletes = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<Outbox up={self.is_up} pulses={self.pulses}"
+            f" flying={len(self._flying)} deletes={self.deletes}>"
+        )
+
+    @property
+    def pulses(self) -> int:
+        """How many pulses wait."""
+        return len(self._ready) + len(self._behind)
+
+    @property
+    def deletes(self) -> int:
+        """How many deletes are kept; one that is repeated counts twice."""
+        return len(self._unsent) + len(self._unanswered) + len(self._missed)
+
+    @property
+    def next_s(self) -> float | None:
+        """When `tick` has to be called; None for never."""
+        return self._repeat_s
+
+    # What arrives at the relay.
+
+    def pulse(self, key: str) -> None:
+        """Let the newest pulse of a key wait, in place of an older one."""
+        if key in self._flying:
+            self._behind.add(key)
+        else:
+            self._ready[key] = None
+
+    def delete(self, delete: Delete) -> None:
+        """Let a delete wait.
+
+        The pulses that it removes need not be dropped here: they have no newest value
+        any more.
+        """
+        self._wait(delete)
+        self._bound(delete.asked_s)
+
+    def drop(self, key: str) -> None:
+        """Drop the waiting pulse of a key whose worker has gone."""
+        self._ready.pop(key, None)
+        self._behind.discard(key)
+
+    # What happens to the connection.
+
+    def came_up(self, keys: Iterable[str], now_s: float) -> None:
+        """Note that the Pacemaker is connected.
+
+        Args:
+            keys: the keys of the workers that are connected to the relay.
+            now_s: the time.
+        """
+        self.is_up = True
+        self._bound(now_s)
+        self._missed = dict(self._unsent)
+        self._repeat_s = now_s + limits.REPEAT_S
+        self._ready.update(dict.fromkeys(keys))
+
+    def went_down(self, now_s: float) -> None:
+        """Note that the connection has ended; what was unanswered waits again."""
+        kept = self.kept_deletes()
+        self.is_up = False
+        self._unsent, self._unanswered, self._missed = {}, {}, {}
+        self._repeat_s = None
+        for delete in kept:
+            self._wait(delete)
+        self._ready.update(dict.fromkeys(self._flying))
+        self._flying.clear()
+        self._behind.clear()
+        self._bound(now_s)
+
+    def tick(self, keys: Iterable[str], now_s: float) -> None:
+        """Repeat everything, if it is time."""
+        if self._repeat_s is None or now_s < self._repeat_s:
+            return
+        self._repeat_s = None
+        # The missed ones first: those that arrived since are newer.
+        self._unsent = self._missed | self._unsent
+        self._missed = {}
+        for key in keys:
+            self.pulse(key)
+
+    def take(self) -> Item | None:
+        """Remove and return what has to be sent next; None if nothing may be."""
+        if not self.is_up:
+            return None
+        if self._unsent:
+            delete = self._unsent.pop(next(iter(self._unsent)))
+            self._unanswered[delete] = None
+            return delete
+        while self._ready:
+            key = next(iter(self._ready))
+            del self._ready[key]
+            value = self._newest(key)
+            # A key without a value was deleted, or its worker has gone, since.
+            if value is not None:
+                self._flying.add(key)
+                return Beat(key, value)
+        return None
+
+    def answered(self, item: Item) -> None:
+        """Note that the Pacemaker has acknowledged what `take` returned."""
+        if isinstance(item, Delete):
+            self._unanswered.pop(item, None)
+            return
+        self._flying.discard(item.key)
+        if item.key in self._behind:
+            self._behind.discard(item.key)
+            self._ready[item.key] = None
+
+    # For an upgrade in place.
+
+    def kept_deletes(self) -> list[Delete]:
+        """Return all deletes that the Pacemaker may have missed, oldest first."""
+        kept = {*self._unsent.values(), *self._unanswered, *self._missed.values()}
+        return sorted(kept, key=lambda delete: delete.asked_s)
+
+    def _wait(self, delete: Delete) -> None:
+        # At the end, after the deletes that arrived before it.
+        path = (delete.path, delete.is_tree)
+        self._unsent.pop(path, None)
+        self._unsent[path] = delete
+
+    def _bound(self, now_s: float) -> None:
+        """Drop the oldest deletes, if there are too many or they are too old."""
+        while self._unsent:
+            path, delete = next(iter(self._unsent.items()))
+            is_old = delete.asked_s < now_s - limits.KEPT_DELETES_S
+            if not is_old and len(self._unsent) <= limits.KEPT_DELETES:
+                return
+            del self._unsent[path]
+            self.dropped_deletes += 1

@@ -1,0 +1,78 @@
+"""A request of one of Storm's clients that other Pacemakers have to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Final, TypeAlias
+
+from pacemaker.relay.core.outbox import Delete
+
+
+class Kind(Enum):
+    """What a question asks for, and the type of its answer."""
+
+    PULSE = "pulse"  # bytes, or None for a miss
+    EXISTS = "exists"  # bool
+    NODES = "nodes"  # list[str]
+    DELETE = "delete"  # None; everything at and below the path
+    DELETE_ONE = "delete one"  # None; exactly this key
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing."""
+        return self in _READS
+
+
+_READS: Final = (Kind.PULSE, Kind.EXISTS, Kind.NODES)
+
+Answer: TypeAlias = "bytes | bool | list[str] | None"
+
+
+class Question:
+    """One request, until it is answered or dropped.  It is equal to itself alone.
+
+    Args:
+        kind: what it asks for.
+        path: the key or the directory.
+        deliver: called with the answer, once.
+
+    Attributes:
+        began_s: when it was asked.
+        round_s: when the Pacemakers were last asked.
+        next_s: when to look at it again.
+        answers: the answers of this round, by Pacemaker.
+        awaited: the Pacemakers whose answers are waited for.
+        owing: the Pacemakers that were asked and have not answered, in any round.
+        is_held: whether it waits for its next round.
+        was_held: whether it has ever done so.
+        delete: the delete that it asks for, if it does.
+    """
+
+    __slots__ = (
+        *("kind", "path", "deliver", "began_s", "round_s", "next_s"),
+        *("answers", "awaited", "owing", "is_held", "was_held", "delete"),
+    )
+
+    def __init__(
+        self, kind: Kind, path: str, deliver: Callable[[Answer], None]
+    ) -> None:
+        self.kind = kind
+        self.path = path
+        self.deliver = deliver
+        self.began_s = 0.0
+        self.round_s = 0.0
+        self.next_s = 0.0
+        self.answers: dict[int, Answer] = {}
+        self.awaited: set[int] = set()
+        self.owing: set[int] = set()
+        self.is_held = self.was_held = False
+        self.delete: Delete | None = None
+
+    def __repr__(self) -> str:
+        return f"<Question {self.kind.value} {self.path!r} awaited={self.awaited}>"
+
+    @property
+    def has_hit(self) -> bool:
+        """Whether any Pacemaker has the heartbeat."""
+        return any(answer is not None for answer in self.answers.values())

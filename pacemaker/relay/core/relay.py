@@ -1,0 +1,334 @@
+"""The relay without its sockets: pulses, deletes and reads, for all Pacemakers.
+
+One thread calls it.  What it asks of its surroundings is in `Upstream` and `Memory`.
+
+**A read** goes to all Pacemakers that are connected, at the same time.  It is answered
+once everybody has answered, or when time is up (`limits.ANSWER_S`); a Pacemaker that
+was late is not waited for again until it has answered something.  A hit waits for a
+Pacemaker that is not complete only for a moment.  A read that may not be answered yet
+(see `judge.judge_read`) is *held*: asked again, until it can be.
+
+**Complete.**  A Pacemaker may have been restarted and be empty, so its miss means
+something only if it has been connected for as long as any worker needs to reach it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Hashable
+from typing import Protocol, cast
+
+from pacemaker.relay.core import limits
+from pacemaker.relay.core.judge import Outcome, TimeOf, join_names, judge_read
+from pacemaker.relay.core.outbox import Delete, Item, Outbox
+from pacemaker.relay.core.question import Answer, Kind, Question
+from pacemaker.relay.core.remembered import Remembered
+from pacemaker.relay.core.standing import Reads, Standing
+from pacemaker.relay.core.workers import Workers
+
+
+class Upstream(Protocol):
+    """The connections for reads."""
+
+    def open_reads(self) -> None:
+        """Open the connections for reads, because somebody reads."""
+
+    def ask(self, number: int, question: Question) -> None:
+        """Send a question to a Pacemaker whose connection for reads is up."""
+
+    def abandon(self, number: int, question: Question) -> None:
+        """Discard the answer to a question."""
+
+
+class Memory(Protocol):
+    """The newest pulses."""
+
+    def newest(self, key: str) -> bytes | None:
+        """Return the newest value of a key."""
+
+    def forget(self, key: str) -> None:
+        """Remove a key whose worker has gone, unless it was just written again."""
+
+
+class Relay:
+    """The relay's decisions.
+
+    Args:
+        count: how many Pacemakers there are; they are numbered from 0.
+        upstream: the connections for reads.
+        memory: the newest pulses.
+        time_of: reads the time of a heartbeat.
+
+    Attributes:
+        outboxes: what waits for each Pacemaker.
+        standings: the state of each Pacemaker.
+        workers: which connection wrote each key.
+        remembered: the times that were answered.
+        held: how many reads were held.
+    """
+
+    def __init__(
+        self, count: int, upstream: Upstream, memory: Memory, time_of: TimeOf
+    ) -> None:
+        self._upstream = upstream
+        self._memory = memory
+        self._time_of = time_of
+        self.outboxes = [Outbox(memory.newest) for _ in range(count)]
+        self.standings = [Standing() for _ in range(count)]
+        self.workers = Workers()
+        self.remembered = Remembered()
+        self.held = 0
+        self._open: dict[Question, None] = {}
+        self._deleting: dict[Delete, Question] = {}
+        self._timers: list[tuple[float, int, Question]] = []
+        self._timer_numbers = itertools.count()
+
+    def __repr__(self) -> str:
+        return f"<Relay open={len(self._open)} {self.outboxes}>"
+
+    @property
+    def questions(self) -> int:
+        """How many requests are not answered yet."""
+        return len(self._open)
+
+    # What Storm's clients send.
+
+    def pulse(self, key: str, writer: Hashable) -> None:
+        """Pass on the newest pulse of a key.
+
+        Args:
+            key: the key; its value is in the memory.
+            writer: the connection that wrote it.
+        """
+        self.workers.wrote(key, writer)
+        for outbox in self.outboxes:
+            outbox.pulse(key)
+
+    def left(self, writer: Hashable, now_s: float) -> None:
+        """Note that the connection of a worker has ended."""
+        self.workers.left(writer, now_s)
+
+    def ask(self, question: Question, now_s: float) -> None:
+        """Begin to answer a request."""
+        question.began_s = now_s
+        self._open[question] = None
+        if question.kind is Kind.DELETE:
+            self._delete(question, is_tree=True, now_s=now_s)
+        elif question.kind is Kind.DELETE_ONE:
+            self._delete(question, is_tree=False, now_s=now_s)
+        else:
+            if self.standings[0].reads is Reads.CLOSED:
+                for standing in self.standings:
+                    standing.reads = Reads.OPENING
+                self._upstream.open_reads()
+            self._begin_round(question, now_s)
+
+    def drop(self, question: Question) -> None:
+        """Drop a request whose answer nobody waits for any more."""
+        if self._open.pop(question, self) is not self:
+            self._abandon(question)
+
+    # What the connections report.
+
+    def pulses_up(self, number: int, now_s: float) -> None:
+        """Note that a Pacemaker's connection for pulses is up."""
+        self.standings[number].pulses_up(now_s)
+        self.outboxes[number].came_up(self.workers.connected, now_s)
+
+    def pulses_down(self, number: int, now_s: float) -> None:
+        """Note that a Pacemaker's connection for pulses has ended."""
+        self.standings[number].pulses_down(now_s)
+        self.outboxes[number].went_down(now_s)
+        for question in list(self._deleting.values()):
+            self._no_longer_awaited(number, question, now_s)
+
+    def sent_item_answered(self, number: int, item: Item, now_s: float) -> None:
+        """Note that a Pacemaker has acknowledged a pulse or a delete."""
+        self.outboxes[number].answered(item)
+        question = self._deleting.get(item) if isinstance(item, Delete) else None
+        if question is not None:
+            self._no_longer_awaited(number, question, now_s)
+
+    def reads_up(self, number: int, now_s: float) -> None:
+        """Note that a Pacemaker's connection for reads is up."""
+        self.standings[number].reads_up(now_s)
+        for question in self._reads():
+            if number not in question.owing and number not in question.answers:
+                self._send(number, question)
+
+    def reads_down(self, number: int, now_s: float) -> None:
+        """Note that a Pacemaker's connection for reads has ended or failed."""
+        self.standings[number].reads_down(now_s)
+        for question in self._reads():
+            question.owing.discard(number)
+            self._no_longer_awaited(number, question, now_s)
+
+    def answer(
+        self, number: int, question: Question, answer: Answer, now_s: float
+    ) -> None:
+        """Use a Pacemaker's answer to a question."""
+        self.standings[number].is_slow = False
+        if question not in self._open:
+            return
+        question.owing.discard(number)
+        question.awaited.discard(number)
+        question.answers[number] = answer
+        # Of a held question too: a Pacemaker that holds its reads answers late.
+        self._consider(question, now_s)
+
+    # The clock.
+
+    @property
+    def next_s(self) -> float | None:
+        """When `tick` has to be called; None for never."""
+        times = [outbox.next_s for outbox in self.outboxes]
+        times.append(self.workers.next_s)
+        times.append(self._timers[0][0] if self._timers else None)
+        return min((time_s for time_s in times if time_s is not None), default=None)
+
+    def tick(self, now_s: float) -> None:
+        """Repeat, expire and ask again what is scheduled up to now."""
+        for outbox in self.outboxes:
+            outbox.tick(self.workers.connected, now_s)
+        for key in self.workers.take_gone(now_s):
+            self._memory.forget(key)
+            for outbox in self.outboxes:
+                outbox.drop(key)
+        asked_again = 0
+        while self._timers and self._timers[0][0] <= now_s:
+            next_s, _, question = heapq.heappop(self._timers)
+            if question not in self._open or question.next_s != next_s:
+                continue
+            if not question.is_held:
+                self._consider(question, now_s)
+            elif asked_again < limits.ASKED_AGAIN_AT_ONCE:
+                asked_again += 1
+                self._begin_round(question, now_s)
+            else:
+                self._look_again_at(question, now_s + limits.ASK_AGAIN_S)
+
+    # Deletes.
+
+    def _delete(self, question: Question, is_tree: bool, now_s: float) -> None:
+        delete = question.delete = Delete(question.path, is_tree, now_s)
+        self.remembered.forget(question.path)
+        question.awaited = {
+            number for number, outbox in enumerate(self.outboxes) if outbox.is_up
+        }
+        self._deleting[delete] = question
+        for outbox in self.outboxes:
+            outbox.delete(delete)
+        question.round_s = now_s
+        self._consider(question, now_s)
+
+    # Reads.
+
+    def _reads(self) -> list[Question]:
+        return [question for question in self._open if question.kind.is_read]
+
+    def _begin_round(self, question: Question, now_s: float) -> None:
+        """Ask all Pacemakers that do not owe an answer to this question already."""
+        question.round_s = now_s
+        question.is_held = False
+        question.answers = {}
+        question.awaited = {
+            number
+            for number, standing in enumerate(self.standings)
+            if standing.reads is Reads.OPENING
+            or (standing.reads is Reads.UP and not standing.is_slow)
+        }
+        for number, standing in enumerate(self.standings):
+            if standing.reads is Reads.UP and number not in question.owing:
+                self._send(number, question)
+        self._consider(question, now_s)
+
+    def _send(self, number: int, question: Question) -> None:
+        question.owing.add(number)
+        self._upstream.ask(number, question)
+
+    def _no_longer_awaited(self, number: int, question: Question, now_s: float) -> None:
+        if number in question.awaited:
+            question.awaited.discard(number)
+            self._consider(question, now_s)
+
+    def _consider(self, question: Question, now_s: float) -> None:
+        """Conclude a question if nobody is waited for any more, or time is up."""
+        if question not in self._open:
+            return
+        until_s = self._until_s(question, now_s)
+        if question.awaited and now_s < until_s:
+            self._look_again_at(question, until_s)
+            return
+        if question.kind.is_read:
+            for number in question.awaited:
+                self.standings[number].is_slow = True
+        question.awaited = set()
+        self._conclude(question, now_s)
+
+    def _until_s(self, question: Question, now_s: float) -> float:
+        """Return how long to wait for the Pacemakers that have not answered."""
+        is_hit = question.kind is Kind.PULSE and question.has_hit
+        if is_hit and not any(
+            self.standings[number].is_complete(now_s) for number in question.awaited
+        ):
+            return question.round_s + limits.GRACE_S
+        return question.round_s + limits.ANSWER_S
+
+    def _conclude(self, question: Question, now_s: float) -> None:
+        answers = question.answers
+        if question.kind is Kind.PULSE:
+            self._conclude_read(question, now_s)
+        elif not question.kind.is_read:
+            self._deliver(question, None)
+        elif not answers:
+            self._hold(question, now_s)
+        elif question.kind is Kind.EXISTS:
+            self._deliver(question, any(answers.values()))
+        else:
+            lists = cast("dict[int, list[str]]", answers)
+            self._deliver(question, join_names(lists.values()))
+
+    def _conclude_read(self, question: Question, now_s: float) -> None:
+        verdict = judge_read(
+            cast("dict[int, bytes | None]", question.answers),
+            self._numbers(lambda standing: standing.is_complete(now_s)),
+            self._numbers(lambda standing: standing.is_witness(now_s)),
+            self.remembered.get(question.path),
+            now_s - question.began_s >= limits.OLDER_S,
+            self._time_of,
+        )
+        if verdict.outcome is Outcome.HOLD:
+            self._hold(question, now_s)
+            return
+        if verdict.outcome is Outcome.HIT:
+            self.remembered.answered(question.path, verdict.time_secs)
+        self._deliver(question, verdict.value)
+
+    def _numbers(self, test: Callable[[Standing], bool]) -> frozenset[int]:
+        return frozenset(
+            n for n, standing in enumerate(self.standings) if test(standing)
+        )
+
+    def _hold(self, question: Question, now_s: float) -> None:
+        self.held += not question.was_held
+        question.was_held = True
+        question.is_held = True
+        self._look_again_at(question, now_s + limits.ASK_AGAIN_S)
+
+    def _deliver(self, question: Question, answer: Answer) -> None:
+        self._open.pop(question, None)
+        self._abandon(question)
+        question.deliver(answer)
+
+    def _abandon(self, question: Question) -> None:
+        for number in question.owing:
+            self._upstream.abandon(number, question)
+        question.owing = set()
+        if question.delete is not None:
+            self._deleting.pop(question.delete, None)
+
+    def _look_again_at(self, question: Question, at_s: float) -> None:
+        if question.next_s != at_s:
+            question.next_s = at_s
+            heapq.heappush(self._timers, (at_s, next(self._timer_numbers), question))

@@ -1,0 +1,46 @@
+"""The times that the relay has answered: no heartbeat may go back in time unnoticed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from pacemaker.relay.core import limits
+
+
+class Remembered:
+    """The `time_secs` that was last answered for each key.
+
+    If there are too many keys, those that have not been read for longest are forgotten.
+    """
+
+    def __init__(self, most: int = limits.REMEMBERED_KEYS) -> None:
+        self._most = most
+        self._times: OrderedDict[str, int] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<Remembered keys={len(self._times)}>"
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def get(self, key: str) -> int | None:
+        """Return the time that was last answered for a key."""
+        return self._times.get(key)
+
+    def answered(self, key: str, time_secs: int | None) -> None:
+        """Note the time of an answer; None leaves the last one as it was."""
+        if time_secs is None:
+            return
+        self._times[key] = time_secs
+        self._times.move_to_end(key)
+        if len(self._times) > self._most:
+            self._times.popitem(last=False)
+
+    def forget(self, key: str) -> None:
+        """Forget a key: it was deleted, or Nimbus was told that it is missing."""
+        self._times.pop(key, None)
+
+    def items(self) -> Iterable[tuple[str, int]]:
+        """Return all keys and times, for an upgrade in place."""
+        return self._times.items()

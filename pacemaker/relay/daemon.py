@@ -1,0 +1,171 @@
+"""The relay's daemon: the server of `serve`, in front of the links."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import uuid
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from pacemaker.config import Settings
+from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.carried_over import State
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.history import Moment
+from pacemaker.core.pending_reads import PendingReads
+from pacemaker.core.protocol import ServerProtocol
+from pacemaker.errors import StartError, StateError
+from pacemaker.relay import relay_state
+from pacemaker.relay.inbox import Inbox
+from pacemaker.relay.links import Links
+from pacemaker.relay.peers import Peer, Room
+from pacemaker.relay.places import refuse_itself
+from pacemaker.relay.upstreams import Upstreams
+from pacemaker.sasl.mechanism import MechanismFactory
+from pacemaker.server.daemon import Daemon
+from pacemaker.server.io.io_thread import ProtocolFactory
+from pacemaker.server.options import ServerOptions
+from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
+
+_logger: Final = logging.getLogger(__name__)
+
+# Stands for the connections that an upgrade could not carry over.
+_NOBODY: Final = "nobody"
+
+
+class RelayDaemon(Daemon):
+    """A relay that serves from `start` to the end of `stop`.
+
+    Args:
+        upstreams: the Pacemakers.
+        settings: Storm's configuration.
+        options: the other options.
+        mechanism_factory: makes the SASL mechanism of a connection; None if nobody
+            has to authenticate.
+        listeners: see `Daemon`.
+    """
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        settings: Settings,
+        options: ServerOptions,
+        mechanism_factory: MechanismFactory | None = None,
+        listeners: Sequence[socket.socket] | None = None,
+    ) -> None:
+        self._upstreams = upstreams
+        self._rooms: list[Room] = []
+        self._links: Links | None = None
+        # After an upgrade: the keys that each connection had written, by its name.
+        self._owners: dict[str, list[str]] = {}
+        super().__init__(settings, options, mechanism_factory, listeners)
+        for room, thread in zip(self._rooms, self.threads, strict=True):
+            room.call = thread.call
+        # Whether it goes on as the relay that was there before an upgrade.
+        self._is_restored = False
+
+    @property
+    def links(self) -> Links:
+        """The links to the Pacemakers."""
+        if self._links is None:
+            self._links = Links(
+                self._upstreams.addresses,
+                partial(Inbox, self.store),
+                uuid.uuid4().hex,
+                self.settings.message_size_max_bytes,
+                self._upstreams.mechanism_factory,
+            )
+        return self._links
+
+    def protocol_factory(self, figures: Figures, moment: Moment) -> ProtocolFactory:
+        """Return what makes the protocol objects of one I/O thread's connections."""
+        room = Room(self.links.inbox, self.links.relay_id, self.limits.held_read_bytes)
+        self._rooms.append(room)
+        return partial(self._make_peer, room, figures)
+
+    def _make_peer(
+        self, room: Room, figures: Figures, name: str, account: Account
+    ) -> ServerProtocol:
+        peer = Peer(room, account, name)
+        for key in self._owners.pop(name, ()):
+            self.links.inbox.restore(key, peer)
+        dispatcher = Dispatcher(peer, figures, self.settings.message_size_max_bytes)
+        return self.make_protocol(dispatcher, _Only(peer), name, account)
+
+    def thread_calls(self) -> dict[str, CallSoon]:
+        """Return by name the `call` of each thread but the acceptor."""
+        return {**super().thread_calls(), "links": self.links.call}
+
+    def more_figures(self) -> list[str]:
+        """Return a line that says which Pacemakers are up and what waits for each."""
+        return [self.links.describe()]
+
+    def extra_state(self) -> bytes:
+        """Return what a relay carries over besides; all threads are parked."""
+        self.links.take_events()
+        return relay_state.encode(relay_state.collect(self.links))
+
+    def restore(self, state: State, ahead_s: float) -> None:
+        """Restore, before `start`, the state from before an upgrade."""
+        try:
+            restored = relay_state.decode(state.extra)
+        except StateError as exc:
+            # The workers' next heartbeats say whose they are.
+            _logger.error("going on without it: %s", exc)
+            restored = relay_state.RelayState()
+        relay_state.restore(restored, self.links)
+        self._is_restored = True
+        self._owners = {
+            name: keys for name, keys in restored.keys_by_peer.items() if keys
+        }
+        super().restore(state, ahead_s)
+        # The connection of each key takes it over when it is adopted.  A key that none
+        # takes over has no worker any more.
+        for key, _ in self.store.items():
+            self.links.inbox.restore(key, _NOBODY)
+        self.links.inbox.left(_NOBODY)
+
+    def start(self) -> None:
+        """Start serving.
+
+        Raises:
+            ConfigError: it would relay to itself.
+            StartError: a thread cannot be started; everything is closed again.
+        """
+        # After an upgrade this was checked before, and looking up the names would keep
+        # all clients waiting.
+        if not self._is_restored:
+            refuse_itself(self._upstreams.addresses, self.addresses)
+        super().start()
+        # The trial of an upgrade has no listener, and must not reach a Pacemaker.
+        if self.listener_fds:
+            self.links.open_pulses()
+        try:
+            start_thread(self.links)
+        except StartError:
+            self.begin_stop(0.0)
+            self.close()
+            raise
+        names = ", ".join(map(str, self._upstreams.addresses))
+        _logger.info("relaying to %s", names)
+
+    def close(self) -> None:
+        """Wait for the stop, then close every descriptor."""
+        # After the I/O threads: what they still accept has to be passed on.
+        super().close()
+        self.links.stop()
+        join_thread(self.links)
+        self.links.close()
+
+
+class _Only:
+    """Gives a connection the one peer that was made for it."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    def new_reads(self, account: Account = NOBODY) -> PendingReads:
+        return self._peer

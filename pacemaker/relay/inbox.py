@@ -1,0 +1,174 @@
+"""What the I/O threads tell the links' thread, in the order in which it happened.
+
+The newest value of each key is in the daemon's store, which also limits how much is
+stored.  The inbox adds what the store does not tell: that a key was written, and over
+which connection.  Between two looks of the links' thread a key is mentioned once,
+however often it was written.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Final, TypeAlias
+
+from pacemaker.core.accounts import Account
+from pacemaker.core.store import KeyHandle, Store
+from pacemaker.relay.core.question import Kind, Question
+
+
+class Written:
+    """A key was written."""
+
+    __slots__ = ("key", "writer")
+
+    def __init__(self, key: str, writer: Hashable) -> None:
+        self.key = key
+        self.writer = writer
+
+
+class Asked:
+    """A request has to be answered."""
+
+    __slots__ = ("question",)
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+
+
+class Dropped:
+    """Nobody waits for the answer to a request any more."""
+
+    __slots__ = ("question",)
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+
+
+class Left:
+    """A connection has ended."""
+
+    __slots__ = ("writer",)
+
+    def __init__(self, writer: Hashable) -> None:
+        self.writer = writer
+
+
+Event: TypeAlias = Written | Asked | Dropped | Left
+
+_DELETES: Final = (Kind.DELETE, Kind.DELETE_ONE)
+
+
+class Inbox:
+    """The events, and the newest pulses.  Any thread may call any method.
+
+    Args:
+        store: the newest pulses.
+        wake: wakes the links' thread.
+    """
+
+    def __init__(self, store: Store, wake: Callable[[], None]) -> None:
+        self._store = store
+        self._wake = wake
+        # Guards the events, and makes one step of a change of the store and its event:
+        # a delete and a pulse of two threads must have the same order in both.  A
+        # thread may take the store's lock while it holds this one, and never the
+        # other way round.
+        self._lock = threading.Lock()
+        self._events: list[Event] = []
+        # The events of keys that were written since the last delete.
+        self._written: dict[str, Written] = {}
+
+    def __repr__(self) -> str:
+        return f"<Inbox events={len(self._events)} {self._store!r}>"
+
+    def put(
+        self,
+        key: str,
+        value: bytes,
+        handle: KeyHandle | None,
+        account: Account,
+        writer: Hashable,
+    ) -> None:
+        """Store a pulse that a connection has written.
+
+        Raises:
+            LimitError: as for `Store.put`.
+        """
+        with self._lock:
+            self._store.put(key, value, handle, account)
+            is_first = self._note(key, writer)
+        if is_first:
+            self._wake()
+
+    def put_at(self, handle: KeyHandle, value: bytes, writer: Hashable) -> None:
+        """Store a pulse of a known key.
+
+        Raises:
+            LimitError: as for `Store.put_at`.
+        """
+        with self._lock:
+            self._store.put_at(handle, value)
+            is_first = self._note(handle.key, writer)
+        if is_first:
+            self._wake()
+
+    def ask(self, question: Question) -> None:
+        """Have a question answered; a delete is carried out in the store at once."""
+        with self._lock:
+            if question.kind in _DELETES:
+                if question.kind is Kind.DELETE:
+                    self._store.delete_all(question.path)
+                else:
+                    self._store.delete(question.path)
+                # A later pulse needs an event after the delete's.
+                self._written.clear()
+            self._events.append(Asked(question))
+        self._wake()
+
+    def drop(self, question: Question) -> None:
+        """Forget a question."""
+        self._append(Dropped(question))
+
+    def left(self, writer: Hashable) -> None:
+        """Note that a connection has ended."""
+        self._append(Left(writer))
+
+    def restore(self, key: str, writer: Hashable) -> None:
+        """Note whose a key is that was in the store before an upgrade."""
+        with self._lock:
+            self._note(key, writer)
+
+    # What the links' thread calls.
+
+    def take(self) -> list[Event]:
+        """Remove and return all events."""
+        with self._lock:
+            events, self._events = self._events, []
+            self._written.clear()
+        return events
+
+    def newest(self, key: str) -> bytes | None:
+        """Return the newest value of a key."""
+        return self._store.get(key)
+
+    def forget(self, key: str) -> None:
+        """Remove a key whose worker has gone, unless it was just written again."""
+        with self._lock:
+            if key not in self._written:
+                self._store.delete(key)
+
+    def _append(self, event: Event) -> None:
+        with self._lock:
+            self._events.append(event)
+        self._wake()
+
+    def _note(self, key: str, writer: Hashable) -> bool:
+        """Add an event for a key; return whether the thread has to be woken."""
+        written = self._written.get(key)
+        if written is not None:
+            written.writer = writer
+            return False
+        self._written[key] = written = Written(key, writer)
+        self._events.append(written)
+        return True

@@ -1,0 +1,447 @@
+"""A link: one connection to one Pacemaker, on the links' thread.
+
+A link connects by itself, and again after a loss, with a backoff.  It is *up* once the
+Pacemaker has answered its first request, the announcement.  A Pacemaker that hangs, or
+a network that drops packets, looks like an idle one, so a link on which nothing has
+arrived for `PROBE_AFTER_S` asks for a sign of life.
+
+What may take long (looking up a host's name, connecting, a step of Kerberos) runs on a
+thread of its own, which ends with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import select
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol, cast
+
+from pacemaker.client.address import ServerAddress
+from pacemaker.client.backoff import Backoff
+from pacemaker.client.network import connect, reason_of
+from pacemaker.client.protocol import ClientProtocol, Phase
+from pacemaker.client.requests import Request
+from pacemaker.client.tcp import TcpNetwork
+from pacemaker.errors import PacemakerError
+from pacemaker.sasl.mechanism import ClientMechanismFactory, StepOutcome
+from pacemaker.server.io.sockets import end_with_reset
+
+_logger: Final = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S: Final = 5.0
+# A link on which nothing arrives for this long asks for a sign of life, ...
+PROBE_AFTER_S: Final = 2.0
+# ... and ends if none comes within this time.
+PROBE_TIMEOUT_S: Final = 3.0
+# The limit for authenticating, once connected.
+PROOF_TIMEOUT_S: Final = 5.0
+
+READ_BYTES: Final = 256 * 1024
+# While this much waits to be sent, nothing is added: what is older than that is best
+# replaced by something newer.
+MAX_UNSENT_BYTES: Final = 256 * 1024
+# A Pacemaker that owes this many answers which nobody waits for will not send them.
+MAX_ABANDONED: Final = 10_000
+
+
+class Owner(Protocol):
+    """What a link needs of its thread."""
+
+    def now(self) -> float:
+        """Return the monotonic time in seconds."""
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Queue a call on this thread.  Any thread may call this."""
+
+    def run_aside(self, function: Callable[[], None], name: str) -> None:
+        """Run a function on a thread of its own."""
+
+    def register(self, link: Link, fd: int) -> None:
+        """Wait for the events of a socket that was just connected."""
+
+    def wait_for(self, fd: int, events: int) -> None:
+        """Change the events that are waited for."""
+
+    def unregister(self, fd: int) -> None:
+        """Stop waiting for events, because the socket is about to be closed."""
+
+
+class User(Protocol):
+    """What uses a link."""
+
+    def on_up(self) -> None:
+        """Take note that requests are answered."""
+
+    def on_down(self, reason: str) -> None:
+        """Take note that the link is down, or could not come up."""
+
+    def on_reply(self, token: Any, value: Any) -> None:
+        """Use the answer to a request."""
+
+    def on_room(self) -> None:
+        """Send more, because there is room."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Requests of the link itself, which show that the Pacemaker answers.
+
+    Attributes:
+        announcement: sent first, and again whenever the link has been silent.
+        right: a request that needs the right to read; None if the link only writes.
+    """
+
+    announcement: Request[Any]
+    right: Request[Any] | None = None
+
+
+class _LostError(Exception):
+    """The link has to end; the text says why."""
+
+
+class Link:
+    """One connection to one Pacemaker.  Only the links' thread calls it.
+
+    Args:
+        name: the name in the log, such as ``pm1:6699 (pulses)``.
+        address: where the Pacemaker is.
+        owner: the thread.
+        user: what uses the link.
+        proof: the link's own requests.
+        max_body_bytes: pacemaker.thrift.message.size.max.
+        mechanism_factory: authenticates this side; None if it need not.
+
+    Attributes:
+        is_up: whether requests are answered.
+        is_closed: whether `close` was called.
+        problem: why it is not up, for the log.
+        losses: how often it was lost after it had come up.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: ServerAddress,
+        owner: Owner,
+        user: User,
+        proof: Proof,
+        max_body_bytes: int,
+        mechanism_factory: ClientMechanismFactory | None = None,
+    ) -> None:
+        self.name = name
+        self.address = address
+        self.is_up = False
+        self.is_closed = False
+        self.problem = "not connected yet"
+        self.losses = 0
+        self._owner = owner
+        self._user = user
+        self._proof = proof
+        self._max_body_bytes = max_body_bytes
+        self._mechanism_factory = mechanism_factory
+        self._backoff = Backoff(random.Random())  # noqa: S311  (no secret)
+        self._attempt_s: float | None = None
+        self._is_connecting = False
+        self._sock: socket.socket | None = None
+        self._protocol: ClientProtocol | None = None
+        self._tokens: dict[int, Any] = {}
+        self._ids: dict[Any, int] = {}
+        self._unsent = memoryview(b"")
+        # The bytes of requests that the protocol has and that are not in `_unsent` yet.
+        self._queued_bytes = 0
+        self._interest = 0
+        self._rcvd_s = 0.0
+        # When the link's own request was sent that is not answered yet.
+        self._probe_s: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Link {self.name} up={self.is_up} {self._protocol!r}>"
+
+    # What its user calls.
+
+    def open(self) -> None:
+        """Connect, now and after each loss, until `close`."""
+        if self._attempt_s is None and not self._is_connecting and not self._sock:
+            self._attempt_s = self._owner.now()
+
+    def close(self) -> None:
+        """End the connection, and do not connect again."""
+        self.is_closed = True
+        self._disconnect()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be sent."""
+        return self.is_up and len(self._unsent) + self._queued_bytes < MAX_UNSENT_BYTES
+
+    def send(self, request: Request[Any], token: Any) -> None:
+        """Queue a request; `flush` sends it.  The link must be up.
+
+        Args:
+            request: the request.
+            token: identifies the request in `User.on_reply` and `abandon`.
+        """
+        assert self._protocol is not None  # noqa: S101  (it is up)
+        message_id = self._protocol.request(request)
+        self._tokens[message_id] = token
+        self._ids[token] = message_id
+        self._queued_bytes += request.body_bytes
+
+    def abandon(self, token: Any) -> None:
+        """Discard the answer to a request when it comes."""
+        message_id = self._ids.pop(token, None)
+        if message_id is not None and self._protocol is not None:
+            del self._tokens[message_id]
+            self._protocol.abandon(message_id)
+
+    def flush(self) -> None:
+        """Send what is queued, as far as the kernel takes it."""
+        if self._sock is None:
+            return
+        try:
+            self._flush(self._sock)
+        except _LostError as exc:
+            self._lose(str(exc))
+        except OSError as exc:
+            self._lose(reason_of(exc))
+
+    # What its thread calls.
+
+    @property
+    def next_s(self) -> float | None:
+        """When `tick` has to be called; None for never."""
+        if self._sock is None:
+            return None if self._is_connecting else self._attempt_s
+        if self._probe_s is not None:
+            return self._probe_s + self._proof_timeout_s
+        return self._rcvd_s + PROBE_AFTER_S
+
+    def postpone(self, lost_s: float) -> None:
+        """Extend the time limits by the seconds in which this process did not run."""
+        self._rcvd_s += lost_s
+        if self._probe_s is not None:
+            self._probe_s += lost_s
+
+    def tick(self, now_s: float) -> None:
+        """Connect, probe or give up, if it is time for that."""
+        if self.is_closed:
+            return
+        is_time = self._attempt_s is not None and now_s >= self._attempt_s
+        if is_time and not self._is_connecting:
+            self._owner.run_aside(self._connect, f"pacemaker-connect-{self.name}")
+            self._attempt_s = None
+            self._is_connecting = True
+        if self._sock is None or self._protocol is None:
+            return
+        if self._probe_s is not None:
+            if now_s - self._probe_s >= self._proof_timeout_s:
+                self._lose(f"no answer within {self._proof_timeout_s:g} s")
+        elif now_s - self._rcvd_s >= PROBE_AFTER_S:
+            self._probe_s = now_s
+            self._protocol.request(self._proof.announcement)
+            self.flush()
+
+    def reset(self, reason: str) -> None:
+        """End the connection, because something is wrong with it."""
+        if not self.is_closed:
+            self._lose(reason)
+
+    def on_event(self, events: int) -> None:
+        """Handle the events of the socket."""
+        sock = self._sock
+        if sock is None:
+            return
+        try:
+            if events & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+                self._receive(sock)
+            self._flush(sock)
+        except _LostError as exc:
+            self._lose(str(exc))
+            return
+        except OSError as exc:
+            self._lose(reason_of(exc))
+            return
+        if self.has_room:
+            self._user.on_room()
+
+    @property
+    def _proof_timeout_s(self) -> float:
+        return PROBE_TIMEOUT_S if self.is_up else PROOF_TIMEOUT_S
+
+    # Connecting.
+
+    def _connect(self) -> None:
+        """Connect; on a thread of its own."""
+        network = TcpNetwork()
+        waiter = network.new_waiter()
+        try:
+            sock = connect(network, self.address, waiter, CONNECT_TIMEOUT_S)
+        except OSError as exc:
+            self._owner.call(partial(self._failed, reason_of(exc)))
+        else:
+            self._owner.call(partial(self._connected, cast("socket.socket", sock)))
+        finally:
+            waiter.close()
+
+    def _failed(self, reason: str) -> None:
+        self._is_connecting = False
+        if not self.is_closed:
+            self._lose(reason)
+
+    def _connected(self, sock: socket.socket) -> None:
+        self._is_connecting = False
+        if self.is_closed:
+            sock.close()
+            return
+        self._attempt_s = None
+        self._sock = sock
+        make = self._mechanism_factory
+        try:
+            # The kernel must not go on sending what was lost: see `core.outbox`.
+            end_with_reset(sock, True)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            mechanism = None if make is None else make(self.address.host)
+            self._protocol = ClientProtocol(self._max_body_bytes, mechanism)
+            self._owner.register(self, sock.fileno())
+        except (OSError, PacemakerError) as exc:
+            self._protocol = None
+            self._sock = None
+            sock.close()
+            self._lose(str(exc))
+            return
+        self._interest = select.EPOLLIN
+        self._rcvd_s = self._probe_s = self._owner.now()
+        self._protocol.request(self._proof.announcement)
+        if self._proof.right is not None:
+            message_id = self._protocol.request(self._proof.right)
+            self._tokens[message_id] = self._proof
+        self._go_on_authenticating()
+
+    def _go_on_authenticating(self) -> None:
+        protocol = self._protocol
+        if protocol is not None and protocol.phase is Phase.STEPPING:
+            self._owner.run_aside(
+                partial(self._step, protocol), f"pacemaker-sasl-{self.name}"
+            )
+            return
+        self.flush()
+
+    def _step(self, protocol: ClientProtocol) -> None:
+        """Take a SASL step; on a thread of its own."""
+        outcome = protocol.run_step()
+        self._owner.call(partial(self._stepped, protocol, outcome))
+
+    def _stepped(self, protocol: ClientProtocol, outcome: StepOutcome) -> None:
+        if protocol is not self._protocol:
+            return
+        protocol.finish_step(outcome)
+        self._rcvd_s = self._probe_s = self._owner.now()
+        self._go_on_authenticating()
+
+    # Sending and receiving.
+
+    def _flush(self, sock: socket.socket) -> None:
+        self._check()
+        if not self._unsent and self._protocol is not None:
+            self._unsent = memoryview(self._protocol.data_to_send())
+            self._queued_bytes = 0
+        if self._unsent:
+            with contextlib.suppress(BlockingIOError):
+                self._unsent = self._unsent[os.write(sock.fileno(), self._unsent) :]
+        interest = select.EPOLLIN | (select.EPOLLOUT if self._unsent else 0)
+        if interest != self._interest:
+            self._interest = interest
+            self._owner.wait_for(sock.fileno(), interest)
+
+    def _check(self) -> None:
+        protocol = self._protocol
+        if protocol is None:
+            return
+        if protocol.error is not None:
+            raise _LostError(f"it broke the protocol: {protocol.error}")
+        if protocol.abandoned > MAX_ABANDONED:
+            raise _LostError(f"{protocol.abandoned} answers are overdue")
+
+    def _receive(self, sock: socket.socket) -> None:
+        protocol = self._protocol
+        assert protocol is not None  # noqa: S101  (there is a connection)
+        try:
+            data = sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            raise _LostError(self._why_closed(protocol))
+        self._rcvd_s = self._owner.now()
+        replies_before = protocol.replies_rcvd
+        protocol.receive_data(data)
+        if protocol.phase is Phase.STEPPING:
+            self._go_on_authenticating()
+        if protocol.replies_rcvd != replies_before:
+            self._probe_s = None
+        self._take_replies(protocol)
+        self._check()
+
+    def _why_closed(self, protocol: ClientProtocol) -> str:
+        if protocol.phase is not Phase.OPEN:
+            return (
+                "closed by the Pacemaker during authentication; does it have the same"
+                " pacemaker.auth.method, and are the credentials right?"
+            )
+        if not self.is_up:
+            return (
+                "closed by the server before any answer; is it a Pacemaker, and not a"
+                " relay?"
+            )
+        return "closed by the Pacemaker"
+
+    def _take_replies(self, protocol: ClientProtocol) -> None:
+        for reply in protocol.replies():
+            token = self._tokens.pop(reply.message_id, None)
+            if reply.is_refused:
+                raise _LostError(
+                    "it refuses reads (NOT_AUTHORIZED); does it have the same"
+                    " pacemaker.auth.method?"
+                )
+            # Without the right to read, the link is of no use yet.
+            if not self.is_up and (self._proof.right is None or token is self._proof):
+                self._come_up()
+            if token is not None and token is not self._proof:
+                del self._ids[token]
+                self._user.on_reply(token, reply.value)
+
+    def _come_up(self) -> None:
+        self.is_up = True
+        self.problem = ""
+        self._backoff.reset()
+        _logger.info("%s: connected", self.name)
+        self._user.on_up()
+
+    def _lose(self, reason: str) -> None:
+        """End the connection, and connect again later."""
+        was_up = self.is_up
+        self._disconnect()
+        self.losses += was_up
+        if was_up or reason != self.problem:
+            _logger.warning("%s: no connection: %s", self.name, reason)
+        self.problem = reason
+        self._attempt_s = self._owner.now() + self._backoff.next_s()
+        self._user.on_down(reason)
+
+    def _disconnect(self) -> None:
+        self.is_up = False
+        self._tokens.clear()
+        self._ids.clear()
+        self._unsent = memoryview(b"")
+        self._queued_bytes = 0
+        self._probe_s = None
+        self._protocol = None
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            self._owner.unregister(sock.fileno())
+            sock.close()

@@ -1,0 +1,347 @@
+"""The links' thread: it connects the relay's core with all Pacemakers.
+
+It is a thread of its own and no part of the I/O threads: a host name that takes long to
+look up, a large reply or a heartbeat that has to be decompressed delays no worker.  A
+pulse is acknowledged before this thread sees it.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from pacemaker.client import requests
+from pacemaker.client.address import ServerAddress
+from pacemaker.client.requests import Request
+from pacemaker.heartbeats.codec import time_secs_of
+from pacemaker.relay.core.outbox import Beat, Delete, Item
+from pacemaker.relay.core.question import Kind, Question
+from pacemaker.relay.core.relay import Relay
+from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, Written
+from pacemaker.relay.link import Link, Proof
+from pacemaker.relay.peers import ANNOUNCEMENT
+from pacemaker.sasl.mechanism import ClientMechanismFactory
+from pacemaker.wakeup import WakeUp
+
+_logger: Final = logging.getLogger(__name__)
+
+# How long the thread waits after a turn that failed as a whole.
+_FAILED_TURN_PAUSE_S: Final = 0.1
+# A turn that comes later than this did not run in time: the process was paused, or had
+# no CPU time.
+_LATE_S: Final = 0.5
+
+
+class PulseLane:
+    """The link of one Pacemaker for pulses and deletes."""
+
+    def __init__(self, number: int, links: Links) -> None:
+        self._number = number
+        self._links = links
+        self.link: Link
+
+    def on_up(self) -> None:
+        """Send what the Pacemaker has missed."""
+        self._links.relay.pulses_up(self._number, self._links.now())
+        self.on_room()
+
+    def on_down(self, reason: str) -> None:
+        """Let everything wait."""
+        self._links.relay.pulses_down(self._number, self._links.now())
+
+    def on_reply(self, token: Item, value: Any) -> None:
+        """Note that an item has arrived."""
+        self._links.relay.sent_item_answered(self._number, token, self._links.now())
+
+    def on_room(self) -> None:
+        """Send what waits."""
+        outbox = self._links.relay.outboxes[self._number]
+        is_sent = False
+        while self.link.has_room:
+            item = outbox.take()
+            if item is None:
+                break
+            self.link.send(_request_of(item), item)
+            is_sent = True
+        if is_sent:
+            self.link.flush()
+
+
+class ReadLane:
+    """The link of one Pacemaker for reads."""
+
+    def __init__(self, number: int, links: Links) -> None:
+        self._number = number
+        self._links = links
+        self.link: Link
+
+    def on_up(self) -> None:
+        """Ask what is not answered yet."""
+        self._links.relay.reads_up(self._number, self._links.now())
+
+    def on_down(self, reason: str) -> None:
+        """Have the others answer."""
+        self._links.relay.reads_down(self._number, self._links.now())
+
+    def on_reply(self, token: Question, value: Any) -> None:
+        """Use an answer."""
+        self._links.relay.answer(self._number, token, value, self._links.now())
+
+    def on_room(self) -> None:
+        """Do nothing: questions are sent when they are asked."""
+
+
+class Links(threading.Thread):
+    """The links to all Pacemakers.
+
+    Args:
+        addresses: where the Pacemakers are.
+        make_inbox: makes the inbox, from the function that wakes this thread.
+        relay_id: the relay's id, for its announcement.
+        max_body_bytes: pacemaker.thrift.message.size.max.
+        mechanism_factory: authenticates the relay for reads; None if it need not.
+        clock: returns monotonic seconds.
+
+    Attributes:
+        relay: the relay's decisions; only this thread calls it.
+        inbox: where the I/O threads put events.
+        relay_id: the relay's id.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[ServerAddress],
+        make_inbox: Callable[[Callable[[], None]], Inbox],
+        relay_id: str,
+        max_body_bytes: int,
+        mechanism_factory: ClientMechanismFactory | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(name="pacemaker-links", daemon=True)
+        self.now = clock
+        self.relay_id = relay_id
+        self._calls: deque[Callable[[], None]] = deque()
+        self._is_stopping = False
+        self._epoll = select.epoll()
+        self._wake_up = WakeUp()
+        self._epoll.register(self._wake_up.fd, select.EPOLLIN)
+        self._by_fd: dict[int, Link] = {}
+        self.inbox = make_inbox(self.wake)
+        self.relay = Relay(len(addresses), self, self.inbox, time_secs_of)
+        self.addresses = tuple(addresses)
+        announcement = requests.create_path(ANNOUNCEMENT + relay_id)
+        right = requests.exists(ANNOUNCEMENT + relay_id)
+        self.pulse_lanes = [PulseLane(n, self) for n in range(len(addresses))]
+        self.read_lanes = [ReadLane(n, self) for n in range(len(addresses))]
+        for address, pulses, reads in zip(
+            addresses, self.pulse_lanes, self.read_lanes, strict=True
+        ):
+            pulses.link = Link(
+                *(f"{address} (pulses)", address, self, pulses),
+                *(Proof(announcement), max_body_bytes),
+            )
+            reads.link = Link(
+                *(f"{address} (reads)", address, self, reads),
+                *(Proof(announcement, right), max_body_bytes, mechanism_factory),
+            )
+        self._links = [
+            *(lane.link for lane in self.pulse_lanes),
+            *(lane.link for lane in self.read_lanes),
+        ]
+
+    # What any thread may call.
+
+    def wake(self) -> None:
+        """Have the thread look at its inbox."""
+        self._wake_up.wake()
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Queue a call on this thread."""
+        self._calls.append(function)
+        self.wake()
+
+    def stop(self) -> None:
+        """End the thread after it has passed on what is in its inbox."""
+        self._is_stopping = True
+        self.wake()
+
+    def close(self) -> None:
+        """Close everything, once the thread has ended."""
+        for link in self._links:
+            link.close()
+        self._epoll.close()
+        self._wake_up.close()
+
+    # What the links call.
+
+    def run_aside(self, function: Callable[[], None], name: str) -> None:
+        """Run a function on a thread of its own."""
+        threading.Thread(target=function, name=name, daemon=True).start()
+
+    def register(self, link: Link, fd: int) -> None:
+        """Wait for the events of a socket."""
+        self._epoll.register(fd, select.EPOLLIN)
+        self._by_fd[fd] = link
+
+    def wait_for(self, fd: int, events: int) -> None:
+        """Change the events that are waited for."""
+        self._epoll.modify(fd, events)
+
+    def unregister(self, fd: int) -> None:
+        """Stop waiting for events."""
+        if self._by_fd.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    # What the relay's core calls.
+
+    def open_pulses(self) -> None:
+        """Open the links for pulses; before the thread is started."""
+        for lane in self.pulse_lanes:
+            lane.link.open()
+
+    def open_reads(self) -> None:
+        """Open the links for reads."""
+        for lane in self.read_lanes:
+            lane.link.open()
+
+    def ask(self, number: int, question: Question) -> None:
+        """Send a question to a Pacemaker."""
+        link = self.read_lanes[number].link
+        link.send(_READS[question.kind](question.path), question)
+
+    def abandon(self, number: int, question: Question) -> None:
+        """Discard a Pacemaker's answer."""
+        self.read_lanes[number].link.abandon(question)
+
+    # The loop.
+
+    def run(self) -> None:
+        """Serve until `stop`.  An error in one turn does not end the loop."""
+        while not self._is_stopping:
+            try:
+                self.turn()
+            except Exception:
+                _logger.exception("%s: a turn failed", self.name)
+                time.sleep(_FAILED_TURN_PAUSE_S)
+        # Pass on what came last: a worker that stops deletes its key, and the delete
+        # would be lost.
+        self._attempt(self._pass_on)
+
+    def turn(self) -> None:
+        """Wait for the next events and handle them."""
+        timeout_s = self._timeout_s()
+        planned_s = None if timeout_s is None else self.now() + timeout_s
+        ready = self._epoll.poll(timeout_s)
+        if planned_s is not None and (late_s := self.now() - planned_s) > _LATE_S:
+            # The time in which this process did not run does not count against the
+            # Pacemakers.
+            for delayed in self._links:
+                delayed.postpone(late_s)
+        for fd, events in ready:
+            if fd == self._wake_up.fd:
+                self._wake_up.clear()
+                continue
+            link = self._by_fd.get(fd)
+            if link is not None:
+                self._guarded(link, partial(link.on_event, events))
+        for _ in range(len(self._calls)):
+            self._attempt(self._calls.popleft())
+        self.take_events()
+        now_s = self.now()
+        for link in self._links:
+            self._guarded(link, partial(link.tick, now_s))
+        self._attempt(partial(self.relay.tick, now_s))
+        self._send()
+
+    def _send(self) -> None:
+        for pulses in self.pulse_lanes:
+            self._guarded(pulses.link, pulses.on_room)
+        for reads in self.read_lanes:
+            self._guarded(reads.link, reads.link.flush)
+
+    def _pass_on(self) -> None:
+        self.take_events()
+        self._send()
+
+    def take_events(self) -> None:
+        """Process what the I/O threads have put into the inbox."""
+        for event in self.inbox.take():
+            self._attempt(partial(self._take, event))
+
+    def describe(self) -> str:
+        """Describe each Pacemaker in one line: since when it is up, what waits."""
+        parts = []
+        now_s = self.now()
+        for address, standing, outbox, pulses, reads in zip(
+            self.addresses,
+            self.relay.standings,
+            self.relay.outboxes,
+            self.pulse_lanes,
+            self.read_lanes,
+            strict=True,
+        ):
+            up_s = standing.up_s
+            state = (
+                f"down ({pulses.link.problem})"
+                if up_s is None
+                else f"up_s={now_s - up_s:.0f}"
+            )
+            parts.append(
+                f"{address} {state} complete={standing.is_complete(now_s)}"
+                f" reads={standing.reads.value}"
+                f" waiting_pulses={outbox.pulses} kept_deletes={outbox.deletes}"
+                f" dropped_deletes={outbox.dropped_deletes}"
+                f" losses={pulses.link.losses + reads.link.losses}"
+            )
+        return f"pacemakers: {'; '.join(parts)}; held_reads={self.relay.held}"
+
+    def _timeout_s(self) -> float | None:
+        times = [link.next_s for link in self._links]
+        times.append(self.relay.next_s)
+        next_s = min((time_s for time_s in times if time_s is not None), default=None)
+        return None if next_s is None else max(0.0, next_s - self.now())
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Written):
+            self.relay.pulse(event.key, event.writer)
+        elif isinstance(event, Asked):
+            self.relay.ask(event.question, self.now())
+        elif isinstance(event, Dropped):
+            self.relay.drop(event.question)
+        else:
+            self.relay.left(event.writer, self.now())
+
+    def _guarded(self, link: Link, function: Callable[[], None]) -> None:
+        """Call a function; an exception costs this link a reconnect."""
+        try:
+            function()
+        except Exception:
+            _logger.exception("%s: an error of ours", link.name)
+            link.reset("an internal error of this relay")
+
+    def _attempt(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        except Exception:
+            _logger.exception("%s: a call failed", self.name)
+
+
+_READS: Final[dict[Kind, Callable[[str], Request[Any]]]] = {
+    Kind.PULSE: requests.get_pulse,
+    Kind.EXISTS: requests.exists,
+    Kind.NODES: requests.list_nodes,
+}
+
+
+def _request_of(item: Item) -> Request[Any]:
+    if isinstance(item, Beat):
+        return requests.send_pulse(item.key, item.value)
+    if isinstance(item, Delete) and item.is_tree:
+        return requests.delete_path(item.path)
+    return requests.delete_pulse(item.path)

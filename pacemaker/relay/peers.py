@@ -1,0 +1,386 @@
+"""The requests of one of Storm's clients that other Pacemakers have to answer.
+
+`Peer` stands between the connection's protocol and the relay's core.  To the protocol
+it is the `PendingReads` of the connection, and to its dispatcher it is the store.
+
+    request ─▶ Peer.hold ─▶ inbox ─▶ (the links' thread: core, Pacemakers)
+    reply ◀─ dispatcher ◀─ Peer.next_released ◀─ call on the I/O thread ◀──┘
+
+A pulse is acknowledged at once.  Its sender cannot do anything with a later answer: it
+would send the same again, and then reconnect, which costs it 13 s.  A delete is carried
+out at once too, and acknowledged when the Pacemakers have answered.
+
+Answers come in any order: Storm's clients match them by the message id.  A request
+without an id waits in the order of its connection (`ServerProtocol.is_waiting`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final, TypeAlias
+
+from pacemaker.core.accounts import NOBODY, Account, exceeds_share
+from pacemaker.core.listing import NAMES_PER_STEP
+from pacemaker.core.store import KeyHandle
+from pacemaker.errors import LimitError, OutOfPlaceError
+from pacemaker.relay.core.question import Answer, Kind, Question
+from pacemaker.relay.inbox import Inbox
+from pacemaker.wire import messages
+from pacemaker.wire.messages import NO_MESSAGE_ID, Message
+
+# The memory for the waiting requests of one I/O thread, as `serve` has it for reads.
+MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
+# What a request takes in addition to the characters of its path.
+_REQUEST_BYTES: Final = 1500
+_WIDE_CHARACTER_BYTES: Final = 4
+
+_KINDS: Final = {
+    messages.GET_PULSE: Kind.PULSE,
+    messages.EXISTS: Kind.EXISTS,
+    messages.GET_ALL_NODES_FOR_PATH: Kind.NODES,
+    messages.DELETE_PATH: Kind.DELETE,
+    messages.DELETE_PULSE_ID: Kind.DELETE_ONE,
+}
+_ACKS: Final = {
+    messages.DELETE_PATH: messages.DELETE_PATH_RESPONSE,
+    messages.DELETE_PULSE_ID: messages.DELETE_PULSE_ID_RESPONSE,
+}
+
+# A relay announces itself with a CREATE_PATH of this directory and its own id.
+ANNOUNCEMENT: Final = "/storm-pacemaker-relay/"
+
+Call: TypeAlias = Callable[[Callable[[], None]], None]
+
+
+class Room:
+    """The peers of one I/O thread, and the memory of their waiting requests.
+
+    Args:
+        inbox: takes the requests.
+        relay_id: the relay's id, by which it recognizes itself.
+        most_of_one_bytes: the most memory that the requests of one account may take;
+            None for no such limit, only an equal share once there is little room.
+
+    Attributes:
+        refused: how many requests were refused for lack of room.
+    """
+
+    def __init__(
+        self, inbox: Inbox, relay_id: str, most_of_one_bytes: int | None = None
+    ) -> None:
+        self.inbox = inbox
+        self.relay_id = relay_id
+        self.call: Call = _no_thread
+        self.refused = 0
+        self._most_of_one_bytes = most_of_one_bytes
+        self._total_bytes = 0
+        self._accounts: dict[Account, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<Room total_bytes={self._total_bytes} refused={self.refused}>"
+
+    @property
+    def total_bytes(self) -> int:
+        """The memory of all waiting requests."""
+        return self._total_bytes
+
+    def add(self, account: Account, size_bytes: int) -> None:
+        """Count a request.
+
+        Raises:
+            LimitError: there is no room for it.  An answer cannot be made up: a miss
+                would say that a worker is dead.
+        """
+        own_bytes = self._accounts.get(account, 0) + size_bytes
+        total_bytes = self._total_bytes + size_bytes
+        accounts = len(self._accounts) + (account not in self._accounts)
+        most_bytes = self._most_of_one_bytes
+        if (
+            (most_bytes is not None and own_bytes > most_bytes)
+            or exceeds_share(own_bytes, total_bytes, MAX_WAITING_BYTES, accounts)
+            or total_bytes > MAX_WAITING_BYTES
+        ):
+            self.refused += 1
+            raise LimitError("too many requests wait for the Pacemakers", account.name)
+        self._count(account, size_bytes)
+
+    def remove(self, account: Account, size_bytes: int) -> None:
+        """Count the end of a request."""
+        self._count(account, -size_bytes)
+
+    def _count(self, account: Account, size_bytes: int) -> None:
+        own_bytes = self._accounts.get(account, 0) + size_bytes
+        if own_bytes:
+            self._accounts[account] = own_bytes
+        else:
+            del self._accounts[account]
+        account.held_read_bytes += size_bytes
+        self._total_bytes += size_bytes
+
+
+class Waiting:
+    """One request that waits for its answer.
+
+    Attributes:
+        request: the request.
+        size_bytes: the memory that it takes.
+        question: what is asked of the Pacemakers.
+        answer: their answer, once it has come.
+    """
+
+    __slots__ = ("answer", "question", "request", "size_bytes")
+
+    question: Question
+
+    def __init__(self, request: Message, size_bytes: int) -> None:
+        self.request = request
+        self.size_bytes = size_bytes
+        self.answer: Answer = None
+
+
+class Peer:
+    """The requests of one connection.
+
+    Only the connection's I/O thread calls it.
+
+    Args:
+        room: the room of that thread.
+        account: the account of the connection's address.
+        name: the connection's name in the log.
+
+    Attributes:
+        name: the connection's name in the log.
+        on_release: called when answers have come.
+    """
+
+    __slots__ = (
+        *("name", "on_release", "_room", "_account", "_has_ended"),
+        *("_waiting", "_in_order", "_released", "_answer"),
+    )
+
+    def __init__(self, room: Room, account: Account, name: str) -> None:
+        self.name = name
+        self.on_release: Callable[[], None] = _nothing
+        self._room = room
+        self._account = account
+        self._has_ended = False
+        # By message id, and the one without an id.
+        self._waiting: dict[int, Waiting] = {}
+        self._in_order: Waiting | None = None
+        self._released: list[Waiting] = []
+        # The answer to the request that the dispatcher is about to reply to.
+        self._answer: Answer = None
+
+    def __repr__(self) -> str:
+        return f"<Peer {self.name} waiting={len(self._waiting)}>"
+
+    # The interface `core.pending_reads.PendingReads`.
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no request is answered later any more: never."""
+        return False
+
+    @property
+    def frames(self) -> bytes:
+        """The reads as frames, for a process that carries the connection on."""
+        requests = [waiting.request for waiting in self._all()]
+        return b"".join(
+            messages.encode(request)
+            for request in requests
+            if request.type not in _ACKS
+        )
+
+    @property
+    def acks(self) -> bytes:
+        """The replies to the deletes, which are carried over by themselves.
+
+        They must not be carried out again: they would remove what was written since.
+        """
+        requests = [waiting.request for waiting in self._all()]
+        return b"".join(
+            messages.encode(
+                Message(
+                    _ACKS[request.type],
+                    None,
+                    NO_MESSAGE_ID if request.message_id is None else request.message_id,
+                )
+            )
+            for request in requests
+            if request.type in _ACKS
+        )
+
+    def begin_batch(self) -> None:
+        """Do nothing: no read is answered at once."""
+
+    def note_answered(self, message_id: int, chunks: range) -> None:
+        """Do nothing: no read is answered at once."""
+
+    def supersede(self, message: Message) -> range:
+        """Drop an earlier request with the id of a new one, unless it is the same.
+
+        The same one, sent again, keeps waiting where it is.
+        """
+        message_id = message.message_id
+        if message_id is not None:
+            waiting = self._waiting.get(message_id)
+            if waiting is not None and waiting.request != message:
+                del self._waiting[message_id]
+                self._forget(waiting)
+        return range(0)
+
+    def hold(self, message: Message, authenticated: bool) -> bool:
+        """Ask the Pacemakers, if they have to answer this.
+
+        Raises:
+            LimitError: there is no room for it.
+            OutOfPlaceError: the peer is a relay.
+        """
+        kind, path, message_id = message
+        if kind == messages.CREATE_PATH and str(path).startswith(ANNOUNCEMENT):
+            self._refuse_relay(str(path).removeprefix(ANNOUNCEMENT))
+        asked = _KINDS.get(kind)
+        if asked is None or not isinstance(path, str):
+            return False
+        if not authenticated and kind not in _ACKS:
+            return False
+        has_id = message_id is not None and message_id != NO_MESSAGE_ID
+        if has_id and message_id in self._waiting:
+            # The same request, sent again: `supersede` has dropped any other.
+            return True
+        waiting = self._begin(message, asked, path)
+        if has_id and message_id is not None:
+            self._waiting[message_id] = waiting
+        else:
+            self._in_order = waiting
+        self._room.inbox.ask(waiting.question)
+        return True
+
+    def _begin(self, message: Message, kind: Kind, path: str) -> Waiting:
+        """Make the question of a request, and count its memory."""
+        if kind is Kind.NODES:
+            # A list costs its account something now; its names do with the answer.
+            self._account.lists += 1
+        character_bytes = 1 if path.isascii() else _WIDE_CHARACTER_BYTES
+        size_bytes = _REQUEST_BYTES + character_bytes * len(path)
+        self._room.add(self._account, size_bytes)
+        waiting = Waiting(message, size_bytes)
+        waiting.question = Question(kind, path, partial(self._deliver, waiting))
+        return waiting
+
+    def next_released(self) -> Message | None:
+        """Remove and return a request that is answered now, or None."""
+        while self._released:
+            waiting = self._released.pop()
+            message_id = waiting.request.message_id
+            if waiting is self._in_order:
+                self._in_order = None
+            elif message_id is not None and self._waiting.get(message_id) is waiting:
+                del self._waiting[message_id]
+            else:
+                continue
+            self._room.remove(self._account, waiting.size_bytes)
+            self._answer = waiting.answer
+            return waiting.request
+        return None
+
+    def drop_all(self) -> None:
+        """Drop all requests, because the connection has ended."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        for waiting in self._all():
+            self._forget(waiting)
+        self._waiting.clear()
+        self._in_order = None
+        self._released.clear()
+        self.on_release = _nothing
+        self._room.inbox.left(self)
+
+    def _refuse_relay(self, relay_id: str) -> None:
+        if relay_id == self._room.relay_id:
+            raise OutOfPlaceError(
+                "this relay is connected to itself: name the Pacemakers, and no relay,"
+                " in pacemaker.relay.servers or --to"
+            )
+        raise OutOfPlaceError(
+            "the peer is a relay, and so is this: relays do not chain; name the"
+            " Pacemakers in its pacemaker.relay.servers or --to",
+            f"relay {relay_id[:40]!a}",
+        )
+
+    def _all(self) -> list[Waiting]:
+        in_order = [] if self._in_order is None else [self._in_order]
+        return [*self._waiting.values(), *in_order]
+
+    def _forget(self, waiting: Waiting) -> None:
+        self._room.remove(self._account, waiting.size_bytes)
+        self._room.inbox.drop(waiting.question)
+
+    def _deliver(self, waiting: Waiting, answer: Answer) -> None:
+        # On the links' thread.
+        waiting.answer = answer
+        self._room.call(partial(self._release, waiting))
+
+    def _release(self, waiting: Waiting) -> None:
+        if not self._has_ended:
+            self._released.append(waiting)
+            self.on_release()
+
+    # The interface `core.dispatch.Heartbeats`.
+
+    def put(
+        self,
+        key: str,
+        value: bytes,
+        handle: KeyHandle | None = None,
+        account: Account = NOBODY,
+    ) -> None:
+        """Store a pulse, and have it passed on."""
+        self._room.inbox.put(key, value, handle, account, self)
+
+    def put_at(self, handle: KeyHandle, value: bytes) -> None:
+        """Store a pulse of a known key, and have it passed on."""
+        self._room.inbox.put_at(handle, value, self)
+
+    def get(self, key: str) -> bytes | None:
+        """Return the answer to a GET_PULSE, or whether an EXISTS found the key."""
+        answer, self._answer = self._answer, None
+        if isinstance(answer, bool):
+            return b"" if answer else None
+        return answer if isinstance(answer, bytes) else None
+
+    def count_names(self, path: str) -> int:
+        """Return how many names the answer to a list has."""
+        return len(self._names)
+
+    def list_nodes(self, path: str) -> list[str]:
+        """Return the answer to a list."""
+        return self._names
+
+    def name_slices(self, path: str) -> Iterator[list[str]]:
+        """Yield the answer to a list in batches."""
+        names = self._names
+        return (
+            names[at : at + NAMES_PER_STEP]
+            for at in range(0, len(names), NAMES_PER_STEP)
+        )
+
+    def delete(self, key: str) -> None:
+        """Do nothing: the delete was carried out when it arrived."""
+
+    def delete_all(self, path: str) -> None:
+        """Do nothing: the delete was carried out when it arrived."""
+
+    @property
+    def _names(self) -> list[str]:
+        return self._answer if isinstance(self._answer, list) else []
+
+
+def _no_thread(function: Callable[[], None]) -> None:
+    raise AssertionError("nothing is asked before the I/O thread has its room")
+
+
+def _nothing() -> None:
+    """Ignore an answer: nobody has asked to be called."""

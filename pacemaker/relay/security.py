@@ -1,0 +1,117 @@
+"""How a relay authenticates Storm's clients, and itself to the Pacemakers.
+
+Towards Storm's clients it does what `serve` does, if it has the credentials for it.
+Only Nimbus reads, so only a relay beside Nimbus needs any.  On a worker's host the
+relay is *write-only*: it passes heartbeats on, every read gets NOT_AUTHORIZED, and an
+attempt to authenticate is closed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pacemaker.config import AuthMethod, Settings
+from pacemaker.errors import NoCredentialsError, ServerFaultError
+from pacemaker.sasl import login
+from pacemaker.sasl.mechanism import ClientMechanismFactory
+from pacemaker.sasl.registry import (
+    ServerSasl,
+    client_mechanism_factory,
+    server_mechanism_factory,
+)
+from pacemaker.sasl.secret import Secret
+
+# With KERBEROS a relay is asked for under the name in `pacemaker.servers`, localhost,
+# and the Pacemaker on the same host under its own.
+_SECTIONS: Final = ("PacemakerRelay", "PacemakerServer")
+
+
+@dataclass(frozen=True, slots=True)
+class RelaySasl:
+    """How a relay authenticates, in both directions.
+
+    Attributes:
+        server: for Storm's clients.
+        client_factory: for the relay's own reads; None if it need not authenticate.
+        notes: warnings for the administrator, without secrets.
+    """
+
+    server: ServerSasl
+    client_factory: ClientMechanismFactory | None
+    notes: tuple[str, ...] = ()
+
+
+def relay_sasl(settings: Settings) -> RelaySasl:
+    """Set up a relay's mechanisms for the configured method.
+
+    Raises:
+        ConfigError: the credentials that there are cannot be used.
+    """
+    try:
+        server = _server_sasl(settings)
+        client = client_mechanism_factory(settings)
+    except NoCredentialsError as exc:
+        method = settings.auth_method
+        note = (
+            f"no credentials for {method.value} on this host ({exc}): this relay passes"
+            " heartbeats on, and lets nobody read"
+        )
+        identity = Secret(f"write-only\0{method.value}")
+        server = ServerSasl(lambda: WriteOnly(method), (), identity)
+        return RelaySasl(server, None, (note,))
+    notes = dict.fromkeys((*server.notes, *client.notes))
+    return RelaySasl(server, client.factory, tuple(notes))
+
+
+def _server_sasl(settings: Settings) -> ServerSasl:
+    if settings.auth_method is not AuthMethod.KERBEROS:
+        return server_mechanism_factory(settings)
+    try:
+        return _kerberos_sasl(settings, _SECTIONS[0])
+    except NoCredentialsError:
+        return _kerberos_sasl(settings, _SECTIONS[1])
+
+
+def _kerberos_sasl(settings: Settings, section: str) -> ServerSasl:
+    # The credentials first: without them, the packages need not be installed either.
+    properties = login.java_properties(settings.java_properties)
+    login.read_kerberos_server_login(settings.jaas_file, properties, section)
+    return server_mechanism_factory(settings, kerberos_section=section)
+
+
+class WriteOnly:
+    """The server's half of an exchange for which it has no credentials.
+
+    Args:
+        method: the method that the clients use.
+    """
+
+    is_slow = False
+    complete = False
+    completion_count = 0
+    user = None
+
+    def __init__(self, method: AuthMethod) -> None:
+        self._method = method
+
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return self._method.value
+
+    @property
+    def begins_with_request(self) -> bool:
+        """Whether the client requests the first token."""
+        return self._method is AuthMethod.DIGEST
+
+    def step(self, token: bytes) -> bytes | None:
+        """Refuse a token without judging it.
+
+        Raises:
+            ServerFaultError: always.
+        """
+        raise ServerFaultError(
+            "this relay has no credentials, and lets nobody authenticate",
+            "Nimbus needs a relay that has them",
+        )

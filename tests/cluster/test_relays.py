@@ -1,0 +1,181 @@
+"""A cluster with a relay on each host: no Pacemaker's death costs a heartbeat."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.cluster.cluster import Cluster, Setup
+from tests.cluster.conftest import HostMaker, Record
+from tests.cluster.hosts import Host, Namespace, namespaces_work
+from tests.cluster.observation import Observation, Outcome, keep_ports
+from tests.cluster.pacemakers import Kind
+from tests.cluster.releases import RELEASES
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.timeout(1800),
+    pytest.mark.parametrize("release", RELEASES, scope="module"),
+]
+
+WORKERS = 6
+AWAY_S = 40
+HANG_S = 60
+BETWEEN_RESTARTS_S = 30
+LONGEST_GAP_S = 5.0
+LONGEST_ROUND_S = 12.0
+"""Nimbus begins a round every 10 s."""
+
+
+@pytest.fixture(autouse=True, params=range(int(os.environ.get("TRIES") or 1)))
+def number(request: pytest.FixtureRequest) -> int:
+    """Say which of several tries it is: the table tells of all."""
+    return int(request.param)
+
+
+@pytest.fixture(scope="module")
+def setup(release: str, kind: Kind) -> Setup:
+    """Say what kind of cluster: with workers enough to hold Nimbus up."""
+    return Setup(release, workers=WORKERS, kind=kind, has_relays=True)
+
+
+@pytest.fixture(scope="module")
+def make_hosts(kind: Kind) -> HostMaker:
+    """Run each Pacemaker on a host of its own, or on an address if there are none."""
+    if namespaces_work():
+        return lambda: [Namespace(), Namespace()]
+    if kind is Kind.JVM:
+        pytest.skip("two of the JVM's Pacemakers need network namespaces")
+    return lambda: [Host("127.0.0.1"), Host("127.0.0.2")]
+
+
+def test_one_is_killed(cluster: Cluster, recording: Record) -> None:
+    """No heartbeat is lost, and Nimbus's rounds stay as they were."""
+    keep_ports(cluster, False)
+    with Observation(cluster) as seen:
+        cluster.pacemakers[0].end(signal.SIGKILL)
+        time.sleep(AWAY_S)
+        seen.over()
+        outcome = seen.outcome()
+    recording("2. relays: one of two is killed", outcome)
+    _assert_unnoticed(outcome)
+
+
+def test_one_is_cut_off(cluster: Cluster, recording: Record) -> None:
+    """Packets to it are lost without a word; it is up to date when it is back."""
+    host = cluster.pacemakers[0].host
+    if not isinstance(host, Namespace):
+        pytest.skip("cutting off a host needs network namespaces, and so root")
+    with Observation(cluster) as seen:
+        host.cut_off()
+        time.sleep(AWAY_S)
+        host.mend()
+        seen.over()
+        outcome = seen.outcome()
+    recording(f"4. relays: one of two is cut off for {AWAY_S} s", outcome)
+    _assert_unnoticed(outcome)
+
+
+def test_one_hangs(cluster: Cluster, recording: Record) -> None:
+    """It accepts connections and answers nothing."""
+    child = cluster.pacemakers[0].child
+    with Observation(cluster) as seen:
+        child.signal(signal.SIGSTOP)
+        time.sleep(HANG_S)
+        child.signal(signal.SIGCONT)
+        seen.over()
+        outcome = seen.outcome()
+    recording(f"4. relays: one of two hangs for {HANG_S} s", outcome)
+    _assert_unnoticed(outcome)
+
+
+def test_both_are_restarted(cluster: Cluster, recording: Record) -> None:
+    """One after the other, with closed ports, each empty after its start."""
+    keep_ports(cluster, False)
+    first, second = cluster.pacemakers
+    with Observation(cluster) as seen:
+        first.go_away(signal.SIGTERM, 0)
+        time.sleep(BETWEEN_RESTARTS_S)
+        second.go_away(signal.SIGTERM, 0)
+        seen.over()
+        outcome = seen.outcome()
+    recording("3. relays: both are restarted, 30 s apart, ports closed", outcome)
+    _assert_unnoticed(outcome)
+
+
+def test_one_comes_back_empty_while_the_other_is_cut_off(
+    cluster: Cluster, recording: Record
+) -> None:
+    """The empty one is complete as soon as the relays have repeated all heartbeats."""
+    keep_ports(cluster, False)
+    first, second = cluster.pacemakers
+    if not isinstance(second.host, Namespace):
+        pytest.skip("cutting off a host needs network namespaces, and so root")
+    with Observation(cluster) as seen:
+        second.host.cut_off()
+        began_s = time.monotonic()
+        first.go_away(signal.SIGKILL, 0)
+        none_s = time.monotonic() - began_s
+        time.sleep(AWAY_S)
+        second.host.mend()
+        seen.over()
+        outcome = seen.outcome()
+    recording("4. relays: one restarted empty while the other is cut off", outcome)
+    # While the first was starting, nobody could take a heartbeat.
+    _assert_unnoticed(outcome, none_s)
+
+
+@pytest.mark.parametrize("outage_s", [5, 25])
+def test_all_are_away(cluster: Cluster, recording: Record, outage_s: int) -> None:
+    """Workers write to their relay meanwhile, and nothing moves."""
+    keep_ports(cluster, False)
+    first, second = cluster.pacemakers
+    with Observation(cluster) as seen:
+        first.end(signal.SIGKILL)
+        second.end(signal.SIGKILL)
+        time.sleep(outage_s)
+        first.start()
+        second.start()
+        seen.over()
+        outcome = seen.outcome()
+    recording(f"1. relays: all Pacemakers are away for {outage_s} s", outcome)
+    assert outcome.nothing_moved, outcome
+
+
+def test_relays_are_upgraded_in_place(cluster: Cluster, recording: Record) -> None:
+    """Every connection and every newest heartbeat is carried over."""
+    with Observation(cluster) as seen:
+        for relay in cluster.relays.values():
+            relay.upgrade()
+        seen.over()
+        outcome = seen.outcome()
+    recording("5. relays: all relays are upgraded in place", outcome)
+    _assert_unnoticed(outcome)
+
+
+def test_relays_are_killed(cluster: Cluster, recording: Record) -> None:
+    """With their ports kept, their clients are reset and back at once."""
+    with Observation(cluster) as seen:
+        longest_s = 0.0
+        for relay in cluster.relays.values():
+            began_s = time.monotonic()
+            relay.end(signal.SIGKILL)
+            relay.start()
+            longest_s = max(longest_s, time.monotonic() - began_s)
+        seen.over()
+        outcome = seen.outcome()
+    recording("5. relays: all relays are killed, ports kept", outcome)
+    assert outcome.nothing_moved, outcome
+    assert max(outcome.flow.gaps_s) <= LONGEST_GAP_S + longest_s, outcome
+
+
+def _assert_unnoticed(outcome: Outcome, none_s: float = 0.0) -> None:
+    """Check that nobody has noticed anything, but for a time without any Pacemaker."""
+    assert outcome.nothing_moved, outcome
+    assert not outcome.nimbus_ended, outcome
+    assert none_s or not outcome.flow.lost, outcome
+    assert max(outcome.flow.gaps_s) <= LONGEST_GAP_S + none_s, outcome
+    assert outcome.longest_round_s <= LONGEST_ROUND_S, outcome

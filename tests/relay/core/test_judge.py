@@ -1,0 +1,79 @@
+"""What a set of answers means."""
+
+from __future__ import annotations
+
+import pytest
+
+from pacemaker.relay.core.judge import (
+    HOLD,
+    MISS,
+    Outcome,
+    Verdict,
+    join_names,
+    judge_read,
+    newest,
+)
+
+BOTH = frozenset((0, 1))
+NONE: frozenset[int] = frozenset()
+
+
+def time_of(value: bytes) -> int | None:
+    """Return the number that a value is."""
+    return int(value) if value.isdigit() else None
+
+
+def hit(value: bytes) -> Verdict:
+    """Return the verdict of a hit."""
+    return Verdict(Outcome.HIT, value, time_of(value))
+
+
+CASES = [
+    ({0: b"5", 1: b"7"}, BOTH, BOTH, None, False, hit(b"7")),
+    ({0: b"5", 1: None}, BOTH, BOTH, None, False, hit(b"5")),
+    ({0: None, 1: None}, BOTH, BOTH, None, False, MISS),
+    ({0: None}, frozenset((1,)), BOTH, None, False, HOLD),
+    ({0: None, 1: None}, frozenset((1,)), BOTH, None, False, MISS),
+    ({}, BOTH, BOTH, None, False, HOLD),
+    ({0: b"5"}, BOTH, BOTH, 5, False, hit(b"5")),
+    ({0: b"5"}, BOTH, BOTH, 7, False, HOLD),
+    ({0: b"5"}, BOTH, BOTH, 7, True, hit(b"5")),
+    ({0: b"5", 1: b"4"}, BOTH, BOTH, 7, False, hit(b"5")),
+    ({0: b"5", 1: None}, BOTH, BOTH, 7, False, hit(b"5")),
+    ({0: b"5"}, NONE, NONE, 7, False, HOLD),
+    ({0: b"x"}, BOTH, BOTH, 7, False, hit(b"x")),
+    ({0: b"x", 1: b"3"}, BOTH, BOTH, None, False, hit(b"3")),
+]
+
+
+@pytest.mark.parametrize(
+    ("answers", "complete", "witnesses", "last", "is_over", "verdict"), CASES
+)
+def test_answers_mean(
+    answers: dict[int, bytes | None],
+    complete: frozenset[int],
+    witnesses: frozenset[int],
+    last: int | None,
+    is_over: bool,
+    verdict: Verdict,
+) -> None:
+    """Each case has one meaning."""
+    found = judge_read(answers, complete, witnesses, last, is_over, time_of)
+    assert found == verdict
+
+
+def test_equal_bytes_are_read_once() -> None:
+    """However many Pacemakers have them."""
+    read: list[bytes] = []
+
+    def noting(value: bytes) -> int:
+        read.append(value)
+        return 1
+
+    assert newest([b"a", b"a", b"a"], noting) == (b"a", 1)
+    assert read == [b"a"]
+
+
+def test_names_are_joined_in_the_order_in_which_they_come() -> None:
+    """Each comes once."""
+    assert join_names([["a", "b"], [], ["b", "c"]]) == ["a", "b", "c"]

@@ -1,0 +1,109 @@
+"""What waits for one Pacemaker, and what is dropped when it is away for long."""
+
+from __future__ import annotations
+
+import pytest
+
+from pacemaker.relay.core import limits
+from pacemaker.relay.core.outbox import Beat, Delete, Item, Outbox
+
+
+def outbox_of(values: dict[str, bytes]) -> Outbox:
+    """Return an outbox that looks values up in a dict."""
+    return Outbox(values.get)
+
+
+def taken(outbox: Outbox) -> list[Item]:
+    """Take all that may be sent."""
+    return list(iter(outbox.take, None))
+
+
+def test_nothing_is_sent_while_the_pacemaker_is_away() -> None:
+    """It waits."""
+    outbox = outbox_of({"k": b"1"})
+    outbox.pulse("k")
+    assert not taken(outbox)
+    assert outbox.pulses == 1
+
+
+def test_key_without_a_value_is_skipped() -> None:
+    """It was deleted, or its worker has gone."""
+    outbox = outbox_of({"k": b"1"})
+    outbox.came_up((), 0.0)
+    outbox.pulse("gone")
+    outbox.pulse("k")
+    assert [item.key for item in taken(outbox) if isinstance(item, Beat)] == ["k"]
+
+
+def test_deletes_are_sent_before_pulses_that_wait() -> None:
+    """A pulse that is sent after a delete has arrived after it."""
+    outbox = outbox_of({"k": b"1"})
+    outbox.pulse("k")
+    outbox.delete(Delete("k", True, 0.0))
+    outbox.came_up((), 0.0)
+    assert [type(item) for item in taken(outbox)] == [Delete, Beat]
+
+
+def test_unanswered_delete_is_sent_again_after_a_loss() -> None:
+    """It may not have arrived."""
+    outbox = outbox_of({})
+    outbox.came_up((), 0.0)
+    delete = Delete("k", True, 0.0)
+    outbox.delete(delete)
+    assert taken(outbox) == [delete]
+    outbox.went_down(1.0)
+    outbox.came_up((), 2.0)
+    assert taken(outbox) == [delete]
+
+
+def test_older_answer_does_not_settle_a_later_delete_of_the_same_path() -> None:
+    """Between the two the key may have been written."""
+    outbox = outbox_of({})
+    outbox.came_up((), 0.0)
+    first, second = Delete("k", True, 0.0), Delete("k", True, 1.0)
+    outbox.delete(first)
+    taken(outbox)
+    outbox.delete(second)
+    taken(outbox)
+    outbox.answered(first)
+    outbox.went_down(2.0)
+    assert outbox.kept_deletes() == [second]
+
+
+def test_deletes_of_one_path_are_kept_once() -> None:
+    """While the Pacemaker is away, the last one is enough."""
+    outbox = outbox_of({})
+    last = Delete("k", True, 2.0)
+    for delete in (Delete("k", True, 0.0), Delete("k", False, 1.0), last):
+        outbox.delete(delete)
+    assert len(outbox.kept_deletes()) == 2
+    assert outbox.kept_deletes()[-1] is last
+
+
+def test_too_many_deletes_drop_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number that is kept is bounded, and what is dropped is counted."""
+    monkeypatch.setattr(limits, "KEPT_DELETES", 3)
+    outbox = outbox_of({})
+    for number in range(5):
+        outbox.delete(Delete(f"k{number}", True, float(number)))
+    assert [delete.path for delete in outbox.kept_deletes()] == ["k2", "k3", "k4"]
+    assert outbox.dropped_deletes == 2
+
+
+def test_old_deletes_are_dropped() -> None:
+    """A Pacemaker that was away for an hour does not get what was deleted before."""
+    outbox = outbox_of({})
+    outbox.delete(Delete("old", True, 0.0))
+    outbox.delete(Delete("new", True, 100.0))
+    outbox.came_up((), limits.KEPT_DELETES_S + 50)
+    assert [item.path for item in taken(outbox) if isinstance(item, Delete)] == ["new"]
+    assert outbox.dropped_deletes == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "is_tree"), [("/w/t", True), ("/w/t/k", True), ("/w/t/k", False)]
+)
+def test_delete_shows_what_it_is(path: str, is_tree: bool) -> None:
+    """A log of a bug names it."""
+    assert path in repr(Delete(path, is_tree, 0.0))
+    assert str(is_tree) in repr(Delete(path, is_tree, 0.0))

@@ -1,0 +1,436 @@
+"""What a relay answers, and when, while its Pacemakers come and go."""
+
+from __future__ import annotations
+
+import pytest
+
+from pacemaker.relay.core import limits
+from pacemaker.relay.core.question import Kind
+from tests.relay.core.world import World
+
+KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
+OTHER = "/workerbeats/words-1-1700000000/7a4e-6701"
+TOPOLOGY = "/workerbeats/words-1-1700000000"
+
+
+@pytest.fixture
+def world() -> World:
+    """Return two Pacemakers that have been connected for long, and a reader."""
+    world = World()
+    world.connect()
+    world.read("/nothing")
+    world.connect_reads()
+    world.wait(limits.COMPLETE_S + limits.REPEAT_S)
+    world.settle()
+    return world
+
+
+def test_pulse_goes_to_every_pacemaker(world: World) -> None:
+    """Both store it."""
+    world.pulse(KEY, b"5")
+    world.settle()
+    assert [server.stored for server in world.servers] == [{KEY: b"5"}] * 2
+
+
+def test_only_the_newest_pulse_waits_behind_an_unanswered_one(world: World) -> None:
+    """However many came while the Pacemaker was silent, one more is sent."""
+    for number in range(5):
+        world.pulse(KEY, b"%d" % number)
+    assert len(world.servers[0].items) == 1
+    world.store_one(0)
+    assert [item.value for item in world.servers[0].items] == [b"4"]  # type: ignore[union-attr]
+
+
+def test_slow_pacemaker_delays_no_other(world: World) -> None:
+    """One that acknowledges nothing leaves the other one up to date."""
+    world.pulse(KEY, b"1")
+    world.settle(1)
+    world.pulse(KEY, b"2")
+    world.settle(1)
+    assert world.servers[1].stored == {KEY: b"2"}
+    assert not world.servers[0].stored
+
+
+def test_read_takes_the_newest_heartbeat(world: World) -> None:
+    """A Pacemaker that was cut off from the worker answers first, and does not win."""
+    world.servers[0].stored[KEY] = b"5"
+    world.servers[1].stored[KEY] = b"8"
+    asked = world.read(KEY)
+    world.answer_one(0)
+    assert asked.is_waiting
+    world.answer_one(1)
+    assert asked.answer == b"8"
+
+
+def test_hit_is_answered_within_a_second(world: World) -> None:
+    """A Pacemaker that does not answer costs one deadline, and only once."""
+    world.servers[0].stored[KEY] = b"5"
+    asked = world.read(KEY)
+    world.answer_one(0)
+    world.wait(limits.ANSWER_S)
+    assert asked.answer == b"5"
+    again = world.read(KEY)
+    world.answer_one(0)
+    assert again.answer == b"5"
+
+
+def test_pacemaker_that_answers_again_is_waited_for_again(world: World) -> None:
+    """A late answer shows that it is alive."""
+    world.servers[0].stored[KEY] = b"5"
+    world.servers[1].stored[KEY] = b"6"
+    late = world.read(KEY)
+    world.answer_one(0)
+    world.wait(limits.ANSWER_S)
+    assert late.answer == b"5"
+    world.answer_one(1)
+    asked = world.read(KEY)
+    world.answer_one(0)
+    assert asked.is_waiting
+
+
+def test_dead_pacemaker_is_not_waited_for(world: World) -> None:
+    """The answer of the other one is enough."""
+    world.servers[1].stored[KEY] = b"5"
+    asked = world.read(KEY)
+    world.answer_one(1)
+    world.lose(0)
+    assert asked.answer == b"5"
+
+
+def test_miss_of_a_complete_pacemaker_is_answered(world: World) -> None:
+    """It knows every worker, so the worker is dead."""
+    asked = world.read(KEY)
+    world.settle()
+    assert asked.answer is None
+
+
+def test_miss_of_a_restarted_pacemaker_is_held(world: World) -> None:
+    """It may be empty, so its miss says nothing until all workers have reached it."""
+    world.lose(0)
+    world.lose(1)
+    world.connect()
+    asked = world.read(KEY)
+    world.settle()
+    assert asked.is_waiting
+    world.servers[1].stored[KEY] = b"7"
+    world.wait(limits.ASK_AGAIN_S)
+    world.settle()
+    assert asked.answer == b"7"
+
+
+def test_held_miss_is_answered_once_a_pacemaker_is_complete(world: World) -> None:
+    """After twenty seconds without an interruption its miss counts."""
+    world.lose(0)
+    world.lose(1)
+    world.connect(0)
+    asked = world.read(KEY)
+    for _ in range(int(limits.COMPLETE_S / limits.ASK_AGAIN_S)):
+        assert asked.is_waiting
+        world.settle()
+        world.wait(limits.ASK_AGAIN_S)
+    world.settle()
+    assert asked.answer is None
+
+
+def test_first_read_does_not_make_a_pacemaker_incomplete() -> None:
+    """Its connection for reads is new, but it has been connected for long."""
+    world = World()
+    world.connect()
+    world.wait(limits.COMPLETE_S)
+    asked = world.read(KEY)
+    world.connect_reads()
+    world.settle()
+    assert asked.answer is None
+
+
+def test_lost_read_connection_makes_a_pacemaker_incomplete(world: World) -> None:
+    """It may have been restarted, and the connection for pulses not know it yet."""
+    world.relay.reads_down(0, world.now_s)
+    world.lose(1)
+    world.relay.reads_up(0, world.now_s)
+    asked = world.read(KEY)
+    world.settle(0)
+    assert asked.is_waiting
+
+
+def test_read_waits_while_no_pacemaker_is_alive(world: World) -> None:
+    """It is answered by the first that comes back with the heartbeat."""
+    world.lose(0)
+    world.lose(1)
+    asked = world.read(KEY)
+    world.wait(100)
+    assert asked.is_waiting
+    world.servers[1].stored[KEY] = b"5"
+    world.connect(1)
+    world.settle()
+    assert asked.answer == b"5"
+
+
+def test_hit_does_not_wait_for_a_pacemaker_that_holds_misses(world: World) -> None:
+    """One that was just started and is silent costs a moment, not the deadline."""
+    world.lose(1)
+    world.connect(1)
+    world.servers[0].stored[KEY] = b"5"
+    asked = world.read(KEY)
+    world.answer_one(0)
+    world.wait(limits.GRACE_S)
+    assert asked.answer == b"5"
+
+
+def test_late_answer_of_a_holding_pacemaker_is_used(world: World) -> None:
+    """A held read asks it once, and takes the answer whenever it comes."""
+    world.lose(0)
+    world.lose(1)
+    world.connect(0)
+    asked = world.read(KEY)
+    world.wait(5)
+    assert len(world.servers[0].questions) == 1
+    world.servers[0].stored[KEY] = b"5"
+    world.answer_one(0)
+    assert asked.answer == b"5"
+
+
+def test_heartbeat_that_went_back_in_time_is_held(world: World) -> None:
+    """A stale Pacemaker is the only one left: its old heartbeat is no sign of life."""
+    world.servers[0].stored[KEY] = b"5"
+    world.servers[1].stored[KEY] = b"9"
+    world.read(KEY)
+    world.settle()
+    world.lose(1)
+    asked = world.read(KEY)
+    world.settle()
+    assert asked.is_waiting
+    world.servers[0].stored[KEY] = b"10"
+    world.wait(limits.ASK_AGAIN_S)
+    world.settle()
+    assert asked.answer == b"10"
+
+
+def test_heartbeat_that_stays_back_is_believed_after_a_while(world: World) -> None:
+    """The clock of the worker's host may have been set back."""
+    world.servers[0].stored[KEY] = b"9"
+    world.read(KEY)
+    world.settle()
+    world.lose(1)
+    world.servers[0].stored[KEY] = b"5"
+    asked = world.read(KEY)
+    while asked.is_waiting:
+        world.settle()
+        world.wait(limits.ASK_AGAIN_S)
+    assert asked.answer == b"5"
+    assert world.now_s - asked.question.began_s <= limits.OLDER_S + limits.ASK_AGAIN_S
+
+
+def test_older_heartbeat_is_answered_if_all_complete_agree(world: World) -> None:
+    """Nobody is left who might know a newer one."""
+    for server in world.servers:
+        server.stored[KEY] = b"9"
+    world.read(KEY)
+    world.settle()
+    for server in world.servers:
+        server.stored[KEY] = b"5"
+    asked = world.read(KEY)
+    world.settle()
+    assert asked.answer == b"5"
+
+
+def test_value_that_cannot_be_read_passes(world: World) -> None:
+    """It is answered as it is, if there is no better one."""
+    world.servers[0].stored[KEY] = b"\0not a heartbeat"
+    asked = world.read(KEY)
+    world.settle()
+    assert asked.answer == b"\0not a heartbeat"
+
+
+def test_lists_are_joined(world: World) -> None:
+    """Each name comes once."""
+    world.servers[0].stored = {"/w/a": b"1", "/w/b": b"1"}
+    world.servers[1].stored = {"/w/b": b"1", "/w/c": b"1"}
+    asked = world.question(Kind.NODES, "/w")
+    world.settle()
+    assert asked.answer == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("has_it", "answer"), [(True, True), (False, False)])
+def test_exists_is_joined(world: World, has_it: bool, answer: bool) -> None:
+    """One Pacemaker that has the key is enough."""
+    if has_it:
+        world.servers[1].stored[KEY] = b"1"
+    asked = world.question(Kind.EXISTS, KEY)
+    world.settle()
+    assert asked.answer is answer
+
+
+def test_delete_is_acknowledged_when_all_have_answered(world: World) -> None:
+    """The heartbeat is gone everywhere by then."""
+    world.pulse(KEY, b"5")
+    world.settle()
+    asked = world.delete(TOPOLOGY)
+    world.store_one(0)
+    assert asked.is_waiting
+    world.store_one(1)
+    assert asked.answers == [None]
+    assert not any(server.stored for server in world.servers)
+
+
+def test_delete_is_acknowledged_within_a_second(world: World) -> None:
+    """A Pacemaker that hangs does not keep the client."""
+    asked = world.delete(TOPOLOGY)
+    world.store_one(0)
+    world.wait(limits.ANSWER_S)
+    assert asked.answers == [None]
+
+
+def test_delete_is_acknowledged_while_nobody_is_alive(world: World) -> None:
+    """It is kept for all of them."""
+    world.lose(0)
+    world.lose(1)
+    assert world.delete(TOPOLOGY).answers == [None]
+
+
+def test_waiting_pulse_does_not_undo_a_delete(world: World) -> None:
+    """A pulse that arrived before the delete is not sent after it."""
+    world.pulse(KEY, b"1")
+    world.pulse(KEY, b"2")
+    world.delete(KEY)
+    world.settle()
+    assert not world.servers[0].stored
+
+
+def test_pulse_after_a_delete_is_kept(world: World) -> None:
+    """The worker was started again at the same place."""
+    world.pulse(KEY, b"1")
+    world.delete(KEY)
+    world.pulse(KEY, b"2")
+    world.settle()
+    assert world.servers[0].stored == {KEY: b"2"}
+
+
+def test_pacemaker_that_was_away_gets_the_deletes_first(world: World) -> None:
+    """It was cut off, and still has what was deleted."""
+    world.pulse(KEY, b"1")
+    world.pulse(OTHER, b"1", "other")
+    world.settle()
+    world.lose(0)
+    world.delete(KEY)
+    world.pulse(KEY, b"2")
+    world.connect(0)
+    world.settle(0)
+    assert world.servers[0].stored == {KEY: b"2", OTHER: b"1"}
+
+
+def test_pacemaker_that_comes_back_empty_gets_every_connected_worker(
+    world: World,
+) -> None:
+    """It is complete as soon as it has the newest pulse of each."""
+    world.pulse(KEY, b"1")
+    world.pulse(OTHER, b"2", "other")
+    world.settle()
+    world.lose(0)
+    world.servers[0].stored.clear()
+    world.connect(0)
+    world.settle(0)
+    assert world.servers[0].stored == {KEY: b"1", OTHER: b"2"}
+
+
+def test_all_is_sent_once_more_after_a_while(world: World) -> None:
+    """Bytes of the old connection may have been delayed until after the new one's."""
+    world.pulse(KEY, b"1")
+    world.lose(0, is_stalled=True)
+    world.pulse(KEY, b"2")
+    world.connect(0)
+    world.settle(0)
+    world.wake(0)
+    assert world.servers[0].stored == {KEY: b"1"}
+    world.wait(limits.REPEAT_S)
+    world.settle(0)
+    assert world.servers[0].stored == {KEY: b"2"}
+
+
+def test_missed_delete_is_sent_once_more_after_a_while(world: World) -> None:
+    """Another relay's delayed pulse may have undone it."""
+    world.lose(0)
+    world.delete(KEY)
+    world.connect(0)
+    world.settle(0)
+    world.servers[0].stored[KEY] = b"1"
+    world.wait(limits.REPEAT_S)
+    world.settle(0)
+    assert not world.servers[0].stored
+    assert world.relay.outboxes[0].deletes == 0
+
+
+def test_pulse_of_a_gone_worker_is_dropped(world: World) -> None:
+    """An old value must not be a sign of life."""
+    world.lose(0)
+    world.pulse(KEY, b"1")
+    world.relay.left("w", world.now_s)
+    world.wait(limits.GONE_S)
+    world.connect(0)
+    world.settle(0)
+    assert not world.servers[0].stored
+    assert not world.values
+
+
+def test_pulse_of_a_worker_that_has_just_gone_still_arrives(world: World) -> None:
+    """A Pacemaker that is back in time gets it."""
+    world.lose(0)
+    world.pulse(KEY, b"1")
+    world.relay.left("w", world.now_s)
+    world.wait(limits.GONE_S / 2)
+    world.connect(0)
+    world.settle(0)
+    assert world.servers[0].stored == {KEY: b"1"}
+
+
+def test_worker_that_comes_back_is_connected_again(world: World) -> None:
+    """Its newest pulse is repeated as before."""
+    world.pulse(KEY, b"1", "first")
+    world.relay.left("first", world.now_s)
+    world.pulse(KEY, b"2", "second")
+    world.wait(limits.GONE_S)
+    world.lose(0)
+    world.servers[0].stored.clear()
+    world.connect(0)
+    world.settle(0)
+    assert world.servers[0].stored == {KEY: b"2"}
+
+
+def test_end_of_an_old_connection_does_not_end_the_new_one(world: World) -> None:
+    """A worker may be back before the relay hears of the end."""
+    world.pulse(KEY, b"1", "first")
+    world.pulse(KEY, b"2", "second")
+    world.relay.left("first", world.now_s)
+    world.wait(limits.GONE_S)
+    assert world.values == {KEY: b"2"}
+
+
+def test_dropped_question_is_abandoned(world: World) -> None:
+    """Nobody waits for it any more: its answer is discarded."""
+    asked = world.read(KEY)
+    world.relay.drop(asked.question)
+    world.settle()
+    assert asked.is_waiting
+    assert world.relay.questions == 0
+    assert {number for number, _ in world.abandoned} == {0, 1}
+
+
+def test_few_held_reads_are_asked_again_at_once(world: World) -> None:
+    """Ten thousand reads that are held do not become a flood."""
+    world.lose(0)
+    world.lose(1)
+    world.connect(0)
+    for number in range(limits.ASKED_AGAIN_AT_ONCE * 2):
+        world.read(f"/nothing/{number}")
+    world.settle(0)
+    world.wait(limits.ASK_AGAIN_S)
+    assert len(world.servers[0].questions) == limits.ASKED_AGAIN_AT_ONCE
+
+
+def test_relay_shows_what_waits(world: World) -> None:
+    """The log of a bug says how much there was."""
+    world.lose(1)
+    world.pulse(KEY, b"1")
+    assert "pulses=1" in repr(world.relay)
+    assert "connected=1" in repr(world.relay.workers)
+    assert "slow=False" in repr(world.relay.standings[0])

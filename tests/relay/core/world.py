@@ -1,0 +1,226 @@
+"""A relay's core among Pacemakers that the test moves by hand.
+
+A Pacemaker here is a dict with a queue of what is on its way to it: it takes one item
+at a time, answers when it is told to, dies, stalls, comes back empty or as it was.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+
+from pacemaker.relay.core.outbox import Beat, Delete, Item
+from pacemaker.relay.core.question import Answer, Kind, Question
+from pacemaker.relay.core.relay import Relay
+
+
+def time_of(value: bytes) -> int | None:
+    """Return the time of a heartbeat, which is its text."""
+    return int(value) if value.isdigit() else None
+
+
+def covers(path: str, key: str) -> bool:
+    """Return whether a DELETE_PATH removes a key, by the rule of Storm's wire."""
+    prefix = path if path.endswith("/") else path + "/"
+    return f"{key}/".startswith(prefix)
+
+
+class Server:
+    """One Pacemaker, and what is under way on its two connections."""
+
+    def __init__(self, stored: dict[str, bytes]) -> None:
+        self.stored = stored
+        self.items: deque[Item] = deque()
+        self.questions: deque[Question] = deque()
+        # What a stalled kernel still has of connections that were reset.
+        self.old_items: deque[Item] = deque()
+        self.is_up = False
+        self.reads_up = False
+
+    def store(self, item: Item) -> None:
+        """Carry out a pulse or a delete."""
+        if isinstance(item, Beat):
+            self.stored[item.key] = item.value
+        elif item.is_tree:
+            for key in [key for key in self.stored if covers(item.path, key)]:
+                del self.stored[key]
+        else:
+            self.stored.pop(item.path, None)
+
+    def reply(self, question: Question) -> Answer:
+        """Return the answer to a read."""
+        if question.kind is Kind.PULSE:
+            return self.stored.get(question.path)
+        if question.kind is Kind.EXISTS:
+            return question.path in self.stored
+        prefix = question.path.rstrip("/") + "/"
+        names = [key[len(prefix) :] for key in self.stored if key.startswith(prefix)]
+        return [name.partition("/")[0] for name in names]
+
+
+class World:
+    """A relay, its memory and its Pacemakers, at a time that the test sets.
+
+    Args:
+        count: how many Pacemakers there are.
+        stores: what they store, if other relays write there too.
+    """
+
+    def __init__(
+        self, count: int = 2, stores: list[dict[str, bytes]] | None = None
+    ) -> None:
+        self.now_s = 1000.0
+        self.values: dict[str, bytes] = {}
+        self.servers = [Server(store) for store in stores or [{} for _ in range(count)]]
+        self.opened = 0
+        self.abandoned: list[tuple[int, Question]] = []
+        self.relay = Relay(count, self, self, time_of)
+
+    # The relay's memory.
+
+    def newest(self, key: str) -> bytes | None:
+        """Return the newest pulse of a key."""
+        return self.values.get(key)
+
+    def forget(self, key: str) -> None:
+        """Forget a key."""
+        self.values.pop(key, None)
+
+    # The relay's connections for reads.
+
+    def open_reads(self) -> None:
+        """Open them; `connect_reads` says when one is up."""
+        self.opened += 1
+
+    def ask(self, number: int, question: Question) -> None:
+        """Put a question on its way."""
+        assert self.servers[number].reads_up
+        self.servers[number].questions.append(question)
+
+    def abandon(self, number: int, question: Question) -> None:
+        """Note that nobody waits for an answer."""
+        self.abandoned.append((number, question))
+
+    # What the test does.
+
+    def pulse(self, key: str, value: bytes, writer: Hashable = "w") -> None:
+        """Write a heartbeat over a worker's connection."""
+        self.values[key] = value
+        self.relay.pulse(key, writer)
+        self.send()
+
+    def delete(self, path: str) -> Asked:
+        """Delete a path."""
+        for key in [key for key in self.values if covers(path, key)]:
+            del self.values[key]
+        return self.question(Kind.DELETE, path)
+
+    def question(self, kind: Kind, path: str) -> Asked:
+        """Ask something, over the connection of a client."""
+        asked = Asked(kind, path)
+        self.relay.ask(asked.question, self.now_s)
+        self.send()
+        return asked
+
+    def read(self, key: str) -> Asked:
+        """Read a heartbeat."""
+        return self.question(Kind.PULSE, key)
+
+    def send(self) -> None:
+        """Put everything that may be sent on its way."""
+        for outbox, server in zip(self.relay.outboxes, self.servers, strict=True):
+            while (item := outbox.take()) is not None:
+                server.items.append(item)
+
+    def connect(self, *numbers: int) -> None:
+        """Connect to Pacemakers, for pulses and, if there is a reader, for reads."""
+        for number in numbers or range(len(self.servers)):
+            self.servers[number].is_up = True
+            self.relay.pulses_up(number, self.now_s)
+            if self.opened:
+                self.connect_reads(number)
+        self.send()
+
+    def connect_reads(self, *numbers: int) -> None:
+        """Connect to Pacemakers for reads."""
+        for number in numbers or range(len(self.servers)):
+            self.servers[number].reads_up = True
+            self.relay.reads_up(number, self.now_s)
+
+    def lose(self, number: int, is_stalled: bool = False) -> None:
+        """Lose both connections; a stalled kernel keeps what was on its way."""
+        server = self.servers[number]
+        if is_stalled:
+            server.old_items += server.items
+        server.items.clear()
+        server.questions.clear()
+        if server.is_up:
+            server.is_up = False
+            self.relay.pulses_down(number, self.now_s)
+        if server.reads_up:
+            server.reads_up = False
+            self.relay.reads_down(number, self.now_s)
+        self.send()
+
+    def wake(self, number: int) -> None:
+        """Let a Pacemaker find what its kernel has kept of old connections."""
+        server = self.servers[number]
+        while server.old_items:
+            server.store(server.old_items.popleft())
+
+    def store_one(self, number: int) -> None:
+        """Let a Pacemaker carry out, and acknowledge, its next pulse or delete."""
+        server = self.servers[number]
+        if server.items:
+            item = server.items.popleft()
+            server.store(item)
+            self.relay.sent_item_answered(number, item, self.now_s)
+            self.send()
+
+    def answer_one(self, number: int) -> None:
+        """Let a Pacemaker answer its next read."""
+        server = self.servers[number]
+        if server.questions:
+            question = server.questions.popleft()
+            answer = server.reply(question)
+            self.relay.answer(number, question, answer, self.now_s)
+            self.send()
+
+    def settle(self, *numbers: int) -> None:
+        """Let Pacemakers do all that has reached them."""
+        for number in numbers or range(len(self.servers)):
+            while self.servers[number].items:
+                self.store_one(number)
+            while self.servers[number].questions:
+                self.answer_one(number)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and the relay do what is scheduled in it."""
+        until_s = self.now_s + seconds
+        while (next_s := self.relay.next_s) is not None and next_s <= until_s:
+            self.now_s = max(self.now_s, next_s)
+            self.relay.tick(self.now_s)
+            self.send()
+        self.now_s = until_s
+
+
+class Asked:
+    """A request, and its answers."""
+
+    def __init__(self, kind: Kind, path: str) -> None:
+        self.answers: list[Answer] = []
+        self.question = Question(kind, path, self.answers.append)
+
+    @property
+    def answer(self) -> Answer:
+        """The answer; the request must have exactly one."""
+        (answer,) = self.answers
+        return answer
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is no answer yet."""
+        return not self.answers
+
+
+__all__ = ["Asked", "Beat", "Delete", "Server", "World"]

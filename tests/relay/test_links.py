@@ -1,0 +1,219 @@
+"""The links' thread against Pacemakers that lie, break off, hang and refuse."""
+
+from __future__ import annotations
+
+import queue
+import re
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+
+import pytest
+
+from pacemaker.client.address import ServerAddress
+from pacemaker.core.accounts import Account
+from pacemaker.core.store import Store
+from pacemaker.relay.core.question import Answer, Kind, Question
+from pacemaker.relay.inbox import Inbox
+from pacemaker.relay.links import Links
+from pacemaker.wire import messages
+from pacemaker.wire.messages import Message
+from tests.client.fake_server import FakeServer, Peer, Script
+
+pytestmark = pytest.mark.io
+
+KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
+TIMEOUT_S = 30.0
+
+
+class Running:
+    """Links that run, and what is asked of them."""
+
+    def __init__(self, *addresses: ServerAddress) -> None:
+        self.store = Store()
+        self.links = Links(addresses, partial(Inbox, self.store), "an-id", 10485760)
+        self.links.open_pulses()
+        self.links.start()
+
+    def pulse(self, value: bytes) -> None:
+        """Write a heartbeat."""
+        self.links.inbox.put(KEY, value, None, Account("a"), "worker")
+
+    def ask(self, kind: Kind = Kind.PULSE, path: str = KEY) -> Answer:
+        """Ask something and wait for the answer."""
+        answers: queue.Queue[Answer] = queue.Queue()
+        self.links.inbox.ask(Question(kind, path, answers.put))
+        return answers.get(timeout=TIMEOUT_S)
+
+    def ask_until(self, wanted: Answer, kind: Kind = Kind.PULSE) -> None:
+        """Ask until the answer is the one that is wanted."""
+        for _ in range(2000):
+            if self.ask(kind) == wanted:
+                return
+        raise AssertionError(f"never {wanted!r}")
+
+    def close(self) -> None:
+        """End them."""
+        self.links.stop()
+        self.links.join()
+        self.links.close()
+
+
+@pytest.fixture
+def parts() -> Iterator[ExitStack]:
+    """Close everything at the end, what was opened last first."""
+    with ExitStack() as stack:
+        yield stack
+
+
+def run(parts: ExitStack, *servers: FakeServer) -> Running:
+    """Run links to these servers."""
+    running = Running(*(server.address for server in servers))
+    parts.callback(running.close)
+    return running
+
+
+def garbage(peer: Peer, request: Message) -> None:
+    """Answer with what is no message."""
+    peer.send(struct.pack(">i", 5) + b"\xff\xff\xff\xff\xff")
+    peer.receive()
+
+
+def endless_frame(peer: Peer, request: Message) -> None:
+    """Announce a frame that is larger than any may be."""
+    peer.send(struct.pack(">i", 2**31 - 1))
+    peer.receive()
+
+
+def half_a_frame(peer: Peer, request: Message) -> None:
+    """Break off within a reply."""
+    reply = Message(messages.CREATE_PATH_RESPONSE, None, request.message_id)
+    peer.send(messages.encode(reply)[:7])
+
+
+def another_id(peer: Peer, request: Message) -> None:
+    """Answer a request that nobody has sent."""
+    peer.send(messages.encode(Message(messages.CREATE_PATH_RESPONSE, None, 4711)))
+    peer.receive()
+
+
+def another_type(peer: Peer, request: Message) -> None:
+    """Answer with the reply to another request."""
+    reply = Message(messages.EXISTS_RESPONSE, True, request.message_id)
+    peer.send(messages.encode(reply))
+    peer.receive()
+
+
+def no_id(peer: Peer, request: Message) -> None:
+    """Answer without an id."""
+    peer.send(messages.encode(Message(messages.CREATE_PATH_RESPONSE)))
+    peer.receive()
+
+
+def hang_up(peer: Peer, request: Message) -> None:
+    """Say nothing at all."""
+
+
+def reset(peer: Peer, request: Message) -> None:
+    """End by a reset."""
+    peer.reset()
+
+
+def after_a_request(act: Callable[[Peer, Message], None]) -> Script:
+    """Do something once the first request has come, if it comes."""
+
+    def script(peer: Peer) -> None:
+        request = peer.receive()
+        if request is not None:
+            act(peer, request)
+
+    return script
+
+
+BAD: dict[str, Script] = {
+    act.__name__: after_a_request(act)
+    for act in (
+        *(garbage, endless_frame, half_a_frame, another_id, another_type, no_id),
+        *(hang_up, reset),
+    )
+}
+
+
+@pytest.mark.parametrize("script", BAD.values(), ids=BAD)
+def test_bad_pacemaker_costs_a_reconnect(parts: ExitStack, script: Script) -> None:
+    """The next connection to it is used as if nothing had been."""
+    server = parts.enter_context(FakeServer(script, script))
+    running = run(parts, server)
+    running.pulse(b"x")
+    running.ask_until(b"x")
+    assert running.links.pulse_lanes[0].link.is_up
+
+
+@pytest.mark.parametrize("script", BAD.values(), ids=BAD)
+def test_bad_pacemaker_harms_no_other(parts: ExitStack, script: Script) -> None:
+    """Pulses reach the good one, and its answers are answers."""
+    bad = parts.enter_context(FakeServer(*[script] * 1000))
+    good = parts.enter_context(FakeServer())
+    running = run(parts, bad, good)
+    running.pulse(b"x")
+    running.ask_until(b"x")
+    assert running.ask(Kind.EXISTS) is True
+    assert running.ask(Kind.NODES, "/workerbeats") == ["words-1-1700000000"]
+    assert running.ask(Kind.DELETE, KEY) is None
+    running.ask_until(False, Kind.EXISTS)
+
+
+def test_heartbeat_of_another_key_is_not_taken(parts: ExitStack) -> None:
+    """A Pacemaker that mixes up its replies is out of step."""
+
+    def mixed_up(peer: Peer) -> None:
+        while (message := peer.receive()) is not None:
+            if message.type == messages.GET_PULSE:
+                pulse = messages.Pulse("/another", b"wrong")
+                kind = messages.GET_PULSE_RESPONSE
+                peer.send(messages.encode(Message(kind, pulse, message.message_id)))
+            else:
+                peer.answer(message)
+
+    bad = parts.enter_context(FakeServer(*[mixed_up] * 1000))
+    good = parts.enter_context(FakeServer())
+    running = run(parts, bad, good)
+    running.pulse(b"x")
+    running.ask_until(b"x")
+
+
+def test_refusal_of_reads_counts_as_away(parts: ExitStack) -> None:
+    """NOT_AUTHORIZED never reaches Nimbus, and pulses still go there."""
+
+    def refuse(peer: Peer) -> None:
+        while (message := peer.receive()) is not None:
+            if message.type in (messages.EXISTS, messages.GET_PULSE):
+                kind = messages.NOT_AUTHORIZED
+                peer.send(messages.encode(Message(kind, None, message.message_id)))
+            else:
+                peer.answer(message)
+
+    strict = parts.enter_context(FakeServer(*[refuse] * 1000))
+    good = parts.enter_context(FakeServer())
+    running = run(parts, strict, good)
+    running.pulse(b"x")
+    running.ask_until(b"x")
+    assert running.links.pulse_lanes[0].link.is_up
+    assert not running.links.read_lanes[0].link.is_up
+    assert "refuses reads" in running.links.read_lanes[0].link.problem
+
+
+def test_links_describe_each_pacemaker(parts: ExitStack) -> None:
+    """The log says which are up, since when, and what waits."""
+    server = parts.enter_context(FakeServer())
+    nobody = ServerAddress("127.0.0.1", 1)
+    running = Running(server.address, nobody)
+    parts.callback(running.close)
+    running.pulse(b"x")
+    running.ask_until(b"x")
+    described = running.links.describe()
+    one, other = described.split("; ")[:2]
+    assert re.search(rf"{server.address} up_s=\d+ complete=False reads=up", one)
+    assert f"{nobody} down (" in other
+    assert "waiting_pulses=1" in other

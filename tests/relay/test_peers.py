@@ -1,0 +1,334 @@
+"""A client's requests at a relay: the protocol, the peer and the inbox, without I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import pytest
+
+from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.figures import Figures
+from pacemaker.core.pending_reads import PendingReads
+from pacemaker.core.protocol import ServerProtocol, Wait
+from pacemaker.core.store import Store
+from pacemaker.errors import LimitError
+from pacemaker.relay import peers
+from pacemaker.relay.core.question import Answer, Kind, Question
+from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, Left, Written
+from pacemaker.relay.peers import ANNOUNCEMENT, Peer, Room
+from pacemaker.wire.messages import Message
+from tests.fake_mechanisms import like_digest
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type
+
+KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
+OTHER = "/workerbeats/words-1-1700000000/7a4e-6701"
+TOPOLOGY = "/workerbeats/words-1-1700000000"
+MAX_BODY_BYTES = 10485760
+
+
+class Client:
+    """One connection to a relay whose Pacemakers are the test."""
+
+    def __init__(self, is_digest: bool = False, account: Account | None = None) -> None:
+        self.store = Store()
+        self.woken = 0
+        self.inbox = Inbox(self.store, self._wake)
+        self.room = Room(self.inbox, "our-id")
+        self.calls: deque[Callable[[], None]] = deque()
+        self.room.call = self.calls.append
+        self.account = account or Account("a")
+        self.peer = Peer(self.room, self.account, "peer")
+        self.sent = b""
+        self.wait = Wait.REQUEST
+        self.protocol = ServerProtocol(
+            Dispatcher(self.peer, Figures(), MAX_BODY_BYTES),
+            MAX_BODY_BYTES,
+            like_digest() if is_digest else None,
+            "peer",
+            self,
+            self.account,
+        )
+        self.protocol.call_on_release(self.go_on)
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def new_reads(self, account: Account = NOBODY) -> PendingReads:
+        """Give the protocol the peer."""
+        return self.peer
+
+    def send(self, *frames: bytes) -> bytes:
+        """Send frames, and return what comes back at once."""
+        self._note(self.protocol.receive_data(b"".join(frames)))
+        return self.replies()
+
+    def go_on(self) -> None:
+        """Do what the connection does when answers have come."""
+        self._note(self.protocol.resume())
+        while self.wait is Wait.TURN:
+            self._note(self.protocol.resume())
+
+    def _note(self, output: tuple[object, Wait]) -> None:
+        chunks, self.wait = output
+        self.sent += b"".join(chunks)  # type: ignore[arg-type]
+
+    def replies(self) -> bytes:
+        """Return what was sent since the last call."""
+        sent, self.sent = self.sent, b""
+        return sent
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is read until an answer has come."""
+        return self.wait is Wait.ANSWER
+
+    def events(self) -> list[Event]:
+        """Take what the links' thread would take."""
+        return self.inbox.take()
+
+    def asked(self) -> list[Question]:
+        """Take the questions."""
+        return [event.question for event in self.events() if isinstance(event, Asked)]
+
+    def answer(self, question: Question, answer: Answer) -> bytes:
+        """Answer a question, and return what the client receives."""
+        question.deliver(answer)
+        while self.calls:
+            self.calls.popleft()()
+        return self.replies()
+
+
+def get(key: str = KEY, message_id: int | None = 7) -> bytes:
+    """Return the frame of a GET_PULSE."""
+    return wire.path_request(Type.GET_PULSE, key, message_id)
+
+
+def test_pulse_is_acknowledged_at_once() -> None:
+    """Its sender has no use for a later answer."""
+    client = Client()
+    assert client.send(wire.send_pulse(KEY, b"x", 1)) == wire.ack(
+        Type.SEND_PULSE_RESPONSE, 1
+    )
+    (written,) = client.events()
+    assert isinstance(written, Written)
+    assert (written.key, written.writer) == (KEY, client.peer)
+    assert client.inbox.newest(KEY) == b"x"
+
+
+def test_key_is_mentioned_once_however_often_it_is_written() -> None:
+    """And the links' thread is woken once."""
+    client = Client()
+    for _ in range(100):
+        client.send(wire.send_pulse(KEY, b"x", 1))
+    assert len(client.events()) == 1
+    assert client.woken == 1
+
+
+def test_pulse_after_a_delete_is_mentioned_again() -> None:
+    """The order of the two must not be lost."""
+    client = Client()
+    delete = wire.path_request(Type.DELETE_PATH, TOPOLOGY, 2)
+    client.send(wire.send_pulse(KEY, b"1", 1), delete)
+    assert client.inbox.newest(KEY) is None
+    client.send(wire.send_pulse(KEY, b"2", 1))
+    assert [type(event) for event in client.events()] == [Written, Asked, Written]
+
+
+def test_read_is_answered_when_the_answer_comes() -> None:
+    """Nothing is sent before."""
+    client = Client()
+    assert client.send(get()) == b""
+    (question,) = client.asked()
+    assert (question.kind, question.path) == (Kind.PULSE, KEY)
+    assert client.answer(question, b"x") == wire.pulse_reply(KEY, b"x", 7)
+
+
+def test_reads_are_answered_in_any_order() -> None:
+    """Each reply has the id of its request."""
+    client = Client()
+    client.send(get(KEY, 1), get(OTHER, 2))
+    first, second = client.asked()
+    assert client.answer(second, None) == wire.pulse_reply(OTHER, None, 2)
+    assert client.answer(first, b"x") == wire.pulse_reply(KEY, b"x", 1)
+
+
+def test_read_that_is_sent_again_is_one_read() -> None:
+    """Storm's client does that each second, and wants one reply."""
+    client = Client()
+    client.send(get())
+    client.send(get())
+    (question,) = client.asked()
+    assert client.answer(question, b"x") == wire.pulse_reply(KEY, b"x", 7)
+
+
+def test_request_with_the_id_of_a_waiting_one_supersedes_it() -> None:
+    """The client would take the reply for that of the new request."""
+    client = Client()
+    client.send(get(KEY))
+    (old,) = client.asked()
+    client.send(get(OTHER))
+    events = client.events()
+    assert isinstance(events[0], Dropped)
+    assert client.answer(old, b"old") == b""
+    assert isinstance(events[1], Asked)
+    new = events[1].question
+    assert client.answer(new, b"new") == wire.pulse_reply(OTHER, b"new", 7)
+
+
+def test_pulse_with_the_id_of_a_waiting_read_supersedes_it() -> None:
+    """Any request does."""
+    client = Client()
+    client.send(get())
+    (question,) = client.asked()
+    client.send(wire.send_pulse(KEY, b"x", 7))
+    assert client.answer(question, b"x") == b""
+
+
+def test_request_without_an_id_is_answered_in_its_order() -> None:
+    """Nothing after it is read until then."""
+    client = Client()
+    assert client.send(get(message_id=None), wire.send_pulse(KEY, b"y", 3)) == b""
+    assert client.is_idle
+    (question,) = client.asked()
+    assert client.answer(question, b"x") == wire.pulse_reply(KEY, b"x") + wire.ack(
+        Type.SEND_PULSE_RESPONSE, 3
+    )
+    assert not client.is_idle
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_exists_gets_its_answer(found: bool) -> None:
+    """It is a boolean."""
+    client = Client()
+    client.send(wire.path_request(Type.EXISTS, KEY, 2))
+    (question,) = client.asked()
+    assert client.answer(question, found) == wire.exists_reply(found, 2)
+
+
+@pytest.mark.parametrize("count", [0, 3, 2500])
+def test_list_gets_its_names(count: int) -> None:
+    """A large one is written in slices."""
+    client = Client()
+    client.send(wire.path_request(Type.GET_ALL_NODES_FOR_PATH, TOPOLOGY, 2))
+    (question,) = client.asked()
+    names = [f"w{number}" for number in range(count)]
+    reply = client.answer(question, names)
+    assert wire.nodes_of(reply)[1] == {name.encode() for name in names}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reply", "asked"),
+    [
+        (Type.DELETE_PATH, Type.DELETE_PATH_RESPONSE, Kind.DELETE),
+        (Type.DELETE_PULSE_ID, Type.DELETE_PULSE_ID_RESPONSE, Kind.DELETE_ONE),
+    ],
+)
+def test_delete_is_acknowledged_when_the_answer_comes(
+    kind: Type, reply: Type, asked: Kind
+) -> None:
+    """It is carried out here at once."""
+    client = Client()
+    client.send(wire.send_pulse(KEY, b"x", 1))
+    assert client.send(wire.path_request(kind, KEY, 2)) == b""
+    assert client.inbox.newest(KEY) is None
+    (question,) = client.asked()
+    assert question.kind is asked
+    assert client.answer(question, None) == wire.ack(reply, 2)
+
+
+def test_peer_that_has_not_authenticated_may_delete_but_not_read() -> None:
+    """As at a Pacemaker; its first message may be the delete."""
+    client = Client(is_digest=True)
+    client.send(wire.path_request(Type.DELETE_PATH, KEY, 2))
+    (question,) = client.asked()
+    assert client.answer(question, None) == wire.ack(Type.DELETE_PATH_RESPONSE, 2)
+    assert client.send(get()) == wire.ack(Type.NOT_AUTHORIZED, 7)
+
+
+def test_end_of_a_connection_drops_its_requests() -> None:
+    """Nobody waits for them, and its heartbeats have no worker any more."""
+    client = Client()
+    client.send(get(), get(message_id=None))
+    client.events()
+    client.protocol.close()
+    kinds = [type(event) for event in client.events()]
+    assert kinds == [Dropped, Dropped, Left]
+    assert client.account.held_read_bytes == 0
+    assert client.room.total_bytes == 0
+
+
+def test_answer_after_the_end_of_a_connection_is_ignored() -> None:
+    """The links' thread had not heard of the end."""
+    client = Client()
+    client.send(get())
+    (question,) = client.asked()
+    client.protocol.close()
+    assert client.answer(question, b"x") == b""
+
+
+@pytest.mark.parametrize(
+    ("relay_id", "reason"), [("our-id", "to itself"), ("another", "do not chain")]
+)
+def test_relay_is_refused(relay_id: str, reason: str) -> None:
+    """Its announcement ends its connection, with the reason in the log."""
+    client = Client()
+    client.send(wire.path_request(Type.CREATE_PATH, ANNOUNCEMENT + relay_id, 0))
+    assert client.wait is Wait.END
+    assert reason in str(client.protocol.error)
+
+
+def test_too_many_requests_of_an_address_end_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No answer can be made up for them, and other addresses have room."""
+    monkeypatch.setattr(peers, "MAX_WAITING_BYTES", 100_000)
+    client = Client()
+    for number in range(100):
+        client.send(get(f"{KEY}{number}", number))
+    assert isinstance(client.protocol.error, LimitError)
+    assert client.room.refused == 1
+    other = Peer(client.room, Account("b"), "other")
+    assert other.hold(Message(Type.GET_PULSE, KEY, 1), authenticated=True)
+
+
+def test_snapshot_has_the_reads_as_requests_and_the_deletes_as_done() -> None:
+    """A delete that was carried out again would remove what was written since."""
+    client = Client()
+    client.send(get(), wire.path_request(Type.DELETE_PATH, TOPOLOGY, 2))
+    client.send(wire.send_pulse(KEY, b"x", 3))
+    snapshot = client.protocol.snapshot()
+    assert snapshot is not None
+    assert snapshot.unread == get()
+    assert snapshot.unsent == wire.ack(Type.DELETE_PATH_RESPONSE, 2)
+
+
+def test_key_that_was_just_written_is_not_forgotten() -> None:
+    """Its worker is back, and the links' thread does not know it yet."""
+    client = Client()
+    client.send(wire.send_pulse(KEY, b"x", 1))
+    client.inbox.forget(KEY)
+    assert client.inbox.newest(KEY) == b"x"
+    client.events()
+    client.inbox.forget(KEY)
+    assert client.inbox.newest(KEY) is None
+
+
+def test_worker_takes_the_fast_path() -> None:
+    """Its pulses are passed on as any other."""
+    client = Client()
+    for value in (b"1", b"2", b"3"):
+        client.send(wire.send_pulse(KEY, value, 1))
+        assert len(client.events()) == 1
+    assert client.inbox.newest(KEY) == b"3"
+
+
+def test_parts_show_their_state() -> None:
+    """The log of a bug says what there was."""
+    client = Client()
+    client.send(get())
+    assert "waiting=1" in repr(client.peer)
+    assert "refused=0" in repr(client.room)
+    assert "events=1" in repr(client.inbox)

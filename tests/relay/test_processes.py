@@ -1,0 +1,275 @@
+"""A relay as a process between real clients and real Pacemakers."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pacemaker.cli import exit_codes
+from pacemaker.client.address import ServerAddress
+from pacemaker.client.connection import PacemakerConnection
+from pacemaker.client.requests import get_pulse
+from pacemaker.config import AuthMethod, Settings
+from pacemaker.sasl.registry import client_mechanism_factory
+from tests.real.daemons import free_port
+from tests.relay.processes import RELAY, RelayProcess, Upstream, name_of
+from tests.wire import by_hand as wire
+from tests.wire.by_hand import Type, Wire
+
+pytestmark = pytest.mark.io
+
+KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
+
+
+@pytest.fixture(scope="module")
+def pacemakers() -> Iterator[list[Upstream]]:
+    """Start two Pacemakers."""
+    with Upstream() as first, Upstream() as second:
+        yield [first, second]
+
+
+@pytest.fixture
+def relay(pacemakers: list[Upstream]) -> Iterator[RelayProcess]:
+    """Start a relay to both."""
+    with RelayProcess([pacemaker.name for pacemaker in pacemakers]) as started:
+        for _ in pacemakers:
+            started.logged(r"\(pulses\): connected", 20)
+        yield started
+
+
+def get(key: str, message_id: int = 7) -> bytes:
+    """Return the frame of a GET_PULSE."""
+    return wire.path_request(Type.GET_PULSE, key, message_id)
+
+
+def reads(server: tuple[str, int], key: str, value: bytes | None) -> bool:
+    """Read a key until it has a value; only a value that never comes fails."""
+    with Wire(server) as peer:
+        return any(
+            peer.ask(get(key)) == wire.pulse_reply(key, value, 7) for _ in range(5000)
+        )
+
+
+def test_relay_outlives_the_death_of_a_pacemaker(
+    relay: RelayProcess, pacemakers: list[Upstream]
+) -> None:
+    """A worker and Nimbus notice nothing; the dead one is complete when it is back."""
+    first, second = pacemakers
+    with Wire(relay.address) as worker, Wire(relay.address) as nimbus:
+        ack = wire.ack(Type.SEND_PULSE_RESPONSE, 1)
+        assert worker.ask(wire.send_pulse(KEY, b"1", 1)) == ack
+        assert nimbus.ask(get(KEY)) == wire.pulse_reply(KEY, b"1", 7)
+        assert reads(first.address, KEY, b"1")
+        assert reads(second.address, KEY, b"1")
+        first.kill()
+        assert worker.ask(wire.send_pulse(KEY, b"2", 1)) == ack
+        assert reads(second.address, KEY, b"2")
+        assert nimbus.ask(get(KEY)) == wire.pulse_reply(KEY, b"2", 7)
+        first.start()
+        assert reads(first.address, KEY, b"2")
+        second.kill()
+        second.start()
+        assert reads(second.address, KEY, b"2")
+
+
+def test_relay_answers_every_request(relay: RelayProcess) -> None:
+    """Each gets the reply that a Pacemaker gives, also without a message id."""
+    key = "/workerbeats/other-1-1700000000/9b1c-6700"
+    with Wire(relay.address) as peer:
+        path = "/workerbeats/other-1-1700000000"
+        peer.ask(wire.send_pulse(key, b"x", 1))
+        assert peer.ask(get(key, -1)) == wire.pulse_reply(key, b"x")
+        ask = wire.path_request
+        assert peer.ask(ask(Type.EXISTS, key, 2)) == wire.exists_reply(True, 2)
+        listed = peer.ask(ask(Type.GET_ALL_NODES_FOR_PATH, path, 3))
+        assert wire.nodes_of(listed)[1] == {b"9b1c-6700"}
+        kind = Type.GET_ALL_PULSE_FOR_PATH
+        reply = wire.ack(Type.GET_ALL_PULSE_FOR_PATH_RESPONSE, 4)
+        assert peer.ask(ask(kind, path, 4)) == reply
+        reply = wire.ack(Type.CREATE_PATH_RESPONSE, 5)
+        assert peer.ask(ask(Type.CREATE_PATH, path, 5)) == reply
+        reply = wire.ack(Type.DELETE_PATH_RESPONSE, 6)
+        assert peer.ask(ask(Type.DELETE_PATH, path, 6)) == reply
+        assert peer.ask(ask(Type.EXISTS, key, 7)) == wire.exists_reply(False, 7)
+        reply = wire.ack(Type.DELETE_PULSE_ID_RESPONSE)
+        assert peer.ask(ask(Type.DELETE_PULSE_ID, key)) == reply
+
+
+def test_requests_without_an_id_are_answered_in_order(relay: RelayProcess) -> None:
+    """Their sender could not tell the replies apart."""
+    key = "/workerbeats/plain-1-1700000000/1"
+    with Wire(relay.address) as peer:
+        peer.send(
+            wire.send_pulse(key, b"1")
+            + wire.path_request(Type.EXISTS, key)
+            + wire.path_request(Type.DELETE_PATH, key)
+            + wire.path_request(Type.EXISTS, key)
+            + wire.send_pulse(key, b"2")
+        )
+        replies = [peer.receive() for _ in range(5)]
+    assert replies == [
+        wire.ack(Type.SEND_PULSE_RESPONSE),
+        wire.exists_reply(True),
+        wire.ack(Type.DELETE_PATH_RESPONSE),
+        wire.exists_reply(False),
+        wire.ack(Type.SEND_PULSE_RESPONSE),
+    ]
+
+
+def test_relay_stops_on_sigterm(relay: RelayProcess) -> None:
+    """Its peers are reset, as by `serve`, and it ends with 0."""
+    with Wire(relay.address) as peer:
+        peer.ask(wire.send_pulse(KEY, b"1", 1))
+        relay.signal(signal.SIGTERM)
+        assert peer.ended() == "reset"
+        assert relay.wait() == 0
+
+
+def test_upgrade_in_place_carries_the_workers_over(
+    relay: RelayProcess, pacemakers: list[Upstream]
+) -> None:
+    """The newest heartbeat is known to be its worker's, and is repeated for it."""
+    key = "/workerbeats/carried-1-1700000000/1"
+    first, _ = pacemakers
+    with Wire(relay.address) as worker, Wire(relay.address) as nimbus:
+        worker.ask(wire.send_pulse(key, b"1", 1))
+        assert nimbus.ask(get(key)) == wire.pulse_reply(key, b"1", 7)
+        relay.signal(signal.SIGUSR2)
+        relay.logged("upgraded to .* 2 connections and [0-9]+ heartbeats?", 60)
+        first.kill()
+        first.start()
+        assert reads(first.address, key, b"1")
+        assert nimbus.ask(get(key)) == wire.pulse_reply(key, b"1", 7)
+
+
+def test_upgrade_in_place_keeps_missed_deletes(
+    relay: RelayProcess, pacemakers: list[Upstream]
+) -> None:
+    """A Pacemaker that was stopped all the while still loses what was deleted."""
+    path = "/workerbeats/deleted-1-1700000000"
+    first, _ = pacemakers
+    with Wire(relay.address) as worker, Wire(first.address) as direct:
+        assert direct.ask(wire.send_pulse(f"{path}/1", b"1", 1))
+        first.process.signal(signal.SIGSTOP)
+        try:
+            deleted = wire.ack(Type.DELETE_PATH_RESPONSE, 2)
+            assert worker.ask(wire.path_request(Type.DELETE_PATH, path, 2)) == deleted
+            relay.signal(signal.SIGUSR2)
+            relay.logged("upgraded to", 60)
+        finally:
+            first.process.signal(signal.SIGCONT)
+        assert reads(first.address, f"{path}/1", None)
+
+
+def test_relay_refuses_to_relay_to_itself() -> None:
+    """It is told by address, whatever the name is."""
+    port = free_port()
+    argv = [*RELAY, "--bind", "127.0.0.1", "--to", f"localhost:{port}"]
+    done = subprocess.run(
+        [*argv, "-c", f"pacemaker.port={port}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == exit_codes.WRONG_CONFIGURATION
+    assert "is this relay itself" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_relays_do_not_chain(relay: RelayProcess) -> None:
+    """Each of the two says what is wrong."""
+    with RelayProcess([name_of(relay.address)]) as other:
+        assert relay.logged("closed: the peer is a relay, and so is this", 20)
+        assert other.logged("is it a Pacemaker, and not a relay", 20)
+
+
+def test_relay_without_pacemakers_says_what_to_set() -> None:
+    """The error names the key and the option."""
+    done = subprocess.run(RELAY, capture_output=True, text=True, check=False)
+    assert done.returncode == exit_codes.WRONG_CONFIGURATION
+    assert "pacemaker.relay.servers" in done.stderr
+    assert "--to" in done.stderr
+
+
+DIGEST = ("-c", "pacemaker.auth.method=DIGEST")
+
+
+@pytest.fixture
+def jaas_file(tmp_path: Path) -> Path:
+    """Write credentials for DIGEST."""
+    file = tmp_path / "jaas.conf"
+    file.write_text(
+        "PacemakerDigest {\n"
+        "    org.apache.zookeeper.server.auth.DigestLoginModule required\n"
+        '    username="u" password="p";\n};\n'
+    )
+    file.chmod(0o600)
+    return file
+
+
+def test_relay_authenticates_both_ways(jaas_file: Path) -> None:
+    """With the credentials, Nimbus reads through it as from a Pacemaker."""
+    options = (*DIGEST, "-c", f"java.security.auth.login.config={jaas_file}")
+    key = "/workerbeats/secret-1-1700000000/1"
+    with (
+        Upstream(*options) as pacemaker,
+        RelayProcess([pacemaker.name], *options) as relay,
+        Wire(relay.address) as worker,
+    ):
+        worker.ask(wire.send_pulse(key, b"1", 1))
+        refused = wire.ack(Type.NOT_AUTHORIZED, 7)
+        assert worker.ask(get(key)) == refused
+        settings = Settings(auth_method=AuthMethod.DIGEST, jaas_file=jaas_file)
+        factory = client_mechanism_factory(settings).factory
+        address = ServerAddress(*relay.address)
+        with PacemakerConnection(
+            address, timeout_s=20, mechanism_factory=factory
+        ) as nimbus:
+            assert nimbus.request(get_pulse(key)) == b"1"
+
+
+def test_relay_without_credentials_only_writes(jaas_file: Path) -> None:
+    """As on a worker's host: reads are refused, and one line of the log says why."""
+    secret = ("-c", f"java.security.auth.login.config={jaas_file}")
+    key = "/workerbeats/secret-1-1700000000/2"
+    with (
+        Upstream(*DIGEST, *secret) as pacemaker,
+        RelayProcess([pacemaker.name], *DIGEST) as relay,
+        RelayProcess([pacemaker.name], *DIGEST, *secret) as nimbus_relay,
+        Wire(relay.address) as worker,
+        Wire(relay.address) as client,
+    ):
+        log = "\n".join(relay.stderr.all())
+        assert log.count("no credentials for DIGEST on this host") == 1
+        assert worker.ask(wire.send_pulse(key, b"1", 1))
+        assert worker.ask(get(key)) == wire.ack(Type.NOT_AUTHORIZED, 7)
+        client.send(wire.control(-202))
+        assert client.ended() == "eof"
+        settings = Settings(auth_method=AuthMethod.DIGEST, jaas_file=jaas_file)
+        factory = client_mechanism_factory(settings).factory
+        address = ServerAddress(*nimbus_relay.address)
+        with PacemakerConnection(
+            address, timeout_s=20, mechanism_factory=factory
+        ) as nimbus:
+            assert nimbus.request(get_pulse(key)) == b"1"
+
+
+def test_refusal_by_a_pacemaker_does_not_reach_nimbus(jaas_file: Path) -> None:
+    """One that lets nobody read counts as away for reads, and gets the pulses."""
+    secret = ("-c", f"java.security.auth.login.config={jaas_file}")
+    key = "/workerbeats/words-1-1700000000/3"
+    with (
+        Upstream(*DIGEST, *secret) as strict,
+        Upstream() as open_to_all,
+        RelayProcess([strict.name, open_to_all.name]) as relay,
+        Wire(relay.address) as nimbus,
+    ):
+        nimbus.ask(wire.send_pulse(key, b"1", 1))
+        assert nimbus.ask(get(key)) == wire.pulse_reply(key, b"1", 7)
+        assert relay.logged(r"\(reads\): no connection: it refuses reads", 20)
+        relay.signal(signal.SIGUSR1)
+        assert relay.logged(r"pacemakers: .*reads=down.*waiting_pulses=0", 20)
