@@ -22,14 +22,14 @@ from tests.cluster.cluster import UP_TIMEOUT_S, Cluster, Setup
 from tests.cluster.conftest import HostMaker
 from tests.cluster.hosts import Host
 from tests.cluster.pacemakers import Kind
-from tests.cluster.releases import RELEASES
+from tests.cluster.releases import NEWEST_ALONE
 from tests.cluster.waiting import wait_until
 from tests.real.daemons import free_port
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1800),
-    pytest.mark.parametrize("release", RELEASES, scope="module"),
+    pytest.mark.parametrize("release", NEWEST_ALONE, scope="module"),
 ]
 
 WORKERS = 3
