@@ -11,7 +11,7 @@
 # make packages  installs the packages of the system that the tests need, as root, so
 #              that a user can do the rest
 # make cluster-test     runs whole Storm clusters and lets parts of them fail; ALL=1 for
-#                       every outage, TABLES=1 to add to the tables in docs/cluster.md
+#                       all outages and releases, TABLES=1 to add to docs/cluster.md
 # make cluster-compare  runs the same scenarios with the JVM's Pacemaker, for the tables
 # make cluster-outages  tries outages of every length TRIES=5 times, for the tables
 # make compose-test     runs the scenarios on docker-compose.yml, and the units of systemd

@@ -663,8 +663,8 @@ def test_manager_is_told_of_upgrades_and_fed(tmp_path: Path, yaml: Path) -> None
 def told_until_ready(manager: Manager) -> list[dict[str, str]]:
     """Return what a manager is told up to the next READY.
 
-    The feeding is left out, and so is the line of figures once a minute, which comes on
-    a machine that is slow enough.
+    The feeding is left out, and so is the line of figures once a minute, which comes if
+    the machine is slow enough.
     """
     steps: list[dict[str, str]] = []
     while not steps or "READY" not in steps[-1]:

@@ -208,7 +208,7 @@ def test_names_are_guessed_well_without_zookeeper(running: Cluster, busy: str) -
 
 
 def test_a_killed_worker_is_shown_at_once(running: Cluster, busy: str) -> None:
-    """The first line names it as late or restarted; then the restart is shown."""
+    """The first line names it; then its restart, or its move, is shown."""
     from pacemaker.cli.targets import Target
     from pacemaker.observe.observer import Observer
     from pacemaker.observe.troubles import sentence
@@ -230,9 +230,9 @@ def test_a_killed_worker_is_shown_at_once(running: Cluster, busy: str) -> None:
             UP_TIMEOUT_S,
         )
         wait_until(
-            "the restart to be shown",
+            "the restart, or the move to another slot, to be shown",
             lambda: any(
-                each.kind == "restarted" and each.topology_id == busy
+                each.kind in ("restarted", "moved") and each.topology_id == busy
                 for each in observer.view().troubles
             ),
             UP_TIMEOUT_S,
