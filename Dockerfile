@@ -47,7 +47,8 @@ ENV PATH=/opt/storm-pacemaker-py/bin:$PATH \
     STORM_PACEMAKER_ADMIN=127.0.0.1:6698
 USER 10001:10001
 EXPOSE 6699 6698
-# The daemon says itself whether it is well: its threads make progress, and it serves.
+# The daemon itself says whether it serves, whatever its storm.yaml and its options are.
+# In a network that it shares with another one, give each a port of its own.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 \
     CMD ["storm-pacemaker-py", "health"]
 STOPSIGNAL SIGTERM

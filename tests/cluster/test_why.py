@@ -32,14 +32,20 @@ pytestmark = [
     pytest.mark.parametrize("release", NEWEST_ALONE, scope="module"),
 ]
 
-WORKERS = 3
+WORKERS = 2
 
 
 @pytest.fixture(scope="module")
 def setup(release: str) -> Setup:
     """Have few workers, and Pacemakers that can be looked into."""
     admin = f"127.0.0.1:{free_port()}"
-    return Setup(release, workers=WORKERS, serve_options=("--admin", admin))
+    return Setup(
+        release,
+        workers=WORKERS,
+        # A worker that starts slowly, beside other tests, is not to be moved for it.
+        settings={"nimbus.task.launch.secs": 60},
+        serve_options=("--admin", admin),
+    )
 
 
 @pytest.fixture(scope="module")
