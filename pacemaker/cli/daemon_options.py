@@ -26,9 +26,9 @@ from pacemaker.errors import ConfigError
 
 VARIABLE_PREFIX: Final = "STORM_PACEMAKER_"
 
+# difflib's ratio, after the prefix.  Others may have variables with this prefix; one that
+# is as close as this to one of ours was meant for us.
 _MIN_LIKENESS: Final = 0.8
-"""difflib's ratio, after the prefix.  Others may have variables with this prefix; one
-that is as close as this to one of ours was meant for us."""
 
 # From 8.3 on click puts this where nothing was given, until the whole command line has
 # been read.

@@ -20,8 +20,8 @@ _logger: Final = logging.getLogger("pacemaker.cli")
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
+# Read by all commands, so that they read what the daemon beside them reads.
 CONFIG_VARIABLE: Final = f"{VARIABLE_PREFIX}CONFIG"
-"""Read by all commands, so that they read what the daemon beside them reads."""
 
 LEVEL_VARIABLE: Final = f"{VARIABLE_PREFIX}LOG_LEVEL"
 
