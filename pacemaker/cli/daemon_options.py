@@ -26,8 +26,8 @@ from pacemaker.errors import ConfigError
 
 VARIABLE_PREFIX: Final = "STORM_PACEMAKER_"
 
-# difflib's ratio, after the prefix.  Others may have variables with this prefix; one that
-# is as close as this to one of ours was meant for us.
+# difflib's ratio, after the prefix.  Others may have variables with this prefix; one
+# that is as close as this to one of ours was meant for us.
 _MIN_LIKENESS: Final = 0.8
 
 # From 8.3 on click puts this where nothing was given, until the whole command line has
