@@ -11,7 +11,7 @@
 # make packages  installs the packages of the system that the tests need, as root, so
 #              that a user can do the rest
 # make cluster-test     runs whole Storm clusters and lets parts of them fail; ALL=1 for
-#                       every outage, TABLES=1 to add to the tables in docs/cluster.md
+#                       all outages and releases, TABLES=1 to add to docs/cluster.md
 # make cluster-compare  runs the same scenarios with the JVM's Pacemaker, for the tables
 # make cluster-outages  tries outages of every length TRIES=5 times, for the tables
 # make compose-test     runs the scenarios on docker-compose.yml, and the units of systemd
@@ -28,6 +28,8 @@
 #
 # make dist    builds the wheel and the source distribution into dist/, the same bytes from
 #              the same tree, with bills of materials and checksums
+# make docs    builds the manual into site/; a broken link is an error
+# make release-check  runs what must be true before a release; STEPS="versions manual" some
 # make man     writes the man pages and completions into share/
 # make deb     builds packages for Debian and Ubuntu, and an RPM, into dist/;
 #              SUITES="trixie noble" some of them, MACHINE=aarch64 for arm64
@@ -42,7 +44,7 @@ STEP := @printf '==> %s\n'
 
 .PHONY: help serve test packages setup jars lint types unit real bench format clean
 .PHONY: matrix coverage mutants isolation cluster-test cluster-compare cluster-outages
-.PHONY: compose-test compose-images compose-clean release-tools dist man deb fresh-test
+.PHONY: compose-test compose-images compose-clean release-tools dist man deb docs fresh-test release-check
 
 help:
 	@sed -n 's/^# \(make .*\|  .*\)/\1/p' Makefile
@@ -167,6 +169,14 @@ deb: dist
 fresh-test: release-tools
 	$(STEP) "the packages in dist/ on fresh systems"
 	@$(RELEASE).fresh dist $(SUITES)
+
+docs: release-tools
+	$(STEP) "the manual, into site/"
+	@PYTHONPATH=. NO_MKDOCS_2_WARNING=1 .venv-release/bin/mkdocs build --quiet --strict
+
+release-check: release-tools
+	$(STEP) "what must be true before a release"
+	@$(RELEASE).check $(STEPS)
 
 man: release-tools
 	$(STEP) "man pages and completions, into share/"

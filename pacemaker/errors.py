@@ -320,5 +320,9 @@ class UpgradeError(PacemakerError):
     """An upgrade in place was refused; the daemon continues unchanged."""
 
 
+class StatusError(PacemakerError):
+    """No daemon tells this user its status."""
+
+
 class StateError(DetailedError):
     """The state that another process left cannot be read; none of it is used."""

@@ -105,7 +105,7 @@ def fill_site_packages(
         *(sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"),
         *("--disable-pip-version-check", "--only-binary=:all:", *platforms),
         *(f"--python-version={python[0]}.{python[1]}", f"--target={target}"),
-        f"{wheel}[zstd]",
+        f"{wheel}[zstd,metrics]",
     )
 
 
@@ -137,9 +137,10 @@ def stage(root: Path, wheel: Path, suite: Suite, machine: str, epoch: int) -> No
     strip(site, machine)
     _environment(root, suite)
     _documents(root, site, suite, epoch)
+    programs = (root / HOME / "bin", root / "usr/share" / NAME / "storm-pacemaker")
     for path in root.rglob("*"):
         if not path.is_symlink():
-            is_program = path.is_dir() or path.parent == root / HOME / "bin"
+            is_program = path.is_dir() or path.parent in programs
             path.chmod(0o755 if is_program else 0o644)
         os.utime(path, (epoch, epoch), follow_symlinks=False)
 

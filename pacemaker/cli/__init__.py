@@ -31,6 +31,7 @@ from pacemaker.cli.reload import reload_command
 from pacemaker.cli.rm import rm_command
 from pacemaker.cli.serve import serve_command
 from pacemaker.cli.simulate import simulate_command
+from pacemaker.cli.status import status_command
 from pacemaker.cli.top import top_command
 from pacemaker.cli.why import why_command
 from pacemaker.errors import (
@@ -41,6 +42,7 @@ from pacemaker.errors import (
     NotAuthorizedError,
     PacemakerError,
     StartError,
+    StatusError,
     UpgradeError,
 )
 
@@ -83,6 +85,7 @@ _ENDS: Final[dict[type[PacemakerError], type[click.ClickException]]] = {
     StartError: _SystemRefusedError,
     NotAuthorizedError: _NotAuthorizedError,
     ClientError: _NoAnswerError,
+    StatusError: _NoAnswerError,
     AdminError: _NoAnswerError,
     UpgradeError: _RefusedError,
 }
@@ -178,8 +181,8 @@ def main() -> None:
 
 
 for _command in (
-    *(serve_command, relay_command, reload_command, config_command),
-    completion_command,
+    *(serve_command, relay_command, reload_command, status_command),
+    *(config_command, completion_command),
     *(ping_command, ls_command, get_command, exists_command, put_command, rm_command),
     *(simulate_command, health_command, observe_command, top_command, why_command),
     doctor_command,

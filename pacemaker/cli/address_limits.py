@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from pacemaker.cli.daemon_options import daemon_option
 from pacemaker.cli.sizes import parse_size
 from pacemaker.core.accounts import AddressLimits
 
@@ -81,11 +82,12 @@ def _parse_shared(
         ) from exc
 
 
-def address_options(command: _F) -> _F:
+def address_options(command: _F, scope: str = "") -> _F:
     """Add the options ``--shared-address`` and ``--address-limit`` to a command."""
-    command = click.option(
+    command = daemon_option(
         "--address-limit",
         "address_limits",
+        scope=scope,
         multiple=True,
         metavar="NAME=VALUE",
         callback=lambda _, __, texts: parse_limits(texts),
@@ -93,9 +95,10 @@ def address_options(command: _F) -> _F:
         f"{', '.join(_NAMES)}. By default an address is held to an equal share of a "
         "resource once three quarters of it are used.",
     )(command)
-    return click.option(
+    return daemon_option(
         "--shared-address",
         "shared_addresses",
+        scope=scope,
         multiple=True,
         metavar="CIDR",
         callback=_parse_shared,

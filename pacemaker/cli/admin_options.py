@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from pacemaker.admin.address import AdminAddress, parse_admin_address
+from pacemaker.cli.daemon_options import daemon_option
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -52,29 +53,36 @@ def read_token(_: click.Context, __: click.Parameter, file: Path | None) -> str 
     return token
 
 
-def admin_options(command: _F) -> _F:
-    """Add ``--admin``, ``--admin-host`` and ``--admin-token-file`` to a daemon."""
+def admin_options(command: _F, scope: str = "") -> _F:
+    """Add ``--admin``, ``--admin-host`` and ``--admin-token-file`` to a daemon.
+
+    Args:
+        command: the daemon's command.
+        scope: see `daemon_option`.
+    """
     for option in reversed(
         (
-            click.option(
+            daemon_option(
                 "--admin",
+                scope=scope,
                 metavar=METAVAR,
-                envvar=ADMIN_VARIABLE,
                 callback=parse_admin,
                 help="Serve /livez, /readyz and /metrics there, by HTTP and read-only."
-                f" Default: {ADMIN_VARIABLE} of the environment, or nowhere.",
+                " Default: nowhere.",
             ),
-            click.option(
+            daemon_option(
                 "--admin-host",
                 "admin_hosts",
+                scope=scope,
                 metavar="NAME",
                 multiple=True,
                 help="A name by which clients ask for the admin endpoint, besides"
                 " localhost, addresses and that of --admin. Repeatable.",
             ),
-            click.option(
+            daemon_option(
                 "--admin-token-file",
                 "admin_token",
+                scope=scope,
                 metavar="FILE",
                 type=click.Path(path_type=Path),
                 callback=read_token,

@@ -6,18 +6,22 @@ import enum
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
-from pacemaker.cli.output import exit_code_answers, print_text
+from pacemaker.cli.daemon_options import chosen_elsewhere, warn_of_unknown
+from pacemaker.cli.output import exit_code_answers, print_json, print_text
 from pacemaker.cli.preparation import (
     configuration_options,
     prepare,
     prepare_sasl,
     warn_of,
 )
+from pacemaker.cli.targets import json_option
 from pacemaker.config import Configuration, Settings, decide_hold
-from pacemaker.config.keys import KEYS, Key
+from pacemaker.config.hold import Hold
+from pacemaker.config.keys import KEYS
 
 
 @click.command(
@@ -30,6 +34,7 @@ Examples:
   storm-pacemaker-py config --log-level error > effective.yaml""",
 )
 @configuration_options
+@json_option
 @click.option(
     "--check",
     is_flag=True,
@@ -39,30 +44,43 @@ Examples:
 @click.option(
     "--relay", "is_relay", is_flag=True, help="Check `relay` instead of `serve`."
 )
+@click.pass_context
 def config_command(
+    ctx: click.Context,
+    /,
     config_file: str | None,
     overrides: Sequence[str],
     log_level: str | None,
+    as_json: bool,
     check: bool,
     is_relay: bool,
 ) -> None:
     """Print the effective configuration and where each value came from.
 
-    The output is YAML. The comment after each value names its origin: a file, `-c`
-    or the default. A comment replaces each secret. The names of the files that
-    were read go to stderr.
+    The output is YAML. The comment after each value names its origin: a file, `-c`,
+    a variable of the environment or the default. A comment replaces each secret. The
+    names of the files that were read go to stderr.
+
+    Keys below `pacemaker.py` are the options of `serve` and the other commands that
+    run until they are stopped. Their command line is not known here; their
+    environment may be another one, too.
     """
-    configuration = prepare(config_file, overrides, log_level)
     if is_relay and not check:
         raise click.UsageError("--relay has no effect without --check")
+    configuration = prepare(config_file, overrides, log_level)
+    warn_of_unknown(ctx, configuration)
+    entries = list(_entries(ctx, configuration))
     if check:
         command = "relay" if is_relay else "serve"
         (_check_relay if is_relay else _check_serve)(configuration.settings)
         with exit_code_answers():
             print_text(f"{command} would start with this configuration")
+    elif as_json:
+        print_json({entry.name: entry.as_json() for entry in entries})
     else:
-        for line in effective_lines(configuration):
+        for line in _lines(entries):
             print_text(line)
+        print_text(f"# serve holds misses after a start: {_hold(ctx, configuration)}")
 
 
 def _check_serve(settings: Settings) -> None:
@@ -83,26 +101,81 @@ def _check_relay(settings: Settings) -> None:
     find_servers(settings)
 
 
-def effective_lines(configuration: Configuration) -> Iterator[str]:
-    """Yield a YAML line for each key, with its origin as a comment; then the hold."""
-    pairs = [(_pair(key, configuration), key) for key in KEYS]
-    width = max(len(pair) for pair, _ in pairs)
-    for pair, key in pairs:
+class Entry(NamedTuple):
+    """One key of the effective configuration.
+
+    Attributes:
+        name: the key.
+        value: its value, for JSON; None if there is none, or it is a secret.
+        origin: where it came from.
+        is_hidden: whether there is a value that must not be shown.
+        flag: the same as an option; None if there is none.
+        variable: the same as a variable of the environment; None if there is none.
+    """
+
+    name: str
+    value: object
+    origin: str
+    is_hidden: bool = False
+    flag: str | None = None
+    variable: str | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Return the entry for programs."""
+        shown = {"value": self.value, "origin": self.origin}
+        if self.is_hidden:
+            shown["is_secret"] = True
+        if self.flag is not None:
+            shown |= {"flag": self.flag, "variable": self.variable}
+        return shown
+
+
+def _entries(ctx: click.Context, configuration: Configuration) -> Iterator[Entry]:
+    for key in KEYS:
+        value = getattr(configuration.settings, key.field)
+        is_hidden = key.is_secret and value is not None
+        shown = None if is_hidden else _plain(value)
+        yield Entry(key.name, shown, configuration.origins[key.field], is_hidden)
+    for _, option, chosen in chosen_elsewhere(ctx.find_root(), configuration):
+        value = chosen.written
+        if value is None and isinstance(option.default, str):
+            value = option.default
+        yield Entry(
+            *(option.key, _plain(value), chosen.origin, False),
+            *(option.opts[0], str(option.envvar)),
+        )
+
+
+def _plain(value: object) -> object:
+    """Return a value that JSON has."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if value is None or isinstance(value, str | int | float | list | tuple | dict):
+        return value
+    return str(value) if isinstance(value, Path) else None
+
+
+def _lines(entries: Sequence[Entry]) -> Iterator[str]:
+    """Yield a YAML line for each key, with its origin as a comment."""
+    pairs = [_pair(entry) for entry in entries]
+    width = max(map(len, pairs))
+    for pair, entry in zip(pairs, entries, strict=True):
         # Origins are names of files, which may hold anything.
-        origin = json.dumps(configuration.origins[key.field])[1:-1]
-        yield f"{pair:{width}}  # {origin}"
-    yield f"# serve holds misses after a start: {decide_hold(configuration)}"
+        yield f"{pair:{width}}  # {json.dumps(entry.origin)[1:-1]}"
 
 
-def _pair(key: Key, configuration: Configuration) -> str:
-    value = getattr(configuration.settings, key.field)
-    if key.is_secret and value is not None:
+def _pair(entry: Entry) -> str:
+    if entry.is_hidden:
         # A comment: what is printed may be used as a storm.yaml, and no words of
         # ours must become a password there.
-        return f"# {key.name}: (not shown)"
-    if isinstance(value, enum.Enum):
-        value = value.value
-    elif isinstance(value, Path):
-        value = str(value)
+        return f"# {entry.name}: (not shown)"
     # JSON is YAML, and escapes all but plain ASCII.
-    return f"{key.name}: {json.dumps(value)}"
+    return f"{entry.name}: {json.dumps(entry.value)}"
+
+
+def _hold(ctx: click.Context, configuration: Configuration) -> Hold:
+    """Return how long `serve` would hold misses, if it were started without --hold."""
+    for command, option, chosen in chosen_elsewhere(ctx.find_root(), configuration):
+        if (command, option.name) == ("serve", "hold_s"):
+            return decide_hold(configuration, chosen.value, chosen.origin)
+    return decide_hold(configuration)

@@ -13,6 +13,7 @@ import click
 
 from pacemaker.admin.address import AdminAddress
 from pacemaker.cli.admin_options import METAVAR, parse_admin, read_token
+from pacemaker.cli.daemon_options import choose, daemon_option
 from pacemaker.cli.targets import Target, client_command
 from pacemaker.cli.top import zookeeper_option
 from pacemaker.errors import ConfigError
@@ -40,38 +41,38 @@ Examples:
 )
 @client_command
 @zookeeper_option
-@click.option(
+@daemon_option(
     "--http",
     "address",
+    scope="observe",
     metavar=METAVAR,
     callback=parse_admin,
     help="Serve a page and /metrics there, read-only. An address that is not of the"
     " loopback needs --http-token-file, and so does every address but a Unix socket if"
     " Pacemaker's authentication is on.",
 )
-@click.option(
+@daemon_option(
     "--http-host",
     "names",
+    scope="observe",
     metavar="NAME",
     multiple=True,
     help="A name by which browsers ask for the page, besides localhost, addresses and"
     " that of --http. Repeatable.",
 )
-@click.option(
+@daemon_option(
     "--http-token-file",
     "token",
+    scope="observe",
     metavar="FILE",
     type=click.Path(path_type=Path),
     callback=read_token,
     help="Ask for the token in FILE: as a password in browsers, with any user name, or"
     " as a bearer token.",
 )
+@click.pass_context
 def observe_command(
-    target: Target,
-    with_zookeeper: bool,
-    address: AdminAddress | None,
-    names: tuple[str, ...],
-    token: str | None,
+    ctx: click.Context, /, target: Target, with_zookeeper: bool, **_: object
 ) -> None:
     """Watch the workers of the cluster, without end, and log what goes wrong.
 
@@ -82,7 +83,12 @@ def observe_command(
     from pacemaker.observe.observer import Observer
     from pacemaker.observe.web.server import WebServer
 
-    settings = target.settings()
+    configuration = target.configuration()
+    chosen = choose(ctx, configuration)
+    address, names, token = (
+        chosen[name].value for name in ("address", "names", "token")
+    )
+    settings = target.settings_in(configuration)
     if address is not None:
         _check_gate(address, token, settings.auth_method.value)
     _logger.setLevel(logging.INFO)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
+from pacemaker.cli.daemon_options import VARIABLE_PREFIX, daemon_option
 from pacemaker.cli.logs import FORMATS, LEVELS, configure_logs
 from pacemaker.config import Configuration, Settings, load_configuration
 
@@ -19,11 +20,17 @@ _logger: Final = logging.getLogger("pacemaker.cli")
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
+# Read by all commands, so that they read what the daemon beside them reads.
+CONFIG_VARIABLE: Final = f"{VARIABLE_PREFIX}CONFIG"
+
+LEVEL_VARIABLE: Final = f"{VARIABLE_PREFIX}LOG_LEVEL"
+
 _OPTIONS: Final = (
     click.option(
         "--config",
         "config_file",
         metavar="FILE",
+        envvar=CONFIG_VARIABLE,
         # Whether it can be read is for the configuration to say, with its exit code.
         type=click.Path(readable=False),
         help="Read FILE instead of storm.yaml; FILE is relative to the conf folder or, "
@@ -50,6 +57,9 @@ def configuration_options(command: _Command, log_level: str | None = None) -> _C
         type=click.Choice(LEVELS, case_sensitive=False),
         default=log_level,
         show_default=log_level or "pacemaker.log.level, or info",
+        # Not for a client's command, which would show what is for the daemon's log.
+        envvar=None if log_level else LEVEL_VARIABLE,
+        show_envvar=not log_level,
         help="Log this level and above to stderr.",
     )
     for option in (level, *reversed(_OPTIONS)):
@@ -57,10 +67,11 @@ def configuration_options(command: _Command, log_level: str | None = None) -> _C
     return command
 
 
-def log_format_option(command: _Command) -> _Command:
-    """Add the option ``--log-format``."""
-    return click.option(
+def log_format_option(command: _Command, scope: str = "") -> _Command:
+    """Add the option ``--log-format`` to a daemon; `scope` as for `daemon_option`."""
+    return daemon_option(
         "--log-format",
+        scope=scope,
         type=click.Choice(FORMATS, case_sensitive=False),
         default="text",
         show_default=True,

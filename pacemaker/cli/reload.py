@@ -50,14 +50,19 @@ def reload_command(pid: int | None, pid_file: Path | None, timeout_s: float) -> 
     if (pid is None) is (pid_file is None):
         raise click.UsageError("give either PID or --pid-file FILE")
     if pid_file is not None:
-        pid = _read_pid(pid_file)
+        pid = read_pid(pid_file)
     assert pid is not None  # noqa: S101  (one of the two was given)
     request_upgrade(pid, timeout_s)
     with exit_code_answers():
         print_line(f"process {pid} was upgraded and serves")
 
 
-def _read_pid(file: Path) -> int:
+def read_pid(file: Path) -> int:
+    """Read a process id from a file.
+
+    Raises:
+        click.BadParameter: it has none.
+    """
     try:
         text = file.read_text().strip()
     except (OSError, UnicodeDecodeError) as exc:

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
+from pacemaker.cli.daemon_options import daemon_option
 from pacemaker.cli.preparation import (
     configuration_options,
     prepare,
     prepare_sasl,
 )
 from pacemaker.cli.serving import (
-    check_admin,
     check_bind,
-    check_io_threads,
+    choose_server_options,
+    chosen_options,
     server_options,
 )
 from pacemaker.config import decide_hold
 from pacemaker.config.hold import MAX_HOLD_S
-from pacemaker.core.accounts import AddressLimits
-
-if TYPE_CHECKING:
-    from pacemaker.admin.address import AdminAddress
-    from pacemaker.core.addresses import Network
 
 
 @click.command(
@@ -45,7 +40,7 @@ disk; the command `reload` does the same and waits for the outcome. SIGUSR1 logs
 the figures, and SIGQUIT logs what each thread is doing.""",
 )
 @configuration_options
-@click.option(
+@daemon_option(
     "--bind",
     metavar="ADDRESS",
     callback=check_bind,
@@ -53,7 +48,7 @@ the figures, and SIGQUIT logs what each thread is doing.""",
     "every address of the host, as Storm does; if pacemaker.relay.servers is set, "
     "this host's entry there. 0.0.0.0 is IPv4 only, :: is IPv6 only.",
 )
-@click.option(
+@daemon_option(
     "--hold",
     "hold_s",
     type=click.IntRange(0, MAX_HOLD_S),
@@ -62,67 +57,48 @@ the figures, and SIGQUIT logs what each thread is doing.""",
     "off. Default: off, unless storm.yaml names exactly one Pacemaker; then 20 s, or "
     "10 s if the listening socket was handed over.",
 )
-@click.option(
+@daemon_option(
     "--no-history",
     is_flag=True,
     help="Keep no history of the heartbeats, which `why` asks for.",
 )
-@server_options
+@server_options()
+@click.pass_context
 def serve_command(
+    ctx: click.Context,
+    /,
     config_file: str | None,
     overrides: Sequence[str],
     log_level: str | None,
     log_format: str,
-    bind: str | None,
-    io_threads: int | None,
-    buffer_budget: int | None,
-    store_budget: int | None,
-    hold_s: int | None,
-    no_history: bool,
-    shared_addresses: tuple[Network, ...] | None,
-    address_limits: AddressLimits,
-    admin: AdminAddress | None,
-    admin_hosts: tuple[str, ...],
-    admin_token: str | None,
     trial: str | None,
+    **_: object,
 ) -> None:
     """Run the Pacemaker daemon until it is asked to stop.
 
     It reads Storm's configuration and replaces `storm pacemaker`: stop that one,
     start this one on the same host, and change nothing else.
+
+    Most options can also be variables of the environment or keys of storm.yaml:
+    `--store-budget` is STORM_PACEMAKER_STORE_BUDGET and `pacemaker.py.store.budget`.
+    The command line wins, then the environment, then storm.yaml.
     """
     # The daemon's own half is imported where it is needed: --help starts without.
     from pacemaker import server
-    from pacemaker.core.addresses import DEFAULT_SHARED
     from pacemaker.server.process.surroundings import fill_standard_streams
 
-    check_admin(admin, admin_hosts, admin_token)
     fill_standard_streams()
     configuration = prepare(config_file, overrides, log_level, log_format)
-    settings = configuration.settings
+    chosen = choose_server_options(ctx, configuration, log_level, log_format)
+    settings, bind = configuration.settings, chosen["bind"].value
     if settings.relay_servers:
         from pacemaker.relay.places import place_of_server
 
         settings, bind = place_of_server(settings, bind)
     sasl = prepare_sasl(settings)
-    check_io_threads(io_threads, settings)
-    options = server.ServerOptions(
-        bind=bind,
-        io_threads=io_threads,
-        buffer_budget_bytes=buffer_budget,
-        store_budget_bytes=store_budget,
-        hold=decide_hold(configuration, hold_s),
-        shared_addresses=(
-            DEFAULT_SHARED if shared_addresses is None else shared_addresses
-        ),
-        address_limits=address_limits,
-        history=not no_history,
-        admin=(
-            None
-            if admin is None
-            else server.AdminOptions(admin, admin_hosts, admin_token)
-        ),
-    )
+    hold = decide_hold(configuration, chosen["hold_s"].value, chosen["hold_s"].origin)
+    history = not chosen["no_history"].value
+    options = chosen_options(chosen, settings, bind, hold=hold, history=history)
     if trial is None:
         server.run(settings, options, sasl)
     else:

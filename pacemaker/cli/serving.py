@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from pacemaker.cli.address_limits import address_options
 from pacemaker.cli.admin_options import admin_options
+from pacemaker.cli.daemon_options import Chosen, choose, daemon_option
+from pacemaker.cli.logs import configure_logs
 from pacemaker.cli.preparation import log_format_option
 from pacemaker.cli.sizes import parse_size
-from pacemaker.config import Settings
+from pacemaker.config import Configuration, Settings
 
 if TYPE_CHECKING:
-    from pacemaker.admin.address import AdminAddress
+    from pacemaker.server import AdminOptions, ServerOptions
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -38,56 +40,114 @@ def check_bind(
     return bind
 
 
-def check_io_threads(io_threads: int | None, settings: Settings) -> None:
+def check_io_threads(io_threads: Chosen, settings: Settings) -> None:
     """Refuse more I/O threads than Storm's configuration allows."""
-    if io_threads is not None and io_threads > settings.max_threads:
+    if io_threads.value is not None and io_threads.value > settings.max_threads:
         raise click.BadParameter(
-            f"{io_threads} is more than pacemaker.max.threads, which is "
+            f"{io_threads.value} is more than pacemaker.max.threads, which is "
             f"{settings.max_threads}",
-            param_hint="'--io-threads'",
+            param_hint=f"'{io_threads.origin}'",
         )
 
 
-def check_admin(
-    admin: AdminAddress | None, hosts: tuple[str, ...], token: str | None
-) -> None:
-    """Refuse options of the admin endpoint if there is none."""
-    if admin is None and (hosts or token is not None):
+def chosen_options(
+    chosen: Mapping[str, Chosen], settings: Settings, bind: str | None, **more: Any
+) -> ServerOptions:
+    """Return the options of a server.
+
+    Args:
+        chosen: the options of `server_options`, from wherever they came.
+        settings: Storm's configuration.
+        bind: the address to listen on.
+        more: further fields of `ServerOptions`.
+
+    Raises:
+        click.UsageError: they contradict each other.
+    """
+    from pacemaker.core.addresses import DEFAULT_SHARED
+    from pacemaker.server import ServerOptions
+
+    check_io_threads(chosen["io_threads"], settings)
+    shared = chosen["shared_addresses"].value
+    return ServerOptions(
+        bind=bind,
+        io_threads=chosen["io_threads"].value,
+        buffer_budget_bytes=chosen["buffer_budget"].value,
+        store_budget_bytes=chosen["store_budget"].value,
+        shared_addresses=DEFAULT_SHARED if shared is None else shared,
+        address_limits=chosen["address_limits"].value,
+        admin=_chosen_admin(chosen),
+        **more,
+    )
+
+
+def _chosen_admin(chosen: Mapping[str, Chosen]) -> AdminOptions | None:
+    from pacemaker.server import AdminOptions
+
+    admin, hosts, token = (
+        chosen[name].value for name in ("admin", "admin_hosts", "admin_token")
+    )
+    if admin is not None:
+        return AdminOptions(admin, hosts, token)
+    if hosts or token is not None:
         raise click.UsageError(
             "--admin-host and --admin-token-file have no effect without --admin"
         )
+    return None
 
 
-def server_options(command: _Command) -> _Command:
-    """Add the options of a server, except for its address."""
-    command = address_options(admin_options(_TRIAL(command)))
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return log_format_option(command)
+def choose_server_options(
+    ctx: click.Context,
+    configuration: Configuration,
+    log_level: str | None,
+    log_format: str,
+) -> dict[str, Chosen]:
+    """Return the options of a server, and log in the format that was chosen.
+
+    Raises:
+        ConfigError: a key of storm.yaml has a value that is not allowed.
+    """
+    chosen = choose(ctx, configuration)
+    if (chosen_format := chosen["log_format"].value) != log_format:
+        configure_logs(log_level or configuration.settings.log_level, chosen_format)
+    return chosen
 
 
-_OPTIONS: Final = (
-    click.option(
-        "--io-threads",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Serve connections with N threads, at most pacemaker.max.threads.",
-    ),
-    click.option(
-        "--buffer-budget",
-        type=parse_size,
-        metavar="SIZE",
-        help="Memory for the buffers of all connections, such as 512M. Default: a "
+def server_options(scope: str = "") -> Callable[[_Command], _Command]:
+    """Return what adds the options of a server, except for its address.
+
+    Args:
+        scope: see `daemon_option`.
+    """
+
+    def add(command: _Command) -> _Command:
+        command = address_options(admin_options(_TRIAL(command), scope), scope)
+        for flag, attributes in reversed(_OPTIONS.items()):
+            command = daemon_option(flag, scope=scope, **attributes)(command)
+        return log_format_option(command, scope)
+
+    return add
+
+
+_OPTIONS: Final[dict[str, dict[str, Any]]] = {
+    "--io-threads": {
+        "type": click.IntRange(min=1),
+        "metavar": "N",
+        "help": "Serve connections with N threads, at most pacemaker.max.threads.",
+    },
+    "--buffer-budget": {
+        "type": parse_size,
+        "metavar": "SIZE",
+        "help": "Memory for the buffers of all connections, such as 512M. Default: a "
         "quarter of the memory that the process may use.",
-    ),
-    click.option(
-        "--store-budget",
-        type=parse_size,
-        metavar="SIZE",
-        help="Memory for the stored heartbeats, such as 1G. Default: half of the "
-        "that the process may use.",
-    ),
-)
+    },
+    "--store-budget": {
+        "type": parse_size,
+        "metavar": "SIZE",
+        "help": "Memory for the stored heartbeats, such as 1G. Default: half of the "
+        "memory that the process may use.",
+    },
+}
 
 _TRIAL: Final = click.option(
     "--try-upgrade",

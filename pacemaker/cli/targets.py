@@ -12,7 +12,7 @@ import click
 
 from pacemaker.cli.output import note, printable, warn
 from pacemaker.cli.preparation import configuration_options, prepare
-from pacemaker.config import Settings
+from pacemaker.config import Configuration, Settings
 
 if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool
@@ -91,9 +91,21 @@ class Target:
         Raises:
             ConfigError: the configuration is wrong.
         """
+        return self.settings_in(self.configuration())
+
+    def configuration(self) -> Configuration:
+        """Read the configuration.
+
+        Raises:
+            ConfigError: the configuration is wrong.
+        """
+        return prepare(self.config_file, self.overrides, self.log_level)
+
+    def settings_in(self, configuration: Configuration) -> Settings:
+        """Return the settings of `settings`, from a configuration that was read."""
         from pacemaker.client.address import parse_server
 
-        settings = prepare(self.config_file, self.overrides, self.log_level).settings
+        settings = configuration.settings
         server = self.server
         if server is None:
             if settings.servers:

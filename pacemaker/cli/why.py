@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from pacemaker.why.facts import DaemonFacts
     from pacemaker.why.verdicts import Case
 
-ADMIN_PORT = 6698
-"""Where the endpoint of a Pacemaker is, if the command line does not say."""
+# Where the endpoint of a Pacemaker is, if the command line does not say.
+ADMIN_PORT: Final = 6698
 
-_OK = 200
+_OK: Final = 200
 
 
 class _NothingFoundError(click.ClickException):

@@ -61,7 +61,9 @@ class Hold(NamedTuple):
 NO_HOLD: Final = Hold(0.0, 0.0, "no storm.yaml was read")
 
 
-def decide_hold(configuration: Configuration, asked_s: float | None = None) -> Hold:
+def decide_hold(
+    configuration: Configuration, asked_s: float | None = None, origin: str = "--hold"
+) -> Hold:
     """Decide how long misses are held after a start.
 
     With several servers, another one answers meanwhile, and a held read would only
@@ -71,9 +73,10 @@ def decide_hold(configuration: Configuration, asked_s: float | None = None) -> H
     Args:
         configuration: the configuration that was read.
         asked_s: the administrator's choice, which wins; 0 turns holding off.
+        origin: where the administrator chose it.
     """
     if asked_s is not None:
-        return Hold(asked_s, asked_s, "--hold")
+        return Hold(asked_s, asked_s, origin)
     if not configuration.files_read:
         return NO_HOLD
     settings = configuration.settings

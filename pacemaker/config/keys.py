@@ -97,6 +97,8 @@ WITHOUT_EFFECT: Final = (
 )
 
 PACEMAKER_PREFIX: Final = "pacemaker."
+# Of the keys that Storm does not have: options of our own commands that serve.
+OPTION_PREFIX: Final = "pacemaker.py."
 KNOWN_PACEMAKER_KEYS: Final = frozenset(
     {key.name for key in KEYS} | {HOST, *WITHOUT_EFFECT}
 )

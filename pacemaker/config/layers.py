@@ -7,7 +7,7 @@ replaces both.  This module is pure: files and options come in as values.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -55,6 +55,19 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """One merged value and where it came from.
+
+    Attributes:
+        value: the value as read.
+        source: the name of the file, or "-c".
+    """
+
+    value: object
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """A valid configuration.
 
@@ -64,6 +77,8 @@ class Configuration:
             "-c" or "default".
         notes: hints for the user, in order.
         files_read: the configuration files, in the order of reading.
+        option_values: the unchecked values of keys below `keys.OPTION_PREFIX`, which
+            the commands that have these options check.
 
     """
 
@@ -71,14 +86,7 @@ class Configuration:
     origins: Mapping[str, str]
     notes: tuple[Note, ...] = ()
     files_read: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Value:
-    """One merged value and where it came from."""
-
-    value: object
-    source: str
+    option_values: Mapping[str, Given] = field(default_factory=dict)
 
 
 def option_layers(options: Iterable[str]) -> tuple[list[Layer], list[Note]]:
@@ -104,29 +112,36 @@ def merge(layers: Iterable[Layer]) -> Configuration:
             of keys.
 
     """
-    merged: dict[str, _Value] = {}
+    merged: dict[str, Given] = {}
     for layer in layers:
         for name, value in layer.values.items():
-            merged[name] = _Value(value, layer.source)
+            merged[name] = Given(value, layer.source)
     checked: dict[str, Any] = {}
-    origins = {field.name: DEFAULT_SOURCE for field in fields(Settings)}
+    origins = {each.name: DEFAULT_SOURCE for each in fields(Settings)}
     for key in KEYS:
         if key.name in merged:
             _take(key, merged[key.name], checked, origins)
     _take_host(merged, checked, origins)
     _take_jaas_option(merged, checked, origins)
-    return Configuration(Settings(**checked), origins, tuple(_notes(merged)))
+    options = {
+        name: each
+        for name, each in merged.items()
+        if name.startswith(keys.OPTION_PREFIX)
+    }
+    return Configuration(
+        Settings(**checked), origins, tuple(_notes(merged)), option_values=options
+    )
 
 
 def _take(
-    key: Key, found: _Value, checked: dict[str, Any], origins: dict[str, str]
+    key: Key, found: Given, checked: dict[str, Any], origins: dict[str, str]
 ) -> None:
     origins[key.field] = found.source
     if found.value is not None or not key.null_is_unset:
         checked[key.field] = _check(key, found)
 
 
-def _check(key: Key, found: _Value) -> object:
+def _check(key: Key, found: Given) -> object:
     try:
         return key.check(found.value)
     except values.WrongValueError as exc:
@@ -137,7 +152,7 @@ def _check(key: Key, found: _Value) -> object:
 
 
 def _take_host(
-    merged: Mapping[str, _Value], checked: dict[str, Any], origins: dict[str, str]
+    merged: Mapping[str, Given], checked: dict[str, Any], origins: dict[str, str]
 ) -> None:
     """Use the deprecated pacemaker.host if pacemaker.servers is not set."""
     found = merged.get(keys.HOST)
@@ -150,7 +165,7 @@ def _take_host(
 
 
 def _take_jaas_option(
-    merged: Mapping[str, _Value], checked: dict[str, Any], origins: dict[str, str]
+    merged: Mapping[str, Given], checked: dict[str, Any], origins: dict[str, str]
 ) -> None:
     """Let the JVM's option override the key, as in Storm."""
     found = merged.get(keys.CHILDOPTS)
@@ -163,11 +178,11 @@ def _take_jaas_option(
     checked["java_properties"] = values.java_properties(found.value)
     if option is not None:
         jaas_file = Key(keys.CHILDOPTS, "jaas_file", values.path)
-        checked["jaas_file"] = _check(jaas_file, _Value(option, found.source))
+        checked["jaas_file"] = _check(jaas_file, Given(option, found.source))
         origins["jaas_file"] = f"{keys.CHILDOPTS} in {found.source}"
 
 
-def _notes(merged: Mapping[str, _Value]) -> Iterable[Note]:
+def _notes(merged: Mapping[str, Given]) -> Iterable[Note]:
     unused = [name for name in keys.WITHOUT_EFFECT if name in merged]
     if unused:
         yield Note(f"without effect here: {', '.join(unused)}")

@@ -40,7 +40,8 @@ def ignored_keys(merged: Mapping[str, object]) -> Iterator[str]:
 
     """
     for name, value in merged.items():
-        if name not in _KNOWN:
+        # Only the commands know which options there are.
+        if name not in _KNOWN and not name.startswith(keys.OPTION_PREFIX):
             yield from _misspelt(name)
             yield from _nested(value, (name,))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 
 class AuthMethod(enum.Enum):
@@ -15,7 +16,7 @@ class AuthMethod(enum.Enum):
     KERBEROS = "KERBEROS"
 
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,11 @@
 
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.options import AdminOptions, ServerOptions
-from pacemaker.server.run import DaemonFactory, rehearse, run
+from pacemaker.server.run import rehearse, run
 
 __all__ = [
     "AdminOptions",
     "Daemon",
-    "DaemonFactory",
     "ServerOptions",
     "rehearse",
     "run",

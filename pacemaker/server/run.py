@@ -15,6 +15,7 @@ from pacemaker.core import limits
 from pacemaker.core.figures import Figures, describe_minute
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.sasl.registry import ServerSasl
+from pacemaker.server import status
 from pacemaker.server.admin import Admin
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.listening import is_handed_over
@@ -25,6 +26,7 @@ from pacemaker.server.process.garbage import avoid_full_collections
 from pacemaker.server.process.log_writer import LogWriter
 from pacemaker.server.process.notify import Notifier
 from pacemaker.server.process.signals import RELOAD_SIGNALS, STOP_SIGNALS, Caught
+from pacemaker.server.status import StatusSocket
 from pacemaker.server.upgrade.inheritance import Inheritance, inherit
 from pacemaker.server.upgrade.trial import check_upgrade, proof_of, read_sample
 from pacemaker.server.upgrade.upgrader import Upgrader
@@ -187,6 +189,9 @@ class _MainThread:
             log,
         )
         self._watchdog = self._daemon.watchdog(self._notifier.alive)
+        # The trial of an upgrade answers nobody.
+        self._status_socket = StatusSocket(is_open=listeners is None)
+        self._began_s = time.time()
         self._other_port = ""
         if not is_own_listener:
             self._look_at_port(settings.port)
@@ -273,6 +278,7 @@ class _MainThread:
                 self._daemon.begin_stop(0.0)
         self._daemon.close()
         self._attempt(self._admin.close)
+        self._status_socket.close()
         self._notifier.close()
         _log(self._flood.sum_up())
         _logger.info("stopped")
@@ -281,6 +287,7 @@ class _MainThread:
         """Do the periodic housekeeping.  A failed part is tried again next turn."""
         self._attempt(self._notifier.turn)
         self._attempt(self._admin.turn)
+        self._attempt(lambda: self._status_socket.turn(self._whole_status))
         if self._notifier.watchdog_s is not None:
             self._attempt(self._watchdog.turn)
         self._attempt(self._upgrader.turn)
@@ -306,6 +313,19 @@ class _MainThread:
             _logger.info(line)
         self._figures = now
         _log(self._flood.sum_up())
+
+    def _whole_status(self) -> status.Status:
+        """Return what the command `status` shows."""
+        about = status.describe(
+            self._daemon.reading(),
+            address=self._daemon.address,
+            hold_until_s=self._daemon.hold_until_s,
+        )
+        upgrades = 0 if self._inherited is None else self._inherited.upgrades
+        done = status.describe_upgrades(
+            upgrades, self._began_s, self._upgrader.last_refusal
+        )
+        return {**status.describe_process(), **about, "upgrades": done}
 
     def _status(self) -> str:
         """Describe in one line what the daemon serves."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pacemaker.why.facts import KeyFacts
 from pacemaker.why.verdicts import Case, Finding, Verdict
 
 # What each verdict means, in a sentence.
-MEANINGS = {
+MEANINGS: Final = {
     Verdict.WELL: "nothing was wrong with it",
     Verdict.ENDED_ITSELF: "it ended itself; its supervisor starts it again",
     Verdict.STOPPED: "its supervisor stopped it: it was moved, or a rebalance",

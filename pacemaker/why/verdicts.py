@@ -19,11 +19,11 @@ Pure.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pacemaker.observe.nodes import ClusterNodes, Slot, Status, slot_of
+from pacemaker.observe.nodes import ClusterNodes, Status, slot_of
 from pacemaker.why.facts import DaemonFacts, Event, KeyFacts, Span
 
 # Clocks of hosts differ, and uptimes are whole seconds.
@@ -577,12 +577,3 @@ def _present(
         reasons = ("it writes, but its supervisor is not in ZooKeeper",)
         return Finding(Verdict.SUPERVISOR_GONE, newest.last_s, None, reasons)
     return None
-
-
-def slots_without_history(
-    nodes: ClusterNodes, topology_id: str, known: Mapping[tuple[str, str], object]
-) -> list[Slot]:
-    """Return the slots of a topology of which no Pacemaker remembers a heartbeat."""
-    assignment = nodes.assignments.get(topology_id)
-    slots = {} if assignment is None else assignment.slots()
-    return sorted(slot for slot in slots if (topology_id, slot.worker) not in known)

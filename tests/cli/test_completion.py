@@ -40,7 +40,7 @@ def test_completion_prints_the_script_of_a_shell(shell: str) -> None:
 @pytest.mark.parametrize(
     ("words", "completed"),
     [
-        ("storm-pacemaker-py s", "serve simulate"),
+        ("storm-pacemaker-py s", "serve simulate status"),
         ("storm-pacemaker-py simulate --sup", "--supervisors"),
         ("storm-pacemaker-py serve --store", "--store-budget"),
         ("storm-pacemaker-py serve --log-level w", "warning"),

@@ -13,7 +13,8 @@ from pacemaker.client.address import ServerAddress
 from pacemaker.config import Settings
 from pacemaker.relay.daemon import RelayDaemon
 from pacemaker.sasl.registry import ServerSasl
-from pacemaker.server import DaemonFactory, ServerOptions
+from pacemaker.server import ServerOptions
+from pacemaker.server.run import DaemonFactory
 from tests.cli.conftest import Run
 
 

@@ -13,12 +13,12 @@ from tests.cluster.conftest import HostMaker, Record
 from tests.cluster.hosts import Host, Namespace, namespaces_work
 from tests.cluster.observation import Observation, Outcome, keep_ports
 from tests.cluster.pacemakers import Kind
-from tests.cluster.releases import RELEASES
+from tests.cluster.releases import NEWEST_ALONE
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1800),
-    pytest.mark.parametrize("release", RELEASES, scope="module"),
+    pytest.mark.parametrize("release", NEWEST_ALONE, scope="module"),
 ]
 
 WORKERS = 6

@@ -16,8 +16,8 @@ CONTEXT = Path(__file__).parent / "systemd"
 BOOT_TIMEOUT_S = 120
 
 NEEDED_TO_INSTALL = (
-    *("pyproject.toml", "setup.cfg", "PACKAGE.md", "LICENSE"),
-    *("pacemaker", "thrift", "systemd"),
+    *("pyproject.toml", "setup.cfg", "PACKAGE.md", "CHANGELOG.md", "LICENSE"),
+    *("pacemaker", "thrift", "systemd", "deploy"),
 )
 CLONE = "/srv/storm-pacemaker-py"
 

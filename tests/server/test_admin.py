@@ -21,6 +21,7 @@ from pacemaker.admin.progress import STUCK_S
 from pacemaker.config import Settings
 from pacemaker.server import AdminOptions, Daemon, ServerOptions
 from pacemaker.server.admin import Admin
+from pacemaker.why.facts import DaemonFacts, parse_history
 from tests.prometheus import complaints
 from tests.real import daemons
 from tests.real.child import Child
@@ -235,3 +236,82 @@ def test_promtool_finds_nothing_to_say_of_a_daemon() -> None:
     with Served("--admin", "127.0.0.1:0") as daemon, Wire(daemon.address) as peer:
         put(peer)
         assert complaints(daemon.page("/metrics").text) == ""
+
+
+# --- the history ---------------------------------------------------------------
+
+
+def history_of(daemon: Served) -> DaemonFacts:
+    """Ask a daemon for its history."""
+    return parse_history("pm", daemon.page("/history").text)
+
+
+def test_history_outlives_an_upgrade() -> None:
+    """With its connections, which are not taken for new ones, and their ends."""
+    with Served("--admin", "127.0.0.1:0") as daemon:
+        with Wire(daemon.address) as peer:
+            put(peer)
+            put(peer)
+            before = history_of(daemon)
+            must_reload(daemon)
+            put(peer)
+            (key,) = history_of(daemon).keys.values()
+            assert (key.events, key.end) == ((), "open")
+            assert key.first_s == pytest.approx(
+                next(iter(before.keys.values())).first_s, abs=1.0
+            )
+        daemon.logged("ended by the peer")
+        (key,) = history_of(daemon).keys.values()
+        assert key.end == "fin"
+
+
+def test_history_may_be_off() -> None:
+    """The page says so, also after an upgrade."""
+    with Served("--admin", "127.0.0.1:0", "--no-history") as daemon:
+        with Wire(daemon.address) as peer:
+            put(peer)
+        must_reload(daemon)
+        answer = daemon.page("/history")
+        assert (answer.status, answer.text) == (
+            404,
+            "there is no history (--no-history)\n",
+        )
+
+
+def test_history_is_a_read(tmp_path: Path) -> None:
+    """With authentication, it needs the token; a Unix socket needs none."""
+    jaas, yaml = tmp_path / "jaas", tmp_path / "storm.yaml"
+    jaas.write_text('PacemakerDigest { username="u" password="p"; };')
+    yaml.write_text(
+        f"pacemaker.auth.method: DIGEST\njava.security.auth.login.config: {jaas}\n"
+    )
+    token = tmp_path / "token"
+    token.write_text("s3cret\n")
+    options = ("--config", str(yaml), "--admin-token-file", str(token))
+    with Served("--admin", "127.0.0.1:0", *options) as daemon:
+        assert daemon.page("/history").status == 401
+        assert daemon.page("/metrics").status == 200
+        for given, status in (("wrong", 401), ("s3cret", 200)):
+            assert ask(daemon.admin, "/history", GIVE_UP_S, given).status == status
+    path = tmp_path / "admin"
+    with Served("--admin", f"unix:{path}", "--config", str(yaml)) as daemon:
+        assert daemon.page("/history").status == 200
+
+
+def test_flood_of_connections_costs_no_pulse() -> None:
+    """A port scan, clients that say nothing, and a thousand connections at once."""
+    with Served("--admin", "127.0.0.1:0") as daemon, Wire(daemon.address) as peer:
+        place = (daemon.admin.host, daemon.admin.port)
+        with contextlib.ExitStack() as opened:
+            for number in range(1000):
+                sock = socket.socket()
+                opened.callback(sock.close)
+                sock.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    sock.connect(place)
+                if number % 2:
+                    sock.close()
+                if not number % 20:
+                    put(peer)
+        assert daemon.page("/livez").status == 200
+        assert 'type="send_pulse"} 50.0' in daemon.page("/metrics").text

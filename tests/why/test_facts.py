@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import json
 
 import pytest
 
 from pacemaker.core.history import End, History, Source
-from pacemaker.core.store import Store
 from pacemaker.server.history_page import write_history
 from pacemaker.why.facts import Event, HistoryFormatError, Span, parse_history
 from tests.heartbeats.by_hand import heartbeat
@@ -62,25 +60,6 @@ def test_page_is_read_as_it_was_written() -> None:
         AHEAD_S + 113, "writer", "10.0.0.1:4002", 10.0, 250, "reset"
     )
     assert [event.kind for event in key.events] == ["writer", "unchanged"]
-
-
-@pytest.mark.parametrize(
-    ("topology", "found"),
-    [("", 2), (TOPOLOGY, 1), ("words", 1), ("word", 0), ("words-1", 0)],
-)
-def test_page_of_one_topology(topology: str, found: int) -> None:
-    """By its id or its name."""
-    assert len(json.loads(page(eventful(), topology))["keys"]) == found
-
-
-def test_page_comes_in_slices() -> None:
-    """However many keys there are, each slice is short."""
-    history = History(10**9)
-    for number in range(1_000):
-        history.record_for(f"{KEY}{number}", Source("p"), 100.0, b"")
-    slices = list(write_history(history, Store().get, 1.0, 1.0, ""))
-    assert max(map(len, slices)) < 20_000
-    assert len(json.loads(b"".join(slices))["keys"]) == 1_000
 
 
 def test_empty_history_is_a_page() -> None:

@@ -9,12 +9,8 @@ import time
 from typing import Final
 
 from pacemaker.errors import UpgradeError
-from pacemaker.server.upgrade.waiters import (
-    REFUSED,
-    SERVES,
-    address_of,
-    credentials,
-)
+from pacemaker.server.process.local_socket import address_of, credentials
+from pacemaker.server.upgrade.waiters import REFUSED, SERVES
 
 _MAX_LINE_BYTES: Final = 64 * 1024
 

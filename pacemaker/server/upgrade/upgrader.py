@@ -78,6 +78,7 @@ class Upgrader:
         self._admin = admin
         self._log = log
         self._trial: Trial | None = None
+        self.last_refusal: tuple[float, str] | None = None
 
     @property
     def is_trying(self) -> bool:
@@ -134,6 +135,7 @@ class Upgrader:
     def _refuse(self, reason: str) -> None:
         _logger.error("upgrade refused, the old version continues to serve: %s", reason)
         self._admin.note_refused_upgrade()
+        self.last_refusal = (time.time(), reason)
         self._waiters.tell(f"{REFUSED}{reason}")
         self._notifier.ready(f"upgrade refused: {reason}")
 

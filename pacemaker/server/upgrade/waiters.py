@@ -17,10 +17,10 @@ import errno
 import logging
 import os
 import socket
-import struct
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
+
+from pacemaker.server.process.local_socket import address_of, credentials
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -28,26 +28,6 @@ SERVES: Final = "serves"
 REFUSED: Final = "refused: "
 
 _MAX_WAITERS: Final = 16
-_CREDENTIALS: Final = struct.Struct("3i")
-
-
-def address_of(pid: int) -> str:
-    """Return the address of the socket of the daemon with this process id.
-
-    Containers may share a network and each have a process 1, so the name includes the
-    number of the process namespace.
-    """
-    namespace = Path("/proc/self/ns/pid").readlink()
-    return f"\0storm-pacemaker-py/{namespace}/{pid}"
-
-
-def credentials(connection: socket.socket) -> tuple[int, int]:
-    """Return the process id and user id of the peer of a Unix socket."""
-    packed = connection.getsockopt(
-        socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
-    )
-    pid, uid, _ = _CREDENTIALS.unpack(packed)
-    return pid, uid
 
 
 def _may_wait(connection: socket.socket) -> bool:

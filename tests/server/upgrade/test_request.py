@@ -9,13 +9,9 @@ import socket
 import pytest
 
 from pacemaker.errors import UpgradeError
+from pacemaker.server.process.local_socket import address_of
 from pacemaker.server.upgrade.request import request_upgrade
-from pacemaker.server.upgrade.waiters import (
-    REFUSED,
-    SERVES,
-    Waiters,
-    address_of,
-)
+from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters
 from tests.server.upgrade.asking import GIVE_UP_S, Asking, await_request
 
 pytestmark = pytest.mark.io

@@ -20,13 +20,14 @@ from pacemaker.sasl.secret import Secret
 from pacemaker.server import Daemon, ServerOptions
 from pacemaker.server.process import memory
 from pacemaker.server.process.flood import FloodFilter
+from pacemaker.server.process.local_socket import address_of
 from pacemaker.server.process.log_writer import LogWriter
 from pacemaker.server.process.notify import Notifier
 from pacemaker.server.upgrade import execute, upgrader
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.trial import Trial
 from pacemaker.server.upgrade.upgrader import Upgrader
-from pacemaker.server.upgrade.waiters import Waiters, address_of
+from pacemaker.server.upgrade.waiters import Waiters
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire
 

@@ -10,13 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from pacemaker.server.process.local_socket import address_of
 from pacemaker.server.upgrade import waiters as module
-from pacemaker.server.upgrade.waiters import (
-    REFUSED,
-    SERVES,
-    Waiters,
-    address_of,
-)
+from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters
 from tests.server.upgrade.asking import GIVE_UP_S, Asking, await_request
 
 pytestmark = pytest.mark.io

@@ -1,0 +1,224 @@
+"""What a running daemon says of itself to its own host, and how a command asks it.
+
+The daemon listens on a Unix socket of its own.  It answers root and its own user, who
+the kernel says they are, with one JSON document, and nobody else.  The main thread
+answers between two of its turns, so within a second.
+
+The socket is not carried over by an upgrade: the new program opens it again under the
+same name.  A command that asks in between asks once more.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pacemaker._version import __version__
+from pacemaker.errors import StatusError
+from pacemaker.server.process.clocks import boot_time_s
+from pacemaker.server.process.local_socket import address_of, credentials
+from pacemaker.server.reading import Reading
+
+_logger: Final = logging.getLogger(__name__)
+
+PURPOSE: Final = "status"
+
+# In one turn.  A command asks once; more than this are not people.
+_MAX_ANSWERED: Final = 16
+_MAX_STATUS_BYTES: Final = 64 * 1024
+# Between two attempts during an upgrade, in which nobody listens for a moment.
+_RETRY_AFTER_S: Final = 0.1
+
+Status = dict[str, Any]
+
+
+def describe(reading: Reading, *, address: str, hold_until_s: float) -> Status:
+    """Return what the daemon says of itself, but for the process and its upgrades."""
+    figures = reading.figures
+    return {
+        "address": address,
+        "authentication": reading.auth_method,
+        "connections": figures.connections,
+        "addresses": figures.addresses,
+        "keys": reading.keys,
+        "store": {
+            "used_bytes": reading.store_bytes,
+            "budget_bytes": reading.store_budget_bytes,
+        },
+        "buffers": {
+            "used_bytes": reading.buffer_bytes,
+            "budget_bytes": reading.buffer_budget_bytes,
+        },
+        "hold": {
+            "left_s": round(max(0.0, hold_until_s - boot_time_s()), 1),
+            "held_bytes": reading.held_read_bytes,
+        },
+        "refused": {
+            "connections": figures.refused_connections,
+            "heartbeats": figures.refused_heartbeats,
+            "reads": figures.refused_reads,
+            "logins": figures.failed_logins,
+        },
+        "io_threads": reading.io_threads,
+        "descriptors_limit": reading.most_descriptors,
+        "resident_bytes": reading.resident_bytes,
+        "cpu_s": round(reading.cpu_s, 2),
+    }
+
+
+def describe_process() -> Status:
+    """Return what there is to say of this process."""
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "pid": os.getpid(),
+        "uptime_s": round(boot_time_s() - _started_s()),
+    }
+
+
+def describe_upgrades(
+    done: int, began_s: float, refusal: tuple[float, str] | None
+) -> Status:
+    """Return what there is to say of the upgrades in place.
+
+    Args:
+        done: how many this process has had.
+        began_s: when this program began in it.
+        refusal: when this program last refused one, and why.
+    """
+    refused = None
+    if refusal is not None:
+        refused = {"at": _local_time(refusal[0]), "reason": refusal[1]}
+    last = _local_time(began_s) if done else None
+    return {"done": done, "last": last, "refused": refused}
+
+
+def _local_time(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(seconds))
+
+
+def _started_s() -> float:
+    """Return the CLOCK_BOOTTIME of the process's start, which an upgrade keeps."""
+    stat = Path("/proc/self/stat").read_text()
+    # The program's name, in parentheses, may contain blanks: field 3 comes after it.
+    ticks = int(stat.rpartition(")")[2].split()[19])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+class StatusSocket:
+    """Answers the commands that ask for the status.  Main thread only.
+
+    Args:
+        is_open: whether to listen; the trial of an upgrade does not.
+    """
+
+    def __init__(self, is_open: bool = True) -> None:
+        self._listener = _listen() if is_open else None
+
+    def turn(self, status: Callable[[], Status]) -> None:
+        """Answer everybody who has asked since the last turn."""
+        for _ in range(_MAX_ANSWERED):
+            if self._listener is None:
+                return
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return  # nobody asks
+            with connection:
+                _answer(connection, status)
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+
+def _listen() -> socket.socket | None:
+    listener = None
+    try:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listener.setblocking(False)
+        listener.bind(address_of(os.getpid(), PURPOSE))
+        listener.listen(_MAX_ANSWERED)
+    except OSError as exc:
+        # The sandbox does not allow AF_UNIX, or /proc is missing.
+        if listener is not None:
+            listener.close()
+        _logger.warning("`status` cannot ask this daemon: %s", exc.strerror)
+        return None
+    return listener
+
+
+def _answer(connection: socket.socket, status: Callable[[], Status]) -> None:
+    _, uid = credentials(connection)
+    if uid not in (0, os.geteuid()):
+        return
+    connection.setblocking(False)
+    try:
+        # A new connection's buffer takes far more than this; nothing waits for a peer.
+        connection.send(json.dumps(status()).encode())
+    except OSError:
+        _logger.debug("the command that asked for the status has gone")
+
+
+def ask(pid: int, timeout_s: float) -> Mapping[str, Any]:
+    """Ask a daemon for its status.
+
+    Args:
+        pid: its process id, within this process's own namespace.
+        timeout_s: how long to wait.
+
+    Raises:
+        StatusError: there is no such daemon, it does not answer this user, or it did
+            not answer in time.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            return _ask_once(pid, deadline_s)
+        except ConnectionError as exc:
+            if time.monotonic() + _RETRY_AFTER_S >= deadline_s or not _is_alive(pid):
+                problem = f"process {pid} is no storm-pacemaker-py that serves"
+                raise StatusError(f"{problem} ({exc.strerror})") from exc
+            time.sleep(_RETRY_AFTER_S)
+
+
+def _is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def _ask_once(pid: int, deadline_s: float) -> Mapping[str, Any]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(max(0.001, deadline_s - time.monotonic()))
+        connection.connect(address_of(pid, PURPOSE))
+        if credentials(connection)[0] != pid:
+            raise StatusError(f"another process answers in the name of {pid}")
+        try:
+            answer = _read_all(connection, deadline_s)
+        except TimeoutError as exc:
+            raise StatusError(f"process {pid} did not answer in time") from exc
+    if not answer:
+        raise StatusError(
+            f"process {pid} answers only root and the user that it runs as"
+        )
+    status: Mapping[str, Any] = json.loads(answer)
+    return status
+
+
+def _read_all(connection: socket.socket, deadline_s: float) -> bytes:
+    answer = b""
+    while len(answer) < _MAX_STATUS_BYTES:
+        connection.settimeout(max(0.001, deadline_s - time.monotonic()))
+        part = connection.recv(_MAX_STATUS_BYTES)
+        if not part:
+            break
+        answer += part
+    return answer

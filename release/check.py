@@ -1,0 +1,98 @@
+"""Run everything that must be true before a release, and name what is not.
+
+    python -m release.check [STEP ...]
+
+All steps run even if one fails, so that one run shows everything.  The packages need
+root, debootstrap and lintian.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from pacemaker._version import __version__
+from release.dist import ROOT, ReleaseError, run
+
+CHART: Final = Path("deploy/helm/storm-pacemaker-py/Chart.yaml")
+
+
+def versions(root: Path = ROOT, version: str = __version__) -> Iterator[str]:
+    """Yield what disagrees about the version, or is not ready for a release."""
+    chart = yaml.safe_load((root / CHART).read_text())
+    for key in ("version", "appVersion"):
+        if chart[key] != version:
+            yield f"{CHART}: {key} is {chart[key]}, but the version is {version}"
+    changes = (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## \[(.+?)\] - (.+)$", changes, re.MULTILINE)
+    if newest is None or newest[1] != version:
+        yield f"CHANGELOG.md: the newest section is not [{version}]"
+    elif not re.fullmatch(r"\d{4}-\d\d-\d\d", newest[2]):
+        yield f"CHANGELOG.md: [{version}] has no date, but {newest[2]!r}"
+
+
+def clean_tree(root: Path = ROOT) -> Iterator[str]:
+    """Yield the files that are not committed."""
+    for line in run("git", "status", "--porcelain", cwd=root).splitlines():
+        yield f"not committed: {line[3:]}"
+
+
+def made(*target: str) -> Callable[[], Iterator[str]]:
+    """Return the step that makes a target."""
+
+    def step() -> Iterator[str]:
+        done = subprocess.run(("make", *target), cwd=ROOT, check=False)  # noqa: S603, S607
+        if done.returncode:
+            yield f"make {' '.join(target)} ended with {done.returncode}"
+
+    return step
+
+
+def lintian() -> Iterator[str]:
+    """Yield what lintian calls an error in the packages."""
+    for package in sorted((ROOT / "dist").glob("*.deb")):
+        found = run("lintian", "--fail-on", "none", package)
+        yield from (line for line in found.splitlines() if line.startswith("E:"))
+
+
+STEPS: Final[dict[str, Callable[[], Iterator[str]]]] = {
+    "versions": versions,
+    "clean-tree": clean_tree,
+    "tests": made("test"),
+    "interpreters": made("matrix"),
+    "manual": made("docs"),
+    "packages": made("deb"),
+    "lintian": lintian,
+    "fresh-systems": made("fresh-test"),
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the steps; return how many failed."""
+    unknown = set(names) - set(STEPS)
+    if unknown:
+        sys.exit(
+            f"Error: no such step: {', '.join(unknown)}; there are {', '.join(STEPS)}"
+        )
+    failed = 0
+    for name in names or STEPS:
+        print(f"==> release-check: {name}", flush=True)  # noqa: T201
+        try:
+            problems = list(STEPS[name]())
+        except (ReleaseError, OSError) as exc:
+            problems = [str(exc)]
+        for problem in problems:
+            print(f"    {name}: {problem}")  # noqa: T201
+        failed += bool(problems)
+    print(f"{len(names or STEPS) - failed} passed, {failed} failed")  # noqa: T201
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(sys.argv[1:]), 1))

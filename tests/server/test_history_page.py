@@ -1,0 +1,31 @@
+"""The page of the history, as it is written; tests/why/test_facts.py reads it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pacemaker.core.history import History, Source
+from pacemaker.core.store import Store
+from pacemaker.server.history_page import write_history
+from tests.why.test_facts import KEY, TOPOLOGY, eventful, page
+
+
+@pytest.mark.parametrize(
+    ("topology", "found"),
+    [("", 2), (TOPOLOGY, 1), ("words", 1), ("word", 0), ("words-1", 0)],
+)
+def test_page_of_one_topology(topology: str, found: int) -> None:
+    """By its id or its name."""
+    assert len(json.loads(page(eventful(), topology))["keys"]) == found
+
+
+def test_page_comes_in_slices() -> None:
+    """However many keys there are, each slice is short."""
+    history = History(10**9)
+    for number in range(1_000):
+        history.record_for(f"{KEY}{number}", Source("p"), 100.0, b"")
+    slices = list(write_history(history, Store().get, 1.0, 1.0, ""))
+    assert max(map(len, slices)) < 20_000
+    assert len(json.loads(b"".join(slices))["keys"]) == 1_000
