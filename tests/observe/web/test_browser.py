@@ -191,7 +191,6 @@ def test_every_page_is_accessible_and_harmless(site: Site) -> None:
         assert "has not beaten for 18 s" in text_of(driver)
         assert '<img src=x onerror="window.harm=1">' in text_of(driver)
         assert not [each for each in complaints(driver) if "404" not in each]
-        keep(driver, "observe-page.png")
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
@@ -213,7 +212,6 @@ def test_dark_mode_and_narrow_screens_are_readable(
             assert violations(driver) == []
             width = driver.execute_script("return document.body.scrollWidth")
             assert width <= size[0]
-        keep(driver, f"observe-dark-{size[0]}.png")
 
 
 def test_the_page_refreshes_and_keeps_the_focus(site: Site) -> None:
