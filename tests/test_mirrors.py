@@ -19,7 +19,6 @@ EXCEPTIONS = {
     "admin/client.py": "asks the endpoint for `health`: cli/test_health.py",
     "admin/exposition.py": "is tested with the figures: server/test_metrics.py",
     "cli/admin_options.py": "are options of `health` and `serve`: cli/",
-    "cli/observe.py": "is tested with what it shows: observe/",
     "cli/preparation.py": "its log and errors are those of each command: cli/",
     "cluster_state/acls.py": NO_CODE,
     "cluster_state/events.py": NO_CODE,
