@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.isolation import children
 from benchmarks.isolation.attack import Attack
 from benchmarks.isolation.attacks import ATTACKS
 from benchmarks.isolation.network import Network
@@ -90,6 +89,9 @@ def attackers(server: tuple[str, int]) -> Iterator[None]:
     if not _now:
         yield
         return
+    # Not above: the benchmarks' servers import the daemons of the tests.
+    from benchmarks.isolation import children
+
     cores = os.sched_getaffinity(0)
     addresses = [HOSTILE_ADDRESS]
     with children.attackers(_now, server, addresses, cores, _share()) as processes:
