@@ -24,7 +24,8 @@
 #              ROW=... one row (docs/performance.md names them), and write no page
 # make isolation   shows what attackers who can reach the port do to everybody else, and
 #                  writes docs/isolation.md in half an hour; QUICK=1 takes some minutes
-#                  and ATTACK=... one attack, and write no page
+#                  and ATTACK=... one attack, and write no page; CLIENTS=1 runs the
+#                  tests of Storm's own clients under attack
 #
 # make dist    builds the wheel and the source distribution into dist/, the same bytes from
 #              the same tree, with bills of materials and checksums
@@ -139,10 +140,13 @@ bench: setup
 	$(STEP) "benchmarks: nothing else should be running"
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--plan quick) $(if $(ROW),--row $(ROW))
 
+ISOLATION := benchmarks.isolation $(if $(QUICK),--plan quick)
+UNDER_ATTACK := tests.real.under_attack $(ARGS)
+
 isolation: setup
 	$(STEP) "attacks: nothing else should be running"
-	@$(BIN)/python -m benchmarks.isolation $(if $(QUICK),--plan quick) \
-		$(if $(ATTACK),--attack $(ATTACK))
+	@$(if $(CLIENTS),REQUIRE_REAL=1 )$(BIN)/python -m \
+		$(if $(CLIENTS),$(UNDER_ATTACK),$(ISOLATION)) $(if $(ATTACK),--attack $(ATTACK))
 
 compose-test: setup
 	$(STEP) "containers: this daemon's image, a cluster by Compose, systemd"

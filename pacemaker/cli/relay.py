@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 import click
 
@@ -16,8 +17,8 @@ from pacemaker.cli.serving import (
     server_options,
 )
 
-DEFAULT_BIND = "localhost"
-"""Where Storm's clients on the same host look for it."""
+# Where Storm's clients on the same host look for it.
+DEFAULT_BIND: Final = "localhost"
 
 
 @click.command(

@@ -7,6 +7,7 @@ pulse is acknowledged before this thread sees it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import select
 import threading
@@ -128,6 +129,7 @@ class Links(threading.Thread):
         self.relay_id = relay_id
         self._calls: deque[Callable[[], None]] = deque()
         self._is_stopping = False
+        self._is_over = False
         self._epoll = select.epoll()
         self._wake_up = WakeUp()
         self._epoll.register(self._wake_up.fd, select.EPOLLIN)
@@ -162,9 +164,12 @@ class Links(threading.Thread):
         self._wake_up.wake()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Queue a call on this thread."""
+        """Queue a call on this thread.  After `close` it runs at once."""
         self._calls.append(function)
-        self.wake()
+        if self._is_over:
+            self._run_calls()
+        else:
+            self.wake()
 
     def stop(self) -> None:
         """End the thread after it has passed on what is in its inbox."""
@@ -175,6 +180,11 @@ class Links(threading.Thread):
         """Close everything, once the thread has ended."""
         for link in self._links:
             link.close()
+        # A thread that is still connecting brings its socket later than this; somebody
+        # has to close it.  In this order: what is queued before is run here, and what
+        # is queued after finds `_is_over`.
+        self._is_over = True
+        self._run_calls()
         self._epoll.close()
         self._wake_up.close()
 
@@ -250,14 +260,19 @@ class Links(threading.Thread):
             link = self._by_fd.get(fd)
             if link is not None:
                 self._guarded(link, partial(link.on_event, events))
-        for _ in range(len(self._calls)):
-            self._attempt(self._calls.popleft())
+        self._run_calls()
         self.take_events()
         now_s = self.now()
         for link in self._links:
             self._guarded(link, partial(link.tick, now_s))
         self._attempt(partial(self.relay.tick, now_s))
         self._send()
+
+    def _run_calls(self) -> None:
+        # Several threads may be here once the links are closed.
+        with contextlib.suppress(IndexError):
+            while True:
+                self._attempt(self._calls.popleft())
 
     def _send(self) -> None:
         for pulses in self.pulse_lanes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from tests.real import attacked
 from tests.real.jvm import JAVA_SOURCES, JavaProgram, compile_java, storm_classpath
 
 RETRY_PAUSE_S = 0.2
@@ -40,6 +41,10 @@ class StormClient(JavaProgram):
         super().__init__(
             "StormClient", driver_classpath(release), str(port), *hosts, *pairs
         )
+
+    def line(self, timeout_s: float = 60) -> str:
+        """Return the next line of standard output, without attackers' keys."""
+        return attacked.own_names(super().line(timeout_s))
 
     def ask_until(self, command: str, wanted: str, timeout_s: float = 60) -> None:
         """Ask until the answer is the one wanted.

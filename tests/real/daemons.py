@@ -8,9 +8,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.jars import MAIN_CLASSES
+from tests.real import attacked
 from tests.real.child import Child
 from tests.real.jvm import (
     NEWEST_RELEASE,
@@ -43,7 +45,10 @@ ENVIRONMENT: dict[str, str | None] = {
 
 
 class Served(Child):
-    """A process that becomes our daemon and says where it listens."""
+    """A process that becomes our daemon and says where it listens.
+
+    With `--attack`, it is attacked from then on until it has ended.
+    """
 
     def __init__(
         self,
@@ -54,13 +59,21 @@ class Served(Child):
         pass_fds: Sequence[int] = (),
     ) -> None:
         env = {**ENVIRONMENT, **(env or {})}
-        super().__init__(argv, env=env, cwd=cwd, pass_fds=pass_fds)
+        command = attacked.command(argv)
+        super().__init__(command, env=env, cwd=cwd, pass_fds=pass_fds)
+        self._attackers = ExitStack()
         try:
             match = self.logged(r"listening on (\S+):(\d+)", START_TIMEOUT_S)
+            self.address = (match[1].strip("[]"), int(match[2]))
+            self._attackers.enter_context(attacked.attackers(self.address))
         except BaseException:
             self.stop()
             raise
-        self.address = (match[1].strip("[]"), int(match[2]))
+
+    def close(self) -> None:
+        """Free the pipes of the daemon, which has ended, and end its attackers."""
+        super().close()
+        self._attackers.close()
 
 
 class Daemon(Served):

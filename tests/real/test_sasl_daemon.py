@@ -66,14 +66,14 @@ def digest_jaas(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def digest_daemon(digest_jaas: Path) -> Iterator[Daemon]:
+def digest_daemon(digest_jaas: Path, attack: str | None) -> Iterator[Daemon]:
     """Start our daemon with DIGEST."""
     with Daemon("--log-level", "debug", *options("DIGEST", digest_jaas)) as daemon:
         yield daemon
 
 
 @pytest.fixture(scope="module")
-def kerberos_daemon(realm: Realm) -> Iterator[Daemon]:
+def kerberos_daemon(realm: Realm, attack: str | None) -> Iterator[Daemon]:
     """Start our daemon with KERBEROS."""
     jaas_file = realm.write_jaas("daemon.conf", {"PacemakerServer": SERVER})
     user = {"nimbus.daemon.user": "nimbus"}

@@ -217,3 +217,12 @@ def test_links_describe_each_pacemaker(parts: ExitStack) -> None:
     assert re.search(rf"{server.address} up_s=\d+ complete=False reads=up", one)
     assert f"{nobody} down (" in other
     assert "waiting_pulses=1" in other
+
+
+def test_call_after_the_end_runs_at_once() -> None:
+    """A connection that comes late has to be closed by somebody."""
+    running = Running(ServerAddress("127.0.0.1", 1))
+    running.close()
+    ran: list[int] = []
+    running.links.call(lambda: ran.append(1))
+    assert ran == [1]
