@@ -171,6 +171,7 @@ def _read_nodes(settings: Settings) -> ClusterNodes | None:
 
     try:
         with ZooKeeperState(settings) as state:
+            state.start(creates_root=False)
             return read_nodes(state, time.time())
     except ZooKeeperError as exc:
         note(f"without ZooKeeper, some verdicts cannot be told apart: {exc}")

@@ -10,6 +10,8 @@ from pacemaker.admin import client
 from pacemaker.admin.address import AdminAddress
 from pacemaker.admin.client import Answer
 from pacemaker.cli import exit_codes
+from pacemaker.cluster_state import zookeeper_state
+from pacemaker.config import Settings
 from pacemaker.core.history import End, History, Source
 from pacemaker.errors import AdminError
 from pacemaker.server.history_page import write_history
@@ -115,3 +117,43 @@ def test_answer_that_is_no_history_is_an_error(
     result = run("why", "words", "--no-zookeeper", "--admin", "127.0.0.1:6698")
     assert result.exit_code == exit_codes.NO_ANSWER
     assert "127.0.0.1:6698" in result.stderr
+
+
+class ConnectedState:
+    """Stands in for ZooKeeper: a topology without a worker, once it is connected."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._is_started = False
+
+    def start(self, *, creates_root: bool = True) -> None:
+        """Connect; a command that reads creates nothing."""
+        assert not creates_root
+        self._is_started = True
+
+    def get_children(self, path: str, watch: bool = False) -> list[str]:
+        """Return no node."""
+        assert self._is_started
+        return []
+
+    def get_data(self, path: str, watch: bool = False) -> bytes | None:
+        """Return nothing."""
+        return None
+
+    def __enter__(self) -> ConnectedState:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End it."""
+
+
+def test_why_reads_zookeeper(
+    run: Run, endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It connects, changes nothing, and says what ZooKeeper adds."""
+    monkeypatch.setattr(zookeeper_state, "ZooKeeperState", ConnectedState)
+    endpoints.answers["unix:/run/pm"] = Answer(200, history())
+    result = run("why", "words", "--admin", "unix:/run/pm")
+    assert result.exit_code == exit_codes.OK
+    assert "without ZooKeeper" not in result.stderr
+    assert "its supervisor is not in ZooKeeper" in result.stdout
