@@ -44,8 +44,7 @@ def listen(address: AdminAddress, option: str = "--admin") -> socket.socket:
         listener = socket.create_server(place[:2], family=family, backlog=BACKLOG)
         return _moved_up(listener)
     except (OSError, UnicodeError) as exc:
-        reason = getattr(exc, "strerror", None) or str(exc)
-        raise ListenError(f"{address} ({option})", reason) from exc
+        raise ListenError(f"{address} ({option})", _reason(exc, address)) from exc
 
 
 def adopt(fd: int) -> socket.socket:
@@ -76,6 +75,13 @@ def describe(listener: socket.socket) -> AdminAddress:
     if is_unix(listener):
         return AdminAddress(path=name)
     return AdminAddress(host=name[0], port=name[1])
+
+
+def _reason(error: OSError | UnicodeError, address: AdminAddress) -> str:
+    if isinstance(error, FileNotFoundError):
+        # The system's own words do not say which part of the path is missing.
+        return f"there is no folder {Path(address.path).parent}; create it first"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _listen_unix(path: Path) -> socket.socket:

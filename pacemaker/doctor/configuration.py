@@ -37,6 +37,17 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 
 def _of_file(facts: Facts, file: StormYaml) -> Iterator[Finding]:
+    if file.is_missing:
+        yield Finding(
+            "missing",
+            True,
+            "storm.yaml",
+            file.source,
+            "no storm.yaml was found",
+            "the defaults apply, and Storm does not use Pacemaker with them",
+            "name the file, or set STORM_CONF_DIR to its folder",
+        )
+        return
     if file.error is not None:
         yield Finding(
             "invalid",

@@ -47,6 +47,7 @@ class StormYaml:
         error: why the daemon would not start with it; None if it would.
         warnings: what its reader has warned of.
         settings: the checked values; None with an error.
+        is_missing: whether there is no file; the daemon starts with Storm's defaults.
     """
 
     source: str
@@ -54,6 +55,7 @@ class StormYaml:
     error: str | None = None
     warnings: tuple[str, ...] = ()
     settings: Settings | None = None
+    is_missing: bool = False
 
     def get(self, key: str) -> Any:
         """Return the value of a key, or Storm's default."""

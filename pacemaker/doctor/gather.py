@@ -67,8 +67,7 @@ def _own_file(environ: Mapping[str, str], overrides: Sequence[Layer]) -> StormYa
     except ConfigError as exc:
         return StormYaml("storm.yaml", {}, str(exc))
     if read is None and not overrides:
-        error = "no storm.yaml was found: Storm's defaults do not use Pacemaker"
-        return StormYaml("storm.yaml", {}, error)
+        return StormYaml("storm.yaml", {}, is_missing=True)
     return _checked(read, "storm.yaml", overrides)
 
 

@@ -98,6 +98,11 @@ def test_a_file_that_cannot_be_read_is_a_finding(
     assert result.exit_code == exit_codes.FAILURES
 
 
+def test_no_file_is_a_finding(run: Run) -> None:
+    """The daemon would start, but the cluster does not use Pacemaker."""
+    assert checks(run("doctor", "--json").stdout) == ["missing"]
+
+
 def test_jaas_trouble_is_found(run: Run, conf_folder: Path, tmp_path: Path) -> None:
     """A login file without the section, and the method with Storm 2.x."""
     (tmp_path / "jaas.conf").write_text("Other { a required; };")

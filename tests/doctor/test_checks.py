@@ -255,6 +255,13 @@ def test_what_could_not_be_read_is_not_judged() -> None:
     assert checks(Facts((broken,))) == ["invalid"]
 
 
+def test_missing_file_does_not_keep_the_daemon_from_starting() -> None:
+    """So it is not called invalid; Storm without it writes to ZooKeeper."""
+    (finding,) = findings(Facts((StormYaml("storm.yaml", {}, is_missing=True),)))
+    assert finding.check == "missing"
+    assert "the defaults apply" in finding.because
+
+
 @pytest.mark.parametrize(
     "key", ["nimbus.task.timeout.secs", "pacemaker.servers", STORE]
 )
