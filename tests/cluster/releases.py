@@ -7,6 +7,8 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from benchmarks.jars import MAIN_CLASSES
 from tests.real.jvm import NEWEST_RELEASE
 
@@ -15,6 +17,10 @@ RELEASES = (NEWEST_RELEASE, OLDEST_RELEASE)
 # For scenarios that do not depend on Storm's release in a way that would be seen each
 # day: the oldest one with ALL=1.
 NEWEST_ALONE = RELEASES if os.environ.get("ALL") == "1" else RELEASES[:1]
+# For scenarios of which one of their kind is run each day.
+only_with_all = pytest.mark.skipif(
+    os.environ.get("ALL") != "1", reason="one of its kind is run; all with ALL=1"
+)
 
 
 class Release(NamedTuple):

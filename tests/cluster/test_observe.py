@@ -18,13 +18,13 @@ from tests.cluster.cluster import ROUND_S, UP_TIMEOUT_S, Cluster, Setup
 from tests.cluster.conftest import HostMaker, one_start_at_a_time
 from tests.cluster.hosts import Host
 from tests.cluster.pacemakers import Kind
-from tests.cluster.releases import RELEASES
+from tests.cluster.releases import NEWEST_ALONE
 from tests.cluster.waiting import wait_until
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1800),
-    pytest.mark.parametrize("release", RELEASES, scope="module"),
+    pytest.mark.parametrize("release", NEWEST_ALONE, scope="module"),
 ]
 
 COUNTS: Final = ("emitted", "transferred", "acked", "failed")

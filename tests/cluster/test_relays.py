@@ -13,7 +13,7 @@ from tests.cluster.conftest import HostMaker, Record
 from tests.cluster.hosts import Host, Namespace, namespaces_work
 from tests.cluster.observation import Observation, Outcome, keep_ports
 from tests.cluster.pacemakers import Kind
-from tests.cluster.releases import NEWEST_ALONE
+from tests.cluster.releases import NEWEST_ALONE, only_with_all
 
 pytestmark = [
     pytest.mark.cluster,
@@ -64,6 +64,7 @@ def test_one_is_killed(cluster: Cluster, recording: Record) -> None:
     _assert_unnoticed(outcome)
 
 
+@only_with_all
 def test_one_is_cut_off(cluster: Cluster, recording: Record) -> None:
     """Packets to it are lost without a word; it is up to date when it is back."""
     host = cluster.pacemakers[0].host
@@ -79,6 +80,7 @@ def test_one_is_cut_off(cluster: Cluster, recording: Record) -> None:
     _assert_unnoticed(outcome)
 
 
+@only_with_all
 def test_one_hangs(cluster: Cluster, recording: Record) -> None:
     """It accepts connections and answers nothing."""
     child = cluster.pacemakers[0].child
@@ -92,6 +94,7 @@ def test_one_hangs(cluster: Cluster, recording: Record) -> None:
     _assert_unnoticed(outcome)
 
 
+@only_with_all
 def test_both_are_restarted(cluster: Cluster, recording: Record) -> None:
     """One after the other, with closed ports, each empty after its start."""
     keep_ports(cluster, False)
@@ -106,6 +109,7 @@ def test_both_are_restarted(cluster: Cluster, recording: Record) -> None:
     _assert_unnoticed(outcome)
 
 
+@only_with_all
 def test_one_comes_back_empty_while_the_other_is_cut_off(
     cluster: Cluster, recording: Record
 ) -> None:
@@ -128,6 +132,7 @@ def test_one_comes_back_empty_while_the_other_is_cut_off(
     _assert_unnoticed(outcome, none_s)
 
 
+@only_with_all
 @pytest.mark.parametrize("outage_s", [5, 25])
 def test_all_are_away(cluster: Cluster, recording: Record, outage_s: int) -> None:
     """Workers write to their relay meanwhile, and nothing moves."""
@@ -156,6 +161,7 @@ def test_relays_are_upgraded_in_place(cluster: Cluster, recording: Record) -> No
     _assert_unnoticed(outcome)
 
 
+@only_with_all
 def test_relays_are_killed(cluster: Cluster, recording: Record) -> None:
     """With their ports kept, their clients are reset and back at once."""
     with Observation(cluster) as seen:

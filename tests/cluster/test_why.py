@@ -22,7 +22,7 @@ from tests.cluster.cluster import UP_TIMEOUT_S, Cluster, Setup
 from tests.cluster.conftest import HostMaker
 from tests.cluster.hosts import Host
 from tests.cluster.pacemakers import Kind
-from tests.cluster.releases import NEWEST_ALONE
+from tests.cluster.releases import NEWEST_ALONE, only_with_all
 from tests.cluster.waiting import wait_until
 from tests.real.daemons import free_port
 
@@ -113,6 +113,7 @@ def test_killed_worker(cluster: Cluster, victim: tuple[str, int]) -> None:
     assert told["findings"][0]["verdict"] == "killed"
 
 
+@only_with_all
 @pytest.mark.parametrize("pause_s", [20, 40])
 def test_paused_worker(cluster: Cluster, victim: tuple[str, int], pause_s: int) -> None:
     """SIGSTOP: the same connection goes on, or Nimbus has moved it meanwhile."""
@@ -142,6 +143,7 @@ def _stopped(pid: int) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+@only_with_all
 def test_worker_that_is_terminated(cluster: Cluster, victim: tuple[str, int]) -> None:
     """SIGTERM: it deletes its key as it ends, and has reported no error."""
     worker, pid = victim
@@ -159,6 +161,7 @@ def test_pacemaker_that_is_away(cluster: Cluster) -> None:
         wait_for(cluster, worker, "everything", began_s)
 
 
+@only_with_all
 def test_nimbus_that_is_stopped(cluster: Cluster) -> None:
     """Nobody reads for a minute, and the workers are well."""
     began_s = time.time()
@@ -173,6 +176,7 @@ def test_nimbus_that_is_stopped(cluster: Cluster) -> None:
         assert told["findings"][0]["to"] is not None
 
 
+@only_with_all
 def test_supervisor_that_is_killed(cluster: Cluster) -> None:
     """Its workers go on, and ZooKeeper misses it."""
     began_s = time.time()
@@ -188,6 +192,7 @@ def test_supervisor_that_is_killed(cluster: Cluster) -> None:
     assert here
 
 
+@only_with_all
 def test_topology_that_is_killed(cluster: Cluster) -> None:
     """Nimbus deletes all of its keys, or ZooKeeper has forgotten it."""
     topology_id = cluster.submit_another("short-lived", 1)

@@ -332,7 +332,7 @@ class IoThread(threading.Thread):
             self._turns.backlog.put(connection)
 
     def _end_silent(self, account: Account | None) -> None:
-        connection = self._silent.oldest(account)
+        connection = self._silent.next_to_end(account)
         if connection is not None:
             connection.refuse(LimitError("no room, and it never sent anything"))
             # Its room is needed now, and there is no reply that a reset could destroy.

@@ -20,36 +20,47 @@ _T = TypeVar("_T", bound=Owned)
 
 
 class Silent(Generic[_T]):
-    """Silent connections, the oldest first.  Only one thread may change them."""
+    """Silent connections.  Only one thread may change them."""
 
     def __init__(self) -> None:
-        # Dicts keep the order, and remove any one of thousands in constant time.
-        self._all: dict[_T, None] = {}
-        self._by_account: dict[Account, dict[_T, None]] = {}
+        self._size = 0
+        # By host, the oldest first.  Dicts keep the order, and remove any one of
+        # thousands in constant time.
+        self._by_host: dict[Account, dict[_T, None]] = {}
 
     def __len__(self) -> int:
-        return len(self._all)
+        return self._size
 
     def has(self, account: Account) -> bool:
-        """Return whether any of an account's connections is silent."""
-        return account in self._by_account
+        """Return whether any connection of an account's host is silent."""
+        return account.host in self._by_host
 
     def add(self, connection: _T) -> None:
         """Add a new connection."""
-        self._all[connection] = None
-        self._by_account.setdefault(connection.account, {})[connection] = None
+        self._by_host.setdefault(connection.account.host, {})[connection] = None
+        self._size += 1
 
     def discard(self, connection: _T) -> None:
         """Remove a connection that has sent something or has ended."""
-        if connection not in self._all:
-            return
-        del self._all[connection]
-        of_account = self._by_account[connection.account]
-        del of_account[connection]
-        if not of_account:
-            del self._by_account[connection.account]
+        host = connection.account.host
+        of_host = self._by_host.get(host, {})
+        if connection in of_host:
+            del of_host[connection]
+            self._size -= 1
+            if not of_host:
+                del self._by_host[host]
 
-    def oldest(self, account: Account | None = None) -> _T | None:
-        """Return the oldest of an account, or of all; None if there is none."""
-        among = self._all if account is None else self._by_account.get(account, {})
+    def next_to_end(self, account: Account | None = None) -> _T | None:
+        """Return the oldest of an account's host, or of the host that has the most.
+
+        Not the oldest of all: a worker that has just connected is silent too, and its
+        host hardly ever has a second such connection.
+
+        Returns:
+            None if there is none.
+        """
+        if account is not None:
+            among = self._by_host.get(account.host, {})
+        else:
+            among = max(self._by_host.values(), key=len, default={})
         return next(iter(among), None)
