@@ -51,9 +51,12 @@ _CHEAP_S: Final = 0.0001
 # this class.
 _LONE_COST: Final = 8
 _MOST_LONE_CLASS: Final = 1
-# The class of a slice of several requests, and of what a refused peer still sends.
+# The class of a slice of several requests.
 _SLICE_CLASS: Final = 3
-_REFUSED_CLASS: Final = 4
+# The class of a refused peer.  What it still sends is discarded, which costs little.  Its
+# end must not wait: epoll reports an end again in every turn, and thousands of them would
+# take longer than everything else.
+_REFUSED_CLASS: Final = 1
 
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 
@@ -223,6 +226,9 @@ class Connection:
         by one step for each event: one in which memory was given back, or others were
         evicted, does not put a worker behind a thousand others.
         """
+        if self.condition is _LINGERING:
+            self.cost_class = _REFUSED_CLASS
+            return
         cost_class = int(elapsed_s / _CHEAP_S).bit_length()
         # Not by the time alone: if the processor is busy, a lone request may take as
         # long as thirty that are answered together, or as a byte of many.
@@ -231,10 +237,6 @@ class Connection:
         elif cost_class <= _MOST_LONE_CLASS:
             cost_class = 0
         self.protocol.slice_cost = 0
-        if self.condition is _LINGERING:
-            # It has been refused, so whatever it still sends can wait.
-            self.cost_class = max(cost_class, _REFUSED_CLASS)
-            return
         self.cost_class += (cost_class > self.cost_class) - (
             cost_class < self.cost_class
         )
