@@ -53,10 +53,10 @@ _LONE_COST: Final = 8
 _MOST_LONE_CLASS: Final = 1
 # The class of a slice of several requests.
 _SLICE_CLASS: Final = 3
-# The class of a refused peer.  What it still sends is discarded, which costs little.
-# Its end must not wait: epoll reports an end again in every turn, and thousands of them
-# would take longer than everything else.
-_REFUSED_CLASS: Final = 1
+# The class of a refused peer, that of a new one.  Its end must not wait for long: epoll
+# reports an end again in every turn, and thousands of them would take longer than
+# everything else.
+_REFUSED_CLASS: Final = 2
 
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 

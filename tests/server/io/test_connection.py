@@ -547,7 +547,7 @@ def test_cost_of_a_connection_rises_and_falls_by_one_step_an_event() -> None:
         (PULSE, 0),
         (PULSE * 30, 3),
         (PULSE[:-1], 3),
-        (wire.framed(b"\xff" * 8), 1),
+        (wire.framed(b"\xff" * 8), 2),
     ],
     ids=["one request", "several", "no whole one", "refused"],
 )
