@@ -105,8 +105,8 @@ coverage: setup $(if $(ALL),jars)
 	@$(BIN)/coverage report --fail-under $(FLOOR)
 
 # A little below what is reached, so that chance does not fail a build: docs/testing.md.
-FLOOR := $(if $(ALL),95,72)
-CORE_FLOOR := 100
+FLOOR := $(if $(ALL),95,77)
+CORE_FLOOR := 99
 # The daemon without its I/O, and the bytes on the wire.
 CORE := pacemaker/core/*,pacemaker/wire/*
 
