@@ -231,12 +231,16 @@ class Trial:
         yield "removed and purged; nothing is left"
 
     def _install(self, package: Path) -> str:
-        target = self._system.root / "root" / package.name
-        shutil.copy(package, target)
+        with self._copied(package) as path:
+            return self._system.run("apt-get", "install", "-qq", "--yes", path)
+
+    @contextlib.contextmanager
+    def _copied(self, file: Path) -> Iterator[str]:
+        """Copy a file into the system for a while; give its path there."""
+        target = self._system.root / "var" / "tmp" / file.name
+        shutil.copy(file, target)
         try:
-            return self._system.run(
-                "apt-get", "install", "-qq", "--yes", f"/root/{package.name}"
-            )
+            yield f"/var/tmp/{file.name}"  # noqa: S108  (a system of our own)
         finally:
             target.unlink()
 
@@ -253,19 +257,18 @@ class Trial:
     @contextlib.contextmanager
     def _load(self) -> Iterator[dict[str, Any]]:
         """Keep connections busy; what they saw is there afterwards."""
-        shutil.copy(HERE / "load.py", self._system.root / "root")
         python = f"/usr/lib/{NAME}/bin/python3"
-        argv = self._system.command(python, "/root/load.py", str(CONNECTIONS))
-        with subprocess.Popen(  # noqa: S603
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as load:
-            assert load.stdout is not None  # noqa: S101
-            seen: dict[str, Any] = {}
-            if load.stdout.readline() != "connected\n":
-                raise ReleaseError("the load could not connect")
-            yield seen
-            seen.update(json.loads(load.communicate("stop\n")[0]))
-        (self._system.root / "root" / "load.py").unlink()
+        with self._copied(HERE / "load.py") as path:
+            argv = self._system.command(python, path, str(CONNECTIONS))
+            with subprocess.Popen(  # noqa: S603
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ) as load:
+                assert load.stdout is not None  # noqa: S101
+                seen: dict[str, Any] = {}
+                if load.stdout.readline() != "connected\n":
+                    raise ReleaseError("the load could not connect")
+                yield seen
+                seen.update(json.loads(load.communicate("stop\n")[0]))
 
     def _upgrade_under_load(self) -> str:
         text = '_version.py\n__version__ = "99.0"\n'
@@ -290,13 +293,8 @@ class Trial:
         text = "server/run.py\nraise SystemError('broken on purpose')\n"
         broken = altered(self._package, "+newest", text, self._scratch)
         before = self._main_pid()
-        with self._load() as seen:
-            target = self._system.root / "root" / broken.name
-            shutil.copy(broken, target)
-            told = self._system.fails(
-                "apt-get", "install", "-qq", "--yes", f"/root/{broken.name}"
-            )
-            target.unlink()
+        with self._load() as seen, self._copied(broken) as path:
+            told = self._system.fails("apt-get", "install", "-qq", "--yes", path)
         if "the old one serves on" not in told:
             raise ReleaseError(f"refused, but without saying so:\n{told}")
         if seen["broken"] or seen["unanswered"] or self._main_pid() != before:
