@@ -94,7 +94,7 @@ def _print(found: Sequence[Finding], as_json: bool) -> None:
         print_line(f"  where:   {finding.file}")
         print_line(f"  value:   {finding.value}")
         print_line(f"  because: {finding.because}")
-        print_line(f"  to do:   {finding.todo}")
+        print_line(f"  remedy:  {finding.remedy}")
         print_line("")
     if found:
         warnings = counted(len(found) - failures, "warning")

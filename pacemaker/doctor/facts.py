@@ -161,7 +161,7 @@ class Finding:
         file: the storm.yaml, or where else it was found.
         value: what is there.
         because: what happens because of it.
-        todo: what to do.
+        remedy: what to do.
     """
 
     check: str
@@ -170,4 +170,4 @@ class Finding:
     file: str
     value: str
     because: str
-    todo: str
+    remedy: str

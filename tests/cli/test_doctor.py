@@ -62,7 +62,7 @@ def test_a_living_pacemaker_and_a_dead_zookeeper(
     assert result.exit_code == exit_codes.FAILURES
     assert "FAILURE storm.zookeeper.servers" in result.stdout
     assert f"  where:   {path}" in result.stdout
-    assert "  to do:   start it" in result.stdout
+    assert "  remedy:  start it" in result.stdout
     assert "dead_server" not in checks(run("doctor", "--json").stdout)
 
 

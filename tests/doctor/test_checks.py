@@ -269,7 +269,7 @@ def test_missing_file_does_not_keep_the_daemon_from_starting() -> None:
 def test_wrong_types_are_no_crash(key: str, value: object) -> None:
     """Texts and lists where numbers belong are left to the check of the file."""
     facts = with_values(sound(), **{key.replace(".", "__"): value})
-    assert all(finding.todo for finding in findings(facts))
+    assert all(finding.remedy for finding in findings(facts))
 
 
 def test_topology_names_are_in_the_findings() -> None:
