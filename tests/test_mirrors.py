@@ -20,6 +20,7 @@ EXCEPTIONS = {
     "admin/exposition.py": "is tested with the figures: server/test_metrics.py",
     "cli/admin_options.py": "are options of `health` and `serve`: cli/",
     "cli/serving.py": "are options of `relay` and `serve`: cli/",
+    "cli/daemon_process.py": "are options of `reload` and `status`: cli/",
     "cli/preparation.py": "its log and errors are those of each command: cli/",
     "cluster_state/acls.py": NO_CODE,
     "cluster_state/events.py": NO_CODE,

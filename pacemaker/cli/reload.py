@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from pacemaker.cli.daemon_process import process_options, read_pid
 from pacemaker.cli.output import exit_code_answers, print_line
 
 
@@ -21,13 +22,7 @@ Examples:
 The exit code is 0 as soon as the new program serves. It is 1 if the upgrade was
 refused or failed; the reason is printed.""",
 )
-@click.argument("pid", type=click.IntRange(min=1), required=False)
-@click.option(
-    "--pid-file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Read the process id from FILE.",
-)
+@process_options
 @click.option(
     "--timeout",
     "timeout_s",
@@ -55,22 +50,3 @@ def reload_command(pid: int | None, pid_file: Path | None, timeout_s: float) -> 
     request_upgrade(pid, timeout_s)
     with exit_code_answers():
         print_line(f"process {pid} was upgraded and serves")
-
-
-def read_pid(file: Path) -> int:
-    """Read a process id from a file.
-
-    Raises:
-        click.BadParameter: it has none.
-    """
-    try:
-        text = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = getattr(exc, "strerror", None) or "it is not text"
-        raise click.BadParameter(f"{file}: {reason}", param_hint="--pid-file") from exc
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise click.BadParameter(
-            f"{file}: must contain a process id and nothing else",
-            param_hint="--pid-file",
-        )
-    return int(text)

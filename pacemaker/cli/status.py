@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import click
 
+from pacemaker.cli.daemon_process import process_options, read_pid
 from pacemaker.cli.output import duration, print_json, print_line, print_table
-from pacemaker.cli.reload import read_pid
 from pacemaker.cli.targets import json_option
 from pacemaker.errors import StatusError
 from pacemaker.words import counted
@@ -29,13 +29,7 @@ Examples:
 
 The exit code is 75 if no daemon answers.""",
 )
-@click.argument("pid", type=click.IntRange(min=1), required=False)
-@click.option(
-    "--pid-file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Read the process id from FILE.",
-)
+@process_options
 @click.option(
     "--timeout",
     "timeout_s",
