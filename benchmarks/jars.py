@@ -67,7 +67,7 @@ def program(name: str) -> str:
 
 
 def cache_dir() -> Path:
-    """Return the folder for what is fetched and compiled, made where it is missing."""
+    """Return the folder for what is fetched and compiled; create it if necessary."""
     path = Path(os.environ.get("STORM_PACEMAKER_CACHE") or ROOT / ".cache")
     path.mkdir(parents=True, exist_ok=True)
     return path
@@ -81,7 +81,7 @@ def _locked(name: str) -> Iterator[None]:
 
 
 def made_once(name: str, make: Callable[[Path], None]) -> Path:
-    """Return the folder `name` of the cache; where it is missing, `make` fills it."""
+    """Return the folder `name` of the cache; if there is none yet, `make` fills it."""
     target = cache_dir() / name
     if target.is_dir():
         return target

@@ -120,6 +120,36 @@ def topology_columns(view: ClusterView) -> tuple[Column[TopologyView], ...]:
         ),
         Column("name", "TOPOLOGY", lambda t: t.name, lambda t: t.name, False),
         Column("status", "STATUS", lambda t: t.status or UNKNOWN, _status, False),
+        *_part_columns(),
+        *_rate_columns(),
+        Column(
+            "latency",
+            "COMPLETE MS",
+            lambda t: decimal(t.complete_latency_ms),
+            lambda t: t.complete_latency_ms,
+            help="complete latency over 10 minutes",
+        ),
+        Column(
+            "capacity",
+            "CAPACITY",
+            lambda t: UNKNOWN if t.fullest is None else decimal(t.fullest.load),
+            lambda t: None if t.fullest is None else t.fullest.load,
+            help="the highest of a bolt's executors; 1 is full",
+        ),
+        Column(
+            "where",
+            "WHERE",
+            lambda t: "" if t.fullest is None else t.fullest.name,
+            lambda t: "" if t.fullest is None else t.fullest.name,
+            False,
+            "the bolt with the highest capacity",
+        ),
+    )
+
+
+def _part_columns() -> tuple[Column[TopologyView], ...]:
+    """Return the columns about a topology's workers and executors."""
+    return (
         Column(
             "workers",
             "WORKERS",
@@ -147,29 +177,6 @@ def topology_columns(view: ClusterView) -> tuple[Column[TopologyView], ...]:
             lambda t: str(t.restarts),
             lambda t: t.restarts,
             help="of workers, in 10 minutes",
-        ),
-        *_rate_columns(),
-        Column(
-            "latency",
-            "COMPLETE MS",
-            lambda t: decimal(t.complete_latency_ms),
-            lambda t: t.complete_latency_ms,
-            help="complete latency over 10 minutes",
-        ),
-        Column(
-            "capacity",
-            "CAPACITY",
-            lambda t: UNKNOWN if t.fullest is None else decimal(t.fullest.load),
-            lambda t: None if t.fullest is None else t.fullest.load,
-            help="the highest of a bolt's executors; 1 is full",
-        ),
-        Column(
-            "where",
-            "WHERE",
-            lambda t: "" if t.fullest is None else t.fullest.name,
-            lambda t: "" if t.fullest is None else t.fullest.name,
-            False,
-            "the bolt with the highest capacity",
         ),
     )
 
