@@ -59,7 +59,7 @@ def make(suite: str) -> Path:
     known = suite if (scripts / suite).exists() else "jammy"
     check = ["--no-check-gpg"] if family == "ubuntu" else []
     # All that the package depends on: once it has booted, it has no network.
-    wanted = f"--include=systemd,systemd-sysv,dbus,{SUITES[suite].python_name}"
+    wanted = "--include=systemd,systemd-sysv,dbus,python3"
     run(
         *("debootstrap", *check, "--variant=minbase", wanted),
         *(suite, root, archive, scripts / known),
