@@ -3,6 +3,10 @@
 A test that needs either is marked `io`.  The guard hears the interpreter's audit
 events rather than patching functions: they tell of every way to a socket or a
 process, also those of C code, of threads and of names that were imported before.
+
+A run that coverage measures goes without.  The interpreter tells its audit hooks when
+a trace function is installed, as coverage does in each thread, and refuses a second
+one meanwhile: a hook in Python may give way to another thread just then, which ends.
 """
 
 from __future__ import annotations
@@ -21,6 +25,10 @@ FORBIDDEN = frozenset(
 ) | {"subprocess.Popen"}
 
 
+IS_MEASURED = sys.gettrace() is not None
+"""Whether coverage traces this run."""
+
+
 class IoInUnitTestError(AssertionError):
     """A test without the mark `io` did something that needs it."""
 
@@ -32,13 +40,14 @@ class IoInUnitTestError(AssertionError):
 
 
 class Guard:
-    """Refuses I/O while it watches."""
+    """Refuses I/O while it watches; nothing in a run that is measured."""
 
     def __init__(self) -> None:
         self._is_on = False
         self._seen: list[str] = []
         # A hook cannot be removed, so there is one for the whole run.
-        sys.addaudithook(self._hear)
+        if not IS_MEASURED:
+            sys.addaudithook(self._hear)
 
     def _hear(self, event: str, args: tuple[object, ...]) -> None:
         if self._is_on and event in FORBIDDEN:
