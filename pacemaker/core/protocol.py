@@ -72,7 +72,7 @@ from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
 from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step
 from pacemaker.wire import canonical, control, messages
-from pacemaker.wire.frames import FrameReader
+from pacemaker.wire.frames import HEAD_SIZE, FrameReader
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe, shown
 
 _logger: Final = logging.getLogger(__name__)
@@ -518,6 +518,10 @@ class ServerProtocol:
                 if self._worker is not None and self._answer_worker(self._worker):
                     cost_left -= _WORKER_COST
                     continue
+                cost = self._read_grown()
+                if cost:
+                    cost_left -= cost
+                    continue
                 frame = self.frames.next()
                 if frame is None:
                     return
@@ -526,20 +530,43 @@ class ServerProtocol:
         finally:
             self.slice_cost = (SLICE_COST - cost_left) or SLICE_COST
 
+    def _read_grown(self) -> int:
+        """Carry out a large pulse that arrived in pieces; return its cost, 0 if none.
+
+        `_read` would do the same, after it has copied the whole frame once more.
+        """
+        frame = self.frames.grown()
+        if frame is None:
+            return 0
+        with frame:
+            if not self._store_pulse(frame, HEAD_SIZE, len(frame)):
+                return 0
+            self.frames.skip(len(frame), 1)
+            return 1 + len(frame) // _BYTES_PER_COST
+
+    def _store_pulse(self, data: bytes | memoryview, start: int, end: int) -> bool:
+        """Carry out a pulse the fast way; return whether it was one.
+
+        Not while misses are held: then a message may have to supersede a held read with
+        the same message id.
+        """
+        if self.phase is not _OPEN or self._reads is not None or self._debug:
+            return False
+        pulse = canonical.read_pulse(data, start, end)
+        if pulse is None:
+            return False
+        key, details, message_id = pulse
+        self._dispatcher.store_pulse(key, details, self.account, self.source)
+        self._queue(canonical.write_pulse_response(message_id))
+        self._note_key(key)
+        return True
+
     def _read(self, data: bytes, start: int, end: int) -> int:
         """Carry out the message in the body of one frame; return its cost."""
         size_cost = (end - start) // _BYTES_PER_COST
-        # The fast path of a worker's pulse.  Not while misses are held: then a message
-        # may have to supersede a held read with the same message id.
+        if self._store_pulse(data, start, end):
+            return 1 + size_cost
         debug = self._debug
-        if self.phase is _OPEN and self._reads is None and debug is None:
-            pulse = canonical.read_pulse(data, start, end)
-            if pulse is not None:
-                key, details, message_id = pulse
-                self._dispatcher.store_pulse(key, details, self.account, self.source)
-                self._queue(canonical.write_pulse_response(message_id))
-                self._note_key(key)
-                return 1 + size_cost
         cost = _REQUEST_COST
         message = canonical.read(data, start, end)
         if message is None:

@@ -134,7 +134,9 @@ def read(data: bytes, start: int, end: int) -> Message | None:
     return None
 
 
-def read_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | None:
+def read_pulse(
+    data: bytes | memoryview, start: int, end: int
+) -> tuple[str, bytes, int] | None:
     """Read a SEND_PULSE, the message that makes up nearly all of the traffic.
 
     Args:
@@ -160,10 +162,11 @@ def read_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | No
     if tail != PULSE_TAIL or stop:
         return None
     try:
-        key = data[key_at:details_begin_at].decode()
+        key = str(data[key_at:details_begin_at], "utf-8")
     except UnicodeDecodeError:
         return None
-    return key, data[details_at:tail_at], message_id
+    # No second copy: a slice of bytes is itself the result.
+    return key, bytes(data[details_at:tail_at]), message_id
 
 
 def pulse_head(key: str) -> bytes:
