@@ -265,6 +265,20 @@ def test_key_weighs_the_same_when_it_goes() -> None:
     assert store.used_bytes == 0
 
 
+def test_other_memory_counts_in_the_budget() -> None:
+    """What the history takes leaves less room for new keys, until it is given back."""
+    measure = Store()
+    measure.put("/a", b"x")
+    store = Store(measure.used_bytes)
+    store.count_other(1)
+    assert store.used_bytes == 1
+    with pytest.raises(LimitError, match="store is full"):
+        store.put("/a", b"x")
+    store.count_other(-1)
+    store.put("/a", b"x")
+    assert store.used_bytes == measure.used_bytes
+
+
 def test_repr_shows_the_state() -> None:
     """A store in the log says how much it holds."""
     assert repr(Store()) == "<Store keys=0 used_bytes=0>"
