@@ -12,10 +12,11 @@ from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import NEVER, History, Moment, Source
-from pacemaker.core.history import NOBODY as NO_SOURCE
+from pacemaker.core.history import History
 from pacemaker.core.listing import LARGE_NAMES, Listing
 from pacemaker.core.lone_reads import LoneReads
+from pacemaker.core.record import NEVER, Moment, Source
+from pacemaker.core.record import NOBODY as NO_SOURCE
 from pacemaker.core.store import KeyHandle
 from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
 from pacemaker.errors import LimitError, MalformedError

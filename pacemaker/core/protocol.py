@@ -55,7 +55,6 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
 from pacemaker.core.dispatch import Dispatcher, trace_of
-from pacemaker.core.history import Source
 from pacemaker.core.listing import Listing
 from pacemaker.core.lone_reads import LoneReads
 from pacemaker.core.pending_reads import LaterAnswers, PendingReads
@@ -68,6 +67,7 @@ from pacemaker.core.phases import (
     event_of,
     next_phase,
 )
+from pacemaker.core.record import Source
 from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
 from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step

@@ -19,8 +19,9 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import NEVER, History, Moment, Source
-from pacemaker.core.history import NOBODY as NO_SOURCE
+from pacemaker.core.history import History
+from pacemaker.core.record import NEVER, Moment, Source
+from pacemaker.core.record import NOBODY as NO_SOURCE
 from pacemaker.core.store import KeyHandle
 from pacemaker.wire import canonical
 from pacemaker.wire.frames import HEAD_SIZE
@@ -208,7 +209,7 @@ class WorkerPulses:
 
     def _note(self, details: bytes) -> None:
         """Note a pulse in the history."""
-        if self._history is not None:
-            self._record = self._history.record_for(
-                self.key, self._source, self._moment.now_s, details
-            )
+        assert self._history is not None  # noqa: S101  (it has made the record)
+        self._record = self._history.record_for(
+            self.key, self._source, self._moment.now_s, details
+        )

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pacemaker.core.accounts import Account
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import Event, History, Kind, Moment, Source
+from pacemaker.core.history import History
 from pacemaker.core.listing import LARGE_NAMES, Listing
+from pacemaker.core.record import Event, Kind, Moment, Source
 from pacemaker.core.store import Store
 from pacemaker.core.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError, MalformedError

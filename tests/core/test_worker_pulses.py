@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from pacemaker.core.accounts import NOBODY
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import Event, History, Kind, Moment, Source
+from pacemaker.core.history import History
+from pacemaker.core.record import Event, Kind, Moment, Source
 from pacemaker.core.store import Store
 from pacemaker.core.worker_pulses import WorkerPulses
 from pacemaker.errors import LimitError, MalformedError
