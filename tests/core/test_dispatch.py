@@ -192,7 +192,7 @@ def test_pulse_fits_its_reply(key: str) -> None:
     assert isinstance(reply, Message)
     assert len(messages.encode(reply)) == 4 + 200
     store.delete(key)
-    with pytest.raises(LimitError, match=f"{200 - 36} bytes, allowed are {200 - 37}"):
+    with pytest.raises(LimitError, match=f" {200 - 36} bytes, at most {200 - 37} "):
         asked.reply_to(Message(Type.SEND_PULSE, Pulse(key, details + b"x"), 1), True)
     assert store.get(key) is None
 

@@ -380,8 +380,10 @@ def test_key_has_at_most_so_many_segments() -> None:
     store = Store()
     store.put(DEEPEST, b"x")
     assert store.get(DEEPEST) == b"x"
-    with pytest.raises(LimitError, match="path too deep"):
+    with pytest.raises(LimitError, match="path too deep") as refused:
         store.put(DEEPEST + "/", b"x")
+    assert refused.value.detail.startswith("'////"), "it names the path"
+    assert refused.value.detail.endswith(f": at most {MAX_SEGMENTS} segments")
     assert store.get(DEEPEST + "/") is None
     assert_sound(store)
 
@@ -682,6 +684,7 @@ def test_account_is_above_its_share_from_a_number_on_at_any_time() -> None:
     store = Store(budget_bytes=1_000_000, most_of_one_bytes=10_000)
     small, large = Account("10.0.0.5"), Account("10.0.0.6")
     store.put("/w/1", bytes(10), account=small)
-    with pytest.raises(LimitError):
+    with pytest.raises(LimitError, match="more than one may have") as refused:
         store.put("/w/2", bytes(20_000), account=large)
+    assert "nearly full" not in str(refused.value)
     assert (len(store), large.stored_bytes) == (1, 0)
