@@ -188,7 +188,8 @@ class History:
         key = next(iter(self.records))
         record = self.records.pop(key)
         if now_s - record.last_s < _IN_USE_S:
-            # Behind the others: it is not looked at again soon.
+            # Moved to the end of the dict, so that the next call looks at another one.
+            # Otherwise one key in use at the front would keep all old records alive.
             self.records[key] = record
             return 0
         return record.size_bytes(key)

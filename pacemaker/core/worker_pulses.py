@@ -131,6 +131,8 @@ class WorkerPulses:
         size = body_bytes - self._around_bytes
         if not 0 <= size <= self._max_details_bytes:
             return None
+        # `size` follows from the number of bytes, not from what the peer has stated, so
+        # neither read below can run past the end.  The stated lengths are compared.
         end = self._details_at + size
         tail, reply_end = _unpack_end(data, end)
         if (
@@ -187,6 +189,8 @@ class WorkerPulses:
                 or end > len(data)
             ):
                 break
+            # Only now: the lengths agree and are not negative, so the end lies after
+            # the head and within the bytes.
             tail, reply_end = _unpack_end(data, end - _END_SIZE)
             if tail != _TAIL or reply_end[4]:
                 break
