@@ -31,7 +31,8 @@ from benchmarks.page import insert
 from benchmarks.servers import running
 from pacemaker.core import limits
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import History, Moment, Source
+from pacemaker.core.history import History
+from pacemaker.core.record import Moment, Source
 from pacemaker.core.store import KeyHandle, Store
 from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
 from pacemaker.wire import messages

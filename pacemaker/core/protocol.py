@@ -55,7 +55,6 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
 from pacemaker.core.dispatch import Dispatcher, trace_of
-from pacemaker.core.history import Source
 from pacemaker.core.listing import Listing
 from pacemaker.core.lone_reads import LoneReads
 from pacemaker.core.pending_reads import LaterAnswers, PendingReads
@@ -68,6 +67,7 @@ from pacemaker.core.phases import (
     event_of,
     next_phase,
 )
+from pacemaker.core.record import Source
 from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
 from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step
@@ -145,7 +145,7 @@ class SaslStep:
 
     @property
     def is_last(self) -> bool:
-        """Whether the step, now that it has run, has completed the exchange."""
+        """Whether the step has completed the exchange; only known once it has run."""
         return self.mechanism.complete
 
     def run(self) -> StepOutcome:
@@ -191,8 +191,9 @@ class ServerProtocol:
         phase: what the connection expects next.
         frames: the bytes that were received but not read yet.  The owner only looks.
         step: the pending SASL step; None unless the phase is STEPPING.
-        slice_cost: what the last slice cost; that of a whole one if it completed no
-            message.  Lone pulses leave it as it is, and the owner may reset it.
+        slice_cost: what the last slice cost; the cost of a whole slice if it completed
+            no message, so that a peer that sends a few bytes at a time is not taken for
+            a cheap one.  Lone pulses leave it as it is, and the owner may reset it.
         authenticated: whether the peer may read.
         user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
@@ -588,7 +589,7 @@ class ServerProtocol:
         return cost + size_cost
 
     def _note_read(self) -> None:
-        """Take a peer that reads for one that will read again, if it may."""
+        """Prepare the fast path for a peer that has read, if it may read."""
         if self.authenticated and self._lone_reads is None:
             self._lone_reads = self._dispatcher.lone_reads(self.source)
 
@@ -656,6 +657,8 @@ class ServerProtocol:
                 return
             self._handle(message)
             if self._is_waiting and message.message_id in (None, NO_MESSAGE_ID):
+                # This was the reply that the unread frames waited for.  At most one
+                # request without an id is pending, since nothing is read after it.
                 self._is_waiting = False
                 self._has_more = self.frames.unread_bytes > 0
         if self._listing is not None:
@@ -713,7 +716,7 @@ class ServerProtocol:
             self._send(control.control_message(control.SASL_COMPLETE_REQUEST))
 
     def _go_on_listing(self, listing: Listing) -> None:
-        """Take one step of a list, which takes as long as a slice may take."""
+        """Write the next part of a list, which takes as long as a whole slice."""
         chunks = listing.step()
         if chunks is not None:
             self._listing = None

@@ -14,9 +14,9 @@ from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.carried_over import State
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import Moment
 from pacemaker.core.pending_reads import PendingReads
 from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.record import Moment
 from pacemaker.errors import StartError, StateError
 from pacemaker.relay import relay_state
 from pacemaker.relay.inbox import Inbox

@@ -23,9 +23,10 @@ from pacemaker.core.admission import Admission, capacity
 from pacemaker.core.carried_over import ConnectionState, State
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures, add_up
-from pacemaker.core.history import History, Moment
+from pacemaker.core.history import History
 from pacemaker.core.pending_reads import Holding, LaterAnswers
 from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.record import Moment
 from pacemaker.core.store import Store
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory

@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from pacemaker.core.history import NOBODY, Event, History, Record, Source
+from pacemaker.core.history import History
+from pacemaker.core.record import NOBODY, Event, Record, Source
 from pacemaker.heartbeats.peek import peek
 
 VERSION: Final = 1

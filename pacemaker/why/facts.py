@@ -20,7 +20,7 @@ class HistoryFormatError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that was not as usual; see `pacemaker.core.history.Event`.
+    """Something that was not as usual; see `pacemaker.core.record.Event`.
 
     Attributes:
         at_s: when it was noticed.

@@ -12,7 +12,8 @@ from pacemaker.admin.client import Answer
 from pacemaker.cli import exit_codes
 from pacemaker.cluster_state import zookeeper_state
 from pacemaker.config import Settings
-from pacemaker.core.history import End, History, Source
+from pacemaker.core.history import History
+from pacemaker.core.record import End, Source
 from pacemaker.errors import AdminError
 from pacemaker.server.history_page import write_history
 from tests.cli.conftest import Run

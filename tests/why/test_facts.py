@@ -6,7 +6,8 @@ import gzip
 
 import pytest
 
-from pacemaker.core.history import End, History, Source
+from pacemaker.core.history import History
+from pacemaker.core.record import End, Source
 from pacemaker.server.history_page import write_history
 from pacemaker.why.facts import Event, HistoryFormatError, Span, parse_history
 from tests.heartbeats.by_hand import heartbeat

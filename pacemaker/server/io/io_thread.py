@@ -25,9 +25,9 @@ from pacemaker.core.accounts import DEFAULT_LIMITS, Account, AddressLimits
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import End, Moment
 from pacemaker.core.pending_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.record import End, Moment
 from pacemaker.errors import LimitError
 from pacemaker.server.io.arrivals import Arrival, Arrivals
 from pacemaker.server.io.budget import BufferBudget
