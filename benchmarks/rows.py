@@ -1,9 +1,9 @@
 """The rows: what is measured, and on which servers.
 
-Each row runs its servers one beside the other but loads one at a time, round
-by round, so that a machine that is slower for a while is slower for all.  Rows
-whose figures are short take several sittings, some minutes apart: a machine that
-is disturbed for a minute disturbs one of them, and no median.
+The servers of a row all run, but only one at a time is loaded, in turn, so that a slow
+phase of the machine affects all of them.  Rows that are measured quickly have several
+sittings, some minutes apart: a disturbance of a minute affects only one of them, and so
+no median.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.results import Column, RowResult
 from benchmarks.servers import KINDS, Server, running
 
 Work = Callable[[float], Sequence[Group]]
-"""The groups of a load, at so many requests a second; 0 is saturation."""
+"""Returns the groups of a load for a rate in requests per second; 0 is saturation."""
 
 _ALL: Final = ("ours", "jvm", "zookeeper", "redis", "floor")
 _READERS: Final = ("ours", "jvm", "zookeeper", "redis")
@@ -30,11 +30,11 @@ _NO_DIRECTORIES: Final = "has no directories"
 _ENOUGH: Final = "measured with up to 100,000"
 _ONE_REPLY: Final = "only has the reply to a pulse"
 
-# Of 13 requests of a cluster, 10 are pulses and 3 reads: a worker sends every
-# 3 s, Nimbus reads it every 10 s.
+# Of 13 requests in a cluster, 10 are pulses and 3 are reads: each worker sends a pulse
+# every 3 s, and Nimbus reads it every 10 s.
 _PULSE_SHARE: Final = 10 / 13
 
-# What a topology has whose delete is measured, and how many of them.
+# The workers of a topology whose delete is measured, and the number of such topologies.
 _WORKERS: Final = 100
 _VICTIMS: Final = 20
 _LEAST_LISTS: Final = 5
@@ -42,23 +42,23 @@ _LARGE_TOPOLOGY: Final = 1000
 
 
 class Row(Protocol):
-    """A row of the tables: a name, and how it is measured."""
+    """A row of the tables: its name, and the way to measure it."""
 
     @property
     def name(self) -> str:
-        """What it is called on the command line."""
+        """Its name on the command line."""
 
     def fits(self, plan: Plan) -> bool:
-        """Tell whether it is part of a plan."""
+        """Return whether it is part of a plan."""
 
     def sittings(self, plan: Plan) -> int:
-        """Tell how often it is measured."""
+        """Return the number of its sittings."""
 
     def describe(self, plan: Plan) -> RowResult:
         """Return its result before the first sitting, with nothing measured."""
 
     def measure(self, plan: Plan, result: RowResult) -> None:
-        """Measure it for one sitting, and add to its result what was found."""
+        """Measure it for one sitting, and add the figures to its result."""
 
 
 class _Once:
@@ -81,7 +81,7 @@ class _Always:
 def _servers(
     result: RowResult, names: Sequence[str], refusals: Mapping[str, str]
 ) -> Iterator[dict[str, Server]]:
-    """Run the servers of a row; say in the result which cannot take part."""
+    """Run the servers of a row; note in the result those that cannot take part."""
     with ExitStack() as stack:
         servers = {}
         for name in names:
@@ -102,7 +102,7 @@ def _on_each(
     servers: dict[str, Server],
     measure: Callable[[Server, Column], None],
 ) -> None:
-    """Measure one after the other; who fails is noted, and out of the row."""
+    """Measure the servers in turn; note those that fail, and leave them out then."""
     for name, server in list(servers.items()):
         sys.stderr.write(".")
         sys.stderr.flush()
@@ -122,15 +122,15 @@ def _warm_up(
 
 @dataclass(frozen=True)
 class RequestRow:
-    """Requests: as many as a server takes, then all servers at one rate.
+    """Requests: each server at saturation, then all of them at the same rate.
 
     Attributes:
         name: as `Row`.
-        title: for the tables.
-        heartbeats: what is stored before.
-        work: what is done.
-        servers: on which.
-        refusals: those that cannot, with the reason.
+        title: its title in the tables.
+        heartbeats: the heartbeats that are stored before.
+        work: the requests.
+        servers: the servers to measure.
+        refusals: the servers that cannot serve these requests, each with the reason.
     """
 
     name: str
@@ -198,7 +198,10 @@ class RequestRow:
 
 
 def _rate_per_s(result: RowResult) -> float:
-    """Return half of what the slowest reached: one rate for all, also later on."""
+    """Return half of the slowest server's throughput in the first sitting.
+
+    All servers and all later sittings have this rate.
+    """
     firsts = [
         column.rounds.get("rate_per_s") or [column.figures["throughput_per_s"] / 2]
         for column in result.columns.values()
@@ -230,7 +233,7 @@ def _mix(workers: int, readers: int) -> Work:
         return [
             Group("pulse", workers, 1, rate_per_s * _PULSE_SHARE),
             Group("read", readers, 1, rate_per_s * (1 - _PULSE_SHARE)),
-            # A Nimbus lists every 10 s; this is so often that it is seen.
+            # Nimbus lists every 10 s; this is often enough for the lists to be seen.
             Group("list", 1, 1, 10.0),
         ]
 
@@ -239,7 +242,7 @@ def _mix(workers: int, readers: int) -> Work:
 
 @dataclass(frozen=True)
 class StoreRow:
-    """A list and deletes, in a store of so many heartbeats."""
+    """Lists and deletes, in a store with a given number of heartbeats."""
 
     keys: int
     topologies: int
@@ -275,7 +278,7 @@ class StoreRow:
         fill(server, stored, plan.fill_bound_s)
         lists = load(server, stored, [Group("list", 1)], plan.list_seconds)
         if lists.replies < _LEAST_LISTS:
-            # Each takes so long that only a number of them can be waited for.
+            # A list takes too long here to be measured for a fixed time.
             group = Group("list", 1, limit=_LEAST_LISTS)
             lists = load(server, stored, [group], plan.fill_bound_s, warm_up_s=0.0)
         if not lists.replies:
@@ -300,7 +303,7 @@ class StoreRow:
 
 @dataclass(frozen=True)
 class MemoryRow(_Once, _Always):
-    """What many heartbeats take, in resident memory."""
+    """The resident memory of many heartbeats."""
 
     name: str
     keys: int
@@ -326,7 +329,7 @@ class MemoryRow(_Once, _Always):
         topologies = max(1, keys // _WORKERS)
         stored = Heartbeats(keys, self.value_bytes, topologies, spread=self.spread)
         for name in _READERS:
-            # One at a time: they are large.
+            # Run one server at a time, because each of them gets large.
             with _servers(result, [name], self.refusals) as servers:
                 _on_each(
                     result, servers, lambda *each: self._measure(plan, stored, *each)
@@ -347,9 +350,9 @@ class MemoryRow(_Once, _Always):
 
 @dataclass(frozen=True)
 class PauseRow(_Always):
-    """The longest that anybody waits while much is stored and all is in motion.
+    """The longest latency under a mixed load, with many heartbeats in the store.
 
-    Workers send, a Nimbus reads and lists, and topologies of 1,000 workers are
+    Workers send pulses, a Nimbus reads and lists, and topologies of 1,000 workers are
     killed.
     """
 
@@ -391,7 +394,7 @@ class PauseRow(_Always):
 
 @dataclass(frozen=True)
 class StartRow(_Once, _Always):
-    """From the start of the process to the first reply."""
+    """The time from the start of the process to its first reply."""
 
     name: str = "start"
 
@@ -427,7 +430,7 @@ class SteadyRow(_Once):
 
     @property
     def workers(self) -> int:
-        """How many, each with a connection."""
+        """The number of workers, each with a connection."""
         return self.supervisors * self.workers_each
 
     def fits(self, plan: Plan) -> bool:
@@ -580,7 +583,8 @@ ROWS: Final[Sequence[Row]] = (
     PauseRow(),
     StartRow(),
     SteadyRow("cluster-270", 270, ("ours", "jvm", "zookeeper")),
-    # As many connections as one process may have here, of those that have them.
+    # As many connections as one process may have here, with the servers that accept
+    # them.
     SteadyRow("cluster-1500", 1500, ("ours", "jvm", "redis", "floor")),
     ThreadsRow(),
 )
