@@ -43,18 +43,17 @@ _REQUEST: Final = Wait.REQUEST
 # The first bytes of the body of a CREATE_PATH request: the field of its type.
 _CREATE_PATH: Final = struct.pack(">bhi", 8, 1, messages.CREATE_PATH)
 
-# The cost class of a new connection: behind those that are known to be cheap.
+# The cost class of a new connection: served after those that are known to be cheap.
 NEW_CLASS: Final = 2
 # The unit of cost classes: a pulse, a read, a small list take less.
 _CHEAP_S: Final = 0.0001
-# One request costs no more than this (`ServerProtocol.slice_cost`) and is seldom above
-# this class.
+# A single request is seldom above this class: `ServerProtocol.slice_cost` limits it.
 _LONE_COST: Final = 8
 _MOST_LONE_CLASS: Final = 1
 # The class of a slice of several requests.
 _SLICE_CLASS: Final = 3
-# The class of a refused peer, that of a new one.  Its end must not wait for long: epoll
-# reports an end again in every turn, and thousands of them would take longer than
+# A refused peer has the class of a new one, so that its end does not wait for long:
+# epoll reports an end again in every turn, and thousands of them would take longer than
 # everything else.
 _REFUSED_CLASS: Final = 2
 
@@ -100,7 +99,7 @@ _CLOSED: Final = Condition.CLOSED
 
 
 class Owner(Protocol):
-    """What a connection asks of the I/O thread that owns it."""
+    """What a connection needs from the I/O thread that owns it."""
 
     def now(self) -> float:
         """Return the monotonic time in seconds."""
@@ -121,7 +120,7 @@ class Owner(Protocol):
         """Queue a call on the owner's thread.  Any thread may call this."""
 
     def evict(self, connection: Connection) -> None:
-        """Have the thread evict a connection.  Any thread may call this."""
+        """Queue the eviction of a connection.  Any thread may call this."""
 
     def note_evicted(self, size_bytes: int) -> None:
         """Record how many bytes an evicted connection held."""
@@ -183,7 +182,7 @@ class Connection:
         self.owner = owner
         self.account = account
         self._unsent: _Chunks = ()
-        # What the protocol waited for when the connection was last settled.
+        # The outcome of the last `_settle`: what the protocol waits for.
         self._wait = Wait.REQUEST
         self._is_at_end = False
         self._is_greeted = False
@@ -230,8 +229,8 @@ class Connection:
             self.cost_class = _REFUSED_CLASS
             return
         cost_class = int(elapsed_s / _CHEAP_S).bit_length()
-        # Not by the time alone: if the processor is busy, a lone request may take as
-        # long as thirty that are answered together, or as a byte of many.
+        # Time alone is no measure: on a busy processor, one request may take as long as
+        # thirty that are answered together.
         if self.protocol.slice_cost > _LONE_COST:
             cost_class = max(cost_class, _SLICE_CLASS)
         elif cost_class <= _MOST_LONE_CLASS:
@@ -353,8 +352,8 @@ class Connection:
         # be written after the FIN that `_finish` sends.  Nothing is read meanwhile, so
         # a peer that does not take its replies cannot make this process queue more.
         if self._unsent or wait is Wait.ROOM:
-            # The replies may all be out.  Then the descriptor is writable, and the next
-            # turn goes on with the frames that are unread.
+            # All replies may have been sent by now.  Then the descriptor is writable,
+            # and the next turn continues with the unread frames.
             self._enter(Condition.SENDING)
         elif wait is Wait.END or self._is_at_end:
             self._finish()
@@ -375,7 +374,7 @@ class Connection:
             self._watch()
 
     def _watch(self) -> None:
-        """Have the thread watch it while it holds bytes or has a deadline."""
+        """Let the thread watch it while it holds bytes or has a deadline."""
         protocol = self.protocol
         if protocol.phase is _OPEN:
             self._sasl_began_s = None
@@ -587,7 +586,7 @@ class Connection:
 
     def _end_by_peer(self, reason: str) -> None:
         if self.condition is _LINGERING:
-            # Its end is in the log already.
+            # Its end has already been logged.
             pass
         elif self.protocol.error is not None:
             # The reason for closing it matters more than how the peer left.
