@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-# The class of a new connection: served after those that are known to be cheap, so that a
-# thousand new ones do not delay a peer with a single larger request, such as a list.
+# The class of a new connection, which is served after those that are known to be cheap:
+# a thousand new ones must not delay a peer with one larger request, such as a list.
 NEW_CLASS: Final = 2
 # A refused peer has the class of a new one, so that its end does not wait for long:
 # epoll reports an end again in every turn, and thousands of them would take longer than
