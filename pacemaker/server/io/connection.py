@@ -137,7 +137,7 @@ class Connection:
         self.owner = owner
         self.account = account
         self._unsent: _Chunks = ()
-        # The outcome of the last `_settle`: what the protocol waits for.
+        # What the protocol waited for at the last `_settle`.
         self._wait = Wait.REQUEST
         self._is_at_end = False
         self._is_greeted = False

@@ -335,7 +335,7 @@ class IoThread(threading.Thread):
         connection = self._silent.next_to_end(account)
         if connection is not None:
             connection.refuse(
-                LimitError("closed to make room", "it has never sent a byte")
+                LimitError("no room for silent connections", "it has never sent a byte")
             )
             # Its descriptor is needed now, and a reset cannot destroy any reply.
             connection.abort()
