@@ -296,7 +296,7 @@ class Trial:
         before = self._main_pid()
         with self._load() as seen, self._copied(broken) as path:
             told = self._system.fails("apt-get", "install", "-qq", "--yes", path)
-        if "the old one serves on" not in told:
+        if "the old version continues to serve" not in told:
             raise ReleaseError(f"refused without saying so:\n{told}")
         if seen["broken"] or seen["unanswered"] or self._main_pid() != before:
             raise ReleaseError(f"the old daemon did not continue to serve: {seen}")
