@@ -160,7 +160,10 @@ def test_small_backlog_is_logged(
     somaxconn = tmp_path / "somaxconn"
     somaxconn.write_text("128\n")
     listening.check_backlog(somaxconn)
-    assert "net.core.somaxconn is 128" in caplog.text
+    assert (
+        "net.core.somaxconn=128 limits the listen backlog; raise it to 4096"
+        in caplog.text
+    )
     somaxconn.write_text("4096\n")
     caplog.clear()
     listening.check_backlog(somaxconn)
