@@ -60,9 +60,9 @@ def doctor_command(
     """Check storm.yaml, the Pacemakers, ZooKeeper and this machine.
 
     FILES are the storm.yaml of several hosts of the cluster, which are compared;
-    without any, it is that of this host. The first file says where the cluster is.
-    Each finding names the key, the file, the value, what happens because of it, and
-    what to do. Nothing is written anywhere.
+    without FILES, that of this host is checked. The first file says where the cluster
+    is. Each finding names the key, the file, the value, its consequence, and what to
+    do. Nothing is written anywhere.
     """
     from pacemaker.config.layers import option_layers
     from pacemaker.doctor.checks import findings

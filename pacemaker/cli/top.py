@@ -31,7 +31,7 @@ zookeeper_option = click.option(
     "with_zookeeper",
     flag_value=False,
     default=True,
-    help="Read the Pacemakers alone. Names of components are then guesses.",
+    help="Read only the Pacemakers. Names of components are then guesses.",
 )
 
 
@@ -95,7 +95,7 @@ r reverses, / filters, q quits.""",
     metavar="SECONDS",
     type=click.FloatRange(0, 3600),
     default=0.0,
-    help="With --once and --json: watch for so long first. From 36 s on, rates are"
+    help="With --once and --json: watch for this long first. From 36 s on, rates are"
     " those of the last 30 s; otherwise those of Storm's window of 10 minutes.",
 )
 @zookeeper_option
@@ -110,7 +110,7 @@ def top_command(
     for_s: float,
     with_zookeeper: bool,
 ) -> None:
-    """Show the topologies of the cluster: who beats, what they do, what is wrong.
+    """Show the topologies of the cluster: their workers, their rates, their troubles.
 
     It reads all Pacemakers and, for names and assignments, ZooKeeper. It writes to
     neither.

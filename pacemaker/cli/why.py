@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pacemaker.why.facts import DaemonFacts
     from pacemaker.why.verdicts import Case
 
-# Where the endpoint of a Pacemaker is, if the command line does not say.
+# The default port of a Pacemaker's admin endpoint.
 ADMIN_PORT: Final = 6698
 
 _OK: Final = 200
@@ -52,9 +52,8 @@ Examples:
   storm-pacemaker-py why words --admin pm1:6698 --admin pm2:6698 --json
   storm-pacemaker-py why words --admin unix:/run/storm-pacemaker-py/admin
 
-The Pacemakers must run with --admin. The exit code is 0 if there is a story to
-tell, 1 if nothing is known of the topology or the worker, and 75 if no Pacemaker
-answers.""",
+The Pacemakers must run with --admin. The exit code is 0 if the topology or the worker
+is known, 1 if it is not, and 75 if no Pacemaker answers.""",
 )
 @click.argument("topology")
 @click.argument("worker", required=False)
@@ -80,7 +79,8 @@ answers.""",
     metavar="FILE",
     type=click.Path(path_type=Path),
     callback=read_token,
-    help="Send the token in FILE, as the Pacemakers' --admin-token-file has it.",
+    help="Send the token in FILE, which must be that of the Pacemakers'"
+    " --admin-token-file.",
 )
 @zookeeper_option
 @client_command
@@ -148,7 +148,8 @@ def _ask_all(
     problem: AdminError | None = None
     for address in addresses:
         try:
-            # All topologies: what met other workers at the same time matters.
+            # Ask for all topologies: what happened to other workers at the same time
+            # matters.
             answer = ask(address, "/history", timeout_s, token)
             if answer.status != _OK:
                 raise AdminError(str(address), answer.text.strip())

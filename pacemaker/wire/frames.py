@@ -60,7 +60,7 @@ class FrameReader:
     def peek(self) -> tuple[bytes, int] | None:
         """Return some bytes, and the offset at which the unread ones begin.
 
-        None if the bytes are a frame that has grown in small pieces: `next` reads it.
+        None if the bytes are a frame that arrived in small pieces: `next` reads it.
         """
         unread = self._unread
         return (unread, self._position) if isinstance(unread, bytes) else None
