@@ -203,8 +203,8 @@ class Report:
         if self.verdict is Verdict.UNKNOWN:
             return (
                 "The generator is saturated: no verdict. It wrote"
-                f" {counted(self.behind, 'pulse', ',')} more than {BEHIND_S:g} s late, so the"
-                " latencies are partly its own."
+                f" {counted(self.behind, 'pulse', ',')} more than {BEHIND_S:g} s late,"
+                " so the latencies are partly its own."
                 " Run it on a faster or idle machine, or with fewer workers."
             )
         if self.verdict is Verdict.INTERRUPTED:
