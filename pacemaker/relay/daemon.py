@@ -29,6 +29,7 @@ from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.io_thread import ProtocolFactory
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
+from pacemaker.server.reading import Reading
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -98,6 +99,10 @@ class RelayDaemon(Daemon):
     def thread_calls(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread but the acceptor."""
         return {**super().thread_calls(), "links": self.links.call}
+
+    def reading(self) -> Reading:
+        """Return what the daemon counts, with the figures of each Pacemaker."""
+        return super().reading()._replace(pacemakers=self.links.readings())
 
     def more_figures(self) -> list[str]:
         """Return a line that says which Pacemakers are up and what waits for each."""

@@ -61,6 +61,8 @@ class Outbox:
 
     Attributes:
         is_up: whether the Pacemaker is connected.
+        dropped_pulses: how many pulses it will never receive, because their workers
+            had gone.
         dropped_deletes: how many deletes it will never receive, because too many were
             kept or for too long.
     """
@@ -79,6 +81,7 @@ class Outbox:
         self._missed: dict[tuple[str, bool], Delete] = {}
         self._repeat_s: float | None = None
         self.is_up = False
+        self.dropped_pulses = 0
         self.dropped_deletes = 0
 
     def __repr__(self) -> str:
@@ -122,6 +125,7 @@ class Outbox:
 
     def drop(self, key: str) -> None:
         """Drop the waiting pulse of a key whose worker has gone."""
+        self.dropped_pulses += key in self._ready or key in self._behind
         self._ready.pop(key, None)
         self._behind.discard(key)
 
