@@ -27,8 +27,8 @@ from pacemaker.errors import AdminError, ZooKeeperError
 
 if TYPE_CHECKING:
     from pacemaker.observe.nodes import ClusterNodes
+    from pacemaker.why.case import Case
     from pacemaker.why.facts import DaemonFacts
-    from pacemaker.why.verdicts import Case
 
 # Where the endpoint of a Pacemaker is, if the command line does not say.
 ADMIN_PORT: Final = 6698
@@ -100,9 +100,10 @@ def why_command(
     TOPOLOGY is a name or an id; WORKER is a port, HOST:PORT, or a part of the last
     segment of the key.
     """
+    from pacemaker.why.case import Case
     from pacemaker.why.story import as_json as finding_json
     from pacemaker.why.story import tell
-    from pacemaker.why.verdicts import Case, judge
+    from pacemaker.why.verdicts import judge
 
     settings = target.settings()
     named = [each for each in endpoints if each is not None]

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from pacemaker.why.case import Case, Finding, Verdict
 from pacemaker.why.facts import KeyFacts
-from pacemaker.why.verdicts import Case, Finding, Verdict
 
 # What each verdict means, in a sentence.
 MEANINGS: Final = {

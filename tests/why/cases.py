@@ -14,11 +14,13 @@ from pacemaker.observe.nodes import (
     StormBase,
     Supervisor,
 )
+from pacemaker.why.case import Case, Finding
 from pacemaker.why.facts import DaemonFacts, Event, KeyFacts, Span
-from pacemaker.why.verdicts import Case
+from pacemaker.why.verdicts import judge
 
 TOPOLOGY = "words-1-1700000000"
 BEGAN_S = 1_000.0
+AT_S = 5_000.0
 NOW_S = 10_000.0
 WORKER = (TOPOLOGY, "node-a-6700")
 PEER = "10.0.0.1:4001"
@@ -123,3 +125,13 @@ def writer(
 def deleted(at_s: float) -> Event:
     """Return a delete by the worker itself."""
     return Event(at_s, "deleted", "10.0.0.1:4009")
+
+
+def first(judged: Case) -> Finding:
+    """Return the newest finding about the worker."""
+    return judge(judged, WORKER)[0]
+
+
+def said(finding: Finding) -> str:
+    """Return what speaks for a finding."""
+    return "; ".join(finding.reasons)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 
+from pacemaker.why.case import Finding, Verdict
 from pacemaker.why.story import MEANINGS, as_json, tell, when_of
-from pacemaker.why.verdicts import Finding, Verdict, judge
+from pacemaker.why.verdicts import judge
 from tests.why.cases import NOW_S, TOPOLOGY, WORKER, case, key, late, nodes, writer
 
 
