@@ -35,6 +35,7 @@ class Verdict(enum.Enum):
     NOT_READ = "not read by Nimbus"
     SUPERVISOR_GONE = "supervisor gone"
     UNCLEAR = "unclear"
+    NEVER_SEEN = "never seen"
     UNKNOWN = "unknown"
 
 
@@ -86,6 +87,16 @@ class Case:
         return sorted({worker for daemon in self.daemons for worker in daemon.keys})
 
     @property
+    def assigned(self) -> list[Worker]:
+        """Every worker that ZooKeeper has an assignment for."""
+        assignments = {} if self.nodes is None else self.nodes.assignments
+        return sorted(
+            (topology_id, slot.worker)
+            for topology_id, assignment in assignments.items()
+            for slot in assignment.slots()
+        )
+
+    @property
     def now_s(self) -> float:
         """When the Pacemakers were asked."""
         return max((each.now_s for each in self.daemons), default=0.0)
@@ -97,7 +108,7 @@ class Case:
     def gaps(self, worker: Worker) -> list[Gap]:
         """Return the gaps of a worker, the oldest first."""
         if worker not in self._gaps:
-            self._gaps[worker] = list(gaps_of(self.facts(worker), self.now_s))
+            self._gaps[worker] = gaps_of(self.facts(worker), self.now_s)
         return self._gaps[worker]
 
     def deletes_in(self, worker: Worker, gap: Gap) -> list[Event]:
@@ -111,7 +122,7 @@ class Case:
         ]
 
     def assigned_s(self, worker: Worker) -> float | None:
-        """Return when a worker's slot was assigned; None if it is not."""
+        """Return when a worker's slot was assigned; None if that is not known."""
         if self.nodes is None:
             return None
         topology_id, name = worker
@@ -119,6 +130,30 @@ class Case:
         if assignment is None or slot is None:
             return None
         return assignment.slots().get(slot)
+
+    def is_unassigned(self, worker: Worker) -> bool:
+        """Return whether ZooKeeper has no assignment for a worker's slot."""
+        is_asked = self.nodes is not None and slot_of(worker[1]) is not None
+        return is_asked and self.assigned_s(worker) is None
+
+    def newest_assignment_s(self, topology_id: str) -> float | None:
+        """Return when Nimbus last assigned any executor of a topology."""
+        assignments = {} if self.nodes is None else self.nodes.assignments
+        assignment = assignments.get(topology_id)
+        if assignment is None:
+            return None
+        return max(assignment.starts_secs.values(), default=None)
+
+    def topology_deleted(
+        self, topology_id: str, since_s: float
+    ) -> tuple[float, str] | None:
+        """Return when all keys of a topology were deleted, and by whom."""
+        for daemon in self.daemons:
+            for at_s, path, peer in daemon.deletes:
+                is_it = path.rstrip("/") == f"/workerbeats/{topology_id}"
+                if is_it and at_s >= since_s:
+                    return at_s, peer
+        return None
 
     def lacks_supervisor(self, node: str) -> bool:
         """Return whether ZooKeeper has no supervisor of this id."""

@@ -15,7 +15,7 @@ _MANY: Final = 3
 
 
 def shared_outage(case: Case, worker: Worker, gap: Gap) -> Cause | None:
-    """Tell whether the gap met the whole host, or everything."""
+    """Tell whether the whole host, or the whole cluster, was silent."""
     node = node_of(worker[1])
     alive = [each for each in case.workers if _was_alive(case, each, gap.span)]
     silent = [each for each in alive if _was_silent(case, each, gap.span)]
@@ -25,25 +25,34 @@ def shared_outage(case: Case, worker: Worker, gap: Gap) -> Cause | None:
     if len(nodes) > 1 and len(silent) >= max(_MANY, _MOST * len(alive)):
         return _cause(
             Verdict.EVERYTHING,
+            gap,
             f"{len(silent)} of {len(alive)} workers on {len(nodes)} hosts were silent"
-            " at the same time: the Pacemaker or its network",
+            " at the same time",
         )
     if len(silent_here) >= 2 and len(silent_here) == len(here) < len(alive):
         return _cause(
             Verdict.WHOLE_HOST,
-            f"all {len(here)} workers of its host were silent at the same time, and"
-            f" {len(silent) - len(here)} of {len(alive) - len(here)} elsewhere",
+            gap,
+            f"all {len(here)} workers of its host were silent at the same time;"
+            f" elsewhere {len(silent) - len(here)} of {len(alive) - len(here)} were",
         )
     if not gap.is_over and gap.last.end == "open" and case.lacks_supervisor(node):
         return _cause(
             Verdict.WHOLE_HOST,
-            "its connection has not ended, and its supervisor is gone",
+            gap,
+            "its connection is still open, and ZooKeeper does not have its supervisor",
         )
     return None
 
 
-def _cause(verdict: Verdict, reason: str) -> Cause:
-    return Cause(verdict, (reason,))
+def _cause(verdict: Verdict, gap: Gap, reason: str) -> Cause:
+    # A host that was rebooted and one that was cut off differ in this alone.
+    process = {
+        True: ("a new process took its place",),
+        False: ("its process survived",),
+        None: (),
+    }[gap.is_new_process]
+    return Cause(verdict, (reason, *process))
 
 
 def _was_alive(case: Case, worker: Worker, span: Span) -> bool:
@@ -56,7 +65,7 @@ def _was_alive(case: Case, worker: Worker, span: Span) -> bool:
 
 
 def _was_silent(case: Case, worker: Worker, span: Span) -> bool:
-    """Return whether a worker was silent for most of a time, and not on purpose."""
+    """Return whether a worker was silent for most of a time, and did not shut down."""
     for gap in case.gaps(worker):
         common_s = min(gap.span.end_s, span.end_s) - max(gap.span.begin_s, span.begin_s)
         if common_s > 0.5 * span.duration_s:

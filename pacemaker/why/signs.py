@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from pacemaker.why.case import SLACK_S, Case, Finding, Verdict, Worker, newest, node_of
-from pacemaker.why.facts import KeyFacts
+from pacemaker.why.facts import DaemonFacts, KeyFacts
 
-# So many changes of the writer in this time, while the connection of the one before is
-# open, are two writers.
+# A key has two writers if the writer changes this often in this time, each time while
+# the connection of the previous writer is open.
 _FLAPS: Final = 4
 _FLAPPING_S: Final = 60.0
-# What Storm waits for a heartbeat (nimbus.task.timeout.secs), and how long a worker may
-# load (nimbus.task.launch.secs).
+# How long Nimbus waits for a heartbeat (nimbus.task.timeout.secs), and for a worker's
+# executors to start (nimbus.task.launch.secs).
 TASK_TIMEOUT_S: Final = 30.0
 LAUNCH_S: Final = 120
 
@@ -43,58 +43,71 @@ def _two_writers(facts: KeyFacts) -> Iterator[Finding]:
                 changes[-1].at_s,
                 (
                     f"{' and '.join(peers[:3])} write the same key in turn: two"
-                    " supervisors have one id, as with a copied storm.local.dir",
+                    " supervisors have the same id, as after copying storm.local.dir",
                 ),
             )
             return
 
 
 def _restart_of_the_daemon(case: Case, worker: Worker) -> Iterator[Finding]:
-    """Yield a finding if a worker is older than all that is remembered."""
-    facts = case.facts(worker)
-    first = min(facts, key=lambda each: each.first_s)
-    began_s = min(each.began_s for each in case.daemons)
-    last = newest(facts)
+    """Yield a finding if a worker is older than the memory of its Pacemaker."""
+    daemon, first = min(_holders(case, worker), key=lambda each: each[1].first_s)
+    last = newest(case.facts(worker))
     if last.uptime_s is None:
         return
     started_s = last.last_s - last.uptime_s
-    if started_s < began_s - SLACK_S and first.first_s - began_s < TASK_TIMEOUT_S:
+    # A worker comes back within that time; later, it came for another reason.
+    was_waiting = first.first_s - daemon.began_s < TASK_TIMEOUT_S
+    if started_s < daemon.began_s - SLACK_S and was_waiting:
         yield Finding(
             Verdict.EVERYTHING,
             None,
             first.first_s,
             (
-                f"{first.daemon} was started again, and remembers nothing before; the"
-                " worker is older and went on",
+                f"{daemon.name} was started again and remembers nothing before; the"
+                " worker is older, so its process survived",
             ),
         )
 
 
+def _holders(case: Case, worker: Worker) -> list[tuple[DaemonFacts, KeyFacts]]:
+    """Return the Pacemakers that remember a worker, and what they remember."""
+    return [(each, each.keys[worker]) for each in case.daemons if worker in each.keys]
+
+
 def _not_read(case: Case, worker: Worker) -> Iterator[Finding]:
-    """Yield a finding if Nimbus did not read."""
-    first_s = min(each.first_s for each in case.facts(worker))
-    for daemon in case.daemons:
+    """Yield a finding for each time in which Nimbus did not read.
+
+    Only the Pacemakers that have the worker's heartbeats count: what Nimbus does not
+    read elsewhere does not harm this worker.
+    """
+    holders = _holders(case, worker)
+    for daemon, facts in holders:
         for gap in daemon.read_gaps:
-            if gap.end_s > first_s:
+            if gap.end_s > facts.first_s and gap.begin_s < facts.last_s:
                 yield Finding(
                     Verdict.NOT_READ,
                     gap.begin_s,
                     gap.end_s,
                     (
                         f"nobody read from {daemon.name} for {gap.duration_s:.0f} s:"
-                        " Nimbus was away, or blocked by a Pacemaker that is dead",
+                        " Nimbus was down, or waited for a Pacemaker that did not"
+                        " answer",
                     ),
                 )
-    read_s = max((each.read_s for each in case.daemons if each.read_s), default=None)
-    since_s = read_s if read_s is not None else first_s
-    if case.now_s - since_s > TASK_TIMEOUT_S:
+    daemon, facts = max(holders, key=lambda each: each[1].last_s)
+    since_s = facts.first_s if daemon.read_s is None else daemon.read_s
+    silent_s = case.now_s - since_s
+    # Nimbus does not read the heartbeats of topologies that were killed.
+    if facts.is_stored and silent_s > TASK_TIMEOUT_S:
         yield Finding(
             Verdict.NOT_READ,
             since_s,
             None,
             (
-                f"nobody has read as Nimbus does for {case.now_s - since_s:.0f} s:"
-                " it is away, or blocked by a Pacemaker that is dead",
+                f"nobody has read from {daemon.name} as Nimbus does for"
+                f" {silent_s:.0f} s: Nimbus is down, or waits for a Pacemaker that"
+                " does not answer",
             ),
         )
 
@@ -105,17 +118,19 @@ def _present(case: Case, worker: Worker) -> Iterator[Finding]:
     if not last.is_stored or case.now_s - last.last_s > last.late_s:
         return
     if last.executors == 0:
-        uptime_s = last.uptime_s or 0
-        limit = (
-            f"; after {LAUNCH_S} s Nimbus takes it for dead"
-            if uptime_s < LAUNCH_S
-            else f", which is more than {LAUNCH_S} s: Nimbus takes it for dead"
-        )
-        begin_s = last.last_s - uptime_s
-        reasons = (
-            f"it beats without executors: it has loaded for {uptime_s} s{limit}",
-        )
-        yield Finding(Verdict.LOADING, begin_s, None, reasons)
+        yield _loading(last)
     elif case.lacks_supervisor(node_of(worker[1])):
-        reasons = ("it writes, but its supervisor is not in ZooKeeper",)
-        yield Finding(Verdict.SUPERVISOR_GONE, last.last_s, None, reasons)
+        reason = "it sends heartbeats, but ZooKeeper does not have its supervisor"
+        yield Finding(Verdict.SUPERVISOR_GONE, None, None, (reason,))
+
+
+def _loading(last: KeyFacts) -> Finding:
+    # A clock that was set back makes an uptime negative.
+    uptime_s = max(0, last.uptime_s or 0)
+    limit = (
+        f"Nimbus waits {LAUNCH_S} s (nimbus.task.launch.secs)"
+        if uptime_s < LAUNCH_S
+        else f"Nimbus gave it up after {LAUNCH_S} s (nimbus.task.launch.secs)"
+    )
+    reason = f"its heartbeats have no executors after {uptime_s} s; {limit}"
+    return Finding(Verdict.LOADING, last.last_s - uptime_s, None, (reason,))

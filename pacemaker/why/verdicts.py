@@ -1,7 +1,7 @@
 """What became of a worker, judged from what the Pacemakers and ZooKeeper say; pure.
 
-Each gap in its heartbeats is judged (`outages`, `endings`), and so is what shows
-without a gap (`signs`).
+A finding is a gap in the heartbeats, judged by `outages` and `endings`, or something
+that shows without a gap (`signs`).
 """
 
 from __future__ import annotations
@@ -9,20 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from pacemaker.observe.nodes import slot_of
 from pacemaker.why.case import Case, Cause, Finding, Verdict, Worker, newest
-from pacemaker.why.endings import abrupt_end, killed_topology, orderly_end
+from pacemaker.why.endings import (
+    abrupt_end,
+    aftermath,
+    killed_topology,
+    orderly_end,
+)
 from pacemaker.why.facts import KeyFacts
 from pacemaker.why.gaps import Gap
 from pacemaker.why.outages import shared_outage
-from pacemaker.why.signs import signs
+from pacemaker.why.signs import LAUNCH_S, signs
 
-# The first rule that knows a gap's cause decides; if none does, `abrupt_end` does.
-# What a topology or several workers share comes before what one worker did.
+# The first rule that finds a cause decides; if none does, `abrupt_end` does.  What a
+# whole topology or several workers share comes before what one worker did.
 _RULES: Final[tuple[Callable[[Case, Worker, Gap], Cause | None], ...]] = (
     killed_topology,
     shared_outage,
     orderly_end,
 )
+
+# Nimbus ordered these ends, so what it did afterwards needs no mention.
+_ORDERED: Final = (Verdict.TOPOLOGY_KILLED, Verdict.STOPPED)
 
 
 def judge(case: Case, worker: Worker) -> list[Finding]:
@@ -34,29 +43,55 @@ def judge(case: Case, worker: Worker) -> list[Finding]:
     """
     facts = case.facts(worker)
     if not facts:
-        return [_unknown(case)]
+        return [_unseen(case, worker)]
     findings = [_judge_gap(case, worker, gap) for gap in case.gaps(worker)]
     findings += signs(case, worker)
     findings.sort(key=_newest_last, reverse=True)
     return findings or [Finding(Verdict.WELL, None, None, _why_well(facts))]
 
 
-def _newest_last(finding: Finding) -> float:
-    return finding.begin_s or 0.0
+def _newest_last(finding: Finding) -> tuple[bool, float]:
+    """Return what findings are sorted by: what goes on now is the newest."""
+    begin_s = finding.end_s if finding.begin_s is None else finding.begin_s
+    return finding.end_s is None, begin_s or 0.0
 
 
-def _unknown(case: Case) -> Finding:
+def _unseen(case: Case, worker: Worker) -> Finding:
+    """Judge a worker without any heartbeat."""
     names = ", ".join(each.name for each in case.daemons) or "no Pacemaker"
-    reasons = (f"no heartbeat of it is remembered by {names}",)
-    return Finding(Verdict.UNKNOWN, None, None, reasons)
+    assigned_s = case.assigned_s(worker)
+    if assigned_s is None:
+        reason = f"no heartbeat from it at {names}"
+        return Finding(Verdict.UNKNOWN, None, None, (reason,))
+    waited_s = case.now_s - assigned_s
+    assigned = (
+        f"Nimbus assigned it to {_place_of(case, worker)} {waited_s:.0f} s ago, and no"
+        f" heartbeat has come to {names}"
+    )
+    if waited_s < LAUNCH_S:
+        return Finding(Verdict.LOADING, assigned_s, None, (assigned,))
+    advice = "see its worker.log, and the supervisor's log on its host"
+    return Finding(Verdict.NEVER_SEEN, assigned_s, None, (assigned, advice))
+
+
+def _place_of(case: Case, worker: Worker) -> str:
+    topology_id, name = worker
+    slot = slot_of(name)
+    if slot is None or case.nodes is None:
+        return name
+    return f"{case.nodes.host_of(topology_id, slot.node) or slot.node}:{slot.port}"
 
 
 def _why_well(facts: Sequence[KeyFacts]) -> tuple[str, ...]:
-    return (f"nothing was unusual; its heartbeats come from {newest(facts).peer}",)
+    return (f"its heartbeats come regularly, from {newest(facts).peer}",)
 
 
 def _judge_gap(case: Case, worker: Worker, gap: Gap) -> Finding:
     causes = (rule(case, worker, gap) for rule in _RULES)
     cause = next(filter(None, causes), None) or abrupt_end(case, worker, gap)
+    reasons = cause.reasons
+    if cause.verdict not in _ORDERED:
+        after = aftermath(case, worker, gap)
+        reasons = reasons if after is None else (*reasons, after)
     end_s = gap.span.end_s if gap.is_over else None
-    return Finding(cause.verdict, gap.span.begin_s, end_s, cause.reasons)
+    return Finding(cause.verdict, gap.span.begin_s, end_s, reasons)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from pacemaker.heartbeats.model import ExecutorInfo
@@ -108,6 +109,15 @@ def nodes(
         },
         errors=errors or {},
     )
+
+
+def moved(at_s: float) -> ClusterNodes:
+    """Return what ZooKeeper says once the topology's worker was moved to another."""
+    tasks = ExecutorInfo(1, 1)
+    elsewhere = Assignment(
+        {"node-b": "host-b"}, {tasks: Slot("node-b", 6700)}, {tasks: int(at_s)}
+    )
+    return dataclasses.replace(nodes(), assignments={TOPOLOGY: elsewhere})
 
 
 def late(at_s: float, gap_s: float, uptime_s: int | None = None) -> Event:

@@ -14,6 +14,7 @@ from tests.why.cases import (
     daemon,
     first,
     key,
+    late,
     nodes,
     said,
     writer,
@@ -30,10 +31,11 @@ def test_daemon_that_was_started_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("uptime_s", "limit"), [(20, "after 120 s"), (500, "more than")]
+    ("uptime_s", "limit"),
+    [(20, "waits 120 s"), (500, "gave it up after 120 s"), (-5, "after 0 s")],
 )
 def test_loading_worker_beats_without_executors(uptime_s: int, limit: str) -> None:
-    """Nimbus takes it for dead once it has loaded for too long."""
+    """Nimbus waits for its executors; an uptime below 0 comes from a clock set back."""
     facts = key(first_s=NOW_S - uptime_s, executors=0, uptime_s=uptime_s)
     finding = first(case(facts, nodes()))
     assert (finding.verdict, finding.end_s) == (Verdict.LOADING, None)
@@ -76,3 +78,35 @@ def test_supervisor_that_is_gone() -> None:
     """The worker goes on without it."""
     finding = first(case(key(), nodes(supervisors=("node-b",))))
     assert finding.verdict is Verdict.SUPERVISOR_GONE
+
+
+def test_restart_of_one_of_two_pacemakers() -> None:
+    """What the other one remembers is about other workers."""
+    restarted = daemon({WORKER: key(first_s=AT_S + 2)}, began_s=AT_S)
+    finding = first(Case([restarted, daemon({}, name="pm2")], nodes()))
+    assert finding.verdict is Verdict.EVERYTHING
+    assert "pm1 was started again" in said(finding)
+
+
+def test_reads_elsewhere_do_not_matter() -> None:
+    """Nimbus must read where the worker writes; it may leave the other one alone."""
+    here = daemon({WORKER: key()})
+    elsewhere = daemon({}, name="pm2", read_s=None, read_gaps=[Span(AT_S, AT_S + 60)])
+    assert first(Case([here, elsewhere], nodes())).verdict is Verdict.WELL
+    unread = daemon({WORKER: key()}, read_s=NOW_S - 60)
+    finding = first(Case([unread, daemon({}, name="pm2")], nodes()))
+    assert finding.verdict is Verdict.NOT_READ
+
+
+def test_killed_topology_need_not_be_read() -> None:
+    """Nimbus has nothing to read once the last topology was killed."""
+    facts = key(last_s=AT_S, end="fin", ended_s=AT_S, is_stored=False)
+    judged = Case([daemon({WORKER: facts}, read_s=AT_S + 10)], nodes(status=None))
+    assert first(judged).verdict is Verdict.TOPOLOGY_KILLED
+
+
+def test_what_goes_on_comes_before_what_is_over() -> None:
+    """A lost supervisor has no known beginning, and is still the newest."""
+    facts = key(late(AT_S, 20.0, 3_000))
+    finding = first(case(facts, nodes(supervisors=("node-b",))))
+    assert (finding.verdict, finding.begin_s) == (Verdict.SUPERVISOR_GONE, None)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from pacemaker.why.case import Verdict
+import pytest
+
+from pacemaker.why.case import Case, Verdict
 from pacemaker.why.verdicts import judge
 from tests.why.cases import (
     AT_S,
+    NOW_S,
     TOPOLOGY,
     WORKER,
     case,
+    daemon,
     first,
     key,
     late,
@@ -36,3 +40,16 @@ def test_newest_finding_comes_first() -> None:
     facts = key(late(AT_S, 20.0, 3_000), writer(AT_S + 100, 14.0, 3_100))
     found = judge(case(facts, nodes()), WORKER)
     assert [each.verdict for each in found] == [Verdict.NETWORK, Verdict.PAUSED]
+
+
+@pytest.mark.parametrize(
+    ("assigned_ago_s", "verdict"), [(20, Verdict.LOADING), (500, Verdict.NEVER_SEEN)]
+)
+def test_assigned_worker_without_a_heartbeat(
+    assigned_ago_s: int, verdict: Verdict
+) -> None:
+    """It may still be starting; later its logs must say why it does not."""
+    judged = Case([daemon({})], nodes(assigned_s=int(NOW_S) - assigned_ago_s))
+    finding = first(judged)
+    assert (finding.verdict, finding.end_s) == (verdict, None)
+    assert f"host-a:6700 {assigned_ago_s} s ago" in said(finding)
