@@ -1,4 +1,4 @@
-"""``observe``: watch a cluster until stopped, log its troubles, serve a page."""
+"""``observe``: watch a cluster until stopped, log trouble, serve a page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _logger: Final = logging.getLogger("pacemaker.observe")
 
-# How often the view is compared with the one before.
+# How often the view is compared with the previous one.
 TURN_EVERY_S: Final = 2.0
 
 DEFAULT_HTTP: Final = "127.0.0.1:6697"
@@ -47,9 +47,9 @@ Examples:
     scope="observe",
     metavar=METAVAR,
     callback=parse_admin,
-    help="Serve a page and /metrics there, read-only. An address that other hosts can"
-    " reach needs --http-token-file; if Pacemaker's authentication is on, so does every"
-    " address except a Unix socket.",
+    help="Serve a read-only page and /metrics there. --http-token-file is required for"
+    " an address that other hosts can reach, and, if Pacemaker's authentication is on,"
+    " for every address except a Unix socket.",
 )
 @daemon_option(
     "--http-host",
@@ -57,8 +57,8 @@ Examples:
     scope="observe",
     metavar="NAME",
     multiple=True,
-    help="A host name that browsers may use for the page, besides localhost, addresses"
-    " and the name in --http. Repeatable.",
+    help="A further host name by which browsers may ask for the page; localhost,"
+    " addresses and the name in --http are always allowed. Repeatable.",
 )
 @daemon_option(
     "--http-token-file",
@@ -67,8 +67,8 @@ Examples:
     metavar="FILE",
     type=click.Path(path_type=Path),
     callback=read_token,
-    help="Require the token in FILE: in browsers as a password, with any user name, and"
-    " otherwise as a bearer token.",
+    help="Require the token in FILE: in browsers as the password, with any user name;"
+    " from programs as a bearer token.",
 )
 @click.pass_context
 def observe_command(
@@ -76,8 +76,8 @@ def observe_command(
 ) -> None:
     """Watch the workers of the cluster until stopped, and log what goes wrong.
 
-    It only reads: the Pacemakers, as Nimbus does, and ZooKeeper. Each line of its log
-    says that a trouble has begun or has ended.
+    It runs beside the Pacemakers and only reads: from them as Nimbus does, and from
+    ZooKeeper. Each log line says that some trouble has begun, or that it is over.
     """
     from pacemaker.observe.history import History
     from pacemaker.observe.observer import Observer
@@ -109,7 +109,7 @@ def observe_command(
 
 
 def _check_gate(address: AdminAddress, token: str | None, auth_method: str) -> None:
-    """Refuse to serve everybody what only readers of Pacemaker may see."""
+    """Refuse to show everyone what only authorized readers of Pacemaker may see."""
     from pacemaker.observe.web.server import is_local
 
     if token is not None or address.is_unix:
