@@ -26,12 +26,13 @@ RUN python -m venv /opt/storm-pacemaker-py \
     && /opt/storm-pacemaker-py/bin/pip uninstall --yes pip
 
 FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
 ARG EXTRAS=metrics
-ARG VERSION=unknown
 LABEL org.opencontainers.image.title="storm-pacemaker-py" \
       org.opencontainers.image.description="Apache Storm's Pacemaker daemon in Python" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}"
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 RUN case ",$EXTRAS," in *,kerberos,*) \
         apt-get update -qq \
         && apt-get install -qq --no-install-recommends libgssapi-krb5-2 \

@@ -22,6 +22,8 @@ from release.dist import ROOT, ReleaseError, run
 
 CHART: Final = Path("deploy/helm/storm-pacemaker-py/Chart.yaml")
 
+IMAGE_VERSION: Final = "org.opencontainers.image.version"
+
 
 def versions(root: Path = ROOT, version: str = __version__) -> Iterator[str]:
     """Yield what disagrees about the version, or is not ready for a release."""
@@ -29,6 +31,9 @@ def versions(root: Path = ROOT, version: str = __version__) -> Iterator[str]:
     for key in ("version", "appVersion"):
         if chart[key] != version:
             yield f"{CHART}: {key} is {chart[key]}, but the version is {version}"
+    image = (root / "Dockerfile").read_text(encoding="utf-8")
+    if f'{IMAGE_VERSION}="{version}"' not in image:
+        yield f"Dockerfile: {IMAGE_VERSION} is not {version}"
     changes = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     newest = re.search(r"^## \[(.+?)\] - (.+)$", changes, re.MULTILINE)
     if newest is None or newest[1] != version:

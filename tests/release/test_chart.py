@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from pacemaker.cli.daemon_options import daemon_options
+from pacemaker.cli.relay import relay_command
+from pacemaker.cli.serve import serve_command
 from tests.release.conftest import ROOT
 
 CHART = ROOT / "deploy" / "helm" / "storm-pacemaker-py"
@@ -43,6 +47,17 @@ REFUSED = (
 # The label of a pod's revision has at most 63 characters: the StatefulSet's name and
 # this many more.
 REVISION_CHARACTERS = 11
+
+
+CHECK_SIDECAR = """
+import sys, yaml, kubernetes_validate
+spec = yaml.safe_load(sys.argv[1]) | {
+    "containers": [{"name": "nimbus", "image": "storm"}],
+    "volumes": [{"name": "storm-yaml", "configMap": {"name": "storm"}}],
+}
+pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "nimbus"}, "spec": spec}
+kubernetes_validate.validate(pod, "1.31", strict=True)
+"""
 
 
 def _golden(name: str) -> list[dict[str, Any]]:
@@ -229,6 +244,38 @@ def test_storm_yaml_names_every_pod() -> None:
     names = [f"storm-pacemaker-{n}.storm-pacemaker.storm.svc" for n in range(3)]
     assert settings["pacemaker.servers"] == names
     assert settings["pacemaker.auth.method"] == "KERBEROS"
+
+
+def _sidecar() -> str:
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    return str(text)
+
+
+@pytest.mark.real
+def test_the_documented_sidecar_is_one_of_the_api(release_python: Path) -> None:
+    """What the page tells to copy into a pod is valid there, with no unknown field."""
+    subprocess.run([release_python, "-c", CHECK_SIDECAR, _sidecar()], check=True)
+
+
+def test_the_documented_sidecar_is_a_relay_to_the_chart_s_pods() -> None:
+    """Its options are those of the command, and its servers the chart's."""
+    (sidecar,) = yaml.safe_load(_sidecar())["initContainers"]
+    name, *options = sidecar["args"]
+    with relay_command.make_context(name, options) as ctx:
+        servers = list(ctx.params["servers"])
+    storm_yaml = _one("default", "ConfigMap")["data"]["storm.yaml"]
+    assert servers == yaml.safe_load(storm_yaml)["pacemaker.servers"]
+    known = {option.envvar for option in daemon_options(relay_command)}
+    assert {each["name"] for each in sidecar["env"]} <= known
+
+
+def test_variables_of_the_chart_are_options() -> None:
+    """A misspelt variable would only cause a warning in the log of a pod."""
+    for component, command in (("pacemaker", serve_command), ("relay", relay_command)):
+        (container,) = _pod("relays", component)["containers"]
+        known = {option.envvar for option in daemon_options(command)}
+        assert {each["name"] for each in container["env"]} <= known
 
 
 def test_one_version_everywhere() -> None:
