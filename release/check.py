@@ -66,13 +66,23 @@ def lintian() -> Iterator[str]:
         yield from (line for line in found.splitlines() if line.startswith("E:"))
 
 
+def wheel() -> Iterator[str]:
+    """Yield what fails when the wheel is installed with each extra on each Python."""
+    done = subprocess.run(
+        (sys.executable, "-m", "release.wheels", "dist"), cwd=ROOT, check=False
+    )
+    if done.returncode:
+        yield f"release.wheels ended with {done.returncode}"
+
+
 STEPS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "versions": versions,
     "clean-tree": clean_tree,
     "tests": made("test"),
     "interpreters": made("matrix"),
     "manual": made("docs"),
-    "packages": made("deb"),
+    "packages": made("deb"),  # `make deb` makes the wheel as well
+    "wheel": wheel,
     "lintian": lintian,
     "fresh-systems": made("fresh-test"),
 }
