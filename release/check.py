@@ -22,6 +22,8 @@ from release.dist import ROOT, ReleaseError, run
 
 CHART: Final = Path("deploy/helm/storm-pacemaker-py/Chart.yaml")
 
+IMAGE_VERSION: Final = "org.opencontainers.image.version"
+
 
 def versions(root: Path = ROOT, version: str = __version__) -> Iterator[str]:
     """Yield each place that names another version, or has no date for this one."""
@@ -29,6 +31,9 @@ def versions(root: Path = ROOT, version: str = __version__) -> Iterator[str]:
     for key in ("version", "appVersion"):
         if chart[key] != version:
             yield f"{CHART}: {key} is {chart[key]}, but must be {version}"
+    image = (root / "Dockerfile").read_text(encoding="utf-8")
+    if f'{IMAGE_VERSION}="{version}"' not in image:
+        yield f"Dockerfile: {IMAGE_VERSION} is not {version}"
     changes = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     newest = re.search(r"^## \[(.+?)\] - (.+)$", changes, re.MULTILINE)
     if newest is None or newest[1] != version:
@@ -61,13 +66,23 @@ def lintian() -> Iterator[str]:
         yield from (line for line in found.splitlines() if line.startswith("E:"))
 
 
+def wheel() -> Iterator[str]:
+    """Yield what fails when the wheel is installed with each extra on each Python."""
+    done = subprocess.run(
+        (sys.executable, "-m", "release.wheels", "dist"), cwd=ROOT, check=False
+    )
+    if done.returncode:
+        yield f"release.wheels ended with {done.returncode}"
+
+
 STEPS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "versions": versions,
     "clean-tree": clean_tree,
     "tests": made("test"),
     "interpreters": made("matrix"),
     "manual": made("docs"),
-    "packages": made("deb"),
+    "packages": made("deb"),  # `make deb` makes the wheel as well
+    "wheel": wheel,
     "lintian": lintian,
     "fresh-systems": made("fresh-test"),
 }
