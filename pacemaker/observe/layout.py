@@ -115,7 +115,7 @@ class Layout:
                 figures[place] = sum(
                     map(operator.mul, counts_of(numbers), averages_of(numbers))
                 )
-        # NaN makes the sum NaN, too.
+        # A NaN makes the sum NaN.
         if min(numbers) < 0 or not sum(figures) < float("inf"):
             return self._clamped(numbers)
         return figures

@@ -1,6 +1,6 @@
 """The picture of a cluster at one moment: plain values, to be shown or written as JSON.
 
-Names and texts in it come from heartbeats and nodes that anybody may have written.
+Names and texts in it come from heartbeats and nodes that anyone may have written.
 So they must be escaped before they are shown.
 """
 

@@ -136,8 +136,7 @@ def by_one_clock(
     turn a change of Pacemakers into an hour of silence.
 
     Args:
-        answers: what each remembers, and when it answered, by the clock of whoever
-            asked.
+        answers: what each remembers, and when it answered, by our own clock.
     """
     ahead_s = [daemon.now_s - answered_s for daemon, answered_s in answers]
     return [
