@@ -90,7 +90,7 @@ def try_pipx(wheel: Path) -> None:
         run(*pip, "install", "--quiet", "pipx")
         folders = {"HOME": home, "BIN_DIR": home / "bin", "MAN_DIR": home / "man"}
         variables = [f"PIPX_{name}={folder}" for name, folder in folders.items()]
-        pipx = ("env", *variables, tools / "bin/pipx")
+        pipx: list[str | Path] = ["env", *variables, tools / "bin/pipx"]
         run(*pipx, "install", "--quiet", wheel)
         expect_program(home / "bin" / PROGRAM)
         run(*pipx, "uninstall", PROGRAM)
