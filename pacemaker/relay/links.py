@@ -1,8 +1,7 @@
 """The links' thread: it connects the relay's core with all Pacemakers.
 
-It is a thread of its own and no part of the I/O threads: a host name that takes long to
-look up, a large reply or a heartbeat that has to be decompressed delays no worker.  A
-pulse is acknowledged before this thread sees it.
+It is separate from the I/O threads, so that a large reply or a heartbeat that has to be
+decompressed delays no worker.  A pulse is acknowledged before this thread sees it.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ _logger: Final = logging.getLogger(__name__)
 _FAILED_TURN_PAUSE_S: Final = 0.1
 # Latencies have at most this many bits of microseconds; longer ones count as 67 s.
 _LATENCY_BITS: Final = 26
-# A turn that comes later than this did not run in time: the process was paused, or had
-# no CPU time.
+# If a turn comes later than this, the process was paused or had no CPU time.
 _LATE_S: Final = 0.5
 
 
@@ -114,7 +112,7 @@ class ReadLane:
         self._links.relay.reads_up(self._number, self._links.now())
 
     def on_down(self, reason: str) -> None:
-        """Have the others answer."""
+        """Let the other Pacemakers answer."""
         self._links.relay.reads_down(self._number, self._links.now())
 
     def on_reply(self, token: Question, value: Any) -> None:
@@ -207,9 +205,9 @@ class Links(threading.Thread):
         """Close everything, once the thread has ended."""
         for link in self._links:
             link.close()
-        # A thread that is still connecting brings its socket later than this; somebody
-        # has to close it.  In this order: what is queued before is run here, and what
-        # is queued after finds `_is_over`.
+        # A thread that is still connecting delivers its socket after this, and that
+        # socket must be closed.  `_is_over` is set first: a call that was queued before
+        # it runs here, and a later one runs at once.
         self._is_over = True
         self._run_calls()
         self._epoll.close()
@@ -276,8 +274,8 @@ class Links(threading.Thread):
         planned_s = None if timeout_s is None else self.now() + timeout_s
         ready = self._epoll.poll(timeout_s)
         if planned_s is not None and (late_s := self.now() - planned_s) > _LATE_S:
-            # The time in which this process did not run does not count against the
-            # Pacemakers.
+            # The Pacemakers are not to blame for the time in which this process did
+            # not run.
             for delayed in self._links:
                 delayed.postpone(late_s)
         for fd, events in ready:
@@ -390,7 +388,7 @@ class Links(threading.Thread):
         try:
             function()
         except Exception:
-            _logger.exception("%s: an error of ours", link.name)
+            _logger.exception("%s: internal error; the link is reset", link.name)
             link.reset("an internal error of this relay")
 
     def _attempt(self, function: Callable[[], None]) -> None:

@@ -2,10 +2,9 @@
 
 Import this module only if there is an admin endpoint: it needs the extra `metrics`.
 
-No label holds a topology, a key or the address of a peer.  Peers choose these, so they
-could make as many series as they like, and `/metrics` is open to everybody who reaches
-the endpoint.
-The label `pacemaker` of a relay is HOST:PORT from its configuration.
+No label contains a topology, a key or the address of a peer.  Peers choose these, so they
+could create any number of series, and everybody who reaches the endpoint may read
+`/metrics`.  A relay's label `pacemaker` is HOST:PORT from its configuration.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ from pacemaker.server.reading import PacemakerReading, Reading
 from pacemaker.wire import messages
 
 _PREFIX: Final = "storm_pacemaker_"
-# From 63 bytes, what a worker sends while it loads, to 16 MiB.
+# From 63 bytes, the size of a heartbeat while its worker loads, to 16 MiB.
 _SIZE_BITS: Final = range(6, 25)
-# From 16 microseconds, which a pulse takes, to 8 seconds.
+# From 16 microseconds, the duration of a pulse, to 8 seconds.
 _DURATION_BITS: Final = range(4, 24)
 _READS: Final = (
     *(messages.EXISTS, messages.GET_PULSE),
@@ -255,10 +254,10 @@ def _life(reading: Reading) -> Iterator[Metric]:
 
 
 def _process(reading: Reading) -> Iterator[Metric]:
-    """Yield what Prometheus's own libraries call these figures.
+    """Yield the figures of the process, under the names of Prometheus's own libraries.
 
-    Its collector for processes would open files in /proc and count the descriptors
-    with one call of the system for each: with 20,000 connections that takes long.
+    Their collector would open files in /proc and make a system call for each
+    descriptor, which takes long with 20,000 connections.
     """
     yield CounterMetricFamily(
         "process_cpu_seconds", "CPU time of the process.", value=reading.cpu_s

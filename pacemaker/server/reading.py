@@ -1,4 +1,4 @@
-"""What the daemon counts, as one value for the admin endpoint."""
+"""All counters and gauges of the daemon, as one value for the admin endpoint."""
 
 from __future__ import annotations
 
