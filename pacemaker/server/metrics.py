@@ -2,8 +2,8 @@
 
 Import this module only if there is an admin endpoint: it needs the extra `metrics`.
 
-No label contains a topology, a key or the address of a peer.  Peers choose these, so they
-could create any number of series, and everybody who reaches the endpoint may read
+No label contains a topology, a key or the address of a peer.  Peers choose these, so
+they could create any number of series, and everybody who reaches the endpoint may read
 `/metrics`.  A relay's label `pacemaker` is HOST:PORT from its configuration.
 """
 
