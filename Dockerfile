@@ -26,12 +26,13 @@ RUN python -m venv /opt/storm-pacemaker-py \
     && /opt/storm-pacemaker-py/bin/pip uninstall --yes pip
 
 FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
 ARG EXTRAS=metrics
-ARG VERSION=unknown
 LABEL org.opencontainers.image.title="storm-pacemaker-py" \
       org.opencontainers.image.description="Apache Storm's Pacemaker daemon in Python" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}"
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 RUN case ",$EXTRAS," in *,kerberos,*) \
         apt-get update -qq \
         && apt-get install -qq --no-install-recommends libgssapi-krb5-2 \
@@ -44,11 +45,13 @@ RUN mkdir /conf
 ENV PATH=/opt/storm-pacemaker-py/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     STORM_CONF_DIR=/conf \
-    STORM_PACEMAKER_ADMIN=127.0.0.1:6698
+    STORM_PACEMAKER_ADMIN=127.0.0.1:6698 \
+    STORM_PACEMAKER_RELAY_ADMIN=127.0.0.1:6698
 USER 10001:10001
 EXPOSE 6699 6698
 # The daemon itself says whether it serves, whatever its storm.yaml and its options are.
-# In a network that it shares with another one, give each a port of its own.
+# In a network that it shares with another one, give each a port of its own.  The command
+# asks at STORM_PACEMAKER_ADMIN, for a relay too: change both variables together.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 \
     CMD ["storm-pacemaker-py", "health"]
 STOPSIGNAL SIGTERM

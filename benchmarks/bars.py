@@ -1,6 +1,6 @@
-"""The bars: how fast and how small the daemon must be, and what it reached.
+"""The bars: how fast and how small the daemon must be, and whether it is.
 
-A bar has a *must*, and a stricter *aim*.  Almost all are ratios to another
+A bar has a *must*, and a stricter *aim*.  Almost all bars are ratios to another
 server's figure in the same run, so that the machine's speed cancels out.
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.results import Results, divided
 
 _MIB: Final = 2**20
-# What the bars on memory allow the process besides the heartbeats.
+# The memory that the bars allow the process in addition to the heartbeats.
 _PROCESS_BYTES: Final = 40 * _MIB
 
 Value = Callable[[Results], "float | None"]
@@ -25,12 +25,13 @@ class Bar:
 
     Attributes:
         what: the description of what is measured.
-        value: reads the figure from the results; None if they lack it.
+        value: reads the figure from the results; returns None if they lack it.
         must: the required value.
-        aim: the desired value; None if the *must* is all that is wanted.
+        aim: the desired value; None if there is no stricter one than the *must*.
         unit: the unit of all three.
-        is_least: whether the bounds are minimums: more is better.
-        floor: reads the floor's figure, if the machine affects the result.
+        is_least: whether the bounds are minimums, so that more is better.
+        floor: reads the floor's figure, to show how much the machine contributes; None
+            if the machine has no such influence.
     """
 
     what: str
@@ -42,7 +43,7 @@ class Bar:
     floor: Value | None = None
 
     def reaches(self, value: float, bar: float) -> bool:
-        """Tell whether a value reaches a bar."""
+        """Return whether a value reaches a bar."""
         return value >= bar if self.is_least else value <= bar
 
     def verdict(self, value: float | None) -> str:
@@ -102,6 +103,7 @@ def _bytes_for_each(row: str) -> Value:
 _TIMES_FLOOR: Final = "CPU time of a pulse of 2 KiB, times the floor's"
 _TIMES_JVM: Final = "CPU time of a pulse of 2 KiB, times the JVM's"
 _TIMES_REDIS: Final = "CPU time of a pulse of 2 KiB, times redis's for a SET"
+_READ_TIMES: Final = "CPU time of a read of 2 KiB, 100 connections, times"
 _WORST_ROW: Final = "times the JVM's, in the worst row of requests"
 _BEYOND_PROCESS: Final = "without the first 40 MiB, times their size"
 _THROUGHPUT: Final = "throughput of pulses of 2 KiB, times the JVM's"
@@ -178,6 +180,37 @@ BARS: Final[Sequence[Bar]] = (
         1.0,
         2,
         is_least=True,
+    ),
+    Bar(
+        f"{_READ_TIMES} redis's for a GET",
+        _ratio("read-100", "cpu_us", "redis"),
+        1.35,
+        None,
+    ),
+    Bar(f"{_READ_TIMES} the JVM's", _ratio("read-100", "cpu_us", "jvm"), 0.45, None),
+    Bar(
+        "CPU time of a request in the mix of a cluster, times the JVM's",
+        _ratio("mix", "cpu_us", "jvm"),
+        0.45,
+        None,
+    ),
+    Bar(
+        "Nimbus's round for 15,000 workers: time, times that of redis's GETs",
+        lambda results: results.ratio("round", "throughput_per_s", "redis", "ours"),
+        1.3,
+        None,
+    ),
+    Bar(
+        "CPU time of a pulse of 32 KiB, times the floor's",
+        _ratio("32k-100", "cpu_us", "floor"),
+        1.6,
+        None,
+    ),
+    Bar(
+        "CPU time of a pulse of 1 MiB, times the floor's",
+        _ratio("1m-20", "cpu_us", "floor"),
+        1.7,
+        None,
     ),
     _tail(f"p99, {_WORST_ROW}", "p99_us"),
     _tail(f"p99.9, {_WORST_ROW}", "p99.9_us"),
@@ -272,6 +305,27 @@ BARS: Final[Sequence[Bar]] = (
         _figure("cluster-1500", "cores"),
         1,
         0.25,
+        "",
+    ),
+    Bar(
+        "5,000 relays, 50,000 workers: pulses and reads not answered",
+        _figure("relays-5000", "lost"),
+        0,
+        None,
+        "",
+    ),
+    Bar(
+        "5,000 relays, 50,000 workers: p99",
+        _figure("relays-5000", "p99_us", 1e3),
+        50,
+        None,
+        "ms",
+    ),
+    Bar(
+        "5,000 relays, 50,000 workers: cores used",
+        _figure("relays-5000", "cores"),
+        1,
+        None,
         "",
     ),
 )

@@ -1,14 +1,14 @@
-"""What it costs to look inside: history, endpoint and a scrape each second.
+"""Measure the cost of the history and of the admin endpoint with a scrape each second.
 
     python -m benchmarks.inside [PAIRS] [SECONDS]
 
-As many pulses are sent as are answered.  Each pair is a daemon with `--admin` and its
-history under a scrape each second, and one with `--no-history` and no endpoint, under
-the same load; which one is first alternates.
-Then both get 15,000 keys, and are left alone.
+Each pair consists of a daemon with `--admin`, a history and a scrape each second, and a
+daemon with `--no-history` and no endpoint.  Both get the same load: the next pulse is
+sent as soon as one is answered.  Which of them is first alternates.  Finally each
+stores 15,000 keys, and its memory is measured at rest.
 
-The bars: CPU time for each pulse at most 1.03 times in the median, the latency that
-99.9 % of the pulses stay under at most 1.5 times, and at most 10 MiB more of memory.
+The bars, as the median of the ratios between the two: CPU time for each pulse at most
+1.03, the 99.9th percentile of the latency at most 1.5; and at most 10 MiB more memory.
 """
 
 from __future__ import annotations
@@ -16,53 +16,29 @@ from __future__ import annotations
 import contextlib
 import statistics
 import sys
-import threading
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from benchmarks.load import Group, Heartbeats, load
 from benchmarks.servers import running
-from pacemaker.admin.address import AdminAddress
-from pacemaker.admin.client import ask
+from benchmarks.variants import ADMIN_OPTIONS, scraped
 
 CONNECTIONS = 200
 VALUE_BYTES = 2048
 QUIET_KEYS = 15_000
-ADMIN = AdminAddress("127.0.0.1", 36698)
-SCRAPE_EVERY_S = 1.0
 CPU_BAR, LATENCY_BAR, MEMORY_BAR_MIB = 1.03, 1.5, 10.0
 OUTSIDE = ("--no-history",)
-INSIDE = ("--admin", str(ADMIN))
 
 
 class Cost(NamedTuple):
-    """What one run cost."""
+    """The cost of one run."""
 
     cpu_us: float
     p999_us: float
 
 
-@contextlib.contextmanager
-def scraped() -> Iterator[None]:
-    """Scrape the endpoint each second for the duration of a `with` block."""
-    is_over = threading.Event()
-
-    def scrape() -> None:
-        while not is_over.wait(SCRAPE_EVERY_S):
-            ask(ADMIN, "/metrics", SCRAPE_EVERY_S * 5)
-
-    thread = threading.Thread(target=scrape)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
-
-
 def cost(is_inside: bool, seconds: float) -> Cost:
     """Run the load against a new daemon."""
-    options = INSIDE if is_inside else OUTSIDE
+    options = ADMIN_OPTIONS if is_inside else OUTSIDE
     group = Group("pulse", CONNECTIONS)
     with running("ours", *options) as server, contextlib.ExitStack() as around:
         if is_inside:
@@ -73,7 +49,7 @@ def cost(is_inside: bool, seconds: float) -> Cost:
 
 def memory_mib(is_inside: bool) -> float:
     """Return the resident memory of a daemon with many quiet keys."""
-    options = INSIDE if is_inside else OUTSIDE
+    options = ADMIN_OPTIONS if is_inside else OUTSIDE
     stored = Heartbeats(QUIET_KEYS, VALUE_BYTES, 100)
     with running("ours", *options) as server:
         load(server, stored, [Group("fill", 50, limit=QUIET_KEYS)], 60)
@@ -81,7 +57,7 @@ def memory_mib(is_inside: bool) -> float:
 
 
 def main() -> int:
-    """Print the ratios; 1 if a bar is missed."""
+    """Print the ratios; return 1 if a bar is missed."""
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
     cpu, latency = [], []

@@ -1,0 +1,48 @@
+"""Cost classes: how costly a connection's events have lately been to serve.
+
+Class 0 is for peers that send small requests one at a time, as workers and Nimbus do.
+From class 3, each class is twice as costly as the one below it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# The class of a new connection, which is served after those that are known to be cheap:
+# a thousand new ones must not delay a peer with one larger request, such as a list.
+NEW_CLASS: Final = 2
+# A refused peer has the class of a new one, so that its end does not wait for long:
+# epoll reports an end again in every turn, and thousands of them would take longer than
+# everything else.
+REFUSED_CLASS: Final = 2
+
+# The unit: a pulse, a read, a small list take less.
+_CHEAP_S: Final = 0.0001
+# A single request costs no more than `_LONE_COST` (`ServerProtocol.slice_cost`), and
+# its class is seldom above `_MOST_LONE_CLASS`.
+_LONE_COST: Final = 8
+_MOST_LONE_CLASS: Final = 1
+# The class of a slice of several requests.
+_SLICE_CLASS: Final = 3
+
+
+def next_class(cost_class: int, elapsed_s: float, slice_cost: int) -> int:
+    """Return the class of a connection after one more event.
+
+    The class moves towards the event's own by one step: an event in which memory was
+    given back, or others were evicted, does not put a worker behind a thousand others.
+
+    Args:
+        cost_class: the class before the event.
+        elapsed_s: how long the event took to serve.
+        slice_cost: its rough cost, as the protocol counts it
+            (`ServerProtocol.slice_cost`).
+    """
+    event_class = int(elapsed_s / _CHEAP_S).bit_length()
+    # Time alone is no measure: on a busy processor, a lone request may take as long as
+    # thirty that are answered together, or as a single byte of a longer one.
+    if slice_cost > _LONE_COST:
+        event_class = max(event_class, _SLICE_CLASS)
+    elif event_class <= _MOST_LONE_CLASS:
+        event_class = 0
+    return cost_class + (event_class > cost_class) - (event_class < cost_class)
