@@ -31,7 +31,7 @@ Examples:
       in storm.yaml, on every host of the cluster
   storm-pacemaker-py relay --to pm1.example.com --to pm2.example.com:6700
 
-Signals are those of `serve`.""",
+Signals have the same effect as for `serve`.""",
 )
 @configuration_options
 @daemon_option(
@@ -84,7 +84,7 @@ def relay_command(
     warn_of(sasl.notes)
     servers = find_servers(settings, chosen["servers"].value)
     upstreams = Upstreams(servers, sasl.client_factory)
-    # Its answers are those of the Pacemakers, which keep their history.
+    # A relay needs no history: the Pacemakers keep theirs.
     options = chosen_options(chosen, settings, chosen["bind"].value, history=False)
     make_daemon = partial(RelayDaemon, upstreams)
     if trial is None:

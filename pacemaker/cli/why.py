@@ -27,10 +27,10 @@ from pacemaker.errors import AdminError, ZooKeeperError
 
 if TYPE_CHECKING:
     from pacemaker.observe.nodes import ClusterNodes
+    from pacemaker.why.case import Case, Worker
     from pacemaker.why.facts import DaemonFacts
-    from pacemaker.why.verdicts import Case
 
-# Where the endpoint of a Pacemaker is, if the command line does not say.
+# The port of a Pacemaker's endpoint, unless the command line says otherwise.
 ADMIN_PORT: Final = 6698
 
 _OK: Final = 200
@@ -46,15 +46,13 @@ class _NothingFoundError(click.ClickException):
     epilog=f"""\b
 Examples:
   storm-pacemaker-py why words
-      every worker of the topology, by the Pacemakers of pacemaker.servers and their
-      endpoints at port {ADMIN_PORT}
+      every worker of the topology; asks port {ADMIN_PORT} of pacemaker.servers
   storm-pacemaker-py why words-1-1700000000 6700
   storm-pacemaker-py why words --admin pm1:6698 --admin pm2:6698 --json
   storm-pacemaker-py why words --admin unix:/run/storm-pacemaker-py/admin
 
-The Pacemakers must run with --admin. The exit code is 0 if there is a story to
-tell, 1 if nothing is known of the topology or the worker, and 75 if no Pacemaker
-answers.""",
+The Pacemakers must run with --admin. The exit code is 0 if something is known of the
+topology or the worker, 1 if nothing is, and 75 if no Pacemaker answers.""",
 )
 @click.argument("topology")
 @click.argument("worker", required=False)
@@ -64,15 +62,15 @@ answers.""",
     metavar=METAVAR,
     multiple=True,
     callback=lambda ctx, param, texts: [parse_admin(ctx, param, t) for t in texts],
-    help="Ask this endpoint instead of those of pacemaker.servers: of a Pacemaker, or"
-    " of the relay on the worker's host. Repeatable.",
+    help="Ask this endpoint instead of those of pacemaker.servers: a Pacemaker's, or"
+    " that of the relay on the worker's host. Repeatable.",
 )
 @click.option(
     "--admin-port",
     type=click.IntRange(1, 65535),
     default=ADMIN_PORT,
     show_default=True,
-    help="The port of the endpoints of pacemaker.servers.",
+    help="The port of the admin endpoints on pacemaker.servers.",
 )
 @click.option(
     "--admin-token-file",
@@ -80,7 +78,7 @@ answers.""",
     metavar="FILE",
     type=click.Path(path_type=Path),
     callback=read_token,
-    help="Send the token in FILE, as the Pacemakers' --admin-token-file has it.",
+    help="Send the token in FILE: that of the Pacemakers' --admin-token-file.",
 )
 @zookeeper_option
 @client_command
@@ -97,12 +95,13 @@ def why_command(
 ) -> None:
     """Tell why the workers of TOPOLOGY were moved, restarted or taken for dead.
 
-    TOPOLOGY is a name or an id; WORKER is a port, HOST:PORT, or a part of the last
-    segment of the key.
+    TOPOLOGY is a name or an id. WORKER is a port, HOST:PORT, or at least six
+    characters of the worker's key.
     """
+    from pacemaker.why.case import Case
     from pacemaker.why.story import as_json as finding_json
     from pacemaker.why.story import tell
-    from pacemaker.why.verdicts import Case, judge
+    from pacemaker.why.verdicts import judge
 
     settings = target.settings()
     named = [each for each in endpoints if each is not None]
@@ -139,33 +138,46 @@ def _ask_all(
     """Ask every endpoint for its history.
 
     Raises:
-        AdminError: none has answered.
+        AdminError: no endpoint answered.
     """
     from pacemaker.admin.client import ask
-    from pacemaker.why.facts import HistoryFormatError, parse_history
+    from pacemaker.why.facts import HistoryFormatError, by_one_clock, parse_history
 
-    daemons = []
+    answers: list[tuple[DaemonFacts, float]] = []
     problem: AdminError | None = None
     for address in addresses:
         try:
-            # All topologies: what met other workers at the same time matters.
+            # All topologies: what happened to other workers at the same time matters.
             answer = ask(address, "/history", timeout_s, token)
             if answer.status != _OK:
                 raise AdminError(str(address), answer.text.strip())
-            daemons.append(parse_history(str(address), answer.text))
+            answers.append((parse_history(str(address), answer.text), time.time()))
         except HistoryFormatError as exc:
             problem = AdminError(str(address), str(exc))
             warn(printable(str(problem)))
         except AdminError as exc:
             problem = exc
             warn(printable(str(exc)))
-    if problem is not None and not daemons:
+    if problem is not None and not answers:
         raise problem
+    daemons = by_one_clock(answers)
+    for daemon in daemons:
+        if daemon.corrected_s:
+            _note_clock(daemon, daemons[0])
     return daemons
 
 
+def _note_clock(daemon: DaemonFacts, first: DaemonFacts) -> None:
+    off_s = daemon.corrected_s
+    direction = "behind" if off_s > 0 else "ahead of"
+    note(
+        f"the clock of {daemon.name} is {abs(off_s):.0f} s {direction} that of"
+        f" {first.name}; all times below are by the latter"
+    )
+
+
 def _read_nodes(settings: Settings) -> ClusterNodes | None:
-    """Read what ZooKeeper says; if it does not answer, a line says so."""
+    """Read what ZooKeeper says; None, with a note, if it does not answer."""
     from pacemaker.cluster_state.zookeeper_state import ZooKeeperState
     from pacemaker.observe.zookeeper import read_nodes
 
@@ -174,21 +186,21 @@ def _read_nodes(settings: Settings) -> ClusterNodes | None:
             state.start(creates_root=False)
             return read_nodes(state, time.time())
     except ZooKeeperError as exc:
-        note(f"without ZooKeeper, some verdicts cannot be told apart: {exc}")
+        note(f"ZooKeeper cannot be read, so some causes stay unclear: {exc}")
         return None
 
 
-def _wanted(case: Case, topology: str, worker: str | None) -> list[tuple[str, str]]:
-    """Return the workers that were asked for."""
+def _wanted(case: Case, topology: str, worker: str | None) -> list[Worker]:
+    """Return the workers that were asked for: with heartbeats, or assigned."""
     return [
         each
-        for each in case.workers
+        for each in sorted({*case.workers, *case.assigned})
         if topology in (each[0], each[0].rsplit("-", 2)[0])
         and (worker is None or _is_it(case, each, worker))
     ]
 
 
-def _is_it(case: Case, known: tuple[str, str], wanted: str) -> bool:
+def _is_it(case: Case, known: Worker, wanted: str) -> bool:
     from pacemaker.observe.nodes import slot_of
 
     slot = slot_of(known[1])
@@ -206,7 +218,11 @@ def _nothing(case: Case, topology: str, worker: str | None) -> str:
     what = f"worker {worker} of {topology}" if worker else f"topology {topology}"
     names = ", ".join(each.name for each in case.daemons)
     known = sorted({topology_id for topology_id, _ in case.workers})
+    if not known:
+        return printable(
+            f"nothing is known of {what}: {names} remembers no worker at all"
+        )
+    listed = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
     return printable(
-        f"no heartbeat of {what} is remembered by {names}; they remember"
-        f" {', '.join(known[:10]) or 'no topology'}"
+        f"nothing is known of {what}; {names} remembers these topologies: {listed}"
     )

@@ -163,8 +163,8 @@ class _MainThread:
         # Open everything that needs a descriptor or a file before the daemon serves.
         # Once it serves, connections may leave none free.
         is_own_listener = not is_handed_over()
-        # Before the port is opened, so that `/readyz` answers by then.  The trial of an
-        # upgrade has no sockets.
+        # Open the endpoint before the port, so that `/readyz` answers by then.  The
+        # trial of an upgrade has no sockets.
         self._admin = Admin(
             options.admin if listeners is None else None,
             sasl.factory is not None,
@@ -205,11 +205,11 @@ class _MainThread:
             " pacemaker.port and --bind have no effect"
         )
         if port and self._daemon.ports and port not in self._daemon.ports:
-            self._other_port = f"; but pacemaker.port, where clients ask, is {port}"
+            self._other_port = f"; but clients connect to pacemaker.port, {port}"
             _logger.warning(
-                "the socket that was handed over listens on %s, but pacemaker.port"
-                " is %d, where clients ask: make ListenStream= of the socket unit"
-                " and pacemaker.port the same",
+                "the socket that was handed over listens on %s, but clients connect to"
+                " pacemaker.port, %d: make ListenStream= of the socket unit and"
+                " pacemaker.port the same",
                 *(self._daemon.address, port),
             )
 
@@ -303,7 +303,7 @@ class _MainThread:
         try:
             function()
         except Exception:
-            _logger.exception("the main thread: a call failed")
+            _logger.exception("internal error in the main thread")
 
     def _write_figures(self) -> None:
         now = self._daemon.figures()
@@ -315,7 +315,7 @@ class _MainThread:
         _log(self._flood.sum_up())
 
     def _whole_status(self) -> status.Status:
-        """Return what the command `status` shows."""
+        """Return the whole status, for the command `status`."""
         about = status.describe(
             self._daemon.reading(),
             address=self._daemon.address,

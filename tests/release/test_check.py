@@ -29,7 +29,7 @@ def test_versions_that_agree_are_no_problem(tmp_path: Path) -> None:
     ("chart", "heading", "problems"),
     [
         ("0.9.0", "## [1.0.0] - 2026-11-28", ["version is 0.9.0", "appVersion is"]),
-        ("1.0.0", "## [1.0.0] - unreleased", ["has no date"]),
+        ("1.0.0", "## [1.0.0] - unreleased", ["needs a date"]),
         ("1.0.0", "## Next", ["the newest section is not [1.0.0]"]),
     ],
 )
