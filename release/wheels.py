@@ -88,9 +88,10 @@ def try_pipx(wheel: Path) -> None:
         run(sys.executable, "-m", "venv", tools)
         pip = (tools / "bin/python", "-I", "-m", "pip", "--disable-pip-version-check")
         run(*pip, "install", "--quiet", "pipx")
-        folders = {"HOME": home, "BIN_DIR": home / "bin", "MAN_DIR": home / "man"}
-        variables = [f"PIPX_{name}={folder}" for name, folder in folders.items()]
-        pipx = ("env", *variables, tools / "bin/pipx")
+        pipx = (
+            *("env", f"PIPX_HOME={home}", f"PIPX_BIN_DIR={home}/bin"),
+            *(f"PIPX_MAN_DIR={home}/man", tools / "bin/pipx"),
+        )
         run(*pipx, "install", "--quiet", wheel)
         expect_program(home / "bin" / PROGRAM)
         run(*pipx, "uninstall", PROGRAM)
