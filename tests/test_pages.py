@@ -10,6 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+_CLASS_NAME = re.compile(r"`(_?[A-Z][a-zA-Z]*[a-z])((?:\.\w+)*)`")
+# The standard library's classes that docs/design.md names.
+_FOREIGN = frozenset(("QueueHandler", "QueueListener"))
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
@@ -51,6 +54,20 @@ def test_design_names_the_room_of_every_module() -> None:
             assert place.name in named
         elif place.parts[0] != "cli" or "command" not in path.read_text():
             assert place.stem in named[str(place.parent)], place
+
+
+def test_design_names_classes_that_exist() -> None:
+    """Each class in docs/design.md is in the package, with the attribute named."""
+    sources = [path.read_text() for path in (ROOT / "pacemaker").rglob("*.py")]
+    design = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    named = [match for match in _CLASS_NAME.findall(design) if match[0] not in _FOREIGN]
+    assert len(named) > 20
+    for name, attributes in named:
+        found = [text for text in sources if re.search(rf"class {name}\b", text)]
+        assert found, f"there is no class {name}"
+        for attribute in attributes.split(".")[1:]:
+            used = re.compile(rf"\b{attribute}\b")
+            assert any(map(used.search, found)), f"{name} has no {attribute}"
 
 
 def test_pages_are_found() -> None:
