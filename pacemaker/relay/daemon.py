@@ -27,9 +27,9 @@ from pacemaker.relay.upstreams import Upstreams
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.io_thread import ProtocolFactory
+from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
-from pacemaker.server.reading import Reading
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -100,9 +100,9 @@ class RelayDaemon(Daemon):
         """Return by name the `call` of each thread but the acceptor."""
         return {**super().thread_calls(), "links": self.links.call}
 
-    def reading(self) -> Reading:
+    def measurements(self) -> Measurements:
         """Return what the daemon counts, with the figures of each Pacemaker."""
-        return super().reading()._replace(pacemakers=self.links.readings())
+        return super().measurements()._replace(pacemakers=self.links.measurements())
 
     def more_figures(self) -> list[str]:
         """Return a line that says which Pacemakers are up and what waits for each."""

@@ -28,7 +28,7 @@ from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, Written
 from pacemaker.relay.link import Link, Proof
 from pacemaker.relay.peers import ANNOUNCEMENT
 from pacemaker.sasl.mechanism import ClientMechanismFactory
-from pacemaker.server.reading import PacemakerReading
+from pacemaker.server.measurements import PacemakerMeasurements
 from pacemaker.wakeup import WakeUp
 
 _logger: Final = logging.getLogger(__name__)
@@ -335,11 +335,11 @@ class Links(threading.Thread):
             )
         return f"pacemakers: {'; '.join(parts)}; held_reads={self.relay.held}"
 
-    def readings(self) -> list[PacemakerReading]:
+    def measurements(self) -> list[PacemakerMeasurements]:
         """Return what is counted for each Pacemaker.  Any thread may call this."""
         now_s = self.now()
         return [
-            PacemakerReading(
+            PacemakerMeasurements(
                 str(address),
                 standing.up_s is not None,
                 pulses.up_since_s,

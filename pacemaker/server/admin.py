@@ -31,9 +31,9 @@ from pacemaker.admin.routes import (
 )
 from pacemaker.admin.server import AdminServer
 from pacemaker.errors import how_to_install
+from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import AdminOptions
 from pacemaker.server.process.threads import CallSoon, start_thread
-from pacemaker.server.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -56,7 +56,7 @@ class Inspectable(Protocol):
 
     address: str
 
-    def reading(self) -> Reading:
+    def measurements(self) -> Measurements:
         """Return what the daemon counts.  Any thread may call this."""
 
     def traffic(self) -> tuple[int, int]:
@@ -196,16 +196,16 @@ class Admin:
         return wrapped
 
     def _collect(
-        self, families: Callable[[Reading], Iterable[Metric]]
+        self, families: Callable[[Measurements], Iterable[Metric]]
     ) -> Iterable[Metric]:
         assert self._daemon is not None  # noqa: S101  (see `_only_when_started`)
-        reading = self._daemon.reading()._replace(
+        measured = self._daemon.measurements()._replace(
             last_pulse_s=self._last_pulse_s,
             last_read_s=self._last_read_s,
             upgrades=self.upgrades,
             refused_upgrades=self._refused_upgrades,
         )
-        return families(reading)
+        return families(measured)
 
     def _live_checks(self) -> list[Check]:
         """Whether the process makes progress; a supervisor may restart it if not.

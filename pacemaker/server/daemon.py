@@ -44,13 +44,13 @@ from pacemaker.server.io.listening import (
     ports_of,
 )
 from pacemaker.server.io.sasl_steps import StepRunner
+from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, process_start_s
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
-from pacemaker.server.reading import Reading
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 
 _logger: Final = logging.getLogger(__name__)
@@ -234,9 +234,9 @@ class Daemon:
         figures.delayed_logins = self._steps.delayed
         return figures
 
-    def reading(self) -> Reading:
+    def measurements(self) -> Measurements:
         """Return what the daemon counts, for the admin endpoint."""
-        return Reading(
+        return Measurements(
             figures=self.figures(),
             keys=len(self.store),
             store_bytes=self.store.used_bytes,

@@ -24,7 +24,7 @@ from prometheus_client.metrics_core import (
 
 from pacemaker._version import __version__
 from pacemaker.core.figures import Figures
-from pacemaker.server.reading import PacemakerReading, Reading
+from pacemaker.server.measurements import Measurements, PacemakerMeasurements
 from pacemaker.wire import messages
 
 _PREFIX: Final = "storm_pacemaker_"
@@ -36,7 +36,9 @@ _READS: Final = (
     *(messages.EXISTS, messages.GET_PULSE),
     *(messages.GET_ALL_NODES_FOR_PATH, messages.GET_ALL_PULSE_FOR_PATH),
 )
-_Columns: TypeAlias = tuple[tuple[str, str, Callable[[PacemakerReading], float]], ...]
+_Columns: TypeAlias = tuple[
+    tuple[str, str, Callable[[PacemakerMeasurements], float]], ...
+]
 # SEND_PULSE is counted by its sizes.
 _REQUESTS: Final = (
     *_READS,
@@ -52,27 +54,27 @@ def _counter(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(_PREFIX + name, text, value=value)
 
 
-def families(reading: Reading) -> Iterator[Metric]:
-    """Yield every family, with the values of a reading."""
+def families(measured: Measurements) -> Iterator[Metric]:
+    """Yield every family, with the measured values."""
     yield InfoMetricFamily(
         f"{_PREFIX}build",
         "The version of the daemon and of its interpreter.",
         {"version": __version__, "python": platform.python_version()},
     )
-    yield from _requests(reading)
-    yield from _store(reading)
-    yield from _connections(reading)
-    yield from _life(reading)
-    yield from _process(reading)
-    if reading.pacemakers:
-        yield from _pacemakers(reading.pacemakers)
+    yield from _requests(measured)
+    yield from _store(measured)
+    yield from _connections(measured)
+    yield from _life(measured)
+    yield from _process(measured)
+    if measured.pacemakers:
+        yield from _pacemakers(measured.pacemakers)
 
 
-def _requests(reading: Reading) -> Iterator[Metric]:
-    yield _requests_by_type(reading.figures)
-    yield _pulse_sizes(reading.figures)
-    yield _durations(reading.figures)
-    figures = reading.figures
+def _requests(measured: Measurements) -> Iterator[Metric]:
+    yield _requests_by_type(measured.figures)
+    yield _pulse_sizes(measured.figures)
+    yield _durations(measured.figures)
+    figures = measured.figures
     yield _counter(
         "pulse_received_bytes",
         "Bytes of the heartbeats that were stored, without keys and frames.",
@@ -146,37 +148,37 @@ def _durations(figures: Figures) -> Metric:
     )
 
 
-def _store(reading: Reading) -> Iterator[Metric]:
-    yield _gauge("keys", "Heartbeats that are stored.", reading.keys)
+def _store(measured: Measurements) -> Iterator[Metric]:
+    yield _gauge("keys", "Heartbeats that are stored.", measured.keys)
     yield _gauge(
         "store_bytes",
         "Memory of the stored heartbeats, Python's overhead included.",
-        reading.store_bytes,
+        measured.store_bytes,
     )
     yield _gauge(
         "store_budget_bytes",
         "Memory that the stored heartbeats may take.",
-        reading.store_budget_bytes,
+        measured.store_budget_bytes,
     )
     yield _gauge(
         "buffer_bytes",
         "Unread and unsent bytes of all connections.",
-        reading.buffer_bytes,
+        measured.buffer_bytes,
     )
     yield _gauge(
         "buffer_budget_bytes",
         "What the unread and unsent bytes may take.",
-        reading.buffer_budget_bytes,
+        measured.buffer_budget_bytes,
     )
     yield _gauge(
         "held_read_bytes",
         "Memory of the reads that wait for a heartbeat after a start.",
-        reading.held_read_bytes,
+        measured.held_read_bytes,
     )
 
 
-def _connections(reading: Reading) -> Iterator[Metric]:
-    figures = reading.figures
+def _connections(measured: Measurements) -> Iterator[Metric]:
+    figures = measured.figures
     yield _gauge("connections", "Open connections.", figures.connections)
     yield _gauge(
         "peer_addresses", "Peer addresses with a connection.", figures.addresses
@@ -195,7 +197,7 @@ def _connections(reading: Reading) -> Iterator[Metric]:
         "Connections that were ended because all buffers were full.",
         figures.evictions,
     )
-    yield _authentications(reading)
+    yield _authentications(measured)
     yield _counter(
         "authentications_delayed",
         "Attempts to authenticate whose outcome was withheld for a while.",
@@ -218,64 +220,64 @@ def _closed(figures: Figures) -> Metric:
     return closed
 
 
-def _authentications(reading: Reading) -> Metric:
+def _authentications(measured: Measurements) -> Metric:
     authentications = CounterMetricFamily(
         f"{_PREFIX}authentications",
         "SASL exchanges by method and outcome.",
         labels=("method", "outcome"),
     )
-    method = reading.auth_method
-    authentications.add_metric((method, "ok"), reading.figures.logins)
-    authentications.add_metric((method, "failed"), reading.figures.failed_logins)
+    method = measured.auth_method
+    authentications.add_metric((method, "ok"), measured.figures.logins)
+    authentications.add_metric((method, "failed"), measured.figures.failed_logins)
     return authentications
 
 
-def _life(reading: Reading) -> Iterator[Metric]:
+def _life(measured: Measurements) -> Iterator[Metric]:
     yield _gauge(
         "last_pulse_timestamp_seconds",
         "When the last heartbeat was stored, to the second; 0 for never.",
-        reading.last_pulse_s,
+        measured.last_pulse_s,
     )
     yield _gauge(
         "last_read_timestamp_seconds",
         "When a heartbeat was last read, which Nimbus does every 10 seconds; 0 for"
         " never.",
-        reading.last_read_s,
+        measured.last_read_s,
     )
     upgrades = CounterMetricFamily(
         f"{_PREFIX}upgrades",
         "Upgrades in place; refused ones since the last that was done.",
         labels=("outcome",),
     )
-    upgrades.add_metric(("done",), reading.upgrades)
-    upgrades.add_metric(("refused",), reading.refused_upgrades)
+    upgrades.add_metric(("done",), measured.upgrades)
+    upgrades.add_metric(("refused",), measured.refused_upgrades)
     yield upgrades
-    yield _gauge("io_threads", "I/O threads.", reading.io_threads)
+    yield _gauge("io_threads", "I/O threads.", measured.io_threads)
 
 
-def _process(reading: Reading) -> Iterator[Metric]:
+def _process(measured: Measurements) -> Iterator[Metric]:
     """Yield the figures of the process, under the names of Prometheus's own libraries.
 
     Their collector would open files in /proc and make a system call for each
     descriptor, which takes long with 20,000 connections.
     """
     yield CounterMetricFamily(
-        "process_cpu_seconds", "CPU time of the process.", value=reading.cpu_s
+        "process_cpu_seconds", "CPU time of the process.", value=measured.cpu_s
     )
     yield GaugeMetricFamily(
         "process_resident_memory_bytes",
         "Resident memory of the process.",
-        value=reading.resident_bytes,
+        value=measured.resident_bytes,
     )
     yield GaugeMetricFamily(
         "process_start_time_seconds",
         "When the process started; an upgrade in place does not change it.",
-        value=reading.started_s,
+        value=measured.started_s,
     )
     yield GaugeMetricFamily(
         "process_max_fds",
         "Descriptors that the process may have open.",
-        value=reading.most_descriptors,
+        value=measured.most_descriptors,
     )
 
 
@@ -323,26 +325,26 @@ _RELAY_COUNTERS: Final[_Columns] = (
 )
 
 
-def _pacemakers(readings: Sequence[PacemakerReading]) -> Iterator[Metric]:
+def _pacemakers(measurements: Sequence[PacemakerMeasurements]) -> Iterator[Metric]:
     for kind, columns in (
         (GaugeMetricFamily, _RELAY_GAUGES),
         (CounterMetricFamily, _RELAY_COUNTERS),
     ):
         for name, text, value_of in columns:
             family = kind(f"{_PREFIX}relay_{name}", text, labels=("pacemaker",))
-            for each in readings:
+            for each in measurements:
                 family.add_metric((each.name,), value_of(each))
             yield family
-    yield _latencies(readings)
+    yield _latencies(measurements)
 
 
-def _latencies(readings: Sequence[PacemakerReading]) -> Metric:
+def _latencies(measurements: Sequence[PacemakerMeasurements]) -> Metric:
     latencies = HistogramMetricFamily(
         f"{_PREFIX}relay_latency_seconds",
         "How long the Pacemaker took to acknowledge heartbeats and deletes.",
         labels=("pacemaker",),
     )
-    for each in readings:
+    for each in measurements:
         cumulative = list(accumulate(each.latencies))
         buckets = [(str(2**bits / 1e6), cumulative[bits]) for bits in _DURATION_BITS]
         latencies.add_metric(

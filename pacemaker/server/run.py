@@ -317,7 +317,7 @@ class _MainThread:
     def _whole_status(self) -> status.Status:
         """Return the whole status, for the command `status`."""
         about = status.describe(
-            self._daemon.reading(),
+            self._daemon.measurements(),
             address=self._daemon.address,
             hold_until_s=self._daemon.hold_until_s,
         )

@@ -22,9 +22,9 @@ from typing import Any, Final
 
 from pacemaker._version import __version__
 from pacemaker.errors import StatusError
+from pacemaker.server.measurements import Measurements
 from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.server.process.local_socket import address_of, credentials
-from pacemaker.server.reading import Reading
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -39,26 +39,26 @@ _RETRY_AFTER_S: Final = 0.1
 Status = dict[str, Any]
 
 
-def describe(reading: Reading, *, address: str, hold_until_s: float) -> Status:
+def describe(measured: Measurements, *, address: str, hold_until_s: float) -> Status:
     """Return the status without the process and its upgrades."""
-    figures = reading.figures
+    figures = measured.figures
     return {
         "address": address,
-        "authentication": reading.auth_method,
+        "authentication": measured.auth_method,
         "connections": figures.connections,
         "addresses": figures.addresses,
-        "keys": reading.keys,
+        "keys": measured.keys,
         "store": {
-            "used_bytes": reading.store_bytes,
-            "budget_bytes": reading.store_budget_bytes,
+            "used_bytes": measured.store_bytes,
+            "budget_bytes": measured.store_budget_bytes,
         },
         "buffers": {
-            "used_bytes": reading.buffer_bytes,
-            "budget_bytes": reading.buffer_budget_bytes,
+            "used_bytes": measured.buffer_bytes,
+            "budget_bytes": measured.buffer_budget_bytes,
         },
         "hold": {
             "left_s": round(max(0.0, hold_until_s - boot_time_s()), 1),
-            "held_bytes": reading.held_read_bytes,
+            "held_bytes": measured.held_read_bytes,
         },
         "refused": {
             "connections": figures.refused_connections,
@@ -66,10 +66,10 @@ def describe(reading: Reading, *, address: str, hold_until_s: float) -> Status:
             "reads": figures.refused_reads,
             "logins": figures.failed_logins,
         },
-        "io_threads": reading.io_threads,
-        "descriptors_limit": reading.most_descriptors,
-        "resident_bytes": reading.resident_bytes,
-        "cpu_s": round(reading.cpu_s, 2),
+        "io_threads": measured.io_threads,
+        "descriptors_limit": measured.most_descriptors,
+        "resident_bytes": measured.resident_bytes,
+        "cpu_s": round(measured.cpu_s, 2),
     }
 
 

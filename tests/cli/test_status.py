@@ -14,14 +14,14 @@ from pacemaker.errors import StatusError
 from pacemaker.server import status as module
 from pacemaker.server.process import local_socket
 from tests.cli.conftest import Run
-from tests.server.test_status import READING
+from tests.server.test_status import MEASURED
 
 STATUS = {
     "version": "1.2.3",
     "pid": 5,
     "uptime_s": 3700,
     "python": "3.13.1",
-    **module.describe(READING, address="[::]:6699", hold_until_s=0.0),
+    **module.describe(MEASURED, address="[::]:6699", hold_until_s=0.0),
     "upgrades": module.describe_upgrades(1, 0.0, (0.0, "no memory")),
 }
 

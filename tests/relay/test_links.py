@@ -234,7 +234,7 @@ def test_links_count_for_each_pacemaker(parts: ExitStack) -> None:
     # An answer to a question can overtake the acknowledgement on the other connection.
     for _ in range(2000):
         running.ask()
-        one, other = running.links.readings()
+        one, other = running.links.measurements()
         if sum(one.latencies):
             break
     assert one.name == str(server.address)

@@ -8,11 +8,11 @@ import pytest
 
 from pacemaker.admin.exposition import metrics_page, no_metrics_page
 from pacemaker.core.figures import Figures
+from pacemaker.server.measurements import Measurements, PacemakerMeasurements
 from pacemaker.server.metrics import families
-from pacemaker.server.reading import PacemakerReading, Reading
 from tests.prometheus import complaints
 
-READING = Reading(
+MEASURED = Measurements(
     figures=Figures(
         pulse_sizes=[0, 0, 0, 7, *[0] * 28],
         pulse_bytes=700,
@@ -55,7 +55,7 @@ READING = Reading(
     upgrades=24,
     refused_upgrades=25,
     pacemakers=(
-        PacemakerReading(
+        PacemakerMeasurements(
             name="pm1:6699",
             is_up=True,
             up_since_s=34.0,
@@ -68,7 +68,7 @@ READING = Reading(
             latencies=[0] * 9 + [40] + [0] * 17,
             latencies_s=41.0,
         ),
-        PacemakerReading(
+        PacemakerMeasurements(
             name="pm2:6699",
             is_up=False,
             up_since_s=0.0,
@@ -85,9 +85,9 @@ READING = Reading(
 )
 
 
-def written(reading: Reading = READING) -> str:
+def written(measured: Measurements = MEASURED) -> str:
     """Return the whole page."""
-    page = metrics_page(lambda: families(reading))
+    page = metrics_page(lambda: families(measured))
     return b"".join(page.show({}).slices).decode()
 
 
@@ -114,7 +114,7 @@ def test_every_count_is_shown() -> None:
     assert shown[prefix + "keys"] == 13
     assert shown[prefix + "last_pulse_timestamp_seconds"] == 22
     assert shown["process_cpu_seconds_total"] == 21.5
-    # Every number of the reading is somewhere.
+    # Every number that is measured is somewhere.
     assert set(range(1, 42)) - {4} <= {int(value) for value in shown.values()}
 
 
@@ -134,7 +134,7 @@ def test_each_pacemaker_of_a_relay_has_its_series() -> None:
 
 def test_pacemaker_itself_has_no_series_of_a_relay() -> None:
     """The alerts tell relays from Pacemakers by these series."""
-    assert "storm_pacemaker_relay_" not in written(READING._replace(pacemakers=()))
+    assert "storm_pacemaker_relay_" not in written(MEASURED._replace(pacemakers=()))
 
 
 def test_labels_are_not_for_peers_to_choose() -> None:
@@ -148,7 +148,7 @@ def test_labels_are_not_for_peers_to_choose() -> None:
 
 def test_slices_are_single_families() -> None:
     """Between two of them the endpoint lets the I/O threads run."""
-    page = metrics_page(lambda: families(READING))
+    page = metrics_page(lambda: families(MEASURED))
     for part in page.show({}).slices:
         assert part.count(b"# TYPE ") == 1
 

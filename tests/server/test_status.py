@@ -17,15 +17,15 @@ import pytest
 from pacemaker.core.figures import Figures
 from pacemaker.errors import StatusError
 from pacemaker.server import status
+from pacemaker.server.measurements import Measurements
 from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.server.process.local_socket import address_of
-from pacemaker.server.reading import Reading
 from pacemaker.server.status import PURPOSE, StatusSocket, ask
 from tests.real.daemons import Served
 from tests.wire.by_hand import Wire, send_pulse
 
 TIMEOUT_S = 10.0
-READING = Reading(
+MEASURED = Measurements(
     figures=Figures(connections=3, addresses=2, refused_connections=1),
     keys=7,
     store_bytes=100,
@@ -45,7 +45,7 @@ READING = Reading(
 def test_status_has_load_budgets_and_hold() -> None:
     """Each figure is in its place, with its unit in its name."""
     told = status.describe(
-        READING,
+        MEASURED,
         address="[::]:6699",
         hold_until_s=boot_time_s() + 10,
     )

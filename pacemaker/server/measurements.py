@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pacemaker.core.figures import Figures
 
 
-class PacemakerReading(NamedTuple):
+class PacemakerMeasurements(NamedTuple):
     """What a relay counts for one of its Pacemakers.
 
     Attributes:
@@ -40,7 +40,7 @@ class PacemakerReading(NamedTuple):
     latencies_s: float
 
 
-class Reading(NamedTuple):
+class Measurements(NamedTuple):
     """The counters and gauges of one moment.
 
     Attributes:
@@ -81,4 +81,4 @@ class Reading(NamedTuple):
     last_read_s: float = 0.0
     upgrades: int = 0
     refused_upgrades: int = 0
-    pacemakers: Sequence[PacemakerReading] = ()
+    pacemakers: Sequence[PacemakerMeasurements] = ()
