@@ -22,7 +22,7 @@ from typing import IO
 import pytest
 
 from pacemaker.config import Settings
-from pacemaker.core.carried_over import ConnectionState, State
+from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.protocol import Snapshot
 from pacemaker.sasl.digest import DigestClient, digest_secret
 from pacemaker.sasl.registry import server_mechanism_factory
@@ -528,7 +528,7 @@ class Inherited:
         for sock in self.accepted:
             end_with_reset(sock, True)
         identity = server_mechanism_factory(Settings()).identity
-        state = State(
+        state = DaemonState(
             parked_s=0.0,
             security_key=bytes(32),
             security_digest=security_digest(bytes(32), identity),

@@ -42,7 +42,7 @@ class ConnectionState(NamedTuple):
         )
 
 
-class State(NamedTuple):
+class DaemonState(NamedTuple):
     """Everything that is carried over.
 
     Attributes:

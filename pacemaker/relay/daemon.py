@@ -11,7 +11,7 @@ from typing import Final
 
 from pacemaker.config import Settings
 from pacemaker.core.accounts import NOBODY, Account
-from pacemaker.core.carried_over import State
+from pacemaker.core.carried_over import DaemonState
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.pending_reads import PendingReads
@@ -113,7 +113,7 @@ class RelayDaemon(Daemon):
         self.links.take_events()
         return relay_state.encode(relay_state.collect(self.links))
 
-    def restore(self, state: State, ahead_s: float) -> None:
+    def restore(self, state: DaemonState, ahead_s: float) -> None:
         """Restore, before `start`, the state from before an upgrade."""
         try:
             restored = relay_state.decode(state.extra)

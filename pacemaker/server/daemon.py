@@ -20,7 +20,7 @@ from pacemaker.core import limits
 from pacemaker.core.accounts import Account
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.admission import Admission, capacity
-from pacemaker.core.carried_over import ConnectionState, State
+from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures, add_up
 from pacemaker.core.history import History
@@ -394,7 +394,7 @@ class Daemon:
         """Return the history as it is carried over; empty if there is none."""
         return b"" if self.history is None else b"".join(self.history.dump())
 
-    def restore(self, state: State, ahead_s: float) -> None:
+    def restore(self, state: DaemonState, ahead_s: float) -> None:
         """Restore, before `start`, the state from before an upgrade.
 
         All heartbeats are kept, even if the budget is smaller now: as with a known key,

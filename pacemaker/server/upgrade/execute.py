@@ -10,7 +10,7 @@ import resource
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
-from pacemaker.core.carried_over import State
+from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import StateError, UpgradeError
 from pacemaker.server.io.listening import LISTEN_FDS_START, handed_over_count
 from pacemaker.server.upgrade.command import Command
@@ -126,7 +126,7 @@ class NoState(Exception):  # noqa: N818  (not an error: a process started as usu
     """No state was handed over: this process was not upgraded."""
 
 
-def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> State:
+def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> DaemonState:
     """Read the state that this process left when it executed itself.
 
     If the state cannot be read, every inherited descriptor after the listeners is

@@ -9,7 +9,7 @@ import time
 from typing import Final
 
 from pacemaker._version import __version__
-from pacemaker.core.carried_over import State
+from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import StateError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.process.barrier import Barrier
@@ -40,7 +40,7 @@ class Inheritance:
             effect, as with a socket that was handed over, and the log says so.
     """
 
-    def __init__(self, state: State | None) -> None:
+    def __init__(self, state: DaemonState | None) -> None:
         self._state = state
         self.is_own_listener = state is not None and state.is_own_listener
         if state is None or state.request_fd < 0:
@@ -97,7 +97,7 @@ def inherit(identity: Secret) -> Inheritance | None:
     return Inheritance(_without_strangers(state, identity))
 
 
-def _without_strangers(state: State, identity: Secret) -> State:
+def _without_strangers(state: DaemonState, identity: Secret) -> DaemonState:
     """Reset every connection if the security settings have changed since.
 
     A connection that authenticated under the old settings would otherwise keep its

@@ -9,7 +9,7 @@ import os
 import zlib
 from typing import Final
 
-from pacemaker.core.carried_over import State
+from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import StateError, UpgradeError
 from pacemaker.server.upgrade import state_format
 
@@ -36,7 +36,7 @@ def create(name: str) -> int:
         ) from exc
 
 
-def write_state(state: State) -> int:
+def write_state(state: DaemonState) -> int:
     """Write a state into a new memfd, and return its descriptor.
 
     Raises:
@@ -62,7 +62,7 @@ def write_state(state: State) -> int:
     return fd
 
 
-def read_state(fd: int) -> State:
+def read_state(fd: int) -> DaemonState:
     """Read a state and close its descriptor.
 
     Raises:

@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
-from pacemaker.core.carried_over import ConnectionState, State
+from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.protocol import Snapshot
 from pacemaker.errors import StateError
 from pacemaker.words import counted
@@ -63,7 +63,7 @@ def seal(body_bytes: int, checksum: int) -> bytes:
     return _HEAD.pack(_MAGIC, FORMAT, body_bytes, checksum)
 
 
-def encode(state: State) -> Iterator[bytes]:
+def encode(state: DaemonState) -> Iterator[bytes]:
     """Yield the body of a state in blocks, without ever holding all of it."""
     block: list[bytes] = []
     size_bytes = 0
@@ -77,7 +77,7 @@ def encode(state: State) -> Iterator[bytes]:
     yield b"".join(block)
 
 
-def decode(data: Data) -> State:
+def decode(data: Data) -> DaemonState:
     """Decode a whole state; its values are copies of the data.
 
     Raises:
@@ -112,7 +112,7 @@ def _check(data: Data) -> None:
             raise StateError("the state's checksum is wrong")
 
 
-def _pieces(state: State) -> Iterator[bytes]:
+def _pieces(state: DaemonState) -> Iterator[bytes]:
     yield _COMMON.pack(
         state.parked_s,
         state.security_key,
@@ -180,14 +180,14 @@ class _Reader:
         return self.bytes(size).decode()
 
 
-def _read_state(reader: _Reader) -> State:
+def _read_state(reader: _Reader) -> DaemonState:
     *common, waiters, connections, history_bytes, extra_bytes = reader.fields(_COMMON)
     waiter_fds = tuple(reader.fields(_WAITER)[0] for _ in range(waiters))
     peers = [_read_connection(reader) for _ in range(connections)]
     history = reader.bytes(history_bytes)
     extra = reader.bytes(extra_bytes)
     heartbeats = list(_read_heartbeats(reader.data, reader.at))
-    return State._make((*common, waiter_fds, peers, history, heartbeats, extra))
+    return DaemonState._make((*common, waiter_fds, peers, history, heartbeats, extra))
 
 
 def _read_connection(reader: _Reader) -> ConnectionState:

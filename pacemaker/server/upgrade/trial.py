@@ -21,7 +21,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from pacemaker.core.carried_over import State
+from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import StateError, UpgradeError
 from pacemaker.server.upgrade import memfd
 from pacemaker.server.upgrade.command import Command
@@ -82,7 +82,7 @@ def check_upgrade(wanted: str, port: int) -> None:
         )
 
 
-def read_sample(wanted: str) -> State | None:
+def read_sample(wanted: str) -> DaemonState | None:
     """Read, in the child, the sample of the state; None if there is none.
 
     Args:
@@ -103,7 +103,7 @@ def read_sample(wanted: str) -> State | None:
         ) from exc
 
 
-def proof_of(sample: State) -> str:
+def proof_of(sample: DaemonState) -> str:
     """Return a text that only a program that has read this sample can know."""
     body = b"".join(encode(sample))
     return hmac.new(sample.security_key, body, DIGEST_NAME).hexdigest()
@@ -126,7 +126,7 @@ class Trial:
     def __init__(
         self,
         command: Command,
-        sample: State,
+        sample: DaemonState,
         environ: Mapping[str, str] = os.environ,
         timeout_s: float = TRIAL_TIMEOUT_S,
     ) -> None:

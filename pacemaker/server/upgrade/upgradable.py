@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pacemaker.core.carried_over import ConnectionState, State
+from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.store import Store
 from pacemaker.server.process.barrier import Barrier
 
@@ -66,5 +66,5 @@ class Upgradable(Protocol):
     def extra_state(self) -> bytes:
         """Return the additional state of this kind of daemon, which is parked."""
 
-    def restore(self, state: State, ahead_s: float) -> None:
+    def restore(self, state: DaemonState, ahead_s: float) -> None:
         """Restore a state, before the daemon serves."""

@@ -9,7 +9,7 @@ import secrets
 import time
 from typing import Final
 
-from pacemaker.core.carried_over import State
+from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import UpgradeError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.process import memory
@@ -231,10 +231,10 @@ class Upgrader:
             # Only reached if `execve` failed: free the second copy of all data.
             os.close(state_fd)
 
-    def _state(self, parked_s: float, sampled: bool = False) -> State:
+    def _state(self, parked_s: float, sampled: bool = False) -> DaemonState:
         """Return a state without descriptors and with at most a few heartbeats."""
         key = secrets.token_bytes(KEY_BYTES)
-        return State(
+        return DaemonState(
             parked_s=parked_s,
             security_key=key,
             security_digest=security_digest(key, self._identity),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacemaker.core.carried_over import ConnectionState, State
+from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.protocol import Snapshot
 from pacemaker.errors import StateError
 from pacemaker.server.upgrade.state_format import (
@@ -34,7 +34,7 @@ snapshots = st.builds(
     unsent=st.binary(max_size=40),
 )
 states = st.builds(
-    State,
+    DaemonState,
     parked_s=times,
     security_key=st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES),
     security_digest=st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES),
@@ -52,7 +52,7 @@ states = st.builds(
     heartbeats=st.lists(st.tuples(texts, st.binary(max_size=40)), max_size=4),
 )
 
-SMALL = State(
+SMALL = DaemonState(
     parked_s=1.5,
     security_key=b"k" * KEY_BYTES,
     security_digest=b"d" * DIGEST_BYTES,
@@ -73,14 +73,14 @@ SMALL = State(
 )
 
 
-def written(state: State) -> bytes:
+def written(state: DaemonState) -> bytes:
     """Return a whole state as it is written."""
     body = b"".join(encode(state))
     return seal(len(body), zlib.crc32(body)) + body
 
 
 @given(states)
-def test_state_is_read_as_it_was_written(state: State) -> None:
+def test_state_is_read_as_it_was_written(state: DaemonState) -> None:
     """Every field comes back, whatever it holds."""
     assert decode(written(state)) == state
 
@@ -97,7 +97,9 @@ def test_state_is_written_in_blocks_however_large_it_is() -> None:
 @pytest.mark.slow
 @settings(max_examples=300)
 @given(states, st.data())
-def test_state_that_was_cut_short_is_refused(state: State, data: st.DataObject) -> None:
+def test_state_that_was_cut_short_is_refused(
+    state: DaemonState, data: st.DataObject
+) -> None:
     """Cut at any byte, nothing of it is believed."""
     whole = written(state)
     at = data.draw(st.integers(0, len(whole) - 1))
@@ -108,7 +110,9 @@ def test_state_that_was_cut_short_is_refused(state: State, data: st.DataObject) 
 @pytest.mark.slow
 @settings(max_examples=300)
 @given(states, st.data())
-def test_state_that_was_changed_is_refused(state: State, data: st.DataObject) -> None:
+def test_state_that_was_changed_is_refused(
+    state: DaemonState, data: st.DataObject
+) -> None:
     """With any one byte changed, wherever it is, nothing of it is believed."""
     whole = bytearray(written(state))
     at = data.draw(st.integers(0, len(whole) - 1))
