@@ -86,9 +86,9 @@ def config_command(
 def _check_serve(settings: Settings) -> None:
     """Do what `serve` does before it listens."""
     if settings.relay_servers:
-        from pacemaker.relay.places import place_of_server
+        from pacemaker.relay.own_addresses import own_address
 
-        place_of_server(settings, None)
+        own_address(settings, None)
     prepare_sasl(settings)
 
 

@@ -92,9 +92,9 @@ def serve_command(
     chosen = choose_server_options(ctx, configuration, log_level, log_format)
     settings, bind = configuration.settings, chosen["bind"].value
     if settings.relay_servers:
-        from pacemaker.relay.places import place_of_server
+        from pacemaker.relay.own_addresses import own_address
 
-        settings, bind = place_of_server(settings, bind)
+        settings, bind = own_address(settings, bind)
     sasl = prepare_sasl(settings)
     hold = decide_hold(configuration, chosen["hold_s"].value, chosen["hold_s"].origin)
     history = not chosen["no_history"].value

@@ -21,8 +21,8 @@ from pacemaker.errors import StartError, StateError
 from pacemaker.relay import relay_state
 from pacemaker.relay.inbox import Inbox
 from pacemaker.relay.links import Links
+from pacemaker.relay.own_addresses import refuse_itself
 from pacemaker.relay.peers import Peer, Room
-from pacemaker.relay.places import refuse_itself
 from pacemaker.relay.upstreams import Upstreams
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.daemon import Daemon

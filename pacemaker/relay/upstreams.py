@@ -9,7 +9,7 @@ from pacemaker.client.address import ServerAddress
 from pacemaker.config import Settings
 from pacemaker.config.keys import RELAY_SERVERS
 from pacemaker.errors import ConfigError
-from pacemaker.relay.places import parse_servers
+from pacemaker.relay.own_addresses import parse_servers
 from pacemaker.sasl.mechanism import ClientMechanismFactory
 
 

@@ -264,7 +264,7 @@ class Daemon:
         """Return further lines for the log of each minute."""
         return []
 
-    def take_largest(self) -> int:
+    def take_largest_pulse_bytes(self) -> int:
         """Return the size of the largest heartbeat since the last call."""
         largest = 0
         for thread in self.threads:

@@ -307,7 +307,7 @@ class _MainThread:
 
     def _write_figures(self) -> None:
         now = self._daemon.figures()
-        now.largest_pulse_bytes = self._daemon.take_largest()
+        now.largest_pulse_bytes = self._daemon.take_largest_pulse_bytes()
         _logger.info(describe_minute(self._figures, now, len(self._daemon.store)))
         for line in self._daemon.more_figures():
             _logger.info(line)

@@ -110,10 +110,10 @@ def test_config_checks_the_place_of_serve_among_relays(
     run: Run, conf_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a host that is no Pacemaker's, `serve` would not start."""
-    from pacemaker.relay import places
+    from pacemaker.relay import own_addresses
 
-    monkeypatch.setattr(places, "resolve", lambda server: {"192.0.2.1"})
-    monkeypatch.setattr(places, "is_of_this_host", lambda host: False)
+    monkeypatch.setattr(own_addresses, "resolve", lambda server: {"192.0.2.1"})
+    monkeypatch.setattr(own_addresses, "is_of_this_host", lambda host: False)
     (conf_folder / "storm.yaml").write_text("pacemaker.relay.servers: [pm1]\n")
     result = run("config", "--check")
     assert result.exit_code == exit_codes.WRONG_CONFIGURATION

@@ -108,8 +108,8 @@ def test_daemon_reports_largest_heartbeat_of_each_period() -> None:
     with serving(4) as daemon, Wire(_address(daemon)) as peer:
         peer.ask(wire.send_pulse("/w/1", b"x" * 30, 1))
         peer.ask(wire.send_pulse("/w/2", b"x" * 20, 1))
-        assert daemon.take_largest() == 30
-        assert daemon.take_largest() == 0
+        assert daemon.take_largest_pulse_bytes() == 30
+        assert daemon.take_largest_pulse_bytes() == 0
 
 
 def test_daemon_gives_memory_back_for_much_that_was_freed_in_parts(

@@ -62,7 +62,9 @@ class Owner(Protocol):
     def wait_for(self, fd: int, interest: int) -> None:
         """Change the epoll events that a connection's descriptor waits for."""
 
-    def watch(self, connection: Connection, held_bytes: int, is_due: bool) -> bool:
+    def watch(
+        self, connection: Connection, held_bytes: int, has_deadline: bool
+    ) -> bool:
         """Watch a connection; return whether it must end to free its buffers."""
 
     def take_step(self, connection: Connection) -> None:
@@ -331,8 +333,8 @@ class Connection:
             max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
         )
         held_bytes = protocol.held_bytes + self.unsent_bytes
-        is_due = self._sasl_began_s is not None or self.condition is _LINGERING
-        if self.owner.watch(self, held_bytes, is_due):
+        has_deadline = self._sasl_began_s is not None or self.condition is _LINGERING
+        if self.owner.watch(self, held_bytes, has_deadline):
             self.evict()
 
     @property

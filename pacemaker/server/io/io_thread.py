@@ -195,7 +195,9 @@ class IoThread(threading.Thread):
         """Run the connection's pending SASL step."""
         self._steps.take(connection)
 
-    def watch(self, connection: Connection, held_bytes: int, is_due: bool) -> bool:
+    def watch(
+        self, connection: Connection, held_bytes: int, has_deadline: bool
+    ) -> bool:
         """Watch a connection that holds bytes or has a deadline.
 
         If all buffers together exceed the budget, the connections that `BufferBudget`
@@ -205,7 +207,7 @@ class IoThread(threading.Thread):
         Returns:
             Whether this connection itself has to end.
         """
-        if held_bytes or is_due:
+        if held_bytes or has_deadline:
             self.watched.add(connection, self.now())
         elif not self.watched.discard(connection):
             return False

@@ -7,12 +7,12 @@ import pytest
 from pacemaker.client.address import ServerAddress
 from pacemaker.config import Settings
 from pacemaker.errors import ConfigError
-from pacemaker.relay import places
-from pacemaker.relay.places import (
+from pacemaker.relay import own_addresses
+from pacemaker.relay.own_addresses import (
     OwnEntry,
     find_own_entry,
+    own_address,
     parse_servers,
-    place_of_server,
     refuse_itself,
 )
 
@@ -32,9 +32,9 @@ OURS = {"192.0.2.1", "2001:db8::1", "127.0.0.1", "127.0.1.1", "::1"}
 def _fake_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """Resolve names, and say which addresses are ours, without a network."""
     monkeypatch.setattr(
-        places, "resolve", lambda server: HOSTS.get(server.host, {server.host})
+        own_addresses, "resolve", lambda server: HOSTS.get(server.host, {server.host})
     )
-    monkeypatch.setattr(places, "is_of_this_host", OURS.__contains__)
+    monkeypatch.setattr(own_addresses, "is_of_this_host", OURS.__contains__)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_pacemaker_without_an_entry_is_told_what_to_do(
 def test_place_that_was_asked_for_comes_first() -> None:
     """The administrator knows better."""
     settings = Settings(relay_servers=("pm2",))
-    assert place_of_server(settings, "192.0.2.9") == (settings, "192.0.2.9")
+    assert own_address(settings, "192.0.2.9") == (settings, "192.0.2.9")
 
 
 def test_place_has_the_port_of_the_entry() -> None:
     """Relays connect there."""
-    settings, bind = place_of_server(Settings(relay_servers=("pm1:7000",)), None)
+    settings, bind = own_address(Settings(relay_servers=("pm1:7000",)), None)
     assert (settings.port, bind) == (7000, "192.0.2.1")
 
 

@@ -55,9 +55,7 @@ def parse_servers(
     return tuple(addresses)
 
 
-def place_of_server(
-    settings: Settings, bind: str | None
-) -> tuple[Settings, str | None]:
+def own_address(settings: Settings, bind: str | None) -> tuple[Settings, str | None]:
     """Return where `serve` listens among relays: at this host's own entry.
 
     An address that was asked for, or a socket that was handed over, comes first.
@@ -145,8 +143,8 @@ def resolve(server: ServerAddress) -> set[str]:
 
     def look_up() -> None:
         with contextlib.suppress(OSError, UnicodeError):
-            places = socket.getaddrinfo(server.host, None, type=socket.SOCK_STREAM)
-            found.update(_plain(str(place[4][0])) for place in places)
+            infos = socket.getaddrinfo(server.host, None, type=socket.SOCK_STREAM)
+            found.update(_plain(str(info[4][0])) for info in infos)
         done.set()
 
     # A resolver that does not answer cannot be interrupted.
