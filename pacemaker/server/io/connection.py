@@ -6,6 +6,18 @@ waits for.  `_settle` decides which one, from what the protocol waits for.
 
 In the usual case, a whole request is read and its reply is written at once.  That
 path goes through `on_readable` and `_write`, and the condition stays READING.
+
+**Who may close it.**  In the end, `abort` closes the socket.  What leads there:
+
+    the peer        a reset, or its end while a refusal waits (`_end_by_peer`); or its
+                    end of stream, once everything is answered (`_finish`)
+    the protocol    `Wait.END`, if the peer is at fault (`_finish`)
+    a limit         `refuse`: a time limit (`expire`), the budget of all buffers
+                    (`evict`), or a descriptor that a silent connection occupies
+    the I/O thread  `abort`: a stop, once the connection `is_quiet` or the time is up;
+                    or an exception in our own code
+
+`_finish` lets what was written arrive first; `abort` alone sends a reset.
 """
 
 from __future__ import annotations
@@ -26,6 +38,7 @@ from pacemaker.core.protocol import Output, ServerProtocol, Wait
 from pacemaker.errors import LimitError, PeerError
 from pacemaker.server.io.conditions import INTEREST, Condition
 from pacemaker.server.io.cost_classes import NEW_CLASS, REFUSED_CLASS, next_class
+from pacemaker.server.io.deadlines import Deadlines
 from pacemaker.server.io.sockets import (
     end_with_reset,
     undelivered_bytes,
@@ -103,18 +116,13 @@ class Connection:
     """
 
     __slots__ = (
-        "_frame_began_s",
-        "_frame_number",
+        "_deadlines",
         "_is_at_end",
         "_is_greeted",
         "_linger_bytes",
-        "_linger_until_s",
         "_on_untold",
-        "_progress_s",
         "_read_bytes",
-        "_sasl_began_s",
         "_sock",
-        "_undelivered_bytes",
         "_unsent",
         "_wait",
         "account",
@@ -143,14 +151,8 @@ class Connection:
         self._wait = Wait.REQUEST
         self._is_at_end = False
         self._is_greeted = False
-        self._frame_number = 0
-        # None while there is no such time.
-        self._frame_began_s: float | None = None
-        self._sasl_began_s: float | None = None
-        self._linger_until_s = 0.0
-        self._progress_s = 0.0
+        self._deadlines = Deadlines()
         self._read_bytes = limits.READ_BYTES
-        self._undelivered_bytes = 0
         self._linger_bytes = limits.LINGER_BYTES
         self._on_untold: Callable[[], None] | None = None
         # For fair turns: the events that epoll has reported and that are not served
@@ -274,8 +276,7 @@ class Connection:
         # Only a new wait or a byte taken restarts the clock of `SEND_TIMEOUT_S`.  If
         # every attempt did, a peer that takes nothing would never time out.
         if left and (sent or not self._unsent):
-            self._progress_s = self.owner.now()
-            self._undelivered_bytes = undelivered_bytes(self.fd)
+            self._deadlines.note_sent(self.owner.now(), undelivered_bytes(self.fd))
         self._unsent = left
         if left:
             self._settle(Wait.ROOM)
@@ -298,8 +299,7 @@ class Connection:
         elif wait is Wait.END or self._is_at_end:
             self._finish()
         elif wait is Wait.STEP:
-            if self._sasl_began_s is None:
-                self._sasl_began_s = self.owner.now()
+            self._deadlines.begin_sasl(self.owner.now())
             self._enter(Condition.STEPPING)
             self.owner.take_step(self)
         elif wait is Wait.ANSWER:
@@ -315,25 +315,24 @@ class Connection:
 
     def _watch(self) -> None:
         """Let the thread watch it while it holds bytes or has a deadline."""
-        protocol = self.protocol
+        protocol, deadlines = self.protocol, self._deadlines
         if protocol.phase is _OPEN:
-            self._sasl_began_s = None
+            deadlines.end_sasl()
         frames = protocol.frames
         unread_bytes = frames.unread_bytes
         if not unread_bytes or self._wait is not Wait.REST:
             # Nothing is read while replies are unsent or others are served first, so
             # the time limit of the frame only starts after that.
-            self._frame_began_s = None
-        elif self._frame_began_s is None or self._frame_number != frames.frames_rcvd:
-            self._frame_number = frames.frames_rcvd
-            self._frame_began_s = self.owner.now()
+            deadlines.end_frame()
+        elif deadlines.is_new_frame(frames.frames_rcvd):
+            deadlines.begin_frame(frames.frames_rcvd, self.owner.now())
         # Read a large frame in few reads, each as large as the rest of the frame.
         left_bytes = frames.frame_bytes - unread_bytes
         self._read_bytes = min(
             max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
         )
         held_bytes = protocol.held_bytes + self.unsent_bytes
-        has_deadline = self._sasl_began_s is not None or self.condition is _LINGERING
+        has_deadline = deadlines.has_sasl or self.condition is _LINGERING
         if self.owner.watch(self, held_bytes, has_deadline):
             self.evict()
 
@@ -349,44 +348,20 @@ class Connection:
 
     def overdue(self, now_s: float) -> str | None:
         """Return which time limit the peer has exceeded; None if it has not."""
+        deadlines = self._deadlines
         if self.condition is _LINGERING:
-            return "lingering" if now_s > self._linger_until_s else None
+            return deadlines.linger_overdue(now_s)
         if self._unsent:
-            self._look_for_progress(now_s)
-            is_late = now_s - self._progress_s > limits.SEND_TIMEOUT_S
-            return "replies not taken" if is_late else None
+            deadlines.look_for_progress(now_s, undelivered_bytes(self.fd))
+            return deadlines.replies_overdue(now_s)
         if self.is_refusal_untold:
             # Closing it would tell the peer of the refusal before its turn.
             return None
-        sasl_began_s = self._sasl_began_s
-        if sasl_began_s is not None and now_s - sasl_began_s > limits.SASL_TIMEOUT_S:
-            return "SASL exchange not finished"
-        if self._frame_began_s is not None:
-            allowed_s = limits.FRAME_TIMEOUT_S
-            allowed_s += self.protocol.frames.frame_bytes / limits.FRAME_BYTES_PER_S
-            is_late = now_s - self._frame_began_s > allowed_s
-            return "frame not complete" if is_late else None
-        return None
-
-    def _look_for_progress(self, now_s: float) -> None:
-        """Check whether the peer has acknowledged any bytes in the kernel's buffer.
-
-        Epoll cannot tell: it reports no room to write until a third of that buffer
-        is free, and a slow peer may need minutes for that.
-        """
-        left_bytes = undelivered_bytes(self.fd)
-        if left_bytes < self._undelivered_bytes:
-            self._progress_s = now_s
-            self._undelivered_bytes = left_bytes
+        return deadlines.request_overdue(now_s, self.protocol.frames.frame_bytes)
 
     def postpone(self, lost_s: float) -> None:
         """Extend every time limit by the seconds in which this process did not run."""
-        if self._frame_began_s is not None:
-            self._frame_began_s += lost_s
-        if self._sasl_began_s is not None:
-            self._sasl_began_s += lost_s
-        self._linger_until_s += lost_s
-        self._progress_s += lost_s
+        self._deadlines.postpone(lost_s)
 
     def expire(self, reason: str) -> None:
         """End the connection because a time limit has passed."""
@@ -452,12 +427,13 @@ class Connection:
             return None
         if self.protocol.frames.unread_bytes > limits.CARRIED_UNREAD_BYTES:
             return None
+        frame_began_s, progress_s = self._deadlines.times()
         return ConnectionState(
             fd=self.fd,
             peer=self.protocol.peer,
             is_greeted=self._is_greeted,
-            frame_began_s=self._frame_began_s or 0.0,
-            progress_s=self._progress_s if self._unsent else 0.0,
+            frame_began_s=frame_began_s,
+            progress_s=progress_s if self._unsent else 0.0,
             snapshot=snapshot,
         )
 
@@ -468,13 +444,13 @@ class Connection:
         # still counts from the old process.
         if snapshot.unsent:
             self._unsent = (snapshot.unsent,)
-            self._progress_s = state.progress_s or self.owner.now()
-            self._undelivered_bytes = undelivered_bytes(self.fd)
+            progress_s = state.progress_s or self.owner.now()
+            self._deadlines.note_sent(progress_s, undelivered_bytes(self.fd))
             snapshot = snapshot._replace(unsent=b"")
         self._is_greeted = state.is_greeted
         if state.is_greeted:
             self.owner.greeted(self)
-        self._frame_began_s = state.frame_began_s or None
+        self._deadlines.restore_frame(state.frame_began_s)
         self.protocol.restore(snapshot)
         if snapshot.unread or self._unsent:
             self._on_writable()
@@ -520,7 +496,7 @@ class Connection:
             # The peer is already gone.
             self.abort()
             return
-        self._linger_until_s = self.owner.now() + limits.LINGER_S
+        self._deadlines.begin_linger(self.owner.now())
         self._read_bytes = limits.READ_BYTES
         self._enter(_LINGERING)
 
