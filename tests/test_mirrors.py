@@ -40,6 +40,7 @@ EXCEPTIONS = {
     "server/options.py": NO_CODE,
     "server/measurements.py": NO_CODE,
     "server/upgrade/upgradable.py": NO_CODE,
+    "testing/zookeeper_client.py": "is tested with links: testing/test_zookeeper.py",
 }
 """Modules without a mirror; the reason names where they are tested instead."""
 
