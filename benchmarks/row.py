@@ -11,13 +11,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Protocol
+from typing import Final, Protocol
 
 from benchmarks.jars import MissingError
 from benchmarks.load import Group, Heartbeats, LoadError, Seen, load
 from benchmarks.plans import Plan
 from benchmarks.results import Column, RowResult
 from benchmarks.servers import KINDS, Server, running
+
+READERS: Final = ("ours", "jvm", "zookeeper", "redis")
+"""The servers that store heartbeats; the floor only replies."""
+
+TOPOLOGY_WORKERS: Final = 100
+"""The workers of a topology."""
 
 
 class Row(Protocol):
