@@ -60,19 +60,6 @@ def _nothing_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def network() -> Iterator[MemoryNetwork]:
-    """Give a network without servers."""
-    with MemoryNetwork() as network:
-        yield network
-
-
-@pytest.fixture
-def server(network: MemoryNetwork) -> MemoryServer:
-    """Give its first server."""
-    return network.server()
-
-
-@pytest.fixture
 def connection(
     network: MemoryNetwork, server: MemoryServer
 ) -> Iterator[PacemakerConnection]:

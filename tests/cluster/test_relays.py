@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 
 import pytest
 
 from tests.cluster.cluster import ROUND_S, TASK_TIMEOUT_S, Cluster, Setup
-from tests.cluster.conftest import HostMaker, Record
-from tests.cluster.hosts import Host, Namespace, namespaces_work
+from tests.cluster.conftest import Record
+from tests.cluster.hosts import Namespace
 from tests.cluster.observation import Observation, Outcome, keep_ports
 from tests.cluster.pacemakers import Kind
 from tests.cluster.releases import NEWEST_ALONE, only_with_all
+from tests.cluster.two_hosts import make_hosts, number
 
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1800),
     pytest.mark.parametrize("release", NEWEST_ALONE, scope="module"),
 ]
+
+__all__ = ["make_hosts", "number"]
 
 WORKERS = 6
 AWAY_S = 40
@@ -32,26 +34,10 @@ CLOSED_PORT_GAP_S = 20.0
 """Storm's client needs 13 to 16 s for another connection, and writes every 3 s."""
 
 
-@pytest.fixture(autouse=True, params=range(int(os.environ.get("TRIES") or 1)))
-def number(request: pytest.FixtureRequest) -> int:
-    """Say which of several tries it is: the table tells of all."""
-    return int(request.param)
-
-
 @pytest.fixture(scope="module")
 def setup(release: str, kind: Kind) -> Setup:
     """Say what kind of cluster: with workers enough to hold Nimbus up."""
     return Setup(release, workers=WORKERS, kind=kind, has_relays=True)
-
-
-@pytest.fixture(scope="module")
-def make_hosts(kind: Kind) -> HostMaker:
-    """Run each Pacemaker on a host of its own, or on an address if there are none."""
-    if namespaces_work():
-        return lambda: [Namespace(), Namespace()]
-    if kind is Kind.JVM:
-        pytest.skip("two of the JVM's Pacemakers need network namespaces")
-    return lambda: [Host("127.0.0.1"), Host("127.0.0.2")]
 
 
 def test_one_is_killed(cluster: Cluster, recording: Record) -> None:

@@ -9,18 +9,18 @@ JVM's; so the scenarios ask that nobody else is concerned, and the table tells o
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 
 import pytest
 
 from tests.cluster.cluster import UP_TIMEOUT_S, Cluster, Setup
-from tests.cluster.conftest import HostMaker, Record
-from tests.cluster.hosts import Host, Namespace, namespaces_work
+from tests.cluster.conftest import Record
+from tests.cluster.hosts import Namespace
 from tests.cluster.observation import Observation, Outcome, keep_ports
 from tests.cluster.pacemakers import Kind, Pacemaker
 from tests.cluster.releases import RELEASES
+from tests.cluster.two_hosts import make_hosts, number
 from tests.cluster.waiting import wait_until
 
 pytestmark = [
@@ -28,6 +28,8 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.parametrize("release", RELEASES, scope="module"),
 ]
+
+__all__ = ["make_hosts", "number"]
 
 WORKERS = 6
 
@@ -40,29 +42,10 @@ USUAL_ROUND_S = 15
 """Nimbus begins a round every 10 s, where nothing holds it up."""
 
 
-@pytest.fixture(autouse=True, params=range(int(os.environ.get("TRIES") or 1)))
-def number(request: pytest.FixtureRequest) -> int:
-    """Say which of several tries it is: the table tells of all."""
-    return int(request.param)
-
-
 @pytest.fixture(scope="module")
 def setup(release: str, kind: Kind) -> Setup:
     """Say what kind of cluster: with workers enough to hold Nimbus up."""
     return Setup(release, workers=WORKERS, kind=kind)
-
-
-@pytest.fixture(scope="module")
-def make_hosts(kind: Kind) -> HostMaker:
-    """Run each Pacemaker on a host of its own, or on an address where there are none.
-
-    The JVM's binds every address, so that two of it need two hosts.
-    """
-    if namespaces_work():
-        return lambda: [Namespace(), Namespace()]
-    if kind is Kind.JVM:
-        pytest.skip("two of the JVM's Pacemakers need network namespaces")
-    return lambda: [Host("127.0.0.1"), Host("127.0.0.2")]
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["port-kept", "port-closed"])

@@ -15,19 +15,6 @@ PING = requests.create_path("/")
 
 
 @pytest.fixture
-def network() -> Iterator[MemoryNetwork]:
-    """Give a network."""
-    with MemoryNetwork() as network:
-        yield network
-
-
-@pytest.fixture
-def server(network: MemoryNetwork) -> MemoryServer:
-    """Give its server."""
-    return network.server()
-
-
-@pytest.fixture
 def connection(
     network: MemoryNetwork, server: MemoryServer
 ) -> Iterator[PacemakerConnection]:
