@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import logging
 import math
-import os
 import resource
 import socket
 import sys
@@ -19,21 +18,18 @@ from pacemaker.config import Settings
 from pacemaker.core import limits
 from pacemaker.core.accounts import Account
 from pacemaker.core.addresses import Accounts
-from pacemaker.core.admission import Admission, capacity
+from pacemaker.core.admission import Admission
 from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures, add_up
-from pacemaker.core.history import History
 from pacemaker.core.pending_reads import Holding, LaterAnswers
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.record import Moment
-from pacemaker.core.store import Store
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
+from pacemaker.server import sizing
 from pacemaker.server.history_page import write_history
 from pacemaker.server.io.acceptor import Acceptor
-from pacemaker.server.io.budget import BufferBudget
-from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.io_thread import IoThread, ProtocolFactory
 from pacemaker.server.io.listening import (
     describe,
@@ -88,18 +84,10 @@ class Daemon:
         listeners: Sequence[socket.socket] | None = None,
     ) -> None:
         available_bytes = memory.available_bytes()
-        self.store = Store(
-            options.store_budget_bytes
-            or int(available_bytes * limits.STORE_BUDGET_SHARE),
-            options.address_limits.stored_bytes,
-        )
-        self.history = self._new_history(options)
+        self.store = sizing.new_store(options, available_bytes)
+        self.history = sizing.new_history(options, self.store)
+        self._budget = sizing.new_buffer_budget(options, available_bytes)
         self._is_timed = options.admin is not None
-        self._budget: BufferBudget[Connection] = BufferBudget(
-            options.buffer_budget_bytes
-            or int(available_bytes * limits.BUFFER_BUDGET_SHARE),
-            options.address_limits.buffered_bytes,
-        )
         # For `tidy`: the total of bytes freed by deletes at its last turn, and the
         # bytes freed by anything since memory was last returned to the system.
         self._deleted_bytes = 0
@@ -122,27 +110,15 @@ class Daemon:
         self.hold_until_s = boot_time_s() + hold_s
         self.address = describe_all(self._listeners)
         self._holdings: list[Holding] = []
-        self.threads = [
-            self._io_thread(number) for number in range(io_threads(settings, options))
-        ]
-        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        reserved = limits.RESERVED_DESCRIPTORS
-        if options.admin is not None:
-            reserved += limits.ADMIN_DESCRIPTORS
-        room = capacity(descriptors, len(self.threads), reserved)
+        threads = sizing.io_threads(settings, options)
+        self.threads = [self._io_thread(number) for number in range(threads)]
+        reserved = sizing.reserved_descriptors(options)
+        room = sizing.most_connections(threads, reserved)
         self._acceptor = Acceptor(
             *(self._listeners, self.threads, self._accounts),
             Admission(self._accounts, room, self.limits),
             reserved,
         )
-
-    def _new_history(self, options: ServerOptions) -> History | None:
-        if not options.history:
-            return None
-        most_bytes = int(self.store.budget_bytes * limits.HISTORY_SHARE)
-        history = History(most_bytes, self.store.count_other)
-        history.began_s = time.monotonic()
-        return history
 
     def _io_thread(self, number: int) -> IoThread:
         figures, moment = Figures(), Moment()
@@ -459,19 +435,3 @@ class Daemon:
         self._acceptor.close()
         for listener in self._listeners:
             listener.close()
-
-
-def io_threads(settings: Settings, options: ServerOptions) -> int:
-    """Decide how many I/O threads to start.
-
-    With the GIL, a second thread mostly waits for the first.  A pulse takes 13 us of
-    CPU time with one thread, 18 with two and 23 with four, and no more pulses are
-    served per second (docs/performance.md).  Without the GIL, start one per core.
-    """
-    if options.io_threads is not None:
-        wanted = options.io_threads
-    elif getattr(sys, "_is_gil_enabled", lambda: True)():
-        wanted = 1
-    else:
-        wanted = len(os.sched_getaffinity(0))
-    return max(1, min(wanted, settings.max_threads))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from pacemaker.config import Hold, Settings
 from pacemaker.core import limits
 from pacemaker.errors import StartError
 from pacemaker.server import Daemon, ServerOptions
-from pacemaker.server.daemon import io_threads
 from pacemaker.server.process import memory
 from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
@@ -159,22 +157,6 @@ def test_daemon_counts_held_reads_among_what_it_holds() -> None:
     daemon.begin_stop()
     daemon.close()
     assert reads_bytes >= len("/absent")
-
-
-def test_io_threads_are_one_with_the_gil(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the GIL one I/O thread is fastest; without it, one for each core."""
-    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
-    assert io_threads(Settings(), ServerOptions()) == 1
-    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-    assert io_threads(Settings(), ServerOptions()) == 8
-    assert io_threads(Settings(max_threads=3), ServerOptions()) == 3
-
-
-def test_io_threads_are_bounded_by_max_threads() -> None:
-    """pacemaker.max.threads bounds what an option asks for."""
-    assert io_threads(Settings(), ServerOptions(io_threads=4)) == 4
-    assert io_threads(Settings(max_threads=2), ServerOptions(io_threads=4)) == 2
 
 
 @pytest.mark.parametrize(("is_kept", "hold_s"), [(False, 2), (True, 1)])

@@ -1,0 +1,80 @@
+"""Tests of pacemaker.server.sizing: what a daemon gets of a machine."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+import pytest
+
+from pacemaker.admin.address import AdminAddress
+from pacemaker.config import Settings
+from pacemaker.core import limits
+from pacemaker.server import ServerOptions
+from pacemaker.server.options import AdminOptions
+from pacemaker.server.sizing import (
+    io_threads,
+    most_connections,
+    new_buffer_budget,
+    new_history,
+    new_store,
+    reserved_descriptors,
+)
+
+AVAILABLE_BYTES = 1024**3
+
+
+def test_budgets_are_shares_of_the_available_memory() -> None:
+    """The heartbeats get half of it and the buffers a quarter."""
+    options = ServerOptions()
+    assert new_store(options, AVAILABLE_BYTES).budget_bytes == AVAILABLE_BYTES // 2
+    budget = new_buffer_budget(options, AVAILABLE_BYTES)
+    assert budget.budget_bytes == AVAILABLE_BYTES // 4
+
+
+def test_option_decides_a_budget() -> None:
+    """However much memory there is."""
+    options = ServerOptions(store_budget_bytes=10**6, buffer_budget_bytes=10**5)
+    assert new_store(options, AVAILABLE_BYTES).budget_bytes == 10**6
+    assert new_buffer_budget(options, AVAILABLE_BYTES).budget_bytes == 10**5
+
+
+def test_history_is_there_unless_it_is_switched_off() -> None:
+    """It begins now, with an empty page."""
+    store = new_store(ServerOptions(), AVAILABLE_BYTES)
+    assert new_history(ServerOptions(history=False), store) is None
+    history = new_history(ServerOptions(), store)
+    assert history is not None
+    assert history.began_s > 0
+    assert not history.records
+
+
+def test_io_threads_are_one_with_the_gil(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the GIL one I/O thread is fastest; without it, one for each core."""
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: True, raising=False)
+    assert io_threads(Settings(), ServerOptions()) == 1
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
+    assert io_threads(Settings(), ServerOptions()) == 8
+    assert io_threads(Settings(max_threads=3), ServerOptions()) == 3
+
+
+def test_io_threads_are_bounded_by_max_threads() -> None:
+    """pacemaker.max.threads bounds what an option asks for."""
+    assert io_threads(Settings(), ServerOptions(io_threads=4)) == 4
+    assert io_threads(Settings(max_threads=2), ServerOptions(io_threads=4)) == 2
+
+
+def test_admin_endpoint_takes_descriptors_from_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A probe must find one free, however many peers there are."""
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1024, 1024))
+    admin = AdminOptions(AdminAddress(path="/run/admin.sock"))
+    with_admin = reserved_descriptors(ServerOptions(admin=admin))
+    without = reserved_descriptors(ServerOptions())
+    assert with_admin - without == limits.ADMIN_DESCRIPTORS
+    room = most_connections(1, without)
+    assert 0 < room < 1024 - limits.RESERVED_DESCRIPTORS
+    assert room - most_connections(1, with_admin) == limits.ADMIN_DESCRIPTORS
