@@ -19,7 +19,7 @@ from pacemaker.server import status
 from pacemaker.server.admin import Admin
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.listening import is_handed_over
-from pacemaker.server.options import ServerOptions
+from pacemaker.server.options import AdminOptions, ServerOptions
 from pacemaker.server.process import memory, signals, surroundings
 from pacemaker.server.process.flood import FloodFilter
 from pacemaker.server.process.garbage import avoid_full_collections
@@ -121,6 +121,15 @@ def rehearse(
     return "" if sample is None else proof_of(sample)
 
 
+def _new_admin(
+    options: AdminOptions | None, sasl: ServerSasl, inherited: Inheritance | None
+) -> Admin:
+    is_gated = sasl.factory is not None
+    if inherited is None:
+        return Admin(options, is_gated)
+    return Admin(options, is_gated, inherited.admin_fd, inherited.upgrades)
+
+
 def _prepare_process() -> frozenset[signal.Signals]:
     """Set up the process as a whole, and return the signals to wait for."""
     # Before any thread starts, because threads inherit the mask: each signal then stays
@@ -165,12 +174,8 @@ class _MainThread:
         is_own_listener = not is_handed_over()
         # Open the endpoint before the port, so that `/readyz` answers by then.  The
         # trial of an upgrade has no sockets.
-        self._admin = Admin(
-            options.admin if listeners is None else None,
-            sasl.factory is not None,
-            -1 if inherited is None else inherited.admin_fd,
-            0 if inherited is None else inherited.upgrades,
-        )
+        admin_options = options.admin if listeners is None else None
+        self._admin = _new_admin(admin_options, sasl, inherited)
         if inherited is not None:
             is_own_listener = inherited.is_own_listener
         self._heeded = heeded

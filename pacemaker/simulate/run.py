@@ -218,10 +218,7 @@ class Simulation:
         use = _use(process, before, sent_s)
         round_s = 0.0 if nimbus.began_s is None else began_s + sent_s - nimbus.began_s
         display.show("waiting for the last answers")
-        if not interrupts.came:
-            load.drain(time.monotonic() + DRAIN_S, lambda: interrupts.came)
-        if interrupts.came:
-            load.drain(time.monotonic() + DRAIN_INTERRUPTED_S, lambda: False)
+        _drain(load, interrupts)
         return make_report(
             str(self._address),
             shape,
@@ -285,6 +282,14 @@ class Simulation:
         ends = links.ends
         is_local = ends is not None and ends[0] == ends[1]
         return server_process.find(self._address.port) if is_local else None
+
+
+def _drain(load: Load, interrupts: Interrupts) -> None:
+    """Wait for the last answers; an interrupt leaves only a short time for them."""
+    if not interrupts.came:
+        load.drain(time.monotonic() + DRAIN_S, lambda: interrupts.came)
+    if interrupts.came:
+        load.drain(time.monotonic() + DRAIN_INTERRUPTED_S, lambda: False)
 
 
 def _use(
