@@ -35,7 +35,7 @@ the other peers do not have to wait for all of it.
 **SASL.**  `pacemaker.core.phases` has the phases and all transitions.  A step may be
 slow, so the protocol does not take it itself (STEP).
 
-**Held reads.**  After a start, misses are held (`pacemaker.core.pending_reads`).  A
+**Held reads.**  After a start, misses are held (`pacemaker.core.held_reads`).  A
 held read is answered later and out of order: when it is released, the function passed
 to `call_on_release` is called, and the owner calls `resume`.  A relay does the same
 with all requests that other Pacemakers have to answer.  Among them may be one without
@@ -55,9 +55,9 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
 from pacemaker.core.dispatch import Dispatcher, trace_of
+from pacemaker.core.later_answers import LaterAnswers, PendingReads
 from pacemaker.core.listing import Listing
 from pacemaker.core.lone_reads import LoneReads
-from pacemaker.core.pending_reads import LaterAnswers, PendingReads
 from pacemaker.core.phases import (
     CAN_BE_CARRIED_OVER,
     READING,

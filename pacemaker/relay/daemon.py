@@ -14,7 +14,7 @@ from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.carried_over import DaemonState
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.pending_reads import PendingReads
+from pacemaker.core.later_answers import PendingReads
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.record import Moment
 from pacemaker.errors import StartError, StateError

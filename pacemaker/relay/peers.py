@@ -176,7 +176,7 @@ class Peer:
     def __repr__(self) -> str:
         return f"<Peer {self.name} waiting={len(self._waiting)}>"
 
-    # The interface `core.pending_reads.PendingReads`.
+    # The interface `core.later_answers.PendingReads`.
 
     @property
     def is_over(self) -> bool:

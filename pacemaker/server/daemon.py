@@ -22,7 +22,8 @@ from pacemaker.core.admission import Admission
 from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures, add_up
-from pacemaker.core.pending_reads import Holding, LaterAnswers
+from pacemaker.core.held_reads import Holding
+from pacemaker.core.later_answers import LaterAnswers
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.record import Moment
 from pacemaker.errors import StartError, UpgradeError

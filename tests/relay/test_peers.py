@@ -10,7 +10,7 @@ import pytest
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.pending_reads import PendingReads
+from pacemaker.core.later_answers import PendingReads
 from pacemaker.core.protocol import ServerProtocol, Wait
 from pacemaker.core.store import Store
 from pacemaker.errors import LimitError

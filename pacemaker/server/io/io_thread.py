@@ -25,7 +25,7 @@ from pacemaker.core.accounts import DEFAULT_LIMITS, Account, AddressLimits
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
-from pacemaker.core.pending_reads import Holding
+from pacemaker.core.held_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.record import End, Moment
 from pacemaker.errors import LimitError

@@ -16,7 +16,7 @@ from pacemaker.core.accounts import DEFAULT_LIMITS, Account
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.pending_reads import Holding
+from pacemaker.core.held_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory

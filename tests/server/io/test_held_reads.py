@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.core import limits, pending_reads
+from pacemaker.core import held_reads, limits
 from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire
@@ -168,7 +168,7 @@ def test_ten_thousand_held_reads_cost_others_nothing() -> None:
             worker.send(PULSE)
             hand.turn_until_readable(worker)
             assert worker.receive() == ACK
-            assert before - _held(hand) <= 2 * pending_reads.RELEASED_PER_TURN
+            assert before - _held(hand) <= 2 * held_reads.RELEASED_PER_TURN
         for _ in range(10_000 - 1):
             answered.add(int.from_bytes(nimbus.receive()[-5:-1], "big"))
         assert answered == set(range(10_000))

@@ -12,11 +12,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pacemaker.core import pending_reads as module
+from pacemaker.core import held_reads as module
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.pending_reads import (
+from pacemaker.core.held_reads import (
     MAX_HELD_BYTES,
     RELEASED_PER_TURN,
     HeldRead,

@@ -1,0 +1,56 @@
+"""The interface to what answers some requests of a connection later, and not in order.
+
+`pacemaker.core.held_reads` implements it for a Pacemaker, whose misses are held after a
+start, and `pacemaker.relay.peers` for a relay, whose requests other Pacemakers answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.wire.messages import Message
+
+
+class PendingReads(Protocol):
+    """The requests of one connection that are answered later."""
+
+    on_release: Callable[[], None]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing waits for an answer and nothing will."""
+
+    @property
+    def frames(self) -> bytes:
+        """The requests as frames, for a process that carries the connection on."""
+
+    @property
+    def acks(self) -> bytes:
+        """The replies to requests that such a process need not carry out again."""
+
+    def begin_batch(self) -> None:
+        """Forget what the last batch answered."""
+
+    def note_answered(self, message_id: int, chunks: range) -> None:
+        """Record that a read of this batch was answered, and with which chunks."""
+
+    def supersede(self, message: Message) -> range:
+        """Drop an earlier request with the id of a new one; see `HeldReads`."""
+
+    def hold(self, message: Message, authenticated: bool) -> bool:
+        """Let a request be answered later; return False to answer it now."""
+
+    def next_released(self) -> Message | None:
+        """Remove and return a request that has to be answered now, or None."""
+
+    def drop_all(self) -> None:
+        """Drop everything, because the connection has ended."""
+
+
+class LaterAnswers(Protocol):
+    """What makes the `PendingReads` of new connections."""
+
+    def new_reads(self, account: Account = NOBODY) -> PendingReads | None:
+        """Return the object for one connection, or None if it needs none."""
