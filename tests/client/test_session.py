@@ -11,6 +11,7 @@ import pytest
 
 from pacemaker.client import requests
 from pacemaker.client.call import Call
+from pacemaker.client.health import ServerHealth
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.session import (
     IS_IT_ONE,
@@ -18,7 +19,6 @@ from pacemaker.client.session import (
     Session,
     SessionLostError,
 )
-from pacemaker.client.standing import Standing
 from pacemaker.client.tcp import SystemClock
 from pacemaker.errors import ClosedError
 from pacemaker.sasl.digest import DigestClient
@@ -113,8 +113,8 @@ def run(
     script: Any = Script(owner, *steps)
     fake_socket: Any = sock
     clock = SystemClock()
-    standing = Standing(owner.name, clock)
-    Session(owner, standing, fake_socket, protocol, script, clock).run()
+    health = ServerHealth(owner.name, clock)
+    Session(owner, health, fake_socket, protocol, script, clock).run()
 
 
 def test_session_takes_no_call_while_bytes_are_unsent() -> None:

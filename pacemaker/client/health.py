@@ -11,7 +11,7 @@ from pacemaker.client.network import Clock
 _logger: Final = logging.getLogger(__name__)
 
 
-class Standing:
+class ServerHealth:
     """Whether a server is believed to answer.  Any thread may call it.
 
     A server is believed to answer until its connection is lost, it cannot be connected
