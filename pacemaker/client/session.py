@@ -3,7 +3,7 @@
 Only the thread of its `PacemakerConnection` calls a session.  So the socket, the
 protocol and the calls in flight need no lock.
 
-**Is the server alive?** A process that hangs, or a network that drops packets, looks
+**Is the server alive?**  A process that hangs, or a network that drops packets, looks
 like a slow server.  So at the beginning, and while the server is in doubt
 (`ServerHealth`), the session asks for a proof of life: a CREATE_PATH, which a server
 answers at once, for any client, without storing anything.  Any reply counts as a proof.

@@ -11,7 +11,7 @@ which sends the pulse again after 1 s and finally reconnects, at a cost of 13 s.
 delete is carried out at once too, and acknowledged when the Pacemakers have answered.
 
 Answers come in any order: Storm's clients match them by the message id.  A request
-without an id waits in the order of its connection (`ServerProtocol.is_waiting`).
+without an id waits in the order of its connection (`Wait.ANSWER`).
 """
 
 from __future__ import annotations
