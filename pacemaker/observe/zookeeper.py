@@ -20,7 +20,7 @@ _SEQUENCE: Final = re.compile(r"([0-9]{10})$")
 
 
 class NodeReader(Protocol):
-    """The part of `pacemaker.cluster_state.ZooKeeperState` that is used here."""
+    """The part of `ZooKeeperState` that is used here."""
 
     def get_children(self, path: str, watch: bool = False) -> list[str]:
         """Return the names of a node's children."""
