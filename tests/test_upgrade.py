@@ -22,8 +22,7 @@ from typing import IO
 import pytest
 
 from pacemaker.config import Settings
-from pacemaker.core.carried_over import ConnectionState, DaemonState
-from pacemaker.core.protocol import Snapshot
+from pacemaker.core.carried_over import ConnectionState, DaemonState, Snapshot
 from pacemaker.sasl.digest import DigestClient, digest_secret
 from pacemaker.sasl.registry import server_mechanism_factory
 from pacemaker.sasl.secret import Secret

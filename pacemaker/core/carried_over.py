@@ -10,11 +10,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pacemaker.core.protocol import Snapshot
+
+class Snapshot(NamedTuple):
+    """The state of one connection's protocol, between two requests.
+
+    Attributes:
+        authenticated: whether it may read.
+        may_authenticate: whether a SASL exchange may still begin on it.
+        user: the authenticated user; None if nobody has authenticated.
+        unread: bytes that were received but not read yet.  The held reads and the
+            request whose list is being written come first, as frames: the next
+            process carries them out again.
+        unsent: bytes that must still be sent.
+    """
+
+    authenticated: bool
+    may_authenticate: bool
+    user: str | None
+    unread: bytes
+    unsent: bytes
 
 
 class ConnectionState(NamedTuple):
-    """One connection between two requests.
+    """One connection: its socket, its deadlines, and the state of its protocol.
 
     Attributes:
         fd: the connection's descriptor.

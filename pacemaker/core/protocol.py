@@ -42,7 +42,7 @@ with all requests that other Pacemakers have to answer.  Among them may be one w
 a message id, which must be answered in its order (ANSWER).
 
 **State.**  A `Snapshot` is the whole state of a connection.  Another process can
-continue the connection from it.
+continue the connection from it (`pacemaker.core.carried_over`).
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ import logging
 from collections.abc import Callable, Sequence
 from enum import Enum
 from itertools import groupby
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
+from pacemaker.core.carried_over import Snapshot
 from pacemaker.core.dispatch import Dispatcher, trace_of
 from pacemaker.core.later_answers import LaterAnswers, PendingReads
 from pacemaker.core.listing import Listing
@@ -152,26 +153,6 @@ class SaslStep:
         """Take the step; return the token to send, if any, or why it has failed."""
         token, self._token = self._token, b""
         return take_step(self.mechanism, token)
-
-
-class Snapshot(NamedTuple):
-    """The state of a connection between two requests.
-
-    Attributes:
-        authenticated: whether it may read.
-        may_authenticate: whether a SASL exchange may still begin on it.
-        user: the authenticated user; None if nobody has authenticated.
-        unread: bytes that were received but not read yet.  The held reads and the
-            request whose list is being written come first, as frames: the next
-            process carries them out again.
-        unsent: bytes that must still be sent.
-    """
-
-    authenticated: bool
-    may_authenticate: bool
-    user: str | None
-    unread: bytes
-    unsent: bytes
 
 
 class ServerProtocol:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
+from pacemaker.core.carried_over import Snapshot
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.phases import READING, Phase
@@ -21,7 +22,6 @@ from pacemaker.core.protocol import (
     MAX_OUTGOING_BYTES,
     MAX_USELESS,
     SLICE_COST,
-    Snapshot,
     Wait,
 )
 from pacemaker.core.store import KeyHandle, Store

@@ -23,8 +23,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
-from pacemaker.core.carried_over import ConnectionState, DaemonState
-from pacemaker.core.protocol import Snapshot
+from pacemaker.core.carried_over import ConnectionState, DaemonState, Snapshot
 from pacemaker.errors import StateError
 from pacemaker.words import counted
 

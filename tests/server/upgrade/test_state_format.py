@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacemaker.core.carried_over import ConnectionState, DaemonState
-from pacemaker.core.protocol import Snapshot
+from pacemaker.core.carried_over import ConnectionState, DaemonState, Snapshot
 from pacemaker.errors import StateError
 from pacemaker.server.upgrade.state_format import (
     DIGEST_BYTES,
