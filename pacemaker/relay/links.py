@@ -21,9 +21,9 @@ from pacemaker.client.address import ServerAddress
 from pacemaker.client.requests import Request
 from pacemaker.heartbeats.codec import time_secs_of
 from pacemaker.relay.core.outbox import Beat, Delete, Item, Outbox
+from pacemaker.relay.core.pacemaker_state import PacemakerState
 from pacemaker.relay.core.question import Kind, Question
 from pacemaker.relay.core.relay import Relay
-from pacemaker.relay.core.standing import Standing
 from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, Written
 from pacemaker.relay.link import Link, Proof
 from pacemaker.relay.peers import ANNOUNCEMENT
@@ -318,16 +318,16 @@ class Links(threading.Thread):
         """Describe each Pacemaker in one line: since when it is up, what waits."""
         parts = []
         now_s = self.now()
-        for address, standing, outbox, pulses, reads in self._by_pacemaker():
-            up_s = standing.up_s
+        for address, pacemaker, outbox, pulses, reads in self._by_pacemaker():
+            up_s = pacemaker.up_s
             state = (
                 f"down ({pulses.link.problem})"
                 if up_s is None
                 else f"up_s={now_s - up_s:.0f}"
             )
             parts.append(
-                f"{address} {state} complete={standing.is_complete(now_s)}"
-                f" reads={standing.reads.value}"
+                f"{address} {state} complete={pacemaker.is_complete(now_s)}"
+                f" reads={pacemaker.reads.value}"
                 f" waiting_pulses={outbox.pulses} kept_deletes={outbox.deletes}"
                 f" dropped_pulses={outbox.dropped_pulses}"
                 f" dropped_deletes={outbox.dropped_deletes}"
@@ -341,9 +341,9 @@ class Links(threading.Thread):
         return [
             PacemakerMeasurements(
                 str(address),
-                standing.up_s is not None,
+                pacemaker.up_s is not None,
                 pulses.up_since_s,
-                standing.is_complete(now_s),
+                pacemaker.is_complete(now_s),
                 outbox.pulses,
                 outbox.deletes,
                 outbox.dropped_pulses,
@@ -352,15 +352,15 @@ class Links(threading.Thread):
                 tuple(pulses.latencies),
                 pulses.latencies_s,
             )
-            for address, standing, outbox, pulses, reads in self._by_pacemaker()
+            for address, pacemaker, outbox, pulses, reads in self._by_pacemaker()
         ]
 
     def _by_pacemaker(
         self,
-    ) -> Iterator[tuple[ServerAddress, Standing, Outbox, PulseLane, ReadLane]]:
+    ) -> Iterator[tuple[ServerAddress, PacemakerState, Outbox, PulseLane, ReadLane]]:
         return zip(
             self.addresses,
-            self.relay.standings,
+            self.relay.pacemakers,
             self.relay.outboxes,
             self.pulse_lanes,
             self.read_lanes,

@@ -51,7 +51,7 @@ def collect(links: Links) -> RelayState:
                 links.addresses, links.relay.outboxes, strict=True
             )
         },
-        dict(links.relay.remembered.items()),
+        dict(links.relay.answered_times.items()),
     )
 
 
@@ -61,7 +61,7 @@ def restore(state: RelayState, links: Links) -> None:
         for path, is_tree, asked_s in state.deletes.get(str(address), ()):
             outbox.delete(Delete(path, is_tree, asked_s))
     for key, time_secs in state.times.items():
-        links.relay.remembered.answered(key, time_secs)
+        links.relay.answered_times.note(key, time_secs)
 
 
 def encode(state: RelayState) -> bytes:

@@ -20,11 +20,11 @@ from collections.abc import Callable, Hashable
 from typing import Protocol, cast
 
 from pacemaker.relay.core import limits
+from pacemaker.relay.core.answered_times import AnsweredTimes
 from pacemaker.relay.core.judge import Outcome, TimeOf, join_names, judge_read
 from pacemaker.relay.core.outbox import Delete, Item, Outbox
+from pacemaker.relay.core.pacemaker_state import PacemakerState, Reads
 from pacemaker.relay.core.question import Answer, Kind, Question
-from pacemaker.relay.core.remembered import Remembered
-from pacemaker.relay.core.standing import Reads, Standing
 from pacemaker.relay.core.workers import Workers
 
 
@@ -62,9 +62,9 @@ class Relay:
 
     Attributes:
         outboxes: what waits for each Pacemaker.
-        standings: the state of each Pacemaker.
+        pacemakers: the state of each Pacemaker.
         workers: which connection wrote each key.
-        remembered: the times that were answered.
+        answered_times: the times that were answered.
         held: how many reads were held.
     """
 
@@ -75,9 +75,9 @@ class Relay:
         self._memory = memory
         self._time_of = time_of
         self.outboxes = [Outbox(memory.newest) for _ in range(count)]
-        self.standings = [Standing() for _ in range(count)]
+        self.pacemakers = [PacemakerState() for _ in range(count)]
         self.workers = Workers()
-        self.remembered = Remembered()
+        self.answered_times = AnsweredTimes()
         self.held = 0
         self._open: dict[Question, None] = {}
         self._deleting: dict[Delete, Question] = {}
@@ -118,9 +118,9 @@ class Relay:
         elif question.kind is Kind.DELETE_ONE:
             self._delete(question, is_tree=False, now_s=now_s)
         else:
-            if self.standings[0].reads is Reads.CLOSED:
-                for standing in self.standings:
-                    standing.reads = Reads.OPENING
+            if self.pacemakers[0].reads is Reads.CLOSED:
+                for pacemaker in self.pacemakers:
+                    pacemaker.reads = Reads.OPENING
                 self._upstream.open_reads()
             self._begin_round(question, now_s)
 
@@ -133,12 +133,12 @@ class Relay:
 
     def pulses_up(self, number: int, now_s: float) -> None:
         """Note that a Pacemaker's connection for pulses is up."""
-        self.standings[number].pulses_up(now_s)
+        self.pacemakers[number].pulses_up(now_s)
         self.outboxes[number].came_up(self.workers.connected, now_s)
 
     def pulses_down(self, number: int, now_s: float) -> None:
         """Note that a Pacemaker's connection for pulses has ended."""
-        self.standings[number].pulses_down(now_s)
+        self.pacemakers[number].pulses_down(now_s)
         self.outboxes[number].went_down(now_s)
         for question in list(self._deleting.values()):
             self._no_longer_awaited(number, question, now_s)
@@ -152,14 +152,14 @@ class Relay:
 
     def reads_up(self, number: int, now_s: float) -> None:
         """Note that a Pacemaker's connection for reads is up."""
-        self.standings[number].reads_up(now_s)
+        self.pacemakers[number].reads_up(now_s)
         for question in self._reads():
             if number not in question.owing and number not in question.answers:
                 self._send(number, question)
 
     def reads_down(self, number: int, now_s: float) -> None:
         """Note that a Pacemaker's connection for reads has ended or failed."""
-        self.standings[number].reads_down(now_s)
+        self.pacemakers[number].reads_down(now_s)
         for question in self._reads():
             question.owing.discard(number)
             self._no_longer_awaited(number, question, now_s)
@@ -168,7 +168,7 @@ class Relay:
         self, number: int, question: Question, answer: Answer, now_s: float
     ) -> None:
         """Use a Pacemaker's answer to a question."""
-        self.standings[number].is_slow = False
+        self.pacemakers[number].is_slow = False
         if question not in self._open:
             return
         question.owing.discard(number)
@@ -212,7 +212,7 @@ class Relay:
 
     def _delete(self, question: Question, is_tree: bool, now_s: float) -> None:
         delete = question.delete = Delete(question.path, is_tree, now_s)
-        self.remembered.forget(question.path)
+        self.answered_times.forget(question.path)
         question.awaited = {
             number for number, outbox in enumerate(self.outboxes) if outbox.is_up
         }
@@ -234,12 +234,12 @@ class Relay:
         question.answers = {}
         question.awaited = {
             number
-            for number, standing in enumerate(self.standings)
-            if standing.reads is Reads.OPENING
-            or (standing.reads is Reads.UP and not standing.is_slow)
+            for number, pacemaker in enumerate(self.pacemakers)
+            if pacemaker.reads is Reads.OPENING
+            or (pacemaker.reads is Reads.UP and not pacemaker.is_slow)
         }
-        for number, standing in enumerate(self.standings):
-            if standing.reads is Reads.UP and number not in question.owing:
+        for number, pacemaker in enumerate(self.pacemakers):
+            if pacemaker.reads is Reads.UP and number not in question.owing:
                 self._send(number, question)
         self._consider(question, now_s)
 
@@ -262,7 +262,7 @@ class Relay:
             return
         if question.kind.is_read:
             for number in question.awaited:
-                self.standings[number].is_slow = True
+                self.pacemakers[number].is_slow = True
         question.awaited = set()
         self._conclude(question, now_s)
 
@@ -270,7 +270,7 @@ class Relay:
         """Return how long to wait for the Pacemakers that have not answered."""
         is_hit = question.kind is Kind.PULSE and question.has_hit
         if is_hit and not any(
-            self.standings[number].is_complete(now_s) for number in question.awaited
+            self.pacemakers[number].is_complete(now_s) for number in question.awaited
         ):
             return question.round_s + limits.GRACE_S
         return question.round_s + limits.ANSWER_S
@@ -292,9 +292,9 @@ class Relay:
     def _conclude_read(self, question: Question, now_s: float) -> None:
         verdict = judge_read(
             cast("dict[int, bytes | None]", question.answers),
-            self._numbers(lambda standing: standing.is_complete(now_s)),
-            self._numbers(lambda standing: standing.is_witness(now_s)),
-            self.remembered.get(question.path),
+            self._numbers(lambda pacemaker: pacemaker.is_complete(now_s)),
+            self._numbers(lambda pacemaker: pacemaker.is_witness(now_s)),
+            self.answered_times.get(question.path),
             now_s - question.began_s >= limits.OLDER_S,
             self._time_of,
         )
@@ -302,12 +302,12 @@ class Relay:
             self._hold(question, now_s)
             return
         if verdict.outcome is Outcome.HIT:
-            self.remembered.answered(question.path, verdict.time_secs)
+            self.answered_times.note(question.path, verdict.time_secs)
         self._deliver(question, verdict.value)
 
-    def _numbers(self, test: Callable[[Standing], bool]) -> frozenset[int]:
+    def _numbers(self, test: Callable[[PacemakerState], bool]) -> frozenset[int]:
         return frozenset(
-            n for n, standing in enumerate(self.standings) if test(standing)
+            n for n, pacemaker in enumerate(self.pacemakers) if test(pacemaker)
         )
 
     def _hold(self, question: Question, now_s: float) -> None:

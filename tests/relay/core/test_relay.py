@@ -433,4 +433,4 @@ def test_relay_shows_what_waits(world: World) -> None:
     world.pulse(KEY, b"1")
     assert "pulses=1" in repr(world.relay)
     assert "connected=1" in repr(world.relay.workers)
-    assert "slow=False" in repr(world.relay.standings[0])
+    assert "slow=False" in repr(world.relay.pacemakers[0])

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pacemaker.relay.core import limits
 
 
-class Remembered:
+class AnsweredTimes:
     """The `time_secs` that was last answered for each key.
 
     If there are too many keys, those that have not been read for longest are forgotten.
@@ -19,7 +19,7 @@ class Remembered:
         self._times: OrderedDict[str, int] = OrderedDict()
 
     def __repr__(self) -> str:
-        return f"<Remembered keys={len(self._times)}>"
+        return f"<AnsweredTimes keys={len(self._times)}>"
 
     def __len__(self) -> int:
         return len(self._times)
@@ -28,7 +28,7 @@ class Remembered:
         """Return the time that was last answered for a key."""
         return self._times.get(key)
 
-    def answered(self, key: str, time_secs: int | None) -> None:
+    def note(self, key: str, time_secs: int | None) -> None:
         """Note the time of an answer; None leaves the last one as it was."""
         if time_secs is None:
             return

@@ -16,7 +16,7 @@ class Reads(Enum):
     DOWN = "down"
 
 
-class Standing:
+class PacemakerState:
     """The state of one Pacemaker.
 
     Attributes:
@@ -35,7 +35,9 @@ class Standing:
         self._lost_s = float("-inf")
 
     def __repr__(self) -> str:
-        return f"<Standing up_s={self.up_s} reads={self.reads} slow={self.is_slow}>"
+        return (
+            f"<PacemakerState up_s={self.up_s} reads={self.reads} slow={self.is_slow}>"
+        )
 
     def is_complete(self, now_s: float) -> bool:
         """Whether it knows the heartbeat of every worker that is alive."""

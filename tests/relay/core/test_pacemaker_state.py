@@ -1,0 +1,63 @@
+"""The state of one Pacemaker: when it is complete, and a witness."""
+
+from __future__ import annotations
+
+from pacemaker.relay.core import limits
+from pacemaker.relay.core.pacemaker_state import PacemakerState, Reads
+
+
+def test_pacemaker_is_complete_once_it_has_been_up_for_long() -> None:
+    """Every worker that is alive has reached it by then."""
+    pacemaker = PacemakerState()
+    assert not pacemaker.is_complete(100.0)
+    pacemaker.pulses_up(100.0)
+    assert not pacemaker.is_complete(100.0 + limits.COMPLETE_S - 0.1)
+    assert pacemaker.is_complete(100.0 + limits.COMPLETE_S)
+
+
+def test_interruption_begins_the_time_again() -> None:
+    """It may have been restarted meanwhile."""
+    pacemaker = PacemakerState()
+    pacemaker.pulses_up(0.0)
+    pacemaker.pulses_down(50.0)
+    pacemaker.pulses_up(51.0)
+    assert not pacemaker.is_complete(60.0)
+    assert pacemaker.is_complete(51.0 + limits.COMPLETE_S)
+
+
+def test_interruption_of_reads_counts_too() -> None:
+    """Without workers on the host, nothing is sent over the other connection."""
+    pacemaker = PacemakerState()
+    pacemaker.pulses_up(0.0)
+    pacemaker.reads_up(50.0)
+    assert pacemaker.is_complete(50.0)
+    pacemaker.reads_down(60.0)
+    pacemaker.reads_up(61.0)
+    assert not pacemaker.is_complete(62.0)
+    assert pacemaker.is_complete(61.0 + limits.COMPLETE_S)
+
+
+def test_pacemaker_that_was_complete_is_a_witness_for_a_while() -> None:
+    """It may know a newer heartbeat than those that are left."""
+    pacemaker = PacemakerState()
+    pacemaker.pulses_up(0.0)
+    pacemaker.pulses_down(50.0)
+    assert pacemaker.is_witness(50.0 + limits.OLDER_S - 0.1)
+    assert not pacemaker.is_witness(50.0 + limits.OLDER_S)
+
+
+def test_pacemaker_that_was_not_complete_is_no_witness() -> None:
+    """It had nothing to tell."""
+    pacemaker = PacemakerState()
+    pacemaker.pulses_up(0.0)
+    pacemaker.pulses_down(1.0)
+    assert not pacemaker.is_witness(1.0)
+
+
+def test_new_connection_is_not_slow() -> None:
+    """Whatever the old one was."""
+    pacemaker = PacemakerState()
+    pacemaker.is_slow = True
+    pacemaker.reads_up(0.0)
+    assert pacemaker.reads is Reads.UP
+    assert not pacemaker.is_slow
