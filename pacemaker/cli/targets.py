@@ -181,7 +181,7 @@ _OPTIONS: Final = (
 
 def _warn_of_absent(pool: PacemakerPool) -> None:
     for connection in pool.connections:
-        problem = connection.health.problem
+        problem = connection.liveness.problem
         if problem:
             warn(
                 f"no answer from {connection.name} ({problem});"

@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.backoff import Backoff
 from pacemaker.client.call import Call
-from pacemaker.client.health import ServerHealth
+from pacemaker.client.liveness import Liveness
 from pacemaker.client.network import Network, Waiter, connect, reason_of
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.requests import Request
@@ -72,7 +72,7 @@ class PacemakerConnection:
     Attributes:
         address: where the server is.
         name: ``HOST:PORT``, as in errors and the log.
-        health: whether the server is believed to answer, and why not.
+        liveness: whether the server is believed to answer, and why not.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class PacemakerConnection:
         self._max_body_bytes = max_body_bytes
         self._mechanism_factory = mechanism_factory
         self._network = network or TcpNetwork()
-        self.health = ServerHealth(self.name, self._network.clock)
+        self.liveness = Liveness(self.name, self._network.clock)
         self._pid = os.getpid()
         # Used only by the thread.
         self._backoff = Backoff(rng or random.Random())  # noqa: S311  (no secret)
@@ -172,8 +172,8 @@ class PacemakerConnection:
 
     @property
     def is_available(self) -> bool:
-        """Whether the server is believed to answer; see `ServerHealth`."""
-        return self.health.is_available
+        """Whether the server is believed to answer; see `Liveness`."""
+        return self.liveness.is_available
 
     def close(self) -> None:
         """Close the connection; waiting calls raise ClosedError.
@@ -222,7 +222,7 @@ class PacemakerConnection:
         """Withdraw a call; if it has not been sent yet, it never will be."""
         if self._network.clock.now_s() >= call.deadline_s:
             # Done by the caller itself, so that its next call sees it.
-            self.health.on_missed(call.timeout_s)
+            self.liveness.on_missed(call.timeout_s)
         with self._lock:
             waiter = self._waiter
             try:
@@ -235,7 +235,7 @@ class PacemakerConnection:
         if waiter is not None:
             waiter.wake()
         reason = _missed(call, was_sent)
-        if was_sent and not self.health.has_replied:
+        if was_sent and not self.liveness.has_replied:
             reason += f"; {IS_IT_ONE}"
         return DeadlineError(self.name, reason, was_sent)
 
@@ -302,7 +302,7 @@ class PacemakerConnection:
                 self._max_body_bytes, mechanism, server=str(self.address)
             )
             clock = self._network.clock
-            return Session(self, self.health, sock, protocol, waiter, clock)
+            return Session(self, self.liveness, sock, protocol, waiter, clock)
         except BaseException:
             sock.close()
             raise
@@ -311,7 +311,7 @@ class PacemakerConnection:
         """Fail the affected calls and schedule the next attempt."""
         if session is not None and session.was_alive:
             self._backoff.reset()
-        self.health.on_loss(reason)
+        self.liveness.on_loss(reason)
         with self._lock:
             self._last_failure = reason
             self._next_attempt_s = self._network.clock.now_s() + self._backoff.next_s()

@@ -5,7 +5,7 @@ protocol and the calls in flight need no lock.
 
 **Is the server alive?**  A process that hangs, or a network that drops packets, looks
 like a slow server.  So at the beginning, and while the server is in doubt
-(`ServerHealth`), the session asks for a proof of life: a CREATE_PATH, which a server
+(`Liveness`), the session asks for a proof of life: a CREATE_PATH, which a server
 answers at once, for any client, without storing anything.  Any reply counts as a proof.
 If none arrives within `PROOF_TIMEOUT_S`, the session ends, and the connection tries
 again over a new socket.
@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 
 from pacemaker.client import requests
 from pacemaker.client.call import Call
-from pacemaker.client.health import ServerHealth
+from pacemaker.client.liveness import Liveness
 from pacemaker.client.network import Clock, Socket, Waiter, reason_of
 from pacemaker.client.protocol import ClientProtocol, Phase
 from pacemaker.errors import AuthenticationError, NotAuthorizedError
@@ -70,7 +70,7 @@ class Session:
 
     Args:
         owner: provides the calls.
-        health: records the server's health.
+        liveness: records whether the server answers.
         sock: a connected non-blocking socket; the session closes it.
         protocol: a new protocol object.
         waiter: the thread's waiter.
@@ -80,14 +80,14 @@ class Session:
     def __init__(
         self,
         owner: SessionOwner,
-        health: ServerHealth,
+        liveness: Liveness,
         sock: Socket,
         protocol: ClientProtocol,
         waiter: Waiter,
         clock: Clock,
     ) -> None:
         self._owner = owner
-        self._health = health
+        self._liveness = liveness
         self._sock = sock
         self._protocol = protocol
         self._waiter = waiter
@@ -134,7 +134,7 @@ class Session:
             self._proof_due_s = self._clock.now_s() + PROOF_TIMEOUT_S
         if protocol.phase is Phase.OPEN:
             self._take_abandoned()
-            if not self._health.is_available:
+            if not self._liveness.is_available:
                 self._ask_for_proof()
             self._take_calls()
         self._send()
@@ -214,7 +214,7 @@ class Session:
         if self._protocol.replies_rcvd != self._replies_seen:
             self._replies_seen = self._protocol.replies_rcvd
             self._proof_due_s = None
-            self._health.on_reply()
+            self._liveness.on_reply()
         self._answer_calls()
 
     def _answer_calls(self) -> None:

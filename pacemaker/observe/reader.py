@@ -150,7 +150,7 @@ class Reader:
 
     def _note_servers(self, problem: str | None) -> None:
         servers = [
-            ServerState(connection.name, connection.health.problem or None)
+            ServerState(connection.name, connection.liveness.problem or None)
             for connection in self._pool.connections
         ]
         with self._lock:

@@ -127,7 +127,7 @@ def test_write_asks_servers_believed_dead_last(
     pool = pool_of(*(ServerAddress("127.0.0.1", port) for port in (1, 2, 3)))
     pool.writer = 1
     for number in believed_dead:
-        pool.connections[number].health.on_missed(0.0)
+        pool.connections[number].liveness.on_missed(0.0)
     with pytest.raises(NoServerError):
         pool.send_pulse("/w", b"x")
     order = [1, 2, 0]
@@ -355,7 +355,7 @@ def test_dead_servers_are_asked_when_nobody_else_answers(
     server.put("/w", b"x")
     dead.die()
     with pool_over(network) as pool:
-        pool.connections[0].health.on_missed(0.0)
+        pool.connections[0].liveness.on_missed(0.0)
         assert pool.get_pulse("/w") == b"x"
 
 
@@ -365,7 +365,7 @@ def test_delete_is_sent_to_a_server_in_doubt(network: MemoryNetwork) -> None:
     doubted.put("/w", b"x")
     with pool_over(network) as pool:
         pool.ping()
-        pool.connections[1].health.on_missed(0.0)
+        pool.connections[1].liveness.on_missed(0.0)
         pool.delete_path("/w")
         network.clock.settle()
     assert not has(doubted, "/w")

@@ -11,7 +11,7 @@ import pytest
 
 from pacemaker.client import requests
 from pacemaker.client.call import Call
-from pacemaker.client.health import ServerHealth
+from pacemaker.client.liveness import Liveness
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.session import (
     IS_IT_ONE,
@@ -113,8 +113,8 @@ def run(
     script: Any = Script(owner, *steps)
     fake_socket: Any = sock
     clock = SystemClock()
-    health = ServerHealth(owner.name, clock)
-    Session(owner, health, fake_socket, protocol, script, clock).run()
+    liveness = Liveness(owner.name, clock)
+    Session(owner, liveness, fake_socket, protocol, script, clock).run()
 
 
 def test_session_takes_no_call_while_bytes_are_unsent() -> None:

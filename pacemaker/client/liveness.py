@@ -1,4 +1,4 @@
-"""The last known health of a server."""
+"""Whether a server is believed to answer, and why not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pacemaker.client.network import Clock
 _logger: Final = logging.getLogger(__name__)
 
 
-class ServerHealth:
+class Liveness:
     """Whether a server is believed to answer.  Any thread may call it.
 
     A server is believed to answer until its connection is lost, it cannot be connected

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.client.health."""
+"""Tests of pacemaker.client.liveness."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from pacemaker.client.health import ServerHealth
+from pacemaker.client.liveness import Liveness
 from pacemaker.testing import MemoryClock
 
 AGES_S = 1e9
@@ -15,24 +15,24 @@ AGES_S = 1e9
 
 def test_server_is_believed_in_at_first() -> None:
     """Who has not been asked yet is no worse than others."""
-    assert ServerHealth("pm1:6699", MemoryClock()).is_available
+    assert Liveness("pm1:6699", MemoryClock()).is_available
 
 
 def test_missed_deadline_in_silence_is_held_against_a_server() -> None:
     """It counts as dead from then on, and as alive from its next reply on."""
-    health = ServerHealth("pm1:6699", MemoryClock())
-    health.on_missed(1.0)
-    assert not health.is_available
-    health.on_reply()
-    assert health.is_available
+    liveness = Liveness("pm1:6699", MemoryClock())
+    liveness.on_missed(1.0)
+    assert not liveness.is_available
+    liveness.on_reply()
+    assert liveness.is_available
 
 
 def test_missed_deadline_among_replies_is_not() -> None:
     """A server that answers others holds a read, or is busy with it."""
-    health = ServerHealth("pm1:6699", MemoryClock())
-    health.on_reply()
-    health.on_missed(AGES_S)
-    assert health.is_available
+    liveness = Liveness("pm1:6699", MemoryClock())
+    liveness.on_reply()
+    liveness.on_missed(AGES_S)
+    assert liveness.is_available
 
 
 @pytest.mark.parametrize(
@@ -43,23 +43,23 @@ def test_reply_counts_in_the_second_half_of_the_time_alone(
 ) -> None:
     """One in the first half may have been sent before the server hung."""
     clock = MemoryClock()
-    health = ServerHealth("pm1:6699", clock)
-    health.on_reply()
+    liveness = Liveness("pm1:6699", clock)
+    liveness.on_reply()
     clock.advance(silence_s)
-    health.on_missed(4.0)
-    assert health.is_available is is_available
+    liveness.on_missed(4.0)
+    assert liveness.is_available is is_available
 
 
 def test_changes_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     """A server that stays away is one line of the log, unless its reason changes."""
-    health = ServerHealth("pm1:6699", MemoryClock())
+    liveness = Liveness("pm1:6699", MemoryClock())
     with caplog.at_level(logging.INFO):
         for reason in ("closed by the server", *["Connection refused"] * 3):
-            health.on_loss(reason)
-        health.on_missed(1.0)
-        health.on_reply()
-        health.on_reply()
-        health.on_loss("Connection refused")
+            liveness.on_loss(reason)
+        liveness.on_missed(1.0)
+        liveness.on_reply()
+        liveness.on_reply()
+        liveness.on_loss("Connection refused")
     assert [record.getMessage() for record in caplog.records] == [
         "pm1:6699: no connection: closed by the server",
         "pm1:6699: no connection: Connection refused",
