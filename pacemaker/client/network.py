@@ -126,19 +126,19 @@ class Network(Protocol):
         """
 
     def resolve(self, address: ServerAddress) -> list[Any]:
-        """Return the places where a server may be reached; this may take long.
+        """Return the endpoints where a server may be reached; this may take long.
 
         Raises:
             OSError: there is no such host.
         """
 
-    def begin_to_connect(self, place: Any) -> Socket:
-        """Return a non-blocking socket that is connecting to one of these places.
+    def begin_to_connect(self, endpoint: Any) -> Socket:
+        """Return a non-blocking socket that is connecting to one of these endpoints.
 
         It becomes writable when it has connected or failed (SO_ERROR).
 
         Raises:
-            OSError: the place cannot be reached.
+            OSError: the endpoint cannot be reached.
         """
 
 
@@ -149,22 +149,22 @@ def connect(
     timeout_s: float,
     call_timeout_s: float | None = None,
 ) -> Socket:
-    """Connect to whichever of a server's places accepts first.
+    """Connect to whichever of a server's endpoints accepts first.
 
     Args:
         waiter: this thread's waiter; its `stop` ends the attempt.
-        timeout_s: the limit for all places together.  The host name lookup, which
+        timeout_s: the limit for all endpoints together.  The host name lookup, which
             cannot be interrupted, comes on top.
-        call_timeout_s: how long callers wait for the connection; all places are tried
-            within half of it.  None means `timeout_s`.
+        call_timeout_s: how long callers wait for the connection; all endpoints are
+            tried within half of it.  None means `timeout_s`.
 
     Raises:
-        OSError: no place accepts the connection, or there are none.
+        OSError: no endpoint accepts the connection, or there are none.
     """
-    places = network.resolve(address)
+    endpoints = network.resolve(address)
     patience_s = timeout_s if call_timeout_s is None else call_timeout_s
-    delay_s = min(ATTEMPT_DELAY_S, patience_s / 2 / max(1, len(places)))
-    with _Race(network, places, max(MIN_ATTEMPT_DELAY_S, delay_s)) as race:
+    delay_s = min(ATTEMPT_DELAY_S, patience_s / 2 / max(1, len(endpoints)))
+    with _Race(network, endpoints, max(MIN_ATTEMPT_DELAY_S, delay_s)) as race:
         return race.run(waiter, network.clock.now_s() + timeout_s)
 
 
@@ -172,15 +172,15 @@ class _Race:
     """The attempts to connect to one server; closes the losing sockets.
 
     Args:
-        places: where the server may be reached, the best first.
-        delay_s: the head start of each place over the next.
+        endpoints: where the server may be reached, the best first.
+        delay_s: the head start of each endpoint over the next.
     """
 
     def __init__(
-        self, network: Network, places: Collection[Any], delay_s: float
+        self, network: Network, endpoints: Collection[Any], delay_s: float
     ) -> None:
         self._network = network
-        self._places = deque(places)
+        self._endpoints = deque(endpoints)
         self._delay_s = delay_s
         self._next_s = 0.0
         self._running: dict[int, Socket] = {}
@@ -199,23 +199,23 @@ class _Race:
             sock.close()
 
     def run(self, waiter: Waiter, until_s: float) -> Socket:
-        while self._places or self._running:
+        while self._endpoints or self._running:
             now_s = self._network.clock.now_s()
             if waiter.is_stopped or now_s >= until_s:
                 raise OSError("cannot be reached")
-            if self._places and (now_s >= self._next_s or not self._running):
-                self._begin(self._places.popleft(), now_s)
+            if self._endpoints and (now_s >= self._next_s or not self._running):
+                self._begin(self._endpoints.popleft(), now_s)
                 continue
-            wake_s = min(until_s, self._next_s) if self._places else until_s
+            wake_s = min(until_s, self._next_s) if self._endpoints else until_s
             socks = self._running.values()
             for fd in waiter.wait_for_any(wake_s - now_s, socks, select.POLLOUT):
                 if self._has_connected(fd):
                     return self._running.pop(fd)
         raise self._failure
 
-    def _begin(self, place: Any, now_s: float) -> None:
+    def _begin(self, endpoint: Any, now_s: float) -> None:
         try:
-            sock = self._network.begin_to_connect(place)
+            sock = self._network.begin_to_connect(endpoint)
         except OSError as exc:
             self._failure = exc
             return

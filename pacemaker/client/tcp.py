@@ -96,14 +96,14 @@ class TcpNetwork:
     def resolve(self, address: ServerAddress) -> list[Any]:
         """Look up the host; IPv6 and IPv4 addresses alternate in the result."""
         try:
-            places = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+            endpoints = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
         except ValueError as exc:  # not a valid name for the resolver
             raise OSError(f"not a host name: {exc}") from exc
-        return alternate_families(places)
+        return alternate_families(endpoints)
 
-    def begin_to_connect(self, place: Any) -> socket.socket:
+    def begin_to_connect(self, endpoint: Any) -> socket.socket:
         """Open a socket and start to connect it."""
-        family, kind, protocol, _, sockaddr = place
+        family, kind, protocol, _, sockaddr = endpoint
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)
@@ -117,14 +117,14 @@ class TcpNetwork:
         return sock
 
 
-def alternate_families(places: Iterable[Any]) -> list[Any]:
+def alternate_families(endpoints: Iterable[Any]) -> list[Any]:
     """Reorder the results of getaddrinfo so that the address families alternate.
 
     Then several dead addresses of one family delay the other only once.
     """
     by_family: dict[int, deque[Any]] = {}
-    for place in places:
-        by_family.setdefault(place[0], deque()).append(place)
+    for endpoint in endpoints:
+        by_family.setdefault(endpoint[0], deque()).append(endpoint)
     ordered: list[Any] = []
     queues = list(by_family.values())
     while queues:

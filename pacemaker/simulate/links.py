@@ -62,7 +62,7 @@ class Links:
 
     Args:
         network: opens sockets.
-        place: the server's address, from `TcpNetwork.resolve`.
+        endpoint: the server's address, from `TcpNetwork.resolve`.
         tally: counts bytes and lost connections.
         rng: the random source of the pauses.
         clock: returns the time, like `time.monotonic`.
@@ -74,13 +74,13 @@ class Links:
     def __init__(
         self,
         network: TcpNetwork,
-        place: Any,
+        endpoint: Any,
         tally: Tally,
         rng: random.Random,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._network = network
-        self._place = place
+        self._endpoint = endpoint
         self._tally = tally
         self._rng = rng
         self._clock = clock
@@ -94,7 +94,7 @@ class Links:
     def open(self, link: Link) -> None:
         """Start to connect a link; `poll` completes it."""
         try:
-            link.sock = self._network.begin_to_connect(self._place)
+            link.sock = self._network.begin_to_connect(self._endpoint)
         except OSError as exc:
             self._lose(link, reason_of(exc))
             return

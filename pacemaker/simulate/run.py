@@ -161,7 +161,7 @@ class Simulation:
         """
         workers = self._workers()
         nimbus = self._nimbus()
-        links = Links(self._network, self._place(), self._tally, self._rng)
+        links = Links(self._network, self._endpoint(), self._tally, self._rng)
         load = Load(str(self._address), links, workers, nimbus, self._tally)
         try:
             display.show(f"connecting {counted(len(workers), 'worker', ',')}")
@@ -267,7 +267,7 @@ class Simulation:
             network=self._network,
         )
 
-    def _place(self) -> Any:
+    def _endpoint(self) -> Any:
         """Choose the host's address that all connections use."""
         network = self._network
         with contextlib.closing(network.new_waiter()) as waiter:

@@ -54,13 +54,13 @@ class MemoryNetwork:
         return MemoryWaiter(self.clock)
 
     def resolve(self, address: ServerAddress) -> list[Any]:
-        """Return the address: each host has one place."""
+        """Return the address: each host has one endpoint."""
         return [address]
 
-    def begin_to_connect(self, place: Any) -> MemorySocket:
+    def begin_to_connect(self, endpoint: Any) -> MemorySocket:
         """Connect to a server; this succeeds at once if the server can be reached."""
         with self.clock.changed:
-            server = self.servers.get(place)
+            server = self.servers.get(endpoint)
             if server is None or server.is_dead:
                 raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
             return MemorySocket(next(self._numbers), server)

@@ -339,10 +339,10 @@ def test_dead_first_address_costs_no_call() -> None:
         def resolve(self, address: ServerAddress) -> list[Any]:
             return [None, *TcpNetwork.resolve(self, address)]
 
-        def begin_to_connect(self, place: Any) -> socket.socket:
-            if place is None:
-                return super().begin_to_connect(place)
-            return TcpNetwork.begin_to_connect(self, place)
+        def begin_to_connect(self, endpoint: Any) -> socket.socket:
+            if endpoint is None:
+                return super().begin_to_connect(endpoint)
+            return TcpNetwork.begin_to_connect(self, endpoint)
 
     network = DeadFirst()
     with daemon() as address, connect(address, network=network) as connection:
@@ -427,7 +427,7 @@ class Swallowing(TcpNetwork):
         self.begun = threading.Event()
         self._far_ends: list[socket.socket] = []
 
-    def begin_to_connect(self, place: Any) -> socket.socket:
+    def begin_to_connect(self, endpoint: Any) -> socket.socket:
         """Give a socket that is not writable."""
         near, far = socket.socketpair()
         near.setblocking(False)

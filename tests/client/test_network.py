@@ -37,9 +37,11 @@ class SeveralPlaces(TcpNetwork):
         self._addresses = addresses
 
     def resolve(self, address: ServerAddress) -> list[Any]:
-        """Give the places of all addresses."""
+        """Give the endpoints of all addresses."""
         plain = TcpNetwork()
-        return [place for each in self._addresses for place in plain.resolve(each)]
+        return [
+            endpoint for each in self._addresses for endpoint in plain.resolve(each)
+        ]
 
 
 @pytest.mark.io
@@ -58,7 +60,7 @@ def test_connect_takes_the_first_place_that_listens(waiter: PollWaiter) -> None:
 
 @pytest.mark.io
 def test_connect_gives_the_last_reason(waiter: PollWaiter) -> None:
-    """Where no place takes the connection the system's reason is raised."""
+    """Where no endpoint takes the connection the system's reason is raised."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         refused = ServerAddress(*closed.getsockname())
     with pytest.raises(OSError, match="refused"):
@@ -86,14 +88,14 @@ class Recorder(SeveralPlaces):
         super().__init__(*addresses)
         self.opened: list[socket.socket] = []
 
-    def begin_to_connect(self, place: Any) -> socket.socket:
+    def begin_to_connect(self, endpoint: Any) -> socket.socket:
         """Open a socket and keep it."""
-        self.opened.append(super().begin_to_connect(place))
+        self.opened.append(super().begin_to_connect(endpoint))
         return self.opened[-1]
 
 
 @pytest.mark.io
-def test_connect_does_not_wait_for_a_dead_place(waiter: PollWaiter) -> None:
+def test_connect_does_not_wait_for_a_dead_endpoint(waiter: PollWaiter) -> None:
     """An address that swallows what it is sent leaves time for the next one."""
     with (
         swallowing_address() as dead,

@@ -26,10 +26,10 @@ class Rig:
 
     def __init__(self, server: FakeServer, details: bytes = b"beat") -> None:
         network = TcpNetwork()
-        place = network.resolve(server.address)[0]
+        endpoint = network.resolve(server.address)[0]
         self.tally = Tally()
         rng = random.Random(1)  # noqa: S311  (no secret)
-        self.links = Links(network, place, self.tally, rng)
+        self.links = Links(network, endpoint, self.tally, rng)
         self.worker = WorkerProtocol("/k", SameBeat(details), self.tally)
         self.link = Link(self.worker)
         self.links.open(self.link)

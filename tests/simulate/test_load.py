@@ -31,10 +31,10 @@ class Rig:
 
     def __init__(self, server: FakeServer) -> None:
         network = TcpNetwork()
-        place = network.resolve(server.address)[0]
+        endpoint = network.resolve(server.address)[0]
         rng = random.Random(1)  # noqa: S311  (no secret)
         self.tally = Tally()
-        self.links = Links(network, place, self.tally, rng)
+        self.links = Links(network, endpoint, self.tally, rng)
         keys = [f"/workerbeats/t-1-1/{number}" for number in range(WORKERS)]
         self.nimbus = NimbusProtocol(
             lambda: ClientProtocol(2**20),
