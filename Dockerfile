@@ -45,10 +45,11 @@ ENV PATH=/opt/storm-pacemaker-py/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     STORM_CONF_DIR=/conf \
     STORM_PACEMAKER_ADMIN=127.0.0.1:6698
+# In a network that it shares with another Pacemaker, give each a port of its own.
 USER 10001:10001
 EXPOSE 6699 6698
-# The daemon itself says whether it serves, whatever its storm.yaml and its options are.
-# In a network that it shares with another one, give each a port of its own.
+# It asks the daemon itself where its endpoint is, whatever its storm.yaml and its options
+# are, and a relay without an endpoint whether it serves.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 \
     CMD ["storm-pacemaker-py", "health"]
 STOPSIGNAL SIGTERM
