@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 ADMIN_PORT: Final = 6698
 
 _OK: Final = 200
+_ASKED_AT_ONCE: Final = 16
 
 
 class _NothingFoundError(click.ClickException):
@@ -47,7 +49,8 @@ class _NothingFoundError(click.ClickException):
 Examples:
   storm-pacemaker-py why words
       every worker of the topology, by the Pacemakers of pacemaker.servers and their
-      endpoints at port {ADMIN_PORT}
+      endpoints at port {ADMIN_PORT}; with relays, those of pacemaker.relay.servers
+      and the relays on the hosts of its workers
   storm-pacemaker-py why words-1-1700000000 6700
   storm-pacemaker-py why words --admin pm1:6698 --admin pm2:6698 --json
   storm-pacemaker-py why words --admin unix:/run/storm-pacemaker-py/admin
@@ -105,11 +108,13 @@ def why_command(
     from pacemaker.why.verdicts import Case, judge
 
     settings = target.settings()
-    named = [each for each in endpoints if each is not None]
-    addresses = named or list(_addresses(settings, admin_port))
-    daemons = _ask_all(addresses, topology, target.timeout_s, token)
     nodes = _read_nodes(settings) if with_zookeeper else None
-    case = Case(daemons, nodes)
+    addresses = [each for each in endpoints if each is not None]
+    if not addresses:
+        addresses += _pacemakers(settings, admin_port)
+        addresses += _relays(settings, nodes, topology, admin_port)
+    daemons = _ask_all(addresses, target.timeout_s, token)
+    case = Case(daemons, nodes, has_relays=bool(settings.relay_servers))
     wanted = _wanted(case, topology, worker)
     if not wanted:
         raise _NothingFoundError(_nothing(case, topology, worker))
@@ -123,45 +128,71 @@ def why_command(
                 print_text(printable(line))
 
 
-def _addresses(settings: Settings, port: int) -> Iterator[AdminAddress]:
+def _pacemakers(settings: Settings, port: int) -> Iterator[AdminAddress]:
     from pacemaker.client.address import parse_server
 
-    for server in settings.servers:
+    for server in settings.relay_servers or settings.servers:
         yield AdminAddress(parse_server(server, settings.port).host, port)
 
 
+def _relays(
+    settings: Settings, nodes: ClusterNodes | None, topology: str, port: int
+) -> Iterator[AdminAddress]:
+    """Yield the endpoints of the relays on the hosts of a topology's workers."""
+    if not settings.relay_servers or nodes is None:
+        return
+    hosts = {
+        host
+        for topology_id, assignment in nodes.assignments.items()
+        if _is_topology(topology_id, topology)
+        for host in assignment.hosts.values()
+    }
+    for host in sorted(hosts):
+        yield AdminAddress(host, port)
+
+
+def _is_topology(topology_id: str, wanted: str) -> bool:
+    return wanted in (topology_id, topology_id.rsplit("-", 2)[0])
+
+
 def _ask_all(
-    addresses: Sequence[AdminAddress],
-    topology: str,
-    timeout_s: float,
-    token: str | None,
+    addresses: Sequence[AdminAddress], timeout_s: float, token: str | None
 ) -> list[DaemonFacts]:
     """Ask every endpoint for its history.
 
     Raises:
         AdminError: none has answered.
     """
-    from pacemaker.admin.client import ask
-    from pacemaker.why.facts import HistoryFormatError, parse_history
-
     daemons = []
     problem: AdminError | None = None
-    for address in addresses:
+    # At once: there may be a relay on each of many hosts, and some may be away.
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        answers = [
+            pool.submit(_ask, address, timeout_s, token) for address in addresses
+        ]
+    for answer in answers:
         try:
-            # All topologies: what met other workers at the same time matters.
-            answer = ask(address, "/history", timeout_s, token)
-            if answer.status != _OK:
-                raise AdminError(str(address), answer.text.strip())
-            daemons.append(parse_history(str(address), answer.text))
-        except HistoryFormatError as exc:
-            problem = AdminError(str(address), str(exc))
-            warn(printable(str(problem)))
+            daemons.append(answer.result())
         except AdminError as exc:
             problem = exc
             warn(printable(str(exc)))
     if problem is not None and not daemons:
         raise problem
     return daemons
+
+
+def _ask(address: AdminAddress, timeout_s: float, token: str | None) -> DaemonFacts:
+    from pacemaker.admin.client import ask
+    from pacemaker.why.facts import HistoryFormatError, parse_history
+
+    # All topologies: what met other workers at the same time matters.
+    answer = ask(address, "/history", timeout_s, token)
+    if answer.status != _OK:
+        raise AdminError(str(address), answer.text.strip())
+    try:
+        return parse_history(str(address), answer.text)
+    except HistoryFormatError as exc:
+        raise AdminError(str(address), str(exc)) from exc
 
 
 def _read_nodes(settings: Settings) -> ClusterNodes | None:
@@ -183,7 +214,7 @@ def _wanted(case: Case, topology: str, worker: str | None) -> list[tuple[str, st
     return [
         each
         for each in case.workers
-        if topology in (each[0], each[0].rsplit("-", 2)[0])
+        if _is_topology(each[0], topology)
         and (worker is None or _is_it(case, each, worker))
     ]
 

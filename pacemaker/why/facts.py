@@ -97,7 +97,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class DaemonFacts:
-    """What one Pacemaker remembers.
+    """What one Pacemaker, or one relay, remembers.
 
     Attributes:
         name: the Pacemaker.
@@ -108,6 +108,8 @@ class DaemonFacts:
         read_gaps: times of more than some rounds in which nobody read.
         deletes: directories that were deleted: when, which, and by whom.
         keys: by topology id and worker.
+        is_relay: whether it is a relay, which has the connections of its own host's
+            workers only.
     """
 
     name: str
@@ -118,6 +120,7 @@ class DaemonFacts:
     read_gaps: tuple[Span, ...] = ()
     deletes: tuple[tuple[float, str, str], ...] = ()
     keys: Mapping[tuple[str, str], KeyFacts] = field(default_factory=dict)
+    is_relay: bool = False
 
 
 def parse_history(name: str, text: str) -> DaemonFacts:
@@ -150,6 +153,7 @@ def parse_history(name: str, text: str) -> DaemonFacts:
                 (each["at"], each["path"], each["peer"]) for each in page["deletes"]
             ),
             keys=dict(_keys(name, page["keys"])),
+            is_relay=bool(page.get("is_relay")),
         )
     except HistoryFormatError:
         raise

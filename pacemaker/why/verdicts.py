@@ -103,10 +103,12 @@ class Case:
     Attributes:
         daemons: what each Pacemaker remembers; those that did not answer are missing.
         nodes: what ZooKeeper says; None if it was not asked or did not answer.
+        has_relays: whether workers talk to relays, even if none was asked.
     """
 
     daemons: Sequence[DaemonFacts]
     nodes: ClusterNodes | None = None
+    has_relays: bool = False
     _gaps: dict[tuple[str, str], list[Gap]] = field(default_factory=dict)
 
     @property
@@ -115,8 +117,23 @@ class Case:
         return sorted({worker for daemon in self.daemons for worker in daemon.keys})
 
     def facts(self, worker: tuple[str, str]) -> list[KeyFacts]:
-        """Return what each Pacemaker remembers of a worker."""
-        return [each.keys[worker] for each in self.daemons if worker in each.keys]
+        """Return what is remembered of a worker where it connects.
+
+        That is its relay, if the relay was asked.  To mix in what the Pacemakers
+        remember would be wrong: relays repeat heartbeats to a Pacemaker that was
+        started again, and a worker that is silent meanwhile would seem to write.
+        """
+        return self.facts_of(worker, are_relays=True) or self.facts_of(worker)
+
+    def facts_of(
+        self, worker: tuple[str, str], are_relays: bool = False
+    ) -> list[KeyFacts]:
+        """Return what each Pacemaker, or each relay, remembers of a worker."""
+        return [
+            each.keys[worker]
+            for each in self.daemons
+            if each.is_relay is are_relays and worker in each.keys
+        ]
 
     def gaps(self, worker: tuple[str, str]) -> list[Gap]:
         """Return the gaps of a worker, the oldest first."""
@@ -147,8 +164,10 @@ def judge(case: Case, worker: tuple[str, str]) -> list[Finding]:
     if not facts:
         return [_unknown(case)]
     findings = [_judge_gap(case, worker, gap) for gap in case.gaps(worker)]
-    findings += _two_writers(facts)
-    findings += _restart_of_the_daemon(case, worker, facts)
+    # Two hosts that write one key have a relay each, so only a Pacemaker sees both.
+    relays = case.facts_of(worker, are_relays=True)
+    findings += _two_writers([*relays, *case.facts_of(worker)])
+    findings += _restart_of_the_daemon(case, worker)
     findings += _not_read(case, facts)
     present = _present(case, worker, facts)
     if present is not None:
@@ -397,8 +416,18 @@ def _by_ending(
         # It went on at another Pacemaker, where this is the first heartbeat.
         reasons.append("it went on at another Pacemaker")
         return Verdict.NETWORK
-    relay = _relay_of(case, ending.peer)
-    if ending.uptime_s is not None and ending.uptime_s <= gap.span.duration_s + 1:
+    relay = _relay_of(case, worker, ending.peer)
+    is_young = (
+        ending.uptime_s is not None and ending.uptime_s <= gap.span.duration_s + 1
+    )
+    if is_young and ending.kind == "late" and not relay:
+        # The process that has a connection is older than a silence of it.
+        reasons.append(
+            f"the same connection, {ending.peer}, went on after it, but with an older"
+            f" heartbeat (uptime {ending.uptime_s} s), which waited in the network"
+        )
+        return Verdict.NETWORK
+    if is_young:
         reasons.append(_ended(ending.end))
         reasons.append(
             f"its key was not deleted, and the process that went on had an uptime of"
@@ -440,7 +469,7 @@ def _ended(end: str) -> str:
 def _still_silent(
     case: Case, worker: tuple[str, str], gap: Gap, reasons: list[str]
 ) -> Verdict:
-    relay = _relay_of(case, gap.last.peer)
+    relay = _relay_of(case, worker, gap.last.peer)
     if relay:
         reasons.append(relay)
         return Verdict.UNCLEAR
@@ -461,15 +490,17 @@ def _still_silent(
     return Verdict.KILLED
 
 
-def _relay_of(case: Case, peer: str) -> str | None:
-    """Return a sentence about a connection that carries several workers."""
+def _relay_of(case: Case, worker: tuple[str, str], peer: str) -> str | None:
+    """Return a sentence about a connection that is not the worker's own."""
+    if case.facts_of(worker, are_relays=True):
+        return None
     carried = {
-        worker
+        each
         for daemon in case.daemons
-        for worker, facts in daemon.keys.items()
+        for each, facts in daemon.keys.items()
         if facts.peer == peer
     }
-    if len(carried) < 2:
+    if len(carried) < 2 and not case.has_relays:
         return None
     return (
         f"its heartbeats come through a relay, {peer}, so a pause and a lost network"
@@ -503,12 +534,14 @@ def _two_writers(facts: Sequence[KeyFacts]) -> Iterator[Finding]:
                 break
 
 
-def _restart_of_the_daemon(
-    case: Case, worker: tuple[str, str], facts: Sequence[KeyFacts]
-) -> Iterator[Finding]:
+def _restart_of_the_daemon(case: Case, worker: tuple[str, str]) -> Iterator[Finding]:
     """Yield a finding if a worker is older than all that is remembered."""
+    pacemakers = case.facts_of(worker)
+    facts = pacemakers or case.facts(worker)
     first = min(facts, key=lambda each: each.first_s)
-    began_s = min(each.began_s for each in case.daemons)
+    began_s = min(
+        each.began_s for each in case.daemons if each.is_relay is not bool(pacemakers)
+    )
     newest = max(facts, key=lambda each: each.last_s)
     if newest.uptime_s is None:
         return
@@ -541,6 +574,9 @@ def _not_read(case: Case, facts: Sequence[KeyFacts]) -> Iterator[Finding]:
                     ),
                 )
     read_s = max((each.read_s for each in case.daemons if each.read_s), default=None)
+    if read_s is None and all(each.is_relay for each in case.daemons):
+        # Nimbus reads by the relay of its own host.
+        return
     since_s = read_s if read_s is not None else first_s
     if case.now_s - since_s > TASK_TIMEOUT_S:
         yield Finding(

@@ -10,16 +10,18 @@ from pacemaker.admin import client
 from pacemaker.admin.address import AdminAddress
 from pacemaker.admin.client import Answer
 from pacemaker.cli import exit_codes
+from pacemaker.cli import why as module
 from pacemaker.cluster_state import zookeeper_state
 from pacemaker.config import Settings
 from pacemaker.core.history import End, History, Source
 from pacemaker.errors import AdminError
+from pacemaker.observe.nodes import Assignment, ClusterNodes
 from pacemaker.server.history_page import write_history
 from tests.cli.conftest import Run
 from tests.why.test_facts import KEY, TOPOLOGY, VALUE
 
 
-def history() -> str:
+def history(is_relay: bool = False) -> str:
     """Return the page of a daemon whose worker was killed, and came back."""
     kept = History(10**6)
     before, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
@@ -29,7 +31,7 @@ def history() -> str:
     kept.record_for(KEY, Source("10.0.0.1:4002"), 1_300.0, VALUE)
     kept.note_read(KEY, nimbus, 1_301.0)
     return b"".join(
-        write_history(kept, {KEY: VALUE}.get, 1_302.0, 1_302.0, "")
+        write_history(kept, {KEY: VALUE}.get, 1_302.0, 1_302.0, "", is_relay)
     ).decode()
 
 
@@ -39,6 +41,7 @@ class Endpoints:
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
         self.tokens: list[str | None] = []
+        self.asked: set[str] = set()
 
     def ask(
         self, address: AdminAddress, target: str, timeout_s: float, token: str | None
@@ -46,6 +49,7 @@ class Endpoints:
         """Take the place of `ask`."""
         assert target == "/history"
         self.tokens.append(token)
+        self.asked.add(str(address))
         answer = self.answers.get(str(address))
         if answer is None:
             raise AdminError(str(address), "Connection refused")
@@ -71,6 +75,28 @@ def test_why_asks_the_pacemakers_of_the_configuration(
     first = result.stdout.splitlines()[0]
     assert first == f"7a4e-6700 of {TOPOLOGY}: killed: it was killed"
     assert "pm2:6698 (Connection refused)" in result.stderr
+
+
+def test_why_asks_the_relays_of_the_hosts(
+    run: Run, endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of ZooKeeper's assignment of the topology; no other host is asked."""
+    assignments = {
+        TOPOLOGY: Assignment({"7a4e": "worker1"}, {}, {}),
+        "other-1-1700000000": Assignment({"8b5f": "worker2"}, {}, {}),
+    }
+    known = ClusterNodes(read_s=0.0, assignments=assignments)
+    monkeypatch.setattr(module, "_read_nodes", lambda _: known)
+    endpoints.answers["worker1:6698"] = Answer(200, history(is_relay=True))
+    options = ("-c", "pacemaker.servers=[localhost]")
+    relays = ("-c", "pacemaker.relay.servers=[pm1]")
+    result = run("why", "words", *options, *relays)
+    assert result.exit_code == exit_codes.OK
+    assert endpoints.asked == {"pm1:6698", "worker1:6698"}
+    assert result.stdout.startswith(f"7a4e-6700 of {TOPOLOGY}: ")
+    endpoints.asked.clear()
+    run("why", "words", "-c", "pacemaker.servers=[pm1]")
+    assert endpoints.asked == {"pm1:6698"}
 
 
 @pytest.mark.parametrize("worker", ["6700", "7a4e-6700"])

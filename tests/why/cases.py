@@ -61,6 +61,7 @@ def daemon(
     read_gaps: Sequence[Span] = (),
     read_s: float | None = NOW_S - 3.0,
     began_s: float = BEGAN_S,
+    is_relay: bool = False,
 ) -> DaemonFacts:
     """Return what a Pacemaker remembers; Nimbus reads from it."""
     return DaemonFacts(
@@ -72,6 +73,7 @@ def daemon(
         read_gaps=tuple(read_gaps),
         deletes=tuple(deletes),
         keys=keys,
+        is_relay=is_relay,
     )
 
 

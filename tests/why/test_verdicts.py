@@ -8,6 +8,7 @@ from pacemaker.observe.nodes import LastError, Status
 from pacemaker.why.facts import KeyFacts, Span
 from pacemaker.why.verdicts import Case, Finding, Verdict, judge
 from tests.why.cases import (
+    BEGAN_S,
     NOW_S,
     TOPOLOGY,
     WORKER,
@@ -140,6 +141,13 @@ def test_paused_worker_goes_on_over_its_connection(uptime_s: int | None) -> None
     assert finding.end_s == AT_S
 
 
+def test_heartbeat_that_waited_in_the_network() -> None:
+    """The cable of a young worker was pulled: no process is younger than its gap."""
+    finding = first(case(key(late(AT_S, 30.0, 8)), nodes()))
+    assert finding.verdict is Verdict.NETWORK
+    assert "waited in the network" in said(finding)
+
+
 def test_worker_that_is_still_paused() -> None:
     """Its connection is open, and it says nothing."""
     finding = first(case(key(last_s=NOW_S - 25), nodes()))
@@ -193,6 +201,66 @@ def test_relay_hides_how_a_connection_went_on() -> None:
     finding = first(case(facts, nodes(), node_b_6700=key()))
     assert finding.verdict is Verdict.UNCLEAR
     assert "relay" in said(finding)
+
+
+def test_lone_worker_of_a_relay_is_not_taken_for_its_connection() -> None:
+    """The configuration says that there are relays."""
+    judged = Case(
+        [daemon({WORKER: key(late(AT_S, 20.0, 3_000))})], nodes(), has_relays=True
+    )
+    assert first(judged).verdict is Verdict.UNCLEAR
+
+
+def behind_relay(
+    at_relay: KeyFacts, at_pacemaker: KeyFacts, began_s: float = BEGAN_S
+) -> Case:
+    """Return a case of a worker with a relay and a Pacemaker."""
+    return Case(
+        [
+            daemon({WORKER: at_relay}, "relay", read_s=None, is_relay=True),
+            daemon({WORKER: at_pacemaker}, began_s=began_s),
+        ],
+        nodes(),
+        has_relays=True,
+    )
+
+
+def test_relay_of_the_worker_tells_what_it_hides() -> None:
+    """The connection of the worker ends there."""
+    there = key(late(AT_S, 20.0, 3_000), peer="10.0.0.1:7")
+    finding = first(behind_relay(key(late(AT_S, 20.0, 3_000)), there))
+    assert finding.verdict is Verdict.PAUSED
+
+
+def test_heartbeat_that_a_relay_repeats_ends_no_silence() -> None:
+    """To a Pacemaker that was started again it sends what it has."""
+    silent = key(last_s=NOW_S - 40)
+    finding = first(behind_relay(silent, key(last_s=NOW_S - 1)))
+    assert (finding.verdict, finding.begin_s) == (Verdict.PAUSED, NOW_S - 40)
+
+
+def test_pacemaker_that_was_started_again_behind_relays() -> None:
+    """The worker wrote to its relay meanwhile."""
+    finding = first(behind_relay(key(), key(first_s=AT_S + 2), began_s=AT_S))
+    assert finding.verdict is Verdict.EVERYTHING
+
+
+def test_two_writers_with_a_relay_each() -> None:
+    """Only the Pacemaker sees both."""
+    flaps = [
+        writer(AT_S + 1.5 * n, 1.5, 100, "open", f"10.0.0.{1 + n % 2}:7")
+        for n in range(6)
+    ]
+    verdicts = {
+        each.verdict for each in judge(behind_relay(key(), key(*flaps)), WORKER)
+    }
+    assert verdicts == {Verdict.TWO_WRITERS}
+
+
+def test_relay_of_a_worker_is_not_read() -> None:
+    """Nimbus reads by the relay of its own host."""
+    judged = Case([daemon({WORKER: key()}, read_s=None, is_relay=True)], nodes())
+    assert first(judged).verdict is Verdict.WELL
 
 
 def test_relay_does_not_hide_a_new_process() -> None:
