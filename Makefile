@@ -138,7 +138,8 @@ cluster-outages: setup
 
 bench: setup
 	$(STEP) "benchmarks: nothing else should be running"
-	@$(BIN)/python -m benchmarks $(if $(QUICK),--plan quick) $(if $(ROW),--row $(ROW))
+	@$(BIN)/python -m $(if $(PROFILE),benchmarks.pulse_budget --page,benchmarks \
+		$(if $(QUICK),--plan quick) $(if $(ROW),--row $(ROW)))
 
 ISOLATION := benchmarks.isolation $(if $(QUICK),--plan quick)
 UNDER_ATTACK := tests.real.under_attack $(ARGS)

@@ -23,7 +23,8 @@ from benchmarks.machine import describe_machine
 from benchmarks.native import BUILD, ROOT
 from benchmarks.plans import PLANS, Plan
 from benchmarks.results import Results, restore, save
-from benchmarks.rows import ROWS, Row
+from benchmarks.row import Row
+from benchmarks.rows import ROWS
 from benchmarks.servers import KINDS
 
 PAGE: Final = ROOT / "docs" / "performance.md"

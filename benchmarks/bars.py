@@ -102,6 +102,7 @@ def _bytes_for_each(row: str) -> Value:
 _TIMES_FLOOR: Final = "CPU time of a pulse of 2 KiB, times the floor's"
 _TIMES_JVM: Final = "CPU time of a pulse of 2 KiB, times the JVM's"
 _TIMES_REDIS: Final = "CPU time of a pulse of 2 KiB, times redis's for a SET"
+_READ_TIMES: Final = "CPU time of a read of 2 KiB, 100 connections, times"
 _WORST_ROW: Final = "times the JVM's, in the worst row of requests"
 _BEYOND_PROCESS: Final = "without the first 40 MiB, times their size"
 _THROUGHPUT: Final = "throughput of pulses of 2 KiB, times the JVM's"
@@ -178,6 +179,37 @@ BARS: Final[Sequence[Bar]] = (
         1.0,
         2,
         is_least=True,
+    ),
+    Bar(
+        f"{_READ_TIMES} redis's for a GET",
+        _ratio("read-100", "cpu_us", "redis"),
+        1.35,
+        None,
+    ),
+    Bar(f"{_READ_TIMES} the JVM's", _ratio("read-100", "cpu_us", "jvm"), 0.45, None),
+    Bar(
+        "CPU time of a request in the mix of a cluster, times the JVM's",
+        _ratio("mix", "cpu_us", "jvm"),
+        0.45,
+        None,
+    ),
+    Bar(
+        "Nimbus's round for 15,000 workers: time, times that of redis's GETs",
+        lambda results: results.ratio("round", "throughput_per_s", "redis", "ours"),
+        1.3,
+        None,
+    ),
+    Bar(
+        "CPU time of a pulse of 32 KiB, times the floor's",
+        _ratio("32k-100", "cpu_us", "floor"),
+        1.6,
+        None,
+    ),
+    Bar(
+        "CPU time of a pulse of 1 MiB, times the floor's",
+        _ratio("1m-20", "cpu_us", "floor"),
+        1.7,
+        None,
     ),
     _tail(f"p99, {_WORST_ROW}", "p99_us"),
     _tail(f"p99.9, {_WORST_ROW}", "p99.9_us"),
@@ -272,6 +304,27 @@ BARS: Final[Sequence[Bar]] = (
         _figure("cluster-1500", "cores"),
         1,
         0.25,
+        "",
+    ),
+    Bar(
+        "5,000 relays, 50,000 workers: pulses and reads not answered",
+        _figure("relays-5000", "lost"),
+        0,
+        None,
+        "",
+    ),
+    Bar(
+        "5,000 relays, 50,000 workers: p99",
+        _figure("relays-5000", "p99_us", 1e3),
+        50,
+        None,
+        "ms",
+    ),
+    Bar(
+        "5,000 relays, 50,000 workers: cores used",
+        _figure("relays-5000", "cores"),
+        1,
+        None,
         "",
     ),
 )

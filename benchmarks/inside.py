@@ -16,23 +16,17 @@ from __future__ import annotations
 import contextlib
 import statistics
 import sys
-import threading
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from benchmarks.load import Group, Heartbeats, load
 from benchmarks.servers import running
-from pacemaker.admin.address import AdminAddress
-from pacemaker.admin.client import ask
+from benchmarks.variants import ADMIN_OPTIONS, scraped
 
 CONNECTIONS = 200
 VALUE_BYTES = 2048
 QUIET_KEYS = 15_000
-ADMIN = AdminAddress("127.0.0.1", 36698)
-SCRAPE_EVERY_S = 1.0
 CPU_BAR, LATENCY_BAR, MEMORY_BAR_MIB = 1.03, 1.5, 10.0
 OUTSIDE = ("--no-history",)
-INSIDE = ("--admin", str(ADMIN))
 
 
 class Cost(NamedTuple):
@@ -42,27 +36,9 @@ class Cost(NamedTuple):
     p999_us: float
 
 
-@contextlib.contextmanager
-def scraped() -> Iterator[None]:
-    """Scrape the endpoint each second for the duration of a `with` block."""
-    is_over = threading.Event()
-
-    def scrape() -> None:
-        while not is_over.wait(SCRAPE_EVERY_S):
-            ask(ADMIN, "/metrics", SCRAPE_EVERY_S * 5)
-
-    thread = threading.Thread(target=scrape)
-    thread.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        thread.join()
-
-
 def cost(is_inside: bool, seconds: float) -> Cost:
     """Run the load against a new daemon."""
-    options = INSIDE if is_inside else OUTSIDE
+    options = ADMIN_OPTIONS if is_inside else OUTSIDE
     group = Group("pulse", CONNECTIONS)
     with running("ours", *options) as server, contextlib.ExitStack() as around:
         if is_inside:
@@ -73,7 +49,7 @@ def cost(is_inside: bool, seconds: float) -> Cost:
 
 def memory_mib(is_inside: bool) -> float:
     """Return the resident memory of a daemon with many quiet keys."""
-    options = INSIDE if is_inside else OUTSIDE
+    options = ADMIN_OPTIONS if is_inside else OUTSIDE
     stored = Heartbeats(QUIET_KEYS, VALUE_BYTES, 100)
     with running("ours", *options) as server:
         load(server, stored, [Group("fill", 50, limit=QUIET_KEYS)], 60)

@@ -238,7 +238,7 @@ def _starts(rows: Sequence[RowResult]) -> str:
     return _table(heads, _lines(rows, "start_s", cells))
 
 
-def _threads(rows: Sequence[RowResult]) -> str:
+def _variants(rows: Sequence[RowResult]) -> str:
     def cells(row: RowResult, column: Column) -> Sequence[str]:
         figures = column.figures
         return [
@@ -247,8 +247,22 @@ def _threads(rows: Sequence[RowResult]) -> str:
             _ms(figures["saturated_p99_us"]),
         ]
 
-    heads = ("", "I/O threads", "requests/s", "CPU time per request", "p99")
+    heads = ("", "", "requests/s", "CPU time per request", "p99")
     return _table(heads, _lines(rows, "throughput_per_s", cells))
+
+
+def _relays(rows: Sequence[RowResult]) -> str:
+    def cells(row: RowResult, column: Column) -> Sequence[str]:
+        figures = column.figures
+        relay_us = figures.get("relay_cpu_us")
+        return [
+            *(_ms(figures[f"{name}_us"]) for name in ("p50", "p99", "p99.9")),
+            _NONE if relay_us is None else f"{_short(relay_us)} us",
+            f"{_short(figures['pacemaker_cpu_us'])} us",
+        ]
+
+    heads = ("", "", "p50", "p99", "p99.9", "CPU time of the relay per pulse")
+    return _table((*heads, "of the Pacemaker"), _lines(rows, "pacemaker_cpu_us", cells))
 
 
 def _notes(results: Results) -> str:
@@ -284,5 +298,6 @@ _TABLES: Final = (
     ("Pauses", "pause", _latencies),
     ("Start", "start", _starts),
     ("Clusters", "steady", _steady),
-    ("I/O threads", "threads", _threads),
+    ("A relay", "relay", _relays),
+    ("I/O threads, history and endpoint", "variants", _variants),
 )

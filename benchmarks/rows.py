@@ -1,25 +1,27 @@
-"""The rows: what is measured, and on which servers.
-
-Each row runs its servers one beside the other but loads one at a time, round
-by round, so that a machine that is slower for a while is slower for all.  Rows
-whose figures are short take several sittings, some minutes apart: a machine that
-is disturbed for a minute disturbs one of them, and no median.
-"""
+"""The rows: what is measured, and on which servers; `row` says what a row is."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from benchmarks.awake import cores_awake
 from benchmarks.jars import MissingError
-from benchmarks.load import Group, Heartbeats, LoadError, Seen, fill, load
+from benchmarks.load import Group, Heartbeats, LoadError, fill, load
 from benchmarks.plans import Plan
 from benchmarks.results import Column, RowResult
+from benchmarks.row import (
+    Always,
+    Once,
+    Row,
+    latency_figures,
+    on_each,
+    servers_of,
+    warm_up,
+)
 from benchmarks.servers import KINDS, Server, running
+from benchmarks.variants import ADMIN_OPTIONS, RelayRow, VariantsRow
 
 Work = Callable[[float], Sequence[Group]]
 """The groups of a load, at so many requests a second; 0 is saturation."""
@@ -39,85 +41,6 @@ _WORKERS: Final = 100
 _VICTIMS: Final = 20
 _LEAST_LISTS: Final = 5
 _LARGE_TOPOLOGY: Final = 1000
-
-
-class Row(Protocol):
-    """A row of the tables: a name, and how it is measured."""
-
-    @property
-    def name(self) -> str:
-        """What it is called on the command line."""
-
-    def fits(self, plan: Plan) -> bool:
-        """Tell whether it is part of a plan."""
-
-    def sittings(self, plan: Plan) -> int:
-        """Tell how often it is measured."""
-
-    def describe(self, plan: Plan) -> RowResult:
-        """Return its result before the first sitting, with nothing measured."""
-
-    def measure(self, plan: Plan, result: RowResult) -> None:
-        """Measure it for one sitting, and add to its result what was found."""
-
-
-class _Once:
-    """A row of one sitting."""
-
-    def sittings(self, plan: Plan) -> int:
-        """As `Row`."""
-        return 1
-
-
-class _Always:
-    """A row that is part of every plan."""
-
-    def fits(self, plan: Plan) -> bool:
-        """As `Row`."""
-        return True
-
-
-@contextmanager
-def _servers(
-    result: RowResult, names: Sequence[str], refusals: Mapping[str, str]
-) -> Iterator[dict[str, Server]]:
-    """Run the servers of a row; say in the result which cannot take part."""
-    with ExitStack() as stack:
-        servers = {}
-        for name in names:
-            column = result.columns.setdefault(
-                name, Column(note=refusals.get(name, ""))
-            )
-            if column.note:
-                continue
-            try:
-                servers[name] = stack.enter_context(running(name))
-            except MissingError as exc:
-                column.note = str(exc)
-        yield servers
-
-
-def _on_each(
-    result: RowResult,
-    servers: dict[str, Server],
-    measure: Callable[[Server, Column], None],
-) -> None:
-    """Measure one after the other; who fails is noted, and out of the row."""
-    for name, server in list(servers.items()):
-        sys.stderr.write(".")
-        sys.stderr.flush()
-        try:
-            measure(server, result.columns[name])
-        except LoadError as exc:
-            result.columns[name].note = str(exc)
-            del servers[name]
-
-
-def _warm_up(
-    plan: Plan, server: Server, stored: Heartbeats, groups: Sequence[Group]
-) -> None:
-    compiles = KINDS[server.name].compiles
-    load(server, stored, groups, plan.compile_s if compiles else plan.warm_up_s)
 
 
 @dataclass(frozen=True)
@@ -155,14 +78,14 @@ class RequestRow:
 
     def measure(self, plan: Plan, result: RowResult) -> None:
         """As `Row`."""
-        with _servers(result, self.servers, self.refusals) as servers:
-            _on_each(result, servers, lambda *each: self._begin(plan, *each))
+        with servers_of(result, self.servers, self.refusals) as servers:
+            on_each(result, servers, lambda *each: self._begin(plan, *each))
             for _ in range(plan.rounds):
-                _on_each(result, servers, lambda *each: self._saturate(plan, *each))
+                on_each(result, servers, lambda *each: self._saturate(plan, *each))
             rate_per_s = _rate_per_s(result)
             with cores_awake():
                 for _ in range(plan.rate_rounds):
-                    _on_each(
+                    on_each(
                         result,
                         servers,
                         lambda *each: self._at_rate(plan, rate_per_s, *each),
@@ -172,7 +95,7 @@ class RequestRow:
         column.add(rest_bytes=server.resident_bytes())
         if server.name != "floor":
             fill(server, self.heartbeats, plan.fill_bound_s)
-        _warm_up(plan, server, self.heartbeats, self.work(0))
+        warm_up(plan, server, self.heartbeats, self.work(0))
 
     def _saturate(self, plan: Plan, server: Server, column: Column) -> None:
         seen = load(server, self.heartbeats, self.work(0), plan.seconds)
@@ -194,7 +117,7 @@ class RequestRow:
         groups = self.work(rate_per_s)
         seconds = plan.seconds_at(rate_per_s)
         seen = load(server, self.heartbeats, groups, seconds)
-        column.add(rate_per_s=rate_per_s, **_latency_figures(seen))
+        column.add(rate_per_s=rate_per_s, **latency_figures(seen))
 
 
 def _rate_per_s(result: RowResult) -> float:
@@ -205,17 +128,6 @@ def _rate_per_s(result: RowResult) -> float:
         if not column.note
     ]
     return min((rates[0] for rates in firsts), default=0.0)
-
-
-def _latency_figures(seen: Seen) -> dict[str, float]:
-    percentiles_us = seen.latencies.percentiles_us
-    return {
-        **{f"p{share}_us": value for share, value in percentiles_us.items()},
-        "max_us": seen.latencies.max_us,
-        "lost": seen.lost,
-        "generator_late_us": seen.generator_late_us,
-        "cpu_at_rate_us": seen.cpu_us,
-    }
 
 
 def _one_kind(work: str, connections: int, in_flight: int = 1) -> Work:
@@ -267,8 +179,8 @@ class StoreRow:
         refusals = {"redis": _NO_DIRECTORIES}
         if self.keys > 100_000:
             refusals["zookeeper"] = _ENOUGH
-        with _servers(result, _READERS, refusals) as servers:
-            _on_each(result, servers, lambda *each: self._measure(plan, *each))
+        with servers_of(result, _READERS, refusals) as servers:
+            on_each(result, servers, lambda *each: self._measure(plan, *each))
 
     def _measure(self, plan: Plan, server: Server, column: Column) -> None:
         stored = Heartbeats(self.keys, 100, self.topologies)
@@ -299,7 +211,7 @@ class StoreRow:
 
 
 @dataclass(frozen=True)
-class MemoryRow(_Once, _Always):
+class MemoryRow(Once, Always):
     """What many heartbeats take, in resident memory."""
 
     name: str
@@ -327,8 +239,8 @@ class MemoryRow(_Once, _Always):
         stored = Heartbeats(keys, self.value_bytes, topologies, spread=self.spread)
         for name in _READERS:
             # One at a time: they are large.
-            with _servers(result, [name], self.refusals) as servers:
-                _on_each(
+            with servers_of(result, [name], self.refusals) as servers:
+                on_each(
                     result, servers, lambda *each: self._measure(plan, stored, *each)
                 )
 
@@ -346,7 +258,7 @@ class MemoryRow(_Once, _Always):
 
 
 @dataclass(frozen=True)
-class PauseRow(_Always):
+class PauseRow(Always):
     """The longest that anybody waits while much is stored and all is in motion.
 
     Workers send, a Nimbus reads and lists, and topologies of 1,000 workers are
@@ -368,8 +280,8 @@ class PauseRow(_Always):
     def measure(self, plan: Plan, result: RowResult) -> None:
         """As `Row`."""
         for name in ("ours", "jvm"):
-            with _servers(result, [name], {}) as servers:
-                _on_each(result, servers, lambda *each: self._measure(plan, *each))
+            with servers_of(result, [name], {}) as servers:
+                on_each(result, servers, lambda *each: self._measure(plan, *each))
 
     def _measure(self, plan: Plan, server: Server, column: Column) -> None:
         keys = plan.most_keys
@@ -386,11 +298,11 @@ class PauseRow(_Always):
             Group("delete", 1, rate_per_s=1, limit=killed),
         ]
         seen = load(server, stored, groups, plan.steady_seconds)
-        column.add(**_latency_figures(seen), rate_per_s=seen.rate_per_s)
+        column.add(**latency_figures(seen), rate_per_s=seen.rate_per_s)
 
 
 @dataclass(frozen=True)
-class StartRow(_Once, _Always):
+class StartRow(Once, Always):
     """From the start of the process to the first reply."""
 
     name: str = "start"
@@ -415,8 +327,11 @@ class StartRow(_Once, _Always):
 
 
 @dataclass(frozen=True)
-class SteadyRow(_Once):
-    """A cluster's steady load: each worker every 3 s, Nimbus every 10 s."""
+class SteadyRow(Once):
+    """A cluster's steady load: each worker every 3 s, Nimbus every 10 s.
+
+    With relays, the workers of a supervisor share one connection, that of its relay.
+    """
 
     name: str
     supervisors: int
@@ -424,84 +339,54 @@ class SteadyRow(_Once):
     workers_each: int = 10
     # Ten executors (docs/sizing.md says how large heartbeats are).
     value_bytes: int = 5600
+    has_relays: bool = False
 
     @property
     def workers(self) -> int:
-        """How many, each with a connection."""
+        """How many."""
         return self.supervisors * self.workers_each
+
+    @property
+    def connections(self) -> int:
+        """How many, without that of Nimbus."""
+        return self.supervisors if self.has_relays else self.workers
 
     def fits(self, plan: Plan) -> bool:
         """As `Row`."""
-        return self.workers <= plan.most_connections
+        return self.connections <= plan.most_connections
 
     def describe(self, plan: Plan) -> RowResult:
         """As `Row`."""
         title = (
-            f"{self.supervisors:,} supervisors of {self.workers_each} workers of 10"
-            f" executors: {self.workers:,} connections"
+            f"{self.supervisors:,} supervisors of {self.workers_each} workers"
+            f" with {self.value_bytes:,} bytes: {self.connections:,} connections"
         )
         return RowResult(self.name, title, "steady")
 
     def measure(self, plan: Plan, result: RowResult) -> None:
         """As `Row`."""
         for name in self.servers:
-            with _servers(result, [name], {}) as servers:
-                _on_each(result, servers, lambda *each: self._measure(plan, *each))
+            with servers_of(result, [name], {}) as servers:
+                on_each(result, servers, lambda *each: self._measure(plan, *each))
 
     def _measure(self, plan: Plan, server: Server, column: Column) -> None:
         workers = self.workers
         stored = Heartbeats(workers, self.value_bytes, max(1, workers // _WORKERS))
         column.add(rest_bytes=server.resident_bytes())
-        groups = [Group("pulse", workers, rate_per_s=workers / 3)]
+        groups = [Group("pulse", self.connections, rate_per_s=workers / 3)]
         if server.name != "floor":
             fill(server, stored, plan.fill_bound_s)
             groups.append(Group("read", 1, rate_per_s=workers / 10))
         if server.wire == "pacemaker" and server.name != "floor":
             groups.append(Group("list", 1, rate_per_s=0.1))
-        _warm_up(plan, server, stored, [Group("pulse", workers)])
+        warm_up(plan, server, stored, [Group("pulse", self.connections)])
         seen = load(server, stored, groups, plan.steady_seconds)
         column.add(
-            **_latency_figures(seen),
+            **latency_figures(seen),
             rate_per_s=seen.rate_per_s,
             cores=seen.server_cpu_s / seen.seconds,
             resident_bytes=server.most_resident_bytes(),
         )
-
-
-@dataclass(frozen=True)
-class ThreadsRow(_Always):
-    """The same load on our daemon with more and more I/O threads."""
-
-    name: str = "io-threads"
-
-    def sittings(self, plan: Plan) -> int:
-        """As `Row`."""
-        return plan.sittings
-
-    def describe(self, plan: Plan) -> RowResult:
-        """As `Row`."""
-        title = "pulses of 2 KiB, 100 connections"
-        return RowResult(self.name, title, "threads")
-
-    def measure(self, plan: Plan, result: RowResult) -> None:
-        """As `Row`."""
-        stored = Heartbeats(100, 2048)
-        with ExitStack() as stack:
-            servers = {
-                str(count): stack.enter_context(
-                    running("ours", "--io-threads", str(count))
-                )
-                for count in (1, 2, 4, 8)
-            }
-            for _ in range(plan.rounds):
-                for count, server in servers.items():
-                    column = result.columns.setdefault(count, Column())
-                    seen = load(server, stored, [Group("pulse", 100)], plan.seconds)
-                    column.add(
-                        throughput_per_s=seen.rate_per_s,
-                        cpu_us=seen.cpu_us,
-                        saturated_p99_us=seen.latencies.percentiles_us["99"],
-                    )
 
 
 def _short(count: int) -> str:
@@ -559,6 +444,13 @@ ROWS: Final[Sequence[Row]] = (
         refusals={"floor": _ONE_REPLY},
     ),
     RequestRow(
+        "round",
+        "Nimbus's round: 15,000 heartbeats of 5,300 bytes, one read after another",
+        Heartbeats(15_000, 5300, 150),
+        _one_kind("read", 1),
+        refusals={"floor": _ONE_REPLY},
+    ),
+    RequestRow(
         "mix",
         "the mix of a cluster: 200 connections pulse, 60 read, one lists",
         Heartbeats(200, 2 * _KIB, 20),
@@ -582,7 +474,23 @@ ROWS: Final[Sequence[Row]] = (
     SteadyRow("cluster-270", 270, ("ours", "jvm", "zookeeper")),
     # As many connections as one process may have here, of those that have them.
     SteadyRow("cluster-1500", 1500, ("ours", "jvm", "redis", "floor")),
-    ThreadsRow(),
+    SteadyRow("relays-5000", 5000, ("ours",), value_bytes=2 * _KIB, has_relays=True),
+    RelayRow("relay-10", 10),
+    RelayRow("relay-100", 100),
+    VariantsRow(
+        "io-threads",
+        "pulses of 2 KiB, 100 connections",
+        {str(count): ("--io-threads", str(count)) for count in (1, 2, 4, 8)},
+    ),
+    VariantsRow(
+        "inside",
+        "pulses of 2 KiB, 100 connections",
+        {
+            "with its defaults": (),
+            "without history": ("--no-history",),
+            "with an endpoint, scraped each second": ADMIN_OPTIONS,
+        },
+    ),
 )
 """All rows, in the order in which they are measured and shown."""
 

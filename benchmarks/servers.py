@@ -77,6 +77,11 @@ class Server:
         """Return the most resident memory that the process has ever had."""
         return self._status_bytes("VmHWM")
 
+    def cpu_s(self) -> float:
+        """Return the CPU time of the process so far, all threads, user and kernel."""
+        # Linux's number of the clock of a process; MAKE_PROCESS_CPUCLOCK in the kernel.
+        return time.clock_gettime((~self.pid << 3) | 2)
+
     def _status_bytes(self, name: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()
         found = re.search(rf"{name}:\s+(\d+) kB", status)
@@ -111,13 +116,13 @@ def running(name: str, *options: str) -> Iterator[Server]:
     """Run a server until the block ends.
 
     Args:
-        name: one of `KINDS`.
+        name: one of `KINDS`, or "relay".
         options: further options of its command.
 
     Raises:
         MissingError: what it needs is not installed.
     """
-    kind = KINDS[name]
+    kind = _RELAY if name == "relay" else KINDS[name]
     with tempfile.TemporaryDirectory(prefix="storm-pacemaker-bench-") as folder:
         port = _free_port()
         argv = [*kind.command(Path(folder), port), *options]
@@ -184,9 +189,13 @@ def _java_version() -> str:
     return done.stderr.splitlines()[0].replace('"', "")
 
 
-def _ours(folder: Path, port: int) -> list[str]:
-    argv = [sys.executable, "-m", "pacemaker", "serve", "--bind", "127.0.0.1"]
+def _ours(folder: Path, port: int, command: str = "serve") -> list[str]:
+    argv = [sys.executable, "-m", "pacemaker", command, "--bind", "127.0.0.1"]
     return [*argv, "-c", f"pacemaker.port={port}"]
+
+
+def _relay(folder: Path, port: int) -> list[str]:
+    return _ours(folder, port, "relay")
 
 
 def _our_version() -> str:
@@ -275,3 +284,7 @@ KINDS: Final = {
     ),
 }
 """The servers, in the order in which they are measured and shown."""
+
+# Ours as well, and measured in a row of its own.  It answers a list once it has reached
+# a Pacemaker, so it is ready for pulses then.
+_RELAY: Final = Kind("a relay", "pacemaker", _relay, _our_version, _pacemaker_request())

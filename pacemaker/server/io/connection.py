@@ -10,15 +10,12 @@ path goes through `on_readable` and `_write`, and the condition stays READING.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import select
 import socket
 import struct
-import termios
-from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core import limits
@@ -27,7 +24,13 @@ from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.phases import Phase
 from pacemaker.core.protocol import Output, ServerProtocol, Wait
 from pacemaker.errors import LimitError, PeerError
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.conditions import INTEREST, Condition
+from pacemaker.server.io.cost_classes import NEW_CLASS, REFUSED_CLASS, next_class
+from pacemaker.server.io.sockets import (
+    end_with_reset,
+    undelivered_bytes,
+    unread_bytes,
+)
 from pacemaker.wire import messages
 from pacemaker.wire.frames import HEAD_SIZE
 
@@ -43,56 +46,7 @@ _REQUEST: Final = Wait.REQUEST
 # The first bytes of the body of a CREATE_PATH request: the field of its type.
 _CREATE_PATH: Final = struct.pack(">bhi", 8, 1, messages.CREATE_PATH)
 
-# The cost class of a new connection: behind those that are known to be cheap.
-NEW_CLASS: Final = 2
-# The unit of cost classes: a pulse, a read, a small list take less.
-_CHEAP_S: Final = 0.0001
-# One request costs no more than this (`ServerProtocol.slice_cost`) and is seldom above
-# this class.
-_LONE_COST: Final = 8
-_MOST_LONE_CLASS: Final = 1
-# The class of a slice of several requests.
-_SLICE_CLASS: Final = 3
-# The class of a refused peer, that of a new one.  Its end must not wait for long: epoll
-# reports an end again in every turn, and thousands of them would take longer than
-# everything else.
-_REFUSED_CLASS: Final = 2
-
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
-
-
-class Condition(Enum):
-    """What a connection waits for."""
-
-    # The peer's next bytes.
-    READING = "reading"
-    # Its turn, because it has sent more than a slice of requests at once; or credit,
-    # because it has created keys or asked for lists faster than its account may; or an
-    # answer that others have to give.
-    WAITING = "waiting"
-    # Room to write replies that the peer has not taken yet.  Nothing more is read until
-    # then.
-    SENDING = "sending"
-    # The outcome of a SASL step.
-    STEPPING = "stepping"
-    # The time at which the peer may be told that it failed to authenticate.
-    WITHHOLDING = "withholding"
-    # The peer's end.  Its last bytes are written and a FIN has been sent.  Whatever
-    # still arrives is discarded, because a reset would destroy replies in flight.
-    LINGERING = "lingering"
-    CLOSED = "closed"
-
-
-# The epoll events that a connection asks for in each condition.  (Epoll is level-
-# triggered: with EPOLLIN, bytes that nobody reads would wake the loop in every turn.)
-_INTEREST: Final[Mapping[Condition, int]] = {
-    Condition.READING: select.EPOLLIN,
-    Condition.WAITING: 0,
-    Condition.SENDING: select.EPOLLOUT,
-    Condition.STEPPING: 0,
-    Condition.WITHHOLDING: select.EPOLLRDHUP,
-    Condition.LINGERING: select.EPOLLIN,
-}
 # Looked up once, as above.
 _READING: Final = Condition.READING
 _LINGERING: Final = Condition.LINGERING
@@ -217,29 +171,12 @@ class Connection:
         return self.condition is _CLOSED
 
     def note_cost(self, elapsed_s: float) -> None:
-        """Record how long an event of this connection took to serve.
-
-        Class 0 is for peers that send small requests one at a time, as workers and
-        Nimbus do.  New ones begin in class 2, so that a thousand of them do not delay
-        a peer with a single larger request, such as a list.  From class 3, each class
-        is twice as costly as the one below it.  The class moves towards the last cost
-        by one step for each event: one in which memory was given back, or others were
-        evicted, does not put a worker behind a thousand others.
-        """
+        """Record how long an event of this connection took to serve."""
         if self.condition is _LINGERING:
-            self.cost_class = _REFUSED_CLASS
+            self.cost_class = REFUSED_CLASS
             return
-        cost_class = int(elapsed_s / _CHEAP_S).bit_length()
-        # Not by the time alone: if the processor is busy, a lone request may take as
-        # long as thirty that are answered together, or as a byte of many.
-        if self.protocol.slice_cost > _LONE_COST:
-            cost_class = max(cost_class, _SLICE_CLASS)
-        elif cost_class <= _MOST_LONE_CLASS:
-            cost_class = 0
-        self.protocol.slice_cost = 0
-        self.cost_class += (cost_class > self.cost_class) - (
-            cost_class < self.cost_class
-        )
+        slice_cost, self.protocol.slice_cost = self.protocol.slice_cost, 0
+        self.cost_class = next_class(self.cost_class, elapsed_s, slice_cost)
 
     def on_event(self, events: int) -> None:
         """Handle the events that epoll reports, in all but the usual case."""
@@ -336,7 +273,7 @@ class Connection:
         # every attempt did, a peer that takes nothing would never time out.
         if left and (sent or not self._unsent):
             self._progress_s = self.owner.now()
-            self._undelivered_bytes = _undelivered_bytes(self.fd)
+            self._undelivered_bytes = undelivered_bytes(self.fd)
         self._unsent = left
         if left:
             self._settle(Wait.ROOM)
@@ -435,10 +372,10 @@ class Connection:
         Epoll cannot tell: it reports no room to write until a third of that buffer
         is free, and a slow peer may need minutes for that.
         """
-        undelivered_bytes = _undelivered_bytes(self.fd)
-        if undelivered_bytes < self._undelivered_bytes:
+        left_bytes = undelivered_bytes(self.fd)
+        if left_bytes < self._undelivered_bytes:
             self._progress_s = now_s
-            self._undelivered_bytes = undelivered_bytes
+            self._undelivered_bytes = left_bytes
 
     def postpone(self, lost_s: float) -> None:
         """Extend every time limit by the seconds in which this process did not run."""
@@ -530,7 +467,7 @@ class Connection:
         if snapshot.unsent:
             self._unsent = (snapshot.unsent,)
             self._progress_s = state.progress_s or self.owner.now()
-            self._undelivered_bytes = _undelivered_bytes(self.fd)
+            self._undelivered_bytes = undelivered_bytes(self.fd)
             snapshot = snapshot._replace(unsent=b"")
         self._is_greeted = state.is_greeted
         if state.is_greeted:
@@ -549,7 +486,7 @@ class Connection:
         if self.interest != select.EPOLLIN:
             # A request is not answered yet, or its reply is not sent yet.
             return False
-        return not _unread_bytes(self.fd) and not _undelivered_bytes(self.fd)
+        return not unread_bytes(self.fd) and not undelivered_bytes(self.fd)
 
     def abort(self) -> None:
         """Close at once, with a reset unless `_finish` has switched that off."""
@@ -609,25 +546,10 @@ class Connection:
     def _enter(self, condition: Condition) -> None:
         """Enter a condition; the only other one is CLOSED, which `abort` enters."""
         self.condition = condition
-        interest = _INTEREST[condition]
+        interest = INTEREST[condition]
         if interest != self.interest:
             self.interest = interest
             self.owner.wait_for(self.fd, interest)
-
-
-def _unread_bytes(fd: int) -> int:
-    """Ask the kernel how many received bytes have not been read (SIOCINQ)."""
-    return _ask_kernel(fd, termios.FIONREAD)
-
-
-def _undelivered_bytes(fd: int) -> int:
-    """Ask the kernel how many bytes the peer has not yet acknowledged (SIOCOUTQ)."""
-    return _ask_kernel(fd, termios.TIOCOUTQ)
-
-
-def _ask_kernel(fd: int, question: int) -> int:
-    size_bytes: int = struct.unpack("i", fcntl.ioctl(fd, question, b"\0\0\0\0"))[0]
-    return size_bytes
 
 
 def _without(chunks: _Chunks, sent_bytes: int) -> _Chunks:

@@ -25,7 +25,8 @@ from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core import limits
 from pacemaker.server.io.backlog import Backlog
-from pacemaker.server.io.connection import NEW_CLASS, Connection
+from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.cost_classes import NEW_CLASS
 from pacemaker.server.io.spending import Spending
 
 # How many events are served between two readings of the clock.
@@ -36,7 +37,7 @@ _SAMPLE_S: Final = 0.0005
 _MOST_SAMPLED_S: Final = 0.002
 # How many connections one turn may sort, which takes some three milliseconds.
 _MOST_SHARED: Final = 4096
-# In classes up to this one (see `Connection.note_cost`) an event takes under 0.8 ms.
+# In classes up to this one (see `cost_classes`) an event takes under 0.8 ms.
 _CHEAPEST_CLASSES: Final = 3
 # If the events of a turn take no more than this each, they come from many workers.
 _CHEAP_EVENT_S: Final = 0.00008

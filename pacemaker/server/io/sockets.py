@@ -1,9 +1,11 @@
-"""Socket options, addresses as text, and how a connection ends: FIN or reset."""
+"""Sockets: options, addresses as text, bytes in the kernel, end by FIN or reset."""
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
+import termios
 from typing import Final
 
 from pacemaker.core import limits
@@ -42,3 +44,18 @@ def set_storms_options(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES)
     end_with_reset(sock, True)
+
+
+def unread_bytes(fd: int) -> int:
+    """Ask the kernel how many received bytes have not been read (SIOCINQ)."""
+    return _ask_kernel(fd, termios.FIONREAD)
+
+
+def undelivered_bytes(fd: int) -> int:
+    """Ask the kernel how many bytes the peer has not yet acknowledged (SIOCOUTQ)."""
+    return _ask_kernel(fd, termios.TIOCOUTQ)
+
+
+def _ask_kernel(fd: int, question: int) -> int:
+    size_bytes: int = struct.unpack("i", fcntl.ioctl(fd, question, b"\0\0\0\0"))[0]
+    return size_bytes

@@ -14,7 +14,7 @@ import pytest
 
 from pacemaker.core import limits, protocol
 from pacemaker.core.protocol import Output, ServerProtocol
-from pacemaker.server.io.connection import NEW_CLASS, Connection
+from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.sockets import end_with_reset
 from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
@@ -527,18 +527,6 @@ def test_health_check_leaves_no_line_in_the_log(
         assert hand.ask(peer, create) == created
         assert hand.ask(peer, PULSE) == ACK
         assert caplog.messages == ["10.0.0.1:5: connected"]
-
-
-def test_cost_of_a_connection_rises_and_falls_by_one_step_an_event() -> None:
-    """One event that took long is forgotten after some that did not."""
-    with Hand() as hand:
-        _, connection = hand.connect()
-        assert connection.cost_class == NEW_CLASS == 2
-        classes = []
-        for elapsed_s in (*[0.00001] * 3, 0.0009, 0.0009, *[0.00001] * 3):
-            connection.note_cost(elapsed_s)
-            classes.append(connection.cost_class)
-        assert classes == [1, 0, 0, 1, 2, 1, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import select
 import pytest
 
 from pacemaker.core import limits
-from pacemaker.server.io.connection import NEW_CLASS
+from pacemaker.server.io.cost_classes import NEW_CLASS
 from pacemaker.server.io.sockets import end_with_reset
 from tests.server.io.hand import Hand, TickingClock
 from tests.wire import by_hand as wire

@@ -1,0 +1,22 @@
+"""What a connection waits for, and which events it asks epoll for meanwhile."""
+
+from __future__ import annotations
+
+import select
+
+import pytest
+
+from pacemaker.server.io.conditions import INTEREST, Condition
+
+READ_IN = {Condition.READING, Condition.LINGERING}
+
+
+def test_every_condition_but_the_end_has_its_events() -> None:
+    """A closed connection has no descriptor to ask for."""
+    assert set(INTEREST) == set(Condition) - {Condition.CLOSED}
+
+
+@pytest.mark.parametrize("condition", INTEREST)
+def test_bytes_wake_the_loop_only_where_they_are_read(condition: Condition) -> None:
+    """Epoll is level-triggered: bytes that stay unread would wake it in every turn."""
+    assert bool(INTEREST[condition] & select.EPOLLIN) is (condition in READ_IN)

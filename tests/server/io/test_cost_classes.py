@@ -1,0 +1,38 @@
+"""Cost classes: how dear a connection's events have lately been to serve."""
+
+from __future__ import annotations
+
+import pytest
+
+from pacemaker.server.io.cost_classes import NEW_CLASS, next_class
+
+
+def test_class_rises_and_falls_by_one_step_an_event() -> None:
+    """One event that took long is forgotten after some that did not."""
+    cost_class, classes = NEW_CLASS, []
+    for elapsed_s in (*[0.00001] * 3, 0.0009, 0.0009, *[0.00001] * 3):
+        cost_class = next_class(cost_class, elapsed_s, 1)
+        classes.append(cost_class)
+    assert classes == [1, 0, 0, 1, 2, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "slice_cost", "expected"),
+    [
+        (0.00001, 1, 0),
+        (0.00001, 8, 0),
+        (0.00001, 9, 3),
+        (0.00019, 1, 0),
+        (0.00021, 1, 2),
+        (0.00039, 30, 3),
+        (0.0009, 30, 4),
+    ],
+)
+def test_class_of_equal_events(
+    elapsed_s: float, slice_cost: int, expected: int
+) -> None:
+    """It comes to rest at the events' own, whether it was below that or above."""
+    for cost_class in (0, 9):
+        for _ in range(9):
+            cost_class = next_class(cost_class, elapsed_s, slice_cost)
+        assert cost_class == expected
