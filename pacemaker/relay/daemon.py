@@ -48,6 +48,8 @@ class RelayDaemon(Daemon):
         listeners: see `Daemon`.
     """
 
+    is_relay = True
+
     def __init__(
         self,
         upstreams: Upstreams,
@@ -66,8 +68,6 @@ class RelayDaemon(Daemon):
             room.call = thread.call
         # Whether it goes on as the relay that was there before an upgrade.
         self._is_restored = False
-
-    is_relay = True
 
     @property
     def links(self) -> Links:

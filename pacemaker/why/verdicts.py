@@ -30,6 +30,8 @@ from pacemaker.why.facts import DaemonFacts, Event, KeyFacts, Span
 _SLACK_S: Final = 3.0
 # How long before its end a worker may have reported the error that ended it.
 _ERROR_BEFORE_S: Final = 20.0
+# From its last heartbeat, which it may write every 3 s, to its error and Storm's halt.
+_HALTED_AFTER_S: Final = 6.0
 # Two writers: so many changes of the writer in this time, with the one before there.
 _FLAPS: Final = 4
 _FLAPPING_S: Final = 60.0
@@ -417,29 +419,18 @@ def _by_ending(
         reasons.append("it went on at another Pacemaker")
         return Verdict.NETWORK
     relay = _relay_of(case, worker, ending.peer)
-    is_young = (
-        ending.uptime_s is not None and ending.uptime_s <= gap.span.duration_s + 1
-    )
-    if is_young and ending.kind == "late" and not relay:
-        # The process that has a connection is older than a silence of it.
-        reasons.append(
-            f"the same connection, {ending.peer}, went on after it, but with an older"
-            f" heartbeat (uptime {ending.uptime_s} s), which waited in the network"
-        )
-        return Verdict.NETWORK
-    if is_young:
+    if ending.kind == "late" and not relay:
+        return _same_connection(ending, gap, reasons)
+    if ending.uptime_s is not None and ending.uptime_s <= gap.span.duration_s + 1:
         reasons.append(_ended(ending.end))
         reasons.append(
             f"its key was not deleted, and the process that went on had an uptime of"
             f" {ending.uptime_s} s"
         )
-        return Verdict.KILLED
+        return _killed_or_halted(case, worker, gap, reasons)
     if relay:
         reasons.append(relay)
         return Verdict.UNCLEAR
-    if ending.kind == "late":
-        reasons.append(f"the same connection, {ending.peer}, went on after it")
-        return Verdict.PAUSED
     reasons.append(_ended(ending.end))
     if ending.uptime_s is None:
         reasons.append(
@@ -452,6 +443,23 @@ def _by_ending(
         f" uptime was {ending.uptime_s} s"
     )
     return Verdict.NETWORK
+
+
+def _same_connection(ending: Event, gap: Gap, reasons: list[str]) -> Verdict:
+    """Judge a gap after which the worker's own connection went on.
+
+    So did its process, which is older than the gap.  A heartbeat that says otherwise
+    was written before the gap was over, and was under way: the host was cut off.
+    """
+    uptime_s = ending.uptime_s
+    if uptime_s is not None and uptime_s < gap.span.duration_s - _SLACK_S:
+        reasons.append(
+            f"the same connection, {ending.peer}, went on after it, but with an older"
+            f" heartbeat (uptime {uptime_s} s), which had waited in the network"
+        )
+        return Verdict.NETWORK
+    reasons.append(f"the same connection, {ending.peer}, went on after it")
+    return Verdict.PAUSED
 
 
 def _ended(end: str) -> str:
@@ -487,7 +495,22 @@ def _still_silent(
         f"its connection, {gap.last.peer}, has ended, its key was not deleted, and it"
         " has not come back"
     )
-    return Verdict.KILLED
+    return _killed_or_halted(case, worker, gap, reasons)
+
+
+def _killed_or_halted(
+    case: Case, worker: tuple[str, str], gap: Gap, reasons: list[str]
+) -> Verdict:
+    """Judge the end of a process that has not deleted its key.
+
+    A worker that throws has 3 s to shut down, and then Storm halts it
+    (`Utils.exitProcess`).  On a busy host it does not get as far as the delete.
+    """
+    error = _error_of(case, worker, gap, gap.span.begin_s + _HALTED_AFTER_S)
+    if error is None:
+        return Verdict.KILLED
+    reasons.append(f"it had reported: {error}; so it was halted as it shut down")
+    return Verdict.ENDED_ITSELF
 
 
 def _relay_of(case: Case, worker: tuple[str, str], peer: str) -> str | None:

@@ -62,6 +62,30 @@ def test_worker_that_threw_ended_itself() -> None:
 
 
 @pytest.mark.parametrize(
+    "facts",
+    [
+        key(writer(AT_S, 12.0, 1, "fin")),
+        key(last_s=AT_S - 12, end="fin", ended_s=AT_S - 8, uptime_s=40),
+    ],
+    ids=["over", "still away"],
+)
+def test_worker_that_was_halted_as_it_threw(facts: KeyFacts) -> None:
+    """Storm gives it 3 s, in which it may not get as far as the delete."""
+    error = LastError("java.lang.Error: boom\n\tat x", int(AT_S) - 13, "host-a", 6700)
+    finding = first(case(facts, nodes(errors={(TOPOLOGY, "count"): error})))
+    assert finding.verdict is Verdict.ENDED_ITSELF
+    assert "java.lang.Error: boom (count); so it was halted" in said(finding)
+
+
+def test_worker_with_an_error_of_another_time_was_killed() -> None:
+    """What it reported long before has not ended it."""
+    error = LastError("java.lang.Error: boom", int(AT_S) - 60, "host-a", 6700)
+    facts = key(writer(AT_S, 12.0, 1, "reset"))
+    judged = case(facts, nodes(errors={(TOPOLOGY, "count"): error}))
+    assert first(judged).verdict is Verdict.KILLED
+
+
+@pytest.mark.parametrize(
     "error",
     [
         LastError("old", int(AT_S) - 500, "host-a", 6700),
@@ -146,6 +170,12 @@ def test_heartbeat_that_waited_in_the_network() -> None:
     finding = first(case(key(late(AT_S, 30.0, 8)), nodes()))
     assert finding.verdict is Verdict.NETWORK
     assert "waited in the network" in said(finding)
+
+
+def test_worker_that_paused_as_it_began_to_load() -> None:
+    """Its uptime is about as long as the silence, and it is the same process."""
+    finding = first(case(key(late(AT_S, 30.0, 29)), nodes()))
+    assert finding.verdict is Verdict.PAUSED
 
 
 def test_worker_that_is_still_paused() -> None:
