@@ -26,12 +26,13 @@ RUN python -m venv /opt/storm-pacemaker-py \
     && /opt/storm-pacemaker-py/bin/pip uninstall --yes pip
 
 FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
 ARG EXTRAS=metrics
-ARG VERSION=unknown
 LABEL org.opencontainers.image.title="storm-pacemaker-py" \
       org.opencontainers.image.description="Apache Storm's Pacemaker daemon in Python" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}"
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 RUN case ",$EXTRAS," in *,kerberos,*) \
         apt-get update -qq \
         && apt-get install -qq --no-install-recommends libgssapi-krb5-2 \
@@ -44,12 +45,13 @@ RUN mkdir /conf
 ENV PATH=/opt/storm-pacemaker-py/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     STORM_CONF_DIR=/conf \
-    STORM_PACEMAKER_ADMIN=127.0.0.1:6698
-# In a network that it shares with another Pacemaker, give each a port of its own.
+    STORM_PACEMAKER_ADMIN=127.0.0.1:6698 \
+    STORM_PACEMAKER_RELAY_ADMIN=127.0.0.1:6698
+# In a network that it shares with another daemon, give each endpoint a port of its own.
 USER 10001:10001
 EXPOSE 6699 6698
-# It asks the daemon itself where its endpoint is, whatever its storm.yaml and its options
-# are, and a relay without an endpoint whether it serves.
+# The command asks the daemon where its endpoint is, whatever its storm.yaml and its options
+# are.  A daemon without an endpoint answers for itself.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 \
     CMD ["storm-pacemaker-py", "health"]
 STOPSIGNAL SIGTERM

@@ -3,9 +3,9 @@
     python -m benchmarks [--plan full|quick|smoke] [--row NAME]...
     python -m benchmarks --page RESULTS
 
-The first measures, prints each row as far as it is done, and keeps the results; a full
-run of all rows also writes docs/performance.md, its plots, and its results
-beside it.  The second writes that page anew, from results that were kept.
+The first form measures, prints each row when it is done, and saves the results.  A full
+run of all rows also writes docs/performance.md and its plots, with the results beside
+them.  The second form writes that page again from saved results.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RESULTS: Final = PAGE.with_suffix(".json")
 
 
 def main() -> int:
-    """Measure what was asked for, or write the page."""
+    """Measure the requested rows, or write the page."""
     names = [row.name for row in ROWS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--plan", choices=list(PLANS), default="full")
@@ -58,7 +58,7 @@ def main() -> int:
         _write_page(results, PAGE, PLOTS)
         _say(f"\nwrote {PAGE.relative_to(ROOT)}; the results are beside it\n")
     else:
-        _say(f"\n{page.bars_table(results)}\n\nkept in {kept.relative_to(ROOT)}\n")
+        _say(f"\n{page.bars_table(results)}\n\nsaved in {kept.relative_to(ROOT)}\n")
     return 0
 
 

@@ -1,9 +1,9 @@
-"""Cores that are kept awake while latencies are measured.
+"""Keep cores awake while latencies are measured.
 
-A core of a virtual machine that has nothing to do is given away, and wakes up late,
-by up to some milliseconds: that is the machine's doing, and more of a tail than any
-server's.  Here a process of the lowest class runs on each; it gives way at once to
-whoever wants the core, and has only the time that nobody else wants.
+A virtual machine gives an idle core away, and gets it back up to some milliseconds
+late.  This delay comes from the machine, and it exceeds the tail latency of any server.
+So a process of the lowest scheduling class runs on each core: it uses only time that no
+other process wants, and gives way at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-# It ends with its parent, however that ends.
+# It ends when its parent does, even if the parent is killed.
 _RUN_IDLE: Final = """
 import os, sys
 parent, core = map(int, sys.argv[1:])

@@ -1,6 +1,6 @@
-"""The bars: how fast and how small the daemon must be, and what it reached.
+"""The bars: how fast and how small the daemon must be, and whether it is.
 
-A bar has a *must*, and a stricter *aim*.  Almost all are ratios to another
+A bar has a *must*, and a stricter *aim*.  Almost all bars are ratios to another
 server's figure in the same run, so that the machine's speed cancels out.
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.results import Results, divided
 
 _MIB: Final = 2**20
-# What the bars on memory allow the process besides the heartbeats.
+# The memory that the bars allow the process in addition to the heartbeats.
 _PROCESS_BYTES: Final = 40 * _MIB
 
 Value = Callable[[Results], "float | None"]
@@ -25,12 +25,13 @@ class Bar:
 
     Attributes:
         what: the description of what is measured.
-        value: reads the figure from the results; None if they lack it.
+        value: reads the figure from the results; returns None if they lack it.
         must: the required value.
-        aim: the desired value; None if the *must* is all that is wanted.
+        aim: the desired value; None if there is no stricter one than the *must*.
         unit: the unit of all three.
-        is_least: whether the bounds are minimums: more is better.
-        floor: reads the floor's figure, if the machine affects the result.
+        is_least: whether the bounds are minimums, so that more is better.
+        floor: reads the floor's figure, to show how much the machine contributes; None
+            if the machine has no such influence.
     """
 
     what: str
@@ -42,7 +43,7 @@ class Bar:
     floor: Value | None = None
 
     def reaches(self, value: float, bar: float) -> bool:
-        """Tell whether a value reaches a bar."""
+        """Return whether a value reaches a bar."""
         return value >= bar if self.is_least else value <= bar
 
     def verdict(self, value: float | None) -> str:

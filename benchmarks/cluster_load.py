@@ -1,11 +1,11 @@
-"""Whole clusters, simulated: what each costs our daemon and the JVM's Pacemaker.
+"""Simulate whole clusters, and measure what they cost our daemon and the JVM's.
 
     python -m benchmarks.cluster_load [--seconds S] [--write] [SHAPE ...]
 
-A SHAPE is SUPERVISORSxWORKERSxEXECUTORS.  Each is simulated on a new daemon of
-ours and, in the same run, on a new JVM's with its default options; a short run
-before each measured one lets the JVM compile its code.  With --write the table
-in docs/sizing.md is replaced by what was found.
+A SHAPE is SUPERVISORSxWORKERSxEXECUTORS.  Each is simulated on a new daemon of ours
+and, in the same run, on a new Pacemaker of the JVM with its default options.  A short
+run before each measured one lets the JVM compile its code.  --write replaces the table
+in docs/sizing.md by the results.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _HEAD = (
 
 
 class Seen(NamedTuple):
-    """What one simulation on one server found."""
+    """The results of one simulation on one server."""
 
     server: str
     report: dict[str, Any]
 
 
 def main() -> int:
-    """Measure the shapes that were asked for, or all; 1 where a run was no yes."""
+    """Measure the requested shapes, or all; return 1 if a verdict was not "yes"."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster_load")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--write", action="store_true", help=f"into {PAGE.name}")
@@ -61,7 +61,9 @@ def main() -> int:
     all_well = True
     for shape in wanted.shapes:
         if not re.fullmatch(r"\d+x\d+x\d+", shape):
-            parser.error(f"{shape!r} is not like 270x10x10")
+            parser.error(
+                f"{shape!r} must be SUPERVISORSxWORKERSxEXECUTORS, such as 270x10x10"
+            )
         seen = [_measure(shape, wanted.seconds, name) for name in ("ours", "jvm")]
         for each in seen:
             all_well &= each.report["verdict"] == "carries"
@@ -88,7 +90,7 @@ def _simulate(shape: str, seconds: float, server: Server) -> dict[str, Any]:
     argv += ["--executors", executors]
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False)
     if not done.stdout:
-        raise RuntimeError(f"simulate ended with {done.returncode}")
+        raise RuntimeError(f"simulate failed with exit code {done.returncode}")
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 

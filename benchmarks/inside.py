@@ -1,14 +1,14 @@
-"""What it costs to look inside: history, endpoint and a scrape each second.
+"""Measure the cost of the history and of the admin endpoint with a scrape each second.
 
     python -m benchmarks.inside [PAIRS] [SECONDS]
 
-As many pulses are sent as are answered.  Each pair is a daemon with `--admin` and its
-history under a scrape each second, and one with `--no-history` and no endpoint, under
-the same load; which one is first alternates.
-Then both get 15,000 keys, and are left alone.
+Each pair consists of a daemon with `--admin`, a history and a scrape each second, and a
+daemon with `--no-history` and no endpoint.  Both get the same load: the next pulse is
+sent as soon as one is answered.  Which of them is first alternates.  Finally each
+stores 15,000 keys, and its memory is measured at rest.
 
-The bars: CPU time for each pulse at most 1.03 times in the median, the latency that
-99.9 % of the pulses stay under at most 1.5 times, and at most 10 MiB more of memory.
+The bars, as the median of the ratios between the two: CPU time for each pulse at most
+1.03, the 99.9th percentile of the latency at most 1.5; and at most 10 MiB more memory.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OUTSIDE = ("--no-history",)
 
 
 class Cost(NamedTuple):
-    """What one run cost."""
+    """The cost of one run."""
 
     cpu_us: float
     p999_us: float
@@ -57,7 +57,7 @@ def memory_mib(is_inside: bool) -> float:
 
 
 def main() -> int:
-    """Print the ratios; 1 if a bar is missed."""
+    """Print the ratios; return 1 if a bar is missed."""
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
     cpu, latency = [], []

@@ -1,8 +1,8 @@
-"""The jars of Storm and ZooKeeper, which are measured here and tested against.
+"""The jars of Storm and ZooKeeper, for benchmarks and tests.
 
-They are fetched by Maven into a cache folder, once: under a lock, in a temporary folder
-that is renamed when it is complete, so that neither a second process nor an interrupted
-one leaves half a thing there.
+Maven fetches them once into a cache folder.  This is done under a lock and in a
+temporary folder, which is renamed when it is complete.  So neither a second process nor
+an interrupted one can leave a partial folder in the cache.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 POMS: Final = Path(__file__).parent / "maven"
 
-# The releases of Storm, and the artifact that holds what is used of each.
+# The releases of Storm, and the artifact of each that contains the classes used here.
 ARTIFACTS: Final = {
     "1.2.4": "storm-core",
-    # The client classes alone: a sixth of storm-server's size.
+    # Only the client classes: a sixth of storm-server's size.
     "2.4.0": "storm-client",
-    # The newest release whose artifacts are all on Maven Central; with its daemons.
+    # The newest release with all artifacts on Maven Central.  Includes the daemons.
     "2.8.3": "storm-server",
 }
 RELEASES: Final = tuple(ARTIFACTS)
@@ -43,7 +43,7 @@ MAIN_CLASSES: Final = {
 
 MAVEN_TIMEOUT_S: Final = 600
 
-# Storm reaches into these packages; since JDK 16 that must be allowed.
+# Storm uses reflection on these packages, which needs permission since JDK 16.
 ADD_OPENS: Final = tuple(
     f"--add-opens=java.base/{package}=ALL-UNNAMED"
     for package in ("java.lang", "java.util", "java.nio", "sun.nio.ch", "java.net")
@@ -51,7 +51,7 @@ ADD_OPENS: Final = tuple(
 
 
 class MissingError(Exception):
-    """A real part is not there; says what is missing."""
+    """Something that is measured or tested against is missing; the text says what."""
 
 
 def program(name: str) -> str:
@@ -67,7 +67,7 @@ def program(name: str) -> str:
 
 
 def cache_dir() -> Path:
-    """Return the folder for what is fetched and compiled; create it if necessary."""
+    """Return the folder for fetched and compiled files; create it if necessary."""
     path = Path(os.environ.get("STORM_PACEMAKER_CACHE") or ROOT / ".cache")
     path.mkdir(parents=True, exist_ok=True)
     return path
@@ -81,7 +81,7 @@ def _locked(name: str) -> Iterator[None]:
 
 
 def made_once(name: str, make: Callable[[Path], None]) -> Path:
-    """Return the folder `name` of the cache; if there is none yet, `make` fills it."""
+    """Return a folder of the cache; if it does not exist yet, `make` fills it."""
     target = cache_dir() / name
     if target.is_dir():
         return target
@@ -96,7 +96,11 @@ def made_once(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def run(argv: Sequence[str], timeout_s: float) -> None:
-    """Run a program; raise RuntimeError, with the end of its output, if it fails."""
+    """Run a program.
+
+    Raises:
+        RuntimeError: it failed; the text has the end of its output.
+    """
     done = subprocess.run(
         argv, capture_output=True, text=True, timeout=timeout_s, check=False
     )
@@ -109,9 +113,9 @@ def maven_classpath(name: str, pom: Path, **properties: str) -> str:
     """Return a class path with the jars that a pom names, fetched once by Maven.
 
     Args:
-        name: names the folder in the cache, together with the pom's content.
+        name: the name of the folder in the cache, to which a hash of the pom is added.
         pom: the file.
-        properties: what the pom leaves open, with "_" for "." in the names.
+        properties: the properties that the pom uses, with "_" for "." in their names.
 
     Raises:
         MissingError: it could not be fetched.

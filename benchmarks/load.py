@@ -1,4 +1,4 @@
-"""The load generator: what it is asked to do, and what it saw."""
+"""The load generator: its command line, and its report."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from typing import Any, Final
 from benchmarks.native import compiled
 from benchmarks.servers import Server
 
-# Beyond the time that it was given: to connect, to see late replies, to end.
+# Time to connect, to wait for late replies and to end, beyond the time of the load.
 _GRACE_S: Final = 60.0
 
 
 class LoadError(Exception):
-    """A server did not do what was asked of it."""
+    """A server refused a request, or did not answer in time."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Some connections that do the same; `load.c` says what each work is.
+    """A group of connections that do the same; `load.c` describes each kind of work.
 
     Attributes:
         work: fill, pulse, read, list or delete.
-        connections: how many.
-        in_flight: requests under way on each, where there is no rate.
-        rate_per_s: requests a second over all; 0 for as many as are answered.
-        limit: requests in all; 0 for no end but the time's.
+        connections: the number of connections.
+        in_flight: unanswered requests on each connection, if there is no rate.
+        rate_per_s: requests a second over all connections; 0 to send a request as soon
+            as one is answered.
+        limit: the total number of requests; 0 to send until the time is up.
     """
 
     work: str
@@ -38,7 +39,7 @@ class Group:
     limit: int = 0
 
     def argument(self) -> str:
-        """Return the group as the generator takes it."""
+        """Return the group as an argument of the generator."""
         return (
             f"{self.work}:{self.connections}:{self.in_flight}"
             f":{self.rate_per_s}:{self.limit}"
@@ -47,15 +48,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Heartbeats:
-    """What is stored: so many heartbeats of a size, in so many topologies.
+    """The heartbeats of a store.
 
     Attributes:
-        keys: how many.
-        value_bytes: how large.
-        topologies: in how many, evenly.
-        first_topology: the number of the first of them.
-        delete_from: the topology that deletes begin with; the first, if None.
-        spread: by which share sizes differ.
+        keys: the number of heartbeats.
+        value_bytes: the size of a heartbeat.
+        topologies: the number of topologies; each has equally many heartbeats.
+        first_topology: the number of the first topology.
+        delete_from: the topology that is deleted first; None for the first topology.
+        spread: the share by which sizes vary around `value_bytes`.
     """
 
     keys: int
@@ -66,7 +67,7 @@ class Heartbeats:
     spread: float = 0.0
 
     def arguments(self) -> list[str]:
-        """Return the options that tell the generator."""
+        """Return the heartbeats as options of the generator."""
         return [
             f"--keys={self.keys}",
             f"--topologies={self.topologies}",
@@ -82,8 +83,8 @@ class Latencies:
     """The latencies of some requests.
 
     Attributes:
-        max_us: the largest.
-        percentiles_us: the others, by percentage: ``{"99.9": 1234.0}``.
+        max_us: the largest latency.
+        percentiles_us: the percentiles, by percentage: ``{"99.9": 1234.0}``.
     """
 
     max_us: float
@@ -92,20 +93,20 @@ class Latencies:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the generator saw, from the end of the warm-up on.
+    """The generator's report, from the end of the warm-up on.
 
     Attributes:
-        seconds: how long that was.
-        replies: requests answered.
-        lost: requests that were due and not answered 5 s after the end.
-        is_done: whether all groups with a limit came to it.
+        seconds: the length of the measurement.
+        replies: the number of answered requests.
+        lost: the number of scheduled requests without an answer 5 s after the end.
+        is_done: whether a group with a limit has reached it.
         server_cpu_s: CPU time of the server process, all threads, user and kernel.
-        written_bytes: what the server process has written to disks.
+        written_bytes: the bytes that the server process wrote to disks.
         generator_cpu_s: CPU time of the generator.
-        generator_late_us: how late, at most, it sent what was due.
-        content_bytes: keys and values that are stored after a fill.
-        latencies: of all requests.
-        by_work: of each kind.
+        generator_late_us: the longest delay with which it sent a scheduled request.
+        content_bytes: the size of all stored keys and values after a fill.
+        latencies: the latencies of all requests.
+        by_work: the latencies by kind of work.
     """
 
     seconds: float
@@ -122,12 +123,12 @@ class Seen:
 
     @property
     def rate_per_s(self) -> float:
-        """Replies a second."""
+        """The number of replies per second."""
         return self.replies / self.seconds
 
     @property
     def cpu_us(self) -> float:
-        """CPU time of the server for each request, in microseconds."""
+        """The server's CPU time per request, in microseconds."""
         return self.server_cpu_s / max(1, self.replies) * 1e6
 
 
@@ -138,7 +139,7 @@ def command(
     seconds: float,
     warm_up_s: float,
 ) -> list[str]:
-    """Return the command line of the generator; arguments as those of `load`."""
+    """Return the command line of the generator; the arguments are those of `load`."""
     return [
         str(compiled("load")),
         f"--wire={server.wire}",
@@ -161,14 +162,14 @@ def load(
     """Put load on a server.
 
     Args:
-        server: which.
-        heartbeats: what is stored there, or is to be.
-        groups: what is done.
-        seconds: how long at most, without the warm-up.
-        warm_up_s: how long to go on before counting.
+        server: the server.
+        heartbeats: the heartbeats that it stores, or that are to be written.
+        groups: the connections and what they do.
+        seconds: the longest time of the measurement, without the warm-up.
+        warm_up_s: the length of the warm-up.
 
     Raises:
-        LoadError: the server refused something, or answered nothing.
+        LoadError: the server refused a request, or the load did not end in time.
     """
     argv = command(server, heartbeats, groups, seconds, warm_up_s)
     timeout_s = seconds + warm_up_s + _GRACE_S
@@ -177,7 +178,7 @@ def load(
             argv, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired as exc:
-        raise LoadError(f"no end after {timeout_s:.0f} s") from exc
+        raise LoadError(f"the load did not end within {timeout_s:.0f} s") from exc
     if done.returncode:
         raise LoadError(done.stderr.strip())
     return read_report(json.loads(done.stdout))
@@ -186,12 +187,12 @@ def load(
 def fill(
     server: Server, heartbeats: Heartbeats, bound_s: float, passes: int = 1
 ) -> Seen:
-    """Write every heartbeat, so many times.
+    """Write every heartbeat `passes` times.
 
     Raises:
-        LoadError: the server refused one, or had not taken all within the bound.
+        LoadError: the server refused one, or did not answer all within the bound.
     """
-    # Few requests of large values: no server has to keep gigabytes of them.
+    # With large values, few requests are in flight: gigabytes of them would queue up.
     in_flight = max(1, min(20, 2**20 // heartbeats.value_bytes))
     group = Group("fill", 10, in_flight, limit=heartbeats.keys * passes)
     seen = load(server, heartbeats, [group], bound_s, warm_up_s=0.0)
@@ -209,7 +210,7 @@ def read_report(report: Mapping[str, Any]) -> Seen:
         seconds=report["seconds"],
         replies=sum(group["replies"] for group in groups),
         lost=sum(group["lost"] for group in groups),
-        # Those with a rate go on for as long as they are asked to.
+        # Not all: a group with a rate only ends when the time is up.
         is_done=any(group["is_done"] for group in groups),
         server_cpu_s=report["server_cpu_s"],
         written_bytes=report["written_bytes"],

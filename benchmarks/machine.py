@@ -1,4 +1,4 @@
-"""The machine that a run was on, in the words of its kernel."""
+"""Describe the machine that a run was on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def describe_machine() -> dict[str, str]:
-    """Return what makes figures comparable, as names and values."""
+    """Return the properties that figures depend on, as names and values."""
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "processor": f"{_cpu_model()}, {len(os.sched_getaffinity(0))} cores",
@@ -20,9 +20,10 @@ def describe_machine() -> dict[str, str]:
 
 
 def describe_python() -> str:
-    """Return which interpreter this is, and whether it is the distribution's.
+    """Return the version of this interpreter, and whether it is the distribution's.
 
-    Those are compiled with profiles, which others may not be (docs/performance.md).
+    Distributions compile it with profile-guided optimization, which other builds may
+    lack (docs/performance.md).
     """
     whose = ", the system's" if Path(sys.base_prefix) == Path("/usr") else ""
     return f"CPython {platform.python_version()}{whose}"

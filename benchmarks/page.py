@@ -56,7 +56,7 @@ def describe(results: Results, plots: Sequence[tuple[str, str]] = ()) -> str:
 
 
 def row_table(row: RowResult) -> str:
-    """Write the table of one row, and why columns are missing from it."""
+    """Write the table of one row, and the reasons for missing columns."""
     table = next(table for _, kind, table in _TABLES if kind == row.kind)
     notes = [
         f"{server}: {column.note}"

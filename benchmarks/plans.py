@@ -1,4 +1,4 @@
-"""Plans: how long and how often everything is measured."""
+"""Plans: how long and how often each row is measured."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ class Plan:
     """How thorough a run is.
 
     Attributes:
-        name: of the plan.
-        sittings: how often in the run the rows of requests are taken up again.
-        store_sittings: the same for lists and deletes, and for the longest pause.
-        rounds: how often each server is loaded in each sitting, in turn.
-        rate_rounds: the same at the constant rate; one standstill of the machine is
-            all of a round's tail.
-        seconds: at saturation, in each round.
-        rate_seconds: at the constant rate, in each round, at least.
-        rate_requests: as many a round at the rate has at least, and takes longer
-            for; with few of them p99.9 is the largest latency.
-        warm_up_s: under all the load there is, before the first round.
-        compile_s: the same for servers that compile themselves meanwhile.
-        starts: how often each server is started for the time that takes.
-        list_seconds: of lists, in each store.
-        most_connections: of the rows that it has; servers take long to open many.
-        most_keys: of the stores, and of the heartbeats whose memory is measured.
-        steady_seconds: of a steady cluster's load, and of the hunt for pauses.
-        fill_bound_s: what no fill may take longer than.
+        name: the name of the plan.
+        sittings: the number of sittings for rows of requests.
+        store_sittings: the number of sittings for lists, deletes and the longest pause.
+        rounds: the number of rounds at saturation in a sitting; in each, every server
+        is
+            loaded in turn.
+        rate_rounds: the number of rounds at the constant rate.  It takes several: if
+        the
+            machine stalls once, that alone makes the tail of a round.
+        seconds: the length of a round at saturation.
+        rate_seconds: the least length of a round at the constant rate.
+        rate_requests: the least number of requests of such a round, which takes longer
+            if necessary: with few requests, p99.9 would be the largest latency.
+        warm_up_s: the warm-up under full load, before the first round.
+        compile_s: the warm-up of servers that compile their code meanwhile.
+        starts: how often each server is started, to measure the time of a start.
+        list_seconds: how long lists are measured in each store.
+        most_connections: rows with more connections are left out, because opening many
+            takes long.
+        most_keys: the most keys in a store, and the most heartbeats in memory.
+        steady_seconds: how long a steady cluster and the longest pause are measured.
+        fill_bound_s: the time limit of a fill.
     """
 
     name: str
@@ -49,7 +53,7 @@ class Plan:
     fill_bound_s: float
 
     def seconds_at(self, rate_per_s: float) -> float:
-        """Return how long a round at a rate lasts."""
+        """Return the length of a round at a rate."""
         return max(self.rate_seconds, self.rate_requests / rate_per_s)
 
 
@@ -92,7 +96,7 @@ PLANS: Final = {
             steady_seconds=4.0,
             fill_bound_s=20.0,
         ),
-        # To see that everything works; what it measures means nothing.
+        # Shows that everything works; its figures mean nothing.
         Plan(
             name="smoke",
             sittings=2,

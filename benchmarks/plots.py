@@ -1,4 +1,4 @@
-"""The plots of a run, as small SVG files that are the same for the same results."""
+"""Draw the plots of a run as small SVG files; equal results give equal files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from benchmarks.results import Results
 from benchmarks.servers import KINDS
 
-# Colours that all eyes tell apart (Okabe and Ito's).
+# Colours that colour-blind people can tell apart (Okabe and Ito's).
 _COLOURS: Final = {
     "ours": "#0072B2",
     "jvm": "#D55E00",
@@ -22,7 +22,7 @@ _COLOURS: Final = {
     "floor": "#999999",
 }
 _STYLE: Final[Any] = {
-    # Ids and text that do not change from one run to the next.
+    # Make ids and text the same in each run.
     "svg.hashsalt": "storm-pacemaker-py",
     "svg.fonttype": "none",
     "font.size": 9,
@@ -33,11 +33,11 @@ _MIB: Final = 2**20
 
 
 def draw(results: Results, folder: Path) -> list[tuple[str, Path]]:
-    """Draw what the results have.
+    """Draw the plots for which the results have figures.
 
     Args:
-        results: of a run.
-        folder: where the files go.
+        results: the results of a run.
+        folder: the folder for the files.
 
     Returns:
         The title and the file of each plot.

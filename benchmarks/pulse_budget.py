@@ -1,12 +1,13 @@
-"""What one pulse costs, step by step: `make bench PROFILE=1`.
+"""Measure the CPU time of one pulse, step by step: `make bench PROFILE=1`.
 
     python -m benchmarks.pulse_budget [--page]
 
 The steps of a pulse are carried out one after another in this process, with the
 daemon's own code, for 100 loopback connections that have a pulse of 2 KiB ready each.
-The whole is a daemon's CPU time for each pulse under such a load.  What the steps leave
-of it is, in the kernel, the packets and waking the peers; and in the daemon the loop's
-own work: whose turn it is, the clocks, the calls in between.
+The whole is a daemon's CPU time for each pulse under such a load.  The steps do not add
+up to it: the rest in the kernel is for packets and for waking the peers, and the rest
+in the daemon is the loop's own work (choosing the next connection, reading clocks,
+calls).
 
 With `--page`, the table is also written into docs/performance.md.
 """
@@ -31,7 +32,8 @@ from benchmarks.page import insert
 from benchmarks.servers import running
 from pacemaker.core import limits
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import History, Moment, Source
+from pacemaker.core.history import History
+from pacemaker.core.record import Moment, Source
 from pacemaker.core.store import KeyHandle, Store
 from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
 from pacemaker.wire import messages
@@ -43,16 +45,16 @@ END: Final = "<!-- ... to here: the budget. -->"
 _CONNECTIONS: Final = 100
 _VALUE_BYTES: Final = 2048
 _MAX_BODY_BYTES: Final = 10 * 2**20
-# Each step is repeated so often, and the median counts.
+# The number of times that each step is repeated; the median counts.
 _ROUNDS: Final = 400
 _LOAD_S: Final = 5.0
 _READ_BYTES: Final = limits.READ_BYTES
-# As long as the acknowledgement of a pulse.
+# A reply of the same length as the acknowledgement of a pulse.
 _REPLY: Final = b"r" * 20
 
 
 class _Nowhere:
-    """A store that stores nothing: what is left is the checking and the answer."""
+    """A store that stores nothing, to measure only the checks and the answer."""
 
     def put_at(self, handle: KeyHandle, value: bytes) -> None:
         """Do nothing."""
@@ -84,7 +86,7 @@ def _workers(store: PulseStore, history: History | None) -> list[WorkerPulses]:
 
 @contextmanager
 def _connections() -> Iterator[tuple[list[socket.socket], list[socket.socket]]]:
-    """Give both ends of as many connections over loopback."""
+    """Open connections over loopback; yield the near ends and the far ends."""
     with ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         near, far = [], []
@@ -136,7 +138,7 @@ def _write(descriptors: Sequence[int]) -> None:
 
 
 def own_steps(frames: Sequence[bytes]) -> dict[str, float]:
-    """Time what the daemon does between them, in microseconds per pulse."""
+    """Time the daemon's work between them, in microseconds per pulse."""
     store = Store()
     variants = {
         "checking and answering": _workers(_Nowhere(), None),
@@ -173,7 +175,7 @@ class Whole(NamedTuple):
 
 
 def measure_whole() -> Whole:
-    """Load a daemon with as much as it takes."""
+    """Load a daemon at saturation, and return its CPU time for each pulse."""
     stored = Heartbeats(_CONNECTIONS, _VALUE_BYTES)
     group = Group("pulse", _CONNECTIONS)
     with running("ours") as server:
@@ -215,7 +217,7 @@ def table(kernel: Mapping[str, float], own: Mapping[str, float], whole: Whole) -
 
 
 def main() -> int:
-    """Measure, print, and write the page if asked to."""
+    """Measure and print the budget, and write it to the page if requested."""
     frames = _frames()
     measured = table(kernel_steps(frames), own_steps(frames), measure_whole())
     sys.stdout.write(f"{measured}\n")

@@ -1,7 +1,7 @@
-"""Results: what a run found, row by row, and the file that keeps it.
+"""The results of a run, and the file that stores them.
 
-A figure is a number with a name that says its unit.  Where it was measured in
-several rounds, its value is the median, and the rounds are kept beside it.
+A figure is a number with a name that says its unit.  If it was measured in several
+rounds, its value is the median, and the values of the rounds are stored too.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _PERCENTILE: Final = re.compile(r"p([0-9.]+)_us")
 
 @dataclass
 class Column:
-    """What one server did in one row.
+    """The results of one server in one row.
 
     Attributes:
         figures: the medians, by name.
-        rounds: what they are the medians of.
-        note: why there is less than usual, if there is.
+        rounds: the values from all rounds, by name.
+        note: why there are no figures, or fewer than usual; else empty.
     """
 
     figures: dict[str, float] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Column:
 
 @dataclass
 class RowResult:
-    """One row: what it is, and what each server did."""
+    """One row: its description, and the results of each server."""
 
     name: str
     title: str
@@ -62,11 +62,11 @@ class Results:
     """A whole run.
 
     Attributes:
-        machine: where it ran, as pairs of a name and a value.
-        versions: what was measured, by server.
+        machine: the properties of the machine, as names and values.
+        versions: the version of each server.
         plan: full, quick or smoke.
-        minutes: how long it took.
-        rows: by name.
+        minutes: how long the run took.
+        rows: the results of each row, by its name.
     """
 
     machine: dict[str, str] = field(default_factory=dict)
@@ -76,27 +76,27 @@ class Results:
     rows: dict[str, RowResult] = field(default_factory=dict)
 
     def figure(self, row: str, server: str, name: str) -> float | None:
-        """Return a figure, or None where it was not measured."""
+        """Return a figure, or None if it was not measured."""
         if row not in self.rows or server not in self.rows[row].columns:
             return None
         return self.rows[row].columns[server].figures.get(name)
 
     def ratio(self, row: str, name: str, server: str, base: str) -> float | None:
-        """Return a server's figure, times that of another."""
+        """Return a server's figure divided by another server's."""
         return divided(self.figure(row, server, name), self.figure(row, base, name))
 
 
 def divided(value: float | None, base: float | None) -> float | None:
-    """Return a quotient, or None where there is none."""
+    """Return a quotient, or None if it is not defined."""
     return None if value is None or not base else value / base
 
 
 def save(results: Results, path: Path) -> None:
-    """Write results to a file, so that it is never half written."""
+    """Write results to a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     text = json.dumps(asdict(results), indent=1)
-    # The rounds of a figure on one line.
+    # Put the rounds of a figure on one line.
     text = re.sub(r",\n +(?=[-0-9])", ", ", text)
     text = re.sub(r"(?<=\[)\n +(?=[-0-9])|(?<=[0-9])\n +(?=\])", "", text)
     part.write_text(text + "\n")
@@ -109,7 +109,7 @@ def restore(path: Path) -> Results:
 
 
 def from_json(content: Mapping[str, Any]) -> Results:
-    """Make results of what their file holds."""
+    """Build results from the content of their file."""
     rows = {}
     for name, row in content["rows"].items():
         columns = {server: Column(**each) for server, each in row["columns"].items()}

@@ -1,9 +1,9 @@
-"""What a row is, and what rows of all kinds share.
+"""The interface of a row, and the parts that rows of all kinds share.
 
-Each row runs its servers one beside the other but loads one at a time, round
-by round, so that a machine that is slower for a while is slower for all.  Rows
-whose figures are short take several sittings, some minutes apart: a machine that
-is disturbed for a minute disturbs one of them, and no median.
+The servers of a row all run, but only one at a time is loaded, in turn, so that a slow
+phase of the machine affects all of them.  Rows that are measured quickly have several
+sittings, some minutes apart: a disturbance of a minute affects only one of them, and so
+no median.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from benchmarks.servers import KINDS, Server, running
 
 
 class Row(Protocol):
-    """A row of the tables: a name, and how it is measured."""
+    """A row of the tables: its name, and the way to measure it."""
 
     @property
     def name(self) -> str:
-        """What it is called on the command line."""
+        """Its name on the command line."""
 
     def fits(self, plan: Plan) -> bool:
-        """Tell whether it is part of a plan."""
+        """Return whether it is part of a plan."""
 
     def sittings(self, plan: Plan) -> int:
-        """Tell how often it is measured."""
+        """Return the number of its sittings."""
 
     def describe(self, plan: Plan) -> RowResult:
         """Return its result before the first sitting, with nothing measured."""
 
     def measure(self, plan: Plan, result: RowResult) -> None:
-        """Measure it for one sitting, and add to its result what was found."""
+        """Measure it for one sitting, and add the figures to its result."""
 
 
 class Once:
@@ -60,7 +60,7 @@ class Always:
 def servers_of(
     result: RowResult, names: Sequence[str], refusals: Mapping[str, str]
 ) -> Iterator[dict[str, Server]]:
-    """Run the servers of a row; say in the result which cannot take part."""
+    """Run the servers of a row; note in the result those that cannot take part."""
     with ExitStack() as stack:
         servers = {}
         for name in names:
@@ -81,7 +81,7 @@ def on_each(
     servers: dict[str, Server],
     measure: Callable[[Server, Column], None],
 ) -> None:
-    """Measure one after the other; who fails is noted, and out of the row."""
+    """Measure the servers in turn; note those that fail, and leave them out then."""
     for name, server in list(servers.items()):
         sys.stderr.write(".")
         sys.stderr.flush()
@@ -95,7 +95,7 @@ def on_each(
 def warm_up(
     plan: Plan, server: Server, stored: Heartbeats, groups: Sequence[Group]
 ) -> None:
-    """Load a server for as long as it may get faster."""
+    """Load a server until it has compiled its code, if it does that."""
     compiles = KINDS[server.name].compiles
     load(server, stored, groups, plan.compile_s if compiles else plan.warm_up_s)
 

@@ -1,4 +1,4 @@
-"""The rows: what is measured, and on which servers; `row` says what a row is."""
+"""The rows: what is measured, and on which servers; `row` defines what a row is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from benchmarks.servers import KINDS, Server, running
 from benchmarks.variants import ADMIN_OPTIONS, RelayRow, VariantsRow
 
 Work = Callable[[float], Sequence[Group]]
-"""The groups of a load, at so many requests a second; 0 is saturation."""
+"""Returns the groups of a load for a rate in requests per second; 0 is saturation."""
 
 _ALL: Final = ("ours", "jvm", "zookeeper", "redis", "floor")
 _READERS: Final = ("ours", "jvm", "zookeeper", "redis")
@@ -32,11 +32,11 @@ _NO_DIRECTORIES: Final = "has no directories"
 _ENOUGH: Final = "measured with up to 100,000"
 _ONE_REPLY: Final = "only has the reply to a pulse"
 
-# Of 13 requests of a cluster, 10 are pulses and 3 reads: a worker sends every
-# 3 s, Nimbus reads it every 10 s.
+# Of 13 requests in a cluster, 10 are pulses and 3 are reads: each worker sends a pulse
+# every 3 s, and Nimbus reads it every 10 s.
 _PULSE_SHARE: Final = 10 / 13
 
-# What a topology has whose delete is measured, and how many of them.
+# The workers of a topology whose delete is measured, and the number of such topologies.
 _WORKERS: Final = 100
 _VICTIMS: Final = 20
 _LEAST_LISTS: Final = 5
@@ -45,15 +45,15 @@ _LARGE_TOPOLOGY: Final = 1000
 
 @dataclass(frozen=True)
 class RequestRow:
-    """Requests: as many as a server takes, then all servers at one rate.
+    """Requests: each server at saturation, then all of them at the same rate.
 
     Attributes:
         name: as `Row`.
-        title: for the tables.
-        heartbeats: what is stored before.
-        work: what is done.
-        servers: on which.
-        refusals: those that cannot, with the reason.
+        title: its title in the tables.
+        heartbeats: the heartbeats that are stored before.
+        work: the requests.
+        servers: the servers to measure.
+        refusals: the servers that cannot serve these requests, each with the reason.
     """
 
     name: str
@@ -121,7 +121,10 @@ class RequestRow:
 
 
 def _rate_per_s(result: RowResult) -> float:
-    """Return half of what the slowest reached: one rate for all, also later on."""
+    """Return half of the slowest server's throughput in the first sitting.
+
+    All servers and all later sittings have this rate.
+    """
     firsts = [
         column.rounds.get("rate_per_s") or [column.figures["throughput_per_s"] / 2]
         for column in result.columns.values()
@@ -142,7 +145,7 @@ def _mix(workers: int, readers: int) -> Work:
         return [
             Group("pulse", workers, 1, rate_per_s * _PULSE_SHARE),
             Group("read", readers, 1, rate_per_s * (1 - _PULSE_SHARE)),
-            # A Nimbus lists every 10 s; this is so often that it is seen.
+            # Nimbus lists every 10 s; this is often enough for the lists to be seen.
             Group("list", 1, 1, 10.0),
         ]
 
@@ -151,7 +154,7 @@ def _mix(workers: int, readers: int) -> Work:
 
 @dataclass(frozen=True)
 class StoreRow:
-    """A list and deletes, in a store of so many heartbeats."""
+    """Lists and deletes, in a store with a given number of heartbeats."""
 
     keys: int
     topologies: int
@@ -187,7 +190,7 @@ class StoreRow:
         fill(server, stored, plan.fill_bound_s)
         lists = load(server, stored, [Group("list", 1)], plan.list_seconds)
         if lists.replies < _LEAST_LISTS:
-            # Each takes so long that only a number of them can be waited for.
+            # A list takes too long here to be measured for a fixed time.
             group = Group("list", 1, limit=_LEAST_LISTS)
             lists = load(server, stored, [group], plan.fill_bound_s, warm_up_s=0.0)
         if not lists.replies:
@@ -212,7 +215,7 @@ class StoreRow:
 
 @dataclass(frozen=True)
 class MemoryRow(Once, Always):
-    """What many heartbeats take, in resident memory."""
+    """The resident memory of many heartbeats."""
 
     name: str
     keys: int
@@ -238,7 +241,7 @@ class MemoryRow(Once, Always):
         topologies = max(1, keys // _WORKERS)
         stored = Heartbeats(keys, self.value_bytes, topologies, spread=self.spread)
         for name in _READERS:
-            # One at a time: they are large.
+            # Run one server at a time, because each of them gets large.
             with servers_of(result, [name], self.refusals) as servers:
                 on_each(
                     result, servers, lambda *each: self._measure(plan, stored, *each)
@@ -259,9 +262,9 @@ class MemoryRow(Once, Always):
 
 @dataclass(frozen=True)
 class PauseRow(Always):
-    """The longest that anybody waits while much is stored and all is in motion.
+    """The longest latency under a mixed load, with many heartbeats in the store.
 
-    Workers send, a Nimbus reads and lists, and topologies of 1,000 workers are
+    Workers send pulses, a Nimbus reads and lists, and topologies of 1,000 workers are
     killed.
     """
 
@@ -303,7 +306,7 @@ class PauseRow(Always):
 
 @dataclass(frozen=True)
 class StartRow(Once, Always):
-    """From the start of the process to the first reply."""
+    """The time from the start of the process to its first reply."""
 
     name: str = "start"
 
@@ -343,12 +346,12 @@ class SteadyRow(Once):
 
     @property
     def workers(self) -> int:
-        """How many."""
+        """The number of workers."""
         return self.supervisors * self.workers_each
 
     @property
     def connections(self) -> int:
-        """How many, without that of Nimbus."""
+        """The number of connections, without that of Nimbus."""
         return self.supervisors if self.has_relays else self.workers
 
     def fits(self, plan: Plan) -> bool:
@@ -472,7 +475,8 @@ ROWS: Final[Sequence[Row]] = (
     PauseRow(),
     StartRow(),
     SteadyRow("cluster-270", 270, ("ours", "jvm", "zookeeper")),
-    # As many connections as one process may have here, of those that have them.
+    # As many connections as one process may have here, with the servers that accept
+    # them.
     SteadyRow("cluster-1500", 1500, ("ours", "jvm", "redis", "floor")),
     SteadyRow("relays-5000", 5000, ("ours",), value_bytes=2 * _KIB, has_relays=True),
     RelayRow("relay-10", 10),

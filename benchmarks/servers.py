@@ -1,8 +1,8 @@
 """The servers that are measured, each started as its users start it.
 
-All of them take heartbeats by a key and a value, over a wire that the load
-generator speaks.  A server runs alone, with a folder of its own for its files,
-and is ready once it has answered a first request.
+Each of them stores values by key, over a protocol that the load generator speaks.  A
+server has its own folder for its files, and is ready once it has answered a first
+request.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ from pacemaker.wire import messages
 _START_TIMEOUT_S: Final = 60.0
 _STOP_TIMEOUT_S: Final = 20.0
 _ASK_AGAIN_S: Final = 0.002
-# A ZooKeeper that is not ready takes a request and never answers it.
+# A ZooKeeper that is not ready accepts a request and never answers it.
 _REPLY_TIMEOUT_S: Final = 0.5
 
 # Storm's default for `pacemaker.childopts`, and bin/zkServer.sh's for its heap.
 _PACEMAKER_HEAP: Final = "-Xmx1024m"
 _ZOOKEEPER_HEAP: Final = "-Xmx1000m"
 
-# As ours: with fewer, those that connect all at once are held up for seconds.
+# The same backlog as our daemon's.  With a shorter one, clients that connect all at
+# once are delayed by seconds.
 _BACKLOG: Final = 4096
 
 _ZOOKEEPER_CONFIG: Final = """
@@ -53,14 +54,14 @@ clientPortListenBacklog={backlog}
 
 @dataclass(frozen=True)
 class Server:
-    """A server process that runs.
+    """A running server process.
 
     Attributes:
-        name: which of `KINDS`.
-        wire: how it is spoken to.
-        pid: its process.
-        port: where it listens, on 127.0.0.1.
-        start_s: from its start to its first reply.
+        name: its name in `KINDS`.
+        wire: the load generator's name of its protocol.
+        pid: its process id.
+        port: the port on which it listens, on 127.0.0.1.
+        start_s: the time from its start to its first reply.
     """
 
     name: str
@@ -74,7 +75,7 @@ class Server:
         return self._status_bytes("VmRSS")
 
     def most_resident_bytes(self) -> int:
-        """Return the most resident memory that the process has ever had."""
+        """Return the peak of the process's resident memory."""
         return self._status_bytes("VmHWM")
 
     def cpu_s(self) -> float:
@@ -86,7 +87,9 @@ class Server:
         status = Path(f"/proc/{self.pid}/status").read_text()
         found = re.search(rf"{name}:\s+(\d+) kB", status)
         if found is None:
-            raise RuntimeError(f"no {name}: {self.name} is gone")
+            raise RuntimeError(
+                f"/proc/{self.pid}/status has no {name}: {self.name} has ended"
+            )
         return int(found[1]) * 1024
 
 
@@ -96,11 +99,11 @@ class Kind:
 
     Attributes:
         label: its name for readers.
-        wire: how it is spoken to.
-        command: the command that runs it: of its folder and its port.
-        version: says what exactly was measured.
-        first_request: what is answered as soon as it serves.
-        compiles: whether it gets faster for seconds, as it compiles itself.
+        wire: the load generator's name of its protocol.
+        command: returns the command that runs it, given its folder and its port.
+        version: returns the exact version.
+        first_request: a request that it answers as soon as it serves.
+        compiles: whether it compiles its code in the first seconds, and gets faster.
     """
 
     label: str
@@ -158,7 +161,7 @@ def _await_reply(
             return
         time.sleep(_ASK_AGAIN_S)
     output = log.read_text(errors="replace")[-2000:]
-    raise RuntimeError(f"{process.args!r} does not serve:\n{output}")
+    raise RuntimeError(f"{process.args!r} did not answer in time:\n{output}")
 
 
 def _answers(port: int, request: bytes) -> bool:
@@ -236,7 +239,7 @@ def _zookeeper(folder: Path, port: int) -> list[str]:
 
 def _redis(folder: Path, port: int) -> list[str]:
     argv = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1"]
-    # In memory alone, as a Pacemaker is; 10,000 connections are its default.
+    # In memory only, like a Pacemaker.  Its default limit is 10,000 connections.
     argv += ["--dir", str(folder), "--save", "", "--maxclients", "19000"]
     return [*argv, "--tcp-backlog", str(_BACKLOG)]
 
@@ -252,7 +255,7 @@ def _floor(folder: Path, port: int) -> list[str]:
     return [str(compiled("floor")), str(port)]
 
 
-# A ConnectRequest, with which a session begins.
+# A ConnectRequest, which begins a session.
 _ZOOKEEPER_REQUEST: Final = bytes.fromhex(
     "0000002d" + "00" * 12 + "00002710" + "00" * 8 + "00000010" + "00" * 17
 )
@@ -278,7 +281,7 @@ KINDS: Final = {
         compiles=True,
     ),
     "redis": Kind("redis", "redis", _redis, _redis_version, b"*1\r\n$4\r\nPING\r\n"),
-    # It has one answer to every frame.
+    # It gives the same answer to every frame.
     "floor": Kind(
         "floor", "pacemaker", _floor, lambda: "compiled by cc -O2", _pacemaker_request()
     ),

@@ -1,16 +1,16 @@
-"""Upgrades in place under load: is anything lost, and how long does all stand still?
+"""Upgrade the daemon in place under load, and measure losses and the longest pause.
 
     python -m benchmarks.upgrades [--upgrades N]
 
-First a cluster of 5,000 workers that each send 2 KiB every 3 s, on a clock of
-their own, while the daemon is upgraded twenty times in a row.  The bar: no
-connection reset, no pulse lost, none answered later than 1 s after it was due.
-Then 15,000 connections and 100 MB of heartbeats.  The bar is the same, and the
-standstill under 1 s.
+First, 5,000 workers each send 2 KiB every 3 s, whether or not the daemon answers, while
+it is upgraded twenty times in a row.  The bar: no connection is reset, no pulse is
+lost, and each is answered within 1 s of its scheduled time.  Then there are 15,000
+connections and 100 MB of heartbeats.  The bar is the same, and the standstill must be
+under 1 s.
 
-The standstill is the longest time between two replies to one more connection,
-which asks again as soon as it is answered: from the last reply of the old
-process to the first of the new one.
+An additional connection sends a request as soon as the one before is answered.  The
+standstill is the longest time between two of its replies: from the last reply of the
+old process to the first of the new one.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from pacemaker.wire import messages
 
 BAR_S: Final = 1.0
 
-# Between two upgrades: what each adds to the latencies is over by then.
+# The pause between two upgrades, after which latencies are normal again.
 _PAUSE_S: Final = 2.0
-# What one upgrade takes at most, its trial included.
+# The longest time of an upgrade, including its trial.
 _EACH_S: Final = 3.0
 _SETTLE_S: Final = 5.0
 _ASK_EVERY_S: Final = 0.001
@@ -47,10 +47,10 @@ class Case:
     """A cluster that is upgraded.
 
     Attributes:
-        connections: workers, each with a connection and a heartbeat of its own.
+        connections: the number of workers, each with a connection and a heartbeat.
         value_bytes: the size of a heartbeat.
-        every_s: how often each is sent.
-        upgrades: how often the daemon is upgraded.
+        every_s: the time between two pulses of a worker.
+        upgrades: the number of upgrades.
     """
 
     connections: int
@@ -60,7 +60,7 @@ class Case:
 
 
 class Standstill(threading.Thread):
-    """Asks one request after another, and keeps the longest time without a reply."""
+    """Sends one request after another, and records the longest time without a reply."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
@@ -70,12 +70,12 @@ class Standstill(threading.Thread):
         self._longest_s = 0.0
 
     def take_longest_s(self) -> float:
-        """Return the longest time without a reply since this was last asked."""
+        """Return the longest time without a reply since the last call."""
         longest_s, self._longest_s = self._longest_s, 0.0
         return longest_s
 
     def run(self) -> None:
-        """Ask until it is over."""
+        """Send requests until `running` ends."""
         request = messages.encode(messages.Message(messages.EXISTS, "/standstill", 1))
         while not self._is_over.wait(_ASK_EVERY_S):
             self._socket.sendall(request)
@@ -88,7 +88,7 @@ class Standstill(threading.Thread):
 
     @contextmanager
     def running(self) -> Iterator[Standstill]:
-        """Ask for the time of a `with`."""
+        """Send requests for the duration of a `with` block."""
         self.start()
         try:
             yield self
@@ -99,7 +99,7 @@ class Standstill(threading.Thread):
 
 
 def upgrade(server: Server) -> float:
-    """Upgrade a server, and return how long that took, its trial included."""
+    """Upgrade a server, and return how long that took, including its trial."""
     began_s = time.monotonic()
     argv = [sys.executable, "-m", "pacemaker", "reload", str(server.pid)]
     subprocess.run(argv, check=True, capture_output=True)
@@ -107,7 +107,7 @@ def upgrade(server: Server) -> float:
 
 
 def measure(case: Case) -> bool:
-    """Upgrade a server under load, print what was seen; False where a bar is missed."""
+    """Upgrade a server under load, print the results; return whether the bar is met."""
     stored = Heartbeats(case.connections, case.value_bytes, 50)
     rate_per_s = case.connections / case.every_s
     group = Group("pulse", case.connections, rate_per_s=rate_per_s)
@@ -135,11 +135,11 @@ def measure(case: Case) -> bool:
     sys.stdout.write(
         f"{case.connections} connections, {stored_bytes / 1e6:.0f} MB of heartbeats,"
         f" {rate_per_s:.0f} pulses a second, {case.upgrades} upgrades\n"
-        f"pulses answered  {seen.replies} of {seen.replies + seen.lost} due\n"
-        f"latest answer    {max_s:.3f} s after its pulse was due\n"
-        f"standstill       {stood_s[len(stood_s) // 2]:.3f} s in the middle,"
-        f" {stood_s[0]:.3f} to {stood_s[-1]:.3f} s\n"
-        f"resident memory  {resident_bytes / 2**20:.0f} MiB after the last\n"
+        f"pulses answered  {seen.replies} of {seen.replies + seen.lost}\n"
+        f"latest answer    {max_s:.3f} s after the scheduled time of its pulse\n"
+        f"standstill       median {stood_s[len(stood_s) // 2]:.3f} s,"
+        f" from {stood_s[0]:.3f} to {stood_s[-1]:.3f} s\n"
+        f"resident memory  {resident_bytes / 2**20:.0f} MiB after the last upgrade\n"
     )
     if is_late:
         sys.stdout.write("the load ended before the upgrades did: measure again\n")
@@ -147,7 +147,7 @@ def measure(case: Case) -> bool:
 
 
 def main() -> int:
-    """Measure both clusters; 1 where a bar is missed."""
+    """Measure both clusters; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.upgrades")
     parser.add_argument("--upgrades", type=int, default=20, metavar="N")
     upgrades = parser.parse_args().upgrades

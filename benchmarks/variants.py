@@ -23,7 +23,7 @@ _SCRAPE_EVERY_S: Final = 1.0
 
 _VALUE_BYTES: Final = 2048
 _CONNECTIONS: Final = 100
-# What the relay's row is measured at: far below what any of the processes can do.
+# The rate of the relay's row: far below the maximum of each process.
 _RELAY_RATE_PER_S: Final = 1000.0
 
 
@@ -51,7 +51,7 @@ class VariantsRow(Always):
 
     Attributes:
         name: as `Row`.
-        title: for the tables.
+        title: its title in the tables.
         variants: the options, by the variant's name.
     """
 
@@ -99,7 +99,7 @@ class RelayRow(Always):
 
     Attributes:
         name: as `Row`.
-        workers: how many the host has, each with a connection.
+        workers: the number of workers on the host, each with a connection.
     """
 
     name: str
@@ -131,7 +131,8 @@ class RelayRow(Always):
         stored = Heartbeats(self.workers, _VALUE_BYTES)
         group = Group("pulse", self.workers, rate_per_s=_RELAY_RATE_PER_S)
         seconds = plan.seconds_at(_RELAY_RATE_PER_S)
-        # Only pulses that are measured count: without the generator's warm-up.
+        # Warm up separately: with the generator's own warm-up, CPU time would include
+        # pulses that are not counted.
         load(asked, stored, [group], plan.warm_up_s, warm_up_s=0.0)
         before_s = pacemaker.cpu_s()
         seen = load(asked, stored, [group], seconds, warm_up_s=0.0)

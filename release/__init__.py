@@ -1,1 +1,1 @@
-"""What turns this repository into artefacts: dist, man pages, packages, the manual."""
+"""Build the release artefacts: distributions, man pages, packages and the manual."""

@@ -1,9 +1,9 @@
-"""Run everything that must be true before a release, and name what is not.
+"""Run all checks that a release must pass, and print the problems they find.
 
     python -m release.check [STEP ...]
 
-All steps run even if one fails, so that one run shows everything.  The packages need
-root, debootstrap and lintian.
+All steps run even if one fails, so that one run shows every problem.  The steps that
+try the packages need root, debootstrap and lintian.
 """
 
 from __future__ import annotations
@@ -22,19 +22,24 @@ from release.dist import ROOT, ReleaseError, run
 
 CHART: Final = Path("deploy/helm/storm-pacemaker-py/Chart.yaml")
 
+IMAGE_VERSION: Final = "org.opencontainers.image.version"
+
 
 def versions(root: Path = ROOT, version: str = __version__) -> Iterator[str]:
-    """Yield what disagrees about the version, or is not ready for a release."""
+    """Yield each place that names another version, or has no date for this one."""
     chart = yaml.safe_load((root / CHART).read_text())
     for key in ("version", "appVersion"):
         if chart[key] != version:
-            yield f"{CHART}: {key} is {chart[key]}, but the version is {version}"
+            yield f"{CHART}: {key} is {chart[key]}, but must be {version}"
+    image = (root / "Dockerfile").read_text(encoding="utf-8")
+    if f'{IMAGE_VERSION}="{version}"' not in image:
+        yield f"Dockerfile: {IMAGE_VERSION} is not {version}"
     changes = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     newest = re.search(r"^## \[(.+?)\] - (.+)$", changes, re.MULTILINE)
     if newest is None or newest[1] != version:
         yield f"CHANGELOG.md: the newest section is not [{version}]"
     elif not re.fullmatch(r"\d{4}-\d\d-\d\d", newest[2]):
-        yield f"CHANGELOG.md: [{version}] has no date, but {newest[2]!r}"
+        yield f"CHANGELOG.md: [{version}] needs a date, YYYY-MM-DD, not {newest[2]!r}"
 
 
 def clean_tree(root: Path = ROOT) -> Iterator[str]:
@@ -44,21 +49,30 @@ def clean_tree(root: Path = ROOT) -> Iterator[str]:
 
 
 def made(*target: str) -> Callable[[], Iterator[str]]:
-    """Return the step that makes a target."""
+    """Return a step that runs `make` with a target."""
 
     def step() -> Iterator[str]:
         done = subprocess.run(("make", *target), cwd=ROOT, check=False)  # noqa: S603, S607
         if done.returncode:
-            yield f"make {' '.join(target)} ended with {done.returncode}"
+            yield f"make {' '.join(target)} failed with exit code {done.returncode}"
 
     return step
 
 
 def lintian() -> Iterator[str]:
-    """Yield what lintian calls an error in the packages."""
+    """Yield the errors that lintian finds in the packages."""
     for package in sorted((ROOT / "dist").glob("*.deb")):
         found = run("lintian", "--fail-on", "none", package)
         yield from (line for line in found.splitlines() if line.startswith("E:"))
+
+
+def wheel() -> Iterator[str]:
+    """Yield what fails when the wheel is installed with each extra on each Python."""
+    done = subprocess.run(
+        (sys.executable, "-m", "release.wheels", "dist"), cwd=ROOT, check=False
+    )
+    if done.returncode:
+        yield f"release.wheels ended with {done.returncode}"
 
 
 STEPS: Final[dict[str, Callable[[], Iterator[str]]]] = {
@@ -67,7 +81,8 @@ STEPS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "tests": made("test"),
     "interpreters": made("matrix"),
     "manual": made("docs"),
-    "packages": made("deb"),
+    "packages": made("deb"),  # `make deb` makes the wheel as well
+    "wheel": wheel,
     "lintian": lintian,
     "fresh-systems": made("fresh-test"),
 }
@@ -78,7 +93,8 @@ def main(names: list[str]) -> int:
     unknown = set(names) - set(STEPS)
     if unknown:
         sys.exit(
-            f"Error: no such step: {', '.join(unknown)}; there are {', '.join(STEPS)}"
+            f"Error: no such step: {', '.join(unknown)}; the steps are"
+            f" {', '.join(STEPS)}"
         )
     failed = 0
     for name in names or STEPS:

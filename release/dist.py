@@ -1,13 +1,14 @@
-"""Build the wheel and the source distribution, the same bytes from the same tree.
+"""Build the wheel and the source distribution reproducibly.
 
     python -m release.dist FOLDER
 
-FOLDER then has both, an SBOM for each, and ``SHA256SUMS``.  SOURCE_DATE_EPOCH is the
-time of every file; by default it is the time of the last commit.
+They are written to FOLDER, with an SBOM for each and ``SHA256SUMS``.  The same tree
+gives the same bytes.  SOURCE_DATE_EPOCH is the time of every file; by default it is the
+time of the last commit.
 
 Neither setuptools nor `build` makes a source distribution reproducible: times, owners,
-permissions and the order come from the tree and the umask.  So both are made from a
-copy with fixed permissions, and the archive of the source distribution is repacked.
+permissions and the order of files depend on the tree and the umask.  So both artefacts
+are built from a copy with fixed permissions, and the source distribution is repacked.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ from release import sbom
 ROOT = Path(__file__).parents[1]
 
 NOT_COPIED = (".git", ".cache", "build", "dist", "mutants", "site", "__pycache__")
-"""What is in no tree, for one that is not a clone; beside `.venv*` and `.*_cache`."""
+"""Left out, with `.venv*` and `.*_cache`, if the tree is not a git clone."""
 
 
 class ReleaseError(Exception):
-    """A step failed; the text says which and why."""
+    """A step of the release failed; the text says which and why."""
 
 
 def run(*argv: str | Path, cwd: Path = ROOT, epoch: int | None = None) -> str:
     """Run a program and return its standard output.
 
     Raises:
-        ReleaseError: it failed; the text has all that it printed.
+        ReleaseError: it failed; the text contains its whole output.
     """
     environ = os.environ | ({} if epoch is None else {"SOURCE_DATE_EPOCH": f"{epoch}"})
     done = subprocess.run(  # noqa: S603
@@ -57,17 +58,20 @@ def source_date(root: Path = ROOT) -> int:
     """Return the time of all files.
 
     Raises:
-        ReleaseError: SOURCE_DATE_EPOCH is not set, and this is no clone.
+        ReleaseError: SOURCE_DATE_EPOCH is not set, and the tree is not a git clone.
     """
     if given := os.environ.get("SOURCE_DATE_EPOCH"):
         return int(given)
     if not (root / ".git").exists():
-        raise ReleaseError("not a clone: set SOURCE_DATE_EPOCH to the release's time")
+        raise ReleaseError(
+            "this tree is not a git clone: set SOURCE_DATE_EPOCH to the time of the"
+            " release, in seconds since 1970"
+        )
     return int(run("git", "log", "-1", "--format=%ct", cwd=root))
 
 
 def sources(root: Path = ROOT) -> list[Path]:
-    """Return the files of the tree, relative to it: what git has, changes included."""
+    """Return the files of the tree as relative paths; in a clone, only git's files."""
     if (root / ".git").exists():
         listed = run("git", "ls-files", "-z", cwd=root).split("\0")
         return sorted(Path(name) for name in listed if name and _exists(root / name))
@@ -91,7 +95,7 @@ def _walk(folder: Path, root: Path) -> Iterator[Path]:
 
 
 def copy_tree(target: Path, root: Path = ROOT) -> None:
-    """Copy the tree, with permissions that do not depend on anybody's umask."""
+    """Copy the tree, with permissions that do not depend on the umask."""
     for name in sources(root):
         source, copy = root / name, target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +111,7 @@ def build_dists(target: Path, root: Path = ROOT) -> tuple[Path, Path]:
     """Build both into a folder.
 
     Returns:
-        The source distribution and the wheel, which is made of the former.
+        The source distribution, and the wheel, which is built from it.
     """
     epoch = source_date(root)
     with tempfile.TemporaryDirectory() as name:
@@ -134,7 +138,7 @@ def _built(kind: str, tree: Path, target: Path, epoch: int) -> Path:
 
 
 def repacked(archive: Path, epoch: int) -> bytes:
-    """Return a .tar.gz with the same files, in order, and nothing of this machine."""
+    """Return a .tar.gz of the same files, sorted, without traces of this machine."""
     plain = io.BytesIO()
     with (
         tarfile.open(archive) as read,
@@ -173,8 +177,8 @@ def write_checksums(folder: Path) -> Path:
 
 
 def main(target: Path) -> None:
-    """Build, check and describe both."""
-    # The artefacts have the permissions of the files that are made on the way.
+    """Build and check both, and write their SBOMs and checksums."""
+    # The artefacts contain files made here, whose permissions depend on the umask.
     os.umask(0o022)
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)

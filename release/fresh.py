@@ -2,8 +2,9 @@
 
     python -m release.fresh FOLDER [SUITE ...]
 
-FOLDER has the packages.  Each system is made by debootstrap below build/fresh, which
-needs root and the distribution's archive, and boots systemd in namespaces of its own.
+FOLDER contains the packages.  Each system is made by debootstrap below build/fresh,
+which needs root and the distribution's archive.  It boots systemd in its own
+namespaces.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ ARCHIVES: Final = {
     "ubuntu": "archive.ubuntu.com/ubuntu",
 }
 
-# The hardware is the host's.
+# Units for hardware and consoles, which belong to the host.
 MASKED: Final = (
     *("getty.target", "systemd-modules-load.service", "systemd-logind.service"),
     *("systemd-remount-fs.service", "systemd-sysctl.service"),
@@ -58,7 +59,7 @@ def make(suite: str) -> Path:
     scripts = Path("/usr/share/debootstrap/scripts")
     known = suite if (scripts / suite).exists() else "jammy"
     check = ["--no-check-gpg"] if family == "ubuntu" else []
-    # All that the package depends on: once it has booted, it has no network.
+    # Install every dependency now: once the system has booted, it has no network.
     wanted = "--include=systemd,systemd-sysv,dbus,python3"
     run(
         *("debootstrap", *check, "--variant=minbase", wanted),
@@ -69,10 +70,10 @@ def make(suite: str) -> Path:
 
 
 class System:
-    """A system that has booted, in namespaces of its own.
+    """A booted system in its own namespaces.
 
     Args:
-        root: its folder, which is changed.
+        root: the folder of its files, which the system changes.
     """
 
     def __init__(self, root: Path) -> None:
@@ -107,12 +108,12 @@ class System:
 
     def _end(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            # Its end is that of the namespace, and so of every process in it.
+            # When this process ends, the kernel kills every other one in its namespace.
             os.kill(self._first(), signal.SIGKILL)
         self._boot.wait()
 
     def _first(self) -> int:
-        """Return the process id, here, of the system's first process."""
+        """Return the process id of the system's process 1 in the host's namespace."""
         listed = Path(f"/proc/{self._boot.pid}/task/{self._boot.pid}/children")
         children = listed.read_text().split()
         if not children:
@@ -126,7 +127,7 @@ class System:
         return False
 
     def command(self, *argv: str) -> list[str]:
-        """Return the command that runs another one in here."""
+        """Return the command that runs a given command inside the system."""
         inside = ("nsenter", f"--target={self._first()}", "--all")
         clean = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8")
         return [*inside, *clean, "DEBIAN_FRONTEND=noninteractive", *argv]
@@ -136,12 +137,12 @@ class System:
         return run(*self.command(*argv))
 
     def fails(self, *argv: str) -> str:
-        """Run a command that has to fail; return all that it printed."""
+        """Run a command that has to fail; return its whole output."""
         try:
             self.run(*argv)
         except ReleaseError as exc:
             return str(exc)
-        raise ReleaseError(f"{' '.join(argv)} should have failed")
+        raise ReleaseError(f"{' '.join(argv)} succeeded, but should have failed")
 
     def files(self) -> set[str]:
         """Return the names of all files that belong to the system."""
@@ -157,24 +158,24 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float, what: str) -> None:
     """Wait until a condition holds.
 
     Raises:
-        ReleaseError: it does not in time.
+        ReleaseError: the condition did not hold in time.
     """
     deadline_s = time.monotonic() + timeout_s
     while not is_so():
         if time.monotonic() > deadline_s:
-            raise ReleaseError(f"not within {timeout_s:g} s: {what}")
+            raise ReleaseError(f"this did not happen within {timeout_s:g} s: {what}")
         time.sleep(0.2)
 
 
 def altered(package: Path, version: str, source: str, folder: Path) -> Path:
-    """Return a package with a higher version, in which a module has other contents.
+    """Return a package with a higher version, in which one module is replaced.
 
     Args:
-        package: the package to begin with.
-        version: what is added to its version.
-        source: the module below the package `pacemaker`, and its new contents, with a
-            line break between them.
-        folder: where the new package goes.
+        package: the original package.
+        version: the suffix to add to its version.
+        source: the path of the module below `pacemaker`, a line break, and the new
+            contents of the module.
+        folder: the folder for the new package.
     """
     name, _, text = source.partition("\n")
     tree = folder / f"tree-{version}"
@@ -199,7 +200,7 @@ class Trial:
     Args:
         system: the system.
         package: the package.
-        scratch: a folder for what the trial makes.
+        scratch: a folder for temporary files.
     """
 
     def __init__(self, system: System, package: Path, scratch: Path) -> None:
@@ -208,10 +209,10 @@ class Trial:
         self._scratch = scratch
 
     def run(self) -> Iterator[str]:
-        """Go through all steps; yield what was seen in each.
+        """Go through all steps; yield the outcome of each.
 
         Raises:
-            ReleaseError: something is not as it should be.
+            ReleaseError: a step did not have the expected outcome.
         """
         system = self._system
         configuration = system.root / "etc" / "storm" / "storm.yaml"
@@ -228,7 +229,7 @@ class Trial:
         yield self._refuse_broken()
         self._remove()
         self._expect_nothing_more_than(before)
-        yield "removed and purged; nothing is left"
+        yield "removed and purged; no file is left"
 
     def _install(self, package: Path) -> str:
         with self._copied(package) as path:
@@ -236,7 +237,7 @@ class Trial:
 
     @contextlib.contextmanager
     def _copied(self, file: Path) -> Iterator[str]:
-        """Copy a file into the system for a while; give its path there."""
+        """Copy a file into the system for the block; yield its path there."""
         target = self._system.root / "var" / "tmp" / file.name
         shutil.copy(file, target)
         try:
@@ -256,7 +257,7 @@ class Trial:
 
     @contextlib.contextmanager
     def _load(self) -> Iterator[dict[str, Any]]:
-        """Keep connections busy; what they saw is there afterwards."""
+        """Keep connections busy; the yielded dict has the outcome after the block."""
         python = f"/usr/lib/{NAME}/bin/python3"
         with self._copied(HERE / "load.py") as path:
             argv = self._system.command(python, path, str(CONNECTIONS))
@@ -295,12 +296,13 @@ class Trial:
         before = self._main_pid()
         with self._load() as seen, self._copied(broken) as path:
             told = self._system.fails("apt-get", "install", "-qq", "--yes", path)
-        if "the old one serves on" not in told:
-            raise ReleaseError(f"refused, but without saying so:\n{told}")
+        if "the old version continues to serve" not in told:
+            raise ReleaseError(f"refused without saying so:\n{told}")
         if seen["broken"] or seen["unanswered"] or self._main_pid() != before:
-            raise ReleaseError(f"the old one did not serve on: {seen}")
+            raise ReleaseError(f"the old daemon did not continue to serve: {seen}")
         return (
-            f"a broken build was refused, and the old one answered {seen['answered']}"
+            "a broken build was refused, and the old daemon answered"
+            f" {seen['answered']} pulses"
         )
 
     def _remove(self) -> None:
@@ -315,11 +317,11 @@ class Trial:
         self._system.fails("getent", "passwd", "storm-pacemaker")
         listed = self._system.run("systemctl", "list-unit-files", "--no-legend")
         if NAME in listed:
-            raise ReleaseError("systemd still knows a unit")
+            raise ReleaseError("systemd still has a unit after the purge")
 
 
 def main(folder: Path, names: list[str]) -> None:
-    """Try the packages of the suites; of all Debians and Ubuntus if none is named."""
+    """Try the packages of some suites, or of all Debians and Ubuntus."""
     machine = ARCHITECTURES[platform.machine()]
     for name in names or [each for each, s in SUITES.items() if s.kind == "deb"]:
         packages = sorted(folder.glob(f"{NAME}_*{SUITES[name].label}_{machine}.deb"))
@@ -338,7 +340,7 @@ def _try(system: System, package: Path, scratch: Path, name: str) -> None:
             print(f"    {name}: {seen}", flush=True)  # noqa: T201
     except ReleaseError as exc:
         log = system.run("journalctl", "--no-pager", "--lines=30")
-        raise ReleaseError(f"{name}: {exc}\nThe end of its log:\n{log}") from exc
+        raise ReleaseError(f"{name}: {exc}\nThe end of the journal:\n{log}") from exc
 
 
 if __name__ == "__main__":

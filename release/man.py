@@ -1,9 +1,9 @@
-"""Write the man pages and the completions, from the commands that there are.
+"""Generate the man pages and the shell completions from the commands.
 
     python -m release.man FOLDER
 
-FOLDER becomes what a prefix has in ``share``: ``man``, ``bash-completion``, ``zsh`` and
-``fish``.  SOURCE_DATE_EPOCH is the date of the pages.
+FOLDER is laid out like ``share`` below a prefix: ``man``, ``bash-completion``, ``zsh``
+and ``fish``.  SOURCE_DATE_EPOCH is the date of the pages.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from release import roff
 ROOT: Final = Path(__file__).parents[1]
 CONFIGURATION: Final = ROOT / "docs" / "configuration.md"
 
-# Where distributions look for a shell's completions, below share.
+# Where distributions look for each shell's completions, below share.
 COMPLETIONS: Final = {
     "bash": f"bash-completion/completions/{PROGRAM}",
     "zsh": f"zsh/site-functions/_{PROGRAM}",
@@ -43,9 +43,9 @@ def date() -> str:
 
 
 def section(command: click.Command) -> int:
-    """Return the section of a command's page: 8 if it runs until it is stopped.
+    """Return the section of a command's page: 8 for a daemon, 1 for all others.
 
-    Such commands say so: the summary of `serve` is "Run the daemon in the foreground."
+    A daemon is recognized by its summary, such as "Run the daemon in the foreground."
     """
     return 8 if (command.short_help or "").startswith("Run ") else 1
 
@@ -98,7 +98,7 @@ def _page(ctx: click.Context, title: str, number: int) -> str:
 
 
 def _joined(*lines: str) -> str:
-    """Join lines, without the requests for a paragraph that nothing precedes."""
+    """Join lines, without a paragraph request that has no text before it."""
     kept = [
         line
         for before, line in zip(("", *lines), lines, strict=False)
@@ -133,7 +133,7 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _epilog(command: click.Command) -> Iterator[tuple[bool, str]]:
-    """Yield the blocks of an epilog, and whether each is the block of examples."""
+    """Yield the blocks of an epilog, each with whether it contains the examples."""
     for block in _blocks(command.epilog or ""):
         yield block.lstrip("\b\n").startswith("Examples:"), block
 

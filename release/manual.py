@@ -1,9 +1,9 @@
-"""What `mkdocs.yml` adds to the pages in docs/: those at the top, and references.
+"""Hooks of `mkdocs.yml`: they add the pages at the top, and the references.
 
 README.md, CHANGELOG.md and the others stay at the top of the repository, where people
-look for them.  In the manual they have names of their own, and links to them and from
-them are rewritten.  Pages that are in docs/ but not in the manual's order join it by
-themselves: `mkdocs build --strict` fails if one is missing from mkdocs.yml.
+look for them.  In the manual they have their own names, and links to them and from them
+are rewritten.  No page of docs/ can be forgotten: `mkdocs build --strict` fails if one
+is missing from mkdocs.yml.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TOP: Final = {
     "SECURITY.md": "security-policy.md",
 }
 
-# Packages whose public names are for other programs.
+# Packages with an API for other programs.
 API: Final = ("client", "cluster_state", "heartbeats", "testing", "errors")
 
 
@@ -53,7 +53,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
 
 def from_top(text: str) -> str:
-    """Rewrite the links of a page at the top: to docs/, and to the others."""
+    """Rewrite the links of a page at the top: to docs/, and to other such pages."""
     text = text.replace("](docs/", "](")
     for source, name in TOP.items():
         text = text.replace(f"]({source}", f"]({name}")

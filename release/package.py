@@ -2,8 +2,8 @@
 
     python -m release.package FOLDER [SUITE ...]
 
-FOLDER has the wheel, and gets the packages.  The environment is put together here for
-the Python of each suite, from wheels, so neither root nor a system of that suite is
+FOLDER contains the wheel; the packages are written there too.  The environment for each
+suite's Python is assembled from wheels, so neither root nor a system of that suite is
 needed.  (dh-virtualenv needs both, and builds one suite at a time.)
 """
 
@@ -37,18 +37,19 @@ MAINTAINER: Final = (
     "The storm-pacemaker-py authors <maintainers@storm-pacemaker-py.invalid>"
 )
 REVISION: Final = os.environ.get("PACKAGE_REVISION", "1")
-"""What tells two packages of one version apart: raise it to build another one."""
+"""The package's revision: increase it to package the same version again."""
 
 
 class Suite(NamedTuple):
     """A release of a distribution.
 
     Attributes:
-        python: the release of its own Python.
-        label: the end of the package's version, so that an upgrade of the distribution
+        python: the version of its Python.
+        label: the suffix of the package's version.  It grows from one release of the
+            distribution to the next, so that an upgrade of the distribution also
             upgrades the package.
         kind: ``deb`` or ``rpm``.
-        python_package: the package that brings that Python.
+        python_package: the package that contains that Python.
     """
 
     python: tuple[int, int]
@@ -70,23 +71,24 @@ SUITES: Final = {
     "el9": Suite((3, 12), ".el9", "rpm", "python3.12"),
 }
 
-# Python's name of an architecture, and Debian's.
+# From Python's names of architectures to Debian's.
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
-# Not used, or another copy of a library of the distribution.
+# Files that are not used, or that contain a copy of one of the distribution's
+# libraries.
 LEFT_OUT: Final = (
     *("kazoo/tests", "bin", "share", "thriftpy2/**/*.pyx", "thriftpy2/**/*.c"),
-    # libyaml and libyajl once more; what needs them works without.
+    # Copies of libyaml and libyajl; PyYAML and ijson work without them.
     *("yaml/_yaml*.so", "_yaml"),
     *("ijson/backends/_yajl2*.so", "ijson.libs"),
-    # Where the wheel was on the disk, and how pip was called.
+    # The path of the wheel at build time, and traces of pip.
     *("*.dist-info/direct_url.json", "*.dist-info/REQUESTED"),
     *("*.dist-info/RECORD", "*.dist-info/INSTALLER"),
 )
 
 
 def package_version(version: str) -> str:
-    """Return a version in the packages' form, in which ``~`` sorts before the release.
+    """Return a version as packages write it: ``~`` makes it sort before the release.
 
     >>> package_version("1.2.0rc1")
     '1.2.0~rc1'
@@ -97,7 +99,7 @@ def package_version(version: str) -> str:
 def fill_site_packages(
     target: Path, wheel: Path, python: tuple[int, int], machine: str
 ) -> None:
-    """Install the wheel and what it needs, for another Python and architecture."""
+    """Install the wheel and its dependencies for a given Python and architecture."""
     platforms = [
         f"--platform=manylinux{kind}_{machine}" for kind in ("2014", "_2_17", "_2_28")
     ]
@@ -146,11 +148,11 @@ def stage(root: Path, wheel: Path, suite: Suite, machine: str, epoch: int) -> No
 
 
 def _environment(root: Path, suite: Suite) -> None:
-    """Write what `python -m venv` would, without paths of this machine."""
+    """Write what `python -m venv` would write, but without paths of this machine."""
     (root / HOME / "bin").mkdir()
     (root / HOME / "bin" / "python3").symlink_to(f"../../../bin/{suite.python_name}")
-    # With the distribution's packages behind our own, `apt install python3-gssapi` is
-    # enough for KERBEROS: on Linux gssapi has no wheel that could be in here.
+    # The distribution's packages are visible too, so `apt install python3-gssapi` is
+    # enough for KERBEROS.  gssapi cannot be included: it has no wheel for Linux.
     (root / HOME / "pyvenv.cfg").write_text(
         "home = /usr/bin\ninclude-system-site-packages = true\n"
     )
@@ -165,7 +167,7 @@ def _environment(root: Path, suite: Suite) -> None:
 
 
 def _place_share(share: Path, root: Path, kind: str) -> None:
-    """Move what the wheel has below share to the distribution's places."""
+    """Move the wheel's files below share to where the distribution expects them."""
     for page in share.glob("man/*/*"):
         target = root / "usr/share/man" / page.parent.name / f"{page.name}.gz"
         _write_gzip(target, page.read_bytes())
@@ -191,7 +193,7 @@ def _place_share(share: Path, root: Path, kind: str) -> None:
 
 def _write_gzip(target: Path, content: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Level 9 and no time, as Debian's policy asks.
+    # Level 9 and no time, as Debian's policy requires.
     target.write_bytes(gzip.compress(content, 9, mtime=0))
 
 
@@ -218,7 +220,7 @@ def _debian_changes(suite: Suite, epoch: int) -> bytes:
 
 
 def _copyright(site: Path, year: int) -> Iterator[str]:
-    """Yield a machine-readable copyright file, with every package that is in here."""
+    """Yield a machine-readable copyright file that covers every included package."""
     yield "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/"
     yield f"Upstream-Name: {NAME}"
     yield from ("", "Files: *", f"Copyright: {year} the authors")
@@ -245,7 +247,7 @@ def _copyright(site: Path, year: int) -> Iterator[str]:
 
 
 def _licence(about: Message) -> str:
-    """Return the licence that a package names, as one word."""
+    """Return the licence of a Python package as one word."""
     named = about["License-Expression"] or about["License"] or ""
     if not named or "\n" in named:
         ours = [c for c in about.get_all("Classifier", []) if c.startswith("License")]
@@ -256,7 +258,7 @@ def _licence(about: Message) -> str:
 
 
 def description(root: Path, suite: Suite, machine: str, epoch: int) -> dict[str, Any]:
-    """Return the package's description for nfpm, which writes both kinds."""
+    """Return the package's description for nfpm, which builds both deb and rpm."""
     low, high = (f"{suite.python[0]}.{suite.python[1] + n}" for n in (0, 1))
     if suite.kind == "deb":
         depends = [f"python3 (>= {low})", f"python3 (<< {high})", "libc6 (>= 2.28)"]
@@ -323,16 +325,18 @@ def _file_name(suite: Suite, machine: str) -> str:
 
 
 def main(folder: Path, names: list[str], machine: str) -> None:
-    """Build the packages of the suites; all of them if none is named."""
+    """Build the packages of some suites, or of all if none is named."""
     unknown = set(names) - set(SUITES)
     if unknown:
         raise ReleaseError(
-            f"{', '.join(sorted(unknown))}: no such suite; there are"
+            f"{', '.join(sorted(unknown))}: no such suite; the suites are"
             f" {', '.join(SUITES)}"
         )
     wheels = sorted(folder.glob("*.whl"))
     if len(wheels) != 1:
-        raise ReleaseError(f"{folder} has {len(wheels)} wheels: run `make dist` first")
+        raise ReleaseError(
+            f"{folder} must contain one wheel, but has {len(wheels)}: run `make dist`"
+        )
     os.umask(0o022)
     bill = sbom.read(folder / f"{wheels[0].name}.cdx.json")
     for name in names or SUITES:

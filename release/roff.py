@@ -1,8 +1,8 @@
-"""Text as roff, for man pages: prose with Markdown's inline marks, and whole pages.
+"""Convert Markdown to roff for man pages: single paragraphs and whole pages.
 
-Nothing on PyPI does what is needed.  click-man puts every page into section 1, leaves
-out the epilogs, which hold the examples, and reads no Markdown.  Sphinx could write
-section 5 from the Markdown, but not the other pages from click.
+No package on PyPI does what is needed.  click-man puts every page into section 1,
+leaves out the epilogs, which contain the examples, and does not read Markdown.  Sphinx
+could write section 5 from the Markdown, but not the other pages from click.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _MARKDOWN: Final = MarkdownIt("commonmark").enable("table")
 
 
 def escape(text: str) -> str:
-    """Escape text that is to appear as it is, with hyphens that can be copied."""
+    """Escape text so that it appears unchanged, with hyphens that can be copied."""
     return text.replace("\\", "\\e").replace("-", "\\-")
 
 
 def line(text: str) -> str:
-    """Protect a line of text that begins like a request."""
+    """Escape the beginning of a line of text that looks like a request."""
     return f"\\&{text}" if text.startswith((".", "'")) else text
 
 
@@ -33,7 +33,7 @@ def bold(text: str) -> str:
 
 
 def verbatim(text: str) -> Iterator[str]:
-    """Yield an example, as it is and indented."""
+    """Yield an example, unchanged and indented."""
     yield from (".PP", ".RS 4", ".nf")
     yield from (line(escape(row)) for row in text.splitlines())
     yield from (".fi", ".RE")
@@ -60,10 +60,10 @@ def _inline(tokens: Sequence[Token]) -> Iterator[str]:
 
 
 def page(text: str) -> Iterator[str]:
-    """Yield the roff of a page in Markdown, from its first section on.
+    """Yield a Markdown page as roff, from its first section on.
 
-    Headings of the second level are sections.  A table becomes a list: the first cell
-    of a row, and below it the others after the titles of their columns.
+    Headings of the second level are sections.  A table becomes a list: each row is its
+    first cell, followed by the other cells, each with the title of its column.
     """
     tokens = iter(_MARKDOWN.parse(text))
     for token in tokens:

@@ -1,4 +1,4 @@
-"""Software bills of materials (SBOM), in CycloneDX's JSON, of environments."""
+"""Software bills of materials (SBOM) of virtual environments, as CycloneDX JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Bill = dict[str, Any]
 
 
 def of_environment(python: Path, epoch: int) -> Bill:
-    """Return the bill of an environment, in which this package is the subject."""
+    """Return the bill of an environment, with this package as its subject."""
     listed = subprocess.run(  # noqa: S603
         (
             *(sys.executable, "-m", "cyclonedx_py", "environment", python),
@@ -45,11 +45,11 @@ def of_wheel(wheel: Path, epoch: int) -> Bill:
 
 
 def _about_us(bill: Bill) -> Bill:
-    """Make this package the bill's subject; the tool takes it for one of the parts."""
+    """Make this package the bill's subject; the tool lists it as a component."""
     tools = ("pip", "setuptools", "wheel")
     (ours,) = (each for each in bill["components"] if each["name"] == NAME)
     ours["type"] = "application"
-    # Where the wheel was on the disk.
+    # The path of the wheel on this machine.
     ours.pop("externalReferences", None)
     ours["purl"] = f"pkg:pypi/{NAME}@{ours['version']}"
     bill["metadata"]["component"] = ours
@@ -61,7 +61,7 @@ def _about_us(bill: Bill) -> Bill:
 
 
 def read(file: Path) -> Bill:
-    """Return a bill that was written before."""
+    """Read a bill from a file."""
     bill: Bill = json.loads(file.read_text())
     return bill
 

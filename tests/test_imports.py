@@ -74,7 +74,8 @@ PURE_MODULES = (
     *("observe.source", "observe.view", "observe.worker", "observe.zookeeper"),
     *("observe.history", "observe.web.assets", "observe.web.html"),
     *("observe.web.metrics", "observe.web.pages", "observe.web.routes"),
-    *("observe.top.levels",),
+    *("observe.top.levels", "why.case", "why.endings", "why.facts", "why.gaps"),
+    *("why.outages", "why.signs", "why.verdicts"),
 )
 # They hold a lock.
 LOCKED = ("core.addresses", "core.history", "core.store", "relay.inbox")

@@ -1,9 +1,9 @@
 """Try changes of single expressions on the core, and write which ones no test sees.
 
-mutmut makes the changes and runs the tests (`[tool.mutmut]` in pyproject.toml says on
-which modules and with which tests).  All of them take an hour, so this tries a sample,
-the same one each time for the same code; 0 as the argument tries all.  What was tried
-is kept in `mutants/`, and tried again only if the code has changed.
+mutmut makes the changes and runs the tests (`[tool.mutmut]` in pyproject.toml names the
+modules and the tests).  All changes take an hour, so this tries a sample, which is the
+same each time for the same code; the argument 0 tries all.  The outcomes are kept in
+`mutants/`, and a change is tried again only if the code has changed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ MUTMUT = Path(sys.executable).with_name("mutmut")
 SEED = 6699
 SAMPLE = 300
 
-# mutmut's exit codes of a mutant: None was not tried.  Every other one is a test that
-# failed, that did not end, or that took the interpreter down.
+# mutmut's exit codes of a mutant.  None means that it was not tried.  Every other code
+# means that a test failed, did not end, or crashed the interpreter.
 SURVIVED = 0
 WITHOUT_TESTS = (5, 33)
 
@@ -48,7 +48,7 @@ mutmut changes no decorated function and no constant of a module.
 
 
 def mutmut(*arguments: str, quiet: bool = False) -> str:
-    """Run mutmut; return what it has said if it is to be quiet."""
+    """Run mutmut; if it is quiet, return its output instead of showing it."""
     command = (str(MUTMUT), *arguments)
     stdout = subprocess.PIPE if quiet else None
     done = subprocess.run(  # noqa: S603  (mutmut alone)

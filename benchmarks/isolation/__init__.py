@@ -1,1 +1,1 @@
-"""Can anybody who reaches the port stop the daemon from serving the others?"""
+"""Measure what attackers who reach the port can do to the daemon's other clients."""

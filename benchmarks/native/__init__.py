@@ -14,7 +14,7 @@ _SOURCES: Final = {"load": ("load.c", "wire.c"), "floor": ("floor.c",)}
 
 
 def compiled(name: str) -> Path:
-    """Return a program, compiled anew where its source has changed."""
+    """Return the path of a program, recompiled if its source has changed."""
     program = BUILD / name
     changed_s = max(path.stat().st_mtime for path in _FOLDER.glob("*.[ch]"))
     if not program.exists() or program.stat().st_mtime < changed_s:

@@ -2,10 +2,9 @@
  *
  *   floor PORT
  *
- * One thread, one epoll loop: it reads frames, looks at nothing but their
- * lengths, stores nothing, and answers each with the fixed reply to a pulse.
- * What a Pacemaker costs beyond this is its own doing; this much is the
- * kernel's.
+ * One thread with one epoll loop reads frames, looks only at their lengths,
+ * stores nothing, and answers each with the fixed reply to a pulse.  Its cost is
+ * that of the kernel; what a Pacemaker costs beyond this is the Pacemaker's own.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

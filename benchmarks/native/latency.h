@@ -23,7 +23,7 @@ static inline void count_latency(struct latencies *all, double us)
         all->max_us = us;
 }
 
-/* The latency that a share of all, below 1, stayed below. */
+/* The latency below which a share of all requests (less than 1) stayed. */
 static inline double percentile_us(const struct latencies *all, double share)
 {
     long wanted = (long)(all->count * share), seen = 0;

@@ -1,30 +1,31 @@
-/* Loads a server with heartbeats, cheaply enough that the server is what is
- * measured.
+/* Loads a server with heartbeats.  It needs so little CPU time itself that the
+ * server is the bottleneck.
  *
  *   load [OPTION VALUE]... WORK:CONNECTIONS:IN_FLIGHT:RATE[:LIMIT]...
  *
  * Each argument is a group of connections that do the same:
  *   fill    write every key once, and again until LIMIT requests were sent
- *   pulse   write a heartbeat that is there
- *   read    read one
+ *   pulse   write an existing heartbeat again
+ *   read    read a heartbeat
  *   list    list the topologies
  *   delete  delete one topology after the other, LIMIT of them
- * With RATE 0 each connection keeps IN_FLIGHT requests under way; else RATE
- * requests a second, over all connections of the group, are sent when they are
- * due, however many are under way and whether or not the server takes them.
+ * With RATE 0 each connection keeps IN_FLIGHT requests unanswered.  Otherwise all
+ * connections of the group together send RATE requests a second, each at its
+ * scheduled time, however many are unanswered and whether or not the server
+ * accepts them.
  *
- * At a rate, a latency is the server's alone: it counts from the moment at which
- * the generator came to a request that was due, to the moment at which the reply
- * reached the kernel.  So where the generator itself stands still, as all that run
- * in a virtual machine do now and then, that is its own lateness.
+ * At a rate, a latency is only the server's: it counts from the moment at which
+ * the generator gets to a scheduled request, to the moment at which the reply
+ * reaches the kernel.  If the generator itself is stalled, as happens in every
+ * virtual machine now and then, that counts as its own lateness instead.
  *
- * Options: --wire pacemaker|zookeeper|redis, --port, --pid of the server, --keys
- * and --topologies that there are, --first-topology, --delete-from which other,
- * --value-bytes, --spread by which sizes differ, --seconds at most, --warm-up
- * seconds before.
+ * Options: --wire pacemaker|zookeeper|redis; --port and --pid of the server; the
+ * number of --keys and --topologies; --first-topology; --delete-from, the first
+ * topology to delete; --value-bytes; --spread, the share by which sizes vary;
+ * --seconds, the longest time; --warm-up, the seconds before it.
  *
- * A reply that does not say that it was done ends the run with status 1.  The
- * output is JSON: what was answered and how late, and what the server used.
+ * A reply that does not report success ends the run with status 1.  The output is
+ * JSON: the replies and their latencies, and what the server used.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -52,7 +53,7 @@
 
 enum { MAX_GROUPS = 8, MAX_PARTS = 64, BATCH_BYTES = 64 * 1024, HELLO_TIMEOUT_S = 60 };
 
-/* How long after the end a request that was due before it may be answered. */
+/* How long after the end to wait for the replies to requests scheduled before. */
 static const double DRAIN_US = 5e6;
 
 struct group {
@@ -62,7 +63,7 @@ struct group {
     long limit;                     /* requests to send; 0 for no end */
     long begun, encoded, answered, replies, lost;
     struct connection *all;
-    int next;                       /* the connection that sends what is due next */
+    int next;                       /* the connection for the next scheduled request */
     double next_us, gap_us;
     struct latencies latencies;
 };
@@ -71,9 +72,9 @@ struct connection {
     int fd;
     struct group *group;
     long number, turns;             /* in its group; requests written */
-    double *from_us;                /* when they began, of those under way: a ring */
+    double *from_us;                /* when each unanswered request began: a ring */
     int head, under_way, room;
-    long unwritten;                 /* requests under way that are not encoded yet */
+    long unwritten;                 /* requests that are begun but not encoded yet */
     char *out;                      /* what is being written */
     size_t out_room, out_bytes, out_at;
     int is_constant;                /* `out` holds the one request it ever sends */
@@ -115,7 +116,7 @@ static double now_us(void)
     return clock_us(CLOCK_MONOTONIC);
 }
 
-/* Sizes that differ by `spread`, by a generator that is the same on each run. */
+/* Sizes that vary by `spread`, with the same random numbers in each run. */
 static int next_size(void)
 {
     static uint32_t state = 1;
@@ -143,7 +144,7 @@ static size_t encode_next(struct connection *c, char *at)
     return wire->write_request(at, &heartbeats, &r);
 }
 
-/* Sends always the same: a list, or the one key that a connection has. */
+/* Whether a connection always sends the same request: a list, or its only key. */
 static int is_always_same(const struct group *g)
 {
     return g->work == LIST
@@ -195,7 +196,7 @@ static void count_written(struct connection *c, size_t sent)
     }
 }
 
-/* Writes what is due, as far as the kernel takes it. */
+/* Writes as much of the pending requests as the kernel accepts. */
 static void write_due(struct connection *c)
 {
     for (;;) {
@@ -274,7 +275,7 @@ static void end_request(struct connection *c, double at_us)
     }
 }
 
-/* Walks through what was read; returns how many requests are done by it. */
+/* Walks through the bytes read; returns how many requests they complete. */
 static int take_replies(struct connection *c, const unsigned char *data, size_t size,
                         double at_us)
 {
@@ -320,7 +321,7 @@ static int connect_once(void)
     return fd;
 }
 
-/* Waits for so many replies, one byte at a time so that none is taken too many. */
+/* Waits for `count` replies.  Reads byte by byte, so that no later byte is consumed. */
 static void await_replies(int fd, int count)
 {
     while (count--) {
@@ -410,7 +411,7 @@ static void begin_group(struct group *g, double at_us)
         write_due(&g->all[i]);
 }
 
-/* Sends what is due at a rate; returns when the next is. */
+/* Sends the requests scheduled up to now; returns when the next one is. */
 static double send_due(struct group *g, double at_us)
 {
     while (g->rate > 0 && g->next_us <= at_us && g->next_us < end_us
@@ -426,7 +427,8 @@ static double send_due(struct group *g, double at_us)
     return g->rate > 0 && g->next_us < end_us ? g->next_us : 1e300;
 }
 
-/* Reads what has come, and when the kernel had it: on loopback, when it was sent. */
+/* Reads received bytes, with the time at which the kernel got them: on loopback, the
+ * time at which they were sent. */
 static ssize_t read_at(int fd, void *buffer, size_t room, double *at_us)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct timespec))];
@@ -499,7 +501,7 @@ static void wait_until(int epoll, double until_us)
     }
 }
 
-/* What a process has used so far. */
+/* The resources that a process has used so far. */
 
 struct usage {
     double at_us, own_cpu_s, server_cpu_s;
@@ -542,7 +544,7 @@ static struct usage use_now(void)
     return now;
 }
 
-/* What comes out. */
+/* The report. */
 
 static const double SHARES[] = {0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995,
                                 0.999, 0.9999};
@@ -603,7 +605,7 @@ static void print_results(struct usage before, struct usage after, double ended_
     printf("}\n");
 }
 
-/* What was never answered counts as late as it was at the end. */
+/* The latency of a request that was never answered counts until the end. */
 static void count_lost(struct group *g, double at_us)
 {
     if (g->rate <= 0)

@@ -120,9 +120,9 @@ static int is_good_pacemaker(const struct reply *reply, enum work work)
         && take_i32(reply->head + 7) == PACEMAKER[work].reply;
 }
 
-/* ZooKeeper: jute.  Storm asks whether a node is there before each write, read
- * and delete.  Where a client of ZooKeeper would wait between the parts of one
- * operation, they are sent in one go here, which is kinder to the server. */
+/* ZooKeeper: jute.  Storm asks whether a node exists before each write, read and
+ * delete.  A real client waits between the parts of such an operation; here they
+ * are sent together, which is easier for the server. */
 
 enum { CREATE_OP = 1, DELETE_OP = 2, EXISTS_OP = 3, GET_OP = 4, SET_OP = 5,
        CHILDREN_OP = 8, CLOSE_OP = -11 };
@@ -143,7 +143,7 @@ static char *put_string(char *at, const char *bytes, size_t size)
     return put(put_i32(at, (int32_t)size), bytes, size);
 }
 
-/* An operation on a path alone, with the watch or the version behind it. */
+/* An operation on a path, followed by the watch or the version. */
 static size_t write_op(char *buffer, int op, const char *path, size_t path_bytes)
 {
     char *at = put_string(begin_op(buffer, op), path, path_bytes);

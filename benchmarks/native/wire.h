@@ -1,5 +1,5 @@
-/* What the servers are sent, and what they answer: the wire of a Pacemaker, of
- * ZooKeeper and of redis, as far as heartbeats need them. */
+/* The requests and replies of a Pacemaker, of ZooKeeper and of redis, as far as
+ * heartbeats need them. */
 #ifndef WIRE_H
 #define WIRE_H
 
@@ -11,8 +11,8 @@ extern const char *const WORK_NAMES[WORKS];
 
 enum { MAX_PATH = 256 };
 
-/* The heartbeats: `keys` of them in so many topologies.  Deletes begin with one
- * of these topologies or of others. */
+/* The heartbeats: `keys` of them in `topologies` topologies.  Deletes begin with
+ * one of these topologies or with another one. */
 struct heartbeats {
     long keys;
     int topologies, first_topology, delete_from;
@@ -42,11 +42,11 @@ struct wire {
     size_t (*write_goodbye)(char *at);
     /* A whole request; `at` has room for `request_room`. */
     size_t (*write_request)(char *at, const struct heartbeats *, const struct request *);
-    /* How many replies it gets; 0 where this server cannot do it. */
+    /* How many replies it gets; 0 if this server cannot do it. */
     int (*replies_to)(const struct heartbeats *, enum work);
-    /* Sees whether the head tells the size of the reply. */
+    /* Sets the reply's size, if the head is complete enough to contain it. */
     void (*find_size)(struct reply *);
-    /* Whether the reply says that it was done. */
+    /* Whether the reply reports success. */
     int (*is_good)(const struct reply *, enum work);
 };
 

@@ -1,4 +1,4 @@
-"""The command line: takes arguments; prints text and returns an exit code."""
+"""The command line: it takes arguments, prints text and returns an exit code."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ class _NoAnswerError(click.ClickException):
     exit_code = exit_codes.NO_ANSWER
 
 
-# What the system says when the standard output takes no more.
+# The errors of a standard output that can no longer be written.
 _OF_WRITING: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
-# The first that an error is one of says how the program ends.
+# The first entry that matches an error decides how the program ends.
 _ENDS: Final[dict[type[PacemakerError], type[click.ClickException]]] = {
     ConfigError: _WrongConfigurationError,
     ListenError: _CannotListenError,
@@ -123,7 +123,7 @@ class _Program(click.Group):
         except OSError as exc:  # of --help and --version
             return _shown(output_lost(exc))
         except click.Abort as exc:
-            # click makes it of an interrupt as well as of an answer that is not given.
+            # click raises it for an interrupt, and for a question without an answer.
             if isinstance(exc.__context__, KeyboardInterrupt):
                 return exit_codes.INTERRUPTED
             return _shown(_RefusedError("aborted"))
@@ -168,7 +168,7 @@ Examples:
   storm-pacemaker-py ping             do all servers answer?
   storm-pacemaker-py ls -l /workerbeats/words-1-1700000000
 
-Each command has a --help of its own.""",
+Each command has its own --help.""",
 )
 @click.version_option(__version__, prog_name=PROGRAM)
 def main() -> None:

@@ -33,7 +33,7 @@ def _parse_rate(text: str) -> float:
     return rate
 
 
-# What is written on the command line: the field of `AddressLimits`, and its reader.
+# By name on the command line: the field of `AddressLimits`, and the parser.
 _NAMES: Final[dict[str, tuple[str, Callable[[str], float]]]] = {
     "connections": ("connections", _parse_count),
     "connections-per-s": ("connections_per_s", _parse_rate),
@@ -92,8 +92,8 @@ def address_options(command: _F, scope: str = "") -> _F:
         metavar="NAME=VALUE",
         callback=lambda _, __, texts: parse_limits(texts),
         help="Limit what one peer address may use; repeatable. Names: "
-        f"{', '.join(_NAMES)}. By default an address is held to an equal share of a "
-        "resource once three quarters of it are used.",
+        f"{', '.join(_NAMES)}. By default, once three quarters of a resource are used, "
+        "an address gets no more than an equal share of it.",
     )(command)
     return daemon_option(
         "--shared-address",
@@ -102,7 +102,7 @@ def address_options(command: _F, scope: str = "") -> _F:
         multiple=True,
         metavar="CIDR",
         callback=_parse_shared,
-        help="A network whose addresses each stand for many workers, behind a proxy "
-        "or a relay: each connection counts as an address of its own. Repeatable; "
-        "`none` means no network. Default: loopback only.",
+        help="A network in which each address stands for many workers, such as that of "
+        "a proxy or a relay: each connection counts as an address of its own. "
+        "Repeatable; `none` means no network. Default: loopback only.",
     )(command)

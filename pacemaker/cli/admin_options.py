@@ -19,10 +19,10 @@ METAVAR: Final = "ADDRESS:PORT|unix:PATH"
 def parse_admin(
     _: click.Context, __: click.Parameter, text: str | None
 ) -> AdminAddress | None:
-    """Parse the value of ``--admin``; an empty one is as none.
+    """Parse the value of ``--admin``; an empty value means no endpoint.
 
     Raises:
-        click.BadParameter: it is no address of an endpoint.
+        click.BadParameter: the value is not the address of an endpoint.
     """
     if not text:
         return None
@@ -75,8 +75,8 @@ def admin_options(command: _F, scope: str = "") -> _F:
                 scope=scope,
                 metavar="NAME",
                 multiple=True,
-                help="A name by which clients ask for the admin endpoint, besides"
-                " localhost, addresses and that of --admin. Repeatable.",
+                help="A host name that requests to the admin endpoint may use, besides"
+                " localhost, addresses and the name in --admin. Repeatable.",
             ),
             daemon_option(
                 "--admin-token-file",
@@ -85,8 +85,8 @@ def admin_options(command: _F, scope: str = "") -> _F:
                 metavar="FILE",
                 type=click.Path(path_type=Path),
                 callback=read_token,
-                help="Whoever sends the token in FILE may read what is otherwise for"
-                " the Unix socket only, if authentication is on.",
+                help="If authentication is on, requests with the token in FILE may"
+                " read what otherwise only the Unix socket serves.",
             ),
         )
     ):

@@ -62,8 +62,8 @@ def config_command(
     names of the files that were read go to stderr.
 
     Keys below `pacemaker.py` are the options of `serve` and the other commands that
-    run until they are stopped. Their command line is not known here; their
-    environment may be another one, too.
+    run until they are stopped. This command cannot know their command line, and their
+    environment may differ, too.
     """
     if is_relay and not check:
         raise click.UsageError("--relay has no effect without --check")
@@ -147,7 +147,7 @@ def _entries(ctx: click.Context, configuration: Configuration) -> Iterator[Entry
 
 
 def _plain(value: object) -> object:
-    """Return a value that JSON has."""
+    """Return a value that JSON can represent."""
     if isinstance(value, enum.Enum):
         return value.value
     if value is None or isinstance(value, str | int | float | list | tuple | dict):
@@ -160,14 +160,14 @@ def _lines(entries: Sequence[Entry]) -> Iterator[str]:
     pairs = [_pair(entry) for entry in entries]
     width = max(map(len, pairs))
     for pair, entry in zip(pairs, entries, strict=True):
-        # Origins are names of files, which may hold anything.
+        # Origins are names of files, which may contain any character.
         yield f"{pair:{width}}  # {json.dumps(entry.origin)[1:-1]}"
 
 
 def _pair(entry: Entry) -> str:
     if entry.is_hidden:
-        # A comment: what is printed may be used as a storm.yaml, and no words of
-        # ours must become a password there.
+        # Print a comment: the output may be used as a storm.yaml, in which a
+        # placeholder would become the password.
         return f"# {entry.name}: (not shown)"
     # JSON is YAML, and escapes all but plain ASCII.
     return f"{entry.name}: {json.dumps(entry.value)}"

@@ -1,10 +1,10 @@
 """Options of commands that serve: a flag, a variable, or a key of storm.yaml.
 
-In this order: what the command line says wins, then the environment, then storm.yaml
-(or a ``-c``), then the default.  The names follow from each other, so no table has to
-agree with another one: ``--store-budget`` is STORM_PACEMAKER_STORE_BUDGET and
-``pacemaker.py.store.budget``.  A command other than `serve` has its own name in them:
-STORM_PACEMAKER_RELAY_BIND and ``pacemaker.py.relay.bind``.
+The command line overrides the environment, which overrides storm.yaml (or a ``-c``),
+which overrides the default.  The names are derived from the flag: ``--store-budget`` is
+STORM_PACEMAKER_STORE_BUDGET and ``pacemaker.py.store.budget``.  For a command other
+than `serve` they contain its name: STORM_PACEMAKER_RELAY_BIND and
+``pacemaker.py.relay.bind``.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from pacemaker.errors import ConfigError
 
 VARIABLE_PREFIX: Final = "STORM_PACEMAKER_"
 
-# difflib's ratio, after the prefix.  Others may have variables with this prefix; one
-# that is as close as this to one of ours was meant for us.
+# difflib's ratio of the parts after the prefix.  Other programs may use this prefix,
+# too; a variable that is at least this similar to one of ours is taken for a
+# misspelling.
 _MIN_LIKENESS: Final = 0.8
 
-# From 8.3 on click puts this where nothing was given, until the whole command line has
-# been read.
+# From 8.3 on, click uses this value for an option that was not given, until it has read
+# the whole command line.
 _UNSET: Final = getattr(click.core, "UNSET", None)
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -179,7 +180,7 @@ def chosen_elsewhere(
 
 
 def warn_of_unknown(ctx: click.Context, configuration: Configuration) -> None:
-    """Log the keys and variables that look like options, but are none."""
+    """Log the keys and variables that look like options, but are not."""
     options = [
         option
         for of_command in all_daemon_options(ctx.find_root().command).values()
@@ -198,7 +199,7 @@ def warn_of_unknown(ctx: click.Context, configuration: Configuration) -> None:
 def misspelt_variables(
     options: Sequence[DaemonOption], environ: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """Yield each variable that nearly is one of ours, and the one that it nearly is."""
+    """Yield each variable that looks misspelt, and the one that was probably meant."""
     known = [str(option.envvar).removeprefix(VARIABLE_PREFIX) for option in options]
     for name in environ:
         rest = name.removeprefix(VARIABLE_PREFIX)

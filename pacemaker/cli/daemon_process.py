@@ -1,4 +1,4 @@
-"""Which daemon of this host is meant, for the commands that talk to one."""
+"""The options by which a command chooses a daemon of this host."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_pid(file: Path) -> int:
     """Read a process id from a file.
 
     Raises:
-        click.BadParameter: it has none.
+        click.BadParameter: the file does not contain one.
     """
     try:
         text = file.read_text().strip()

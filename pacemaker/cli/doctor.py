@@ -37,7 +37,7 @@ are failures.""",
     "overrides",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Override a key of the first file; repeatable.",
+    help="Override a key of the first file. Repeatable.",
 )
 @click.option(
     "--timeout",
@@ -59,10 +59,10 @@ def doctor_command(
 ) -> None:
     """Check storm.yaml, the Pacemakers, ZooKeeper and this machine.
 
-    FILES are the storm.yaml of several hosts of the cluster, which are compared;
-    without any, it is that of this host. The first file says where the cluster is.
-    Each finding names the key, the file, the value, what happens because of it, and
-    what to do. Nothing is written anywhere.
+    FILES are storm.yaml files of several hosts of the cluster, to compare them; the
+    default is this host's own. The first file says where the cluster is. Each finding
+    names the key, the file, the value, the consequence and the remedy. Nothing is
+    changed.
     """
     from pacemaker.config.layers import option_layers
     from pacemaker.doctor.checks import findings

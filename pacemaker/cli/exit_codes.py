@@ -23,7 +23,7 @@ USAGE: Final = 2
 # `doctor` found something that does not work, or will not.
 FAILURES: Final = 2
 
-# `simulate` itself fell behind its schedule, so there is no answer.
+# The generator of `simulate` is saturated, so there is no verdict.
 GENERATOR_BEHIND: Final = 3
 
 # `simulate` found heartbeats of others at the server, and --force was not given.

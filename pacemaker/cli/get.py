@@ -60,8 +60,8 @@ def get_command(target: Target, path: str, as_json: bool) -> None:
     from pacemaker.heartbeats import codec
 
     with target.pool() as pool:
-        # Not read at once: a server that was just started holds the read of a
-        # heartbeat that it has not got, for longer than anybody waits here.
+        # Ask first whether it exists: a server that was just started holds the read of
+        # a missing heartbeat for longer than a user would wait.
         details = pool.get_pulse(path) if pool.exists(path) else None
         why_none = "" if details is not None else _why_none(pool, path)
     if details is None:
@@ -100,7 +100,7 @@ def _why_none(pool: PacemakerPool, path: str) -> str:
 
 
 def _is_held(pool: PacemakerPool, path: str) -> bool:
-    """Tell whether a server holds the read of a path at which it has nothing.
+    """Return whether a server holds the read of a path under which it has nothing.
 
     Replies come in the order of the requests, except those of held reads.  So a read
     is held if a later request is answered first.

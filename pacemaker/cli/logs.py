@@ -23,14 +23,14 @@ from pacemaker.config.settings import LOG_LEVELS
 LEVELS: Final = LOG_LEVELS
 FORMATS: Final = ("text", "json")
 
-# Storm's names (log4j) for the levels that have another one here.
+# The levels that have another name in Storm (log4j), with that name.
 _LEVEL_NAMES: Final = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 _CONTROLS: Final = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
 _ESCAPES: Final = {code: repr(chr(code))[1:-1] for code in _CONTROLS}
 
 
-# By syslog(3), from the severest down.
+# The severities of syslog(3), the most severe first.
 _SEVERITIES: Final = (
     (logging.CRITICAL, 2),
     (logging.ERROR, 3),
@@ -77,12 +77,12 @@ class LineFormatter(logging.Formatter):
     ``2026-11-28 10:00:00.123 p.s.daemon MainThread [INFO] listening on [::]:6699``
 
     This is the pattern ``%d{yyyy-MM-dd HH:mm:ss.SSS} %c{1.} %t [%p] %msg`` of Storm's
-    cluster.xml, so what parses Storm's logs parses this one.  A traceback follows in
-    separate lines.  Each begins with a bar, as no record does.
+    cluster.xml, so tools that parse Storm's logs can parse this one.  A traceback
+    follows in separate lines.  Each begins with a bar, which no record does.
     """
 
     def __init__(self) -> None:
-        # What `usesTime` asks: that `asctime` is set.
+        # With `asctime` in the format, `usesTime` is true, and `asctime` is set.
         super().__init__("%(asctime)s")
 
     def formatTime(  # noqa: N802 - logging's name

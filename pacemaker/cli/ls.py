@@ -81,8 +81,8 @@ def _entry(pool: PacemakerPool, path: str, name: str) -> Entry:
     from pacemaker.heartbeats.codec import time_secs_of
 
     key = f"{path.rstrip('/')}/{name}"
-    # Not read at once: a server that was just started holds reads of what is
-    # not there, and of most names in the upper directories nothing is.
+    # Ask first whether it exists: a server that was just started holds the read of a
+    # missing heartbeat, and most names in the upper directories have none.
     details = pool.get_pulse(key) if pool.exists(key) else None
     if details is None:
         return Entry(name, None, None)

@@ -1,4 +1,4 @@
-"""``observe``: watch a cluster without end, log what happens, serve a page."""
+"""``observe``: watch a cluster until stopped, log trouble, serve a page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _logger: Final = logging.getLogger("pacemaker.observe")
 
-# How often the view is compared with the one before.
+# How often the view is compared with the previous one.
 TURN_EVERY_S: Final = 2.0
 
 DEFAULT_HTTP: Final = "127.0.0.1:6697"
@@ -47,9 +47,9 @@ Examples:
     scope="observe",
     metavar=METAVAR,
     callback=parse_admin,
-    help="Serve a page and /metrics there, read-only. An address that is not of the"
-    " loopback needs --http-token-file, and so does every address but a Unix socket if"
-    " Pacemaker's authentication is on.",
+    help="Serve a read-only page and /metrics there. --http-token-file is required for"
+    " an address that other hosts can reach, and, if Pacemaker's authentication is on,"
+    " for every address except a Unix socket.",
 )
 @daemon_option(
     "--http-host",
@@ -57,8 +57,8 @@ Examples:
     scope="observe",
     metavar="NAME",
     multiple=True,
-    help="A name by which browsers ask for the page, besides localhost, addresses and"
-    " that of --http. Repeatable.",
+    help="A further host name by which browsers may ask for the page; localhost,"
+    " addresses and the name in --http are always allowed. Repeatable.",
 )
 @daemon_option(
     "--http-token-file",
@@ -67,17 +67,17 @@ Examples:
     metavar="FILE",
     type=click.Path(path_type=Path),
     callback=read_token,
-    help="Ask for the token in FILE: as a password in browsers, with any user name, or"
-    " as a bearer token.",
+    help="Require the token in FILE: in browsers as the password, with any user name;"
+    " from programs as a bearer token.",
 )
 @click.pass_context
 def observe_command(
     ctx: click.Context, /, target: Target, with_zookeeper: bool, **_: object
 ) -> None:
-    """Watch the workers of the cluster, without end, and log what goes wrong.
+    """Watch the workers of the cluster until stopped, and log what goes wrong.
 
-    It is a process of its own: it only reads the Pacemakers, as Nimbus does, and
-    ZooKeeper. Each line says what has begun to be wrong, or that it is over.
+    It runs beside the Pacemakers and only reads: from them as Nimbus does, and from
+    ZooKeeper. Each log line says that some trouble has begun, or that it is over.
     """
     from pacemaker.observe.history import History
     from pacemaker.observe.observer import Observer
@@ -109,7 +109,7 @@ def observe_command(
 
 
 def _check_gate(address: AdminAddress, token: str | None, auth_method: str) -> None:
-    """Refuse to show to everybody what only readers of Pacemaker may see."""
+    """Refuse to show everyone what only authorized readers of Pacemaker may see."""
     from pacemaker.observe.web.server import is_local
 
     if token is not None or address.is_unix:
@@ -117,7 +117,7 @@ def _check_gate(address: AdminAddress, token: str | None, auth_method: str) -> N
     if not is_local(address):
         raise click.UsageError(
             f"--http {address} can be reached from other hosts: name a file with a"
-            " token by --http-token-file, or use an address of the loopback"
+            " token by --http-token-file, or use a loopback address"
         )
     if auth_method != "NONE":
         raise ConfigError(

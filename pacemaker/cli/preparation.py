@@ -20,7 +20,7 @@ _logger: Final = logging.getLogger("pacemaker.cli")
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
-# Read by all commands, so that they read what the daemon beside them reads.
+# All commands read this variable, so that they use the same file as the daemon.
 CONFIG_VARIABLE: Final = f"{VARIABLE_PREFIX}CONFIG"
 
 LEVEL_VARIABLE: Final = f"{VARIABLE_PREFIX}LOG_LEVEL"
@@ -31,7 +31,7 @@ _OPTIONS: Final = (
         "config_file",
         metavar="FILE",
         envvar=CONFIG_VARIABLE,
-        # Whether it can be read is for the configuration to say, with its exit code.
+        # An unreadable file is an error of the configuration, with its own exit code.
         type=click.Path(readable=False),
         help="Read FILE instead of storm.yaml; FILE is relative to the conf folder or, "
         "if it is not there, to the current folder.",
@@ -57,7 +57,7 @@ def configuration_options(command: _Command, log_level: str | None = None) -> _C
         type=click.Choice(LEVELS, case_sensitive=False),
         default=log_level,
         show_default=log_level or "pacemaker.log.level, or info",
-        # Not for a client's command, which would show what is for the daemon's log.
+        # A client's command ignores the variable, which is meant for the daemon's log.
         envvar=None if log_level else LEVEL_VARIABLE,
         show_envvar=not log_level,
         help="Log this level and above to stderr.",

@@ -31,7 +31,7 @@ Examples:
       in storm.yaml, on every host of the cluster
   storm-pacemaker-py relay --to pm1.example.com --to pm2.example.com:6700
 
-Signals are those of `serve`.""",
+Signals have the same effect as for `serve`.""",
 )
 @configuration_options
 @daemon_option(

@@ -60,7 +60,7 @@ the figures, and SIGQUIT logs what each thread is doing.""",
 @daemon_option(
     "--no-history",
     is_flag=True,
-    help="Keep no history of the heartbeats, which `why` asks for.",
+    help="Keep no history of the heartbeats. `why` needs it.",
 )
 @server_options()
 @click.pass_context

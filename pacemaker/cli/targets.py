@@ -74,8 +74,8 @@ class Target:
             if warns:
                 _warn_of_absent(pool)
         except KeyboardInterrupt:
-            # Nobody wants to wait now, and closing waits for a look-up of a host's
-            # name that is under way.  The process ends anyway.
+            # Do not close the pool: closing waits for a host name lookup that is under
+            # way, and the user wants to end now.  The process ends anyway.
             is_interrupted = True
             raise
         finally:
@@ -136,7 +136,7 @@ def client_command(command: Callable[..., None]) -> Callable[..., None]:
 
     for option in reversed(_OPTIONS):
         run = option(run)
-    # What goes wrong is told in the command's own words.
+    # Only errors are logged, because the command reports problems in its own words.
     return configuration_options(run, log_level="error")
 
 

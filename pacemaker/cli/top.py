@@ -25,13 +25,13 @@ COLUMNS: Final = (
     *("emitted", "acked", "failed", "latency", "capacity", "where"),
 )
 
-# Whether ZooKeeper is read, too.
+# Whether ZooKeeper is read as well.
 zookeeper_option = click.option(
     "--no-zookeeper",
     "with_zookeeper",
     flag_value=False,
     default=True,
-    help="Read the Pacemakers alone. Names of components are then guesses.",
+    help="Read only the Pacemakers. Names of components are then guesses.",
 )
 
 
@@ -58,7 +58,7 @@ Keys: arrows move, Enter opens, Escape goes back, s and S choose the column to s
 r reverses, / filters, q quits.""",
 )
 @client_command
-@click.option("--once", is_flag=True, help="Print what is there now as text, and end.")
+@click.option("--once", is_flag=True, help="Print the present state as text and exit.")
 @json_option
 @click.option(
     "--sort",
@@ -95,8 +95,8 @@ r reverses, / filters, q quits.""",
     metavar="SECONDS",
     type=click.FloatRange(0, 3600),
     default=0.0,
-    help="With --once and --json: watch for so long first. From 36 s on, rates are"
-    " those of the last 30 s; otherwise those of Storm's window of 10 minutes.",
+    help="With --once and --json: watch this long first. From 36 s on, rates cover the"
+    " last 30 s, otherwise Storm's window of 10 minutes.",
 )
 @zookeeper_option
 def top_command(
@@ -110,10 +110,10 @@ def top_command(
     for_s: float,
     with_zookeeper: bool,
 ) -> None:
-    """Show the topologies of the cluster: who beats, what they do, what is wrong.
+    """Show the cluster's topologies: their workers, their load, and what is wrong.
 
-    It reads all Pacemakers and, for names and assignments, ZooKeeper. It writes to
-    neither.
+    It reads all Pacemakers and, for names and assignments, ZooKeeper. It changes
+    nothing.
     """
     if not (once or as_json):
         _check_extra()
@@ -146,7 +146,7 @@ def observer(target: Target, with_zookeeper: bool) -> Observer:
 
 
 def _hasty(settings: Settings, timeout_s: float) -> Settings:
-    """Wait for ZooKeeper no longer than for a Pacemaker: a person is waiting."""
+    """Limit the wait for ZooKeeper to that for a Pacemaker: a person is waiting."""
     limit_ms = max(1, round(1000 * timeout_s))
     wait_ms = min(limit_ms, settings.zookeeper_connection_timeout_ms)
     return dataclasses.replace(settings, zookeeper_connection_timeout_ms=wait_ms)

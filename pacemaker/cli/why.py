@@ -28,10 +28,10 @@ from pacemaker.errors import AdminError, ZooKeeperError
 
 if TYPE_CHECKING:
     from pacemaker.observe.nodes import ClusterNodes
+    from pacemaker.why.case import Case, Worker
     from pacemaker.why.facts import DaemonFacts
-    from pacemaker.why.verdicts import Case
 
-# Where the endpoint of a Pacemaker is, if the command line does not say.
+# The port of an endpoint, unless the command line says otherwise.
 ADMIN_PORT: Final = 6698
 
 _OK: Final = 200
@@ -48,16 +48,14 @@ class _NothingFoundError(click.ClickException):
     epilog=f"""\b
 Examples:
   storm-pacemaker-py why words
-      every worker of the topology, by the Pacemakers of pacemaker.servers and their
-      endpoints at port {ADMIN_PORT}; with relays, those of pacemaker.relay.servers
-      and the relays on the hosts of its workers
+      every worker of the topology; asks port {ADMIN_PORT} of pacemaker.servers, or
+      of pacemaker.relay.servers and the relays on the hosts of the workers
   storm-pacemaker-py why words-1-1700000000 6700
   storm-pacemaker-py why words --admin pm1:6698 --admin pm2:6698 --json
   storm-pacemaker-py why words --admin unix:/run/storm-pacemaker-py/admin
 
-The Pacemakers must run with --admin. The exit code is 0 if there is a story to
-tell, 1 if nothing is known of the topology or the worker, and 75 if no Pacemaker
-answers.""",
+The Pacemakers and relays must run with --admin. The exit code is 0 if something is
+known of the topology or the worker, 1 if nothing is, and 75 if nothing answers.""",
 )
 @click.argument("topology")
 @click.argument("worker", required=False)
@@ -67,15 +65,15 @@ answers.""",
     metavar=METAVAR,
     multiple=True,
     callback=lambda ctx, param, texts: [parse_admin(ctx, param, t) for t in texts],
-    help="Ask this endpoint instead of those of pacemaker.servers: of a Pacemaker, or"
-    " of the relay on the worker's host. Repeatable.",
+    help="Ask this endpoint of a Pacemaker or a relay instead of those that the"
+    " configuration and ZooKeeper name. Repeatable.",
 )
 @click.option(
     "--admin-port",
     type=click.IntRange(1, 65535),
     default=ADMIN_PORT,
     show_default=True,
-    help="The port of the endpoints of pacemaker.servers.",
+    help="The port of the admin endpoints of Pacemakers and relays.",
 )
 @click.option(
     "--admin-token-file",
@@ -83,7 +81,7 @@ answers.""",
     metavar="FILE",
     type=click.Path(path_type=Path),
     callback=read_token,
-    help="Send the token in FILE, as the Pacemakers' --admin-token-file has it.",
+    help="Send the token in FILE: that of the daemons' --admin-token-file.",
 )
 @zookeeper_option
 @client_command
@@ -100,14 +98,16 @@ def why_command(
 ) -> None:
     """Tell why the workers of TOPOLOGY were moved, restarted or taken for dead.
 
-    TOPOLOGY is a name or an id; WORKER is a port, HOST:PORT, or a part of the last
-    segment of the key.
+    TOPOLOGY is a name or an id. WORKER is a port, HOST:PORT, or at least six
+    characters of the worker's key.
     """
+    from pacemaker.why.case import Case
     from pacemaker.why.story import as_json as finding_json
     from pacemaker.why.story import tell
-    from pacemaker.why.verdicts import Case, judge
+    from pacemaker.why.verdicts import judge
 
     settings = target.settings()
+    # First, because it names the hosts of the relays.
     nodes = _read_nodes(settings) if with_zookeeper else None
     addresses = [each for each in endpoints if each is not None]
     if not addresses:
@@ -161,42 +161,59 @@ def _ask_all(
     """Ask every endpoint for its history.
 
     Raises:
-        AdminError: none has answered.
+        AdminError: no endpoint answered.
     """
-    daemons = []
+    from pacemaker.why.facts import by_one_clock
+
+    answers: list[tuple[DaemonFacts, float]] = []
     problem: AdminError | None = None
-    # At once: there may be a relay on each of many hosts, and some may be away.
+    # At once, because there may be many relays, and some may not answer.
     with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        answers = [
-            pool.submit(_ask, address, timeout_s, token) for address in addresses
-        ]
-    for answer in answers:
+        asked = [pool.submit(_ask, each, timeout_s, token) for each in addresses]
+    for future in asked:
         try:
-            daemons.append(answer.result())
+            answers.append(future.result())
         except AdminError as exc:
             problem = exc
             warn(printable(str(exc)))
-    if problem is not None and not daemons:
+    if problem is not None and not answers:
         raise problem
+    daemons = by_one_clock(answers)
+    for daemon in daemons:
+        if daemon.corrected_s:
+            _note_clock(daemon, daemons[0])
     return daemons
 
 
-def _ask(address: AdminAddress, timeout_s: float, token: str | None) -> DaemonFacts:
+def _ask(
+    address: AdminAddress, timeout_s: float, token: str | None
+) -> tuple[DaemonFacts, float]:
+    """Return what a Pacemaker or a relay remembers, and when it answered."""
     from pacemaker.admin.client import ask
     from pacemaker.why.facts import HistoryFormatError, parse_history
 
-    # All topologies: what met other workers at the same time matters.
+    # All topologies: what happened to other workers at the same time matters.
     answer = ask(address, "/history", timeout_s, token)
+    answered_s = time.time()
     if answer.status != _OK:
         raise AdminError(str(address), answer.text.strip())
     try:
-        return parse_history(str(address), answer.text)
+        return parse_history(str(address), answer.text), answered_s
     except HistoryFormatError as exc:
         raise AdminError(str(address), str(exc)) from exc
 
 
+def _note_clock(daemon: DaemonFacts, first: DaemonFacts) -> None:
+    off_s = daemon.corrected_s
+    direction = "behind" if off_s > 0 else "ahead of"
+    note(
+        f"the clock of {daemon.name} is {abs(off_s):.0f} s {direction} that of"
+        f" {first.name}; all times below are by the latter"
+    )
+
+
 def _read_nodes(settings: Settings) -> ClusterNodes | None:
-    """Read what ZooKeeper says; if it does not answer, a line says so."""
+    """Read what ZooKeeper says; None, with a note, if it does not answer."""
     from pacemaker.cluster_state.zookeeper_state import ZooKeeperState
     from pacemaker.observe.zookeeper import read_nodes
 
@@ -205,21 +222,21 @@ def _read_nodes(settings: Settings) -> ClusterNodes | None:
             state.start(creates_root=False)
             return read_nodes(state, time.time())
     except ZooKeeperError as exc:
-        note(f"without ZooKeeper, some verdicts cannot be told apart: {exc}")
+        note(f"ZooKeeper cannot be read, so some causes stay unclear: {exc}")
         return None
 
 
-def _wanted(case: Case, topology: str, worker: str | None) -> list[tuple[str, str]]:
-    """Return the workers that were asked for."""
+def _wanted(case: Case, topology: str, worker: str | None) -> list[Worker]:
+    """Return the workers that were asked for: with heartbeats, or assigned."""
     return [
         each
-        for each in case.workers
+        for each in sorted({*case.workers, *case.assigned})
         if _is_topology(each[0], topology)
         and (worker is None or _is_it(case, each, worker))
     ]
 
 
-def _is_it(case: Case, known: tuple[str, str], wanted: str) -> bool:
+def _is_it(case: Case, known: Worker, wanted: str) -> bool:
     from pacemaker.observe.nodes import slot_of
 
     slot = slot_of(known[1])
@@ -237,7 +254,11 @@ def _nothing(case: Case, topology: str, worker: str | None) -> str:
     what = f"worker {worker} of {topology}" if worker else f"topology {topology}"
     names = ", ".join(each.name for each in case.daemons)
     known = sorted({topology_id for topology_id, _ in case.workers})
+    if not known:
+        return printable(
+            f"nothing is known of {what}: {names} remembers no worker at all"
+        )
+    listed = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
     return printable(
-        f"no heartbeat of {what} is remembered by {names}; they remember"
-        f" {', '.join(known[:10]) or 'no topology'}"
+        f"nothing is known of {what}; {names} remembers these topologies: {listed}"
     )

@@ -83,12 +83,12 @@ class ClientProtocol:
 
     __slots__ = (
         "_abandoned",
-        "_completions_due",
         "_debug",
-        "_due",
+        "_expected_completions",
         "_frames",
         "_mechanism",
         "_next_id",
+        "_outgoing",
         "_replies",
         "_server",
         "_token",
@@ -112,12 +112,12 @@ class ClientProtocol:
         self._frames = FrameReader(max_body_bytes)
         self._mechanism = mechanism
         self._token = b""
-        self._completions_due = 0
+        self._expected_completions = 0
         self._next_id = next_id
         self._unanswered: dict[int, Request[Any]] = {}
         self._abandoned: set[int] = set()
         self._replies: list[Reply] = []
-        self._due: list[bytes] = []
+        self._outgoing: list[bytes] = []
         # Frames of requests that wait until the exchange is complete.
         self._waiting: list[bytes] = []
         self.error: PeerError | None = None
@@ -146,7 +146,7 @@ class ClientProtocol:
         self._unanswered[message_id] = request
         if self._debug is not None:
             self._debug("%s: sends %s id=%d", self._server, request.name, message_id)
-        queue = self._due if self.phase is Phase.OPEN else self._waiting
+        queue = self._outgoing if self.phase is Phase.OPEN else self._waiting
         queue.append(request.frame(message_id))
         return message_id
 
@@ -173,8 +173,8 @@ class ClientProtocol:
 
     def data_to_send(self) -> bytes:
         """Return the bytes to send to the server."""
-        due, self._due = self._due, []
-        return b"".join(due)
+        outgoing, self._outgoing = self._outgoing, []
+        return b"".join(outgoing)
 
     def run_step(self) -> StepOutcome:
         """Run the pending SASL step; it touches nothing else of this object."""
@@ -192,7 +192,7 @@ class ClientProtocol:
             self._send(control.token_message(outcome))
         self.phase = Phase.AUTHENTICATING
         if self._mechanism is not None and self._mechanism.complete:
-            self._completions_due = self._mechanism.completion_count
+            self._expected_completions = self._mechanism.completion_count
             self.phase = Phase.COMPLETION_DUE
         self._resume()
 
@@ -230,10 +230,10 @@ class ClientProtocol:
             raise OutOfPlaceError("message out of place during authentication", name)
 
     def _complete_once(self) -> None:
-        self._completions_due -= 1
-        if not self._completions_due:
+        self._expected_completions -= 1
+        if not self._expected_completions:
             self.phase, self._mechanism = Phase.OPEN, None
-            self._due += self._waiting
+            self._outgoing += self._waiting
             self._waiting = []
 
     def _take_reply(self, message: Message) -> None:
@@ -269,7 +269,7 @@ class ClientProtocol:
     def _send(self, message: Message) -> None:
         if self._debug is not None:
             self._debug("%s: sends %s", self._server, describe(message))
-        self._due.append(messages.encode(message))
+        self._outgoing.append(messages.encode(message))
 
     def _fail(self, error: PeerError) -> None:
         # The traceback would keep the message alive, and this object with it.

@@ -31,6 +31,7 @@ MAX_NUMBER_CHARACTERS: Final = 1024
 
 _PREFIX: Final = "tag:yaml.org,2002:"
 _INT_TAG: Final = _PREFIX + "int"
+_MERGE_TAG: Final = _PREFIX + "merge"
 
 # (tag, first characters, pattern).  The first match wins, so INT comes before
 # FLOAT.  There is no "=", and nothing of YAML 1.2.
@@ -142,8 +143,10 @@ class _StormLoader(yaml.SafeLoader):
         return [blanks] if rest == [] and blanks else rest
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        # A file may have more pairs of its own: those are not copies.
+        own_pairs = sum(key.tag != _MERGE_TAG for key, _ in node.value)
         super().flatten_mapping(node)
-        if len(node.value) > MAX_MERGED_PAIRS:
+        if len(node.value) - own_pairs > MAX_MERGED_PAIRS:
             raise yaml.MarkedYAMLError(
                 problem=f"merge keys (<<) give more than {MAX_MERGED_PAIRS} pairs",
                 problem_mark=node.start_mark,

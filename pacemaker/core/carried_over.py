@@ -1,4 +1,4 @@
-"""What an upgrade in place carries over to the process that goes on as the daemon.
+"""What an upgrade in place carries over to the process that continues as the daemon.
 
 This is plain data.  Connections produce their part of it and are restored from it.
 `pacemaker.server.upgrade.state_format` converts it to bytes and back.  Times are in

@@ -12,16 +12,24 @@ from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import NEVER, History, Moment, Source
-from pacemaker.core.history import NOBODY as NO_SOURCE
+from pacemaker.core.history import History
 from pacemaker.core.listing import LARGE_NAMES, Listing
 from pacemaker.core.lone_reads import LoneReads
+from pacemaker.core.record import NEVER, Moment, Source
+from pacemaker.core.record import NOBODY as NO_SOURCE
 from pacemaker.core.store import KeyHandle
 from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
 from pacemaker.errors import LimitError, MalformedError
 from pacemaker.wire import messages
 from pacemaker.wire.canonical import NODES_OVERHEAD_BYTES, PULSE_OVERHEAD_BYTES
-from pacemaker.wire.messages import NO_MESSAGE_ID, Data, Message, Nodes, Pulse
+from pacemaker.wire.messages import (
+    NO_MESSAGE_ID,
+    Data,
+    Message,
+    Nodes,
+    Pulse,
+    shown,
+)
 
 _READS: Final = frozenset(
     (
@@ -146,13 +154,17 @@ class Dispatcher:
             message_id = NO_MESSAGE_ID
         if kind == messages.SEND_PULSE:
             if not isinstance(data, Pulse) or data.details is None:
-                raise MalformedError("SEND_PULSE without its pulse or details")
+                raise MalformedError(
+                    "request without its pulse",
+                    "SEND_PULSE must have an id and details",
+                )
             self.store_pulse(data.id, data.details, account, source)
             return Message(messages.SEND_PULSE_RESPONSE, None, message_id)
         if kind not in _READS and kind not in self._answers:
             return None
         if not isinstance(data, str):
-            raise MalformedError("request without its path", messages.name_of(kind))
+            name = messages.name_of(kind)
+            raise MalformedError("request without its path", f"{name} must have one")
         if not authenticated and self._refuses(kind):
             return Message(messages.NOT_AUTHORIZED, None, message_id)
         self._figures.requests[kind] += 1
@@ -224,7 +236,9 @@ class Dispatcher:
         if size_bytes > self._max_pulse_bytes:
             raise LimitError(
                 "heartbeat too large for its reply",
-                f"{size_bytes} bytes, allowed are {self._max_pulse_bytes}",
+                f"{shown(key)} and its details have {size_bytes} bytes, at most"
+                f" {self._max_pulse_bytes} are allowed"
+                " (pacemaker.thrift.message.size.max)",
             )
 
     def _exists(self, path: str) -> bool:

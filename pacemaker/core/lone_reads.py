@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import NEVER, History, Moment, Source
-from pacemaker.core.history import NOBODY as NO_SOURCE
+from pacemaker.core.history import History
+from pacemaker.core.record import NEVER, Moment, Source
+from pacemaker.core.record import NOBODY as NO_SOURCE
 from pacemaker.wire import canonical, messages
 
 

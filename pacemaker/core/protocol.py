@@ -55,7 +55,6 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
 from pacemaker.core.dispatch import Dispatcher, trace_of
-from pacemaker.core.history import Source
 from pacemaker.core.listing import Listing
 from pacemaker.core.lone_reads import LoneReads
 from pacemaker.core.pending_reads import LaterAnswers, PendingReads
@@ -68,11 +67,12 @@ from pacemaker.core.phases import (
     event_of,
     next_phase,
 )
+from pacemaker.core.record import Source
 from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
 from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step
 from pacemaker.wire import canonical, control, messages
-from pacemaker.wire.frames import FrameReader
+from pacemaker.wire.frames import HEAD_SIZE, FrameReader
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe, shown
 
 _logger: Final = logging.getLogger(__name__)
@@ -145,7 +145,7 @@ class SaslStep:
 
     @property
     def is_last(self) -> bool:
-        """Whether the step, now that it has run, has completed the exchange."""
+        """Whether the step has completed the exchange; only known once it has run."""
         return self.mechanism.complete
 
     def run(self) -> StepOutcome:
@@ -191,8 +191,9 @@ class ServerProtocol:
         phase: what the connection expects next.
         frames: the bytes that were received but not read yet.  The owner only looks.
         step: the pending SASL step; None unless the phase is STEPPING.
-        slice_cost: what the last slice cost; that of a whole one if it completed no
-            message.  Lone pulses leave it as it is, and the owner may reset it.
+        slice_cost: what the last slice cost; the cost of a whole slice if it completed
+            no message, so that a peer that sends a few bytes at a time is not taken for
+            a cheap one.  Lone pulses leave it as it is, and the owner may reset it.
         authenticated: whether the peer may read.
         user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
@@ -518,6 +519,10 @@ class ServerProtocol:
                 if self._worker is not None and self._answer_worker(self._worker):
                     cost_left -= _WORKER_COST
                     continue
+                cost = self._read_grown()
+                if cost:
+                    cost_left -= cost
+                    continue
                 frame = self.frames.next()
                 if frame is None:
                     return
@@ -526,20 +531,43 @@ class ServerProtocol:
         finally:
             self.slice_cost = (SLICE_COST - cost_left) or SLICE_COST
 
+    def _read_grown(self) -> int:
+        """Carry out a large pulse that arrived in pieces; return its cost, 0 if none.
+
+        `_read` would do the same, after it has copied the whole frame once more.
+        """
+        frame = self.frames.grown()
+        if frame is None:
+            return 0
+        with frame:
+            if not self._store_pulse(frame, HEAD_SIZE, len(frame)):
+                return 0
+            self.frames.skip(len(frame), 1)
+            return 1 + len(frame) // _BYTES_PER_COST
+
+    def _store_pulse(self, data: bytes | memoryview, start: int, end: int) -> bool:
+        """Carry out a pulse the fast way; return whether it was one.
+
+        Not while misses are held: then a message may have to supersede a held read with
+        the same message id.
+        """
+        if self.phase is not _OPEN or self._reads is not None or self._debug:
+            return False
+        pulse = canonical.read_pulse(data, start, end)
+        if pulse is None:
+            return False
+        key, details, message_id = pulse
+        self._dispatcher.store_pulse(key, details, self.account, self.source)
+        self._queue(canonical.write_pulse_response(message_id))
+        self._note_key(key)
+        return True
+
     def _read(self, data: bytes, start: int, end: int) -> int:
         """Carry out the message in the body of one frame; return its cost."""
         size_cost = (end - start) // _BYTES_PER_COST
-        # The fast path of a worker's pulse.  Not while misses are held: then a message
-        # may have to supersede a held read with the same message id.
+        if self._store_pulse(data, start, end):
+            return 1 + size_cost
         debug = self._debug
-        if self.phase is _OPEN and self._reads is None and debug is None:
-            pulse = canonical.read_pulse(data, start, end)
-            if pulse is not None:
-                key, details, message_id = pulse
-                self._dispatcher.store_pulse(key, details, self.account, self.source)
-                self._queue(canonical.write_pulse_response(message_id))
-                self._note_key(key)
-                return 1 + size_cost
         cost = _REQUEST_COST
         message = canonical.read(data, start, end)
         if message is None:
@@ -561,7 +589,7 @@ class ServerProtocol:
         return cost + size_cost
 
     def _note_read(self) -> None:
-        """Take a peer that reads for one that will read again, if it may."""
+        """Prepare the fast path for a peer that has read, if it may read."""
         if self.authenticated and self._lone_reads is None:
             self._lone_reads = self._dispatcher.lone_reads(self.source)
 
@@ -629,6 +657,8 @@ class ServerProtocol:
                 return
             self._handle(message)
             if self._is_waiting and message.message_id in (None, NO_MESSAGE_ID):
+                # This was the reply that the unread frames waited for.  At most one
+                # request without an id is pending, since nothing is read after it.
                 self._is_waiting = False
                 self._has_more = self.frames.unread_bytes > 0
         if self._listing is not None:
@@ -686,7 +716,7 @@ class ServerProtocol:
             self._send(control.control_message(control.SASL_COMPLETE_REQUEST))
 
     def _go_on_listing(self, listing: Listing) -> None:
-        """Take one step of a list, which takes as long as a slice may take."""
+        """Write the next part of a list, which takes as long as a whole slice."""
         chunks = listing.step()
         if chunks is not None:
             self._listing = None

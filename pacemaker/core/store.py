@@ -46,6 +46,7 @@ from pacemaker.core.trie import (
     split_directory,
 )
 from pacemaker.errors import LimitError
+from pacemaker.wire.messages import shown
 
 # Called with a key that was awaited, on whatever thread stored the key.
 KeyCallback: TypeAlias = Callable[[str], None]
@@ -163,7 +164,9 @@ class Store:
         """
         segments = key.split("/", MAX_SEGMENTS)
         if len(segments) > MAX_SEGMENTS:
-            raise LimitError("path too deep", f"more than {MAX_SEGMENTS} segments")
+            raise LimitError(
+                "path too deep", f"{shown(key)}: at most {MAX_SEGMENTS} segments"
+            )
         with self._lock:
             leaf = self._trie.known_leaf(segments)
             if leaf is None or leaf.account is not account:

@@ -116,9 +116,7 @@ class StoreBudget:
             raise self._refusal("the store is full", account)
         if self._is_above_share(account, alone_bytes, added_bytes):
             raise self._refusal(
-                "no new key: the store is nearly full, and this address has more"
-                " than its share",
-                account,
+                f"no new key: {self._why(account, alone_bytes)}", account
             )
         self.used_bytes += added_bytes
         self.charge(account, alone_bytes)
@@ -178,10 +176,9 @@ class StoreBudget:
             return
         is_above_share = self._is_above_share(account, own_bytes, growth_bytes)
         if is_above_share and size_bytes > SMALL_VALUE_BYTES:
+            why = self._why(account, own_bytes)
             raise self._refusal(
-                f"no growth past {SMALL_VALUE_BYTES // 1024} KiB: the store is nearly"
-                " full, and this address has more than its share",
-                account,
+                f"no growth past {SMALL_VALUE_BYTES // 1024} KiB: {why}", account
             )
         if is_above_share or self.used_bytes + growth_bytes > self._size_bytes:
             self._take_slack(account, growth_bytes, is_above_share)
@@ -212,7 +209,7 @@ class StoreBudget:
         account.heir = heir
 
     def _is_scarce(self, growth_bytes: int) -> bool:
-        """Return whether shares matter once so many bytes are added."""
+        """Return whether shares matter once the store has grown by this."""
         return self.used_bytes + growth_bytes > self.free_bytes
 
     def _is_above_share(
@@ -227,15 +224,25 @@ class StoreBudget:
         """
         if account is NOBODY:
             return False
-        used_bytes = account.stored_bytes + own_bytes
-        if self._most_of_one_bytes is not None and used_bytes > self._most_of_one_bytes:
+        if self._is_above_limit(account, own_bytes):
             return True
         return exceeds_share(
-            used_bytes,
+            account.stored_bytes + own_bytes,
             self.used_bytes + more_bytes,
             self._size_bytes,
             self.accounts + (account.stored_bytes == 0),
         )
+
+    def _is_above_limit(self, account: Account, own_bytes: int) -> bool:
+        """Return whether an account would have more than any one account may."""
+        most_bytes = self._most_of_one_bytes
+        return most_bytes is not None and account.stored_bytes + own_bytes > most_bytes
+
+    def _why(self, account: Account, own_bytes: int) -> str:
+        """Return what is wrong with an account above its share, as a constant text."""
+        if self._is_above_limit(account, own_bytes):
+            return "this address has more than one may have (--address-limit stored)"
+        return "the store is nearly full, and this address has more than its share"
 
     def _take_slack(
         self, account: Account, growth_bytes: int, is_above_share: bool

@@ -19,8 +19,9 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import NEVER, History, Moment, Source
-from pacemaker.core.history import NOBODY as NO_SOURCE
+from pacemaker.core.history import History
+from pacemaker.core.record import NEVER, Moment, Source
+from pacemaker.core.record import NOBODY as NO_SOURCE
 from pacemaker.core.store import KeyHandle
 from pacemaker.wire import canonical
 from pacemaker.wire.frames import HEAD_SIZE
@@ -130,6 +131,8 @@ class WorkerPulses:
         size = body_bytes - self._around_bytes
         if not 0 <= size <= self._max_details_bytes:
             return None
+        # `size` follows from the number of bytes, not from what the peer has stated, so
+        # neither read below can run past the end.  The stated lengths are compared.
         end = self._details_at + size
         tail, reply_end = _unpack_end(data, end)
         if (
@@ -186,6 +189,8 @@ class WorkerPulses:
                 or end > len(data)
             ):
                 break
+            # Only now: the lengths agree and are not negative, so the end lies after
+            # the head and within the bytes.
             tail, reply_end = _unpack_end(data, end - _END_SIZE)
             if tail != _TAIL or reply_end[4]:
                 break
@@ -208,7 +213,7 @@ class WorkerPulses:
 
     def _note(self, details: bytes) -> None:
         """Note a pulse in the history."""
-        if self._history is not None:
-            self._record = self._history.record_for(
-                self.key, self._source, self._moment.now_s, details
-            )
+        assert self._history is not None  # noqa: S101  (it has made the record)
+        self._record = self._history.record_for(
+            self.key, self._source, self._moment.now_s, details
+        )

@@ -1,4 +1,5 @@
 """Check a cluster against the traps of Storm and of this daemon.
 
-`gather` collects facts with I/O; `checks` and the modules beside it judge them, purely.
+`gather` and `host` collect facts with I/O; `checks`, `cluster` and `configuration` are
+pure and turn them into findings.
 """

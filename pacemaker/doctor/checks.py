@@ -1,4 +1,4 @@
-"""All checks, the failures first; pure."""
+"""Run all checks; pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pacemaker.doctor.facts import Facts, Finding
 
 
 def findings(facts: Facts) -> list[Finding]:
-    """Return everything that is wrong; failures come before warnings."""
+    """Return everything that is wrong, failures before warnings."""
     found = [*configuration.check(facts), *cluster.check(facts)]
     return sorted(found, key=lambda each: not each.is_failure)

@@ -1,4 +1,4 @@
-"""Judge what runs: Pacemakers, ZooKeeper, heartbeats, clocks, this host; pure."""
+"""Check what runs: Pacemakers, ZooKeeper, heartbeats, clocks, this host; pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pacemaker.doctor.facts import Facts, Finding
 from pacemaker.observe.view import ClusterView, WorkerView
 from pacemaker.words import counted
 
-# The share of the size limit from which on a heartbeat is reported.
+# A heartbeat is reported from this share of the size limit on.
 SIZE_SHARE: Final = 0.8
 
 SKEW_S: Final = 5.0
@@ -41,9 +41,9 @@ def _servers(facts: Facts) -> Iterator[Finding]:
                 SERVERS,
                 file,
                 server.name,
-                "the name does not resolve here: workers and Nimbus on this host do not"
-                " find this Pacemaker",
-                "correct the name, or the hosts file or DNS of this host",
+                "the name does not resolve, so workers and Nimbus on this host cannot"
+                " reach this Pacemaker",
+                "correct the name, or the DNS or hosts file of this host",
             )
         elif server.is_tried and server.problem is not None:
             others = len(facts.servers) > 1
@@ -53,10 +53,10 @@ def _servers(facts: Facts) -> Iterator[Finding]:
                 SERVERS,
                 file,
                 f"{server.name}: {server.problem}",
-                "while it does not answer, each read of a worker costs Nimbus 2.x 11 s"
+                "until it answers, Nimbus 2.x needs 11 s to read each worker"
                 if others
-                else "Nimbus cannot read heartbeats: it moves workers, and 2.x ends"
-                " itself after two minutes",
+                else "Nimbus cannot read heartbeats: it moves workers, and Nimbus 2.x"
+                " ends itself after two minutes",
                 "start the Pacemaker there, or remove it from pacemaker.servers"
                 if others
                 else "start the Pacemaker there",
@@ -73,7 +73,7 @@ def _zookeeper(facts: Facts) -> Iterator[Finding]:
             file,
             facts.zookeeper_problem,
             "Nimbus and supervisors do not work without ZooKeeper",
-            "start it, or correct storm.zookeeper.servers, .port and .root",
+            "start ZooKeeper, or correct storm.zookeeper.servers, .port and .root",
         )
     nodes = facts.nodes
     if nodes is None:
@@ -85,8 +85,8 @@ def _zookeeper(facts: Facts) -> Iterator[Finding]:
             "nimbus.seeds",
             file,
             f"{counted(len(nodes.nimbuses), 'Nimbus', plural='Nimbuses')}, no leader",
-            "nobody notices workers that die, and nothing can be submitted",
-            "start Nimbus, and read its log",
+            "dead workers are not replaced, and topologies cannot be submitted",
+            "start Nimbus; if it runs, its log says why it does not lead",
         )
     if nodes.leftovers:
         yield Finding(
@@ -95,7 +95,7 @@ def _zookeeper(facts: Facts) -> Iterator[Finding]:
             "/workerbeats in ZooKeeper",
             "storm.zookeeper.root",
             _some(nodes.leftovers),
-            "they are left from before Pacemaker; nothing reads them, nothing removes"
+            "they are left from before Pacemaker was used; nothing reads or removes"
             " them",
             "delete the nodes below storm.zookeeper.root/workerbeats in ZooKeeper",
         )
@@ -107,7 +107,7 @@ def _zookeeper(facts: Facts) -> Iterator[Finding]:
             "ZooKeeper",
             ", ".join(sorted(facts.versions)),
             "daemons of different releases run in one cluster",
-            "finish the upgrade",
+            "bring all of them to the same release",
         )
 
 
@@ -129,7 +129,8 @@ def _host(facts: Facts) -> Iterator[Finding]:
             "open files (ulimit -n)",
             "this host",
             str(host.descriptors),
-            f"each of {counted(workers, 'worker')} has a connection: some are refused",
+            f"each of {counted(workers, 'worker')} needs a connection, and some will be"
+            " refused",
             f"raise the limit to {2 * needed} or more (LimitNOFILE= in systemd)",
         )
     wanted = min(4096, max(1024, workers))
@@ -140,8 +141,8 @@ def _host(facts: Facts) -> Iterator[Finding]:
             "net.core.somaxconn",
             "this host",
             str(host.somaxconn),
-            "after a restart all workers connect at once, and the backlog is too short"
-            " for them",
+            "after a restart all workers connect at once, and the listen backlog is too"
+            " short for them",
             "set it to 4096 with sysctl",
         )
     if host.keeps_port is False:
@@ -151,9 +152,9 @@ def _host(facts: Facts) -> Iterator[Finding]:
             "pacemaker.port",
             "this host",
             str(facts.files[0].get("pacemaker.port")),
-            "nothing keeps the port open while the daemon restarts: workers are back"
-            " after 13 s, not after 0.1 s",
-            "start the daemon by its socket unit (docs/systemd.md)",
+            "nothing keeps the port open while the daemon restarts, so workers"
+            " reconnect after 13 s instead of 0.1 s",
+            "start the daemon with its systemd socket unit (docs/systemd.md)",
         )
 
 
@@ -183,7 +184,7 @@ def _heartbeats(facts: Facts, view: ClusterView) -> Iterator[Finding]:
                 file.source,
                 f"{limit_bytes:g}; {largest.place} stores {largest.size_bytes} bytes",
                 "heartbeats grow with executors and streams; one above the limit is"
-                " refused, and Nimbus takes the worker for dead",
+                " refused, and Nimbus then takes the worker for dead",
                 "raise the limit on every host, or give the topology more workers",
             )
     stale = tuple(each.id for each in view.topologies if not each.is_known)
@@ -194,14 +195,14 @@ def _heartbeats(facts: Facts, view: ClusterView) -> Iterator[Finding]:
             "/workerbeats in Pacemaker",
             "the Pacemakers",
             _some(stale),
-            "Storm does not know them any more; their heartbeats take memory",
+            "Storm no longer has these topologies; their heartbeats take memory",
             "remove them: storm-pacemaker-py rm /workerbeats/TOPOLOGY",
         )
     yield from _launch_times(facts, view)
 
 
 def _launch_times(facts: Facts, view: ClusterView) -> Iterator[Finding]:
-    """Compare how long workers have loaded with how long they may."""
+    """Compare how long workers have been loading with the limits."""
     file = facts.files[0]
     loading = [
         worker.uptime_secs or 0
@@ -218,8 +219,8 @@ def _launch_times(facts: Facts, view: ClusterView) -> Iterator[Finding]:
                 key,
                 file.source,
                 f"{limit_s:g}; a worker has been loading for {longest_s} s",
-                "a worker that loads longer counts as dead, and is started elsewhere,"
-                " again and again",
+                "a worker that loads longer is taken for dead and started again, over"
+                " and over",
                 f"set it to at least {2 * longest_s}",
             )
 
@@ -240,5 +241,5 @@ def _clocks(view: ClusterView) -> Iterator[Finding]:
             f"{skew_s:.0f} s from that of this host",
             "with several Pacemakers the heartbeat with the newest time counts, so a"
             " clock that is set back makes a living worker look dead",
-            "synchronise the clocks of all hosts (chrony, NTP)",
+            "synchronise the clocks of all hosts with chrony or another NTP client",
         )

@@ -1,4 +1,4 @@
-"""Judge storm.yaml: the state store, servers, timeouts, authentication; pure."""
+"""Check storm.yaml: the state store, servers, timeouts, authentication; pure."""
 
 from __future__ import annotations
 
@@ -6,26 +6,36 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from pacemaker.doctor.facts import Facts, Finding, StormYaml
+from pacemaker.doctor.facts import DEFAULTS, Facts, Finding, StormYaml
+from pacemaker.words import clipped
 
 STORE: Final = "storm.cluster.state.store"
 SERVERS: Final = "pacemaker.servers"
 STORE_1X: Final = "org.apache.storm.pacemaker.pacemaker_state_factory"
 STORE_2X: Final = "org.apache.storm.cluster.PaceMakerStateStorageFactory"
 
-# Every host must have the same value of these.
+# The keys that need the same value on every host, and what happens otherwise.
 _SAME: Final = (
-    (STORE, "their heartbeats go to different places, and Nimbus sees only some"),
+    (STORE, "heartbeats go to different places, and Nimbus sees only some of them"),
     (SERVERS, "workers write where Nimbus does not read"),
     ("pacemaker.port", "workers write where Nimbus does not read"),
-    ("pacemaker.auth.method", "the ones that differ cannot read"),
-    ("pacemaker.thrift.message.size.max", "a heartbeat that fits one does not fit all"),
+    ("pacemaker.auth.method", "hosts with another method cannot read or write"),
+    (
+        "pacemaker.thrift.message.size.max",
+        "a host with a lower limit refuses heartbeats that others accept",
+    ),
     ("storm.zookeeper.servers", "the hosts belong to different clusters"),
     ("storm.zookeeper.port", "the hosts belong to different clusters"),
     ("storm.zookeeper.root", "the hosts belong to different clusters"),
 )
 
 LOCAL: Final = ("localhost", "127.0.0.1", "::1", "[::1]")
+
+# Storm reads numbers as Java's int.
+_INT_MAX: Final = 2**31 - 1
+
+# The most characters of a value in a finding.
+VALUE_MAX: Final = 200
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -44,20 +54,12 @@ def _of_file(facts: Facts, file: StormYaml) -> Iterator[Finding]:
             "storm.yaml",
             file.source,
             "no storm.yaml was found",
-            "the defaults apply, and Storm does not use Pacemaker with them",
+            "Storm's defaults apply, and with them Storm does not use Pacemaker",
             "name the file, or set STORM_CONF_DIR to its folder",
         )
         return
     if file.error is not None:
-        yield Finding(
-            "invalid",
-            True,
-            "storm.yaml",
-            file.source,
-            file.error,
-            "the daemon does not start with it",
-            "correct the file; `storm-pacemaker-py config --check` reads it again",
-        )
+        yield _invalid(file, file.error)
         return
     for warning in file.warnings:
         yield Finding(
@@ -65,13 +67,57 @@ def _of_file(facts: Facts, file: StormYaml) -> Iterator[Finding]:
             False,
             "storm.yaml",
             file.source,
-            warning,
-            "the key may have no effect",
-            "correct its name, or remove it",
+            clipped(warning, VALUE_MAX),
+            "the setting may have no effect",
+            "correct it, or remove it",
         )
+    yield from _numbers(file)
     yield from _store(facts, file)
     yield from _servers(facts, file)
     yield from _timeouts(file)
+
+
+def _invalid(file: StormYaml, error: str) -> Finding:
+    again = "`storm-pacemaker-py config --check` checks it again"
+    if file.error_key is None:
+        return Finding(
+            "invalid",
+            True,
+            "storm.yaml",
+            file.source,
+            clipped(error, VALUE_MAX),
+            "the daemon does not start with this file",
+            f"correct the file, or name another one; {again}",
+        )
+    return Finding(
+        "invalid",
+        True,
+        file.error_key,
+        file.source,
+        clipped(repr(file.error_value), VALUE_MAX),
+        f"the daemon does not start: the value {error}",
+        f"correct the value; {again}",
+    )
+
+
+def _numbers(file: StormYaml) -> Iterator[Finding]:
+    """Check the numbers that Storm alone reads: the daemon starts with any value."""
+    for key, default in DEFAULTS.items():
+        if not isinstance(default, int) or key not in file.values:
+            continue
+        number = file.number(key)
+        if number is not None and 0 < number <= _INT_MAX and number.is_integer():
+            continue
+        value = file.values[key]
+        yield Finding(
+            "number",
+            True,
+            key,
+            file.source,
+            "null" if value is None else _shown(value),
+            "Storm's daemons need a whole number above 0 here, and do not start",
+            f"write a number without quotes; Storm's default is {default}",
+        )
 
 
 def _store(facts: Facts, file: StormYaml) -> Iterator[Finding]:
@@ -83,7 +129,9 @@ def _store(facts: Facts, file: StormYaml) -> Iterator[Finding]:
             STORE,
             file.source,
             _shown(store),
-            "Storm does not use Pacemaker with this class, or does not start at all",
+            "Storm does not use Pacemaker without this setting"
+            if store is None
+            else "with this class Storm does not use Pacemaker, or does not start",
             f"set it to {STORE_2X} for Storm 2.x, to {STORE_1X} for 1.x, on every host",
         )
         return
@@ -96,8 +144,8 @@ def _store(facts: Facts, file: StormYaml) -> Iterator[Finding]:
             STORE,
             file.source,
             _shown(store),
-            f"the class does not exist in Storm {', '.join(wrong)}, which runs here:"
-            " its daemons do not start with it",
+            f"this class does not exist in Storm {', '.join(wrong)}, which runs here:"
+            " its daemons do not start",
             f"set it to {STORE_2X if is_1x else STORE_1X}",
         )
 
@@ -129,7 +177,8 @@ def _servers(facts: Facts, file: StormYaml) -> Iterator[Finding]:
             SERVERS,
             file.source,
             _shown(file.servers),
-            "every host asks itself, so Nimbus does not see the workers of other hosts",
+            "every host connects to itself, so Nimbus does not see the workers of other"
+            " hosts",
             "name the Pacemaker's host, or run a relay on every host",
         )
     with_port = [e for e in file.servers if e.count(":") == 1]
@@ -140,8 +189,8 @@ def _servers(facts: Facts, file: StormYaml) -> Iterator[Finding]:
             SERVERS,
             file.source,
             _shown(with_port),
-            "Storm takes the whole text for a host name, which does not resolve",
-            "write the name alone; the port of all servers is pacemaker.port",
+            "Storm takes HOST:PORT for a host name, which does not resolve",
+            "write only the host; pacemaker.port is the port of all servers",
         )
 
 
@@ -155,7 +204,7 @@ def _timeouts(file: StormYaml) -> Iterator[Finding]:
             True,
             high,
             file.source,
-            f"{large:g}, with {low} {small:g}",
+            f"{large:g}, while {low} is {small:g}",
             because,
             f"set {high} to at least {factor} times {low}: {small * factor:g}",
         )
@@ -168,31 +217,31 @@ _ORDER: Final = (
         "task.heartbeat.frequency.secs",
         "nimbus.task.timeout.secs",
         3,
-        "one lost heartbeat is enough for Nimbus to move a living worker",
+        "Nimbus moves a living worker after a single lost heartbeat",
     ),
     (
         "nimbus.monitor.freq.secs",
         "nimbus.task.timeout.secs",
         2,
-        "Nimbus looks too seldom to see a change in time, and moves living workers",
+        "Nimbus looks too rarely to see a heartbeat in time, and moves living workers",
     ),
     (
         "supervisor.heartbeat.frequency.secs",
         "nimbus.supervisor.timeout.secs",
         3,
-        "a supervisor counts as dead between two of its heartbeats",
+        "Nimbus takes a supervisor for dead after one or two late heartbeats",
     ),
     (
         "worker.heartbeat.frequency.secs",
         "supervisor.worker.timeout.secs",
         3,
-        "the supervisor kills workers between two of their heartbeats",
+        "the supervisor kills a living worker after one or two late heartbeats",
     ),
     (
         "supervisor.worker.timeout.secs",
         "nimbus.supervisor.timeout.secs",
         1,
-        "Nimbus gives a supervisor up while that still waits for its workers",
+        "Nimbus gives up a supervisor that still waits for its workers",
     ),
 )
 
@@ -208,8 +257,8 @@ def _recovery(file: StormYaml) -> Iterator[Finding]:
         key,
         file.source,
         f"{limit_s:g}" + ("" if key in file.values else " (the default)"),
-        "with Pacemaker, supervisors report no heartbeats, so a Nimbus that was"
-        f" started, or has become leader, assigns nothing for {limit_s:g} s",
+        "with Pacemaker, supervisors report no heartbeats of workers, so a new leader"
+        f" of Nimbus waits {limit_s:g} s for them before it assigns anything",
         "set it to 60 on the Nimbus hosts",
     )
 
@@ -226,9 +275,9 @@ def _blacklist(file: StormYaml) -> Iterator[Finding]:
         False,
         "blacklist.scheduler.tolerance.count",
         file.source,
-        f"{count:g}, with blacklist.scheduler.resume.time.secs {resume_s:g}",
-        f"after {count:g} moves of workers, as in an outage of Pacemaker, Nimbus uses"
-        f" their supervisor no more for {resume_s:g} s",
+        f"{count:g}, while blacklist.scheduler.resume.time.secs is {resume_s:g}",
+        f"after {count:g} moves of its workers, as in an outage of Pacemaker, Nimbus"
+        f" does not use a supervisor for {resume_s:g} s",
         "use Storm's defaults, 3 and 1800, or a larger count",
     )
 
@@ -255,9 +304,9 @@ def _differences(facts: Facts) -> Iterator[Finding]:
 def _comparable(file: StormYaml, key: str) -> str:
     value = file.get(key)
     if isinstance(value, list):
-        # The order is of no importance: clients ask all servers.
+        # The order does not matter: clients ask all servers.
         value = sorted(map(str, value))
-    return json.dumps(value, default=str, sort_keys=True)
+    return _text_of(value)
 
 
 def _authentication(facts: Facts) -> Iterator[Finding]:
@@ -271,9 +320,9 @@ def _authentication(facts: Facts) -> Iterator[Finding]:
             key,
             file.source,
             "DIGEST",
-            "the client of Storm 2.x closes its own connection after a login by DIGEST,"
-            " whatever the server does: Nimbus cannot read, and ends itself",
-            "use KERBEROS, or NONE within a network of its own",
+            "the client of Storm 2.x closes its connection after a DIGEST login, with"
+            " any server: Nimbus cannot read, and ends itself",
+            "use KERBEROS, or NONE on a separate network",
         )
     if facts.sasl_problem is not None:
         yield Finding(
@@ -282,8 +331,8 @@ def _authentication(facts: Facts) -> Iterator[Finding]:
             "java.security.auth.login.config",
             file.source,
             facts.sasl_problem,
-            "the daemon does not start, or nobody can read",
-            "correct the JAAS file; docs/security.md shows one",
+            "the daemon does not start, or clients cannot log in",
+            "correct the JAAS file; docs/security.md has an example",
         )
     for note in facts.sasl_notes:
         yield Finding(
@@ -292,8 +341,8 @@ def _authentication(facts: Facts) -> Iterator[Finding]:
             "java.security.auth.login.config",
             file.source,
             note,
-            "Storm's own daemons read the file differently",
-            "write the section as the JVM wants it; docs/security.md shows one",
+            "the JVMs of Storm's daemons read the file differently",
+            "write the section as the JVM expects it; docs/security.md has an example",
         )
     if method == "KERBEROS":
         yield from _kerberos(facts, file)
@@ -313,8 +362,8 @@ def _kerberos(facts: Facts, file: StormYaml) -> Iterator[Finding]:
             "nimbus.daemon.user",
             file.source,
             "unset",
-            "under KERBEROS only this user may read, so nobody may",
-            "set it to the first part of the principal of Nimbus",
+            "with KERBEROS only this user may read heartbeats, so Nimbus cannot",
+            "set it to the first part of Nimbus' principal",
         )
     principal = facts.principal
     if principal is not None and "/" not in principal.partition("@")[0]:
@@ -324,11 +373,19 @@ def _kerberos(facts: Facts, file: StormYaml) -> Iterator[Finding]:
             "PacemakerServer, principal",
             file.source,
             principal,
-            "clients ask for a ticket of SERVICE/HOST, as they write the host in"
-            " pacemaker.servers; they get none for this principal",
+            "clients request a ticket for SERVICE/HOST, with the host from"
+            " pacemaker.servers, and get none for this principal",
             "use pacemaker/HOST@REALM",
         )
 
 
 def _shown(value: Any) -> str:
-    return "unset" if value is None else json.dumps(value, default=str)
+    return "unset" if value is None else clipped(_text_of(value), VALUE_MAX)
+
+
+def _text_of(value: Any) -> str:
+    """Return a value as JSON, or as Python shows it if JSON cannot hold it."""
+    try:
+        return json.dumps(value, default=str, sort_keys=True, ensure_ascii=False)
+    except (TypeError, ValueError):  # a date as a key, or a list that contains itself
+        return repr(value)

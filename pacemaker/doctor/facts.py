@@ -1,4 +1,4 @@
-"""What is known of a cluster: plain values, gathered once and then judged."""
+"""What is known of a cluster: plain values, gathered once and then checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pacemaker.config.settings import Settings
 from pacemaker.observe.nodes import ClusterNodes
 from pacemaker.observe.view import ClusterView
 
-# Storm's defaults of the keys that are judged (defaults.yaml of 2.8.3).
+# Storm's defaults for the keys that are checked (defaults.yaml of 2.8.3).
 DEFAULTS: Final[Mapping[str, Any]] = {
     "storm.cluster.state.store": None,
     "pacemaker.servers": [],
@@ -43,11 +43,13 @@ class StormYaml:
 
     Attributes:
         source: its path.
-        values: what it says; empty if it cannot be read.
-        error: why the daemon would not start with it; None if it would.
-        warnings: what its reader has warned of.
-        settings: the checked values; None with an error.
-        is_missing: whether there is no file; the daemon starts with Storm's defaults.
+        values: its keys and values; empty if it cannot be read.
+        error: why the daemon does not start with it; None if it does.
+        warnings: what the reader of the file warned of.
+        settings: the checked values; None if there is an error.
+        is_missing: whether no file was found; the daemon then starts with the defaults.
+        error_key: the key that the error is about; None if it is about the file.
+        error_value: the value of that key.
     """
 
     source: str
@@ -56,20 +58,26 @@ class StormYaml:
     warnings: tuple[str, ...] = ()
     settings: Settings | None = None
     is_missing: bool = False
+    error_key: str | None = None
+    error_value: Any = None
 
     def get(self, key: str) -> Any:
         """Return the value of a key, or Storm's default."""
         return self.values.get(key, DEFAULTS.get(key))
 
     def number(self, key: str) -> float | None:
-        """Return a value that is a number; None if it is none."""
+        """Return the value of a key as a number; None if it is not one."""
         value = self.get(key)
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return float(value) if is_number else None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None
+        try:
+            return float(value)
+        except OverflowError:  # an integer of more than 308 digits
+            return None
 
     @property
     def servers(self) -> list[str]:
-        """The Pacemakers that it names."""
+        """The names of the Pacemakers: pacemaker.servers, else pacemaker.host."""
         found = self.get("pacemaker.servers")
         if isinstance(found, list) and found:
             return [str(each) for each in found]
@@ -79,12 +87,12 @@ class StormYaml:
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """One Pacemaker that is named.
+    """One Pacemaker of pacemaker.servers.
 
     Attributes:
-        name: as it is named.
-        addresses: what the name resolves to; empty if it does not.
-        problem: why it does not answer; None if it does.
+        name: its name there.
+        addresses: what the name resolves to; empty if it does not resolve.
+        problem: why it does not answer; None if it answers or was not asked.
         is_tried: whether it was asked.
     """
 
@@ -99,12 +107,12 @@ class HostFacts:
     """This machine.
 
     Attributes:
-        descriptors: the soft limit of open files; None if there is none.
+        descriptors: the soft limit of open files; None if it is unlimited.
         somaxconn: net.core.somaxconn; None if it cannot be read.
         listens: whether something listens on pacemaker.port here.
-        keeps_port: whether another process, such as systemd, holds that socket, too;
-            None if that cannot be told.
-        relay: whether the listener here is a relay; localhost is right then.
+        keeps_port: whether another process, such as systemd, holds that socket too;
+            None if that is unknown.
+        relay: whether a relay listens here; then localhost is the right server.
     """
 
     descriptors: int | None = None
@@ -116,18 +124,18 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is judged.
+    """Everything that is checked.
 
     Attributes:
-        files: at least one storm.yaml; the first is that of this host.
-        servers: the Pacemakers that the first file names.
+        files: at least one storm.yaml; the first says where the cluster is.
+        servers: the Pacemakers of the first file.
         host: this machine.
-        view: what the Pacemakers hold; None if none could be read.
+        view: what the Pacemakers hold; None if they could not be read.
         nodes: what ZooKeeper holds; None if it was not read.
         zookeeper_problem: why ZooKeeper does not answer.
-        sasl_problem: why authentication cannot be used.
-        sasl_notes: what its reader has warned of.
-        principal: the server's Kerberos principal in the JAAS file, if there is one.
+        sasl_problem: why authentication cannot be used; None if it can.
+        sasl_notes: what the reader of the JAAS file warned of.
+        principal: the server's Kerberos principal in the JAAS file, if it has one.
     """
 
     files: tuple[StormYaml, ...]
@@ -142,7 +150,7 @@ class Facts:
 
     @property
     def versions(self) -> set[str]:
-        """The versions of Storm that run, as far as ZooKeeper says."""
+        """The versions of Storm's daemons in ZooKeeper."""
         if self.nodes is None:
             return set()
         found = {each.version for each in self.nodes.supervisors.values()}
@@ -155,12 +163,12 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        check: a word for programs.
-        is_failure: whether something does not work, or will not; else it is a warning.
-        key: the key, or the part of the cluster.
-        file: the storm.yaml, or where else it was found.
-        value: what is there.
-        because: what happens because of it.
+        check: the name of the check, for programs.
+        is_failure: True if something does not work, or will fail; False for a warning.
+        key: the key of storm.yaml, or the part of the cluster.
+        file: the storm.yaml, or the other place where it was found.
+        value: the value that is wrong.
+        because: the consequence.
         remedy: what to do.
     """
 

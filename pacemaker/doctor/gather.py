@@ -1,4 +1,4 @@
-"""Gather the facts: files, names, Pacemakers, ZooKeeper, this machine."""
+"""Gather the facts: read the files, resolve names, ask Pacemakers and ZooKeeper."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pacemaker.client import PacemakerPool
 from pacemaker.client.address import parse_server
@@ -30,7 +30,8 @@ from pacemaker.sasl.login import (
     read_kerberos_server_login,
 )
 
-# A second heartbeat of every worker tells skew from delay.
+# How long to wait for a second heartbeat of every worker: with one alone, a wrong clock
+# cannot be told from an old heartbeat.
 BETWEEN_READS_S: Final = 4.0
 
 
@@ -45,14 +46,16 @@ def gather(
     """Gather everything that can be known from this host.
 
     Args:
-        names: the storm.yaml files of hosts of the cluster; none for this host's own.
-        environ: the environment, which says where this host's own is.
+        names: storm.yaml files of the cluster's hosts; empty for that of this host.
+        environ: the environment, which says where this host's file is.
         timeout_s: how long each request may take.
-        overrides: values of -c, which count for the first file.
+        overrides: values of -c; they override those of the first file.
         pause: waits for a number of seconds.
     """
+    different = dict.fromkeys(names)
     files = tuple(
-        _file(name, () if number else overrides) for number, name in enumerate(names)
+        _file(name, () if number else overrides)
+        for number, name in enumerate(different)
     ) or (_own_file(environ, overrides),)
     settings = files[0].settings
     if settings is None:
@@ -65,17 +68,20 @@ def _own_file(environ: Mapping[str, str], overrides: Sequence[Layer]) -> StormYa
         folder = find_conf_folder(environ).path
         read = None if folder is None else read_storm_yaml(folder)
     except ConfigError as exc:
-        return StormYaml("storm.yaml", {}, str(exc))
+        return _refused("storm.yaml", {}, exc)
     if read is None and not overrides:
         return StormYaml("storm.yaml", {}, is_missing=True)
     return _checked(read, "storm.yaml", overrides)
 
 
 def _file(name: str, overrides: Sequence[Layer]) -> StormYaml:
+    path = Path(name).absolute()
     try:
-        read = read_named_file(str(Path(name).absolute()), None)
+        read = read_named_file(str(path), None)
     except ConfigError as exc:
-        return StormYaml(name, {}, str(exc))
+        if not path.exists():
+            return StormYaml(name, {}, "there is no such file")
+        return _refused(str(path), {}, exc)
     return _checked(read, name, overrides)
 
 
@@ -86,10 +92,20 @@ def _checked(read: FileRead | None, name: str, overrides: Sequence[Layer]) -> St
     try:
         merged = merge(layers)
     except ConfigError as exc:
-        return StormYaml(source, values, str(exc))
+        return _refused(source, values, exc)
     notes = [*(() if read is None else read.notes), *merged.notes]
     warnings = tuple(note.text for note in notes if note.is_warning)
     return StormYaml(source, values, None, warnings, merged.settings)
+
+
+def _refused(source: str, values: Mapping[str, Any], error: ConfigError) -> StormYaml:
+    """Return a file that the daemon does not start with."""
+    # The error may name a place in the file, as in "FILE, line 3, column 1".
+    place = (error.source or "").removeprefix(source).removeprefix(", ")
+    problem = f"{place}: {error.problem}" if place else error.problem
+    return StormYaml(
+        source, values, problem, error_key=error.key, error_value=error.value
+    )
 
 
 def _cluster_facts(
@@ -183,7 +199,7 @@ def _observed(
             pause(BETWEEN_READS_S)
             observer.read_once()
         except PacemakerError:
-            pass  # the servers' own problems say why
+            pass  # the findings about the servers say why
         else:
             view = observer.view()
         nodes, problem = observer.nodes()

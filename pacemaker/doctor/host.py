@@ -1,4 +1,4 @@
-"""Facts on this machine, from /proc."""
+"""Facts about this machine, from /proc."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _LISTEN: Final = "0A"
 
 
 def host_facts(port: int, proc: Path = Path("/proc")) -> HostFacts:
-    """Return what /proc says of this machine and of who listens on a port.
+    """Return what /proc says about this machine and about who listens on a port.
 
     Args:
         port: pacemaker.port.
-        proc: the folder of procfs.
+        proc: where procfs is mounted.
     """
     inodes = set(_listening_inodes(port, proc))
     holders, is_complete = _holders(inodes, proc) if inodes else ([], True)
@@ -42,7 +42,7 @@ def _listening_inodes(port: int, proc: Path) -> Iterator[str]:
 
 
 def _holders(inodes: set[str], proc: Path) -> tuple[list[Path], bool]:
-    """Return the processes that have these sockets; whether all could be looked at."""
+    """Return the processes that hold these sockets, and whether all could be read."""
     wanted = {f"socket:[{inode}]" for inode in inodes}
     holders: list[Path] = []
     is_complete = True
@@ -53,7 +53,7 @@ def _holders(inodes: set[str], proc: Path) -> tuple[list[Path], bool]:
         except PermissionError:
             is_complete = False
         except OSError:
-            continue  # it has ended
+            continue  # the process has ended
     return holders, is_complete
 
 
@@ -83,7 +83,7 @@ def _is_relay(process: Path) -> bool:
 
 
 def _descriptors(holders: list[Path], proc: Path) -> int | None:
-    """Return the limit of the process that listens, else that of this process."""
+    """Return the limit of the process that listens, or else of this one."""
     for process in holders:
         with contextlib.suppress(OSError, ValueError):
             for line in (process / "limits").read_text().splitlines():

@@ -1,8 +1,7 @@
-"""Decode the heartbeats of workers, a repeated layout the fast way.
+"""Decode the heartbeats of workers, with a fast path for layouts that are known.
 
-The checked reader of `pacemaker.heartbeats.codec` has the word: it reads every
-heartbeat whose layout is not known yet, and a layout is used only if it gave the same
-figures.
+The checked reader of `pacemaker.heartbeats.codec` is the authority: it reads every
+heartbeat of an unknown layout, and a layout is used only if it gave the same figures.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from pacemaker.heartbeats.model import ExecutorInfo, WorkerHeartbeat
 from pacemaker.observe.figures import Shape, figures_of, shape_of
 from pacemaker.observe.layout import Layout, UnknownLayoutError, scan
 
-# How many layouts of a topology are tried on the first heartbeat of another worker.
+# How many of a topology's layouts are tried on the first heartbeat of a new worker.
 MAX_TRIED: Final = 200
 
-# Above this many layouts, all are forgotten: anyone can store heartbeats, each with a
-# layout of its own.  A cluster has a few for each component.
+# Beyond this number all layouts are forgotten: anyone can store heartbeats, each with a
+# layout of its own.  A real cluster has a few for each component.
 MAX_LAYOUTS: Final = 20_000
 
 _I32: Final = struct.Struct(">i")
@@ -40,12 +39,12 @@ class Beat(NamedTuple):
     """One heartbeat, with the figures of its executors.
 
     Attributes:
-        topology_id: the topology that the worker says it serves.
+        topology_id: the topology that the heartbeat names.
         time_secs: its time, by the worker's clock.
         uptime_secs: how long the worker had been running.
         infos: the executors, as ranges of tasks, without Storm's own [-1,-1].
         shapes: the shape of each of them.
-        figures: 32 numbers of each, one executor after another.
+        figures: 32 numbers for each of them, in the same order.
     """
 
     topology_id: str
@@ -75,10 +74,10 @@ class Known(NamedTuple):
 
 
 class BeatDecoder:
-    """Decodes heartbeats, and remembers the layouts that it has met.
+    """Decodes heartbeats, and remembers their layouts.
 
     Attributes:
-        fast: how many heartbeats were read the fast way.
+        fast: how many heartbeats were read by the fast path.
         slow: how many were read by the checked reader.
     """
 
@@ -116,8 +115,8 @@ class BeatDecoder:
     def _composed(self, plain: bytes) -> Known | None:
         """Find a heartbeat's layouts among those of the topology's other workers.
 
-        They were compared with the checked reader there, and their fixed bytes decide
-        how a reader goes on, so equal fixed bytes have an equal meaning here.
+        Those layouts were compared with the checked reader.  Their fixed bytes
+        determine how a reader continues, so equal ones have the same meaning here.
         """
         try:
             id_bytes, count, at = _read_head(plain)
@@ -135,7 +134,7 @@ class BeatDecoder:
         except (UnknownLayoutError, UnicodeDecodeError, struct.error, StopIteration):
             return None
         if len({info for _, info in infos}) < count:
-            return None  # of equal executors the last counts
+            return None  # if an executor occurs twice, the last one counts
         return Known(
             head, topology_id, tuple(infos), tuple(layouts), _shown(infos, layouts)
         )
@@ -169,7 +168,7 @@ class BeatDecoder:
         )
 
     def _shared(self, layout: Layout) -> Layout:
-        """Return the layout that was met first of those that are equal."""
+        """Return the first of the layouts that are equal to this one."""
         if len(self._layouts) >= MAX_LAYOUTS:
             self._layouts.clear()
             self._tried.clear()

@@ -1,10 +1,10 @@
 """Find the component of each executor, without the topology's code.
 
-Storm numbers tasks from 1 over the sorted names of all components, system ones too.  So
-with ZooKeeper the names are certain: the sorted executors are handed out to the sorted
-components.  Without it, names are guessed from what the heartbeats mention: executors
-of one shape that follow each other are a component, and every source is the name of
-one.
+Storm numbers tasks from 1 over the sorted names of all components, including system
+components.  So with ZooKeeper the names are certain: the sorted executors are assigned
+to the sorted components.  Without ZooKeeper, names are guessed from the heartbeats:
+consecutive executors of one shape are a component, and each source that a heartbeat
+mentions is the name of one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ComponentName(NamedTuple):
     """The component of an executor.
 
     Attributes:
-        name: its name; for a nameless one its kind and its first task.
+        name: its name; if that is unknown, its kind and its first task.
         is_guess: whether it was guessed from heartbeats.
     """
 
@@ -41,14 +41,14 @@ class _Run(NamedTuple):
 def names_from_nodes(
     component_executors: Mapping[str, int], executors: Iterable[ExecutorInfo]
 ) -> dict[ExecutorInfo, ComponentName] | None:
-    """Hand the executors out to the components, as Storm numbers tasks.
+    """Assign the executors to the components, in the order of Storm's task numbers.
 
     Args:
         component_executors: how many executors each component has.
         executors: those of the topology's assignment.
 
     Returns:
-        None if the sums differ, as while a rebalance is under way.
+        None if the numbers do not match, as during a rebalance.
     """
     counts = {name: count for name, count in component_executors.items() if count > 0}
     infos = sorted(info for info in executors if info.task_start >= 0)

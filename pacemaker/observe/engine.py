@@ -1,4 +1,4 @@
-"""The engine: heartbeats and ZooKeeper's nodes go in, the state of the cluster grows.
+"""The engine: keeps the state of the cluster from heartbeats and ZooKeeper's nodes.
 
 It does no I/O and reads no clock: the time of each reading is an argument, in seconds
 since 1970.  `pacemaker.observe.picture` makes the view that is shown.  An engine is
@@ -38,7 +38,7 @@ class Event(NamedTuple):
         kind: "restart" or "move".
         topology_id: its topology.
         worker: the worker that is there now.
-        former: the worker before a move; else the same.
+        former: the worker before a move; for a restart, the same worker.
     """
 
     time_s: float
@@ -61,11 +61,11 @@ class ServerState(NamedTuple):
 
 
 class Engine:
-    """The cluster as far as it is known.
+    """What is known of the cluster.
 
     Attributes:
         topologies: by their id.
-        nodes: what ZooKeeper said last; None without ZooKeeper.
+        nodes: what was last read from ZooKeeper; None without ZooKeeper.
         nodes_problem: why ZooKeeper does not answer; None if it does or is not asked.
         servers: the Pacemakers.
         servers_problem: why no Pacemaker can be read; None if one can.
@@ -87,7 +87,7 @@ class Engine:
         self.decoder = BeatDecoder()
 
     def on_listed(self, names: Mapping[str, Iterable[str]], now_s: float) -> None:
-        """Take in the complete lists of keys.
+        """Process the complete lists of keys.
 
         Args:
             names: the names of workers, by the id of their topology.
@@ -119,10 +119,10 @@ class Engine:
     def on_value(
         self, topology_id: str, name: str, details: bytes | None, now_s: float
     ) -> None:
-        """Take in the value of a key that was listed.
+        """Process the value of a key that was listed.
 
         Args:
-            details: the stored value; None if there is none any more.
+            details: the stored value; None if the key was deleted meanwhile.
             now_s: when it was read.
         """
         topology = self.topologies.get(topology_id)
@@ -144,9 +144,9 @@ class Engine:
         self._take(topology, worker, beat, now_s)
 
     def on_nodes(self, nodes: ClusterNodes | None, problem: str | None = None) -> None:
-        """Take in what ZooKeeper says, or why it says nothing.
+        """Process what was read from ZooKeeper, or why nothing could be read.
 
-        Without an answer, what it said before still counts.
+        In that case the nodes that were read before remain.
         """
         self.nodes_problem = problem
         if nodes is not None:
@@ -157,12 +157,12 @@ class Engine:
     def on_servers(
         self, servers: Iterable[ServerState], problem: str | None = None
     ) -> None:
-        """Take in which Pacemakers answer, and why nothing can be read."""
+        """Note which Pacemakers answer, and why nothing can be read."""
         self.servers = tuple(servers)
         self.servers_problem = problem
 
     def keys(self) -> list[tuple[str, str]]:
-        """Return the topology and the name of every worker whose key is there."""
+        """Return the topology and the name of every worker that has a key."""
         return [
             (topology.id, worker.name)
             for topology in self.topologies.values()

@@ -1,4 +1,4 @@
-"""What Storm's pages say of an executor, as 32 numbers: 8 figures in 4 windows.
+"""What Storm's UI shows of an executor, as 32 numbers: 8 figures in 4 windows.
 
 The sums follow Storm's StatsUtil: system streams count neither as emitted nor as
 transferred, but ticks count as executed; a latency is weighted by its count.  So the
@@ -43,7 +43,7 @@ Fields: TypeAlias = Mapping[str, Mapping[str, Mapping[Any, Any]]]
 
 
 class Shape(NamedTuple):
-    """What an executor is known by, besides its tasks.
+    """What tells the components of executors apart, besides their tasks.
 
     Attributes:
         is_spout: whether it runs a spout, not a bolt.

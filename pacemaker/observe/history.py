@@ -9,22 +9,22 @@ from typing import Final, TypeAlias
 from pacemaker.observe.view import ClusterView
 
 SPAN_S: Final = 600
-# How far apart two points are.
+# The time between two points.
 EVERY_S: Final = 20
 
 POINTS: Final = SPAN_S // EVERY_S
 
-# A cluster has some topologies of some components each.  Forged ones must not fill the
-# memory: what is beyond this has no history.
+# Anyone can store heartbeats of forged topologies, which must not fill the memory.
+# Series beyond this number are not kept.
 MAX_SERIES: Final = 20_000
 
 _Key: TypeAlias = tuple[str, str]
 
 
 class History:
-    """Remembers, by topology and component, the tuples a second.
+    """Remembers rates, in tuples a second, by topology and component.
 
-    Of a topology these are emitted, of a component executed, or emitted by a spout.
+    For topologies and spouts it is the emitted tuples, for bolts the executed ones.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class History:
         self._next_s = 0.0
 
     def on_view(self, view: ClusterView) -> None:
-        """Take in a view, if it is time for another point."""
+        """Add a point from a view, if it is time for one."""
         # A clock that is set back must not stop the history.
         if self._next_s - EVERY_S <= view.time_s < self._next_s:
             return

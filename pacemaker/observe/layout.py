@@ -1,15 +1,15 @@
-"""Read an executor's statistics fast if their bytes are laid out as known ones.
+"""Read an executor's statistics fast if the layout of their bytes is known.
 
-From beat to beat only the numbers in a heartbeat change.  A `Layout` remembers the
-other bytes of one executor's statistics and where the numbers are.  Executors of a
-component share it.  One comparison under a mask and one ``struct`` then replace the
-checked reader, which takes many times as long.
+From one heartbeat to the next, only the numbers change.  A `Layout` remembers the
+other bytes of one executor's statistics and the places of the numbers.  Executors of a
+component share it.  One masked comparison and one ``struct`` then replace the checked
+reader, which is many times slower.
 
 A layout is found by a scan that follows Storm's serializer: fields in the order of
-their ids, none missing, none unknown.  If the scan meets anything else there is no
+their ids, none missing, none unknown.  If the scan finds anything else there is no
 layout, and the checked reader reads that heartbeat every time.  `beats` also compares
-the numbers of a new layout with those of the checked reader, so the scan need not be
-trusted.
+the numbers of a new layout with those of the checked reader, so an error in the scan
+does no harm.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Layout:
                 figures[place] = sum(
                     map(operator.mul, counts_of(numbers), averages_of(numbers))
                 )
-        # NaN makes the sum NaN, too.
+        # A NaN makes the sum NaN.
         if min(numbers) < 0 or not sum(figures) < float("inf"):
             return self._clamped(numbers)
         return figures

@@ -1,4 +1,4 @@
-"""Turn views into lines of a log: what begins and what ends to be wrong; pure."""
+"""Turn views into log lines: which troubles have begun and ended; pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Line(NamedTuple):
     """One line of the log.
 
     Attributes:
-        is_bad: whether it should be logged as a warning.
+        is_bad: whether to log it as a warning.
         text: the line.
     """
 
@@ -23,13 +23,13 @@ class Line(NamedTuple):
 
 
 class TroubleLog:
-    """Compares each view with the one before."""
+    """Compares each view with the previous one."""
 
     def __init__(self) -> None:
         self._before: dict[_Id, Trouble] = {}
 
     def lines(self, view: ClusterView) -> Iterator[Line]:
-        """Yield what has begun and what has ended since the last view."""
+        """Yield the troubles that have begun or ended since the last view."""
         now = {(t.kind, t.topology_id, t.subject): t for t in view.troubles}
         for key, trouble in now.items():
             if key not in self._before:

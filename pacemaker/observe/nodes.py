@@ -1,8 +1,8 @@
 """Storm's nodes in ZooKeeper: bytes to values; pure.
 
-Only Storm's daemons write these nodes, but with ZooKeeper open to all anybody can.  So
-they are read with the checked reader, like heartbeats.  A node that cannot be read
-counts as missing.
+Only Storm's daemons write these nodes, but if ZooKeeper is open, anyone can.  So the
+checked reader reads them, like heartbeats.  A node that cannot be read counts as
+missing.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StormBase:
-    """What Storm says of a topology."""
+    """What Storm stores about a topology."""
 
     name: str
     status: Status | None
@@ -93,7 +93,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Supervisor:
-    """A supervisor that lives."""
+    """A supervisor that is running."""
 
     host: str
     used_ports: tuple[int, ...]
@@ -104,7 +104,7 @@ class Supervisor:
 
 @dataclass(frozen=True, slots=True)
 class NimbusNode:
-    """A Nimbus that lives."""
+    """A Nimbus that is running."""
 
     host: str
     port: int
@@ -130,14 +130,14 @@ class LastError:
 
 @dataclass(frozen=True, slots=True)
 class ClusterNodes:
-    """All that was read from ZooKeeper.
+    """Everything that was read from ZooKeeper.
 
     Attributes:
         read_s: when it was read, in seconds since 1970.
         bases: by the id of a topology.
         assignments: by the id of a topology.
         supervisors: by their id.
-        nimbuses: every Nimbus that lives.
+        nimbuses: every Nimbus that is running.
         errors: by the id of a topology and the name of a component.
         leftovers: topologies with heartbeats in ZooKeeper, from before Pacemaker.
     """
@@ -168,7 +168,7 @@ def slot_of(worker: str) -> Slot | None:
 
 
 def component_of(path: str) -> str:
-    """Return the component that a node below ``/errors`` is named for."""
+    """Return the component that a node below ``/errors`` belongs to."""
     return urllib.parse.unquote_plus(path)
 
 
@@ -249,7 +249,7 @@ def _read(data: bytes, name: str) -> Any:
 
 
 def _of_any_width(name: str) -> type:
-    """Return a struct whose integers may be i32 or i64: releases differ in that."""
+    """Return a struct whose integers may be i32 or i64, because releases differ."""
     spec = getattr(_IDL, name).thrift_spec
     lenient = {
         number: ((binary.INTEGER, *each[1:]) if each[0] in _INTEGERS else each)

@@ -1,4 +1,4 @@
-"""The threads around the engine: one reads the Pacemakers, one ZooKeeper."""
+"""The threads around the engine: one for the Pacemakers, one for ZooKeeper."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from pacemaker.observe.view import ClusterView, ExecutorView
 # How often ZooKeeper is read.
 NODES_EVERY_S: Final = 5.0
 
-# How often workers are read again whose heartbeat has not changed.
+# How often workers with an unchanged heartbeat are read again.
 SUSPECTS_EVERY_S: Final = 2.0
 
-# A view of 15,000 workers takes a second.  It is made again only after ten times as
-# long as it took, so that it costs a tenth of a core at most.
+# Making the view of 15,000 workers takes a second.  The next one is made ten times as
+# long after it, so that views cost at most a tenth of a core.
 _VIEW_PAUSE: Final = 10
 
 _logger: Final = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Observer:
     Args:
         settings: Storm's configuration.
         timeout_s: how long each request may take.
-        with_zookeeper: whether ZooKeeper is read, too.
+        with_zookeeper: whether to read ZooKeeper as well.
 
     Raises:
         ConfigError: the configuration names no Pacemaker, or is wrong.
@@ -111,7 +111,7 @@ class Observer:
             return executor_views(self._engine, topology, component, worker)
 
     def nodes(self) -> tuple[ClusterNodes | None, str | None]:
-        """Return what ZooKeeper said last, and why it does not answer."""
+        """Return what was last read from ZooKeeper, and why it does not answer."""
         with self._lock:
             return self._engine.nodes, self._engine.nodes_problem
 
@@ -144,7 +144,7 @@ class Observer:
                 self._guarded(self._reader.read_suspects)
 
     def _guarded(self, function: Callable[[], None]) -> None:
-        """Call a function; an error is shown with the data and ends nothing."""
+        """Call a function; an error is shown in the view and ends no thread."""
         try:
             function()
         except PacemakerError as exc:

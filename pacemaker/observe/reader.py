@@ -1,13 +1,12 @@
 """Read all heartbeats from all Pacemakers, round after round.
 
-A round lists the topologies and their workers, then reads the value of each key that
-was listed.  So it never reads a key that is not there: a server that was just started
-would hold that read.  Reads are sent in batches, spread over the round, to every server
-that answers.  Of different answers the heartbeat with the newest time counts, as in
-Storm.
+A round lists the topologies and their workers, then reads the value of each listed key.
+So it does not read keys that do not exist: a server that was just started would hold
+such a read.  Reads are sent in batches, spread over the round, to every server that
+answers.  If the answers differ, the heartbeat with the newest time counts, as in Storm.
 
-A worker whose heartbeat has not changed since the last round is read again soon, so
-that one that has died is noticed within seconds, however long a round is.
+A worker whose heartbeat has not changed since the last round is read again soon.  So a
+dead worker is noticed within seconds, however long a round is.
 """
 
 from __future__ import annotations
@@ -29,15 +28,16 @@ Key: TypeAlias = tuple[str, str]
 # How often every worker is read.
 ROUND_S: Final = 5.0
 
-# How often in a cluster of more than `LARGE_WORKERS`: as often as Nimbus reads.
+# The same in a cluster of more than `LARGE_WORKERS`: as often as Nimbus reads.
 LARGE_ROUND_S: Final = 10.0
 
 LARGE_WORKERS: Final = 5_000
 
-# Reads that are sent together.  A server answers them in some milliseconds.
+# Reads that are sent together.  A server answers them in a few milliseconds.
 BATCH: Final = 100
 
-# A round leaves some of its time, so that a slow one does not delay the next.
+# Reads are spread over this share of a round, so that a slow one does not delay the
+# next.
 _SPREAD: Final = 0.8
 
 
@@ -46,8 +46,8 @@ class Reader:
 
     Args:
         pool: the Pacemakers.
-        engine: what is fed.
-        lock: held while the engine is used, never during I/O.
+        engine: the engine to feed.
+        lock: held while the engine is used, but never during I/O.
         clock: returns the time in seconds since 1970.
         wait: waits for a number of seconds; returns True if the reader should end.
     """
@@ -67,7 +67,7 @@ class Reader:
         self._wait = wait
 
     def round_s(self) -> float:
-        """Return how long a round of the present cluster should take."""
+        """Return how long a round should take in a cluster of the present size."""
         with self._lock:
             count = len(self._engine.keys())
         return LARGE_ROUND_S if count > LARGE_WORKERS else ROUND_S
@@ -99,9 +99,9 @@ class Reader:
             self._note_servers(None)
 
     def read_suspects(self) -> None:
-        """Read the workers again whose last heartbeat is more than 4 s old.
+        """Read again the workers whose last heartbeat is more than 4 s old.
 
-        Raises as `read_all`.
+        Raises the same errors as `read_all`.
         """
         with self._lock:
             keys = list(_suspects(self._engine, self._clock()))
@@ -128,7 +128,7 @@ class Reader:
                 self._engine.on_value(topology_id, name, _newest(found), now_s)
 
     def _ask(self, wanted: Sequence[Request[T]]) -> list[list[T]]:
-        """Send all requests to all servers that answer; return each one's answers."""
+        """Send all requests to all servers that answer; return the answers to each."""
         available = [each for each in self._pool.connections if each.is_available]
         calls = [
             [connection.submit(request) for request in wanted]

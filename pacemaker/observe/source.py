@@ -1,4 +1,4 @@
-"""What the terminal and the pages are shown from."""
+"""The interface that the terminal and the pages get their data from."""
 
 from __future__ import annotations
 

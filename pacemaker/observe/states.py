@@ -12,11 +12,11 @@ from pacemaker.observe.worker import Worker
 # Three heartbeats.  Nimbus waits 30 s (nimbus.task.timeout.secs) before it acts.
 LATE_S: Final = 9.0
 
-# How long a worker that was just assigned may take to appear: Storm's
+# How long a newly assigned worker may take to send its first heartbeat: Storm's
 # nimbus.task.launch.secs.
 START_SECS: Final = 120
 
-# How long a worker whose key has gone is shown, without ZooKeeper.
+# Without ZooKeeper: how long to show a worker whose key was deleted.
 GONE_SHOWN_S: Final = 60
 
 # The states of workers, the worst first.
@@ -35,7 +35,7 @@ STATES: Final = {
 def state_of(
     topology: Topology, worker: Worker, assigned: Container[Slot] | None, now_s: float
 ) -> str | None:
-    """Return the state of a worker; None if it is of no interest.
+    """Return the state of a worker; None if it need not be shown.
 
     Args:
         assigned: where the topology's workers should run; None if that is not known.

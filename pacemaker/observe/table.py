@@ -1,7 +1,7 @@
 """The columns in which topologies, components, workers and executors are shown; pure.
 
-`top`, its --once, and the page show the same columns.  A cell is text that may contain
-anything that a worker wrote; whoever shows it must escape it.
+`top`, `top --once` and the page show the same columns.  The text of a cell may contain
+anything that a worker wrote, so it must be escaped before it is shown.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def decimal(value: float | None, digits: int = 3) -> str:
 
 
 def of(present: int, expected: int | None) -> str:
-    """Return how many of those expected are there."""
+    """Return how many are present, of how many are expected: ``3/4``."""
     return f"{present}/{UNKNOWN if expected is None else expected}"
 
 

@@ -1,8 +1,8 @@
-"""What is known of a topology's executors: who runs each, and totals that never fall.
+"""A topology's executors: which worker runs each, and totals that never fall.
 
-An executor's counts begin at 0 in each new worker process.  The totals here add what
-the former processes had counted when they were last read, so a rate over any time is
-right but for the last seconds of a process that died.
+An executor's counts start at 0 in each new worker process.  The totals here add what
+the former processes had counted when they were last read.  So a rate over any time is
+right, except for the last seconds of a process that died.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Executor:
     """One executor.
 
     Attributes:
-        worker: whose process runs it; None between two processes.
-        last: the worker that ran it last.
+        worker: the worker that runs it; None between two processes.
+        last: the worker that ran it last, or runs it now.
         place: its place among the worker's executors.
         shape: its shape in the last heartbeat.
         former: what former processes had counted.
@@ -57,7 +57,7 @@ class Executor:
         return array("d", map(operator.add, self.former, self.current))
 
     def end_process(self) -> None:
-        """Add what the process has counted to that of former ones."""
+        """Add the counts of the current process to those of former ones."""
         self.former = self.total()
         self.worker = None
 
@@ -74,7 +74,7 @@ class Topology:
 
     Attributes:
         id: Storm's id: name, number and submission time.
-        workers: by the name of their key; also those that left, for a while.
+        workers: by the name of their key; workers that left are kept for a while.
         executors: by their tasks.
     """
 
@@ -122,7 +122,7 @@ class Topology:
         return former
 
     def runs(self, worker: Worker) -> bool:
-        """Return whether any executor belongs to a worker; also if it has none yet."""
+        """Return whether a worker has an executor, or has not reported any yet."""
         infos = worker.infos
         return not infos or any(self._is_at(info, worker) for info in infos)
 

@@ -1,4 +1,4 @@
-"""Say what is wrong with a cluster, in sentences, the worst first; pure."""
+"""Describe what is wrong with a cluster, in sentences, the worst first; pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pacemaker.observe.view import (
 from pacemaker.observe.worker import SKEW_SECS
 from pacemaker.words import clipped, counted
 
-# The capacity from which on a bolt counts as full; Storm's page warns from 0.8 on.
+# A bolt counts as full from this capacity on.  Storm's UI warns from 0.8 on.
 FULL: Final = 0.9
 
 # The share of failed tuple trees that is reported.
@@ -26,7 +26,7 @@ FAILED_PERCENT: Final = 5.0
 # The most characters of a name in a sentence.
 NAME_MAX: Final = 80
 
-# Three of the longer rounds.
+# Data older than this is reported: three rounds of a large cluster.
 DATA_OLD_S: Final = 30
 
 # The most characters of an error in a sentence.

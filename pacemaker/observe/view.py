@@ -1,7 +1,7 @@
 """The picture of a cluster at one moment: plain values, to be shown or written as JSON.
 
-Names and texts in it come from heartbeats and nodes that anybody may have written.
-Whoever shows them must escape them.
+Names and texts in it come from heartbeats and nodes that anyone may have written.
+So they must be escaped before they are shown.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class ComponentView:
 
     @property
     def load(self) -> float | None:
-        """The newest capacity that is reliable."""
+        """The most recent capacity that is reliable."""
         return self.steady if self.busy is None else self.busy
 
     def as_json(self) -> dict[str, Any]:
@@ -278,7 +278,7 @@ class TopologyView:
         executors_expected: how many executors are assigned; None without ZooKeeper.
         is_known: whether ZooKeeper has it; True without ZooKeeper.
         components: sorted by name.
-        workers: sorted by host and port; those that are missing, too.
+        workers: sorted by host and port, including those that are missing.
         restarts: restarts of its workers in the last 10 minutes.
         moves: executors' moves to other workers in the last 10 minutes.
         totals: sums over its components as Storm has them: acked and failed, and the
@@ -303,7 +303,7 @@ class TopologyView:
 
     @property
     def workers_present(self) -> int:
-        """The number of workers that beat."""
+        """The number of workers that send heartbeats."""
         return sum(worker.state in ("ok", "loading") for worker in self.workers)
 
     @property
@@ -387,11 +387,11 @@ class ClusterView:
         listed_s: when the keys were last listed; None before the first time.
         servers: names of the Pacemakers.
         absent: the Pacemakers that do not answer, and why.
-        has_zookeeper: whether anything is known from ZooKeeper.
+        has_zookeeper: whether ZooKeeper was read at least once.
         nodes_read_s: when ZooKeeper was last read.
         nodes_problem: why it does not answer.
         leader: the leading Nimbus; None if it is not known.
-        supervisors: how many supervisors live; None without ZooKeeper.
+        supervisors: how many supervisors are running; None without ZooKeeper.
         slots: how many slots they have, and how many are free.
         topologies: sorted by name.
         troubles: what is wrong, the worst first.

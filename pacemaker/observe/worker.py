@@ -20,17 +20,17 @@ from pacemaker.observe.nodes import Slot
 # task over the 3 s between two heartbeats.
 RATE_SPAN_SECS: Final = 30
 
-# A start that moves forward by more than this is a new process.  The start is computed
-# from two numbers in whole seconds, so it wobbles by one.
+# If the start of a worker moves forward by more than this, it is a new process.  The
+# start is the difference of two numbers in whole seconds, so it varies by one.
 RESTART_SECS: Final = 3
 
 # Five heartbeats: a longer pause between two heartbeats that were stored is a gap.
 GAP_SECS: Final = 15
 
-# A clock that is further off than this is reported.
+# A clock that differs from ours by more than this is reported.
 SKEW_SECS: Final = 5
 
-# The smallest lag of this many heartbeats counts.
+# The skew is the smallest lag of this many heartbeats.
 LAGS: Final = 8
 
 
@@ -124,8 +124,8 @@ class Worker:
     def skew_s(self) -> float | None:
         """How far its clock is behind ours; None with fewer than two heartbeats.
 
-        A clock that goes ahead gives a negative number.  What is within the time of a
-        round is no skew: the heartbeat may have waited that long to be read.
+        The skew of a clock that is ahead is negative.  A skew shorter than a round
+        proves nothing: the heartbeat may have waited that long to be read.
         """
         return min(self.lags_s) if len(self.lags_s) > 1 else None
 
@@ -140,13 +140,13 @@ class Worker:
         return max(0.0, self.read_s - self.beat.time_secs - skew_s)
 
     def is_restart(self, beat: Beat) -> bool:
-        """Return whether a heartbeat is of a later process than the last one."""
+        """Return whether a heartbeat comes from a later process than the last one."""
         if self.beat is None:
             return False
         return beat.time_secs - beat.uptime_secs > self.started_secs + RESTART_SECS
 
     def counts_fell(self, beat: Beat) -> bool:
-        """Return whether totals fell or executors went, as in no process of Storm."""
+        """Return whether totals fell or executors changed, as never in one process."""
         if self.beat is None or not self.beat.infos:
             return False
         if self.beat.infos != beat.infos:
@@ -176,7 +176,7 @@ class Worker:
         self._forget_old_samples(beat.time_secs)
 
     def _forget_old_samples(self, now_secs: int) -> None:
-        """Keep the newest sample that is old enough for a rate, and what follows."""
+        """Keep the newest sample that is old enough for a rate, and all later ones."""
         while (
             len(self.samples) > 2
             and now_secs - self.samples[1].time_secs >= RATE_SPAN_SECS

@@ -14,9 +14,9 @@ from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.carried_over import State
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import Moment
 from pacemaker.core.pending_reads import PendingReads
 from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.record import Moment
 from pacemaker.errors import StartError, StateError
 from pacemaker.relay import relay_state
 from pacemaker.relay.inbox import Inbox
@@ -29,10 +29,11 @@ from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.io_thread import ProtocolFactory
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
+from pacemaker.server.reading import Reading
 
 _logger: Final = logging.getLogger(__name__)
 
-# Stands for the connections that an upgrade could not carry over.
+# The writer of keys whose connections an upgrade could not carry over.
 _NOBODY: Final = "nobody"
 
 
@@ -66,7 +67,7 @@ class RelayDaemon(Daemon):
         super().__init__(settings, options, mechanism_factory, listeners)
         for room, thread in zip(self._rooms, self.threads, strict=True):
             room.call = thread.call
-        # Whether it goes on as the relay that was there before an upgrade.
+        # Whether this process has taken over from a relay before an upgrade.
         self._is_restored = False
 
     @property
@@ -102,12 +103,16 @@ class RelayDaemon(Daemon):
         """Return by name the `call` of each thread but the acceptor."""
         return {**super().thread_calls(), "links": self.links.call}
 
+    def reading(self) -> Reading:
+        """Return what the daemon counts, with the figures of each Pacemaker."""
+        return super().reading()._replace(pacemakers=self.links.readings())
+
     def more_figures(self) -> list[str]:
         """Return a line that says which Pacemakers are up and what waits for each."""
         return [self.links.describe()]
 
     def extra_state(self) -> bytes:
-        """Return what a relay carries over besides; all threads are parked."""
+        """Return the relay's own part of the state.  All threads must be parked."""
         self.links.take_events()
         return relay_state.encode(relay_state.collect(self.links))
 
@@ -116,8 +121,10 @@ class RelayDaemon(Daemon):
         try:
             restored = relay_state.decode(state.extra)
         except StateError as exc:
-            # The workers' next heartbeats say whose they are.
-            _logger.error("going on without it: %s", exc)
+            # The workers' next heartbeats tell which connection writes which key.
+            _logger.error(
+                "continuing without the relay's state from before the upgrade: %s", exc
+            )
             restored = relay_state.RelayState()
         relay_state.restore(restored, self.links)
         self._is_restored = True
@@ -125,8 +132,8 @@ class RelayDaemon(Daemon):
             name: keys for name, keys in restored.keys_by_peer.items() if keys
         }
         super().restore(state, ahead_s)
-        # The connection of each key takes it over when it is adopted.  A key that none
-        # takes over has no worker any more.
+        # Each adopted connection claims the keys that it had written.  A key that no
+        # connection claims has no worker any more.
         for key, _ in self.store.items():
             self.links.inbox.restore(key, _NOBODY)
         self.links.inbox.left(_NOBODY)
@@ -135,11 +142,11 @@ class RelayDaemon(Daemon):
         """Start serving.
 
         Raises:
-            ConfigError: it would relay to itself.
+            ConfigError: one of the Pacemakers is this relay itself.
             StartError: a thread cannot be started; everything is closed again.
         """
-        # After an upgrade this was checked before, and looking up the names would keep
-        # all clients waiting.
+        # After an upgrade, the process before this one has checked it, and looking up
+        # the names would keep all clients waiting.
         if not self._is_restored:
             refuse_itself(self._upstreams.addresses, self.addresses)
         super().start()
@@ -157,7 +164,7 @@ class RelayDaemon(Daemon):
 
     def close(self) -> None:
         """Wait for the stop, then close every descriptor."""
-        # After the I/O threads: what they still accept has to be passed on.
+        # The links end after the I/O threads, to pass on what those still accepted.
         super().close()
         self.links.stop()
         join_thread(self.links)

@@ -1,9 +1,9 @@
 """What the I/O threads tell the links' thread, in the order in which it happened.
 
 The newest value of each key is in the daemon's store, which also limits how much is
-stored.  The inbox adds what the store does not tell: that a key was written, and over
-which connection.  Between two looks of the links' thread a key is mentioned once,
-however often it was written.
+stored.  The inbox adds what the store does not record: that a key was written, and by
+which connection.  However often a key is written, it has only one event until the
+links' thread takes the events.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ class Inbox:
     def __init__(self, store: Store, wake: Callable[[], None]) -> None:
         self._store = store
         self._wake = wake
-        # Guards the events, and makes one step of a change of the store and its event:
-        # a delete and a pulse of two threads must have the same order in both.  A
-        # thread may take the store's lock while it holds this one, and never the
-        # other way round.
+        # Guards the events.  The store is changed under this lock too, because a delete
+        # and a pulse of two threads must have the same order in the store and in the
+        # events.  A thread may take the store's lock while it holds this one, and never
+        # the other way round.
         self._lock = threading.Lock()
         self._events: list[Event] = []
         # The events of keys that were written since the last delete.
@@ -114,7 +114,7 @@ class Inbox:
             self._wake()
 
     def ask(self, question: Question) -> None:
-        """Have a question answered; a delete is carried out in the store at once."""
+        """Queue a question; a delete is carried out in the store at once."""
         with self._lock:
             if question.kind in _DELETES:
                 if question.kind is Kind.DELETE:
@@ -135,7 +135,7 @@ class Inbox:
         self._append(Left(writer))
 
     def restore(self, key: str, writer: Hashable) -> None:
-        """Note whose a key is that was in the store before an upgrade."""
+        """Note which connection wrote a key that the upgrade carried over."""
         with self._lock:
             self._note(key, writer)
 

@@ -5,8 +5,8 @@ Pacemaker has answered its first request, the announcement.  A Pacemaker that ha
 a network that drops packets, looks like an idle one, so a link on which nothing has
 arrived for `PROBE_AFTER_S` asks for a sign of life.
 
-What may take long (looking up a host's name, connecting, a step of Kerberos) runs on a
-thread of its own, which ends with it.
+Slow steps (looking up a host's name, connecting, a step of Kerberos) each run on a
+thread of their own, which ends when the step does.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from pacemaker.server.io.sockets import end_with_reset
 _logger: Final = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S: Final = 5.0
-# A link on which nothing arrives for this long asks for a sign of life, ...
+# A link on which nothing has arrived for this long sends a probe.
 PROBE_AFTER_S: Final = 2.0
-# ... and ends if none comes within this time.
+# The limit for the answer to a probe; without it, the link ends.
 PROBE_TIMEOUT_S: Final = 3.0
 # The limit for authenticating, once connected.
 PROOF_TIMEOUT_S: Final = 5.0
 
 READ_BYTES: Final = 256 * 1024
-# While this much waits to be sent, nothing is added: what is older than that is best
-# replaced by something newer.
+# While this much waits to be sent, nothing is added: pulses that wait in the outbox can
+# still be replaced by newer ones.
 MAX_UNSENT_BYTES: Final = 256 * 1024
-# A Pacemaker that owes this many answers which nobody waits for will not send them.
+# A Pacemaker that owes this many abandoned answers is not going to send them.
 MAX_ABANDONED: Final = 10_000
 
 
 class Owner(Protocol):
-    """What a link needs of its thread."""
+    """What a link needs from its thread."""
 
     def now(self) -> float:
         """Return the monotonic time in seconds."""
@@ -157,7 +157,7 @@ class Link:
         self._queued_bytes = 0
         self._interest = 0
         self._rcvd_s = 0.0
-        # When the link's own request was sent that is not answered yet.
+        # When the unanswered announcement or probe was sent; None if there is none.
         self._probe_s: float | None = None
 
     def __repr__(self) -> str:
@@ -201,7 +201,7 @@ class Link:
             self._protocol.abandon(message_id)
 
     def flush(self) -> None:
-        """Send what is queued, as far as the kernel takes it."""
+        """Send as much of the queued bytes as the kernel accepts."""
         if self._sock is None:
             return
         try:
@@ -229,7 +229,7 @@ class Link:
             self._probe_s += lost_s
 
     def tick(self, now_s: float) -> None:
-        """Connect, probe or give up, if it is time for that."""
+        """Connect, probe or give up, if the time for that has come."""
         if self.is_closed:
             return
         is_time = self._attempt_s is not None and now_s >= self._attempt_s
@@ -303,7 +303,8 @@ class Link:
         self._sock = sock
         make = self._mechanism_factory
         try:
-            # The kernel must not go on sending what was lost: see `core.outbox`.
+            # After a close, the kernel must not send the rest of its buffer: old pulses
+            # could arrive after newer ones (see `core.outbox`).
             end_with_reset(sock, True)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             mechanism = None if make is None else make(self.address.host)
@@ -366,7 +367,10 @@ class Link:
         if protocol.error is not None:
             raise _LostError(f"it broke the protocol: {protocol.error}")
         if protocol.abandoned > MAX_ABANDONED:
-            raise _LostError(f"{protocol.abandoned} answers are overdue")
+            raise _LostError(
+                f"{protocol.abandoned} answers are overdue, at most {MAX_ABANDONED} may"
+                " be"
+            )
 
     def _receive(self, sock: socket.socket) -> None:
         protocol = self._protocol
@@ -408,7 +412,7 @@ class Link:
                     "it refuses reads (NOT_AUTHORIZED); does it have the same"
                     " pacemaker.auth.method?"
                 )
-            # Without the right to read, the link is of no use yet.
+            # A link for reads is of no use until it has shown that it may read.
             if not self.is_up and (self._proof.right is None or token is self._proof):
                 self._come_up()
             if token is not None and token is not self._proof:

@@ -1,8 +1,7 @@
 """The links' thread: it connects the relay's core with all Pacemakers.
 
-It is a thread of its own and no part of the I/O threads: a host name that takes long to
-look up, a large reply or a heartbeat that has to be decompressed delays no worker.  A
-pulse is acknowledged before this thread sees it.
+It is separate from the I/O threads, so that a large reply or a heartbeat that has to be
+decompressed delays no worker.  A pulse is acknowledged before this thread sees it.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -21,44 +20,69 @@ from pacemaker.client import requests
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.requests import Request
 from pacemaker.heartbeats.codec import time_secs_of
-from pacemaker.relay.core.outbox import Beat, Delete, Item
+from pacemaker.relay.core.outbox import Beat, Delete, Item, Outbox
 from pacemaker.relay.core.question import Kind, Question
 from pacemaker.relay.core.relay import Relay
+from pacemaker.relay.core.standing import Standing
 from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, Written
 from pacemaker.relay.link import Link, Proof
 from pacemaker.relay.peers import ANNOUNCEMENT
 from pacemaker.sasl.mechanism import ClientMechanismFactory
+from pacemaker.server.reading import PacemakerReading
 from pacemaker.wakeup import WakeUp
 
 _logger: Final = logging.getLogger(__name__)
 
 # How long the thread waits after a turn that failed as a whole.
 _FAILED_TURN_PAUSE_S: Final = 0.1
-# A turn that comes later than this did not run in time: the process was paused, or had
-# no CPU time.
+# Latencies have at most this many bits of microseconds; longer ones count as 67 s.
+_LATENCY_BITS: Final = 26
+# If a turn comes later than this, the process was paused or had no CPU time.
 _LATE_S: Final = 0.5
 
 
 class PulseLane:
-    """The link of one Pacemaker for pulses and deletes."""
+    """The link of one Pacemaker for pulses and deletes.
+
+    Attributes:
+        link: the link.
+        up_since_s: since when it is up, in seconds since 1970; 0 while it is down.
+        latencies: how many items took at most k bits of microseconds from being handed
+            to the link to their acknowledgement, at index k.
+        latencies_s: the sum of these durations.
+    """
 
     def __init__(self, number: int, links: Links) -> None:
         self._number = number
         self._links = links
+        self._sent_s: dict[Item, float] = {}
         self.link: Link
+        self.up_since_s = 0.0
+        self.latencies = [0] * (_LATENCY_BITS + 1)
+        self.latencies_s = 0.0
 
     def on_up(self) -> None:
         """Send what the Pacemaker has missed."""
+        self.up_since_s = time.time()
         self._links.relay.pulses_up(self._number, self._links.now())
         self.on_room()
 
     def on_down(self, reason: str) -> None:
         """Let everything wait."""
+        self.up_since_s = 0.0
+        self._sent_s.clear()
         self._links.relay.pulses_down(self._number, self._links.now())
 
     def on_reply(self, token: Item, value: Any) -> None:
         """Note that an item has arrived."""
-        self._links.relay.sent_item_answered(self._number, token, self._links.now())
+        now_s = self._links.now()
+        self._count_latency(now_s - self._sent_s.pop(token))
+        self._links.relay.sent_item_answered(self._number, token, now_s)
+
+    def _count_latency(self, latency_s: float) -> None:
+        bits = int(latency_s * 1e6).bit_length()
+        self.latencies[min(bits, _LATENCY_BITS)] += 1
+        self.latencies_s += latency_s
 
     def on_room(self) -> None:
         """Send what waits."""
@@ -69,6 +93,7 @@ class PulseLane:
             if item is None:
                 break
             self.link.send(_request_of(item), item)
+            self._sent_s[item] = self._links.now()
             is_sent = True
         if is_sent:
             self.link.flush()
@@ -87,7 +112,7 @@ class ReadLane:
         self._links.relay.reads_up(self._number, self._links.now())
 
     def on_down(self, reason: str) -> None:
-        """Have the others answer."""
+        """Let the other Pacemakers answer."""
         self._links.relay.reads_down(self._number, self._links.now())
 
     def on_reply(self, token: Question, value: Any) -> None:
@@ -180,9 +205,9 @@ class Links(threading.Thread):
         """Close everything, once the thread has ended."""
         for link in self._links:
             link.close()
-        # A thread that is still connecting brings its socket later than this; somebody
-        # has to close it.  In this order: what is queued before is run here, and what
-        # is queued after finds `_is_over`.
+        # A thread that is still connecting delivers its socket after this, and that
+        # socket must be closed.  `_is_over` is set first: a call that was queued before
+        # it runs here, and a later one runs at once.
         self._is_over = True
         self._run_calls()
         self._epoll.close()
@@ -249,8 +274,8 @@ class Links(threading.Thread):
         planned_s = None if timeout_s is None else self.now() + timeout_s
         ready = self._epoll.poll(timeout_s)
         if planned_s is not None and (late_s := self.now() - planned_s) > _LATE_S:
-            # The time in which this process did not run does not count against the
-            # Pacemakers.
+            # The Pacemakers are not to blame for the time in which this process did
+            # not run.
             for delayed in self._links:
                 delayed.postpone(late_s)
         for fd, events in ready:
@@ -293,14 +318,7 @@ class Links(threading.Thread):
         """Describe each Pacemaker in one line: since when it is up, what waits."""
         parts = []
         now_s = self.now()
-        for address, standing, outbox, pulses, reads in zip(
-            self.addresses,
-            self.relay.standings,
-            self.relay.outboxes,
-            self.pulse_lanes,
-            self.read_lanes,
-            strict=True,
-        ):
+        for address, standing, outbox, pulses, reads in self._by_pacemaker():
             up_s = standing.up_s
             state = (
                 f"down ({pulses.link.problem})"
@@ -311,10 +329,43 @@ class Links(threading.Thread):
                 f"{address} {state} complete={standing.is_complete(now_s)}"
                 f" reads={standing.reads.value}"
                 f" waiting_pulses={outbox.pulses} kept_deletes={outbox.deletes}"
+                f" dropped_pulses={outbox.dropped_pulses}"
                 f" dropped_deletes={outbox.dropped_deletes}"
                 f" losses={pulses.link.losses + reads.link.losses}"
             )
         return f"pacemakers: {'; '.join(parts)}; held_reads={self.relay.held}"
+
+    def readings(self) -> list[PacemakerReading]:
+        """Return what is counted for each Pacemaker.  Any thread may call this."""
+        now_s = self.now()
+        return [
+            PacemakerReading(
+                str(address),
+                standing.up_s is not None,
+                pulses.up_since_s,
+                standing.is_complete(now_s),
+                outbox.pulses,
+                outbox.deletes,
+                outbox.dropped_pulses,
+                outbox.dropped_deletes,
+                pulses.link.losses + reads.link.losses,
+                tuple(pulses.latencies),
+                pulses.latencies_s,
+            )
+            for address, standing, outbox, pulses, reads in self._by_pacemaker()
+        ]
+
+    def _by_pacemaker(
+        self,
+    ) -> Iterator[tuple[ServerAddress, Standing, Outbox, PulseLane, ReadLane]]:
+        return zip(
+            self.addresses,
+            self.relay.standings,
+            self.relay.outboxes,
+            self.pulse_lanes,
+            self.read_lanes,
+            strict=True,
+        )
 
     def _timeout_s(self) -> float | None:
         times = [link.next_s for link in self._links]
@@ -337,7 +388,7 @@ class Links(threading.Thread):
         try:
             function()
         except Exception:
-            _logger.exception("%s: an error of ours", link.name)
+            _logger.exception("%s: internal error; the link is reset", link.name)
             link.reset("an internal error of this relay")
 
     def _attempt(self, function: Callable[[], None]) -> None:

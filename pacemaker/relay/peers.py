@@ -6,9 +6,9 @@ it is the `PendingReads` of the connection, and to its dispatcher it is the stor
     request ─▶ Peer.hold ─▶ inbox ─▶ (the links' thread: core, Pacemakers)
     reply ◀─ dispatcher ◀─ Peer.next_released ◀─ call on the I/O thread ◀──┘
 
-A pulse is acknowledged at once.  Its sender cannot do anything with a later answer: it
-would send the same again, and then reconnect, which costs it 13 s.  A delete is carried
-out at once too, and acknowledged when the Pacemakers have answered.
+A pulse is acknowledged at once.  A later answer would be worth nothing to its sender,
+which sends the pulse again after 1 s and finally reconnects, at a cost of 13 s.  A
+delete is carried out at once too, and acknowledged when the Pacemakers have answered.
 
 Answers come in any order: Storm's clients match them by the message id.  A request
 without an id waits in the order of its connection (`ServerProtocol.is_waiting`).
@@ -29,7 +29,8 @@ from pacemaker.relay.inbox import Inbox
 from pacemaker.wire import messages
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message
 
-# The memory for the waiting requests of one I/O thread, as `serve` has it for reads.
+# The memory for the waiting requests of one I/O thread: as much as `serve` allows for
+# held reads.
 MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 # What a request takes in addition to the characters of its path.
 _REQUEST_BYTES: Final = 1500
@@ -194,9 +195,10 @@ class Peer:
 
     @property
     def acks(self) -> bytes:
-        """The replies to the deletes, which are carried over by themselves.
+        """The replies to the deletes, for a process that carries the connection on.
 
-        They must not be carried out again: they would remove what was written since.
+        The deletes themselves must not be carried out again: they would remove what was
+        written after them.
         """
         requests = [waiting.request for waiting in self._all()]
         return b"".join(
@@ -231,7 +233,7 @@ class Peer:
         return range(0)
 
     def hold(self, message: Message, authenticated: bool) -> bool:
-        """Ask the Pacemakers, if they have to answer this.
+        """Ask the Pacemakers, if this is a request that they have to answer.
 
         Raises:
             LimitError: there is no room for it.
@@ -260,7 +262,7 @@ class Peer:
     def _begin(self, message: Message, kind: Kind, path: str) -> Waiting:
         """Make the question of a request, and count its memory."""
         if kind is Kind.NODES:
-            # A list costs its account something now; its names do with the answer.
+            # The account pays for a list now, and for its names when they are known.
             self._account.lists += 1
         character_bytes = 1 if path.isascii() else _WIDE_CHARACTER_BYTES
         size_bytes = _REQUEST_BYTES + character_bytes * len(path)
@@ -301,12 +303,12 @@ class Peer:
     def _refuse_relay(self, relay_id: str) -> None:
         if relay_id == self._room.relay_id:
             raise OutOfPlaceError(
-                "this relay is connected to itself: name the Pacemakers, and no relay,"
-                " in pacemaker.relay.servers or --to"
+                "this relay is connected to itself: pacemaker.relay.servers and --to"
+                " may only name Pacemakers, not relays"
             )
         raise OutOfPlaceError(
-            "the peer is a relay, and so is this: relays do not chain; name the"
-            " Pacemakers in its pacemaker.relay.servers or --to",
+            "the peer is a relay like this one, and relays do not chain: its"
+            " pacemaker.relay.servers and --to may only name Pacemakers",
             f"relay {relay_id[:40]!a}",
         )
 
@@ -319,7 +321,7 @@ class Peer:
         self._room.inbox.drop(waiting.question)
 
     def _deliver(self, waiting: Waiting, answer: Answer) -> None:
-        # On the links' thread.
+        # Called on the links' thread; the rest of this class is not.
         waiting.answer = answer
         self._room.call(partial(self._release, waiting))
 

@@ -41,7 +41,7 @@ class OwnEntry(NamedTuple):
 def parse_servers(
     texts: Iterable[str], default_port: int, source: str
 ) -> tuple[ServerAddress, ...]:
-    """Parse a list of Pacemakers; one that is named twice is one.
+    """Parse a list of Pacemakers, without duplicates.
 
     Raises:
         ConfigError: one of them is not HOST or HOST:PORT.
@@ -81,8 +81,8 @@ def place_of_server(
 def find_own_entry(settings: Settings) -> OwnEntry:
     """Find the entry of `pacemaker.relay.servers` that is this host's.
 
-    A Pacemaker must not listen on loopback or on every address then: that is where
-    the relay of this host listens.
+    A Pacemaker next to a relay must not listen on loopback or on every address, because
+    the relay listens on loopback.
 
     Raises:
         ConfigError: no entry is this host's, or more than one is.
@@ -104,7 +104,8 @@ def find_own_entry(settings: Settings) -> OwnEntry:
         problem = f"more than one entry is this host's ({named}): choose with --bind"
     elif loopbacks:
         problem = (
-            f"{loopbacks[0]} on this host (/etc/hosts), where its relay listens: {_HOW}"
+            f"{loopbacks[0]} on this host (see /etc/hosts), and only its relay may"
+            f" listen there: {_HOW}"
         )
     else:
         problem = f"no entry is an address of this host: {_HOW}"
@@ -116,8 +117,8 @@ def refuse_itself(
 ) -> None:
     """Check that a relay does not relay to itself, whatever name it has there.
 
-    A name that is not resolved in time is not checked; the relay's announcement tells
-    of a loop later.
+    A name that is not resolved in time is not checked; if it leads to a loop, the
+    relay's announcement reveals it later.
 
     Raises:
         ConfigError: one of the servers is an address on which it listens.
@@ -131,8 +132,8 @@ def refuse_itself(
                 if is_same and server.port == own_port:
                     raise ConfigError(
                         f"{server} is this relay itself, which listens on"
-                        f" {ServerAddress(own_host, own_port)}: name the Pacemakers;"
-                        " one on this host listens on the host's own address, and"
+                        f" {ServerAddress(own_host, own_port)}: name only Pacemakers;"
+                        " a Pacemaker on this host listens on the host's own address,"
                         " not on loopback"
                     )
 

@@ -1,8 +1,8 @@
 """What a relay carries over at an upgrade in place, beside connections and heartbeats.
 
 It is JSON, compressed.  The links reopen, so the newest heartbeat of every connected
-worker is sent again; what must not be lost is whose a heartbeat is, the deletes that a
-Pacemaker has missed, and the times that were answered.
+worker is sent again.  Only three things must not be lost: which connection wrote each
+heartbeat, the deletes that a Pacemaker has missed, and the times that were answered.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def collect(links: Links) -> RelayState:
 
 
 def restore(state: RelayState, links: Links) -> None:
-    """Restore a state into links that do not run yet."""
+    """Restore a state into links that have not been started."""
     for address, outbox in zip(links.addresses, links.relay.outboxes, strict=True):
         for path, is_tree, asked_s in state.deletes.get(str(address), ()):
             outbox.delete(Delete(path, is_tree, asked_s))
@@ -70,10 +70,10 @@ def encode(state: RelayState) -> bytes:
 
 
 def decode(data: bytes) -> RelayState:
-    """Read a state; nothing is the state of a relay that had none.
+    """Read a state; no bytes at all are an empty one.
 
     Raises:
-        StateError: it is no state of a relay.
+        StateError: the bytes are not the state of a relay.
     """
     if not data:
         return RelayState()

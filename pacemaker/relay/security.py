@@ -1,9 +1,9 @@
 """How a relay authenticates Storm's clients, and itself to the Pacemakers.
 
 Towards Storm's clients it does what `serve` does, if it has the credentials for it.
-Only Nimbus reads, so only a relay beside Nimbus needs any.  On a worker's host the
-relay is *write-only*: it passes heartbeats on, every read gets NOT_AUTHORIZED, and an
-attempt to authenticate is closed.
+Only Nimbus reads, so only a relay next to Nimbus needs any.  On a worker's host the
+relay is *write-only*: it passes heartbeats on, answers every read with NOT_AUTHORIZED,
+and closes a connection that tries to authenticate.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pacemaker.sasl.registry import (
 )
 from pacemaker.sasl.secret import Secret
 
-# With KERBEROS a relay is asked for under the name in `pacemaker.servers`, localhost,
-# and the Pacemaker on the same host under its own.
+# With KERBEROS a client asks for a ticket for the name in `pacemaker.servers`.  That is
+# localhost for a relay, and the host's own name for the Pacemaker on the same host.
 _SECTIONS: Final = ("PacemakerRelay", "PacemakerServer")
 
 
@@ -46,7 +46,7 @@ def relay_sasl(settings: Settings) -> RelaySasl:
     """Set up a relay's mechanisms for the configured method.
 
     Raises:
-        ConfigError: the credentials that there are cannot be used.
+        ConfigError: there are credentials, but they cannot be used.
     """
     try:
         server = _server_sasl(settings)
@@ -55,7 +55,7 @@ def relay_sasl(settings: Settings) -> RelaySasl:
         method = settings.auth_method
         note = (
             f"no credentials for {method.value} on this host ({exc}): this relay passes"
-            " heartbeats on, and lets nobody read"
+            " heartbeats on, but lets nobody read"
         )
         identity = Secret(f"write-only\0{method.value}")
         server = ServerSasl(lambda: WriteOnly(method), (), identity)
@@ -74,14 +74,14 @@ def _server_sasl(settings: Settings) -> ServerSasl:
 
 
 def _kerberos_sasl(settings: Settings, section: str) -> ServerSasl:
-    # The credentials first: without them, the packages need not be installed either.
+    # Look for the credentials first: without them, the packages are not needed either.
     properties = login.java_properties(settings.java_properties)
     login.read_kerberos_server_login(settings.jaas_file, properties, section)
     return server_mechanism_factory(settings, kerberos_section=section)
 
 
 class WriteOnly:
-    """The server's half of an exchange for which it has no credentials.
+    """A server's mechanism that refuses every token, because it has no credentials.
 
     Args:
         method: the method that the clients use.
@@ -112,6 +112,6 @@ class WriteOnly:
             ServerFaultError: always.
         """
         raise ServerFaultError(
-            "this relay has no credentials, and lets nobody authenticate",
-            "Nimbus needs a relay that has them",
+            "this relay has no credentials, so nobody can authenticate to it",
+            "give it a JAAS file if Nimbus uses it",
         )

@@ -33,10 +33,10 @@ def find_servers(
 
     Args:
         settings: Storm's configuration.
-        servers: the Pacemakers of the command line, which win.
+        servers: the Pacemakers from the command line, which override the settings.
 
     Raises:
-        ConfigError: there are none, or one cannot be an address.
+        ConfigError: there are none, or one is not HOST or HOST:PORT.
     """
     source = "--to" if servers else RELAY_SERVERS
     found = parse_servers(servers or settings.relay_servers, settings.port, source)

@@ -1,4 +1,4 @@
-"""The daemon's admin endpoint: its pages, and when each of them says what.
+"""The daemon's admin endpoint, and what its pages answer in each stage of the daemon.
 
 It begins to listen before the daemon opens its port, and ends after the daemon has
 stopped serving, so that `/readyz` answers all that time.
@@ -44,7 +44,7 @@ _logger: Final = logging.getLogger(__name__)
 
 
 class Stage(Enum):
-    """Where the daemon is in its life."""
+    """The stages of the daemon's life."""
 
     STARTING = "starting"
     SERVING = "serving"
@@ -52,7 +52,7 @@ class Stage(Enum):
 
 
 class Inspectable(Protocol):
-    """A daemon that can be looked into; `Daemon` implements it."""
+    """A daemon whose figures and history can be read; `Daemon` implements it."""
 
     address: str
 
@@ -73,7 +73,7 @@ class Admin:
     """The endpoint of one daemon.  Only the main thread calls its methods.
 
     Args:
-        options: where and how; None for no endpoint at all.
+        options: the address and who may read; None for no endpoint at all.
         is_gated: whether reads of heartbeats need authentication.
         listener_fd: the descriptor of the listening socket from before an upgrade; -1
             if there is none.
@@ -143,8 +143,8 @@ class Admin:
             return
         self._progress.turn()
         pulses, reads = self._daemon.traffic()
-        # With the resolution of the main thread's turns: to read the clock for each
-        # pulse would cost more than the counters do.
+        # These times are only as exact as the main thread's turns.  Reading the clock
+        # for each pulse would cost more than the counters do.
         if pulses != self._traffic[0]:
             self._last_pulse_s = time.time()
         if reads != self._traffic[1]:
@@ -166,12 +166,12 @@ class Admin:
             listening.release(self._listener)
             self._server = self._listener = None
 
-    # What follows runs on the endpoint's own threads.
+    # The methods below run on the endpoint's own threads.
 
     def _pages(self) -> dict[str, Page]:
         try:
-            # Now and not at the first scrape, when the files on the disk may belong to
-            # another version.
+            # Import it now: at the first scrape, the files on the disk may already
+            # belong to another version.
             from pacemaker.server.metrics import families
 
             metrics = metrics_page(lambda: self._collect(families))
@@ -193,7 +193,7 @@ class Admin:
         assert self._daemon is not None  # noqa: S101  (see `_only_when_started`)
         slices = self._daemon.history_slices(query.get("topology", ""))
         if slices is None:
-            return text_reply(NOT_FOUND, "there is no history (--no-history)")
+            return text_reply(NOT_FOUND, "the history is off (--no-history)")
         return Reply(OK, JSON, slices)
 
     def _only_when_started(
@@ -221,7 +221,8 @@ class Admin:
     def _live_checks(self) -> list[Check]:
         """Whether the process makes progress; a supervisor may restart it if not.
 
-        A start that takes long, with many heartbeats to restore, is no reason for that.
+        During a start the check always passes, because restoring many heartbeats may
+        take long.
         """
         if self._stage is Stage.STARTING:
             return [Check("main", True, self._stage.value)]

@@ -23,9 +23,10 @@ from pacemaker.core.admission import Admission, capacity
 from pacemaker.core.carried_over import ConnectionState, State
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures, add_up
-from pacemaker.core.history import History, Moment
+from pacemaker.core.history import History
 from pacemaker.core.pending_reads import Holding, LaterAnswers
 from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.record import Moment
 from pacemaker.core.store import Store
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
@@ -102,20 +103,20 @@ class Daemon:
             or int(available_bytes * limits.BUFFER_BUDGET_SHARE),
             options.address_limits.buffered_bytes,
         )
-        # For `tidy`: the bytes that deletes had freed in total when it last looked, and
-        # the bytes freed by anything since it last returned memory to the system.
+        # For `tidy`: the total of bytes freed by deletes at its last turn, and the
+        # bytes freed by anything since memory was last returned to the system.
         self._deleted_bytes = 0
         self._freed_bytes = 0
         self.settings = settings
-        # Asked for once: with an adjusted clock it would seem to change.
+        # Computed once: if the clock is adjusted later, the result would change.
         self._started_s = round(process_start_s())
         self._mechanism_factory = mechanism_factory
         self.limits = options.address_limits
         self._steps = StepRunner(guesses_per_s=self.limits.guesses_per_s)
         self._accounts = Accounts(options.shared_addresses, self.store.pass_on)
         hold_s = options.hold.after(is_handed_over(), boot_time_s())
-        # Opened before anything else that stays open, and so at the lowest descriptors:
-        # that is where an upgrade hands them over.
+        # Open them before any other file that stays open, so that they get the lowest
+        # descriptors, where an upgrade hands them over.
         self._listeners = (
             open_listeners(options.bind, settings.port)
             if listeners is None
@@ -177,7 +178,7 @@ class Daemon:
 
         Args:
             dispatcher: answers the requests.
-            later: answers some of them later.
+            later: holds the requests that are answered later.
             peer: the peer's name in the log.
             account: the account of the peer's address.
         """
@@ -367,7 +368,7 @@ class Daemon:
         """
         is_parked = barrier.gather([self._acceptor.call], deadline_s)
         if not is_parked or not self.gather(barrier, deadline_s):
-            raise UpgradeError("the threads do not come to rest in time")
+            raise UpgradeError("the threads could not be paused in time")
 
     def gather(self, barrier: Barrier, deadline_s: float) -> bool:
         """Park only the I/O threads; return whether all were parked in time."""
@@ -390,7 +391,7 @@ class Daemon:
         return states, sum(thread.load for thread in self.threads) - len(states)
 
     def extra_state(self) -> bytes:
-        """Return what a daemon of another kind carries over besides."""
+        """Return the additional state of another kind of daemon; empty for this one."""
         return b""
 
     def history_dump(self) -> bytes:
@@ -410,7 +411,9 @@ class Daemon:
             if len(value) + len(key.encode()) <= most_bytes:
                 self.store.put(key, value)
             else:
-                _logger.warning("%s: too large for its reply now: left out", key)
+                _logger.warning(
+                    "%s: dropped, because it no longer fits in a reply", key
+                )
         self.store.budget_bytes = budget_bytes
         self._restore_history(state.history)
         self.hold_until_s = state.hold_until_s
@@ -426,7 +429,7 @@ class Daemon:
             try:
                 self.history.load(data)
             except ValueError as exc:
-                _logger.warning("%s: the history begins empty", exc)
+                _logger.warning("the history starts empty: %s", exc)
 
     def _restored_socket(self, fd: int) -> socket.socket:
         # The kernel keeps the non-blocking mode across execve.  The family only matters

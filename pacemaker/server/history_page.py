@@ -1,8 +1,8 @@
-"""The page ``/history``: who wrote and read each heartbeat, and what was unusual.
+"""The page ``/history``: who wrote and read each heartbeat, and unusual events.
 
 Its JSON is an interface: `storm-pacemaker-py why` reads it, and may be newer or older
-than the daemon.  A reader must pass over fields that it does not know, and `version`
-changes if one of them changes its meaning.  All times are in seconds since 1970.
+than the daemon.  A reader must ignore unknown fields, and `version` changes if a field
+changes its meaning.  All times are in seconds since 1970.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from pacemaker.core.history import NOBODY, Event, History, Record, Source
+from pacemaker.core.history import History
+from pacemaker.core.record import NOBODY, Event, Record, Source
 from pacemaker.heartbeats.peek import peek
 
 VERSION: Final = 1

@@ -2,16 +2,17 @@
 
 Import this module only if there is an admin endpoint: it needs the extra `metrics`.
 
-No label holds a topology, a key or an address.  Peers choose these, so they could make
-as many series as they like, and `/metrics` is open to whoever reaches the endpoint.
+No label contains a topology, a key or the address of a peer.  Peers choose these, so
+they could create any number of series, and everybody who reaches the endpoint may read
+`/metrics`.  A relay's label `pacemaker` is HOST:PORT from its configuration.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
-from typing import Final
+from typing import Final, TypeAlias
 
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -23,18 +24,19 @@ from prometheus_client.metrics_core import (
 
 from pacemaker._version import __version__
 from pacemaker.core.figures import Figures
-from pacemaker.server.reading import Reading
+from pacemaker.server.reading import PacemakerReading, Reading
 from pacemaker.wire import messages
 
 _PREFIX: Final = "storm_pacemaker_"
-# From 63 bytes, what a worker sends while it loads, to 16 MiB.
+# From 63 bytes, the size of a heartbeat while its worker loads, to 16 MiB.
 _SIZE_BITS: Final = range(6, 25)
-# From 16 microseconds, which a pulse takes, to 8 seconds.
+# From 16 microseconds, the duration of a pulse, to 8 seconds.
 _DURATION_BITS: Final = range(4, 24)
 _READS: Final = (
     *(messages.EXISTS, messages.GET_PULSE),
     *(messages.GET_ALL_NODES_FOR_PATH, messages.GET_ALL_PULSE_FOR_PATH),
 )
+_Columns: TypeAlias = tuple[tuple[str, str, Callable[[PacemakerReading], float]], ...]
 # SEND_PULSE is counted by its sizes.
 _REQUESTS: Final = (
     *_READS,
@@ -62,6 +64,8 @@ def families(reading: Reading) -> Iterator[Metric]:
     yield from _connections(reading)
     yield from _life(reading)
     yield from _process(reading)
+    if reading.pacemakers:
+        yield from _pacemakers(reading.pacemakers)
 
 
 def _requests(reading: Reading) -> Iterator[Metric]:
@@ -250,10 +254,10 @@ def _life(reading: Reading) -> Iterator[Metric]:
 
 
 def _process(reading: Reading) -> Iterator[Metric]:
-    """Yield what Prometheus's own libraries call these figures.
+    """Yield the figures of the process, under the names of Prometheus's own libraries.
 
-    Its collector for processes would open files in /proc and count the descriptors
-    with one call of the system for each: with 20,000 connections that takes long.
+    Their collector would open files in /proc and make a system call for each
+    descriptor, which takes long with 20,000 connections.
     """
     yield CounterMetricFamily(
         "process_cpu_seconds", "CPU time of the process.", value=reading.cpu_s
@@ -273,3 +277,75 @@ def _process(reading: Reading) -> Iterator[Metric]:
         "Descriptors that the process may have open.",
         value=reading.most_descriptors,
     )
+
+
+# What a relay shows of each Pacemaker: the name, the text, and the value.
+_RELAY_GAUGES: Final[_Columns] = (
+    ("up", "Whether the Pacemaker is connected and answers.", lambda each: each.is_up),
+    (
+        "up_timestamp_seconds",
+        "Since when the Pacemaker is connected; 0 while it is away.",
+        lambda each: each.up_since_s,
+    ),
+    (
+        "complete",
+        "Whether the Pacemaker has been connected for long enough to say that a"
+        " heartbeat is missing.",
+        lambda each: each.is_complete,
+    ),
+    (
+        "waiting_pulses",
+        "Heartbeats that wait to be sent to the Pacemaker.",
+        lambda each: each.waiting_pulses,
+    ),
+    (
+        "waiting_deletes",
+        "Deletes that the Pacemaker has not acknowledged yet.",
+        lambda each: each.waiting_deletes,
+    ),
+)
+_RELAY_COUNTERS: Final[_Columns] = (
+    (
+        "dropped_pulses",
+        "Heartbeats that the Pacemaker never received, because their workers had gone.",
+        lambda each: each.dropped_pulses,
+    ),
+    (
+        "dropped_deletes",
+        "Deletes that the Pacemaker never received, because it was away for too long.",
+        lambda each: each.dropped_deletes,
+    ),
+    (
+        "losses",
+        "How often a connection to the Pacemaker was lost.",
+        lambda each: each.losses,
+    ),
+)
+
+
+def _pacemakers(readings: Sequence[PacemakerReading]) -> Iterator[Metric]:
+    for kind, columns in (
+        (GaugeMetricFamily, _RELAY_GAUGES),
+        (CounterMetricFamily, _RELAY_COUNTERS),
+    ):
+        for name, text, value_of in columns:
+            family = kind(f"{_PREFIX}relay_{name}", text, labels=("pacemaker",))
+            for each in readings:
+                family.add_metric((each.name,), value_of(each))
+            yield family
+    yield _latencies(readings)
+
+
+def _latencies(readings: Sequence[PacemakerReading]) -> Metric:
+    latencies = HistogramMetricFamily(
+        f"{_PREFIX}relay_latency_seconds",
+        "How long the Pacemaker took to acknowledge heartbeats and deletes.",
+        labels=("pacemaker",),
+    )
+    for each in readings:
+        cumulative = list(accumulate(each.latencies))
+        buckets = [(str(2**bits / 1e6), cumulative[bits]) for bits in _DURATION_BITS]
+        latencies.add_metric(
+            (each.name,), [*buckets, ("+Inf", cumulative[-1])], each.latencies_s
+        )
+    return latencies

@@ -1,10 +1,43 @@
-"""What the daemon counts, as one value for the admin endpoint."""
+"""All counters and gauges of the daemon, as one value for the admin endpoint."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pacemaker.core.figures import Figures
+
+
+class PacemakerReading(NamedTuple):
+    """What a relay counts for one of its Pacemakers.
+
+    Attributes:
+        name: HOST:PORT, as it is configured.
+        is_up: whether it is connected and answers.
+        up_since_s: since when, in seconds since 1970; 0 while it is away.
+        is_complete: whether it has been connected for long enough to say that a
+            heartbeat is missing.
+        waiting_pulses: the pulses that it has not been sent yet.
+        waiting_deletes: the deletes that it has not acknowledged yet.
+        dropped_pulses: the pulses that it never received.
+        dropped_deletes: the deletes that it never received.
+        losses: how often a connection to it was lost.
+        latencies: how many pulses and deletes took at most k bits of microseconds to be
+            acknowledged, at index k.
+        latencies_s: the sum of these durations.
+    """
+
+    name: str
+    is_up: bool
+    up_since_s: float
+    is_complete: bool
+    waiting_pulses: int
+    waiting_deletes: int
+    dropped_pulses: int
+    dropped_deletes: int
+    losses: int
+    latencies: Sequence[int]
+    latencies_s: float
 
 
 class Reading(NamedTuple):
@@ -28,6 +61,7 @@ class Reading(NamedTuple):
         last_read_s: when a heartbeat was last read, likewise.
         upgrades: the upgrades in place that this process has had.
         refused_upgrades: the upgrades that it has refused since the last one.
+        pacemakers: those of a relay; none for a Pacemaker itself.
     """
 
     figures: Figures
@@ -47,3 +81,4 @@ class Reading(NamedTuple):
     last_read_s: float = 0.0
     upgrades: int = 0
     refused_upgrades: int = 0
+    pacemakers: Sequence[PacemakerReading] = ()

@@ -215,11 +215,11 @@ class _MainThread:
             " pacemaker.port and --bind have no effect"
         )
         if port and self._daemon.ports and port not in self._daemon.ports:
-            self._other_port = f"; but pacemaker.port, where clients ask, is {port}"
+            self._other_port = f"; but clients connect to pacemaker.port, {port}"
             _logger.warning(
-                "the socket that was handed over listens on %s, but pacemaker.port"
-                " is %d, where clients ask: make ListenStream= of the socket unit"
-                " and pacemaker.port the same",
+                "the socket that was handed over listens on %s, but clients connect to"
+                " pacemaker.port, %d: make ListenStream= of the socket unit and"
+                " pacemaker.port the same",
                 *(self._daemon.address, port),
             )
 
@@ -313,7 +313,7 @@ class _MainThread:
         try:
             function()
         except Exception:
-            _logger.exception("the main thread: a call failed")
+            _logger.exception("internal error in the main thread")
 
     def _write_figures(self) -> None:
         now = self._daemon.figures()
@@ -325,7 +325,7 @@ class _MainThread:
         _log(self._flood.sum_up())
 
     def _whole_status(self) -> status.Status:
-        """Return what the command `status` shows."""
+        """Return the whole status, for the command `status`."""
         about = status.describe(
             self._daemon.reading(),
             address=self._daemon.address,

@@ -1,11 +1,11 @@
-"""What a running daemon says of itself to its own host, and how a command asks it.
+"""The status of a running daemon, for commands on the same host.
 
-The daemon listens on a Unix socket of its own.  It answers root and its own user, who
-the kernel says they are, with one JSON document, and nobody else.  The main thread
-answers between two of its turns, so within a second.
+The daemon listens on a Unix socket.  It answers with one JSON document, but only to
+root and its own user, as whom the kernel identifies the peer.  The main thread answers
+between two of its turns, so within a second.
 
 The socket is not carried over by an upgrade: the new program opens it again under the
-same name.  A command that asks in between asks once more.
+same name.  A command that finds it closed meanwhile tries again.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _logger: Final = logging.getLogger(__name__)
 
 PURPOSE: Final = "status"
 
-# In one turn.  A command asks once; more than this are not people.
+# The most requests answered in a turn: more than people ever make at once.
 _MAX_ANSWERED: Final = 16
 _MAX_STATUS_BYTES: Final = 64 * 1024
-# Between two attempts during an upgrade, in which nobody listens for a moment.
+# The pause between two attempts: during an upgrade nobody listens for a moment.
 _RETRY_AFTER_S: Final = 0.1
 
 Status = dict[str, Any]
 
 
 def describe(reading: Reading, *, address: str, hold_until_s: float) -> Status:
-    """Return what the daemon says of itself, but for the process and its upgrades."""
+    """Return the status without the process and its upgrades."""
     figures = reading.figures
     return {
         "address": address,
@@ -74,7 +74,7 @@ def describe(reading: Reading, *, address: str, hold_until_s: float) -> Status:
 
 
 def describe_process() -> Status:
-    """Return what there is to say of this process."""
+    """Return the status of this process."""
     return {
         "version": __version__,
         "python": platform.python_version(),
@@ -86,12 +86,12 @@ def describe_process() -> Status:
 def describe_upgrades(
     done: int, began_s: float, refusal: tuple[float, str] | None
 ) -> Status:
-    """Return what there is to say of the upgrades in place.
+    """Return the status of the upgrades in place.
 
     Args:
-        done: how many this process has had.
-        began_s: when this program began in it.
-        refusal: when this program last refused one, and why.
+        done: the number of upgrades of this process.
+        began_s: when the present program began, which was at the last upgrade.
+        refusal: when the present program last refused an upgrade, and why.
     """
     refused = None
     if refusal is not None:
@@ -113,7 +113,7 @@ def _started_s() -> float:
 
 
 class StatusSocket:
-    """Answers the commands that ask for the status.  Main thread only.
+    """Answers commands that ask for the status.  Main thread only.
 
     Args:
         is_open: whether to listen; the trial of an upgrade does not.
@@ -152,7 +152,7 @@ def _listen() -> socket.socket | None:
         # The sandbox does not allow AF_UNIX, or /proc is missing.
         if listener is not None:
             listener.close()
-        _logger.warning("`status` cannot ask this daemon: %s", exc.strerror)
+        _logger.warning("`status` cannot reach this daemon: %s", exc.strerror)
         return None
     return listener
 
@@ -186,7 +186,7 @@ def ask(pid: int, timeout_s: float) -> Mapping[str, Any]:
             return _ask_once(pid, deadline_s)
         except ConnectionError as exc:
             if time.monotonic() + _RETRY_AFTER_S >= deadline_s or not _is_alive(pid):
-                problem = f"process {pid} is no storm-pacemaker-py that serves"
+                problem = f"process {pid} is not a serving storm-pacemaker-py"
                 raise StatusError(f"{problem} ({exc.strerror})") from exc
             time.sleep(_RETRY_AFTER_S)
 
@@ -200,14 +200,14 @@ def _ask_once(pid: int, deadline_s: float) -> Mapping[str, Any]:
         connection.settimeout(max(0.001, deadline_s - time.monotonic()))
         connection.connect(address_of(pid, PURPOSE))
         if credentials(connection)[0] != pid:
-            raise StatusError(f"another process answers in the name of {pid}")
+            raise StatusError(f"another process listens on the socket of process {pid}")
         try:
             answer = _read_all(connection, deadline_s)
         except TimeoutError as exc:
             raise StatusError(f"process {pid} did not answer in time") from exc
     if not answer:
         raise StatusError(
-            f"process {pid} answers only root and the user that it runs as"
+            f"process {pid} answers only root and its own user: run this as one of them"
         )
     status: Mapping[str, Any] = json.loads(answer)
     return status

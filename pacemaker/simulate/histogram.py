@@ -67,10 +67,10 @@ class Histogram:
             percent: above 0, up to 100.
         """
         # The epsilon keeps rounding from turning 99.9 % of 1,000 into the 1,000th.
-        due = self.count * percent / 100 - 1e-9
+        wanted = self.count * percent / 100 - 1e-9
         seen = 0
         for bucket, count in enumerate(self._buckets):
             seen += count
-            if count and seen >= due:
+            if count and seen >= wanted:
                 return min(_largest_in(bucket) / 1e6, self.max_s)
         return 0.0

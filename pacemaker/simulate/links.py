@@ -219,12 +219,12 @@ class Links:
 
     def _speak(self, link: Link, say: Callable[[], bytes]) -> None:
         try:
-            due = say()
+            outgoing = say()
         except PeerError as exc:
             self._lose(link, f"the server broke the protocol: {exc.reason}")
             return
-        if due:
-            self.send(link, due)
+        if outgoing:
+            self.send(link, outgoing)
 
     def _lose(self, link: Link, reason: str) -> None:
         self._tally.losses[reason] += 1

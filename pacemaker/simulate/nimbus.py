@@ -110,10 +110,10 @@ class NimbusProtocol:
             PeerError: the bytes are not the expected reply.
         """
         self._protocol.receive_data(data)
-        due = self._data_to_send()
+        outgoing = self._data_to_send()
         for reply in self._protocol.replies():
-            due += self._take(reply.value, reply.is_refused, now_s)
-        return due
+            outgoing += self._take(reply.value, reply.is_refused, now_s)
+        return outgoing
 
     def _take(self, value: Any, is_refused: bool, now_s: float) -> bytes:
         self._tally.reads.record(now_s - self._asked_s)

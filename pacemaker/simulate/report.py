@@ -202,8 +202,9 @@ class Report:
         problems = "; ".join(self.problems())
         if self.verdict is Verdict.UNKNOWN:
             return (
-                "No answer: the generator itself fell behind: it wrote"
-                f" {counted(self.behind, 'pulse', ',')} more than {BEHIND_S:g} s late."
+                "The generator is saturated: no verdict. It wrote"
+                f" {counted(self.behind, 'pulse', ',')} more than {BEHIND_S:g} s late,"
+                " so the latencies are partly its own."
                 " Run it on a faster or idle machine, or with fewer workers."
             )
         if self.verdict is Verdict.INTERRUPTED:

@@ -137,11 +137,11 @@ class WorkerProtocol:
 
     def _take(self, data: bytes, start: int, end: int, now_s: float) -> None:
         message = messages.decode(data[start:end])
-        due = self._unanswered[0] if self._unanswered else None
+        oldest = self._unanswered[0] if self._unanswered else None
         if (
-            due is None
+            oldest is None
             or message.type != messages.SEND_PULSE_RESPONSE
-            or message.message_id != due.message_id
+            or message.message_id != oldest.message_id
         ):
             name = messages.name_of(message.type)
             raise OutOfPlaceError("answer to no pulse", f"{name} {message.message_id}")

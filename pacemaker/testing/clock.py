@@ -1,14 +1,14 @@
-"""Time that stands still until a test moves it.
+"""A clock that only moves when a test moves it.
 
-The threads of the connections are real, but each spends its life in the `wait` of its
-waiter.  So the clock can tell when all of them have settled: each waits for something
-that has not happened.  Only then does time move, straight to the next moment at which
-anything is scheduled.  A timeout of an hour takes no real time, and what happens within
-it happens in the same order each time.
+The threads of the connections are real, but each of them blocks only in the `wait` of
+its waiter.  So the clock knows when all threads have *settled*: each waits for
+something that has not happened.  Only then does time move, directly to the next moment
+at which something is scheduled.  A timeout of an hour takes no real time, and the
+events within it have the same order in each run.
 
-Time moves by `advance`, and by the call of a client that waits for its answer: as long
-as there is none, time moves on, up to the call's deadline.  So only one thread of a
-test may call the client at a time; `submit` sends several requests.
+`advance` moves time.  So does a client's call while it waits for its answer, up to the
+call's deadline.  Therefore only one thread of a test may call the client at a time;
+`submit` sends several requests.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
-# How long, in real seconds, the threads may take to settle.  A thread that needs longer
+# How long, in real seconds, the threads may take to settle.  If one takes longer, it
 # hangs, for example because it waits for the test.
 SETTLE_TIMEOUT_S: Final = 30.0
 
 
 class Sleeper(Protocol):
-    """A thread that waits, as the clock sees it; called with the lock held."""
+    """A thread whose waits the clock observes; called with the clock's lock held."""
 
     @property
     def is_settled(self) -> bool:
@@ -33,21 +33,22 @@ class Sleeper(Protocol):
 
     @property
     def until_s(self) -> float:
-        """When its wait is over even if nothing happens."""
+        """The time at which its wait ends even if nothing happens."""
 
 
 class MemoryClock:
     """The time of a `MemoryNetwork`, in seconds from 0.
 
     Attributes:
-        changed: guards everything that belongs to the network, and tells of changes.
+        changed: guards everything that belongs to the network, and signals changes.
     """
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self._now_s = 0.0
         self._sleepers: list[Sleeper] = []
-        # The number keeps those of the same moment in the order of their scheduling.
+        # The number keeps calls for the same time in the order in which they were
+        # added.
         self._scheduled: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
@@ -56,7 +57,7 @@ class MemoryClock:
         return self._now_s
 
     def advance(self, seconds: float) -> None:
-        """Move time on, one scheduled moment after the other.
+        """Move time forward, stopping at each scheduled moment.
 
         Raises:
             TimeoutError: a thread does not settle.
@@ -71,7 +72,7 @@ class MemoryClock:
             self._settle()
 
     def settle(self) -> None:
-        """Wait until nothing more happens unless time moves.
+        """Wait until nothing can happen before time moves.
 
         Raises:
             TimeoutError: a thread does not settle.
@@ -80,7 +81,7 @@ class MemoryClock:
             self._settle()
 
     def wait_for(self, event: threading.Event, timeout_s: float) -> bool:
-        """Move time on until an event is set, but no further than the timeout.
+        """Move time forward until an event is set, at most by the timeout.
 
         Raises:
             TimeoutError: a thread does not settle.
@@ -94,18 +95,18 @@ class MemoryClock:
             return event.is_set()
 
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
-        """Call a function when time has moved on; it must not block."""
+        """Schedule a function, which must not block, to be called after a delay."""
         with self.changed:
             entry = (self._now_s + delay_s, next(self._numbers), function)
             heapq.heappush(self._scheduled, entry)
 
     def add(self, sleeper: Sleeper) -> None:
-        """Let time wait for one more thread."""
+        """Add a thread that must have settled before time moves."""
         with self.changed:
             self._sleepers.append(sleeper)
 
     def remove(self, sleeper: Sleeper) -> None:
-        """Let time wait no more for a thread that ends."""
+        """Remove a thread that ends."""
         with self.changed:
             self._sleepers.remove(sleeper)
             self.changed.notify_all()
@@ -116,12 +117,12 @@ class MemoryClock:
         )
         if not is_settled:
             raise TimeoutError(
-                f"a thread of the client still runs after {SETTLE_TIMEOUT_S:g} s; does"
-                " it wait for this test?"
+                f"a thread of the client did not settle within {SETTLE_TIMEOUT_S:g} s;"
+                " does it wait for this test?"
             )
 
     def _next_s(self) -> float:
-        """Return the next moment at which anything is scheduled."""
+        """Return the next moment at which something is scheduled."""
         moments = [each.until_s for each in self._sleepers]
         moments += [moment for moment, _, _ in self._scheduled[:1]]
         return min(moments, default=float("inf"))

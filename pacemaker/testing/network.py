@@ -1,4 +1,4 @@
-"""A network in memory, for tests of what uses the client: no socket, no process.
+"""A network in memory, to test programs that use the client without sockets.
 
     with MemoryNetwork() as network:
         servers = [network.server("pm1"), network.server("pm2")]
@@ -31,7 +31,7 @@ class MemoryNetwork:
     """Servers by their addresses: a `pacemaker.client.network.Network`.
 
     A connection to an address without a server is refused.  The end of the ``with``
-    block raises what went wrong in a server's script.
+    block raises the first exception of a server's script.
 
     Attributes:
         clock: the time.
@@ -58,7 +58,7 @@ class MemoryNetwork:
         return [address]
 
     def begin_to_connect(self, place: Any) -> MemorySocket:
-        """Connect to a server, at once unless it cannot be reached."""
+        """Connect to a server; this succeeds at once if the server can be reached."""
         with self.clock.changed:
             server = self.servers.get(place)
             if server is None or server.is_dead:
@@ -83,7 +83,7 @@ class MemorySocket:
     """The client's end of a connection: a `pacemaker.client.network.Socket`.
 
     Args:
-        number: its descriptor, so to speak.
+        number: its number, instead of a descriptor.
         server: the other end.
     """
 
@@ -97,11 +97,11 @@ class MemorySocket:
         return self._number
 
     def getsockopt(self, level: int, optname: int, /) -> int:
-        """Return SO_ERROR: a connection that is made has none."""
+        """Return SO_ERROR, which is 0 for every connection that was made."""
         return 0
 
     def events(self, for_events: int) -> int:
-        """Return those of some events that there are, as in `select.poll`."""
+        """Return which of some events have occurred, as in `select.poll`."""
         if self._peer is None:  # it never connects
             return 0
         found = select.POLLOUT
@@ -126,7 +126,7 @@ class MemorySocket:
             return data
 
     def send(self, data: memoryview, /) -> int:
-        """Hand all bytes over to the server, which reacts before this returns."""
+        """Pass all bytes to the server, which processes them before this returns."""
         with self._changed:
             if self._peer is None:
                 raise BlockingIOError
@@ -157,7 +157,7 @@ class MemoryWaiter:
     """A `pacemaker.client.network.Waiter` for the sockets of a network.
 
     Args:
-        clock: the network's.
+        clock: the clock of the network.
     """
 
     def __init__(self, clock: MemoryClock) -> None:
@@ -169,7 +169,7 @@ class MemoryWaiter:
         self._for_events = 0
         self._until_s = float("inf")
         self.is_stopped = False
-        # Time waits for the thread from its start, before its first wait.
+        # From now on, before its first wait, time does not move until it has settled.
         clock.add(self)
 
     @property
@@ -179,7 +179,7 @@ class MemoryWaiter:
 
     @property
     def until_s(self) -> float:
-        """When the wait is over even if nothing happens."""
+        """The time at which the wait ends even if nothing happens."""
         return self._until_s
 
     def wake(self) -> None:
@@ -216,7 +216,7 @@ class MemoryWaiter:
             return self._events()
 
     def close(self) -> None:
-        """Let time wait no more for this thread."""
+        """Let time move without regard to this thread."""
         self._clock.remove(self)
 
     def _is_over(self) -> bool:

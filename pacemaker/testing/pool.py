@@ -1,4 +1,4 @@
-"""A pool of Pacemakers that is a dict, for tests that need no network at all."""
+"""A fake pool that keeps heartbeats in a dict, for tests that need no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Pacemaker in memory that dies, stalls, answers late or answers garbage."""
+"""A Pacemaker in memory that can die, stall, answer late or answer garbage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pacemaker.wire.messages import Message
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 MAX_STORED_BYTES: Final = 64 * 1024 * 1024
 
-# What a server does on one connection: a generator that is sent each request.
+# The behaviour of a server on one connection: a generator that is sent each request.
 #
 #     def one_answer(peer):
 #         peer.answer((yield))
@@ -27,21 +27,21 @@ Script: TypeAlias = Callable[["MemoryPeer"], Generator[None, Message, None]]
 
 
 class MemoryServer:
-    """One server of a `MemoryNetwork`, which makes it.
+    """One server of a `MemoryNetwork`; `MemoryNetwork.server` creates it.
 
-    It answers as a Pacemaker does, and within the call that sends the request, unless
-    it is told something else.
+    By default it answers as a Pacemaker does, before the call that sends the request
+    returns.
 
     Attributes:
         address: its host and port.
-        clock: the network's.
-        pulses: its heartbeats, to put some there and look at them without a client.
-        peers: all connections so far, those that have ended too.
+        clock: the clock of the network.
+        pulses: its heartbeats, which a test may read and change without a client.
+        peers: all connections so far, including those that have ended.
         requests: all requests that it has processed.
         delay_s: how long each answer takes.
         is_dead: whether connections are refused.
         is_unreachable: whether connections are neither made nor refused.
-        errors: what went wrong in the scripts.
+        errors: the exceptions of the scripts.
     """
 
     def __init__(self, address: ServerAddress, clock: MemoryClock) -> None:
@@ -79,17 +79,17 @@ class MemoryServer:
             self.is_dead = self._is_stalled = False
 
     def reset_connections(self) -> None:
-        """Reset all connections; the next ones are as good as new."""
+        """Reset all connections, and accept new ones."""
         for peer in self.peers:
             peer.reset()
 
     def stall(self) -> None:
-        """Hang: accept connections and take bytes, but process nothing."""
+        """Hang: accept connections and receive bytes, but process nothing."""
         with self.clock.changed:
             self._is_stalled = True
 
     def resume(self) -> None:
-        """Process all that has arrived since `stall`, and go on."""
+        """Process everything that has arrived since `stall`, and continue."""
         with self.clock.changed:
             self._is_stalled = False
             for peer in self.peers:
@@ -123,7 +123,7 @@ class MemoryServer:
         return self._is_stalled
 
     def reply_to(self, message: Message) -> bytes:
-        """Carry a request out and return the bytes of its reply."""
+        """Carry out a request and return the bytes of its reply."""
         if self._garbage is not None:
             garbage, self._garbage = self._garbage, None
             return garbage
@@ -133,7 +133,10 @@ class MemoryServer:
                 pass
             return b"".join(chunks)
         if reply is None:
-            raise ValueError(f"no Pacemaker answers {messages.name_of(message.type)}")
+            raise ValueError(
+                f"{messages.name_of(message.type)} is not a request that a Pacemaker"
+                " answers"
+            )
         return messages.encode(reply)
 
     def _forget(self) -> None:
@@ -146,12 +149,12 @@ class MemoryPeer:
 
     Args:
         server: the server.
-        script: what to do on this connection.
+        script: the server's behaviour on this connection.
 
     Attributes:
         outgoing: the bytes that the client has not read yet.
         is_closed: whether either side has ended the connection.
-        is_reset: whether this side has ended it by a reset.
+        is_reset: whether the server has ended it with a reset.
     """
 
     def __init__(self, server: MemoryServer, script: Script) -> None:
@@ -171,7 +174,7 @@ class MemoryPeer:
             count = None if count is None else count - 1
 
     def answer(self, message: Message) -> None:
-        """Carry a request out, and send the reply after the server's delay."""
+        """Carry out a request, and send the reply after the server's delay."""
         data = self._server.reply_to(message)
         if self._server.delay_s:
             self._server.clock.call_later(self._server.delay_s, lambda: self.send(data))
@@ -192,7 +195,7 @@ class MemoryPeer:
             self._changed.notify_all()
 
     def reset(self) -> None:
-        """End the connection by a reset, unless it has ended."""
+        """End the connection with a reset, unless it has ended."""
         with self._changed:
             if not self.is_closed:
                 self.is_reset = True
@@ -203,7 +206,7 @@ class MemoryPeer:
         self.is_closed = True
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the client and process them, unless the server hangs."""
+        """Receive bytes from the client, and process them unless the server hangs."""
         self._frames.receive(data)
         self.process()
 
@@ -219,7 +222,7 @@ class MemoryPeer:
             self._run(message)
 
     def _run(self, message: Message | None) -> None:
-        """Go on with the script; at its end the connection ends."""
+        """Continue the script; when it returns, the connection ends."""
         try:
             if message is None:
                 next(self._script)
@@ -233,7 +236,7 @@ class MemoryPeer:
 
 
 def silent(peer: MemoryPeer) -> Generator[None, Message, None]:
-    """Take requests and answer none of them."""
+    """Receive requests and answer none of them."""
     while True:
         yield
 

@@ -1,7 +1,7 @@
 """The nodes of a fake ZooKeeper: what each request changes, returns and reports.
 
-No threads and no I/O: the owner makes one call at a time.  The rules are those of
-ZooKeeper 3.9, which goes through the same tests (`tests/testing/test_znodes.py`,
+It has no threads and no I/O; its owner makes one call at a time.  The rules are those
+of ZooKeeper 3.9, on which the same tests are run (`tests/testing/test_znodes.py`,
 `tests/cluster_state/`).
 """
 
@@ -35,11 +35,11 @@ Report: TypeAlias = Callable[[Any, str], None]
 
 
 class Session(NamedTuple):
-    """Who makes a request.
+    """The session that makes a request.
 
     Attributes:
-        id: the session's number; the owner of its ephemeral nodes.
-        identities: what the session has authenticated as.
+        id: the session's number, which is also the owner of its ephemeral nodes.
+        identities: the identities as which the session has authenticated.
     """
 
     id: int
@@ -53,7 +53,7 @@ class Znode:
     Attributes:
         data: its data.
         acls: kazoo's ACLs.
-        owner: the session that it lives as long as; 0 if it is permanent.
+        owner: the session with which an ephemeral node ends; 0 if it is permanent.
         czxid: the transaction that created it.
         mzxid: the last one that wrote its data.
         pzxid: the last one that created or deleted a child.
@@ -74,7 +74,7 @@ class Znode:
     children: set[str] = field(default_factory=set)
 
     def stat(self) -> Any:
-        """Return kazoo's stat; the times are all 0, as there is no clock."""
+        """Return kazoo's stat; all times in it are 0, because there is no clock."""
         return ZnodeStat(
             czxid=self.czxid,
             mzxid=self.mzxid,

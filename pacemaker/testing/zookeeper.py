@@ -1,20 +1,20 @@
-"""A ZooKeeper in memory, for tests of what uses a cluster's state.
+"""A ZooKeeper in memory, to test programs that use a cluster's state.
 
     zookeeper = FakeZooKeeper()
     state = pacemaker_state_factory(settings, pool=..., make_client=zookeeper.client)
 
 The clients share the nodes, with watches, ephemeral and sequential nodes, ACLs and
-digest authentication.  A client that goes over a `ZooKeeperLink` can lose its
-connection, the answer to a request, and its session, when the test says so:
+digest authentication.  If a client uses a `ZooKeeperLink`, a test can make it lose its
+connection, the answer to a request, or its session:
 
     link = zookeeper.link()
     state = pacemaker_state_factory(settings, pool=..., make_client=link.client)
     link.close_gate()         # no connection until open_gate
     link.expire_sessions()    # ephemeral nodes are gone
 
-A request is carried out and answered within the call that sends it.  Callbacks run in
-one thread of each client, as with kazoo, which `close` of the state ends.  Nothing
-depends on time: a session ends by `expire_sessions` alone.
+A request is carried out and answered before the call that sends it returns.  As with
+kazoo, the callbacks of each client run in one thread, which ends when the state is
+closed.  Nothing depends on time: only `expire_sessions` ends a session.
 """
 
 from __future__ import annotations
@@ -75,11 +75,11 @@ class FakeZooKeeper:
 
 
 class _Server:
-    """What the links and clients of one ZooKeeper share."""
+    """The part of a fake ZooKeeper that its links and clients share."""
 
     def __init__(self) -> None:
-        # Guards everything of the server, its links and its clients.  Reentrant,
-        # because a request that is too large ends its own connection.
+        # Guards the server, its links and its clients.  Reentrant, because a request
+        # that is too large ends its own connection.
         self.lock = threading.RLock()
         self.nodes = Znodes(self._report)
         self.clients: list[_Client] = []
@@ -124,7 +124,7 @@ class ZooKeeperLink:
             self._reconnect()
 
     def close_gate(self) -> None:
-        """End all connections; there are none until `open_gate`."""
+        """End all connections, and allow no new ones until `open_gate`."""
         with self._lock:
             self.is_open = False
             self._disconnect()
@@ -136,7 +136,7 @@ class ZooKeeperLink:
             self._reconnect()
 
     def expire_sessions(self) -> None:
-        """End all sessions; each client learns of it on its next connection."""
+        """End all sessions; each client is told on its next connection."""
         with self._lock:
             self._disconnect()
             for client in self._clients:
@@ -144,7 +144,7 @@ class ZooKeeperLink:
             self._reconnect()
 
     def hold(self, request: str) -> None:
-        """Keep the next such request, and all after it, from the server, until `cut`.
+        """Hold back the next such request, and all requests after it, until `cut`.
 
         Args:
             request: one of `REQUESTS`.
@@ -152,7 +152,7 @@ class ZooKeeperLink:
         self._set_trap(request, holds=True)
 
     def drop_answer(self, request: str) -> None:
-        """Drop the answer to the next such request, and all after it, until `cut`.
+        """Drop the answers to the next such request and all after it, until `cut`.
 
         Args:
             request: one of `REQUESTS`.
@@ -163,14 +163,16 @@ class ZooKeeperLink:
         """Wait until a request is held, or its answer dropped.
 
         Raises:
-            TimeoutError: no such request came.
+            TimeoutError: there was no such request.
         """
         if not self._caught.wait(CAUGHT_TIMEOUT_S):
             raise TimeoutError(f"no {self._trap} request within {CAUGHT_TIMEOUT_S:g} s")
 
     def _set_trap(self, request: str, *, holds: bool) -> None:
         if request not in REQUESTS:
-            raise ValueError(f"must be one of {', '.join(REQUESTS)}: {request!r}")
+            raise ValueError(
+                f"the request must be one of {', '.join(REQUESTS)}, not {request!r}"
+            )
         with self._lock:
             self._trap = request
             self._holds_requests, self._drops_answers = holds, not holds
@@ -215,13 +217,13 @@ class _Client:
         self._lock = server.lock  # guards all of this object
         self._credentials = credentials(settings)
         self._listeners: list[Callable[[Any], object]] = []
-        # Requests without an answer: on their way, or until there is a connection.
+        # Unanswered requests: sent ones, and those that wait for a connection.
         self._unanswered: list[_Answer] = []
         self._queue: list[tuple[str, Callable[[], Any], _Answer]] = []
         self._node_watches: defaultdict[str, set[WatchFunction]] = defaultdict(set)
         self._child_watches: defaultdict[str, set[WatchFunction]] = defaultdict(set)
-        # The session as the server knows it: the client learns of its end later, and
-        # may be closed while it cannot tell the server.
+        # The session on the server's side.  The client is told of its end later, and
+        # may be closed while it has no connection to end the session.
         self._live_session: int | None = None
         self._is_stopped = False
 

@@ -1,5 +1,5 @@
-"""Why was a worker moved?  The history of the Pacemakers and ZooKeeper, judged.
+"""Why was a worker moved?  What the Pacemakers and ZooKeeper remember, judged.
 
-`facts` reads the history, `verdicts` judges it, and `story` tells it.  All of it is
-pure; the command `why` fetches what it needs.
+`facts` reads the page ``/history``, `verdicts` judges what it says, and `story` tells
+the result.  All of it is pure; the command `why` fetches what it needs.
 """

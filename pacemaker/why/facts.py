@@ -1,4 +1,4 @@
-"""What the Pacemakers remember of the workers, from their page ``/history``.
+"""What Pacemakers and relays remember of workers, from their page ``/history``.
 
 Pure.  Times are in seconds since 1970, by the clock of the daemon that noted them.
 """
@@ -6,29 +6,34 @@ Pure.  Times are in seconds since 1970, by the clock of the daemon that noted th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 _PREFIX: Final = "/workerbeats/"
 _VERSION: Final = 1
+# How many events a Pacemaker keeps for each key (`pacemaker.core.history.MAX_EVENTS`).
+EVENTS_KEPT: Final = 32
+# A difference of two clocks that matters: what answers take on their way is less.
+CLOCK_S: Final = 1.0
 
 
 class HistoryFormatError(ValueError):
-    """A page is not a history that can be read."""
+    """A page is not a history, or one of a version that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that was not as usual; see `pacemaker.core.history.Event`.
+    """An unusual event; see `pacemaker.core.record.Event`.
 
     Attributes:
         at_s: when it was noticed.
         kind: ``writer``, ``late``, ``deleted`` or ``unchanged``.
         peer: whoever wrote, deleted or read.
-        duration_s: the time since the pulse before.
+        duration_s: the time since the previous pulse.
         uptime_s: the uptime that the heartbeat reports; None if that is unknown.
-        end: how the connection of the writer before had ended: ``open`` for not.
+        end: how the connection of the previous writer had ended; ``open`` if it had
+            not.
     """
 
     at_s: float
@@ -41,7 +46,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """What one Pacemaker remembers of one worker.
+    """What one Pacemaker, or one relay, remembers of one worker.
 
     Attributes:
         daemon: the Pacemaker.
@@ -49,13 +54,13 @@ class KeyFacts:
         last_s: the last one.
         interval_s: the usual interval.
         peer: the last connection that wrote.
-        end: how that connection has ended: ``open`` for not.
+        end: how that connection ended; ``open`` if it has not.
         ended_s: when it ended; None if it has not.
-        read_s: when Nimbus last read it; None for never.
-        is_stored: whether the heartbeat is there now.
-        executors: how many executors it reports; None if that is unknown.
-        uptime_s: the uptime that it reports; None if that is unknown.
-        events: what was not as usual, the oldest first.
+        read_s: when Nimbus last read it; None if never.
+        is_stored: whether its heartbeat is stored now.
+        executors: how many executors the stored heartbeat has; None if unknown.
+        uptime_s: the uptime in the stored heartbeat; None if unknown.
+        events: the unusual events that it keeps, the oldest first.
     """
 
     daemon: str
@@ -73,13 +78,13 @@ class KeyFacts:
 
     @property
     def late_s(self) -> float:
-        """After how long a heartbeat is late."""
+        """The age from which on a heartbeat is late."""
         return 2.0 * self.interval_s
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A time in which something did not happen.
+    """A time with a beginning and an end.
 
     Attributes:
         begin_s: when it began.
@@ -91,7 +96,7 @@ class Span:
 
     @property
     def duration_s(self) -> float:
-        """How long it was."""
+        """Its length."""
         return self.end_s - self.begin_s
 
 
@@ -103,13 +108,13 @@ class DaemonFacts:
         name: the Pacemaker.
         now_s: when it was asked.
         began_s: since when it remembers.
-        reader: who last read as Nimbus does; None for nobody.
-        read_s: when that was; None for never.
-        read_gaps: times of more than some rounds in which nobody read.
+        reader: who last read as Nimbus does; None if nobody did.
+        read_s: when that was; None if never.
+        read_gaps: times longer than 30 s in which nobody read.
         deletes: directories that were deleted: when, which, and by whom.
         keys: by topology id and worker.
-        is_relay: whether it is a relay, which has the connections of its own host's
-            workers only.
+        is_relay: whether it is a relay, which sees only the workers of its own host.
+        corrected_s: what was added to its times, because its clock was wrong.
     """
 
     name: str
@@ -121,6 +126,59 @@ class DaemonFacts:
     deletes: tuple[tuple[float, str, str], ...] = ()
     keys: Mapping[tuple[str, str], KeyFacts] = field(default_factory=dict)
     is_relay: bool = False
+    corrected_s: float = 0.0
+
+
+def by_one_clock(
+    answers: Sequence[tuple[DaemonFacts, float]],
+) -> list[DaemonFacts]:
+    """Return what Pacemakers remember, in the time of the first one's clock.
+
+    Times of different Pacemakers are compared, and a clock that is an hour off would
+    turn a change of Pacemakers into an hour of silence.
+
+    Args:
+        answers: what each remembers, and when it answered, by our own clock.
+    """
+    ahead_s = [daemon.now_s - answered_s for daemon, answered_s in answers]
+    return [
+        daemon
+        if abs(ahead_s[0] - own_s) < CLOCK_S
+        else _moved(daemon, ahead_s[0] - own_s)
+        for (daemon, _), own_s in zip(answers, ahead_s, strict=True)
+    ]
+
+
+def _moved(daemon: DaemonFacts, by_s: float) -> DaemonFacts:
+    """Return what a Pacemaker remembers, with all times moved."""
+
+    def known(at_s: float | None) -> float | None:
+        return None if at_s is None else at_s + by_s
+
+    return replace(
+        daemon,
+        now_s=daemon.now_s + by_s,
+        began_s=daemon.began_s + by_s,
+        read_s=known(daemon.read_s),
+        read_gaps=tuple(
+            Span(gap.begin_s + by_s, gap.end_s + by_s) for gap in daemon.read_gaps
+        ),
+        deletes=tuple((at_s + by_s, path, who) for at_s, path, who in daemon.deletes),
+        keys={
+            worker: replace(
+                facts,
+                first_s=facts.first_s + by_s,
+                last_s=facts.last_s + by_s,
+                ended_s=known(facts.ended_s),
+                read_s=known(facts.read_s),
+                events=tuple(
+                    replace(event, at_s=event.at_s + by_s) for event in facts.events
+                ),
+            )
+            for worker, facts in daemon.keys.items()
+        },
+        corrected_s=by_s,
+    )
 
 
 def parse_history(name: str, text: str) -> DaemonFacts:
@@ -131,14 +189,14 @@ def parse_history(name: str, text: str) -> DaemonFacts:
         text: the page.
 
     Raises:
-        HistoryFormatError: it is none, or one of a version that is not known here.
+        HistoryFormatError: it is not a history, or has another version.
     """
     try:
         page = json.loads(text)
         if page["version"] != _VERSION:
             raise HistoryFormatError(
-                f"its history has version {page['version']}, and this program reads"
-                f" {_VERSION}: use the same version of both"
+                f"its history has version {page['version']}, but this program reads"
+                f" version {_VERSION}: run the command of the daemon's release"
             )
         return DaemonFacts(
             name=name,
@@ -158,7 +216,9 @@ def parse_history(name: str, text: str) -> DaemonFacts:
     except HistoryFormatError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise HistoryFormatError(f"this is no history: {exc!r}") from exc
+        raise HistoryFormatError(
+            f"its answer is not a history ({exc!r}): name the endpoint of a Pacemaker"
+        ) from exc
 
 
 def _keys(
@@ -166,7 +226,7 @@ def _keys(
 ) -> Iterator[tuple[tuple[str, str], KeyFacts]]:
     for key, record in shown.items():
         topology_id, slash, worker = key.removeprefix(_PREFIX).partition("/")
-        # Other keys are not workers': anybody can write what he likes.
+        # Anyone can store keys of another form; they do not belong to workers.
         if key.startswith(_PREFIX) and slash and worker:
             yield (topology_id, worker), _key(name, record)
 

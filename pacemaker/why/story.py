@@ -6,40 +6,43 @@ Pure, but for the local time zone.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from pacemaker.why.facts import KeyFacts
-from pacemaker.why.verdicts import Case, Finding, Verdict
+from pacemaker.why.case import Case, Finding, Verdict, Worker
+from pacemaker.why.facts import EVENTS_KEPT, KeyFacts
 
 # What each verdict means, in a sentence.
 MEANINGS: Final = {
-    Verdict.WELL: "nothing was wrong with it",
-    Verdict.ENDED_ITSELF: "it ended itself; its supervisor starts it again",
-    Verdict.STOPPED: "its supervisor stopped it: it was moved, or a rebalance",
+    Verdict.WELL: "nothing unusual is known of it",
+    Verdict.ENDED_ITSELF: "it shut itself down, and its supervisor starts it again",
+    Verdict.STOPPED: "its supervisor stopped it: Nimbus moved or rebalanced it",
     Verdict.TOPOLOGY_KILLED: "its topology was killed",
-    Verdict.KILLED: "it was killed",
-    Verdict.PAUSED: "it was paused: garbage collection, swapping, SIGSTOP",
-    Verdict.NETWORK: "the network, or the Pacemaker, was away",
-    Verdict.LOADING: "it is loading",
+    Verdict.KILLED: "its process died: kill -9, out of memory, or a crash",
+    Verdict.PAUSED: "its process was paused: garbage collection, swapping, SIGSTOP",
+    Verdict.NETWORK: "the network or the Pacemaker was down",
+    Verdict.LOADING: "it is starting",
     Verdict.TWO_WRITERS: "two processes write its heartbeats",
-    Verdict.WHOLE_HOST: "its whole host was away",
-    Verdict.EVERYTHING: "all workers were cut off: the Pacemaker, or its network",
-    Verdict.NOT_READ: "Nimbus did not read",
-    Verdict.SUPERVISOR_GONE: "its supervisor is gone",
-    Verdict.UNCLEAR: "this cannot be told from here",
-    Verdict.UNKNOWN: "nothing is known of it",
+    Verdict.WHOLE_HOST: "its whole host was down or cut off",
+    Verdict.EVERYTHING: "all workers were cut off: the Pacemaker or its network",
+    Verdict.NOT_READ: "Nimbus did not read its heartbeats",
+    Verdict.SUPERVISOR_GONE: "its supervisor is down",
+    Verdict.UNCLEAR: "the cause cannot be told from here",
+    Verdict.NEVER_SEEN: "it is assigned, but has not sent a heartbeat",
+    Verdict.UNKNOWN: "no Pacemaker remembers it",
 }
 
+# How many findings are told in full; a worker may have one for each of its events.
+SHOWN: Final = 6
 
-def tell(
-    case: Case, worker: tuple[str, str], findings: Sequence[Finding]
-) -> Iterator[str]:
+
+def tell(case: Case, worker: Worker, findings: Sequence[Finding]) -> Iterator[str]:
     """Yield the lines of a worker's story, the newest finding first."""
     topology_id, name = worker
     first = findings[0]
     yield f"{name} of {topology_id}: {first.verdict.value}: {MEANINGS[first.verdict]}"
-    for finding in findings:
+    for finding in findings[:SHOWN]:
         if finding is not first:
             meaning = MEANINGS[finding.verdict]
             yield f"  before that: {finding.verdict.value}: {meaning}"
@@ -48,10 +51,25 @@ def tell(
             yield f"    {when}"
         for reason in finding.reasons:
             yield f"    {reason}"
+    yield from _older(case, worker, findings[SHOWN:])
     newest = max(case.facts(worker), key=_last_s, default=None)
     if newest is not None:
         ago_s = case.now_s - newest.last_s
         yield f"  last heartbeat {ago_s:.0f} s ago, at {newest.daemon}, {newest.peer}"
+
+
+def _older(case: Case, worker: Worker, rest: Sequence[Finding]) -> Iterator[str]:
+    """Yield what is not told in full, and what nobody remembers."""
+    if rest:
+        counts = Counter(finding.verdict.value for finding in rest)
+        shown = ", ".join(f"{count} x {name}" for name, count in counts.items())
+        yield f"  before that: {shown} (--json has them all)"
+    for facts in case.facts(worker):
+        if len(facts.events) >= EVENTS_KEPT:
+            yield (
+                f"  {facts.daemon} keeps the last {EVENTS_KEPT} events of a worker:"
+                " what was before is forgotten"
+            )
 
 
 def _last_s(facts: KeyFacts) -> float:
@@ -59,7 +77,7 @@ def _last_s(facts: KeyFacts) -> float:
 
 
 def when_of(finding: Finding, now_s: float) -> str:
-    """Return the time of a finding in words; "" if it is not known."""
+    """Return when a finding was, in words; "" if that is not known."""
     begin_s, end_s = finding.begin_s, finding.end_s
     if begin_s is None:
         return "" if end_s is None else f"until {_clock(end_s)}"
@@ -72,7 +90,7 @@ def _clock(at_s: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_s))
 
 
-def as_json(worker: tuple[str, str], findings: Sequence[Finding]) -> dict[str, Any]:
+def as_json(worker: Worker, findings: Sequence[Finding]) -> dict[str, Any]:
     """Return a worker's findings for programs, the newest first."""
     topology_id, name = worker
     return {

@@ -41,7 +41,7 @@ _UUID: Final = 16
 # thriftpy2's mark for `binary` in a thrift_spec; a string on the wire.
 _BINARY: Final = 18
 
-# Our own mark in a thrift_spec: an i32 or an i64, whichever was written.
+# Our own mark in a thrift_spec: an i32 or an i64, whichever the peer wrote.
 INTEGER: Final = 100
 
 _NUMBERS: Final = {
@@ -85,17 +85,16 @@ def read_struct(
 class _Reader:
     """A position in some bytes, which moves past each value that is read."""
 
-    __slots__ = ("_data", "_position", "_unions", "_values_left")
+    __slots__ = ("_data", "_max_values", "_position", "_unions", "_values_left")
 
     def __init__(self, data: bytes, unions: frozenset[type], max_values: int) -> None:
         self._data = data
         self._position = 0
         self._unions = unions
-        self._values_left = max_values
+        self._max_values = self._values_left = max_values
 
     def read_struct(self, kind: Any, depth: int) -> Any:
-        if depth > MAX_NESTING:
-            raise MalformedError("nested too deeply", f"more than {MAX_NESTING}")
+        self._check_depth(depth)
         values = dict.fromkeys(field[1] for field in kind.thrift_spec.values())
         if kind in self._unions:
             self._read_union(kind, values, depth)
@@ -107,9 +106,9 @@ class _Reader:
 
     def _read_union(self, kind: Any, values: dict[str, Any], depth: int) -> None:
         if not self._read_field(kind, values, depth):
-            raise MalformedError("union without a value", kind.__name__)
+            raise self._malformed("union without a value", kind.__name__)
         if self._read_byte() != _STOP:
-            raise MalformedError("union with more than one value", kind.__name__)
+            raise self._malformed("union with more than one value", kind.__name__)
 
     def _read_field(self, kind: Any, values: dict[str, Any], depth: int) -> bool:
         """Read one field into ``values``; return False at the STOP."""
@@ -129,11 +128,10 @@ class _Reader:
         values[field[1]] = self._read_value(kind_read, spec, depth)
         return True
 
-    @staticmethod
-    def _check_required(kind: Any, values: dict[str, Any]) -> None:
+    def _check_required(self, kind: Any, values: dict[str, Any]) -> None:
         for field in kind.thrift_spec.values():
             if field[-1] and values[field[1]] is None:
-                raise MalformedError(
+                raise self._malformed(
                     "required field is missing", f"{kind.__name__}.{field[1]}"
                 )
 
@@ -156,8 +154,11 @@ class _Reader:
     def _read_elements(self, spec: Any, depth: int) -> list[Any]:
         element_kind, element_spec = _split(spec)
         wire_type, count = self._read_container_head()
-        if count and wire_type != _wire_type(element_kind):
-            raise MalformedError("list of another type", f"type {wire_type}")
+        expected = _wire_type(element_kind)
+        if count and wire_type != expected:
+            raise self._malformed(
+                "list of the wrong type", f"{wire_type}, expected {expected}"
+            )
         self._charge(count)
         return [
             self._read_value(element_kind, element_spec, depth) for _ in range(count)
@@ -167,12 +168,12 @@ class _Reader:
         """Read a map as a list of pairs, because a struct may be a key."""
         (key_kind, key_spec), (value_kind, value_spec) = map(_split, spec)
         key_type, value_type, count = self._read_map_head()
-        if count and (key_type, value_type) != (
-            _wire_type(key_kind),
-            _wire_type(value_kind),
-        ):
-            raise MalformedError(
-                "map of other types", f"types {key_type} and {value_type}"
+        expected = _wire_type(key_kind), _wire_type(value_kind)
+        if count and (key_type, value_type) != expected:
+            raise self._malformed(
+                "map of the wrong types",
+                f"{key_type} and {value_type}, expected {expected[0]} and"
+                f" {expected[1]}",
             )
         self._charge(2 * count)
         return [
@@ -193,8 +194,7 @@ class _Reader:
         stack: list[tuple[int, tuple[int, ...]] | None] = []
         self._skip_one(wire_type, stack)
         while stack:
-            if depth + len(stack) > MAX_NESTING:
-                raise MalformedError("nested too deeply", f"more than {MAX_NESTING}")
+            self._check_depth(depth + len(stack))
             top = stack.pop()
             if top is None:
                 wire_type = self._read_byte()
@@ -230,7 +230,7 @@ class _Reader:
             # counts are values.
             self._open(stack, 2 * count, (key_type, value_type))
         else:
-            raise MalformedError("unknown wire type", str(wire_type))
+            raise self._malformed("unknown wire type", str(wire_type))
 
     def _open(
         self,
@@ -260,29 +260,34 @@ class _Reader:
             return 0
         for kind in kinds:
             if kind not in _SMALLEST:
-                raise MalformedError("unknown wire type", str(kind))
-        smallest = sum(_SMALLEST[kind] for kind in kinds)
-        self._check_there(count, count * smallest)
+                raise self._malformed("unknown wire type", str(kind))
+        self._check_fits(count, sum(_SMALLEST[kind] for kind in kinds))
         return count
 
     def _read_length(self) -> int:
         length: int = self._read_number(_I32)
-        self._check_there(length, length)
+        self._check_fits(length, 1)
         return length
 
-    def _check_there(self, stated: int, size_bytes: int) -> None:
-        left = len(self._data) - self._position
-        if not 0 <= size_bytes <= left:
-            raise MalformedError(
-                "length beyond the message",
-                f"{stated}, with {counted(left, 'byte')} left",
+    def _check_fits(self, count: int, least_bytes: int) -> None:
+        """Check that the remaining bytes can hold some values of a least size."""
+        most = (len(self._data) - self._position) // least_bytes
+        if not 0 <= count <= most:
+            raise self._malformed(
+                "length does not fit in the message", f"{count}, allowed is 0 to {most}"
+            )
+
+    def _check_depth(self, depth: int) -> None:
+        if depth > MAX_NESTING:
+            raise self._malformed(
+                "nested too deeply", f"at most {MAX_NESTING} levels are allowed"
             )
 
     def _read_text(self) -> str:
         try:
             return self._take(self._read_length()).decode()
         except UnicodeDecodeError as exc:
-            raise MalformedError("text is not UTF-8", exc.reason) from exc
+            raise self._malformed("text is not UTF-8", exc.reason) from exc
 
     def _read_number(self, kind: int) -> Any:
         number = _NUMBERS[kind]
@@ -299,13 +304,24 @@ class _Reader:
     def _pass(self, size_bytes: int) -> None:
         end = self._position + size_bytes
         if end > len(self._data):
-            raise MalformedError("message ends too early")
+            left = len(self._data) - self._position
+            raise self._malformed(
+                "message ends too early",
+                f"{counted(size_bytes, 'byte')} expected, {left} left",
+            )
         self._position = end
 
     def _charge(self, values: int) -> None:
         self._values_left -= values
         if self._values_left < 0:
-            raise MalformedError("too many fields or elements")
+            raise self._malformed(
+                "too many fields or elements", f"at most {self._max_values} are allowed"
+            )
+
+    def _malformed(self, reason: str, detail: str) -> MalformedError:
+        """Return an error that also says how far the message was read."""
+        where = f"after {self._position} of {len(self._data)} bytes"
+        return MalformedError(reason, f"{detail}, {where}")
 
 
 def _wire_type(kind: int) -> int:

@@ -17,22 +17,23 @@ from typing import Final
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message, Pulse
 
-# A value of at least this size is sent from where it is stored, and not copied into
-# its reply.
+# A value of at least this size is sent from the store without being copied into its
+# reply.
 LARGE_BYTES: Final = 16 * 1024
 
 _I32: Final = struct.Struct(">i")
 _unpack_i32: Final = _I32.unpack_from
 _pack_i32: Final = _I32.pack
 
-# Field heads: type of the field, its id.
+# Field heads: the field's type and its id.
 _TYPE: Final = b"\x08\x00\x01"
 _DATA: Final = b"\x0c\x00\x02"
 _PATH: Final = b"\x0b\x00\x01"
 _PULSE: Final = b"\x0c\x00\x02"
 _PULSE_ID: Final = b"\x0b\x00\x01"
 _DETAILS: Final = b"\x0b\x00\x02"
-# The field `nodes`, its only field, which is a list, and the type of the elements.
+# The head of `nodes`, the head of its only field, which is a list, and the type of the
+# list's elements.
 _NODES: Final = b"\x0c\x00\x05" + b"\x0f\x00\x01" + b"\x0b"
 _MESSAGE_ID: Final = b"\x08\x00\x03"
 _STOP: Final = b"\x00"
@@ -134,7 +135,9 @@ def read(data: bytes, start: int, end: int) -> Message | None:
     return None
 
 
-def read_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | None:
+def read_pulse(
+    data: bytes | memoryview, start: int, end: int
+) -> tuple[str, bytes, int] | None:
     """Read a SEND_PULSE, the message that makes up nearly all of the traffic.
 
     Args:
@@ -160,10 +163,11 @@ def read_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | No
     if tail != PULSE_TAIL or stop:
         return None
     try:
-        key = data[key_at:details_begin_at].decode()
+        key = str(data[key_at:details_begin_at], "utf-8")
     except UnicodeDecodeError:
         return None
-    return key, data[details_at:tail_at], message_id
+    # No second copy: a slice of bytes is itself the result.
+    return key, bytes(data[details_at:tail_at]), message_id
 
 
 def pulse_head(key: str) -> bytes:

@@ -18,9 +18,9 @@ from pacemaker.wire.messages import Message
 SASL_TOKEN_MESSAGE_REQUEST: Final = -202
 SASL_COMPLETE_REQUEST: Final = -203
 
-# A Kerberos token may carry the groups of its user.  This is the largest size that
-# Windows allows (MaxTokenSize).  A token may have to wait for its step, and no budget
-# counts it meanwhile.
+# A Kerberos token may carry its user's groups; this is the largest size that Windows
+# allows (MaxTokenSize).  The limit is needed because a token may wait for its SASL
+# step, and no budget counts it while it waits.
 MAX_TOKEN_BYTES: Final = 64 * 1024
 
 _SASL_TOKEN: Final = -500
@@ -61,20 +61,29 @@ def read_token(message: Message) -> bytes:
     code, size_bytes = _TOKEN_HEAD.unpack_from(blob)
     token = blob[_TOKEN_HEAD.size :]
     if code != _SASL_TOKEN:
-        raise MalformedError("SASL token of another code", str(code))
+        raise MalformedError(
+            "SASL token with the wrong code", f"{code}, expected {_SASL_TOKEN}"
+        )
     if not 0 <= size_bytes <= len(token):
         raise MalformedError(
-            "length beyond the message", f"{size_bytes} where {len(token)} are left"
+            "SASL token does not fit in its blob",
+            f"{size_bytes} bytes, allowed is 0 to {len(token)}",
         )
     if size_bytes > MAX_TOKEN_BYTES:
-        raise LimitError("SASL token too large", f"{size_bytes} bytes")
+        raise LimitError(
+            "SASL token too large", f"{size_bytes} bytes, allowed is {MAX_TOKEN_BYTES}"
+        )
     return token[:size_bytes]
 
 
 def _blob_of(message: Message, least_bytes: int) -> bytes:
     blob = message.data
-    if not isinstance(blob, bytes) or len(blob) < least_bytes:
+    name = messages.name_of(message.type)
+    if not isinstance(blob, bytes):
+        raise MalformedError("message without its message_blob", name)
+    if len(blob) < least_bytes:
         raise MalformedError(
-            "no message_blob, or one too short", messages.name_of(message.type)
+            "message_blob too short",
+            f"{name} with {len(blob)} bytes, at least {least_bytes} are expected",
         )
     return blob

@@ -7,7 +7,7 @@ a peer has only stated.
 The work is proportional to the number of bytes, even if they arrive one at a time, or
 as thousands of frames in one segment.  Frames that are complete in one segment are not
 copied at all.  A frame that arrives in pieces is copied twice, and so are the frames
-that follow it in its last piece.
+that follow it in its last piece; but `grown` gives it after one copy.
 """
 
 from __future__ import annotations
@@ -60,13 +60,27 @@ class FrameReader:
     def peek(self) -> tuple[bytes, int] | None:
         """Return some bytes, and the offset at which the unread ones begin.
 
-        None if the bytes are a frame that has grown in small pieces: `next` reads it.
+        None if the bytes are a frame that arrived in small pieces: `next` reads it.
         """
         unread = self._unread
         return (unread, self._position) if isinstance(unread, bytes) else None
 
+    def grown(self) -> memoryview | None:
+        """Return a frame, from its head, that has grown in small pieces.
+
+        None unless it is complete and nothing follows it.  The view must be released
+        before more bytes are received; `skip` skips the frame.
+        """
+        unread = self._unread
+        if isinstance(unread, bytes) or self._position:
+            return None
+        # `next` refuses a length that is not allowed.
+        is_allowed = len(unread) <= HEAD_SIZE + self._max_body_bytes
+        is_whole = is_allowed and len(unread) == self.frame_bytes
+        return memoryview(unread) if is_whole else None
+
     def skip(self, end: int, frames: int) -> None:
-        """Skip complete frames, up to an offset in the bytes that `peek` returned."""
+        """Skip complete frames, up to an offset in what `peek` or `grown` returned."""
         self._position = end
         self.frames_rcvd += frames
 

@@ -49,7 +49,7 @@ NOT_AUTHORIZED: Final[int] = _TYPES.NOT_AUTHORIZED
 NO_MESSAGE_ID: Final = -1
 
 
-# How many characters of a path are shown in the log.
+# How many characters of a path the log shows.
 _SHOWN_CHARACTERS: Final = 200
 
 
@@ -95,16 +95,16 @@ def name_of(message_type: int) -> str:
 
 
 def shown(path: str) -> str:
-    """Return a path as it is shown in the log: escaped, and cut if it is long."""
+    """Return a path as the log shows it: escaped, and cut if it is long."""
     if len(path) > _SHOWN_CHARACTERS:
         return f"{path[:_SHOWN_CHARACTERS]!a}... ({len(path)} characters)"
     return ascii(path)
 
 
 def describe(message: Message) -> str:
-    """Return a message as one line for the log, with sizes in the place of bytes.
+    """Return a message as one line for the log.
 
-    So neither a heartbeat nor a SASL token gets into the log.
+    Sizes stand in for bytes, so neither a heartbeat nor a SASL token is ever logged.
     """
     return f"{name_of(message.type)} id={message.message_id}{_about(message.data)}"
 
@@ -132,22 +132,25 @@ def decode(body: bytes, max_values: int = binary.MAX_VALUES) -> Message:
         max_values: the most fields and elements that it may have.
 
     Raises:
-        MalformedError: the bytes are not an HBMessage, or its type is missing or not
-            a number of the enum.
+        MalformedError: the bytes are not an HBMessage, or its type is missing or
+            unknown.
     """
     struct = binary.read_struct(body, _IDL.HBMessage, _UNIONS, max_values)
     if struct.type is None:
         raise MalformedError("message without a type")
     if struct.type not in _NAMES:
-        raise MalformedError("unknown message type", str(struct.type))
+        raise MalformedError(
+            "unknown message type",
+            f"{struct.type}, allowed is {min(_NAMES)} to {max(_NAMES)}",
+        )
     return Message(struct.type, _data_of(struct.data), struct.message_id)
 
 
 def encode(message: Message) -> bytes:
-    """Write one message as a frame, as Storm's Java writes it.
+    """Write one message as Storm's Java writes it.
 
     Returns:
-        The frame with its length.
+        The frame, including its length.
     """
     transport = TMemoryBuffer()
     _struct_of(message).write(TCyBinaryProtocol(transport))
@@ -156,7 +159,7 @@ def encode(message: Message) -> bytes:
 
 
 def _data_of(union: Any) -> Data:
-    """Return the value of the union; None if it is absent or its field unknown."""
+    """Return the value of the union; None if it is absent or has no known field."""
     if union is None:
         return None
     for name, to_value in _TO_VALUE.items():

@@ -1,7 +1,7 @@
 """Recognize peers that speak another protocol on a Pacemaker's port.
 
-An administrator who has mistaken a port looks for the reason in the log, and "frame
-length out of range: 1195725856" does not say that the peer is a browser.
+If a client uses the wrong port, its administrator looks for the reason in the log, and
+"frame length out of range: 1195725856" does not say that the peer is a browser.
 """
 
 from __future__ import annotations

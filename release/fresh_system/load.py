@@ -1,4 +1,4 @@
-"""Pulses over many connections until a line comes on stdin; then what they saw.
+"""Send pulses over many connections until a line comes on stdin; print the outcome.
 
 The package's own Python runs it on the system under trial: ``load.py CONNECTIONS``.
 """
@@ -17,7 +17,7 @@ TIMEOUT_S = 30
 
 
 def answered(link: socket.socket) -> bool:
-    """Read one reply; return whether it came."""
+    """Read one reply; return whether it came before the connection ended."""
     head = link.recv(4, socket.MSG_WAITALL)
     if len(head) < 4:
         return False
@@ -39,7 +39,7 @@ def main() -> None:
         for index, link in enumerate(links):
             request = send_pulse(f"/workerbeats/load/{index}", b"%d" % number)
             link.settimeout(TIMEOUT_S)
-            with contextlib.suppress(OSError):  # the reply will not come
+            with contextlib.suppress(OSError):  # then the missing reply is counted
                 link.sendall(request.frame(number))
         for link in links:
             try:

@@ -154,7 +154,7 @@ def test_generator_that_fell_behind_has_a_code(
     )
     result = run("simulate", *QUICK, "--interval", "0.5")
     assert result.exit_code == exit_codes.GENERATOR_BEHIND
-    assert "No answer: the generator itself fell behind" in result.stdout
+    assert "The generator is saturated: no verdict." in result.stdout
 
 
 @pytest.mark.usefixtures("no_stalls")

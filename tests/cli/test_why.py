@@ -13,16 +13,24 @@ from pacemaker.cli import exit_codes
 from pacemaker.cli import why as module
 from pacemaker.cluster_state import zookeeper_state
 from pacemaker.config import Settings
-from pacemaker.core.history import End, History, Source
+from pacemaker.core.history import History
+from pacemaker.core.record import End, Source
 from pacemaker.errors import AdminError
+from pacemaker.observe import zookeeper
 from pacemaker.observe.nodes import Assignment, ClusterNodes
 from pacemaker.server.history_page import write_history
 from tests.cli.conftest import Run
+from tests.why.cases import moved
 from tests.why.test_facts import KEY, TOPOLOGY, VALUE
 
 
-def history(is_relay: bool = False) -> str:
-    """Return the page of a daemon whose worker was killed, and came back."""
+def history(ahead_s: float = 0.0, is_relay: bool = False) -> str:
+    """Return the page of a daemon whose worker was killed, and came back.
+
+    Args:
+        ahead_s: how far the daemon's clock is ahead of the right time.
+        is_relay: whether the daemon is a relay.
+    """
     kept = History(10**6)
     before, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
     for now_s in (1_000.0, 1_003.0):
@@ -31,7 +39,7 @@ def history(is_relay: bool = False) -> str:
     kept.record_for(KEY, Source("10.0.0.1:4002"), 1_300.0, VALUE)
     kept.note_read(KEY, nimbus, 1_301.0)
     return b"".join(
-        write_history(kept, {KEY: VALUE}.get, 1_302.0, 1_302.0, "", is_relay)
+        write_history(kept, {KEY: VALUE}.get, 1_302.0 + ahead_s, 1_302.0, "", is_relay)
     ).decode()
 
 
@@ -73,7 +81,7 @@ def test_why_asks_the_pacemakers_of_the_configuration(
     result = run("why", "words", "--no-zookeeper", "-c", servers)
     assert result.exit_code == exit_codes.OK
     first = result.stdout.splitlines()[0]
-    assert first == f"7a4e-6700 of {TOPOLOGY}: killed: it was killed"
+    assert first.startswith(f"7a4e-6700 of {TOPOLOGY}: killed: ")
     assert "pm2:6698 (Connection refused)" in result.stderr
 
 
@@ -122,7 +130,7 @@ def test_what_nobody_remembers_is_a_no(
     endpoints.answers["unix:/run/pm"] = Answer(200, history())
     result = run("why", *arguments, "--no-zookeeper", "--admin", "unix:/run/pm")
     assert result.exit_code == exit_codes.NO
-    assert f"they remember {TOPOLOGY}" in result.stderr
+    assert f"remembers these topologies: {TOPOLOGY}" in result.stderr
 
 
 def test_no_answer_is_an_error(run: Run, endpoints: Endpoints) -> None:
@@ -143,6 +151,26 @@ def test_answer_that_is_no_history_is_an_error(
     result = run("why", "words", "--no-zookeeper", "--admin", "127.0.0.1:6698")
     assert result.exit_code == exit_codes.NO_ANSWER
     assert "127.0.0.1:6698" in result.stderr
+
+
+def test_wrong_clock_of_a_pacemaker_is_noted(run: Run, endpoints: Endpoints) -> None:
+    """By how much it is wrong, and which clock counts."""
+    endpoints.answers["pm1:6698"] = Answer(200, history())
+    endpoints.answers["pm2:6698"] = Answer(200, history(ahead_s=-3_600.0))
+    servers = "pacemaker.servers=[pm1,pm2]"
+    result = run("why", "words", "--no-zookeeper", "-c", servers)
+    assert result.exit_code == exit_codes.OK
+    note = "the clock of pm2:6698 is 3600 s behind that of pm1:6698"
+    assert note in result.stderr
+
+
+def test_empty_memory_is_said_to_be_empty(run: Run, endpoints: Endpoints) -> None:
+    """There is no list of topologies to choose from."""
+    empty = b"".join(write_history(History(1), lambda _: None, 1.0, 1.0, "")).decode()
+    endpoints.answers["unix:/run/pm"] = Answer(200, empty)
+    result = run("why", "words", "--no-zookeeper", "--admin", "unix:/run/pm")
+    assert result.exit_code == exit_codes.NO
+    assert "unix:/run/pm remembers no worker at all" in result.stderr
 
 
 class ConnectedState:
@@ -181,5 +209,18 @@ def test_why_reads_zookeeper(
     endpoints.answers["unix:/run/pm"] = Answer(200, history())
     result = run("why", "words", "--admin", "unix:/run/pm")
     assert result.exit_code == exit_codes.OK
-    assert "without ZooKeeper" not in result.stderr
-    assert "its supervisor is not in ZooKeeper" in result.stdout
+    assert "ZooKeeper cannot be read" not in result.stderr
+    assert "ZooKeeper does not have its supervisor" in result.stdout
+
+
+def test_worker_that_was_never_seen_is_told(
+    run: Run, endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ZooKeeper assigns it, and the other workers of its topology are told too."""
+    found = moved(at_s=1_000)
+    monkeypatch.setattr(zookeeper_state, "ZooKeeperState", ConnectedState)
+    monkeypatch.setattr(zookeeper, "read_nodes", lambda state, now_s: found)
+    endpoints.answers["unix:/run/pm"] = Answer(200, history())
+    result = run("why", "words", "--admin", "unix:/run/pm")
+    assert f"node-b-6700 of {TOPOLOGY}: never seen: " in result.stdout
+    assert f"7a4e-6700 of {TOPOLOGY}: " in result.stdout

@@ -45,9 +45,18 @@ class Relay:
         """The process that runs, or ran, here."""
         return self.children[-1]
 
-    def keep_port(self) -> None:
+    @property
+    def keeps_port(self) -> bool:
+        """Whether the port goes on listening without a process that serves there."""
+        return self._listener is not None
+
+    def keep_port(self, keep: bool = True) -> None:
         """Listen for the relay, as a systemd socket unit does; none runs now."""
-        self._listener = self._host.listen(self.address[1])
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        if keep:
+            self._listener = self._host.listen(self.address[1])
 
     def start(self) -> None:
         """Start it."""

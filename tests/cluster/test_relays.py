@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.cluster.cluster import Cluster, Setup
+from tests.cluster.cluster import ROUND_S, TASK_TIMEOUT_S, Cluster, Setup
 from tests.cluster.conftest import HostMaker, Record
 from tests.cluster.hosts import Host, Namespace, namespaces_work
 from tests.cluster.observation import Observation, Outcome, keep_ports
@@ -28,6 +28,8 @@ BETWEEN_RESTARTS_S = 30
 LONGEST_GAP_S = 5.0
 LONGEST_ROUND_S = 12.0
 """Nimbus begins a round every 10 s."""
+CLOSED_PORT_GAP_S = 20.0
+"""Storm's client needs 13 to 16 s for another connection, and writes every 3 s."""
 
 
 @pytest.fixture(autouse=True, params=range(int(os.environ.get("TRIES") or 1)))
@@ -133,9 +135,13 @@ def test_one_comes_back_empty_while_the_other_is_cut_off(
 
 
 @only_with_all
-@pytest.mark.parametrize("outage_s", [5, 25])
+@pytest.mark.parametrize("outage_s", [5, 25, 100])
 def test_all_are_away(cluster: Cluster, recording: Record, outage_s: int) -> None:
-    """Workers write to their relay meanwhile, and nothing moves."""
+    """Workers write to their relay meanwhile, and nothing moves.
+
+    Nimbus of 2.x may end itself, as it does without relays if it can read nothing for
+    so long.
+    """
     keep_ports(cluster, False)
     first, second = cluster.pacemakers
     with Observation(cluster) as seen:
@@ -176,6 +182,66 @@ def test_relays_are_killed(cluster: Cluster, recording: Record) -> None:
     recording("5. relays: all relays are killed, ports kept", outcome)
     assert outcome.nothing_moved, outcome
     assert max(outcome.flow.gaps_s) <= LONGEST_GAP_S + longest_s, outcome
+
+
+@only_with_all
+def test_relays_are_restarted_with_closed_ports(
+    cluster: Cluster, recording: Record
+) -> None:
+    """Without a kept port Storm's clients wait as they do for any server."""
+    _keep_relay_ports(cluster, False)
+    with Observation(cluster) as seen:
+        for relay in cluster.relays.values():
+            relay.end(signal.SIGTERM)
+            relay.start()
+        seen.over()
+        outcome = seen.outcome()
+    recording("5. relays: all relays are restarted, ports closed", outcome)
+    _keep_relay_ports(cluster, True)
+    assert outcome.nothing_moved, outcome
+    assert max(outcome.flow.gaps_s) <= CLOSED_PORT_GAP_S + seen.away_s, outcome
+
+
+def _keep_relay_ports(cluster: Cluster, keep: bool) -> None:
+    """See that the relays' ports are kept while they are away, or are not."""
+    changing = [one for one in cluster.relays.values() if one.keeps_port != keep]
+    with Observation(cluster) as seen:
+        for relay in changing:
+            relay.end(signal.SIGTERM)
+            relay.keep_port(keep)
+            relay.start()
+        seen.over()
+        seen.outcome()
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["control", "restarted"])
+def test_workers_of_a_dead_host_move_to_another(
+    cluster: Cluster, recording: Record, is_restarted: bool
+) -> None:
+    """Nimbus notices as soon as without relays, and the new workers' heartbeats arrive.
+
+    A Pacemaker that comes back then gets the heartbeats of all workers that are
+    connected: those of the dead ones must not be among them.
+    """
+    keep_ports(cluster, False)
+    before = cluster.placement()
+    with Observation(cluster) as seen:
+        killed_s = time.time()
+        dead = cluster.kill_supervisor()
+        if is_restarted:
+            cluster.pacemakers[0].go_away(signal.SIGKILL, 0)
+        seen.over()
+        outcome = seen.outcome()
+    event = "relays: a supervisor and its workers are killed"
+    more = ", and a Pacemaker, which comes back" if is_restarted else ""
+    recording(f"control: {event}{more}", outcome)
+    lost = {name for name, slot in before.slots.items() if slot.port in dead}
+    assert lost
+    assert outcome.moved == lost
+    # Nimbus counts from its first reading of a heartbeat, up to a round after that
+    # was written, and looks once a round.
+    took_s = max(outcome.first_dead_s[name] for name in lost) - killed_s
+    assert took_s <= TASK_TIMEOUT_S + 2 * ROUND_S, outcome
 
 
 def _assert_unnoticed(outcome: Outcome, none_s: float = 0.0) -> None:

@@ -38,7 +38,8 @@ ZOOKEEPER_IMAGE = "zookeeper:3.9"
 
 OWN_IMAGE = "storm-pacemaker-py"
 SYSTEMD_IMAGE = "storm-pacemaker-py-systemd"
-BUILT_IMAGES = (OWN_IMAGE, "storm-pacemaker-py-topology", SYSTEMD_IMAGE)
+KERBEROS_IMAGE = f"{OWN_IMAGE}:kerberos"
+BUILT_IMAGES = (OWN_IMAGE, KERBEROS_IMAGE, "storm-pacemaker-py-topology", SYSTEMD_IMAGE)
 
 BASE = "storm-pacemaker-py-stand-in-base"
 PYTHON_SUITE = "trixie"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pacemaker import __version__
 from tests.cluster.waiting import wait_until
-from tests.compose.engine import docker
-from tests.compose.images import PYTHON_IMAGE
+from tests.compose.engine import COMPOSE_FILE, docker
+from tests.compose.images import KERBEROS_IMAGE, PYTHON_IMAGE, need_images
 
 pytestmark = pytest.mark.compose
 
@@ -28,23 +29,30 @@ QUICK_HEALTH = (
 
 HEALTH_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 10
-ADDED_MIB = 64
+MAX_ADDED_BYTES = 60_000_000
 """What the image may have beside its base: a virtual environment."""
 
 Start = Callable[..., str]
+StartWith = Callable[[Sequence[str], Sequence[str]], str]
 
 
 @pytest.fixture
-def start(own_image: str) -> Iterator[Start]:
+def start_with(own_image: str) -> Iterator[StartWith]:
     """Give what starts a container of the image; all are removed at the end."""
     with ExitStack() as started:
 
-        def run(*options: str) -> str:
-            container = docker("run", "--detach", *options, own_image).strip()
+        def run(options: Sequence[str], command: Sequence[str]) -> str:
+            container = docker("run", "--detach", *options, own_image, *command).strip()
             started.callback(docker, "rm", "--force", "--volumes", container)
             return container
 
         yield run
+
+
+@pytest.fixture
+def start(start_with: StartWith) -> Start:
+    """Give what starts a container with the image's own command."""
+    return lambda *options: start_with(options, ())
 
 
 def _inspect(name: str) -> dict[str, Any]:
@@ -122,4 +130,36 @@ def test_reload_upgrades_process_1_in_place(start: Start) -> None:
 def test_adds_little_to_python_s_image(own_image: str) -> None:
     """It has nothing but the virtual environment beside what Python's image has."""
     sizes = [_inspect(name)["Size"] for name in (own_image, PYTHON_IMAGE)]
-    assert sizes[0] - sizes[1] < ADDED_MIB * 2**20
+    assert sizes[0] - sizes[1] <= MAX_ADDED_BYTES
+
+
+def test_says_what_it_is(own_image: str) -> None:
+    """Its labels have the names that registries and scanners of images read."""
+    prefix = "org.opencontainers.image."
+    labels = _inspect(own_image)["Config"]["Labels"]
+    assert labels[prefix + "title"] == "storm-pacemaker-py"
+    assert labels[prefix + "version"] == __version__
+    assert labels[prefix + "licenses"] == "Apache-2.0"
+    assert labels[prefix + "base.name"] == PYTHON_IMAGE
+
+
+def test_a_relay_is_asked_for_its_health_too(start_with: StartWith) -> None:
+    """The check of the image needs no other variable for a relay than for `serve`."""
+    container = start_with([*LOCKED, *QUICK_HEALTH], ["relay", "--to=192.0.2.1"])
+    wait_until("health", lambda: _health(container) == "healthy", HEALTH_TIMEOUT_S)
+
+
+@pytest.mark.timeout(1200)
+def test_the_variant_with_kerberos_has_its_packages(engine: None) -> None:
+    """It is built by one argument, loads what it compiled, and stays small."""
+    need_images(PYTHON_IMAGE)
+    extras = "EXTRAS=metrics,kerberos"
+    docker(
+        *("build", f"--tag={KERBEROS_IMAGE}", f"--build-arg={extras}"),
+        str(COMPOSE_FILE.parent),
+        timeout_s=1200,
+    )
+    python = "import gssapi, kerberos, prometheus_client"
+    docker("run", "--rm", *LOCKED, "--entrypoint=python", KERBEROS_IMAGE, "-c", python)
+    sizes = [_inspect(name)["Size"] for name in (KERBEROS_IMAGE, PYTHON_IMAGE)]
+    assert sizes[0] - sizes[1] <= MAX_ADDED_BYTES

@@ -179,6 +179,12 @@ def test_reader_refuses_too_many_merged_pairs() -> None:
         parse_yaml("\n".join([*halves, "c: {<<: [*a, *b]}"]), "f")
 
 
+def test_reader_accepts_many_pairs_that_are_not_merged() -> None:
+    """A large file is no bomb: its pairs are its own, with a merge key among them."""
+    lines = ["base: &base {z: 1}", "<<: *base", *(f"k{n}: 1" for n in range(10_500))]
+    assert len(parse_yaml("\n".join(lines), "f")) == 10_502
+
+
 def test_reader_defuses_a_bomb_of_merge_keys() -> None:
     """Few aliases that would merge billions of pairs are refused, or give no more.
 

@@ -137,7 +137,10 @@ def test_connection_of_a_shared_address_is_gone_with_its_end() -> None:
     assert passed_on == [(first, accounts.gone)]
     accounts.close(second)
     assert passed_on[1:] == [(second, accounts.gone)]
-    assert not accounts._hosts
+    host = second.shared_host
+    assert host is not None
+    assert host.connections == 0
+    assert accounts.open("127.0.0.1", 7001).shared_host is not host
 
 
 def test_address_is_gone_once_it_is_forgotten() -> None:

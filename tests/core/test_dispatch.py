@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from pacemaker.core.accounts import Account
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
+from pacemaker.core.history import History
 from pacemaker.core.listing import LARGE_NAMES, Listing
+from pacemaker.core.record import Event, Kind, Moment, Source
 from pacemaker.core.store import Store
 from pacemaker.core.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError, MalformedError
@@ -190,7 +192,7 @@ def test_pulse_fits_its_reply(key: str) -> None:
     assert isinstance(reply, Message)
     assert len(messages.encode(reply)) == 4 + 200
     store.delete(key)
-    with pytest.raises(LimitError, match=f"{200 - 36} bytes, allowed are {200 - 37}"):
+    with pytest.raises(LimitError, match=f" {200 - 36} bytes, at most {200 - 37} "):
         asked.reply_to(Message(Type.SEND_PULSE, Pulse(key, details + b"x"), 1), True)
     assert store.get(key) is None
 
@@ -275,6 +277,109 @@ def test_pulses_are_charged_to_their_account() -> None:
     assert account.new_keys == 3
     store.delete_all("/w")
     assert account.stored_bytes == 0
+
+
+def with_history() -> tuple[Dispatcher, History, Moment]:
+    """Make a dispatcher over an empty store whose requests are noted."""
+    history, moment = History(10**6), Moment()
+    return (
+        Dispatcher(Store(), Figures(), MAX_BODY_BYTES, history, moment),
+        history,
+        moment,
+    )
+
+
+def test_pulse_is_noted_at_the_time_of_the_poll() -> None:
+    """The history has the writer of each key, and when it last wrote."""
+    asked, history, moment = with_history()
+    worker = Source("10.0.0.1:4000")
+    for moment.now_s in (100.0, 103.0):
+        asked.store_pulse("/w/1", b"x", source=worker)
+    record = history.records["/w/1"]
+    assert (record.source, record.first_s, record.last_s) == (worker, 100.0, 103.0)
+
+
+def test_refused_pulse_is_not_noted() -> None:
+    """A heartbeat that was not stored is no sign of life in the history."""
+    moment, history = Moment(), History(10**6)
+    full = Store(budget_bytes=0)
+    asked = Dispatcher(full, Figures(), MAX_BODY_BYTES, history, moment)
+    with pytest.raises(LimitError):
+        asked.store_pulse("/w/1", b"x")
+    assert history.records == {}
+
+
+def test_worker_pulses_and_lone_reads_are_noted_too() -> None:
+    """The fast paths of a connection write into the dispatcher's history."""
+    asked, history, moment = with_history()
+    worker, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
+    moment.now_s, nimbus.is_reader = 100.0, True
+    asked.store_pulse("/w/1", b"x", source=worker)
+    pulse = messages.encode(Message(Type.SEND_PULSE, Pulse("/w/1", b"x"), 1))
+    moment.now_s = 103.0
+    assert asked.worker_pulses("/w/1", source=worker).answer_one(pulse) is not None
+    assert history.records["/w/1"].last_s == 103.0
+    read = messages.encode(Message(Type.GET_PULSE, "/w/1", 1))
+    assert asked.lone_reads(nimbus).answer_one(read) is not None
+    assert history.records["/w/1"].reader is nimbus
+
+
+def test_peer_that_asks_for_a_list_is_noted_as_a_reader() -> None:
+    """A worker reads its own heartbeat at most; only Nimbus asks for lists."""
+    asked, history, moment = with_history()
+    peer, moment.now_s = Source("10.0.0.9:1"), 100.0
+    asked.store_pulse("/w/1", b"x", source=Source("10.0.0.1:4000"))
+    read = Message(Type.GET_PULSE, "/w/1", 1)
+    asked.reply_to(read, True, source=peer)
+    assert history.read_s == 0
+    asked.reply_to(Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 2), True, source=peer)
+    asked.reply_to(read, True, source=peer)
+    assert (history.read_s, history.reader) == (100.0, peer)
+    assert history.records["/w/1"].read_s == 100.0
+
+
+@pytest.mark.parametrize("kind", [Type.DELETE_PATH, Type.DELETE_PULSE_ID])
+@pytest.mark.parametrize("authenticated", [True, False])
+def test_delete_is_noted(kind: int, authenticated: bool) -> None:
+    """It is an event of its key, whoever has deleted it."""
+    asked, history, moment = with_history()
+    worker, moment.now_s = Source("10.0.0.1:4000"), 100.0
+    asked.store_pulse("/w/1", b"x", source=worker)
+    asked.reply_to(Message(kind, "/w/1", 1), authenticated, source=worker)
+    events = history.records["/w/1"].list_events()
+    assert events == [Event(100.0, Kind.DELETED, "10.0.0.1:4000")]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Message(Type.CREATE_PATH, "/w/1", 1),
+        Message(Type.EXISTS, "/w/1", 1),
+        Message(Type.GET_ALL_PULSE_FOR_PATH, "/w/1", 1),
+    ],
+    ids=lambda request: messages.name_of(request.type),
+)
+def test_other_requests_are_not_noted(request_: Message) -> None:
+    """They change no heartbeat, and Nimbus decides nothing by their replies."""
+    asked, history, moment = with_history()
+    peer, moment.now_s = Source("10.0.0.9:1"), 100.0
+    asked.store_pulse("/w/1", b"x", source=peer)
+    before = b"".join(history.dump())
+    moment.now_s = 200.0
+    asked.reply_to(request_, True, source=peer)
+    assert b"".join(history.dump()) == before
+    assert not peer.is_reader
+
+
+def test_refused_read_is_not_noted() -> None:
+    """A peer that may not read does not pass for Nimbus."""
+    asked, history, moment = with_history()
+    stranger, moment.now_s = Source("10.0.0.9:1"), 100.0
+    asked.reply_to(
+        Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 1), False, source=stranger
+    )
+    assert not stranger.is_reader
+    assert history.read_s == 0
 
 
 message_ids = st.sampled_from((None, *MESSAGE_IDS))

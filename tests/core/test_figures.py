@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pacemaker.core.figures import Figures, add_up, describe_minute
 from pacemaker.wire import messages
 
@@ -34,6 +36,20 @@ def test_pulses_that_come_together_count_with_their_average() -> None:
     figures.count_pulses(3, 300, 120)
     assert figures.pulse_sizes[(100).bit_length()] == 3
     assert (figures.pulses, figures.largest_pulse_bytes) == (3, 120)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "bits"),
+    [(0.0, 0), (1e-6, 1), (3.5e-6, 2), (0.001, 10), (1.0, 20), (1e6, 31)],
+)
+def test_turns_are_counted_by_their_events(duration_s: float, bits: int) -> None:
+    """Each event counts with the duration of its turn; the last group is open."""
+    figures = Figures()
+    figures.count_turn(duration_s, 3)
+    figures.count_turn(duration_s, 2)
+    shown = {bits: count for bits, count in enumerate(figures.turn_events) if count}
+    assert shown == {bits: 5}
+    assert figures.turns_s == pytest.approx(5 * duration_s)
 
 
 def test_figures_of_threads_add_up() -> None:

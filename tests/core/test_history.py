@@ -6,12 +6,11 @@ import gzip
 
 import pytest
 
-from pacemaker.core.history import (
-    MAX_EVENTS,
+from pacemaker.core.history import History
+from pacemaker.core.record import (
     RECORD_BYTES,
     End,
     Event,
-    History,
     Kind,
     Record,
     Source,
@@ -128,16 +127,6 @@ def test_time_without_reads_is_kept() -> None:
     assert list(kept.read_gaps) == [(110.0, 170.0)]
 
 
-def test_only_the_last_events_are_kept() -> None:
-    """However many there are, and however long their peers' names."""
-    kept = history()
-    for number in range(100):
-        record = beat(kept, Source("p" * (number + 1)), float(number))
-    events = record.list_events()
-    assert [event.at_s for event in events] == [float(n) for n in range(68, 100)]
-    assert len(events) == MAX_EVENTS
-
-
 def test_memory_is_counted_and_bounded() -> None:
     """The oldest record goes whose key is not written any more."""
     counted: list[int] = []
@@ -165,23 +154,28 @@ def test_events_are_counted() -> None:
     assert sum(counted) == kept.size_bytes == RECORD_BYTES + len(KEY) + len(events)
 
 
-def test_everything_is_carried_over() -> None:
-    """What is loaded is what was dumped."""
-    kept, before, nimbus = history(), Source("10.0.0.1:4000"), Source("10.0.0.9:1")
+def test_history_is_carried_over() -> None:
+    """The next process knows all that this one did, and counts its memory."""
+    kept, worker, nimbus = history(), Source("10.0.0.1:4000"), Source("10.0.0.9:1")
     kept.began_s = 5.0
-    beat(kept, before, 100.0, 103.0)
-    before.end, before.ended_s = End.RESET, 104.0
-    beat(kept, Source("10.0.0.1:4002"), 113.0)
-    kept.note_read(KEY, nimbus, 114.0)
-    kept.note_read(KEY, nimbus, 160.0)
-    kept.note_delete("/workerbeats/x", nimbus, 161.0)
-    data = b"".join(kept.dump())
-    loaded = history()
-    loaded.load(data)
-    assert b"".join(loaded.dump()) == data
-    assert loaded.size_bytes == kept.size_bytes
+    beat(kept, worker, 100.0, 103.0, 130.0)
+    kept.note_read(KEY, nimbus, 131.0)
+    kept.note_read(KEY, nimbus, 170.0)
+    kept.note_delete("/workerbeats/x", nimbus, 171.0)
+    counted: list[int] = []
+    loaded = History(MANY, counted.append)
+    loaded.load(b"".join(kept.dump()))
+    assert b"".join(loaded.dump()) == b"".join(kept.dump())
+    assert sum(counted) == loaded.size_bytes == kept.size_bytes
+    assert (loaded.began_s, loaded.read_s) == (5.0, 170.0)
     assert loaded.records[KEY].list_events() == kept.records[KEY].list_events()
-    assert (loaded.began_s, loaded.read_s) == (5.0, 160.0)
-    for end in range(len(data) - 1):
-        with pytest.raises(ValueError, match="history cannot be read"):
-            history().load(data[:end])
+
+
+def test_history_that_cannot_be_read_leaves_nothing() -> None:
+    """The daemon goes on with an empty history, and no memory is counted for it."""
+    kept = history()
+    beat(kept, Source("10.0.0.1:4000"), 100.0)
+    loaded = history()
+    with pytest.raises(ValueError, match="history cannot be read"):
+        loaded.load(b"".join(kept.dump())[:-1])
+    assert (loaded.records, loaded.size_bytes) == ({}, 0)

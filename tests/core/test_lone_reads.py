@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import History, Moment, Source
+from pacemaker.core.history import History
 from pacemaker.core.lone_reads import LoneReads
 from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.record import Moment, Source
 from pacemaker.core.store import Store
 from pacemaker.wire.canonical import LARGE_BYTES
 from tests.wire import by_hand as wire

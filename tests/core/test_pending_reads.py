@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -19,15 +19,17 @@ from pacemaker.core.figures import Figures
 from pacemaker.core.pending_reads import (
     MAX_HELD_BYTES,
     RELEASED_PER_TURN,
+    HeldRead,
     HeldReads,
     Holding,
 )
 from pacemaker.core.phases import Phase
 from pacemaker.core.protocol import MAX_OUTGOING_BYTES, Wait
-from pacemaker.core.store import Store
+from pacemaker.core.store import KeyCallback, Store
 from pacemaker.core.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError
 from pacemaker.wire import messages
+from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import Message, Pulse
 from tests.core.collecting import Collecting
 from tests.fake_mechanisms import like_digest
@@ -44,13 +46,69 @@ PULSE = send_pulse(KEY, b"beat", 5)
 ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
 
 
+class SeenStore(Store):
+    """A store that shows which keys are awaited, and how often, by its own calls."""
+
+    def __init__(self, budget_bytes: int | None = None) -> None:
+        super().__init__(budget_bytes)
+        self.awaited: dict[str, list[KeyCallback]] = {}
+
+    def put(self, key: str, *args: Any, **kwargs: Any) -> None:
+        """Store a key: nobody awaits it any more."""
+        before = self.awaited.pop(key, None)
+        try:
+            super().put(key, *args, **kwargs)
+        except LimitError:
+            if before is not None:
+                self.awaited[key] = before
+            raise
+
+    def await_key(self, key: str, callback: KeyCallback) -> bool:
+        """Await a key."""
+        is_awaited = super().await_key(key, callback)
+        if is_awaited:
+            self.awaited.setdefault(key, [])
+            if callback not in self.awaited[key]:
+                self.awaited[key].append(callback)
+        return is_awaited
+
+    def stop_awaiting(self, key: str, callback: KeyCallback) -> None:
+        """Stop awaiting a key."""
+        super().stop_awaiting(key, callback)
+        callbacks = self.awaited.get(key, [])
+        if callback in callbacks:
+            callbacks.remove(callback)
+            if not callbacks:
+                del self.awaited[key]
+
+    def await_nothing(self) -> None:
+        """Stop awaiting all keys."""
+        super().await_nothing()
+        self.awaited.clear()
+
+
+class SeenHolding(Holding):
+    """A holding that shows the reads of its connections."""
+
+    def __init__(self, store: Store, most_of_one_bytes: int | None = None) -> None:
+        super().__init__(store, most_of_one_bytes)
+        self.reads: list[HeldReads] = []
+
+    def new_reads(self, account: Account = NOBODY) -> HeldReads | None:
+        """Remember the reads of each connection."""
+        reads = super().new_reads(account)
+        if reads is not None:
+            self.reads.append(reads)
+        return reads
+
+
 class Loop:
     """The I/O thread of some connections: a queue of calls, run when the test says."""
 
-    def __init__(self, store: Store | None = None, *, is_on: bool = True) -> None:
-        self.store = Store() if store is None else store
+    def __init__(self, store: SeenStore | None = None, *, is_on: bool = True) -> None:
+        self.store = SeenStore() if store is None else store
         self.figures = Figures()
-        self.holding = Holding(self.store)
+        self.holding = SeenHolding(self.store)
         self.dispatcher = Dispatcher(self.store, self.figures, LIMIT)
         self.calls: deque[Callable[[], None]] = deque()
         if is_on:
@@ -73,9 +131,7 @@ class Loop:
     @property
     def is_clear(self) -> bool:
         """Whether nothing is left of any held read."""
-        return not (
-            self.holding.held_bytes or self.holding._by_key or self.store._awaited
-        )
+        return not (self.holding.held_bytes or self.store.awaited)
 
 
 class Peer:
@@ -171,6 +227,14 @@ def test_path_that_can_never_be_stored_is_a_miss() -> None:
     assert peer.ask(request) == wire.pulse_reply(path, None, 7)
 
 
+def takes_fast_path(server: Collecting, data: bytes) -> bool:
+    """Send a request; return whether it was answered without being kept."""
+    before = server.frames.frames_rcvd
+    server.receive_data(data)
+    assert server.sent()
+    return server.frames.frames_rcvd == before
+
+
 def test_nothing_is_held_before_the_beginning_or_after_the_end() -> None:
     """A connection that was made while misses were held answers them at once too."""
     loop = Loop(is_on=False)
@@ -179,19 +243,21 @@ def test_nothing_is_held_before_the_beginning_or_after_the_end() -> None:
     peer = loop.connect()
     loop.holding.end()
     assert peer.ask(GET * 2) == MISS * 2
-    assert peer.server._reads is None, "still costs something"
-    assert loop.connect().server._reads is None
+    for server in (peer.server, loop.connect().server):
+        assert not takes_fast_path(server, GET) or server is peer.server
+        assert takes_fast_path(server, GET), "still costs something"
 
 
 def test_peer_that_may_not_read_is_no_slower_after_the_end() -> None:
     """A worker that never authenticates is served without a look at held reads."""
     loop = Loop()
     server = Collecting(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
-    server.receive_data(PULSE)
-    assert server._reads is not None
+    for _ in range(3):
+        assert not takes_fast_path(server, PULSE)
     loop.holding.end()
-    server.receive_data(PULSE)
-    assert server._reads is None
+    for _ in range(2):
+        assert not takes_fast_path(server, PULSE)
+    assert takes_fast_path(server, PULSE)
 
 
 def test_key_that_is_deleted_at_once_is_waited_for_again() -> None:
@@ -210,7 +276,7 @@ def test_key_that_is_deleted_at_once_is_waited_for_again() -> None:
 
 def test_refused_pulse_wakes_nobody() -> None:
     """A new key that the budget has no room for is still absent."""
-    loop = Loop(Store(budget_bytes=0))
+    loop = Loop(SeenStore(budget_bytes=0))
     peer = loop.connect()
     peer.ask(GET)
     with pytest.raises(LimitError):
@@ -312,7 +378,16 @@ def test_older_reads_of_an_id_in_one_batch_are_not_answered() -> None:
     sent = peer.ask(PULSE + GET * 2 + GET_OTHER * 2 + PULSE)
     assert sent == ACK + wire.pulse_reply("/w/t/2", b"x", 7) + ACK
     assert not peer.server.is_blocked
-    assert peer.server._outgoing_bytes == 0
+
+
+def test_replies_that_are_taken_back_need_no_room() -> None:
+    """Resends of a large heartbeat are read to the end: one reply is sent."""
+    loop = Loop()
+    large = bytes(MAX_OUTGOING_BYTES // 3)
+    loop.store.put(KEY, large)
+    peer = loop.connect()
+    assert peer.ask(GET * 8) == wire.pulse_reply(KEY, large, 7)
+    assert peer.server.wait is Wait.REQUEST
 
 
 def test_batch_ends_where_replies_are_handed_over() -> None:
@@ -373,7 +448,7 @@ def test_last_read_of_a_key_takes_its_place_along() -> None:
     for peer in peers:
         peer.ask(GET)
     peers[0].server.close()
-    assert list(loop.store._awaited) == [KEY]
+    assert list(loop.store.awaited) == [KEY]
     peers[1].server.close()
     assert loop.is_clear
 
@@ -402,7 +477,7 @@ def test_snapshot_has_the_held_reads() -> None:
     second.server.restore(state)
     second.server.resume()
     assert second.ask(GET[9:]) == b""
-    assert len(later.holding._by_key) == 2
+    assert set(later.store.awaited) == {KEY, "/x"}
     later.store.put(KEY, b"beat")
     later.drain()
     assert second.taken() == HIT
@@ -462,7 +537,10 @@ def test_read_that_finds_no_room_is_a_miss(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("path", [KEY * 10, "\U0001f600" + "x" * 1000])
 def test_held_bytes_are_no_less_than_what_reads_take(path: str) -> None:
     """Where each has a connection and a key of its own, however that is written."""
-    loop = Loop()
+    loop = Loop(is_on=False)
+    # A plain store: what `SeenStore` remembers is not what reads take.
+    loop.holding = SeenHolding(Store())
+    loop.holding.begin(loop.calls.append)
     peers = [loop.connect() for _ in range(1000)]
     tracemalloc.start()
     try:
@@ -484,7 +562,11 @@ def test_reads_that_are_dropped_leave_the_queue_of_those_to_release() -> None:
         loop.store.put(KEY, b"beat")
         loop.turn()
         loop.store.delete(KEY)
-    assert len(loop.holding._to_release) <= 2 * RELEASED_PER_TURN
+    turns = 0
+    while loop.calls:
+        loop.turn()
+        turns += 1
+    assert turns <= 3, "the reads of one round, in two turns, and their connection"
 
 
 def test_turn_releases_only_some() -> None:
@@ -525,7 +607,7 @@ def test_released_reads_wait_for_room() -> None:
 
 def test_threads_hold_reads_of_one_key() -> None:
     """A key is told to every I/O thread that holds reads of it."""
-    store = Store()
+    store = SeenStore()
     loops = [Loop(store), Loop(store)]
     peers = [loop.connect() for loop in loops]
     assert [peer.ask(GET) for peer in peers] == [b"", b""]
@@ -537,7 +619,7 @@ def test_threads_hold_reads_of_one_key() -> None:
 
 def test_read_is_answered_by_the_deadline_although_another_thread_was_first() -> None:
     """The end of one thread's hold does not keep another from its own."""
-    store = Store()
+    store = SeenStore()
     loops = [Loop(store), Loop(store)]
     peers = [loop.connect() for loop in loops]
     for peer in peers:
@@ -653,7 +735,21 @@ def test_account_knows_what_it_holds() -> None:
     loop.holding.end()
     loop.drain()
     assert account.held_read_bytes == 0
-    assert not loop.holding._holders
+
+
+def test_accounts_that_hold_nothing_leave_the_room_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once their reads are answered, they have no share of it any more."""
+    monkeypatch.setattr(module, "MAX_HELD_BYTES", 4 * size_of_a_read())
+    loop = Loop()
+    for number in range(3):
+        peer = loop.connect(Account(f"10.0.0.{number}"))
+        assert peer.ask(GET) == b""
+        peer.server.close()
+    alone = loop.connect(Account("10.0.0.9"))
+    for message_id in range(4):
+        assert alone.ask(path_request(Type.GET_PULSE, KEY, message_id)) == b""
 
 
 # --- anything, in any order -------------------------------------------------
@@ -681,6 +777,18 @@ frames = st.builds(
 )
 
 
+def held_by(reads: HeldReads) -> dict[int, str]:
+    """Return the reads that a connection holds: their keys by id."""
+    frames, held = FrameReader(LIMIT, reads.frames), dict[int, str]()
+    while (frame := frames.next()) is not None:
+        data, start, end = frame
+        _, key, message_id = messages.decode(data[start:end])
+        assert isinstance(key, str)
+        assert message_id is not None
+        held[message_id] = key
+    return held
+
+
 class HoldingMachine(RuleBasedStateMachine):
     """Reads, pulses, re-sends, ends and the deadline, in any order."""
 
@@ -689,6 +797,8 @@ class HoldingMachine(RuleBasedStateMachine):
         self.loop = Loop()
         self.accounts = [Account("10.0.0.1"), Account("10.0.0.2")]
         self.peers = [self.connect(number) for number in range(3)]
+        # Those of each connection.
+        self.reads = list(self.loop.holding.reads)
         # For each open connection: the reads that are owed a reply, by id.
         self.owed: list[dict[int, str] | None] = [{} for _ in self.peers]
         self.deleted: set[str] = set()
@@ -743,6 +853,8 @@ class HoldingMachine(RuleBasedStateMachine):
         if state is not None and self.owed[number] is not None:
             self.peers[number].server.close()
             self.peers[number] = self.connect(number)
+            if not self.is_over:
+                self.reads[number] = self.loop.holding.reads[-1]
             self.peers[number].server.restore(state)
             self.peers[number].server.resume()
             self.take(number)
@@ -778,13 +890,13 @@ class HoldingMachine(RuleBasedStateMachine):
     @invariant()
     def owes_only_what_is_absent(self) -> None:
         """What nobody has been told of is not held, and nothing more is."""
-        held = [cast("HeldReads | None", peer.server._reads) for peer in self.peers]
-        for reads, owed in zip(held, self.owed, strict=True):
-            assert set(owed or ()) == set(reads._held if reads is not None else ())
-        waiting = {read.key for reads in held if reads for read in reads._held.values()}
-        assert self.loop.store._awaited.keys() <= waiting
+        waiting = set()
+        for reads, owed in zip(self.reads, self.owed, strict=True):
+            held = held_by(reads)
+            assert set(owed or ()) == held.keys()
+            waiting |= set(held.values())
+        assert self.loop.store.awaited.keys() <= waiting
         if not self.loop.calls:
-            assert self.loop.store._awaited.keys() == self.loop.holding._by_key.keys()
             for key in waiting:
                 assert self.loop.store.get(key) is None
 
@@ -794,21 +906,19 @@ class HoldingMachine(RuleBasedStateMachine):
         holding = self.loop.holding
         given_up_bytes = 0
         by_account = dict.fromkeys(self.accounts, 0)
-        for peer in self.peers:
-            reads = cast("HeldReads | None", peer.server._reads)
-            for read in () if reads is None else reads._held.values():
-                if read.is_given_up:
-                    given_up_bytes += read.size_bytes
+        for reads in self.reads:
+            waiting = {read.message_id: read for read in reads.oldest()}
+            for message_id, key in held_by(reads).items():
+                size_bytes = HeldRead(reads, key, message_id).size_bytes
+                if message_id in waiting:
+                    by_account[reads.account] += size_bytes
                 else:
-                    by_account[read.reads.account] += read.size_bytes
-        assert holding._given_up_bytes == given_up_bytes
-        assert holding.held_bytes == given_up_bytes + sum(by_account.values())
+                    given_up_bytes += size_bytes
+        waiting_bytes = sum(by_account.values())
+        assert holding.held_bytes == given_up_bytes + waiting_bytes
         for account, held_bytes in by_account.items():
             assert account.held_read_bytes == held_bytes
-            holder = holding._holders.get(account)
-            assert (holder.held_bytes if holder else 0) == held_bytes
-            assert sum(holder.by_connection.values() if holder else ()) == held_bytes
-        assert holding._waiting_bytes <= module.MAX_HELD_BYTES
+        assert waiting_bytes <= module.MAX_HELD_BYTES
         assert given_up_bytes <= module._MAX_GIVEN_UP_BYTES
 
 
@@ -836,7 +946,7 @@ TestHoldingMachine.settings = settings(max_examples=200, stateful_step_count=30)
 def test_account_holds_no_more_than_the_number_that_it_is_given() -> None:
     """A number holds at any time, an equal share under pressure alone."""
     loop = Loop(is_on=False)
-    loop.holding = Holding(loop.store, most_of_one_bytes=1)
+    loop.holding = SeenHolding(loop.store, most_of_one_bytes=1)
     loop.holding.begin(loop.calls.append)
     peer = loop.connect(Account("10.0.0.5"))
     assert peer.ask(GET) == MISS
@@ -893,6 +1003,7 @@ def test_read_is_not_held_if_nothing_more_can_be_given_up(
 
 def test_reads_show_their_state() -> None:
     """How many are held and released is in the log of an error."""
-    peer = Loop().connect()
-    peer.ask(GET)
-    assert repr(peer.server._reads) == "<HeldReads held=1 released=0>"
+    loop = Loop()
+    loop.connect().ask(GET)
+    (reads,) = loop.holding.reads
+    assert repr(reads) == "<HeldReads held=1 released=0>"

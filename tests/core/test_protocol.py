@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import tracemalloc
+import weakref
 from collections.abc import Callable, Iterable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ from pacemaker.core.protocol import (
     Wait,
 )
 from pacemaker.core.store import KeyHandle, Store
-from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS
+from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import (
     AuthenticationError,
     FrameError,
@@ -34,6 +36,7 @@ from pacemaker.errors import (
 )
 from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.wire import canonical, messages
+from pacemaker.wire.messages import Message
 from tests.core.collecting import Collecting
 from tests.cutting import same_however_it_arrives, ways_to_arrive
 from tests.fake_mechanisms import (
@@ -97,6 +100,17 @@ class CountingStore(Store):
         """Count, and store."""
         self.writes += 1
         super().put_at(place, value)
+
+
+class CountingDispatcher(Dispatcher):
+    """A dispatcher that counts how often the fast path for pulses is prepared."""
+
+    workers = 0
+
+    def worker_pulses(self, *args: Any, **kwargs: Any) -> WorkerPulses:
+        """Count, and prepare it."""
+        self.workers += 1
+        return super().worker_pulses(*args, **kwargs)
 
 
 def new_worker(store: Store) -> Collecting:
@@ -340,12 +354,13 @@ def test_peer_that_may_not_read_gets_no_fast_path() -> None:
 
 def test_worker_is_made_but_once() -> None:
     """Pulses to its key that come another way leave it as it is."""
-    server = new_worker(Store())
-    worker = server._worker
+    dispatcher = CountingDispatcher(Store(), Figures(), LIMIT)
+    server = Collecting(dispatcher, LIMIT)
+    serve(server, [PULSE, PULSE])
     for at in range(len(PULSE) - 1):
         serve(server, [PULSE[: at + 1], PULSE[at + 1 :]])
     serve(server, [PULSE[:9], PULSE[9:11], PULSE[11:]])
-    assert server._worker is worker
+    assert dispatcher.workers == 1
 
 
 def test_long_keys_are_not_remembered() -> None:
@@ -712,7 +727,6 @@ def test_ordinary_message_takes_sasl_off_for_good(start: str, message: str) -> N
     serve(server, [PULSE])
     assert (server.phase, server.authenticated) == (Phase.OPEN, False)
     assert serve(server, [READ]) == REFUSAL
-    assert server._mechanism is None
     serve(server, [MESSAGES[message]])
     assert not server.authenticated
     assert server.user is None
@@ -832,16 +846,177 @@ def test_outcome_without_a_step_is_ignored(exchange: bytes) -> None:
     assert (repr(server), sent_by(server)) == (before, b"")
 
 
+class ForgetfulMechanism(ScriptedMechanism):
+    """A mechanism like Kerberos's that does not keep the tokens that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            [b"offer", None], begins_with_request=False, completion_count=2
+        )
+
+    def step(self, token: bytes) -> bytes | None:
+        """Give the next answer of the script."""
+        answer = super().step(token)
+        self.tokens_rcvd.clear()
+        return answer
+
+
+def new_forgetful() -> tuple[Collecting, weakref.ref[ForgetfulMechanism]]:
+    """Make a protocol that alone keeps its mechanism, and a look at that one."""
+    mechanism = ForgetfulMechanism()
+    dispatcher = Dispatcher(Store(), Figures(), LIMIT)
+    return Collecting(dispatcher, LIMIT, mechanism), weakref.ref(mechanism)
+
+
 def test_tokens_are_not_kept() -> None:
     """The token, and after the exchange its mechanism, live no longer than needed."""
-    server = new_protocol(like_kerberos)
-    server.receive_data(token(bytes(50_000)))
-    step = server.step
-    assert step is not None
-    server.finish_step(step.run())
-    assert (server.step, step._token) == (None, b"")
+    server, seen = new_forgetful()
+    tracemalloc.start()
+    try:
+        server.receive_data(token(bytes(50_000)))
+        step = server.step
+        assert step is not None
+        server.finish_step(step.run())
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 50_000
+    assert server.step is None
+    del step
+    assert seen() is not None, "it is needed for the next token"
     serve(server, [token(b"wrapped")])
-    assert (server._mechanism, server.step) == (None, None)
+    assert server.authenticated
+    assert seen() is None
+
+
+def test_mechanism_is_not_kept_for_a_peer_that_has_given_up_sasl() -> None:
+    """It can take no step any more on this connection."""
+    server, seen = new_forgetful()
+    serve(server, [PULSE])
+    assert not server.authenticated
+    assert seen() is None
+
+
+# --- requests that are answered later, in their order -----------------------
+
+
+class AnsweredElsewhere:
+    """Answers all reads and lists later, as a relay does: when the test says."""
+
+    is_over = False
+    frames = acks = b""
+
+    def __init__(self) -> None:
+        self.on_release: Callable[[], None] = lambda: None
+        self.held: list[Message] = []
+        self.released: list[Message] = []
+
+    def new_reads(self, account: Account = NOBODY) -> AnsweredElsewhere:
+        """Return itself: there is but one connection."""
+        return self
+
+    def begin_batch(self) -> None:
+        """Do nothing: no read is answered at once."""
+
+    def note_answered(self, message_id: int, chunks: range) -> None:
+        """Do nothing: the same."""
+
+    def supersede(self, message: Message) -> range:
+        """Return no chunks: no id is used twice."""
+        return range(0)
+
+    def hold(self, message: Message, authenticated: bool) -> bool:
+        """Hold reads and lists."""
+        is_held = message.type in (Type.GET_PULSE, Type.GET_ALL_NODES_FOR_PATH)
+        if is_held:
+            self.held.append(message)
+        return is_held
+
+    def next_released(self) -> Message | None:
+        """Return the next request that is answered now."""
+        return self.released.pop(0) if self.released else None
+
+    def drop_all(self) -> None:
+        """Drop everything."""
+        self.held = self.released = []
+
+    def release(self) -> None:
+        """Let what is held be answered, from the store."""
+        self.released, self.held = self.held, []
+
+
+def new_client(store: Store) -> tuple[Collecting, AnsweredElsewhere]:
+    """Make a protocol whose reads are answered later."""
+    later = AnsweredElsewhere()
+    dispatcher = Dispatcher(store, Figures(), LIMIT)
+    return Collecting(dispatcher, LIMIT, None, "peer:1", later), later
+
+
+READ_IN_ORDER = path_request(Type.GET_PULSE, "/a")
+MISS_IN_ORDER = wire.pulse_reply("/a", None)
+
+
+def test_nothing_is_read_before_an_answer_without_an_id() -> None:
+    """Such replies go out in the order of their requests, so the next one waits."""
+    store = Store()
+    client, later = new_client(store)
+    _, wait = client.receive_data(READ_IN_ORDER + PULSE)
+    assert (wait, sent_by(client)) == (Wait.ANSWER, b"")
+    assert client.resume()[1] is Wait.ANSWER
+    assert store.get("/a") is None
+    later.release()
+    client.resume()
+    assert client.settle() == MISS_IN_ORDER + PULSE_ACK
+    assert store.get("/a") == b"xy"
+    assert client.wait is Wait.REQUEST
+
+
+def test_answer_without_an_id_is_followed_by_what_the_peer_sends_next() -> None:
+    """With nothing unread, the connection waits for the peer."""
+    client, later = new_client(Store())
+    client.receive_data(READ_IN_ORDER)
+    later.release()
+    assert client.resume() == ([MISS_IN_ORDER], Wait.REQUEST)
+
+
+def test_answer_with_an_id_does_not_end_the_wait_for_one_without() -> None:
+    """Only the reply that is waited for lets the next frames be read."""
+    client, later = new_client(Store())
+    assert client.receive_data(READ + READ_IN_ORDER + PULSE)[1] is Wait.ANSWER
+    (*later.released, in_order), later.held = later.held, []
+    assert client.resume() == ([MISS], Wait.ANSWER)
+    later.released = [in_order]
+    client.resume()
+    assert client.settle() == MISS + MISS_IN_ORDER + PULSE_ACK
+
+
+def test_what_is_answered_at_once_does_not_wait() -> None:
+    """A request without an id that needs no other server keeps its order anyway."""
+    client, _ = new_client(Store())
+    asked = path_request(Type.EXISTS, "/a") * 2
+    reply = wire.exists_reply(False)
+    assert serve(client, [asked]) == reply * 2
+
+
+def test_large_list_that_was_answered_later_is_written_in_turns() -> None:
+    """Other connections are served between its slices, as for any large list."""
+    store = Store()
+    for number in range(3_500):
+        store.put(f"/w/{number}", b"x")
+    client, later = new_client(store)
+    client.receive_data(LIST + READ)
+    later.release()
+    chunks, wait = client.resume()
+    assert (chunks, wait) == ((), Wait.TURN)
+    turns = 0
+    while client.has_more:
+        turns += 1
+        client.resume()
+    assert turns >= 3_500 // 1_000
+    sent = client.sent()
+    assert sent.endswith(MISS)
+    listed = sent[: -len(MISS)]
+    assert wire.nodes_of(listed)[1] == {b"%d" % number for number in range(3_500)}
 
 
 # --- bounded output ---------------------------------------------------------
@@ -893,7 +1068,7 @@ def test_blocked_connection_keeps_no_frame_that_was_read() -> None:
     server.receive_data(big[:100])
     server.receive_data(big[100:] + READ + PULSE)
     assert server.is_blocked
-    assert len(server.frames._unread) == server.frames.unread_bytes == len(PULSE)
+    assert server.frames.peek() == (PULSE, 0)
 
 
 def test_large_values_are_sent_from_where_they_are_stored() -> None:

@@ -19,16 +19,26 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pacemaker.core import detached, trie
 from pacemaker.core.accounts import Account
 from pacemaker.core.store import KeyHandle, Store
-from pacemaker.core.trie import MAX_SEGMENTS
+from pacemaker.core.trie import MAX_SEGMENTS, Node
 from pacemaker.errors import LimitError
 from tests.directories import ODD_PATHS, DirectoryModel, paths
 
 DEEPEST = "/" * (MAX_SEGMENTS - 1)
 
 
+def root_of(store: Store) -> Node:
+    """Return the root of the trie: the only look inside."""
+    return store._trie.root
+
+
+def assert_empty(store: Store) -> None:
+    """Check that nothing is left of any key."""
+    assert (root_of(store), store.used_bytes, len(store)) == ({}, 0, 0)
+
+
 def entries_of(store: Store) -> Iterator[tuple[dict[Any, Any], Any, Any]]:
     """Walk the trie: each entry with the node that it is in."""
-    nodes = [store._trie.root]
+    nodes = [root_of(store)]
     while nodes:
         node = nodes.pop()
         for segment, held in looked_up(node).items():
@@ -39,7 +49,7 @@ def entries_of(store: Store) -> Iterator[tuple[dict[Any, Any], Any, Any]]:
 
 def nodes_of(store: Store) -> list[dict[Any, Any]]:
     """Return all nodes of the trie."""
-    nodes: list[dict[Any, Any]] = [store._trie.root]
+    nodes: list[dict[Any, Any]] = [root_of(store)]
     for node in nodes:
         nodes += [held for held in looked_up(node).values() if isinstance(held, dict)]
     return nodes
@@ -57,11 +67,11 @@ def assert_sound(store: Store) -> None:
     """Check what holds of the trie between any two calls."""
     entries = list(entries_of(store))
     nodes = [held for _, _, held in entries if isinstance(held, dict)]
-    assert None not in store._trie.root, "the root has no key of its own"
+    assert None not in root_of(store), "the root has no key of its own"
     for node in nodes:
         assert node, "an empty node"
         assert list(looked_up(node)) != [None], "a node that has just its own value"
-    for node in (store._trie.root, *nodes):
+    for node in (root_of(store), *nodes):
         assert not any(map(trie.is_sparse, trie.parts_of(node)))
         assert not trie.is_crowded(node)
         assert len(node) == len(looked_up(node))
@@ -96,14 +106,14 @@ class StoreMachine(RuleBasedStateMachine):
     def put_where_the_budget_is_used_up(self, key: str, value: bytes) -> None:
         """A known key is rewritten; a new one is refused, and leaves no trace."""
         self.store.budget_bytes = self.store.used_bytes
-        before = shape_of(self.store._trie.root), self.store.used_bytes
+        before = shape_of(root_of(self.store)), self.store.used_bytes
         if key in self.model:
             self.store.put(key, value)
             self.model[key] = value
         else:
             with pytest.raises(LimitError, match="store is full"):
                 self.store.put(key, value)
-            assert before == (shape_of(self.store._trie.root), self.store.used_bytes)
+            assert before == (shape_of(root_of(self.store)), self.store.used_bytes)
         self.store.budget_bytes = sys.maxsize
 
     @rule(key=paths)
@@ -133,7 +143,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(self.store) == len(self.model)
         assert sorted(self.store.items()) == sorted(self.model.items())
         if not self.model:
-            assert (self.store.used_bytes, self.store._trie.root) == (0, {})
+            assert_empty(self.store)
 
 
 class WideStoreMachine(StoreMachine):
@@ -198,15 +208,24 @@ def test_place_is_valid_though_its_node_was_folded() -> None:
     assert store.get("/a") == b"z"
 
 
+class LookingStore(Store):
+    """A store that counts how often `put_at` has to look a key up."""
+
+    puts = 0
+
+    def put(self, *args: Any, **kwargs: Any) -> None:
+        """Count, and store."""
+        self.puts += 1
+        super().put(*args, **kwargs)
+
+
 def test_place_is_used_though_others_wait_for_keys() -> None:
     """A key that is there is awaited by nobody, whatever else is."""
-    store, place = Store(), KeyHandle("/a")
+    store, place = LookingStore(), KeyHandle("/a")
     store.put_at(place, b"1")
     assert store.await_key("/b", lambda key: None)
-    root, store._trie.root = store._trie.root, {}
     store.put_at(place, b"2")
-    store._trie.root = root
-    assert store.get("/a") == b"2"
+    assert (store.get("/a"), store.puts) == (b"2", 1)
 
 
 @pytest.mark.parametrize("deleted", ["/w/t/0", "/w/t/0/", "/w", ""])
@@ -265,6 +284,20 @@ def test_key_weighs_the_same_when_it_goes() -> None:
     assert store.used_bytes == 0
 
 
+def test_other_memory_counts_in_the_budget() -> None:
+    """What the history takes leaves less room for new keys, until it is given back."""
+    measure = Store()
+    measure.put("/a", b"x")
+    store = Store(measure.used_bytes)
+    store.count_other(1)
+    assert store.used_bytes == 1
+    with pytest.raises(LimitError, match="store is full"):
+        store.put("/a", b"x")
+    store.count_other(-1)
+    store.put("/a", b"x")
+    assert store.used_bytes == measure.used_bytes
+
+
 def test_repr_shows_the_state() -> None:
     """A store in the log says how much it holds."""
     assert repr(Store()) == "<Store keys=0 used_bytes=0>"
@@ -288,11 +321,11 @@ def test_refused_key_leaves_no_trace(key: str) -> None:
     store = Store()
     for known in ("/known", "/a/b", "/a/b2/c"):
         store.put(known, b"x")
-    before = shape_of(store._trie.root), store.used_bytes, len(store)
+    before = shape_of(root_of(store)), store.used_bytes, len(store)
     store.budget_bytes = store.used_bytes
     with pytest.raises(LimitError):
         store.put(key, b"x")
-    assert before == (shape_of(store._trie.root), store.used_bytes, len(store))
+    assert before == (shape_of(root_of(store)), store.used_bytes, len(store))
     assert_sound(store)
 
 
@@ -366,8 +399,10 @@ def test_key_has_at_most_so_many_segments() -> None:
     store = Store()
     store.put(DEEPEST, b"x")
     assert store.get(DEEPEST) == b"x"
-    with pytest.raises(LimitError, match="path too deep"):
+    with pytest.raises(LimitError, match="path too deep") as refused:
         store.put(DEEPEST + "/", b"x")
+    assert refused.value.detail.startswith("'////"), "it names the path"
+    assert refused.value.detail.endswith(f": at most {MAX_SEGMENTS} segments")
     assert store.get(DEEPEST + "/") is None
     assert_sound(store)
 
@@ -401,7 +436,7 @@ def test_ten_mebibytes_of_slashes_are_nothing() -> None:
     finally:
         tracemalloc.stop()
     assert peak_bytes < 2.5 * len(path), "more than two copies of the path"
-    assert store._trie.root == {}
+    assert root_of(store) == {}
 
 
 # --- coming and going -------------------------------------------------------
@@ -421,7 +456,7 @@ def test_keys_that_go_leave_no_growth(directory: str) -> None:
     assert_sound(store)
     for number in range(99_990, 100_000):
         store.delete(f"{directory}/{number}")
-    assert (store._trie.root, store.used_bytes, len(store)) == ({}, 0, 0)
+    assert_empty(store)
 
 
 def test_root_that_has_emptied_is_laid_anew() -> None:
@@ -431,7 +466,7 @@ def test_root_that_has_emptied_is_laid_anew() -> None:
         store.put(str(number), b"")
     for number in range(10_000):
         store.delete(str(number))
-    assert sys.getsizeof(store._trie.root) <= trie.SPARSE_MIN_BYTES
+    assert sys.getsizeof(root_of(store)) <= trie.SPARSE_MIN_BYTES
 
 
 def test_topologies_come_and_go_without_growth() -> None:
@@ -442,7 +477,7 @@ def test_topologies_come_and_go_without_growth() -> None:
         store.put(f"/workerbeats/topology-{number}/a-6701", b"x")
         store.delete_all(f"/workerbeats/topology-{number - 5}")
     assert len(store) == 10
-    node = store._trie.root[""]
+    node = root_of(store)[""]
     assert isinstance(node, dict)
     assert sys.getsizeof(node["workerbeats"]) <= trie.SPARSE_MIN_BYTES
     assert_sound(store)
@@ -478,7 +513,7 @@ def test_list_and_delete_do_not_depend_on_what_else_is_stored() -> None:
         store.put(f"/workerbeats/topology-{number}/w", b"x")
     for number in range(10):
         store.put(f"/workerbeats/mine/worker-{number}", b"x")
-    count_looks(store._trie.root)
+    count_looks(root_of(store))
     CountingNode.looks = 0
     assert len(store.list_nodes("/workerbeats/mine")) == 10
     assert CountingNode.looks == 10
@@ -517,7 +552,7 @@ def test_huge_directory_lies_in_small_parts(path: str, end: str) -> None:
     assert_sound(store)
     store.delete_all("")
     store.delete_all("/")
-    assert (store._trie.root, store.used_bytes) == ({}, 0)
+    assert_empty(store)
 
 
 def test_huge_subtree_is_freed_in_steps() -> None:
@@ -530,7 +565,7 @@ def test_huge_subtree_is_freed_in_steps() -> None:
     while store.reclaim():
         steps += 1
     assert steps == 2 * count // detached.FREED_PER_STEP
-    assert (store._trie.root, store.used_bytes, len(store)) == ({}, 0, 0)
+    assert_empty(store)
 
 
 # --- threads ----------------------------------------------------------------
@@ -568,7 +603,7 @@ def test_threads_leave_a_sound_store() -> None:
     assert_sound(store)
     for path in ODD_PATHS:
         store.delete(path)
-    assert (store._trie.root, store.used_bytes, len(store)) == ({}, 0, 0)
+    assert_empty(store)
 
 
 # --- keys that are awaited --------------------------------------------------
@@ -584,7 +619,10 @@ def test_awaited_key_is_told_of_once() -> None:
     store.put("/a", b"")
     store.put("/a", b"")
     assert told == ["/a"]
-    assert not store._awaited
+    store.delete("/a")
+    assert store.await_key("/a", told.append)
+    store.put("/a", b"")
+    assert told == ["/a", "/a"], "once for each time that it is awaited"
 
 
 def test_key_that_is_there_or_never_will_be_is_not_awaited() -> None:
@@ -609,7 +647,7 @@ def test_waiter_that_has_stopped_is_not_told() -> None:
     store.await_key("/b", told.append)
     store.await_nothing()
     store.put("/b", b"")
-    assert (told, store._awaited) == ([], {})
+    assert told == []
 
 
 def test_waiter_may_call_the_store() -> None:
@@ -668,6 +706,7 @@ def test_account_is_above_its_share_from_a_number_on_at_any_time() -> None:
     store = Store(budget_bytes=1_000_000, most_of_one_bytes=10_000)
     small, large = Account("10.0.0.5"), Account("10.0.0.6")
     store.put("/w/1", bytes(10), account=small)
-    with pytest.raises(LimitError):
+    with pytest.raises(LimitError, match="more than one may have") as refused:
         store.put("/w/2", bytes(20_000), account=large)
+    assert "nearly full" not in str(refused.value)
     assert (len(store), large.stored_bytes) == (1, 0)

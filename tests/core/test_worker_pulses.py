@@ -10,7 +10,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from pacemaker.core.accounts import NOBODY
 from pacemaker.core.figures import Figures
+from pacemaker.core.history import History
+from pacemaker.core.record import Event, Kind, Moment, Source
 from pacemaker.core.store import Store
 from pacemaker.core.worker_pulses import WorkerPulses
 from pacemaker.errors import LimitError, MalformedError
@@ -218,3 +221,76 @@ def test_who_awaits_the_key_is_told() -> None:
     worker.answer_one(send_pulse(KEY, b"2", 5))
     assert told == [KEY]
     assert store.get(KEY) == b"2"
+
+
+class Noted(NamedTuple):
+    """Pulses to one key that a history notes, and the clock of their thread."""
+
+    worker: WorkerPulses
+    history: History
+    moment: Moment
+    source: Source
+
+    def events_after(self, *times_s: float, count: int = 1) -> list[Event]:
+        """Send some pulses at each of these times; return the events of the key."""
+        for self.moment.now_s in times_s:
+            data = send_pulse(KEY, b"xy", 5)
+            if count == 1:
+                assert self.worker.answer_one(data) is not None
+            else:
+                assert self.worker.answer(data * count, 0) is not None
+        return self.history.records[KEY].list_events()
+
+
+def noted() -> Noted:
+    """Make the pulses of a worker whose first one came at 100 s, by another way."""
+    history, moment, source = History(10**6), Moment(), Source("10.0.0.1:4000")
+    history.record_for(KEY, source, 100.0, b"xy")
+    worker = WorkerPulses(
+        KEY, Store(), Figures(), LIMIT, NOBODY, source, history, moment
+    )
+    return Noted(worker, history, moment, source)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_regular_pulses_move_the_last_time_of_the_record(count: int) -> None:
+    """Whether they come one by one or together, they are no event."""
+    known = noted()
+    assert known.events_after(103.0, 106.0, 108.5, count=count) == []
+    record = known.history.records[KEY]
+    assert (record.first_s, record.last_s, record.longest_s) == (100.0, 108.5, 3.0)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_late_pulse_is_noted(count: int) -> None:
+    """A pulse that comes after more than twice the interval is an event."""
+    known = noted()
+    (event,) = known.events_after(103.0, 124.0, 127.0, count=count)
+    assert event == Event(124.0, Kind.LATE, "10.0.0.1:4000", 21.0)
+    assert known.history.records[KEY].last_s == 127.0
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_pulse_of_another_connection_is_noted(count: int) -> None:
+    """Each connection has its own pulses, and both find the one record of the key."""
+    known = noted()
+    known.events_after(103.0)
+    known.history.record_for(KEY, Source("10.0.0.2:4000"), 104.0, b"xy")
+    events = known.events_after(105.0, count=count)
+    assert [(event.kind, event.peer) for event in events] == [
+        (Kind.WRITER, "10.0.0.2:4000"),
+        (Kind.WRITER, "10.0.0.1:4000"),
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_key_without_a_record_stays_without_one(count: int) -> None:
+    """The history had no room for it; its pulses are stored all the same."""
+    store, history = Store(), History(0)
+    worker = WorkerPulses(
+        KEY, store, Figures(), LIMIT, NOBODY, Source("10.0.0.1:4000"), history
+    )
+    data = send_pulse(KEY, b"xy", 5)
+    answered = worker.answer_one(data) if count == 1 else worker.answer(data * 2, 0)
+    assert answered is not None
+    assert (store.get(KEY), history.records) == (b"xy", {})

@@ -259,7 +259,7 @@ def test_missing_file_does_not_keep_the_daemon_from_starting() -> None:
     """So it is not called invalid; Storm without it writes to ZooKeeper."""
     (finding,) = findings(Facts((StormYaml("storm.yaml", {}, is_missing=True),)))
     assert finding.check == "missing"
-    assert "the defaults apply" in finding.because
+    assert "Storm's defaults apply" in finding.because
 
 
 @pytest.mark.parametrize(

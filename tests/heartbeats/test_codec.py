@@ -146,9 +146,12 @@ NO_HEARTBEATS = {
     "plain cut short": (STORM_PLAIN[:-1], "message ends too early"),
     "length too long": (
         STORM_PLAIN.replace(b"\x0c\x74", b"\xff\x74"),
-        "length beyond the message",
+        "length does not fit in the message",
     ),
-    "huge length": (b"\x0b\x00\x01\x7f\xff\xff\xff", "length beyond the message"),
+    "huge length": (
+        b"\x0b\x00\x01\x7f\xff\xff\xff",
+        "length does not fit in the message",
+    ),
     "java object": (JAVA_OBJECT, "serialized Java object"),
     "java object in gzip": (gzip.compress(JAVA_OBJECT), "serialized Java object"),
     "pickle": (pickle.dumps({}), "unknown wire type"),

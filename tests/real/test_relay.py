@@ -19,6 +19,7 @@ from pacemaker.sasl.registry import client_mechanism_factory
 from tests.cluster.hosts import Namespace, namespaces_work
 from tests.real.daemons import SERVE, Daemon, Served
 from tests.real.realm import NIMBUS, SERVER, Realm
+from tests.real.test_sasl_daemon import options, storm_client, write_digest_jaas
 from tests.relay.processes import RELAY, RelayProcess, name_of
 
 pytestmark = pytest.mark.real
@@ -61,6 +62,31 @@ def test_kerberos_relay_and_pacemaker_on_one_host(realm: Realm) -> None:
         ) as nimbus:
             nimbus.request(send_pulse(KEY, b"beat"))
             assert nimbus.request(get_pulse(KEY)) == b"beat"
+
+
+def test_worker_of_storm_1_with_digest_needs_a_relay_with_credentials(
+    tmp_path: Path,
+) -> None:
+    """It authenticates before it writes, which only a Nimbus of later releases does."""
+    jaas_file = write_digest_jaas(tmp_path / "jaas.conf")
+    with_credentials = options("DIGEST", jaas_file)
+    with (
+        Daemon(*with_credentials) as pacemaker,
+        RelayProcess([name_of(pacemaker.address)], *with_credentials) as relay,
+        RelayProcess(
+            [name_of(pacemaker.address)], "-c", "pacemaker.auth.method=DIGEST"
+        ) as write_only,
+    ):
+        with storm_client("1.2.4", relay, jaas_file, "DIGEST") as worker:
+            worker.ask_until(f"ask SEND_PULSE {KEY} 00ff", "SEND_PULSE_RESPONSE")
+            worker.ask_until(f"ask GET_PULSE {KEY}", f"GET_PULSE_RESPONSE {KEY} 00ff")
+        with storm_client("1.2.4", write_only, jaas_file, "DIGEST") as worker:
+            answer = worker.ask(f"ask SEND_PULSE {KEY} 01")
+            assert "PacemakerConnectionException" in answer
+            write_only.logged("closed: this relay has no credentials", 60)
+        # One that does not authenticate, as those of 2.3 and later, only has to write.
+        with storm_client("2.8.3", write_only) as worker:
+            worker.ask_until(f"ask SEND_PULSE {KEY} 02", "SEND_PULSE_RESPONSE")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from tests.real.child import ChildError
 from tests.real.clients import StormClient
-from tests.real.daemons import Daemon
+from tests.real.daemons import Daemon, Served
 from tests.real.realm import NIMBUS, SERVER, SUPERVISOR, Realm
 
 pytestmark = pytest.mark.real
@@ -49,7 +49,7 @@ def options(method: str, jaas_file: Path, **further: str) -> list[str]:
 
 
 def storm_client(
-    release: str, daemon: Daemon, jaas_file: Path | None = None, method: str = "NONE"
+    release: str, daemon: Served, jaas_file: Path | None = None, method: str = "NONE"
 ) -> StormClient:
     """Start Storm's client, with or without credentials."""
     settings = {"pacemaker.auth.method": method}

@@ -22,12 +22,49 @@ class RelayProcess(Served):
     Args:
         servers: the Pacemakers, as in `--to`.
         options: further options of `relay`.
+        port: the port to listen on; 0 is a free one.
+        command: what runs the relay.
     """
 
-    def __init__(self, servers: Sequence[str], *options: str) -> None:
+    def __init__(
+        self,
+        servers: Sequence[str],
+        *options: str,
+        port: int = 0,
+        command: Sequence[str] = RELAY,
+    ) -> None:
         to = [part for server in servers for part in ("--to", server)]
-        place = ["--bind", "127.0.0.1", "-c", "pacemaker.port=0"]
-        super().__init__([*RELAY, *place, *to, *options])
+        place = ["--bind", "127.0.0.1", "-c", f"pacemaker.port={port}"]
+        super().__init__([*command, *place, *to, *options])
+
+
+class KilledRelay:
+    """A relay that is killed, and started again on its port.
+
+    Args:
+        servers: the Pacemakers.
+        command: what runs the relay.
+    """
+
+    def __init__(self, servers: Sequence[str], command: Sequence[str] = RELAY) -> None:
+        self._servers = servers
+        self._command = command
+        self.process = RelayProcess(servers, command=command)
+        self.address = self.process.address
+
+    def restart(self) -> None:
+        """End it by SIGKILL, and start it again; it has forgotten everything."""
+        self.process.signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stop()
+        port = self.address[1]
+        self.process = RelayProcess(self._servers, port=port, command=self._command)
+
+    def __enter__(self) -> KilledRelay:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.process.stop()
 
 
 class Upstream:

@@ -130,6 +130,36 @@ def test_requests_without_an_id_are_answered_in_order(relay: RelayProcess) -> No
     ]
 
 
+def test_relay_shows_prometheus_which_pacemakers_are_up(tmp_path: Path) -> None:
+    """The figures change with them, and what waits for one that is away is counted."""
+    place = parse_admin_address(f"unix:{tmp_path / 'admin'}")
+    key = "/workerbeats/words-1-1700000000/4"
+    with (
+        Upstream() as pacemaker,
+        RelayProcess([pacemaker.name], "--admin", str(place)) as relay,
+        Wire(relay.address) as worker,
+    ):
+        label = f'{{pacemaker="{pacemaker.name}"}}'
+
+        def shows(name: str, value: str) -> bool:
+            line = f"storm_pacemaker_relay_{name}{label} {value}\n"
+            give_up_s = time.monotonic() + GIVE_UP_S
+            while time.monotonic() < give_up_s:
+                if line in ask(place, "/metrics", GIVE_UP_S).text:
+                    return True
+            return False
+
+        assert shows("up", "1.0")
+        pacemaker.kill()
+        assert shows("up", "0.0")
+        assert worker.ask(wire.send_pulse(key, b"1", 1))
+        assert shows("waiting_pulses", "1.0")
+        assert shows("losses_total", "1.0")
+        pacemaker.start()
+        assert shows("up", "1.0")
+        assert shows("waiting_pulses", "0.0")
+
+
 def test_relay_stops_on_sigterm(relay: RelayProcess) -> None:
     """Its peers are reset, as by `serve`, and it ends with 0."""
     with Wire(relay.address) as peer:

@@ -10,16 +10,17 @@ import pytest
 from release import check
 
 
-def _tree(root: Path, chart: str, heading: str) -> Path:
+def _tree(root: Path, chart: str, heading: str, image: str = "1.0.0") -> Path:
     file = root / check.CHART
     file.parent.mkdir(parents=True)
     file.write_text(f"version: {chart}\nappVersion: '{chart}'\n")
     (root / "CHANGELOG.md").write_text(f"# Changelog\n\n{heading}\n\n## [0.9.0] - x\n")
+    (root / "Dockerfile").write_text(f'LABEL {check.IMAGE_VERSION}="{image}"\n')
     return root
 
 
 def test_versions_that_agree_are_no_problem(tmp_path: Path) -> None:
-    """The chart, the changelog and the package have one version, and a date."""
+    """The chart, the image, the changelog and the package have one version."""
     root = _tree(tmp_path, "1.0.0", "## [1.0.0] - 2026-11-28")
     assert list(check.versions(root, "1.0.0")) == []
 
@@ -28,7 +29,7 @@ def test_versions_that_agree_are_no_problem(tmp_path: Path) -> None:
     ("chart", "heading", "problems"),
     [
         ("0.9.0", "## [1.0.0] - 2026-11-28", ["version is 0.9.0", "appVersion is"]),
-        ("1.0.0", "## [1.0.0] - unreleased", ["has no date"]),
+        ("1.0.0", "## [1.0.0] - unreleased", ["needs a date"]),
         ("1.0.0", "## Next", ["the newest section is not [1.0.0]"]),
     ],
 )
@@ -39,6 +40,13 @@ def test_each_disagreement_is_named(
     found = list(check.versions(_tree(tmp_path, chart, heading), "1.0.0"))
     assert len(found) == len(problems)
     assert all(part in line for part, line in zip(problems, found, strict=True))
+
+
+def test_a_label_of_another_version_is_named(tmp_path: Path) -> None:
+    """The image says which version it has, so its Dockerfile is one more place."""
+    root = _tree(tmp_path, "1.0.0", "## [1.0.0] - 2026-11-28", image="0.9.0")
+    (problem,) = check.versions(root, "1.0.0")
+    assert problem == "Dockerfile: org.opencontainers.image.version is not 1.0.0"
 
 
 @pytest.mark.io

@@ -342,7 +342,7 @@ def test_history_may_be_off() -> None:
         answer = daemon.page("/history")
         assert (answer.status, answer.text) == (
             404,
-            "there is no history (--no-history)\n",
+            "the history is off (--no-history)\n",
         )
 
 

@@ -138,7 +138,7 @@ def test_daemon_takes_over_heartbeats_whatever_their_budget_is_now(
     state = SMALL._replace(connections=[], heartbeats=heartbeats, hold_until_s=7.0)
     daemon.restore(state, 0.0)
     assert sorted(daemon.store.items()) == [("/u", b"x"), ("/w", bytes(largest))]
-    assert "/v: too large for its reply now: left out" in caplog.text
+    assert "/v: dropped, because it no longer fits in a reply" in caplog.text
     assert daemon.store.budget_bytes == 1
     assert daemon.hold_until_s == 7.0
     daemon.start()

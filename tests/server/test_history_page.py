@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from pacemaker.core.history import History, Source
+from pacemaker.core.history import History
+from pacemaker.core.record import Source
 from pacemaker.core.store import Store
 from pacemaker.server.history_page import write_history
 from tests.why.test_facts import KEY, TOPOLOGY, eventful, page

@@ -9,7 +9,7 @@ import pytest
 from pacemaker.admin.exposition import metrics_page, no_metrics_page
 from pacemaker.core.figures import Figures
 from pacemaker.server.metrics import families
-from pacemaker.server.reading import Reading
+from pacemaker.server.reading import PacemakerReading, Reading
 from tests.prometheus import complaints
 
 READING = Reading(
@@ -54,6 +54,34 @@ READING = Reading(
     last_read_s=23.0,
     upgrades=24,
     refused_upgrades=25,
+    pacemakers=(
+        PacemakerReading(
+            name="pm1:6699",
+            is_up=True,
+            up_since_s=34.0,
+            is_complete=True,
+            waiting_pulses=35,
+            waiting_deletes=36,
+            dropped_pulses=37,
+            dropped_deletes=38,
+            losses=39,
+            latencies=[0] * 9 + [40] + [0] * 17,
+            latencies_s=41.0,
+        ),
+        PacemakerReading(
+            name="pm2:6699",
+            is_up=False,
+            up_since_s=0.0,
+            is_complete=False,
+            waiting_pulses=0,
+            waiting_deletes=0,
+            dropped_pulses=0,
+            dropped_deletes=0,
+            losses=0,
+            latencies=[0] * 27,
+            latencies_s=0.0,
+        ),
+    ),
 )
 
 
@@ -87,13 +115,35 @@ def test_every_count_is_shown() -> None:
     assert shown[prefix + "last_pulse_timestamp_seconds"] == 22
     assert shown["process_cpu_seconds_total"] == 21.5
     # Every number of the reading is somewhere.
-    assert set(range(1, 34)) - {4} <= {int(value) for value in shown.values()}
+    assert set(range(1, 42)) - {4} <= {int(value) for value in shown.values()}
+
+
+def test_each_pacemaker_of_a_relay_has_its_series() -> None:
+    """One is up, and the other is away and has never answered."""
+    shown = samples(written())
+    prefix = "storm_pacemaker_relay_"
+    assert shown[prefix + 'up{pacemaker="pm1:6699"}'] == 1
+    assert shown[prefix + 'up{pacemaker="pm2:6699"}'] == 0
+    assert shown[prefix + 'up_timestamp_seconds{pacemaker="pm1:6699"}'] == 34
+    assert shown[prefix + 'waiting_pulses{pacemaker="pm1:6699"}'] == 35
+    assert shown[prefix + 'dropped_deletes_total{pacemaker="pm1:6699"}'] == 38
+    bucket = prefix + 'latency_seconds_bucket{le="%s",pacemaker="pm1:6699"}'
+    assert shown[bucket % "0.000256"] == 0
+    assert shown[bucket % "0.000512"] == 40
+
+
+def test_pacemaker_itself_has_no_series_of_a_relay() -> None:
+    """The alerts tell relays from Pacemakers by these series."""
+    assert "storm_pacemaker_relay_" not in written(READING._replace(pacemakers=()))
 
 
 def test_labels_are_not_for_peers_to_choose() -> None:
-    """No topology, key or address: `/metrics` is open, and series must stay few."""
+    """No topology, key or peer's address: `/metrics` is open, and series stay few."""
     labels = set(re.findall(r'(\w+)="', written()))
-    assert labels <= {"type", "outcome", "reason", "method", "version", "python", "le"}
+    assert labels <= {
+        *("type", "outcome", "reason", "method", "version", "python", "le"),
+        "pacemaker",
+    }
 
 
 def test_slices_are_single_families() -> None:

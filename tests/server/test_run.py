@@ -347,10 +347,10 @@ def test_socket_of_another_port_is_warned_of(
     env = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
     fds = [listeners[0].fileno()]
     with Served(argv, env=env, pass_fds=fds) as daemon:
-        assert "pacemaker.port, where clients ask, is 6700" in manager.told()["STATUS"]
+        assert "clients connect to pacemaker.port, 6700" in manager.told()["STATUS"]
         warning = [line for line in daemon.stderr.all() if "[WARN]" in line][-1]
         assert "handed over listens on 127.0.0.1:" in warning
-        assert "but pacemaker.port is 6700" in warning
+        assert "clients connect to pacemaker.port, 6700" in warning
     manager.socket.close()
 
 

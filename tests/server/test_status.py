@@ -135,7 +135,7 @@ def test_a_command_is_told_why_there_is_no_answer(sock: StatusSocket) -> None:
     """No daemon, no answer in time, and not allowed are three different errors."""
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
-    with pytest.raises(StatusError, match="is no storm-pacemaker-py that serves"):
+    with pytest.raises(StatusError, match="is not a serving storm-pacemaker-py"):
         ask(child.pid, TIMEOUT_S)
     with pytest.raises(StatusError, match="did not answer in time"):
         ask(os.getpid(), 0.01)
@@ -162,7 +162,7 @@ def test_a_command_that_is_refused_says_who_may_ask(
 
     thread = threading.Thread(target=answer)
     thread.start()
-    with pytest.raises(StatusError, match="answers only root and the user"):
+    with pytest.raises(StatusError, match="answers only root and its own user"):
         ask(os.getpid(), TIMEOUT_S)
     thread.join()
 

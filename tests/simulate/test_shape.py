@@ -35,6 +35,20 @@ def test_workers_belong_to_topologies_by_turns() -> None:
     assert all(ids[place.topology] in place.key for place in found)
 
 
+def test_workers_behind_a_relay_share_its_connection() -> None:
+    """So 50,000 workers of 5,000 hosts need no more descriptors than a process has."""
+    shape = ClusterShape(
+        supervisors=5000,
+        workers=10,
+        executors=4,
+        topologies=10,
+        interval_s=3.0,
+        has_relays=True,
+    )
+    assert shape.workers_in_all == 50_000
+    assert shape.connections == 5000
+
+
 def test_shape_says_its_rate() -> None:
     """20 workers that send every 3 s send 6.7 pulses a second."""
     assert SHAPE.pulses_per_s == 20 / 3

@@ -76,7 +76,7 @@ def test_thread_that_does_not_settle_is_an_error(
     monkeypatch.setattr(module, "SETTLE_TIMEOUT_S", 0.01)
     clock, busy = MemoryClock(), Busy()
     clock.add(busy)
-    with pytest.raises(TimeoutError, match=r"after 0\.01 s; does it wait for this"):
+    with pytest.raises(TimeoutError, match=r"within 0\.01 s; does it wait for this"):
         clock.settle()
     clock.remove(busy)
     clock.advance(1.0)

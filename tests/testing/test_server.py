@@ -127,7 +127,7 @@ def test_request_that_no_pacemaker_answers_is_an_error_of_the_test() -> None:
     server = network.server()
     reply = messages.Message(messages.CREATE_PATH_RESPONSE, None, 1)
     with (
-        pytest.raises(ValueError, match="answers CREATE_PATH_RESPONSE"),
+        pytest.raises(ValueError, match="CREATE_PATH_RESPONSE is not a request"),
         network,
         network.begin_to_connect(server.address) as sock,
     ):

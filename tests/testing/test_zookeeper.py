@@ -106,7 +106,7 @@ def test_held_request_is_carried_out_by_nobody(
 
 def test_request_of_no_kind_cannot_be_held(link: ZooKeeperLink) -> None:
     """The error lists the kinds that there are."""
-    with pytest.raises(ValueError, match=r"one of create, .*, sync: 'write'"):
+    with pytest.raises(ValueError, match=r"one of create, .*, sync, not 'write'"):
         link.hold("write")
 
 

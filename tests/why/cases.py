@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from pacemaker.heartbeats.model import ExecutorInfo
@@ -14,11 +15,13 @@ from pacemaker.observe.nodes import (
     StormBase,
     Supervisor,
 )
+from pacemaker.why.case import Case, Finding
 from pacemaker.why.facts import DaemonFacts, Event, KeyFacts, Span
-from pacemaker.why.verdicts import Case
+from pacemaker.why.verdicts import judge
 
 TOPOLOGY = "words-1-1700000000"
 BEGAN_S = 1_000.0
+AT_S = 5_000.0
 NOW_S = 10_000.0
 WORKER = (TOPOLOGY, "node-a-6700")
 PEER = "10.0.0.1:4001"
@@ -77,6 +80,20 @@ def daemon(
     )
 
 
+def behind_relay(
+    at_relay: KeyFacts, at_pacemaker: KeyFacts, began_s: float = BEGAN_S
+) -> Case:
+    """Return a case of a worker that a relay and a Pacemaker remember."""
+    return Case(
+        [
+            daemon({WORKER: at_relay}, "relay", read_s=None, is_relay=True),
+            daemon({WORKER: at_pacemaker}, began_s=began_s),
+        ],
+        nodes(),
+        has_relays=True,
+    )
+
+
 def case(
     facts: KeyFacts, nodes: ClusterNodes | None = None, **others: KeyFacts
 ) -> Case:
@@ -110,6 +127,15 @@ def nodes(
     )
 
 
+def moved(at_s: float) -> ClusterNodes:
+    """Return what ZooKeeper says once the topology's worker was moved to another."""
+    tasks = ExecutorInfo(1, 1)
+    elsewhere = Assignment(
+        {"node-b": "host-b"}, {tasks: Slot("node-b", 6700)}, {tasks: int(at_s)}
+    )
+    return dataclasses.replace(nodes(), assignments={TOPOLOGY: elsewhere})
+
+
 def late(at_s: float, gap_s: float, uptime_s: int | None = None) -> Event:
     """Return a pulse that came late over the same connection."""
     return Event(at_s, "late", PEER, gap_s, uptime_s)
@@ -125,3 +151,13 @@ def writer(
 def deleted(at_s: float) -> Event:
     """Return a delete by the worker itself."""
     return Event(at_s, "deleted", "10.0.0.1:4009")
+
+
+def first(judged: Case) -> Finding:
+    """Return the newest finding about the worker."""
+    return judge(judged, WORKER)[0]
+
+
+def said(finding: Finding) -> str:
+    """Return what speaks for a finding."""
+    return "; ".join(finding.reasons)

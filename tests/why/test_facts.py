@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 
 import pytest
 
-from pacemaker.core.history import End, History, Source
+from pacemaker.core.history import History
+from pacemaker.core.record import MAX_EVENTS, End, Source
 from pacemaker.server.history_page import write_history
-from pacemaker.why.facts import Event, HistoryFormatError, Span, parse_history
+from pacemaker.why.case import Case, Verdict
+from pacemaker.why.facts import (
+    EVENTS_KEPT,
+    Event,
+    HistoryFormatError,
+    Span,
+    by_one_clock,
+    parse_history,
+)
 from tests.heartbeats.by_hand import heartbeat
+from tests.why import cases
 
 TOPOLOGY = "words-1-1700000000"
 KEY = f"/workerbeats/{TOPOLOGY}/7a4e-6700"
@@ -74,13 +85,49 @@ def test_empty_history_is_a_page() -> None:
 )
 def test_other_text_is_an_error(text: str) -> None:
     """The endpoint may be that of another program."""
-    with pytest.raises(HistoryFormatError, match="no history"):
+    with pytest.raises(HistoryFormatError, match="not a history"):
         parse_history("pm1", text)
 
 
 def test_version_that_is_not_known_is_an_error() -> None:
     """It says which versions there are."""
     with pytest.raises(
-        HistoryFormatError, match=r"version 2, and this program reads 1"
+        HistoryFormatError, match=r"version 2, but this program reads version 1"
     ):
         parse_history("pm1", '{"version": 2}')
+
+
+def test_wrong_clock_is_corrected() -> None:
+    """All times are by the clock of the first one; a short delay is no difference."""
+    page_of = {name: parse_history(name, page(eventful())) for name in ("a", "b", "c")}
+    answered_s = page_of["a"].now_s
+    first, same, other = by_one_clock(
+        [
+            (page_of["a"], answered_s),
+            (page_of["b"], answered_s + 0.2),
+            (page_of["c"], answered_s + 3_600.0),
+        ]
+    )
+    assert (first, same) == (page_of["a"], page_of["b"])
+    assert other.corrected_s == 3_600.0
+    assert other.now_s == answered_s + 3_600.0
+    (before,), (after,) = page_of["c"].keys.values(), other.keys.values()
+    assert after.first_s - before.first_s == 3_600.0
+    assert after.events[0].at_s - before.events[0].at_s == 3_600.0
+    assert other.read_gaps[0].duration_s == page_of["c"].read_gaps[0].duration_s
+
+
+def test_change_to_a_pacemaker_with_a_wrong_clock_is_no_gap() -> None:
+    """Nor is the worker silent for as long as the clock is behind."""
+    gone = cases.key(last_s=5_000.0, end="reset", ended_s=5_000.0)
+    back = cases.key(first_s=1_403.0, last_s=6_399.0, daemon="pm2")
+    behind = dataclasses.replace(
+        cases.daemon({cases.WORKER: back}, name="pm2", read_s=6_397.0), now_s=6_400.0
+    )
+    daemons = by_one_clock([(cases.daemon({cases.WORKER: gone}), 0.0), (behind, 0.0)])
+    assert cases.first(Case(daemons, cases.nodes())).verdict is Verdict.WELL
+
+
+def test_ring_of_events_is_as_long_as_the_daemon_s() -> None:
+    """`why` must know when older events are missing."""
+    assert EVENTS_KEPT == MAX_EVENTS

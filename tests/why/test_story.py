@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 
-from pacemaker.why.story import MEANINGS, as_json, tell, when_of
-from pacemaker.why.verdicts import Finding, Verdict, judge
+from pacemaker.why.case import Finding, Verdict
+from pacemaker.why.facts import EVENTS_KEPT
+from pacemaker.why.story import MEANINGS, SHOWN, as_json, tell, when_of
+from pacemaker.why.verdicts import judge
 from tests.why.cases import NOW_S, TOPOLOGY, WORKER, case, key, late, nodes, writer
 
 
@@ -19,7 +21,7 @@ def test_story_begins_with_the_verdict() -> None:
     """Then come times, reasons, what was before, and the last heartbeat."""
     judged = case(key(late(5_000.0, 20.0, 3_000), writer(5_100.0, 8.0, 1)), nodes())
     lines = list(tell(judged, WORKER, judge(judged, WORKER)))
-    assert lines[0] == f"node-a-6700 of {TOPOLOGY}: killed: it was killed"
+    assert lines[0] == f"node-a-6700 of {TOPOLOGY}: killed: {MEANINGS[Verdict.KILLED]}"
     assert re.fullmatch(r" +[-\d]+ [:\d]+ to [-\d]+ [:\d]+, 8 s", lines[1])
     assert any(line.startswith("  before that: paused: ") for line in lines)
     assert lines[-1] == "  last heartbeat 1 s ago, at pm1, 10.0.0.1:4001"
@@ -46,3 +48,15 @@ def test_programs_get_the_same() -> None:
     (finding,) = shown["findings"]
     assert (finding["from"], finding["to"]) == (5_092.0, 5_100.0)
     assert len(finding["reasons"]) == 2
+
+
+def test_long_story_is_cut() -> None:
+    """The newest are told in full, the others counted, and lost ones mentioned."""
+    events = [late(5_000.0 + 30 * n, 9.0, 3_000) for n in range(EVENTS_KEPT)]
+    judged = case(key(*events), nodes())
+    lines = list(tell(judged, WORKER, judge(judged, WORKER)))
+    assert sum(": paused: " in line for line in lines) == SHOWN
+    assert (
+        f"  before that: {EVENTS_KEPT - SHOWN} x paused (--json has them all)" in lines
+    )
+    assert any("what was before is forgotten" in line for line in lines)

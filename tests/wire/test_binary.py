@@ -101,7 +101,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_stated_size_is_held_against_what_is_there(name: str) -> None:
     """A length or count that the bytes cannot fill is refused where it is read."""
-    assert refused(message(HOSTILE[name])) == "length beyond the message"
+    assert refused(message(HOSTILE[name])) == "length does not fit in the message"
 
 
 def test_no_memory_is_taken_for_a_stated_size() -> None:
@@ -288,7 +288,40 @@ def test_binary_is_any_bytes() -> None:
 def test_list_of_another_type_is_refused() -> None:
     """Elements that are not what the IDL says cannot be read as if they were."""
     nodes = struct_field(5, head(LIST, 1) + elements(I32, 1, bytes(4)))
-    assert refused(message(data=struct_field(2, nodes))) == "list of another type"
+    assert refused(message(data=struct_field(2, nodes))) == "list of the wrong type"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (
+            message(head(STRING) + struct.pack(">i", 100)),
+            "length does not fit in the message: 100, allowed is 0 to 1,"
+            " after 14 of 15 bytes",
+        ),
+        (
+            message(
+                data=struct_field(
+                    2, struct_field(5, head(LIST, 1) + elements(I32, 1, bytes(4)))
+                )
+            ),
+            "list of the wrong type: 8, expected 11, after 21 of 28 bytes",
+        ),
+        (
+            message(data=struct_field(2, binary(1, b"\xff"))),
+            "text is not UTF-8: invalid start byte, after 18 of 20 bytes",
+        ),
+        (
+            b"\x08\0\1\0",
+            "message ends too early: 4 bytes expected, 1 left, after 3 of 4 bytes",
+        ),
+    ],
+)
+def test_error_says_what_is_wrong_and_allowed_and_where(body: bytes, text: str) -> None:
+    """The text has the offending value, what is allowed, and how far it was read."""
+    with pytest.raises(MalformedError) as caught:
+        decode(body)
+    assert str(caught.value) == text
 
 
 # --- nesting ----------------------------------------------------------------
@@ -546,7 +579,7 @@ def test_containers_are_read() -> None:
 )
 def test_map_of_other_types_is_refused(field: bytes) -> None:
     """Pairs that are not what the IDL says cannot be read as if they were."""
-    with pytest.raises(MalformedError, match="map of other types"):
+    with pytest.raises(MalformedError, match="map of the wrong types"):
         read_outer(field)
 
 

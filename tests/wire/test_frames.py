@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -27,6 +28,13 @@ def read_all(reader: FrameReader) -> list[bytes]:
         data, start, end = frame
         bodies.append(data[start:end])
     return bodies
+
+
+def kept(reader: FrameReader) -> bytes:
+    """Return all bytes that a reader keeps, those that were read included."""
+    peeked = reader.peek()
+    assert peeked is not None, "a frame has grown in pieces"
+    return peeked[0]
 
 
 def feed(pieces: Iterable[bytes]) -> tuple[list[bytes], bytes, int]:
@@ -84,6 +92,40 @@ def test_nobody_peeks_into_a_growing_frame() -> None:
     assert reader.peek() is None
     assert reader.next() is not None
     assert reader.peek() is not None
+
+
+def test_frame_that_has_grown_is_given_without_a_copy() -> None:
+    """Once it is complete, and unless something follows it."""
+    reader = FrameReader(LIMIT)
+    for piece in (framed(b"12345678")[:6], b"3", b"4567"):
+        reader.receive(piece)
+        assert reader.grown() is None
+    reader.receive(b"8")
+    with reader.grown() as frame:  # type: ignore[union-attr]
+        assert frame == framed(b"12345678")
+    reader.skip(len(framed(b"12345678")), 1)
+    assert (reader.grown(), reader.unread_bytes, reader.frames_rcvd) == (None, 0, 1)
+    reader.receive(framed(b"next"))
+    assert (reader.grown(), read_all(reader)) == (None, [b"next"])
+
+
+def test_frame_that_has_grown_and_one_behind_it_are_read_by_next() -> None:
+    """The bytes are copied then, so that all lies in one piece."""
+    reader = FrameReader(LIMIT)
+    for piece in (framed(b"12345678")[:6], b"3", b"45678" + framed(b"next")):
+        reader.receive(piece)
+    assert reader.grown() is None
+    assert read_all(reader) == [b"12345678", b"next"]
+
+
+def test_frame_that_has_grown_and_is_too_long_is_not_given() -> None:
+    """It is for `next` to refuse it."""
+    reader = FrameReader(3)
+    for piece in (framed(b"12345678")[:6], b"3", b"45678"):
+        reader.receive(piece)
+    assert reader.grown() is None
+    with pytest.raises(FrameError, match="8, allowed is 0 to 3"):
+        reader.next()
 
 
 @given(
@@ -170,10 +212,10 @@ def test_read_frames_are_let_go_with_their_segment() -> None:
     reader = FrameReader(LIMIT)
     reader.receive(framed(bytes(LIMIT)))
     assert len(read_all(reader)) == 1
-    assert reader._unread == b""
+    assert kept(reader) == b""
     reader.receive(framed(bytes(LIMIT)) + b"\0")
     assert len(read_all(reader)) == 1
-    assert reader._unread == b"\0"
+    assert kept(reader) == b"\0"
 
 
 def test_read_frames_are_let_go_before_unread_ones() -> None:
@@ -184,7 +226,7 @@ def test_read_frames_are_let_go_before_unread_ones() -> None:
     for _ in range(51):
         assert reader.next() is not None
         reader.free_read()
-        assert len(reader._unread) <= 2 * reader.unread_bytes
+        assert len(kept(reader)) <= 2 * reader.unread_bytes
         assert stream.endswith(reader.unread)
     assert reader.next() is None
 
@@ -197,9 +239,10 @@ def test_letting_go_copies_no_more_than_was_received() -> None:
     copied = 0
     for _ in range(1000):
         assert reader.next() is not None
-        before = reader._unread
+        before = kept(reader)
         reader.free_read()
-        copied += len(reader._unread) if reader._unread is not before else 0
+        after = kept(reader)
+        copied += len(after) if after is not before else 0
     assert copied <= len(stream)
 
 
@@ -210,21 +253,25 @@ def test_memory_follows_what_has_come() -> None:
     assert reader.next() is None
     assert reader.unread_bytes == 5
     assert reader.frame_bytes == HEAD_SIZE + 2**31 - 1
-    assert len(reader._unread) == 5
+    assert len(kept(reader)) == 5
 
 
 def test_growing_frame_is_one_buffer() -> None:
     """A frame in pieces grows in place: no piece copies those before it."""
-    reader = FrameReader(LIMIT)
-    reader.receive(b"\0\0\x03")
-    assert reader.next() is None
-    reader.receive(b"\xe8")
-    assert reader.next() is None
-    reader.receive(b"x")
-    buffer = reader._unread
-    for _ in range(LIMIT - 2):
-        reader.receive(b"x")
+    size, piece = 1_000_000, b"x" * 1_000
+    head = struct.pack(">i", size)
+    reader = FrameReader(size)
+    for at in range(HEAD_SIZE):
+        reader.receive(head[at : at + 1])
         assert reader.next() is None
-        assert reader._unread is buffer
-    reader.receive(b"x")
-    assert reader.next() == (b"\0\0\x03\xe8" + b"x" * LIMIT, HEAD_SIZE, 4 + LIMIT)
+    tracemalloc.start()
+    try:
+        for _ in range(size // len(piece) - 1):
+            reader.receive(piece)
+            assert reader.next() is None
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 1.5 * size, "two copies at a time"
+    reader.receive(piece)
+    assert reader.next() == (head + b"x" * size, HEAD_SIZE, HEAD_SIZE + size)

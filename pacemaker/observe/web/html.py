@@ -1,7 +1,7 @@
 """Pieces of HTML: text that is escaped, links, tables, sparklines; pure.
 
-Everything that is shown may have been written by anybody.  `Html` marks what is markup;
-all other text is escaped, in `joined`, where the pieces come together.
+Anyone may have written the texts that are shown.  `Html` marks text that is markup;
+`joined`, which puts the pieces together, escapes all other text.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def letter(severity: str) -> Html:
 
 
 def sparkline(values: Sequence[float], label: str) -> Html:
-    """Return a line of the values as an inline SVG, for screen readers its label."""
+    """Return a line of the values as an inline SVG, with a label for screen readers."""
     if len(values) < 2:
         return Html("")
     top = max(values) or 1.0

@@ -2,10 +2,11 @@
 
 Import this module only if the page is served: it needs the extra `metrics`.
 
-Names of topologies and components are labels, and anybody can write heartbeats.  So the
+Names of topologies and components are labels, and anyone can write heartbeats.  So the
 number of series is bounded: topologies and components beyond the limits are added up
-under the name ``other``, and counted.  Counters are totals since `observe` first read
-the topology; they do not fall when a worker is restarted, and end with the topology.
+under the name ``other``, and their number is a metric.  Counters are totals since
+`observe` first read the topology; they do not fall when a worker is restarted, and
+end with the topology.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ from pacemaker.observe.view import (
 from pacemaker.observe.web import html
 from pacemaker.observe.web.html import Html, escaped, joined, link, path_of
 
-# How many entries a list of the worst has.
+# The most entries in a list of troubles.
 WORST: Final = 8
 
-# Of these a page shows no more: anyone can store keys.
+# The most rows of a table: anyone can store keys.
 ROWS_MAX: Final = 500
 
 # The lists of the first page, and the kinds of trouble in each.
@@ -187,7 +187,7 @@ def worker_page(
 
 
 def missing_page(view: ClusterView, what: str) -> Html:
-    """Return the page that says that something is not there."""
+    """Return the page for something that does not exist."""
     body = joined(Html("<p>"), f"There is no {what} here, or it has gone.")
     return _page(view, "not found", Html('<a href="/">Storm cluster</a>'), body)
 

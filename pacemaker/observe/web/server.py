@@ -28,8 +28,8 @@ class WebServer:
         address: where it listens.
         source: gives views and executors.
         history: the figures of the last ten minutes.
-        names: further names that a Host header may have.
-        token: what a client must send; None if everybody may read.
+        names: further names that are allowed in a Host header.
+        token: what a client must send; None if everyone may read.
 
     Attributes:
         address: where it listens, with its port.

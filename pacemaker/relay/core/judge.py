@@ -43,7 +43,7 @@ MISS: Final = Verdict(Outcome.MISS)
 def newest(values: Iterable[bytes], time_of: TimeOf) -> tuple[bytes, int | None]:
     """Return the heartbeat with the newest time, and its time.
 
-    Equal bytes are read once, however many Pacemakers have answered them.
+    Equal bytes are decoded once, however many Pacemakers have sent them.
     """
     times = {value: time_of(value) for value in dict.fromkeys(values)}
 
@@ -63,14 +63,14 @@ def judge_read(
     is_patience_over: bool,
     time_of: TimeOf,
 ) -> Verdict:
-    """Decide about a read, once all have answered that are waited for.
+    """Decide what to do with a read once all awaited Pacemakers have answered.
 
     Args:
         answers: the answers so far, by Pacemaker; None for a miss.
         complete: the Pacemakers that are complete.
         witnesses: the Pacemakers that might know a newer heartbeat: the complete ones,
             and those that were until a moment ago.
-        last_time_secs: the time that was last answered for the key.
+        last_time_secs: the time of the heartbeat that was last answered for the key.
         is_patience_over: whether the read has waited long enough for the witnesses.
         time_of: reads the time of a heartbeat.
     """

@@ -9,15 +9,16 @@ from typing import Final
 COMPLETE_S: Final = 20.0
 
 # How long a request waits for the slowest Pacemaker.  Storm's client sends a request
-# again after 1 s, and a second copy would be wasted on everybody.
+# again after 1 s, and a second copy would be wasted work for every Pacemaker.
 ANSWER_S: Final = 0.75
-# How long a hit waits for Pacemakers that are not complete.  One of ours holds the
-# reads of absent keys after its start, so it may stay silent for 20 s; if it has a
-# newer heartbeat, it answers at once.
+# How long a hit waits for Pacemakers that are not complete.  A Pacemaker of this
+# project holds reads of absent keys for up to 20 s after its start, and is silent
+# meanwhile; if it has a newer heartbeat, it answers at once.
 GRACE_S: Final = 0.05
 
-# A heartbeat older than the one that was answered before waits this long for the
-# Pacemakers that might contradict it.  Then it is believed: clocks do step back.
+# If the newest heartbeat is older than the last one answered, the read waits this long
+# for the Pacemakers that might know a newer one.  Then it is believed: clocks do step
+# back.
 OLDER_S: Final = 10.0
 
 # How often a held read is asked again, and how many are asked at once.
@@ -38,6 +39,6 @@ GONE_S: Final = 5.0
 KEPT_DELETES: Final = 10_000
 KEPT_DELETES_S: Final = 3600.0
 
-# How many keys the relay remembers the last answered time of: more than any cluster
-# has workers.  Each takes some 250 bytes.
+# The number of keys whose last answered time is remembered: more than any cluster has
+# workers.  Each takes about 250 bytes.
 REMEMBERED_KEYS: Final = 200_000

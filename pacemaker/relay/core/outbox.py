@@ -1,8 +1,8 @@
-"""What waits for one Pacemaker: pulses and deletes, on one connection.
+"""The outbox of one Pacemaker: the pulses and deletes that it has not received yet.
 
 **Pulses.**  Only the newest pulse of a key is worth sending, so the outbox keeps keys
-and not pulses: the value is looked up when it is sent.  Of each key at most one pulse
-is unanswered.  If there were more, a Pacemaker that stalls and wakes up after its
+and not pulses: the value is looked up when it is sent.  Each key has at most one
+unanswered pulse.  If it had more, a Pacemaker that stalls and wakes up after its
 connection was reset would still find old pulses in its kernel's buffer, and could
 store them after newer ones that came over the next connection.
 
@@ -10,10 +10,10 @@ store them after newer ones that came over the next connection.
 those that still wait: they arrived in this order.  A delete that the Pacemaker missed
 is kept until it is back.
 
-**Coming back.**  First the deletes that it missed, then the newest pulse of every
-worker that is connected.  All of it is sent once more `REPEAT_S` later: a pulse that
-was delayed on another connection, such as one of another relay, may have arrived in
-between.
+**When a Pacemaker comes back**, it gets the deletes that it missed, then the newest
+pulse of every connected worker.  All of them are sent once more `REPEAT_S` later: a
+pulse that was delayed on another connection, such as another relay's, may have arrived
+in between.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pacemaker.relay.core import limits
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Delete:
-    """A delete.  Two deletes of one path are different ones.
+    """A delete.  Two deletes are never equal, even if they have the same path.
 
     Attributes:
         path: what is deleted.
@@ -42,7 +42,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Beat:
-    """A pulse, with the value that is the newest when it is sent."""
+    """A pulse, with the value that was the newest when it was taken from the outbox."""
 
     key: str
     value: bytes
@@ -61,6 +61,8 @@ class Outbox:
 
     Attributes:
         is_up: whether the Pacemaker is connected.
+        dropped_pulses: how many pulses it will never receive, because their workers
+            had gone.
         dropped_deletes: how many deletes it will never receive, because too many were
             kept or for too long.
     """
@@ -79,6 +81,7 @@ class Outbox:
         self._missed: dict[tuple[str, bool], Delete] = {}
         self._repeat_s: float | None = None
         self.is_up = False
+        self.dropped_pulses = 0
         self.dropped_deletes = 0
 
     def __repr__(self) -> str:
@@ -105,23 +108,24 @@ class Outbox:
     # What arrives at the relay.
 
     def pulse(self, key: str) -> None:
-        """Let the newest pulse of a key wait, in place of an older one."""
+        """Queue the newest pulse of a key, instead of any older one."""
         if key in self._flying:
             self._behind.add(key)
         else:
             self._ready[key] = None
 
     def delete(self, delete: Delete) -> None:
-        """Let a delete wait.
+        """Queue a delete.
 
-        The pulses that it removes need not be dropped here: they have no newest value
-        any more.
+        The pulses that it removes need not be dropped here: their keys no longer have a
+        newest value.
         """
         self._wait(delete)
         self._bound(delete.asked_s)
 
     def drop(self, key: str) -> None:
         """Drop the waiting pulse of a key whose worker has gone."""
+        self.dropped_pulses += key in self._ready or key in self._behind
         self._ready.pop(key, None)
         self._behind.discard(key)
 
@@ -154,7 +158,7 @@ class Outbox:
         self._bound(now_s)
 
     def tick(self, keys: Iterable[str], now_s: float) -> None:
-        """Repeat everything, if it is time."""
+        """Queue everything once more, if the time for that has come."""
         if self._repeat_s is None or now_s < self._repeat_s:
             return
         self._repeat_s = None

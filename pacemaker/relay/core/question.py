@@ -30,7 +30,7 @@ Answer: TypeAlias = "bytes | bool | list[str] | None"
 
 
 class Question:
-    """One request, until it is answered or dropped.  It is equal to itself alone.
+    """One request, until it is answered or dropped.  Compared by identity.
 
     Args:
         kind: what it asks for.

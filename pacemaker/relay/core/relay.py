@@ -1,12 +1,12 @@
 """The relay without its sockets: pulses, deletes and reads, for all Pacemakers.
 
-One thread calls it.  What it asks of its surroundings is in `Upstream` and `Memory`.
+One thread calls it.  What it needs from outside is in `Upstream` and `Memory`.
 
 **A read** goes to all Pacemakers that are connected, at the same time.  It is answered
-once everybody has answered, or when time is up (`limits.ANSWER_S`); a Pacemaker that
-was late is not waited for again until it has answered something.  A hit waits for a
-Pacemaker that is not complete only for a moment.  A read that may not be answered yet
-(see `judge.judge_read`) is *held*: asked again, until it can be.
+once all of them have answered, or when time is up (`limits.ANSWER_S`); after that, no
+read waits for the late Pacemaker until it has answered something.  A hit waits only
+briefly for a Pacemaker that is not complete.  A read that cannot be answered yet (see
+`judge.judge_read`) is *held*: the Pacemakers are asked again until it can be.
 
 **Complete.**  A Pacemaker may have been restarted and be empty, so its miss means
 something only if it has been connected for as long as any worker needs to reach it.
@@ -125,7 +125,7 @@ class Relay:
             self._begin_round(question, now_s)
 
     def drop(self, question: Question) -> None:
-        """Drop a request whose answer nobody waits for any more."""
+        """Drop a request that no longer needs an answer."""
         if self._open.pop(question, self) is not self:
             self._abandon(question)
 
@@ -253,7 +253,7 @@ class Relay:
             self._consider(question, now_s)
 
     def _consider(self, question: Question, now_s: float) -> None:
-        """Conclude a question if nobody is waited for any more, or time is up."""
+        """Conclude a question if no answer is awaited any more, or time is up."""
         if question not in self._open:
             return
         until_s = self._until_s(question, now_s)

@@ -18,7 +18,7 @@ class Workers:
         self._writers: dict[str, Hashable] = {}
         self._keys: dict[Hashable, set[str]] = {}
         # The keys that have lost their connection, with the time at which they are
-        # forgotten.  All of them wait for the same time, so the dict is in its order.
+        # forgotten.  Every key waits equally long, so the dict is sorted by that time.
         self._leaving: dict[str, float] = {}
 
     def __repr__(self) -> str:

@@ -80,7 +80,7 @@ class Acceptor(threading.Thread):
         # The descriptor of the last connection.  The kernel hands out the lowest free
         # number, so a low one here means that there was room.
         self._last_fd = -1
-        # Everything that this thread needs is opened before it runs.
+        # Open everything that this thread needs before it runs.
         self._wake_up = WakeUp()
         self._all, self._wake_alone = select.epoll(), select.epoll()
         for fd in self._listeners:
@@ -142,7 +142,7 @@ class Acceptor(threading.Thread):
     def _accept_some(self, fd: int) -> bool:
         """Accept a batch at one listener; return False to pause before the next."""
         listener = self._listeners[fd]
-        # Asked again for each batch, as the limit of a running process can be raised.
+        # Read the limit for each batch: that of a running process can be raised.
         room_ends = _room_ends(self._reserved)
         for _ in range(limits.ACCEPT_BATCH):
             if self._is_stopping:
@@ -179,8 +179,8 @@ class Acceptor(threading.Thread):
         if next_fd >= room_ends:
             raise OSError(
                 errno.EMFILE,
-                f"{room_ends} descriptors are in use, and those left are for reloads;"
-                " raise the limit (ulimit -n, LimitNOFILE=)",
+                f"{room_ends} descriptors are in use, and the rest is reserved for"
+                " reloads; raise the limit (ulimit -n, LimitNOFILE=)",
             )
 
     def _take(
@@ -200,7 +200,7 @@ class Acceptor(threading.Thread):
             self.refused += 1
             self._last_refused = (peer, exc)
         except Exception:
-            _logger.exception("%s: closed: it cannot be served", peer)
+            _logger.exception("%s: closed: internal error", peer)
         self._accounts.close(account)
         sock.close()
 
@@ -228,7 +228,7 @@ class Acceptor(threading.Thread):
         """Close a connection that has never sent a byte.
 
         Raises:
-            LimitError: there is none that may be closed for this account.
+            LimitError: no connection may be closed for this account.
         """
         if verdict is Verdict.MAKE_ROOM:
             thread = max(self._threads, key=lambda each: each.silent)
@@ -242,7 +242,7 @@ class Acceptor(threading.Thread):
                 thread.end_silent(account)
                 return
         raise LimitError(
-            "its address has its share of the connections",
+            "its address has used up its share of the connections",
             f"{account.connections - 1} from {account.name}",
         )
 

@@ -1,7 +1,7 @@
 """New connections on their way from the acceptor to an I/O thread.
 
-They are taken by account in turn, so a worker that starts does not wait behind
-thousands of earlier connections from one other address.
+The accounts take turns, so a worker that starts does not wait for thousands of earlier
+connections from another address.
 
 Pure.
 """
@@ -30,10 +30,10 @@ class Arrival(NamedTuple):
 
 
 class Arrivals:
-    """New connections: one thread adds, another one takes."""
+    """New connections: one thread adds them, and another one takes them."""
 
     def __init__(self) -> None:
-        # In the order of the thread that adds, until the other one sorts them.
+        # In the order of `add`, until the other thread sorts them by account.
         self._unsorted: deque[Arrival] = deque()
         self._by_account: dict[Account, deque[Arrival]] = {}
 
@@ -50,6 +50,6 @@ class Arrivals:
         del self._by_account[account]
         arrival = waiting.popleft()
         if waiting:
-            # Behind the others.
+            # Its account goes to the end of the line.
             self._by_account[account] = waiting
         return arrival

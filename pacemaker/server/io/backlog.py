@@ -1,6 +1,6 @@
 """The backlog of an I/O thread: connections that have work and wait to be served.
 
-Who is next is decided in three steps:
+The next connection is chosen in three steps:
 
 1. the host that has used the least time lately, so that no address can take the time
    of others;
@@ -26,8 +26,8 @@ class Waiting(Protocol):
     """Anything that can wait in a backlog.
 
     Attributes:
-        account: whose it is.
-        cost_class: what serving it costs: some 2 ** `cost_class` units of time.
+        account: the account of its address.
+        cost_class: what serving it costs: about 2 ** `cost_class` units of time.
     """
 
     account: Account
@@ -117,7 +117,7 @@ class _Line(Generic[_T]):
     __slots__ = ("_class_of", "_classes", "_now", "_times")
 
     def __init__(self) -> None:
-        # An item waits in the class that it had when it came.
+        # An item waits in the class that it had when it was put here.
         self._class_of: dict[_T, int] = {}
         # Dicts keep the order, and remove any one of thousands in constant time.
         self._classes: dict[int, dict[_T, None]] = {}

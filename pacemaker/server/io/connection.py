@@ -54,7 +54,7 @@ _CLOSED: Final = Condition.CLOSED
 
 
 class Owner(Protocol):
-    """What a connection asks of the I/O thread that owns it."""
+    """What a connection needs from the I/O thread that owns it."""
 
     def now(self) -> float:
         """Return the monotonic time in seconds."""
@@ -75,7 +75,7 @@ class Owner(Protocol):
         """Queue a call on the owner's thread.  Any thread may call this."""
 
     def evict(self, connection: Connection) -> None:
-        """Have the thread evict a connection.  Any thread may call this."""
+        """Queue the eviction of a connection.  Any thread may call this."""
 
     def note_evicted(self, size_bytes: int) -> None:
         """Record how many bytes an evicted connection held."""
@@ -137,7 +137,7 @@ class Connection:
         self.owner = owner
         self.account = account
         self._unsent: _Chunks = ()
-        # What the protocol waited for when the connection was last settled.
+        # What the protocol waited for at the last `_settle`.
         self._wait = Wait.REQUEST
         self._is_at_end = False
         self._is_greeted = False
@@ -290,8 +290,8 @@ class Connection:
         # be written after the FIN that `_finish` sends.  Nothing is read meanwhile, so
         # a peer that does not take its replies cannot make this process queue more.
         if self._unsent or wait is Wait.ROOM:
-            # The replies may all be out.  Then the descriptor is writable, and the next
-            # turn goes on with the frames that are unread.
+            # All replies may have been sent by now.  Then the descriptor is writable,
+            # and the next turn continues with the unread frames.
             self._enter(Condition.SENDING)
         elif wait is Wait.END or self._is_at_end:
             self._finish()
@@ -312,7 +312,7 @@ class Connection:
             self._watch()
 
     def _watch(self) -> None:
-        """Have the thread watch it while it holds bytes or has a deadline."""
+        """Let the thread watch it while it holds bytes or has a deadline."""
         protocol = self.protocol
         if protocol.phase is _OPEN:
             self._sasl_began_s = None
@@ -524,7 +524,7 @@ class Connection:
 
     def _end_by_peer(self, reason: str) -> None:
         if self.condition is _LINGERING:
-            # Its end is in the log already.
+            # Its end has already been logged.
             pass
         elif self.protocol.error is not None:
             # The reason for closing it matters more than how the peer left.

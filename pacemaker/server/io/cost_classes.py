@@ -1,4 +1,4 @@
-"""Cost classes: how dear a connection's events have lately been to serve.
+"""Cost classes: how costly a connection's events have lately been to serve.
 
 Class 0 is for peers that send small requests one at a time, as workers and Nimbus do.
 From class 3, each class is twice as costly as the one below it.
@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from typing import Final
 
-# The class of a new connection: behind those that are known to be cheap, so that a
-# thousand new ones do not delay a peer with a single larger request, such as a list.
+# The class of a new connection, which is served after those that are known to be cheap:
+# a thousand new ones must not delay a peer with one larger request, such as a list.
 NEW_CLASS: Final = 2
-# The class of a refused peer, that of a new one.  Its end must not wait for long: epoll
-# reports an end again in every turn, and thousands of them would take longer than
+# A refused peer has the class of a new one, so that its end does not wait for long:
+# epoll reports an end again in every turn, and thousands of them would take longer than
 # everything else.
 REFUSED_CLASS: Final = 2
 
 # The unit: a pulse, a read, a small list take less.
 _CHEAP_S: Final = 0.0001
-# One request costs no more than this (`ServerProtocol.slice_cost`) and is seldom above
-# this class.
+# A single request costs no more than `_LONE_COST` (`ServerProtocol.slice_cost`), and
+# its class is seldom above `_MOST_LONE_CLASS`.
 _LONE_COST: Final = 8
 _MOST_LONE_CLASS: Final = 1
 # The class of a slice of several requests.
@@ -35,12 +35,12 @@ def next_class(cost_class: int, elapsed_s: float, slice_cost: int) -> int:
     Args:
         cost_class: the class before the event.
         elapsed_s: how long the event took to serve.
-        slice_cost: what it was about by the protocol's count
+        slice_cost: its rough cost, as the protocol counts it
             (`ServerProtocol.slice_cost`).
     """
     event_class = int(elapsed_s / _CHEAP_S).bit_length()
-    # Not by the time alone: if the processor is busy, a lone request may take as long
-    # as thirty that are answered together, or as a byte of many.
+    # Time alone is no measure: on a busy processor, a lone request may take as long as
+    # thirty that are answered together, or as a single byte of a longer one.
     if slice_cost > _LONE_COST:
         event_class = max(event_class, _SLICE_CLASS)
     elif event_class <= _MOST_LONE_CLASS:

@@ -1,4 +1,4 @@
-"""Fair turns: who is served first in a turn of an I/O thread, and who has to wait.
+"""Fair turns: which connections an I/O thread serves first, and which ones wait.
 
 A connection that has sent more than a slice of requests goes to the *backlog* and is
 not read until it has been served from there.  A turn that has much to do is *shared*.
@@ -31,15 +31,15 @@ from pacemaker.server.io.spending import Spending
 
 # How many events are served between two readings of the clock.
 _CHUNK: Final = 8
-# An account is charged once in this time: some thirty pulses, or a few costly events.
+# How often an account is charged: after about thirty pulses, or a few costly events.
 _SAMPLE_S: Final = 0.0005
 # The most time that one sample may charge to an account.
 _MOST_SAMPLED_S: Final = 0.002
-# How many connections one turn may sort, which takes some three milliseconds.
+# How many connections one turn may sort, which takes about three milliseconds.
 _MOST_SHARED: Final = 4096
 # In classes up to this one (see `cost_classes`) an event takes under 0.8 ms.
 _CHEAPEST_CLASSES: Final = 3
-# If the events of a turn take no more than this each, they come from many workers.
+# If each event of a turn takes no more than this, the events come from many workers.
 _CHEAP_EVENT_S: Final = 0.00008
 
 # How many events epoll reports by default.
@@ -51,7 +51,7 @@ _CHEAP_TURN_S: Final = 0.05
 # Spreads successive numbers over all bits (Fibonacci hashing).
 _SPREAD: Final = 0x9E3779B1
 
-# Epoll reports these whatever is asked for: an error, the end of both directions.
+# Epoll always reports these events: an error, and the end of both directions.
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 
 # A descriptor and what happened on it.
@@ -61,7 +61,7 @@ _cost_class: Final = attrgetter("cost_class")
 
 
 class Loop(Protocol):
-    """What fair turns need of the I/O thread.
+    """What fair turns need from the I/O thread.
 
     Attributes:
         connections: all connections, by descriptor.
@@ -132,7 +132,7 @@ class FairTurns:
         self._new.append((now_s + limits.NEW_S, connection))
 
     def _serve(self, ready: Sequence[_Event]) -> bool:
-        """Serve what is ready, in any order.  This is the usual and the fastest way.
+        """Serve the ready connections in any order: the usual and fastest way.
 
         Returns:
             Whether other threads have woken this one.
@@ -164,7 +164,8 @@ class FairTurns:
                 except Exception:
                     loop.abandon(connection)
                 if loop.evicted:
-                    # At once: the rest of this turn would read even more into memory.
+                    # Evict at once: the rest of this turn would read even more into
+                    # memory.
                     loop.evict_pending()
         return is_woken
 
@@ -173,17 +174,17 @@ class FairTurns:
     ) -> None:
         """Charge the time since the last sample to one account.
 
-        It is that of any one of the `_CHUNK` events that were just served: epoll may
-        report the same connections in the same order for long, and the same place each
-        time would charge some accounts for all.  In the long run each account is
-        charged what it took.
+        The account is that of a random one of the `_CHUNK` events that were just
+        served.  Epoll may report the same connections in the same order for long, and
+        always choosing the same position would charge some accounts for all of them.
+        In the long run each account is charged the time that it took.
         """
         self._samples += 1
         fd, _ = ready[at - 1 - (self._samples * _SPREAD >> 16) % _CHUNK]
         connection = self._loop.connections.get(fd)
         if connection is not None:
             account = connection.account
-            # More than that was an interruption, and not the account's doing.
+            # A longer time is an interruption, for which the account is not to blame.
             self._spending.charge(account, min(elapsed_s, _MOST_SAMPLED_S))
             self._fade(now_s)
 

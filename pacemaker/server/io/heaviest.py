@@ -1,10 +1,10 @@
-"""Find the item with the largest size times age, without a walk over all items.
+"""Find the item with the largest size times age, without looking at all items.
 
 The order of two items by size times age changes with time, so no single sorted
 structure can hold it.  But among items of about the same size, the oldest is always
 about the heaviest.  So there is one heap for each power of two of the size, with the
-oldest item at the top.  The search compares the tops only: some thirty heaps, however
-many items there are.
+oldest item at the top.  The search only compares the tops of about thirty heaps,
+however many items there are.
 
 The item found weighs more than half as much as the heaviest item.  So an item never
 wins over another that is ten times as heavy.

@@ -25,9 +25,9 @@ from pacemaker.core.accounts import DEFAULT_LIMITS, Account, AddressLimits
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import End, Moment
 from pacemaker.core.pending_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
+from pacemaker.core.record import End, Moment
 from pacemaker.errors import LimitError
 from pacemaker.server.io.arrivals import Arrival, Arrivals
 from pacemaker.server.io.budget import BufferBudget
@@ -62,7 +62,7 @@ class IoThread(threading.Thread):
         clock: returns monotonic seconds.
         boot_clock: the same, but it runs on while the machine is suspended, and the
             process after an upgrade can compare its own readings with these.
-        moment: set to the time of each turn; None for one of its own.
+        moment: set to the time of each turn; None to create one.
         is_timed: whether to count how long turns take.
     """
 
@@ -85,14 +85,14 @@ class IoThread(threading.Thread):
         self.now = clock
         self._boot_now = boot_clock
         self._moment = Moment() if moment is None else moment
-        # When to time a turn next.
+        # When to time the next turn.
         self._next_timed_s = 0.0 if is_timed else math.inf
         self._make_protocol = make_protocol
         self._budget = budget
         self._steps = steps
         self._accounts = accounts
         self._address_limits = address_limits
-        # What other threads ask for, with a queued call for each.
+        # Requests of other threads; each one also queues a call.
         self._calls: deque[Callable[[], None]] = deque()
         self._arrivals = Arrivals()
         self.evicted: deque[Connection] = deque()
@@ -125,7 +125,7 @@ class IoThread(threading.Thread):
         return self._adopted - self._forgotten
 
     def evict(self, connection: Connection) -> None:
-        """Have a connection of this thread evicted to free its buffers."""
+        """Queue the eviction of one of this thread's connections."""
         self.evicted.append(connection)
         self.call(self.evict_pending)
 
@@ -285,7 +285,7 @@ class IoThread(threading.Thread):
 
     def abandon(self, connection: Connection) -> None:
         """Reset a connection on which our own code raised; its peer is told nothing."""
-        _logger.exception("%s: closed: an error of ours", connection.protocol.peer)
+        _logger.exception("%s: closed: internal error", connection.protocol.peer)
         if not connection.is_closed:
             self.figures.ended_by_fault += 1
             connection.abort()
@@ -320,8 +320,8 @@ class IoThread(threading.Thread):
     def _time_turn(self, events: int) -> None:
         """Count how long a turn has taken so far.
 
-        Not each turn: to read the clock and to count takes as long as a twentieth of a
-        pulse.
+        Not every turn is timed: reading the clock and counting takes a twentieth of the
+        time of a pulse.
         """
         now_s = self.now()
         self._next_timed_s = now_s + limits.TIMED_EVERY_S
@@ -334,8 +334,10 @@ class IoThread(threading.Thread):
     def _end_silent(self, account: Account | None) -> None:
         connection = self._silent.next_to_end(account)
         if connection is not None:
-            connection.refuse(LimitError("no room, and it never sent anything"))
-            # Its room is needed now, and there is no reply that a reset could destroy.
+            connection.refuse(
+                LimitError("no room for silent connections", "it has never sent a byte")
+            )
+            # Its descriptor is needed now, and a reset cannot destroy any reply.
             connection.abort()
 
     def _timeout_s(self) -> float | None:
@@ -425,7 +427,7 @@ class IoThread(threading.Thread):
             self._epoll.register(connection.fd, select.EPOLLIN)
         except Exception:
             # The kernel has no room for it in epoll, or SASL cannot begin.
-            _logger.exception("%s: closed: it cannot be served", peer)
+            _logger.exception("%s: closed: internal error", peer)
             self._forgotten += 1
             self._accounts.close(account)
             sock.close()

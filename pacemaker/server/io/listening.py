@@ -22,8 +22,8 @@ _logger: Final = logging.getLogger(__name__)
 LISTEN_FDS_START: Final = 3
 _HANDOVER_VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
-# The errors if no interface has the address, or if its family is switched off.  IPv6
-# often is in containers, although their /etc/hosts has ::1.
+# The errors if no interface has the address, or if its family is switched off, as IPv6
+# often is in containers whose /etc/hosts has ::1.
 _NOT_ON_THIS_MACHINE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _FREE_PORT_TRIES: Final = 5
 
@@ -58,7 +58,7 @@ def open_listeners(
 
 
 def handed_over_count(environ: Mapping[str, str] = os.environ) -> int:
-    """Return how many handed-over sockets `open_listeners` has yet to take."""
+    """Return how many handed-over sockets `open_listeners` has not taken yet."""
     pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
     if pid != str(os.getpid()) or not (count.isascii() and count.isdigit()):
         return 0
@@ -100,7 +100,7 @@ def ports_of(listeners: Iterable[socket.socket]) -> set[int]:
 
 
 def _handed_over(environ: MutableMapping[str, str]) -> list[socket.socket]:
-    """Take the sockets that were handed over, and close those of no use."""
+    """Take the sockets that were handed over, and close the unusable ones."""
     count = handed_over_count(environ)
     _warn_of_other_pid(environ)
     for name in _HANDOVER_VARIABLES:
@@ -127,8 +127,8 @@ def _warn_of_other_pid(environ: Mapping[str, str]) -> None:
     pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
     if count and pid != str(os.getpid()):
         _logger.warning(
-            "LISTEN_FDS=%s is passed over, because LISTEN_PID is %r and this process"
-            " is %d: a wrapper must become the daemon, by `exec`",
+            "LISTEN_FDS=%s is ignored, because LISTEN_PID is %r and this process is %d:"
+            " a wrapper must start the daemon by `exec`",
             *(count, pid, os.getpid()),
         )
 
@@ -141,7 +141,7 @@ def _take(fd: int) -> socket.socket:
         raise ListenError(name, _reason(exc)) from exc
     if not _is_listening_stream(listener):
         listener.detach()
-        raise ListenError(name, "it is no listening socket of IPv4 or IPv6")
+        raise ListenError(name, "it is not a listening socket of IPv4 or IPv6")
     listener.set_inheritable(False)
     return listener
 
@@ -251,8 +251,8 @@ def check_backlog(path: Path = Path("/proc/sys/net/core/somaxconn")) -> None:
         return
     if allowed < limits.LISTEN_BACKLOG:
         _logger.warning(
-            "net.core.somaxconn is %d: the backlog holds no more; %d lets a"
-            " whole cluster wait in it",
+            "net.core.somaxconn=%d limits the listen backlog; raise it to %d so that a"
+            " whole cluster can reconnect at once",
             allowed,
             limits.LISTEN_BACKLOG,
         )

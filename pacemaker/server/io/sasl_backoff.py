@@ -17,7 +17,7 @@ T = TypeVar("T")
 FREE_FAILURES: Final = 3
 FIRST_DELAY_S: Final = 0.125
 MAX_DELAY_S: Final = 1.0
-# A right secret waits for less, because its client is not to blame for the guesses.
+# A right secret waits less long, because its client is not to blame for the guesses.
 MAX_RIGHT_DELAY_S: Final = 0.5
 # Failures are forgotten if no new one has come for this time.
 MEMORY_S: Final = 600.0

@@ -180,7 +180,7 @@ class StepRunner:
             outcome = step.run()
         except Exception:
             _logger.exception("%s: SASL step failed", connection.protocol.peer)
-            outcome = ServerFaultError("the server could not take the step")
+            outcome = ServerFaultError("internal error in a SASL step")
         connection.owner.call(partial(self._finish, connection, outcome))
 
     # Outcomes; called on the I/O thread of the connection.

@@ -1,6 +1,6 @@
-"""Connections that have never sent a byte: the first to go when there is no room.
+"""Connections that have never sent a byte: the first to be closed to make room.
 
-Pure, but for one thing: another thread may ask `has` and `len`.
+This module does no I/O.  Other threads may call `has` and `len`.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Silent(Generic[_T]):
     def next_to_end(self, account: Account | None = None) -> _T | None:
         """Return the oldest of an account's host, or of the host that has the most.
 
-        Not the oldest of all: a worker that has just connected is silent too, and its
-        host hardly ever has a second such connection.
+        The oldest of all hosts would be a bad choice: it may be a worker that has just
+        connected, whose host hardly ever has a second silent connection.
 
         Returns:
             None if there is none.

@@ -1,9 +1,9 @@
 """The time of an I/O thread that each account has used lately.
 
-Only the ratios between accounts matter, so it is not measured over a window but halved
-every now and then (`limits.FADE_S`), and the interval need not be regular.
+Only the ratios between accounts matter.  So the time is not measured over a window, but
+halved from time to time (`limits.FADE_S`), and the interval need not be regular.
 
-Pure: times are passed in.
+This module does no I/O; times are passed in.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class Spending:
         account.spent_s += elapsed_s
         self._accounts.add(account)
         if account.spent_s > limits.DOMINANT_S:
-            # At once: until the next fading, all others would wait for it.
+            # Set it at once: until the next fading, all others would wait for this
+            # account.
             self.is_crowded = True
         shared = account.shared_host
         if shared is not None:
@@ -41,10 +42,10 @@ class Spending:
             self._shared_hosts.add(shared)
 
     def fade(self, now_s: float) -> bool:
-        """Halve what was spent, if it is time, and forget what is negligible.
+        """Halve the times spent, if `FADE_S` is over, and forget negligible ones.
 
         Returns:
-            Whether the order of the accounts by what they have spent may be another.
+            Whether the order of the accounts by the times spent may have changed.
         """
         if now_s < self._next_fade_s:
             return False

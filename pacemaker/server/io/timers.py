@@ -14,7 +14,7 @@ class Timers:
     """Timers of one thread.  Only that thread may call the methods."""
 
     def __init__(self) -> None:
-        # The number keeps those of the same time in order: functions do not compare.
+        # The number orders timers of the same time, because functions do not compare.
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
@@ -23,11 +23,11 @@ class Timers:
 
     @property
     def next_s(self) -> float | None:
-        """When the next timer is due; None if there is none."""
+        """The time of the next timer; None if there is none."""
         return self._heap[0][0] if self._heap else None
 
     def add(self, due_s: float, function: Callable[[], None]) -> None:
-        """Call a function at a time."""
+        """Schedule a call for a given time."""
         heapq.heappush(self._heap, (due_s, next(self._numbers), function))
 
     def pop_due(self, now_s: float) -> Callable[[], None] | None:

@@ -21,7 +21,7 @@ class Watchlist(Generic[_T]):
 
     def __init__(self) -> None:
         self._watched: set[_T] = set()
-        # What the current sweep has not checked yet.
+        # The connections that the current sweep has not checked yet.
         self._left: list[_T] = []
         self._next_sweep_s = 0.0
         self.late_s = 0.0
@@ -39,18 +39,18 @@ class Watchlist(Generic[_T]):
 
     @property
     def next_s(self) -> float | None:
-        """When the next sweep is due; None if nothing is watched."""
+        """The time of the next sweep; None if nothing is watched."""
         return self._next_sweep_s if self._watched else None
 
     def add(self, connection: _T, now_s: float) -> None:
         """Watch a connection."""
         if not self._watched:
-            # The time of the next sweep dates from when something was watched last.
+            # Nothing was watched until now, so no sweep has been scheduled.
             self._next_sweep_s = now_s + limits.SWEEP_S
         self._watched.add(connection)
 
     def discard(self, connection: _T) -> bool:
-        """Watch a connection no longer; return False if it was not watched."""
+        """Stop watching a connection; return False if it was not watched."""
         if connection not in self._watched:
             return False
         self._watched.remove(connection)
@@ -59,8 +59,8 @@ class Watchlist(Generic[_T]):
     def next(self, now_s: float) -> _T | None:
         """Return the next connection to check; None if there is nothing to check now.
 
-        It begins a sweep if one is due.  A connection that a sweep has yet to check may
-        have been closed, or be watched no longer.
+        It begins a sweep if the time for one has come.  The returned connection may
+        have been closed, or may no longer be watched.
         """
         if not self._left and now_s >= self._next_sweep_s:
             self.late_s = now_s - self._next_sweep_s

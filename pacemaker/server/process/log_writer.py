@@ -3,13 +3,13 @@
 Writing to the log may block, on a full pipe, a slow disk or a stopped terminal.  If an
 I/O thread wrote to it, all its connections would wait too.  So the standard library's
 `QueueHandler` queues the records, and its `QueueListener` writes them on a thread that
-may block.  Neither of them covers the case that this is for, a log that is blocked:
+may block.  This module adds what they lack if the log is blocked:
 
 - The queue has a limit.  Records that find it full are counted, and the count is logged
   once there is room again.
-- `flush` tells whether everything was written, and gives up after a time.
+- `flush` returns whether everything was written, and gives up after a time.
 - The end of the program does not wait for a blocked log.  `QueueListener.stop` would.
-- A handler that raises loses one line.  `QueueListener` would end its thread.
+- A handler that raises loses only one line.  `QueueListener` would end its thread.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class LogWriter(QueueListener):
             record.set()
             return
         self._write(record)
-        # Not before: while a flood lasts, each of its lines would bring another one.
+        # Only once the queue is empty: during a flood, each line would cause another.
         if self._records.empty():
             self._log_dropped()
 
@@ -127,10 +127,10 @@ class _Queueing(QueueHandler):
         self._dropped = 0
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Return the record as it is: it stays in this process.
+        """Return the record unchanged, because it stays in this process.
 
         The base class would format it for another process, on the thread that logs, and
-        take its traceback away from the handlers that write it.
+        remove the traceback that the writing handlers need.
         """
         return record
 

@@ -18,20 +18,20 @@ _logger: Final = logging.getLogger(__name__)
 
 # How long a service manager that does not read may block the sender.
 _SEND_TIMEOUT_S: Final = 1.0
-# How many unsent messages are kept.  The newest matter most, as they have the READY.
+# How many unsent messages are kept.  The newest matter most, as they include READY.
 _MAX_UNSENT: Final = 8
 
 
 class Notifier:
-    """Tells the service manager how the daemon is.  Only the main thread calls it.
+    """Notifies the service manager.  Only the main thread calls it.
 
     Args:
         environ: says how to reach the manager.  It is not changed, because the process
             after an upgrade needs the same variables.
 
     Attributes:
-        watchdog_s: the interval in which the manager expects to be told that all is
-            well; None if it does not ask.
+        watchdog_s: the interval in which the manager expects `alive`; None if it
+            expects nothing.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -47,16 +47,16 @@ class Notifier:
         self.watchdog_s = _watchdog_s(environ)
 
     def ready(self, status: str) -> None:
-        """Tell that the daemon serves, after its start and after each reload."""
+        """Report that the daemon serves, after its start and after each reload."""
         self._send("READY=1", f"STATUS={status}")
 
     def reloading(self) -> None:
-        """Tell that an upgrade begins.  `ready` must follow, whatever the outcome."""
+        """Report that an upgrade begins.  `ready` must follow, whatever the outcome."""
         now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send("RELOADING=1", f"MONOTONIC_USEC={now_us}", "STATUS=upgrading")
 
     def stopping(self) -> None:
-        """Tell that a stop has begun."""
+        """Report that a stop has begun."""
         self._send("STOPPING=1", "STATUS=stopping")
 
     def status(self, status: str) -> None:

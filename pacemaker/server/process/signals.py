@@ -106,8 +106,8 @@ def reap_strangers(own_pid: int | None) -> None:
     with suppress(ChildProcessError):  # there are no children
         while (ended := os.waitid(os.P_ALL, 0, options | os.WNOWAIT)) is not None:
             if ended.si_pid == own_pid:
-                # Its owner reaps it in the next turn, and this function then reaps
-                # those that come after it.
+                # Its owner reaps it in the next turn; this function then reaps the
+                # children after it.
                 return
             os.waitid(os.P_PID, ended.si_pid, options)
 

@@ -56,7 +56,7 @@ def write_state(state: State) -> int:
         os.lseek(fd, 0, os.SEEK_SET)
         _write_all(fd, state_format.seal(body_bytes, checksum))
     except BaseException:
-        # An unfinished state takes as much memory as the heartbeats that it has.
+        # Close it: an unfinished state takes as much memory as its heartbeats.
         os.close(fd)
         raise
     return fd

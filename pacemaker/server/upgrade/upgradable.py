@@ -1,7 +1,7 @@
 """The interface that an upgrade needs; `pacemaker.server.daemon.Daemon` implements it.
 
-Because of it, `upgrade/` need not import the daemon, nor the daemon `upgrade/`;
-`pacemaker.server.run` passes one to the other.
+So `upgrade/` and the daemon need not import each other: `pacemaker.server.run` connects
+them.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Upgradable(Protocol):
         """Return the history as it is carried over; empty if there is none."""
 
     def extra_state(self) -> bytes:
-        """Return what this kind of daemon carries over besides; it is parked."""
+        """Return the additional state of this kind of daemon, which is parked."""
 
     def restore(self, state: State, ahead_s: float) -> None:
         """Restore a state, before the daemon serves."""

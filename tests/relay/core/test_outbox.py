@@ -100,6 +100,20 @@ def test_old_deletes_are_dropped() -> None:
     assert outbox.dropped_deletes == 1
 
 
+def test_dropped_pulse_is_counted() -> None:
+    """If it was waiting; one that was sent has not been dropped."""
+    outbox = outbox_of({"waits": b"1", "sent": b"1", "behind": b"1"})
+    outbox.came_up((), 0.0)
+    for key in ("sent", "behind"):
+        outbox.pulse(key)
+        taken(outbox)
+    outbox.pulse("behind")
+    outbox.pulse("waits")
+    for key in ("sent", "behind", "waits"):
+        outbox.drop(key)
+    assert outbox.dropped_pulses == 2
+
+
 @pytest.mark.parametrize(
     ("path", "is_tree"), [("/w/t", True), ("/w/t/k", True), ("/w/t/k", False)]
 )

@@ -271,7 +271,7 @@ def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
         name = peer.getsockname()[1]
         with pytest.raises(ConnectionResetError):
             _connect_and_read(peer, listener.getsockname())
-        assert f"127.0.0.1:{name}: closed: it cannot be served" in caplog.messages
+        assert f"127.0.0.1:{name}: closed: internal error" in caplog.messages
     with socket.create_connection(listener.getsockname()):
         adopter.wait()
     _end(acceptor, adopter)

@@ -178,7 +178,7 @@ def test_thread_closes_connection_that_it_cannot_serve(
         hand.thread.turn()
         assert peer.ended() == "reset"
         assert hand.thread.load == 0
-    assert "late: closed: it cannot be served" in caplog.text
+    assert "late: closed: internal error" in caplog.text
 
 
 def test_thread_closes_connection_that_the_kernel_does_not_watch(
@@ -203,7 +203,7 @@ def test_thread_closes_connection_that_the_kernel_does_not_watch(
 def test_thread_ends_each_overdue_connection(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error of ours at the end of one does not spare those behind it."""
+    """An internal error at the end of one connection does not stop the others' end."""
 
     def fail(connection: Connection, reason: str) -> None:
         raise RuntimeError("ours")
@@ -216,8 +216,8 @@ def test_thread_ends_each_overdue_connection(
             hand.turn_until(lambda: connection in hand.thread.watched)  # noqa: B023
         hand.after(2 * limits.FRAME_TIMEOUT_S)
         assert not hand.thread.connections
-    assert "10.0.0.1:5: closed: an error of ours" in caplog.text
-    assert "10.0.0.2:5: closed: an error of ours" in caplog.text
+    assert "10.0.0.1:5: closed: internal error" in caplog.text
+    assert "10.0.0.2:5: closed: internal error" in caplog.text
 
 
 def test_thread_refuses_connections_once_it_stops() -> None:

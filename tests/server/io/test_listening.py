@@ -128,7 +128,7 @@ def test_handed_over_socket_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_handover_to_somebody_else_is_not_taken(values: dict[str, str]) -> None:
-    """LISTEN_FDS for another process, or of no sockets, is passed over."""
+    """LISTEN_FDS for another process, or of no sockets, is ignored."""
     with open_listener("127.0.0.1", 0, _environ(**values)) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
 
@@ -139,7 +139,7 @@ def test_handed_over_socket_that_does_not_listen_is_refused(
     """A descriptor that is no listening socket ends the start, with the reason."""
     with socket.socket() as idle:
         monkeypatch.setattr(listening, "LISTEN_FDS_START", idle.fileno())
-        with pytest.raises(ListenError, match="it is no listening socket"):
+        with pytest.raises(ListenError, match="it is not a listening socket"):
             open_listener(None, 0, _environ())
 
 
@@ -160,7 +160,10 @@ def test_small_backlog_is_logged(
     somaxconn = tmp_path / "somaxconn"
     somaxconn.write_text("128\n")
     listening.check_backlog(somaxconn)
-    assert "net.core.somaxconn is 128" in caplog.text
+    assert (
+        "net.core.somaxconn=128 limits the listen backlog; raise it to 4096"
+        in caplog.text
+    )
     somaxconn.write_text("4096\n")
     caplog.clear()
     listening.check_backlog(somaxconn)
@@ -293,7 +296,7 @@ def test_what_cannot_be_served_is_closed_and_named(
         assert not listener.get_inheritable()
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(place + 1)
-    closed = "the handed-over descriptor 200: it is no listening socket"
+    closed = "the handed-over descriptor 200: it is not a listening socket"
     assert f"cannot listen on {closed} of IPv4 or IPv6; it is closed" in caplog.messages
     assert "descriptor 202: Bad file descriptor; it is closed" in caplog.text
 

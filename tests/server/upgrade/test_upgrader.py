@@ -175,7 +175,7 @@ def test_daemon_serves_on_where_a_thread_does_not_come_to_rest(
 
     case.daemon.threads[0].call(be_busy)
     assert is_busy.wait(GIVE_UP_S)
-    assert case.upgrade() == "the threads do not come to rest in time"
+    assert case.upgrade() == "the threads could not be paused in time"
     assert given == []
     is_free.set()
 

@@ -1,0 +1,235 @@
+"""What the history knows of one key: its last pulse, its writer, and unusual events.
+
+A `Record` belongs to a key, a `Source` is a connection, and an `Event` is something
+that was not as usual.  A record keeps its last `MAX_EVENTS` events, packed: as objects
+they would take several times the memory.
+
+Times are in monotonic seconds, which an upgrade in place does not change: the clock is
+the system's.  This module reads no clock.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+MAX_EVENTS: Final = 32
+# Storm's workers write every 3 s (2.0 to 2.2: every 60 s), and a pulse is late after
+# more than twice that.
+USUAL_INTERVAL_S: Final = 3.0
+LATE_FACTOR: Final = 2.0
+# After this many late pulses in a row, each about as late as the one before, their gap
+# is the usual interval of the key.
+_RUN: Final = 3
+_SAME_FACTOR: Final = 1.2
+
+# What a record takes without its key: itself, its entry, its times, its source.
+RECORD_BYTES: Final = 450
+# The time, the kind, how the connection before had ended, the uptime of the worker, a
+# duration in seconds, and the length of the peer's name, which follows.
+_EVENT: Final = struct.Struct("<dBBifB")
+_UNKNOWN: Final = -1
+
+
+class Kind(IntEnum):
+    """What an event says."""
+
+    WRITER = 1
+    LATE = 2
+    DELETED = 3
+    UNCHANGED = 4
+
+
+class End(IntEnum):
+    """How a connection has ended."""
+
+    OPEN = 0
+    FIN = 1
+    RESET = 2
+    REFUSED = 3
+    STOPPED = 4
+
+
+class Event(NamedTuple):
+    """Something that was not as usual.
+
+    Attributes:
+        at_s: when it was noticed.
+        kind: what it was.
+        peer: whoever wrote, deleted or read.
+        duration_s: WRITER and LATE: the time since the pulse before; UNCHANGED: the
+            age of the value.
+        uptime_s: WRITER and LATE: what the heartbeat said of the worker's uptime; None
+            if that is unknown.
+        end: WRITER: how the connection of the writer before had ended by then.
+    """
+
+    at_s: float
+    kind: Kind
+    peer: str
+    duration_s: float = 0.0
+    uptime_s: int | None = None
+    end: End = End.OPEN
+
+
+class Deleted(NamedTuple):
+    """A directory, or a key, that somebody has deleted.
+
+    Attributes:
+        at_s: when.
+        path: the directory.
+        peer: who.
+    """
+
+    at_s: float
+    path: str
+    peer: str
+
+
+class Source:
+    """One connection, as the history knows it.
+
+    Args:
+        peer: the peer's name.
+
+    Attributes:
+        peer: the peer's name.
+        end: how it has ended; OPEN if it has not.
+        ended_s: when it has ended.
+        is_reader: whether it has asked for a list, as Nimbus does.
+    """
+
+    __slots__ = ("end", "ended_s", "is_reader", "peer")
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.end = End.OPEN
+        self.ended_s = 0.0
+        self.is_reader = False
+
+
+NOBODY: Final = Source("")
+
+
+class Moment:
+    """The time of the last poll of one I/O thread."""
+
+    __slots__ = ("now_s",)
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+
+# The moment of those that have no history.
+NEVER: Final = Moment()
+
+
+class Record:
+    """The history of one key.
+
+    Attributes:
+        source: the connection of the last pulse.
+        first_s: the first pulse.
+        last_s: the last pulse.
+        quiet_s: a gap of which nothing need be noted: the longest one so far, but no
+            more than makes a pulse late.
+        longest_s: the longest gap between two pulses.
+        interval_s: the usual interval.
+        read_s: when it was last read by a reader; 0 for never.
+        events: the packed events; None before the first.
+    """
+
+    __slots__ = (
+        "_late_run",
+        "events",
+        "first_s",
+        "interval_s",
+        "is_unchanged",
+        "last_s",
+        "longest_s",
+        "quiet_s",
+        "read_s",
+        "reader",
+        "source",
+    )
+
+    def __init__(self, now_s: float, source: Source) -> None:
+        self.source = source
+        self.reader = NOBODY
+        self.first_s = self.last_s = now_s
+        self.quiet_s = self.longest_s = self.read_s = 0.0
+        self.interval_s = USUAL_INTERVAL_S
+        self.is_unchanged = False
+        self.events: bytearray | None = None
+        self._late_run = 0
+
+    def note_gap(self, gap_s: float) -> bool:
+        """Note the time between two pulses; return whether the second one was late."""
+        late_s = LATE_FACTOR * self.interval_s
+        is_late = gap_s > late_s
+        if is_late:
+            is_same = gap_s < _SAME_FACTOR * self.longest_s
+            self._late_run = self._late_run + 1 if is_same else 1
+            if self._late_run >= _RUN:
+                self.interval_s = gap_s
+                self._late_run = 0
+        self.longest_s = max(self.longest_s, gap_s)
+        self.quiet_s = min(self.longest_s, LATE_FACTOR * self.interval_s)
+        return is_late
+
+    def add(self, event: Event) -> int:
+        """Add an event; return by how many bytes the record has grown."""
+        packed = _pack(event)
+        if self.events is None:
+            self.events = bytearray(packed)
+            return len(packed)
+        before = len(self.events)
+        self.events += packed
+        # An event has no fixed length, but at most `MAX_EVENTS` of the longest.
+        starts = _starts(self.events)
+        if len(starts) > MAX_EVENTS:
+            del self.events[: starts[len(starts) - MAX_EVENTS]]
+        return len(self.events) - before
+
+    def size_bytes(self, key: str) -> int:
+        """Return the memory that the record and the key take."""
+        events_bytes = 0 if self.events is None else len(self.events)
+        return RECORD_BYTES + len(key) + events_bytes
+
+    def list_events(self) -> list[Event]:
+        """Return the events, the oldest first."""
+        return [] if self.events is None else list(_unpack(bytes(self.events)))
+
+
+def _pack(event: Event) -> bytes:
+    peer = event.peer.encode()[:255]
+    uptime_s = _UNKNOWN if event.uptime_s is None else event.uptime_s
+    return (
+        _EVENT.pack(
+            *(event.at_s, event.kind, event.end, uptime_s, event.duration_s, len(peer))
+        )
+        + peer
+    )
+
+
+def _starts(events: bytearray) -> list[int]:
+    starts, at = [], 0
+    while at < len(events):
+        starts.append(at)
+        at += _EVENT.size + events[at + _EVENT.size - 1]
+    return starts
+
+
+def _unpack(events: bytes) -> Iterator[Event]:
+    at = 0
+    while at < len(events):
+        at_s, kind, end, uptime_s, duration_s, peer_bytes = _EVENT.unpack_from(
+            events, at
+        )
+        at += _EVENT.size
+        peer = events[at : at + peer_bytes].decode("utf-8", "replace")
+        at += peer_bytes
+        known_s = None if uptime_s == _UNKNOWN else uptime_s
+        yield Event(at_s, Kind(kind), peer, duration_s, known_s, End(end))

@@ -1,0 +1,138 @@
+"""What can be wrong with a worker that is not silent; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from pacemaker.why.case import SLACK_S, Case, Finding, Verdict, Worker, newest, node_of
+from pacemaker.why.facts import KeyFacts
+
+# A key has two writers if the writer changes this often in this time, each time while
+# the connection of the previous writer is open.
+_FLAPS: Final = 4
+_FLAPPING_S: Final = 60.0
+# How long Nimbus waits for a heartbeat (nimbus.task.timeout.secs), and for a worker's
+# executors to start (nimbus.task.launch.secs).
+TASK_TIMEOUT_S: Final = 30.0
+LAUNCH_S: Final = 120
+
+
+def signs(case: Case, worker: Worker) -> Iterator[Finding]:
+    """Yield what is wrong with a worker besides its gaps."""
+    # Two hosts that write one key have a relay each, so only a Pacemaker sees both.
+    relays = case.facts_of(worker, are_relays=True)
+    for each in [*relays, *case.facts_of(worker)]:
+        yield from _two_writers(each)
+    yield from _restart_of_the_daemon(case, worker)
+    yield from _not_read(case, worker)
+    yield from _present(case, worker)
+
+
+def _two_writers(facts: KeyFacts) -> Iterator[Finding]:
+    """Yield a finding if two processes write one key in turn."""
+    changes = [
+        event
+        for event in facts.events
+        if event.kind == "writer" and event.end == "open"
+    ]
+    for first, last in zip(changes, changes[_FLAPS - 1 :], strict=False):
+        if last.at_s - first.at_s < _FLAPPING_S:
+            peers = sorted({event.peer for event in changes})
+            yield Finding(
+                Verdict.TWO_WRITERS,
+                first.at_s,
+                changes[-1].at_s,
+                (
+                    f"{' and '.join(peers[:3])} write the same key in turn: two"
+                    " supervisors have the same id, as after copying storm.local.dir",
+                ),
+            )
+            return
+
+
+def _restart_of_the_daemon(case: Case, worker: Worker) -> Iterator[Finding]:
+    """Yield a finding if a worker is older than the memory of its Pacemaker."""
+    # A relay that was restarted does not hide what the Pacemakers remember.
+    holders = case.holders(worker) or case.holders(worker, are_relays=True)
+    daemon, first = min(holders, key=lambda each: each[1].first_s)
+    last = newest(case.facts(worker))
+    if last.uptime_s is None:
+        return
+    started_s = last.last_s - last.uptime_s
+    # A worker comes back within that time; later, it came for another reason.
+    was_waiting = first.first_s - daemon.began_s < TASK_TIMEOUT_S
+    if started_s < daemon.began_s - SLACK_S and was_waiting:
+        yield Finding(
+            Verdict.EVERYTHING,
+            None,
+            first.first_s,
+            (
+                f"{daemon.name} was started again and remembers nothing before; the"
+                " worker is older, so its process survived",
+            ),
+        )
+
+
+def _not_read(case: Case, worker: Worker) -> Iterator[Finding]:
+    """Yield a finding for each time in which Nimbus did not read.
+
+    Only the Pacemakers that have the worker's heartbeats count: what Nimbus does not
+    read elsewhere does not harm this worker.  Relays do not count: Nimbus reads through
+    the one on its own host.
+    """
+    holders = case.holders(worker)
+    if not holders:
+        return
+    for daemon, facts in holders:
+        for gap in daemon.read_gaps:
+            if gap.end_s > facts.first_s and gap.begin_s < facts.last_s:
+                yield Finding(
+                    Verdict.NOT_READ,
+                    gap.begin_s,
+                    gap.end_s,
+                    (
+                        f"nobody read from {daemon.name} for {gap.duration_s:.0f} s:"
+                        " Nimbus was down, or waited for a Pacemaker that did not"
+                        " answer",
+                    ),
+                )
+    daemon, facts = max(holders, key=lambda each: each[1].last_s)
+    since_s = facts.first_s if daemon.read_s is None else daemon.read_s
+    silent_s = case.now_s - since_s
+    # Nimbus does not read the heartbeats of topologies that were killed.
+    if facts.is_stored and silent_s > TASK_TIMEOUT_S:
+        yield Finding(
+            Verdict.NOT_READ,
+            since_s,
+            None,
+            (
+                f"nobody has read from {daemon.name} as Nimbus does for"
+                f" {silent_s:.0f} s: Nimbus is down, or waits for a Pacemaker that"
+                " does not answer",
+            ),
+        )
+
+
+def _present(case: Case, worker: Worker) -> Iterator[Finding]:
+    """Yield what is wrong now with a worker that writes."""
+    last = newest(case.facts(worker))
+    if not last.is_stored or case.now_s - last.last_s > last.late_s:
+        return
+    if last.executors == 0:
+        yield _loading(last)
+    elif case.lacks_supervisor(node_of(worker[1])):
+        reason = "it sends heartbeats, but ZooKeeper does not have its supervisor"
+        yield Finding(Verdict.SUPERVISOR_GONE, None, None, (reason,))
+
+
+def _loading(last: KeyFacts) -> Finding:
+    # A clock that was set back makes an uptime negative.
+    uptime_s = max(0, last.uptime_s or 0)
+    limit = (
+        f"Nimbus waits {LAUNCH_S} s (nimbus.task.launch.secs)"
+        if uptime_s < LAUNCH_S
+        else f"Nimbus gave it up after {LAUNCH_S} s (nimbus.task.launch.secs)"
+    )
+    reason = f"its heartbeats have no executors after {uptime_s} s; {limit}"
+    return Finding(Verdict.LOADING, last.last_s - uptime_s, None, (reason,))
