@@ -65,7 +65,7 @@ PURE_MODULES = (
     *("client.backoff", "client.protocol", "client.requests"),
     *("relay.inbox", "relay.peers", "server.upgrade.state_format"),
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
-    *("simulate.worker", "simulate.nimbus", "simulate.report"),
+    *("simulate.worker", "simulate.nimbus", "simulate.report", "simulate.beats"),
     *("admin.address", "admin.health", "admin.routes", "config.settings"),
     *("doctor.checks", "doctor.cluster", "doctor.configuration", "doctor.facts"),
     *("observe.beats", "observe.components", "observe.engine", "observe.figures"),

@@ -25,6 +25,9 @@ NODES_EVERY_S: Final = 5.0
 # How often workers with an unchanged heartbeat are read again.
 SUSPECTS_EVERY_S: Final = 2.0
 
+# How often the view is made again.
+VIEW_EVERY_S: Final = 1.0
+
 # Making the view of 15,000 workers takes a second.  The next one is made ten times as
 # long after it, so that views cost at most a tenth of a core.
 _VIEW_PAUSE: Final = 10
@@ -56,10 +59,8 @@ class Observer:
         self._reader = Reader(
             self._pool, self._engine, self._lock, wait=self._ending.wait
         )
-        self._view_lock = threading.Lock()  # guards the three below
+        # Replaced as a whole by whoever makes one, so readers need no lock.
         self._view: ClusterView | None = None
-        self._next_view_s = 0.0
-        self._view_took_s = 0.0
         self._threads: list[threading.Thread] = []
 
     def read_once(self) -> None:
@@ -74,7 +75,7 @@ class Observer:
 
     def start(self) -> None:
         """Start the threads."""
-        targets = [self._read_rounds]
+        targets = [self._read_rounds, self._make_views]
         if self._with_zookeeper:
             targets.append(self._read_nodes_often)
         for target in targets:
@@ -85,15 +86,27 @@ class Observer:
             thread.start()
 
     def view(self) -> ClusterView:
-        """Return the picture of the cluster, at most about a second old."""
-        with self._view_lock:
+        """Return the picture of the cluster.
+
+        Once the threads run, this never waits: the view is the last that they made, a
+        second old in most clusters and 15 s in one of 15,000 workers.
+        """
+        if self._view is None or not self._threads:
+            self._make_view()
+        assert self._view is not None  # noqa: S101  (just made)
+        return self._view
+
+    def _make_view(self) -> None:
+        with self._lock:
+            self._view = cluster_view(self._engine, time.time())
+
+    def _make_views(self) -> None:
+        """Make views in advance, so that no page has to wait for one."""
+        pause_s = 0.0
+        while not self._ending.wait(pause_s):
             begin_s = time.monotonic()
-            if self._view is None or begin_s >= self._next_view_s:
-                with self._lock:
-                    self._view = cluster_view(self._engine, time.time())
-                took_s = time.monotonic() - begin_s
-                self._next_view_s = begin_s + max(1.0, _VIEW_PAUSE * took_s)
-            return self._view
+            self._guarded(self._make_view)
+            pause_s = max(VIEW_EVERY_S, _VIEW_PAUSE * (time.monotonic() - begin_s))
 
     def executors(
         self, topology_id: str, component: str | None = None, worker: str | None = None

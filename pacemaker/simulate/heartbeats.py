@@ -1,7 +1,8 @@
 """Generate the heartbeats of a run in advance: real ones that change from beat to beat.
 
 The figures of workers differ only at random, so all workers of a topology share a pool
-of beats and start at different positions in it.
+of beats and start at different positions in it.  Their tasks differ, as in Storm: each
+component has an executor in every worker of the topology.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias, TypeVar
 
-from pacemaker.heartbeats import codec
 from pacemaker.heartbeats.model import (
     BoltStats,
     ExecutorInfo,
@@ -19,7 +19,8 @@ from pacemaker.heartbeats.model import (
     SpoutStats,
     WorkerHeartbeat,
 )
-from pacemaker.simulate.shape import ClusterShape
+from pacemaker.simulate.beats import BeatPool, WorkerBeats
+from pacemaker.simulate.shape import ClusterShape, Place
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -30,11 +31,12 @@ BEATS: Final = 16
 
 # Storm's windows of statistics: 10 minutes, 3 hours, a day, and since the start.
 _WINDOWS: Final = {"600": 600, "10800": 10800, "86400": 86400, ":all-time": 2**31}
-_STREAMS: Final = ("default", "__ack_init", "__ack_ack", "__metrics")
+_SPOUT_STREAMS: Final = ("default", "__ack_init", "__metrics")
+_BOLT_STREAMS: Final = ("default", "__ack_ack", "__metrics")
 _EXECUTORS_A_SPOUT: Final = 5
 # The components that a bolt subscribes to, which determine the size of a heartbeat.
 # With these, one of 10 executors has 5 KB, as in real topologies.
-_SOURCES: Final = range(1, 5)
+_SOURCES: Final = range(1, 4)
 # One tuple in this many is sampled, and counts for all of them: Storm's
 # topology.stats.sample.rate of 0.05.
 _RATE: Final = 20
@@ -47,7 +49,8 @@ class _Executor:
     def __init__(self, number: int, rng: random.Random) -> None:
         self._rng = rng
         self._is_spout = number % _EXECUTORS_A_SPOUT == 0
-        self._stream_rates = {stream: rng.uniform(1, 500) for stream in _STREAMS}
+        streams = _SPOUT_STREAMS if self._is_spout else _BOLT_STREAMS
+        self._stream_rates = {stream: rng.uniform(1, 500) for stream in streams}
         sources = [f"component-{number + step}" for step in _SOURCES]
         self._source_rates = {
             GlobalStreamId(source, "default"): rng.uniform(1, 500) for source in sources
@@ -98,38 +101,71 @@ def pools(
     topology_ids: Sequence[str],
     now_secs: int,
     rng: random.Random,
-) -> list[list[bytes]]:
+    epoch_s: float = 0.0,
+) -> list[BeatPool]:
     """Generate the beats of each topology's workers.
 
     Args:
-        now_secs: the time of the first beat, in seconds since 1970.
+        now_secs: the present time, in seconds since 1970.
+        epoch_s: when the generator's clock began, in seconds since 1970.
 
     Returns:
-        For each topology, `BEATS` values as Storm 2.x stores them, gzipped.
+        For each topology, a pool of `BEATS` beats.
     """
-    return [_pool(shape, topology_id, now_secs, rng) for topology_id in topology_ids]
+    return [
+        _pool(shape, topology_id, now_secs, rng, epoch_s)
+        for topology_id in topology_ids
+    ]
+
+
+def beats_of(
+    shape: ClusterShape,
+    pools: Sequence[BeatPool],
+    places: Sequence[Place],
+    rng: random.Random,
+) -> list[WorkerBeats]:
+    """Return the beats of each worker, which begin at a random one of its pool."""
+    return [
+        pools[place.topology].of_worker(infos_of(shape, place), rng.randrange(BEATS))
+        for place in places
+    ]
+
+
+def infos_of(shape: ClusterShape, place: Place) -> list[ExecutorInfo]:
+    """Return the tasks of a worker's executors, numbered as Storm does.
+
+    Storm numbers the tasks of one component after another, and its scheduler deals the
+    executors out to the workers in turn.
+    """
+    workers = shape.workers_of(place.topology)
+    first = place.number + 1
+    tasks = range(first, first + workers * shape.executors, workers)
+    return [ExecutorInfo(task, task) for task in tasks]
 
 
 def _pool(
-    shape: ClusterShape, topology_id: str, now_secs: int, rng: random.Random
-) -> list[bytes]:
+    shape: ClusterShape,
+    topology_id: str,
+    now_secs: int,
+    rng: random.Random,
+    epoch_s: float,
+) -> BeatPool:
     executors = {
         ExecutorInfo(number, number): _Executor(number, rng)
         for number in range(1, shape.executors + 1)
     }
     uptime_secs = rng.randrange(_MAX_UPTIME_SECS)
     ages_secs = (int(beat * shape.interval_s) for beat in range(BEATS))
-    return [
-        codec.encode(
-            WorkerHeartbeat(
-                topology_id=topology_id,
-                time_secs=now_secs + age_secs,
-                uptime_secs=uptime_secs + age_secs,
-                executors={
-                    info: executor.stats(uptime_secs + age_secs)
-                    for info, executor in executors.items()
-                },
-            )
+    beats = [
+        WorkerHeartbeat(
+            topology_id=topology_id,
+            time_secs=now_secs + age_secs,
+            uptime_secs=uptime_secs + age_secs,
+            executors={
+                info: executor.stats(uptime_secs + age_secs)
+                for info, executor in executors.items()
+            },
         )
         for age_secs in ages_secs
     ]
+    return BeatPool(beats, epoch_s)

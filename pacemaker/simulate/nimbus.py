@@ -6,7 +6,7 @@ it requests each one when it has received the one before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from typing import Any, Final
 
 from pacemaker.client.protocol import ClientProtocol, Phase
@@ -28,7 +28,7 @@ class NimbusProtocol:
         new_protocol: creates the client's half of a new connection.
         topology_ids: the topologies that the list must contain.
         keys: the heartbeats to read.
-        values: the values that may be stored under these keys.
+        values: for each key, the values that may be stored under it.
         tally: counts the events.
 
     Attributes:
@@ -42,13 +42,13 @@ class NimbusProtocol:
         new_protocol: Callable[[], ClientProtocol],
         topology_ids: Collection[str],
         keys: Sequence[str],
-        values: Collection[bytes],
+        values: Sequence[Container[bytes]],
         tally: Tally,
     ) -> None:
         self._new_protocol = new_protocol
         self._protocol = new_protocol()
         self._topology_ids = frozenset(topology_ids)
-        self._values = frozenset(values)
+        self._values = values
         self._tally = tally
         self._requests: list[Request[Any]] = [list_nodes(ROOT)]
         self._requests += map(get_pulse, keys)
@@ -142,7 +142,11 @@ class NimbusProtocol:
             )
         if value is None:
             return "missing heartbeats"
-        return "" if value in self._values else "heartbeats with other bytes"
+        return (
+            ""
+            if value in self._values[self._asked - 1]
+            else "heartbeats with other bytes"
+        )
 
     def _ask(self) -> bytes:
         self._protocol.request(self._requests[self._asked])

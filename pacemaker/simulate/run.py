@@ -19,6 +19,7 @@ from pacemaker.config import Settings
 from pacemaker.errors import CannotConnectError, ServerInUseError
 from pacemaker.sasl.mechanism import ClientMechanismFactory
 from pacemaker.simulate import heartbeats, own_keys, server_process
+from pacemaker.simulate.beats import BeatPool, WorkerBeats
 from pacemaker.simulate.display import Display, Meter
 from pacemaker.simulate.interrupts import Interrupts
 from pacemaker.simulate.links import Links
@@ -39,7 +40,6 @@ from pacemaker.simulate.worker import (
     RelayedWorker,
     RelayProtocol,
     WorkerProtocol,
-    details_part,
 )
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 from pacemaker.words import counted
@@ -58,35 +58,38 @@ class Cluster:
         shape: its size.
         topology_ids: its topologies.
         places: its workers.
-        beats: the heartbeats of each topology's workers.
+        pools: the heartbeats of each topology's workers.
+        beats: the heartbeats of each worker.
     """
 
     shape: ClusterShape
     topology_ids: tuple[str, ...]
     places: Sequence[Place]
-    beats: Sequence[Sequence[bytes]]
+    pools: Sequence[BeatPool]
+    beats: Sequence[WorkerBeats]
 
     @property
     def value_bytes(self) -> int:
         """The size of a heartbeat, on average."""
-        sizes = [len(beat) for pool in self.beats for beat in pool]
+        sizes = [size for pool in self.pools for size in pool.sizes_bytes]
         return sum(sizes) // len(sizes)
 
     @property
     def most_message_bytes(self) -> int:
         """The size of the largest message with a heartbeat."""
         key_bytes = max(len(place.key) for place in self.places)
-        most_bytes = max(len(beat) for pool in self.beats for beat in pool)
+        most_bytes = max(size for pool in self.pools for size in pool.sizes_bytes)
         return key_bytes + most_bytes + PULSE_OVERHEAD_BYTES
 
 
 def make_cluster(shape: ClusterShape, rng: random.Random) -> Cluster:
     """Generate a cluster whose topologies start now."""
-    now_secs = int(time.time())
-    ids = topology_ids(shape, now_secs)
-    return Cluster(
-        shape, ids, places(shape, ids, rng), heartbeats.pools(shape, ids, now_secs, rng)
-    )
+    now_s = time.time()
+    ids = topology_ids(shape, int(now_s))
+    pools = heartbeats.pools(shape, ids, int(now_s), rng, now_s - time.monotonic())
+    found = places(shape, ids, rng)
+    beats = heartbeats.beats_of(shape, pools, found, rng)
+    return Cluster(shape, ids, found, pools, beats)
 
 
 class Simulation:
@@ -233,28 +236,15 @@ class Simulation:
         )
 
     def _workers(self) -> Sequence[Worker]:
-        parts = [list(map(details_part, pool)) for pool in self._cluster.beats]
         shape = self._cluster.shape
+        pairs = zip(self._cluster.places, self._cluster.beats, strict=True)
         if shape.has_relays:
             relays = [RelayProtocol(self._tally) for _ in range(shape.supervisors)]
             return [
-                RelayedWorker(
-                    place.key,
-                    parts[place.topology],
-                    self._rng.randrange(heartbeats.BEATS),
-                    relays[number // shape.workers],
-                )
-                for number, place in enumerate(self._cluster.places)
+                RelayedWorker(place.key, beats, relays[number // shape.workers])
+                for number, (place, beats) in enumerate(pairs)
             ]
-        return [
-            WorkerProtocol(
-                place.key,
-                parts[place.topology],
-                self._rng.randrange(heartbeats.BEATS),
-                self._tally,
-            )
-            for place in self._cluster.places
-        ]
+        return [WorkerProtocol(place.key, beats, self._tally) for place, beats in pairs]
 
     def _nimbus(self) -> NimbusProtocol:
         factory = self._mechanism_factory
@@ -267,7 +257,7 @@ class Simulation:
             new_protocol,
             self._cluster.topology_ids,
             [place.key for place in self._cluster.places],
-            [beat for pool in self._cluster.beats for beat in pool],
+            self._cluster.beats,
             self._tally,
         )
 

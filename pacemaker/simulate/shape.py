@@ -56,6 +56,10 @@ class ClusterShape:
         """The pulses per second of all workers together."""
         return self.workers_in_all / self.interval_s
 
+    def workers_of(self, topology: int) -> int:
+        """Return how many workers a topology has; its number is from 0."""
+        return len(range(topology, self.workers_in_all, self.topologies))
+
     def __str__(self) -> str:
         return (
             f"{counted(self.supervisors, 'supervisor', ',')} with"
@@ -70,10 +74,12 @@ class Place(NamedTuple):
 
     Attributes:
         topology: the number of its topology, from 0.
+        number: its number among the topology's workers, from 0.
         key: the path of its heartbeat.
     """
 
     topology: int
+    number: int
     key: str
 
 
@@ -105,7 +111,8 @@ def places(
     found: list[Place] = []
     for supervisor_id in supervisor_ids:
         for slot in range(shape.workers):
-            topology = len(found) % len(ids)
+            number, topology = divmod(len(found), len(ids))
             name = f"{supervisor_id}-{FIRST_PORT + slot}"
-            found.append(Place(topology, f"{topology_path(ids[topology])}/{name}"))
+            key = f"{topology_path(ids[topology])}/{name}"
+            found.append(Place(topology, number, key))
     return found

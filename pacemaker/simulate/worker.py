@@ -1,7 +1,7 @@
 """A worker: the pulses of one connection, without I/O; and a relay for several.
 
-The parts of a pulse's frame are encoded before the run; during the run only its length
-and message id are added.
+The key's part of a pulse's frame is encoded before the run; during the run the details,
+their lengths and the message id are added.
 
 A worker's clock does not wait for answers.  Each pulse is sent at its scheduled time,
 however many are unanswered.  After a loss, unanswered pulses are sent again over the
@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from pacemaker.errors import OutOfPlaceError
 from pacemaker.simulate.tally import Tally
@@ -27,13 +26,22 @@ _ANSWERS: Final = tuple(map(canonical.write_pulse_response, range(_IDS)))
 _MAX_REPLY_BYTES: Final = 1024
 
 _LENGTH: Final = struct.Struct(">i")
-_END: Final = struct.Struct(">ib")
+# Between the key and the details.
+_DETAILS_BEGIN: Final = struct.Struct(">3si")
+_DETAILS_HEAD: Final = b"\x0b\x00\x02"
+_END: Final = struct.Struct(f">{len(canonical.PULSE_TAIL)}sib")
 # Message ids of a relay's pulses are not negative.
 _MAX_ID: Final = 2**31
 # The body of an answer, up to its message id.
 _ANSWER_HEAD: Final = canonical.PULSE_ACK_HEAD[_LENGTH.size :]
-# After the key: the head of the details and their length.
-_DETAILS_BEGIN_SIZE: Final = 3 + 4
+_ANSWER_END: Final = struct.Struct(">ib")
+
+
+class Beats(Protocol):
+    """The heartbeats of one worker."""
+
+    def at(self, number: int, due_s: float) -> bytes:
+        """Return the heartbeat with this number, scheduled for this time."""
 
 
 class _Unanswered(NamedTuple):
@@ -42,21 +50,23 @@ class _Unanswered(NamedTuple):
     message_id: int
 
 
-def details_part(details: bytes) -> bytes:
-    """Return the part of a pulse's frame between the key and the message id."""
-    frame = messages.encode(Message(messages.SEND_PULSE, Pulse("", details), 0))
-    whole = len(frame) - _END.size
-    return frame[whole - len(details) - _DETAILS_BEGIN_SIZE - _AFTER_DETAILS : whole]
-
-
 def _key_part(key: str) -> bytes:
     """Return the part of a pulse's frame after the length, up to the end of the key."""
     frame = messages.encode(Message(messages.SEND_PULSE, Pulse(key, b""), 0))
-    return frame[_LENGTH.size : -_END.size - _AFTER_DETAILS - _DETAILS_BEGIN_SIZE]
+    return frame[_LENGTH.size : -_END.size - _DETAILS_BEGIN.size]
 
 
-# Two STOPs, and the head of the field message_id.
-_AFTER_DETAILS: Final = 1 + 1 + 3
+def _frame_of(key_part: bytes, details: bytes, message_id: int) -> bytes:
+    length = len(key_part) + _DETAILS_BEGIN.size + len(details) + _END.size
+    return b"".join(
+        (
+            _LENGTH.pack(length),
+            key_part,
+            _DETAILS_BEGIN.pack(_DETAILS_HEAD, len(details)),
+            details,
+            _END.pack(canonical.PULSE_TAIL, message_id, 0),
+        )
+    )
 
 
 class WorkerProtocol:
@@ -64,19 +74,16 @@ class WorkerProtocol:
 
     Args:
         key: the path of its heartbeat.
-        parts: its beats, made by `details_part`; workers may share them.
-        first_beat: the first beat to send.
+        beats: its heartbeats.
         tally: counts the events.
     """
 
-    __slots__ = ("_beat", "_frames", "_key_part", "_parts", "_tally", "_unanswered")
+    __slots__ = ("_beat", "_beats", "_frames", "_key_part", "_tally", "_unanswered")
 
-    def __init__(
-        self, key: str, parts: Sequence[bytes], first_beat: int, tally: Tally
-    ) -> None:
+    def __init__(self, key: str, beats: Beats, tally: Tally) -> None:
         self._key_part = _key_part(key)
-        self._parts = parts
-        self._beat = first_beat
+        self._beats = beats
+        self._beat = 0
         self._tally = tally
         self._unanswered: deque[_Unanswered] = deque()
         self._frames = FrameReader(_MAX_REPLY_BYTES)
@@ -148,16 +155,8 @@ class WorkerProtocol:
         self._tally.pulses.record(now_s - self._unanswered.popleft().due_s)
 
     def _frame(self, pulse: _Unanswered) -> bytes:
-        part = self._parts[pulse.beat % len(self._parts)]
-        length = len(self._key_part) + len(part) + _END.size
-        return b"".join(
-            (
-                _LENGTH.pack(length),
-                self._key_part,
-                part,
-                _END.pack(pulse.message_id, 0),
-            )
-        )
+        details = self._beats.at(pulse.beat, pulse.due_s)
+        return _frame_of(self._key_part, details, pulse.message_id)
 
 
 class RelayProtocol:
@@ -186,7 +185,7 @@ class RelayProtocol:
         self._tally.due += 1
         message_id = self._next_id
         self._next_id = (message_id + 1) % _MAX_ID
-        frame = worker.frame(message_id)
+        frame = worker.frame(message_id, due_s)
         self._unanswered.append((due_s, message_id, frame))
         return frame
 
@@ -219,37 +218,31 @@ class RelayedWorker:
 
     Args:
         key: the path of its heartbeat.
-        parts: its beats, made by `details_part`; workers may share them.
-        first_beat: the first beat to send.
+        beats: its heartbeats.
         relay: the relay of its host.
 
     Attributes:
         peer: the protocol of its connection: that of the relay.
     """
 
-    __slots__ = ("_beat", "_key_part", "_parts", "peer")
+    __slots__ = ("_beat", "_beats", "_key_part", "peer")
 
-    def __init__(
-        self, key: str, parts: Sequence[bytes], first_beat: int, relay: RelayProtocol
-    ) -> None:
+    def __init__(self, key: str, beats: Beats, relay: RelayProtocol) -> None:
         self._key_part = _key_part(key)
-        self._parts = parts
-        self._beat = first_beat
+        self._beats = beats
+        self._beat = 0
         self.peer = relay
 
     def pulse(self, due_s: float) -> bytes:
         """Return the frame of the next pulse to send."""
         return self.peer.pulse(self, due_s)
 
-    def frame(self, message_id: int) -> bytes:
+    def frame(self, message_id: int, due_s: float) -> bytes:
         """Return the frame of the next beat."""
-        part = self._parts[self._beat % len(self._parts)]
+        details = self._beats.at(self._beat, due_s)
         self._beat += 1
-        length = len(self._key_part) + len(part) + _END.size
-        return b"".join(
-            (_LENGTH.pack(length), self._key_part, part, _END.pack(message_id, 0))
-        )
+        return _frame_of(self._key_part, details, message_id)
 
 
 def _answer_body(message_id: int) -> bytes:
-    return _ANSWER_HEAD + _END.pack(message_id, 0)
+    return _ANSWER_HEAD + _ANSWER_END.pack(message_id, 0)

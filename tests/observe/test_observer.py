@@ -145,3 +145,13 @@ def test_zookeeper_that_is_not_there_leaves_the_rest(
         view = observer.view()
     assert view.nodes_problem is not None
     assert len(view.topologies) == 1
+
+
+def test_a_view_waits_for_nobody_once_the_threads_run(servers: Servers) -> None:
+    """A page shows the last view while the engine is busy with the next one."""
+    settings = Settings(servers=tuple(map(str, servers)))
+    with Observer(settings, 5.0, with_zookeeper=False) as observer:
+        observer.start()
+        first = observer.view()
+        with observer._lock:
+            assert observer.view().time_s >= first.time_s

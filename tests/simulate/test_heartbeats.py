@@ -6,44 +6,88 @@ import random
 
 from pacemaker.heartbeats import codec
 from pacemaker.heartbeats.model import BoltStats, SpoutStats
-from pacemaker.simulate.heartbeats import BEATS, pools
-from pacemaker.simulate.shape import ClusterShape
+from pacemaker.observe.engine import Engine
+from pacemaker.observe.picture import cluster_view
+from pacemaker.simulate.heartbeats import BEATS, beats_of, infos_of, pools
+from pacemaker.simulate.shape import ClusterShape, places
 
 SHAPE = ClusterShape(
-    supervisors=1, workers=1, executors=10, topologies=2, interval_s=3.0
+    supervisors=2, workers=3, executors=10, topologies=2, interval_s=3.0
 )
 RNG = random.Random(1)  # noqa: S311  (no secret)
-POOLS = pools(SHAPE, ["a-1-1", "b-2-1"], 1700000000, RNG)
+IDS = ("a-1-1", "b-2-1")
+NOW = 1_700_000_000
+POOLS = pools(SHAPE, IDS, NOW, RNG, epoch_s=NOW)
+PLACES = places(SHAPE, IDS, RNG)
+WORKERS = beats_of(SHAPE, POOLS, PLACES, RNG)
+
+
+def beats(worker: int) -> list[bytes]:
+    """Return a round of a worker's beats."""
+    return [WORKERS[worker].at(number, 3.0 * number) for number in range(BEATS)]
 
 
 def test_values_are_heartbeats_of_the_topology() -> None:
     """Each is gzipped, as Storm 2.x writes, and has the shape's executors."""
-    assert [len(pool) for pool in POOLS] == [BEATS, BEATS]
-    for topology_id, pool in zip(("a-1-1", "b-2-1"), POOLS, strict=True):
-        for details in pool:
+    for worker, place in enumerate(PLACES):
+        for details in beats(worker):
             assert details.startswith(b"\x1f\x8b")
             beat = codec.decode(details)
-            assert beat.topology_id == topology_id
-            assert len(beat.executors) == 10
+            assert beat.topology_id == IDS[place.topology]
+            assert list(beat.executors) == infos_of(SHAPE, place)
             kinds = {type(stats.specific) for stats in beat.executors.values()}
             assert kinds == {BoltStats, SpoutStats}
 
 
+def test_each_executor_runs_in_one_worker() -> None:
+    """The tasks of a topology are numbered from 1, and dealt out to its workers."""
+    for topology in range(2):
+        tasks = [
+            info.task_start
+            for place in PLACES
+            if place.topology == topology
+            for info in infos_of(SHAPE, place)
+        ]
+        assert sorted(tasks) == list(range(1, 31))
+
+
+def test_observe_sees_a_sound_cluster() -> None:
+    """No executor moves, no worker restarts, and each component has one in each."""
+    engine = Engine()
+    names = [place.key.split("/")[2:] for place in PLACES]
+    by_topology = {each: [n for t, n in names if t == each] for each in IDS}
+    for number in range(5):
+        now_s = NOW + 3.0 * number
+        engine.on_listed(by_topology, now_s)
+        for worker, (topology_id, name) in enumerate(names):
+            details = WORKERS[worker].at(number, 3.0 * number)
+            engine.on_value(topology_id, name, details, now_s)
+    assert list(engine.events) == []
+    for topology in cluster_view(engine, NOW + 12.0).topologies:
+        assert [worker.state for worker in topology.workers] == ["ok"] * 3
+        assert [each.executors for each in topology.components] == [3] * 10
+
+
 def test_values_change_from_beat_to_beat() -> None:
     """Time and uptime go on by the interval, the counts grow, no two are the same."""
-    beats = [codec.decode(details) for details in POOLS[0]]
-    assert [beat.time_secs - 1700000000 for beat in beats] == [
-        3 * number for number in range(BEATS)
+    found = [codec.decode(details) for details in beats(0)]
+    assert [beat.time_secs - NOW for beat in found] == [3 * n for n in range(BEATS)]
+    assert found[5].uptime_secs - found[0].uptime_secs == 15
+    totals = [
+        next(iter(beat.executors.values())).emitted[":all-time"]["default"]
+        for beat in found
     ]
-    assert beats[5].uptime_secs - beats[0].uptime_secs == 15
-    first, last = (next(iter(beats[at].executors.values())) for at in (0, -1))
-    assert first.emitted[":all-time"]["default"] < last.emitted[":all-time"]["default"]
-    assert len({details for pool in POOLS for details in pool}) == 2 * BEATS
+    start = totals.index(min(totals))
+    in_order = totals[start:] + totals[:start]
+    assert in_order == sorted(in_order)
+    assert in_order[0] < in_order[-1]
+    values = {details for worker in range(6) for details in beats(worker)}
+    assert len(values) == 6 * BEATS
 
 
 def test_counts_are_sampled_as_storms_are() -> None:
     """The rate is the factor by which the counts are multiplied, 20 by default."""
-    for stats in codec.decode(POOLS[0][0]).executors.values():
+    for stats in codec.decode(beats(0)[0]).executors.values():
         assert stats.rate == 20.0
         counts = [each for by in stats.emitted.values() for each in by.values()]
         assert all(count % 20 == 0 for count in counts)
@@ -52,4 +96,4 @@ def test_counts_are_sampled_as_storms_are() -> None:
 
 def test_size_is_that_of_real_heartbeats() -> None:
     """One of 10 executors has about 5 KB, as Storm's have."""
-    assert all(4500 < len(details) < 6500 for details in POOLS[0])
+    assert all(4500 < len(details) < 6500 for details in beats(0))

@@ -11,9 +11,10 @@ import pytest
 from pacemaker.client.tcp import TcpNetwork
 from pacemaker.simulate.links import Link, Links
 from pacemaker.simulate.tally import Tally
-from pacemaker.simulate.worker import WorkerProtocol, details_part
+from pacemaker.simulate.worker import WorkerProtocol
 from tests.client.daemons import descriptors
 from tests.client.fake_server import TIMEOUT_S, FakeServer, Peer
+from tests.simulate.same_beat import SameBeat
 
 pytestmark = pytest.mark.io
 
@@ -29,7 +30,7 @@ class Rig:
         self.tally = Tally()
         rng = random.Random(1)  # noqa: S311  (no secret)
         self.links = Links(network, place, self.tally, rng)
-        self.worker = WorkerProtocol("/k", [details_part(details)], 0, self.tally)
+        self.worker = WorkerProtocol("/k", SameBeat(details), self.tally)
         self.link = Link(self.worker)
         self.links.open(self.link)
 

@@ -16,8 +16,9 @@ from pacemaker.simulate.load import Load
 from pacemaker.simulate.nimbus import NimbusProtocol
 from pacemaker.simulate.schedule import Schedule
 from pacemaker.simulate.tally import Tally
-from pacemaker.simulate.worker import WorkerProtocol, details_part
+from pacemaker.simulate.worker import WorkerProtocol
 from tests.client.fake_server import FakeServer, silent
+from tests.simulate.same_beat import SameBeat
 
 pytestmark = pytest.mark.io
 
@@ -34,12 +35,16 @@ class Rig:
         rng = random.Random(1)  # noqa: S311  (no secret)
         self.tally = Tally()
         self.links = Links(network, place, self.tally, rng)
-        parts = [details_part(b"beat")]
         keys = [f"/workerbeats/t-1-1/{number}" for number in range(WORKERS)]
         self.nimbus = NimbusProtocol(
-            lambda: ClientProtocol(2**20), ["t-1-1"], keys, [b"beat"], self.tally
+            lambda: ClientProtocol(2**20),
+            ["t-1-1"],
+            keys,
+            [[b"beat"]] * WORKERS,
+            self.tally,
         )
-        workers = [WorkerProtocol(key, parts, 0, self.tally) for key in keys]
+        beats = SameBeat(b"beat")
+        workers = [WorkerProtocol(key, beats, self.tally) for key in keys]
         self.load = Load("pm1", self.links, workers, self.nimbus, self.tally)
         self._rng = rng
 

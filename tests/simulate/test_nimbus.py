@@ -50,7 +50,11 @@ def tally() -> Tally:
 def nimbus(tally: Tally) -> NimbusProtocol:
     """Return a Nimbus of two workers that is connected and has a round at 100 s."""
     made = NimbusProtocol(
-        lambda: ClientProtocol(2**20), TOPOLOGIES, KEYS, [b"beat", b"other"], tally
+        lambda: ClientProtocol(2**20),
+        TOPOLOGIES,
+        KEYS,
+        [[b"beat"], [b"other", b"beat"]],
+        tally,
     )
     assert made.connected(0.0) == b""
     made.start(100.0)
@@ -103,6 +107,16 @@ def test_what_is_not_what_was_stored_is_wrong(
     }
 
 
+def test_the_heartbeat_of_another_worker_is_wrong(
+    nimbus: NimbusProtocol, tally: Tally
+) -> None:
+    """Each key has its own values: the first worker never sends the second's."""
+    server = Server()
+    server.stored = {KEYS[0]: b"other", KEYS[1]: b"other"}
+    finish(nimbus, server, nimbus.begin_round(), 100.0)
+    assert tally.wrong == {"heartbeats with other bytes": 1}
+
+
 def test_refused_read_is_wrong(nimbus: NimbusProtocol, tally: Tally) -> None:
     """A server that wants authentication does not let the Nimbus read."""
     nimbus.begin_round()
@@ -126,7 +140,7 @@ def test_new_connection_asks_again(nimbus: NimbusProtocol, tally: Tally) -> None
 def test_round_that_is_due_while_nobody_is_connected_waits(tally: Tally) -> None:
     """It begins when it was due, and is sent by the connection that comes."""
     nimbus = NimbusProtocol(
-        lambda: ClientProtocol(2**20), TOPOLOGIES, KEYS, [b"beat"], tally
+        lambda: ClientProtocol(2**20), TOPOLOGIES, KEYS, [[b"beat"]] * 2, tally
     )
     nimbus.start(5.0)
     nimbus.begin_round()

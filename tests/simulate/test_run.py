@@ -15,6 +15,7 @@ from pacemaker.sasl.digest import DigestClient, DigestServer, digest_secret
 from pacemaker.sasl.mechanism import ClientMechanismFactory
 from pacemaker.sasl.secret import Secret
 from pacemaker.simulate.display import Display
+from pacemaker.simulate.heartbeats import BEATS
 from pacemaker.simulate.report import Verdict
 from pacemaker.simulate.run import Cluster, Simulation, make_cluster
 from pacemaker.simulate.shape import ClusterShape
@@ -123,5 +124,6 @@ def test_server_that_is_not_there(cluster: Cluster) -> None:
 
 def test_largest_message_is_known(cluster: Cluster) -> None:
     """Its size is that of key and heartbeat, and what is around them."""
-    most_bytes = max(len(beat) for pool in cluster.beats for beat in pool)
+    sizes = [len(beats.at(n, 0.0)) for beats in cluster.beats for n in range(BEATS)]
+    most_bytes = max(sizes)
     assert cluster.most_message_bytes == most_bytes + len(cluster.places[0].key) + 37

@@ -33,6 +33,9 @@ def test_workers_belong_to_topologies_by_turns() -> None:
     found = places(SHAPE, ids, RNG)
     assert [place.topology for place in found[:4]] == [0, 1, 2, 0]
     assert all(ids[place.topology] in place.key for place in found)
+    for topology in range(3):
+        numbers = [place.number for place in found if place.topology == topology]
+        assert numbers == list(range(SHAPE.workers_of(topology)))
 
 
 def test_workers_behind_a_relay_share_its_connection() -> None:

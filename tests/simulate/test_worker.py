@@ -12,7 +12,6 @@ from pacemaker.simulate.worker import (
     RelayedWorker,
     RelayProtocol,
     WorkerProtocol,
-    details_part,
 )
 from pacemaker.wire import canonical, messages
 from pacemaker.wire.messages import Message, Pulse
@@ -21,10 +20,17 @@ KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
 BEATS = [b"first", b"", b"third" * 1000]
 
 
-def worker(tally: Tally | None = None, first_beat: int = 0) -> WorkerProtocol:
+class ThreeBeats:
+    """Three beats, in turn; each ends with its scheduled time."""
+
+    def at(self, number: int, due_s: float) -> bytes:
+        """Return the one with this number."""
+        return BEATS[number % 3] + str(due_s).encode()
+
+
+def worker(tally: Tally | None = None) -> WorkerProtocol:
     """Return a worker of three beats."""
-    parts = [details_part(beat) for beat in BEATS]
-    return WorkerProtocol(KEY, parts, first_beat, tally or Tally())
+    return WorkerProtocol(KEY, ThreeBeats(), tally or Tally())
 
 
 def answer(message_id: int) -> bytes:
@@ -34,11 +40,11 @@ def answer(message_id: int) -> bytes:
 
 def test_pulses_are_storms_frames() -> None:
     """Each is byte by byte what the encoder writes; beats and ids go round."""
-    sender = worker(first_beat=1)
-    for number in range(1, 205):
-        details = BEATS[number % 3]
+    sender = worker()
+    for number in range(205):
+        details = ThreeBeats().at(number, number * 3.0)
         message = Message(messages.SEND_PULSE, Pulse(KEY, details), number % 100)
-        assert sender.pulse(0.0) == messages.encode(message)
+        assert sender.pulse(number * 3.0) == messages.encode(message)
 
 
 def test_latency_counts_from_when_it_was_due() -> None:
@@ -109,8 +115,8 @@ def test_new_connection_begins_with_what_is_unanswered() -> None:
 def relayed(tally: Tally) -> tuple[RelayProtocol, list[RelayedWorker]]:
     """Return a relay and its two workers."""
     relay = RelayProtocol(tally)
-    parts = [details_part(beat) for beat in BEATS]
-    return relay, [RelayedWorker(f"{KEY}{n}", parts, 0, relay) for n in range(2)]
+    workers = [RelayedWorker(f"{KEY}{n}", ThreeBeats(), relay) for n in range(2)]
+    return relay, workers
 
 
 def test_workers_of_a_relay_share_its_connection_and_its_ids() -> None:
@@ -119,7 +125,7 @@ def test_workers_of_a_relay_share_its_connection_and_its_ids() -> None:
     assert [worker.peer for worker in workers] == [relay, relay]
     for message_id in range(205):
         number = message_id % 2
-        details = BEATS[message_id // 2 % 3]
+        details = ThreeBeats().at(message_id // 2, 0.0)
         pulse = Pulse(f"{KEY}{number}", details)
         message = Message(messages.SEND_PULSE, pulse, message_id)
         assert workers[number].pulse(0.0) == messages.encode(message)

@@ -1,0 +1,18 @@
+"""A worker's beats that are all the same, for tests of what sends them."""
+
+from __future__ import annotations
+
+
+class SameBeat:
+    """Always the same heartbeat.
+
+    Args:
+        details: the heartbeat.
+    """
+
+    def __init__(self, details: bytes) -> None:
+        self._details = details
+
+    def at(self, number: int, due_s: float) -> bytes:
+        """Return it."""
+        return self._details
