@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Final, Protocol
 
@@ -19,7 +20,7 @@ from pacemaker.server import status
 from pacemaker.server.admin import Admin
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.listening import is_handed_over
-from pacemaker.server.options import AdminOptions, ServerOptions
+from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory, signals, surroundings
 from pacemaker.server.process.flood import FloodFilter
 from pacemaker.server.process.garbage import avoid_full_collections
@@ -72,13 +73,25 @@ def run(
         flood = FloodFilter()
         with LogWriter(flood) as log:
             inherited = inherit(sasl.identity)
-            main_thread = _MainThread(
-                *(heeded, settings, options, sasl, log, flood, inherited),
-                make_daemon=make_daemon,
-            )
-            main_thread.start()
-            main_thread.serve()
-            main_thread.stop()
+            # Before the port is opened, so that `/readyz` answers by then.  Closed in
+            # any case: a start that fails must leave no file of a Unix socket.
+            with closing(_admin(options, sasl, inherited)) as admin:
+                main_thread = _MainThread(
+                    *(heeded, settings, options, sasl, log, flood, inherited, admin),
+                    make_daemon=make_daemon,
+                )
+                main_thread.start()
+                main_thread.serve()
+                main_thread.stop()
+
+
+def _admin(
+    options: ServerOptions, sasl: ServerSasl, inherited: Inheritance | None
+) -> Admin:
+    is_gated = sasl.factory is not None
+    if inherited is None:
+        return Admin(options.admin, is_gated)
+    return Admin(options.admin, is_gated, inherited.admin_fd, inherited.upgrades)
 
 
 def rehearse(
@@ -112,6 +125,8 @@ def rehearse(
         with LogWriter(flood) as log:
             main_thread = _MainThread(
                 *(heeded, settings, options, sasl, log, flood, Inheritance(sample)),
+                # The trial of an upgrade has no sockets.
+                Admin(None),
                 listeners=(),
                 make_daemon=make_daemon,
             )
@@ -119,15 +134,6 @@ def rehearse(
             main_thread.turn()
             main_thread.stop()
     return "" if sample is None else proof_of(sample)
-
-
-def _new_admin(
-    options: AdminOptions | None, sasl: ServerSasl, inherited: Inheritance | None
-) -> Admin:
-    is_gated = sasl.factory is not None
-    if inherited is None:
-        return Admin(options, is_gated)
-    return Admin(options, is_gated, inherited.admin_fd, inherited.upgrades)
 
 
 def _prepare_process() -> frozenset[signal.Signals]:
@@ -153,6 +159,7 @@ class _MainThread:
         log: the log writer; it must have been entered.
         flood: the filter of that log.
         inherited: the inheritance from before an upgrade; None if there was none.
+        admin: the admin endpoint; the caller closes it.
         listeners: see `Daemon`.
         make_daemon: makes the daemon.
     """
@@ -166,16 +173,14 @@ class _MainThread:
         log: LogWriter,
         flood: FloodFilter,
         inherited: Inheritance | None,
+        admin: Admin,
         listeners: Sequence[socket.socket] | None = None,
         make_daemon: DaemonFactory = Daemon,
     ) -> None:
         # Open everything that needs a descriptor or a file before the daemon serves.
         # Once it serves, connections may leave none free.
         is_own_listener = not is_handed_over()
-        # Open the endpoint before the port, so that `/readyz` answers by then.  The
-        # trial of an upgrade has no sockets.
-        admin_options = options.admin if listeners is None else None
-        self._admin = _new_admin(admin_options, sasl, inherited)
+        self._admin = admin
         if inherited is not None:
             is_own_listener = inherited.is_own_listener
         self._heeded = heeded
@@ -330,7 +335,8 @@ class _MainThread:
         done = status.describe_upgrades(
             upgrades, self._began_s, self._upgrader.last_refusal
         )
-        return {**status.describe_process(), **about, "upgrades": done}
+        process = status.describe_process()
+        return {**process, **about, "admin": self._admin.address, "upgrades": done}
 
     def _status(self) -> str:
         """Describe in one line what the daemon serves."""
