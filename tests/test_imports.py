@@ -63,7 +63,8 @@ PURE_ROOMS = ("words", "errors", "wire", "heartbeats", "sasl", "core", "relay.co
 # Of rooms that are not pure as a whole.
 PURE_MODULES = (
     *("client.backoff", "client.protocol", "client.requests"),
-    *("relay.inbox", "relay.peers", "server.upgrade.state_format"),
+    *("relay.inbox", "relay.peers", "server.io.deadlines"),
+    "server.upgrade.state_format",
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *("simulate.worker", "simulate.nimbus", "simulate.report", "simulate.beats"),
     *("admin.address", "admin.health", "admin.routes", "config.settings"),
