@@ -295,7 +295,7 @@ _RESPONSE_RULES: Final[
     ("the charset is not utf-8", lambda it: it.get("charset", b"utf-8") == b"utf-8"),
     ("maxbuf is not a number", lambda it: _is_int32(it.get("maxbuf", b"65536"))),
     ("the user name is missing", lambda it: bool(it.get("username"))),
-    ("the realm is not ours", lambda it: it.get("realm") == REALM),
+    ("the realm is not this server's", lambda it: it.get("realm") == REALM),
     ("the cnonce is missing", lambda it: "cnonce" in it),
     (
         "the nonce-count is not 1",
@@ -303,7 +303,7 @@ _RESPONSE_RULES: Final[
     ),
     ("the qop is not auth", lambda it: it.get("qop", b"auth") == b"auth"),
     (
-        "the digest-uri is not ours",
+        "the digest-uri is not this server's",
         lambda it: it.get("digest-uri", b"").lower() == DIGEST_URI,
     ),
     ("the response is missing", lambda it: "response" in it),
