@@ -6,7 +6,7 @@ from pacemaker.relay.core.remembered import Remembered
 
 
 def test_last_answered_time_is_remembered() -> None:
-    """An answer that cannot be read changes nothing."""
+    """The last time is remembered; an unreadable answer does not change it."""
     remembered = Remembered()
     assert remembered.get("k") is None
     remembered.answered("k", 5)
