@@ -1,4 +1,4 @@
-"""Where an error of YAML is said to be, and what is said to be missing."""
+"""Which place and which mistake a YAML error names."""
 
 from __future__ import annotations
 

@@ -232,7 +232,7 @@ def test_endpoint_in_use_stops_the_start() -> None:
 
 @pytest.mark.real
 def test_promtool_finds_nothing_to_say_of_a_daemon() -> None:
-    """promtool accepts the page of a daemon that has served some requests."""
+    """The tool promtool accepts the page of a daemon that has served some requests."""
     with Served("--admin", "127.0.0.1:0") as daemon, Wire(daemon.address) as peer:
         put(peer)
         assert complaints(daemon.page("/metrics").text) == ""

@@ -168,5 +168,5 @@ def test_promtool_finds_nothing_to_say() -> None:
 
 @pytest.mark.real
 def test_promtool_would_complain() -> None:
-    """promtool rejects a page that breaks the rules."""
+    """The tool promtool rejects a page that breaks the rules."""
     assert complaints("# TYPE storm_seconds_count gauge\nstorm_seconds_count 1\n")

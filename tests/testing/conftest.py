@@ -1,4 +1,4 @@
-"""The ZooKeepers of these tests: the same as those of the cluster state's."""
+"""The ZooKeepers of these tests, which are those of the cluster state's tests."""
 
 from __future__ import annotations
 

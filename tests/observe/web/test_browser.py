@@ -1,4 +1,4 @@
-"""The page in a real Chromium: rendered, refreshed, accessible, without harm."""
+"""The page in a real Chromium: rendering, refreshes, accessibility, forged names."""
 
 from __future__ import annotations
 
