@@ -188,11 +188,11 @@ class ServerProtocol:
 
     Attributes:
         phase: what the connection expects next.
-        frames: the bytes that were received but not read yet.  The owner only looks.
+        frames: the bytes that were received but not read yet; read-only for the owner.
         step: the pending SASL step; None unless the phase is STEPPING.
-        slice_cost: what the last slice cost; the cost of a whole slice if it completed
-            no message, so that a peer that sends a few bytes at a time is not taken for
-            a cheap one.  Lone pulses leave it as it is, and the owner may reset it.
+        slice_cost: the cost of the last slice.  It is that of a whole slice if no
+            message was completed, so that a peer that sends a few bytes at a time does
+            not count as cheap.  Lone pulses do not change it; the owner may reset it.
         authenticated: whether the peer may read.
         user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the peer is at fault.

@@ -266,7 +266,7 @@ def test_refused_read_is_no_list() -> None:
 
 
 def test_pulses_are_charged_to_their_account() -> None:
-    """On every path of a pulse, the store knows who sent it."""
+    """On every path of a pulse, the store is given the sender's account."""
     account = Account("10.0.0.1")
     asked, store = dispatcher()
     asked.reply_to(Message(Type.SEND_PULSE, Pulse("/w/1", b"x"), 1), True, account)

@@ -85,7 +85,7 @@ def test_anything_else_is_left_to_the_general_way(data: bytes) -> None:
 
 
 def test_large_heartbeat_is_left_to_the_general_way() -> None:
-    """It is sent from where it is stored, without being copied into the reply."""
+    """A large heartbeat is sent without being copied into the reply."""
     store = Store()
     store.put(KEY, bytes(LARGE_BYTES))
     assert LoneReads(store, Figures()).answer_one(GET) is None

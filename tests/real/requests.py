@@ -2,7 +2,7 @@
 
 An "odd" request is one that no client of Storm sends, but that Storm's Pacemaker
 answers: fields in another order, repeated, unknown or of another type; bytes after the
-message; ids outside the usual range of an i32.
+message; message ids at the limits of an i32.
 """
 
 from __future__ import annotations

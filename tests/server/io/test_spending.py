@@ -35,7 +35,7 @@ def test_crowd_is_seen_at_once_and_for_as_long_as_it_lasts() -> None:
 
 
 def test_address_that_many_workers_share_is_no_crowd() -> None:
-    """Each of its connections is judged alone, but its turns are those of one host."""
+    """Its connections are judged separately, but their turns are those of one host."""
     spending = Spending()
     host = Account("shared")
     accounts = [Account(f"shared:{number}") for number in range(100)]

@@ -11,7 +11,7 @@ from pacemaker.server.process.flood import FloodFilter
 
 
 class FakeClock:
-    """A clock that stands still until it is set."""
+    """A clock that changes only when it is set."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0

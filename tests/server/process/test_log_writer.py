@@ -118,7 +118,7 @@ def test_lines_lost_before_a_flush_are_counted_by_it(recorder: Recorder) -> None
 def test_count_of_lost_lines_heeds_the_level_of_the_log(
     recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is a warning, so a log of errors alone does not have it."""
+    """The count is a warning, so a log of errors only does not have it."""
     caplog.set_level(logging.ERROR)
     with LogWriter(PassAll(), max_records=1) as writer:
         for _ in range(9):

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.upgrade.request: who asks for an upgrade is told."""
+"""Tests of pacemaker.server.upgrade.request: a client asks and gets the outcome."""
 
 from __future__ import annotations
 

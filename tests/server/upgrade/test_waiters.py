@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.upgrade.waiters: who wait for an outcome."""
+"""Tests of pacemaker.server.upgrade.waiters: the clients that wait for an outcome."""
 
 from __future__ import annotations
 
