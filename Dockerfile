@@ -47,11 +47,11 @@ ENV PATH=/opt/storm-pacemaker-py/bin:$PATH \
     STORM_CONF_DIR=/conf \
     STORM_PACEMAKER_ADMIN=127.0.0.1:6698 \
     STORM_PACEMAKER_RELAY_ADMIN=127.0.0.1:6698
+# In a network that it shares with another daemon, give each endpoint a port of its own.
 USER 10001:10001
 EXPOSE 6699 6698
-# The daemon itself says whether it serves, whatever its storm.yaml and its options are.
-# In a network that it shares with another one, give each a port of its own.  The command
-# asks at STORM_PACEMAKER_ADMIN, for a relay too: change both variables together.
+# The command asks the daemon where its endpoint is, whatever its storm.yaml and its options
+# are.  A daemon without an endpoint answers for itself.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 \
     CMD ["storm-pacemaker-py", "health"]
 STOPSIGNAL SIGTERM

@@ -1,10 +1,12 @@
-"""What `observe` costs: its rounds, its views, and the Pacemaker that it reads.
+"""What `observe` costs: its rounds, its views, its pages, and the Pacemaker it reads.
 
     python -m benchmarks.observe [SUPERVISORS]
 
 Each supervisor has 10 workers of 10 executors; 1,500 by default.  In each round every
-worker stores a new heartbeat, then `observe` reads all of them as fast as it can.  All
-times are of CPU, of both processes; a round may take 10 s in a cluster of this size.
+worker stores a new heartbeat, then `observe` reads all of them as fast as it can, and
+then a reader does what Nimbus does: the same reads over one connection, one after
+another.  All times are of CPU, of both processes; a round may take 10 s in a cluster of
+this size.  At the end the pages are timed by the clock, one after another.
 """
 
 from __future__ import annotations
@@ -14,15 +16,19 @@ import resource
 import sys
 import threading
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 from benchmarks.servers import Server, running
+from pacemaker.admin.exposition import metrics_page
 from pacemaker.client import PacemakerConnection, PacemakerPool, ServerAddress, requests
 from pacemaker.config import Settings
 from pacemaker.observe.engine import Engine
+from pacemaker.observe.history import History
 from pacemaker.observe.picture import cluster_view
 from pacemaker.observe.reader import Reader
+from pacemaker.observe.web import pages
+from pacemaker.observe.web.metrics import families
 from pacemaker.simulate.run import Cluster, make_cluster
 from pacemaker.simulate.shape import ClusterShape
 
@@ -30,12 +36,6 @@ ROUNDS: Final = 4
 IN_FLIGHT: Final = 200
 WORKERS_A_TOPOLOGY: Final = 300
 TIMEOUT_S: Final = 60.0
-
-
-def cpu_s_of(server: Server) -> float:
-    """Return the CPU time that a server has used, user and system."""
-    stat = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(stat[11]) + int(stat[12])) / 100
 
 
 def store(cluster: Cluster, port: int, number: int) -> None:
@@ -54,8 +54,16 @@ def store(cluster: Cluster, port: int, number: int) -> None:
                 call.result()
 
 
+def read_as_nimbus(cluster: Cluster, port: int) -> None:
+    """Read the heartbeat of every worker, each after the reply to the one before."""
+    address = ServerAddress("127.0.0.1", port)
+    with PacemakerConnection(address, timeout_s=TIMEOUT_S) as connection:
+        for place in cluster.places:
+            connection.submit(requests.get_pulse(place.key)).result()
+
+
 def main() -> int:
-    """Print what each round costs."""
+    """Print what each round costs, and what the pages take."""
     supervisors = int(sys.argv[1]) if len(sys.argv) > 1 else 1500
     topologies = max(1, supervisors * 10 // WORKERS_A_TOPOLOGY)
     shape = ClusterShape(supervisors, 10, 10, topologies, 3.0)
@@ -68,22 +76,49 @@ def main() -> int:
             for number in range(ROUNDS):
                 store(cluster, server.port, number)
                 _measure(reader, engine, server, number)
+        server_s = server.cpu_s()
+        read_as_nimbus(cluster, server.port)
+        _say(f"a Nimbus: the Pacemaker {server.cpu_s() - server_s:.2f} s")
+    _time_pages(engine)
     return 0
 
 
+def _time_pages(engine: Engine) -> None:
+    view, history = cluster_view(engine, time.time()), History()
+    history.on_view(view)
+    largest = max(view.topologies, key=lambda each: len(each.workers))
+    exposition = metrics_page(lambda: families(view))
+    replies: dict[str, Callable[[], object]] = {
+        "the page": lambda: str(pages.cluster_page(view, history)),
+        "a topology's page": lambda: str(pages.topology_page(view, largest, history)),
+        "/metrics": lambda: list(exposition.show({}).slices),
+    }
+    for name, reply in replies.items():
+        times_s = []
+        for _ in range(5):
+            begin_s = time.perf_counter()
+            reply()
+            times_s.append(time.perf_counter() - begin_s)
+        _say(f"{name}: {1000 * max(times_s):.0f} ms at most, of five")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def _measure(reader: Reader, engine: Engine, server: Server, number: int) -> None:
-    begin_s, server_s = time.process_time(), cpu_s_of(server)
+    begin_s, server_s = time.process_time(), server.cpu_s()
     reader.read_all()
-    read_s, server_s = time.process_time(), cpu_s_of(server) - server_s
+    read_s, server_s = time.process_time(), server.cpu_s() - server_s
     cluster_view(engine, time.time())
     view_s = time.process_time() - read_s
     resident_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(
+    _say(
         f"round {number + 1}: observe {read_s - begin_s:.2f} s, the Pacemaker"
         f" {server_s:.2f} s; a view {view_s:.2f} s; at most {resident_mib:.0f} MiB,"
-        " made-up cluster included\n"
+        " made-up cluster included"
     )
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

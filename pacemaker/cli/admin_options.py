@@ -13,7 +13,6 @@ from pacemaker.cli.daemon_options import daemon_option
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-ADMIN_VARIABLE: Final = "STORM_PACEMAKER_ADMIN"
 METAVAR: Final = "ADDRESS:PORT|unix:PATH"
 
 

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import click
 
+from pacemaker.errors import StatusError
+
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
@@ -39,3 +41,38 @@ def read_pid(file: Path) -> int:
             param_hint="--pid-file",
         )
     return int(text)
+
+
+def chosen_daemon(pid: int | None, pid_file: Path | None) -> int:
+    """Return the process id of the daemon that PID and --pid-file choose.
+
+    Raises:
+        StatusError: neither was given, and there is none on this host.
+        click.UsageError: both were given, or neither and there are several.
+    """
+    if pid is not None and pid_file is not None:
+        raise click.UsageError("give PID or --pid-file FILE, not both")
+    if pid_file is not None:
+        return read_pid(pid_file)
+    return _the_daemon() if pid is None else pid
+
+
+def _the_daemon() -> int:
+    from pacemaker.server.process.local_socket import running_daemons
+    from pacemaker.server.status import PURPOSE
+
+    try:
+        pids = running_daemons(PURPOSE)
+    except OSError as exc:
+        raise StatusError(
+            f"cannot look for daemons ({exc.strerror}): name one by its process id"
+        ) from exc
+    if not pids:
+        raise StatusError(
+            "no storm-pacemaker-py serves on this host, or it runs in a container"
+        )
+    if len(pids) > 1:
+        raise click.UsageError(
+            f"there are {len(pids)} daemons; choose one: {', '.join(map(str, pids))}"
+        )
+    return pids[0]

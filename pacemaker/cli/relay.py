@@ -52,6 +52,12 @@ Signals have the same effect as for `serve`.""",
     callback=check_bind,
     help="Listen on this address, or on every address of this host name.",
 )
+@daemon_option(
+    "--no-history",
+    scope="relay",
+    is_flag=True,
+    help="Keep no history of the heartbeats, which `why` asks for.",
+)
 @server_options("relay")
 @click.pass_context
 def relay_command(
@@ -84,8 +90,8 @@ def relay_command(
     warn_of(sasl.notes)
     servers = find_servers(settings, chosen["servers"].value)
     upstreams = Upstreams(servers, sasl.client_factory)
-    # A relay needs no history: the Pacemakers keep theirs.
-    options = chosen_options(chosen, settings, chosen["bind"].value, history=False)
+    history = not chosen["no_history"].value
+    options = chosen_options(chosen, settings, chosen["bind"].value, history=history)
     make_daemon = partial(RelayDaemon, upstreams)
     if trial is None:
         server.run(settings, options, sasl.server, make_daemon)

@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import click
 
-from pacemaker.cli.daemon_process import process_options, read_pid
+from pacemaker.cli.daemon_process import chosen_daemon, process_options
 from pacemaker.cli.output import duration, print_json, print_line, print_table
 from pacemaker.cli.targets import json_option
-from pacemaker.errors import StatusError
 from pacemaker.words import counted
 
 _MIB: Final = 2**20
@@ -52,36 +51,11 @@ def status_command(
     # Imported where it is needed: --help starts without.
     from pacemaker.server.status import ask
 
-    if pid is not None and pid_file is not None:
-        raise click.UsageError("give PID or --pid-file FILE, not both")
-    if pid_file is not None:
-        pid = read_pid(pid_file)
-    status = ask(_the_daemon() if pid is None else pid, timeout_s)
+    status = ask(chosen_daemon(pid, pid_file), timeout_s)
     if as_json:
         print_json(status)
     else:
         _print(status)
-
-
-def _the_daemon() -> int:
-    from pacemaker.server.process.local_socket import running_daemons
-    from pacemaker.server.status import PURPOSE
-
-    try:
-        pids = running_daemons(PURPOSE)
-    except OSError as exc:
-        raise StatusError(
-            f"cannot look for daemons ({exc.strerror}): name one by its process id"
-        ) from exc
-    if not pids:
-        raise StatusError(
-            "no storm-pacemaker-py serves on this host, or it runs in a container"
-        )
-    if len(pids) > 1:
-        raise click.UsageError(
-            f"there are {len(pids)} daemons; choose one: {', '.join(map(str, pids))}"
-        )
-    return pids[0]
 
 
 def _print(status: Mapping[str, Any]) -> None:
@@ -97,6 +71,7 @@ def _rows(status: Mapping[str, Any]) -> dict[str, str]:
     return {
         "address": status["address"],
         "authentication": status["authentication"],
+        "admin endpoint": status["admin"] or "none",
         "connections": f"{status['connections']}, addresses: {status['addresses']}",
         "heartbeats": f"{status['keys']}, {_budget(status['store'])}",
         "buffers": _budget(status["buffers"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
     from pacemaker.why.case import Case, Worker
     from pacemaker.why.facts import DaemonFacts
 
-# The port of a Pacemaker's endpoint, unless the command line says otherwise.
+# The port of an endpoint, unless the command line says otherwise.
 ADMIN_PORT: Final = 6698
 
 _OK: Final = 200
+_ASKED_AT_ONCE: Final = 16
 
 
 class _NothingFoundError(click.ClickException):
@@ -46,13 +48,14 @@ class _NothingFoundError(click.ClickException):
     epilog=f"""\b
 Examples:
   storm-pacemaker-py why words
-      every worker of the topology; asks port {ADMIN_PORT} of pacemaker.servers
+      every worker of the topology; asks port {ADMIN_PORT} of pacemaker.servers, or
+      of pacemaker.relay.servers and the relays on the hosts of the workers
   storm-pacemaker-py why words-1-1700000000 6700
   storm-pacemaker-py why words --admin pm1:6698 --admin pm2:6698 --json
   storm-pacemaker-py why words --admin unix:/run/storm-pacemaker-py/admin
 
-The Pacemakers must run with --admin. The exit code is 0 if something is known of the
-topology or the worker, 1 if nothing is, and 75 if no Pacemaker answers.""",
+The Pacemakers and relays must run with --admin. The exit code is 0 if something is
+known of the topology or the worker, 1 if nothing is, and 75 if nothing answers.""",
 )
 @click.argument("topology")
 @click.argument("worker", required=False)
@@ -62,15 +65,15 @@ topology or the worker, 1 if nothing is, and 75 if no Pacemaker answers.""",
     metavar=METAVAR,
     multiple=True,
     callback=lambda ctx, param, texts: [parse_admin(ctx, param, t) for t in texts],
-    help="Ask this endpoint instead of those of pacemaker.servers: a Pacemaker's, or"
-    " that of the relay on the worker's host. Repeatable.",
+    help="Ask this endpoint of a Pacemaker or a relay instead of those that the"
+    " configuration and ZooKeeper name. Repeatable.",
 )
 @click.option(
     "--admin-port",
     type=click.IntRange(1, 65535),
     default=ADMIN_PORT,
     show_default=True,
-    help="The port of the admin endpoints on pacemaker.servers.",
+    help="The port of the admin endpoints of Pacemakers and relays.",
 )
 @click.option(
     "--admin-token-file",
@@ -78,7 +81,7 @@ topology or the worker, 1 if nothing is, and 75 if no Pacemaker answers.""",
     metavar="FILE",
     type=click.Path(path_type=Path),
     callback=read_token,
-    help="Send the token in FILE: that of the Pacemakers' --admin-token-file.",
+    help="Send the token in FILE: that of the daemons' --admin-token-file.",
 )
 @zookeeper_option
 @client_command
@@ -104,11 +107,14 @@ def why_command(
     from pacemaker.why.verdicts import judge
 
     settings = target.settings()
-    named = [each for each in endpoints if each is not None]
-    addresses = named or list(_addresses(settings, admin_port))
-    daemons = _ask_all(addresses, topology, target.timeout_s, token)
+    # First, because it names the hosts of the relays.
     nodes = _read_nodes(settings) if with_zookeeper else None
-    case = Case(daemons, nodes)
+    addresses = [each for each in endpoints if each is not None]
+    if not addresses:
+        addresses += _pacemakers(settings, admin_port)
+        addresses += _relays(settings, nodes, topology, admin_port)
+    daemons = _ask_all(addresses, target.timeout_s, token)
+    case = Case(daemons, nodes, has_relays=bool(settings.relay_servers))
     wanted = _wanted(case, topology, worker)
     if not wanted:
         raise _NothingFoundError(_nothing(case, topology, worker))
@@ -122,39 +128,51 @@ def why_command(
                 print_text(printable(line))
 
 
-def _addresses(settings: Settings, port: int) -> Iterator[AdminAddress]:
+def _pacemakers(settings: Settings, port: int) -> Iterator[AdminAddress]:
     from pacemaker.client.address import parse_server
 
-    for server in settings.servers:
+    for server in settings.relay_servers or settings.servers:
         yield AdminAddress(parse_server(server, settings.port).host, port)
 
 
+def _relays(
+    settings: Settings, nodes: ClusterNodes | None, topology: str, port: int
+) -> Iterator[AdminAddress]:
+    """Yield the endpoints of the relays on the hosts of a topology's workers."""
+    if not settings.relay_servers or nodes is None:
+        return
+    hosts = {
+        host
+        for topology_id, assignment in nodes.assignments.items()
+        if _is_topology(topology_id, topology)
+        for host in assignment.hosts.values()
+    }
+    for host in sorted(hosts):
+        yield AdminAddress(host, port)
+
+
+def _is_topology(topology_id: str, wanted: str) -> bool:
+    return wanted in (topology_id, topology_id.rsplit("-", 2)[0])
+
+
 def _ask_all(
-    addresses: Sequence[AdminAddress],
-    topology: str,
-    timeout_s: float,
-    token: str | None,
+    addresses: Sequence[AdminAddress], timeout_s: float, token: str | None
 ) -> list[DaemonFacts]:
     """Ask every endpoint for its history.
 
     Raises:
         AdminError: no endpoint answered.
     """
-    from pacemaker.admin.client import ask
-    from pacemaker.why.facts import HistoryFormatError, by_one_clock, parse_history
+    from pacemaker.why.facts import by_one_clock
 
     answers: list[tuple[DaemonFacts, float]] = []
     problem: AdminError | None = None
-    for address in addresses:
+    # At once, because there may be many relays, and some may not answer.
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        asked = [pool.submit(_ask, each, timeout_s, token) for each in addresses]
+    for future in asked:
         try:
-            # All topologies: what happened to other workers at the same time matters.
-            answer = ask(address, "/history", timeout_s, token)
-            if answer.status != _OK:
-                raise AdminError(str(address), answer.text.strip())
-            answers.append((parse_history(str(address), answer.text), time.time()))
-        except HistoryFormatError as exc:
-            problem = AdminError(str(address), str(exc))
-            warn(printable(str(problem)))
+            answers.append(future.result())
         except AdminError as exc:
             problem = exc
             warn(printable(str(exc)))
@@ -165,6 +183,24 @@ def _ask_all(
         if daemon.corrected_s:
             _note_clock(daemon, daemons[0])
     return daemons
+
+
+def _ask(
+    address: AdminAddress, timeout_s: float, token: str | None
+) -> tuple[DaemonFacts, float]:
+    """Return what a Pacemaker or a relay remembers, and when it answered."""
+    from pacemaker.admin.client import ask
+    from pacemaker.why.facts import HistoryFormatError, parse_history
+
+    # All topologies: what happened to other workers at the same time matters.
+    answer = ask(address, "/history", timeout_s, token)
+    answered_s = time.time()
+    if answer.status != _OK:
+        raise AdminError(str(address), answer.text.strip())
+    try:
+        return parse_history(str(address), answer.text), answered_s
+    except HistoryFormatError as exc:
+        raise AdminError(str(address), str(exc)) from exc
 
 
 def _note_clock(daemon: DaemonFacts, first: DaemonFacts) -> None:
@@ -195,7 +231,7 @@ def _wanted(case: Case, topology: str, worker: str | None) -> list[Worker]:
     return [
         each
         for each in sorted({*case.workers, *case.assigned})
-        if topology in (each[0], each[0].rsplit("-", 2)[0])
+        if _is_topology(each[0], topology)
         and (worker is None or _is_it(case, each, worker))
     ]
 

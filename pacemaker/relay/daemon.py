@@ -49,6 +49,8 @@ class RelayDaemon(Daemon):
         listeners: see `Daemon`.
     """
 
+    is_relay = True
+
     def __init__(
         self,
         upstreams: Upstreams,
@@ -85,15 +87,16 @@ class RelayDaemon(Daemon):
         """Return what makes the protocol objects of one I/O thread's connections."""
         room = Room(self.links.inbox, self.links.relay_id, self.limits.held_read_bytes)
         self._rooms.append(room)
-        return partial(self._make_peer, room, figures)
+        return partial(self._make_peer, room, figures, moment)
 
     def _make_peer(
-        self, room: Room, figures: Figures, name: str, account: Account
+        self, room: Room, figures: Figures, moment: Moment, name: str, account: Account
     ) -> ServerProtocol:
         peer = Peer(room, account, name)
         for key in self._owners.pop(name, ()):
             self.links.inbox.restore(key, peer)
-        dispatcher = Dispatcher(peer, figures, self.settings.message_size_max_bytes)
+        max_body_bytes = self.settings.message_size_max_bytes
+        dispatcher = Dispatcher(peer, figures, max_body_bytes, self.history, moment)
         return self.make_protocol(dispatcher, _Only(peer), name, account)
 
     def thread_calls(self) -> dict[str, CallSoon]:

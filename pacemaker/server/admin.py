@@ -112,13 +112,24 @@ class Admin:
         names = {name.lower() for name in (*options.hosts, options.address.host)}
         routes = Routes(self._pages(), names, is_gated, options.token)
         self._server = AdminServer(self._listener, routes.answer)
-        start_thread(self._server)
-        _logger.info("admin endpoint on %s", listening.describe(self._listener))
+        try:
+            start_thread(self._server)
+        except BaseException:
+            self.close()
+            raise
+        _logger.info("admin endpoint on %s", self.address)
 
     @property
     def listener_fd(self) -> int:
         """The descriptor of the listening socket; -1 if there is no endpoint."""
         return -1 if self._listener is None else self._listener.fileno()
+
+    @property
+    def address(self) -> str | None:
+        """The address of the endpoint, as ``--admin`` has it; None for no endpoint."""
+        return (
+            None if self._listener is None else str(listening.describe(self._listener))
+        )
 
     def serving(self, daemon: Inspectable) -> None:
         """Answer for a daemon that serves from now on."""
@@ -149,7 +160,7 @@ class Admin:
         self._stage = Stage.STOPPING
 
     def close(self) -> None:
-        """End the endpoint."""
+        """End the endpoint.  It may be called again."""
         if self._server is not None and self._listener is not None:
             self._server.stop()
             listening.release(self._listener)

@@ -75,10 +75,13 @@ class Daemon:
         limits: the limits of one address.
         threads: the I/O threads.
         hold_until_s: the CLOCK_BOOTTIME until which misses are held.
+        is_relay: whether it passes heartbeats on to other Pacemakers.
 
     Raises:
         ListenError: it cannot listen on its address.
     """
+
+    is_relay = False
 
     def __init__(
         self,
@@ -305,7 +308,8 @@ class Daemon:
         if self.history is None:
             return None
         return write_history(
-            self.history, self.store.get, time.time(), time.monotonic(), topology
+            *(self.history, self.store.get, time.time(), time.monotonic()),
+            *(topology, self.is_relay),
         )
 
     def calls(self) -> dict[str, CallSoon]:

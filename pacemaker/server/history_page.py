@@ -24,7 +24,12 @@ Get = Callable[[str], "bytes | None"]
 
 
 def write_history(
-    history: History, get: Get, now_s: float, monotonic_s: float, topology: str
+    history: History,
+    get: Get,
+    now_s: float,
+    monotonic_s: float,
+    topology: str,
+    is_relay: bool = False,
 ) -> Iterator[bytes]:
     """Yield the page in slices.
 
@@ -34,9 +39,10 @@ def write_history(
         now_s: the time in seconds since 1970.
         monotonic_s: the same moment by the clock of the history.
         topology: the id of the only topology to show, or its name; "" for all.
+        is_relay: whether the daemon is a relay.
     """
     writer = _Writer(now_s - monotonic_s)
-    head = writer.head(history, now_s)
+    head = {"is_relay": is_relay, **writer.head(history, now_s)}
     yield (json.dumps(head)[:-1] + ', "keys": {').encode()
     comma = ""
     keys = [key for key in list(history.records) if is_of(key, topology)]

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Final, Protocol
 
@@ -72,13 +73,25 @@ def run(
         flood = FloodFilter()
         with LogWriter(flood) as log:
             inherited = inherit(sasl.identity)
-            main_thread = _MainThread(
-                *(heeded, settings, options, sasl, log, flood, inherited),
-                make_daemon=make_daemon,
-            )
-            main_thread.start()
-            main_thread.serve()
-            main_thread.stop()
+            # Before the port is opened, so that `/readyz` answers by then.  Closed in
+            # any case: a start that fails must leave no file of a Unix socket.
+            with closing(_admin(options, sasl, inherited)) as admin:
+                main_thread = _MainThread(
+                    *(heeded, settings, options, sasl, log, flood, inherited, admin),
+                    make_daemon=make_daemon,
+                )
+                main_thread.start()
+                main_thread.serve()
+                main_thread.stop()
+
+
+def _admin(
+    options: ServerOptions, sasl: ServerSasl, inherited: Inheritance | None
+) -> Admin:
+    is_gated = sasl.factory is not None
+    if inherited is None:
+        return Admin(options.admin, is_gated)
+    return Admin(options.admin, is_gated, inherited.admin_fd, inherited.upgrades)
 
 
 def rehearse(
@@ -112,6 +125,8 @@ def rehearse(
         with LogWriter(flood) as log:
             main_thread = _MainThread(
                 *(heeded, settings, options, sasl, log, flood, Inheritance(sample)),
+                # The trial of an upgrade has no sockets.
+                Admin(None),
                 listeners=(),
                 make_daemon=make_daemon,
             )
@@ -144,6 +159,7 @@ class _MainThread:
         log: the log writer; it must have been entered.
         flood: the filter of that log.
         inherited: the inheritance from before an upgrade; None if there was none.
+        admin: the admin endpoint; the caller closes it.
         listeners: see `Daemon`.
         make_daemon: makes the daemon.
     """
@@ -157,20 +173,14 @@ class _MainThread:
         log: LogWriter,
         flood: FloodFilter,
         inherited: Inheritance | None,
+        admin: Admin,
         listeners: Sequence[socket.socket] | None = None,
         make_daemon: DaemonFactory = Daemon,
     ) -> None:
         # Open everything that needs a descriptor or a file before the daemon serves.
         # Once it serves, connections may leave none free.
         is_own_listener = not is_handed_over()
-        # Open the endpoint before the port, so that `/readyz` answers by then.  The
-        # trial of an upgrade has no sockets.
-        self._admin = Admin(
-            options.admin if listeners is None else None,
-            sasl.factory is not None,
-            -1 if inherited is None else inherited.admin_fd,
-            0 if inherited is None else inherited.upgrades,
-        )
+        self._admin = admin
         if inherited is not None:
             is_own_listener = inherited.is_own_listener
         self._heeded = heeded
@@ -325,7 +335,8 @@ class _MainThread:
         done = status.describe_upgrades(
             upgrades, self._began_s, self._upgrader.last_refusal
         )
-        return {**status.describe_process(), **about, "upgrades": done}
+        process = status.describe_process()
+        return {**process, **about, "admin": self._admin.address, "upgrades": done}
 
     def _status(self) -> str:
         """Describe in one line what the daemon serves."""

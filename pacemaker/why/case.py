@@ -73,17 +73,20 @@ class Case:
     """All that is known.
 
     Attributes:
-        daemons: what each Pacemaker remembers; those that did not answer are missing.
+        daemons: what each Pacemaker and relay remembers; those that did not answer are
+            missing.
         nodes: what ZooKeeper says; None if it was not asked or did not answer.
+        has_relays: whether workers connect to relays, even if none of those answered.
     """
 
     daemons: Sequence[DaemonFacts]
     nodes: ClusterNodes | None = None
+    has_relays: bool = False
     _gaps: dict[Worker, list[Gap]] = field(default_factory=dict)
 
     @property
     def workers(self) -> list[Worker]:
-        """Every worker that any Pacemaker remembers."""
+        """Every worker that any Pacemaker or relay remembers."""
         return sorted({worker for daemon in self.daemons for worker in daemon.keys})
 
     @property
@@ -98,12 +101,31 @@ class Case:
 
     @property
     def now_s(self) -> float:
-        """When the Pacemakers were asked."""
+        """When the Pacemakers and relays were asked."""
         return max((each.now_s for each in self.daemons), default=0.0)
 
     def facts(self, worker: Worker) -> list[KeyFacts]:
-        """Return what each Pacemaker remembers of a worker."""
-        return [each.keys[worker] for each in self.daemons if worker in each.keys]
+        """Return what is remembered of a worker by what it connects to.
+
+        If its relay answered, that is the relay alone.  The Pacemakers' memory must not
+        be mixed in: a relay repeats heartbeats to a Pacemaker that was restarted, so a
+        worker that is silent at that time would seem to write.
+        """
+        return self.facts_of(worker, are_relays=True) or self.facts_of(worker)
+
+    def facts_of(self, worker: Worker, are_relays: bool = False) -> list[KeyFacts]:
+        """Return what each Pacemaker, or each relay, remembers of a worker."""
+        return [facts for _, facts in self.holders(worker, are_relays)]
+
+    def holders(
+        self, worker: Worker, are_relays: bool = False
+    ) -> list[tuple[DaemonFacts, KeyFacts]]:
+        """Return the Pacemakers, or the relays, that remember a worker."""
+        return [
+            (each, each.keys[worker])
+            for each in self.daemons
+            if each.is_relay is are_relays and worker in each.keys
+        ]
 
     def gaps(self, worker: Worker) -> list[Gap]:
         """Return the gaps of a worker, the oldest first."""

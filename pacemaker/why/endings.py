@@ -4,8 +4,10 @@ How a gap began and how it ended tell what happened:
 
 * The worker deleted its key: it shut down in an orderly way.  ZooKeeper says whether
   because of an error, or because it was stopped.
-* The next heartbeat comes from a younger process: the worker was killed.
-* The next heartbeat comes over the same connection: the process was paused.
+* The next heartbeat comes from a younger process: the worker was killed, or Storm
+  halted it after an error.
+* The next heartbeat comes over the same connection: the process was paused.  But if it
+  was sent during the gap and was delayed on its way, the network was down.
 * The same process goes on over another connection: the network was down.
 """
 
@@ -20,6 +22,9 @@ from pacemaker.why.gaps import Gap
 
 # How long before its end a worker may have reported the error that ended it.
 _ERROR_BEFORE_S: Final = 20.0
+# How long after its last heartbeat a worker may report an error and be halted by Storm:
+# 3 s until the next heartbeat, and 3 s until the halt.
+_HALTED_AFTER_S: Final = 6.0
 # How long after the last heartbeat Nimbus may delete those of a topology that was
 # killed: it looks every 10 s, and supervisors take some seconds to stop workers.
 _TEARDOWN_S: Final = 120.0
@@ -107,7 +112,7 @@ def _cause(verdict: Verdict, *reasons: str) -> Cause:
     return Cause(verdict, reasons)
 
 
-def _error_of(case: Case, worker: Worker, gap: Gap, deleted_s: float) -> str | None:
+def _error_of(case: Case, worker: Worker, gap: Gap, ended_s: float) -> str | None:
     """Return the error that a worker reported before it ended."""
     slot = slot_of(worker[1])
     if case.nodes is None or slot is None:
@@ -116,7 +121,7 @@ def _error_of(case: Case, worker: Worker, gap: Gap, deleted_s: float) -> str | N
     for (topology_id, component), error in case.nodes.errors.items():
         is_its = topology_id == worker[0] and error.port == slot.port
         is_then = (
-            gap.span.begin_s - _ERROR_BEFORE_S <= error.time_secs <= deleted_s + SLACK_S
+            gap.span.begin_s - _ERROR_BEFORE_S <= error.time_secs <= ended_s + SLACK_S
         )
         if is_its and is_then and host in (None, error.host):
             return f"{error.summary} ({component})"
@@ -129,19 +134,17 @@ def abrupt_end(case: Case, worker: Worker, gap: Gap) -> Cause:
         return _still_silent(case, worker, gap)
     peer = gap.following.peer if gap.ending is None else gap.ending.peer
     if gap.is_new_process:
-        return _cause(
-            Verdict.KILLED,
+        return _killed(
+            *(case, worker, gap),
             _connection(gap),
             "its key was not deleted, and the next heartbeat came from a new process,"
             f" {gap.uptime_s:.0f} s old",
         )
-    relay = _relay_of(case, peer)
+    relay = _relay_of(case, worker, peer)
     if relay:
         return _cause(Verdict.UNCLEAR, relay)
     if gap.ending is not None and gap.ending.kind == "late":
-        return _cause(
-            Verdict.PAUSED, f"it went on over the same connection, from {peer}"
-        )
+        return _same_connection(gap, peer)
     if gap.is_new_process is None:
         return _cause(Verdict.UNCLEAR, _connection(gap), _unknown_uptime(gap))
     return _cause(
@@ -150,6 +153,36 @@ def abrupt_end(case: Case, worker: Worker, gap: Gap) -> Cause:
         f"the same process went on over another connection to {gap.following.daemon},"
         f" from {peer}: its uptime was {gap.uptime_s:.0f} s",
     )
+
+
+def _same_connection(gap: Gap, peer: str) -> Cause:
+    """Judge a gap after which the same process went on over the same connection.
+
+    The first heartbeat after a pause is new.  After a lost network, it may be one that
+    the worker sent during the gap and that TCP delivers only now.
+    """
+    uptime_s = gap.uptime_s
+    if uptime_s is not None and uptime_s < gap.span.duration_s - SLACK_S:
+        return _cause(
+            Verdict.NETWORK,
+            f"it went on over the same connection, from {peer}, but first with a"
+            f" heartbeat that was delayed in the network: its uptime, {uptime_s:.0f} s,"
+            " is shorter than the silence",
+        )
+    return _cause(Verdict.PAUSED, f"it went on over the same connection, from {peer}")
+
+
+def _killed(case: Case, worker: Worker, gap: Gap, *reasons: str) -> Cause:
+    """Judge the end of a process that did not delete its key.
+
+    A worker that throws has 3 s to shut down before Storm halts it
+    (`Utils.exitProcess`).  On a busy host it may not get to the delete in that time.
+    """
+    error = _error_of(case, worker, gap, gap.span.begin_s + _HALTED_AFTER_S)
+    if error is None:
+        return _cause(Verdict.KILLED, *reasons)
+    halted = f"it had reported: {error}; so it was halted before it deleted its key"
+    return _cause(Verdict.ENDED_ITSELF, *reasons, halted)
 
 
 def _connection(gap: Gap) -> str:
@@ -173,7 +206,7 @@ def _unknown_uptime(gap: Gap) -> str:
 
 
 def _still_silent(case: Case, worker: Worker, gap: Gap) -> Cause:
-    relay = _relay_of(case, gap.last.peer)
+    relay = _relay_of(case, worker, gap.last.peer)
     if relay:
         return _cause(Verdict.UNCLEAR, relay)
     if gap.last.end == "open":
@@ -192,8 +225,8 @@ def _still_silent(case: Case, worker: Worker, gap: Gap) -> Cause:
     )
     if was_moved:
         return _cause(Verdict.STOPPED, ended, f"{_SLOT_IS_FREE} shortly before")
-    return _cause(
-        Verdict.KILLED, ended, "its key was not deleted, and it has not come back"
+    return _killed(
+        *(case, worker, gap), ended, "its key was not deleted, and it has not come back"
     )
 
 
@@ -213,15 +246,18 @@ def aftermath(case: Case, worker: Worker, gap: Gap) -> str | None:
     return f"{_SLOT_IS_FREE}, {moved_s - begin_s:.0f} s after its last heartbeat"
 
 
-def _relay_of(case: Case, peer: str) -> str | None:
-    """Return a sentence about a connection that carries several workers."""
+def _relay_of(case: Case, worker: Worker, peer: str) -> str | None:
+    """Return a sentence about a connection that is a relay's and not the worker's."""
+    if case.facts_of(worker, are_relays=True):
+        return None  # the connection is that of the worker to its relay
     carried = {
-        worker
+        each
         for daemon in case.daemons
-        for worker, facts in daemon.keys.items()
+        for each, facts in daemon.keys.items()
         if facts.peer == peer
     }
-    if len(carried) < 2:
+    # A relay may carry a single worker, so the configuration counts too.
+    if len(carried) < 2 and not case.has_relays:
         return None
     return (
         f"its heartbeats come through a relay, {peer}, which hides whether the worker"

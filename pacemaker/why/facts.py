@@ -1,4 +1,4 @@
-"""What the Pacemakers remember of the workers, from their page ``/history``.
+"""What Pacemakers and relays remember of workers, from their page ``/history``.
 
 Pure.  Times are in seconds since 1970, by the clock of the daemon that noted them.
 """
@@ -46,7 +46,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class KeyFacts:
-    """What one Pacemaker remembers of one worker.
+    """What one Pacemaker, or one relay, remembers of one worker.
 
     Attributes:
         daemon: the Pacemaker.
@@ -102,7 +102,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class DaemonFacts:
-    """What one Pacemaker remembers.
+    """What one Pacemaker, or one relay, remembers.
 
     Attributes:
         name: the Pacemaker.
@@ -113,6 +113,7 @@ class DaemonFacts:
         read_gaps: times longer than 30 s in which nobody read.
         deletes: directories that were deleted: when, which, and by whom.
         keys: by topology id and worker.
+        is_relay: whether it is a relay, which sees only the workers of its own host.
         corrected_s: what was added to its times, because its clock was wrong.
     """
 
@@ -124,6 +125,7 @@ class DaemonFacts:
     read_gaps: tuple[Span, ...] = ()
     deletes: tuple[tuple[float, str, str], ...] = ()
     keys: Mapping[tuple[str, str], KeyFacts] = field(default_factory=dict)
+    is_relay: bool = False
     corrected_s: float = 0.0
 
 
@@ -209,6 +211,7 @@ def parse_history(name: str, text: str) -> DaemonFacts:
                 (each["at"], each["path"], each["peer"]) for each in page["deletes"]
             ),
             keys=dict(_keys(name, page["keys"])),
+            is_relay=bool(page.get("is_relay")),
         )
     except HistoryFormatError:
         raise

@@ -52,7 +52,7 @@ class Gap:
             return _if_possible(self.ending.uptime_s)
         if self.following is None:
             return None
-        started_s = _started_s(self.following)
+        started_s = _started_s(self.following, self.following.first_s)
         return None if started_s is None else self.span.end_s - started_s
 
     @property
@@ -61,7 +61,20 @@ class Gap:
         uptime_s = self.uptime_s
         if uptime_s is None:
             return None
-        return uptime_s <= self.span.duration_s + _ROUNDED_S
+        if uptime_s > self.span.duration_s + _ROUNDED_S:
+            return False
+        if self.ending is None or self.ending.kind != "late":
+            return True
+        # If the connection goes on, this heartbeat may have been sent during the gap
+        # and delayed on its way.  So a later one decides.
+        started_s = self._later_start_s()
+        return None if started_s is None else started_s > self.span.begin_s + _ROUNDED_S
+
+    def _later_start_s(self) -> float | None:
+        """Return when the process was started, by heartbeats after the gap's end."""
+        if self.following is None:
+            return None
+        return _started_s(self.following, self.span.end_s, self.span.end_s)
 
     @property
     def counts(self) -> bool:
@@ -84,15 +97,21 @@ def _if_possible(uptime_s: float | None) -> float | None:
     return None if uptime_s is None or uptime_s < 0 else uptime_s
 
 
-def _started_s(facts: KeyFacts) -> float | None:
-    """Return when the process was started that first wrote to a Pacemaker."""
+def _started_s(facts: KeyFacts, wrote_s: float, after_s: float = 0.0) -> float | None:
+    """Return when the process was started that wrote at a given time.
+
+    Args:
+        facts: what the Pacemaker remembers that got the heartbeat.
+        wrote_s: when it got it.
+        after_s: only the heartbeats after this time are consulted.
+    """
     reports = [(event.at_s, event.uptime_s) for event in facts.events]
     for at_s, reported_s in [*reports, (facts.last_s, facts.uptime_s)]:
         uptime_s = _if_possible(reported_s)
-        if uptime_s is not None:
+        if uptime_s is not None and at_s > after_s:
             started_s = at_s - uptime_s
-            # A later process says nothing about the first one.
-            return started_s if started_s <= facts.first_s + _ROUNDED_S else None
+            # A later process says nothing about this one.
+            return started_s if started_s <= wrote_s + _ROUNDED_S else None
     return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from pacemaker.why.case import SLACK_S, Case, Finding, Verdict, Worker, newest, node_of
-from pacemaker.why.facts import DaemonFacts, KeyFacts
+from pacemaker.why.facts import KeyFacts
 
 # A key has two writers if the writer changes this often in this time, each time while
 # the connection of the previous writer is open.
@@ -20,7 +20,9 @@ LAUNCH_S: Final = 120
 
 def signs(case: Case, worker: Worker) -> Iterator[Finding]:
     """Yield what is wrong with a worker besides its gaps."""
-    for each in case.facts(worker):
+    # Two hosts that write one key have a relay each, so only a Pacemaker sees both.
+    relays = case.facts_of(worker, are_relays=True)
+    for each in [*relays, *case.facts_of(worker)]:
         yield from _two_writers(each)
     yield from _restart_of_the_daemon(case, worker)
     yield from _not_read(case, worker)
@@ -51,7 +53,9 @@ def _two_writers(facts: KeyFacts) -> Iterator[Finding]:
 
 def _restart_of_the_daemon(case: Case, worker: Worker) -> Iterator[Finding]:
     """Yield a finding if a worker is older than the memory of its Pacemaker."""
-    daemon, first = min(_holders(case, worker), key=lambda each: each[1].first_s)
+    # A relay that was restarted does not hide what the Pacemakers remember.
+    holders = case.holders(worker) or case.holders(worker, are_relays=True)
+    daemon, first = min(holders, key=lambda each: each[1].first_s)
     last = newest(case.facts(worker))
     if last.uptime_s is None:
         return
@@ -70,18 +74,16 @@ def _restart_of_the_daemon(case: Case, worker: Worker) -> Iterator[Finding]:
         )
 
 
-def _holders(case: Case, worker: Worker) -> list[tuple[DaemonFacts, KeyFacts]]:
-    """Return the Pacemakers that remember a worker, and what they remember."""
-    return [(each, each.keys[worker]) for each in case.daemons if worker in each.keys]
-
-
 def _not_read(case: Case, worker: Worker) -> Iterator[Finding]:
     """Yield a finding for each time in which Nimbus did not read.
 
     Only the Pacemakers that have the worker's heartbeats count: what Nimbus does not
-    read elsewhere does not harm this worker.
+    read elsewhere does not harm this worker.  Relays do not count: Nimbus reads through
+    the one on its own host.
     """
-    holders = _holders(case, worker)
+    holders = case.holders(worker)
+    if not holders:
+        return
     for daemon, facts in holders:
         for gap in daemon.read_gaps:
             if gap.end_s > facts.first_s and gap.begin_s < facts.last_s:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from pacemaker.admin import client
@@ -9,7 +15,13 @@ from pacemaker.admin.address import AdminAddress
 from pacemaker.admin.client import Answer
 from pacemaker.cli import exit_codes
 from pacemaker.errors import AdminError
+from pacemaker.server import status as module
+from pacemaker.server.process import local_socket
 from tests.cli.conftest import Run
+from tests.real.daemons import Daemon
+from tests.real.jvm import ROOT
+
+DOCKERFILE = ROOT / "Dockerfile"
 
 
 class Endpoint:
@@ -31,7 +43,6 @@ class Endpoint:
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Endpoint:
     """Put a stand-in in the place of the endpoint."""
-    monkeypatch.delenv("STORM_PACEMAKER_ADMIN", raising=False)
     endpoint = Endpoint()
     monkeypatch.setattr(client, "ask", endpoint.ask)
     return endpoint
@@ -61,15 +72,80 @@ def test_health_without_an_answer(run: Run, endpoint: Endpoint) -> None:
     assert "127.0.0.1:6698 (Connection refused)" in result.stderr
 
 
-def test_health_finds_the_endpoint_in_the_environment(
-    run: Run, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def status(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """Put a stand-in in the place of the only daemon; return what it says of itself."""
+    says: dict[str, object] = {"address": "[::]:6699", "admin": "127.0.0.1:7000"}
+    monkeypatch.setattr(local_socket, "running_daemons", lambda _: [5])
+    monkeypatch.setattr(module, "ask", lambda pid, timeout_s: says)
+    return says
+
+
+def test_health_asks_the_daemon_where_its_endpoint_is(
+    run: Run,
+    endpoint: Endpoint,
+    status: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As `serve` does: a container names it once."""
+    """Whatever the environment says: the command line of the daemon wins over it."""
     monkeypatch.setenv("STORM_PACEMAKER_ADMIN", "127.0.0.1:6698")
     assert run("health").exit_code == exit_codes.OK
-    monkeypatch.setenv("STORM_PACEMAKER_ADMIN", "")
-    assert run("health").exit_code == exit_codes.USAGE
-    assert len(endpoint.asked) == 1
+    status["admin"] = "unix:/run/pm"
+    assert run("health").exit_code == exit_codes.OK
+    assert [asked[0] for asked in endpoint.asked] == ["127.0.0.1:7000", "unix:/run/pm"]
+
+
+def test_health_of_a_daemon_without_an_endpoint(
+    run: Run, endpoint: Endpoint, status: dict[str, object]
+) -> None:
+    """It answers, so it serves."""
+    status["admin"] = None
+    result = run("health")
+    assert result.exit_code == exit_codes.OK
+    assert result.stdout == "[+]serving ok: on [::]:6699; no admin endpoint\n"
+    assert endpoint.asked == []
+
+
+def test_health_of_an_endpoint_or_of_a_process(run: Run, endpoint: Endpoint) -> None:
+    """Both may be different daemons."""
+    result = run("health", "--admin", "127.0.0.1:6698", "5")
+    assert result.exit_code == exit_codes.USAGE
+    assert "not both" in result.stderr
+
+
+@pytest.mark.io
+@pytest.mark.parametrize("options", [(), ("--admin", "127.0.0.1:0")])
+def test_check_of_the_image_needs_no_storm_yaml(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """A plain "=" is a string for Storm and no YAML for others; nobody logs in.
+
+    Neither the port, nor what the command line says, is known to the check.
+    """
+    jaas, yaml = tmp_path / "jaas", tmp_path / "storm.yaml"
+    jaas.write_text('PacemakerDigest { username="u" password="p"; };')
+    yaml.write_text(
+        "ui.filter: =\npacemaker.auth.method: DIGEST\n"
+        f"java.security.auth.login.config: {jaas}\n"
+    )
+    check = re.search(r"HEALTHCHECK .*?CMD (\[.*?\])", DOCKERFILE.read_text(), re.S)
+    assert check is not None
+    _, *command = json.loads(check[1])
+    with Daemon("--config", str(yaml), *options) as daemon:
+        argv = [sys.executable, "-m", "pacemaker", *command, str(daemon.pid)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == exit_codes.OK, done.stderr
+    assert f"[+]serving ok: on 127.0.0.1:{daemon.address[1]}" in done.stdout
+
+
+def test_health_without_a_daemon(
+    run: Run, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has answered."""
+    monkeypatch.setattr(local_socket, "running_daemons", lambda _: [])
+    result = run("health")
+    assert result.exit_code == exit_codes.NO_ANSWER
+    assert "no storm-pacemaker-py serves on this host" in result.stderr
 
 
 def test_address_that_is_none_is_refused(run: Run, endpoint: Endpoint) -> None:

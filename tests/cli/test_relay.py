@@ -59,7 +59,7 @@ def test_relay_takes_its_pacemakers_from_storm_yaml(
     )
     assert run("relay").exit_code == exit_codes.OK
     assert daemon.addresses == (ServerAddress("pm1", 7000), ServerAddress("pm2", 1))
-    assert daemon.options == ServerOptions(bind="localhost", history=False)
+    assert daemon.options == ServerOptions(bind="localhost")
 
 
 def test_relay_prefers_those_of_the_command_line(
@@ -70,7 +70,7 @@ def test_relay_prefers_those_of_the_command_line(
     result = run("relay", "--to", "pm3", "--bind", "10.0.0.5", "--io-threads", "2")
     assert result.exit_code == exit_codes.OK
     assert daemon.addresses == (ServerAddress("pm3", 6699),)
-    assert daemon.options == ServerOptions(bind="10.0.0.5", io_threads=2, history=False)
+    assert daemon.options == ServerOptions(bind="10.0.0.5", io_threads=2)
 
 
 @pytest.mark.parametrize("options", [(), ("--to", "http://pm1"), ("--to", "a:b:c:d")])

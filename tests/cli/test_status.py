@@ -22,6 +22,7 @@ STATUS = {
     "uptime_s": 3700,
     "python": "3.13.1",
     **module.describe(READING, address="[::]:6699", hold_until_s=0.0),
+    "admin": "127.0.0.1:6698",
     "upgrades": module.describe_upgrades(1, 0.0, (0.0, "no memory")),
 }
 

@@ -10,23 +10,26 @@ from pacemaker.admin import client
 from pacemaker.admin.address import AdminAddress
 from pacemaker.admin.client import Answer
 from pacemaker.cli import exit_codes
+from pacemaker.cli import why as module
 from pacemaker.cluster_state import zookeeper_state
 from pacemaker.config import Settings
 from pacemaker.core.history import History
 from pacemaker.core.record import End, Source
 from pacemaker.errors import AdminError
 from pacemaker.observe import zookeeper
+from pacemaker.observe.nodes import Assignment, ClusterNodes
 from pacemaker.server.history_page import write_history
 from tests.cli.conftest import Run
 from tests.why.cases import moved
 from tests.why.test_facts import KEY, TOPOLOGY, VALUE
 
 
-def history(ahead_s: float = 0.0) -> str:
+def history(ahead_s: float = 0.0, is_relay: bool = False) -> str:
     """Return the page of a daemon whose worker was killed, and came back.
 
     Args:
         ahead_s: how far the daemon's clock is ahead of the right time.
+        is_relay: whether the daemon is a relay.
     """
     kept = History(10**6)
     before, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
@@ -36,7 +39,7 @@ def history(ahead_s: float = 0.0) -> str:
     kept.record_for(KEY, Source("10.0.0.1:4002"), 1_300.0, VALUE)
     kept.note_read(KEY, nimbus, 1_301.0)
     return b"".join(
-        write_history(kept, {KEY: VALUE}.get, 1_302.0 + ahead_s, 1_302.0, "")
+        write_history(kept, {KEY: VALUE}.get, 1_302.0 + ahead_s, 1_302.0, "", is_relay)
     ).decode()
 
 
@@ -46,6 +49,7 @@ class Endpoints:
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
         self.tokens: list[str | None] = []
+        self.asked: set[str] = set()
 
     def ask(
         self, address: AdminAddress, target: str, timeout_s: float, token: str | None
@@ -53,6 +57,7 @@ class Endpoints:
         """Take the place of `ask`."""
         assert target == "/history"
         self.tokens.append(token)
+        self.asked.add(str(address))
         answer = self.answers.get(str(address))
         if answer is None:
             raise AdminError(str(address), "Connection refused")
@@ -78,6 +83,28 @@ def test_why_asks_the_pacemakers_of_the_configuration(
     first = result.stdout.splitlines()[0]
     assert first.startswith(f"7a4e-6700 of {TOPOLOGY}: killed: ")
     assert "pm2:6698 (Connection refused)" in result.stderr
+
+
+def test_why_asks_the_relays_of_the_hosts(
+    run: Run, endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of ZooKeeper's assignment of the topology; no other host is asked."""
+    assignments = {
+        TOPOLOGY: Assignment({"7a4e": "worker1"}, {}, {}),
+        "other-1-1700000000": Assignment({"8b5f": "worker2"}, {}, {}),
+    }
+    known = ClusterNodes(read_s=0.0, assignments=assignments)
+    monkeypatch.setattr(module, "_read_nodes", lambda _: known)
+    endpoints.answers["worker1:6698"] = Answer(200, history(is_relay=True))
+    options = ("-c", "pacemaker.servers=[localhost]")
+    relays = ("-c", "pacemaker.relay.servers=[pm1]")
+    result = run("why", "words", *options, *relays)
+    assert result.exit_code == exit_codes.OK
+    assert endpoints.asked == {"pm1:6698", "worker1:6698"}
+    assert result.stdout.startswith(f"7a4e-6700 of {TOPOLOGY}: ")
+    endpoints.asked.clear()
+    run("why", "words", "-c", "pacemaker.servers=[pm1]")
+    assert endpoints.asked == {"pm1:6698"}
 
 
 @pytest.mark.parametrize("worker", ["6700", "7a4e-6700"])

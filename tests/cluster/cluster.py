@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import re
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -68,6 +69,8 @@ class Setup(NamedTuple):
         serve_options: further options of our Pacemakers.
         nimbus_line_pause_s: how long Nimbus waits for each line of its log.
         has_relays: whether Storm's clients talk to a relay on each host.
+        relay_admin_port: of the relays' admin endpoints; None for no endpoint.
+        far_host: where the last supervisor runs; None for this host.
     """
 
     release: str
@@ -78,6 +81,13 @@ class Setup(NamedTuple):
     serve_options: tuple[str, ...] = ()
     nimbus_line_pause_s: float = 0
     has_relays: bool = False
+    relay_admin_port: int | None = None
+    far_host: Namespace | None = None
+
+    @property
+    def address(self) -> str:
+        """Where all runs that does not run on the far host."""
+        return "127.0.0.1" if self.far_host is None else self.far_host.near_address
 
 
 class Placement(NamedTuple):
@@ -123,14 +133,15 @@ class Cluster:
         self.setup = setup
         self._parts = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix=f"storm-{setup.release}-"))
-        namespaces = [host.name for host in hosts if isinstance(host, Namespace)]
+        places = [*hosts, setup.far_host]
+        namespaces = [host.name for host in places if isinstance(host, Namespace)]
         self._parts.callback(Reaper(self.folder, namespaces).close)
         self._parts.callback(shutil.rmtree, self.folder)
         self._ports = Ports()
         self._parts.callback(self._ports.close)
         for host in hosts:
             self._parts.callback(host.close)
-        self._release = facts_of(setup.release, self.folder)
+        self._release = facts_of(setup.release, self.folder, setup.address)
         self._output: dict[str, list[Child]] = {}
         self._slots: dict[int, set[int]] = {}
         self.relays: dict[str, Relay] = {}
@@ -142,9 +153,14 @@ class Cluster:
         zookeeper_port, nimbus_port, pacemaker_port = self._ports.take(3)
         zookeeper_folder = self.folder / "zookeeper"
         zookeeper_folder.mkdir()
-        self._keep("zookeeper", ZooKeeper(zookeeper_folder, zookeeper_port))
+        address = self.setup.address
+        zookeeper = ZooKeeper(zookeeper_folder, zookeeper_port, address=address)
+        self._keep("zookeeper", zookeeper)
+        is_far = self.setup.far_host is not None
         self._settings = {
-            "storm.zookeeper.servers": ["localhost"],
+            "storm.zookeeper.servers": [address if is_far else "localhost"],
+            "storm.local.hostname": address,
+            "nimbus.seeds": [address],
             "storm.zookeeper.port": zookeeper_port,
             "nimbus.thrift.port": nimbus_port,
             ("pacemaker.relay.servers" if self.setup.has_relays else SERVERS): [
@@ -175,17 +191,24 @@ class Cluster:
         self.supervise_nimbus()
         return len(self.operator.supervisors()) == SUPERVISORS
 
-    def _home(self, name: str, settings: Mapping[str, object]) -> Path:
+    def _home(
+        self, name: str, settings: Mapping[str, object], host: Host | None = None
+    ) -> Path:
         path = self.folder / name
         if not self.setup.has_relays:
             return homes.make_home(path, self._release, {**self._settings, **settings})
         # In a real cluster this is "localhost" everywhere; here all hosts are one.
-        address = str(ipaddress.ip_address(FIRST_ADDRESS) + len(self.relays))
-        servers = {**self._settings, SERVERS: [address], **settings}
+        if host is None:
+            host = Host(str(ipaddress.ip_address(FIRST_ADDRESS) + len(self.relays)))
+        servers = {**self._settings, SERVERS: [host.address], **settings}
         home = homes.make_home(path, self._release, servers)
-        port = self._settings["pacemaker.port"]
+        if any(relay.address[0] == host.address for relay in self.relays.values()):
+            return home
+        port, admin_port = self._settings["pacemaker.port"], self.setup.relay_admin_port
         assert isinstance(port, int)
-        relay = self.relays[name] = Relay(home, address, port)
+        admin = f"{host.address}:{admin_port}"
+        options = () if admin_port is None else ("--admin", admin)
+        relay = self.relays[name] = Relay(home, host, port, options)
         self._parts.callback(relay.stop)
         relay.keep_port()
         relay.start()
@@ -198,13 +221,60 @@ class Cluster:
     def _supervisor(self, number: int) -> Child:
         thrift_port, *slots = self._ports.take(1 + SLOTS)
         self._slots[number] = set(slots)
-        home = self._home(
-            f"supervisor-{number}",
-            {"supervisor.slots.ports": slots, "supervisor.thrift.port": thrift_port},
+        settings = {
+            "supervisor.slots.ports": slots,
+            "supervisor.thrift.port": thrift_port,
+        }
+        return self._new_supervisor(
+            f"supervisor-{number}", settings, self._host_of(number)
         )
+
+    def _host_of(self, number: int) -> Host | None:
+        """Return the far host for the last supervisor; None for this host."""
+        return self.setup.far_host if number == SUPERVISORS - 1 else None
+
+    def _new_supervisor(
+        self,
+        name: str,
+        settings: Mapping[str, object],
+        host: Host | None,
+        copied: Path | None = None,
+    ) -> Child:
+        """Start a supervisor, with the state of another one if there is a copy."""
+        if host is not None:
+            settings = {**settings, "storm.local.hostname": host.address}
+        home = self._home(name, settings, host)
+        if copied is not None:
+            shutil.copytree(
+                copied / "local",
+                home / "local",
+                ignore=shutil.ignore_patterns("workers*"),
+            )
         # Its workers end after it, which would start them again.
         self._parts.callback(processes.kill_all, home)
-        return self._daemon(home, self._release.supervisor)
+        prefix = () if host is None else host.prefix
+        return self._daemon(home, self._release.supervisor, prefix=prefix)
+
+    @contextlib.contextmanager
+    def copied_supervisor(self) -> Iterator[None]:
+        """Run a copy of the first supervisor on the far host.
+
+        It has the id of the original and its slots, as after a copy of
+        `storm.local.dir`.
+        """
+        original = self.folder / "supervisor-0"
+        conf = json.loads((original / "conf" / "storm.yaml").read_text())
+        keys = ("supervisor.slots.ports", "supervisor.thrift.port")
+        name = f"copy-{len(self._output)}"
+        child = self._new_supervisor(
+            name, {key: conf[key] for key in keys}, self.setup.far_host, original
+        )
+        try:
+            yield
+        finally:
+            child.signal(signal.SIGKILL)
+            child.wait()
+            processes.kill_all(self.folder / name)
 
     def _daemon(
         self,
@@ -212,11 +282,13 @@ class Cluster:
         main_class: str,
         options: Sequence[str] = (),
         line_pause_s: float = 0,
+        prefix: Sequence[str] = (),
     ) -> Child:
         child = StormDaemon(
             home,
             self._release,
             main_class,
+            prefix=prefix,
             options=options,
             line_pause_s=line_pause_s,
         )
@@ -233,12 +305,16 @@ class Cluster:
         self.settle()
 
     def submit_another(self, name: str, workers: int) -> str:
-        """Submit a topology, and return its id."""
+        """Submit a topology like "words", and return its id."""
+        return self.submit_by(name, lambda: self.operator.submit(name, workers))
+
+    def submit_by(self, name: str, submit: Callable[[], None]) -> str:
+        """Submit a topology by a call, and return its id."""
 
         def submitted() -> str | None:
             self.supervise_nimbus()
             if name not in self.operator.topology_ids():
-                self.operator.submit(name, workers)
+                submit()
             return self.operator.topology_ids().get(name)
 
         return wait_until(f"the topology {name}", submitted, UP_TIMEOUT_S)
@@ -295,8 +371,11 @@ class Cluster:
             relay.repair()
         for number, supervisor in enumerate(self.supervisors):
             if not supervisor.running():
+                host = self._host_of(number)
                 self.supervisors[number] = self._daemon(
-                    self.folder / f"supervisor-{number}", self._release.supervisor
+                    self.folder / f"supervisor-{number}",
+                    self._release.supervisor,
+                    prefix=() if host is None else host.prefix,
                 )
         self.settle()
 

@@ -13,7 +13,7 @@ from pacemaker.cli import exit_codes
 from tests.real.daemons import ENVIRONMENT
 from tests.real.jvm import ROOT
 
-COMMAND_TIMEOUT_S = 60
+COMMAND_TIMEOUT_S = 240
 WITHOUT_CREDENTIALS = ("-c", "pacemaker.auth.method=NONE")
 
 

@@ -51,8 +51,6 @@ TEST_SETTINGS: dict[str, object] = {
     "topology.bolt.wait.park.microsec": 50_000,
     "topology.disruptor.batch.timeout.millis": 100,
     "topology.worker.logwriter.childopts": "-Xmx32m -XX:TieredStopAtLevel=1",
-    "storm.local.hostname": "127.0.0.1",
-    "nimbus.seeds": ["127.0.0.1"],
 }
 
 

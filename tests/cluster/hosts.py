@@ -48,7 +48,11 @@ class Host:
 
 
 class Namespace(Host):
-    """A network namespace at the other end of a cable, which can be pulled."""
+    """A network namespace at the other end of a cable, which can be pulled.
+
+    Attributes:
+        near_address: of this host, as the namespace sees it.
+    """
 
     def __init__(self) -> None:
         # A reserved port is a number that no other namespace has.
@@ -57,6 +61,7 @@ class Namespace(Host):
         first = (number * LINK_SIZE) % NETWORK.num_addresses
         ours, theirs = str(NETWORK[first + 1]), str(NETWORK[first + 2])
         super().__init__(theirs)
+        self.near_address = ours
         self.name = f"pacemaker-{number}"
         self._link = f"pm{number}"
         self.prefix = ("ip", "netns", "exec", self.name)
@@ -105,8 +110,9 @@ class Namespace(Host):
         _ip("-n", self.name, "link", "set", "eth0", "up")
 
     def close(self) -> None:
-        """Remove the namespace, and the cable with it."""
-        _ip("netns", "delete", self.name)
+        """Remove the namespace, and the cable with it, if the reaper has not."""
+        if Path("/run/netns", self.name).exists():
+            _ip("netns", "delete", self.name)
         self._numbers.close()
 
 

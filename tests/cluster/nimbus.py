@@ -48,10 +48,11 @@ class Operator:
     def __init__(self, home: Path, release: Release, options: tuple[str, ...]) -> None:
         jar = home / "topology.jar"
         classes = compile_java(SOURCES, storm_classpath(release.name))
-        # The workers need the classes of Busy.java, and of "words" nothing.
+        # The workers need our own classes; those of "words" are Storm's.
         with zipfile.ZipFile(jar, "w") as content:
-            for file in classes.glob("Busy*.class"):
-                content.write(file, file.name)
+            for pattern in ("Busy*.class", "Throwing*.class"):
+                for file in classes.glob(pattern):
+                    content.write(file, file.name)
         self.child: Child = StormDaemon(
             home,
             release,
@@ -67,6 +68,14 @@ class Operator:
     def submit_busy(self, name: str, workers: int) -> None:
         """Submit the topology of Busy.java."""
         self._ask(f"busy {name} {workers}")
+
+    def submit_throwing(self, name: str, file: Path) -> None:
+        """Submit the topology of Throwing.java, with one worker."""
+        self._ask(f"throwing {name} {file}")
+
+    def rebalance(self, name: str, workers: int) -> None:
+        """Have a topology run in that many workers, now."""
+        self._ask(f"rebalance {name} {workers}")
 
     def page(self, topology_id: str, window: str) -> dict[str, Any]:
         """Return the figures of Storm's page of a topology, without system streams."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from tests.cluster.hosts import Host
 from tests.real.child import Child
 from tests.real.daemons import BECOME_DAEMON, Served
 
 RELAY = (sys.executable, "-m", "pacemaker", "relay")
 FIRST_ADDRESS = "127.0.0.20"
-BACKLOG = 128
 
 
 class Relay:
@@ -20,18 +21,23 @@ class Relay:
 
     Args:
         home: a STORM_HOME with the configuration of the host.
-        address: where it listens.
+        host: where it runs.
         port: pacemaker.port.
+        options: further options.
 
     Attributes:
         address: host and port.
         children: the processes that have run here, the last one last.
     """
 
-    def __init__(self, home: Path, address: str, port: int) -> None:
-        self.address = (address, port)
+    def __init__(
+        self, home: Path, host: Host, port: int, options: Sequence[str] = ()
+    ) -> None:
+        self.address = (host.address, port)
         self.children: list[Child] = []
         self._home = home
+        self._host = host
+        self._options = options
         self._listener: socket.socket | None = None
 
     @property
@@ -50,18 +56,20 @@ class Relay:
             self._listener.close()
             self._listener = None
         if keep:
-            self._listener = socket.create_server(self.address, backlog=BACKLOG)
+            self._listener = self._host.listen(self.address[1])
 
     def start(self) -> None:
         """Start it."""
         self.children.append(self._start())
 
     def _start(self) -> Child:
-        options = ("--config", str(self._home / "conf" / "storm.yaml"))
+        config = str(self._home / "conf" / "storm.yaml")
+        command = [*RELAY, "--config", config, *self._options]
         if self._listener is None:
-            return Served([*RELAY, "--bind", self.address[0], *options])
+            return Served([*self._host.prefix, *command, "--bind", self.address[0]])
         fd = self._listener.fileno()
-        become = [sys.executable, "-c", BECOME_DAEMON, str(fd), *RELAY, *options]
+        become = [sys.executable, "-c", BECOME_DAEMON, str(fd), *command]
+        become = [*self._host.prefix, *become]
         return Served(become, env={"LISTEN_FDS": "1"}, pass_fds=[fd])
 
     def end(self, how: signal.Signals) -> None:

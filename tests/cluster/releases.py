@@ -48,8 +48,15 @@ class Release(NamedTuple):
         return self.name.startswith("1.")
 
 
-def release(name: str, folder: Path) -> Release:
-    """Return the facts on a release; `folder` is for a file that it may need."""
+def release(name: str, folder: Path, address: str = "127.0.0.1") -> Release:
+    """Return the facts on a release.
+
+    Args:
+        name: its version.
+        folder: for a file that it may need.
+        address: of ZooKeeper.
+
+    """
     supervisor = "org.apache.storm.daemon.supervisor.Supervisor"
     pacemaker = MAIN_CLASSES[name[0]]
     if not name.startswith("1."):
@@ -69,12 +76,12 @@ def release(name: str, folder: Path) -> Release:
         "org.apache.storm.pacemaker.pacemaker_state_factory",
         (
             "-Dzookeeper.sasl.client=false",
-            f"-Djdk.net.hosts.file={_hosts_file(folder)}",
+            f"-Djdk.net.hosts.file={_hosts_file(folder, address)}",
         ),
     )
 
 
-def _hosts_file(folder: Path) -> Path:
+def _hosts_file(folder: Path, address: str) -> Path:
     """Write the hosts that the ZooKeeper client of 1.x looks up.
 
     On JDK 14 and later it takes an address's text, "localhost/<unresolved>",
@@ -83,5 +90,6 @@ def _hosts_file(folder: Path) -> Path:
     path = folder / "hosts"
     path.write_text(
         f"127.0.0.1 localhost localhost/<unresolved> {socket.gethostname()}\n"
+        f"{address} {address}/<unresolved>\n"
     )
     return path

@@ -1,7 +1,7 @@
 """What `why` says about events that the tests cause in a cluster.
 
-Each scenario ends with the history of the Pacemaker and the nodes of ZooKeeper, as an
-administrator's command sees them.
+Each scenario ends with the history of the Pacemaker, and of the relays if there are
+any, and the nodes of ZooKeeper, as an administrator's command sees them.
 """
 
 from __future__ import annotations
@@ -10,48 +10,79 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.cluster.cluster import UP_TIMEOUT_S, Cluster, Setup
+from tests.cluster.cluster import SUPERVISORS, UP_TIMEOUT_S, Cluster, Setup
 from tests.cluster.conftest import HostMaker
-from tests.cluster.hosts import Host
+from tests.cluster.hosts import Host, Namespace, namespaces_work
 from tests.cluster.pacemakers import Kind
 from tests.cluster.releases import NEWEST_ALONE, only_with_all
 from tests.cluster.waiting import wait_until
 from tests.real.daemons import free_port
 
+
+class Site(NamedTuple):
+    """What kind of cluster the scenarios run on."""
+
+    release: str
+    has_relays: bool
+
+    def __str__(self) -> str:
+        return f"{self.release}_relays" if self.has_relays else self.release
+
+
+WITH_RELAYS = (False, True) if os.environ.get("ALL") == "1" else (False,)
+SITES = [
+    Site(release, has_relays) for release in NEWEST_ALONE for has_relays in WITH_RELAYS
+]
+
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1800),
-    pytest.mark.parametrize("release", NEWEST_ALONE, scope="module"),
+    pytest.mark.parametrize("site", SITES, ids=str, scope="module"),
 ]
 
 WORKERS = 2
 
 
 @pytest.fixture(scope="module")
-def setup(release: str) -> Setup:
-    """Have few workers, and Pacemakers that can be looked into."""
-    admin = f"127.0.0.1:{free_port()}"
-    return Setup(
-        release,
+def far_host(site: Site) -> Iterator[Namespace | None]:
+    """Give each cluster a host that can be cut off; None if this user cannot."""
+    if not namespaces_work():
+        yield None
+        return
+    with contextlib.closing(Namespace()) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def setup(site: Site, far_host: Namespace | None) -> Setup:
+    """Have few workers, and Pacemakers and relays that can be looked into."""
+    setup = Setup(
+        site.release,
         workers=WORKERS,
         # A worker that starts slowly, beside other tests, is not to be moved for it.
-        settings={"nimbus.task.launch.secs": 60},
-        serve_options=("--admin", admin),
+        settings={
+            "nimbus.task.launch.secs": 120,
+            "supervisor.worker.start.timeout.secs": 240,
+        },
+        has_relays=site.has_relays,
+        relay_admin_port=free_port(),
+        far_host=far_host,
+    )
+    return setup._replace(
+        serve_options=("--admin", f"{setup.address}:{free_port(setup.address)}")
     )
 
 
 @pytest.fixture(scope="module")
-def make_hosts() -> HostMaker:
+def make_hosts(setup: Setup) -> HostMaker:
     """Run the Pacemaker on this host."""
-    return lambda: [Host()]
+    return lambda: [Host(setup.address)]
 
 
 @pytest.fixture(autouse=True)
@@ -61,13 +92,15 @@ def ours_only(kind: Kind) -> None:
         pytest.skip("the JVM's Pacemaker has no history")
 
 
-def why(cluster: Cluster, *worker: str) -> dict[str, dict[str, Any]]:
-    """Ask the command; return what it says by worker."""
-    config = cluster.folder / "nimbus" / "conf" / "storm.yaml"
-    argv = [sys.executable, "-m", "pacemaker", "why", cluster.topology_id, *worker]
-    argv += ["--json", "--config", str(config)]
-    argv += ["--admin", cluster.setup.serve_options[-1]]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+def why(cluster: Cluster, topology_id: str = "") -> dict[str, dict[str, Any]]:
+    """Ask the command about a topology; return what it says by worker."""
+    port = cluster.setup.relay_admin_port
+    relays = [f"{relay.address[0]}:{port}" for relay in cluster.relays.values()]
+    places = [cluster.setup.serve_options[-1], *relays]
+    options = [option for place in places for option in ("--admin", place)]
+    done = cluster.commands.run(
+        "why", "--json", *options, topology_id or cluster.topology_id
+    )
     assert done.returncode in (0, 1), done.stderr
     told = json.loads(done.stdout) if done.stdout else []
     return {each["worker"]: each for each in told}
@@ -94,6 +127,26 @@ def wait_for(
         return told
 
     return wait_until(f"the verdict {verdict}", is_told, UP_TIMEOUT_S)
+
+
+def workers_of(cluster: Cluster, supervisor: int) -> set[str]:
+    """Return the workers of a supervisor."""
+    slots, ports = cluster.placement().slots, cluster.ports_of_supervisor(supervisor)
+    return {slot.worker for slot in slots.values() if slot.port in ports}
+
+
+@pytest.fixture
+def spread(cluster: Cluster) -> Cluster:
+    """Give the cluster with a worker on each host, whatever has moved before."""
+    if not all(workers_of(cluster, number) for number in range(SUPERVISORS)):
+        cluster.operator.rebalance("words", WORKERS)
+        wait_until(
+            "a worker on each host",
+            lambda: all(workers_of(cluster, each) for each in range(SUPERVISORS)),
+            UP_TIMEOUT_S,
+        )
+        cluster.settle()
+    return cluster
 
 
 @pytest.fixture
@@ -182,38 +235,127 @@ def test_nimbus_that_is_stopped(cluster: Cluster) -> None:
 
 
 @only_with_all
-def test_supervisor_that_is_killed(cluster: Cluster) -> None:
+def test_supervisor_that_is_killed(spread: Cluster) -> None:
     """Its workers go on, and ZooKeeper misses it."""
     began_s = time.time()
-    supervisor = cluster.supervisors[0]
+    here = workers_of(spread, 0)
+    supervisor = spread.supervisors[0]
     supervisor.signal(signal.SIGKILL)
     supervisor.wait()
-    ports = cluster.ports_of_supervisor(0)
-    here = {
-        slot.worker for slot in cluster.placement().slots.values() if slot.port in ports
-    }
     for worker in here:
-        wait_for(cluster, worker, "supervisor gone", began_s)
-    assert here
+        wait_for(spread, worker, "supervisor gone", began_s)
+
+
+@only_with_all
+def test_host_that_is_cut_off(spread: Cluster, far_host: Namespace | None) -> None:
+    """Its connections stay open and silent, and its supervisor is gone."""
+    if far_host is None:
+        pytest.skip("cutting off a host needs network namespaces, and so root")
+    began_s = time.time()
+    here = workers_of(spread, SUPERVISORS - 1)
+    far_host.cut_off()
+    try:
+        for worker in here:
+            wait_for(spread, worker, "whole host", began_s)
+    finally:
+        far_host.mend()
+
+
+@only_with_all
+def test_two_supervisors_with_one_id(
+    spread: Cluster, far_host: Namespace | None
+) -> None:
+    """A copied `storm.local.dir`: two hosts write the same keys."""
+    if far_host is None:
+        pytest.skip("a second host needs network namespaces, and so root")
+    began_s = time.time()
+    here = workers_of(spread, 0)
+    with spread.copied_supervisor():
+        for worker in here:
+            wait_for(spread, worker, "two writers", began_s)
+
+
+@contextlib.contextmanager
+def _another(cluster: Cluster, name: str, topology_id: str) -> Iterator[set[str]]:
+    """Give the workers of another topology once all is well with them; end it."""
+
+    def are_well() -> set[str]:
+        told = why(cluster, topology_id)
+        # A worker that started too slowly, on a busy machine, has been moved.
+        assignment = cluster.operator.assignment(topology_id)
+        workers = {slot.worker for slot in assignment.values()}
+        assert workers
+        assert workers <= told.keys()
+        for worker in workers:
+            # A heartbeat may have been late there, which is over.
+            assert all(
+                finding["verdict"] == "well" or finding["to"]
+                for finding in told[worker]["findings"]
+            ), told
+        return workers
+
+    try:
+        yield wait_until(f"workers of {name} that are well", are_well, UP_TIMEOUT_S)
+    finally:
+        if name in cluster.operator.topology_ids():
+            cluster.operator.kill(name)
+
+
+@only_with_all
+def test_worker_that_throws(cluster: Cluster) -> None:
+    """It reports its error, deletes its key, and is started again."""
+    file = cluster.folder / "throw"
+    topology_id = cluster.submit_by(
+        "throwing", lambda: cluster.operator.submit_throwing("throwing", file)
+    )
+    with _another(cluster, "throwing", topology_id) as workers:
+        (worker,) = workers
+        file.touch()
+
+        def is_told() -> None:
+            told = why(cluster, topology_id)[worker]
+            assert any(
+                finding["verdict"] == "ended itself"
+                and "thrown on purpose" in " ".join(finding["reasons"])
+                for finding in told["findings"]
+            ), told
+
+        _wait_for_no_error("the verdict ended itself", is_told)
+
+
+@only_with_all
+def test_rebalance(cluster: Cluster) -> None:
+    """Each worker deletes its key, and its slot is another's or nobody's."""
+    topology_id = cluster.submit_another("moving", 2)
+    with _another(cluster, "moving", topology_id) as workers:
+        began_s = time.time()
+        cluster.operator.rebalance("moving", 1)
+
+        def is_told() -> None:
+            told = why(cluster, topology_id)
+            for worker in workers:
+                assert "stopped" in verdicts(told[worker], began_s), told
+
+        _wait_for_no_error("the verdict stopped", is_told)
 
 
 @only_with_all
 def test_topology_that_is_killed(cluster: Cluster) -> None:
     """Nimbus deletes all of its keys, or ZooKeeper has forgotten it."""
     topology_id = cluster.submit_another("short-lived", 1)
-    wait_until(
-        "its heartbeat",
-        lambda: cluster.commands.names(f"/workerbeats/{topology_id}"),
-        UP_TIMEOUT_S,
-    )
-    cluster.operator.kill("short-lived")
+    with _another(cluster, "short-lived", topology_id):
+        cluster.operator.kill("short-lived")
 
-    def is_told() -> bool:
-        config = cluster.folder / "nimbus" / "conf" / "storm.yaml"
-        argv = [sys.executable, "-m", "pacemaker", "why", topology_id, "--json"]
-        argv += ["--config", str(config), "--admin", cluster.setup.serve_options[-1]]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        told = json.loads(done.stdout)
-        return {each["verdict"] for each in told} == {"topology killed"}
+        def is_told() -> None:
+            told = why(cluster, topology_id)
+            assert {each["verdict"] for each in told.values()} == {"topology killed"}
 
-    wait_until("the verdict topology killed", is_told, UP_TIMEOUT_S)
+        _wait_for_no_error("the verdict topology killed", is_told)
+
+
+def _wait_for_no_error(what: str, check: Callable[[], None]) -> None:
+    def holds() -> bool:
+        check()
+        return True
+
+    wait_until(what, holds, UP_TIMEOUT_S)

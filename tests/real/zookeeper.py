@@ -26,7 +26,7 @@ _roots = (f"/storm-{number}" for number in itertools.count())
 
 CONFIG = """
 clientPort={port}
-clientPortAddress=127.0.0.1
+clientPortAddress={address}
 dataDir={folder}/data
 admin.enableServer=false
 4lw.commands.whitelist=srvr
@@ -45,16 +45,27 @@ class ZooKeeper(JavaProgram):
             started with the same folder and port has the first one's data.
         port: the port; a free one unless given.
         session_max_ms: it lets no session live longer without its client.
+        address: where it listens.
 
     """
 
     def __init__(
-        self, folder: Path, port: int | None = None, session_max_ms: int = 60_000
+        self,
+        folder: Path,
+        port: int | None = None,
+        session_max_ms: int = 60_000,
+        address: str = "127.0.0.1",
     ) -> None:
         self.port = port or free_port()
+        self._address = address
         config = folder / "zoo.cfg"
         config.write_text(
-            CONFIG.format(port=self.port, folder=folder, session_max_ms=session_max_ms)
+            CONFIG.format(
+                address=address,
+                port=self.port,
+                folder=folder,
+                session_max_ms=session_max_ms,
+            )
         )
         super().__init__(
             ZOOKEEPER_CLASS,
@@ -77,7 +88,7 @@ class ZooKeeper(JavaProgram):
     def _status(self) -> bytes:
         """Return its answer to `srvr`, which names a mode once it serves."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+            with socket.create_connection((self._address, self.port), 1) as connection:
                 connection.sendall(b"srvr")
                 return connection.makefile("rb").read()
         except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -18,6 +19,7 @@ from pacemaker.client.connection import PacemakerConnection
 from pacemaker.client.requests import get_pulse
 from pacemaker.config import AuthMethod, Settings
 from pacemaker.sasl.registry import client_mechanism_factory
+from pacemaker.why.facts import parse_history
 from tests.real.daemons import free_port
 from tests.relay.processes import RELAY, RelayProcess, Upstream, name_of
 from tests.wire import by_hand as wire
@@ -182,6 +184,27 @@ def test_upgrade_in_place_carries_the_workers_over(
         first.start()
         assert reads(first.address, key, b"1")
         assert nimbus.ask(get(key)) == wire.pulse_reply(key, b"1", 7)
+
+
+def test_relay_keeps_the_history_of_its_workers(pacemakers: list[Upstream]) -> None:
+    """With each worker's own connection, also over an upgrade in place."""
+    names = [pacemaker.name for pacemaker in pacemakers]
+    with RelayProcess(names, "--admin", "127.0.0.1:0") as relay:
+        (place,) = re.findall(r"admin endpoint on (\S+)", "\n".join(relay.stderr.all()))
+        admin = parse_admin_address(place)
+        with Wire(relay.address) as worker:
+            worker.ask(wire.send_pulse(KEY, b"1", 1))
+            host, port = worker.socket.getsockname()[:2]
+            relay.signal(signal.SIGUSR2)
+            relay.logged("upgraded to ", 60)
+            worker.ask(wire.send_pulse(KEY, b"2", 2))
+            worker.ask(wire.path_request(Type.DELETE_PATH, KEY, 3))
+        relay.logged("ended by the peer", 60)
+        history = parse_history("relay", ask(admin, "/history", GIVE_UP_S).text)
+    assert history.is_relay
+    (facts,) = history.keys.values()
+    assert (facts.peer, facts.end) == (f"{host}:{port}", "fin")
+    assert "deleted" in {event.kind for event in facts.events}
 
 
 def test_upgrade_in_place_keeps_missed_deletes(

@@ -19,7 +19,9 @@ from pacemaker.admin.client import Answer, ask
 from pacemaker.admin.listening import describe
 from pacemaker.admin.progress import STUCK_S
 from pacemaker.config import Settings
-from pacemaker.server import AdminOptions, Daemon, ServerOptions
+from pacemaker.errors import StartError
+from pacemaker.server import AdminOptions, Daemon, ServerOptions, status
+from pacemaker.server import admin as module
 from pacemaker.server.admin import Admin
 from pacemaker.why.facts import DaemonFacts, parse_history
 from tests.prometheus import complaints
@@ -230,6 +232,70 @@ def test_endpoint_in_use_stops_the_start() -> None:
         child.close()
 
 
+def start_without_port(*options: str) -> Child:
+    """Start a daemon whose port is taken; return it after its end."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        place = ["--bind", "127.0.0.1", "-c", f"pacemaker.port={port}"]
+        child = Child([*daemons.SERVE, *place, *options], env=daemons.ENVIRONMENT)
+        assert child.wait(GIVE_UP_S) == 69
+    return child
+
+
+def test_start_that_fails_leaves_no_socket_file(tmp_path: Path) -> None:
+    """The endpoint is opened before the port, which is taken."""
+    path = tmp_path / "admin"
+    child = start_without_port("--admin", f"unix:{path}")
+    assert f"admin endpoint on unix:{path}" in "\n".join(child.stderr.all())
+    child.close()
+    assert not path.exists()
+
+
+def test_endpoint_without_a_thread_leaves_no_socket_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It listens by the time at which the thread is refused."""
+    path = tmp_path / "admin"
+
+    def refuse(_: threading.Thread) -> None:
+        raise StartError("no thread")
+
+    monkeypatch.setattr(module, "start_thread", refuse)
+    with pytest.raises(StartError, match="no thread"):
+        Admin(AdminOptions(AdminAddress(path=str(path))))
+    assert not path.exists()
+
+
+def test_socket_of_a_killed_daemon_does_not_stop_the_next_start(tmp_path: Path) -> None:
+    """Its file is still there, and nobody listens."""
+    place = ("--admin", f"unix:{tmp_path / 'admin'}")
+    with Served(*place) as killed:
+        killed.signal(signal.SIGKILL)
+        killed.wait(GIVE_UP_S)
+    with Served(*place) as daemon:
+        assert daemon.page("/readyz").status == 200
+
+
+def test_socket_of_a_living_daemon_stops_another_start(tmp_path: Path) -> None:
+    """And goes on to answer for the first one."""
+    place = ("--admin", f"unix:{tmp_path / 'admin'}")
+    with Served(*place) as first:
+        argv = [*daemons.SERVE, "-c", "pacemaker.port=0", *place]
+        second = Child(argv, env=daemons.ENVIRONMENT)
+        assert second.wait(GIVE_UP_S) == 69
+        assert "(--admin)" in "\n".join(second.stderr.all())
+        second.close()
+        assert first.page("/readyz").status == 200
+
+
+def test_status_says_where_the_endpoint_is(tmp_path: Path) -> None:
+    """So that a health check needs no configuration, also after an upgrade."""
+    place = f"unix:{tmp_path / 'admin'}"
+    with Served("--admin", place) as daemon:
+        must_reload(daemon)
+        assert status.ask(daemon.pid, GIVE_UP_S)["admin"] == place
+
+
 @pytest.mark.real
 def test_promtool_finds_nothing_to_say_of_a_daemon() -> None:
     """The tool promtool accepts the page of a daemon that has served some requests."""
@@ -256,7 +322,9 @@ def test_history_outlives_an_upgrade() -> None:
             must_reload(daemon)
             put(peer)
             (key,) = history_of(daemon).keys.values()
-            assert (key.events, key.end) == ((), "open")
+            # On a busy machine the upgrade takes so long that a pulse is late.
+            assert "writer" not in {event.kind for event in key.events}
+            assert key.end == "open"
             assert key.first_s == pytest.approx(
                 next(iter(before.keys.values())).first_s, abs=1.0
             )

@@ -350,7 +350,7 @@ def test_socket_of_another_port_is_warned_of(
         assert "clients connect to pacemaker.port, 6700" in manager.told()["STATUS"]
         warning = [line for line in daemon.stderr.all() if "[WARN]" in line][-1]
         assert "handed over listens on 127.0.0.1:" in warning
-        assert "but pacemaker.port is 6700" in warning
+        assert "clients connect to pacemaker.port, 6700" in warning
     manager.socket.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from tests.wire.by_hand import Type, Wire, ack, send_pulse
 pytestmark = pytest.mark.real
 
 UNITS = ROOT / "systemd"
+PAGE = ROOT / "docs" / "systemd.md"
 NAMES = ("storm-pacemaker-py", "storm-pacemaker-py-relay")
 INSTALLED = "/opt/storm-pacemaker-py/bin/storm-pacemaker-py"
 
@@ -55,6 +57,14 @@ def test_service_is_locked_down(name: str) -> None:
         pytest.skip("systemd-analyze rates files of units from systemd 250 on")
     service = UNITS / f"{name}.service"
     _analyze("security", "--offline=true", f"--threshold={EXPOSURE}", service)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_service_has_a_folder_of_its_own_for_the_endpoint(name: str) -> None:
+    """A folder that two shared would go from both when one of them stops."""
+    unit = (UNITS / f"{name}.service").read_text()
+    assert re.findall(r"^RuntimeDirectory=(.*)$", unit, re.M) == [name]
+    assert f"=unix:/run/{name}/admin\n" in PAGE.read_text()
 
 
 def test_activation_hands_over_the_port() -> None:

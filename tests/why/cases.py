@@ -64,6 +64,7 @@ def daemon(
     read_gaps: Sequence[Span] = (),
     read_s: float | None = NOW_S - 3.0,
     began_s: float = BEGAN_S,
+    is_relay: bool = False,
 ) -> DaemonFacts:
     """Return what a Pacemaker remembers; Nimbus reads from it."""
     return DaemonFacts(
@@ -75,6 +76,21 @@ def daemon(
         read_gaps=tuple(read_gaps),
         deletes=tuple(deletes),
         keys=keys,
+        is_relay=is_relay,
+    )
+
+
+def behind_relay(
+    at_relay: KeyFacts, at_pacemaker: KeyFacts, began_s: float = BEGAN_S
+) -> Case:
+    """Return a case of a worker that a relay and a Pacemaker remember."""
+    return Case(
+        [
+            daemon({WORKER: at_relay}, "relay", read_s=None, is_relay=True),
+            daemon({WORKER: at_pacemaker}, began_s=began_s),
+        ],
+        nodes(),
+        has_relays=True,
     )
 
 

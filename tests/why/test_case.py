@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.why.case import Case, node_of
+from pacemaker.why.case import Case, Verdict, node_of
 from tests.why.cases import (
     AT_S,
     NOW_S,
     TOPOLOGY,
     WORKER,
+    behind_relay,
     case,
     daemon,
     deleted,
+    first,
     key,
     late,
     nodes,
@@ -24,6 +26,22 @@ def test_workers_are_those_that_any_pacemaker_remembers() -> None:
     other = (TOPOLOGY, "node-b-6700")
     judged = Case([daemon({WORKER: key(), other: key()}), daemon({WORKER: key()})])
     assert judged.workers == [WORKER, other]
+
+
+def test_relay_alone_counts_if_it_answered() -> None:
+    """Each kind of daemon can still be asked for what it remembers."""
+    there, at_pacemaker = key(daemon="relay"), key()
+    judged = behind_relay(there, at_pacemaker)
+    assert judged.facts(WORKER) == [there]
+    assert judged.facts_of(WORKER) == [at_pacemaker]
+    assert Case(judged.daemons[1:], has_relays=True).facts(WORKER) == [at_pacemaker]
+
+
+def test_heartbeat_that_a_relay_repeats_ends_no_silence() -> None:
+    """To a Pacemaker that was restarted it sends what it has."""
+    silent = key(last_s=NOW_S - 40)
+    finding = first(behind_relay(silent, key(last_s=NOW_S - 1)))
+    assert (finding.verdict, finding.begin_s) == (Verdict.PAUSED, NOW_S - 40)
 
 
 @pytest.mark.parametrize(("at_s", "count"), [(AT_S - 11, 1), (AT_S + 1, 0)])

@@ -6,12 +6,14 @@ import pytest
 
 from pacemaker.observe.nodes import LastError, Status
 from pacemaker.why.case import Case, Verdict
+from pacemaker.why.facts import KeyFacts
 from pacemaker.why.verdicts import judge
 from tests.why.cases import (
     AT_S,
     NOW_S,
     TOPOLOGY,
     WORKER,
+    behind_relay,
     case,
     daemon,
     deleted,
@@ -34,6 +36,30 @@ def test_worker_that_threw_ended_itself() -> None:
     assert finding.verdict is Verdict.ENDED_ITSELF
     assert "java.lang.Error: boom (count)" in said(finding)
     assert (finding.begin_s, finding.end_s) == (AT_S - 12, AT_S)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        key(writer(AT_S, 12.0, 1, "fin")),
+        key(last_s=AT_S - 12, end="fin", ended_s=AT_S - 8, uptime_s=40),
+    ],
+    ids=["over", "still away"],
+)
+def test_worker_that_was_halted_as_it_threw(facts: KeyFacts) -> None:
+    """Storm gives it 3 s, in which it may not get as far as the delete."""
+    error = LastError("java.lang.Error: boom\n\tat x", int(AT_S) - 13, "host-a", 6700)
+    finding = first(case(facts, nodes(errors={(TOPOLOGY, "count"): error})))
+    assert finding.verdict is Verdict.ENDED_ITSELF
+    assert "java.lang.Error: boom (count); so it was halted" in said(finding)
+
+
+def test_worker_with_an_error_of_another_time_was_killed() -> None:
+    """An error that it reported long before has not ended it."""
+    error = LastError("java.lang.Error: boom", int(AT_S) - 60, "host-a", 6700)
+    facts = key(writer(AT_S, 12.0, 1, "reset"))
+    judged = case(facts, nodes(errors={(TOPOLOGY, "count"): error}))
+    assert first(judged).verdict is Verdict.KILLED
 
 
 @pytest.mark.parametrize(
@@ -113,6 +139,29 @@ def test_paused_worker_goes_on_over_its_connection(uptime_s: int | None) -> None
     assert finding.end_s == AT_S
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        key(late(AT_S, 30.0, 8)),
+        key(late(AT_S, 30.0, 8), last_s=AT_S, uptime_s=8),
+        key(late(AT_S, 30.0, 8), writer(AT_S + 900, 2.0, 1), uptime_s=4_100),
+    ],
+    ids=["process goes on", "nothing came after it", "process was killed later"],
+)
+def test_heartbeat_that_was_delayed_in_the_network(facts: KeyFacts) -> None:
+    """The cable of a young worker was pulled: its uptime is shorter than the gap."""
+    found = judge(case(facts, nodes()), WORKER)
+    finding = next(each for each in found if each.end_s == AT_S)
+    assert finding.verdict is Verdict.NETWORK
+    assert "delayed in the network" in said(finding)
+
+
+def test_worker_that_paused_as_it_began_to_load() -> None:
+    """Its uptime is about as long as the silence, and it is the same process."""
+    finding = first(case(key(late(AT_S, 30.0, 29)), nodes()))
+    assert finding.verdict is Verdict.PAUSED
+
+
 def test_worker_that_is_still_paused() -> None:
     """Its connection is open, and it says nothing."""
     finding = first(case(key(last_s=NOW_S - 25), nodes()))
@@ -140,9 +189,24 @@ def test_relay_hides_how_a_connection_went_on() -> None:
     assert "relay" in said(finding)
 
 
+def test_lone_worker_of_a_relay_is_not_taken_for_its_connection() -> None:
+    """The configuration says that there are relays."""
+    judged = Case(
+        [daemon({WORKER: key(late(AT_S, 20.0, 3_000))})], nodes(), has_relays=True
+    )
+    assert first(judged).verdict is Verdict.UNCLEAR
+
+
+def test_relay_of_the_worker_tells_what_it_hides() -> None:
+    """The connection of the worker ends there."""
+    there = key(late(AT_S, 20.0, 3_000), peer="10.0.0.1:7")
+    finding = first(behind_relay(key(late(AT_S, 20.0, 3_000)), there))
+    assert finding.verdict is Verdict.PAUSED
+
+
 def test_relay_does_not_hide_a_new_process() -> None:
-    """Its uptime is in its heartbeat."""
-    facts = key(late(AT_S, 20.0, 2))
+    """Its uptime is in its heartbeats."""
+    facts = key(late(AT_S, 20.0, 2), uptime_s=5_001)
     finding = first(case(facts, nodes(), node_b_6700=key()))
     assert finding.verdict is Verdict.KILLED
 
@@ -211,8 +275,8 @@ def test_slot_of_a_topology_without_any_is_free_too() -> None:
 
 
 def test_new_process_over_the_same_connection_comes_through_a_relay() -> None:
-    """A connection does not outlive its process."""
-    finding = first(case(key(late(AT_S, 20.0, 2)), nodes()))
+    """A connection does not outlive its process, and later heartbeats are as young."""
+    finding = first(case(key(late(AT_S, 20.0, 2), uptime_s=5_001), nodes()))
     assert finding.verdict is Verdict.KILLED
     assert "a relay or a proxy is in between" in said(finding)
 

@@ -6,10 +6,12 @@ import pytest
 
 from pacemaker.why.case import Case, Verdict
 from pacemaker.why.facts import Span
+from pacemaker.why.verdicts import judge
 from tests.why.cases import (
     AT_S,
     NOW_S,
     WORKER,
+    behind_relay,
     case,
     daemon,
     first,
@@ -28,6 +30,13 @@ def test_daemon_that_was_started_again() -> None:
     finding = first(judged)
     assert finding.verdict is Verdict.EVERYTHING
     assert "started again" in said(finding)
+
+
+def test_pacemaker_that_was_started_again_behind_relays() -> None:
+    """The worker wrote to its relay meanwhile."""
+    finding = first(behind_relay(key(), key(first_s=AT_S + 2), began_s=AT_S))
+    assert finding.verdict is Verdict.EVERYTHING
+    assert "pm1 was started again" in said(finding)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +62,16 @@ def test_two_writers_of_one_key() -> None:
     assert "10.0.0.1:40 and 10.0.0.2:40" in said(finding)
 
 
+def test_two_writers_with_a_relay_each() -> None:
+    """Only the Pacemaker sees both."""
+    flaps = [
+        writer(AT_S + 1.5 * n, 1.5, 100, "open", f"10.0.0.{1 + n % 2}:7")
+        for n in range(6)
+    ]
+    found = judge(behind_relay(key(), key(*flaps)), WORKER)
+    assert {each.verdict for each in found} == {Verdict.TWO_WRITERS}
+
+
 def test_one_new_connection_is_no_second_writer() -> None:
     """It connects before the Pacemaker has seen the end of the old one."""
     finding = first(case(key(writer(AT_S, 2.0, 3_000, "open")), nodes()))
@@ -64,6 +83,12 @@ def test_nimbus_that_does_not_read() -> None:
     judged = Case([daemon({WORKER: key()}, read_s=NOW_S - 60)], nodes())
     finding = first(judged)
     assert (finding.verdict, finding.end_s) == (Verdict.NOT_READ, None)
+
+
+def test_relay_of_a_worker_is_not_read() -> None:
+    """Nimbus reads through the relay on its own host."""
+    judged = Case([daemon({WORKER: key()}, read_s=None, is_relay=True)], nodes())
+    assert first(judged).verdict is Verdict.WELL
 
 
 def test_nimbus_that_did_not_read() -> None:

@@ -18,6 +18,7 @@ import org.apache.storm.generated.ExecutorInfo;
 import org.apache.storm.generated.ExecutorSummary;
 import org.apache.storm.generated.KillOptions;
 import org.apache.storm.generated.NodeInfo;
+import org.apache.storm.generated.RebalanceOptions;
 import org.apache.storm.generated.SpecificAggregateStats;
 import org.apache.storm.generated.SupervisorSummary;
 import org.apache.storm.generated.TopologyInfo;
@@ -39,6 +40,8 @@ import org.apache.storm.utils.Utils;
  * <ul>
  * <li>{@code submit NAME WORKERS}: a topology with a spout and a counter for each worker.
  * <li>{@code busy NAME WORKERS}: the topology of Busy.java.
+ * <li>{@code throwing NAME FILE}: the topology of Throwing.java.
+ * <li>{@code rebalance NAME WORKERS}: runs it in that many workers, without the wait for its tuples.
  * <li>{@code page ID WINDOW}: the figures of Storm's page of a topology.
  * <li>{@code kill NAME}: ends it without the wait for its tuples.
  * <li>{@code cluster}: supervisors and topologies, as Nimbus has them.
@@ -89,6 +92,11 @@ public final class Operator {
             case "busy":
                 Busy.submit(words[1], Integer.parseInt(words[2]));
                 return new HashMap<>();
+            case "throwing":
+                Throwing.submit(words[1], words[2]);
+                return new HashMap<>();
+            case "rebalance":
+                return rebalance(words[1], Integer.parseInt(words[2]));
             case "page":
                 return page(words[1], words[2]);
             case "kill":
@@ -121,6 +129,16 @@ public final class Operator {
         now.set_wait_secs(0);
         try (NimbusClient nimbus = NimbusClient.getConfiguredClient(conf)) {
             nimbus.getClient().killTopologyWithOpts(name, now);
+        }
+        return new HashMap<>();
+    }
+
+    private Object rebalance(String name, int workers) throws Exception {
+        RebalanceOptions now = new RebalanceOptions();
+        now.set_wait_secs(0);
+        now.set_num_workers(workers);
+        try (NimbusClient nimbus = NimbusClient.getConfiguredClient(conf)) {
+            nimbus.getClient().rebalance(name, now);
         }
         return new HashMap<>();
     }
