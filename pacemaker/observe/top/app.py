@@ -72,8 +72,8 @@ class TopApp(App[None]):
     ) -> None:
         super().__init__()
         self._source = source
-        # The columns to show.  They are applied at the first view, which tells which
-        # columns there are to hide.
+        # Only these columns are shown.  They are applied with the first view, because
+        # the names of the others are not known before.
         self._columns = columns
         self._stack = [Level(sort=sort, filter_text=filter_text)]
         self._interval_s = interval_s
