@@ -1,1 +1,1 @@
-"""The tests; `tests/real` starts real parts (a JVM, Storm, the daemon itself)."""
+"""The tests; those in `tests/real` start real programs (a JVM, Storm, the daemon)."""

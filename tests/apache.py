@@ -1,10 +1,9 @@
-"""HBMessage as Apache's own Thrift package reads it: the judge of our reader.
+"""HBMessage as Apache's own Thrift package reads it, to check our reader against.
 
-The structs are written as Apache's compiler would write them.  Where Storm's
-Java, and ours with it, reads otherwise than Apache's Python, `_AsJava` and the
-structs below do too, each time with the reason beside it; all else is Apache's.
-Nesting and the number of values are bounded otherwise there, and are not
-judged here.
+The structs are written as Apache's compiler would write them.  If Storm's Java, and
+therefore our reader, reads something differently from Apache's Python, `_AsJava` and
+the structs below follow Java, with the reason beside it.  Everything else is Apache's.
+Its limits on nesting and on the number of values differ, and are not compared.
 """
 
 from __future__ import annotations

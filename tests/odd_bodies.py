@@ -1,7 +1,7 @@
-"""Bodies of frames as no client of Storm's writes them, and as none may.
+"""Bodies of frames that no client of Storm writes, and malformed ones.
 
-`bodies` are messages whose fields come in any order, twice, with other types,
-and unknown, nested in each other; some are harmed besides.
+`bodies` are messages whose fields are in any order, repeated, of other types, unknown,
+or nested in each other; some of them are damaged as well.
 """
 
 from __future__ import annotations

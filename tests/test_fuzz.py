@@ -1,4 +1,4 @@
-"""Our reader against Apache's, on messages that are odd, harmed, or noise."""
+"""Our reader against Apache's, on odd and damaged messages, and on noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Held misses by a real process: what its users and its peers see of them."""
+"""Held misses of a real process, as its users and its peers see them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layout: which room may use which, where there is no I/O, and no circles."""
+"""The layout: which room may import which, which do no I/O, and no cycles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each module has a file of tests of its own, or a reason here why it has none."""
+"""Each module has its own file of tests, or a reason here why it has none."""
 
 from __future__ import annotations
 

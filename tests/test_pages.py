@@ -1,4 +1,4 @@
-"""The pages for people: their links lead somewhere."""
+"""The documentation: its links lead somewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public names: what users import, and nothing by accident."""
+"""The public names: exactly what users are meant to import."""
 
 from __future__ import annotations
 

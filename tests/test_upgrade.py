@@ -1,8 +1,7 @@
-"""The whole daemon is upgraded in place, while its peers go on.
+"""The whole daemon is upgraded in place, while its peers continue.
 
-Each case is a real process.  Where the order of things matters, the file of
-the configuration is a named pipe: whoever starts waits in reading it until the
-test writes it.
+Each case is a real process.  If the order of events matters, the configuration file is
+a named pipe: a process that starts blocks on reading it until the test writes it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Where the admin endpoint listens, and by which names clients may ask for it.
-
-Pure.
-"""
+"""Where the admin endpoint listens, and by which names clients may ask for it; pure."""
 
 from __future__ import annotations
 
@@ -63,8 +60,8 @@ def parse_admin_address(text: str) -> AdminAddress:
 
 def _parse_path(path: str) -> AdminAddress:
     if not path.startswith("/"):
-        # An upgrade executes the same command line again, and nothing says that it
-        # does so in the same folder.
+        # An upgrade executes the same command line again, but not necessarily in the
+        # same working directory.
         raise ValueError(f"{path!r}: the path of the Unix socket must begin with /")
     if len(path.encode(errors="surrogateescape")) > _MAX_PATH_BYTES or "\0" in path:
         raise ValueError(
@@ -74,16 +71,16 @@ def _parse_path(path: str) -> AdminAddress:
 
 
 def is_right_host(header: str | None, names: Collection[str]) -> bool:
-    """Return whether a request was made for this endpoint, by its Host header.
+    """Return whether the Host header shows that a request is meant for this endpoint.
 
     A web page on another site can make its visitor's browser send requests here, and
     can read the replies if its own name resolves to this address (DNS rebinding).  The
-    browser then sends that name.  Probes and Prometheus ask by address, and a page
-    cannot have an address as its name without being served from it.
+    browser then sends that name.  Probes and Prometheus ask by address, and a page can
+    only have an address as its name if it is served from there.
 
     Args:
         header: the header; None if the request has none, as HTTP/1.0 allows.
-        names: the names that are right besides every address and ``localhost``.
+        names: the names to allow in addition to any address and ``localhost``.
     """
     if header is None:
         return True

@@ -9,12 +9,12 @@ from typing import Final, NamedTuple
 from pacemaker.admin.address import AdminAddress
 from pacemaker.errors import AdminError
 
-# More than the history of every worker of a large cluster.
+# Larger than a history of every worker of a large cluster.
 _MAX_BYTES: Final = 256 * 1024 * 1024
 
 
 class Answer(NamedTuple):
-    """What an endpoint has answered."""
+    """An endpoint's answer."""
 
     status: int
     text: str
@@ -40,7 +40,7 @@ def ask(
         address: the endpoint.
         target: path and query.
         timeout_s: how long connecting, and each read, may take.
-        token: sent as a bearer token; None for none.
+        token: sent as a bearer token, unless it is None.
 
     Raises:
         AdminError: there is no answer.

@@ -32,7 +32,7 @@ def metrics_page(collect: Callable[[], Iterable[Metric]]) -> Page:
     """Return the page of the figures.
 
     Args:
-        collect: makes the families, each with the figures of that moment.
+        collect: makes the families, with the figures at the time of the call.
 
     Raises:
         ImportError: prometheus-client is not installed.
@@ -50,6 +50,6 @@ def metrics_page(collect: Callable[[], Iterable[Metric]]) -> Page:
 
 
 def no_metrics_page() -> Page:
-    """Return the page that says what is missing."""
+    """Return the page that names the package that is missing."""
     text = f"prometheus-client is not installed: {how_to_install('metrics')}"
     return Page(lambda query: text_reply(_NOT_IMPLEMENTED, text))

@@ -1,7 +1,4 @@
-"""Checks of a process, and how a list of them is written.
-
-Pure.
-"""
+"""Checks of a process, and how a list of them is written; pure."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ class Check(NamedTuple):
 
     Attributes:
         name: what is checked.
-        is_ok: whether it is as it should be.
-        detail: its figure, in words.
+        is_ok: whether it passed.
+        detail: what was measured, in words.
     """
 
     name: str
@@ -25,14 +22,14 @@ class Check(NamedTuple):
 
 
 def are_ok(checks: Sequence[Check]) -> bool:
-    """Return whether every check is in order."""
+    """Return whether every check has passed."""
     return all(check.is_ok for check in checks)
 
 
 def as_text(checks: Sequence[Check], is_verbose: bool) -> str:
     """Write checks for people: ``ok``, or one line for each, as Kubernetes does.
 
-    A failure always lists them: whoever reads it wants to know which one.
+    After a failure all checks are listed, so that the reader sees which one failed.
     """
     if are_ok(checks) and not is_verbose:
         return "ok\n"

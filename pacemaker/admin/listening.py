@@ -13,11 +13,11 @@ from typing import Final
 from pacemaker.admin.address import AdminAddress
 from pacemaker.errors import ListenError
 
-# More than the connections that are served at once: a probe waits here while others
-# are served, and a flood finds no more room than this.
+# Larger than the number of connections that are served at once: a probe waits here
+# while others are served, and a flood cannot fill more than this.
 BACKLOG: Final = 64
-# An upgrade hands the daemon's own listeners over at descriptors 3, 4, ...; a
-# descriptor that is kept across it must not be one of those.
+# An upgrade hands the daemon's own listeners over at descriptors 3, 4, ...; this
+# socket, which is kept across it as well, must not have one of these numbers.
 _FIRST_FD: Final = 32
 _ONLY_THIS_USER: Final = 0o600
 
@@ -89,8 +89,8 @@ def _listen_unix(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(str(path))
-        # Nobody can connect before `listen`, so nobody comes in by the mode that the
-        # file has for a moment.  (The umask is the process's, not this thread's.)
+        # Nobody can connect before `listen`, so it does not matter that the file has
+        # another mode for a moment.  (The umask cannot be set for this thread alone.)
         path.chmod(_ONLY_THIS_USER)
         listener.listen(BACKLOG)
     except OSError:
@@ -100,7 +100,7 @@ def _listen_unix(path: Path) -> socket.socket:
 
 
 def _remove_unused(path: Path) -> None:
-    """Remove a socket that a killed daemon has left; a file of another kind stays.
+    """Remove a socket that a killed daemon has left; keep a file of another kind.
 
     Raises:
         OSError: a process listens on it.

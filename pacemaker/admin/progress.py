@@ -2,8 +2,7 @@
 
 The main thread asks each serving thread once a second, by a queued call, and the
 thread answers between two turns of its loop.  A thread that is stuck does not answer.
-If the main thread itself is stuck, nobody is asked any more, and every answer grows
-old.
+If the main thread itself is stuck, it asks nobody any more, and all threads look stuck.
 
 This module reads no clock of its own.
 """
@@ -39,8 +38,8 @@ class Progress:
         self._clock = clock
         now_s = clock()
         self._answered_s = dict.fromkeys(calls, now_s)
-        # Each thread has at most one question: a thread that is stuck for an hour must
-        # not find thousands of them in its queue.
+        # At most one question is pending for each thread.  Otherwise a thread that is
+        # stuck for an hour would have thousands of them in its queue.
         self._is_asked = dict.fromkeys(calls, False)
 
     def turn(self) -> None:
@@ -51,7 +50,7 @@ class Progress:
                 call(partial(self._answer, name))
 
     def _answer(self, name: str) -> None:
-        """Note that a thread has made a turn; runs on that thread."""
+        """Record that a thread has made a turn; called on that thread."""
         self._answered_s[name] = self._clock()
         self._is_asked[name] = False
 

@@ -1,7 +1,4 @@
-"""Which request gets which page, and which requests are refused.
-
-Pure: a `Request` goes in, and a `Reply` comes out.
-"""
+"""Which request gets which page, and which requests are refused; pure."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ _BEARER: Final = "bearer "
 
 
 class Request(NamedTuple):
-    """What a client asks.
+    """A client's request.
 
     Attributes:
         method: the method, in capitals.
@@ -47,7 +44,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the client gets.
+    """The reply to a request.
 
     Attributes:
         status: the HTTP status.
@@ -70,8 +67,8 @@ class Page(NamedTuple):
     """One page.
 
     Attributes:
-        show: returns the page; it may raise ValueError for a parameter that is wrong.
-        is_gated: whether it shows what only readers of heartbeats may see.
+        show: returns the reply; it may raise ValueError for a wrong parameter.
+        is_gated: whether only those who may read heartbeats may see it.
     """
 
     show: Callable[[Query], Reply]
@@ -84,7 +81,7 @@ class Routes:
     Args:
         pages: the pages by path.
         names: the names that a Host header may have, in lower case.
-        is_gated: whether gated pages need a Unix socket or the token.
+        is_gated: whether gated pages require a Unix socket or the token.
         token: opens the gated pages; None if no token does.
     """
 
@@ -109,7 +106,9 @@ class Routes:
                 " this endpoint; name it with --admin-host",
             )
         if request.method not in METHODS:
-            reply = text_reply(METHOD_NOT_ALLOWED, "this endpoint can only be read")
+            reply = text_reply(
+                METHOD_NOT_ALLOWED, "this endpoint is read-only: use GET or HEAD"
+            )
             return reply._replace(headers={"Allow": ", ".join(METHODS)})
         target = urlsplit(request.target)
         page = self._pages.get(target.path)
@@ -160,7 +159,7 @@ def text_reply(status: int, text: str) -> Reply:
 
 
 def health_reply(query: Query, checks: Sequence[Check]) -> Reply:
-    """Return the reply that tells whether all checks are in order."""
+    """Return the reply that tells whether all checks have passed."""
     status = OK if are_ok(checks) else UNAVAILABLE
     if is_json(query):
         return Reply(status, JSON, (as_json(checks).encode(),))

@@ -3,14 +3,16 @@
 `http.server` of the standard library reads the requests.  The daemon's I/O threads
 never wait for this module, but all threads share one interpreter, so it is kept small:
 
-* At most `MAX_CONNECTIONS` connections are open.  If all are, the oldest is closed, as
-  soon as it has had `GRACE_S`: a probe needs milliseconds, and a client that says
-  nothing must not keep the probe out.  The others wait in the kernel's backlog.
-* Between two connections it waits `PAUSE_S`, so a port scan or a flood takes a small
-  part of a core.
-* A connection has one request and `DEADLINE_S` in all, however slowly it sends.
-* Bodies are made in slices, with pauses in between.  A thread that computes keeps the
-  interpreter for 5 ms at a time if others want it; one that sleeps does not.
+* At most `MAX_CONNECTIONS` connections are open.  When another one arrives, the oldest
+  is closed, but not before it has had `GRACE_S`: a probe needs milliseconds, and silent
+  clients must not keep a probe out.  New ones wait in the kernel's backlog until then.
+* After each connection the acceptor waits for `PAUSE_S`, so a port scan or a flood
+  takes a small part of a core.
+* A connection may send one request, and has `DEADLINE_S` in all, however slowly it
+  sends.
+* Bodies are made in slices, with pauses in between.  While others wait for the
+  interpreter, a thread that computes keeps it for 5 ms at a time; a thread that sleeps
+  does not.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ MAX_CONNECTIONS: Final = 16
 DEADLINE_S: Final = 5.0
 GRACE_S: Final = 0.25
 PAUSE_S: Final = 0.005
-# After how much of a body there is a pause, and how long it is.
+# How long a body is made without a pause, and how long the pause is.
 _MOST_AT_ONCE_S: Final = 0.0003
 _PAUSE_IN_BODY_S: Final = 0.0005
 # How long to wait if a connection cannot be accepted, for lack of descriptors.
@@ -74,7 +76,7 @@ class AdminServer(threading.Thread):
         # The open connections, the oldest first, and when each was accepted.
         self._open: dict[socket.socket, float] = {}
         self._is_stopping = False
-        # Opened before it runs, because later there may be no descriptor left.
+        # Opened before the thread runs, because later there may be no descriptor left.
         self._wake_up = WakeUp()
         self._all = selectors.DefaultSelector()
         self._all.register(listener, selectors.EVENT_READ)
@@ -167,8 +169,8 @@ class AdminServer(threading.Thread):
     def _end_older_than(self, age_s: float) -> None:
         """End connections; their threads find them at their end, and close them."""
         limit_s = self._clock() - age_s
-        # Under the lock, so that none of them is closed meanwhile: its descriptor
-        # could then be another's.
+        # Under the lock, so that none of them is closed meanwhile: its descriptor could
+        # then belong to another connection.
         with self._lock:
             for connection, began_s in self._open.items():
                 if began_s <= limit_s:
@@ -208,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
         rested_s = time.monotonic()
         for part in reply.slices:
             parts.append(part)
-            # Not after each slice: to sleep takes as long as to write a small one.
+            # Not after each slice: a sleep takes as long as writing a small one.
             if time.monotonic() - rested_s > _MOST_AT_ONCE_S:
                 time.sleep(_PAUSE_IN_BODY_S)
                 rested_s = time.monotonic()
@@ -231,9 +233,9 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(
         self, code: int, message: str | None = None, explain: str | None = None
     ) -> None:
-        """Answer what is no request of HTTP, without repeating any of it."""
+        """Answer what is not an HTTP request, without repeating any of it."""
         self.command = ""
-        reply = text_reply(code, "this is no HTTP request that is understood here")
+        reply = text_reply(code, "this is not a valid HTTP request")
         self.close_connection = True
         self._write(reply, b"".join(reply.slices))
 

@@ -27,8 +27,8 @@ STORM_YAML: Final = "storm.yaml"
 STORM_ENV: Final = "storm-env.sh"
 CONF_DIR_VARIABLE: Final = "STORM_CONF_DIR"
 
-# Where packages put Storm's configuration.  It is tried last: Storm's own launcher does
-# not know it, and the folder that Storm uses on this host must win.
+# Where packages put Storm's configuration.  It is tried last, because Storm's own
+# launcher does not know it, and the folder that Storm uses on this host must win.
 SYSTEM_FOLDER: Final = Path("/etc/storm")
 
 _MAX_FILE_BYTES: Final = 4 * MAX_CHARACTERS
@@ -73,9 +73,13 @@ class FileRead:
 def find_conf_folder(environ: Mapping[str, str]) -> ConfFolder:
     """Find the conf folder as Storm's launcher does.
 
-    If STORM_CONF_DIR is set, only that folder counts.  Otherwise it is the first that
-    exists of conf in STORM_HOME (unknown to Storm itself, but often set), conf
-    beside the bin of the `storm` on the PATH, symbolic links resolved, and /etc/storm.
+    If STORM_CONF_DIR is set, only that folder counts.  Otherwise it is the first of
+    these that exists:
+
+    * conf in STORM_HOME (unknown to Storm itself, but often set);
+    * conf beside the bin of the `storm` on the PATH, with symbolic links resolved;
+    * /etc/storm.
+
     If that folder's storm-env.sh sets STORM_CONF_DIR, the folder it names is used
     instead, as in the launcher.
 
@@ -215,7 +219,7 @@ def _read(path: Path) -> FileRead | None:
 def _read_bytes(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
-            # Bounded, because the name may be a device's.
+            # Bounded, because the name may be that of a device.
             content = file.read(_MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         _refuse_dangling(path)

@@ -26,8 +26,8 @@ class Hold(NamedTuple):
     """How long a daemon that has just started holds misses.
 
     Attributes:
-        cold_s: the time if the port was closed before; 0 if misses are not held.
-        port_kept_s: the time if the port was open throughout.
+        cold_s: how long, if the port was closed before; 0 if misses are not held.
+        port_kept_s: how long, if the port was open throughout.
         reason: the reason, for the administrator.
     """
 
@@ -67,7 +67,7 @@ def decide_hold(
     """Decide how long misses are held after a start.
 
     With several servers, another one answers meanwhile, and a held read would only
-    make Nimbus wait for its timeout.  Without a storm.yaml nothing is known of the
+    make Nimbus wait for its timeout.  Without a storm.yaml, nothing is known about the
     cluster.
 
     Args:

@@ -97,7 +97,7 @@ WITHOUT_EFFECT: Final = (
 )
 
 PACEMAKER_PREFIX: Final = "pacemaker."
-# Of the keys that Storm does not have: options of our own commands that serve.
+# The prefix of our own keys that stand for options of `serve`, `relay` and `observe`.
 OPTION_PREFIX: Final = "pacemaker.py."
 KNOWN_PACEMAKER_KEYS: Final = frozenset(
     {key.name for key in KEYS} | {HOST, *WITHOUT_EFFECT}

@@ -28,7 +28,7 @@ _MIN_LIKENESS: Final = 0.9
 # For the part after `pacemaker.`, a namespace without other keys.
 _MIN_LIKENESS_OF_REST: Final = 0.6
 
-# No key that is used has more than one part more than this.
+# Keys that are used have at most one part more than this.
 _MAX_DEPTH: Final = 4
 
 

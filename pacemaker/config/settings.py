@@ -31,8 +31,8 @@ class Settings:
         auth_method: pacemaker.auth.method.
         message_size_max_bytes: pacemaker.thrift.message.size.max, the maximum size
             of a frame's body.
-        log_level: pacemaker.log.level, a key of our own: what `serve` logs, if its
-            command line does not say; one of LOG_LEVELS.
+        log_level: pacemaker.log.level, a key of our own, one of LOG_LEVELS: the level
+            of the log of `serve`, unless its command line sets it.
         jaas_file: the JAAS file: java.security.auth.login.config, or the option
             of that name in pacemaker.childopts, which wins.  It has not been opened.
         java_properties: names and values of the options -DNAME=VALUE in
@@ -41,7 +41,7 @@ class Settings:
         nimbus_daemon_user: nimbus.daemon.user, the user that may read under KERBEROS.
         servers: pacemaker.servers, or the single pacemaker.host; for clients.
         relay_servers: pacemaker.relay.servers, a key of our own: the Pacemakers, if
-            Storm's clients talk to relays (`pacemaker.servers` is localhost then).
+            Storm's clients talk to relays (then `pacemaker.servers` is localhost).
         client_max_threads: pacemaker.client.max.threads; for clients.
         zookeeper_servers: storm.zookeeper.servers, host names without ports.
         zookeeper_port: storm.zookeeper.port, the port of all of them.

@@ -66,7 +66,7 @@ def _shown(value: object) -> str:
 
 
 def log_level(value: object) -> str:
-    """Check the name of a level of the log, in any case."""
+    """Check the name of a log level; upper and lower case are the same."""
     if not isinstance(value, str) or value.lower() not in LOG_LEVELS:
         raise WrongValueError(f"must be one of {', '.join(LOG_LEVELS)}")
     return value.lower()

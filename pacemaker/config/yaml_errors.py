@@ -95,8 +95,8 @@ def _of_spanning(
         # An open quote swallows the lines up to the next quote of its kind.
         return _place(
             start,
-            f"the quote that opens here closes only in line {end.line + 1}, column "
-            f"{end.column}; is one missing before the end of this line?",
+            f"the quote that opens here is not closed until line {end.line + 1}, "
+            f"column {end.column}; is one missing before the end of this line?",
         )
     if exc.problem != _NOT_ALLOWED_HERE:
         return None

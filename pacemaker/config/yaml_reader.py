@@ -137,13 +137,13 @@ class _StormLoader(yaml.SafeLoader):
             length += 1
         blanks = self.prefix(length)
         self.forward(length)
-        # With the blanks skipped, PyYAML's own method returns what a line break stands
-        # for, or nothing if there is none.
+        # The blanks are skipped by now, so PyYAML's own method returns what a line
+        # break stands for, or nothing if there is none.
         rest: list[str] | None = super().scan_plain_spaces(indent, start_mark)
         return [blanks] if rest == [] and blanks else rest
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        # A file may have more pairs of its own: those are not copies.
+        # The limit is for copies: a file may have any number of pairs of its own.
         own_pairs = sum(key.tag != _MERGE_TAG for key, _ in node.value)
         super().flatten_mapping(node)
         if len(node.value) - own_pairs > MAX_MERGED_PAIRS:

@@ -30,7 +30,7 @@ PRESSURE: Final = 0.75
 # again each time to stay below it meets the limits of connections.
 SETTLED_CHARGES: Final = 32
 
-# An account may do at once what its rates allow in this many seconds.
+# The largest burst: what an account's rates allow in this many seconds.
 BURST_S: Final = 5.0
 
 
@@ -52,8 +52,7 @@ class AddressLimits:
         new_keys_per_s: heartbeats under keys that did not exist, per second.
         lists_per_s: lists of up to a thousand names, per second; a longer list counts
             once for each thousand.
-        guesses_per_s: failed attempts to authenticate whose outcome it is told, per
-            second.
+        guesses_per_s: refusals sent after failed attempts to authenticate, per second.
     """
 
     connections: int | None = None
@@ -82,7 +81,7 @@ class Bucket:
         """Subtract a cost; the bucket may become overdrawn.
 
         Args:
-            cost_s: the cost, as the time that it takes to earn it again.
+            cost_s: the cost, as the time that it takes to earn it back.
             now_s: the time in seconds, of a clock that never goes back.
 
         Returns:
@@ -121,7 +120,7 @@ class Account:
         held_read_bytes: memory of its held reads (the holding).
         new_keys: keys that it has created since it was last settled (the store).
         lists: lists that it has requested since it was last settled (dispatch).
-        heir: the account to which what it has stored has passed on, once it is gone
+        heir: the account that has taken over its heartbeats; None unless it is gone
             for good (the store).
         spent_s: time that the I/O threads have recently spent on it; it fades.
     """

@@ -46,12 +46,12 @@ class Accounts:
     Args:
         shared: networks in which each connection is an account of its own, because
             many workers may be behind one address.
-        pass_on: called with an account that is gone for good, and with the one that
-            takes over what it has left.  That one stands for all that are gone, so
-            that they count as one account wherever shares are equal.
+        pass_on: called with an account that is gone for good and with its heir, which
+            takes over what it has stored.  All accounts that are gone have one heir,
+            so they count as one account when equal shares are computed.
 
     Attributes:
-        gone: the account that takes over.
+        gone: the heir of all accounts that are gone.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Accounts:
             if account.connections:
                 return
             gone = self._retire(account)
-        # Without the lock: the store takes its own.
+        # Outside the lock: the store takes its own lock.
         if gone is not None and self._pass_on is not None:
             self._pass_on(gone, self.gone)
 

@@ -78,7 +78,7 @@ class DaemonState(NamedTuple):
         connections: the connections of the peers.
         history: what `History.dump` gave; empty if there is none.
         heartbeats: keys and values.
-        extra: what a daemon of another kind carries over beside all that.
+        extra: what a relay carries over in addition; empty for other daemons.
     """
 
     parked_s: float

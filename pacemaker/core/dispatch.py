@@ -85,7 +85,7 @@ class Dispatcher:
         figures: the counts of this thread.
         max_body_bytes: `pacemaker.thrift.message.size.max`.  A heartbeat is stored
             only if the reply to its GET_PULSE also fits this size: a client would
-            refuse a larger reply, and ask again for ever.
+            refuse a larger reply and retry forever.
         history: notes who writes, reads and deletes; None if there is no history.
         moment: the time of the last poll of this thread.
     """
@@ -176,7 +176,7 @@ class Dispatcher:
         return Message(reply_kind, data_for(data), message_id)
 
     def _refuses(self, kind: int) -> bool:
-        """Count what a stranger asks; return whether to refuse it."""
+        """Count an unauthenticated request; return whether to refuse it."""
         if kind in _READS:
             self._figures.unauthorized[kind] += 1
             return True
@@ -248,8 +248,8 @@ class Dispatcher:
         self, path: str, message_id: int, account: Account
     ) -> Message | Listing:
         count = self._store.count_names(path)
-        # It counts as many times as `Listing` takes steps for it, at least once: a step
-        # is what other requests have to wait for, and so what the rate limits.
+        # The list counts once for each step that `Listing` takes, and at least once.
+        # The rate limits steps, because other requests have to wait for each of them.
         account.lists += max(1, -(-count // LARGE_NAMES))
         if count <= LARGE_NAMES:
             names = self._store.list_nodes(path)

@@ -13,7 +13,7 @@ from typing import Final
 
 from pacemaker.wire import messages
 
-# The figures in the line of each minute that tell what was refused or delayed.
+# The figures in each minute's log line that show what was refused or delayed.
 _COUNTED: Final = (
     *("refused_reads", "anonymous_deletes", "refused_connections"),
     *("refused_heartbeats", "refused_holds", "evictions", "delays"),
@@ -21,10 +21,10 @@ _COUNTED: Final = (
 )
 
 
-# The sizes of heartbeats are counted by the number of their bits, of which there are at
-# most 31, because a frame's length is an i32.
+# Heartbeats are counted by the bit length of their size, which is at most 31 because a
+# frame's length is an i32.
 _MOST_BITS: Final = 32
-# One place for each type of message; see `pacemaker.wire.messages`.
+# One counter for each type of message; see `pacemaker.wire.messages`.
 _TYPES: Final = messages.NOT_AUTHORIZED + 1
 
 
@@ -49,7 +49,7 @@ class Figures:
     """Counts since the start.  The size of a heartbeat is that of its details alone.
 
     Attributes:
-        pulse_sizes: heartbeats stored, by the number of bits of their size.
+        pulse_sizes: heartbeats stored, by the bit length of their size.
         pulse_bytes: the total size of the stored heartbeats.
         largest_pulse_bytes: the size of the largest one since the last report; the
             reporter resets it to 0.
@@ -58,15 +58,16 @@ class Figures:
         misses: GET_PULSE requests answered for which there was no heartbeat.
         unauthorized: reads by peers that have not authenticated, by type.
         read_bytes: the total size of the heartbeats in the answers.
-        turn_events: events served, by the number of bits of the microseconds that
-            their turn took.
-        turns_s: the sum of these durations, each as often as it had events.
+        turn_events: events served, by the bit length of their turn's duration in
+            microseconds.
+        turns_s: the sum of these durations, each multiplied by its turn's events.
         connections: open connections.
         accepted: connections accepted.
         ended: connections that have ended.
-        ended_refused: those that were ended for a mistake or a limit of the peer.
+        ended_refused: those that ended because the peer broke the protocol or exceeded
+            a limit.
         ended_by_stop: those that a stop ended.
-        ended_by_fault: those that a bug of ours ended.
+        ended_by_fault: those that a bug in the daemon ended.
         delays: how often a connection had to wait because its address created too many
             new keys or asked for too many lists.
         anonymous_deletes: deletes by peers that could have authenticated but have
@@ -128,8 +129,8 @@ class Figures:
 
     def count_pulse(self, size_bytes: int) -> None:
         """Count one heartbeat that was stored."""
-        # One count for the number and for the histogram: the daemon's fastest path has
-        # room for no second one.
+        # One counter serves as the total and the histogram: a second increment would
+        # slow down the daemon's fastest path.
         self.pulse_sizes[size_bytes.bit_length()] += 1
         self.pulse_bytes += size_bytes
         if size_bytes > self.largest_pulse_bytes:
@@ -139,7 +140,7 @@ class Figures:
         """Count stored heartbeats by their number, total size and largest size.
 
         They are consecutive heartbeats of one worker, whose sizes differ little, so the
-        histogram takes all of them for the average.
+        histogram counts all of them at their average size.
         """
         self.pulse_sizes[(size_bytes // count).bit_length()] += count
         self.pulse_bytes += size_bytes

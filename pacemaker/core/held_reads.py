@@ -55,7 +55,8 @@ _GIVEN_UP_AT_ONCE_BYTES: Final = MAX_HELD_BYTES // 64
 _MAX_GIVEN_UP_BYTES: Final = MAX_HELD_BYTES // 2
 # What a read takes in addition to the characters of its key: its objects, and its
 # entries in the dicts of its connection, of the thread and of the store.  Measured: up
-# to 864 on Python 3.10, and 840 on 3.11; how full the dicts are makes 50 of them.
+# to 864 on Python 3.10, and 840 on 3.11; up to 50 of them depend on how full the dicts
+# are.
 _READ_BYTES: Final = 880
 # A str that is not ASCII takes at most this many bytes a character.
 _WIDE_CHARACTER_BYTES: Final = 4
@@ -100,7 +101,7 @@ class Holding:
     Args:
         store: the store that the reads wait for.
         most_of_one_bytes: the most memory that the reads of one account may take; None
-            for no such limit, only an equal share once there is little room.
+            for no such limit: then only the equal share applies, under pressure.
 
     Attributes:
         is_on: whether misses are held.
@@ -137,8 +138,9 @@ class Holding:
     def end(self) -> None:
         """Stop holding misses, and release all held reads."""
         self.is_on = False
-        # This also forgets the keys that the other threads await.  Their time is over
-        # as well, and each thread answers its own reads with what is stored by then.
+        # This also forgets the keys that the other threads await.  Their deadline has
+        # passed as well, and each thread answers its own reads with what is stored by
+        # then.
         self._store.await_nothing()
         by_key, self._by_key = self._by_key, {}
         for reads in by_key.values():

@@ -1,29 +1,29 @@
 """The history of the heartbeats: who wrote each key, when, and what was unusual.
 
-An administrator asks why a worker was moved.  The stored heartbeats cannot say: they
-have no past.  So for each key there is a `Record` of its last pulse and its writer, and
-of the last `MAX_EVENTS` things that were not as usual:
+An administrator asks why a worker was moved.  The stored heartbeats cannot tell,
+because each one replaces the one before.  So each key has a `Record` of its last pulse,
+its writer and its last `MAX_EVENTS` unusual events:
 
-* another connection wrote the key than the one before (a worker that was started
-  again, or that connected again);
-* a pulse came late: after more than twice the usual interval;
+* a connection other than the previous one wrote the key (a worker that was restarted,
+  or that reconnected);
+* a pulse was late: it came after more than twice the usual interval;
 * the key was deleted;
 * Nimbus read a value that had not changed since its last read.
 
-**What a pulse pays.**  The time is that of the last `epoll.poll`, so no clock is read
-for it.  A pulse compares the time since the last one with `Record.quiet_s`, and
-its source with that of the last pulse, and stores the time.  Only if one of the
-comparisons fails is there more to do (`History.record_for`).
+**What a pulse costs.**  No clock is read: the time is that of the last `epoll.poll`.  A
+pulse compares the time since the last one with `Record.quiet_s`, and its source with
+that of the last pulse, and stores the time.  Only if one of the comparisons fails is
+there more to do (`History.record_for`).
 
-**Memory.**  Records are limited to a part of the store's budget and counted in it.
-When they are too many, the oldest goes whose key was not written recently; if there is
-none, the new key gets no record.
+**Memory.**  Records may take a fixed part of the store's budget, and are counted in it.
+When that part is full, the oldest record whose key was not written recently is removed.
+If there is none, a new key gets no record.
 
-A thread that changes a record holds no lock: a key usually has one writer, and if two
-threads write one key at the same time, the record may miss an event, and nothing else.
+A thread that changes a record holds no lock.  A key usually has one writer.  If two
+threads write one key at the same time, at worst its record misses an event.
 
-Times are in monotonic seconds, which an upgrade in place does not change: the clock is
-the system's.  This module reads no clock.
+Times are in monotonic seconds.  The clock belongs to the system, so they stay valid
+over an upgrade in place.  This module reads no clock.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ from pacemaker.core.record import (
 )
 from pacemaker.heartbeats.peek import peek
 
-# A key that was written in this time is in use, and keeps its record.
+# A key that was written within this time is in use, and keeps its record.
 _IN_USE_S: Final = 600.0
-# How many old records are looked at to make room for one.
+# How many old records are examined to make room for a new one.
 _TRIES: Final = 8
-# Nimbus reads every 10 s, and acts after 30 s (nimbus.task.timeout.secs) without a
-# change that it has seen.
+# Nimbus reads every 10 s, and acts if it has seen no change for 30 s
+# (nimbus.task.timeout.secs).
 READ_GAP_S: Final = 30.0
 _MAX_READ_GAPS: Final = 32
 # Deletes of whole directories, which Nimbus makes when a topology is killed.
@@ -72,7 +72,7 @@ class History:
         read_gaps: the last times of more than `READ_GAP_S` between two reads.
         reader: the connection that last read as Nimbus does.
         read_s: when that was; 0 for never.
-        began_s: since when there is a history.
+        began_s: when the history began.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class History:
     def _note_unusual(
         self, record: Record, source: Source, now_s: float, value: bytes
     ) -> None:
-        """Note a pulse of another source, or after a longer gap than before."""
+        """Note a pulse from another source, or after a longer gap than any before."""
         before, gap_s = record.source, now_s - record.last_s
         is_late = record.note_gap(gap_s)
         record.source, record.last_s = source, now_s
@@ -134,8 +134,8 @@ class History:
         record = self.records.get(key)
         if record is None:
             return
-        # Nimbus counts from the last change that it saw.  Two reads in between two
-        # pulses are usual, a value that is late is not.
+        # Nimbus counts from the last change that it saw.  Two reads between two pulses
+        # are normal; a value that is overdue is not.
         age_s = now_s - record.last_s
         is_unchanged = (
             record.last_s <= record.read_s and age_s > LATE_FACTOR * record.interval_s
@@ -212,7 +212,7 @@ class History:
             ValueError: the data are not from `dump`.
         """
         # Unpacked completely before anything is changed: a history that cannot be read
-        # leaves this one empty, and counts for no memory.
+        # leaves this one empty, and is not counted in the budget.
         loaded = unpack(data)
         self.began_s, self.read_s, self.reader = loaded[:3]
         self.read_gaps.extend(loaded.read_gaps)

@@ -1,8 +1,8 @@
 """The history as bytes, which an upgrade in place carries over.
 
-The old process writes them (`pack`) and the new one reads them (`unpack`).  The new one
-is another release, so a change of the layout needs another version of the state
-(`pacemaker.server.upgrade.state_format`).
+The old process writes them (`pack`) and the new one reads them (`unpack`).  The new
+process may run another release, so a change of the layout needs a new version of the
+state's format (`pacemaker.server.upgrade.state_format`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pacemaker.core.record import (
     Source,
 )
 
-# Since when, the last read, and the numbers of gaps, deletes and records.
+# When the history began, the last read, and how many gaps, deletes and records follow.
 _HEAD: Final = struct.Struct("<ddIII")
 _READ_GAP: Final = struct.Struct("<dd")
 _TIME: Final = struct.Struct("<d")
@@ -123,7 +123,7 @@ class _Reader:
         (size,) = _LENGTH.unpack_from(self._data, self.at)
         self.at += _LENGTH.size + size
         if self.at > len(self._data):
-            raise IndexError("it is cut short")
+            raise IndexError("the data are truncated")
         return self._data[self.at - size : self.at]
 
     def text(self) -> str:

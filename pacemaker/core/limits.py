@@ -8,8 +8,8 @@ from typing import Final
 # pipes, the clients that wait for its outcome, the start of the next process, Kerberos.
 # An upgrade has some ten open at once, and 16 clients may wait.
 RESERVED_DESCRIPTORS: Final = 32
-# What the admin endpoint takes besides, if there is one: 16 connections, its listening
-# socket, and what its thread waits with.
+# The descriptors that an admin endpoint needs in addition: 16 connections, its
+# listening socket, and those that its thread waits with.
 ADMIN_DESCRIPTORS: Final = 24
 # If the limit of descriptors is small, no more than this fraction of it is reserved.
 RESERVED_SHARE: Final = 0.5
@@ -66,8 +66,8 @@ SASL_TIMEOUT_S: Final = 10.0
 # How long a refused connection is still read.  Closing it with unread bytes would
 # cause a reset, which could destroy the replies on their way.
 LINGER_S: Final = 2.0
-# And how many bytes of it are read: more than the kernel buffers for a peer that has
-# stopped sending.
+# How many bytes of a refused connection are read in that time: more than the kernel
+# buffers for a peer that has stopped sending.
 LINGER_BYTES: Final = 1024 * 1024
 
 # How long a stop waits.  A client asks again after 1 s and gives up after 11 s.  What
@@ -77,9 +77,10 @@ STOP_TIMEOUT_S: Final = 1.5
 STOP_TURN_S: Final = 0.01
 
 # How much of a partly received frame an upgrade carries over: far more than a
-# heartbeat, and so little that a thousand of them do not make the pause long.
+# heartbeat, but even a thousand of them do not make the pause long.
 CARRIED_UNREAD_BYTES: Final = 1024 * 1024
-# What an idle connection takes, in the state and in Python.
+# What an idle connection adds to the memory of an upgrade: its part of the state, and
+# the Python objects made from it.
 CONNECTION_BYTES: Final = 2048
 
 # The sample of heartbeats that the trial of an upgrade reads and stores.

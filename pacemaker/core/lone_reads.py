@@ -1,8 +1,8 @@
 """Reads of one heartbeat that come one at a time: what Nimbus asks all day.
 
 Nimbus waits for each reply before it sends its next request.  So what arrives is nearly
-always exactly one GET_PULSE, as Storm's clients write it, and the bytes of its path,
-of its message id and of its end are those of the reply.
+always exactly one GET_PULSE, as Storm's clients write it.  The reply repeats the bytes
+of its path, its message id and its end.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ good.  The replies to earlier requests are still sent.
 then does what `wait` says:
 
     REQUEST   read from the peer, and pass the bytes to `receive_data`
-    REST      the same; but the peer has limited time, as it is amid a frame or SASL
+    REST      the same, with a deadline: a frame or a SASL exchange is incomplete
     ROOM      once everything is sent, call `resume`; do not read before
     TURN      serve the other connections, then call `resume`
     CREDIT    settle the account; once it has credit, call `resume`
@@ -25,12 +25,11 @@ the connection itself, and `close` once nobody will receive a reply any more.
 **Bounded output.**  A small request may have a large reply, so the protocol reads no
 more frames once `MAX_OUTGOING_BYTES` wait to be sent (ROOM).  The frames that follow
 stay unread until the replies are on their way.  (A worker's pulses to one key are
-answered together, without this check between them: their replies are smaller than they
-are.)
+answered together, without this check between them: a reply is smaller than its pulse.)
 
-**Bounded work.**  One call reads no more than a *slice* of messages, which cost
-`SLICE_COST` together.  The rest waits (TURN).  So however much one peer sends at once,
-the other peers do not have to wait for all of it.
+**Bounded work.**  One call reads no more than a *slice* of messages, with a total cost
+of `SLICE_COST`.  The rest waits (TURN).  So the other peers never wait for everything
+that one peer has sent.
 
 **SASL.**  `pacemaker.core.phases` has the phases and all transitions.  A step may be
 slow, so the protocol does not take it itself (STEP).
@@ -78,7 +77,7 @@ from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe, shown
 
 _logger: Final = logging.getLogger(__name__)
 
-# More than any reply to a worker or to Nimbus takes, and so little that thousands of
+# Larger than any reply to a worker or to Nimbus, and small enough that thousands of
 # peers may leave their replies unread.
 MAX_OUTGOING_BYTES: Final = 256 * 1024
 
@@ -170,11 +169,11 @@ class ServerProtocol:
 
     Attributes:
         phase: what the connection expects next.
-        frames: the bytes that were received but not read yet.  The owner only looks.
+        frames: the bytes that were received but not read yet; read-only for the owner.
         step: the pending SASL step; None unless the phase is STEPPING.
-        slice_cost: what the last slice cost; the cost of a whole slice if it completed
-            no message, so that a peer that sends a few bytes at a time is not taken for
-            a cheap one.  Lone pulses leave it as it is, and the owner may reset it.
+        slice_cost: the cost of the last slice.  It is that of a whole slice if no
+            message was completed, so that a peer that sends a few bytes at a time does
+            not count as cheap.  Lone pulses do not change it; the owner may reset it.
         authenticated: whether the peer may read.
         user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
@@ -237,8 +236,8 @@ class ServerProtocol:
         # Answers the pulses of a peer that has sent two consecutive pulses to one key.
         # It is None while misses are held and once the phase is CLOSED.
         self._worker: WorkerPulses | None = None
-        # The same, but only while nothing is pending, so that a pulse may be answered
-        # before anything else is looked at: replies are sent in order.
+        # What may answer the next bytes before anything else looks at them.  Only set
+        # while nothing is pending, because replies are sent in order.
         self._lone: WorkerPulses | LoneReads | None = None
         # Answers the reads of a peer that has sent one and may read.
         self._lone_reads: LoneReads | None = None
@@ -250,8 +249,8 @@ class ServerProtocol:
         self._useless = 0
         # Whether frames may be unread only because a slice was full.
         self._has_more = False
-        # How many keys and lists this connection has cost its account since it last
-        # had to wait for that, and whether the last slice was among them.
+        # How many keys and lists this connection has charged to its account since it
+        # last had to wait for credit, and whether the last slice charged any.
         self._charges = 0
         self._is_charged = False
         self.frames = FrameReader(max_body_bytes)
@@ -383,8 +382,8 @@ class ServerProtocol:
         Args:
             unsent: what has been returned to be sent but has not been sent yet.
         """
-        # A snapshot has no place for the state of a mechanism, so nobody could continue
-        # an exchange that has begun.
+        # A snapshot does not include the state of a mechanism, so an exchange that has
+        # begun could not be continued.
         if self.phase not in CAN_BE_CARRIED_OVER:
             return None
         reads = self._reads
@@ -617,9 +616,9 @@ class ServerProtocol:
             if not self._is_waiting:
                 self._handle(message)
             return
-        # Any request ends an earlier one with its id: the client would take the reply
-        # to that for the reply to this.  The chunk is emptied and not removed, so that
-        # the other indices stay right.
+        # Any request supersedes an earlier one with the same id: the client would
+        # mistake the earlier reply for the reply to this request.  The chunk is emptied
+        # and not removed, so that the other indices stay valid.
         for number in reads.supersede(message):
             self._outgoing_bytes -= len(self._outgoing[number])
             self._outgoing[number] = b""

@@ -1,11 +1,11 @@
 """What the history knows of one key: its last pulse, its writer, and unusual events.
 
 A `Record` belongs to a key, a `Source` is a connection, and an `Event` is something
-that was not as usual.  A record keeps its last `MAX_EVENTS` events, packed: as objects
-they would take several times the memory.
+unusual.  A record keeps its last `MAX_EVENTS` events in packed form: as objects they
+would take several times the memory.
 
-Times are in monotonic seconds, which an upgrade in place does not change: the clock is
-the system's.  This module reads no clock.
+Times are in monotonic seconds.  The clock belongs to the system, so they stay valid
+over an upgrade in place.  This module reads no clock.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _SAME_FACTOR: Final = 1.2
 
 # What a record takes without its key: itself, its entry, its times, its source.
 RECORD_BYTES: Final = 450
-# The time, the kind, how the connection before had ended, the uptime of the worker, a
+# The time, the kind, how the previous connection had ended, the worker's uptime, a
 # duration in seconds, and the length of the peer's name, which follows.
 _EVENT: Final = struct.Struct("<dBBifB")
 _UNKNOWN: Final = -1
 
 
 class Kind(IntEnum):
-    """What an event says."""
+    """The kind of an event."""
 
     WRITER = 1
     LATE = 2
@@ -53,17 +53,17 @@ class End(IntEnum):
 
 
 class Event(NamedTuple):
-    """Something that was not as usual.
+    """Something unusual that happened to a key.
 
     Attributes:
         at_s: when it was noticed.
         kind: what it was.
         peer: whoever wrote, deleted or read.
-        duration_s: WRITER and LATE: the time since the pulse before; UNCHANGED: the
+        duration_s: WRITER and LATE: the time since the previous pulse; UNCHANGED: the
             age of the value.
-        uptime_s: WRITER and LATE: what the heartbeat said of the worker's uptime; None
+        uptime_s: WRITER and LATE: the worker's uptime according to the heartbeat; None
             if that is unknown.
-        end: WRITER: how the connection of the writer before had ended by then.
+        end: WRITER: how the previous writer's connection had ended by then.
     """
 
     at_s: float
@@ -75,12 +75,12 @@ class Event(NamedTuple):
 
 
 class Deleted(NamedTuple):
-    """A directory, or a key, that somebody has deleted.
+    """The delete of a directory, or of a key without a record.
 
     Attributes:
-        at_s: when.
-        path: the directory.
-        peer: who.
+        at_s: when it was deleted.
+        path: the directory or the key.
+        peer: whoever deleted it.
     """
 
     at_s: float
@@ -122,7 +122,7 @@ class Moment:
         self.now_s = 0.0
 
 
-# The moment of those that have no history.
+# The default for users without a history.
 NEVER: Final = Moment()
 
 
@@ -133,8 +133,8 @@ class Record:
         source: the connection of the last pulse.
         first_s: the first pulse.
         last_s: the last pulse.
-        quiet_s: a gap of which nothing need be noted: the longest one so far, but no
-            more than makes a pulse late.
+        quiet_s: the longest gap after which there is nothing to note: the longest gap
+            so far, or, if that is smaller, the gap from which on a pulse is late.
         longest_s: the longest gap between two pulses.
         interval_s: the usual interval.
         read_s: when it was last read by a reader; 0 for never.

@@ -109,7 +109,7 @@ class Store:
         self._keys = 0
         # Changes whenever a subtree is detached.  The leaves of the subtree still
         # look valid until they are freed, and a `KeyHandle` may refer to any of them.
-        # Visiting all of them at once would cost what detaching is to avoid.
+        # Visiting all of them would take the time that detaching saves.
         self._epoch = 0
         self._detached: list[Detached] = []
         self._awaited: dict[str, list[KeyCallback]] = {}

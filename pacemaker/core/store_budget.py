@@ -18,13 +18,13 @@ A key is charged to its last writer.  There is one exception: an account that wo
 above its share with another account's key may rewrite it without growth, but the key
 stays charged to the account that has paid for it.  (To refuse the rewrite would hurt a
 worker that has moved to a busy address.  To charge it to the new writer would let an
-account go further and further above its share, and each account that loses its last
+account go further and further above its share, because each account that loses its last
 key makes the equal share of the others larger.)
 
 A connection of a shared address is an account of its own, and it is gone for good once
 the connection has ended.  What it leaves in the store passes on to one heir
-(`pass_on`).  Otherwise a peer could open connection after connection, leave a key of
-each, and make the equal share of everybody else as small as it likes.
+(`pass_on`).  Otherwise a peer could open one connection after another, leave one key
+from each, and make the equal share of everybody else as small as it likes.
 
 The store calls everything here under its lock.
 """
@@ -239,9 +239,9 @@ class StoreBudget:
         return most_bytes is not None and account.stored_bytes + own_bytes > most_bytes
 
     def _why(self, account: Account, own_bytes: int) -> str:
-        """Return what is wrong with an account above its share, as a constant text."""
+        """Return why an account counts as above its share, as a constant text."""
         if self._is_above_limit(account, own_bytes):
-            return "this address has more than one may have (--address-limit stored)"
+            return "this address is above its limit (--address-limit stored)"
         return "the store is nearly full, and this address has more than its share"
 
     def _take_slack(
@@ -259,8 +259,8 @@ class StoreBudget:
             own_bytes, total_bytes, SLACK_BYTES, max(1, self.accounts)
         ):
             raise self._refusal(
-                "no growth: the store is full, and its keys have grown as far as they"
-                " may",
+                "no growth: the store is full, and the room for growth of existing keys"
+                " is used up",
                 account,
             )
         self._slack[account] = own_bytes
@@ -271,8 +271,8 @@ class StoreBudget:
         account = account.heir or account
         own_bytes = self._slack.get(account)
         if own_bytes is not None:
-            # At most what the account has taken, because the value that shrinks may
-            # have grown while there was room, and then took no slack.
+            # At most what the account has taken: the value that shrinks may have grown
+            # while there was room, and its growth was not charged to the slack then.
             given_bytes = min(own_bytes, size_bytes)
             self.slack_bytes -= given_bytes
             if given_bytes == own_bytes:

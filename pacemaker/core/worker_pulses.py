@@ -4,10 +4,10 @@ A worker writes one key, again and again, over one connection.  Its frames diffe
 in their details and message ids.  The constant bytes in between are therefore built
 once and compared, and the key is looked up in the store only once.
 
-Consecutive pulses are carried out together, and only the last one is stored.  Nobody
-can miss the others: all of them arrived before any was answered, and a reader may
-never see a heartbeat that is overwritten at once.  (If the key is new and the store is
-full, the last pulse is judged, and its verdict holds for all of them.)
+Consecutive pulses are carried out together, and only the last one is stored.  No reader
+can tell: all of them arrived before any was answered, and a heartbeat that is
+overwritten at once may never be seen anyway.  (If the key is new and the store is full,
+the verdict on the last pulse holds for all of them.)
 """
 
 from __future__ import annotations

@@ -33,13 +33,14 @@ from pacemaker.wire import binary, idl
 K = TypeVar("K")
 V = TypeVar("V")
 
-# The fields and elements that one heartbeat may have.  A heartbeat with 50 executors of
-# 20 streams each has 100,000 and takes a quarter of a second to read.  This many of the
-# costliest kind, empty maps, take less than a second.
+# The most fields and elements that one heartbeat may have.  A heartbeat with 50
+# executors of 20 streams each has 100,000 of them, and takes a quarter of a second to
+# read.  This many of the costliest kind, empty maps, take less than a second.
 MAX_VALUES: Final = 250_000
 
-# The limit for finding only the time, in a value without Storm's own layout: 20 ms.  A
-# caller of the pool has a deadline, and compares one value per server.
+# The same limit when only the time is read, from a value without Storm's own layout:
+# this many take 20 ms.  A caller of the pool has a deadline, and compares one value per
+# server.
 MAX_VALUES_FOR_TIME: Final = 10_000
 
 _JAVA_MAGIC: Final = b"\xac\xed"
@@ -67,7 +68,7 @@ class ClusterWorkerHeartbeat(SimpleNamespace):
 
 
 class HeartbeatTime(SimpleNamespace):
-    """A heartbeat of which only the time is read, and everything else skipped."""
+    """A heartbeat to read only the time into; everything else is skipped."""
 
     thrift_spec: Final = {3: _TIME}
 

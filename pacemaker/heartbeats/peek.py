@@ -1,8 +1,8 @@
-"""Look at the few numbers of a heartbeat that say how its worker is, without decoding.
+"""Read the few numbers of a heartbeat that show its worker's state, without decoding.
 
 Java writes the fields of a struct in order, so the number of executors is near the
-beginning and the two times are at the end.  Looking at them takes 11 us, most of it to
-decompress; decoding a heartbeat of ten executors takes milliseconds.
+beginning and the two times are at the end.  Reading them takes 11 us, most of it for
+decompression; decoding a heartbeat of ten executors takes milliseconds.
 
 This module does no I/O.
 """
@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 from pacemaker.errors import ValueDecodeError
 from pacemaker.heartbeats.compression import decompress
 
-# Larger values are not looked at: anyone can store a value, and the daemon looks while
-# others wait.
+# Larger values are not read: anyone can store a value, and peers wait while the daemon
+# decompresses it.
 MAX_COMPRESSED_BYTES: Final = 16 * 1024
 MAX_BYTES: Final = 256 * 1024
 
@@ -31,7 +31,7 @@ _STRING, _STRUCT, _MAP, _I32, _I64, _STOP = 11, 12, 13, 8, 10, 0
 
 
 class Peek(NamedTuple):
-    """What a heartbeat says of its worker.
+    """What a heartbeat says about its worker.
 
     Attributes:
         executors: how many executors it reports; 0 while the worker loads.
@@ -45,7 +45,7 @@ class Peek(NamedTuple):
 
 
 def peek(value: bytes) -> Peek | None:
-    """Return the numbers of a heartbeat; None if it is not laid out as Java does."""
+    """Return the numbers of a heartbeat; None if it does not have Java's layout."""
     if len(value) > MAX_COMPRESSED_BYTES:
         return None
     try:

@@ -26,8 +26,8 @@ STATES: Final = {
     "unreadable": "its heartbeat cannot be read",
     "gone": "its heartbeat was deleted",
     "starting": "assigned a moment ago",
-    "loading": "it beats, but its executors have not started",
-    "ok": "it beats",
+    "loading": "it sends heartbeats, but its executors have not started",
+    "ok": "it sends heartbeats",
     "leftover": "its executors run elsewhere",
 }
 

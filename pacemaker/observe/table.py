@@ -155,7 +155,7 @@ def _part_columns() -> tuple[Column[TopologyView], ...]:
             "WORKERS",
             lambda t: of(t.workers_present, t.workers_expected),
             lambda t: t.workers_present,
-            help="workers that beat, of those assigned",
+            help="workers that send heartbeats, of those assigned",
         ),
         Column(
             "executors",

@@ -17,7 +17,7 @@ from pacemaker.observe.view import (
 from pacemaker.observe.worker import SKEW_SECS
 from pacemaker.words import clipped, counted
 
-# A bolt counts as full from this capacity on.  Storm's UI warns from 0.8 on.
+# A bolt with at least this capacity counts as full.  Storm's UI warns from 0.8 on.
 FULL: Final = 0.9
 
 # The share of failed tuple trees that is reported.
@@ -46,7 +46,7 @@ _BAD_STATES: Final = ("missing", "late", "gone", "unreadable")
 
 
 def troubles_of(engine: Engine, view: ClusterView) -> ClusterView:
-    """Return the view with everything that is wrong."""
+    """Return the view with all troubles added."""
     found = [*_of_servers(engine, view), *_of_zookeeper(view)]
     for topology in view.topologies:
         found += _of_topology(view, topology)
@@ -67,8 +67,8 @@ def sentence(view: ClusterView) -> str:
         if view.listed_s is None:
             return "Nothing has been read yet."
         return (
-            f"All is well: {counted(workers, 'worker')} of"
-            f" {counted(len(view.topologies), 'topology', plural='topologies')} beat."
+            f"All is well: heartbeats from {counted(workers, 'worker')} of"
+            f" {counted(len(view.topologies), 'topology', plural='topologies')}."
         )
     more = len(view.troubles) - 1
     tail = f" ({counted(more, 'further finding')})" if more else ""
@@ -83,14 +83,14 @@ def _of_servers(engine: Engine, view: ClusterView) -> Iterator[Trouble]:
     age_s = view.data_age_s
     if age_s is not None and age_s > DATA_OLD_S:
         yield Trouble(
-            True, "old_data", None, "pacemaker", f"The data are {age_s:.0f} s old"
+            True, "old_data", None, "pacemaker", f"The data is {age_s:.0f} s old"
         )
     for name, problem in view.absent:
         yield Trouble(
             True, "server", None, name, f"Pacemaker {name} does not answer: {problem}"
         )
     if engine.dropped:
-        text = f"{counted(engine.dropped, 'key')} too many: they are not read"
+        text = f"too many keys: {counted(engine.dropped, 'key')} not read"
         yield Trouble(False, "too_many_keys", None, "pacemaker", text)
 
 
@@ -105,7 +105,7 @@ def _of_zookeeper(view: ClusterView) -> Iterator[Trouble]:
 def _of_topology(view: ClusterView, topology: TopologyView) -> Iterator[Trouble]:
     name = _short(topology.name)
     if not topology.is_known:
-        text = f"{name}: its heartbeats remain, but Storm does not know it"
+        text = f"{name}: heartbeats remain, but Storm no longer has the topology"
         yield Trouble(False, "stale_topology", topology.id, topology.name, text)
         return
     for worker in topology.workers:
@@ -142,7 +142,7 @@ def _of_worker(topology: TopologyView, worker: WorkerView) -> Iterator[Trouble]:
 
 
 def _short(name: str) -> str:
-    """Cut a name, so that a forged one leaves room for what is wrong."""
+    """Cut a name, so that a long forged one leaves room for the trouble itself."""
     return clipped(name, NAME_MAX)
 
 
@@ -153,7 +153,7 @@ def _is_skew(skew_s: float) -> bool:
 
 def _bad_state(worker: WorkerView) -> str:
     if worker.state == "late":
-        return f"has not beaten for {worker.age_s or 0:.0f} s"
+        return f"has sent no heartbeat for {worker.age_s or 0:.0f} s"
     if worker.state == "unreadable":
         return f"has a heartbeat that cannot be read: {worker.problem}"
     if worker.state == "gone":

@@ -78,7 +78,9 @@ class DigestServer:
 
     def __init__(self, secret: Secret, nonce: str | None = None) -> None:
         self._secret = secret
-        self._state = _State.CHALLENGE_DUE if nonce is None else _State.RESPONSE_DUE
+        self._state = (
+            _State.CHALLENGE_EXPECTED if nonce is None else _State.RESPONSE_EXPECTED
+        )
         self._nonce = (nonce or _random_text()).encode("ascii")
         self._user: str | None = None
 
@@ -102,16 +104,16 @@ class DigestServer:
             AuthenticationError: the token is refused; the exchange is over.
         """
         state, self._state = self._state, _State.OVER
-        if state is _State.CHALLENGE_DUE:
+        if state is _State.CHALLENGE_EXPECTED:
             return self._challenge(token)
-        if state is _State.RESPONSE_DUE:
+        if state is _State.RESPONSE_EXPECTED:
             return self._judge(token)
         raise AuthenticationError("no token is expected")
 
     def _challenge(self, token: bytes) -> bytes:
         if token:
             raise AuthenticationError("a token came before the challenge")
-        self._state = _State.RESPONSE_DUE
+        self._state = _State.RESPONSE_EXPECTED
         return b'realm="%b",nonce="%b",charset=utf-8,algorithm=md5-sess' % (
             REALM,
             self._nonce,
@@ -157,7 +159,7 @@ class DigestClient:
         self._secret = secret
         self._username = base64.b64encode(client_name.encode())
         self._cnonce = (cnonce or _random_text()).encode("ascii")
-        self._state = _State.CHALLENGE_DUE
+        self._state = _State.CHALLENGE_EXPECTED
         self._rspauth = b""
 
     def __repr__(self) -> str:
@@ -175,9 +177,9 @@ class DigestClient:
             AuthenticationError: the token is refused; the exchange is over.
         """
         state, self._state = self._state, _State.OVER
-        if state is _State.CHALLENGE_DUE:
+        if state is _State.CHALLENGE_EXPECTED:
             return self._respond(token)
-        if state is _State.RESPONSE_DUE:
+        if state is _State.RESPONSE_EXPECTED:
             self._check_server(token)
             return None
         raise AuthenticationError("no token is expected")
@@ -192,7 +194,7 @@ class DigestClient:
         }
         proof = _Proof(self._secret, given)
         self._rspauth = proof.of_server()
-        self._state = _State.RESPONSE_DUE
+        self._state = _State.RESPONSE_EXPECTED
         return (
             b'charset=utf-8,username="%b",realm="%b",nonce="%b",nc=00000001,'
             b'cnonce="%b",digest-uri="%b",maxbuf=65536,response=%b,qop=auth'
@@ -210,8 +212,8 @@ class DigestClient:
 
 
 class _State(enum.Enum):
-    CHALLENGE_DUE = enum.auto()
-    RESPONSE_DUE = enum.auto()
+    CHALLENGE_EXPECTED = enum.auto()
+    RESPONSE_EXPECTED = enum.auto()
     COMPLETE = enum.auto()
     OVER = enum.auto()
     """Set at the start of each step, and kept unless the step succeeds."""
@@ -295,7 +297,7 @@ _RESPONSE_RULES: Final[
     ("the charset is not utf-8", lambda it: it.get("charset", b"utf-8") == b"utf-8"),
     ("maxbuf is not a number", lambda it: _is_int32(it.get("maxbuf", b"65536"))),
     ("the user name is missing", lambda it: bool(it.get("username"))),
-    ("the realm is not ours", lambda it: it.get("realm") == REALM),
+    ("the realm is not this server's", lambda it: it.get("realm") == REALM),
     ("the cnonce is missing", lambda it: "cnonce" in it),
     (
         "the nonce-count is not 1",
@@ -303,7 +305,7 @@ _RESPONSE_RULES: Final[
     ),
     ("the qop is not auth", lambda it: it.get("qop", b"auth") == b"auth"),
     (
-        "the digest-uri is not ours",
+        "the digest-uri is not this server's",
         lambda it: it.get("digest-uri", b"").lower() == DIGEST_URI,
     ),
     ("the response is missing", lambda it: "response" in it),

@@ -20,7 +20,7 @@ T = TypeVar("T")
 OUR_FAULT: Final = "a problem on this server, not with the client"
 
 # A minor code below this is an errno of the operating system: a file could not be used,
-# and all files are this server's.
+# and every file involved belongs to this server.
 _ERRNO_END: Final = 4096
 # KRB5_KEYTAB_BADVNO, as the package reports it: the file is not a keytab.
 _KEYTAB_BADVNO: Final = -1765328171 & 0xFFFFFFFF
@@ -41,7 +41,8 @@ class GssAcceptor:
         self._keytab = keytab
         self._cache = cache
         self._context = gssapi.SecurityContext(creds=credentials, usage="accept")
-        # Otherwise an error is raised one call late, after a token that reports it.
+        # Otherwise the package returns a token that reports the error, and raises the
+        # error only at the next call.
         # Set on the instance because the metaclass overwrites a subclass's value.
         self._context.__DEFER_STEP_ERRORS__ = False  # type: ignore[attr-defined]
 

@@ -94,7 +94,7 @@ def parse_jaas(text: Secret) -> Sections:
 
 
 class _Token(NamedTuple):
-    """A word or string with its text in `value`, or a sign, which is its own kind."""
+    """A word or a string with its text in `value`, or a sign with itself as `kind`."""
 
     kind: str
     value: str

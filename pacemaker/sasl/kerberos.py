@@ -5,9 +5,9 @@ the available protections in a wrapped message; there is only one: authenticatio
 without a security layer.  The client answers, also wrapped, with its choice and the
 name that it wants to act as.
 
-    NEGOTIATING ── established, a token to send ──▶ EMPTY_DUE
+    NEGOTIATING ── established, a token to send ──▶ EMPTY_EXPECTED
          │ established, nothing to send                 │ empty token
-         └───────────────▶ CHOICE_DUE ◀─────────────────┘
+         └─────────────▶ CHOICE_EXPECTED ◀──────────────┘
                                │ choice and name are right
                                ▼
                             COMPLETE
@@ -100,11 +100,11 @@ class KerberosServer:
         state, self._state = self._state, _State.OVER
         if state is _State.NEGOTIATING:
             return self._negotiate(token)
-        if state is _State.EMPTY_DUE:
+        if state is _State.EMPTY_EXPECTED:
             if token:
                 raise AuthenticationError("an empty token is expected")
             return self._offer()
-        if state is _State.CHOICE_DUE:
+        if state is _State.CHOICE_EXPECTED:
             self._judge(token)
             return None
         raise AuthenticationError("no token is expected")
@@ -115,12 +115,12 @@ class KerberosServer:
             self._state = _State.NEGOTIATING
             return reply or b""
         if reply:
-            self._state = _State.EMPTY_DUE
+            self._state = _State.EMPTY_EXPECTED
             return reply
         return self._offer()
 
     def _offer(self) -> bytes:
-        self._state = _State.CHOICE_DUE
+        self._state = _State.CHOICE_EXPECTED
         return self._acceptor.wrap(OFFER)
 
     def _judge(self, token: bytes) -> None:
@@ -148,8 +148,8 @@ def is_authorised(principal: str, daemon_user: str | None) -> bool:
 
 class _State(enum.Enum):
     NEGOTIATING = enum.auto()
-    EMPTY_DUE = enum.auto()
-    CHOICE_DUE = enum.auto()
+    EMPTY_EXPECTED = enum.auto()
+    CHOICE_EXPECTED = enum.auto()
     COMPLETE = enum.auto()
     OVER = enum.auto()
     """Set at the start of each step, and kept unless the step succeeds."""

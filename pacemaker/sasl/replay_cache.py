@@ -1,4 +1,4 @@
-"""The replay cache of KERBEROS: a file of the tokens seen, so that none works twice.
+"""The replay cache of KERBEROS: a file of tokens seen, so that no token works twice.
 
 The JDK keeps the cache in memory, so after a restart a token can be replayed for as
 long as clocks may differ (5 minutes).  MIT's library keeps it in a file, and has no

@@ -1,4 +1,4 @@
-"""Whether threads make progress, with threads and a clock of the test's own."""
+"""Whether threads make progress, with fake threads and a fake clock."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Tests of the benchmarks: of what they work out, never of how fast anything is."""
+"""Tests of the benchmarks' results; none of them tests how fast anything is."""

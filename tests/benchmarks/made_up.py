@@ -1,4 +1,4 @@
-"""Results of a run that never was."""
+"""Results of a made-up run."""
 
 from __future__ import annotations
 

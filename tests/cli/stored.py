@@ -1,4 +1,4 @@
-"""Heartbeats, and other values, for the commands to find."""
+"""Heartbeats and other stored values for the commands to read."""
 
 from __future__ import annotations
 

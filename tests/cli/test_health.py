@@ -1,4 +1,4 @@
-"""`health`: which endpoint is asked, and what its answer is for the shell."""
+"""`health`: which endpoint it asks, and its output and exit codes."""
 
 from __future__ import annotations
 

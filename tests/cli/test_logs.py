@@ -1,4 +1,4 @@
-"""One record, one line, whatever it holds."""
+"""Each record is one line, whatever it contains."""
 
 from __future__ import annotations
 

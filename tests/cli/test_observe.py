@@ -48,7 +48,7 @@ def test_it_logs_serves_and_ends(server: ServerAddress) -> None:
     child = start(server, "--http", "127.0.0.1:0")
     try:
         port = child.logged(r"the page is at http://127.0.0.1:(\d+)/", WAIT_S)
-        child.logged(r"has not beaten for \d+ s", WAIT_S)
+        child.logged(r"has sent no heartbeat for \d+ s", WAIT_S)
         address = AdminAddress("127.0.0.1", int(port[1]))
         answer = ask(address, "/?format=json", WAIT_S)
         assert json.loads(answer.text)["topologies"][0]["id"] == TOPOLOGY

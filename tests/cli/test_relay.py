@@ -1,4 +1,4 @@
-"""`relay`: what it hands to the daemon, and what it refuses."""
+"""`relay`: what it passes to the daemon, and what it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`reload`: which process is asked, and what its outcome is for the shell."""
+"""`reload`: which process it asks, and its output and exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`serve`: what it hands to the daemon, and its ends."""
+"""`serve`: what it passes to the daemon, and its exit codes."""
 
 from __future__ import annotations
 

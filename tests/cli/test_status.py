@@ -1,4 +1,4 @@
-"""`status`: which daemon is asked, and what is printed."""
+"""`status`: which daemon it asks, and what it prints."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_once_prints_what_is_wrong_and_the_topologies(
     result = run("top", "--once", "--no-zookeeper")
     assert result.exit_code == exit_codes.OK
     first, *_, head, row = result.stdout.splitlines()
-    assert first == "All is well: 2 workers of 1 topology beat."
+    assert first == "All is well: heartbeats from 2 workers of 1 topology."
     assert head.split()[:3] == ["!", "TOPOLOGY", "STATUS"]
     assert row.split()[:5] == ["-", "words", "?", "2/?", "5/?"]
 

@@ -1,4 +1,4 @@
-"""`why`: whom it asks, what it prints, and what its exit code says."""
+"""`why`: which Pacemakers it asks, what it prints, and its exit codes."""
 
 from __future__ import annotations
 

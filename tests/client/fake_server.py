@@ -1,4 +1,4 @@
-"""A server on a real port that does with each connection what a test says."""
+"""A server on a real port, with a script for each connection."""
 
 from __future__ import annotations
 

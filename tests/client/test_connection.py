@@ -1,4 +1,4 @@
-"""Tests of pacemaker.client.connection: against servers of every kind of temper."""
+"""Tests of pacemaker.client.connection, with servers that fail in every way."""
 
 from __future__ import annotations
 

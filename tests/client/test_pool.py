@@ -1,4 +1,4 @@
-"""Tests of pacemaker.client.pool: Storm's rules, over servers that come and go."""
+"""Tests of pacemaker.client.pool: Storm's rules, with servers that fail and return."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.client.session: its turns, over a socket that a test scripts."""
+"""Tests of pacemaker.client.session: its turns, over a scripted socket."""
 
 from __future__ import annotations
 

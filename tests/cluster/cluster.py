@@ -1,9 +1,9 @@
-"""A whole Storm cluster on this machine, put together and taken down again.
+"""A whole Storm cluster on this machine, started and stopped by the tests.
 
-ZooKeeper, Nimbus, two supervisors with free slots and one or two Pacemakers,
-all on addresses and ports of their own, so that clusters run side by side.
-Whatever happens, `close` leaves no process, no port and no file; where a test
-failed, the output of every part is kept first.
+It has ZooKeeper, Nimbus, two supervisors with free slots and one or two Pacemakers, on
+addresses and ports of its own, so that clusters can run side by side.  Whatever
+happens, `close` leaves no process, no port and no file behind.  If a test has failed,
+the output of every part is kept before that.
 """
 
 from __future__ import annotations

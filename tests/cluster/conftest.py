@@ -1,4 +1,4 @@
-"""What the scenarios share: a cluster for a module, and its logs where a test fails."""
+"""What the scenarios share: a cluster per module, and its logs if a test fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Nimbus and the workers' heartbeats make of an event, watched from before it."""
+"""How Nimbus and the workers' heartbeats react to an event, recorded from before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ports that no other cluster on this machine takes, until they are given back."""
+"""Ports that no other cluster on this machine uses until they are released."""
 
 from __future__ import annotations
 

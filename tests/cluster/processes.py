@@ -1,8 +1,7 @@
 """Processes found by a folder in their command line: a supervisor's workers.
 
-Workers are children of a supervisor that may be dead, so nobody but the kernel
-knows them; each has the folder of its cluster, whose name nobody else has, in
-its command line.
+Workers are children of a supervisor that may be dead, so only the kernel knows them.
+The command line of each contains its cluster's folder, whose name is unique.
 """
 
 from __future__ import annotations

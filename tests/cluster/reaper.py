@@ -1,7 +1,7 @@
-"""Takes a cluster down where the process that started it cannot any more.
+"""Stops a cluster if the process that started it no longer can.
 
-As a program it reads what to look for from its standard input, to the end, which
-comes when its parent closes it or dies, however that may be.
+As a program it reads from its standard input what to look for.  The input ends when
+the parent closes it or dies in any way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What differs between Storm's releases when a cluster of them is put together."""
+"""The differences between Storm's releases that matter for starting a cluster."""
 
 from __future__ import annotations
 

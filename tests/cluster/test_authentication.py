@@ -2,10 +2,10 @@
 
 KERBEROS with 2.x, whose clients cannot use DIGEST; DIGEST with 1.2.4.
 
-Nimbus of 1.2.4 begins to read as soon as its client is made.  It makes eleven
-attempts, which take as long as the errors take that it writes to its log, and
-ends itself when the client has not authenticated by then: at every start, with
-either Pacemaker, where the log is fast.  So here it is slow.
+Nimbus of 1.2.4 begins to read as soon as its client exists.  It makes eleven attempts,
+separated only by the time that it takes to log each error, and ends itself if the
+client has not authenticated by then.  With a fast log that happens at every start, with
+either Pacemaker.  So the log is slow here.
 """
 
 from __future__ import annotations

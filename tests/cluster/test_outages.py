@@ -1,4 +1,4 @@
-"""The only Pacemaker of a cluster goes away and comes back."""
+"""The only Pacemaker of a cluster stops and starts again."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 """A cluster with two Pacemakers: one of them is gone, hangs, or is cut off.
 
-A worker that wrote to it is back at the other one 11 to 15 s later.  Nimbus of 2.x
-may have read the other one first, before that, and then waits 11 s for the one that
-is gone, once for each worker.  When the round is over it has seen nothing new of that
-worker for more than 30 s, and calls it dead.  No Pacemaker can help that, ours or the
-JVM's; so the scenarios ask that nobody else is concerned, and the table tells of both.
+A worker that wrote to that one reconnects to the other one after 11 to 15 s.  Nimbus of
+2.x may have read the other one before that.  Then it waits 11 s for the one that is
+gone, once for each worker.  At the end of the round it has seen no new heartbeat of the
+worker for more than 30 s, and declares it dead.  No Pacemaker can prevent that, neither
+ours nor the JVM's.  So the scenarios require that no other worker is affected, and the
+table shows both Pacemakers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What `why` says of things that are done to a cluster on purpose.
+"""What `why` says about events that the tests cause in a cluster.
 
 Each scenario ends with the history of the Pacemaker, and of the relays if there are
 any, and the nodes of ZooKeeper, as an administrator's command sees them.

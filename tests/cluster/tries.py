@@ -1,8 +1,8 @@
 """The figures of tries, from the machine where they were made to the page.
 
-Each try is a line of JSON in a file that outlives the run.  Once a run is over, its
-tries are added to the sums of all that went before, which lie beside the page, and
-the tables are written anew from these.
+Each try is a line of JSON in a file that outlives the run.  After a run, its tries are
+added to the totals of all earlier runs, which are kept beside the page, and the tables
+are written again from these totals.
 """
 
 from __future__ import annotations

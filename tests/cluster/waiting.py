@@ -1,4 +1,4 @@
-"""Waiting for what happens elsewhere: asking again until an answer or a deadline."""
+"""Wait for events in other processes, by polling until a deadline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session with ZooKeeper whose answers a test has written down."""
+"""A ZooKeeper session with scripted answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A TCP link to a server, which a test cuts, closes or makes deaf as it likes."""
+"""A TCP link to a server, which a test can cut, close or make deaf."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The cluster state over lost connections, lost answers and ended sessions.
 
-Each request goes over a link that the test cuts at the moment it wants: before
+Each request goes over a link that the test cuts at a chosen moment: before
 the server has the request, or when the server has answered it.
 """
 

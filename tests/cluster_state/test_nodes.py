@@ -1,4 +1,4 @@
-"""Tests of pacemaker.cluster_state.nodes: what is read back where an answer is lost."""
+"""Tests of pacemaker.cluster_state.nodes: what is read back after a lost answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ZooKeeper sessions of the cluster state that come and go, without a server."""
+"""ZooKeeper sessions of the cluster state that end and begin, without a server."""
 
 from __future__ import annotations
 

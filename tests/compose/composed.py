@@ -1,9 +1,9 @@
 """The cluster of docker-compose.yml, watched from outside and in.
 
-What Nimbus thinks is asked by Storm's own client in a container beside it, which
-heartbeats there are by our command in a Pacemaker's container.  Laid over the
-compose file are a storm.yaml in which an executor's youth is short, and a log of
-Nimbus that says when it looks at the heartbeats.
+Storm's own client, in a separate container, asks Nimbus for its view.  Our command, in
+a Pacemaker's container, lists the heartbeats.  The tests add two files to the compose
+file: a storm.yaml with a short `nimbus.task.launch.secs`, and a configuration of
+Nimbus's log that shows when it reads the heartbeats.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the scenarios share: images, a cluster, and its logs where a test fails."""
+"""What the scenarios share: images, a cluster, and its logs if a test fails."""
 
 from __future__ import annotations
 

@@ -1,15 +1,14 @@
 """The images that the compose file and the Dockerfiles name.
 
-Where no registry gives one, a stand-in is built from packages: Debian's, and
-Storm's and ZooKeeper's jars from Maven Central.  It has the official image's
-name, and its folders, user, variables and commands as far as the compose file
-uses them.  They are kept for the next run, under a label:
+If no registry has an image, a stand-in is built from Debian's packages, and Storm's and
+ZooKeeper's jars from Maven Central.  It has the official image's name, and its folders,
+user, variables and commands, as far as the compose file uses them.  Stand-ins are kept
+for the next run, under a label:
 
     python -m tests.compose.images          builds what is missing
-    python -m tests.compose.images remove   removes them, and what was built of them
+    python -m tests.compose.images remove   removes them, and images built from them
 
-Where packages come from, and whose certificates are trusted, is the host's
-business: its apt sources, its own CA certificates and its pip.conf are used.
+The build uses the host's apt sources, CA certificates and pip.conf.
 """
 
 from __future__ import annotations

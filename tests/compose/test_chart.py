@@ -1,4 +1,4 @@
-"""The pods of the Helm chart, run as containers: what no schema can tell.
+"""The pods of the Helm chart, run as containers: what no schema can check.
 
 The containers have the arguments, variables, files and restrictions of the golden file.
 The names of the pods and of the relays' Service are aliases on a network.

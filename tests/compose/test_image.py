@@ -1,4 +1,4 @@
-"""This daemon's image, by itself: who runs in it, what it can do, how it ends."""
+"""This daemon's image: its user, what it can do, and how it stops."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The cluster of the compose file, with both of its Pacemakers.
 
 `tests/cluster/test_two_pacemakers.py` says why a worker that wrote to the one that is
-gone may be called dead, whoever serves.
+gone may be declared dead, with either Pacemaker.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where the files are looked for, and what reading them may give."""
+"""Where the files are looked for, and what can happen when they are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may stand for a host."""
+"""Which texts are valid hosts."""
 
 from __future__ import annotations
 

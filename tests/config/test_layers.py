@@ -1,4 +1,4 @@
-"""Layers laid over one another, checked, and noted upon."""
+"""Merged layers: which value wins, the checks, and the notes."""
 
 from __future__ import annotations
 

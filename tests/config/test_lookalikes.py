@@ -1,4 +1,4 @@
-"""Keys that are ignored and look like one that is read."""
+"""Ignored keys that look like a known key."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tests of pacemaker.config.values: single values, without keys and files.
 
-What the errors look like with a key and a file, test_layers.py tells.
+test_layers.py tests the errors with the key and the file.
 """
 
 from __future__ import annotations

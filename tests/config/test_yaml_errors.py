@@ -1,4 +1,4 @@
-"""Where an error of YAML is said to be, and what is said to be missing."""
+"""Which place and which mistake a YAML error names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_open_quote_is_named_where_it_opens(text: str, place: str) -> None:
 def test_open_quote_is_named_when_a_later_one_closes_it(text: str, closes: str) -> None:
     """The next quote of its kind ends the text, and what follows is not at fault."""
     assert error_of(text) == (
-        f"f, line 1, column 4: the quote that opens here closes only in {closes}; "
+        f"f, line 1, column 4: the quote that opens here is not closed until {closes}; "
         "is one missing before the end of this line?"
     )
 

@@ -1,4 +1,4 @@
-"""An owner of a protocol object that only remembers what each call has returned."""
+"""An owner of a protocol object that only records what each call returned."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Collecting(ServerProtocol):
 
     @property
     def is_blocked(self) -> bool:
-        """Whether everything has to be sent before it goes on."""
+        """Whether the protocol waits until everything is sent."""
         return self.wait is Wait.ROOM
 
     @property
     def has_more(self) -> bool:
-        """Whether it goes on without the peer."""
+        """Whether the protocol continues without the peer."""
         return self.wait in (Wait.TURN, Wait.CREDIT)
 
     def sent(self) -> bytes:
@@ -48,7 +48,7 @@ class Collecting(ServerProtocol):
         return b"".join(collected)
 
     def settle(self) -> bytes:
-        """Do as an owner does until only the peer can make it go on.
+        """Act as the owner until the protocol waits for the peer.
 
         Returns:
             All that was to be sent.

@@ -29,7 +29,7 @@ from pacemaker.core.accounts import (
 def test_account_is_held_to_its_share_under_pressure_alone(
     used: int, total: int, accounts: int, is_refused: bool
 ) -> None:
-    """Up to three quarters everybody may have more, above them who is below a share."""
+    """Above three quarters, only accounts below their equal share may have more."""
     assert exceeds_share(used, total, 100, accounts) is is_refused
 
 
@@ -44,7 +44,7 @@ def test_new_account_uses_nothing() -> None:
 
 
 def test_full_bucket_pays_at_once_and_an_empty_one_says_how_long_to_wait() -> None:
-    """It earns a second in a second, and holds no more than its burst."""
+    """A bucket earns one second per second, and holds at most its burst."""
     bucket = Bucket()
     assert bucket.charge(BURST_S, 100.0) == 0.0
     assert bucket.charge(2.0, 100.0) == 2.0
@@ -55,14 +55,14 @@ def test_full_bucket_pays_at_once_and_an_empty_one_says_how_long_to_wait() -> No
 
 
 def test_bucket_earns_nothing_while_the_clock_stands_or_goes_back() -> None:
-    """Two threads may hand in their times in the other order."""
+    """Two threads may pass in their times out of order."""
     bucket = Bucket()
     assert bucket.charge(BURST_S, 100.0) == 0.0
     assert bucket.charge(1.0, 99.0) == 1.0
 
 
 def test_account_pays_for_new_keys_and_lists_once() -> None:
-    """What was settled is not charged again."""
+    """New keys and lists that were settled are not charged again."""
     limits = AddressLimits(new_keys_per_s=100.0, lists_per_s=10.0)
     account = Account("10.0.0.5")
     account.new_keys, account.lists = 500, 20
@@ -72,7 +72,7 @@ def test_account_pays_for_new_keys_and_lists_once() -> None:
 
 
 def test_account_arrives_too_often_above_its_rate() -> None:
-    """A burst is allowed; then one connection for each that was earned."""
+    """After a burst, an account may connect only at its rate."""
     limits = AddressLimits(connections_per_s=1.0)
     account = Account("10.0.0.5")
     early = [account.arrives_too_often(100.0, limits) for _ in range(6)]
@@ -82,7 +82,7 @@ def test_account_arrives_too_often_above_its_rate() -> None:
 
 
 def test_account_shows_its_connections() -> None:
-    """The log of a bug says whose account it was."""
+    """The repr has the address and its connections, for the log of a bug."""
     account = Account("10.0.0.5")
     account.connections = 3
     assert repr(account) == "<Account 10.0.0.5 connections=3>"

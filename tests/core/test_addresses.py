@@ -67,7 +67,7 @@ def test_connections_of_a_shared_address_have_one_host() -> None:
 
 
 def test_account_is_remembered_after_its_last_connection() -> None:
-    """Whoever comes again has the account that it had."""
+    """A peer that connects again gets its old account back."""
     accounts = Accounts(shared=())
     account = accounts.open("127.0.0.1", 1)
     accounts.close(account)
@@ -80,7 +80,7 @@ def test_account_is_remembered_after_its_last_connection() -> None:
 def test_number_of_accounts_that_are_remembered_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The account that was idle for longest is forgotten first."""
+    """The account that has been idle longest is forgotten first."""
     monkeypatch.setattr(addresses, "MAX_IDLE_ACCOUNTS", 2)
     accounts = Accounts()
     old = [accounts.open(f"10.0.0.{number}", 1) for number in range(3)]
@@ -127,7 +127,7 @@ def test_address_is_what_one_customer_has(host: str, address: str) -> None:
 
 
 def test_connection_of_a_shared_address_is_gone_with_its_end() -> None:
-    """What it has left passes on, and the same port is another account then."""
+    """Its heartbeats pass on to the heir, and the same port gets a new account."""
     passed_on: list[tuple[Account, Account]] = []
     accounts = Accounts(pass_on=lambda *pair: passed_on.append(pair))
     first = accounts.open("127.0.0.1", 7000)
@@ -144,7 +144,7 @@ def test_connection_of_a_shared_address_is_gone_with_its_end() -> None:
 
 
 def test_address_is_gone_once_it_is_forgotten() -> None:
-    """An idle address is remembered for a while, and then passes on what it left."""
+    """An idle address is remembered, and passes its heartbeats on when forgotten."""
     passed_on: list[Account] = []
     accounts = Accounts((), lambda account, _: passed_on.append(account))
     first = accounts.open("10.0.0.1", 1)

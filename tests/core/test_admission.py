@@ -1,4 +1,4 @@
-"""Which new connections are taken when descriptors become few."""
+"""Which new connections are accepted when descriptors run short."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pacemaker.core.admission import Admission, Verdict, capacity
 
 
 def _connect(accounts: Accounts, admission: Admission, host: str, port: int) -> Verdict:
-    """Connect, and close again unless the connection is taken."""
+    """Connect, and close the connection again unless it is accepted."""
     account = accounts.open(host, port)
     verdict = admission.judge(account, 0.0)
     if verdict is not Verdict.TAKE:
@@ -17,7 +17,7 @@ def _connect(accounts: Accounts, admission: Admission, host: str, port: int) -> 
 
 
 def test_address_may_have_three_quarters_of_all_and_no_more() -> None:
-    """Whoever is alone gets most of them, and leaves room for others."""
+    """A single address gets most of the connections, but leaves room for others."""
     accounts = Accounts()
     admission = Admission(accounts, 100)
     _connect(accounts, admission, "10.0.0.2", 1)
@@ -28,7 +28,7 @@ def test_address_may_have_three_quarters_of_all_and_no_more() -> None:
 
 
 def test_full_house_makes_room_for_one_of_an_address() -> None:
-    """One connection of an address is worth more than one that says nothing."""
+    """The first connection of an address is accepted even if all are in use."""
     accounts = Accounts()
     admission = Admission(accounts, 100)
     for port in range(100):
@@ -38,7 +38,7 @@ def test_full_house_makes_room_for_one_of_an_address() -> None:
 
 
 def test_limit_of_an_address_holds_at_any_time() -> None:
-    """A limit that was set refuses also while there is plenty of room."""
+    """A configured limit applies even while there is plenty of room."""
     accounts = Accounts()
     admission = Admission(accounts, 100, AddressLimits(connections=2))
     verdicts = [_connect(accounts, admission, "10.0.0.1", port) for port in range(3)]
@@ -46,7 +46,7 @@ def test_limit_of_an_address_holds_at_any_time() -> None:
 
 
 def test_connections_that_come_too_fast_are_refused_under_pressure_alone() -> None:
-    """A crowd that comes at once is welcome as long as there is room."""
+    """Many connections at once are accepted as long as there is room."""
     accounts = Accounts()
     admission = Admission(accounts, 100, AddressLimits(connections_per_s=2))
     burst = int(BURST_S * 2)
@@ -61,7 +61,7 @@ def test_connections_that_come_too_fast_are_refused_under_pressure_alone() -> No
 
 
 def test_some_descriptors_are_never_a_connections() -> None:
-    """A reserve is kept, a smaller one where there are few, and one always fits."""
+    """A reserve is kept, smaller if there are few, and one connection always fits."""
     assert capacity(20_000, 2) == 20_000 - 20 - 96
     assert capacity(256, 2) == 256 - 20 - 96
     assert capacity(64, 2) == 64 - 20 - 32

@@ -6,13 +6,13 @@ from tests.server.upgrade.test_state_format import SMALL
 
 
 def test_state_names_each_descriptor_it_speaks_of() -> None:
-    """Those are kept open over execve, and no others."""
+    """Only the descriptors in the state are kept open over execve."""
     assert SMALL.kept_fds == (5, 6, 7)
     assert SMALL._replace(request_fd=-1, waiter_fds=()).kept_fds == (7,)
 
 
 def test_connection_is_moved_to_another_clock() -> None:
-    """Times that are set are moved; those that are not stay so."""
+    """Times that are set are shifted; times of 0 stay 0."""
     connection = SMALL.connections[0]
     moved = connection.shifted(10.0)
     assert (moved.frame_began_s, moved.progress_s) == (12.5, 13.5)

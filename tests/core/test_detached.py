@@ -8,7 +8,7 @@ from pacemaker.core.trie import OWN, Leaf, Node, alone_bytes, path_bytes
 
 
 class WatchedLock:
-    """A lock that remembers how many entries of a node went while it was held."""
+    """A lock that counts how many entries of a node were removed under it."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -23,7 +23,7 @@ class WatchedLock:
 
 
 def test_only_some_entries_go_while_the_lock_is_held() -> None:
-    """A list may copy the node between two of them."""
+    """Between two locked steps, a list may copy the node."""
     node: Node = {str(number): Leaf(Account("a"), b"x") for number in range(1_500)}
     lock = WatchedLock(node)
     detached: Detached = [(node, 0)]
@@ -35,7 +35,7 @@ def test_only_some_entries_go_while_the_lock_is_held() -> None:
 
 
 def test_each_account_gets_back_what_its_keys_would_take_alone() -> None:
-    """Also for keys on several floors, and for one with keys below it."""
+    """This holds for keys at several depths, and for a key with keys below it."""
     first, second = Account("a"), Account("b")
     leaves = {"/t": Leaf(first, b"1"), "/t/x": Leaf(second, b"22")}
     below: Node = {OWN: leaves["/t"], "x": leaves["/t/x"]}

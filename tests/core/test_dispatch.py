@@ -1,4 +1,4 @@
-"""Tests of pacemaker.core.dispatch: each type of message, with the right or not."""
+"""Tests of pacemaker.core.dispatch: each type of message, authenticated or not."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def reply_to(message: Message, authenticated: bool = True) -> Message | None:
 def test_write_is_answered_without_data(
     request_: Message, kind: int, authenticated: bool
 ) -> None:
-    """Writes are open to all, and their replies say only that it was done."""
+    """Anyone may write, and the reply only acknowledges the write."""
     assert reply_to(request_, authenticated) == Message(kind, None, -1)
 
 
@@ -101,20 +101,20 @@ def test_write_is_answered_without_data(
 def test_read_is_answered_from_the_store(
     kind: int, path: str, reply_kind: int, data: Data
 ) -> None:
-    """Who may read gets what is stored; what is not there is no error."""
+    """A peer that may read gets what is stored; an absent key is not an error."""
     assert reply_to(Message(kind, path)) == Message(reply_kind, data, -1)
 
 
 @pytest.mark.parametrize("kind", READS)
 @pytest.mark.parametrize("path", ["/a", "/none", ""])
 def test_read_without_authentication_is_refused(kind: int, path: str) -> None:
-    """Who may not read gets NOT_AUTHORIZED, whether there is something or not."""
+    """A peer that may not read gets NOT_AUTHORIZED, whether the key exists or not."""
     reply = reply_to(Message(kind, path, 9), authenticated=False)
     assert reply == Message(Type.NOT_AUTHORIZED, None, 9)
 
 
 def test_refused_read_is_not_counted() -> None:
-    """The figures have reads that were answered, misses included."""
+    """The figures count the reads that were answered, misses included."""
     figures = Figures()
     asked = Dispatcher(Store(), figures, MAX_BODY_BYTES)
     asked.reply_to(Message(Type.SEND_PULSE, Pulse("/a", b"xyz")), False)
@@ -132,7 +132,7 @@ def test_refused_read_is_not_counted() -> None:
 @pytest.mark.parametrize("kind", [*READS, *WRITES, Type.SEND_PULSE])
 @pytest.mark.parametrize("authenticated", [True, False])
 def test_message_id_is_echoed(kind: int, message_id: int, authenticated: bool) -> None:
-    """Every reply has its request's id, also a refusal."""
+    """Every reply has its request's id, including a refusal."""
     data: Data = Pulse("/a", b"x") if kind == Type.SEND_PULSE else "/a"
     reply = reply_to(Message(kind, data, message_id), authenticated)
     assert reply is not None
@@ -147,7 +147,7 @@ def test_message_id_is_echoed(kind: int, message_id: int, authenticated: bool) -
 )
 @pytest.mark.parametrize("authenticated", [True, False])
 def test_request_needs_its_path(kind: int, data: Data, authenticated: bool) -> None:
-    """Without a path a request is malformed, before anybody asks who may read."""
+    """A request without a path is malformed, even if the peer may not read."""
     with pytest.raises(MalformedError, match=Type(kind).name):
         reply_to(Message(kind, data), authenticated)
 
@@ -168,14 +168,14 @@ def test_pulse_needs_its_details(data: Data) -> None:
 @pytest.mark.parametrize("kind", NO_REQUESTS)
 @pytest.mark.parametrize("data", [None, "/a", Pulse("/a", b"x"), True, b"x"], ids=repr)
 def test_no_request_is_not_answered(kind: int, data: Data) -> None:
-    """A message of a type that is no request is read, and that is all."""
+    """A message whose type is not a request is ignored."""
     asked, store = dispatcher()
     assert asked.reply_to(Message(kind, data, 1), True) is None
     assert {key: store.get(key) for key in STORED} == STORED
 
 
 def test_every_type_is_covered() -> None:
-    """Each of the 19 types is a request, SASL's, or neither."""
+    """Each of the 19 types is a request, a SASL message, or neither."""
     kinds = [*READS, *WRITES, Type.SEND_PULSE, *NO_REQUESTS]
     kinds += [Type.CONTROL_MESSAGE, Type.SASL_MESSAGE_TOKEN]
     assert sorted(kinds) == list(Type)
@@ -183,7 +183,7 @@ def test_every_type_is_covered() -> None:
 
 @pytest.mark.parametrize("key", ["/a", "/é", "/" + "名" * 20, "/\U0001f600", ""])
 def test_pulse_fits_its_reply(key: str) -> None:
-    """What is stored can be read in a reply that is just as large as is allowed."""
+    """The largest heartbeat that is stored fits exactly in the largest reply."""
     asked, store = dispatcher(max_body_bytes=200)
     key_bytes = len(key.encode())
     details = bytes(200 - 37 - key_bytes)
@@ -198,7 +198,7 @@ def test_pulse_fits_its_reply(key: str) -> None:
 
 
 def test_pulse_that_storms_client_can_send_is_stored() -> None:
-    """With an id, the largest request has a reply just as large."""
+    """The largest request of Storm's client is stored: its reply is as large."""
     asked, _ = dispatcher()
     details = bytes(MAX_BODY_BYTES - 37 - 2)
     request = Message(Type.SEND_PULSE, Pulse("/a", details), 1)
@@ -207,7 +207,7 @@ def test_pulse_that_storms_client_can_send_is_stored() -> None:
 
 
 def test_pulse_that_the_store_refuses_is_not_counted() -> None:
-    """A refusal of the store's ends the request; the figures have stored ones."""
+    """If the store refuses a heartbeat, the request fails and is not counted."""
     figures = Figures()
     asked = Dispatcher(Store(budget_bytes=0), figures, MAX_BODY_BYTES)
     for key in ("/a", "/" * MAX_SEGMENTS):
@@ -223,7 +223,7 @@ def test_pulse_that_the_store_refuses_is_not_counted() -> None:
 def test_list_costs_its_account_one_for_each_thousand_names(
     names: int, cost: int
 ) -> None:
-    """What takes many turns counts as many lists."""
+    """A list that takes several steps counts as several lists."""
     account = Account("10.0.0.1")
     asked, store = dispatcher()
     for number in range(names):
@@ -236,7 +236,7 @@ def test_list_costs_its_account_one_for_each_thousand_names(
 
 
 def test_list_of_few_names_that_no_client_takes_is_cut() -> None:
-    """What makes a list too large is its bytes, however few names they are."""
+    """The limit is in bytes, so a list of few but long names can exceed it."""
     asked, store = dispatcher(max_body_bytes=10_000)
     for number in range(20):
         store.put(f"/w/{number:01000}", b"")
@@ -248,7 +248,7 @@ def test_list_of_few_names_that_no_client_takes_is_cut() -> None:
 def test_reads_and_deletes_without_authentication_are_counted(
     authenticated: bool,
 ) -> None:
-    """The figures have what strangers ask for, and what they delete."""
+    """The figures count reads and deletes by peers that have not authenticated."""
     figures = Figures()
     asked = Dispatcher(Store(), figures, MAX_BODY_BYTES)
     for kind in (*READS, *WRITES):
@@ -258,7 +258,7 @@ def test_reads_and_deletes_without_authentication_are_counted(
 
 
 def test_refused_read_is_no_list() -> None:
-    """A peer that may not read is not charged for what it is not given."""
+    """A peer that may not read is not charged for the list that it does not get."""
     account = Account("10.0.0.1")
     asked, _ = dispatcher()
     asked.reply_to(Message(Type.GET_ALL_NODES_FOR_PATH, "/a", 1), False, account)
@@ -266,7 +266,7 @@ def test_refused_read_is_no_list() -> None:
 
 
 def test_pulses_are_charged_to_their_account() -> None:
-    """Whichever way a pulse takes, the store knows who sent it."""
+    """On every path of a pulse, the store is given the sender's account."""
     account = Account("10.0.0.1")
     asked, store = dispatcher()
     asked.reply_to(Message(Type.SEND_PULSE, Pulse("/w/1", b"x"), 1), True, account)
@@ -280,7 +280,7 @@ def test_pulses_are_charged_to_their_account() -> None:
 
 
 def with_history() -> tuple[Dispatcher, History, Moment]:
-    """Make a dispatcher over an empty store whose requests are noted."""
+    """Make a dispatcher over an empty store, with a history."""
     history, moment = History(10**6), Moment()
     return (
         Dispatcher(Store(), Figures(), MAX_BODY_BYTES, history, moment),
@@ -300,7 +300,7 @@ def test_pulse_is_noted_at_the_time_of_the_poll() -> None:
 
 
 def test_refused_pulse_is_not_noted() -> None:
-    """A heartbeat that was not stored is no sign of life in the history."""
+    """A heartbeat that was not stored does not count as a sign of life."""
     moment, history = Moment(), History(10**6)
     full = Store(budget_bytes=0)
     asked = Dispatcher(full, Figures(), MAX_BODY_BYTES, history, moment)
@@ -310,7 +310,7 @@ def test_refused_pulse_is_not_noted() -> None:
 
 
 def test_worker_pulses_and_lone_reads_are_noted_too() -> None:
-    """The fast paths of a connection write into the dispatcher's history."""
+    """The fast paths of a connection use the dispatcher's history."""
     asked, history, moment = with_history()
     worker, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
     moment.now_s, nimbus.is_reader = 100.0, True
@@ -341,7 +341,7 @@ def test_peer_that_asks_for_a_list_is_noted_as_a_reader() -> None:
 @pytest.mark.parametrize("kind", [Type.DELETE_PATH, Type.DELETE_PULSE_ID])
 @pytest.mark.parametrize("authenticated", [True, False])
 def test_delete_is_noted(kind: int, authenticated: bool) -> None:
-    """It is an event of its key, whoever has deleted it."""
+    """A delete is an event of the key, whoever deletes it."""
     asked, history, moment = with_history()
     worker, moment.now_s = Source("10.0.0.1:4000"), 100.0
     asked.store_pulse("/w/1", b"x", source=worker)
@@ -360,7 +360,7 @@ def test_delete_is_noted(kind: int, authenticated: bool) -> None:
     ids=lambda request: messages.name_of(request.type),
 )
 def test_other_requests_are_not_noted(request_: Message) -> None:
-    """They change no heartbeat, and Nimbus decides nothing by their replies."""
+    """They change no heartbeat, and Nimbus makes no decision by their replies."""
     asked, history, moment = with_history()
     peer, moment.now_s = Source("10.0.0.9:1"), 100.0
     asked.store_pulse("/w/1", b"x", source=peer)
@@ -372,7 +372,7 @@ def test_other_requests_are_not_noted(request_: Message) -> None:
 
 
 def test_refused_read_is_not_noted() -> None:
-    """A peer that may not read does not pass for Nimbus."""
+    """A peer that may not read is not mistaken for Nimbus."""
     asked, history, moment = with_history()
     stranger, moment.now_s = Source("10.0.0.9:1"), 100.0
     asked.reply_to(
@@ -412,7 +412,7 @@ def expected(request: Message, model: DirectoryModel) -> object:
 
 @given(st.lists(requests, max_size=30))
 def test_requests_are_answered_by_the_rule(sequence: list[Message]) -> None:
-    """Any requests in any order get the replies that brute force gives."""
+    """Any requests in any order get the same replies as from a simple model."""
     asked, model = Dispatcher(Store(), Figures(), MAX_BODY_BYTES), DirectoryModel()
     for request in sequence:
         reply = asked.reply_to(request, True)

@@ -9,7 +9,7 @@ from pacemaker.wire import messages
 
 
 def test_figures_count_pulses_and_reads() -> None:
-    """A thread's figures know numbers, sizes and the largest heartbeat."""
+    """A thread's figures have counts, sizes and the largest heartbeat."""
     figures = Figures()
     for size in (10, 30, 20):
         figures.count_pulse(size)
@@ -22,7 +22,7 @@ def test_figures_count_pulses_and_reads() -> None:
 
 
 def test_sizes_are_counted_by_their_bits() -> None:
-    """Up to 2**k - 1 there are all whose size has at most k bits."""
+    """Each size is counted at its bit length."""
     figures = Figures()
     for size in (0, 1, 2, 3, 4, 1023, 1024, 2**31 - 1):
         figures.count_pulse(size)
@@ -31,7 +31,7 @@ def test_sizes_are_counted_by_their_bits() -> None:
 
 
 def test_pulses_that_come_together_count_with_their_average() -> None:
-    """They are one worker's."""
+    """They come from one worker, so their sizes differ little."""
     figures = Figures()
     figures.count_pulses(3, 300, 120)
     assert figures.pulse_sizes[(100).bit_length()] == 3
@@ -43,7 +43,7 @@ def test_pulses_that_come_together_count_with_their_average() -> None:
     [(0.0, 0), (1e-6, 1), (3.5e-6, 2), (0.001, 10), (1.0, 20), (1e6, 31)],
 )
 def test_turns_are_counted_by_their_events(duration_s: float, bits: int) -> None:
-    """Each event counts with the duration of its turn; the last group is open."""
+    """Each event counts with its turn's duration; the last bucket has no upper end."""
     figures = Figures()
     figures.count_turn(duration_s, 3)
     figures.count_turn(duration_s, 2)
@@ -53,7 +53,7 @@ def test_turns_are_counted_by_their_events(duration_s: float, bits: int) -> None
 
 
 def test_figures_of_threads_add_up() -> None:
-    """All add up but the largest heartbeat, which is that of all threads."""
+    """All figures are summed, except the largest heartbeat, which is a maximum."""
     parts = []
     for number in (1, 10):
         part = Figures(largest_pulse_bytes=70 // number)
@@ -75,12 +75,12 @@ def test_figures_of_threads_add_up() -> None:
 
 
 def test_figures_of_no_thread_are_nothing() -> None:
-    """Before the first thread there is nothing to report."""
+    """Without threads, all figures are 0."""
     assert add_up([]) == Figures()
 
 
 def test_minute_is_described_by_differences() -> None:
-    """The line of a minute has what happened in it, and what is there at its end."""
+    """The line has what happened in the minute, and the totals at its end."""
     before = Figures(pulse_bytes=5_000, read_bytes=1_000, evictions=2)
     before.pulse_sizes[6] = 100
     before.requests[messages.GET_PULSE] = 10
@@ -101,5 +101,5 @@ def test_minute_is_described_by_differences() -> None:
 
 
 def test_minute_without_pulses_has_an_average() -> None:
-    """A minute in which nothing came is described too."""
+    """A minute without pulses is described too, with an average of 0."""
     assert "average_heartbeat_bytes=0" in describe_minute(Figures(), Figures(), 0)

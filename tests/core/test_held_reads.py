@@ -47,14 +47,14 @@ ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
 
 
 class SeenStore(Store):
-    """A store that shows which keys are awaited, and how often, by its own calls."""
+    """A store that records which keys are awaited, and by how many callbacks."""
 
     def __init__(self, budget_bytes: int | None = None) -> None:
         super().__init__(budget_bytes)
         self.awaited: dict[str, list[KeyCallback]] = {}
 
     def put(self, key: str, *args: Any, **kwargs: Any) -> None:
-        """Store a key: nobody awaits it any more."""
+        """Store a key: it is no longer awaited."""
         before = self.awaited.pop(key, None)
         try:
             super().put(key, *args, **kwargs)
@@ -88,14 +88,14 @@ class SeenStore(Store):
 
 
 class SeenHolding(Holding):
-    """A holding that shows the reads of its connections."""
+    """A holding that records the reads of its connections."""
 
     def __init__(self, store: Store, most_of_one_bytes: int | None = None) -> None:
         super().__init__(store, most_of_one_bytes)
         self.reads: list[HeldReads] = []
 
     def new_reads(self, account: Account = NOBODY) -> HeldReads | None:
-        """Remember the reads of each connection."""
+        """Record the reads of each connection."""
         reads = super().new_reads(account)
         if reads is not None:
             self.reads.append(reads)
@@ -103,7 +103,7 @@ class SeenHolding(Holding):
 
 
 class Loop:
-    """The I/O thread of some connections: a queue of calls, run when the test says."""
+    """The I/O thread of some connections: a queue of calls that the test runs."""
 
     def __init__(self, store: SeenStore | None = None, *, is_on: bool = True) -> None:
         self.store = SeenStore() if store is None else store
@@ -115,7 +115,7 @@ class Loop:
             self.holding.begin(self.calls.append)
 
     def connect(self, account: Account = NOBODY) -> Peer:
-        """Connect a peer that need not authenticate."""
+        """Connect a peer without authentication."""
         return Peer(self, account)
 
     def turn(self) -> None:
@@ -124,18 +124,18 @@ class Loop:
             self.calls.popleft()()
 
     def drain(self) -> None:
-        """Turn until nothing is queued."""
+        """Run calls until none is queued."""
         while self.calls:
             self.turn()
 
     @property
     def is_clear(self) -> bool:
-        """Whether nothing is left of any held read."""
+        """Whether no held read has left anything behind."""
         return not (self.holding.held_bytes or self.store.awaited)
 
 
 class Peer:
-    """One connection, its owner's part done by hand."""
+    """One connection; the test acts as its owner."""
 
     def __init__(self, loop: Loop, account: Account = NOBODY) -> None:
         self.server = Collecting(
@@ -150,12 +150,12 @@ class Peer:
             self.server.resume()
 
     def ask(self, data: bytes) -> bytes:
-        """Send bytes, and take what comes back at once."""
+        """Send bytes; return the immediate reply."""
         self.server.receive_data(data)
         return self.taken()
 
     def taken(self) -> bytes:
-        """Take what is due."""
+        """Return what was to be sent since the last call."""
         return self.server.sent()
 
 
@@ -175,7 +175,7 @@ def test_miss_is_held_until_its_key_comes() -> None:
 
 
 def test_miss_is_answered_when_the_time_is_over() -> None:
-    """A read whose key does not come is a miss then, and is counted as a read."""
+    """A read whose key is not stored by then is a miss, and counts as a read."""
     loop = Loop()
     peer = loop.connect()
     peer.ask(GET)
@@ -189,14 +189,14 @@ def test_miss_is_answered_when_the_time_is_over() -> None:
 
 @pytest.mark.parametrize("message_id", [None, -1])
 def test_read_without_an_id_is_not_held(message_id: int | None) -> None:
-    """Its reply could not be told from another, so it keeps its order."""
+    """Its reply could not be identified, so it is answered in order."""
     peer = Loop().connect()
     request = path_request(Type.GET_PULSE, KEY, message_id)
     assert peer.ask(request * 2) == wire.pulse_reply(KEY, None) * 2
 
 
 def test_everything_else_is_answered_at_once() -> None:
-    """Hits, lists and exists, although a read before them is held."""
+    """Hits, lists and exists are answered, although an earlier read is held."""
     loop = Loop()
     peer = loop.connect()
     loop.store.put("/a", b"x")
@@ -210,7 +210,7 @@ def test_everything_else_is_answered_at_once() -> None:
 
 
 def test_read_that_is_not_authorized_is_refused_at_once() -> None:
-    """Who has not authenticated learns nothing, and holds nothing."""
+    """A peer that has not authenticated gets a refusal, and nothing is held."""
     loop = Loop()
     server = Collecting(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
     server.receive_data(GET * 2)
@@ -220,7 +220,7 @@ def test_read_that_is_not_authorized_is_refused_at_once() -> None:
 
 
 def test_path_that_can_never_be_stored_is_a_miss() -> None:
-    """A key with too many segments is not waited for."""
+    """A key with too many segments cannot be stored, so its read is not held."""
     path = "/" * MAX_SEGMENTS
     peer = Loop().connect()
     request = path_request(Type.GET_PULSE, path, 7)
@@ -228,7 +228,7 @@ def test_path_that_can_never_be_stored_is_a_miss() -> None:
 
 
 def takes_fast_path(server: Collecting, data: bytes) -> bool:
-    """Send a request; return whether it was answered without being kept."""
+    """Send a request; return whether the fast path answered it."""
     before = server.frames.frames_rcvd
     server.receive_data(data)
     assert server.sent()
@@ -236,7 +236,7 @@ def takes_fast_path(server: Collecting, data: bytes) -> bool:
 
 
 def test_nothing_is_held_before_the_beginning_or_after_the_end() -> None:
-    """A connection that was made while misses were held answers them at once too."""
+    """After the end, connections from before it answer misses at once too."""
     loop = Loop(is_on=False)
     assert loop.connect().ask(GET) == MISS
     loop = Loop()
@@ -249,7 +249,7 @@ def test_nothing_is_held_before_the_beginning_or_after_the_end() -> None:
 
 
 def test_peer_that_may_not_read_is_no_slower_after_the_end() -> None:
-    """A worker that never authenticates is served without a look at held reads."""
+    """A worker that never authenticates takes the fast path again."""
     loop = Loop()
     server = Collecting(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
     for _ in range(3):
@@ -261,7 +261,7 @@ def test_peer_that_may_not_read_is_no_slower_after_the_end() -> None:
 
 
 def test_key_that_is_deleted_at_once_is_waited_for_again() -> None:
-    """A key that has gone when the I/O thread looks was not there."""
+    """If the key is gone when the I/O thread looks it up, the read stays held."""
     loop = Loop()
     peer = loop.connect()
     peer.ask(GET)
@@ -275,7 +275,7 @@ def test_key_that_is_deleted_at_once_is_waited_for_again() -> None:
 
 
 def test_refused_pulse_wakes_nobody() -> None:
-    """A new key that the budget has no room for is still absent."""
+    """A new key that does not fit the budget is still absent."""
     loop = Loop(SeenStore(budget_bytes=0))
     peer = loop.connect()
     peer.ask(GET)
@@ -289,7 +289,7 @@ def test_refused_pulse_wakes_nobody() -> None:
 
 
 def test_resend_of_a_held_read_is_not_answered_twice() -> None:
-    """The client sends again each second; it gets one reply."""
+    """A client that repeats its read each second gets one reply."""
     loop = Loop()
     peer = loop.connect()
     for _ in range(11):
@@ -303,7 +303,7 @@ def test_resend_of_a_held_read_is_not_answered_twice() -> None:
 
 
 def test_id_that_is_given_to_another_read_drops_the_older() -> None:
-    """The client has given the first up, and waits for the second under its id."""
+    """The client has given up the first, and expects a reply to the second only."""
     loop = Loop()
     peer = loop.connect()
     assert peer.ask(GET) + peer.ask(GET_OTHER) == b""
@@ -317,7 +317,7 @@ def test_id_that_is_given_to_another_read_drops_the_older() -> None:
 
 
 def test_id_that_is_given_to_a_pulse_drops_the_read() -> None:
-    """So does a request of any other kind."""
+    """A pulse with the id of a held read drops that read."""
     loop = Loop()
     peer = loop.connect()
     peer.ask(GET)
@@ -329,7 +329,7 @@ def test_id_that_is_given_to_a_pulse_drops_the_read() -> None:
 
 @pytest.mark.parametrize("turns", [1, 2])
 def test_read_that_was_released_can_still_be_dropped(turns: int) -> None:
-    """Between its key's arrival and its reply the id may go to another.
+    """Between its release and its reply, another request may use its id.
 
     After one turn the read is pending in the thread's queue, after two in that of
     its connection.
@@ -350,7 +350,7 @@ def test_read_that_was_released_can_still_be_dropped(turns: int) -> None:
 
 
 def test_read_that_is_over_can_be_asked_again() -> None:
-    """The same id and bytes, once answered, are a new read."""
+    """After the reply, the same id and bytes are a new read."""
     loop = Loop()
     peer = loop.connect()
     peer.ask(GET)
@@ -370,7 +370,7 @@ def test_resends_that_lie_in_one_batch_are_answered_once() -> None:
 
 
 def test_older_reads_of_an_id_in_one_batch_are_not_answered() -> None:
-    """The last one has the id; a reply to an older would be taken for its."""
+    """Only the last one is answered: an older reply would be mistaken for its own."""
     loop = Loop()
     loop.store.put(KEY, b"beat")
     loop.store.put("/w/t/2", b"x")
@@ -381,7 +381,7 @@ def test_older_reads_of_an_id_in_one_batch_are_not_answered() -> None:
 
 
 def test_replies_that_are_taken_back_need_no_room() -> None:
-    """Resends of a large heartbeat are read to the end: one reply is sent."""
+    """Repeated reads of a large heartbeat are all read, and get one reply."""
     loop = Loop()
     large = bytes(MAX_OUTGOING_BYTES // 3)
     loop.store.put(KEY, large)
@@ -391,7 +391,7 @@ def test_replies_that_are_taken_back_need_no_room() -> None:
 
 
 def test_batch_ends_where_replies_are_handed_over() -> None:
-    """Behind a large reply what is sent is sent: nothing is taken back."""
+    """Replies that were handed over to be sent are not removed any more."""
     loop = Loop()
     large = bytes(MAX_OUTGOING_BYTES)
     loop.store.put(KEY, large)
@@ -403,7 +403,7 @@ def test_batch_ends_where_replies_are_handed_over() -> None:
 
 
 def test_resend_that_lies_unread_is_not_answered_twice() -> None:
-    """A read is released while its re-send waits behind replies that are unsent."""
+    """A read may be released while its repetition waits unread."""
     loop = Loop()
     loop.store.put("/large", bytes(MAX_OUTGOING_BYTES))
     peer = loop.connect()
@@ -418,7 +418,7 @@ def test_resend_that_lies_unread_is_not_answered_twice() -> None:
 
 
 def test_equal_reads_are_each_answered_where_nothing_is_held() -> None:
-    """A peer that uses one id for several is served as ever."""
+    """If nothing is held, a peer may use one id for several reads."""
     loop = Loop(is_on=False)
     loop.store.put(KEY, b"beat")
     assert loop.connect().ask(GET * 3) == HIT * 3
@@ -428,7 +428,7 @@ def test_equal_reads_are_each_answered_where_nothing_is_held() -> None:
 
 
 def test_held_read_dies_with_its_connection() -> None:
-    """Nothing is written to one that has ended, and nothing is left of its reads."""
+    """Nothing is sent on an ended connection, and nothing is left of its reads."""
     loop = Loop()
     peer, other = loop.connect(), loop.connect()
     peer.ask(GET)
@@ -442,7 +442,7 @@ def test_held_read_dies_with_its_connection() -> None:
 
 
 def test_last_read_of_a_key_takes_its_place_along() -> None:
-    """A key that nobody reads any more is awaited no longer."""
+    """The key of the last dropped read is no longer awaited."""
     loop = Loop()
     peers = [loop.connect() for _ in range(2)]
     for peer in peers:
@@ -454,7 +454,7 @@ def test_last_read_of_a_key_takes_its_place_along() -> None:
 
 
 def test_peer_that_breaks_the_protocol_gets_no_held_reply() -> None:
-    """A connection that is CLOSED answers nothing more."""
+    """A CLOSED connection answers no held reads."""
     loop = Loop()
     peer = loop.connect()
     peer.ask(GET)
@@ -468,7 +468,7 @@ def test_peer_that_breaks_the_protocol_gets_no_held_reply() -> None:
 
 
 def test_snapshot_has_the_held_reads() -> None:
-    """Another process holds them again, and answers each once."""
+    """The next process holds them again, and answers each once."""
     loop, later = Loop(), Loop()
     first, second = loop.connect(), later.connect()
     first.ask(GET + path_request(Type.GET_PULSE, "/x", 8) + GET[:9])
@@ -487,7 +487,7 @@ def test_snapshot_has_the_held_reads() -> None:
 
 
 def test_snapshot_goes_to_a_process_that_holds_nothing() -> None:
-    """Where the time is over meanwhile, they are misses at once."""
+    """If the deadline has passed meanwhile, they are answered as misses at once."""
     loop, later = Loop(), Loop(is_on=False)
     first, second = loop.connect(), later.connect()
     first.ask(GET)
@@ -502,7 +502,7 @@ def test_snapshot_goes_to_a_process_that_holds_nothing() -> None:
 
 
 def test_ten_thousand_reads_are_held() -> None:
-    """On one connection and of as many keys, each is answered when it is over."""
+    """Ten thousand reads of as many keys are all answered at the deadline."""
     loop = Loop()
     peer = loop.connect()
     key = "/workerbeats/words-1-1700000000/7a4e1f90-33c8-4c52-9f0e-{}-6700"
@@ -520,7 +520,7 @@ def test_ten_thousand_reads_are_held() -> None:
 
 
 def test_read_that_finds_no_room_is_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Past the bound it is as if nothing were held; there is room again later."""
+    """Beyond the limit a read is a miss; later there is room again."""
     monkeypatch.setattr(module, "MAX_HELD_BYTES", 1000)
     loop = Loop()
     peer = loop.connect()
@@ -536,7 +536,7 @@ def test_read_that_finds_no_room_is_a_miss(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("path", [KEY * 10, "\U0001f600" + "x" * 1000])
 def test_held_bytes_are_no_less_than_what_reads_take(path: str) -> None:
-    """Where each has a connection and a key of its own, however that is written."""
+    """The count covers the memory used, even with one connection and key per read."""
     loop = Loop(is_on=False)
     # A plain store: what `SeenStore` remembers is not what reads take.
     loop.holding = SeenHolding(Store())
@@ -553,7 +553,7 @@ def test_held_bytes_are_no_less_than_what_reads_take(path: str) -> None:
 
 
 def test_reads_that_are_dropped_leave_the_queue_of_those_to_release() -> None:
-    """A peer cannot fill it by reads that are released and asked again."""
+    """A peer cannot fill the queue by repeating reads that were released."""
     loop = Loop()
     peer = loop.connect()
     for _ in range(3):
@@ -570,7 +570,7 @@ def test_reads_that_are_dropped_leave_the_queue_of_those_to_release() -> None:
 
 
 def test_turn_releases_only_some() -> None:
-    """Others are served between the replies to many held reads."""
+    """Other connections are served between the replies to many held reads."""
     loop = Loop()
     peers = [loop.connect() for _ in range(3 * RELEASED_PER_TURN)]
     for peer in peers:
@@ -587,7 +587,7 @@ def test_turn_releases_only_some() -> None:
 
 
 def test_released_reads_wait_for_room() -> None:
-    """A peer that does not take its replies is not given all of them at once."""
+    """A peer that does not receive its replies does not get all of them at once."""
     loop = Loop()
     peer = loop.connect()
     for number in range(100):
@@ -606,7 +606,7 @@ def test_released_reads_wait_for_room() -> None:
 
 
 def test_threads_hold_reads_of_one_key() -> None:
-    """A key is told to every I/O thread that holds reads of it."""
+    """Every I/O thread that holds reads of a key is told when it is stored."""
     store = SeenStore()
     loops = [Loop(store), Loop(store)]
     peers = [loop.connect() for loop in loops]
@@ -618,7 +618,7 @@ def test_threads_hold_reads_of_one_key() -> None:
 
 
 def test_read_is_answered_by_the_deadline_although_another_thread_was_first() -> None:
-    """The end of one thread's hold does not keep another from its own."""
+    """Each thread answers its reads, whichever thread ends its hold first."""
     store = SeenStore()
     loops = [Loop(store), Loop(store)]
     peers = [loop.connect() for loop in loops]
@@ -637,7 +637,7 @@ def test_read_is_answered_by_the_deadline_although_another_thread_was_first() ->
 
 
 def read_odd_keys(peer: Peer, count: int, name: str = "odd") -> bytes:
-    """Ask for keys that nobody stores, each under an id of its own."""
+    """Read keys that nobody stores, each with its own id."""
     return b"".join(
         peer.ask(path_request(Type.GET_PULSE, f"/{name}/{number}", number))
         for number in range(count)
@@ -649,7 +649,7 @@ def read_odd_keys(peer: Peer, count: int, name: str = "odd") -> bytes:
 def test_nimbus_is_held_whatever_others_read(
     connections: int, is_same_address: bool
 ) -> None:
-    """Thousands of reads of odd keys leave room for Nimbus, from its address even."""
+    """Thousands of odd reads, even from Nimbus's address, leave room for Nimbus."""
     loop = Loop()
     attacker = Account("10.0.0.1")
     nimbus = loop.connect(attacker if is_same_address else Account("10.0.0.2"))
@@ -670,14 +670,14 @@ def test_nimbus_is_held_whatever_others_read(
 
 
 def size_of_a_read() -> int:
-    """Return what one held read of `KEY` counts."""
+    """Return the size that one held read of `KEY` counts with."""
     loop = Loop()
     loop.connect().ask(GET)
     return loop.holding.held_bytes
 
 
 def test_full_room_is_made_by_the_largest() -> None:
-    """The oldest reads of the largest connection of the largest account go first."""
+    """The largest connection of the largest account gives up its oldest reads."""
     loop = Loop()
     few, many = Account("10.0.0.1"), Account("10.0.0.2")
     small, large = loop.connect(many), loop.connect(many)
@@ -701,7 +701,7 @@ def test_full_room_is_made_by_the_largest() -> None:
 def test_read_is_told_of_its_key_though_the_same_was_given_up_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The key is awaited still, when the last that awaited it makes room."""
+    """The key stays awaited if the last other read of it is given up for this one."""
     size_bytes = size_of_a_read()
     monkeypatch.setattr(module, "MAX_HELD_BYTES", 2 * size_bytes)
     monkeypatch.setattr(module, "_GIVEN_UP_AT_ONCE_BYTES", 2 * size_bytes)
@@ -740,7 +740,7 @@ def test_account_knows_what_it_holds() -> None:
 def test_accounts_that_hold_nothing_leave_the_room_to_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Once their reads are answered, they have no share of it any more."""
+    """Once their reads are answered, they do not count for the shares."""
     monkeypatch.setattr(module, "MAX_HELD_BYTES", 4 * size_of_a_read())
     loop = Loop()
     for number in range(3):
@@ -758,7 +758,7 @@ KEYS = ("/a", "/a/b", "/c")
 
 
 class Frame(NamedTuple):
-    """A request of the machine: a read, or a pulse, of a key under an id."""
+    """A request of the machine: a read or a pulse, with a key and an id."""
 
     is_read: bool
     key: str
@@ -778,7 +778,7 @@ frames = st.builds(
 
 
 def held_by(reads: HeldReads) -> dict[int, str]:
-    """Return the reads that a connection holds: their keys by id."""
+    """Return the keys of a connection's held reads, by id."""
     frames, held = FrameReader(LIMIT, reads.frames), dict[int, str]()
     while (frame := frames.next()) is not None:
         data, start, end = frame
@@ -790,7 +790,7 @@ def held_by(reads: HeldReads) -> dict[int, str]:
 
 
 class HoldingMachine(RuleBasedStateMachine):
-    """Reads, pulses, re-sends, ends and the deadline, in any order."""
+    """Reads, pulses, repetitions, ends and the deadline, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -826,20 +826,20 @@ class HoldingMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS))
     def delete(self, key: str) -> None:
-        """A topology is gone."""
+        """A key is deleted."""
         self.loop.store.delete(key)
         self.deleted.add(key)
 
     @rule()
     def turn(self) -> None:
-        """The I/O thread does what it was asked for."""
+        """The I/O thread runs its queued calls."""
         self.loop.turn()
         for number in range(len(self.peers)):
             self.take(number)
 
     @rule(number=st.integers(0, 2), is_fault=st.booleans())
     def end(self, number: int, is_fault: bool) -> None:
-        """A connection ends, by the peer's fault or without it."""
+        """A connection ends, with or without a mistake of the peer."""
         if is_fault:
             self.peers[number].server.receive_data(wire.framed(b"\0"))
         else:
@@ -861,7 +861,7 @@ class HoldingMachine(RuleBasedStateMachine):
 
     @rule()
     def deadline(self) -> None:
-        """The time is over: soon nobody is owed anything."""
+        """The deadline passes: soon all reads are answered."""
         self.loop.holding.end()
         self.is_over = True
         while self.loop.calls:
@@ -870,7 +870,7 @@ class HoldingMachine(RuleBasedStateMachine):
         assert self.loop.is_clear
 
     def take(self, number: int) -> None:
-        """Take a connection's replies: each read is owed, and owed no longer."""
+        """Take a connection's replies: each one answers an unanswered read."""
         sent, owed = self.peers[number].taken(), self.owed[number]
         at = 0
         while at < len(sent):
@@ -889,7 +889,7 @@ class HoldingMachine(RuleBasedStateMachine):
 
     @invariant()
     def owes_only_what_is_absent(self) -> None:
-        """What nobody has been told of is not held, and nothing more is."""
+        """Exactly the unanswered reads of absent keys are held."""
         waiting = set()
         for reads, owed in zip(self.reads, self.owed, strict=True):
             held = held_by(reads)
@@ -923,7 +923,7 @@ class HoldingMachine(RuleBasedStateMachine):
 
 
 class CrowdedMachine(HoldingMachine):
-    """The same in a room for four reads, where some are refused or given up."""
+    """The same with room for four reads, so some are refused or given up."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -933,7 +933,7 @@ class CrowdedMachine(HoldingMachine):
         self.patch.setattr(module, "_MAX_GIVEN_UP_BYTES", 3 * 804)
 
     def teardown(self) -> None:
-        """Put the bounds back."""
+        """Restore the limits."""
         self.patch.undo()
 
 
@@ -944,7 +944,7 @@ TestHoldingMachine.settings = settings(max_examples=200, stateful_step_count=30)
 
 
 def test_account_holds_no_more_than_the_number_that_it_is_given() -> None:
-    """A number holds at any time, an equal share under pressure alone."""
+    """A configured limit applies at any time, an equal share only under pressure."""
     loop = Loop(is_on=False)
     loop.holding = SeenHolding(loop.store, most_of_one_bytes=1)
     loop.holding.begin(loop.calls.append)
@@ -954,7 +954,7 @@ def test_account_holds_no_more_than_the_number_that_it_is_given() -> None:
 
 
 def test_holding_and_its_connections_show_what_they_hold() -> None:
-    """The log of a bug says how much was held."""
+    """Their reprs say how much is held, for the log of a bug."""
     holding = Holding(Store())
     holding.begin(deque[Callable[[], None]]().append)
     reads = HeldReads(holding)
@@ -965,7 +965,7 @@ def test_holding_and_its_connections_show_what_they_hold() -> None:
 
 
 def test_nothing_is_sent_amid_what_was_read_at_once() -> None:
-    """What is unread may be the same reads, sent again: one reply each is pending."""
+    """Unread frames may repeat the same reads, so replies wait until all are read."""
     loop = Loop()
     loop.store.put(KEY, b"beat")
     peer = loop.connect()
@@ -981,7 +981,7 @@ def test_nothing_is_sent_amid_what_was_read_at_once() -> None:
 
 
 def test_nothing_can_be_woken_before_the_thread_is_there() -> None:
-    """A read that was released to no thread would wait for ever."""
+    """A read that was released without a thread would never be answered."""
     with pytest.raises(AssertionError, match="before `begin`"):
         Holding(Store()).wake(lambda: None)
 
@@ -989,7 +989,7 @@ def test_nothing_can_be_woken_before_the_thread_is_there() -> None:
 def test_read_is_not_held_if_nothing_more_can_be_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is given up stays in memory until it is answered, so it has a limit, too."""
+    """Reads that were given up stay in memory until answered, so they are limited."""
     monkeypatch.setattr(module, "MAX_HELD_BYTES", 4_000)
     monkeypatch.setattr(module, "_MAX_GIVEN_UP_BYTES", 0)
     loop = Loop()
@@ -1002,7 +1002,7 @@ def test_read_is_not_held_if_nothing_more_can_be_given_up(
 
 
 def test_reads_show_their_state() -> None:
-    """How many are held and released is in the log of an error."""
+    """The repr has how many are held and released."""
     loop = Loop()
     loop.connect().ask(GET)
     (reads,) = loop.holding.reads

@@ -22,7 +22,7 @@ MANY = 10**9
 
 
 def history(most_bytes: int = MANY) -> History:
-    """Return an empty history with room for so much."""
+    """Return an empty history with room for the given number of bytes."""
     return History(most_bytes)
 
 
@@ -37,7 +37,7 @@ def beat(
 
 
 def test_regular_pulses_are_no_events() -> None:
-    """The record has the first and the last, and the longest gap."""
+    """The record has the first and the last pulse, and the longest gap."""
     kept, worker = history(), Source("10.0.0.1:4000")
     record = beat(kept, worker, *(100.0 + 3 * n for n in range(50)), 250.5)
     assert record.list_events() == []
@@ -45,7 +45,7 @@ def test_regular_pulses_are_no_events() -> None:
 
 
 def test_late_pulse_is_an_event() -> None:
-    """It has the gap, and what the heartbeat says of the uptime."""
+    """The event has the gap, and the uptime from the heartbeat."""
     kept, worker = history(), Source("10.0.0.1:4000")
     value = gzip.compress(heartbeat(executors=4, time_s=1_700_000_000, uptime_s=250))
     record = beat(kept, worker, 100.0, 103.0, 124.0, value=value)
@@ -55,7 +55,7 @@ def test_late_pulse_is_an_event() -> None:
 
 
 def test_late_pulse_after_a_longer_gap_is_an_event_too() -> None:
-    """What is late does not depend on what was later."""
+    """An earlier, longer gap does not make a late pulse less late."""
     kept, worker = history(), Source("10.0.0.1:4000")
     record = beat(kept, worker, 0.0, 100.0, 103.0, 113.0, 116.0)
     assert [event.duration_s for event in record.list_events()] == [100.0, 10.0]
@@ -70,7 +70,7 @@ def test_another_interval_becomes_usual() -> None:
 
 
 def test_another_writer_is_an_event() -> None:
-    """It has how the connection of the one before had ended."""
+    """The event says how the previous writer's connection had ended."""
     kept, before, after = history(), Source("10.0.0.1:4000"), Source("10.0.0.1:4002")
     beat(kept, before, 100.0)
     before.end = End.RESET
@@ -79,14 +79,14 @@ def test_another_writer_is_an_event() -> None:
 
 
 def test_connection_that_was_carried_over_is_the_same() -> None:
-    """After an upgrade in place it is another object, of the same peer."""
+    """After an upgrade in place, the source is a new object with the same peer."""
     kept = history()
     beat(kept, Source("10.0.0.1:4000"), 100.0)
     assert beat(kept, Source("10.0.0.1:4000"), 103.0).list_events() == []
 
 
 def test_port_that_is_used_again_is_another_connection() -> None:
-    """The one before it has ended."""
+    """The previous connection from the port has ended."""
     kept, before = history(), Source("10.0.0.1:4000")
     beat(kept, before, 100.0)
     before.end = End.FIN
@@ -94,7 +94,7 @@ def test_port_that_is_used_again_is_another_connection() -> None:
 
 
 def test_deletes_are_events() -> None:
-    """Of a key in its record, of a directory in a list of their own."""
+    """A key's delete is in its record; deletes of directories have their own list."""
     kept, worker = history(), Source("10.0.0.1:4000")
     record = beat(kept, worker, 100.0)
     kept.note_delete(KEY, Source("10.0.0.1:4001"), 101.0)
@@ -105,7 +105,7 @@ def test_deletes_are_events() -> None:
 
 
 def test_read_of_a_value_that_is_late_is_an_event_once() -> None:
-    """Nimbus looks for changes; two reads between two pulses are usual."""
+    """Nimbus looks for changes; two reads between two pulses are normal."""
     kept, worker, nimbus = history(), Source("10.0.0.1:4000"), Source("10.0.0.9:1")
     record = beat(kept, worker, 100.0)
     for now_s in (101.0, 102.0, 111.0, 121.0):
@@ -120,7 +120,7 @@ def test_read_of_a_value_that_is_late_is_an_event_once() -> None:
 
 
 def test_time_without_reads_is_kept() -> None:
-    """Nimbus was away, or blocked."""
+    """A gap between Nimbus's reads is kept: it was away, or blocked."""
     kept, nimbus = history(), Source("10.0.0.9:1")
     for now_s in (100.0, 110.0, 170.0, 180.0):
         kept.note_read("/absent", nimbus, now_s)
@@ -128,7 +128,7 @@ def test_time_without_reads_is_kept() -> None:
 
 
 def test_memory_is_counted_and_bounded() -> None:
-    """The oldest record goes whose key is not written any more."""
+    """The oldest record whose key is no longer written is removed."""
     counted: list[int] = []
     room = 3 * (RECORD_BYTES + 10)
     kept = History(room, counted.append)
@@ -155,7 +155,7 @@ def test_events_are_counted() -> None:
 
 
 def test_history_is_carried_over() -> None:
-    """The next process knows all that this one did, and counts its memory."""
+    """The next process has the whole history, and counts its memory."""
     kept, worker, nimbus = history(), Source("10.0.0.1:4000"), Source("10.0.0.9:1")
     kept.began_s = 5.0
     beat(kept, worker, 100.0, 103.0, 130.0)
@@ -172,7 +172,7 @@ def test_history_is_carried_over() -> None:
 
 
 def test_history_that_cannot_be_read_leaves_nothing() -> None:
-    """The daemon goes on with an empty history, and no memory is counted for it."""
+    """The daemon continues with an empty history, which counts for no memory."""
     kept = history()
     beat(kept, Source("10.0.0.1:4000"), 100.0)
     loaded = history()

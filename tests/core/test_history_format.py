@@ -1,4 +1,4 @@
-"""Tests of pacemaker.core.history_format: what is packed is unpacked, or refused."""
+"""Tests of pacemaker.core.history_format: `unpack` restores or refuses the data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NIMBUS = Source("10.0.0.9:1")
 
 
 def contents() -> Contents:
-    """Return a history of two keys that one connection wrote, which was reset."""
+    """Return a history of two keys, written by one connection that was reset."""
     worker = Source("10.0.0.1:4000")
     worker.end, worker.ended_s = End.RESET, 104.0
     late, quiet = Record(100.0, worker), Record(101.0, worker)
@@ -50,7 +50,7 @@ def test_history_is_unpacked_as_it_was_packed() -> None:
 
 
 def test_keys_of_one_connection_share_its_source() -> None:
-    """A source for each key would take the memory of a hundred thousand of them."""
+    """One source per key would multiply the memory that sources take."""
     records = unpack(packed(contents())).records
     source = records[KEY].source
     assert source is records[OTHER].source
@@ -62,14 +62,14 @@ def test_keys_of_one_connection_share_its_source() -> None:
 
 
 def test_empty_history_is_packed_too() -> None:
-    """A daemon that is upgraded at once has seen nothing yet."""
+    """A daemon may be upgraded before it has seen a request."""
     empty = Contents(5.0, 0.0, NOBODY, [], [], {})
     after = unpack(packed(empty))
     assert (after.began_s, after.read_s, after.records) == (5.0, 0.0, {})
 
 
 def test_history_that_is_cut_is_refused() -> None:
-    """The error says at which byte, wherever the rest is missing."""
+    """Wherever the data is cut, the error names the byte."""
     data = packed(contents())
     for end in range(len(data)):
         with pytest.raises(ValueError, match=rf"cannot be read: byte \d+ of {end}: "):
@@ -77,7 +77,7 @@ def test_history_that_is_cut_is_refused() -> None:
 
 
 def test_history_with_text_that_is_no_utf_8_is_refused() -> None:
-    """It is not what `pack` has written."""
+    """`pack` writes only UTF-8."""
     data = packed(contents()).replace("\u00e9".encode(), b"\xff\xff", 1)
     with pytest.raises(ValueError, match="cannot be read"):
         unpack(data)

@@ -41,7 +41,7 @@ def listing(*slices: list[str], max_body_bytes: int = LIMIT) -> Listing:
 
 
 def run(made: Listing) -> tuple[bytes, int]:
-    """Take all steps; return the frame, and how many they were."""
+    """Take all steps; return the frame and the number of steps."""
     steps = 1
     while (chunks := made.step()) is None:
         steps += 1
@@ -54,14 +54,14 @@ texts = st.text(st.characters(codec="utf-8"), max_size=8)
 @pytest.mark.slow
 @given(st.lists(st.lists(texts, max_size=5), max_size=5))
 def test_frame_is_that_of_the_general_writer(slices: list[list[str]]) -> None:
-    """However the names are sliced, the bytes are those of one message."""
+    """However the names are sliced, the bytes are those of a single message."""
     frame, _ = run(listing(*map(list, slices)))
     assert sorted(names_in(frame)) == sorted(name for part in slices for name in part)
     assert frame == encoded(names_in(frame))
 
 
 def test_step_writes_a_thousand_names_at_most() -> None:
-    """Others are served between the steps."""
+    """Other connections are served between the steps."""
     names = [str(number) for number in range(5 * NAMES_PER_STEP)]
     made = listing(names)
     for step in range(1, 6):
@@ -87,7 +87,7 @@ def test_step_writes_few_names_that_are_long() -> None:
 def test_list_is_cut_where_no_client_would_take_it(
     names: list[str], max_body_bytes: int
 ) -> None:
-    """It never passes the limit, and leaves out no name that there is room for."""
+    """The list stays within the limit, and includes every name that fits."""
     frame, _ = run(listing(list(names), max_body_bytes=max_body_bytes))
     given_names = names_in(frame)
     assert len(frame) <= 4 + max_body_bytes
@@ -100,7 +100,7 @@ def test_list_is_cut_where_no_client_would_take_it(
 
 
 def test_cut_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    """Whoever administers the cluster sees which directory, and how much of it."""
+    """The log names the directory, and how many of its names are listed."""
     run(listing(["x" * 100] * 50, max_body_bytes=1_000))
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
@@ -111,7 +111,7 @@ def test_cut_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_list_that_fits_is_told_of_nowhere(caplog: pytest.LogCaptureFixture) -> None:
-    """A list to the last byte is whole."""
+    """A list that fills the limit to the last byte is complete."""
     frame = encoded(["a", "bb"])
     assert len(run(listing(["a", "bb"], max_body_bytes=len(frame) - 4))[0]) == len(
         frame
@@ -120,13 +120,13 @@ def test_list_that_fits_is_told_of_nowhere(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_long_path_is_shortened_in_the_log() -> None:
-    """Nobody fills the log with one path."""
+    """A long path cannot fill the log."""
     assert shown("/a\x1b" * 5_000_000).endswith("... (15000000 characters)")
     assert len(shown("/a\x1b" * 5_000_000)) < 1_500
 
 
 def changing(store: Store) -> Iterator[bytes]:
-    """List a directory of many names while others come and go in it."""
+    """List a large directory while names are added and removed."""
     made = Listing("/w", store.name_slices("/w"), store.count_names("/w"), 7, LIMIT)
     number = 0
     while (chunks := made.step()) is None:
@@ -138,7 +138,7 @@ def changing(store: Store) -> Iterator[bytes]:
 
 
 def test_names_that_stay_are_listed_whatever_comes_and_goes() -> None:
-    """A list that takes many steps has each name that was there all the while, once."""
+    """A name that exists throughout the listing is listed exactly once."""
     store = Store()
     for number in range(20 * LARGE_NAMES):
         store.put(f"/w/{number}", b"")

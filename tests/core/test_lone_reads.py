@@ -26,7 +26,7 @@ LIMIT = 10 * LARGE_BYTES
 
 
 def _both_ways(data: bytes, value: bytes) -> tuple[bytes | None, bytes, bool]:
-    """Return the short way's reply, the general one's, and if the figures agree."""
+    """Return the fast path's reply, the general one's, and whether figures agree."""
     outcomes = []
     for is_short in (True, False):
         store, figures = Store(), Figures()
@@ -53,7 +53,7 @@ def test_read_is_answered_as_by_the_general_way(key: str, value: bytes) -> None:
 
 @given(st.integers(0, len(GET) - 1), st.integers(0, 255))
 def test_altered_bytes_are_judged_as_by_the_general_way(at: int, byte: int) -> None:
-    """What the short way answers, the general way answers alike."""
+    """Whatever the fast path answers, the general path answers in the same way."""
     data = bytearray(GET)
     data[at] = byte
     short, general, is_counted_alike = _both_ways(bytes(data), b"beat")
@@ -85,7 +85,7 @@ def test_anything_else_is_left_to_the_general_way(data: bytes) -> None:
 
 
 def test_large_heartbeat_is_left_to_the_general_way() -> None:
-    """It is sent from where it is stored, without being copied into the reply."""
+    """A large heartbeat is sent without being copied into the reply."""
     store = Store()
     store.put(KEY, bytes(LARGE_BYTES))
     assert LoneReads(store, Figures()).answer_one(GET) is None
@@ -93,7 +93,7 @@ def test_large_heartbeat_is_left_to_the_general_way() -> None:
 
 @pytest.mark.parametrize("is_reader", [True, False])
 def test_history_notes_the_reads_of_nimbus(is_reader: bool) -> None:
-    """It does not note those of a peer that has never asked for a list."""
+    """Reads by a peer that never asked for a list are not noted."""
     history, source, moment = History(10**6), Source("10.0.0.1:4001"), Moment()
     source.is_reader, moment.now_s = is_reader, 100.0
     reads = LoneReads(Store(), Figures(), source, history, moment)

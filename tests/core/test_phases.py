@@ -23,7 +23,7 @@ KINDS = (Event.ORDINARY, Event.TOKEN_REQUEST, Event.TOKEN, Event.OTHER_CONTROL)
 
 
 def row_of(phase: Phase) -> tuple[str, str]:
-    """Draw a phase as the docstring does."""
+    """Write a phase's line as in the module's docstring."""
     targets = {
         event.value: target.name
         for event, target in TRANSITIONS[phase].items()
@@ -33,7 +33,7 @@ def row_of(phase: Phase) -> tuple[str, str]:
 
 
 def test_diagram_is_that_of_the_table() -> None:
-    """The docstring has a line for each phase that leads on, and no other line."""
+    """The docstring has a line for each phase with a way out, and no other lines."""
     drawn = {
         tuple(part.strip() for part in line.partition(":")[::2])
         for line in (phases.__doc__ or "").splitlines()
@@ -44,7 +44,7 @@ def test_diagram_is_that_of_the_table() -> None:
 
 
 def test_every_phase_can_fail_and_only_closed_is_final() -> None:
-    """A failure ends any connection, and nothing follows the end."""
+    """A failure leads from any phase to CLOSED, and nothing leads out of it."""
     assert TRANSITIONS.keys() == set(Phase)
     assert all(row[Event.FAILURE] is Phase.CLOSED for row in TRANSITIONS.values())
     assert set(TRANSITIONS[Phase.CLOSED]) == {Event.FAILURE}
@@ -52,13 +52,13 @@ def test_every_phase_can_fail_and_only_closed_is_final() -> None:
 
 @pytest.mark.parametrize("phase", READING)
 def test_phase_that_reads_knows_every_kind_of_message(phase: Phase) -> None:
-    """No message of a peer can be missing in the table."""
+    """The table has an entry for every message that a peer can send."""
     assert set(TRANSITIONS[phase]) == {*KINDS, Event.FAILURE}
 
 
 @pytest.mark.parametrize("phase", [Phase.STEPPING, Phase.CLOSED])
 def test_phase_that_does_not_read_has_no_messages(phase: Phase) -> None:
-    """A message in such a phase is a bug, and not the peer's mistake."""
+    """A message in such a phase would be our bug, not the peer's mistake."""
     with pytest.raises(KeyError):
         next_phase(phase, Event.ORDINARY)
 
@@ -72,18 +72,18 @@ def test_phase_that_does_not_read_has_no_messages(phase: Phase) -> None:
     ],
 )
 def test_refused_message_is_named(phase: Phase, event: Event, text: str) -> None:
-    """The error has the reason of the table and the detail."""
+    """The error has the table's reason and the detail."""
     with pytest.raises(OutOfPlaceError, match=text):
         next_phase(phase, event, "it")
 
 
 def test_usual_phase_is_looked_for_first() -> None:
-    """Nearly every message arrives in OPEN."""
+    """Nearly every message arrives in OPEN, so it is first in the tuple."""
     assert READING[0] is Phase.OPEN
 
 
 def test_exchange_that_has_begun_is_not_carried_over() -> None:
-    """The other phases that read need no mechanism, or a new one."""
+    """The other phases that read need either no mechanism or a new one."""
     assert set(READING) - set(CAN_BE_CARRIED_OVER) == {Phase.SASL_BEGUN}
 
 
@@ -99,12 +99,12 @@ def test_exchange_that_has_begun_is_not_carried_over() -> None:
     ],
 )
 def test_message_has_its_kind(message: Message, event: Event) -> None:
-    """Only messages of SASL are not ordinary."""
+    """Every message that does not belong to SASL is ordinary."""
     assert event_of(message) is event
     assert (message.type in SASL_TYPES) == (event is not Event.ORDINARY)
 
 
 def test_control_message_without_a_code_has_no_kind() -> None:
-    """It is malformed, whatever the phase."""
+    """A control message without a code is malformed in any phase."""
     with pytest.raises(MalformedError, match="CONTROL_MESSAGE"):
         event_of(Message(messages.CONTROL_MESSAGE))

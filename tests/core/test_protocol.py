@@ -1,4 +1,4 @@
-"""Tests of pacemaker.core.protocol: bytes in, bytes out, and the phase between."""
+"""Tests of pacemaker.core.protocol: bytes in, bytes out, and the phase in between."""
 
 from __future__ import annotations
 
@@ -108,13 +108,13 @@ class CountingDispatcher(Dispatcher):
     workers = 0
 
     def worker_pulses(self, *args: Any, **kwargs: Any) -> WorkerPulses:
-        """Count, and prepare it."""
+        """Count the call, and make the object."""
         self.workers += 1
         return super().worker_pulses(*args, **kwargs)
 
 
 def new_worker(store: Store) -> Collecting:
-    """Make a protocol to whose peer the short way for pulses is open."""
+    """Make a protocol whose peer may use the fast path for pulses."""
     server = new_protocol(store=store)
     assert serve(server, [PULSE, PULSE]) == PULSE_ACK * 2
     return server
@@ -126,7 +126,7 @@ def sent_by(server: Collecting) -> bytes:
 
 
 def serve(server: Collecting, pieces: Iterable[bytes]) -> bytes:
-    """Do as the owner of a connection does: feed it, take its steps, send all."""
+    """Act as the owner: pass data in, run steps, and send everything."""
     sent = bytearray()
     for piece in pieces:
         server.receive_data(piece)
@@ -135,7 +135,7 @@ def serve(server: Collecting, pieces: Iterable[bytes]) -> bytes:
 
 
 def settle(server: Collecting) -> bytes:
-    """Take steps and send, until only the peer can make it go on."""
+    """Run steps and send, until the protocol waits for the peer."""
     return server.settle()
 
 
@@ -143,14 +143,14 @@ def outcome_of(
     make: MakeMechanism,
     pieces: Iterable[bytes],
 ) -> tuple[bytes, Phase, str, bool, str | None]:
-    """Serve pieces to a new connection; return all that can be seen of it."""
+    """Serve pieces to a new connection; return its visible outcome."""
     server = new_protocol(make)
     sent = serve(server, pieces)
     return sent, server.phase, str(server.error), server.authenticated, server.user
 
 
 def in_phase(make: MakeMechanism, before: bytes) -> Collecting:
-    """Bring a new connection to a phase, its output taken."""
+    """Bring a new connection to a phase, with its output sent."""
     server = new_protocol(make)
     serve(server, [before])
     return server
@@ -160,7 +160,7 @@ def in_phase(make: MakeMechanism, before: bytes) -> Collecting:
 
 
 def test_requests_are_answered_in_order() -> None:
-    """Each request gets its reply, one after another, with its id."""
+    """Each request gets its reply, in order and with its id."""
     stream = READ + PULSE + READ + path_request(Type.EXISTS, "/a", 1)
     stream += path_request(Type.CREATE_PATH, "/x")
     stream += path_request(Type.GET_ALL_NODES_FOR_PATH, "", 2)
@@ -245,7 +245,7 @@ STREAMS: dict[str, tuple[MakeMechanism, bytes, bytes, Phase]] = {
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_stream_is_served_however_it_arrives(name: str) -> None:
-    """Whole, byte by byte and cut anywhere, a stream has one outcome."""
+    """Whole, byte by byte or cut anywhere, a stream has the same outcome."""
     make, stream, replies, phase = STREAMS[name]
     outcome = same_however_it_arrives(stream, lambda pieces: outcome_of(make, pieces))
     assert outcome[:2] == (replies, phase)
@@ -253,7 +253,7 @@ def test_stream_is_served_however_it_arrives(name: str) -> None:
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_stream_is_served_with_bytes_behind(name: str) -> None:
-    """A frame that has begun behind the others changes nothing of their replies."""
+    """A partial frame after the others does not change their replies."""
     make, stream, replies, phase = STREAMS[name]
     behind = b"\0\0\0\x29\x08" if not name.startswith("unfinished") else b""
     sent, ended, *_ = outcome_of(make, [stream + behind])
@@ -262,7 +262,7 @@ def test_stream_is_served_with_bytes_behind(name: str) -> None:
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_stream_has_a_reason_just_where_it_is_closed(name: str) -> None:
-    """`error` says why a connection is CLOSED, and nothing of one that is not."""
+    """`error` says why a connection is CLOSED; otherwise it is None."""
     make, stream, _, phase = STREAMS[name]
     server = new_protocol(make)
     serve(server, [stream])
@@ -278,7 +278,7 @@ def test_stream_has_a_reason_just_where_it_is_closed(name: str) -> None:
 def test_odd_stream_is_served_however_it_arrives(
     make: MakeMechanism, stream: bytes, cuts: list[int]
 ) -> None:
-    """Odd and harmed frames too have one outcome, wherever the stream is cut."""
+    """Odd and damaged frames have the same outcome, wherever the stream is cut."""
     places = [0, *sorted(cuts), len(stream)]
     pieces = [stream[a:b] for a, b in pairwise(places)]
     single = [stream[at : at + 1] for at in range(len(stream))]
@@ -297,7 +297,7 @@ def test_odd_stream_is_served_however_it_arrives(
 def test_fast_path_has_the_outcome_of_the_slow_one(
     make: MakeMechanism, frames: list[bytes], cut: int
 ) -> None:
-    """Pieces that are one pulse each have the outcome of the same bytes uncut."""
+    """Pieces of one pulse each have the same outcome as all bytes in one piece."""
     for before in ([], [PULSE, PULSE], [READ, READ]):
         stream = b"".join([*before, *frames])
         whole = outcome_of(make, [*before, *frames])
@@ -306,7 +306,7 @@ def test_fast_path_has_the_outcome_of_the_slow_one(
 
 
 def test_pulse_alone_is_answered_at_once() -> None:
-    """It is stored, and nothing is left to do."""
+    """A single pulse is stored and answered with nothing left to do."""
     store = Store()
     server = new_worker(store)
     output = server.receive_data(send_pulse("/a", b"new", 7))
@@ -316,14 +316,14 @@ def test_pulse_alone_is_answered_at_once() -> None:
 
 
 def takes_fast_path(server: Collecting, data: bytes) -> bool:
-    """Serve a piece; return whether it was answered without being kept."""
+    """Serve a piece; return whether the fast path answered it."""
     before = server.frames.frames_rcvd
     serve(server, [data])
     return server.frames.frames_rcvd == before
 
 
 def test_first_pulses_make_a_worker() -> None:
-    """A peer that sends two pulses to one key in succession gets the fast path."""
+    """A peer that sends two consecutive pulses to one key gets the fast path."""
     server, other = new_protocol(), send_pulse("/b", b"xy", 5)
     for pulse in (PULSE, other, PULSE, PULSE):
         assert not takes_fast_path(server, pulse)
@@ -345,7 +345,7 @@ def test_first_read_makes_a_reader() -> None:
 
 
 def test_peer_that_may_not_read_gets_no_fast_path() -> None:
-    """Each of its reads is refused, the first and any later one."""
+    """Every one of its reads is refused."""
     server = new_protocol(like_digest)
     for _ in range(3):
         assert not takes_fast_path(server, READ)
@@ -353,7 +353,7 @@ def test_peer_that_may_not_read_gets_no_fast_path() -> None:
 
 
 def test_worker_is_made_but_once() -> None:
-    """Pulses to its key that come another way leave it as it is."""
+    """Pulses to its key that take another path do not make a new one."""
     dispatcher = CountingDispatcher(Store(), Figures(), LIMIT)
     server = Collecting(dispatcher, LIMIT)
     serve(server, [PULSE, PULSE])
@@ -364,7 +364,7 @@ def test_worker_is_made_but_once() -> None:
 
 
 def test_long_keys_are_not_remembered() -> None:
-    """What a connection keeps is in no budget, so it is little."""
+    """A connection remembers only short keys, because they count in no budget."""
     store = Store()
     server = new_protocol(store=store)
     longest, too_long = ("/" + "k" * n for n in (MAX_KEY_CHARACTERS - 1, 2_000_000))
@@ -386,7 +386,7 @@ def test_long_keys_are_not_remembered() -> None:
     "behind", [b"", PULSE[:9], READ, GARBAGE, send_pulse("/b", b"")]
 )
 def test_pulses_of_a_worker_are_taken_together(count: int, behind: bytes) -> None:
-    """They are answered and counted, one by one, and what follows is as ever."""
+    """Each is answered and counted, and later requests are served as usual."""
     pulses = b"".join(send_pulse("/a", b"x" * n, n) for n in range(count))
     store = CountingStore()
     server = new_worker(store)
@@ -403,7 +403,7 @@ def test_pulses_of_a_worker_are_taken_together(count: int, behind: bytes) -> Non
 
 
 def test_pulse_amid_a_frame_is_part_of_it() -> None:
-    """While bytes are unread, there is no fast path."""
+    """While bytes are unread, the fast path is not used."""
     store = CountingStore()
     server = new_worker(store)
     frame = send_pulse("/b", PULSE, 1)
@@ -414,7 +414,7 @@ def test_pulse_amid_a_frame_is_part_of_it() -> None:
 
 
 def test_pulse_that_cannot_be_stored_ends_the_connection_on_the_fast_path_too() -> None:
-    """With the reason, and with nothing sent."""
+    """`error` has the reason, and nothing is sent."""
     store = Store()
     server = new_worker(store)
     store.delete("/a")
@@ -425,7 +425,7 @@ def test_pulse_that_cannot_be_stored_ends_the_connection_on_the_fast_path_too() 
 
 
 def test_no_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A message that is no request is named in the log, with its peer."""
+    """The log names the peer, and the message that is not a request."""
     with caplog.at_level(logging.WARNING):
         serve(new_protocol(), [NO_REQUEST])
     assert caplog.messages == ["peer:1: EXISTS_RESPONSE is not a request; ignored"]
@@ -434,7 +434,7 @@ def test_no_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 def test_messages_that_are_no_request_are_named_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A hundred of them cost the log one line, and the connection stays open."""
+    """A hundred of them cause one line in the log, and the connection stays open."""
     server = new_protocol()
     with caplog.at_level(logging.WARNING):
         assert serve(server, [NO_REQUEST * MAX_USELESS, PULSE]) == PULSE_ACK
@@ -442,7 +442,7 @@ def test_messages_that_are_no_request_are_named_once(
 
 
 def test_more_messages_that_are_no_request_end_the_connection() -> None:
-    """One more than can be a mistake ends it, with an error that says how many."""
+    """One more ends the connection, with an error that has the limit."""
     server = new_protocol()
     serve(server, [NO_REQUEST * (MAX_USELESS + 1)])
     assert str(server.error) == (
@@ -454,7 +454,7 @@ def test_more_messages_that_are_no_request_end_the_connection() -> None:
 def test_each_message_is_a_debug_line_without_its_bytes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What is received and sent is in the log, pulses included, but no heartbeat."""
+    """Messages in both directions are logged, but not the contents of heartbeats."""
     with caplog.at_level(logging.DEBUG, "pacemaker.core.protocol"):
         server = new_protocol()
         assert serve(server, [PULSE, PULSE, PULSE, READ]) == PULSE_ACK * 3 + HIT
@@ -470,7 +470,7 @@ def test_each_message_is_a_debug_line_without_its_bytes(
 def test_debug_line_of_a_failure_has_its_cause(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The error itself has lost it, as it would keep the peer's bytes alive."""
+    """The error itself drops its cause, which would keep the peer's bytes alive."""
     with caplog.at_level(logging.DEBUG, "pacemaker.core.protocol"):
         serve(new_protocol(), [path_request(10, "/a").replace(b"/a", b"/\xff")])
     assert "UnicodeDecodeError" in caplog.text
@@ -479,7 +479,7 @@ def test_debug_line_of_a_failure_has_its_cause(
 def test_no_message_is_logged_unless_debug_is_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The level is looked up when the connection begins."""
+    """Without DEBUG nothing is logged; the level is read when a connection begins."""
     with caplog.at_level(logging.INFO, "pacemaker.core.protocol"):
         serve(new_protocol(), [PULSE, READ, GARBAGE])
     assert caplog.messages == []
@@ -489,7 +489,7 @@ def test_no_message_is_logged_unless_debug_is_on(
 
 
 def test_one_call_reads_a_slice_and_no_more() -> None:
-    """What is behind a slice waits for `resume`, and all of it is answered in order."""
+    """Requests beyond the slice wait for `resume`, and are answered in order."""
     server = new_protocol()
     reads = [path_request(Type.GET_PULSE, "/a", number) for number in range(100)]
     server.receive_data(b"".join(reads))
@@ -507,7 +507,7 @@ def test_one_call_reads_a_slice_and_no_more() -> None:
 
 
 def test_slice_ends_sooner_with_what_costs_more() -> None:
-    """A slice holds more pulses than reads, as these take longer."""
+    """A slice has room for more pulses than reads, because reads take longer."""
     counts = []
     for request in (
         b"".join(send_pulse(f"/w/{number}", b"x", 1) for number in range(100)),
@@ -520,7 +520,7 @@ def test_slice_ends_sooner_with_what_costs_more() -> None:
 
 
 def test_connection_waits_for_credit_once_it_has_cost_a_lot_itself() -> None:
-    """Each 32 new keys or lists, the owner is to settle the account."""
+    """After each 32 new keys or lists, the owner has to settle the account."""
     store, account = Store(), Account("10.0.0.1")
     server = new_protocol(store=store, account=account)
     waits = []
@@ -534,7 +534,7 @@ def test_connection_waits_for_credit_once_it_has_cost_a_lot_itself() -> None:
 
 
 def test_connection_does_not_wait_for_what_others_of_its_account_cost() -> None:
-    """A worker adds its key, and goes on, however much its address has added."""
+    """A worker may add its key without a wait, however many its address has added."""
     store, account = Store(), Account("10.0.0.1")
     greedy, worker = (new_protocol(store=store, account=account) for _ in range(2))
     keys = b"".join(send_pulse(f"/w/{number}", b"x", 1) for number in range(60))
@@ -560,7 +560,7 @@ LIST = path_request(Type.GET_ALL_NODES_FOR_PATH, "/w", 3)
 
 
 def test_list_of_a_large_directory_is_written_in_slices() -> None:
-    """Each call writes some of it, and what is behind it is answered behind it."""
+    """Each call writes a slice, and later requests are answered after the list."""
     server, reply = new_lister()
     server.receive_data(LIST + PULSE)
     silent_calls = 0
@@ -573,7 +573,7 @@ def test_list_of_a_large_directory_is_written_in_slices() -> None:
 
 
 def test_list_in_the_making_is_counted_as_held() -> None:
-    """What is written of a list counts for the budget before it is sent."""
+    """The written part of a list counts in the budget before it is sent."""
     server, _ = new_lister()
     server.receive_data(LIST)
     server.resume()
@@ -584,7 +584,7 @@ def test_list_in_the_making_is_counted_as_held() -> None:
 
 
 def test_list_in_the_making_is_begun_again_after_an_upgrade() -> None:
-    """The next process writes it from its beginning, and then what is behind it."""
+    """The next process writes the list from its start, then the later replies."""
     server, reply = new_lister()
     server.receive_data(LIST + PULSE)
     server.resume()
@@ -597,7 +597,7 @@ def test_list_in_the_making_is_begun_again_after_an_upgrade() -> None:
 
 
 def test_closed_connection_has_no_more() -> None:
-    """A frame that ends the connection leaves nothing to go on with."""
+    """After a frame that ends the connection, nothing is left to do."""
     server = new_protocol()
     server.receive_data(path_request(Type.GET_PULSE, "/a", 1) * 100)
     assert server.has_more
@@ -608,7 +608,7 @@ def test_closed_connection_has_no_more() -> None:
 def test_stranger_leaves_a_trace_once_of_each_kind(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """What a peer reads and deletes without authentication is in the log, escaped."""
+    """Unauthenticated reads and deletes are logged once per kind, and escaped."""
     delete = path_request(Type.DELETE_PATH, "/w\n" + "x" * 1000, 1)
     with caplog.at_level(logging.INFO):
         serve(new_protocol(like_digest), [PULSE, READ * 5, delete * 5, READ])
@@ -631,7 +631,7 @@ def test_stranger_leaves_a_trace_once_of_each_kind(
 def test_peer_that_may_read_leaves_no_trace(
     make: MakeMechanism, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nor does anybody, if there is no authentication."""
+    """Nothing is logged for it, nor for any peer if there is no authentication."""
     delete = path_request(Type.DELETE_PATH, "/w", 1)
     exchange = b"" if make is None else DIGEST_EXCHANGE
     with caplog.at_level(logging.INFO):
@@ -708,7 +708,7 @@ TRANSITIONS: dict[str, dict[str, Phase | type[PeerError]]] = {
 @pytest.mark.parametrize("message", MESSAGES)
 @pytest.mark.parametrize("start", STARTS)
 def test_transition(start: str, message: str) -> None:
-    """Each message leads from each phase to the next one, or to an end."""
+    """Each message leads from each phase to the expected phase."""
     server = in_phase(*STARTS[start])
     assert server.phase.name == start.partition(",")[0]
     server.receive_data(MESSAGES[message])
@@ -722,7 +722,7 @@ def test_transition(start: str, message: str) -> None:
 @pytest.mark.parametrize("message", MESSAGES)
 @pytest.mark.parametrize("start", [name for name in STARTS if "OPEN" not in name])
 def test_ordinary_message_takes_sasl_off_for_good(start: str, message: str) -> None:
-    """Who writes before the exchange is complete may never read, nor begin again."""
+    """A peer that writes before the exchange is complete may never read."""
     server = in_phase(*STARTS[start])
     serve(server, [PULSE])
     assert (server.phase, server.authenticated) == (Phase.OPEN, False)
@@ -735,7 +735,7 @@ def test_ordinary_message_takes_sasl_off_for_good(start: str, message: str) -> N
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_closed_absorbs_all(message: str) -> None:
-    """After the end nothing is read, answered or kept."""
+    """Once CLOSED, the protocol reads, answers and keeps nothing."""
     server = in_phase(None, GARBAGE)
     error = server.error
     server.receive_data(MESSAGES[message])
@@ -747,7 +747,7 @@ def test_closed_absorbs_all(message: str) -> None:
 
 @pytest.mark.parametrize("message", MESSAGES)
 def test_stepping_reads_nothing(message: str) -> None:
-    """While a step is taken, what comes waits behind it."""
+    """While a step runs, received bytes wait."""
     server = new_protocol(like_digest)
     server.receive_data(REQUEST_TOKEN)
     server.receive_data(MESSAGES[message])
@@ -758,7 +758,7 @@ def test_stepping_reads_nothing(message: str) -> None:
 
 
 def test_phases_are_those_of_the_table() -> None:
-    """The table has every phase that reads, with every message."""
+    """The test's table has every phase that reads, and every message."""
     starts = {start.partition(",")[0] for start in STARTS}
     assert starts == {phase.name for phase in READING}
     assert TRANSITIONS.keys() == STARTS.keys()
@@ -778,14 +778,14 @@ def test_phases_are_those_of_the_table() -> None:
 def test_completion_comes_before_any_reply(
     make: MakeMechanism, exchange: bytes, answers: bytes
 ) -> None:
-    """Requests that wait behind the last token are answered after the -203."""
+    """Requests that follow the last token are answered after the -203."""
     server = new_protocol(make)
     assert serve(server, [exchange + READ + PULSE]) == answers + MISS + PULSE_ACK
     assert (server.authenticated, server.user) == (True, "nimbus")
 
 
 def test_mechanism_gets_the_tokens() -> None:
-    """The request stands for the empty token; others arrive as they were sent."""
+    """The token request counts as an empty token; others arrive unchanged."""
     mechanism = like_digest()
     server = new_protocol(lambda: mechanism)
     serve(server, [DIGEST_EXCHANGE])
@@ -796,7 +796,7 @@ def test_mechanism_gets_the_tokens() -> None:
     ("make", "is_slow"), [(like_digest, False), (like_kerberos, True)]
 )
 def test_owner_is_told_of_slow_steps(make: MakeMechanism, is_slow: bool) -> None:
-    """What the mechanism says of its steps, the owner can ask before one is taken."""
+    """The owner can ask whether a step is slow before it runs."""
     server = new_protocol(make)
     server.receive_data(token(b"AP-REQ") if is_slow else REQUEST_TOKEN)
     assert server.step is not None
@@ -804,7 +804,7 @@ def test_owner_is_told_of_slow_steps(make: MakeMechanism, is_slow: bool) -> None
 
 
 def test_nothing_is_sent_after_a_refused_token() -> None:
-    """Not even requests that came with it are carried out."""
+    """Requests that came with the refused token are not carried out either."""
     store = Store()
     server = new_protocol(like_kerberos, store)
     assert serve(server, [token(REFUSED) + PULSE]) == b""
@@ -814,7 +814,7 @@ def test_nothing_is_sent_after_a_refused_token() -> None:
 
 
 def test_step_touches_nothing_until_its_outcome_is_taken() -> None:
-    """A step may run elsewhere: the connection changes only in finish_step."""
+    """A step may run on any thread: the connection changes only in finish_step."""
     server = new_protocol(like_kerberos)
     server.receive_data(token(b"AP-REQ"))
     assert server.step is not None
@@ -828,7 +828,7 @@ def test_step_touches_nothing_until_its_outcome_is_taken() -> None:
 def test_outcome_of_a_step_comes_too_late(
     outcome: StepOutcome,
 ) -> None:
-    """A connection that has ended meanwhile takes no outcome any more."""
+    """A connection that has ended meanwhile ignores the outcome."""
     server = new_protocol(like_kerberos)
     server.receive_data(token(b"AP-REQ"))
     server.fail(LimitError("out of time"))
@@ -839,7 +839,7 @@ def test_outcome_of_a_step_comes_too_late(
 
 @pytest.mark.parametrize("exchange", [b"", REQUEST_TOKEN, DIGEST_EXCHANGE])
 def test_outcome_without_a_step_is_ignored(exchange: bytes) -> None:
-    """finish_step does nothing where no step is due."""
+    """finish_step does nothing if no step is pending."""
     server = in_phase(like_digest, exchange)
     before = repr(server)
     server.finish_step(b"token")
@@ -855,21 +855,21 @@ class ForgetfulMechanism(ScriptedMechanism):
         )
 
     def step(self, token: bytes) -> bytes | None:
-        """Give the next answer of the script."""
+        """Return the next scripted answer."""
         answer = super().step(token)
         self.tokens_rcvd.clear()
         return answer
 
 
 def new_forgetful() -> tuple[Collecting, weakref.ref[ForgetfulMechanism]]:
-    """Make a protocol that alone keeps its mechanism, and a look at that one."""
+    """Make a protocol with the only reference to its mechanism, and a weak one."""
     mechanism = ForgetfulMechanism()
     dispatcher = Dispatcher(Store(), Figures(), LIMIT)
     return Collecting(dispatcher, LIMIT, mechanism), weakref.ref(mechanism)
 
 
 def test_tokens_are_not_kept() -> None:
-    """The token, and after the exchange its mechanism, live no longer than needed."""
+    """Tokens, and the mechanism after the exchange, are not kept alive."""
     server, seen = new_forgetful()
     tracemalloc.start()
     try:
@@ -890,7 +890,7 @@ def test_tokens_are_not_kept() -> None:
 
 
 def test_mechanism_is_not_kept_for_a_peer_that_has_given_up_sasl() -> None:
-    """It can take no step any more on this connection."""
+    """No further step is possible on this connection."""
     server, seen = new_forgetful()
     serve(server, [PULSE])
     assert not server.authenticated
@@ -901,7 +901,7 @@ def test_mechanism_is_not_kept_for_a_peer_that_has_given_up_sasl() -> None:
 
 
 class AnsweredElsewhere:
-    """Answers all reads and lists later, as a relay does: when the test says."""
+    """Answers all reads and lists later, like a relay, when the test says so."""
 
     is_over = False
     frames = acks = b""
@@ -912,7 +912,7 @@ class AnsweredElsewhere:
         self.released: list[Message] = []
 
     def new_reads(self, account: Account = NOBODY) -> AnsweredElsewhere:
-        """Return itself: there is but one connection."""
+        """Return itself: there is only one connection."""
         return self
 
     def begin_batch(self) -> None:
@@ -941,7 +941,7 @@ class AnsweredElsewhere:
         self.held = self.released = []
 
     def release(self) -> None:
-        """Let what is held be answered, from the store."""
+        """Release the held requests, to be answered from the store."""
         self.released, self.held = self.held, []
 
 
@@ -957,7 +957,7 @@ MISS_IN_ORDER = wire.pulse_reply("/a", None)
 
 
 def test_nothing_is_read_before_an_answer_without_an_id() -> None:
-    """Such replies go out in the order of their requests, so the next one waits."""
+    """Replies without an id are sent in order, so later requests wait."""
     store = Store()
     client, later = new_client(store)
     _, wait = client.receive_data(READ_IN_ORDER + PULSE)
@@ -972,7 +972,7 @@ def test_nothing_is_read_before_an_answer_without_an_id() -> None:
 
 
 def test_answer_without_an_id_is_followed_by_what_the_peer_sends_next() -> None:
-    """With nothing unread, the connection waits for the peer."""
+    """After the answer, with nothing unread, the connection waits for the peer."""
     client, later = new_client(Store())
     client.receive_data(READ_IN_ORDER)
     later.release()
@@ -980,7 +980,7 @@ def test_answer_without_an_id_is_followed_by_what_the_peer_sends_next() -> None:
 
 
 def test_answer_with_an_id_does_not_end_the_wait_for_one_without() -> None:
-    """Only the reply that is waited for lets the next frames be read."""
+    """Only the reply without an id lets the next frames be read."""
     client, later = new_client(Store())
     assert client.receive_data(READ + READ_IN_ORDER + PULSE)[1] is Wait.ANSWER
     (*later.released, in_order), later.held = later.held, []
@@ -991,7 +991,7 @@ def test_answer_with_an_id_does_not_end_the_wait_for_one_without() -> None:
 
 
 def test_what_is_answered_at_once_does_not_wait() -> None:
-    """A request without an id that needs no other server keeps its order anyway."""
+    """A request that is answered at once does not hold up later ones."""
     client, _ = new_client(Store())
     asked = path_request(Type.EXISTS, "/a") * 2
     reply = wire.exists_reply(False)
@@ -999,7 +999,7 @@ def test_what_is_answered_at_once_does_not_wait() -> None:
 
 
 def test_large_list_that_was_answered_later_is_written_in_turns() -> None:
-    """Other connections are served between its slices, as for any large list."""
+    """Other connections are served between its slices, as with any large list."""
     store = Store()
     for number in range(3_500):
         store.put(f"/w/{number}", b"x")
@@ -1024,7 +1024,7 @@ def test_large_list_that_was_answered_later_is_written_in_turns() -> None:
 
 @pytest.mark.parametrize("size", [100, 1_000, 20_000, 1_000_000])
 def test_output_is_bounded_by_the_limit_and_a_reply(size: int) -> None:
-    """However many replies are asked for at once, few are due, and all come."""
+    """However many requests arrive at once, few replies are pending at a time."""
     store = Store()
     store.put("/a", bytes(size))
     server = new_protocol(None, store)
@@ -1046,7 +1046,7 @@ def test_output_is_bounded_by_the_limit_and_a_reply(size: int) -> None:
 
 
 def test_blocked_connection_reads_nothing() -> None:
-    """While too much is due, frames that come wait, and nothing is carried out."""
+    """While too many bytes wait to be sent, new frames are not carried out."""
     store = Store()
     store.put("/a", bytes(MAX_OUTGOING_BYTES))
     server = new_protocol(None, store)
@@ -1061,7 +1061,7 @@ def test_blocked_connection_reads_nothing() -> None:
 
 
 def test_blocked_connection_keeps_no_frame_that_was_read() -> None:
-    """A large frame is let go though frames behind it wait."""
+    """The memory of a large frame is freed, even if later frames wait."""
     store = Store()
     server = new_protocol(None, store)
     big = send_pulse("/a", bytes(1_000_000), 1)
@@ -1072,7 +1072,7 @@ def test_blocked_connection_keeps_no_frame_that_was_read() -> None:
 
 
 def test_large_values_are_sent_from_where_they_are_stored() -> None:
-    """A large heartbeat is a chunk of its own, not copied; small ones are joined."""
+    """A large heartbeat is a separate chunk and not copied; small ones are joined."""
     store, large = Store(), bytes(canonical.LARGE_BYTES)
     store.put("/large", large)
     server = new_protocol(None, store)
@@ -1090,7 +1090,7 @@ def test_large_values_are_sent_from_where_they_are_stored() -> None:
 
 
 def test_what_was_due_before_the_end_still_goes_out() -> None:
-    """Replies to the requests before a broken one are sent."""
+    """Replies to the requests before a malformed one are sent."""
     server = new_protocol()
     server.receive_data(PULSE + READ + GARBAGE)
     assert server.phase is Phase.CLOSED
@@ -1098,7 +1098,7 @@ def test_what_was_due_before_the_end_still_goes_out() -> None:
 
 
 def test_fail_frees_what_is_unread() -> None:
-    """A connection that its owner ends holds no bytes of a frame any more."""
+    """A connection that its owner has ended keeps no bytes of a frame."""
     server = new_protocol()
     server.receive_data(send_pulse("/a", bytes(1_000_000))[:-1])
     assert server.frames.unread_bytes > 1_000_000
@@ -1108,7 +1108,7 @@ def test_fail_frees_what_is_unread() -> None:
 
 
 def test_first_reason_stays() -> None:
-    """What goes wrong while the last replies go out does not hide why they are last."""
+    """Later failures, while the last replies are sent, do not replace `error`."""
     server = in_phase(None, GARBAGE)
     server.fail(LimitError("out of time", "replies not taken"))
     assert isinstance(server.error, MalformedError)
@@ -1120,7 +1120,7 @@ def test_first_reason_stays() -> None:
     ids=["no message", "not UTF-8", "out of place"],
 )
 def test_reason_keeps_nothing_alive(frame: bytes) -> None:
-    """An error that is logged, or waits to be, holds neither frames nor bytes."""
+    """An error that waits to be logged keeps neither stack frames nor bytes alive."""
     error = in_phase(None, frame).error
     assert error is not None
     assert error.__traceback__ is None
@@ -1128,7 +1128,7 @@ def test_reason_keeps_nothing_alive(frame: bytes) -> None:
 
 
 def test_frame_bytes_say_what_has_begun() -> None:
-    """The owner can tell how long a frame may take from its stated size."""
+    """The owner computes a frame's deadline from its stated size."""
     server = new_protocol()
     seen = []
     for piece in (PULSE[:3], PULSE[3:9], PULSE[9:] + READ[:5]):
@@ -1139,7 +1139,7 @@ def test_frame_bytes_say_what_has_begun() -> None:
 
 
 def test_repr_shows_the_state() -> None:
-    """A connection in the log says where it is, and nothing of its tokens."""
+    """The repr has the phase and the user, and nothing of the tokens."""
     server = in_phase(like_digest, DIGEST_EXCHANGE)
     assert repr(server) == (
         "<ServerProtocol peer='peer:1' phase=open authenticated=True user='nimbus'>"
@@ -1159,10 +1159,10 @@ HANDED_OVER = {
 def handed_over(
     make: MakeMechanism, stream: bytes, cut: int, *, is_sent: bool
 ) -> bytes | None:
-    """Serve a stream by two connections, the second going on from a snapshot.
+    """Serve a stream on two connections; the second continues from a snapshot.
 
     Returns:
-        All that was sent; None where the first could not be written out.
+        All that was sent; None if the first gave no snapshot.
     """
     store = Store()
     first = new_protocol(make, store)
@@ -1180,7 +1180,7 @@ def handed_over(
 @pytest.mark.parametrize("is_sent", [True, False])
 @pytest.mark.parametrize("name", HANDED_OVER)
 def test_another_goes_on_from_a_snapshot(name: str, is_sent: bool) -> None:
-    """Wherever a connection is handed over, its replies are those of one process."""
+    """Wherever a connection is handed over, its replies stay the same."""
     make, stream = HANDED_OVER[name]
     whole = outcome_of(make, [stream])[0]
     amid_sasl = 0
@@ -1195,7 +1195,7 @@ def test_another_goes_on_from_a_snapshot(name: str, is_sent: bool) -> None:
 
 
 def test_snapshot_has_what_was_not_sent() -> None:
-    """What was handed over and has not gone out comes first, then what is due."""
+    """Bytes that were handed out but not sent come first, then pending replies."""
     server = new_protocol()
     server.receive_data(PULSE)
     unsent = sent_by(server)[3:]
@@ -1210,7 +1210,7 @@ def test_snapshot_has_what_was_not_sent() -> None:
 
 
 def test_snapshot_of_a_blocked_connection_keeps_what_is_unread() -> None:
-    """Requests behind a large reply are handed over unread, and answered there."""
+    """Requests after a large reply are handed over unread, and answered there."""
     store = Store()
     store.put("/a", bytes(MAX_OUTGOING_BYTES))
     first = new_protocol(None, store)
@@ -1237,12 +1237,12 @@ def test_snapshot_of_a_blocked_connection_keeps_what_is_unread() -> None:
 def test_no_snapshot_amid_an_exchange_or_after_the_end(
     make: MakeMechanism, stream: bytes
 ) -> None:
-    """A mechanism is not handed over, nor a connection that has ended."""
+    """Neither an exchange nor an ended connection can be handed over."""
     assert in_phase(make, stream).snapshot() is None
 
 
 def test_no_snapshot_of_a_step_that_is_under_way() -> None:
-    """Who is asked amid a step cannot be written out."""
+    """While a step runs, there is no snapshot."""
     server = new_protocol(like_digest)
     server.receive_data(REQUEST_TOKEN)
     assert server.phase is Phase.STEPPING
@@ -1250,7 +1250,7 @@ def test_no_snapshot_of_a_step_that_is_under_way() -> None:
 
 
 def test_exchange_may_begin_after_a_hand_over() -> None:
-    """Where SASL was still due, it is due in the other process too."""
+    """If the exchange was still possible, it is possible in the next process."""
     state = new_protocol(like_digest).snapshot()
     assert state == Snapshot(False, True, None, b"", b"")
     second = new_protocol(like_digest)
@@ -1259,7 +1259,7 @@ def test_exchange_may_begin_after_a_hand_over() -> None:
 
 
 def test_authentication_is_handed_over() -> None:
-    """Who has authenticated may read in the other process, and not begin again."""
+    """An authenticated peer may read in the next process, but not begin again."""
     state = in_phase(like_digest, DIGEST_EXCHANGE).snapshot()
     assert state == Snapshot(True, False, "nimbus", b"", b"")
     second = new_protocol(like_digest)
@@ -1283,7 +1283,7 @@ owner_calls = st.one_of(
 
 
 def call(server: Collecting, what: bytes | str) -> None:
-    """Do one thing that an owner may do."""
+    """Make one call that an owner may make."""
     if isinstance(what, bytes):
         server.receive_data(what)
     elif what == "resume":
@@ -1306,7 +1306,7 @@ def call(server: Collecting, what: bytes | str) -> None:
 def test_any_bytes_and_calls_lead_to_a_legal_state(
     make: MakeMechanism, calls: list[bytes | str]
 ) -> None:
-    """Nothing raises; an end has a reason; who has not authenticated may not read."""
+    """Nothing raises, an end has a reason, and reads need authentication."""
     server = new_protocol(make)
     for what in calls:
         was_closed = server.phase is Phase.CLOSED
@@ -1320,7 +1320,7 @@ def test_any_bytes_and_calls_lead_to_a_legal_state(
 
 @given(st.binary(max_size=60))
 def test_noise_leads_to_a_legal_state(noise: bytes) -> None:
-    """Random bytes wait for more, or end the connection; in every cut alike."""
+    """Random bytes wait for more or end the connection, however they are cut."""
     for pieces in ways_to_arrive(noise):
         server = new_protocol()
         serve(server, pieces)
@@ -1328,7 +1328,7 @@ def test_noise_leads_to_a_legal_state(noise: bytes) -> None:
 
 
 def test_last_step_is_known_once_it_was_taken() -> None:
-    """Its outcome, and no earlier one, decides who the peer is."""
+    """`is_last` is known only once the step has run."""
     server = new_protocol(like_digest)
     steps = []
     server.receive_data(REQUEST_TOKEN)

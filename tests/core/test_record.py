@@ -35,7 +35,7 @@ def new_record() -> Record:
 
 @given(st.lists(events, max_size=2 * MAX_EVENTS))
 def test_record_keeps_the_last_events(added: list[Event]) -> None:
-    """They are read as they were added, whatever is in them."""
+    """Events are read back as they were added, whatever they contain."""
     record = new_record()
     grown_bytes = sum(map(record.add, added))
     assert record.list_events() == added[-MAX_EVENTS:]
@@ -43,7 +43,7 @@ def test_record_keeps_the_last_events(added: list[Event]) -> None:
 
 
 def test_long_name_of_a_peer_is_cut() -> None:
-    """Its length is one byte; a character that is cut through is replaced."""
+    """The length has one byte; a character that is cut in half is replaced."""
     record = new_record()
     record.add(Event(1.0, Kind.LATE, "\u00e9" * 200))
     (event,) = record.list_events()
@@ -71,7 +71,7 @@ def test_third_gap_of_one_length_becomes_the_interval() -> None:
 
 
 def test_gaps_of_different_lengths_are_no_interval() -> None:
-    """A worker that is late by more and more each time stays late."""
+    """A worker whose gaps keep growing stays late."""
     record = new_record()
     assert all(record.note_gap(10.0 * 2**number) for number in range(6))
     assert record.interval_s == 3.0

@@ -27,17 +27,17 @@ DEEPEST = "/" * (MAX_SEGMENTS - 1)
 
 
 def root_of(store: Store) -> Node:
-    """Return the root of the trie: the only look inside."""
+    """Return the root of the trie; only this function looks inside the store."""
     return store._trie.root
 
 
 def assert_empty(store: Store) -> None:
-    """Check that nothing is left of any key."""
+    """Check that no key has left anything behind."""
     assert (root_of(store), store.used_bytes, len(store)) == ({}, 0, 0)
 
 
 def entries_of(store: Store) -> Iterator[tuple[dict[Any, Any], Any, Any]]:
-    """Walk the trie: each entry with the node that it is in."""
+    """Yield each entry of the trie with its node."""
     nodes = [root_of(store)]
     while nodes:
         node = nodes.pop()
@@ -64,7 +64,7 @@ def shape_of(node: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def assert_sound(store: Store) -> None:
-    """Check what holds of the trie between any two calls."""
+    """Check the trie's invariants."""
     entries = list(entries_of(store))
     nodes = [held for _, _, held in entries if isinstance(held, dict)]
     assert None not in root_of(store), "the root has no key of its own"
@@ -92,19 +92,19 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(key=paths, value=st.binary(max_size=3))
     def put(self, key: str, value: bytes) -> None:
-        """A value that is stored is there, in the place of the old one."""
+        """A stored value replaces the old one."""
         self.store.put(key, value)
         self.model[key] = value
 
     @rule(key=paths, value=st.binary(max_size=3))
     def put_at(self, key: str, value: bytes) -> None:
-        """A place means its key, whatever has happened since it was used last."""
+        """A handle refers to its key, whatever has happened since its last use."""
         self.store.put_at(self.handles.setdefault(key, KeyHandle(key)), value)
         self.model[key] = value
 
     @rule(key=paths, value=st.binary(max_size=3))
     def put_where_the_budget_is_used_up(self, key: str, value: bytes) -> None:
-        """A known key is rewritten; a new one is refused, and leaves no trace."""
+        """A known key is rewritten; a new one is refused and leaves nothing behind."""
         self.store.budget_bytes = self.store.used_bytes
         before = shape_of(root_of(self.store)), self.store.used_bytes
         if key in self.model:
@@ -118,13 +118,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(key=paths)
     def delete(self, key: str) -> None:
-        """Just that key is gone."""
+        """A delete removes only that key."""
         self.store.delete(key)
         self.model.pop(key, None)
 
     @rule(path=paths)
     def delete_all(self, path: str) -> None:
-        """All that the rule takes is gone."""
+        """A delete of a directory removes exactly what the rule says."""
         self.store.delete_all(path)
         self.model.delete_all(path)
 
@@ -138,7 +138,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def is_sound(self) -> None:
-        """The trie is as it should be, and holds the model's keys."""
+        """The trie is valid, and has the model's keys."""
         assert_sound(self.store)
         assert len(self.store) == len(self.model)
         assert sorted(self.store.items()) == sorted(self.model.items())
@@ -147,7 +147,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 class WideStoreMachine(StoreMachine):
-    """The same where nodes are wide from four entries on."""
+    """The same machine, but nodes of four entries are already wide."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ class WideStoreMachine(StoreMachine):
         self.patch.setattr(trie, "_WIDE_PARTS", 3)
 
     def teardown(self) -> None:
-        """Put the bounds back."""
+        """Restore the limits."""
         self.patch.undo()
 
 
@@ -168,7 +168,7 @@ TestStoreMachine.settings = settings(max_examples=150, stateful_step_count=40)
 
 @pytest.mark.parametrize("deleted", ODD_PATHS)
 def test_every_path_is_deleted_and_listed_by_the_rule(deleted: str) -> None:
-    """With all odd keys there, each delete takes and each list gives the rule's."""
+    """With all odd keys stored, each list and delete follows the rule."""
     store, model = Store(), DirectoryModel()
     for number, key in enumerate(ODD_PATHS):
         store.put(key, b"%d" % number)
@@ -182,7 +182,7 @@ def test_every_path_is_deleted_and_listed_by_the_rule(deleted: str) -> None:
 
 
 def test_place_of_a_refused_key_is_no_place() -> None:
-    """What `put` refuses, `put_at` does, and the next try is judged anew."""
+    """`put_at` refuses what `put` refuses, and a later try may succeed."""
     store, place = Store(budget_bytes=0), KeyHandle("/a")
     for _ in range(2):
         with pytest.raises(LimitError, match="store is full"):
@@ -195,7 +195,7 @@ def test_place_of_a_refused_key_is_no_place() -> None:
 
 
 def test_place_is_valid_though_its_node_was_folded() -> None:
-    """A node that is left with its own value gives the leaf to the one above."""
+    """If a node has only its own value left, the leaf takes the node's place."""
     store, place = Store(), KeyHandle("/a")
     store.put("/a/b", b"x")
     store.put_at(place, b"x")
@@ -220,7 +220,7 @@ class LookingStore(Store):
 
 
 def test_place_is_used_though_others_wait_for_keys() -> None:
-    """A key that is there is awaited by nobody, whatever else is."""
+    """A key that exists is not awaited, even while others are."""
     store, place = LookingStore(), KeyHandle("/a")
     store.put_at(place, b"1")
     assert store.await_key("/b", lambda key: None)
@@ -233,7 +233,7 @@ def test_place_is_used_though_others_wait_for_keys() -> None:
 def test_place_of_a_deleted_key_holds_no_heartbeat(
     call: Callable[[Store, str], None], deleted: str
 ) -> None:
-    """It is empty as soon as the key is gone, and finds the way to the next."""
+    """After a delete the handle's leaf is empty, and `put_at` stores a new one."""
     store, place = Store(), KeyHandle("/w/t/0")
     store.put("/w/t/1", b"x")
     store.put_at(place, b"x")
@@ -246,7 +246,7 @@ def test_place_of_a_deleted_key_holds_no_heartbeat(
 
 
 def test_empty_details_are_a_value() -> None:
-    """A key with an empty value is there; one that was never stored is not."""
+    """A key with an empty value exists; one that was never stored does not."""
     store = Store()
     store.put("/a", b"")
     assert store.get("/a") == b""
@@ -255,14 +255,14 @@ def test_empty_details_are_a_value() -> None:
 
 
 def test_value_is_the_very_object() -> None:
-    """What is read is what was stored, not a copy."""
+    """A read returns the stored object, not a copy."""
     store, value = Store(), bytes(1000)
     store.put("/a", value)
     assert store.get("/a") is value
 
 
 def test_used_bytes_follow_a_value_that_changes() -> None:
-    """A key that is rewritten weighs what its new value weighs."""
+    """A rewritten key counts with the size of its new value."""
     store = Store()
     store.put("/a", bytes(10))
     before_bytes = store.used_bytes
@@ -273,7 +273,7 @@ def test_used_bytes_follow_a_value_that_changes() -> None:
 
 
 def test_key_weighs_the_same_when_it_goes() -> None:
-    """A str grows once C code asks for its UTF-8; the budget must not notice."""
+    """A str grows once C code asks for its UTF-8; the budget ignores that."""
     store = Store()
     store.put("/été/日本", b"x")
     for name in store.list_nodes(""):
@@ -285,7 +285,7 @@ def test_key_weighs_the_same_when_it_goes() -> None:
 
 
 def test_other_memory_counts_in_the_budget() -> None:
-    """What the history takes leaves less room for new keys, until it is given back."""
+    """The history's memory leaves less room for new keys, until it is freed."""
     measure = Store()
     measure.put("/a", b"x")
     store = Store(measure.used_bytes)
@@ -299,7 +299,7 @@ def test_other_memory_counts_in_the_budget() -> None:
 
 
 def test_repr_shows_the_state() -> None:
-    """A store in the log says how much it holds."""
+    """The repr has the number of keys and the bytes used."""
     assert repr(Store()) == "<Store keys=0 used_bytes=0>"
 
 
@@ -307,7 +307,7 @@ def test_repr_shows_the_state() -> None:
 
 
 def test_budget_is_spent_to_the_byte() -> None:
-    """A key that just fits is stored; with a byte less it is not."""
+    """A key that just fits is stored; with one byte less of budget it is not."""
     measure = Store()
     measure.put("/a/b", b"xyz")
     Store(measure.used_bytes).put("/a/b", b"xyz")
@@ -317,7 +317,7 @@ def test_budget_is_spent_to_the_byte() -> None:
 
 @pytest.mark.parametrize("key", ["/new", "/a/b/c", "/a", "/known/deep/er", "b", "//"])
 def test_refused_key_leaves_no_trace(key: str) -> None:
-    """Nodes that were made for a key that is refused are gone again."""
+    """A refused key leaves no nodes in the trie."""
     store = Store()
     for known in ("/known", "/a/b", "/a/b2/c"):
         store.put(known, b"x")
@@ -330,7 +330,7 @@ def test_refused_key_leaves_no_trace(key: str) -> None:
 
 
 def test_known_key_is_rewritten_past_the_budget() -> None:
-    """A worker that is known goes on pulsing, whatever its heartbeat has grown to."""
+    """A known worker's pulses are stored, however large its heartbeat has become."""
     store = Store()
     store.put("/a", b"x")
     store.budget_bytes = 0
@@ -339,7 +339,7 @@ def test_known_key_is_rewritten_past_the_budget() -> None:
 
 
 def test_budget_is_free_again_after_a_delete() -> None:
-    """What a deleted key took can be taken by another."""
+    """The memory of a deleted key can be used for another key."""
     store = Store()
     store.put("/a/b", b"x")
     store.budget_bytes = store.used_bytes
@@ -362,13 +362,13 @@ def fill_chains(store: Store) -> None:
 
 
 def fill_wide_names(store: Store) -> None:
-    """Store names of which a character takes four bytes."""
+    """Store names whose characters take four bytes each."""
     for number in range(1_000):
         store.put(f"/{number}" + "\U0001f600" * 50, b"")
 
 
 def fill_and_empty(store: Store) -> None:
-    """Store many names below many nodes, and leave two of each."""
+    """Store many names below many nodes, and delete all but two per node."""
     for number in range(200):
         for name in range(85):
             store.put(f"/{number}/{name}", b"")
@@ -380,7 +380,7 @@ def fill_and_empty(store: Store) -> None:
     "fill", [fill_a_cluster, fill_chains, fill_wide_names, fill_and_empty]
 )
 def test_budget_counts_what_python_takes(fill: Callable[[Store], None]) -> None:
-    """What is counted is not less than the memory taken, nor several times more."""
+    """The count is at least the memory used, and not several times more."""
     store = Store()
     tracemalloc.start()
     try:
@@ -395,7 +395,7 @@ def test_budget_counts_what_python_takes(fill: Callable[[Store], None]) -> None:
 
 
 def test_key_has_at_most_so_many_segments() -> None:
-    """A key of MAX_SEGMENTS is stored, one of more is refused and never there."""
+    """A key of MAX_SEGMENTS is stored; a longer one is refused and never exists."""
     store = Store()
     store.put(DEEPEST, b"x")
     assert store.get(DEEPEST) == b"x"
@@ -408,7 +408,7 @@ def test_key_has_at_most_so_many_segments() -> None:
 
 
 def test_deepest_key_is_in_its_directories() -> None:
-    """The rule holds at the bound as it does above."""
+    """The rule for directories also holds at the maximum depth."""
     store = Store()
     key = DEEPEST[:-1] + "/a"
     store.put(key, b"x")
@@ -422,7 +422,7 @@ def test_deepest_key_is_in_its_directories() -> None:
 
 
 def test_ten_mebibytes_of_slashes_are_nothing() -> None:
-    """A path of nothing but slashes takes no nodes, whoever asks for it."""
+    """A path of slashes only creates no nodes, in any request."""
     store, path = Store(), "/" * 10 * 1024 * 1024
     tracemalloc.start()
     try:
@@ -444,7 +444,7 @@ def test_ten_mebibytes_of_slashes_are_nothing() -> None:
 
 @pytest.mark.parametrize("directory", ["", "/workerbeats/t"])
 def test_keys_that_go_leave_no_growth(directory: str) -> None:
-    """After 100,000 keys of which ten stay, the node is as small as ten need."""
+    """When ten of 100,000 keys remain, the node is as small as ten keys need."""
     store = Store()
     for number in range(100_000):
         store.put(f"{directory}/{number}", b"")
@@ -460,7 +460,7 @@ def test_keys_that_go_leave_no_growth(directory: str) -> None:
 
 
 def test_root_that_has_emptied_is_laid_anew() -> None:
-    """Keys without a leading slash lie in the root, which shrinks as any node."""
+    """Keys without a leading slash are in the root, which shrinks like any node."""
     store = Store()
     for number in range(10_000):
         store.put(str(number), b"")
@@ -484,7 +484,7 @@ def test_topologies_come_and_go_without_growth() -> None:
 
 
 class CountingNode(dict[Any, Any]):
-    """A node that counts how often it is looked into."""
+    """A node that counts look-ups."""
 
     looks = 0
 
@@ -493,13 +493,13 @@ class CountingNode(dict[Any, Any]):
         return super().__iter__()
 
     def popitem(self) -> Any:
-        """Count, and take an entry out."""
+        """Count, and remove an entry."""
         CountingNode.looks += 1
         return super().popitem()
 
 
 def count_looks(node: dict[Any, Any]) -> None:
-    """Have all nodes below one count."""
+    """Make all nodes below a node count."""
     for segment, held in node.items():
         if isinstance(held, dict):
             count_looks(held)
@@ -507,7 +507,7 @@ def count_looks(node: dict[Any, Any]) -> None:
 
 
 def test_list_and_delete_do_not_depend_on_what_else_is_stored() -> None:
-    """A list costs its answer and a delete what it removes; siblings cost nothing."""
+    """A list costs its answer, a delete what it removes; siblings cost nothing."""
     store = Store()
     for number in range(1_000):
         store.put(f"/workerbeats/topology-{number}/w", b"x")
@@ -572,7 +572,7 @@ def test_huge_subtree_is_freed_in_steps() -> None:
 
 
 def hammer(store: Store, random: Random) -> None:
-    """Do thousands of things to a few keys; a refusal is as good as a success."""
+    """Make thousands of calls on a few keys; they may succeed or be refused."""
     places = {path: KeyHandle(path) for path in ODD_PATHS}
     calls: list[Callable[[str], object]] = [
         lambda path: store.put(path, random.randbytes(random.randint(0, 99))),
@@ -589,7 +589,7 @@ def hammer(store: Store, random: Random) -> None:
 
 
 def test_threads_leave_a_sound_store() -> None:
-    """Threads that do all at once, on the same few keys, end with a sound trie."""
+    """Threads that use the same few keys at once leave a valid trie."""
     store = Store(budget_bytes=6_000)
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -610,7 +610,7 @@ def test_threads_leave_a_sound_store() -> None:
 
 
 def test_awaited_key_is_told_of_once() -> None:
-    """Who awaits a key, twice even, is told of its first value and of no later one."""
+    """A callback is called for the first value only, even if registered twice."""
     store, told = Store(), list[str]()
     assert store.await_key("/a", told.append)
     assert store.await_key("/a", told.append)
@@ -626,7 +626,7 @@ def test_awaited_key_is_told_of_once() -> None:
 
 
 def test_key_that_is_there_or_never_will_be_is_not_awaited() -> None:
-    """There is nothing to wait for."""
+    """`await_key` returns False, because there is nothing to wait for."""
     store = Store()
     store.put("/a", b"")
     assert not store.await_key("/a", print)
@@ -635,7 +635,7 @@ def test_key_that_is_there_or_never_will_be_is_not_awaited() -> None:
 
 
 def test_waiter_that_has_stopped_is_not_told() -> None:
-    """The others that await the key still are; nothing is left of either."""
+    """Other callbacks for the key are still called, and nothing is left behind."""
     store, told, others = Store(), list[str](), list[str]()
     store.await_key("/a", told.append)
     store.await_key("/a", others.append)
@@ -651,7 +651,7 @@ def test_waiter_that_has_stopped_is_not_told() -> None:
 
 
 def test_waiter_may_call_the_store() -> None:
-    """It is told without the lock, when the value is there."""
+    """The callback runs without the lock, after the value is stored."""
     store, seen = Store(), list[bytes | None]()
     store.await_key("/a", lambda key: seen.append(store.get(key)))
     store.put("/a", b"x")
@@ -659,7 +659,7 @@ def test_waiter_may_call_the_store() -> None:
 
 
 def test_no_pulse_comes_between_look_and_wait() -> None:
-    """While others store the keys, each is seen there or told of, never neither."""
+    """While others store the keys, each is either found or reported, never missed."""
     store, told = Store(), set[str]()
     keys = [f"/{number}" for number in range(5_000)]
 
@@ -683,7 +683,7 @@ def test_no_pulse_comes_between_look_and_wait() -> None:
 
 
 def test_store_tells_its_budget() -> None:
-    """What was set is what holds; without any it is without bound."""
+    """The budget can be set and read; without one there is no limit."""
     assert Store(budget_bytes=6_000).budget_bytes == 6_000
     assert Store().budget_bytes == sys.maxsize
 
@@ -702,11 +702,11 @@ def test_store_has_all_items_and_counts_what_it_refuses() -> None:
 
 
 def test_account_is_above_its_share_from_a_number_on_at_any_time() -> None:
-    """A number holds although the store is all but empty."""
+    """A number applies even though the store is almost empty."""
     store = Store(budget_bytes=1_000_000, most_of_one_bytes=10_000)
     small, large = Account("10.0.0.5"), Account("10.0.0.6")
     store.put("/w/1", bytes(10), account=small)
-    with pytest.raises(LimitError, match="more than one may have") as refused:
+    with pytest.raises(LimitError, match="above its limit") as refused:
         store.put("/w/2", bytes(20_000), account=large)
     assert "nearly full" not in str(refused.value)
     assert (len(store), large.stored_bytes) == (1, 0)

@@ -30,25 +30,25 @@ def path_of(key: str) -> tuple[str, ...]:
 
 
 def segment_bytes(segment: str) -> int:
-    """Weigh a name in a node."""
+    """Return the size of a name in a node."""
     wide = 1 if segment.isascii() else 4
     return trie.ENTRY_BYTES + trie.SEGMENT_BYTES + wide * len(segment)
 
 
 def alone_bytes(key: str, value: bytes) -> int:
-    """Weigh a key as if nothing else were stored."""
+    """Return the size of a key as if nothing else were stored."""
     path = path_of(key)
     nodes_bytes = trie.NODE_BYTES * (len(path) - 1)
     return sum(map(segment_bytes, path)) + nodes_bytes + leaf_bytes(value)
 
 
 def leaf_bytes(value: bytes) -> int:
-    """Weigh a value."""
+    """Return the size of a value."""
     return trie.VALUE_BYTES + len(value)
 
 
 def used_bytes(model: dict[str, bytes]) -> int:
-    """Weigh all keys together: each node that several share is there once."""
+    """Return the size of all keys together; shared nodes count once."""
     nodes = {path_of(key)[:n] for key in model for n in range(1, len(path_of(key)))}
     total = sum(segment_bytes(node[-1]) + trie.NODE_BYTES for node in nodes)
     for key, value in model.items():
@@ -64,12 +64,12 @@ writers = st.integers(0, 3)
 
 
 def budget_of(store: Store) -> StoreBudget:
-    """Return the totals of a store: the only look inside."""
+    """Return the totals of a store; only this function looks inside it."""
     return store._budget
 
 
 class BudgetMachine(RuleBasedStateMachine):
-    """Four accounts store and delete, each other's keys too, under a small budget."""
+    """Four accounts store and delete their own and others' keys, on a small budget."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,12 +89,12 @@ class BudgetMachine(RuleBasedStateMachine):
         self.is_detached = False
 
     def teardown(self) -> None:
-        """Put the bounds back."""
+        """Restore the limits."""
         self.patches.close()
 
     @rule(key=paths, value=values, writer=writers, is_put_at=st.booleans())
     def put(self, key: str, value: bytes, writer: int, is_put_at: bool) -> None:
-        """A put is done or refused as the rule says, and refused without a trace."""
+        """A put is done or refused as the rule says; a refusal changes nothing."""
         account = self.accounts[writer]
         allowed = self.judge(key, value, account)
         owner = self.owner_after(key, value, account)
@@ -134,7 +134,7 @@ class BudgetMachine(RuleBasedStateMachine):
         return None
 
     def owner_after(self, key: str, value: bytes, account: Account) -> Account:
-        """Return who pays for a key if a put is done."""
+        """Return the account that is charged for a key after a put."""
         growth_bytes, after_bytes, is_above_share = self.weigh(key, value, account)
         is_scarce = after_bytes > PRESSURE * BUDGET_BYTES
         if key in self.model and growth_bytes <= 0 and is_scarce and is_above_share:
@@ -142,7 +142,7 @@ class BudgetMachine(RuleBasedStateMachine):
         return account
 
     def weigh(self, key: str, value: bytes, account: Account) -> tuple[int, int, bool]:
-        """Return the growth, the bytes after it, and if the account is above its share.
+        """Return the growth, the total after it, and if the account is above its share.
 
         The account is judged with the whole key, if it does not own it already.
         """
@@ -169,7 +169,7 @@ class BudgetMachine(RuleBasedStateMachine):
 
     @rule(path=paths)
     def delete_all(self, path: str) -> None:
-        """A subtree is gone at once, whatever its memory does."""
+        """A subtree is gone at once, even if its memory is freed later."""
         self.store.delete_all(path)
         self.model.delete_all(path)
         self.is_detached = True
@@ -187,18 +187,18 @@ class BudgetMachine(RuleBasedStateMachine):
 
     @invariant()
     def holds_the_models_keys(self) -> None:
-        """What is stored is the model's, whatever is detached."""
+        """The store has the model's keys, whatever is detached."""
         assert sorted(self.store.items()) == sorted(self.model.items())
 
     @invariant()
     def stays_within_its_bounds(self) -> None:
-        """Nothing passes the budget by more than the slack."""
+        """The store exceeds the budget by at most the slack."""
         assert self.store.used_bytes <= BUDGET_BYTES + SLACK_BYTES
         assert 0 <= budget_of(self.store).slack_bytes <= SLACK_BYTES
 
     @invariant()
     def sums_are_right(self) -> None:
-        """Totals are exact, and what is detached counts until it is freed."""
+        """Totals are exact, and detached entries count until they are freed."""
         used = used_bytes(self.model)
         assert self.store.used_bytes >= used
         detached = self.store.used_bytes > used
@@ -235,7 +235,7 @@ def fill(store: Store, account: Account, size_bytes: int = 64 * 1024) -> Iterato
 
 
 def test_known_keys_do_not_grow_without_bound() -> None:
-    """Ten megabytes in each of 150 known keys stay within the budget, from one address.
+    """One address cannot grow 150 known keys to 10 MB each past the budget.
 
     With a budget of 64 MiB they took more than a gigabyte.
     """
@@ -256,7 +256,7 @@ def test_known_keys_do_not_grow_without_bound() -> None:
 
 @pytest.mark.parametrize("addresses", [1, 2, 16, 200])
 def test_growth_past_the_budget_stays_within_the_slack(addresses: int) -> None:
-    """However many addresses take turns at growing, of their keys or of others'."""
+    """However many addresses take turns to grow their own or others' keys."""
     store = Store(64 * MIB)
     accounts = [Account(f"10.0.0.{number}") for number in range(addresses)]
     keys = [key for account in accounts for key in fill(store, account)]
@@ -288,7 +288,7 @@ def test_worker_goes_on_when_attackers_have_taken_what_they_may() -> None:
 
 
 def test_deleted_key_of_another_makes_no_room_for_those_above_their_share() -> None:
-    """Who deletes the workers' keys cannot put his own in their handle."""
+    """A peer that deletes the workers' keys cannot store its own in their place."""
     store = Store(MIB)
     attacker, worker = Account("10.0.0.1"), Account("10.0.0.2")
     for number in range(20):
@@ -302,7 +302,7 @@ def test_deleted_key_of_another_makes_no_room_for_those_above_their_share() -> N
 
 
 def test_budget_forgets_growth_once_there_is_room() -> None:
-    """Keys may grow as much as before after the store was below three quarters."""
+    """Below three quarters of the budget, all growth is forgotten."""
     store = Store(MIB)
     account, other = Account("10.0.0.1"), Account("10.0.0.2")
     store.put("/other", b"", account=other)
@@ -329,7 +329,7 @@ def above_its_share(store: Store) -> tuple[Account, Account]:
 
 @pytest.mark.parametrize("size", [0, 4_999, 5_000])
 def test_account_above_its_share_takes_over_no_key(size: int) -> None:
-    """It may rewrite another's key without growth, which stays charged to the other."""
+    """It may rewrite another account's key, which stays charged to that account."""
     store = Store(MIB)
     attacker, worker = above_its_share(store)
     before_bytes = attacker.stored_bytes
@@ -351,7 +351,7 @@ def test_account_below_its_share_takes_over_a_key() -> None:
 
 
 def test_value_that_another_account_shrinks_gives_its_owner_slack_back() -> None:
-    """A writer gets nothing back for what another account has grown."""
+    """A writer gets no slack back for growth that another account has paid for."""
     store = Store(MIB)
     attacker, worker = above_its_share(store)
     store.put("/w/worker", bytes(6_000), account=worker)
@@ -362,7 +362,7 @@ def test_value_that_another_account_shrinks_gives_its_owner_slack_back() -> None
 
 
 def test_accounts_that_are_gone_count_as_one() -> None:
-    """Connections that leave a key each do not make the share of the others small."""
+    """Connections that each leave a key do not reduce the share of the others."""
     store, heir = Store(MIB), Account("gone")
     worker = Account("10.0.0.2")
     for number in range(100):
@@ -376,7 +376,7 @@ def test_accounts_that_are_gone_count_as_one() -> None:
 
 
 def test_what_is_gone_is_counted_out_of_its_heir() -> None:
-    """A key of an account that is gone is deleted, rewritten, freed and shrunk."""
+    """A delete or rewrite of a gone account's key reduces the heir's total."""
     store, account, heir = Store(MIB), Account("127.0.0.1:1"), Account("gone")
     other = Account("10.0.0.1")
     for key in ("/a", "/b", "/c/1", "/d"):
@@ -395,7 +395,7 @@ def test_what_is_gone_is_counted_out_of_its_heir() -> None:
 
 
 def test_account_that_has_stored_nothing_leaves_nothing() -> None:
-    """Its heir does not become an account of the store."""
+    """If it has stored nothing, its heir does not count as an account either."""
     store, heir = Store(MIB), Account("gone")
     store.pass_on(Account("127.0.0.1:1"), heir)
     assert (heir.stored_bytes, budget_of(store).accounts) == (0, 0)
@@ -417,14 +417,14 @@ def test_heartbeat_that_grows_and_shrinks_takes_no_slack_in_the_end() -> None:
 
 
 def test_long_path_is_charged_to_its_writer() -> None:
-    """The nodes of a key are no gift: one alone is charged with all that it takes."""
+    """A key is charged for all the nodes that it would need alone."""
     store, account = Store(), Account("10.0.0.1")
     store.put("/a" * 200, b"", account=account)
     assert account.stored_bytes == store.used_bytes > 50_000
 
 
 def test_key_is_counted_as_new_once() -> None:
-    """A rewrite is none, whoever does it; a key that comes again is."""
+    """A rewrite is not new, whoever does it; a key stored after a delete is."""
     store, account, other = Store(), Account("10.0.0.1"), Account("10.0.0.2")
     for writer in (account, other, account):
         store.put("/a", b"x", account=writer)
@@ -439,7 +439,7 @@ def test_key_is_counted_as_new_once() -> None:
 
 
 def test_large_subtree_is_gone_at_once_and_freed_in_steps() -> None:
-    """No step frees more than a thousand entries, and a new key there is another."""
+    """A step frees at most a thousand entries, and the path can be used again."""
     store, account = Store(), Account("10.0.0.1")
     handle = KeyHandle("/w/t/0", account)
     store.put_at(handle, b"old")

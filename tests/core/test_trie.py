@@ -1,4 +1,4 @@
-"""Tests of pacemaker.core.trie; those of the store try it with any calls."""
+"""Tests of pacemaker.core.trie; the store's tests try it with random calls."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEYS = (
 
 
 def add(trie: Trie, key: str) -> int:
-    """Add a key; return what it was said to add."""
+    """Add a key; return the bytes that it was computed to add."""
     segments, leaf = key.split("/"), Leaf(NOBODY, key.encode())
     spot = trie.find(segments)
     size_bytes = added_bytes(spot, segments, leaf)
@@ -42,7 +42,7 @@ def add(trie: Trie, key: str) -> int:
 
 
 def total_bytes(node: dict[str | None, Leaf | dict]) -> int:  # type: ignore[type-arg]
-    """Weigh all entries below a node."""
+    """Return the size of all entries below a node."""
     return sum(
         entry_bytes(segment, entry)
         + (total_bytes(entry) if isinstance(entry, dict) else 0)
@@ -51,7 +51,7 @@ def total_bytes(node: dict[str | None, Leaf | dict]) -> int:  # type: ignore[typ
 
 
 def test_added_bytes_are_those_of_the_entries() -> None:
-    """Whatever the path shares with other keys, the sizes add up to the trie's."""
+    """Whatever a path shares with other keys, the sizes add up to the whole trie."""
     for keys in (KEYS, KEYS[::-1]):
         trie, added = Trie(), 0
         for key in keys:
@@ -61,7 +61,7 @@ def test_added_bytes_are_those_of_the_entries() -> None:
 
 
 def test_removed_bytes_are_those_of_the_nodes() -> None:
-    """With the entry itself, a removal takes away what was added."""
+    """A removal, with its entry, subtracts exactly what was added."""
     trie = Trie()
     left = sum(add(trie, key) for key in KEYS)
     for key in KEYS:
@@ -82,7 +82,7 @@ def test_key_that_is_alone_adds_all_that_it_takes(key: str) -> None:
 
 
 def test_spot_has_the_leaf_of_the_key_or_of_a_shorter_one() -> None:
-    """It tells a key that exists from one whose beginning does."""
+    """A spot distinguishes an existing key from one of which only a prefix exists."""
     trie = Trie()
     add(trie, "/a")
     node, depth, leaf = trie.find(["", "a"])
@@ -97,7 +97,7 @@ def test_spot_has_the_leaf_of_the_key_or_of_a_shorter_one() -> None:
 
 
 def test_known_leaf_is_that_of_a_key_without_others_below() -> None:
-    """A key with keys below it, one beyond a leaf and an absent one have none."""
+    """It is None for an absent key, one below a leaf, and one with keys below it."""
     trie = Trie()
     for key in ("/a", "/a/b"):
         add(trie, key)
@@ -107,7 +107,7 @@ def test_known_leaf_is_that_of_a_key_without_others_below() -> None:
 
 
 def test_wide_node_counts_and_finds_its_entries() -> None:
-    """It is used like a dict, but for the iteration over it."""
+    """A wide node can be used like a dict, except for iteration."""
     leaf = Leaf(NOBODY, b"")
     node = WideNode({str(number): leaf for number in range(1_000)})
     node["7"] = leaf

@@ -42,7 +42,7 @@ others = st.sampled_from(
 
 
 class Outcome(NamedTuple):
-    """What comes of some bytes: where their pulses end, and what they did."""
+    """The outcome of some bytes: where their pulses end, and what they did."""
 
     end: int
     frames: int
@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
 
 
 def without_sizes(figures: Figures) -> Figures:
-    """Keep the number of pulses alone: those that come together count as equal."""
+    """Keep only the number of pulses: those answered together count as equal."""
     return replace(figures, pulse_sizes=[figures.pulses])
 
 
@@ -77,7 +77,7 @@ def by_the_way_of_one(data: bytes) -> Outcome | None:
 
 
 def by_the_general_way(data: bytes) -> Outcome | None:
-    """Read frame by frame for as long as they are pulses to the key, with an id."""
+    """Read frame by frame, as long as they are pulses to the key with an id."""
     reader, figures = FrameReader(LIMIT), Figures()
     reader.receive(data)
     end = count = 0
@@ -99,7 +99,7 @@ def by_the_general_way(data: bytes) -> Outcome | None:
 
 
 def next_message(reader: FrameReader) -> Message | None:
-    """Read one message; None where none is there, or none that is well-formed."""
+    """Read one message; None if it is incomplete or malformed."""
     if reader.unread_bytes < 4 or reader.frame_bytes not in range(4, LIMIT + 5):
         return None
     frame = reader.next()
@@ -117,7 +117,7 @@ def next_message(reader: FrameReader) -> Message | None:
 def test_pulses_have_the_outcome_of_the_general_way(
     first: list[bytes], then: list[bytes], rest: bytes
 ) -> None:
-    """All that lie one behind the other, and nothing behind them."""
+    """All consecutive pulses are answered, and nothing after them is touched."""
     data = b"".join((*first, *then, rest))
     outcome = by_the_general_way(data)
     assert by_the_short_way(data) == outcome
@@ -126,7 +126,7 @@ def test_pulses_have_the_outcome_of_the_general_way(
 
 
 def test_every_single_byte_is_judged_as_by_the_general_way() -> None:
-    """Set to any value, it makes another pulse of it, or none that is taken here."""
+    """With any byte changed, the result is another pulse, or one not accepted here."""
     frame = send_pulse(KEY, b"xy", 5)
     for at in range(len(frame)):
         for value in range(256):
@@ -138,7 +138,7 @@ def test_every_single_byte_is_judged_as_by_the_general_way() -> None:
 
 @pytest.mark.parametrize("cut", range(1, len(send_pulse(KEY, b"xy", 5))))
 def test_pulse_that_is_cut_is_left(cut: int) -> None:
-    """Only what is there whole is taken, wherever the rest is cut off."""
+    """Only complete pulses are accepted, wherever the rest is cut off."""
     frame = send_pulse(KEY, b"xy", 5)
     assert by_the_short_way(frame[:cut]) is None
     assert by_the_way_of_one(frame[:cut]) is None
@@ -151,7 +151,7 @@ def test_pulse_that_is_cut_is_left(cut: int) -> None:
 @pytest.mark.parametrize("at", [0, 27 + len(KEY.encode())])
 @pytest.mark.parametrize("length", [-(2**31), -100, -1, 0, 2**31 - 1, 2**31 - 8])
 def test_hostile_lengths_are_left_to_the_general_way(at: int, length: int) -> None:
-    """One of the frame or of the details that is not what it should be."""
+    """A frame or details with a wrong length are left to the general path."""
     frame = send_pulse(KEY, b"xy", 5)
     data = frame[:at] + struct.pack(">i", length) + frame[at + 4 :]
     assert by_the_short_way(data + frame) is None
@@ -159,7 +159,7 @@ def test_hostile_lengths_are_left_to_the_general_way(at: int, length: int) -> No
 
 
 def test_lengths_that_agree_with_each_other_are_held_against_the_bytes() -> None:
-    """Negative ones, and such as lead beyond the limit or what has come."""
+    """Negative lengths, and ones past the limit or the bytes, are not accepted."""
     frame = send_pulse(KEY, b"", 5)
     at = 27 + len(KEY.encode())
     body_bytes = len(frame) - 4
@@ -173,7 +173,7 @@ def test_lengths_that_agree_with_each_other_are_held_against_the_bytes() -> None
 
 
 def test_limit_itself_is_allowed() -> None:
-    """A pulse as large as the limit is taken, and one byte more is not."""
+    """A pulse as large as the limit is accepted; with one byte more it is not."""
     for way in (by_the_short_way, by_the_way_of_one):
         outcome = way(send_pulse(KEY, bytes(FULL), 5))
         assert outcome is not None
@@ -182,7 +182,7 @@ def test_limit_itself_is_allowed() -> None:
 
 
 def test_pulses_may_begin_anywhere() -> None:
-    """What lies before them is not looked at."""
+    """The bytes before the given offset are not read."""
     frame = send_pulse(KEY, b"xy", 5)
     outcome = by_the_short_way(b"before" + frame + frame, 6)
     assert outcome is not None
@@ -190,7 +190,7 @@ def test_pulses_may_begin_anywhere() -> None:
 
 
 def test_largest_heartbeat_is_counted_though_it_is_not_stored() -> None:
-    """The figures are those of all pulses, not of the last."""
+    """The figures cover all pulses, not only the last."""
     sizes = (3, 9, 1)
     outcome = by_the_short_way(b"".join(send_pulse(KEY, bytes(n), n) for n in sizes))
     assert outcome is not None
@@ -201,7 +201,7 @@ def test_largest_heartbeat_is_counted_though_it_is_not_stored() -> None:
 
 
 def test_pulses_that_cannot_be_stored_are_not_counted() -> None:
-    """The store's refusal is passed on, and nothing is answered."""
+    """The store's refusal is raised, and nothing is answered."""
     figures = Figures()
     worker = WorkerPulses(KEY, Store(budget_bytes=0), figures, LIMIT)
     with pytest.raises(LimitError, match="store is full"):
@@ -212,7 +212,7 @@ def test_pulses_that_cannot_be_stored_are_not_counted() -> None:
 
 
 def test_who_awaits_the_key_is_told() -> None:
-    """A key that was deleted and is awaited is told of as by any other pulse."""
+    """If the key was deleted and is awaited, its callback is called as usual."""
     store, told = Store(), list[str]()
     worker = WorkerPulses(KEY, store, Figures(), LIMIT)
     worker.answer_one(send_pulse(KEY, b"1", 5))
@@ -224,7 +224,7 @@ def test_who_awaits_the_key_is_told() -> None:
 
 
 class Noted(NamedTuple):
-    """Pulses to one key that a history notes, and the clock of their thread."""
+    """Pulses to one key, with a history and their thread's clock."""
 
     worker: WorkerPulses
     history: History
@@ -243,7 +243,7 @@ class Noted(NamedTuple):
 
 
 def noted() -> Noted:
-    """Make the pulses of a worker whose first one came at 100 s, by another way."""
+    """Make the pulses of a worker whose first one came at 100 s on another path."""
     history, moment, source = History(10**6), Moment(), Source("10.0.0.1:4000")
     history.record_for(KEY, source, 100.0, b"xy")
     worker = WorkerPulses(
@@ -254,7 +254,7 @@ def noted() -> Noted:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_regular_pulses_move_the_last_time_of_the_record(count: int) -> None:
-    """Whether they come one by one or together, they are no event."""
+    """Regular pulses cause no event, whether they come singly or together."""
     known = noted()
     assert known.events_after(103.0, 106.0, 108.5, count=count) == []
     record = known.history.records[KEY]
@@ -272,7 +272,7 @@ def test_late_pulse_is_noted(count: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_pulse_of_another_connection_is_noted(count: int) -> None:
-    """Each connection has its own pulses, and both find the one record of the key."""
+    """Both connections find the same record of the key."""
     known = noted()
     known.events_after(103.0)
     known.history.record_for(KEY, Source("10.0.0.2:4000"), 104.0, b"xy")
@@ -285,7 +285,7 @@ def test_pulse_of_another_connection_is_noted(count: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_key_without_a_record_stays_without_one(count: int) -> None:
-    """The history had no room for it; its pulses are stored all the same."""
+    """If the history has no room for a record, the pulses are still stored."""
     store, history = Store(), History(0)
     worker = WorkerPulses(
         KEY, store, Figures(), LIMIT, NOBODY, Source("10.0.0.1:4000"), history

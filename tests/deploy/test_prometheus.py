@@ -1,4 +1,4 @@
-"""Alerts and dashboard: what they ask for exists, and alerts fire as they should."""
+"""Alerts and dashboard: their metrics exist, and alerts fire as they should."""
 
 from __future__ import annotations
 

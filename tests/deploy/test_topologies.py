@@ -1,4 +1,4 @@
-"""Alerts and dashboard of topologies: what they ask for exists, and alerts fire."""
+"""Alerts and dashboard of topologies: their metrics exist, and alerts fire."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each trap is found, and nothing is wrong with a sound cluster."""
+"""Each trap is found, and a healthy cluster has no findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What /proc says of a host."""
+"""What /proc says about a host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is seen of a heartbeat without decoding it."""
+"""The numbers that can be read from a heartbeat without decoding it."""
 
 from __future__ import annotations
 

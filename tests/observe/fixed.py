@@ -1,4 +1,4 @@
-"""A cluster that does not change by itself, as a source of views."""
+"""A source of views of a cluster that changes only when the test says so."""
 
 from __future__ import annotations
 

@@ -21,4 +21,4 @@ def test_a_trouble_is_logged_when_it_begins_and_when_it_is_over() -> None:
     assert not list(log.lines(cluster_view(engine, NOW + 12)))
     made_up.beat(engine, A, NOW + 13, uptime_secs=713)
     (line,) = log.lines(cluster_view(engine, NOW + 13))
-    assert line.text == f"over: words: worker {A} has not beaten for 12 s"
+    assert line.text == f"over: words: worker {A} has sent no heartbeat for 12 s"

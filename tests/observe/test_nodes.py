@@ -1,4 +1,4 @@
-"""Storm's nodes in ZooKeeper: read in any release's form, wrong ones refused."""
+"""Storm's nodes in ZooKeeper: any release's form is read, wrong ones are refused."""
 
 from __future__ import annotations
 

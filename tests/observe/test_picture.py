@@ -115,7 +115,7 @@ def test_zookeeper_names_components_hosts_and_what_is_expected() -> None:
     assert view.leader == "alpha:6627"
     assert view.slots == (4, 2)
     assert view.troubles == ()
-    assert sentence(view) == "All is well: 2 workers of 1 topology beat."
+    assert sentence(view) == "All is well: heartbeats from 2 workers of 1 topology."
 
 
 def test_a_silent_worker_is_late_after_three_heartbeats() -> None:
@@ -126,7 +126,7 @@ def test_a_silent_worker_is_late_after_three_heartbeats() -> None:
     assert states(engine)[A] == "ok"
     engine.on_value(TOPOLOGY, A, details, NOW + 10)
     assert states(engine) == {A: "late", B: "ok"}
-    assert texts(engine) == ["words: worker alpha:6700 has not beaten for 10 s"]
+    assert texts(engine) == ["words: worker alpha:6700 has sent no heartbeat for 10 s"]
     assert words(engine).workers_present == 1
 
 
@@ -231,7 +231,7 @@ def test_servers_and_old_data_come_first() -> None:
     engine.on_servers(engine.servers, "no server answered")
     assert texts(engine, NOW + 40)[:2] == [
         "No data: no server answered",
-        "The data are 40 s old",
+        "The data is 40 s old",
     ]
     assert "No data" in sentence(view_of(engine, NOW + 40))
 

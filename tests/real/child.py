@@ -1,4 +1,4 @@
-"""A child process whose lines a test waits for, and that surely ends.
+"""A child process whose lines a test waits for, and which is always ended.
 
 Both output streams are read by a thread each from the start, so that the child
 never blocks on a full pipe and a test waits for a line, never for a time.

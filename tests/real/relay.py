@@ -4,9 +4,9 @@ Run as ``python -m tests.real.relay PORT``: it prints the port that it listens
 on, and answers each line of stdin once the order is carried out:
 
 * ``reset``: reset every connection, at both ends; new ones are accepted;
-* ``freeze``: carry nothing any more, and accept no one; to both ends that
-  looks like a network that swallows all;
-* ``thaw``: go on, with what has come meanwhile.
+* ``freeze``: stop forwarding and accepting; to both ends that looks like a network
+  that drops everything;
+* ``thaw``: continue, with the bytes that have arrived meanwhile.
 """
 
 from __future__ import annotations

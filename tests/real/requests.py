@@ -1,8 +1,8 @@
-"""Random requests, valid and odd, as bytes; and what two rules say of a list.
+"""Random requests, valid and odd, as bytes; and the lists that two rules give.
 
-"Odd" is what no client of Storm's sends and Storm's Pacemaker answers all the
-same: fields in another order, given twice, unknown, of another type; bytes
-behind the message; ids that only an i32 can hold.
+An "odd" request is one that no client of Storm sends, but that Storm's Pacemaker
+answers: fields in another order, repeated, unknown or of another type; bytes after the
+message; message ids at the limits of an i32.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two and three daemons, one of which fails in the middle of a load and comes back."""
+"""Two or three daemons, one of which fails and returns under load."""
 
 from __future__ import annotations
 

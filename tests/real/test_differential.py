@@ -1,7 +1,7 @@
 """The JVM's Pacemaker and ours, given the same requests: the same replies.
 
-Where ours differs on purpose, `docs/deviations.md` says why, under the heading
-that the test of it names.
+`docs/deviations.md` explains each intended difference, under the heading that its test
+names.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Storm's own workers' clients, while the daemon restarts under its socket.
 
-A listening socket that outlives the daemon (a systemd socket unit keeps one)
-and connections that end with a reset: so a restart costs a cluster nothing but
-the time that it takes.
+The listening socket outlives the daemon, as with a systemd socket unit, and connections
+end with a reset.  So a restart costs a cluster only the time that it takes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SASL on the daemon's wire, byte by byte: what is sent, and that nothing is after."""
+"""SASL on the daemon's wire, byte by byte: exactly what is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`simulate` as a process, against servers that answer, stand still and die."""
+"""`simulate` as a process, against servers that answer, hang and die."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The cases of Storm's own unit tests of Pacemaker, over the wire.
 
-They are Storm's ``PacemakerTest`` (2.x) and ``pacemaker_test`` (1.x) in our
-words.  Each runs against both Pacemakers, so that the JVM vouches for the case.
-Where Storm's tests call the handler of a connection that has not
-authenticated, here a connection to a server with DIGEST does not do so.
+They are rewritten from Storm's ``PacemakerTest`` (2.x) and ``pacemaker_test`` (1.x).
+Each runs against both Pacemakers, so that the JVM's confirms the case.  Storm's tests
+of an unauthenticated handler are connections here that do not authenticate to a server
+with DIGEST.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A throw-away ZooKeeper: the server itself, on a free port of 127.0.0.1."""
+"""A throw-away ZooKeeper server, on a free port of 127.0.0.1."""
 
 from __future__ import annotations
 

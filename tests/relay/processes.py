@@ -12,7 +12,7 @@ RELAY = (sys.executable, "-m", "pacemaker", "relay")
 
 
 def name_of(address: tuple[str, int]) -> str:
-    """Return an address as it is written on a command line."""
+    """Return an address as it is written on the command line."""
     return f"{address[0]}:{address[1]}"
 
 
@@ -53,7 +53,7 @@ class KilledRelay:
         self.address = self.process.address
 
     def restart(self) -> None:
-        """End it by SIGKILL, and start it again; it has forgotten everything."""
+        """Kill it with SIGKILL and start it again, empty."""
         self.process.signal(signal.SIGKILL)
         self.process.wait()
         self.process.stop()
@@ -77,7 +77,7 @@ class Upstream:
         self.name = name_of(self.address)
 
     def kill(self) -> None:
-        """End it by SIGKILL."""
+        """Kill it with SIGKILL."""
         self.process.signal(signal.SIGKILL)
         self.process.wait()
         self.process.stop()

@@ -1,4 +1,4 @@
-"""The links' thread against Pacemakers that lie, break off, hang and refuse."""
+"""The links' thread with Pacemakers that lie, disconnect, hang and refuse."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TIMEOUT_S = 30.0
 
 
 class Running:
-    """Links that run, and what is asked of them."""
+    """Running links, and calls to them."""
 
     def __init__(self, *addresses: ServerAddress) -> None:
         self.store = Store()
@@ -47,14 +47,14 @@ class Running:
         return answers.get(timeout=TIMEOUT_S)
 
     def ask_until(self, wanted: Answer, kind: Kind = Kind.PULSE) -> None:
-        """Ask until the answer is the one that is wanted."""
+        """Ask until the answer is the expected one."""
         for _ in range(2000):
             if self.ask(kind) == wanted:
                 return
         raise AssertionError(f"never {wanted!r}")
 
     def close(self) -> None:
-        """End them."""
+        """Stop the links."""
         self.links.stop()
         self.links.join()
         self.links.close()
@@ -62,7 +62,7 @@ class Running:
 
 @pytest.fixture
 def parts() -> Iterator[ExitStack]:
-    """Close everything at the end, what was opened last first."""
+    """Close everything at the end, in reverse order."""
     with ExitStack() as stack:
         yield stack
 
@@ -75,19 +75,19 @@ def run(parts: ExitStack, *servers: FakeServer) -> Running:
 
 
 def garbage(peer: Peer, request: Message) -> None:
-    """Answer with what is no message."""
+    """Answer with bytes that are not a message."""
     peer.send(struct.pack(">i", 5) + b"\xff\xff\xff\xff\xff")
     peer.receive()
 
 
 def endless_frame(peer: Peer, request: Message) -> None:
-    """Announce a frame that is larger than any may be."""
+    """Announce a frame above the maximum size."""
     peer.send(struct.pack(">i", 2**31 - 1))
     peer.receive()
 
 
 def half_a_frame(peer: Peer, request: Message) -> None:
-    """Break off within a reply."""
+    """Disconnect within a reply."""
     reply = Message(messages.CREATE_PATH_RESPONSE, None, request.message_id)
     peer.send(messages.encode(reply)[:7])
 
@@ -112,16 +112,16 @@ def no_id(peer: Peer, request: Message) -> None:
 
 
 def hang_up(peer: Peer, request: Message) -> None:
-    """Say nothing at all."""
+    """Disconnect without an answer."""
 
 
 def reset(peer: Peer, request: Message) -> None:
-    """End by a reset."""
+    """Reset the connection."""
     peer.reset()
 
 
 def after_a_request(act: Callable[[Peer, Message], None]) -> Script:
-    """Do something once the first request has come, if it comes."""
+    """Act once the first request has arrived, if it arrives."""
 
     def script(peer: Peer) -> None:
         request = peer.receive()
@@ -142,7 +142,7 @@ BAD: dict[str, Script] = {
 
 @pytest.mark.parametrize("script", BAD.values(), ids=BAD)
 def test_bad_pacemaker_costs_a_reconnect(parts: ExitStack, script: Script) -> None:
-    """The next connection to it is used as if nothing had been."""
+    """After a bad reply, the next connection to the Pacemaker works as usual."""
     server = parts.enter_context(FakeServer(script, script))
     running = run(parts, server)
     running.pulse(b"x")
@@ -152,7 +152,7 @@ def test_bad_pacemaker_costs_a_reconnect(parts: ExitStack, script: Script) -> No
 
 @pytest.mark.parametrize("script", BAD.values(), ids=BAD)
 def test_bad_pacemaker_harms_no_other(parts: ExitStack, script: Script) -> None:
-    """Pulses reach the good one, and its answers are answers."""
+    """The good Pacemaker gets the pulses, and its answers are used."""
     bad = parts.enter_context(FakeServer(*[script] * 1000))
     good = parts.enter_context(FakeServer())
     running = run(parts, bad, good)
@@ -165,7 +165,7 @@ def test_bad_pacemaker_harms_no_other(parts: ExitStack, script: Script) -> None:
 
 
 def test_heartbeat_of_another_key_is_not_taken(parts: ExitStack) -> None:
-    """A Pacemaker that mixes up its replies is out of step."""
+    """A reply with another key's heartbeat is not used."""
 
     def mixed_up(peer: Peer) -> None:
         while (message := peer.receive()) is not None:
@@ -211,7 +211,7 @@ def test_refusal_of_reads_counts_as_away(parts: ExitStack) -> None:
 
 
 def test_links_describe_each_pacemaker(parts: ExitStack) -> None:
-    """The log says which are up, since when, and what waits."""
+    """The log says which Pacemakers are up, since when, and what waits."""
     server = parts.enter_context(FakeServer())
     nobody = ServerAddress("127.0.0.1", 1)
     running = Running(server.address, nobody)
@@ -226,7 +226,7 @@ def test_links_describe_each_pacemaker(parts: ExitStack) -> None:
 
 
 def test_links_count_for_each_pacemaker(parts: ExitStack) -> None:
-    """Since when it is up, what waits, and how long it takes to acknowledge."""
+    """The figures have the time since it is up, what waits, and its latency."""
     server = parts.enter_context(FakeServer())
     running = Running(server.address, ServerAddress("127.0.0.1", 1))
     parts.callback(running.close)
@@ -250,7 +250,7 @@ def test_links_count_for_each_pacemaker(parts: ExitStack) -> None:
 
 
 def test_call_after_the_end_runs_at_once() -> None:
-    """A connection that comes late has to be closed by somebody."""
+    """A connection that is established too late must still be closed."""
     running = Running(ServerAddress("127.0.0.1", 1))
     running.close()
     ran: list[int] = []

@@ -30,7 +30,7 @@ OURS = {"192.0.2.1", "2001:db8::1", "127.0.0.1", "127.0.1.1", "::1"}
 
 @pytest.fixture(autouse=True)
 def _fake_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resolve names, and say which addresses are ours, without a network."""
+    """Fake the resolver and this host's addresses."""
     monkeypatch.setattr(
         own_addresses, "resolve", lambda server: HOSTS.get(server.host, {server.host})
     )
@@ -51,7 +51,7 @@ def _fake_host(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pacemaker_finds_its_own_entry(
     servers: tuple[str, ...], entry: tuple[str, int]
 ) -> None:
-    """By address, whatever its name is; loopback is never it."""
+    """The entry is found by its address, and is never a loopback address."""
     assert find_own_entry(Settings(relay_servers=servers)) == OwnEntry(*entry)
 
 
@@ -67,26 +67,26 @@ def test_pacemaker_finds_its_own_entry(
 def test_pacemaker_without_an_entry_is_told_what_to_do(
     servers: tuple[str, ...], problem: str
 ) -> None:
-    """It must not bind what the relay binds."""
+    """Without an entry it would bind the relay's address, so it must not start."""
     with pytest.raises(ConfigError, match=problem) as caught:
         find_own_entry(Settings(relay_servers=servers))
     assert "--bind" in str(caught.value)
 
 
 def test_place_that_was_asked_for_comes_first() -> None:
-    """The administrator knows better."""
+    """An address given by the administrator overrides the entry."""
     settings = Settings(relay_servers=("pm2",))
     assert own_address(settings, "192.0.2.9") == (settings, "192.0.2.9")
 
 
 def test_place_has_the_port_of_the_entry() -> None:
-    """Relays connect there."""
+    """The port is that of the entry, because relays connect to it."""
     settings, bind = own_address(Settings(relay_servers=("pm1:7000",)), None)
     assert (settings.port, bind) == (7000, "192.0.2.1")
 
 
 def test_same_server_is_parsed_once() -> None:
-    """Named twice, it is still one."""
+    """A server that is listed twice is used once."""
     assert parse_servers(["a", "a:6699", "b:1"], 6699, "--to") == (
         ServerAddress("a", 6699),
         ServerAddress("b", 1),
@@ -94,7 +94,7 @@ def test_same_server_is_parsed_once() -> None:
 
 
 def test_wrong_server_is_named_with_its_source() -> None:
-    """The error says where it was written."""
+    """The error names the server, and where it was configured."""
     with pytest.raises(ConfigError, match="--to: 'a:b:c:d"):
         parse_servers(["a:b:c:d"], 6699, "--to")
 
@@ -110,7 +110,7 @@ def test_wrong_server_is_named_with_its_source() -> None:
     ],
 )
 def test_relay_refuses_itself(server: str, listening: tuple[str, int]) -> None:
-    """By address, not by name."""
+    """The relay recognizes itself by address, not by name."""
     with pytest.raises(ConfigError, match="is this relay itself"):
         refuse_itself([ServerAddress(server, 6699)], [listening])
 
@@ -127,5 +127,5 @@ def test_relay_refuses_itself(server: str, listening: tuple[str, int]) -> None:
 def test_relay_takes_a_pacemaker_on_its_own_host(
     server: str, port: int, listening: tuple[str, int]
 ) -> None:
-    """At another address or port; and one that cannot be resolved yet."""
+    """It may have another address or port, or not be resolvable yet."""
     refuse_itself([ServerAddress(server, port)], [listening])

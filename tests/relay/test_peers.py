@@ -30,7 +30,7 @@ MAX_BODY_BYTES = 10485760
 
 
 class Client:
-    """One connection to a relay whose Pacemakers are the test."""
+    """One connection to a relay; the test acts as the Pacemakers."""
 
     def __init__(self, is_digest: bool = False, account: Account | None = None) -> None:
         self.store = Store()
@@ -57,16 +57,16 @@ class Client:
         self.woken += 1
 
     def new_reads(self, account: Account = NOBODY) -> PendingReads:
-        """Give the protocol the peer."""
+        """Return the peer for the protocol."""
         return self.peer
 
     def send(self, *frames: bytes) -> bytes:
-        """Send frames, and return what comes back at once."""
+        """Send frames, and return the immediate replies."""
         self._note(self.protocol.receive_data(b"".join(frames)))
         return self.replies()
 
     def go_on(self) -> None:
-        """Do what the connection does when answers have come."""
+        """Resume, as the connection does when answers have arrived."""
         self._note(self.protocol.resume())
         while self.wait is Wait.TURN:
             self._note(self.protocol.resume())
@@ -82,11 +82,11 @@ class Client:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is read until an answer has come."""
+        """Whether nothing is read until an answer arrives."""
         return self.wait is Wait.ANSWER
 
     def events(self) -> list[Event]:
-        """Take what the links' thread would take."""
+        """Take the events, as the links' thread would."""
         return self.inbox.take()
 
     def asked(self) -> list[Question]:
@@ -107,7 +107,7 @@ def get(key: str = KEY, message_id: int | None = 7) -> bytes:
 
 
 def test_pulse_is_acknowledged_at_once() -> None:
-    """Its sender has no use for a later answer."""
+    """A pulse is acknowledged before it reaches a Pacemaker."""
     client = Client()
     assert client.send(wire.send_pulse(KEY, b"x", 1)) == wire.ack(
         Type.SEND_PULSE_RESPONSE, 1
@@ -119,7 +119,7 @@ def test_pulse_is_acknowledged_at_once() -> None:
 
 
 def test_key_is_mentioned_once_however_often_it_is_written() -> None:
-    """And the links' thread is woken once."""
+    """Pulses to one key cause one event, and wake the links' thread once."""
     client = Client()
     for _ in range(100):
         client.send(wire.send_pulse(KEY, b"x", 1))
@@ -128,7 +128,7 @@ def test_key_is_mentioned_once_however_often_it_is_written() -> None:
 
 
 def test_pulse_after_a_delete_is_mentioned_again() -> None:
-    """The order of the two must not be lost."""
+    """The order of the delete and the pulse is kept."""
     client = Client()
     delete = wire.path_request(Type.DELETE_PATH, TOPOLOGY, 2)
     client.send(wire.send_pulse(KEY, b"1", 1), delete)
@@ -138,7 +138,7 @@ def test_pulse_after_a_delete_is_mentioned_again() -> None:
 
 
 def test_read_is_answered_when_the_answer_comes() -> None:
-    """Nothing is sent before."""
+    """Nothing is sent before the answer."""
     client = Client()
     assert client.send(get()) == b""
     (question,) = client.asked()
@@ -156,7 +156,7 @@ def test_reads_are_answered_in_any_order() -> None:
 
 
 def test_read_that_is_sent_again_is_one_read() -> None:
-    """Storm's client does that each second, and wants one reply."""
+    """Storm's client repeats a read each second, and expects one reply."""
     client = Client()
     client.send(get())
     client.send(get())
@@ -165,7 +165,7 @@ def test_read_that_is_sent_again_is_one_read() -> None:
 
 
 def test_request_with_the_id_of_a_waiting_one_supersedes_it() -> None:
-    """The client would take the reply for that of the new request."""
+    """The client would mistake the old reply for the reply to the new request."""
     client = Client()
     client.send(get(KEY))
     (old,) = client.asked()
@@ -179,7 +179,7 @@ def test_request_with_the_id_of_a_waiting_one_supersedes_it() -> None:
 
 
 def test_pulse_with_the_id_of_a_waiting_read_supersedes_it() -> None:
-    """Any request does."""
+    """A pulse supersedes a waiting read with the same id, like any request."""
     client = Client()
     client.send(get())
     (question,) = client.asked()
@@ -188,7 +188,7 @@ def test_pulse_with_the_id_of_a_waiting_read_supersedes_it() -> None:
 
 
 def test_request_without_an_id_is_answered_in_its_order() -> None:
-    """Nothing after it is read until then."""
+    """No later request is read until the answer has been sent."""
     client = Client()
     assert client.send(get(message_id=None), wire.send_pulse(KEY, b"y", 3)) == b""
     assert client.is_idle
@@ -201,7 +201,7 @@ def test_request_without_an_id_is_answered_in_its_order() -> None:
 
 @pytest.mark.parametrize("found", [True, False])
 def test_exists_gets_its_answer(found: bool) -> None:
-    """It is a boolean."""
+    """The answer to EXISTS is a boolean."""
     client = Client()
     client.send(wire.path_request(Type.EXISTS, KEY, 2))
     (question,) = client.asked()
@@ -210,7 +210,7 @@ def test_exists_gets_its_answer(found: bool) -> None:
 
 @pytest.mark.parametrize("count", [0, 3, 2500])
 def test_list_gets_its_names(count: int) -> None:
-    """A large one is written in slices."""
+    """A large list is written in slices."""
     client = Client()
     client.send(wire.path_request(Type.GET_ALL_NODES_FOR_PATH, TOPOLOGY, 2))
     (question,) = client.asked()
@@ -229,7 +229,7 @@ def test_list_gets_its_names(count: int) -> None:
 def test_delete_is_acknowledged_when_the_answer_comes(
     kind: Type, reply: Type, asked: Kind
 ) -> None:
-    """It is carried out here at once."""
+    """The delete takes effect in the relay's own store at once."""
     client = Client()
     client.send(wire.send_pulse(KEY, b"x", 1))
     assert client.send(wire.path_request(kind, KEY, 2)) == b""
@@ -240,7 +240,7 @@ def test_delete_is_acknowledged_when_the_answer_comes(
 
 
 def test_peer_that_has_not_authenticated_may_delete_but_not_read() -> None:
-    """As at a Pacemaker; its first message may be the delete."""
+    """The rule is the Pacemaker's, even if the delete is the first message."""
     client = Client(is_digest=True)
     client.send(wire.path_request(Type.DELETE_PATH, KEY, 2))
     (question,) = client.asked()
@@ -249,7 +249,7 @@ def test_peer_that_has_not_authenticated_may_delete_but_not_read() -> None:
 
 
 def test_end_of_a_connection_drops_its_requests() -> None:
-    """Nobody waits for them, and its heartbeats have no worker any more."""
+    """Its requests are dropped, and its keys have no worker any more."""
     client = Client()
     client.send(get(), get(message_id=None))
     client.events()
@@ -261,7 +261,7 @@ def test_end_of_a_connection_drops_its_requests() -> None:
 
 
 def test_answer_after_the_end_of_a_connection_is_ignored() -> None:
-    """The links' thread had not heard of the end."""
+    """The links' thread may answer before it knows of the end."""
     client = Client()
     client.send(get())
     (question,) = client.asked()
@@ -273,7 +273,7 @@ def test_answer_after_the_end_of_a_connection_is_ignored() -> None:
     ("relay_id", "reason"), [("our-id", "to itself"), ("another", "do not chain")]
 )
 def test_relay_is_refused(relay_id: str, reason: str) -> None:
-    """Its announcement ends its connection, with the reason in the log."""
+    """A relay that connects to a relay is disconnected, with the reason in the log."""
     client = Client()
     client.send(wire.path_request(Type.CREATE_PATH, ANNOUNCEMENT + relay_id, 0))
     assert client.wait is Wait.END
@@ -283,7 +283,7 @@ def test_relay_is_refused(relay_id: str, reason: str) -> None:
 def test_too_many_requests_of_an_address_end_its_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No answer can be made up for them, and other addresses have room."""
+    """Requests cannot be answered early, so the connection ends; others have room."""
     monkeypatch.setattr(peers, "MAX_WAITING_BYTES", 100_000)
     client = Client()
     for number in range(100):
@@ -295,7 +295,7 @@ def test_too_many_requests_of_an_address_end_its_connection(
 
 
 def test_snapshot_has_the_reads_as_requests_and_the_deletes_as_done() -> None:
-    """A delete that was carried out again would remove what was written since."""
+    """A repeated delete would remove what was written since."""
     client = Client()
     client.send(get(), wire.path_request(Type.DELETE_PATH, TOPOLOGY, 2))
     client.send(wire.send_pulse(KEY, b"x", 3))
@@ -306,7 +306,7 @@ def test_snapshot_has_the_reads_as_requests_and_the_deletes_as_done() -> None:
 
 
 def test_key_that_was_just_written_is_not_forgotten() -> None:
-    """Its worker is back, and the links' thread does not know it yet."""
+    """Its worker has reconnected, which the links' thread does not know yet."""
     client = Client()
     client.send(wire.send_pulse(KEY, b"x", 1))
     client.inbox.forget(KEY)
@@ -317,7 +317,7 @@ def test_key_that_was_just_written_is_not_forgotten() -> None:
 
 
 def test_worker_takes_the_fast_path() -> None:
-    """Its pulses are passed on as any other."""
+    """Pulses on the fast path are passed on as well."""
     client = Client()
     for value in (b"1", b"2", b"3"):
         client.send(wire.send_pulse(KEY, value, 1))
@@ -326,7 +326,7 @@ def test_worker_takes_the_fast_path() -> None:
 
 
 def test_parts_show_their_state() -> None:
-    """The log of a bug says what there was."""
+    """Their reprs show their state, for the log of a bug."""
     client = Client()
     client.send(get())
     assert "waiting=1" in repr(client.peer)

@@ -67,7 +67,7 @@ def reads(server: tuple[str, int], key: str, value: bytes | None) -> bool:
 def test_relay_outlives_the_death_of_a_pacemaker(
     relay: RelayProcess, pacemakers: list[Upstream]
 ) -> None:
-    """A worker and Nimbus notice nothing; the dead one is complete when it is back."""
+    """A worker and Nimbus notice nothing, and the Pacemaker gets everything again."""
     first, second = pacemakers
     with Wire(relay.address) as worker, Wire(relay.address) as nimbus:
         ack = wire.ack(Type.SEND_PULSE_RESPONSE, 1)
@@ -87,7 +87,7 @@ def test_relay_outlives_the_death_of_a_pacemaker(
 
 
 def test_relay_answers_every_request(relay: RelayProcess) -> None:
-    """Each gets the reply that a Pacemaker gives, also without a message id."""
+    """Each request gets a Pacemaker's reply, also without a message id."""
     key = "/workerbeats/other-1-1700000000/9b1c-6700"
     with Wire(relay.address) as peer:
         path = "/workerbeats/other-1-1700000000"
@@ -131,7 +131,7 @@ def test_requests_without_an_id_are_answered_in_order(relay: RelayProcess) -> No
 
 
 def test_relay_shows_prometheus_which_pacemakers_are_up(tmp_path: Path) -> None:
-    """The figures change with them, and what waits for one that is away is counted."""
+    """The figures show which are up, and what waits for one that is away."""
     place = parse_admin_address(f"unix:{tmp_path / 'admin'}")
     key = "/workerbeats/words-1-1700000000/4"
     with (
@@ -161,7 +161,7 @@ def test_relay_shows_prometheus_which_pacemakers_are_up(tmp_path: Path) -> None:
 
 
 def test_relay_stops_on_sigterm(relay: RelayProcess) -> None:
-    """Its peers are reset, as by `serve`, and it ends with 0."""
+    """Its peers are reset, as by `serve`, and the exit code is 0."""
     with Wire(relay.address) as peer:
         peer.ask(wire.send_pulse(KEY, b"1", 1))
         relay.signal(signal.SIGTERM)
@@ -172,7 +172,7 @@ def test_relay_stops_on_sigterm(relay: RelayProcess) -> None:
 def test_upgrade_in_place_carries_the_workers_over(
     relay: RelayProcess, pacemakers: list[Upstream]
 ) -> None:
-    """The newest heartbeat is known to be its worker's, and is repeated for it."""
+    """After an upgrade, the newest heartbeat of a worker is still repeated."""
     key = "/workerbeats/carried-1-1700000000/1"
     first, _ = pacemakers
     with Wire(relay.address) as worker, Wire(relay.address) as nimbus:
@@ -210,7 +210,7 @@ def test_relay_keeps_the_history_of_its_workers(pacemakers: list[Upstream]) -> N
 def test_upgrade_in_place_keeps_missed_deletes(
     relay: RelayProcess, pacemakers: list[Upstream]
 ) -> None:
-    """A Pacemaker that was stopped all the while still loses what was deleted."""
+    """A Pacemaker that was stopped meanwhile still gets the delete."""
     path = "/workerbeats/deleted-1-1700000000"
     first, _ = pacemakers
     with Wire(relay.address) as worker, Wire(first.address) as direct:
@@ -227,7 +227,7 @@ def test_upgrade_in_place_keeps_missed_deletes(
 
 
 def test_relay_refuses_to_relay_to_itself() -> None:
-    """It is told by address, whatever the name is."""
+    """The relay recognizes itself by address, whatever the name is."""
     port = free_port()
     argv = [*RELAY, "--bind", "127.0.0.1", "--to", f"localhost:{port}"]
     done = subprocess.run(
@@ -242,7 +242,7 @@ def test_relay_refuses_to_relay_to_itself() -> None:
 
 
 def test_relays_do_not_chain(relay: RelayProcess) -> None:
-    """Each of the two says what is wrong."""
+    """Both relays log what is wrong."""
     with RelayProcess([name_of(relay.address)]) as other:
         assert relay.logged("closed: the peer is a relay, and so is this", 20)
         assert other.logged("is it a Pacemaker, and not a relay", 20)
@@ -273,7 +273,7 @@ def jaas_file(tmp_path: Path) -> Path:
 
 
 def test_relay_authenticates_both_ways(jaas_file: Path) -> None:
-    """With the credentials, Nimbus reads through it as from a Pacemaker."""
+    """With credentials, Nimbus reads through the relay as from a Pacemaker."""
     options = (*DIGEST, "-c", f"java.security.auth.login.config={jaas_file}")
     key = "/workerbeats/secret-1-1700000000/1"
     with (
@@ -294,7 +294,7 @@ def test_relay_authenticates_both_ways(jaas_file: Path) -> None:
 
 
 def test_relay_without_credentials_only_writes(jaas_file: Path) -> None:
-    """As on a worker's host: reads are refused, and one line of the log says why."""
+    """Without credentials reads are refused, and one line in the log says why."""
     secret = ("-c", f"java.security.auth.login.config={jaas_file}")
     key = "/workerbeats/secret-1-1700000000/2"
     with (
@@ -320,7 +320,7 @@ def test_relay_without_credentials_only_writes(jaas_file: Path) -> None:
 
 
 def test_refusal_by_a_pacemaker_does_not_reach_nimbus(jaas_file: Path) -> None:
-    """One that lets nobody read counts as away for reads, and gets the pulses."""
+    """A Pacemaker that refuses reads counts as away for reads, and gets the pulses."""
     secret = ("-c", f"java.security.auth.login.config={jaas_file}")
     key = "/workerbeats/words-1-1700000000/3"
     with (

@@ -63,7 +63,7 @@ class Processes:
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Processes]:
-    """Start them."""
+    """Start the processes."""
     with ExitStack() as parts:
         yield Processes(parts)
 
@@ -110,7 +110,7 @@ class History:
                 self.workers[key] = self.parts.enter_context(Wire(address))
 
     def step(self) -> None:
-        """Do something."""
+        """Make one random step."""
         actions = [self.pulse] * 8 + [self.read] * 6 + [self.delete]
         rare = [self.kill_relay, self.pass_bound]
         self.rng.choice([*actions, self.kill, self.stop, self.go_on, *rare])()
@@ -137,7 +137,7 @@ class History:
             self.read_at(self.rng.randrange(RELAYS), key)
 
     def read_at(self, relay: int, key: str) -> int:
-        """Read a heartbeat of a worker that lives, and return its time."""
+        """Read a living worker's heartbeat, and return its time."""
         reply = self.readers[relay].ask(wire.path_request(Type.GET_PULSE, key, 7))
         if reply == wire.pulse_reply(key, None, 7):
             return 0
@@ -160,7 +160,7 @@ class History:
         return times[0]
 
     def delete(self) -> None:
-        """A worker deletes its key, and is not heard of for a while."""
+        """A worker deletes its key, and is silent for a while."""
         if self.alive:
             key = self.rng.choice(sorted(self.alive))
             reply = self.workers[key].ask(wire.path_request(Type.DELETE_PATH, key, 2))
@@ -171,7 +171,7 @@ class History:
                 self.forgotten.pop((relay, key), None)
 
     def kill_relay(self) -> None:
-        """A relay is killed; its workers connect to the next one and write again."""
+        """A relay is killed; its workers connect to its successor and write again."""
         relay = self.rng.randrange(RELAYS)
         self.relays[relay].restart()
         self.counts["relays killed"] += 1
@@ -200,7 +200,7 @@ class History:
             self.excuse(relay)
 
     def excuse(self, relay: int) -> None:
-        """Allow that the deletes of a relay's workers are lost for a Pacemaker."""
+        """Allow that a Pacemaker misses the deletes of a relay's workers."""
         deleted = {key for key, written in self.written.items() if written} - self.alive
         self.excused |= {key for key in deleted if self.relay_of[key] == relay}
 
@@ -218,13 +218,13 @@ class History:
             self.stopped.process.signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
-        """It goes on."""
+        """A Pacemaker that hung continues."""
         if self.stopped is not None:
             self.stopped.process.signal(signal.SIGCONT)
             self.stopped = None
 
     def end(self) -> None:
-        """Once all are connected, both relays read the newest, and nothing deleted."""
+        """Once all are connected, both relays return the newest heartbeats only."""
         self.go_on()
         until_s = time.monotonic() + 30
         while not self.is_settled():
@@ -259,7 +259,7 @@ class History:
         return found
 
     def close(self) -> None:
-        """Let the workers go."""
+        """Close the workers' connections."""
         self.go_on()
         self.parts.close()
 
@@ -267,7 +267,7 @@ class History:
 def test_histories_over_real_processes(
     processes: Processes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each history is another one; the seed repeats it."""
+    """Each run has random histories; its seed repeats them."""
     counts: Counter[str] = Counter()
     for _ in range(HISTORIES):
         seed = random.SystemRandom().randrange(10**6)

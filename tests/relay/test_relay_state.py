@@ -12,7 +12,7 @@ from pacemaker.relay.relay_state import RelayState
 
 
 def test_state_is_the_same_afterwards() -> None:
-    """Keys, deletes and times."""
+    """Keys, deletes and times are restored."""
     state = RelayState(
         {"127.0.0.1:5": ["/a", "/b"]},
         {"pm1:6699": [("/c", True, 12.5)]},
@@ -25,7 +25,7 @@ def test_state_is_the_same_afterwards() -> None:
 
 
 def test_no_state_is_an_empty_one() -> None:
-    """A `serve` that became a relay has none."""
+    """A `serve` that is upgraded to a relay has no such state."""
     assert relay_state.decode(b"") == RelayState()
 
 
@@ -33,6 +33,6 @@ def test_no_state_is_an_empty_one() -> None:
     "data", [b"x", zlib.compress(b"x"), zlib.compress(b"[]"), zlib.compress(b'{"a":1}')]
 )
 def test_anything_else_is_refused(data: bytes) -> None:
-    """With one error, whatever is wrong."""
+    """Any invalid data raises the same error."""
     with pytest.raises(StateError):
         relay_state.decode(data)

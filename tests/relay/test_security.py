@@ -24,7 +24,7 @@ def settings_of(method: AuthMethod, file: Path | None = None) -> Settings:
 
 
 def test_relay_without_authentication_needs_nothing() -> None:
-    """NONE is NONE in both directions."""
+    """With NONE, neither direction is authenticated."""
     sasl = relay_sasl(settings_of(AuthMethod.NONE))
     assert sasl.server.factory is None
     assert sasl.client_factory is None
@@ -32,7 +32,7 @@ def test_relay_without_authentication_needs_nothing() -> None:
 
 
 def test_relay_with_credentials_does_what_a_pacemaker_does(tmp_path: Path) -> None:
-    """In both directions."""
+    """With credentials, both directions are authenticated as by a Pacemaker."""
     file = tmp_path / "jaas.conf"
     file.write_text(DIGEST)
     file.chmod(0o600)
@@ -45,7 +45,7 @@ def test_relay_with_credentials_does_what_a_pacemaker_does(tmp_path: Path) -> No
 
 
 def test_warning_about_a_file_is_given_once(tmp_path: Path) -> None:
-    """Although both directions read it."""
+    """A warning is given once, although both directions read the file."""
     file = tmp_path / "jaas.conf"
     file.write_text(DIGEST)
     file.chmod(0o644)
@@ -58,7 +58,7 @@ def test_warning_about_a_file_is_given_once(tmp_path: Path) -> None:
 def test_relay_without_credentials_only_writes(
     tmp_path: Path, content: str | None
 ) -> None:
-    """No file, or no section of the method: one line says what that means."""
+    """Without a file or a section, one line explains that reads are refused."""
     file = tmp_path / "jaas.conf"
     if content is not None:
         file.write_text(content)
@@ -72,7 +72,7 @@ def test_relay_without_credentials_only_writes(
 
 
 def test_broken_file_is_an_error(tmp_path: Path) -> None:
-    """On a host of Nimbus it would end Nimbus, if the relay made do without."""
+    """If the relay started without them, a Nimbus on this host would end itself."""
     file = tmp_path / "jaas.conf"
     file.write_text("PacemakerDigest {")
     with pytest.raises(ConfigError):
@@ -83,7 +83,7 @@ def test_broken_file_is_an_error(tmp_path: Path) -> None:
     ("method", "begins"), [(AuthMethod.DIGEST, True), (AuthMethod.KERBEROS, False)]
 )
 def test_write_only_relay_judges_no_token(method: AuthMethod, begins: bool) -> None:
-    """It is no guess, so it is neither counted nor delayed."""
+    """A token to a write-only relay is not a guess: it is not counted or delayed."""
     mechanism = WriteOnly(method)
     assert (mechanism.name, mechanism.begins_with_request) == (method.value, begins)
     assert not mechanism.complete

@@ -1,4 +1,4 @@
-"""The Helm chart: what it makes of values, by golden files and the API's schemas."""
+"""The Helm chart: its output for given values, by golden files and API schemas."""
 
 from __future__ import annotations
 

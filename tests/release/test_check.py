@@ -1,4 +1,4 @@
-"""What `make release-check` says of versions, the changelog and the tree."""
+"""What `make release-check` says about versions, the changelog and the tree."""
 
 from __future__ import annotations
 

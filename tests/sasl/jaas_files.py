@@ -1,6 +1,6 @@
-"""JAAS files, and what the JDK's parser makes of each.
+"""JAAS files, and the result of the JDK's parser for each.
 
-`MARK` stands where the JDK refuses what ours takes, or the other way round.
+`MARK` marks cases that the JDK refuses and our parser accepts, or the reverse.
 """
 
 from __future__ import annotations

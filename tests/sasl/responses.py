@@ -1,7 +1,7 @@
-"""Crafted DIGEST responses, and what the JDK's server makes of each.
+"""Crafted DIGEST responses, and the verdict of the JDK's server on each.
 
-The hashes are computed here anew, by RFC 2831, so that no mistake of the code
-under test repeats itself in its tests.
+The hashes are computed here independently, by RFC 2831, so that the tests do not repeat
+a mistake of the code under test.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Clock:
 
 
 class Case:
-    """A daemon of this process with an endpoint; the test is its main thread."""
+    """A daemon in this process with an endpoint; the test is its main thread."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -57,7 +57,7 @@ class Case:
         self.daemon.start()
 
     def serve(self) -> None:
-        """Let the endpoint know that the daemon serves."""
+        """Tell the endpoint that the daemon serves."""
         self.admin.serving(self.daemon)
 
     def ask(self, target: str) -> Answer:
@@ -68,7 +68,7 @@ class Case:
         return ask(address, target, GIVE_UP_S)
 
     def turn(self) -> None:
-        """Make a turn of the main thread, and see that well threads have answered."""
+        """Make a turn of the main thread; wait until healthy threads have answered."""
         self.admin.turn()
         for call in self.daemon.calls().values():
             passed = threading.Event()
@@ -82,7 +82,7 @@ class Case:
             put(peer, key)
 
     def close(self) -> None:
-        """End both."""
+        """Stop the daemon and the endpoint."""
         self.daemon.begin_stop()
         self.daemon.close()
         self.admin.close()
@@ -90,13 +90,13 @@ class Case:
 
 @pytest.fixture
 def case() -> Iterator[Case]:
-    """Give a daemon that has not told its endpoint yet that it serves."""
+    """Yield a daemon whose endpoint does not know yet that it serves."""
     with contextlib.closing(Case()) as case:
         yield case
 
 
 def test_daemon_that_starts_is_live_but_not_ready(case: Case) -> None:
-    """And it has no figures yet."""
+    """A starting daemon is live and not ready, and has no figures yet."""
     assert case.ask("/livez").status == 200
     ready = case.ask("/readyz")
     assert ready.status == 503
@@ -105,7 +105,7 @@ def test_daemon_that_starts_is_live_but_not_ready(case: Case) -> None:
 
 
 def test_daemon_that_serves_is_ready(case: Case) -> None:
-    """Each thread is a check."""
+    """A serving daemon is ready, and has one check per thread."""
     case.serve()
     case.turn()
     assert case.ask("/livez").text == "ok\n"
@@ -120,7 +120,7 @@ def test_daemon_that_serves_is_ready(case: Case) -> None:
 
 
 def test_daemon_that_stops_is_live_but_not_ready(case: Case) -> None:
-    """Whoever balances load sends it nothing more, and nobody kills it."""
+    """A load balancer sends it nothing more, and no supervisor kills it."""
     case.serve()
     case.turn()
     case.admin.stopping()
@@ -129,7 +129,7 @@ def test_daemon_that_stops_is_live_but_not_ready(case: Case) -> None:
 
 
 def test_stuck_io_thread_is_seen_within_15_s(case: Case) -> None:
-    """The thread is named, and the others go on."""
+    """The check names the stuck thread, and the other threads are fine."""
     case.serve()
     case.turn()
     go_on = threading.Event()
@@ -156,7 +156,7 @@ def test_stuck_io_thread_is_seen_within_15_s(case: Case) -> None:
 
 
 def test_traffic_is_seen_once_a_turn(case: Case) -> None:
-    """No clock is read for a pulse."""
+    """The time of the last traffic is that of the turn: no clock is read for it."""
     case.serve()
     case.turn()
     assert "last_pulse_timestamp_seconds 0.0" in case.ask("/metrics").text
@@ -169,7 +169,7 @@ def test_traffic_is_seen_once_a_turn(case: Case) -> None:
 
 
 def test_no_endpoint_costs_nothing() -> None:
-    """Off by default: no thread, no descriptor, no question to any thread."""
+    """Without --admin there is no thread, no descriptor and no question to threads."""
     before = threading.active_count()
     admin = Admin(None)
     assert (admin.listener_fd, threading.active_count()) == (-1, before)
@@ -181,7 +181,7 @@ def test_no_endpoint_costs_nothing() -> None:
 def test_metrics_need_the_library_and_nothing_else_does(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says so at the start."""
+    """Without the library only /metrics is missing, and the log says so."""
     monkeypatch.setitem(sys.modules, "pacemaker.server.metrics", None)
     with contextlib.closing(Case()) as case:
         assert "/metrics of the admin endpoint needs prometheus-client" in caplog.text
@@ -222,7 +222,7 @@ def test_endpoint_outlives_an_upgrade(tmp_path: Path) -> None:
 
 
 def test_endpoint_in_use_stops_the_start() -> None:
-    """A daemon that nobody can look into is not what was asked for."""
+    """If the endpoint's address is in use, the daemon does not start without it."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         place = f"127.0.0.1:{other.getsockname()[1]}"
         argv = [*daemons.SERVE, "-c", "pacemaker.port=0", "--admin", place]
@@ -298,7 +298,7 @@ def test_status_says_where_the_endpoint_is(tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_promtool_finds_nothing_to_say_of_a_daemon() -> None:
-    """One that has worked a little."""
+    """The tool promtool accepts the page of a daemon that has served some requests."""
     with Served("--admin", "127.0.0.1:0") as daemon, Wire(daemon.address) as peer:
         put(peer)
         assert complaints(daemon.page("/metrics").text) == ""
@@ -313,7 +313,7 @@ def history_of(daemon: Served) -> DaemonFacts:
 
 
 def test_history_outlives_an_upgrade() -> None:
-    """With its connections, which are not taken for new ones, and their ends."""
+    """After an upgrade, the same connections do not count as new ones."""
     with Served("--admin", "127.0.0.1:0") as daemon:
         with Wire(daemon.address) as peer:
             put(peer)
@@ -334,7 +334,7 @@ def test_history_outlives_an_upgrade() -> None:
 
 
 def test_history_may_be_off() -> None:
-    """The page says so, also after an upgrade."""
+    """Without a history, the page says so, also after an upgrade."""
     with Served("--admin", "127.0.0.1:0", "--no-history") as daemon:
         with Wire(daemon.address) as peer:
             put(peer)

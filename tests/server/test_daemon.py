@@ -50,7 +50,7 @@ def _descriptors() -> set[str]:
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_daemon_serves_many_connections_on_few_threads(threads: int) -> None:
-    """What one connection stores every other one reads, whatever thread has it."""
+    """A key stored on one connection can be read on any other, on any thread."""
     with serving(threads) as daemon:
         peers = [Wire(_address(daemon)) for _ in range(20)]
         for number, peer in enumerate(peers):
@@ -69,7 +69,7 @@ def test_daemon_serves_many_connections_on_few_threads(threads: int) -> None:
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_daemon_leaves_nothing_behind(threads: int) -> None:
-    """Five starts and stops later no thread and no descriptor is left."""
+    """After five starts and stops, no thread or descriptor is left."""
     with serving(threads):
         pass
     threads_before, descriptors_before = threading.active_count(), _descriptors()
@@ -81,7 +81,7 @@ def test_daemon_leaves_nothing_behind(threads: int) -> None:
 
 
 def test_daemon_resets_connections_when_it_stops() -> None:
-    """A stop ends each connection with a reset: clients are back at once."""
+    """A stop ends each connection with a reset, so clients reconnect at once."""
     with serving() as daemon:
         peer = Wire(_address(daemon))
         peer.ask(wire.send_pulse("/w", b"", 1))
@@ -90,7 +90,7 @@ def test_daemon_resets_connections_when_it_stops() -> None:
 
 
 def test_daemon_applies_the_message_size() -> None:
-    """A frame of pacemaker.thrift.message.size.max is read, a larger one ends it."""
+    """A frame of the maximum size is read; a larger one ends the connection."""
     with serving(settings=Settings(port=0, message_size_max_bytes=1000)) as daemon:
         largest = wire.send_pulse("/w", b"x" * (1000 - 39), 1)
         assert len(largest) == 1004
@@ -102,7 +102,7 @@ def test_daemon_applies_the_message_size() -> None:
 
 
 def test_daemon_reports_largest_heartbeat_of_each_period() -> None:
-    """The largest heartbeat is counted anew each time it was asked for."""
+    """The largest heartbeat is reset after each report."""
     with serving(4) as daemon, Wire(_address(daemon)) as peer:
         peer.ask(wire.send_pulse("/w/1", b"x" * 30, 1))
         peer.ask(wire.send_pulse("/w/2", b"x" * 20, 1))
@@ -113,7 +113,7 @@ def test_daemon_reports_largest_heartbeat_of_each_period() -> None:
 def test_daemon_gives_memory_back_for_much_that_was_freed_in_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What each look finds too little adds up, until it is worth the while."""
+    """Freed memory adds up over several checks until there is enough to return."""
     given_back: list[bool] = []
     monkeypatch.setattr(memory, "return_free_pages", lambda: given_back.append(True))
     with serving() as daemon:
@@ -127,7 +127,7 @@ def test_daemon_gives_memory_back_for_much_that_was_freed_in_parts(
 def test_daemon_takes_over_heartbeats_whatever_their_budget_is_now(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Nobody is forgotten for a smaller budget; what no reply holds is left out."""
+    """A smaller budget drops no heartbeat; one too large for a reply is dropped."""
     settings = Settings(port=0, message_size_max_bytes=1000)
     options = ServerOptions(bind="127.0.0.1", store_budget_bytes=1)
     daemon = Daemon(settings, options)
@@ -145,7 +145,7 @@ def test_daemon_takes_over_heartbeats_whatever_their_budget_is_now(
 
 
 def test_daemon_counts_held_reads_among_what_it_holds() -> None:
-    """An upgrade writes them out, so they need room for a second time."""
+    """An upgrade makes a second copy of held reads, so they are counted."""
     options = ServerOptions("127.0.0.1", 1, hold=Hold(100, 100, "a test"))
     daemon = Daemon(Settings(port=0), options)
     daemon.start()
@@ -166,7 +166,7 @@ def test_daemon_holds_for_as_long_as_its_start_needs(
     is_kept: bool,
     hold_s: int,
 ) -> None:
-    """Where the port was kept the clients are back sooner; the log says how long."""
+    """If the port was kept open, the hold is shorter; the log has its length."""
     monkeypatch.setattr("pacemaker.server.daemon.is_handed_over", lambda: is_kept)
     monkeypatch.setattr("pacemaker.config.hold.MACHINE_STARTED_S", 0.0)
     options = ServerOptions(bind="127.0.0.1", hold=Hold(2, 1, "a test"))
@@ -186,7 +186,7 @@ def test_daemon_holds_for_as_long_as_its_start_needs(
 def test_daemon_that_is_not_asked_to_holds_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A miss is a miss at once, and the log has no word of it."""
+    """Without a hold, misses are answered at once, and nothing is logged."""
     with caplog.at_level("DEBUG"), serving() as daemon, Wire(_address(daemon)) as peer:
         reply = peer.ask(wire.path_request(Type.GET_PULSE, "/w", 1))
         assert reply == wire.pulse_reply("/w", None, 1)
@@ -221,7 +221,7 @@ def test_daemon_holds_reads_over_all_its_threads(threads: int) -> None:
 def test_daemon_that_cannot_start_a_thread_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
-    """The error names the thread and the limits; what was started is ended."""
+    """The error names the thread and the limits; started threads are stopped."""
     with serving(4):
         pass
     threads_before, descriptors_before = threading.active_count(), _descriptors()
@@ -242,7 +242,7 @@ def test_daemon_that_cannot_start_a_thread_leaves_nothing_behind(
 
 
 def test_daemon_gives_a_trial_some_small_heartbeats() -> None:
-    """What is large is left out, and so is most of what is there."""
+    """The sample has only a few heartbeats, and no large ones."""
     daemon = Daemon(Settings(port=0), ServerOptions(bind="127.0.0.1"))
     daemon.store.put("/large", bytes(limits.SAMPLED_BYTES + 1))
     daemon.store.put("/small", bytes(limits.SAMPLED_BYTES))
@@ -256,7 +256,7 @@ def test_daemon_gives_a_trial_some_small_heartbeats() -> None:
 
 
 def test_daemon_serves_several_listeners() -> None:
-    """Each is named, and what comes at one is there for the others."""
+    """The log names each listener, and all of them share one store."""
     listeners = [socket.create_server((host, 0)) for host in ("127.0.0.1", "127.0.0.2")]
     for listener in listeners:
         listener.setblocking(False)

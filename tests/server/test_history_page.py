@@ -1,4 +1,4 @@
-"""The page of the history, as it is written; tests/why/test_facts.py reads it."""
+"""Tests of writing the page of the history; tests/why/test_facts.py reads it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.why.test_facts import KEY, TOPOLOGY, eventful, page
     [("", 2), (TOPOLOGY, 1), ("words", 1), ("word", 0), ("words-1", 0)],
 )
 def test_page_of_one_topology(topology: str, found: int) -> None:
-    """By its id or its name."""
+    """The page can be limited to a topology by its id or its name."""
     assert len(json.loads(page(eventful(), topology))["keys"]) == found
 
 
 def test_page_comes_in_slices() -> None:
-    """However many keys there are, each slice is short."""
+    """Each slice is short, however many keys there are."""
     history = History(10**9)
     for number in range(1_000):
         history.record_for(f"{KEY}{number}", Source("p"), 100.0, b"")

@@ -100,7 +100,7 @@ def samples(text: str) -> dict[str, float]:
 
 
 def test_every_count_is_shown() -> None:
-    """Each under a name of its own, with the unit in it."""
+    """Each count has its own name, which contains the unit."""
     shown = samples(written())
     prefix = "storm_pacemaker_"
     assert shown[prefix + 'requests_total{outcome="ok",type="send_pulse"}'] == 7
@@ -119,7 +119,7 @@ def test_every_count_is_shown() -> None:
 
 
 def test_each_pacemaker_of_a_relay_has_its_series() -> None:
-    """One is up, and the other is away and has never answered."""
+    """The series show one Pacemaker that is up and one that never answered."""
     shown = samples(written())
     prefix = "storm_pacemaker_relay_"
     assert shown[prefix + 'up{pacemaker="pm1:6699"}'] == 1
@@ -147,14 +147,14 @@ def test_labels_are_not_for_peers_to_choose() -> None:
 
 
 def test_slices_are_single_families() -> None:
-    """Between two of them the endpoint lets the I/O threads run."""
+    """Between two families, the endpoint lets the I/O threads run."""
     page = metrics_page(lambda: families(MEASURED))
     for part in page.show({}).slices:
         assert part.count(b"# TYPE ") == 1
 
 
 def test_page_without_the_library_says_what_to_install() -> None:
-    """The other pages need nothing."""
+    """The page names the missing package; the other pages do not need it."""
     reply = no_metrics_page().show({})
     assert reply.status == 501
     assert b"'.[metrics]'" in b"".join(reply.slices)
@@ -168,5 +168,5 @@ def test_promtool_finds_nothing_to_say() -> None:
 
 @pytest.mark.real
 def test_promtool_would_complain() -> None:
-    """It is the judge that it is taken for."""
+    """The tool promtool rejects a page that breaks the rules."""
     assert complaints("# TYPE storm_seconds_count gauge\nstorm_seconds_count 1\n")

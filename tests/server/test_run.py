@@ -1,4 +1,4 @@
-"""The daemon's process, in surroundings that are not as they should be."""
+"""The daemon's process, in an environment that is not as it should be."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def yaml(tmp_path: Path) -> Path:
 
 
 def prepared(program: str, *options: str) -> list[str]:
-    """Return what runs a piece of Python, and then becomes the daemon."""
+    """Return a command that runs some Python and then becomes the daemon."""
     lines = textwrap.dedent(program) + "\nos.execv(sys.argv[1], sys.argv[1:])\n"
     become = [sys.executable, "-c", "import os, signal, socket, sys\n" + lines]
     return [*become, *SERVE, *PLACE, *NO_SLACK, *options]
@@ -59,7 +59,7 @@ def prepared(program: str, *options: str) -> list[str]:
 
 
 def test_level_of_the_log_is_changed_by_a_reload(yaml: Path) -> None:
-    """It is a key of storm.yaml; no connection is lost for it."""
+    """A reload applies the log level of storm.yaml without losing a connection."""
     options = ("--config", str(yaml))
     with Daemon(*NO_SLACK, *options) as daemon, Wire(daemon.address) as peer:
         put(peer)
@@ -82,7 +82,7 @@ def test_level_of_the_log_is_changed_by_a_reload(yaml: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR2])
 def test_signal_upgrades_the_daemon(number: int) -> None:
-    """SIGHUP too, as administrators expect of a daemon."""
+    """SIGHUP upgrades as well, as administrators expect of a daemon."""
     with Daemon(*NO_SLACK) as daemon, Wire(daemon.address) as peer:
         put(peer)
         daemon.signal(number)
@@ -91,7 +91,7 @@ def test_signal_upgrades_the_daemon(number: int) -> None:
 
 
 def test_hangup_that_was_ignored_stays_ignored() -> None:
-    """As by `nohup`; the new process of an upgrade ignores it as well."""
+    """A SIGHUP ignored by `nohup` stays ignored, also after an upgrade."""
     argv = prepared("signal.signal(signal.SIGHUP, signal.SIG_IGN)")
     with Served(argv) as daemon:
         for _ in range(2):
@@ -105,7 +105,7 @@ def test_hangup_that_was_ignored_stays_ignored() -> None:
 
 
 def test_hangup_of_a_closed_terminal_stops_the_daemon() -> None:
-    """One that is sent while the terminal is there upgrades it."""
+    """A SIGHUP stops the daemon only if its terminal was closed."""
     controller, terminal = os.openpty()
     argv = prepared(f"os.setsid(); os.open({os.ttyname(terminal)!r}, os.O_RDWR)")
     with Served(argv) as daemon, Wire(daemon.address) as peer:
@@ -120,7 +120,7 @@ def test_hangup_of_a_closed_terminal_stops_the_daemon() -> None:
 
 
 def test_signals_for_administrators_end_nothing() -> None:
-    """SIGUSR1 logs the figures now, SIGQUIT what each thread does, as a JVM's."""
+    """SIGUSR1 logs the figures; SIGQUIT logs each thread's stack, as in a JVM."""
     with Daemon(*NO_SLACK) as daemon, Wire(daemon.address) as peer:
         put(peer)
         daemon.signal(signal.SIGUSR1)
@@ -132,7 +132,7 @@ def test_signals_for_administrators_end_nothing() -> None:
 
 
 def test_signals_that_were_blocked_or_ignored_are_set_right(yaml: Path) -> None:
-    """A failed trial is a refusal, and a stop is a stop, whoever started the daemon."""
+    """Trials and stops work, whatever signals the parent blocked or ignored."""
     argv = prepared(
         """
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -156,7 +156,7 @@ def test_signals_that_were_blocked_or_ignored_are_set_right(yaml: Path) -> None:
 
 
 def test_children_of_others_are_reaped() -> None:
-    """As process 1 of a container the daemon gets every orphan."""
+    """As process 1 of a container, the daemon reaps every orphan."""
     argv = prepared("if not os.fork(): signal.pause(); os._exit(0)")
     with Served(argv) as daemon:
         (stranger,) = children(daemon.pid)
@@ -171,7 +171,7 @@ def test_children_of_others_are_reaped() -> None:
 
 
 def test_standard_streams_that_are_closed_are_opened() -> None:
-    """Otherwise the listening socket would be among them, and lost in an upgrade."""
+    """Otherwise the listening socket would get such a number, and be lost."""
     argv = prepared("os.close(0); os.close(1)")
     with Served(argv) as daemon, Wire(daemon.address) as peer:
         put(peer)
@@ -194,7 +194,7 @@ def _descriptors() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_descriptors")
 def test_upgrade_finds_descriptors_where_connections_have_taken_the_rest() -> None:
-    """Some are kept for it; if there are none all the same, that is the reason."""
+    """Some are reserved for it; if none is left anyway, the refusal says so."""
     with Daemon(*NO_SLACK) as daemon, Wire(daemon.address) as peer:
         put(peer)
         resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (64, 64))
@@ -210,7 +210,7 @@ def test_upgrade_finds_descriptors_where_connections_have_taken_the_rest() -> No
 
 
 def test_start_without_descriptors_says_so() -> None:
-    """One line and an exit code of its own, no traceback."""
+    """A start without descriptors ends with one line and its own exit code."""
     program = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))"
     done = ended(prepared(program))
     assert done.returncode == 71
@@ -219,7 +219,7 @@ def test_start_without_descriptors_says_so() -> None:
 
 
 def ended(argv: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run what ends by itself."""
+    """Run a command to its end."""
     return subprocess.run(
         argv, capture_output=True, text=True, timeout=GIVE_UP_S, check=False
     )
@@ -236,7 +236,7 @@ main()
 
 
 def test_start_without_threads_says_so() -> None:
-    """The log has no thread either, and the line is written all the same."""
+    """The line is written, although the log has no thread either."""
     done = ended([sys.executable, "-c", PATCHED, "serve", *PLACE])
     assert done.returncode == 71
     assert (
@@ -246,7 +246,7 @@ def test_start_without_threads_says_so() -> None:
 
 
 def try_upgrade(*argv: str) -> subprocess.CompletedProcess[str]:
-    """Run the child of an upgrade, and have it read a piece of a state."""
+    """Run an upgrade's trial, which reads a part of a state."""
     state_fd = write_state(SAMPLE)
     try:
         return subprocess.run(
@@ -262,7 +262,7 @@ def try_upgrade(*argv: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_trial_does_what_only_a_real_start_does() -> None:
-    """It says the word once it has started the threads, and not if it cannot."""
+    """The trial prints its proof only after it has started the threads."""
     done = try_upgrade("-m", "pacemaker")
     assert (done.returncode, done.stdout) == (0, f"{proof_of(SAMPLE)}\n"), done.stderr
     assert "0 connections and 1 heartbeat carried over" in done.stderr
@@ -284,7 +284,7 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)))
 
 
 def handed_over(listeners: list[socket.socket], *options: str) -> Served:
-    """Start a daemon on sockets of ours."""
+    """Start a daemon on the given listening sockets."""
     fds = [each.fileno() for each in listeners]
     argv = prepared(HAND_OVER.format(fds), *options)
     return Served(argv, pass_fds=fds)
@@ -292,7 +292,7 @@ def handed_over(listeners: list[socket.socket], *options: str) -> Served:
 
 @pytest.fixture
 def listeners() -> Iterator[list[socket.socket]]:
-    """Give two sockets that listen, as two units of systemd may have them."""
+    """Yield two listening sockets, as of two systemd units."""
     with (
         socket.create_server(("127.0.0.1", 0)) as first,
         socket.create_server(("::1", 0), family=socket.AF_INET6) as second,
@@ -303,7 +303,7 @@ def listeners() -> Iterator[list[socket.socket]]:
 def test_every_socket_that_was_handed_over_is_served(
     listeners: list[socket.socket],
 ) -> None:
-    """Of IPv4 and IPv6, and through upgrades."""
+    """All of them are served, IPv4 and IPv6, also after upgrades."""
     with handed_over(listeners) as daemon:
         peers = [Wire(each.getsockname()[:2]) for each in listeners]
         for peer in peers:
@@ -324,7 +324,7 @@ def test_every_socket_that_was_handed_over_is_served(
 def test_connection_that_waited_for_the_daemon_ends_with_a_reset(
     listeners: list[socket.socket],
 ) -> None:
-    """It came before the socket had the options that connections inherit."""
+    """A connection from before the listener had its options is reset as well."""
     peers = [Wire(each.getsockname()[:2]) for each in listeners]
     with handed_over(listeners) as daemon:
         for peer in peers:
@@ -339,7 +339,7 @@ def test_connection_that_waited_for_the_daemon_ends_with_a_reset(
 def test_socket_of_another_port_is_warned_of(
     listeners: list[socket.socket], tmp_path: Path
 ) -> None:
-    """In the log and in the line that `systemctl status` shows."""
+    """The warning is in the log and in the line that `systemctl status` shows."""
     manager = Manager(str(tmp_path / "notify"))
     argv = prepared(
         HAND_OVER.format([listeners[0].fileno()]), "-c", "pacemaker.port=6700"
@@ -358,7 +358,7 @@ def test_socket_of_another_port_is_warned_of(
 
 
 def test_daemon_whose_working_directory_is_gone_is_upgraded(tmp_path: Path) -> None:
-    """Also with a JAAS file, whose values may name that directory."""
+    """The upgrade works even with a JAAS file, which may refer to that directory."""
     jaas = tmp_path / "jaas.conf"
     jaas.write_text('PacemakerDigest { x.Y required username="u" password="p"; };\n')
     jaas.chmod(0o600)
@@ -374,7 +374,7 @@ def test_daemon_whose_working_directory_is_gone_is_upgraded(tmp_path: Path) -> N
 
 
 def test_first_line_says_who_it_is() -> None:
-    """Version, process and interpreter."""
+    """The first line names the version, the process and the interpreter."""
     with Daemon(*NO_SLACK) as daemon:
         who = rf"storm-pacemaker-py {re.escape(__version__)}, process {daemon.pid}, "
         assert any(re.search(who + r"\w+ 3\.\d+", line) for line in daemon.stderr.all())
@@ -382,14 +382,14 @@ def test_first_line_says_who_it_is() -> None:
 
 @pytest.mark.parametrize("command", [["serve", *PLACE], ["config", "--check"]])
 def test_interpreter_without_docstrings_is_refused(command: list[str]) -> None:
-    """By the check as by the daemon, with what to do about it."""
+    """Both `config --check` and `serve` refuse it, and say what to do."""
     done = ended([sys.executable, "-OO", "-m", "pacemaker", *command])
     assert done.returncode == 78
     assert done.stderr.startswith("Error: PYTHONOPTIMIZE=2 (python -OO) removes the")
 
 
 def in_journal(file: Path, *argv: str) -> subprocess.CompletedProcess[bytes]:
-    """Run our program with a file that stands for systemd's journal."""
+    """Run our program with a file in place of systemd's journal."""
     with file.open("wb") as journal:
         status = os.fstat(journal.fileno())
         env = {**os.environ, "JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
@@ -413,7 +413,7 @@ def in_journal(file: Path, *argv: str) -> subprocess.CompletedProcess[bytes]:
 def test_journal_knows_how_severe_each_line_is(
     tmp_path: Path, option: str, code: int, error: bytes
 ) -> None:
-    """The last one too, which says why there is no daemon."""
+    """Each line has its severity, including the one that says why a start failed."""
     options = [option] if option.startswith("--") else ["-c", option]
     done = in_journal(tmp_path / "journal", "serve", *options)
     assert done.returncode == code

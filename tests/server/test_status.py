@@ -1,4 +1,4 @@
-"""What a daemon says of itself, to whom, and how a command asks."""
+"""The daemon's status: its contents, who may read it, and how commands ask."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MEASURED = Measurements(
 
 
 def test_status_has_load_budgets_and_hold() -> None:
-    """Each figure is in its place, with its unit in its name."""
+    """The status has every figure, named with its unit."""
     told = status.describe(
         MEASURED,
         address="[::]:6699",
@@ -57,7 +57,7 @@ def test_status_has_load_budgets_and_hold() -> None:
 
 
 def test_status_tells_the_last_upgrade_and_the_last_refusal() -> None:
-    """Without any, both are null; a refusal has its reason."""
+    """Both are null at first; a refusal has its reason."""
     assert status.describe_upgrades(0, 0.0, None) == {
         "done": 0,
         "last": None,
@@ -70,7 +70,7 @@ def test_status_tells_the_last_upgrade_and_the_last_refusal() -> None:
 
 @pytest.mark.io
 def test_uptime_is_that_of_the_process() -> None:
-    """It is the time since the start, and not since the last upgrade."""
+    """The uptime counts from the start, not from the last upgrade."""
     told = status.describe_process()
     assert told["pid"] == os.getpid()
     assert 0 <= told["uptime_s"] < boot_time_s()
@@ -93,7 +93,7 @@ def _asking() -> socket.socket:
 
 @pytest.mark.io
 def test_everybody_who_asked_gets_the_answer_in_one_turn(sock: StatusSocket) -> None:
-    """The main thread does not wait for a peer, and answers all."""
+    """One turn of the main thread answers everybody, and waits for nobody."""
     askers = [_asking(), _asking()]
     sock.turn(lambda: {"keys": 1})
     for asker in askers:
@@ -103,7 +103,7 @@ def test_everybody_who_asked_gets_the_answer_in_one_turn(sock: StatusSocket) -> 
 
 @pytest.mark.io
 def test_a_peer_that_has_gone_costs_nothing(sock: StatusSocket) -> None:
-    """The answer to a closed connection is dropped."""
+    """A peer that has disconnected causes no error."""
     _asking().close()
     sock.turn(lambda: {"keys": 1})
     sock.turn(lambda: {"keys": 1})
@@ -113,7 +113,7 @@ def test_a_peer_that_has_gone_costs_nothing(sock: StatusSocket) -> None:
 def test_strangers_get_nothing(
     sock: StatusSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user who is neither root nor the daemon's gets an empty answer, and is told."""
+    """Users other than root and the daemon's own get an empty answer."""
     monkeypatch.setattr(status, "credentials", lambda _: (os.getpid(), 4242))
     with _asking() as asker:
         sock.turn(lambda: {"keys": 1})

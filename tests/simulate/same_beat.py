@@ -1,4 +1,4 @@
-"""A worker's beats that are all the same, for tests of what sends them."""
+"""A worker whose heartbeats are all the same, for tests of the senders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beats that are compressed once: what a worker stores is what Storm would write."""
+"""Heartbeats that are compressed once: a worker stores what Storm would write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run while it lasts."""
+"""The display during a run."""
 
 from __future__ import annotations
 

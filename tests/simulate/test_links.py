@@ -1,4 +1,4 @@
-"""The sockets of a run, over a server that a test tells what to do."""
+"""The sockets of a run, with a scripted server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The load's own loop, over a server that a test tells what to do."""
+"""The load's own loop, with a scripted server."""
 
 from __future__ import annotations
 

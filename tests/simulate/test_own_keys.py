@@ -1,4 +1,4 @@
-"""What a run leaves on the server: nothing, or a reason."""
+"""A run leaves nothing on the server, or says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report: what makes its verdict, and its words."""
+"""The report: its verdict and its words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schedule: each worker once an interval, all in the order they are due."""
+"""The schedule: each worker once an interval, in the order of the scheduled times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The units that are shipped: valid, locked down, and handed a socket as they ask."""
+"""The shipped units: valid, locked down, and given the socket that they request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.testing.clock: nothing happens until time moves, and in order."""
+"""Tests of pacemaker.testing.clock: events happen only when time moves, in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.testing.network: what the client sees of it."""
+"""Tests of pacemaker.testing.network, as the client sees it."""
 
 from __future__ import annotations
 

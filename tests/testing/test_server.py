@@ -1,4 +1,4 @@
-"""Tests of pacemaker.testing.server: it answers as a Pacemaker, or as it is told."""
+"""Tests of pacemaker.testing.server: it answers like a Pacemaker, or as scripted."""
 
 from __future__ import annotations
 

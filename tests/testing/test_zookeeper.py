@@ -1,6 +1,6 @@
-"""Tests of pacemaker.testing.zookeeper: what a test says is what a state sees.
+"""Tests of pacemaker.testing.zookeeper: a state sees what the test has set.
 
-That it is like the real one, the tests of the cluster state and of `znodes` hold.
+The tests of the cluster state and of `znodes` compare it with the real one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tests of tools/matrix, with small scripts in the place of interpreters and pyenv."""
+"""Tests of tools/matrix, with small scripts instead of interpreters and pyenv."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of tools/mutants.py: the page, and that its settings name what there is."""
+"""Tests of tools/mutants.py: the page, and that its settings name existing files."""
 
 from __future__ import annotations
 

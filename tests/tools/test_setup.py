@@ -1,4 +1,4 @@
-"""Tests of tools/setup: what it says when it cannot go on."""
+"""Tests of tools/setup: what it says when it cannot continue."""
 
 from __future__ import annotations
 

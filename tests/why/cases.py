@@ -1,4 +1,4 @@
-"""Clusters that were made up, second by second, for the verdicts."""
+"""Made-up clusters, second by second, to test the verdicts."""
 
 from __future__ import annotations
 

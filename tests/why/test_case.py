@@ -1,4 +1,4 @@
-"""What a case knows, asked piece by piece."""
+"""What a case knows, one question at a time."""
 
 from __future__ import annotations
 

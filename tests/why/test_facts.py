@@ -1,4 +1,4 @@
-"""The page of the history, as the daemon writes it and `why` reads it."""
+"""The page of the history, written by the daemon and read by `why`."""
 
 from __future__ import annotations
 

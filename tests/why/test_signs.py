@@ -1,4 +1,4 @@
-"""What is found without a gap."""
+"""Findings without a gap."""
 
 from __future__ import annotations
 

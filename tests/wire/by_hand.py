@@ -1,4 +1,4 @@
-"""Pacemaker's wire in bytes, by hand: for tests that must not trust the package.
+"""Pacemaker's protocol in bytes, for tests that must not trust the package.
 
 Requests are built from their layout, not by the package's codec, and replies
 are compared as bytes.  `Wire` is a client of nothing but a socket.

@@ -21,7 +21,7 @@ from pacemaker.observe.view import ClusterView
 # The refresh intervals that + and - choose from.
 INTERVALS_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
-# A letter stands beside each colour.
+# Each colour also has a letter; see `levels.Line`.
 _STYLES: Final = {table.BAD: "bold red", table.WARNING: "yellow", table.FINE: ""}
 
 
@@ -72,7 +72,8 @@ class TopApp(App[None]):
     ) -> None:
         super().__init__()
         self._source = source
-        # Until the first view, no name of a column is known to be hidden.
+        # Only these columns are shown.  They are applied with the first view, because
+        # the names of the others are not known before.
         self._columns = columns
         self._stack = [Level(sort=sort, filter_text=filter_text)]
         self._interval_s = interval_s

@@ -33,10 +33,10 @@ class Level:
     Attributes:
         kind: TOPOLOGIES, COMPONENTS, WORKERS or EXECUTORS.
         topology_id: the topology, except for TOPOLOGIES.
-        component: of EXECUTORS: only those of this component.
-        worker: of EXECUTORS: only those of this worker.
+        component: for EXECUTORS: shows only those of this component.
+        worker: for EXECUTORS: shows only those of this worker.
         sort: the name of the column that rows are sorted by.
-        is_reversed: whether in the other direction.
+        is_reversed: whether the order is reversed.
         filter_text: shows only rows that contain it.
         hidden: names of columns that are not shown.
     """
@@ -76,9 +76,9 @@ class Sheet(NamedTuple):
     """What a level shows.
 
     Attributes:
-        heading: where we are.
+        heading: what the rows are, and of which topology.
         names: the names of the columns that are shown.
-        titles: their titles; that of the sorting column has an arrow.
+        titles: their titles; the title of the sorting column has an arrow.
         lines: the rows.
     """
 
@@ -148,7 +148,7 @@ def _content(level: Level, view: ClusterView, source: Source) -> _Content:
     topology = view.topology(level.topology_id)
     if topology is None:
         return _Content(
-            f"{level.topology_id} has gone",
+            f"{level.topology_id} no longer exists",
             table.component_columns(),
             [],
             str,
@@ -217,7 +217,7 @@ def _level(
 
 
 def next_sort(level: Level, names: Sequence[str], step: int) -> Level:
-    """Return the level sorted by the column that is some steps further."""
+    """Return the level sorted by a later column, or by an earlier one if `step` < 0."""
     place = names.index(level.sort) if level.sort in names else -step
     name = names[(place + step) % len(names)]
     return replace(level, sort=name, is_reversed=False)

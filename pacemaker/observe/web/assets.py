@@ -37,7 +37,7 @@ svg path{fill:none;stroke:var(--link);stroke-width:1.5}
 
 SCRIPT: Final = """\
 'use strict';
-// Fetches the page again and replaces what has changed.  Without it the page is whole.
+// Refreshes the page in place.  The page is complete without this script.
 (function () {
   const every = 5000;
   const note = document.getElementById('live');
@@ -45,7 +45,7 @@ SCRIPT: Final = """\
   function say(text) {
     if (note.textContent !== text) note.textContent = text;
   }
-  // Where the focus is: in the new content the same link, or the same table, gets it.
+  // What has the focus, so that `refocus` can find the same link or table again.
   function focused() {
     const at = document.activeElement;
     if (!at || !at.closest('main')) return null;
@@ -76,7 +76,7 @@ SCRIPT: Final = """\
       const fresh = new DOMParser().parseFromString(text, 'text/html');
       const main = fresh.querySelector('main');
       const old = document.querySelector('main');
-      // Selected text stays: the reader is about to copy it.
+      // Do not replace selected text: the user may be about to copy it.
       if (main && old && getSelection().isCollapsed) {
         const was = focused();
         const left = scrolls();

@@ -178,7 +178,7 @@ def _skew_of(topology: TopologyView) -> float | None:
 
 
 _GAUGES: Final[tuple[tuple[str, str, Any], ...]] = (
-    ("workers", "Workers that beat.", lambda t: t.workers_present),
+    ("workers", "Workers that send heartbeats.", lambda t: t.workers_present),
     ("workers_expected", "Workers assigned.", lambda t: t.workers_expected),
     ("executors", "Executors in heartbeats.", lambda t: t.executors),
     ("executors_expected", "Executors assigned.", lambda t: t.executors_expected),

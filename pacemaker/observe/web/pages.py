@@ -188,7 +188,7 @@ def worker_page(
 
 def missing_page(view: ClusterView, what: str) -> Html:
     """Return the page for something that does not exist."""
-    body = joined(Html("<p>"), f"There is no {what} here, or it has gone.")
+    body = joined(Html("<p>"), f"There is no {what}, or it no longer exists.")
     return _page(view, "not found", Html('<a href="/">Storm cluster</a>'), body)
 
 

@@ -20,7 +20,7 @@ from pacemaker.observe.web import assets, pages
 
 HTML: Final = "text/html; charset=utf-8"
 
-# Only the style and the script of this server are loaded, and nothing inline.
+# Browsers load the style and the script of this server only, and nothing inline.
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -73,7 +73,9 @@ class Site:
                 " this page; name it with --http-host",
             )
         if request.method not in admin.METHODS:
-            reply = text_reply(admin.METHOD_NOT_ALLOWED, "this page can only be read")
+            reply = text_reply(
+                admin.METHOD_NOT_ALLOWED, "this page is read-only: use GET or HEAD"
+            )
             return reply._replace(headers={"Allow": ", ".join(admin.METHODS)})
         if self._may_read(request):
             return None
@@ -174,7 +176,7 @@ def _token_in(authorization: str) -> bytes:
 
 def _missing(view: ClusterView, what: str, is_json: bool) -> Reply:
     if is_json:
-        reply = _json({"error": f"there is no {what} here, or it has gone"})
+        reply = _json({"error": f"there is no {what}, or it no longer exists"})
     else:
         reply = _html(pages.missing_page(view, what))
     return reply._replace(status=admin.NOT_FOUND)

@@ -1,4 +1,4 @@
-"""Trials that never were."""
+"""Results of made-up trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of benchmarks.isolation.attacks: what they send is what they say."""
+"""Tests of benchmarks.isolation.attacks: each one sends what it describes."""
 
 from __future__ import annotations
 

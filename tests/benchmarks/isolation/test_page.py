@@ -1,4 +1,4 @@
-"""Tests of benchmarks.isolation.page and of the results that it shows."""
+"""Tests of benchmarks.isolation.page, and of the published results."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_a_screenshot_of_top() -> None:
     """The picture in docs/observe.md shows a worker that has died."""
 
     async def script(screen: Screen) -> None:
-        assert "has not beaten" in screen.text("sentence")
+        assert "has sent no heartbeat" in screen.text("sentence")
         svg = screen.app.export_screenshot(title="storm-pacemaker-py top")
         assert "words" in svg
         if folder := os.environ.get("OBSERVE_SCREENSHOTS"):
@@ -113,7 +113,7 @@ def test_trouble_comes_first() -> None:
     """The sentence, the troubles and the first row are about the late worker."""
 
     async def script(screen: Screen) -> None:
-        assert "has not beaten for 20 s" in screen.text("sentence")
+        assert "has sent no heartbeat for 20 s" in screen.text("sentence")
         assert screen.text("troubles").startswith("B words: worker")
         assert screen.column(0) == ["B", "-"]
         assert screen.column(1) == ["words", "zebra"]

@@ -1,4 +1,4 @@
-"""The page in a real Chromium: rendered, refreshed, accessible, without harm."""
+"""The page in a real Chromium: rendering, refreshes, accessibility, forged names."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_screenshot_of_the_page() -> None:
     try:
         with browser(size=(1280, 560)) as driver:
             driver.get(site.url)
-            assert "has not beaten" in text_of(driver)
+            assert "has sent no heartbeat" in text_of(driver)
             keep(driver, "observe.png")
     finally:
         site.close()
@@ -188,7 +188,7 @@ def test_every_page_is_accessible_and_harmless(site: Site) -> None:
             assert violations(driver) == [], path
             assert driver.execute_script("return window.harm") is None
         driver.get(site.url)
-        assert "has not beaten for 18 s" in text_of(driver)
+        assert "has sent no heartbeat for 18 s" in text_of(driver)
         assert '<img src=x onerror="window.harm=1">' in text_of(driver)
         assert not [each for each in complaints(driver) if "404" not in each]
 
@@ -224,7 +224,7 @@ def test_the_page_refreshes_and_keeps_the_focus(site: Site) -> None:
             f"document.querySelector('main td a[href=\"{path}\"]').focus()"
         )
         made_up.beat(site.source.engine, A, NOW + 20, uptime_secs=720)
-        eventually(driver, lambda: "has not beaten" not in text_of(driver))
+        eventually(driver, lambda: "has sent no heartbeat" not in text_of(driver))
         assert driver.execute_script("return window.mark") == 1
         focused = "return document.activeElement.getAttribute('href')"
         assert driver.execute_script(focused) == path

@@ -88,7 +88,7 @@ def get(target: str, of: Site | None = None, **fields: str | None) -> Reply:
 def test_the_first_page_says_what_is_wrong() -> None:
     """A sentence, lists of the worst, and the topologies with links."""
     page = Page(get("/"))
-    assert "words: worker alpha:6700 has not beaten for 20 s" in page.text
+    assert "words: worker alpha:6700 has sent no heartbeat for 20 s" in page.text
     assert "Late or missing workers" in page.text
     assert "java.lang.Error: no <b>" in page.text
     assert f"/topology/{TOPOLOGY}/worker/{A}" in page.links
@@ -173,7 +173,7 @@ def test_hostile_names_do_no_harm() -> None:
         assert scripts == [{"src": "/script.js", "defer": None}]
         assert not any(char in page.text for char in "\x1b\u202e")
         assert "x" * 120 not in page.text
-        assert "has not beaten for 20 s" in page.text
+        assert "has sent no heartbeat for 20 s" in page.text
 
 
 def test_the_policy_allows_no_other_script() -> None:

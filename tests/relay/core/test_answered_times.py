@@ -6,7 +6,7 @@ from pacemaker.relay.core.answered_times import AnsweredTimes
 
 
 def test_last_answered_time_is_remembered() -> None:
-    """An answer that cannot be read changes nothing."""
+    """The last time is remembered; an unreadable answer does not change it."""
     times = AnsweredTimes()
     assert times.get("k") is None
     times.note("k", 5)

@@ -1,4 +1,4 @@
-"""Random histories of two relays and three Pacemakers, held against a model.
+"""Random histories of two relays and three Pacemakers, compared with a model.
 
 The model is small: the newest heartbeat of each worker, and which keys were deleted.
 Pacemakers are cut off, stall with bytes in their kernels, and restart empty; workers
@@ -46,7 +46,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Start with everything connected, and complete."""
+        """Start with everything connected, and all Pacemakers complete."""
         self.stores: list[dict[str, bytes]] = [{} for _ in range(SERVERS)]
         self.worlds = [World(SERVERS, self.stores) for _ in range(RELAYS)]
         for world in self.worlds:
@@ -68,7 +68,7 @@ class Histories(RuleBasedStateMachine):
         return self.worlds[0].now_s
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass for both relays alike, in small steps."""
+        """Let time pass for both relays, in small steps."""
         until_s = self.now_s + seconds
         while self.now_s < until_s:
             step_s = min(WAKE_S, until_s - self.now_s)
@@ -96,7 +96,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(key=keys, is_topology=st.booleans())
     def delete(self, key: str, is_topology: bool) -> None:
-        """A worker deletes its key when it stops; Nimbus a dead topology."""
+        """A worker deletes its key when it stops, or Nimbus deletes a dead topology."""
         path = key.rpartition("/")[0] if is_topology else key
         self.worlds[home_of(key)].delete(path)
         for other in KEYS:
@@ -110,18 +110,18 @@ class Histories(RuleBasedStateMachine):
 
     @rule(relay=relays, server=servers)
     def serve(self, relay: int, server: int) -> None:
-        """A Pacemaker does one thing of each kind."""
+        """A Pacemaker handles one write and answers one read."""
         self.worlds[relay].store_one(server)
         self.worlds[relay].answer_one(server)
 
     @rule(relay=relays, server=servers, is_stalled=st.booleans())
     def cut(self, relay: int, server: int, is_stalled: bool) -> None:
-        """A relay loses a Pacemaker."""
+        """A relay loses its connections to a Pacemaker."""
         self.worlds[relay].lose(server, is_stalled)
 
     @rule(server=servers)
     def restart(self, server: int) -> None:
-        """A Pacemaker is killed: it comes back empty, and its kernel forgets."""
+        """A Pacemaker is killed: it comes back empty, without its kernel's buffers."""
         for world in self.worlds:
             world.lose(server)
             world.servers[server].old_items.clear()
@@ -140,7 +140,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def one_pulse_of_a_key_is_under_way(self) -> None:
-        """Nothing old can follow something new on one connection."""
+        """At most one pulse per key is in transit, so an old one cannot overtake."""
         for world in getattr(self, "worlds", ()):
             for server in world.servers:
                 under_way = [i.key for i in server.items if isinstance(i, Beat)]
@@ -157,7 +157,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def hits_are_answered_in_time(self) -> None:
-        """A read that waits for long has no usable answer."""
+        """A read waits for long only if there is no usable answer."""
         for world in getattr(self, "worlds", ()):
             for question in world.relay._open:
                 is_late = world.now_s - question.round_s > limits.ANSWER_S + 0.001
@@ -166,7 +166,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "worlds"))
     @rule()
     def calm(self) -> None:
-        """Once all are connected, all Pacemakers have what the model has."""
+        """Once all are connected, every Pacemaker has what the model has."""
         for world in self.worlds:
             for number, server in enumerate(world.servers):
                 if not server.is_up:
@@ -182,7 +182,7 @@ class Histories(RuleBasedStateMachine):
             assert not any(outbox.deletes for outbox in world.relay.outboxes)
 
     def compare(self, store: dict[str, bytes]) -> None:
-        """Check what a Pacemaker has against the model."""
+        """Compare a Pacemaker with the model."""
         for key in KEYS:
             if key in self.homes and key in self.newest:
                 assert store.get(key) == self.newest[key]
@@ -192,7 +192,7 @@ class Histories(RuleBasedStateMachine):
                 assert store[key] in self.written[key]
 
     def teardown(self) -> None:
-        """End in a calm, in which each read is answered."""
+        """End with everything connected, so that each read is answered."""
         if not hasattr(self, "worlds"):
             return
         self.calm()

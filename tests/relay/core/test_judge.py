@@ -1,4 +1,4 @@
-"""What a set of answers means."""
+"""How a set of answers is judged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NONE: frozenset[int] = frozenset()
 
 
 def time_of(value: bytes) -> int | None:
-    """Return the number that a value is."""
+    """Return the number that a value consists of."""
     return int(value) if value.isdigit() else None
 
 
@@ -57,13 +57,13 @@ def test_answers_mean(
     is_over: bool,
     verdict: Verdict,
 ) -> None:
-    """Each case has one meaning."""
+    """Each set of answers has one verdict."""
     found = judge_read(answers, complete, witnesses, last, is_over, time_of)
     assert found == verdict
 
 
 def test_equal_bytes_are_read_once() -> None:
-    """However many Pacemakers have them."""
+    """Equal values are decoded once, however many Pacemakers have them."""
     read: list[bytes] = []
 
     def noting(value: bytes) -> int:
@@ -75,5 +75,5 @@ def test_equal_bytes_are_read_once() -> None:
 
 
 def test_names_are_joined_in_the_order_in_which_they_come() -> None:
-    """Each comes once."""
+    """Each name is returned once, in the order of arrival."""
     assert join_names([["a", "b"], [], ["b", "c"]]) == ["a", "b", "c"]

@@ -1,4 +1,4 @@
-"""What waits for one Pacemaker, and what is dropped when it is away for long."""
+"""What waits to be sent to one Pacemaker, and what is dropped if it stays away."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def outbox_of(values: dict[str, bytes]) -> Outbox:
 
 
 def taken(outbox: Outbox) -> list[Item]:
-    """Take all that may be sent."""
+    """Take everything that may be sent."""
     return list(iter(outbox.take, None))
 
 
 def test_nothing_is_sent_while_the_pacemaker_is_away() -> None:
-    """It waits."""
+    """While the Pacemaker is away, everything waits."""
     outbox = outbox_of({"k": b"1"})
     outbox.pulse("k")
     assert not taken(outbox)
@@ -27,7 +27,7 @@ def test_nothing_is_sent_while_the_pacemaker_is_away() -> None:
 
 
 def test_key_without_a_value_is_skipped() -> None:
-    """It was deleted, or its worker has gone."""
+    """A key without a value was deleted, or its worker has left."""
     outbox = outbox_of({"k": b"1"})
     outbox.came_up((), 0.0)
     outbox.pulse("gone")
@@ -36,7 +36,7 @@ def test_key_without_a_value_is_skipped() -> None:
 
 
 def test_deletes_are_sent_before_pulses_that_wait() -> None:
-    """A pulse that is sent after a delete has arrived after it."""
+    """A pulse is sent after the deletes, because it may be newer."""
     outbox = outbox_of({"k": b"1"})
     outbox.pulse("k")
     outbox.delete(Delete("k", True, 0.0))
@@ -45,7 +45,7 @@ def test_deletes_are_sent_before_pulses_that_wait() -> None:
 
 
 def test_unanswered_delete_is_sent_again_after_a_loss() -> None:
-    """It may not have arrived."""
+    """After a lost connection, an unanswered delete may not have arrived."""
     outbox = outbox_of({})
     outbox.came_up((), 0.0)
     delete = Delete("k", True, 0.0)
@@ -101,7 +101,7 @@ def test_old_deletes_are_dropped() -> None:
 
 
 def test_dropped_pulse_is_counted() -> None:
-    """If it was waiting; one that was sent has not been dropped."""
+    """A dropped pulse is counted only if it was waiting, not if it was sent."""
     outbox = outbox_of({"waits": b"1", "sent": b"1", "behind": b"1"})
     outbox.came_up((), 0.0)
     for key in ("sent", "behind"):
@@ -118,6 +118,6 @@ def test_dropped_pulse_is_counted() -> None:
     ("path", "is_tree"), [("/w/t", True), ("/w/t/k", True), ("/w/t/k", False)]
 )
 def test_delete_shows_what_it_is(path: str, is_tree: bool) -> None:
-    """A log of a bug names it."""
+    """The repr names the delete, for the log of a bug."""
     assert path in repr(Delete(path, is_tree, 0.0))
     assert str(is_tree) in repr(Delete(path, is_tree, 0.0))

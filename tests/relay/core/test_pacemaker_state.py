@@ -7,7 +7,7 @@ from pacemaker.relay.core.pacemaker_state import PacemakerState, Reads
 
 
 def test_pacemaker_is_complete_once_it_has_been_up_for_long() -> None:
-    """Every worker that is alive has reached it by then."""
+    """By then, every living worker has reached it."""
     pacemaker = PacemakerState()
     assert not pacemaker.is_complete(100.0)
     pacemaker.pulses_up(100.0)
@@ -16,7 +16,7 @@ def test_pacemaker_is_complete_once_it_has_been_up_for_long() -> None:
 
 
 def test_interruption_begins_the_time_again() -> None:
-    """It may have been restarted meanwhile."""
+    """After an interruption the time starts again: it may have been restarted."""
     pacemaker = PacemakerState()
     pacemaker.pulses_up(0.0)
     pacemaker.pulses_down(50.0)
@@ -26,7 +26,7 @@ def test_interruption_begins_the_time_again() -> None:
 
 
 def test_interruption_of_reads_counts_too() -> None:
-    """Without workers on the host, nothing is sent over the other connection."""
+    """On a host without workers, the pulse connection is idle and notices nothing."""
     pacemaker = PacemakerState()
     pacemaker.pulses_up(0.0)
     pacemaker.reads_up(50.0)
@@ -38,7 +38,7 @@ def test_interruption_of_reads_counts_too() -> None:
 
 
 def test_pacemaker_that_was_complete_is_a_witness_for_a_while() -> None:
-    """It may know a newer heartbeat than those that are left."""
+    """It may know a newer heartbeat than the remaining ones."""
     pacemaker = PacemakerState()
     pacemaker.pulses_up(0.0)
     pacemaker.pulses_down(50.0)
@@ -47,7 +47,7 @@ def test_pacemaker_that_was_complete_is_a_witness_for_a_while() -> None:
 
 
 def test_pacemaker_that_was_not_complete_is_no_witness() -> None:
-    """It had nothing to tell."""
+    """An incomplete Pacemaker proves nothing about other heartbeats."""
     pacemaker = PacemakerState()
     pacemaker.pulses_up(0.0)
     pacemaker.pulses_down(1.0)
@@ -55,7 +55,7 @@ def test_pacemaker_that_was_not_complete_is_no_witness() -> None:
 
 
 def test_new_connection_is_not_slow() -> None:
-    """Whatever the old one was."""
+    """A new connection is not slow, even if the old one was."""
     pacemaker = PacemakerState()
     pacemaker.is_slow = True
     pacemaker.reads_up(0.0)

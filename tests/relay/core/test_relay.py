@@ -1,4 +1,4 @@
-"""What a relay answers, and when, while its Pacemakers come and go."""
+"""What a relay answers, and when, while its Pacemakers fail and return."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def world() -> World:
 
 
 def test_pulse_goes_to_every_pacemaker(world: World) -> None:
-    """Both store it."""
+    """Both Pacemakers store the pulse."""
     world.pulse(KEY, b"5")
     world.settle()
     assert [server.stored for server in world.servers] == [{KEY: b"5"}] * 2
 
 
 def test_only_the_newest_pulse_waits_behind_an_unanswered_one(world: World) -> None:
-    """However many came while the Pacemaker was silent, one more is sent."""
+    """However many pulses came while the Pacemaker was silent, one is sent."""
     for number in range(5):
         world.pulse(KEY, b"%d" % number)
     assert len(world.servers[0].items) == 1
@@ -42,7 +42,7 @@ def test_only_the_newest_pulse_waits_behind_an_unanswered_one(world: World) -> N
 
 
 def test_slow_pacemaker_delays_no_other(world: World) -> None:
-    """One that acknowledges nothing leaves the other one up to date."""
+    """If one acknowledges nothing, the other one is still up to date."""
     world.pulse(KEY, b"1")
     world.settle(1)
     world.pulse(KEY, b"2")
@@ -52,7 +52,7 @@ def test_slow_pacemaker_delays_no_other(world: World) -> None:
 
 
 def test_read_takes_the_newest_heartbeat(world: World) -> None:
-    """A Pacemaker that was cut off from the worker answers first, and does not win."""
+    """An older answer is not used, even if it arrives first."""
     world.servers[0].stored[KEY] = b"5"
     world.servers[1].stored[KEY] = b"8"
     asked = world.read(KEY)
@@ -89,7 +89,7 @@ def test_pacemaker_that_answers_again_is_waited_for_again(world: World) -> None:
 
 
 def test_dead_pacemaker_is_not_waited_for(world: World) -> None:
-    """The answer of the other one is enough."""
+    """If one is dead, the other's answer is enough."""
     world.servers[1].stored[KEY] = b"5"
     asked = world.read(KEY)
     world.answer_one(1)
@@ -98,14 +98,14 @@ def test_dead_pacemaker_is_not_waited_for(world: World) -> None:
 
 
 def test_miss_of_a_complete_pacemaker_is_answered(world: World) -> None:
-    """It knows every worker, so the worker is dead."""
+    """A complete Pacemaker knows every worker, so its miss means a dead worker."""
     asked = world.read(KEY)
     world.settle()
     assert asked.answer is None
 
 
 def test_miss_of_a_restarted_pacemaker_is_held(world: World) -> None:
-    """It may be empty, so its miss says nothing until all workers have reached it."""
+    """It may be empty, so its miss does not count until all workers have reached it."""
     world.lose(0)
     world.lose(1)
     world.connect()
@@ -133,7 +133,7 @@ def test_held_miss_is_answered_once_a_pacemaker_is_complete(world: World) -> Non
 
 
 def test_first_read_does_not_make_a_pacemaker_incomplete() -> None:
-    """Its connection for reads is new, but it has been connected for long."""
+    """Its read connection is new, but its pulse connection is old."""
     world = World()
     world.connect()
     world.wait(limits.COMPLETE_S)
@@ -144,7 +144,7 @@ def test_first_read_does_not_make_a_pacemaker_incomplete() -> None:
 
 
 def test_lost_read_connection_makes_a_pacemaker_incomplete(world: World) -> None:
-    """It may have been restarted, and the connection for pulses not know it yet."""
+    """It may have been restarted before the pulse connection has noticed."""
     world.relay.reads_down(0, world.now_s)
     world.lose(1)
     world.relay.reads_up(0, world.now_s)
@@ -167,7 +167,7 @@ def test_read_waits_while_no_pacemaker_is_alive(world: World) -> None:
 
 
 def test_hit_does_not_wait_for_a_pacemaker_that_holds_misses(world: World) -> None:
-    """One that was just started and is silent costs a moment, not the deadline."""
+    """A Pacemaker that has just started delays a hit briefly, not to the deadline."""
     world.lose(1)
     world.connect(1)
     world.servers[0].stored[KEY] = b"5"
@@ -178,7 +178,7 @@ def test_hit_does_not_wait_for_a_pacemaker_that_holds_misses(world: World) -> No
 
 
 def test_late_answer_of_a_holding_pacemaker_is_used(world: World) -> None:
-    """A held read asks it once, and takes the answer whenever it comes."""
+    """A held read asks it once, and uses its answer whenever it arrives."""
     world.lose(0)
     world.lose(1)
     world.connect(0)
@@ -191,7 +191,7 @@ def test_late_answer_of_a_holding_pacemaker_is_used(world: World) -> None:
 
 
 def test_heartbeat_that_went_back_in_time_is_held(world: World) -> None:
-    """A stale Pacemaker is the only one left: its old heartbeat is no sign of life."""
+    """If only a stale Pacemaker is left, its old heartbeat is no sign of life."""
     world.servers[0].stored[KEY] = b"5"
     world.servers[1].stored[KEY] = b"9"
     world.read(KEY)
@@ -207,7 +207,7 @@ def test_heartbeat_that_went_back_in_time_is_held(world: World) -> None:
 
 
 def test_heartbeat_that_stays_back_is_believed_after_a_while(world: World) -> None:
-    """The clock of the worker's host may have been set back."""
+    """It is believed, because the clock of the worker's host may have been set back."""
     world.servers[0].stored[KEY] = b"9"
     world.read(KEY)
     world.settle()
@@ -222,7 +222,7 @@ def test_heartbeat_that_stays_back_is_believed_after_a_while(world: World) -> No
 
 
 def test_older_heartbeat_is_answered_if_all_complete_agree(world: World) -> None:
-    """Nobody is left who might know a newer one."""
+    """If all are complete and agree, there can be no newer heartbeat."""
     for server in world.servers:
         server.stored[KEY] = b"9"
     world.read(KEY)
@@ -235,7 +235,7 @@ def test_older_heartbeat_is_answered_if_all_complete_agree(world: World) -> None
 
 
 def test_value_that_cannot_be_read_passes(world: World) -> None:
-    """It is answered as it is, if there is no better one."""
+    """If no other value exists, an unreadable one is returned unchanged."""
     world.servers[0].stored[KEY] = b"\0not a heartbeat"
     asked = world.read(KEY)
     world.settle()
@@ -243,7 +243,7 @@ def test_value_that_cannot_be_read_passes(world: World) -> None:
 
 
 def test_lists_are_joined(world: World) -> None:
-    """Each name comes once."""
+    """The lists of all Pacemakers are joined, and each name is listed once."""
     world.servers[0].stored = {"/w/a": b"1", "/w/b": b"1"}
     world.servers[1].stored = {"/w/b": b"1", "/w/c": b"1"}
     asked = world.question(Kind.NODES, "/w")
@@ -253,7 +253,7 @@ def test_lists_are_joined(world: World) -> None:
 
 @pytest.mark.parametrize(("has_it", "answer"), [(True, True), (False, False)])
 def test_exists_is_joined(world: World, has_it: bool, answer: bool) -> None:
-    """One Pacemaker that has the key is enough."""
+    """The answer is true if any Pacemaker has the key."""
     if has_it:
         world.servers[1].stored[KEY] = b"1"
     asked = world.question(Kind.EXISTS, KEY)
@@ -262,7 +262,7 @@ def test_exists_is_joined(world: World, has_it: bool, answer: bool) -> None:
 
 
 def test_delete_is_acknowledged_when_all_have_answered(world: World) -> None:
-    """The heartbeat is gone everywhere by then."""
+    """By then, the heartbeat is gone everywhere."""
     world.pulse(KEY, b"5")
     world.settle()
     asked = world.delete(TOPOLOGY)
@@ -274,7 +274,7 @@ def test_delete_is_acknowledged_when_all_have_answered(world: World) -> None:
 
 
 def test_delete_is_acknowledged_within_a_second(world: World) -> None:
-    """A Pacemaker that hangs does not keep the client."""
+    """A Pacemaker that hangs delays the acknowledgement by a second at most."""
     asked = world.delete(TOPOLOGY)
     world.store_one(0)
     world.wait(limits.ANSWER_S)
@@ -282,14 +282,14 @@ def test_delete_is_acknowledged_within_a_second(world: World) -> None:
 
 
 def test_delete_is_acknowledged_while_nobody_is_alive(world: World) -> None:
-    """It is kept for all of them."""
+    """The delete is kept for all Pacemakers."""
     world.lose(0)
     world.lose(1)
     assert world.delete(TOPOLOGY).answers == [None]
 
 
 def test_waiting_pulse_does_not_undo_a_delete(world: World) -> None:
-    """A pulse that arrived before the delete is not sent after it."""
+    """A pulse from before the delete is not sent after it."""
     world.pulse(KEY, b"1")
     world.pulse(KEY, b"2")
     world.delete(KEY)
@@ -298,7 +298,7 @@ def test_waiting_pulse_does_not_undo_a_delete(world: World) -> None:
 
 
 def test_pulse_after_a_delete_is_kept(world: World) -> None:
-    """The worker was started again at the same place."""
+    """The pulse belongs to a worker that was restarted in the same slot."""
     world.pulse(KEY, b"1")
     world.delete(KEY)
     world.pulse(KEY, b"2")
@@ -307,7 +307,7 @@ def test_pulse_after_a_delete_is_kept(world: World) -> None:
 
 
 def test_pacemaker_that_was_away_gets_the_deletes_first(world: World) -> None:
-    """It was cut off, and still has what was deleted."""
+    """A Pacemaker that was cut off still has what was deleted meanwhile."""
     world.pulse(KEY, b"1")
     world.pulse(OTHER, b"1", "other")
     world.settle()
@@ -322,7 +322,7 @@ def test_pacemaker_that_was_away_gets_the_deletes_first(world: World) -> None:
 def test_pacemaker_that_comes_back_empty_gets_every_connected_worker(
     world: World,
 ) -> None:
-    """It is complete as soon as it has the newest pulse of each."""
+    """It is complete once it has the newest pulse of each worker."""
     world.pulse(KEY, b"1")
     world.pulse(OTHER, b"2", "other")
     world.settle()
@@ -334,7 +334,7 @@ def test_pacemaker_that_comes_back_empty_gets_every_connected_worker(
 
 
 def test_all_is_sent_once_more_after_a_while(world: World) -> None:
-    """Bytes of the old connection may have been delayed until after the new one's."""
+    """Bytes of the old connection may be read after those of the new one."""
     world.pulse(KEY, b"1")
     world.lose(0, is_stalled=True)
     world.pulse(KEY, b"2")
@@ -361,7 +361,7 @@ def test_missed_delete_is_sent_once_more_after_a_while(world: World) -> None:
 
 
 def test_pulse_of_a_gone_worker_is_dropped(world: World) -> None:
-    """An old value must not be a sign of life."""
+    """The old value of a worker that has left must not be a sign of life."""
     world.lose(0)
     world.pulse(KEY, b"1")
     world.relay.left("w", world.now_s)
@@ -373,7 +373,7 @@ def test_pulse_of_a_gone_worker_is_dropped(world: World) -> None:
 
 
 def test_pulse_of_a_worker_that_has_just_gone_still_arrives(world: World) -> None:
-    """A Pacemaker that is back in time gets it."""
+    """A Pacemaker that returns in time still gets the last pulse."""
     world.lose(0)
     world.pulse(KEY, b"1")
     world.relay.left("w", world.now_s)
@@ -384,7 +384,7 @@ def test_pulse_of_a_worker_that_has_just_gone_still_arrives(world: World) -> Non
 
 
 def test_worker_that_comes_back_is_connected_again(world: World) -> None:
-    """Its newest pulse is repeated as before."""
+    """Its newest pulse is repeated again."""
     world.pulse(KEY, b"1", "first")
     world.relay.left("first", world.now_s)
     world.pulse(KEY, b"2", "second")
@@ -397,7 +397,7 @@ def test_worker_that_comes_back_is_connected_again(world: World) -> None:
 
 
 def test_end_of_an_old_connection_does_not_end_the_new_one(world: World) -> None:
-    """A worker may be back before the relay hears of the end."""
+    """A worker may reconnect before the relay notices the end."""
     world.pulse(KEY, b"1", "first")
     world.pulse(KEY, b"2", "second")
     world.relay.left("first", world.now_s)
@@ -406,7 +406,7 @@ def test_end_of_an_old_connection_does_not_end_the_new_one(world: World) -> None
 
 
 def test_dropped_question_is_abandoned(world: World) -> None:
-    """Nobody waits for it any more: its answer is discarded."""
+    """The answer to a dropped question is discarded."""
     asked = world.read(KEY)
     world.relay.drop(asked.question)
     world.settle()
@@ -416,7 +416,7 @@ def test_dropped_question_is_abandoned(world: World) -> None:
 
 
 def test_few_held_reads_are_asked_again_at_once(world: World) -> None:
-    """Ten thousand reads that are held do not become a flood."""
+    """Only a few of ten thousand held reads are asked again at a time."""
     world.lose(0)
     world.lose(1)
     world.connect(0)
@@ -428,7 +428,7 @@ def test_few_held_reads_are_asked_again_at_once(world: World) -> None:
 
 
 def test_relay_shows_what_waits(world: World) -> None:
-    """The log of a bug says how much there was."""
+    """The repr says how much waits, for the log of a bug."""
     world.lose(1)
     world.pulse(KEY, b"1")
     assert "pulses=1" in repr(world.relay)

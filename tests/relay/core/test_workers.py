@@ -7,7 +7,7 @@ from pacemaker.relay.core.workers import Workers
 
 
 def test_key_belongs_to_the_connection_that_wrote_it_last() -> None:
-    """The end of an earlier one changes nothing."""
+    """The end of an earlier connection does not change that."""
     workers = Workers()
     workers.wrote("k", "first")
     workers.wrote("k", "first")
@@ -18,7 +18,7 @@ def test_key_belongs_to_the_connection_that_wrote_it_last() -> None:
 
 
 def test_keys_of_a_connection_leave_with_it() -> None:
-    """All of them, some seconds later."""
+    """All keys of a connection leave some seconds after its end."""
     workers = Workers()
     workers.wrote("a", "one")
     workers.wrote("b", "one")
@@ -32,7 +32,7 @@ def test_keys_of_a_connection_leave_with_it() -> None:
 
 
 def test_key_that_is_written_again_does_not_leave() -> None:
-    """The worker has reconnected."""
+    """A key that is written again stays: its worker has reconnected."""
     workers = Workers()
     workers.wrote("k", "first")
     workers.left("first", 0.0)
@@ -42,7 +42,7 @@ def test_key_that_is_written_again_does_not_leave() -> None:
 
 
 def test_connection_that_wrote_nothing_leaves_nothing() -> None:
-    """Nimbus's, for example."""
+    """A connection without keys, such as Nimbus's, leaves nothing."""
     workers = Workers()
     workers.left("nimbus", 0.0)
     assert len(workers) == 0

@@ -1,4 +1,4 @@
-"""A relay's core among Pacemakers that the test moves by hand.
+"""A relay's core, with Pacemakers that the test controls.
 
 A Pacemaker here is a dict with a queue of what is on its way to it: it takes one item
 at a time, answers when it is told to, dies, stalls, comes back empty or as it was.
@@ -15,18 +15,18 @@ from pacemaker.relay.core.relay import Relay
 
 
 def time_of(value: bytes) -> int | None:
-    """Return the time of a heartbeat, which is its text."""
+    """Return the time of a heartbeat, whose text is the time."""
     return int(value) if value.isdigit() else None
 
 
 def covers(path: str, key: str) -> bool:
-    """Return whether a DELETE_PATH removes a key, by the rule of Storm's wire."""
+    """Return whether a DELETE_PATH removes a key, by the rule for directories."""
     prefix = path if path.endswith("/") else path + "/"
     return f"{key}/".startswith(prefix)
 
 
 class Server:
-    """One Pacemaker, and what is under way on its two connections."""
+    """One Pacemaker, and what is in transit on its two connections."""
 
     def __init__(self, stored: dict[str, bytes]) -> None:
         self.stored = stored
@@ -89,16 +89,16 @@ class World:
     # The relay's connections for reads.
 
     def open_reads(self) -> None:
-        """Open them; `connect_reads` says when one is up."""
+        """Count the call; `connect_reads` opens the read connections."""
         self.opened += 1
 
     def ask(self, number: int, question: Question) -> None:
-        """Put a question on its way."""
+        """Send a question."""
         assert self.servers[number].reads_up
         self.servers[number].questions.append(question)
 
     def abandon(self, number: int, question: Question) -> None:
-        """Note that nobody waits for an answer."""
+        """Record that nobody waits for an answer any more."""
         self.abandoned.append((number, question))
 
     # What the test does.
@@ -127,7 +127,7 @@ class World:
         return self.question(Kind.PULSE, key)
 
     def send(self) -> None:
-        """Put everything that may be sent on its way."""
+        """Send everything that may be sent."""
         for outbox, server in zip(self.relay.outboxes, self.servers, strict=True):
             while (item := outbox.take()) is not None:
                 server.items.append(item)
@@ -148,7 +148,7 @@ class World:
             self.relay.reads_up(number, self.now_s)
 
     def lose(self, number: int, is_stalled: bool = False) -> None:
-        """Lose both connections; a stalled kernel keeps what was on its way."""
+        """Lose both connections; a stalled kernel keeps the bytes in transit."""
         server = self.servers[number]
         if is_stalled:
             server.old_items += server.items
@@ -163,7 +163,7 @@ class World:
         self.send()
 
     def wake(self, number: int) -> None:
-        """Let a Pacemaker find what its kernel has kept of old connections."""
+        """Let a Pacemaker read what its kernel has kept of old connections."""
         server = self.servers[number]
         while server.old_items:
             server.store(server.old_items.popleft())
@@ -187,7 +187,7 @@ class World:
             self.send()
 
     def settle(self, *numbers: int) -> None:
-        """Let Pacemakers do all that has reached them."""
+        """Let Pacemakers handle everything that has reached them."""
         for number in numbers or range(len(self.servers)):
             while self.servers[number].items:
                 self.store_one(number)
@@ -195,7 +195,7 @@ class World:
                 self.answer_one(number)
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, and the relay do what is scheduled in it."""
+        """Let time pass, and run the relay's timers."""
         until_s = self.now_s + seconds
         while (next_s := self.relay.next_s) is not None and next_s <= until_s:
             self.now_s = max(self.now_s, next_s)

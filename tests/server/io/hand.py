@@ -43,7 +43,7 @@ class Clock:
 
 
 class TickingClock:
-    """A clock that goes on by some milliseconds each time that it is asked."""
+    """A clock that advances by some milliseconds each time it is read."""
 
     def __init__(self, step_s: float = 0.001, now_s: float = 1000.0) -> None:
         self.now_s = now_s
@@ -56,7 +56,7 @@ class TickingClock:
 
 
 class Hand:
-    """An I/O thread that is not started, and peers connected to it by TCP."""
+    """An I/O thread that the test turns, and peers connected to it by TCP."""
 
     def __init__(
         self,
@@ -111,13 +111,13 @@ class Hand:
         return wire, self.thread.connections[fd]
 
     def accept_late(self) -> Wire:
-        """Connect a peer and give it to the thread, which has not seen it yet."""
+        """Connect a peer and hand it to the thread, which has not adopted it yet."""
         wire, sock = self.accept()
         self.thread.adopt(sock, "late", self.accounts.open("127.0.0.1", 1))
         return wire
 
     def accept(self) -> tuple[Wire, socket.socket]:
-        """Connect a peer whose connection the thread is not given."""
+        """Connect a peer without handing its connection to the thread."""
         wire = Wire(self._listener.getsockname(), GIVE_UP_S)
         sock, _ = self._listener.accept()
         sock.setblocking(False)
@@ -126,7 +126,7 @@ class Hand:
         return wire, sock
 
     def turn_until(self, is_reached: Callable[[], bool]) -> None:
-        """Turn the loop until something is so; each turn waits for an event."""
+        """Turn the loop until a condition holds; each turn waits for an event."""
         for _ in range(100_000):
             if is_reached():
                 return
@@ -140,7 +140,7 @@ class Hand:
         return wire.receive()
 
     def turn_until_readable(self, wire: Wire) -> None:
-        """Turn the loop until a peer has something to read, or its end."""
+        """Turn the loop until a peer has something to read or is disconnected."""
         peer, loop = wire.socket.fileno(), self.thread._epoll.fileno()
         self.turn_until(
             # Either may be next: a turn alone would wait for the loop's, a second.
@@ -148,21 +148,21 @@ class Hand:
         )
 
     def after(self, seconds: float) -> None:
-        """Let time pass, and the loop see all of it, a sweep at a time."""
+        """Let time pass in steps of one sweep, so that the loop sees all of it."""
         while seconds > limits.SWEEP_S:
             self.leap(limits.SWEEP_S)
             seconds -= limits.SWEEP_S
         self.leap(seconds)
 
     def leap(self, seconds: float) -> None:
-        """Let time pass at once, as after the process or its machine was stopped."""
+        """Let time pass in one step, as after the process or machine was paused."""
         self.clock.now_s += seconds
         self.boot_clock.now_s += seconds
         self.thread.call(lambda: None)
         self.thread.turn()
 
     def close(self) -> None:
-        """End the peers, the connections and the thread's descriptors."""
+        """Close the peers, the connections and the thread's descriptors."""
         for wire in self._peers:
             wire.close()
         for connection in tuple(self.thread.connections.values()):

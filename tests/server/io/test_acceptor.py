@@ -25,7 +25,7 @@ GIVE_UP_S = 10.0
 
 
 class Adopter:
-    """Stands for an I/O thread: keeps what it is given, and tells of each."""
+    """A fake I/O thread: keeps the connections it is given, and signals each."""
 
     def __init__(self, load: int = 0) -> None:
         self.load = load
@@ -36,7 +36,7 @@ class Adopter:
         self.is_adopted = threading.Semaphore(0)
 
     def adopt(self, sock: socket.socket, peer: str, account: Account) -> None:
-        """Keep a connection, or fail as often as was asked for."""
+        """Keep a connection, or fail as often as the test asked for."""
         assert account.connections
         if self.failures:
             self.failures -= 1
@@ -54,13 +54,13 @@ class Adopter:
         assert self.is_adopted.acquire(timeout=GIVE_UP_S)
 
     def close(self) -> None:
-        """Close what was adopted."""
+        """Close the adopted connections."""
         for sock, _ in self.adopted:
             sock.close()
 
 
 class FailingListener:
-    """A listening socket whose first calls of `accept` fail, and that tells of it."""
+    """A listening socket whose first calls of `accept` fail, and that signals it."""
 
     def __init__(self, listener: socket.socket, *errnos: int) -> None:
         self._listener = listener
@@ -72,7 +72,7 @@ class FailingListener:
         return self._listener.fileno()
 
     def accept(self) -> Any:
-        """Fail as often as was asked for, then accept."""
+        """Fail as often as the test asked for, then accept."""
         try:
             if self._errnos:
                 raise OSError(self._errnos.pop(0), "as asked for")
@@ -84,7 +84,7 @@ class FailingListener:
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """Give a socket that listens and does not block."""
+    """Yield a non-blocking listening socket."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         sock.setblocking(False)
         yield sock
@@ -107,7 +107,7 @@ def _run_all(
 
 
 def _pass_a_turn(acceptor: Acceptor) -> None:
-    """Wait until the acceptor is done with all that came before."""
+    """Wait until the acceptor has handled everything so far."""
     is_over = threading.Event()
     acceptor.call(is_over.set)
     assert is_over.wait(GIVE_UP_S)
@@ -124,7 +124,7 @@ def _end(acceptor: Acceptor, *adopters: Adopter) -> None:
 
 
 def test_acceptor_names_peer_and_does_not_block(listener: socket.socket) -> None:
-    """A connection is handed over not blocking, under its address."""
+    """A connection is handed over non-blocking, with its peer's address."""
     adopter = Adopter()
     acceptor = _run(listener, adopter)
     with socket.create_connection(listener.getsockname()) as peer:
@@ -138,7 +138,7 @@ def test_acceptor_names_peer_and_does_not_block(listener: socket.socket) -> None
 def test_acceptor_prefers_thread_with_fewest_connections(
     listener: socket.socket,
 ) -> None:
-    """Connections are spread, so that no thread has all of a cluster."""
+    """Connections are spread, so that no thread gets the whole cluster."""
     busy, idle = Adopter(load=3), Adopter()
     acceptor = _run(listener, busy, idle)
     peers = [socket.create_connection(listener.getsockname()) for _ in range(5)]
@@ -154,7 +154,7 @@ def test_acceptor_prefers_thread_with_fewest_connections(
 def test_room_is_made_on_the_thread_with_the_most_silent_connections(
     listener: socket.socket,
 ) -> None:
-    """The others may have none, and then a worker would be refused for nothing."""
+    """Other threads may have no silent connection to close."""
     adopters = [Adopter(), Adopter(), Adopter()]
     adopters[1].silent = 2
     adopters[2].silent = 1
@@ -166,7 +166,7 @@ def test_room_is_made_on_the_thread_with_the_most_silent_connections(
 
 
 def test_connection_is_refused_if_none_is_silent(listener: socket.socket) -> None:
-    """Whoever has sent something is not closed for somebody who has not."""
+    """A peer that has sent something is not closed for a new one."""
     adopter = Adopter()
     acceptor = _run_all([listener], adopter, capacity=0)
     with socket.create_connection(listener.getsockname()) as peer:
@@ -183,7 +183,7 @@ def test_connection_is_refused_if_none_is_silent(listener: socket.socket) -> Non
     [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED],
 )
 def test_acceptor_survives_failing_accept(listener: socket.socket, code: int) -> None:
-    """No room, or a peer that is gone already, does not end the acceptor."""
+    """Neither a lack of room nor a peer that has left ends the acceptor."""
     adopter = Adopter()
     acceptor = _run(FailingListener(listener, code, code), adopter)
     with socket.create_connection(listener.getsockname()):
@@ -200,7 +200,7 @@ def test_acceptor_does_not_pause_for_an_error_of_one_connection(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The next one is accepted at once, and the log stays quiet."""
+    """The next connection is accepted at once, and nothing is logged."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
     adopter = Adopter()
     acceptor = _run(FailingListener(listener, code, code), adopter)
@@ -213,7 +213,7 @@ def test_acceptor_does_not_pause_for_an_error_of_one_connection(
 def test_acceptor_pauses_where_nothing_can_be_accepted(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A listening socket that was shut down does not keep a core busy."""
+    """A listening socket that was shut down does not cause a busy loop."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 60.0)
     failing = FailingListener(listener)
     listener.shutdown(socket.SHUT_RDWR)
@@ -226,7 +226,7 @@ def test_acceptor_pauses_where_nothing_can_be_accepted(
 def test_acceptor_stops_while_it_has_no_room(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stop does not wait until there is room again."""
+    """A stop does not wait until there is room."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
     failing = FailingListener(listener, errno.EMFILE)
     acceptor = _run(failing)
@@ -236,7 +236,7 @@ def test_acceptor_stops_while_it_has_no_room(
 
 
 def test_acceptor_runs_calls_of_others_in_order(listener: socket.socket) -> None:
-    """Functions given by `call` run on the acceptor's thread, as they came."""
+    """Functions passed to `call` run on the acceptor's thread, in order."""
     acceptor = _run(listener)
     done: list[tuple[int, str]] = []
     finished = threading.Event()
@@ -253,7 +253,7 @@ def test_acceptor_runs_calls_of_others_in_order(listener: socket.socket) -> None
 
 
 def _connect_and_read(peer: socket.socket, address: tuple[str, int]) -> None:
-    """Raise the reset wherever it is seen: it may arrive before `connect` returns."""
+    """Connect and read; the reset may arrive during either call."""
     peer.connect(address)
     peer.recv(1)
 
@@ -261,7 +261,7 @@ def _connect_and_read(peer: socket.socket, address: tuple[str, int]) -> None:
 def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
     listener: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It costs this connection alone, which is closed; the log says why."""
+    """Only that connection is closed, and the log says why."""
     adopter = Adopter()
     adopter.failures = 1
     acceptor = _run(listener, adopter)
@@ -280,7 +280,7 @@ def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
 def test_acceptor_survives_calls_that_fail(
     listener: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Those behind it are run, and connections are taken."""
+    """Later calls still run, and connections are still accepted."""
     adopter = Adopter()
     acceptor = _run(listener, adopter)
 
@@ -300,7 +300,7 @@ def test_acceptor_pauses_after_a_turn_that_failed(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One that fails over and over does not keep a core busy, and still stops."""
+    """An acceptor that keeps failing is not a busy loop, and can be stopped."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
     failed = threading.Semaphore(0)
 
@@ -326,7 +326,7 @@ def test_acceptor_leaves_some_descriptors_to_others(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """At the limit connections wait in the backlog, until one of them has ended."""
+    """At the limit, connections wait in the backlog until another one ends."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 0.01)
     adopter = Adopter()
     acceptor = _run(listener, adopter)
@@ -352,7 +352,7 @@ def test_acceptor_leaves_some_descriptors_to_others(
 def test_reserve_is_a_part_of_a_small_limit(
     monkeypatch: pytest.MonkeyPatch, most: int, room: int
 ) -> None:
-    """32 descriptors, or half of all that there are."""
+    """The reserve is 32 descriptors, but at most half of the limit."""
     monkeypatch.setattr(resource, "getrlimit", lambda what: (most, most))
     assert acceptor_module._room_ends(limits.RESERVED_DESCRIPTORS) == room
 
@@ -365,7 +365,7 @@ def _is_reset_when_closed(sock: socket.socket) -> bool:
 def test_acceptor_gives_storms_options_to_who_waited_before_the_listener_had_them(
     listener: socket.socket,
 ) -> None:
-    """What was in the backlog is given them; what comes after it inherits them."""
+    """The acceptor sets them on connections from the backlog; later ones inherit."""
     address = listener.getsockname()
     adopter = Adopter()
     with contextlib.ExitStack() as peers:
@@ -388,7 +388,7 @@ def test_acceptor_gives_storms_options_to_who_waited_before_the_listener_had_the
 
 
 def test_acceptor_serves_every_listener(listener: socket.socket) -> None:
-    """Of IPv4 and IPv6 alike, each peer under its address."""
+    """Peers of IPv4 and IPv6 listeners are adopted under their addresses."""
     adopter = Adopter()
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
         other.setblocking(False)

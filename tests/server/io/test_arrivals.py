@@ -17,7 +17,7 @@ def _add(arrivals: Arrivals, account: Account, *peers: str) -> None:
 
 
 def test_accounts_are_taken_in_turn() -> None:
-    """One new worker does not wait for a thousand connections of another address."""
+    """A new worker does not wait for a thousand connections from another address."""
     arrivals = Arrivals()
     crowd, worker, late = (Account(name) for name in ("crowd", "worker", "late"))
     _add(arrivals, crowd, "c1", "c2", "c3", "c4")

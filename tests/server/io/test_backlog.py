@@ -13,7 +13,7 @@ from pacemaker.server.io.backlog import Backlog
 
 @dataclass(eq=False)
 class Connection:
-    """Stands for a connection."""
+    """A fake connection."""
 
     account: Account
     number: int = 0
@@ -28,7 +28,7 @@ def _names(backlog: Backlog[Connection]) -> list[tuple[str, int]]:
 
 
 def test_account_that_has_spent_least_is_next() -> None:
-    """Within an account it is the connection that has waited for longest."""
+    """Within an account, the connection that has waited longest is next."""
     backlog: Backlog[Connection] = Backlog()
     greedy, thrifty = Account("greedy"), Account("thrifty")
     greedy.spent_s = 1.0
@@ -43,7 +43,7 @@ def test_account_that_has_spent_least_is_next() -> None:
 
 
 def test_connections_with_small_requests_do_not_wait_for_all_costly_ones() -> None:
-    """The cost classes of a host share its time: one of class 3 is worth eight of 0."""
+    """The cost classes share the host's time: one of class 3 costs eight of class 0."""
     backlog: Backlog[Connection] = Backlog()
     host = Account("host")
     for number in range(3):
@@ -55,7 +55,7 @@ def test_connections_with_small_requests_do_not_wait_for_all_costly_ones() -> No
 
 
 def test_class_that_comes_back_has_saved_nothing_up() -> None:
-    """It does not keep the others waiting for as long as it was away."""
+    """A class gets no credit for the time in which it had no connections."""
     backlog: Backlog[Connection] = Backlog()
     host = Account("host")
     for number in range(100):
@@ -82,7 +82,7 @@ def test_connections_of_a_shared_host_wait_in_one_line() -> None:
 
 
 def test_item_waits_in_the_class_that_it_had() -> None:
-    """A class that changes meanwhile does not lose it."""
+    """A connection is found even if its class changes while it waits."""
     backlog: Backlog[Connection] = Backlog()
     item = Connection(Account("a"))
     backlog.put(item)
@@ -95,7 +95,7 @@ def test_item_waits_in_the_class_that_it_had() -> None:
 
 
 def test_what_is_spent_meanwhile_counts() -> None:
-    """Two accounts that spend alike take turns."""
+    """Two accounts with equal spending take turns."""
     backlog: Backlog[Connection] = Backlog()
     accounts = [Account("a"), Account("b")]
     for number in range(3):
@@ -109,7 +109,7 @@ def test_what_is_spent_meanwhile_counts() -> None:
 
 
 def test_account_that_has_been_forgiven_comes_first_again() -> None:
-    """After what was spent has faded, the order is that of what is left."""
+    """After the spending has faded, what is left of it decides the order."""
     backlog: Backlog[Connection] = Backlog()
     first, second = Account("first"), Account("second")
     first.spent_s, second.spent_s = 1.0, 0.5
@@ -121,7 +121,7 @@ def test_account_that_has_been_forgiven_comes_first_again() -> None:
 
 
 def test_connection_waits_once_and_may_be_removed() -> None:
-    """It is put once however often, and whoever is not there is removed in silence."""
+    """Adding it twice has no effect, nor has removing one that does not wait."""
     backlog: Backlog[Connection] = Backlog()
     item, other = Connection(Account("a")), Connection(Account("b"))
     backlog.put(item)
@@ -140,7 +140,7 @@ def test_connection_waits_once_and_may_be_removed() -> None:
 def test_backlog_gives_each_once_and_never_one_that_spent_more(
     steps: list[tuple[str, int]],
 ) -> None:
-    """Whatever is put, removed, spent and forgiven, the least spender is next."""
+    """Whatever was added, removed, spent and forgiven, the least spender is next."""
     backlog: Backlog[Connection] = Backlog()
     accounts = [Account(str(number)) for number in range(3)]
     items = [Connection(accounts[number % 3], number) for number in range(6)]

@@ -20,7 +20,7 @@ A = Account("192.0.2.1")
 
 
 def test_holders_that_fit_stay() -> None:
-    """Up to the budget, to the byte, nobody has to go."""
+    """Up to the last byte of the budget, nobody is evicted."""
     budget: BufferBudget[str] = BufferBudget(100)
     assert not budget.hold("a", A, 60, 0.0)
     assert not budget.hold("b", A, 40, 0.0)
@@ -28,7 +28,7 @@ def test_holders_that_fit_stay() -> None:
 
 
 def test_largest_holder_goes_of_those_that_came_at_once() -> None:
-    """Past the budget the largest of equal age goes, whoever asked for more."""
+    """Of holders of equal age the largest is evicted, whoever caused the excess."""
     budget: BufferBudget[str] = BufferBudget(100)
     budget.hold("a", A, 64, 0.0)
     budget.hold("b", A, 30, 0.0)
@@ -37,7 +37,7 @@ def test_largest_holder_goes_of_those_that_came_at_once() -> None:
 
 
 def test_oldest_of_equal_size_goes() -> None:
-    """Of frames of the same size the one that is unfinished for longest goes."""
+    """Of frames of equal size the one unfinished for longest is evicted."""
     budget: BufferBudget[str] = BufferBudget(100)
     for second, name in enumerate("abc"):
         budget.hold(name, A, 30, float(second))
@@ -46,7 +46,7 @@ def test_oldest_of_equal_size_goes() -> None:
 
 
 def test_holder_that_does_not_fit_alone_goes_alone() -> None:
-    """What is larger than the whole budget ends nobody else, though all are older."""
+    """A frame larger than the whole budget evicts none of the older ones."""
     budget: BufferBudget[str] = BufferBudget(100)
     budget.hold("a", A, 30, 0.0)
     assert list(budget.hold("b", A, 101, 5.0)) == ["b"]
@@ -54,7 +54,7 @@ def test_holder_that_does_not_fit_alone_goes_alone() -> None:
 
 
 def test_several_go_where_one_is_not_enough() -> None:
-    """A large frame that is new takes the place of as many old ones as it must."""
+    """A new large frame evicts as many old ones as necessary."""
     budget: BufferBudget[str] = BufferBudget(100)
     for name in "abcde":
         budget.hold(name, A, 20, 0.0)
@@ -65,7 +65,7 @@ def test_several_go_where_one_is_not_enough() -> None:
 
 
 def test_what_a_holder_says_replaces_what_it_said() -> None:
-    """A holder counts with its last size; with none it is forgotten."""
+    """A holder counts with its latest size; with size 0 it is forgotten."""
     budget: BufferBudget[str] = BufferBudget(100)
     account = Account("192.0.2.2")
     budget.hold("a", account, 90, 0.0)
@@ -77,7 +77,7 @@ def test_what_a_holder_says_replaces_what_it_said() -> None:
 
 
 def test_who_had_to_go_may_say_so() -> None:
-    """A connection that ends after its eviction frees nothing a second time."""
+    """A connection that ends after its eviction is not subtracted twice."""
     budget: BufferBudget[str] = BufferBudget(100)
     budget.hold("a", A, 30, 0.0)
     assert list(budget.hold("b", A, 80, 0.0)) == ["b"]
@@ -86,7 +86,7 @@ def test_who_had_to_go_may_say_so() -> None:
 
 
 def test_new_frame_is_as_young_as_its_first_byte() -> None:
-    """Fewer bytes than before are those of another frame; so are those after none."""
+    """If the bytes become fewer, or were 0, they belong to a new frame."""
     budget: BufferBudget[str] = BufferBudget(100)
     budget.hold("relay", A, 50, 0.0)
     budget.hold("idle", A, 40, 0.0)
@@ -98,7 +98,7 @@ def test_new_frame_is_as_young_as_its_first_byte() -> None:
 
 
 def test_frame_that_grows_stays_as_old_as_it_is() -> None:
-    """A byte now and then does not make an unfinished frame a young one."""
+    """An occasional byte does not make an unfinished frame young."""
     budget: BufferBudget[str] = BufferBudget(200)
     for second in range(9):
         budget.hold("dripping", A, 32 + second, float(second))
@@ -119,7 +119,7 @@ def fill(budget: BufferBudget[str], accounts: list[Account], now_s: float) -> No
 @pytest.mark.parametrize("addresses", [1, 16, 150])
 @pytest.mark.parametrize("is_shared", [False, True], ids=["other", "same"])
 def test_large_pulse_goes_before_no_old_frame(addresses: int, is_shared: bool) -> None:
-    """1.3 MB that come within milliseconds stay; frames unfinished for 1 s go."""
+    """1.3 MB that arrive within milliseconds stay; frames unfinished for 1 s go."""
     budget: BufferBudget[str] = BufferBudget(64 * MIB)
     accounts = [Account(f"192.0.2.{number}") for number in range(addresses)]
     fill(budget, accounts, now_s=100.0)
@@ -133,7 +133,7 @@ def test_large_pulse_goes_before_no_old_frame(addresses: int, is_shared: bool) -
 
 
 def test_small_frames_of_one_address_go_before_a_large_one_of_another() -> None:
-    """An account is as heavy as all its frames together."""
+    """An account weighs as much as all its frames together."""
     budget: BufferBudget[str] = BufferBudget(1000)
     many = Account("192.0.2.9")
     budget.hold("large", A, 200, 0.0)
@@ -145,7 +145,7 @@ def test_small_frames_of_one_address_go_before_a_large_one_of_another() -> None:
 
 
 def test_address_that_always_holds_something_is_not_old_for_that() -> None:
-    """Workers behind one address, each with a frame of a moment, are as young as it."""
+    """An address whose workers each hold a frame briefly does not age."""
     budget: BufferBudget[str] = BufferBudget(1000)
     nat, attacker = Account("192.0.2.7"), Account("203.0.113.1")
     budget.hold("worker 0", nat, 100, 0.0)
@@ -160,7 +160,7 @@ def test_address_that_always_holds_something_is_not_old_for_that() -> None:
 
 
 def test_ebb_is_counted_from_the_highest_since_it_was_asked_for() -> None:
-    """What has been freed since the last time is told once."""
+    """Bytes that were freed since the last call are reported once."""
     budget: BufferBudget[str] = BufferBudget(100)
     assert budget.take_ebb_bytes() == 0
     for size in (50, 80, 10):
@@ -173,7 +173,7 @@ def test_ebb_is_counted_from_the_highest_since_it_was_asked_for() -> None:
 
 
 def test_pages_are_given_back_for_each_eighth_of_the_budget() -> None:
-    """What the evicted held is summed up until it is worth it, again and again."""
+    """Evicted bytes add up until they are an eighth, and start again from 0."""
     budget: BufferBudget[str] = BufferBudget(800)
     answers = [budget.note_evicted(size) for size in (60, 39, 1, 99, 500, 99)]
     assert answers == [False, False, True, False, True, False]
@@ -181,14 +181,14 @@ def test_pages_are_given_back_for_each_eighth_of_the_budget() -> None:
 
 @dataclass
 class Naive:
-    """The rule of the budget, by walks over all that is held."""
+    """The budget's rule, by a walk over all holders."""
 
     budget_bytes: int
     # Of each holder: its account, its size, since when.
     held: dict[int, tuple[Account, int, int]]
 
     def hold(self, holder: int, account: Account, size: int, now_s: int) -> None:
-        """Take note of what a holder says."""
+        """Record a holder's size."""
         _, old_size, since_s = self.held.pop(holder, (account, 0, 0))
         if size:
             since_s = since_s if 0 < old_size <= size else now_s
@@ -196,11 +196,11 @@ class Naive:
 
     @property
     def total_bytes(self) -> int:
-        """What all hold."""
+        """The bytes of all holders."""
         return sum(size for _, size, _ in self.held.values())
 
     def assert_may_go(self, holder: int, now_s: int) -> None:
-        """See that one weighs more than half of the heaviest: account, then holder."""
+        """Check that a holder and its account weigh over half of the heaviest."""
         microseconds = 10**6 * now_s
         weights = {
             other: size * (microseconds - 10**6 * since_s + 1)
@@ -230,7 +230,7 @@ _CALLS = st.lists(
 def test_budget_keeps_the_rule_whatever_is_held(
     calls: list[tuple[int, int, int]], account_count: int
 ) -> None:
-    """The heaviest goes, no more than must, and every sum is that of those who stay."""
+    """Only the heaviest are evicted, no more than needed, and all sums are exact."""
     budget: BufferBudget[int] = BufferBudget(200)
     accounts = [Account(str(number)) for number in range(account_count)]
     naive = Naive(200, {})
@@ -257,14 +257,14 @@ def test_budget_keeps_the_rule_whatever_is_held(
 
 
 def assert_forgot_all(budget: BufferBudget[int] | BufferBudget[str]) -> None:
-    """See that a budget of which nothing is held keeps nothing in memory."""
+    """Check that an empty budget remembers nothing."""
     assert (budget.total_bytes, budget._buffers, budget._shares) == (0, {}, {})
     assert not budget._heaviest
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_threads_agree_on_the_sum(seed: int) -> None:
-    """Threads that hold and let go at once leave nothing counted behind."""
+    """Threads that hold and release concurrently leave a total of 0."""
     budget: BufferBudget[int] = BufferBudget(5_000)
     accounts = [Account(str(number)) for number in range(3)]
     start = threading.Barrier(4)

@@ -12,7 +12,7 @@ READ_IN = {Condition.READING, Condition.LINGERING}
 
 
 def test_every_condition_but_the_end_has_its_events() -> None:
-    """A closed connection has no descriptor to ask for."""
+    """A closed connection has no descriptor to register."""
     assert set(INTEREST) == set(Condition) - {Condition.CLOSED}
 
 

@@ -29,7 +29,7 @@ GET = wire.path_request(Type.GET_PULSE, "/w/t/1", 7)
 
 
 def test_connection_answers_request() -> None:
-    """A request that comes whole is answered in the same turn."""
+    """A request that arrives whole is answered in the same turn."""
     with Hand() as hand:
         peer, _ = hand.connect()
         assert hand.ask(peer, PULSE) == ACK
@@ -37,7 +37,7 @@ def test_connection_answers_request() -> None:
 
 
 def test_connection_answers_request_in_single_bytes() -> None:
-    """A request that comes one byte at a time is answered at its last one."""
+    """A request that arrives byte by byte is answered after its last byte."""
     with Hand() as hand:
         peer, connection = hand.connect()
         for at in range(len(PULSE) - 1):
@@ -50,7 +50,7 @@ def test_connection_answers_request_in_single_bytes() -> None:
 
 
 def test_connection_sends_due_replies_before_it_closes() -> None:
-    """Replies due before a malformed frame arrive, although more was on its way."""
+    """Replies from before a malformed frame arrive, even if more is in transit."""
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(PULSE * 3 + MALFORMED)
@@ -65,7 +65,7 @@ def test_connection_sends_due_replies_before_it_closes() -> None:
 
 
 def test_connection_that_was_refused_is_not_read_for_ever() -> None:
-    """A peer that goes on sending after its refusal is cut off."""
+    """A peer that keeps sending after its refusal is cut off."""
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(MALFORMED)
@@ -77,7 +77,7 @@ def test_connection_that_was_refused_is_not_read_for_ever() -> None:
 
 
 def test_connection_answers_before_end_of_stream() -> None:
-    """A peer that sends and ends its side still gets its replies, then an end."""
+    """A peer that closes its side after a request gets the reply, then a FIN."""
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(PULSE * 2)
@@ -88,7 +88,7 @@ def test_connection_answers_before_end_of_stream() -> None:
 
 
 def test_connection_sends_what_is_unsent_to_peer_that_has_ended_its_side() -> None:
-    """Large replies are taken whole behind the peer's own end of stream."""
+    """Large replies are sent completely after the peer has closed its side."""
     with Hand() as hand:
         _fill(hand, b"x" * 9_000_000)
         peer, connection = hand.connect()
@@ -106,7 +106,7 @@ def test_connection_sends_what_is_unsent_to_peer_that_has_ended_its_side() -> No
 
 
 def test_connection_refuses_one_peer_alone() -> None:
-    """What one peer breaks costs no other its connection or its heartbeat."""
+    """A peer's mistake costs no other peer its connection or its heartbeat."""
     with Hand() as hand:
         good, _ = hand.connect()
         bad, _ = hand.connect()
@@ -131,7 +131,7 @@ def test_connection_logs_refusal_with_peer_and_reason(
 def test_connection_logs_refusal_of_peer_that_is_gone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A peer that resets before its due replies are out hides no reason."""
+    """The reason is logged even if the peer resets before its replies are sent."""
     with Hand() as hand:
         peer, connection = hand.connect("10.0.0.1:5")
         peer.send(PULSE + MALFORMED)
@@ -156,7 +156,7 @@ def test_connection_without_a_byte_is_logged_at_debug_only(
 def test_connection_that_our_code_fails_on_ends_alone(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An error of ours ends one connection, with a traceback in the log."""
+    """A bug in the daemon ends one connection, with a traceback in the log."""
     with Hand() as hand:
         bad, broken = hand.connect("10.0.0.1:5")
         good, _ = hand.connect()
@@ -186,7 +186,7 @@ def test_connection_that_is_silent_is_never_closed() -> None:
 
 
 def test_connection_times_out_unfinished_frame() -> None:
-    """A frame has a minute, and a second for each 100 KiB; single bytes buy none."""
+    """A frame has a minute plus 1 s per 100 KiB, even if bytes keep arriving."""
     with Hand() as hand:
         peer, connection = hand.connect()
         big = wire.send_pulse("/w/t/1", b"x" * 1024_000, 5)
@@ -207,7 +207,7 @@ def test_connection_times_out_unfinished_frame() -> None:
 
 
 def test_connection_has_fresh_time_for_each_frame() -> None:
-    """A peer whose reads always end within a frame is not taken for a slow one."""
+    """A peer whose data always ends within a frame is not treated as slow."""
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(PULSE[:3])
@@ -221,7 +221,7 @@ def test_connection_has_fresh_time_for_each_frame() -> None:
 def test_connection_reads_a_large_frame_in_large_parts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As much as is left of it, with a bound, and behind it as little as ever."""
+    """A read asks for the rest of the frame, within a limit; later reads are small."""
     asked: list[int] = []
     read = os.read
 
@@ -249,7 +249,7 @@ def _fill(hand: Hand, details: bytes) -> None:
 
 
 def test_connection_stops_reading_from_peer_that_does_not_read() -> None:
-    """Replies that are not taken hold up further requests, not memory."""
+    """Unread replies stop further requests, so they do not fill the memory."""
     with Hand() as hand:
         _fill(hand, b"x" * 5_000_000)
         peer, connection = hand.connect()
@@ -284,7 +284,7 @@ def test_connection_gives_large_replies_in_order_to_slow_reader() -> None:
 
 
 def test_connection_does_not_time_a_frame_that_it_does_not_read() -> None:
-    """A frame that waits behind replies has its time once these are taken."""
+    """The time of a frame that waits for replies starts when these are sent."""
     with Hand() as hand:
         _fill(hand, b"x" * 9_000_000)
         reply = wire.pulse_reply("/w/t/1", b"x" * 9_000_000, 7)
@@ -306,7 +306,7 @@ def test_connection_does_not_time_a_frame_that_it_does_not_read() -> None:
 
 
 def test_connection_closes_peer_that_takes_nothing() -> None:
-    """A minute without progress ends a peer that does not read; progress does not."""
+    """A peer that reads nothing is closed after a minute; any progress prevents it."""
     with Hand() as hand:
         _fill(hand, b"x" * 8_000_000)
         peer, connection = hand.connect()
@@ -327,7 +327,7 @@ def test_connection_closes_peer_that_takes_nothing() -> None:
 
 
 def test_connection_keeps_peer_that_takes_little() -> None:
-    """Replies that are taken before the kernel has room for more are progress."""
+    """Acknowledged bytes are progress, even before the kernel accepts more."""
     with Hand() as hand:
         _fill(hand, b"x" * 9_000_000)
         peer, connection = hand.connect()
@@ -349,7 +349,7 @@ def _undelivered(connection: Connection) -> bytes:
 
 
 def test_oldest_frames_make_room_for_a_large_one() -> None:
-    """Several connections end for one; what it sends is answered."""
+    """Several connections are closed for one, whose request is answered."""
     with Hand(budget_bytes=300_000) as hand:
         unfinished = wire.send_pulse("/w/t/1", b"x" * 1_000_000, 5)[:70_000]
         attackers = [hand.connect() for _ in range(4)]
@@ -370,7 +370,7 @@ def test_oldest_frames_make_room_for_a_large_one() -> None:
 
 
 def test_connection_that_holds_most_goes_when_the_budget_is_used_up() -> None:
-    """The largest of the unfinished frames of equal age ends; the others go on."""
+    """Of unfinished frames of equal age, only the largest is closed."""
     with Hand(budget_bytes=300_000) as hand:
         frame = wire.send_pulse("/w/t/1", b"x" * 1_000_000, 5)
         small, small_connection = hand.connect()
@@ -390,7 +390,7 @@ def test_connection_that_holds_most_goes_when_the_budget_is_used_up() -> None:
 
 
 def test_connection_ends_with_reset_when_aborted() -> None:
-    """A reset brings Storm's clients back at once, a FIN after 13 s."""
+    """Storm's clients reconnect at once after a reset, and 13 s after a FIN."""
     with Hand() as hand:
         peer, connection = hand.connect()
         assert hand.ask(peer, PULSE) == ACK
@@ -400,7 +400,7 @@ def test_connection_ends_with_reset_when_aborted() -> None:
 
 
 def test_connection_that_is_reset_by_its_peer_is_forgotten() -> None:
-    """A worker that is killed leaves nothing behind."""
+    """A killed worker leaves nothing behind."""
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(PULSE[:-1])
@@ -415,7 +415,7 @@ def test_connection_that_is_reset_by_its_peer_is_forgotten() -> None:
 
 
 def test_stop_answers_what_came_and_resets() -> None:
-    """A stop answers a request that lies in the socket before it resets."""
+    """A stop answers a request that is still in the socket, and then resets."""
     with Hand() as hand:
         peer, connection = hand.connect()
         idle, _ = hand.connect()
@@ -429,7 +429,7 @@ def test_stop_answers_what_came_and_resets() -> None:
 
 
 def test_stop_does_not_wait_for_a_peer_that_was_refused() -> None:
-    """A connection that lingers is closed by a stop, its last replies delivered."""
+    """A stop closes a lingering connection, whose last replies were delivered."""
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(PULSE + MALFORMED)
@@ -442,7 +442,7 @@ def test_stop_does_not_wait_for_a_peer_that_was_refused() -> None:
 
 
 def test_stop_answers_all_that_came_however_much() -> None:
-    """A stop reads on while requests lie in the socket, and then resets."""
+    """A stop reads as long as there are requests in the socket, and then resets."""
     count = 10 * limits.READ_BYTES // len(PULSE)
     with Hand() as hand:
         peer, connection = hand.connect()
@@ -466,7 +466,7 @@ def test_stop_answers_all_that_came_however_much() -> None:
 def test_stop_answers_what_waits_behind_the_bound_on_replies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A stop does not reset a connection that holds requests it has read."""
+    """A stop does not reset a connection before its read requests are answered."""
     monkeypatch.setattr(protocol, "MAX_OUTGOING_BYTES", 10 * len(ACK))
     # Pulses to one key would be answered together.
     other = wire.send_pulse("/w/t/2", b"beat", 5)
@@ -484,7 +484,7 @@ def test_stop_answers_what_waits_behind_the_bound_on_replies(
 
 
 def test_stop_waits_for_replies_until_its_time_is_over() -> None:
-    """Replies that a peer does not take hold up a stop for so long and no longer."""
+    """Replies that a peer does not read delay a stop, but only until its timeout."""
     with Hand() as hand:
         _fill(hand, b"x" * 9_000_000)
         peer, connection = hand.connect()
@@ -514,7 +514,7 @@ def test_second_stop_shortens_the_first() -> None:
 def test_health_check_leaves_no_line_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A peer that asks for CREATE_PATH and goes is no news; one that goes on is."""
+    """A peer that only sends CREATE_PATH is not logged; one that sends more is."""
     create = wire.path_request(Type.CREATE_PATH, "/", 1)
     created = wire.ack(Type.CREATE_PATH_RESPONSE, 1)
     with caplog.at_level(logging.INFO), Hand() as hand:
@@ -540,7 +540,7 @@ def test_health_check_leaves_no_line_in_the_log(
     ids=["one request", "several", "no whole one", "refused"],
 )
 def test_class_0_is_for_one_small_request_at_a_time(sent: bytes, expected: int) -> None:
-    """It matters what a peer sends, as the time depends on how busy the machine is."""
+    """The class depends on what a peer sends, because times depend on the load."""
     with Hand() as hand:
         peer, connection = hand.connect()
         for _ in range(6):

@@ -1,4 +1,4 @@
-"""What a connection leaves to another process, and how that goes on from it."""
+"""The state of a connection, and how another process continues from it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def new_protocol(make: MechanismFactory | None, store: Store) -> Collecting:
 
 
 def serve(server: Collecting, data: bytes) -> bytes:
-    """Feed it, take its steps, send all."""
+    """Pass data in, run steps, and send everything."""
     if data:
         server.receive_data(data)
     return server.settle()
@@ -86,7 +86,7 @@ def serve(server: Collecting, data: bytes) -> bytes:
 def test_stream_cut_at_any_byte_gives_the_same(
     name: str, behind: bytes, data: st.DataObject
 ) -> None:
-    """Written out and read back, at any byte, a connection's replies are the same."""
+    """A connection handed over after any byte gives the same replies."""
     make, exchange = STREAMS[name]
     stream = exchange + behind
     whole = serve(new_protocol(make, Store()), stream)
@@ -116,7 +116,7 @@ def test_stream_cut_at_any_byte_gives_the_same(
 
 
 def hand_over(old: Hand, new: Hand) -> None:
-    """Give all connections of one I/O thread to another, as an upgrade does."""
+    """Move all connections of one I/O thread to another, as an upgrade does."""
     states = old.thread.states()
     new.clock.now_s = old.clock.now_s
     for state in states:
@@ -127,7 +127,7 @@ def hand_over(old: Hand, new: Hand) -> None:
 
 
 def test_partial_frame_keeps_its_deadline() -> None:
-    """What remains of the time for a frame goes over, not a new minute."""
+    """A frame keeps its deadline, and does not get a new minute."""
     with Hand() as old, Hand() as new:
         peer, connection = old.connect()
         peer.send(PULSE[:-1])
@@ -141,7 +141,7 @@ def test_partial_frame_keeps_its_deadline() -> None:
 
 
 def test_unsent_replies_keep_their_deadline() -> None:
-    """A peer that takes nothing has no more time than it had."""
+    """A peer that reads nothing gets no additional time."""
     with Hand() as old:
         old.store.put(KEY, LARGE)
         peer, connection = old.connect()
@@ -156,7 +156,7 @@ def test_unsent_replies_keep_their_deadline() -> None:
 
 @pytest.mark.parametrize("is_taken", [True, False])
 def test_replies_go_on_where_they_were(is_taken: bool) -> None:
-    """The rest of a reply, then what was read and not answered, then what comes."""
+    """The rest of a reply is sent, then requests already read, then new ones."""
     reply = wire.pulse_reply(KEY, LARGE, 6)
     with Hand() as old, Hand() as new, ThreadPoolExecutor(1) as pool:
         old.store.put(KEY, LARGE)
@@ -175,7 +175,7 @@ def test_replies_go_on_where_they_were(is_taken: bool) -> None:
 
 @pytest.mark.parametrize("cut", [1, 4, len(PULSE) - 1])
 def test_request_in_part_is_completed(cut: int) -> None:
-    """The bytes that were read are not asked for again."""
+    """The bytes that were read are carried over."""
     with Hand() as old, Hand() as new:
         peer, connection = old.connect()
         peer.send(PULSE[:cut])
@@ -185,7 +185,7 @@ def test_request_in_part_is_completed(cut: int) -> None:
 
 
 def test_frame_that_is_there_in_large_part_is_not_carried_over() -> None:
-    """Past the cap a connection is left to be reset; up to it, it is not."""
+    """A partial frame above the limit is not carried over: its connection is reset."""
     frame = wire.send_pulse(KEY, bytes(2 * limits.CARRIED_UNREAD_BYTES), 5)
     with Hand() as old:
         peer, connection = old.connect()
@@ -198,7 +198,7 @@ def test_frame_that_is_there_in_large_part_is_not_carried_over() -> None:
 
 
 def test_connection_that_ends_is_not_carried_over() -> None:
-    """One that lingers, or was refused, or is amid SASL, is left to be reset."""
+    """A connection that lingers, was refused or is within SASL is reset."""
     with Hand(mechanism_factory=like_digest) as old:
         peer, refused = old.connect()
         peer.send(wire.framed(b"garbage"))
@@ -211,7 +211,7 @@ def test_connection_that_ends_is_not_carried_over() -> None:
 
 
 def test_greeting_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A connection that the log knows is not announced again; a silent one is yet."""
+    """A connection that was logged is not logged again; a silent one still will be."""
     caplog.set_level("INFO")
     with Hand() as old, Hand() as new:
         peer, _ = old.connect("10.0.0.1:5")

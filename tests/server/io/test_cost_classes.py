@@ -1,4 +1,4 @@
-"""Cost classes: how dear a connection's events have lately been to serve."""
+"""Cost classes: how costly a connection's recent events were."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pacemaker.server.io.cost_classes import NEW_CLASS, next_class
 
 
 def test_class_rises_and_falls_by_one_step_an_event() -> None:
-    """One event that took long is forgotten after some that did not."""
+    """One slow event is forgotten after some fast ones."""
     cost_class, classes = NEW_CLASS, []
     for elapsed_s in (*[0.00001] * 3, 0.0009, 0.0009, *[0.00001] * 3):
         cost_class = next_class(cost_class, elapsed_s, 1)
@@ -31,7 +31,7 @@ def test_class_rises_and_falls_by_one_step_an_event() -> None:
 def test_class_of_equal_events(
     elapsed_s: float, slice_cost: int, expected: int
 ) -> None:
-    """It comes to rest at the events' own, whether it was below that or above."""
+    """The class settles at the class of the events, from below or from above."""
     for cost_class in (0, 9):
         for _ in range(9):
             cost_class = next_class(cost_class, elapsed_s, slice_cost)

@@ -26,13 +26,13 @@ def begun_one_by_one(queue: FairQueue[int]) -> Iterable[tuple[str, int]]:
 
 
 def test_items_of_one_address_come_in_order() -> None:
-    """Within an address, first come, first served."""
+    """Items of one address are returned in order."""
     items = [("a", number) for number in range(5)]
     assert list(begun_one_by_one(queue_of(*items))) == items
 
 
 def test_addresses_take_turns() -> None:
-    """An address with one item waits for one item of an address with many."""
+    """An address with one item waits for only one item of an address with many."""
     queue = queue_of(*(("many", number) for number in range(50)), ("few", 99))
     assert [address for address, _ in begun_one_by_one(queue)][:3] == [
         *("many", "few", "many")
@@ -50,7 +50,7 @@ def test_address_has_one_item_under_way() -> None:
 
 
 def test_item_that_comes_while_one_is_under_way_waits() -> None:
-    """An address without waiting items is remembered while one of it is under way."""
+    """An address without waiting items is remembered while one of its items runs."""
     queue = queue_of(("a", 1))
     queue.begin()
     queue.put("a", 2)
@@ -60,7 +60,7 @@ def test_item_that_comes_while_one_is_under_way_waits() -> None:
 
 
 def test_queue_has_room_for_some_items_of_an_address() -> None:
-    """One address that fills its part leaves the room of the others."""
+    """An address that has filled its part leaves the rest to the others."""
     queue: FairQueue[int] = FairQueue(max_of_address=2, max_items=100)
     assert [queue.put("a", number) for number in range(3)] == [True, True, False]
     assert queue.put("b", 0)
@@ -69,7 +69,7 @@ def test_queue_has_room_for_some_items_of_an_address() -> None:
 
 
 def test_queue_has_room_for_some_items_altogether() -> None:
-    """Thousands of addresses do not make it grow without a bound."""
+    """The queue is bounded even with thousands of addresses."""
     queue: FairQueue[int] = FairQueue(max_of_address=2, max_items=3)
     assert [queue.put(str(number), number) for number in range(4)] == [
         *(True, True, True, False)
@@ -79,7 +79,7 @@ def test_queue_has_room_for_some_items_altogether() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("pbd"), st.sampled_from("xyz"))))
 def test_queue_keeps_its_promises(steps: list[tuple[str, str]]) -> None:
-    """Whatever the order of calls: one of an address at a time, and none is lost."""
+    """In any order of calls, each address has one item at a time and none is lost."""
     queue: FairQueue[int] = FairQueue(3, 6)
     put, begun = 0, 0
     under_way: list[str] = []

@@ -32,7 +32,7 @@ def _receive_all(hand: Hand, peer: wire.Wire, size: int) -> bytes:
 
 
 def test_request_does_not_wait_for_all_that_another_has_sent() -> None:
-    """Between two slices of one peer's requests, another's request is answered."""
+    """Another peer's request is answered between two slices of one peer's requests."""
     with Hand() as hand:
         greedy, connection = hand.connect(host="10.0.0.1")
         other, _ = hand.connect(host="10.0.0.2")
@@ -49,7 +49,7 @@ def test_request_does_not_wait_for_all_that_another_has_sent() -> None:
 
 
 def test_cheap_requests_are_served_first() -> None:
-    """A worker does not wait for what others at its own address have sent."""
+    """A worker does not wait for the requests of other peers at its own address."""
     with Hand() as hand:
         dear = [hand.connect(host="10.0.0.1") for _ in range(30)]
         worker, _ = hand.connect(host="10.0.0.1")
@@ -64,7 +64,7 @@ def test_cheap_requests_are_served_first() -> None:
 
 
 def test_who_has_had_least_time_is_served_in_the_second_half() -> None:
-    """Who sends cheap requests without end does not keep out who has dear ones."""
+    """Endless cheap requests do not keep out an address with costly ones."""
     with Hand() as hand:
         greedy = [hand.connect(host="10.0.0.1") for _ in range(30)]
         other, connection = hand.connect(host="10.0.0.2")
@@ -82,7 +82,7 @@ def test_who_has_had_least_time_is_served_in_the_second_half() -> None:
 
 
 def test_connection_that_has_cost_little_is_not_new_for_long() -> None:
-    """Most workers have never seen a shared turn when an attack begins."""
+    """When an attack begins, most workers have never been in a shared turn."""
     with Hand() as hand:
         known, costly = (hand.connect()[1] for _ in range(2))
         costly.cost_class = 3
@@ -92,7 +92,7 @@ def test_connection_that_has_cost_little_is_not_new_for_long() -> None:
 
 
 def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
-    """A turn serves no more than its time allows, and no request is lost for it."""
+    """A turn serves what its time allows, and the other requests are not lost."""
     with Hand() as hand:
         peers = [hand.connect(host=f"10.0.0.{number}")[0] for number in range(60)]
         hand.thread.now = TickingClock(limits.TURN_S)
@@ -105,7 +105,7 @@ def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
 
 
 def test_what_was_spent_fades() -> None:
-    """Who was greedy once is equal to the others again after some seconds."""
+    """After some seconds, a greedy address is equal to the others again."""
     with Hand() as hand:
         peer, connection = hand.connect()
         account = connection.account
@@ -122,7 +122,7 @@ def test_what_was_spent_fades() -> None:
 
 
 def test_peer_that_ends_leaves_the_backlog() -> None:
-    """Who resets its connection while it waits is forgotten, whatever it has sent."""
+    """A connection that is reset while it waits is removed, with its requests."""
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(READS)
@@ -136,7 +136,7 @@ def test_peer_that_ends_leaves_the_backlog() -> None:
 
 
 def test_deferred_connection_is_served_what_it_waits_for_then() -> None:
-    """Its replies cannot be sent when its turn comes: it is not read before that."""
+    """If its replies cannot be sent when its turn comes, it is not read."""
     with Hand() as hand:
         peer, connection = hand.connect()
         hand.thread.now = TickingClock(limits.TURN_S)
@@ -154,7 +154,7 @@ def test_deferred_connection_is_served_what_it_waits_for_then() -> None:
 
 
 def test_deferred_connection_that_ends_is_forgotten() -> None:
-    """A reset is seen though nothing is awaited, and takes it off the backlog."""
+    """A reset is noticed although no events are requested, and ends the wait."""
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(PULSE)

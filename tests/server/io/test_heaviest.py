@@ -18,7 +18,7 @@ _CHANGES = st.lists(
 
 
 def _all_within(heaviest: Heaviest[Item]) -> list[Item]:
-    """Look whether the heaps are heaps, and return all that is in them."""
+    """Check that the heaps are valid, and return all their items."""
     found = []
     for bits, heap in heaviest._heaps.items():
         assert heap
@@ -39,7 +39,7 @@ def test_nothing_is_heaviest_of_nothing() -> None:
 
 
 def test_item_without_a_size_is_not_among_them() -> None:
-    """A size of 0 removes an item, and does nothing to one that is not there."""
+    """A size of 0 removes an item, and has no effect on an unknown one."""
     heaviest, item = Heaviest[Item](), Item()
     heaviest.put(item, 0, 7)
     assert not heaviest
@@ -50,7 +50,7 @@ def test_item_without_a_size_is_not_among_them() -> None:
 
 
 def test_large_young_item_becomes_heavier_than_a_small_old_one() -> None:
-    """Which one is heaviest depends on when it is asked for."""
+    """Which item is heaviest changes with time."""
     heaviest, small, large = Heaviest[Item](), Item(), Item()
     heaviest.put(small, 10, 0)
     heaviest.put(large, 1000, 100)
@@ -59,7 +59,7 @@ def test_large_young_item_becomes_heavier_than_a_small_old_one() -> None:
 
 
 def test_largest_is_heaviest_of_those_without_an_age() -> None:
-    """Items that came at the same time, or after the clock was read, go by size."""
+    """Items without an age, or from after the given time, are compared by size."""
     heaviest, small, large = Heaviest[Item](), Item(), Item()
     heaviest.put(large, 1000, 100)
     heaviest.put(small, 10, 90)
@@ -71,7 +71,7 @@ def test_largest_is_heaviest_of_those_without_an_age() -> None:
 def test_heaviest_is_found_within_a_factor_of_two(
     changes: list[tuple[int, int, int]], now_us: int
 ) -> None:
-    """After any changes the items there are the right ones, and nothing is stale."""
+    """After any changes, the items are the right ones and none is stale."""
     heaviest: Heaviest[Item] = Heaviest()
     items = [Item() for _ in range(10)]
     model = dict.fromkeys(range(10), (0, 0))

@@ -28,12 +28,12 @@ def hold(hand: Hand, peer: Wire, request: bytes = GET) -> None:
 
 
 def is_clear(hand: Hand) -> bool:
-    """Whether nothing is left of any held read."""
+    """Whether no held read has left anything behind."""
     return not hand.holding.held_bytes and not hand.store._awaited
 
 
 def test_held_read_is_answered_when_another_connection_stores_its_key() -> None:
-    """Nimbus waits for the worker, and gets the heartbeat once."""
+    """A held read of Nimbus is answered once, when the worker writes."""
     with Hand(hold_s=HOLD_S) as hand:
         nimbus, _ = hand.connect()
         worker, _ = hand.connect()
@@ -47,7 +47,7 @@ def test_held_read_is_answered_when_another_connection_stores_its_key() -> None:
 
 
 def test_connection_that_holds_a_read_is_served() -> None:
-    """Other requests of it are answered at once, and it is watched by nobody."""
+    """Its other requests are answered at once, and it has no timeout."""
     with Hand(hold_s=HOLD_S) as hand:
         peer, connection = hand.connect()
         hold(hand, peer)
@@ -58,7 +58,7 @@ def test_connection_that_holds_a_read_is_served() -> None:
 
 
 def test_held_read_is_a_miss_at_the_deadline_not_before() -> None:
-    """The deadline is one for all, whenever the read came."""
+    """All held reads share one deadline, whenever they arrived."""
     with Hand(hold_s=HOLD_S) as hand:
         peer, _ = hand.connect()
         hand.after(HOLD_S - 1)
@@ -73,7 +73,7 @@ def test_held_read_is_a_miss_at_the_deadline_not_before() -> None:
 
 
 def test_deadline_counts_the_time_that_the_machine_was_suspended() -> None:
-    """The boot clock has gone on, the loop's has not: the next look sees it."""
+    """The deadline is on the boot clock, which also advances during a suspend."""
     with Hand(hold_s=HOLD_S) as hand:
         peer, _ = hand.connect()
         hold(hand, peer)
@@ -84,7 +84,7 @@ def test_deadline_counts_the_time_that_the_machine_was_suspended() -> None:
 
 
 def test_held_read_dies_with_its_connection() -> None:
-    """A peer that has gone leaves nothing behind, and nothing is written to it."""
+    """An ended connection leaves nothing behind, and nothing is sent on it."""
     with Hand(hold_s=HOLD_S) as hand:
         peer, connection = hand.connect()
         hold(hand, peer)
@@ -97,7 +97,7 @@ def test_held_read_dies_with_its_connection() -> None:
 
 
 def test_held_read_dies_with_the_peers_own_end_of_stream() -> None:
-    """A peer that has ended its side waits for no more replies."""
+    """A peer that has closed its side expects no more replies."""
     with Hand(hold_s=HOLD_S) as hand:
         peer, connection = hand.connect()
         hold(hand, peer)
@@ -108,7 +108,7 @@ def test_held_read_dies_with_the_peers_own_end_of_stream() -> None:
 
 
 def test_held_reads_are_answered_behind_replies_that_are_unsent() -> None:
-    """A connection that is sending takes them up when its peer has read."""
+    """A connection that is sending answers them after its peer has read."""
     details = b"x" * 9_000_000
     with Hand(hold_s=HOLD_S) as hand:
         hand.store.put("/large", details)
@@ -131,7 +131,7 @@ def test_held_reads_are_answered_behind_replies_that_are_unsent() -> None:
 
 @pytest.mark.parametrize("is_deadline_near", [False, True])
 def test_stop_resets_a_connection_with_held_reads(is_deadline_near: bool) -> None:
-    """Nobody is told of a miss by a daemon that goes, not even at the deadline."""
+    """A daemon that stops answers no misses, not even at the deadline."""
     with Hand(hold_s=HOLD_S) as hand:
         peer, connection = hand.connect()
         hold(hand, peer)
@@ -145,7 +145,7 @@ def test_stop_resets_a_connection_with_held_reads(is_deadline_near: bool) -> Non
 
 
 def test_ten_thousand_held_reads_cost_others_nothing() -> None:
-    """While they are held, and while they are answered, a pulse is one turn's work."""
+    """A pulse is answered in one turn, while they are held and while answered."""
     with Hand(hold_s=HOLD_S) as hand:
         nimbus, holder = hand.connect()
         worker, _ = hand.connect()

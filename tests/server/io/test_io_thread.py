@@ -29,7 +29,7 @@ NONSENSE = wire.framed(b"\xff" * 8)
 
 
 def test_thread_runs_calls_of_others_in_order() -> None:
-    """Functions given by `call` run on the thread, in the order they came."""
+    """Functions passed to `call` run on the thread, in order."""
     with Hand() as hand:
         done: list[int] = []
         finished = threading.Event()
@@ -44,7 +44,7 @@ def test_thread_runs_calls_of_others_in_order() -> None:
 
 
 def test_thread_calls_later_in_order_of_time() -> None:
-    """Timers run when their time has come, the earlier first."""
+    """Timers run at their times, the earliest first."""
     with Hand() as hand:
         done: list[str] = []
         hand.thread.call_later(2.0, lambda: done.append("second"))
@@ -58,7 +58,7 @@ def test_thread_calls_later_in_order_of_time() -> None:
 
 
 def test_thread_survives_error_of_a_call(caplog: pytest.LogCaptureFixture) -> None:
-    """A function that fails is logged, and the ones behind it are called."""
+    """A function that fails is logged, and the later ones are called."""
 
     def fail() -> None:
         raise RuntimeError("ours")
@@ -75,14 +75,14 @@ def test_thread_survives_error_of_a_call(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_thread_ignores_calls_once_it_is_closed() -> None:
-    """A SASL step that ends after the daemon wakes nobody else's descriptor."""
+    """A SASL step that ends after the daemon does not write to a reused descriptor."""
     hand = Hand()
     hand.close()
     hand.thread.call(lambda: None)
 
 
 def test_thread_gives_no_connection_the_events_of_another() -> None:
-    """A descriptor that is closed and used anew within a turn begins anew."""
+    """A descriptor reused within a turn does not get the old connection's events."""
     with Hand() as hand:
         old_peer, old = hand.connect()
         # As while a SASL step is taken: nothing but its end is awaited.
@@ -108,7 +108,7 @@ def test_thread_gives_no_connection_the_events_of_another() -> None:
 
 
 def test_eviction_does_not_wait_for_the_end_of_a_turn() -> None:
-    """What another thread wants ended reads no more, though it has come to be read."""
+    """A connection that another thread evicts is not read, even if it is readable."""
     unfinished = wire.send_pulse("/w/t/2", b"beat", 5)
     with Hand() as hand:
         other, _ = hand.connect()
@@ -129,7 +129,7 @@ def test_eviction_does_not_wait_for_the_end_of_a_turn() -> None:
 def test_pages_of_evicted_buffers_are_given_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As soon as the evicted held an eighth of the budget, and not for each of them."""
+    """Pages are returned once evicted bytes reach an eighth of the budget."""
     given_back: list[int] = []
     monkeypatch.setattr(memory, "return_free_pages", lambda: given_back.append(1))
     with Hand(budget_bytes=100_000) as hand:
@@ -150,7 +150,7 @@ def test_pages_of_evicted_buffers_are_given_back(
 def test_giving_back_pages_takes_a_tenth_of_the_time_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where it took a second, the thread serves for nine before it does so again."""
+    """If returning pages took 1 s, the thread serves for 9 s before the next time."""
     with Hand(budget_bytes=800) as hand:
         given_back_s: list[float] = []
 
@@ -168,7 +168,7 @@ def test_giving_back_pages_takes_a_tenth_of_the_time_at_most(
 def test_thread_closes_connection_that_it_cannot_serve(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Where SASL cannot begin the peer is told so by a reset, and is not counted."""
+    """If SASL cannot begin, the peer is reset and not counted."""
 
     def fail() -> ServerMechanism:
         raise RuntimeError("ours")
@@ -184,7 +184,7 @@ def test_thread_closes_connection_that_it_cannot_serve(
 def test_thread_closes_connection_that_the_kernel_does_not_watch(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Past fs.epoll.max_user_watches a connection is reset, not kept unserved."""
+    """Beyond fs.epoll.max_user_watches, a connection is reset, not left unserved."""
 
     class Full:
         def register(self, fd: int, interest: int) -> None:
@@ -203,7 +203,7 @@ def test_thread_closes_connection_that_the_kernel_does_not_watch(
 def test_thread_ends_each_overdue_connection(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An internal error at the end of one connection does not stop the others' end."""
+    """A bug in ending one connection does not prevent ending the others."""
 
     def fail(connection: Connection, reason: str) -> None:
         raise RuntimeError("ours")
@@ -221,7 +221,7 @@ def test_thread_ends_each_overdue_connection(
 
 
 def test_thread_refuses_connections_once_it_stops() -> None:
-    """A connection that was accepted at the last moment is reset, not lost."""
+    """A connection accepted at the last moment is reset, not forgotten."""
     with Hand() as hand:
         peer, _ = hand.connect()
         peer.send(wire.send_pulse("/w", b"x" * 100, 1)[:-1])
@@ -239,7 +239,7 @@ MISSES = b"".join(wire.pulse_reply("/a", None, id_) for id_ in range(400))
 
 
 def test_calls_of_others_wait_for_one_turn_at_most() -> None:
-    """A stop or an upgrade does not wait until a backlog is worked off."""
+    """A stop or an upgrade does not wait until the backlog is empty."""
     with Hand() as hand:
         peer, connection = hand.connect()
         hand.thread.now = TickingClock(limits.TURN_S)
@@ -252,7 +252,7 @@ def test_calls_of_others_wait_for_one_turn_at_most() -> None:
 
 
 def test_new_keys_beyond_the_rate_are_delayed() -> None:
-    """An account that has used up its rate goes on when it has earned more."""
+    """An account that has used up its rate continues when it has earned credit."""
     pulses = [wire.send_pulse(f"/w/t/{number}", b"x", 1) for number in range(6_000)]
     with Hand() as hand:
         peer, connection = hand.connect()
@@ -269,7 +269,7 @@ def test_new_keys_beyond_the_rate_are_delayed() -> None:
 
 
 def test_delay_of_an_account_leaves_its_other_connections_alone() -> None:
-    """A worker that rewrites its key never waits for what its neighbours make."""
+    """A worker that rewrites its key never waits for its neighbours' new keys."""
     pulses = [wire.send_pulse(f"/w/t/{number}", b"x", 1) for number in range(6_000)]
     with Hand() as hand:
         greedy, _ = hand.connect(host="10.0.0.1")
@@ -281,7 +281,7 @@ def test_delay_of_an_account_leaves_its_other_connections_alone() -> None:
 
 
 def test_time_in_which_the_process_was_stopped_is_not_the_peers() -> None:
-    """A frame whose rest came while the daemon stood still is answered."""
+    """A frame whose rest arrived while the daemon was paused is answered."""
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(PULSE[:-1])
@@ -292,7 +292,7 @@ def test_time_in_which_the_process_was_stopped_is_not_the_peers() -> None:
 
 
 def test_silent_connection_is_ended_first() -> None:
-    """The oldest that never sent a byte goes; who has sent something stays."""
+    """The oldest connection without a byte is closed; others stay."""
     with Hand() as hand:
         speaker, _ = hand.connect()
         silent = [hand.connect()[1] for _ in range(3)]
@@ -306,7 +306,7 @@ def test_silent_connection_is_ended_first() -> None:
 
 
 def test_silent_connection_of_an_account_is_ended() -> None:
-    """An address that has its share makes room for its own new connections alone."""
+    """An address at its share makes room for its own connections only."""
     with Hand() as hand:
         (_, other), (_, own) = hand.connect(), hand.connect(host="10.0.0.1")
         assert hand.thread.has_silent(own.account)
@@ -318,7 +318,7 @@ def test_silent_connection_of_an_account_is_ended() -> None:
 
 
 def test_new_connections_are_adopted_by_accounts_in_turn() -> None:
-    """A worker that starts does not wait for all that came from another address."""
+    """A new worker does not wait for all connections from another address."""
     with Hand() as hand:
         arrivals = []
         for number, host in enumerate(["10.0.0.1"] * 3 + ["10.0.0.2"]):
@@ -332,7 +332,7 @@ def test_new_connections_are_adopted_by_accounts_in_turn() -> None:
 
 
 def test_sweep_is_done_over_several_turns() -> None:
-    """Thousands of connections whose time is over do not end in a single turn."""
+    """Thousands of expired connections are not closed in a single turn."""
     with Hand() as hand:
         for _ in range(30):
             peer, connection = hand.connect()
@@ -357,7 +357,7 @@ def test_sweep_is_done_over_several_turns() -> None:
 
 
 def test_calls_are_done_over_several_turns() -> None:
-    """Thousands of calls, of new connections say, leave time for the others."""
+    """Thousands of calls, such as for new connections, leave time for events."""
     with Hand() as hand:
         done: list[int] = []
         for number in range(30):

@@ -1,4 +1,4 @@
-"""The listening sockets: ours, or those that were handed over."""
+"""The listening sockets: opened by the daemon, or handed over to it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _accepted(listener: socket.socket, host: str) -> socket.socket:
 
 
 def test_listener_gives_storms_options_to_connections() -> None:
-    """Accepted connections have no delay, keep alive, and end with a reset."""
+    """Accepted connections have TCP_NODELAY, SO_KEEPALIVE and SO_LINGER 0."""
     with (
         open_listener("127.0.0.1", 0, {}) as listener,
         _accepted(listener, "127.0.0.1") as accepted,
@@ -53,7 +53,7 @@ def test_listener_gives_storms_options_to_connections() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_listener_takes_both_families_by_default(host: str) -> None:
-    """One socket serves IPv4 and IPv6, where the machine has both."""
+    """One socket serves IPv4 and IPv6, if the machine has both."""
     if not socket.has_dualstack_ipv6():
         pytest.skip("no IPv6 on this machine")
     with open_listener(None, 0, {}) as listener, _accepted(listener, host):
@@ -72,7 +72,7 @@ def test_listener_takes_ipv4_alone_where_there_is_no_ipv6(
 def test_listener_names_address_where_an_option_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An option that the kernel refuses is a clear error, and leaves no socket."""
+    """If the kernel refuses an option, the error names the address; no socket stays."""
 
     def refuse(connection: socket.socket, reset: bool) -> None:
         raise OSError(errno.ENOPROTOOPT, "as asked for")
@@ -83,7 +83,7 @@ def test_listener_names_address_where_an_option_is_refused(
 
 
 def test_listener_names_port_that_is_taken() -> None:
-    """A port in use is one clear error that names the address."""
+    """If the port is in use, the error names the address."""
     with open_listener("127.0.0.1", 0, {}) as first:
         port = first.getsockname()[1]
         with pytest.raises(ListenError) as caught:
@@ -97,7 +97,7 @@ def test_listener_names_port_that_is_taken() -> None:
     "bind", ["192.0.2.1", "no-such-host.invalid", "a..b", "x" * 300]
 )
 def test_listener_names_address_that_is_not_here(bind: str) -> None:
-    """An address of no interface, or no address at all, is a ListenError."""
+    """An address that no interface has, or an invalid one, is a ListenError."""
     with pytest.raises(ListenError, match="cannot listen on"):
         open_listener(bind, 0, {})
 
@@ -107,7 +107,7 @@ def _environ(**values: str) -> dict[str, str]:
 
 
 def test_handed_over_socket_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A socket by LISTEN_FDS is used whatever address and port were asked for."""
+    """A socket from LISTEN_FDS is used, whatever address and port were requested."""
     with socket.create_server(("127.0.0.1", 0)) as kept:
         port = kept.getsockname()[1]
         monkeypatch.setattr(listening, "LISTEN_FDS_START", os.dup(kept.fileno()))
@@ -136,7 +136,7 @@ def test_handover_to_somebody_else_is_not_taken(values: dict[str, str]) -> None:
 def test_handed_over_socket_that_does_not_listen_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A descriptor that is no listening socket ends the start, with the reason."""
+    """A descriptor that is not a listening socket stops the start, with the reason."""
     with socket.socket() as idle:
         monkeypatch.setattr(listening, "LISTEN_FDS_START", idle.fileno())
         with pytest.raises(ListenError, match="it is not a listening socket"):
@@ -146,7 +146,7 @@ def test_handed_over_socket_that_does_not_listen_is_refused(
 def test_handed_over_descriptor_that_is_no_socket_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A descriptor of a file ends the start, with the reason."""
+    """A descriptor of a file stops the start, with the reason."""
     with (tmp_path / "file").open("w") as file:
         monkeypatch.setattr(listening, "LISTEN_FDS_START", file.fileno())
         with pytest.raises(ListenError, match=rf"descriptor {file.fileno()}: "):
@@ -156,7 +156,7 @@ def test_handed_over_descriptor_that_is_no_socket_is_refused(
 def test_small_backlog_is_logged(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """A kernel that cuts the backlog is named, with what would be enough."""
+    """If the kernel limits the backlog, the log says which value would be enough."""
     somaxconn = tmp_path / "somaxconn"
     somaxconn.write_text("128\n")
     listening.check_backlog(somaxconn)
@@ -172,7 +172,7 @@ def test_small_backlog_is_logged(
 
 
 def _found(*hosts: str) -> Callable[..., list[tuple[object, ...]]]:
-    """Return a look-up that finds these hosts, each at the port that is asked for."""
+    """Return a look-up that finds these hosts, each at the requested port."""
 
     def look_up(host: str, port: int, **kwargs: object) -> list[tuple[object, ...]]:
         return [
@@ -193,7 +193,7 @@ def _close(listeners: list[socket.socket]) -> None:
 def test_name_is_listened_on_at_all_its_addresses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each once, and all at one port, a free one too."""
+    """Each address is used once, and all have the same port, even a free one."""
     hosts = ("::1", "127.0.0.1", "127.0.0.1", "127.0.0.2")
     monkeypatch.setattr(socket, "getaddrinfo", _found(*hosts))
     listeners = open_listeners("localhost", 0, {})
@@ -209,7 +209,7 @@ def test_name_is_listened_on_at_all_its_addresses(
 def test_address_that_this_machine_has_not_is_passed_over(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As ::1 in a container without IPv6; if none is left, it is an error."""
+    """::1 in a container without IPv6 is skipped; if none is left, that is an error."""
     caplog.set_level("INFO")
     monkeypatch.setattr(socket, "getaddrinfo", _found("192.0.2.1", "127.0.0.1"))
     with open_listener("localhost", 0, {}) as listener:
@@ -223,7 +223,7 @@ def test_address_that_this_machine_has_not_is_passed_over(
 def test_port_that_is_taken_at_one_address_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Half a name is not served; nothing is left open."""
+    """The daemon does not serve only some of the addresses; nothing stays open."""
     monkeypatch.setattr(socket, "getaddrinfo", _found("127.0.0.1", "127.0.0.2"))
     before = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
     with socket.create_server(("127.0.0.2", 0)) as taken:
@@ -243,14 +243,14 @@ def test_port_that_is_taken_at_one_address_is_an_error(
     ],
 )
 def test_listener_says_which_families_it_takes(bind: str, said: str) -> None:
-    """A wildcard address does not tell; brackets around an address are taken."""
+    """The address alone does not tell for a wildcard; brackets are accepted."""
     with open_listener(bind, 0, {}) as listener:
         port = listener.getsockname()[1]
         assert describe(listener) + describe_scope(listener) == said.format(port)
 
 
 def test_listener_of_both_families_says_so() -> None:
-    """The default, where the machine has both."""
+    """This is the default, if the machine has both families."""
     if not socket.has_dualstack_ipv6():
         pytest.skip("no IPv6 on this machine")
     with open_listener(None, 0, {}) as listener:
@@ -259,13 +259,13 @@ def test_listener_of_both_families_says_so() -> None:
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Give the first of some descriptors that are free, and handed over."""
+    """Expect handed-over sockets at free descriptors; return the first of these."""
     monkeypatch.setattr(listening, "LISTEN_FDS_START", 200)
     return 200
 
 
 def test_every_socket_that_was_handed_over_is_used(place: int) -> None:
-    """Units of IPv4 and of IPv6, in the order in which they came."""
+    """The sockets of IPv4 and IPv6 units are used in their order."""
     with (
         socket.create_server(("127.0.0.1", 0)) as first,
         socket.create_server(("::1", 0), family=socket.AF_INET6) as second,
@@ -282,7 +282,7 @@ def test_every_socket_that_was_handed_over_is_used(place: int) -> None:
 def test_what_cannot_be_served_is_closed_and_named(
     place: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A gap that it leaves is closed, too: an upgrade needs the first places."""
+    """No gap is left in the descriptors: an upgrade needs the first numbers."""
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram,
         socket.create_server(("127.0.0.1", 0)) as served,
@@ -302,13 +302,13 @@ def test_what_cannot_be_served_is_closed_and_named(
 
 
 def test_handover_without_any_listening_socket_is_refused(place: int) -> None:
-    """The port that was asked for is not opened in their place."""
+    """The requested port is not opened instead."""
     with pytest.raises(ListenError, match="any of the 2 handed-over descriptors"):
         open_listeners("127.0.0.1", 0, _environ(LISTEN_FDS="2"))
 
 
 def test_handover_to_a_wrapper_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    """A shell that starts the daemon as its child keeps the socket to itself."""
+    """The error explains that a wrapper shell has kept the socket for itself."""
     with open_listener("127.0.0.1", 0, _environ(LISTEN_PID="1")):
         pass
     assert "LISTEN_PID is '1' and this process is" in caplog.text

@@ -22,30 +22,30 @@ def book_of(failures: int, at_s: float = 0.0) -> GuessBook:
 
 
 def test_first_failures_are_free() -> None:
-    """A mistyped password holds nobody up."""
+    """A mistyped password is not delayed."""
     for failures in range(FREE_FAILURES):
         assert book_of(failures).delay_s("host", 0.0) == 0.0
 
 
 def test_delay_doubles_up_to_its_limit() -> None:
-    """Each further failure doubles the delay, until it is as long as it may be."""
+    """Each further failure doubles the delay, up to the limit."""
     delays = [book_of(FREE_FAILURES + n).delay_s("host", 0.0) for n in range(6)]
     assert delays[:4] == [FIRST_DELAY_S * 2**n for n in range(4)]
     assert delays[3:] == [MAX_DELAY_S] * 3
 
 
 def test_delay_never_overflows() -> None:
-    """Not even thousands of failures make it longer, or a number too large."""
+    """Even after thousands of failures, the delay stays at the limit."""
     assert book_of(5_000).delay_s("host", 0.0) == MAX_DELAY_S
 
 
 def test_other_hosts_are_not_held_up() -> None:
-    """One host's failures are its own."""
+    """The failures of one host delay only that host."""
     assert book_of(100).delay_s("other", 0.0) == 0.0
 
 
 def test_success_is_forgiveness() -> None:
-    """A host that has authenticated begins anew."""
+    """A host that has authenticated starts again without failures."""
     book = book_of(100)
     book.succeeded("host")
     book.succeeded("never seen")
@@ -53,7 +53,7 @@ def test_success_is_forgiveness() -> None:
 
 
 def test_failures_are_forgotten_in_time() -> None:
-    """Without a new failure a host is as good as any after a while."""
+    """After a while without a new failure, a host is not delayed any more."""
     book = book_of(100)
     assert book.delay_s("host", MEMORY_S) == MAX_DELAY_S
     assert book.delay_s("host", MEMORY_S + 1) == 0.0
@@ -62,14 +62,14 @@ def test_failures_are_forgotten_in_time() -> None:
 
 
 def test_failure_renews_the_memory() -> None:
-    """Who goes on failing is remembered from the last time."""
+    """A host is remembered from its last failure on."""
     book = book_of(100)
     book.failed("host", MEMORY_S)
     assert book.delay_s("host", 2 * MEMORY_S) == MAX_DELAY_S
 
 
 def test_book_has_an_end() -> None:
-    """Past so many hosts the one that failed longest ago is forgotten."""
+    """If too many hosts have failed, the one with the oldest failure is forgotten."""
     book = book_of(FREE_FAILURES)
     for number in range(MAX_ADDRESSES - 1):
         book.failed(f"10.0.0.{number}", 1.0)
@@ -80,7 +80,7 @@ def test_book_has_an_end() -> None:
 
 
 def test_host_that_fails_again_is_not_the_oldest() -> None:
-    """The order of the book is that of the last failures."""
+    """Hosts are forgotten in the order of their last failures."""
     book = book_of(FREE_FAILURES)
     book.failed("old", 0.5)
     book.failed("host", 1.0)
@@ -91,7 +91,7 @@ def test_host_that_fails_again_is_not_the_oldest() -> None:
 
 
 def test_refusals_of_an_address_have_turns_in_order() -> None:
-    """The first one has its turn at once, each other when it becomes the first."""
+    """The first one may be sent at once, each other one when it becomes the first."""
     queue: RefusalQueue[str] = RefusalQueue()
     assert [queue.add("a", item) for item in ("1", "2", "3")] == [True, False, False]
     assert queue.add("b", "other")
@@ -105,7 +105,7 @@ def test_refusals_of_an_address_have_turns_in_order() -> None:
 
 
 def test_refusal_is_discarded_once() -> None:
-    """A refusal that does not wait, or not any more, is not found again."""
+    """Discarding a refusal that no longer waits has no effect."""
     queue: RefusalQueue[str] = RefusalQueue()
     queue.add("a", "1")
     queue.add("a", "2")
@@ -116,7 +116,7 @@ def test_refusal_is_discarded_once() -> None:
 
 
 def test_refusals_leave_nothing_behind() -> None:
-    """An address whose refusals are all told is not kept."""
+    """An address whose refusals were all sent is forgotten."""
     queue: RefusalQueue[str] = RefusalQueue()
     queue.add("a", "1")
     queue.discard("a", "1")

@@ -45,7 +45,7 @@ def _token(token: bytes) -> bytes:
 
 
 class HeldMechanism(ScriptedMechanism):
-    """A slow mechanism whose first step is held until the test lets it go."""
+    """A slow mechanism whose first step waits until the test releases it."""
 
     def __init__(self, is_let_go: threading.Event) -> None:
         super().__init__(
@@ -55,14 +55,14 @@ class HeldMechanism(ScriptedMechanism):
         self._is_let_go = is_let_go
 
     def step(self, token: bytes) -> bytes | None:
-        """Wait, then give the next answer."""
+        """Wait, then return the next answer."""
         self.is_begun.set()
         assert self._is_let_go.wait(GIVE_UP_S)
         return super().step(token)
 
 
 def _guess(hand: Hand, name: str) -> Wire:
-    """Fail to authenticate, up to the refusal, and leave the end unread."""
+    """Fail to authenticate, and leave the end of the connection unread."""
     peer, _ = hand.connect(name)
     assert hand.ask(peer, REQUEST) == _token(b"challenge")
     peer.send(_token(REFUSED))
@@ -71,7 +71,7 @@ def _guess(hand: Hand, name: str) -> Wire:
 
 
 def test_short_steps_are_taken_at_once() -> None:
-    """A DIGEST exchange needs no thread, and reads are open after it."""
+    """A DIGEST exchange needs no thread, and allows reads afterwards."""
     with Hand(mechanism_factory=like_digest) as hand:
         peer, _ = hand.connect()
         assert hand.ask(peer, REQUEST) == _token(b"challenge")
@@ -81,7 +81,7 @@ def test_short_steps_are_taken_at_once() -> None:
 
 
 def test_slow_steps_come_back_to_the_io_thread() -> None:
-    """A KERBEROS exchange goes through the helpers, and reads are open after it."""
+    """A KERBEROS exchange uses the helpers, and allows reads afterwards."""
     with Hand(mechanism_factory=like_kerberos) as hand:
         peer, _ = hand.connect()
         assert hand.ask(peer, _token(b"AP-REQ")) == _token(b"offer")
@@ -91,7 +91,7 @@ def test_slow_steps_come_back_to_the_io_thread() -> None:
 
 
 def test_step_that_is_held_holds_up_nobody_else() -> None:
-    """While one exchange stands still, pulses of others are answered."""
+    """While one exchange is blocked, pulses of others are answered."""
     is_let_go = threading.Event()
     with Hand(mechanism_factory=partial(HeldMechanism, is_let_go)) as hand:
         held, connection = hand.connect()
@@ -108,7 +108,7 @@ def test_step_that_is_held_holds_up_nobody_else() -> None:
 
 
 def test_requests_behind_a_slow_step_wait_for_it() -> None:
-    """What a client sends right behind its last token is read as authenticated."""
+    """A request sent right after the last token is handled as authenticated."""
     is_let_go = threading.Event()
     with Hand(mechanism_factory=partial(HeldMechanism, is_let_go)) as hand:
         peer, _ = hand.connect()
@@ -121,7 +121,7 @@ def test_requests_behind_a_slow_step_wait_for_it() -> None:
 
 
 def test_step_of_a_connection_that_is_gone_is_dropped() -> None:
-    """A client that goes while its step is taken leaves nothing behind."""
+    """A client that disconnects while its step runs leaves nothing behind."""
     is_let_go = threading.Event()
     mechanism = HeldMechanism(is_let_go)
     with Hand(mechanism_factory=lambda: mechanism) as hand:
@@ -145,7 +145,7 @@ def test_step_of_a_connection_that_is_gone_is_dropped() -> None:
 def test_step_that_nobody_waits_for_is_not_taken(
     end: Callable[[Connection], None],
 ) -> None:
-    """A step that waits for its turn is not taken once its connection has ended."""
+    """A queued step does not run once its connection has ended."""
     is_let_go = threading.Event()
     made: list[HeldMechanism] = []
 
@@ -172,7 +172,7 @@ def test_step_that_nobody_waits_for_is_not_taken(
 
 
 def test_reset_ends_a_connection_while_its_step_is_taken() -> None:
-    """Nothing is read meanwhile, but a peer that is killed is noticed."""
+    """While a step runs, nothing is read, but a reset is noticed."""
     is_let_go = threading.Event()
     with Hand(mechanism_factory=partial(HeldMechanism, is_let_go)) as hand:
         peer, connection = hand.connect()
@@ -185,7 +185,7 @@ def test_reset_ends_a_connection_while_its_step_is_taken() -> None:
 
 
 def test_stop_waits_for_a_step() -> None:
-    """A step that is being taken when a stop begins is still answered."""
+    """A step that runs when a stop begins is still answered."""
     is_let_go = threading.Event()
     with Hand(mechanism_factory=partial(HeldMechanism, is_let_go)) as hand:
         peer, connection = hand.connect()
@@ -202,7 +202,7 @@ def test_stop_waits_for_a_step() -> None:
 
 
 def test_eviction_ends_a_connection_while_its_step_is_taken() -> None:
-    """What waits behind a step is in the budget; the step's outcome is dropped."""
+    """Bytes that wait for a step count in the budget; the outcome is dropped."""
     is_let_go = threading.Event()
     make = partial(HeldMechanism, is_let_go)
     with Hand(budget_bytes=10_000, mechanism_factory=make) as hand:
@@ -220,7 +220,7 @@ def test_eviction_ends_a_connection_while_its_step_is_taken() -> None:
 def test_failure_of_guesser_that_did_not_wait_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Who resets before the delayed refusal is named all the same."""
+    """The failure is logged even if the peer resets before the delayed refusal."""
     with Hand(mechanism_factory=like_digest) as hand:
         for port in range(FREE_FAILURES):
             guesser, _ = hand.connect(f"10.0.0.1:{port}")
@@ -245,7 +245,7 @@ def test_failure_of_guesser_that_did_not_wait_is_logged(
 def test_step_that_fails_by_an_error_of_ours_is_a_refusal(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """An exception that no mechanism may raise ends its connection alone."""
+    """An unexpected exception in a mechanism ends only its connection."""
 
     class Broken(ScriptedMechanism):
         def step(self, token: bytes) -> bytes | None:
@@ -268,7 +268,7 @@ def test_step_that_fails_by_an_error_of_ours_is_a_refusal(
 def test_exchange_that_is_not_finished_is_closed(
     factory: Callable[[], ServerMechanism],
 ) -> None:
-    """An exchange has ten seconds; a connection that began none has for ever."""
+    """An exchange has ten seconds; a connection without one has no limit."""
     with Hand(mechanism_factory=factory) as hand:
         silent, _ = hand.connect()
         peer, connection = hand.connect()
@@ -300,7 +300,7 @@ def test_exchange_that_is_finished_is_not_timed() -> None:
 def test_refusal_is_logged_with_peer_and_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A failed attempt is one line, and nothing is sent after the token."""
+    """A failed attempt is one line in the log, and nothing is sent after the token."""
     with Hand(mechanism_factory=like_digest) as hand, caplog.at_level(logging.INFO):
         peer = _guess(hand, "10.0.0.1:5")
         hand.turn_until_readable(peer)
@@ -309,7 +309,7 @@ def test_refusal_is_logged_with_peer_and_reason(
 
 
 def test_success_is_logged_with_its_user(caplog: pytest.LogCaptureFixture) -> None:
-    """Who may read is in the log."""
+    """The log names the user who may read now."""
     with Hand(mechanism_factory=like_digest) as hand, caplog.at_level(logging.INFO):
         peer, _ = hand.connect("10.0.0.1:5")
         hand.ask(peer, REQUEST)
@@ -318,14 +318,14 @@ def test_success_is_logged_with_its_user(caplog: pytest.LogCaptureFixture) -> No
 
 
 def _begin(hand: Hand, name: str) -> tuple[Wire, Connection]:
-    """Connect a peer and give it its challenge."""
+    """Connect a peer and send it the challenge."""
     peer, connection = hand.connect(name)
     assert hand.ask(peer, REQUEST) == _token(b"challenge")
     return peer, connection
 
 
 def _fail_often(hand: Hand, names: Iterable[str]) -> list[Connection]:
-    """Send a wrong response on a connection for each name, and wait for no refusal."""
+    """Send a wrong response on one connection per name; do not wait for refusals."""
     guessing = []
     for name in names:
         peer, connection = _begin(hand, name)
@@ -344,7 +344,7 @@ def _named(count: int) -> list[str]:
 
 
 def test_wrong_guesses_of_an_address_are_told_one_at_a_time() -> None:
-    """However many connections guess, a few free ones apart, one a second is told."""
+    """After a few free guesses, one refusal per second is sent to an address."""
     with Hand(mechanism_factory=like_digest) as hand:
         guessing = _fail_often(hand, _named(40))
         assert _told(guessing) == FREE_FAILURES
@@ -370,20 +370,20 @@ def test_wrong_guesses_of_an_address_are_told_one_at_a_time() -> None:
     ],
 )
 def test_addresses_of_one_guesser_are_one(names: list[str]) -> None:
-    """A mapped address, or another one of the same /64, has no guesses of its own."""
+    """A mapped address, or another one of the same /64, counts as the same guesser."""
     with Hand(mechanism_factory=like_digest) as hand:
         assert _told(_fail_often(hand, names * FREE_FAILURES)) == FREE_FAILURES
 
 
 def test_guessing_is_slow_for_the_guesser_alone() -> None:
-    """While the refusals of one address wait, those of another are told at once."""
+    """While refusals of one address wait, those of another are sent at once."""
     with Hand(mechanism_factory=like_digest) as hand:
         _fail_often(hand, _named(20))
         assert _told(_fail_often(hand, ["10.0.0.2:1"])) == 1
 
 
 def test_right_secret_is_not_kept_behind_wrong_ones() -> None:
-    """Among any number of guesses of its address it has its answer after one delay."""
+    """A right secret is answered after one delay, however many guesses wait."""
     with Hand(mechanism_factory=like_digest) as hand:
         guessing = _fail_often(hand, _named(30))
         for _ in range(8):
@@ -401,7 +401,7 @@ def test_right_secret_is_not_kept_behind_wrong_ones() -> None:
 
 
 def test_success_forgives_nothing_while_wrong_guesses_wait() -> None:
-    """Somebody else's success gives a guesser of its address no more tries."""
+    """Another peer's success at its address gives a guesser no more tries."""
     with Hand(mechanism_factory=like_digest) as hand:
         guessing = _fail_often(hand, _named(20))
         peer, connection = _begin(hand, "10.0.0.1:999")
@@ -415,7 +415,7 @@ def test_success_forgives_nothing_while_wrong_guesses_wait() -> None:
 
 
 def test_refusal_that_waits_is_not_overdue() -> None:
-    """The time of an exchange ends no connection whose refusal has yet to be told."""
+    """The timeout of an exchange does not apply while its refusal waits."""
     with Hand(mechanism_factory=like_digest) as hand:
         guessing = _fail_often(hand, _named(60))
         hand.after(2 * limits.SASL_TIMEOUT_S)
@@ -425,7 +425,7 @@ def test_refusal_that_waits_is_not_overdue() -> None:
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_guesser_that_goes_gives_its_turn_to_the_next(reset: bool) -> None:
-    """Who closes its connection holds up none of the others, and no descriptor."""
+    """A guesser that disconnects delays no others, and keeps no descriptor."""
     with Hand(mechanism_factory=like_digest) as hand:
         _fail_often(hand, _named(FREE_FAILURES))
         peer, gone = _begin(hand, "10.0.0.1:100")
@@ -441,7 +441,7 @@ def test_guesser_that_goes_gives_its_turn_to_the_next(reset: bool) -> None:
 
 
 def test_stop_waits_for_no_refusal() -> None:
-    """A stop resets a guesser that waits to be told, and is done."""
+    """A stop resets a guesser whose refusal waits."""
     with Hand(mechanism_factory=like_digest) as hand:
         _fail_often(hand, _named(10))
         hand.thread.stop(limits.STOP_TIMEOUT_S)
@@ -449,7 +449,7 @@ def test_stop_waits_for_no_refusal() -> None:
 
 
 def test_slow_steps_of_an_address_are_taken_one_at_a_time() -> None:
-    """While one is under way the others of its address wait, those of others do not."""
+    """While one runs, others of its address wait; those of other addresses do not."""
     is_let_go = threading.Event()
     made: list[HeldMechanism] = []
 
@@ -473,7 +473,7 @@ def test_slow_steps_of_an_address_are_taken_one_at_a_time() -> None:
 def test_slow_steps_past_the_bound_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where too many of an address wait, the next one is closed, and may come again."""
+    """If too many of an address wait, the next one is closed, and may try again."""
     monkeypatch.setattr("pacemaker.server.io.sasl_steps.MAX_SLOW_STEPS_OF_ADDRESS", 1)
     is_let_go = threading.Event()
     mechanism = HeldMechanism(is_let_go)
@@ -495,7 +495,7 @@ def test_slow_steps_past_the_bound_are_refused(
 
 
 class _Refusing(threading.Thread):
-    """A thread for which the process has no room."""
+    """A thread that the system refuses to start."""
 
     def start(self) -> None:
         raise RuntimeError("can't start new thread")
@@ -505,7 +505,7 @@ class _Refusing(threading.Thread):
 def test_helper_that_cannot_start_is_tried_again(
     started: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A process without room for a thread serves with those it has, and tries again."""
+    """If a helper cannot start, the others serve, and the next step tries again."""
     room = started
 
     def make_thread(run: Callable[[], None], name: str) -> threading.Thread:
@@ -533,7 +533,7 @@ def test_helper_that_cannot_start_is_tried_again(
 
 
 def test_fault_of_ours_is_no_guess() -> None:
-    """A step that the server cannot take is told at once, and counts against nobody."""
+    """A step that the server cannot run is refused at once, and is not a guess."""
 
     class Faulty(ScriptedMechanism):
         def step(self, token: bytes) -> bytes | None:
@@ -552,7 +552,7 @@ def test_fault_of_ours_is_no_guess() -> None:
 
 
 def test_guesser_that_knows_the_password_is_forgiven() -> None:
-    """A success takes the failures of its host off the book."""
+    """A success clears its host's failures."""
     with Hand(mechanism_factory=like_digest) as hand:
         for port in range(FREE_FAILURES - 1):
             hand.turn_until_readable(_guess(hand, f"10.0.0.1:{port}"))

@@ -10,13 +10,13 @@ from pacemaker.server.io.silent import Silent
 
 @dataclass(eq=False)
 class Connection:
-    """Stands for a connection."""
+    """A fake connection."""
 
     account: Account
 
 
 def test_oldest_of_the_host_that_has_the_most_goes_first() -> None:
-    """A worker that has just connected does not go for a crowd of another host."""
+    """A new worker is not closed because of a crowd from another host."""
     silent: Silent[Connection] = Silent()
     worker, crowd = Account("worker"), Account("crowd")
     new, first, second = (Connection(each) for each in (worker, crowd, crowd))
@@ -28,7 +28,7 @@ def test_oldest_of_the_host_that_has_the_most_goes_first() -> None:
 
 
 def test_whoever_has_spoken_or_ended_is_not_among_them() -> None:
-    """Nor is an account that has no other connection."""
+    """A connection that has sent a byte or has ended is not in the list."""
     silent: Silent[Connection] = Silent()
     accounts = [Account("a"), Account("b")]
     first, second = (Connection(account) for account in accounts)
@@ -44,7 +44,7 @@ def test_whoever_has_spoken_or_ended_is_not_among_them() -> None:
 
 
 def test_connections_of_a_shared_host_count_together() -> None:
-    """Otherwise a crowd behind one address would look like many workers."""
+    """Otherwise a crowd at one address would look like many workers."""
     silent: Silent[Connection] = Silent()
     host, alone = Account("shared"), Connection(Account("alone"))
     silent.add(alone)

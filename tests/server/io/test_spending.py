@@ -1,4 +1,4 @@
-"""The time that each account has used lately."""
+"""The time that each account has recently used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pacemaker.server.io.spending import Spending
 
 
 def test_what_was_spent_halves_and_is_forgotten() -> None:
-    """It halves once in `FADE_S`, however often it is asked for."""
+    """Spent time halves once per `FADE_S`, however often it is read."""
     spending = Spending()
     account = Account("a")
     spending.charge(account, 4 * limits.FORGOTTEN_S)
@@ -21,7 +21,7 @@ def test_what_was_spent_halves_and_is_forgotten() -> None:
 
 
 def test_crowd_is_seen_at_once_and_for_as_long_as_it_lasts() -> None:
-    """A thread shares every turn while one account uses much of its time."""
+    """Turns are shared while one account uses much of the thread's time."""
     spending = Spending()
     account = Account("a")
     assert not spending.is_crowded
@@ -35,7 +35,7 @@ def test_crowd_is_seen_at_once_and_for_as_long_as_it_lasts() -> None:
 
 
 def test_address_that_many_workers_share_is_no_crowd() -> None:
-    """Each of its connections is judged alone, but its turns are those of one host."""
+    """Its connections are judged separately, but their turns are those of one host."""
     spending = Spending()
     host = Account("shared")
     accounts = [Account(f"shared:{number}") for number in range(100)]

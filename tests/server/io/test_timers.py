@@ -6,7 +6,7 @@ from pacemaker.server.io.timers import Timers
 
 
 def test_functions_are_due_in_the_order_of_their_times() -> None:
-    """Those of the same time are due in the order in which they were added."""
+    """Timers with equal times run in the order in which they were added."""
     timers = Timers()
     done: list[int] = []
     for number, due_s in enumerate((2.0, 1.0, 2.0, 3.0)):
@@ -20,7 +20,7 @@ def test_functions_are_due_in_the_order_of_their_times() -> None:
 
 
 def test_nothing_is_due_without_timers() -> None:
-    """An I/O thread without timers waits for events alone."""
+    """Without timers, an I/O thread waits for events only."""
     timers = Timers()
     assert not timers
     assert timers.next_s is None

@@ -7,7 +7,7 @@ from pacemaker.server.io.watchlist import Watchlist
 
 
 def test_sweep_checks_each_watched_connection_once() -> None:
-    """What is watched after a sweep has begun is for the next one."""
+    """A connection added during a sweep is checked in the next one."""
     watchlist: Watchlist[str] = Watchlist()
     for name in ("a", "b"):
         watchlist.add(name, 100.0)
@@ -24,7 +24,7 @@ def test_sweep_checks_each_watched_connection_once() -> None:
 
 
 def test_first_sweep_is_not_late() -> None:
-    """The time during which nothing was watched does not count."""
+    """The time in which nothing was watched does not count."""
     watchlist: Watchlist[str] = Watchlist()
     watchlist.add("a", 100.0)
     assert watchlist.discard("a")
@@ -37,7 +37,7 @@ def test_first_sweep_is_not_late() -> None:
 
 
 def test_late_sweep_says_how_late_it_is() -> None:
-    """The process did not run for that long, so peers get the time back."""
+    """A late sweep means that the process was paused, so peers get that time back."""
     watchlist: Watchlist[str] = Watchlist()
     watchlist.add("a", 100.0)
     assert watchlist.next(100.0 + SWEEP_S + 65.0) == "a"

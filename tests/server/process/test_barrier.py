@@ -36,7 +36,7 @@ class Worker:
 
 
 def test_barrier_holds_threads_until_it_is_released() -> None:
-    """What is called behind it runs after the release and not before."""
+    """Calls that are queued after the barrier run only after its release."""
     workers = [Worker(), Worker()]
     barrier = Barrier()
     deadline_s = time.monotonic() + GIVE_UP_S
@@ -52,7 +52,7 @@ def test_barrier_holds_threads_until_it_is_released() -> None:
 
 
 def test_barrier_gives_up_on_a_thread_that_does_not_come() -> None:
-    """Past the deadline it says so, and whoever comes later passes through."""
+    """After the deadline the barrier reports it, and late threads pass through."""
     good, busy = Worker(), Worker()
     is_free = threading.Event()
 

@@ -10,7 +10,7 @@ from pacemaker.server.process.clocks import boottime_ahead_s
 
 
 def test_clocks_are_told_apart() -> None:
-    """The clock of the state is ahead by what the machine was suspended."""
+    """The state's clock is ahead by the time that the machine was suspended."""
     before_s = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
     ahead_s = boottime_ahead_s()
     after_s = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()

@@ -11,7 +11,7 @@ from pacemaker.server.process.flood import FloodFilter
 
 
 class FakeClock:
-    """A clock that stands still until it is set."""
+    """A clock that changes only when it is set."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -24,7 +24,7 @@ class FakeClock:
 def record(
     message: str, *args: object, level: int = logging.WARNING
 ) -> logging.LogRecord:
-    """Make a record, as a logger does."""
+    """Make a record as a logger does."""
     return logging.LogRecord("pacemaker", level, "", 0, message, args, None)
 
 
@@ -34,7 +34,7 @@ def closed(peer: str, error: PeerError) -> logging.LogRecord:
 
 
 def test_first_lines_of_a_kind_are_written() -> None:
-    """Of equal lines, from whatever peer, only the first few are let through."""
+    """Of equal lines, from any peers, only the first few are written."""
     flood = FloodFilter(free_lines=3, clock=FakeClock())
     lines = [
         closed(f"10.0.0.{n}:1", MalformedError("garbage", f"{n}")) for n in range(9)
@@ -43,7 +43,7 @@ def test_first_lines_of_a_kind_are_written() -> None:
 
 
 def test_rest_is_summed_up() -> None:
-    """One line says how many were held back, how long, and what the last was.
+    """One line says how many were dropped, for how long, and what the last one was.
 
     It is as grave as they were.
     """
@@ -61,7 +61,7 @@ def test_rest_is_summed_up() -> None:
 
 
 def test_period_begins_anew() -> None:
-    """After the summing up the first lines are written again, none counted twice."""
+    """After the summary, the first lines are written again; none counts twice."""
     flood = FloodFilter(free_lines=1, clock=FakeClock())
     for _ in range(2):
         assert flood.filter(record("line"))
@@ -71,7 +71,7 @@ def test_period_begins_anew() -> None:
 
 
 def test_few_lines_need_no_summing_up() -> None:
-    """Where nothing was held back there is nothing to say."""
+    """If nothing was dropped, there is no summary."""
     flood = FloodFilter(free_lines=3, clock=FakeClock())
     for _ in range(3):
         assert flood.filter(record("line"))
@@ -100,13 +100,13 @@ def test_other_kinds_are_not_held_back(other: logging.LogRecord) -> None:
 
 
 def test_debugging_sees_every_line() -> None:
-    """Below info nothing is held back."""
+    """Records below INFO are never dropped."""
     flood = FloodFilter(free_lines=1, clock=FakeClock())
     assert all(flood.filter(record("line", level=logging.DEBUG)) for _ in range(9))
 
 
 def test_peers_cannot_make_kinds_without_end() -> None:
-    """Neither a peer's name nor the detail of its error makes a kind of its own."""
+    """A peer's name or the detail of its error does not make a new kind."""
     flood = FloodFilter(free_lines=1, clock=FakeClock())
     for number in range(1_000):
         flood.filter(closed(f"peer:{number}", MalformedError("garbage", f"{number}")))
@@ -122,7 +122,7 @@ def test_record_with_a_mapping_is_of_its_format() -> None:
 
 
 def test_filter_works_on_a_logger(caplog: pytest.LogCaptureFixture) -> None:
-    """Hung on a logger it keeps the flood from every handler."""
+    """A filter on a logger protects every handler."""
     logger = logging.getLogger("tests.flood")
     flood = FloodFilter(free_lines=2, clock=FakeClock())
     logger.addFilter(flood)

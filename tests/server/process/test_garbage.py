@@ -17,7 +17,7 @@ from tests.wire.by_hand import Type
 
 @pytest.fixture(autouse=True)
 def thresholds() -> Iterator[None]:
-    """Collect by hand during a test, and put the thresholds back."""
+    """Disable automatic collections during a test, and restore the thresholds."""
     before = gc.get_threshold()
     gc.collect()
     gc.disable()
@@ -27,7 +27,7 @@ def thresholds() -> Iterator[None]:
 
 
 def has_read(connection: Connection) -> bool:
-    """Say whether a connection has read what its peer sent."""
+    """Return whether a connection has read what its peer sent."""
     protocol = connection.protocol
     return protocol.frames.frames_rcvd > 0 or protocol.error is not None
 
@@ -52,7 +52,7 @@ def test_full_collections_are_put_off_for_good() -> None:
     ids=["pulses", "read", "list", "delete", "malformed"],
 )
 def test_connections_leave_no_cycles(frame: bytes) -> None:
-    """What a connection took is free when it ends, without a collection."""
+    """A connection's memory is freed when it ends, without a collection."""
     with Hand() as hand:
         for _ in range(20):
             peer, connection = hand.connect()

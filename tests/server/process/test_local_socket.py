@@ -15,7 +15,7 @@ def _listed(*addresses: str) -> str:
 
 
 def test_daemons_are_found_by_their_sockets() -> None:
-    """Each daemon is found once, however many connections its socket has."""
+    """Each daemon is found once, however many connections there are to its socket."""
     listed = _listed(
         *[address_of(71, "status"), address_of(71, "status"), address_of(5, "status")],
         *[address_of(9), address_of(9, "other"), "/run/dbus"],

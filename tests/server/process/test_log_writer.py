@@ -1,4 +1,4 @@
-"""The log's own thread, with handlers that stand still when the test says so."""
+"""The log's own thread, with handlers that block when the test says so."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger("pacemaker.tests")
 
 
 class Recorder(logging.Handler):
-    """Keeps what it is given; waits before each record until it may go on."""
+    """Keeps its records; waits before each one until it may continue."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Recorder(logging.Handler):
 
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
-    """Have the root logger write to one recorder alone."""
+    """Make the root logger write to one recorder only."""
     root = logging.getLogger()
     before = root.handlers
     recorder = Recorder()
@@ -48,7 +48,7 @@ class PassAll(logging.Filter):
 
 
 def test_records_are_written_in_order_and_before_the_end(recorder: Recorder) -> None:
-    """All that was logged is written, in order, when the writer is left."""
+    """When the writer is left, everything has been written, in order."""
     recorder.may_write.set()
     handlers = logging.getLogger().handlers
     with LogWriter(PassAll()):
@@ -60,7 +60,7 @@ def test_records_are_written_in_order_and_before_the_end(recorder: Recorder) -> 
 
 
 def test_flush_waits_for_all_that_was_logged_before_it(recorder: Recorder) -> None:
-    """Then every line is written; the writer goes on behind it."""
+    """After a flush every earlier line is written, and the writer continues."""
     recorder.may_write.set()
     with LogWriter(PassAll()) as writer:
         for number in range(100):
@@ -72,7 +72,7 @@ def test_flush_waits_for_all_that_was_logged_before_it(recorder: Recorder) -> No
 
 
 def test_flush_gives_up_on_a_log_that_stands_still(recorder: Recorder) -> None:
-    """Whether there is room for it in the queue or not."""
+    """A flush gives up, whether the queue has room for its marker or not."""
     with LogWriter(PassAll(), max_records=2) as writer:
         logger.warning("first")
         assert recorder.is_writing.wait(GIVE_UP_S)
@@ -84,7 +84,7 @@ def test_flush_gives_up_on_a_log_that_stands_still(recorder: Recorder) -> None:
 
 
 def test_log_that_stands_still_holds_up_nobody(recorder: Recorder) -> None:
-    """Who logs goes on while the log cannot be written; what is lost is said."""
+    """Threads that log do not wait for a blocked log; lost lines are counted."""
     with LogWriter(PassAll(), max_records=10):
         logger.warning("first")
         assert recorder.is_writing.wait(GIVE_UP_S)
@@ -118,7 +118,7 @@ def test_lines_lost_before_a_flush_are_counted_by_it(recorder: Recorder) -> None
 def test_count_of_lost_lines_heeds_the_level_of_the_log(
     recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is a warning, so a log of errors alone does not have it."""
+    """The count is a warning, so a log of errors only does not have it."""
     caplog.set_level(logging.ERROR)
     with LogWriter(PassAll(), max_records=1) as writer:
         for _ in range(9):
@@ -132,7 +132,7 @@ def test_count_of_lost_lines_heeds_the_level_of_the_log(
 def test_end_does_not_wait_for_a_log_that_stands_still(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program whose log nobody reads still ends."""
+    """A program ends even if nobody reads its log."""
     monkeypatch.setattr(log_writer, "FLUSH_S", 0.01)
     writer = LogWriter(PassAll(), max_records=2)
     with writer:
@@ -145,7 +145,7 @@ def test_end_does_not_wait_for_a_log_that_stands_still(
 
 
 def test_filter_sees_records_before_they_are_queued(recorder: Recorder) -> None:
-    """A flood is held back on the thread that logs, and takes no room."""
+    """Records of a flood are dropped on the logging thread, and never queued."""
     recorder.may_write.set()
 
     class HoldBack(logging.Filter):
@@ -161,7 +161,7 @@ def test_filter_sees_records_before_they_are_queued(recorder: Recorder) -> None:
 def test_log_is_as_it_was_if_its_thread_cannot_be_started(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error says so, and is not queued for a thread that is not there."""
+    """The error is raised, and the root logger has its old handlers."""
 
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

@@ -38,33 +38,33 @@ class FakeKernel:
         path.write_text(f"{limit}\n")
 
     def available_bytes(self) -> int:
-        """Ask for what the process may use."""
+        """Return the memory that the process may use."""
         return memory.available_bytes(self._proc, self._cgroups)
 
     def machine_has(self, free_kib: int) -> None:
-        """Write what the machine has left."""
+        """Write the machine's available memory."""
         text = f"MemTotal: 99999999 kB\nMemAvailable: {free_kib} kB\n"
         (self._proc / "meminfo").write_text(text)
 
     def uses(self, address_space_kib: int) -> None:
-        """Write what the process uses of its address space."""
+        """Write the address space that the process uses."""
         (self._proc / "self" / "status").write_text(f"VmSize: {address_space_kib} kB\n")
 
     def free_bytes(self) -> int | None:
-        """Ask for what the process may still take."""
+        """Return the memory that is still free for the process."""
         return memory.free_bytes(self._proc, self._cgroups)
 
 
 @pytest.fixture(name="kernel")
 def _kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeKernel:
-    """Make a kernel that limits nothing."""
+    """Make a kernel without limits."""
     no_limit = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     monkeypatch.setattr(resource, "getrlimit", {resource.RLIMIT_AS: no_limit}.get)
     return FakeKernel(tmp_path)
 
 
 def test_machine_is_the_limit_where_there_is_no_other(kernel: FakeKernel) -> None:
-    """Without control groups it is the machine's memory."""
+    """Without control groups, the limit is the machine's memory."""
     assert kernel.available_bytes() == MACHINE_BYTES
 
 
@@ -76,7 +76,7 @@ def test_group_limits_the_process(kernel: FakeKernel) -> None:
 
 
 def test_least_of_the_groups_around_counts(kernel: FakeKernel) -> None:
-    """A group may be limited by one that it is in."""
+    """A group may be limited by one of its parents."""
     kernel.put_process_in("0::/a/b/c")
     kernel.limit("a/b/c/memory.max", "max")
     kernel.limit("a/b/memory.max", 70 * MIB)
@@ -86,14 +86,14 @@ def test_least_of_the_groups_around_counts(kernel: FakeKernel) -> None:
 
 
 def test_root_of_a_container_limits_the_process(kernel: FakeKernel) -> None:
-    """In a container the path may not be seen; its root holds the limit."""
+    """In a container the group's path may be hidden; the root has the limit."""
     kernel.put_process_in("0::/docker/0123456789ab")
     kernel.limit("memory.max", 32 * MIB)
     assert kernel.available_bytes() == 32 * MIB
 
 
 def test_group_outside_the_namespace_ends_at_the_root(kernel: FakeKernel) -> None:
-    """A path that leads out of what can be seen does no harm."""
+    """A path that leads out of the visible tree does no harm."""
     kernel.put_process_in("0::/../../elsewhere")
     kernel.limit("memory.max", 32 * MIB)
     assert kernel.available_bytes() == 32 * MIB
@@ -109,14 +109,14 @@ def test_version_1_limits_the_process(kernel: FakeKernel) -> None:
 
 
 def test_no_limit_is_no_limit(kernel: FakeKernel) -> None:
-    """What version 1 writes for none is more than any machine has."""
+    """Version 1 expresses no limit as a number larger than any machine's memory."""
     kernel.put_process_in("9:memory:/")
     kernel.limit("memory/memory.limit_in_bytes", V1_NO_LIMIT)
     assert kernel.available_bytes() == MACHINE_BYTES
 
 
 def test_both_versions_may_be_there(kernel: FakeKernel) -> None:
-    """On a hybrid machine the least of both counts."""
+    """On a hybrid machine the smaller limit counts."""
     kernel.put_process_in("9:memory:/a", "0::/b")
     kernel.limit("memory/a/memory.limit_in_bytes", 90 * MIB)
     kernel.limit("b/memory.max", 40 * MIB)
@@ -126,7 +126,7 @@ def test_both_versions_may_be_there(kernel: FakeKernel) -> None:
 def test_address_space_is_a_limit(
     kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What `ulimit -v` allows is not to be passed either."""
+    """The limit of `ulimit -v` counts too."""
     limits = {resource.RLIMIT_AS: (50 * MIB, resource.RLIM_INFINITY)}
     monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
     assert kernel.available_bytes() == 50 * MIB
@@ -140,7 +140,7 @@ def test_this_process_may_use_some_memory() -> None:
 def test_free_memory_is_the_machines_where_nothing_is_limited(
     kernel: FakeKernel,
 ) -> None:
-    """What the machine has left is free."""
+    """Without limits, the machine's available memory is free."""
     kernel.machine_has(free_kib=70 * 1024)
     assert kernel.free_bytes() == 70 * MIB
 
@@ -159,7 +159,7 @@ def test_free_memory_is_the_machines_where_nothing_is_limited(
 def test_free_memory_is_what_a_group_has_left(
     kernel: FakeKernel, group: str, folder: str, limit: str, used: str, droppable: str
 ) -> None:
-    """Files that the kernel can drop are as good as free."""
+    """Files that the kernel can drop count as free."""
     kernel.machine_has(free_kib=10**9)
     kernel.put_process_in(group)
     kernel.limit(f"{folder}/{limit}", 64 * MIB)
@@ -183,7 +183,7 @@ def test_free_memory_is_none_past_a_limit(kernel: FakeKernel) -> None:
 def test_free_memory_is_within_the_address_space(
     kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of what `ulimit -v` allows, what is not yet used is free."""
+    """The unused part of `ulimit -v` is free."""
     limits = {resource.RLIMIT_AS: (500 * MIB, resource.RLIM_INFINITY)}
     monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
     kernel.machine_has(free_kib=10**9)
@@ -203,7 +203,7 @@ def test_this_process_may_take_some_memory() -> None:
 
 @pytest.fixture(name="no_descriptor")
 def _no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every file refused, as when the process has no descriptor left."""
+    """Make every `open` fail, as if the process had no descriptor left."""
 
     def refuse(path: Path, *_: object) -> str:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
@@ -212,7 +212,7 @@ def _no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_free_memory_is_unknown_where_nothing_says_it(kernel: FakeKernel) -> None:
-    """Without /proc nothing is known, which is not the same as no memory."""
+    """Without /proc the free memory is unknown, which is not the same as 0."""
     assert kernel.free_bytes() is None
 
 
@@ -220,7 +220,7 @@ def test_free_memory_is_unknown_where_nothing_says_it(kernel: FakeKernel) -> Non
 def test_free_memory_is_unknown_without_a_descriptor(
     kernel: FakeKernel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A process that cannot open a file does not take the machine for full."""
+    """If files cannot be opened, the free memory is unknown, not 0."""
     assert kernel.free_bytes() is None
     assert "meminfo: Too many open files; continuing without it" in caplog.text
 
@@ -241,7 +241,7 @@ def test_free_memory_is_unknown_on_a_kernel_that_does_not_count_it(
 def test_group_whose_use_is_unknown_is_left_out(
     kernel: FakeKernel, current: int | str | None, stat: str | None
 ) -> None:
-    """Of a group that says its limit alone nobody knows what it has left."""
+    """A group that shows only its limit is ignored."""
     kernel.put_process_in("0::/a")
     kernel.limit("a/memory.max", 64 * MIB)
     if current is not None:
@@ -256,7 +256,7 @@ def test_group_whose_use_is_unknown_is_left_out(
 def test_address_space_whose_use_is_unknown_is_left_out(
     kernel: FakeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is left of `ulimit -v` needs what is used of it."""
+    """If the used address space is unknown, `ulimit -v` is ignored."""
     limits = {resource.RLIMIT_AS: (500 * MIB, resource.RLIM_INFINITY)}
     monkeypatch.setattr(resource, "getrlimit", limits.__getitem__)
     assert kernel.free_bytes() is None
@@ -265,7 +265,7 @@ def test_address_space_whose_use_is_unknown_is_left_out(
 def test_limit_that_cannot_be_read_is_logged(
     kernel: FakeKernel, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A limit that is there and cannot be read is no silent absence of one."""
+    """A limit that exists but cannot be read is logged."""
     kernel.put_process_in("0::/a")
     (tmp_path / "cgroup" / "a" / "memory.max").mkdir(parents=True)
     assert kernel.available_bytes() == MACHINE_BYTES
@@ -275,7 +275,7 @@ def test_limit_that_cannot_be_read_is_logged(
 def test_groups_with_odd_names_and_lines_are_read(
     kernel: FakeKernel, tmp_path: Path
 ) -> None:
-    """The name of a group is any bytes; a line that is none of the kernel's is none."""
+    """A group's name may have any bytes, and unknown lines are skipped."""
     group = tmp_path / "cgroup" / os.fsdecode(b"caf\xe9:1")
     group.mkdir()
     (group / "memory.max").write_text(f"{50 * MIB}\n")
@@ -291,7 +291,7 @@ def test_memory_of_the_machine_may_be_unknown(
     caplog: pytest.LogCaptureFixture,
     answer: int | Exception,
 ) -> None:
-    """The limits count alone then; without any, a gibibyte is assumed and logged."""
+    """Then only the limits count; without any, 1 GiB is assumed and logged."""
 
     def sysconf(_: str) -> int:
         if isinstance(answer, Exception):
@@ -309,7 +309,7 @@ def test_memory_of_the_machine_may_be_unknown(
 
 
 def test_free_pages_are_returned_without_a_word() -> None:
-    """It can be asked for at any time, also twice."""
+    """The call may be repeated, and logs nothing."""
     memory.return_free_pages()
     memory.return_free_pages()
 
@@ -335,7 +335,7 @@ def test_allocator_that_keeps_freed_memory_is_logged(
     *,
     is_logged: bool,
 ) -> None:
-    """A build without the GIL says at the start that the bounds are not its own."""
+    """A build without the GIL warns at the start that freed memory is kept."""
     monkeypatch.setattr(sys, "abiflags", flags)
     monkeypatch.setenv("PYTHONMALLOC", allocator)
     monkeypatch.setenv("MIMALLOC_PURGE_DELAY", purge_delay)

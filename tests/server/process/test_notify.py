@@ -1,4 +1,4 @@
-"""What systemd is told, read from a socket as systemd has one."""
+"""Notifications to systemd, read from a socket like systemd's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.io
 
 
 class Manager:
-    """Stands for the service manager: a datagram socket and what came to it."""
+    """A fake service manager: a datagram socket, and what it received."""
 
     def __init__(self, address: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -38,7 +38,7 @@ Notifying: TypeAlias = Callable[[str], Notifier]
 
 @pytest.fixture
 def notifying() -> Iterator[Notifying]:
-    """Give what makes a notifier that speaks to an address."""
+    """Return a function that makes a notifier for an address."""
     with contextlib.ExitStack() as closing:
 
         def make(address: str) -> Notifier:
@@ -51,13 +51,13 @@ def notifying() -> Iterator[Notifying]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    """Give the path of a socket that is not there yet."""
+    """Return the path of a socket that does not exist yet."""
     return str(tmp_path / "notify")
 
 
 @pytest.fixture
 def manager(path: str) -> Iterator[Manager]:
-    """Give a manager that listens on the path."""
+    """Yield a manager that listens on the path."""
     manager = Manager(path)
     yield manager
     manager.socket.close()
@@ -66,7 +66,7 @@ def manager(path: str) -> Iterator[Manager]:
 def test_notifier_tells_each_step_of_the_life(
     manager: Manager, notifying: Notifying, path: str
 ) -> None:
-    """Each step is one datagram, its words those of sd_notify."""
+    """Each step is one datagram, in the words of sd_notify."""
     notifier = notifying(path)
     notifier.ready("serving")
     assert manager.told() == {"READY": "1", "STATUS": "serving"}
@@ -81,7 +81,7 @@ def test_notifier_tells_each_step_of_the_life(
 def test_notifier_says_when_a_reload_began(
     manager: Manager, notifying: Notifying, path: str
 ) -> None:
-    """RELOADING goes with the time, from which systemd tells which READY ends it."""
+    """RELOADING has the time, so that systemd knows which READY ends it."""
     before_us = time.monotonic_ns() // 1000
     notifying(path).reloading()
     told = manager.told()
@@ -90,7 +90,7 @@ def test_notifier_says_when_a_reload_began(
 
 
 def test_notifier_speaks_to_an_abstract_socket(notifying: Notifying) -> None:
-    """An address that begins with @ is in no file system."""
+    """An address that begins with @ is an abstract socket."""
     name = f"storm-pacemaker-py-test-{os.getpid()}"
     manager = Manager("\0" + name)
     notifying(f"@{name}").alive()
@@ -101,7 +101,7 @@ def test_notifier_speaks_to_an_abstract_socket(notifying: Notifying) -> None:
 def test_notifier_keeps_a_status_in_its_line(
     manager: Manager, notifying: Notifying, path: str
 ) -> None:
-    """A line end within a status makes no assignment of what follows."""
+    """A line end within a status does not start another assignment."""
     notifying(path).status("refused\nMAINPID=1")
     assert manager.told() == {"STATUS": "refused MAINPID=1"}
 
@@ -109,7 +109,7 @@ def test_notifier_keeps_a_status_in_its_line(
 def test_notifier_tells_a_reason_that_is_no_utf_8(
     manager: Manager, notifying: Notifying, path: str
 ) -> None:
-    """The name of a file may hold any byte; it is shown, and ends nothing."""
+    """A reason may contain any bytes, from a file's name; they are escaped."""
     notifying(path).status(os.fsdecode(b"/\xff/storm.yaml"))
     assert manager.told() == {"STATUS": r"/\udcff/storm.yaml"}
 
@@ -120,7 +120,7 @@ def test_notifier_needs_no_descriptor_to_tell(
     path: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A daemon without a free one is not taken for one that hangs."""
+    """Without a free descriptor, the watchdog is still fed."""
     notifier = notifying(path)
 
     def fail(*args: object) -> None:
@@ -137,7 +137,7 @@ def test_notifier_tells_later_what_finds_no_room(
     path: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A manager that reads late learns that a reload is over; food is not kept."""
+    """If the queue is full, a READY is sent later; a watchdog feeding is not."""
     monkeypatch.setattr(notify, "_SEND_TIMEOUT_S", 0.01)
     notifier = notifying(path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
@@ -180,7 +180,7 @@ def test_notifier_is_silent_where_nobody_listens(
 def test_notifier_reads_when_the_watchdog_wants_food(
     environ: dict[str, str], watchdog_s: float | None
 ) -> None:
-    """The watchdog of another process, or none, is not fed."""
+    """Only a watchdog that is meant for this process is fed."""
     assert Notifier(environ).watchdog_s == watchdog_s
 
 

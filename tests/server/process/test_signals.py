@@ -18,7 +18,7 @@ GIVE_UP_S = 60.0
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    """Put mask and dispositions back."""
+    """Restore the mask and the dispositions."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     handlers = {
         number: signal.getsignal(number) for number in (signal.SIGCHLD, signal.SIGHUP)
@@ -32,7 +32,7 @@ def _as_before() -> Iterator[None]:
 
 
 def test_signals_are_set_right_whatever_was_inherited() -> None:
-    """SIGCHLD is not ignored, and nothing is blocked but what is waited for."""
+    """SIGCHLD is not ignored, and only awaited signals are blocked."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     heeded = signals.set_up()
@@ -42,14 +42,14 @@ def test_signals_are_set_right_whatever_was_inherited() -> None:
 
 
 def test_hangup_that_is_ignored_is_not_waited_for() -> None:
-    """It would be queued as long as it is blocked."""
+    """A blocked SIGHUP would stay pending."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     assert signal.SIGHUP not in signals.set_up()
 
 
 @pytest.mark.io
 def test_signal_of_a_process_is_not_the_kernels() -> None:
-    """Who sent it decides what a SIGHUP means."""
+    """A SIGHUP's meaning depends on its sender."""
     heeded = signals.set_up()
     assert signals.next_signal(heeded, 0.0) is None
     os.kill(os.getpid(), signal.SIGHUP)
@@ -73,7 +73,7 @@ def test_hangup_means_what_became_of_the_terminal(
     is_from_kernel: bool,
     is_gone: bool,
 ) -> None:
-    """A daemon that never had one cannot lose it; the kernel's word is enough."""
+    """A daemon without a terminal cannot lose it; a SIGHUP of the kernel is enough."""
     monkeypatch.setattr(signals, "_has_terminal", lambda: was_there)
     terminal = Terminal()
     monkeypatch.setattr(signals, "_has_terminal", lambda: is_there)
@@ -88,7 +88,7 @@ def _ended_child() -> subprocess.Popen[bytes]:
 
 @pytest.mark.io
 def test_strangers_are_reaped_and_the_own_child_is_not() -> None:
-    """Its exit code belongs to whoever waits for it."""
+    """Other children are reaped; our own child is left to whoever waits for it."""
     own = _ended_child()
     signals.reap_strangers(own.pid)
     assert own.wait() == 0

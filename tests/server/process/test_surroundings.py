@@ -1,4 +1,4 @@
-"""What the system refuses: one line, and the daemon goes on if it can."""
+"""Refusals by the system: one line, and the daemon continues if it can."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_limit_that_may_not_be_raised_is_a_warning(
     error: Exception,
     reason: str,
 ) -> None:
-    """A sandbox may forbid it; the daemon serves as many as it can."""
+    """A sandbox may forbid it; the daemon serves as many peers as it can."""
     _limits(1024, 4096, monkeypatch)
 
     def refuse(what: int, limits: tuple[int, int]) -> None:
@@ -45,7 +45,7 @@ def test_limit_that_may_not_be_raised_is_a_warning(
 def test_limit_that_is_the_highest_is_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """There is nothing to raise, and nothing that a sandbox could refuse."""
+    """A limit that is already the maximum is not set again."""
     _limits(4096, 4096, monkeypatch)
     asked: list[object] = []
     monkeypatch.setattr(resource, "setrlimit", lambda *args: asked.append(args))
@@ -54,7 +54,7 @@ def test_limit_that_is_the_highest_is_left_alone(
 
 
 def test_standard_streams_that_are_open_are_left_alone() -> None:
-    """Nothing is opened in this process, which has all three."""
+    """Nothing is opened if all three streams are open."""
     before = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
     surroundings.fill_standard_streams()
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
@@ -76,7 +76,7 @@ def test_standard_streams_that_are_open_are_left_alone() -> None:
     ],
 )
 def test_refusal_during_the_start_is_one_line(exc: OSError, text: str) -> None:
-    """It says which file it is about, and what to change if that is known."""
+    """The line names the file, and what to change if that is known."""
     with pytest.raises(StartError) as caught, surroundings.start_errors():
         raise exc
     assert str(caught.value) == text

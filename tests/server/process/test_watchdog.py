@@ -8,19 +8,19 @@ from pacemaker.server.process.watchdog import Watchdog
 
 
 class Thread:
-    """Stands for a thread: keeps what it is to call until it turns."""
+    """A fake thread: keeps its queued calls until it turns."""
 
     def __init__(self) -> None:
         self.calls: list[Callable[[], None]] = []
 
     def turn(self) -> None:
-        """Call everything."""
+        """Run all queued calls."""
         while self.calls:
             self.calls.pop(0)()
 
 
 def test_watchdog_is_fed_while_every_thread_turns() -> None:
-    """A turn of every thread is worth one feeding."""
+    """The watchdog is fed once for each turn of every thread."""
     fed: list[bool] = []
     threads = [Thread(), Thread()]
     watchdog = Watchdog(
@@ -34,7 +34,7 @@ def test_watchdog_is_fed_while_every_thread_turns() -> None:
 
 
 def test_watchdog_starves_when_one_thread_stands_still() -> None:
-    """One thread that does not turn is enough, and is asked but once."""
+    """One thread that does not turn is enough, and it is asked only once."""
     fed: list[bool] = []
     good, stuck = Thread(), Thread()
     watchdog = Watchdog(

@@ -1,4 +1,4 @@
-"""Who asks this process for an upgrade, and the signal that it gets."""
+"""A client that asks this process for an upgrade, and the signal that it sends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GIVE_UP_S = 10.0
 
 
 class Asking(threading.Thread):
-    """Asks this process, from a thread, and keeps what came of it."""
+    """Asks this process from a thread, and keeps the outcome."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Asking(threading.Thread):
             self.outcome = "upgraded"
 
     def end(self) -> str:
-        """Wait for what comes of it."""
+        """Wait for the outcome."""
         self.join(GIVE_UP_S)
         return self.outcome
 

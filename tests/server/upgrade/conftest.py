@@ -1,4 +1,4 @@
-"""This process, in the place of a daemon that is asked to upgrade."""
+"""Fixtures that let this process stand for a daemon that is asked to upgrade."""
 
 from __future__ import annotations
 

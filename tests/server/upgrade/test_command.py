@@ -1,4 +1,4 @@
-"""How a process was started: the words of its command line, not their targets."""
+"""How a process was started: the words of its command line, links unresolved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pacemaker.server.upgrade.command import Command, own_command
 
 @pytest.fixture
 def script(tmp_path: Path) -> str:
-    """Give a script behind a link, as a package manager may set it up."""
+    """Return a link to a script, as a package manager may install one."""
     target = tmp_path / "v1"
     target.write_text("#!/usr/bin/env python3\n")
     target.chmod(0o755)
@@ -31,7 +31,7 @@ def test_script_is_started_as_a_script(script: str) -> None:
 
 
 def test_interpreter_with_options_is_started_as_it_was(script: str) -> None:
-    """Options of the interpreter are part of how it was started."""
+    """The interpreter's options are kept."""
     argv = [script, "serve"]
     orig_argv = ["/venv/bin/python", "-X", "dev", *argv]
     command = own_command(argv, orig_argv)
@@ -39,14 +39,14 @@ def test_interpreter_with_options_is_started_as_it_was(script: str) -> None:
 
 
 def test_module_is_started_as_a_module() -> None:
-    """With -m the first word of sys.argv is a file that nobody has named."""
+    """With -m, sys.argv begins with a file that was not on the command line."""
     argv = ["/lib/pacemaker/__main__.py", "serve"]
     orig_argv = ["/venv/bin/python", "-m", "pacemaker", "serve"]
     assert own_command(argv, orig_argv) == Command("/venv/bin/python", tuple(orig_argv))
 
 
 def test_file_that_is_no_script_is_started_by_its_interpreter(tmp_path: Path) -> None:
-    """Without the right to be run, or an interpreter line, it needs the one it had."""
+    """A file that cannot be executed itself is started by the same interpreter."""
     file = tmp_path / "main.py"
     file.write_text("print()\n")
     for mode in (0o644, 0o755):
@@ -56,7 +56,7 @@ def test_file_that_is_no_script_is_started_by_its_interpreter(tmp_path: Path) ->
 
 
 def test_interpreter_without_a_path_is_looked_up() -> None:
-    """As the shell did; the name it was called by stays."""
+    """The interpreter is found on the PATH, and keeps its name."""
     argv = ["/lib/pacemaker/__main__.py"]
     command = own_command(argv, ["sh", "-m", "pacemaker"])
     assert command == Command(str(shutil.which("sh")), ("sh", "-m", "pacemaker"))
@@ -65,7 +65,7 @@ def test_interpreter_without_a_path_is_looked_up() -> None:
 
 
 def test_command_takes_more_arguments() -> None:
-    """They come behind those that are there."""
+    """Further arguments are added at the end."""
     command = Command("/bin/x", ("x", "serve")).with_arguments("--try", "1")
     assert command == Command("/bin/x", ("x", "serve", "--try", "1"))
 
@@ -73,7 +73,7 @@ def test_command_takes_more_arguments() -> None:
 def test_script_that_may_not_be_read_is_started_by_its_interpreter(
     script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file may be run and not read; root reads all, so the refusal is made up."""
+    """A file may be executable but not readable; faked, since root can read all."""
 
     def refuse(self: Path, mode: str) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")

@@ -1,4 +1,4 @@
-"""`execve`: where the listeners are by then, and that a failure undoes it all."""
+"""`execve`: the listeners' descriptors before it, and the undoing of a failure."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ COMMAND = Command("/bin/true", ("true",))
 
 @pytest.fixture(autouse=True)
 def _places(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the listeners' places where nothing is open."""
+    """Use numbers for the listeners that no open descriptor has."""
     monkeypatch.setattr(execute, "LISTEN_FDS_START", PLACE)
 
 
 @pytest.fixture
 def listeners() -> Iterator[list[socket.socket]]:
-    """Give two sockets that listen."""
+    """Yield two listening sockets."""
     with ExitStack() as opened:
         yield [
             opened.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -38,7 +38,7 @@ def listeners() -> Iterator[list[socket.socket]]:
 
 
 class Execve:
-    """Takes the place of `execve`: notes what would stay open, and fails."""
+    """A fake `execve`: records what would stay open, and fails."""
 
     def __init__(self, places: Sequence[int]) -> None:
         self._places = places
@@ -46,7 +46,7 @@ class Execve:
         self.environ: Mapping[str, str] = {}
 
     def __call__(self, path: str, argv: Sequence[str], environ: dict[str, str]) -> None:
-        """Look at each place."""
+        """Look at each of the numbers."""
         self.environ = environ
         for fd in self._places:
             assert os.get_inheritable(fd)
@@ -80,7 +80,7 @@ def _open() -> dict[str, str]:
 def test_listeners_are_moved_to_their_places(
     monkeypatch: pytest.MonkeyPatch, listeners: list[socket.socket]
 ) -> None:
-    """In order, and inheritable; both are announced."""
+    """They are moved in order, inheritable and announced."""
     execve = _become(monkeypatch, [each.fileno() for each in listeners])
     assert execve.names == [each.getsockname() for each in listeners]
     assert execve.environ["LISTEN_FDS"] == "2"
@@ -89,7 +89,7 @@ def test_listeners_are_moved_to_their_places(
 def test_listeners_in_each_others_places_are_exchanged(
     monkeypatch: pytest.MonkeyPatch, listeners: list[socket.socket]
 ) -> None:
-    """None is lost where the place of one is that of another."""
+    """No listener is lost if each has the other's number."""
     names = [each.getsockname() for each in listeners]
     for place, each in zip((PLACE + 1, PLACE), listeners, strict=True):
         os.dup2(each.fileno(), place, inheritable=False)
@@ -103,7 +103,7 @@ def test_listeners_in_each_others_places_are_exchanged(
 def test_what_is_at_a_place_is_put_back(
     monkeypatch: pytest.MonkeyPatch, listeners: list[socket.socket]
 ) -> None:
-    """It is whoever started the daemon that knows what it is."""
+    """Another descriptor with such a number is restored after a failure."""
     strange_fd = os.memfd_create("strange")
     os.dup2(strange_fd, PLACE + 1, inheritable=True)
     _become(monkeypatch, [each.fileno() for each in listeners])
@@ -115,13 +115,13 @@ def test_what_is_at_a_place_is_put_back(
 def test_connection_at_a_listeners_place_is_refused(
     listeners: list[socket.socket],
 ) -> None:
-    """It would be lost, so nothing is done at all."""
+    """The connection would be lost, so the upgrade is refused."""
     with pytest.raises(UpgradeError, match="descriptor 301 is needed for a listen"):
         become(COMMAND, [each.fileno() for each in listeners], 9, (PLACE + 1,), {})
 
 
 def test_descriptors_are_found_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What came along is closed then, too, when the state cannot be read."""
+    """Without /proc, inherited descriptors are still found, to close them."""
 
     def refuse(path: str) -> list[str]:
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)

@@ -1,4 +1,4 @@
-"""What a process is left by itself."""
+"""What a process inherits from itself over an upgrade."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.io
 
 
 def test_listener_of_a_lost_state_is_taken_for_anothers() -> None:
-    """Else a `pacemaker.port` without effect could refuse the next upgrade."""
+    """Otherwise a `pacemaker.port` without effect could refuse the next upgrade."""
     lost = Inheritance(None)
     assert not lost.is_own_listener
     assert (lost.admin_fd, lost.upgrades) == (-1, 1)
@@ -19,7 +19,7 @@ def test_listener_of_a_lost_state_is_taken_for_anothers() -> None:
 
 
 def test_listener_of_a_state_is_what_the_state_says() -> None:
-    """Our own one, or that of who started the daemon."""
+    """The state says whether the daemon opened the listener itself."""
     for is_own in (True, False):
         state = SMALL._replace(is_own_listener=is_own, request_fd=-1)
         inheritance = Inheritance(state)

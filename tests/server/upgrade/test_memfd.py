@@ -1,4 +1,4 @@
-"""The state in a memfd: in full, or not at all."""
+"""The state in a memfd: complete, or not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _descriptors() -> set[str]:
 
 @pytest.fixture
 def small_files() -> Iterator[None]:
-    """Let no file of this process grow past 1 MiB."""
+    """Limit the files of this process to 1 MiB."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, before[1]))
     yield
@@ -29,7 +29,7 @@ def small_files() -> Iterator[None]:
 
 
 def test_memfd_gives_back_what_was_written() -> None:
-    """What goes in comes out, and the descriptor is closed."""
+    """The state is read as it was written, and the descriptor is closed."""
     before = _descriptors()
     state = SMALL._replace(heartbeats=[("/w", bytes(3 * MIB)), ("/v", b"beat")])
     assert read_state(write_state(state)) == state
@@ -37,7 +37,7 @@ def test_memfd_gives_back_what_was_written() -> None:
 
 
 def test_memfd_without_room_is_an_error_and_leaves_nothing(small_files: None) -> None:
-    """A state that does not fit is not written in part."""
+    """A state that does not fit is an error, and no memfd stays open."""
     before = _descriptors()
     with pytest.raises(OSError, match="File too large"):
         write_state(SMALL._replace(heartbeats=[("/w", bytes(3 * MIB))]))
@@ -46,7 +46,7 @@ def test_memfd_without_room_is_an_error_and_leaves_nothing(small_files: None) ->
 
 @pytest.mark.parametrize("content", [b"", b"x", b"x" * 5000])
 def test_memfd_with_anything_else_is_refused(content: bytes) -> None:
-    """Also an empty one, which cannot be mapped."""
+    """This includes an empty memfd, which cannot be mapped."""
     fd = os.memfd_create("test")
     os.write(fd, content)
     before = len(_descriptors())
@@ -56,7 +56,7 @@ def test_memfd_with_anything_else_is_refused(content: bytes) -> None:
 
 
 def test_descriptor_that_is_none_is_refused() -> None:
-    """A descriptor that is closed, or of a pipe, holds no state."""
+    """A closed descriptor, or one of a pipe, is refused."""
     reader, writer = os.pipe()
     os.close(writer)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.upgrade.request: who asks for an upgrade is told."""
+"""Tests of pacemaker.server.upgrade.request: a client asks and gets the outcome."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.io
 
 
 def test_asking_gives_up_in_time(waiters: Waiters) -> None:
-    """A daemon that says nothing does not hold up who asks."""
+    """A client does not wait forever for a silent daemon."""
     with pytest.raises(UpgradeError, match="no outcome in time"):
         request_upgrade(os.getpid(), 0.05)
 
@@ -31,7 +31,7 @@ def test_asking_sends_nothing_to_a_process_that_is_no_daemon(asked: None) -> Non
 
 
 def test_asking_trusts_nobody_who_answers_for_another(asked: None) -> None:
-    """Who listens in the name of another process is found out by the kernel."""
+    """The kernel's credentials expose a process that listens in another's name."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as impostor:
         impostor.bind(address_of(1))
         impostor.listen()
@@ -50,7 +50,7 @@ def test_asking_trusts_nobody_who_answers_for_another(asked: None) -> None:
 def test_asking_waits_for_the_outcome(
     waiters: Waiters, told: str, outcome: str
 ) -> None:
-    """The signal comes once the asker can be told; then one line is the outcome."""
+    """The client connects, sends the signal, and receives one line as the outcome."""
     asking = Asking()
     await_request()
     waiters.accept()
@@ -59,7 +59,7 @@ def test_asking_waits_for_the_outcome(
 
 
 def test_asking_ends_when_the_daemon_stops(waiters: Waiters) -> None:
-    """Who is still in the backlog is told, too."""
+    """Clients that are still in the backlog are told, too."""
     asking = Asking()
     await_request()
     waiters.close(f"{REFUSED}the daemon is stopping")

@@ -7,7 +7,7 @@ from pacemaker.server.upgrade.security import security_digest
 
 
 def test_digest_tells_whether_the_same_may_read() -> None:
-    """It is another for another secret or key, and does not show the secret."""
+    """The digest changes with the secret and the key, and hides the secret."""
     digest = security_digest(b"k", Secret("DIGEST secret"))
     assert digest == security_digest(b"k", Secret("DIGEST secret"))
     assert digest != security_digest(b"k", Secret("DIGEST other"))

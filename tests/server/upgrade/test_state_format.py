@@ -1,4 +1,4 @@
-"""The format of the state: what is written is read, and nothing else is."""
+"""The format of the state: exactly what was written can be read."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def written(state: DaemonState) -> bytes:
 
 @given(states)
 def test_state_is_read_as_it_was_written(state: DaemonState) -> None:
-    """Every field comes back, whatever it holds."""
+    """Every field is restored, whatever its value."""
     assert decode(written(state)) == state
 
 
 def test_state_is_written_in_blocks_however_large_it_is() -> None:
-    """Thousands of small heartbeats make few writes, large ones stay apart."""
+    """Small heartbeats are written together in few blocks, large ones separately."""
     small = [(f"/w/{number}", b"x" * 100) for number in range(10_000)]
     large = [(f"/l/{number}", b"x" * 1_000_000) for number in range(3)]
     state = SMALL._replace(heartbeats=small + large)
@@ -99,7 +99,7 @@ def test_state_is_written_in_blocks_however_large_it_is() -> None:
 def test_state_that_was_cut_short_is_refused(
     state: DaemonState, data: st.DataObject
 ) -> None:
-    """Cut at any byte, nothing of it is believed."""
+    """A state cut at any byte is refused as a whole."""
     whole = written(state)
     at = data.draw(st.integers(0, len(whole) - 1))
     with pytest.raises(StateError, match="truncated"):
@@ -112,7 +112,7 @@ def test_state_that_was_cut_short_is_refused(
 def test_state_that_was_changed_is_refused(
     state: DaemonState, data: st.DataObject
 ) -> None:
-    """With any one byte changed, wherever it is, nothing of it is believed."""
+    """A state with any one byte changed is refused as a whole."""
     whole = bytearray(written(state))
     at = data.draw(st.integers(0, len(whole) - 1))
     whole[at] ^= data.draw(st.integers(1, 255))
@@ -121,7 +121,7 @@ def test_state_that_was_changed_is_refused(
 
 
 def test_every_byte_of_a_small_state_counts() -> None:
-    """The same without chance: each cut, each byte changed, bytes behind the end."""
+    """The same exhaustively: each cut, each byte changed, and bytes added."""
     whole = written(SMALL)
     for at in range(len(whole)):
         with pytest.raises(StateError):
@@ -133,7 +133,7 @@ def test_every_byte_of_a_small_state_counts() -> None:
 
 
 def test_state_of_another_format_is_refused() -> None:
-    """The format's number is looked at before anything behind it."""
+    """The format's number is checked before anything after it."""
     whole = bytearray(written(SMALL))
     whole[8] = FORMAT + 1
     with pytest.raises(StateError, match=f"unknown format: {FORMAT + 1}, this"):
@@ -142,7 +142,7 @@ def test_state_of_another_format_is_refused() -> None:
 
 @given(st.binary(max_size=200))
 def test_body_without_meaning_is_refused(body: bytes) -> None:
-    """Under a right checksum, too, what is no state is an error and no other one."""
+    """A random body with a right checksum raises nothing but the documented error."""
     data = seal(len(body), zlib.crc32(body)) + body
     with contextlib.suppress(StateError):
         assert len(decode(data).heartbeats) <= len(body)  # type: ignore[arg-type]
@@ -150,7 +150,7 @@ def test_body_without_meaning_is_refused(body: bytes) -> None:
 
 @given(st.data())
 def test_body_that_ends_amid_an_entry_is_refused(data: st.DataObject) -> None:
-    """Under a right checksum, too, a part of an entry is not taken for one."""
+    """A truncated entry is an error, even if the checksum is right."""
     whole = written(SMALL)[HEAD_BYTES:]
     # Cut before the heartbeat, it is the state without it.
     at = data.draw(

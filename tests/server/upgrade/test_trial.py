@@ -1,4 +1,4 @@
-"""The trial, with children that do as the test says."""
+"""The trial, with child processes that the test scripts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _child(program: str) -> Command:
 
 @contextmanager
 def _told_of_children() -> Iterator[None]:
-    """Keep the signal of a child that has ended, as the daemon does."""
+    """Block the signal of a child that has ended, as the daemon does."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     try:
         yield
@@ -61,7 +61,7 @@ def _outcome(program: str) -> str:
 
 @pytest.mark.io
 def test_trial_that_prints_the_proof_has_no_reason() -> None:
-    """A program that has read the state it is given, and exits with 0, would serve."""
+    """A program that prints the proof and exits with 0 passes the trial."""
     assert _outcome(f"{READ}; print(proof)") == ""
 
 
@@ -78,7 +78,7 @@ def test_trial_that_prints_the_proof_has_no_reason() -> None:
     ids=["silent", "other", "reader", "part", "error"],
 )
 def test_trial_that_only_exits_with_0_is_not_believed(program: str, said: str) -> None:
-    """Another program may do so, and a kernel that ignores SIGCHLD says so of all."""
+    """Another program may exit with 0, and so does any child if SIGCHLD is ignored."""
     reason = "the trial of the new version ended with exit code 0, but did not start a"
     reason += f" daemon: check {sys.executable}"
     assert re.fullmatch(re.escape(reason) + said, _outcome(program))
@@ -86,7 +86,7 @@ def test_trial_that_only_exits_with_0_is_not_believed(program: str, said: str) -
 
 @pytest.mark.io
 def test_trial_that_prints_the_proof_and_fails_is_not_believed() -> None:
-    """A failure after the proof counts as well."""
+    """A failure after the proof counts."""
     reason = _outcome(f"{READ}; print(proof); raise SystemExit(3)")
     assert reason.startswith("the trial of the new version ended with exit code 3")
 
@@ -135,13 +135,13 @@ def test_trial_says_where_the_sandbox_forbids_it(
     ids=["error", "traceback", "silent", "killed", "talkative"],
 )
 def test_trial_that_fails_says_why(program: str, reason: str) -> None:
-    """The last error that the child wrote, or how it ended."""
+    """The reason is the child's last error, or how it ended."""
     assert _outcome(program) == reason
 
 
 @pytest.mark.io
 def test_trial_that_takes_too_long_is_ended() -> None:
-    """Past its time the child is killed and reaped, and that is the reason."""
+    """After the timeout the child is killed and reaped, and the reason says so."""
     children = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
     trial = Trial(_child(PAUSE), SAMPLE, timeout_s=0.0)
     pid = trial.pid
@@ -153,7 +153,7 @@ def test_trial_that_takes_too_long_is_ended() -> None:
 
 @pytest.mark.io
 def test_trial_that_is_ended_is_reaped() -> None:
-    """A stop of the daemon leaves no child behind."""
+    """A stop of the daemon kills and reaps the child."""
     trial = Trial(_child(PAUSE), SAMPLE)
     assert trial.outcome() is None
     trial.end()
@@ -163,7 +163,7 @@ def test_trial_that_is_ended_is_reaped() -> None:
 
 @pytest.mark.io
 def test_trial_that_cannot_be_started_is_an_error() -> None:
-    """The program is gone: nothing is left of the try."""
+    """If the program is gone, the trial fails and leaves nothing behind."""
     before = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
     with pytest.raises(FileNotFoundError):
         Trial(Command("/no/such/python", ("python",)), SAMPLE)
@@ -172,7 +172,7 @@ def test_trial_that_cannot_be_started_is_an_error() -> None:
 
 @pytest.mark.io
 def test_trial_has_neither_port_nor_manager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that belongs to the daemon reaches the child, not even by accident."""
+    """The child inherits neither the listeners nor systemd's socket."""
     for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID"):
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("STORM_CONF_DIR", "/kept")
@@ -198,26 +198,26 @@ def test_child_takes_the_arguments_of_its_own_version() -> None:
 
 
 def test_child_refuses_another_port() -> None:
-    """The port is kept, so another one needs a restart, and the error says so."""
+    """The port is kept in an upgrade; the error says that a new one needs a restart."""
     with pytest.raises(UpgradeError, match=r"from 6699 to 6700.* restart"):
         check_upgrade(trial_arguments(6699)[1], 6700)
 
 
 @pytest.mark.parametrize("wanted", [f"{FORMAT + 1}:6699", "", "x"])
 def test_child_refuses_a_format_that_it_does_not_read(wanted: str) -> None:
-    """A version that is too new, or something that no version says."""
+    """A format that is too new, or malformed, is refused."""
     with pytest.raises(UpgradeError, match=r"does not support .* restart"):
         check_upgrade(wanted, 6699)
 
 
 def test_child_of_an_early_daemon_is_given_no_state() -> None:
-    """That daemon judges by the exit code alone."""
+    """An early daemon passes no state, and judges by the exit code only."""
     assert read_sample(f"{FORMAT}:6699") is None
     check_upgrade(f"{FORMAT}:6699", 6699)
 
 
 @pytest.mark.parametrize("fd", ["9999", "x", ""])
 def test_child_refuses_a_state_that_it_cannot_read(fd: str) -> None:
-    """Nothing at that descriptor, or no descriptor."""
+    """This includes an empty descriptor, and none at all."""
     with pytest.raises(UpgradeError, match="cannot read a sample of the state"):
         read_sample(f"{FORMAT}:6699:{fd}")

@@ -1,4 +1,4 @@
-"""An upgrade that fails before `execve`: the daemon serves on, and says why."""
+"""An upgrade that fails before `execve`: the daemon keeps serving and says why."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PYTHON = sys.executable
 
 
 class ToldWaiters(Waiters):
-    """Keeps what those who wait would be told."""
+    """Keeps the outcomes that waiting clients would receive."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -55,7 +55,7 @@ class ToldWaiters(Waiters):
 
 
 class Endpoint:
-    """An admin endpoint that is not there, and counts refused upgrades."""
+    """A fake admin endpoint that counts refused upgrades."""
 
     upgrades = 0
     listener_fd = -1
@@ -83,7 +83,7 @@ class Case:
         )
 
     def upgrade(self) -> str:
-        """Go through an upgrade, and return why it was refused."""
+        """Run an upgrade, and return why it was refused."""
         self.upgrader.begin()
         while self.upgrader.is_trying:
             signal.sigtimedwait({signal.SIGCHLD}, GIVE_UP_S)
@@ -93,13 +93,13 @@ class Case:
         return told.removeprefix("refused: ")
 
     def check_serves(self) -> None:
-        """See that every connection is answered as before."""
+        """Check that every connection is answered as before."""
         for number, peer in enumerate(self.peers):
             reply = peer.ask(wire.send_pulse(f"/w/{number}", b"beat", number))
             assert reply == wire.ack(Type.SEND_PULSE_RESPONSE, number)
 
     def close(self) -> None:
-        """End the daemon."""
+        """Stop the daemon."""
         self.upgrader.close()
         for peer in self.peers:
             peer.close()
@@ -109,7 +109,7 @@ class Case:
 
 @pytest.fixture
 def case(monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
-    """Give a daemon whose trials all succeed."""
+    """Yield a daemon whose trials all succeed."""
     command = Command(PYTHON, (PYTHON, "-c", SAY_THE_WORD))
     monkeypatch.setattr(upgrader, "own_command", lambda: command)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
@@ -132,7 +132,7 @@ def _descriptors() -> dict[int, bool]:
 
 
 def _execve(monkeypatch: pytest.MonkeyPatch, code: int) -> list[dict[str, str]]:
-    """Have `execve` fail, and keep what it was given."""
+    """Make `execve` fail, and keep its arguments."""
     given: list[dict[str, str]] = []
 
     def fail(path: str, argv: Sequence[str], environ: dict[str, str]) -> None:
@@ -150,7 +150,7 @@ def _execve(monkeypatch: pytest.MonkeyPatch, code: int) -> list[dict[str, str]]:
 def test_daemon_serves_on_where_execve_fails(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every descriptor is as it was, and the next upgrade is refused no less."""
+    """Every descriptor is as before, and an upgrade can be tried again."""
     given = _execve(monkeypatch, errno.ENOENT)
     before = _descriptors()
     for times in (1, 2):
@@ -164,7 +164,7 @@ def test_daemon_serves_on_where_execve_fails(
 def test_daemon_serves_on_where_a_thread_does_not_come_to_rest(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that is busy for too long keeps the others only until then."""
+    """A thread that stays busy pauses the others only until the deadline."""
     monkeypatch.setattr(upgrader, "PARK_TIMEOUT_S", 0.05)
     given = _execve(monkeypatch, errno.ENOENT)
     is_free, is_busy = threading.Event(), threading.Event()
@@ -183,7 +183,7 @@ def test_daemon_serves_on_where_a_thread_does_not_come_to_rest(
 def test_daemon_serves_on_where_memory_is_short(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What would pass a limit is not begun: the kernel would kill, not refuse."""
+    """An upgrade that would exceed a limit is refused: the kernel would kill it."""
     monkeypatch.setattr(memory, "free_bytes", lambda: 3 * 2**20)
     reason = case.upgrade()
     assert reason.startswith("not enough memory: the upgrade needs 64 MiB")
@@ -193,7 +193,7 @@ def test_daemon_serves_on_where_memory_is_short(
 def test_upgrade_goes_on_where_free_memory_is_unknown(
     case: Case, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What cannot be read is no reason to refuse; the log says that it was not."""
+    """Unknown free memory is logged, and not a reason to refuse."""
     given = _execve(monkeypatch, errno.ENOENT)
     monkeypatch.setattr(memory, "free_bytes", lambda: None)
     case.upgrade()
@@ -204,7 +204,7 @@ def test_upgrade_goes_on_where_free_memory_is_unknown(
 def test_daemon_serves_on_where_descriptors_are_short(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next process would have none to start with; the reason says what to do."""
+    """The next process could not start without them; the reason says what to do."""
     monkeypatch.setattr(upgrader, "_NEEDED_FDS", 10**9)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
@@ -218,7 +218,7 @@ def test_daemon_serves_on_where_descriptors_are_short(
 def test_daemon_survives_an_error_before_the_state_is_written(
     case: Case, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    """A bug in beginning or watching a trial is a refusal, too."""
+    """A bug in starting or watching a trial is a refusal, too."""
 
     def fail(*args: object) -> None:
         raise RuntimeError("ours")
@@ -232,7 +232,7 @@ def test_daemon_survives_an_error_before_the_state_is_written(
 
 
 def test_daemon_serves_on_where_the_trial_is_of_another_program(case: Case) -> None:
-    """It exits with 0, and becoming it would lose everything."""
+    """The other program exits with 0, but does not print the proof."""
     case.upgrader._command = Command(PYTHON, (PYTHON, "-c", ""))
     assert "exit code 0, but did not start a daemon" in case.upgrade()
 
@@ -240,7 +240,7 @@ def test_daemon_serves_on_where_the_trial_is_of_another_program(case: Case) -> N
 def test_daemon_serves_on_where_the_log_stands_still(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new process, whose first lines nobody takes, would never serve."""
+    """A new process would block on its first lines, and never serve."""
     given = _execve(monkeypatch, errno.ENOENT)
     with monkeypatch.context() as blocked:
         blocked.setattr(LogWriter, "flush", lambda self: False)
@@ -249,7 +249,7 @@ def test_daemon_serves_on_where_the_log_stands_still(
 
 
 def test_daemon_serves_on_where_the_trial_cannot_be_started(case: Case) -> None:
-    """The program is gone from the disk."""
+    """The upgrade is refused if the program is gone from the disk."""
     case.upgrader._command = Command("/no/such/python", ("python",))
     reason = case.upgrade()
     assert reason == (
@@ -272,7 +272,7 @@ def test_daemon_survives_an_error_of_ours(
 def test_log_is_written_to_its_end_first(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was logged before `execve` has reached the log by then."""
+    """Everything that was logged before `execve` is written before it."""
     lines: list[str] = []
     is_slow = threading.Event()
 
@@ -296,7 +296,7 @@ def test_log_is_written_to_its_end_first(
 
 
 def test_who_connects_makes_room_for_who_asks(case: Case) -> None:
-    """Connections without a request do not fill the queue for ever."""
+    """Connections without a request cannot fill the queue forever."""
     case.upgrader._waiters = waiters = Waiters.open()
     with contextlib.ExitStack() as connections:
 

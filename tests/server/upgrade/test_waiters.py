@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.upgrade.waiters: who wait for an outcome."""
+"""Tests of pacemaker.server.upgrade.waiters: the clients that wait for an outcome."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.io
 
 
 def test_asking_goes_over_to_the_next_process(waiters: Waiters) -> None:
-    """Who waits, and who is about to, is told by whoever has the descriptors."""
+    """Waiting clients, and ones still in the backlog, are told by the next process."""
     first = Asking()
     await_request()
     waiters.accept()
@@ -60,7 +60,7 @@ def test_only_the_daemons_own_user_and_root_may_wait(
 def test_name_that_is_taken_leaves_a_daemon_without_waiters(
     waiters: Waiters, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The daemon serves all the same, and says that nobody can wait for it."""
+    """The daemon still serves, and logs that nobody can wait for it."""
     second = Waiters.open()
     assert "`reload` cannot reach this daemon: Address already in use" in caplog.text
     assert (second.request_fd, second.fds) == (-1, ())
@@ -69,7 +69,7 @@ def test_name_that_is_taken_leaves_a_daemon_without_waiters(
 
 
 def test_who_waits_is_told_with_no_descriptor_free(waiters: Waiters) -> None:
-    """One is kept for that; it is taken back for the next one."""
+    """A reserved descriptor is used for the answer, and then reserved again."""
     for _ in range(2):
         with _no_descriptor_free():
             # Nobody has asked: the one in reserve is kept.
@@ -98,7 +98,7 @@ def _no_descriptor_free() -> Iterator[None]:
 
 
 def test_reason_that_is_no_utf_8_is_told(waiters: Waiters) -> None:
-    """The name of a file may hold any byte."""
+    """A reason may contain any bytes, from a file's name."""
     asking = Asking()
     await_request()
     waiters.accept()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Storm's launcher, as much of it as the compose file needs."""
+"""The part of Storm's launcher that the compose file needs."""
 
 import os
 import shlex
