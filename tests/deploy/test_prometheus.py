@@ -20,7 +20,7 @@ from tests.real.child import Child
 from tests.real.daemons import free_port
 from tests.real.jvm import ROOT, program
 from tests.server.test_admin import Served
-from tests.server.test_metrics import READING
+from tests.server.test_metrics import MEASURED
 from tests.test_upgrade import put
 from tests.wire.by_hand import Wire
 
@@ -54,7 +54,7 @@ def expressions() -> list[str]:
 
 def shown() -> set[str]:
     """Return the names of all series that the daemon shows."""
-    return {sample.name for family in families(READING) for sample in family.samples}
+    return {sample.name for family in families(MEASURED) for sample in family.samples}
 
 
 def from_the_jvm_alone() -> set[str]:
