@@ -48,6 +48,9 @@ _MOST_REPORTED: Final = 1023
 # a thousand of them take.  If some of them were put into the backlog, later turns would
 # be shared too, and their events would take longer, so more would be put there.
 _CHEAP_TURN_S: Final = 0.05
+# How long the backlog is served if no cheap request is ready: one that arrives
+# meanwhile waits for it.
+_COSTLY_TURN_S: Final = 2 * limits.TURN_S
 # Spreads successive numbers over all bits (Fibonacci hashing).
 _SPREAD: Final = 0x9E3779B1
 
@@ -231,11 +234,29 @@ class FairTurns:
                 now_s = self._serve_measured(connection)
             else:
                 self._defer(connection)
-        end_s = now_s + limits.TURN_S / 2
+        end_s = now_s + self._backlog_s(fresh, now_s - began_s)
         while now_s < end_s and (next_one := self.backlog.pop()) is not None:
             now_s = self._serve_measured(next_one)
         self._fade(now_s)
         return is_woken
+
+    def _backlog_s(self, fresh: Sequence[Connection], served_s: float) -> float:
+        """Return how long a shared turn serves the backlog.
+
+        Args:
+            fresh: what the turn has found ready, the cheapest first.
+            served_s: how long that took.
+        """
+        if self._spending.is_crowded:
+            return limits.TURN_S / 2
+        # Nobody is a crowd, so the backlog is everybody's: a thousand workers that have
+        # just connected, say.  It gets as much as the others had, or some of them would
+        # wait for seconds.  If only costly requests are ready, they gain nothing by
+        # waiting for each other, and the sooner all are served, the sooner turns need
+        # not be shared any more.
+        if fresh and fresh[0].cost_class:
+            return _COSTLY_TURN_S
+        return max(limits.TURN_S / 2, served_s)
 
     def _defer(self, connection: Connection) -> None:
         """Put a connection into the backlog together with its reported events.

@@ -47,11 +47,11 @@ class TickingClock:
 
     def __init__(self, step_s: float = 0.001, now_s: float = 1000.0) -> None:
         self.now_s = now_s
-        self._step_s = step_s
+        self.step_s = step_s
 
     def __call__(self) -> float:
         """Return the time."""
-        self.now_s += self._step_s
+        self.now_s += self.step_s
         return self.now_s
 
 

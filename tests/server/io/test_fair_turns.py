@@ -81,6 +81,43 @@ def test_who_has_had_least_time_is_served_in_the_second_half() -> None:
         assert len(hand.thread._turns.backlog) == len(greedy)
 
 
+def test_backlog_gets_as_much_time_as_the_cheap_if_nobody_is_a_crowd() -> None:
+    """A thousand new workers do not wait for seconds behind a thousand old ones."""
+    with Hand() as hand:
+        waiting = [hand.connect(host=f"10.0.1.{number}") for number in range(30)]
+        workers = [hand.connect(host=f"10.0.2.{number}") for number in range(20)]
+        for peer, connection in waiting:
+            connection.cost_class = 3
+            peer.send(PULSE)
+        hand.thread.now = clock = TickingClock(limits.TURN_S)
+        hand.thread.turn()
+        waiting_before = len(hand.thread._turns.backlog)
+        for peer, connection in workers:
+            connection.cost_class = 0
+            peer.send(PULSE)
+        clock.step_s = limits.TURN_S / 4
+        hand.thread.turn()
+        assert [peer.receive() for peer, _ in workers] == [ACK] * len(workers)
+        assert waiting_before - len(hand.thread._turns.backlog) >= len(workers) / 2
+
+
+def test_costly_requests_do_not_wait_if_no_cheap_one_is_ready() -> None:
+    """Waiting would help nobody, and a shared turn takes longer than another."""
+    with Hand() as hand:
+        peers = [hand.connect(host=f"10.0.1.{number}") for number in range(30)]
+        hand.thread.now = clock = TickingClock(limits.TURN_S)
+        served = []
+        for _ in range(2):
+            for peer, connection in peers:
+                connection.cost_class = 3
+                peer.send(PULSE)
+            before = hand.figures.pulses
+            hand.thread.turn()
+            served.append(hand.figures.pulses - before)
+            clock.step_s = limits.TURN_S / 4
+        assert served[1] >= 2 * limits.TURN_S / clock.step_s
+
+
 def test_connection_that_has_cost_little_is_not_new_for_long() -> None:
     """When an attack begins, most workers have never been in a shared turn."""
     with Hand() as hand:
