@@ -40,15 +40,15 @@ TIMEOUT_S: Final = 60.0
 
 def store(cluster: Cluster, port: int, number: int) -> None:
     """Store the next heartbeat of every worker."""
-    pairs = list(zip(cluster.places, cluster.beats, strict=True))
+    pairs = list(zip(cluster.workers, cluster.beats, strict=True))
     address = ServerAddress("127.0.0.1", port)
     with PacemakerConnection(address, timeout_s=TIMEOUT_S) as connection:
         for at in range(0, len(pairs), IN_FLIGHT):
             calls = [
                 connection.submit(
-                    requests.send_pulse(place.key, beats.at(number, time.monotonic()))
+                    requests.send_pulse(worker.key, beats.at(number, time.monotonic()))
                 )
-                for place, beats in pairs[at : at + IN_FLIGHT]
+                for worker, beats in pairs[at : at + IN_FLIGHT]
             ]
             for call in calls:
                 call.result()
@@ -58,8 +58,8 @@ def read_as_nimbus(cluster: Cluster, port: int) -> None:
     """Read the heartbeat of every worker, each after the reply to the one before."""
     address = ServerAddress("127.0.0.1", port)
     with PacemakerConnection(address, timeout_s=TIMEOUT_S) as connection:
-        for place in cluster.places:
-            connection.submit(requests.get_pulse(place.key)).result()
+        for worker in cluster.workers:
+            connection.submit(requests.get_pulse(worker.key)).result()
 
 
 def main() -> int:

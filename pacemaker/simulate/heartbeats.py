@@ -20,7 +20,7 @@ from pacemaker.heartbeats.model import (
     WorkerHeartbeat,
 )
 from pacemaker.simulate.beats import BeatPool, WorkerBeats
-from pacemaker.simulate.shape import ClusterShape, Place
+from pacemaker.simulate.shape import ClusterShape, PlannedWorker
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -121,25 +121,25 @@ def pools(
 def beats_of(
     shape: ClusterShape,
     pools: Sequence[BeatPool],
-    places: Sequence[Place],
+    workers: Sequence[PlannedWorker],
     rng: random.Random,
 ) -> list[WorkerBeats]:
     """Return the beats of each worker, which begin at a random one of its pool."""
     return [
-        pools[place.topology].of_worker(infos_of(shape, place), rng.randrange(BEATS))
-        for place in places
+        pools[worker.topology].of_worker(infos_of(shape, worker), rng.randrange(BEATS))
+        for worker in workers
     ]
 
 
-def infos_of(shape: ClusterShape, place: Place) -> list[ExecutorInfo]:
+def infos_of(shape: ClusterShape, worker: PlannedWorker) -> list[ExecutorInfo]:
     """Return the tasks of a worker's executors, numbered as Storm does.
 
     Storm numbers the tasks of one component after another, and its scheduler deals the
     executors out to the workers in turn.
     """
-    workers = shape.workers_of(place.topology)
-    first = place.number + 1
-    tasks = range(first, first + workers * shape.executors, workers)
+    count = shape.workers_of(worker.topology)
+    first = worker.number + 1
+    tasks = range(first, first + count * shape.executors, count)
     return [ExecutorInfo(task, task) for task in tasks]
 
 

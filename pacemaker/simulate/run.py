@@ -30,8 +30,8 @@ from pacemaker.simulate.schedule import Schedule
 from pacemaker.simulate.server_process import Cost, ServerProcess
 from pacemaker.simulate.shape import (
     ClusterShape,
-    Place,
-    places,
+    PlannedWorker,
+    plan_workers,
     topology_ids,
     topology_path,
 )
@@ -57,14 +57,14 @@ class Cluster:
     Attributes:
         shape: its size.
         topology_ids: its topologies.
-        places: its workers.
+        workers: its planned workers.
         pools: the heartbeats of each topology's workers.
         beats: the heartbeats of each worker.
     """
 
     shape: ClusterShape
     topology_ids: tuple[str, ...]
-    places: Sequence[Place]
+    workers: Sequence[PlannedWorker]
     pools: Sequence[BeatPool]
     beats: Sequence[WorkerBeats]
 
@@ -77,7 +77,7 @@ class Cluster:
     @property
     def most_message_bytes(self) -> int:
         """The size of the largest message with a heartbeat."""
-        key_bytes = max(len(place.key) for place in self.places)
+        key_bytes = max(len(worker.key) for worker in self.workers)
         most_bytes = max(size for pool in self.pools for size in pool.sizes_bytes)
         return key_bytes + most_bytes + PULSE_OVERHEAD_BYTES
 
@@ -87,7 +87,7 @@ def make_cluster(shape: ClusterShape, rng: random.Random) -> Cluster:
     now_s = time.time()
     ids = topology_ids(shape, int(now_s))
     pools = heartbeats.pools(shape, ids, int(now_s), rng, now_s - time.monotonic())
-    found = places(shape, ids, rng)
+    found = plan_workers(shape, ids, rng)
     beats = heartbeats.beats_of(shape, pools, found, rng)
     return Cluster(shape, ids, found, pools, beats)
 
@@ -234,14 +234,16 @@ class Simulation:
 
     def _workers(self) -> Sequence[Worker]:
         shape = self._cluster.shape
-        pairs = zip(self._cluster.places, self._cluster.beats, strict=True)
+        pairs = zip(self._cluster.workers, self._cluster.beats, strict=True)
         if shape.has_relays:
             relays = [RelayProtocol(self._tally) for _ in range(shape.supervisors)]
             return [
-                RelayedWorker(place.key, beats, relays[number // shape.workers])
-                for number, (place, beats) in enumerate(pairs)
+                RelayedWorker(worker.key, beats, relays[number // shape.workers])
+                for number, (worker, beats) in enumerate(pairs)
             ]
-        return [WorkerProtocol(place.key, beats, self._tally) for place, beats in pairs]
+        return [
+            WorkerProtocol(worker.key, beats, self._tally) for worker, beats in pairs
+        ]
 
     def _nimbus(self) -> NimbusProtocol:
         factory = self._mechanism_factory
@@ -253,7 +255,7 @@ class Simulation:
         return NimbusProtocol(
             new_protocol,
             self._cluster.topology_ids,
-            [place.key for place in self._cluster.places],
+            [worker.key for worker in self._cluster.workers],
             self._cluster.beats,
             self._tally,
         )

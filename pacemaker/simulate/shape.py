@@ -69,8 +69,8 @@ class ClusterShape:
         )
 
 
-class Place(NamedTuple):
-    """One worker's place in the cluster.
+class PlannedWorker(NamedTuple):
+    """A worker of the simulated cluster, before it connects.
 
     Attributes:
         topology: the number of its topology, from 0.
@@ -96,9 +96,9 @@ def topology_path(topology_id: str) -> str:
     return f"{ROOT}/{topology_id}"
 
 
-def places(
+def plan_workers(
     shape: ClusterShape, ids: tuple[str, ...], rng: random.Random
-) -> list[Place]:
+) -> list[PlannedWorker]:
     """Assign a topology and a key to each worker.
 
     Args:
@@ -108,11 +108,11 @@ def places(
     supervisor_ids = [
         uuid.UUID(int=rng.getrandbits(128), version=4) for _ in range(shape.supervisors)
     ]
-    found: list[Place] = []
+    found: list[PlannedWorker] = []
     for supervisor_id in supervisor_ids:
         for slot in range(shape.workers):
             number, topology = divmod(len(found), len(ids))
             name = f"{supervisor_id}-{FIRST_PORT + slot}"
             key = f"{topology_path(ids[topology])}/{name}"
-            found.append(Place(topology, number, key))
+            found.append(PlannedWorker(topology, number, key))
     return found

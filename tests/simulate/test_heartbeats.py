@@ -9,7 +9,7 @@ from pacemaker.heartbeats.model import BoltStats, SpoutStats
 from pacemaker.observe.engine import Engine
 from pacemaker.observe.picture import cluster_view
 from pacemaker.simulate.heartbeats import BEATS, beats_of, infos_of, pools
-from pacemaker.simulate.shape import ClusterShape, places
+from pacemaker.simulate.shape import ClusterShape, plan_workers
 
 SHAPE = ClusterShape(
     supervisors=2, workers=3, executors=10, topologies=2, interval_s=3.0
@@ -18,8 +18,8 @@ RNG = random.Random(1)  # noqa: S311  (no secret)
 IDS = ("a-1-1", "b-2-1")
 NOW = 1_700_000_000
 POOLS = pools(SHAPE, IDS, NOW, RNG, epoch_s=NOW)
-PLACES = places(SHAPE, IDS, RNG)
-WORKERS = beats_of(SHAPE, POOLS, PLACES, RNG)
+PLANNED = plan_workers(SHAPE, IDS, RNG)
+WORKERS = beats_of(SHAPE, POOLS, PLANNED, RNG)
 
 
 def beats(worker: int) -> list[bytes]:
@@ -29,12 +29,12 @@ def beats(worker: int) -> list[bytes]:
 
 def test_values_are_heartbeats_of_the_topology() -> None:
     """Each is gzipped, as Storm 2.x writes, and has the shape's executors."""
-    for worker, place in enumerate(PLACES):
+    for worker, planned in enumerate(PLANNED):
         for details in beats(worker):
             assert details.startswith(b"\x1f\x8b")
             beat = codec.decode(details)
-            assert beat.topology_id == IDS[place.topology]
-            assert list(beat.executors) == infos_of(SHAPE, place)
+            assert beat.topology_id == IDS[planned.topology]
+            assert list(beat.executors) == infos_of(SHAPE, planned)
             kinds = {type(stats.specific) for stats in beat.executors.values()}
             assert kinds == {BoltStats, SpoutStats}
 
@@ -44,9 +44,9 @@ def test_each_executor_runs_in_one_worker() -> None:
     for topology in range(2):
         tasks = [
             info.task_start
-            for place in PLACES
-            if place.topology == topology
-            for info in infos_of(SHAPE, place)
+            for planned in PLANNED
+            if planned.topology == topology
+            for info in infos_of(SHAPE, planned)
         ]
         assert sorted(tasks) == list(range(1, 31))
 
@@ -54,7 +54,7 @@ def test_each_executor_runs_in_one_worker() -> None:
 def test_observe_sees_a_sound_cluster() -> None:
     """No executor moves, no worker restarts, and each component has one in each."""
     engine = Engine()
-    names = [place.key.split("/")[2:] for place in PLACES]
+    names = [planned.key.split("/")[2:] for planned in PLANNED]
     by_topology = {each: [n for t, n in names if t == each] for each in IDS}
     for number in range(5):
         now_s = NOW + 3.0 * number

@@ -126,4 +126,4 @@ def test_largest_message_is_known(cluster: Cluster) -> None:
     """Its size is that of key and heartbeat, and what is around them."""
     sizes = [len(beats.at(n, 0.0)) for beats in cluster.beats for n in range(BEATS)]
     most_bytes = max(sizes)
-    assert cluster.most_message_bytes == most_bytes + len(cluster.places[0].key) + 37
+    assert cluster.most_message_bytes == most_bytes + len(cluster.workers[0].key) + 37

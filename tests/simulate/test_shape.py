@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from pacemaker.simulate.shape import ClusterShape, places, topology_ids
+from pacemaker.simulate.shape import ClusterShape, plan_workers, topology_ids
 
 RNG = random.Random(1)  # noqa: S311  (no secret)
 SHAPE = ClusterShape(
@@ -19,8 +19,8 @@ KEY = re.compile(
 
 def test_keys_are_like_storms() -> None:
     """Each worker has its own key: topology, supervisor, port; of a usual length."""
-    found = places(SHAPE, topology_ids(SHAPE, 1700000000), RNG)
-    keys = {place.key for place in found}
+    found = plan_workers(SHAPE, topology_ids(SHAPE, 1700000000), RNG)
+    keys = {worker.key for worker in found}
     assert len(keys) == len(found) == SHAPE.workers_in_all == 20
     assert all(KEY.fullmatch(key) and 80 <= len(key) <= 130 for key in keys)
     supervisors = {key.rpartition("-")[0].rpartition("/")[2] for key in keys}
@@ -30,11 +30,11 @@ def test_keys_are_like_storms() -> None:
 def test_workers_belong_to_topologies_by_turns() -> None:
     """Each topology has its share of the workers, and its number is its key's."""
     ids = topology_ids(SHAPE, 1700000000)
-    found = places(SHAPE, ids, RNG)
-    assert [place.topology for place in found[:4]] == [0, 1, 2, 0]
-    assert all(ids[place.topology] in place.key for place in found)
+    found = plan_workers(SHAPE, ids, RNG)
+    assert [worker.topology for worker in found[:4]] == [0, 1, 2, 0]
+    assert all(ids[worker.topology] in worker.key for worker in found)
     for topology in range(3):
-        numbers = [place.number for place in found if place.topology == topology]
+        numbers = [worker.number for worker in found if worker.topology == topology]
         assert numbers == list(range(SHAPE.workers_of(topology)))
 
 
