@@ -244,7 +244,7 @@ def test_relay_refuses_to_relay_to_itself() -> None:
 def test_relays_do_not_chain(relay: RelayProcess) -> None:
     """Both relays log what is wrong."""
     with RelayProcess([name_of(relay.address)]) as other:
-        assert relay.logged("closed: the peer is a relay, and so is this", 20)
+        assert relay.logged("closed: the peer is a relay like this one", 20)
         assert other.logged("is it a Pacemaker, and not a relay", 20)
 
 
