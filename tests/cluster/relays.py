@@ -86,6 +86,7 @@ class Relay:
     def repair(self) -> None:
         """Start it, if it does not run."""
         if not self.child.running():
+            self.child.close()
             self.start()
 
     def stop(self) -> None:
