@@ -2,9 +2,9 @@
 
     python -m benchmarks.cluster_load [--seconds S] [--write] [SHAPE ...]
 
-A SHAPE is SUPERVISORSxWORKERSxEXECUTORS.  Each is simulated on a new daemon of ours
-and, in the same run, on a new Pacemaker of the JVM with its default options.  A short
-run before each measured one lets the JVM compile its code.  --write replaces the table
+A SHAPE is SUPERVISORSxWORKERSxEXECUTORS.  Each cluster is simulated twice in one run:
+with our daemon, and with the JVM's Pacemaker and its default options, both just started.
+A short run before each measured one lets the JVM compile its code.  --write replaces the table
 in docs/sizing.md by the results.
 """
 
