@@ -3,9 +3,9 @@
     python -m benchmarks.cluster_load [--seconds S] [--write] [SHAPE ...]
 
 A SHAPE is SUPERVISORSxWORKERSxEXECUTORS.  Each cluster is simulated twice in one run:
-with our daemon, and with the JVM's Pacemaker and its default options, both just started.
-A short run before each measured one lets the JVM compile its code.  --write replaces the table
-in docs/sizing.md by the results.
+with our daemon, and with the JVM's Pacemaker and its default options, both just
+started.  A short run before each measured one lets the JVM compile its code.  --write
+replaces the table in docs/sizing.md by the results.
 """
 
 from __future__ import annotations
