@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -114,17 +115,25 @@ def test_worker_is_killed_again_and_again(
 def _kill_worker(cluster: Cluster, seen: Observation, executors: set[str]) -> None:
     """Kill the worker of some executors, and wait for a heartbeat of its successor.
 
-    That is started in the same slot, or in another one where it takes long.
+    That is started in the same slot, or in another one where it takes long.  A beat
+    before there is another process says nothing: the last one of the killed worker may
+    arrive after it has died.
     """
-    placement = cluster.placement()
-    (port,) = {placement.slots[name].port for name in executors}
-    killed_s = time.monotonic()
-    os.kill(placement.pids[port], signal.SIGKILL)
+    before = cluster.placement()
+    (port,) = {before.slots[name].port for name in executors}
+    killed = before.pids[port]
+    os.kill(killed, signal.SIGKILL)
+    started_s = math.inf
 
     def succeeded() -> bool:
-        slots = cluster.placement().slots
-        workers = {slots[name].worker for name in executors}
-        return seen.heartbeats.all_since(workers, killed_s)
+        nonlocal started_s
+        now = cluster.placement()
+        successors = {now.pids.get(now.slots[name].port, killed) for name in executors}
+        if killed in successors:
+            return False
+        started_s = min(started_s, time.monotonic())
+        workers = {now.slots[name].worker for name in executors}
+        return seen.heartbeats.all_since(workers, started_s)
 
     wait_until("a heartbeat of its successor", succeeded, UP_TIMEOUT_S)
 
