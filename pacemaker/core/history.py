@@ -11,9 +11,10 @@ its writer and its last `MAX_EVENTS` unusual events:
 * Nimbus read a value that had not changed since its last read.
 
 **What a pulse costs.**  No clock is read: the time is that of the last `epoll.poll`.  A
-pulse compares the time since the last one with `Record.quiet_s`, and its source with
-that of the last pulse, and stores the time.  Only if one of the comparisons fails is
-there more to do (`History.record_for`).
+pulse that comes within a second of the last noted one is not noted (`WorkerPulses`).
+Any other compares the time since then with `Record.quiet_s`, and its source with that
+of the last pulse, and stores the time.  Only if one of the comparisons fails is there
+more to do.
 
 **Memory.**  Records may take a fixed part of the store's budget, and are counted in it.
 When that part is full, the oldest record whose key was not written recently is removed.

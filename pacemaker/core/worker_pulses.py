@@ -12,6 +12,7 @@ the verdict on the last pulse holds for all of them.)
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from functools import cache
@@ -37,6 +38,11 @@ _ACK_HEAD: Final = canonical.PULSE_ACK_HEAD
 # What is remembered of a key lives as long as the connection and counts in no budget,
 # so the key must be short.  Storm's keys have 80 to 130 characters.
 MAX_KEY_CHARACTERS: Final = 512
+
+# The least time between two pulses of a key that the history notes.  Storm's workers
+# write every 3 s, so each of theirs is noted.  A writer of many pulses a second would
+# gain nothing from it, and pay for a record that is seldom in the processor's caches.
+NOTE_EVERY_S: Final = 1.0
 
 _Unpack: TypeAlias = Callable[[bytes, int], tuple[Any, ...]]
 
@@ -78,7 +84,7 @@ class WorkerPulses:
         "_history",
         "_max_details_bytes",
         "_moment",
-        "_record",
+        "_note_from_s",
         "_source",
         "_store",
         "_unpack_begin",
@@ -101,8 +107,10 @@ class WorkerPulses:
         self._source = source
         self._history = history
         self._moment = moment
-        # The key's record is looked up once, like its place in the store.
-        self._record = None if history is None else history.records.get(key)
+        # Whoever made this object has noted the first pulse: without a record now, the
+        # history has no room for one.
+        has_record = history is not None and key in history.records
+        self._note_from_s = 0.0 if has_record else math.inf
         self._store = store
         self._figures = figures
         self._head = canonical.pulse_head(key)
@@ -144,18 +152,8 @@ class WorkerPulses:
         details = data[self._details_at : end]
         self._store.put_at(self._handle, details)
         self._figures.count_pulse(size)
-        # The same as `_note`, repeated here because a call would take a twentieth of
-        # the time.
-        record = self._record
-        if record is not None:
-            now_s = self._moment.now_s
-            if (
-                record.source is self._source
-                and now_s - record.last_s <= record.quiet_s
-            ):
-                record.last_s = now_s
-            else:
-                self._note(details)
+        if self._moment.now_s >= self._note_from_s:
+            self._note(details)
         reply: bytes = _ACK_HEAD + reply_end
         return reply
 
@@ -204,7 +202,7 @@ class WorkerPulses:
         details_end = at - _END_SIZE
         details = data[details_end - last_size : details_end]
         self._store.put_at(self._handle, details)
-        if self._record is not None:
+        if self._moment.now_s >= self._note_from_s:
             self._note(details)
         count = len(ends)
         sizes = at - begin - count * (HEAD_SIZE + around_bytes)
@@ -212,8 +210,8 @@ class WorkerPulses:
         return at, count, _ACK_HEAD + _ACK_HEAD.join(ends)
 
     def _note(self, details: bytes) -> None:
-        """Note a pulse in the history."""
+        """Note a pulse in the history, and say from when on to note another one."""
         assert self._history is not None  # noqa: S101  (it has made the record)
-        self._record = self._history.record_for(
-            self.key, self._source, self._moment.now_s, details
-        )
+        now_s = self._moment.now_s
+        record = self._history.record_for(self.key, self._source, now_s, details)
+        self._note_from_s = math.inf if record is None else now_s + NOTE_EVERY_S

@@ -284,6 +284,16 @@ def test_pulse_of_another_connection_is_noted(count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
+def test_pulses_are_noted_at_most_once_a_second(count: int) -> None:
+    """A pulse that follows a noted one within a second leaves the record alone."""
+    known = noted()
+    known.events_after(103.0, 103.9, count=count)
+    assert known.history.records[KEY].last_s == 103.0
+    known.events_after(104.0, count=count)
+    assert known.history.records[KEY].last_s == 104.0
+
+
+@pytest.mark.parametrize("count", [1, 2])
 def test_key_without_a_record_stays_without_one(count: int) -> None:
     """If the history has no room for a record, the pulses are still stored."""
     store, history = Store(), History(0)
