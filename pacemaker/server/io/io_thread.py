@@ -307,17 +307,20 @@ class IoThread(threading.Thread):
     def turn(self) -> None:
         """Wait for the next events and handle them."""
         turns = self._turns
-        ready = self._epoll.poll(self._timeout_s(), turns.most_events)
-        self._moment.now_s = self.now()
+        due_s = min(self._timers.next_s, self.watched.next_s)
+        ready = self._epoll.poll(self._timeout_s(due_s), turns.most_events)
+        self._moment.now_s = now_s = self.now()
         is_woken = turns.serve(ready)
-        if self._moment.now_s >= self._next_timed_s:
+        if now_s >= self._next_timed_s:
             self._time_turn(len(ready))
         if is_woken:
             # Not earlier in the turn: a new connection may get the descriptor of one
             # that was closed in this turn, and would then receive its events.
             self._run_calls()
-        if self._timers or self.watched or self._stop_until_s is not None:
+        if now_s >= due_s:
             self._run_due(self.now())
+        if self._stop_until_s is not None:
+            self._stop_turn(self._stop_until_s)
 
     def _time_turn(self, events: int) -> None:
         """Count how long a turn has taken so far.
@@ -342,15 +345,12 @@ class IoThread(threading.Thread):
             # Its descriptor is needed now, and a reset cannot destroy any reply.
             connection.abort()
 
-    def _timeout_s(self) -> float | None:
-        if self._turns.backlog.size or self.watched.is_sweeping:
+    def _timeout_s(self, due_s: float) -> float | None:
+        if self._turns.backlog.size:
             return 0.0
         if self._stop_until_s is not None:
             return limits.STOP_TURN_S
-        due_s = self.watched.next_s
-        if self._timers.next_s is not None:
-            due_s = min(self._timers.next_s, due_s or self._timers.next_s)
-        return None if due_s is None else max(0.0, due_s - self.now())
+        return None if due_s == math.inf else max(0.0, due_s - self.now())
 
     def _run_calls(self) -> None:
         self._wake_up.clear()
@@ -369,8 +369,6 @@ class IoThread(threading.Thread):
         while self.now() < end_s and (function := self._timers.pop_due(now_s)):
             self._run(function)
         self._sweep(now_s, end_s)
-        if self._stop_until_s is not None:
-            self._stop_turn(self._stop_until_s)
 
     def _sweep(self, now_s: float, end_s: float) -> None:
         """End connections whose time is up, until `end_s`; the next turn does the rest.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable
 
 
@@ -18,13 +19,10 @@ class Timers:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
 
-    def __len__(self) -> int:
-        return len(self._heap)
-
     @property
-    def next_s(self) -> float | None:
-        """The time of the next timer; None if there is none."""
-        return self._heap[0][0] if self._heap else None
+    def next_s(self) -> float:
+        """The time of the next timer; infinite if there is none."""
+        return self._heap[0][0] if self._heap else math.inf
 
     def add(self, due_s: float, function: Callable[[], None]) -> None:
         """Schedule a call for a given time."""

@@ -5,6 +5,7 @@ Pure: the caller passes the time in.
 
 from __future__ import annotations
 
+import math
 from typing import Generic, TypeVar
 
 from pacemaker.core import limits
@@ -29,18 +30,12 @@ class Watchlist(Generic[_T]):
     def __contains__(self, connection: object) -> bool:
         return connection in self._watched
 
-    def __bool__(self) -> bool:
-        return bool(self._watched or self._left)
-
     @property
-    def is_sweeping(self) -> bool:
-        """Whether a sweep has begun and is not finished."""
-        return bool(self._left)
-
-    @property
-    def next_s(self) -> float | None:
-        """The time of the next sweep; None if nothing is watched."""
-        return self._next_sweep_s if self._watched else None
+    def next_s(self) -> float:
+        """The time of the next check: 0 in a sweep, infinite if nothing is watched."""
+        if self._left:
+            return 0.0
+        return self._next_sweep_s if self._watched else math.inf
 
     def add(self, connection: _T, now_s: float) -> None:
         """Watch a connection."""

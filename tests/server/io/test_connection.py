@@ -409,7 +409,7 @@ def test_connection_that_is_reset_by_its_peer_is_forgotten() -> None:
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
         assert not hand.thread.connections
-        assert not hand.thread.watched
+        assert connection not in hand.thread.watched
         assert hand.budget.total_bytes == 0
         assert hand.figures.connections == 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pacemaker.core.limits import SWEEP_S
 from pacemaker.server.io.watchlist import Watchlist
 
@@ -15,11 +17,11 @@ def test_sweep_checks_each_watched_connection_once() -> None:
     assert watchlist.next(100.0) is None
     first = watchlist.next(100.0 + SWEEP_S)
     watchlist.add("c", 100.0 + SWEEP_S)
-    assert watchlist.is_sweeping
+    assert watchlist.next_s == 0.0
     second = watchlist.next(100.0 + SWEEP_S)
     assert {first, second} == {"a", "b"}
     assert watchlist.next(100.0 + SWEEP_S) is None
-    assert not watchlist.is_sweeping
+    assert watchlist.next_s == 100.0 + 2 * SWEEP_S
     assert watchlist.late_s == 0.0
 
 
@@ -29,8 +31,7 @@ def test_first_sweep_is_not_late() -> None:
     watchlist.add("a", 100.0)
     assert watchlist.discard("a")
     assert not watchlist.discard("a")
-    assert not watchlist
-    assert watchlist.next_s is None
+    assert watchlist.next_s == math.inf
     watchlist.add("b", 500.0)
     assert "b" in watchlist
     assert watchlist.next_s == 500.0 + SWEEP_S
