@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.admin.address import parse_admin_address
+from pacemaker.admin.address import AdminAddress, parse_admin_address
 from pacemaker.admin.client import ask
 from pacemaker.cli import exit_codes
 from pacemaker.client.address import ServerAddress
@@ -19,7 +19,7 @@ from pacemaker.client.connection import PacemakerConnection
 from pacemaker.client.requests import get_pulse
 from pacemaker.config import AuthMethod, Settings
 from pacemaker.sasl.registry import client_mechanism_factory
-from pacemaker.why.facts import parse_history
+from pacemaker.why.facts import DaemonFacts, parse_history
 from tests.real.daemons import free_port
 from tests.relay.processes import RELAY, RelayProcess, Upstream, name_of
 from tests.wire import by_hand as wire
@@ -62,6 +62,16 @@ def reads(server: tuple[str, int], key: str, value: bytes | None) -> bool:
             if peer.ask(get(key)) == expected:
                 return True
     return False
+
+
+def history_after_the_end(admin: AdminAddress) -> DaemonFacts:
+    """Read the history until no writer's connection is open; that must happen."""
+    give_up_s = time.monotonic() + GIVE_UP_S
+    while True:
+        history = parse_history("relay", ask(admin, "/history", GIVE_UP_S).text)
+        if all(facts.end != "open" for facts in history.keys.values()):
+            return history
+        assert time.monotonic() < give_up_s, history
 
 
 def test_relay_outlives_the_death_of_a_pacemaker(
@@ -199,8 +209,7 @@ def test_relay_keeps_the_history_of_its_workers(pacemakers: list[Upstream]) -> N
             relay.logged("upgraded to ", 60)
             worker.ask(wire.send_pulse(KEY, b"2", 2))
             worker.ask(wire.path_request(Type.DELETE_PATH, KEY, 3))
-        relay.logged("ended by the peer", 60)
-        history = parse_history("relay", ask(admin, "/history", GIVE_UP_S).text)
+        history = history_after_the_end(admin)
     assert history.is_relay
     (facts,) = history.keys.values()
     assert (facts.peer, facts.end) == (f"{host}:{port}", "fin")
