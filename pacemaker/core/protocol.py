@@ -9,7 +9,8 @@ good.  The replies to earlier requests are still sent.
 ``(chunks, wait)``.  The owner sends the chunks, before those of any later call, and
 then does what `wait` says:
 
-    REQUEST   read from the peer, and pass the bytes to `receive_data`
+    REQUEST   read from the peer, and pass the bytes to `receive_data`, unless
+              `answer_lone` has answered them
     REST      the same, with a deadline: a frame or a SASL exchange is incomplete
     ROOM      once everything is sent, call `resume`; do not read before
     TURN      serve the other connections, then call `resume`
@@ -281,20 +282,32 @@ class ServerProtocol:
         Returns:
             What to send now, and what to wait for then (see the module).
         """
-        # The fast path for nearly everything that arrives: one pulse of a worker, or
-        # one read of Nimbus.
-        lone = self._lone
-        if lone is not None:
-            try:
-                reply = lone.answer_one(data)
-            except PeerError as exc:
-                return self.fail(exc)
-            if reply is not None:
-                return (reply,), _REQUEST
         if self.phase is not _CLOSED:
             self.frames.receive(data)
             self._read_frames()
         return self._output()
+
+    def answer_lone(self, data: bytes) -> bytes | None:
+        """Answer the bytes if they are one pulse of a worker, or one read of Nimbus.
+
+        This is the fast path for nearly everything that arrives.  `receive_data` would
+        do the same, but takes longer.
+
+        Args:
+            data: the bytes.
+
+        Returns:
+            The reply to send now; then the connection waits for the next request.
+            None if `receive_data` has to be called.
+        """
+        lone = self._lone
+        if lone is None:
+            return None
+        try:
+            return lone.answer_one(data)
+        except PeerError as exc:
+            self._end(exc)
+            return None
 
     def resume(self) -> Output:
         """Continue with unread frames and released reads, within the bounds.

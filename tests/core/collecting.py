@@ -10,7 +10,7 @@ from pacemaker.core.protocol import Output, ServerProtocol, Wait
 class Collecting(ServerProtocol):
     """A protocol that collects its output, so that a test can look at it later."""
 
-    __slots__ = ("_collected", "_is_collected", "wait")
+    __slots__ = ("_collected", "wait")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -18,16 +18,16 @@ class Collecting(ServerProtocol):
         self.wait = Wait.REQUEST
 
     def receive_data(self, data: bytes) -> Output:
-        """Receive data; only the fast path does not go through `_output`."""
-        self._is_collected = False
-        output = super().receive_data(data)
-        return output if self._is_collected else self._collect(output)
+        """Receive data as a connection does: the fast path is tried first."""
+        reply = self.answer_lone(data)
+        if reply is None:
+            return super().receive_data(data)
+        return self._collect(((reply,), Wait.REQUEST))
 
     def _output(self) -> Output:
         return self._collect(super()._output())
 
     def _collect(self, output: Output) -> Output:
-        self._is_collected = True
         chunks, self.wait = output
         self._collected += tuple(chunks)
         return output
