@@ -85,6 +85,9 @@ class Pacemaker:
     def start(self, kind: Kind | None = None) -> None:
         """Start a Pacemaker, the same as before where none is named."""
         self.kind = kind or self.kind
+        if self.children:
+            # It may have ended with its host, and nobody has waited for it.
+            self.child.close()
         self.children.append(self._start())
 
     def _start(self) -> Child:

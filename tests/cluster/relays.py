@@ -60,6 +60,9 @@ class Relay:
 
     def start(self) -> None:
         """Start it."""
+        if self.children:
+            # It may have ended with its host, and nobody has waited for it.
+            self.child.close()
         self.children.append(self._start())
 
     def _start(self) -> Child:
@@ -86,7 +89,6 @@ class Relay:
     def repair(self) -> None:
         """Start it, if it does not run."""
         if not self.child.running():
-            self.child.close()
             self.start()
 
     def stop(self) -> None:
