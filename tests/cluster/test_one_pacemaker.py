@@ -13,6 +13,7 @@ import pytest
 
 from tests.cluster.cluster import ROUND_S, TASK_TIMEOUT_S, UP_TIMEOUT_S, Cluster
 from tests.cluster.conftest import HostMaker, Record
+from tests.cluster.dead_supervisor import kill_supervisor
 from tests.cluster.hosts import Host
 from tests.cluster.observation import Observation, keep_ports
 from tests.cluster.pacemakers import Kind
@@ -192,22 +193,10 @@ def test_dead_supervisor_s_executors_move(
     Held misses put it off by no more than they are held.
     """
     keep_ports(cluster, True)
-    before = cluster.placement()
-    with Observation(cluster) as seen:
-        killed_s = time.time()
-        dead = cluster.kill_supervisor()
-        if held:
-            cluster.pacemakers[0].go_away(signal.SIGKILL, 0)
-        seen.over()
-        outcome = seen.outcome()
+    dead = kill_supervisor(cluster, held)
     event = "a supervisor and its workers are killed"
     more = ", and the Pacemaker, which comes back" if held else ""
-    recording(f"control: {event}{more}", outcome)
-    lost = {name for name, slot in before.slots.items() if slot.port in dead}
-    assert lost
-    assert outcome.moved == lost
-    assert lost <= set(outcome.not_alive)
+    recording(f"control: {event}{more}", dead.outcome)
     # It assigns them in the same round; again, where their start takes long.
-    took_s = max(outcome.first_dead_s[name] for name in lost) - killed_s
     if held:
-        assert took_s <= TASK_TIMEOUT_S + HOLD_PORT_KEPT_S + ROUND_S
+        assert dead.took_s <= TASK_TIMEOUT_S + HOLD_PORT_KEPT_S + ROUND_S
