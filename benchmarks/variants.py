@@ -17,7 +17,8 @@ from benchmarks.servers import Server, running
 from pacemaker.admin.address import AdminAddress
 from pacemaker.admin.client import ask
 
-ADMIN: Final = AdminAddress("127.0.0.1", 36698)
+# Below the range of ports that clients get (`ip_local_port_range`).
+ADMIN: Final = AdminAddress("127.0.0.1", 16698)
 ADMIN_OPTIONS: Final = ("--admin", str(ADMIN))
 _SCRAPE_EVERY_S: Final = 1.0
 

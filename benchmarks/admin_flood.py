@@ -1,0 +1,130 @@
+"""Measure what a flood of the admin endpoint costs the workers.
+
+    python -m benchmarks.admin_flood [PAIRS] [SECONDS]
+
+A thousand workers write a heartbeat every 3 s.  Meanwhile `CROWD` clients send part of
+an HTTP request to an admin endpoint, one byte after the other, and connect again when
+they are cut off.  A port scan connects and leaves, again and again.  In each pair, the
+endpoint is once that of the workers' own daemon, and once that of another daemon, so
+that both runs share the machine with the attackers.
+
+The bars: the workers' 99th percentile is at most doubled, as the median of the pairs,
+and no pulse is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from benchmarks.awake import cores_awake
+from benchmarks.load import Group, Heartbeats, Seen, load
+from benchmarks.native import ROOT
+from benchmarks.servers import Server, running
+from benchmarks.variants import ADMIN, ADMIN_OPTIONS
+from pacemaker.admin.address import AdminAddress
+
+_WORKERS: Final = 1000
+_EVERY_S: Final = 3.0
+_VALUE_BYTES: Final = 2048
+_OTHER: Final = AdminAddress(ADMIN.host, ADMIN.port + 1)
+_BAR: Final = 2.0
+
+CROWD: Final = 1000
+_SCANS_PER_S: Final = 200.0
+_REQUEST: Final = b"GET /history?format=json HTTP/1.1\r\nHost: localhost\r\nX: "
+_BYTE_EVERY_S: Final = 0.5
+_AGAIN_S: Final = 0.5
+
+
+async def _dawdle(host: str, port: int) -> None:
+    """Send a request that never ends, slowly, over one connection after another."""
+    while True:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(host, port)
+            with contextlib.closing(writer):
+                for at in range(len(_REQUEST)):
+                    writer.write(_REQUEST[at : at + 1])
+                    with contextlib.suppress(asyncio.TimeoutError):
+                        await asyncio.wait_for(reader.read(1), _BYTE_EVERY_S)
+                        break
+        await asyncio.sleep(_AGAIN_S)
+
+
+async def _scan(host: str, port: int) -> None:
+    """Connect and leave, again and again."""
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.close()
+        await asyncio.sleep(1 / _SCANS_PER_S)
+
+
+async def attack(host: str, port: int) -> None:
+    """Flood an endpoint until the process is ended."""
+    await asyncio.gather(
+        _scan(host, port), *(_dawdle(host, port) for _ in range(CROWD))
+    )
+
+
+@contextlib.contextmanager
+def _flooded(address: AdminAddress) -> Iterator[None]:
+    """Run the attackers in a process of their own until the block ends."""
+    argv = [sys.executable, "-m", "benchmarks.admin_flood", "--attack"]
+    process = subprocess.Popen([*argv, address.host, str(address.port)], cwd=ROOT)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _measure(server: Server, flooded: AdminAddress, seconds: float) -> Seen:
+    group = Group("pulse", _WORKERS, rate_per_s=_WORKERS / _EVERY_S)
+    with _flooded(flooded):
+        stored = Heartbeats(_WORKERS, _VALUE_BYTES)
+        return load(server, stored, [group], seconds, warm_up_s=3.0)
+
+
+def main(pairs: int, seconds: float) -> int:
+    """Print the ratios; return 1 if a bar is missed."""
+    ratios, lost = [], 0
+    other = ("--admin", str(_OTHER))
+    with (
+        running("ours", *ADMIN_OPTIONS) as server,
+        running("ours", *other),
+        cores_awake(),
+    ):
+        for number in range(pairs):
+            order = (ADMIN, _OTHER) if number % 2 else (_OTHER, ADMIN)
+            seen = {place: _measure(server, place, seconds) for place in order}
+            flooded_us, quiet_us = (
+                seen[place].latencies.percentiles_us["99"] for place in (ADMIN, _OTHER)
+            )
+            ratios.append(flooded_us / quiet_us)
+            lost += seen[ADMIN].lost
+            sys.stdout.write(f"p99 {quiet_us:.0f} and {flooded_us:.0f} us\n")
+            sys.stdout.flush()
+    median = statistics.median(ratios)
+    sys.stdout.write(
+        f"latency p99 median {median:.2f} times, from {min(ratios):.2f} to"
+        f" {max(ratios):.2f}; the bar is {_BAR}\nlost pulses {lost}; the bar is 0\n"
+    )
+    return 0 if median <= _BAR and not lost else 1
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--attack"]:
+        asyncio.run(attack(sys.argv[2], int(sys.argv[3])))
+    else:
+        sys.exit(
+            main(
+                pairs=int(sys.argv[1]) if len(sys.argv) > 1 else 5,
+                seconds=float(sys.argv[2]) if len(sys.argv) > 2 else 10.0,
+            )
+        )
