@@ -179,7 +179,8 @@ class Cluster:
         for pacemaker in self.pacemakers:
             self._parts.callback(pacemaker.stop)
             pacemaker.keep_port(self.setup.kind is Kind.OURS)
-            pacemaker.start(self.setup.kind)
+            pacemaker.kind = self.setup.kind
+            pacemaker.start()
         self._nimbuses = [self._nimbus(home)]
         self.supervisors = [self._supervisor(n) for n in range(SUPERVISORS)]
         self.operator = Operator(home, self._release, self.setup.options)
@@ -366,7 +367,8 @@ class Cluster:
         """Start what is missing, and wait until the cluster has settled."""
         for pacemaker in self.pacemakers:
             if not pacemaker.running:
-                pacemaker.start(self.setup.kind)
+                pacemaker.kind = self.setup.kind
+                pacemaker.start()
         for relay in self.relays.values():
             relay.repair()
         for number, supervisor in enumerate(self.supervisors):

@@ -180,7 +180,8 @@ def test_pacemakers_take_over_from_each_other(
 
 def _replace(cluster: Cluster, kind: Kind) -> None:
     cluster.pacemakers[0].end()
-    cluster.pacemakers[0].start(kind)
+    cluster.pacemakers[0].kind = kind
+    cluster.pacemakers[0].start()
 
 
 @pytest.mark.usefixtures("ours_only")
