@@ -40,9 +40,12 @@ class Commands:
 
     def run(self, name: str, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a command, however it ends."""
+        return self._run(name, *self._config, *args)
+
+    def _run(self, name: str, *args: str) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, **ENVIRONMENT}
         return subprocess.run(
-            [sys.executable, "-m", "pacemaker", name, *self._config, *args],
+            [sys.executable, "-m", "pacemaker", name, *args],
             cwd=ROOT,
             env={key: value for key, value in env.items() if value is not None},
             capture_output=True,
@@ -50,6 +53,12 @@ class Commands:
             timeout=COMMAND_TIMEOUT_S,
             check=False,
         )
+
+    def doctor(self, *files: Path) -> list[dict[str, Any]]:
+        """Return what `doctor` finds in these files, and in what they lead to."""
+        done = self._run("doctor", "--json", *map(str, files))
+        findings: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
+        return findings
 
     def _json(self, name: str, path: str) -> Any:
         done = self.run(name, "--json", path)

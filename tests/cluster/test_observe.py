@@ -220,6 +220,13 @@ def test_names_are_guessed_well_without_zookeeper(running: Cluster, busy: str) -
     assert all(component["name_is_guess"] for component in shown["components"])
 
 
+def test_doctor_finds_nothing_wrong_with_a_sound_cluster(running: Cluster) -> None:
+    """The files of all its hosts, its Pacemaker, its ZooKeeper and this machine."""
+    files = sorted(running.folder.glob("*/conf/storm.yaml"))
+    assert len(files) > 1
+    assert running.commands.doctor(*files) == []
+
+
 def test_a_killed_worker_is_shown_at_once(running: Cluster, busy: str) -> None:
     """The first line names it; then its restart, or its move, is shown."""
     from pacemaker.cli.targets import Target
