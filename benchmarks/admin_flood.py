@@ -4,9 +4,10 @@
 
 A thousand workers write a heartbeat every 3 s.  Meanwhile `CROWD` clients send part of
 an HTTP request to an admin endpoint, one byte after the other, and connect again when
-they are cut off.  A port scan connects and leaves, again and again.  In each pair, the
-endpoint is once that of the workers' own daemon, and once that of another daemon, so
-that both runs share the machine with the attackers.
+they are cut off.  A port scan connects and leaves, again and again.  `ASKERS` clients
+ask for the history without a pause, which is the longest of all pages.  In each pair,
+the endpoint is once that of the workers' own daemon, and once that of another daemon
+with as many workers, so that both runs share the machine with the attackers.
 
 The bars: the workers' 99th percentile is at most doubled, as the median of the pairs,
 and no pulse is lost.
@@ -23,7 +24,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.awake import cores_awake
-from benchmarks.load import Group, Heartbeats, Seen, load
+from benchmarks.load import Group, Heartbeats, Seen, fill, load
 from benchmarks.native import ROOT
 from benchmarks.servers import Server, running
 from benchmarks.variants import ADMIN, ADMIN_OPTIONS
@@ -36,6 +37,7 @@ _OTHER: Final = AdminAddress(ADMIN.host, ADMIN.port + 1)
 _BAR: Final = 2.0
 
 CROWD: Final = 1000
+ASKERS: Final = 50
 _SCANS_PER_S: Final = 200.0
 _REQUEST: Final = b"GET /history?format=json HTTP/1.1\r\nHost: localhost\r\nX: "
 _BYTE_EVERY_S: Final = 0.5
@@ -65,10 +67,22 @@ async def _scan(host: str, port: int) -> None:
         await asyncio.sleep(1 / _SCANS_PER_S)
 
 
+async def _ask(host: str, port: int) -> None:
+    """Ask for the history and read it, again and again."""
+    while True:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(host, port)
+            with contextlib.closing(writer):
+                writer.write(_REQUEST + b"\r\n\r\n")
+                await reader.read(-1)
+
+
 async def attack(host: str, port: int) -> None:
     """Flood an endpoint until the process is ended."""
     await asyncio.gather(
-        _scan(host, port), *(_dawdle(host, port) for _ in range(CROWD))
+        _scan(host, port),
+        *(_dawdle(host, port) for _ in range(CROWD)),
+        *(_ask(host, port) for _ in range(ASKERS)),
     )
 
 
@@ -97,9 +111,11 @@ def main(pairs: int, seconds: float) -> int:
     other = ("--admin", str(_OTHER))
     with (
         running("ours", *ADMIN_OPTIONS) as server,
-        running("ours", *other),
+        running("ours", *other) as idle,
         cores_awake(),
     ):
+        for each in (server, idle):
+            fill(each, Heartbeats(_WORKERS, _VALUE_BYTES), 60.0)
         for number in range(pairs):
             order = (ADMIN, _OTHER) if number % 2 else (_OTHER, ADMIN)
             seen = {place: _measure(server, place, seconds) for place in order}

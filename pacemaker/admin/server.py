@@ -13,12 +13,19 @@ never wait for this module, but all threads share one interpreter, so it is kept
 * Bodies are made in slices, with pauses in between.  While others wait for the
   interpreter, a thread that computes keeps it for 5 ms at a time; a thread that sleeps
   does not.
+* Only one long body is made at a time.  An I/O thread gives up the interpreter in each
+  read and write; if several threads computed, it would get it back only after all of
+  them, each time.
+* What is not a whole request is not answered, and nothing is made for a connection that
+  has been closed meanwhile.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
+import select
 import selectors
 import socket
 import threading
@@ -38,8 +45,8 @@ DEADLINE_S: Final = 5.0
 GRACE_S: Final = 0.25
 PAUSE_S: Final = 0.005
 # How long a body is made without a pause, and how long the pause is.
-_MOST_AT_ONCE_S: Final = 0.0003
-_PAUSE_IN_BODY_S: Final = 0.0005
+MOST_AT_ONCE_S: Final = 0.0001
+_PAUSE_IN_BODY_S: Final = 0.0002
 # How long to wait if a connection cannot be accepted, for lack of descriptors.
 _ERROR_PAUSE_S: Final = 0.2
 _CLOSE_S: Final = 1.0
@@ -68,6 +75,8 @@ class AdminServer(threading.Thread):
         super().__init__(name="pacemaker-admin", daemon=True)
         self.answer = answer
         self.is_private = is_unix(listener)
+        # Held while a long body is made.
+        self.long_body = threading.Lock()
         self._listener = listener
         self._deadline_s = deadline_s
         self._clock = clock
@@ -178,12 +187,33 @@ class AdminServer(threading.Thread):
                         connection.shutdown(socket.SHUT_RDWR)
 
 
+class _WholeLines(io.BufferedReader):
+    """Lines of a request.
+
+    `http.server` takes the end of the stream for the end of the headers, so it would
+    answer a client that has left, or was ended, in the middle of its request.
+    """
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Read a line; raise ConnectionResetError if the stream ends within it."""
+        line = super().readline(size)
+        if not line.endswith(b"\n") and len(line) != size:
+            raise ConnectionResetError("the request is not complete")
+        return line
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Reads one request and writes its reply."""
 
     server: AdminServer  # type: ignore[assignment]
     protocol_version = "HTTP/1.1"
+    rbufsize = 0
     wbufsize = -1
+
+    def setup(self) -> None:
+        """As `http.server`, which calls it."""
+        super().setup()
+        self.rfile = _WholeLines(self.rfile)
 
     def _answer(self) -> None:
         request = Request(
@@ -196,6 +226,8 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             reply = self.server.answer(request)
             body = self._body(reply)
+        except ConnectionError:
+            raise
         except Exception:
             _logger.exception("admin endpoint: %s failed", self.command)
             reply = text_reply(_SERVER_ERROR, "a bug in the daemon: see its log")
@@ -208,13 +240,29 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self, reply: Reply) -> bytes:
         parts = []
         rested_s = time.monotonic()
-        for part in reply.slices:
-            parts.append(part)
-            # Not after each slice: a sleep takes as long as writing a small one.
-            if time.monotonic() - rested_s > _MOST_AT_ONCE_S:
-                time.sleep(_PAUSE_IN_BODY_S)
-                rested_s = time.monotonic()
+        with contextlib.ExitStack() as alone:
+            is_long = False
+            for part in reply.slices:
+                parts.append(part)
+                # Not after each slice: a sleep takes as long as writing a small one.
+                if time.monotonic() - rested_s > MOST_AT_ONCE_S:
+                    if not is_long:
+                        is_long = True
+                        alone.enter_context(self.server.long_body)
+                    if self._is_left():
+                        raise ConnectionAbortedError("ended while its reply was made")
+                    time.sleep(_PAUSE_IN_BODY_S)
+                    rested_s = time.monotonic()
         return b"".join(parts)
+
+    def _is_left(self) -> bool:
+        """Return whether the client has shut down its direction, or the server both.
+
+        Some clients do the former before they have the reply, but none that is known.
+        """
+        end = select.poll()
+        end.register(self.connection, select.POLLRDHUP)
+        return bool(end.poll(0))
 
     def _write(self, reply: Reply, body: bytes) -> None:
         self.send_response_only(reply.status)

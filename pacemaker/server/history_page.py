@@ -16,8 +16,8 @@ from pacemaker.core.record import NOBODY, Event, Record, Source
 from pacemaker.heartbeats.peek import peek
 
 VERSION: Final = 1
-# Looking at a heartbeat takes 11 us, so a slice takes less than a millisecond.
-_KEYS_IN_SLICE: Final = 20
+# A key takes 25 us, so a slice takes a tenth of a millisecond.
+_KEYS_IN_SLICE: Final = 4
 _PREFIX: Final = "/workerbeats/"
 
 Get = Callable[[str], "bytes | None"]
@@ -45,12 +45,12 @@ def write_history(
     head = {"is_relay": is_relay, **writer.head(history, now_s)}
     yield (json.dumps(head)[:-1] + ', "keys": {').encode()
     comma = ""
-    keys = [key for key in list(history.records) if is_of(key, topology)]
+    keys = list(history.records)
     for at in range(0, len(keys), _KEYS_IN_SLICE):
         lines = []
         for key in keys[at : at + _KEYS_IN_SLICE]:
             record = history.records.get(key)
-            if record is not None:
+            if record is not None and is_of(key, topology):
                 shown = json.dumps(writer.record(record, get(key)))
                 lines.append(f"{comma}{json.dumps(key)}: {shown}")
                 comma = ",\n"

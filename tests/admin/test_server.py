@@ -6,7 +6,9 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,11 @@ class Pages:
         self.asked: list[Request] = []
         self.is_stuck = threading.Event()
         self.go_on = threading.Event()
+        # Of the page /long: how often it has begun, how many are beyond their
+        # beginning, the most at the same time, and whether one was left.
+        self.begun = threading.Semaphore(0)
+        self.beyond = self.most_beyond = 0
+        self.is_left = threading.Event()
 
     def answer(self, request: Request) -> Reply:
         """Answer one request."""
@@ -42,7 +49,32 @@ class Pages:
         if request.target == "/wait":
             self.is_stuck.set()
             assert self.go_on.wait(GIVE_UP_S)
+        if request.target == "/long":
+            return Reply(200, "text/plain", self._long())
+        if request.target == "/endless":
+            return Reply(200, "text/plain", self._endless())
         return text_reply(200, request.target)
+
+    def _long(self) -> Iterator[bytes]:
+        self.begun.release()
+        began_s = time.monotonic()
+        while time.monotonic() - began_s < 2 * server_module.MOST_AT_ONCE_S:
+            pass
+        yield b"a beginning"
+        self.beyond += 1
+        self.most_beyond = max(self.most_beyond, self.beyond)
+        self.is_stuck.set()
+        assert self.go_on.wait(GIVE_UP_S)
+        self.beyond -= 1
+        yield b" and an end"
+
+    def _endless(self) -> Iterator[bytes]:
+        self.is_stuck.set()
+        try:
+            while True:
+                yield b""
+        finally:
+            self.is_left.set()
 
     def _broken(self) -> Iterator[bytes]:
         yield b"a slice"
@@ -137,6 +169,48 @@ def test_page_that_fails_is_a_bug_of_ours(
     assert (answer.status, answer.text) == (500, "a bug in the daemon: see its log\n")
     assert "as asked for" in caplog.text
     assert ask(running.address, "/a", GIVE_UP_S).status == 200
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /page",
+        b"GET /page HTTP/1.1\r\n",
+        b"GET /page HTTP/1.1\r\nHost: localhost\r\nX: ",
+        b"GET /page HTTP/1.1\r\nHost: localhost\r\n",
+    ],
+)
+def test_part_of_a_request_is_not_answered(running: Running, data: bytes) -> None:
+    """A client that has left, or was ended, costs no page."""
+    with running.connect() as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    assert running.pages.asked == []
+
+
+def test_long_pages_are_made_one_at_a_time(running: Running) -> None:
+    """Short ones are answered meanwhile."""
+    pages = running.pages
+    with ThreadPoolExecutor(2) as clients:
+        asked = [
+            clients.submit(ask, running.address, "/long", GIVE_UP_S) for _ in range(2)
+        ]
+        for _ in asked:
+            assert pages.begun.acquire(timeout=GIVE_UP_S)
+        assert pages.is_stuck.wait(GIVE_UP_S)
+        assert ask(running.address, "/page", GIVE_UP_S).text == "/page\n"
+        pages.go_on.set()
+        assert {each.result().text for each in asked} == {"a beginning and an end"}
+    assert pages.most_beyond == 1
+
+
+def test_long_page_of_a_client_that_has_left_is_given_up(running: Running) -> None:
+    """It would be made for nobody."""
+    with running.connect() as connection:
+        connection.sendall(b"GET /endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert running.pages.is_stuck.wait(GIVE_UP_S)
+    assert running.pages.is_left.wait(GIVE_UP_S)
 
 
 def test_silent_connections_make_room(
