@@ -20,6 +20,7 @@ from pacemaker.client.requests import get_pulse
 from pacemaker.config import AuthMethod, Settings
 from pacemaker.sasl.registry import client_mechanism_factory
 from pacemaker.why.facts import DaemonFacts, parse_history
+from tests.prometheus import complaints
 from tests.real.daemons import free_port
 from tests.relay.processes import RELAY, RelayProcess, Upstream, name_of
 from tests.wire import by_hand as wire
@@ -62,6 +63,12 @@ def reads(server: tuple[str, int], key: str, value: bytes | None) -> bool:
             if peer.ask(get(key)) == expected:
                 return True
     return False
+
+
+def admin_of(relay: RelayProcess) -> AdminAddress:
+    """Return the address of a relay's admin endpoint."""
+    (place,) = re.findall(r"admin endpoint on (\S+)", "\n".join(relay.stderr.all()))
+    return parse_admin_address(place)
 
 
 def history_after_the_end(admin: AdminAddress) -> DaemonFacts:
@@ -200,8 +207,7 @@ def test_relay_keeps_the_history_of_its_workers(pacemakers: list[Upstream]) -> N
     """With each worker's own connection, also over an upgrade in place."""
     names = [pacemaker.name for pacemaker in pacemakers]
     with RelayProcess(names, "--admin", "127.0.0.1:0") as relay:
-        (place,) = re.findall(r"admin endpoint on (\S+)", "\n".join(relay.stderr.all()))
-        admin = parse_admin_address(place)
+        admin = admin_of(relay)
         with Wire(relay.address) as worker:
             worker.ask(wire.send_pulse(KEY, b"1", 1))
             host, port = worker.socket.getsockname()[:2]
@@ -214,6 +220,18 @@ def test_relay_keeps_the_history_of_its_workers(pacemakers: list[Upstream]) -> N
     (facts,) = history.keys.values()
     assert (facts.peer, facts.end) == (f"{host}:{port}", "fin")
     assert "deleted" in {event.kind for event in facts.events}
+
+
+@pytest.mark.real
+def test_promtool_finds_nothing_to_say_of_a_relay(pacemakers: list[Upstream]) -> None:
+    """The tool promtool accepts the page of a relay that has served some requests."""
+    names = [pacemaker.name for pacemaker in pacemakers]
+    with RelayProcess(names, "--admin", "127.0.0.1:0") as relay:
+        with Wire(relay.address) as peer:
+            peer.ask(wire.send_pulse(KEY, b"1", 1))
+        page = ask(admin_of(relay), "/metrics", GIVE_UP_S).text
+    assert "storm_pacemaker_relay_" in page
+    assert complaints(page) == ""
 
 
 def test_upgrade_in_place_keeps_missed_deletes(
