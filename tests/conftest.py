@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -13,6 +14,9 @@ from tests.no_io import GUARD, may_do_io
 # Tests block a signal and send it to their own process.  Threads that numpy (behind
 # the plots) starts when it is imported do not block it, and the process ends by it.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+# `nohup` has SIGHUP ignored, by the tests' daemons too, which then do not reload by it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A machine that is busy with Java beside the tests makes single examples slow
 # now and then; and a failure must be repeatable from what it prints.
