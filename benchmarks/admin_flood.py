@@ -2,12 +2,12 @@
 
     python -m benchmarks.admin_flood [PAIRS] [SECONDS]
 
-A thousand workers write a heartbeat every 3 s.  Meanwhile `CROWD` clients send part of
-an HTTP request to an admin endpoint, one byte after the other, and connect again when
-they are cut off.  A port scan connects and leaves, again and again.  `ASKERS` clients
-ask for the history without a pause, which is the longest of all pages.  In each pair,
-the endpoint is once that of the workers' own daemon, and once that of another daemon
-with as many workers, so that both runs share the machine with the attackers.
+A thousand workers write a heartbeat every 3 s.  Meanwhile an admin endpoint is attacked
+by a thousand clients that send part of a request, byte by byte, and connect again when
+they are cut off; by a port scan; and by fifty clients that ask without a pause for the
+history, the longest page.  In each pair, one run attacks the endpoint of the workers'
+own daemon, and the other that of a second daemon with as many keys.  So both runs share
+the machine with the attackers.
 
 The bars: the workers' 99th percentile is at most doubled, as the median of the pairs,
 and no pulse is lost.
@@ -36,8 +36,8 @@ _VALUE_BYTES: Final = 2048
 _OTHER: Final = AdminAddress(ADMIN.host, ADMIN.port + 1)
 _BAR: Final = 2.0
 
-CROWD: Final = 1000
-ASKERS: Final = 50
+_DAWDLERS: Final = 1000
+_ASKERS: Final = 50
 _SCANS_PER_S: Final = 200.0
 _REQUEST: Final = b"GET /history?format=json HTTP/1.1\r\nHost: localhost\r\nX: "
 _BYTE_EVERY_S: Final = 0.5
@@ -81,8 +81,8 @@ async def attack(host: str, port: int) -> None:
     """Flood an endpoint until the process is ended."""
     await asyncio.gather(
         _scan(host, port),
-        *(_dawdle(host, port) for _ in range(CROWD)),
-        *(_ask(host, port) for _ in range(ASKERS)),
+        *(_dawdle(host, port) for _ in range(_DAWDLERS)),
+        *(_ask(host, port) for _ in range(_ASKERS)),
     )
 
 
@@ -108,23 +108,22 @@ def _measure(server: Server, flooded: AdminAddress, seconds: float) -> Seen:
 def main(pairs: int, seconds: float) -> int:
     """Print the ratios; return 1 if a bar is missed."""
     ratios, lost = [], 0
-    other = ("--admin", str(_OTHER))
     with (
         running("ours", *ADMIN_OPTIONS) as server,
-        running("ours", *other) as idle,
+        running("ours", "--admin", str(_OTHER)) as other,
         cores_awake(),
     ):
-        for each in (server, idle):
+        for each in (server, other):
             fill(each, Heartbeats(_WORKERS, _VALUE_BYTES), 60.0)
         for number in range(pairs):
             order = (ADMIN, _OTHER) if number % 2 else (_OTHER, ADMIN)
             seen = {place: _measure(server, place, seconds) for place in order}
-            flooded_us, quiet_us = (
+            own_us, other_us = (
                 seen[place].latencies.percentiles_us["99"] for place in (ADMIN, _OTHER)
             )
-            ratios.append(flooded_us / quiet_us)
+            ratios.append(own_us / other_us)
             lost += seen[ADMIN].lost
-            sys.stdout.write(f"p99 {quiet_us:.0f} and {flooded_us:.0f} us\n")
+            sys.stdout.write(f"p99 {other_us:.0f} and {own_us:.0f} us\n")
             sys.stdout.flush()
     median = statistics.median(ratios)
     sys.stdout.write(

@@ -16,8 +16,8 @@ never wait for this module, but all threads share one interpreter, so it is kept
 * Only one long body is made at a time.  An I/O thread gives up the interpreter in each
   read and write; if several threads computed, it would get it back only after all of
   them, each time.
-* What is not a whole request is not answered, and nothing is made for a connection that
-  has been closed meanwhile.
+* Incomplete requests are not answered, and a long body is given up if its connection
+  is closed meanwhile.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class AdminServer(threading.Thread):
 
 
 class _WholeLines(io.BufferedReader):
-    """Lines of a request.
+    """Reads the lines of a request, and raises if the stream ends within one.
 
     `http.server` takes the end of the stream for the end of the headers, so it would
     answer a client that has left, or was ended, in the middle of its request.
@@ -249,16 +249,18 @@ class _Handler(BaseHTTPRequestHandler):
                     if not is_long:
                         is_long = True
                         alone.enter_context(self.server.long_body)
-                    if self._is_left():
+                    if self._is_abandoned():
                         raise ConnectionAbortedError("ended while its reply was made")
                     time.sleep(_PAUSE_IN_BODY_S)
                     rested_s = time.monotonic()
         return b"".join(parts)
 
-    def _is_left(self) -> bool:
-        """Return whether the client has shut down its direction, or the server both.
+    def _is_abandoned(self) -> bool:
+        """Return whether nobody will read the reply.
 
-        Some clients do the former before they have the reply, but none that is known.
+        The client has closed the connection, or this server has ended it.  A client
+        that shuts down its own direction before it has the reply looks the same, and
+        gets no long page: scrapers, browsers and our own commands do not do that.
         """
         end = select.poll()
         end.register(self.connection, select.POLLRDHUP)

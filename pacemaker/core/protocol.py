@@ -306,6 +306,7 @@ class ServerProtocol:
         try:
             return lone.answer_one(data)
         except PeerError as exc:
+            # `receive_data` then returns `Wait.END`.
             self._end(exc)
             return None
 

@@ -210,7 +210,7 @@ class WorkerPulses:
         return at, count, _ACK_HEAD + _ACK_HEAD.join(ends)
 
     def _note(self, details: bytes) -> None:
-        """Note a pulse in the history, and say from when on to note another one."""
+        """Note a pulse in the history, and set when to note the next one."""
         assert self._history is not None  # noqa: S101  (it has made the record)
         now_s = self._moment.now_s
         record = self._history.record_for(self.key, self._source, now_s, details)

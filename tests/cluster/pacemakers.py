@@ -36,7 +36,7 @@ class Pacemaker(Place):
         options: further options of ours.
 
     Attributes:
-        kind: whose Pacemaker the next start starts.
+        kind: whose Pacemaker `start` starts.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A place in a cluster where one process after the other serves the same address."""
+"""An address in a cluster at which one process after another listens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UPGRADE_TIMEOUT_S = 120
 
 
 class Place(ABC):
-    """An address, whoever serves there.
+    """An address, whichever process listens there.
 
     Args:
         host: where it is.

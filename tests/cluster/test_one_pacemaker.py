@@ -116,9 +116,9 @@ def test_worker_is_killed_again_and_again(
 def _kill_worker(cluster: Cluster, seen: Observation, executors: set[str]) -> None:
     """Kill the worker of some executors, and wait for a heartbeat of its successor.
 
-    That is started in the same slot, or in another one where it takes long.  A beat
-    before there is another process says nothing: the last one of the killed worker may
-    arrive after it has died.
+    The successor is started in the same slot, or, if that takes long, in another one.
+    Heartbeats do not count until its process exists: the last one of the killed worker
+    may arrive after that worker has died.
     """
     before = cluster.placement()
     (port,) = {before.slots[name].port for name in executors}
