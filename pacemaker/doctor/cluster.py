@@ -95,9 +95,10 @@ def _zookeeper(facts: Facts) -> Iterator[Finding]:
             "/workerbeats in ZooKeeper",
             "storm.zookeeper.root",
             _some(nodes.leftovers),
-            "they are left from before Pacemaker was used; nothing reads or removes"
-            " them",
-            "delete the nodes below storm.zookeeper.root/workerbeats in ZooKeeper",
+            "ZooKeeper holds their heartbeats, which nothing reads or removes: they are"
+            " from before Pacemaker was used, or from workers that do not use it",
+            "set storm.cluster.state.store on every host, then delete the nodes below"
+            " storm.zookeeper.root/workerbeats in ZooKeeper",
         )
     if len(facts.versions) > 1:
         yield Finding(

@@ -139,7 +139,7 @@ class ClusterNodes:
         supervisors: by their id.
         nimbuses: every Nimbus that is running.
         errors: by the id of a topology and the name of a component.
-        leftovers: topologies with heartbeats in ZooKeeper, from before Pacemaker.
+        leftovers: topologies that have heartbeats in ZooKeeper.
     """
 
     read_s: float

@@ -44,7 +44,7 @@ def read_nodes(state: NodeReader, now_s: float) -> ClusterNodes:
         supervisors=dict(_each(state, "/supervisors", nodes.supervisor)),
         nimbuses=_nimbuses(state),
         errors=dict(_errors(state)),
-        leftovers=tuple(_children(state, "/workerbeats")),
+        leftovers=tuple(_with_heartbeats(state)),
     )
 
 
@@ -73,6 +73,16 @@ def _value(state: NodeReader, path: str, read: Callable[[bytes], T]) -> T | None
         return read(data)
     except ValueDecodeError:
         return None
+
+
+def _with_heartbeats(state: NodeReader) -> Iterator[str]:
+    """Yield the topologies whose workers have written heartbeats to ZooKeeper.
+
+    Nimbus makes an empty node for each topology, with Pacemaker too, and leaves it.
+    """
+    for topology_id in _children(state, "/workerbeats"):
+        if _children(state, f"/workerbeats/{topology_id}"):
+            yield topology_id
 
 
 def _nimbuses(state: NodeReader) -> tuple[NimbusNode, ...]:

@@ -220,13 +220,18 @@ def test_names_are_guessed_well_without_zookeeper(running: Cluster, busy: str) -
     assert all(component["name_is_guess"] for component in shown["components"])
 
 
-def test_doctor_finds_nothing_wrong_with_a_sound_cluster(running: Cluster) -> None:
+def test_doctor_finds_nothing_wrong_with_a_sound_cluster(
+    running: Cluster, busy: str
+) -> None:
     """The files of all its hosts, its Pacemaker, its ZooKeeper and this machine.
+
+    Nimbus has made the node of a topology in ZooKeeper, which is no leftover.
 
     It is sound but for one thing: its hosts are one, which they call localhost.
     """
     files = sorted(running.folder.glob("*/conf/storm.yaml"))
     assert len(files) > 1
+    assert busy in running.operator.topology_ids().values()
     found = running.commands.doctor(*files)
     assert {each["check"] for each in found} == {"localhost"}, found
     assert {each["file"] for each in found} == set(map(str, files)), found
