@@ -34,6 +34,10 @@ from pacemaker.descriptor_limit import raise_descriptor_limit
 _READ_BYTES: Final = 256 * 1024
 _RESET: Final = struct.pack("ii", 1, 0)
 _EVENTS: Final = 256
+# The kernel limits the memory of all sockets together (net.ipv4.tcp_mem).  The send
+# buffers of real attackers are on other machines.  Here they must not use up what the
+# daemon's machine has, or the kernel would drop what honest peers send.
+_SEND_BUFFER_BYTES: Final = 32 * 1024
 # The pause between two attempts to connect, if none is possible.
 _PAUSE_S: Final = 0.01
 
@@ -98,6 +102,7 @@ class Attackers:
                 self._to_open.append(number)
                 self._next_open_s = now_s + _PAUSE_S
                 return
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
             self.opened += 1
             speaker = Speaker(number, sock, self._talk(number))
             self._speakers[sock.fileno()] = speaker

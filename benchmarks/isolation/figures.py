@@ -101,8 +101,16 @@ class Figures:
     is_alive: bool = True
 
 
-def count(records: Sequence[Record], spans: Mapping[Phase, Span]) -> Figures:
-    """Compute the figures from the records of the honest peers."""
+def count(
+    records: Sequence[Record], spans: Mapping[Phase, Span], is_paused: bool = False
+) -> Figures:
+    """Compute the figures from the records of the honest peers.
+
+    Args:
+        records: the records.
+        spans: when each phase began and ended.
+        is_paused: whether the daemon was paused during the attack.
+    """
     figures = Figures()
     outcomes = Counter(record[4] for record in records)
     figures.lost = outcomes[RESET] + outcomes[UNANSWERED]
@@ -116,7 +124,7 @@ def count(records: Sequence[Record], spans: Mapping[Phase, Span]) -> Figures:
     figures.alone_s = _alone_s(
         [record for record in timed if spans[Phase.ATTACK].has(record[1])]
     )
-    figures.recovery_s = _recovery_s(timed, spans, normal_s(figures))
+    figures.recovery_s = _recovery_s(timed, spans, normal_s(figures), is_paused)
     logins = [done - due for kind, due, _, done, _ in records if kind == "login"]
     figures.login_s = max(logins, default=None)
     return figures
@@ -160,14 +168,22 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
 
 
 def _recovery_s(
-    records: Sequence[Record], spans: Mapping[Phase, Span], bound_s: float
+    records: Sequence[Record],
+    spans: Mapping[Phase, Span],
+    bound_s: float,
+    is_paused: bool,
 ) -> float:
-    """Return how long after the attack the last late request was answered."""
+    """Return how long after the attack the last late request was answered.
+
+    After a pause, a request counts from when it was sent.  Nimbus then sends the reads
+    of the whole pause, thousands of them, one after another, which no Nimbus of Storm
+    does.
+    """
     ended_s, over_s = spans[Phase.ATTACK].to_s, spans[Phase.AFTER].to_s
     late = [
         min(done, over_s) - ended_s
-        for _, due, _, done, outcome in records
+        for _, due, sent, done, outcome in records
         if due < over_s and done > ended_s
-        if done - due > bound_s or outcome != OK
+        if done - (sent if is_paused else due) > bound_s or outcome != OK
     ]
     return max(late, default=0.0)

@@ -80,6 +80,8 @@ class Acceptor(threading.Thread):
         # The descriptor of the last connection.  The kernel hands out the lowest free
         # number, so a low one here means that there was room.
         self._last_fd = -1
+        # The threads that may not have closed all the connections that make room yet.
+        self._making_room: set[IoThread] = set()
         # Open everything that this thread needs before it runs.
         self._wake_up = WakeUp()
         self._all, self._wake_alone = select.epoll(), select.epoll()
@@ -159,7 +161,7 @@ class Acceptor(threading.Thread):
                 break
             except OSError as exc:
                 if exc.errno not in _OF_ONE_CONNECTION:
-                    _logger.error("cannot accept connections: %s", exc.strerror)
+                    self._expect_room(exc.strerror)
                     return False
                 _logger.debug("cannot accept a connection: %s", exc.strerror)
                 continue
@@ -167,6 +169,17 @@ class Acceptor(threading.Thread):
             self._take(sock, address, fd)
         self._log_refused()
         return True
+
+    def _expect_room(self, problem: str | None) -> None:
+        """Let a thread that is making room end the coming pause; if none is, log it.
+
+        A thread runs its calls in order, so it wakes this one after it has closed the
+        connections.  It is asked only once: if there still is no room, the pause lasts.
+        """
+        if self._making_room:
+            self._making_room.pop().call(self._wake_up.wake)
+        else:
+            _logger.error("cannot accept connections: %s", problem)
 
     def _check_room(self, room_ends: int) -> None:
         """Check that the next free descriptor is one that connections may use.
@@ -235,10 +248,12 @@ class Acceptor(threading.Thread):
             if not thread.silent:
                 reason = "raise the limit (LimitNOFILE=)"
                 raise LimitError("too many connections", reason)
+            self._making_room.add(thread)
             thread.end_silent()
             return
         for thread in self._threads:
             if verdict is Verdict.REPLACE and thread.has_silent(account):
+                self._making_room.add(thread)
                 thread.end_silent(account)
                 return
         raise LimitError(

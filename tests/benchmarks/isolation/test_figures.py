@@ -57,6 +57,17 @@ def test_recovery_ends_with_what_was_looked_at() -> None:
     assert figures.recovery_s == 10.0
 
 
+def test_recovery_from_a_pause_leaves_out_reads_that_could_not_be_sent() -> None:
+    """Nimbus sends those of the whole pause afterwards, one after another."""
+    records: list[Record] = [
+        *QUIET,
+        ("pulse", 19.0, 19.0, 20.3, "ok"),
+        ("read", 11.0, 21.0, 21.001, "ok"),
+    ]
+    assert count(records, SPANS, is_paused=True).recovery_s == pytest.approx(0.3)
+    assert count(records, SPANS).recovery_s == pytest.approx(1.001)
+
+
 def test_reads_that_are_held_have_no_latency() -> None:
     """They wait for a pulse, not for the daemon."""
     assert seen(("held", 15.0, 14.0, 16.0, "ok")).phases["attack"].max_s < 0.002

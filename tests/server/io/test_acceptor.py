@@ -7,7 +7,7 @@ import errno
 import resource
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -34,6 +34,8 @@ class Adopter:
         self.failures = 0
         self.adopted: list[tuple[socket.socket, str]] = []
         self.is_adopted = threading.Semaphore(0)
+        self.calls: list[Callable[[], None]] = []
+        self.is_called = threading.Semaphore(0)
 
     def adopt(self, sock: socket.socket, peer: str, account: Account) -> None:
         """Keep a connection, or fail as often as the test asked for."""
@@ -48,6 +50,11 @@ class Adopter:
     def end_silent(self) -> None:
         """Count how often a silent connection has to make room."""
         self.ended_silent += 1
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Keep a call, and signal it."""
+        self.calls.append(function)
+        self.is_called.release()
 
     def wait(self) -> None:
         """Wait for one more connection."""
@@ -175,6 +182,31 @@ def test_connection_is_refused_if_none_is_silent(listener: socket.socket) -> Non
             peer.recv(1)
     assert not adopter.adopted
     assert not adopter.ended_silent
+    _end(acceptor, adopter)
+
+
+def test_acceptor_goes_on_as_soon_as_a_thread_has_made_room(
+    listener: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It does not pause for longer than closing the silent connections takes."""
+    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
+    adopter = Adopter()
+    adopter.silent = 1
+    acceptor = _run_all([listener], adopter, capacity=0)
+    with contextlib.ExitStack() as peers:
+        peers.enter_context(socket.create_connection(listener.getsockname()))
+        adopter.wait()
+        _pass_a_turn(acceptor)
+        monkeypatch.setattr(acceptor_module, "_room_ends", lambda _: 0)
+        peers.enter_context(socket.create_connection(listener.getsockname()))
+        assert adopter.is_called.acquire(timeout=GIVE_UP_S)
+        assert "cannot accept" not in caplog.text
+        monkeypatch.undo()
+        monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
+        adopter.calls.pop()()
+        adopter.wait()
     _end(acceptor, adopter)
 
 
