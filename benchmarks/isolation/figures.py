@@ -16,7 +16,8 @@ NORMAL_TIMES: Final = 3.0
 NORMAL_LEAST_S: Final = 0.020
 
 # These say nothing about the daemon's speed, because they wait for something else.
-_UNTIMED: Final = ("held", "delete", "nobody's")
+# Logins have a bar of their own.
+_UNTIMED: Final = ("held", "delete", "login", "nobody's")
 
 Record: TypeAlias = tuple[str, float, float, float, str]
 """A request: its kind, when it was scheduled, sent and answered, and its outcome."""

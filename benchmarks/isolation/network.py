@@ -18,7 +18,10 @@ from typing import Final
 
 _INSIDE: Final = "STORM_PACEMAKER_ISOLATION_NAMESPACE"
 _SET_UP: Final = (
-    'ip link set lo up && ip route add local 10.77.0.0/16 dev lo && exec "$@"'
+    "ip link set lo up && ip route add local 10.77.0.0/16 dev lo"
+    # One address may have more connections than Linux has ports for by default.
+    " && { echo 1024 65535 > /proc/sys/net/ipv4/ip_local_port_range || true; }"
+    ' && exec "$@"'
 )
 _TRY_TIMEOUT_S: Final = 10
 

@@ -34,11 +34,9 @@ class Wanted:
         return self.has_special or not (attack.hold_s or attack.pause_s)
 
 
-_BRIEF: Final = Plan(
-    quiet_s=2.0, attack_s=3.0, recovery_s=4.0, has_control=False, has_reload=False
-)
+_BRIEF: Final = Plan(quiet_s=2.0, attack_s=3.0, recovery_s=4.0, has_reload=False)
 # If the server fails, it fails for long, as each request waits 11 s for its reply.
-_BRIEFER: Final = replace(_BRIEF, attack_s=2.0, recovery_s=2.0)
+_BRIEFER: Final = replace(_BRIEF, has_control=False, attack_s=2.0, recovery_s=2.0)
 _QUICK: Final = Plan(quiet_s=2.0, attack_s=3.0, recovery_s=4.0, has_control=False)
 
 PLANS: Final[Mapping[str, Sequence[Wanted]]] = {

@@ -2,9 +2,13 @@
 
 Every connection is accepted while up to three quarters of the connections that fit
 are open.  Above that, no address gets more than an equal share: a new connection of an
-address that has its share takes the place of one of the same address that has never
-sent a byte, or is refused.  When all are in use, a connection of any address that has
-never sent a byte is closed to make room for a new one.
+address that has its share takes the place of an expendable one of the same address, or
+is refused.  When all are in use, an expendable connection of any address is closed to
+make room for a new one.  Expendable are connections that have never sent a byte, and
+those that were refused and whose peers have not closed their end.
+
+A flood of connections from one address is refused early, as long as they are silent.  A
+worker is not: it sends its first bytes at once.
 
 The only side effects here are on the accounts, under their own lock.
 """
@@ -58,14 +62,20 @@ class Admission:
         self._capacity = capacity
         self._limits = address_limits
 
-    def judge(self, account: Account, now_s: float) -> Verdict:
-        """Decide about a new connection, which its account has counted already."""
+    def judge(self, account: Account, now_s: float, is_silent: bool) -> Verdict:
+        """Decide about a new connection.
+
+        Args:
+            account: its account, which has counted it already.
+            now_s: the monotonic time in seconds.
+            is_silent: whether nothing has arrived on it yet.
+        """
         used, most = account.connections, self._limits.connections
         if most is not None and used > most:
             return Verdict.REFUSE
         total, accounts = self._accounts.connections, self._accounts.connected
         is_too_often = account.arrives_too_often(now_s, self._limits)
-        if is_too_often and total > PRESSURE * self._capacity:
+        if is_too_often and is_silent and total > PRESSURE * self._capacity:
             return Verdict.REFUSE
         # One connection is never too much for an address, however many addresses there
         # are and however small the equal share is.

@@ -20,6 +20,10 @@ LISTEN_BACKLOG: Final = 4096
 # The same as Netty's option in Storm.  The kernel limits it to net.core.wmem_max.
 SEND_BUFFER_BYTES: Final = 5 * 1024 * 1024
 
+# What the kernel may keep of what a connection of a crowd has sent.  Linux doubles the
+# number, and half of that is the window.
+NARROW_BUFFER_BYTES: Final = 48 * 1024
+
 # What one turn reads from one connection: some sixty typical heartbeats.  With half of
 # it, each heartbeat takes 1.4 to 1.7 times the CPU when fifty are under way.  With
 # twice as much, reading a single heartbeat costs more (the buffer is allocated first).

@@ -7,10 +7,16 @@ from pacemaker.core.addresses import Accounts
 from pacemaker.core.admission import Admission, Verdict, capacity
 
 
-def _connect(accounts: Accounts, admission: Admission, host: str, port: int) -> Verdict:
+def _connect(
+    accounts: Accounts,
+    admission: Admission,
+    host: str,
+    port: int,
+    is_silent: bool = True,
+) -> Verdict:
     """Connect, and close the connection again unless it is accepted."""
     account = accounts.open(host, port)
-    verdict = admission.judge(account, 0.0)
+    verdict = admission.judge(account, 0.0, is_silent)
     if verdict is not Verdict.TAKE:
         accounts.close(account)
     return verdict
@@ -54,6 +60,8 @@ def test_connections_that_come_too_fast_are_refused_under_pressure_alone() -> No
     crowd = [_connect(accounts, admission, "10.0.0.1", port) for port in range(20)]
     assert set(others) == {Verdict.TAKE}
     assert crowd == [Verdict.TAKE] * burst + [Verdict.REFUSE] * (20 - burst)
+    worker = _connect(accounts, admission, "10.0.0.1", 20, is_silent=False)
+    assert worker is Verdict.REPLACE, "it has sent its first bytes"
     accounts = Accounts()
     admission = Admission(accounts, 10_000, AddressLimits(connections_per_s=2))
     crowd = [_connect(accounts, admission, "10.0.0.1", port) for port in range(99)]

@@ -20,7 +20,7 @@ from pacemaker.core.addresses import Accounts
 from pacemaker.core.admission import Admission, Verdict
 from pacemaker.errors import LimitError
 from pacemaker.server.io.io_thread import IoThread
-from pacemaker.server.io.sockets import join_address, set_storms_options
+from pacemaker.server.io.sockets import join_address, set_storms_options, unread_bytes
 from pacemaker.wakeup import WakeUp
 
 _logger: Final = logging.getLogger(__name__)
@@ -229,7 +229,8 @@ class Acceptor(threading.Thread):
         Raises:
             LimitError: it is refused, because there is no room for it.
         """
-        verdict = self._admission.judge(account, time.monotonic())
+        is_silent = not unread_bytes(sock.fileno())
+        verdict = self._admission.judge(account, time.monotonic(), is_silent)
         if verdict is not Verdict.TAKE:
             self._make_room(verdict, account)
         thread = self._threads[0]
@@ -238,23 +239,23 @@ class Acceptor(threading.Thread):
         thread.adopt(sock, peer, account)
 
     def _make_room(self, verdict: Verdict, account: Account) -> None:
-        """Close a connection that has never sent a byte.
+        """Have an expendable connection closed.
 
         Raises:
             LimitError: no connection may be closed for this account.
         """
         if verdict is Verdict.MAKE_ROOM:
-            thread = max(self._threads, key=lambda each: each.silent)
-            if not thread.silent:
+            thread = max(self._threads, key=lambda each: each.expendable)
+            if not thread.expendable:
                 reason = "raise the limit (LimitNOFILE=)"
                 raise LimitError("too many connections", reason)
             self._making_room.add(thread)
-            thread.end_silent()
+            thread.make_room()
             return
         for thread in self._threads:
-            if verdict is Verdict.REPLACE and thread.has_silent(account):
+            if verdict is Verdict.REPLACE and thread.can_make_room(account):
                 self._making_room.add(thread)
-                thread.end_silent(account)
+                thread.make_room(account)
                 return
         raise LimitError(
             "its address has used up its share of the connections",

@@ -13,7 +13,7 @@ path goes through `on_readable` and `_write`, and the condition stays READING.
                     end of stream, once everything is answered (`_finish`)
     the protocol    `Wait.END`, if the peer is at fault (`_finish`)
     a limit         `refuse`: a time limit (`expire`), the budget of all buffers
-                    (`evict`), or a descriptor that a silent connection occupies
+                    (`evict`), or a descriptor that another one needs (`make_room`)
     the I/O thread  `abort`: a stop, once the connection `is_quiet` or the time is up;
                     or an exception in our own code
 
@@ -41,6 +41,7 @@ from pacemaker.server.io.cost_classes import NEW_CLASS, REFUSED_CLASS, next_clas
 from pacemaker.server.io.deadlines import Deadlines
 from pacemaker.server.io.sockets import (
     end_with_reset,
+    narrow_receive_buffer,
     undelivered_bytes,
     unread_bytes,
 )
@@ -104,6 +105,9 @@ class Owner(Protocol):
     def greeted(self, connection: Connection) -> None:
         """Record that a connection has sent its first bytes."""
 
+    def lingers(self, connection: Connection) -> None:
+        """Record that a connection only waits for its peer's end."""
+
 
 class Connection:
     """A connection to one peer, from accept to close.
@@ -119,6 +123,7 @@ class Connection:
         "_deadlines",
         "_is_at_end",
         "_is_greeted",
+        "_is_narrow",
         "_linger_bytes",
         "_on_untold",
         "_read_bytes",
@@ -151,6 +156,7 @@ class Connection:
         self._wait = Wait.REQUEST
         self._is_at_end = False
         self._is_greeted = False
+        self._is_narrow = False
         self._deadlines = Deadlines()
         self._read_bytes = limits.READ_BYTES
         self._linger_bytes = limits.LINGER_BYTES
@@ -181,6 +187,16 @@ class Connection:
             return
         slice_cost, self.protocol.slice_cost = self.protocol.slice_cost, 0
         self.cost_class = next_class(self.cost_class, elapsed_s, slice_cost)
+
+    def narrow(self) -> None:
+        """Let the kernel keep little of what the peer of a crowd sends from now on.
+
+        It would keep megabytes for each connection, and small segments take ten times
+        that: a thousand connections can use up what the kernel has for all sockets.
+        """
+        if not self._is_narrow:
+            self._is_narrow = True
+            narrow_receive_buffer(self._sock)
 
     def on_event(self, events: int) -> None:
         """Handle the events that epoll reports, in all but the usual case."""
@@ -403,6 +419,20 @@ class Connection:
             self.refuse(LimitError(reason, detail))
             self.owner.note_evicted(held_bytes)
 
+    def make_room(self) -> bool:
+        """Close it if it is expendable after all; return whether it was.
+
+        What a new worker has sent may still be in the kernel.
+        """
+        if self.condition is not _LINGERING:
+            if unread_bytes(self.fd):
+                return False
+            reason = "no room for silent connections"
+            self.refuse(LimitError(reason, "it has never sent a byte"))
+        # Its descriptor is needed now, and a reset can destroy no reply.
+        self.abort()
+        return True
+
     def refuse(self, error: PeerError) -> None:
         """End the connection for a reason on the server's side."""
         output = self.protocol.fail(error)
@@ -523,6 +553,7 @@ class Connection:
         self._deadlines.begin_linger(self.owner.now())
         self._read_bytes = limits.READ_BYTES
         self._enter(_LINGERING)
+        self.owner.lingers(self)
 
     def _end_by_peer(self, reason: str) -> None:
         if self.condition is _LINGERING:

@@ -265,6 +265,8 @@ class FairTurns:
         every turn, and with thousands of them that takes longer than serving some.
         """
         if not connection.is_closed:
+            if connection.account.spent_s > limits.DOMINANT_S:
+                connection.narrow()
             connection.is_deferred = True
             self._loop.wait_for(connection.fd, 0)
             self.backlog.put(connection)

@@ -10,6 +10,7 @@ Who is served first in a turn, and who has to wait, is decided by
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import select
@@ -28,13 +29,12 @@ from pacemaker.core.figures import Figures
 from pacemaker.core.held_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.record import End, Moment
-from pacemaker.errors import LimitError
 from pacemaker.server.io.arrivals import Arrival, Arrivals
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.expendable import Expendable
 from pacemaker.server.io.fair_turns import FairTurns
 from pacemaker.server.io.sasl_steps import StepRunner
-from pacemaker.server.io.silent import Silent
 from pacemaker.server.io.timers import Timers
 from pacemaker.server.io.watchlist import Watchlist
 from pacemaker.server.process import memory
@@ -43,6 +43,10 @@ from pacemaker.wakeup import WakeUp
 from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
+
+# How many expendable connections to look at before giving up: some may just have sent
+# their first bytes.
+_MOST_TRIED: Final = 16
 
 # Makes the protocol object of a new connection from its peer's name and account.
 ProtocolFactory: TypeAlias = Callable[[str, Account], ServerProtocol]
@@ -102,7 +106,7 @@ class IoThread(threading.Thread):
         # The connections, and some that need attention.
         self.connections: dict[int, Connection] = {}
         self.watched: Watchlist[Connection] = Watchlist()
-        self._silent: Silent[Connection] = Silent()
+        self._expendable: Expendable[Connection] = Expendable()
         self._turns = FairTurns(self, self._wake_up.fd)
         # Two counters and not one, so that each is written by a single thread: the
         # acceptor adopts, this thread forgets.  One counter would need a lock.
@@ -138,18 +142,18 @@ class IoThread(threading.Thread):
         self._adopted += 1
         self.call(self._adopt_next)
 
-    def end_silent(self, account: Account | None = None) -> None:
-        """Close the oldest silent connection, of one account or of all."""
-        self.call(lambda: self._end_silent(account))
+    def make_room(self, account: Account | None = None) -> None:
+        """Close the oldest expendable connection, of one account or of all."""
+        self.call(lambda: self._make_room(account))
 
     @property
-    def silent(self) -> int:
-        """The number of connections that have never sent a byte."""
-        return len(self._silent)
+    def expendable(self) -> int:
+        """The number of connections that may be closed to make room."""
+        return len(self._expendable)
 
-    def has_silent(self, account: Account) -> bool:
-        """Return whether an account has a connection that has never sent a byte."""
-        return self._silent.has(account)
+    def can_make_room(self, account: Account) -> bool:
+        """Return whether an account has a connection that may be closed for another."""
+        return self._expendable.has(account)
 
     def hold_misses(self, holding: Holding, until_s: float) -> None:
         """Hold the misses of all future connections until a time of `boot_clock`."""
@@ -241,7 +245,11 @@ class IoThread(threading.Thread):
 
     def greeted(self, connection: Connection) -> None:
         """Record that a connection has sent something, now or before an upgrade."""
-        self._silent.discard(connection)
+        self._expendable.discard(connection)
+
+    def lingers(self, connection: Connection) -> None:
+        """Record that a connection only waits for its peer's end."""
+        self._expendable.add(connection)
 
     def note_evicted(self, size_bytes: int) -> None:
         """Record how many bytes an evicted connection held."""
@@ -261,7 +269,7 @@ class IoThread(threading.Thread):
         self._count_end(connection)
         self._accounts.close(connection.account)
         self._turns.backlog.discard(connection)
-        self._silent.discard(connection)
+        self._expendable.discard(connection)
         if self.watched.discard(connection):
             self._budget.hold(connection, connection.account, 0, self.now())
 
@@ -336,14 +344,11 @@ class IoThread(threading.Thread):
         if not connection.is_closed:
             self._turns.backlog.put(connection)
 
-    def _end_silent(self, account: Account | None) -> None:
-        connection = self._silent.next_to_end(account)
-        if connection is not None:
-            connection.refuse(
-                LimitError("no room for silent connections", "it has never sent a byte")
-            )
-            # Its descriptor is needed now, and a reset cannot destroy any reply.
-            connection.abort()
+    def _make_room(self, account: Account | None) -> None:
+        oldest = itertools.islice(self._expendable.oldest(account), _MOST_TRIED)
+        for connection in oldest:
+            if connection.make_room():
+                return
 
     def _timeout_s(self, due_s: float) -> float | None:
         if self._turns.backlog.size:
@@ -432,7 +437,7 @@ class IoThread(threading.Thread):
             self._accounts.close(account)
             sock.close()
             return
-        self._silent.add(connection)
+        self._expendable.add(connection)
         self._turns.add_new(connection)
         self.connections[connection.fd] = connection
         self.figures.connections += 1

@@ -29,8 +29,8 @@ class Adopter:
 
     def __init__(self, load: int = 0) -> None:
         self.load = load
-        self.silent = 0
-        self.ended_silent = 0
+        self.expendable = 0
+        self.made_room = 0
         self.failures = 0
         self.adopted: list[tuple[socket.socket, str]] = []
         self.is_adopted = threading.Semaphore(0)
@@ -47,9 +47,9 @@ class Adopter:
         self.load += 1
         self.is_adopted.release()
 
-    def end_silent(self) -> None:
-        """Count how often a silent connection has to make room."""
-        self.ended_silent += 1
+    def make_room(self) -> None:
+        """Count how often another connection has to make room."""
+        self.made_room += 1
 
     def call(self, function: Callable[[], None]) -> None:
         """Keep a call, and signal it."""
@@ -158,21 +158,21 @@ def test_acceptor_prefers_thread_with_fewest_connections(
     _end(acceptor, busy, idle)
 
 
-def test_room_is_made_on_the_thread_with_the_most_silent_connections(
+def test_room_is_made_on_the_thread_with_the_most_to_spare(
     listener: socket.socket,
 ) -> None:
-    """Other threads may have no silent connection to close."""
+    """Other threads may have no connection that may be closed."""
     adopters = [Adopter(), Adopter(), Adopter()]
-    adopters[1].silent = 2
-    adopters[2].silent = 1
+    adopters[1].expendable = 2
+    adopters[2].expendable = 1
     acceptor = _run_all([listener], *adopters, capacity=0)
     with socket.create_connection(listener.getsockname()):
         adopters[0].wait()
-    assert [each.ended_silent for each in adopters] == [0, 1, 0]
+    assert [each.made_room for each in adopters] == [0, 1, 0]
     _end(acceptor, *adopters)
 
 
-def test_connection_is_refused_if_none_is_silent(listener: socket.socket) -> None:
+def test_connection_is_refused_if_none_is_expendable(listener: socket.socket) -> None:
     """A peer that has sent something is not closed for a new one."""
     adopter = Adopter()
     acceptor = _run_all([listener], adopter, capacity=0)
@@ -181,7 +181,7 @@ def test_connection_is_refused_if_none_is_silent(listener: socket.socket) -> Non
         with pytest.raises(ConnectionResetError):
             peer.recv(1)
     assert not adopter.adopted
-    assert not adopter.ended_silent
+    assert not adopter.made_room
     _end(acceptor, adopter)
 
 
@@ -193,7 +193,7 @@ def test_acceptor_goes_on_as_soon_as_a_thread_has_made_room(
     """It does not pause for longer than closing the silent connections takes."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
     adopter = Adopter()
-    adopter.silent = 1
+    adopter.expendable = 1
     acceptor = _run_all([listener], adopter, capacity=0)
     with contextlib.ExitStack() as peers:
         peers.enter_context(socket.create_connection(listener.getsockname()))

@@ -219,7 +219,7 @@ def test_greeting_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
         old.ask(peer, PULSE)
         hand_over(old, new)
         # The other one is not to be ended to make room: it has spoken.
-        assert new.thread.silent == 1
+        assert new.thread.expendable == 1
         new.ask(peer, PULSE)
         new.ask(silent, PULSE)
     assert caplog.text.count("10.0.0.1:5: connected") == 1

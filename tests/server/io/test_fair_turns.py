@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import select
+import socket
 
 import pytest
 
@@ -188,6 +190,20 @@ def test_deferred_connection_is_served_what_it_waits_for_then() -> None:
         peer.send(PULSE)
         hand.thread._turns._serve_one(connection)
         assert hand.figures.pulses == 1
+
+
+def test_deferred_connection_of_a_crowd_is_narrowed() -> None:
+    """The kernel keeps little of what a crowd sends, and much of what others do."""
+    with Hand() as hand:
+        sizes = {}
+        for host in ("crowd", "worker"):
+            _, connection = hand.connect(host=host)
+            connection.account.spent_s = 2 * limits.DOMINANT_S * (host == "crowd")
+            hand.thread._turns._defer(connection)
+            with socket.socket(fileno=os.dup(connection.fd)) as sock:
+                sizes[host] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert sizes["crowd"] == 2 * limits.NARROW_BUFFER_BYTES
+        assert sizes["worker"] > sizes["crowd"]
 
 
 def test_deferred_connection_that_ends_is_forgotten() -> None:

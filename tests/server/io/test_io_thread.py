@@ -13,6 +13,7 @@ from pacemaker.core import limits
 from pacemaker.core.accounts import BURST_S, DEFAULT_LIMITS
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
+from pacemaker.server.io.conditions import Condition
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.sockets import end_with_reset
 from pacemaker.server.process import memory
@@ -297,8 +298,8 @@ def test_silent_connection_is_ended_first() -> None:
         speaker, _ = hand.connect()
         silent = [hand.connect()[1] for _ in range(3)]
         assert hand.ask(speaker, PULSE) == ACK
-        assert hand.thread.silent == 3
-        hand.thread.end_silent()
+        assert hand.thread.expendable == 3
+        hand.thread.make_room()
         hand.thread.turn()
         assert isinstance(silent[0].protocol.error, LimitError)
         assert [each.protocol.error for each in silent[1:]] == [None, None]
@@ -309,12 +310,34 @@ def test_silent_connection_of_an_account_is_ended() -> None:
     """An address at its share makes room for its own connections only."""
     with Hand() as hand:
         (_, other), (_, own) = hand.connect(), hand.connect(host="10.0.0.1")
-        assert hand.thread.has_silent(own.account)
-        hand.thread.end_silent(own.account)
+        assert hand.thread.can_make_room(own.account)
+        hand.thread.make_room(own.account)
         hand.thread.turn()
-        assert not hand.thread.has_silent(own.account)
+        assert not hand.thread.can_make_room(own.account)
         assert isinstance(own.protocol.error, LimitError)
         assert other.protocol.error is None
+
+
+def test_connection_whose_first_bytes_were_not_read_yet_stays() -> None:
+    """They may be a worker's first pulse."""
+    with Hand() as hand:
+        worker, connection = hand.connect()
+        worker.send(PULSE)
+        assert not connection.make_room()
+        hand.turn_until_readable(worker)
+        assert worker.receive() == ACK
+
+
+def test_refused_connection_that_lingers_makes_room() -> None:
+    """Its peer was told already, and must only close its end."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        peer.send(NONSENSE)
+        hand.turn_until(lambda: connection.condition is Condition.LINGERING)
+        assert hand.thread.can_make_room(connection.account)
+        hand.thread.make_room()
+        hand.thread.turn()
+        assert connection.is_closed
 
 
 def test_new_connections_are_adopted_by_accounts_in_turn() -> None:

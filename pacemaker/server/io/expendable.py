@@ -1,10 +1,14 @@
-"""Connections that have never sent a byte: the first to be closed to make room.
+"""The connections that are closed first to make room.
+
+They are those that have never sent a byte, and those that were refused and whose peers
+have not closed their end yet.
 
 This module does no I/O.  Other threads may call `has` and `len`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 from pacemaker.core.accounts import Account
@@ -19,8 +23,8 @@ class Owned(Protocol):
 _T = TypeVar("_T", bound=Owned)
 
 
-class Silent(Generic[_T]):
-    """Silent connections.  Only one thread may change them."""
+class Expendable(Generic[_T]):
+    """Expendable connections.  Only one thread may change them."""
 
     def __init__(self) -> None:
         self._size = 0
@@ -32,16 +36,16 @@ class Silent(Generic[_T]):
         return self._size
 
     def has(self, account: Account) -> bool:
-        """Return whether any connection of an account's host is silent."""
+        """Return whether any connection of an account's host is expendable."""
         return account.host in self._by_host
 
     def add(self, connection: _T) -> None:
-        """Add a new connection."""
+        """Add a connection, as the newest."""
         self._by_host.setdefault(connection.account.host, {})[connection] = None
         self._size += 1
 
     def discard(self, connection: _T) -> None:
-        """Remove a connection that has sent something or has ended."""
+        """Remove a connection, if it is among these."""
         host = connection.account.host
         of_host = self._by_host.get(host, {})
         if connection in of_host:
@@ -50,17 +54,16 @@ class Silent(Generic[_T]):
             if not of_host:
                 del self._by_host[host]
 
-    def next_to_end(self, account: Account | None = None) -> _T | None:
-        """Return the oldest of an account's host, or of the host that has the most.
+    def oldest(self, account: Account | None = None) -> Iterator[_T]:
+        """Yield those of an account's host, or of the host that has the most.
 
         The oldest of all hosts would be a bad choice: it may be a worker that has just
-        connected, whose host hardly ever has a second silent connection.
+        connected, whose host hardly ever has a second expendable connection.
 
-        Returns:
-            None if there is none.
+        The iterator must not be used any more after a change.
         """
         if account is not None:
             among = self._by_host.get(account.host, {})
         else:
             among = max(self._by_host.values(), key=len, default={})
-        return next(iter(among), None)
+        return iter(among)

@@ -1,11 +1,11 @@
-"""Connections that have never sent a byte."""
+"""The connections that are closed first to make room."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from pacemaker.core.accounts import Account
-from pacemaker.server.io.silent import Silent
+from pacemaker.server.io.expendable import Expendable
 
 
 @dataclass(eq=False)
@@ -17,41 +17,43 @@ class Connection:
 
 def test_oldest_of_the_host_that_has_the_most_goes_first() -> None:
     """A new worker is not closed because of a crowd from another host."""
-    silent: Silent[Connection] = Silent()
+    expendable: Expendable[Connection] = Expendable()
     worker, crowd = Account("worker"), Account("crowd")
     new, first, second = (Connection(each) for each in (worker, crowd, crowd))
     for connection in (new, first, second):
-        silent.add(connection)
-    assert len(silent) == 3
-    assert silent.next_to_end() is silent.next_to_end(crowd) is first
-    assert silent.next_to_end(worker) is new
+        expendable.add(connection)
+    assert len(expendable) == 3
+    assert (
+        next(expendable.oldest(), None) is next(expendable.oldest(crowd), None) is first
+    )
+    assert next(expendable.oldest(worker), None) is new
 
 
 def test_whoever_has_spoken_or_ended_is_not_among_them() -> None:
     """A connection that has sent a byte or has ended is not in the list."""
-    silent: Silent[Connection] = Silent()
+    expendable: Expendable[Connection] = Expendable()
     accounts = [Account("a"), Account("b")]
     first, second = (Connection(account) for account in accounts)
     for connection in (first, second):
-        silent.add(connection)
+        expendable.add(connection)
     for connection in (first, first):
-        silent.discard(connection)
-    assert len(silent) == 1
-    assert [silent.has(account) for account in accounts] == [False, True]
-    assert silent.next_to_end(accounts[0]) is None
-    silent.discard(second)
-    assert silent.next_to_end() is None
+        expendable.discard(connection)
+    assert len(expendable) == 1
+    assert [expendable.has(account) for account in accounts] == [False, True]
+    assert next(expendable.oldest(accounts[0]), None) is None
+    expendable.discard(second)
+    assert next(expendable.oldest(), None) is None
 
 
 def test_connections_of_a_shared_host_count_together() -> None:
     """Otherwise a crowd at one address would look like many workers."""
-    silent: Silent[Connection] = Silent()
+    expendable: Expendable[Connection] = Expendable()
     host, alone = Account("shared"), Connection(Account("alone"))
-    silent.add(alone)
+    expendable.add(alone)
     shared = []
     for number in range(2):
         account = Account(f"shared:{number}")
         account.shared_host = host
         shared.append(Connection(account))
-        silent.add(shared[-1])
-    assert silent.next_to_end() is shared[0]
+        expendable.add(shared[-1])
+    assert next(expendable.oldest(), None) is shared[0]
