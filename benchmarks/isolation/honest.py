@@ -104,7 +104,11 @@ class Honest:
         self._reader.is_ordered = False
         self._relay = self._slot(1)
         # These are opened again after a reset; all others serve for one request.
-        self._standing = {*self._workers, self._nimbus, self._reader, self._relay}
+        self._standing = {*self._workers, self._nimbus}
+        if load.late_per_s:
+            self._standing.add(self._reader)
+        if load.large_bytes:
+            self._standing.add(self._relay)
         self._stopped_s: float | None = None
 
     # Connections.

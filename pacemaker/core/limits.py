@@ -21,8 +21,9 @@ LISTEN_BACKLOG: Final = 4096
 SEND_BUFFER_BYTES: Final = 5 * 1024 * 1024
 
 # What the kernel may keep of what a connection of a crowd has sent.  Linux doubles the
-# number, and half of that is the window.
-NARROW_BUFFER_BYTES: Final = 48 * 1024
+# number, and half of that is the window.  The result is the size with which Linux begins
+# by default: with a smaller one, it dropped the next pulse of a worker that was narrowed.
+NARROW_BUFFER_BYTES: Final = 64 * 1024
 
 # What one turn reads from one connection: some sixty typical heartbeats.  With half of
 # it, each heartbeat takes 1.4 to 1.7 times the CPU when fifty are under way.  With

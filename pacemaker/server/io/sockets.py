@@ -49,7 +49,7 @@ def set_storms_options(sock: socket.socket) -> None:
 def narrow_receive_buffer(sock: socket.socket) -> None:
     """Limit what the kernel keeps for a connection until it is read.
 
-    This cannot be undone, and makes heartbeats of more than 48 KiB slower.
+    This cannot be undone, and makes heartbeats of more than 64 KiB slower.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.NARROW_BUFFER_BYTES)
 

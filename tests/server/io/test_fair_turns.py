@@ -192,8 +192,11 @@ def test_deferred_connection_is_served_what_it_waits_for_then() -> None:
         assert hand.figures.pulses == 1
 
 
-def test_deferred_connection_of_a_crowd_is_narrowed() -> None:
+def test_deferred_connection_of_a_crowd_is_narrowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The kernel keeps little of what a crowd sends, and much of what others do."""
+    monkeypatch.setattr(limits, "NARROW_BUFFER_BYTES", 16 * 1024)
     with Hand() as hand:
         sizes = {}
         for host in ("crowd", "worker"):
