@@ -7,8 +7,8 @@ is refused.  When all are in use, an expendable connection of any address is clo
 make room for a new one.  Expendable are connections that have never sent a byte, and
 those that were refused and whose peers have not closed their end.
 
-A flood of connections from one address is refused early, as long as they are silent.  A
-worker is not: it sends its first bytes at once.
+An address from which connections come too fast is treated in the same way: each one
+takes the place of an older one that still has nothing to say.
 
 The only side effects here are on the accounts, under their own lock.
 """
@@ -62,21 +62,16 @@ class Admission:
         self._capacity = capacity
         self._limits = address_limits
 
-    def judge(self, account: Account, now_s: float, is_silent: bool) -> Verdict:
-        """Decide about a new connection.
-
-        Args:
-            account: its account, which has counted it already.
-            now_s: the monotonic time in seconds.
-            is_silent: whether nothing has arrived on it yet.
-        """
+    def judge(self, account: Account, now_s: float) -> Verdict:
+        """Decide about a new connection, which its account has counted already."""
         used, most = account.connections, self._limits.connections
         if most is not None and used > most:
             return Verdict.REFUSE
         total, accounts = self._accounts.connections, self._accounts.connected
         is_too_often = account.arrives_too_often(now_s, self._limits)
-        if is_too_often and is_silent and total > PRESSURE * self._capacity:
-            return Verdict.REFUSE
+        if is_too_often and total > PRESSURE * self._capacity:
+            # Not REFUSE: it may be a worker's, whose first bytes arrive in a moment.
+            return Verdict.REPLACE
         # One connection is never too much for an address, however many addresses there
         # are and however small the equal share is.
         if used > 1 and exceeds_share(used, total, self._capacity, accounts):

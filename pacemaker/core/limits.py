@@ -21,8 +21,8 @@ LISTEN_BACKLOG: Final = 4096
 SEND_BUFFER_BYTES: Final = 5 * 1024 * 1024
 
 # What the kernel may keep of what a connection of a crowd has sent.  Linux doubles the
-# number, and half of that is the window.  The result is the size with which Linux begins
-# by default: with a smaller one, it dropped the next pulse of a worker that was narrowed.
+# number, and half of that is the window.  That is the size with which Linux begins by
+# default; with a smaller one, it dropped the next pulse of a worker that was narrowed.
 NARROW_BUFFER_BYTES: Final = 64 * 1024
 
 # What one turn reads from one connection: some sixty typical heartbeats.  With half of

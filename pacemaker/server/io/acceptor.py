@@ -20,7 +20,7 @@ from pacemaker.core.addresses import Accounts
 from pacemaker.core.admission import Admission, Verdict
 from pacemaker.errors import LimitError
 from pacemaker.server.io.io_thread import IoThread
-from pacemaker.server.io.sockets import join_address, set_storms_options, unread_bytes
+from pacemaker.server.io.sockets import join_address, set_storms_options
 from pacemaker.wakeup import WakeUp
 
 _logger: Final = logging.getLogger(__name__)
@@ -229,8 +229,7 @@ class Acceptor(threading.Thread):
         Raises:
             LimitError: it is refused, because there is no room for it.
         """
-        is_silent = not unread_bytes(sock.fileno())
-        verdict = self._admission.judge(account, time.monotonic(), is_silent)
+        verdict = self._admission.judge(account, time.monotonic())
         if verdict is not Verdict.TAKE:
             self._make_room(verdict, account)
         thread = self._threads[0]
