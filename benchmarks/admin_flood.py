@@ -1,13 +1,13 @@
 """Measure what a flood of the admin endpoint costs the workers.
 
-    python -m benchmarks.admin_flood [PAIRS] [SECONDS]
+    python -m benchmarks.admin_flood [PAIRS] [SECONDS] [ASKERS]
 
 A thousand workers write a heartbeat every 3 s.  Meanwhile an admin endpoint is attacked
 by a thousand clients that send part of a request, byte by byte, and connect again when
-they are cut off; by a port scan; and by fifty clients that ask without a pause for the
-history, the longest page.  In each pair, one run attacks the endpoint of the workers'
-own daemon, and the other that of a second daemon with as many keys.  So both runs share
-the machine with the attackers.
+they are cut off; by a port scan; and, if ASKERS is given, by as many clients that ask
+without a pause for the history, the longest page.  In each pair, one run attacks the
+endpoint of the workers' own daemon, and the other that of a second daemon with as many
+keys.  So both runs share the machine with the attackers.
 
 The bars: the workers' 99th percentile is at most doubled, as the median of the pairs,
 and no pulse is lost.
@@ -37,7 +37,6 @@ _OTHER: Final = AdminAddress(ADMIN.host, ADMIN.port + 1)
 _BAR: Final = 2.0
 
 _DAWDLERS: Final = 1000
-_ASKERS: Final = 50
 _SCANS_PER_S: Final = 200.0
 _REQUEST: Final = b"GET /history?format=json HTTP/1.1\r\nHost: localhost\r\nX: "
 _BYTE_EVERY_S: Final = 0.5
@@ -77,20 +76,21 @@ async def _ask(host: str, port: int) -> None:
                 await reader.read(-1)
 
 
-async def attack(host: str, port: int) -> None:
+async def attack(host: str, port: int, askers: int) -> None:
     """Flood an endpoint until the process is ended."""
     await asyncio.gather(
         _scan(host, port),
         *(_dawdle(host, port) for _ in range(_DAWDLERS)),
-        *(_ask(host, port) for _ in range(_ASKERS)),
+        *(_ask(host, port) for _ in range(askers)),
     )
 
 
 @contextlib.contextmanager
-def _flooded(address: AdminAddress) -> Iterator[None]:
+def _flooded(address: AdminAddress, askers: int) -> Iterator[None]:
     """Run the attackers in a process of their own until the block ends."""
     argv = [sys.executable, "-m", "benchmarks.admin_flood", "--attack"]
-    process = subprocess.Popen([*argv, address.host, str(address.port)], cwd=ROOT)
+    argv += [address.host, str(address.port), str(askers)]
+    process = subprocess.Popen(argv, cwd=ROOT)
     try:
         yield
     finally:
@@ -98,14 +98,16 @@ def _flooded(address: AdminAddress) -> Iterator[None]:
         process.wait()
 
 
-def _measure(server: Server, flooded: AdminAddress, seconds: float) -> Seen:
+def _measure(
+    server: Server, flooded: AdminAddress, seconds: float, askers: int
+) -> Seen:
     group = Group("pulse", _WORKERS, rate_per_s=_WORKERS / _EVERY_S)
-    with _flooded(flooded):
+    with _flooded(flooded, askers):
         stored = Heartbeats(_WORKERS, _VALUE_BYTES)
         return load(server, stored, [group], seconds, warm_up_s=3.0)
 
 
-def main(pairs: int, seconds: float) -> int:
+def main(pairs: int, seconds: float, askers: int) -> int:
     """Print the ratios; return 1 if a bar is missed."""
     ratios, lost = [], 0
     with (
@@ -117,7 +119,7 @@ def main(pairs: int, seconds: float) -> int:
             fill(each, Heartbeats(_WORKERS, _VALUE_BYTES), 60.0)
         for number in range(pairs):
             order = (ADMIN, _OTHER) if number % 2 else (_OTHER, ADMIN)
-            seen = {place: _measure(server, place, seconds) for place in order}
+            seen = {place: _measure(server, place, seconds, askers) for place in order}
             own_us, other_us = (
                 seen[place].latencies.percentiles_us["99"] for place in (ADMIN, _OTHER)
             )
@@ -135,11 +137,12 @@ def main(pairs: int, seconds: float) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--attack"]:
-        asyncio.run(attack(sys.argv[2], int(sys.argv[3])))
+        asyncio.run(attack(sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
     else:
         sys.exit(
             main(
                 pairs=int(sys.argv[1]) if len(sys.argv) > 1 else 5,
                 seconds=float(sys.argv[2]) if len(sys.argv) > 2 else 10.0,
+                askers=int(sys.argv[3]) if len(sys.argv) > 3 else 0,
             )
         )
