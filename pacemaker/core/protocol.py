@@ -56,9 +56,9 @@ from typing import Final, TypeAlias
 from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
 from pacemaker.core.carried_over import Snapshot
 from pacemaker.core.dispatch import Dispatcher, trace_of
-from pacemaker.core.later_answers import LaterAnswers, PendingReads
 from pacemaker.core.listing import Listing
 from pacemaker.core.lone_reads import LoneReads
+from pacemaker.core.pending_requests import PendingRequests
 from pacemaker.core.phases import (
     CAN_BE_CARRIED_OVER,
     READING,
@@ -165,7 +165,7 @@ class ServerProtocol:
         max_body_bytes: the largest message that is read.
         mechanism: authenticates the peer; None if peers need not authenticate.
         peer: the peer's name in the log.
-        holding: answers some requests later; None if none is answered later.
+        pending: the requests that are answered later; None if none will be.
         account: the account of the peer's address.
 
     Attributes:
@@ -196,7 +196,7 @@ class ServerProtocol:
         "_mechanism",
         "_outgoing",
         "_outgoing_bytes",
-        "_reads",
+        "_pending",
         "_traced",
         "_useless",
         "_worker",
@@ -218,7 +218,7 @@ class ServerProtocol:
         max_body_bytes: int,
         mechanism: ServerMechanism | None = None,
         peer: str = "",
-        holding: LaterAnswers | None = None,
+        pending: PendingRequests | None = None,
         account: Account = NOBODY,
     ) -> None:
         self._dispatcher = dispatcher
@@ -228,9 +228,7 @@ class ServerProtocol:
         self._mechanism = mechanism
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
-        self._reads: PendingReads | None = (
-            None if holding is None else holding.new_reads(account)
-        )
+        self._pending = pending
         # Whether a request without a message id is answered later.  The replies to such
         # requests must be in order, so no frame is read until then.
         self._is_waiting = False
@@ -317,11 +315,11 @@ class ServerProtocol:
             What to send now, and what to wait for then (see the module).
         """
         self._read_frames()
-        if self._reads is not None and not self._has_more:
+        if self._pending is not None and not self._has_more:
             # Only after everything is read.  An unread frame may be the same read,
             # sent again; if the released one were answered first, the client would
             # get two replies.
-            self._answer_released(self._reads)
+            self._answer_released(self._pending)
         return self._output()
 
     def finish_step(self, outcome: StepOutcome) -> Output:
@@ -372,17 +370,17 @@ class ServerProtocol:
 
     def close(self) -> None:
         """Drop the held reads, because nobody will receive their replies."""
-        if self._reads is not None:
-            self._reads.drop_all()
-            self._reads = None
+        if self._pending is not None:
+            self._pending.drop_all()
+            self._pending = None
 
     def call_on_release(self, function: Callable[[], None]) -> None:
         """Set the function that is called when `resume` can answer held reads.
 
         It is not called any more once the phase is CLOSED, or after `close`.
         """
-        if self._reads is not None:
-            self._reads.on_release = function
+        if self._pending is not None:
+            self._pending.on_release = function
 
     @property
     def held_bytes(self) -> int:
@@ -400,9 +398,9 @@ class ServerProtocol:
         # begun could not be continued.
         if self.phase not in CAN_BE_CARRIED_OVER:
             return None
-        reads = self._reads
-        held = b"" if reads is None else reads.frames
-        acks = b"" if reads is None else reads.acks
+        pending = self._pending
+        held = b"" if pending is None else pending.frames
+        acks = b"" if pending is None else pending.acks
         listed = b"" if self._listing is None else self._listing.frame
         return Snapshot(
             self.authenticated,
@@ -435,7 +433,7 @@ class ServerProtocol:
         ):
             wait = self._wait()
             self._lone = None
-            if self._reads is not None and wait is Wait.TURN:
+            if self._pending is not None and wait is Wait.TURN:
                 # Keep the replies until the whole batch is read.  An unread frame may
                 # be one of the same reads, sent again.  Then `_handle_or_hold` removes
                 # the first reply, since the client expects only one.  (Not in `ROOM`,
@@ -477,8 +475,8 @@ class ServerProtocol:
 
     def _read_frames(self) -> None:
         """Carry out a slice of the messages that have arrived."""
-        if self._reads is not None:
-            self._begin_batch(self._reads)
+        if self._pending is not None:
+            self._begin_batch(self._pending)
         account = self.account
         charged = account.new_keys + account.lists
         try:
@@ -545,7 +543,7 @@ class ServerProtocol:
         Not while misses are held: then a message may have to supersede a held read with
         the same message id.
         """
-        if self.phase is not _OPEN or self._reads is not None or self._debug:
+        if self.phase is not _OPEN or self._pending is not None or self._debug:
             return False
         pulse = canonical.read_pulse(data, start, end)
         if pulse is None:
@@ -574,12 +572,12 @@ class ServerProtocol:
             self._apply(message)
             if self.phase is not _OPEN:
                 return cost + size_cost
-        if self._reads is None:
+        if self._pending is None:
             self._handle(message)
             if message.type == messages.GET_PULSE and debug is None:
                 self._note_read()
         else:
-            self._handle_or_hold(self._reads, message)
+            self._handle_or_hold(self._pending, message)
         return cost + size_cost
 
     def _note_read(self) -> None:
@@ -611,42 +609,42 @@ class ServerProtocol:
         self._queue(replies)
         return True
 
-    def _begin_batch(self, reads: PendingReads) -> None:
-        if reads.is_over:
-            self._reads = None
+    def _begin_batch(self, pending: PendingRequests) -> None:
+        if pending.is_over:
+            self._pending = None
         elif not self._outgoing:
             # The replies of the last batch were returned to be sent, so they can no
             # longer be removed.  While some are pending, the batch goes on: the
             # indices in it refer to `_outgoing`.
-            reads.begin_batch()
+            pending.begin_batch()
 
-    def _handle_or_hold(self, reads: PendingReads, message: Message) -> None:
+    def _handle_or_hold(self, pending: PendingRequests, message: Message) -> None:
         """Carry out a message now, or let it be answered later."""
         message_id = message.message_id
         if message_id is None or message_id == NO_MESSAGE_ID:
             # Its reply cannot come out of order: the client could not tell which
             # request it belongs to.
-            self._is_waiting = reads.hold(message, self.authenticated)
+            self._is_waiting = pending.hold(message, self.authenticated)
             if not self._is_waiting:
                 self._handle(message)
             return
         # Any request supersedes an earlier one with the same id: the client would
         # mistake the earlier reply for the reply to this request.  The chunk is emptied
         # and not removed, so that the other indices stay valid.
-        for number in reads.supersede(message):
+        for number in pending.supersede(message):
             self._outgoing_bytes -= len(self._outgoing[number])
             self._outgoing[number] = b""
-        if reads.hold(message, self.authenticated):
+        if pending.hold(message, self.authenticated):
             _logger.debug("%s: held: id=%d %r", self.peer, message_id, message.data)
             return
         first = len(self._outgoing)
         self._handle(message)
         if self.authenticated and message.type == messages.GET_PULSE:
-            reads.note_answered(message_id, range(first, len(self._outgoing)))
+            pending.note_answered(message_id, range(first, len(self._outgoing)))
 
-    def _answer_released(self, reads: PendingReads) -> None:
+    def _answer_released(self, pending: PendingRequests) -> None:
         while self._outgoing_bytes < MAX_OUTGOING_BYTES and self._listing is None:
-            message = reads.next_released()
+            message = pending.next_released()
             if message is None:
                 return
             self._handle(message)

@@ -10,11 +10,10 @@ from functools import partial
 from typing import Final
 
 from pacemaker.config import Settings
-from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.accounts import Account
 from pacemaker.core.carried_over import DaemonState
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.later_answers import PendingReads
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.record import Moment
 from pacemaker.errors import StartError, StateError
@@ -97,7 +96,7 @@ class RelayDaemon(Daemon):
             self.links.inbox.restore(key, peer)
         max_body_bytes = self.settings.message_size_max_bytes
         dispatcher = Dispatcher(peer, figures, max_body_bytes, self.history, moment)
-        return self.make_protocol(dispatcher, _Only(peer), name, account)
+        return self.make_protocol(dispatcher, peer, name, account)
 
     def thread_calls(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread but the acceptor."""
@@ -169,13 +168,3 @@ class RelayDaemon(Daemon):
         self.links.stop()
         join_thread(self.links)
         self.links.close()
-
-
-class _Only:
-    """Gives a connection the one peer that was made for it."""
-
-    def __init__(self, peer: Peer) -> None:
-        self._peer = peer
-
-    def new_reads(self, account: Account = NOBODY) -> PendingReads:
-        return self._peer

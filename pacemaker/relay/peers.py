@@ -1,7 +1,7 @@
 """The requests of one of Storm's clients that other Pacemakers have to answer.
 
 `Peer` stands between the connection's protocol and the relay's core.  To the protocol
-it is the `PendingReads` of the connection, and to its dispatcher it is the store.
+it is the `PendingRequests` of the connection, and to its dispatcher it is the store.
 
     request ─▶ Peer.hold ─▶ inbox ─▶ (the links' thread: core, Pacemakers)
     reply ◀─ dispatcher ◀─ Peer.next_released ◀─ call on the I/O thread ◀──┘
@@ -176,7 +176,7 @@ class Peer:
     def __repr__(self) -> str:
         return f"<Peer {self.name} waiting={len(self._waiting)}>"
 
-    # The interface `core.later_answers.PendingReads`.
+    # The interface `core.pending_requests.PendingRequests`.
 
     @property
     def is_over(self) -> bool:

@@ -23,7 +23,7 @@ from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures, add_up
 from pacemaker.core.held_reads import Holding
-from pacemaker.core.later_answers import LaterAnswers
+from pacemaker.core.pending_requests import PendingRequests
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.record import Moment
 from pacemaker.errors import StartError, UpgradeError
@@ -146,16 +146,26 @@ class Daemon:
         )
         holding = Holding(self.store, self.limits.held_read_bytes)
         self._holdings.append(holding)
-        return partial(self.make_protocol, dispatcher, holding)
+        return partial(self._make_holding, dispatcher, holding)
+
+    def _make_holding(
+        self, dispatcher: Dispatcher, holding: Holding, peer: str, account: Account
+    ) -> ServerProtocol:
+        reads = holding.new_reads(account)
+        return self.make_protocol(dispatcher, reads, peer, account)
 
     def make_protocol(
-        self, dispatcher: Dispatcher, later: LaterAnswers, peer: str, account: Account
+        self,
+        dispatcher: Dispatcher,
+        pending: PendingRequests | None,
+        peer: str,
+        account: Account,
     ) -> ServerProtocol:
         """Return the protocol object of a new connection.
 
         Args:
             dispatcher: answers the requests.
-            later: holds the requests that are answered later.
+            pending: the requests that are answered later; None if none will be.
             peer: the peer's name in the log.
             account: the account of the peer's address.
         """
@@ -165,7 +175,7 @@ class Daemon:
             self.settings.message_size_max_bytes,
             None if make is None else make(),
             peer,
-            later,
+            pending,
             account,
         )
 

@@ -139,7 +139,8 @@ class Peer:
 
     def __init__(self, loop: Loop, account: Account = NOBODY) -> None:
         self.server = Collecting(
-            loop.dispatcher, LIMIT, None, "peer:1", loop.holding, account
+            *(loop.dispatcher, LIMIT, None, "peer:1"),
+            *(loop.holding.new_reads(account), account),
         )
         self.server.call_on_release(self._on_release)
         self.releases = 0
@@ -212,7 +213,9 @@ def test_everything_else_is_answered_at_once() -> None:
 def test_read_that_is_not_authorized_is_refused_at_once() -> None:
     """A peer that has not authenticated gets a refusal, and nothing is held."""
     loop = Loop()
-    server = Collecting(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
+    server = Collecting(
+        loop.dispatcher, LIMIT, like_digest(), "p", loop.holding.new_reads()
+    )
     server.receive_data(GET * 2)
     refusal = wire.ack(Type.NOT_AUTHORIZED, 7)
     assert server.sent() == refusal * 2
@@ -251,7 +254,9 @@ def test_nothing_is_held_before_the_beginning_or_after_the_end() -> None:
 def test_peer_that_may_not_read_is_no_slower_after_the_end() -> None:
     """A worker that never authenticates takes the fast path again."""
     loop = Loop()
-    server = Collecting(loop.dispatcher, LIMIT, like_digest(), "p", loop.holding)
+    server = Collecting(
+        loop.dispatcher, LIMIT, like_digest(), "p", loop.holding.new_reads()
+    )
     for _ in range(3):
         assert not takes_fast_path(server, PULSE)
     loop.holding.end()

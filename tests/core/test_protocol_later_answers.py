@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.protocol import (
@@ -40,10 +39,6 @@ class AnsweredElsewhere:
         self.on_release: Callable[[], None] = lambda: None
         self.held: list[Message] = []
         self.released: list[Message] = []
-
-    def new_reads(self, account: Account = NOBODY) -> AnsweredElsewhere:
-        """Return itself: there is only one connection."""
-        return self
 
     def begin_batch(self) -> None:
         """Do nothing: no read is answered at once."""

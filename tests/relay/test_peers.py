@@ -7,10 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.accounts import Account
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.later_answers import PendingReads
 from pacemaker.core.protocol import ServerProtocol, Wait
 from pacemaker.core.store import Store
 from pacemaker.errors import LimitError
@@ -48,17 +47,13 @@ class Client:
             MAX_BODY_BYTES,
             like_digest() if is_digest else None,
             "peer",
-            self,
+            self.peer,
             self.account,
         )
         self.protocol.call_on_release(self.go_on)
 
     def _wake(self) -> None:
         self.woken += 1
-
-    def new_reads(self, account: Account = NOBODY) -> PendingReads:
-        """Return the peer for the protocol."""
-        return self.peer
 
     def send(self, *frames: bytes) -> bytes:
         """Send frames, and return the immediate replies."""

@@ -78,7 +78,8 @@ class Hand:
         def make_protocol(peer: str, account: Account) -> ServerProtocol:
             mechanism = None if mechanism_factory is None else mechanism_factory()
             return ServerProtocol(
-                *(dispatcher, max_body_bytes, mechanism, peer, self.holding, account)
+                *(dispatcher, max_body_bytes, mechanism, peer),
+                *(self.holding.new_reads(account), account),
             )
 
         self.accounts = Accounts()

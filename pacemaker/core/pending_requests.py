@@ -1,4 +1,4 @@
-"""The interface to what answers some requests of a connection later, and not in order.
+"""The interface to the requests of a connection that are answered later.
 
 `pacemaker.core.held_reads` implements it for a Pacemaker, whose misses are held after a
 start, and `pacemaker.relay.peers` for a relay, whose requests other Pacemakers answer.
@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from pacemaker.core.accounts import NOBODY, Account
 from pacemaker.wire.messages import Message
 
 
-class PendingReads(Protocol):
+class PendingRequests(Protocol):
     """The requests of one connection that are answered later."""
 
     on_release: Callable[[], None]
@@ -47,10 +46,3 @@ class PendingReads(Protocol):
 
     def drop_all(self) -> None:
         """Drop everything, because the connection has ended."""
-
-
-class LaterAnswers(Protocol):
-    """What makes the `PendingReads` of new connections."""
-
-    def new_reads(self, account: Account = NOBODY) -> PendingReads | None:
-        """Return the object for one connection, or None if it needs none."""
