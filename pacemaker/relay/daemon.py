@@ -62,7 +62,7 @@ class RelayDaemon(Daemon):
         self._rooms: list[Room] = []
         self._links: Links | None = None
         # After an upgrade: the keys that each connection had written, by its name.
-        self._owners: dict[str, list[str]] = {}
+        self._keys_by_peer: dict[str, list[str]] = {}
         super().__init__(settings, options, mechanism_factory, listeners)
         for room, thread in zip(self._rooms, self.threads, strict=True):
             room.call = thread.call
@@ -92,7 +92,7 @@ class RelayDaemon(Daemon):
         self, room: Room, figures: Figures, moment: Moment, name: str, account: Account
     ) -> ServerProtocol:
         peer = Peer(room, account, name)
-        for key in self._owners.pop(name, ()):
+        for key in self._keys_by_peer.pop(name, ()):
             self.links.inbox.restore(key, peer)
         max_body_bytes = self.settings.message_size_max_bytes
         dispatcher = Dispatcher(peer, figures, max_body_bytes, self.history, moment)
@@ -127,7 +127,7 @@ class RelayDaemon(Daemon):
             restored = relay_state.RelayState()
         relay_state.restore(restored, self.links)
         self._is_restored = True
-        self._owners = {
+        self._keys_by_peer = {
             name: keys for name, keys in restored.keys_by_peer.items() if keys
         }
         super().restore(state, ahead_s)
@@ -135,7 +135,7 @@ class RelayDaemon(Daemon):
         # connection claims has no worker any more.
         for key, _ in self.store.items():
             self.links.inbox.restore(key, _NOBODY)
-        self.links.inbox.left(_NOBODY)
+        self.links.inbox.writer_left(_NOBODY)
 
     def start(self) -> None:
         """Start serving.

@@ -45,7 +45,7 @@ class Dropped:
         self.question = question
 
 
-class Left:
+class WriterLeft:
     """A connection has ended."""
 
     __slots__ = ("writer",)
@@ -54,7 +54,7 @@ class Left:
         self.writer = writer
 
 
-Event: TypeAlias = Written | Asked | Dropped | Left
+Event: TypeAlias = Written | Asked | Dropped | WriterLeft
 
 _DELETES: Final = (Kind.DELETE, Kind.DELETE_ONE)
 
@@ -130,9 +130,9 @@ class Inbox:
         """Forget a question."""
         self._append(Dropped(question))
 
-    def left(self, writer: Hashable) -> None:
+    def writer_left(self, writer: Hashable) -> None:
         """Note that a connection has ended."""
-        self._append(Left(writer))
+        self._append(WriterLeft(writer))
 
     def restore(self, key: str, writer: Hashable) -> None:
         """Note which connection wrote a key that the upgrade carried over."""

@@ -94,11 +94,12 @@ class Proof:
 
     Attributes:
         announcement: sent first, and again whenever the link has been silent.
-        right: a request that needs the right to read; None if the link only writes.
+        read_right: a request that needs the right to read; None if the link only
+            writes.
     """
 
     announcement: Request[Any]
-    right: Request[Any] | None = None
+    read_right: Request[Any] | None = None
 
 
 class _LostError(Exception):
@@ -319,8 +320,8 @@ class Link:
         self._interest = select.EPOLLIN
         self._rcvd_s = self._probe_s = self._owner.now()
         self._protocol.request(self._proof.announcement)
-        if self._proof.right is not None:
-            message_id = self._protocol.request(self._proof.right)
+        if self._proof.read_right is not None:
+            message_id = self._protocol.request(self._proof.read_right)
             self._tokens[message_id] = self._proof
         self._go_on_authenticating()
 
@@ -413,7 +414,8 @@ class Link:
                     " pacemaker.auth.method?"
                 )
             # A link for reads is of no use until it has shown that it may read.
-            if not self.is_up and (self._proof.right is None or token is self._proof):
+            may_be_used = self._proof.read_right is None or token is self._proof
+            if may_be_used and not self.is_up:
                 self._come_up()
             if token is not None and token is not self._proof:
                 del self._ids[token]

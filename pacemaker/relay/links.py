@@ -163,7 +163,7 @@ class Links(threading.Thread):
         self.relay = Relay(len(addresses), self, self.inbox, time_secs_of)
         self.addresses = tuple(addresses)
         announcement = requests.create_path(ANNOUNCEMENT + relay_id)
-        right = requests.exists(ANNOUNCEMENT + relay_id)
+        read_right = requests.exists(ANNOUNCEMENT + relay_id)
         self.pulse_lanes = [PulseLane(n, self) for n in range(len(addresses))]
         self.read_lanes = [ReadLane(n, self) for n in range(len(addresses))]
         for address, pulses, reads in zip(
@@ -175,7 +175,7 @@ class Links(threading.Thread):
             )
             reads.link = Link(
                 *(f"{address} (reads)", address, self, reads),
-                *(Proof(announcement, right), max_body_bytes, mechanism_factory),
+                *(Proof(announcement, read_right), max_body_bytes, mechanism_factory),
             )
         self._links = [
             *(lane.link for lane in self.pulse_lanes),
@@ -328,7 +328,8 @@ class Links(threading.Thread):
             parts.append(
                 f"{address} {state} complete={pacemaker.is_complete(now_s)}"
                 f" reads={pacemaker.reads.value}"
-                f" waiting_pulses={outbox.pulses} kept_deletes={outbox.deletes}"
+                f" waiting_pulses={outbox.waiting_pulses}"
+                f" kept_deletes={outbox.waiting_deletes}"
                 f" dropped_pulses={outbox.dropped_pulses}"
                 f" dropped_deletes={outbox.dropped_deletes}"
                 f" losses={pulses.link.losses + reads.link.losses}"
@@ -344,8 +345,8 @@ class Links(threading.Thread):
                 pacemaker.up_s is not None,
                 pulses.up_since_s,
                 pacemaker.is_complete(now_s),
-                outbox.pulses,
-                outbox.deletes,
+                outbox.waiting_pulses,
+                outbox.waiting_deletes,
                 outbox.dropped_pulses,
                 outbox.dropped_deletes,
                 pulses.link.losses + reads.link.losses,
@@ -381,7 +382,7 @@ class Links(threading.Thread):
         elif isinstance(event, Dropped):
             self.relay.drop(event.question)
         else:
-            self.relay.left(event.writer, self.now())
+            self.relay.writer_left(event.writer, self.now())
 
     def _guarded(self, link: Link, function: Callable[[], None]) -> None:
         """Call a function; an exception costs this link a reconnect."""

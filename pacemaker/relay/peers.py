@@ -298,7 +298,7 @@ class Peer:
         self._in_order = None
         self._released.clear()
         self.on_release = _nothing
-        self._room.inbox.left(self)
+        self._room.inbox.writer_left(self)
 
     def _refuse_relay(self, relay_id: str) -> None:
         if relay_id == self._room.relay_id:

@@ -15,7 +15,7 @@ from pacemaker.core.store import Store
 from pacemaker.errors import LimitError
 from pacemaker.relay import peers
 from pacemaker.relay.core.question import Answer, Kind, Question
-from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, Left, Written
+from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, WriterLeft, Written
 from pacemaker.relay.peers import ANNOUNCEMENT, Peer, Room
 from pacemaker.wire.messages import Message
 from tests.fake_mechanisms import like_digest
@@ -250,7 +250,7 @@ def test_end_of_a_connection_drops_its_requests() -> None:
     client.events()
     client.protocol.close()
     kinds = [type(event) for event in client.events()]
-    assert kinds == [Dropped, Dropped, Left]
+    assert kinds == [Dropped, Dropped, WriterLeft]
     assert client.account.held_read_bytes == 0
     assert client.room.total_bytes == 0
 

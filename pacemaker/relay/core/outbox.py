@@ -86,17 +86,17 @@ class Outbox:
 
     def __repr__(self) -> str:
         return (
-            f"<Outbox up={self.is_up} pulses={self.pulses}"
-            f" flying={len(self._flying)} deletes={self.deletes}>"
+            f"<Outbox up={self.is_up} pulses={self.waiting_pulses}"
+            f" flying={len(self._flying)} deletes={self.waiting_deletes}>"
         )
 
     @property
-    def pulses(self) -> int:
+    def waiting_pulses(self) -> int:
         """How many pulses wait."""
         return len(self._ready) + len(self._behind)
 
     @property
-    def deletes(self) -> int:
+    def waiting_deletes(self) -> int:
         """How many deletes are kept; one that is repeated counts twice."""
         return len(self._unsent) + len(self._unanswered) + len(self._missed)
 

@@ -1,6 +1,6 @@
 """The relay without its sockets: pulses, deletes and reads, for all Pacemakers.
 
-One thread calls it.  What it needs from outside is in `Upstream` and `Memory`.
+One thread calls it.  What it needs from outside is in `ReadLinks` and `NewestPulses`.
 
 **A read** goes to all Pacemakers that are connected, at the same time.  It is answered
 once all of them have answered, or when time is up (`limits.ANSWER_S`); after that, no
@@ -28,7 +28,7 @@ from pacemaker.relay.core.question import Answer, Kind, Question
 from pacemaker.relay.core.workers import Workers
 
 
-class Upstream(Protocol):
+class ReadLinks(Protocol):
     """The connections for reads."""
 
     def open_reads(self) -> None:
@@ -41,7 +41,7 @@ class Upstream(Protocol):
         """Discard the answer to a question."""
 
 
-class Memory(Protocol):
+class NewestPulses(Protocol):
     """The newest pulses."""
 
     def newest(self, key: str) -> bytes | None:
@@ -56,8 +56,8 @@ class Relay:
 
     Args:
         count: how many Pacemakers there are; they are numbered from 0.
-        upstream: the connections for reads.
-        memory: the newest pulses.
+        read_links: the connections for reads.
+        newest_pulses: the newest pulses.
         time_of: reads the time of a heartbeat.
 
     Attributes:
@@ -69,12 +69,16 @@ class Relay:
     """
 
     def __init__(
-        self, count: int, upstream: Upstream, memory: Memory, time_of: TimeOf
+        self,
+        count: int,
+        read_links: ReadLinks,
+        newest_pulses: NewestPulses,
+        time_of: TimeOf,
     ) -> None:
-        self._upstream = upstream
-        self._memory = memory
+        self._read_links = read_links
+        self._newest_pulses = newest_pulses
         self._time_of = time_of
-        self.outboxes = [Outbox(memory.newest) for _ in range(count)]
+        self.outboxes = [Outbox(newest_pulses.newest) for _ in range(count)]
         self.pacemakers = [PacemakerState() for _ in range(count)]
         self.workers = Workers()
         self.answered_times = AnsweredTimes()
@@ -88,7 +92,7 @@ class Relay:
         return f"<Relay open={len(self._open)} {self.outboxes}>"
 
     @property
-    def questions(self) -> int:
+    def open_questions(self) -> int:
         """How many requests are not answered yet."""
         return len(self._open)
 
@@ -98,16 +102,16 @@ class Relay:
         """Pass on the newest pulse of a key.
 
         Args:
-            key: the key; its value is in the memory.
+            key: the key; its value is among the newest pulses.
             writer: the connection that wrote it.
         """
         self.workers.wrote(key, writer)
         for outbox in self.outboxes:
             outbox.pulse(key)
 
-    def left(self, writer: Hashable, now_s: float) -> None:
+    def writer_left(self, writer: Hashable, now_s: float) -> None:
         """Note that the connection of a worker has ended."""
-        self.workers.left(writer, now_s)
+        self.workers.writer_left(writer, now_s)
 
     def ask(self, question: Question, now_s: float) -> None:
         """Begin to answer a request."""
@@ -121,7 +125,7 @@ class Relay:
             if self.pacemakers[0].reads is Reads.CLOSED:
                 for pacemaker in self.pacemakers:
                     pacemaker.reads = Reads.OPENING
-                self._upstream.open_reads()
+                self._read_links.open_reads()
             self._begin_round(question, now_s)
 
     def drop(self, question: Question) -> None:
@@ -192,7 +196,7 @@ class Relay:
         for outbox in self.outboxes:
             outbox.tick(self.workers.connected, now_s)
         for key in self.workers.take_gone(now_s):
-            self._memory.forget(key)
+            self._newest_pulses.forget(key)
             for outbox in self.outboxes:
                 outbox.drop(key)
         asked_again = 0
@@ -245,7 +249,7 @@ class Relay:
 
     def _send(self, number: int, question: Question) -> None:
         question.owing.add(number)
-        self._upstream.ask(number, question)
+        self._read_links.ask(number, question)
 
     def _no_longer_awaited(self, number: int, question: Question, now_s: float) -> None:
         if number in question.awaited:
@@ -323,7 +327,7 @@ class Relay:
 
     def _abandon(self, question: Question) -> None:
         for number in question.owing:
-            self._upstream.abandon(number, question)
+            self._read_links.abandon(number, question)
         question.owing = set()
         if question.delete is not None:
             self._deleting.pop(question.delete, None)

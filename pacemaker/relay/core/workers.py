@@ -43,7 +43,7 @@ class Workers:
         self._writers[key] = writer
         self._keys.setdefault(writer, set()).add(key)
 
-    def left(self, writer: Hashable, now_s: float) -> None:
+    def writer_left(self, writer: Hashable, now_s: float) -> None:
         """Note that a connection has ended."""
         for key in self._keys.pop(writer, ()):
             del self._writers[key]

@@ -92,7 +92,7 @@ class Histories(RuleBasedStateMachine):
     def leave(self, key: str) -> None:
         """A worker's connection ends."""
         if key in self.homes:
-            self.worlds[self.homes.pop(key)].relay.left(key, self.now_s)
+            self.worlds[self.homes.pop(key)].relay.writer_left(key, self.now_s)
 
     @rule(key=keys, is_topology=st.booleans())
     def delete(self, key: str, is_topology: bool) -> None:
@@ -179,7 +179,7 @@ class Histories(RuleBasedStateMachine):
         for store in self.stores:
             self.compare(store)
         for world in self.worlds:
-            assert not any(outbox.deletes for outbox in world.relay.outboxes)
+            assert not any(outbox.waiting_deletes for outbox in world.relay.outboxes)
 
     def compare(self, store: dict[str, bytes]) -> None:
         """Compare a Pacemaker with the model."""

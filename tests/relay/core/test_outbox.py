@@ -23,7 +23,7 @@ def test_nothing_is_sent_while_the_pacemaker_is_away() -> None:
     outbox = outbox_of({"k": b"1"})
     outbox.pulse("k")
     assert not taken(outbox)
-    assert outbox.pulses == 1
+    assert outbox.waiting_pulses == 1
 
 
 def test_key_without_a_value_is_skipped() -> None:

@@ -357,14 +357,14 @@ def test_missed_delete_is_sent_once_more_after_a_while(world: World) -> None:
     world.wait(limits.REPEAT_S)
     world.settle(0)
     assert not world.servers[0].stored
-    assert world.relay.outboxes[0].deletes == 0
+    assert world.relay.outboxes[0].waiting_deletes == 0
 
 
 def test_pulse_of_a_gone_worker_is_dropped(world: World) -> None:
     """The old value of a worker that has left must not be a sign of life."""
     world.lose(0)
     world.pulse(KEY, b"1")
-    world.relay.left("w", world.now_s)
+    world.relay.writer_left("w", world.now_s)
     world.wait(limits.GONE_S)
     world.connect(0)
     world.settle(0)
@@ -376,7 +376,7 @@ def test_pulse_of_a_worker_that_has_just_gone_still_arrives(world: World) -> Non
     """A Pacemaker that returns in time still gets the last pulse."""
     world.lose(0)
     world.pulse(KEY, b"1")
-    world.relay.left("w", world.now_s)
+    world.relay.writer_left("w", world.now_s)
     world.wait(limits.GONE_S / 2)
     world.connect(0)
     world.settle(0)
@@ -386,7 +386,7 @@ def test_pulse_of_a_worker_that_has_just_gone_still_arrives(world: World) -> Non
 def test_worker_that_comes_back_is_connected_again(world: World) -> None:
     """Its newest pulse is repeated again."""
     world.pulse(KEY, b"1", "first")
-    world.relay.left("first", world.now_s)
+    world.relay.writer_left("first", world.now_s)
     world.pulse(KEY, b"2", "second")
     world.wait(limits.GONE_S)
     world.lose(0)
@@ -400,7 +400,7 @@ def test_end_of_an_old_connection_does_not_end_the_new_one(world: World) -> None
     """A worker may reconnect before the relay notices the end."""
     world.pulse(KEY, b"1", "first")
     world.pulse(KEY, b"2", "second")
-    world.relay.left("first", world.now_s)
+    world.relay.writer_left("first", world.now_s)
     world.wait(limits.GONE_S)
     assert world.values == {KEY: b"2"}
 
@@ -411,7 +411,7 @@ def test_dropped_question_is_abandoned(world: World) -> None:
     world.relay.drop(asked.question)
     world.settle()
     assert asked.is_waiting
-    assert world.relay.questions == 0
+    assert world.relay.open_questions == 0
     assert {number for number, _ in world.abandoned} == {0, 1}
 
 

@@ -12,7 +12,7 @@ def test_key_belongs_to_the_connection_that_wrote_it_last() -> None:
     workers.wrote("k", "first")
     workers.wrote("k", "first")
     workers.wrote("k", "second")
-    workers.left("first", 0.0)
+    workers.writer_left("first", 0.0)
     assert workers.connected == {"k": "second"}
     assert workers.next_s is None
 
@@ -23,7 +23,7 @@ def test_keys_of_a_connection_leave_with_it() -> None:
     workers.wrote("a", "one")
     workers.wrote("b", "one")
     workers.wrote("c", "other")
-    workers.left("one", 10.0)
+    workers.writer_left("one", 10.0)
     assert workers.next_s == 10.0 + limits.GONE_S
     assert workers.take_gone(10.0) == []
     assert sorted(workers.take_gone(10.0 + limits.GONE_S)) == ["a", "b"]
@@ -35,7 +35,7 @@ def test_key_that_is_written_again_does_not_leave() -> None:
     """A key that is written again stays: its worker has reconnected."""
     workers = Workers()
     workers.wrote("k", "first")
-    workers.left("first", 0.0)
+    workers.writer_left("first", 0.0)
     workers.wrote("k", "second")
     assert workers.take_gone(limits.GONE_S) == []
     assert "connected=1 leaving=0" in repr(workers)
@@ -44,5 +44,5 @@ def test_key_that_is_written_again_does_not_leave() -> None:
 def test_connection_that_wrote_nothing_leaves_nothing() -> None:
     """A connection without keys, such as Nimbus's, leaves nothing."""
     workers = Workers()
-    workers.left("nimbus", 0.0)
+    workers.writer_left("nimbus", 0.0)
     assert len(workers) == 0
