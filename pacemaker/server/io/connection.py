@@ -13,9 +13,10 @@ path goes through `on_readable` and `_write`, and the condition stays READING.
                     end of stream, once everything is answered (`_finish`)
     the protocol    `Wait.END`, if the peer is at fault (`_finish`)
     a limit         `refuse`: a time limit (`expire`), the budget of all buffers
-                    (`evict`), or a descriptor that another one needs (`make_room`)
-    the I/O thread  `abort`: a stop, once the connection `is_quiet` or the time is up;
-                    or an exception in our own code
+                    (`evict`), or a descriptor that another one needs
+                    (`close_if_expendable`)
+    the I/O thread  `abort`: a stop, once there is nothing left to `drain` or the time
+                    is up; or an exception in our own code
 
 `_finish` lets what was written arrive first; `abort` alone sends a reset.
 """
@@ -419,8 +420,8 @@ class Connection:
             self.refuse(LimitError(reason, detail))
             self.owner.note_evicted(held_bytes)
 
-    def make_room(self) -> bool:
-        """Close it if it is expendable after all; return whether it was.
+    def close_if_expendable(self) -> bool:
+        """Close it, unless it has sent something by now; return whether it is closed.
 
         What a new worker has sent may still be in the kernel.
         """
@@ -509,8 +510,13 @@ class Connection:
         if snapshot.unread or self._unsent:
             self._on_writable()
 
-    def is_quiet(self) -> bool:
-        """Whether a stop may reset it: every request is answered and delivered."""
+    def drain(self) -> bool:
+        """Answer what has arrived, because of a stop.
+
+        Returns:
+            Whether the stop may reset the connection: every request is answered, and
+            the peer has every reply.
+        """
         if self.interest == select.EPOLLIN:
             self.on_readable()
         if self.is_closed or self.is_refusal_untold:

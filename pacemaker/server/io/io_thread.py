@@ -347,7 +347,7 @@ class IoThread(threading.Thread):
     def _make_room(self, account: Account | None) -> None:
         oldest = itertools.islice(self._expendable.oldest(account), _MOST_TRIED)
         for connection in oldest:
-            if connection.make_room():
+            if connection.close_if_expendable():
                 return
 
     def _timeout_s(self, due_s: float) -> float | None:
@@ -465,7 +465,7 @@ class IoThread(threading.Thread):
             try:
                 # Read the clock for each one: much work for one connection must not
                 # delay the end of the stop.
-                if self.now() >= until_s or connection.is_quiet():
+                if self.now() >= until_s or connection.drain():
                     connection.abort()
             except Exception:
                 self.abandon(connection)

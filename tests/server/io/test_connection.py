@@ -477,7 +477,7 @@ def test_stop_answers_what_waits_behind_the_bound_on_replies(
         # What was sent so far is delivered, and no turn comes between.
         assert peer.exactly(10 * len(ACK)) == ACK * 10
         assert connection.protocol.frames.unread_bytes == 20 * len(PULSE)
-        assert not connection.is_quiet()
+        assert not connection.drain()
         hand.thread.stop(limits.STOP_TIMEOUT_S)
         hand.turn_until(lambda: connection.is_closed)
         assert peer.exactly(20 * len(ACK)) == ACK * 20

@@ -323,7 +323,7 @@ def test_connection_whose_first_bytes_were_not_read_yet_stays() -> None:
     with Hand() as hand:
         worker, connection = hand.connect()
         worker.send(PULSE)
-        assert not connection.make_room()
+        assert not connection.close_if_expendable()
         hand.turn_until_readable(worker)
         assert worker.receive() == ACK
 
