@@ -84,7 +84,9 @@ class RelayDaemon(Daemon):
 
     def protocol_factory(self, figures: Figures, moment: Moment) -> ProtocolFactory:
         """Return what makes the protocol objects of one I/O thread's connections."""
-        room = Room(self.links.inbox, self.links.relay_id, self.limits.held_read_bytes)
+        room = Room(
+            self.links.inbox, self.links.relay_id, self.address_limits.held_read_bytes
+        )
         self._rooms.append(room)
         return partial(self._make_peer, room, figures, moment)
 

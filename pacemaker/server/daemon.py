@@ -69,7 +69,7 @@ class Daemon:
         store: the heartbeats.
         history: the history of the heartbeats; None if it is off.
         settings: Storm's configuration.
-        limits: the limits of one address.
+        address_limits: the limits of one address.
         threads: the I/O threads.
         hold_until_s: the CLOCK_BOOTTIME until which misses are held.
         is_relay: whether it passes heartbeats on to other Pacemakers.
@@ -100,8 +100,8 @@ class Daemon:
         # Computed once: if the clock is adjusted later, the result would change.
         self._started_s = round(process_start_s())
         self._mechanism_factory = mechanism_factory
-        self.limits = options.address_limits
-        self._steps = StepRunner(guesses_per_s=self.limits.guesses_per_s)
+        self.address_limits = options.address_limits
+        self._steps = StepRunner(guesses_per_s=self.address_limits.guesses_per_s)
         self._accounts = Accounts(options.shared_addresses, self.store.pass_on)
         hold_s = options.hold.after(is_handed_over(), boot_time_s())
         # Open them before any other file that stays open, so that they get the lowest
@@ -120,7 +120,7 @@ class Daemon:
         room = sizing.most_connections(threads, reserved)
         self._acceptor = Acceptor(
             *(self._listeners, self.threads, self._accounts),
-            Admission(self._accounts, room, self.limits),
+            Admission(self._accounts, room, self.address_limits),
             reserved,
         )
 
@@ -128,7 +128,7 @@ class Daemon:
         figures, moment = Figures(), Moment()
         return IoThread(
             *(number, self.protocol_factory(figures, moment), figures, self._budget),
-            *(self._steps, self._accounts, self.limits),
+            *(self._steps, self._accounts, self.address_limits),
             moment=moment,
             is_timed=self._is_timed,
         )
@@ -144,7 +144,7 @@ class Daemon:
         dispatcher = Dispatcher(
             *(self.store, figures, max_body_bytes, self.history, moment)
         )
-        holding = Holding(self.store, self.limits.held_read_bytes)
+        holding = Holding(self.store, self.address_limits.held_read_bytes)
         self._holdings.append(holding)
         return partial(self._make_holding, dispatcher, holding)
 
@@ -324,7 +324,7 @@ class Daemon:
         """The ports that the daemon listens on."""
         return ports_of(self._listeners)
 
-    def sample(self) -> list[tuple[str, bytes]]:
+    def sample_heartbeats(self) -> list[tuple[str, bytes]]:
         """Return a few heartbeats that are not large."""
         small = (
             (key, value)
@@ -354,11 +354,11 @@ class Daemon:
             UpgradeError: not all threads were parked in time.
         """
         is_parked = barrier.gather([self._acceptor.call], deadline_s)
-        if not is_parked or not self.gather(barrier, deadline_s):
+        if not is_parked or not self.park_all_but_acceptor(barrier, deadline_s):
             raise UpgradeError("the threads could not be paused in time")
 
-    def gather(self, barrier: Barrier, deadline_s: float) -> bool:
-        """Park only the I/O threads; return whether all were parked in time."""
+    def park_all_but_acceptor(self, barrier: Barrier, deadline_s: float) -> bool:
+        """Park the other serving threads; return whether all were parked in time."""
         return barrier.gather([*self.thread_calls().values()], deadline_s)
 
     def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:

@@ -246,10 +246,10 @@ def test_daemon_gives_a_trial_some_small_heartbeats() -> None:
     daemon = Daemon(Settings(port=0), ServerOptions(bind="127.0.0.1"))
     daemon.store.put("/large", bytes(limits.SAMPLED_BYTES + 1))
     daemon.store.put("/small", bytes(limits.SAMPLED_BYTES))
-    assert daemon.sample() == [("/small", bytes(limits.SAMPLED_BYTES))]
+    assert daemon.sample_heartbeats() == [("/small", bytes(limits.SAMPLED_BYTES))]
     for number in range(100):
         daemon.store.put(f"/w/{number}", b"beat")
-    assert len(daemon.sample()) == limits.SAMPLED_HEARTBEATS
+    assert len(daemon.sample_heartbeats()) == limits.SAMPLED_HEARTBEATS
     daemon.start()
     daemon.begin_stop()
     daemon.close()

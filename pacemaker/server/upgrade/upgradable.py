@@ -40,7 +40,7 @@ class Upgradable(Protocol):
     def held_bytes(self) -> int:
         """The approximate memory that a second copy of all data would need."""
 
-    def sample(self) -> list[tuple[str, bytes]]:
+    def sample_heartbeats(self) -> list[tuple[str, bytes]]:
         """Return a few heartbeats, for the trial."""
 
     def park(self, barrier: Barrier, deadline_s: float) -> None:
@@ -50,8 +50,11 @@ class Upgradable(Protocol):
             UpgradeError: not all threads were parked in time.
         """
 
-    def gather(self, barrier: Barrier, deadline_s: float) -> bool:
-        """Park only the I/O threads; return whether all were parked in time."""
+    def park_all_but_acceptor(self, barrier: Barrier, deadline_s: float) -> bool:
+        """Park the other serving threads; return whether all were parked in time.
+
+        A thread that is parked has run all calls that were queued before.
+        """
 
     def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:
         """Return the connections' states, and how many connections must be reset.

@@ -246,7 +246,7 @@ class Upgrader:
             waiter_fds=(),
             connections=[],
             history=b"",
-            heartbeats=self._daemon.sample() if sampled else [],
+            heartbeats=self._daemon.sample_heartbeats() if sampled else [],
         )
 
 
