@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Final
 
@@ -70,7 +71,8 @@ class Observer:
             NotAuthorizedError: the servers do not let this client read.
         """
         if self._with_zookeeper:
-            self._with_state(self._read_nodes)
+            with self._noting_problems(), self._zookeeper() as read_nodes:
+                read_nodes()
         self._reader.read_all()
 
     def start(self) -> None:
@@ -171,39 +173,38 @@ class Observer:
 
     def _read_nodes_often(self) -> None:
         while not self._ending.is_set():
-            self._with_state(self._read_nodes_until_closed)
+            with self._noting_problems(), self._zookeeper() as read_nodes:
+                while not self._ending.is_set():
+                    read_nodes()
+                    self._ending.wait(NODES_EVERY_S)
             self._ending.wait(NODES_EVERY_S)
 
-    def _read_nodes_until_closed(self, read: Callable[[], None]) -> None:
-        while not self._ending.is_set():
-            read()
-            self._ending.wait(NODES_EVERY_S)
+    @contextlib.contextmanager
+    def _noting_problems(self) -> Iterator[None]:
+        """Show an error of ZooKeeper in the view, where it ends no thread."""
+        try:
+            yield
+        except PacemakerError as exc:
+            with self._lock:
+                self._engine.on_nodes(None, str(exc))
+        except Exception as exc:
+            _logger.exception("reading ZooKeeper failed (a bug)")
+            with self._lock:
+                self._engine.on_nodes(None, f"a bug: {exc!r}")
 
-    def _read_nodes(self, read: Callable[[], None]) -> None:
-        read()
-
-    def _with_state(self, use: Callable[[Callable[[], None]], None]) -> None:
-        """Connect to ZooKeeper and pass a function that reads all nodes."""
+    @contextlib.contextmanager
+    def _zookeeper(self) -> Iterator[Callable[[], None]]:
+        """Connect to ZooKeeper; give a function that reads all nodes."""
         # Imported late: kazoo is loaded only if ZooKeeper is read.
         from pacemaker.cluster_state.zookeeper_state import ZooKeeperState
         from pacemaker.observe.zookeeper import read_nodes
 
-        problem: str | None
-        try:
-            with ZooKeeperState(self._settings) as state:
-                state.start(creates_root=False)
+        with ZooKeeperState(self._settings) as state:
+            state.start(creates_root=False)
 
-                def read() -> None:
-                    found = read_nodes(state, time.time())
-                    with self._lock:
-                        self._engine.on_nodes(found)
+            def read() -> None:
+                found = read_nodes(state, time.time())
+                with self._lock:
+                    self._engine.on_nodes(found)
 
-                use(read)
-            return
-        except PacemakerError as exc:
-            problem = str(exc)
-        except Exception as exc:
-            _logger.exception("reading ZooKeeper failed (a bug)")
-            problem = f"a bug: {exc!r}"
-        with self._lock:
-            self._engine.on_nodes(None, problem)
+            yield read
