@@ -15,7 +15,7 @@ not run it.  It stays in STEPPING until its owner has called `run_step` and pass
 outcome to `finish_step`, as with `ServerProtocol`.
 
     AUTHENTICATING ──token──▶ STEPPING ──more──▶ AUTHENTICATING
-                                  └──complete──▶ COMPLETION_DUE ── -203 ──▶ OPEN
+                                  └──complete──▶ COMPLETION_EXPECTED ── -203 ──▶ OPEN
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Phase(Enum):
 
     AUTHENTICATING = "authenticating"
     STEPPING = "stepping"
-    COMPLETION_DUE = "completion-due"
+    COMPLETION_EXPECTED = "completion-expected"
     OPEN = "open"
     CLOSED = "closed"
 
 
-_READING: Final = (Phase.AUTHENTICATING, Phase.COMPLETION_DUE, Phase.OPEN)
+_READING: Final = (Phase.AUTHENTICATING, Phase.COMPLETION_EXPECTED, Phase.OPEN)
 
 
 class Reply(NamedTuple):
@@ -193,7 +193,7 @@ class ClientProtocol:
         self.phase = Phase.AUTHENTICATING
         if self._mechanism is not None and self._mechanism.complete:
             self._expected_completions = self._mechanism.completion_count
-            self.phase = Phase.COMPLETION_DUE
+            self.phase = Phase.COMPLETION_EXPECTED
         self._resume()
 
     def _resume(self) -> None:
@@ -220,7 +220,7 @@ class ClientProtocol:
             self._token = control.read_token(message)
             self.phase = Phase.STEPPING
         elif (
-            self.phase is Phase.COMPLETION_DUE
+            self.phase is Phase.COMPLETION_EXPECTED
             and message.type == messages.CONTROL_MESSAGE
             and control.read_code(message) == control.SASL_COMPLETE_REQUEST
         ):

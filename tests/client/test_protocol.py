@@ -345,7 +345,7 @@ def test_digest_exchange_is_storms_wire() -> None:
     assert client.data_to_send() == token(b"response")
     client.receive_data(token(b"rspauth"))
     take_steps(client)
-    assert (client.phase, client.data_to_send()) == (Phase.COMPLETION_DUE, b"")
+    assert (client.phase, client.data_to_send()) == (Phase.COMPLETION_EXPECTED, b"")
     client.receive_data(COMPLETE)
     assert client.data_to_send() == requests.get_pulse("/a").frame(0)
 
@@ -357,7 +357,7 @@ def test_kerberos_exchange_begins_with_a_token_and_ends_with_two_completions() -
     take_steps(client)
     assert client.data_to_send() == token(b"AP-REQ")
     client.receive_data(COMPLETE)
-    assert phase_of(client) is Phase.COMPLETION_DUE
+    assert phase_of(client) is Phase.COMPLETION_EXPECTED
     client.receive_data(COMPLETE)
     assert phase_of(client) is Phase.OPEN
 
