@@ -14,17 +14,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from pacemaker.client import requests
 from pacemaker.client.address import ServerAddress
-from pacemaker.client.requests import Request
 from pacemaker.heartbeats.codec import time_secs_of
-from pacemaker.relay.core.outbox import Beat, Delete, Item, Outbox
+from pacemaker.relay.core.outbox import Outbox
 from pacemaker.relay.core.pacemaker_state import PacemakerState
-from pacemaker.relay.core.question import Kind, Question
+from pacemaker.relay.core.question import Question
 from pacemaker.relay.core.relay import Relay
 from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, Written
+from pacemaker.relay.lanes import PulseLane, ReadLane
 from pacemaker.relay.link import Link, Proof
 from pacemaker.relay.peers import ANNOUNCEMENT
 from pacemaker.sasl.mechanism import ClientMechanismFactory
@@ -35,92 +35,8 @@ _logger: Final = logging.getLogger(__name__)
 
 # How long the thread waits after a turn that failed as a whole.
 _FAILED_TURN_PAUSE_S: Final = 0.1
-# Latencies have at most this many bits of microseconds; longer ones count as 67 s.
-_LATENCY_BITS: Final = 26
 # If a turn comes later than this, the process was paused or had no CPU time.
 _LATE_S: Final = 0.5
-
-
-class PulseLane:
-    """The link of one Pacemaker for pulses and deletes.
-
-    Attributes:
-        link: the link.
-        up_since_s: since when it is up, in seconds since 1970; 0 while it is down.
-        latencies: how many items took at most k bits of microseconds from being handed
-            to the link to their acknowledgement, at index k.
-        latencies_s: the sum of these durations.
-    """
-
-    def __init__(self, number: int, links: Links) -> None:
-        self._number = number
-        self._links = links
-        self._sent_s: dict[Item, float] = {}
-        self.link: Link
-        self.up_since_s = 0.0
-        self.latencies = [0] * (_LATENCY_BITS + 1)
-        self.latencies_s = 0.0
-
-    def on_up(self) -> None:
-        """Send what the Pacemaker has missed."""
-        self.up_since_s = time.time()
-        self._links.relay.pulses_up(self._number, self._links.now())
-        self.on_room()
-
-    def on_down(self, reason: str) -> None:
-        """Let everything wait."""
-        self.up_since_s = 0.0
-        self._sent_s.clear()
-        self._links.relay.pulses_down(self._number, self._links.now())
-
-    def on_reply(self, token: Item, value: Any) -> None:
-        """Note that an item has arrived."""
-        now_s = self._links.now()
-        self._count_latency(now_s - self._sent_s.pop(token))
-        self._links.relay.sent_item_answered(self._number, token, now_s)
-
-    def _count_latency(self, latency_s: float) -> None:
-        bits = int(latency_s * 1e6).bit_length()
-        self.latencies[min(bits, _LATENCY_BITS)] += 1
-        self.latencies_s += latency_s
-
-    def on_room(self) -> None:
-        """Send what waits."""
-        outbox = self._links.relay.outboxes[self._number]
-        is_sent = False
-        while self.link.has_room:
-            item = outbox.take()
-            if item is None:
-                break
-            self.link.send(_request_of(item), item)
-            self._sent_s[item] = self._links.now()
-            is_sent = True
-        if is_sent:
-            self.link.flush()
-
-
-class ReadLane:
-    """The link of one Pacemaker for reads."""
-
-    def __init__(self, number: int, links: Links) -> None:
-        self._number = number
-        self._links = links
-        self.link: Link
-
-    def on_up(self) -> None:
-        """Ask what is not answered yet."""
-        self._links.relay.reads_up(self._number, self._links.now())
-
-    def on_down(self, reason: str) -> None:
-        """Let the other Pacemakers answer."""
-        self._links.relay.reads_down(self._number, self._links.now())
-
-    def on_reply(self, token: Question, value: Any) -> None:
-        """Use an answer."""
-        self._links.relay.answer(self._number, token, value, self._links.now())
-
-    def on_room(self) -> None:
-        """Do nothing: questions are sent when they are asked."""
 
 
 class Links(threading.Thread):
@@ -247,8 +163,7 @@ class Links(threading.Thread):
 
     def ask(self, number: int, question: Question) -> None:
         """Send a question to a Pacemaker."""
-        link = self.read_lanes[number].link
-        link.send(_READS[question.kind](question.path), question)
+        self.read_lanes[number].ask(question)
 
     def abandon(self, number: int, question: Question) -> None:
         """Discard a Pacemaker's answer."""
@@ -397,18 +312,3 @@ class Links(threading.Thread):
             function()
         except Exception:
             _logger.exception("%s: a call failed", self.name)
-
-
-_READS: Final[dict[Kind, Callable[[str], Request[Any]]]] = {
-    Kind.PULSE: requests.get_pulse,
-    Kind.EXISTS: requests.exists,
-    Kind.NODES: requests.list_nodes,
-}
-
-
-def _request_of(item: Item) -> Request[Any]:
-    if isinstance(item, Beat):
-        return requests.send_pulse(item.key, item.value)
-    if isinstance(item, Delete) and item.is_tree:
-        return requests.delete_path(item.path)
-    return requests.delete_pulse(item.path)
