@@ -202,20 +202,20 @@ class _MainThread:
         # The trial of an upgrade answers nobody.
         self._status_socket = StatusSocket(is_open=listeners is None)
         self._began_s = time.time()
-        self._other_port = ""
+        self._port_hint = ""
         if not is_own_listener:
-            self._look_at_port(settings.port)
+            self._log_overridden_settings(settings.port)
         self._figures = Figures()
         self._next_figures_s = time.monotonic() + limits.FIGURES_EVERY_S
 
-    def _look_at_port(self, port: int) -> None:
+    def _log_overridden_settings(self, port: int) -> None:
         """Log which settings a handed-over socket overrides."""
         _logger.info(
             "using the listening socket that was handed over;"
             " pacemaker.port and --bind have no effect"
         )
         if port and self._daemon.ports and port not in self._daemon.ports:
-            self._other_port = f"; but clients connect to pacemaker.port, {port}"
+            self._port_hint = f"; but clients connect to pacemaker.port, {port}"
             _logger.warning(
                 "the socket that was handed over listens on %s, but clients connect to"
                 " pacemaker.port, %d: make ListenStream= of the socket unit and"
@@ -235,7 +235,7 @@ class _MainThread:
         if self._inherited is not None:
             self._attempt(partial(self._inherited.log, self._daemon))
         self._admin.serving(self._daemon)
-        self._attempt(lambda: self._upgrader.serving(self._status()))
+        self._attempt(lambda: self._upgrader.serving(self._status_line()))
 
     def serve(self) -> None:
         """Serve until a signal asks for a stop."""
@@ -297,7 +297,7 @@ class _MainThread:
         """Do the periodic housekeeping.  A failed part is tried again next turn."""
         self._attempt(self._notifier.turn)
         self._attempt(self._admin.turn)
-        self._attempt(lambda: self._status_socket.turn(self._whole_status))
+        self._attempt(lambda: self._status_socket.turn(self._status))
         if self._notifier.watchdog_s is not None:
             self._attempt(self._watchdog.turn)
         self._attempt(self._upgrader.turn)
@@ -306,7 +306,7 @@ class _MainThread:
         if time.monotonic() >= self._next_figures_s:
             self._next_figures_s += limits.FIGURES_EVERY_S
             self._attempt(self._write_figures)
-            self._attempt(lambda: self._notifier.status(self._status()))
+            self._attempt(lambda: self._notifier.status(self._status_line()))
 
     def _attempt(self, function: Callable[[], object]) -> None:
         """Call a function; an exception is logged and ends neither turn nor daemon."""
@@ -324,8 +324,8 @@ class _MainThread:
         self._figures = now
         _log(self._flood.sum_up())
 
-    def _whole_status(self) -> status.Status:
-        """Return the whole status, for the command `status`."""
+    def _status(self) -> status.Status:
+        """Return the status, for the command `status`."""
         about = status.describe(
             self._daemon.measurements(),
             address=self._daemon.address,
@@ -338,12 +338,12 @@ class _MainThread:
         process = status.describe_process()
         return {**process, **about, "admin": self._admin.address, "upgrades": done}
 
-    def _status(self) -> str:
-        """Describe in one line what the daemon serves."""
+    def _status_line(self) -> str:
+        """Describe in one line what the daemon serves, for systemd."""
         connections = self._daemon.figures().connections
         return (
             f"serving on {self._daemon.address}: {counted(connections, 'connection')},"
-            f" {counted(len(self._daemon.store), 'heartbeat')}{self._other_port}"
+            f" {counted(len(self._daemon.store), 'heartbeat')}{self._port_hint}"
         )
 
 
