@@ -77,9 +77,14 @@ class Case:
         self.peers = [Wire((host, int(port))) for _ in range(4)]
         self.waiters = ToldWaiters()
         self.endpoint = Endpoint()
-        self.upgrader = Upgrader(
-            *(self.daemon, Secret(""), 0, self.waiters, Notifier({})),
-            *(self.endpoint, log),
+        self.log = log
+        self.upgrader = self.new_upgrader(self.waiters)
+
+    def new_upgrader(self, waiters: Waiters) -> Upgrader:
+        """Return an upgrader that tells these clients."""
+        return Upgrader(
+            *(self.daemon, Secret(""), 0, waiters, Notifier({})),
+            *(self.endpoint, self.log),
         )
 
     def upgrade(self) -> str:
@@ -231,9 +236,13 @@ def test_daemon_survives_an_error_before_the_state_is_written(
     assert not case.upgrader.is_trying
 
 
-def test_daemon_serves_on_where_the_trial_is_of_another_program(case: Case) -> None:
+def test_daemon_serves_on_where_the_trial_is_of_another_program(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The other program exits with 0, but does not print the proof."""
-    case.upgrader._command = Command(PYTHON, (PYTHON, "-c", ""))
+    other = Command(PYTHON, (PYTHON, "-c", ""))
+    monkeypatch.setattr(upgrader, "own_command", lambda: other)
+    case.upgrader = case.new_upgrader(case.waiters)
     assert "exit code 0, but did not start a daemon" in case.upgrade()
 
 
@@ -248,9 +257,13 @@ def test_daemon_serves_on_where_the_log_stands_still(
     assert given == []
 
 
-def test_daemon_serves_on_where_the_trial_cannot_be_started(case: Case) -> None:
+def test_daemon_serves_on_where_the_trial_cannot_be_started(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The upgrade is refused if the program is gone from the disk."""
-    case.upgrader._command = Command("/no/such/python", ("python",))
+    gone = Command("/no/such/python", ("python",))
+    monkeypatch.setattr(upgrader, "own_command", lambda: gone)
+    case.upgrader = case.new_upgrader(case.waiters)
     reason = case.upgrade()
     assert reason == (
         "the new version cannot be started: No such file or directory (/no/such/python)"
@@ -288,7 +301,7 @@ def test_log_is_written_to_its_end_first(
         raise OSError(errno.ENOENT, "as asked for")
 
     monkeypatch.setattr(os, "execve", fail)
-    case.upgrader._log.handlers += (Slow(),)
+    case.log.handlers += (Slow(),)
     logging.getLogger("test").warning("the last line")
     case.upgrade()
     is_slow.set()
@@ -297,7 +310,8 @@ def test_log_is_written_to_its_end_first(
 
 def test_who_connects_makes_room_for_who_asks(case: Case) -> None:
     """Connections without a request cannot fill the queue forever."""
-    case.upgrader._waiters = waiters = Waiters.open()
+    waiters = Waiters.open()
+    other = case.new_upgrader(waiters)
     with contextlib.ExitStack() as connections:
 
         def connect() -> int:
@@ -308,6 +322,6 @@ def test_who_connects_makes_room_for_who_asks(case: Case) -> None:
         while not (code := connect()):
             pass
         assert code == errno.EAGAIN
-        case.upgrader.turn()
+        other.turn()
         assert connect() == 0
     waiters.close("over")
