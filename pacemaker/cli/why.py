@@ -28,7 +28,7 @@ from pacemaker.errors import AdminError, ZooKeeperError
 
 if TYPE_CHECKING:
     from pacemaker.observe.nodes import ClusterNodes
-    from pacemaker.why.case import Case, Worker
+    from pacemaker.why.case import Case, WorkerId
     from pacemaker.why.facts import DaemonFacts
 
 # The port of an endpoint, unless the command line says otherwise.
@@ -226,7 +226,7 @@ def _read_nodes(settings: Settings) -> ClusterNodes | None:
         return None
 
 
-def _wanted(case: Case, topology: str, worker: str | None) -> list[Worker]:
+def _wanted(case: Case, topology: str, worker: str | None) -> list[WorkerId]:
     """Return the workers that were asked for: with heartbeats, or assigned."""
     return [
         each
@@ -236,7 +236,7 @@ def _wanted(case: Case, topology: str, worker: str | None) -> list[Worker]:
     ]
 
 
-def _is_it(case: Case, known: Worker, wanted: str) -> bool:
+def _is_it(case: Case, known: WorkerId, wanted: str) -> bool:
     from pacemaker.observe.nodes import slot_of
 
     slot = slot_of(known[1])

@@ -12,7 +12,7 @@ from pacemaker.why.facts import DaemonFacts, Event, KeyFacts
 from pacemaker.why.gaps import Gap, gaps_of
 
 # The id of a topology, and the name of a worker in it.
-Worker: TypeAlias = tuple[str, str]
+WorkerId: TypeAlias = tuple[str, str]
 
 # Clocks of hosts differ, and uptimes are whole seconds.
 SLACK_S: Final = 3.0
@@ -82,15 +82,15 @@ class Case:
     daemons: Sequence[DaemonFacts]
     nodes: ClusterNodes | None = None
     has_relays: bool = False
-    _gaps: dict[Worker, list[Gap]] = field(default_factory=dict)
+    _gaps: dict[WorkerId, list[Gap]] = field(default_factory=dict)
 
     @property
-    def workers(self) -> list[Worker]:
+    def workers(self) -> list[WorkerId]:
         """Every worker that any Pacemaker or relay remembers."""
         return sorted({worker for daemon in self.daemons for worker in daemon.keys})
 
     @property
-    def assigned(self) -> list[Worker]:
+    def assigned(self) -> list[WorkerId]:
         """Every worker that ZooKeeper has an assignment for."""
         assignments = {} if self.nodes is None else self.nodes.assignments
         return sorted(
@@ -104,7 +104,7 @@ class Case:
         """When the Pacemakers and relays were asked."""
         return max((each.now_s for each in self.daemons), default=0.0)
 
-    def facts(self, worker: Worker) -> list[KeyFacts]:
+    def facts(self, worker: WorkerId) -> list[KeyFacts]:
         """Return what is remembered of a worker by what it connects to.
 
         If its relay answered, that is the relay alone.  The Pacemakers' memory must not
@@ -113,12 +113,12 @@ class Case:
         """
         return self.facts_of(worker, are_relays=True) or self.facts_of(worker)
 
-    def facts_of(self, worker: Worker, are_relays: bool = False) -> list[KeyFacts]:
+    def facts_of(self, worker: WorkerId, are_relays: bool = False) -> list[KeyFacts]:
         """Return what each Pacemaker, or each relay, remembers of a worker."""
         return [facts for _, facts in self.holders(worker, are_relays)]
 
     def holders(
-        self, worker: Worker, are_relays: bool = False
+        self, worker: WorkerId, are_relays: bool = False
     ) -> list[tuple[DaemonFacts, KeyFacts]]:
         """Return the Pacemakers, or the relays, that remember a worker."""
         return [
@@ -127,13 +127,13 @@ class Case:
             if each.is_relay is are_relays and worker in each.keys
         ]
 
-    def gaps(self, worker: Worker) -> list[Gap]:
+    def gaps(self, worker: WorkerId) -> list[Gap]:
         """Return the gaps of a worker, the oldest first."""
         if worker not in self._gaps:
             self._gaps[worker] = gaps_of(self.facts(worker), self.now_s)
         return self._gaps[worker]
 
-    def deletes_in(self, worker: Worker, gap: Gap) -> list[Event]:
+    def deletes_in(self, worker: WorkerId, gap: Gap) -> list[Event]:
         """Return the deletes of a worker's key at a gap's beginning or in it."""
         return [
             event
@@ -143,7 +143,7 @@ class Case:
             and gap.span.begin_s - SLACK_S <= event.at_s <= gap.span.end_s
         ]
 
-    def assigned_s(self, worker: Worker) -> float | None:
+    def assigned_s(self, worker: WorkerId) -> float | None:
         """Return when a worker's slot was assigned; None if that is not known."""
         if self.nodes is None:
             return None
@@ -153,7 +153,7 @@ class Case:
             return None
         return assignment.slots().get(slot)
 
-    def is_unassigned(self, worker: Worker) -> bool:
+    def is_unassigned(self, worker: WorkerId) -> bool:
         """Return whether ZooKeeper has no assignment for a worker's slot."""
         is_asked = self.nodes is not None and slot_of(worker[1]) is not None
         return is_asked and self.assigned_s(worker) is None

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Final
 
 from pacemaker.observe.nodes import Status, slot_of
-from pacemaker.why.case import SLACK_S, Case, Cause, Verdict, Worker
+from pacemaker.why.case import SLACK_S, Case, Cause, Verdict, WorkerId
 from pacemaker.why.facts import Event
 from pacemaker.why.gaps import Gap
 
@@ -45,7 +45,7 @@ _TOO_LATE: Final = (
 )
 
 
-def killed_topology(case: Case, worker: Worker, gap: Gap) -> Cause | None:
+def killed_topology(case: Case, worker: WorkerId, gap: Gap) -> Cause | None:
     """Tell whether the worker ended with its topology."""
     topology_id, _ = worker
     if gap.is_over:
@@ -70,7 +70,7 @@ def killed_topology(case: Case, worker: Worker, gap: Gap) -> Cause | None:
     return None
 
 
-def orderly_end(case: Case, worker: Worker, gap: Gap) -> Cause | None:
+def orderly_end(case: Case, worker: WorkerId, gap: Gap) -> Cause | None:
     """Tell why a worker that deleted its key has ended."""
     deletes = case.deletes_in(worker, gap)
     if not deletes:
@@ -85,7 +85,7 @@ def orderly_end(case: Case, worker: Worker, gap: Gap) -> Cause | None:
 
 
 def _by_assignment(
-    case: Case, worker: Worker, gap: Gap, delete: Event
+    case: Case, worker: WorkerId, gap: Gap, delete: Event
 ) -> tuple[Verdict, str]:
     """Tell whether Nimbus had the worker stopped."""
     if case.nodes is None:
@@ -112,7 +112,7 @@ def _cause(verdict: Verdict, *reasons: str) -> Cause:
     return Cause(verdict, reasons)
 
 
-def _error_of(case: Case, worker: Worker, gap: Gap, ended_s: float) -> str | None:
+def _error_of(case: Case, worker: WorkerId, gap: Gap, ended_s: float) -> str | None:
     """Return the error that a worker reported before it ended."""
     slot = slot_of(worker[1])
     if case.nodes is None or slot is None:
@@ -128,7 +128,7 @@ def _error_of(case: Case, worker: Worker, gap: Gap, ended_s: float) -> str | Non
     return None
 
 
-def abrupt_end(case: Case, worker: Worker, gap: Gap) -> Cause:
+def abrupt_end(case: Case, worker: WorkerId, gap: Gap) -> Cause:
     """Tell why a worker was silent that did not delete its key."""
     if gap.following is None:
         return _still_silent(case, worker, gap)
@@ -172,7 +172,7 @@ def _same_connection(gap: Gap, peer: str) -> Cause:
     return _cause(Verdict.PAUSED, f"it went on over the same connection, from {peer}")
 
 
-def _killed(case: Case, worker: Worker, gap: Gap, *reasons: str) -> Cause:
+def _killed(case: Case, worker: WorkerId, gap: Gap, *reasons: str) -> Cause:
     """Judge the end of a process that did not delete its key.
 
     A worker that throws has 3 s to shut down before Storm halts it
@@ -205,7 +205,7 @@ def _unknown_uptime(gap: Gap) -> str:
     )
 
 
-def _still_silent(case: Case, worker: Worker, gap: Gap) -> Cause:
+def _still_silent(case: Case, worker: WorkerId, gap: Gap) -> Cause:
     relay = _relay_of(case, worker, gap.last.peer)
     if relay:
         return _cause(Verdict.UNCLEAR, relay)
@@ -230,7 +230,7 @@ def _still_silent(case: Case, worker: Worker, gap: Gap) -> Cause:
     )
 
 
-def aftermath(case: Case, worker: Worker, gap: Gap) -> str | None:
+def aftermath(case: Case, worker: WorkerId, gap: Gap) -> str | None:
     """Say what Nimbus did about a worker that is still silent."""
     if gap.is_over:
         return None
@@ -246,7 +246,7 @@ def aftermath(case: Case, worker: Worker, gap: Gap) -> str | None:
     return f"{_SLOT_IS_FREE}, {moved_s - begin_s:.0f} s after its last heartbeat"
 
 
-def _relay_of(case: Case, worker: Worker, peer: str) -> str | None:
+def _relay_of(case: Case, worker: WorkerId, peer: str) -> str | None:
     """Return a sentence about a connection that is a relay's and not the worker's."""
     if case.facts_of(worker, are_relays=True):
         return None  # the connection is that of the worker to its relay

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pacemaker.why.case import Case, Cause, Verdict, Worker, node_of
+from pacemaker.why.case import Case, Cause, Verdict, WorkerId, node_of
 from pacemaker.why.facts import Span
 from pacemaker.why.gaps import Gap
 
@@ -14,7 +14,7 @@ _MOST: Final = 0.8
 _MANY: Final = 3
 
 
-def shared_outage(case: Case, worker: Worker, gap: Gap) -> Cause | None:
+def shared_outage(case: Case, worker: WorkerId, gap: Gap) -> Cause | None:
     """Tell whether the whole host, or the whole cluster, was silent."""
     node = node_of(worker[1])
     alive = [each for each in case.workers if _was_alive(case, each, gap.span)]
@@ -55,7 +55,7 @@ def _cause(verdict: Verdict, gap: Gap, reason: str) -> Cause:
     return Cause(verdict, (reason, *process))
 
 
-def _was_alive(case: Case, worker: Worker, span: Span) -> bool:
+def _was_alive(case: Case, worker: WorkerId, span: Span) -> bool:
     """Return whether a worker wrote shortly before a time."""
     return any(
         each.first_s <= span.begin_s + each.late_s
@@ -64,7 +64,7 @@ def _was_alive(case: Case, worker: Worker, span: Span) -> bool:
     )
 
 
-def _was_silent(case: Case, worker: Worker, span: Span) -> bool:
+def _was_silent(case: Case, worker: WorkerId, span: Span) -> bool:
     """Return whether a worker was silent for most of a time, and did not shut down."""
     for gap in case.gaps(worker):
         common_s = min(gap.span.end_s, span.end_s) - max(gap.span.begin_s, span.begin_s)

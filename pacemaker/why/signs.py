@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from pacemaker.why.case import SLACK_S, Case, Finding, Verdict, Worker, newest, node_of
+from pacemaker.why.case import (
+    SLACK_S,
+    Case,
+    Finding,
+    Verdict,
+    WorkerId,
+    newest,
+    node_of,
+)
 from pacemaker.why.facts import KeyFacts
 
 # A key has two writers if the writer changes this often in this time, each time while
@@ -18,7 +26,7 @@ TASK_TIMEOUT_S: Final = 30.0
 LAUNCH_S: Final = 120
 
 
-def signs(case: Case, worker: Worker) -> Iterator[Finding]:
+def signs(case: Case, worker: WorkerId) -> Iterator[Finding]:
     """Yield what is wrong with a worker besides its gaps."""
     # Two hosts that write one key have a relay each, so only a Pacemaker sees both.
     relays = case.facts_of(worker, are_relays=True)
@@ -51,7 +59,7 @@ def _two_writers(facts: KeyFacts) -> Iterator[Finding]:
             return
 
 
-def _restart_of_the_daemon(case: Case, worker: Worker) -> Iterator[Finding]:
+def _restart_of_the_daemon(case: Case, worker: WorkerId) -> Iterator[Finding]:
     """Yield a finding if a worker is older than the memory of its Pacemaker."""
     # A relay that was restarted does not hide what the Pacemakers remember.
     holders = case.holders(worker) or case.holders(worker, are_relays=True)
@@ -74,7 +82,7 @@ def _restart_of_the_daemon(case: Case, worker: Worker) -> Iterator[Finding]:
         )
 
 
-def _not_read(case: Case, worker: Worker) -> Iterator[Finding]:
+def _not_read(case: Case, worker: WorkerId) -> Iterator[Finding]:
     """Yield a finding for each time in which Nimbus did not read.
 
     Only the Pacemakers that have the worker's heartbeats count: what Nimbus does not
@@ -114,7 +122,7 @@ def _not_read(case: Case, worker: Worker) -> Iterator[Finding]:
         )
 
 
-def _present(case: Case, worker: Worker) -> Iterator[Finding]:
+def _present(case: Case, worker: WorkerId) -> Iterator[Finding]:
     """Yield what is wrong now with a worker that writes."""
     last = newest(case.facts(worker))
     if not last.is_stored or case.now_s - last.last_s > last.late_s:

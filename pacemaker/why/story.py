@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from pacemaker.why.case import Case, Finding, Verdict, Worker
+from pacemaker.why.case import Case, Finding, Verdict, WorkerId
 from pacemaker.why.facts import EVENTS_KEPT, KeyFacts
 
 # What each verdict means, in a sentence.
@@ -37,7 +37,7 @@ MEANINGS: Final = {
 SHOWN: Final = 6
 
 
-def tell(case: Case, worker: Worker, findings: Sequence[Finding]) -> Iterator[str]:
+def tell(case: Case, worker: WorkerId, findings: Sequence[Finding]) -> Iterator[str]:
     """Yield the lines of a worker's story, the newest finding first."""
     topology_id, name = worker
     first = findings[0]
@@ -58,7 +58,7 @@ def tell(case: Case, worker: Worker, findings: Sequence[Finding]) -> Iterator[st
         yield f"  last heartbeat {ago_s:.0f} s ago, at {newest.daemon}, {newest.peer}"
 
 
-def _older(case: Case, worker: Worker, rest: Sequence[Finding]) -> Iterator[str]:
+def _older(case: Case, worker: WorkerId, rest: Sequence[Finding]) -> Iterator[str]:
     """Yield what is not told in full, and what nobody remembers."""
     if rest:
         counts = Counter(finding.verdict.value for finding in rest)
@@ -90,7 +90,7 @@ def _clock(at_s: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_s))
 
 
-def as_json(worker: Worker, findings: Sequence[Finding]) -> dict[str, Any]:
+def as_json(worker: WorkerId, findings: Sequence[Finding]) -> dict[str, Any]:
     """Return a worker's findings for programs, the newest first."""
     topology_id, name = worker
     return {

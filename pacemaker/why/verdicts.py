@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from pacemaker.observe.nodes import slot_of
-from pacemaker.why.case import Case, Cause, Finding, Verdict, Worker, newest
+from pacemaker.why.case import Case, Cause, Finding, Verdict, WorkerId, newest
 from pacemaker.why.endings import (
     abrupt_end,
     aftermath,
@@ -24,7 +24,7 @@ from pacemaker.why.signs import LAUNCH_S, signs
 
 # The first rule that finds a cause decides; if none does, `abrupt_end` does.  What a
 # whole topology or several workers share comes before what one worker did.
-_RULES: Final[tuple[Callable[[Case, Worker, Gap], Cause | None], ...]] = (
+_RULES: Final[tuple[Callable[[Case, WorkerId, Gap], Cause | None], ...]] = (
     killed_topology,
     shared_outage,
     orderly_end,
@@ -34,7 +34,7 @@ _RULES: Final[tuple[Callable[[Case, Worker, Gap], Cause | None], ...]] = (
 _ORDERED: Final = (Verdict.TOPOLOGY_KILLED, Verdict.STOPPED)
 
 
-def judge(case: Case, worker: Worker) -> list[Finding]:
+def judge(case: Case, worker: WorkerId) -> list[Finding]:
     """Return what became of a worker, the newest finding first.
 
     Args:
@@ -56,7 +56,7 @@ def _newest_last(finding: Finding) -> tuple[bool, float]:
     return finding.end_s is None, begin_s or 0.0
 
 
-def _unseen(case: Case, worker: Worker) -> Finding:
+def _unseen(case: Case, worker: WorkerId) -> Finding:
     """Judge a worker without any heartbeat."""
     names = ", ".join(each.name for each in case.daemons) or "no Pacemaker"
     assigned_s = case.assigned_s(worker)
@@ -74,7 +74,7 @@ def _unseen(case: Case, worker: Worker) -> Finding:
     return Finding(Verdict.NEVER_SEEN, assigned_s, None, (assigned, advice))
 
 
-def _place_of(case: Case, worker: Worker) -> str:
+def _place_of(case: Case, worker: WorkerId) -> str:
     topology_id, name = worker
     slot = slot_of(name)
     if slot is None or case.nodes is None:
@@ -86,7 +86,7 @@ def _why_well(facts: Sequence[KeyFacts]) -> tuple[str, ...]:
     return (f"its heartbeats come regularly, from {newest(facts).peer}",)
 
 
-def _judge_gap(case: Case, worker: Worker, gap: Gap) -> Finding:
+def _judge_gap(case: Case, worker: WorkerId, gap: Gap) -> Finding:
     causes = (rule(case, worker, gap) for rule in _RULES)
     cause = next(filter(None, causes), None) or abrupt_end(case, worker, gap)
     reasons = cause.reasons
