@@ -40,6 +40,7 @@ from typing import Final, TypeAlias
 
 from pacemaker.core.accounts import NOBODY, Account, exceeds_share
 from pacemaker.core.store import Store
+from pacemaker.core.trie import characters_bytes
 from pacemaker.wire import messages
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message
 
@@ -58,8 +59,6 @@ _MAX_GIVEN_UP_BYTES: Final = MAX_HELD_BYTES // 2
 # to 864 on Python 3.10, and 840 on 3.11; up to 50 of them depend on how full the dicts
 # are.
 _READ_BYTES: Final = 880
-# A str that is not ASCII takes at most this many bytes a character.
-_WIDE_CHARACTER_BYTES: Final = 4
 
 # How many reads are released in one turn of the loop: a millisecond or two of writing.
 # Other connections are served between the turns.
@@ -317,8 +316,7 @@ class HeldRead:
     @property
     def size_bytes(self) -> int:
         """The memory that the read takes."""
-        character_bytes = 1 if self.key.isascii() else _WIDE_CHARACTER_BYTES
-        return _READ_BYTES + character_bytes * len(self.key)
+        return _READ_BYTES + characters_bytes(self.key)
 
     @property
     def request(self) -> Message:

@@ -329,12 +329,16 @@ def split_directory(path: str) -> list[str] | None:
     return split(path[:-1] if path.endswith("/") else path)
 
 
+def characters_bytes(text: str) -> int:
+    """Return the most that the characters of a str take, without its header."""
+    return len(text) * (1 if text.isascii() else _WIDE_CHARACTER_BYTES)
+
+
 def segment_bytes(segment: Segment) -> int:
     """Return what the budget counts for an entry, without its leaf or node."""
     if segment is None:
         return ENTRY_BYTES
-    character_bytes = 1 if segment.isascii() else _WIDE_CHARACTER_BYTES
-    return ENTRY_BYTES + SEGMENT_BYTES + character_bytes * len(segment)
+    return ENTRY_BYTES + SEGMENT_BYTES + characters_bytes(segment)
 
 
 def entry_bytes(segment: Segment, entry: Leaf | Node) -> int:

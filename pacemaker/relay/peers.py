@@ -23,6 +23,7 @@ from typing import Final, TypeAlias
 from pacemaker.core.accounts import NOBODY, Account, exceeds_share
 from pacemaker.core.listing import NAMES_PER_STEP
 from pacemaker.core.store import KeyHandle
+from pacemaker.core.trie import characters_bytes
 from pacemaker.errors import LimitError, OutOfPlaceError
 from pacemaker.relay.core.question import Answer, Kind, Question
 from pacemaker.relay.inbox import Inbox
@@ -34,7 +35,6 @@ from pacemaker.wire.messages import NO_MESSAGE_ID, Message
 MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 # What a request takes in addition to the characters of its path.
 _REQUEST_BYTES: Final = 1500
-_WIDE_CHARACTER_BYTES: Final = 4
 
 _KINDS: Final = {
     messages.GET_PULSE: Kind.PULSE,
@@ -264,8 +264,7 @@ class Peer:
         if kind is Kind.NODES:
             # The account pays for a list now, and for its names when they are known.
             self._account.lists += 1
-        character_bytes = 1 if path.isascii() else _WIDE_CHARACTER_BYTES
-        size_bytes = _REQUEST_BYTES + character_bytes * len(path)
+        size_bytes = _REQUEST_BYTES + characters_bytes(path)
         self._room.add(self._account, size_bytes)
         waiting = Waiting(message, size_bytes)
         waiting.question = Question(kind, path, partial(self._deliver, waiting))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from pacemaker.core.accounts import NOBODY
@@ -13,6 +15,7 @@ from pacemaker.core.trie import (
     WideNode,
     added_bytes,
     alone_bytes,
+    characters_bytes,
     entry_bytes,
     split,
     split_directory,
@@ -126,3 +129,12 @@ def test_path_with_too_many_segments_has_none() -> None:
     assert split_directory("/a/") == split_directory("/a") == ["", "a"]
     assert len(split_directory("/" * MAX_SEGMENTS) or ()) == MAX_SEGMENTS
     assert split_directory("/" * (MAX_SEGMENTS + 1)) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "worker-1", "caf\xe9", "\u4e16\u754c", "\U0001f40d"]
+)
+def test_characters_count_for_no_less_than_they_take(text: str) -> None:
+    """CPython's own number, whatever the width of a character, is never larger."""
+    taken_bytes = sys.getsizeof(text * 2) - sys.getsizeof(text)
+    assert taken_bytes <= characters_bytes(text)
