@@ -44,7 +44,7 @@ ROOMS = {
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
     "observe": "client cluster_state config errors heartbeats wire words",
     "observe.top": "observe words",
-    "why": "observe",
+    "why": "heartbeats observe",
     "observe.web": "admin observe words",
     "doctor": "client config errors observe sasl words",
     "cli": (

@@ -17,9 +17,6 @@ from pacemaker.observe.nodes import ClusterNodes, slot_of
 from pacemaker.observe.topology import Topology
 from pacemaker.observe.worker import Worker
 
-# The directory of all heartbeats in Storm.
-ROOT: Final = "/workerbeats"
-
 KEPT_EVENTS: Final = 1_000
 
 # How long a worker is remembered after its key has gone.

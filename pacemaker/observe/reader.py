@@ -20,7 +20,8 @@ from pacemaker.client import PacemakerPool, requests
 from pacemaker.client.requests import Request
 from pacemaker.errors import ClientError, NoServerError
 from pacemaker.heartbeats.codec import time_secs_of
-from pacemaker.observe.engine import ROOT, Engine, ServerState
+from pacemaker.heartbeats.keys import ROOT, key_of, topology_path
+from pacemaker.observe.engine import Engine, ServerState
 
 T = TypeVar("T")
 Key: TypeAlias = tuple[str, str]
@@ -113,14 +114,14 @@ class Reader:
 
     def _list(self) -> None:
         names = {
-            topology_id: self._pool.list_nodes(f"{ROOT}/{topology_id}")
+            topology_id: self._pool.list_nodes(topology_path(topology_id))
             for topology_id in self._pool.list_nodes(ROOT)
         }
         with self._lock:
             self._engine.on_listed(names, self._clock())
 
     def _read(self, keys: Sequence[Key]) -> None:
-        wanted = [requests.get_pulse(f"{ROOT}/{t}/{name}") for t, name in keys]
+        wanted = [requests.get_pulse(key_of(*key)) for key in keys]
         answers = self._ask(wanted)
         now_s = self._clock()
         with self._lock:

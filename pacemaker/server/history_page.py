@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from pacemaker.core.history import History
 from pacemaker.core.record import NOBODY, Event, Record, Source
+from pacemaker.heartbeats.keys import ROOT
 from pacemaker.heartbeats.peek import peek
 
 VERSION: Final = 1
 # A key takes 8 to 12 us, and a look at its heartbeat 11 us, so a slice takes a tenth of
 # a millisecond.
 _KEYS_IN_SLICE: Final = 4
-_PREFIX: Final = "/workerbeats/"
 
 Get = Callable[[str], "bytes | None"]
 
@@ -63,7 +63,7 @@ def is_of(key: str, topology: str) -> bool:
     """Return whether a key belongs to a topology, given by its id or its name."""
     if not topology:
         return True
-    topology_id = key.removeprefix(_PREFIX).partition("/")[0]
+    topology_id = key.removeprefix(f"{ROOT}/").partition("/")[0]
     # The id is the name, a number and the time of submission.
     return topology in (topology_id, topology_id.rsplit("-", 2)[0])
 

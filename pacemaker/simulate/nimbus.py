@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pacemaker.client.protocol import ClientProtocol, Phase
 from pacemaker.client.requests import Request, get_pulse, list_nodes
-from pacemaker.simulate.shape import ROOT
+from pacemaker.heartbeats.keys import ROOT
 from pacemaker.simulate.tally import Tally
 
 # Storm's nimbus.monitor.freq.secs.

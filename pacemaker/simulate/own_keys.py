@@ -8,7 +8,7 @@ from typing import Final
 
 from pacemaker.client import PacemakerConnection, requests
 from pacemaker.errors import ClientError
-from pacemaker.simulate.shape import ROOT, topology_path
+from pacemaker.heartbeats.keys import ROOT, topology_path
 
 REMOVAL_TIMEOUT_S: Final = 10.0
 _PAUSE_S: Final = 0.1

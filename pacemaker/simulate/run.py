@@ -17,6 +17,7 @@ from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.tcp import TcpNetwork
 from pacemaker.config import Settings
 from pacemaker.errors import CannotConnectError, ServerInUseError
+from pacemaker.heartbeats.keys import topology_path
 from pacemaker.sasl.mechanism import ClientMechanismFactory
 from pacemaker.simulate import heartbeats, own_keys, server_process
 from pacemaker.simulate.beats import BeatPool, WorkerBeats
@@ -33,7 +34,6 @@ from pacemaker.simulate.shape import (
     PlannedWorker,
     plan_workers,
     topology_ids,
-    topology_path,
 )
 from pacemaker.simulate.tally import LATE_S, Tally
 from pacemaker.simulate.worker import (

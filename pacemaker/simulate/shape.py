@@ -7,10 +7,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from pacemaker.heartbeats.keys import key_of
 from pacemaker.words import counted
-
-# The directory of all heartbeats in Storm (ClusterUtils.WORKERBEATS_SUBTREE).
-ROOT: Final = "/workerbeats"
 
 # The prefix of every simulated topology's name, and of no other's.
 TOPOLOGY_NAME: Final = "storm-pacemaker-simulation"
@@ -91,11 +89,6 @@ def topology_ids(shape: ClusterShape, started_secs: int) -> tuple[str, ...]:
     )
 
 
-def topology_path(topology_id: str) -> str:
-    """Return the directory of a topology's heartbeats."""
-    return f"{ROOT}/{topology_id}"
-
-
 def plan_workers(
     shape: ClusterShape, ids: tuple[str, ...], rng: random.Random
 ) -> list[PlannedWorker]:
@@ -113,6 +106,6 @@ def plan_workers(
         for slot in range(shape.workers):
             number, topology = divmod(len(found), len(ids))
             name = f"{supervisor_id}-{FIRST_PORT + slot}"
-            key = f"{topology_path(ids[topology])}/{name}"
+            key = key_of(ids[topology], name)
             found.append(PlannedWorker(topology, number, key))
     return found

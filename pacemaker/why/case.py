@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
+from pacemaker.heartbeats.keys import topology_path
 from pacemaker.observe.nodes import ClusterNodes, slot_of
 from pacemaker.why.facts import DaemonFacts, Event, KeyFacts
 from pacemaker.why.gaps import Gap, gaps_of
@@ -172,7 +173,7 @@ class Case:
         """Return when all keys of a topology were deleted, and by whom."""
         for daemon in self.daemons:
             for at_s, path, peer in daemon.deletes:
-                is_it = path.rstrip("/") == f"/workerbeats/{topology_id}"
+                is_it = path.rstrip("/") == topology_path(topology_id)
                 if is_it and at_s >= since_s:
                     return at_s, peer
         return None

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-_PREFIX: Final = "/workerbeats/"
+from pacemaker.heartbeats.keys import split_key
+
 _VERSION: Final = 1
 # How many events a Pacemaker keeps for each key (`pacemaker.core.history.MAX_EVENTS`).
 EVENTS_KEPT: Final = 32
@@ -225,10 +226,9 @@ def _keys(
     name: str, shown: Mapping[str, Any]
 ) -> Iterator[tuple[tuple[str, str], KeyFacts]]:
     for key, record in shown.items():
-        topology_id, slash, worker = key.removeprefix(_PREFIX).partition("/")
-        # Anyone can store keys of another form; they do not belong to workers.
-        if key.startswith(_PREFIX) and slash and worker:
-            yield (topology_id, worker), _key(name, record)
+        worker = split_key(key)
+        if worker is not None:
+            yield worker, _key(name, record)
 
 
 def _key(name: str, record: Mapping[str, Any]) -> KeyFacts:
