@@ -28,10 +28,12 @@
     ├── ListenError             the daemon cannot listen on an address
     ├── StartError              the system refuses what the daemon needs to start
     ├── UpgradeError            an upgrade in place was refused
+    ├── StatusError             no daemon tells this user its status
     └── StateError              the state left by another process cannot be read
 
-An exception carries data and builds its text in ``__str__``.  If any other exception
-escapes from the code that reads a peer's bytes, that is a bug in this package.
+An exception carries data and builds its text in ``__str__``.  If its reason is one of
+a few constant texts, it is a `DetailedError` as well.  If any other exception escapes
+from the code that reads a peer's bytes, that is a bug in this package.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import shlex
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 from pacemaker import errors
 from pacemaker.errors import (
     ConfigError,
+    DetailedError,
     ListenError,
     PacemakerError,
     PeerError,
@@ -53,6 +55,33 @@ def test_errors_have_one_base(kind: type[Exception]) -> None:
     """One except clause catches all that is raised on purpose, and no bug of ours."""
     assert issubclass(kind, PacemakerError)
     assert PacemakerError.__mro__[1] is Exception
+
+
+BRANCH = re.compile(r"^    ((?:│   |    )*)[├└]── (\w+)", re.MULTILINE)
+
+
+def drawn_parents() -> dict[str, str]:
+    """Return each class in the tree of the module's docstring, with its parent."""
+    parents: dict[str, str] = {}
+    path = ["PacemakerError"]
+    for indent, name in BRANCH.findall(errors.__doc__ or ""):
+        del path[len(indent) // 4 + 1 :]
+        parents[name] = path[-1]
+        path.append(name)
+    return parents
+
+
+def test_tree_in_the_docstring_has_every_error() -> None:
+    """An error that is added, moved or removed changes the drawing as well."""
+    kinds = [each for each in vars(errors).values() if isinstance(each, type)]
+    parents = {
+        kind.__name__: "PacemakerError"
+        if kind.__base__ is DetailedError
+        else str(kind.__base__ and kind.__base__.__name__)
+        for kind in kinds
+        if kind not in (PacemakerError, DetailedError)
+    }
+    assert drawn_parents() == parents
 
 
 @pytest.mark.parametrize(
