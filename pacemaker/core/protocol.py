@@ -11,7 +11,7 @@ then does what `wait` says:
 
     REQUEST   read from the peer, and pass the bytes to `receive_data`, unless
               `answer_lone` has answered them
-    REST      the same, with a deadline: a frame or a SASL exchange is incomplete
+    MORE      the same, with a deadline: a frame or a SASL exchange is incomplete
     ROOM      once everything is sent, call `resume`; do not read before
     TURN      serve the other connections, then call `resume`
     CREDIT    settle the account; once it has credit, call `resume`
@@ -20,7 +20,7 @@ then does what `wait` says:
     STEP      call `step.run`, on any thread, and pass its outcome to `finish_step`
     END       close the connection once everything is sent
 
-So the owner reads from the peer in REQUEST and REST only.  It calls `fail` when it ends
+So the owner reads from the peer in REQUEST and MORE only.  It calls `fail` when it ends
 the connection itself, and `close` once nobody will receive a reply any more.
 
 **Bounded output.**  A small request may have a large reply, so the protocol reads no
@@ -103,7 +103,7 @@ class Wait(Enum):
     """What a connection waits for after a call; see the module's docstring."""
 
     REQUEST = "request"
-    REST = "rest"
+    MORE = "more"
     ROOM = "room"
     TURN = "turn"
     CREDIT = "credit"
@@ -470,7 +470,7 @@ class ServerProtocol:
         if self._is_waiting:
             return Wait.ANSWER
         if phase is Phase.SASL_BEGUN or self.frames.unread_bytes:
-            return Wait.REST
+            return Wait.MORE
         return _REQUEST
 
     def _read_frames(self) -> None:

@@ -147,7 +147,7 @@ class Peer:
 
     def _on_release(self) -> None:
         self.releases += 1
-        if self.server.wait in (Wait.REQUEST, Wait.REST):
+        if self.server.wait in (Wait.REQUEST, Wait.MORE):
             self.server.resume()
 
     def ask(self, data: bytes) -> bytes:

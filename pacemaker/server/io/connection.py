@@ -361,7 +361,7 @@ class Connection:
             deadlines.end_sasl()
         frames = protocol.frames
         unread_bytes = frames.unread_bytes
-        if not unread_bytes or self._wait is not Wait.REST:
+        if not unread_bytes or self._wait is not Wait.MORE:
             # Nothing is read while replies are unsent or others are served first, so
             # the time limit of the frame only starts after that.
             deadlines.end_frame()
