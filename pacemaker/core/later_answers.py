@@ -1,4 +1,4 @@
-"""The interface to what answers some requests of a connection later, and not in order.
+"""The interface of an object that answers some requests later, and not in order.
 
 `pacemaker.core.held_reads` implements it for a Pacemaker, whose misses are held after a
 start, and `pacemaker.relay.peers` for a relay, whose requests other Pacemakers answer.
