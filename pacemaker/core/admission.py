@@ -3,12 +3,12 @@
 Every connection is accepted until three quarters of the connections that fit are open.
 Above that, no address gets more than an equal share.  If an address has its share, a
 new connection takes the place of an expendable one of the same address, or is refused.
-If no descriptor is left, an expendable connection of any address is closed to make room
+If all of them are open, an expendable connection of any address is closed to make room
 for a new one.  A connection is expendable if it has never sent a byte, or if it was
 refused and its peer has not closed its end.
 
-Above that, an address from which connections come too fast is treated like one that has
-its share.
+Above three quarters, an address from which connections come too fast is treated like
+one that has its share.
 
 The only side effects here are on the accounts, under their own lock.
 """
