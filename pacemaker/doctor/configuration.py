@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from pacemaker.doctor.facts import DEFAULTS, Facts, Finding, StormYaml
@@ -11,6 +11,7 @@ from pacemaker.words import clipped
 
 STORE: Final = "storm.cluster.state.store"
 SERVERS: Final = "pacemaker.servers"
+AUTH_METHOD: Final = "pacemaker.auth.method"
 STORE_1X: Final = "org.apache.storm.pacemaker.pacemaker_state_factory"
 STORE_2X: Final = "org.apache.storm.cluster.PaceMakerStateStorageFactory"
 
@@ -19,7 +20,7 @@ _SAME: Final = (
     (STORE, "heartbeats go to different places, and Nimbus sees only some of them"),
     (SERVERS, "workers write where Nimbus does not read"),
     ("pacemaker.port", "workers write where Nimbus does not read"),
-    ("pacemaker.auth.method", "hosts with another method cannot read or write"),
+    (AUTH_METHOD, "hosts with another method cannot read, and may not even write"),
     (
         "pacemaker.thrift.message.size.max",
         "a host with a lower limit refuses heartbeats that others accept",
@@ -290,15 +291,28 @@ def _differences(facts: Facts) -> Iterator[Finding]:
             continue
         first = readable[0]
         other = next(f for f in readable if values[f.source] != values[first.source])
+        remedy = "give every host the same value"
+        # This is right before Storm 2.3: a worker there would need credentials for any
+        # other method, and every server accepts heartbeats without authentication.
+        is_right_for_workers = key == AUTH_METHOD and _one_method(readable)
+        if is_right_for_workers:
+            because = "hosts with NONE can write, but Nimbus cannot read there"
+            remedy = "ignore this if the hosts with NONE run only supervisors"
         yield Finding(
             "differs",
-            True,
+            not is_right_for_workers,
             key,
             f"{first.source}, {other.source}",
             f"{_shown(first.get(key))} and {_shown(other.get(key))}",
             because,
-            "give every host the same value",
+            remedy,
         )
+
+
+def _one_method(files: Sequence[StormYaml]) -> bool:
+    """Return whether each file names the same method of authentication, or NONE."""
+    methods = {file.get(AUTH_METHOD) for file in files} - {"NONE"}
+    return len(methods) == 1 and methods <= {"DIGEST", "KERBEROS"}
 
 
 def _comparable(file: StormYaml, key: str) -> str:
@@ -311,8 +325,8 @@ def _comparable(file: StormYaml, key: str) -> str:
 
 def _authentication(facts: Facts) -> Iterator[Finding]:
     file = facts.files[0]
-    method = file.get("pacemaker.auth.method")
-    key = "pacemaker.auth.method"
+    method = file.get(AUTH_METHOD)
+    key = AUTH_METHOD
     if method == "DIGEST" and _is_2x(facts, file):
         yield Finding(
             "digest_2x",
