@@ -55,8 +55,8 @@ def _servers(facts: Facts) -> Iterator[Finding]:
                 f"{server.name}: {server.problem}",
                 "until it answers, Nimbus 2.x needs 11 s to read each worker"
                 if others
-                else "Nimbus cannot read heartbeats, and Nimbus 2.x ends itself after 80"
-                " to 121 s",
+                else "Nimbus cannot read heartbeats, and Nimbus 2.x ends itself after"
+                " 80 to 121 s",
                 "start the Pacemaker there, or remove it from pacemaker.servers and"
                 " restart Nimbus, which reads that key only at its start"
                 if others

@@ -172,7 +172,7 @@ def test_what_is_no_request_is_refused(running: Running, data: bytes) -> None:
 
 
 def test_our_client_asks_by_no_name(running: Running) -> None:
-    """So `why` may ask by the names in pacemaker.servers, which endpoints do not know."""
+    """So `why` may ask by the names in pacemaker.servers that endpoints do not know."""
     ask(running.address, "/a", GIVE_UP_S)
     assert running.pages.asked == [Request("GET", "/a", "localhost")]
 

@@ -185,7 +185,7 @@ def test_a_rollout_waits_a_minute_between_two_pacemakers(name: str) -> None:
 
 
 def test_alerts_fit_what_the_operator_scrapes() -> None:
-    """The job of each target is the one in the rules, whatever the release is called."""
+    """The job of each target is the one in the rules, whatever the release's name."""
     (endpoint,) = _one("full", "ServiceMonitor")["spec"]["endpoints"]
     (job,) = (r for r in endpoint["relabelings"] if r["targetLabel"] == "job")
     rules = ROOT / "deploy" / "prometheus" / "storm-pacemaker.rules.yml"
