@@ -75,8 +75,8 @@ def is_right_host(header: str | None, names: Collection[str]) -> bool:
 
     A web page on another site can make its visitor's browser send requests here, and
     can read the replies if its own name resolves to this address (DNS rebinding).  The
-    browser then sends that name.  Probes and Prometheus ask by address, and a page can
-    only have an address as its name if it is served from there.
+    browser then sends that name.  Probes ask by address, and a page can only have an
+    address as its name if it is served from there.
 
     Args:
         header: the header; None if the request has none, as HTTP/1.0 allows.

@@ -52,7 +52,12 @@ def ask(
         connection = http.client.HTTPConnection(
             address.host, address.port, timeout=timeout_s
         )
-    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    # Not the name in the address: endpoints refuse names that they do not know, because
+    # a browser can be tricked into asking by one.  This client cannot, and `why` asks
+    # by the names in pacemaker.servers, whatever address --admin has.
+    headers = {"Host": "localhost"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
     try:
         connection.request("GET", target, headers=headers)
         response = connection.getresponse()

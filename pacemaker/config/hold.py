@@ -18,7 +18,7 @@ PORT_KEPT_S: Final = 10.0
 # opened only now.  Until then clients were refused, as in a cold start.
 MACHINE_STARTED_S: Final = 300.0
 
-# A Nimbus of 2.x ends itself 121 s after the last answer.
+# A Nimbus of 2.x that gets no answer for 80 to 121 s ends itself (docs/cluster.md).
 MAX_HOLD_S: Final = 100
 
 

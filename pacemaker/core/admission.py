@@ -1,14 +1,14 @@
 """Which new connections are accepted when descriptors run short.
 
-Every connection is accepted while up to three quarters of the connections that fit
-are open.  Above that, no address gets more than an equal share: a new connection of an
-address that has its share takes the place of an expendable one of the same address, or
-is refused.  When all are in use, an expendable connection of any address is closed to
-make room for a new one.  Expendable are connections that have never sent a byte, and
-those that were refused and whose peers have not closed their end.
+Every connection is accepted until three quarters of the connections that fit are open.
+Above that, no address gets more than an equal share.  If an address has its share, a
+new connection takes the place of an expendable one of the same address, or is refused.
+If all of them are open, an expendable connection of any address is closed to make room
+for a new one.  A connection is expendable if it has never sent a byte, or if it was
+refused and its peer has not closed its end.
 
-An address from which connections come too fast is treated in the same way: each one
-takes the place of an older one that still has nothing to say.
+Above three quarters, an address from which connections come too fast is treated like
+one that has its share.
 
 The only side effects here are on the accounts, under their own lock.
 """

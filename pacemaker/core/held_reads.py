@@ -18,12 +18,12 @@ one reply for both.  Or the client has abandoned the older read: then it would m
 the reply to the older read for the reply to the new request.
 
 The connections share the room for held reads.  Once three quarters of the room are
-used, a read is not held if its account has more than an equal share of the room, nor
-if its connection has more than an equal share within the account.  If the room is
-full nevertheless, the largest connection of the largest account *gives up* its oldest
-reads to make room for a smaller one: they are answered at once.  A client that reads
-thousands of keys that do not exist therefore gets misses, and Nimbus, which waits for
-only a few reads at a time, does not.
+used, a read is not held if its account has more than an equal share of the room, nor if
+its connection has more than an equal share within the account.  If the room is full
+nevertheless, the largest connection of the largest account *gives up* its oldest reads
+to make room for a smaller one: they are answered at once, as misses.  A client that
+reads thousands of keys that do not exist therefore gets misses, and Nimbus, which waits
+for only a few reads at a time, does not.
 
 Only the I/O thread that owns the connections calls this module.  The one exception is
 the store, which reports a key on the thread that stores it.  The report is passed to

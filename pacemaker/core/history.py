@@ -12,9 +12,9 @@ its writer and its last `MAX_EVENTS` unusual events:
 
 **What a pulse costs.**  No clock is read: the time is that of the last `epoll.poll`.  A
 pulse that comes within a second of the last noted one is not noted (`WorkerPulses`).
-Any other compares the time since then with `Record.quiet_s`, and its source with that
-of the last pulse, and stores the time.  Only if one of the comparisons fails is there
-more to do.
+To note a pulse takes two comparisons and one store.  The time since the last pulse is
+compared with `Record.quiet_s`, the source with that of the last pulse, and the time is
+stored.  There is more to do only if one of the comparisons fails.
 
 **Memory.**  Records may take a fixed part of the store's budget, and are counted in it.
 When that part is full, the oldest record whose key was not written recently is removed.

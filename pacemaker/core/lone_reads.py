@@ -1,4 +1,4 @@
-"""Reads of one heartbeat that come one at a time: what Nimbus asks all day.
+"""Reads of one heartbeat that come one at a time: nearly all that Nimbus sends.
 
 Nimbus waits for each reply before it sends its next request.  So what arrives is nearly
 always exactly one GET_PULSE, as Storm's clients write it.  The reply repeats the bytes

@@ -20,8 +20,8 @@ then does what `wait` says:
     STEP      call `step.run`, on any thread, and pass its outcome to `finish_step`
     END       close the connection once everything is sent
 
-So the owner reads from the peer in REQUEST and MORE only.  It calls `fail` when it ends
-the connection itself, and `close` once nobody will receive a reply any more.
+So the owner reads from the peer in REQUEST and MORE only.  It calls `fail` to end the
+connection itself, and `close` once nobody will receive a reply any more.
 
 **Bounded output.**  A small request may have a large reply, so the protocol reads no
 more frames once `MAX_OUTGOING_BYTES` wait to be sent (ROOM).  The frames that follow
@@ -38,8 +38,8 @@ slow, so the protocol does not take it itself (STEP).
 **Held reads.**  After a start, misses are held (`pacemaker.core.held_reads`).  A
 held read is answered later and out of order: when it is released, the function passed
 to `call_on_release` is called, and the owner calls `resume`.  A relay does the same
-with all requests that other Pacemakers have to answer.  Among them may be one without
-a message id, which must be answered in its order (ANSWER).
+with all requests that other Pacemakers have to answer.  One of them may have no message
+id, and then it must be answered in order (ANSWER).
 
 **State.**  A `Snapshot` is the whole state of a connection.  Another process can
 continue the connection from it (`pacemaker.core.carried_over`).

@@ -1,8 +1,8 @@
 """The store of heartbeats: all keys behind one lock.
 
-`pacemaker.core.trie` has the keys and their values, `pacemaker.core.store_budget` the
-totals and the rules of who may store how much, and `pacemaker.core.detached` frees what
-was deleted.  The store guards them with its lock.
+`pacemaker.core.trie` has the keys and their values.  `pacemaker.core.store_budget` has
+the totals, and the rules of who may store how much.  `pacemaker.core.detached` frees
+deleted subtrees.  The store guards all three with its lock.
 
 What the store guarantees:
 

@@ -1,4 +1,4 @@
-"""The store's budget: how much all heartbeats may take, and how much of it one address.
+"""The store's budget: how much memory all heartbeats, and one address, may take.
 
 * While up to three quarters of the budget are used (`accounts.PRESSURE`), everybody
   may store anything.
@@ -9,8 +9,8 @@
   otherwise declare live workers dead.  All such growth together is limited to
   `SLACK_BYTES`.
 * The growth of accounts above their share is charged to the slack as soon as three
-  quarters are used.  Otherwise many values that each grow a little could use up the
-  room that is left for the new keys of other accounts.
+  quarters of the budget are used.  Otherwise many values that each grow a little could
+  use up the room that is left for the new keys of other accounts.
 * A value that does not grow is never refused, not even above the share: the heartbeat
   of a live worker must not become stale because the store is full.
 
@@ -21,8 +21,8 @@ worker that has moved to a busy address.  To charge it to the new writer would l
 account go further and further above its share, because each account that loses its last
 key makes the equal share of the others larger.)
 
-A connection of a shared address is an account of its own, and it is gone for good once
-the connection has ended.  What it leaves in the store passes on to one heir
+A connection of a shared address is an account of its own, which is gone for good once
+the connection has ended.  The keys that it leaves in the store pass to one heir
 (`pass_on`).  Otherwise a peer could open one connection after another, leave one key
 from each, and make the equal share of everybody else as small as it likes.
 

@@ -1,4 +1,4 @@
-"""The trie of keys: nodes, leaves, paths, and what each of them takes.
+"""The trie of keys: nodes, leaves, paths, and the memory that each of them takes.
 
 A key is split at its slashes: ``"/a/b"`` becomes ``"", "a", "b"``.  Different strings
 are therefore different keys: ``"/a"`` is not ``"/a/"``.  A node is a dict from segment

@@ -64,9 +64,10 @@ def _dead_server(facts: Facts, name: str, problem: str) -> Finding:
         value=f"{name}: {problem}",
         because="until it answers, Nimbus 2.x needs 11 s to read each worker"
         if others
-        else "Nimbus cannot read heartbeats: it moves workers, and Nimbus 2.x"
-        " ends itself after two minutes",
-        remedy="start the Pacemaker there, or remove it from pacemaker.servers"
+        else "Nimbus cannot read heartbeats, and Nimbus 2.x ends itself after"
+        " 80 to 121 s",
+        remedy="start the Pacemaker there, or remove it from pacemaker.servers and"
+        " restart Nimbus, which reads that key only at its start"
         if others
         else "start the Pacemaker there",
     )

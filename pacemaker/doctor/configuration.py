@@ -7,7 +7,7 @@ together, or at the first one and what was found out about its authentication.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from pacemaker.doctor.facts import DEFAULTS, Facts, Finding, StormYaml
@@ -15,7 +15,7 @@ from pacemaker.words import clipped
 
 STORE: Final = "storm.cluster.state.store"
 SERVERS: Final = "pacemaker.servers"
-_AUTH_METHOD: Final = "pacemaker.auth.method"
+AUTH_METHOD: Final = "pacemaker.auth.method"
 STORE_1X: Final = "org.apache.storm.pacemaker.pacemaker_state_factory"
 STORE_2X: Final = "org.apache.storm.cluster.PaceMakerStateStorageFactory"
 
@@ -24,7 +24,7 @@ _SAME: Final = (
     (STORE, "heartbeats go to different places, and Nimbus sees only some of them"),
     (SERVERS, "workers write where Nimbus does not read"),
     ("pacemaker.port", "workers write where Nimbus does not read"),
-    ("pacemaker.auth.method", "hosts with another method cannot read or write"),
+    (AUTH_METHOD, "hosts with another method cannot read, and may not even write"),
     (
         "pacemaker.thrift.message.size.max",
         "a host with a lower limit refuses heartbeats that others accept",
@@ -329,15 +329,28 @@ def _differences(facts: Facts) -> Iterator[Finding]:
             continue
         first = readable[0]
         other = next(f for f in readable if values[f.source] != values[first.source])
+        remedy = "give every host the same value"
+        # This is right before Storm 2.3: a worker there would need credentials for any
+        # other method, and every server accepts heartbeats without authentication.
+        is_right_for_workers = key == AUTH_METHOD and _one_method(readable)
+        if is_right_for_workers:
+            because = "hosts with NONE can write, but Nimbus cannot read there"
+            remedy = "ignore this if the hosts with NONE run only supervisors"
         yield Finding(
             check="differs",
-            is_failure=True,
+            is_failure=not is_right_for_workers,
             key=key,
             file=f"{first.source}, {other.source}",
             value=f"{_shown(first.get(key))} and {_shown(other.get(key))}",
             because=because,
-            remedy="give every host the same value",
+            remedy=remedy,
         )
+
+
+def _one_method(files: Sequence[StormYaml]) -> bool:
+    """Return whether each file names the same method of authentication, or NONE."""
+    methods = {file.get(AUTH_METHOD) for file in files} - {"NONE"}
+    return len(methods) == 1 and methods <= {"DIGEST", "KERBEROS"}
 
 
 def _comparable(file: StormYaml, key: str) -> str:
@@ -353,11 +366,11 @@ def _comparable(file: StormYaml, key: str) -> str:
 
 def _digest_2x(facts: Facts) -> Iterator[Finding]:
     file = facts.files[0]
-    if file.get(_AUTH_METHOD) == "DIGEST" and _is_2x(facts, file):
+    if file.get(AUTH_METHOD) == "DIGEST" and _is_2x(facts, file):
         yield Finding(
             check="digest_2x",
             is_failure=True,
-            key=_AUTH_METHOD,
+            key=AUTH_METHOD,
             file=file.source,
             value="DIGEST",
             because="the client of Storm 2.x closes its connection after a DIGEST"
@@ -432,7 +445,7 @@ def _principal(facts: Facts) -> Iterator[Finding]:
 
 
 def _uses_kerberos(file: StormYaml) -> bool:
-    return bool(file.get(_AUTH_METHOD) == "KERBEROS")
+    return bool(file.get(AUTH_METHOD) == "KERBEROS")
 
 
 _FILE_RULES: Final[tuple[Callable[[Facts, StormYaml], Iterator[Finding]], ...]] = (

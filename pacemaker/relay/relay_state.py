@@ -1,4 +1,4 @@
-"""What a relay carries over at an upgrade in place, beside connections and heartbeats.
+"""What an upgrade of a relay carries over besides connections and heartbeats.
 
 It is JSON, compressed.  The links reopen, so the newest heartbeat of every connected
 worker is sent again.  Only three things must not be lost: which connection wrote each

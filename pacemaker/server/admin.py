@@ -75,8 +75,8 @@ class Admin:
     Args:
         options: the address and who may read; None for no endpoint at all.
         is_gated: whether reads of heartbeats need authentication.
-        listener_fd: the descriptor of the listening socket from before an upgrade; -1
-            if there is none.
+        listener_fd: the descriptor of the listening socket from before an upgrade,
+            which keeps its address; -1 if there is none.
         upgrades: how many upgrades this process has had.
         clock: returns monotonic seconds.
 
@@ -104,6 +104,9 @@ class Admin:
         self._server: AdminServer | None = None
         self._listener: socket.socket | None = None
         if options is None:
+            if listener_fd >= 0:
+                # Its key is no longer in storm.yaml.
+                listening.release(listening.adopt(listener_fd))
             return
         if listener_fd >= 0:
             self._listener = listening.adopt(listener_fd)

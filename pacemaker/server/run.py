@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from pacemaker.config import Settings
 from pacemaker.core import limits
 from pacemaker.core.figures import Figures, describe_minute
+from pacemaker.errors import ListenError
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.sasl.registry import ServerSasl
 from pacemaker.server import status
@@ -91,7 +92,14 @@ def _admin(
     is_gated = sasl.factory is not None
     if inherited is None:
         return Admin(options.admin, is_gated)
-    return Admin(options.admin, is_gated, inherited.admin_fd, inherited.upgrades)
+    try:
+        return Admin(options.admin, is_gated, inherited.admin_fd, inherited.upgrades)
+    except ListenError as exc:
+        # The storm.yaml that the upgrade read has a new endpoint, which the trial does
+        # not open.  There is no way back to the old process, and to end here would lose
+        # every heartbeat for an address that only administrators use.
+        _logger.error("the daemon serves without its admin endpoint: %s", exc)
+        return Admin(None, upgrades=inherited.upgrades)
 
 
 def rehearse(

@@ -1,7 +1,7 @@
 """The status of a running daemon, for commands on the same host.
 
-The daemon listens on a Unix socket.  It answers with one JSON document, but only to
-root and its own user, as whom the kernel identifies the peer.  The main thread answers
+The daemon listens on a Unix socket and answers with one JSON document.  It answers only
+root and its own user; the kernel tells it who the peer is.  The main thread answers
 between two of its turns, so within a second.
 
 The socket is not carried over by an upgrade: the new program opens it again under the

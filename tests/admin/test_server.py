@@ -171,6 +171,12 @@ def test_what_is_no_request_is_refused(running: Running, data: bytes) -> None:
     assert ask(running.address, "/a", GIVE_UP_S).text == "/a\n"
 
 
+def test_our_client_asks_by_no_name(running: Running) -> None:
+    """So `why` may ask by the names in pacemaker.servers that endpoints do not know."""
+    ask(running.address, "/a", GIVE_UP_S)
+    assert running.pages.asked == [Request("GET", "/a", "localhost")]
+
+
 @pytest.mark.parametrize("target", ["/raise", "/raise-late"])
 def test_page_that_fails_is_a_bug_of_ours(
     running: Running, target: str, caplog: pytest.LogCaptureFixture

@@ -220,6 +220,25 @@ def test_hosts_that_differ_are_found(key: str) -> None:
     assert found[0].file == "/etc/storm/storm.yaml, /worker/storm.yaml"
 
 
+@pytest.mark.parametrize(
+    ("methods", "is_failure"),
+    [
+        (("DIGEST", "NONE"), False),
+        (("NONE", "KERBEROS"), False),
+        (("DIGEST", "KERBEROS"), True),
+    ],
+)
+def test_hosts_of_workers_may_have_no_method(
+    methods: tuple[str, str], is_failure: bool
+) -> None:
+    """They only write, which every server allows, so NONE there is only a warning."""
+    first, other = methods
+    facts = with_values(sound(), pacemaker__auth__method=first)
+    facts = second(facts, pacemaker__auth__method=other)
+    found = [f for f in findings(facts) if f.check == "differs"]
+    assert [finding.is_failure for finding in found] == [is_failure]
+
+
 def test_the_order_of_servers_is_no_difference() -> None:
     """Clients ask all of them."""
     facts = with_values(sound(), pacemaker__servers=["a", "b"])

@@ -15,6 +15,7 @@ import yaml
 from pacemaker.cli.daemon_options import daemon_options
 from pacemaker.cli.relay import relay_command
 from pacemaker.cli.serve import serve_command
+from pacemaker.doctor.configuration import STORE_2X
 from tests.release.conftest import ROOT
 
 CHART = ROOT / "deploy" / "helm" / "storm-pacemaker-py"
@@ -175,6 +176,26 @@ def test_pods_are_asked_at_their_admin_endpoint(component: str, variable: str) -
         assert container[probe]["httpGet"] == {"path": path, "port": "admin"}
     assert {"name": variable, "value": "0.0.0.0:6698"} in container["env"]
     assert {"name": "admin", "containerPort": 6698} in container["ports"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rollout_waits_a_minute_between_two_pacemakers(name: str) -> None:
+    """After half a minute a Nimbus of 2.x is still late from the first restart."""
+    assert _one(name, "StatefulSet")["spec"]["minReadySeconds"] == 60
+
+
+def test_alerts_fit_what_the_operator_scrapes() -> None:
+    """The job of each target is the one in the rules, whatever the release's name."""
+    (endpoint,) = _one("full", "ServiceMonitor")["spec"]["endpoints"]
+    (job,) = (r for r in endpoint["relabelings"] if r["targetLabel"] == "job")
+    rules = ROOT / "deploy" / "prometheus" / "storm-pacemaker.rules.yml"
+    assert f'up{{job="{job["replacement"]}"}}' in rules.read_text()
+
+
+def test_the_notes_name_the_class_that_storm_has() -> None:
+    """The name in Storm 2.x is spelt with a capital M, in the package cluster."""
+    notes = (CHART / "templates" / "NOTES.txt").read_text()
+    assert f"storm.cluster.state.store: {STORE_2X}\n" in notes
 
 
 @pytest.mark.parametrize("component", ["pacemaker", "relay"])

@@ -221,6 +221,56 @@ def test_endpoint_outlives_an_upgrade(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.fixture
+def storm_yaml(tmp_path: Path) -> Path:
+    """Return the path of a storm.yaml that names no endpoint yet."""
+    file = tmp_path / "storm.yaml"
+    file.write_text("pacemaker.servers: [pm1]\n")
+    return file
+
+
+def write_endpoint(storm_yaml: Path, place: str) -> None:
+    """Name an endpoint in storm.yaml."""
+    storm_yaml.write_text(f'pacemaker.py.admin: "{place}"\n')
+
+
+def test_endpoint_that_a_reload_opens_knows_what_was_before(
+    tmp_path: Path, storm_yaml: Path
+) -> None:
+    """A daemon without an endpoint keeps the history all the same."""
+    place = f"unix:{tmp_path / 'admin'}"
+    with daemons.Daemon("--config", str(storm_yaml), *NO_SLACK) as daemon:
+        with Wire(daemon.address) as peer:
+            put(peer)
+        write_endpoint(storm_yaml, place)
+        must_reload(daemon)
+        page = ask(parse_admin_address(place), "/history", GIVE_UP_S).text
+        assert list(parse_history("pm", page).keys)
+        storm_yaml.write_text("pacemaker.servers: [pm1]\n")
+        must_reload(daemon)
+        assert status.ask(daemon.pid, GIVE_UP_S)["admin"] is None
+        assert not (tmp_path / "admin").exists()
+
+
+def test_endpoint_that_a_reload_cannot_open_costs_no_heartbeat(
+    storm_yaml: Path,
+) -> None:
+    """The daemon logs an error and serves on without an endpoint."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as other,
+        daemons.Daemon("--config", str(storm_yaml), *NO_SLACK) as daemon,
+        Wire(daemon.address) as peer,
+    ):
+        put(peer)
+        place = f"127.0.0.1:{other.getsockname()[1]}"
+        write_endpoint(storm_yaml, place)
+        must_reload(daemon)
+        put(peer)
+        figures = status.ask(daemon.pid, GIVE_UP_S)
+        assert (figures["keys"], figures["admin"]) == (1, None)
+        daemon.logged(f"without its admin endpoint: .*{re.escape(place)}")
+
+
 def test_endpoint_in_use_stops_the_start() -> None:
     """If the endpoint's address is in use, the daemon does not start without it."""
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -57,7 +57,7 @@ def cluster_page(view: ClusterView, history: History) -> Html:
             "state": lambda t: html.letter(by_name["state"].text(t)),
             "name": lambda t: link(path_of(t.id), t.name),
         },
-        [("EMITTED/S, 10 MIN", lambda t: _line(history.of(t.id), t.name))],
+        [("10 MINUTES", lambda t: _line(history.of(t.id), t.name))],
     )
     lists = [_list_of(view, title, kinds) for title, kinds in LISTS]
     body = joined(Html('<div class="g">'), *lists, Html("</div>"), shown)

@@ -1,4 +1,4 @@
-"""What a relay decides: which pulse waits for which Pacemaker, what answers mean.
+"""What a relay decides: which pulses wait for which Pacemaker, and what answers mean.
 
 It does no I/O.  Time is a number that is passed in.
 """

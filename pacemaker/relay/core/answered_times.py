@@ -1,4 +1,4 @@
-"""The times that the relay has answered: no heartbeat may go back in time unnoticed."""
+"""The times of the heartbeats last returned, so that an older one is noticed."""
 
 from __future__ import annotations
 

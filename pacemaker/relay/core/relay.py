@@ -3,8 +3,8 @@
 One thread calls it.  What it needs from outside is in `ReadLinks` and `NewestPulses`.
 
 **A read** goes to all Pacemakers that are connected, at the same time.  It is answered
-once all of them have answered, or when time is up (`limits.ANSWER_S`); after that, no
-read waits for the late Pacemaker until it has answered something.  A hit waits only
+once all of them have answered, or when time is up (`limits.ANSWER_S`).  In that case,
+no read waits for the late Pacemaker until it has answered something.  A hit waits only
 briefly for a Pacemaker that is not complete.  A read that cannot be answered yet (see
 `judge.judge_read`) is *held*: the Pacemakers are asked again until it can be.
 

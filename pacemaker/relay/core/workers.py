@@ -1,7 +1,7 @@
 """Which connection wrote each key last.
 
 The newest pulse of a key is worth keeping while the connection that wrote it is open.
-After that it must not be repeated: it would keep a dead worker alive.
+After that it must not be sent again: that would keep a dead worker alive.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ by bytes *times age*:
 * In both cases, a decrease in bytes is a sign of progress: a frame was completed, or
   replies were taken.  The remaining bytes count as new.
 
-The account (peer address) whose buffers weigh the most is evicted from first, and of
-its connections the heaviest.  So a thousand small frames of one address go before one
-large frame of another, and an address that many workers share loses its oldest frame,
-not the one that arrived last.
+The first to go is the heaviest connection of the account (peer address) whose buffers
+weigh the most together.  So a thousand small frames of one address go before one large
+frame of another, and an address that many workers share loses its oldest frame, not the
+one that arrived last.
 
 Nothing is refused before the budget is used up, not even to an account that holds
 more than its equal share.  Such a rule would hit a large heartbeat that comes through

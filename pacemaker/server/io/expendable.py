@@ -1,7 +1,7 @@
 """The connections that are closed first to make room.
 
-They are those that have never sent a byte, and those that were refused and whose peers
-have not closed their end yet.
+A connection is expendable if it has never sent a byte, or if it was refused and its
+peer has not closed its end yet.
 
 This module does no I/O.  Other threads may call `has` and `len`.
 """

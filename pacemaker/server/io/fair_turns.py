@@ -3,10 +3,10 @@
 A connection that has sent more than a slice of requests goes to the *backlog* and is
 not read until it has been served from there.  A turn that has much to do is *shared*.
 It spends half of `limits.TURN_S` on connections whose requests are cheap; connections
-that it does not reach go to the backlog.  It spends the other half on the backlog,
-where the host that has lately used the least of the thread's time comes first, and the
-costs of a host's connections decide between them.  Then the turn ends, and the calls of
-other threads run (a stop, an upgrade, the watchdog).
+that it does not reach go to the backlog.  It spends the other half on the backlog.
+There, the host that has lately used the least of the thread's time comes first, and the
+cost classes of its connections share its time.  Then the turn ends, and the calls that
+other threads have queued run (a stop, an upgrade, the watchdog).
 
 A worker takes some microseconds every three seconds, so it is always among the first,
 however much others send.  The first rule protects it from costly requests of its own

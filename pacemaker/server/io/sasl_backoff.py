@@ -1,9 +1,9 @@
-"""Recent authentication failures by address, and the order in which they are told.
+"""Recent authentication failures by address, and when each one is reported.
 
 Pure: time is passed in as an argument.
 
 A client learns that it failed when its connection is closed.  After a few failures of
-an address, its refusals are told one at a time, each after a delay.  However many
+an address, its refusals are reported one at a time, each after a delay.  However many
 connections the address opens, it learns of only a few wrong guesses a second.
 """
 

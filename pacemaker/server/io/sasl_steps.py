@@ -7,12 +7,13 @@ turn, with one step of an address at a time, so no address can occupy them all.
 **Guessing.**  Every token is judged when it arrives, so a right secret never waits for
 wrong ones.  Only the outcome is delayed, and no thread blocks for that:
 
-* The outcome of a wrong guess (the connection is closed) is told when its turn comes:
-  one at a time for an address, each after the delay of the `GuessBook`.  Until then the
-  connection stays open and silent, however long that takes, because closing it would
-  give the outcome away.
-* A success is told after the same delay, but after half a second at most.  If it were
-  told at once, a millisecond of silence would tell a guesser that the guess was wrong.
+* The outcome of a wrong guess (the connection is closed) is reported when its turn
+  comes: one at a time for an address, each after the delay of the `GuessBook`.  Until
+  then the connection stays open and silent, however long that takes, because closing it
+  would give the outcome away.
+* A success is reported after the same delay, but after half a second at most.  If it
+  were reported at once, a millisecond of silence would tell a guesser that the guess
+  was wrong.
 
 So an address is told of a few wrong guesses a second.  What it can learn from silence
 is bounded by the number of its connections, because each must stay open for the delay.

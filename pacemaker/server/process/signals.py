@@ -1,4 +1,4 @@
-"""The signals that the daemon heeds, and how its main thread waits for them.
+"""The signals that the daemon handles, and how its main thread waits for them.
 
 They are blocked in every thread, so each one stays pending until the main thread asks
 for it.  None of them interrupts anything, and after an upgrade the new process gets

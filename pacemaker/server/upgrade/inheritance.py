@@ -1,4 +1,4 @@
-"""What an upgraded process inherits from the time before the upgrade."""
+"""What a process inherits from the program that it was before the upgrade."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares the security settings before and after an upgrade, without storing them."""
+"""Compare the security settings before and after an upgrade, without storing them."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ seconds of CLOCK_BOOTTIME.  No part of a state is ever executed, and nothing in 
 trusted before length and checksum are verified: a state that was truncated, or changed
 in any byte, is refused as a whole.
 
-If you change what is written, change `FORMAT`.  Before an older daemon hands over
-anything, it asks the newer version whether that reads the format it writes.
+If you change what is written, change `FORMAT`.  Before a daemon hands anything over, it
+asks the new version whether it can read the old one's format.
 
 This module does no I/O.
 """

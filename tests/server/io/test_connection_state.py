@@ -184,8 +184,11 @@ def test_request_in_part_is_completed(cut: int) -> None:
         assert new.ask(peer, PULSE[cut:]) == ACK
 
 
-def test_frame_that_is_there_in_large_part_is_not_carried_over() -> None:
+def test_frame_that_is_there_in_large_part_is_not_carried_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A partial frame above the limit is not carried over: its connection is reset."""
+    monkeypatch.setattr(limits, "CARRIED_UNREAD_BYTES", 1024 * 1024)
     frame = wire.send_pulse(KEY, bytes(2 * limits.CARRIED_UNREAD_BYTES), 5)
     with Hand() as old:
         peer, connection = old.connect()
