@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 from tests.cluster.waiting import wait_until
@@ -23,6 +24,15 @@ def pids_of(folder: Path) -> list[int]:
         for process in Path("/proc").glob("[0-9]*")
         if _names(process, folder)
     ]
+
+
+def age_s(pid: int) -> float:
+    """Return for how long a process has existed."""
+    stat = Path(f"/proc/{pid}/stat").read_text()
+    # The 22nd field; the second one, in brackets, may contain spaces.
+    started_ticks = int(stat.rpartition(")")[2].split()[19])
+    now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return now_s - started_ticks / os.sysconf("SC_CLK_TCK")
 
 
 def kill_all(folder: Path) -> None:
