@@ -190,8 +190,8 @@ def _large_heartbeat(facts: Facts) -> Iterator[Finding]:
     file = facts.files[0]
     limit_bytes = file.number("pacemaker.thrift.message.size.max")
     largest = max(_workers(facts), key=lambda each: each.size_bytes, default=None)
-    if largest is None or limit_bytes is None:
-        return
+    if largest is None or not limit_bytes:
+        return  # A limit of 0 has a finding of its own: the daemon does not start.
     share = largest.size_bytes / limit_bytes
     if share >= SIZE_SHARE:
         yield Finding(

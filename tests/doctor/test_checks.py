@@ -295,3 +295,9 @@ def test_topology_names_are_in_the_findings() -> None:
     """A stale topology is named, so that it can be removed."""
     (finding,) = [f for f in findings(stale(sound())) if f.check == "stale_topologies"]
     assert finding.value == TOPOLOGY
+
+
+def test_heartbeats_are_not_compared_with_a_limit_of_zero() -> None:
+    """It is no limit: another check says that the daemon refuses it."""
+    facts = with_values(sound(), pacemaker__thrift__message__size__max=0)
+    assert "large_heartbeat" not in {each.check for each in findings(facts)}
