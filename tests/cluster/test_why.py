@@ -121,14 +121,14 @@ def verdicts(told: dict[str, Any], since_s: float) -> list[str]:
 
 
 def wait_for(
-    cluster: Cluster, worker: str, verdict: str, since_s: float
+    cluster: Cluster, worker: str, verdict: str, since_s: float, or_else: str = ""
 ) -> dict[str, Any]:
     """Wait until a verdict is among those of a worker; return what is said of it."""
 
     def is_told() -> dict[str, Any] | None:
         cluster.supervise_nimbus()
         told = why(cluster)[worker]
-        assert verdict in verdicts(told, since_s), told
+        assert {verdict, or_else} & set(verdicts(told, since_s)), told
         return told
 
     return wait_until(f"the verdict {verdict}", is_told, UP_TIMEOUT_S)
@@ -231,17 +231,15 @@ def _stopped(pid: int) -> Iterator[None]:
 def test_worker_that_is_terminated(
     cluster: Cluster, victim: tuple[str, int], site: Site
 ) -> None:
-    """SIGTERM: it closes its connection, and from Storm 2 on it deletes its key."""
+    """SIGTERM: it deletes its key as it ends, and has reported no error."""
     worker, pid = victim
     began_s = time.time()
     os.kill(pid, signal.SIGTERM)
-    if site.release.startswith("1."):
-        told = wait_for(cluster, worker, "stopped", began_s)
-        expected = "its connection was closed normally"
-    else:
-        told = wait_for(cluster, worker, "ended itself", began_s)
-        expected = "no error was reported"
-    assert expected in " ".join(told["findings"][0]["reasons"])
+    # A worker of 1.x gives itself one second for that, which may not be enough.
+    or_else = "stopped" if site.release.startswith("1.") else ""
+    told = wait_for(cluster, worker, "ended itself", began_s, or_else)
+    reasons = " ".join(told["findings"][0]["reasons"])
+    assert "no error was reported" in reasons or "closed normally" in reasons
 
 
 def test_pacemaker_that_is_away(cluster: Cluster) -> None:
