@@ -81,8 +81,8 @@ STOP_TIMEOUT_S: Final = 1.5
 # How often a stop checks whether the kernel has delivered the replies.
 STOP_TURN_S: Final = 0.01
 
-# How much of a partly received frame an upgrade carries over: more than any heartbeat
-# that has been seen.  The budget of all buffers bounds all of them together.
+# How much of a partly received frame an upgrade carries over: far more than a heartbeat
+# of a worker with a hundred executors.  The budget of all buffers bounds their sum.
 CARRIED_UNREAD_BYTES: Final = 4 * 1024 * 1024
 # What an idle connection adds to the memory of an upgrade: its part of the state, and
 # the Python objects made from it.

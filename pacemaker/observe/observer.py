@@ -181,7 +181,7 @@ class Observer:
 
     @contextlib.contextmanager
     def _noting_problems(self) -> Iterator[None]:
-        """Show an error of ZooKeeper in the view, where it ends no thread."""
+        """Show an error of ZooKeeper in the view; the calling thread continues."""
         try:
             yield
         except PacemakerError as exc:

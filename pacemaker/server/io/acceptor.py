@@ -77,9 +77,6 @@ class Acceptor(threading.Thread):
         self._last_refused: tuple[str, LimitError] | None = None
         self._is_stopping = False
         self._calls: deque[Callable[[], None]] = deque()
-        # The descriptor of the last connection.  The kernel hands out the lowest free
-        # number, so a low one here means that there was room.
-        self._last_fd = -1
         # The threads that may not have closed all the connections that make room yet.
         self._making_room: set[IoThread] = set()
         # Open everything that this thread needs before it runs.
@@ -153,8 +150,7 @@ class Acceptor(threading.Thread):
                 # Check before accepting, so that a connection for which there is no
                 # room stays in the kernel's backlog and is served once there is room.
                 # Accepting and closing it would only make its client reconnect.
-                if self._last_fd >= room_ends:
-                    self._check_room(room_ends)
+                self._check_room(room_ends)
                 sock, address = listener.accept()
             except BlockingIOError:
                 self._unsettled.discard(fd)
@@ -165,7 +161,6 @@ class Acceptor(threading.Thread):
                     return False
                 _logger.debug("cannot accept a connection: %s", exc.strerror)
                 continue
-            self._last_fd = sock.fileno()
             self._take(sock, address, fd)
         self._log_refused()
         return True

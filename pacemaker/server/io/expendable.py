@@ -40,9 +40,11 @@ class Expendable(Generic[_T]):
         return account.host in self._by_host
 
     def add(self, connection: _T) -> None:
-        """Add a connection, as the newest."""
-        self._by_host.setdefault(connection.account.host, {})[connection] = None
-        self._size += 1
+        """Add a connection as the newest, if it is not among these already."""
+        of_host = self._by_host.setdefault(connection.account.host, {})
+        if connection not in of_host:
+            of_host[connection] = None
+            self._size += 1
 
     def discard(self, connection: _T) -> None:
         """Remove a connection, if it is among these."""

@@ -27,7 +27,7 @@ from pacemaker.core import limits
 from pacemaker.server.io.backlog import Backlog
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.cost_classes import NEW_CLASS
-from pacemaker.server.io.spending import Spending
+from pacemaker.server.io.spending import Spending, is_crowd
 
 # How many events are served between two readings of the clock.
 _CHUNK: Final = 8
@@ -265,7 +265,7 @@ class FairTurns:
         every turn, and with thousands of them that takes longer than serving some.
         """
         if not connection.is_closed:
-            if connection.account.spent_s > limits.DOMINANT_S:
+            if is_crowd(connection.account):
                 connection.narrow()
             connection.is_deferred = True
             self._loop.wait_for(connection.fd, 0)

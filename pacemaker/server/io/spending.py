@@ -12,12 +12,17 @@ from pacemaker.core import limits
 from pacemaker.core.accounts import Account
 
 
+def is_crowd(account: Account) -> bool:
+    """Return whether an account has lately used more time than any worker would."""
+    return account.spent_s > limits.DOMINANT_S
+
+
 class Spending:
     """Charges accounts, and the addresses that many workers share.
 
     Attributes:
-        is_crowded: whether a single account has lately used so much time
-            (`limits.DOMINANT_S`) that every turn must be shared from its beginning.
+        is_crowded: whether any account is a crowd, so that every turn must be shared
+            from its beginning.
     """
 
     def __init__(self) -> None:
@@ -32,7 +37,7 @@ class Spending:
         """Charge time to an account, and to its host if that is shared."""
         account.spent_s += elapsed_s
         self._accounts.add(account)
-        if account.spent_s > limits.DOMINANT_S:
+        if is_crowd(account):
             # Set it at once: until the next fading, all others would wait for this
             # account.
             self.is_crowded = True
@@ -50,9 +55,7 @@ class Spending:
         if now_s < self._next_fade_s:
             return False
         self._next_fade_s = now_s + limits.FADE_S
-        self.is_crowded = any(
-            account.spent_s > limits.DOMINANT_S for account in self._accounts
-        )
+        self.is_crowded = any(map(is_crowd, self._accounts))
         for accounts in (self._accounts, self._shared_hosts):
             for account in tuple(accounts):
                 account.spent_s /= 2

@@ -375,6 +375,9 @@ def test_acceptor_leaves_some_descriptors_to_others(
         assert f"{last} descriptors are in use" in caplog.text
         adopter.adopted[0][0].close()
         adopter.wait()
+        # That connection got a low number, but there is no other one.
+        peers.enter_context(socket.create_connection(address))
+        assert not adopter.is_adopted.acquire(timeout=0.1)
     _end(acceptor, adopter)
 
 

@@ -45,6 +45,17 @@ def test_whoever_has_spoken_or_ended_is_not_among_them() -> None:
     assert next(expendable.oldest(), None) is None
 
 
+def test_silent_connection_that_is_refused_counts_once() -> None:
+    """It is added when it is new, and again when it lingers."""
+    expendable: Expendable[Connection] = Expendable()
+    connection = Connection(Account("a"))
+    expendable.add(connection)
+    expendable.add(connection)
+    assert len(expendable) == 1
+    expendable.discard(connection)
+    assert not len(expendable)
+
+
 def test_connections_of_a_shared_host_count_together() -> None:
     """Otherwise a crowd at one address would look like many workers."""
     expendable: Expendable[Connection] = Expendable()
