@@ -240,7 +240,7 @@ class Acceptor(threading.Thread):
         """
         if verdict is Verdict.MAKE_ROOM:
             thread = max(self._threads, key=lambda each: each.expendable)
-            if not thread.expendable:
+            if thread.expendable <= 0:
                 reason = "raise the limit (LimitNOFILE=)"
                 raise LimitError("too many connections", reason)
             self._making_room.add(thread)

@@ -3,7 +3,7 @@
 A connection is expendable if it has never sent a byte, or if it was refused and its
 peer has not closed its end yet.
 
-This module does no I/O.  Other threads may call `has` and `len`.
+This module does no I/O.  Other threads may call `count` and `len`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Expendable(Generic[_T]):
     def __len__(self) -> int:
         return self._size
 
-    def has(self, account: Account) -> bool:
-        """Return whether any connection of an account's host is expendable."""
-        return account.host in self._by_host
+    def count(self, account: Account) -> int:
+        """Return how many connections of an account's host are expendable."""
+        return len(self._by_host.get(account.host, ()))
 
     def add(self, connection: _T) -> None:
         """Add a connection as the newest, if it is not among these already."""

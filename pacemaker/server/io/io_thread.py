@@ -107,6 +107,9 @@ class IoThread(threading.Thread):
         self.connections: dict[int, Connection] = {}
         self.watched: Watchlist[Connection] = Watchlist()
         self._expendable: Expendable[Connection] = Expendable()
+        # How often room was asked for, and how often this thread has tried to make it.
+        self._room_asked = 0
+        self._room_tried = 0
         self._turns = FairTurns(self, self._wake_up.fd)
         # Two counters and not one, so that each is written by a single thread: the
         # acceptor adopts, this thread forgets.  One counter would need a lock.
@@ -143,17 +146,27 @@ class IoThread(threading.Thread):
         self.call(self._adopt_next)
 
     def make_room(self, account: Account | None = None) -> None:
-        """Close the oldest expendable connection, of one account or of all."""
+        """Close the oldest expendable connection, of one account or of all.
+
+        Only the acceptor calls this.
+        """
+        self._room_asked += 1
         self.call(lambda: self._make_room(account))
 
     @property
     def expendable(self) -> int:
-        """The number of connections that may be closed to make room."""
-        return len(self._expendable)
+        """The number of connections that may still be closed to make room."""
+        return len(self._expendable) - (self._room_asked - self._room_tried)
 
     def can_make_room(self, account: Account) -> bool:
-        """Return whether an account has a connection that may be closed for another."""
-        return self._expendable.has(account)
+        """Return whether an account has a connection that may be closed for another.
+
+        Those that are to be closed already do not count.  In a flood, the acceptor
+        would take far more connections than there is room for before this thread has
+        closed the first.
+        """
+        pending = self._room_asked - self._room_tried
+        return self._expendable.count(account) > pending
 
     def hold_misses(self, holding: Holding, until_s: float) -> None:
         """Hold the misses of all future connections until a time of `boot_clock`."""
@@ -345,6 +358,7 @@ class IoThread(threading.Thread):
             self._turns.backlog.put(connection)
 
     def _make_room(self, account: Account | None) -> None:
+        self._room_tried += 1
         oldest = itertools.islice(self._expendable.oldest(account), _MOST_TRIED)
         for connection in oldest:
             if connection.close_if_expendable():

@@ -318,6 +318,18 @@ def test_silent_connection_of_an_account_is_ended() -> None:
         assert other.protocol.error is None
 
 
+def test_room_is_promised_only_once() -> None:
+    """A connection that is to be closed already makes room for no other one."""
+    with Hand() as hand:
+        _, connection = hand.connect()
+        hand.thread.make_room(connection.account)
+        assert not hand.thread.can_make_room(connection.account)
+        assert hand.thread.expendable == 0
+        hand.thread.turn()
+        assert connection.is_closed
+        assert hand.thread.expendable == 0
+
+
 def test_connection_whose_first_bytes_were_not_read_yet_stays() -> None:
     """They may be a worker's first pulse."""
     with Hand() as hand:
