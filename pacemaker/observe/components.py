@@ -17,6 +17,13 @@ from pacemaker.observe.figures import Shape
 
 _ACKER: Final = "__acker"
 _ACK_INIT: Final = "__ack_init"
+_SYSTEM: Final = "__system"
+
+# One event in twenty is counted.  Ticks come once a second, and these streams are used
+# now and then, so one executor of a component may show them a minute before another.
+_RARE_STREAMS: Final = frozenset(
+    ("__ack_fail", "__ack_reset_timeout", "__metrics", "__eventlog", _SYSTEM)
+)
 
 
 class ComponentName(NamedTuple):
@@ -32,7 +39,7 @@ class ComponentName(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """Neighbouring executors of one shape."""
+    """Neighbouring executors of one shape, but for what is counted rarely."""
 
     shape: Shape
     infos: list[ExecutorInfo]
@@ -84,12 +91,22 @@ def _java(text: str) -> bytes:
 def _runs(shapes: Mapping[ExecutorInfo, Shape]) -> list[_Run]:
     runs: list[_Run] = []
     for info in sorted(shapes):
-        shape = shapes[info]
+        shape = _without_rare(shapes[info])
         if runs and runs[-1].shape == shape:
             runs[-1].infos.append(info)
         else:
             runs.append(_Run(shape, [info]))
     return runs
+
+
+def _without_rare(shape: Shape) -> Shape:
+    """Return what all executors of a component show within seconds."""
+    sources = frozenset(
+        source
+        for source in shape.sources
+        if source.component_id != _SYSTEM and source.stream_id not in _RARE_STREAMS
+    )
+    return Shape(shape.is_spout, shape.streams - _RARE_STREAMS, sources)
 
 
 def _nameless(run: _Run) -> str:
@@ -102,7 +119,7 @@ def _emitters(shapes: Iterable[Shape]) -> dict[str, set[str]]:
     emitters: dict[str, set[str]] = {}
     for shape in set(shapes):
         for component, stream in shape.sources:
-            if component != "__system":
+            if component != _SYSTEM:
                 emitters.setdefault(component, set()).add(stream)
         if any(stream == _ACK_INIT for _, stream in shape.sources):
             emitters.setdefault(_ACKER, set())

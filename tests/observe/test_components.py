@@ -84,6 +84,32 @@ def test_guesses_match_sources_to_runs() -> None:
     assert all(name.is_guess for name in found.values())
 
 
+def test_what_is_counted_rarely_tells_no_executors_apart() -> None:
+    """Of two executors of a bolt, one has shown a tick and a failed tuple so far."""
+    quiet = bolt("default __ack_ack", "words/default")
+    shapes = {
+        info(1): bolt("__ack_ack", "words/__ack_init", "count/__ack_ack"),
+        info(2): bolt(
+            "__ack_ack", "words/__ack_init", "count/__ack_ack", "count/__ack_fail"
+        ),
+        info(3): quiet,
+        info(4): bolt(
+            "default __ack_ack __ack_fail", "words/default", "__system/__tick"
+        ),
+        info(5): quiet,
+        info(6): spout(),
+    }
+    found = guessed_names(shapes)
+    assert [found[info(n)].name for n in range(1, 7)] == [
+        "__acker",
+        "__acker",
+        "count",
+        "count",
+        "count",
+        "words",
+    ]
+
+
 def test_what_nothing_mentions_has_no_name() -> None:
     """A sink that does not ack is called by its kind and its first task."""
     shapes = {info(1): bolt("", "words/default"), info(2): spout("default")}
