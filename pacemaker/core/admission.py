@@ -7,8 +7,9 @@ If all of them are open, an expendable connection of any address is closed to ma
 for a new one.  A connection is expendable if it has never sent a byte, or if it was
 refused and its peer has not closed its end.
 
-Above three quarters, an address from which connections come too fast is treated like
-one that has its share.
+Above three quarters, an address from which connections come too fast makes its own room
+as well.  But if its expendable connections turn out to have sent something just now,
+the new one is kept: it may be a worker's, at an address that many share.
 
 The only side effects here are on the accounts, under their own lock.
 """
@@ -39,6 +40,7 @@ class Verdict(Enum):
 
     TAKE = "take"
     MAKE_ROOM = "make room"
+    MAKE_OWN_ROOM = "make room at its address"
     REPLACE = "replace one of its address"
     REFUSE = "refuse"
 
@@ -69,13 +71,15 @@ class Admission:
             return Verdict.REFUSE
         total, accounts = self._accounts.connections, self._accounts.connected
         is_too_often = account.arrives_too_often(now_s, self._limits)
+        # One connection is never too much for an address, however many addresses there
+        # are and however small the equal share is.  And if all connections are of one
+        # address, there is nobody to protect from it.
+        may_exceed = 1 < used < total
+        if may_exceed and exceeds_share(used, total, self._capacity, accounts):
+            return Verdict.REPLACE
         if is_too_often and total > PRESSURE * self._capacity:
             # Not REFUSE: it may be a worker's, whose first bytes arrive in a moment.
-            return Verdict.REPLACE
-        # One connection is never too much for an address, however many addresses there
-        # are and however small the equal share is.
-        if used > 1 and exceeds_share(used, total, self._capacity, accounts):
-            return Verdict.REPLACE
+            return Verdict.MAKE_OWN_ROOM
         return Verdict.MAKE_ROOM if total > self._capacity else Verdict.TAKE
 
 

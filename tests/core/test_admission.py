@@ -45,7 +45,15 @@ def test_limit_of_an_address_holds_at_any_time() -> None:
     assert verdicts == [Verdict.TAKE, Verdict.TAKE, Verdict.REFUSE]
 
 
-def test_connections_that_come_too_fast_replace_others_under_pressure_alone() -> None:
+def test_an_address_that_has_all_connections_is_not_limited() -> None:
+    """All workers may be behind one address, and there is nobody to protect from it."""
+    accounts = Accounts()
+    admission = Admission(accounts, 100)
+    verdicts = [_connect(accounts, admission, "10.0.0.1", port) for port in range(101)]
+    assert verdicts == [Verdict.TAKE] * 100 + [Verdict.MAKE_ROOM]
+
+
+def test_connections_that_come_too_fast_make_room_under_pressure_alone() -> None:
     """Many connections at once are accepted as long as there is room."""
     accounts = Accounts()
     admission = Admission(accounts, 100, AddressLimits(connections_per_s=2))
@@ -53,7 +61,7 @@ def test_connections_that_come_too_fast_replace_others_under_pressure_alone() ->
     others = [_connect(accounts, admission, f"10.0.1.{host}", 1) for host in range(65)]
     crowd = [_connect(accounts, admission, "10.0.0.1", port) for port in range(20)]
     assert set(others) == {Verdict.TAKE}
-    assert crowd == [Verdict.TAKE] * burst + [Verdict.REPLACE] * (20 - burst)
+    assert crowd == [Verdict.TAKE] * burst + [Verdict.MAKE_OWN_ROOM] * (20 - burst)
     accounts = Accounts()
     admission = Admission(accounts, 10_000, AddressLimits(connections_per_s=2))
     crowd = [_connect(accounts, admission, "10.0.0.1", port) for port in range(99)]

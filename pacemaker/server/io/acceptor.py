@@ -225,36 +225,51 @@ class Acceptor(threading.Thread):
             LimitError: it is refused, because there is no room for it.
         """
         verdict = self._admission.judge(account, time.monotonic())
-        if verdict is not Verdict.TAKE:
-            self._make_room(verdict, account)
+        if verdict is Verdict.REPLACE:
+            # By the same thread, so that it can close this one if it finds no other.
+            thread = self._with_room(account)
+            thread.adopt(sock, peer, account)
+            thread.make_room(account, or_newest=True)
+            return
+        if verdict is Verdict.MAKE_OWN_ROOM:
+            self._with_room(account).make_room(account)
+        elif verdict is Verdict.MAKE_ROOM:
+            self._with_room().make_room()
+        elif verdict is Verdict.REFUSE:
+            raise _too_many(account)
         thread = self._threads[0]
         if len(self._threads) > 1:
             thread = min(self._threads, key=lambda each: each.load)
         thread.adopt(sock, peer, account)
 
-    def _make_room(self, verdict: Verdict, account: Account) -> None:
-        """Have an expendable connection closed.
+    def _with_room(self, account: Account | None = None) -> IoThread:
+        """Return a thread that can close an expendable connection, which it shall.
+
+        Args:
+            account: whose connection; None for anybody's.
 
         Raises:
             LimitError: no connection may be closed for this account.
         """
-        if verdict is Verdict.MAKE_ROOM:
+        if account is None:
             thread = max(self._threads, key=lambda each: each.expendable)
             if thread.expendable <= 0:
                 reason = "raise the limit (LimitNOFILE=)"
                 raise LimitError("too many connections", reason)
-            self._making_room.add(thread)
-            thread.make_room()
-            return
-        for thread in self._threads:
-            if verdict is Verdict.REPLACE and thread.can_make_room(account):
-                self._making_room.add(thread)
-                thread.make_room(account)
-                return
-        raise LimitError(
-            "its address has used up its share of the connections",
-            f"{account.connections - 1} from {account.name}",
-        )
+        else:
+            found = [each for each in self._threads if each.can_make_room(account)]
+            if not found:
+                raise _too_many(account)
+            thread = found[0]
+        self._making_room.add(thread)
+        return thread
+
+
+def _too_many(account: Account) -> LimitError:
+    return LimitError(
+        "its address has used up its share of the connections",
+        f"{account.connections - 1} from {account.name}",
+    )
 
 
 def _room_ends(reserved: int) -> int:

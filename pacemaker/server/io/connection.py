@@ -14,7 +14,7 @@ path goes through `on_readable` and `_write`, and the condition stays READING.
     the protocol    `Wait.END`, if the peer is at fault (`_finish`)
     a limit         `refuse`: a time limit (`expire`), the budget of all buffers
                     (`evict`), or a descriptor that another one needs
-                    (`close_if_expendable`)
+                    (`close_for_room`)
     the I/O thread  `abort`: a stop, once there is nothing left to `drain` or the time
                     is up; or an exception in our own code
 
@@ -425,14 +425,17 @@ class Connection:
 
         What a new worker has sent may still be in the kernel.
         """
-        if self.condition is not _LINGERING:
-            if unread_bytes(self.fd):
-                return False
-            reason = "no room for silent connections"
-            self.refuse(LimitError(reason, "it has never sent a byte"))
-        # Its descriptor is needed now, and a reset can destroy no reply.
-        self.abort()
+        if self.condition is not _LINGERING and unread_bytes(self.fd):
+            return False
+        self.close_for_room("no room for silent connections")
         return True
+
+    def close_for_room(self, reason: str) -> None:
+        """Close it at once, because its descriptor is needed."""
+        if self.condition is not _LINGERING:
+            self.refuse(LimitError(reason, "nothing was read from it yet"))
+        # A reset can destroy no reply.
+        self.abort()
 
     def refuse(self, error: PeerError) -> None:
         """End the connection for a reason on the server's side."""

@@ -64,8 +64,13 @@ class Expendable(Generic[_T]):
 
         The iterator must not be used any more after a change.
         """
+        return iter(self._among(account))
+
+    def newest(self, account: Account | None = None) -> _T | None:
+        """Return the last one that `oldest` would yield, if there is any."""
+        return next(reversed(self._among(account)), None)
+
+    def _among(self, account: Account | None) -> dict[_T, None]:
         if account is not None:
-            among = self._by_host.get(account.host, {})
-        else:
-            among = max(self._by_host.values(), key=len, default={})
-        return iter(among)
+            return self._by_host.get(account.host, {})
+        return max(self._by_host.values(), key=len, default={})

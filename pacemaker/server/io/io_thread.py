@@ -145,13 +145,20 @@ class IoThread(threading.Thread):
         self._adopted += 1
         self.call(self._adopt_next)
 
-    def make_room(self, account: Account | None = None) -> None:
+    def make_room(
+        self, account: Account | None = None, *, or_newest: bool = False
+    ) -> None:
         """Close the oldest expendable connection, of one account or of all.
 
         Only the acceptor calls this.
+
+        Args:
+            account: whose connection; None for anybody's.
+            or_newest: whether the newest one has to go if the oldest have sent
+                something by now.  Otherwise, none is closed then.
         """
         self._room_asked += 1
-        self.call(lambda: self._make_room(account))
+        self.call(lambda: self._make_room(account, or_newest=or_newest))
 
     @property
     def expendable(self) -> int:
@@ -357,12 +364,17 @@ class IoThread(threading.Thread):
         if not connection.is_closed:
             self._turns.backlog.put(connection)
 
-    def _make_room(self, account: Account | None) -> None:
+    def _make_room(self, account: Account | None, *, or_newest: bool) -> None:
         self._room_tried += 1
+        newest = self._expendable.newest(account)
         oldest = itertools.islice(self._expendable.oldest(account), _MOST_TRIED)
-        for connection in oldest:
+        for connection in tuple(oldest):
             if connection.close_if_expendable():
                 return
+            # The next search must not meet it again.
+            self._expendable.discard(connection)
+        if or_newest and newest is not None:
+            newest.close_for_room("its address has used up its share of the connections")
 
     def _timeout_s(self, due_s: float) -> float | None:
         if self._turns.backlog.size:

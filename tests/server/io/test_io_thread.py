@@ -318,6 +318,19 @@ def test_silent_connection_of_an_account_is_ended() -> None:
         assert other.protocol.error is None
 
 
+def test_newest_connection_goes_if_the_oldest_have_sent_something() -> None:
+    """An address at its share gets no connection more, however late it is read."""
+    with Hand() as hand:
+        peers, connections = zip(*[hand.connect() for _ in range(3)], strict=True)
+        for peer in peers:
+            peer.send(PULSE)
+        hand.thread.make_room(connections[0].account, or_newest=True)
+        hand.thread._run_calls()
+        assert [each.is_closed for each in connections] == [False, False, True]
+        hand.turn_until_readable(peers[0])
+        assert peers[0].receive() == ACK
+
+
 def test_room_is_promised_only_once() -> None:
     """A connection that is to be closed already makes room for no other one."""
     with Hand() as hand:
