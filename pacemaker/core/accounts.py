@@ -179,10 +179,10 @@ class Account:
         return self._arrivals.charge(1 / limits.connections_per_s, now_s) > 0
 
 
-# The account of heartbeats whose writer is unknown, such as those that a process takes
-# over when it starts.  It is never above its share.  Its totals mean nothing, because
-# all stores of a process change them.
-NOBODY: Final = Account("nobody")
+# The account of a peer of which no address is known, such as the writer of a heartbeat
+# that an upgrade has carried over.  It is never above its share.  Its totals mean
+# nothing, because all stores of a process change them.
+UNKNOWN_PEER: Final = Account("unknown peer")
 
 
 def exceeds_share(used: int, total: int, whole: int, accounts: int) -> bool:

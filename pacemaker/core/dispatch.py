@@ -10,13 +10,12 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol, TypeAlias
 
-from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.accounts import UNKNOWN_PEER, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import History
 from pacemaker.core.listing import LARGE_NAMES, Listing
 from pacemaker.core.lone_reads import LoneReads
-from pacemaker.core.record import NEVER, Moment, Source
-from pacemaker.core.record import NOBODY as NO_SOURCE
+from pacemaker.core.record import NEVER, NO_SOURCE, Moment, Source
 from pacemaker.core.store import KeyHandle
 from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
 from pacemaker.errors import LimitError, MalformedError
@@ -54,7 +53,7 @@ class Heartbeats(PulseStore, Protocol):
         key: str,
         value: bytes,
         handle: KeyHandle | None = None,
-        account: Account = NOBODY,
+        account: Account = UNKNOWN_PEER,
     ) -> None:
         """Store a heartbeat."""
 
@@ -130,7 +129,7 @@ class Dispatcher:
         self,
         message: Message,
         authenticated: bool,
-        account: Account = NOBODY,
+        account: Account = UNKNOWN_PEER,
         source: Source = NO_SOURCE,
     ) -> Message | Listing | None:
         """Carry out one request.
@@ -196,7 +195,7 @@ class Dispatcher:
             history.note_delete(path, source, self._moment.now_s)
 
     def worker_pulses(
-        self, key: str, account: Account = NOBODY, source: Source = NO_SOURCE
+        self, key: str, account: Account = UNKNOWN_PEER, source: Source = NO_SOURCE
     ) -> WorkerPulses:
         """Return an object that answers the pulses to one key over one connection."""
         return WorkerPulses(
@@ -214,7 +213,7 @@ class Dispatcher:
         self,
         key: str,
         details: bytes,
-        account: Account = NOBODY,
+        account: Account = UNKNOWN_PEER,
         source: Source = NO_SOURCE,
     ) -> None:
         """Carry out one SEND_PULSE.

@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
 
-from pacemaker.core.accounts import NOBODY, Account, exceeds_share
+from pacemaker.core.accounts import UNKNOWN_PEER, Account, exceeds_share
 from pacemaker.core.store import Store
 from pacemaker.core.trie import characters_bytes
 from pacemaker.wire import messages
@@ -145,7 +145,7 @@ class Holding:
         for reads in by_key.values():
             self._release_soon(reads)
 
-    def new_reads(self, account: Account = NOBODY) -> HeldReads | None:
+    def new_reads(self, account: Account = UNKNOWN_PEER) -> HeldReads | None:
         """Return the `HeldReads` of a new connection, or None if holding is off."""
         return HeldReads(self, account) if self.is_on else None
 
@@ -349,7 +349,7 @@ class HeldReads:
         "on_release",
     )
 
-    def __init__(self, holding: Holding, account: Account = NOBODY) -> None:
+    def __init__(self, holding: Holding, account: Account = UNKNOWN_PEER) -> None:
         self._holding = holding
         self.account = account
         self._held: dict[int, HeldRead] = {}

@@ -37,7 +37,7 @@ from typing import Final
 from pacemaker.core.history_format import Contents, pack, unpack
 from pacemaker.core.record import (
     LATE_FACTOR,
-    NOBODY,
+    NO_SOURCE,
     RECORD_BYTES,
     Deleted,
     End,
@@ -87,7 +87,7 @@ class History:
         self.records: dict[str, Record] = {}
         self.deletes: deque[Deleted] = deque(maxlen=MAX_DELETES)
         self.read_gaps: deque[tuple[float, float]] = deque(maxlen=_MAX_READ_GAPS)
-        self.reader = NOBODY
+        self.reader = NO_SOURCE
         self.read_s = 0.0
         self.began_s = 0.0
 

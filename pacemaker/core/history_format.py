@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from pacemaker.core.record import (
     LATE_FACTOR,
-    NOBODY,
+    NO_SOURCE,
     Deleted,
     End,
     Record,
@@ -142,7 +142,7 @@ def _unpack_record(
     record.first_s, record.longest_s, record.read_s = first_s, longest_s, read_s
     record.interval_s, record.is_unchanged = interval_s, bool(is_unchanged)
     record.quiet_s = min(longest_s, LATE_FACTOR * interval_s)
-    record.reader = Source(reader_peer) if reader_peer else NOBODY
+    record.reader = Source(reader_peer) if reader_peer else NO_SOURCE
     events = reader.bytes()
     record.events = bytearray(events) if events else None
     return key, record

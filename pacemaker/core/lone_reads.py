@@ -11,8 +11,7 @@ from typing import Protocol
 
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import History
-from pacemaker.core.record import NEVER, Moment, Source
-from pacemaker.core.record import NOBODY as NO_SOURCE
+from pacemaker.core.record import NEVER, NO_SOURCE, Moment, Source
 from pacemaker.wire import canonical, messages
 
 

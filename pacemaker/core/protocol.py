@@ -53,7 +53,7 @@ from enum import Enum
 from itertools import groupby
 from typing import Final, TypeAlias
 
-from pacemaker.core.accounts import NOBODY, SETTLED_CHARGES, Account
+from pacemaker.core.accounts import SETTLED_CHARGES, UNKNOWN_PEER, Account
 from pacemaker.core.carried_over import Snapshot
 from pacemaker.core.dispatch import Dispatcher, trace_of
 from pacemaker.core.listing import Listing
@@ -219,7 +219,7 @@ class ServerProtocol:
         mechanism: ServerMechanism | None = None,
         peer: str = "",
         pending: PendingRequests | None = None,
-        account: Account = NOBODY,
+        account: Account = UNKNOWN_PEER,
     ) -> None:
         self._dispatcher = dispatcher
         # Logs each message.  Looked up once, so that it costs a pulse nothing if DEBUG

@@ -110,7 +110,8 @@ class Source:
         self.is_reader = False
 
 
-NOBODY: Final = Source("")
+# No connection: nobody has read yet, or there is no history.
+NO_SOURCE: Final = Source("")
 
 
 class Moment:
@@ -157,7 +158,7 @@ class Record:
 
     def __init__(self, now_s: float, source: Source) -> None:
         self.source = source
-        self.reader = NOBODY
+        self.reader = NO_SOURCE
         self.first_s = self.last_s = now_s
         self.quiet_s = self.longest_s = self.read_s = 0.0
         self.interval_s = USUAL_INTERVAL_S

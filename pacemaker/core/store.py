@@ -28,7 +28,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
-from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.accounts import UNKNOWN_PEER, Account
 from pacemaker.core.detached import Detached, free_some
 from pacemaker.core.store_budget import StoreBudget
 from pacemaker.core.trie import (
@@ -64,7 +64,7 @@ class KeyHandle:
 
     __slots__ = ("account", "epoch", "key", "leaf")
 
-    def __init__(self, key: str, account: Account = NOBODY) -> None:
+    def __init__(self, key: str, account: Account = UNKNOWN_PEER) -> None:
         self.key = key
         self.account = account
         self.leaf = _DELETED
@@ -148,7 +148,7 @@ class Store:
         key: str,
         value: bytes,
         handle: KeyHandle | None = None,
-        account: Account = NOBODY,
+        account: Account = UNKNOWN_PEER,
     ) -> None:
         """Store a value, replacing the previous one.
 

@@ -34,7 +34,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from pacemaker.core.accounts import NOBODY, PRESSURE, Account, exceeds_share
+from pacemaker.core.accounts import PRESSURE, UNKNOWN_PEER, Account, exceeds_share
 from pacemaker.core.trie import Leaf
 from pacemaker.errors import LimitError
 
@@ -61,7 +61,7 @@ class StoreBudget:
     Attributes:
         used_bytes: what everything in the store takes.
         free_bytes: up to this many used bytes, no growth has to be checked.
-        accounts: how many accounts have stored anything, not counting `NOBODY`.
+        accounts: how many accounts have stored anything, not counting `UNKNOWN_PEER`.
         refused: how many heartbeats were refused for lack of room.
         slack_bytes: how much of the slack is used.
     """
@@ -186,7 +186,7 @@ class StoreBudget:
     def charge(self, account: Account, size_bytes: int) -> None:
         """Add to an account's total, and keep count of the accounts that store."""
         account = account.heir or account
-        if account is NOBODY:
+        if account is UNKNOWN_PEER:
             return
         before_bytes = account.stored_bytes
         account.stored_bytes = before_bytes + size_bytes
@@ -222,7 +222,7 @@ class StoreBudget:
             own_bytes: by how much the account's total would grow.
             more_bytes: by how much the store's total would grow.
         """
-        if account is NOBODY:
+        if account is UNKNOWN_PEER:
             return False
         if self._is_above_limit(account, own_bytes):
             return True

@@ -18,11 +18,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, Protocol, TypeAlias
 
-from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.accounts import UNKNOWN_PEER, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import History
-from pacemaker.core.record import NEVER, Moment, Source
-from pacemaker.core.record import NOBODY as NO_SOURCE
+from pacemaker.core.record import NEVER, NO_SOURCE, Moment, Source
 from pacemaker.core.store import KeyHandle
 from pacemaker.wire import canonical
 from pacemaker.wire.frames import HEAD_SIZE
@@ -97,7 +96,7 @@ class WorkerPulses:
         store: PulseStore,
         figures: Figures,
         max_body_bytes: int,
-        account: Account = NOBODY,
+        account: Account = UNKNOWN_PEER,
         source: Source = NO_SOURCE,
         history: History | None = None,
         moment: Moment = NEVER,

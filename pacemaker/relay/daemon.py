@@ -33,7 +33,7 @@ from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
 _logger: Final = logging.getLogger(__name__)
 
 # The writer of keys whose connections an upgrade could not carry over.
-_NOBODY: Final = "nobody"
+_LOST_WRITER: Final = "lost writer"
 
 
 class RelayDaemon(Daemon):
@@ -136,8 +136,8 @@ class RelayDaemon(Daemon):
         # Each adopted connection claims the keys that it had written.  A key that no
         # connection claims has no worker any more.
         for key, _ in self.store.items():
-            self.links.inbox.restore(key, _NOBODY)
-        self.links.inbox.writer_left(_NOBODY)
+            self.links.inbox.restore(key, _LOST_WRITER)
+        self.links.inbox.writer_left(_LOST_WRITER)
 
     def start(self) -> None:
         """Start serving.

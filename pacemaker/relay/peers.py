@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, TypeAlias
 
-from pacemaker.core.accounts import NOBODY, Account, exceeds_share
+from pacemaker.core.accounts import UNKNOWN_PEER, Account, exceeds_share
 from pacemaker.core.listing import NAMES_PER_STEP
 from pacemaker.core.store import KeyHandle
 from pacemaker.core.trie import characters_bytes
@@ -336,7 +336,7 @@ class Peer:
         key: str,
         value: bytes,
         handle: KeyHandle | None = None,
-        account: Account = NOBODY,
+        account: Account = UNKNOWN_PEER,
     ) -> None:
         """Store a pulse, and have it passed on."""
         self._room.inbox.put(key, value, handle, account, self)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pacemaker.core.history import History
-from pacemaker.core.record import NOBODY, Event, Record, Source
+from pacemaker.core.record import NO_SOURCE, Event, Record, Source
 from pacemaker.heartbeats.keys import ROOT
 from pacemaker.heartbeats.peek import peek
 
@@ -107,7 +107,7 @@ class _Writer:
             "longest_gap": round(record.longest_s, 3),
             "source": self._source(record.source),
             "read": self._time(record.read_s),
-            "reader": None if record.reader is NOBODY else record.reader.peer,
+            "reader": None if record.reader is NO_SOURCE else record.reader.peer,
             "is_unchanged": record.is_unchanged,
             "stored": None if value is None else len(value),
             "events": [self._event(each) for each in record.list_events()],

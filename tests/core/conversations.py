@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.accounts import UNKNOWN_PEER, Account
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.phases import Phase
@@ -68,7 +68,7 @@ KERBEROS_ANSWERS = token(b"offer") + COMPLETE + COMPLETE
 def new_protocol(
     make: MakeMechanism = None,
     store: Store | None = None,
-    account: Account = NOBODY,
+    account: Account = UNKNOWN_PEER,
 ) -> Collecting:
     """Make a protocol over a store, by default an empty one."""
     store = Store() if store is None else store

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from pacemaker.core import held_reads as module
-from pacemaker.core.accounts import NOBODY, Account
+from pacemaker.core.accounts import UNKNOWN_PEER, Account
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.held_reads import (
@@ -94,7 +94,7 @@ class SeenHolding(Holding):
         super().__init__(store, most_of_one_bytes)
         self.reads: list[HeldReads] = []
 
-    def new_reads(self, account: Account = NOBODY) -> HeldReads | None:
+    def new_reads(self, account: Account = UNKNOWN_PEER) -> HeldReads | None:
         """Record the reads of each connection."""
         reads = super().new_reads(account)
         if reads is not None:
@@ -114,7 +114,7 @@ class Loop:
         if is_on:
             self.holding.begin(self.calls.append)
 
-    def connect(self, account: Account = NOBODY) -> Peer:
+    def connect(self, account: Account = UNKNOWN_PEER) -> Peer:
         """Connect a peer without authentication."""
         return Peer(self, account)
 
@@ -137,7 +137,7 @@ class Loop:
 class Peer:
     """One connection; the test acts as its owner."""
 
-    def __init__(self, loop: Loop, account: Account = NOBODY) -> None:
+    def __init__(self, loop: Loop, account: Account = UNKNOWN_PEER) -> None:
         self.server = Collecting(
             *(loop.dispatcher, LIMIT, None, "peer:1"),
             *(loop.holding.new_reads(account), account),

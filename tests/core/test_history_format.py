@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pacemaker.core.history_format import Contents, pack, unpack
-from pacemaker.core.record import NOBODY, Deleted, End, Event, Kind, Record, Source
+from pacemaker.core.record import NO_SOURCE, Deleted, End, Event, Kind, Record, Source
 
 KEY, OTHER = "/workerbeats/\u00e9-1/w-6700", "/workerbeats/\u00e9-1/w-6701"
 NIMBUS = Source("10.0.0.9:1")
@@ -46,7 +46,7 @@ def test_history_is_unpacked_as_it_was_packed() -> None:
     assert (late.first_s, late.last_s, late.read_s) == (100.0, 121.0, 122.0)
     assert (late.longest_s, late.quiet_s, late.is_unchanged) == (21.0, 6.0, True)
     assert late.list_events() == before.records[KEY].list_events()
-    assert (quiet.list_events(), quiet.reader) == ([], NOBODY)
+    assert (quiet.list_events(), quiet.reader) == ([], NO_SOURCE)
 
 
 def test_keys_of_one_connection_share_its_source() -> None:
@@ -63,7 +63,7 @@ def test_keys_of_one_connection_share_its_source() -> None:
 
 def test_empty_history_is_packed_too() -> None:
     """A daemon may be upgraded before it has seen a request."""
-    empty = Contents(5.0, 0.0, NOBODY, [], [], {})
+    empty = Contents(5.0, 0.0, NO_SOURCE, [], [], {})
     after = unpack(packed(empty))
     assert (after.began_s, after.read_s, after.records) == (5.0, 0.0, {})
 

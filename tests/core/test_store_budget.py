@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pacemaker.core import detached, store_budget, trie
-from pacemaker.core.accounts import NOBODY, PRESSURE, Account, exceeds_share
+from pacemaker.core.accounts import PRESSURE, UNKNOWN_PEER, Account, exceeds_share
 from pacemaker.core.store import KeyHandle, Store
 from pacemaker.core.store_budget import StoreBudget
 from pacemaker.errors import LimitError
@@ -81,7 +81,7 @@ class BudgetMachine(RuleBasedStateMachine):
         ):
             self.patches.enter_context(patch.object(module, name, number))
         self.store = Store(BUDGET_BYTES)
-        self.accounts = [NOBODY, *(Account(f"10.0.0.{n}") for n in range(1, 4))]
+        self.accounts = [UNKNOWN_PEER, *(Account(f"10.0.0.{n}") for n in range(1, 4))]
         self.model = DirectoryModel()
         self.owners: dict[str, Account] = {}
         self.handles: dict[tuple[str, int], KeyHandle] = {}
@@ -152,8 +152,8 @@ class BudgetMachine(RuleBasedStateMachine):
         own_bytes = alone_bytes(key, value)
         if key in self.model and self.owners[key] is account:
             own_bytes -= alone_bytes(key, self.model[key])
-        others = {a for a in self.accounts if a.stored_bytes and a is not NOBODY}
-        is_above_share = account is not NOBODY and exceeds_share(
+        others = {a for a in self.accounts if a.stored_bytes and a is not UNKNOWN_PEER}
+        is_above_share = account is not UNKNOWN_PEER and exceeds_share(
             account.stored_bytes + own_bytes,
             after_bytes,
             BUDGET_BYTES,

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pacemaker.core.accounts import NOBODY
+from pacemaker.core.accounts import UNKNOWN_PEER
 from pacemaker.core.trie import (
     MAX_SEGMENTS,
     OWN,
@@ -37,7 +37,7 @@ KEYS = (
 
 def add(trie: Trie, key: str) -> int:
     """Add a key; return the bytes that it was computed to add."""
-    segments, leaf = key.split("/"), Leaf(NOBODY, key.encode())
+    segments, leaf = key.split("/"), Leaf(UNKNOWN_PEER, key.encode())
     spot = trie.find(segments)
     size_bytes = added_bytes(spot, segments, leaf)
     trie.add(spot, segments, leaf)
@@ -80,7 +80,7 @@ def test_removed_bytes_are_those_of_the_nodes() -> None:
 @pytest.mark.parametrize("key", KEYS)
 def test_key_that_is_alone_adds_all_that_it_takes(key: str) -> None:
     """The two sizes of a key agree if nothing else is stored."""
-    leaf = Leaf(NOBODY, key.encode())
+    leaf = Leaf(UNKNOWN_PEER, key.encode())
     assert add(Trie(), key) == alone_bytes(key.split("/"), leaf)
 
 
@@ -111,7 +111,7 @@ def test_known_leaf_is_that_of_a_key_without_others_below() -> None:
 
 def test_wide_node_counts_and_finds_its_entries() -> None:
     """A wide node can be used like a dict, except for iteration."""
-    leaf = Leaf(NOBODY, b"")
+    leaf = Leaf(UNKNOWN_PEER, b"")
     node = WideNode({str(number): leaf for number in range(1_000)})
     node["7"] = leaf
     assert (len(node), "7" in node, "x" in node) == (1_000, True, False)

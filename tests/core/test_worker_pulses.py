@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pacemaker.core.accounts import NOBODY
+from pacemaker.core.accounts import UNKNOWN_PEER
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import History
 from pacemaker.core.record import Event, Kind, Moment, Source
@@ -247,7 +247,7 @@ def noted() -> Noted:
     history, moment, source = History(10**6), Moment(), Source("10.0.0.1:4000")
     history.record_for(KEY, source, 100.0, b"xy")
     worker = WorkerPulses(
-        KEY, Store(), Figures(), LIMIT, NOBODY, source, history, moment
+        KEY, Store(), Figures(), LIMIT, UNKNOWN_PEER, source, history, moment
     )
     return Noted(worker, history, moment, source)
 
@@ -298,7 +298,7 @@ def test_key_without_a_record_stays_without_one(count: int) -> None:
     """If the history has no room for a record, the pulses are still stored."""
     store, history = Store(), History(0)
     worker = WorkerPulses(
-        KEY, store, Figures(), LIMIT, NOBODY, Source("10.0.0.1:4000"), history
+        KEY, store, Figures(), LIMIT, UNKNOWN_PEER, Source("10.0.0.1:4000"), history
     )
     data = send_pulse(KEY, b"xy", 5)
     answered = worker.answer_one(data) if count == 1 else worker.answer(data * 2, 0)
