@@ -30,12 +30,12 @@ from benchmarks.__main__ import PAGE
 from benchmarks.load import Group, Heartbeats, load
 from benchmarks.page import insert
 from benchmarks.servers import running
-from pacemaker.core import limits
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import History
 from pacemaker.core.record import Moment, Source
 from pacemaker.core.store import KeyHandle, Store
 from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
+from pacemaker.server.io import limits
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message, Pulse
 

@@ -17,9 +17,7 @@ The only side effects here are on the accounts, under their own lock.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
 
-from pacemaker.core import limits
 from pacemaker.core.accounts import (
     DEFAULT_LIMITS,
     PRESSURE,
@@ -28,11 +26,6 @@ from pacemaker.core.accounts import (
     exceeds_share,
 )
 from pacemaker.core.addresses import Accounts
-
-# Descriptors that the daemon itself needs: the standard streams, the listening sockets,
-# files, and those that each I/O thread waits with.
-_OWN_DESCRIPTORS: Final = 16
-_DESCRIPTORS_PER_THREAD: Final = 2
 
 
 class Verdict(Enum):
@@ -81,22 +74,3 @@ class Admission:
             # Not REFUSE: it may be a worker's, whose first bytes arrive in a moment.
             return Verdict.MAKE_OWN_ROOM
         return Verdict.MAKE_ROOM if total > self._capacity else Verdict.TAKE
-
-
-def capacity(
-    descriptors: int, io_threads: int, reserved: int = limits.RESERVED_DESCRIPTORS
-) -> int:
-    """Return how many connections fit.
-
-    They are fewer than the kernel allows.  The acceptor accepts a whole batch before
-    the connections that make room for it are closed, and a reserve is left for reloads.
-
-    Args:
-        descriptors: how many the process may have open (RLIMIT_NOFILE).
-        io_threads: how many I/O threads there are.
-        reserved: how many to leave for everything else.
-    """
-    spare = reserved + limits.ACCEPT_BATCH
-    spare = min(spare, int(descriptors * limits.RESERVED_SHARE))
-    own = _OWN_DESCRIPTORS + _DESCRIPTORS_PER_THREAD * io_threads
-    return max(1, descriptors - own - spare)

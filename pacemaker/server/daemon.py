@@ -15,7 +15,6 @@ from functools import partial
 from typing import Final
 
 from pacemaker.config import Settings
-from pacemaker.core import limits
 from pacemaker.core.accounts import Account
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.admission import Admission
@@ -28,10 +27,11 @@ from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.record import Moment
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server import sizing
+from pacemaker.server import limits, sizing
 from pacemaker.server.history_page import write_history
 from pacemaker.server.io.acceptor import Acceptor
 from pacemaker.server.io.io_thread import IoThread, ProtocolFactory
+from pacemaker.server.io.limits import STOP_TIMEOUT_S
 from pacemaker.server.io.listening import (
     describe,
     describe_all,
@@ -426,7 +426,7 @@ class Daemon:
         sock.set_inheritable(False)
         return sock
 
-    def begin_stop(self, timeout_s: float = limits.STOP_TIMEOUT_S) -> None:
+    def begin_stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Stop accepting, answer what has arrived, and reset every connection.
 
         It may be called again with a shorter timeout.

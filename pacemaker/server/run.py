@@ -12,14 +12,14 @@ from functools import partial
 from typing import Final, Protocol
 
 from pacemaker.config import Settings
-from pacemaker.core import limits
 from pacemaker.core.figures import Figures, describe_minute
 from pacemaker.errors import ListenError
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.sasl.registry import ServerSasl
-from pacemaker.server import status
+from pacemaker.server import limits, status
 from pacemaker.server.admin import Admin
 from pacemaker.server.daemon import Daemon
+from pacemaker.server.io.limits import STOP_TURN_S
 from pacemaker.server.io.listening import is_handed_over
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory, signals, surroundings
@@ -291,7 +291,7 @@ class _MainThread:
         self._attempt(self._upgrader.close)
         self._daemon.begin_stop()
         while self._daemon.is_serving:
-            if signals.next_signal(STOP_SIGNALS, limits.STOP_TURN_S):
+            if signals.next_signal(STOP_SIGNALS, STOP_TURN_S):
                 _logger.warning("stopping at once")
                 self._daemon.begin_stop(0.0)
         self._daemon.close()

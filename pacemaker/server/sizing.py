@@ -6,15 +6,25 @@ import os
 import resource
 import sys
 import time
+from typing import Final
 
 from pacemaker.config import Settings
-from pacemaker.core import limits
-from pacemaker.core.admission import capacity
 from pacemaker.core.history import History
 from pacemaker.core.store import Store
+from pacemaker.server import limits
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.limits import (
+    ACCEPT_BATCH,
+    RESERVED_DESCRIPTORS,
+    RESERVED_SHARE,
+)
 from pacemaker.server.options import ServerOptions
+
+# Descriptors that the daemon itself needs: the standard streams, the listening sockets,
+# files, and those that each I/O thread waits with.
+_OWN_DESCRIPTORS: Final = 16
+_DESCRIPTORS_PER_THREAD: Final = 2
 
 
 def new_store(options: ServerOptions, available_bytes: int) -> Store:
@@ -74,16 +84,21 @@ def io_threads(settings: Settings, options: ServerOptions) -> int:
 def reserved_descriptors(options: ServerOptions) -> int:
     """Return how many descriptors connections must leave free."""
     if options.admin is None:
-        return limits.RESERVED_DESCRIPTORS
-    return limits.RESERVED_DESCRIPTORS + limits.ADMIN_DESCRIPTORS
+        return RESERVED_DESCRIPTORS
+    return RESERVED_DESCRIPTORS + limits.ADMIN_DESCRIPTORS
 
 
 def most_connections(threads: int, reserved: int) -> int:
     """Return how many connections the limit of descriptors leaves room for.
+
+    They are fewer than the kernel allows.  The acceptor accepts a whole batch before
+    the connections that make room for it are closed, and a reserve is left for reloads.
 
     Args:
         threads: the number of I/O threads.
         reserved: the descriptors that connections must leave free.
     """
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return capacity(descriptors, threads, reserved)
+    spare = min(reserved + ACCEPT_BATCH, int(descriptors * RESERVED_SHARE))
+    own = _OWN_DESCRIPTORS + _DESCRIPTORS_PER_THREAD * threads
+    return max(1, descriptors - own - spare)

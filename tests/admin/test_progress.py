@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pacemaker.admin.progress import STUCK_S, Progress
-from pacemaker.core import limits
+from pacemaker.server import limits
 
 
 class Loop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pacemaker.core.accounts import BURST_S, AddressLimits
 from pacemaker.core.addresses import Accounts
-from pacemaker.core.admission import Admission, Verdict, capacity
+from pacemaker.core.admission import Admission, Verdict
 
 
 def _connect(accounts: Accounts, admission: Admission, host: str, port: int) -> Verdict:
@@ -66,11 +66,3 @@ def test_connections_that_come_too_fast_make_room_under_pressure_alone() -> None
     admission = Admission(accounts, 10_000, AddressLimits(connections_per_s=2))
     crowd = [_connect(accounts, admission, "10.0.0.1", port) for port in range(99)]
     assert set(crowd) == {Verdict.TAKE}
-
-
-def test_some_descriptors_are_never_a_connections() -> None:
-    """A reserve is kept, smaller if there are few, and one connection always fits."""
-    assert capacity(20_000, 2) == 20_000 - 20 - 96
-    assert capacity(256, 2) == 256 - 20 - 96
-    assert capacity(64, 2) == 64 - 20 - 32
-    assert capacity(16, 2) == 1

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from pacemaker.config import Hold, Settings
-from pacemaker.core import limits
 from pacemaker.errors import StartError
-from pacemaker.server import Daemon, ServerOptions
+from pacemaker.server import Daemon, ServerOptions, limits
 from pacemaker.server.process import memory
 from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES

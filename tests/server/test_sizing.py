@@ -10,8 +10,8 @@ import pytest
 
 from pacemaker.admin.address import AdminAddress
 from pacemaker.config import Settings
-from pacemaker.core import limits
-from pacemaker.server import ServerOptions
+from pacemaker.server import ServerOptions, limits
+from pacemaker.server.io.limits import RESERVED_DESCRIPTORS
 from pacemaker.server.options import AdminOptions
 from pacemaker.server.sizing import (
     io_threads,
@@ -76,5 +76,17 @@ def test_admin_endpoint_takes_descriptors_from_connections(
     without = reserved_descriptors(ServerOptions())
     assert with_admin - without == limits.ADMIN_DESCRIPTORS
     room = most_connections(1, without)
-    assert 0 < room < 1024 - limits.RESERVED_DESCRIPTORS
+    assert 0 < room < 1024 - RESERVED_DESCRIPTORS
     assert room - most_connections(1, with_admin) == limits.ADMIN_DESCRIPTORS
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "connections"),
+    [(20_000, 20_000 - 18 - 96), (256, 256 - 18 - 96), (64, 64 - 18 - 32), (16, 1)],
+)
+def test_some_descriptors_are_never_a_connections(
+    descriptors: int, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reserve is kept, smaller if there are few, and one connection always fits."""
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (descriptors, descriptors))
+    assert most_connections(1, RESERVED_DESCRIPTORS) == connections

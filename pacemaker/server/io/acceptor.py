@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pacemaker.core import limits
 from pacemaker.core.accounts import Account
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.admission import Admission, Verdict
 from pacemaker.errors import LimitError
+from pacemaker.server.io import limits
 from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.sockets import join_address, set_storms_options
 from pacemaker.wakeup import WakeUp

@@ -31,12 +31,12 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
-from pacemaker.core import limits
 from pacemaker.core.accounts import Account
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.phases import Phase
 from pacemaker.core.protocol import Output, ServerProtocol, Wait
 from pacemaker.errors import LimitError, PeerError
+from pacemaker.server.io import limits
 from pacemaker.server.io.conditions import INTEREST, Condition
 from pacemaker.server.io.cost_classes import NEW_CLASS, REFUSED_CLASS, next_class
 from pacemaker.server.io.deadlines import Deadlines

@@ -5,7 +5,7 @@ The times come in as arguments, so none of this reads a clock or a socket.
 
 from __future__ import annotations
 
-from pacemaker.core import limits
+from pacemaker.server.io import limits
 
 
 class Deadlines:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Final, Protocol, TypeAlias
 
-from pacemaker.core import limits
+from pacemaker.server.io import limits
 from pacemaker.server.io.backlog import Backlog
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.cost_classes import NEW_CLASS

@@ -21,7 +21,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-from pacemaker.core import limits
 from pacemaker.core.accounts import DEFAULT_LIMITS, Account, AddressLimits
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.carried_over import ConnectionState
@@ -29,6 +28,7 @@ from pacemaker.core.figures import Figures
 from pacemaker.core.held_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.record import End, Moment
+from pacemaker.server.io import limits
 from pacemaker.server.io.arrivals import Arrival, Arrivals
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
@@ -374,7 +374,9 @@ class IoThread(threading.Thread):
             # The next search must not meet it again.
             self._expendable.discard(connection)
         if or_newest and newest is not None:
-            newest.close_for_room("its address has used up its share of the connections")
+            newest.close_for_room(
+                "its address has used up its share of the connections"
+            )
 
     def _timeout_s(self, due_s: float) -> float | None:
         if self._turns.backlog.size:

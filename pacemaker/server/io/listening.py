@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pacemaker.core import limits
 from pacemaker.errors import ListenError
+from pacemaker.server.io import limits
 from pacemaker.server.io.sockets import join_address, set_storms_options
 
 _logger: Final = logging.getLogger(__name__)

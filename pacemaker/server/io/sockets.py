@@ -8,7 +8,7 @@ import struct
 import termios
 from typing import Final
 
-from pacemaker.core import limits
+from pacemaker.server.io import limits
 from pacemaker.words import host_and_port
 
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)

@@ -8,8 +8,8 @@ This module does no I/O; times are passed in.
 
 from __future__ import annotations
 
-from pacemaker.core import limits
 from pacemaker.core.accounts import Account
+from pacemaker.server.io import limits
 
 
 def is_crowd(account: Account) -> bool:

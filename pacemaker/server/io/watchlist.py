@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Generic, TypeVar
 
-from pacemaker.core import limits
+from pacemaker.server.io import limits
 
 _T = TypeVar("_T")
 

@@ -11,7 +11,6 @@ import socket
 from collections.abc import Callable
 from types import TracebackType
 
-from pacemaker.core import limits
 from pacemaker.core.accounts import DEFAULT_LIMITS, Account
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.dispatch import Dispatcher
@@ -20,6 +19,7 @@ from pacemaker.core.held_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
 from pacemaker.core.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
+from pacemaker.server.io import limits
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.io_thread import IoThread

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from pacemaker.core import limits
 from pacemaker.core.accounts import Account
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.admission import Admission
 from pacemaker.server.io import acceptor as acceptor_module
+from pacemaker.server.io import limits
 from pacemaker.server.io.acceptor import Acceptor
 
 pytestmark = pytest.mark.io

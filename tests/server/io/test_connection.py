@@ -12,8 +12,9 @@ import threading
 
 import pytest
 
-from pacemaker.core import limits, protocol
+from pacemaker.core import protocol
 from pacemaker.core.protocol import Output, ServerProtocol
+from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.sockets import end_with_reset
 from tests.server.io.hand import Hand

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.core import limits
+from pacemaker.server.io import limits
 from pacemaker.server.io.deadlines import Deadlines
 
 LATE_S = 1_000.0

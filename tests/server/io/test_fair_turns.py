@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from pacemaker.core import limits
+from pacemaker.server.io import limits
 from pacemaker.server.io.cost_classes import NEW_CLASS
 from pacemaker.server.io.sockets import end_with_reset
 from tests.server.io.hand import Hand, TickingClock

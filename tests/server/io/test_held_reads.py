@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.core import held_reads, limits
+from pacemaker.core import held_reads
+from pacemaker.server.io import limits
 from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire

@@ -9,10 +9,10 @@ import threading
 
 import pytest
 
-from pacemaker.core import limits
 from pacemaker.core.accounts import BURST_S, DEFAULT_LIMITS
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
+from pacemaker.server.io import limits
 from pacemaker.server.io.conditions import Condition
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.sockets import end_with_reset

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.core import limits
 from pacemaker.errors import ListenError
-from pacemaker.server.io import listening, sockets
+from pacemaker.server.io import limits, listening, sockets
 from pacemaker.server.io.listening import describe, describe_scope, open_listeners
 
 pytestmark = pytest.mark.io

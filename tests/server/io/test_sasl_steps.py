@@ -9,9 +9,9 @@ from functools import partial
 
 import pytest
 
-from pacemaker.core import limits
 from pacemaker.errors import LimitError, ServerFaultError
 from pacemaker.sasl.mechanism import ServerMechanism
+from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.sasl_backoff import (
     FREE_FAILURES,

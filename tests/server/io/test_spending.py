@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pacemaker.core import limits
 from pacemaker.core.accounts import Account
+from pacemaker.server.io import limits
 from pacemaker.server.io.spending import Spending
 
 

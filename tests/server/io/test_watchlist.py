@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pacemaker.core.limits import SWEEP_S
+from pacemaker.server.io.limits import SWEEP_S
 from pacemaker.server.io.watchlist import Watchlist
 
 

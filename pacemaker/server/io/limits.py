@@ -1,4 +1,4 @@
-"""The constants of the server, each with its reason."""
+"""The numbers of the acceptor and the I/O threads, each with its reason."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from typing import Final
 # pipes, the clients that wait for its outcome, the start of the next process, Kerberos.
 # An upgrade has some ten open at once, and 16 clients may wait.
 RESERVED_DESCRIPTORS: Final = 32
-# The descriptors that an admin endpoint needs in addition: 16 connections, its
-# listening socket, and those that its thread waits with.
-ADMIN_DESCRIPTORS: Final = 24
 # If the limit of descriptors is small, no more than this fraction of it is reserved.
 RESERVED_SHARE: Final = 0.5
 
@@ -84,13 +81,6 @@ STOP_TURN_S: Final = 0.01
 # How much of a partly received frame an upgrade carries over: far more than a heartbeat
 # of a worker with a hundred executors.  The budget of all buffers bounds their sum.
 CARRIED_UNREAD_BYTES: Final = 4 * 1024 * 1024
-# What an idle connection adds to the memory of an upgrade: its part of the state, and
-# the Python objects made from it.
-CONNECTION_BYTES: Final = 2048
-
-# The sample of heartbeats that the trial of an upgrade reads and stores.
-SAMPLED_HEARTBEATS: Final = 16
-SAMPLED_BYTES: Final = 16 * 1024
 
 # How long an I/O thread waits after a turn that failed as a whole.
 FAILED_TURN_PAUSE_S: Final = 0.1
@@ -98,25 +88,6 @@ FAILED_TURN_PAUSE_S: Final = 0.1
 # How often connections are checked for timeouts.
 SWEEP_S: Final = 1.0
 
-FIGURES_EVERY_S: Final = 60.0
-
-# How often the daemon checks whether enough memory of buffers or heartbeats was freed
-# to return it to the system, and how much is enough.  (A frame is counted once, but
-# takes three times its size while it is decoded.)
-TIDY_EVERY_S: Final = 1.0
-TIDY_BYTES: Final = 4 * 1024 * 1024
-
 # After an I/O thread has returned pages of evicted buffers to the system, it serves
 # connections for this many times as long before it does so again.
 SERVED_TIMES: Final = 9
-
-# How many times per watchdog interval the daemon checks that all its threads make
-# progress.  One check asks the threads, and a later one sees their answers.
-WATCHDOG_TURNS: Final = 4
-
-# Fractions of the memory that the process may use.
-BUFFER_BUDGET_SHARE: Final = 0.25
-STORE_BUDGET_SHARE: Final = 0.5
-# What part of the store's budget the history may take: it has room for as many workers
-# as the store has, if their heartbeats have 5 KB on average.
-HISTORY_SHARE: Final = 1 / 16
