@@ -30,7 +30,7 @@ from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import limits, sizing
 from pacemaker.server.history_page import write_history
 from pacemaker.server.io.acceptor import Acceptor
-from pacemaker.server.io.io_thread import IoThread, ProtocolFactory
+from pacemaker.server.io.io_thread import IoThread, ProtocolFactory, SharedParts
 from pacemaker.server.io.limits import STOP_TIMEOUT_S
 from pacemaker.server.io.listening import (
     describe,
@@ -90,7 +90,6 @@ class Daemon:
         available_bytes = memory.available_bytes()
         self.store = sizing.new_store(options, available_bytes)
         self.history = sizing.new_history(options, self.store)
-        self._budget = sizing.new_buffer_budget(options, available_bytes)
         self._is_timed = options.admin is not None
         # For `tidy`: the total of bytes freed by deletes at its last turn, and the
         # bytes freed by anything since memory was last returned to the system.
@@ -101,8 +100,12 @@ class Daemon:
         self._started_s = round(process_start_s())
         self._mechanism_factory = mechanism_factory
         self.address_limits = options.address_limits
-        self._steps = StepRunner(guesses_per_s=self.address_limits.guesses_per_s)
-        self._accounts = Accounts(options.shared_addresses, self.store.pass_on)
+        self._shared = SharedParts(
+            sizing.new_buffer_budget(options, available_bytes),
+            StepRunner(guesses_per_s=self.address_limits.guesses_per_s),
+            Accounts(options.shared_addresses, self.store.pass_on),
+            self.address_limits,
+        )
         hold_s = options.hold.after(is_handed_over(), boot_time_s())
         # Open them before any other file that stays open, so that they get the lowest
         # descriptors, where an upgrade hands them over.
@@ -119,16 +122,18 @@ class Daemon:
         reserved = sizing.reserved_descriptors(options)
         room = sizing.most_connections(threads, reserved)
         self._acceptor = Acceptor(
-            *(self._listeners, self.threads, self._accounts),
-            Admission(self._accounts, room, self.address_limits),
+            *(self._listeners, self.threads, self._shared.accounts),
+            Admission(self._shared.accounts, room, self.address_limits),
             reserved,
         )
 
     def _io_thread(self, number: int) -> IoThread:
         figures, moment = Figures(), Moment()
         return IoThread(
-            *(number, self.protocol_factory(figures, moment), figures, self._budget),
-            *(self._steps, self._accounts, self.address_limits),
+            number,
+            self.protocol_factory(figures, moment),
+            figures,
+            self._shared,
             moment=moment,
             is_timed=self._is_timed,
         )
@@ -204,7 +209,7 @@ class Daemon:
             "%d I/O thread(s), %d MiB for heartbeats, %d MiB for buffers",
             len(self.threads),
             self.store.budget_bytes // 2**20,
-            self._budget.budget_bytes // 2**20,
+            self._shared.budget.budget_bytes // 2**20,
         )
         memory.log_allocator()
         if hold_s > 0:
@@ -213,15 +218,15 @@ class Daemon:
     def figures(self) -> Figures:
         """Return the sums of all counters since the start."""
         figures = add_up(thread.figures for thread in self.threads)
-        figures.addresses = self._accounts.connected
-        figures.most_connections = self._accounts.most_connections()
+        figures.addresses = self._shared.accounts.connected
+        figures.most_connections = self._shared.accounts.most_connections()
         figures.refused_connections = self._acceptor.refused
         figures.refused_heartbeats = self.store.refused
         figures.refused_holds = sum(holding.refused for holding in self._holdings)
-        figures.evictions = self._budget.evicted
-        figures.logins = self._steps.succeeded
-        figures.failed_logins = self._steps.failed
-        figures.delayed_logins = self._steps.delayed
+        figures.evictions = self._shared.budget.evicted
+        figures.logins = self._shared.steps.succeeded
+        figures.failed_logins = self._shared.steps.failed
+        figures.delayed_logins = self._shared.steps.delayed
         return figures
 
     def measurements(self) -> Measurements:
@@ -231,8 +236,8 @@ class Daemon:
             keys=len(self.store),
             store_bytes=self.store.used_bytes,
             store_budget_bytes=self.store.budget_bytes,
-            buffer_bytes=self._budget.total_bytes,
-            buffer_budget_bytes=self._budget.budget_bytes,
+            buffer_bytes=self._shared.budget.total_bytes,
+            buffer_budget_bytes=self._shared.budget.budget_bytes,
             held_read_bytes=sum(holding.held_bytes for holding in self._holdings),
             auth_method=self.settings.auth_method.value,
             io_threads=len(self.threads),
@@ -267,7 +272,7 @@ class Daemon:
         self.threads[0].call(self._reclaim)
         deleted_bytes = self.store.deleted_bytes
         self._freed_bytes += deleted_bytes - self._deleted_bytes
-        self._freed_bytes += self._budget.take_ebb_bytes()
+        self._freed_bytes += self._shared.budget.take_ebb_bytes()
         self._deleted_bytes = deleted_bytes
         if self._freed_bytes >= limits.TIDY_BYTES:
             self._freed_bytes = 0
@@ -341,7 +346,9 @@ class Daemon:
         """The approximate memory that a second copy of all data would need."""
         connections_bytes = self.figures().connections * limits.CONNECTION_BYTES
         reads_bytes = sum(holding.held_bytes for holding in self._holdings)
-        buffers_bytes = self._budget.total_bytes + connections_bytes + reads_bytes
+        buffers_bytes = (
+            self._shared.budget.total_bytes + connections_bytes + reads_bytes
+        )
         return self.store.used_bytes + buffers_bytes
 
     def park(self, barrier: Barrier, deadline_s: float) -> None:
@@ -446,7 +453,7 @@ class Daemon:
         for thread in self.threads:
             join_thread(thread)
             thread.close()
-        self._steps.close()
+        self._shared.steps.close()
         self._acceptor.close()
         for listener in self._listeners:
             listener.close()

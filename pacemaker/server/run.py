@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
@@ -78,8 +79,10 @@ def run(
             # any case: a start that fails must leave no file of a Unix socket.
             with closing(_admin(options, sasl, inherited)) as admin:
                 main_thread = _MainThread(
-                    *(heeded, settings, options, sasl, log, flood, inherited, admin),
-                    make_daemon=make_daemon,
+                    _Process(heeded, log, flood),
+                    _Plan(settings, options, sasl, make_daemon),
+                    inherited,
+                    admin,
                 )
                 main_thread.start()
                 main_thread.serve()
@@ -132,11 +135,12 @@ def rehearse(
         flood = FloodFilter()
         with LogWriter(flood) as log:
             main_thread = _MainThread(
-                *(heeded, settings, options, sasl, log, flood, Inheritance(sample)),
+                _Process(heeded, log, flood),
+                _Plan(settings, options, sasl, make_daemon),
+                Inheritance(sample),
                 # The trial of an upgrade has no sockets.
                 Admin(None),
                 listeners=(),
-                make_daemon=make_daemon,
             )
             main_thread.start()
             main_thread.turn()
@@ -156,34 +160,62 @@ def _prepare_process() -> frozenset[signal.Signals]:
     return heeded
 
 
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """The process, set up for a daemon.
+
+    Attributes:
+        heeded: the signals to wait for; they are blocked.
+        log: the log writer; it must have been entered.
+        flood: the filter of that log.
+    """
+
+    heeded: frozenset[signal.Signals]
+    log: LogWriter
+    flood: FloodFilter
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which daemon is wanted.
+
+    Attributes:
+        settings: Storm's configuration.
+        options: the other options.
+        sasl: authenticates the clients.
+        make_daemon: makes the daemon.
+    """
+
+    settings: Settings
+    options: ServerOptions
+    sasl: ServerSasl
+    make_daemon: DaemonFactory
+
+    def daemon(self, listeners: Sequence[socket.socket] | None) -> Daemon:
+        """Return the daemon, which does not serve yet; for `listeners` see `Daemon`."""
+        return self.make_daemon(
+            self.settings, self.options, self.sasl.factory, listeners
+        )
+
+
 class _MainThread:
     """Assembles the daemon, waits for signals, and does the housekeeping.
 
     Args:
-        heeded: the signals to wait for; they are blocked.
-        settings: Storm's configuration.
-        options: the other options.
-        sasl: authenticates the clients.
-        log: the log writer; it must have been entered.
-        flood: the filter of that log.
+        process: the process that it is in.
+        plan: which daemon is wanted.
         inherited: the inheritance from before an upgrade; None if there was none.
         admin: the admin endpoint; the caller closes it.
         listeners: see `Daemon`.
-        make_daemon: makes the daemon.
     """
 
     def __init__(
         self,
-        heeded: frozenset[signal.Signals],
-        settings: Settings,
-        options: ServerOptions,
-        sasl: ServerSasl,
-        log: LogWriter,
-        flood: FloodFilter,
+        process: _Process,
+        plan: _Plan,
         inherited: Inheritance | None,
         admin: Admin,
         listeners: Sequence[socket.socket] | None = None,
-        make_daemon: DaemonFactory = Daemon,
     ) -> None:
         # Open everything that needs a descriptor or a file before the daemon serves.
         # Once it serves, connections may leave none free.
@@ -191,20 +223,20 @@ class _MainThread:
         self._admin = admin
         if inherited is not None:
             is_own_listener = inherited.is_own_listener
-        self._heeded = heeded
-        self._flood = flood
+        self._heeded = process.heeded
+        self._flood = process.flood
         self._inherited = inherited
-        self._daemon = make_daemon(settings, options, sasl.factory, listeners)
+        self._daemon = plan.daemon(listeners)
         self._notifier = Notifier()
         self._terminal = signals.Terminal()
         self._upgrader = Upgrader(
             self._daemon,
-            sasl.identity,
-            settings.port if is_own_listener else None,
+            plan.sasl.identity,
+            plan.settings.port if is_own_listener else None,
             Waiters.open() if inherited is None else inherited.waiters,
             self._notifier,
             self._admin,
-            log,
+            process.log,
         )
         self._watchdog = self._daemon.watchdog(self._notifier.alive)
         # The trial of an upgrade answers nobody.
@@ -212,7 +244,7 @@ class _MainThread:
         self._began_s = time.time()
         self._port_hint = ""
         if not is_own_listener:
-            self._log_overridden_settings(settings.port)
+            self._log_overridden_settings(plan.settings.port)
         self._figures = Figures()
         self._next_figures_s = time.monotonic() + limits.FIGURES_EVERY_S
 

@@ -19,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from pacemaker.core.accounts import DEFAULT_LIMITS, Account, AddressLimits
@@ -52,6 +53,40 @@ _MOST_TRIED: Final = 16
 ProtocolFactory: TypeAlias = Callable[[str, Account], ServerProtocol]
 
 
+@dataclass(frozen=True, slots=True)
+class SharedParts:
+    """What all I/O threads of a daemon share.
+
+    Attributes:
+        budget: limits the bytes that all connections of all threads hold.
+        steps: runs the SASL steps.
+        accounts: the accounts of the peers.
+        address_limits: the limits of one account.
+    """
+
+    budget: BufferBudget[Connection]
+    steps: StepRunner
+    accounts: Accounts
+    address_limits: AddressLimits = DEFAULT_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The clocks that an I/O thread reads.
+
+    Attributes:
+        monotonic_s: returns monotonic seconds.
+        boot_s: the same, but it runs on while the machine is suspended, and the process
+            after an upgrade can compare its own readings with these.
+    """
+
+    monotonic_s: Callable[[], float] = time.monotonic
+    boot_s: Callable[[], float] = boot_time_s
+
+
+_SYSTEM_CLOCKS: Final = Clocks()
+
+
 class IoThread(threading.Thread):
     """One of the threads that read, answer and write.
 
@@ -59,13 +94,8 @@ class IoThread(threading.Thread):
         number: for the thread's name.
         make_protocol: makes the protocol objects of this thread's connections.
         figures: the counters of this thread.
-        budget: limits the bytes that all connections of all threads hold.
-        steps: runs the SASL steps.
-        accounts: the accounts of the peers.
-        address_limits: the limits of one account.
-        clock: returns monotonic seconds.
-        boot_clock: the same, but it runs on while the machine is suspended, and the
-            process after an upgrade can compare its own readings with these.
+        shared: what it shares with the other threads.
+        clocks: tell it the time.
         moment: set to the time of each turn; None to create one.
         is_timed: whether to count how long turns take.
     """
@@ -75,27 +105,23 @@ class IoThread(threading.Thread):
         number: int,
         make_protocol: ProtocolFactory,
         figures: Figures,
-        budget: BufferBudget[Connection],
-        steps: StepRunner,
-        accounts: Accounts,
-        address_limits: AddressLimits = DEFAULT_LIMITS,
-        clock: Callable[[], float] = time.monotonic,
-        boot_clock: Callable[[], float] = boot_time_s,
+        shared: SharedParts,
+        clocks: Clocks = _SYSTEM_CLOCKS,
         moment: Moment | None = None,
         is_timed: bool = False,
     ) -> None:
         super().__init__(name=f"pacemaker-io-{number}", daemon=True)
         self.figures = figures
-        self.now = clock
-        self._boot_now = boot_clock
+        self.now = clocks.monotonic_s
+        self._boot_now = clocks.boot_s
         self._moment = Moment() if moment is None else moment
         # When to time the next turn.
         self._next_timed_s = 0.0 if is_timed else math.inf
         self._make_protocol = make_protocol
-        self._budget = budget
-        self._steps = steps
-        self._accounts = accounts
-        self._address_limits = address_limits
+        self._budget = shared.budget
+        self._steps = shared.steps
+        self._accounts = shared.accounts
+        self._address_limits = shared.address_limits
         # Requests of other threads; each one also queues a call.
         self._calls: deque[Callable[[], None]] = deque()
         self._arrivals = Arrivals()
@@ -176,7 +202,7 @@ class IoThread(threading.Thread):
         return self._expendable.count(account) > pending
 
     def hold_misses(self, holding: Holding, until_s: float) -> None:
-        """Hold the misses of all future connections until a time of `boot_clock`."""
+        """Hold the misses of all future connections until a time of the boot clock."""
         holding.begin(self.call)
         self.call(lambda: self._look_at_hold(holding, until_s))
 

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from types import TracebackType
 
-from pacemaker.core.accounts import DEFAULT_LIMITS, Account
+from pacemaker.core.accounts import Account
 from pacemaker.core.addresses import Accounts
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
@@ -22,7 +22,7 @@ from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io import limits
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.io_thread import IoThread
+from pacemaker.server.io.io_thread import Clocks, IoThread, SharedParts
 from pacemaker.server.io.sasl_steps import StepRunner, ThreadFactory
 from pacemaker.server.io.sockets import end_with_reset
 from tests.wire.by_hand import Wire
@@ -85,8 +85,9 @@ class Hand:
         self.accounts = Accounts()
 
         self.thread = IoThread(
-            *(0, make_protocol, self.figures, self.budget, self.steps),
-            *(self.accounts, DEFAULT_LIMITS, self.clock, self.boot_clock),
+            *(0, make_protocol, self.figures),
+            SharedParts(self.budget, self.steps, self.accounts),
+            Clocks(self.clock, self.boot_clock),
         )
         if hold_s:
             self.thread.hold_misses(self.holding, self.boot_clock() + hold_s)
