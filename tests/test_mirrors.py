@@ -22,6 +22,7 @@ EXCEPTIONS = {
     "cli/serving.py": "are options of `relay` and `serve`: cli/",
     "cli/daemon_process.py": "are options of `reload` and `status`: cli/",
     "cli/preparation.py": "its log and errors are those of each command: cli/",
+    "client/limits.py": NO_CODE,
     "cluster_state/acls.py": NO_CODE,
     "cluster_state/events.py": NO_CODE,
     "config/load.py": "three lines between files and layers: config/test_files.py",

@@ -24,13 +24,13 @@ from typing import Any, Final, TypeVar
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.backoff import Backoff
 from pacemaker.client.call import Call
+from pacemaker.client.limits import CONNECT_TIMEOUT_S
 from pacemaker.client.liveness import Liveness
 from pacemaker.client.network import Network, Waiter, connect, reason_of
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.requests import Request
 from pacemaker.client.session import (
     IS_IT_ONE,
-    PROOF_TIMEOUT_S,
     Session,
     SessionLostError,
 )
@@ -291,7 +291,7 @@ class PacemakerConnection:
     def _new_session(self, waiter: Waiter) -> Session:
         try:
             sock = connect(
-                self._network, self.address, waiter, PROOF_TIMEOUT_S, self._timeout_s
+                self._network, self.address, waiter, CONNECT_TIMEOUT_S, self._timeout_s
             )
         except OSError as exc:
             raise SessionLostError(reason_of(exc)) from exc

@@ -7,8 +7,8 @@ protocol and the calls in flight need no lock.
 like a slow server.  So at the beginning, and while the server is in doubt
 (`Liveness`), the session asks for a proof of life: a CREATE_PATH, which a server
 answers at once, for any client, without storing anything.  Any reply counts as a proof.
-If none arrives within `PROOF_TIMEOUT_S`, the session ends, and the connection tries
-again over a new socket.
+If none arrives within `limits.PROOF_TIMEOUT_S`, the session ends, and the connection
+tries again over a new socket.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import select
 from typing import Any, Final, Protocol
 
-from pacemaker.client import requests
+from pacemaker.client import limits, requests
 from pacemaker.client.call import Call
 from pacemaker.client.liveness import Liveness
 from pacemaker.client.network import Clock, Socket, Waiter, reason_of
@@ -26,18 +26,8 @@ from pacemaker.errors import AuthenticationError, NotAuthorizedError
 # As many as Storm's client has message ids.
 MAX_IN_FLIGHT: Final = 100
 
-# The limit for connecting and authenticating, and for a proof of life.  Calls wait
-# only until their own deadline.
-PROOF_TIMEOUT_S: Final = 5.0
-
-# The limit for abandoned requests without a reply.  A server that holds reads after a
-# start owes some replies; one that owes this many will not send them.
-MAX_ABANDONED: Final = 10_000
-
 # Servers of other protocols, such as HTTP and TLS, close or wait for more data.
 IS_IT_ONE: Final = "is it a Pacemaker that listens there?"
-
-READ_BYTES: Final = 256 * 1024
 
 _PROOF_OF_LIFE: Final = requests.create_path("/")
 _READABLE: Final = select.POLLIN | select.POLLHUP | select.POLLERR
@@ -131,7 +121,7 @@ class Session:
         # callers that wait for the exchange have their own deadlines.
         while protocol.phase is Phase.STEPPING:
             protocol.finish_step(protocol.run_step())
-            self._proof_due_s = self._clock.now_s() + PROOF_TIMEOUT_S
+            self._proof_due_s = self._clock.now_s() + limits.PROOF_TIMEOUT_S
         if protocol.phase is Phase.OPEN:
             self._take_abandoned()
             if not self._liveness.is_available:
@@ -143,7 +133,9 @@ class Session:
         if self._waiter.wait(self._patience_s(), self._sock, for_events) & _READABLE:
             self._receive()
         elif self._proof_due_s is not None and self._clock.now_s() >= self._proof_due_s:
-            raise SessionLostError(self._doubted(f"silent for {PROOF_TIMEOUT_S:g} s"))
+            raise SessionLostError(
+                self._doubted(f"silent for {limits.PROOF_TIMEOUT_S:g} s")
+            )
 
     def _doubted(self, reason: str) -> str:
         """Add a hint if the server ended, or stayed silent, before any reply."""
@@ -171,7 +163,7 @@ class Session:
 
     def _ask_for_proof(self) -> None:
         if self._proof_due_s is None:
-            self._proof_due_s = self._clock.now_s() + PROOF_TIMEOUT_S
+            self._proof_due_s = self._clock.now_s() + limits.PROOF_TIMEOUT_S
             self._protocol.request(_PROOF_OF_LIFE)
 
     def _patience_s(self) -> float | None:
@@ -185,7 +177,7 @@ class Session:
             raise SessionLostError(f"authentication failed: {error}") from error
         if error is not None:
             raise SessionLostError(f"the server broke the protocol: {error}") from error
-        if self._protocol.abandoned > MAX_ABANDONED:
+        if self._protocol.abandoned > limits.MAX_ABANDONED:
             raise SessionLostError(f"{self._protocol.abandoned} replies are overdue")
 
     def _send(self) -> None:
@@ -200,7 +192,7 @@ class Session:
 
     def _receive(self) -> None:
         try:
-            data = self._sock.recv(READ_BYTES)
+            data = self._sock.recv(limits.READ_BYTES)
         except BlockingIOError:
             return
         if not data:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
+from pacemaker.client import limits
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.backoff import Backoff
 from pacemaker.client.network import connect, reason_of
@@ -34,20 +35,14 @@ from pacemaker.server.io.sockets import end_with_reset
 
 _logger: Final = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_S: Final = 5.0
 # A link on which nothing has arrived for this long sends a probe.
 PROBE_AFTER_S: Final = 2.0
 # The limit for the answer to a probe; without it, the link ends.
 PROBE_TIMEOUT_S: Final = 3.0
-# The limit for authenticating, once connected.
-PROOF_TIMEOUT_S: Final = 5.0
 
-READ_BYTES: Final = 256 * 1024
 # While this much waits to be sent, nothing is added: pulses that wait in the outbox can
 # still be replaced by newer ones.
 MAX_UNSENT_BYTES: Final = 256 * 1024
-# A Pacemaker that owes this many abandoned answers is not going to send them.
-MAX_ABANDONED: Final = 10_000
 
 
 class Owner(Protocol):
@@ -273,7 +268,7 @@ class Link:
 
     @property
     def _proof_timeout_s(self) -> float:
-        return PROBE_TIMEOUT_S if self.is_up else PROOF_TIMEOUT_S
+        return PROBE_TIMEOUT_S if self.is_up else limits.PROOF_TIMEOUT_S
 
     # Connecting.
 
@@ -282,7 +277,7 @@ class Link:
         network = TcpNetwork()
         waiter = network.new_waiter()
         try:
-            sock = connect(network, self.address, waiter, CONNECT_TIMEOUT_S)
+            sock = connect(network, self.address, waiter, limits.CONNECT_TIMEOUT_S)
         except OSError as exc:
             self._owner.call(partial(self._failed, reason_of(exc)))
         else:
@@ -367,17 +362,17 @@ class Link:
             return
         if protocol.error is not None:
             raise _LostError(f"it broke the protocol: {protocol.error}")
-        if protocol.abandoned > MAX_ABANDONED:
+        if protocol.abandoned > limits.MAX_ABANDONED:
             raise _LostError(
-                f"{protocol.abandoned} answers are overdue, at most {MAX_ABANDONED} may"
-                " be"
+                f"{protocol.abandoned} answers are overdue,"
+                f" at most {limits.MAX_ABANDONED} may be"
             )
 
     def _receive(self, sock: socket.socket) -> None:
         protocol = self._protocol
         assert protocol is not None  # noqa: S101  (there is a connection)
         try:
-            data = sock.recv(READ_BYTES)
+            data = sock.recv(limits.READ_BYTES)
         except BlockingIOError:
             return
         if not data:
