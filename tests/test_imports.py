@@ -44,7 +44,7 @@ ROOMS = {
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
     "observe": "client cluster_state config errors heartbeats wire words",
     "observe.top": "observe words",
-    "why": "heartbeats observe",
+    "why": "config heartbeats observe",
     "observe.web": "admin observe words",
     "doctor": "client config errors observe sasl words",
     "cli": (
@@ -67,7 +67,8 @@ PURE_MODULES = (
     "server.upgrade.state_format",
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *("simulate.worker", "simulate.nimbus", "simulate.report", "simulate.beats"),
-    *("admin.address", "admin.health", "admin.routes", "config.settings"),
+    *("admin.address", "admin.health", "admin.routes"),
+    *("config.settings", "config.storm_defaults"),
     *("doctor.checks", "doctor.cluster", "doctor.configuration", "doctor.facts"),
     *("observe.beats", "observe.components", "observe.engine", "observe.figures"),
     *("observe.layout", "observe.log", "observe.nodes", "observe.picture"),

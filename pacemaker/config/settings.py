@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from pacemaker.config import storm_defaults as storm
+
 
 class AuthMethod(enum.Enum):
     """How the daemon decides who may read: ``pacemaker.auth.method``."""
@@ -23,7 +25,7 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 class Settings:
     """The values of Storm's configuration that are used here, typed and checked.
 
-    The defaults are those of Storm 2.x.  A secret is not part of the ``repr``.
+    The defaults are Storm's (`storm_defaults`).  A secret is not part of the ``repr``.
 
     Attributes:
         port: pacemaker.port; 0, which Storm refuses, picks a free port.
@@ -57,22 +59,22 @@ class Settings:
 
     """
 
-    port: int = 6699
-    max_threads: int = 50
+    port: int = storm.PACEMAKER_PORT
+    max_threads: int = storm.PACEMAKER_MAX_THREADS
     auth_method: AuthMethod = AuthMethod.NONE
-    message_size_max_bytes: int = 10485760
+    message_size_max_bytes: int = storm.MESSAGE_SIZE_MAX_BYTES
     log_level: str = "info"
     jaas_file: Path | None = None
     java_properties: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     nimbus_daemon_user: str | None = None
     servers: tuple[str, ...] = ()
     relay_servers: tuple[str, ...] = ()
-    client_max_threads: int = 2
-    zookeeper_servers: tuple[str, ...] = ("localhost",)
-    zookeeper_port: int = 2181
-    zookeeper_root: str = "/storm"
-    zookeeper_session_timeout_ms: int = 20000
-    zookeeper_connection_timeout_ms: int = 15000
+    client_max_threads: int = storm.PACEMAKER_CLIENT_MAX_THREADS
+    zookeeper_servers: tuple[str, ...] = storm.ZOOKEEPER_SERVERS
+    zookeeper_port: int = storm.ZOOKEEPER_PORT
+    zookeeper_root: str = storm.ZOOKEEPER_ROOT
+    zookeeper_session_timeout_ms: int = storm.ZOOKEEPER_SESSION_TIMEOUT_MS
+    zookeeper_connection_timeout_ms: int = storm.ZOOKEEPER_CONNECTION_TIMEOUT_MS
     zookeeper_auth_scheme: str | None = None
     zookeeper_auth_payload: str | None = field(default=None, repr=False)
     zookeeper_topology_auth_scheme: str | None = None

@@ -10,7 +10,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from pacemaker.doctor.facts import DEFAULTS, Facts, Finding, StormYaml
+from pacemaker.config import storm_defaults
+from pacemaker.doctor.facts import Facts, Finding, StormYaml
 from pacemaker.words import clipped
 
 STORE: Final = "storm.cluster.state.store"
@@ -149,7 +150,7 @@ def _suspicious(facts: Facts, file: StormYaml) -> Iterator[Finding]:
 
 def _numbers(facts: Facts, file: StormYaml) -> Iterator[Finding]:
     """Check the numbers that Storm alone reads: the daemon starts with any value."""
-    for key, default in DEFAULTS.items():
+    for key, default in storm_defaults.BY_KEY.items():
         if not isinstance(default, int) or key not in file.values:
             continue
         number = file.number(key)
@@ -304,7 +305,10 @@ def _blacklist(facts: Facts, file: StormYaml) -> Iterator[Finding]:
     resume_s = file.number("blacklist.scheduler.resume.time.secs")
     if file.get(STORE) != STORE_2X or count is None or resume_s is None:
         return
-    if count >= 3 and resume_s <= 1800:
+    if (
+        count >= storm_defaults.BLACKLIST_TOLERANCE_COUNT
+        and resume_s <= storm_defaults.BLACKLIST_RESUME_SECS
+    ):
         return
     yield Finding(
         check="blacklist",
@@ -314,7 +318,8 @@ def _blacklist(facts: Facts, file: StormYaml) -> Iterator[Finding]:
         value=f"{count:g}, while blacklist.scheduler.resume.time.secs is {resume_s:g}",
         because=f"after {count:g} moves of its workers, as in an outage of Pacemaker,"
         f" Nimbus does not use a supervisor for {resume_s:g} s",
-        remedy="use Storm's defaults, 3 and 1800, or a larger count",
+        remedy=f"use Storm's defaults, {storm_defaults.BLACKLIST_TOLERANCE_COUNT} and"
+        f" {storm_defaults.BLACKLIST_RESUME_SECS}, or a larger count",
     )
 
 

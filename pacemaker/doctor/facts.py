@@ -4,37 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
+from pacemaker.config import storm_defaults
 from pacemaker.config.settings import Settings
 from pacemaker.observe.nodes import ClusterNodes
 from pacemaker.observe.view import ClusterView
-
-# Storm's defaults for the keys that are checked (defaults.yaml of 2.8.3).
-DEFAULTS: Final[Mapping[str, Any]] = {
-    "storm.cluster.state.store": None,
-    "pacemaker.servers": [],
-    "pacemaker.host": None,
-    "pacemaker.port": 6699,
-    "pacemaker.auth.method": "NONE",
-    "pacemaker.thrift.message.size.max": 10485760,
-    "storm.zookeeper.root": "/storm",
-    "storm.zookeeper.servers": ["localhost"],
-    "storm.zookeeper.port": 2181,
-    "nimbus.task.timeout.secs": 30,
-    "nimbus.task.launch.secs": 120,
-    "nimbus.monitor.freq.secs": 10,
-    "nimbus.supervisor.timeout.secs": 60,
-    "nimbus.daemon.user": None,
-    "supervisor.heartbeat.frequency.secs": 5,
-    "supervisor.worker.timeout.secs": 30,
-    "supervisor.worker.start.timeout.secs": 120,
-    "supervisor.worker.heartbeats.max.timeout.secs": 600,
-    "worker.heartbeat.frequency.secs": 1,
-    "task.heartbeat.frequency.secs": 3,
-    "blacklist.scheduler.tolerance.count": 3,
-    "blacklist.scheduler.resume.time.secs": 1800,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +38,7 @@ class StormYaml:
 
     def get(self, key: str) -> Any:
         """Return the value of a key, or Storm's default."""
-        return self.values.get(key, DEFAULTS.get(key))
+        return self.values.get(key, storm_defaults.BY_KEY.get(key))
 
     def number(self, key: str) -> float | None:
         """Return the value of a key as a number; None if it is not one."""

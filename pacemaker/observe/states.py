@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import Final
 
+from pacemaker.config.storm_defaults import (
+    NIMBUS_TASK_LAUNCH_SECS,
+    TASK_HEARTBEAT_SECS,
+)
 from pacemaker.observe.nodes import Slot
 from pacemaker.observe.topology import Topology
 from pacemaker.observe.worker import Worker
 
 # Three heartbeats.  Nimbus waits 30 s (nimbus.task.timeout.secs) before it acts.
-LATE_S: Final = 9.0
-
-# How long a newly assigned worker may take to send its first heartbeat: Storm's
-# nimbus.task.launch.secs.
-START_SECS: Final = 120
+LATE_S: Final = 3.0 * TASK_HEARTBEAT_SECS
 
 # Without ZooKeeper: how long to show a worker whose key was deleted.
 GONE_SHOWN_S: Final = 60
@@ -66,4 +66,4 @@ def _state_of_gone(
 
 def state_of_unseen(assigned_secs: int, now_s: float) -> str:
     """Return the state of a worker that has had no heartbeat yet."""
-    return "starting" if now_s - assigned_secs < START_SECS else "missing"
+    return "starting" if now_s - assigned_secs < NIMBUS_TASK_LAUNCH_SECS else "missing"

@@ -7,18 +7,13 @@ it requests each one when it has received the one before.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Sequence
-from typing import Any, Final
+from typing import Any
 
 from pacemaker.client.protocol import ClientProtocol, Phase
 from pacemaker.client.requests import Request, get_pulse, list_nodes
+from pacemaker.config.storm_defaults import NIMBUS_MONITOR_SECS
 from pacemaker.heartbeats.keys import ROOT
 from pacemaker.simulate.tally import Tally
-
-# Storm's nimbus.monitor.freq.secs.
-ROUND_EVERY_S: Final = 10.0
-
-# Storm's nimbus.task.timeout.secs: in a longer round, living workers look dead.
-TIMEOUT_S: Final = 30.0
 
 
 class NimbusProtocol:
@@ -132,7 +127,7 @@ class NimbusProtocol:
         if began_s is not None and self._asked == len(self._requests):
             self._tally.rounds.record(now_s - began_s)
             if not self._is_stopping:
-                self.next_s = max(began_s + ROUND_EVERY_S, now_s)
+                self.next_s = max(began_s + NIMBUS_MONITOR_SECS, now_s)
 
     def _wrong(self, value: Any) -> str:
         """Describe what is wrong with an answer; empty if it is as stored."""

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from pacemaker.config.storm_defaults import (
+    NIMBUS_MONITOR_SECS,
+    NIMBUS_TASK_TIMEOUT_SECS,
+)
 from pacemaker.simulate.histogram import Histogram
-from pacemaker.simulate.nimbus import ROUND_EVERY_S, TIMEOUT_S
 from pacemaker.simulate.shape import ClusterShape
 from pacemaker.simulate.tally import BEHIND_S, LATE_S, Tally
 from pacemaker.words import counted
@@ -141,10 +144,10 @@ class Report:
             yield f"{late:,} answered after more than {LATE_S:g} s"
         for what, count in self.wrong.items():
             yield f"{what}: {count:,}"
-        if self.rounds.max_s > TIMEOUT_S:
+        if self.rounds.max_s > NIMBUS_TASK_TIMEOUT_SECS:
             yield (
                 f"a round of Nimbus took {self.rounds.max_s:.0f} s, but it calls"
-                f" workers dead after {TIMEOUT_S:g} s"
+                f" workers dead after {NIMBUS_TASK_TIMEOUT_SECS} s"
             )
 
     def as_json(self) -> dict[str, Any]:
@@ -177,8 +180,8 @@ class Report:
             f" {self.rounds.p50_s:.2f} s, longest {self.rounds.max_s:.2f} s;"
             f" {counted(reads.answered, 'read', ',')}, {_latencies(reads)}"
         )
-        if self.rounds.max_s > ROUND_EVERY_S:
-            yield f"           Nimbus starts a round every {ROUND_EVERY_S:g} s"
+        if self.rounds.max_s > NIMBUS_MONITOR_SECS:
+            yield f"           Nimbus starts a round every {NIMBUS_MONITOR_SECS} s"
         yield (
             f"network    {_size(self.sent_bytes_per_s)}/s to the server,"
             f" {_size(self.rcvd_bytes_per_s)}/s from it"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from pacemaker.config.storm_defaults import TASK_HEARTBEAT_SECS
 from pacemaker.heartbeats.keys import split_key
 
 _VERSION: Final = 1
@@ -67,7 +68,7 @@ class KeyFacts:
     daemon: str
     first_s: float
     last_s: float
-    interval_s: float = 3.0
+    interval_s: float = TASK_HEARTBEAT_SECS
     peer: str = ""
     end: str = "open"
     ended_s: float | None = None

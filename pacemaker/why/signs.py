@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from pacemaker.config.storm_defaults import (
+    NIMBUS_TASK_LAUNCH_SECS,
+    NIMBUS_TASK_TIMEOUT_SECS,
+)
 from pacemaker.why.case import (
     SLACK_S,
     Case,
@@ -20,10 +24,6 @@ from pacemaker.why.facts import KeyFacts
 # the connection of the previous writer is open.
 _FLAPS: Final = 4
 _FLAPPING_S: Final = 60.0
-# How long Nimbus waits for a heartbeat (nimbus.task.timeout.secs), and for a worker's
-# executors to start (nimbus.task.launch.secs).
-TASK_TIMEOUT_S: Final = 30.0
-LAUNCH_S: Final = 120
 
 
 def signs(case: Case, worker: WorkerId) -> Iterator[Finding]:
@@ -69,7 +69,7 @@ def _restart_of_the_daemon(case: Case, worker: WorkerId) -> Iterator[Finding]:
         return
     started_s = last.last_s - last.uptime_s
     # A worker comes back within that time; later, it came for another reason.
-    was_waiting = first.first_s - daemon.began_s < TASK_TIMEOUT_S
+    was_waiting = first.first_s - daemon.began_s < NIMBUS_TASK_TIMEOUT_SECS
     if started_s < daemon.began_s - SLACK_S and was_waiting:
         yield Finding(
             Verdict.EVERYTHING,
@@ -109,7 +109,7 @@ def _not_read(case: Case, worker: WorkerId) -> Iterator[Finding]:
     since_s = facts.first_s if daemon.read_s is None else daemon.read_s
     silent_s = case.now_s - since_s
     # Nimbus does not read the heartbeats of topologies that were killed.
-    if facts.is_stored and silent_s > TASK_TIMEOUT_S:
+    if facts.is_stored and silent_s > NIMBUS_TASK_TIMEOUT_SECS:
         yield Finding(
             Verdict.NOT_READ,
             since_s,
@@ -138,9 +138,10 @@ def _loading(last: KeyFacts) -> Finding:
     # A clock that was set back makes an uptime negative.
     uptime_s = max(0, last.uptime_s or 0)
     limit = (
-        f"Nimbus waits {LAUNCH_S} s (nimbus.task.launch.secs)"
-        if uptime_s < LAUNCH_S
-        else f"Nimbus gave it up after {LAUNCH_S} s (nimbus.task.launch.secs)"
+        f"Nimbus waits {NIMBUS_TASK_LAUNCH_SECS} s (nimbus.task.launch.secs)"
+        if uptime_s < NIMBUS_TASK_LAUNCH_SECS
+        else f"Nimbus gave it up after {NIMBUS_TASK_LAUNCH_SECS} s"
+        " (nimbus.task.launch.secs)"
     )
     reason = f"its heartbeats have no executors after {uptime_s} s; {limit}"
     return Finding(Verdict.LOADING, last.last_s - uptime_s, None, (reason,))

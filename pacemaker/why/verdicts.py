@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from pacemaker.config.storm_defaults import NIMBUS_TASK_LAUNCH_SECS
 from pacemaker.observe.nodes import slot_of
 from pacemaker.why.case import Case, Cause, Finding, Verdict, WorkerId, newest
 from pacemaker.why.endings import (
@@ -20,7 +21,7 @@ from pacemaker.why.endings import (
 from pacemaker.why.facts import KeyFacts
 from pacemaker.why.gaps import Gap
 from pacemaker.why.outages import shared_outage
-from pacemaker.why.signs import LAUNCH_S, signs
+from pacemaker.why.signs import signs
 
 # The first rule that finds a cause decides; if none does, `abrupt_end` does.  What a
 # whole topology or several workers share comes before what one worker did.
@@ -68,7 +69,7 @@ def _unseen(case: Case, worker: WorkerId) -> Finding:
         f"Nimbus assigned it to {_place_of(case, worker)} {waited_s:.0f} s ago, and no"
         f" heartbeat has come to {names}"
     )
-    if waited_s < LAUNCH_S:
+    if waited_s < NIMBUS_TASK_LAUNCH_SECS:
         return Finding(Verdict.LOADING, assigned_s, None, (assigned,))
     advice = "see its worker.log, and the supervisor's log on its host"
     return Finding(Verdict.NEVER_SEEN, assigned_s, None, (assigned, advice))

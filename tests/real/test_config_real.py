@@ -19,6 +19,7 @@ from pacemaker.config.files import read_storm_yaml
 from pacemaker.config.keys import KEYS, RELAY_SERVERS
 from pacemaker.config.layers import option_layers
 from pacemaker.config.lookalikes import ignored_keys
+from pacemaker.config.storm_defaults import BY_KEY
 from pacemaker.config.yaml_reader import Timestamp, parse_yaml
 from pacemaker.errors import ConfigError
 from tests.real.jvm import (
@@ -369,6 +370,13 @@ def test_defaults_are_storms(storm: StormReader, tmp_path: Path) -> None:
         default = defaults[key.field]
         found = values.get(key.name)
         assert default == (key.check(found) if found is not None else None), key.name
+
+
+def test_defaults_by_key_are_storms(storm: StormReader, tmp_path: Path) -> None:
+    """Those that `doctor` compares with are in Storm's defaults.yaml too."""
+    values = storm.read(tmp_path).values
+    assert values is not None
+    assert {key: values.get(key) for key in BY_KEY} == BY_KEY
 
 
 @pytest.mark.parametrize("release", RELEASES)
