@@ -19,6 +19,7 @@ import select
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
@@ -43,6 +44,17 @@ PROBE_TIMEOUT_S: Final = 3.0
 # While this much waits to be sent, nothing is added: pulses that wait in the outbox can
 # still be replaced by newer ones.
 MAX_UNSENT_BYTES: Final = 256 * 1024
+
+
+class Stage(Enum):
+    """How far a link has come."""
+
+    IDLE = "idle"  # not opened yet
+    WAITING = "waiting"  # until the next attempt to connect
+    CONNECTING = "connecting"  # on a thread of its own
+    CONNECTED = "connected"  # no request was answered yet
+    UP = "up"
+    CLOSED = "closed"  # for good
 
 
 class Owner(Protocol):
@@ -114,8 +126,6 @@ class Link:
         mechanism_factory: authenticates this side; None if it need not.
 
     Attributes:
-        is_up: whether requests are answered.
-        is_closed: whether `close` was called.
         problem: why it is not up, for the log.
         losses: how often it was lost after it had come up.
     """
@@ -132,8 +142,6 @@ class Link:
     ) -> None:
         self.name = name
         self.address = address
-        self.is_up = False
-        self.is_closed = False
         self.problem = "not connected yet"
         self.losses = 0
         self._owner = owner
@@ -142,8 +150,9 @@ class Link:
         self._max_body_bytes = max_body_bytes
         self._mechanism_factory = mechanism_factory
         self._backoff = Backoff(random.Random())  # noqa: S311  (no secret)
-        self._attempt_s: float | None = None
-        self._is_connecting = False
+        self._stage = Stage.IDLE
+        # When to connect; it counts only while the link is WAITING.
+        self._attempt_s = 0.0
         self._sock: socket.socket | None = None
         self._protocol: ClientProtocol | None = None
         self._tokens: dict[int, Any] = {}
@@ -157,19 +166,24 @@ class Link:
         self._probe_s: float | None = None
 
     def __repr__(self) -> str:
-        return f"<Link {self.name} up={self.is_up} {self._protocol!r}>"
+        return f"<Link {self.name} stage={self._stage.value} {self._protocol!r}>"
 
     # What its user calls.
 
     def open(self) -> None:
         """Connect, now and after each loss, until `close`."""
-        if self._attempt_s is None and not self._is_connecting and not self._sock:
-            self._attempt_s = self._owner.now()
+        if self._stage is Stage.IDLE:
+            self._wait_until(self._owner.now())
 
     def close(self) -> None:
         """End the connection, and do not connect again."""
-        self.is_closed = True
         self._disconnect()
+        self._stage = Stage.CLOSED
+
+    @property
+    def is_up(self) -> bool:
+        """Whether requests are answered."""
+        return self._stage is Stage.UP
 
     @property
     def has_room(self) -> bool:
@@ -213,7 +227,7 @@ class Link:
     def next_s(self) -> float | None:
         """When `tick` has to be called; None for never."""
         if self._sock is None:
-            return None if self._is_connecting else self._attempt_s
+            return self._attempt_s if self._stage is Stage.WAITING else None
         if self._probe_s is not None:
             return self._probe_s + self._proof_timeout_s
         return self._rcvd_s + PROBE_AFTER_S
@@ -226,13 +240,10 @@ class Link:
 
     def tick(self, now_s: float) -> None:
         """Connect, probe or give up, if the time for that has come."""
-        if self.is_closed:
-            return
-        is_time = self._attempt_s is not None and now_s >= self._attempt_s
-        if is_time and not self._is_connecting:
+        if self._stage is Stage.WAITING and now_s >= self._attempt_s:
+            # If no thread can be started, the link still waits, and `reset` follows.
             self._owner.run_aside(self._connect, f"pacemaker-connect-{self.name}")
-            self._attempt_s = None
-            self._is_connecting = True
+            self._stage = Stage.CONNECTING
         if self._sock is None or self._protocol is None:
             return
         if self._probe_s is not None:
@@ -245,7 +256,8 @@ class Link:
 
     def reset(self, reason: str) -> None:
         """End the connection, because something is wrong with it."""
-        if not self.is_closed:
+        # An attempt to connect cannot be ended: its outcome arrives later.
+        if self._stage not in (Stage.CONNECTING, Stage.CLOSED):
             self._lose(reason)
 
     def on_event(self, events: int) -> None:
@@ -286,16 +298,14 @@ class Link:
             waiter.close()
 
     def _failed(self, reason: str) -> None:
-        self._is_connecting = False
-        if not self.is_closed:
+        if self._stage is not Stage.CLOSED:
             self._lose(reason)
 
     def _connected(self, sock: socket.socket) -> None:
-        self._is_connecting = False
-        if self.is_closed:
+        if self._stage is Stage.CLOSED:
             sock.close()
             return
-        self._attempt_s = None
+        self._stage = Stage.CONNECTED
         self._sock = sock
         make = self._mechanism_factory
         try:
@@ -417,7 +427,7 @@ class Link:
                 self._user.on_reply(token, reply.value)
 
     def _come_up(self) -> None:
-        self.is_up = True
+        self._stage = Stage.UP
         self.problem = ""
         self._backoff.reset()
         _logger.info("%s: connected", self.name)
@@ -431,11 +441,14 @@ class Link:
         if was_up or reason != self.problem:
             _logger.warning("%s: no connection: %s", self.name, reason)
         self.problem = reason
-        self._attempt_s = self._owner.now() + self._backoff.next_s()
+        self._wait_until(self._owner.now() + self._backoff.next_s())
         self._user.on_down(reason)
 
+    def _wait_until(self, attempt_s: float) -> None:
+        self._stage = Stage.WAITING
+        self._attempt_s = attempt_s
+
     def _disconnect(self) -> None:
-        self.is_up = False
         self._tokens.clear()
         self._ids.clear()
         self._unsent = memoryview(b"")
