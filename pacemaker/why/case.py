@@ -105,18 +105,22 @@ class Case:
         """When the Pacemakers and relays were asked."""
         return max((each.now_s for each in self.daemons), default=0.0)
 
-    def facts(self, worker: WorkerId) -> list[KeyFacts]:
+    def firsthand_facts(self, worker: WorkerId) -> list[KeyFacts]:
         """Return what is remembered of a worker by what it connects to.
 
         If its relay answered, that is the relay alone.  The Pacemakers' memory must not
         be mixed in: a relay repeats heartbeats to a Pacemaker that was restarted, so a
         worker that is silent at that time would seem to write.
         """
-        return self.facts_of(worker, are_relays=True) or self.facts_of(worker)
+        return self.relay_facts(worker) or self.pacemaker_facts(worker)
 
-    def facts_of(self, worker: WorkerId, are_relays: bool = False) -> list[KeyFacts]:
-        """Return what each Pacemaker, or each relay, remembers of a worker."""
-        return [facts for _, facts in self.holders(worker, are_relays)]
+    def pacemaker_facts(self, worker: WorkerId) -> list[KeyFacts]:
+        """Return what each Pacemaker remembers of a worker."""
+        return [facts for _, facts in self.holders(worker)]
+
+    def relay_facts(self, worker: WorkerId) -> list[KeyFacts]:
+        """Return what each relay remembers of a worker."""
+        return [facts for _, facts in self.holders(worker, are_relays=True)]
 
     def holders(
         self, worker: WorkerId, are_relays: bool = False
@@ -131,14 +135,14 @@ class Case:
     def gaps(self, worker: WorkerId) -> list[Gap]:
         """Return the gaps of a worker, the oldest first."""
         if worker not in self._gaps:
-            self._gaps[worker] = gaps_of(self.facts(worker), self.now_s)
+            self._gaps[worker] = gaps_of(self.firsthand_facts(worker), self.now_s)
         return self._gaps[worker]
 
     def deletes_in(self, worker: WorkerId, gap: Gap) -> list[Event]:
         """Return the deletes of a worker's key at a gap's beginning or in it."""
         return [
             event
-            for each in self.facts(worker)
+            for each in self.firsthand_facts(worker)
             for event in each.events
             if event.kind == "deleted"
             and gap.span.begin_s - SLACK_S <= event.at_s <= gap.span.end_s

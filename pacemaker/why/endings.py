@@ -248,7 +248,7 @@ def aftermath(case: Case, worker: WorkerId, gap: Gap) -> str | None:
 
 def _relay_of(case: Case, worker: WorkerId, peer: str) -> str | None:
     """Return a sentence about a connection that is a relay's and not the worker's."""
-    if case.facts_of(worker, are_relays=True):
+    if case.relay_facts(worker):
         return None  # the connection is that of the worker to its relay
     carried = {
         each

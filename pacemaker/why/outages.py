@@ -60,7 +60,7 @@ def _was_alive(case: Case, worker: WorkerId, span: Span) -> bool:
     return any(
         each.first_s <= span.begin_s + each.late_s
         and each.last_s >= span.begin_s - each.late_s
-        for each in case.facts(worker)
+        for each in case.firsthand_facts(worker)
     )
 
 

@@ -29,8 +29,7 @@ _FLAPPING_S: Final = 60.0
 def signs(case: Case, worker: WorkerId) -> Iterator[Finding]:
     """Yield what is wrong with a worker besides its gaps."""
     # Two hosts that write one key have a relay each, so only a Pacemaker sees both.
-    relays = case.facts_of(worker, are_relays=True)
-    for each in [*relays, *case.facts_of(worker)]:
+    for each in [*case.relay_facts(worker), *case.pacemaker_facts(worker)]:
         yield from _two_writers(each)
     yield from _restart_of_the_daemon(case, worker)
     yield from _not_read(case, worker)
@@ -64,7 +63,7 @@ def _restart_of_the_daemon(case: Case, worker: WorkerId) -> Iterator[Finding]:
     # A relay that was restarted does not hide what the Pacemakers remember.
     holders = case.holders(worker) or case.holders(worker, are_relays=True)
     daemon, first = min(holders, key=lambda each: each[1].first_s)
-    last = newest(case.facts(worker))
+    last = newest(case.firsthand_facts(worker))
     if last.uptime_s is None:
         return
     started_s = last.last_s - last.uptime_s
@@ -124,7 +123,7 @@ def _not_read(case: Case, worker: WorkerId) -> Iterator[Finding]:
 
 def _present(case: Case, worker: WorkerId) -> Iterator[Finding]:
     """Yield what is wrong now with a worker that writes."""
-    last = newest(case.facts(worker))
+    last = newest(case.firsthand_facts(worker))
     if not last.is_stored or case.now_s - last.last_s > last.late_s:
         return
     if last.executors == 0:

@@ -52,7 +52,7 @@ def tell(case: Case, worker: WorkerId, findings: Sequence[Finding]) -> Iterator[
         for reason in finding.reasons:
             yield f"    {reason}"
     yield from _older(case, worker, findings[SHOWN:])
-    newest = max(case.facts(worker), key=_last_s, default=None)
+    newest = max(case.firsthand_facts(worker), key=_last_s, default=None)
     if newest is not None:
         ago_s = case.now_s - newest.last_s
         yield f"  last heartbeat {ago_s:.0f} s ago, at {newest.daemon}, {newest.peer}"
@@ -64,7 +64,7 @@ def _older(case: Case, worker: WorkerId, rest: Sequence[Finding]) -> Iterator[st
         counts = Counter(finding.verdict.value for finding in rest)
         shown = ", ".join(f"{count} x {name}" for name, count in counts.items())
         yield f"  before that: {shown} (--json has them all)"
-    for facts in case.facts(worker):
+    for facts in case.firsthand_facts(worker):
         if len(facts.events) >= EVENTS_KEPT:
             yield (
                 f"  {facts.daemon} keeps the last {EVENTS_KEPT} events of a worker:"

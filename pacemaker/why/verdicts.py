@@ -42,7 +42,7 @@ def judge(case: Case, worker: WorkerId) -> list[Finding]:
         case: all that is known.
         worker: the id of its topology, and its name.
     """
-    facts = case.facts(worker)
+    facts = case.firsthand_facts(worker)
     if not facts:
         return [_unseen(case, worker)]
     findings = [_judge_gap(case, worker, gap) for gap in case.gaps(worker)]

@@ -32,9 +32,12 @@ def test_relay_alone_counts_if_it_answered() -> None:
     """Each kind of daemon can still be asked for what it remembers."""
     there, at_pacemaker = key(daemon="relay"), key()
     judged = behind_relay(there, at_pacemaker)
-    assert judged.facts(WORKER) == [there]
-    assert judged.facts_of(WORKER) == [at_pacemaker]
-    assert Case(judged.daemons[1:], has_relays=True).facts(WORKER) == [at_pacemaker]
+    assert judged.firsthand_facts(WORKER) == [there]
+    assert judged.relay_facts(WORKER) == [there]
+    assert judged.pacemaker_facts(WORKER) == [at_pacemaker]
+    assert Case(judged.daemons[1:], has_relays=True).firsthand_facts(WORKER) == [
+        at_pacemaker
+    ]
 
 
 def test_heartbeat_that_a_relay_repeats_ends_no_silence() -> None:
