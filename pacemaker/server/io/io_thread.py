@@ -98,6 +98,13 @@ class IoThread(threading.Thread):
         clocks: tell it the time.
         moment: set to the time of each turn; None to create one.
         is_timed: whether to count how long turns take.
+
+    Attributes:
+        figures: the counters.
+        connections: its connections, by descriptor.
+        backlog: those that have more to do, and wait while others are served.
+        watched: those that hold bytes or have a deadline.
+        evicted: those that another thread wants evicted.
     """
 
     def __init__(
@@ -137,6 +144,7 @@ class IoThread(threading.Thread):
         self._room_asked = 0
         self._room_tried = 0
         self._turns = FairTurns(self, self._wake_up.fd)
+        self.backlog = self._turns.backlog
         # Two counters and not one, so that each is written by a single thread: the
         # acceptor adopts, this thread forgets.  One counter would need a lock.
         self._adopted = 0
@@ -287,7 +295,7 @@ class IoThread(threading.Thread):
             self.figures.delays += 1
             self.call_later(wait_s, lambda: self._put_back(connection))
         else:
-            self._turns.backlog.put(connection)
+            self.backlog.put(connection)
 
     def greeted(self, connection: Connection) -> None:
         """Record that a connection has sent something, now or before an upgrade."""
@@ -314,7 +322,7 @@ class IoThread(threading.Thread):
         self._forgotten += 1
         self._count_end(connection)
         self._accounts.close(connection.account)
-        self._turns.backlog.discard(connection)
+        self.backlog.discard(connection)
         self._expendable.discard(connection)
         if self.watched.discard(connection):
             self._budget.hold(connection, connection.account, 0, self.now())
@@ -388,7 +396,7 @@ class IoThread(threading.Thread):
 
     def _put_back(self, connection: Connection) -> None:
         if not connection.is_closed:
-            self._turns.backlog.put(connection)
+            self.backlog.put(connection)
 
     def _make_room(self, account: Account | None, *, or_newest: bool) -> None:
         self._room_tried += 1
@@ -405,7 +413,7 @@ class IoThread(threading.Thread):
             )
 
     def _timeout_s(self, due_s: float) -> float | None:
-        if self._turns.backlog.size:
+        if self.backlog.size:
             return 0.0
         if self._stop_until_s is not None:
             return limits.STOP_TURN_S

@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from pacemaker.server.io import limits
+from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.cost_classes import NEW_CLASS
 from pacemaker.server.io.sockets import end_with_reset
 from tests.server.io.hand import Hand, TickingClock
@@ -33,6 +34,23 @@ def _receive_all(hand: Hand, peer: wire.Wire, size: int) -> bytes:
     return received
 
 
+def _turn_shared(hand: Hand, other: Connection) -> None:
+    """Take a turn that is shared, because a connection waits in the backlog."""
+    hand.thread.backlog.put(other)
+    hand.thread.turn()
+
+
+def _defer(
+    hand: Hand, peer: wire.Wire, connection: Connection, other: Connection
+) -> None:
+    """Have a pulse of a connection wait while another connection is served."""
+    hand.thread.now = TickingClock(2 * limits.TURN_S)
+    connection.cost_class = 5
+    peer.send(PULSE)
+    _turn_shared(hand, other)
+    assert connection.is_deferred
+
+
 def test_request_does_not_wait_for_all_that_another_has_sent() -> None:
     """Another peer's request is answered between two slices of one peer's requests."""
     with Hand() as hand:
@@ -41,13 +59,13 @@ def test_request_does_not_wait_for_all_that_another_has_sent() -> None:
         hand.thread.now = TickingClock(limits.TURN_S)
         greedy.send(READS)
         hand.thread.turn()
-        assert connection.protocol._has_more
+        assert connection in hand.thread.backlog
         other.send(PULSE)
         hand.thread.turn()
-        assert connection.protocol._has_more
+        assert connection in hand.thread.backlog
         assert other.receive() == ACK
         assert _receive_all(hand, greedy, len(MISSES)) == MISSES
-        assert not connection.protocol._has_more
+        assert connection not in hand.thread.backlog
 
 
 def test_cheap_requests_are_served_first() -> None:
@@ -59,7 +77,7 @@ def test_cheap_requests_are_served_first() -> None:
             connection.cost_class = 3
             peer.send(READS)
         hand.thread.now = TickingClock(limits.TURN_S)
-        hand.turn_until(lambda: len(hand.thread._turns.backlog) == len(dear))
+        hand.turn_until(lambda: len(hand.thread.backlog) == len(dear))
         worker.send(PULSE)
         hand.thread.turn()
         assert worker.receive() == ACK
@@ -76,11 +94,11 @@ def test_who_has_had_least_time_is_served_in_the_second_half() -> None:
             each.cost_class = 0
             peer.send(READS)
         hand.thread.now = TickingClock(limits.TURN_S)
-        hand.turn_until(lambda: len(hand.thread._turns.backlog) == len(greedy))
+        hand.turn_until(lambda: len(hand.thread.backlog) == len(greedy))
         other.send(PULSE)
         hand.thread.turn()
         assert other.receive() == ACK
-        assert len(hand.thread._turns.backlog) == len(greedy)
+        assert len(hand.thread.backlog) == len(greedy)
 
 
 def test_backlog_gets_as_much_time_as_the_cheap_if_nobody_is_a_crowd() -> None:
@@ -93,14 +111,14 @@ def test_backlog_gets_as_much_time_as_the_cheap_if_nobody_is_a_crowd() -> None:
             peer.send(PULSE)
         hand.thread.now = clock = TickingClock(limits.TURN_S)
         hand.thread.turn()
-        waiting_before = len(hand.thread._turns.backlog)
+        waiting_before = len(hand.thread.backlog)
         for peer, connection in workers:
             connection.cost_class = 0
             peer.send(PULSE)
         clock.step_s = limits.TURN_S / 4
         hand.thread.turn()
         assert [peer.receive() for peer, _ in workers] == [ACK] * len(workers)
-        assert waiting_before - len(hand.thread._turns.backlog) >= len(workers) / 2
+        assert waiting_before - len(hand.thread.backlog) >= len(workers) / 2
 
 
 def test_costly_requests_do_not_wait_if_no_cheap_one_is_ready() -> None:
@@ -146,18 +164,17 @@ def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
 def test_what_was_spent_fades() -> None:
     """After some seconds, a greedy address is equal to the others again."""
     with Hand() as hand:
-        peer, connection = hand.connect()
-        account = connection.account
+        peer, connection = hand.connect(host="10.0.0.1")
+        _, other = hand.connect(host="10.0.0.2")
         peer.send(READS)
         hand.thread.turn()
         hand.thread.now = clock = TickingClock()
-        hand.turn_until(lambda: not hand.thread._turns.backlog)
-        assert account.spent_s > 0
+        hand.turn_until(lambda: not hand.thread.backlog)
+        assert connection.account.spent_s > 0
         for _ in range(20):
             clock.now_s += limits.FADE_S
-            hand.thread._turns._share([])
-        assert account.spent_s == 0.0
-        assert not hand.thread._turns._spending._accounts
+            _turn_shared(hand, other)
+        assert connection.account.spent_s == 0.0
 
 
 def test_peer_that_ends_leaves_the_backlog() -> None:
@@ -166,29 +183,25 @@ def test_peer_that_ends_leaves_the_backlog() -> None:
         peer, connection = hand.connect()
         peer.send(READS)
         hand.thread.turn()
-        assert connection in hand.thread._turns.backlog
+        assert connection in hand.thread.backlog
         end_with_reset(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
-        assert not hand.thread._turns.backlog
+        assert not hand.thread.backlog
         assert not hand.accounts.connections
 
 
 def test_deferred_connection_is_served_what_it_waits_for_then() -> None:
     """If its replies cannot be sent when its turn comes, it is not read."""
     with Hand() as hand:
-        peer, connection = hand.connect()
-        hand.thread.now = TickingClock(limits.TURN_S)
-        connection.cost_class = 5
-        peer.send(PULSE)
-        hand.thread._turns._share([(connection.fd, select.EPOLLIN)])
-        hand.turn_until(lambda: not hand.thread._turns.backlog)
+        peer, connection = hand.connect(host="10.0.0.1")
+        _, other = hand.connect(host="10.0.0.2")
+        _defer(hand, peer, connection, other)
+        hand.turn_until(lambda: not hand.thread.backlog)
         assert peer.receive() == ACK
-        connection.ready = 0
-        hand.thread._turns._defer(connection)
-        connection.ready, connection.interest = select.EPOLLIN, select.EPOLLOUT
-        peer.send(PULSE)
-        hand.thread._turns._serve_one(connection)
+        _defer(hand, peer, connection, other)
+        connection.interest = select.EPOLLOUT
+        hand.turn_until(lambda: not hand.thread.backlog)
         assert hand.figures.pulses == 1
 
 
@@ -198,11 +211,12 @@ def test_deferred_connection_of_a_crowd_is_narrowed(
     """The kernel keeps little of what a crowd sends, and much of what others do."""
     monkeypatch.setattr(limits, "NARROW_BUFFER_BYTES", 16 * 1024)
     with Hand() as hand:
+        _, other = hand.connect(host="10.0.0.2")
         sizes = {}
         for host in ("crowd", "worker"):
-            _, connection = hand.connect(host=host)
+            peer, connection = hand.connect(host=host)
             connection.account.spent_s = 2 * limits.DOMINANT_S * (host == "crowd")
-            hand.thread._turns._defer(connection)
+            _defer(hand, peer, connection, other)
             with socket.socket(fileno=os.dup(connection.fd)) as sock:
                 sizes[host] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         assert sizes["crowd"] == 2 * limits.NARROW_BUFFER_BYTES
@@ -212,11 +226,10 @@ def test_deferred_connection_of_a_crowd_is_narrowed(
 def test_deferred_connection_that_ends_is_forgotten() -> None:
     """A reset is noticed although no events are requested, and ends the wait."""
     with Hand() as hand:
-        peer, connection = hand.connect()
-        peer.send(PULSE)
-        connection.ready = select.EPOLLIN
-        hand.thread._turns._defer(connection)
+        peer, connection = hand.connect(host="10.0.0.1")
+        _, other = hand.connect(host="10.0.0.2")
+        _defer(hand, peer, connection, other)
         end_with_reset(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
-        assert not hand.thread._turns.backlog
+        assert not hand.thread.backlog
