@@ -374,7 +374,9 @@ class IoThread(threading.Thread):
             # The next search must not meet it again.
             self._expendable.discard(connection)
         if or_newest and newest is not None:
-            newest.close_for_room("its address has used up its share of the connections")
+            newest.close_for_room(
+                "its address has used up its share of the connections"
+            )
 
     def _timeout_s(self, due_s: float) -> float | None:
         if self._turns.backlog.size:

@@ -197,16 +197,18 @@ def test_deferred_connection_of_a_crowd_is_narrowed(
 ) -> None:
     """The kernel keeps little of what a crowd sends, and much of what others do."""
     monkeypatch.setattr(limits, "NARROW_BUFFER_BYTES", 16 * 1024)
+    monkeypatch.setattr(limits, "NARROW_FROM_CONNECTIONS", 2)
     with Hand() as hand:
         sizes = {}
-        for host in ("crowd", "worker"):
+        hand.connect(host="crowd")
+        for host in ("crowd", "busy", "worker"):
             _, connection = hand.connect(host=host)
-            connection.account.spent_s = 2 * limits.DOMINANT_S * (host == "crowd")
+            connection.account.spent_s = 2 * limits.DOMINANT_S * (host != "worker")
             hand.thread._turns._defer(connection)
             with socket.socket(fileno=os.dup(connection.fd)) as sock:
                 sizes[host] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         assert sizes["crowd"] == 2 * limits.NARROW_BUFFER_BYTES
-        assert sizes["worker"] > sizes["crowd"]
+        assert sizes["worker"] == sizes["busy"] > sizes["crowd"]
 
 
 def test_deferred_connection_that_ends_is_forgotten() -> None:
