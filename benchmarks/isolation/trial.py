@@ -139,7 +139,7 @@ class Trial:
                 records, resets = self._reload(target, honest)
             else:
                 records, resets = honest.end()
-            figures = count(records, self._times.spans, is_paused=bool(self.pause_s))
+            figures = count(records, self._times.spans)
             figures.resets = resets
             self._watch(figures, target)
             figures.is_alive = target.is_alive() or figures.stop_s is not None

@@ -73,7 +73,7 @@ from pacemaker.core.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
 from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step
 from pacemaker.wire import canonical, control, messages
-from pacemaker.wire.frames import HEAD_SIZE, FrameReader
+from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe, shown
 
 _logger: Final = logging.getLogger(__name__)
@@ -508,13 +508,11 @@ class ServerProtocol:
                     break
                 # The cost is the same for any number of pulses: they are checked, but
                 # only the last one is stored.
-                if self._worker is not None and self._answer_worker(self._worker):
-                    cost_left -= _WORKER_COST
-                    continue
-                cost = self._read_grown()
-                if cost:
-                    cost_left -= cost
-                    continue
+                if self._worker is not None:
+                    cost = self._answer_worker(self._worker)
+                    if cost:
+                        cost_left -= cost
+                        continue
                 frame = self.frames.next()
                 if frame is None:
                     return
@@ -523,21 +521,7 @@ class ServerProtocol:
         finally:
             self.slice_cost = (SLICE_COST - cost_left) or SLICE_COST
 
-    def _read_grown(self) -> int:
-        """Carry out a large pulse that arrived in pieces; return its cost, 0 if none.
-
-        `_read` would do the same, after it has copied the whole frame once more.
-        """
-        frame = self.frames.grown()
-        if frame is None:
-            return 0
-        with frame:
-            if not self._store_pulse(frame, HEAD_SIZE, len(frame)):
-                return 0
-            self.frames.skip(len(frame), 1)
-            return 1 + len(frame) // _BYTES_PER_COST
-
-    def _store_pulse(self, data: bytes | memoryview, start: int, end: int) -> bool:
+    def _store_pulse(self, data: bytes, start: int, end: int) -> bool:
         """Carry out a pulse the fast way; return whether it was one.
 
         Not while misses are held: then a message may have to supersede a held read with
@@ -598,16 +582,29 @@ class ServerProtocol:
                 key, self.account, self.source
             )
 
-    def _answer_worker(self, worker: WorkerPulses) -> bool:
-        """Answer the worker's pulses that come next; return False if none does."""
+    def _answer_worker(self, worker: WorkerPulses) -> int:
+        """Answer the worker's next pulses; return the cost, 0 if none comes next."""
         unread = self.frames.peek()
-        answered = None if unread is None else worker.answer(*unread)
+        if unread is None:
+            return self._answer_pieces(worker)
+        answered = worker.answer(*unread)
         if answered is None:
-            return False
+            return 0
         end, count, replies = answered
         self.frames.skip(end, count)
         self._queue(replies)
-        return True
+        return _WORKER_COST
+
+    def _answer_pieces(self, worker: WorkerPulses) -> int:
+        """Answer a large pulse that has arrived in pieces, as `_answer_worker` does."""
+        pieces = self.frames.pieces()
+        reply = None if pieces is None else worker.answer_pieces(pieces)
+        if reply is None:
+            return 0
+        size_bytes = self.frames.unread_bytes
+        self.frames.skip_pieces()
+        self._queue(reply)
+        return 1 + size_bytes // _BYTES_PER_COST
 
     def _begin_batch(self, pending: PendingRequests) -> None:
         if pending.is_over:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -43,7 +43,7 @@ MAX_KEY_CHARACTERS: Final = 512
 # gain nothing from it, and pay for a record that is seldom in the processor's caches.
 NOTE_EVERY_S: Final = 1.0
 
-_Unpack: TypeAlias = Callable[[bytes, int], tuple[Any, ...]]
+_Unpack: TypeAlias = Callable[[bytes | bytearray, int], tuple[Any, ...]]
 
 
 @cache
@@ -149,6 +149,42 @@ class WorkerPulses:
         ):
             return None
         details = data[self._details_at : end]
+        self._store.put_at(self._handle, details)
+        self._figures.count_pulse(size)
+        if self._moment.now_s >= self._note_from_s:
+            self._note(details)
+        reply: bytes = _ACK_HEAD + reply_end
+        return reply
+
+    def answer_pieces(self, pieces: Sequence[bytes | bytearray]) -> bytes | None:
+        """Do the same with a large frame in pieces, whose details are copied only once.
+
+        Args:
+            pieces: all bytes of the frame, in at least two pieces.
+
+        Returns:
+            The reply; None if this is no pulse to this key, or if its constant bytes
+            are not all in the first and the last piece.
+
+        Raises:
+            LimitError: the heartbeat cannot be stored.
+        """
+        first, *between, last = pieces
+        body_bytes = sum(map(len, pieces)) - HEAD_SIZE
+        size = body_bytes - self._around_bytes
+        end = len(last) - _END_SIZE
+        if len(first) < self._details_at or end < 0 or size > self._max_details_bytes:
+            return None
+        tail, reply_end = _unpack_end(last, end)
+        if (
+            self._unpack_begin(first, 0) != (body_bytes, self._head, size)
+            or tail != _TAIL
+            or reply_end[4]
+        ):
+            return None
+        details = b"".join(
+            (memoryview(first)[self._details_at :], *between, memoryview(last)[:end])
+        )
         self._store.put_at(self._handle, details)
         self._figures.count_pulse(size)
         if self._moment.now_s >= self._note_from_s:

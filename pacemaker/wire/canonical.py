@@ -135,9 +135,7 @@ def read(data: bytes, start: int, end: int) -> Message | None:
     return None
 
 
-def read_pulse(
-    data: bytes | memoryview, start: int, end: int
-) -> tuple[str, bytes, int] | None:
+def read_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | None:
     """Read a SEND_PULSE, the message that makes up nearly all of the traffic.
 
     Args:
@@ -163,11 +161,10 @@ def read_pulse(
     if tail != PULSE_TAIL or stop:
         return None
     try:
-        key = str(data[key_at:details_begin_at], "utf-8")
+        key = data[key_at:details_begin_at].decode()
     except UnicodeDecodeError:
         return None
-    # No second copy: a slice of bytes is itself the result.
-    return key, bytes(data[details_at:tail_at]), message_id
+    return key, data[details_at:tail_at], message_id
 
 
 def pulse_head(key: str) -> bytes:

@@ -6,8 +6,8 @@ a peer has only stated.
 
 The work is proportional to the number of bytes, even if they arrive one at a time, or
 as thousands of frames in one segment.  Frames that are complete in one segment are not
-copied at all.  A frame that arrives in pieces is copied twice, and so are the frames
-that follow it in its last piece; but `grown` gives it after one copy.
+copied at all.  A frame that arrives in pieces is copied once, and so are the frames
+that follow it in its last piece; but `pieces` gives a large one without any copy.
 """
 
 from __future__ import annotations
@@ -19,6 +19,13 @@ from pacemaker.errors import FrameError
 from pacemaker.wire import strangers
 
 HEAD_SIZE: Final = 4
+
+# Pieces below this size are put together, so that a frame that arrives byte by byte is
+# not a million objects.
+_SMALL_BYTES: Final = 16 * 1024
+# From this size on, a copy takes longer than handling the pieces.
+_LARGE_BYTES: Final = 64 * 1024
+
 _unpack_length: Final = struct.Struct(">i").unpack_from
 
 
@@ -29,13 +36,23 @@ class FrameReader:
         max_body_bytes: the size of the largest body that is allowed.
     """
 
-    __slots__ = ("_max_body_bytes", "_position", "_unread", "frames_rcvd")
+    __slots__ = (
+        "_max_body_bytes",
+        "_more",
+        "_more_bytes",
+        "_position",
+        "_unread",
+        "frames_rcvd",
+    )
 
     def __init__(self, max_body_bytes: int, unread: bytes = b"") -> None:
         self._max_body_bytes = max_body_bytes
-        # A bytearray while one frame grows in small pieces, and bytes otherwise.
-        self._unread: bytes | bytearray = unread
+        self._unread = unread
         self._position = 0
+        # The further pieces of the frame that begins with `_unread`.  If there are any,
+        # `_position` is 0, and at least the head is in `_unread`.
+        self._more: list[bytes | bytearray] = []
+        self._more_bytes = 0
         self.frames_rcvd = 0
 
     def receive(self, data: bytes) -> None:
@@ -45,42 +62,62 @@ class FrameReader:
             self._unread = data
             self._position = 0
             return
-        if isinstance(unread, bytes):
-            is_complete = self.frame_bytes <= self.unread_bytes + len(data)
+        if not self._more:
             rest = unread[self._position :]
+            frame_bytes, all_bytes = self.frame_bytes, len(rest) + len(data)
+            is_large_alone = frame_bytes == all_bytes >= _LARGE_BYTES
+            is_whole = frame_bytes <= all_bytes and not is_large_alone
             self._position = 0
-            if is_complete:
+            if is_whole or len(rest) < HEAD_SIZE:
                 self._unread = rest + data
                 return
-            # The frame grows in place.  Joining bytes for each piece would copy the
-            # frame every time, and would leave more holes in the heap.
-            self._unread = unread = bytearray(rest)
-        unread += data
+            self._unread = rest
+        self._add_piece(data)
+
+    def _add_piece(self, data: bytes) -> None:
+        """Add a piece of a frame.
+
+        Joining the bytes would copy the frame for each piece, and would leave more
+        holes in the heap.
+        """
+        self._more_bytes += len(data)
+        if len(data) >= _SMALL_BYTES:
+            self._more.append(data)
+        elif self._more and isinstance(last := self._more[-1], bytearray):
+            last += data
+        else:
+            self._more.append(bytearray(data))
+
+    def _forget_pieces(self) -> None:
+        self._more = []
+        self._more_bytes = 0
 
     def peek(self) -> tuple[bytes, int] | None:
         """Return some bytes, and the offset at which the unread ones begin.
 
-        None if the bytes are a frame that arrived in small pieces: `next` reads it.
+        None if the bytes are in pieces.
         """
-        unread = self._unread
-        return (unread, self._position) if isinstance(unread, bytes) else None
+        return None if self._more else (self._unread, self._position)
 
-    def grown(self) -> memoryview | None:
-        """Return a frame, from its head, that has grown in small pieces.
+    def pieces(self) -> list[bytes | bytearray] | None:
+        """Return a frame, from its head, that is in pieces: at least two.
 
-        None unless it is complete and nothing follows it.  The view must be released
-        before more bytes are received; `skip` skips the frame.
+        None unless it is complete and nothing follows it.  `skip_pieces` skips it.
         """
-        unread = self._unread
-        if isinstance(unread, bytes) or self._position:
-            return None
         # `next` refuses a length that is not allowed.
-        is_allowed = len(unread) <= HEAD_SIZE + self._max_body_bytes
-        is_whole = is_allowed and len(unread) == self.frame_bytes
-        return memoryview(unread) if is_whole else None
+        most_bytes = HEAD_SIZE + self._max_body_bytes
+        if not self._more or not self.unread_bytes == self.frame_bytes <= most_bytes:
+            return None
+        return [self._unread, *self._more]
+
+    def skip_pieces(self) -> None:
+        """Skip the frame that `pieces` returned."""
+        self._unread = b""
+        self._forget_pieces()
+        self.frames_rcvd += 1
 
     def skip(self, end: int, frames: int) -> None:
-        """Skip complete frames, up to an offset in what `peek` or `grown` returned."""
+        """Skip complete frames, up to an offset in what `peek` returned."""
         self._position = end
         self.frames_rcvd += frames
 
@@ -103,10 +140,11 @@ class FrameReader:
             raise FrameError("frame length out of range", self._about(length))
         end = start + length
         if end > len(unread):
-            self._keep_rest()
-            return None
-        if isinstance(unread, bytearray):
-            self._unread = unread = bytes(unread)
+            if end - self._position > self.unread_bytes:
+                self._keep_rest()
+                return None
+            self._unread = unread = self.unread
+            self._forget_pieces()
         self._position = end
         self.frames_rcvd += 1
         return unread, start, end
@@ -116,7 +154,7 @@ class FrameReader:
         if self.frames_rcvd:
             return detail
         start = self._position
-        first = bytes(self._unread[start : start + strangers.LOOKED_AT_BYTES])
+        first = self._unread[start : start + strangers.LOOKED_AT_BYTES]
         likeness = strangers.likeness(first)
         return f"{detail}; it looks like {likeness}" if likeness else detail
 
@@ -135,12 +173,12 @@ class FrameReader:
     @property
     def unread_bytes(self) -> int:
         """The number of unread bytes."""
-        return len(self._unread) - self._position
+        return len(self._unread) - self._position + self._more_bytes
 
     @property
     def unread(self) -> bytes:
         """The unread bytes; a new reader that is given them continues from here."""
-        return bytes(self._unread[self._position :])
+        return b"".join((self._unread[self._position :], *self._more))
 
     @property
     def frame_bytes(self) -> int:

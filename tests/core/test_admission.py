@@ -58,7 +58,9 @@ def test_connections_that_come_too_fast_make_room_under_pressure_alone() -> None
     accounts = Accounts()
     admission = Admission(accounts, 100, AddressLimits(connections_per_s=2))
     burst = int(BURST_S * 2)
-    others = [_connect(accounts, admission, f"10.0.1.{host}", 1) for host in range(65)]
+    others = [
+        _connect(accounts, admission, f"10.0.1.{host % 2}", host) for host in range(65)
+    ]
     crowd = [_connect(accounts, admission, "10.0.0.1", port) for port in range(20)]
     assert set(others) == {Verdict.TAKE}
     assert crowd == [Verdict.TAKE] * burst + [Verdict.MAKE_OWN_ROOM] * (20 - burst)

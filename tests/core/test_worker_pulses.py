@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
@@ -27,6 +28,8 @@ KEY = "/workerbeats/é-1/w"
 LIMIT = 200
 FULL = LIMIT - 37 - len(KEY.encode())
 """Details with which a pulse is as large as the limit."""
+END_BYTES = len(send_pulse(KEY, b"", 5)) - send_pulse(KEY, b"x", 5).rindex(b"x")
+"""What follows the details in a frame."""
 
 pulses = st.builds(send_pulse, st.just(KEY), st.binary(max_size=12), st.integers(0, 99))
 others = st.sampled_from(
@@ -70,6 +73,17 @@ def by_the_way_of_one(data: bytes) -> Outcome | None:
     """Give bytes to new `WorkerPulses` that may be one pulse."""
     store, figures = Store(), Figures()
     reply = WorkerPulses(KEY, store, figures, LIMIT).answer_one(data)
+    if reply is None:
+        assert (len(store), figures) == (0, Figures())
+        return None
+    return Outcome(len(data), 1, reply, store.get(KEY), without_sizes(figures))
+
+
+def by_the_way_of_pieces(data: bytes, *cuts: int) -> Outcome | None:
+    """Give new `WorkerPulses` bytes that are cut into pieces."""
+    store, figures = Store(), Figures()
+    pieces = [data[a:b] for a, b in pairwise((0, *cuts, len(data)))]
+    reply = WorkerPulses(KEY, store, figures, LIMIT).answer_pieces(pieces)
     if reply is None:
         assert (len(store), figures) == (0, Figures())
         return None
@@ -134,6 +148,7 @@ def test_every_single_byte_is_judged_as_by_the_general_way() -> None:
             short = by_the_short_way(data)
             assert short in (None, by_the_general_way(data))
             assert by_the_way_of_one(data) == short
+            assert by_the_way_of_pieces(data, len(data) - END_BYTES) == short
 
 
 @pytest.mark.parametrize("cut", range(1, len(send_pulse(KEY, b"xy", 5))))
@@ -146,6 +161,24 @@ def test_pulse_that_is_cut_is_left(cut: int) -> None:
     outcome = by_the_short_way(frame + frame[:cut])
     assert outcome is not None
     assert (outcome.end, outcome.frames) == (len(frame), 1)
+
+
+def test_pieces_are_one_pulse_wherever_its_details_are_cut() -> None:
+    """If its constant bytes are cut as well, it is left to the general path."""
+    frame = send_pulse(KEY, b"details", 5)
+    whole = by_the_way_of_one(frame)
+    assert whole is not None
+    details = range(frame.index(b"details"), len(frame) - END_BYTES + 1)
+    for first in range(1, len(frame)):
+        for second in range(first, len(frame)):
+            is_fit = first in details and second in details
+            found = by_the_way_of_pieces(frame, first, second)
+            assert found == (whole if is_fit else None)
+            is_fit = first in details
+            assert by_the_way_of_pieces(frame, first) == (whole if is_fit else None)
+    assert by_the_way_of_pieces(frame + frame, len(frame)) is None
+    large = send_pulse(KEY, bytes(FULL + 1), 5)
+    assert by_the_way_of_pieces(large, len(large) // 2) is None
 
 
 @pytest.mark.parametrize("at", [0, 27 + len(KEY.encode())])
@@ -232,10 +265,18 @@ class Noted(NamedTuple):
     source: Source
 
     def events_after(self, *times_s: float, count: int = 1) -> list[Event]:
-        """Send some pulses at each of these times; return the events of the key."""
+        """Send pulses at each of these times; return the events of the key.
+
+        Args:
+            times_s: the times.
+            count: how many pulses at each time; 0 for one in pieces.
+        """
         for self.moment.now_s in times_s:
             data = send_pulse(KEY, b"xy", 5)
-            if count == 1:
+            cut = len(data) - END_BYTES
+            if count == 0:
+                assert self.worker.answer_pieces([data[:cut], data[cut:]]) is not None
+            elif count == 1:
                 assert self.worker.answer_one(data) is not None
             else:
                 assert self.worker.answer(data * count, 0) is not None
@@ -252,7 +293,7 @@ def noted() -> Noted:
     return Noted(worker, history, moment, source)
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [0, 1, 2])
 def test_regular_pulses_move_the_last_time_of_the_record(count: int) -> None:
     """Regular pulses cause no event, whether they come singly or together."""
     known = noted()
@@ -261,7 +302,7 @@ def test_regular_pulses_move_the_last_time_of_the_record(count: int) -> None:
     assert (record.first_s, record.last_s, record.longest_s) == (100.0, 108.5, 3.0)
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [0, 1, 2])
 def test_late_pulse_is_noted(count: int) -> None:
     """A pulse that comes after more than twice the interval is an event."""
     known = noted()
@@ -270,7 +311,7 @@ def test_late_pulse_is_noted(count: int) -> None:
     assert known.history.records[KEY].last_s == 127.0
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [0, 1, 2])
 def test_pulse_of_another_connection_is_noted(count: int) -> None:
     """Both connections find the same record of the key."""
     known = noted()
@@ -283,7 +324,7 @@ def test_pulse_of_another_connection_is_noted(count: int) -> None:
     ]
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [0, 1, 2])
 def test_pulses_are_noted_at_most_once_a_second(count: int) -> None:
     """A pulse that follows a noted one within a second leaves the record alone."""
     known = noted()
@@ -293,7 +334,7 @@ def test_pulses_are_noted_at_most_once_a_second(count: int) -> None:
     assert known.history.records[KEY].last_s == 104.0
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [0, 1, 2])
 def test_key_without_a_record_stays_without_one(count: int) -> None:
     """If the history has no room for a record, the pulses are still stored."""
     store, history = Store(), History(0)
@@ -301,6 +342,8 @@ def test_key_without_a_record_stays_without_one(count: int) -> None:
         KEY, store, Figures(), LIMIT, UNKNOWN_PEER, Source("10.0.0.1:4000"), history
     )
     data = send_pulse(KEY, b"xy", 5)
+    if count == 0:
+        assert worker.answer_pieces([data[:-END_BYTES], data[-END_BYTES:]])
     answered = worker.answer_one(data) if count == 1 else worker.answer(data * 2, 0)
     assert answered is not None
     assert (store.get(KEY), history.records) == (b"xy", {})

@@ -33,7 +33,7 @@ def read_all(reader: FrameReader) -> list[bytes]:
 def kept(reader: FrameReader) -> bytes:
     """Return all bytes that a reader keeps, those that were read included."""
     peeked = reader.peek()
-    assert peeked is not None, "a frame has grown in pieces"
+    assert peeked is not None, "the bytes are in pieces"
     return peeked[0]
 
 
@@ -94,36 +94,40 @@ def test_nobody_peeks_into_a_growing_frame() -> None:
     assert reader.peek() is not None
 
 
-def test_frame_that_has_grown_is_given_without_a_copy() -> None:
-    """Once it is complete, and unless something follows it."""
-    reader = FrameReader(LIMIT)
-    for piece in (framed(b"12345678")[:6], b"3", b"4567"):
+def test_frame_in_pieces_is_given_without_a_copy() -> None:
+    """Once it is complete; small pieces are put together."""
+    body = bytes(100_000)
+    reader = FrameReader(len(body))
+    for piece in (struct.pack(">i", len(body)) + body[:60_000], body[:39_998], b"\0"):
         reader.receive(piece)
-        assert reader.grown() is None
-    reader.receive(b"8")
-    with reader.grown() as frame:  # type: ignore[union-attr]
-        assert frame == framed(b"12345678")
-    reader.skip(len(framed(b"12345678")), 1)
-    assert (reader.grown(), reader.unread_bytes, reader.frames_rcvd) == (None, 0, 1)
+        assert reader.pieces() is None
+        assert reader.next() is None
+    reader.receive(b"\0")
+    pieces = reader.pieces()
+    assert pieces is not None
+    assert [len(piece) for piece in pieces] == [60_004, 39_998, 2]
+    assert b"".join(pieces) == framed(body)
+    reader.skip_pieces()
+    assert (reader.pieces(), reader.unread_bytes, reader.frames_rcvd) == (None, 0, 1)
     reader.receive(framed(b"next"))
-    assert (reader.grown(), read_all(reader)) == (None, [b"next"])
+    assert (reader.pieces(), read_all(reader)) == (None, [b"next"])
 
 
-def test_frame_that_has_grown_and_one_behind_it_are_read_by_next() -> None:
-    """The bytes are copied then, so that all lies in one piece."""
+def test_frame_in_pieces_and_one_behind_it_are_read_by_next() -> None:
+    """The bytes are copied then, so that all are in one piece."""
     reader = FrameReader(LIMIT)
     for piece in (framed(b"12345678")[:6], b"3", b"45678" + framed(b"next")):
         reader.receive(piece)
-    assert reader.grown() is None
+    assert reader.pieces() is None
     assert read_all(reader) == [b"12345678", b"next"]
 
 
-def test_frame_that_has_grown_and_is_too_long_is_not_given() -> None:
+def test_frame_in_pieces_that_is_too_long_is_not_given() -> None:
     """It is for `next` to refuse it."""
     reader = FrameReader(3)
     for piece in (framed(b"12345678")[:6], b"3", b"45678"):
         reader.receive(piece)
-    assert reader.grown() is None
+    assert reader.pieces() is None
     with pytest.raises(FrameError, match="8, allowed is 0 to 3"):
         reader.next()
 

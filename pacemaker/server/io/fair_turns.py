@@ -265,7 +265,9 @@ class FairTurns:
         every turn, and with thousands of them that takes longer than serving some.
         """
         if not connection.is_closed:
-            if is_crowd(connection.account):
+            account = connection.account
+            is_large = account.host.connections >= limits.NARROW_FROM_CONNECTIONS
+            if is_large and is_crowd(account):
                 connection.narrow()
             connection.is_deferred = True
             self._loop.wait_for(connection.fd, 0)

@@ -22,6 +22,10 @@ SEND_BUFFER_BYTES: Final = 5 * 1024 * 1024
 # default; with a smaller one, it dropped the next pulse of a worker that was narrowed.
 NARROW_BUFFER_BYTES: Final = 64 * 1024
 
+# The least number of an address's connections from which on that is done: fewer cannot
+# use up what the kernel has, and a large heartbeat takes a tenth more time with it.
+NARROW_FROM_CONNECTIONS: Final = 64
+
 # What one turn reads from one connection: some sixty typical heartbeats.  With half of
 # it, each heartbeat takes 1.4 to 1.7 times the CPU when fifty are under way.  With
 # twice as much, reading a single heartbeat costs more (the buffer is allocated first).

@@ -46,6 +46,7 @@ def _defer(
     """Have a pulse of a connection wait while another connection is served."""
     hand.thread.now = TickingClock(2 * limits.TURN_S)
     connection.cost_class = 5
+    other.account.spent_s = -1.0  # so it comes first, and ends the turn
     peer.send(PULSE)
     _turn_shared(hand, other)
     assert connection.is_deferred
@@ -210,17 +211,19 @@ def test_deferred_connection_of_a_crowd_is_narrowed(
 ) -> None:
     """The kernel keeps little of what a crowd sends, and much of what others do."""
     monkeypatch.setattr(limits, "NARROW_BUFFER_BYTES", 16 * 1024)
+    monkeypatch.setattr(limits, "NARROW_FROM_CONNECTIONS", 2)
     with Hand() as hand:
         _, other = hand.connect(host="10.0.0.2")
         sizes = {}
-        for host in ("crowd", "worker"):
+        hand.connect(host="crowd")
+        for host in ("crowd", "busy", "worker"):
             peer, connection = hand.connect(host=host)
-            connection.account.spent_s = 2 * limits.DOMINANT_S * (host == "crowd")
+            connection.account.spent_s = 2 * limits.DOMINANT_S * (host != "worker")
             _defer(hand, peer, connection, other)
             with socket.socket(fileno=os.dup(connection.fd)) as sock:
                 sizes[host] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         assert sizes["crowd"] == 2 * limits.NARROW_BUFFER_BYTES
-        assert sizes["worker"] > sizes["crowd"]
+        assert sizes["worker"] == sizes["busy"] > sizes["crowd"]
 
 
 def test_deferred_connection_that_ends_is_forgotten() -> None:
