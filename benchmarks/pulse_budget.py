@@ -32,7 +32,7 @@ from benchmarks.page import insert
 from benchmarks.servers import running
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import History
-from pacemaker.core.record import Moment, Source
+from pacemaker.core.record import Source, TurnTime
 from pacemaker.core.store import KeyHandle, Store
 from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
 from pacemaker.server.io import limits
@@ -73,13 +73,17 @@ def _frames() -> list[bytes]:
 
 
 def _workers(store: PulseStore, history: History | None) -> list[WorkerPulses]:
-    figures, moment = Figures(), Moment()
+    figures, turn_time = Figures(), TurnTime()
     workers = []
     for number in range(_CONNECTIONS):
         key, source = _key(number), Source(f"10.0.0.{number}:1")
         if history is not None:
             history.record_for(key, source, 0.0, b"")
-        known: dict[str, Any] = {"source": source, "history": history, "moment": moment}
+        known: dict[str, Any] = {
+            "source": source,
+            "history": history,
+            "turn_time": turn_time,
+        }
         workers.append(WorkerPulses(key, store, figures, _MAX_BODY_BYTES, **known))
     return workers
 

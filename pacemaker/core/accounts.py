@@ -68,7 +68,7 @@ class AddressLimits:
 DEFAULT_LIMITS: Final = AddressLimits()
 
 
-class Bucket:
+class TokenBucket:
     """A token bucket, counted in seconds.  A full one holds `BURST_S`."""
 
     __slots__ = ("_charged_s", "_credit_s")
@@ -151,8 +151,8 @@ class Account:
         self.lists = 0
         self.heir: Account | None = None
         self.spent_s = 0.0
-        self._work = Bucket()
-        self._arrivals = Bucket()
+        self._work = TokenBucket()
+        self._arrivals = TokenBucket()
 
     def __repr__(self) -> str:
         return f"<Account {self.name} connections={self.connections}>"

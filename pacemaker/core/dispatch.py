@@ -15,7 +15,7 @@ from pacemaker.core.figures import Figures
 from pacemaker.core.history import History
 from pacemaker.core.listing import LARGE_NAMES, Listing
 from pacemaker.core.lone_reads import LoneReads
-from pacemaker.core.record import NEVER, NO_SOURCE, Moment, Source
+from pacemaker.core.record import NEVER, NO_SOURCE, Source, TurnTime
 from pacemaker.core.store import KeyHandle
 from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
 from pacemaker.errors import LimitError, MalformedError
@@ -86,7 +86,7 @@ class Dispatcher:
             only if the reply to its GET_PULSE also fits this size: a client would
             refuse a larger reply and retry forever.
         history: notes who writes, reads and deletes; None if there is no history.
-        moment: the time of the last poll of this thread.
+        turn_time: the time of the last poll of this thread.
     """
 
     def __init__(
@@ -95,10 +95,10 @@ class Dispatcher:
         figures: Figures,
         max_body_bytes: int,
         history: History | None = None,
-        moment: Moment = NEVER,
+        turn_time: TurnTime = NEVER,
     ) -> None:
         self._history = history
-        self._moment = moment
+        self._turn_time = turn_time
         self._store = store
         self._figures = figures
         self._max_body_bytes = max_body_bytes
@@ -187,12 +187,12 @@ class Dispatcher:
         """Note a request other than a pulse in the history."""
         if kind == messages.GET_PULSE:
             if source.is_reader:
-                history.note_read(path, source, self._moment.now_s)
+                history.note_read(path, source, self._turn_time.now_s)
         elif kind == messages.GET_ALL_NODES_FOR_PATH:
             # Nimbus asks for one list in each of its rounds, and no worker does.
             source.is_reader = True
         elif kind in _DELETES:
-            history.note_delete(path, source, self._moment.now_s)
+            history.note_delete(path, source, self._turn_time.now_s)
 
     def worker_pulses(
         self, key: str, account: Account = UNKNOWN_PEER, source: Source = NO_SOURCE
@@ -200,13 +200,13 @@ class Dispatcher:
         """Return an object that answers the pulses to one key over one connection."""
         return WorkerPulses(
             *(key, self._store, self._figures, self._max_body_bytes, account),
-            *(source, self._history, self._moment),
+            *(source, self._history, self._turn_time),
         )
 
     def lone_reads(self, source: Source = NO_SOURCE) -> LoneReads:
         """Return an object that answers single reads over one connection."""
         return LoneReads(
-            self._store, self._figures, source, self._history, self._moment
+            self._store, self._figures, source, self._history, self._turn_time
         )
 
     def store_pulse(
@@ -228,7 +228,7 @@ class Dispatcher:
         self._store.put(key, details, account=account)
         self._figures.count_pulse(size_bytes)
         if self._history is not None:
-            self._history.record_for(key, source, self._moment.now_s, details)
+            self._history.record_for(key, source, self._turn_time.now_s, details)
 
     def _check_fits(self, key: str, size_bytes: int) -> None:
         size_bytes += len(key.encode())

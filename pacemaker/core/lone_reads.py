@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import History
-from pacemaker.core.record import NEVER, NO_SOURCE, Moment, Source
+from pacemaker.core.record import NEVER, NO_SOURCE, Source, TurnTime
 from pacemaker.wire import canonical, messages
 
 
@@ -30,10 +30,10 @@ class LoneReads:
         figures: counts the reads.
         source: the connection, for the history.
         history: notes who reads; None if there is no history.
-        moment: the time of the last poll of this thread.
+        turn_time: the time of the last poll of this thread.
     """
 
-    __slots__ = ("_figures", "_history", "_moment", "_source", "_store")
+    __slots__ = ("_figures", "_history", "_source", "_store", "_turn_time")
 
     def __init__(
         self,
@@ -41,13 +41,13 @@ class LoneReads:
         figures: Figures,
         source: Source = NO_SOURCE,
         history: History | None = None,
-        moment: Moment = NEVER,
+        turn_time: TurnTime = NEVER,
     ) -> None:
         self._store = store
         self._figures = figures
         self._source = source
         self._history = history
-        self._moment = moment
+        self._turn_time = turn_time
 
     def answer_one(self, data: bytes) -> bytes | None:
         """Answer a read, if the bytes are exactly one, and its reply is not large.
@@ -69,5 +69,5 @@ class LoneReads:
         figures.requests[messages.GET_PULSE] += 1
         figures.count_read(details)
         if self._history is not None and self._source.is_reader:
-            self._history.note_read(path, self._source, self._moment.now_s)
+            self._history.note_read(path, self._source, self._turn_time.now_s)
         return canonical.write_lone_pulse(path_bytes, details, end)

@@ -114,7 +114,7 @@ class Source:
 NO_SOURCE: Final = Source("")
 
 
-class Moment:
+class TurnTime:
     """The time of the last poll of one I/O thread."""
 
     __slots__ = ("now_s",)
@@ -124,7 +124,7 @@ class Moment:
 
 
 # The default for users without a history.
-NEVER: Final = Moment()
+NEVER: Final = TurnTime()
 
 
 class Record:

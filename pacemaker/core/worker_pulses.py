@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from pacemaker.core.accounts import UNKNOWN_PEER, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import History
-from pacemaker.core.record import NEVER, NO_SOURCE, Moment, Source
+from pacemaker.core.record import NEVER, NO_SOURCE, Source, TurnTime
 from pacemaker.core.store import KeyHandle
 from pacemaker.wire import canonical
 from pacemaker.wire.frames import HEAD_SIZE
@@ -71,7 +71,7 @@ class WorkerPulses:
         account: the account of the sender.
         source: the connection, for the history.
         history: notes the pulses; None if there is no history.
-        moment: the time of the last poll.
+        turn_time: the time of the last poll.
     """
 
     __slots__ = (
@@ -82,10 +82,10 @@ class WorkerPulses:
         "_head",
         "_history",
         "_max_details_bytes",
-        "_moment",
         "_note_from_s",
         "_source",
         "_store",
+        "_turn_time",
         "_unpack_begin",
         "key",
     )
@@ -99,13 +99,13 @@ class WorkerPulses:
         account: Account = UNKNOWN_PEER,
         source: Source = NO_SOURCE,
         history: History | None = None,
-        moment: Moment = NEVER,
+        turn_time: TurnTime = NEVER,
     ) -> None:
         self.key = key
         self._handle = KeyHandle(key, account)
         self._source = source
         self._history = history
-        self._moment = moment
+        self._turn_time = turn_time
         # Whoever made this object has noted the first pulse: without a record now, the
         # history has no room for one.
         has_record = history is not None and key in history.records
@@ -151,7 +151,7 @@ class WorkerPulses:
         details = data[self._details_at : end]
         self._store.put_at(self._handle, details)
         self._figures.count_pulse(size)
-        if self._moment.now_s >= self._note_from_s:
+        if self._turn_time.now_s >= self._note_from_s:
             self._note(details)
         reply: bytes = _ACK_HEAD + reply_end
         return reply
@@ -187,7 +187,7 @@ class WorkerPulses:
         )
         self._store.put_at(self._handle, details)
         self._figures.count_pulse(size)
-        if self._moment.now_s >= self._note_from_s:
+        if self._turn_time.now_s >= self._note_from_s:
             self._note(details)
         reply: bytes = _ACK_HEAD + reply_end
         return reply
@@ -237,7 +237,7 @@ class WorkerPulses:
         details_end = at - _END_SIZE
         details = data[details_end - last_size : details_end]
         self._store.put_at(self._handle, details)
-        if self._moment.now_s >= self._note_from_s:
+        if self._turn_time.now_s >= self._note_from_s:
             self._note(details)
         count = len(ends)
         sizes = at - begin - count * (HEAD_SIZE + around_bytes)
@@ -247,6 +247,6 @@ class WorkerPulses:
     def _note(self, details: bytes) -> None:
         """Note a pulse in the history, and set when to note the next one."""
         assert self._history is not None  # noqa: S101  (it has made the record)
-        now_s = self._moment.now_s
+        now_s = self._turn_time.now_s
         record = self._history.record_for(self.key, self._source, now_s, details)
         self._note_from_s = math.inf if record is None else now_s + NOTE_EVERY_S

@@ -15,7 +15,7 @@ from pacemaker.core.carried_over import DaemonState
 from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.record import Moment
+from pacemaker.core.record import TurnTime
 from pacemaker.errors import StartError, StateError
 from pacemaker.relay import relay_state
 from pacemaker.relay.inbox import Inbox
@@ -82,22 +82,29 @@ class RelayDaemon(Daemon):
             )
         return self._links
 
-    def protocol_factory(self, figures: Figures, moment: Moment) -> ProtocolFactory:
+    def protocol_factory(
+        self, figures: Figures, turn_time: TurnTime
+    ) -> ProtocolFactory:
         """Return what makes the protocol objects of one I/O thread's connections."""
         room = Room(
             self.links.inbox, self.links.relay_id, self.address_limits.held_read_bytes
         )
         self._rooms.append(room)
-        return partial(self._make_peer, room, figures, moment)
+        return partial(self._make_peer, room, figures, turn_time)
 
     def _make_peer(
-        self, room: Room, figures: Figures, moment: Moment, name: str, account: Account
+        self,
+        room: Room,
+        figures: Figures,
+        turn_time: TurnTime,
+        name: str,
+        account: Account,
     ) -> ServerProtocol:
         peer = Peer(room, account, name)
         for key in self._keys_by_peer.pop(name, ()):
             self.links.inbox.restore(key, peer)
         max_body_bytes = self.settings.message_size_max_bytes
-        dispatcher = Dispatcher(peer, figures, max_body_bytes, self.history, moment)
+        dispatcher = Dispatcher(peer, figures, max_body_bytes, self.history, turn_time)
         return self.make_protocol(dispatcher, peer, name, account)
 
     def thread_calls(self) -> dict[str, CallSoon]:

@@ -24,7 +24,7 @@ from pacemaker.core.figures import Figures, add_up
 from pacemaker.core.held_reads import Holding
 from pacemaker.core.pending_requests import PendingRequests
 from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.record import Moment
+from pacemaker.core.record import TurnTime
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import limits, sizing
@@ -128,26 +128,28 @@ class Daemon:
         )
 
     def _io_thread(self, number: int) -> IoThread:
-        figures, moment = Figures(), Moment()
+        figures, turn_time = Figures(), TurnTime()
         return IoThread(
             number,
-            self.protocol_factory(figures, moment),
+            self.protocol_factory(figures, turn_time),
             figures,
             self._shared,
-            moment=moment,
+            turn_time=turn_time,
             is_timed=self._is_timed,
         )
 
-    def protocol_factory(self, figures: Figures, moment: Moment) -> ProtocolFactory:
+    def protocol_factory(
+        self, figures: Figures, turn_time: TurnTime
+    ) -> ProtocolFactory:
         """Return what makes the protocol objects of one I/O thread's connections.
 
         Args:
             figures: the counters of the thread.
-            moment: the time of the thread's current turn.
+            turn_time: the time of the thread's current turn.
         """
         max_body_bytes = self.settings.message_size_max_bytes
         dispatcher = Dispatcher(
-            *(self.store, figures, max_body_bytes, self.history, moment)
+            *(self.store, figures, max_body_bytes, self.history, turn_time)
         )
         holding = Holding(self.store, self.address_limits.held_read_bytes)
         self._holdings.append(holding)

@@ -8,7 +8,7 @@ from pacemaker.core.accounts import (
     BURST_S,
     Account,
     AddressLimits,
-    Bucket,
+    TokenBucket,
     exceeds_share,
 )
 
@@ -45,7 +45,7 @@ def test_new_account_uses_nothing() -> None:
 
 def test_full_bucket_pays_at_once_and_an_empty_one_says_how_long_to_wait() -> None:
     """A bucket earns one second per second, and holds at most its burst."""
-    bucket = Bucket()
+    bucket = TokenBucket()
     assert bucket.charge(BURST_S, 100.0) == 0.0
     assert bucket.charge(2.0, 100.0) == 2.0
     assert bucket.charge(0.0, 101.5) == 0.5
@@ -56,7 +56,7 @@ def test_full_bucket_pays_at_once_and_an_empty_one_says_how_long_to_wait() -> No
 
 def test_bucket_earns_nothing_while_the_clock_stands_or_goes_back() -> None:
     """Two threads may pass in their times out of order."""
-    bucket = Bucket()
+    bucket = TokenBucket()
     assert bucket.charge(BURST_S, 100.0) == 0.0
     assert bucket.charge(1.0, 99.0) == 1.0
 

@@ -11,7 +11,7 @@ from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import History
 from pacemaker.core.listing import LARGE_NAMES, Listing
-from pacemaker.core.record import Event, Kind, Moment, Source
+from pacemaker.core.record import Event, Kind, Source, TurnTime
 from pacemaker.core.store import Store
 from pacemaker.core.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError, MalformedError
@@ -279,21 +279,21 @@ def test_pulses_are_charged_to_their_account() -> None:
     assert account.stored_bytes == 0
 
 
-def with_history() -> tuple[Dispatcher, History, Moment]:
+def with_history() -> tuple[Dispatcher, History, TurnTime]:
     """Make a dispatcher over an empty store, with a history."""
-    history, moment = History(10**6), Moment()
+    history, turn_time = History(10**6), TurnTime()
     return (
-        Dispatcher(Store(), Figures(), MAX_BODY_BYTES, history, moment),
+        Dispatcher(Store(), Figures(), MAX_BODY_BYTES, history, turn_time),
         history,
-        moment,
+        turn_time,
     )
 
 
 def test_pulse_is_noted_at_the_time_of_the_poll() -> None:
     """The history has the writer of each key, and when it last wrote."""
-    asked, history, moment = with_history()
+    asked, history, turn_time = with_history()
     worker = Source("10.0.0.1:4000")
-    for moment.now_s in (100.0, 103.0):
+    for turn_time.now_s in (100.0, 103.0):
         asked.store_pulse("/w/1", b"x", source=worker)
     record = history.records["/w/1"]
     assert (record.source, record.first_s, record.last_s) == (worker, 100.0, 103.0)
@@ -301,9 +301,9 @@ def test_pulse_is_noted_at_the_time_of_the_poll() -> None:
 
 def test_refused_pulse_is_not_noted() -> None:
     """A heartbeat that was not stored does not count as a sign of life."""
-    moment, history = Moment(), History(10**6)
+    turn_time, history = TurnTime(), History(10**6)
     full = Store(budget_bytes=0)
-    asked = Dispatcher(full, Figures(), MAX_BODY_BYTES, history, moment)
+    asked = Dispatcher(full, Figures(), MAX_BODY_BYTES, history, turn_time)
     with pytest.raises(LimitError):
         asked.store_pulse("/w/1", b"x")
     assert history.records == {}
@@ -311,12 +311,12 @@ def test_refused_pulse_is_not_noted() -> None:
 
 def test_worker_pulses_and_lone_reads_are_noted_too() -> None:
     """The fast paths of a connection use the dispatcher's history."""
-    asked, history, moment = with_history()
+    asked, history, turn_time = with_history()
     worker, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
-    moment.now_s, nimbus.is_reader = 100.0, True
+    turn_time.now_s, nimbus.is_reader = 100.0, True
     asked.store_pulse("/w/1", b"x", source=worker)
     pulse = messages.encode(Message(Type.SEND_PULSE, Pulse("/w/1", b"x"), 1))
-    moment.now_s = 103.0
+    turn_time.now_s = 103.0
     assert asked.worker_pulses("/w/1", source=worker).answer_one(pulse) is not None
     assert history.records["/w/1"].last_s == 103.0
     read = messages.encode(Message(Type.GET_PULSE, "/w/1", 1))
@@ -326,8 +326,8 @@ def test_worker_pulses_and_lone_reads_are_noted_too() -> None:
 
 def test_peer_that_asks_for_a_list_is_noted_as_a_reader() -> None:
     """A worker reads its own heartbeat at most; only Nimbus asks for lists."""
-    asked, history, moment = with_history()
-    peer, moment.now_s = Source("10.0.0.9:1"), 100.0
+    asked, history, turn_time = with_history()
+    peer, turn_time.now_s = Source("10.0.0.9:1"), 100.0
     asked.store_pulse("/w/1", b"x", source=Source("10.0.0.1:4000"))
     read = Message(Type.GET_PULSE, "/w/1", 1)
     asked.reply_to(read, True, source=peer)
@@ -342,8 +342,8 @@ def test_peer_that_asks_for_a_list_is_noted_as_a_reader() -> None:
 @pytest.mark.parametrize("authenticated", [True, False])
 def test_delete_is_noted(kind: int, authenticated: bool) -> None:
     """A delete is an event of the key, whoever deletes it."""
-    asked, history, moment = with_history()
-    worker, moment.now_s = Source("10.0.0.1:4000"), 100.0
+    asked, history, turn_time = with_history()
+    worker, turn_time.now_s = Source("10.0.0.1:4000"), 100.0
     asked.store_pulse("/w/1", b"x", source=worker)
     asked.reply_to(Message(kind, "/w/1", 1), authenticated, source=worker)
     events = history.records["/w/1"].list_events()
@@ -361,11 +361,11 @@ def test_delete_is_noted(kind: int, authenticated: bool) -> None:
 )
 def test_other_requests_are_not_noted(request_: Message) -> None:
     """They change no heartbeat, and Nimbus makes no decision by their replies."""
-    asked, history, moment = with_history()
-    peer, moment.now_s = Source("10.0.0.9:1"), 100.0
+    asked, history, turn_time = with_history()
+    peer, turn_time.now_s = Source("10.0.0.9:1"), 100.0
     asked.store_pulse("/w/1", b"x", source=peer)
     before = b"".join(history.dump())
-    moment.now_s = 200.0
+    turn_time.now_s = 200.0
     asked.reply_to(request_, True, source=peer)
     assert b"".join(history.dump()) == before
     assert not peer.is_reader
@@ -373,8 +373,8 @@ def test_other_requests_are_not_noted(request_: Message) -> None:
 
 def test_refused_read_is_not_noted() -> None:
     """A peer that may not read is not mistaken for Nimbus."""
-    asked, history, moment = with_history()
-    stranger, moment.now_s = Source("10.0.0.9:1"), 100.0
+    asked, history, turn_time = with_history()
+    stranger, turn_time.now_s = Source("10.0.0.9:1"), 100.0
     asked.reply_to(
         Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 1), False, source=stranger
     )

@@ -13,7 +13,7 @@ from pacemaker.core.figures import Figures
 from pacemaker.core.history import History
 from pacemaker.core.lone_reads import LoneReads
 from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.record import Moment, Source
+from pacemaker.core.record import Source, TurnTime
 from pacemaker.core.store import Store
 from pacemaker.wire.canonical import LARGE_BYTES
 from tests.wire import by_hand as wire
@@ -94,8 +94,8 @@ def test_large_heartbeat_is_left_to_the_general_way() -> None:
 @pytest.mark.parametrize("is_reader", [True, False])
 def test_history_notes_the_reads_of_nimbus(is_reader: bool) -> None:
     """Reads by a peer that never asked for a list are not noted."""
-    history, source, moment = History(10**6), Source("10.0.0.1:4001"), Moment()
-    source.is_reader, moment.now_s = is_reader, 100.0
-    reads = LoneReads(Store(), Figures(), source, history, moment)
+    history, source, turn_time = History(10**6), Source("10.0.0.1:4001"), TurnTime()
+    source.is_reader, turn_time.now_s = is_reader, 100.0
+    reads = LoneReads(Store(), Figures(), source, history, turn_time)
     assert reads.answer_one(GET) is not None
     assert (history.read_s, history.reader is source) == (100.0 * is_reader, is_reader)

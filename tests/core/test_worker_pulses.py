@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pacemaker.core.accounts import UNKNOWN_PEER
 from pacemaker.core.figures import Figures
 from pacemaker.core.history import History
-from pacemaker.core.record import Event, Kind, Moment, Source
+from pacemaker.core.record import Event, Kind, Source, TurnTime
 from pacemaker.core.store import Store
 from pacemaker.core.worker_pulses import WorkerPulses
 from pacemaker.errors import LimitError, MalformedError
@@ -261,7 +261,7 @@ class Noted(NamedTuple):
 
     worker: WorkerPulses
     history: History
-    moment: Moment
+    turn_time: TurnTime
     source: Source
 
     def events_after(self, *times_s: float, count: int = 1) -> list[Event]:
@@ -271,7 +271,7 @@ class Noted(NamedTuple):
             times_s: the times.
             count: how many pulses at each time; 0 for one in pieces.
         """
-        for self.moment.now_s in times_s:
+        for self.turn_time.now_s in times_s:
             data = send_pulse(KEY, b"xy", 5)
             cut = len(data) - END_BYTES
             if count == 0:
@@ -285,12 +285,12 @@ class Noted(NamedTuple):
 
 def noted() -> Noted:
     """Make the pulses of a worker whose first one came at 100 s on another path."""
-    history, moment, source = History(10**6), Moment(), Source("10.0.0.1:4000")
+    history, turn_time, source = History(10**6), TurnTime(), Source("10.0.0.1:4000")
     history.record_for(KEY, source, 100.0, b"xy")
     worker = WorkerPulses(
-        KEY, Store(), Figures(), LIMIT, UNKNOWN_PEER, source, history, moment
+        KEY, Store(), Figures(), LIMIT, UNKNOWN_PEER, source, history, turn_time
     )
-    return Noted(worker, history, moment, source)
+    return Noted(worker, history, turn_time, source)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

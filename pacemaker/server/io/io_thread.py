@@ -28,7 +28,7 @@ from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
 from pacemaker.core.held_reads import Holding
 from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.record import End, Moment
+from pacemaker.core.record import End, TurnTime
 from pacemaker.server.io import limits
 from pacemaker.server.io.arrivals import Arrival, Arrivals
 from pacemaker.server.io.budget import BufferBudget
@@ -96,7 +96,7 @@ class IoThread(threading.Thread):
         figures: the counters of this thread.
         shared: what it shares with the other threads.
         clocks: tell it the time.
-        moment: set to the time of each turn; None to create one.
+        turn_time: set to the time of each turn; None to create one.
         is_timed: whether to count how long turns take.
 
     Attributes:
@@ -114,14 +114,14 @@ class IoThread(threading.Thread):
         figures: Figures,
         shared: SharedParts,
         clocks: Clocks = _SYSTEM_CLOCKS,
-        moment: Moment | None = None,
+        turn_time: TurnTime | None = None,
         is_timed: bool = False,
     ) -> None:
         super().__init__(name=f"pacemaker-io-{number}", daemon=True)
         self.figures = figures
         self.now = clocks.monotonic_s
         self._boot_now = clocks.boot_s
-        self._moment = Moment() if moment is None else moment
+        self._turn_time = TurnTime() if turn_time is None else turn_time
         # When to time the next turn.
         self._next_timed_s = 0.0 if is_timed else math.inf
         self._make_protocol = make_protocol
@@ -340,7 +340,7 @@ class IoThread(threading.Thread):
         else:
             end = End.FIN if connection.is_at_end else End.RESET
         source = connection.protocol.source
-        source.end, source.ended_s = end, self._moment.now_s
+        source.end, source.ended_s = end, self._turn_time.now_s
 
     def evict_pending(self) -> None:
         """End the connections that another thread wants evicted."""
@@ -371,7 +371,7 @@ class IoThread(threading.Thread):
         turns = self._turns
         due_s = min(self._timers.next_s, self.watched.next_s)
         ready = self._epoll.poll(self._timeout_s(due_s), turns.most_events)
-        self._moment.now_s = now_s = self.now()
+        self._turn_time.now_s = now_s = self.now()
         is_woken = turns.serve(ready)
         if now_s >= self._next_timed_s:
             self._time_turn(len(ready))
@@ -392,7 +392,7 @@ class IoThread(threading.Thread):
         """
         now_s = self.now()
         self._next_timed_s = now_s + limits.TIMED_EVERY_S
-        self.figures.count_turn(now_s - self._moment.now_s, events)
+        self.figures.count_turn(now_s - self._turn_time.now_s, events)
 
     def _put_back(self, connection: Connection) -> None:
         if not connection.is_closed:
