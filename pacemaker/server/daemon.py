@@ -274,7 +274,7 @@ class Daemon:
         self.threads[0].call(self._reclaim)
         deleted_bytes = self.store.deleted_bytes
         self._freed_bytes += deleted_bytes - self._deleted_bytes
-        self._freed_bytes += self._shared.budget.take_ebb_bytes()
+        self._freed_bytes += self._shared.budget.take_freed_bytes()
         self._deleted_bytes = deleted_bytes
         if self._freed_bytes >= limits.TIDY_BYTES:
             self._freed_bytes = 0

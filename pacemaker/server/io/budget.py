@@ -104,12 +104,12 @@ class BufferBudget(Generic[_Holder]):
         """The bytes that all holders hold together."""
         return self._total_bytes
 
-    def take_ebb_bytes(self) -> int:
+    def take_freed_bytes(self) -> int:
         """Return how far the total has fallen from its peak, and reset the peak."""
         with self._lock:
-            ebb_bytes = self._peak_bytes - self._total_bytes
+            freed_bytes = self._peak_bytes - self._total_bytes
             self._peak_bytes = self._total_bytes
-            return ebb_bytes
+            return freed_bytes
 
     def note_evicted(self, size_bytes: int) -> bool:
         """Count the bytes of an evicted holder, now that they are freed.

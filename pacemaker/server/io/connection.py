@@ -68,7 +68,7 @@ _LINGERING: Final = Condition.LINGERING
 _CLOSED: Final = Condition.CLOSED
 
 
-class Owner(Protocol):
+class ConnectionOwner(Protocol):
     """What a connection needs from the I/O thread that owns it."""
 
     def now(self) -> float:
@@ -100,13 +100,13 @@ class Owner(Protocol):
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
         """Call a function after a delay."""
 
-    def put_off(self, connection: Connection, has_charged: bool) -> None:
+    def yield_turn(self, connection: Connection, has_charged: bool) -> None:
         """Let a connection continue after others have been served."""
 
-    def greeted(self, connection: Connection) -> None:
+    def note_first_bytes(self, connection: Connection) -> None:
         """Record that a connection has sent its first bytes."""
 
-    def lingers(self, connection: Connection) -> None:
+    def note_lingering(self, connection: Connection) -> None:
         """Record that a connection only waits for its peer's end."""
 
 
@@ -146,7 +146,7 @@ class Connection:
         self,
         sock: socket.socket,
         protocol: ServerProtocol,
-        owner: Owner,
+        owner: ConnectionOwner,
         account: Account,
     ) -> None:
         self._sock = sock
@@ -261,7 +261,7 @@ class Connection:
         A health check sends CREATE_PATH, which changes nothing, and disconnects.  Two
         lines every few seconds would make up most of the log.
         """
-        self.owner.greeted(self)
+        self.owner.note_first_bytes(self)
         if data[HEAD_SIZE:].startswith(_CREATE_PATH):
             _logger.debug("%s: connected, with CREATE_PATH", self.protocol.peer)
             return
@@ -347,7 +347,7 @@ class Connection:
             self._enter(Condition.WAITING)
         elif wait is Wait.TURN or wait is Wait.CREDIT:
             self._enter(Condition.WAITING)
-            self.owner.put_off(self, wait is Wait.CREDIT)
+            self.owner.yield_turn(self, wait is Wait.CREDIT)
         else:
             self._enter(_READING)
         # A short SASL step is finished within `take_step` and may close the connection.
@@ -507,7 +507,7 @@ class Connection:
             snapshot = snapshot._replace(unsent=b"")
         self._is_greeted = state.is_greeted
         if state.is_greeted:
-            self.owner.greeted(self)
+            self.owner.note_first_bytes(self)
         self._deadlines.restore_frame(state.frame_began_s)
         self.protocol.restore(snapshot)
         if snapshot.unread or self._unsent:
@@ -562,7 +562,7 @@ class Connection:
         self._deadlines.begin_linger(self.owner.now())
         self._read_bytes = limits.READ_BYTES
         self._enter(_LINGERING)
-        self.owner.lingers(self)
+        self.owner.note_lingering(self)
 
     def _end_by_peer(self, reason: str) -> None:
         if self.condition is _LINGERING:

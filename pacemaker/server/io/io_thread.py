@@ -279,7 +279,7 @@ class IoThread(threading.Thread):
                 self._run(other.evict)
         return connection in evicted
 
-    def put_off(self, connection: Connection, has_charged: bool) -> None:
+    def yield_turn(self, connection: Connection, has_charged: bool) -> None:
         """Let a connection continue after others have been served.
 
         Args:
@@ -297,11 +297,11 @@ class IoThread(threading.Thread):
         else:
             self.backlog.put(connection)
 
-    def greeted(self, connection: Connection) -> None:
+    def note_first_bytes(self, connection: Connection) -> None:
         """Record that a connection has sent something, now or before an upgrade."""
         self._expendable.discard(connection)
 
-    def lingers(self, connection: Connection) -> None:
+    def note_lingering(self, connection: Connection) -> None:
         """Record that a connection only waits for its peer's end."""
         self._expendable.add(connection)
 

@@ -25,7 +25,7 @@ MEMORY_S: Final = 600.0
 MAX_ADDRESSES: Final = 10_000
 
 
-class GuessBook:
+class FailedLogins:
     """The failed attempts of each address.  Call it only under its owner's lock.
 
     Args:

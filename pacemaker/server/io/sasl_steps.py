@@ -8,7 +8,7 @@ turn, with one step of an address at a time, so no address can occupy them all.
 wrong ones.  Only the outcome is delayed, and no thread blocks for that:
 
 * The outcome of a wrong guess (the connection is closed) is reported when its turn
-  comes: one at a time for an address, each after the delay of the `GuessBook`.  Until
+  comes: one at a time for an address, each after the delay of `FailedLogins`.  Until
   then the connection stays open and silent, however long that takes, because closing it
   would give the outcome away.
 * A success is reported after the same delay, but after half a second at most.  If it
@@ -39,7 +39,7 @@ from pacemaker.server.io.fair_queue import FairQueue
 from pacemaker.server.io.sasl_backoff import (
     FIRST_DELAY_S,
     MAX_RIGHT_DELAY_S,
-    GuessBook,
+    FailedLogins,
     RefusalQueue,
 )
 from pacemaker.words import split_host_and_port
@@ -89,7 +89,7 @@ class StepRunner:
         self._make_thread = make_thread or _daemon_thread
         # Guards all below; the condition also wakes the helpers.
         self._lock = threading.Condition()
-        self._guesses = GuessBook(1 / guesses_per_s)
+        self._failed_logins = FailedLogins(1 / guesses_per_s)
         self._refusals: RefusalQueue[_Refusal] = RefusalQueue()
         self._slow: FairQueue[Connection] = FairQueue(
             MAX_SLOW_STEPS_OF_ADDRESS, MAX_SLOW_STEPS
@@ -202,7 +202,7 @@ class StepRunner:
     def _succeed(self, connection: Connection, outcome: StepOutcome) -> None:
         address = _address(connection)
         with self._lock:
-            delay_s = self._guesses.delay_s(address, self._clock())
+            delay_s = self._failed_logins.delay_s(address, self._clock())
             delay_s = min(delay_s, MAX_RIGHT_DELAY_S)
             self.delayed += bool(delay_s)
         if delay_s:
@@ -218,7 +218,7 @@ class StepRunner:
         is_awaited = connection.is_stepping
         with self._lock:
             self.failed += 1
-            delay_s = self._guesses.delay_s(address, self._clock())
+            delay_s = self._failed_logins.delay_s(address, self._clock())
             has_turn = self._refusals.add(address, refusal)
             self.delayed += is_awaited and (delay_s > 0 or not has_turn)
         if not is_awaited:
@@ -262,10 +262,10 @@ class StepRunner:
             if not self._refusals.discard(address, refusal):
                 return False
             following = self._refusals.first(address) if had_turn else None
-            # Count the failure now and not when it was judged.  Otherwise the book
-            # would forget an address whose refusals wait longer than it remembers.
-            self._guesses.failed(address, now_s)
-            delay_s = max(FIRST_DELAY_S, self._guesses.delay_s(address, now_s))
+            # Count the failure now and not when it was judged.  Otherwise
+            # an address whose refusals wait longer than `MEMORY_S` would be forgotten.
+            self._failed_logins.failed(address, now_s)
+            delay_s = max(FIRST_DELAY_S, self._failed_logins.delay_s(address, now_s))
         if following is not None:
             # The next connection may belong to another thread.
             call = partial(self._await_turn, following, delay_s)
@@ -291,7 +291,7 @@ class StepRunner:
             # Not while refusals wait.  They may belong to somebody else behind the same
             # address, who would gain some undelayed guesses from each success.
             if self._refusals.first(address) is None:
-                self._guesses.succeeded(address)
+                self._failed_logins.succeeded(address)
 
 
 def _address(connection: Connection) -> str:

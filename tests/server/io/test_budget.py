@@ -159,17 +159,17 @@ def test_address_that_always_holds_something_is_not_old_for_that() -> None:
 # --- the sums ----------------------------------------------------------------
 
 
-def test_ebb_is_counted_from_the_highest_since_it_was_asked_for() -> None:
+def test_freed_bytes_are_counted_from_the_peak_since_the_last_call() -> None:
     """Bytes that were freed since the last call are reported once."""
     budget: BufferBudget[str] = BufferBudget(100)
-    assert budget.take_ebb_bytes() == 0
+    assert budget.take_freed_bytes() == 0
     for size in (50, 80, 10):
         budget.hold("a", A, size, 0.0)
-    assert budget.take_ebb_bytes() == 70
-    assert budget.take_ebb_bytes() == 0
+    assert budget.take_freed_bytes() == 70
+    assert budget.take_freed_bytes() == 0
     budget.hold("a", A, 5, 0.0)
     budget.hold("b", A, 30, 0.0)
-    assert budget.take_ebb_bytes() == 0
+    assert budget.take_freed_bytes() == 0
 
 
 def test_pages_are_given_back_for_each_eighth_of_the_budget() -> None:

@@ -8,86 +8,86 @@ from pacemaker.server.io.sasl_backoff import (
     MAX_ADDRESSES,
     MAX_DELAY_S,
     MEMORY_S,
-    GuessBook,
+    FailedLogins,
     RefusalQueue,
 )
 
 
-def book_of(failures: int, at_s: float = 0.0) -> GuessBook:
-    """Make a book in which one host has failed several times."""
-    book = GuessBook()
+def failed_logins(failures: int, at_s: float = 0.0) -> FailedLogins:
+    """Make the record in which one host has failed several times."""
+    logins = FailedLogins()
     for _ in range(failures):
-        book.failed("host", at_s)
-    return book
+        logins.failed("host", at_s)
+    return logins
 
 
 def test_first_failures_are_free() -> None:
     """A mistyped password is not delayed."""
     for failures in range(FREE_FAILURES):
-        assert book_of(failures).delay_s("host", 0.0) == 0.0
+        assert failed_logins(failures).delay_s("host", 0.0) == 0.0
 
 
 def test_delay_doubles_up_to_its_limit() -> None:
     """Each further failure doubles the delay, up to the limit."""
-    delays = [book_of(FREE_FAILURES + n).delay_s("host", 0.0) for n in range(6)]
+    delays = [failed_logins(FREE_FAILURES + n).delay_s("host", 0.0) for n in range(6)]
     assert delays[:4] == [FIRST_DELAY_S * 2**n for n in range(4)]
     assert delays[3:] == [MAX_DELAY_S] * 3
 
 
 def test_delay_never_overflows() -> None:
     """Even after thousands of failures, the delay stays at the limit."""
-    assert book_of(5_000).delay_s("host", 0.0) == MAX_DELAY_S
+    assert failed_logins(5_000).delay_s("host", 0.0) == MAX_DELAY_S
 
 
 def test_other_hosts_are_not_held_up() -> None:
     """The failures of one host delay only that host."""
-    assert book_of(100).delay_s("other", 0.0) == 0.0
+    assert failed_logins(100).delay_s("other", 0.0) == 0.0
 
 
 def test_success_is_forgiveness() -> None:
     """A host that has authenticated starts again without failures."""
-    book = book_of(100)
-    book.succeeded("host")
-    book.succeeded("never seen")
-    assert book.delay_s("host", 0.0) == 0.0
+    logins = failed_logins(100)
+    logins.succeeded("host")
+    logins.succeeded("never seen")
+    assert logins.delay_s("host", 0.0) == 0.0
 
 
 def test_failures_are_forgotten_in_time() -> None:
     """After a while without a new failure, a host is not delayed any more."""
-    book = book_of(100)
-    assert book.delay_s("host", MEMORY_S) == MAX_DELAY_S
-    assert book.delay_s("host", MEMORY_S + 1) == 0.0
-    book.failed("host", MEMORY_S + 1)
-    assert book.delay_s("host", MEMORY_S + 1) == 0.0
+    logins = failed_logins(100)
+    assert logins.delay_s("host", MEMORY_S) == MAX_DELAY_S
+    assert logins.delay_s("host", MEMORY_S + 1) == 0.0
+    logins.failed("host", MEMORY_S + 1)
+    assert logins.delay_s("host", MEMORY_S + 1) == 0.0
 
 
 def test_failure_renews_the_memory() -> None:
     """A host is remembered from its last failure on."""
-    book = book_of(100)
-    book.failed("host", MEMORY_S)
-    assert book.delay_s("host", 2 * MEMORY_S) == MAX_DELAY_S
+    logins = failed_logins(100)
+    logins.failed("host", MEMORY_S)
+    assert logins.delay_s("host", 2 * MEMORY_S) == MAX_DELAY_S
 
 
 def test_book_has_an_end() -> None:
     """If too many hosts have failed, the one with the oldest failure is forgotten."""
-    book = book_of(FREE_FAILURES)
+    logins = failed_logins(FREE_FAILURES)
     for number in range(MAX_ADDRESSES - 1):
-        book.failed(f"10.0.0.{number}", 1.0)
-    assert book.delay_s("host", 1.0) > 0
-    book.failed("one more", 2.0)
-    assert book.delay_s("host", 2.0) == 0.0
-    assert len(book._failures) == MAX_ADDRESSES
+        logins.failed(f"10.0.0.{number}", 1.0)
+    assert logins.delay_s("host", 1.0) > 0
+    logins.failed("one more", 2.0)
+    assert logins.delay_s("host", 2.0) == 0.0
+    assert len(logins._failures) == MAX_ADDRESSES
 
 
 def test_host_that_fails_again_is_not_the_oldest() -> None:
     """Hosts are forgotten in the order of their last failures."""
-    book = book_of(FREE_FAILURES)
-    book.failed("old", 0.5)
-    book.failed("host", 1.0)
+    logins = failed_logins(FREE_FAILURES)
+    logins.failed("old", 0.5)
+    logins.failed("host", 1.0)
     for number in range(MAX_ADDRESSES - 1):
-        book.failed(f"10.0.0.{number}", 2.0)
-    assert "old" not in book._failures
-    assert book.delay_s("host", 2.0) > 0
+        logins.failed(f"10.0.0.{number}", 2.0)
+    assert "old" not in logins._failures
+    assert logins.delay_s("host", 2.0) > 0
 
 
 def test_refusals_of_an_address_have_turns_in_order() -> None:
