@@ -38,7 +38,7 @@ PUBLIC = {
         "silent",
         "silent_after",
     ],
-    "pacemaker.server": ["AdminOptions", "Daemon", "ServerOptions", "rehearse", "run"],
+    "pacemaker.server": ["AdminOptions", "Daemon", "ServerOptions", "dry_run", "run"],
 }
 
 

@@ -80,7 +80,7 @@ def relay_command(
     from pacemaker.relay.daemon import RelayDaemon
     from pacemaker.relay.security import relay_sasl
     from pacemaker.relay.upstreams import Upstreams, find_servers
-    from pacemaker.server.process.surroundings import fill_standard_streams
+    from pacemaker.server.process.environment import fill_standard_streams
 
     fill_standard_streams()
     configuration = prepare(config_file, overrides, log_level, log_format)
@@ -96,4 +96,4 @@ def relay_command(
     if trial is None:
         server.run(settings, options, sasl.server, make_daemon)
     else:
-        click.echo(server.rehearse(settings, options, sasl.server, trial, make_daemon))
+        click.echo(server.dry_run(settings, options, sasl.server, trial, make_daemon))

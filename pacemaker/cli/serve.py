@@ -85,7 +85,7 @@ def serve_command(
     """
     # The daemon's own half is imported where it is needed: --help starts without.
     from pacemaker import server
-    from pacemaker.server.process.surroundings import fill_standard_streams
+    from pacemaker.server.process.environment import fill_standard_streams
 
     fill_standard_streams()
     configuration = prepare(config_file, overrides, log_level, log_format)
@@ -102,4 +102,4 @@ def serve_command(
     if trial is None:
         server.run(settings, options, sasl)
     else:
-        click.echo(server.rehearse(settings, options, sasl, trial))
+        click.echo(server.dry_run(settings, options, sasl, trial))

@@ -2,12 +2,12 @@
 
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.options import AdminOptions, ServerOptions
-from pacemaker.server.run import rehearse, run
+from pacemaker.server.run import dry_run, run
 
 __all__ = [
     "AdminOptions",
     "Daemon",
     "ServerOptions",
-    "rehearse",
+    "dry_run",
     "run",
 ]

@@ -23,7 +23,7 @@ from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.limits import STOP_TURN_S
 from pacemaker.server.io.listening import is_handed_over
 from pacemaker.server.options import ServerOptions
-from pacemaker.server.process import memory, signals, surroundings
+from pacemaker.server.process import environment, memory, signals
 from pacemaker.server.process.flood import FloodFilter
 from pacemaker.server.process.garbage import avoid_full_collections
 from pacemaker.server.process.log_writer import LogWriter
@@ -69,9 +69,9 @@ def run(
         ListenError: the daemon cannot listen on its address.
         StartError: the system refuses something that the start needs.
     """
-    heeded = _prepare_process()
-    _logger.info(surroundings.describe_program())
-    with surroundings.start_errors():
+    handled_signals = _prepare_process()
+    _logger.info(environment.describe_program())
+    with environment.start_errors():
         flood = FloodFilter()
         with LogWriter(flood) as log:
             inherited = inherit(sasl.identity)
@@ -79,7 +79,7 @@ def run(
             # any case: a start that fails must leave no file of a Unix socket.
             with closing(_admin(options, sasl, inherited)) as admin:
                 main_thread = _MainThread(
-                    _Process(heeded, log, flood),
+                    _Process(handled_signals, log, flood),
                     _Plan(settings, options, sasl, make_daemon),
                     inherited,
                     admin,
@@ -105,7 +105,7 @@ def _admin(
         return Admin(None, upgrades=inherited.upgrades)
 
 
-def rehearse(
+def dry_run(
     settings: Settings,
     options: ServerOptions,
     sasl: ServerSasl,
@@ -129,13 +129,13 @@ def rehearse(
         StartError: the system refuses something that the start needs.
     """
     check_upgrade(wanted, settings.port)
-    heeded = _prepare_process()
+    handled_signals = _prepare_process()
     sample = read_sample(wanted)
-    with surroundings.start_errors():
+    with environment.start_errors():
         flood = FloodFilter()
         with LogWriter(flood) as log:
             main_thread = _MainThread(
-                _Process(heeded, log, flood),
+                _Process(handled_signals, log, flood),
                 _Plan(settings, options, sasl, make_daemon),
                 Inheritance(sample),
                 # The trial of an upgrade has no sockets.
@@ -153,11 +153,11 @@ def _prepare_process() -> frozenset[signal.Signals]:
     # Before any thread starts, because threads inherit the mask: each signal then stays
     # pending until the main thread asks for it.  After an upgrade the signals are
     # already blocked, and those that came in between are pending.
-    heeded = signals.set_up()
-    surroundings.raise_descriptor_limit()
+    handled_signals = signals.set_up()
+    environment.raise_descriptor_limit()
     memory.use_one_heap()
     avoid_full_collections()
-    return heeded
+    return handled_signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +165,12 @@ class _Process:
     """The process, set up for a daemon.
 
     Attributes:
-        heeded: the signals to wait for; they are blocked.
+        handled_signals: the signals to wait for; they are blocked.
         log: the log writer; it must have been entered.
         flood: the filter of that log.
     """
 
-    heeded: frozenset[signal.Signals]
+    handled_signals: frozenset[signal.Signals]
     log: LogWriter
     flood: FloodFilter
 
@@ -223,7 +223,7 @@ class _MainThread:
         self._admin = admin
         if inherited is not None:
             is_own_listener = inherited.is_own_listener
-        self._heeded = process.heeded
+        self._handled_signals = process.handled_signals
         self._flood = process.flood
         self._inherited = inherited
         self._daemon = plan.daemon(listeners)
@@ -284,7 +284,7 @@ class _MainThread:
             turn_s = min(turn_s, self._notifier.watchdog_s / limits.WATCHDOG_TURNS)
         while not self._asks_to_stop(caught := self._await_signal(turn_s)):
             if caught is not None:
-                self._attempt(partial(self._heed, caught.number))
+                self._attempt(partial(self._handle, caught.number))
             self.turn()
 
     def _await_signal(self, timeout_s: float) -> Caught | None:
@@ -294,8 +294,10 @@ class _MainThread:
         They are handled once the first is refused, or by the new process.
         """
         if self._upgrader.is_trying:
-            return signals.next_signal(self._heeded - RELOAD_SIGNALS, timeout_s)
-        return signals.next_signal(self._heeded, timeout_s)
+            return signals.next_signal(
+                self._handled_signals - RELOAD_SIGNALS, timeout_s
+            )
+        return signals.next_signal(self._handled_signals, timeout_s)
 
     def _asks_to_stop(self, caught: Caught | None) -> bool:
         if caught is None:
@@ -308,7 +310,7 @@ class _MainThread:
             return True
         return False
 
-    def _heed(self, number: int) -> None:
+    def _handle(self, number: int) -> None:
         if number in RELOAD_SIGNALS:
             self._upgrader.begin()
         elif number == signal.SIGUSR1:

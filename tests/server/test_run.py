@@ -96,7 +96,7 @@ def test_hangup_that_was_ignored_stays_ignored() -> None:
     with Served(argv) as daemon:
         for _ in range(2):
             daemon.signal(signal.SIGHUP)
-            # Signals are heeded one after another: no upgrade was begun by then.
+            # Signals are handled one after another: no upgrade was begun by then.
             daemon.signal(signal.SIGUSR1)
             daemon.logged("last minute")
             must_reload(daemon)

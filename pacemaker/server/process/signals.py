@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 STOP_SIGNALS: Final = frozenset((signal.SIGTERM, signal.SIGINT))
 RELOAD_SIGNALS: Final = frozenset((signal.SIGUSR2, signal.SIGHUP))
 # SIGCHLD means that a trial may be over.
-_HEEDED: Final = (
+_HANDLED: Final = (
     STOP_SIGNALS | RELOAD_SIGNALS | {signal.SIGUSR1, signal.SIGQUIT, signal.SIGCHLD}
 )
 
@@ -37,7 +37,7 @@ class Caught(NamedTuple):
 
 
 def set_up() -> frozenset[signal.Signals]:
-    """Block the signals that the daemon heeds, and return them.
+    """Block the signals that the daemon handles, and return them.
 
     Call this in the main thread, before other threads start.  It resets the signals
     that the parent process has blocked or ignored: if SIGCHLD were ignored, the kernel
@@ -45,12 +45,12 @@ def set_up() -> frozenset[signal.Signals]:
     that is the purpose of `nohup`.
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    heeded = _HEEDED
+    handled = _HANDLED
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        heeded -= {signal.SIGHUP}
+        handled -= {signal.SIGHUP}
     # Replace the mask and do not add to it, because blocked signals are inherited.
-    signal.pthread_sigmask(signal.SIG_SETMASK, heeded)
-    return heeded
+    signal.pthread_sigmask(signal.SIG_SETMASK, handled)
+    return handled
 
 
 def next_signal(wanted: frozenset[signal.Signals], timeout_s: float) -> Caught | None:

@@ -24,7 +24,7 @@ def _as_before() -> Iterator[None]:
         number: signal.getsignal(number) for number in (signal.SIGCHLD, signal.SIGHUP)
     }
     yield
-    while signal.sigtimedwait(signals._HEEDED, 0) is not None:
+    while signal.sigtimedwait(signals._HANDLED, 0) is not None:
         pass
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -35,10 +35,10 @@ def test_signals_are_set_right_whatever_was_inherited() -> None:
     """SIGCHLD is not ignored, and only awaited signals are blocked."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
-    heeded = signals.set_up()
+    handled = signals.set_up()
     assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == heeded
-    assert signal.SIGHUP in heeded
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == handled
+    assert signal.SIGHUP in handled
 
 
 def test_hangup_that_is_ignored_is_not_waited_for() -> None:
@@ -62,10 +62,10 @@ _HANG_UP = f"""
 import os, signal
 from pacemaker.server.process import signals
 
-heeded = signals.set_up()
-assert signals.next_signal(heeded, 0.0) is None
+handled = signals.set_up()
+assert signals.next_signal(handled, 0.0) is None
 os.kill(os.getpid(), signal.SIGHUP)
-assert signals.next_signal(heeded, {GIVE_UP_S}) == signals.Caught(signal.SIGHUP)
+assert signals.next_signal(handled, {GIVE_UP_S}) == signals.Caught(signal.SIGHUP)
 """
 
 

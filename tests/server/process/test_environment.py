@@ -9,7 +9,7 @@ import resource
 import pytest
 
 from pacemaker.errors import StartError
-from pacemaker.server.process import surroundings
+from pacemaker.server.process import environment
 
 
 def _limits(soft: int, hard: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +36,7 @@ def test_limit_that_may_not_be_raised_is_a_warning(
         raise error
 
     monkeypatch.setattr(resource, "setrlimit", refuse)
-    surroundings.raise_descriptor_limit()
+    environment.raise_descriptor_limit()
     (message,) = caplog.messages
     assert message.startswith("cannot raise the limit of open descriptors from 1024 to")
     assert reason in message
@@ -49,14 +49,14 @@ def test_limit_that_is_the_highest_is_left_alone(
     _limits(4096, 4096, monkeypatch)
     asked: list[object] = []
     monkeypatch.setattr(resource, "setrlimit", lambda *args: asked.append(args))
-    surroundings.raise_descriptor_limit()
+    environment.raise_descriptor_limit()
     assert not asked
 
 
 def test_standard_streams_that_are_open_are_left_alone() -> None:
     """Nothing is opened if all three streams are open."""
     before = os.listdir("/proc/self/fd")  # noqa: PTH208  (Path opens one more)
-    surroundings.fill_standard_streams()
+    environment.fill_standard_streams()
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
 
 
@@ -77,6 +77,6 @@ def test_standard_streams_that_are_open_are_left_alone() -> None:
 )
 def test_refusal_during_the_start_is_one_line(exc: OSError, text: str) -> None:
     """The line names the file, and what to change if that is known."""
-    with pytest.raises(StartError) as caught, surroundings.start_errors():
+    with pytest.raises(StartError) as caught, environment.start_errors():
         raise exc
     assert str(caught.value) == text
