@@ -63,7 +63,7 @@ PURE_ROOMS = ("words", "errors", "wire", "heartbeats", "sasl", "core", "relay.co
 # Of rooms that are not pure as a whole.
 PURE_MODULES = (
     *("client.backoff", "client.protocol", "client.requests"),
-    *("relay.inbox", "relay.peers", "server.io.deadlines", "server.io.limits"),
+    *("relay.inbox", "relay.relayed_client", "server.io.deadlines", "server.io.limits"),
     "server.upgrade.state_format",
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *("simulate.worker", "simulate.nimbus", "simulate.report", "simulate.beats"),

@@ -1,7 +1,8 @@
 """The interface to the requests of a connection that are answered later.
 
 `pacemaker.core.held_reads` implements it for a Pacemaker, whose misses are held after a
-start, and `pacemaker.relay.peers` for a relay, whose requests other Pacemakers answer.
+start, and `pacemaker.relay.relayed_client` for a relay, whose requests other Pacemakers
+answer.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from pacemaker.relay import relay_state
 from pacemaker.relay.inbox import Inbox
 from pacemaker.relay.links import Links
 from pacemaker.relay.own_addresses import refuse_itself
-from pacemaker.relay.peers import Peer, Room
+from pacemaker.relay.relayed_client import RelayedClient, ThreadRequests
 from pacemaker.relay.upstreams import Upstreams
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.daemon import Daemon
@@ -59,13 +59,13 @@ class RelayDaemon(Daemon):
         listeners: Sequence[socket.socket] | None = None,
     ) -> None:
         self._upstreams = upstreams
-        self._rooms: list[Room] = []
+        self._requests: list[ThreadRequests] = []
         self._links: Links | None = None
         # After an upgrade: the keys that each connection had written, by its name.
         self._keys_by_peer: dict[str, list[str]] = {}
         super().__init__(settings, options, mechanism_factory, listeners)
-        for room, thread in zip(self._rooms, self.threads, strict=True):
-            room.call = thread.call
+        for requests, thread in zip(self._requests, self.threads, strict=True):
+            requests.call = thread.call
         # Whether this process has taken over from a relay before an upgrade.
         self._is_restored = False
 
@@ -86,26 +86,28 @@ class RelayDaemon(Daemon):
         self, figures: Figures, turn_time: TurnTime
     ) -> ProtocolFactory:
         """Return what makes the protocol objects of one I/O thread's connections."""
-        room = Room(
+        requests = ThreadRequests(
             self.links.inbox, self.links.relay_id, self.address_limits.held_read_bytes
         )
-        self._rooms.append(room)
-        return partial(self._make_peer, room, figures, turn_time)
+        self._requests.append(requests)
+        return partial(self._make_relayed, requests, figures, turn_time)
 
-    def _make_peer(
+    def _make_relayed(
         self,
-        room: Room,
+        requests: ThreadRequests,
         figures: Figures,
         turn_time: TurnTime,
         name: str,
         account: Account,
     ) -> ServerProtocol:
-        peer = Peer(room, account, name)
+        client = RelayedClient(requests, account, name)
         for key in self._keys_by_peer.pop(name, ()):
-            self.links.inbox.restore(key, peer)
+            self.links.inbox.restore(key, client)
         max_body_bytes = self.settings.message_size_max_bytes
-        dispatcher = Dispatcher(peer, figures, max_body_bytes, self.history, turn_time)
-        return self.make_protocol(dispatcher, peer, name, account)
+        dispatcher = Dispatcher(
+            client, figures, max_body_bytes, self.history, turn_time
+        )
+        return self.make_protocol(dispatcher, client, name, account)
 
     def thread_calls(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread but the acceptor."""

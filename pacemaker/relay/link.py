@@ -57,7 +57,7 @@ class Stage(Enum):
     CLOSED = "closed"  # for good
 
 
-class Owner(Protocol):
+class LinkOwner(Protocol):
     """What a link needs from its thread."""
 
     def now(self) -> float:
@@ -79,7 +79,7 @@ class Owner(Protocol):
         """Stop waiting for events, because the socket is about to be closed."""
 
 
-class User(Protocol):
+class LinkUser(Protocol):
     """What uses a link."""
 
     def on_up(self) -> None:
@@ -134,8 +134,8 @@ class Link:
         self,
         name: str,
         address: ServerAddress,
-        owner: Owner,
-        user: User,
+        owner: LinkOwner,
+        user: LinkUser,
         proof: Proof,
         max_body_bytes: int,
         mechanism_factory: ClientMechanismFactory | None = None,
@@ -195,7 +195,7 @@ class Link:
 
         Args:
             request: the request.
-            token: identifies the request in `User.on_reply` and `abandon`.
+            token: identifies the request in `LinkUser.on_reply` and `abandon`.
         """
         assert self._protocol is not None  # noqa: S101  (it is up)
         message_id = self._protocol.request(request)

@@ -26,7 +26,7 @@ from pacemaker.relay.core.relay import Relay
 from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, Written
 from pacemaker.relay.lanes import PulseLane, ReadLane
 from pacemaker.relay.link import Link, Proof
-from pacemaker.relay.peers import ANNOUNCEMENT
+from pacemaker.relay.relayed_client import ANNOUNCEMENT
 from pacemaker.sasl.mechanism import ClientMechanismFactory
 from pacemaker.server.measurements import PacemakerMeasurements
 from pacemaker.wakeup import WakeUp

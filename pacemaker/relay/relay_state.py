@@ -15,7 +15,7 @@ from typing import Any
 from pacemaker.errors import StateError
 from pacemaker.relay.core.outbox import Delete
 from pacemaker.relay.links import Links
-from pacemaker.relay.peers import Peer
+from pacemaker.relay.relayed_client import RelayedClient
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def collect(links: Links) -> RelayState:
     """Return the state of a relay whose threads are parked."""
     keys_by_peer: dict[str, list[str]] = {}
     for key, writer in links.relay.workers.connected.items():
-        if isinstance(writer, Peer):
+        if isinstance(writer, RelayedClient):
             keys_by_peer.setdefault(writer.name, []).append(key)
     return RelayState(
         keys_by_peer,

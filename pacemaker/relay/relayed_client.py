@@ -1,10 +1,11 @@
-"""The requests of one of Storm's clients that other Pacemakers have to answer.
+"""A client of the relay, whose requests other Pacemakers have to answer.
 
-`Peer` stands between the connection's protocol and the relay's core.  To the protocol
-it is the `PendingRequests` of the connection, and to its dispatcher it is the store.
+A `RelayedClient` stands between the connection's protocol and the relay's core.  To the
+protocol it is the `PendingRequests` of the connection, and to its dispatcher it is the
+store.
 
-    request ─▶ Peer.hold ─▶ inbox ─▶ (the links' thread: core, Pacemakers)
-    reply ◀─ dispatcher ◀─ Peer.next_released ◀─ call on the I/O thread ◀──┘
+    request ─▶ `hold` ─▶ inbox ─▶ (the links' thread: core, Pacemakers)
+    reply ◀─ dispatcher ◀─ `next_released` ◀─ call on the I/O thread ◀──┘
 
 A pulse is acknowledged at once.  A later answer would be worth nothing to its sender,
 which sends the pulse again after 1 s and finally reconnects, at a cost of 13 s.  A
@@ -54,8 +55,8 @@ ANNOUNCEMENT: Final = "/storm-pacemaker-relay/"
 Call: TypeAlias = Callable[[Callable[[], None]], None]
 
 
-class Room:
-    """The peers of one I/O thread, and the memory of their waiting requests.
+class ThreadRequests:
+    """The waiting requests of one I/O thread: their memory, and where they go.
 
     Args:
         inbox: takes the requests.
@@ -79,7 +80,9 @@ class Room:
         self._accounts: dict[Account, int] = {}
 
     def __repr__(self) -> str:
-        return f"<Room total_bytes={self._total_bytes} refused={self.refused}>"
+        return (
+            f"<ThreadRequests total_bytes={self._total_bytes} refused={self.refused}>"
+        )
 
     @property
     def total_bytes(self) -> int:
@@ -120,7 +123,7 @@ class Room:
         self._total_bytes += size_bytes
 
 
-class Waiting:
+class RelayedRequest:
     """One request that waits for its answer.
 
     Attributes:
@@ -140,13 +143,13 @@ class Waiting:
         self.answer: Answer = None
 
 
-class Peer:
-    """The requests of one connection.
+class RelayedClient:
+    """One of Storm's clients: its pulses, and the requests that wait for an answer.
 
     Only the connection's I/O thread calls it.
 
     Args:
-        room: the room of that thread.
+        requests: what waits on that thread.
         account: the account of the connection's address.
         name: the connection's name in the log.
 
@@ -156,25 +159,25 @@ class Peer:
     """
 
     __slots__ = (
-        *("name", "on_release", "_room", "_account", "_has_ended"),
+        *("name", "on_release", "_requests", "_account", "_has_ended"),
         *("_waiting", "_in_order", "_released", "_answer"),
     )
 
-    def __init__(self, room: Room, account: Account, name: str) -> None:
+    def __init__(self, requests: ThreadRequests, account: Account, name: str) -> None:
         self.name = name
         self.on_release: Callable[[], None] = _nothing
-        self._room = room
+        self._requests = requests
         self._account = account
         self._has_ended = False
         # By message id, and the one without an id.
-        self._waiting: dict[int, Waiting] = {}
-        self._in_order: Waiting | None = None
-        self._released: list[Waiting] = []
+        self._waiting: dict[int, RelayedRequest] = {}
+        self._in_order: RelayedRequest | None = None
+        self._released: list[RelayedRequest] = []
         # The answer to the request that the dispatcher is about to reply to.
         self._answer: Answer = None
 
     def __repr__(self) -> str:
-        return f"<Peer {self.name} waiting={len(self._waiting)}>"
+        return f"<RelayedClient {self.name} waiting={len(self._waiting)}>"
 
     # The interface `core.pending_requests.PendingRequests`.
 
@@ -256,17 +259,17 @@ class Peer:
             self._waiting[message_id] = waiting
         else:
             self._in_order = waiting
-        self._room.inbox.ask(waiting.question)
+        self._requests.inbox.ask(waiting.question)
         return True
 
-    def _begin(self, message: Message, kind: Kind, path: str) -> Waiting:
+    def _begin(self, message: Message, kind: Kind, path: str) -> RelayedRequest:
         """Make the question of a request, and count its memory."""
         if kind is Kind.NODES:
             # The account pays for a list now, and for its names when they are known.
             self._account.lists += 1
         size_bytes = _REQUEST_BYTES + characters_bytes(path)
-        self._room.add(self._account, size_bytes)
-        waiting = Waiting(message, size_bytes)
+        self._requests.add(self._account, size_bytes)
+        waiting = RelayedRequest(message, size_bytes)
         waiting.question = Question(kind, path, partial(self._deliver, waiting))
         return waiting
 
@@ -281,7 +284,7 @@ class Peer:
                 del self._waiting[message_id]
             else:
                 continue
-            self._room.remove(self._account, waiting.size_bytes)
+            self._requests.remove(self._account, waiting.size_bytes)
             self._answer = waiting.answer
             return waiting.request
         return None
@@ -297,10 +300,10 @@ class Peer:
         self._in_order = None
         self._released.clear()
         self.on_release = _nothing
-        self._room.inbox.writer_left(self)
+        self._requests.inbox.writer_left(self)
 
     def _refuse_relay(self, relay_id: str) -> None:
-        if relay_id == self._room.relay_id:
+        if relay_id == self._requests.relay_id:
             raise OutOfPlaceError(
                 "this relay is connected to itself: pacemaker.relay.servers and --to"
                 " may only name Pacemakers, not relays"
@@ -311,20 +314,20 @@ class Peer:
             f"relay {relay_id[:40]!a}",
         )
 
-    def _all(self) -> list[Waiting]:
+    def _all(self) -> list[RelayedRequest]:
         in_order = [] if self._in_order is None else [self._in_order]
         return [*self._waiting.values(), *in_order]
 
-    def _forget(self, waiting: Waiting) -> None:
-        self._room.remove(self._account, waiting.size_bytes)
-        self._room.inbox.drop(waiting.question)
+    def _forget(self, waiting: RelayedRequest) -> None:
+        self._requests.remove(self._account, waiting.size_bytes)
+        self._requests.inbox.drop(waiting.question)
 
-    def _deliver(self, waiting: Waiting, answer: Answer) -> None:
+    def _deliver(self, waiting: RelayedRequest, answer: Answer) -> None:
         # Called on the links' thread; the rest of this class is not.
         waiting.answer = answer
-        self._room.call(partial(self._release, waiting))
+        self._requests.call(partial(self._release, waiting))
 
-    def _release(self, waiting: Waiting) -> None:
+    def _release(self, waiting: RelayedRequest) -> None:
         if not self._has_ended:
             self._released.append(waiting)
             self.on_release()
@@ -339,11 +342,11 @@ class Peer:
         account: Account = UNKNOWN_PEER,
     ) -> None:
         """Store a pulse, and have it passed on."""
-        self._room.inbox.put(key, value, handle, account, self)
+        self._requests.inbox.put(key, value, handle, account, self)
 
     def put_at(self, handle: KeyHandle, value: bytes) -> None:
         """Store a pulse of a known key, and have it passed on."""
-        self._room.inbox.put_at(handle, value, self)
+        self._requests.inbox.put_at(handle, value, self)
 
     def get(self, key: str) -> bytes | None:
         """Return the answer to a GET_PULSE, or whether an EXISTS found the key."""
@@ -380,7 +383,7 @@ class Peer:
 
 
 def _no_thread(function: Callable[[], None]) -> None:
-    raise AssertionError("nothing is asked before the I/O thread has its room")
+    raise AssertionError("nothing is asked before the I/O thread is known")
 
 
 def _nothing() -> None:

@@ -1,4 +1,4 @@
-"""A client's requests at a relay: the protocol, the peer and the inbox, without I/O."""
+"""A client of a relay: the protocol, its requests and the inbox, without I/O."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pacemaker.core.figures import Figures
 from pacemaker.core.protocol import ServerProtocol, Wait
 from pacemaker.core.store import Store
 from pacemaker.errors import LimitError
-from pacemaker.relay import peers
+from pacemaker.relay import relayed_client
 from pacemaker.relay.core.question import Answer, Kind, Question
 from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, WriterLeft, Written
-from pacemaker.relay.peers import ANNOUNCEMENT, Peer, Room
+from pacemaker.relay.relayed_client import ANNOUNCEMENT, RelayedClient, ThreadRequests
 from pacemaker.wire.messages import Message
 from tests.fake_mechanisms import like_digest
 from tests.wire import by_hand as wire
@@ -35,19 +35,19 @@ class Client:
         self.store = Store()
         self.woken = 0
         self.inbox = Inbox(self.store, self._wake)
-        self.room = Room(self.inbox, "our-id")
+        self.thread_requests = ThreadRequests(self.inbox, "our-id")
         self.calls: deque[Callable[[], None]] = deque()
-        self.room.call = self.calls.append
+        self.thread_requests.call = self.calls.append
         self.account = account or Account("a")
-        self.peer = Peer(self.room, self.account, "peer")
+        self.relayed = RelayedClient(self.thread_requests, self.account, "peer")
         self.sent = b""
         self.wait = Wait.REQUEST
         self.protocol = ServerProtocol(
-            Dispatcher(self.peer, Figures(), MAX_BODY_BYTES),
+            Dispatcher(self.relayed, Figures(), MAX_BODY_BYTES),
             MAX_BODY_BYTES,
             like_digest() if is_digest else None,
             "peer",
-            self.peer,
+            self.relayed,
             self.account,
         )
         self.protocol.call_on_release(self.go_on)
@@ -109,7 +109,7 @@ def test_pulse_is_acknowledged_at_once() -> None:
     )
     (written,) = client.events()
     assert isinstance(written, Written)
-    assert (written.key, written.writer) == (KEY, client.peer)
+    assert (written.key, written.writer) == (KEY, client.relayed)
     assert client.inbox.newest(KEY) == b"x"
 
 
@@ -252,7 +252,7 @@ def test_end_of_a_connection_drops_its_requests() -> None:
     kinds = [type(event) for event in client.events()]
     assert kinds == [Dropped, Dropped, WriterLeft]
     assert client.account.held_read_bytes == 0
-    assert client.room.total_bytes == 0
+    assert client.thread_requests.total_bytes == 0
 
 
 def test_answer_after_the_end_of_a_connection_is_ignored() -> None:
@@ -279,13 +279,13 @@ def test_too_many_requests_of_an_address_end_its_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Requests cannot be answered early, so the connection ends; others have room."""
-    monkeypatch.setattr(peers, "MAX_WAITING_BYTES", 100_000)
+    monkeypatch.setattr(relayed_client, "MAX_WAITING_BYTES", 100_000)
     client = Client()
     for number in range(100):
         client.send(get(f"{KEY}{number}", number))
     assert isinstance(client.protocol.error, LimitError)
-    assert client.room.refused == 1
-    other = Peer(client.room, Account("b"), "other")
+    assert client.thread_requests.refused == 1
+    other = RelayedClient(client.thread_requests, Account("b"), "other")
     assert other.hold(Message(Type.GET_PULSE, KEY, 1), authenticated=True)
 
 
@@ -324,6 +324,6 @@ def test_parts_show_their_state() -> None:
     """Their reprs show their state, for the log of a bug."""
     client = Client()
     client.send(get())
-    assert "waiting=1" in repr(client.peer)
-    assert "refused=0" in repr(client.room)
+    assert "waiting=1" in repr(client.relayed)
+    assert "refused=0" in repr(client.thread_requests)
     assert "events=1" in repr(client.inbox)
