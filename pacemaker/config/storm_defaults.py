@@ -26,7 +26,7 @@ TASK_HEARTBEAT_SECS: Final = 3
 NIMBUS_MONITOR_SECS: Final = 10
 NIMBUS_TASK_TIMEOUT_SECS: Final = 30
 NIMBUS_TASK_LAUNCH_SECS: Final = 120
-# After how many moves of its workers Nimbus leaves a supervisor out, and for how long.
+# After how many moves of its workers Nimbus stops using a supervisor, and for how long.
 BLACKLIST_TOLERANCE_COUNT: Final = 3
 BLACKLIST_RESUME_SECS: Final = 1800
 

@@ -179,9 +179,9 @@ class Account:
         return self._arrivals.charge(1 / limits.connections_per_s, now_s) > 0
 
 
-# The account of a peer of which no address is known, such as the writer of a heartbeat
-# that an upgrade has carried over.  It is never above its share.  Its totals mean
-# nothing, because all stores of a process change them.
+# The account of a peer whose address is unknown, such as the writer of a heartbeat that
+# an upgrade has carried over.  It is never above its share.  Its totals mean nothing,
+# because all stores of a process change them.
 UNKNOWN_PEER: Final = Account("unknown peer")
 
 

@@ -262,8 +262,8 @@ class StepRunner:
             if not self._refusals.discard(address, refusal):
                 return False
             following = self._refusals.first(address) if had_turn else None
-            # Count the failure now and not when it was judged.  Otherwise
-            # an address whose refusals wait longer than `MEMORY_S` would be forgotten.
+            # Count the failure now and not when it was judged.  Otherwise an address
+            # whose refusals wait longer than `MEMORY_S` would be forgotten.
             self._failed_logins.failed(address, now_s)
             delay_s = max(FIRST_DELAY_S, self._failed_logins.delay_s(address, now_s))
         if following is not None:
