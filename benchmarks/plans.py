@@ -14,12 +14,10 @@ class Plan:
         name: the name of the plan.
         sittings: the number of sittings for rows of requests.
         store_sittings: the number of sittings for lists, deletes and the longest pause.
-        rounds: the number of rounds at saturation in a sitting; in each, every server
-        is
+        rounds: the number of rounds at saturation in a sitting; in each, every server is
             loaded in turn.
         rate_rounds: the number of rounds at the constant rate.  It takes several: if
-        the
-            machine stalls once, that alone makes the tail of a round.
+            the machine stalls once, that alone makes the tail of a round.
         seconds: the length of a round at saturation.
         rate_seconds: the least length of a round at the constant rate.
         rate_requests: the least number of requests of such a round, which takes longer
@@ -62,7 +60,7 @@ PLANS: Final = {
     for plan in (
         Plan(
             name="full",
-            sittings=5,
+            sittings=3,
             store_sittings=3,
             rounds=1,
             rate_rounds=3,

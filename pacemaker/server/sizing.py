@@ -59,7 +59,8 @@ def new_history(options: ServerOptions, store: Store) -> History | None:
     """Return an empty history, which the store counts; None if it is off."""
     if not options.history:
         return None
-    most_bytes = int(store.budget_bytes * limits.HISTORY_SHARE)
+    share_bytes = int(store.budget_bytes * limits.HISTORY_SHARE)
+    most_bytes = min(share_bytes, limits.HISTORY_MOST_BYTES)
     history = History(most_bytes, store.count_other)
     history.began_s = time.monotonic()
     return history

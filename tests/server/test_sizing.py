@@ -10,6 +10,7 @@ import pytest
 
 from pacemaker.admin.address import AdminAddress
 from pacemaker.config import Settings
+from pacemaker.core.record import NO_SOURCE, RECORD_BYTES
 from pacemaker.server import ServerOptions, limits
 from pacemaker.server.io.limits import RESERVED_DESCRIPTORS
 from pacemaker.server.options import AdminOptions
@@ -48,6 +49,25 @@ def test_history_is_there_unless_it_is_switched_off() -> None:
     assert history is not None
     assert history.began_s > 0
     assert not history.records
+
+
+@pytest.mark.parametrize(
+    ("budget_bytes", "most_bytes"),
+    [(16 * 2**20, 2**20), (2**40, limits.HISTORY_MOST_BYTES)],
+)
+def test_history_takes_a_share_of_the_store_and_not_more_than_enough(
+    budget_bytes: int, most_bytes: int
+) -> None:
+    """A small store has a small one, and a large one is full at 50,000 workers."""
+    options = ServerOptions(store_budget_bytes=budget_bytes)
+    history = new_history(options, new_store(options, AVAILABLE_BYTES))
+    assert history is not None
+    key = "/workerbeats/t/"
+    fits = most_bytes // (RECORD_BYTES + len(key) + 6)
+    for number in range(fits):
+        assert history.record_for(f"{key}{number:06}", NO_SOURCE, 1.0, b"")
+    assert history.record_for("/workerbeats/t/another", NO_SOURCE, 1.0, b"") is None
+    assert history.size_bytes <= most_bytes
 
 
 def test_io_threads_are_one_with_the_gil(monkeypatch: pytest.MonkeyPatch) -> None:
