@@ -14,8 +14,8 @@ class Plan:
         name: the name of the plan.
         sittings: the number of sittings for rows of requests.
         store_sittings: the number of sittings for lists, deletes and the longest pause.
-        rounds: the number of rounds at saturation in a sitting; in each, every server is
-            loaded in turn.
+        rounds: the number of rounds at saturation in a sitting; each of them loads one
+            server after another.
         rate_rounds: the number of rounds at the constant rate.  It takes several: if
             the machine stalls once, that alone makes the tail of a round.
         seconds: the length of a round at saturation.
