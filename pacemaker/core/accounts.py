@@ -1,15 +1,15 @@
-"""What each peer address uses, and when that is more than its share.
+"""What each peer address uses, and whether that is more than its share.
 
 Every scarce resource (stored heartbeats, buffers, held reads, descriptors, the I/O
 thread's time) is counted per *account*.  An account is one peer address, or one
 connection of an address that many workers share, such as a proxy's.
 
-Nothing is refused while there is plenty.  Once more than `PRESSURE` of a resource is
-used, requests are refused, but only to accounts that use more than an equal share.  So
-no address can take what the others need, and no cluster meets a limit in normal use,
-even if all of its workers come from one address.
+Nothing is refused while a resource is plentiful.  Once more than `PRESSURE` of it is
+used, only accounts that use more than an equal share are refused.  So no address can
+take what the others need, and no cluster reaches a limit in normal use, even if all of
+its workers come from one address.
 
-New keys and lists cost time rather than room, so they are delayed and not refused
+New keys and lists cost time rather than memory, so they are delayed, not refused
 (`Account.settle`).
 
 This module reads no clock: time is passed in as an argument.

@@ -1,8 +1,8 @@
-"""The addresses of the peers: which account each connection belongs to.
+"""Map the addresses of peers to accounts.
 
-An address is an IPv4 address, which may be mapped into IPv6, or a /64 of IPv6.  If
-many workers share an address, for example behind a proxy, each connection counts as an
-address of its own.
+An address is an IPv4 address, possibly mapped into IPv6, or a /64 network of IPv6.  If
+many workers share an address, for example behind a proxy, each of its connections
+counts as a separate address.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
 """Which new connections are accepted when descriptors run short.
 
-Every connection is accepted until three quarters of the connections that fit are open.
-Above that, no address gets more than an equal share.  If an address has its share, a
-new connection takes the place of an expendable one of the same address, or is refused.
-If all of them are open, an expendable connection of any address is closed to make room
-for a new one.  A connection is expendable if it has never sent a byte, or if it was
-refused and its peer has not closed its end.
+Every connection is accepted until three quarters of the possible connections are open.
+Above that, no address gets more than an equal share: if it already has its share, a new
+connection replaces an expendable one of the same address, or is refused.  When all
+possible connections are open, an expendable connection of any address is closed to make
+room for a new one.  A connection is expendable if it has never sent a byte, or if it
+was refused and its peer has not closed its end.
 
-Above three quarters, an address from which connections come too fast makes its own room
-as well.  But if its expendable connections turn out to have sent something just now,
-the new one is kept: it may be a worker's, at an address that many share.
+Above three quarters, an address that opens connections too fast must also make room by
+giving up its own.  But if its expendable connections turn out to have sent something
+just now, the new connection is kept, because it may be a worker's, at an address that
+many share.
 
-The only side effects here are on the accounts, under their own lock.
+The only side effects are on the accounts, which have a lock of their own.
 """
 
 from __future__ import annotations

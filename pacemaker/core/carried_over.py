@@ -1,8 +1,8 @@
 """What an upgrade in place carries over to the process that continues as the daemon.
 
-This is plain data.  Connections produce their part of it and are restored from it.
-`pacemaker.server.upgrade.state_format` converts it to bytes and back.  Times are in
-seconds of CLOCK_BOOTTIME.
+This is plain data.  Each connection produces its own part, from which the next process
+restores it.  `pacemaker.server.upgrade.state_format` converts the data to bytes and
+back.  Times are in seconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ entries are removed in steps.
 
 A list that began before the delete may still be reading the same nodes.  It copies the
 names of a node under the store's lock, and entries are removed under the same lock, so
-neither sees the other's half-done work.  (Copying a dict is atomic under the GIL, but a
-free-threaded build promises that only as a detail of its implementation.)
+neither sees half-done work of the other.  (Copying a dict is atomic under the GIL, but
+in a free-threaded build that is only an implementation detail.)
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Held misses: after a start, a read of an absent key waits for the key.
 
 The store is empty after a start, but that does not mean that the workers are dead.
-Nimbus treats a missing heartbeat like one that has not changed, so it would declare
-them dead.  For some seconds, therefore, a GET_PULSE whose key is absent is *held*.  It
-is answered when the key is stored, or as a miss when the time is over.
+Nimbus treats a missing heartbeat like one that has not changed, so without help it
+would declare them dead.  Therefore, for some seconds, a GET_PULSE whose key is absent
+is *held*: it is answered when the key is stored, or as a miss when the time is over.
 
 `Holding` keeps the held reads of one I/O thread, and `HeldReads` those of one of its
 connections.  A read goes through two steps:
@@ -13,17 +13,17 @@ connections.  A read goes through two steps:
 Reads are *released* a few at a time.  A released read is *answered* by its connection
 as soon as the connection has room for a reply.  Until then it can still be dropped,
 because the connection has ended, or because another request with the same message id
-has arrived.  That request may be the same read, sent again: then the client expects
-one reply for both.  Or the client has abandoned the older read: then it would mistake
-the reply to the older read for the reply to the new request.
+has arrived.  If that request is the same read, sent again, the client expects one reply
+for both.  If it is a new request, the client has abandoned the older read, and would
+mistake the reply to it for the reply to the new request.
 
-The connections share the room for held reads.  Once three quarters of the room are
-used, a read is not held if its account has more than an equal share of the room, nor if
-its connection has more than an equal share within the account.  If the room is full
-nevertheless, the largest connection of the largest account *gives up* its oldest reads
-to make room for a smaller one: they are answered at once, as misses.  A client that
-reads thousands of keys that do not exist therefore gets misses, and Nimbus, which waits
-for only a few reads at a time, does not.
+The connections share the memory for held reads.  Once three quarters of it are used, a
+read is not held if its account has more than an equal share, or if its connection has
+more than an equal share within the account.  If the memory is used up nevertheless, the
+largest connection of the largest account *gives up* its oldest reads to make room for a
+smaller one: they are answered at once, as misses.  So a client that reads thousands of
+keys that do not exist gets misses, but Nimbus, which waits for only a few reads at a
+time, does not.
 
 Only the I/O thread that owns the connections calls this module.  The one exception is
 the store, which reports a key on the thread that stores it.  The report is passed to

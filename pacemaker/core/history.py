@@ -1,8 +1,8 @@
 """The history of the heartbeats: who wrote each key, when, and what was unusual.
 
-An administrator asks why a worker was moved.  The stored heartbeats cannot tell,
-because each one replaces the one before.  So each key has a `Record` of its last pulse,
-its writer and its last `MAX_EVENTS` unusual events:
+An administrator may ask why a worker was moved.  The stored heartbeats cannot tell,
+because each one replaces its predecessor.  So each key has a `Record` of its last
+pulse, its writer and its last `MAX_EVENTS` unusual events:
 
 * a connection other than the previous one wrote the key (a worker that was restarted,
   or that reconnected);
@@ -12,19 +12,19 @@ its writer and its last `MAX_EVENTS` unusual events:
 
 **What a pulse costs.**  No clock is read: the time is that of the last `epoll.poll`.  A
 pulse that comes within a second of the last noted one is not noted (`WorkerPulses`).
-To note a pulse takes two comparisons and one store.  The time since the last pulse is
-compared with `Record.quiet_s`, the source with that of the last pulse, and the time is
+Noting a pulse takes two comparisons and one store: the time since the last pulse is
+compared with `Record.quiet_s`, the source with the last pulse's source, and the time is
 stored.  There is more to do only if one of the comparisons fails.
 
 **Memory.**  Records may take a fixed part of the store's budget, and are counted in it.
 When that part is full, the oldest record whose key was not written recently is removed.
 If there is none, a new key gets no record.
 
-A thread that changes a record holds no lock.  A key usually has one writer.  If two
-threads write one key at the same time, at worst its record misses an event.
+Records are changed without a lock, because a key usually has one writer.  If two
+threads write the same key at the same time, at worst its record misses an event.
 
-Times are in monotonic seconds.  The clock belongs to the system, so they stay valid
-over an upgrade in place.  This module reads no clock.
+Times are in monotonic seconds.  The clock is the system's, so they stay valid across an
+upgrade in place.  This module reads no clock.
 """
 
 from __future__ import annotations

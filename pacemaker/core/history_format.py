@@ -1,8 +1,8 @@
 """The history as bytes, which an upgrade in place carries over.
 
-The old process writes them (`pack`) and the new one reads them (`unpack`).  The new
-process may run another release, so a change of the layout needs a new version of the
-state's format (`pacemaker.server.upgrade.state_format`).
+The old process writes these bytes (`pack`) and the new one reads them (`unpack`).  The
+new process may run another release, so a change of the layout needs a new version of
+the state's format (`pacemaker.server.upgrade.state_format`).
 """
 
 from __future__ import annotations

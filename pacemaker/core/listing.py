@@ -4,9 +4,9 @@ A list of a million names takes a second to write.  For a large directory, dispa
 therefore returns a `Listing` instead of a message, and the connection takes one `step`
 in each of its turns: a thousand names, or fewer if they are long.
 
-A 2.x client refuses a reply larger than `pacemaker.thrift.message.size.max`, and
-retries forever.  The list is therefore cut to the names that fit.  Nimbus deletes the
-names that it does not know, so later lists reach the others.
+A client of Storm 2.x refuses a reply larger than `pacemaker.thrift.message.size.max`,
+and retries forever.  So the list is cut off after the names that fit.  Nimbus deletes
+the names that it does not know, so later lists reach the remaining ones.
 """
 
 from __future__ import annotations

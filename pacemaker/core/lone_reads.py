@@ -1,8 +1,8 @@
 """Reads of one heartbeat that come one at a time: nearly all that Nimbus sends.
 
-Nimbus waits for each reply before it sends its next request.  So what arrives is nearly
-always exactly one GET_PULSE, as Storm's clients write it.  The reply repeats the bytes
-of its path, its message id and its end.
+Nimbus waits for each reply before it sends its next request.  So the bytes that arrive
+are nearly always exactly one GET_PULSE in the form that Storm's clients write.  The
+reply copies the bytes of its path, its message id and its end.
 """
 
 from __future__ import annotations

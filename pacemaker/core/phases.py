@@ -1,4 +1,4 @@
-"""The phases of a connection, and what leads from one to the next.
+"""The phases of a connection, and the transitions between them.
 
 All transitions are in one table, `TRANSITIONS`.  A connection without authentication
 is OPEN from the start.  With authentication it begins in the phase that its mechanism
@@ -11,12 +11,12 @@ asks for: a DIGEST client first requests a token, a KERBEROS client sends one at
     OPEN:              ordinary message -> OPEN
 
 From every phase, a failure leads to CLOSED, and nothing leads out of CLOSED.  A message
-that is not listed for its phase is refused, which is a failure.  In STEPPING and in
-CLOSED no message is read.
+that is not listed for the current phase is refused, which is a failure.  No message is
+read in STEPPING or CLOSED.
 
 An ordinary message before the exchange is complete ends SASL on the connection for
-good: it is served, but it may never read.  (Storm's ``SaslStormServerHandler``,
-``KerberosSaslServerHandler``.)
+good: the connection is served, but may never read, as in Storm's
+``SaslStormServerHandler`` and ``KerberosSaslServerHandler``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The protocol: the state of one connection to the server, without its socket.
 
-Bytes go in, and each call returns what its owner has to do next: the bytes to send,
-and what to wait for (`Wait`).  Requests are answered strictly in order, except for held
+Bytes go in, and each call tells the owner what to do next: which bytes to send, and
+what to wait for (`Wait`).  Requests are answered strictly in order, except for held
 reads.  When the peer breaks the protocol, `error` says why and the phase is CLOSED for
 good.  The replies to earlier requests are still sent.
 
@@ -20,26 +20,26 @@ then does what `wait` says:
     STEP      call `step.run`, on any thread, and pass its outcome to `finish_step`
     END       close the connection once everything is sent
 
-So the owner reads from the peer in REQUEST and MORE only.  It calls `fail` to end the
-connection itself, and `close` once nobody will receive a reply any more.
+So the owner reads from the peer only in REQUEST and MORE.  It calls `fail` to end the
+connection on its own initiative, and `close` once nobody will receive a reply any more.
 
 **Bounded output.**  A small request may have a large reply, so the protocol reads no
 more frames once `MAX_OUTGOING_BYTES` wait to be sent (ROOM).  The frames that follow
 stay unread until the replies are on their way.  (A worker's pulses to one key are
 answered together, without this check between them: a reply is smaller than its pulse.)
 
-**Bounded work.**  One call reads no more than a *slice* of messages, with a total cost
-of `SLICE_COST`.  The rest waits (TURN).  So the other peers never wait for everything
-that one peer has sent.
+**Bounded work.**  One call handles no more than a *slice* of messages, with a total
+cost of `SLICE_COST`, and the rest waits (TURN).  So the other peers never wait for
+everything that one peer has sent.
 
 **SASL.**  `pacemaker.core.phases` has the phases and all transitions.  A step may be
-slow, so the protocol does not take it itself (STEP).
+slow, so the protocol does not run it itself (STEP).
 
-**Held reads.**  After a start, misses are held (`pacemaker.core.held_reads`).  A
-held read is answered later and out of order: when it is released, the function passed
-to `call_on_release` is called, and the owner calls `resume`.  A relay does the same
-with all requests that other Pacemakers have to answer.  One of them may have no message
-id, and then it must be answered in order (ANSWER).
+**Held reads.**  After a start, misses are held (`pacemaker.core.held_reads`).  A held
+read is answered later and out of order: when it is released, the function passed to
+`call_on_release` is called, and the owner calls `resume`.  A relay does the same with
+all requests that other Pacemakers have to answer.  If such a request has no message id,
+it must be answered in order (ANSWER).
 
 **State.**  A `Snapshot` is the whole state of a connection.  Another process can
 continue the connection from it (`pacemaker.core.carried_over`).

@@ -1,11 +1,11 @@
 """What the history knows of one key: its last pulse, its writer, and unusual events.
 
 A `Record` belongs to a key, a `Source` is a connection, and an `Event` is something
-unusual.  A record keeps its last `MAX_EVENTS` events in packed form: as objects they
-would take several times the memory.
+unusual.  A record keeps its last `MAX_EVENTS` events in packed form, because as objects
+they would take several times as much memory.
 
-Times are in monotonic seconds.  The clock belongs to the system, so they stay valid
-over an upgrade in place.  This module reads no clock.
+Times are in monotonic seconds.  The clock is the system's, so they stay valid across an
+upgrade in place.  This module reads no clock.
 """
 
 from __future__ import annotations

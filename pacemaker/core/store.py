@@ -1,14 +1,14 @@
 """The store of heartbeats: all keys behind one lock.
 
-`pacemaker.core.trie` has the keys and their values.  `pacemaker.core.store_budget` has
-the totals, and the rules of who may store how much.  `pacemaker.core.detached` frees
+`pacemaker.core.trie` has the keys and their values, `pacemaker.core.store_budget` has
+the totals and decides who may store how much, and `pacemaker.core.detached` frees
 deleted subtrees.  The store guards all three with its lock.
 
 What the store guarantees:
 
 * The cost of a list depends on the length of its answer, the cost of a delete on the
-  number of keys it removes, and the cost of a pulse on the segments of its path.  None
-  of them depends on what else is stored.
+  number of keys it removes, and the cost of a pulse on the number of segments in its
+  path.  None of them depends on what else is stored.
 * No call frees more than `FREED_PER_STEP` entries.  A larger subtree is detached at
   once and freed in steps by `Store.reclaim`.
 * No wake-up is lost.  `await_key` checks for the key and registers the callback under
@@ -17,9 +17,8 @@ What the store guarantees:
 Directories follow one rule.  ``prefix(path)`` is the path, with a slash appended unless
 it ends with one.  A delete removes every key that, with a slash appended, begins with
 the prefix.  A list returns the first non-empty segment after the prefix of each key
-that begins with it.
-(Storm compares plain strings, and 2.x treats the path as a regular expression.  For
-every path that Storm itself uses, the answers are the same.)
+that begins with it.  (Storm compares plain strings, and 2.x also treats the path as a
+regular expression.  For every path that Storm itself uses, the answers are the same.)
 """
 
 from __future__ import annotations

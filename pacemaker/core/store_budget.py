@@ -5,28 +5,27 @@
 * Above that, an account that has more than an equal share may not add keys, and may
   not let a value grow past `SMALL_VALUE_BYTES`.
 * No new key may exceed the budget.
-* A known key may still grow when the budget is used up, because Nimbus would
-  otherwise declare live workers dead.  All such growth together is limited to
-  `SLACK_BYTES`.
-* The growth of accounts above their share is charged to the slack as soon as three
-  quarters of the budget are used.  Otherwise many values that each grow a little could
-  use up the room that is left for the new keys of other accounts.
+* A known key may still grow when the budget is used up, because otherwise Nimbus would
+  declare live workers dead.  All such growth together is limited to `SLACK_BYTES`.
+* Once three quarters of the budget are used, growth by accounts above their share is
+  charged to this slack.  Otherwise many values that each grow a little could use up the
+  room that is left for other accounts' new keys.
 * A value that does not grow is never refused, not even above the share: the heartbeat
   of a live worker must not become stale because the store is full.
 
-A key is charged to its last writer.  There is one exception: an account that would be
-above its share with another account's key may rewrite it without growth, but the key
-stays charged to the account that has paid for it.  (To refuse the rewrite would hurt a
-worker that has moved to a busy address.  To charge it to the new writer would let an
-account go further and further above its share, because each account that loses its last
-key makes the equal share of the others larger.)
+A key is charged to its last writer.  There is one exception: if taking over another
+account's key would put an account above its share, the account may rewrite the key
+without growth, but the key stays charged to the account that has paid for it.
+(Refusing the rewrite would hurt a worker that has moved to a busy address.  Charging it
+to the new writer would let an account go further and further above its share, because
+each account that loses its last key makes the equal share of the others larger.)
 
-A connection of a shared address is an account of its own, which is gone for good once
-the connection has ended.  The keys that it leaves in the store pass to one heir
-(`pass_on`).  Otherwise a peer could open one connection after another, leave one key
-from each, and make the equal share of everybody else as small as it likes.
+Each connection of a shared address is an account of its own, which is gone for good
+once the connection has ended.  The keys that it leaves in the store pass to a single
+heir (`pass_on`).  Otherwise a peer could open one connection after another, leave one
+key from each, and make everybody else's equal share as small as it likes.
 
-The store calls everything here under its lock.
+The store holds its lock whenever it calls this module.
 """
 
 from __future__ import annotations

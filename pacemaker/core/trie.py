@@ -6,18 +6,18 @@ to entry.  The entry is a leaf if the key has a value and no keys below it, and 
 node if there are keys below it.  A node keeps the leaf of its own key, if it has one,
 at `OWN`.
 
-Between two calls,
+Between two calls, these invariants hold:
 
 * no node except the root is empty, and none has only the leaf of its own key;
-* no dict is sparse: one that has shrunk a lot is rebuilt, so memory does not build up
-  as topologies come and go;
+* no dict is sparse: a dict that has shrunk a lot is rebuilt, so memory does not build
+  up as topologies come and go;
 * no dict is large: a node with many entries is a `WideNode`.
 
-A key has at most `MAX_SEGMENTS` segments, so a path of many slashes does not become
-many nodes.
+A key has at most `MAX_SEGMENTS` segments, so that a path with many slashes does not
+become many nodes.
 
-Nothing here takes a lock or counts totals: the store does, with the sizes that these
-functions return.
+Nothing here takes a lock or counts totals.  The store does both, with the sizes that
+these functions return.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """The pulses of one worker: nearly all of a Pacemaker's traffic.
 
-A worker writes one key, again and again, over one connection.  Its frames differ only
-in their details and message ids.  The constant bytes in between are therefore built
-once and compared, and the key is looked up in the store only once.
+A worker writes the same key again and again over one connection.  Its frames differ
+only in their details and message ids.  So the constant bytes in between are built once
+and then compared, and the key is looked up in the store only once.
 
 Consecutive pulses are carried out together, and only the last one is stored.  No reader
-can tell: all of them arrived before any was answered, and a heartbeat that is
-overwritten at once may never be seen anyway.  (If the key is new and the store is full,
-the verdict on the last pulse holds for all of them.)
+can tell the difference: all of them arrived before any was answered, and a heartbeat
+that is overwritten at once might never be seen anyway.  (If the key is new and the
+store is full, the verdict on the last pulse holds for all of them.)
 """
 
 from __future__ import annotations

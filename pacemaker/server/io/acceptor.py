@@ -1,4 +1,4 @@
-"""The acceptor: it accepts connections and hands each one to an I/O thread."""
+"""The acceptor thread: it accepts connections and hands each to an I/O thread."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """New connections on their way from the acceptor to an I/O thread.
 
-The accounts take turns, so a worker that starts does not wait for thousands of earlier
-connections from another address.
+The accounts take turns, so a worker that has just started does not wait for thousands
+of earlier connections from another address.
 
-Pure.
+This module does no I/O.
 """
 
 from __future__ import annotations

@@ -2,16 +2,16 @@
 
 The next connection is chosen in three steps:
 
-1. the host that has used the least time lately, so that no address can take the time
-   of others;
+1. the host that has lately used the least time, so that no address can take the time of
+   others;
 2. among the cost classes of its connections, one that has had no more than its part of
    the host's time, so that many connections with costly requests do not delay one with
-   small requests, and the other way round;
-3. in that class, the connection that has waited longest.
+   small requests, or vice versa;
+3. in that class, the connection that has waited the longest.
 
 Each step takes time logarithmic in the number of hosts, however many connections wait.
 
-Pure.
+This module does no I/O.
 """
 
 from __future__ import annotations

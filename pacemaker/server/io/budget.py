@@ -7,21 +7,21 @@ by bytes *times age*:
 * An unfinished frame ages from its first byte.  A frame in transit is complete within
   milliseconds; one that is kept unfinished to occupy memory grows old.  So a heartbeat
   of 1.3 MB that is arriving now is never evicted before frames of 440 KB that have been
-  unfinished for a second, although it is the largest.
-* Unsent replies age from when the peer last took some of them.  A peer that reads
-  slowly stays young; one that has stopped reading does not.
+  unfinished for a second, even though it is larger.
+* Unsent replies age from the last time the peer read some of them.  So the replies to a
+  peer that reads slowly stay young, unlike those to one that has stopped reading.
 * In both cases, a decrease in bytes is a sign of progress: a frame was completed, or
-  replies were taken.  The remaining bytes count as new.
+  replies were read.  The remaining bytes count as new.
 
 The first to go is the heaviest connection of the account (peer address) whose buffers
-weigh the most together.  So a thousand small frames of one address go before one large
-frame of another, and an address that many workers share loses its oldest frame, not the
-one that arrived last.
+together weigh the most.  So a thousand small frames from one address go before one
+large frame from another, and an address that many workers share loses its oldest frame,
+not the one that arrived last.
 
-Nothing is refused before the budget is used up, not even to an account that holds
-more than its equal share.  Such a rule would hit a large heartbeat that comes through
-NAT or a proxy although there is still room for it.  Waiting until there is no room
-harms no peer, because then the frame that has been unfinished longest is evicted.
+Nothing is refused before the budget is used up, not even to an account that holds more
+than its equal share.  Such a rule would hit a large heartbeat that comes through NAT or
+a proxy even while there is still room for it.  Waiting until there is no room harms no
+honest peer, because then the frame that has been unfinished the longest is evicted.
 """
 
 from __future__ import annotations

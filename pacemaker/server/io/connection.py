@@ -1,13 +1,13 @@
 """One connection: a socket and its protocol object, on the I/O thread that owns it.
 
-Only the owning thread calls it; the one exception is `is_stepping`, which the SASL
-helpers call too.  At any time, a connection is in one `Condition`, which says what it
-waits for.  `_settle` decides which one, from what the protocol waits for.
+Only the owning thread calls a connection; the one exception is `is_stepping`, which the
+SASL helpers call too.  At any time, a connection is in one `Condition`, which says what
+it waits for.  `_settle` derives the condition from what the protocol waits for.
 
-In the usual case, a whole request is read and its reply is written at once.  That
-path goes through `on_readable` and `_write`, and the condition stays READING.
+Usually, a whole request is read and its reply is written at once.  That path goes
+through `on_readable` and `_write`, and the condition stays READING.
 
-**Who may close it.**  In the end, `abort` closes the socket.  What leads there:
+**Who may close it.**  In the end, `abort` always closes the socket.  These lead there:
 
     the peer        a reset, or its end while a refusal waits (`_end_by_peer`); or its
                     end of stream, once everything is answered (`_finish`)
@@ -18,7 +18,7 @@ path goes through `on_readable` and `_write`, and the condition stays READING.
     the I/O thread  `abort`: a stop, once there is nothing left to `drain` or the time
                     is up; or an exception in our own code
 
-`_finish` lets what was written arrive first; `abort` alone sends a reset.
+`_finish` first lets everything that was written arrive; `abort` alone sends a reset.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The time limits of one connection: when each began, and which one has passed.
 
-The times come in as arguments, so none of this reads a clock or a socket.
+Times are passed in as arguments, so nothing here reads a clock or a socket.
 """
 
 from __future__ import annotations

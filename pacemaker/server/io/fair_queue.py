@@ -1,6 +1,6 @@
 """A queue that takes addresses in turn, with one item of an address at a time.
 
-Pure.  Call it only while holding its owner's lock.
+This module does no I/O.  Call the queue only while holding its owner's lock.
 """
 
 from __future__ import annotations

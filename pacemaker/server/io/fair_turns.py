@@ -8,10 +8,11 @@ There, the host that has lately used the least of the thread's time comes first,
 cost classes of its connections share its time.  Then the turn ends, and the calls that
 other threads have queued run (a stop, an upgrade, the watchdog).
 
-A worker takes some microseconds every three seconds, so it is always among the first,
-however much others send.  The first rule protects it from costly requests of its own
-address, the second from an address that sends cheap requests without end.  Nearly every
-turn has little to do and does none of this.
+A worker needs some microseconds every three seconds, so it is always among the first to
+be served, however much others send.  The first half of a shared turn protects it from
+costly requests from its own address, and the second half from an address that sends an
+endless stream of cheap requests.  Nearly every turn has little to do and does none of
+this.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """Find the item with the largest size times age, without looking at all items.
 
 The order of two items by size times age changes with time, so no single sorted
-structure can hold it.  But among items of about the same size, the oldest is always
-about the heaviest.  So there is one heap for each power of two of the size, with the
-oldest item at the top.  The search only compares the tops of about thirty heaps,
+structure can maintain it.  But among items of about the same size, the oldest is always
+roughly the heaviest.  So there is one heap for each power of two of the size, with the
+oldest item at the top.  The search compares only the tops of about thirty heaps,
 however many items there are.
 
 The item found weighs more than half as much as the heaviest item.  So an item never
 wins over another that is ten times as heavy.
 
-The heaps know each item's position, so an item that changes moves within its heap
-and leaves no stale entry.  (`heapq` with outdated entries would need a cleanup from
-time to time.  That is a walk over all items, and the caller holds a lock.)
+The heaps know each item's position, so a changed item moves within its heap and leaves
+no stale entry.  (`heapq` would leave outdated entries, which need a cleanup from time
+to time: a walk over all items, while the caller holds a lock.)
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """An I/O thread: one epoll loop over many connections, which never change threads.
 
-A connection needs no lock, because only its own thread touches it.  Other threads
-use `call`, which queues a function and wakes the loop.  They never touch a connection
-themselves.
+A connection needs no lock, because only its own thread touches it.  Other threads use
+`call` instead, which queues a function and wakes the loop.
 
-Who is served first in a turn, and who has to wait, is decided by
-`pacemaker.server.io.fair_turns`.
+`pacemaker.server.io.fair_turns` decides who is served first in a turn, and who has to
+wait.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The numbers of the acceptor and the I/O threads, each with its reason."""
+"""The limits of the acceptor and the I/O threads, each with its reason."""
 
 from __future__ import annotations
 

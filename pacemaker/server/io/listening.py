@@ -1,4 +1,4 @@
-"""The listening sockets, either handed over at the start or opened here."""
+"""The listening sockets, which are either handed over at the start or opened here."""
 
 from __future__ import annotations
 

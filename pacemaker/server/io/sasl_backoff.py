@@ -1,10 +1,10 @@
 """Recent authentication failures by address, and when each one is reported.
 
-Pure: time is passed in as an argument.
+A client learns that it failed when its connection is closed.  After a few failures from
+one address, refusals are reported to it one at a time, each after a delay.  So however
+many connections the address opens, it learns of only a few wrong guesses a second.
 
-A client learns that it failed when its connection is closed.  After a few failures of
-an address, its refusals are reported one at a time, each after a delay.  However many
-connections the address opens, it learns of only a few wrong guesses a second.
+This module does no I/O; times are passed in.
 """
 
 from __future__ import annotations

@@ -2,23 +2,23 @@
 
 A DIGEST step is short, so it runs at once on the I/O thread.  A GSSAPI step may read
 files and take long, so a helper thread runs it.  The helpers serve the addresses in
-turn, with one step of an address at a time, so no address can occupy them all.
+turn, with one step per address at a time, so no address can occupy them all.
 
-**Guessing.**  Every token is judged when it arrives, so a right secret never waits for
-wrong ones.  Only the outcome is delayed, and no thread blocks for that:
+**Guessing.**  Every token is checked when it arrives, so a correct secret never waits
+for wrong ones.  Only the outcome is delayed, and no thread blocks meanwhile:
 
 * The outcome of a wrong guess (the connection is closed) is reported when its turn
   comes: one at a time for an address, each after the delay of `FailedLogins`.  Until
   then the connection stays open and silent, however long that takes, because closing it
   would give the outcome away.
-* A success is reported after the same delay, but after half a second at most.  If it
-  were reported at once, a millisecond of silence would tell a guesser that the guess
-  was wrong.
+* A success is reported after the same delay, or after half a second if that is shorter.
+  If it were reported at once, a millisecond of silence would tell a guesser that the
+  guess was wrong.
 
-So an address is told of a few wrong guesses a second.  What it can learn from silence
-is bounded by the number of its connections, because each must stay open for the delay.
-(Judging only a few tokens a second would close that gap.  But then a right secret would
-wait for all the wrong ones that arrived before it.)
+So an address is told of only a few wrong guesses a second.  What it can learn from
+silence is bounded by the number of its connections, because each must stay open for the
+delay.  (Checking only a few tokens a second would close that gap.  But then a correct
+secret would wait for all the wrong ones that arrived before it.)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sockets: options, addresses as text, bytes in the kernel, end by FIN or reset."""
+"""Help with sockets: options, addresses as text, bytes in the kernel, FIN or reset."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The time of an I/O thread that each account has used lately.
 
 Only the ratios between accounts matter.  So the time is not measured over a window, but
-halved from time to time (`limits.FADE_S`), and the interval need not be regular.
+halved from time to time (`limits.FADE_S`), at intervals that need not be regular.
 
 This module does no I/O; times are passed in.
 """

@@ -1,6 +1,6 @@
 """Functions to call later, in the order of their times.
 
-Pure: the caller passes the time in.
+This module does no I/O; times are passed in.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The connections that hold bytes or have a deadline, and the sweep that checks them.
 
-Pure: the caller passes the time in.
+This module does no I/O; times are passed in.
 """
 
 from __future__ import annotations
