@@ -6,13 +6,14 @@ a peer has only stated.
 
 The work is proportional to the number of bytes, even if they arrive one at a time, or
 as thousands of frames in one segment.  Frames that are complete in one segment are not
-copied at all.  A frame that arrives in pieces is copied once, and so are the frames
-that follow it in its last piece; but `pieces` gives a large one without any copy.
+copied at all.  A frame that arrives in several is copied once, and nothing else is; but
+`pieces` gives a large one without any copy.
 """
 
 from __future__ import annotations
 
 import struct
+from collections import deque
 from typing import Final
 
 from pacemaker.errors import FrameError
@@ -39,6 +40,7 @@ class FrameReader:
     __slots__ = (
         "_max_body_bytes",
         "_more",
+        "_more_at",
         "_more_bytes",
         "_position",
         "_unread",
@@ -49,35 +51,34 @@ class FrameReader:
         self._max_body_bytes = max_body_bytes
         self._unread = unread
         self._position = 0
-        # The further pieces of the frame that begins with `_unread`.  If there are any,
-        # `_position` is 0, and at least the head is in `_unread`.
-        self._more: list[bytes | bytearray] = []
+        # The pieces after `_unread`, and where the unread bytes of the first one begin.
+        # If there are any, `_unread` has at least the head of a frame.
+        self._more: deque[bytes | bytearray] = deque()
+        self._more_at = 0
         self._more_bytes = 0
         self.frames_rcvd = 0
 
     def receive(self, data: bytes) -> None:
         """Receive some bytes of the stream."""
         unread = self._unread
-        if self._position == len(unread):
+        if self._more:
+            self._add_piece(data)
+        elif self._position == len(unread):
             self._unread = data
             self._position = 0
-            return
-        if not self._more:
+        else:
             rest = unread[self._position :]
-            frame_bytes, all_bytes = self.frame_bytes, len(rest) + len(data)
-            is_large_alone = frame_bytes == all_bytes >= _LARGE_BYTES
-            is_whole = frame_bytes <= all_bytes and not is_large_alone
             self._position = 0
-            if is_whole or len(rest) < HEAD_SIZE:
+            if len(rest) < HEAD_SIZE:
                 self._unread = rest + data
-                return
-            self._unread = rest
-        self._add_piece(data)
+            else:
+                self._unread = rest
+                self._add_piece(data)
 
     def _add_piece(self, data: bytes) -> None:
-        """Add a piece of a frame.
+        """Add a piece.
 
-        Joining the bytes would copy the frame for each piece, and would leave more
+        Joining the bytes would copy a large frame for each piece, and would leave more
         holes in the heap.
         """
         self._more_bytes += len(data)
@@ -88,16 +89,18 @@ class FrameReader:
         else:
             self._more.append(bytearray(data))
 
-    def _forget_pieces(self) -> None:
-        self._more = []
-        self._more_bytes = 0
-
     def peek(self) -> tuple[bytes, int] | None:
         """Return some bytes, and the offset at which the unread ones begin.
 
-        None if the bytes are in pieces.
+        None if the next frame is a large one in pieces.
         """
-        return None if self._more else (self._unread, self._position)
+        if self._more:
+            size = self.frame_bytes
+            if size < _LARGE_BYTES and self._has_pieces_of(size):
+                self._join_first(size)
+            elif size > len(self._unread) - self._position:
+                return None
+        return self._unread, self._position
 
     def pieces(self) -> list[bytes | bytearray] | None:
         """Return a frame, from its head, that is in pieces: at least two.
@@ -108,18 +111,22 @@ class FrameReader:
         most_bytes = HEAD_SIZE + self._max_body_bytes
         if not self._more or not self.unread_bytes == self.frame_bytes <= most_bytes:
             return None
-        return [self._unread, *self._more]
+        # After a frame that was read, the pieces may begin anywhere.
+        return None if self._position or self._more_at else [self._unread, *self._more]
 
     def skip_pieces(self) -> None:
         """Skip the frame that `pieces` returned."""
         self._unread = b""
-        self._forget_pieces()
+        self._more.clear()
+        self._more_bytes = 0
         self.frames_rcvd += 1
 
     def skip(self, end: int, frames: int) -> None:
         """Skip complete frames, up to an offset in what `peek` returned."""
         self._position = end
         self.frames_rcvd += frames
+        if self._more:
+            self._advance()
 
     def next(self) -> tuple[bytes, int, int] | None:
         """Return the next body, or None until more bytes have arrived.
@@ -131,23 +138,59 @@ class FrameReader:
             FrameError: the length is negative or above the limit.
         """
         start = self._position + HEAD_SIZE
-        unread = self._unread
-        if start > len(unread):
+        if start > len(self._unread):
             self._keep_rest()
             return None
-        (length,) = _unpack_length(unread, self._position)
+        (length,) = _unpack_length(self._unread, self._position)
         if not 0 <= length <= self._max_body_bytes:
             raise FrameError("frame length out of range", self._about(length))
         end = start + length
-        if end > len(unread):
-            if end - self._position > self.unread_bytes:
+        if end > len(self._unread):
+            if not self._has_pieces_of(HEAD_SIZE + length):
                 self._keep_rest()
                 return None
-            self._unread = unread = self.unread
-            self._forget_pieces()
+            self._join_first(HEAD_SIZE + length)
+            start, end = HEAD_SIZE, HEAD_SIZE + length
+        data = self._unread
         self._position = end
         self.frames_rcvd += 1
-        return unread, start, end
+        if self._more:
+            self._advance()
+        return data, start, end
+
+    def _has_pieces_of(self, size: int) -> bool:
+        """Return whether the next frame, of this size, is complete but in pieces."""
+        here_bytes = len(self._unread) - self._position
+        return here_bytes < size <= here_bytes + self._more_bytes
+
+    def _join_first(self, size: int) -> None:
+        """Put the pieces of the next frame, of this size, together in `_unread`."""
+        parts: list[bytes | memoryview] = [self._unread[self._position :]]
+        missing_bytes = size - len(parts[0])
+        self._more_bytes -= missing_bytes
+        while missing_bytes:
+            piece, at = self._more[0], self._more_at
+            part = memoryview(piece)[at : at + missing_bytes]
+            parts.append(part)
+            missing_bytes -= len(part)
+            self._more_at = at + len(part)
+            if self._more_at == len(piece):
+                self._more.popleft()
+                self._more_at = 0
+        self._unread = b"".join(parts)
+        self._position = 0
+
+    def _advance(self) -> None:
+        """Go on with the next piece, if not even the head of a frame is left."""
+        while self._more and len(self._unread) - self._position < HEAD_SIZE:
+            rest = self._unread[self._position :]
+            piece, at = bytes(self._more.popleft()), self._more_at
+            self._more_at = 0
+            self._more_bytes -= len(piece) - at
+            if rest:
+                self._unread, self._position = rest + piece[at:], 0
+            else:
+                self._unread, self._position = piece, at
 
     def _about(self, length: int) -> str:
         detail = f"{length}, allowed is 0 to {self._max_body_bytes}"
@@ -178,7 +221,8 @@ class FrameReader:
     @property
     def unread(self) -> bytes:
         """The unread bytes; a new reader that is given them continues from here."""
-        return b"".join((self._unread[self._position :], *self._more))
+        more = b"".join(self._more)[self._more_at :]
+        return self._unread[self._position :] + more
 
     @property
     def frame_bytes(self) -> int:

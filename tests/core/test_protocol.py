@@ -397,6 +397,30 @@ def test_no_message_is_logged_unless_debug_is_on(
     assert caplog.messages == []
 
 
+# --- large pulses ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "cut", "is_fast"),
+    [("/a", 80_000, True), ("/a", 20, False), ("/b", 80_000, False)],
+)
+def test_large_pulse_in_pieces_is_answered_like_any_other(
+    key: str, cut: int, is_fast: bool
+) -> None:
+    """A known worker's takes the fast path, unless its beginning is cut."""
+    store = CountingStore()
+    server = new_worker(store)
+    writes = store.writes
+    value = bytes(range(256)) * 512
+    frame = send_pulse(key, value, 9)
+    pieces = [frame[:cut], frame[cut:80_010], frame[80_010:]]
+    assert serve(server, pieces) == wire.ack(Type.SEND_PULSE_RESPONSE, 9)
+    assert store.get(key) == value
+    assert store.writes == writes + is_fast
+    assert server.slice_cost == 1 + len(frame) // 32_768
+    assert serve(server, [PULSE]) == PULSE_ACK
+
+
 # --- the end ---------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.errors import FrameError
+from pacemaker.wire import frames
 from pacemaker.wire.frames import HEAD_SIZE, FrameReader
 from tests.cutting import same_however_it_arrives
 from tests.golden import GOLDEN
@@ -82,16 +83,35 @@ def test_who_peeks_sees_frames_behind_one_that_came_in_two_parts() -> None:
     assert reader.peek() == (first + second, 0)
 
 
-def test_nobody_peeks_into_a_growing_frame() -> None:
-    """One that comes in small pieces is put together by `next` alone."""
+def test_who_peeks_sees_a_small_frame_in_one_piece() -> None:
+    """Only that frame is copied, and what follows it is as it was received."""
     reader = FrameReader(LIMIT)
-    reader.receive(framed(b"12345678")[:6])
-    reader.receive(b"3")
+    first = framed(b"12345678")
+    last = first[7:] + framed(b"next") + b"\0"
+    reader.receive(first[:6])
+    reader.receive(first[6:7])
     assert reader.peek() is None
-    reader.receive(b"45678" + framed(b"next"))
-    assert reader.peek() is None
-    assert reader.next() is not None
-    assert reader.peek() is not None
+    reader.receive(last)
+    assert reader.peek() == (first, 0)
+    reader.skip(len(first), 1)
+    assert reader.peek() == (first[6:7] + last, len(first) - 6)
+    assert read_all(reader) == [b"next"]
+    assert (reader.unread, reader.frames_rcvd) == (b"\0", 2)
+
+
+def test_frames_behind_one_in_pieces_are_not_copied() -> None:
+    """They are read from the segment in which they arrived."""
+    reader = FrameReader(LIMIT)
+    frame = framed(bytes(LIMIT))
+    segment = frame[500:] + frame * 20
+    reader.receive(frame[:500])
+    reader.receive(segment)
+    bodies = []
+    while (found := reader.next()) is not None:
+        data, start, end = found
+        bodies.append(data[start:end])
+        assert len(bodies) == 1 or data is segment
+    assert bodies == [bytes(LIMIT)] * 21
 
 
 def test_frame_in_pieces_is_given_without_a_copy() -> None:
@@ -145,6 +165,56 @@ def test_frames_are_read_however_they_arrive(
     places = [0, *sorted(cuts), len(stream)]
     pieces = [stream[a:b] for a, b in pairwise(places)]
     assert feed(pieces) == (bodies, rest, len(bodies))
+
+
+@given(
+    st.lists(st.binary(max_size=40), max_size=12),
+    st.binary(max_size=3),
+    st.lists(st.integers(0, 200), max_size=20),
+    st.sets(st.integers(0, 20)),
+)
+def test_frames_are_the_same_however_they_are_read(
+    bodies: list[bytes], rest: bytes, cuts: list[int], pauses: set[int]
+) -> None:
+    """Small and large ones, in pieces or not, at once or after more have arrived."""
+    stream = b"".join(map(framed, bodies)) + rest
+    places = [0, *sorted(cuts), len(stream)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frames, "_SMALL_BYTES", 4)
+        patch.setattr(frames, "_LARGE_BYTES", 16)
+        reader = FrameReader(LIMIT)
+        found: list[bytes] = []
+        for number, (a, b) in enumerate(pairwise(places)):
+            reader.receive(stream[a:b])
+            if number not in pauses:
+                found += read_in_all_ways(reader)
+            assert b"".join(map(framed, found)) + reader.unread == stream[:b]
+            assert reader.unread_bytes == len(reader.unread)
+        found += read_in_all_ways(reader)
+    assert (found, reader.unread, reader.frames_rcvd) == (bodies, rest, len(bodies))
+
+
+def read_in_all_ways(reader: FrameReader) -> list[bytes]:
+    """Take the bodies that are complete, as the daemon does."""
+    bodies = []
+    while True:
+        peeked, pieces = reader.peek(), reader.pieces()
+        if peeked is not None:
+            data, at = peeked
+            size = reader.frame_bytes
+            if HEAD_SIZE <= size <= len(data) - at:
+                bodies.append(data[at + HEAD_SIZE : at + size])
+                reader.skip(at + size, 1)
+                continue
+        elif pieces is not None:
+            bodies.append(b"".join(pieces)[HEAD_SIZE:])
+            reader.skip_pieces()
+            continue
+        found = reader.next()
+        if found is None:
+            return bodies
+        data, start, end = found
+        bodies.append(data[start:end])
 
 
 @pytest.mark.parametrize("length", [-1, -(2**31), LIMIT + 1, 2**31 - 1])
