@@ -39,7 +39,7 @@ class ComponentName(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """Neighbouring executors of one shape, but for what is counted rarely."""
+    """Neighbouring executors of one shape."""
 
     shape: Shape
     infos: list[ExecutorInfo]
@@ -73,8 +73,9 @@ def guessed_names(
     shapes: Mapping[ExecutorInfo, Shape],
 ) -> dict[ExecutorInfo, ComponentName]:
     """Guess the names of components from the shapes of a topology's executors."""
-    runs = _runs(shapes)
-    emitters = _emitters(shapes.values())
+    frequent = {info: _without_rare(shape) for info, shape in shapes.items()}
+    runs = _runs(frequent)
+    emitters = _emitters(frequent.values())
     names = sorted(emitters, key=_java)
     found: dict[ExecutorInfo, ComponentName] = {}
     for run, name in zip(runs, _matched(runs, names, emitters), strict=True):
@@ -91,7 +92,7 @@ def _java(text: str) -> bytes:
 def _runs(shapes: Mapping[ExecutorInfo, Shape]) -> list[_Run]:
     runs: list[_Run] = []
     for info in sorted(shapes):
-        shape = _without_rare(shapes[info])
+        shape = shapes[info]
         if runs and runs[-1].shape == shape:
             runs[-1].infos.append(info)
         else:
@@ -119,8 +120,7 @@ def _emitters(shapes: Iterable[Shape]) -> dict[str, set[str]]:
     emitters: dict[str, set[str]] = {}
     for shape in set(shapes):
         for component, stream in shape.sources:
-            if component != _SYSTEM:
-                emitters.setdefault(component, set()).add(stream)
+            emitters.setdefault(component, set()).add(stream)
         if any(stream == _ACK_INIT for _, stream in shape.sources):
             emitters.setdefault(_ACKER, set())
     return emitters

@@ -260,6 +260,14 @@ class Link:
         if self._stage not in (Stage.CONNECTING, Stage.CLOSED):
             self._lose(reason)
 
+    def guard(self, function: Callable[[], None]) -> None:
+        """Call a function of this link; an exception costs it a reconnect."""
+        try:
+            function()
+        except Exception:
+            _logger.exception("%s: internal error; the link is reset", self.name)
+            self.reset("an internal error of this relay")
+
     def on_event(self, events: int) -> None:
         """Handle the events of the socket."""
         sock = self._sock
@@ -285,17 +293,28 @@ class Link:
     # Connecting.
 
     def _connect(self) -> None:
-        """Connect; on a thread of its own."""
-        network = TcpNetwork()
-        waiter = network.new_waiter()
+        """Connect; on a thread of its own, which always ends in a call of the owner."""
         try:
-            sock = connect(network, self.address, waiter, limits.CONNECT_TIMEOUT_S)
-        except OSError as exc:
-            self._owner.call(partial(self._failed, reason_of(exc)))
+            sock = self._new_connection()
+        except Exception as exc:
+            if isinstance(exc, OSError):
+                reason = reason_of(exc)
+            else:
+                _logger.exception("%s: connecting failed (a bug)", self.name)
+                reason = f"an internal error: {exc!r}"
+            self._call(partial(self._failed, reason))
         else:
-            self._owner.call(partial(self._connected, cast("socket.socket", sock)))
-        finally:
-            waiter.close()
+            self._call(partial(self._connected, sock))
+
+    def _new_connection(self) -> socket.socket:
+        network = TcpNetwork()
+        with contextlib.closing(network.new_waiter()) as waiter:
+            sock = connect(network, self.address, waiter, limits.CONNECT_TIMEOUT_S)
+        return cast("socket.socket", sock)
+
+    def _call(self, function: Callable[[], None]) -> None:
+        """Queue a call on the owner's thread."""
+        self._owner.call(partial(self.guard, function))
 
     def _failed(self, reason: str) -> None:
         if self._stage is not Stage.CLOSED:
@@ -342,7 +361,7 @@ class Link:
     def _step(self, protocol: ClientProtocol) -> None:
         """Take a SASL step; on a thread of its own."""
         outcome = protocol.run_step()
-        self._owner.call(partial(self._stepped, protocol, outcome))
+        self._call(partial(self._stepped, protocol, outcome))
 
     def _stepped(self, protocol: ClientProtocol, outcome: StepOutcome) -> None:
         if protocol is not self._protocol:

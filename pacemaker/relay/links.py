@@ -199,12 +199,12 @@ class Links(threading.Thread):
                 continue
             link = self._by_fd.get(fd)
             if link is not None:
-                self._guarded(link, partial(link.on_event, events))
+                link.guard(partial(link.on_event, events))
         self._run_calls()
         self.take_events()
         now_s = self.now()
         for link in self._links:
-            self._guarded(link, partial(link.tick, now_s))
+            link.guard(partial(link.tick, now_s))
         self._attempt(partial(self.relay.tick, now_s))
         self._send()
 
@@ -216,9 +216,9 @@ class Links(threading.Thread):
 
     def _send(self) -> None:
         for pulses in self.pulse_lanes:
-            self._guarded(pulses.link, pulses.on_room)
+            pulses.link.guard(pulses.on_room)
         for reads in self.read_lanes:
-            self._guarded(reads.link, reads.link.flush)
+            reads.link.guard(reads.link.flush)
 
     def _pass_on(self) -> None:
         self.take_events()
@@ -298,14 +298,6 @@ class Links(threading.Thread):
             self.relay.drop(event.question)
         else:
             self.relay.writer_left(event.writer, self.now())
-
-    def _guarded(self, link: Link, function: Callable[[], None]) -> None:
-        """Call a function; an exception costs this link a reconnect."""
-        try:
-            function()
-        except Exception:
-            _logger.exception("%s: internal error; the link is reset", link.name)
-            link.reset("an internal error of this relay")
 
     def _attempt(self, function: Callable[[], None]) -> None:
         try:

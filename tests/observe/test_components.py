@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pacemaker.heartbeats.model import ExecutorInfo, GlobalStreamId
 from pacemaker.observe.components import guessed_names, names_from_nodes
 from pacemaker.observe.figures import Shape, shape_of
@@ -108,6 +110,20 @@ def test_what_is_counted_rarely_tells_no_executors_apart() -> None:
         "count",
         "words",
     ]
+
+
+@pytest.mark.parametrize("stream", ["__ack_fail", "__metrics", "__eventlog"])
+def test_component_that_is_rarely_mentioned_takes_no_name_from_others(
+    stream: str,
+) -> None:
+    """A name that only rare streams mention is left out, and the others are found."""
+    shapes = {
+        info(1): bolt("__ack_ack", "words/__ack_init", f"checks/{stream}"),
+        info(2): bolt(stream, "words/default"),
+        info(3): spout(),
+    }
+    found = guessed_names(shapes)
+    assert [found[info(n)].name for n in (1, 2, 3)] == ["__acker", "bolt@2", "words"]
 
 
 def test_what_nothing_mentions_has_no_name() -> None:

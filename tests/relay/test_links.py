@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import re
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 import pytest
 
 from pacemaker.client.address import ServerAddress
+from pacemaker.client.tcp import TcpNetwork
 from pacemaker.core.accounts import Account
 from pacemaker.core.store import Store
 from pacemaker.relay.core.question import Answer, Kind, Question
@@ -30,9 +33,10 @@ TIMEOUT_S = 30.0
 class Running:
     """Running links, and calls to them."""
 
-    def __init__(self, *addresses: ServerAddress) -> None:
+    def __init__(self, *addresses: ServerAddress, **options: Any) -> None:
         self.store = Store()
-        self.links = Links(addresses, partial(Inbox, self.store), "an-id", 10485760)
+        make_inbox = partial(Inbox, self.store)
+        self.links = Links(addresses, make_inbox, "an-id", 10485760, **options)
         self.links.open_pulses()
         self.links.start()
 
@@ -162,6 +166,45 @@ def test_bad_pacemaker_harms_no_other(parts: ExitStack, script: Script) -> None:
     assert running.ask(Kind.NODES, "/workerbeats") == ["words-1-1700000000"]
     assert running.ask(Kind.DELETE, KEY) is None
     running.ask_until(False, Kind.EXISTS)
+
+
+@pytest.mark.parametrize("place", ["new_waiter", "begin_to_connect"])
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EMFILE, "Too many open files"), RuntimeError("a bug")]
+)
+def test_failed_attempt_costs_another_one(
+    parts: ExitStack, monkeypatch: pytest.MonkeyPatch, place: str, error: Exception
+) -> None:
+    """Whatever fails while a link connects, it tries again."""
+    attempt = getattr(TcpNetwork, place)
+    errors = [error, error]
+
+    def fail_at_first(*args: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return attempt(*args)
+
+    monkeypatch.setattr(TcpNetwork, place, fail_at_first)
+    running = run(parts, parts.enter_context(FakeServer()))
+    running.pulse(b"x")
+    running.ask_until(b"x")
+    assert not errors
+
+
+def test_failed_beginning_costs_a_reconnect(parts: ExitStack) -> None:
+    """A bug after the connection is established is no endless loop."""
+    errors = [RuntimeError("a bug"), RuntimeError("a bug")]
+
+    def fail_at_first(host: str) -> Any:
+        if errors:
+            raise errors.pop()
+
+    server = parts.enter_context(FakeServer())
+    running = Running(server.address, mechanism_factory=fail_at_first)
+    parts.callback(running.close)
+    running.pulse(b"x")
+    running.ask_until(b"x")
+    assert not errors
 
 
 def test_heartbeat_of_another_key_is_not_taken(parts: ExitStack) -> None:
