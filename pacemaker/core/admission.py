@@ -65,13 +65,13 @@ class Admission:
             return Verdict.REFUSE
         total, accounts = self._accounts.connections, self._accounts.connected
         is_too_often = account.arrives_too_often(now_s, self._limits)
-        # One connection is never too much for an address, however many addresses there
-        # are and however small the equal share is.  And if all connections are of one
-        # address, there is nobody to protect from it.
-        may_exceed = 1 < used < total
-        if may_exceed and exceeds_share(used, total, self._capacity, accounts):
-            return Verdict.REPLACE
-        if is_too_often and total > PRESSURE * self._capacity:
-            # Not REFUSE: it may be a worker's, whose first bytes arrive in a moment.
-            return Verdict.MAKE_OWN_ROOM
+        # If all connections are of one address, there is nobody to protect from it.
+        if used < total:
+            # One connection is never too much for an address, however many addresses
+            # there are and however small the equal share is.
+            if used > 1 and exceeds_share(used, total, self._capacity, accounts):
+                return Verdict.REPLACE
+            if is_too_often and total > PRESSURE * self._capacity:
+                # Not REFUSE: it may be a worker's, whose first bytes arrive soon.
+                return Verdict.MAKE_OWN_ROOM
         return Verdict.MAKE_ROOM if total > self._capacity else Verdict.TAKE

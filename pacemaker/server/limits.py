@@ -10,8 +10,8 @@ STORE_BUDGET_SHARE: Final = 0.5
 # What part of the store's budget the history may take: it has room for as many workers
 # as the store has, if their heartbeats have 5 KB on average.
 HISTORY_SHARE: Final = 1 / 16
-# The most that it may take however large the store may be: the records of 50,000
-# workers.  A million keys would need half a gibibyte.
+# The most that it may take however large the store may be: the records of about
+# 50,000 workers.  A million keys would need half a gibibyte.
 HISTORY_MOST_BYTES: Final = 26 * 1024 * 1024
 
 # The descriptors that an admin endpoint needs besides `RESERVED_DESCRIPTORS`: 16

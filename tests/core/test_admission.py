@@ -48,7 +48,7 @@ def test_limit_of_an_address_holds_at_any_time() -> None:
 def test_an_address_that_has_all_connections_is_not_limited() -> None:
     """All workers may be behind one address, and there is nobody to protect from it."""
     accounts = Accounts()
-    admission = Admission(accounts, 100)
+    admission = Admission(accounts, 100, AddressLimits(connections_per_s=2))
     verdicts = [_connect(accounts, admission, "10.0.0.1", port) for port in range(101)]
     assert verdicts == [Verdict.TAKE] * 100 + [Verdict.MAKE_ROOM]
 

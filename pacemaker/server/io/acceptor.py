@@ -41,6 +41,9 @@ _OF_ONE_CONNECTION: Final = (
     errno.ETIMEDOUT,
 )
 
+_OVER_SHARE: Final = "its address has used up its share of the connections"
+_TOO_FAST: Final = "connections from its address come too fast"
+
 
 class Acceptor(threading.Thread):
     """The thread that accepts connections.
@@ -226,27 +229,26 @@ class Acceptor(threading.Thread):
         """
         verdict = self._admission.judge(account, time.monotonic())
         if verdict is Verdict.REPLACE:
-            # By the same thread, so that it can close this one if it finds no other.
-            thread = self._with_room(account)
-            thread.adopt(sock, peer, account)
-            thread.make_room(account, or_newest=True)
+            thread = self._with_room(account, _OVER_SHARE)
+            thread.adopt(sock, peer, account, replaces=True)
             return
         if verdict is Verdict.MAKE_OWN_ROOM:
-            self._with_room(account).make_room(account)
+            self._with_room(account, _TOO_FAST).make_room(account)
         elif verdict is Verdict.MAKE_ROOM:
             self._with_room().make_room()
         elif verdict is Verdict.REFUSE:
-            raise _too_many(account)
+            raise _too_many(_OVER_SHARE, account)
         thread = self._threads[0]
         if len(self._threads) > 1:
             thread = min(self._threads, key=lambda each: each.load)
         thread.adopt(sock, peer, account)
 
-    def _with_room(self, account: Account | None = None) -> IoThread:
+    def _with_room(self, account: Account | None = None, reason: str = "") -> IoThread:
         """Return a thread that can close an expendable connection, which it shall.
 
         Args:
             account: whose connection; None for anybody's.
+            reason: why it has to be this account's.
 
         Raises:
             LimitError: no connection may be closed for this account.
@@ -259,17 +261,14 @@ class Acceptor(threading.Thread):
         else:
             found = [each for each in self._threads if each.can_make_room(account)]
             if not found:
-                raise _too_many(account)
+                raise _too_many(reason, account)
             thread = found[0]
         self._making_room.add(thread)
         return thread
 
 
-def _too_many(account: Account) -> LimitError:
-    return LimitError(
-        "its address has used up its share of the connections",
-        f"{account.connections - 1} from {account.name}",
-    )
+def _too_many(reason: str, account: Account) -> LimitError:
+    return LimitError(reason, f"{account.connections - 1} from {account.name}")
 
 
 def _room_ends(reserved: int) -> int:

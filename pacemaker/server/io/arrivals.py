@@ -22,11 +22,13 @@ class Arrival(NamedTuple):
         sock: its socket.
         peer: the peer's name in the log.
         account: the account of the peer's address, which has counted it already.
+        replaces: whether it takes the place of another one of the same address.
     """
 
     sock: socket.socket
     peer: str
     account: Account
+    replaces: bool = False
 
 
 class Arrivals:

@@ -480,10 +480,12 @@ class Connection:
         middle of a SASL exchange, one that is ending anyway, and one with so large an
         unfinished frame that copying it would delay everybody else.
         """
-        snapshot = self.protocol.snapshot(b"".join(self._unsent))
-        if snapshot is None or self.condition in (_LINGERING, _CLOSED):
+        # The size comes first: taking a snapshot copies the bytes.
+        is_large = self.protocol.frames.unread_bytes > limits.CARRIED_UNREAD_BYTES
+        if is_large or self.condition in (_LINGERING, _CLOSED):
             return None
-        if self.protocol.frames.unread_bytes > limits.CARRIED_UNREAD_BYTES:
+        snapshot = self.protocol.snapshot(b"".join(self._unsent))
+        if snapshot is None:
             return None
         frame_began_s, progress_s = self._deadlines.times()
         return ConnectionState(

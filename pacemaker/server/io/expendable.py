@@ -8,6 +8,8 @@ This module does no I/O.  Other threads may call `count` and `len`.
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
@@ -64,13 +66,43 @@ class Expendable(Generic[_T]):
 
         The iterator must not be used any more after a change.
         """
-        return iter(self._among(account))
-
-    def newest(self, account: Account | None = None) -> _T | None:
-        """Return the last one that `oldest` would yield, if there is any."""
-        return next(reversed(self._among(account)), None)
-
-    def _among(self, account: Account | None) -> dict[_T, None]:
         if account is not None:
-            return self._by_host.get(account.host, {})
-        return max(self._by_host.values(), key=len, default={})
+            among = self._by_host.get(account.host, {})
+        else:
+            among = max(self._by_host.values(), key=len, default={})
+        return iter(among)
+
+
+class PromisedRoom:
+    """How many connections of each host an I/O thread has still to close for others.
+
+    The acceptor promises room for a new connection before the thread has made it.  In a
+    flood, it would otherwise promise the same room many times.  Any thread may call any
+    method.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # The key None stands for whatever host has the most.
+        self._by_host: Counter[Account | None] = Counter()
+        self.total = 0
+
+    def add(self, account: Account | None) -> None:
+        """Count a promise."""
+        host = None if account is None else account.host
+        with self._lock:
+            self._by_host[host] += 1
+            self.total += 1
+
+    def remove(self, account: Account | None) -> None:
+        """Count that a promise was kept, or cannot be kept."""
+        host = None if account is None else account.host
+        with self._lock:
+            self._by_host[host] -= 1
+            self.total -= 1
+            if not self._by_host[host]:
+                del self._by_host[host]
+
+    def count(self, account: Account) -> int:
+        """Return how many connections of an account's host may have to be closed."""
+        return self._by_host[account.host] + self._by_host[None]

@@ -32,7 +32,7 @@ from pacemaker.server.io import limits
 from pacemaker.server.io.arrivals import Arrival, Arrivals
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.expendable import Expendable
+from pacemaker.server.io.expendable import Expendable, PromisedRoom
 from pacemaker.server.io.fair_turns import FairTurns
 from pacemaker.server.io.sasl_steps import StepRunner
 from pacemaker.server.io.timers import Timers
@@ -139,9 +139,7 @@ class IoThread(threading.Thread):
         self.connections: dict[int, Connection] = {}
         self.watched: Watchlist[Connection] = Watchlist()
         self._expendable: Expendable[Connection] = Expendable()
-        # How often room was asked for, and how often this thread has tried to make it.
-        self._room_asked = 0
-        self._room_tried = 0
+        self._promised = PromisedRoom()
         self._turns = FairTurns(self, self._wake_up.fd)
         self.backlog = self._turns.backlog
         # Two counters and not one, so that each is written by a single thread: the
@@ -169,44 +167,47 @@ class IoThread(threading.Thread):
         self.evicted.append(connection)
         self.call(self.evict_pending)
 
-    def adopt(self, sock: socket.socket, peer: str, account: Account) -> None:
+    def adopt(
+        self,
+        sock: socket.socket,
+        peer: str,
+        account: Account,
+        *,
+        replaces: bool = False,
+    ) -> None:
         """Give a new connection to this thread.  Only the acceptor calls this.
 
         The account has already counted the connection; this thread counts its end.
+
+        Args:
+            sock: its socket.
+            peer: the peer's name in the log.
+            account: the account of the peer's address.
+            replaces: whether an expendable connection of the same address has to go.
+                If all of them have sent something by now, the new one goes.
         """
-        self._arrivals.add(Arrival(sock, peer, account))
+        if replaces:
+            self._promised.add(account)
+        self._arrivals.add(Arrival(sock, peer, account, replaces))
         self._adopted += 1
         self.call(self._adopt_next)
 
-    def make_room(
-        self, account: Account | None = None, *, or_newest: bool = False
-    ) -> None:
-        """Close the oldest expendable connection, of one account or of all.
+    def make_room(self, account: Account | None = None) -> None:
+        """Close an old expendable connection, of one account or of all, if one is left.
 
         Only the acceptor calls this.
-
-        Args:
-            account: whose connection; None for anybody's.
-            or_newest: whether the newest one has to go if the oldest have sent
-                something by now.  Otherwise, none is closed then.
         """
-        self._room_asked += 1
-        self.call(lambda: self._make_room(account, or_newest=or_newest))
+        self._promised.add(account)
+        self.call(lambda: self._make_room(account))
 
     @property
     def expendable(self) -> int:
         """The number of connections that may still be closed to make room."""
-        return len(self._expendable) - (self._room_asked - self._room_tried)
+        return len(self._expendable) - self._promised.total
 
     def can_make_room(self, account: Account) -> bool:
-        """Return whether an account has a connection that may be closed for another.
-
-        Those that are to be closed already do not count.  In a flood, the acceptor
-        would take far more connections than there is room for before this thread has
-        closed the first.
-        """
-        pending = self._room_asked - self._room_tried
-        return self._expendable.count(account) > pending
+        """Return whether an account has a connection that may be closed for another."""
+        return self._expendable.count(account) > self._promised.count(account)
 
     def hold_misses(self, holding: Holding, until_s: float) -> None:
         """Hold the misses of all future connections until a time of the boot clock."""
@@ -397,19 +398,23 @@ class IoThread(threading.Thread):
         if not connection.is_closed:
             self.backlog.put(connection)
 
-    def _make_room(self, account: Account | None, *, or_newest: bool) -> None:
-        self._room_tried += 1
-        newest = self._expendable.newest(account)
+    def _make_room(self, account: Account | None) -> None:
+        self._promised.remove(account)
+        self._close_expendable(account)
+
+    def _close_expendable(
+        self, account: Account | None, other_than: Connection | None = None
+    ) -> bool:
+        """Close an expendable connection; return whether one was found."""
         oldest = itertools.islice(self._expendable.oldest(account), _MOST_TRIED)
         for connection in tuple(oldest):
+            if connection is other_than:
+                continue
             if connection.close_if_expendable():
-                return
+                return True
             # The next search must not meet it again.
             self._expendable.discard(connection)
-        if or_newest and newest is not None:
-            newest.close_for_room(
-                "its address has used up its share of the connections"
-            )
+        return False
 
     def _timeout_s(self, due_s: float) -> float | None:
         if self.backlog.size:
@@ -480,13 +485,23 @@ class IoThread(threading.Thread):
 
     def _adopt_next(self) -> None:
         self.figures.accepted += 1
-        self._adopt(*self._arrivals.take())
+        sock, peer, account, replaces = self._arrivals.take()
+        connection = self._adopt(sock, peer, account)
+        if not replaces:
+            return
+        self._promised.remove(account)
+        if connection and not self._close_expendable(account, other_than=connection):
+            connection.close_for_room(
+                "its address has used up its share of the connections"
+            )
 
-    def _adopt(self, sock: socket.socket, peer: str, account: Account) -> None:
+    def _adopt(
+        self, sock: socket.socket, peer: str, account: Account
+    ) -> Connection | None:
         if self._stop_until_s is not None:
             self._accounts.close(account)
             sock.close()
-            return
+            return None
         try:
             protocol = self._make_protocol(peer, account)
             connection = Connection(sock, protocol, self, account)
@@ -497,11 +512,12 @@ class IoThread(threading.Thread):
             self._forgotten += 1
             self._accounts.close(account)
             sock.close()
-            return
+            return None
         self._expendable.add(connection)
         self._turns.add_new(connection)
         self.connections[connection.fd] = connection
         self.figures.connections += 1
+        return connection
 
     def _look_at_hold(self, holding: Holding, until_s: float) -> None:
         if self._stop_until_s is not None:

@@ -112,6 +112,15 @@ class Hand:
         self.thread.turn()
         return wire, self.thread.connections[fd]
 
+    def replace(self) -> tuple[Wire, bool]:
+        """Connect a peer in exchange for another one; return whether it stays."""
+        wire, sock = self.accept()
+        fd = sock.fileno()
+        account = self.accounts.open("127.0.0.1", sock.getpeername()[1])
+        self.thread.adopt(sock, "new", account, replaces=True)
+        self.thread._run_calls()
+        return wire, fd in self.thread.connections
+
     def accept_late(self) -> Wire:
         """Connect a peer and hand it to the thread, which has not adopted it yet."""
         wire, sock = self.accept()

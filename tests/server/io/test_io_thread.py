@@ -318,17 +318,34 @@ def test_silent_connection_of_an_account_is_ended() -> None:
         assert other.protocol.error is None
 
 
-def test_newest_connection_goes_if_the_oldest_have_sent_something() -> None:
+def test_connection_that_replaces_another_goes_if_no_other_can() -> None:
     """An address at its share gets no connection more, however late it is read."""
     with Hand() as hand:
-        peers, connections = zip(*[hand.connect() for _ in range(3)], strict=True)
-        for peer in peers:
-            peer.send(PULSE)
-        hand.thread.make_room(connections[0].account, or_newest=True)
-        hand.thread._run_calls()
-        assert [each.is_closed for each in connections] == [False, False, True]
-        hand.turn_until_readable(peers[0])
-        assert peers[0].receive() == ACK
+        _, silent = hand.connect()
+        assert hand.thread.can_make_room(silent.account)
+        worker, stays = hand.replace()
+        assert stays
+        assert silent.is_closed
+        worker.send(PULSE)
+        _, stays = hand.replace()
+        assert not stays
+        assert len(hand.thread.connections) == 1
+        hand.turn_until_readable(worker)
+        assert worker.receive() == ACK
+        assert not hand.thread.can_make_room(silent.account)
+
+
+def test_room_promised_to_one_address_is_none_of_another() -> None:
+    """A flood from one address takes no silent connection's place from another."""
+    with Hand() as hand:
+        (_, own), (_, other) = hand.connect(host="10.0.0.1"), hand.connect()
+        hand.thread.make_room(own.account)
+        hand.thread.make_room(own.account)
+        assert hand.thread.can_make_room(other.account)
+        assert hand.thread.expendable == 0
+        hand.thread.turn()
+        assert hand.thread.expendable == 1
+        assert own.is_closed
 
 
 def test_room_is_promised_only_once() -> None:
