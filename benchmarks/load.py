@@ -194,7 +194,10 @@ def fill(
     """
     # With large values, few requests are in flight: gigabytes of them would queue up.
     in_flight = max(1, min(20, 2**20 // heartbeats.value_bytes))
-    group = Group("fill", 10, in_flight, limit=heartbeats.keys * passes)
+    # Our daemon accepts a thousand new keys a second from each address, and counts each
+    # connection of this host as one.
+    connections = max(10, heartbeats.keys // 5_000)
+    group = Group("fill", connections, in_flight, limit=heartbeats.keys * passes)
     seen = load(server, heartbeats, [group], bound_s, warm_up_s=0.0)
     if not seen.is_done:
         raise LoadError(

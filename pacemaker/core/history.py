@@ -85,6 +85,10 @@ class History:
         self._lock = threading.Lock()
         self._size_bytes = 0
         self.records: dict[str, Record] = {}
+        # The keys of the records, in the order in which they are looked at for room.
+        # Not the order of the dict: to find its first key again and again, while keys
+        # are removed at the front, takes longer and longer.
+        self._order: deque[str] = deque()
         self.deletes: deque[Deleted] = deque(maxlen=MAX_DELETES)
         self.read_gaps: deque[tuple[float, float]] = deque(maxlen=_MAX_READ_GAPS)
         self.reader = NO_SOURCE
@@ -179,6 +183,7 @@ class History:
             record = Record(now_s, source) if has_room else None
             if record is not None:
                 self.records[key] = record
+                self._order.append(key)
                 self._size_bytes += size_bytes
         # Outside the lock: no lock is taken while another is held.
         self._count((size_bytes if record is not None else 0) - removed_bytes)
@@ -186,13 +191,14 @@ class History:
 
     def _remove_oldest(self, now_s: float) -> int:
         """Remove the oldest record, unless its key is in use; return what it took."""
-        key = next(iter(self.records))
-        record = self.records.pop(key)
+        key = self._order.popleft()
+        record = self.records[key]
         if now_s - record.last_s < _IN_USE_S:
-            # Moved to the end of the dict, so that the next call looks at another one.
+            # Looked at last from now on, so that the next call looks at another one.
             # Otherwise one key in use at the front would keep all old records alive.
-            self.records[key] = record
+            self._order.append(key)
             return 0
+        del self.records[key]
         return record.size_bytes(key)
 
     # For an upgrade in place.
@@ -219,6 +225,7 @@ class History:
         self.read_gaps.extend(loaded.read_gaps)
         self.deletes.extend(loaded.deletes)
         self.records.update(loaded.records)
+        self._order.extend(loaded.records)
         size_bytes = 0
         for key, record in loaded.records.items():
             size_bytes += record.size_bytes(key)

@@ -58,7 +58,7 @@ def test_history_is_there_unless_it_is_switched_off() -> None:
 def test_history_takes_a_share_of_the_store_and_not_more_than_enough(
     budget_bytes: int, most_bytes: int
 ) -> None:
-    """A small store has a small one, and a large one is full at 50,000 workers."""
+    """A small store has a small one, and a large one is full at 30,000 workers."""
     options = ServerOptions(store_budget_bytes=budget_bytes)
     history = new_history(options, new_store(options, AVAILABLE_BYTES))
     assert history is not None
