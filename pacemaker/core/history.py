@@ -170,6 +170,10 @@ class History:
         size_bytes = RECORD_BYTES + len(key)
         removed_bytes = 0
         with self._lock:
+            known = self.records.get(key)
+            if known is not None:
+                # Another thread has just made it.
+                return known
             for _ in range(_TRIES):
                 if (
                     self._size_bytes + size_bytes <= self._most_bytes

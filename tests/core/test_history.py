@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from typing import Any
 
 import pytest
 
@@ -179,3 +180,28 @@ def test_history_that_cannot_be_read_leaves_nothing() -> None:
     with pytest.raises(ValueError, match="history cannot be read"):
         loaded.load(b"".join(kept.dump())[:-1])
     assert (loaded.records, loaded.size_bytes) == ({}, 0)
+
+
+class Stale(dict[str, Record]):
+    """Records of which the first look shows nothing, as before another thread's."""
+
+    is_stale = True
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Find nothing, once."""
+        if self.is_stale:
+            self.is_stale = False
+            return default
+        return super().get(key, default)
+
+
+def test_two_threads_that_write_a_new_key_make_one_record() -> None:
+    """The second one has looked for the record before the first one made it."""
+    kept, worker = history(2 * (RECORD_BYTES + len(KEY))), Source("10.0.0.1:4000")
+    first = beat(kept, worker, 100.0)
+    kept.records = Stale(kept.records)
+    assert beat(kept, worker, 100.0) is first
+    assert kept.size_bytes == RECORD_BYTES + len(KEY)
+    for number in range(1, 5):
+        assert kept.record_for(f"/w/{number}", worker, 10_000.0 * number, b"beat")
+    assert list(kept.records) == ["/w/3", "/w/4"]
