@@ -185,8 +185,13 @@ def _recovery_s(
         min(done, over_s) - ended_s
         for kind, due, sent, done, outcome in records
         if due < over_s and done > ended_s
-        if outcome != OK
-        or done - (sent if kind in _OF_NIMBUS else due)
-        > max(bound_s, _LIST_S if kind == "list" else 0.0)
+        if outcome != OK or _is_late(kind, due, sent, done, bound_s)
     ]
     return max(late, default=0.0)
+
+
+def _is_late(kind: str, due: float, sent: float, done: float, bound_s: float) -> bool:
+    """Return whether a request took longer than is normal after the attack."""
+    if kind == "list":
+        bound_s = max(bound_s, _LIST_S)
+    return done - (sent if kind in _OF_NIMBUS else due) > bound_s

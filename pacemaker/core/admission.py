@@ -18,6 +18,7 @@ The only side effects are on the accounts, which have a lock of their own.
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 from pacemaker.core.accounts import (
     DEFAULT_LIMITS,
@@ -27,6 +28,10 @@ from pacemaker.core.accounts import (
     exceeds_share,
 )
 from pacemaker.core.addresses import Accounts
+
+# Why an address gets no further connection, for the log.
+OVER_SHARE: Final = "its address has used up its share of the connections"
+TOO_FAST: Final = "connections from its address come too fast"
 
 
 class Verdict(Enum):

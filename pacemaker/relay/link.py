@@ -265,6 +265,8 @@ class Link:
         try:
             function()
         except Exception:
+            # As after any loss of the connection, the outbox still has what was not
+            # acknowledged, and other Pacemakers answer the questions.
             _logger.exception("%s: internal error; the link is reset", self.name)
             self.reset("an internal error of this relay")
 
@@ -296,13 +298,11 @@ class Link:
         """Connect; on a thread of its own, which always ends in a call of the owner."""
         try:
             sock = self._new_connection()
+        except OSError as exc:
+            self._call(partial(self._failed, reason_of(exc)))
         except Exception as exc:
-            if isinstance(exc, OSError):
-                reason = reason_of(exc)
-            else:
-                _logger.exception("%s: connecting failed (a bug)", self.name)
-                reason = f"an internal error: {exc!r}"
-            self._call(partial(self._failed, reason))
+            _logger.exception("%s: connecting failed (a bug)", self.name)
+            self._call(partial(self._failed, f"an internal error: {exc!r}"))
         else:
             self._call(partial(self._connected, sock))
 

@@ -6,8 +6,8 @@ a peer has only stated.
 
 The work is proportional to the number of bytes, even if they arrive one at a time, or
 as thousands of frames in one segment.  Frames that are complete in one segment are not
-copied at all.  A frame that arrives in several is copied once, and nothing else is; but
-`pieces` gives a large one without any copy.
+copied at all.  A frame that arrives in several is copied once, and what follows it only
+if even the frame's length was cut; `pieces` gives a large frame without any copy.
 """
 
 from __future__ import annotations

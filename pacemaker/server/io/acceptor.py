@@ -16,7 +16,7 @@ from typing import Final
 
 from pacemaker.core.accounts import Account
 from pacemaker.core.addresses import Accounts
-from pacemaker.core.admission import Admission, Verdict
+from pacemaker.core.admission import OVER_SHARE, TOO_FAST, Admission, Verdict
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
 from pacemaker.server.io.io_thread import IoThread
@@ -40,9 +40,6 @@ _OF_ONE_CONNECTION: Final = (
     errno.ENONET,
     errno.ETIMEDOUT,
 )
-
-_OVER_SHARE: Final = "its address has used up its share of the connections"
-_TOO_FAST: Final = "connections from its address come too fast"
 
 
 class Acceptor(threading.Thread):
@@ -229,42 +226,44 @@ class Acceptor(threading.Thread):
         """
         verdict = self._admission.judge(account, time.monotonic())
         if verdict is Verdict.REPLACE:
-            thread = self._with_room(account, _OVER_SHARE)
+            thread = self._with_own_room(account, OVER_SHARE)
             thread.adopt(sock, peer, account, replaces=True)
             return
         if verdict is Verdict.MAKE_OWN_ROOM:
-            self._with_room(account, _TOO_FAST).make_room(account)
+            self._with_own_room(account, TOO_FAST).make_room(account)
         elif verdict is Verdict.MAKE_ROOM:
-            self._with_room().make_room()
+            self._with_any_room().make_room()
         elif verdict is Verdict.REFUSE:
-            raise _too_many(_OVER_SHARE, account)
+            raise _too_many(OVER_SHARE, account)
         thread = self._threads[0]
         if len(self._threads) > 1:
             thread = min(self._threads, key=lambda each: each.load)
         thread.adopt(sock, peer, account)
 
-    def _with_room(self, account: Account | None = None, reason: str = "") -> IoThread:
-        """Return a thread that can close an expendable connection, which it shall.
-
-        Args:
-            account: whose connection; None for anybody's.
-            reason: why it has to be this account's.
+    def _with_any_room(self) -> IoThread:
+        """Return the thread that has the most expendable connections.
 
         Raises:
-            LimitError: no connection may be closed for this account.
+            LimitError: none has any.
         """
-        if account is None:
-            thread = max(self._threads, key=lambda each: each.expendable)
-            if thread.expendable <= 0:
-                reason = "raise the limit (LimitNOFILE=)"
-                raise LimitError("too many connections", reason)
-        else:
-            found = [each for each in self._threads if each.can_make_room(account)]
-            if not found:
-                raise _too_many(reason, account)
-            thread = found[0]
+        thread = max(self._threads, key=lambda each: each.expendable)
+        if thread.expendable <= 0:
+            reason = "raise the limit (LimitNOFILE=)"
+            raise LimitError("too many connections", reason)
         self._making_room.add(thread)
         return thread
+
+    def _with_own_room(self, account: Account, reason: str) -> IoThread:
+        """Return a thread that has an expendable connection of this account's address.
+
+        Raises:
+            LimitError: none has one; the error says why it has to be this address.
+        """
+        for thread in self._threads:
+            if thread.can_make_room(account):
+                self._making_room.add(thread)
+                return thread
+        raise _too_many(reason, account)
 
 
 def _too_many(reason: str, account: Account) -> LimitError:

@@ -23,6 +23,7 @@ from typing import Final, TypeAlias
 
 from pacemaker.core.accounts import DEFAULT_LIMITS, Account, AddressLimits
 from pacemaker.core.addresses import Accounts
+from pacemaker.core.admission import OVER_SHARE
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
 from pacemaker.core.held_reads import Holding
@@ -491,9 +492,7 @@ class IoThread(threading.Thread):
             return
         self._promised.remove(account)
         if connection and not self._close_expendable(account, other_than=connection):
-            connection.close_for_room(
-                "its address has used up its share of the connections"
-            )
+            connection.close_for_room(OVER_SHARE)
 
     def _adopt(
         self, sock: socket.socket, peer: str, account: Account
