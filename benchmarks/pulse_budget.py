@@ -31,10 +31,10 @@ from benchmarks.load import Group, Heartbeats, load
 from benchmarks.page import insert
 from benchmarks.servers import running
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import History
-from pacemaker.core.record import Source, TurnTime
-from pacemaker.core.store import KeyHandle, Store
-from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
+from pacemaker.core.history.history import History
+from pacemaker.core.history.record import Source, TurnTime
+from pacemaker.core.protocol.worker_pulses import PulseStore, WorkerPulses
+from pacemaker.core.store.store import KeyHandle, Store
 from pacemaker.server.io import limits
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message, Pulse

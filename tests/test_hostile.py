@@ -20,10 +20,10 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.store import Store
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.server_protocol import ServerProtocol
+from pacemaker.core.store.store import Store
 from pacemaker.server.io.sockets import end_with_reset
 from tests.real.daemons import Daemon
 from tests.wire import by_hand as wire

@@ -27,7 +27,7 @@ EXCEPTIONS = {
     "cluster_state/events.py": NO_CODE,
     "config/load.py": "three lines between files and layers: config/test_files.py",
     "config/settings.py": NO_CODE,
-    "core/pending_requests.py": NO_CODE,
+    "core/protocol/pending_requests.py": NO_CODE,
     "heartbeats/model.py": NO_CODE,
     "relay/core/limits.py": NO_CODE,
     "relay/core/question.py": NO_CODE,

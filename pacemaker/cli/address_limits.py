@@ -9,10 +9,10 @@ import click
 
 from pacemaker.cli.daemon_options import daemon_option
 from pacemaker.cli.sizes import parse_size
-from pacemaker.core.accounts import AddressLimits
+from pacemaker.core.accounts.account import AddressLimits
 
 if TYPE_CHECKING:
-    from pacemaker.core.addresses import Network
+    from pacemaker.core.accounts.addresses import Network
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -72,7 +72,7 @@ def _parse_shared(
     _: click.Context, __: click.Parameter, texts: Sequence[str]
 ) -> tuple[Network, ...] | None:
     # Only the daemon needs it, and imports it before it serves.
-    from pacemaker.core.addresses import parse_shared
+    from pacemaker.core.accounts.addresses import parse_shared
 
     try:
         return parse_shared(texts) if texts else None

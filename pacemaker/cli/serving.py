@@ -64,7 +64,7 @@ def chosen_options(
     Raises:
         click.UsageError: they contradict each other.
     """
-    from pacemaker.core.addresses import DEFAULT_SHARED
+    from pacemaker.core.accounts.addresses import DEFAULT_SHARED
     from pacemaker.server import ServerOptions
 
     check_io_threads(chosen["io_threads"], settings)

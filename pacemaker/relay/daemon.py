@@ -10,12 +10,12 @@ from functools import partial
 from typing import Final
 
 from pacemaker.config import Settings
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts.account import Account
 from pacemaker.core.carried_over import DaemonState
-from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.record import TurnTime
+from pacemaker.core.history.record import TurnTime
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import StartError, StateError
 from pacemaker.relay import relay_state
 from pacemaker.relay.inbox import Inbox

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Final, TypeAlias
 
-from pacemaker.core.accounts import Account
-from pacemaker.core.store import KeyHandle, Store
+from pacemaker.core.accounts.account import Account
+from pacemaker.core.store.store import KeyHandle, Store
 from pacemaker.relay.core.question import Kind, Question
 
 

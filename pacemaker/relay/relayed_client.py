@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, TypeAlias
 
-from pacemaker.core.accounts import UNKNOWN_PEER, Account, exceeds_share
-from pacemaker.core.listing import NAMES_PER_STEP
-from pacemaker.core.store import KeyHandle
-from pacemaker.core.trie import characters_bytes
+from pacemaker.core.accounts.account import UNKNOWN_PEER, Account, exceeds_share
+from pacemaker.core.protocol.listing import NAMES_PER_STEP
+from pacemaker.core.store.store import KeyHandle
+from pacemaker.core.store.trie import characters_bytes
 from pacemaker.errors import LimitError, OutOfPlaceError
 from pacemaker.relay.core.question import Answer, Kind, Question
 from pacemaker.relay.inbox import Inbox
@@ -179,7 +179,7 @@ class RelayedClient:
     def __repr__(self) -> str:
         return f"<RelayedClient {self.name} waiting={len(self._waiting)}>"
 
-    # The interface `core.pending_requests.PendingRequests`.
+    # The interface `core.protocol.pending_requests.PendingRequests`.
 
     @property
     def is_over(self) -> bool:
@@ -332,7 +332,7 @@ class RelayedClient:
             self._released.append(waiting)
             self.on_release()
 
-    # The interface `core.dispatch.Heartbeats`.
+    # The interface `core.protocol.dispatch.Heartbeats`.
 
     def put(
         self,

@@ -15,16 +15,16 @@ from functools import partial
 from typing import Final
 
 from pacemaker.config import Settings
-from pacemaker.core.accounts import Account
-from pacemaker.core.addresses import Accounts
-from pacemaker.core.admission import Admission
+from pacemaker.core.accounts.account import Account
+from pacemaker.core.accounts.admission import Admission
+from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.carried_over import ConnectionState, DaemonState
-from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures, add_up
-from pacemaker.core.held_reads import Holding
-from pacemaker.core.pending_requests import PendingRequests
-from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.record import TurnTime
+from pacemaker.core.history.record import TurnTime
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.held_reads import Holding
+from pacemaker.core.protocol.pending_requests import PendingRequests
+from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import limits, sizing
@@ -103,7 +103,7 @@ class Daemon:
         self._shared = SharedParts(
             sizing.new_buffer_budget(options, available_bytes),
             StepRunner(guesses_per_s=self.address_limits.guesses_per_s),
-            Accounts(options.shared_addresses, self.store.pass_on),
+            AccountRegistry(options.shared_addresses, self.store.pass_on),
             self.address_limits,
         )
         hold_s = options.hold.after(is_handed_over(), boot_time_s())

@@ -11,8 +11,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from pacemaker.core.history import History
-from pacemaker.core.record import NO_SOURCE, Event, Record, Source
+from pacemaker.core.history.history import History
+from pacemaker.core.history.record import NO_SOURCE, Event, Record, Source
 from pacemaker.heartbeats.keys import ROOT
 from pacemaker.heartbeats.peek import peek
 

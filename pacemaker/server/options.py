@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from pacemaker.admin.address import AdminAddress
 from pacemaker.config.hold import NO_HOLD, Hold
-from pacemaker.core.accounts import DEFAULT_LIMITS, AddressLimits
-from pacemaker.core.addresses import DEFAULT_SHARED, Network
+from pacemaker.core.accounts.account import DEFAULT_LIMITS, AddressLimits
+from pacemaker.core.accounts.addresses import DEFAULT_SHARED, Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import time
 from typing import Final
 
 from pacemaker.config import Settings
-from pacemaker.core.history import History
-from pacemaker.core.store import Store
+from pacemaker.core.history.history import History
+from pacemaker.core.store.store import Store
 from pacemaker.server import limits
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection

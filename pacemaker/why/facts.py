@@ -14,7 +14,7 @@ from pacemaker.config.storm_defaults import TASK_HEARTBEAT_SECS
 from pacemaker.heartbeats.keys import split_key
 
 _VERSION: Final = 1
-# How many events a Pacemaker keeps for each key (`pacemaker.core.history.MAX_EVENTS`).
+# How many events a Pacemaker keeps for each key (`core.history.record.MAX_EVENTS`).
 EVENTS_KEPT: Final = 32
 # A difference of two clocks that matters: what answers take on their way is less.
 CLOCK_S: Final = 1.0
@@ -26,7 +26,7 @@ class HistoryFormatError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An unusual event; see `pacemaker.core.record.Event`.
+    """An unusual event; see `core.history.record.Event`.
 
     Attributes:
         at_s: when it was noticed.

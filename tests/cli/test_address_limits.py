@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from pacemaker.cli.address_limits import address_options, parse_limits
-from pacemaker.core.accounts import DEFAULT_LIMITS, AddressLimits
-from pacemaker.core.addresses import Network
+from pacemaker.core.accounts.account import DEFAULT_LIMITS, AddressLimits
+from pacemaker.core.accounts.addresses import Network
 
 
 def test_limits_are_read_by_their_names() -> None:

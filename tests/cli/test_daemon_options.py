@@ -15,7 +15,7 @@ from pacemaker.cli.daemon_options import (
     all_daemon_options,
     misspelt_variables,
 )
-from pacemaker.core.accounts import AddressLimits
+from pacemaker.core.accounts.account import AddressLimits
 from pacemaker.server import ServerOptions
 from tests.cli.conftest import Run
 from tests.cli.test_serve import Daemon

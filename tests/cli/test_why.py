@@ -13,8 +13,8 @@ from pacemaker.cli import exit_codes
 from pacemaker.cli import why as module
 from pacemaker.cluster_state import zookeeper_state
 from pacemaker.config import Settings
-from pacemaker.core.history import History
-from pacemaker.core.record import End, Source
+from pacemaker.core.history.history import History
+from pacemaker.core.history.record import End, Source
 from pacemaker.errors import AdminError
 from pacemaker.observe import zookeeper
 from pacemaker.observe.nodes import Assignment, ClusterNodes

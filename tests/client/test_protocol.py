@@ -14,9 +14,9 @@ from pacemaker.client import protocol as module
 from pacemaker.client import requests
 from pacemaker.client.protocol import ClientProtocol, Phase, Reply
 from pacemaker.client.requests import MAX_MESSAGE_ID, Request
-from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.store import Store
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.store.store import Store
 from pacemaker.errors import (
     AuthenticationError,
     FrameError,
@@ -29,7 +29,7 @@ from pacemaker.sasl.mechanism import ClientMechanism, ServerMechanism
 from pacemaker.sasl.secret import Secret
 from pacemaker.wire import control, messages
 from pacemaker.wire.messages import Message
-from tests.core.collecting import Collecting
+from tests.core.protocol.collecting import Collecting
 from tests.cutting import same_however_it_arrives
 from tests.fake_mechanisms import like_digest, like_kerberos, like_mutual_kerberos
 from tests.golden import GOLDEN

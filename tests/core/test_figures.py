@@ -1,4 +1,4 @@
-"""Tests of pacemaker.core.figures."""
+"""Tests of core.figures."""
 
 from __future__ import annotations
 

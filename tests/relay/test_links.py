@@ -15,8 +15,8 @@ import pytest
 
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.tcp import TcpNetwork
-from pacemaker.core.accounts import Account
-from pacemaker.core.store import Store
+from pacemaker.core.accounts.account import Account
+from pacemaker.core.store.store import Store
 from pacemaker.relay.core.question import Answer, Kind, Question
 from pacemaker.relay.inbox import Inbox
 from pacemaker.relay.links import Links

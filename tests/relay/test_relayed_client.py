@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from pacemaker.core.accounts import Account
-from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.accounts.account import Account
 from pacemaker.core.figures import Figures
-from pacemaker.core.protocol import ServerProtocol, Wait
-from pacemaker.core.store import Store
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.server_protocol import ServerProtocol, Wait
+from pacemaker.core.store.store import Store
 from pacemaker.errors import LimitError
 from pacemaker.relay import relayed_client
 from pacemaker.relay.core.question import Answer, Kind, Question

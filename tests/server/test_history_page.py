@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from pacemaker.core.history import History
-from pacemaker.core.record import Source
-from pacemaker.core.store import Store
+from pacemaker.core.history.history import History
+from pacemaker.core.history.record import Source
+from pacemaker.core.store.store import Store
 from pacemaker.server.history_page import write_history
 from tests.why.test_facts import KEY, TOPOLOGY, eventful, page
 

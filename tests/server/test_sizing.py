@@ -10,7 +10,7 @@ import pytest
 
 from pacemaker.admin.address import AdminAddress
 from pacemaker.config import Settings
-from pacemaker.core.record import NO_SOURCE, RECORD_BYTES
+from pacemaker.core.history.record import NO_SOURCE, RECORD_BYTES
 from pacemaker.server import ServerOptions, limits
 from pacemaker.server.io.limits import RESERVED_DESCRIPTORS
 from pacemaker.server.options import AdminOptions

@@ -7,8 +7,8 @@ import gzip
 
 import pytest
 
-from pacemaker.core.history import History
-from pacemaker.core.record import MAX_EVENTS, End, Source
+from pacemaker.core.history.history import History
+from pacemaker.core.history.record import MAX_EVENTS, End, Source
 from pacemaker.server.history_page import write_history
 from pacemaker.why.case import Case, Verdict
 from pacemaker.why.facts import (

@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pacemaker.core.accounts import Account
-from pacemaker.core.addresses import Accounts
-from pacemaker.core.admission import OVER_SHARE, TOO_FAST, Admission, Verdict
+from pacemaker.core.accounts.account import Account
+from pacemaker.core.accounts.admission import OVER_SHARE, TOO_FAST, Admission, Verdict
+from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
 from pacemaker.server.io.io_thread import IoThread
@@ -58,7 +58,7 @@ class Acceptor(threading.Thread):
         self,
         listeners: Sequence[socket.socket],
         threads: Sequence[IoThread],
-        accounts: Accounts,
+        accounts: AccountRegistry,
         admission: Admission,
         reserved: int = limits.RESERVED_DESCRIPTORS,
     ) -> None:

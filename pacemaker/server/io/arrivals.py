@@ -12,7 +12,7 @@ import socket
 from collections import deque
 from typing import NamedTuple
 
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts.account import Account
 
 
 class Arrival(NamedTuple):

@@ -30,7 +30,7 @@ import threading
 from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts.account import Account
 from pacemaker.server.io.heaviest import Heaviest, Item
 
 _Holder = TypeVar("_Holder")

@@ -31,10 +31,10 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts.account import Account
 from pacemaker.core.carried_over import ConnectionState
-from pacemaker.core.phases import Phase
-from pacemaker.core.protocol import Output, ServerProtocol, Wait
+from pacemaker.core.protocol.phases import Phase
+from pacemaker.core.protocol.server_protocol import Output, ServerProtocol, Wait
 from pacemaker.errors import LimitError, PeerError
 from pacemaker.server.io import limits
 from pacemaker.server.io.conditions import INTEREST, Condition
@@ -54,7 +54,7 @@ _logger: Final = logging.getLogger(__name__)
 # Bytes to write.  Every chunk is whole except the first, which may be partly sent.
 _Chunks: TypeAlias = "Sequence[bytes | memoryview]"
 
-# Looked up once, as `pacemaker.core.protocol` does.
+# Looked up once, as `pacemaker.core.protocol.server_protocol` does.
 _OPEN: Final = Phase.OPEN
 _REQUEST: Final = Wait.REQUEST
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts.account import Account
 
 
 class Owned(Protocol):

@@ -21,14 +21,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from pacemaker.core.accounts import DEFAULT_LIMITS, Account, AddressLimits
-from pacemaker.core.addresses import Accounts
-from pacemaker.core.admission import OVER_SHARE
+from pacemaker.core.accounts.account import DEFAULT_LIMITS, Account, AddressLimits
+from pacemaker.core.accounts.admission import OVER_SHARE
+from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
-from pacemaker.core.held_reads import Holding
-from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.record import End, TurnTime
+from pacemaker.core.history.record import End, TurnTime
+from pacemaker.core.protocol.held_reads import Holding
+from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.server.io import limits
 from pacemaker.server.io.arrivals import Arrival, Arrivals
 from pacemaker.server.io.budget import BufferBudget
@@ -66,7 +66,7 @@ class SharedParts:
 
     budget: BufferBudget[Connection]
     steps: StepRunner
-    accounts: Accounts
+    accounts: AccountRegistry
     address_limits: AddressLimits = DEFAULT_LIMITS
 
 

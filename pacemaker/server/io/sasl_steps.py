@@ -30,8 +30,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from pacemaker.core.accounts import DEFAULT_LIMITS
-from pacemaker.core.addresses import address_name
+from pacemaker.core.accounts.account import DEFAULT_LIMITS
+from pacemaker.core.accounts.addresses import address_name
 from pacemaker.errors import AuthenticationError, LimitError, ServerFaultError
 from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.server.io.connection import Connection

@@ -11,13 +11,13 @@ import socket
 from collections.abc import Callable
 from types import TracebackType
 
-from pacemaker.core.accounts import Account
-from pacemaker.core.addresses import Accounts
-from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.accounts.account import Account
+from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.figures import Figures
-from pacemaker.core.held_reads import Holding
-from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.store import Store
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.held_reads import Holding
+from pacemaker.core.protocol.server_protocol import ServerProtocol
+from pacemaker.core.store.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io import limits
 from pacemaker.server.io.budget import BufferBudget
@@ -82,7 +82,7 @@ class Hand:
                 *(self.holding.new_reads(account), account),
             )
 
-        self.accounts = Accounts()
+        self.accounts = AccountRegistry()
 
         self.thread = IoThread(
             *(0, make_protocol, self.figures),

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from pacemaker.core.accounts import Account
-from pacemaker.core.addresses import Accounts
-from pacemaker.core.admission import Admission
+from pacemaker.core.accounts.account import Account
+from pacemaker.core.accounts.admission import Admission
+from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.server.io import acceptor as acceptor_module
 from pacemaker.server.io import limits
 from pacemaker.server.io.acceptor import Acceptor
@@ -104,7 +104,7 @@ def _run(listener: Any, *adopters: Adopter) -> Acceptor:
 def _run_all(
     listeners: list[Any], *adopters: Adopter, capacity: int = 1000
 ) -> Acceptor:
-    accounts = Accounts()
+    accounts = AccountRegistry()
     acceptor = Acceptor(
         *(listeners, adopters, accounts),  # type: ignore[arg-type]
         Admission(accounts, capacity),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from unittest.mock import sentinel
 
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts.account import Account
 from pacemaker.server.io.arrivals import Arrival, Arrivals
 
 _NO_SOCKET: socket.socket = sentinel.sock

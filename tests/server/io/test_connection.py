@@ -12,8 +12,8 @@ import threading
 
 import pytest
 
-from pacemaker.core import protocol
-from pacemaker.core.protocol import Output, ServerProtocol
+from pacemaker.core.protocol import server_protocol
+from pacemaker.core.protocol.server_protocol import Output, ServerProtocol
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.sockets import end_with_reset
@@ -468,7 +468,7 @@ def test_stop_answers_what_waits_behind_the_bound_on_replies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A stop does not reset a connection before its read requests are answered."""
-    monkeypatch.setattr(protocol, "MAX_OUTGOING_BYTES", 10 * len(ACK))
+    monkeypatch.setattr(server_protocol, "MAX_OUTGOING_BYTES", 10 * len(ACK))
     # Pulses to one key would be answered together.
     other = wire.send_pulse("/w/t/2", b"beat", 5)
     with Hand() as hand:

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacemaker.core.carried_over import ConnectionState
-from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.phases import Phase
-from pacemaker.core.store import Store
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.phases import Phase
+from pacemaker.core.store.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io import limits
 from pacemaker.server.upgrade.state_format import decode
-from tests.core.collecting import Collecting
+from tests.core.protocol.collecting import Collecting
 from tests.fake_mechanisms import like_digest, like_kerberos
 from tests.server.io.hand import Hand
 from tests.server.upgrade.test_state_format import SMALL, written

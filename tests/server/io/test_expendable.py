@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts.account import Account
 from pacemaker.server.io.expendable import Expendable
 
 

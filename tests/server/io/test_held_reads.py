@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.core import held_reads
+from pacemaker.core.protocol import held_reads
 from pacemaker.server.io import limits
 from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from pacemaker.core.accounts import BURST_S, DEFAULT_LIMITS
+from pacemaker.core.accounts.account import BURST_S, DEFAULT_LIMITS
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server.io import limits

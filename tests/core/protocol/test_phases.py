@@ -1,0 +1,110 @@
+"""Tests of core.protocol.phases: the table, and the diagram that follows from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pacemaker.core.protocol import phases
+from pacemaker.core.protocol.phases import (
+    CAN_BE_CARRIED_OVER,
+    READING,
+    SASL_TYPES,
+    TRANSITIONS,
+    Event,
+    Phase,
+    event_of,
+    next_phase,
+)
+from pacemaker.errors import MalformedError, OutOfPlaceError
+from pacemaker.wire import control, messages
+from pacemaker.wire.messages import Message
+
+KINDS = (Event.ORDINARY, Event.TOKEN_REQUEST, Event.TOKEN, Event.OTHER_CONTROL)
+
+
+def row_of(phase: Phase) -> tuple[str, str]:
+    """Write a phase's line as in the module's docstring."""
+    targets = {
+        event.value: target.name
+        for event, target in TRANSITIONS[phase].items()
+        if isinstance(target, Phase) and event is not Event.FAILURE
+    }
+    return f"{phase.name}:", ", ".join(" -> ".join(pair) for pair in targets.items())
+
+
+def test_diagram_is_that_of_the_table() -> None:
+    """The docstring has a line for each phase with a way out, and no other lines."""
+    drawn = {
+        tuple(part.strip() for part in line.partition(":")[::2])
+        for line in (phases.__doc__ or "").splitlines()
+        if " -> " in line
+    }
+    rows = {row_of(phase) for phase in Phase}
+    assert drawn == {(name.rstrip(":"), row) for name, row in rows if row}
+
+
+def test_every_phase_can_fail_and_only_closed_is_final() -> None:
+    """A failure leads from any phase to CLOSED, and nothing leads out of it."""
+    assert TRANSITIONS.keys() == set(Phase)
+    assert all(row[Event.FAILURE] is Phase.CLOSED for row in TRANSITIONS.values())
+    assert set(TRANSITIONS[Phase.CLOSED]) == {Event.FAILURE}
+
+
+@pytest.mark.parametrize("phase", READING)
+def test_phase_that_reads_knows_every_kind_of_message(phase: Phase) -> None:
+    """The table has an entry for every message that a peer can send."""
+    assert set(TRANSITIONS[phase]) == {*KINDS, Event.FAILURE}
+
+
+@pytest.mark.parametrize("phase", [Phase.STEPPING, Phase.CLOSED])
+def test_phase_that_does_not_read_has_no_messages(phase: Phase) -> None:
+    """A message in such a phase would be our bug, not the peer's mistake."""
+    with pytest.raises(KeyError):
+        next_phase(phase, Event.ORDINARY)
+
+
+@pytest.mark.parametrize(
+    ("phase", "event", "text"),
+    [
+        (Phase.OPEN, Event.TOKEN, "SASL message outside of an exchange: it"),
+        (Phase.REQUEST_EXPECTED, Event.TOKEN, "SASL token before the request"),
+        (Phase.SASL_BEGUN, Event.TOKEN_REQUEST, "control message out of place: it"),
+    ],
+)
+def test_refused_message_is_named(phase: Phase, event: Event, text: str) -> None:
+    """The error has the table's reason and the detail."""
+    with pytest.raises(OutOfPlaceError, match=text):
+        next_phase(phase, event, "it")
+
+
+def test_usual_phase_is_looked_for_first() -> None:
+    """Nearly every message arrives in OPEN, so it is first in the tuple."""
+    assert READING[0] is Phase.OPEN
+
+
+def test_exchange_that_has_begun_is_not_carried_over() -> None:
+    """The other phases that read need either no mechanism or a new one."""
+    assert set(READING) - set(CAN_BE_CARRIED_OVER) == {Phase.SASL_BEGUN}
+
+
+@pytest.mark.parametrize(
+    ("message", "event"),
+    [
+        (Message(messages.EXISTS, "/a", 1), Event.ORDINARY),
+        (Message(messages.NOT_AUTHORIZED), Event.ORDINARY),
+        (control.token_message(b"x"), Event.TOKEN),
+        (Message(messages.SASL_MESSAGE_TOKEN), Event.TOKEN),
+        (control.control_message(-202), Event.TOKEN_REQUEST),
+        (control.control_message(-203), Event.OTHER_CONTROL),
+    ],
+)
+def test_message_has_its_kind(message: Message, event: Event) -> None:
+    """Every message that does not belong to SASL is ordinary."""
+    assert event_of(message) is event
+    assert (message.type in SASL_TYPES) == (event is not Event.ORDINARY)
+
+
+def test_control_message_without_a_code_has_no_kind() -> None:
+    """A control message without a code is malformed in any phase."""
+    with pytest.raises(MalformedError, match="CONTROL_MESSAGE"):
+        event_of(Message(messages.CONTROL_MESSAGE))
