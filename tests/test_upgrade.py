@@ -240,6 +240,7 @@ def test_connection_amid_sasl_is_reset(digest: Daemon, jaas: Path) -> None:
             amid.ask(control(-202))
             file.write(text)
         assert amid.ended() == "reset"
+        digest.logged("upgrade: resetting 1 connection")
         pipe.write(text)
         put(writer)
 

@@ -19,6 +19,7 @@ from pacemaker.core.accounts.admission import OVER_SHARE, TOO_FAST, Admission, V
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
+from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.sockets import join_address, set_storms_options
 from pacemaker.wakeup import WakeUp
@@ -205,17 +206,31 @@ class Acceptor(threading.Thread):
             self._hand_over(sock, peer, account)
             return
         except LimitError as exc:
-            self.refused += 1
-            self._last_refused = (peer, exc)
+            self._drop(Ending.TURNED_AWAY, sock, peer, account, exc)
         except Exception:
-            _logger.exception("%s: closed: internal error", peer)
+            self._drop(Ending.NOT_ADOPTED, sock, peer, account)
+
+    def _drop(
+        self,
+        ending: Ending,
+        sock: socket.socket,
+        peer: str,
+        account: Account,
+        error: LimitError | None = None,
+    ) -> None:
+        """Close a socket that does not become a connection."""
+        if error is not None:
+            self.refused += 1
+            self._last_refused = (peer, error)
+        else:
+            ENDINGS[ending].log(_logger, peer, exc_info=True)
         self._accounts.close(account)
         sock.close()
 
     def _log_refused(self) -> None:
         """Log the last refused connection; a line for each one would cost too much."""
         if self._last_refused is not None:
-            _logger.warning("%s: refused: %s", *self._last_refused)
+            ENDINGS[Ending.TURNED_AWAY].log(_logger, *self._last_refused)
             self._last_refused = None
 
     def _hand_over(self, sock: socket.socket, peer: str, account: Account) -> None:

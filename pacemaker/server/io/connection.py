@@ -7,18 +7,7 @@ it waits for.  `_settle` derives the condition from what the protocol waits for.
 Usually, a whole request is read and its reply is written at once.  That path goes
 through `on_readable` and `_write`, and the condition stays READING.
 
-**Who may close it.**  In the end, `abort` always closes the socket.  These lead there:
-
-    the peer        a reset, or its end while a refusal waits (`_end_by_peer`); or its
-                    end of stream, once everything is answered (`_finish`)
-    the protocol    `Wait.END`, if the peer is at fault (`_finish`)
-    a limit         `refuse`: a time limit (`expire`), the budget of all buffers
-                    (`evict`), or a descriptor that another one needs
-                    (`close_for_room`)
-    the I/O thread  `abort`: a stop, once there is nothing left to `drain` or the time
-                    is up; or an exception in our own code
-
-`_finish` first lets everything that was written arrive; `abort` alone sends a reset.
+Every connection ends through `end`.  `pacemaker.server.io.endings` lists all the ways.
 """
 
 from __future__ import annotations
@@ -40,6 +29,7 @@ from pacemaker.server.io import limits
 from pacemaker.server.io.conditions import INTEREST, Condition
 from pacemaker.server.io.cost_classes import NEW_CLASS, REFUSED_CLASS, next_class
 from pacemaker.server.io.deadlines import Deadlines
+from pacemaker.server.io.endings import ENDINGS, Close, Ending
 from pacemaker.server.io.sockets import (
     end_with_reset,
     narrow_receive_buffer,
@@ -118,6 +108,9 @@ class Connection:
         protocol: a new protocol object.
         owner: the I/O thread that owns the connection.
         account: the account of the peer's address.
+
+    Attributes:
+        ending: why it ends; None while nothing has decided that.
     """
 
     __slots__ = (
@@ -134,6 +127,7 @@ class Connection:
         "account",
         "condition",
         "cost_class",
+        "ending",
         "fd",
         "interest",
         "is_deferred",
@@ -169,6 +163,7 @@ class Connection:
         self.cost_class = NEW_CLASS
         self.fd = sock.fileno()
         self.condition = _READING
+        self.ending: Ending | None = None
         self.interest = select.EPOLLIN
         self.protocol = protocol
         protocol.call_on_release(self._on_release)
@@ -206,9 +201,9 @@ class Connection:
         elif events & select.EPOLLIN:
             self.on_readable()
         elif events & _ALWAYS:
-            self._end_by_peer("reset")
+            self._lose_peer("reset")
         elif events & select.EPOLLRDHUP:
-            self._end_by_peer("end of stream")
+            self._lose_peer("end of stream")
 
     def on_readable(self) -> None:
         """Read once and answer the requests that the bytes complete."""
@@ -217,7 +212,7 @@ class Connection:
         except BlockingIOError:
             return
         except OSError as exc:
-            self._end_by_peer(exc.strerror or "read failed")
+            self._lose_peer(exc.strerror or "read failed")
             return
         reply: bytes | None = None
         if self._wait is _REQUEST and self._is_greeted:
@@ -250,7 +245,7 @@ class Connection:
         if self.condition is _LINGERING:
             self._linger_bytes -= len(data)
             if not data or self._linger_bytes < 0:
-                self.abort()
+                self.end(Ending.FINISHED)
         else:
             self._is_at_end = True
             self._settle(self._wait)
@@ -307,7 +302,7 @@ class Connection:
         except BlockingIOError:
             sent = 0
         except OSError as exc:
-            self._end_by_peer(exc.strerror or "write failed")
+            self._lose_peer(exc.strerror or "write failed")
             return False
         return self._keep_unsent(chunks, sent)
 
@@ -331,14 +326,16 @@ class Connection:
         """
         self._wait = wait
         # Unsent replies come before everything else, even before the end: nothing can
-        # be written after the FIN that `_finish` sends.  Nothing is read meanwhile, so
+        # be written after the FIN that `end` sends.  Nothing is read meanwhile, so
         # a peer that does not take its replies cannot make this process queue more.
         if self._unsent or wait is Wait.ROOM:
             # All replies may have been sent by now.  Then the descriptor is writable,
             # and the next turn continues with the unread frames.
             self._enter(Condition.SENDING)
-        elif wait is Wait.END or self._is_at_end:
-            self._finish()
+        elif wait is Wait.END:
+            self.end(Ending.PEER_ERROR)
+        elif self._is_at_end:
+            self.end(Ending.FINISHED, reason="end of stream")
         elif wait is Wait.STEP:
             self._deadlines.begin_sasl(self.owner.now())
             self._enter(Condition.STEPPING)
@@ -378,11 +375,6 @@ class Connection:
             self.evict()
 
     @property
-    def is_at_end(self) -> bool:
-        """Whether the peer has ended its stream."""
-        return self._is_at_end
-
-    @property
     def unsent_bytes(self) -> int:
         """The number of reply bytes that the kernel has not taken yet."""
         return sum(map(len, self._unsent))
@@ -404,20 +396,13 @@ class Connection:
         """Extend every time limit by the seconds in which this process did not run."""
         self._deadlines.postpone(lost_s)
 
-    def expire(self, reason: str) -> None:
-        """End the connection because a time limit has passed."""
-        if self.condition is _LINGERING:
-            self.abort()
-        else:
-            self.refuse(LimitError("out of time", reason))
-
     def evict(self) -> None:
         """End the connection to make room in the budget of all buffers."""
         held_bytes = self.protocol.held_bytes + self.unsent_bytes
         if held_bytes and not self.is_closed:
             reason = "all buffers are full (--buffer-budget)"
             detail = "its bytes weigh the most by size and age"
-            self.refuse(LimitError(reason, detail))
+            self.end(Ending.EVICTED, LimitError(reason, detail))
             self.owner.note_evicted(held_bytes)
 
     def close_if_expendable(self) -> bool:
@@ -432,19 +417,8 @@ class Connection:
 
     def close_for_room(self, reason: str) -> None:
         """Close it at once, because its descriptor is needed."""
-        if self.condition is not _LINGERING:
-            self.refuse(LimitError(reason, "nothing was read from it yet"))
-        # A reset can destroy no reply.
-        self.abort()
-
-    def refuse(self, error: PeerError) -> None:
-        """End the connection for a reason on the server's side."""
-        output = self.protocol.fail(error)
-        if self._unsent:
-            self._log_end()
-            self.abort()
-        else:
-            self._advance(output)
+        error = LimitError(reason, "nothing was read from it yet")
+        self.end(Ending.MADE_ROOM, error)
 
     @property
     def is_stepping(self) -> bool:
@@ -531,8 +505,87 @@ class Connection:
             return False
         return not unread_bytes(self.fd) and not undelivered_bytes(self.fd)
 
-    def abort(self) -> None:
-        """Close at once, with a reset unless `_finish` has switched that off."""
+    def end(
+        self, ending: Ending, error: PeerError | None = None, reason: str = ""
+    ) -> None:
+        """End the connection: now, or once the replies that come before are sent.
+
+        Args:
+            ending: which of the ways; `ENDINGS` says what it means.
+            error: what the peer is refused for, if this decides it.
+            reason: for the log, if there is no error.
+        """
+        rule = ENDINGS[ending]
+        if ending is Ending.FAULT:
+            # Even if it is closed already: the exception is a bug all the same.
+            rule.log(_logger, self.protocol.peer, exc_info=True)
+        if self.is_closed:
+            return
+        if self.ending is None or ending is Ending.FAULT:
+            # The peer's error may have been found before, and may not be logged yet,
+            # because replies are still unsent.
+            is_refused = self.protocol.error is not None and ending is not Ending.FAULT
+            self.ending = Ending.PEER_ERROR if is_refused else ending
+        if self.condition is _LINGERING:
+            # All is logged and sent.  `_settle` may find that again, and says so with
+            # PEER_ERROR; whatever else comes is what this connection waits for.
+            if ending is not Ending.PEER_ERROR:
+                self._close()
+        elif error is not None:
+            self._refuse(error, rule.close)
+        else:
+            self._log_end(reason)
+            self._close_by(rule.close)
+
+    def _refuse(self, error: PeerError, close: Close) -> None:
+        """End the connection for a reason on the server's side."""
+        output = self.protocol.fail(error)
+        if self._unsent:
+            self._log_end()
+            self._close()
+            return
+        # Once the replies are sent, `_settle` calls `end` again.
+        self._advance(output)
+        if close is not Close.LINGER:
+            self._close()
+
+    def _lose_peer(self, reason: str) -> None:
+        """End the connection because the peer can send and receive nothing more."""
+        ending = Ending.FINISHED if self._is_at_end else Ending.PEER_LEFT
+        self.end(ending, reason=reason)
+
+    def _log_end(self, reason: str = "") -> None:
+        """Log the ending that was decided first; `end` has logged a fault already."""
+        if self.ending is not None and self.ending is not Ending.FAULT:
+            protocol, is_silent = self.protocol, not self._is_greeted
+            values = protocol.peer, protocol.error or reason
+            ENDINGS[self.ending].log(_logger, *values, is_silent=is_silent)
+
+    def _close_by(self, close: Close) -> None:
+        """Close the socket at once, or send a FIN and linger."""
+        if close is Close.RESET:
+            self._close()
+            return
+        try:
+            end_with_reset(self._sock, False)
+            # After the peer's FIN nothing more arrives, so `close` sends a FIN.  Before
+            # it, bytes could still arrive, and the kernel would answer those with a
+            # reset: shut down only this direction, and linger.
+            if self._is_at_end:
+                self._close()
+                return
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            # The peer is already gone.
+            self._close()
+            return
+        self._deadlines.begin_linger(self.owner.now())
+        self._read_bytes = limits.READ_BYTES
+        self._enter(_LINGERING)
+        self.owner.note_lingering(self)
+
+    def _close(self) -> None:
+        """Close at once, with a reset unless `_close_by` has switched that off."""
         if not self.is_closed:
             self.condition = _CLOSED
             self.protocol.close()
@@ -543,52 +596,8 @@ class Connection:
                 on_untold, self._on_untold = self._on_untold, None
                 on_untold()
 
-    def _finish(self) -> None:
-        """Close in such a way that bytes in flight arrive."""
-        if self.condition is _LINGERING:
-            return
-        self._log_end()
-        try:
-            end_with_reset(self._sock, False)
-            # After the peer's FIN nothing more arrives, so `close` sends a FIN.  Before
-            # it, bytes could still arrive, and the kernel would answer those with a
-            # reset: shut down only this direction, and linger.
-            if self._is_at_end:
-                self.abort()
-                return
-            self._sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            # The peer is already gone.
-            self.abort()
-            return
-        self._deadlines.begin_linger(self.owner.now())
-        self._read_bytes = limits.READ_BYTES
-        self._enter(_LINGERING)
-        self.owner.note_lingering(self)
-
-    def _end_by_peer(self, reason: str) -> None:
-        if self.condition is _LINGERING:
-            # Its end has already been logged.
-            pass
-        elif self.protocol.error is not None:
-            # The reason for closing it matters more than how the peer left.
-            self._log_end()
-        else:
-            level = logging.INFO if self._is_greeted else logging.DEBUG
-            _logger.log(level, "%s: ended by the peer: %s", self.protocol.peer, reason)
-        self.abort()
-
-    def _log_end(self) -> None:
-        peer, error = self.protocol.peer, self.protocol.error
-        if error is not None:
-            _logger.warning("%s: closed: %s", peer, error)
-        elif self._is_greeted:
-            _logger.info("%s: ended by the peer: end of stream", peer)
-        else:
-            _logger.debug("%s: ended by the peer without a byte", peer)
-
     def _enter(self, condition: Condition) -> None:
-        """Enter a condition; the only other one is CLOSED, which `abort` enters."""
+        """Enter a condition; the only other one is CLOSED, which `_close` enters."""
         self.condition = condition
         interest = INTEREST[condition]
         if interest != self.interest:

@@ -26,13 +26,15 @@ from pacemaker.core.accounts.admission import OVER_SHARE
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
-from pacemaker.core.history.record import End, TurnTime
+from pacemaker.core.history.record import TurnTime
 from pacemaker.core.protocol.held_reads import Holding
 from pacemaker.core.protocol.server_protocol import ServerProtocol
+from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
 from pacemaker.server.io.arrivals import Arrival, Arrivals
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.endings import ENDINGS, Ending, counted_as
 from pacemaker.server.io.expendable import Expendable, PromisedRoom
 from pacemaker.server.io.fair_turns import FairTurns
 from pacemaker.server.io.sasl_steps import StepRunner
@@ -329,19 +331,17 @@ class IoThread(threading.Thread):
             self._budget.hold(connection, connection.account, 0, self.now())
 
     def _count_end(self, connection: Connection) -> None:
+        # `Connection.end` has set it.
+        ending = connection.ending or Ending.FAULT
+        rule = counted_as(ending, self._stop_until_s is not None)
         figures = self.figures
         figures.connections -= 1
         figures.ended += 1
-        if self._stop_until_s is not None:
-            figures.ended_by_stop += 1
-            end = End.STOPPED
-        elif connection.protocol.error is not None:
-            figures.ended_refused += 1
-            end = End.REFUSED
-        else:
-            end = End.FIN if connection.is_at_end else End.RESET
-        source = connection.protocol.source
-        source.end, source.ended_s = end, self._turn_time.now_s
+        if rule.counter is not None:
+            setattr(figures, rule.counter, getattr(figures, rule.counter) + 1)
+        if rule.history is not None:
+            source = connection.protocol.source
+            source.end, source.ended_s = rule.history, self._turn_time.now_s
 
     def evict_pending(self) -> None:
         """End the connections that another thread wants evicted."""
@@ -350,10 +350,7 @@ class IoThread(threading.Thread):
 
     def abandon(self, connection: Connection) -> None:
         """Reset a connection on which our own code raised; its peer is told nothing."""
-        _logger.exception("%s: closed: internal error", connection.protocol.peer)
-        if not connection.is_closed:
-            self.figures.ended_by_fault += 1
-            connection.abort()
+        connection.end(Ending.FAULT)
 
     # The loop.
 
@@ -462,7 +459,7 @@ class IoThread(threading.Thread):
                 connection.postpone(self.watched.late_s)
             reason = connection.overdue(now_s)
             if reason is not None:
-                connection.expire(reason)
+                connection.end(Ending.OVERDUE, LimitError("out of time", reason))
         except Exception:
             self.abandon(connection)
 
@@ -498,8 +495,7 @@ class IoThread(threading.Thread):
         self, sock: socket.socket, peer: str, account: Account
     ) -> Connection | None:
         if self._stop_until_s is not None:
-            self._accounts.close(account)
-            sock.close()
+            self._drop(Ending.TOO_LATE, sock, peer, account)
             return None
         try:
             protocol = self._make_protocol(peer, account)
@@ -507,16 +503,22 @@ class IoThread(threading.Thread):
             self._epoll.register(connection.fd, select.EPOLLIN)
         except Exception:
             # The kernel has no room for it in epoll, or SASL cannot begin.
-            _logger.exception("%s: closed: internal error", peer)
-            self._forgotten += 1
-            self._accounts.close(account)
-            sock.close()
+            self._drop(Ending.NOT_ADOPTED, sock, peer, account)
             return None
         self._expendable.add(connection)
         self._turns.add_new(connection)
         self.connections[connection.fd] = connection
         self.figures.connections += 1
         return connection
+
+    def _drop(
+        self, ending: Ending, sock: socket.socket, peer: str, account: Account
+    ) -> None:
+        """Close a socket that does not become a connection."""
+        ENDINGS[ending].log(_logger, peer, exc_info=True)
+        self._forgotten += 1
+        self._accounts.close(account)
+        sock.close()
 
     def _look_at_hold(self, holding: Holding, until_s: float) -> None:
         if self._stop_until_s is not None:
@@ -542,6 +544,6 @@ class IoThread(threading.Thread):
                 # Read the clock for each one: much work for one connection must not
                 # delay the end of the stop.
                 if self.now() >= until_s or connection.drain():
-                    connection.abort()
+                    connection.end(Ending.STOPPED)
             except Exception:
                 self.abandon(connection)

@@ -32,9 +32,15 @@ from typing import Final, NamedTuple
 
 from pacemaker.core.accounts.account import DEFAULT_LIMITS
 from pacemaker.core.accounts.addresses import address_name
-from pacemaker.errors import AuthenticationError, LimitError, ServerFaultError
+from pacemaker.errors import (
+    AuthenticationError,
+    LimitError,
+    PeerError,
+    ServerFaultError,
+)
 from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.fair_queue import FairQueue
 from pacemaker.server.io.sasl_backoff import (
     FIRST_DELAY_S,
@@ -116,9 +122,11 @@ class StepRunner:
         # Close at once.  The step was not run, so this gives nothing away about the
         # token, and the client may try again.
         if not is_served:
-            connection.refuse(ServerFaultError("the server has no thread for SASL"))
+            error: PeerError = ServerFaultError("the server has no thread for SASL")
+            connection.end(Ending.NO_SASL_STEP, error)
         elif not is_queued:
-            connection.refuse(LimitError("too many SASL steps of its address wait"))
+            error = LimitError("too many SASL steps of its address wait")
+            connection.end(Ending.NO_SASL_STEP, error)
 
     def close(self) -> None:
         """End the helpers, without waiting for a step that is still running."""

@@ -12,6 +12,7 @@ from typing import Final
 from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import UpgradeError
 from pacemaker.sasl.secret import Secret
+from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
@@ -222,7 +223,7 @@ class Upgrader:
         state_fd = write_state(state)
         try:
             if lost:
-                _logger.info("upgrade: resetting %s", counted(lost, "connection"))
+                ENDINGS[Ending.LEFT_BEHIND].log(_logger, counted(lost, "connection"))
             # Nothing may be logged from here to `execve`, which ends the log's thread.
             if not self._log.flush():
                 raise UpgradeError(_LOG_BLOCKED)

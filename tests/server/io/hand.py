@@ -22,6 +22,7 @@ from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io import limits
 from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.io_thread import Clocks, IoThread, SharedParts
 from pacemaker.server.io.sasl_steps import StepRunner, ThreadFactory
 from pacemaker.server.io.sockets import end_with_reset
@@ -177,7 +178,7 @@ class Hand:
         for wire in self._peers:
             wire.close()
         for connection in tuple(self.thread.connections.values()):
-            connection.abort()
+            connection.end(Ending.STOPPED)
         self.steps.close()
         self.thread.close()
         self._listener.close()

@@ -16,6 +16,7 @@ from pacemaker.core.protocol import server_protocol
 from pacemaker.core.protocol.server_protocol import Output, ServerProtocol
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.sockets import end_with_reset
 from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
@@ -390,13 +391,13 @@ def test_connection_that_holds_most_goes_when_the_budget_is_used_up() -> None:
         assert hand.budget.total_bytes == 200_000
 
 
-def test_connection_ends_with_reset_when_aborted() -> None:
+def test_connection_ends_with_reset_when_stopped() -> None:
     """Storm's clients reconnect at once after a reset, and 13 s after a FIN."""
     with Hand() as hand:
         peer, connection = hand.connect()
         assert hand.ask(peer, PULSE) == ACK
-        connection.abort()
-        connection.abort()
+        connection.end(Ending.STOPPED)
+        connection.end(Ending.STOPPED)
         assert peer.ended() == "reset"
 
 

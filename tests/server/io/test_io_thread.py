@@ -15,6 +15,7 @@ from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server.io import limits
 from pacemaker.server.io.conditions import Condition
 from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.sockets import end_with_reset
 from pacemaker.server.process import memory
 from tests.server.io.hand import Hand, TickingClock
@@ -91,7 +92,7 @@ def test_thread_gives_no_connection_the_events_of_another() -> None:
         new_peer, waiting = hand.accept()
 
         def end_and_adopt() -> None:
-            old.abort()
+            old.end(Ending.STOPPED)
             os.dup2(waiting.fileno(), old.fd)
             waiting.close()
             hand.thread.adopt(
@@ -206,10 +207,10 @@ def test_thread_ends_each_overdue_connection(
 ) -> None:
     """A bug in ending one connection does not prevent ending the others."""
 
-    def fail(connection: Connection, reason: str) -> None:
+    def fail(connection: Connection, now_s: float) -> str | None:
         raise RuntimeError("ours")
 
-    monkeypatch.setattr(Connection, "expire", fail)
+    monkeypatch.setattr(Connection, "overdue", fail)
     with Hand() as hand:
         for name in ("10.0.0.1:5", "10.0.0.2:5"):
             peer, connection = hand.connect(name)

@@ -13,6 +13,7 @@ from pacemaker.errors import LimitError, ServerFaultError
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.sasl_backoff import (
     FREE_FAILURES,
     MAX_DELAY_S,
@@ -129,7 +130,7 @@ def test_step_of_a_connection_that_is_gone_is_dropped() -> None:
         peer.send(_token(b"AP-REQ"))
         hand.thread.turn()
         assert mechanism.is_begun.wait(GIVE_UP_S)
-        connection.abort()
+        connection.end(Ending.STOPPED)
         is_let_go.set()
         hand.thread.turn()
         assert not hand.thread.connections
@@ -139,7 +140,10 @@ def test_step_of_a_connection_that_is_gone_is_dropped() -> None:
 
 @pytest.mark.parametrize(
     "end",
-    [Connection.abort, lambda each: each.refuse(LimitError("out of time"))],
+    [
+        lambda each: each.end(Ending.STOPPED),
+        lambda each: each.end(Ending.OVERDUE, LimitError("out of time")),
+    ],
     ids=["closed", "refused"],
 )
 def test_step_that_nobody_waits_for_is_not_taken(
