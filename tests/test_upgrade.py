@@ -25,7 +25,7 @@ from pacemaker.core.carried_over import ConnectionState, DaemonState, Snapshot
 from pacemaker.sasl.digest import DigestClient, digest_secret
 from pacemaker.sasl.registry import server_mechanism_factory
 from pacemaker.sasl.secret import Secret
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.sockets import set_reset_on_close
 from pacemaker.server.upgrade.execute import STATE_VARIABLE
 from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.security import security_digest
@@ -525,7 +525,7 @@ class Inherited:
         self.peers = [Wire(self.listener.getsockname()) for _ in range(3)]
         self.accepted = [self.listener.accept()[0] for _ in self.peers]
         for sock in self.accepted:
-            end_with_reset(sock, True)
+            set_reset_on_close(sock, True)
         identity = server_mechanism_factory(Settings()).identity
         state = DaemonState(
             parked_s=0.0,

@@ -109,15 +109,15 @@ class RelayDaemon(Daemon):
         )
         return self.make_protocol(dispatcher, client, name, account)
 
-    def thread_calls(self) -> dict[str, CallSoon]:
+    def thread_calls_but_acceptor(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread but the acceptor."""
-        return {**super().thread_calls(), "links": self.links.call}
+        return {**super().thread_calls_but_acceptor(), "links": self.links.call}
 
     def measurements(self) -> Measurements:
         """Return what the daemon counts, with the figures of each Pacemaker."""
         return super().measurements()._replace(pacemakers=self.links.measurements())
 
-    def more_figures(self) -> list[str]:
+    def extra_log_lines(self) -> list[str]:
         """Return a line that says which Pacemakers are up and what waits for each."""
         return [self.links.describe()]
 

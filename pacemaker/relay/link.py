@@ -32,7 +32,7 @@ from pacemaker.client.requests import Request
 from pacemaker.client.tcp import TcpNetwork
 from pacemaker.errors import PacemakerError
 from pacemaker.sasl.mechanism import ClientMechanismFactory, StepOutcome
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.sockets import set_reset_on_close
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -330,7 +330,7 @@ class Link:
         try:
             # After a close, the kernel must not send the rest of its buffer: old pulses
             # could arrive after newer ones (see `core.outbox`).
-            end_with_reset(sock, True)
+            set_reset_on_close(sock, True)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             mechanism = None if make is None else make(self.address.host)
             self._protocol = ClientProtocol(self._max_body_bytes, mechanism)

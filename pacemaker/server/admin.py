@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _logger: Final = logging.getLogger(__name__)
 
 
-class Stage(Enum):
+class DaemonStage(Enum):
     """The stages of the daemon's life."""
 
     STARTING = "starting"
@@ -65,11 +65,11 @@ class Inspectable(Protocol):
     def history_slices(self, topology: str) -> Iterator[bytes] | None:
         """Return the page of the history in slices; None if it is off."""
 
-    def calls(self) -> Mapping[str, CallSoon]:
+    def thread_calls(self) -> Mapping[str, CallSoon]:
         """Return by name the `call` of each thread that must make progress."""
 
 
-class Admin:
+class AdminEndpoint:
     """The endpoint of one daemon.  Only the main thread calls its methods.
 
     Args:
@@ -94,7 +94,7 @@ class Admin:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._stage = Stage.STARTING
+        self._stage = DaemonStage.STARTING
         self._daemon: Inspectable | None = None
         self._progress = Progress({}, clock)
         self.upgrades = upgrades
@@ -137,8 +137,8 @@ class Admin:
     def serving(self, daemon: Inspectable) -> None:
         """Answer for a daemon that serves from now on."""
         self._daemon = daemon
-        self._progress = Progress(daemon.calls(), self._clock)
-        self._stage = Stage.SERVING
+        self._progress = Progress(daemon.thread_calls(), self._clock)
+        self._stage = DaemonStage.SERVING
 
     def turn(self) -> None:
         """Ask all threads for a sign of life; note whether there was traffic."""
@@ -160,7 +160,7 @@ class Admin:
 
     def stopping(self) -> None:
         """Answer from now on that the daemon is not ready."""
-        self._stage = Stage.STOPPING
+        self._stage = DaemonStage.STOPPING
 
     def close(self) -> None:
         """End the endpoint.  It may be called again."""
@@ -227,7 +227,7 @@ class Admin:
         During a start the check always passes, because restoring many heartbeats may
         take long.
         """
-        if self._stage is Stage.STARTING:
+        if self._stage is DaemonStage.STARTING:
             return [Check("main", True, self._stage.value)]
         # The main thread turns once a second.  If it does not, nobody asks the others,
         # and all of their answers grow old.
@@ -235,7 +235,7 @@ class Admin:
 
     def _ready_checks(self) -> list[Check]:
         """Whether workers and Nimbus are served."""
-        is_serving = self._stage is Stage.SERVING
+        is_serving = self._stage is DaemonStage.SERVING
         detail = self._stage.value
         if is_serving and self._daemon is not None:
             detail = f"on {self._daemon.address}"

@@ -36,11 +36,11 @@ from pacemaker.server.io.listening import (
     describe,
     describe_all,
     describe_scope,
-    is_handed_over,
+    has_inherited_listeners,
     open_listeners,
     ports_of,
 )
-from pacemaker.server.io.sasl_steps import StepRunner
+from pacemaker.server.io.sasl_steps import SaslStepRunner
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory
@@ -102,11 +102,11 @@ class Daemon:
         self.address_limits = options.address_limits
         self._shared = SharedParts(
             sizing.new_buffer_budget(options, available_bytes),
-            StepRunner(guesses_per_s=self.address_limits.guesses_per_s),
+            SaslStepRunner(guesses_per_s=self.address_limits.guesses_per_s),
             AccountRegistry(options.shared_addresses, self.store.pass_on),
             self.address_limits,
         )
-        hold_s = options.hold.after(is_handed_over(), boot_time_s())
+        hold_s = options.hold.after(has_inherited_listeners(), boot_time_s())
         # Open them before any other file that stays open, so that they get the lowest
         # descriptors, where an upgrade hands them over.
         self._listeners = (
@@ -257,7 +257,7 @@ class Daemon:
             sum(figures.reads for figures in all_figures),
         )
 
-    def more_figures(self) -> list[str]:
+    def extra_log_lines(self) -> list[str]:
         """Return further lines for the log of each minute."""
         return []
 
@@ -291,7 +291,7 @@ class Daemon:
 
     def watchdog(self, feed: Callable[[], None]) -> Watchdog:
         """Return a watchdog that calls `feed` while all threads make progress."""
-        return Watchdog([*self.calls().values()], feed)
+        return Watchdog([*self.thread_calls().values()], feed)
 
     def history_slices(self, topology: str) -> Iterator[bytes] | None:
         """Return the page of the history in slices; None if it is off.
@@ -306,11 +306,11 @@ class Daemon:
             *(topology, self.is_relay),
         )
 
-    def calls(self) -> dict[str, CallSoon]:
-        """Return by name the `call` of each thread that must make progress."""
-        return {"acceptor": self._acceptor.call, **self.thread_calls()}
-
     def thread_calls(self) -> dict[str, CallSoon]:
+        """Return by name the `call` of each thread that must make progress."""
+        return {"acceptor": self._acceptor.call, **self.thread_calls_but_acceptor()}
+
+    def thread_calls_but_acceptor(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread but the acceptor."""
         return {f"io-{n}": thread.call for n, thread in enumerate(self.threads)}
 
@@ -357,7 +357,7 @@ class Daemon:
         """Park every serving thread until the barrier is released.
 
         The acceptor is parked first.  If the I/O threads were, it could still hand over
-        a connection that none of them would have adopted when the states are collected.
+        a connection that none of them would have opened when the states are collected.
 
         Raises:
             UpgradeError: not all threads were parked in time.
@@ -368,7 +368,7 @@ class Daemon:
 
     def park_all_but_acceptor(self, barrier: Barrier, deadline_s: float) -> bool:
         """Park the other serving threads; return whether all were parked in time."""
-        return barrier.gather([*self.thread_calls().values()], deadline_s)
+        return barrier.gather([*self.thread_calls_but_acceptor().values()], deadline_s)
 
     def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:
         """Return the connections' states; the threads must be parked.

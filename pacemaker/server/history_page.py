@@ -51,7 +51,7 @@ def write_history(
         lines = []
         for key in keys[at : at + _KEYS_IN_SLICE]:
             record = history.records.get(key)
-            if record is not None and is_of(key, topology):
+            if record is not None and belongs_to_topology(key, topology):
                 shown = json.dumps(writer.record(record, get(key)))
                 lines.append(f"{comma}{json.dumps(key)}: {shown}")
                 comma = ",\n"
@@ -59,7 +59,7 @@ def write_history(
     yield b"}}\n"
 
 
-def is_of(key: str, topology: str) -> bool:
+def belongs_to_topology(key: str, topology: str) -> bool:
     """Return whether a key belongs to a topology, given by its id or its name."""
     if not topology:
         return True

@@ -12,12 +12,12 @@ from pacemaker.config import Settings
 from pacemaker.core.history.history import History
 from pacemaker.core.store.store import Store
 from pacemaker.server import limits
-from pacemaker.server.io.budget import BufferBudget
+from pacemaker.server.io.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.limits import (
     ACCEPT_BATCH,
+    MAX_RESERVED_SHARE,
     RESERVED_DESCRIPTORS,
-    RESERVED_SHARE,
 )
 from pacemaker.server.options import ServerOptions
 
@@ -100,6 +100,6 @@ def most_connections(threads: int, reserved: int) -> int:
         reserved: the descriptors that connections must leave free.
     """
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    spare = min(reserved + ACCEPT_BATCH, int(descriptors * RESERVED_SHARE))
+    spare = min(reserved + ACCEPT_BATCH, int(descriptors * MAX_RESERVED_SHARE))
     own = _OWN_DESCRIPTORS + _DESCRIPTORS_PER_THREAD * threads
     return max(1, descriptors - own - spare)

@@ -22,7 +22,7 @@ from pacemaker.config import Settings
 from pacemaker.errors import StartError
 from pacemaker.server import AdminOptions, Daemon, ServerOptions, status
 from pacemaker.server import admin as module
-from pacemaker.server.admin import Admin
+from pacemaker.server.admin import AdminEndpoint
 from pacemaker.why.facts import DaemonFacts, parse_history
 from tests.prometheus import complaints
 from tests.real import daemons
@@ -51,7 +51,7 @@ class Case:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.admin = Admin(ANY_PORT, clock=self.clock)
+        self.admin = AdminEndpoint(ANY_PORT, clock=self.clock)
         options = ServerOptions(bind="127.0.0.1", io_threads=2, admin=ANY_PORT)
         self.daemon = Daemon(Settings(port=0), options)
         self.daemon.start()
@@ -70,7 +70,7 @@ class Case:
     def turn(self) -> None:
         """Make a turn of the main thread; wait until healthy threads have answered."""
         self.admin.turn()
-        for call in self.daemon.calls().values():
+        for call in self.daemon.thread_calls().values():
             passed = threading.Event()
             call(passed.set)
             assert passed.wait(GIVE_UP_S)
@@ -137,12 +137,12 @@ def test_stuck_io_thread_is_seen_within_15_s(case: Case) -> None:
     def stand() -> None:
         assert go_on.wait(GIVE_UP_S)
 
-    case.daemon.calls()["io-1"](stand)
+    case.daemon.thread_calls()["io-1"](stand)
     for _ in range(14):
         case.admin.turn()
         for name in ("acceptor", "io-0"):
             passed = threading.Event()
-            case.daemon.calls()[name](passed.set)
+            case.daemon.thread_calls()[name](passed.set)
             assert passed.wait(GIVE_UP_S)
         case.clock.now_s += 1.0
     live = case.ask("/livez")
@@ -171,7 +171,7 @@ def test_traffic_is_seen_once_a_turn(case: Case) -> None:
 def test_no_endpoint_costs_nothing() -> None:
     """Without --admin there is no thread, no descriptor and no question to threads."""
     before = threading.active_count()
-    admin = Admin(None)
+    admin = AdminEndpoint(None)
     assert (admin.listener_fd, threading.active_count()) == (-1, before)
     admin.turn()
     admin.stopping()
@@ -312,7 +312,7 @@ def test_endpoint_without_a_thread_leaves_no_socket_file(
 
     monkeypatch.setattr(module, "start_thread", refuse)
     with pytest.raises(StartError, match="no thread"):
-        Admin(AdminOptions(AdminAddress(path=str(path))))
+        AdminEndpoint(AdminOptions(AdminAddress(path=str(path))))
     assert not path.exists()
 
 

@@ -166,7 +166,9 @@ def test_daemon_holds_for_as_long_as_its_start_needs(
     hold_s: int,
 ) -> None:
     """If the port was kept open, the hold is shorter; the log has its length."""
-    monkeypatch.setattr("pacemaker.server.daemon.is_handed_over", lambda: is_kept)
+    monkeypatch.setattr(
+        "pacemaker.server.daemon.has_inherited_listeners", lambda: is_kept
+    )
     monkeypatch.setattr("pacemaker.config.hold.MACHINE_STARTED_S", 0.0)
     options = ServerOptions(bind="127.0.0.1", hold=Hold(2, 1, "a test"))
     daemon = Daemon(Settings(port=0), options)

@@ -208,7 +208,7 @@ class Acceptor(threading.Thread):
         except LimitError as exc:
             self._drop(Ending.TURNED_AWAY, sock, peer, account, exc)
         except Exception:
-            self._drop(Ending.NOT_ADOPTED, sock, peer, account)
+            self._drop(Ending.NOT_OPENED, sock, peer, account)
 
     def _drop(
         self,
@@ -242,7 +242,7 @@ class Acceptor(threading.Thread):
         verdict = self._admission.judge(account, time.monotonic())
         if verdict is Verdict.REPLACE:
             thread = self._with_own_room(account, OVER_SHARE)
-            thread.adopt(sock, peer, account, replaces=True)
+            thread.add_connection(sock, peer, account, replaces=True)
             return
         if verdict is Verdict.MAKE_OWN_ROOM:
             self._with_own_room(account, TOO_FAST).make_room(account)
@@ -253,7 +253,7 @@ class Acceptor(threading.Thread):
         thread = self._threads[0]
         if len(self._threads) > 1:
             thread = min(self._threads, key=lambda each: each.load)
-        thread.adopt(sock, peer, account)
+        thread.add_connection(sock, peer, account)
 
     def _with_any_room(self) -> IoThread:
         """Return the thread that has the most expendable connections.
@@ -261,8 +261,8 @@ class Acceptor(threading.Thread):
         Raises:
             LimitError: none has any.
         """
-        thread = max(self._threads, key=lambda each: each.expendable)
-        if thread.expendable <= 0:
+        thread = max(self._threads, key=lambda each: each.expendable_count)
+        if thread.expendable_count <= 0:
             reason = "raise the limit (LimitNOFILE=)"
             raise LimitError("too many connections", reason)
         self._making_room.add(thread)
@@ -288,5 +288,5 @@ def _too_many(reason: str, account: Account) -> LimitError:
 def _room_ends(reserved: int) -> int:
     """Return the first of the descriptors that are reserved for all other uses."""
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    share = int(most * limits.RESERVED_SHARE)
+    share = int(most * limits.MAX_RESERVED_SHARE)
     return most - min(reserved, share)

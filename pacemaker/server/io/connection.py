@@ -1,11 +1,11 @@
 """One connection: a socket and its protocol object, on the I/O thread that owns it.
 
 Only the owning thread calls a connection; the one exception is `is_stepping`, which the
-SASL helpers call too.  At any time, a connection is in one `Condition`, which says what
-it waits for.  `_settle` derives the condition from what the protocol waits for.
+SASL helpers call too.  At any time, a connection is in one `IoState`, which says what
+it waits for.  `_settle` derives the state from what the protocol waits for.
 
 Usually, a whole request is read and its reply is written at once.  That path goes
-through `on_readable` and `_write`, and the condition stays READING.
+through `on_readable` and `_write`, and the state stays READING.
 
 Every connection ends through `end`.  `pacemaker.server.io.endings` lists all the ways.
 """
@@ -26,13 +26,13 @@ from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.protocol.server_protocol import Output, ServerProtocol, Wait
 from pacemaker.errors import LimitError, PeerError
 from pacemaker.server.io import limits
-from pacemaker.server.io.conditions import INTEREST, Condition
 from pacemaker.server.io.cost_classes import NEW_CLASS, REFUSED_CLASS, next_class
 from pacemaker.server.io.deadlines import Deadlines
-from pacemaker.server.io.endings import ENDINGS, Close, Ending
+from pacemaker.server.io.endings import ENDINGS, CloseMode, Ending
+from pacemaker.server.io.io_states import INTEREST, IoState
 from pacemaker.server.io.sockets import (
-    end_with_reset,
     narrow_receive_buffer,
+    set_reset_on_close,
     undelivered_bytes,
     unread_bytes,
 )
@@ -53,9 +53,9 @@ _CREATE_PATH: Final = struct.pack(">bhi", 8, 1, messages.CREATE_PATH)
 
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 # Looked up once, as above.
-_READING: Final = Condition.READING
-_LINGERING: Final = Condition.LINGERING
-_CLOSED: Final = Condition.CLOSED
+_READING: Final = IoState.READING
+_LINGERING: Final = IoState.LINGERING
+_CLOSED: Final = IoState.CLOSED
 
 
 class ConnectionOwner(Protocol):
@@ -72,7 +72,7 @@ class ConnectionOwner(Protocol):
     ) -> bool:
         """Watch a connection; return whether it must end to free its buffers."""
 
-    def take_step(self, connection: Connection) -> None:
+    def run_sasl_step(self, connection: Connection) -> None:
         """Run the connection's pending SASL step."""
 
     def forget(self, connection: Connection) -> None:
@@ -119,17 +119,17 @@ class Connection:
         "_is_greeted",
         "_is_narrow",
         "_linger_bytes",
-        "_on_untold",
+        "_on_refusal_dropped",
         "_read_bytes",
         "_sock",
         "_unsent",
         "_wait",
         "account",
-        "condition",
         "cost_class",
         "ending",
         "fd",
         "interest",
+        "io_state",
         "is_deferred",
         "owner",
         "protocol",
@@ -155,30 +155,30 @@ class Connection:
         self._deadlines = Deadlines()
         self._read_bytes = limits.READ_BYTES
         self._linger_bytes = limits.LINGER_BYTES
-        self._on_untold: Callable[[], None] | None = None
+        self._on_refusal_dropped: Callable[[], None] | None = None
         # For fair turns: the events that epoll has reported and that are not served
         # yet, and the rough cost of recent events, which is 1 until one is measured.
         self.ready = 0
         self.is_deferred = False
         self.cost_class = NEW_CLASS
         self.fd = sock.fileno()
-        self.condition = _READING
+        self.io_state = _READING
         self.ending: Ending | None = None
         self.interest = select.EPOLLIN
         self.protocol = protocol
         protocol.call_on_release(self._on_release)
 
     def __repr__(self) -> str:
-        return f"<Connection fd={self.fd} {self.condition.value} {self.protocol!r}>"
+        return f"<Connection fd={self.fd} {self.io_state.value} {self.protocol!r}>"
 
     @property
     def is_closed(self) -> bool:
         """Whether its descriptor is closed, and may be another connection's by now."""
-        return self.condition is _CLOSED
+        return self.io_state is _CLOSED
 
     def note_cost(self, elapsed_s: float) -> None:
         """Record how long an event of this connection took to serve."""
-        if self.condition is _LINGERING:
+        if self.io_state is _LINGERING:
             self.cost_class = REFUSED_CLASS
             return
         slice_cost, self.protocol.slice_cost = self.protocol.slice_cost, 0
@@ -233,7 +233,7 @@ class Connection:
 
     def _on_data(self, data: bytes) -> None:
         """Answer the requests that some bytes complete; no bytes are the peer's end."""
-        if not data or self.condition is _LINGERING:
+        if not data or self.io_state is _LINGERING:
             self._on_end(data)
             return
         if not self._is_greeted:
@@ -242,7 +242,7 @@ class Connection:
 
     def _on_end(self, data: bytes) -> None:
         """Handle the peer's end of stream, or what it sends after its own refusal."""
-        if self.condition is _LINGERING:
+        if self.io_state is _LINGERING:
             self._linger_bytes -= len(data)
             if not data or self._linger_bytes < 0:
                 self.end(Ending.FINISHED)
@@ -319,7 +319,7 @@ class Connection:
         return not left
 
     def _settle(self, wait: Wait) -> None:
-        """Enter the condition that follows from what the protocol waits for.
+        """Enter the state that follows from what the protocol waits for.
 
         Args:
             wait: what the protocol waits for.
@@ -331,23 +331,23 @@ class Connection:
         if self._unsent or wait is Wait.ROOM:
             # All replies may have been sent by now.  Then the descriptor is writable,
             # and the next turn continues with the unread frames.
-            self._enter(Condition.SENDING)
+            self._enter(IoState.SENDING)
         elif wait is Wait.END:
             self.end(Ending.PEER_ERROR)
         elif self._is_at_end:
             self.end(Ending.FINISHED, reason="end of stream")
         elif wait is Wait.STEP:
             self._deadlines.begin_sasl(self.owner.now())
-            self._enter(Condition.STEPPING)
-            self.owner.take_step(self)
+            self._enter(IoState.STEPPING)
+            self.owner.run_sasl_step(self)
         elif wait is Wait.ANSWER:
-            self._enter(Condition.WAITING)
+            self._enter(IoState.WAITING)
         elif wait is Wait.TURN or wait is Wait.CREDIT:
-            self._enter(Condition.WAITING)
+            self._enter(IoState.WAITING)
             self.owner.yield_turn(self, wait is Wait.CREDIT)
         else:
             self._enter(_READING)
-        # A short SASL step is finished within `take_step` and may close the connection.
+        # A short SASL step ends within `run_sasl_step`, and may close the connection.
         if not self.is_closed:
             self._watch()
 
@@ -370,7 +370,7 @@ class Connection:
             max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
         )
         held_bytes = protocol.held_bytes + self.unsent_bytes
-        has_deadline = deadlines.has_sasl or self.condition is _LINGERING
+        has_deadline = deadlines.has_sasl or self.io_state is _LINGERING
         if self.owner.watch(self, held_bytes, has_deadline):
             self.evict()
 
@@ -382,12 +382,12 @@ class Connection:
     def overdue(self, now_s: float) -> str | None:
         """Return which time limit the peer has exceeded; None if it has not."""
         deadlines = self._deadlines
-        if self.condition is _LINGERING:
+        if self.io_state is _LINGERING:
             return deadlines.linger_overdue(now_s)
         if self._unsent:
             deadlines.look_for_progress(now_s, undelivered_bytes(self.fd))
             return deadlines.replies_overdue(now_s)
-        if self.is_refusal_untold:
+        if self.is_refusal_withheld:
             # Closing it would tell the peer of the refusal before its turn.
             return None
         return deadlines.request_overdue(now_s, self.protocol.frames.frame_bytes)
@@ -410,7 +410,7 @@ class Connection:
 
         What a new worker has sent may still be in the kernel.
         """
-        if self.condition is not _LINGERING and unread_bytes(self.fd):
+        if self.io_state is not _LINGERING and unread_bytes(self.fd):
             return False
         self.close_for_room("no room for silent connections")
         return True
@@ -427,25 +427,25 @@ class Connection:
 
     def finish_step(self, output: Output) -> None:
         """Continue after the protocol has received the outcome of a SASL step."""
-        self._on_untold = None
+        self._on_refusal_dropped = None
         self._advance(output)
 
-    def await_refusal(self, on_untold: Callable[[], None]) -> None:
+    def withhold_refusal(self, on_dropped: Callable[[], None]) -> None:
         """Stay open and silent until `finish_step` tells the peer that it failed.
 
         The connection still waits for the peer's end of stream.  So a peer cannot
         occupy a descriptor here for longer than it keeps one of its own open.
 
         Args:
-            on_untold: called if the connection ends before the peer is told.
+            on_dropped: called if the connection ends before the peer is told.
         """
-        self._on_untold = on_untold
-        self._enter(Condition.WITHHOLDING)
+        self._on_refusal_dropped = on_dropped
+        self._enter(IoState.WITHHOLDING)
 
     @property
-    def is_refusal_untold(self) -> bool:
+    def is_refusal_withheld(self) -> bool:
         """Whether the peer failed to authenticate and has not been told yet."""
-        return self._on_untold is not None
+        return self._on_refusal_dropped is not None
 
     def state(self) -> ConnectionState | None:
         """Return the state from which another process can continue, or None.
@@ -455,8 +455,8 @@ class Connection:
         unfinished frame that copying it would delay everybody else.
         """
         # The size comes first: taking a snapshot copies the bytes.
-        is_large = self.protocol.frames.unread_bytes > limits.CARRIED_UNREAD_BYTES
-        if is_large or self.condition in (_LINGERING, _CLOSED):
+        is_large = self.protocol.frames.unread_bytes > limits.MAX_CARRIED_UNREAD_BYTES
+        if is_large or self.io_state in (_LINGERING, _CLOSED):
             return None
         snapshot = self.protocol.snapshot(b"".join(self._unsent))
         if snapshot is None:
@@ -498,7 +498,7 @@ class Connection:
         """
         if self.interest == select.EPOLLIN:
             self.on_readable()
-        if self.is_closed or self.is_refusal_untold:
+        if self.is_closed or self.is_refusal_withheld:
             return True
         if self.interest != select.EPOLLIN:
             # A request is not answered yet, or its reply is not sent yet.
@@ -526,7 +526,7 @@ class Connection:
             # because replies are still unsent.
             is_refused = self.protocol.error is not None and ending is not Ending.FAULT
             self.ending = Ending.PEER_ERROR if is_refused else ending
-        if self.condition is _LINGERING:
+        if self.io_state is _LINGERING:
             # All is logged and sent.  `_settle` may find that again, and says so with
             # PEER_ERROR; whatever else comes is what this connection waits for.
             if ending is not Ending.PEER_ERROR:
@@ -537,7 +537,7 @@ class Connection:
             self._log_end(reason)
             self._close_by(rule.close)
 
-    def _refuse(self, error: PeerError, close: Close) -> None:
+    def _refuse(self, error: PeerError, close: CloseMode) -> None:
         """End the connection for a reason on the server's side."""
         output = self.protocol.fail(error)
         if self._unsent:
@@ -546,7 +546,7 @@ class Connection:
             return
         # Once the replies are sent, `_settle` calls `end` again.
         self._advance(output)
-        if close is not Close.LINGER:
+        if close is not CloseMode.LINGER:
             self._close()
 
     def _lose_peer(self, reason: str) -> None:
@@ -561,13 +561,13 @@ class Connection:
             values = protocol.peer, protocol.error or reason
             ENDINGS[self.ending].log(_logger, *values, is_silent=is_silent)
 
-    def _close_by(self, close: Close) -> None:
+    def _close_by(self, close: CloseMode) -> None:
         """Close the socket at once, or send a FIN and linger."""
-        if close is Close.RESET:
+        if close is CloseMode.RESET:
             self._close()
             return
         try:
-            end_with_reset(self._sock, False)
+            set_reset_on_close(self._sock, False)
             # After the peer's FIN nothing more arrives, so `close` sends a FIN.  Before
             # it, bytes could still arrive, and the kernel would answer those with a
             # reset: shut down only this direction, and linger.
@@ -587,19 +587,19 @@ class Connection:
     def _close(self) -> None:
         """Close at once, with a reset unless `_close_by` has switched that off."""
         if not self.is_closed:
-            self.condition = _CLOSED
+            self.io_state = _CLOSED
             self.protocol.close()
             self._unsent = ()
             self.owner.forget(self)
             self._sock.close()
-            if self._on_untold is not None:
-                on_untold, self._on_untold = self._on_untold, None
-                on_untold()
+            if self._on_refusal_dropped is not None:
+                on_dropped, self._on_refusal_dropped = self._on_refusal_dropped, None
+                on_dropped()
 
-    def _enter(self, condition: Condition) -> None:
-        """Enter a condition; the only other one is CLOSED, which `_close` enters."""
-        self.condition = condition
-        interest = INTEREST[condition]
+    def _enter(self, state: IoState) -> None:
+        """Enter a state; the only other one is CLOSED, which `_close` enters."""
+        self.io_state = state
+        interest = INTEREST[state]
         if interest != self.interest:
             self.interest = interest
             self.owner.wait_for(self.fd, interest)

@@ -39,7 +39,7 @@ class Ending(Enum):
 
     # Of sockets that never became a connection.
     TURNED_AWAY = "turned away"
-    NOT_ADOPTED = "not adopted"
+    NOT_OPENED = "not opened"
     TOO_LATE = "too late"
 
     # Of connections that an upgrade does not carry over.
@@ -48,7 +48,7 @@ class Ending(Enum):
     STATE_LOST = "state lost"
 
 
-class Replies(Enum):
+class ReplyFlush(Enum):
     """Which replies are sent before the connection is closed."""
 
     NONE = "none"
@@ -57,7 +57,7 @@ class Replies(Enum):
     UNLESS_STUCK = "all, unless some wait for the peer already"
 
 
-class Close(Enum):
+class CloseMode(Enum):
     """How the socket is closed (see "Why connections end with a reset" in the docs)."""
 
     RESET = "reset"
@@ -68,7 +68,7 @@ class Close(Enum):
     LINGER = "FIN, then lingers"
 
 
-class Rule(NamedTuple):
+class EndingRule(NamedTuple):
     """What an ending means.
 
     Attributes:
@@ -86,8 +86,8 @@ class Rule(NamedTuple):
 
     decided_by: str
     when: str
-    replies: Replies
-    close: Close
+    replies: ReplyFlush
+    close: CloseMode
     level: int | None
     text: str
     counter: str | None
@@ -121,14 +121,22 @@ _CLOSED: Final = "%s: closed: %s"
 _FAILED: Final = "%s: closed: internal error"
 
 
-def _left_by_peer(when: str, replies: Replies, close: Close, history: End) -> Rule:
+def _left_by_peer(
+    when: str, replies: ReplyFlush, close: CloseMode, history: End
+) -> EndingRule:
     info, debug = logging.INFO, logging.DEBUG
-    return Rule("peer", when, replies, close, info, _BY_PEER, None, history, debug)
+    return EndingRule(
+        "peer", when, replies, close, info, _BY_PEER, None, history, debug
+    )
 
 
-def _refused(decided_by: str, when: str, replies: Replies, close: Close) -> Rule:
+def _refused(
+    decided_by: str, when: str, replies: ReplyFlush, close: CloseMode
+) -> EndingRule:
     level, counter = logging.WARNING, "ended_refused"
-    return Rule(decided_by, when, replies, close, level, _CLOSED, counter, End.REFUSED)
+    return EndingRule(
+        decided_by, when, replies, close, level, _CLOSED, counter, End.REFUSED
+    )
 
 
 def _reset(
@@ -138,46 +146,54 @@ def _reset(
     text: str,
     counter: str | None = None,
     history: End | None = None,
-) -> Rule:
-    replies = Replies.NONE
-    return Rule(decided_by, when, replies, Close.RESET, level, text, counter, history)
+) -> EndingRule:
+    replies = ReplyFlush.NONE
+    return EndingRule(
+        decided_by, when, replies, CloseMode.RESET, level, text, counter, history
+    )
 
 
-ENDINGS: Final[Mapping[Ending, Rule]] = {
+ENDINGS: Final[Mapping[Ending, EndingRule]] = {
     Ending.FINISHED: _left_by_peer(
-        "end of stream; every request is answered", Replies.ALL, Close.FIN, End.FIN
+        "end of stream; every request is answered",
+        ReplyFlush.ALL,
+        CloseMode.FIN,
+        End.FIN,
     ),
     Ending.PEER_LEFT: _left_by_peer(
-        "a reset, or a failed read or write", Replies.NONE, Close.RESET, End.RESET
+        "a reset, or a failed read or write",
+        ReplyFlush.NONE,
+        CloseMode.RESET,
+        End.RESET,
     ),
     Ending.PEER_ERROR: _refused(
         "`ServerProtocol`",
         "the peer broke the protocol, or failed to authenticate",
-        *(Replies.ALL, Close.LINGER),
+        *(ReplyFlush.ALL, CloseMode.LINGER),
     ),
     Ending.OVERDUE: _refused(
-        "`Deadlines`", "out of time", Replies.UNLESS_STUCK, Close.LINGER
+        "`Deadlines`", "out of time", ReplyFlush.UNLESS_STUCK, CloseMode.LINGER
     ),
     Ending.EVICTED: _refused(
         "`BufferBudget`, which counts it as `evictions` too",
         "all buffers are full",
-        *(Replies.UNLESS_STUCK, Close.LINGER),
+        *(ReplyFlush.UNLESS_STUCK, CloseMode.LINGER),
     ),
     Ending.NO_SASL_STEP: _refused(
-        "`StepRunner`",
+        "`SaslStepRunner`",
         "no thread for its SASL step, or too many steps wait",
-        *(Replies.UNLESS_STUCK, Close.LINGER),
+        *(ReplyFlush.UNLESS_STUCK, CloseMode.LINGER),
     ),
     # It has not sent anything that was read, or lingers, so there is nothing to lose.
     Ending.MADE_ROOM: _refused(
         "`Admission`",
         "its descriptor is needed for a new connection",
-        *(Replies.UNLESS_STUCK, Close.FIN),
+        *(ReplyFlush.UNLESS_STUCK, CloseMode.FIN),
     ),
-    Ending.STOPPED: Rule(
+    Ending.STOPPED: EndingRule(
         "`IoThread`",
         "a stop, once `drain` has answered what came or the time is up",
-        *(Replies.ALL, Close.RESET, None, "", "ended_by_stop", End.STOPPED),
+        *(ReplyFlush.ALL, CloseMode.RESET, None, "", "ended_by_stop", End.STOPPED),
     ),
     Ending.FAULT: _reset(
         "`IoThread`",
@@ -192,7 +208,7 @@ ENDINGS: Final[Mapping[Ending, Rule]] = {
         logging.WARNING,
         *("%s: refused: %s", "refused_connections"),
     ),
-    Ending.NOT_ADOPTED: _reset(
+    Ending.NOT_OPENED: _reset(
         "`Acceptor` or `IoThread`",
         "an exception, before it was a connection",
         *(logging.ERROR, _FAILED),
@@ -217,7 +233,7 @@ ENDINGS: Final[Mapping[Ending, Rule]] = {
 }
 
 
-def counted_as(ending: Ending, is_stopping: bool) -> Rule:
+def counted_as(ending: Ending, is_stopping: bool) -> EndingRule:
     """Return the rule that says how an ending is counted and recorded."""
     if is_stopping and ending is not Ending.FAULT:
         ending = Ending.STOPPED

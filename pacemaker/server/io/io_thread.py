@@ -31,13 +31,16 @@ from pacemaker.core.protocol.held_reads import Holding
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
-from pacemaker.server.io.arrivals import Arrival, Arrivals
-from pacemaker.server.io.budget import BufferBudget
+from pacemaker.server.io.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import ENDINGS, Ending, counted_as
-from pacemaker.server.io.expendable import Expendable, PromisedRoom
+from pacemaker.server.io.expendable_connections import (
+    ExpendableConnections,
+    PendingCloses,
+)
 from pacemaker.server.io.fair_turns import FairTurns
-from pacemaker.server.io.sasl_steps import StepRunner
+from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
+from pacemaker.server.io.sasl_steps import SaslStepRunner
 from pacemaker.server.io.timers import Timers
 from pacemaker.server.io.watchlist import Watchlist
 from pacemaker.server.process import memory
@@ -67,7 +70,7 @@ class SharedParts:
     """
 
     budget: BufferBudget[Connection]
-    steps: StepRunner
+    steps: SaslStepRunner
     accounts: AccountRegistry
     address_limits: AddressLimits = DEFAULT_LIMITS
 
@@ -133,7 +136,7 @@ class IoThread(threading.Thread):
         self._address_limits = shared.address_limits
         # Requests of other threads; each one also queues a call.
         self._calls: deque[Callable[[], None]] = deque()
-        self._arrivals = Arrivals()
+        self._arrivals = HandoffQueue()
         self.evicted: deque[Connection] = deque()
         self._wake_up = WakeUp()
         self._epoll = select.epoll()
@@ -141,13 +144,13 @@ class IoThread(threading.Thread):
         # The connections, and some that need attention.
         self.connections: dict[int, Connection] = {}
         self.watched: Watchlist[Connection] = Watchlist()
-        self._expendable: Expendable[Connection] = Expendable()
-        self._promised = PromisedRoom()
+        self._expendable: ExpendableConnections[Connection] = ExpendableConnections()
+        self._promised = PendingCloses()
         self._turns = FairTurns(self, self._wake_up.fd)
         self.backlog = self._turns.backlog
         # Two counters and not one, so that each is written by a single thread: the
-        # acceptor adopts, this thread forgets.  One counter would need a lock.
-        self._adopted = 0
+        # acceptor hands over, this thread forgets.  One counter would need a lock.
+        self._handed_over = 0
         self._forgotten = 0
         self._timers = Timers()
         self._next_return_s = 0.0
@@ -162,15 +165,15 @@ class IoThread(threading.Thread):
 
     @property
     def load(self) -> int:
-        """The number of its connections, including those not yet adopted."""
-        return self._adopted - self._forgotten
+        """The number of its connections, including those not yet opened."""
+        return self._handed_over - self._forgotten
 
     def evict(self, connection: Connection) -> None:
         """Queue the eviction of one of this thread's connections."""
         self.evicted.append(connection)
         self.call(self.evict_pending)
 
-    def adopt(
+    def add_connection(
         self,
         sock: socket.socket,
         peer: str,
@@ -191,9 +194,9 @@ class IoThread(threading.Thread):
         """
         if replaces:
             self._promised.add(account)
-        self._arrivals.add(Arrival(sock, peer, account, replaces))
-        self._adopted += 1
-        self.call(self._adopt_next)
+        self._arrivals.add(AcceptedSocket(sock, peer, account, replaces))
+        self._handed_over += 1
+        self.call(self._open_next)
 
     def make_room(self, account: Account | None = None) -> None:
         """Close an old expendable connection, of one account or of all, if one is left.
@@ -204,7 +207,7 @@ class IoThread(threading.Thread):
         self.call(lambda: self._make_room(account))
 
     @property
-    def expendable(self) -> int:
+    def expendable_count(self) -> int:
         """The number of connections that may still be closed to make room."""
         return len(self._expendable) - self._promised.total
 
@@ -219,7 +222,7 @@ class IoThread(threading.Thread):
 
     def restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         """Give this thread connections that existed before an upgrade."""
-        self._adopted += len(peers)
+        self._handed_over += len(peers)
         self.call(lambda: self._restore(peers))
 
     def stop(self, timeout_s: float) -> None:
@@ -252,9 +255,9 @@ class IoThread(threading.Thread):
         """Change the epoll events that a connection's descriptor waits for."""
         self._epoll.modify(fd, interest)
 
-    def take_step(self, connection: Connection) -> None:
+    def run_sasl_step(self, connection: Connection) -> None:
         """Run the connection's pending SASL step."""
-        self._steps.take(connection)
+        self._steps.run_step(connection)
 
     def watch(
         self, connection: Connection, held_bytes: int, has_deadline: bool
@@ -272,7 +275,7 @@ class IoThread(threading.Thread):
             self.watched.add(connection, self.now())
         elif not self.watched.discard(connection):
             return False
-        evicted = self._budget.hold(
+        evicted = self._budget.update(
             connection, connection.account, held_bytes, self.now()
         )
         for other in evicted:
@@ -316,7 +319,9 @@ class IoThread(threading.Thread):
             # This takes long if much is stored, so pause in proportion: most of the
             # time belongs to the peers.
             ended_s = self.now()
-            self._next_return_s = ended_s + limits.SERVED_TIMES * (ended_s - began_s)
+            self._next_return_s = ended_s + limits.PAGE_RETURN_PAUSE * (
+                ended_s - began_s
+            )
 
     def forget(self, connection: Connection) -> None:
         """Remove a connection that is about to be closed."""
@@ -328,7 +333,7 @@ class IoThread(threading.Thread):
         self.backlog.discard(connection)
         self._expendable.discard(connection)
         if self.watched.discard(connection):
-            self._budget.hold(connection, connection.account, 0, self.now())
+            self._budget.update(connection, connection.account, 0, self.now())
 
     def _count_end(self, connection: Connection) -> None:
         # `Connection.end` has set it.
@@ -418,7 +423,7 @@ class IoThread(threading.Thread):
         if self.backlog.size:
             return 0.0
         if self._stop_until_s is not None:
-            return limits.STOP_TURN_S
+            return limits.STOP_POLL_S
         return None if due_s == math.inf else max(0.0, due_s - self.now())
 
     def _run_calls(self) -> None:
@@ -473,7 +478,7 @@ class IoThread(threading.Thread):
     def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         for sock, state in peers:
             account = self._accounts.open(*split_host_and_port(state.peer))
-            self._adopt(sock, state.peer, account)
+            self._open(sock, state.peer, account)
             connection = self.connections.get(sock.fileno())
             if connection is not None:
                 try:
@@ -481,17 +486,17 @@ class IoThread(threading.Thread):
                 except Exception:
                     self.abandon(connection)
 
-    def _adopt_next(self) -> None:
+    def _open_next(self) -> None:
         self.figures.accepted += 1
         sock, peer, account, replaces = self._arrivals.take()
-        connection = self._adopt(sock, peer, account)
+        connection = self._open(sock, peer, account)
         if not replaces:
             return
         self._promised.remove(account)
         if connection and not self._close_expendable(account, other_than=connection):
             connection.close_for_room(OVER_SHARE)
 
-    def _adopt(
+    def _open(
         self, sock: socket.socket, peer: str, account: Account
     ) -> Connection | None:
         if self._stop_until_s is not None:
@@ -503,7 +508,7 @@ class IoThread(threading.Thread):
             self._epoll.register(connection.fd, select.EPOLLIN)
         except Exception:
             # The kernel has no room for it in epoll, or SASL cannot begin.
-            self._drop(Ending.NOT_ADOPTED, sock, peer, account)
+            self._drop(Ending.NOT_OPENED, sock, peer, account)
             return None
         self._expendable.add(connection)
         self._turns.add_new(connection)

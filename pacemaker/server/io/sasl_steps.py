@@ -71,7 +71,7 @@ class _Refusal(NamedTuple):
     error: AuthenticationError
 
 
-class StepRunner:
+class SaslStepRunner:
     """Runs the steps of all I/O threads.  Any thread may call any method.
 
     Args:
@@ -105,7 +105,7 @@ class StepRunner:
         self.succeeded = self.failed = 0
         self.delayed = 0
 
-    def take(self, connection: Connection) -> None:
+    def run_step(self, connection: Connection) -> None:
         """Run a connection's pending step.  Call it on the connection's I/O thread."""
         step = connection.protocol.step
         if step is None or not step.is_slow:
@@ -235,7 +235,7 @@ class StepRunner:
         if has_turn and not delay_s:
             self._refuse(refusal)
             return
-        connection.await_refusal(partial(self._drop, refusal))
+        connection.withhold_refusal(partial(self._drop, refusal))
         if has_turn:
             self._await_turn(refusal, delay_s)
 

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import StateError, UpgradeError
-from pacemaker.server.io.listening import LISTEN_FDS_START, handed_over_count
+from pacemaker.server.io.listening import LISTEN_FDS_START, inherited_listener_count
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.memfd import read_state
 
@@ -148,7 +148,7 @@ def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> Daemon
         state = read_state(int(fd))
         _check_open(state.kept_fds)
     except StateError:
-        _close_inherited(LISTEN_FDS_START + handed_over_count(environ))
+        _close_inherited(LISTEN_FDS_START + inherited_listener_count(environ))
         raise
     return state
 

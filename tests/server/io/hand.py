@@ -20,12 +20,12 @@ from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.core.store.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io import limits
-from pacemaker.server.io.budget import BufferBudget
+from pacemaker.server.io.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.io_thread import Clocks, IoThread, SharedParts
-from pacemaker.server.io.sasl_steps import StepRunner, ThreadFactory
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.sasl_steps import SaslStepRunner, ThreadFactory
+from pacemaker.server.io.sockets import set_reset_on_close
 from tests.wire.by_hand import Wire
 
 MAX_BODY_BYTES = 10485760
@@ -72,7 +72,7 @@ class Hand:
         self.store = Store()
         self.budget: BufferBudget[Connection] = BufferBudget(budget_bytes)
         self.figures = Figures()
-        self.steps = StepRunner(self.clock, make_thread)
+        self.steps = SaslStepRunner(self.clock, make_thread)
         self.holding = Holding(self.store)
         dispatcher = Dispatcher(self.store, self.figures, max_body_bytes)
 
@@ -109,7 +109,7 @@ class Hand:
         fd = sock.fileno()
         port = sock.getpeername()[1]
         account = self.accounts.open(host, port)
-        self.thread.adopt(sock, name or f"{host}:{port}", account)
+        self.thread.add_connection(sock, name or f"{host}:{port}", account)
         self.thread.turn()
         return wire, self.thread.connections[fd]
 
@@ -118,14 +118,14 @@ class Hand:
         wire, sock = self.accept()
         fd = sock.fileno()
         account = self.accounts.open("127.0.0.1", sock.getpeername()[1])
-        self.thread.adopt(sock, "new", account, replaces=True)
+        self.thread.add_connection(sock, "new", account, replaces=True)
         self.thread._run_calls()
         return wire, fd in self.thread.connections
 
     def accept_late(self) -> Wire:
-        """Connect a peer and hand it to the thread, which has not adopted it yet."""
+        """Connect a peer and hand it to the thread, which has not opened it yet."""
         wire, sock = self.accept()
-        self.thread.adopt(sock, "late", self.accounts.open("127.0.0.1", 1))
+        self.thread.add_connection(sock, "late", self.accounts.open("127.0.0.1", 1))
         return wire
 
     def accept(self) -> tuple[Wire, socket.socket]:
@@ -133,7 +133,7 @@ class Hand:
         wire = Wire(self._listener.getsockname(), GIVE_UP_S)
         sock, _ = self._listener.accept()
         sock.setblocking(False)
-        end_with_reset(sock, True)
+        set_reset_on_close(sock, True)
         self._peers.append(wire)
         return wire, sock
 

@@ -17,7 +17,7 @@ from pacemaker.core.protocol.server_protocol import Output, ServerProtocol
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.sockets import set_reset_on_close
 from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
@@ -137,7 +137,7 @@ def test_connection_logs_refusal_of_peer_that_is_gone(
     with Hand() as hand:
         peer, connection = hand.connect("10.0.0.1:5")
         peer.send(PULSE + MALFORMED)
-        end_with_reset(peer.socket, True)
+        set_reset_on_close(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
     assert "10.0.0.1:5: closed: message without a type" in caplog.text
@@ -407,7 +407,7 @@ def test_connection_that_is_reset_by_its_peer_is_forgotten() -> None:
         peer, connection = hand.connect()
         peer.send(PULSE[:-1])
         hand.thread.turn()
-        end_with_reset(peer.socket, True)
+        set_reset_on_close(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
         assert not hand.thread.connections

@@ -188,15 +188,18 @@ def test_frame_that_is_there_in_large_part_is_not_carried_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A partial frame above the limit is not carried over: its connection is reset."""
-    monkeypatch.setattr(limits, "CARRIED_UNREAD_BYTES", 1024 * 1024)
-    frame = wire.send_pulse(KEY, bytes(2 * limits.CARRIED_UNREAD_BYTES), 5)
+    monkeypatch.setattr(limits, "MAX_CARRIED_UNREAD_BYTES", 1024 * 1024)
+    frame = wire.send_pulse(KEY, bytes(2 * limits.MAX_CARRIED_UNREAD_BYTES), 5)
     with Hand() as old:
         peer, connection = old.connect()
-        for size in (limits.CARRIED_UNREAD_BYTES, limits.CARRIED_UNREAD_BYTES + 1):
+        for size in (
+            limits.MAX_CARRIED_UNREAD_BYTES,
+            limits.MAX_CARRIED_UNREAD_BYTES + 1,
+        ):
             start = connection.protocol.frames.unread_bytes
             peer.send(frame[start:size])
             old.turn_until(lambda: connection.protocol.frames.unread_bytes == size)  # noqa: B023
-            is_carried = size == limits.CARRIED_UNREAD_BYTES
+            is_carried = size == limits.MAX_CARRIED_UNREAD_BYTES
             assert (connection.state() is not None) == is_carried
 
 
@@ -222,7 +225,7 @@ def test_greeting_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
         old.ask(peer, PULSE)
         hand_over(old, new)
         # The other one is not to be ended to make room: it has spoken.
-        assert new.thread.expendable == 1
+        assert new.thread.expendable_count == 1
         new.ask(peer, PULSE)
         new.ask(silent, PULSE)
     assert caplog.text.count("10.0.0.1:5: connected") == 1

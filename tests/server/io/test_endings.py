@@ -20,10 +20,16 @@ from pacemaker.errors import LimitError, StateError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.io import limits
 from pacemaker.server.io.acceptor import Acceptor
-from pacemaker.server.io.conditions import Condition
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.endings import ENDINGS, Close, Ending, Replies, counted_as
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.endings import (
+    ENDINGS,
+    CloseMode,
+    Ending,
+    ReplyFlush,
+    counted_as,
+)
+from pacemaker.server.io.io_states import IoState
+from pacemaker.server.io.sockets import set_reset_on_close
 from pacemaker.server.upgrade import inheritance
 from tests.fake_mechanisms import like_kerberos
 from tests.server.io.hand import Hand
@@ -66,7 +72,7 @@ def _finish(hand: Hand, peer: Wire, connection: Connection) -> None:
 
 def _reset(hand: Hand, peer: Wire, connection: Connection) -> None:
     assert hand.ask(peer, PULSE) == ACK
-    end_with_reset(peer.socket, True)
+    set_reset_on_close(peer.socket, True)
     peer.close()
 
 
@@ -147,11 +153,11 @@ def test_ending_of_a_connection_is_what_its_rule_says(
     ):
         peer, connection = hand.connect(PEER)
         case.cause(hand, peer, connection)
-        ended = (Condition.LINGERING, Condition.CLOSED)
-        hand.turn_until(lambda: connection.condition in ended)
+        ended = (IoState.LINGERING, IoState.CLOSED)
+        hand.turn_until(lambda: connection.io_state in ended)
         assert connection.ending is ending
-        assert (connection.condition is Condition.LINGERING) is (
-            rule.close is Close.LINGER
+        assert (connection.io_state is IoState.LINGERING) is (
+            rule.close is CloseMode.LINGER
         )
         if case.seen is not None:
             assert peer.ended() == case.seen
@@ -184,7 +190,7 @@ def test_fault_of_a_refused_connection_is_counted_once() -> None:
     with Hand() as hand:
         peer, connection = hand.connect(PEER)
         peer.send(MALFORMED)
-        hand.turn_until(lambda: connection.condition is Condition.LINGERING)
+        hand.turn_until(lambda: connection.io_state is IoState.LINGERING)
         connection.end(Ending.FAULT)
         assert connection.is_closed
         _check_counted(hand.figures, "ended_by_fault")
@@ -195,7 +201,7 @@ def test_first_ending_is_the_one_that_counts() -> None:
     with Hand() as hand:
         peer, connection = hand.connect(PEER)
         peer.send(PULSE + MALFORMED)
-        end_with_reset(peer.socket, True)
+        set_reset_on_close(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
         assert connection.ending is Ending.PEER_ERROR
@@ -204,7 +210,7 @@ def test_first_ending_is_the_one_that_counts() -> None:
 
 @pytest.mark.parametrize(
     "ending",
-    [each for each in CASES if ENDINGS[each].replies is Replies.UNLESS_STUCK],
+    [each for each in CASES if ENDINGS[each].replies is ReplyFlush.UNLESS_STUCK],
     ids=lambda ending: ending.value,
 )
 def test_refusal_by_a_limit_does_not_wait_for_stuck_replies(ending: Ending) -> None:
@@ -234,15 +240,15 @@ def test_all_but_faults_count_as_stopped_during_a_stop(ending: Ending) -> None:
 class Refuser:
     """A fake I/O thread that has no room, or fails."""
 
-    expendable = load = 0
+    expendable_count = load = 0
 
-    def adopt(self, *arguments: object) -> NoReturn:
+    def add_connection(self, *arguments: object) -> NoReturn:
         """Fail."""
         raise FaultError
 
 
 @pytest.mark.parametrize(
-    ("ending", "capacity"), [(Ending.TURNED_AWAY, 0), (Ending.NOT_ADOPTED, 10)]
+    ("ending", "capacity"), [(Ending.TURNED_AWAY, 0), (Ending.NOT_OPENED, 10)]
 )
 def test_acceptor_closes_socket_as_the_rule_says(
     ending: Ending, capacity: int, caplog: pytest.LogCaptureFixture
@@ -267,7 +273,7 @@ def test_acceptor_closes_socket_as_the_rule_says(
     assert (": refused: " if acceptor.refused else ": closed: internal") in message
 
 
-@pytest.mark.parametrize("ending", [Ending.NOT_ADOPTED, Ending.TOO_LATE])
+@pytest.mark.parametrize("ending", [Ending.NOT_OPENED, Ending.TOO_LATE])
 def test_io_thread_closes_socket_as_the_rule_says(
     ending: Ending, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -330,7 +336,7 @@ def test_connections_of_a_lost_state_are_logged(
 
 # --- the table --------------------------------------------------------------
 
-NOT_CONNECTIONS = {Ending.TURNED_AWAY, Ending.NOT_ADOPTED, Ending.TOO_LATE}
+NOT_CONNECTIONS = {Ending.TURNED_AWAY, Ending.NOT_OPENED, Ending.TOO_LATE}
 BY_UPGRADE = {
     Ending.LEFT_BEHIND: "test_upgrade.py: test_connection_amid_sasl_is_reset",
     Ending.RIGHTS_CHANGED: "above",

@@ -11,7 +11,7 @@ import pytest
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.cost_classes import NEW_CLASS
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.sockets import set_reset_on_close
 from tests.server.io.hand import Hand, TickingClock
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
@@ -185,7 +185,7 @@ def test_peer_that_ends_leaves_the_backlog() -> None:
         peer.send(READS)
         hand.thread.turn()
         assert connection in hand.thread.backlog
-        end_with_reset(peer.socket, True)
+        set_reset_on_close(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
         assert not hand.thread.backlog
@@ -232,7 +232,7 @@ def test_deferred_connection_that_ends_is_forgotten() -> None:
         peer, connection = hand.connect(host="10.0.0.1")
         _, other = hand.connect(host="10.0.0.2")
         _defer(hand, peer, connection, other)
-        end_with_reset(peer.socket, True)
+        set_reset_on_close(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
         assert not hand.thread.backlog

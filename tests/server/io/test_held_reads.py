@@ -137,9 +137,9 @@ def test_stop_resets_a_connection_with_held_reads(is_deadline_near: bool) -> Non
         peer, connection = hand.connect()
         hold(hand, peer)
         if is_deadline_near:
-            hand.after(HOLD_S - limits.STOP_TURN_S)
+            hand.after(HOLD_S - limits.STOP_POLL_S)
         hand.thread.stop(2.0)
-        hand.clock.now_s += limits.STOP_TURN_S
+        hand.clock.now_s += limits.STOP_POLL_S
         hand.turn_until(lambda: connection.is_closed)
         assert peer.ended() == "reset"
         assert is_clear(hand)

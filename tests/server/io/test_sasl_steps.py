@@ -20,7 +20,7 @@ from pacemaker.server.io.sasl_backoff import (
     MAX_RIGHT_DELAY_S,
 )
 from pacemaker.server.io.sasl_steps import SLOW_STEPS
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.sockets import set_reset_on_close
 from tests.fake_mechanisms import (
     REFUSED,
     ScriptedMechanism,
@@ -182,7 +182,7 @@ def test_reset_ends_a_connection_while_its_step_is_taken() -> None:
         peer, connection = hand.connect()
         peer.send(_token(b"AP-REQ"))
         hand.thread.turn()
-        end_with_reset(peer.socket, True)
+        set_reset_on_close(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
         is_let_go.set()
@@ -239,7 +239,7 @@ def test_failure_of_guesser_that_did_not_wait_is_logged(
         guesser.receive()
         guesser.send(_token(REFUSED))
         hand.thread.turn()
-        end_with_reset(guesser.socket, True)
+        set_reset_on_close(guesser.socket, True)
         guesser.close()
         hand.turn_until(lambda: connection.is_closed)
         hand.after(1.0)
@@ -436,7 +436,7 @@ def test_guesser_that_goes_gives_its_turn_to_the_next(reset: bool) -> None:
         peer.send(_token(REFUSED))
         hand.thread.turn()
         (following,) = _fail_often(hand, ["10.0.0.1:101"])
-        end_with_reset(peer.socket, reset)
+        set_reset_on_close(peer.socket, reset)
         peer.close()
         hand.turn_until(lambda: gone.is_closed)
         hand.thread.turn()

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.io.budget."""
+"""Tests of pacemaker.server.io.buffer_budget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io.budget import BufferBudget
+from pacemaker.server.io.buffer_budget import BufferBudget
 
 KB = 1000
 MIB = 2**20
@@ -22,17 +22,17 @@ A = Account("192.0.2.1")
 def test_holders_that_fit_stay() -> None:
     """Up to the last byte of the budget, nobody is evicted."""
     budget: BufferBudget[str] = BufferBudget(100)
-    assert not budget.hold("a", A, 60, 0.0)
-    assert not budget.hold("b", A, 40, 0.0)
+    assert not budget.update("a", A, 60, 0.0)
+    assert not budget.update("b", A, 40, 0.0)
     assert budget.total_bytes == 100
 
 
 def test_largest_holder_goes_of_those_that_came_at_once() -> None:
     """Of holders of equal age the largest is evicted, whoever caused the excess."""
     budget: BufferBudget[str] = BufferBudget(100)
-    budget.hold("a", A, 64, 0.0)
-    budget.hold("b", A, 30, 0.0)
-    assert list(budget.hold("c", A, 11, 0.0)) == ["a"]
+    budget.update("a", A, 64, 0.0)
+    budget.update("b", A, 30, 0.0)
+    assert list(budget.update("c", A, 11, 0.0)) == ["a"]
     assert budget.total_bytes == 41
 
 
@@ -40,16 +40,16 @@ def test_oldest_of_equal_size_goes() -> None:
     """Of frames of equal size the one unfinished for longest is evicted."""
     budget: BufferBudget[str] = BufferBudget(100)
     for second, name in enumerate("abc"):
-        budget.hold(name, A, 30, float(second))
-    assert list(budget.hold("d", A, 30, 3.0)) == ["a"]
-    assert list(budget.hold("e", A, 30, 4.0)) == ["b"]
+        budget.update(name, A, 30, float(second))
+    assert list(budget.update("d", A, 30, 3.0)) == ["a"]
+    assert list(budget.update("e", A, 30, 4.0)) == ["b"]
 
 
 def test_holder_that_does_not_fit_alone_goes_alone() -> None:
     """A frame larger than the whole budget evicts none of the older ones."""
     budget: BufferBudget[str] = BufferBudget(100)
-    budget.hold("a", A, 30, 0.0)
-    assert list(budget.hold("b", A, 101, 5.0)) == ["b"]
+    budget.update("a", A, 30, 0.0)
+    assert list(budget.update("b", A, 101, 5.0)) == ["b"]
     assert budget.total_bytes == 30
 
 
@@ -57,8 +57,8 @@ def test_several_go_where_one_is_not_enough() -> None:
     """A new large frame evicts as many old ones as necessary."""
     budget: BufferBudget[str] = BufferBudget(100)
     for name in "abcde":
-        budget.hold(name, A, 20, 0.0)
-    evicted = budget.hold("large", A, 50, 10.0)
+        budget.update(name, A, 20, 0.0)
+    evicted = budget.update("large", A, 50, 10.0)
     assert len(evicted) == 3
     assert "large" not in evicted
     assert budget.total_bytes == 90
@@ -68,10 +68,10 @@ def test_what_a_holder_says_replaces_what_it_said() -> None:
     """A holder counts with its latest size; with size 0 it is forgotten."""
     budget: BufferBudget[str] = BufferBudget(100)
     account = Account("192.0.2.2")
-    budget.hold("a", account, 90, 0.0)
-    budget.hold("a", account, 20, 1.0)
+    budget.update("a", account, 90, 0.0)
+    budget.update("a", account, 20, 1.0)
     assert (budget.total_bytes, account.buffered_bytes) == (20, 20)
-    budget.hold("a", account, 0, 2.0)
+    budget.update("a", account, 0, 2.0)
     assert (budget.total_bytes, account.buffered_bytes) == (0, 0)
     assert_forgot_all(budget)
 
@@ -79,31 +79,31 @@ def test_what_a_holder_says_replaces_what_it_said() -> None:
 def test_who_had_to_go_may_say_so() -> None:
     """A connection that ends after its eviction is not subtracted twice."""
     budget: BufferBudget[str] = BufferBudget(100)
-    budget.hold("a", A, 30, 0.0)
-    assert list(budget.hold("b", A, 80, 0.0)) == ["b"]
-    assert not budget.hold("b", A, 0, 0.0)
+    budget.update("a", A, 30, 0.0)
+    assert list(budget.update("b", A, 80, 0.0)) == ["b"]
+    assert not budget.update("b", A, 0, 0.0)
     assert budget.total_bytes == 30
 
 
 def test_new_frame_is_as_young_as_its_first_byte() -> None:
     """If the bytes become fewer, or were 0, they belong to a new frame."""
     budget: BufferBudget[str] = BufferBudget(100)
-    budget.hold("relay", A, 50, 0.0)
-    budget.hold("idle", A, 40, 0.0)
-    budget.hold("kept", A, 10, 1.0)
-    budget.hold("idle", A, 0, 8.0)
-    budget.hold("relay", A, 31, 9.0)
-    budget.hold("idle", A, 20, 9.0)
-    assert list(budget.hold("last", A, 40, 9.001)) == ["kept"]
+    budget.update("relay", A, 50, 0.0)
+    budget.update("idle", A, 40, 0.0)
+    budget.update("kept", A, 10, 1.0)
+    budget.update("idle", A, 0, 8.0)
+    budget.update("relay", A, 31, 9.0)
+    budget.update("idle", A, 20, 9.0)
+    assert list(budget.update("last", A, 40, 9.001)) == ["kept"]
 
 
 def test_frame_that_grows_stays_as_old_as_it_is() -> None:
     """An occasional byte does not make an unfinished frame young."""
     budget: BufferBudget[str] = BufferBudget(200)
     for second in range(9):
-        budget.hold("dripping", A, 32 + second, float(second))
-    budget.hold("steady", A, 50, 6.0)
-    assert list(budget.hold("young", A, 120, 8.0)) == ["dripping"]
+        budget.update("dripping", A, 32 + second, float(second))
+    budget.update("steady", A, 50, 6.0)
+    assert list(budget.update("young", A, 120, 8.0)) == ["dripping"]
 
 
 # --- attackers and honest peers ---------------------------------------------
@@ -113,7 +113,7 @@ def fill(budget: BufferBudget[str], accounts: list[Account], now_s: float) -> No
     """Hold the unfinished frames of 150 attackers, spread over accounts."""
     for number in range(150):
         account = accounts[number % len(accounts)]
-        budget.hold(f"attacker {number}", account, 440 * KB, now_s)
+        budget.update(f"attacker {number}", account, 440 * KB, now_s)
 
 
 @pytest.mark.parametrize("addresses", [1, 16, 150])
@@ -126,20 +126,20 @@ def test_large_pulse_goes_before_no_old_frame(addresses: int, is_shared: bool) -
     honest = accounts[0] if is_shared else Account("198.51.100.1")
     evicted: list[str] = []
     for size, now_s in ((128 * KB, 101.0), (1152 * KB, 101.004), (1300 * KB, 101.006)):
-        evicted += budget.hold("honest", honest, size, now_s)
+        evicted += budget.update("honest", honest, size, now_s)
     assert evicted
     assert all(name.startswith("attacker") for name in evicted)
-    assert not budget.hold("honest", honest, 0, 101.007)
+    assert not budget.update("honest", honest, 0, 101.007)
 
 
 def test_small_frames_of_one_address_go_before_a_large_one_of_another() -> None:
     """An account weighs as much as all its frames together."""
     budget: BufferBudget[str] = BufferBudget(1000)
     many = Account("192.0.2.9")
-    budget.hold("large", A, 200, 0.0)
+    budget.update("large", A, 200, 0.0)
     evicted: list[str] = []
     for number in range(30):
-        evicted += budget.hold(f"small {number}", many, 30, 0.0)
+        evicted += budget.update(f"small {number}", many, 30, 0.0)
     assert len(evicted) == 4
     assert all(name.startswith("small") for name in evicted)
 
@@ -148,12 +148,12 @@ def test_address_that_always_holds_something_is_not_old_for_that() -> None:
     """An address whose workers each hold a frame briefly does not age."""
     budget: BufferBudget[str] = BufferBudget(1000)
     nat, attacker = Account("192.0.2.7"), Account("203.0.113.1")
-    budget.hold("worker 0", nat, 100, 0.0)
+    budget.update("worker 0", nat, 100, 0.0)
     for second in range(1, 1000):
-        budget.hold(f"worker {second}", nat, 100, float(second))
-        budget.hold(f"worker {second - 1}", nat, 0, second + 0.01)
-    budget.hold("attacker", attacker, 500, 998.0)
-    assert list(budget.hold("worker 1000", nat, 450, 999.5)) == ["attacker"]
+        budget.update(f"worker {second}", nat, 100, float(second))
+        budget.update(f"worker {second - 1}", nat, 0, second + 0.01)
+    budget.update("attacker", attacker, 500, 998.0)
+    assert list(budget.update("worker 1000", nat, 450, 999.5)) == ["attacker"]
 
 
 # --- the sums ----------------------------------------------------------------
@@ -164,11 +164,11 @@ def test_freed_bytes_are_counted_from_the_peak_since_the_last_call() -> None:
     budget: BufferBudget[str] = BufferBudget(100)
     assert budget.take_freed_bytes() == 0
     for size in (50, 80, 10):
-        budget.hold("a", A, size, 0.0)
+        budget.update("a", A, size, 0.0)
     assert budget.take_freed_bytes() == 70
     assert budget.take_freed_bytes() == 0
-    budget.hold("a", A, 5, 0.0)
-    budget.hold("b", A, 30, 0.0)
+    budget.update("a", A, 5, 0.0)
+    budget.update("b", A, 30, 0.0)
     assert budget.take_freed_bytes() == 0
 
 
@@ -239,7 +239,7 @@ def test_budget_keeps_the_rule_whatever_is_held(
         now_s += passed_s
         account = accounts[holder % account_count]
         naive.hold(holder, account, size, now_s)
-        evicted = budget.hold(holder, account, size, now_s)
+        evicted = budget.update(holder, account, size, now_s)
         if size > 200:
             assert list(evicted) == [holder]
         for other in evicted:
@@ -252,7 +252,7 @@ def test_budget_keeps_the_rule_whatever_is_held(
             held = [size for own, size, _ in naive.held.values() if own is account]
             assert account.buffered_bytes == sum(held)
     for holder in tuple(naive.held):
-        budget.hold(holder, accounts[holder % account_count], 0, now_s)
+        budget.update(holder, accounts[holder % account_count], 0, now_s)
     assert_forgot_all(budget)
 
 
@@ -274,9 +274,9 @@ def test_threads_agree_on_the_sum(seed: int) -> None:
         start.wait()
         for turn in range(500):
             holder = number * 10 + random.randrange(10)
-            budget.hold(holder, accounts[holder % 3], random.randrange(1_000), turn)
+            budget.update(holder, accounts[holder % 3], random.randrange(1_000), turn)
         for holder in range(number * 10, number * 10 + 10):
-            budget.hold(holder, accounts[holder % 3], 0, 500)
+            budget.update(holder, accounts[holder % 3], 0, 500)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(hold_and_let_go, range(4)))

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pacemaker.core.accounts.account import Account
 
 
-class Arrival(NamedTuple):
+class AcceptedSocket(NamedTuple):
     """A new connection.
 
     Attributes:
@@ -31,19 +31,19 @@ class Arrival(NamedTuple):
     replaces: bool = False
 
 
-class Arrivals:
+class HandoffQueue:
     """New connections: one thread adds them, and another one takes them."""
 
     def __init__(self) -> None:
         # In the order of `add`, until the other thread sorts them by account.
-        self._unsorted: deque[Arrival] = deque()
-        self._by_account: dict[Account, deque[Arrival]] = {}
+        self._unsorted: deque[AcceptedSocket] = deque()
+        self._by_account: dict[Account, deque[AcceptedSocket]] = {}
 
-    def add(self, arrival: Arrival) -> None:
+    def add(self, arrival: AcceptedSocket) -> None:
         """Add a new connection."""
         self._unsorted.append(arrival)
 
-    def take(self) -> Arrival:
+    def take(self) -> AcceptedSocket:
         """Remove and return the next connection; there must be one."""
         while self._unsorted:
             arrival = self._unsorted.popleft()

@@ -19,11 +19,11 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 
-class Item:
+class SizedItem:
     """Something that has a size and an age.
 
     Attributes:
-        size_bytes: its size; 0 for an item that is in no `Heaviest`.
+        size_bytes: its size; 0 for an item that is in no `SizeAgeHeaps`.
         since_us: the time from which it ages, in microseconds.
     """
 
@@ -45,23 +45,23 @@ class Item:
         return self.size_bytes * (max(0, now_us - self.since_us) + 1)
 
 
-_Item = TypeVar("_Item", bound=Item)
+_SizedItem = TypeVar("_SizedItem", bound=SizedItem)
 
 
-class Heaviest(Generic[_Item]):
+class SizeAgeHeaps(Generic[_SizedItem]):
     """A set of items that finds a heaviest one at any time.  Not thread-safe."""
 
     __slots__ = ("_heaps",)
 
     def __init__(self) -> None:
         # Keyed by the number of bits in the size.  No heap is empty.
-        self._heaps: dict[int, list[_Item]] = {}
+        self._heaps: dict[int, list[_SizedItem]] = {}
 
     def __bool__(self) -> bool:
         """Whether there is any item."""
         return bool(self._heaps)
 
-    def put(self, item: _Item, size_bytes: int, since_us: int) -> None:
+    def put(self, item: _SizedItem, size_bytes: int, since_us: int) -> None:
         """Add an item, change it, or, with a size of 0, remove it."""
         bits = size_bytes.bit_length()
         if item.size_bytes.bit_length() != bits:
@@ -77,7 +77,7 @@ class Heaviest(Generic[_Item]):
                 item.since_us = since_us
                 _move(self._heaps[bits], item, item._index)
 
-    def heaviest_at(self, now_us: int) -> _Item:
+    def heaviest_at(self, now_us: int) -> _SizedItem:
         """Return an item that weighs more than half as much as the heaviest.
 
         Raises:
@@ -86,7 +86,7 @@ class Heaviest(Generic[_Item]):
         tops = (heap[0] for heap in self._heaps.values())
         return max(tops, key=lambda item: item.weight_at(now_us))
 
-    def _remove(self, item: _Item) -> None:
+    def _remove(self, item: _SizedItem) -> None:
         if not item.size_bytes:
             return
         heap = self._heaps[item.size_bytes.bit_length()]
@@ -97,13 +97,13 @@ class Heaviest(Generic[_Item]):
             del self._heaps[item.size_bytes.bit_length()]
 
 
-def _move(heap: list[_Item], item: _Item, index: int) -> None:
+def _move(heap: list[_SizedItem], item: _SizedItem, index: int) -> None:
     """Put an item into a free place, or its own, and restore the heap order."""
     _sink(heap, item, index)
     _rise(heap, item, item._index)
 
 
-def _rise(heap: list[_Item], item: _Item, index: int) -> None:
+def _rise(heap: list[_SizedItem], item: _SizedItem, index: int) -> None:
     """Move an item up from a free place until its parent is not younger."""
     while index:
         above = heap[(index - 1) // 2]
@@ -115,7 +115,7 @@ def _rise(heap: list[_Item], item: _Item, index: int) -> None:
     item._index = index
 
 
-def _sink(heap: list[_Item], item: _Item, index: int) -> None:
+def _sink(heap: list[_SizedItem], item: _SizedItem, index: int) -> None:
     """Move an item down from a free place until its children are not older."""
     while (child := 2 * index + 1) < len(heap):
         if child + 1 < len(heap) and heap[child + 1].since_us < heap[child].since_us:

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Final
 
 
-class Condition(Enum):
+class IoState(Enum):
     """What a connection waits for."""
 
     # The peer's next bytes.
@@ -30,13 +30,13 @@ class Condition(Enum):
     CLOSED = "closed"
 
 
-# The epoll events that a connection asks for in each condition.  (Epoll is level-
+# The epoll events that a connection asks for in each state.  (Epoll is level-
 # triggered: with EPOLLIN, bytes that nobody reads would wake the loop in every turn.)
-INTEREST: Final[Mapping[Condition, int]] = {
-    Condition.READING: select.EPOLLIN,
-    Condition.WAITING: 0,
-    Condition.SENDING: select.EPOLLOUT,
-    Condition.STEPPING: 0,
-    Condition.WITHHOLDING: select.EPOLLRDHUP,
-    Condition.LINGERING: select.EPOLLIN,
+INTEREST: Final[Mapping[IoState, int]] = {
+    IoState.READING: select.EPOLLIN,
+    IoState.WAITING: 0,
+    IoState.SENDING: select.EPOLLOUT,
+    IoState.STEPPING: 0,
+    IoState.WITHHOLDING: select.EPOLLRDHUP,
+    IoState.LINGERING: select.EPOLLIN,
 }

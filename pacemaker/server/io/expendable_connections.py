@@ -25,8 +25,8 @@ class Owned(Protocol):
 _T = TypeVar("_T", bound=Owned)
 
 
-class Expendable(Generic[_T]):
-    """Expendable connections.  Only one thread may change them."""
+class ExpendableConnections(Generic[_T]):
+    """The expendable connections of one thread.  Only one thread may change them."""
 
     def __init__(self) -> None:
         self._size = 0
@@ -73,7 +73,7 @@ class Expendable(Generic[_T]):
         return iter(among)
 
 
-class PromisedRoom:
+class PendingCloses:
     """How many connections of each host an I/O thread has still to close for others.
 
     The acceptor promises room for a new connection before the thread has made it.  In a

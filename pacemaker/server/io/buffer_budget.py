@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io.heaviest import Heaviest, Item
+from pacemaker.server.io.size_age_heaps import SizeAgeHeaps, SizedItem
 
 _Holder = TypeVar("_Holder")
 
@@ -41,7 +41,7 @@ _Holder = TypeVar("_Holder")
 _HOLES_SHARE: Final = 0.125
 
 
-class _Share(Item, Generic[_Holder]):
+class _Share(SizedItem, Generic[_Holder]):
     """All buffers of one account.
 
     Its `since_us` is the mean of its buffers' times, weighted by their sizes, so its
@@ -55,13 +55,13 @@ class _Share(Item, Generic[_Holder]):
     def __init__(self, account: Account) -> None:
         super().__init__()
         self.account = account
-        self.buffers: Heaviest[_Buffer[_Holder]] = Heaviest()
+        self.buffers: SizeAgeHeaps[_Buffer[_Holder]] = SizeAgeHeaps()
         # The sum of each size times its `since_us`.  An int, so that no rounding errors
         # accumulate.
         self.moment = 0
 
 
-class _Buffer(Item, Generic[_Holder]):
+class _Buffer(SizedItem, Generic[_Holder]):
     """The buffered bytes of one holder."""
 
     __slots__ = ("holder", "share")
@@ -94,7 +94,7 @@ class BufferBudget(Generic[_Holder]):
         self._lock = threading.Lock()
         self._buffers: dict[_Holder, _Buffer[_Holder]] = {}
         self._shares: dict[Account, _Share[_Holder]] = {}
-        self._heaviest: Heaviest[_Share[_Holder]] = Heaviest()
+        self._heaviest: SizeAgeHeaps[_Share[_Holder]] = SizeAgeHeaps()
         self._total_bytes = 0
         self._peak_bytes = 0
         self._holes_bytes = 0
@@ -125,7 +125,7 @@ class BufferBudget(Generic[_Holder]):
             self._holes_bytes = 0
             return True
 
-    def hold(
+    def update(
         self, holder: _Holder, account: Account, size_bytes: int, now_s: float
     ) -> Sequence[_Holder]:
         """Record how many bytes a holder holds now.

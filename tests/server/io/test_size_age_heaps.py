@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.io.heaviest."""
+"""Tests of pacemaker.server.io.size_age_heaps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker.server.io.heaviest import Heaviest, Item
+from pacemaker.server.io.size_age_heaps import SizeAgeHeaps, SizedItem
 
 # Number of the item, its size, since when.
 _CHANGES = st.lists(
@@ -17,7 +17,7 @@ _CHANGES = st.lists(
 )
 
 
-def _all_within(heaviest: Heaviest[Item]) -> list[Item]:
+def _all_within(heaviest: SizeAgeHeaps[SizedItem]) -> list[SizedItem]:
     """Check that the heaps are valid, and return all their items."""
     found = []
     for bits, heap in heaviest._heaps.items():
@@ -32,7 +32,7 @@ def _all_within(heaviest: Heaviest[Item]) -> list[Item]:
 
 def test_nothing_is_heaviest_of_nothing() -> None:
     """Without an item there is no answer."""
-    heaviest: Heaviest[Item] = Heaviest()
+    heaviest: SizeAgeHeaps[SizedItem] = SizeAgeHeaps()
     assert not heaviest
     with pytest.raises(ValueError, match="empty"):
         heaviest.heaviest_at(0)
@@ -40,7 +40,7 @@ def test_nothing_is_heaviest_of_nothing() -> None:
 
 def test_item_without_a_size_is_not_among_them() -> None:
     """A size of 0 removes an item, and has no effect on an unknown one."""
-    heaviest, item = Heaviest[Item](), Item()
+    heaviest, item = SizeAgeHeaps[SizedItem](), SizedItem()
     heaviest.put(item, 0, 7)
     assert not heaviest
     heaviest.put(item, 5, 7)
@@ -51,7 +51,7 @@ def test_item_without_a_size_is_not_among_them() -> None:
 
 def test_large_young_item_becomes_heavier_than_a_small_old_one() -> None:
     """Which item is heaviest changes with time."""
-    heaviest, small, large = Heaviest[Item](), Item(), Item()
+    heaviest, small, large = SizeAgeHeaps[SizedItem](), SizedItem(), SizedItem()
     heaviest.put(small, 10, 0)
     heaviest.put(large, 1000, 100)
     assert heaviest.heaviest_at(100) is small
@@ -60,7 +60,7 @@ def test_large_young_item_becomes_heavier_than_a_small_old_one() -> None:
 
 def test_largest_is_heaviest_of_those_without_an_age() -> None:
     """Items without an age, or from after the given time, are compared by size."""
-    heaviest, small, large = Heaviest[Item](), Item(), Item()
+    heaviest, small, large = SizeAgeHeaps[SizedItem](), SizedItem(), SizedItem()
     heaviest.put(large, 1000, 100)
     heaviest.put(small, 10, 90)
     assert heaviest.heaviest_at(90) is large
@@ -72,8 +72,8 @@ def test_heaviest_is_found_within_a_factor_of_two(
     changes: list[tuple[int, int, int]], now_us: int
 ) -> None:
     """After any changes, the items are the right ones and none is stale."""
-    heaviest: Heaviest[Item] = Heaviest()
-    items = [Item() for _ in range(10)]
+    heaviest: SizeAgeHeaps[SizedItem] = SizeAgeHeaps()
+    items = [SizedItem() for _ in range(10)]
     model = dict.fromkeys(range(10), (0, 0))
     for number, size, since_us in changes:
         heaviest.put(items[number], size, since_us)

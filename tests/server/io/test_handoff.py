@@ -6,19 +6,19 @@ import socket
 from unittest.mock import sentinel
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io.arrivals import Arrival, Arrivals
+from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
 
 _NO_SOCKET: socket.socket = sentinel.sock
 
 
-def _add(arrivals: Arrivals, account: Account, *peers: str) -> None:
+def _add(arrivals: HandoffQueue, account: Account, *peers: str) -> None:
     for peer in peers:
-        arrivals.add(Arrival(_NO_SOCKET, peer, account))
+        arrivals.add(AcceptedSocket(_NO_SOCKET, peer, account))
 
 
 def test_accounts_are_taken_in_turn() -> None:
     """A new worker does not wait for a thousand connections from another address."""
-    arrivals = Arrivals()
+    arrivals = HandoffQueue()
     crowd, worker, late = (Account(name) for name in ("crowd", "worker", "late"))
     _add(arrivals, crowd, "c1", "c2", "c3", "c4")
     _add(arrivals, worker, "w1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io.expendable import Expendable
+from pacemaker.server.io.expendable_connections import ExpendableConnections
 
 
 @dataclass(eq=False)
@@ -17,7 +17,7 @@ class Connection:
 
 def test_oldest_of_the_host_that_has_the_most_goes_first() -> None:
     """A new worker is not closed because of a crowd from another host."""
-    expendable: Expendable[Connection] = Expendable()
+    expendable: ExpendableConnections[Connection] = ExpendableConnections()
     worker, crowd = Account("worker"), Account("crowd")
     new, first, second = (Connection(each) for each in (worker, crowd, crowd))
     for connection in (new, first, second):
@@ -31,7 +31,7 @@ def test_oldest_of_the_host_that_has_the_most_goes_first() -> None:
 
 def test_whoever_has_spoken_or_ended_is_not_among_them() -> None:
     """A connection that has sent a byte or has ended is not in the list."""
-    expendable: Expendable[Connection] = Expendable()
+    expendable: ExpendableConnections[Connection] = ExpendableConnections()
     accounts = [Account("a"), Account("b")]
     first, second = (Connection(account) for account in accounts)
     for connection in (first, second):
@@ -47,7 +47,7 @@ def test_whoever_has_spoken_or_ended_is_not_among_them() -> None:
 
 def test_silent_connection_that_is_refused_counts_once() -> None:
     """It is added when it is new, and again when it lingers."""
-    expendable: Expendable[Connection] = Expendable()
+    expendable: ExpendableConnections[Connection] = ExpendableConnections()
     connection = Connection(Account("a"))
     expendable.add(connection)
     expendable.add(connection)
@@ -58,7 +58,7 @@ def test_silent_connection_that_is_refused_counts_once() -> None:
 
 def test_connections_of_a_shared_host_count_together() -> None:
     """Otherwise a crowd at one address would look like many workers."""
-    expendable: Expendable[Connection] = Expendable()
+    expendable: ExpendableConnections[Connection] = ExpendableConnections()
     host, alone = Account("shared"), Connection(Account("alone"))
     expendable.add(alone)
     shared = []
