@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import resource
 import select
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -21,8 +21,8 @@ from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
 from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.io.io_thread import IoThread
+from pacemaker.server.io.queued_calls import QueuedCalls
 from pacemaker.server.io.sockets import join_address, set_storms_options
-from pacemaker.wakeup import WakeUp
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -77,32 +77,30 @@ class Acceptor(threading.Thread):
         self.refused = 0
         self._last_refused: tuple[str, LimitError] | None = None
         self._is_stopping = False
-        self._calls: deque[Callable[[], None]] = deque()
         # The threads that may not have closed all the connections that make room yet.
         self._making_room: set[IoThread] = set()
         # Open everything that this thread needs before it runs.
-        self._wake_up = WakeUp()
+        self._calls = QueuedCalls(self.name)
         self._all, self._wake_alone = select.epoll(), select.epoll()
         for fd in self._listeners:
             self._all.register(fd, select.EPOLLIN)
         for epoll in (self._all, self._wake_alone):
-            epoll.register(self._wake_up.fd, select.EPOLLIN)
+            epoll.register(self._calls.fd, select.EPOLLIN)
 
     def stop(self) -> None:
         """Stop accepting.  Any thread may call this, and more than once."""
         self._is_stopping = True
-        self._wake_up.wake()
+        self._calls.wake()
 
     def call(self, function: Callable[[], None]) -> None:
         """Queue a call on this thread; it runs between two turns of accepting."""
-        self._calls.append(function)
-        self._wake_up.wake()
+        self._calls.put(function)
 
     def close(self) -> None:
         """Close the descriptors, once the thread has ended."""
         self._all.close()
         self._wake_alone.close()
-        self._wake_up.close()
+        self._calls.close()
 
     def run(self) -> None:
         """Accept until `stop`.  No error ends the loop."""
@@ -118,7 +116,7 @@ class Acceptor(threading.Thread):
     def _turn(self) -> bool:
         """Accept waiting connections; return False to pause before the next turn."""
         ready = [fd for fd, _ in self._all.poll()]
-        self._run_calls()
+        self._calls.run_pending(time.monotonic, math.inf)
         found = [self._accept_some(fd) for fd in ready if fd in self._listeners]
         return all(found)
 
@@ -130,14 +128,6 @@ class Acceptor(threading.Thread):
             self._wake_alone.poll(limits.ACCEPT_PAUSE_S)
         except Exception:
             time.sleep(limits.ACCEPT_PAUSE_S)
-
-    def _run_calls(self) -> None:
-        self._wake_up.clear()
-        while self._calls:
-            try:
-                self._calls.popleft()()
-            except Exception:
-                _logger.exception("%s: a call failed", self.name)
 
     def _accept_some(self, fd: int) -> bool:
         """Accept a batch at one listener; return False to pause before the next."""
@@ -173,7 +163,7 @@ class Acceptor(threading.Thread):
         connections.  It is asked only once: if there still is no room, the pause lasts.
         """
         if self._making_room:
-            self._making_room.pop().call(self._wake_up.wake)
+            self._making_room.pop().call(self._calls.wake)
         else:
             _logger.error("cannot accept connections: %s", problem)
 
@@ -183,7 +173,7 @@ class Acceptor(threading.Thread):
         Raises:
             OSError: it is not, or no descriptor is free.
         """
-        next_fd = os.dup(self._wake_up.fd)
+        next_fd = os.dup(self._calls.fd)
         os.close(next_fd)
         if next_fd >= room_ends:
             raise OSError(

@@ -17,8 +17,8 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Callable
+from typing import Final
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.carried_over import ConnectionState
@@ -26,6 +26,8 @@ from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.protocol.server_protocol import Output, ServerProtocol, Wait
 from pacemaker.errors import LimitError, PeerError
 from pacemaker.server.io import limits
+from pacemaker.server.io.chunks import Chunks, drop_sent
+from pacemaker.server.io.connection_owner import ConnectionOwner
 from pacemaker.server.io.cost_classes import NEW_CLASS, REFUSED_CLASS, next_class
 from pacemaker.server.io.deadlines import Deadlines
 from pacemaker.server.io.endings import ENDINGS, CloseMode, Ending
@@ -41,9 +43,6 @@ from pacemaker.wire.frames import HEAD_SIZE
 
 _logger: Final = logging.getLogger(__name__)
 
-# Bytes to write.  Every chunk is whole except the first, which may be partly sent.
-_Chunks: TypeAlias = "Sequence[bytes | memoryview]"
-
 # Looked up once, as `pacemaker.core.protocol.server_protocol` does.
 _OPEN: Final = Phase.OPEN
 _REQUEST: Final = Wait.REQUEST
@@ -56,48 +55,6 @@ _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 _READING: Final = IoState.READING
 _LINGERING: Final = IoState.LINGERING
 _CLOSED: Final = IoState.CLOSED
-
-
-class ConnectionOwner(Protocol):
-    """What a connection needs from the I/O thread that owns it."""
-
-    def now(self) -> float:
-        """Return the monotonic time in seconds."""
-
-    def wait_for(self, fd: int, interest: int) -> None:
-        """Change the epoll events that a connection's descriptor waits for."""
-
-    def watch(
-        self, connection: Connection, held_bytes: int, has_deadline: bool
-    ) -> bool:
-        """Watch a connection; return whether it must end to free its buffers."""
-
-    def run_sasl_step(self, connection: Connection) -> None:
-        """Run the connection's pending SASL step."""
-
-    def forget(self, connection: Connection) -> None:
-        """Remove a connection that is about to be closed."""
-
-    def call(self, function: Callable[[], None]) -> None:
-        """Queue a call on the owner's thread.  Any thread may call this."""
-
-    def evict(self, connection: Connection) -> None:
-        """Queue the eviction of a connection.  Any thread may call this."""
-
-    def note_evicted(self, size_bytes: int) -> None:
-        """Record how many bytes an evicted connection held."""
-
-    def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
-        """Call a function after a delay."""
-
-    def yield_turn(self, connection: Connection, has_charged: bool) -> None:
-        """Let a connection continue after others have been served."""
-
-    def note_first_bytes(self, connection: Connection) -> None:
-        """Record that a connection has sent its first bytes."""
-
-    def note_lingering(self, connection: Connection) -> None:
-        """Record that a connection only waits for its peer's end."""
 
 
 class Connection:
@@ -140,13 +97,13 @@ class Connection:
         self,
         sock: socket.socket,
         protocol: ServerProtocol,
-        owner: ConnectionOwner,
+        owner: ConnectionOwner[Connection],
         account: Account,
     ) -> None:
         self._sock = sock
         self.owner = owner
         self.account = account
-        self._unsent: _Chunks = ()
+        self._unsent: Chunks = ()
         # What the protocol waited for at the last `_settle`.
         self._wait = Wait.REQUEST
         self._is_at_end = False
@@ -288,7 +245,7 @@ class Connection:
         if wait is not _REQUEST or self._wait is not _REQUEST:
             self._settle(wait)
 
-    def _write(self, chunks: _Chunks) -> bool:
+    def _write(self, chunks: Chunks) -> bool:
         """Send as much as the kernel takes; return whether that was all of it."""
         try:
             if len(chunks) == 1:
@@ -306,9 +263,9 @@ class Connection:
             return False
         return self._keep_unsent(chunks, sent)
 
-    def _keep_unsent(self, chunks: _Chunks, sent_bytes: int) -> bool:
+    def _keep_unsent(self, chunks: Chunks, sent_bytes: int) -> bool:
         """Keep what the kernel has not taken; return whether that is nothing."""
-        left = _without(chunks, sent_bytes)
+        left = drop_sent(chunks, sent_bytes)
         # Only a new wait or a byte taken restarts the clock of `SEND_TIMEOUT_S`.  If
         # every attempt did, a peer that takes nothing would never time out.
         if left and (sent_bytes or not self._unsent):
@@ -603,14 +560,3 @@ class Connection:
         if interest != self.interest:
             self.interest = interest
             self.owner.wait_for(self.fd, interest)
-
-
-def _without(chunks: _Chunks, sent_bytes: int) -> _Chunks:
-    """Return the part of the chunks that follows the first `sent_bytes` bytes."""
-    if len(chunks) == 1 and sent_bytes == len(chunks[0]):
-        return ()
-    for number, chunk in enumerate(chunks):
-        if sent_bytes < len(chunk):
-            return [memoryview(chunk)[sent_bytes:], *chunks[number + 1 :]]
-        sent_bytes -= len(chunk)
-    return ()

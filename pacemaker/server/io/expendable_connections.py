@@ -3,43 +3,95 @@
 A connection is expendable if it has never sent a byte, or if it was refused and its
 peer has not closed its end yet.
 
-This module does no I/O.  Other threads may call `count` and `len`.
+The acceptor promises room for a new connection before the thread has made it.  In a
+flood, it would otherwise promise the same room many times.
+
+This module does no I/O.
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from pacemaker.core.accounts.account import Account
 
+# How many expendable connections to look at before giving up: some may just have sent
+# their first bytes.
+_MOST_TRIED: Final = 16
 
-class Owned(Protocol):
-    """Anything that belongs to an account."""
+
+class Expendable(Protocol):
+    """A connection of an account, which may have to be closed for another one."""
 
     account: Account
 
+    def close_if_expendable(self) -> bool:
+        """Close it, unless it has sent something by now; return whether it is closed.
 
-_T = TypeVar("_T", bound=Owned)
+        To close it also removes it from here.
+        """
+
+
+_T = TypeVar("_T", bound=Expendable)
 
 
 class ExpendableConnections(Generic[_T]):
-    """The expendable connections of one thread.  Only one thread may change them."""
+    """The expendable connections of one I/O thread.
+
+    The methods that name the threads that may call them are for those; only the I/O
+    thread may call the others.
+    """
 
     def __init__(self) -> None:
         self._size = 0
         # By host, the oldest first.  Dicts keep the order, and remove any one of
         # thousands in constant time.
         self._by_host: dict[Account, dict[_T, None]] = {}
+        self._promised = _Promises()
 
-    def __len__(self) -> int:
-        return self._size
+    @property
+    def unpromised(self) -> int:
+        """How many may still be closed to make room.  Any thread may ask."""
+        return self._size - self._promised.total
 
-    def count(self, account: Account) -> int:
-        """Return how many connections of an account's host are expendable."""
-        return len(self._by_host.get(account.host, ()))
+    def has_unpromised(self, account: Account) -> bool:
+        """Return whether one of an account's host may still be closed to make room.
+
+        Any thread may ask.
+        """
+        of_host = self._by_host.get(account.host, ())
+        return len(of_host) > self._promised.count(account)
+
+    def promise(self, account: Account | None = None) -> None:
+        """Promise that one will be closed.  Any thread may call this.
+
+        Args:
+            account: one of this account's host; None for the host that has the most.
+        """
+        self._promised.add(account)
+
+    def withdraw(self, account: Account | None) -> None:
+        """Withdraw a promise, because nobody needs the room any more."""
+        self._promised.remove(account)
+
+    def close_promised(
+        self, account: Account | None, other_than: _T | None = None
+    ) -> bool:
+        """Keep a promise, if possible; return whether a connection was closed."""
+        self._promised.remove(account)
+        oldest = itertools.islice(self._oldest(account), _MOST_TRIED)
+        for connection in tuple(oldest):
+            if connection is other_than:
+                continue
+            if connection.close_if_expendable():
+                return True
+            # The next search must not meet it again.
+            self.discard(connection)
+        return False
 
     def add(self, connection: _T) -> None:
         """Add a connection as the newest, if it is not among these already."""
@@ -58,7 +110,7 @@ class ExpendableConnections(Generic[_T]):
             if not of_host:
                 del self._by_host[host]
 
-    def oldest(self, account: Account | None = None) -> Iterator[_T]:
+    def _oldest(self, account: Account | None) -> Iterator[_T]:
         """Yield those of an account's host, or of the host that has the most.
 
         The oldest of all hosts would be a bad choice: it may be a worker that has just
@@ -73,12 +125,10 @@ class ExpendableConnections(Generic[_T]):
         return iter(among)
 
 
-class PendingCloses:
-    """How many connections of each host an I/O thread has still to close for others.
+class _Promises:
+    """How many connections of each host are still to be closed.
 
-    The acceptor promises room for a new connection before the thread has made it.  In a
-    flood, it would otherwise promise the same room many times.  Any thread may call any
-    method.
+    Any thread may call any method.
     """
 
     def __init__(self) -> None:

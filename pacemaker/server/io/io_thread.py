@@ -9,7 +9,6 @@ wait.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import select
@@ -34,25 +33,18 @@ from pacemaker.server.io import limits
 from pacemaker.server.io.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import ENDINGS, Ending, counted_as
-from pacemaker.server.io.expendable_connections import (
-    ExpendableConnections,
-    PendingCloses,
-)
+from pacemaker.server.io.expendable_connections import ExpendableConnections
 from pacemaker.server.io.fair_turns import FairTurns
 from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
+from pacemaker.server.io.queued_calls import QueuedCalls
 from pacemaker.server.io.sasl_steps import SaslStepRunner
 from pacemaker.server.io.timers import Timers
 from pacemaker.server.io.watchlist import Watchlist
 from pacemaker.server.process import memory
 from pacemaker.server.process.clocks import boot_time_s
-from pacemaker.wakeup import WakeUp
 from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
-
-# How many expendable connections to look at before giving up: some may just have sent
-# their first bytes.
-_MOST_TRIED: Final = 16
 
 # Makes the protocol object of a new connection from its peer's name and account.
 ProtocolFactory: TypeAlias = Callable[[str, Account], ServerProtocol]
@@ -135,18 +127,16 @@ class IoThread(threading.Thread):
         self._accounts = shared.accounts
         self._address_limits = shared.address_limits
         # Requests of other threads; each one also queues a call.
-        self._calls: deque[Callable[[], None]] = deque()
-        self._arrivals = HandoffQueue()
+        self._calls = QueuedCalls(self.name)
+        self._handoff = HandoffQueue()
         self.evicted: deque[Connection] = deque()
-        self._wake_up = WakeUp()
         self._epoll = select.epoll()
-        self._epoll.register(self._wake_up.fd, select.EPOLLIN)
+        self._epoll.register(self._calls.fd, select.EPOLLIN)
         # The connections, and some that need attention.
         self.connections: dict[int, Connection] = {}
         self.watched: Watchlist[Connection] = Watchlist()
         self._expendable: ExpendableConnections[Connection] = ExpendableConnections()
-        self._promised = PendingCloses()
-        self._turns = FairTurns(self, self._wake_up.fd)
+        self._turns = FairTurns(self, self._calls.fd)
         self.backlog = self._turns.backlog
         # Two counters and not one, so that each is written by a single thread: the
         # acceptor hands over, this thread forgets.  One counter would need a lock.
@@ -160,8 +150,7 @@ class IoThread(threading.Thread):
 
     def call(self, function: Callable[[], None]) -> None:
         """Queue a call on this thread.  Once the thread has ended, it is dropped."""
-        self._calls.append(function)
-        self._wake_up.wake()
+        self._calls.put(function)
 
     @property
     def load(self) -> int:
@@ -193,8 +182,8 @@ class IoThread(threading.Thread):
                 If all of them have sent something by now, the new one goes.
         """
         if replaces:
-            self._promised.add(account)
-        self._arrivals.add(AcceptedSocket(sock, peer, account, replaces))
+            self._expendable.promise(account)
+        self._handoff.add(AcceptedSocket(sock, peer, account, replaces))
         self._handed_over += 1
         self.call(self._open_next)
 
@@ -203,17 +192,17 @@ class IoThread(threading.Thread):
 
         Only the acceptor calls this.
         """
-        self._promised.add(account)
+        self._expendable.promise(account)
         self.call(lambda: self._make_room(account))
 
     @property
     def expendable_count(self) -> int:
         """The number of connections that may still be closed to make room."""
-        return len(self._expendable) - self._promised.total
+        return self._expendable.unpromised
 
     def can_make_room(self, account: Account) -> bool:
         """Return whether an account has a connection that may be closed for another."""
-        return self._expendable.count(account) > self._promised.count(account)
+        return self._expendable.has_unpromised(account)
 
     def hold_misses(self, holding: Holding, until_s: float) -> None:
         """Hold the misses of all future connections until a time of the boot clock."""
@@ -236,7 +225,7 @@ class IoThread(threading.Thread):
     def close(self) -> None:
         """Give back the descriptors, once the thread has ended."""
         self._epoll.close()
-        self._wake_up.close()
+        self._calls.close()
 
     # What the main thread may call while this thread is parked.
 
@@ -282,7 +271,7 @@ class IoThread(threading.Thread):
             if other.owner is not self:
                 other.owner.evict(other)
             elif other is not connection:
-                self._run(other.evict)
+                self._calls.run(other.evict)
         return connection in evicted
 
     def yield_turn(self, connection: Connection, has_charged: bool) -> None:
@@ -351,7 +340,7 @@ class IoThread(threading.Thread):
     def evict_pending(self) -> None:
         """End the connections that another thread wants evicted."""
         while self.evicted:
-            self._run(self.evicted.popleft().evict)
+            self._calls.run(self.evicted.popleft().evict)
 
     def abandon(self, connection: Connection) -> None:
         """Reset a connection on which our own code raised; its peer is told nothing."""
@@ -381,7 +370,7 @@ class IoThread(threading.Thread):
         if is_woken:
             # Not earlier in the turn: a new connection may get the descriptor of one
             # that was closed in this turn, and would then receive its events.
-            self._run_calls()
+            self._calls.run_pending(self.now, limits.TURN_S / 2)
         if now_s >= due_s:
             self._run_due(self.now())
         if self._stop_until_s is not None:
@@ -402,22 +391,7 @@ class IoThread(threading.Thread):
             self.backlog.put(connection)
 
     def _make_room(self, account: Account | None) -> None:
-        self._promised.remove(account)
-        self._close_expendable(account)
-
-    def _close_expendable(
-        self, account: Account | None, other_than: Connection | None = None
-    ) -> bool:
-        """Close an expendable connection; return whether one was found."""
-        oldest = itertools.islice(self._expendable.oldest(account), _MOST_TRIED)
-        for connection in tuple(oldest):
-            if connection is other_than:
-                continue
-            if connection.close_if_expendable():
-                return True
-            # The next search must not meet it again.
-            self._expendable.discard(connection)
-        return False
+        self._expendable.close_promised(account)
 
     def _timeout_s(self, due_s: float) -> float | None:
         if self.backlog.size:
@@ -426,22 +400,10 @@ class IoThread(threading.Thread):
             return limits.STOP_POLL_S
         return None if due_s == math.inf else max(0.0, due_s - self.now())
 
-    def _run_calls(self) -> None:
-        self._wake_up.clear()
-        # Run only the calls that are there now; those that they queue are for the next
-        # turn.  Limit the time too: thousands of new connections may arrive at once.
-        end_s = self.now() + limits.TURN_S / 2
-        for _ in range(len(self._calls)):
-            self._run(self._calls.popleft())
-            if self.now() > end_s:
-                break
-        if self._calls:
-            self._wake_up.wake()
-
     def _run_due(self, now_s: float) -> None:
         end_s = now_s + limits.TURN_S / 2
         while self.now() < end_s and (function := self._timers.pop_due(now_s)):
-            self._run(function)
+            self._calls.run(function)
         self._sweep(now_s, end_s)
 
     def _sweep(self, now_s: float, end_s: float) -> None:
@@ -468,13 +430,6 @@ class IoThread(threading.Thread):
         except Exception:
             self.abandon(connection)
 
-    def _run(self, function: Callable[[], None]) -> None:
-        """Run one call; log an exception, so that the calls after it still run."""
-        try:
-            function()
-        except Exception:
-            _logger.exception("%s: a call failed", self.name)
-
     def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         for sock, state in peers:
             account = self._accounts.open(*split_host_and_port(state.peer))
@@ -488,12 +443,13 @@ class IoThread(threading.Thread):
 
     def _open_next(self) -> None:
         self.figures.accepted += 1
-        sock, peer, account, replaces = self._arrivals.take()
+        sock, peer, account, replaces = self._handoff.take()
         connection = self._open(sock, peer, account)
         if not replaces:
             return
-        self._promised.remove(account)
-        if connection and not self._close_expendable(account, other_than=connection):
+        if connection is None:
+            self._expendable.withdraw(account)
+        elif not self._expendable.close_promised(account, other_than=connection):
             connection.close_for_room(OVER_SHARE)
 
     def _open(

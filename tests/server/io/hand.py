@@ -119,7 +119,7 @@ class Hand:
         fd = sock.fileno()
         account = self.accounts.open("127.0.0.1", sock.getpeername()[1])
         self.thread.add_connection(sock, "new", account, replaces=True)
-        self.thread._run_calls()
+        self.thread._calls.run_pending(self.clock, 1.0)
         return wire, fd in self.thread.connections
 
     def accept_late(self) -> Wire:

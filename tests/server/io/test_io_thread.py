@@ -196,7 +196,7 @@ def test_thread_closes_connection_that_the_kernel_does_not_watch(
         peer = hand.accept_late()
         with monkeypatch.context() as patched:
             patched.setattr(hand.thread, "_epoll", Full())
-            hand.thread._run_calls()
+            hand.thread._calls.run_pending(hand.clock, 1.0)
         assert peer.ended() == "reset"
         assert hand.thread.load == 0
         assert not hand.thread.connections
