@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import logging
 import math
 import resource
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -27,7 +24,8 @@ from pacemaker.core.protocol.pending_requests import PendingRequests
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server import limits, sizing
+from pacemaker.server import carrying_over, limits, sizing
+from pacemaker.server.freed_memory import FreedMemory
 from pacemaker.server.history_page import write_history
 from pacemaker.server.io.acceptor import Acceptor
 from pacemaker.server.io.io_thread import IoThread, ProtocolFactory, SharedParts
@@ -48,7 +46,6 @@ from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, process_start_s
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
-from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -91,10 +88,6 @@ class Daemon:
         self.store = sizing.new_store(options, available_bytes)
         self.history = sizing.new_history(options, self.store)
         self._is_timed = options.admin is not None
-        # For `tidy`: the total of bytes freed by deletes at its last turn, and the
-        # bytes freed by anything since memory was last returned to the system.
-        self._deleted_bytes = 0
-        self._freed_bytes = 0
         self.settings = settings
         # Computed once: if the clock is adjusted later, the result would change.
         self._started_s = round(process_start_s())
@@ -119,6 +112,9 @@ class Daemon:
         self._holdings: list[Holding] = []
         threads = sizing.io_threads(settings, options)
         self.threads = [self._io_thread(number) for number in range(threads)]
+        self._freed_memory = FreedMemory(
+            self.store, self._shared.budget, self.threads[0].call
+        )
         reserved = sizing.reserved_descriptors(options)
         room = sizing.most_connections(threads, reserved)
         self._acceptor = Acceptor(
@@ -271,23 +267,7 @@ class Daemon:
 
     def tidy(self) -> None:
         """Free deleted data; return memory to the system if much has been freed."""
-        self.threads[0].call(self._reclaim)
-        deleted_bytes = self.store.deleted_bytes
-        self._freed_bytes += deleted_bytes - self._deleted_bytes
-        self._freed_bytes += self._shared.budget.take_freed_bytes()
-        self._deleted_bytes = deleted_bytes
-        if self._freed_bytes >= limits.TIDY_BYTES:
-            self._freed_bytes = 0
-            memory.return_free_pages()
-
-    def _reclaim(self) -> None:
-        """Free a slice of the deleted data; the next turn frees the next slice.
-
-        This runs on an I/O thread.  Any other thread would take the interpreter from
-        the I/O thread for 5 ms at each of its system calls.
-        """
-        if self.store.reclaim():
-            self.threads[0].call(self._reclaim)
+        self._freed_memory.tidy()
 
     def watchdog(self, feed: Callable[[], None]) -> Watchdog:
         """Return a watchdog that calls `feed` while all threads make progress."""
@@ -333,15 +313,7 @@ class Daemon:
 
     def sample_heartbeats(self) -> list[tuple[str, bytes]]:
         """Return a few heartbeats that are not large."""
-        small = (
-            (key, value)
-            for key, value in self.store.items()
-            if len(value) <= limits.SAMPLED_BYTES
-        )
-        # The I/O threads continue to store, and that may end the iteration like this.
-        with contextlib.suppress(RuntimeError):
-            return list(itertools.islice(small, limits.SAMPLED_HEARTBEATS))
-        return []
+        return carrying_over.sample_heartbeats(self.store)
 
     @property
     def held_bytes(self) -> int:
@@ -395,45 +367,17 @@ class Daemon:
         return b"" if self.history is None else b"".join(self.history.dump())
 
     def restore(self, state: DaemonState, ahead_s: float) -> None:
-        """Restore, before `start`, the state from before an upgrade.
-
-        All heartbeats are kept, even if the budget is smaller now: as with a known key,
-        no worker may be taken for dead because of it.  The only ones dropped are those
-        too large for a reply under a lower `pacemaker.thrift.message.size.max`.
-        """
-        budget_bytes, self.store.budget_bytes = self.store.budget_bytes, sys.maxsize
-        most_bytes = self.settings.message_size_max_bytes - PULSE_OVERHEAD_BYTES
-        for key, value in state.heartbeats:
-            if len(value) + len(key.encode()) <= most_bytes:
-                self.store.put(key, value)
-            else:
-                _logger.warning(
-                    "%s: dropped, because it no longer fits in a reply", key
-                )
-        self.store.budget_bytes = budget_bytes
-        self._restore_history(state.history)
+        """Restore, before `start`, the state from before an upgrade."""
+        max_body_bytes = self.settings.message_size_max_bytes
+        carrying_over.restore_heartbeats(self.store, state.heartbeats, max_body_bytes)
+        carrying_over.restore_history(self.history, state.history)
         self.hold_until_s = state.hold_until_s
         peers = [
-            (self._restored_socket(connection.fd), connection.shifted(-ahead_s))
+            (carrying_over.restore_socket(connection.fd), connection.shifted(-ahead_s))
             for connection in state.connections
         ]
         for number, thread in enumerate(self.threads):
             thread.restore(peers[number :: len(self.threads)])
-
-    def _restore_history(self, data: bytes) -> None:
-        if self.history is not None and data:
-            try:
-                self.history.load(data)
-            except ValueError as exc:
-                _logger.warning("the history starts empty: %s", exc)
-
-    def _restored_socket(self, fd: int) -> socket.socket:
-        # The kernel keeps the non-blocking mode across execve.  The family only matters
-        # for reading addresses, which nobody does; detecting it would take three system
-        # calls for each connection.
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd)
-        sock.set_inheritable(False)
-        return sock
 
     def begin_stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Stop accepting, answer what has arrived, and reset every connection.
