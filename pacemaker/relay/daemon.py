@@ -25,7 +25,7 @@ from pacemaker.relay.relayed_client import RelayedClient, ThreadRequests
 from pacemaker.relay.upstreams import Upstreams
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.daemon import Daemon
-from pacemaker.server.io.io_thread import ProtocolFactory
+from pacemaker.server.io.io_thread_parts import ProtocolFactory
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread

@@ -28,7 +28,8 @@ from pacemaker.server import carrying_over, limits, sizing
 from pacemaker.server.freed_memory import FreedMemory
 from pacemaker.server.history_page import write_history
 from pacemaker.server.io.acceptor import Acceptor
-from pacemaker.server.io.io_thread import IoThread, ProtocolFactory, SharedParts
+from pacemaker.server.io.io_thread import IoThread
+from pacemaker.server.io.io_thread_parts import ProtocolFactory, SharedParts
 from pacemaker.server.io.limits import STOP_TIMEOUT_S
 from pacemaker.server.io.listening import (
     describe,

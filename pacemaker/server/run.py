@@ -72,7 +72,7 @@ def run(
     """
     handled_signals = _prepare_process()
     _logger.info(environment.describe_program())
-    with environment.start_errors():
+    with environment.as_start_error():
         flood = FloodFilter()
         with LogWriter(flood) as log:
             inherited = inherit(sasl.identity)
@@ -134,7 +134,7 @@ def dry_run(
     check_upgrade(wanted, settings.port)
     handled_signals = _prepare_process()
     sample = read_sample(wanted)
-    with environment.start_errors():
+    with environment.as_start_error():
         flood = FloodFilter()
         with LogWriter(flood) as log:
             main_thread = _MainThread(

@@ -17,71 +17,29 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-from pacemaker.core.accounts.account import DEFAULT_LIMITS, Account, AddressLimits
+from pacemaker.core.accounts.account import Account
 from pacemaker.core.accounts.admission import OVER_SHARE
-from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.record import TurnTime
 from pacemaker.core.protocol.held_reads import Holding
-from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
-from pacemaker.server.io.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import ENDINGS, Ending, counted_as
 from pacemaker.server.io.expendable_connections import ExpendableConnections
 from pacemaker.server.io.fair_turns import FairTurns
 from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
+from pacemaker.server.io.io_thread_parts import Clocks, ProtocolFactory, SharedParts
 from pacemaker.server.io.queued_calls import QueuedCalls
-from pacemaker.server.io.sasl_steps import SaslStepRunner
 from pacemaker.server.io.timers import Timers
 from pacemaker.server.io.watchlist import Watchlist
 from pacemaker.server.process import memory
-from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
-
-# Makes the protocol object of a new connection from its peer's name and account.
-ProtocolFactory: TypeAlias = Callable[[str, Account], ServerProtocol]
-
-
-@dataclass(frozen=True, slots=True)
-class SharedParts:
-    """What all I/O threads of a daemon share.
-
-    Attributes:
-        budget: limits the bytes that all connections of all threads hold.
-        steps: runs the SASL steps.
-        accounts: the accounts of the peers.
-        address_limits: the limits of one account.
-    """
-
-    budget: BufferBudget[Connection]
-    steps: SaslStepRunner
-    accounts: AccountRegistry
-    address_limits: AddressLimits = DEFAULT_LIMITS
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The clocks that an I/O thread reads.
-
-    Attributes:
-        monotonic_s: returns monotonic seconds.
-        boot_s: the same, but it runs on while the machine is suspended, and the process
-            after an upgrade can compare its own readings with these.
-        thread_cpu_s: returns the CPU time of the calling thread in seconds.
-    """
-
-    monotonic_s: Callable[[], float] = time.monotonic
-    boot_s: Callable[[], float] = boot_time_s
-    thread_cpu_s: Callable[[], float] = time.thread_time
-
 
 _SYSTEM_CLOCKS: Final = Clocks()
 
@@ -210,7 +168,7 @@ class IoThread(threading.Thread):
     def hold_misses(self, holding: Holding, until_s: float) -> None:
         """Hold the misses of all future connections until a time of the boot clock."""
         holding.begin(self.call)
-        self.call(lambda: self._look_at_hold(holding, until_s))
+        self.call(lambda: self._check_hold(holding, until_s))
 
     def restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         """Give this thread connections that existed before an upgrade."""
@@ -484,7 +442,7 @@ class IoThread(threading.Thread):
         self._accounts.close(account)
         sock.close()
 
-    def _look_at_hold(self, holding: Holding, until_s: float) -> None:
+    def _check_hold(self, holding: Holding, until_s: float) -> None:
         if self._stop_until_s is not None:
             # The stop resets the connections of the held reads, and their clients ask
             # the next server.  Ending the hold now would answer them with misses.
@@ -494,7 +452,7 @@ class IoThread(threading.Thread):
             # The timers do not advance while the machine is suspended, so check the
             # boot clock at least once per sweep interval.
             delay_s = min(left_s, limits.SWEEP_S)
-            self.call_later(delay_s, lambda: self._look_at_hold(holding, until_s))
+            self.call_later(delay_s, lambda: self._check_hold(holding, until_s))
         else:
             holding.end()
 

@@ -28,7 +28,7 @@ def switch_often() -> None:
 
 
 @contextmanager
-def thread_errors(what: str) -> Iterator[None]:
+def as_thread_error(what: str) -> Iterator[None]:
     """Turn the error of a thread that cannot be started into an error of one line.
 
     Args:
@@ -52,7 +52,7 @@ def start_thread(thread: threading.Thread) -> None:
     Raises:
         StartError: the system has no room for another thread.
     """
-    with thread_errors(f"the thread {thread.name}"):
+    with as_thread_error(f"the thread {thread.name}"):
         thread.start()
 
 

@@ -20,7 +20,7 @@ from pacemaker.server.upgrade.memfd import read_state
 STATE_VARIABLE: Final = "STORM_PACEMAKER_STATE"
 
 
-def become(
+def replace_process(
     command: Command,
     listener_fds: Sequence[int],
     state_fd: int,
@@ -126,7 +126,9 @@ class NoState(Exception):  # noqa: N818  (not an error: a process started as usu
     """No state was handed over: this process was not upgraded."""
 
 
-def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> DaemonState:
+def read_inherited_state(
+    environ: dict[str, str] | os._Environ[str] = os.environ,
+) -> DaemonState:
     """Read the state that this process left when it executed itself.
 
     If the state cannot be read, every inherited descriptor after the listeners is

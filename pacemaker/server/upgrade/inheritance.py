@@ -15,7 +15,7 @@ from pacemaker.sasl.secret import Secret
 from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
-from pacemaker.server.upgrade.execute import NoState, take_over
+from pacemaker.server.upgrade.execute import NoState, read_inherited_state
 from pacemaker.server.upgrade.security import security_digest
 from pacemaker.server.upgrade.upgradable import Upgradable
 from pacemaker.server.upgrade.waiters import Waiters
@@ -89,7 +89,7 @@ def inherit(identity: Secret) -> Inheritance | None:
             connection is carried over.
     """
     try:
-        state = take_over()
+        state = read_inherited_state()
     except NoState:
         return None
     except StateError as exc:

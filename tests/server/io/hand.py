@@ -23,7 +23,8 @@ from pacemaker.server.io import limits
 from pacemaker.server.io.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
-from pacemaker.server.io.io_thread import Clocks, IoThread, SharedParts
+from pacemaker.server.io.io_thread import IoThread
+from pacemaker.server.io.io_thread_parts import Clocks, SharedParts
 from pacemaker.server.io.sasl_steps import SaslStepRunner, ThreadFactory
 from pacemaker.server.io.sockets import set_reset_on_close
 from tests.wire.by_hand import Wire

@@ -307,7 +307,7 @@ def test_connections_of_other_security_settings_are_reset(
     fd = ours.detach()
     kept = SMALL.connections[0]._replace(fd=fd)
     state = SMALL._replace(connections=[kept], request_fd=-1, waiter_fds=())
-    monkeypatch.setattr(inheritance, "take_over", lambda: state)
+    monkeypatch.setattr(inheritance, "read_inherited_state", lambda: state)
     inherited = inheritance.inherit(Secret("new"))
     assert inherited is not None
     inherited.waiters.close("over")
@@ -324,7 +324,7 @@ def test_connections_of_a_lost_state_are_logged(
     def fail() -> NoReturn:
         raise StateError("the checksum is wrong")
 
-    monkeypatch.setattr(inheritance, "take_over", fail)
+    monkeypatch.setattr(inheritance, "read_inherited_state", fail)
     lost = inheritance.inherit(Secret(""))
     assert lost is not None
     lost.waiters.close("over")
