@@ -42,8 +42,8 @@ _T = TypeVar("_T", bound=Expendable)
 class ExpendableConnections(Generic[_T]):
     """The expendable connections of one I/O thread.
 
-    The methods that name the threads that may call them are for those; only the I/O
-    thread may call the others.
+    Any thread may call `promise` and read `unpromised_count` and `has_unpromised`; only
+    the I/O thread may call the rest.
     """
 
     def __init__(self) -> None:
@@ -54,20 +54,17 @@ class ExpendableConnections(Generic[_T]):
         self._promised = _Promises()
 
     @property
-    def unpromised(self) -> int:
-        """How many may still be closed to make room.  Any thread may ask."""
+    def unpromised_count(self) -> int:
+        """How many may still be closed to make room."""
         return self._size - self._promised.total
 
     def has_unpromised(self, account: Account) -> bool:
-        """Return whether one of an account's host may still be closed to make room.
-
-        Any thread may ask.
-        """
+        """Return whether one of an account's host may still be closed to make room."""
         of_host = self._by_host.get(account.host, ())
         return len(of_host) > self._promised.count(account)
 
     def promise(self, account: Account | None = None) -> None:
-        """Promise that one will be closed.  Any thread may call this.
+        """Promise that one will be closed.
 
         Args:
             account: one of this account's host; None for the host that has the most.

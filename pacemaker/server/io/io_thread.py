@@ -159,7 +159,7 @@ class IoThread(threading.Thread):
     @property
     def expendable_count(self) -> int:
         """The number of connections that may still be closed to make room."""
-        return self._expendable.unpromised
+        return self._expendable.unpromised_count
 
     def can_make_room(self, account: Account) -> bool:
         """Return whether an account has a connection that may be closed for another."""

@@ -40,7 +40,7 @@ from pacemaker.errors import (
 )
 from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.endings import Ending
+from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.io.fair_queue import FairQueue
 from pacemaker.server.io.sasl_backoff import (
     FIRST_DELAY_S,
@@ -255,7 +255,7 @@ class SaslStepRunner:
         """Drop a refusal whose connection ended before it was told."""
         if self._pass_turn_on(refusal):
             peer = refusal.connection.protocol.peer
-            _logger.warning("%s: closed: %s", peer, refusal.error)
+            ENDINGS[Ending.PEER_ERROR].log(_logger, peer, refusal.error)
 
     def _pass_turn_on(self, refusal: _Refusal) -> bool:
         """Count a refusal and pass its turn to the next one of its address.

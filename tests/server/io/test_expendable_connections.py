@@ -44,7 +44,7 @@ def test_oldest_of_the_host_that_has_the_most_goes_first() -> None:
     new, first, second = (
         Connection(expendable, each) for each in (worker, *[crowd] * 2)
     )
-    assert expendable.unpromised == 3
+    assert expendable.unpromised_count == 3
     assert _close_one(expendable, ANY)
     assert [each.is_closed for each in (new, first, second)] == [False, True, False]
     assert _close_one(expendable, worker)
@@ -58,7 +58,7 @@ def test_whoever_has_ended_is_not_among_them() -> None:
     first, second = (Connection(expendable, account) for account in accounts)
     for connection in (first, first):
         expendable.discard(connection)
-    assert expendable.unpromised == 1
+    assert expendable.unpromised_count == 1
     assert [expendable.has_unpromised(each) for each in accounts] == [False, True]
     assert not _close_one(expendable, accounts[0])
     expendable.discard(second)
@@ -110,13 +110,22 @@ def test_room_is_promised_only_once() -> None:
     for _ in range(2):
         Connection(expendable, account)
     expendable.promise(account)
-    assert (expendable.unpromised, expendable.has_unpromised(account)) == (1, True)
+    assert (expendable.unpromised_count, expendable.has_unpromised(account)) == (
+        1,
+        True,
+    )
     expendable.promise(ANY)
-    assert (expendable.unpromised, expendable.has_unpromised(account)) == (0, False)
+    assert (expendable.unpromised_count, expendable.has_unpromised(account)) == (
+        0,
+        False,
+    )
     expendable.withdraw(account)
-    assert (expendable.unpromised, expendable.has_unpromised(account)) == (1, True)
+    assert (expendable.unpromised_count, expendable.has_unpromised(account)) == (
+        1,
+        True,
+    )
     assert expendable.close_promised(ANY)
-    assert expendable.unpromised == 1
+    assert expendable.unpromised_count == 1
 
 
 def test_silent_connection_that_is_refused_counts_once() -> None:
@@ -124,9 +133,9 @@ def test_silent_connection_that_is_refused_counts_once() -> None:
     expendable: ExpendableConnections[Connection] = ExpendableConnections()
     connection = Connection(expendable, Account("a"))
     expendable.add(connection)
-    assert expendable.unpromised == 1
+    assert expendable.unpromised_count == 1
     expendable.discard(connection)
-    assert not expendable.unpromised
+    assert not expendable.unpromised_count
 
 
 def test_connections_of_a_shared_host_count_together() -> None:
