@@ -75,7 +75,8 @@ PURE_ROOMS = (
 )
 # Of rooms that are not pure as a whole.
 PURE_MODULES = (
-    *("client.backoff", "client.protocol", "client.requests"),
+    *("client.backoff", "client.limits", "client.protocol", "client.requests"),
+    *("relay.link_probes", "relay.pending_replies"),
     *("relay.inbox", "relay.relayed_client", "server.io.deadlines", "server.io.limits"),
     "server.upgrade.state_format",
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),

@@ -34,7 +34,6 @@ EXCEPTIONS = {
     "relay/daemon.py": "needs whole processes: relay/test_processes.py",
     "relay/inbox.py": "is between clients and links: relay/test_relayed_client.py",
     "relay/lanes.py": "are tested with their thread: relay/test_links.py",
-    "relay/link.py": "is tested with its thread: relay/test_links.py",
     "relay/upstreams.py": "a few lines of the command: cli/test_relay.py",
     "sasl/gss.py": NEEDS_A_KDC,
     "sasl/gss_client.py": NEEDS_A_KDC,

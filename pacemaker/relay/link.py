@@ -3,7 +3,7 @@
 A link connects by itself, and again after a loss, with a backoff.  It is *up* once the
 Pacemaker has answered its first request, the announcement.  A Pacemaker that hangs, or
 a network that drops packets, looks like an idle one, so a link on which nothing has
-arrived for `PROBE_AFTER_S` asks for a sign of life.
+arrived for a while asks for a sign of life (`link_probes`).
 
 Slow steps (looking up a host's name, connecting, a step of Kerberos) each run on a
 thread of their own, which ends when the step does.
@@ -31,15 +31,12 @@ from pacemaker.client.protocol import ClientProtocol, Phase
 from pacemaker.client.requests import Request
 from pacemaker.client.tcp import TcpNetwork
 from pacemaker.errors import PacemakerError
+from pacemaker.relay.link_probes import LinkProbes
+from pacemaker.relay.pending_replies import PendingReplies
 from pacemaker.sasl.mechanism import ClientMechanismFactory, StepOutcome
 from pacemaker.server.io.sockets import end_with_reset
 
 _logger: Final = logging.getLogger(__name__)
-
-# A link on which nothing has arrived for this long sends a probe.
-PROBE_AFTER_S: Final = 2.0
-# The limit for the answer to a probe; without it, the link ends.
-PROBE_TIMEOUT_S: Final = 3.0
 
 # While this much waits to be sent, nothing is added: pulses that wait in the outbox can
 # still be replaced by newer ones.
@@ -155,15 +152,12 @@ class Link:
         self._attempt_s = 0.0
         self._sock: socket.socket | None = None
         self._protocol: ClientProtocol | None = None
-        self._tokens: dict[int, Any] = {}
-        self._ids: dict[Any, int] = {}
+        self._pending = PendingReplies()
         self._unsent = memoryview(b"")
         # The bytes of requests that the protocol has and that are not in `_unsent` yet.
         self._queued_bytes = 0
         self._interest = 0
-        self._rcvd_s = 0.0
-        # When the unanswered announcement or probe was sent; None if there is none.
-        self._probe_s: float | None = None
+        self._probes: LinkProbes | None = None
 
     def __repr__(self) -> str:
         return f"<Link {self.name} stage={self._stage.value} {self._protocol!r}>"
@@ -199,15 +193,13 @@ class Link:
         """
         assert self._protocol is not None  # noqa: S101  (it is up)
         message_id = self._protocol.request(request)
-        self._tokens[message_id] = token
-        self._ids[token] = message_id
+        self._pending.add(message_id, token)
         self._queued_bytes += request.body_bytes
 
     def abandon(self, token: Any) -> None:
         """Discard the answer to a request when it comes."""
-        message_id = self._ids.pop(token, None)
+        message_id = self._pending.abandon(token)
         if message_id is not None and self._protocol is not None:
-            del self._tokens[message_id]
             self._protocol.abandon(message_id)
 
     def flush(self) -> None:
@@ -226,17 +218,14 @@ class Link:
     @property
     def next_s(self) -> float | None:
         """When `tick` has to be called; None for never."""
-        if self._sock is None:
-            return self._attempt_s if self._stage is Stage.WAITING else None
-        if self._probe_s is not None:
-            return self._probe_s + self._proof_timeout_s
-        return self._rcvd_s + PROBE_AFTER_S
+        if self._probes is not None:
+            return self._probes.next_s
+        return self._attempt_s if self._stage is Stage.WAITING else None
 
     def postpone(self, lost_s: float) -> None:
         """Extend the time limits by the seconds in which this process did not run."""
-        self._rcvd_s += lost_s
-        if self._probe_s is not None:
-            self._probe_s += lost_s
+        if self._probes is not None:
+            self._probes.postpone(lost_s)
 
     def tick(self, now_s: float) -> None:
         """Connect, probe or give up, if the time for that has come."""
@@ -244,13 +233,12 @@ class Link:
             # If no thread can be started, the link still waits, and `reset` follows.
             self._owner.run_aside(self._connect, f"pacemaker-connect-{self.name}")
             self._stage = Stage.CONNECTING
-        if self._sock is None or self._protocol is None:
+        if self._probes is None or self._protocol is None:
             return
-        if self._probe_s is not None:
-            if now_s - self._probe_s >= self._proof_timeout_s:
-                self._lose(f"no answer within {self._proof_timeout_s:g} s")
-        elif now_s - self._rcvd_s >= PROBE_AFTER_S:
-            self._probe_s = now_s
+        if self._probes.is_overdue(now_s):
+            self._lose(f"no answer within {self._probes.timeout_s:g} s")
+        elif self._probes.is_needed(now_s):
+            self._probes.on_sent(now_s)
             self._protocol.request(self._proof.announcement)
             self.flush()
 
@@ -287,10 +275,6 @@ class Link:
             return
         if self.has_room:
             self._user.on_room()
-
-    @property
-    def _proof_timeout_s(self) -> float:
-        return PROBE_TIMEOUT_S if self.is_up else limits.PROOF_TIMEOUT_S
 
     # Connecting.
 
@@ -342,11 +326,11 @@ class Link:
             self._lose(str(exc))
             return
         self._interest = select.EPOLLIN
-        self._rcvd_s = self._probe_s = self._owner.now()
+        self._probes = LinkProbes(self._owner.now())
         self._protocol.request(self._proof.announcement)
         if self._proof.read_right is not None:
             message_id = self._protocol.request(self._proof.read_right)
-            self._tokens[message_id] = self._proof
+            self._pending.add(message_id, self._proof)
         self._go_on_authenticating()
 
     def _go_on_authenticating(self) -> None:
@@ -364,10 +348,10 @@ class Link:
         self._call(partial(self._stepped, protocol, outcome))
 
     def _stepped(self, protocol: ClientProtocol, outcome: StepOutcome) -> None:
-        if protocol is not self._protocol:
+        if protocol is not self._protocol or self._probes is None:
             return
         protocol.finish_step(outcome)
-        self._rcvd_s = self._probe_s = self._owner.now()
+        self._probes.on_sasl_step(self._owner.now())
         self._go_on_authenticating()
 
     # Sending and receiving.
@@ -398,21 +382,22 @@ class Link:
             )
 
     def _receive(self, sock: socket.socket) -> None:
-        protocol = self._protocol
+        protocol, probes = self._protocol, self._probes
         assert protocol is not None  # noqa: S101  (there is a connection)
+        assert probes is not None  # noqa: S101
         try:
             data = sock.recv(limits.READ_BYTES)
         except BlockingIOError:
             return
         if not data:
             raise _LostError(self._why_closed(protocol))
-        self._rcvd_s = self._owner.now()
+        probes.on_data(self._owner.now())
         replies_before = protocol.replies_rcvd
         protocol.receive_data(data)
         if protocol.phase is Phase.STEPPING:
             self._go_on_authenticating()
         if protocol.replies_rcvd != replies_before:
-            self._probe_s = None
+            probes.on_reply()
         self._take_replies(protocol)
         self._check()
 
@@ -431,7 +416,7 @@ class Link:
 
     def _take_replies(self, protocol: ClientProtocol) -> None:
         for reply in protocol.replies():
-            token = self._tokens.pop(reply.message_id, None)
+            token = self._pending.pop(reply.message_id)
             if reply.is_refused:
                 raise _LostError(
                     "it refuses reads (NOT_AUTHORIZED); does it have the same"
@@ -442,11 +427,12 @@ class Link:
             if may_be_used and not self.is_up:
                 self._come_up()
             if token is not None and token is not self._proof:
-                del self._ids[token]
                 self._user.on_reply(token, reply.value)
 
     def _come_up(self) -> None:
         self._stage = Stage.UP
+        if self._probes is not None:
+            self._probes.on_up()
         self.problem = ""
         self._backoff.reset()
         _logger.info("%s: connected", self.name)
@@ -468,11 +454,10 @@ class Link:
         self._attempt_s = attempt_s
 
     def _disconnect(self) -> None:
-        self._tokens.clear()
-        self._ids.clear()
+        self._pending = PendingReplies()
         self._unsent = memoryview(b"")
         self._queued_bytes = 0
-        self._probe_s = None
+        self._probes = None
         self._protocol = None
         sock, self._sock = self._sock, None
         if sock is not None:
