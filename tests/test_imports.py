@@ -57,10 +57,11 @@ ROOMS = {
     "why": "config heartbeats observe",
     "observe.web": "admin observe words",
     "doctor": "client config errors observe sasl words",
+    "doctor.checks": "config doctor observe words",
     "cli": (
-        "_version admin client cluster_state config core.accounts doctor errors"
-        " heartbeats observe observe.top observe.web relay sasl server server.process"
-        " server.upgrade simulate why words"
+        "_version admin client cluster_state config core.accounts doctor doctor.checks"
+        " errors heartbeats observe observe.top observe.web relay sasl server"
+        " server.process server.upgrade simulate why words"
     ),
     "__init__": "_version",
     "__main__": "cli",
@@ -83,7 +84,10 @@ PURE_MODULES = (
     *("simulate.worker", "simulate.nimbus", "simulate.report", "simulate.beats"),
     *("admin.address", "admin.health", "admin.routes"),
     *("config.settings", "config.storm_defaults"),
-    *("doctor.checks", "doctor.cluster", "doctor.configuration", "doctor.facts"),
+    *("doctor.checks.authentication", "doctor.checks.cluster"),
+    *("doctor.checks.differences", "doctor.checks.findings"),
+    *("doctor.checks.one_file", "doctor.checks.timeouts"),
+    *("doctor.facts", "doctor.storm_yaml"),
     *("observe.beats", "observe.components", "observe.engine", "observe.figures"),
     *("observe.layout", "observe.log", "observe.nodes", "observe.picture"),
     *("observe.states", "observe.table", "observe.topology", "observe.troubles"),

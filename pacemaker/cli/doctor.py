@@ -65,7 +65,7 @@ def doctor_command(
     changed.
     """
     from pacemaker.config.layers import option_layers
-    from pacemaker.doctor.checks import findings
+    from pacemaker.doctor.checks.findings import findings
     from pacemaker.doctor.gather import gather
 
     configure_logs("error")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pacemaker.doctor.checks import findings
-from pacemaker.doctor.configuration import STORE_1X, STORE_2X
-from pacemaker.doctor.facts import Facts, Finding, HostFacts, ServerFacts, StormYaml
+from pacemaker.doctor.checks.findings import findings
+from pacemaker.doctor.facts import ClusterFacts, Finding, HostFacts, ServerFacts
+from pacemaker.doctor.storm_yaml import STORE_1X, STORE_2X, StormYaml
 from pacemaker.observe.picture import cluster_view
 from pacemaker.observe.view import ClusterView
 from tests.observe import made_up
@@ -33,9 +33,9 @@ def view() -> ClusterView:
     return cluster_view(engine, NOW)
 
 
-def sound() -> Facts:
+def sound() -> ClusterFacts:
     """Return a cluster that is well."""
-    return Facts(
+    return ClusterFacts(
         files=(FIRST, SECOND),
         servers=(ServerFacts("pm1", ("10.0.0.1",)),),
         host=HostFacts(65536, 4096, listens=True, keeps_port=True),
@@ -44,30 +44,30 @@ def sound() -> Facts:
     )
 
 
-def with_values(facts: Facts, **changes: Any) -> Facts:
+def with_values(facts: ClusterFacts, **changes: Any) -> ClusterFacts:
     """Return the facts with other values in all files; `__` stands for a dot."""
     values = {**VALUES, **{k.replace("__", "."): v for k, v in changes.items()}}
     files = tuple(dataclasses.replace(f, values=values) for f in facts.files)
     return dataclasses.replace(facts, files=files)
 
 
-def second(facts: Facts, **changes: Any) -> Facts:
+def second(facts: ClusterFacts, **changes: Any) -> ClusterFacts:
     """Return the facts with other values in the second file."""
     other = with_values(facts, **changes).files[1]
     return dataclasses.replace(facts, files=(facts.files[0], other))
 
 
-def on_host(facts: Facts, **changes: Any) -> Facts:
+def on_host(facts: ClusterFacts, **changes: Any) -> ClusterFacts:
     """Return the facts of another host."""
     return dataclasses.replace(facts, host=dataclasses.replace(facts.host, **changes))
 
 
-def with_nodes(facts: Facts, **changes: Any) -> Facts:
+def with_nodes(facts: ClusterFacts, **changes: Any) -> ClusterFacts:
     """Return the facts with other nodes in ZooKeeper."""
     return dataclasses.replace(facts, nodes=dataclasses.replace(NODES, **changes))
 
 
-def with_worker(facts: Facts, **changes: Any) -> Facts:
+def with_worker(facts: ClusterFacts, **changes: Any) -> ClusterFacts:
     """Return the facts with another first worker."""
     shown = view()
     topology = shown.topologies[0]
@@ -79,7 +79,7 @@ def with_worker(facts: Facts, **changes: Any) -> Facts:
     )
 
 
-def versions(facts: Facts, *names: str) -> Facts:
+def versions(facts: ClusterFacts, *names: str) -> ClusterFacts:
     """Return the facts of a cluster of these releases."""
     supervisors = {
         f"sup-{n}": dataclasses.replace(NODES.supervisors["sup-a"], version=name)
@@ -89,31 +89,31 @@ def versions(facts: Facts, *names: str) -> Facts:
     return with_nodes(facts, supervisors=supervisors, nimbuses=(nimbus,))
 
 
-def stale(facts: Facts) -> Facts:
+def stale(facts: ClusterFacts) -> ClusterFacts:
     """Return the facts with heartbeats of a topology that Storm does not know."""
     engine = made_up.running()
     engine.on_nodes(dataclasses.replace(NODES, bases={}, assignments={}))
     return dataclasses.replace(facts, view=cluster_view(engine, NOW))
 
 
-def replaced(**changes: Any) -> Callable[[Facts], Facts]:
+def replaced(**changes: Any) -> Callable[[ClusterFacts], ClusterFacts]:
     """Return a change of the facts themselves."""
     return lambda facts: dataclasses.replace(facts, **changes)
 
 
-def invalid(facts: Facts) -> Facts:
+def invalid(facts: ClusterFacts) -> ClusterFacts:
     """Return the facts with a file that cannot be read."""
     broken = StormYaml("/worker/storm.yaml", {}, "line 3: not YAML")
     return dataclasses.replace(facts, files=(facts.files[0], broken))
 
 
-def suspicious(facts: Facts) -> Facts:
+def suspicious(facts: ClusterFacts) -> ClusterFacts:
     """Return the facts with a misspelt key."""
     odd = dataclasses.replace(FIRST, warnings=("pacemaker.sevrers has no effect",))
     return dataclasses.replace(facts, files=(odd, SECOND))
 
 
-SEEDS: dict[str, Callable[[Facts], Facts]] = {
+SEEDS: dict[str, Callable[[ClusterFacts], ClusterFacts]] = {
     "store": lambda f: with_values(f, storm__cluster__state__store="org.x.Y"),
     "store_release": lambda f: with_values(f, storm__cluster__state__store=STORE_1X),
     "differs": lambda f: second(f, storm__cluster__state__store=STORE_1X),
@@ -153,7 +153,7 @@ SEEDS: dict[str, Callable[[Facts], Facts]] = {
 }
 
 
-def checks(facts: Facts) -> list[str]:
+def checks(facts: ClusterFacts) -> list[str]:
     """Return the words of what was found."""
     return [finding.check for finding in findings(facts)]
 
@@ -271,12 +271,12 @@ def test_1x_is_judged_by_its_own_rules() -> None:
 def test_what_could_not_be_read_is_not_judged() -> None:
     """With a file that the daemon refuses, that is the only finding."""
     broken = StormYaml("/etc/storm/storm.yaml", {}, "line 3: not YAML")
-    assert checks(Facts((broken,))) == ["invalid"]
+    assert checks(ClusterFacts((broken,))) == ["invalid"]
 
 
 def test_missing_file_does_not_keep_the_daemon_from_starting() -> None:
     """So it is not called invalid; Storm without it writes to ZooKeeper."""
-    (finding,) = findings(Facts((StormYaml("storm.yaml", {}, is_missing=True),)))
+    (finding,) = findings(ClusterFacts((StormYaml("storm.yaml", {}, is_missing=True),)))
     assert finding.check == "missing"
     assert "Storm's defaults apply" in finding.because
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from pacemaker.doctor.configuration import SERVERS
-from pacemaker.doctor.facts import Facts, Finding, ServerFacts
+from pacemaker.doctor.facts import ClusterFacts, Finding, ServerFacts
+from pacemaker.doctor.storm_yaml import SERVERS
 from pacemaker.observe.view import WorkerView
 from pacemaker.words import counted
 
@@ -24,7 +24,7 @@ RESERVED_DESCRIPTORS: Final = 100
 _SHOWN: Final = 5
 
 
-def check(facts: Facts) -> Iterator[Finding]:
+def check(facts: ClusterFacts) -> Iterator[Finding]:
     """Yield what is wrong with the running cluster."""
     for rule in _RULES:
         yield from rule(facts)
@@ -33,7 +33,7 @@ def check(facts: Facts) -> Iterator[Finding]:
 # The Pacemakers.
 
 
-def _servers(facts: Facts) -> Iterator[Finding]:
+def _servers(facts: ClusterFacts) -> Iterator[Finding]:
     for server in facts.servers:
         if not server.addresses:
             yield _unresolved(facts, server)
@@ -41,7 +41,7 @@ def _servers(facts: Facts) -> Iterator[Finding]:
             yield _dead_server(facts, server.name, server.problem)
 
 
-def _unresolved(facts: Facts, server: ServerFacts) -> Finding:
+def _unresolved(facts: ClusterFacts, server: ServerFacts) -> Finding:
     return Finding(
         check="unresolved",
         is_failure=True,
@@ -54,7 +54,7 @@ def _unresolved(facts: Facts, server: ServerFacts) -> Finding:
     )
 
 
-def _dead_server(facts: Facts, name: str, problem: str) -> Finding:
+def _dead_server(facts: ClusterFacts, name: str, problem: str) -> Finding:
     others = len(facts.servers) > 1
     return Finding(
         check="dead_server",
@@ -76,7 +76,7 @@ def _dead_server(facts: Facts, name: str, problem: str) -> Finding:
 # ZooKeeper, and what its nodes say.
 
 
-def _zookeeper(facts: Facts) -> Iterator[Finding]:
+def _zookeeper(facts: ClusterFacts) -> Iterator[Finding]:
     if facts.zookeeper_problem is not None:
         yield Finding(
             check="zookeeper",
@@ -90,7 +90,7 @@ def _zookeeper(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _no_leader(facts: Facts) -> Iterator[Finding]:
+def _no_leader(facts: ClusterFacts) -> Iterator[Finding]:
     nodes = facts.nodes
     if nodes is not None and not any(each.is_leader for each in nodes.nimbuses):
         nimbuses = counted(len(nodes.nimbuses), "Nimbus", plural="Nimbuses")
@@ -105,7 +105,7 @@ def _no_leader(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _leftover_nodes(facts: Facts) -> Iterator[Finding]:
+def _leftover_nodes(facts: ClusterFacts) -> Iterator[Finding]:
     if facts.nodes is not None and facts.nodes.leftovers:
         yield Finding(
             check="leftover_nodes",
@@ -121,7 +121,7 @@ def _leftover_nodes(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _versions(facts: Facts) -> Iterator[Finding]:
+def _versions(facts: ClusterFacts) -> Iterator[Finding]:
     if len(facts.versions) > 1:
         yield Finding(
             check="versions",
@@ -137,7 +137,7 @@ def _versions(facts: Facts) -> Iterator[Finding]:
 # This host, if a Pacemaker runs here.
 
 
-def _descriptors(facts: Facts) -> Iterator[Finding]:
+def _descriptors(facts: ClusterFacts) -> Iterator[Finding]:
     host, workers = facts.host, _worker_count(facts)
     needed = workers + RESERVED_DESCRIPTORS
     if host.listens and host.descriptors is not None and host.descriptors < needed:
@@ -153,7 +153,7 @@ def _descriptors(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _somaxconn(facts: Facts) -> Iterator[Finding]:
+def _somaxconn(facts: ClusterFacts) -> Iterator[Finding]:
     host = facts.host
     wanted = min(4096, max(1024, _worker_count(facts)))
     if host.listens and host.somaxconn is not None and host.somaxconn < wanted:
@@ -169,7 +169,7 @@ def _somaxconn(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _port_not_kept(facts: Facts) -> Iterator[Finding]:
+def _port_not_kept(facts: ClusterFacts) -> Iterator[Finding]:
     if facts.host.listens and facts.host.keeps_port is False:
         yield Finding(
             check="port_not_kept",
@@ -186,7 +186,7 @@ def _port_not_kept(facts: Facts) -> Iterator[Finding]:
 # The heartbeats, if a Pacemaker could be read.
 
 
-def _large_heartbeat(facts: Facts) -> Iterator[Finding]:
+def _large_heartbeat(facts: ClusterFacts) -> Iterator[Finding]:
     file = facts.files[0]
     limit_bytes = file.number("pacemaker.thrift.message.size.max")
     largest = max(_workers(facts), key=lambda each: each.size_bytes, default=None)
@@ -206,7 +206,7 @@ def _large_heartbeat(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _stale_topologies(facts: Facts) -> Iterator[Finding]:
+def _stale_topologies(facts: ClusterFacts) -> Iterator[Finding]:
     topologies = () if facts.view is None else facts.view.topologies
     stale = tuple(each.id for each in topologies if not each.is_known)
     if stale:
@@ -222,7 +222,7 @@ def _stale_topologies(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _launch(facts: Facts) -> Iterator[Finding]:
+def _launch(facts: ClusterFacts) -> Iterator[Finding]:
     """Compare how long workers have been loading with the limits."""
     file = facts.files[0]
     loading = [
@@ -246,7 +246,7 @@ def _launch(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _clocks(facts: Facts) -> Iterator[Finding]:
+def _clocks(facts: ClusterFacts) -> Iterator[Finding]:
     skews = [
         (abs(worker.skew_s), worker)
         for worker in _workers(facts)
@@ -267,14 +267,14 @@ def _clocks(facts: Facts) -> Iterator[Finding]:
         )
 
 
-_RULES: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
+_RULES: Final[tuple[Callable[[ClusterFacts], Iterator[Finding]], ...]] = (
     *(_servers, _zookeeper, _no_leader, _leftover_nodes, _versions),
     *(_descriptors, _somaxconn, _port_not_kept),
     *(_large_heartbeat, _stale_topologies, _launch, _clocks),
 )
 
 
-def _worker_count(facts: Facts) -> int:
+def _worker_count(facts: ClusterFacts) -> int:
     """Return how many workers there are, or may be."""
     seen = len(_workers(facts))
     if facts.nodes is None:
@@ -283,7 +283,7 @@ def _worker_count(facts: Facts) -> int:
     return max(seen, slots)
 
 
-def _workers(facts: Facts) -> list[WorkerView]:
+def _workers(facts: ClusterFacts) -> list[WorkerView]:
     topologies = () if facts.view is None else facts.view.topologies
     return [worker for topology in topologies for worker in topology.workers]
 
