@@ -27,7 +27,7 @@ from pacemaker.config import Settings
 from pacemaker.errors import AdminError, ZooKeeperError
 
 if TYPE_CHECKING:
-    from pacemaker.observe.nodes import ClusterNodes
+    from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes
     from pacemaker.why.case import Case, WorkerId
     from pacemaker.why.facts import DaemonFacts
 
@@ -215,7 +215,7 @@ def _note_clock(daemon: DaemonFacts, first: DaemonFacts) -> None:
 def _read_nodes(settings: Settings) -> ClusterNodes | None:
     """Read what ZooKeeper says; None, with a note, if it does not answer."""
     from pacemaker.cluster_state.zookeeper_state import ZooKeeperState
-    from pacemaker.observe.zookeeper import read_nodes
+    from pacemaker.observe.zookeeper.reading import read_nodes
 
     try:
         with ZooKeeperState(settings) as state:
@@ -237,7 +237,7 @@ def _wanted(case: Case, topology: str, worker: str | None) -> list[WorkerId]:
 
 
 def _is_it(case: Case, known: WorkerId, wanted: str) -> bool:
-    from pacemaker.observe.nodes import slot_of
+    from pacemaker.observe.zookeeper.storm_nodes import slot_of
 
     slot = slot_of(known[1])
     if slot is None:

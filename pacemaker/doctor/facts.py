@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pacemaker.doctor.storm_yaml import StormYaml
-from pacemaker.observe.nodes import ClusterNodes
-from pacemaker.observe.view import ClusterView
+from pacemaker.observe.views.cluster_view import ClusterView
+from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes
 
 
 @dataclass(frozen=True, slots=True)

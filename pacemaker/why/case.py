@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker.heartbeats.keys import topology_path
-from pacemaker.observe.nodes import ClusterNodes, slot_of
+from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes, slot_of
 from pacemaker.why.facts import DaemonFacts, Event, KeyFacts
 from pacemaker.why.gaps import Gap, gaps_of
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pacemaker.observe.nodes import Status, slot_of
+from pacemaker.observe.zookeeper.storm_nodes import Status, slot_of
 from pacemaker.why.case import SLACK_S, Case, Cause, Verdict, WorkerId
 from pacemaker.why.facts import Event
 from pacemaker.why.gaps import Gap

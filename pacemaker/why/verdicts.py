@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from pacemaker.config.storm_defaults import NIMBUS_TASK_LAUNCH_SECS
-from pacemaker.observe.nodes import slot_of
+from pacemaker.observe.zookeeper.storm_nodes import slot_of
 from pacemaker.why.case import Case, Cause, Finding, Verdict, WorkerId, newest
 from pacemaker.why.endings import (
     abrupt_end,

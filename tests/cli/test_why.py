@@ -16,8 +16,8 @@ from pacemaker.config import Settings
 from pacemaker.core.history.history import History
 from pacemaker.core.history.record import End, Source
 from pacemaker.errors import AdminError
-from pacemaker.observe import zookeeper
-from pacemaker.observe.nodes import Assignment, ClusterNodes
+from pacemaker.observe.zookeeper import reading
+from pacemaker.observe.zookeeper.storm_nodes import Assignment, ClusterNodes
 from pacemaker.server.history_page import write_history
 from tests.cli.conftest import Run
 from tests.why.cases import moved
@@ -219,7 +219,7 @@ def test_worker_that_was_never_seen_is_told(
     """ZooKeeper assigns it, and the other workers of its topology are told too."""
     found = moved(at_s=1_000)
     monkeypatch.setattr(zookeeper_state, "ZooKeeperState", ConnectedState)
-    monkeypatch.setattr(zookeeper, "read_nodes", lambda state, now_s: found)
+    monkeypatch.setattr(reading, "read_nodes", lambda state, now_s: found)
     endpoints.answers["unix:/run/pm"] = Answer(200, history())
     result = run("why", "words", "--admin", "unix:/run/pm")
     assert f"node-b-6700 of {TOPOLOGY}: never seen: " in result.stdout

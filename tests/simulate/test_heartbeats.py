@@ -6,8 +6,8 @@ import random
 
 from pacemaker.heartbeats import codec
 from pacemaker.heartbeats.model import BoltStats, SpoutStats
-from pacemaker.observe.engine import Engine
-from pacemaker.observe.picture import cluster_view
+from pacemaker.observe.tracking.cluster import TrackedCluster
+from pacemaker.observe.views.make_views import make_cluster_view
 from pacemaker.simulate.heartbeats import BEATS, beats_of, infos_of, pools
 from pacemaker.simulate.shape import ClusterShape, plan_workers
 
@@ -53,17 +53,17 @@ def test_each_executor_runs_in_one_worker() -> None:
 
 def test_observe_sees_a_sound_cluster() -> None:
     """No executor moves, no worker restarts, and each component has one in each."""
-    engine = Engine()
+    cluster = TrackedCluster()
     names = [planned.key.split("/")[2:] for planned in PLANNED]
     by_topology = {each: [n for t, n in names if t == each] for each in IDS}
     for number in range(5):
         now_s = NOW + 3.0 * number
-        engine.on_listed(by_topology, now_s)
+        cluster.on_listed(by_topology, now_s)
         for worker, (topology_id, name) in enumerate(names):
             details = WORKERS[worker].at(number, 3.0 * number)
-            engine.on_value(topology_id, name, details, now_s)
-    assert list(engine.events) == []
-    for topology in cluster_view(engine, NOW + 12.0).topologies:
+            cluster.on_value(topology_id, name, details, now_s)
+    assert list(cluster.events) == []
+    for topology in make_cluster_view(cluster, NOW + 12.0).topologies:
         assert [worker.state for worker in topology.workers] == ["ok"] * 3
         assert [each.executors for each in topology.components] == [3] * 10
 

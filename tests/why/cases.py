@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from pacemaker.heartbeats.model import ExecutorInfo
-from pacemaker.observe.nodes import (
+from pacemaker.observe.zookeeper.storm_nodes import (
     Assignment,
     ClusterNodes,
     LastError,

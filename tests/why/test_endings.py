@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.observe.nodes import LastError, Status
+from pacemaker.observe.zookeeper.storm_nodes import LastError, Status
 from pacemaker.why.case import Case, Verdict
 from pacemaker.why.facts import KeyFacts
 from pacemaker.why.verdicts import judge

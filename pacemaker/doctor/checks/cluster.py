@@ -10,7 +10,7 @@ from typing import Final
 
 from pacemaker.doctor.facts import ClusterFacts, Finding, ServerFacts
 from pacemaker.doctor.storm_yaml import SERVERS
-from pacemaker.observe.view import WorkerView
+from pacemaker.observe.views.cluster_view import WorkerView
 from pacemaker.words import counted
 
 # A heartbeat is reported from this share of the size limit on.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from pacemaker.observe.table import BAD, WARNING, Column
+from pacemaker.observe.views.tables import BAD, WARNING, Column
 from pacemaker.words import clipped
 
 # The most characters of a name that are shown; the rest is cut off.

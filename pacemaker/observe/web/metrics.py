@@ -20,8 +20,12 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from pacemaker.observe import figures as fig
-from pacemaker.observe.view import ClusterView, ComponentView, TopologyView
+from pacemaker.observe.decoding import executor_figures as fig
+from pacemaker.observe.views.cluster_view import (
+    ClusterView,
+    ComponentView,
+    TopologyView,
+)
 from pacemaker.words import clipped
 
 MAX_TOPOLOGIES: Final = 500
@@ -98,7 +102,7 @@ def _row(labels: tuple[str, ...], components: Sequence[ComponentView]) -> _Row:
         labels,
         [
             sum(each.ever[figure] for each in components)
-            for figure in range(fig.FIGURES)
+            for figure in range(fig.FIGURES_PER_WINDOW)
         ],
         sum(each.executors for each in components),
         max(loads, default=None),

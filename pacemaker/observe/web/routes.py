@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pacemaker.admin import routes as admin
 from pacemaker.admin.address import is_right_host
 from pacemaker.admin.routes import Reply, Request, text_reply
-from pacemaker.observe.history import History
-from pacemaker.observe.source import Source
-from pacemaker.observe.view import ClusterView, TopologyView
+from pacemaker.observe.views.cluster_view import ClusterView, TopologyView
+from pacemaker.observe.views.source import ViewSource
+from pacemaker.observe.views.sparklines import Sparklines
 from pacemaker.observe.web import assets, pages
 
 HTML: Final = "text/html; charset=utf-8"
@@ -48,14 +48,14 @@ class Site:
 
     def __init__(
         self,
-        source: Source,
-        history: History,
+        source: ViewSource,
+        sparklines: Sparklines,
         metrics: Callable[[], Reply],
         names: Collection[str] = (),
         token: str | None = None,
     ) -> None:
         self._source = source
-        self._history = history
+        self._sparklines = sparklines
         self._metrics = metrics
         self._names = names
         self._token = token
@@ -116,7 +116,7 @@ class Site:
         if list(parts) == [""]:
             if is_json:
                 return _json(view.as_json())
-            return _html(pages.cluster_page(view, self._history))
+            return _html(pages.cluster_page(view, self._sparklines))
         topology = None
         if len(parts) in (2, 4) and parts[0] == "topology":
             topology = view.topology(parts[1])
@@ -125,7 +125,7 @@ class Site:
         if len(parts) == 2:
             if is_json:
                 return _json(topology.as_json())
-            return _html(pages.topology_page(view, topology, self._history))
+            return _html(pages.topology_page(view, topology, self._sparklines))
         return self._part(view, topology, parts[2], parts[3], is_json)
 
     def _part(
@@ -145,7 +145,7 @@ class Site:
                     return _json({**component.as_json(), "executor_details": details})
                 return _html(
                     pages.component_page(
-                        view, topology, component, executors, self._history
+                        view, topology, component, executors, self._sparklines
                     )
                 )
         if kind == "worker":

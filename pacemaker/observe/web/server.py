@@ -11,8 +11,8 @@ from pacemaker.admin.exposition import metrics_page, no_metrics_page
 from pacemaker.admin.listening import describe, listen, release
 from pacemaker.admin.routes import Reply
 from pacemaker.admin.server import AdminServer
-from pacemaker.observe.history import History
-from pacemaker.observe.source import Source
+from pacemaker.observe.views.source import ViewSource
+from pacemaker.observe.views.sparklines import Sparklines
 from pacemaker.observe.web.routes import Site
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ class WebServer:
     def __init__(
         self,
         address: AdminAddress,
-        source: Source,
-        history: History,
+        source: ViewSource,
+        sparklines: Sparklines,
         names: Collection[str] = (),
         token: str | None = None,
     ) -> None:
         own = {name.lower() for name in (*names, address.host) if name}
-        site = Site(source, history, lambda: _metrics(source), own, token)
+        site = Site(source, sparklines, lambda: _metrics(source), own, token)
         self._listener = listen(address, "--http")
         self.address = describe(self._listener)
         self._server = AdminServer(self._listener, site.answer, _DEADLINE_S)
@@ -80,7 +80,7 @@ def is_local(address: AdminAddress) -> bool:
         return False  # a name; it may be anything
 
 
-def _metrics(source: Source) -> Reply:
+def _metrics(source: ViewSource) -> Reply:
     try:
         from pacemaker.observe.web.metrics import families
 

@@ -11,8 +11,8 @@ import pytest
 from pacemaker.doctor.checks.findings import findings
 from pacemaker.doctor.facts import ClusterFacts, Finding, HostFacts, ServerFacts
 from pacemaker.doctor.storm_yaml import STORE_1X, STORE_2X, StormYaml
-from pacemaker.observe.picture import cluster_view
-from pacemaker.observe.view import ClusterView
+from pacemaker.observe.views.cluster_view import ClusterView
+from pacemaker.observe.views.make_views import make_cluster_view
 from tests.observe import made_up
 from tests.observe.made_up import NODES, NOW, TOPOLOGY
 
@@ -28,9 +28,9 @@ SECOND = StormYaml("/worker/storm.yaml", VALUES)
 
 def view() -> ClusterView:
     """Return the view of a cluster that is well."""
-    engine = made_up.running()
-    engine.on_nodes(NODES)
-    return cluster_view(engine, NOW)
+    cluster = made_up.running()
+    cluster.on_nodes(NODES)
+    return make_cluster_view(cluster, NOW)
 
 
 def sound() -> ClusterFacts:
@@ -91,9 +91,9 @@ def versions(facts: ClusterFacts, *names: str) -> ClusterFacts:
 
 def stale(facts: ClusterFacts) -> ClusterFacts:
     """Return the facts with heartbeats of a topology that Storm does not know."""
-    engine = made_up.running()
-    engine.on_nodes(dataclasses.replace(NODES, bases={}, assignments={}))
-    return dataclasses.replace(facts, view=cluster_view(engine, NOW))
+    cluster = made_up.running()
+    cluster.on_nodes(dataclasses.replace(NODES, bases={}, assignments={}))
+    return dataclasses.replace(facts, view=make_cluster_view(cluster, NOW))
 
 
 def replaced(**changes: Any) -> Callable[[ClusterFacts], ClusterFacts]:

@@ -1,4 +1,4 @@
-"""Make the view of a cluster from the engine's state; pure."""
+"""Make the view of a tracked cluster; pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from pacemaker.heartbeats.model import ExecutorInfo
-from pacemaker.observe import figures as fig
-from pacemaker.observe.components import ComponentName
-from pacemaker.observe.engine import Engine
-from pacemaker.observe.figures import ALL, FIGURES
-from pacemaker.observe.nodes import ClusterNodes, Slot, StormBase
-from pacemaker.observe.states import state_of, state_of_unseen
-from pacemaker.observe.topology import Executor, Topology
-from pacemaker.observe.troubles import troubles_of
-from pacemaker.observe.view import (
+from pacemaker.observe.decoding import executor_figures as fig
+from pacemaker.observe.decoding.executor_figures import (
+    FIGURES_PER_EXECUTOR,
+    FIGURES_PER_WINDOW,
+)
+from pacemaker.observe.tracking.cluster import TrackedCluster
+from pacemaker.observe.tracking.component_names import ComponentName
+from pacemaker.observe.tracking.topology import TrackedExecutor, TrackedTopology
+from pacemaker.observe.tracking.worker import RATE_SPAN_SECS, TrackedWorker
+from pacemaker.observe.tracking.worker_states import state_of, state_of_unseen
+from pacemaker.observe.views.cluster_view import (
     ClusterView,
     ComponentView,
     ExecutorView,
@@ -26,7 +28,8 @@ from pacemaker.observe.view import (
     Totals,
     WorkerView,
 )
-from pacemaker.observe.worker import RATE_SPAN_SECS, Worker
+from pacemaker.observe.views.troubles import with_troubles
+from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes, Slot, StormBase
 
 # How long restarts and moves are shown.
 RECENT_S: Final = 600
@@ -36,28 +39,28 @@ _UUID: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _NODE: Final = re.compile(rf"{_UUID}-(.+)")
 
 
-def cluster_view(engine: Engine, now_s: float) -> ClusterView:
+def make_cluster_view(cluster: TrackedCluster, now_s: float) -> ClusterView:
     """Return the picture of the cluster at this moment."""
-    nodes = engine.nodes
+    nodes = cluster.nodes
     topologies = [
-        topology_view(engine, topology, now_s)
-        for topology in sorted(engine.topologies.values(), key=lambda each: each.id)
+        make_topology_view(cluster, topology, now_s)
+        for topology in sorted(cluster.topologies.values(), key=lambda each: each.id)
     ]
     leader = None if nodes is None else _leader(nodes)
     view = ClusterView(
         time_s=now_s,
-        listed_s=engine.listed_s,
-        servers=tuple(server.name for server in engine.servers),
-        absent=tuple((s.name, s.problem) for s in engine.servers if s.problem),
+        listed_s=cluster.listed_s,
+        servers=tuple(server.name for server in cluster.servers),
+        absent=tuple((s.name, s.problem) for s in cluster.servers if s.problem),
         has_zookeeper=nodes is not None,
         nodes_read_s=None if nodes is None else nodes.read_s,
-        nodes_problem=engine.nodes_problem,
+        nodes_problem=cluster.nodes_problem,
         leader=leader,
         supervisors=None if nodes is None else len(nodes.supervisors),
         slots=None if nodes is None else _slots(nodes),
         topologies=tuple(topologies),
     )
-    return troubles_of(engine, view)
+    return with_troubles(cluster, view)
 
 
 def _leader(nodes: ClusterNodes) -> str | None:
@@ -77,9 +80,11 @@ def _slots(nodes: ClusterNodes) -> tuple[int, int]:
     return total, total - living
 
 
-def topology_view(engine: Engine, topology: Topology, now_s: float) -> TopologyView:
+def make_topology_view(
+    cluster: TrackedCluster, topology: TrackedTopology, now_s: float
+) -> TopologyView:
     """Return the picture of one topology."""
-    nodes = engine.nodes
+    nodes = cluster.nodes
     base = None if nodes is None else nodes.bases.get(topology.id)
     assignment = None if nodes is None else nodes.assignments.get(topology.id)
     assigned = None if assignment is None else assignment.slots()
@@ -89,7 +94,7 @@ def topology_view(engine: Engine, topology: Topology, now_s: float) -> TopologyV
     shown = [each for each in components if not each.is_system]
     recent = [
         event
-        for event in engine.events
+        for event in cluster.events
         if event.topology_id == topology.id and now_s - event.time_s < RECENT_S
     ]
     return TopologyView(
@@ -118,9 +123,9 @@ def name_and_time_of(topology_id: str) -> tuple[str, int | None]:
     return match[1], int(match[3])
 
 
-def executor_views(
-    engine: Engine,
-    topology: Topology,
+def make_executor_views(
+    cluster: TrackedCluster,
+    topology: TrackedTopology,
     component: str | None = None,
     worker: str | None = None,
 ) -> list[ExecutorView]:
@@ -130,7 +135,7 @@ def executor_views(
         component: only those of a component.
         worker: only those of a worker.
     """
-    names = topology.names(engine.nodes)
+    names = topology.names(cluster.nodes)
     views = [
         _executor_view(info, executor, _name_of(names, info))
         for info, executor in sorted(topology.executors.items())
@@ -148,7 +153,7 @@ def _name_of(
 
 
 def _executor_view(
-    info: ExecutorInfo, executor: Executor, name: ComponentName
+    info: ExecutorInfo, executor: TrackedExecutor, name: ComponentName
 ) -> ExecutorView | None:
     worker = executor.worker
     if worker is None or worker.beat is None:
@@ -156,8 +161,8 @@ def _executor_view(
     figures = _figures_of(worker, executor.place)
     recent = worker.rates()
     rates = recent or worker.window_rates()
-    start = executor.place * FIGURES
-    own = rates[start : start + FIGURES]
+    start = executor.place * FIGURES_PER_WINDOW
+    own = rates[start : start + FIGURES_PER_WINDOW]
     is_spout = executor.shape.is_spout
     return ExecutorView(
         tasks=(info.task_start, info.task_end),
@@ -171,9 +176,11 @@ def _executor_view(
     )
 
 
-def _figures_of(worker: Worker, place: int) -> array[float]:
+def _figures_of(worker: TrackedWorker, place: int) -> array[float]:
     assert worker.beat is not None  # noqa: S101  (it has executors)
-    return worker.beat.figures[place * ALL : (place + 1) * ALL]
+    return worker.beat.figures[
+        place * FIGURES_PER_EXECUTOR : (place + 1) * FIGURES_PER_EXECUTOR
+    ]
 
 
 class _Sum:
@@ -184,9 +191,9 @@ class _Sum:
         self.is_spout = is_spout
         self.executors = 0
         self.tasks = 0
-        self.figures: Sequence[float] = [0.0] * ALL
-        self.ever: Sequence[float] = [0.0] * FIGURES
-        self.rates: Sequence[float] = [0.0] * FIGURES
+        self.figures: Sequence[float] = [0.0] * FIGURES_PER_EXECUTOR
+        self.ever: Sequence[float] = [0.0] * FIGURES_PER_WINDOW
+        self.rates: Sequence[float] = [0.0] * FIGURES_PER_WINDOW
         self.is_recent = True
         self.capacity: float | None = None
         self.steady: float | None = None
@@ -196,7 +203,7 @@ class _Sum:
     def add(
         self,
         info: ExecutorInfo,
-        executor: Executor,
+        executor: TrackedExecutor,
         rates: Sequence[float],
         is_recent: bool,
     ) -> None:
@@ -207,7 +214,10 @@ class _Sum:
         self.executors += 1
         self.tasks += info.task_end - info.task_start + 1
         figures = _figures_of(worker, executor.place)
-        own = rates[executor.place * FIGURES : (executor.place + 1) * FIGURES]
+        own = rates[
+            executor.place * FIGURES_PER_WINDOW : (executor.place + 1)
+            * FIGURES_PER_WINDOW
+        ]
         self.figures = list(map(operator.add, self.figures, figures))
         self.rates = list(map(operator.add, self.rates, own))
         self.is_recent &= is_recent
@@ -230,11 +240,11 @@ class _Sum:
 
 
 def _components(
-    topology: Topology, nodes: ClusterNodes | None, base: StormBase | None
+    topology: TrackedTopology, nodes: ClusterNodes | None, base: StormBase | None
 ) -> tuple[ComponentView, ...]:
     names = topology.names(nodes)
     sums: dict[str, _Sum] = {}
-    rates: dict[Worker, tuple[Sequence[float], bool]] = {}
+    rates: dict[TrackedWorker, tuple[Sequence[float], bool]] = {}
     for info, executor in topology.executors.items():
         name = _name_of(names, info)
         found = sums.get(name.name)
@@ -299,10 +309,10 @@ _OF_SPOUTS_ALONE: Final = (fig.ACKED, fig.FAILED, fig.COMPLETE_MS)
 
 def _totals_of(components: Sequence[ComponentView]) -> Totals:
     """Add components up as Storm does: acked and failed are those of spouts alone."""
-    values = [0.0] * ALL
+    values = [0.0] * FIGURES_PER_EXECUTOR
     for component in components:
         for place, value in enumerate(component.totals.values):
-            if component.is_spout or place % FIGURES not in _OF_SPOUTS_ALONE:
+            if component.is_spout or place % FIGURES_PER_WINDOW not in _OF_SPOUTS_ALONE:
                 values[place] += value
     return Totals(values)
 
@@ -320,7 +330,7 @@ def _rates_of(components: Sequence[ComponentView]) -> Rates:
 
 
 def _workers(
-    topology: Topology,
+    topology: TrackedTopology,
     nodes: ClusterNodes | None,
     assigned: Mapping[Slot, int] | None,
     now_s: float,
@@ -333,13 +343,13 @@ def _workers(
     for slot, assigned_secs in (assigned or {}).items():
         if slot.worker not in topology.workers:
             state = state_of_unseen(assigned_secs, now_s)
-            unseen = Worker(topology.id, slot.worker, slot)
+            unseen = TrackedWorker(topology.id, slot.worker, slot)
             views[slot.worker] = _worker_view(unseen, nodes, state, now_s)
     yield from sorted(views.values(), key=lambda each: (each.place, each.name))
 
 
 def _worker_view(
-    worker: Worker, nodes: ClusterNodes | None, state: str, now_s: float
+    worker: TrackedWorker, nodes: ClusterNodes | None, state: str, now_s: float
 ) -> WorkerView:
     recent = [at_s for at_s in worker.restarts_s if now_s - at_s < RECENT_S]
     return WorkerView(
@@ -358,7 +368,7 @@ def _worker_view(
     )
 
 
-def _host_of(worker: Worker, nodes: ClusterNodes | None) -> str | None:
+def _host_of(worker: TrackedWorker, nodes: ClusterNodes | None) -> str | None:
     if worker.slot is None:
         return None
     if nodes is not None:

@@ -14,9 +14,9 @@ from thriftpy2.transport import TMemoryBuffer
 from pacemaker.errors import NodeMissingError, ValueDecodeError
 from pacemaker.heartbeats.compression import Compression, compress
 from pacemaker.heartbeats.model import ExecutorInfo
-from pacemaker.observe import nodes
-from pacemaker.observe.nodes import Slot, Status, slot_of
-from pacemaker.observe.zookeeper import read_nodes
+from pacemaker.observe.zookeeper import storm_nodes
+from pacemaker.observe.zookeeper.reading import read_nodes
+from pacemaker.observe.zookeeper.storm_nodes import Slot, Status, slot_of
 from pacemaker.wire import idl
 
 IDL = idl.load("cluster.thrift")
@@ -74,7 +74,7 @@ ERROR = stored(
 
 def test_a_storm_base_is_read() -> None:
     """Its fields have Storm's meaning."""
-    base = nodes.storm_base(BASE)
+    base = storm_nodes.storm_base(BASE)
     assert (base.name, base.status, base.num_workers) == ("words", Status.ACTIVE, 2)
     assert base.component_executors == {"words": 1}
     assert (base.launch_time_secs, base.owner) == (1700000000, "storm")
@@ -82,12 +82,14 @@ def test_a_storm_base_is_read() -> None:
 
 def test_an_unknown_status_is_none() -> None:
     """A later Storm may have one."""
-    assert nodes.storm_base(stored("StormBase", name="x", status=9)).status is None
+    assert (
+        storm_nodes.storm_base(stored("StormBase", name="x", status=9)).status is None
+    )
 
 
 def test_an_assignment_is_read() -> None:
     """Executors, which Thrift writes as lists, are keys."""
-    read = nodes.assignment(assignment())
+    read = storm_nodes.assignment(assignment())
     assert read.hosts == {"sup-a": "alpha"}
     assert read.executors == {ExecutorInfo(1, 3): Slot("sup-a", 6700)}
     assert read.slots() == {Slot("sup-a", 6700): 1700000000}
@@ -96,17 +98,17 @@ def test_an_assignment_is_read() -> None:
 def test_times_may_be_wide() -> None:
     """Releases differ in i32 and i64."""
     plain = b"\x0a\x00\x05" + struct.pack(">q", 1700000000) + b"\x00"
-    assert nodes.storm_base(plain).launch_time_secs == 1700000000
+    assert storm_nodes.storm_base(plain).launch_time_secs == 1700000000
 
 
 @given(st.binary(max_size=100))
 def test_garbage_raises_the_documented_error(garbage: bytes) -> None:
     """Whatever a node holds, reading gives a value or that error."""
     for read in (
-        nodes.storm_base,
-        nodes.assignment,
-        nodes.supervisor,
-        nodes.last_error,
+        storm_nodes.storm_base,
+        storm_nodes.assignment,
+        storm_nodes.supervisor,
+        storm_nodes.last_error,
     ):
         with contextlib.suppress(ValueDecodeError):
             assert read(garbage) is not None

@@ -21,7 +21,13 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from pacemaker.heartbeats.model import GlobalStreamId
-from pacemaker.observe.figures import ALL, Shape, Term, clamped, terms
+from pacemaker.observe.decoding.executor_figures import (
+    FIGURES_PER_EXECUTOR,
+    Shape,
+    Term,
+    clamped,
+    terms,
+)
 
 _Place: TypeAlias = tuple[int, str]
 
@@ -107,7 +113,7 @@ class Layout:
         if not self.matches_at(data, start):
             return None
         numbers = self._unpack(data[start : start + self.size])
-        figures = array("d", bytes(8 * ALL))
+        figures = array("d", bytes(8 * FIGURES_PER_EXECUTOR))
         for place, counts_of, averages_of in self._plan:
             if averages_of is None:
                 figures[place] = sum(counts_of(numbers))
@@ -121,7 +127,7 @@ class Layout:
         return figures
 
     def _clamped(self, numbers: tuple[float, ...]) -> array[float]:
-        figures = array("d", bytes(8 * ALL))
+        figures = array("d", bytes(8 * FIGURES_PER_EXECUTOR))
         for place, counts_of, averages_of in self._plan:
             counts = map(clamped, counts_of(numbers))
             if averages_of is None:

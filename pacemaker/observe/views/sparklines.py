@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-from pacemaker.observe.view import ClusterView
+from pacemaker.observe.views.cluster_view import ClusterView
 
 SPAN_S: Final = 600
 # The time between two points.
-EVERY_S: Final = 20
+INTERVAL_S: Final = 20
 
-POINTS: Final = SPAN_S // EVERY_S
+POINTS: Final = SPAN_S // INTERVAL_S
 
 # Anyone can store heartbeats of forged topologies, which must not fill the memory.
 # Series beyond this number are not kept.
@@ -21,7 +21,7 @@ MAX_SERIES: Final = 20_000
 _Key: TypeAlias = tuple[str, str]
 
 
-class History:
+class Sparklines:
     """Remembers rates, in tuples a second, by topology and component.
 
     For topologies and spouts it is the emitted tuples, for bolts the executed ones.
@@ -34,9 +34,9 @@ class History:
     def on_view(self, view: ClusterView) -> None:
         """Add a point from a view, if it is time for one."""
         # A clock that is set back must not stop the history.
-        if self._next_s - EVERY_S <= view.time_s < self._next_s:
+        if self._next_s - INTERVAL_S <= view.time_s < self._next_s:
             return
-        self._next_s = view.time_s + EVERY_S
+        self._next_s = view.time_s + INTERVAL_S
         before, self._series = self._series, {}
         for topology in view.topologies:
             self._add(before, (topology.id, ""), topology.rates.emitted)

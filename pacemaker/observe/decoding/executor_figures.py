@@ -30,13 +30,13 @@ EMITTED, TRANSFERRED, ACKED, FAILED, EXECUTED = range(5)
 EXECUTE_MS, PROCESS_MS, COMPLETE_MS = range(5, 8)
 
 # The number of figures in a window.
-FIGURES: Final = 8
+FIGURES_PER_WINDOW: Final = 8
 
 # The number of figures of an executor; those of a window are adjacent.
-ALL: Final = FIGURES * len(WINDOWS)
+FIGURES_PER_EXECUTOR: Final = FIGURES_PER_WINDOW * len(WINDOWS)
 
 # Where the figures since the worker's start begin: the last window.
-TOTALS: Final = ALL - FIGURES
+ALL_TIME_OFFSET: Final = FIGURES_PER_EXECUTOR - FIGURES_PER_WINDOW
 
 # By the name of a field in Storm's IDL, window, and stream or source.
 Fields: TypeAlias = Mapping[str, Mapping[str, Mapping[Any, Any]]]
@@ -77,7 +77,7 @@ def terms(is_spout: bool, fields: Fields) -> Iterator[Term]:
     heartbeat or the indices of figures in a layout.
     """
     for number, window in enumerate(WINDOWS):
-        at = number * FIGURES
+        at = number * FIGURES_PER_WINDOW
         for figure, name in ((EMITTED, "emitted"), (TRANSFERRED, "transferred")):
             counts = fields[name].get(window, {})
             yield Term(at + figure, [v for k, v in counts.items() if not is_system(k)])
@@ -98,7 +98,7 @@ def is_system(name: str) -> bool:
 
 def figures_of(stats: ExecutorStats) -> array[float]:
     """Compute the 32 numbers of an executor."""
-    figures = array("d", bytes(8 * ALL))
+    figures = array("d", bytes(8 * FIGURES_PER_EXECUTOR))
     is_spout = isinstance(stats.specific, SpoutStats)
     for term in terms(is_spout, fields_of(stats)):
         figures[term.place] = _sum_of(term.counts, term.averages)

@@ -12,9 +12,15 @@ from collections import deque
 from typing import Final
 
 from pacemaker.heartbeats.model import ExecutorInfo
-from pacemaker.observe.beats import Beat, Known
-from pacemaker.observe.figures import ALL, FIGURES, TOTALS, WINDOWS, Shape
-from pacemaker.observe.nodes import Slot
+from pacemaker.observe.decoding.decoder import DecodedHeartbeat, Known
+from pacemaker.observe.decoding.executor_figures import (
+    ALL_TIME_OFFSET,
+    FIGURES_PER_EXECUTOR,
+    FIGURES_PER_WINDOW,
+    WINDOWS,
+    Shape,
+)
+from pacemaker.observe.zookeeper.storm_nodes import Slot
 
 # Rates cover at least this: counts move in steps of the sampling factor, 6.7 tuples/s a
 # task over the 3 s between two heartbeats.
@@ -44,7 +50,7 @@ class Sample:
         self.totals = totals
 
 
-class Worker:
+class TrackedWorker:
     """One worker's key, and the history of its heartbeats.
 
     Attributes:
@@ -92,7 +98,7 @@ class Worker:
         self.value_hash = 0
         self.size_bytes = 0
         self.problem: str | None = None
-        self.beat: Beat | None = None
+        self.beat: DecodedHeartbeat | None = None
         self.first_read_s = 0.0
         self.read_s = 0.0
         self.changed_s = 0.0
@@ -103,7 +109,7 @@ class Worker:
         self.samples: deque[Sample] = deque()
 
     def __repr__(self) -> str:
-        return f"<Worker {self.topology_id}/{self.name} read_s={self.read_s}>"
+        return f"<TrackedWorker {self.topology_id}/{self.name} read_s={self.read_s}>"
 
     @property
     def started_secs(self) -> int:
@@ -139,13 +145,13 @@ class Worker:
             skew_s = 0.0
         return max(0.0, self.read_s - self.beat.time_secs - skew_s)
 
-    def is_restart(self, beat: Beat) -> bool:
+    def is_restart(self, beat: DecodedHeartbeat) -> bool:
         """Return whether a heartbeat comes from a later process than the last one."""
         if self.beat is None:
             return False
         return beat.time_secs - beat.uptime_secs > self.started_secs + RESTART_SECS
 
-    def counts_fell(self, beat: Beat) -> bool:
+    def counts_fell(self, beat: DecodedHeartbeat) -> bool:
         """Return whether totals fell or executors changed, as never in one process."""
         if self.beat is None or not self.beat.infos:
             return False
@@ -159,7 +165,9 @@ class Worker:
         """The totals of the last heartbeat."""
         return self.samples[-1].totals if self.samples else array("d")
 
-    def take(self, beat: Beat, now_s: float, *, is_new_process: bool) -> None:
+    def take(
+        self, beat: DecodedHeartbeat, now_s: float, *, is_new_process: bool
+    ) -> None:
         """Make this the last heartbeat."""
         if self.beat is None:
             self.first_read_s = now_s
@@ -206,22 +214,22 @@ class Worker:
     def window_rates(self) -> array[float]:
         """Return each executor's figures a second over Storm's window of 10 minutes."""
         if self.beat is None or self.beat.uptime_secs <= 0:
-            return array("d", bytes(8 * FIGURES * len(self.infos)))
+            return array("d", bytes(8 * FIGURES_PER_WINDOW * len(self.infos)))
         span_secs = min(self.beat.uptime_secs, int(WINDOWS[0]))
         figures = self.beat.figures
         return array(
             "d",
             [
-                figures[executor * ALL + figure] / span_secs
+                figures[executor * FIGURES_PER_EXECUTOR + figure] / span_secs
                 for executor in range(len(self.infos))
-                for figure in range(FIGURES)
+                for figure in range(FIGURES_PER_WINDOW)
             ],
         )
 
 
-def totals_of(beat: Beat) -> array[float]:
+def totals_of(beat: DecodedHeartbeat) -> array[float]:
     """Return the figures since the worker's start, of one executor after another."""
     totals = array("d")
-    for end in range(ALL, len(beat.figures) + 1, ALL):
-        totals.extend(beat.figures[end - ALL + TOTALS : end])
+    for end in range(FIGURES_PER_EXECUTOR, len(beat.figures) + 1, FIGURES_PER_EXECUTOR):
+        totals.extend(beat.figures[end - FIGURES_PER_EXECUTOR + ALL_TIME_OFFSET : end])
     return totals

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from pacemaker.heartbeats.model import ExecutorInfo
-from pacemaker.observe.figures import Shape
+from pacemaker.observe.decoding.executor_figures import Shape
 
 _ACKER: Final = "__acker"
 _ACK_INIT: Final = "__ack_init"

@@ -9,9 +9,9 @@ from pacemaker.config.storm_defaults import (
     NIMBUS_TASK_LAUNCH_SECS,
     TASK_HEARTBEAT_SECS,
 )
-from pacemaker.observe.nodes import Slot
-from pacemaker.observe.topology import Topology
-from pacemaker.observe.worker import Worker
+from pacemaker.observe.tracking.topology import TrackedTopology
+from pacemaker.observe.tracking.worker import TrackedWorker
+from pacemaker.observe.zookeeper.storm_nodes import Slot
 
 # Three heartbeats.  Nimbus waits 30 s (nimbus.task.timeout.secs) before it acts.
 LATE_S: Final = 3.0 * TASK_HEARTBEAT_SECS
@@ -33,7 +33,10 @@ STATES: Final = {
 
 
 def state_of(
-    topology: Topology, worker: Worker, assigned: Container[Slot] | None, now_s: float
+    topology: TrackedTopology,
+    worker: TrackedWorker,
+    assigned: Container[Slot] | None,
+    now_s: float,
 ) -> str | None:
     """Return the state of a worker; None if it need not be shown.
 
@@ -56,7 +59,10 @@ def state_of(
 
 
 def _state_of_gone(
-    topology: Topology, worker: Worker, assigned: Container[Slot] | None, now_s: float
+    topology: TrackedTopology,
+    worker: TrackedWorker,
+    assigned: Container[Slot] | None,
+    now_s: float,
 ) -> str | None:
     if assigned is not None:
         return "missing" if worker.slot in assigned else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.observe import table
-from pacemaker.observe.picture import cluster_view, executor_views
+from pacemaker.observe.views import tables
+from pacemaker.observe.views.make_views import make_cluster_view, make_executor_views
 from tests.observe import made_up
 from tests.observe.made_up import NOW, TOPOLOGY
 
@@ -23,7 +23,7 @@ from tests.observe.made_up import NOW, TOPOLOGY
 )
 def test_rates_have_three_digits(value: float | None, text: str) -> None:
     """They are short, and unknown ones say so."""
-    assert table.rate(value) == text
+    assert tables.rate_text(value) == text
 
 
 @pytest.mark.parametrize(
@@ -39,16 +39,16 @@ def test_rates_have_three_digits(value: float | None, text: str) -> None:
 )
 def test_spans_have_two_units(seconds: float | None, text: str) -> None:
     """As `top` of the system has them."""
-    assert table.span(seconds) == text
+    assert tables.duration_text(seconds) == text
 
 
 def test_rows_show_a_topology_and_all_below_it() -> None:
     """Each table has a text for every cell."""
-    engine = made_up.running()
-    engine.on_nodes(made_up.NODES)
-    view = cluster_view(engine, NOW)
+    cluster = made_up.running()
+    cluster.on_nodes(made_up.NODES)
+    view = make_cluster_view(cluster, NOW)
     topology = view.topologies[0]
-    cells = {c.name: c.text(topology) for c in table.topology_columns(view)}
+    cells = {c.name: c.text(topology) for c in tables.topology_columns(view)}
     assert cells == {
         "state": "-",
         "name": "words",
@@ -65,32 +65,35 @@ def test_rows_show_a_topology_and_all_below_it() -> None:
         "where": "count",
     }
     count = topology.components[1]
-    assert [c.text(count) for c in table.component_columns()][:3] == [
+    assert [c.text(count) for c in tables.component_columns()][:3] == [
         "count",
         "bolt",
         "2/2",
     ]
     worker = topology.workers[0]
-    assert [c.text(worker) for c in table.worker_columns()][:4] == [
+    assert [c.text(worker) for c in tables.worker_columns()][:4] == [
         "-",
         "alpha:6700",
         "ok",
         "0s",
     ]
-    executor = executor_views(engine, engine.topologies[TOPOLOGY])[0]
-    assert [c.text(executor) for c in table.executor_columns()][:2] == ["1", "__acker"]
+    executor = make_executor_views(cluster, cluster.topologies[TOPOLOGY])[0]
+    assert [c.text(executor) for c in tables.executor_columns()][:2] == [
+        "1",
+        "__acker",
+    ]
 
 
 def test_unknown_values_sort_last() -> None:
     """Numbers go down, texts up, whichever way is chosen."""
-    numbers: table.Column[int | None] = table.Column("n", "N", str, lambda row: row)
-    assert table.sorted_rows([1, None, 3], numbers) == [3, 1, None]
-    assert table.sorted_rows([1, None, 3], numbers, is_reversed=True) == [1, 3, None]
-    texts: table.Column[str] = table.Column("t", "T", str, lambda row: row, False)
-    assert table.sorted_rows(["b", "a"], texts) == ["a", "b"]
+    numbers: tables.Column[int | None] = tables.Column("n", "N", str, lambda row: row)
+    assert tables.sorted_rows([1, None, 3], numbers) == [3, 1, None]
+    assert tables.sorted_rows([1, None, 3], numbers, is_reversed=True) == [1, 3, None]
+    texts: tables.Column[str] = tables.Column("t", "T", str, lambda row: row, False)
+    assert tables.sorted_rows(["b", "a"], texts) == ["a", "b"]
 
 
 def test_a_filter_finds_text_in_any_column() -> None:
     """Without regard to case."""
-    texts: table.Column[str] = table.Column("t", "T", str, lambda row: row, False)
-    assert table.matching(["Words", "other"], [texts], "wORD") == ["Words"]
+    texts: tables.Column[str] = tables.Column("t", "T", str, lambda row: row, False)
+    assert tables.matching(["Words", "other"], [texts], "wORD") == ["Words"]

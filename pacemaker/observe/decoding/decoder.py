@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from pacemaker.heartbeats import codec
 from pacemaker.heartbeats.compression import decompress
 from pacemaker.heartbeats.model import ExecutorInfo, WorkerHeartbeat
-from pacemaker.observe.figures import Shape, figures_of, shape_of
-from pacemaker.observe.layout import Layout, UnknownLayoutError, scan
+from pacemaker.observe.decoding.byte_layout import Layout, UnknownLayoutError, scan
+from pacemaker.observe.decoding.executor_figures import Shape, figures_of, shape_of
 
 # How many of a topology's layouts are tried on the first heartbeat of a new worker.
 MAX_TRIED: Final = 200
@@ -35,7 +35,7 @@ _TAILS: Final = (
 _UPTIME_HEAD: Final = b"\x08\x00\x04"
 
 
-class Beat(NamedTuple):
+class DecodedHeartbeat(NamedTuple):
     """One heartbeat, with the figures of its executors.
 
     Attributes:
@@ -73,7 +73,7 @@ class Known(NamedTuple):
     shown: tuple[tuple[ExecutorInfo, ...], tuple[Shape, ...]]
 
 
-class BeatDecoder:
+class HeartbeatDecoder:
     """Decodes heartbeats, and remembers their layouts.
 
     Attributes:
@@ -88,7 +88,9 @@ class BeatDecoder:
         self.fast = 0
         self.slow = 0
 
-    def decode(self, details: bytes, known: Known | None) -> tuple[Beat, Known | None]:
+    def decode(
+        self, details: bytes, known: Known | None
+    ) -> tuple[DecodedHeartbeat, Known | None]:
         """Decode a stored heartbeat.
 
         Args:
@@ -140,7 +142,7 @@ class BeatDecoder:
         )
 
     def _learn(
-        self, plain: bytes, heartbeat: WorkerHeartbeat, beat: Beat
+        self, plain: bytes, heartbeat: WorkerHeartbeat, beat: DecodedHeartbeat
     ) -> Known | None:
         """Find the layouts of a heartbeat; None unless they give the same figures."""
         try:
@@ -209,7 +211,7 @@ def _shown(
     return tuple(info for info, _ in shown), tuple(shape for _, shape in shown)
 
 
-def _read_fast(plain: bytes, known: Known) -> Beat | None:
+def _read_fast(plain: bytes, known: Known) -> DecodedHeartbeat | None:
     if not plain.startswith(known.head):
         return None
     at = len(known.head)
@@ -229,18 +231,18 @@ def _read_fast(plain: bytes, known: Known) -> Beat | None:
             head, time_secs, next_head, uptime_secs, stop = tail.unpack_from(plain, at)
             if (head, next_head, stop) == (time_head, _UPTIME_HEAD, 0):
                 infos, shapes = known.shown
-                return Beat(
+                return DecodedHeartbeat(
                     known.topology_id, time_secs, uptime_secs, infos, shapes, figures
                 )
     return None
 
 
-def _beat_of(heartbeat: WorkerHeartbeat) -> Beat:
+def _beat_of(heartbeat: WorkerHeartbeat) -> DecodedHeartbeat:
     shown = {i: s for i, s in heartbeat.executors.items() if i.task_start >= 0}
     figures = array("d")
     for stats in shown.values():
         figures.extend(figures_of(stats))
-    return Beat(
+    return DecodedHeartbeat(
         heartbeat.topology_id,
         heartbeat.time_secs,
         heartbeat.uptime_secs,

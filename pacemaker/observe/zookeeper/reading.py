@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol, TypeVar
 
 from pacemaker.errors import NodeMissingError, ValueDecodeError
-from pacemaker.observe import nodes
-from pacemaker.observe.nodes import ClusterNodes, LastError, NimbusNode
+from pacemaker.observe.zookeeper import storm_nodes
+from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes, LastError, NimbusNode
 
 T = TypeVar("T")
 
@@ -39,9 +39,9 @@ def read_nodes(state: NodeReader, now_s: float) -> ClusterNodes:
     """
     return ClusterNodes(
         read_s=now_s,
-        bases=dict(_each(state, "/storms", nodes.storm_base)),
-        assignments=dict(_each(state, "/assignments", nodes.assignment)),
-        supervisors=dict(_each(state, "/supervisors", nodes.supervisor)),
+        bases=dict(_each(state, "/storms", storm_nodes.storm_base)),
+        assignments=dict(_each(state, "/assignments", storm_nodes.assignment)),
+        supervisors=dict(_each(state, "/supervisors", storm_nodes.supervisor)),
         nimbuses=_nimbuses(state),
         errors=dict(_errors(state)),
         leftovers=tuple(_with_heartbeats(state)),
@@ -92,7 +92,7 @@ def _nimbuses(state: NodeReader) -> tuple[NimbusNode, ...]:
         value = _value(
             state,
             f"/nimbuses/{name}",
-            lambda data: nodes.nimbus(data, is_leader=False),
+            lambda data: storm_nodes.nimbus(data, is_leader=False),
         )
         if value is not None:
             # Storm 2.8 adds the port for TLS: HOST:PORT:0.
@@ -128,7 +128,7 @@ def _errors(state: NodeReader) -> Iterator[tuple[tuple[str, str], LastError]]:
             if not name.endswith(LAST_ERROR):
                 continue
             path = f"/errors/{topology_id}/{name}"
-            error = _value(state, path, nodes.last_error)
+            error = _value(state, path, storm_nodes.last_error)
             if error is not None:
-                component = nodes.component_of(name.removesuffix(LAST_ERROR))
+                component = storm_nodes.component_of(name.removesuffix(LAST_ERROR))
                 yield (topology_id, component), error

@@ -13,16 +13,20 @@ from collections.abc import Mapping
 from typing import Final
 
 from pacemaker.heartbeats.model import ExecutorInfo
-from pacemaker.observe.components import ComponentName, guessed_names, names_from_nodes
-from pacemaker.observe.figures import FIGURES, Shape
-from pacemaker.observe.nodes import ClusterNodes
-from pacemaker.observe.worker import Worker
+from pacemaker.observe.decoding.executor_figures import FIGURES_PER_WINDOW, Shape
+from pacemaker.observe.tracking.component_names import (
+    ComponentName,
+    guessed_names,
+    names_from_nodes,
+)
+from pacemaker.observe.tracking.worker import TrackedWorker
+from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes
 
 # Anyone can store heartbeats that name executors, so their number is limited.
 MAX_EXECUTORS: Final = 100_000
 
 
-class Executor:
+class TrackedExecutor:
     """One executor.
 
     Attributes:
@@ -35,8 +39,8 @@ class Executor:
 
     __slots__ = ("former", "last", "place", "shape", "worker")
 
-    def __init__(self, worker: Worker, place: int, shape: Shape) -> None:
-        self.worker: Worker | None = worker
+    def __init__(self, worker: TrackedWorker, place: int, shape: Shape) -> None:
+        self.worker: TrackedWorker | None = worker
         self.last = worker
         self.place = place
         self.shape = shape
@@ -46,9 +50,9 @@ class Executor:
     def current(self) -> array[float]:
         """What the current process has counted."""
         if self.worker is None:
-            return array("d", bytes(8 * FIGURES))
-        start = self.place * FIGURES
-        return self.worker.totals[start : start + FIGURES]
+            return array("d", bytes(8 * FIGURES_PER_WINDOW))
+        start = self.place * FIGURES_PER_WINDOW
+        return self.worker.totals[start : start + FIGURES_PER_WINDOW]
 
     def total(self) -> array[float]:
         """Return what all processes have counted."""
@@ -61,7 +65,7 @@ class Executor:
         self.former = self.total()
         self.worker = None
 
-    def attach(self, worker: Worker, place: int) -> None:
+    def attach(self, worker: TrackedWorker, place: int) -> None:
         """Note that a worker's process runs it."""
         if self.worker is not None and self.worker is not worker:
             self.end_process()
@@ -69,7 +73,7 @@ class Executor:
         self.place = place
 
 
-class Topology:
+class TrackedTopology:
     """One topology: its workers and its executors.
 
     Attributes:
@@ -80,19 +84,19 @@ class Topology:
 
     def __init__(self, topology_id: str) -> None:
         self.id = topology_id
-        self.workers: dict[str, Worker] = {}
-        self.executors: dict[ExecutorInfo, Executor] = {}
+        self.workers: dict[str, TrackedWorker] = {}
+        self.executors: dict[ExecutorInfo, TrackedExecutor] = {}
         self._names: Mapping[ExecutorInfo, ComponentName] = {}
         self._named_by: object = None
 
-    def end_processes_of(self, worker: Worker) -> None:
+    def end_processes_of(self, worker: TrackedWorker) -> None:
         """Keep the counts of a worker whose process is about to be replaced."""
         for info in worker.infos:
             executor = self.executors.get(info)
             if executor is not None and executor.worker is worker:
                 executor.end_process()
 
-    def place_executors(self, worker: Worker) -> Worker | None:
+    def place_executors(self, worker: TrackedWorker) -> TrackedWorker | None:
         """Note that a worker runs the executors of its last heartbeat.
 
         An executor belongs to the worker that was started last: when Nimbus moves one,
@@ -101,14 +105,14 @@ class Topology:
         Returns:
             The former worker, if executors moved here from another one.
         """
-        former: Worker | None = None
+        former: TrackedWorker | None = None
         for place, (info, shape) in enumerate(
             zip(worker.infos, worker.shapes, strict=True)
         ):
             executor = self.executors.get(info)
             if executor is None:
                 if len(self.executors) < MAX_EXECUTORS:
-                    self.executors[info] = Executor(worker, place, shape)
+                    self.executors[info] = TrackedExecutor(worker, place, shape)
                     self._named_by = None
                 continue
             if executor.last is not worker:
@@ -121,16 +125,16 @@ class Topology:
                 self._named_by = None
         return former
 
-    def runs(self, worker: Worker) -> bool:
+    def runs(self, worker: TrackedWorker) -> bool:
         """Return whether a worker has an executor, or has not reported any yet."""
         infos = worker.infos
         return not infos or any(self._is_at(info, worker) for info in infos)
 
-    def _is_at(self, info: ExecutorInfo, worker: Worker) -> bool:
+    def _is_at(self, info: ExecutorInfo, worker: TrackedWorker) -> bool:
         executor = self.executors.get(info)
         return executor is not None and executor.worker is worker
 
-    def forget(self, worker: Worker) -> None:
+    def forget(self, worker: TrackedWorker) -> None:
         """Remove a worker that left.  Its counts stay if nobody has replaced it."""
         if self.workers.get(worker.name) is worker:
             del self.workers[worker.name]

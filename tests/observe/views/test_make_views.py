@@ -6,48 +6,48 @@ import dataclasses
 
 import pytest
 
-from pacemaker.observe import figures as fig
-from pacemaker.observe.engine import Engine, ServerState
-from pacemaker.observe.nodes import LastError
-from pacemaker.observe.picture import (
+from pacemaker.observe.decoding import executor_figures as fig
+from pacemaker.observe.tracking.cluster import ServerState, TrackedCluster
+from pacemaker.observe.views.cluster_view import ClusterView, TopologyView
+from pacemaker.observe.views.make_views import (
     address_in,
-    cluster_view,
-    executor_views,
+    make_cluster_view,
+    make_executor_views,
     name_and_time_of,
 )
-from pacemaker.observe.troubles import sentence
-from pacemaker.observe.view import ClusterView, TopologyView
+from pacemaker.observe.views.troubles import sentence
+from pacemaker.observe.zookeeper.storm_nodes import LastError
 from tests.observe import made_up
 from tests.observe.made_up import NOW, TOPOLOGY, A, B, beat, listed, running
 
 
-def view_of(engine: Engine, now_s: float = NOW) -> ClusterView:
+def view_of(cluster: TrackedCluster, now_s: float = NOW) -> ClusterView:
     """Return the view of the cluster."""
-    return cluster_view(engine, now_s)
+    return make_cluster_view(cluster, now_s)
 
 
-def words(engine: Engine, now_s: float = NOW) -> TopologyView:
+def words(cluster: TrackedCluster, now_s: float = NOW) -> TopologyView:
     """Return the view of the topology."""
-    found = view_of(engine, now_s).topology(TOPOLOGY)
+    found = view_of(cluster, now_s).topology(TOPOLOGY)
     assert found is not None
     return found
 
 
-def with_nodes() -> Engine:
-    """Return an engine that knows ZooKeeper's nodes, too."""
-    engine = running()
-    engine.on_nodes(made_up.NODES)
-    return engine
+def with_nodes() -> TrackedCluster:
+    """Return a cluster of which ZooKeeper's nodes are known, too."""
+    cluster = running()
+    cluster.on_nodes(made_up.NODES)
+    return cluster
 
 
-def states(engine: Engine, now_s: float = NOW) -> dict[str, str]:
+def states(cluster: TrackedCluster, now_s: float = NOW) -> dict[str, str]:
     """Return the states of the workers."""
-    return {each.name: each.state for each in words(engine, now_s).workers}
+    return {each.name: each.state for each in words(cluster, now_s).workers}
 
 
-def texts(engine: Engine, now_s: float = NOW) -> list[str]:
+def texts(cluster: TrackedCluster, now_s: float = NOW) -> list[str]:
     """Return what is wrong."""
-    return [each.text for each in view_of(engine, now_s).troubles]
+    return [each.text for each in view_of(cluster, now_s).troubles]
 
 
 def test_a_topology_adds_up_as_on_storms_page() -> None:
@@ -72,7 +72,7 @@ def test_a_component_adds_up_its_executors() -> None:
 
 def test_capacity_divides_by_a_shorter_uptime() -> None:
     """A worker of 100 s is measured over 100 s; at 0 s the capacity is 0."""
-    figures = [0.0] * fig.ALL
+    figures = [0.0] * fig.FIGURES_PER_EXECUTOR
     figures[fig.EXECUTE_MS] = 50_000
     assert fig.capacity(figures, 100) == 0.5
     assert fig.capacity(figures, 3600) == 50_000 / 600_000
@@ -81,15 +81,15 @@ def test_capacity_divides_by_a_shorter_uptime() -> None:
 
 def test_rates_are_of_thirty_seconds_once_they_are_known() -> None:
     """Until then they are the averages of Storm's window."""
-    engine = running()
-    assert not words(engine).rates.is_recent
-    assert words(engine).rates.acked == 1.0
+    cluster = running()
+    assert not words(cluster).rates.is_recent
+    assert words(cluster).rates.acked == 1.0
     for name in (A, B):
-        beat(engine, name, NOW + 30, uptime_secs=730, factor=2)
-    rates = words(engine, NOW + 30).rates
+        beat(cluster, name, NOW + 30, uptime_secs=730, factor=2)
+    rates = words(cluster, NOW + 30).rates
     assert rates.is_recent
     assert rates.acked == 20.0
-    count = next(c for c in words(engine).components if c.name == "count")
+    count = next(c for c in words(cluster).components if c.name == "count")
     assert count.busy == 3000 * 2.0 / 30_000
 
 
@@ -120,101 +120,101 @@ def test_zookeeper_names_components_hosts_and_what_is_expected() -> None:
 
 def test_a_silent_worker_is_late_after_three_heartbeats() -> None:
     """Its age is that at the last reading, by the clock of its heartbeats."""
-    engine = with_nodes()
+    cluster = with_nodes()
     details = made_up.value(made_up.executors_of(A))
-    engine.on_value(TOPOLOGY, A, details, NOW + 9)
-    assert states(engine)[A] == "ok"
-    engine.on_value(TOPOLOGY, A, details, NOW + 10)
-    assert states(engine) == {A: "late", B: "ok"}
-    assert texts(engine) == ["words: worker alpha:6700 has sent no heartbeat for 10 s"]
-    assert words(engine).workers_present == 1
+    cluster.on_value(TOPOLOGY, A, details, NOW + 9)
+    assert states(cluster)[A] == "ok"
+    cluster.on_value(TOPOLOGY, A, details, NOW + 10)
+    assert states(cluster) == {A: "late", B: "ok"}
+    assert texts(cluster) == ["words: worker alpha:6700 has sent no heartbeat for 10 s"]
+    assert words(cluster).workers_present == 1
 
 
 def test_an_assigned_worker_without_a_key_is_missing() -> None:
     """It is starting while its assignment is young."""
-    engine = Engine()
-    listed(engine, A)
-    beat(engine, A)
-    engine.on_nodes(made_up.NODES)
-    assert states(engine) == {A: "ok", B: "missing"}
-    assert states(engine, NOW - 900 + 100) == {A: "ok", B: "starting"}
-    assert "beta:6701 is assigned but has no heartbeat" in texts(engine)[0]
+    cluster = TrackedCluster()
+    listed(cluster, A)
+    beat(cluster, A)
+    cluster.on_nodes(made_up.NODES)
+    assert states(cluster) == {A: "ok", B: "missing"}
+    assert states(cluster, NOW - 900 + 100) == {A: "ok", B: "starting"}
+    assert "beta:6701 is assigned but has no heartbeat" in texts(cluster)[0]
 
 
 def test_a_deleted_key_is_missing_or_gone() -> None:
     """With ZooKeeper it is missing; without it, gone for a minute."""
-    engine = running()
-    listed(engine, A, now_s=NOW + 5)
-    assert states(engine, NOW + 10) == {A: "ok", B: "gone"}
-    assert states(engine, NOW + 70) == {A: "ok"}
-    engine.on_nodes(made_up.NODES)
-    assert states(engine, NOW + 70) == {A: "ok", B: "missing"}
+    cluster = running()
+    listed(cluster, A, now_s=NOW + 5)
+    assert states(cluster, NOW + 10) == {A: "ok", B: "gone"}
+    assert states(cluster, NOW + 70) == {A: "ok"}
+    cluster.on_nodes(made_up.NODES)
+    assert states(cluster, NOW + 70) == {A: "ok", B: "missing"}
 
 
 @pytest.mark.parametrize("has_nodes", [False, True])
 def test_a_key_whose_executors_run_elsewhere_is_left_over(has_nodes: bool) -> None:
     """Nimbus leaves the keys of workers that it has moved; they are not late."""
-    engine = with_nodes() if has_nodes else running()
-    listed(engine, A, B, "sup-c-6702")
+    cluster = with_nodes() if has_nodes else running()
+    listed(cluster, A, B, "sup-c-6702")
     executors = made_up.executors_of(B)
     if has_nodes:
-        beat(engine, "sup-c-6702", NOW, 999, executors=executors)
-        assert states(engine)["sup-c-6702"] == "leftover"
+        beat(cluster, "sup-c-6702", NOW, 999, executors=executors)
+        assert states(cluster)["sup-c-6702"] == "leftover"
     else:
-        beat(engine, "sup-c-6702", NOW + 30, 5, executors=executors)
-        engine.on_value(TOPOLOGY, B, made_up.value(executors), NOW + 60)
-        assert states(engine)[B] == "leftover"
+        beat(cluster, "sup-c-6702", NOW + 30, 5, executors=executors)
+        cluster.on_value(TOPOLOGY, B, made_up.value(executors), NOW + 60)
+        assert states(cluster)[B] == "leftover"
 
 
 def test_a_restart_is_bad_while_it_is_new() -> None:
     """Afterwards it is a warning, for ten minutes."""
-    engine = with_nodes()
-    beat(engine, A, NOW + 20, uptime_secs=2)
-    (trouble,) = view_of(engine, NOW + 20).troubles
+    cluster = with_nodes()
+    beat(cluster, A, NOW + 20, uptime_secs=2)
+    (trouble,) = view_of(cluster, NOW + 20).troubles
     assert trouble.is_bad
     assert "alpha:6700 was restarted once" in trouble.text
-    beat(engine, A, NOW + 90, uptime_secs=72)
-    listed(engine, A, B, now_s=NOW + 90)
-    (trouble,) = view_of(engine, NOW + 90).troubles
+    beat(cluster, A, NOW + 90, uptime_secs=72)
+    listed(cluster, A, B, now_s=NOW + 90)
+    (trouble,) = view_of(cluster, NOW + 90).troubles
     assert not trouble.is_bad
-    listed(engine, A, B, now_s=NOW + 700)
-    assert view_of(engine, NOW + 700).troubles == ()
+    listed(cluster, A, B, now_s=NOW + 700)
+    assert view_of(cluster, NOW + 700).troubles == ()
 
 
 def test_a_full_bolt_is_seen_over_thirty_seconds() -> None:
     """Storm's own capacity is that of ten minutes."""
-    engine = with_nodes()
+    cluster = with_nodes()
     busy = {
         made_up.COUNT_2: made_up.bolt(executed=17_000, streams={"__ack_ack": 10}),
         made_up.SPLIT: made_up.executors_of(B)[made_up.SPLIT],
     }
-    beat(engine, B, NOW + 30, uptime_secs=730, executors=busy)
-    beat(engine, A, NOW + 30, uptime_secs=730)
-    count = next(c for c in words(engine, NOW + 30).components if c.name == "count")
+    beat(cluster, B, NOW + 30, uptime_secs=730, executors=busy)
+    beat(cluster, A, NOW + 30, uptime_secs=730)
+    count = next(c for c in words(cluster, NOW + 30).components if c.name == "count")
     assert count.capacity is not None
     assert count.capacity < 0.1
     assert count.busy == pytest.approx(14_000 * 2 / 30_000)
-    assert texts(engine, NOW + 30) == [
+    assert texts(cluster, NOW + 30) == [
         "words: count is full: capacity 0.93 at beta:6701"
     ]
 
 
 def test_failures_errors_and_skew_are_reported() -> None:
     """Each names the topology, and what it is."""
-    engine = with_nodes()
+    cluster = with_nodes()
     failing = {**made_up.executors_of(A), made_up.SPOUT: made_up.spout(900, 100)}
-    beat(engine, A, NOW + 3, 703, executors=failing)
+    beat(cluster, A, NOW + 3, 703, executors=failing)
     error = LastError("java.lang.RuntimeException: no\n\tat X", NOW - 5, "alpha", 6700)
     nodes = dataclasses.replace(made_up.NODES, errors={(TOPOLOGY, "count"): error})
-    engine.on_nodes(nodes)
+    cluster.on_nodes(nodes)
     for lag_secs in (40, 41):
         details = made_up.value(made_up.executors_of(B), NOW + lag_secs - 40, 700)
-        engine.on_value(TOPOLOGY, B, details, NOW + lag_secs)
-    for worker in engine.topologies[TOPOLOGY].workers.values():
+        cluster.on_value(TOPOLOGY, B, details, NOW + lag_secs)
+    for worker in cluster.topologies[TOPOLOGY].workers.values():
         if worker.name == B:
             worker.lags_s.clear()
             worker.lags_s.extend((40, 41))
-    assert texts(engine, NOW + 3) == [
+    assert texts(cluster, NOW + 3) == [
         "words: 10.0 % of the tuple trees fail",
         "words: count failed 8 s ago: java.lang.RuntimeException: no",
         "words: the clock of beta:6701 is 40 s behind ours",
@@ -223,42 +223,42 @@ def test_failures_errors_and_skew_are_reported() -> None:
 
 def test_servers_and_old_data_come_first() -> None:
     """What cannot be read is said before what was read."""
-    engine = with_nodes()
-    engine.on_servers(
+    cluster = with_nodes()
+    cluster.on_servers(
         [ServerState("pm1:6699", None), ServerState("pm2:6699", "refused")]
     )
-    assert texts(engine) == ["Pacemaker pm2:6699 does not answer: refused"]
-    engine.on_servers(engine.servers, "no server answered")
-    assert texts(engine, NOW + 40)[:2] == [
+    assert texts(cluster) == ["Pacemaker pm2:6699 does not answer: refused"]
+    cluster.on_servers(cluster.servers, "no server answered")
+    assert texts(cluster, NOW + 40)[:2] == [
         "No data: no server answered",
         "The data is 40 s old",
     ]
-    assert "No data" in sentence(view_of(engine, NOW + 40))
+    assert "No data" in sentence(view_of(cluster, NOW + 40))
 
 
 def test_heartbeats_of_a_topology_that_storm_does_not_know_are_stale() -> None:
     """They remain when Nimbus could not delete them."""
-    engine = running()
-    engine.on_nodes(dataclasses.replace(made_up.NODES, bases={}, assignments={}))
-    (trouble,) = view_of(engine).troubles
+    cluster = running()
+    cluster.on_nodes(dataclasses.replace(made_up.NODES, bases={}, assignments={}))
+    (trouble,) = view_of(cluster).troubles
     assert trouble.kind == "stale_topology"
 
 
 def test_zookeeper_that_does_not_answer_is_a_warning() -> None:
     """What it said before still counts."""
-    engine = with_nodes()
-    engine.on_nodes(None, "no connection")
-    assert texts(engine) == ["ZooKeeper does not answer: no connection"]
-    assert words(engine).workers_expected == 2
+    cluster = with_nodes()
+    cluster.on_nodes(None, "no connection")
+    assert texts(cluster) == ["ZooKeeper does not answer: no connection"]
+    assert words(cluster).workers_expected == 2
 
 
 def test_executors_are_shown_by_component_and_by_worker() -> None:
     """Each has its own figures, and its worker's uptime."""
-    engine = with_nodes()
-    topology = engine.topologies[TOPOLOGY]
-    of_count = executor_views(engine, topology, component="count")
+    cluster = with_nodes()
+    topology = cluster.topologies[TOPOLOGY]
+    of_count = make_executor_views(cluster, topology, component="count")
     assert [(e.tasks, e.worker) for e in of_count] == [((2, 2), A), ((3, 3), B)]
-    of_b = executor_views(engine, topology, worker=B)
+    of_b = make_executor_views(cluster, topology, worker=B)
     assert [e.component for e in of_b] == ["count", "split"]
     assert of_b[0].totals.count(fig.EXECUTED) == 3000
     assert of_b[0].uptime_secs == 700

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pacemaker.observe import figures as fig
-from pacemaker.observe.nodes import LastError
+from pacemaker.observe.decoding import executor_figures as fig
+from pacemaker.observe.zookeeper.storm_nodes import LastError
 
 WINDOW_NAMES: Final = {
     "600": "10 min",
@@ -26,14 +26,14 @@ class Totals:
     """Sums of figures in Storm's four windows.
 
     Attributes:
-        values: the 32 numbers of `pacemaker.observe.figures`.
+        values: the 32 numbers of `pacemaker.observe.decoding.executor_figures`.
     """
 
     values: Sequence[float]
 
     def of(self, figure: int, window: int = 0) -> float:
         """Return one figure."""
-        return self.values[window * fig.FIGURES + figure]
+        return self.values[window * fig.FIGURES_PER_WINDOW + figure]
 
     def count(self, figure: int, window: int = 0) -> int:
         """Return a figure that is a number of tuples."""
@@ -228,7 +228,7 @@ class WorkerView:
         name: the last part of its key.
         host: its host's name, or an address in its name; None if neither is known.
         port: its port; None if its name has another form.
-        state: a key of `pacemaker.observe.states.STATES`.
+        state: a key of `pacemaker.observe.tracking.worker_states.STATES`.
         age_s: how old its heartbeat was when it was last read.
         uptime_secs: its uptime in its last heartbeat.
         executors: how many executors its last heartbeat has.

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from pacemaker.observe import figures as fig
-from pacemaker.observe.states import STATES
-from pacemaker.observe.view import (
+from pacemaker.observe.decoding import executor_figures as fig
+from pacemaker.observe.tracking.worker_states import STATES
+from pacemaker.observe.views.cluster_view import (
     ClusterView,
     ComponentView,
     ExecutorView,
@@ -49,7 +49,7 @@ class Column(Generic[Row]):
     help: str = ""
 
 
-def rate(value: float | None) -> str:
+def rate_text(value: float | None) -> str:
     """Return a rate with about three digits: ``0.42``, ``57.1``, ``3,120``."""
     if value is None:
         return UNKNOWN
@@ -60,13 +60,13 @@ def rate(value: float | None) -> str:
     return f"{value:.1f}" if value >= 10 or value == 0 else f"{value:.2f}"
 
 
-def span(seconds: float | None) -> str:
+def duration_text(seconds: float | None) -> str:
     """Return a time span in its two largest units: ``1h05m``."""
     if seconds is None:
         return UNKNOWN
     left = round(seconds)
     if left < 0:
-        return f"-{span(-left)}"
+        return f"-{duration_text(-left)}"
     for unit_s, unit, small_s, small in (
         (86400, "d", 3600, "h"),
         (3600, "h", 60, "m"),
@@ -77,12 +77,12 @@ def span(seconds: float | None) -> str:
     return f"{left}s"
 
 
-def decimal(value: float | None, digits: int = 3) -> str:
+def decimal_text(value: float | None, digits: int = 3) -> str:
     """Return a number with a fixed number of decimals."""
     return UNKNOWN if value is None else f"{value:,.{digits}f}"
 
 
-def of(present: int, expected: int | None) -> str:
+def present_of_expected(present: int, expected: int | None) -> str:
     """Return how many are present, of how many are expected: ``3/4``."""
     return f"{present}/{UNKNOWN if expected is None else expected}"
 
@@ -125,14 +125,14 @@ def topology_columns(view: ClusterView) -> tuple[Column[TopologyView], ...]:
         Column(
             "latency",
             "COMPLETE MS",
-            lambda t: decimal(t.complete_latency_ms),
+            lambda t: decimal_text(t.complete_latency_ms),
             lambda t: t.complete_latency_ms,
             help="complete latency over 10 minutes",
         ),
         Column(
             "capacity",
             "CAPACITY",
-            lambda t: UNKNOWN if t.fullest is None else decimal(t.fullest.load),
+            lambda t: UNKNOWN if t.fullest is None else decimal_text(t.fullest.load),
             lambda t: None if t.fullest is None else t.fullest.load,
             help="the highest of a bolt's executors; 1 is full",
         ),
@@ -153,21 +153,21 @@ def _part_columns() -> tuple[Column[TopologyView], ...]:
         Column(
             "workers",
             "WORKERS",
-            lambda t: of(t.workers_present, t.workers_expected),
+            lambda t: present_of_expected(t.workers_present, t.workers_expected),
             lambda t: t.workers_present,
             help="workers that send heartbeats, of those assigned",
         ),
         Column(
             "executors",
             "EXECUTORS",
-            lambda t: of(t.executors, t.executors_expected),
+            lambda t: present_of_expected(t.executors, t.executors_expected),
             lambda t: t.executors,
             help="executors in heartbeats, of those assigned",
         ),
         Column(
             "oldest",
             "OLDEST",
-            lambda t: span(t.oldest_age_s),
+            lambda t: duration_text(t.oldest_age_s),
             lambda t: t.oldest_age_s,
             help="age of the oldest heartbeat",
         ),
@@ -191,19 +191,19 @@ def _rate_columns() -> tuple[Column[Any], ...]:
         Column(
             "emitted",
             "EMITTED/S",
-            lambda row: rate(row.rates.emitted),
+            lambda row: rate_text(row.rates.emitted),
             lambda row: row.rates.emitted,
         ),
         Column(
             "acked",
             "ACKED/S",
-            lambda row: rate(row.rates.acked),
+            lambda row: rate_text(row.rates.acked),
             lambda row: row.rates.acked,
         ),
         Column(
             "failed",
             "FAILED %",
-            lambda row: decimal(row.rates.failed_percent, 1),
+            lambda row: decimal_text(row.rates.failed_percent, 1),
             lambda row: row.rates.failed_percent,
         ),
     )
@@ -217,20 +217,22 @@ def component_columns() -> tuple[Column[ComponentView], ...]:
         Column(
             "executors",
             "EXECUTORS",
-            lambda c: of(c.executors, c.expected),
+            lambda c: present_of_expected(c.executors, c.expected),
             lambda c: c.executors,
         ),
         *_rate_columns(),
         Column(
             "executed",
             "EXECUTED/S",
-            lambda c: rate(c.rates.executed),
+            lambda c: rate_text(c.rates.executed),
             lambda c: c.rates.executed,
         ),
         _latency("execute", "EXECUTE MS", fig.EXECUTE_MS),
         _latency("process", "PROCESS MS", fig.PROCESS_MS),
         _latency("complete", "COMPLETE MS", fig.COMPLETE_MS),
-        Column("capacity", "CAPACITY", lambda c: decimal(c.load), lambda c: c.load),
+        Column(
+            "capacity", "CAPACITY", lambda c: decimal_text(c.load), lambda c: c.load
+        ),
         Column(
             "error",
             "LAST ERROR",
@@ -253,7 +255,7 @@ def _latency(name: str, title: str, figure: int) -> Column[Any]:
     return Column(
         name,
         title,
-        lambda row: decimal(row.totals.latency_ms(figure)),
+        lambda row: decimal_text(row.totals.latency_ms(figure)),
         lambda row: row.totals.latency_ms(figure),
     )
 
@@ -270,9 +272,12 @@ def worker_columns() -> tuple[Column[WorkerView], ...]:
         ),
         Column("worker", "WORKER", lambda w: w.place, lambda w: w.place, False),
         Column("is", "STATE", lambda w: w.state, lambda w: w.state, False),
-        Column("age", "AGE", lambda w: span(w.age_s), lambda w: w.age_s),
+        Column("age", "AGE", lambda w: duration_text(w.age_s), lambda w: w.age_s),
         Column(
-            "uptime", "UPTIME", lambda w: span(w.uptime_secs), lambda w: w.uptime_secs
+            "uptime",
+            "UPTIME",
+            lambda w: duration_text(w.uptime_secs),
+            lambda w: w.uptime_secs,
         ),
         Column(
             "executors", "EXECUTORS", lambda w: str(w.executors), lambda w: w.executors
@@ -281,10 +286,12 @@ def worker_columns() -> tuple[Column[WorkerView], ...]:
         Column(
             "gap",
             "LONGEST GAP",
-            lambda w: span(w.longest_gap_secs),
+            lambda w: duration_text(w.longest_gap_secs),
             lambda w: w.longest_gap_secs,
         ),
-        Column("skew", "SKEW S", lambda w: decimal(w.skew_s, 1), lambda w: w.skew_s),
+        Column(
+            "skew", "SKEW S", lambda w: decimal_text(w.skew_s, 1), lambda w: w.skew_s
+        ),
         Column("size", "BYTES", lambda w: f"{w.size_bytes:,}", lambda w: w.size_bytes),
     )
 
@@ -302,13 +309,16 @@ def executor_columns() -> tuple[Column[ExecutorView], ...]:
         ),
         Column("worker", "WORKER", lambda e: e.worker, lambda e: e.worker, False),
         Column(
-            "uptime", "UPTIME", lambda e: span(e.uptime_secs), lambda e: e.uptime_secs
+            "uptime",
+            "UPTIME",
+            lambda e: duration_text(e.uptime_secs),
+            lambda e: e.uptime_secs,
         ),
         *_rate_columns(),
         Column(
             "executed",
             "EXECUTED/S",
-            lambda e: rate(e.rates.executed),
+            lambda e: rate_text(e.rates.executed),
             lambda e: e.rates.executed,
         ),
         _latency("execute", "EXECUTE MS", fig.EXECUTE_MS),
@@ -316,7 +326,7 @@ def executor_columns() -> tuple[Column[ExecutorView], ...]:
         Column(
             "capacity",
             "CAPACITY",
-            lambda e: decimal(e.capacity if e.busy is None else e.busy),
+            lambda e: decimal_text(e.capacity if e.busy is None else e.busy),
             lambda e: e.capacity if e.busy is None else e.busy,
         ),
     )

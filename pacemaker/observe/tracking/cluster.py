@@ -1,8 +1,8 @@
-"""The engine: keeps the state of the cluster from heartbeats and ZooKeeper's nodes.
+"""A cluster, tracked reading after reading: heartbeats and ZooKeeper's nodes.
 
 It does no I/O and reads no clock: the time of each reading is an argument, in seconds
-since 1970.  `pacemaker.observe.picture` makes the view that is shown.  An engine is
-used by one thread at a time.
+since 1970.  `pacemaker.observe.views.make_views` makes the view that is shown.  One
+thread at a time may use it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from pacemaker.errors import ValueDecodeError
-from pacemaker.observe.beats import Beat, BeatDecoder
-from pacemaker.observe.nodes import ClusterNodes, slot_of
-from pacemaker.observe.topology import Topology
-from pacemaker.observe.worker import Worker
+from pacemaker.observe.decoding.decoder import DecodedHeartbeat, HeartbeatDecoder
+from pacemaker.observe.tracking.topology import TrackedTopology
+from pacemaker.observe.tracking.worker import TrackedWorker
+from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes, slot_of
 
-KEPT_EVENTS: Final = 1_000
+MAX_EVENTS: Final = 1_000
 
 # How long a worker is remembered after its key has gone.
 GONE_KEPT_S: Final = 600
@@ -27,7 +27,7 @@ GONE_KEPT_S: Final = 600
 MAX_WORKERS: Final = 100_000
 
 
-class Event(NamedTuple):
+class WorkerEvent(NamedTuple):
     """Something that happened to a worker.
 
     Attributes:
@@ -57,7 +57,7 @@ class ServerState(NamedTuple):
     problem: str | None
 
 
-class Engine:
+class TrackedCluster:
     """What is known of the cluster.
 
     Attributes:
@@ -73,15 +73,15 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        self.topologies: dict[str, Topology] = {}
+        self.topologies: dict[str, TrackedTopology] = {}
         self.nodes: ClusterNodes | None = None
         self.nodes_problem: str | None = None
         self.servers: tuple[ServerState, ...] = ()
         self.servers_problem: str | None = None
-        self.events: deque[Event] = deque(maxlen=KEPT_EVENTS)
+        self.events: deque[WorkerEvent] = deque(maxlen=MAX_EVENTS)
         self.listed_s: float | None = None
         self.dropped = 0
-        self.decoder = BeatDecoder()
+        self.decoder = HeartbeatDecoder()
 
     def on_listed(self, names: Mapping[str, Iterable[str]], now_s: float) -> None:
         """Process the complete lists of keys.
@@ -100,7 +100,7 @@ class Engine:
             room -= len(present)
             if present:
                 topology = self.topologies.setdefault(
-                    topology_id, Topology(topology_id)
+                    topology_id, TrackedTopology(topology_id)
                 )
                 _list_workers(topology, present, now_s)
         for topology_id in [each for each in self.topologies if not names.get(each)]:
@@ -149,7 +149,7 @@ class Engine:
         if nodes is not None:
             self.nodes = nodes
             for topology_id in nodes.bases:
-                self.topologies.setdefault(topology_id, Topology(topology_id))
+                self.topologies.setdefault(topology_id, TrackedTopology(topology_id))
 
     def on_servers(
         self, servers: Iterable[ServerState], problem: str | None = None
@@ -168,7 +168,11 @@ class Engine:
         ]
 
     def _take(
-        self, topology: Topology, worker: Worker, beat: Beat, now_s: float
+        self,
+        topology: TrackedTopology,
+        worker: TrackedWorker,
+        beat: DecodedHeartbeat,
+        now_s: float,
     ) -> None:
         is_restart = worker.is_restart(beat)
         is_new_process = is_restart or worker.counts_fell(beat)
@@ -181,19 +185,23 @@ class Engine:
         if former is not None:
             self._note(now_s, "move", worker, former)
 
-    def _note(self, now_s: float, kind: str, worker: Worker, former: Worker) -> None:
+    def _note(
+        self, now_s: float, kind: str, worker: TrackedWorker, former: TrackedWorker
+    ) -> None:
         if kind == "restart":
             worker.restarts_s.append(now_s)
         self.events.append(
-            Event(now_s, kind, worker.topology_id, worker.name, former.name)
+            WorkerEvent(now_s, kind, worker.topology_id, worker.name, former.name)
         )
 
 
-def _list_workers(topology: Topology, present: Iterable[str], now_s: float) -> None:
+def _list_workers(
+    topology: TrackedTopology, present: Iterable[str], now_s: float
+) -> None:
     for name in present:
         worker = topology.workers.get(name)
         if worker is None:
-            topology.workers[name] = Worker(topology.id, name, slot_of(name))
+            topology.workers[name] = TrackedWorker(topology.id, name, slot_of(name))
         else:
             worker.gone_s = None
     there = set(present)

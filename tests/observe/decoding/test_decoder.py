@@ -19,7 +19,7 @@ from pacemaker.heartbeats.model import (
     ExecutorStats,
     WorkerHeartbeat,
 )
-from pacemaker.observe.beats import BeatDecoder, Known
+from pacemaker.observe.decoding.decoder import HeartbeatDecoder, Known
 from tests.heartbeats.strategies import heartbeats, large_heartbeat
 from tests.observe import made_up
 
@@ -60,10 +60,10 @@ def test_fast_way_gives_what_the_checked_reader_gives(
         codec.encode(each, Compression.NONE, time_bits=time_bits)
         for each in (heartbeat, changed(heartbeat, number))
     )
-    decoder = BeatDecoder()
+    decoder = HeartbeatDecoder()
     _, known = decoder.decode(first, None)
     fast, _ = decoder.decode(second, known)
-    slow, _ = BeatDecoder().decode(second, None)
+    slow, _ = HeartbeatDecoder().decode(second, None)
     assert fast == slow
     # An empty heartbeat has only known layouts, so even the first one is read fast.
     assert decoder.fast >= (known is not None)
@@ -72,7 +72,7 @@ def test_fast_way_gives_what_the_checked_reader_gives(
 
 def test_storms_own_layout_is_read_fast() -> None:
     """A worker's second beat needs no checked reader, and its third neither."""
-    decoder = BeatDecoder()
+    decoder = HeartbeatDecoder()
     known: Known | None = None
     for factor in (1, 2, 3):
         details = made_up.value(made_up.executors_of(made_up.A, factor))
@@ -83,7 +83,7 @@ def test_storms_own_layout_is_read_fast() -> None:
 
 def test_a_new_key_is_read_by_the_checked_reader() -> None:
     """A beat with another stream is read the slow way, and the next one fast again."""
-    decoder = BeatDecoder()
+    decoder = HeartbeatDecoder()
     one = {made_up.SPLIT: made_up.bolt()}
     two = {made_up.SPLIT: made_up.bolt(streams={"default": 7})}
     _, known = decoder.decode(made_up.value(one), None)
@@ -95,7 +95,7 @@ def test_a_new_key_is_read_by_the_checked_reader() -> None:
 
 def test_executors_of_a_component_share_a_layout() -> None:
     """Fifty executors of one bolt leave one layout behind."""
-    decoder = BeatDecoder()
+    decoder = HeartbeatDecoder()
     _, known = decoder.decode(codec.encode(large_heartbeat(50, 3)), None)
     assert known is not None
     assert len(set(map(id, known.layouts))) == 1
@@ -103,11 +103,11 @@ def test_executors_of_a_component_share_a_layout() -> None:
 
 def test_another_worker_needs_no_checked_reader() -> None:
     """Layouts of the topology's other workers are tried first; wrong ones are not."""
-    decoder = BeatDecoder()
+    decoder = HeartbeatDecoder()
     decoder.decode(made_up.value({made_up.COUNT_1: made_up.bolt()}), None)
     other = made_up.value({made_up.COUNT_2: made_up.bolt(executed=40)})
     fast, known = decoder.decode(other, None)
-    slow, _ = BeatDecoder().decode(other, None)
+    slow, _ = HeartbeatDecoder().decode(other, None)
     assert fast == slow
     assert known is not None
     assert (decoder.slow, decoder.fast) == (1, 1)
@@ -118,7 +118,7 @@ def test_another_worker_needs_no_checked_reader() -> None:
 def test_storms_system_executor_is_left_out() -> None:
     """Every worker has the executor [-1,-1]; it counts nothing."""
     system = {ExecutorInfo(-1, -1): made_up.bolt(), made_up.SPLIT: made_up.bolt()}
-    decoder = BeatDecoder()
+    decoder = HeartbeatDecoder()
     slow, known = decoder.decode(made_up.value(system), None)
     fast, _ = decoder.decode(made_up.value(system), known)
     assert slow == fast
@@ -135,10 +135,10 @@ def test_impossible_numbers_count_as_zero(wrong: float) -> None:
     averages = {**good.specific.execute_ms_avg, "600": {key: float(wrong)}}
     specific = dataclasses.replace(good.specific, execute_ms_avg=averages)
     bad = dataclasses.replace(good, specific=specific)
-    decoder = BeatDecoder()
+    decoder = HeartbeatDecoder()
     _, known = decoder.decode(made_up.value({made_up.SPLIT: good}), None)
     fast, _ = decoder.decode(made_up.value({made_up.SPLIT: bad}), known)
-    slow, _ = BeatDecoder().decode(made_up.value({made_up.SPLIT: bad}), None)
+    slow, _ = HeartbeatDecoder().decode(made_up.value({made_up.SPLIT: bad}), None)
     assert fast == slow
     assert fast.figures[5] == 0.0
     assert decoder.fast == 1
@@ -147,7 +147,7 @@ def test_impossible_numbers_count_as_zero(wrong: float) -> None:
 @given(st.binary(max_size=200))
 def test_garbage_raises_the_documented_error(garbage: bytes) -> None:
     """What is no heartbeat raises `ValueDecodeError`, with and without a known one."""
-    decoder = BeatDecoder()
+    decoder = HeartbeatDecoder()
     _, known = decoder.decode(made_up.value({made_up.SPLIT: made_up.bolt()}), None)
     for remembered in (None, known):
         with pytest.raises(ValueDecodeError):
@@ -162,10 +162,10 @@ def test_any_changed_byte_is_judged_by_the_checked_reader(data: st.DataObject) -
     place = data.draw(st.integers(0, len(plain) - 1))
     hostile = plain[:place] + data.draw(st.binary(min_size=1, max_size=1))
     hostile += plain[place + 1 :]
-    decoder = BeatDecoder()
+    decoder = HeartbeatDecoder()
     _, known = decoder.decode(plain, None)
     try:
-        slow, _ = BeatDecoder().decode(hostile, None)
+        slow, _ = HeartbeatDecoder().decode(hostile, None)
     except ValueDecodeError:
         for remembered in (known, None):
             with pytest.raises(ValueDecodeError):

@@ -6,19 +6,19 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Final
 
-from pacemaker.observe.engine import Engine
-from pacemaker.observe.view import (
+from pacemaker.observe.tracking.cluster import TrackedCluster
+from pacemaker.observe.tracking.worker import SKEW_SECS
+from pacemaker.observe.views.cluster_view import (
     ClusterView,
     ComponentView,
     TopologyView,
     Trouble,
     WorkerView,
 )
-from pacemaker.observe.worker import SKEW_SECS
 from pacemaker.words import clipped, counted
 
 # A bolt with at least this capacity counts as full.  Storm's UI warns from 0.8 on.
-FULL: Final = 0.9
+FULL_CAPACITY: Final = 0.9
 
 # The share of failed tuple trees that is reported.
 FAILED_PERCENT: Final = 5.0
@@ -45,9 +45,9 @@ KINDS: Final = (
 _BAD_STATES: Final = ("missing", "late", "gone", "unreadable")
 
 
-def troubles_of(engine: Engine, view: ClusterView) -> ClusterView:
+def with_troubles(cluster: TrackedCluster, view: ClusterView) -> ClusterView:
     """Return the view with all troubles added."""
-    found = [*_of_servers(engine, view), *_of_zookeeper(view)]
+    found = [*_of_servers(cluster, view), *_of_zookeeper(view)]
     for topology in view.topologies:
         found += _of_topology(view, topology)
     found.sort(key=_rank)
@@ -75,10 +75,10 @@ def sentence(view: ClusterView) -> str:
     return f"{shown[0].text}{tail}."
 
 
-def _of_servers(engine: Engine, view: ClusterView) -> Iterator[Trouble]:
-    if engine.servers_problem is not None:
+def _of_servers(cluster: TrackedCluster, view: ClusterView) -> Iterator[Trouble]:
+    if cluster.servers_problem is not None:
         yield Trouble(
-            True, "no_server", None, "pacemaker", f"No data: {engine.servers_problem}"
+            True, "no_server", None, "pacemaker", f"No data: {cluster.servers_problem}"
         )
     age_s = view.data_age_s
     if age_s is not None and age_s > DATA_OLD_S:
@@ -89,8 +89,8 @@ def _of_servers(engine: Engine, view: ClusterView) -> Iterator[Trouble]:
         yield Trouble(
             True, "server", None, name, f"Pacemaker {name} does not answer: {problem}"
         )
-    if engine.dropped:
-        text = f"too many keys: {counted(engine.dropped, 'key')} not read"
+    if cluster.dropped:
+        text = f"too many keys: {counted(cluster.dropped, 'key')} not read"
         yield Trouble(False, "too_many_keys", None, "pacemaker", text)
 
 
@@ -166,7 +166,7 @@ def _of_component(
 ) -> Iterator[Trouble]:
     name, bolt = _short(topology.name), _short(component.name)
     load = component.load
-    if load is not None and load >= FULL:
+    if load is not None and load >= FULL_CAPACITY:
         place = _short(_place(topology, component.busiest))
         text = f"{name}: {bolt} is full: capacity {load:.2f} at {place}"
         yield Trouble(True, "full", topology.id, component.name, text)

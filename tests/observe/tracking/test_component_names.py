@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pacemaker.heartbeats.model import ExecutorInfo, GlobalStreamId
-from pacemaker.observe.components import guessed_names, names_from_nodes
-from pacemaker.observe.figures import Shape, shape_of
+from pacemaker.observe.decoding.executor_figures import Shape, shape_of
+from pacemaker.observe.tracking.component_names import guessed_names, names_from_nodes
 from tests.observe import made_up
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pacemaker.observe.view import ClusterView, ExecutorView
+from pacemaker.observe.views.cluster_view import ClusterView, ExecutorView
 
 
-class Source(Protocol):
+class ViewSource(Protocol):
     """Gives views and executors; `pacemaker.observe.observer.Observer` is one."""
 
     def view(self) -> ClusterView:
