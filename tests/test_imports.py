@@ -88,7 +88,12 @@ PURE_ROOMS = (
 )
 # Of rooms that are not pure as a whole.
 PURE_MODULES = (
-    *("client.backoff", "client.limits", "client.protocol", "client.requests"),
+    *(
+        "client.backoff",
+        "client.connection_limits",
+        "client.protocol",
+        "client.requests",
+    ),
     *("relay.link_probes", "relay.pending_replies", "relay.inbox"),
     "relay.relayed_client",
     *("server.io.deadlines", "server.io.limits"),

@@ -95,10 +95,10 @@ def _check_serve(settings: Settings) -> None:
 def _check_relay(settings: Settings) -> None:
     """Do what `relay` does before it listens."""
     from pacemaker.relay.security import relay_sasl
-    from pacemaker.relay.upstreams import find_servers
+    from pacemaker.relay.upstreams import upstream_addresses
 
     warn_of(relay_sasl(settings).notes)
-    find_servers(settings)
+    upstream_addresses(settings)
 
 
 class Entry(NamedTuple):

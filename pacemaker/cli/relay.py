@@ -79,7 +79,7 @@ def relay_command(
     from pacemaker import server
     from pacemaker.relay.daemon import RelayDaemon
     from pacemaker.relay.security import relay_sasl
-    from pacemaker.relay.upstreams import Upstreams, find_servers
+    from pacemaker.relay.upstreams import Upstreams, upstream_addresses
     from pacemaker.server.process.environment import fill_standard_streams
 
     fill_standard_streams()
@@ -88,7 +88,7 @@ def relay_command(
     settings = configuration.settings
     sasl = relay_sasl(settings)
     warn_of(sasl.notes)
-    servers = find_servers(settings, chosen["servers"].value)
+    servers = upstream_addresses(settings, chosen["servers"].value)
     upstreams = Upstreams(servers, sasl.client_factory)
     history = not chosen["no_history"].value
     options = chosen_options(chosen, settings, chosen["bind"].value, history=history)

@@ -24,13 +24,13 @@ from typing import Any, Final, TypeVar
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.backoff import Backoff
 from pacemaker.client.call import Call
-from pacemaker.client.limits import CONNECT_TIMEOUT_S
+from pacemaker.client.connection_limits import CONNECT_TIMEOUT_S
 from pacemaker.client.liveness import Liveness
 from pacemaker.client.network import Network, Waiter, connect, reason_of
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.requests import Request
 from pacemaker.client.session import (
-    IS_IT_ONE,
+    NOT_A_PACEMAKER_HINT,
     Session,
     SessionLostError,
 )
@@ -236,7 +236,7 @@ class PacemakerConnection:
             waiter.wake()
         reason = _missed(call, was_sent)
         if was_sent and not self.liveness.has_replied:
-            reason += f"; {IS_IT_ONE}"
+            reason += f"; {NOT_A_PACEMAKER_HINT}"
         return DeadlineError(self.name, reason, was_sent)
 
     # Methods that the session calls, on the thread.

@@ -27,7 +27,7 @@ from kazoo.exceptions import (
 )
 from kazoo.handlers.threading import KazooTimeoutError
 
-from pacemaker.cluster_state.session import CONNECTION_LOST, ZooKeeperSession
+from pacemaker.cluster_state.zookeeper_session import CONNECTION_LOST, ZooKeeperSession
 from pacemaker.errors import (
     AnswerLostError,
     NodeAccessError,

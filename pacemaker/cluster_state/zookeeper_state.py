@@ -43,9 +43,9 @@ from pacemaker.cluster_state.events import (
 )
 from pacemaker.cluster_state.operation import Operation
 from pacemaker.cluster_state.paths import below, normalize, parent
-from pacemaker.cluster_state.session import ZooKeeperSession, seen_of
 from pacemaker.cluster_state.watches import Watch, WatchKind
 from pacemaker.cluster_state.zookeeper_client import MakeClient, kazoo_client
+from pacemaker.cluster_state.zookeeper_session import ZooKeeperSession, seen_of
 from pacemaker.config.settings import Settings
 
 _logger: Final = logging.getLogger(__name__)

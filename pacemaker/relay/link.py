@@ -23,11 +23,11 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
-from pacemaker.client import limits
+from pacemaker.client import connection_limits
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.backoff import Backoff
 from pacemaker.client.network import connect, reason_of
-from pacemaker.client.protocol import ClientProtocol, Phase
+from pacemaker.client.protocol import ClientPhase, ClientProtocol
 from pacemaker.client.requests import Request
 from pacemaker.client.tcp import TcpNetwork
 from pacemaker.errors import PacemakerError
@@ -43,7 +43,7 @@ _logger: Final = logging.getLogger(__name__)
 MAX_UNSENT_BYTES: Final = 256 * 1024
 
 
-class Stage(Enum):
+class LinkStage(Enum):
     """How far a link has come."""
 
     IDLE = "idle"  # not opened yet
@@ -93,7 +93,7 @@ class LinkUser(Protocol):
 
 
 @dataclass(frozen=True)
-class Proof:
+class ProofRequests:
     """Requests of the link itself, which show that the Pacemaker answers.
 
     Attributes:
@@ -133,7 +133,7 @@ class Link:
         address: ServerAddress,
         owner: LinkOwner,
         user: LinkUser,
-        proof: Proof,
+        proof: ProofRequests,
         max_body_bytes: int,
         mechanism_factory: ClientMechanismFactory | None = None,
     ) -> None:
@@ -147,7 +147,7 @@ class Link:
         self._max_body_bytes = max_body_bytes
         self._mechanism_factory = mechanism_factory
         self._backoff = Backoff(random.Random())  # noqa: S311  (no secret)
-        self._stage = Stage.IDLE
+        self._stage = LinkStage.IDLE
         # When to connect; it counts only while the link is WAITING.
         self._attempt_s = 0.0
         self._sock: socket.socket | None = None
@@ -166,18 +166,18 @@ class Link:
 
     def open(self) -> None:
         """Connect, now and after each loss, until `close`."""
-        if self._stage is Stage.IDLE:
+        if self._stage is LinkStage.IDLE:
             self._wait_until(self._owner.now())
 
     def close(self) -> None:
         """End the connection, and do not connect again."""
         self._disconnect()
-        self._stage = Stage.CLOSED
+        self._stage = LinkStage.CLOSED
 
     @property
     def is_up(self) -> bool:
         """Whether requests are answered."""
-        return self._stage is Stage.UP
+        return self._stage is LinkStage.UP
 
     @property
     def has_room(self) -> bool:
@@ -220,7 +220,7 @@ class Link:
         """When `tick` has to be called; None for never."""
         if self._probes is not None:
             return self._probes.next_s
-        return self._attempt_s if self._stage is Stage.WAITING else None
+        return self._attempt_s if self._stage is LinkStage.WAITING else None
 
     def postpone(self, lost_s: float) -> None:
         """Extend the time limits by the seconds in which this process did not run."""
@@ -229,10 +229,10 @@ class Link:
 
     def tick(self, now_s: float) -> None:
         """Connect, probe or give up, if the time for that has come."""
-        if self._stage is Stage.WAITING and now_s >= self._attempt_s:
+        if self._stage is LinkStage.WAITING and now_s >= self._attempt_s:
             # If no thread can be started, the link still waits, and `reset` follows.
             self._owner.run_aside(self._connect, f"pacemaker-connect-{self.name}")
-            self._stage = Stage.CONNECTING
+            self._stage = LinkStage.CONNECTING
         if self._probes is None or self._protocol is None:
             return
         if self._probes.is_overdue(now_s):
@@ -245,7 +245,7 @@ class Link:
     def reset(self, reason: str) -> None:
         """End the connection, because something is wrong with it."""
         # An attempt to connect cannot be ended: its outcome arrives later.
-        if self._stage not in (Stage.CONNECTING, Stage.CLOSED):
+        if self._stage not in (LinkStage.CONNECTING, LinkStage.CLOSED):
             self._lose(reason)
 
     def guard(self, function: Callable[[], None]) -> None:
@@ -293,7 +293,9 @@ class Link:
     def _new_connection(self) -> socket.socket:
         network = TcpNetwork()
         with contextlib.closing(network.new_waiter()) as waiter:
-            sock = connect(network, self.address, waiter, limits.CONNECT_TIMEOUT_S)
+            sock = connect(
+                network, self.address, waiter, connection_limits.CONNECT_TIMEOUT_S
+            )
         return cast("socket.socket", sock)
 
     def _call(self, function: Callable[[], None]) -> None:
@@ -301,14 +303,14 @@ class Link:
         self._owner.call(partial(self.guard, function))
 
     def _failed(self, reason: str) -> None:
-        if self._stage is not Stage.CLOSED:
+        if self._stage is not LinkStage.CLOSED:
             self._lose(reason)
 
     def _connected(self, sock: socket.socket) -> None:
-        if self._stage is Stage.CLOSED:
+        if self._stage is LinkStage.CLOSED:
             sock.close()
             return
-        self._stage = Stage.CONNECTED
+        self._stage = LinkStage.CONNECTED
         self._sock = sock
         make = self._mechanism_factory
         try:
@@ -335,7 +337,7 @@ class Link:
 
     def _go_on_authenticating(self) -> None:
         protocol = self._protocol
-        if protocol is not None and protocol.phase is Phase.STEPPING:
+        if protocol is not None and protocol.phase is ClientPhase.STEPPING:
             self._owner.run_aside(
                 partial(self._step, protocol), f"pacemaker-sasl-{self.name}"
             )
@@ -375,10 +377,10 @@ class Link:
             return
         if protocol.error is not None:
             raise _LostError(f"it broke the protocol: {protocol.error}")
-        if protocol.abandoned > limits.MAX_ABANDONED:
+        if protocol.abandoned > connection_limits.MAX_ABANDONED:
             raise _LostError(
                 f"{protocol.abandoned} answers are overdue,"
-                f" at most {limits.MAX_ABANDONED} may be"
+                f" at most {connection_limits.MAX_ABANDONED} may be"
             )
 
     def _receive(self, sock: socket.socket) -> None:
@@ -386,7 +388,7 @@ class Link:
         assert protocol is not None  # noqa: S101  (there is a connection)
         assert probes is not None  # noqa: S101
         try:
-            data = sock.recv(limits.READ_BYTES)
+            data = sock.recv(connection_limits.READ_BYTES)
         except BlockingIOError:
             return
         if not data:
@@ -394,7 +396,7 @@ class Link:
         probes.on_data(self._owner.now())
         replies_before = protocol.replies_rcvd
         protocol.receive_data(data)
-        if protocol.phase is Phase.STEPPING:
+        if protocol.phase is ClientPhase.STEPPING:
             self._go_on_authenticating()
         if protocol.replies_rcvd != replies_before:
             probes.on_reply()
@@ -402,7 +404,7 @@ class Link:
         self._check()
 
     def _why_closed(self, protocol: ClientProtocol) -> str:
-        if protocol.phase is not Phase.OPEN:
+        if protocol.phase is not ClientPhase.OPEN:
             return (
                 "closed by the Pacemaker during authentication; does it have the same"
                 " pacemaker.auth.method, and are the credentials right?"
@@ -430,7 +432,7 @@ class Link:
                 self._user.on_reply(token, reply.value)
 
     def _come_up(self) -> None:
-        self._stage = Stage.UP
+        self._stage = LinkStage.UP
         if self._probes is not None:
             self._probes.on_up()
         self.problem = ""
@@ -450,7 +452,7 @@ class Link:
         self._user.on_down(reason)
 
     def _wait_until(self, attempt_s: float) -> None:
-        self._stage = Stage.WAITING
+        self._stage = LinkStage.WAITING
         self._attempt_s = attempt_s
 
     def _disconnect(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pacemaker.client import limits
+from pacemaker.client import connection_limits
 
 # A link on which nothing has arrived for this long sends a probe.
 PROBE_AFTER_S: Final = 2.0
@@ -27,7 +27,7 @@ class LinkProbes:
     """
 
     def __init__(self, now_s: float) -> None:
-        self.timeout_s = limits.PROOF_TIMEOUT_S
+        self.timeout_s = connection_limits.PROOF_TIMEOUT_S
         self._rcvd_s = now_s
         # When the unanswered probe was sent; None if there is none.
         self._sent_s: float | None = now_s

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pacemaker.client import limits, requests
+from pacemaker.client import connection_limits, requests
 from pacemaker.client.address import ServerAddress
-from pacemaker.relay.link import MAX_UNSENT_BYTES, Link, Proof
+from pacemaker.relay.link import MAX_UNSENT_BYTES, Link, ProofRequests
 from pacemaker.relay.link_probes import PROBE_AFTER_S, PROBE_TIMEOUT_S
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message
@@ -124,7 +124,7 @@ class Pacemaker:
 class Linked:
     """A link, its thread, its user and its Pacemaker."""
 
-    def __init__(self, pacemaker: Pacemaker, proof: Proof) -> None:
+    def __init__(self, pacemaker: Pacemaker, proof: ProofRequests) -> None:
         self.pacemaker = pacemaker
         self.owner = Owner()
         self.user = User()
@@ -165,7 +165,7 @@ def pacemaker() -> Iterator[Pacemaker]:
 @pytest.fixture
 def linked(pacemaker: Pacemaker) -> Iterator[Linked]:
     """Return a link that only writes."""
-    linked = Linked(pacemaker, Proof(ANNOUNCEMENT))
+    linked = Linked(pacemaker, ProofRequests(ANNOUNCEMENT))
     with closing(linked.link):
         yield linked
 
@@ -184,7 +184,7 @@ def test_link_is_up_once_the_announcement_is_answered(linked: Linked) -> None:
 def test_unanswered_announcement_ends_the_connection(linked: Linked) -> None:
     """The Pacemaker accepted the connection and hangs."""
     linked.connect()
-    linked.pass_s(limits.PROOF_TIMEOUT_S)
+    linked.pass_s(connection_limits.PROOF_TIMEOUT_S)
     assert linked.user.reported == ["no answer within 5 s"]
     assert linked.link.losses == 0
 
@@ -264,7 +264,7 @@ def test_full_link_has_no_room(linked: Linked) -> None:
 
 def test_link_for_reads_is_up_once_it_may_read(pacemaker: Pacemaker) -> None:
     """An answered announcement does not show the right to read."""
-    linked = Linked(pacemaker, Proof(ANNOUNCEMENT, requests.exists("/a-relay")))
+    linked = Linked(pacemaker, ProofRequests(ANNOUNCEMENT, requests.exists("/a-relay")))
     with closing(linked.link):
         linked.come_up()
         assert not linked.link.is_up
@@ -275,7 +275,7 @@ def test_link_for_reads_is_up_once_it_may_read(pacemaker: Pacemaker) -> None:
 
 def test_refused_read_ends_the_connection(pacemaker: Pacemaker) -> None:
     """The reason names the key to look at."""
-    linked = Linked(pacemaker, Proof(ANNOUNCEMENT, requests.exists("/a-relay")))
+    linked = Linked(pacemaker, ProofRequests(ANNOUNCEMENT, requests.exists("/a-relay")))
     with closing(linked.link):
         linked.come_up()
         pacemaker.reply(messages.NOT_AUTHORIZED, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pacemaker.client.limits import PROOF_TIMEOUT_S
+from pacemaker.client.connection_limits import PROOF_TIMEOUT_S
 from pacemaker.relay.link_probes import PROBE_AFTER_S, PROBE_TIMEOUT_S, LinkProbes
 
 BEGAN_S = 1000.0

@@ -8,7 +8,7 @@ from typing import Any
 from kazoo.protocol.states import KazooState
 
 from pacemaker.cluster_state.events import ConnectionState
-from pacemaker.cluster_state.session import ZooKeeperSession
+from pacemaker.cluster_state.zookeeper_session import ZooKeeperSession
 
 
 class HeldHandler:

@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from pacemaker.relay.core import limits
 
 
-class Workers:
+class Writers:
     """The keys of all connections.  A connection is any hashable object."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Workers:
         self._leaving: dict[str, float] = {}
 
     def __repr__(self) -> str:
-        return f"<Workers connected={len(self._writers)} leaving={len(self._leaving)}>"
+        return f"<Writers connected={len(self._writers)} leaving={len(self._leaving)}>"
 
     def __len__(self) -> int:
         return len(self._writers) + len(self._leaving)
@@ -47,9 +47,9 @@ class Workers:
         """Note that a connection has ended."""
         for key in self._keys.pop(writer, ()):
             del self._writers[key]
-            self._leaving[key] = now_s + limits.GONE_S
+            self._leaving[key] = now_s + limits.GONE_AFTER_S
 
-    def take_gone(self, now_s: float) -> list[str]:
+    def pop_gone(self, now_s: float) -> list[str]:
         """Remove and return the keys whose connection ended `GONE_S` ago."""
         gone = []
         for key, until_s in self._leaving.items():
@@ -62,7 +62,7 @@ class Workers:
 
     @property
     def next_s(self) -> float | None:
-        """When `take_gone` next returns anything; None for never."""
+        """When `pop_gone` next returns anything; None for never."""
         return next(iter(self._leaving.values()), None)
 
     def _part(self, writer: Hashable, key: str) -> None:

@@ -23,10 +23,10 @@ from pacemaker.relay.core.outbox import Outbox
 from pacemaker.relay.core.pacemaker_state import PacemakerState
 from pacemaker.relay.core.question import Question
 from pacemaker.relay.core.relay import Relay
-from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, Written
-from pacemaker.relay.lanes import PulseLane, ReadLane
-from pacemaker.relay.link import Link, Proof
+from pacemaker.relay.inbox import Asked, Dropped, Inbox, InboxEvent, Written
+from pacemaker.relay.link import Link, ProofRequests
 from pacemaker.relay.relayed_client import ANNOUNCEMENT
+from pacemaker.relay.senders import PulseSender, ReadSender
 from pacemaker.sasl.mechanism import ClientMechanismFactory
 from pacemaker.server.measurements import PacemakerMeasurements
 from pacemaker.wakeup import WakeUp
@@ -39,7 +39,7 @@ _FAILED_TURN_PAUSE_S: Final = 0.1
 _LATE_S: Final = 0.5
 
 
-class Links(threading.Thread):
+class LinksThread(threading.Thread):
     """The links to all Pacemakers.
 
     Args:
@@ -80,22 +80,26 @@ class Links(threading.Thread):
         self.addresses = tuple(addresses)
         announcement = requests.create_path(ANNOUNCEMENT + relay_id)
         read_right = requests.exists(ANNOUNCEMENT + relay_id)
-        self.pulse_lanes = [PulseLane(n, self) for n in range(len(addresses))]
-        self.read_lanes = [ReadLane(n, self) for n in range(len(addresses))]
+        self.pulse_senders = [PulseSender(n, self) for n in range(len(addresses))]
+        self.read_senders = [ReadSender(n, self) for n in range(len(addresses))]
         for address, pulses, reads in zip(
-            addresses, self.pulse_lanes, self.read_lanes, strict=True
+            addresses, self.pulse_senders, self.read_senders, strict=True
         ):
             pulses.link = Link(
                 *(f"{address} (pulses)", address, self, pulses),
-                *(Proof(announcement), max_body_bytes),
+                *(ProofRequests(announcement), max_body_bytes),
             )
             reads.link = Link(
                 *(f"{address} (reads)", address, self, reads),
-                *(Proof(announcement, read_right), max_body_bytes, mechanism_factory),
+                *(
+                    ProofRequests(announcement, read_right),
+                    max_body_bytes,
+                    mechanism_factory,
+                ),
             )
         self._links = [
-            *(lane.link for lane in self.pulse_lanes),
-            *(lane.link for lane in self.read_lanes),
+            *(sender.link for sender in self.pulse_senders),
+            *(sender.link for sender in self.read_senders),
         ]
 
     # What any thread may call.
@@ -153,21 +157,21 @@ class Links(threading.Thread):
 
     def open_pulses(self) -> None:
         """Open the links for pulses; before the thread is started."""
-        for lane in self.pulse_lanes:
-            lane.link.open()
+        for sender in self.pulse_senders:
+            sender.link.open()
 
     def open_reads(self) -> None:
         """Open the links for reads."""
-        for lane in self.read_lanes:
-            lane.link.open()
+        for sender in self.read_senders:
+            sender.link.open()
 
     def ask(self, number: int, question: Question) -> None:
         """Send a question to a Pacemaker."""
-        self.read_lanes[number].ask(question)
+        self.read_senders[number].ask(question)
 
     def abandon(self, number: int, question: Question) -> None:
         """Discard a Pacemaker's answer."""
-        self.read_lanes[number].link.abandon(question)
+        self.read_senders[number].link.abandon(question)
 
     # The loop.
 
@@ -201,7 +205,7 @@ class Links(threading.Thread):
             if link is not None:
                 link.guard(partial(link.on_event, events))
         self._run_calls()
-        self.take_events()
+        self.process_events()
         now_s = self.now()
         for link in self._links:
             link.guard(partial(link.tick, now_s))
@@ -215,18 +219,18 @@ class Links(threading.Thread):
                 self._attempt(self._calls.popleft())
 
     def _send(self) -> None:
-        for pulses in self.pulse_lanes:
+        for pulses in self.pulse_senders:
             pulses.link.guard(pulses.on_room)
-        for reads in self.read_lanes:
+        for reads in self.read_senders:
             reads.link.guard(reads.link.flush)
 
     def _pass_on(self) -> None:
-        self.take_events()
+        self.process_events()
         self._send()
 
-    def take_events(self) -> None:
+    def process_events(self) -> None:
         """Process what the I/O threads have put into the inbox."""
-        for event in self.inbox.take():
+        for event in self.inbox.drain():
             self._attempt(partial(self._take, event))
 
     def describe(self) -> str:
@@ -273,13 +277,15 @@ class Links(threading.Thread):
 
     def _by_pacemaker(
         self,
-    ) -> Iterator[tuple[ServerAddress, PacemakerState, Outbox, PulseLane, ReadLane]]:
+    ) -> Iterator[
+        tuple[ServerAddress, PacemakerState, Outbox, PulseSender, ReadSender]
+    ]:
         return zip(
             self.addresses,
             self.relay.pacemakers,
             self.relay.outboxes,
-            self.pulse_lanes,
-            self.read_lanes,
+            self.pulse_senders,
+            self.read_senders,
             strict=True,
         )
 
@@ -289,7 +295,7 @@ class Links(threading.Thread):
         next_s = min((time_s for time_s in times if time_s is not None), default=None)
         return None if next_s is None else max(0.0, next_s - self.now())
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: InboxEvent) -> None:
         if isinstance(event, Written):
             self.relay.pulse(event.key, event.writer)
         elif isinstance(event, Asked):

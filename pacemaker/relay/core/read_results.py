@@ -1,4 +1,4 @@
-"""What a set of answers to one request means."""
+"""What a read returns, from the answers of several Pacemakers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TimeOf: TypeAlias = Callable[[bytes], "int | None"]
 _UNREADABLE: Final = -(2**63)
 
 
-class Outcome(Enum):
+class ReadOutcome(Enum):
     """What to do with a read."""
 
     HIT = "hit"
@@ -22,7 +22,7 @@ class Outcome(Enum):
     HOLD = "hold"
 
 
-class Verdict(NamedTuple):
+class ReadResult(NamedTuple):
     """The meaning of the answers to one read.
 
     Attributes:
@@ -31,16 +31,18 @@ class Verdict(NamedTuple):
         time_secs: its time; None if it cannot be read.
     """
 
-    outcome: Outcome
+    outcome: ReadOutcome
     value: bytes | None = None
     time_secs: int | None = None
 
 
-HOLD: Final = Verdict(Outcome.HOLD)
-MISS: Final = Verdict(Outcome.MISS)
+HOLD: Final = ReadResult(ReadOutcome.HOLD)
+MISS: Final = ReadResult(ReadOutcome.MISS)
 
 
-def newest(values: Iterable[bytes], time_of: TimeOf) -> tuple[bytes, int | None]:
+def newest_heartbeat(
+    values: Iterable[bytes], time_of: TimeOf
+) -> tuple[bytes, int | None]:
     """Return the heartbeat with the newest time, and its time.
 
     Equal bytes are decoded once, however many Pacemakers have sent them.
@@ -55,42 +57,42 @@ def newest(values: Iterable[bytes], time_of: TimeOf) -> tuple[bytes, int | None]
     return found, times[found]
 
 
-def judge_read(
+def combine_answers(
     answers: Mapping[int, bytes | None],
     complete: AbstractSet[int],
-    witnesses: AbstractSet[int],
+    may_know_newer: AbstractSet[int],
     last_time_secs: int | None,
     is_patience_over: bool,
     time_of: TimeOf,
-) -> Verdict:
+) -> ReadResult:
     """Decide what to do with a read once all awaited Pacemakers have answered.
 
     Args:
         answers: the answers so far, by Pacemaker; None for a miss.
         complete: the Pacemakers that are complete.
-        witnesses: the Pacemakers that might know a newer heartbeat: the complete ones,
-            and those that were until a moment ago.
+        may_know_newer: the Pacemakers that might know a newer heartbeat: the complete
+            ones, and those that were until a moment ago.
         last_time_secs: the time of the heartbeat that was last answered for the key.
-        is_patience_over: whether the read has waited long enough for the witnesses.
+        is_patience_over: whether the read has waited long enough for these.
         time_of: reads the time of a heartbeat.
     """
     hits = [value for value in answers.values() if value is not None]
     if not hits:
         misses = answers.keys() & complete
         return MISS if misses else HOLD
-    value, time_secs = newest(hits, time_of)
+    value, time_secs = newest_heartbeat(hits, time_of)
     is_older = (
         time_secs is not None
         and last_time_secs is not None
         and time_secs < last_time_secs
     )
     if is_older and not is_patience_over:
-        have_agreed = bool(witnesses) and witnesses <= answers.keys()
+        have_agreed = bool(may_know_newer) and may_know_newer <= answers.keys()
         if not have_agreed:
             return HOLD
-    return Verdict(Outcome.HIT, value, time_secs)
+    return ReadResult(ReadOutcome.HIT, value, time_secs)
 
 
-def join_names(answers: Iterable[Iterable[str]]) -> list[str]:
+def combine_names(answers: Iterable[Iterable[str]]) -> list[str]:
     """Join the lists of several Pacemakers."""
     return list(dict.fromkeys(name for names in answers for name in names))

@@ -1,7 +1,7 @@
 """The two links of each Pacemaker: one for pulses and deletes, one for reads.
 
 The first is open as long as the relay runs, and needs no right to read.  The second
-opens once somebody reads, and authenticates.  A lane is the user of a link: it sends
+opens once somebody reads, and authenticates.  A sender is the user of a link: it sends
 what the relay's core has for the Pacemaker, and tells the core what the link reports.
 Only the links' thread calls it.
 """
@@ -14,23 +14,23 @@ from typing import Any, Final, Protocol
 
 from pacemaker.client import requests
 from pacemaker.client.requests import Request
-from pacemaker.relay.core.outbox import Beat, Delete, Item
-from pacemaker.relay.core.question import Kind, Question
+from pacemaker.relay.core.outbox import OutgoingDelete, OutgoingItem, OutgoingPulse
+from pacemaker.relay.core.question import Question, QuestionKind
 from pacemaker.relay.core.relay import Relay
 from pacemaker.relay.link import Link
 
 # Latencies have at most this many bits of microseconds; longer ones count as 67 s.
 _LATENCY_BITS: Final = 26
 
-_READS: Final[dict[Kind, Callable[[str], Request[Any]]]] = {
-    Kind.PULSE: requests.get_pulse,
-    Kind.EXISTS: requests.exists,
-    Kind.NODES: requests.list_nodes,
+_READS: Final[dict[QuestionKind, Callable[[str], Request[Any]]]] = {
+    QuestionKind.PULSE: requests.get_pulse,
+    QuestionKind.EXISTS: requests.exists,
+    QuestionKind.NODES: requests.list_nodes,
 }
 
 
-class LaneOwner(Protocol):
-    """What a lane needs from the links' thread."""
+class SenderOwner(Protocol):
+    """What a sender needs from the links' thread."""
 
     relay: Relay
 
@@ -38,7 +38,7 @@ class LaneOwner(Protocol):
         """Return the monotonic time in seconds."""
 
 
-class PulseLane:
+class PulseSender:
     """The link of one Pacemaker for pulses and deletes.
 
     Attributes:
@@ -49,10 +49,10 @@ class PulseLane:
         latencies_s: the sum of these durations.
     """
 
-    def __init__(self, number: int, owner: LaneOwner) -> None:
+    def __init__(self, number: int, owner: SenderOwner) -> None:
         self._number = number
         self._owner = owner
-        self._sent_s: dict[Item, float] = {}
+        self._sent_s: dict[OutgoingItem, float] = {}
         self.link: Link
         self.up_since_s = 0.0
         self.latencies = [0] * (_LATENCY_BITS + 1)
@@ -70,7 +70,7 @@ class PulseLane:
         self._sent_s.clear()
         self._owner.relay.pulses_down(self._number, self._owner.now())
 
-    def on_reply(self, token: Item, value: Any) -> None:
+    def on_reply(self, token: OutgoingItem, value: Any) -> None:
         """Note that an item has arrived."""
         now_s = self._owner.now()
         self._count_latency(now_s - self._sent_s.pop(token))
@@ -86,7 +86,7 @@ class PulseLane:
         outbox = self._owner.relay.outboxes[self._number]
         is_sent = False
         while self.link.has_room:
-            item = outbox.take()
+            item = outbox.pop_next()
             if item is None:
                 break
             self.link.send(_request_of(item), item)
@@ -96,10 +96,10 @@ class PulseLane:
             self.link.flush()
 
 
-class ReadLane:
+class ReadSender:
     """The link of one Pacemaker for reads."""
 
-    def __init__(self, number: int, owner: LaneOwner) -> None:
+    def __init__(self, number: int, owner: SenderOwner) -> None:
         self._number = number
         self._owner = owner
         self.link: Link
@@ -124,9 +124,9 @@ class ReadLane:
         """Do nothing: questions are sent when they are asked."""
 
 
-def _request_of(item: Item) -> Request[Any]:
-    if isinstance(item, Beat):
+def _request_of(item: OutgoingItem) -> Request[Any]:
+    if isinstance(item, OutgoingPulse):
         return requests.send_pulse(item.key, item.value)
-    if isinstance(item, Delete) and item.is_tree:
+    if isinstance(item, OutgoingDelete) and item.is_tree:
         return requests.delete_path(item.path)
     return requests.delete_pulse(item.path)

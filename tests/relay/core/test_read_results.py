@@ -1,17 +1,17 @@
-"""How a set of answers is judged."""
+"""What a read returns for a set of answers."""
 
 from __future__ import annotations
 
 import pytest
 
-from pacemaker.relay.core.judge import (
+from pacemaker.relay.core.read_results import (
     HOLD,
     MISS,
-    Outcome,
-    Verdict,
-    join_names,
-    judge_read,
-    newest,
+    ReadOutcome,
+    ReadResult,
+    combine_answers,
+    combine_names,
+    newest_heartbeat,
 )
 
 BOTH = frozenset((0, 1))
@@ -23,9 +23,9 @@ def time_of(value: bytes) -> int | None:
     return int(value) if value.isdigit() else None
 
 
-def hit(value: bytes) -> Verdict:
-    """Return the verdict of a hit."""
-    return Verdict(Outcome.HIT, value, time_of(value))
+def hit(value: bytes) -> ReadResult:
+    """Return the result of a hit."""
+    return ReadResult(ReadOutcome.HIT, value, time_of(value))
 
 
 CASES = [
@@ -47,19 +47,19 @@ CASES = [
 
 
 @pytest.mark.parametrize(
-    ("answers", "complete", "witnesses", "last", "is_over", "verdict"), CASES
+    ("answers", "complete", "may_know_newer", "last", "is_over", "result"), CASES
 )
 def test_answers_mean(
     answers: dict[int, bytes | None],
     complete: frozenset[int],
-    witnesses: frozenset[int],
+    may_know_newer: frozenset[int],
     last: int | None,
     is_over: bool,
-    verdict: Verdict,
+    result: ReadResult,
 ) -> None:
-    """Each set of answers has one verdict."""
-    found = judge_read(answers, complete, witnesses, last, is_over, time_of)
-    assert found == verdict
+    """Each set of answers has one result."""
+    found = combine_answers(answers, complete, may_know_newer, last, is_over, time_of)
+    assert found == result
 
 
 def test_equal_bytes_are_read_once() -> None:
@@ -70,10 +70,10 @@ def test_equal_bytes_are_read_once() -> None:
         read.append(value)
         return 1
 
-    assert newest([b"a", b"a", b"a"], noting) == (b"a", 1)
+    assert newest_heartbeat([b"a", b"a", b"a"], noting) == (b"a", 1)
     assert read == [b"a"]
 
 
 def test_names_are_joined_in_the_order_in_which_they_come() -> None:
     """Each name is returned once, in the order of arrival."""
-    assert join_names([["a", "b"], [], ["b", "c"]]) == ["a", "b", "c"]
+    assert combine_names([["a", "b"], [], ["b", "c"]]) == ["a", "b", "c"]

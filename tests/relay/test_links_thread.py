@@ -17,9 +17,9 @@ from pacemaker.client.address import ServerAddress
 from pacemaker.client.tcp import TcpNetwork
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.store.store import Store
-from pacemaker.relay.core.question import Answer, Kind, Question
+from pacemaker.relay.core.question import Answer, Question, QuestionKind
 from pacemaker.relay.inbox import Inbox
-from pacemaker.relay.links import Links
+from pacemaker.relay.links_thread import LinksThread
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message
 from tests.client.fake_server import FakeServer, Peer, Script
@@ -36,7 +36,7 @@ class Running:
     def __init__(self, *addresses: ServerAddress, **options: Any) -> None:
         self.store = Store()
         make_inbox = partial(Inbox, self.store)
-        self.links = Links(addresses, make_inbox, "an-id", 10485760, **options)
+        self.links = LinksThread(addresses, make_inbox, "an-id", 10485760, **options)
         self.links.open_pulses()
         self.links.start()
 
@@ -44,13 +44,15 @@ class Running:
         """Write a heartbeat."""
         self.links.inbox.put(KEY, value, None, Account("a"), "worker")
 
-    def ask(self, kind: Kind = Kind.PULSE, path: str = KEY) -> Answer:
+    def ask(self, kind: QuestionKind = QuestionKind.PULSE, path: str = KEY) -> Answer:
         """Ask something and wait for the answer."""
         answers: queue.Queue[Answer] = queue.Queue()
         self.links.inbox.ask(Question(kind, path, answers.put))
         return answers.get(timeout=TIMEOUT_S)
 
-    def ask_until(self, wanted: Answer, kind: Kind = Kind.PULSE) -> None:
+    def ask_until(
+        self, wanted: Answer, kind: QuestionKind = QuestionKind.PULSE
+    ) -> None:
         """Ask until the answer is the expected one."""
         for _ in range(2000):
             if self.ask(kind) == wanted:
@@ -151,7 +153,7 @@ def test_bad_pacemaker_costs_a_reconnect(parts: ExitStack, script: Script) -> No
     running = run(parts, server)
     running.pulse(b"x")
     running.ask_until(b"x")
-    assert running.links.pulse_lanes[0].link.is_up
+    assert running.links.pulse_senders[0].link.is_up
 
 
 @pytest.mark.parametrize("script", BAD.values(), ids=BAD)
@@ -162,10 +164,10 @@ def test_bad_pacemaker_harms_no_other(parts: ExitStack, script: Script) -> None:
     running = run(parts, bad, good)
     running.pulse(b"x")
     running.ask_until(b"x")
-    assert running.ask(Kind.EXISTS) is True
-    assert running.ask(Kind.NODES, "/workerbeats") == ["words-1-1700000000"]
-    assert running.ask(Kind.DELETE, KEY) is None
-    running.ask_until(False, Kind.EXISTS)
+    assert running.ask(QuestionKind.EXISTS) is True
+    assert running.ask(QuestionKind.NODES, "/workerbeats") == ["words-1-1700000000"]
+    assert running.ask(QuestionKind.DELETE, KEY) is None
+    running.ask_until(False, QuestionKind.EXISTS)
 
 
 @pytest.mark.parametrize("place", ["new_waiter", "begin_to_connect"])
@@ -242,8 +244,8 @@ def test_refusal_of_reads_counts_as_away(parts: ExitStack) -> None:
     running = run(parts, strict, good)
     running.pulse(b"x")
     running.ask_until(b"x")
-    assert running.links.pulse_lanes[0].link.is_up
-    refused = running.links.read_lanes[0].link
+    assert running.links.pulse_senders[0].link.is_up
+    refused = running.links.read_senders[0].link
     # The good one may have answered before the strict one refused.
     for _ in range(2000):
         running.ask()
