@@ -29,7 +29,7 @@ from pacemaker.observe.views.make_views import make_cluster_view
 from pacemaker.observe.views.sparklines import Sparklines
 from pacemaker.observe.web import pages
 from pacemaker.observe.web.metrics import families
-from pacemaker.simulate.run import Cluster, make_cluster
+from pacemaker.simulate.run import SimulatedCluster, make_cluster
 from pacemaker.simulate.shape import ClusterShape
 
 ROUNDS: Final = 4
@@ -38,7 +38,7 @@ WORKERS_A_TOPOLOGY: Final = 300
 TIMEOUT_S: Final = 60.0
 
 
-def store(cluster: Cluster, port: int, number: int) -> None:
+def store(cluster: SimulatedCluster, port: int, number: int) -> None:
     """Store the next heartbeat of every worker."""
     pairs = list(zip(cluster.workers, cluster.beats, strict=True))
     address = ServerAddress("127.0.0.1", port)
@@ -54,7 +54,7 @@ def store(cluster: Cluster, port: int, number: int) -> None:
                 call.result()
 
 
-def read_as_nimbus(cluster: Cluster, port: int) -> None:
+def read_as_nimbus(cluster: SimulatedCluster, port: int) -> None:
     """Read the heartbeat of every worker, each after the reply to the one before."""
     address = ServerAddress("127.0.0.1", port)
     with PacemakerConnection(address, timeout_s=TIMEOUT_S) as connection:

@@ -99,14 +99,26 @@ PURE_MODULES = (
     *("server.io.deadlines", "server.io.limits"),
     "server.upgrade.state_format",
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
-    *("simulate.worker", "simulate.nimbus", "simulate.report", "simulate.beats"),
+    *(
+        "simulate.worker",
+        "simulate.nimbus",
+        "simulate.report",
+        "simulate.prepared_heartbeats",
+    ),
     *("admin.address", "admin.health", "admin.routes"),
     *("config.settings", "config.storm_defaults"),
     *("doctor.facts", "doctor.storm_yaml"),
     *("observe.web.assets", "observe.web.html", "observe.web.metrics"),
     *("observe.web.pages", "observe.web.routes"),
     "observe.top.levels",
-    *("why.case", "why.endings", "why.facts", "why.gaps", "why.outages", "why.signs"),
+    *(
+        "why.evidence",
+        "why.endings",
+        "why.facts",
+        "why.gaps",
+        "why.outages",
+        "why.signs",
+    ),
     "why.verdicts",
 )
 # They hold a lock.

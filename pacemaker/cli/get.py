@@ -11,7 +11,7 @@ import click
 
 from pacemaker.cli import exit_codes
 from pacemaker.cli.output import (
-    duration,
+    duration_text,
     print_json,
     print_line,
     print_table,
@@ -146,8 +146,8 @@ def _print_heartbeat(
         [
             ("path", path),
             ("topology", heartbeat.topology_id),
-            ("age", f"{duration(shown['age_secs'])}, made at {made}"),
-            ("uptime", duration(heartbeat.uptime_secs)),
+            ("age", f"{duration_text(shown['age_secs'])}, made at {made}"),
+            ("uptime", duration_text(heartbeat.uptime_secs)),
             ("size", counted(size_bytes, "byte")),
             ("executors", str(len(heartbeat.executors))),
         ]

@@ -123,7 +123,7 @@ def print_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> Non
         print_line(_GAP.join(cells).rstrip())
 
 
-def duration(seconds: int) -> str:
+def duration_text(seconds: int) -> str:
     """Return a time span in its two largest units: ``1 h 5 min``."""
     sign, left = ("-", -seconds) if seconds < 0 else ("", seconds)
     counts: list[tuple[int, str]] = []

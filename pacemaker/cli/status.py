@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from pacemaker.cli.daemon_process import chosen_daemon, process_options
-from pacemaker.cli.output import duration, print_json, print_line, print_table
+from pacemaker.cli.output import duration_text, print_json, print_line, print_table
 from pacemaker.cli.targets import json_option
 from pacemaker.words import counted
 
@@ -59,7 +59,7 @@ def status_command(
 
 
 def _print(status: Mapping[str, Any]) -> None:
-    up = duration(status["uptime_s"])
+    up = duration_text(status["uptime_s"])
     print_line(
         f"storm-pacemaker-py {status['version']}, process {status['pid']}, up {up}"
     )

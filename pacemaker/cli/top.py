@@ -117,7 +117,7 @@ def top_command(
     """
     if not (once or as_json):
         _check_extra()
-    with observer(target, with_zookeeper) as observing:
+    with make_observer(target, with_zookeeper) as observing:
         if once or as_json:
             _watch(observing, for_s)
             view = observing.view()
@@ -133,7 +133,7 @@ def top_command(
         TopApp(observing, sort, filter_text, columns, interval_s).run()
 
 
-def observer(target: Target, with_zookeeper: bool) -> Observer:
+def make_observer(target: Target, with_zookeeper: bool) -> Observer:
     """Return an observer of the cluster that the options name.
 
     Raises:

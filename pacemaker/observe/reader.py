@@ -24,7 +24,7 @@ from pacemaker.heartbeats.keys import ROOT, key_of, topology_path
 from pacemaker.observe.tracking.cluster import ServerState, TrackedCluster
 
 T = TypeVar("T")
-Key: TypeAlias = tuple[str, str]
+WorkerId: TypeAlias = tuple[str, str]
 
 # How often every worker is read.
 ROUND_S: Final = 5.0
@@ -122,7 +122,7 @@ class HeartbeatReader:
         with self._lock:
             self._cluster.on_listed(names, self._clock())
 
-    def _read(self, keys: Sequence[Key]) -> None:
+    def _read(self, keys: Sequence[WorkerId]) -> None:
         wanted = [requests.get_pulse(key_of(*key)) for key in keys]
         answers = self._ask(wanted)
         now_s = self._clock()
@@ -160,7 +160,7 @@ class HeartbeatReader:
             self._cluster.on_servers(servers, problem)
 
 
-def _suspects(cluster: TrackedCluster, now_s: float) -> Iterator[Key]:
+def _suspects(cluster: TrackedCluster, now_s: float) -> Iterator[WorkerId]:
     for topology in cluster.topologies.values():
         for worker in topology.workers.values():
             age_s = worker.age_s

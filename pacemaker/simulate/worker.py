@@ -37,7 +37,7 @@ _ANSWER_HEAD: Final = canonical.PULSE_ACK_HEAD[_LENGTH.size :]
 _ANSWER_END: Final = struct.Struct(">ib")
 
 
-class Beats(Protocol):
+class HeartbeatSource(Protocol):
     """The heartbeats of one worker."""
 
     def at(self, number: int, due_s: float) -> bytes:
@@ -80,7 +80,7 @@ class WorkerProtocol:
 
     __slots__ = ("_beat", "_beats", "_frames", "_key_part", "_tally", "_unanswered")
 
-    def __init__(self, key: str, beats: Beats, tally: Tally) -> None:
+    def __init__(self, key: str, beats: HeartbeatSource, tally: Tally) -> None:
         self._key_part = _key_part(key)
         self._beats = beats
         self._beat = 0
@@ -227,7 +227,7 @@ class RelayedWorker:
 
     __slots__ = ("_beat", "_beats", "_key_part", "peer")
 
-    def __init__(self, key: str, beats: Beats, relay: RelayProtocol) -> None:
+    def __init__(self, key: str, beats: HeartbeatSource, relay: RelayProtocol) -> None:
         self._key_part = _key_part(key)
         self._beats = beats
         self._beat = 0

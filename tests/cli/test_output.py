@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pacemaker.cli.output import (
-    duration,
+    duration_text,
     print_json,
     print_line,
     print_table,
@@ -62,4 +62,4 @@ def test_table_is_aligned(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_duration_has_two_units(seconds: int, text: str) -> None:
     """A time span is told in its largest unit and the next one."""
-    assert duration(seconds) == text
+    assert duration_text(seconds) == text

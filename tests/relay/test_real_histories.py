@@ -44,7 +44,7 @@ BOUNDED_RELAY = (
     sys.executable,
     "-c",
     "from pacemaker.cli import main; from pacemaker.relay.core import limits;"
-    f" limits.KEPT_DELETES = {KEPT_DELETES}; main()",
+    f" limits.MAX_KEPT_DELETES = {KEPT_DELETES}; main()",
     "relay",
 )
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pacemaker.admin import routes as admin
 from pacemaker.admin.address import is_right_host
-from pacemaker.admin.routes import Reply, Request, text_reply
+from pacemaker.admin.routes import HttpRequest, HttpResponse, text_response
 from pacemaker.observe.views.cluster_view import ClusterView, TopologyView
 from pacemaker.observe.views.source import ViewSource
 from pacemaker.observe.views.sparklines import Sparklines
@@ -50,7 +50,7 @@ class Site:
         self,
         source: ViewSource,
         sparklines: Sparklines,
-        metrics: Callable[[], Reply],
+        metrics: Callable[[], HttpResponse],
         names: Collection[str] = (),
         token: str | None = None,
     ) -> None:
@@ -60,26 +60,26 @@ class Site:
         self._names = names
         self._token = token
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: HttpRequest) -> HttpResponse:
         """Return the reply to a request."""
         reply = self._refusal(request) or self._page(request.target)
         return reply._replace(headers={**_HEADERS, **reply.headers})
 
-    def _refusal(self, request: Request) -> Reply | None:
+    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
         if not is_right_host(request.host, self._names):
-            return text_reply(
+            return text_response(
                 admin.FORBIDDEN,
                 "the Host header is neither an address, nor localhost, nor a name of"
                 " this page; name it with --http-host",
             )
         if request.method not in admin.METHODS:
-            reply = text_reply(
+            reply = text_response(
                 admin.METHOD_NOT_ALLOWED, "this page is read-only: use GET or HEAD"
             )
             return reply._replace(headers={"Allow": ", ".join(admin.METHODS)})
         if self._may_read(request):
             return None
-        reply = text_reply(
+        reply = text_response(
             admin.UNAUTHORIZED,
             "send the token of --http-token-file: as the password, with any user name,"
             " or in the header Authorization: Bearer TOKEN",
@@ -88,20 +88,20 @@ class Site:
             headers={"WWW-Authenticate": 'Basic realm="observe", charset="UTF-8"'}
         )
 
-    def _may_read(self, request: Request) -> bool:
+    def _may_read(self, request: HttpRequest) -> bool:
         if self._token is None or request.is_private:
             return True
         given = _token_in(request.authorization or "")
         return hmac.compare_digest(given, self._token.encode())
 
-    def _page(self, target: str) -> Reply:
+    def _page(self, target: str) -> HttpResponse:
         try:
             split = urlsplit(target)
             fields = parse_qs(split.query, max_num_fields=16)
             query = {name: values[-1] for name, values in fields.items()}
             is_json = admin.is_json(query)
         except ValueError as exc:
-            return text_reply(admin.BAD_REQUEST, str(exc))
+            return text_response(admin.BAD_REQUEST, str(exc))
         if split.path == "/style.css":
             return _text("text/css; charset=utf-8", assets.STYLE)
         if split.path == "/script.js":
@@ -111,7 +111,7 @@ class Site:
         parts = [unquote(each, errors="replace") for each in split.path.split("/")[1:]]
         return self._content(parts, is_json)
 
-    def _content(self, parts: Sequence[str], is_json: bool) -> Reply:
+    def _content(self, parts: Sequence[str], is_json: bool) -> HttpResponse:
         view = self._source.view()
         if list(parts) == [""]:
             if is_json:
@@ -135,7 +135,7 @@ class Site:
         kind: str,
         name: str,
         is_json: bool,
-    ) -> Reply:
+    ) -> HttpResponse:
         if kind == "component":
             component = next((c for c in topology.components if c.name == name), None)
             if component is not None:
@@ -174,7 +174,7 @@ def _token_in(authorization: str) -> bytes:
     return pair.partition(b":")[2]
 
 
-def _missing(view: ClusterView, what: str, is_json: bool) -> Reply:
+def _missing(view: ClusterView, what: str, is_json: bool) -> HttpResponse:
     if is_json:
         reply = _json({"error": f"there is no {what}, or it no longer exists"})
     else:
@@ -182,16 +182,16 @@ def _missing(view: ClusterView, what: str, is_json: bool) -> Reply:
     return reply._replace(status=admin.NOT_FOUND)
 
 
-def _html(page: str) -> Reply:
+def _html(page: str) -> HttpResponse:
     return _text(HTML, page)
 
 
-def _json(value: Any) -> Reply:
+def _json(value: Any) -> HttpResponse:
     return _text(admin.JSON, json.dumps(value) + "\n")
 
 
-def _text(content_type: str, text: str) -> Reply:
-    return Reply(admin.OK, content_type, _slices(text.encode(errors="replace")))
+def _text(content_type: str, text: str) -> HttpResponse:
+    return HttpResponse(admin.OK, content_type, _slices(text.encode(errors="replace")))
 
 
 def _slices(data: bytes) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ those that still wait: they arrived in this order.  A delete that the Pacemaker 
 is kept until it is back.
 
 **When a Pacemaker comes back**, it gets the deletes that it missed, then the newest
-pulse of every connected worker.  All of them are sent once more `REPEAT_S` later: a
+pulse of every connected worker.  All of them are sent again after `REPEAT_AFTER_S`: a
 pulse that was delayed on another connection, such as another relay's, may have arrived
 in between.
 """

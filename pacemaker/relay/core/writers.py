@@ -50,7 +50,7 @@ class Writers:
             self._leaving[key] = now_s + limits.GONE_AFTER_S
 
     def pop_gone(self, now_s: float) -> list[str]:
-        """Remove and return the keys whose connection ended `GONE_S` ago."""
+        """Remove and return the keys whose connection ended `GONE_AFTER_S` ago."""
         gone = []
         for key, until_s in self._leaving.items():
             if until_s > now_s:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from pacemaker.admin.routes import Reply, Request, text_reply
+from pacemaker.admin.routes import HttpRequest, HttpResponse, text_response
 from pacemaker.observe.tracking.cluster import TrackedCluster
 from pacemaker.observe.views.sparklines import INTERVAL_S, Sparklines
 from pacemaker.observe.web import assets
@@ -28,7 +28,7 @@ RAW = {"script", "style", "svg"}
 class Page(HTMLParser):
     """A page's text, links, and elements."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: HttpResponse) -> None:
         super().__init__()
         self.texts: list[str] = []
         self.links: list[str] = []
@@ -52,7 +52,7 @@ class Page(HTMLParser):
         return "".join(self.texts)
 
 
-def body_of(reply: Reply) -> str:
+def body_of(reply: HttpResponse) -> str:
     """Return the body of a reply."""
     return b"".join(reply.slices).decode()
 
@@ -63,7 +63,7 @@ def site(shown: TrackedCluster | None = None, token: str | None = None) -> Site:
     sparklines = Sparklines()
     sparklines.on_view(source.view())
     sparklines.on_view(dataclasses.replace(source.view(), time_s=NOW + INTERVAL_S))
-    return Site(source, sparklines, lambda: text_reply(200, "m 1"), ("obs",), token)
+    return Site(source, sparklines, lambda: text_response(200, "m 1"), ("obs",), token)
 
 
 def cluster() -> TrackedCluster:
@@ -79,10 +79,10 @@ def cluster() -> TrackedCluster:
     return cluster
 
 
-def get(target: str, of: Site | None = None, **fields: str | None) -> Reply:
+def get(target: str, of: Site | None = None, **fields: str | None) -> HttpResponse:
     """Ask for a page."""
     headers = {"host": "localhost", **fields}
-    return (of or site()).answer(Request("GET", target, **headers))  # type: ignore[arg-type]
+    return (of or site()).answer(HttpRequest("GET", target, **headers))  # type: ignore[arg-type]
 
 
 def test_the_first_page_says_what_is_wrong() -> None:
@@ -208,7 +208,7 @@ def test_a_page_of_a_hundred_topologies_is_small() -> None:
         view = source.view()
         moved = dataclasses.replace(view, time_s=NOW + number * INTERVAL_S)
         sparklines.on_view(moved)
-    page = Site(source, sparklines, lambda: text_reply(200, ""))
+    page = Site(source, sparklines, lambda: text_response(200, ""))
     assert len(body_of(get("/", page))) < 60_000
 
 
@@ -222,7 +222,7 @@ def test_another_host_is_refused() -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
 def test_it_can_only_be_read(method: str) -> None:
     """Every other method is refused."""
-    reply = site().answer(Request(method, "/", "localhost"))
+    reply = site().answer(HttpRequest(method, "/", "localhost"))
     assert reply.status == 405
     assert reply.headers["Allow"] == "GET, HEAD"
 
@@ -257,5 +257,5 @@ def test_a_token_opens_every_page(authorization: str | None, status: int) -> Non
 
 def test_a_private_socket_needs_no_token() -> None:
     """Whoever may connect to the Unix socket may read."""
-    request = Request("GET", "/", "localhost", None, True)
+    request = HttpRequest("GET", "/", "localhost", None, True)
     assert site(token="secret").answer(request).status == 200

@@ -93,7 +93,7 @@ def test_deletes_of_one_path_are_kept_once() -> None:
 
 def test_too_many_deletes_drop_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
     """The number that is kept is bounded, and what is dropped is counted."""
-    monkeypatch.setattr(limits, "KEPT_DELETES", 3)
+    monkeypatch.setattr(limits, "MAX_KEPT_DELETES", 3)
     outbox = outbox_of({})
     for number in range(5):
         outbox.delete(OutgoingDelete(f"k{number}", True, float(number)))

@@ -1,4 +1,4 @@
-"""A case: all that the Pacemakers and ZooKeeper say, and what can be found; pure."""
+"""The evidence: all that the Pacemakers and ZooKeeper say about workers; pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from pacemaker.heartbeats.keys import topology_path
 from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes, slot_of
-from pacemaker.why.facts import DaemonFacts, Event, KeyFacts
+from pacemaker.why.facts import DaemonFacts, HistoryEvent, KeyFacts
 from pacemaker.why.gaps import Gap, gaps_of
 
 # The id of a topology, and the name of a worker in it.
@@ -19,7 +19,7 @@ WorkerId: TypeAlias = tuple[str, str]
 SLACK_S: Final = 3.0
 
 
-class Verdict(enum.Enum):
+class WorkerVerdict(enum.Enum):
     """What became of a worker."""
 
     WELL = "well"
@@ -48,12 +48,12 @@ class Cause(NamedTuple):
         reasons: what speaks for it, in sentences.
     """
 
-    verdict: Verdict
+    verdict: WorkerVerdict
     reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class WorkerFinding:
     """A verdict, with the time that it is about and what speaks for it.
 
     Attributes:
@@ -63,14 +63,14 @@ class Finding:
         reasons: what speaks for it, in sentences.
     """
 
-    verdict: Verdict
+    verdict: WorkerVerdict
     begin_s: float | None
     end_s: float | None
     reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Case:
+class Evidence:
     """All that is known.
 
     Attributes:
@@ -138,7 +138,7 @@ class Case:
             self._gaps[worker] = gaps_of(self.firsthand_facts(worker), self.now_s)
         return self._gaps[worker]
 
-    def deletes_in(self, worker: WorkerId, gap: Gap) -> list[Event]:
+    def deletes_in(self, worker: WorkerId, gap: Gap) -> list[HistoryEvent]:
         """Return the deletes of a worker's key at a gap's beginning or in it."""
         return [
             event

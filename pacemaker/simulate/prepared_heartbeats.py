@@ -50,7 +50,7 @@ class _Cut(NamedTuple):
     size_bytes: int
 
 
-class BeatPool:
+class PreparedHeartbeats:
     """The beats that a topology's workers send in turn.
 
     Args:
@@ -71,7 +71,7 @@ class BeatPool:
         """The size of each beat, which is the same for all workers."""
         return [cut.size_bytes for cut in self.cuts]
 
-    def of_worker(self, infos: Iterable[ExecutorInfo], first: int) -> WorkerBeats:
+    def of_worker(self, infos: Iterable[ExecutorInfo], first: int) -> WorkerHeartbeats:
         """Return the beats of a worker.
 
         Args:
@@ -80,7 +80,7 @@ class BeatPool:
         """
         own = [_info_bytes(info) for info in infos]
         changes = zlib.crc32(self._with(own)) ^ zlib.crc32(self._plain)
-        return WorkerBeats(self, [_stored(each) for each in own], changes, first)
+        return WorkerHeartbeats(self, [_stored(each) for each in own], changes, first)
 
     def _with(self, infos: Sequence[bytes]) -> bytes:
         """Return the first beat up to its time, with other tasks."""
@@ -89,13 +89,13 @@ class BeatPool:
         return b"".join(parts)
 
 
-class WorkerBeats:
-    """The beats of one worker; made by `BeatPool.of_worker`."""
+class WorkerHeartbeats:
+    """The beats of one worker; made by `PreparedHeartbeats.of_worker`."""
 
     __slots__ = ("_changes", "_first", "_infos", "_pool")
 
     def __init__(
-        self, pool: BeatPool, infos: Sequence[bytes], changes: int, first: int
+        self, pool: PreparedHeartbeats, infos: Sequence[bytes], changes: int, first: int
     ) -> None:
         self._pool = pool
         self._infos = infos

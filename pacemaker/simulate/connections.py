@@ -39,7 +39,7 @@ class Peer(Protocol):
         """Process bytes from the server; return the bytes to send."""
 
 
-class Link:
+class PeerConnection:
     """One peer's connection, which may be lost and reopened.
 
     Attributes:
@@ -57,7 +57,7 @@ class Link:
         self.attempts = 0
 
 
-class Links:
+class PeerConnections:
     """All connections of a run.
 
     Args:
@@ -85,13 +85,13 @@ class Links:
         self._rng = rng
         self._clock = clock
         self._epoll = select.epoll()
-        self._by_fd: dict[int, Link] = {}
+        self._by_fd: dict[int, PeerConnection] = {}
         # When to reopen which link; the number breaks ties.
-        self._again: list[tuple[float, int, Link]] = []
+        self._again: list[tuple[float, int, PeerConnection]] = []
         self._losses = 0
         self.connecting = 0
 
-    def open(self, link: Link) -> None:
+    def open(self, link: PeerConnection) -> None:
         """Start to connect a link; `poll` completes it."""
         try:
             link.sock = self._network.begin_to_connect(self._endpoint)
@@ -103,7 +103,7 @@ class Links:
         self._by_fd[fd] = link
         self._epoll.register(fd, _WRITABLE)
 
-    def send(self, link: Link, data: bytes) -> bool:
+    def send(self, link: PeerConnection, data: bytes) -> bool:
         """Send bytes, now or when the kernel has room.
 
         If the link is not connected, the bytes are dropped: on the next connection its
@@ -173,10 +173,10 @@ class Links:
             return link.sock.getsockname()[0], link.sock.getpeername()[0]
         return None
 
-    def _connected(self) -> Iterator[Link]:
+    def _connected(self) -> Iterator[PeerConnection]:
         return (link for link in self._by_fd.values() if link.is_connected)
 
-    def _finish_connecting(self, link: Link, now_s: float) -> None:
+    def _finish_connecting(self, link: PeerConnection, now_s: float) -> None:
         assert link.sock is not None  # noqa: S101  (it has a descriptor)
         error = link.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
@@ -187,7 +187,7 @@ class Links:
         self._epoll.modify(link.sock.fileno(), _READABLE)
         self._speak(link, lambda: link.peer.connected(now_s))
 
-    def _flush(self, link: Link) -> None:
+    def _flush(self, link: PeerConnection) -> None:
         assert link.sock is not None  # noqa: S101  (it is connected)
         try:
             sent_bytes = link.sock.send(link.unsent)
@@ -201,7 +201,7 @@ class Links:
         if not link.unsent:
             self._epoll.modify(link.sock.fileno(), _READABLE)
 
-    def _receive(self, link: Link, now_s: float) -> None:
+    def _receive(self, link: PeerConnection, now_s: float) -> None:
         assert link.sock is not None  # noqa: S101  (it is connected)
         try:
             data = link.sock.recv(READ_BYTES)
@@ -217,7 +217,7 @@ class Links:
         link.attempts = 0
         self._speak(link, lambda: link.peer.receive_data(data, now_s))
 
-    def _speak(self, link: Link, say: Callable[[], bytes]) -> None:
+    def _speak(self, link: PeerConnection, say: Callable[[], bytes]) -> None:
         try:
             outgoing = say()
         except PeerError as exc:
@@ -226,7 +226,7 @@ class Links:
         if outgoing:
             self.send(link, outgoing)
 
-    def _lose(self, link: Link, reason: str) -> None:
+    def _lose(self, link: PeerConnection, reason: str) -> None:
         self._tally.losses[reason] += 1
         self._forget(link)
         delay_s = min(MAX_DELAY_S, FIRST_DELAY_S * 2**link.attempts)
@@ -235,7 +235,7 @@ class Links:
         at_s = self._clock() + self._rng.uniform(delay_s / 2, delay_s)
         heapq.heappush(self._again, (at_s, self._losses, link))
 
-    def _forget(self, link: Link) -> None:
+    def _forget(self, link: PeerConnection) -> None:
         if link.sock is not None:
             if not link.is_connected:
                 self.connecting -= 1

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pacemaker.client.tcp import TcpNetwork
-from pacemaker.simulate.links import Link, Links
+from pacemaker.simulate.connections import PeerConnection, PeerConnections
 from pacemaker.simulate.tally import Tally
 from pacemaker.simulate.worker import WorkerProtocol
 from tests.client.daemons import descriptors
@@ -29,9 +29,9 @@ class Rig:
         endpoint = network.resolve(server.address)[0]
         self.tally = Tally()
         rng = random.Random(1)  # noqa: S311  (no secret)
-        self.links = Links(network, endpoint, self.tally, rng)
+        self.links = PeerConnections(network, endpoint, self.tally, rng)
         self.worker = WorkerProtocol("/k", SameBeat(details), self.tally)
-        self.link = Link(self.worker)
+        self.link = PeerConnection(self.worker)
         self.links.open(self.link)
 
     def turn_until(self, condition: Callable[[], object]) -> None:

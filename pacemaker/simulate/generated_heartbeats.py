@@ -19,7 +19,7 @@ from pacemaker.heartbeats.model import (
     SpoutStats,
     WorkerHeartbeat,
 )
-from pacemaker.simulate.beats import BeatPool, WorkerBeats
+from pacemaker.simulate.prepared_heartbeats import PreparedHeartbeats, WorkerHeartbeats
 from pacemaker.simulate.shape import ClusterShape, PlannedWorker
 
 K = TypeVar("K")
@@ -27,7 +27,7 @@ V = TypeVar("V")
 _Figures: TypeAlias = dict[str, dict[K, V]]
 
 # The beats in a pool; after the last, a worker starts over.
-BEATS: Final = 16
+HEARTBEATS_PER_POOL: Final = 16
 
 # Storm's windows of statistics: 10 minutes, 3 hours, a day, and since the start.
 _WINDOWS: Final = {"600": 600, "10800": 10800, "86400": 86400, ":all-time": 2**31}
@@ -96,13 +96,13 @@ class _Executor:
         }
 
 
-def pools(
+def make_pools(
     shape: ClusterShape,
     topology_ids: Sequence[str],
     now_secs: int,
     rng: random.Random,
     epoch_s: float = 0.0,
-) -> list[BeatPool]:
+) -> list[PreparedHeartbeats]:
     """Generate the beats of each topology's workers.
 
     Args:
@@ -110,7 +110,7 @@ def pools(
         epoch_s: when the generator's clock began, in seconds since 1970.
 
     Returns:
-        For each topology, a pool of `BEATS` beats.
+        For each topology, a pool of `HEARTBEATS_PER_POOL` beats.
     """
     return [
         _pool(shape, topology_id, now_secs, rng, epoch_s)
@@ -118,15 +118,17 @@ def pools(
     ]
 
 
-def beats_of(
+def heartbeats_of(
     shape: ClusterShape,
-    pools: Sequence[BeatPool],
+    pools: Sequence[PreparedHeartbeats],
     workers: Sequence[PlannedWorker],
     rng: random.Random,
-) -> list[WorkerBeats]:
+) -> list[WorkerHeartbeats]:
     """Return the beats of each worker, which begin at a random one of its pool."""
     return [
-        pools[worker.topology].of_worker(infos_of(shape, worker), rng.randrange(BEATS))
+        pools[worker.topology].of_worker(
+            infos_of(shape, worker), rng.randrange(HEARTBEATS_PER_POOL)
+        )
         for worker in workers
     ]
 
@@ -149,13 +151,13 @@ def _pool(
     now_secs: int,
     rng: random.Random,
     epoch_s: float,
-) -> BeatPool:
+) -> PreparedHeartbeats:
     executors = {
         ExecutorInfo(number, number): _Executor(number, rng)
         for number in range(1, shape.executors + 1)
     }
     uptime_secs = rng.randrange(_MAX_UPTIME_SECS)
-    ages_secs = (int(beat * shape.interval_s) for beat in range(BEATS))
+    ages_secs = (int(beat * shape.interval_s) for beat in range(HEARTBEATS_PER_POOL))
     beats = [
         WorkerHeartbeat(
             topology_id=topology_id,
@@ -168,4 +170,4 @@ def _pool(
         )
         for age_secs in ages_secs
     ]
-    return BeatPool(beats, epoch_s)
+    return PreparedHeartbeats(beats, epoch_s)

@@ -8,7 +8,12 @@ from pacemaker.heartbeats import codec
 from pacemaker.heartbeats.model import BoltStats, SpoutStats
 from pacemaker.observe.tracking.cluster import TrackedCluster
 from pacemaker.observe.views.make_views import make_cluster_view
-from pacemaker.simulate.heartbeats import BEATS, beats_of, infos_of, pools
+from pacemaker.simulate.generated_heartbeats import (
+    HEARTBEATS_PER_POOL,
+    heartbeats_of,
+    infos_of,
+    make_pools,
+)
 from pacemaker.simulate.shape import ClusterShape, plan_workers
 
 SHAPE = ClusterShape(
@@ -17,14 +22,17 @@ SHAPE = ClusterShape(
 RNG = random.Random(1)  # noqa: S311  (no secret)
 IDS = ("a-1-1", "b-2-1")
 NOW = 1_700_000_000
-POOLS = pools(SHAPE, IDS, NOW, RNG, epoch_s=NOW)
+POOLS = make_pools(SHAPE, IDS, NOW, RNG, epoch_s=NOW)
 PLANNED = plan_workers(SHAPE, IDS, RNG)
-WORKERS = beats_of(SHAPE, POOLS, PLANNED, RNG)
+WORKERS = heartbeats_of(SHAPE, POOLS, PLANNED, RNG)
 
 
 def beats(worker: int) -> list[bytes]:
     """Return a round of a worker's beats."""
-    return [WORKERS[worker].at(number, 3.0 * number) for number in range(BEATS)]
+    return [
+        WORKERS[worker].at(number, 3.0 * number)
+        for number in range(HEARTBEATS_PER_POOL)
+    ]
 
 
 def test_values_are_heartbeats_of_the_topology() -> None:
@@ -71,7 +79,9 @@ def test_observe_sees_a_sound_cluster() -> None:
 def test_values_change_from_beat_to_beat() -> None:
     """Time and uptime go on by the interval, the counts grow, no two are the same."""
     found = [codec.decode(details) for details in beats(0)]
-    assert [beat.time_secs - NOW for beat in found] == [3 * n for n in range(BEATS)]
+    assert [beat.time_secs - NOW for beat in found] == [
+        3 * n for n in range(HEARTBEATS_PER_POOL)
+    ]
     assert found[5].uptime_secs - found[0].uptime_secs == 15
     totals = [
         next(iter(beat.executors.values())).emitted[":all-time"]["default"]
@@ -82,7 +92,7 @@ def test_values_change_from_beat_to_beat() -> None:
     assert in_order == sorted(in_order)
     assert in_order[0] < in_order[-1]
     values = {details for worker in range(6) for details in beats(worker)}
-    assert len(values) == 6 * BEATS
+    assert len(values) == 6 * HEARTBEATS_PER_POOL
 
 
 def test_counts_are_sampled_as_storms_are() -> None:

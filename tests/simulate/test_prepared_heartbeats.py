@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pacemaker.heartbeats import codec
 from pacemaker.heartbeats.compression import Compression
 from pacemaker.heartbeats.model import ExecutorInfo, WorkerHeartbeat
-from pacemaker.simulate.beats import BeatPool
+from pacemaker.simulate.prepared_heartbeats import PreparedHeartbeats
 from tests.observe.made_up import bolt, spout
 
 EPOCH_S = 1_700_000_000.0
@@ -29,7 +29,7 @@ def heartbeat(factor: int) -> WorkerHeartbeat:
 
 
 BEATS = [heartbeat(factor) for factor in (1, 2, 3)]
-POOL = BeatPool(BEATS, EPOCH_S)
+POOL = PreparedHeartbeats(BEATS, EPOCH_S)
 
 tasks = st.integers(1, 2**31 - 1).map(lambda task: ExecutorInfo(task, task))
 
