@@ -21,7 +21,7 @@ from click.core import ParameterSource
 from pacemaker.config import Configuration
 from pacemaker.config.keys import OPTION_PREFIX
 from pacemaker.config.layers import DEFAULT_SOURCE
-from pacemaker.config.values import Shown
+from pacemaker.config.values import ShownValue
 from pacemaker.errors import ConfigError
 
 VARIABLE_PREFIX: Final = "STORM_PACEMAKER_"
@@ -134,7 +134,10 @@ def _from_storm_yaml(
         value = option.process_value(ctx, _as_typed(option, given.value))
     except click.BadParameter as exc:
         raise ConfigError(
-            exc.message, key=option.key, value=Shown(given.value), source=given.source
+            exc.message,
+            key=option.key,
+            value=ShownValue(given.value),
+            source=given.source,
         ) from exc
     return Chosen(value, given.value, given.source)
 
@@ -191,7 +194,7 @@ def warn_of_unknown(ctx: click.Context, configuration: Configuration) -> None:
         if key not in keys:
             meant = difflib.get_close_matches(key, keys, 1)
             hint = f"; did you mean {meant[0]}?" if meant else ""
-            _logger.warning("unknown key %r is ignored%s", Shown(key), hint)
+            _logger.warning("unknown key %r is ignored%s", ShownValue(key), hint)
     for unknown, known in misspelt_variables(options, os.environ):
         _logger.warning("unknown variable %s; did you mean %s?", unknown, known)
 

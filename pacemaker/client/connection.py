@@ -48,7 +48,7 @@ from pacemaker.sasl.mechanism import ClientMechanismFactory
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT_S: Final = 1.0
-DEFAULT_MESSAGE_BYTES: Final = Settings().message_size_max_bytes
+DEFAULT_MAX_MESSAGE_BYTES: Final = Settings().message_size_max_bytes
 
 _CLOSED: Final = "the connection is closed"
 
@@ -80,7 +80,7 @@ class PacemakerConnection:
         address: ServerAddress,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        max_body_bytes: int = DEFAULT_MESSAGE_BYTES,
+        max_body_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         mechanism_factory: ClientMechanismFactory | None = None,
         network: Network | None = None,
         rng: random.Random | None = None,
@@ -314,7 +314,9 @@ class PacemakerConnection:
         self.liveness.on_loss(reason)
         with self._lock:
             self._last_failure = reason
-            self._next_attempt_s = self._network.clock.now_s() + self._backoff.next_s()
+            self._next_attempt_s = (
+                self._network.clock.now_s() + self._backoff.next_delay_s()
+            )
         if session is not None:
             self._fail_in_flight(session, ConnectionLostError, reason)
         if session is None or not session.was_alive:

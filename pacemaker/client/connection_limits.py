@@ -1,4 +1,4 @@
-"""The numbers that each connection to a Pacemaker keeps, a relay's link included."""
+"""The timeouts and sizes of each connection to a Pacemaker, a relay's link included."""
 
 from __future__ import annotations
 

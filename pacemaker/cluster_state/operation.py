@@ -27,7 +27,10 @@ from kazoo.exceptions import (
 )
 from kazoo.handlers.threading import KazooTimeoutError
 
-from pacemaker.cluster_state.zookeeper_session import CONNECTION_LOST, ZooKeeperSession
+from pacemaker.cluster_state.zookeeper_session import (
+    CONNECTION_LOST_ERRORS,
+    ZooKeeperSession,
+)
 from pacemaker.errors import (
     AnswerLostError,
     NodeAccessError,
@@ -44,7 +47,7 @@ WRITE_ATTEMPTS_MAX: Final = 3
 AnyZooKeeperError = TypeVar("AnyZooKeeperError", bound=ZooKeeperError)
 
 
-class Done(NamedTuple):
+class WriteWasDone(NamedTuple):
     """The result of reading back a write that was done, with its lost answer."""
 
     answer: Any = None
@@ -91,11 +94,11 @@ class Operation:
         while True:
             try:
                 return self._send(send)
-            except CONNECTION_LOST:
+            except CONNECTION_LOST_ERRORS:
                 continue
 
     def write(
-        self, send: Callable[[Any], Any], read_back: Callable[[], Done | None]
+        self, send: Callable[[Any], Any], read_back: Callable[[], WriteWasDone | None]
     ) -> Any:
         """Send a request that changes something, so that it takes effect once.
 
@@ -108,7 +111,7 @@ class Operation:
         for _ in range(WRITE_ATTEMPTS_MAX):
             try:
                 return self._send(send)
-            except CONNECTION_LOST as exc:
+            except CONNECTION_LOST_ERRORS as exc:
                 done = self._read_back(read_back, exc)
             except KazooTimeoutError as exc:
                 raise self.answer_lost("no answer in time") from exc
@@ -145,8 +148,8 @@ class Operation:
             raise self._error(UnavailableError, reason)
 
     def _read_back(
-        self, read_back: Callable[[], Done | None], lost: Exception
-    ) -> Done | None:
+        self, read_back: Callable[[], WriteWasDone | None], lost: Exception
+    ) -> WriteWasDone | None:
         try:
             self.read(lambda client: client.sync_async("/"))
             return read_back()

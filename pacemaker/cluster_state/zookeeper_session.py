@@ -46,7 +46,7 @@ from pacemaker.cluster_state.zookeeper_client import ZooKeeperClient
 _logger: Final = logging.getLogger(__name__)
 
 # kazoo's errors after which a request may or may not have been served.
-CONNECTION_LOST: Final = (ConnectionLoss, SessionExpiredError)
+CONNECTION_LOST_ERRORS: Final = (ConnectionLoss, SessionExpiredError)
 
 _EVENT_TYPES: Final = {
     KazooEventType.CREATED: EventType.CREATED,
@@ -180,7 +180,7 @@ class ZooKeeperSession:
                 missed = self._look_again(watch)
                 if missed is not None:
                     self._in_callback_thread(self._fire, watch, missed)
-        except (*CONNECTION_LOST, KazooTimeoutError):
+        except (*CONNECTION_LOST_ERRORS, KazooTimeoutError):
             # The next connection starts over with its own thread.
             return
         self._ready(change)
@@ -189,7 +189,7 @@ class ZooKeeperSession:
         """Set one watch again; return the event that it missed, if any."""
         try:
             return missed_event(watch, self._look(watch))
-        except CONNECTION_LOST:
+        except CONNECTION_LOST_ERRORS:
             raise
         except KazooException as exc:
             # Perhaps it may no longer be read; report a change so that its reader

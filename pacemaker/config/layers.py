@@ -98,7 +98,7 @@ def option_layers(options: Iterable[str]) -> tuple[list[Layer], list[Note]]:
         if equals:
             layers.append(Layer(OPTION_SOURCE, {key: parse_loose_json(text)}))
         else:
-            shown = values.Shown(option)
+            shown = values.ShownValue(option)
             problem = f"{OPTION_SOURCE} {shown!r} is ignored: it is not KEY=VALUE"
             notes.append(Note(problem, is_warning=True))
     return layers, notes
@@ -145,7 +145,9 @@ def _check(key: ConfigKey, found: Given) -> object:
     try:
         return key.check(found.value)
     except values.WrongValueError as exc:
-        shown = values.Hidden() if key.is_secret else values.Shown(found.value)
+        shown = (
+            values.HiddenValue() if key.is_secret else values.ShownValue(found.value)
+        )
         raise ConfigError(
             str(exc), key=key.name, value=shown, source=found.source
         ) from exc

@@ -448,7 +448,7 @@ class Link:
         if was_up or reason != self.problem:
             _logger.warning("%s: no connection: %s", self.name, reason)
         self.problem = reason
-        self._wait_until(self._owner.now() + self._backoff.next_s())
+        self._wait_until(self._owner.now() + self._backoff.next_delay_s())
         self._user.on_down(reason)
 
     def _wait_until(self, attempt_s: float) -> None:

@@ -1,9 +1,9 @@
-"""The two links of each Pacemaker: one for pulses and deletes, one for reads.
+"""What is sent over the two links of each Pacemaker: pulses and deletes, or reads.
 
-The first is open as long as the relay runs, and needs no right to read.  The second
-opens once somebody reads, and authenticates.  A sender is the user of a link: it sends
-what the relay's core has for the Pacemaker, and tells the core what the link reports.
-Only the links' thread calls it.
+The first link is open as long as the relay runs, and needs no right to read.  The
+second opens once somebody reads, and authenticates.  A sender is the user of a link: it
+sends what the relay's core has for the Pacemaker, and tells the core what the link
+reports.  Only the links' thread calls it.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ ANYONE: Final = Id("world", "anyone")
 OPEN: Final = (ACL(permissions.ALL, ANYONE),)
 
 # Called with kazoo's EventType and the path of each change that a watch can see.
-Report: TypeAlias = Callable[[Any, str], None]
+EventReporter: TypeAlias = Callable[[Any, str], None]
 
 
 class SessionIdentity(NamedTuple):
@@ -101,7 +101,7 @@ class Znodes:
         zxid: the newest transaction.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: EventReporter) -> None:
         self._report = report
         self.zxid = 0
         self._nodes = {"/": Znode(b"", OPEN, 0, 0, 0, 0)}

@@ -8,7 +8,11 @@ import pytest
 from kazoo import exceptions as kazoo
 from kazoo.handlers.threading import KazooTimeoutError
 
-from pacemaker.cluster_state.operation import WRITE_ATTEMPTS_MAX, Done, Operation
+from pacemaker.cluster_state.operation import (
+    WRITE_ATTEMPTS_MAX,
+    Operation,
+    WriteWasDone,
+)
 from pacemaker.errors import (
     AnswerLostError,
     NodeAccessError,
@@ -32,7 +36,7 @@ def read(session: ScriptedSession) -> Any:
         return op.read(lambda client: client.get_async("/a"))
 
 
-def write(session: ScriptedSession, *found: Done | None) -> Any:
+def write(session: ScriptedSession, *found: WriteWasDone | None) -> Any:
     """Write a node by it; `found` is what reading back finds each time."""
     finds = iter(found)
     with operation(session) as op:
@@ -58,7 +62,7 @@ def test_answered_write_is_not_read_back() -> None:
 def test_write_that_is_found_is_done(lost: Exception) -> None:
     """A lost write is looked for behind a sync; found, it is not sent again."""
     session = ScriptedSession([lost, "/"])
-    assert write(session, Done("found")) == "found"
+    assert write(session, WriteWasDone("found")) == "found"
     assert session.requests == ["set", "sync"]
 
 

@@ -37,7 +37,7 @@ GAP_SECS: Final = 15
 SKEW_SECS: Final = 5
 
 # The skew is the smallest lag of this many heartbeats.
-LAGS: Final = 8
+MAX_LAGS: Final = 8
 
 
 class Sample:
@@ -105,7 +105,7 @@ class TrackedWorker:
         self.restarts_s: deque[float] = deque(maxlen=100)
         self.longest_gap_secs = 0
         self.gone_s: float | None = None
-        self.lags_s: deque[float] = deque(maxlen=LAGS)
+        self.lags_s: deque[float] = deque(maxlen=MAX_LAGS)
         self.samples: deque[Sample] = deque()
 
     def __repr__(self) -> str:

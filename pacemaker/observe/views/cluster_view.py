@@ -1,4 +1,4 @@
-"""The picture of a cluster at one moment: plain values, to be shown or written as JSON.
+"""The view of a cluster at one moment: plain values, to be shown or written as JSON.
 
 Names and texts in it come from heartbeats and nodes that anyone may have written.
 So they must be escaped before they are shown.

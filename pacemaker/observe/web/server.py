@@ -1,4 +1,4 @@
-"""The page as a server: the admin endpoint's HTTP shell around `routes`."""
+"""Serve the pages: the admin endpoint's HTTP shell around `routes`."""
 
 from __future__ import annotations
 
