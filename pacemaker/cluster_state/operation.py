@@ -41,7 +41,7 @@ from pacemaker.errors import (
 
 # How often a write is sent.  Limited because ZooKeeper closes the connection each time
 # for a write that is too large.
-WRITE_ATTEMPTS_MAX: Final = 3
+MAX_WRITE_ATTEMPTS: Final = 3
 
 
 AnyZooKeeperError = TypeVar("AnyZooKeeperError", bound=ZooKeeperError)
@@ -108,7 +108,7 @@ class Operation:
             read_back: called if the answer is lost; returns None if the write was
                 certainly not carried out.
         """
-        for _ in range(WRITE_ATTEMPTS_MAX):
+        for _ in range(MAX_WRITE_ATTEMPTS):
             try:
                 return self._send(send)
             except CONNECTION_LOST_ERRORS as exc:

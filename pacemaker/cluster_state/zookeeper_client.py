@@ -21,7 +21,7 @@ from pacemaker.errors import ConfigError
 
 # The longest pause between two attempts to connect.  kazoo's default is a minute, long
 # enough for a session to end although ZooKeeper is back.
-RECONNECT_PAUSE_MAX_S: Final = 2.0
+MAX_RECONNECT_PAUSE_S: Final = 2.0
 
 # Called with kazoo's WatchedEvent; once, except for watches that are set again.
 WatchFunction: TypeAlias = Callable[[Any], None]
@@ -131,7 +131,7 @@ def kazoo_client(settings: Settings) -> ZooKeeperClient:
         hosts=",".join(f"{_in_url(host)}:{settings.zookeeper_port}" for host in hosts),
         timeout=settings.zookeeper_session_timeout_ms / 1000,
         auth_data=credentials(settings),
-        connection_retry=KazooRetry(max_tries=-1, max_delay=RECONNECT_PAUSE_MAX_S),
+        connection_retry=KazooRetry(max_tries=-1, max_delay=MAX_RECONNECT_PAUSE_S),
     )
     return cast("ZooKeeperClient", client)
 

@@ -23,7 +23,7 @@ STORE_1X: Final = "org.apache.storm.pacemaker.pacemaker_state_factory"
 STORE_2X: Final = "org.apache.storm.cluster.PaceMakerStateStorageFactory"
 
 # The most characters of a value in a finding.
-VALUE_MAX: Final = 200
+MAX_VALUE_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class StormYaml:
 
 def shown(value: Any) -> str:
     """Return a value as a finding shows it, cut if it is long."""
-    return "unset" if value is None else clipped(text_of(value), VALUE_MAX)
+    return "unset" if value is None else clipped(text_of(value), MAX_VALUE_CHARACTERS)
 
 
 def text_of(value: Any) -> str:

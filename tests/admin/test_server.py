@@ -19,7 +19,6 @@ from pacemaker.admin.client import fetch_page
 from pacemaker.admin.listening import address_of, listen, release_listener
 from pacemaker.admin.routes import HttpRequest, HttpResponse, text_response
 from pacemaker.admin.server import MAX_CONNECTIONS, AdminServer
-from pacemaker.errors import AdminError
 
 pytestmark = pytest.mark.io
 
@@ -306,28 +305,3 @@ def test_unix_socket_is_for_its_user_alone(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
         assert fetch_page(running.address, "/a", GIVE_UP_S).status == 200
     assert running.pages.asked[0].is_private
-
-
-def test_client_says_why_there_is_no_answer(tmp_path: Path) -> None:
-    """The endpoint, the reason, and what to look at."""
-    address = AdminAddress(path=str(tmp_path / "admin"))
-    with pytest.raises(AdminError, match=r"No such file.*--admin"):
-        fetch_page(address, "/a", GIVE_UP_S)
-
-
-def test_answer_that_is_no_http_is_an_error(running: Running) -> None:
-    """Another program may have the port."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        address = AdminAddress("127.0.0.1", other.getsockname()[1])
-
-        def answer() -> None:
-            connection, _ = other.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(b"\x00\x00\x00\x0f\r\n")
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        with pytest.raises(AdminError):
-            fetch_page(address, "/a", GIVE_UP_S)
-        thread.join()

@@ -9,7 +9,7 @@ from kazoo import exceptions as kazoo
 from kazoo.handlers.threading import KazooTimeoutError
 
 from pacemaker.cluster_state.operation import (
-    WRITE_ATTEMPTS_MAX,
+    MAX_WRITE_ATTEMPTS,
     Operation,
     WriteWasDone,
 )
@@ -75,9 +75,9 @@ def test_write_that_is_not_found_is_sent_again() -> None:
 
 def test_write_is_not_sent_for_ever() -> None:
     """A write that ends its connection each time is given up, and was not done."""
-    session = ScriptedSession([LOST[0], "/"] * WRITE_ATTEMPTS_MAX)
+    session = ScriptedSession([LOST[0], "/"] * MAX_WRITE_ATTEMPTS)
     with pytest.raises(UnavailableError, match="ended each time"):
-        write(session, *[None] * WRITE_ATTEMPTS_MAX)
+        write(session, *[None] * MAX_WRITE_ATTEMPTS)
 
 
 @pytest.mark.parametrize("error", [KazooTimeoutError(), kazoo.NoAuthError()])

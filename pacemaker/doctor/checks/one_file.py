@@ -12,11 +12,11 @@ from pacemaker.config import storm_defaults
 from pacemaker.doctor.checks import timeouts
 from pacemaker.doctor.facts import ClusterFacts, Finding
 from pacemaker.doctor.storm_yaml import (
+    MAX_VALUE_CHARACTERS,
     SERVERS,
     STORE,
     STORE_1X,
     STORE_2X,
-    VALUE_MAX,
     StormYaml,
     shown,
 )
@@ -63,7 +63,7 @@ def _invalid(file: StormYaml, error: str) -> Finding:
             is_failure=True,
             key="storm.yaml",
             file=file.source,
-            value=clipped(error, VALUE_MAX),
+            value=clipped(error, MAX_VALUE_CHARACTERS),
             because="the daemon does not start with this file",
             remedy=f"correct the file, or name another one; {again}",
         )
@@ -72,7 +72,7 @@ def _invalid(file: StormYaml, error: str) -> Finding:
         is_failure=True,
         key=file.error_key,
         file=file.source,
-        value=clipped(repr(file.error_value), VALUE_MAX),
+        value=clipped(repr(file.error_value), MAX_VALUE_CHARACTERS),
         because=f"the daemon does not start: the value {error}",
         remedy=f"correct the value; {again}",
     )
@@ -85,7 +85,7 @@ def _suspicious(facts: ClusterFacts, file: StormYaml) -> Iterator[Finding]:
             is_failure=False,
             key="storm.yaml",
             file=file.source,
-            value=clipped(warning, VALUE_MAX),
+            value=clipped(warning, MAX_VALUE_CHARACTERS),
             because="the setting may have no effect",
             remedy="correct it, or remove it",
         )

@@ -55,7 +55,7 @@ class DecodedHeartbeat(NamedTuple):
     figures: array[float]
 
 
-class Known(NamedTuple):
+class KnownHeartbeat(NamedTuple):
     """What is remembered of a worker's last heartbeat.
 
     Attributes:
@@ -89,8 +89,8 @@ class HeartbeatDecoder:
         self.slow = 0
 
     def decode(
-        self, details: bytes, known: Known | None
-    ) -> tuple[DecodedHeartbeat, Known | None]:
+        self, details: bytes, known: KnownHeartbeat | None
+    ) -> tuple[DecodedHeartbeat, KnownHeartbeat | None]:
         """Decode a stored heartbeat.
 
         Args:
@@ -114,7 +114,7 @@ class HeartbeatDecoder:
         beat = _beat_of(heartbeat)
         return beat, self._learn(plain, heartbeat, beat)
 
-    def _composed(self, plain: bytes) -> Known | None:
+    def _composed(self, plain: bytes) -> KnownHeartbeat | None:
         """Find a heartbeat's layouts among those of the topology's other workers.
 
         Those layouts were compared with the checked reader.  Their fixed bytes
@@ -137,13 +137,13 @@ class HeartbeatDecoder:
             return None
         if len({info for _, info in infos}) < count:
             return None  # if an executor occurs twice, the last one counts
-        return Known(
+        return KnownHeartbeat(
             head, topology_id, tuple(infos), tuple(layouts), _shown(infos, layouts)
         )
 
     def _learn(
         self, plain: bytes, heartbeat: WorkerHeartbeat, beat: DecodedHeartbeat
-    ) -> Known | None:
+    ) -> KnownHeartbeat | None:
         """Find the layouts of a heartbeat; None unless they give the same figures."""
         try:
             known = self._scan(plain, heartbeat.topology_id)
@@ -156,7 +156,7 @@ class HeartbeatDecoder:
             tried.update(dict.fromkeys(known.layouts))
         return known
 
-    def _scan(self, plain: bytes, topology_id: str) -> Known:
+    def _scan(self, plain: bytes, topology_id: str) -> KnownHeartbeat:
         _, count, at = _read_head(plain)
         head = plain[:at]
         infos: list[tuple[bytes, ExecutorInfo]] = []
@@ -165,7 +165,7 @@ class HeartbeatDecoder:
             infos.append(_read_info(plain, at))
             layout, at = scan(plain, at + _INFO.size)
             layouts.append(self._shared(layout))
-        return Known(
+        return KnownHeartbeat(
             head, topology_id, tuple(infos), tuple(layouts), _shown(infos, layouts)
         )
 
@@ -211,7 +211,7 @@ def _shown(
     return tuple(info for info, _ in shown), tuple(shape for _, shape in shown)
 
 
-def _read_fast(plain: bytes, known: Known) -> DecodedHeartbeat | None:
+def _read_fast(plain: bytes, known: KnownHeartbeat) -> DecodedHeartbeat | None:
     if not plain.startswith(known.head):
         return None
     at = len(known.head)

@@ -13,10 +13,10 @@ from pacemaker.observe.views.tables import Column
 from pacemaker.words import clipped, printable
 
 # The most characters of a cell: anyone can write names of any length.
-CELL_MAX: Final = 60
+MAX_CELL_CHARACTERS: Final = 60
 
 # The most troubles that are shown above the table.
-TROUBLES_MAX: Final = 8
+MAX_TROUBLES: Final = 8
 
 TOPOLOGIES, COMPONENTS, WORKERS, EXECUTORS = (
     "topologies",
@@ -120,8 +120,8 @@ def sheet_of(level: Level, view: ClusterView, source: ViewSource) -> Sheet:
 
 
 def safe(text: str) -> str:
-    """Return text that cannot drive a terminal, at most `CELL_MAX` characters."""
-    return clipped(printable(text[: CELL_MAX + 1]), CELL_MAX)
+    """Return text that cannot drive a terminal, cut after `MAX_CELL_CHARACTERS`."""
+    return clipped(printable(text[: MAX_CELL_CHARACTERS + 1]), MAX_CELL_CHARACTERS)
 
 
 def _title(column: Column[Any], order: Column[Any], is_reversed: bool) -> Cell:
@@ -227,7 +227,7 @@ def troubles(view: ClusterView) -> list[tuple[str, str]]:
     """Return the letter and the text of the worst troubles."""
     shown = [
         (tables.BAD if each.is_bad else tables.WARNING, safe_line(each.text))
-        for each in view.troubles[:TROUBLES_MAX]
+        for each in view.troubles[:MAX_TROUBLES]
     ]
     more = len(view.troubles) - len(shown)
     return [*shown, (tables.WARNING, f"and {more} more")] if more > 0 else shown

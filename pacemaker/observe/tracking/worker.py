@@ -12,7 +12,7 @@ from collections import deque
 from typing import Final
 
 from pacemaker.heartbeats.model import ExecutorInfo
-from pacemaker.observe.decoding.decoder import DecodedHeartbeat, Known
+from pacemaker.observe.decoding.decoder import DecodedHeartbeat, KnownHeartbeat
 from pacemaker.observe.decoding.executor_figures import (
     ALL_TIME_OFFSET,
     FIGURES_PER_EXECUTOR,
@@ -94,7 +94,7 @@ class TrackedWorker:
         self.topology_id = topology_id
         self.name = name
         self.slot = slot
-        self.known: Known | None = None
+        self.known: KnownHeartbeat | None = None
         self.value_hash = 0
         self.size_bytes = 0
         self.problem: str | None = None

@@ -24,13 +24,13 @@ FULL_CAPACITY: Final = 0.9
 FAILED_PERCENT: Final = 5.0
 
 # The most characters of a name in a sentence.
-NAME_MAX: Final = 80
+MAX_NAME_CHARACTERS: Final = 80
 
 # Data older than this is reported: three rounds of a large cluster.
 DATA_OLD_S: Final = 30
 
 # The most characters of an error in a sentence.
-ERROR_MAX: Final = 200
+MAX_ERROR_CHARACTERS: Final = 200
 
 RECENT_S: Final = 600
 
@@ -143,7 +143,7 @@ def _of_worker(topology: TopologyView, worker: WorkerView) -> Iterator[Trouble]:
 
 def _short(name: str) -> str:
     """Cut a name, so that a long forged one leaves room for the trouble itself."""
-    return clipped(name, NAME_MAX)
+    return clipped(name, MAX_NAME_CHARACTERS)
 
 
 def _is_skew(skew_s: float) -> bool:
@@ -174,7 +174,7 @@ def _of_component(
     if error is not None and view.time_s - error.time_secs < RECENT_S:
         age_s = max(0.0, view.time_s - error.time_secs)
         text = f"{name}: {bolt} failed {age_s:.0f} s ago: "
-        text += clipped(error.summary, ERROR_MAX)
+        text += clipped(error.summary, MAX_ERROR_CHARACTERS)
         yield Trouble(False, "error", topology.id, component.name, text)
 
 

@@ -33,7 +33,7 @@ MAX_TOPOLOGIES: Final = 500
 MAX_COMPONENTS: Final = 200
 
 # The most characters of a label; longer names are cut.
-LABEL_MAX: Final = 200
+MAX_LABEL_CHARACTERS: Final = 200
 
 OTHER: Final = "other"
 
@@ -111,7 +111,7 @@ def _row(labels: tuple[str, ...], components: Sequence[ComponentView]) -> _Row:
 
 
 def _label(text: str) -> str:
-    return clipped(text, LABEL_MAX).encode(errors="replace").decode()
+    return clipped(text, MAX_LABEL_CHARACTERS).encode(errors="replace").decode()
 
 
 def _labels(topology: TopologyView) -> tuple[str, str]:

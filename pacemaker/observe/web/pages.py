@@ -23,10 +23,10 @@ from pacemaker.observe.web import html
 from pacemaker.observe.web.html import Html, escaped, joined, link, path_of
 
 # The most entries in a list of troubles.
-WORST: Final = 8
+MAX_WORST_ROWS: Final = 8
 
 # The most rows of a table: anyone can store keys.
-ROWS_MAX: Final = 500
+MAX_ROWS: Final = 500
 
 # The lists of the first page, and the kinds of trouble in each.
 LISTS: Final = (
@@ -52,9 +52,9 @@ def cluster_page(view: ClusterView, sparklines: Sparklines) -> Html:
     shown = html.table(
         _counted("Topologies", len(rows)),
         columns,
-        rows[:ROWS_MAX],
+        rows[:MAX_ROWS],
         {
-            "state": lambda t: html.letter(by_name["state"].text(t)),
+            "state": lambda t: html.severity_letter(by_name["state"].text(t)),
             "name": lambda t: link(path_of(t.id), t.name),
         },
         [("10 MINUTES", lambda t: _line(sparklines.of(t.id), t.name))],
@@ -65,22 +65,22 @@ def cluster_page(view: ClusterView, sparklines: Sparklines) -> Html:
 
 
 def _counted(title: str, count: int) -> str:
-    return f"{title} (the first {ROWS_MAX} of {count})" if count > ROWS_MAX else title
+    return f"{title} (the first {MAX_ROWS} of {count})" if count > MAX_ROWS else title
 
 
 def _list_of(view: ClusterView, title: str, kinds: Sequence[str]) -> Html:
     found = [each for each in view.troubles if each.kind in kinds]
-    items = [_item(view, trouble) for trouble in found[:WORST]]
-    return html.listed(title, items, max(0, len(found) - WORST))
+    items = [_item(view, trouble) for trouble in found[:MAX_WORST_ROWS]]
+    return html.titled_list(title, items, max(0, len(found) - MAX_WORST_ROWS))
 
 
 def _item(view: ClusterView, trouble: Trouble) -> Html:
     severity = tables.BAD if trouble.is_bad else tables.WARNING
-    text = escaped(trouble.text, html.ERROR_MAX)
+    text = escaped(trouble.text, html.MAX_ERROR_CHARACTERS)
     path = _path_of(view, trouble)
     if path is not None:
         text = Html(f'<a href="{escaped(path, 10_000)}">{text}</a>')
-    return joined(html.letter(severity), " ", text)
+    return joined(html.severity_letter(severity), " ", text)
 
 
 def _path_of(view: ClusterView, trouble: Trouble) -> str | None:
@@ -107,7 +107,7 @@ def topology_page(
     components = html.table(
         _counted("Components", len(topology.components)),
         tables.component_columns(),
-        topology.components[:ROWS_MAX],
+        topology.components[:MAX_ROWS],
         {"name": lambda c: _component_link(topology, c)},
         [
             (
@@ -223,9 +223,9 @@ def _worker_table(topology: TopologyView, workers: Sequence[WorkerView]) -> Html
     return html.table(
         _counted("Workers", len(workers)),
         columns,
-        rows[:ROWS_MAX],
+        rows[:MAX_ROWS],
         {
-            "state": lambda w: html.letter(tables.severity_of_state(w.state)),
+            "state": lambda w: html.severity_letter(tables.severity_of_state(w.state)),
             "worker": lambda w: link(path_of(topology.id, "worker", w.name), w.place),
         },
     )
@@ -241,7 +241,7 @@ def _executor_table(topology: TopologyView, executors: Sequence[ExecutorView]) -
     return html.table(
         _counted("Executors", len(executors)),
         tables.executor_columns(),
-        executors[:ROWS_MAX],
+        executors[:MAX_ROWS],
         {
             "worker": worker,
             "component": lambda e: link(
@@ -274,8 +274,10 @@ def _figure(value: float | None) -> str:
 
 def _own_troubles(view: ClusterView, topology: TopologyView) -> Html:
     found = [t for t in view.troubles if t.topology_id == topology.id]
-    items = [_item(view, trouble) for trouble in found[: 3 * WORST]]
-    return html.listed("What is wrong", items, max(0, len(found) - 3 * WORST))
+    items = [_item(view, trouble) for trouble in found[: 3 * MAX_WORST_ROWS]]
+    return html.titled_list(
+        "What is wrong", items, max(0, len(found) - 3 * MAX_WORST_ROWS)
+    )
 
 
 def _facts(*facts: tuple[str, str]) -> Html:
@@ -305,7 +307,7 @@ def _page(view: ClusterView, title: str, heading: Html, body: Html) -> Html:
         ),
         heading,
         Html(f'</h1><p class="s {severity}">'),
-        escaped(sentence(view), html.ERROR_MAX),
+        escaped(sentence(view), html.MAX_ERROR_CHARACTERS),
         Html('</p><p class="m">'),
         _freshness(view),
         Html("</p>"),
@@ -319,4 +321,4 @@ def _page(view: ClusterView, title: str, heading: Html, body: Html) -> Html:
 
 
 def _freshness(view: ClusterView) -> Html:
-    return escaped(tables.freshness(view), html.ERROR_MAX)
+    return escaped(tables.freshness(view), html.MAX_ERROR_CHARACTERS)

@@ -27,7 +27,7 @@ _INTEGERS: Final = (8, 10)
 MAX_VALUES: Final = 1_000_000
 
 # How many characters of a stack trace are kept.
-ERROR_TEXT_MAX: Final = 2_000
+MAX_ERROR_CHARACTERS: Final = 2_000
 
 
 class Status(enum.Enum):
@@ -233,7 +233,7 @@ def nimbus(data: bytes, *, is_leader: bool) -> NimbusNode:
 def last_error(data: bytes) -> LastError:
     """Read the value of ``/errors/ID/COMPONENT-last-error``."""
     read = _read(data, "ErrorInfo")
-    text = (read.error or "")[:ERROR_TEXT_MAX]
+    text = (read.error or "")[:MAX_ERROR_CHARACTERS]
     return LastError(text, read.error_time_secs or 0, read.host or "", read.port)
 
 

@@ -19,7 +19,7 @@ from pacemaker.heartbeats.model import (
     ExecutorStats,
     WorkerHeartbeat,
 )
-from pacemaker.observe.decoding.decoder import HeartbeatDecoder, Known
+from pacemaker.observe.decoding.decoder import HeartbeatDecoder, KnownHeartbeat
 from tests.heartbeats.strategies import heartbeats, large_heartbeat
 from tests.observe import made_up
 
@@ -73,7 +73,7 @@ def test_fast_way_gives_what_the_checked_reader_gives(
 def test_storms_own_layout_is_read_fast() -> None:
     """A worker's second beat needs no checked reader, and its third neither."""
     decoder = HeartbeatDecoder()
-    known: Known | None = None
+    known: KnownHeartbeat | None = None
     for factor in (1, 2, 3):
         details = made_up.value(made_up.executors_of(made_up.A, factor))
         beat, known = decoder.decode(details, known)
