@@ -67,11 +67,15 @@ ROOMS = {
     "why": "config heartbeats observe.zookeeper",
     "doctor": "client config errors observe observe.views observe.zookeeper sasl words",
     "doctor.checks": "config doctor observe.views words",
+    "cli.output": "config words",
+    "cli.options": (
+        "admin cli.output client config core.accounts errors sasl server server.process"
+    ),
     "cli": (
-        "_version admin client cluster_state config core.accounts doctor doctor.checks"
-        " errors heartbeats observe observe.top observe.views observe.web"
-        " observe.zookeeper relay sasl server server.process server.upgrade simulate"
-        " why words"
+        "_version admin cli.options cli.output client cluster_state config doctor"
+        " doctor.checks errors heartbeats observe observe.top observe.views"
+        " observe.web observe.zookeeper relay sasl server server.process"
+        " server.upgrade simulate why words"
     ),
     "__init__": "_version",
     "__main__": "cli",

@@ -17,9 +17,9 @@ NEEDS_A_KDC = "runs against MIT's library and a real KDC: real/test_sasl_kerbero
 EXCEPTIONS = {
     "_version.py": NO_CODE,
     "admin/exposition.py": "is tested with the figures: server/test_metrics.py",
-    "cli/admin_options.py": "are options of `health` and `serve`: cli/",
-    "cli/serving.py": "are options of `relay` and `serve`: cli/",
-    "cli/preparation.py": "its log and errors are those of each command: cli/",
+    "cli/options/admin_options.py": "are options of `health` and `serve`: cli/",
+    "cli/options/server_options.py": "are options of `relay` and `serve`: cli/",
+    "cli/options/configuration.py": "its log and errors are those of commands: cli/",
     "client/connection_limits.py": NO_CODE,
     "cluster_state/acls.py": NO_CODE,
     "cluster_state/events.py": NO_CODE,

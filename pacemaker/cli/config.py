@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import click
 
-from pacemaker.cli.daemon_options import chosen_elsewhere, warn_of_unknown
-from pacemaker.cli.output import exit_code_answers, print_json, print_text
-from pacemaker.cli.preparation import (
+from pacemaker.cli.options.configuration import (
     configuration_options,
     prepare,
     prepare_sasl,
     warn_of,
 )
-from pacemaker.cli.targets import json_option
+from pacemaker.cli.options.daemon_options import chosen_elsewhere, warn_of_unknown
+from pacemaker.cli.options.targets import json_option
+from pacemaker.cli.output.printing import exit_code_answers, print_json, print_text
 from pacemaker.config import Configuration, Settings, decide_hold
 from pacemaker.config.hold import Hold
 from pacemaker.config.keys import KEYS

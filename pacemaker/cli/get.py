@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from pacemaker.cli import exit_codes
-from pacemaker.cli.output import (
+from pacemaker.cli.options.targets import (
+    Target,
+    client_command,
+    json_option,
+    path_argument,
+)
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.printing import (
     duration_text,
     print_json,
     print_line,
     print_table,
     printable,
 )
-from pacemaker.cli.targets import Target, client_command, json_option, path_argument
 from pacemaker.errors import ValueDecodeError
 from pacemaker.words import counted
 

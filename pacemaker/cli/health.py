@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from pacemaker.admin.address import AdminAddress, parse_admin_address
-from pacemaker.cli import exit_codes
-from pacemaker.cli.admin_options import METAVAR, parse_admin
-from pacemaker.cli.daemon_process import chosen_daemon, process_options
-from pacemaker.cli.output import exit_code_answers, print_text, printable
+from pacemaker.cli.options.admin_options import METAVAR, parse_admin
+from pacemaker.cli.options.daemon_process import chosen_daemon, process_options
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.printing import exit_code_answers, print_text, printable
 
 
 @click.command(

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from pacemaker.cli.output import (
+from pacemaker.cli.options.targets import (
+    Target,
+    checked_path,
+    client_command,
+    json_option,
+)
+from pacemaker.cli.output.printing import (
     duration_text,
     note,
     print_json,
     print_line,
     print_table,
 )
-from pacemaker.cli.targets import Target, checked_path, client_command, json_option
 
 if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pacemaker.admin.address import AdminAddress
-from pacemaker.cli.admin_options import METAVAR, parse_admin, read_token
-from pacemaker.cli.daemon_options import choose, daemon_option
-from pacemaker.cli.targets import Target, client_command
+from pacemaker.cli.options.admin_options import METAVAR, parse_admin, read_token
+from pacemaker.cli.options.daemon_options import choose, daemon_option
+from pacemaker.cli.options.targets import Target, client_command
 from pacemaker.cli.top import zookeeper_option
 from pacemaker.errors import ConfigError
 

@@ -8,9 +8,9 @@ from typing import Final
 
 import click
 
-from pacemaker.cli.daemon_options import daemon_option
-from pacemaker.cli.preparation import configuration_options, prepare, warn_of
-from pacemaker.cli.serving import (
+from pacemaker.cli.options.configuration import configuration_options, prepare, warn_of
+from pacemaker.cli.options.daemon_options import daemon_option
+from pacemaker.cli.options.server_options import (
     check_bind,
     choose_server_options,
     chosen_options,

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from pacemaker.cli import exit_codes
-from pacemaker.cli.output import (
+from pacemaker.cli.options.targets import Target, client_command, json_option
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.printing import (
     exit_code_answers,
     print_json,
     print_line,
     printable,
     warn,
 )
-from pacemaker.cli.targets import Target, client_command, json_option
 from pacemaker.errors import ServerInUseError
 from pacemaker.words import counted
 

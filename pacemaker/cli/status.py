@@ -8,9 +8,14 @@ from typing import Any, Final
 
 import click
 
-from pacemaker.cli.daemon_process import chosen_daemon, process_options
-from pacemaker.cli.output import duration_text, print_json, print_line, print_table
-from pacemaker.cli.targets import json_option
+from pacemaker.cli.options.daemon_process import chosen_daemon, process_options
+from pacemaker.cli.options.targets import json_option
+from pacemaker.cli.output.printing import (
+    duration_text,
+    print_json,
+    print_line,
+    print_table,
+)
 from pacemaker.words import counted
 
 _MIB: Final = 2**20

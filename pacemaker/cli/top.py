@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from pacemaker.cli import exit_codes
-from pacemaker.cli.output import print_json, print_line, print_table
-from pacemaker.cli.targets import Target, client_command, json_option
+from pacemaker.cli.options.targets import Target, client_command, json_option
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.printing import print_json, print_line, print_table
 from pacemaker.errors import how_to_install
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pacemaker.admin.address import AdminAddress
-from pacemaker.cli import exit_codes
-from pacemaker.cli.admin_options import METAVAR, parse_admin, read_token
-from pacemaker.cli.output import (
+from pacemaker.cli.options.admin_options import METAVAR, parse_admin, read_token
+from pacemaker.cli.options.targets import Target, client_command, json_option
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.printing import (
     exit_code_answers,
     note,
     print_json,
@@ -21,7 +22,6 @@ from pacemaker.cli.output import (
     printable,
     warn,
 )
-from pacemaker.cli.targets import Target, client_command, json_option
 from pacemaker.cli.top import zookeeper_option
 from pacemaker.config import Settings
 from pacemaker.errors import AdminError, ZooKeeperError

@@ -21,7 +21,7 @@ from pacemaker.config.files import (
 from pacemaker.config.layers import Layer, merge
 from pacemaker.config.settings import AuthMethod
 from pacemaker.doctor.facts import ClusterFacts, ServerFacts
-from pacemaker.doctor.host import host_facts
+from pacemaker.doctor.host_facts import host_facts
 from pacemaker.doctor.storm_yaml import StormYaml
 from pacemaker.errors import ConfigError, PacemakerError
 from pacemaker.observe.observer import Observer

@@ -13,7 +13,7 @@ import pytest
 from pacemaker.admin import client
 from pacemaker.admin.address import AdminAddress
 from pacemaker.admin.client import FetchedPage
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.errors import AdminError
 from pacemaker.server import status as module
 from pacemaker.server.process import local_socket

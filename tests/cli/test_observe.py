@@ -14,7 +14,7 @@ import pytest
 
 from pacemaker.admin.address import AdminAddress
 from pacemaker.admin.client import fetch_page
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.client import PacemakerConnection, ServerAddress, requests
 from tests.cli.conftest import Run
 from tests.client.daemons import daemon

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.cli import exit_codes, top
+from pacemaker.cli import top
+from pacemaker.cli.output import exit_codes
 from pacemaker.client import PacemakerConnection, ServerAddress, requests
 from pacemaker.observe.views import tables
 from pacemaker.observe.views.make_views import make_cluster_view

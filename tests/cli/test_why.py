@@ -9,8 +9,8 @@ import pytest
 from pacemaker.admin import client
 from pacemaker.admin.address import AdminAddress
 from pacemaker.admin.client import FetchedPage
-from pacemaker.cli import exit_codes
 from pacemaker.cli import why as module
+from pacemaker.cli.output import exit_codes
 from pacemaker.cluster_state import zookeeper_state
 from pacemaker.config import Settings
 from pacemaker.core.history.history import History

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.observe.decoding.executor_figures import WINDOWS
 from tests.cluster.cluster import ROUND_S, UP_TIMEOUT_S, Cluster, Setup
 from tests.cluster.conftest import HostMaker, one_start_at_a_time
@@ -239,7 +239,7 @@ def test_doctor_finds_nothing_wrong_with_a_sound_cluster(
 
 def test_a_killed_worker_is_shown_at_once(running: Cluster, busy: str) -> None:
     """The first line names it; then its restart, or its move, is shown."""
-    from pacemaker.cli.targets import Target
+    from pacemaker.cli.options.targets import Target
     from pacemaker.observe.observer import Observer
     from pacemaker.observe.views.troubles import sentence
 

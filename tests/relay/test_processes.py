@@ -13,7 +13,7 @@ import pytest
 
 from pacemaker.admin.address import AdminAddress, parse_admin_address
 from pacemaker.admin.client import fetch_page
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.connection import PacemakerConnection
 from pacemaker.client.requests import get_pulse

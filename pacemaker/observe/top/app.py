@@ -15,8 +15,8 @@ from pacemaker.observe.top import levels
 from pacemaker.observe.top.levels import Cell, Level, Sheet, SheetLine
 from pacemaker.observe.views import tables
 from pacemaker.observe.views.cluster_view import ClusterView
-from pacemaker.observe.views.source import ViewSource
 from pacemaker.observe.views.troubles import sentence
+from pacemaker.observe.views.view_source import ViewSource
 
 # The refresh intervals that + and - choose from.
 INTERVALS_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)

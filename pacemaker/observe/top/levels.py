@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from pacemaker.observe.views import tables
 from pacemaker.observe.views.cluster_view import ClusterView, TopologyView
-from pacemaker.observe.views.source import ViewSource
 from pacemaker.observe.views.tables import Column
+from pacemaker.observe.views.view_source import ViewSource
 from pacemaker.words import clipped, printable
 
 # The most characters of a cell: anyone can write names of any length.

@@ -14,8 +14,8 @@ from pacemaker.admin import routes as admin
 from pacemaker.admin.address import is_right_host
 from pacemaker.admin.routes import HttpRequest, HttpResponse, text_response
 from pacemaker.observe.views.cluster_view import ClusterView, TopologyView
-from pacemaker.observe.views.source import ViewSource
 from pacemaker.observe.views.sparklines import Sparklines
+from pacemaker.observe.views.view_source import ViewSource
 from pacemaker.observe.web import assets, pages
 
 HTML: Final = "text/html; charset=utf-8"

@@ -11,8 +11,8 @@ from pacemaker.admin.exposition import metrics_page, no_metrics_page
 from pacemaker.admin.listening import address_of, listen, release_listener
 from pacemaker.admin.routes import HttpResponse
 from pacemaker.admin.server import AdminServer
-from pacemaker.observe.views.source import ViewSource
 from pacemaker.observe.views.sparklines import Sparklines
+from pacemaker.observe.views.view_source import ViewSource
 from pacemaker.observe.web.routes import Site
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import IO, Any, Final
 
 import click
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.words import printable as printable
 
 _GAP: Final = "  "

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.cli.output."""
+"""Tests of pacemaker.cli.output.printing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pacemaker.cli.output import (
+from pacemaker.cli.output.printing import (
     duration_text,
     print_json,
     print_line,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.client import ServerAddress
 from pacemaker.sasl.digest import DigestServer, digest_secret
 from pacemaker.sasl.secret import Secret

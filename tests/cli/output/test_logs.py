@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.cli.logs import (
+from pacemaker.cli.output.logs import (
     JournalErrors,
     JournalFormatter,
     JsonFormatter,

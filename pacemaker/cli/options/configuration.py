@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
-from pacemaker.cli.daemon_options import VARIABLE_PREFIX, daemon_option
-from pacemaker.cli.logs import FORMATS, LEVELS, configure_logs
+from pacemaker.cli.options.daemon_options import VARIABLE_PREFIX, daemon_option
+from pacemaker.cli.output.logs import FORMATS, LEVELS, configure_logs
 from pacemaker.config import Configuration, Settings, load_configuration
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
-"""Tests of pacemaker.cli.exit_codes."""
+"""Tests of pacemaker.cli.output.exit_codes."""
 
 from __future__ import annotations
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 
 
 def test_exit_codes_differ() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from pacemaker.cli.sizes import parse_size
+from pacemaker.cli.options.sizes import parse_size
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pacemaker.cli.daemon_process import chosen_daemon, read_pid
+from pacemaker.cli.options.daemon_process import chosen_daemon, read_pid
 from pacemaker.errors import StatusError
 from pacemaker.server.process import local_socket
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from pacemaker.cli.output import note, printable, warn
-from pacemaker.cli.preparation import configuration_options, prepare
+from pacemaker.cli.options.configuration import configuration_options, prepare
+from pacemaker.cli.output.printing import note, printable, warn
 from pacemaker.config import Configuration, Settings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from pacemaker.admin.address import AdminAddress, parse_admin_address
-from pacemaker.cli.daemon_options import daemon_option
+from pacemaker.cli.options.daemon_options import daemon_option
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -9,12 +9,13 @@ import click
 import pytest
 
 from pacemaker import server
-from pacemaker.cli import exit_codes, main
-from pacemaker.cli.daemon_options import (
+from pacemaker.cli import main
+from pacemaker.cli.options.daemon_options import (
     DaemonOption,
     all_daemon_options,
     misspelt_variables,
 )
+from pacemaker.cli.output import exit_codes
 from pacemaker.core.accounts.account import AddressLimits
 from pacemaker.server import ServerOptions
 from tests.cli.conftest import Run

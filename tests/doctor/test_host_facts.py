@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.doctor.host import host_facts
+from pacemaker.doctor.host_facts import host_facts
 
 HEAD = (
     "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt uid\n"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from pacemaker.cli.daemon_options import daemon_option
-from pacemaker.cli.sizes import parse_size
+from pacemaker.cli.options.daemon_options import daemon_option
+from pacemaker.cli.options.sizes import parse_size
 from pacemaker.core.accounts.account import AddressLimits
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from pacemaker.cli.address_limits import address_options, parse_limits
+from pacemaker.cli.options.address_limits import address_options, parse_limits
 from pacemaker.core.accounts.account import DEFAULT_LIMITS, AddressLimits
 from pacemaker.core.accounts.addresses import Network
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from pacemaker.cli.address_limits import address_options
-from pacemaker.cli.admin_options import admin_options
-from pacemaker.cli.daemon_options import Chosen, choose, daemon_option
-from pacemaker.cli.logs import configure_logs
-from pacemaker.cli.preparation import log_format_option
-from pacemaker.cli.sizes import parse_size
+from pacemaker.cli.options.address_limits import address_options
+from pacemaker.cli.options.admin_options import admin_options
+from pacemaker.cli.options.configuration import log_format_option
+from pacemaker.cli.options.daemon_options import Chosen, choose, daemon_option
+from pacemaker.cli.options.sizes import parse_size
+from pacemaker.cli.output.logs import configure_logs
 from pacemaker.config import Configuration, Settings
 
 if TYPE_CHECKING:
