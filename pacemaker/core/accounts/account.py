@@ -117,7 +117,7 @@ class Account:
             nothing else were stored (the store).  This includes the nodes above them:
             otherwise a long path would cost its writer nothing.
         buffered_bytes: unread and unsent bytes of its connections (the budget).
-        held_read_bytes: memory of its held reads (the holding).
+        held_read_bytes: memory of its held reads (`core.protocol.held_read_budget`).
         new_keys: keys that it has created since it was last settled (the store).
         lists: lists that it has requested since it was last settled (dispatch).
         heir: the account that has taken over its heartbeats; None unless it is gone

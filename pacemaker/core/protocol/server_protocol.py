@@ -35,7 +35,7 @@ everything that one peer has sent.
 **SASL.**  `core.protocol.phases` has the phases and all transitions.  A step may be
 slow, so the protocol does not run it itself (STEP).
 
-**Held reads.**  After a start, misses are held (`core.protocol.held_reads`).  A held
+**Held reads.**  After a start, misses are held (`core.protocol.miss_holder`).  A held
 read is answered later and out of order: when it is released, the function passed to
 `call_on_release` is called, and the owner calls `resume`.  A relay does the same with
 all requests that other Pacemakers have to answer.  If such a request has no message id,

@@ -27,7 +27,7 @@ from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.record import End, TurnTime
-from pacemaker.core.protocol.held_reads import Holding
+from pacemaker.core.protocol.miss_holder import MissHolder
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.server.io import limits
 from pacemaker.server.io.arrivals import Arrival, Arrivals
@@ -210,10 +210,10 @@ class IoThread(threading.Thread):
         """Return whether an account has a connection that may be closed for another."""
         return self._expendable.count(account) > self._promised.count(account)
 
-    def hold_misses(self, holding: Holding, until_s: float) -> None:
+    def hold_misses(self, miss_holder: MissHolder, until_s: float) -> None:
         """Hold the misses of all future connections until a time of the boot clock."""
-        holding.begin(self.call)
-        self.call(lambda: self._look_at_hold(holding, until_s))
+        miss_holder.begin(self.call)
+        self.call(lambda: self._look_at_hold(miss_holder, until_s))
 
     def restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         """Give this thread connections that existed before an upgrade."""
@@ -518,7 +518,7 @@ class IoThread(threading.Thread):
         self.figures.connections += 1
         return connection
 
-    def _look_at_hold(self, holding: Holding, until_s: float) -> None:
+    def _look_at_hold(self, miss_holder: MissHolder, until_s: float) -> None:
         if self._stop_until_s is not None:
             # The stop resets the connections of the held reads, and their clients ask
             # the next server.  Ending the hold now would answer them with misses.
@@ -528,9 +528,9 @@ class IoThread(threading.Thread):
             # The timers do not advance while the machine is suspended, so check the
             # boot clock at least once per sweep interval.
             delay_s = min(left_s, limits.SWEEP_S)
-            self.call_later(delay_s, lambda: self._look_at_hold(holding, until_s))
+            self.call_later(delay_s, lambda: self._look_at_hold(miss_holder, until_s))
         else:
-            holding.end()
+            miss_holder.end()
 
     def _begin_stop(self, timeout_s: float) -> None:
         until_s = self.now() + timeout_s
