@@ -6,7 +6,6 @@ Reads need an authenticated connection, writes do not, as in Storm (its
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol, TypeAlias
 
@@ -30,7 +29,8 @@ from pacemaker.wire.messages import (
     shown,
 )
 
-_READS: Final = frozenset(
+# The requests that need an authenticated connection.
+READS: Final = frozenset(
     (
         messages.EXISTS,
         messages.GET_ALL_PULSE_FOR_PATH,
@@ -38,7 +38,7 @@ _READS: Final = frozenset(
         messages.GET_PULSE,
     )
 )
-_DELETES: Final = frozenset((messages.DELETE_PATH, messages.DELETE_PULSE_ID))
+DELETES: Final = frozenset((messages.DELETE_PATH, messages.DELETE_PULSE_ID))
 # UTF-8 takes at most this many bytes for each character of a str.
 _MAX_UTF8_BYTES: Final = 4
 
@@ -159,7 +159,7 @@ class Dispatcher:
                 )
             self.store_pulse(data.id, data.details, account, source)
             return Message(messages.SEND_PULSE_RESPONSE, None, message_id)
-        if kind not in _READS and kind not in self._answers:
+        if kind not in READS and kind not in self._answers:
             return None
         if not isinstance(data, str):
             name = messages.name_of(kind)
@@ -176,10 +176,10 @@ class Dispatcher:
 
     def _refuses(self, kind: int) -> bool:
         """Count an unauthenticated request; return whether to refuse it."""
-        if kind in _READS:
+        if kind in READS:
             self._figures.unauthorized[kind] += 1
             return True
-        if kind in _DELETES:
+        if kind in DELETES:
             self._figures.anonymous_deletes += 1
         return False
 
@@ -191,7 +191,7 @@ class Dispatcher:
         elif kind == messages.GET_ALL_NODES_FOR_PATH:
             # Nimbus asks for one list in each of its rounds, and no worker does.
             source.is_reader = True
-        elif kind in _DELETES:
+        elif kind in DELETES:
             history.note_delete(path, source, self._turn_time.now_s)
 
     def worker_pulses(
@@ -262,21 +262,6 @@ class Dispatcher:
         details = self._store.get(path)
         self._figures.count_read(details)
         return Pulse(path, details)
-
-
-def trace_of(message: Message) -> tuple[int, str] | None:
-    """Return what to log about a request by a peer that has not authenticated.
-
-    Workers delete without authentication when they stop, so a delete is not a warning.
-
-    Returns:
-        The level and a constant text, or None if the request is not logged.
-    """
-    if message.type in _READS:
-        return logging.WARNING, "refused a read"
-    if message.type in _DELETES:
-        return logging.INFO, "carried out a delete"
-    return None
 
 
 def _nothing(path: str) -> None:

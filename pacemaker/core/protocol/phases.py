@@ -25,6 +25,7 @@ from enum import Enum
 from typing import Final
 
 from pacemaker.errors import OutOfPlaceError
+from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.wire import control, messages
 from pacemaker.wire.messages import Message
 
@@ -105,6 +106,15 @@ CAN_BE_CARRIED_OVER: Final = tuple(
 
 # The types of message that are not ordinary.
 SASL_TYPES: Final = frozenset((messages.CONTROL_MESSAGE, messages.SASL_MESSAGE_TOKEN))
+
+
+def first_phase(mechanism: ServerMechanism | None) -> Phase:
+    """Return the phase in which a connection begins."""
+    if mechanism is None:
+        return Phase.OPEN
+    if mechanism.begins_with_request:
+        return Phase.REQUEST_EXPECTED
+    return Phase.TOKEN_EXPECTED
 
 
 def next_phase(phase: Phase, event: Event, detail: str = "") -> Phase:

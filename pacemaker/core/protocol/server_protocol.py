@@ -56,9 +56,10 @@ from typing import Final, TypeAlias
 from pacemaker.core.accounts.account import SETTLED_CHARGES, UNKNOWN_PEER, Account
 from pacemaker.core.carried_over import Snapshot
 from pacemaker.core.history.record import Source
-from pacemaker.core.protocol.dispatch import Dispatcher, trace_of
+from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.listing import Listing
 from pacemaker.core.protocol.lone_reads import LoneReads
+from pacemaker.core.protocol.peer_conduct import PeerConduct
 from pacemaker.core.protocol.pending_requests import PendingRequests
 from pacemaker.core.protocol.phases import (
     CAN_BE_CARRIED_OVER,
@@ -67,14 +68,16 @@ from pacemaker.core.protocol.phases import (
     Event,
     Phase,
     event_of,
+    first_phase,
     next_phase,
 )
+from pacemaker.core.protocol.sasl_step import SaslStep
 from pacemaker.core.protocol.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
-from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step
+from pacemaker.errors import AuthenticationError, PeerError
+from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome
 from pacemaker.wire import canonical, control, messages
 from pacemaker.wire.frames import FrameReader
-from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe, shown
+from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -92,11 +95,6 @@ _REQUEST_COST: Final = 4
 _ODD_COST: Final = 8
 _WORKER_COST: Final = 16
 _BYTES_PER_COST: Final = 32 * 1024
-
-# How many well-formed messages that are not requests a peer may send.  Storm's clients
-# send none.  Storm 2.x leaves the connection open, and so do we, as long as it may be
-# a mistake.
-MAX_USELESS: Final = 100
 
 
 class Wait(Enum):
@@ -120,39 +118,6 @@ _REQUEST: Final = Wait.REQUEST
 
 # The bytes to send, in a few chunks, and what to wait for.
 Output: TypeAlias = tuple[Sequence[bytes], Wait]
-
-
-class SaslStep:
-    """One pending SASL step.
-
-    It may run on any thread: until its outcome is passed to `finish_step`, nothing else
-    uses the mechanism and the token, and `run` touches no other state.
-
-    Args:
-        mechanism: takes the step; it is an attribute, too.
-        token: the peer's token.
-    """
-
-    __slots__ = ("_token", "mechanism")
-
-    def __init__(self, mechanism: ServerMechanism, token: bytes) -> None:
-        self.mechanism = mechanism
-        self._token = token
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether the step may take long."""
-        return self.mechanism.is_slow
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the step has completed the exchange; only known once it has run."""
-        return self.mechanism.complete
-
-    def run(self) -> StepOutcome:
-        """Take the step; return the token to send, if any, or why it has failed."""
-        token, self._token = self._token, b""
-        return take_step(self.mechanism, token)
 
 
 class ServerProtocol:
@@ -184,6 +149,7 @@ class ServerProtocol:
 
     __slots__ = (
         "_charges",
+        "_conduct",
         "_debug",
         "_dispatcher",
         "_has_more",
@@ -197,8 +163,6 @@ class ServerProtocol:
         "_outgoing",
         "_outgoing_bytes",
         "_pending",
-        "_traced",
-        "_useless",
         "_worker",
         "account",
         "authenticated",
@@ -243,9 +207,7 @@ class ServerProtocol:
         self._last_key: str | None = None
         # A list that is being written.  No frame is read until it is complete.
         self._listing: Listing | None = None
-        # What has been logged about this peer already (`trace_of`).
-        self._traced: tuple[tuple[int, str], ...] = ()
-        self._useless = 0
+        self._conduct = PeerConduct(peer)
         # Whether frames may be unread only because a slice was full.
         self._has_more = False
         # How many keys and lists this connection has charged to its account since it
@@ -258,7 +220,7 @@ class ServerProtocol:
         self.account = account
         self.peer = peer
         self.source = Source(peer)
-        self.phase = _first_phase(mechanism)
+        self.phase = first_phase(mechanism)
         self.authenticated = mechanism is None
         self.user: str | None = None
         self.error: PeerError | None = None
@@ -659,24 +621,13 @@ class ServerProtocol:
             message, self.authenticated, self.account, self.source
         )
         if not self.authenticated:
-            self._trace(message)
+            self._conduct.note_unauthenticated(message)
         if isinstance(reply, Listing):
             self._listing = reply
         elif reply is not None:
             self._send(reply)
         else:
-            self._note_useless(messages.name_of(message.type))
-
-    def _note_useless(self, name: str) -> None:
-        """Tolerate some messages that are not requests; log only the first."""
-        self._useless += 1
-        if self._useless == 1:
-            _logger.warning("%s: %s is not a request; ignored", self.peer, name)
-        if self._useless > MAX_USELESS:
-            raise OutOfPlaceError(
-                "too many messages that are not requests",
-                f"more than {MAX_USELESS}; the last was {name}",
-            )
+            self._conduct.note_useless(message)
 
     def _apply(self, message: Message) -> None:
         """Change the phase as a message requires, and prepare a step of SASL."""
@@ -712,23 +663,6 @@ class ServerProtocol:
             for chunk in chunks:
                 self._queue(chunk)
 
-    def _trace(self, message: Message) -> None:
-        """Log the first unauthenticated action of each kind on this connection."""
-        trace = trace_of(message)
-        if trace is None or trace in self._traced:
-            return
-        self._traced += (trace,)
-        level, what = trace
-        _logger.log(
-            level,
-            "%s: %s, the peer has not authenticated: %s %s"
-            " (more on this connection are only counted)",
-            self.peer,
-            what,
-            messages.name_of(message.type),
-            shown(str(message.data)),
-        )
-
     def _send(self, message: Message) -> None:
         if self._debug is not None:
             self._debug("%s: sends %s", self.peer, describe(message))
@@ -738,14 +672,6 @@ class ServerProtocol:
     def _queue(self, data: bytes) -> None:
         self._outgoing.append(data)
         self._outgoing_bytes += len(data)
-
-
-def _first_phase(mechanism: ServerMechanism | None) -> Phase:
-    if mechanism is None:
-        return _OPEN
-    if mechanism.begins_with_request:
-        return Phase.REQUEST_EXPECTED
-    return Phase.TOKEN_EXPECTED
 
 
 def _join_small(chunks: list[bytes]) -> list[bytes]:

@@ -13,11 +13,13 @@ from pacemaker.core.protocol.phases import (
     Event,
     Phase,
     event_of,
+    first_phase,
     next_phase,
 )
 from pacemaker.errors import MalformedError, OutOfPlaceError
 from pacemaker.wire import control, messages
 from pacemaker.wire.messages import Message
+from tests.fake_mechanisms import like_digest, like_kerberos
 
 KINDS = (Event.ORDINARY, Event.TOKEN_REQUEST, Event.TOKEN, Event.OTHER_CONTROL)
 
@@ -108,3 +110,10 @@ def test_control_message_without_a_code_has_no_kind() -> None:
     """A control message without a code is malformed in any phase."""
     with pytest.raises(MalformedError, match="CONTROL_MESSAGE"):
         event_of(Message(messages.CONTROL_MESSAGE))
+
+
+def test_first_phase_is_what_the_mechanism_asks_for() -> None:
+    """Without authentication a connection is open from the start."""
+    assert first_phase(None) is Phase.OPEN
+    assert first_phase(like_digest()) is Phase.REQUEST_EXPECTED
+    assert first_phase(like_kerberos()) is Phase.TOKEN_EXPECTED

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacemaker.core.figures import Figures
+from pacemaker.core.protocol.peer_conduct import MAX_USELESS
 from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.protocol.server_protocol import (
-    MAX_USELESS,
     Wait,
 )
 from pacemaker.core.protocol.worker_pulses import MAX_KEY_CHARACTERS
@@ -334,23 +334,6 @@ def test_pulse_that_cannot_be_stored_ends_the_connection_on_the_fast_path_too() 
     assert server.receive_data(PULSE) == ([], Wait.END)
     assert isinstance(server.error, LimitError)
     assert serve(server, [PULSE]) == b""
-
-
-def test_no_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The log names the peer, and the message that is not a request."""
-    with caplog.at_level(logging.WARNING):
-        serve(new_protocol(), [NO_REQUEST])
-    assert caplog.messages == ["peer:1: EXISTS_RESPONSE is not a request; ignored"]
-
-
-def test_messages_that_are_no_request_are_named_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """A hundred of them cause one line in the log, and the connection stays open."""
-    server = new_protocol()
-    with caplog.at_level(logging.WARNING):
-        assert serve(server, [NO_REQUEST * MAX_USELESS, PULSE]) == PULSE_ACK
-    assert len(caplog.messages) == 1
 
 
 def test_more_messages_that_are_no_request_end_the_connection() -> None:

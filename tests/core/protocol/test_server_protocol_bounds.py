@@ -158,28 +158,6 @@ def test_closed_connection_has_no_more() -> None:
     assert not server.has_more
 
 
-def test_stranger_leaves_a_trace_once_of_each_kind(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """Unauthenticated reads and deletes are logged once per kind, and escaped."""
-    delete = path_request(Type.DELETE_PATH, "/w\n" + "x" * 1000, 1)
-    with caplog.at_level(logging.INFO):
-        serve(new_protocol(like_digest), [PULSE, READ * 5, delete * 5, READ])
-    assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
-        (
-            "WARNING",
-            "peer:1: refused a read, the peer has not authenticated:"
-            " GET_PULSE '/a' (more on this connection are only counted)",
-        ),
-        (
-            "INFO",
-            "peer:1: carried out a delete, the peer has not authenticated:"
-            f" DELETE_PATH '/w\\n{'x' * 197}'... (1003 characters)"
-            " (more on this connection are only counted)",
-        ),
-    ]
-
-
 @pytest.mark.parametrize("make", [None, like_digest])
 def test_peer_that_may_read_leaves_no_trace(
     make: MakeMechanism, caplog: pytest.LogCaptureFixture
