@@ -33,7 +33,7 @@ from benchmarks.servers import running
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
 from pacemaker.core.history.record import Source, TurnTime
-from pacemaker.core.protocol.worker_pulses import PulseStore, WorkerPulses
+from pacemaker.core.protocol.pulse_fast_path import PulseFastPath, PulseStore
 from pacemaker.core.store.store import KeyHandle, Store
 from pacemaker.server.io import limits
 from pacemaker.wire import messages
@@ -72,7 +72,7 @@ def _frames() -> list[bytes]:
     ]
 
 
-def _workers(store: PulseStore, history: History | None) -> list[WorkerPulses]:
+def _workers(store: PulseStore, history: History | None) -> list[PulseFastPath]:
     figures, turn_time = Figures(), TurnTime()
     workers = []
     for number in range(_CONNECTIONS):
@@ -84,7 +84,7 @@ def _workers(store: PulseStore, history: History | None) -> list[WorkerPulses]:
             "history": history,
             "turn_time": turn_time,
         }
-        workers.append(WorkerPulses(key, store, figures, _MAX_BODY_BYTES, **known))
+        workers.append(PulseFastPath(key, store, figures, _MAX_BODY_BYTES, **known))
     return workers
 
 
@@ -161,7 +161,7 @@ def own_steps(frames: Sequence[bytes]) -> dict[str, float]:
     }
 
 
-def _answer(workers: Sequence[WorkerPulses], frames: Sequence[bytes]) -> None:
+def _answer(workers: Sequence[PulseFastPath], frames: Sequence[bytes]) -> None:
     for worker, frame in zip(workers, frames, strict=True):
         worker.answer_one(frame)
 

@@ -48,7 +48,7 @@ from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, process_start_s
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
-from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
+from pacemaker.wire.fast_codec import PULSE_OVERHEAD_BYTES
 
 _logger: Final = logging.getLogger(__name__)
 

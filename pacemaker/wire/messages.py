@@ -6,7 +6,7 @@ value whose type tells the field: str is ``path``, `Pulse` is ``pulse``, bool is
 ``message_blob``.
 
 `decode` is the checked reader of all messages, and `encode` is their writer.
-`pacemaker.wire.canonical` is a fast path for the most frequent ones.
+`pacemaker.wire.fast_codec` is a fast path for the most frequent ones.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ pulse, its writer and its last `MAX_EVENTS` unusual events:
 * Nimbus read a value that had not changed since its last read.
 
 **What a pulse costs.**  No clock is read: the time is that of the last `epoll.poll`.  A
-pulse that comes within a second of the last noted one is not noted (`WorkerPulses`).
+pulse that comes within a second of the last noted one is not noted (`PulseFastPath`).
 Noting a pulse takes two comparisons and one store: the time since the last pulse is
 compared with `Record.quiet_s`, the source with the last pulse's source, and the time is
 stored.  There is more to do only if one of the comparisons fails.

@@ -14,12 +14,12 @@ from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
 from pacemaker.core.history.record import NEVER, NO_SOURCE, Source, TurnTime
 from pacemaker.core.protocol.listing import LARGE_NAMES, Listing
-from pacemaker.core.protocol.lone_reads import LoneReads
-from pacemaker.core.protocol.worker_pulses import PulseStore, WorkerPulses
+from pacemaker.core.protocol.pulse_fast_path import PulseFastPath, PulseStore
+from pacemaker.core.protocol.read_fast_path import ReadFastPath
 from pacemaker.core.store.store import KeyHandle
 from pacemaker.errors import LimitError, MalformedError
 from pacemaker.wire import messages
-from pacemaker.wire.canonical import NODES_OVERHEAD_BYTES, PULSE_OVERHEAD_BYTES
+from pacemaker.wire.fast_codec import NODES_OVERHEAD_BYTES, PULSE_OVERHEAD_BYTES
 from pacemaker.wire.messages import (
     NO_MESSAGE_ID,
     Data,
@@ -194,18 +194,18 @@ class Dispatcher:
         elif kind in DELETES:
             history.note_delete(path, source, self._turn_time.now_s)
 
-    def worker_pulses(
+    def pulse_fast_path(
         self, key: str, account: Account = UNKNOWN_PEER, source: Source = NO_SOURCE
-    ) -> WorkerPulses:
+    ) -> PulseFastPath:
         """Return an object that answers the pulses to one key over one connection."""
-        return WorkerPulses(
+        return PulseFastPath(
             *(key, self._store, self._figures, self._max_body_bytes, account),
             *(source, self._history, self._turn_time),
         )
 
-    def lone_reads(self, source: Source = NO_SOURCE) -> LoneReads:
+    def read_fast_path(self, source: Source = NO_SOURCE) -> ReadFastPath:
         """Return an object that answers single reads over one connection."""
-        return LoneReads(
+        return ReadFastPath(
             self._store, self._figures, source, self._history, self._turn_time
         )
 

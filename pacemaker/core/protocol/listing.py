@@ -15,7 +15,7 @@ import logging
 from collections.abc import Iterator
 from typing import Final
 
-from pacemaker.wire import canonical, messages
+from pacemaker.wire import fast_codec, messages
 from pacemaker.wire.messages import Message, shown
 
 _logger: Final = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Listing:
         self._slices = slices
         self._count = count
         self._message_id = message_id
-        self._max_bytes = max_body_bytes - canonical.NODES_OVERHEAD_BYTES
+        self._max_bytes = max_body_bytes - fast_codec.NODES_OVERHEAD_BYTES
         self._names: list[str] = []
         self._given = 0
         self._left_out = 0
@@ -97,7 +97,7 @@ class Listing:
                 self.size_bytes += len(part)
         self._given += len(parts)
         self._chunks.append(b"".join(parts))
-        if self._max_bytes - self.size_bytes < canonical.SMALLEST_NAME_BYTES:
+        if self._max_bytes - self.size_bytes < fast_codec.SMALLEST_NAME_BYTES:
             self._left_out += len(names)
             self._names = []
             self._slices = iter(())
@@ -107,7 +107,7 @@ class Listing:
         # A character takes at least one byte, so a name that is far too long is
         # recognized without being encoded.
         if self.size_bytes + len(name) <= self._max_bytes:
-            part = canonical.write_name(name)
+            part = fast_codec.encode_name(name)
             if self.size_bytes + len(part) <= self._max_bytes:
                 return part
         self._left_out += 1
@@ -121,9 +121,9 @@ class Listing:
                 shown(self._path),
                 self._given,
                 max(self._count, self._given + self._left_out),
-                self._max_bytes + canonical.NODES_OVERHEAD_BYTES,
+                self._max_bytes + fast_codec.NODES_OVERHEAD_BYTES,
             )
-        head, tail = canonical.around_names(
+        head, tail = fast_codec.around_names(
             self._given, self.size_bytes, self._message_id
         )
         return [head, *self._chunks, tail]

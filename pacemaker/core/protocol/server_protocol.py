@@ -10,7 +10,7 @@ good.  The replies to earlier requests are still sent.
 then does what `wait` says:
 
     REQUEST   read from the peer, and pass the bytes to `receive_data`, unless
-              `answer_lone` has answered them
+              `answer_fast` has answered them
     MORE      the same, with a deadline: a frame or a SASL exchange is incomplete
     ROOM      once everything is sent, call `resume`; do not read before
     TURN      serve the other connections, then call `resume`
@@ -58,7 +58,6 @@ from pacemaker.core.carried_over import Snapshot
 from pacemaker.core.history.record import Source
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.listing import Listing
-from pacemaker.core.protocol.lone_reads import LoneReads
 from pacemaker.core.protocol.peer_conduct import PeerConduct
 from pacemaker.core.protocol.pending_requests import PendingRequests
 from pacemaker.core.protocol.phases import (
@@ -71,11 +70,12 @@ from pacemaker.core.protocol.phases import (
     first_phase,
     next_phase,
 )
+from pacemaker.core.protocol.pulse_fast_path import MAX_KEY_CHARACTERS, PulseFastPath
+from pacemaker.core.protocol.read_fast_path import ReadFastPath
 from pacemaker.core.protocol.sasl_step import SaslStep
-from pacemaker.core.protocol.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
 from pacemaker.errors import AuthenticationError, PeerError
 from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome
-from pacemaker.wire import canonical, control, messages
+from pacemaker.wire import control, fast_codec, messages
 from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe
 
@@ -92,8 +92,8 @@ SLICE_COST: Final = 64
 # written in any other way, one run of a worker's pulses that are answered together, and
 # each 32 KiB of any message.
 _REQUEST_COST: Final = 4
-_ODD_COST: Final = 8
-_WORKER_COST: Final = 16
+_GENERAL_COST: Final = 8
+_PULSES_COST: Final = 16
 _BYTES_PER_COST: Final = 32 * 1024
 
 
@@ -139,7 +139,7 @@ class ServerProtocol:
         step: the pending SASL step; None unless the phase is STEPPING.
         slice_cost: the cost of the last slice.  It is that of a whole slice if no
             message was completed, so that a peer that sends a few bytes at a time does
-            not count as cheap.  Lone pulses do not change it; the owner may reset it.
+            not count as cheap.  `answer_fast` leaves it; the owner may reset it.
         authenticated: whether the peer may read.
         user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
@@ -152,18 +152,18 @@ class ServerProtocol:
         "_conduct",
         "_debug",
         "_dispatcher",
+        "_fast_path",
         "_has_more",
         "_is_charged",
         "_is_waiting",
         "_last_key",
         "_listing",
-        "_lone",
-        "_lone_reads",
         "_mechanism",
         "_outgoing",
         "_outgoing_bytes",
         "_pending",
-        "_worker",
+        "_pulse_fast_path",
+        "_read_fast_path",
         "account",
         "authenticated",
         "error",
@@ -198,12 +198,12 @@ class ServerProtocol:
         self._is_waiting = False
         # Answers the pulses of a peer that has sent two consecutive pulses to one key.
         # It is None while misses are held and once the phase is CLOSED.
-        self._worker: WorkerPulses | None = None
+        self._pulse_fast_path: PulseFastPath | None = None
         # What may answer the next bytes before anything else looks at them.  Only set
         # while nothing is pending, because replies are sent in order.
-        self._lone: WorkerPulses | LoneReads | None = None
+        self._fast_path: PulseFastPath | ReadFastPath | None = None
         # Answers the reads of a peer that has sent one and may read.
-        self._lone_reads: LoneReads | None = None
+        self._read_fast_path: ReadFastPath | None = None
         self._last_key: str | None = None
         # A list that is being written.  No frame is read until it is complete.
         self._listing: Listing | None = None
@@ -247,7 +247,7 @@ class ServerProtocol:
             self._read_frames()
         return self._output()
 
-    def answer_lone(self, data: bytes) -> bytes | None:
+    def answer_fast(self, data: bytes) -> bytes | None:
         """Answer the bytes if they are one pulse of a worker, or one read of Nimbus.
 
         This is the fast path for nearly everything that arrives.  `receive_data` would
@@ -260,11 +260,11 @@ class ServerProtocol:
             The reply to send now; then the connection waits for the next request.
             None if `receive_data` has to be called.
         """
-        lone = self._lone
-        if lone is None:
+        fast_path = self._fast_path
+        if fast_path is None:
             return None
         try:
-            return lone.answer_one(data)
+            return fast_path.answer_one(data)
         except PeerError as exc:
             # `receive_data` then returns `Wait.END`.
             self._end(exc)
@@ -326,7 +326,9 @@ class ServerProtocol:
         self._enter(Event.FAILURE)
         self._has_more = False
         self._listing = None
-        self._worker = self._lone = self._lone_reads = self.step = None
+        self._pulse_fast_path = self._fast_path = self._read_fast_path = self.step = (
+            None
+        )
         self.frames = FrameReader(0)
         self.close()
 
@@ -394,7 +396,7 @@ class ServerProtocol:
             or self.frames.unread_bytes
         ):
             wait = self._wait()
-            self._lone = None
+            self._fast_path = None
             if self._pending is not None and wait is Wait.TURN:
                 # Keep the replies until the whole batch is read.  An unread frame may
                 # be one of the same reads, sent again.  Then `_handle_or_hold` removes
@@ -405,7 +407,7 @@ class ServerProtocol:
         else:
             # Nothing is unread, and all replies leave with this call.
             wait = _REQUEST
-            self._lone = self._worker or self._lone_reads
+            self._fast_path = self._pulse_fast_path or self._read_fast_path
         if outgoing:
             self._outgoing = []
             self._outgoing_bytes = 0
@@ -470,8 +472,8 @@ class ServerProtocol:
                     break
                 # The cost is the same for any number of pulses: they are checked, but
                 # only the last one is stored.
-                if self._worker is not None:
-                    cost = self._answer_worker(self._worker)
+                if self._pulse_fast_path is not None:
+                    cost = self._answer_pulses(self._pulse_fast_path)
                     if cost:
                         cost_left -= cost
                         continue
@@ -491,12 +493,12 @@ class ServerProtocol:
         """
         if self.phase is not _OPEN or self._pending is not None or self._debug:
             return False
-        pulse = canonical.read_pulse(data, start, end)
+        pulse = fast_codec.decode_pulse(data, start, end)
         if pulse is None:
             return False
         key, details, message_id = pulse
         self._dispatcher.store_pulse(key, details, self.account, self.source)
-        self._queue(canonical.write_pulse_response(message_id))
+        self._queue(fast_codec.encode_pulse_ack(message_id))
         self._note_key(key)
         return True
 
@@ -507,9 +509,9 @@ class ServerProtocol:
             return 1 + size_cost
         debug = self._debug
         cost = _REQUEST_COST
-        message = canonical.read(data, start, end)
+        message = fast_codec.decode(data, start, end)
         if message is None:
-            cost = _ODD_COST
+            cost = _GENERAL_COST
             message = messages.decode(data[start:end])
         if debug is not None:
             debug("%s: received %s", self.peer, describe(message))
@@ -528,39 +530,39 @@ class ServerProtocol:
 
     def _note_read(self) -> None:
         """Prepare the fast path for a peer that has read, if it may read."""
-        if self.authenticated and self._lone_reads is None:
-            self._lone_reads = self._dispatcher.lone_reads(self.source)
+        if self.authenticated and self._read_fast_path is None:
+            self._read_fast_path = self._dispatcher.read_fast_path(self.source)
 
     def _note_key(self, key: str) -> None:
         """Treat a peer that sends two consecutive pulses to one key as its worker."""
-        # Not after one pulse: what `WorkerPulses` prepares would be wasted on a peer
+        # Not after one pulse: what `PulseFastPath` prepares would be wasted on a peer
         # that writes a different key each time.
         if len(key) > MAX_KEY_CHARACTERS:
             return
         if key != self._last_key:
             self._last_key = key
-        elif self._worker is None or self._worker.key != key:
-            self._worker = self._dispatcher.worker_pulses(
+        elif self._pulse_fast_path is None or self._pulse_fast_path.key != key:
+            self._pulse_fast_path = self._dispatcher.pulse_fast_path(
                 key, self.account, self.source
             )
 
-    def _answer_worker(self, worker: WorkerPulses) -> int:
+    def _answer_pulses(self, pulses: PulseFastPath) -> int:
         """Answer the worker's next pulses; return the cost, 0 if none comes next."""
         unread = self.frames.peek()
         if unread is None:
-            return self._answer_pieces(worker)
-        answered = worker.answer(*unread)
+            return self._answer_pieces(pulses)
+        answered = pulses.answer_consecutive(*unread)
         if answered is None:
             return 0
         end, count, replies = answered
         self.frames.skip(end, count)
         self._queue(replies)
-        return _WORKER_COST
+        return _PULSES_COST
 
-    def _answer_pieces(self, worker: WorkerPulses) -> int:
-        """Answer a large pulse that has arrived in pieces, as `_answer_worker` does."""
+    def _answer_pieces(self, pulses: PulseFastPath) -> int:
+        """Answer a large pulse that has arrived in pieces, as `_answer_pulses` does."""
         pieces = self.frames.pieces()
-        reply = None if pieces is None else worker.answer_pieces(pieces)
+        reply = None if pieces is None else pulses.answer_pieces(pieces)
         if reply is None:
             return 0
         size_bytes = self.frames.unread_bytes
@@ -666,7 +668,7 @@ class ServerProtocol:
     def _send(self, message: Message) -> None:
         if self._debug is not None:
             self._debug("%s: sends %s", self.peer, describe(message))
-        for chunk in canonical.write(message) or (messages.encode(message),):
+        for chunk in fast_codec.encode(message) or (messages.encode(message),):
             self._queue(chunk)
 
     def _queue(self, data: bytes) -> None:
@@ -684,4 +686,4 @@ def _join_small(chunks: list[bytes]) -> list[bytes]:
 
 
 def _is_large(chunk: bytes) -> bool:
-    return len(chunk) >= canonical.LARGE_BYTES
+    return len(chunk) >= fast_codec.LARGE_BYTES

@@ -221,7 +221,7 @@ class Connection:
             return
         reply: bytes | None = None
         if self._wait is _REQUEST and self._is_greeted:
-            reply = self.protocol.answer_lone(data)
+            reply = self.protocol.answer_fast(data)
         if reply is None:
             self._on_data(data)
             return

@@ -19,7 +19,7 @@ class Collecting(ServerProtocol):
 
     def receive_data(self, data: bytes) -> Output:
         """Receive data as a connection does: the fast path is tried first."""
-        reply = self.answer_lone(data)
+        reply = self.answer_fast(data)
         if reply is None:
             return super().receive_data(data)
         return self._collect(((reply,), Wait.REQUEST))

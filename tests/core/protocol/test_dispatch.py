@@ -15,7 +15,7 @@ from pacemaker.core.protocol.listing import LARGE_NAMES, Listing
 from pacemaker.core.store.store import Store
 from pacemaker.core.store.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError, MalformedError
-from pacemaker.wire import canonical, messages
+from pacemaker.wire import fast_codec, messages
 from pacemaker.wire.messages import Data, Message, Nodes, Pulse, Records
 from tests.directories import DirectoryModel, paths
 from tests.wire.by_hand import Type
@@ -271,7 +271,7 @@ def test_pulses_are_charged_to_their_account() -> None:
     asked, store = dispatcher()
     asked.reply_to(Message(Type.SEND_PULSE, Pulse("/w/1", b"x"), 1), True, account)
     asked.store_pulse("/w/2", b"x", account)
-    worker = asked.worker_pulses("/w/3", account)
+    worker = asked.pulse_fast_path("/w/3", account)
     pulse = messages.encode(Message(Type.SEND_PULSE, Pulse("/w/3", b"x"), 1))
     assert worker.answer_one(pulse) is not None
     assert account.new_keys == 3
@@ -309,7 +309,7 @@ def test_refused_pulse_is_not_noted() -> None:
     assert history.records == {}
 
 
-def test_worker_pulses_and_lone_reads_are_noted_too() -> None:
+def test_fast_paths_are_noted_too() -> None:
     """The fast paths of a connection use the dispatcher's history."""
     asked, history, turn_time = with_history()
     worker, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
@@ -317,10 +317,10 @@ def test_worker_pulses_and_lone_reads_are_noted_too() -> None:
     asked.store_pulse("/w/1", b"x", source=worker)
     pulse = messages.encode(Message(Type.SEND_PULSE, Pulse("/w/1", b"x"), 1))
     turn_time.now_s = 103.0
-    assert asked.worker_pulses("/w/1", source=worker).answer_one(pulse) is not None
+    assert asked.pulse_fast_path("/w/1", source=worker).answer_one(pulse) is not None
     assert history.records["/w/1"].last_s == 103.0
     read = messages.encode(Message(Type.GET_PULSE, "/w/1", 1))
-    assert asked.lone_reads(nimbus).answer_one(read) is not None
+    assert asked.read_fast_path(nimbus).answer_one(read) is not None
     assert history.records["/w/1"].reader is nimbus
 
 
@@ -421,4 +421,4 @@ def test_requests_are_answered_by_the_rule(sequence: list[Message]) -> None:
         data = set(reply.data[0] or ()) if isinstance(reply.data, Nodes) else reply.data
         assert data == expected(request, model)
         # Whatever it is, it can be sent.
-        assert canonical.write(reply) or messages.encode(reply)
+        assert fast_codec.encode(reply) or messages.encode(reply)

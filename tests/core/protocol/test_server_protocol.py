@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pacemaker.core.figures import Figures
 from pacemaker.core.protocol.peer_conduct import MAX_USELESS
 from pacemaker.core.protocol.phases import Phase
+from pacemaker.core.protocol.pulse_fast_path import MAX_KEY_CHARACTERS
 from pacemaker.core.protocol.server_protocol import (
     Wait,
 )
-from pacemaker.core.protocol.worker_pulses import MAX_KEY_CHARACTERS
 from pacemaker.core.store.store import Store
 from pacemaker.errors import (
     FrameError,

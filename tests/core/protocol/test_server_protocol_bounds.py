@@ -16,7 +16,7 @@ from pacemaker.core.store.store import Store
 from pacemaker.errors import (
     LimitError,
 )
-from pacemaker.wire import canonical, messages
+from pacemaker.wire import fast_codec, messages
 from tests.core.protocol.collecting import Collecting
 from tests.core.protocol.conversations import (
     DIGEST_EXCHANGE,
@@ -224,7 +224,7 @@ def test_blocked_connection_keeps_no_frame_that_was_read() -> None:
 
 def test_large_values_are_sent_from_where_they_are_stored() -> None:
     """A large heartbeat is a separate chunk and not copied; small ones are joined."""
-    store, large = Store(), bytes(canonical.LARGE_BYTES)
+    store, large = Store(), bytes(fast_codec.LARGE_BYTES)
     store.put("/large", large)
     server = new_protocol(None, store)
     chunks, wait = server.receive_data(

@@ -15,7 +15,7 @@ from pacemaker.core.accounts.account import UNKNOWN_PEER
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
 from pacemaker.core.history.record import Event, Kind, Source, TurnTime
-from pacemaker.core.protocol.worker_pulses import WorkerPulses
+from pacemaker.core.protocol.pulse_fast_path import PulseFastPath
 from pacemaker.core.store.store import Store
 from pacemaker.errors import LimitError, MalformedError
 from pacemaker.wire import messages
@@ -60,9 +60,9 @@ def without_sizes(figures: Figures) -> Figures:
 
 
 def by_the_short_way(data: bytes, at: int = 0) -> Outcome | None:
-    """Give bytes to new `WorkerPulses`."""
+    """Give bytes to new `PulseFastPath`."""
     store, figures = Store(), Figures()
-    answered = WorkerPulses(KEY, store, figures, LIMIT).answer(data, at)
+    answered = PulseFastPath(KEY, store, figures, LIMIT).answer_consecutive(data, at)
     if answered is None:
         assert (len(store), figures) == (0, Figures())
         return None
@@ -70,9 +70,9 @@ def by_the_short_way(data: bytes, at: int = 0) -> Outcome | None:
 
 
 def by_the_way_of_one(data: bytes) -> Outcome | None:
-    """Give bytes to new `WorkerPulses` that may be one pulse."""
+    """Give bytes to new `PulseFastPath` that may be one pulse."""
     store, figures = Store(), Figures()
-    reply = WorkerPulses(KEY, store, figures, LIMIT).answer_one(data)
+    reply = PulseFastPath(KEY, store, figures, LIMIT).answer_one(data)
     if reply is None:
         assert (len(store), figures) == (0, Figures())
         return None
@@ -80,10 +80,10 @@ def by_the_way_of_one(data: bytes) -> Outcome | None:
 
 
 def by_the_way_of_pieces(data: bytes, *cuts: int) -> Outcome | None:
-    """Give new `WorkerPulses` bytes that are cut into pieces."""
+    """Give new `PulseFastPath` bytes that are cut into pieces."""
     store, figures = Store(), Figures()
     pieces = [data[a:b] for a, b in pairwise((0, *cuts, len(data)))]
-    reply = WorkerPulses(KEY, store, figures, LIMIT).answer_pieces(pieces)
+    reply = PulseFastPath(KEY, store, figures, LIMIT).answer_pieces(pieces)
     if reply is None:
         assert (len(store), figures) == (0, Figures())
         return None
@@ -236,9 +236,9 @@ def test_largest_heartbeat_is_counted_though_it_is_not_stored() -> None:
 def test_pulses_that_cannot_be_stored_are_not_counted() -> None:
     """The store's refusal is raised, and nothing is answered."""
     figures = Figures()
-    worker = WorkerPulses(KEY, Store(budget_bytes=0), figures, LIMIT)
+    worker = PulseFastPath(KEY, Store(budget_bytes=0), figures, LIMIT)
     with pytest.raises(LimitError, match="store is full"):
-        worker.answer(send_pulse(KEY, b"xy", 5) * 2, 0)
+        worker.answer_consecutive(send_pulse(KEY, b"xy", 5) * 2, 0)
     with pytest.raises(LimitError, match="store is full"):
         worker.answer_one(send_pulse(KEY, b"xy", 5))
     assert figures == Figures()
@@ -247,7 +247,7 @@ def test_pulses_that_cannot_be_stored_are_not_counted() -> None:
 def test_who_awaits_the_key_is_told() -> None:
     """If the key was deleted and is awaited, its callback is called as usual."""
     store, told = Store(), list[str]()
-    worker = WorkerPulses(KEY, store, Figures(), LIMIT)
+    worker = PulseFastPath(KEY, store, Figures(), LIMIT)
     worker.answer_one(send_pulse(KEY, b"1", 5))
     store.delete(KEY)
     assert store.await_key(KEY, told.append)
@@ -259,7 +259,7 @@ def test_who_awaits_the_key_is_told() -> None:
 class Noted(NamedTuple):
     """Pulses to one key, with a history and their thread's clock."""
 
-    worker: WorkerPulses
+    worker: PulseFastPath
     history: History
     turn_time: TurnTime
     source: Source
@@ -279,7 +279,7 @@ class Noted(NamedTuple):
             elif count == 1:
                 assert self.worker.answer_one(data) is not None
             else:
-                assert self.worker.answer(data * count, 0) is not None
+                assert self.worker.answer_consecutive(data * count, 0) is not None
         return self.history.records[KEY].list_events()
 
 
@@ -287,7 +287,7 @@ def noted() -> Noted:
     """Make the pulses of a worker whose first one came at 100 s on another path."""
     history, turn_time, source = History(10**6), TurnTime(), Source("10.0.0.1:4000")
     history.record_for(KEY, source, 100.0, b"xy")
-    worker = WorkerPulses(
+    worker = PulseFastPath(
         KEY, Store(), Figures(), LIMIT, UNKNOWN_PEER, source, history, turn_time
     )
     return Noted(worker, history, turn_time, source)
@@ -338,12 +338,16 @@ def test_pulses_are_noted_at_most_once_a_second(count: int) -> None:
 def test_key_without_a_record_stays_without_one(count: int) -> None:
     """If the history has no room for a record, the pulses are still stored."""
     store, history = Store(), History(0)
-    worker = WorkerPulses(
+    worker = PulseFastPath(
         KEY, store, Figures(), LIMIT, UNKNOWN_PEER, Source("10.0.0.1:4000"), history
     )
     data = send_pulse(KEY, b"xy", 5)
     if count == 0:
         assert worker.answer_pieces([data[:-END_BYTES], data[-END_BYTES:]])
-    answered = worker.answer_one(data) if count == 1 else worker.answer(data * 2, 0)
+    answered = (
+        worker.answer_one(data)
+        if count == 1
+        else worker.answer_consecutive(data * 2, 0)
+    )
     assert answered is not None
     assert (store.get(KEY), history.records) == (b"xy", {})
