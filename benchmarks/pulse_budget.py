@@ -32,7 +32,7 @@ from benchmarks.page import insert
 from benchmarks.servers import running
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import Source, TurnTime
+from pacemaker.core.history.record import PeerRecord, TurnTime
 from pacemaker.core.protocol.pulse_fast_path import PulseFastPath, PulseStore
 from pacemaker.core.store.store import KeyHandle, Store
 from pacemaker.server.io import limits
@@ -76,7 +76,7 @@ def _workers(store: PulseStore, history: History | None) -> list[PulseFastPath]:
     figures, turn_time = Figures(), TurnTime()
     workers = []
     for number in range(_CONNECTIONS):
-        key, source = _key(number), Source(f"10.0.0.{number}:1")
+        key, source = _key(number), PeerRecord(f"10.0.0.{number}:1")
         if history is not None:
             history.record_for(key, source, 0.0, b"")
         known: dict[str, Any] = {

@@ -12,7 +12,12 @@ from typing import Final, Protocol, TypeAlias
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import NEVER, NO_SOURCE, Source, TurnTime
+from pacemaker.core.history.record import (
+    NO_PEER,
+    NO_TURN_TIME,
+    PeerRecord,
+    TurnTime,
+)
 from pacemaker.core.protocol.listing import LARGE_NAMES, Listing
 from pacemaker.core.protocol.pulse_fast_path import PulseFastPath, PulseStore
 from pacemaker.core.protocol.read_fast_path import ReadFastPath
@@ -95,7 +100,7 @@ class Dispatcher:
         figures: Figures,
         max_body_bytes: int,
         history: History | None = None,
-        turn_time: TurnTime = NEVER,
+        turn_time: TurnTime = NO_TURN_TIME,
     ) -> None:
         self._history = history
         self._turn_time = turn_time
@@ -130,7 +135,7 @@ class Dispatcher:
         message: Message,
         authenticated: bool,
         account: Account = UNKNOWN_PEER,
-        source: Source = NO_SOURCE,
+        source: PeerRecord = NO_PEER,
     ) -> Message | Listing | None:
         """Carry out one request.
 
@@ -183,7 +188,7 @@ class Dispatcher:
             self._figures.anonymous_deletes += 1
         return False
 
-    def _note(self, history: History, kind: int, path: str, source: Source) -> None:
+    def _note(self, history: History, kind: int, path: str, source: PeerRecord) -> None:
         """Note a request other than a pulse in the history."""
         if kind == messages.GET_PULSE:
             if source.is_reader:
@@ -195,7 +200,10 @@ class Dispatcher:
             history.note_delete(path, source, self._turn_time.now_s)
 
     def pulse_fast_path(
-        self, key: str, account: Account = UNKNOWN_PEER, source: Source = NO_SOURCE
+        self,
+        key: str,
+        account: Account = UNKNOWN_PEER,
+        source: PeerRecord = NO_PEER,
     ) -> PulseFastPath:
         """Return an object that answers the pulses to one key over one connection."""
         return PulseFastPath(
@@ -203,7 +211,7 @@ class Dispatcher:
             *(source, self._history, self._turn_time),
         )
 
-    def read_fast_path(self, source: Source = NO_SOURCE) -> ReadFastPath:
+    def read_fast_path(self, source: PeerRecord = NO_PEER) -> ReadFastPath:
         """Return an object that answers single reads over one connection."""
         return ReadFastPath(
             self._store, self._figures, source, self._history, self._turn_time
@@ -214,7 +222,7 @@ class Dispatcher:
         key: str,
         details: bytes,
         account: Account = UNKNOWN_PEER,
-        source: Source = NO_SOURCE,
+        source: PeerRecord = NO_PEER,
     ) -> None:
         """Carry out one SEND_PULSE.
 

@@ -21,7 +21,12 @@ from typing import Any, Final, Protocol, TypeAlias
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import NEVER, NO_SOURCE, Source, TurnTime
+from pacemaker.core.history.record import (
+    NO_PEER,
+    NO_TURN_TIME,
+    PeerRecord,
+    TurnTime,
+)
 from pacemaker.core.store.store import KeyHandle
 from pacemaker.wire import fast_codec
 from pacemaker.wire.frames import HEAD_SIZE
@@ -97,9 +102,9 @@ class PulseFastPath:
         figures: Figures,
         max_body_bytes: int,
         account: Account = UNKNOWN_PEER,
-        source: Source = NO_SOURCE,
+        source: PeerRecord = NO_PEER,
         history: History | None = None,
-        turn_time: TurnTime = NEVER,
+        turn_time: TurnTime = NO_TURN_TIME,
     ) -> None:
         self.key = key
         self._handle = KeyHandle(key, account)

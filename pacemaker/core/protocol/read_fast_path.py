@@ -11,7 +11,12 @@ from typing import Protocol
 
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import NEVER, NO_SOURCE, Source, TurnTime
+from pacemaker.core.history.record import (
+    NO_PEER,
+    NO_TURN_TIME,
+    PeerRecord,
+    TurnTime,
+)
 from pacemaker.wire import fast_codec, messages
 
 
@@ -39,9 +44,9 @@ class ReadFastPath:
         self,
         store: ReadableStore,
         figures: Figures,
-        source: Source = NO_SOURCE,
+        source: PeerRecord = NO_PEER,
         history: History | None = None,
-        turn_time: TurnTime = NEVER,
+        turn_time: TurnTime = NO_TURN_TIME,
     ) -> None:
         self._store = store
         self._figures = figures

@@ -55,7 +55,7 @@ from typing import Final, TypeAlias
 
 from pacemaker.core.accounts.account import SETTLED_CHARGES, UNKNOWN_PEER, Account
 from pacemaker.core.carried_over import Snapshot
-from pacemaker.core.history.record import Source
+from pacemaker.core.history.record import PeerRecord
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.listing import Listing
 from pacemaker.core.protocol.peer_conduct import PeerConduct
@@ -64,8 +64,8 @@ from pacemaker.core.protocol.phases import (
     CAN_BE_CARRIED_OVER,
     READING,
     SASL_TYPES,
-    Event,
     Phase,
+    PhaseEvent,
     event_of,
     first_phase,
     next_phase,
@@ -219,7 +219,7 @@ class ServerProtocol:
         self.slice_cost = 0
         self.account = account
         self.peer = peer
-        self.source = Source(peer)
+        self.source = PeerRecord(peer)
         self.phase = first_phase(mechanism)
         self.authenticated = mechanism is None
         self.user: str | None = None
@@ -301,7 +301,7 @@ class ServerProtocol:
         self.step = None
         if step.is_last:
             self._complete(step.mechanism)
-        self._enter(Event.COMPLETION if step.is_last else Event.CHALLENGE)
+        self._enter(PhaseEvent.COMPLETION if step.is_last else PhaseEvent.CHALLENGE)
         return self.resume()
 
     def fail(self, error: PeerError) -> Output:
@@ -323,7 +323,7 @@ class ServerProtocol:
             # the cause may hold the peer's bytes.
             error.__traceback__ = error.__cause__ = error.__context__ = None
             self.error = error
-        self._enter(Event.FAILURE)
+        self._enter(PhaseEvent.FAILURE)
         self._has_more = False
         self._listing = None
         self._pulse_fast_path = self._fast_path = self._read_fast_path = self.step = (
@@ -637,10 +637,10 @@ class ServerProtocol:
         mechanism = self._mechanism
         self._enter(event, messages.name_of(message.type))
         if self.phase is Phase.STEPPING and mechanism is not None:
-            token = control.read_token(message) if event is Event.TOKEN else b""
+            token = control.read_token(message) if event is PhaseEvent.TOKEN else b""
             self.step = SaslStep(mechanism, token)
 
-    def _enter(self, event: Event, detail: str = "") -> None:
+    def _enter(self, event: PhaseEvent, detail: str = "") -> None:
         """Enter the phase to which an event leads, or raise."""
         self.phase = next_phase(self.phase, event, detail)
         if self.phase is _OPEN:

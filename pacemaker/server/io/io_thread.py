@@ -26,7 +26,7 @@ from pacemaker.core.accounts.admission import OVER_SHARE
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
-from pacemaker.core.history.record import End, TurnTime
+from pacemaker.core.history.record import ConnectionEnd, TurnTime
 from pacemaker.core.protocol.miss_holder import MissHolder
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.server.io import limits
@@ -334,12 +334,12 @@ class IoThread(threading.Thread):
         figures.ended += 1
         if self._stop_until_s is not None:
             figures.ended_by_stop += 1
-            end = End.STOPPED
+            end = ConnectionEnd.STOPPED
         elif connection.protocol.error is not None:
             figures.ended_refused += 1
-            end = End.REFUSED
+            end = ConnectionEnd.REFUSED
         else:
-            end = End.FIN if connection.is_at_end else End.RESET
+            end = ConnectionEnd.FIN if connection.is_at_end else ConnectionEnd.RESET
         source = connection.protocol.source
         source.end, source.ended_s = end, self._turn_time.now_s
 

@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 from pacemaker.core.accounts.account import UNKNOWN_PEER
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import Event, Kind, Source, TurnTime
+from pacemaker.core.history.record import (
+    EventKind,
+    KeyEvent,
+    PeerRecord,
+    TurnTime,
+)
 from pacemaker.core.protocol.pulse_fast_path import PulseFastPath
 from pacemaker.core.store.store import Store
 from pacemaker.errors import LimitError, MalformedError
@@ -262,9 +267,9 @@ class Noted(NamedTuple):
     worker: PulseFastPath
     history: History
     turn_time: TurnTime
-    source: Source
+    source: PeerRecord
 
-    def events_after(self, *times_s: float, count: int = 1) -> list[Event]:
+    def events_after(self, *times_s: float, count: int = 1) -> list[KeyEvent]:
         """Send pulses at each of these times; return the events of the key.
 
         Args:
@@ -285,7 +290,11 @@ class Noted(NamedTuple):
 
 def noted() -> Noted:
     """Make the pulses of a worker whose first one came at 100 s on another path."""
-    history, turn_time, source = History(10**6), TurnTime(), Source("10.0.0.1:4000")
+    history, turn_time, source = (
+        History(10**6),
+        TurnTime(),
+        PeerRecord("10.0.0.1:4000"),
+    )
     history.record_for(KEY, source, 100.0, b"xy")
     worker = PulseFastPath(
         KEY, Store(), Figures(), LIMIT, UNKNOWN_PEER, source, history, turn_time
@@ -299,7 +308,7 @@ def test_regular_pulses_move_the_last_time_of_the_record(count: int) -> None:
     known = noted()
     assert known.events_after(103.0, 106.0, 108.5, count=count) == []
     record = known.history.records[KEY]
-    assert (record.first_s, record.last_s, record.longest_s) == (100.0, 108.5, 3.0)
+    assert (record.first_s, record.last_s, record.longest_gap_s) == (100.0, 108.5, 3.0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -307,7 +316,7 @@ def test_late_pulse_is_noted(count: int) -> None:
     """A pulse that comes after more than twice the interval is an event."""
     known = noted()
     (event,) = known.events_after(103.0, 124.0, 127.0, count=count)
-    assert event == Event(124.0, Kind.LATE, "10.0.0.1:4000", 21.0)
+    assert event == KeyEvent(124.0, EventKind.LATE, "10.0.0.1:4000", 21.0)
     assert known.history.records[KEY].last_s == 127.0
 
 
@@ -316,11 +325,11 @@ def test_pulse_of_another_connection_is_noted(count: int) -> None:
     """Both connections find the same record of the key."""
     known = noted()
     known.events_after(103.0)
-    known.history.record_for(KEY, Source("10.0.0.2:4000"), 104.0, b"xy")
+    known.history.record_for(KEY, PeerRecord("10.0.0.2:4000"), 104.0, b"xy")
     events = known.events_after(105.0, count=count)
     assert [(event.kind, event.peer) for event in events] == [
-        (Kind.WRITER, "10.0.0.2:4000"),
-        (Kind.WRITER, "10.0.0.1:4000"),
+        (EventKind.WRITER, "10.0.0.2:4000"),
+        (EventKind.WRITER, "10.0.0.1:4000"),
     ]
 
 
@@ -339,7 +348,13 @@ def test_key_without_a_record_stays_without_one(count: int) -> None:
     """If the history has no room for a record, the pulses are still stored."""
     store, history = Store(), History(0)
     worker = PulseFastPath(
-        KEY, store, Figures(), LIMIT, UNKNOWN_PEER, Source("10.0.0.1:4000"), history
+        KEY,
+        store,
+        Figures(),
+        LIMIT,
+        UNKNOWN_PEER,
+        PeerRecord("10.0.0.1:4000"),
+        history,
     )
     data = send_pulse(KEY, b"xy", 5)
     if count == 0:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import Source, TurnTime
+from pacemaker.core.history.record import PeerRecord, TurnTime
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.read_fast_path import ReadFastPath
 from pacemaker.core.protocol.server_protocol import ServerProtocol
@@ -94,7 +94,11 @@ def test_large_heartbeat_is_left_to_the_general_way() -> None:
 @pytest.mark.parametrize("is_reader", [True, False])
 def test_history_notes_the_reads_of_nimbus(is_reader: bool) -> None:
     """Reads by a peer that never asked for a list are not noted."""
-    history, source, turn_time = History(10**6), Source("10.0.0.1:4001"), TurnTime()
+    history, source, turn_time = (
+        History(10**6),
+        PeerRecord("10.0.0.1:4001"),
+        TurnTime(),
+    )
     source.is_reader, turn_time.now_s = is_reader, 100.0
     reads = ReadFastPath(Store(), Figures(), source, history, turn_time)
     assert reads.answer_one(GET) is not None
