@@ -16,7 +16,7 @@ from typing import Final
 
 from pacemaker.config import Settings
 from pacemaker.core.accounts.account import Account
-from pacemaker.core.accounts.admission import Admission
+from pacemaker.core.accounts.admission import AdmissionControl
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.figures import Figures, add_up
@@ -103,7 +103,7 @@ class Daemon:
         self._shared = SharedParts(
             sizing.new_buffer_budget(options, available_bytes),
             StepRunner(guesses_per_s=self.address_limits.guesses_per_s),
-            AccountRegistry(options.shared_addresses, self.store.pass_on),
+            AccountRegistry(options.shared_addresses, self.store.transfer_charges),
             self.address_limits,
         )
         hold_s = options.hold.after(is_handed_over(), boot_time_s())
@@ -123,7 +123,7 @@ class Daemon:
         room = sizing.most_connections(threads, reserved)
         self._acceptor = Acceptor(
             *(self._listeners, self.threads, self._shared.accounts),
-            Admission(self._shared.accounts, room, self.address_limits),
+            AdmissionControl(self._shared.accounts, room, self.address_limits),
             reserved,
         )
 
@@ -226,7 +226,7 @@ class Daemon:
     def figures(self) -> Figures:
         """Return the sums of all counters since the start."""
         figures = add_up(thread.figures for thread in self.threads)
-        figures.addresses = self._shared.accounts.connected
+        figures.addresses = self._shared.accounts.active_accounts
         figures.most_connections = self._shared.accounts.most_connections()
         figures.refused_connections = self._acceptor.refused
         figures.refused_heartbeats = self.store.refused

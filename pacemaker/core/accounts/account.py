@@ -28,7 +28,7 @@ PRESSURE: Final = 0.75
 # often enough to enforce the account's rates, and seldom enough to cost nothing.  Below
 # it, a connection never waits, whatever others at its address do.  A peer that connects
 # again each time to stay below it meets the limits of connections.
-SETTLED_CHARGES: Final = 32
+CHARGES_PER_SETTLEMENT: Final = 32
 
 # The largest burst: what an account's rates allow in this many seconds.
 BURST_S: Final = 5.0
@@ -174,7 +174,7 @@ class Account:
         cost_s = new_keys / limits.new_keys_per_s + lists / limits.lists_per_s
         return self._work.charge(cost_s, now_s)
 
-    def arrives_too_often(self, now_s: float, limits: AddressLimits) -> bool:
+    def connects_too_often(self, now_s: float, limits: AddressLimits) -> bool:
         """Charge a new connection; return whether there were too many recently."""
         return self._arrivals.charge(1 / limits.connections_per_s, now_s) > 0
 

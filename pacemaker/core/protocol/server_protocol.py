@@ -53,7 +53,11 @@ from enum import Enum
 from itertools import groupby
 from typing import Final, TypeAlias
 
-from pacemaker.core.accounts.account import SETTLED_CHARGES, UNKNOWN_PEER, Account
+from pacemaker.core.accounts.account import (
+    CHARGES_PER_SETTLEMENT,
+    UNKNOWN_PEER,
+    Account,
+)
 from pacemaker.core.carried_over import Snapshot
 from pacemaker.core.history.record import PeerRecord
 from pacemaker.core.protocol.dispatch import Dispatcher
@@ -424,7 +428,7 @@ class ServerProtocol:
             return Wait.STEP
         if self._outgoing_bytes >= MAX_OUTGOING_BYTES:
             return Wait.ROOM
-        if self._is_charged and self._charges >= SETTLED_CHARGES:
+        if self._is_charged and self._charges >= CHARGES_PER_SETTLEMENT:
             # The connection's own count, not the account's.  Otherwise a worker that
             # adds its one key would wait for what others at its address have done.
             self._charges = 0

@@ -22,8 +22,8 @@ each account that loses its last key makes the equal share of the others larger.
 
 Each connection of a shared address is an account of its own, which is gone for good
 once the connection has ended.  The keys that it leaves in the store pass to a single
-heir (`pass_on`).  Otherwise a peer could open one connection after another, leave one
-key from each, and make everybody else's equal share as small as it likes.
+heir (`transfer_charges`).  Otherwise a peer could open one connection after another,
+leave one key from each, and make everybody else's equal share as small as it likes.
 
 The store holds its lock whenever it calls this module.
 """
@@ -196,7 +196,7 @@ class StoreBudget:
         account.stored_bytes = before_bytes + size_bytes
         self.accounts += (account.stored_bytes != 0) - (before_bytes != 0)
 
-    def pass_on(self, account: Account, heir: Account) -> None:
+    def transfer_charges(self, account: Account, heir: Account) -> None:
         """Charge everything that an account has stored to another one, for good.
 
         Args:

@@ -267,7 +267,7 @@ class Store:
         """
         return self._trie.items()
 
-    def pass_on(self, account: Account, heir: Account) -> None:
+    def transfer_charges(self, account: Account, heir: Account) -> None:
         """Charge what an account has stored to another one, for good.
 
         Args:
@@ -275,7 +275,7 @@ class Store:
             heir: the other account.
         """
         with self._lock:
-            self._budget.pass_on(account, heir)
+            self._budget.transfer_charges(account, heir)
 
     # Keys that are awaited.
 

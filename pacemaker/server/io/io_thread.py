@@ -322,7 +322,7 @@ class IoThread(threading.Thread):
         self._epoll.unregister(connection.fd)
         self._forgotten += 1
         self._count_end(connection)
-        self._accounts.close(connection.account)
+        self._accounts.remove_connection(connection.account)
         self.backlog.discard(connection)
         self._expendable.discard(connection)
         if self.watched.discard(connection):
@@ -475,7 +475,7 @@ class IoThread(threading.Thread):
 
     def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         for sock, state in peers:
-            account = self._accounts.open(*split_host_and_port(state.peer))
+            account = self._accounts.add_connection(*split_host_and_port(state.peer))
             self._adopt(sock, state.peer, account)
             connection = self.connections.get(sock.fileno())
             if connection is not None:
@@ -498,7 +498,7 @@ class IoThread(threading.Thread):
         self, sock: socket.socket, peer: str, account: Account
     ) -> Connection | None:
         if self._stop_until_s is not None:
-            self._accounts.close(account)
+            self._accounts.remove_connection(account)
             sock.close()
             return None
         try:
@@ -509,7 +509,7 @@ class IoThread(threading.Thread):
             # The kernel has no room for it in epoll, or SASL cannot begin.
             _logger.exception("%s: closed: internal error", peer)
             self._forgotten += 1
-            self._accounts.close(account)
+            self._accounts.remove_connection(account)
             sock.close()
             return None
         self._expendable.add(connection)

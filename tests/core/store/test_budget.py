@@ -373,7 +373,7 @@ def test_accounts_that_are_gone_count_as_one() -> None:
     for number in range(100):
         account = Account(f"127.0.0.1:{number}")
         store.put(f"/left/{number}", bytes(2_000), account=account)
-        store.pass_on(account, heir)
+        store.transfer_charges(account, heir)
     list(fill(store, worker, 1_000))
     assert budget_of(store).accounts == 2
     assert worker.stored_bytes > MIB // 3
@@ -388,7 +388,7 @@ def test_what_is_gone_is_counted_out_of_its_heir() -> None:
         store.put(key, bytes(1_000), account=account)
     store.budget_bytes = store.used_bytes
     store.put("/d", bytes(1_300), account=account)
-    store.pass_on(account, heir)
+    store.transfer_charges(account, heir)
     assert (account.stored_bytes, budget_of(store).slack_bytes) == (0, 300)
     store.put("/d", bytes(1_200), account=other)
     assert budget_of(store).slack_bytes == 200, "given back by its heir"
@@ -402,7 +402,7 @@ def test_what_is_gone_is_counted_out_of_its_heir() -> None:
 def test_account_that_has_stored_nothing_leaves_nothing() -> None:
     """If it has stored nothing, its heir does not count as an account either."""
     store, heir = Store(MIB), Account("gone")
-    store.pass_on(Account("127.0.0.1:1"), heir)
+    store.transfer_charges(Account("127.0.0.1:1"), heir)
     assert (heir.stored_bytes, budget_of(store).accounts) == (0, 0)
 
 

@@ -107,7 +107,7 @@ class Hand:
         wire, sock = self.accept()
         fd = sock.fileno()
         port = sock.getpeername()[1]
-        account = self.accounts.open(host, port)
+        account = self.accounts.add_connection(host, port)
         self.thread.adopt(sock, name or f"{host}:{port}", account)
         self.thread.turn()
         return wire, self.thread.connections[fd]
@@ -116,7 +116,7 @@ class Hand:
         """Connect a peer in exchange for another one; return whether it stays."""
         wire, sock = self.accept()
         fd = sock.fileno()
-        account = self.accounts.open("127.0.0.1", sock.getpeername()[1])
+        account = self.accounts.add_connection("127.0.0.1", sock.getpeername()[1])
         self.thread.adopt(sock, "new", account, replaces=True)
         self.thread._run_calls()
         return wire, fd in self.thread.connections
@@ -124,7 +124,7 @@ class Hand:
     def accept_late(self) -> Wire:
         """Connect a peer and hand it to the thread, which has not adopted it yet."""
         wire, sock = self.accept()
-        self.thread.adopt(sock, "late", self.accounts.open("127.0.0.1", 1))
+        self.thread.adopt(sock, "late", self.accounts.add_connection("127.0.0.1", 1))
         return wire
 
     def accept(self) -> tuple[Wire, socket.socket]:
