@@ -32,8 +32,8 @@ class AccountRegistry:
         shared_networks: networks in which each connection is an account of its own,
             because many workers may be behind one address.
         transfer_charges: called with an account that is gone for good and with its
-            heir, which takes over what it has stored.  All accounts that are gone have one heir,
-            so they count as one account when equal shares are computed.
+            heir, which takes over what it has stored.  All accounts that are gone have
+            one heir, so they count as one account when equal shares are computed.
 
     Attributes:
         heir: the heir of all accounts that are gone.

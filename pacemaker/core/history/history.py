@@ -221,6 +221,9 @@ class History:
     def load(self, data: bytes) -> None:
         """Restore what `dump` gave, into a history that has noted nothing yet.
 
+        The process that gave it may have had room for more records.  Those whose keys
+        were not written for the longest time are left out then.
+
         Raises:
             ValueError: the data are not from `dump`.
         """
@@ -230,9 +233,13 @@ class History:
         self.began_s, self.read_s, self.reader = loaded[:3]
         self.read_gaps.extend(loaded.read_gaps)
         self.deletes.extend(loaded.deletes)
-        self.records.update(loaded.records)
-        self._order.extend(loaded.records)
-        size_bytes = 0
-        for key, record in loaded.records.items():
-            size_bytes += record.size_bytes(key)
+        records = dict(loaded.records)
+        size_bytes = sum(record.size_bytes(key) for key, record in records.items())
+        if size_bytes > self._most_bytes:
+            for key in sorted(records, key=lambda key: records[key].last_s):
+                size_bytes -= records.pop(key).size_bytes(key)
+                if size_bytes <= self._most_bytes:
+                    break
+        self.records.update(records)
+        self._order.extend(records)
         self._grow(size_bytes)

@@ -224,3 +224,31 @@ def test_two_threads_that_write_a_new_key_make_one_record() -> None:
     for number in range(1, 5):
         assert kept.record_for(f"/w/{number}", worker, 10_000.0 * number, b"beat")
     assert list(kept.records) == ["/w/3", "/w/4"]
+
+
+def test_history_that_is_carried_over_keeps_to_the_limit() -> None:
+    """The keys written last keep their records, whatever an older version allowed."""
+    kept, worker = history(), PeerRecord("10.0.0.1:4000")
+    for number, written_s in enumerate((104.0, 101.0, 103.0, 102.0)):
+        kept.record_for(f"/w/key-00{number}", worker, written_s, b"")
+    room = 2 * (RECORD_BYTES + len("/w/key-000"))
+    counted: list[int] = []
+    loaded = History(room, counted.append)
+    loaded.load(b"".join(kept.dump()))
+    assert list(loaded.records) == ["/w/key-000", "/w/key-002"]
+    assert sum(counted) == loaded.size_bytes == room
+    # Every record can still be removed for a new one.
+    for number in range(4, 6):
+        loaded.record_for(f"/w/key-00{number}", worker, 2_000.0 + number, b"")
+    assert set(loaded.records) == {"/w/key-004", "/w/key-005"}
+
+
+def test_history_that_just_fits_is_carried_over_whole() -> None:
+    """Nothing is left out as long as the limit is not exceeded."""
+    kept, worker = history(), PeerRecord("10.0.0.1:4000")
+    for number in range(3):
+        kept.record_for(f"/w/key-00{number}", worker, 100.0 + number, b"")
+    for missing_bytes, records in ((0, 3), (1, 2)):
+        loaded = History(kept.size_bytes - missing_bytes)
+        loaded.load(b"".join(kept.dump()))
+        assert len(loaded.records) == records
