@@ -78,7 +78,7 @@ def _workers(store: PulseStore, history: History | None) -> list[PulseFastPath]:
     for number in range(_CONNECTIONS):
         key, source = _key(number), PeerRecord(f"10.0.0.{number}:1")
         if history is not None:
-            history.record_for(key, source, 0.0, b"")
+            history.note_pulse(key, source, 0.0, b"")
         known: dict[str, Any] = {
             "source": source,
             "history": history,

@@ -19,7 +19,7 @@ from pacemaker.wire.messages import Message, Pulse
 
 # A value of at least this size is sent from the store without being copied into its
 # reply.
-LARGE_BYTES: Final = 16 * 1024
+LARGE_VALUE_BYTES: Final = 16 * 1024
 
 _I32: Final = struct.Struct(">i")
 _unpack_i32: Final = _I32.unpack_from
@@ -296,6 +296,6 @@ def _encode_pulse(pulse: Pulse, end: bytes) -> tuple[bytes, ...]:
         return (_pack_i32(len(head) + len(tail)) + head + tail,)
     head += _DETAILS + _pack_i32(len(details))
     head = _pack_i32(len(head) + len(details) + len(tail)) + head
-    if len(details) < LARGE_BYTES:
+    if len(details) < LARGE_VALUE_BYTES:
         return (head + details + tail,)
     return head, details, tail

@@ -34,9 +34,9 @@ def history(ahead_s: float = 0.0, is_relay: bool = False) -> str:
     kept = History(10**6)
     before, nimbus = PeerRecord("10.0.0.1:4000"), PeerRecord("10.0.0.9:1")
     for now_s in (1_000.0, 1_003.0):
-        kept.record_for(KEY, before, now_s, VALUE)
+        kept.note_pulse(KEY, before, now_s, VALUE)
     before.end = ConnectionEnd.RESET
-    kept.record_for(KEY, PeerRecord("10.0.0.1:4002"), 1_300.0, VALUE)
+    kept.note_pulse(KEY, PeerRecord("10.0.0.1:4002"), 1_300.0, VALUE)
     kept.note_read(KEY, nimbus, 1_301.0)
     return b"".join(
         write_history(kept, {KEY: VALUE}.get, 1_302.0 + ahead_s, 1_302.0, "", is_relay)

@@ -65,8 +65,8 @@ def test_history_takes_a_share_of_the_store_and_not_more_than_enough(
     key = "/workerbeats/t/"
     fits = most_bytes // (RECORD_BYTES + len(key) + 6)
     for number in range(fits):
-        assert history.record_for(f"{key}{number:06}", NO_PEER, 1.0, b"")
-    assert history.record_for("/workerbeats/t/another", NO_PEER, 1.0, b"") is None
+        assert history.note_pulse(f"{key}{number:06}", NO_PEER, 1.0, b"")
+    assert history.note_pulse("/workerbeats/t/another", NO_PEER, 1.0, b"") is None
     assert history.size_bytes <= most_bytes
 
 

@@ -42,15 +42,15 @@ def eventful() -> History:
     history.began_s = 50.0
     before, nimbus = PeerRecord("10.0.0.1:4000"), PeerRecord("10.0.0.9:1")
     for now_s in (100.0, 103.0):
-        history.record_for(KEY, before, now_s, VALUE)
+        history.note_pulse(KEY, before, now_s, VALUE)
     before.end, before.ended_s = ConnectionEnd.RESET, 104.0
     after = PeerRecord("10.0.0.1:4002")
-    history.record_for(KEY, after, 113.0, VALUE)
+    history.note_pulse(KEY, after, 113.0, VALUE)
     after.end, after.ended_s = ConnectionEnd.FIN, 150.0
     for now_s in (120.0, 160.0):
         history.note_read(KEY, nimbus, now_s)
     history.note_delete("/workerbeats/other-1-1", nimbus, 161.0)
-    history.record_for("/not/a/worker", before, 100.0, b"")
+    history.note_pulse("/not/a/worker", before, 100.0, b"")
     return history
 
 

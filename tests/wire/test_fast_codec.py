@@ -136,14 +136,18 @@ def test_write_agrees_with_encode(message: Message) -> None:
         assert b"".join(chunks) == messages.encode(message)
 
 
-@pytest.mark.parametrize("size", [fast_codec.LARGE_BYTES - 1, fast_codec.LARGE_BYTES])
+@pytest.mark.parametrize(
+    "size", [fast_codec.LARGE_VALUE_BYTES - 1, fast_codec.LARGE_VALUE_BYTES]
+)
 def test_write_does_not_copy_large_details(size: int) -> None:
     """Large details are sent from where they are stored; the bytes are the same."""
     details = bytes(size)
     message = Message(messages.GET_PULSE_RESPONSE, Pulse("/a", details), 1)
     chunks = fast_codec.encode(message)
     assert chunks is not None
-    assert any(chunk is details for chunk in chunks) == (size >= fast_codec.LARGE_BYTES)
+    assert any(chunk is details for chunk in chunks) == (
+        size >= fast_codec.LARGE_VALUE_BYTES
+    )
     assert b"".join(chunks) == messages.encode(message)
 
 

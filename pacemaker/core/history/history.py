@@ -100,7 +100,7 @@ class History:
         """The memory that the records take."""
         return self._size_bytes
 
-    def record_for(
+    def note_pulse(
         self, key: str, source: PeerRecord, now_s: float, value: bytes
     ) -> KeyRecord | None:
         """Note a pulse; return the key's record, if there is one now."""

@@ -18,7 +18,7 @@ from pacemaker.core.history.record import (
     PeerRecord,
     TurnTime,
 )
-from pacemaker.core.protocol.listing import LARGE_NAMES, Listing
+from pacemaker.core.protocol.listing import LARGE_LIST_NAMES, Listing
 from pacemaker.core.protocol.pulse_fast_path import PulseFastPath, PulseStore
 from pacemaker.core.protocol.read_fast_path import ReadFastPath
 from pacemaker.core.store.store import KeyHandle
@@ -31,7 +31,7 @@ from pacemaker.wire.messages import (
     Message,
     Nodes,
     Pulse,
-    shown,
+    quoted,
 )
 
 # The requests that need an authenticated connection.
@@ -50,7 +50,7 @@ _MAX_UTF8_BYTES: Final = 4
 _Answer: TypeAlias = Callable[[str], Data]
 
 
-class Heartbeats(PulseStore, Protocol):
+class HeartbeatStore(PulseStore, Protocol):
     """Where requests are carried out: the store, or a relay's connection."""
 
     def put(
@@ -96,7 +96,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        store: Heartbeats,
+        store: HeartbeatStore,
         figures: Figures,
         max_body_bytes: int,
         history: History | None = None,
@@ -108,10 +108,10 @@ class Dispatcher:
         self._figures = figures
         self._max_body_bytes = max_body_bytes
         self._max_pulse_bytes = max_body_bytes - PULSE_OVERHEAD_BYTES
-        # `LARGE_NAMES` names with at most this many characters in all fit a reply,
+        # `LARGE_LIST_NAMES` names with at most this many characters in all fit a reply,
         # whatever the characters are.
         self._max_names_characters = (
-            max_body_bytes - NODES_OVERHEAD_BYTES - 4 * LARGE_NAMES
+            max_body_bytes - NODES_OVERHEAD_BYTES - 4 * LARGE_LIST_NAMES
         ) // _MAX_UTF8_BYTES
         # For each request that has a path: the type of its reply, and the function
         # that returns the reply's data.
@@ -236,14 +236,14 @@ class Dispatcher:
         self._store.put(key, details, account=account)
         self._figures.count_pulse(size_bytes)
         if self._history is not None:
-            self._history.record_for(key, source, self._turn_time.now_s, details)
+            self._history.note_pulse(key, source, self._turn_time.now_s, details)
 
     def _check_fits(self, key: str, size_bytes: int) -> None:
         size_bytes += len(key.encode())
         if size_bytes > self._max_pulse_bytes:
             raise LimitError(
                 "heartbeat too large for its reply",
-                f"{shown(key)} and its details have {size_bytes} bytes, at most"
+                f"{quoted(key)} and its details have {size_bytes} bytes, at most"
                 f" {self._max_pulse_bytes} are allowed"
                 " (pacemaker.thrift.message.size.max)",
             )
@@ -257,8 +257,8 @@ class Dispatcher:
         count = self._store.count_names(path)
         # The list counts once for each step that `Listing` takes, and at least once.
         # The rate limits steps, because other requests have to wait for each of them.
-        account.lists += max(1, -(-count // LARGE_NAMES))
-        if count <= LARGE_NAMES:
+        account.lists += max(1, -(-count // LARGE_LIST_NAMES))
+        if count <= LARGE_LIST_NAMES:
             names = self._store.list_nodes(path)
             if sum(map(len, names)) <= self._max_names_characters:
                 kind = messages.GET_ALL_NODES_FOR_PATH_RESPONSE

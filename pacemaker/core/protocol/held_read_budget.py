@@ -57,8 +57,8 @@ class HeldReadBudget:
 
     Args:
         stop_waiting: called with each read that is given up, before it is released.
-        most_of_one_bytes: the most memory that the reads of one account may take; None
-            for no such limit: then only the equal share applies, under pressure.
+        account_limit_bytes: the most memory that the reads of one account may take;
+            None for no such limit: then only the equal share applies, under pressure.
 
     Attributes:
         refused: how many reads were refused or given up for lack of room.
@@ -67,10 +67,10 @@ class HeldReadBudget:
     def __init__(
         self,
         stop_waiting: Callable[[HeldRead], None],
-        most_of_one_bytes: int | None = None,
+        account_limit_bytes: int | None = None,
     ) -> None:
         self._stop_waiting = stop_waiting
-        self._most_of_one_bytes = most_of_one_bytes
+        self._most_of_one_bytes = account_limit_bytes
         self._by_account: dict[Account, _AccountReads] = {}
         self._waiting_bytes = 0
         self._given_up_bytes = 0
@@ -165,7 +165,7 @@ class HeldReadBudget:
         most_bytes = min(
             _GIVEN_UP_AT_ONCE_BYTES, _MAX_GIVEN_UP_BYTES - self._given_up_bytes
         )
-        for read in reads.oldest():
+        for read in reads.waiting():
             if (
                 most_bytes <= 0
                 or account_reads.by_connection.get(reads, 0) <= least_bytes

@@ -32,18 +32,21 @@ _READ_BYTES: Final = 880
 
 
 class Holder(Protocol):
-    """The reads of all connections of one I/O thread: `MissHolder`."""
+    """Holds the reads of all connections of one I/O thread: `MissHolder`.
+
+    Attributes:
+        is_on: whether misses are held.
+        call_soon: asks the I/O thread to call a function in its next turn.
+    """
 
     is_on: bool
+    call_soon: Callable[[Callable[[], None]], None]
 
     def hold(self, read: HeldRead) -> bool:
         """Hold a read; return False if its key exists or there is no room for it."""
 
     def forget(self, read: HeldRead) -> None:
         """Release the memory of a read that was answered or dropped."""
-
-    def wake(self, function: Callable[[], None]) -> None:
-        """Call a function in the I/O thread's next turn."""
 
 
 @dataclass(eq=False, slots=True)
@@ -117,12 +120,12 @@ class HeldReads:
         return not self._held and not self._holder.is_on
 
     @property
-    def frames(self) -> bytes:
+    def request_frames(self) -> bytes:
         """The held reads as frames, for a process that carries the connection on."""
         return b"".join(messages.encode(read.request) for read in self._held.values())
 
     @property
-    def acks(self) -> bytes:
+    def ack_frames(self) -> bytes:
         """Nothing: every held read is carried out again."""
         return b""
 
@@ -170,7 +173,7 @@ class HeldReads:
             self._held[message_id] = read
         return is_held
 
-    def oldest(self) -> Iterator[HeldRead]:
+    def waiting(self) -> Iterator[HeldRead]:
         """Yield the reads that are held and not given up, oldest first."""
         return (read for read in self._held.values() if not read.is_given_up)
 
@@ -179,7 +182,7 @@ class HeldReads:
         # Not called at once: `release` can come from the middle of another
         # connection's `hold`, which must not run this connection's protocol.
         if not self._released:
-            self._holder.wake(self._tell)
+            self._holder.call_soon(self._tell)
         self._released.append(read)
 
     def next_released(self) -> Message | None:

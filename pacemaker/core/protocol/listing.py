@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from pacemaker.wire import fast_codec, messages
-from pacemaker.wire.messages import Message, shown
+from pacemaker.wire.messages import Message, quoted
 
 _logger: Final = logging.getLogger(__name__)
 
 # A directory of more names than this is listed in slices.  No Storm cluster has that
 # many topologies.
-LARGE_NAMES: Final = 1_000
+LARGE_LIST_NAMES: Final = 1_000
 # The limits of one step, whichever is reached first: half a millisecond.
 NAMES_PER_STEP: Final = 1_000
 _BYTES_PER_STEP: Final = 256 * 1024
@@ -62,10 +62,10 @@ class Listing:
         self.size_bytes = 0
 
     def __repr__(self) -> str:
-        return f"<Listing {shown(self._path)} given={self._given} of={self._count}>"
+        return f"<Listing {quoted(self._path)} given={self._given} of={self._count}>"
 
     @property
-    def frame(self) -> bytes:
+    def request_frame(self) -> bytes:
         """The request as a frame, for a process that carries the connection on."""
         kind = messages.GET_ALL_NODES_FOR_PATH
         return messages.encode(Message(kind, self._path, self._message_id))
@@ -118,7 +118,7 @@ class Listing:
             _logger.warning(
                 "list of %s cut to %d of %d names: no client takes more than %d bytes"
                 " (pacemaker.thrift.message.size.max)",
-                shown(self._path),
+                quoted(self._path),
                 self._given,
                 max(self._count, self._given + self._left_out),
                 self._max_bytes + fast_codec.NODES_OVERHEAD_BYTES,

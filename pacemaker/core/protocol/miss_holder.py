@@ -42,17 +42,18 @@ class MissHolder:
 
     Args:
         store: the store that the reads wait for.
-        most_of_one_bytes: the most memory that the reads of one account may take; None
-            for no such limit: then only the equal share applies, under pressure.
+        account_limit_bytes: the most memory that the reads of one account may take;
+            None for no such limit: then only the equal share applies, under pressure.
 
     Attributes:
         is_on: whether misses are held.
+        call_soon: asks the I/O thread to call a function in its next turn.
     """
 
-    def __init__(self, store: Store, most_of_one_bytes: int | None = None) -> None:
+    def __init__(self, store: Store, account_limit_bytes: int | None = None) -> None:
         self._store = store
-        self._budget = HeldReadBudget(self._stop_waiting, most_of_one_bytes)
-        self._call_soon: CallSoon = _no_thread
+        self._budget = HeldReadBudget(self._stop_waiting, account_limit_bytes)
+        self.call_soon: CallSoon = _no_thread
         self._by_key: dict[str, dict[HeldRead, None]] = {}
         # Reads that will be released, `RELEASED_PER_TURN` at a time.
         self._to_release: OrderedDict[HeldRead, None] = OrderedDict()
@@ -74,7 +75,7 @@ class MissHolder:
 
     def begin(self, call_soon: CallSoon) -> None:
         """Hold misses from now on.  Call this before there are connections."""
-        self._call_soon = call_soon
+        self.call_soon = call_soon
         self.is_on = True
 
     def end(self) -> None:
@@ -83,7 +84,7 @@ class MissHolder:
         # This also forgets the keys that the other threads await.  Their deadline has
         # passed as well, and each thread answers its own reads with what is stored by
         # then.
-        self._store.await_nothing()
+        self._store.stop_awaiting_all()
         by_key, self._by_key = self._by_key, {}
         for reads in by_key.values():
             self._release_soon(reads)
@@ -124,13 +125,9 @@ class MissHolder:
                 del self._by_key[read.key]
                 self._store.stop_awaiting(read.key, self._on_key)
 
-    def wake(self, function: Callable[[], None]) -> None:
-        """Call a function in the I/O thread's next turn."""
-        self._call_soon(function)
-
     def _on_key(self, key: str) -> None:
         # On the thread that stored the key, which must not touch this object.
-        self._call_soon(partial(self._look_again, key))
+        self.call_soon(partial(self._look_again, key))
 
     def _look_again(self, key: str) -> None:
         """Release the reads of a key, unless it was deleted again meanwhile."""
@@ -144,7 +141,7 @@ class MissHolder:
         self._to_release.update(reads)
         if not self._is_releasing:
             self._is_releasing = True
-            self._call_soon(self._release_some)
+            self.call_soon(self._release_some)
 
     def _release_some(self) -> None:
         for _ in range(min(len(self._to_release), RELEASED_PER_TURN)):
@@ -152,7 +149,7 @@ class MissHolder:
             read.reads.release(read)
         self._is_releasing = bool(self._to_release)
         if self._is_releasing:
-            self._call_soon(self._release_some)
+            self.call_soon(self._release_some)
 
 
 def _no_thread(function: Callable[[], None]) -> None:

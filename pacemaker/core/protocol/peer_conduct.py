@@ -13,14 +13,14 @@ from typing import Final
 from pacemaker.core.protocol.dispatch import DELETES, READS
 from pacemaker.errors import OutOfPlaceError
 from pacemaker.wire import messages
-from pacemaker.wire.messages import Message, shown
+from pacemaker.wire.messages import Message, quoted
 
 _logger: Final = logging.getLogger(__name__)
 
 # How many well-formed messages that are not requests a peer may send.  Storm's clients
 # send none.  Storm 2.x leaves the connection open, and so do we, as long as it may be
 # a mistake.
-MAX_USELESS: Final = 100
+MAX_USELESS_MESSAGES: Final = 100
 
 
 class PeerConduct:
@@ -52,7 +52,7 @@ class PeerConduct:
             self._peer,
             what,
             messages.name_of(message.type),
-            shown(str(message.data)),
+            quoted(str(message.data)),
         )
 
     def note_useless(self, message: Message) -> None:
@@ -65,10 +65,10 @@ class PeerConduct:
         self._useless += 1
         if self._useless == 1:
             _logger.warning("%s: %s is not a request; ignored", self._peer, name)
-        if self._useless > MAX_USELESS:
+        if self._useless > MAX_USELESS_MESSAGES:
             raise OutOfPlaceError(
                 "too many messages that are not requests",
-                f"more than {MAX_USELESS}; the last was {name}",
+                f"more than {MAX_USELESS_MESSAGES}; the last was {name}",
             )
 
 

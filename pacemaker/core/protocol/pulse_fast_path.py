@@ -253,5 +253,5 @@ class PulseFastPath:
         """Note a pulse in the history, and set when to note the next one."""
         assert self._history is not None  # noqa: S101  (it has made the record)
         now_s = self._turn_time.now_s
-        record = self._history.record_for(self.key, self._source, now_s, details)
+        record = self._history.note_pulse(self.key, self._source, now_s, details)
         self._note_from_s = math.inf if record is None else now_s + NOTE_EVERY_S

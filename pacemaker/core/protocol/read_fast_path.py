@@ -68,7 +68,7 @@ class ReadFastPath:
             return None
         path, path_bytes, end = request
         details = self._store.get(path)
-        if details is not None and len(details) >= fast_codec.LARGE_BYTES:
+        if details is not None and len(details) >= fast_codec.LARGE_VALUE_BYTES:
             return None
         figures = self._figures
         figures.requests[messages.GET_PULSE] += 1

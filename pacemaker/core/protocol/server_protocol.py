@@ -17,7 +17,7 @@ then does what `wait` says:
     CREDIT    settle the account; once it has credit, call `resume`
     ANSWER    wait until the function passed to `call_on_release` is called; do not
               read before
-    STEP      call `step.run`, on any thread, and pass its outcome to `finish_step`
+    SASL_STEP call `sasl_step.run`, on any thread, and pass its outcome to `finish_step`
     END       close the connection once everything is sent
 
 So the owner reads from the peer only in REQUEST and MORE.  It calls `fail` to end the
@@ -33,7 +33,7 @@ cost of `SLICE_COST`, and the rest waits (TURN).  So the other peers never wait 
 everything that one peer has sent.
 
 **SASL.**  `core.protocol.phases` has the phases and all transitions.  A step may be
-slow, so the protocol does not run it itself (STEP).
+slow, so the protocol does not run it itself (SASL_STEP).
 
 **Held reads.**  After a start, misses are held (`core.protocol.miss_holder`).  A held
 read is answered later and out of order: when it is released, the function passed to
@@ -110,7 +110,7 @@ class Wait(Enum):
     TURN = "turn"
     CREDIT = "credit"
     ANSWER = "answer"
-    STEP = "step"
+    SASL_STEP = "SASL step"
     END = "end"
 
 
@@ -140,7 +140,7 @@ class ServerProtocol:
     Attributes:
         phase: what the connection expects next.
         frames: the bytes that were received but not read yet; read-only for the owner.
-        step: the pending SASL step; None unless the phase is STEPPING.
+        sasl_step: the pending SASL step; None unless the phase is STEPPING.
         slice_cost: the cost of the last slice.  It is that of a whole slice if no
             message was completed, so that a peer that sends a few bytes at a time does
             not count as cheap.  `answer_fast` leaves it; the owner may reset it.
@@ -174,9 +174,9 @@ class ServerProtocol:
         "frames",
         "peer",
         "phase",
+        "sasl_step",
         "slice_cost",
         "source",
-        "step",
         "user",
     )
 
@@ -219,7 +219,7 @@ class ServerProtocol:
         self._charges = 0
         self._is_charged = False
         self.frames = FrameReader(max_body_bytes)
-        self.step: SaslStep | None = None
+        self.sasl_step: SaslStep | None = None
         self.slice_cost = 0
         self.account = account
         self.peer = peer
@@ -294,7 +294,7 @@ class ServerProtocol:
         Returns:
             What to send now, and what to wait for then (see the module).
         """
-        step = self.step
+        step = self.sasl_step
         # The connection may have ended while the step ran.
         if step is None:
             return self._output()
@@ -302,7 +302,7 @@ class ServerProtocol:
             return self.fail(outcome)
         if outcome is not None:
             self._send(control.token_message(outcome))
-        self.step = None
+        self.sasl_step = None
         if step.is_last:
             self._complete(step.mechanism)
         self._enter(PhaseEvent.COMPLETION if step.is_last else PhaseEvent.CHALLENGE)
@@ -330,9 +330,8 @@ class ServerProtocol:
         self._enter(PhaseEvent.FAILURE)
         self._has_more = False
         self._listing = None
-        self._pulse_fast_path = self._fast_path = self._read_fast_path = self.step = (
-            None
-        )
+        self._pulse_fast_path = self._read_fast_path = self._fast_path = None
+        self.sasl_step = None
         self.frames = FrameReader(0)
         self.close()
 
@@ -351,7 +350,7 @@ class ServerProtocol:
             self._pending.on_release = function
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """The memory of unread bytes and of a list that is being written."""
         listed_bytes = 0 if self._listing is None else self._listing.size_bytes
         return self.frames.unread_bytes + listed_bytes
@@ -367,9 +366,9 @@ class ServerProtocol:
         if self.phase not in CAN_BE_CARRIED_OVER:
             return None
         pending = self._pending
-        held = b"" if pending is None else pending.frames
-        acks = b"" if pending is None else pending.acks
-        listed = b"" if self._listing is None else self._listing.frame
+        held = b"" if pending is None else pending.request_frames
+        acks = b"" if pending is None else pending.ack_frames
+        listed = b"" if self._listing is None else self._listing.request_frame
         return Snapshot(
             self.authenticated,
             self.phase is not _OPEN,
@@ -425,7 +424,7 @@ class ServerProtocol:
         if phase is _CLOSED:
             return Wait.END
         if phase is Phase.STEPPING:
-            return Wait.STEP
+            return Wait.SASL_STEP
         if self._outgoing_bytes >= MAX_OUTGOING_BYTES:
             return Wait.ROOM
         if self._is_charged and self._charges >= CHARGES_PER_SETTLEMENT:
@@ -642,7 +641,7 @@ class ServerProtocol:
         self._enter(event, messages.name_of(message.type))
         if self.phase is Phase.STEPPING and mechanism is not None:
             token = control.read_token(message) if event is PhaseEvent.TOKEN else b""
-            self.step = SaslStep(mechanism, token)
+            self.sasl_step = SaslStep(mechanism, token)
 
     def _enter(self, event: PhaseEvent, detail: str = "") -> None:
         """Enter the phase to which an event leads, or raise."""
@@ -690,4 +689,4 @@ def _join_small(chunks: list[bytes]) -> list[bytes]:
 
 
 def _is_large(chunk: bytes) -> bool:
-    return len(chunk) >= fast_codec.LARGE_BYTES
+    return len(chunk) >= fast_codec.LARGE_VALUE_BYTES

@@ -32,7 +32,7 @@ def beat(
 ) -> KeyRecord:
     """Note pulses at these times; return the record."""
     for now_s in times_s:
-        record = kept.record_for(KEY, source, now_s, value)
+        record = kept.note_pulse(KEY, source, now_s, value)
     assert record is not None
     return record
 
@@ -147,11 +147,11 @@ def test_memory_is_counted_and_bounded() -> None:
     kept = History(room, counted.append)
     source = PeerRecord("10.0.0.1:4000")
     for number in range(3):
-        assert kept.record_for(f"/w/key-00{number}", source, 0.0, b"") is not None
+        assert kept.note_pulse(f"/w/key-00{number}", source, 0.0, b"") is not None
     # All are in use: there is none for the new key.
-    assert kept.record_for("/w/key-003", source, 1.0, b"") is None
+    assert kept.note_pulse("/w/key-003", source, 1.0, b"") is None
     kept.records["/w/key-001"].last_s = -1000.0
-    assert kept.record_for("/w/key-003", source, 2.0, b"") is not None
+    assert kept.note_pulse("/w/key-003", source, 2.0, b"") is not None
     assert set(kept.records) == {"/w/key-000", "/w/key-002", "/w/key-003"}
     assert sum(counted) == kept.size_bytes == room
 
@@ -222,7 +222,7 @@ def test_two_threads_that_write_a_new_key_make_one_record() -> None:
     assert beat(kept, worker, 100.0) is first
     assert kept.size_bytes == RECORD_BYTES + len(KEY)
     for number in range(1, 5):
-        assert kept.record_for(f"/w/{number}", worker, 10_000.0 * number, b"beat")
+        assert kept.note_pulse(f"/w/{number}", worker, 10_000.0 * number, b"beat")
     assert list(kept.records) == ["/w/3", "/w/4"]
 
 
@@ -230,7 +230,7 @@ def test_history_that_is_carried_over_keeps_to_the_limit() -> None:
     """The keys written last keep their records, whatever an older version allowed."""
     kept, worker = history(), PeerRecord("10.0.0.1:4000")
     for number, written_s in enumerate((104.0, 101.0, 103.0, 102.0)):
-        kept.record_for(f"/w/key-00{number}", worker, written_s, b"")
+        kept.note_pulse(f"/w/key-00{number}", worker, written_s, b"")
     room = 2 * (RECORD_BYTES + len("/w/key-000"))
     counted: list[int] = []
     loaded = History(room, counted.append)
@@ -239,7 +239,7 @@ def test_history_that_is_carried_over_keeps_to_the_limit() -> None:
     assert sum(counted) == loaded.size_bytes == room
     # Every record can still be removed for a new one.
     for number in range(4, 6):
-        loaded.record_for(f"/w/key-00{number}", worker, 2_000.0 + number, b"")
+        loaded.note_pulse(f"/w/key-00{number}", worker, 2_000.0 + number, b"")
     assert set(loaded.records) == {"/w/key-004", "/w/key-005"}
 
 
@@ -247,7 +247,7 @@ def test_history_that_just_fits_is_carried_over_whole() -> None:
     """Nothing is left out as long as the limit is not exceeded."""
     kept, worker = history(), PeerRecord("10.0.0.1:4000")
     for number in range(3):
-        kept.record_for(f"/w/key-00{number}", worker, 100.0 + number, b"")
+        kept.note_pulse(f"/w/key-00{number}", worker, 100.0 + number, b"")
     for missing_bytes, records in ((0, 3), (1, 2)):
         loaded = History(kept.size_bytes - missing_bytes)
         loaded.load(b"".join(kept.dump()))

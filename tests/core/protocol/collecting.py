@@ -54,9 +54,9 @@ class Collecting(ServerProtocol):
             All that was to be sent.
         """
         sent = self.sent()
-        while self.step is not None or self.is_blocked or self.has_more:
-            if self.step is not None:
-                self.finish_step(self.step.run())
+        while self.sasl_step is not None or self.is_blocked or self.has_more:
+            if self.sasl_step is not None:
+                self.finish_step(self.sasl_step.run())
             else:
                 self.resume()
             sent += self.sent()

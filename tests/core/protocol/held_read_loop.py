@@ -63,17 +63,17 @@ class SeenStore(Store):
             if not callbacks:
                 del self.awaited[key]
 
-    def await_nothing(self) -> None:
+    def stop_awaiting_all(self) -> None:
         """Stop awaiting all keys."""
-        super().await_nothing()
+        super().stop_awaiting_all()
         self.awaited.clear()
 
 
 class SeenMissHolder(MissHolder):
     """A miss holder that records the reads of its connections."""
 
-    def __init__(self, store: Store, most_of_one_bytes: int | None = None) -> None:
-        super().__init__(store, most_of_one_bytes)
+    def __init__(self, store: Store, account_limit_bytes: int | None = None) -> None:
+        super().__init__(store, account_limit_bytes)
         self.reads: list[HeldReads] = []
 
     def new_reads(self, account: Account = UNKNOWN_PEER) -> HeldReads | None:

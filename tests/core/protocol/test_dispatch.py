@@ -16,7 +16,7 @@ from pacemaker.core.history.record import (
     TurnTime,
 )
 from pacemaker.core.protocol.dispatch import Dispatcher
-from pacemaker.core.protocol.listing import LARGE_NAMES, Listing
+from pacemaker.core.protocol.listing import LARGE_LIST_NAMES, Listing
 from pacemaker.core.store.store import Store
 from pacemaker.core.store.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError, MalformedError
@@ -223,7 +223,7 @@ def test_pulse_that_the_store_refuses_is_not_counted() -> None:
 
 @pytest.mark.parametrize(
     ("names", "cost"),
-    [(0, 1), (LARGE_NAMES - 1, 1), (LARGE_NAMES, 1), (3_000, 3), (3_500, 4)],
+    [(0, 1), (LARGE_LIST_NAMES - 1, 1), (LARGE_LIST_NAMES, 1), (3_000, 3), (3_500, 4)],
 )
 def test_list_costs_its_account_one_for_each_thousand_names(
     names: int, cost: int
@@ -236,7 +236,7 @@ def test_list_costs_its_account_one_for_each_thousand_names(
     reply = asked.reply_to(
         Message(Type.GET_ALL_NODES_FOR_PATH, "/many", 1), True, account
     )
-    assert isinstance(reply, Listing) == (names > LARGE_NAMES)
+    assert isinstance(reply, Listing) == (names > LARGE_LIST_NAMES)
     assert account.lists == cost
 
 

@@ -175,7 +175,7 @@ def test_accounts_that_hold_nothing_leave_the_room_to_others(
 def test_account_holds_no_more_than_the_number_that_it_is_given() -> None:
     """A configured limit applies at any time, an equal share only under pressure."""
     loop = Loop(is_on=False)
-    loop.miss_holder = SeenMissHolder(loop.store, most_of_one_bytes=1)
+    loop.miss_holder = SeenMissHolder(loop.store, account_limit_bytes=1)
     loop.miss_holder.begin(loop.calls.append)
     peer = loop.connect(Account("10.0.0.5"))
     assert peer.ask(GET) == MISS

@@ -252,7 +252,7 @@ def test_holder_and_its_connections_show_what_they_hold() -> None:
 def test_nothing_can_be_woken_before_the_thread_is_there() -> None:
     """A read that was released without a thread would never be answered."""
     with pytest.raises(AssertionError, match="before `begin`"):
-        MissHolder(Store()).wake(lambda: None)
+        MissHolder(Store()).call_soon(lambda: None)
 
 
 # --- anything, in any order -------------------------------------------------
@@ -282,7 +282,7 @@ frames = st.builds(
 
 def held_by(reads: HeldReads) -> dict[int, str]:
     """Return the keys of a connection's held reads, by id."""
-    frames, held = FrameReader(LIMIT, reads.frames), dict[int, str]()
+    frames, held = FrameReader(LIMIT, reads.request_frames), dict[int, str]()
     while (frame := frames.next()) is not None:
         data, start, end = frame
         _, key, message_id = messages.decode(data[start:end])
@@ -410,7 +410,7 @@ class HeldReadsMachine(RuleBasedStateMachine):
         given_up_bytes = 0
         by_account = dict.fromkeys(self.accounts, 0)
         for reads in self.reads:
-            waiting = {read.message_id: read for read in reads.oldest()}
+            waiting = {read.message_id: read for read in reads.waiting()}
             for message_id, key in held_by(reads).items():
                 size_bytes = HeldRead(reads, key, message_id).size_bytes
                 if message_id in waiting:

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from pacemaker.core.protocol.peer_conduct import MAX_USELESS, PeerConduct
+from pacemaker.core.protocol.peer_conduct import MAX_USELESS_MESSAGES, PeerConduct
 from pacemaker.errors import OutOfPlaceError
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message, Pulse
@@ -26,7 +26,7 @@ def test_message_that_is_no_request_is_logged(caplog: pytest.LogCaptureFixture) 
 def test_only_the_first_of_them_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A hundred of them are tolerated, with one line in the log."""
     conduct = PeerConduct("peer:1")
-    for _ in range(MAX_USELESS):
+    for _ in range(MAX_USELESS_MESSAGES):
         conduct.note_useless(NO_REQUEST)
     assert len(caplog.messages) == 1
 
@@ -34,7 +34,7 @@ def test_only_the_first_of_them_is_logged(caplog: pytest.LogCaptureFixture) -> N
 def test_one_too_many_is_an_error() -> None:
     """The error has the limit, and names the last message."""
     conduct = PeerConduct("peer:1")
-    for _ in range(MAX_USELESS):
+    for _ in range(MAX_USELESS_MESSAGES):
         conduct.note_useless(NO_REQUEST)
     with pytest.raises(OutOfPlaceError, match=r"more than 100; the last was EXISTS_R"):
         conduct.note_useless(NO_REQUEST)

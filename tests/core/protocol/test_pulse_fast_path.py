@@ -295,7 +295,7 @@ def noted() -> Noted:
         TurnTime(),
         PeerRecord("10.0.0.1:4000"),
     )
-    history.record_for(KEY, source, 100.0, b"xy")
+    history.note_pulse(KEY, source, 100.0, b"xy")
     worker = PulseFastPath(
         KEY, Store(), Figures(), LIMIT, UNKNOWN_PEER, source, history, turn_time
     )
@@ -325,7 +325,7 @@ def test_pulse_of_another_connection_is_noted(count: int) -> None:
     """Both connections find the same record of the key."""
     known = noted()
     known.events_after(103.0)
-    known.history.record_for(KEY, PeerRecord("10.0.0.2:4000"), 104.0, b"xy")
+    known.history.note_pulse(KEY, PeerRecord("10.0.0.2:4000"), 104.0, b"xy")
     events = known.events_after(105.0, count=count)
     assert [(event.kind, event.peer) for event in events] == [
         (EventKind.WRITER, "10.0.0.2:4000"),

@@ -15,14 +15,14 @@ from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.read_fast_path import ReadFastPath
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.core.store.store import Store
-from pacemaker.wire.fast_codec import LARGE_BYTES
+from pacemaker.wire.fast_codec import LARGE_VALUE_BYTES
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
 
 KEY = "/workerbeats/é-1/w"
 OTHER = "/workerbeats/é-1/gone"
 GET = wire.path_request(Type.GET_PULSE, KEY, 7)
-LIMIT = 10 * LARGE_BYTES
+LIMIT = 10 * LARGE_VALUE_BYTES
 
 
 def _both_ways(data: bytes, value: bytes) -> tuple[bytes | None, bytes, bool]:
@@ -41,7 +41,7 @@ def _both_ways(data: bytes, value: bytes) -> tuple[bytes | None, bytes, bool]:
     return short, general or b"", short_figures == general_figures
 
 
-@pytest.mark.parametrize("value", [b"", b"beat", bytes(LARGE_BYTES - 1)])
+@pytest.mark.parametrize("value", [b"", b"beat", bytes(LARGE_VALUE_BYTES - 1)])
 @pytest.mark.parametrize("key", [KEY, OTHER, "", "/", KEY + "/below", "/workerbeats"])
 def test_read_is_answered_as_by_the_general_way(key: str, value: bytes) -> None:
     """Hits and misses, with the same bytes and the same figures."""
@@ -87,7 +87,7 @@ def test_anything_else_is_left_to_the_general_way(data: bytes) -> None:
 def test_large_heartbeat_is_left_to_the_general_way() -> None:
     """A large heartbeat is sent without being copied into the reply."""
     store = Store()
-    store.put(KEY, bytes(LARGE_BYTES))
+    store.put(KEY, bytes(LARGE_VALUE_BYTES))
     assert ReadFastPath(store, Figures()).answer_one(GET) is None
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacemaker.core.figures import Figures
-from pacemaker.core.protocol.peer_conduct import MAX_USELESS
+from pacemaker.core.protocol.peer_conduct import MAX_USELESS_MESSAGES
 from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.protocol.pulse_fast_path import MAX_KEY_CHARACTERS
 from pacemaker.core.protocol.server_protocol import (
@@ -339,7 +339,7 @@ def test_pulse_that_cannot_be_stored_ends_the_connection_on_the_fast_path_too() 
 def test_more_messages_that_are_no_request_end_the_connection() -> None:
     """One more ends the connection, with an error that has the limit."""
     server = new_protocol()
-    serve(server, [NO_REQUEST * (MAX_USELESS + 1)])
+    serve(server, [NO_REQUEST * (MAX_USELESS_MESSAGES + 1)])
     assert str(server.error) == (
         "too many messages that are not requests:"
         " more than 100; the last was EXISTS_RESPONSE"
@@ -489,8 +489,8 @@ def call(server: Collecting, what: bytes | str) -> None:
     elif what == "fail":
         server.fail(LimitError("enough"))
     elif server.phase is Phase.STEPPING:
-        assert server.step is not None
-        server.finish_step(server.step.run())
+        assert server.sasl_step is not None
+        server.finish_step(server.sasl_step.run())
 
 
 @pytest.mark.slow
@@ -529,9 +529,9 @@ def test_last_step_is_known_once_it_was_taken() -> None:
     steps = []
     server.receive_data(REQUEST_TOKEN)
     while server.phase is Phase.STEPPING:
-        assert server.step is not None
-        outcome = server.step.run()
-        steps.append(server.step.is_last)
+        assert server.sasl_step is not None
+        outcome = server.sasl_step.run()
+        steps.append(server.sasl_step.is_last)
         server.finish_step(outcome)
         server.receive_data(token(b"response"))
     assert steps == [False, True]

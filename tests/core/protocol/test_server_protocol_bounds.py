@@ -130,10 +130,10 @@ def test_list_in_the_making_is_counted_as_held() -> None:
     server, _ = new_lister()
     server.receive_data(LIST)
     server.resume()
-    assert server.held_bytes > 3_000
+    assert server.buffered_bytes > 3_000
     assert server.frames.unread_bytes == 0
     server.fail(LimitError("as asked for"))
-    assert server.held_bytes == 0
+    assert server.buffered_bytes == 0
 
 
 def test_list_in_the_making_is_begun_again_after_an_upgrade() -> None:
@@ -224,7 +224,7 @@ def test_blocked_connection_keeps_no_frame_that_was_read() -> None:
 
 def test_large_values_are_sent_from_where_they_are_stored() -> None:
     """A large heartbeat is a separate chunk and not copied; small ones are joined."""
-    store, large = Store(), bytes(fast_codec.LARGE_BYTES)
+    store, large = Store(), bytes(fast_codec.LARGE_VALUE_BYTES)
     store.put("/large", large)
     server = new_protocol(None, store)
     chunks, wait = server.receive_data(
