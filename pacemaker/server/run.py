@@ -29,6 +29,7 @@ from pacemaker.server.process.garbage import avoid_full_collections
 from pacemaker.server.process.log_writer import LogWriter
 from pacemaker.server.process.notify import Notifier
 from pacemaker.server.process.signals import RELOAD_SIGNALS, STOP_SIGNALS, Caught
+from pacemaker.server.process.threads import switch_often
 from pacemaker.server.status import StatusSocket
 from pacemaker.server.upgrade.inheritance import Inheritance, inherit
 from pacemaker.server.upgrade.trial import check_upgrade, proof_of, read_sample
@@ -157,6 +158,7 @@ def _prepare_process() -> frozenset[signal.Signals]:
     environment.raise_descriptor_limit()
     memory.use_one_heap()
     avoid_full_collections()
+    switch_often()
     return handled_signals
 
 

@@ -78,10 +78,12 @@ class Clocks:
         monotonic_s: returns monotonic seconds.
         boot_s: the same, but it runs on while the machine is suspended, and the process
             after an upgrade can compare its own readings with these.
+        thread_cpu_s: returns the CPU time of the calling thread in seconds.
     """
 
     monotonic_s: Callable[[], float] = time.monotonic
     boot_s: Callable[[], float] = boot_time_s
+    thread_cpu_s: Callable[[], float] = time.thread_time
 
 
 _SYSTEM_CLOCKS: Final = Clocks()
@@ -120,6 +122,7 @@ class IoThread(threading.Thread):
         super().__init__(name=f"pacemaker-io-{number}", daemon=True)
         self.figures = figures
         self.now = clocks.monotonic_s
+        self.cpu_now = clocks.thread_cpu_s
         self._boot_now = clocks.boot_s
         self._turn_time = TurnTime() if turn_time is None else turn_time
         # When to time the next turn.
