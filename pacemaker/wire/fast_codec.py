@@ -167,7 +167,7 @@ def decode_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | 
     return key, data[details_at:tail_at], message_id
 
 
-def pulse_head(key: str) -> bytes:
+def encode_pulse_head(key: str) -> bytes:
     """Write the body of a SEND_PULSE up to the length field of its details."""
     key_bytes = key.encode()
     return _PULSE_BEGIN.pack(_PULSE_HEAD, len(key_bytes)) + key_bytes + _DETAILS
@@ -271,7 +271,9 @@ def encode_name(name: str) -> bytes:
     return _pack_i32(len(data)) + data
 
 
-def around_names(count: int, size_bytes: int, message_id: int) -> tuple[bytes, bytes]:
+def encode_around_names(
+    count: int, size_bytes: int, message_id: int
+) -> tuple[bytes, bytes]:
     """Write the parts of a GET_ALL_NODES_FOR_PATH_RESPONSE around its names.
 
     Args:

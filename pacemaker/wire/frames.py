@@ -207,7 +207,7 @@ class FrameReader:
             self._unread = self._unread[self._position :]
             self._position = 0
 
-    def free_read(self) -> None:
+    def discard_read(self) -> None:
         """Free the frames that were read, if they are most of the bytes kept."""
         if 2 * self._position > len(self._unread):
             self._unread = self._unread[self._position :]

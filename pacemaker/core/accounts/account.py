@@ -185,13 +185,13 @@ class Account:
 UNKNOWN_PEER: Final = Account("unknown peer")
 
 
-def exceeds_share(used: int, total: int, whole: int, accounts: int) -> bool:
+def exceeds_share(used: int, total: int, capacity: int, accounts: int) -> bool:
     """Return whether one account must not be given more.
 
     Args:
         used: what the account uses, including the amount that it asks for.
         total: what all accounts use, including that amount.
-        whole: the size of the resource.
+        capacity: the size of the resource.
         accounts: how many accounts use any of the resource, including this one.
     """
-    return total > PRESSURE * whole and used * accounts > whole
+    return total > PRESSURE * capacity and used * accounts > capacity

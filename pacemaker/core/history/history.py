@@ -64,8 +64,8 @@ class History:
     """The records of all keys.  Any thread may call any method.
 
     Args:
-        most_bytes: the memory that the records may take.
-        count: called with the bytes by which they have grown or shrunk.
+        limit_bytes: the memory that the records may take.
+        count_bytes: called with the bytes by which they have grown or shrunk.
 
     Attributes:
         records: by key.
@@ -77,10 +77,10 @@ class History:
     """
 
     def __init__(
-        self, most_bytes: int, count: Callable[[int], None] = lambda _: None
+        self, limit_bytes: int, count_bytes: Callable[[int], None] = lambda _: None
     ) -> None:
-        self._most_bytes = most_bytes
-        self._count = count
+        self._limit_bytes = limit_bytes
+        self._count_bytes = count_bytes
         # Guards the number of bytes, and which records there are.
         self._lock = threading.Lock()
         self._size_bytes = 0
@@ -164,7 +164,7 @@ class History:
     def _grow(self, more_bytes: int) -> None:
         with self._lock:
             self._size_bytes += more_bytes
-        self._count(more_bytes)
+        self._count_bytes(more_bytes)
 
     def _new_record(
         self, key: str, source: PeerRecord, now_s: float
@@ -178,21 +178,21 @@ class History:
                 return known
             for _ in range(_TRIES):
                 if (
-                    self._size_bytes + size_bytes <= self._most_bytes
+                    self._size_bytes + size_bytes <= self._limit_bytes
                     or not self.records
                 ):
                     break
                 freed_bytes = self._remove_oldest(now_s)
                 self._size_bytes -= freed_bytes
                 removed_bytes += freed_bytes
-            has_room = self._size_bytes + size_bytes <= self._most_bytes
+            has_room = self._size_bytes + size_bytes <= self._limit_bytes
             record = KeyRecord(now_s, source) if has_room else None
             if record is not None:
                 self.records[key] = record
                 self._order.append(key)
                 self._size_bytes += size_bytes
         # Outside the lock: no lock is taken while another is held.
-        self._count((size_bytes if record is not None else 0) - removed_bytes)
+        self._count_bytes((size_bytes if record is not None else 0) - removed_bytes)
         return record
 
     def _remove_oldest(self, now_s: float) -> int:
@@ -235,10 +235,10 @@ class History:
         self.deletes.extend(loaded.deletes)
         records = dict(loaded.records)
         size_bytes = sum(record.size_bytes(key) for key, record in records.items())
-        if size_bytes > self._most_bytes:
+        if size_bytes > self._limit_bytes:
             for key in sorted(records, key=lambda key: records[key].last_s):
                 size_bytes -= records.pop(key).size_bytes(key)
-                if size_bytes <= self._most_bytes:
+                if size_bytes <= self._limit_bytes:
                     break
         self.records.update(records)
         self._order.extend(records)

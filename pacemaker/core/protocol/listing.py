@@ -123,7 +123,7 @@ class Listing:
                 max(self._count, self._given + self._left_out),
                 self._max_bytes + fast_codec.NODES_OVERHEAD_BYTES,
             )
-        head, tail = fast_codec.around_names(
+        head, tail = fast_codec.encode_around_names(
             self._given, self.size_bytes, self._message_id
         )
         return [head, *self._chunks, tail]

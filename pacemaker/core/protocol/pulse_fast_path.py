@@ -117,7 +117,7 @@ class PulseFastPath:
         self._note_from_s = 0.0 if has_record else math.inf
         self._store = store
         self._figures = figures
-        self._head = fast_codec.pulse_head(key)
+        self._head = fast_codec.encode_pulse_head(key)
         self._unpack_begin = _unpack_begin(len(self._head))
         self._around_bytes = len(self._head) + 4 + _END_SIZE
         self._max_details_bytes = max_body_bytes - self._around_bytes

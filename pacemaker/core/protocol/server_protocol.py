@@ -41,8 +41,8 @@ read is answered later and out of order: when it is released, the function passe
 all requests that other Pacemakers have to answer.  If such a request has no message id,
 it must be answered in order (ANSWER).
 
-**State.**  A `Snapshot` is the whole state of a connection.  Another process can
-continue the connection from it (`core.carried_over`).
+**State.**  A `ProtocolSnapshot` is the whole state of a connection.  Another process
+can continue the connection from it (`core.carried_over`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from pacemaker.core.accounts.account import (
     UNKNOWN_PEER,
     Account,
 )
-from pacemaker.core.carried_over import Snapshot
+from pacemaker.core.carried_over import ProtocolSnapshot
 from pacemaker.core.history.record import PeerRecord
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.listing import Listing
@@ -355,7 +355,7 @@ class ServerProtocol:
         listed_bytes = 0 if self._listing is None else self._listing.size_bytes
         return self.frames.unread_bytes + listed_bytes
 
-    def snapshot(self, unsent: bytes = b"") -> Snapshot | None:
+    def snapshot(self, unsent: bytes = b"") -> ProtocolSnapshot | None:
         """Return the state, or None if closed or during a SASL exchange.
 
         Args:
@@ -369,7 +369,7 @@ class ServerProtocol:
         held = b"" if pending is None else pending.request_frames
         acks = b"" if pending is None else pending.ack_frames
         listed = b"" if self._listing is None else self._listing.request_frame
-        return Snapshot(
+        return ProtocolSnapshot(
             self.authenticated,
             self.phase is not _OPEN,
             self.user,
@@ -377,7 +377,7 @@ class ServerProtocol:
             unsent + b"".join(self._outgoing) + acks,
         )
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: ProtocolSnapshot) -> None:
         """Restore a state into a new object; `resume` then continues from it."""
         if not snapshot.may_authenticate:
             self.phase, self._mechanism = _OPEN, None
@@ -484,7 +484,7 @@ class ServerProtocol:
                 if frame is None:
                     return
                 cost_left -= self._read(*frame)
-            self.frames.free_read()
+            self.frames.discard_read()
         finally:
             self.slice_cost = (SLICE_COST - cost_left) or SLICE_COST
 

@@ -167,7 +167,7 @@ class Store:
                 "path too deep", f"{quoted(key)}: at most {MAX_SEGMENTS} segments"
             )
         with self._lock:
-            leaf = self._trie.known_leaf(segments)
+            leaf = self._trie.childless_leaf(segments)
             if leaf is None or leaf.account is not account:
                 leaf = self._add_or_rewrite(segments, value, account)
             else:
@@ -335,7 +335,7 @@ class Store:
         Entries for the node's own key and for empty segments are counted as well.
         """
         with self._lock:
-            return sum(map(len, self._trie.levels(path)))
+            return sum(map(len, self._trie.directory_nodes(path)))
 
     def name_slices(self, path: str) -> Iterator[list[str]]:
         """Yield the names directly below a path in batches, each name once.
@@ -344,7 +344,7 @@ class Store:
         removed meanwhile may or may not be included.
         """
         with self._lock:
-            levels = self._trie.levels(path)
+            levels = self._trie.directory_nodes(path)
             parts = [part for level in levels for part in parts_of(level)]
         return self._slices_of(parts, len(levels) > 1)
 

@@ -173,7 +173,7 @@ class Trie:
     def __init__(self) -> None:
         self.root: Node = {}
 
-    def known_leaf(self, segments: list[str]) -> Leaf | None:
+    def childless_leaf(self, segments: list[str]) -> Leaf | None:
         """Return the leaf of a key, if the key exists and has no keys below it."""
         entry: Any = self.root
         try:
@@ -287,7 +287,7 @@ class Trie:
         else:
             self.root = node
 
-    def levels(self, path: str) -> list[Node]:
+    def directory_nodes(self, path: str) -> list[Node]:
         """Return the nodes that hold the names of a directory.
 
         There may be several: "/a//b" lies below "/a" too, so the node at each empty

@@ -104,9 +104,9 @@ def test_known_leaf_is_that_of_a_key_without_others_below() -> None:
     trie = Trie()
     for key in ("/a", "/a/b"):
         add(trie, key)
-    assert trie.known_leaf(["", "a", "b"]) is not None
+    assert trie.childless_leaf(["", "a", "b"]) is not None
     for segments in (["", "a"], ["", "a", "b", "c"], ["", "x"]):
-        assert trie.known_leaf(segments) is None
+        assert trie.childless_leaf(segments) is None
 
 
 def test_wide_node_counts_and_finds_its_entries() -> None:
