@@ -236,10 +236,12 @@ class History:
         records = dict(loaded.records)
         size_bytes = sum(record.size_bytes(key) for key, record in records.items())
         if size_bytes > self._limit_bytes:
-            for key in sorted(records, key=lambda key: records[key].last_s):
+            newest_first = sorted(
+                records, key=lambda key: records[key].last_s, reverse=True
+            )
+            while size_bytes > self._limit_bytes:
+                key = newest_first.pop()
                 size_bytes -= records.pop(key).size_bytes(key)
-                if size_bytes <= self._limit_bytes:
-                    break
         self.records.update(records)
         self._order.extend(records)
         self._grow(size_bytes)
