@@ -187,7 +187,7 @@ class RelayedClient:
         return False
 
     @property
-    def frames(self) -> bytes:
+    def request_frames(self) -> bytes:
         """The reads as frames, for a process that carries the connection on."""
         requests = [waiting.request for waiting in self._all()]
         return b"".join(
@@ -197,7 +197,7 @@ class RelayedClient:
         )
 
     @property
-    def acks(self) -> bytes:
+    def ack_frames(self) -> bytes:
         """The replies to the deletes, for a process that carries the connection on.
 
         The deletes themselves must not be carried out again: they would remove what was
@@ -332,7 +332,7 @@ class RelayedClient:
             self._released.append(waiting)
             self.on_release()
 
-    # The interface `core.protocol.dispatch.Heartbeats`.
+    # The interface `core.protocol.dispatch.HeartbeatStore`.
 
     def put(
         self,

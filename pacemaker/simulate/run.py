@@ -41,7 +41,7 @@ from pacemaker.simulate.worker import (
     RelayProtocol,
     WorkerProtocol,
 )
-from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
+from pacemaker.wire.fast_codec import PULSE_OVERHEAD_BYTES
 from pacemaker.words import counted
 
 # How long to wait for the last answers; Storm's client gives up after 11 s.

@@ -26,7 +26,7 @@ class HistoryFormatError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HistoryEvent:
-    """An unusual event; see `core.history.record.Event`.
+    """An unusual event; see `core.history.record.KeyEvent`.
 
     Attributes:
         at_s: when it was noticed.

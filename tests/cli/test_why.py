@@ -14,7 +14,7 @@ from pacemaker.cli.output import exit_codes
 from pacemaker.cluster_state import zookeeper_state
 from pacemaker.config import Settings
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import End, Source
+from pacemaker.core.history.record import ConnectionEnd, PeerRecord
 from pacemaker.errors import AdminError
 from pacemaker.observe.zookeeper import reading
 from pacemaker.observe.zookeeper.storm_nodes import Assignment, ClusterNodes
@@ -32,11 +32,11 @@ def history(ahead_s: float = 0.0, is_relay: bool = False) -> str:
         is_relay: whether the daemon is a relay.
     """
     kept = History(10**6)
-    before, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
+    before, nimbus = PeerRecord("10.0.0.1:4000"), PeerRecord("10.0.0.9:1")
     for now_s in (1_000.0, 1_003.0):
-        kept.record_for(KEY, before, now_s, VALUE)
-    before.end = End.RESET
-    kept.record_for(KEY, Source("10.0.0.1:4002"), 1_300.0, VALUE)
+        kept.note_pulse(KEY, before, now_s, VALUE)
+    before.end = ConnectionEnd.RESET
+    kept.note_pulse(KEY, PeerRecord("10.0.0.1:4002"), 1_300.0, VALUE)
     kept.note_read(KEY, nimbus, 1_301.0)
     return b"".join(
         write_history(kept, {KEY: VALUE}.get, 1_302.0 + ahead_s, 1_302.0, "", is_relay)

@@ -8,7 +8,7 @@ import gzip
 import pytest
 
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import MAX_EVENTS, End, Source
+from pacemaker.core.history.record import MAX_EVENTS, ConnectionEnd, PeerRecord
 from pacemaker.server.history_page import write_history
 from pacemaker.why.evidence import Evidence, WorkerVerdict
 from pacemaker.why.facts import (
@@ -40,17 +40,17 @@ def eventful() -> History:
     """Return a history with one of everything."""
     history = History(10**6)
     history.began_s = 50.0
-    before, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
+    before, nimbus = PeerRecord("10.0.0.1:4000"), PeerRecord("10.0.0.9:1")
     for now_s in (100.0, 103.0):
-        history.record_for(KEY, before, now_s, VALUE)
-    before.end, before.ended_s = End.RESET, 104.0
-    after = Source("10.0.0.1:4002")
-    history.record_for(KEY, after, 113.0, VALUE)
-    after.end, after.ended_s = End.FIN, 150.0
+        history.note_pulse(KEY, before, now_s, VALUE)
+    before.end, before.ended_s = ConnectionEnd.RESET, 104.0
+    after = PeerRecord("10.0.0.1:4002")
+    history.note_pulse(KEY, after, 113.0, VALUE)
+    after.end, after.ended_s = ConnectionEnd.FIN, 150.0
     for now_s in (120.0, 160.0):
         history.note_read(KEY, nimbus, now_s)
     history.note_delete("/workerbeats/other-1-1", nimbus, 161.0)
-    history.record_for("/not/a/worker", before, 100.0, b"")
+    history.note_pulse("/not/a/worker", before, 100.0, b"")
     return history
 
 

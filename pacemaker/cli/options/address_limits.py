@@ -72,10 +72,10 @@ def _parse_shared(
     _: click.Context, __: click.Parameter, texts: Sequence[str]
 ) -> tuple[Network, ...] | None:
     # Only the daemon needs it, and imports it before it serves.
-    from pacemaker.core.accounts.addresses import parse_shared
+    from pacemaker.core.accounts.addresses import parse_shared_networks
 
     try:
-        return parse_shared(texts) if texts else None
+        return parse_shared_networks(texts) if texts else None
     except ValueError as exc:
         raise click.BadParameter(
             f"{exc}; it must be an address, a network such as 10.0.0.0/8, or `none`"

@@ -64,7 +64,7 @@ def chosen_options(
     Raises:
         click.UsageError: they contradict each other.
     """
-    from pacemaker.core.accounts.addresses import DEFAULT_SHARED
+    from pacemaker.core.accounts.addresses import DEFAULT_SHARED_NETWORKS
     from pacemaker.server import ServerOptions
 
     check_io_threads(chosen["io_threads"], settings)
@@ -74,7 +74,7 @@ def chosen_options(
         io_threads=chosen["io_threads"].value,
         buffer_budget_bytes=chosen["buffer_budget"].value,
         store_budget_bytes=chosen["store_budget"].value,
-        shared_addresses=DEFAULT_SHARED if shared is None else shared,
+        shared_addresses=DEFAULT_SHARED_NETWORKS if shared is None else shared,
         address_limits=chosen["address_limits"].value,
         admin=_chosen_admin(chosen),
         **more,

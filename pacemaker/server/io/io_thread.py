@@ -26,8 +26,8 @@ from pacemaker.core.accounts.admission import OVER_SHARE
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
-from pacemaker.core.history.record import End, TurnTime
-from pacemaker.core.protocol.held_reads import Holding
+from pacemaker.core.history.record import ConnectionEnd, TurnTime
+from pacemaker.core.protocol.miss_holder import MissHolder
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.server.io import limits
 from pacemaker.server.io.arrivals import Arrival, Arrivals
@@ -213,10 +213,10 @@ class IoThread(threading.Thread):
         """Return whether an account has a connection that may be closed for another."""
         return self._expendable.count(account) > self._promised.count(account)
 
-    def hold_misses(self, holding: Holding, until_s: float) -> None:
+    def hold_misses(self, miss_holder: MissHolder, until_s: float) -> None:
         """Hold the misses of all future connections until a time of the boot clock."""
-        holding.begin(self.call)
-        self.call(lambda: self._look_at_hold(holding, until_s))
+        miss_holder.begin(self.call)
+        self.call(lambda: self._look_at_hold(miss_holder, until_s))
 
     def restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         """Give this thread connections that existed before an upgrade."""
@@ -325,7 +325,7 @@ class IoThread(threading.Thread):
         self._epoll.unregister(connection.fd)
         self._forgotten += 1
         self._count_end(connection)
-        self._accounts.close(connection.account)
+        self._accounts.remove_connection(connection.account)
         self.backlog.discard(connection)
         self._expendable.discard(connection)
         if self.watched.discard(connection):
@@ -337,12 +337,12 @@ class IoThread(threading.Thread):
         figures.ended += 1
         if self._stop_until_s is not None:
             figures.ended_by_stop += 1
-            end = End.STOPPED
+            end = ConnectionEnd.STOPPED
         elif connection.protocol.error is not None:
             figures.ended_refused += 1
-            end = End.REFUSED
+            end = ConnectionEnd.REFUSED
         else:
-            end = End.FIN if connection.is_at_end else End.RESET
+            end = ConnectionEnd.FIN if connection.is_at_end else ConnectionEnd.RESET
         source = connection.protocol.source
         source.end, source.ended_s = end, self._turn_time.now_s
 
@@ -478,7 +478,7 @@ class IoThread(threading.Thread):
 
     def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         for sock, state in peers:
-            account = self._accounts.open(*split_host_and_port(state.peer))
+            account = self._accounts.add_connection(*split_host_and_port(state.peer))
             self._adopt(sock, state.peer, account)
             connection = self.connections.get(sock.fileno())
             if connection is not None:
@@ -501,7 +501,7 @@ class IoThread(threading.Thread):
         self, sock: socket.socket, peer: str, account: Account
     ) -> Connection | None:
         if self._stop_until_s is not None:
-            self._accounts.close(account)
+            self._accounts.remove_connection(account)
             sock.close()
             return None
         try:
@@ -512,7 +512,7 @@ class IoThread(threading.Thread):
             # The kernel has no room for it in epoll, or SASL cannot begin.
             _logger.exception("%s: closed: internal error", peer)
             self._forgotten += 1
-            self._accounts.close(account)
+            self._accounts.remove_connection(account)
             sock.close()
             return None
         self._expendable.add(connection)
@@ -521,7 +521,7 @@ class IoThread(threading.Thread):
         self.figures.connections += 1
         return connection
 
-    def _look_at_hold(self, holding: Holding, until_s: float) -> None:
+    def _look_at_hold(self, miss_holder: MissHolder, until_s: float) -> None:
         if self._stop_until_s is not None:
             # The stop resets the connections of the held reads, and their clients ask
             # the next server.  Ending the hold now would answer them with misses.
@@ -531,9 +531,9 @@ class IoThread(threading.Thread):
             # The timers do not advance while the machine is suspended, so check the
             # boot clock at least once per sweep interval.
             delay_s = min(left_s, limits.SWEEP_S)
-            self.call_later(delay_s, lambda: self._look_at_hold(holding, until_s))
+            self.call_later(delay_s, lambda: self._look_at_hold(miss_holder, until_s))
         else:
-            holding.end()
+            miss_holder.end()
 
     def _begin_stop(self, timeout_s: float) -> None:
         until_s = self.now() + timeout_s

@@ -15,7 +15,7 @@ from pacemaker.core.accounts.account import Account
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.figures import Figures
 from pacemaker.core.protocol.dispatch import Dispatcher
-from pacemaker.core.protocol.held_reads import Holding
+from pacemaker.core.protocol.miss_holder import MissHolder
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.core.store.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
@@ -72,14 +72,14 @@ class Hand:
         self.budget: BufferBudget[Connection] = BufferBudget(budget_bytes)
         self.figures = Figures()
         self.steps = StepRunner(self.clock, make_thread)
-        self.holding = Holding(self.store)
+        self.miss_holder = MissHolder(self.store)
         dispatcher = Dispatcher(self.store, self.figures, max_body_bytes)
 
         def make_protocol(peer: str, account: Account) -> ServerProtocol:
             mechanism = None if mechanism_factory is None else mechanism_factory()
             return ServerProtocol(
                 *(dispatcher, max_body_bytes, mechanism, peer),
-                *(self.holding.new_reads(account), account),
+                *(self.miss_holder.new_reads(account), account),
             )
 
         self.accounts = AccountRegistry()
@@ -90,7 +90,7 @@ class Hand:
             Clocks(self.clock, self.boot_clock),
         )
         if hold_s:
-            self.thread.hold_misses(self.holding, self.boot_clock() + hold_s)
+            self.thread.hold_misses(self.miss_holder, self.boot_clock() + hold_s)
             self.thread.turn()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._peers: list[Wire] = []
@@ -107,7 +107,7 @@ class Hand:
         wire, sock = self.accept()
         fd = sock.fileno()
         port = sock.getpeername()[1]
-        account = self.accounts.open(host, port)
+        account = self.accounts.add_connection(host, port)
         self.thread.adopt(sock, name or f"{host}:{port}", account)
         self.thread.turn()
         return wire, self.thread.connections[fd]
@@ -116,7 +116,7 @@ class Hand:
         """Connect a peer in exchange for another one; return whether it stays."""
         wire, sock = self.accept()
         fd = sock.fileno()
-        account = self.accounts.open("127.0.0.1", sock.getpeername()[1])
+        account = self.accounts.add_connection("127.0.0.1", sock.getpeername()[1])
         self.thread.adopt(sock, "new", account, replaces=True)
         self.thread._run_calls()
         return wire, fd in self.thread.connections
@@ -124,7 +124,7 @@ class Hand:
     def accept_late(self) -> Wire:
         """Connect a peer and hand it to the thread, which has not adopted it yet."""
         wire, sock = self.accept()
-        self.thread.adopt(sock, "late", self.accounts.open("127.0.0.1", 1))
+        self.thread.adopt(sock, "late", self.accounts.add_connection("127.0.0.1", 1))
         return wire
 
     def accept(self) -> tuple[Wire, socket.socket]:

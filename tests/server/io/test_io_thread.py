@@ -95,7 +95,9 @@ def test_thread_gives_no_connection_the_events_of_another() -> None:
             os.dup2(waiting.fileno(), old.fd)
             waiting.close()
             hand.thread.adopt(
-                socket.socket(fileno=old.fd), "new", hand.accounts.open("new", 1)
+                socket.socket(fileno=old.fd),
+                "new",
+                hand.accounts.add_connection("new", 1),
             )
 
         # The loop is told of the call first, of the reset behind it.
@@ -388,7 +390,7 @@ def test_new_connections_are_adopted_by_accounts_in_turn() -> None:
         arrivals = []
         for number, host in enumerate(["10.0.0.1"] * 3 + ["10.0.0.2"]):
             _, sock = hand.accept()
-            account = hand.accounts.open(host, number)
+            account = hand.accounts.add_connection(host, number)
             hand.thread.adopt(sock, f"{host}:{number}", account)
             arrivals.append(f"{host}:{number}")
         hand.thread.turn()

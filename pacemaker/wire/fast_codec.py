@@ -1,12 +1,12 @@
-"""A fast path for the messages that Storm's clients write.
+"""A fast codec for the messages that Storm's clients write.
 
 Storm's Java writes the fields of a message in the order of their ids, so a request
 always has the same shape: a head of constant bytes, one or two strings with their
-lengths, and a tail.  `read` compares and slices.  For anything else it returns None,
-and `pacemaker.wire.messages.decode` decides.  `write` does the same for the most
+lengths, and a tail.  `decode` compares and slices.  For anything else it returns None,
+and `pacemaker.wire.messages.decode` decides.  `encode` does the same for the most
 frequent replies.
 
-Both always agree with the general reader and writer: tests compare them.
+Both always agree with the general `decode` and `encode`: tests compare them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pacemaker.wire.messages import Message, Pulse
 
 # A value of at least this size is sent from the store without being copied into its
 # reply.
-LARGE_BYTES: Final = 16 * 1024
+LARGE_VALUE_BYTES: Final = 16 * 1024
 
 _I32: Final = struct.Struct(">i")
 _unpack_i32: Final = _I32.unpack_from
@@ -113,7 +113,7 @@ NODES_OVERHEAD_BYTES: Final = len(_NODES_RESPONSE_HEAD) + 4 + len(_NODES_TAIL) +
 SMALLEST_NAME_BYTES: Final = 5
 
 
-def read(data: bytes, start: int, end: int) -> Message | None:
+def decode(data: bytes, start: int, end: int) -> Message | None:
     """Read a request if it is written as Storm's clients write it.
 
     Args:
@@ -122,27 +122,27 @@ def read(data: bytes, start: int, end: int) -> Message | None:
         end: the offset at which the body ends.
 
     Returns:
-        The message, or None if the body is not canonical.  It may then be another
-        message, or no message at all.
+        The message, or None if the body is not written like that.  It may then be
+        another message, or no message at all.
     """
     kind = _PATH_HEADS.get(data[start : start + _PATH_HEAD_SIZE])
     if kind is not None:
-        return _read_path(kind, data, start + _PATH_HEAD_SIZE, end)
-    pulse = read_pulse(data, start, end)
+        return _decode_path(kind, data, start + _PATH_HEAD_SIZE, end)
+    pulse = decode_pulse(data, start, end)
     if pulse is not None:
         key, details, message_id = pulse
         return Message(messages.SEND_PULSE, Pulse(key, details), message_id)
     return None
 
 
-def read_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | None:
+def decode_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | None:
     """Read a SEND_PULSE, the message that makes up nearly all of the traffic.
 
     Args:
-        data: as for `read`; `start` and `end` likewise.
+        data: as for `decode`; `start` and `end` likewise.
 
     Returns:
-        Its key, its details and its message id, or None as for `read`.
+        Its key, its details and its message id, or None as for `decode`.
     """
     # Each length is checked against the remaining bytes before the next field is read.
     if end - start < PULSE_OVERHEAD_BYTES:
@@ -167,13 +167,13 @@ def read_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | No
     return key, data[details_at:tail_at], message_id
 
 
-def pulse_head(key: str) -> bytes:
+def encode_pulse_head(key: str) -> bytes:
     """Write the body of a SEND_PULSE up to the length field of its details."""
     key_bytes = key.encode()
     return _PULSE_BEGIN.pack(_PULSE_HEAD, len(key_bytes)) + key_bytes + _DETAILS
 
 
-def _read_path(kind: int, data: bytes, size_at: int, end: int) -> Message | None:
+def _decode_path(kind: int, data: bytes, size_at: int, end: int) -> Message | None:
     if size_at + 4 > end:
         return None
     path_at = size_at + 4
@@ -193,7 +193,7 @@ def _read_path(kind: int, data: bytes, size_at: int, end: int) -> Message | None
     return Message(kind, path, _unpack_i32(data, id_at)[0])
 
 
-def read_lone_get(data: bytes) -> tuple[str, bytes, bytes] | None:
+def decode_get_frame(data: bytes) -> tuple[str, bytes, bytes] | None:
     """Read a frame with a GET_PULSE, if the bytes are exactly that.
 
     Args:
@@ -221,8 +221,8 @@ def read_lone_get(data: bytes) -> tuple[str, bytes, bytes] | None:
     return path, data[_GET_SIZE_AT:tail_at], end
 
 
-def write_lone_pulse(path: bytes, details: bytes | None, end: bytes) -> bytes:
-    """Write the GET_PULSE_RESPONSE to what `read_lone_get` has read, as a frame.
+def encode_get_reply(path: bytes, details: bytes | None, end: bytes) -> bytes:
+    """Write the GET_PULSE_RESPONSE to what `decode_get_frame` has read, as a frame.
 
     Args:
         path: the path as it is written, with its length.
@@ -241,7 +241,7 @@ def write_lone_pulse(path: bytes, details: bytes | None, end: bytes) -> bytes:
     )
 
 
-def write(message: Message) -> tuple[bytes, ...] | None:
+def encode(message: Message) -> tuple[bytes, ...] | None:
     """Write a reply without data, or with one pulse, as a frame.
 
     Returns:
@@ -256,27 +256,29 @@ def write(message: Message) -> tuple[bytes, ...] | None:
         head = _PLAIN_HEADS.get(kind)
         return None if head is None else (head + end,)
     if kind == messages.GET_PULSE_RESPONSE and isinstance(data, Pulse):
-        return _write_pulse(data, end)
+        return _encode_pulse(data, end)
     return None
 
 
-def write_pulse_response(message_id: int) -> bytes:
+def encode_pulse_ack(message_id: int) -> bytes:
     """Write the SEND_PULSE_RESPONSE to a pulse, as a frame."""
     return PULSE_ACK_HEAD + _pack_i32(message_id) + _STOP
 
 
-def write_name(name: str) -> bytes:
+def encode_name(name: str) -> bytes:
     """Write one name of a list."""
     data = name.encode()
     return _pack_i32(len(data)) + data
 
 
-def around_names(count: int, size_bytes: int, message_id: int) -> tuple[bytes, bytes]:
+def encode_around_names(
+    count: int, size_bytes: int, message_id: int
+) -> tuple[bytes, bytes]:
     """Write the parts of a GET_ALL_NODES_FOR_PATH_RESPONSE around its names.
 
     Args:
         count: how many names there are.
-        size_bytes: the size of all names, as `write_name` writes them.
+        size_bytes: the size of all names, as `encode_name` writes them.
         message_id: the message id of the reply.
 
     Returns:
@@ -287,7 +289,7 @@ def around_names(count: int, size_bytes: int, message_id: int) -> tuple[bytes, b
     return _pack_i32(len(head) + size_bytes + len(tail)) + head, tail
 
 
-def _write_pulse(pulse: Pulse, end: bytes) -> tuple[bytes, ...]:
+def _encode_pulse(pulse: Pulse, end: bytes) -> tuple[bytes, ...]:
     key = pulse.id.encode()
     details = pulse.details
     head = _PULSE_RESPONSE_HEAD + _pack_i32(len(key)) + key
@@ -296,6 +298,6 @@ def _write_pulse(pulse: Pulse, end: bytes) -> tuple[bytes, ...]:
         return (_pack_i32(len(head) + len(tail)) + head + tail,)
     head += _DETAILS + _pack_i32(len(details))
     head = _pack_i32(len(head) + len(details) + len(tail)) + head
-    if len(details) < LARGE_BYTES:
+    if len(details) < LARGE_VALUE_BYTES:
         return (head + details + tail,)
     return head, details, tail

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-# How many of the first bytes of a stream `likeness` needs at most.
-LOOKED_AT_BYTES: Final = 16
+# How many of the first bytes of a stream `sniff_protocol` needs at most.
+SNIFFED_BYTES: Final = 16
 
 _BEGINNINGS: Final = (
     # The TLS record types handshake and alert, and the version's first byte.
@@ -31,11 +31,11 @@ _BEGINNINGS: Final = (
 _TEXT: Final = frozenset(range(0x20, 0x7F)) | frozenset(b"\t\r\n")
 
 
-def likeness(first: bytes) -> str | None:
-    """Return what the first bytes of a stream look like if they are not a frame.
+def sniff_protocol(first_bytes: bytes) -> str | None:
+    """Name the protocol that a stream seems to speak if it has no valid frame.
 
     Args:
-        first: the first bytes, at least four; `LOOKED_AT_BYTES` are enough.
+        first_bytes: at least four; `SNIFFED_BYTES` are enough.
 
     Returns:
         The name of the protocol, such as ``an HTTP request``; None if it is unknown.
@@ -43,8 +43,8 @@ def likeness(first: bytes) -> str | None:
     for beginning, name in _BEGINNINGS:
         # The length of a frame is checked as soon as its four bytes have arrived, so
         # there may be fewer bytes here than a beginning has.
-        if first.startswith(beginning) or beginning.startswith(first):
+        if first_bytes.startswith(beginning) or beginning.startswith(first_bytes):
             return name
-    if all(byte in _TEXT for byte in first):
+    if all(byte in _TEXT for byte in first_bytes):
         return "text"
     return None

@@ -1,4 +1,4 @@
-"""Tests of core.protocol.lone_reads, against the general way through the protocol."""
+"""Tests of core.protocol.read_fast_path, against the general way."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import Source, TurnTime
+from pacemaker.core.history.record import PeerRecord, TurnTime
 from pacemaker.core.protocol.dispatch import Dispatcher
-from pacemaker.core.protocol.lone_reads import LoneReads
+from pacemaker.core.protocol.read_fast_path import ReadFastPath
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.core.store.store import Store
-from pacemaker.wire.canonical import LARGE_BYTES
+from pacemaker.wire.fast_codec import LARGE_VALUE_BYTES
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
 
 KEY = "/workerbeats/é-1/w"
 OTHER = "/workerbeats/é-1/gone"
 GET = wire.path_request(Type.GET_PULSE, KEY, 7)
-LIMIT = 10 * LARGE_BYTES
+LIMIT = 10 * LARGE_VALUE_BYTES
 
 
 def _both_ways(data: bytes, value: bytes) -> tuple[bytes | None, bytes, bool]:
@@ -32,7 +32,7 @@ def _both_ways(data: bytes, value: bytes) -> tuple[bytes | None, bytes, bool]:
         store, figures = Store(), Figures()
         store.put(KEY, value)
         if is_short:
-            reply = LoneReads(store, figures).answer_one(data)
+            reply = ReadFastPath(store, figures).answer_one(data)
         else:
             dispatcher = Dispatcher(store, figures, LIMIT)
             reply = b"".join(ServerProtocol(dispatcher, LIMIT).receive_data(data)[0])
@@ -41,7 +41,7 @@ def _both_ways(data: bytes, value: bytes) -> tuple[bytes | None, bytes, bool]:
     return short, general or b"", short_figures == general_figures
 
 
-@pytest.mark.parametrize("value", [b"", b"beat", bytes(LARGE_BYTES - 1)])
+@pytest.mark.parametrize("value", [b"", b"beat", bytes(LARGE_VALUE_BYTES - 1)])
 @pytest.mark.parametrize("key", [KEY, OTHER, "", "/", KEY + "/below", "/workerbeats"])
 def test_read_is_answered_as_by_the_general_way(key: str, value: bytes) -> None:
     """Hits and misses, with the same bytes and the same figures."""
@@ -80,22 +80,26 @@ def test_altered_bytes_are_judged_as_by_the_general_way(at: int, byte: int) -> N
 def test_anything_else_is_left_to_the_general_way(data: bytes) -> None:
     """Nothing is done and nothing is counted."""
     figures = Figures()
-    assert LoneReads(Store(), figures).answer_one(data) is None
+    assert ReadFastPath(Store(), figures).answer_one(data) is None
     assert figures == Figures()
 
 
 def test_large_heartbeat_is_left_to_the_general_way() -> None:
     """A large heartbeat is sent without being copied into the reply."""
     store = Store()
-    store.put(KEY, bytes(LARGE_BYTES))
-    assert LoneReads(store, Figures()).answer_one(GET) is None
+    store.put(KEY, bytes(LARGE_VALUE_BYTES))
+    assert ReadFastPath(store, Figures()).answer_one(GET) is None
 
 
 @pytest.mark.parametrize("is_reader", [True, False])
 def test_history_notes_the_reads_of_nimbus(is_reader: bool) -> None:
     """Reads by a peer that never asked for a list are not noted."""
-    history, source, turn_time = History(10**6), Source("10.0.0.1:4001"), TurnTime()
+    history, source, turn_time = (
+        History(10**6),
+        PeerRecord("10.0.0.1:4001"),
+        TurnTime(),
+    )
     source.is_reader, turn_time.now_s = is_reader, 100.0
-    reads = LoneReads(Store(), Figures(), source, history, turn_time)
+    reads = ReadFastPath(Store(), Figures(), source, history, turn_time)
     assert reads.answer_one(GET) is not None
     assert (history.read_s, history.reader is source) == (100.0 * is_reader, is_reader)

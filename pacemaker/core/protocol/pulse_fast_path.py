@@ -1,4 +1,4 @@
-"""The pulses of one worker: nearly all of a Pacemaker's traffic.
+"""The fast path for the pulses of one worker: nearly all of a Pacemaker's traffic.
 
 A worker writes the same key again and again over one connection.  Its frames differ
 only in their details and message ids.  So the constant bytes in between are built once
@@ -21,18 +21,23 @@ from typing import Any, Final, Protocol, TypeAlias
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import NEVER, NO_SOURCE, Source, TurnTime
+from pacemaker.core.history.record import (
+    NO_PEER,
+    NO_TURN_TIME,
+    PeerRecord,
+    TurnTime,
+)
 from pacemaker.core.store.store import KeyHandle
-from pacemaker.wire import canonical
+from pacemaker.wire import fast_codec
 from pacemaker.wire.frames import HEAD_SIZE
 
 # After the details: constant bytes, then the message id and the message's STOP.  The
 # reply ends with the same message id and STOP.
-_END: Final = struct.Struct(f">{len(canonical.PULSE_TAIL)}s5s")
+_END: Final = struct.Struct(f">{len(fast_codec.PULSE_TAIL)}s5s")
 _END_SIZE: Final = _END.size
 _unpack_end: Final = _END.unpack_from
-_TAIL: Final = canonical.PULSE_TAIL
-_ACK_HEAD: Final = canonical.PULSE_ACK_HEAD
+_TAIL: Final = fast_codec.PULSE_TAIL
+_ACK_HEAD: Final = fast_codec.PULSE_ACK_HEAD
 
 # What is remembered of a key lives as long as the connection and counts in no budget,
 # so the key must be short.  Storm's keys have 80 to 130 characters.
@@ -59,8 +64,8 @@ class PulseStore(Protocol):
         """Store a heartbeat of a known key; see `Store.put_at`."""
 
 
-class WorkerPulses:
-    """The pulses to one key over one connection.
+class PulseFastPath:
+    """The fast path for pulses to one key over one connection.
 
     Args:
         key: the key, of at most `MAX_KEY_CHARACTERS`.
@@ -97,9 +102,9 @@ class WorkerPulses:
         figures: Figures,
         max_body_bytes: int,
         account: Account = UNKNOWN_PEER,
-        source: Source = NO_SOURCE,
+        source: PeerRecord = NO_PEER,
         history: History | None = None,
-        turn_time: TurnTime = NEVER,
+        turn_time: TurnTime = NO_TURN_TIME,
     ) -> None:
         self.key = key
         self._handle = KeyHandle(key, account)
@@ -112,7 +117,7 @@ class WorkerPulses:
         self._note_from_s = 0.0 if has_record else math.inf
         self._store = store
         self._figures = figures
-        self._head = canonical.pulse_head(key)
+        self._head = fast_codec.encode_pulse_head(key)
         self._unpack_begin = _unpack_begin(len(self._head))
         self._around_bytes = len(self._head) + 4 + _END_SIZE
         self._max_details_bytes = max_body_bytes - self._around_bytes
@@ -122,8 +127,8 @@ class WorkerPulses:
     def answer_one(self, data: bytes) -> bytes | None:
         """Carry out a pulse, if the bytes are exactly one.
 
-        A worker's bytes nearly always are.  `answer` does the same for any number of
-        pulses, but takes longer for a single one.
+        A worker's bytes nearly always are.  `answer_consecutive` does the same for any
+        number of pulses, but takes longer for a single one.
 
         Args:
             data: the bytes.
@@ -192,7 +197,7 @@ class WorkerPulses:
         reply: bytes = _ACK_HEAD + reply_end
         return reply
 
-    def answer(self, data: bytes, at: int) -> tuple[int, int, bytes] | None:
+    def answer_consecutive(self, data: bytes, at: int) -> tuple[int, int, bytes] | None:
         """Carry out consecutive pulses that have arrived completely.
 
         Args:
@@ -248,5 +253,5 @@ class WorkerPulses:
         """Note a pulse in the history, and set when to note the next one."""
         assert self._history is not None  # noqa: S101  (it has made the record)
         now_s = self._turn_time.now_s
-        record = self._history.record_for(self.key, self._source, now_s, details)
+        record = self._history.note_pulse(self.key, self._source, now_s, details)
         self._note_from_s = math.inf if record is None else now_s + NOTE_EVERY_S

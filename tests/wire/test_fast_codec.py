@@ -1,4 +1,4 @@
-"""Tests of pacemaker.wire.canonical, most of them against pacemaker.wire.messages."""
+"""Tests of pacemaker.wire.fast_codec, most of them against pacemaker.wire.messages."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pacemaker.errors import MalformedError
-from pacemaker.wire import canonical, messages
+from pacemaker.wire import fast_codec, messages
 from pacemaker.wire.messages import Message, Pulse
-from tests.golden import CANONICAL_REPLIES, CANONICAL_REQUESTS, GOLDEN
+from tests.golden import FAST_REPLIES, FAST_REQUESTS, GOLDEN
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
 from tests.wire.test_messages import any_message
@@ -22,7 +22,7 @@ PATH_REQUESTS = (
 )
 ids = st.integers(-(2**31), 2**31 - 1)
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
-canonical_bodies = st.one_of(
+storm_bodies = st.one_of(
     st.builds(wire.path_request, st.sampled_from(PATH_REQUESTS), texts, ids),
     st.builds(wire.send_pulse, texts, st.binary(max_size=12), ids),
 ).map(lambda frame: frame[4:])
@@ -30,8 +30,8 @@ canonical_bodies = st.one_of(
 
 @st.composite
 def altered_bodies(draw: st.DrawFn) -> bytes:
-    """Take a canonical body and do it harm: a byte, a piece, or a length."""
-    body = bytearray(draw(canonical_bodies))
+    """Take a body as Storm writes it and do it harm: a byte, a piece, or a length."""
+    body = bytearray(draw(storm_bodies))
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(body)))
         match draw(st.sampled_from(("set", "insert", "delete", "length"))):
@@ -49,7 +49,9 @@ def altered_bodies(draw: st.DrawFn) -> bytes:
 
 def read(body: bytes, before: bytes = b"", behind: bytes = b"") -> Message | None:
     """Read a body that lies among other bytes."""
-    return canonical.read(before + body + behind, len(before), len(before) + len(body))
+    return fast_codec.decode(
+        before + body + behind, len(before), len(before) + len(body)
+    )
 
 
 def assert_agrees(body: bytes, behind: bytes = b"") -> None:
@@ -63,7 +65,7 @@ def assert_agrees(body: bytes, behind: bytes = b"") -> None:
 def test_read_knows_storms_requests(name: str) -> None:
     """The requests of Storm's clients take the short way, nothing else does."""
     message, frame = GOLDEN[name]
-    expected = message if name in CANONICAL_REQUESTS else None
+    expected = message if name in FAST_REQUESTS else None
     assert read(frame[4:]) == expected
 
 
@@ -71,8 +73,8 @@ def test_read_knows_storms_requests(name: str) -> None:
 def test_write_knows_the_usual_replies(name: str) -> None:
     """The replies that are sent all the time are Storm's bytes, others are None."""
     message, frame = GOLDEN[name]
-    expected = (frame,) if name in CANONICAL_REPLIES else None
-    assert canonical.write(message) == expected
+    expected = (frame,) if name in FAST_REPLIES else None
+    assert fast_codec.encode(message) == expected
 
 
 @pytest.mark.parametrize("type_", PATH_REQUESTS)
@@ -83,22 +85,22 @@ def test_read_knows_every_path_request(type_: Type, path: str) -> None:
     assert read(frame[4:]) == Message(type_, path, 7)
 
 
-@given(canonical_bodies, st.binary(max_size=8), st.binary(max_size=8))
-def test_read_takes_all_that_is_canonical(
+@given(storm_bodies, st.binary(max_size=8), st.binary(max_size=8))
+def test_all_that_storm_writes_is_decoded(
     body: bytes, before: bytes, behind: bytes
 ) -> None:
-    """A canonical request is read the short way, wherever it lies, as the general."""
+    """A request as Storm writes it is decoded, wherever it lies, as in general."""
     assert read(body, before, behind) == messages.decode(body)
 
 
 @given(altered_bodies(), st.binary(max_size=8))
 @example(b"", b"")
 def test_read_agrees_with_decode_on_altered_bodies(body: bytes, behind: bytes) -> None:
-    """Nothing that is almost canonical is read as anything but what it is."""
+    """Nothing that is almost like that is decoded as anything but what it is."""
     assert_agrees(body, behind)
 
 
-@given(canonical_bodies, st.data())
+@given(storm_bodies, st.data())
 def test_read_looks_at_no_byte_behind_the_end(body: bytes, data: st.DataObject) -> None:
     """A body that is cut is not completed from the bytes of the next frame."""
     cut = data.draw(st.integers(0, len(body) - 1))
@@ -129,26 +131,30 @@ def test_read_survives_hostile_lengths(length: int) -> None:
 @given(any_message)
 def test_write_agrees_with_encode(message: Message) -> None:
     """What the short way writes are the bytes of the general way."""
-    chunks = canonical.write(message)
+    chunks = fast_codec.encode(message)
     if chunks is not None:
         assert b"".join(chunks) == messages.encode(message)
 
 
-@pytest.mark.parametrize("size", [canonical.LARGE_BYTES - 1, canonical.LARGE_BYTES])
+@pytest.mark.parametrize(
+    "size", [fast_codec.LARGE_VALUE_BYTES - 1, fast_codec.LARGE_VALUE_BYTES]
+)
 def test_write_does_not_copy_large_details(size: int) -> None:
     """Large details are sent from where they are stored; the bytes are the same."""
     details = bytes(size)
     message = Message(messages.GET_PULSE_RESPONSE, Pulse("/a", details), 1)
-    chunks = canonical.write(message)
+    chunks = fast_codec.encode(message)
     assert chunks is not None
-    assert any(chunk is details for chunk in chunks) == (size >= canonical.LARGE_BYTES)
+    assert any(chunk is details for chunk in chunks) == (
+        size >= fast_codec.LARGE_VALUE_BYTES
+    )
     assert b"".join(chunks) == messages.encode(message)
 
 
 def test_write_has_the_size_that_dispatch_counts_with() -> None:
     """Around the key and the details of a reply there are just 37 bytes."""
-    assert canonical.PULSE_OVERHEAD_BYTES == 37
-    chunks = canonical.write(
+    assert fast_codec.PULSE_OVERHEAD_BYTES == 37
+    chunks = fast_codec.encode(
         Message(messages.GET_PULSE_RESPONSE, Pulse("/é", b"xy"), 1)
     )
     assert chunks is not None

@@ -14,8 +14,13 @@ from hypothesis import strategies as st
 from pacemaker.core.accounts.account import UNKNOWN_PEER
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import Event, Kind, Source, TurnTime
-from pacemaker.core.protocol.worker_pulses import WorkerPulses
+from pacemaker.core.history.record import (
+    EventKind,
+    KeyEvent,
+    PeerRecord,
+    TurnTime,
+)
+from pacemaker.core.protocol.pulse_fast_path import PulseFastPath
 from pacemaker.core.store.store import Store
 from pacemaker.errors import LimitError, MalformedError
 from pacemaker.wire import messages
@@ -60,9 +65,9 @@ def without_sizes(figures: Figures) -> Figures:
 
 
 def by_the_short_way(data: bytes, at: int = 0) -> Outcome | None:
-    """Give bytes to new `WorkerPulses`."""
+    """Give bytes to new `PulseFastPath`."""
     store, figures = Store(), Figures()
-    answered = WorkerPulses(KEY, store, figures, LIMIT).answer(data, at)
+    answered = PulseFastPath(KEY, store, figures, LIMIT).answer_consecutive(data, at)
     if answered is None:
         assert (len(store), figures) == (0, Figures())
         return None
@@ -70,9 +75,9 @@ def by_the_short_way(data: bytes, at: int = 0) -> Outcome | None:
 
 
 def by_the_way_of_one(data: bytes) -> Outcome | None:
-    """Give bytes to new `WorkerPulses` that may be one pulse."""
+    """Give bytes to new `PulseFastPath` that may be one pulse."""
     store, figures = Store(), Figures()
-    reply = WorkerPulses(KEY, store, figures, LIMIT).answer_one(data)
+    reply = PulseFastPath(KEY, store, figures, LIMIT).answer_one(data)
     if reply is None:
         assert (len(store), figures) == (0, Figures())
         return None
@@ -80,10 +85,10 @@ def by_the_way_of_one(data: bytes) -> Outcome | None:
 
 
 def by_the_way_of_pieces(data: bytes, *cuts: int) -> Outcome | None:
-    """Give new `WorkerPulses` bytes that are cut into pieces."""
+    """Give new `PulseFastPath` bytes that are cut into pieces."""
     store, figures = Store(), Figures()
     pieces = [data[a:b] for a, b in pairwise((0, *cuts, len(data)))]
-    reply = WorkerPulses(KEY, store, figures, LIMIT).answer_pieces(pieces)
+    reply = PulseFastPath(KEY, store, figures, LIMIT).answer_pieces(pieces)
     if reply is None:
         assert (len(store), figures) == (0, Figures())
         return None
@@ -236,9 +241,9 @@ def test_largest_heartbeat_is_counted_though_it_is_not_stored() -> None:
 def test_pulses_that_cannot_be_stored_are_not_counted() -> None:
     """The store's refusal is raised, and nothing is answered."""
     figures = Figures()
-    worker = WorkerPulses(KEY, Store(budget_bytes=0), figures, LIMIT)
+    worker = PulseFastPath(KEY, Store(budget_bytes=0), figures, LIMIT)
     with pytest.raises(LimitError, match="store is full"):
-        worker.answer(send_pulse(KEY, b"xy", 5) * 2, 0)
+        worker.answer_consecutive(send_pulse(KEY, b"xy", 5) * 2, 0)
     with pytest.raises(LimitError, match="store is full"):
         worker.answer_one(send_pulse(KEY, b"xy", 5))
     assert figures == Figures()
@@ -247,7 +252,7 @@ def test_pulses_that_cannot_be_stored_are_not_counted() -> None:
 def test_who_awaits_the_key_is_told() -> None:
     """If the key was deleted and is awaited, its callback is called as usual."""
     store, told = Store(), list[str]()
-    worker = WorkerPulses(KEY, store, Figures(), LIMIT)
+    worker = PulseFastPath(KEY, store, Figures(), LIMIT)
     worker.answer_one(send_pulse(KEY, b"1", 5))
     store.delete(KEY)
     assert store.await_key(KEY, told.append)
@@ -259,12 +264,12 @@ def test_who_awaits_the_key_is_told() -> None:
 class Noted(NamedTuple):
     """Pulses to one key, with a history and their thread's clock."""
 
-    worker: WorkerPulses
+    worker: PulseFastPath
     history: History
     turn_time: TurnTime
-    source: Source
+    source: PeerRecord
 
-    def events_after(self, *times_s: float, count: int = 1) -> list[Event]:
+    def events_after(self, *times_s: float, count: int = 1) -> list[KeyEvent]:
         """Send pulses at each of these times; return the events of the key.
 
         Args:
@@ -279,15 +284,19 @@ class Noted(NamedTuple):
             elif count == 1:
                 assert self.worker.answer_one(data) is not None
             else:
-                assert self.worker.answer(data * count, 0) is not None
+                assert self.worker.answer_consecutive(data * count, 0) is not None
         return self.history.records[KEY].list_events()
 
 
 def noted() -> Noted:
     """Make the pulses of a worker whose first one came at 100 s on another path."""
-    history, turn_time, source = History(10**6), TurnTime(), Source("10.0.0.1:4000")
-    history.record_for(KEY, source, 100.0, b"xy")
-    worker = WorkerPulses(
+    history, turn_time, source = (
+        History(10**6),
+        TurnTime(),
+        PeerRecord("10.0.0.1:4000"),
+    )
+    history.note_pulse(KEY, source, 100.0, b"xy")
+    worker = PulseFastPath(
         KEY, Store(), Figures(), LIMIT, UNKNOWN_PEER, source, history, turn_time
     )
     return Noted(worker, history, turn_time, source)
@@ -299,7 +308,7 @@ def test_regular_pulses_move_the_last_time_of_the_record(count: int) -> None:
     known = noted()
     assert known.events_after(103.0, 106.0, 108.5, count=count) == []
     record = known.history.records[KEY]
-    assert (record.first_s, record.last_s, record.longest_s) == (100.0, 108.5, 3.0)
+    assert (record.first_s, record.last_s, record.longest_gap_s) == (100.0, 108.5, 3.0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -307,7 +316,7 @@ def test_late_pulse_is_noted(count: int) -> None:
     """A pulse that comes after more than twice the interval is an event."""
     known = noted()
     (event,) = known.events_after(103.0, 124.0, 127.0, count=count)
-    assert event == Event(124.0, Kind.LATE, "10.0.0.1:4000", 21.0)
+    assert event == KeyEvent(124.0, EventKind.LATE, "10.0.0.1:4000", 21.0)
     assert known.history.records[KEY].last_s == 127.0
 
 
@@ -316,11 +325,11 @@ def test_pulse_of_another_connection_is_noted(count: int) -> None:
     """Both connections find the same record of the key."""
     known = noted()
     known.events_after(103.0)
-    known.history.record_for(KEY, Source("10.0.0.2:4000"), 104.0, b"xy")
+    known.history.note_pulse(KEY, PeerRecord("10.0.0.2:4000"), 104.0, b"xy")
     events = known.events_after(105.0, count=count)
     assert [(event.kind, event.peer) for event in events] == [
-        (Kind.WRITER, "10.0.0.2:4000"),
-        (Kind.WRITER, "10.0.0.1:4000"),
+        (EventKind.WRITER, "10.0.0.2:4000"),
+        (EventKind.WRITER, "10.0.0.1:4000"),
     ]
 
 
@@ -338,12 +347,22 @@ def test_pulses_are_noted_at_most_once_a_second(count: int) -> None:
 def test_key_without_a_record_stays_without_one(count: int) -> None:
     """If the history has no room for a record, the pulses are still stored."""
     store, history = Store(), History(0)
-    worker = WorkerPulses(
-        KEY, store, Figures(), LIMIT, UNKNOWN_PEER, Source("10.0.0.1:4000"), history
+    worker = PulseFastPath(
+        KEY,
+        store,
+        Figures(),
+        LIMIT,
+        UNKNOWN_PEER,
+        PeerRecord("10.0.0.1:4000"),
+        history,
     )
     data = send_pulse(KEY, b"xy", 5)
     if count == 0:
         assert worker.answer_pieces([data[:-END_BYTES], data[-END_BYTES:]])
-    answered = worker.answer_one(data) if count == 1 else worker.answer(data * 2, 0)
+    answered = (
+        worker.answer_one(data)
+        if count == 1
+        else worker.answer_consecutive(data * 2, 0)
+    )
     assert answered is not None
     assert (store.get(KEY), history.records) == (b"xy", {})

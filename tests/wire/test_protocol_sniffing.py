@@ -1,4 +1,4 @@
-"""Tests of pacemaker.wire.strangers."""
+"""Tests of pacemaker.wire.protocol_sniffing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads of one heartbeat that come one at a time: nearly all that Nimbus sends.
+"""The fast path for reads of one heartbeat: nearly all that Nimbus sends.
 
 Nimbus waits for each reply before it sends its next request.  So the bytes that arrive
 are nearly always exactly one GET_PULSE in the form that Storm's clients write.  The
@@ -11,19 +11,24 @@ from typing import Protocol
 
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import NEVER, NO_SOURCE, Source, TurnTime
-from pacemaker.wire import canonical, messages
+from pacemaker.core.history.record import (
+    NO_PEER,
+    NO_TURN_TIME,
+    PeerRecord,
+    TurnTime,
+)
+from pacemaker.wire import fast_codec, messages
 
 
-class Readable(Protocol):
+class ReadableStore(Protocol):
     """Where the heartbeats are: the store."""
 
     def get(self, key: str) -> bytes | None:
         """Return a heartbeat; None if there is none."""
 
 
-class LoneReads:
-    """The reads of one connection, which must be authenticated.
+class ReadFastPath:
+    """The fast path for the reads of one connection, which must be authenticated.
 
     Args:
         store: has the heartbeats.
@@ -37,11 +42,11 @@ class LoneReads:
 
     def __init__(
         self,
-        store: Readable,
+        store: ReadableStore,
         figures: Figures,
-        source: Source = NO_SOURCE,
+        source: PeerRecord = NO_PEER,
         history: History | None = None,
-        turn_time: TurnTime = NEVER,
+        turn_time: TurnTime = NO_TURN_TIME,
     ) -> None:
         self._store = store
         self._figures = figures
@@ -58,16 +63,16 @@ class LoneReads:
         Returns:
             The reply, or None if nothing was done.
         """
-        request = canonical.read_lone_get(data)
+        request = fast_codec.decode_get_frame(data)
         if request is None:
             return None
         path, path_bytes, end = request
         details = self._store.get(path)
-        if details is not None and len(details) >= canonical.LARGE_BYTES:
+        if details is not None and len(details) >= fast_codec.LARGE_VALUE_BYTES:
             return None
         figures = self._figures
         figures.requests[messages.GET_PULSE] += 1
         figures.count_read(details)
         if self._history is not None and self._source.is_reader:
             self._history.note_read(path, self._source, self._turn_time.now_s)
-        return canonical.write_lone_pulse(path_bytes, details, end)
+        return fast_codec.encode_get_reply(path_bytes, details, end)
