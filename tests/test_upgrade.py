@@ -21,7 +21,7 @@ from typing import IO
 import pytest
 
 from pacemaker.config import Settings
-from pacemaker.core.carried_over import ConnectionState, DaemonState, Snapshot
+from pacemaker.core.carried_over import ConnectionState, DaemonState, ProtocolSnapshot
 from pacemaker.sasl.digest import DigestClient, digest_secret
 from pacemaker.sasl.registry import server_mechanism_factory
 from pacemaker.sasl.secret import Secret
@@ -540,7 +540,7 @@ class Inherited:
             connections=[
                 ConnectionState(
                     *(sock.fileno(), "10.0.0.1:5", True, 0.0, 0.0),
-                    Snapshot(True, False, None, b"", b""),
+                    ProtocolSnapshot(True, False, None, b"", b""),
                 )
                 for sock in self.accepted
             ],

@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import click
 
-from pacemaker.cli.daemon_options import chosen_elsewhere, warn_of_unknown
-from pacemaker.cli.output import exit_code_answers, print_json, print_text
-from pacemaker.cli.preparation import (
+from pacemaker.cli.options.configuration import (
     configuration_options,
     prepare,
     prepare_sasl,
     warn_of,
 )
-from pacemaker.cli.targets import json_option
+from pacemaker.cli.options.daemon_options import chosen_elsewhere, warn_of_unknown
+from pacemaker.cli.options.targets import json_option
+from pacemaker.cli.output.printing import exit_code_answers, print_json, print_text
 from pacemaker.config import Configuration, Settings, decide_hold
 from pacemaker.config.hold import Hold
 from pacemaker.config.keys import KEYS
@@ -95,13 +95,13 @@ def _check_serve(settings: Settings) -> None:
 def _check_relay(settings: Settings) -> None:
     """Do what `relay` does before it listens."""
     from pacemaker.relay.security import relay_sasl
-    from pacemaker.relay.upstreams import find_servers
+    from pacemaker.relay.upstreams import upstream_addresses
 
     warn_of(relay_sasl(settings).notes)
-    find_servers(settings)
+    upstream_addresses(settings)
 
 
-class Entry(NamedTuple):
+class ShownSetting(NamedTuple):
     """One key of the effective configuration.
 
     Attributes:
@@ -130,17 +130,19 @@ class Entry(NamedTuple):
         return shown
 
 
-def _entries(ctx: click.Context, configuration: Configuration) -> Iterator[Entry]:
+def _entries(
+    ctx: click.Context, configuration: Configuration
+) -> Iterator[ShownSetting]:
     for key in KEYS:
         value = getattr(configuration.settings, key.field)
         is_hidden = key.is_secret and value is not None
         shown = None if is_hidden else _plain(value)
-        yield Entry(key.name, shown, configuration.origins[key.field], is_hidden)
+        yield ShownSetting(key.name, shown, configuration.origins[key.field], is_hidden)
     for _, option, chosen in chosen_elsewhere(ctx.find_root(), configuration):
         value = chosen.written
         if value is None and isinstance(option.default, str):
             value = option.default
-        yield Entry(
+        yield ShownSetting(
             *(option.key, _plain(value), chosen.origin, False),
             *(option.opts[0], str(option.envvar)),
         )
@@ -155,7 +157,7 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else None
 
 
-def _lines(entries: Sequence[Entry]) -> Iterator[str]:
+def _lines(entries: Sequence[ShownSetting]) -> Iterator[str]:
     """Yield a YAML line for each key, with its origin as a comment."""
     pairs = [_pair(entry) for entry in entries]
     width = max(map(len, pairs))
@@ -164,7 +166,7 @@ def _lines(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"{pair:{width}}  # {json.dumps(entry.origin)[1:-1]}"
 
 
-def _pair(entry: Entry) -> str:
+def _pair(entry: ShownSetting) -> str:
     if entry.is_hidden:
         # Print a comment: the output may be used as a storm.yaml, in which a
         # placeholder would become the password.

@@ -19,7 +19,7 @@ from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import StartError, StateError
 from pacemaker.relay import relay_state
 from pacemaker.relay.inbox import Inbox
-from pacemaker.relay.links import Links
+from pacemaker.relay.links_thread import LinksThread
 from pacemaker.relay.own_addresses import refuse_itself
 from pacemaker.relay.relayed_client import RelayedClient, ThreadRequests
 from pacemaker.relay.upstreams import Upstreams
@@ -60,7 +60,7 @@ class RelayDaemon(Daemon):
     ) -> None:
         self._upstreams = upstreams
         self._requests: list[ThreadRequests] = []
-        self._links: Links | None = None
+        self._links: LinksThread | None = None
         # After an upgrade: the keys that each connection had written, by its name.
         self._keys_by_peer: dict[str, list[str]] = {}
         super().__init__(settings, options, mechanism_factory, listeners)
@@ -70,10 +70,10 @@ class RelayDaemon(Daemon):
         self._is_restored = False
 
     @property
-    def links(self) -> Links:
+    def links(self) -> LinksThread:
         """The links to the Pacemakers."""
         if self._links is None:
-            self._links = Links(
+            self._links = LinksThread(
                 self._upstreams.addresses,
                 partial(Inbox, self.store),
                 uuid.uuid4().hex,
@@ -123,7 +123,7 @@ class RelayDaemon(Daemon):
 
     def extra_state(self) -> bytes:
         """Return the relay's own part of the state.  All threads must be parked."""
-        self.links.take_events()
+        self.links.process_events()
         return relay_state.encode(relay_state.collect(self.links))
 
     def restore(self, state: DaemonState, ahead_s: float) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from pacemaker.core.history.history import History
 from pacemaker.core.store.store import Store
 from pacemaker.server import limits
-from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
+from pacemaker.wire.fast_codec import PULSE_OVERHEAD_BYTES
 
 _logger: Final = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ from typing import Final
 
 from pacemaker.config import Settings
 from pacemaker.core.accounts.account import Account
-from pacemaker.core.accounts.admission import Admission
+from pacemaker.core.accounts.admission import AdmissionControl
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.figures import Figures, add_up
 from pacemaker.core.history.record import TurnTime
 from pacemaker.core.protocol.dispatch import Dispatcher
-from pacemaker.core.protocol.held_reads import Holding
+from pacemaker.core.protocol.miss_holder import MissHolder
 from pacemaker.core.protocol.pending_requests import PendingRequests
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import StartError, UpgradeError
@@ -97,7 +97,7 @@ class Daemon:
         self._shared = SharedParts(
             sizing.new_buffer_budget(options, available_bytes),
             SaslStepRunner(guesses_per_s=self.address_limits.guesses_per_s),
-            AccountRegistry(options.shared_addresses, self.store.pass_on),
+            AccountRegistry(options.shared_addresses, self.store.transfer_charges),
             self.address_limits,
         )
         hold_s = options.hold.after(has_inherited_listeners(), boot_time_s())
@@ -110,7 +110,7 @@ class Daemon:
         )
         self.hold_until_s = boot_time_s() + hold_s
         self.address = describe_all(self._listeners)
-        self._holdings: list[Holding] = []
+        self._miss_holders: list[MissHolder] = []
         threads = sizing.io_threads(settings, options)
         self.threads = [self._io_thread(number) for number in range(threads)]
         self._freed_memory = FreedMemory(
@@ -120,7 +120,7 @@ class Daemon:
         room = sizing.most_connections(threads, reserved)
         self._acceptor = Acceptor(
             *(self._listeners, self.threads, self._shared.accounts),
-            Admission(self._shared.accounts, room, self.address_limits),
+            AdmissionControl(self._shared.accounts, room, self.address_limits),
             reserved,
         )
 
@@ -148,14 +148,18 @@ class Daemon:
         dispatcher = Dispatcher(
             *(self.store, figures, max_body_bytes, self.history, turn_time)
         )
-        holding = Holding(self.store, self.address_limits.held_read_bytes)
-        self._holdings.append(holding)
-        return partial(self._make_holding, dispatcher, holding)
+        miss_holder = MissHolder(self.store, self.address_limits.held_read_bytes)
+        self._miss_holders.append(miss_holder)
+        return partial(self._make_holding_protocol, dispatcher, miss_holder)
 
-    def _make_holding(
-        self, dispatcher: Dispatcher, holding: Holding, peer: str, account: Account
+    def _make_holding_protocol(
+        self,
+        dispatcher: Dispatcher,
+        miss_holder: MissHolder,
+        peer: str,
+        account: Account,
     ) -> ServerProtocol:
-        reads = holding.new_reads(account)
+        reads = miss_holder.new_reads(account)
         return self.make_protocol(dispatcher, reads, peer, account)
 
     def make_protocol(
@@ -191,8 +195,10 @@ class Daemon:
         """
         hold_s = self.hold_until_s - boot_time_s()
         if hold_s > 0:
-            for thread, holding in zip(self.threads, self._holdings, strict=True):
-                thread.hold_misses(holding, self.hold_until_s)
+            for thread, miss_holder in zip(
+                self.threads, self._miss_holders, strict=True
+            ):
+                thread.hold_misses(miss_holder, self.hold_until_s)
         try:
             for thread in self.threads:
                 start_thread(thread)
@@ -217,11 +223,11 @@ class Daemon:
     def figures(self) -> Figures:
         """Return the sums of all counters since the start."""
         figures = add_up(thread.figures for thread in self.threads)
-        figures.addresses = self._shared.accounts.connected
+        figures.addresses = self._shared.accounts.active_accounts
         figures.most_connections = self._shared.accounts.most_connections()
         figures.refused_connections = self._acceptor.refused
         figures.refused_heartbeats = self.store.refused
-        figures.refused_holds = sum(holding.refused for holding in self._holdings)
+        figures.refused_holds = sum(holder.refused for holder in self._miss_holders)
         figures.evictions = self._shared.budget.evicted
         figures.logins = self._shared.steps.succeeded
         figures.failed_logins = self._shared.steps.failed
@@ -237,7 +243,7 @@ class Daemon:
             store_budget_bytes=self.store.budget_bytes,
             buffer_bytes=self._shared.budget.total_bytes,
             buffer_budget_bytes=self._shared.budget.budget_bytes,
-            held_read_bytes=sum(holding.held_bytes for holding in self._holdings),
+            held_read_bytes=sum(holder.held_bytes for holder in self._miss_holders),
             auth_method=self.settings.auth_method.value,
             io_threads=len(self.threads),
             most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
@@ -320,7 +326,7 @@ class Daemon:
     def held_bytes(self) -> int:
         """The approximate memory that a second copy of all data would need."""
         connections_bytes = self.figures().connections * limits.CONNECTION_BYTES
-        reads_bytes = sum(holding.held_bytes for holding in self._holdings)
+        reads_bytes = sum(holder.held_bytes for holder in self._miss_holders)
         buffers_bytes = (
             self._shared.budget.total_bytes + connections_bytes + reads_bytes
         )

@@ -12,7 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import NO_SOURCE, Event, Record, Source
+from pacemaker.core.history.record import (
+    NO_PEER,
+    KeyEvent,
+    KeyRecord,
+    PeerRecord,
+)
 from pacemaker.heartbeats.keys import ROOT
 from pacemaker.heartbeats.peek import peek
 
@@ -99,15 +104,15 @@ class _Writer:
             ],
         }
 
-    def record(self, record: Record, value: bytes | None) -> dict[str, Any]:
+    def record(self, record: KeyRecord, value: bytes | None) -> dict[str, Any]:
         shown: dict[str, Any] = {
             "first": self._time(record.first_s),
             "last": self._time(record.last_s),
             "interval": round(record.interval_s, 3),
-            "longest_gap": round(record.longest_s, 3),
+            "longest_gap": round(record.longest_gap_s, 3),
             "source": self._source(record.source),
             "read": self._time(record.read_s),
-            "reader": None if record.reader is NO_SOURCE else record.reader.peer,
+            "reader": None if record.reader is NO_PEER else record.reader.peer,
             "is_unchanged": record.is_unchanged,
             "stored": None if value is None else len(value),
             "events": [self._event(each) for each in record.list_events()],
@@ -119,14 +124,14 @@ class _Writer:
             shown["uptime_secs"] = seen.uptime_s
         return shown
 
-    def _source(self, source: Source) -> dict[str, Any]:
+    def _source(self, source: PeerRecord) -> dict[str, Any]:
         return {
             "peer": source.peer,
             "end": source.end.name.lower(),
             "ended": self._time(source.ended_s),
         }
 
-    def _event(self, event: Event) -> dict[str, Any]:
+    def _event(self, event: KeyEvent) -> dict[str, Any]:
         return {
             "at": self._time(event.at_s),
             "kind": event.kind.name.lower(),

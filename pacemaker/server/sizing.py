@@ -61,7 +61,7 @@ def new_history(options: ServerOptions, store: Store) -> History | None:
         return None
     share_bytes = int(store.budget_bytes * limits.HISTORY_SHARE)
     most_bytes = min(share_bytes, limits.HISTORY_MOST_BYTES)
-    history = History(most_bytes, store.count_other)
+    history = History(most_bytes, store.count_other_bytes)
     history.began_s = time.monotonic()
     return history
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pacemaker.admin.address import AdminAddress, parse_admin_address
-from pacemaker.admin.client import Answer, ask
-from pacemaker.admin.listening import describe
+from pacemaker.admin.client import FetchedPage, fetch_page
+from pacemaker.admin.listening import address_of
 from pacemaker.admin.progress import STUCK_S
 from pacemaker.config import Settings
 from pacemaker.errors import StartError
@@ -60,12 +60,12 @@ class Case:
         """Tell the endpoint that the daemon serves."""
         self.admin.serving(self.daemon)
 
-    def ask(self, target: str) -> Answer:
+    def ask(self, target: str) -> FetchedPage:
         """Ask the endpoint."""
         with socket.socket(fileno=self.admin.listener_fd) as listener:
-            address = describe(listener)
+            address = address_of(listener)
             listener.detach()
-        return ask(address, target, GIVE_UP_S)
+        return fetch_page(address, target, GIVE_UP_S)
 
     def turn(self) -> None:
         """Make a turn of the main thread; wait until healthy threads have answered."""
@@ -199,9 +199,9 @@ class Served(daemons.Daemon):
         (place,) = re.findall(r"admin endpoint on (\S+)", "\n".join(self.stderr.all()))
         self.admin = parse_admin_address(place)
 
-    def page(self, target: str) -> Answer:
+    def page(self, target: str) -> FetchedPage:
         """Ask the endpoint."""
-        return ask(self.admin, target, GIVE_UP_S)
+        return fetch_page(self.admin, target, GIVE_UP_S)
 
 
 def test_endpoint_outlives_an_upgrade(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_endpoint_that_a_reload_opens_knows_what_was_before(
             put(peer)
         write_endpoint(storm_yaml, place)
         must_reload(daemon)
-        page = ask(parse_admin_address(place), "/history", GIVE_UP_S).text
+        page = fetch_page(parse_admin_address(place), "/history", GIVE_UP_S).text
         assert list(parse_history("pm", page).keys)
         storm_yaml.write_text("pacemaker.servers: [pm1]\n")
         must_reload(daemon)
@@ -410,7 +410,9 @@ def test_history_is_a_read(tmp_path: Path) -> None:
         assert daemon.page("/history").status == 401
         assert daemon.page("/metrics").status == 200
         for given, status in (("wrong", 401), ("s3cret", 200)):
-            assert ask(daemon.admin, "/history", GIVE_UP_S, given).status == status
+            assert (
+                fetch_page(daemon.admin, "/history", GIVE_UP_S, given).status == status
+            )
     path = tmp_path / "admin"
     with Served("--admin", f"unix:{path}", "--config", str(yaml)) as daemon:
         assert daemon.page("/history").status == 200

@@ -16,7 +16,7 @@ from pacemaker.server.carrying_over import (
     restore_socket,
     sample_heartbeats,
 )
-from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
+from pacemaker.wire.fast_codec import PULSE_OVERHEAD_BYTES
 
 
 def test_sample_has_a_few_small_heartbeats() -> None:

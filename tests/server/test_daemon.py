@@ -15,7 +15,7 @@ from pacemaker.errors import StartError
 from pacemaker.server import Daemon, ServerOptions, limits
 from pacemaker.server.process import memory
 from pacemaker.server.process.clocks import boot_time_s
-from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
+from pacemaker.wire.fast_codec import PULSE_OVERHEAD_BYTES
 from tests.server.upgrade.test_state_format import SMALL
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type, Wire

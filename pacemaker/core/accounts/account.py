@@ -28,7 +28,7 @@ PRESSURE: Final = 0.75
 # often enough to enforce the account's rates, and seldom enough to cost nothing.  Below
 # it, a connection never waits, whatever others at its address do.  A peer that connects
 # again each time to stay below it meets the limits of connections.
-SETTLED_CHARGES: Final = 32
+CHARGES_PER_SETTLEMENT: Final = 32
 
 # The largest burst: what an account's rates allow in this many seconds.
 BURST_S: Final = 5.0
@@ -117,7 +117,7 @@ class Account:
             nothing else were stored (the store).  This includes the nodes above them:
             otherwise a long path would cost its writer nothing.
         buffered_bytes: unread and unsent bytes of its connections (the budget).
-        held_read_bytes: memory of its held reads (the holding).
+        held_read_bytes: memory of its held reads (`core.protocol.held_read_budget`).
         new_keys: keys that it has created since it was last settled (the store).
         lists: lists that it has requested since it was last settled (dispatch).
         heir: the account that has taken over its heartbeats; None unless it is gone
@@ -174,7 +174,7 @@ class Account:
         cost_s = new_keys / limits.new_keys_per_s + lists / limits.lists_per_s
         return self._work.charge(cost_s, now_s)
 
-    def arrives_too_often(self, now_s: float, limits: AddressLimits) -> bool:
+    def connects_too_often(self, now_s: float, limits: AddressLimits) -> bool:
         """Charge a new connection; return whether there were too many recently."""
         return self._arrivals.charge(1 / limits.connections_per_s, now_s) > 0
 
@@ -185,13 +185,13 @@ class Account:
 UNKNOWN_PEER: Final = Account("unknown peer")
 
 
-def exceeds_share(used: int, total: int, whole: int, accounts: int) -> bool:
+def exceeds_share(used: int, total: int, capacity: int, accounts: int) -> bool:
     """Return whether one account must not be given more.
 
     Args:
         used: what the account uses, including the amount that it asks for.
         total: what all accounts use, including that amount.
-        whole: the size of the resource.
+        capacity: the size of the resource.
         accounts: how many accounts use any of the resource, including this one.
     """
-    return total > PRESSURE * whole and used * accounts > whole
+    return total > PRESSURE * capacity and used * accounts > capacity

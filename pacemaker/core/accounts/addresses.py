@@ -23,7 +23,7 @@ _IPV6_PREFIX: Final = 64
 
 # Networks in which each connection counts as an address of its own: by default this
 # host, for a relay or a proxy on it.
-DEFAULT_SHARED: Final[tuple[Network, ...]] = (
+DEFAULT_SHARED_NETWORKS: Final[tuple[Network, ...]] = (
     ip_network("127.0.0.0/8"),
     ip_network("::1/128"),
 )
@@ -59,7 +59,7 @@ def parse_address(host: str) -> IPv4Address | IPv6Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def parse_shared(values: Iterable[str]) -> tuple[Network, ...]:
+def parse_shared_networks(values: Iterable[str]) -> tuple[Network, ...]:
     """Parse networks as an administrator writes them: ``10.0.0.0/8``, ``10.1.2.3``.
 
     Args:

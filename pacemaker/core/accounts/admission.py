@@ -34,18 +34,18 @@ OVER_SHARE: Final = "its address has used up its share of the connections"
 TOO_FAST: Final = "connections from its address come too fast"
 
 
-class Verdict(Enum):
+class AdmissionDecision(Enum):
     """What happens to a new connection."""
 
-    TAKE = "take"
+    ACCEPT = "accept"
     MAKE_ROOM = "make room"
     MAKE_OWN_ROOM = "make room at its address"
-    REPLACE = "replace one of its address"
+    REPLACE_OWN = "replace one of its address"
     REFUSE = "refuse"
 
 
-class Admission:
-    """Judges new connections.
+class AdmissionControl:
+    """Decides about new connections.
 
     Args:
         accounts: the accounts of all open connections, including the new one.
@@ -63,20 +63,24 @@ class Admission:
         self._capacity = capacity
         self._limits = address_limits
 
-    def judge(self, account: Account, now_s: float) -> Verdict:
+    def decide(self, account: Account, now_s: float) -> AdmissionDecision:
         """Decide about a new connection, which its account has counted already."""
         used, most = account.connections, self._limits.connections
         if most is not None and used > most:
-            return Verdict.REFUSE
-        total, accounts = self._accounts.connections, self._accounts.connected
-        is_too_often = account.arrives_too_often(now_s, self._limits)
+            return AdmissionDecision.REFUSE
+        total, accounts = self._accounts.connections, self._accounts.active_accounts
+        is_too_often = account.connects_too_often(now_s, self._limits)
         # If all connections are of one address, there is nobody to protect from it.
         if used < total:
             # One connection is never too much for an address, however many addresses
             # there are and however small the equal share is.
             if used > 1 and exceeds_share(used, total, self._capacity, accounts):
-                return Verdict.REPLACE
+                return AdmissionDecision.REPLACE_OWN
             if is_too_often and total > PRESSURE * self._capacity:
                 # Not REFUSE: it may be a worker's, whose first bytes arrive soon.
-                return Verdict.MAKE_OWN_ROOM
-        return Verdict.MAKE_ROOM if total > self._capacity else Verdict.TAKE
+                return AdmissionDecision.MAKE_OWN_ROOM
+        return (
+            AdmissionDecision.MAKE_ROOM
+            if total > self._capacity
+            else AdmissionDecision.ACCEPT
+        )

@@ -14,7 +14,7 @@ from typing import Final
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.accounts.addresses import (
-    DEFAULT_SHARED,
+    DEFAULT_SHARED_NETWORKS,
     Network,
     address_name,
     parse_address,
@@ -29,24 +29,24 @@ class AccountRegistry:
     """The accounts of all peers.  Any thread may call any method.
 
     Args:
-        shared: networks in which each connection is an account of its own, because
-            many workers may be behind one address.
-        pass_on: called with an account that is gone for good and with its heir, which
-            takes over what it has stored.  All accounts that are gone have one heir,
-            so they count as one account when equal shares are computed.
+        shared_networks: networks in which each connection is an account of its own,
+            because many workers may be behind one address.
+        transfer_charges: called with an account that is gone for good and with its
+            heir, which takes over what it has stored.  All accounts that are gone have
+            one heir, so they count as one account when equal shares are computed.
 
     Attributes:
-        gone: the heir of all accounts that are gone.
+        heir: the heir of all accounts that are gone.
     """
 
     def __init__(
         self,
-        shared: Sequence[Network] = DEFAULT_SHARED,
-        pass_on: Callable[[Account, Account], None] | None = None,
+        shared_networks: Sequence[Network] = DEFAULT_SHARED_NETWORKS,
+        transfer_charges: Callable[[Account, Account], None] | None = None,
     ) -> None:
-        self._shared = tuple(shared)
-        self._pass_on = pass_on
-        self.gone = Account("peers that are gone")
+        self._shared_networks = tuple(shared_networks)
+        self._transfer_charges = transfer_charges
+        self.heir = Account("peers that are gone")
         # Parsing an address takes longer than everything else here, and the same
         # addresses connect again and again.
         self._describe = lru_cache(MAX_IDLE_ACCOUNTS)(self._name_and_whether_shared)
@@ -59,7 +59,7 @@ class AccountRegistry:
         self._connections = 0
 
     @property
-    def connected(self) -> int:
+    def active_accounts(self) -> int:
         """How many accounts have a connection."""
         return len(self._connected)
 
@@ -68,7 +68,7 @@ class AccountRegistry:
         """How many connections are open."""
         return self._connections
 
-    def open(self, host: str, port: int) -> Account:
+    def add_connection(self, host: str, port: int) -> Account:
         """Count a new connection; return its account.
 
         Args:
@@ -90,7 +90,7 @@ class AccountRegistry:
             self._connections += 1
         return account
 
-    def close(self, account: Account) -> None:
+    def remove_connection(self, account: Account) -> None:
         """Count a connection that has ended."""
         with self._lock:
             account.connections -= 1
@@ -99,8 +99,8 @@ class AccountRegistry:
                 return
             gone = self._retire(account)
         # Outside the lock: the store takes its own lock.
-        if gone is not None and self._pass_on is not None:
-            self._pass_on(gone, self.gone)
+        if gone is not None and self._transfer_charges is not None:
+            self._transfer_charges(gone, self.heir)
 
     def _retire(self, account: Account) -> Account | None:
         """Remove an account without connections; return one that is gone for good."""
@@ -130,6 +130,6 @@ class AccountRegistry:
         """Return what counts as a host's address, and whether workers share it."""
         address = parse_address(host)
         is_shared = address is None or any(
-            address in network for network in self._shared
+            address in network for network in self._shared_networks
         )
         return address_name(host), is_shared

@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 from pacemaker.core.history.record import (
     LATE_FACTOR,
-    NO_SOURCE,
-    Deleted,
-    End,
-    Record,
-    Source,
+    NO_PEER,
+    ConnectionEnd,
+    KeyRecord,
+    PathDelete,
+    PeerRecord,
 )
 
 # When the history began, the last read, and how many gaps, deletes and records follow.
@@ -35,10 +35,10 @@ class Contents(NamedTuple):
 
     began_s: float
     read_s: float
-    reader: Source
+    reader: PeerRecord
     read_gaps: Collection[tuple[float, float]]
-    deletes: Collection[Deleted]
-    records: Mapping[str, Record]
+    deletes: Collection[PathDelete]
+    records: Mapping[str, KeyRecord]
 
 
 def pack(contents: Contents) -> Iterator[bytes]:
@@ -72,7 +72,7 @@ def unpack(data: bytes) -> Contents:
 def _unpack(reader: _Reader) -> Contents:
     began_s, read_s, *counts = reader.fields(_HEAD)
     gaps, deletes, records = map(int, counts)
-    last_reader = Source(reader.text())
+    last_reader = PeerRecord(reader.text())
     read_gaps = []
     for _ in range(gaps):
         from_s, to_s = reader.fields(_READ_GAP)
@@ -80,9 +80,9 @@ def _unpack(reader: _Reader) -> Contents:
     deleted = []
     for _ in range(deletes):
         (at_s,) = reader.fields(_TIME)
-        deleted.append(Deleted(at_s, reader.text(), reader.text()))
+        deleted.append(PathDelete(at_s, reader.text(), reader.text()))
     # Keys that one connection has written share its source, as before.
-    sources: dict[tuple[str, int, float], Source] = {}
+    sources: dict[tuple[str, int, float], PeerRecord] = {}
     by_key = dict(_unpack_record(reader, sources) for _ in range(records))
     return Contents(began_s, read_s, last_reader, read_gaps, deleted, by_key)
 
@@ -92,11 +92,11 @@ def _text(text: str) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
-def _pack_record(key: str, record: Record) -> bytes:
+def _pack_record(key: str, record: KeyRecord) -> bytes:
     events = bytes(record.events or b"")
     source = record.source
     fixed = _RECORD.pack(
-        *(record.first_s, record.last_s, record.longest_s, record.interval_s),
+        *(record.first_s, record.last_s, record.longest_gap_s, record.interval_s),
         *(record.read_s, source.ended_s, source.end, record.is_unchanged),
     )
     texts = (_text(key), _text(source.peer), _text(record.reader.peer))
@@ -131,18 +131,20 @@ class _Reader:
 
 
 def _unpack_record(
-    reader: _Reader, sources: dict[tuple[str, int, float], Source]
-) -> tuple[str, Record]:
-    first_s, last_s, longest_s, interval_s, read_s, *source_is = reader.fields(_RECORD)
+    reader: _Reader, sources: dict[tuple[str, int, float], PeerRecord]
+) -> tuple[str, KeyRecord]:
+    first_s, last_s, longest_gap_s, interval_s, read_s, *source_is = reader.fields(
+        _RECORD
+    )
     ended_s, end, is_unchanged = source_is
     key, peer, reader_peer = reader.text(), reader.text(), reader.text()
-    source = sources.setdefault((peer, int(end), ended_s), Source(peer))
-    source.end, source.ended_s = End(int(end)), ended_s
-    record = Record(last_s, source)
-    record.first_s, record.longest_s, record.read_s = first_s, longest_s, read_s
+    source = sources.setdefault((peer, int(end), ended_s), PeerRecord(peer))
+    source.end, source.ended_s = ConnectionEnd(int(end)), ended_s
+    record = KeyRecord(last_s, source)
+    record.first_s, record.longest_gap_s, record.read_s = first_s, longest_gap_s, read_s
     record.interval_s, record.is_unchanged = interval_s, bool(is_unchanged)
-    record.quiet_s = min(longest_s, LATE_FACTOR * interval_s)
-    record.reader = Source(reader_peer) if reader_peer else NO_SOURCE
+    record.quiet_gap_s = min(longest_gap_s, LATE_FACTOR * interval_s)
+    record.reader = PeerRecord(reader_peer) if reader_peer else NO_PEER
     events = reader.bytes()
     record.events = bytearray(events) if events else None
     return key, record

@@ -1,8 +1,8 @@
 """What the history knows of one key: its last pulse, its writer, and unusual events.
 
-A `Record` belongs to a key, a `Source` is a connection, and an `Event` is something
-unusual.  A record keeps its last `MAX_EVENTS` events in packed form, because as objects
-they would take several times as much memory.
+A `KeyRecord` belongs to a key, a `PeerRecord` to one connection, and a `KeyEvent` is
+something unusual.  A `KeyRecord` keeps its last `MAX_EVENTS` events in packed form,
+because as objects they would take several times as much memory.
 
 Times are in monotonic seconds.  The clock is the system's, so they stay valid across an
 upgrade in place.  This module reads no clock.
@@ -33,7 +33,7 @@ _EVENT: Final = struct.Struct("<dBBifB")
 _UNKNOWN: Final = -1
 
 
-class Kind(IntEnum):
+class EventKind(IntEnum):
     """The kind of an event."""
 
     WRITER = 1
@@ -42,7 +42,7 @@ class Kind(IntEnum):
     UNCHANGED = 4
 
 
-class End(IntEnum):
+class ConnectionEnd(IntEnum):
     """How a connection has ended."""
 
     OPEN = 0
@@ -52,7 +52,7 @@ class End(IntEnum):
     STOPPED = 4
 
 
-class Event(NamedTuple):
+class KeyEvent(NamedTuple):
     """Something unusual that happened to a key.
 
     Attributes:
@@ -67,14 +67,14 @@ class Event(NamedTuple):
     """
 
     at_s: float
-    kind: Kind
+    kind: EventKind
     peer: str
     duration_s: float = 0.0
     uptime_s: int | None = None
-    end: End = End.OPEN
+    end: ConnectionEnd = ConnectionEnd.OPEN
 
 
-class Deleted(NamedTuple):
+class PathDelete(NamedTuple):
     """The delete of a directory, or of a key without a record.
 
     Attributes:
@@ -88,7 +88,7 @@ class Deleted(NamedTuple):
     peer: str
 
 
-class Source:
+class PeerRecord:
     """One connection, as the history knows it.
 
     Args:
@@ -105,13 +105,13 @@ class Source:
 
     def __init__(self, peer: str) -> None:
         self.peer = peer
-        self.end = End.OPEN
+        self.end = ConnectionEnd.OPEN
         self.ended_s = 0.0
         self.is_reader = False
 
 
 # No connection: nobody has read yet, or there is no history.
-NO_SOURCE: Final = Source("")
+NO_PEER: Final = PeerRecord("")
 
 
 class TurnTime:
@@ -124,19 +124,19 @@ class TurnTime:
 
 
 # The default for users without a history.
-NEVER: Final = TurnTime()
+NO_TURN_TIME: Final = TurnTime()
 
 
-class Record:
+class KeyRecord:
     """The history of one key.
 
     Attributes:
         source: the connection of the last pulse.
         first_s: the first pulse.
         last_s: the last pulse.
-        quiet_s: the longest gap after which there is nothing to note: the longest gap
-            so far, or, if that is smaller, the gap from which on a pulse is late.
-        longest_s: the longest gap between two pulses.
+        quiet_gap_s: the longest gap after which there is nothing to note: the longest
+            gap so far, or, if that is smaller, the gap from which on a pulse is late.
+        longest_gap_s: the longest gap between two pulses.
         interval_s: the usual interval.
         read_s: when it was last read by a reader; 0 for never.
         events: the packed events; None before the first.
@@ -149,18 +149,18 @@ class Record:
         "interval_s",
         "is_unchanged",
         "last_s",
-        "longest_s",
-        "quiet_s",
+        "longest_gap_s",
+        "quiet_gap_s",
         "read_s",
         "reader",
         "source",
     )
 
-    def __init__(self, now_s: float, source: Source) -> None:
+    def __init__(self, now_s: float, source: PeerRecord) -> None:
         self.source = source
-        self.reader = NO_SOURCE
+        self.reader = NO_PEER
         self.first_s = self.last_s = now_s
-        self.quiet_s = self.longest_s = self.read_s = 0.0
+        self.quiet_gap_s = self.longest_gap_s = self.read_s = 0.0
         self.interval_s = USUAL_INTERVAL_S
         self.is_unchanged = False
         self.events: bytearray | None = None
@@ -171,16 +171,16 @@ class Record:
         late_s = LATE_FACTOR * self.interval_s
         is_late = gap_s > late_s
         if is_late:
-            is_same = gap_s < _SAME_FACTOR * self.longest_s
+            is_same = gap_s < _SAME_FACTOR * self.longest_gap_s
             self._late_run = self._late_run + 1 if is_same else 1
             if self._late_run >= _RUN:
                 self.interval_s = gap_s
                 self._late_run = 0
-        self.longest_s = max(self.longest_s, gap_s)
-        self.quiet_s = min(self.longest_s, LATE_FACTOR * self.interval_s)
+        self.longest_gap_s = max(self.longest_gap_s, gap_s)
+        self.quiet_gap_s = min(self.longest_gap_s, LATE_FACTOR * self.interval_s)
         return is_late
 
-    def add(self, event: Event) -> int:
+    def add(self, event: KeyEvent) -> int:
         """Add an event; return by how many bytes the record has grown."""
         packed = _pack(event)
         if self.events is None:
@@ -199,12 +199,12 @@ class Record:
         events_bytes = 0 if self.events is None else len(self.events)
         return RECORD_BYTES + len(key) + events_bytes
 
-    def list_events(self) -> list[Event]:
+    def list_events(self) -> list[KeyEvent]:
         """Return the events, the oldest first."""
         return [] if self.events is None else list(_unpack(bytes(self.events)))
 
 
-def _pack(event: Event) -> bytes:
+def _pack(event: KeyEvent) -> bytes:
     peer = event.peer.encode()[:255]
     uptime_s = _UNKNOWN if event.uptime_s is None else event.uptime_s
     return (
@@ -223,7 +223,7 @@ def _starts(events: bytearray) -> list[int]:
     return starts
 
 
-def _unpack(events: bytes) -> Iterator[Event]:
+def _unpack(events: bytes) -> Iterator[KeyEvent]:
     at = 0
     while at < len(events):
         at_s, kind, end, uptime_s, duration_s, peer_bytes = _EVENT.unpack_from(
@@ -233,4 +233,6 @@ def _unpack(events: bytes) -> Iterator[Event]:
         peer = events[at : at + peer_bytes].decode("utf-8", "replace")
         at += peer_bytes
         known_s = None if uptime_s == _UNKNOWN else uptime_s
-        yield Event(at_s, Kind(kind), peer, duration_s, known_s, End(end))
+        yield KeyEvent(
+            at_s, EventKind(kind), peer, duration_s, known_s, ConnectionEnd(end)
+        )

@@ -6,31 +6,36 @@ Reads need an authenticated connection, writes do not, as in Storm (its
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import NEVER, NO_SOURCE, Source, TurnTime
-from pacemaker.core.protocol.listing import LARGE_NAMES, Listing
-from pacemaker.core.protocol.lone_reads import LoneReads
-from pacemaker.core.protocol.worker_pulses import PulseStore, WorkerPulses
+from pacemaker.core.history.record import (
+    NO_PEER,
+    NO_TURN_TIME,
+    PeerRecord,
+    TurnTime,
+)
+from pacemaker.core.protocol.listing import LARGE_LIST_NAMES, Listing
+from pacemaker.core.protocol.pulse_fast_path import PulseFastPath, PulseStore
+from pacemaker.core.protocol.read_fast_path import ReadFastPath
 from pacemaker.core.store.store import KeyHandle
 from pacemaker.errors import LimitError, MalformedError
 from pacemaker.wire import messages
-from pacemaker.wire.canonical import NODES_OVERHEAD_BYTES, PULSE_OVERHEAD_BYTES
+from pacemaker.wire.fast_codec import NODES_OVERHEAD_BYTES, PULSE_OVERHEAD_BYTES
 from pacemaker.wire.messages import (
     NO_MESSAGE_ID,
     Data,
     Message,
     Nodes,
     Pulse,
-    shown,
+    quoted,
 )
 
-_READS: Final = frozenset(
+# The requests that need an authenticated connection.
+READS: Final = frozenset(
     (
         messages.EXISTS,
         messages.GET_ALL_PULSE_FOR_PATH,
@@ -38,14 +43,14 @@ _READS: Final = frozenset(
         messages.GET_PULSE,
     )
 )
-_DELETES: Final = frozenset((messages.DELETE_PATH, messages.DELETE_PULSE_ID))
+DELETES: Final = frozenset((messages.DELETE_PATH, messages.DELETE_PULSE_ID))
 # UTF-8 takes at most this many bytes for each character of a str.
 _MAX_UTF8_BYTES: Final = 4
 
 _Answer: TypeAlias = Callable[[str], Data]
 
 
-class Heartbeats(PulseStore, Protocol):
+class HeartbeatStore(PulseStore, Protocol):
     """Where requests are carried out: the store, or a relay's connection."""
 
     def put(
@@ -91,11 +96,11 @@ class Dispatcher:
 
     def __init__(
         self,
-        store: Heartbeats,
+        store: HeartbeatStore,
         figures: Figures,
         max_body_bytes: int,
         history: History | None = None,
-        turn_time: TurnTime = NEVER,
+        turn_time: TurnTime = NO_TURN_TIME,
     ) -> None:
         self._history = history
         self._turn_time = turn_time
@@ -103,10 +108,10 @@ class Dispatcher:
         self._figures = figures
         self._max_body_bytes = max_body_bytes
         self._max_pulse_bytes = max_body_bytes - PULSE_OVERHEAD_BYTES
-        # `LARGE_NAMES` names with at most this many characters in all fit a reply,
+        # `LARGE_LIST_NAMES` names with at most this many characters in all fit a reply,
         # whatever the characters are.
         self._max_names_characters = (
-            max_body_bytes - NODES_OVERHEAD_BYTES - 4 * LARGE_NAMES
+            max_body_bytes - NODES_OVERHEAD_BYTES - 4 * LARGE_LIST_NAMES
         ) // _MAX_UTF8_BYTES
         # For each request that has a path: the type of its reply, and the function
         # that returns the reply's data.
@@ -130,7 +135,7 @@ class Dispatcher:
         message: Message,
         authenticated: bool,
         account: Account = UNKNOWN_PEER,
-        source: Source = NO_SOURCE,
+        source: PeerRecord = NO_PEER,
     ) -> Message | Listing | None:
         """Carry out one request.
 
@@ -159,7 +164,7 @@ class Dispatcher:
                 )
             self.store_pulse(data.id, data.details, account, source)
             return Message(messages.SEND_PULSE_RESPONSE, None, message_id)
-        if kind not in _READS and kind not in self._answers:
+        if kind not in READS and kind not in self._answers:
             return None
         if not isinstance(data, str):
             name = messages.name_of(kind)
@@ -176,14 +181,14 @@ class Dispatcher:
 
     def _refuses(self, kind: int) -> bool:
         """Count an unauthenticated request; return whether to refuse it."""
-        if kind in _READS:
+        if kind in READS:
             self._figures.unauthorized[kind] += 1
             return True
-        if kind in _DELETES:
+        if kind in DELETES:
             self._figures.anonymous_deletes += 1
         return False
 
-    def _note(self, history: History, kind: int, path: str, source: Source) -> None:
+    def _note(self, history: History, kind: int, path: str, source: PeerRecord) -> None:
         """Note a request other than a pulse in the history."""
         if kind == messages.GET_PULSE:
             if source.is_reader:
@@ -191,21 +196,24 @@ class Dispatcher:
         elif kind == messages.GET_ALL_NODES_FOR_PATH:
             # Nimbus asks for one list in each of its rounds, and no worker does.
             source.is_reader = True
-        elif kind in _DELETES:
+        elif kind in DELETES:
             history.note_delete(path, source, self._turn_time.now_s)
 
-    def worker_pulses(
-        self, key: str, account: Account = UNKNOWN_PEER, source: Source = NO_SOURCE
-    ) -> WorkerPulses:
+    def pulse_fast_path(
+        self,
+        key: str,
+        account: Account = UNKNOWN_PEER,
+        source: PeerRecord = NO_PEER,
+    ) -> PulseFastPath:
         """Return an object that answers the pulses to one key over one connection."""
-        return WorkerPulses(
+        return PulseFastPath(
             *(key, self._store, self._figures, self._max_body_bytes, account),
             *(source, self._history, self._turn_time),
         )
 
-    def lone_reads(self, source: Source = NO_SOURCE) -> LoneReads:
+    def read_fast_path(self, source: PeerRecord = NO_PEER) -> ReadFastPath:
         """Return an object that answers single reads over one connection."""
-        return LoneReads(
+        return ReadFastPath(
             self._store, self._figures, source, self._history, self._turn_time
         )
 
@@ -214,7 +222,7 @@ class Dispatcher:
         key: str,
         details: bytes,
         account: Account = UNKNOWN_PEER,
-        source: Source = NO_SOURCE,
+        source: PeerRecord = NO_PEER,
     ) -> None:
         """Carry out one SEND_PULSE.
 
@@ -228,14 +236,14 @@ class Dispatcher:
         self._store.put(key, details, account=account)
         self._figures.count_pulse(size_bytes)
         if self._history is not None:
-            self._history.record_for(key, source, self._turn_time.now_s, details)
+            self._history.note_pulse(key, source, self._turn_time.now_s, details)
 
     def _check_fits(self, key: str, size_bytes: int) -> None:
         size_bytes += len(key.encode())
         if size_bytes > self._max_pulse_bytes:
             raise LimitError(
                 "heartbeat too large for its reply",
-                f"{shown(key)} and its details have {size_bytes} bytes, at most"
+                f"{quoted(key)} and its details have {size_bytes} bytes, at most"
                 f" {self._max_pulse_bytes} are allowed"
                 " (pacemaker.thrift.message.size.max)",
             )
@@ -249,8 +257,8 @@ class Dispatcher:
         count = self._store.count_names(path)
         # The list counts once for each step that `Listing` takes, and at least once.
         # The rate limits steps, because other requests have to wait for each of them.
-        account.lists += max(1, -(-count // LARGE_NAMES))
-        if count <= LARGE_NAMES:
+        account.lists += max(1, -(-count // LARGE_LIST_NAMES))
+        if count <= LARGE_LIST_NAMES:
             names = self._store.list_nodes(path)
             if sum(map(len, names)) <= self._max_names_characters:
                 kind = messages.GET_ALL_NODES_FOR_PATH_RESPONSE
@@ -262,21 +270,6 @@ class Dispatcher:
         details = self._store.get(path)
         self._figures.count_read(details)
         return Pulse(path, details)
-
-
-def trace_of(message: Message) -> tuple[int, str] | None:
-    """Return what to log about a request by a peer that has not authenticated.
-
-    Workers delete without authentication when they stop, so a delete is not a warning.
-
-    Returns:
-        The level and a constant text, or None if the request is not logged.
-    """
-    if message.type in _READS:
-        return logging.WARNING, "refused a read"
-    if message.type in _DELETES:
-        return logging.INFO, "carried out a delete"
-    return None
 
 
 def _nothing(path: str) -> None:

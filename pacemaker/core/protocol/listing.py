@@ -15,14 +15,14 @@ import logging
 from collections.abc import Iterator
 from typing import Final
 
-from pacemaker.wire import canonical, messages
-from pacemaker.wire.messages import Message, shown
+from pacemaker.wire import fast_codec, messages
+from pacemaker.wire.messages import Message, quoted
 
 _logger: Final = logging.getLogger(__name__)
 
 # A directory of more names than this is listed in slices.  No Storm cluster has that
 # many topologies.
-LARGE_NAMES: Final = 1_000
+LARGE_LIST_NAMES: Final = 1_000
 # The limits of one step, whichever is reached first: half a millisecond.
 NAMES_PER_STEP: Final = 1_000
 _BYTES_PER_STEP: Final = 256 * 1024
@@ -54,7 +54,7 @@ class Listing:
         self._slices = slices
         self._count = count
         self._message_id = message_id
-        self._max_bytes = max_body_bytes - canonical.NODES_OVERHEAD_BYTES
+        self._max_bytes = max_body_bytes - fast_codec.NODES_OVERHEAD_BYTES
         self._names: list[str] = []
         self._given = 0
         self._left_out = 0
@@ -62,10 +62,10 @@ class Listing:
         self.size_bytes = 0
 
     def __repr__(self) -> str:
-        return f"<Listing {shown(self._path)} given={self._given} of={self._count}>"
+        return f"<Listing {quoted(self._path)} given={self._given} of={self._count}>"
 
     @property
-    def frame(self) -> bytes:
+    def request_frame(self) -> bytes:
         """The request as a frame, for a process that carries the connection on."""
         kind = messages.GET_ALL_NODES_FOR_PATH
         return messages.encode(Message(kind, self._path, self._message_id))
@@ -97,7 +97,7 @@ class Listing:
                 self.size_bytes += len(part)
         self._given += len(parts)
         self._chunks.append(b"".join(parts))
-        if self._max_bytes - self.size_bytes < canonical.SMALLEST_NAME_BYTES:
+        if self._max_bytes - self.size_bytes < fast_codec.SMALLEST_NAME_BYTES:
             self._left_out += len(names)
             self._names = []
             self._slices = iter(())
@@ -107,7 +107,7 @@ class Listing:
         # A character takes at least one byte, so a name that is far too long is
         # recognized without being encoded.
         if self.size_bytes + len(name) <= self._max_bytes:
-            part = canonical.write_name(name)
+            part = fast_codec.encode_name(name)
             if self.size_bytes + len(part) <= self._max_bytes:
                 return part
         self._left_out += 1
@@ -118,12 +118,12 @@ class Listing:
             _logger.warning(
                 "list of %s cut to %d of %d names: no client takes more than %d bytes"
                 " (pacemaker.thrift.message.size.max)",
-                shown(self._path),
+                quoted(self._path),
                 self._given,
                 max(self._count, self._given + self._left_out),
-                self._max_bytes + canonical.NODES_OVERHEAD_BYTES,
+                self._max_bytes + fast_codec.NODES_OVERHEAD_BYTES,
             )
-        head, tail = canonical.around_names(
+        head, tail = fast_codec.encode_around_names(
             self._given, self.size_bytes, self._message_id
         )
         return [head, *self._chunks, tail]

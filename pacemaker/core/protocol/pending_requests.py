@@ -22,11 +22,11 @@ class PendingRequests(Protocol):
         """Whether nothing waits for an answer and nothing will."""
 
     @property
-    def frames(self) -> bytes:
+    def request_frames(self) -> bytes:
         """The requests as frames, for a process that carries the connection on."""
 
     @property
-    def acks(self) -> bytes:
+    def ack_frames(self) -> bytes:
         """The replies to requests that such a process need not carry out again."""
 
     def begin_batch(self) -> None:

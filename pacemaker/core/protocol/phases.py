@@ -25,6 +25,7 @@ from enum import Enum
 from typing import Final
 
 from pacemaker.errors import OutOfPlaceError
+from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.wire import control, messages
 from pacemaker.wire.messages import Message
 
@@ -40,7 +41,7 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
-class Event(Enum):
+class PhaseEvent(Enum):
     """What happens to a connection: a kind of message, or the outcome of a step."""
 
     ORDINARY = "ordinary message"
@@ -56,46 +57,46 @@ _NOT_EXPECTED: Final = "SASL message outside of an exchange"
 _TOO_EARLY: Final = "SASL token before the request for one"
 _MISPLACED: Final = "control message out of place"
 
-_AWAITING_TOKEN: Final[dict[Event, Phase | str]] = {
-    Event.ORDINARY: Phase.OPEN,
-    Event.TOKEN_REQUEST: _MISPLACED,
-    Event.TOKEN: Phase.STEPPING,
-    Event.OTHER_CONTROL: _MISPLACED,
-    Event.FAILURE: Phase.CLOSED,
+_AWAITING_TOKEN: Final[dict[PhaseEvent, Phase | str]] = {
+    PhaseEvent.ORDINARY: Phase.OPEN,
+    PhaseEvent.TOKEN_REQUEST: _MISPLACED,
+    PhaseEvent.TOKEN: Phase.STEPPING,
+    PhaseEvent.OTHER_CONTROL: _MISPLACED,
+    PhaseEvent.FAILURE: Phase.CLOSED,
 }
 
 # For each phase and event the next phase, or why the message is refused.  A pair that
 # is not in the table cannot happen, so looking it up is a bug, not a peer's mistake.
-TRANSITIONS: Final[dict[Phase, dict[Event, Phase | str]]] = {
+TRANSITIONS: Final[dict[Phase, dict[PhaseEvent, Phase | str]]] = {
     Phase.REQUEST_EXPECTED: {
-        Event.ORDINARY: Phase.OPEN,
-        Event.TOKEN_REQUEST: Phase.STEPPING,
-        Event.TOKEN: _TOO_EARLY,
-        Event.OTHER_CONTROL: _MISPLACED,
-        Event.FAILURE: Phase.CLOSED,
+        PhaseEvent.ORDINARY: Phase.OPEN,
+        PhaseEvent.TOKEN_REQUEST: Phase.STEPPING,
+        PhaseEvent.TOKEN: _TOO_EARLY,
+        PhaseEvent.OTHER_CONTROL: _MISPLACED,
+        PhaseEvent.FAILURE: Phase.CLOSED,
     },
     Phase.TOKEN_EXPECTED: _AWAITING_TOKEN,
     Phase.SASL_BEGUN: _AWAITING_TOKEN,
     Phase.STEPPING: {
-        Event.CHALLENGE: Phase.SASL_BEGUN,
-        Event.COMPLETION: Phase.OPEN,
-        Event.FAILURE: Phase.CLOSED,
+        PhaseEvent.CHALLENGE: Phase.SASL_BEGUN,
+        PhaseEvent.COMPLETION: Phase.OPEN,
+        PhaseEvent.FAILURE: Phase.CLOSED,
     },
     Phase.OPEN: {
-        Event.ORDINARY: Phase.OPEN,
-        Event.TOKEN_REQUEST: _NOT_EXPECTED,
-        Event.TOKEN: _NOT_EXPECTED,
-        Event.OTHER_CONTROL: _NOT_EXPECTED,
-        Event.FAILURE: Phase.CLOSED,
+        PhaseEvent.ORDINARY: Phase.OPEN,
+        PhaseEvent.TOKEN_REQUEST: _NOT_EXPECTED,
+        PhaseEvent.TOKEN: _NOT_EXPECTED,
+        PhaseEvent.OTHER_CONTROL: _NOT_EXPECTED,
+        PhaseEvent.FAILURE: Phase.CLOSED,
     },
     # The connection may fail once more while its last replies are being sent.
-    Phase.CLOSED: {Event.FAILURE: Phase.CLOSED},
+    Phase.CLOSED: {PhaseEvent.FAILURE: Phase.CLOSED},
 }
 
 # The phases in which frames are read.  A tuple, with the usual phase first: the hash of
 # an enum's member is slow in CPython 3.11, and so is a comparison with another member.
 READING: Final = tuple(
-    phase for phase in reversed(Phase) if Event.ORDINARY in TRANSITIONS[phase]
+    phase for phase in reversed(Phase) if PhaseEvent.ORDINARY in TRANSITIONS[phase]
 )
 # The phases in which nothing of an exchange has to be remembered, so that another
 # process can continue the connection.
@@ -107,7 +108,16 @@ CAN_BE_CARRIED_OVER: Final = tuple(
 SASL_TYPES: Final = frozenset((messages.CONTROL_MESSAGE, messages.SASL_MESSAGE_TOKEN))
 
 
-def next_phase(phase: Phase, event: Event, detail: str = "") -> Phase:
+def first_phase(mechanism: ServerMechanism | None) -> Phase:
+    """Return the phase in which a connection begins."""
+    if mechanism is None:
+        return Phase.OPEN
+    if mechanism.begins_with_request:
+        return Phase.REQUEST_EXPECTED
+    return Phase.TOKEN_EXPECTED
+
+
+def next_phase(phase: Phase, event: PhaseEvent, detail: str = "") -> Phase:
     """Look a transition up.
 
     Args:
@@ -124,15 +134,15 @@ def next_phase(phase: Phase, event: Event, detail: str = "") -> Phase:
     return target
 
 
-def event_of(message: Message) -> Event:
+def event_of(message: Message) -> PhaseEvent:
     """Return the kind of a message.
 
     Raises:
         MalformedError: it is a control message without a readable code.
     """
     if message.type == messages.SASL_MESSAGE_TOKEN:
-        return Event.TOKEN
+        return PhaseEvent.TOKEN
     if message.type != messages.CONTROL_MESSAGE:
-        return Event.ORDINARY
+        return PhaseEvent.ORDINARY
     is_request = control.read_code(message) == control.SASL_TOKEN_MESSAGE_REQUEST
-    return Event.TOKEN_REQUEST if is_request else Event.OTHER_CONTROL
+    return PhaseEvent.TOKEN_REQUEST if is_request else PhaseEvent.OTHER_CONTROL

@@ -10,14 +10,14 @@ good.  The replies to earlier requests are still sent.
 then does what `wait` says:
 
     REQUEST   read from the peer, and pass the bytes to `receive_data`, unless
-              `answer_lone` has answered them
+              `answer_fast` has answered them
     MORE      the same, with a deadline: a frame or a SASL exchange is incomplete
     ROOM      once everything is sent, call `resume`; do not read before
     TURN      serve the other connections, then call `resume`
     CREDIT    settle the account; once it has credit, call `resume`
     ANSWER    wait until the function passed to `call_on_release` is called; do not
               read before
-    STEP      call `step.run`, on any thread, and pass its outcome to `finish_step`
+    SASL_STEP call `sasl_step.run`, on any thread, and pass its outcome to `finish_step`
     END       close the connection once everything is sent
 
 So the owner reads from the peer only in REQUEST and MORE.  It calls `fail` to end the
@@ -33,16 +33,16 @@ cost of `SLICE_COST`, and the rest waits (TURN).  So the other peers never wait 
 everything that one peer has sent.
 
 **SASL.**  `core.protocol.phases` has the phases and all transitions.  A step may be
-slow, so the protocol does not run it itself (STEP).
+slow, so the protocol does not run it itself (SASL_STEP).
 
-**Held reads.**  After a start, misses are held (`core.protocol.held_reads`).  A held
+**Held reads.**  After a start, misses are held (`core.protocol.miss_holder`).  A held
 read is answered later and out of order: when it is released, the function passed to
 `call_on_release` is called, and the owner calls `resume`.  A relay does the same with
 all requests that other Pacemakers have to answer.  If such a request has no message id,
 it must be answered in order (ANSWER).
 
-**State.**  A `Snapshot` is the whole state of a connection.  Another process can
-continue the connection from it (`core.carried_over`).
+**State.**  A `ProtocolSnapshot` is the whole state of a connection.  Another process
+can continue the connection from it (`core.carried_over`).
 """
 
 from __future__ import annotations
@@ -53,28 +53,35 @@ from enum import Enum
 from itertools import groupby
 from typing import Final, TypeAlias
 
-from pacemaker.core.accounts.account import SETTLED_CHARGES, UNKNOWN_PEER, Account
-from pacemaker.core.carried_over import Snapshot
-from pacemaker.core.history.record import Source
-from pacemaker.core.protocol.dispatch import Dispatcher, trace_of
+from pacemaker.core.accounts.account import (
+    CHARGES_PER_SETTLEMENT,
+    UNKNOWN_PEER,
+    Account,
+)
+from pacemaker.core.carried_over import ProtocolSnapshot
+from pacemaker.core.history.record import PeerRecord
+from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.listing import Listing
-from pacemaker.core.protocol.lone_reads import LoneReads
+from pacemaker.core.protocol.peer_conduct import PeerConduct
 from pacemaker.core.protocol.pending_requests import PendingRequests
 from pacemaker.core.protocol.phases import (
     CAN_BE_CARRIED_OVER,
     READING,
     SASL_TYPES,
-    Event,
     Phase,
+    PhaseEvent,
     event_of,
+    first_phase,
     next_phase,
 )
-from pacemaker.core.protocol.worker_pulses import MAX_KEY_CHARACTERS, WorkerPulses
-from pacemaker.errors import AuthenticationError, OutOfPlaceError, PeerError
-from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome, take_step
-from pacemaker.wire import canonical, control, messages
+from pacemaker.core.protocol.pulse_fast_path import MAX_KEY_CHARACTERS, PulseFastPath
+from pacemaker.core.protocol.read_fast_path import ReadFastPath
+from pacemaker.core.protocol.sasl_step import SaslStep
+from pacemaker.errors import AuthenticationError, PeerError
+from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome
+from pacemaker.wire import control, fast_codec, messages
 from pacemaker.wire.frames import FrameReader
-from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe, shown
+from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -89,14 +96,9 @@ SLICE_COST: Final = 64
 # written in any other way, one run of a worker's pulses that are answered together, and
 # each 32 KiB of any message.
 _REQUEST_COST: Final = 4
-_ODD_COST: Final = 8
-_WORKER_COST: Final = 16
+_GENERAL_COST: Final = 8
+_PULSES_COST: Final = 16
 _BYTES_PER_COST: Final = 32 * 1024
-
-# How many well-formed messages that are not requests a peer may send.  Storm's clients
-# send none.  Storm 2.x leaves the connection open, and so do we, as long as it may be
-# a mistake.
-MAX_USELESS: Final = 100
 
 
 class Wait(Enum):
@@ -108,7 +110,7 @@ class Wait(Enum):
     TURN = "turn"
     CREDIT = "credit"
     ANSWER = "answer"
-    STEP = "step"
+    SASL_STEP = "SASL step"
     END = "end"
 
 
@@ -120,39 +122,6 @@ _REQUEST: Final = Wait.REQUEST
 
 # The bytes to send, in a few chunks, and what to wait for.
 Output: TypeAlias = tuple[Sequence[bytes], Wait]
-
-
-class SaslStep:
-    """One pending SASL step.
-
-    It may run on any thread: until its outcome is passed to `finish_step`, nothing else
-    uses the mechanism and the token, and `run` touches no other state.
-
-    Args:
-        mechanism: takes the step; it is an attribute, too.
-        token: the peer's token.
-    """
-
-    __slots__ = ("_token", "mechanism")
-
-    def __init__(self, mechanism: ServerMechanism, token: bytes) -> None:
-        self.mechanism = mechanism
-        self._token = token
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether the step may take long."""
-        return self.mechanism.is_slow
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the step has completed the exchange; only known once it has run."""
-        return self.mechanism.complete
-
-    def run(self) -> StepOutcome:
-        """Take the step; return the token to send, if any, or why it has failed."""
-        token, self._token = self._token, b""
-        return take_step(self.mechanism, token)
 
 
 class ServerProtocol:
@@ -171,10 +140,10 @@ class ServerProtocol:
     Attributes:
         phase: what the connection expects next.
         frames: the bytes that were received but not read yet; read-only for the owner.
-        step: the pending SASL step; None unless the phase is STEPPING.
+        sasl_step: the pending SASL step; None unless the phase is STEPPING.
         slice_cost: the cost of the last slice.  It is that of a whole slice if no
             message was completed, so that a peer that sends a few bytes at a time does
-            not count as cheap.  Lone pulses do not change it; the owner may reset it.
+            not count as cheap.  `answer_fast` leaves it; the owner may reset it.
         authenticated: whether the peer may read.
         user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
@@ -184,31 +153,30 @@ class ServerProtocol:
 
     __slots__ = (
         "_charges",
+        "_conduct",
         "_debug",
         "_dispatcher",
+        "_fast_path",
         "_has_more",
         "_is_charged",
         "_is_waiting",
         "_last_key",
         "_listing",
-        "_lone",
-        "_lone_reads",
         "_mechanism",
         "_outgoing",
         "_outgoing_bytes",
         "_pending",
-        "_traced",
-        "_useless",
-        "_worker",
+        "_pulse_fast_path",
+        "_read_fast_path",
         "account",
         "authenticated",
         "error",
         "frames",
         "peer",
         "phase",
+        "sasl_step",
         "slice_cost",
         "source",
-        "step",
         "user",
     )
 
@@ -234,18 +202,16 @@ class ServerProtocol:
         self._is_waiting = False
         # Answers the pulses of a peer that has sent two consecutive pulses to one key.
         # It is None while misses are held and once the phase is CLOSED.
-        self._worker: WorkerPulses | None = None
+        self._pulse_fast_path: PulseFastPath | None = None
         # What may answer the next bytes before anything else looks at them.  Only set
         # while nothing is pending, because replies are sent in order.
-        self._lone: WorkerPulses | LoneReads | None = None
+        self._fast_path: PulseFastPath | ReadFastPath | None = None
         # Answers the reads of a peer that has sent one and may read.
-        self._lone_reads: LoneReads | None = None
+        self._read_fast_path: ReadFastPath | None = None
         self._last_key: str | None = None
         # A list that is being written.  No frame is read until it is complete.
         self._listing: Listing | None = None
-        # What has been logged about this peer already (`trace_of`).
-        self._traced: tuple[tuple[int, str], ...] = ()
-        self._useless = 0
+        self._conduct = PeerConduct(peer)
         # Whether frames may be unread only because a slice was full.
         self._has_more = False
         # How many keys and lists this connection has charged to its account since it
@@ -253,12 +219,12 @@ class ServerProtocol:
         self._charges = 0
         self._is_charged = False
         self.frames = FrameReader(max_body_bytes)
-        self.step: SaslStep | None = None
+        self.sasl_step: SaslStep | None = None
         self.slice_cost = 0
         self.account = account
         self.peer = peer
-        self.source = Source(peer)
-        self.phase = _first_phase(mechanism)
+        self.source = PeerRecord(peer)
+        self.phase = first_phase(mechanism)
         self.authenticated = mechanism is None
         self.user: str | None = None
         self.error: PeerError | None = None
@@ -285,7 +251,7 @@ class ServerProtocol:
             self._read_frames()
         return self._output()
 
-    def answer_lone(self, data: bytes) -> bytes | None:
+    def answer_fast(self, data: bytes) -> bytes | None:
         """Answer the bytes if they are one pulse of a worker, or one read of Nimbus.
 
         This is the fast path for nearly everything that arrives.  `receive_data` would
@@ -298,11 +264,11 @@ class ServerProtocol:
             The reply to send now; then the connection waits for the next request.
             None if `receive_data` has to be called.
         """
-        lone = self._lone
-        if lone is None:
+        fast_path = self._fast_path
+        if fast_path is None:
             return None
         try:
-            return lone.answer_one(data)
+            return fast_path.answer_one(data)
         except PeerError as exc:
             # `receive_data` then returns `Wait.END`.
             self._end(exc)
@@ -328,7 +294,7 @@ class ServerProtocol:
         Returns:
             What to send now, and what to wait for then (see the module).
         """
-        step = self.step
+        step = self.sasl_step
         # The connection may have ended while the step ran.
         if step is None:
             return self._output()
@@ -336,10 +302,10 @@ class ServerProtocol:
             return self.fail(outcome)
         if outcome is not None:
             self._send(control.token_message(outcome))
-        self.step = None
+        self.sasl_step = None
         if step.is_last:
             self._complete(step.mechanism)
-        self._enter(Event.COMPLETION if step.is_last else Event.CHALLENGE)
+        self._enter(PhaseEvent.COMPLETION if step.is_last else PhaseEvent.CHALLENGE)
         return self.resume()
 
     def fail(self, error: PeerError) -> Output:
@@ -361,10 +327,11 @@ class ServerProtocol:
             # the cause may hold the peer's bytes.
             error.__traceback__ = error.__cause__ = error.__context__ = None
             self.error = error
-        self._enter(Event.FAILURE)
+        self._enter(PhaseEvent.FAILURE)
         self._has_more = False
         self._listing = None
-        self._worker = self._lone = self._lone_reads = self.step = None
+        self._pulse_fast_path = self._read_fast_path = self._fast_path = None
+        self.sasl_step = None
         self.frames = FrameReader(0)
         self.close()
 
@@ -383,12 +350,12 @@ class ServerProtocol:
             self._pending.on_release = function
 
     @property
-    def held_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """The memory of unread bytes and of a list that is being written."""
         listed_bytes = 0 if self._listing is None else self._listing.size_bytes
         return self.frames.unread_bytes + listed_bytes
 
-    def snapshot(self, unsent: bytes = b"") -> Snapshot | None:
+    def snapshot(self, unsent: bytes = b"") -> ProtocolSnapshot | None:
         """Return the state, or None if closed or during a SASL exchange.
 
         Args:
@@ -399,10 +366,10 @@ class ServerProtocol:
         if self.phase not in CAN_BE_CARRIED_OVER:
             return None
         pending = self._pending
-        held = b"" if pending is None else pending.frames
-        acks = b"" if pending is None else pending.acks
-        listed = b"" if self._listing is None else self._listing.frame
-        return Snapshot(
+        held = b"" if pending is None else pending.request_frames
+        acks = b"" if pending is None else pending.ack_frames
+        listed = b"" if self._listing is None else self._listing.request_frame
+        return ProtocolSnapshot(
             self.authenticated,
             self.phase is not _OPEN,
             self.user,
@@ -410,7 +377,7 @@ class ServerProtocol:
             unsent + b"".join(self._outgoing) + acks,
         )
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: ProtocolSnapshot) -> None:
         """Restore a state into a new object; `resume` then continues from it."""
         if not snapshot.may_authenticate:
             self.phase, self._mechanism = _OPEN, None
@@ -432,7 +399,7 @@ class ServerProtocol:
             or self.frames.unread_bytes
         ):
             wait = self._wait()
-            self._lone = None
+            self._fast_path = None
             if self._pending is not None and wait is Wait.TURN:
                 # Keep the replies until the whole batch is read.  An unread frame may
                 # be one of the same reads, sent again.  Then `_handle_or_hold` removes
@@ -443,7 +410,7 @@ class ServerProtocol:
         else:
             # Nothing is unread, and all replies leave with this call.
             wait = _REQUEST
-            self._lone = self._worker or self._lone_reads
+            self._fast_path = self._pulse_fast_path or self._read_fast_path
         if outgoing:
             self._outgoing = []
             self._outgoing_bytes = 0
@@ -457,10 +424,10 @@ class ServerProtocol:
         if phase is _CLOSED:
             return Wait.END
         if phase is Phase.STEPPING:
-            return Wait.STEP
+            return Wait.SASL_STEP
         if self._outgoing_bytes >= MAX_OUTGOING_BYTES:
             return Wait.ROOM
-        if self._is_charged and self._charges >= SETTLED_CHARGES:
+        if self._is_charged and self._charges >= CHARGES_PER_SETTLEMENT:
             # The connection's own count, not the account's.  Otherwise a worker that
             # adds its one key would wait for what others at its address have done.
             self._charges = 0
@@ -508,8 +475,8 @@ class ServerProtocol:
                     break
                 # The cost is the same for any number of pulses: they are checked, but
                 # only the last one is stored.
-                if self._worker is not None:
-                    cost = self._answer_worker(self._worker)
+                if self._pulse_fast_path is not None:
+                    cost = self._answer_pulses(self._pulse_fast_path)
                     if cost:
                         cost_left -= cost
                         continue
@@ -517,7 +484,7 @@ class ServerProtocol:
                 if frame is None:
                     return
                 cost_left -= self._read(*frame)
-            self.frames.free_read()
+            self.frames.discard_read()
         finally:
             self.slice_cost = (SLICE_COST - cost_left) or SLICE_COST
 
@@ -529,12 +496,12 @@ class ServerProtocol:
         """
         if self.phase is not _OPEN or self._pending is not None or self._debug:
             return False
-        pulse = canonical.read_pulse(data, start, end)
+        pulse = fast_codec.decode_pulse(data, start, end)
         if pulse is None:
             return False
         key, details, message_id = pulse
         self._dispatcher.store_pulse(key, details, self.account, self.source)
-        self._queue(canonical.write_pulse_response(message_id))
+        self._queue(fast_codec.encode_pulse_ack(message_id))
         self._note_key(key)
         return True
 
@@ -545,9 +512,9 @@ class ServerProtocol:
             return 1 + size_cost
         debug = self._debug
         cost = _REQUEST_COST
-        message = canonical.read(data, start, end)
+        message = fast_codec.decode(data, start, end)
         if message is None:
-            cost = _ODD_COST
+            cost = _GENERAL_COST
             message = messages.decode(data[start:end])
         if debug is not None:
             debug("%s: received %s", self.peer, describe(message))
@@ -566,39 +533,39 @@ class ServerProtocol:
 
     def _note_read(self) -> None:
         """Prepare the fast path for a peer that has read, if it may read."""
-        if self.authenticated and self._lone_reads is None:
-            self._lone_reads = self._dispatcher.lone_reads(self.source)
+        if self.authenticated and self._read_fast_path is None:
+            self._read_fast_path = self._dispatcher.read_fast_path(self.source)
 
     def _note_key(self, key: str) -> None:
         """Treat a peer that sends two consecutive pulses to one key as its worker."""
-        # Not after one pulse: what `WorkerPulses` prepares would be wasted on a peer
+        # Not after one pulse: what `PulseFastPath` prepares would be wasted on a peer
         # that writes a different key each time.
         if len(key) > MAX_KEY_CHARACTERS:
             return
         if key != self._last_key:
             self._last_key = key
-        elif self._worker is None or self._worker.key != key:
-            self._worker = self._dispatcher.worker_pulses(
+        elif self._pulse_fast_path is None or self._pulse_fast_path.key != key:
+            self._pulse_fast_path = self._dispatcher.pulse_fast_path(
                 key, self.account, self.source
             )
 
-    def _answer_worker(self, worker: WorkerPulses) -> int:
+    def _answer_pulses(self, pulses: PulseFastPath) -> int:
         """Answer the worker's next pulses; return the cost, 0 if none comes next."""
         unread = self.frames.peek()
         if unread is None:
-            return self._answer_pieces(worker)
-        answered = worker.answer(*unread)
+            return self._answer_pieces(pulses)
+        answered = pulses.answer_consecutive(*unread)
         if answered is None:
             return 0
         end, count, replies = answered
         self.frames.skip(end, count)
         self._queue(replies)
-        return _WORKER_COST
+        return _PULSES_COST
 
-    def _answer_pieces(self, worker: WorkerPulses) -> int:
-        """Answer a large pulse that has arrived in pieces, as `_answer_worker` does."""
+    def _answer_pieces(self, pulses: PulseFastPath) -> int:
+        """Answer a large pulse that has arrived in pieces, as `_answer_pulses` does."""
         pieces = self.frames.pieces()
-        reply = None if pieces is None else worker.answer_pieces(pieces)
+        reply = None if pieces is None else pulses.answer_pieces(pieces)
         if reply is None:
             return 0
         size_bytes = self.frames.unread_bytes
@@ -659,24 +626,13 @@ class ServerProtocol:
             message, self.authenticated, self.account, self.source
         )
         if not self.authenticated:
-            self._trace(message)
+            self._conduct.note_unauthenticated(message)
         if isinstance(reply, Listing):
             self._listing = reply
         elif reply is not None:
             self._send(reply)
         else:
-            self._note_useless(messages.name_of(message.type))
-
-    def _note_useless(self, name: str) -> None:
-        """Tolerate some messages that are not requests; log only the first."""
-        self._useless += 1
-        if self._useless == 1:
-            _logger.warning("%s: %s is not a request; ignored", self.peer, name)
-        if self._useless > MAX_USELESS:
-            raise OutOfPlaceError(
-                "too many messages that are not requests",
-                f"more than {MAX_USELESS}; the last was {name}",
-            )
+            self._conduct.note_useless(message)
 
     def _apply(self, message: Message) -> None:
         """Change the phase as a message requires, and prepare a step of SASL."""
@@ -684,10 +640,10 @@ class ServerProtocol:
         mechanism = self._mechanism
         self._enter(event, messages.name_of(message.type))
         if self.phase is Phase.STEPPING and mechanism is not None:
-            token = control.read_token(message) if event is Event.TOKEN else b""
-            self.step = SaslStep(mechanism, token)
+            token = control.read_token(message) if event is PhaseEvent.TOKEN else b""
+            self.sasl_step = SaslStep(mechanism, token)
 
-    def _enter(self, event: Event, detail: str = "") -> None:
+    def _enter(self, event: PhaseEvent, detail: str = "") -> None:
         """Enter the phase to which an event leads, or raise."""
         self.phase = next_phase(self.phase, event, detail)
         if self.phase is _OPEN:
@@ -712,40 +668,15 @@ class ServerProtocol:
             for chunk in chunks:
                 self._queue(chunk)
 
-    def _trace(self, message: Message) -> None:
-        """Log the first unauthenticated action of each kind on this connection."""
-        trace = trace_of(message)
-        if trace is None or trace in self._traced:
-            return
-        self._traced += (trace,)
-        level, what = trace
-        _logger.log(
-            level,
-            "%s: %s, the peer has not authenticated: %s %s"
-            " (more on this connection are only counted)",
-            self.peer,
-            what,
-            messages.name_of(message.type),
-            shown(str(message.data)),
-        )
-
     def _send(self, message: Message) -> None:
         if self._debug is not None:
             self._debug("%s: sends %s", self.peer, describe(message))
-        for chunk in canonical.write(message) or (messages.encode(message),):
+        for chunk in fast_codec.encode(message) or (messages.encode(message),):
             self._queue(chunk)
 
     def _queue(self, data: bytes) -> None:
         self._outgoing.append(data)
         self._outgoing_bytes += len(data)
-
-
-def _first_phase(mechanism: ServerMechanism | None) -> Phase:
-    if mechanism is None:
-        return _OPEN
-    if mechanism.begins_with_request:
-        return Phase.REQUEST_EXPECTED
-    return Phase.TOKEN_EXPECTED
 
 
 def _join_small(chunks: list[bytes]) -> list[bytes]:
@@ -758,4 +689,4 @@ def _join_small(chunks: list[bytes]) -> list[bytes]:
 
 
 def _is_large(chunk: bytes) -> bool:
-    return len(chunk) >= canonical.LARGE_BYTES
+    return len(chunk) >= fast_codec.LARGE_VALUE_BYTES

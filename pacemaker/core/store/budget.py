@@ -22,8 +22,8 @@ each account that loses its last key makes the equal share of the others larger.
 
 Each connection of a shared address is an account of its own, which is gone for good
 once the connection has ended.  The keys that it leaves in the store pass to a single
-heir (`pass_on`).  Otherwise a peer could open one connection after another, leave one
-key from each, and make everybody else's equal share as small as it likes.
+heir (`transfer_charges`).  Otherwise a peer could open one connection after another,
+leave one key from each, and make everybody else's equal share as small as it likes.
 
 The store holds its lock whenever it calls this module.
 """
@@ -59,12 +59,12 @@ class StoreBudget:
 
     Args:
         size_bytes: the budget; None for no limit.
-        most_of_one_bytes: an account with more than this counts as above its share,
+        account_limit_bytes: an account with more than this counts as above its share,
             however little is stored.  None for no such limit.
 
     Attributes:
         used_bytes: what everything in the store takes.
-        free_bytes: up to this many used bytes, no growth has to be checked.
+        unchecked_bytes: up to this many used bytes, no growth has to be checked.
         accounts: how many accounts have stored anything, not counting `UNKNOWN_PEER`.
         refused: how many heartbeats were refused for lack of room.
         slack_bytes: how much of the slack is used.
@@ -75,14 +75,14 @@ class StoreBudget:
         "_size_bytes",
         "_slack",
         "accounts",
-        "free_bytes",
         "refused",
         "slack_bytes",
+        "unchecked_bytes",
         "used_bytes",
     )
 
-    def __init__(self, size_bytes: int | None, most_of_one_bytes: int | None) -> None:
-        self._most_of_one_bytes = most_of_one_bytes
+    def __init__(self, size_bytes: int | None, account_limit_bytes: int | None) -> None:
+        self._most_of_one_bytes = account_limit_bytes
         self.used_bytes = 0
         self.accounts = 0
         self.refused = 0
@@ -90,7 +90,7 @@ class StoreBudget:
         # three quarters of its budget.
         self._slack: dict[Account, int] = {}
         self.slack_bytes = 0
-        self.free_bytes = 0
+        self.unchecked_bytes = 0
         self.size_bytes = sys.maxsize if size_bytes is None else size_bytes
 
     @property
@@ -102,15 +102,17 @@ class StoreBudget:
     def size_bytes(self, size_bytes: int) -> None:
         self._size_bytes = size_bytes
         has_limit = self._most_of_one_bytes is not None
-        self.free_bytes = 0 if has_limit else int(size_bytes * PRESSURE)
+        self.unchecked_bytes = 0 if has_limit else int(size_bytes * PRESSURE)
 
-    def add_key(self, account: Account, added_bytes: int, alone_bytes: int) -> None:
+    def add_key(
+        self, account: Account, added_bytes: int, standalone_bytes: int
+    ) -> None:
         """Add a new key to the totals.
 
         Args:
             account: the account that writes it.
             added_bytes: what it takes, with the nodes that it needs.
-            alone_bytes: what it would take if nothing else were stored.
+            standalone_bytes: what it would take if nothing else were stored.
 
         Raises:
             LimitError: there is no room for it.
@@ -118,16 +120,16 @@ class StoreBudget:
         self._refill_slack()
         if self.used_bytes + added_bytes > self._size_bytes:
             raise self._refusal("the store is full", account)
-        if self._is_above_share(account, alone_bytes, added_bytes):
+        if self._is_above_share(account, standalone_bytes, added_bytes):
             raise self._refusal(
-                f"no new key: {self._why(account, alone_bytes)}", account
+                f"no new key: {self._why(account, standalone_bytes)}", account
             )
         self.used_bytes += added_bytes
-        self.charge(account, alone_bytes)
+        self.charge(account, standalone_bytes)
         account.new_keys += 1
 
     def rewrite(
-        self, leaf: Leaf, value: bytes, account: Account, alone_bytes: int
+        self, leaf: Leaf, value: bytes, account: Account, standalone_bytes: int
     ) -> None:
         """Rewrite a leaf that another account may have paid for so far.
 
@@ -135,7 +137,7 @@ class StoreBudget:
             leaf: the leaf.
             value: its new value.
             account: the account that writes it.
-            alone_bytes: what the leaf's owner is charged for it.
+            standalone_bytes: what the leaf's owner is charged for it.
 
         Raises:
             LimitError: the value may not grow that much.
@@ -144,7 +146,7 @@ class StoreBudget:
         growth_bytes = len(value) - len(leaf.value)
         # The store grows by the difference only, but a new owner takes over the whole
         # key, so its share is judged with the whole key.
-        own_bytes = growth_bytes + (0 if owner is account else alone_bytes)
+        own_bytes = growth_bytes + (0 if owner is account else standalone_bytes)
         if growth_bytes > 0:
             self.check_growth(account, own_bytes, growth_bytes, len(value))
         else:
@@ -153,8 +155,8 @@ class StoreBudget:
                 account, own_bytes, growth_bytes
             ):
                 account = owner
-        self.charge(owner, -alone_bytes)
-        self.charge(account, alone_bytes + growth_bytes)
+        self.charge(owner, -standalone_bytes)
+        self.charge(account, standalone_bytes + growth_bytes)
         self.used_bytes += growth_bytes
         leaf.account, leaf.value = account, value
 
@@ -196,7 +198,7 @@ class StoreBudget:
         account.stored_bytes = before_bytes + size_bytes
         self.accounts += (account.stored_bytes != 0) - (before_bytes != 0)
 
-    def pass_on(self, account: Account, heir: Account) -> None:
+    def transfer_charges(self, account: Account, heir: Account) -> None:
         """Charge everything that an account has stored to another one, for good.
 
         Args:
@@ -214,7 +216,7 @@ class StoreBudget:
 
     def _is_scarce(self, growth_bytes: int) -> bool:
         """Return whether shares matter once the store has grown by this."""
-        return self.used_bytes + growth_bytes > self.free_bytes
+        return self.used_bytes + growth_bytes > self.unchecked_bytes
 
     def _is_above_share(
         self, account: Account, own_bytes: int, more_bytes: int
@@ -290,7 +292,7 @@ class StoreBudget:
         This is early enough when something is checked: whatever takes the store past
         three quarters of the budget is checked before it is added.
         """
-        if self._slack and self.used_bytes <= self.free_bytes:
+        if self._slack and self.used_bytes <= self.unchecked_bytes:
             self._slack.clear()
             self.slack_bytes = 0
 

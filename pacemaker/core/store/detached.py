@@ -16,7 +16,13 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.core.store.trie import ENTRY_BYTES, NODE_BYTES, OWN, Node, entry_bytes
+from pacemaker.core.store.trie import (
+    ENTRY_BYTES,
+    NODE_BYTES,
+    OWN_LEAF,
+    Node,
+    entry_bytes,
+)
 
 # The most entries that one step frees: about a millisecond.
 FREED_PER_STEP: Final = 1_000
@@ -69,11 +75,11 @@ def free_some(detached: Detached, lock: AbstractContextManager[Any]) -> Freed:
             keys += 1
             # What the key would take if it were the only one.  For an own leaf, the
             # node would not exist then: the leaf would be in the node's place.
-            alone_bytes = path_bytes + bytes_here
-            if segment is OWN:
-                alone_bytes -= NODE_BYTES + ENTRY_BYTES
+            standalone_bytes = path_bytes + bytes_here
+            if segment is OWN_LEAF:
+                standalone_bytes -= NODE_BYTES + ENTRY_BYTES
             owner = entry.owner
-            charges[owner] = charges.get(owner, 0) + alone_bytes
+            charges[owner] = charges.get(owner, 0) + standalone_bytes
             # A handle may still refer to the leaf; it must not keep the value alive.
             entry.account, entry.value = None, b""
     return Freed(keys, size_bytes, charges)

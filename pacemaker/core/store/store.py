@@ -37,15 +37,15 @@ from pacemaker.core.store.trie import (
     Trail,
     Trie,
     added_bytes,
-    alone_bytes,
     entry_bytes,
     parts_of,
     path_bytes,
     split,
     split_directory,
+    standalone_bytes,
 )
 from pacemaker.errors import LimitError
-from pacemaker.wire.messages import shown
+from pacemaker.wire.messages import quoted
 
 # Called with a key that was awaited, on whatever thread stored the key.
 KeyCallback: TypeAlias = Callable[[str], None]
@@ -77,7 +77,7 @@ class Store:
     Args:
         budget_bytes: the memory that the heartbeats may take, Python's overhead
             included (see `store_budget`); None for no limit.
-        most_of_one_bytes: an account with more than this counts as above its share,
+        account_limit_bytes: an account with more than this counts as above its share,
             however little is stored.  None for no such limit: then an account is
             above its share only if three quarters of the budget are used and it has
             more than an equal share of the budget.
@@ -98,13 +98,13 @@ class Store:
     )
 
     def __init__(
-        self, budget_bytes: int | None = None, most_of_one_bytes: int | None = None
+        self, budget_bytes: int | None = None, account_limit_bytes: int | None = None
     ) -> None:
         # Guards everything below.  It is held for a few dict operations only, and
         # never during I/O or while a callback is called.
         self._lock = threading.Lock()
         self._trie = Trie()
-        self._budget = StoreBudget(budget_bytes, most_of_one_bytes)
+        self._budget = StoreBudget(budget_bytes, account_limit_bytes)
         self._keys = 0
         # Changes whenever a subtree is detached.  The leaves of the subtree still
         # look valid until they are freed, and a `KeyHandle` may refer to any of them.
@@ -164,10 +164,10 @@ class Store:
         segments = key.split("/", MAX_SEGMENTS)
         if len(segments) > MAX_SEGMENTS:
             raise LimitError(
-                "path too deep", f"{shown(key)}: at most {MAX_SEGMENTS} segments"
+                "path too deep", f"{quoted(key)}: at most {MAX_SEGMENTS} segments"
             )
         with self._lock:
-            leaf = self._trie.known_leaf(segments)
+            leaf = self._trie.childless_leaf(segments)
             if leaf is None or leaf.account is not account:
                 leaf = self._add_or_rewrite(segments, value, account)
             else:
@@ -177,7 +177,7 @@ class Store:
                 if growth_bytes:
                     budget = self._budget
                     used_bytes = budget.used_bytes + growth_bytes
-                    if used_bytes > budget.free_bytes:
+                    if used_bytes > budget.unchecked_bytes:
                         budget.check_growth(
                             account, growth_bytes, growth_bytes, len(value)
                         )
@@ -217,7 +217,7 @@ class Store:
                 if growth_bytes:
                     budget = self._budget
                     used_bytes = budget.used_bytes + growth_bytes
-                    if used_bytes > budget.free_bytes:
+                    if used_bytes > budget.unchecked_bytes:
                         budget.check_growth(
                             account, growth_bytes, growth_bytes, len(value)
                         )
@@ -231,21 +231,21 @@ class Store:
         self, segments: list[str], value: bytes, account: Account
     ) -> Leaf:
         """Add a key, or rewrite one that has keys below it or another owner."""
-        spot = self._trie.find(segments)
-        leaf = spot.leaf
-        if leaf is not None and spot.depth >= len(segments) - 1:
-            alone = alone_bytes(segments, leaf)
-            self._budget.rewrite(leaf, value, account, alone)
+        point = self._trie.insertion_point(segments)
+        leaf = point.leaf
+        if leaf is not None and point.depth >= len(segments) - 1:
+            standalone = standalone_bytes(segments, leaf)
+            self._budget.rewrite(leaf, value, account, standalone)
             return leaf
         leaf = Leaf(account, value)
         # Before anything is added: a refused request leaves nothing in memory.
-        added = added_bytes(spot, segments, leaf)
-        self._budget.add_key(account, added, alone_bytes(segments, leaf))
-        self._trie.add(spot, segments, leaf)
+        added = added_bytes(point, segments, leaf)
+        self._budget.add_key(account, added, standalone_bytes(segments, leaf))
+        self._trie.add(point, segments, leaf)
         self._keys += 1
         return leaf
 
-    def count_other(self, more_bytes: int) -> None:
+    def count_other_bytes(self, more_bytes: int) -> None:
         """Count memory of something else, such as the history, as used."""
         with self._lock:
             self._budget.used_bytes += more_bytes
@@ -267,7 +267,7 @@ class Store:
         """
         return self._trie.items()
 
-    def pass_on(self, account: Account, heir: Account) -> None:
+    def transfer_charges(self, account: Account, heir: Account) -> None:
         """Charge what an account has stored to another one, for good.
 
         Args:
@@ -275,7 +275,7 @@ class Store:
             heir: the other account.
         """
         with self._lock:
-            self._budget.pass_on(account, heir)
+            self._budget.transfer_charges(account, heir)
 
     # Keys that are awaited.
 
@@ -314,7 +314,7 @@ class Store:
                 if not callbacks:
                     del self._awaited[key]
 
-    def await_nothing(self) -> None:
+    def stop_awaiting_all(self) -> None:
         """Stop awaiting all keys, for all callbacks."""
         with self._lock:
             self._awaited = {}
@@ -335,7 +335,7 @@ class Store:
         Entries for the node's own key and for empty segments are counted as well.
         """
         with self._lock:
-            return sum(map(len, self._trie.levels(path)))
+            return sum(map(len, self._trie.directory_nodes(path)))
 
     def name_slices(self, path: str) -> Iterator[list[str]]:
         """Yield the names directly below a path in batches, each name once.
@@ -344,7 +344,7 @@ class Store:
         removed meanwhile may or may not be included.
         """
         with self._lock:
-            levels = self._trie.levels(path)
+            levels = self._trie.directory_nodes(path)
             parts = [part for level in levels for part in parts_of(level)]
         return self._slices_of(parts, len(levels) > 1)
 
@@ -415,11 +415,11 @@ class Store:
 
     def _delete_leaf(self, trail: Trail, leaf: Leaf, segments: list[str]) -> None:
         """Remove the key at the end of a trail."""
-        alone = alone_bytes(segments, leaf)
+        standalone = standalone_bytes(segments, leaf)
         segment, nodes_bytes = self._trie.remove(trail)
         self._count_out(entry_bytes(segment, leaf) + nodes_bytes)
         self._keys -= 1
-        self._budget.charge(leaf.owner, -alone)
+        self._budget.charge(leaf.owner, -standalone)
         # Invalidates the handles of this leaf alone.  A new epoch would invalidate the
         # handles of all keys, and a worker deletes its key whenever it stops.
         leaf.account, leaf.value = None, b""

@@ -4,7 +4,7 @@ A key is split at its slashes: ``"/a/b"`` becomes ``"", "a", "b"``.  Different s
 are therefore different keys: ``"/a"`` is not ``"/a/"``.  A node is a dict from segment
 to entry.  The entry is a leaf if the key has a value and no keys below it, and another
 node if there are keys below it.  A node keeps the leaf of its own key, if it has one,
-at `OWN`.
+at `OWN_LEAF`.
 
 Between two calls, these invariants hold:
 
@@ -39,7 +39,7 @@ _WIDE_PARTS: Final = 256
 _WIDE_SHIFT: Final = 40
 
 # Where a node keeps the leaf of its own key.  No segment can be None.
-OWN: Final = None
+OWN_LEAF: Final = None
 Segment: TypeAlias = "str | None"
 Node: TypeAlias = dict["str | None", "Leaf | Node"]
 # The nodes from the root down to some node, each with the segment followed there.
@@ -146,7 +146,7 @@ class WideNode(dict["str | None", "Leaf | Node"]):
         return self.parts[-1].popitem()
 
 
-class Spot(NamedTuple):
+class InsertionPoint(NamedTuple):
     """How far the path of a key exists, for a key that may have to be added.
 
     Attributes:
@@ -173,7 +173,7 @@ class Trie:
     def __init__(self) -> None:
         self.root: Node = {}
 
-    def known_leaf(self, segments: list[str]) -> Leaf | None:
+    def childless_leaf(self, segments: list[str]) -> Leaf | None:
         """Return the leaf of a key, if the key exists and has no keys below it."""
         entry: Any = self.root
         try:
@@ -202,8 +202,8 @@ class Trie:
         """Follow segments to the leaf of exactly this key, or to None."""
         trail, entry = self.walk(segments)
         if isinstance(entry, dict):
-            trail.append((entry, OWN))
-            entry = entry.get(OWN)
+            trail.append((entry, OWN_LEAF))
+            entry = entry.get(OWN_LEAF)
         return trail, entry if isinstance(entry, Leaf) else None
 
     def leaf_at(self, segments: list[str]) -> Leaf | None:
@@ -214,37 +214,37 @@ class Trie:
                 return None
             entry = entry.get(segment)
         if isinstance(entry, dict):
-            entry = entry.get(OWN)
+            entry = entry.get(OWN_LEAF)
         return entry if isinstance(entry, Leaf) else None
 
-    def find(self, segments: list[str]) -> Spot:
+    def insertion_point(self, segments: list[str]) -> InsertionPoint:
         """Return how far the path of a key exists."""
         node = self.root
         depth = 0
         for segment in segments:
             entry = node.get(segment)
             if not isinstance(entry, dict):
-                return Spot(node, depth, entry)
+                return InsertionPoint(node, depth, entry)
             node = entry
             depth += 1
-        own = node.get(OWN)
-        return Spot(node, depth, own if isinstance(own, Leaf) else None)
+        own = node.get(OWN_LEAF)
+        return InsertionPoint(node, depth, own if isinstance(own, Leaf) else None)
 
-    def add(self, spot: Spot, segments: list[str], leaf: Leaf) -> None:
+    def add(self, point: InsertionPoint, segments: list[str], leaf: Leaf) -> None:
         """Add the leaf of a key that does not exist, and the nodes above it."""
-        node, depth, shorter = spot
+        node, depth, shorter = point
         if depth == len(segments):
-            node[OWN] = leaf
+            node[OWN_LEAF] = leaf
         else:
             for segment in segments[depth:-1]:
-                below: Node = {} if shorter is None else {OWN: shorter}
+                below: Node = {} if shorter is None else {OWN_LEAF: shorter}
                 node[segment] = below
                 node, shorter = below, None
             node[segments[-1]] = leaf
         # Only this node may have become crowded; those below it are new.
-        if is_crowded(spot.node):
+        if is_crowded(point.node):
             trail, _ = self.walk(segments[:depth])
-            self._replace(trail, WideNode(spot.node))
+            self._replace(trail, WideNode(point.node))
 
     def remove(self, trail: Trail) -> tuple[Segment, int]:
         """Remove the entry at the end of a trail, and the nodes that it leaves empty.
@@ -268,15 +268,15 @@ class Trie:
             if not node:
                 del parent[segment]
                 freed_bytes += segment_bytes(segment) + NODE_BYTES
-            elif len(node) == 1 and OWN in node:
+            elif len(node) == 1 and OWN_LEAF in node:
                 # Not handed to `_replace`: a leaf takes the place of the node.
-                parent[segment] = node[OWN]
+                parent[segment] = node[OWN_LEAF]
                 return freed_bytes + NODE_BYTES + ENTRY_BYTES
             else:
                 break
             trail.pop()
             node = parent
-        self._replace(trail, fitting(node))
+        self._replace(trail, compacted(node))
         return freed_bytes
 
     def _replace(self, trail: Trail, node: Node) -> None:
@@ -287,7 +287,7 @@ class Trie:
         else:
             self.root = node
 
-    def levels(self, path: str) -> list[Node]:
+    def directory_nodes(self, path: str) -> list[Node]:
         """Return the nodes that hold the names of a directory.
 
         There may be several: "/a//b" lies below "/a" too, so the node at each empty
@@ -311,7 +311,7 @@ class Trie:
                 yield path, entry.value
                 continue
             for segment, child in chain.from_iterable(map(dict.items, parts_of(entry))):
-                if segment is OWN:
+                if segment is OWN_LEAF:
                     below.append((path[:-1], child))
                 else:
                     end = "/" if isinstance(child, dict) else ""
@@ -356,23 +356,24 @@ def path_bytes(segments: list[str]) -> int:
     return size_bytes
 
 
-def alone_bytes(segments: list[str], leaf: Leaf) -> int:
+def standalone_bytes(segments: list[str], leaf: Leaf) -> int:
     """Return what a key would take if it were the only one."""
     # A leaf in the place of the last node.
     return path_bytes(segments) - NODE_BYTES + VALUE_BYTES + len(leaf.value)
 
 
-def added_bytes(spot: Spot, segments: list[str], leaf: Leaf) -> int:
-    """Return by how much the totals grow if a key is added at its spot."""
-    _, depth, shorter = spot
+def added_bytes(point: InsertionPoint, segments: list[str], leaf: Leaf) -> int:
+    """Return by how much the totals grow if a key is added."""
+    _, depth, shorter = point
     if depth == len(segments):
-        return entry_bytes(OWN, leaf)
+        return entry_bytes(OWN_LEAF, leaf)
     if depth == len(segments) - 1:
         return entry_bytes(segments[-1], leaf)
     missing = segments[depth:]
-    size_bytes = alone_bytes(missing, leaf)
+    size_bytes = standalone_bytes(missing, leaf)
     if shorter is not None:
-        # Its entry is there already: a new node takes its place, and it moves to `OWN`.
+        # Its entry is there already: a new node takes its place, and it moves to
+        # `OWN_LEAF`.
         size_bytes += ENTRY_BYTES - segment_bytes(missing[0])
     return size_bytes
 
@@ -387,7 +388,7 @@ def parts_of(node: Node) -> list[Node]:
     return node.parts if isinstance(node, WideNode) else [node]
 
 
-def fitting(node: Node) -> Node:
+def compacted(node: Node) -> Node:
     """Return the node itself, or a smaller copy if it has shrunk a lot."""
     if isinstance(node, WideNode):
         # Far below the threshold for widening: a node whose size stays near one

@@ -15,7 +15,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.core.accounts.admission import OVER_SHARE, TOO_FAST, Admission, Verdict
+from pacemaker.core.accounts.admission import (
+    OVER_SHARE,
+    TOO_FAST,
+    AdmissionControl,
+    AdmissionDecision,
+)
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
@@ -60,7 +65,7 @@ class Acceptor(threading.Thread):
         listeners: Sequence[socket.socket],
         threads: Sequence[IoThread],
         accounts: AccountRegistry,
-        admission: Admission,
+        admission: AdmissionControl,
         reserved: int = limits.RESERVED_DESCRIPTORS,
     ) -> None:
         super().__init__(name="pacemaker-acceptor", daemon=True)
@@ -188,7 +193,7 @@ class Acceptor(threading.Thread):
         """Hand a connection over.  An error closes this connection and no other."""
         host, port = address[:2]
         peer = join_address(host, port)
-        account = self._accounts.open(host, port)
+        account = self._accounts.add_connection(host, port)
         try:
             sock.setblocking(False)
             if listener_fd in self._unsettled:
@@ -214,7 +219,7 @@ class Acceptor(threading.Thread):
             self._last_refused = (peer, error)
         else:
             ENDINGS[ending].log(_logger, peer, exc_info=True)
-        self._accounts.close(account)
+        self._accounts.remove_connection(account)
         sock.close()
 
     def _log_refused(self) -> None:
@@ -229,16 +234,16 @@ class Acceptor(threading.Thread):
         Raises:
             LimitError: it is refused, because there is no room for it.
         """
-        verdict = self._admission.judge(account, time.monotonic())
-        if verdict is Verdict.REPLACE:
+        decision = self._admission.decide(account, time.monotonic())
+        if decision is AdmissionDecision.REPLACE_OWN:
             thread = self._with_own_room(account, OVER_SHARE)
             thread.add_connection(sock, peer, account, replaces=True)
             return
-        if verdict is Verdict.MAKE_OWN_ROOM:
+        if decision is AdmissionDecision.MAKE_OWN_ROOM:
             self._with_own_room(account, TOO_FAST).make_room(account)
-        elif verdict is Verdict.MAKE_ROOM:
+        elif decision is AdmissionDecision.MAKE_ROOM:
             self._with_any_room().make_room()
-        elif verdict is Verdict.REFUSE:
+        elif decision is AdmissionDecision.REFUSE:
             raise _too_many(OVER_SHARE, account)
         thread = self._threads[0]
         if len(self._threads) > 1:

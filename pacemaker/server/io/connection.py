@@ -173,7 +173,7 @@ class Connection:
             return
         reply: bytes | None = None
         if self._wait is _REQUEST and self._is_greeted:
-            reply = self.protocol.answer_lone(data)
+            reply = self.protocol.answer_fast(data)
         if reply is None:
             self._on_data(data)
             return
@@ -293,7 +293,7 @@ class Connection:
             self.end(Ending.PEER_ERROR)
         elif self._is_at_end:
             self.end(Ending.FINISHED, reason="end of stream")
-        elif wait is Wait.STEP:
+        elif wait is Wait.SASL_STEP:
             self._deadlines.begin_sasl(self.owner.now())
             self._enter(IoState.STEPPING)
             self.owner.run_sasl_step(self)
@@ -326,7 +326,7 @@ class Connection:
         self._read_bytes = min(
             max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
         )
-        held_bytes = protocol.held_bytes + self.unsent_bytes
+        held_bytes = protocol.buffered_bytes + self.unsent_bytes
         has_deadline = deadlines.has_sasl or self.io_state is _LINGERING
         if self.owner.watch(self, held_bytes, has_deadline):
             self.evict()
@@ -355,7 +355,7 @@ class Connection:
 
     def evict(self) -> None:
         """End the connection to make room in the budget of all buffers."""
-        held_bytes = self.protocol.held_bytes + self.unsent_bytes
+        held_bytes = self.protocol.buffered_bytes + self.unsent_bytes
         if held_bytes and not self.is_closed:
             reason = "all buffers are full (--buffer-budget)"
             detail = "its bytes weigh the most by size and age"

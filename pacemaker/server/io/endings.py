@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final, NamedTuple
 
-from pacemaker.core.history.record import End
+from pacemaker.core.history.record import ConnectionEnd
 
 
 class Ending(Enum):
@@ -91,7 +91,7 @@ class EndingRule(NamedTuple):
     level: int | None
     text: str
     counter: str | None
-    history: End | None
+    history: ConnectionEnd | None
     level_if_silent: int | None = None
 
     def log(
@@ -122,7 +122,7 @@ _FAILED: Final = "%s: closed: internal error"
 
 
 def _left_by_peer(
-    when: str, replies: ReplyFlush, close: CloseMode, history: End
+    when: str, replies: ReplyFlush, close: CloseMode, history: ConnectionEnd
 ) -> EndingRule:
     info, debug = logging.INFO, logging.DEBUG
     return EndingRule(
@@ -135,7 +135,7 @@ def _refused(
 ) -> EndingRule:
     level, counter = logging.WARNING, "ended_refused"
     return EndingRule(
-        decided_by, when, replies, close, level, _CLOSED, counter, End.REFUSED
+        decided_by, when, replies, close, level, _CLOSED, counter, ConnectionEnd.REFUSED
     )
 
 
@@ -145,7 +145,7 @@ def _reset(
     level: int | None,
     text: str,
     counter: str | None = None,
-    history: End | None = None,
+    history: ConnectionEnd | None = None,
 ) -> EndingRule:
     replies = ReplyFlush.NONE
     return EndingRule(
@@ -158,13 +158,13 @@ ENDINGS: Final[Mapping[Ending, EndingRule]] = {
         "end of stream; every request is answered",
         ReplyFlush.ALL,
         CloseMode.FIN,
-        End.FIN,
+        ConnectionEnd.FIN,
     ),
     Ending.PEER_LEFT: _left_by_peer(
         "a reset, or a failed read or write",
         ReplyFlush.NONE,
         CloseMode.RESET,
-        End.RESET,
+        ConnectionEnd.RESET,
     ),
     Ending.PEER_ERROR: _refused(
         "`ServerProtocol`",
@@ -186,24 +186,31 @@ ENDINGS: Final[Mapping[Ending, EndingRule]] = {
     ),
     # It has not sent anything that was read, or lingers, so there is nothing to lose.
     Ending.MADE_ROOM: _refused(
-        "`Admission`",
+        "`AdmissionControl`",
         "its descriptor is needed for a new connection",
         *(ReplyFlush.UNLESS_STUCK, CloseMode.FIN),
     ),
     Ending.STOPPED: EndingRule(
         "`IoThread`",
         "a stop, once `drain` has answered what came or the time is up",
-        *(ReplyFlush.ALL, CloseMode.RESET, None, "", "ended_by_stop", End.STOPPED),
+        *(
+            ReplyFlush.ALL,
+            CloseMode.RESET,
+            None,
+            "",
+            "ended_by_stop",
+            ConnectionEnd.STOPPED,
+        ),
     ),
     Ending.FAULT: _reset(
         "`IoThread`",
         "an exception in our own code",
         logging.ERROR,
         _FAILED,
-        *("ended_by_fault", End.RESET),
+        *("ended_by_fault", ConnectionEnd.RESET),
     ),
     Ending.TURNED_AWAY: _reset(
-        "`Admission`",
+        "`AdmissionControl`",
         "no room for it, and none can be made",
         logging.WARNING,
         *("%s: refused: %s", "refused_connections"),

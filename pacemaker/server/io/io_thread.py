@@ -24,7 +24,7 @@ from pacemaker.core.accounts.admission import OVER_SHARE
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.record import TurnTime
-from pacemaker.core.protocol.held_reads import Holding
+from pacemaker.core.protocol.miss_holder import MissHolder
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
@@ -165,10 +165,10 @@ class IoThread(threading.Thread):
         """Return whether an account has a connection that may be closed for another."""
         return self._expendable.has_unpromised(account)
 
-    def hold_misses(self, holding: Holding, until_s: float) -> None:
+    def hold_misses(self, miss_holder: MissHolder, until_s: float) -> None:
         """Hold the misses of all future connections until a time of the boot clock."""
-        holding.begin(self.call)
-        self.call(lambda: self._check_hold(holding, until_s))
+        miss_holder.begin(self.call)
+        self.call(lambda: self._check_hold(miss_holder, until_s))
 
     def restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         """Give this thread connections that existed before an upgrade."""
@@ -279,7 +279,7 @@ class IoThread(threading.Thread):
         self._epoll.unregister(connection.fd)
         self._forgotten += 1
         self._count_end(connection)
-        self._accounts.close(connection.account)
+        self._accounts.remove_connection(connection.account)
         self.backlog.discard(connection)
         self._expendable.discard(connection)
         if self.watched.discard(connection):
@@ -393,7 +393,7 @@ class IoThread(threading.Thread):
 
     def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         for sock, state in peers:
-            account = self._accounts.open(*split_host_and_port(state.peer))
+            account = self._accounts.add_connection(*split_host_and_port(state.peer))
             self._open(sock, state.peer, account)
             connection = self.connections.get(sock.fileno())
             if connection is not None:
@@ -439,10 +439,10 @@ class IoThread(threading.Thread):
         """Close a socket that does not become a connection."""
         ENDINGS[ending].log(_logger, peer, exc_info=True)
         self._forgotten += 1
-        self._accounts.close(account)
+        self._accounts.remove_connection(account)
         sock.close()
 
-    def _check_hold(self, holding: Holding, until_s: float) -> None:
+    def _check_hold(self, miss_holder: MissHolder, until_s: float) -> None:
         if self._stop_until_s is not None:
             # The stop resets the connections of the held reads, and their clients ask
             # the next server.  Ending the hold now would answer them with misses.
@@ -452,9 +452,9 @@ class IoThread(threading.Thread):
             # The timers do not advance while the machine is suspended, so check the
             # boot clock at least once per sweep interval.
             delay_s = min(left_s, limits.SWEEP_S)
-            self.call_later(delay_s, lambda: self._check_hold(holding, until_s))
+            self.call_later(delay_s, lambda: self._check_hold(miss_holder, until_s))
         else:
-            holding.end()
+            miss_holder.end()
 
     def _begin_stop(self, timeout_s: float) -> None:
         until_s = self.now() + timeout_s

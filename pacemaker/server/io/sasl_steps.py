@@ -107,7 +107,7 @@ class SaslStepRunner:
 
     def run_step(self, connection: Connection) -> None:
         """Run a connection's pending step.  Call it on the connection's I/O thread."""
-        step = connection.protocol.step
+        step = connection.protocol.sasl_step
         if step is None or not step.is_slow:
             self._finish(connection, None if step is None else step.run())
             return
@@ -181,7 +181,7 @@ class SaslStepRunner:
     def _take_slowly(self, connection: Connection) -> None:
         # The connection belongs to another thread and may end right after this check,
         # so `_answer` checks again on the I/O thread.
-        step = connection.protocol.step
+        step = connection.protocol.sasl_step
         if step is None or not connection.is_stepping:
             return
         outcome: StepOutcome
@@ -201,7 +201,7 @@ class SaslStepRunner:
             self._answer(connection, outcome)
         elif isinstance(outcome, AuthenticationError):
             self._fail(connection, outcome)
-        elif (step := connection.protocol.step) is not None and step.is_last:
+        elif (step := connection.protocol.sasl_step) is not None and step.is_last:
             self._succeed(connection, outcome)
         else:
             # A challenge is no answer to a guess.

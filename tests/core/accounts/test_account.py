@@ -75,10 +75,10 @@ def test_account_arrives_too_often_above_its_rate() -> None:
     """After a burst, an account may connect only at its rate."""
     limits = AddressLimits(connections_per_s=1.0)
     account = Account("10.0.0.5")
-    early = [account.arrives_too_often(100.0, limits) for _ in range(6)]
+    early = [account.connects_too_often(100.0, limits) for _ in range(6)]
     assert early == [False] * 5 + [True]
-    assert account.arrives_too_often(101.0, limits)
-    assert not account.arrives_too_often(103.0, limits)
+    assert account.connects_too_often(101.0, limits)
+    assert not account.connects_too_often(103.0, limits)
 
 
 def test_account_shows_its_connections() -> None:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.core.accounts.addresses import address_name, parse_shared
+from pacemaker.core.accounts.addresses import address_name, parse_shared_networks
 
 
 def test_shared_networks_are_read_as_administrators_write_them() -> None:
     """A network, an address, or none at all."""
-    assert list(map(str, parse_shared(["10.0.0.0/8", "::1"]))) == [
+    assert list(map(str, parse_shared_networks(["10.0.0.0/8", "::1"]))) == [
         "10.0.0.0/8",
         "::1/128",
     ]
-    assert parse_shared(["none"]) == ()
+    assert parse_shared_networks(["none"]) == ()
 
 
 @pytest.mark.parametrize("value", ["10.0.0.1/8", "localhost", "none"])
 def test_what_is_no_network_is_refused(value: str) -> None:
     """The error names the value."""
     with pytest.raises(ValueError, match=value):
-        parse_shared(["10.0.0.0/8", value])
+        parse_shared_networks(["10.0.0.0/8", value])
 
 
 @pytest.mark.parametrize(

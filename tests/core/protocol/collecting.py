@@ -19,7 +19,7 @@ class Collecting(ServerProtocol):
 
     def receive_data(self, data: bytes) -> Output:
         """Receive data as a connection does: the fast path is tried first."""
-        reply = self.answer_lone(data)
+        reply = self.answer_fast(data)
         if reply is None:
             return super().receive_data(data)
         return self._collect(((reply,), Wait.REQUEST))
@@ -54,9 +54,9 @@ class Collecting(ServerProtocol):
             All that was to be sent.
         """
         sent = self.sent()
-        while self.step is not None or self.is_blocked or self.has_more:
-            if self.step is not None:
-                self.finish_step(self.step.run())
+        while self.sasl_step is not None or self.is_blocked or self.has_more:
+            if self.sasl_step is not None:
+                self.finish_step(self.sasl_step.run())
             else:
                 self.resume()
             sent += self.sent()

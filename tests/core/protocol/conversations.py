@@ -9,7 +9,7 @@ from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.phases import Phase
-from pacemaker.core.protocol.worker_pulses import WorkerPulses
+from pacemaker.core.protocol.pulse_fast_path import PulseFastPath
 from pacemaker.core.store.store import KeyHandle, Store
 from tests.core.protocol.collecting import Collecting
 from tests.fake_mechanisms import (
@@ -93,10 +93,10 @@ class CountingDispatcher(Dispatcher):
 
     workers = 0
 
-    def worker_pulses(self, *args: Any, **kwargs: Any) -> WorkerPulses:
+    def pulse_fast_path(self, *args: Any, **kwargs: Any) -> PulseFastPath:
         """Count the call, and make the object."""
         self.workers += 1
-        return super().worker_pulses(*args, **kwargs)
+        return super().pulse_fast_path(*args, **kwargs)
 
 
 def new_worker(store: Store) -> Collecting:

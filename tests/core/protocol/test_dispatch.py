@@ -9,13 +9,18 @@ from hypothesis import strategies as st
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
-from pacemaker.core.history.record import Event, Kind, Source, TurnTime
+from pacemaker.core.history.record import (
+    EventKind,
+    KeyEvent,
+    PeerRecord,
+    TurnTime,
+)
 from pacemaker.core.protocol.dispatch import Dispatcher
-from pacemaker.core.protocol.listing import LARGE_NAMES, Listing
+from pacemaker.core.protocol.listing import LARGE_LIST_NAMES, Listing
 from pacemaker.core.store.store import Store
 from pacemaker.core.store.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError, MalformedError
-from pacemaker.wire import canonical, messages
+from pacemaker.wire import fast_codec, messages
 from pacemaker.wire.messages import Data, Message, Nodes, Pulse, Records
 from tests.directories import DirectoryModel, paths
 from tests.wire.by_hand import Type
@@ -218,7 +223,7 @@ def test_pulse_that_the_store_refuses_is_not_counted() -> None:
 
 @pytest.mark.parametrize(
     ("names", "cost"),
-    [(0, 1), (LARGE_NAMES - 1, 1), (LARGE_NAMES, 1), (3_000, 3), (3_500, 4)],
+    [(0, 1), (LARGE_LIST_NAMES - 1, 1), (LARGE_LIST_NAMES, 1), (3_000, 3), (3_500, 4)],
 )
 def test_list_costs_its_account_one_for_each_thousand_names(
     names: int, cost: int
@@ -231,7 +236,7 @@ def test_list_costs_its_account_one_for_each_thousand_names(
     reply = asked.reply_to(
         Message(Type.GET_ALL_NODES_FOR_PATH, "/many", 1), True, account
     )
-    assert isinstance(reply, Listing) == (names > LARGE_NAMES)
+    assert isinstance(reply, Listing) == (names > LARGE_LIST_NAMES)
     assert account.lists == cost
 
 
@@ -271,7 +276,7 @@ def test_pulses_are_charged_to_their_account() -> None:
     asked, store = dispatcher()
     asked.reply_to(Message(Type.SEND_PULSE, Pulse("/w/1", b"x"), 1), True, account)
     asked.store_pulse("/w/2", b"x", account)
-    worker = asked.worker_pulses("/w/3", account)
+    worker = asked.pulse_fast_path("/w/3", account)
     pulse = messages.encode(Message(Type.SEND_PULSE, Pulse("/w/3", b"x"), 1))
     assert worker.answer_one(pulse) is not None
     assert account.new_keys == 3
@@ -292,7 +297,7 @@ def with_history() -> tuple[Dispatcher, History, TurnTime]:
 def test_pulse_is_noted_at_the_time_of_the_poll() -> None:
     """The history has the writer of each key, and when it last wrote."""
     asked, history, turn_time = with_history()
-    worker = Source("10.0.0.1:4000")
+    worker = PeerRecord("10.0.0.1:4000")
     for turn_time.now_s in (100.0, 103.0):
         asked.store_pulse("/w/1", b"x", source=worker)
     record = history.records["/w/1"]
@@ -309,26 +314,26 @@ def test_refused_pulse_is_not_noted() -> None:
     assert history.records == {}
 
 
-def test_worker_pulses_and_lone_reads_are_noted_too() -> None:
+def test_fast_paths_are_noted_too() -> None:
     """The fast paths of a connection use the dispatcher's history."""
     asked, history, turn_time = with_history()
-    worker, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
+    worker, nimbus = PeerRecord("10.0.0.1:4000"), PeerRecord("10.0.0.9:1")
     turn_time.now_s, nimbus.is_reader = 100.0, True
     asked.store_pulse("/w/1", b"x", source=worker)
     pulse = messages.encode(Message(Type.SEND_PULSE, Pulse("/w/1", b"x"), 1))
     turn_time.now_s = 103.0
-    assert asked.worker_pulses("/w/1", source=worker).answer_one(pulse) is not None
+    assert asked.pulse_fast_path("/w/1", source=worker).answer_one(pulse) is not None
     assert history.records["/w/1"].last_s == 103.0
     read = messages.encode(Message(Type.GET_PULSE, "/w/1", 1))
-    assert asked.lone_reads(nimbus).answer_one(read) is not None
+    assert asked.read_fast_path(nimbus).answer_one(read) is not None
     assert history.records["/w/1"].reader is nimbus
 
 
 def test_peer_that_asks_for_a_list_is_noted_as_a_reader() -> None:
     """A worker reads its own heartbeat at most; only Nimbus asks for lists."""
     asked, history, turn_time = with_history()
-    peer, turn_time.now_s = Source("10.0.0.9:1"), 100.0
-    asked.store_pulse("/w/1", b"x", source=Source("10.0.0.1:4000"))
+    peer, turn_time.now_s = PeerRecord("10.0.0.9:1"), 100.0
+    asked.store_pulse("/w/1", b"x", source=PeerRecord("10.0.0.1:4000"))
     read = Message(Type.GET_PULSE, "/w/1", 1)
     asked.reply_to(read, True, source=peer)
     assert history.read_s == 0
@@ -343,11 +348,11 @@ def test_peer_that_asks_for_a_list_is_noted_as_a_reader() -> None:
 def test_delete_is_noted(kind: int, authenticated: bool) -> None:
     """A delete is an event of the key, whoever deletes it."""
     asked, history, turn_time = with_history()
-    worker, turn_time.now_s = Source("10.0.0.1:4000"), 100.0
+    worker, turn_time.now_s = PeerRecord("10.0.0.1:4000"), 100.0
     asked.store_pulse("/w/1", b"x", source=worker)
     asked.reply_to(Message(kind, "/w/1", 1), authenticated, source=worker)
     events = history.records["/w/1"].list_events()
-    assert events == [Event(100.0, Kind.DELETED, "10.0.0.1:4000")]
+    assert events == [KeyEvent(100.0, EventKind.DELETED, "10.0.0.1:4000")]
 
 
 @pytest.mark.parametrize(
@@ -362,7 +367,7 @@ def test_delete_is_noted(kind: int, authenticated: bool) -> None:
 def test_other_requests_are_not_noted(request_: Message) -> None:
     """They change no heartbeat, and Nimbus makes no decision by their replies."""
     asked, history, turn_time = with_history()
-    peer, turn_time.now_s = Source("10.0.0.9:1"), 100.0
+    peer, turn_time.now_s = PeerRecord("10.0.0.9:1"), 100.0
     asked.store_pulse("/w/1", b"x", source=peer)
     before = b"".join(history.dump())
     turn_time.now_s = 200.0
@@ -374,7 +379,7 @@ def test_other_requests_are_not_noted(request_: Message) -> None:
 def test_refused_read_is_not_noted() -> None:
     """A peer that may not read is not mistaken for Nimbus."""
     asked, history, turn_time = with_history()
-    stranger, turn_time.now_s = Source("10.0.0.9:1"), 100.0
+    stranger, turn_time.now_s = PeerRecord("10.0.0.9:1"), 100.0
     asked.reply_to(
         Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 1), False, source=stranger
     )
@@ -421,4 +426,4 @@ def test_requests_are_answered_by_the_rule(sequence: list[Message]) -> None:
         data = set(reply.data[0] or ()) if isinstance(reply.data, Nodes) else reply.data
         assert data == expected(request, model)
         # Whatever it is, it can be sent.
-        assert canonical.write(reply) or messages.encode(reply)
+        assert fast_codec.encode(reply) or messages.encode(reply)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.core.protocol import listing as module
-from pacemaker.core.protocol.listing import LARGE_NAMES, NAMES_PER_STEP, Listing
+from pacemaker.core.protocol.listing import LARGE_LIST_NAMES, NAMES_PER_STEP, Listing
 from pacemaker.core.store.store import Store
 from pacemaker.wire import messages
-from pacemaker.wire.messages import Message, Nodes, shown
+from pacemaker.wire.messages import Message, Nodes, quoted
 from tests.wire.by_hand import Type
 
 LIMIT = 10_485_760
@@ -121,8 +121,8 @@ def test_list_that_fits_is_told_of_nowhere(caplog: pytest.LogCaptureFixture) -> 
 
 def test_long_path_is_shortened_in_the_log() -> None:
     """A long path cannot fill the log."""
-    assert shown("/a\x1b" * 5_000_000).endswith("... (15000000 characters)")
-    assert len(shown("/a\x1b" * 5_000_000)) < 1_500
+    assert quoted("/a\x1b" * 5_000_000).endswith("... (15000000 characters)")
+    assert len(quoted("/a\x1b" * 5_000_000)) < 1_500
 
 
 def changing(store: Store) -> Iterator[bytes]:
@@ -140,11 +140,11 @@ def changing(store: Store) -> Iterator[bytes]:
 def test_names_that_stay_are_listed_whatever_comes_and_goes() -> None:
     """A name that exists throughout the listing is listed exactly once."""
     store = Store()
-    for number in range(20 * LARGE_NAMES):
+    for number in range(20 * LARGE_LIST_NAMES):
         store.put(f"/w/{number}", b"")
     for number in range(50):
         store.put(f"/w/odd-{number}", b"")
     *_, frame = changing(store)
     names = names_in(frame)
     assert len(names) == len(set(names))
-    assert {str(number) for number in range(20 * LARGE_NAMES)} <= set(names)
+    assert {str(number) for number in range(20 * LARGE_LIST_NAMES)} <= set(names)

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacemaker.core.figures import Figures
+from pacemaker.core.protocol.peer_conduct import MAX_USELESS_MESSAGES
 from pacemaker.core.protocol.phases import Phase
+from pacemaker.core.protocol.pulse_fast_path import MAX_KEY_CHARACTERS
 from pacemaker.core.protocol.server_protocol import (
-    MAX_USELESS,
     Wait,
 )
-from pacemaker.core.protocol.worker_pulses import MAX_KEY_CHARACTERS
 from pacemaker.core.store.store import Store
 from pacemaker.errors import (
     FrameError,
@@ -336,27 +336,10 @@ def test_pulse_that_cannot_be_stored_ends_the_connection_on_the_fast_path_too() 
     assert serve(server, [PULSE]) == b""
 
 
-def test_no_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The log names the peer, and the message that is not a request."""
-    with caplog.at_level(logging.WARNING):
-        serve(new_protocol(), [NO_REQUEST])
-    assert caplog.messages == ["peer:1: EXISTS_RESPONSE is not a request; ignored"]
-
-
-def test_messages_that_are_no_request_are_named_once(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """A hundred of them cause one line in the log, and the connection stays open."""
-    server = new_protocol()
-    with caplog.at_level(logging.WARNING):
-        assert serve(server, [NO_REQUEST * MAX_USELESS, PULSE]) == PULSE_ACK
-    assert len(caplog.messages) == 1
-
-
 def test_more_messages_that_are_no_request_end_the_connection() -> None:
     """One more ends the connection, with an error that has the limit."""
     server = new_protocol()
-    serve(server, [NO_REQUEST * (MAX_USELESS + 1)])
+    serve(server, [NO_REQUEST * (MAX_USELESS_MESSAGES + 1)])
     assert str(server.error) == (
         "too many messages that are not requests:"
         " more than 100; the last was EXISTS_RESPONSE"
@@ -506,8 +489,8 @@ def call(server: Collecting, what: bytes | str) -> None:
     elif what == "fail":
         server.fail(LimitError("enough"))
     elif server.phase is Phase.STEPPING:
-        assert server.step is not None
-        server.finish_step(server.step.run())
+        assert server.sasl_step is not None
+        server.finish_step(server.sasl_step.run())
 
 
 @pytest.mark.slow
@@ -546,9 +529,9 @@ def test_last_step_is_known_once_it_was_taken() -> None:
     steps = []
     server.receive_data(REQUEST_TOKEN)
     while server.phase is Phase.STEPPING:
-        assert server.step is not None
-        outcome = server.step.run()
-        steps.append(server.step.is_last)
+        assert server.sasl_step is not None
+        outcome = server.sasl_step.run()
+        steps.append(server.sasl_step.is_last)
         server.finish_step(outcome)
         server.receive_data(token(b"response"))
     assert steps == [False, True]

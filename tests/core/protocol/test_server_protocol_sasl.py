@@ -197,8 +197,8 @@ def test_owner_is_told_of_slow_steps(make: MakeMechanism, is_slow: bool) -> None
     """The owner can ask whether a step is slow before it runs."""
     server = new_protocol(make)
     server.receive_data(token(b"AP-REQ") if is_slow else REQUEST_TOKEN)
-    assert server.step is not None
-    assert server.step.is_slow is is_slow
+    assert server.sasl_step is not None
+    assert server.sasl_step.is_slow is is_slow
 
 
 def test_nothing_is_sent_after_a_refused_token() -> None:
@@ -215,8 +215,8 @@ def test_step_touches_nothing_until_its_outcome_is_taken() -> None:
     """A step may run on any thread: the connection changes only in finish_step."""
     server = new_protocol(like_kerberos)
     server.receive_data(token(b"AP-REQ"))
-    assert server.step is not None
-    outcome = server.step.run()
+    assert server.sasl_step is not None
+    outcome = server.sasl_step.run()
     assert (server.phase, sent_by(server)) == (Phase.STEPPING, b"")
     server.finish_step(outcome)
     assert (server.phase, sent_by(server)) == (Phase.SASL_BEGUN, token(b"offer"))
@@ -272,14 +272,14 @@ def test_tokens_are_not_kept() -> None:
     tracemalloc.start()
     try:
         server.receive_data(token(bytes(50_000)))
-        step = server.step
+        step = server.sasl_step
         assert step is not None
         server.finish_step(step.run())
         kept_bytes, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert kept_bytes < 50_000
-    assert server.step is None
+    assert server.sasl_step is None
     del step
     assert seen() is not None, "it is needed for the next token"
     serve(server, [token(b"wrapped")])

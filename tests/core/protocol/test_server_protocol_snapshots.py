@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.core.carried_over import Snapshot
+from pacemaker.core.carried_over import ProtocolSnapshot
 from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.protocol.server_protocol import (
     MAX_OUTGOING_BYTES,
@@ -66,7 +66,7 @@ def handed_over(
     if state is None:
         return None
     second = new_protocol(make, store)
-    second.restore(Snapshot(*state))
+    second.restore(ProtocolSnapshot(*state))
     second.resume()
     return sent + serve(second, [stream[cut:]])
 
@@ -95,7 +95,7 @@ def test_snapshot_has_what_was_not_sent() -> None:
     unsent = sent_by(server)[3:]
     server.receive_data(READ + b"\0")
     state = server.snapshot(unsent + sent_by(server))
-    assert state == Snapshot(True, False, None, b"\0", unsent + HIT)
+    assert state == ProtocolSnapshot(True, False, None, b"\0", unsent + HIT)
     second = new_protocol()
     second.restore(state)
     second.resume()
@@ -146,7 +146,7 @@ def test_no_snapshot_of_a_step_that_is_under_way() -> None:
 def test_exchange_may_begin_after_a_hand_over() -> None:
     """If the exchange was still possible, it is possible in the next process."""
     state = new_protocol(like_digest).snapshot()
-    assert state == Snapshot(False, True, None, b"", b"")
+    assert state == ProtocolSnapshot(False, True, None, b"", b"")
     second = new_protocol(like_digest)
     second.restore(state)
     assert serve(second, [DIGEST_EXCHANGE + READ]) == DIGEST_ANSWERS + MISS
@@ -155,7 +155,7 @@ def test_exchange_may_begin_after_a_hand_over() -> None:
 def test_authentication_is_handed_over() -> None:
     """An authenticated peer may read in the next process, but not begin again."""
     state = in_phase(like_digest, DIGEST_EXCHANGE).snapshot()
-    assert state == Snapshot(True, False, "nimbus", b"", b"")
+    assert state == ProtocolSnapshot(True, False, "nimbus", b"", b"")
     second = new_protocol(like_digest)
     second.restore(state)
     assert (serve(second, [READ]), second.user) == (MISS, "nimbus")

@@ -40,7 +40,7 @@ def segment_bytes(segment: str) -> int:
     return trie.ENTRY_BYTES + trie.SEGMENT_BYTES + wide * len(segment)
 
 
-def alone_bytes(key: str, value: bytes) -> int:
+def standalone_bytes(key: str, value: bytes) -> int:
     """Return the size of a key as if nothing else were stored."""
     path = path_of(key)
     nodes_bytes = trie.NODE_BYTES * (len(path) - 1)
@@ -154,9 +154,9 @@ class BudgetMachine(RuleBasedStateMachine):
         after_model = self.model | {key: value}
         growth_bytes = used_bytes(after_model) - used_bytes(self.model)
         after_bytes = self.store.used_bytes + growth_bytes
-        own_bytes = alone_bytes(key, value)
+        own_bytes = standalone_bytes(key, value)
         if key in self.model and self.owners[key] is account:
-            own_bytes -= alone_bytes(key, self.model[key])
+            own_bytes -= standalone_bytes(key, self.model[key])
         others = {a for a in self.accounts if a.stored_bytes and a is not UNKNOWN_PEER}
         is_above_share = account is not UNKNOWN_PEER and exceeds_share(
             account.stored_bytes + own_bytes,
@@ -210,7 +210,7 @@ class BudgetMachine(RuleBasedStateMachine):
         assert self.is_detached or not detached
         for account in self.accounts[1:]:
             own = sum(
-                alone_bytes(key, value)
+                standalone_bytes(key, value)
                 for key, value in self.model.items()
                 if self.owners[key] is account
             )
@@ -341,7 +341,7 @@ def test_account_above_its_share_takes_over_no_key(size: int) -> None:
     store.put("/w/worker", bytes(size), account=attacker)
     assert store.get("/w/worker") == bytes(size)
     assert attacker.stored_bytes == before_bytes
-    assert worker.stored_bytes == alone_bytes("/w/worker", bytes(size))
+    assert worker.stored_bytes == standalone_bytes("/w/worker", bytes(size))
     assert budget_of(store).accounts == 2
 
 
@@ -352,7 +352,7 @@ def test_account_below_its_share_takes_over_a_key() -> None:
     moved = Account("10.0.0.3")
     store.put("/w/worker", bytes(4_000), account=moved)
     assert worker.stored_bytes == 0
-    assert moved.stored_bytes == alone_bytes("/w/worker", bytes(4_000))
+    assert moved.stored_bytes == standalone_bytes("/w/worker", bytes(4_000))
 
 
 def test_value_that_another_account_shrinks_gives_its_owner_slack_back() -> None:
@@ -373,11 +373,11 @@ def test_accounts_that_are_gone_count_as_one() -> None:
     for number in range(100):
         account = Account(f"127.0.0.1:{number}")
         store.put(f"/left/{number}", bytes(2_000), account=account)
-        store.pass_on(account, heir)
+        store.transfer_charges(account, heir)
     list(fill(store, worker, 1_000))
     assert budget_of(store).accounts == 2
     assert worker.stored_bytes > MIB // 3
-    assert heir.stored_bytes == 100 * alone_bytes("/left/1", bytes(2_000)) + 90
+    assert heir.stored_bytes == 100 * standalone_bytes("/left/1", bytes(2_000)) + 90
 
 
 def test_what_is_gone_is_counted_out_of_its_heir() -> None:
@@ -388,7 +388,7 @@ def test_what_is_gone_is_counted_out_of_its_heir() -> None:
         store.put(key, bytes(1_000), account=account)
     store.budget_bytes = store.used_bytes
     store.put("/d", bytes(1_300), account=account)
-    store.pass_on(account, heir)
+    store.transfer_charges(account, heir)
     assert (account.stored_bytes, budget_of(store).slack_bytes) == (0, 300)
     store.put("/d", bytes(1_200), account=other)
     assert budget_of(store).slack_bytes == 200, "given back by its heir"
@@ -402,7 +402,7 @@ def test_what_is_gone_is_counted_out_of_its_heir() -> None:
 def test_account_that_has_stored_nothing_leaves_nothing() -> None:
     """If it has stored nothing, its heir does not count as an account either."""
     store, heir = Store(MIB), Account("gone")
-    store.pass_on(Account("127.0.0.1:1"), heir)
+    store.transfer_charges(Account("127.0.0.1:1"), heir)
     assert (heir.stored_bytes, budget_of(store).accounts) == (0, 0)
 
 
@@ -460,5 +460,7 @@ def test_large_subtree_is_gone_at_once_and_freed_in_steps() -> None:
         steps += 1
     assert steps == 3
     assert store.get("/w/t/0") == b"new"
-    assert account.stored_bytes == store.used_bytes == alone_bytes("/w/t/0", b"new")
+    assert (
+        account.stored_bytes == store.used_bytes == standalone_bytes("/w/t/0", b"new")
+    )
     assert not store.reclaim()

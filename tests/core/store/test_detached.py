@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.store.detached import FREED_PER_STEP, Detached, free_some
-from pacemaker.core.store.trie import OWN, Leaf, Node, alone_bytes, path_bytes
+from pacemaker.core.store.trie import OWN_LEAF, Leaf, Node, path_bytes, standalone_bytes
 
 
 class WatchedLock:
@@ -38,10 +38,12 @@ def test_each_account_gets_back_what_its_keys_would_take_alone() -> None:
     """This holds for keys at several depths, and for a key with keys below it."""
     first, second = Account("a"), Account("b")
     leaves = {"/t": Leaf(first, b"1"), "/t/x": Leaf(second, b"22")}
-    below: Node = {OWN: leaves["/t"], "x": leaves["/t/x"]}
+    below: Node = {OWN_LEAF: leaves["/t"], "x": leaves["/t/x"]}
     above_bytes = path_bytes([""])
     root: Node = {"t": below}
-    sizes = {key: alone_bytes(key.split("/"), leaf) for key, leaf in leaves.items()}
+    sizes = {
+        key: standalone_bytes(key.split("/"), leaf) for key, leaf in leaves.items()
+    }
     freed = free_some([(root, above_bytes)], WatchedLock(root))
     assert freed.keys == 2
     assert freed.charges == {first: sizes["/t"], second: sizes["/t/x"]}

@@ -289,11 +289,11 @@ def test_other_memory_counts_in_the_budget() -> None:
     measure = Store()
     measure.put("/a", b"x")
     store = Store(measure.used_bytes)
-    store.count_other(1)
+    store.count_other_bytes(1)
     assert store.used_bytes == 1
     with pytest.raises(LimitError, match="store is full"):
         store.put("/a", b"x")
-    store.count_other(-1)
+    store.count_other_bytes(-1)
     store.put("/a", b"x")
     assert store.used_bytes == measure.used_bytes
 
@@ -645,7 +645,7 @@ def test_waiter_that_has_stopped_is_not_told() -> None:
     store.put("/a", b"")
     assert (told, others) == ([], ["/a"])
     store.await_key("/b", told.append)
-    store.await_nothing()
+    store.stop_awaiting_all()
     store.put("/b", b"")
     assert told == []
 
@@ -703,7 +703,7 @@ def test_store_has_all_items_and_counts_what_it_refuses() -> None:
 
 def test_account_is_above_its_share_from_a_number_on_at_any_time() -> None:
     """A number applies even though the store is almost empty."""
-    store = Store(budget_bytes=1_000_000, most_of_one_bytes=10_000)
+    store = Store(budget_bytes=1_000_000, account_limit_bytes=10_000)
     small, large = Account("10.0.0.5"), Account("10.0.0.6")
     store.put("/w/1", bytes(10), account=small)
     with pytest.raises(LimitError, match="above its limit") as refused:

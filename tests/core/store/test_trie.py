@@ -9,16 +9,16 @@ import pytest
 from pacemaker.core.accounts.account import UNKNOWN_PEER
 from pacemaker.core.store.trie import (
     MAX_SEGMENTS,
-    OWN,
+    OWN_LEAF,
     Leaf,
     Trie,
     WideNode,
     added_bytes,
-    alone_bytes,
     characters_bytes,
     entry_bytes,
     split,
     split_directory,
+    standalone_bytes,
 )
 
 KEYS = (
@@ -38,9 +38,9 @@ KEYS = (
 def add(trie: Trie, key: str) -> int:
     """Add a key; return the bytes that it was computed to add."""
     segments, leaf = key.split("/"), Leaf(UNKNOWN_PEER, key.encode())
-    spot = trie.find(segments)
-    size_bytes = added_bytes(spot, segments, leaf)
-    trie.add(spot, segments, leaf)
+    point = trie.insertion_point(segments)
+    size_bytes = added_bytes(point, segments, leaf)
+    trie.add(point, segments, leaf)
     return size_bytes
 
 
@@ -81,22 +81,22 @@ def test_removed_bytes_are_those_of_the_nodes() -> None:
 def test_key_that_is_alone_adds_all_that_it_takes(key: str) -> None:
     """The two sizes of a key agree if nothing else is stored."""
     leaf = Leaf(UNKNOWN_PEER, key.encode())
-    assert add(Trie(), key) == alone_bytes(key.split("/"), leaf)
+    assert add(Trie(), key) == standalone_bytes(key.split("/"), leaf)
 
 
 def test_spot_has_the_leaf_of_the_key_or_of_a_shorter_one() -> None:
-    """A spot distinguishes an existing key from one of which only a prefix exists."""
+    """A point distinguishes an existing key from one of which only a prefix exists."""
     trie = Trie()
     add(trie, "/a")
-    node, depth, leaf = trie.find(["", "a"])
+    node, depth, leaf = trie.insertion_point(["", "a"])
     assert (depth, leaf) == (1, node["a"])
-    assert trie.find(["", "a", "b"]) == (node, 1, leaf)
-    assert trie.find(["", "b", "c"]) == (node, 1, None)
+    assert trie.insertion_point(["", "a", "b"]) == (node, 1, leaf)
+    assert trie.insertion_point(["", "b", "c"]) == (node, 1, None)
     add(trie, "/a/b")
     below = node["a"]
     assert isinstance(below, dict)
-    assert trie.find(["", "a"]) == (below, 2, below[OWN])
-    assert trie.find([""]) == (node, 1, None)
+    assert trie.insertion_point(["", "a"]) == (below, 2, below[OWN_LEAF])
+    assert trie.insertion_point([""]) == (node, 1, None)
 
 
 def test_known_leaf_is_that_of_a_key_without_others_below() -> None:
@@ -104,9 +104,9 @@ def test_known_leaf_is_that_of_a_key_without_others_below() -> None:
     trie = Trie()
     for key in ("/a", "/a/b"):
         add(trie, key)
-    assert trie.known_leaf(["", "a", "b"]) is not None
+    assert trie.childless_leaf(["", "a", "b"]) is not None
     for segments in (["", "a"], ["", "a", "b", "c"], ["", "x"]):
-        assert trie.known_leaf(segments) is None
+        assert trie.childless_leaf(segments) is None
 
 
 def test_wide_node_counts_and_finds_its_entries() -> None:

@@ -15,7 +15,7 @@ from pacemaker.core.accounts.account import Account
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.figures import Figures
 from pacemaker.core.protocol.dispatch import Dispatcher
-from pacemaker.core.protocol.held_reads import Holding
+from pacemaker.core.protocol.miss_holder import MissHolder
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.core.store.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
@@ -74,14 +74,14 @@ class Hand:
         self.budget: BufferBudget[Connection] = BufferBudget(budget_bytes)
         self.figures = Figures()
         self.steps = SaslStepRunner(self.clock, make_thread)
-        self.holding = Holding(self.store)
+        self.miss_holder = MissHolder(self.store)
         dispatcher = Dispatcher(self.store, self.figures, max_body_bytes)
 
         def make_protocol(peer: str, account: Account) -> ServerProtocol:
             mechanism = None if mechanism_factory is None else mechanism_factory()
             return ServerProtocol(
                 *(dispatcher, max_body_bytes, mechanism, peer),
-                *(self.holding.new_reads(account), account),
+                *(self.miss_holder.new_reads(account), account),
             )
 
         self.accounts = AccountRegistry()
@@ -92,7 +92,7 @@ class Hand:
             Clocks(self.clock, self.boot_clock),
         )
         if hold_s:
-            self.thread.hold_misses(self.holding, self.boot_clock() + hold_s)
+            self.thread.hold_misses(self.miss_holder, self.boot_clock() + hold_s)
             self.thread.turn()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._peers: list[Wire] = []
@@ -109,7 +109,7 @@ class Hand:
         wire, sock = self.accept()
         fd = sock.fileno()
         port = sock.getpeername()[1]
-        account = self.accounts.open(host, port)
+        account = self.accounts.add_connection(host, port)
         self.thread.add_connection(sock, name or f"{host}:{port}", account)
         self.thread.turn()
         return wire, self.thread.connections[fd]
@@ -118,7 +118,7 @@ class Hand:
         """Connect a peer in exchange for another one; return whether it stays."""
         wire, sock = self.accept()
         fd = sock.fileno()
-        account = self.accounts.open("127.0.0.1", sock.getpeername()[1])
+        account = self.accounts.add_connection("127.0.0.1", sock.getpeername()[1])
         self.thread.add_connection(sock, "new", account, replaces=True)
         self.thread._calls.run_pending(self.clock, 1.0)
         return wire, fd in self.thread.connections
@@ -126,7 +126,9 @@ class Hand:
     def accept_late(self) -> Wire:
         """Connect a peer and hand it to the thread, which has not opened it yet."""
         wire, sock = self.accept()
-        self.thread.add_connection(sock, "late", self.accounts.open("127.0.0.1", 1))
+        self.thread.add_connection(
+            sock, "late", self.accounts.add_connection("127.0.0.1", 1)
+        )
         return wire
 
     def accept(self) -> tuple[Wire, socket.socket]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.core.accounts.admission import Admission
+from pacemaker.core.accounts.admission import AdmissionControl
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.server.io import acceptor as acceptor_module
 from pacemaker.server.io import limits
@@ -107,7 +107,7 @@ def _run_all(
     accounts = AccountRegistry()
     acceptor = Acceptor(
         *(listeners, threads, accounts),  # type: ignore[arg-type]
-        Admission(accounts, capacity),
+        AdmissionControl(accounts, capacity),
     )
     acceptor.start()
     return acceptor

@@ -11,10 +11,10 @@ from typing import NamedTuple, NoReturn
 
 import pytest
 
-from pacemaker.core.accounts.admission import Admission
+from pacemaker.core.accounts.admission import AdmissionControl
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.figures import Figures
-from pacemaker.core.history.record import End
+from pacemaker.core.history.record import ConnectionEnd
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import LimitError, StateError
 from pacemaker.sasl.secret import Secret
@@ -229,7 +229,7 @@ def test_refusal_by_a_limit_does_not_wait_for_stuck_replies(ending: Ending) -> N
 def test_all_but_faults_count_as_stopped_during_a_stop(ending: Ending) -> None:
     """A stop ends connections; how a peer reacts to it does not matter."""
     is_fault = ending is Ending.FAULT
-    expected = End.RESET if is_fault else End.STOPPED
+    expected = ConnectionEnd.RESET if is_fault else ConnectionEnd.STOPPED
     assert counted_as(ending, True).history is expected
     assert counted_as(ending, False) is ENDINGS[ending]
 
@@ -259,7 +259,7 @@ def test_acceptor_closes_socket_as_the_rule_says(
         listener.setblocking(False)
         acceptor = Acceptor(
             *([listener], [Refuser()], accounts),  # type: ignore[arg-type]
-            Admission(accounts, capacity),
+            AdmissionControl(accounts, capacity),
         )
         peer = Wire(listener.getsockname(), 10.0)
         acceptor._accept_some(listener.fileno())

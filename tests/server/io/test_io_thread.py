@@ -96,7 +96,9 @@ def test_thread_gives_no_connection_the_events_of_another() -> None:
             os.dup2(waiting.fileno(), old.fd)
             waiting.close()
             hand.thread.add_connection(
-                socket.socket(fileno=old.fd), "new", hand.accounts.open("new", 1)
+                socket.socket(fileno=old.fd),
+                "new",
+                hand.accounts.add_connection("new", 1),
             )
 
         # The loop is told of the call first, of the reset behind it.
@@ -389,7 +391,7 @@ def test_new_connections_are_opened_by_accounts_in_turn() -> None:
         arrivals = []
         for number, host in enumerate(["10.0.0.1"] * 3 + ["10.0.0.2"]):
             _, sock = hand.accept()
-            account = hand.accounts.open(host, number)
+            account = hand.accounts.add_connection(host, number)
             hand.thread.add_connection(sock, f"{host}:{number}", account)
             arrivals.append(f"{host}:{number}")
         hand.thread.turn()
