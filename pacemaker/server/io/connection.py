@@ -497,14 +497,12 @@ class Connection:
     def _refuse(self, error: PeerError, close: CloseMode) -> None:
         """End the connection for a reason on the server's side."""
         output = self.protocol.fail(error)
-        if self._unsent:
-            self._log_end()
-            self._close()
+        if close is CloseMode.LINGER and not self._unsent:
+            # Once the replies are sent, `_settle` calls `end` again.
+            self._advance(output)
             return
-        # Once the replies are sent, `_settle` calls `end` again.
-        self._advance(output)
-        if close is not CloseMode.LINGER:
-            self._close()
+        self._log_end()
+        self._close_by(CloseMode.RESET if self._unsent else close)
 
     def _lose_peer(self, reason: str) -> None:
         """End the connection because the peer can send and receive nothing more."""
@@ -528,7 +526,7 @@ class Connection:
             # After the peer's FIN nothing more arrives, so `close` sends a FIN.  Before
             # it, bytes could still arrive, and the kernel would answer those with a
             # reset: shut down only this direction, and linger.
-            if self._is_at_end:
+            if close is CloseMode.FIN or self._is_at_end:
                 self._close()
                 return
             self._sock.shutdown(socket.SHUT_WR)

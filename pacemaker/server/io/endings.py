@@ -188,7 +188,7 @@ ENDINGS: Final[Mapping[Ending, EndingRule]] = {
     Ending.MADE_ROOM: _refused(
         "`AdmissionControl`",
         "its descriptor is needed for a new connection",
-        *(ReplyFlush.UNLESS_STUCK, CloseMode.FIN),
+        *(ReplyFlush.NONE, CloseMode.FIN),
     ),
     Ending.STOPPED: EndingRule(
         "`IoThread`",
