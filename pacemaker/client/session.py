@@ -7,8 +7,8 @@ protocol and the calls in flight need no lock.
 like a slow server.  So at the beginning, and while the server is in doubt
 (`Liveness`), the session asks for a proof of life: a CREATE_PATH, which a server
 answers at once, for any client, without storing anything.  Any reply counts as a proof.
-If none arrives within `limits.PROOF_TIMEOUT_S`, the session ends, and the connection
-tries again over a new socket.
+If none arrives within `connection_limits.PROOF_TIMEOUT_S`, the session ends, and the
+connection tries again over a new socket.
 """
 
 from __future__ import annotations

@@ -3,6 +3,10 @@
 This is plain data.  Each connection produces its own part, from which the next process
 restores it.  `pacemaker.server.upgrade.state_format` converts the data to bytes and
 back.  Times are in seconds of CLOCK_BOOTTIME.
+
+What is not in it begins anew: the figures, the rates and the recent time of each
+account, and the failed logins of each address.  A connection amid a SASL exchange
+cannot be carried over, and is reset.
 """
 
 from __future__ import annotations

@@ -315,7 +315,7 @@ class Link:
         make = self._mechanism_factory
         try:
             # After a close, the kernel must not send the rest of its buffer: old pulses
-            # could arrive after newer ones (see `core.outbox`).
+            # could arrive after newer ones (see `relay.core.outbox`).
             set_reset_on_close(sock, True)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             mechanism = None if make is None else make(self.address.host)

@@ -8,7 +8,7 @@
             servers[0].die()
             ...
 
-Time is `network.clock`; see `pacemaker.testing.clock`.
+Time is the network's `clock`; see `pacemaker.testing.clock`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ then does what `wait` says:
     CREDIT    settle the account; once it has credit, call `resume`
     ANSWER    wait until the function passed to `call_on_release` is called; do not
               read before
-    SASL_STEP call `sasl_step.run`, on any thread, and pass its outcome to `finish_step`
+    SASL_STEP call `run` of `sasl_step`, on any thread, and pass its outcome to
+              `finish_step`
     END       close the connection once everything is sent
 
 So the owner reads from the peer only in REQUEST and MORE.  It calls `fail` to end the

@@ -1,6 +1,6 @@
 """The store's budget: how much memory all heartbeats, and one address, may take.
 
-* While up to three quarters of the budget are used (`accounts.PRESSURE`), everybody
+* While up to three quarters of the budget are used (`account.PRESSURE`), everybody
   may store anything.
 * Above that, an account that has more than an equal share may not add keys, and may
   not let a value grow past `SMALL_VALUE_BYTES`.

@@ -76,7 +76,7 @@ class Store:
 
     Args:
         budget_bytes: the memory that the heartbeats may take, Python's overhead
-            included (see `store_budget`); None for no limit.
+            included (see `core.store.budget`); None for no limit.
         account_limit_bytes: an account with more than this counts as above its share,
             however little is stored.  None for no such limit: then an account is
             above its share only if three quarters of the budget are used and it has
