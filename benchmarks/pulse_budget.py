@@ -76,11 +76,11 @@ def _workers(store: PulseStore, history: History | None) -> list[PulseFastPath]:
     figures, turn_time = Figures(), TurnTime()
     workers = []
     for number in range(_CONNECTIONS):
-        key, source = _key(number), PeerRecord(f"10.0.0.{number}:1")
+        key, peer_record = _key(number), PeerRecord(f"10.0.0.{number}:1")
         if history is not None:
-            history.note_pulse(key, source, 0.0, b"")
+            history.note_pulse(key, peer_record, 0.0, b"")
         known: dict[str, Any] = {
-            "source": source,
+            "peer_record": peer_record,
             "history": history,
             "turn_time": turn_time,
         }

@@ -35,7 +35,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, TypeAlias
 
-from pacemaker.admin.listening import is_unix
+from pacemaker.admin.listener import is_unix
 from pacemaker.admin.routes import HttpRequest, HttpResponse, text_response
 from pacemaker.wakeup import WakeUp
 

@@ -112,7 +112,7 @@ class _Program(click.Group):
         try:
             code = self._run(functools.partial(main, *args, **extra))
         finally:
-            streams.settle()
+            streams.flush_or_drop()
         sys.exit(code)
 
     def _run(self, main: Callable[..., Any]) -> int:

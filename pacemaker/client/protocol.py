@@ -144,7 +144,8 @@ class ClientProtocol:
         """Queue a request; it is sent once requests may be sent.
 
         Returns:
-            The message id, which identifies the request in `Reply` and `abandon`.
+            The message id, which identifies the request in `Reply` and in
+            `discard_answer`.
         """
         message_id = self._new_id()
         self._unanswered[message_id] = request
@@ -154,7 +155,7 @@ class ClientProtocol:
         queue.append(request.frame(message_id))
         return message_id
 
-    def abandon(self, message_id: int) -> None:
+    def discard_answer(self, message_id: int) -> None:
         """Abandon a request: discard its reply if it arrives later."""
         if message_id in self._unanswered:
             self._abandoned.add(message_id)
@@ -216,7 +217,7 @@ class ClientProtocol:
 
     def _handle(self, message: Message) -> None:
         if self.phase is ClientPhase.OPEN:
-            self._take_reply(message)
+            self._process_reply(message)
         elif (
             self.phase is ClientPhase.AUTHENTICATING
             and message.type == messages.SASL_MESSAGE_TOKEN
@@ -240,7 +241,7 @@ class ClientProtocol:
             self._outgoing += self._waiting
             self._waiting = []
 
-    def _take_reply(self, message: Message) -> None:
+    def _process_reply(self, message: Message) -> None:
         name = messages.name_of(message.type)
         message_id = message.message_id
         request = None if message_id is None else self._unanswered.get(message_id)

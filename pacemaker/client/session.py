@@ -159,7 +159,7 @@ class Session:
             # session.
             if self._calls.get(call.message_id) is call:
                 del self._calls[call.message_id]
-                self._protocol.abandon(call.message_id)
+                self._protocol.discard_answer(call.message_id)
 
     def _ask_for_proof(self) -> None:
         if self._proof_due_s is None:

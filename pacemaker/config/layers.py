@@ -55,7 +55,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class SourcedValue:
     """One merged value and where it came from.
 
     Attributes:
@@ -86,7 +86,7 @@ class Configuration:
     origins: Mapping[str, str]
     notes: tuple[Note, ...] = ()
     files_read: tuple[Path, ...] = ()
-    option_values: Mapping[str, Given] = field(default_factory=dict)
+    option_values: Mapping[str, SourcedValue] = field(default_factory=dict)
 
 
 def option_layers(options: Iterable[str]) -> tuple[list[Layer], list[Note]]:
@@ -112,17 +112,17 @@ def merge(layers: Iterable[Layer]) -> Configuration:
             of keys.
 
     """
-    merged: dict[str, Given] = {}
+    merged: dict[str, SourcedValue] = {}
     for layer in layers:
         for name, value in layer.values.items():
-            merged[name] = Given(value, layer.source)
+            merged[name] = SourcedValue(value, layer.source)
     checked: dict[str, Any] = {}
     origins = {each.name: DEFAULT_SOURCE for each in fields(Settings)}
     for key in KEYS:
         if key.name in merged:
-            _take(key, merged[key.name], checked, origins)
-    _take_host(merged, checked, origins)
-    _take_jaas_option(merged, checked, origins)
+            _apply_key(key, merged[key.name], checked, origins)
+    _apply_host(merged, checked, origins)
+    _apply_jaas_option(merged, checked, origins)
     options = {
         name: each
         for name, each in merged.items()
@@ -133,15 +133,18 @@ def merge(layers: Iterable[Layer]) -> Configuration:
     )
 
 
-def _take(
-    key: ConfigKey, found: Given, checked: dict[str, Any], origins: dict[str, str]
+def _apply_key(
+    key: ConfigKey,
+    found: SourcedValue,
+    checked: dict[str, Any],
+    origins: dict[str, str],
 ) -> None:
     origins[key.field] = found.source
     if found.value is not None or not key.null_is_unset:
         checked[key.field] = _check(key, found)
 
 
-def _check(key: ConfigKey, found: Given) -> object:
+def _check(key: ConfigKey, found: SourcedValue) -> object:
     try:
         return key.check(found.value)
     except values.WrongValueError as exc:
@@ -153,8 +156,8 @@ def _check(key: ConfigKey, found: Given) -> object:
         ) from exc
 
 
-def _take_host(
-    merged: Mapping[str, Given], checked: dict[str, Any], origins: dict[str, str]
+def _apply_host(
+    merged: Mapping[str, SourcedValue], checked: dict[str, Any], origins: dict[str, str]
 ) -> None:
     """Use the deprecated pacemaker.host if pacemaker.servers is not set."""
     found = merged.get(keys.HOST)
@@ -166,8 +169,8 @@ def _take_host(
         origins["servers"] = f"{keys.HOST} in {found.source}"
 
 
-def _take_jaas_option(
-    merged: Mapping[str, Given], checked: dict[str, Any], origins: dict[str, str]
+def _apply_jaas_option(
+    merged: Mapping[str, SourcedValue], checked: dict[str, Any], origins: dict[str, str]
 ) -> None:
     """Let the JVM's option override the key, as in Storm."""
     found = merged.get(keys.CHILDOPTS)
@@ -181,11 +184,11 @@ def _take_jaas_option(
     checked["java_properties"] = values.java_properties(found.value)
     if option is not None:
         jaas_file = ConfigKey(keys.CHILDOPTS, "jaas_file", values.path)
-        checked["jaas_file"] = _check(jaas_file, Given(option, found.source))
+        checked["jaas_file"] = _check(jaas_file, SourcedValue(option, found.source))
         origins["jaas_file"] = f"{keys.CHILDOPTS} in {found.source}"
 
 
-def _notes(merged: Mapping[str, Given]) -> Iterable[Note]:
+def _notes(merged: Mapping[str, SourcedValue]) -> Iterable[Note]:
     unused = [name for name in keys.KEYS_WITHOUT_EFFECT if name in merged]
     if unused:
         yield Note(f"without effect here: {', '.join(unused)}")

@@ -23,13 +23,13 @@ _COUNTED: Final = (
 
 # Heartbeats are counted by the bit length of their size, which is at most 31 because a
 # frame's length is an i32.
-_MOST_BITS: Final = 32
+_MAX_BITS: Final = 32
 # One counter for each type of message; see `pacemaker.wire.messages`.
 _TYPES: Final = messages.NOT_AUTHORIZED + 1
 
 
 def _no_sizes() -> list[int]:
-    return [0] * _MOST_BITS
+    return [0] * _MAX_BITS
 
 
 def _no_types() -> list[int]:
@@ -156,7 +156,7 @@ class Figures:
 
     def count_turn(self, duration_s: float, events: int) -> None:
         """Count a turn of the loop, and how many events it has served."""
-        self.turn_events[min(int(1e6 * duration_s).bit_length(), _MOST_BITS - 1)] += (
+        self.turn_events[min(int(1e6 * duration_s).bit_length(), _MAX_BITS - 1)] += (
             events
         )
         self.turn_events_s += duration_s * events

@@ -189,18 +189,18 @@ class Link:
 
         Args:
             request: the request.
-            token: identifies the request in `LinkUser.on_reply` and `abandon`.
+            token: identifies the request in `LinkUser.on_reply` and `discard_answer`.
         """
         assert self._protocol is not None  # noqa: S101  (it is up)
         message_id = self._protocol.request(request)
         self._pending.add(message_id, token)
         self._queued_bytes += request.body_bytes
 
-    def abandon(self, token: Any) -> None:
+    def discard_answer(self, token: Any) -> None:
         """Discard the answer to a request when it comes."""
-        message_id = self._pending.abandon(token)
+        message_id = self._pending.discard_answer(token)
         if message_id is not None and self._protocol is not None:
-            self._protocol.abandon(message_id)
+            self._protocol.discard_answer(message_id)
 
     def flush(self) -> None:
         """Send as much of the queued bytes as the kernel accepts."""
@@ -400,7 +400,7 @@ class Link:
             self._go_on_authenticating()
         if protocol.replies_rcvd != replies_before:
             probes.on_reply()
-        self._take_replies(protocol)
+        self._use_replies(protocol)
         self._check()
 
     def _why_closed(self, protocol: ClientProtocol) -> str:
@@ -416,7 +416,7 @@ class Link:
             )
         return "closed by the Pacemaker"
 
-    def _take_replies(self, protocol: ClientProtocol) -> None:
+    def _use_replies(self, protocol: ClientProtocol) -> None:
         for reply in protocol.replies():
             token = self._pending.pop(reply.message_id)
             if reply.is_refused:

@@ -169,9 +169,9 @@ class LinksThread(threading.Thread):
         """Send a question to a Pacemaker."""
         self.read_senders[number].ask(question)
 
-    def abandon(self, number: int, question: Question) -> None:
+    def discard_answer(self, number: int, question: Question) -> None:
         """Discard a Pacemaker's answer."""
-        self.read_senders[number].link.abandon(question)
+        self.read_senders[number].link.discard_answer(question)
 
     # The loop.
 
@@ -231,7 +231,7 @@ class LinksThread(threading.Thread):
     def process_events(self) -> None:
         """Process what the I/O threads have put into the inbox."""
         for event in self.inbox.drain():
-            self._attempt(partial(self._take, event))
+            self._attempt(partial(self._process, event))
 
     def describe(self) -> str:
         """Describe each Pacemaker in one line: since when it is up, what waits."""
@@ -295,7 +295,7 @@ class LinksThread(threading.Thread):
         next_s = min((time_s for time_s in times if time_s is not None), default=None)
         return None if next_s is None else max(0.0, next_s - self.now())
 
-    def _take(self, event: InboxEvent) -> None:
+    def _process(self, event: InboxEvent) -> None:
         if isinstance(event, Written):
             self.relay.pulse(event.key, event.writer)
         elif isinstance(event, Asked):

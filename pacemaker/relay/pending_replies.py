@@ -34,7 +34,7 @@ class PendingReplies:
             del self._message_ids[token]
         return token
 
-    def abandon(self, token: Hashable) -> int | None:
+    def discard_answer(self, token: Hashable) -> int | None:
         """Remove a request and return its message id; None if it was answered."""
         message_id = self._message_ids.pop(token, None)
         if message_id is not None:

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account, exceeds_share
-from pacemaker.core.protocol.listing import NAMES_PER_STEP
+from pacemaker.core.protocol.large_list import NAMES_PER_STEP
 from pacemaker.core.store.store import KeyHandle
 from pacemaker.core.store.trie import characters_bytes
 from pacemaker.errors import LimitError, OutOfPlaceError
@@ -61,7 +61,7 @@ class ThreadRequests:
     Args:
         inbox: takes the requests.
         relay_id: the relay's id, by which it recognizes itself.
-        most_of_one_bytes: the most memory that the requests of one account may take;
+        account_limit_bytes: the most memory that the requests of one account may take;
             None for no such limit, only an equal share once there is little room.
 
     Attributes:
@@ -69,13 +69,13 @@ class ThreadRequests:
     """
 
     def __init__(
-        self, inbox: Inbox, relay_id: str, most_of_one_bytes: int | None = None
+        self, inbox: Inbox, relay_id: str, account_limit_bytes: int | None = None
     ) -> None:
         self.inbox = inbox
         self.relay_id = relay_id
         self.call: CallSoon = _no_thread
         self.refused = 0
-        self._most_of_one_bytes = most_of_one_bytes
+        self._account_limit_bytes = account_limit_bytes
         self._total_bytes = 0
         self._accounts: dict[Account, int] = {}
 
@@ -99,7 +99,7 @@ class ThreadRequests:
         own_bytes = self._accounts.get(account, 0) + size_bytes
         total_bytes = self._total_bytes + size_bytes
         accounts = len(self._accounts) + (account not in self._accounts)
-        most_bytes = self._most_of_one_bytes
+        most_bytes = self._account_limit_bytes
         if (
             (most_bytes is not None and own_bytes > most_bytes)
             or exceeds_share(own_bytes, total_bytes, MAX_WAITING_BYTES, accounts)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pacemaker.admin import listening
+from pacemaker.admin import listener as admin_listener
 from pacemaker.admin.exposition import metrics_page, no_metrics_page
 from pacemaker.admin.health import HealthCheck
 from pacemaker.admin.progress import Progress
@@ -106,12 +106,14 @@ class AdminEndpoint:
         if options is None:
             if listener_fd >= 0:
                 # Its key is no longer in storm.yaml.
-                listening.release_listener(listening.adopt_listener(listener_fd))
+                admin_listener.release_listener(
+                    admin_listener.adopt_listener(listener_fd)
+                )
             return
         if listener_fd >= 0:
-            self._listener = listening.adopt_listener(listener_fd)
+            self._listener = admin_listener.adopt_listener(listener_fd)
         else:
-            self._listener = listening.listen(options.address)
+            self._listener = admin_listener.listen(options.address)
         names = {name.lower() for name in (*options.hosts, options.address.host)}
         routes = Routes(self._pages(), names, is_gated, options.token)
         self._server = AdminServer(self._listener, routes.answer)
@@ -133,7 +135,7 @@ class AdminEndpoint:
         return (
             None
             if self._listener is None
-            else str(listening.address_of(self._listener))
+            else str(admin_listener.address_of(self._listener))
         )
 
     def serving(self, daemon: Inspectable) -> None:
@@ -168,7 +170,7 @@ class AdminEndpoint:
         """End the endpoint.  It may be called again."""
         if self._server is not None and self._listener is not None:
             self._server.stop()
-            listening.release_listener(self._listener)
+            admin_listener.release_listener(self._listener)
             self._server = self._listener = None
 
     # The methods below run on the endpoint's own threads.

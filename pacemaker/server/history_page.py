@@ -110,7 +110,7 @@ class _Writer:
             "last": self._time(record.last_s),
             "interval": round(record.interval_s, 3),
             "longest_gap": round(record.longest_gap_s, 3),
-            "source": self._source(record.source),
+            "source": self._source(record.writer),
             "read": self._time(record.read_s),
             "reader": None if record.reader is NO_PEER else record.reader.peer,
             "is_unchanged": record.is_unchanged,
@@ -124,11 +124,11 @@ class _Writer:
             shown["uptime_secs"] = seen.uptime_s
         return shown
 
-    def _source(self, source: PeerRecord) -> dict[str, Any]:
+    def _source(self, writer: PeerRecord) -> dict[str, Any]:
         return {
-            "peer": source.peer,
-            "end": source.end.name.lower(),
-            "ended": self._time(source.ended_s),
+            "peer": writer.peer,
+            "end": writer.end.name.lower(),
+            "ended": self._time(writer.ended_s),
         }
 
     def _event(self, event: KeyEvent) -> dict[str, Any]:

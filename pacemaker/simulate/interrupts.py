@@ -20,7 +20,7 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._before[number] = signal.signal(number, self._take)
+            self._before[number] = signal.signal(number, self._note_signal)
         return self
 
     def __exit__(
@@ -31,7 +31,7 @@ class Interrupts:
     ) -> None:
         self._restore()
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
+    def _note_signal(self, number: int, frame: FrameType | None) -> None:
         self.signal_number = number
         self._restore()
 

@@ -107,10 +107,10 @@ class NimbusProtocol:
         self._protocol.receive_data(data)
         outgoing = self._data_to_send()
         for reply in self._protocol.replies():
-            outgoing += self._take(reply.value, reply.is_refused, now_s)
+            outgoing += self._process_reply(reply.value, reply.is_refused, now_s)
         return outgoing
 
-    def _take(self, value: Any, is_refused: bool, now_s: float) -> bytes:
+    def _process_reply(self, value: Any, is_refused: bool, now_s: float) -> bytes:
         self._tally.reads.record(now_s - self._asked_s)
         wrong = "unauthorized reads" if is_refused else self._wrong(value)
         if wrong:

@@ -139,10 +139,10 @@ class WorkerProtocol:
             return b""
         self._frames.receive(data)
         while frame := self._frames.next():
-            self._take(*frame, now_s)
+            self._process_reply(*frame, now_s)
         return b""
 
-    def _take(self, data: bytes, start: int, end: int, now_s: float) -> None:
+    def _process_reply(self, data: bytes, start: int, end: int, now_s: float) -> None:
         message = messages.decode(data[start:end])
         oldest = self._unanswered[0] if self._unanswered else None
         if (

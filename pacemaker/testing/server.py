@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from pacemaker.client.address import ServerAddress
 from pacemaker.core.figures import Figures
 from pacemaker.core.protocol.dispatch import Dispatcher
-from pacemaker.core.protocol.listing import Listing
+from pacemaker.core.protocol.large_list import LargeList
 from pacemaker.core.store.store import Store
 from pacemaker.testing.clock import MemoryClock
 from pacemaker.wire import messages
@@ -128,7 +128,7 @@ class MemoryServer:
             garbage, self._garbage = self._garbage, None
             return garbage
         reply = self._dispatcher.reply_to(message, authenticated=True)
-        if isinstance(reply, Listing):
+        if isinstance(reply, LargeList):
             while (chunks := reply.step()) is None:
                 pass
             return b"".join(chunks)

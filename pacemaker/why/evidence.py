@@ -32,7 +32,8 @@ class WorkerVerdict(enum.Enum):
     LOADING = "loading"
     TWO_WRITERS = "two writers"
     WHOLE_HOST = "whole host"
-    EVERYTHING = "everything"
+    # The text is older than the name, and users may match it.
+    SHARED_OUTAGE = "everything"
     NOT_READ = "not read by Nimbus"
     SUPERVISOR_GONE = "supervisor gone"
     UNCLEAR = "unclear"
@@ -106,7 +107,7 @@ class Evidence:
         return max((each.now_s for each in self.daemons), default=0.0)
 
     def firsthand_facts(self, worker: WorkerId) -> list[KeyFacts]:
-        """Return what is remembered of a worker by what it connects to.
+        """Return what the daemons to which a worker connects know of it.
 
         If its relay answered, that is the relay alone.  The Pacemakers' memory must not
         be mixed in: a relay repeats heartbeats to a Pacemaker that was restarted, so a

@@ -24,7 +24,7 @@ def shared_outage(evidence: Evidence, worker: WorkerId, gap: Gap) -> Cause | Non
     nodes = {node_of(each[1]) for each in alive}
     if len(nodes) > 1 and len(silent) >= max(_MANY, _MOST * len(alive)):
         return _cause(
-            WorkerVerdict.EVERYTHING,
+            WorkerVerdict.SHARED_OUTAGE,
             gap,
             f"{len(silent)} of {len(alive)} workers on {len(nodes)} hosts were silent"
             " at the same time",

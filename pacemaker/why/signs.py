@@ -26,7 +26,7 @@ _FLAPS: Final = 4
 _FLAPPING_S: Final = 60.0
 
 
-def signs(evidence: Evidence, worker: WorkerId) -> Iterator[WorkerFinding]:
+def without_gap(evidence: Evidence, worker: WorkerId) -> Iterator[WorkerFinding]:
     """Yield what is wrong with a worker besides its gaps."""
     # Two hosts that write one key have a relay each, so only a Pacemaker sees both.
     for each in [*evidence.relay_facts(worker), *evidence.pacemaker_facts(worker)]:
@@ -73,7 +73,7 @@ def _restart_of_the_daemon(
     was_waiting = first.first_s - daemon.began_s < NIMBUS_TASK_TIMEOUT_SECS
     if started_s < daemon.began_s - SLACK_S and was_waiting:
         yield WorkerFinding(
-            WorkerVerdict.EVERYTHING,
+            WorkerVerdict.SHARED_OUTAGE,
             None,
             first.first_s,
             (

@@ -29,7 +29,9 @@ MEANINGS: Final = {
     WorkerVerdict.LOADING: "it is starting",
     WorkerVerdict.TWO_WRITERS: "two processes write its heartbeats",
     WorkerVerdict.WHOLE_HOST: "its whole host was down or cut off",
-    WorkerVerdict.EVERYTHING: "all workers were cut off: the Pacemaker or its network",
+    WorkerVerdict.SHARED_OUTAGE: (
+        "all workers were cut off: the Pacemaker or its network"
+    ),
     WorkerVerdict.NOT_READ: "Nimbus did not read its heartbeats",
     WorkerVerdict.SUPERVISOR_GONE: "its supervisor is down",
     WorkerVerdict.UNCLEAR: "the cause cannot be told from here",

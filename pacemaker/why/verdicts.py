@@ -28,7 +28,7 @@ from pacemaker.why.evidence import (
 from pacemaker.why.facts import KeyFacts
 from pacemaker.why.gaps import Gap
 from pacemaker.why.outages import shared_outage
-from pacemaker.why.signs import signs
+from pacemaker.why.signs import without_gap
 
 # The first rule that finds a cause decides; if none does, `abrupt_end` does.  What a
 # whole topology or several workers share comes before what one worker did.
@@ -53,7 +53,7 @@ def findings_of(evidence: Evidence, worker: WorkerId) -> list[WorkerFinding]:
     if not facts:
         return [_unseen(evidence, worker)]
     findings = [_judge_gap(evidence, worker, gap) for gap in evidence.gaps(worker)]
-    findings += signs(evidence, worker)
+    findings += without_gap(evidence, worker)
     findings.sort(key=_newest_last, reverse=True)
     return findings or [WorkerFinding(WorkerVerdict.WELL, None, None, _why_well(facts))]
 

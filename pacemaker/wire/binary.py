@@ -144,7 +144,7 @@ class _Reader:
         if kind == _STRING:
             return self._read_text()
         if kind == _BINARY:
-            return self._take(self._read_length())
+            return self._read_bytes(self._read_length())
         if kind == _STRUCT:
             return self.read_struct(spec, depth + 1)
         if kind == _MAP:
@@ -285,18 +285,18 @@ class _Reader:
 
     def _read_text(self) -> str:
         try:
-            return self._take(self._read_length()).decode()
+            return self._read_bytes(self._read_length()).decode()
         except UnicodeDecodeError as exc:
             raise self._malformed("text is not UTF-8", exc.reason) from exc
 
     def _read_number(self, kind: int) -> Any:
         number = _NUMBERS[kind]
-        return number.unpack(self._take(number.size))[0]
+        return number.unpack(self._read_bytes(number.size))[0]
 
     def _read_byte(self) -> int:
-        return self._take(1)[0]
+        return self._read_bytes(1)[0]
 
-    def _take(self, size_bytes: int) -> bytes:
+    def _read_bytes(self, size_bytes: int) -> bytes:
         start = self._position
         self._pass(size_bytes)
         return self._data[start : self._position]

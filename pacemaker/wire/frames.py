@@ -6,8 +6,9 @@ a peer has only stated.
 
 The work is proportional to the number of bytes, even if they arrive one at a time, or
 as thousands of frames in one segment.  Frames that are complete in one segment are not
-copied at all.  A frame that arrives in several is copied once, and what follows it only
-if even the frame's length was cut; `pieces` gives a large frame without any copy.
+copied at all.  A frame in several segments is copied once.  The bytes after it are
+copied only if the segment's end cut the frame's four length bytes.  `pieces` gives a
+large frame without any copy.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ class FrameReader:
     """
 
     __slots__ = (
+        "_first_piece_at",
         "_max_body_bytes",
-        "_more",
-        "_more_at",
-        "_more_bytes",
+        "_pieces",
+        "_pieces_bytes",
         "_position",
         "_unread",
         "frames_rcvd",
@@ -51,17 +52,18 @@ class FrameReader:
         self._max_body_bytes = max_body_bytes
         self._unread = unread
         self._position = 0
-        # The pieces after `_unread`, and where the unread bytes of the first one begin.
-        # If there are any, `_unread` has at least the head of a frame.
-        self._more: deque[bytes | bytearray] = deque()
-        self._more_at = 0
-        self._more_bytes = 0
+        # The pieces after `_unread`, where the unread bytes of the first one begin, and
+        # how many bytes are unread.  If there are any, `_unread` has at least the head
+        # of a frame.
+        self._pieces: deque[bytes | bytearray] = deque()
+        self._first_piece_at = 0
+        self._pieces_bytes = 0
         self.frames_rcvd = 0
 
     def receive(self, data: bytes) -> None:
         """Receive some bytes of the stream."""
         unread = self._unread
-        if self._more:
+        if self._pieces:
             self._add_piece(data)
         elif self._position == len(unread):
             self._unread = data
@@ -81,20 +83,20 @@ class FrameReader:
         Joining the bytes would copy a large frame for each piece, and would leave more
         holes in the heap.
         """
-        self._more_bytes += len(data)
+        self._pieces_bytes += len(data)
         if len(data) >= _SMALL_BYTES:
-            self._more.append(data)
-        elif self._more and isinstance(last := self._more[-1], bytearray):
+            self._pieces.append(data)
+        elif self._pieces and isinstance(last := self._pieces[-1], bytearray):
             last += data
         else:
-            self._more.append(bytearray(data))
+            self._pieces.append(bytearray(data))
 
     def peek(self) -> tuple[bytes, int] | None:
         """Return some bytes, and the offset at which the unread ones begin.
 
         None if the next frame is a large one in pieces.
         """
-        if self._more:
+        if self._pieces:
             size = self.frame_bytes
             if size < _LARGE_BYTES and self._has_pieces_of(size):
                 self._join_first(size)
@@ -109,23 +111,25 @@ class FrameReader:
         """
         # `next` refuses a length that is not allowed.
         most_bytes = HEAD_SIZE + self._max_body_bytes
-        if not self._more or not self.unread_bytes == self.frame_bytes <= most_bytes:
+        if not self._pieces or not self.unread_bytes == self.frame_bytes <= most_bytes:
             return None
         # After a frame that was read, the pieces may begin anywhere.
-        return None if self._position or self._more_at else [self._unread, *self._more]
+        if self._position or self._first_piece_at:
+            return None
+        return [self._unread, *self._pieces]
 
     def skip_pieces(self) -> None:
         """Skip the frame that `pieces` returned."""
         self._unread = b""
-        self._more.clear()
-        self._more_bytes = 0
+        self._pieces.clear()
+        self._pieces_bytes = 0
         self.frames_rcvd += 1
 
     def skip(self, end: int, frames: int) -> None:
         """Skip complete frames, up to an offset in what `peek` returned."""
         self._position = end
         self.frames_rcvd += frames
-        if self._more:
+        if self._pieces:
             self._advance()
 
     def next(self) -> tuple[bytes, int, int] | None:
@@ -139,60 +143,60 @@ class FrameReader:
         """
         start = self._position + HEAD_SIZE
         if start > len(self._unread):
-            self._keep_rest()
+            self.drop_read()
             return None
         (length,) = _unpack_length(self._unread, self._position)
         if not 0 <= length <= self._max_body_bytes:
-            raise FrameError("frame length out of range", self._about(length))
+            raise FrameError("frame length out of range", self._describe_length(length))
         end = start + length
         if end > len(self._unread):
             if not self._has_pieces_of(HEAD_SIZE + length):
-                self._keep_rest()
+                self.drop_read()
                 return None
             self._join_first(HEAD_SIZE + length)
             start, end = HEAD_SIZE, HEAD_SIZE + length
         data = self._unread
         self._position = end
         self.frames_rcvd += 1
-        if self._more:
+        if self._pieces:
             self._advance()
         return data, start, end
 
     def _has_pieces_of(self, size: int) -> bool:
         """Return whether the next frame, of this size, is complete but in pieces."""
         here_bytes = len(self._unread) - self._position
-        return here_bytes < size <= here_bytes + self._more_bytes
+        return here_bytes < size <= here_bytes + self._pieces_bytes
 
     def _join_first(self, size: int) -> None:
         """Put the pieces of the next frame, of this size, together in `_unread`."""
         parts: list[bytes | memoryview] = [self._unread[self._position :]]
         missing_bytes = size - len(parts[0])
-        self._more_bytes -= missing_bytes
+        self._pieces_bytes -= missing_bytes
         while missing_bytes:
-            piece, at = self._more[0], self._more_at
+            piece, at = self._pieces[0], self._first_piece_at
             part = memoryview(piece)[at : at + missing_bytes]
             parts.append(part)
             missing_bytes -= len(part)
-            self._more_at = at + len(part)
-            if self._more_at == len(piece):
-                self._more.popleft()
-                self._more_at = 0
+            self._first_piece_at = at + len(part)
+            if self._first_piece_at == len(piece):
+                self._pieces.popleft()
+                self._first_piece_at = 0
         self._unread = b"".join(parts)
         self._position = 0
 
     def _advance(self) -> None:
         """Go on with the next piece, if not even the head of a frame is left."""
-        while self._more and len(self._unread) - self._position < HEAD_SIZE:
+        while self._pieces and len(self._unread) - self._position < HEAD_SIZE:
             rest = self._unread[self._position :]
-            piece, at = bytes(self._more.popleft()), self._more_at
-            self._more_at = 0
-            self._more_bytes -= len(piece) - at
+            piece, at = bytes(self._pieces.popleft()), self._first_piece_at
+            self._first_piece_at = 0
+            self._pieces_bytes -= len(piece) - at
             if rest:
                 self._unread, self._position = rest + piece[at:], 0
             else:
                 self._unread, self._position = piece, at
 
-    def _about(self, length: int) -> str:
+    def _describe_length(self, length: int) -> str:
         detail = f"{length}, allowed is 0 to {self._max_body_bytes}"
         if self.frames_rcvd:
             return detail
@@ -201,27 +205,27 @@ class FrameReader:
         protocol = sniff_protocol(first_bytes)
         return f"{detail}; it looks like {protocol}" if protocol else detail
 
-    def _keep_rest(self) -> None:
-        """Free the frames that were read, and keep the partial frame after them."""
-        if self._position:
-            self._unread = self._unread[self._position :]
-            self._position = 0
+    def drop_read(self, if_most: bool = False) -> None:
+        """Free the frames that were read, and keep what follows them.
 
-    def discard_read(self) -> None:
-        """Free the frames that were read, if they are most of the bytes kept."""
-        if 2 * self._position > len(self._unread):
-            self._unread = self._unread[self._position :]
+        Args:
+            if_most: do so only if they are most of the bytes kept: what follows them
+                is copied, and that must not happen for each slice of many frames.
+        """
+        position = self._position
+        if position and not (if_most and 2 * position <= len(self._unread)):
+            self._unread = self._unread[position:]
             self._position = 0
 
     @property
     def unread_bytes(self) -> int:
         """The number of unread bytes."""
-        return len(self._unread) - self._position + self._more_bytes
+        return len(self._unread) - self._position + self._pieces_bytes
 
     @property
     def unread(self) -> bytes:
         """The unread bytes; a new reader that is given them continues from here."""
-        more = b"".join(self._more)[self._more_at :]
+        more = b"".join(self._pieces)[self._first_piece_at :]
         return self._unread[self._position :] + more
 
     @property

@@ -16,7 +16,7 @@ import pytest
 from pacemaker.admin import server as server_module
 from pacemaker.admin.address import AdminAddress
 from pacemaker.admin.client import fetch_page
-from pacemaker.admin.listening import address_of, listen, release_listener
+from pacemaker.admin.listener import address_of, listen, release_listener
 from pacemaker.admin.routes import HttpRequest, HttpResponse, text_response
 from pacemaker.admin.server import MAX_CONNECTIONS, AdminServer
 

@@ -26,7 +26,7 @@ def test_abandoned_request_gives_its_message_id() -> None:
     """The protocol has to discard that reply when it comes."""
     pending = PendingReplies()
     pending.add(7, "a question")
-    assert pending.abandon("a question") == 7
+    assert pending.discard_answer("a question") == 7
     assert pending.pop(7) is None
 
 
@@ -35,4 +35,4 @@ def test_answered_request_cannot_be_abandoned() -> None:
     pending = PendingReplies()
     pending.add(7, "a question")
     pending.pop(7)
-    assert pending.abandon("a question") is None
+    assert pending.discard_answer("a question") is None

@@ -69,7 +69,7 @@ class Owner:
         """Send a question."""
         self.reads.ask(question)
 
-    def abandon(self, number: int, question: Question) -> None:
+    def discard_answer(self, number: int, question: Question) -> None:
         """Do nothing: no answer comes."""
 
     def question(self, kind: QuestionKind, path: str = KEY) -> list[Answer]:

@@ -16,7 +16,7 @@ import pytest
 
 from pacemaker.admin.address import AdminAddress, parse_admin_address
 from pacemaker.admin.client import FetchedPage, fetch_page
-from pacemaker.admin.listening import address_of
+from pacemaker.admin.listener import address_of
 from pacemaker.admin.progress import STUCK_S
 from pacemaker.config import Settings
 from pacemaker.errors import StartError

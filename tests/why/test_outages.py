@@ -45,7 +45,7 @@ def test_everything_at_once() -> None:
     """Nearly all workers of several hosts: not the fault of any of them."""
     known = others("node_b_6700", "node_c_6700")
     finding = first(evidence(key(writer(AT_S, 20.0, 3_000)), nodes(), **known))
-    assert finding.verdict is WorkerVerdict.EVERYTHING
+    assert finding.verdict is WorkerVerdict.SHARED_OUTAGE
 
 
 def test_workers_that_are_stopped_together_are_not_everything() -> None:

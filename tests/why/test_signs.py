@@ -28,14 +28,14 @@ def test_daemon_that_was_started_again() -> None:
     facts = key(first_s=AT_S + 2, uptime_s=8_000)
     judged = Evidence([daemon({WORKER: facts}, began_s=AT_S)], nodes())
     finding = first(judged)
-    assert finding.verdict is WorkerVerdict.EVERYTHING
+    assert finding.verdict is WorkerVerdict.SHARED_OUTAGE
     assert "started again" in said(finding)
 
 
 def test_pacemaker_that_was_started_again_behind_relays() -> None:
     """The worker wrote to its relay meanwhile."""
     finding = first(behind_relay(key(), key(first_s=AT_S + 2), began_s=AT_S))
-    assert finding.verdict is WorkerVerdict.EVERYTHING
+    assert finding.verdict is WorkerVerdict.SHARED_OUTAGE
     assert "pm1 was started again" in said(finding)
 
 
@@ -109,7 +109,7 @@ def test_restart_of_one_of_two_pacemakers() -> None:
     """What the other one remembers is about other workers."""
     restarted = daemon({WORKER: key(first_s=AT_S + 2)}, began_s=AT_S)
     finding = first(Evidence([restarted, daemon({}, name="pm2")], nodes()))
-    assert finding.verdict is WorkerVerdict.EVERYTHING
+    assert finding.verdict is WorkerVerdict.SHARED_OUTAGE
     assert "pm1 was started again" in said(finding)
 
 

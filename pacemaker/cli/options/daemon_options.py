@@ -63,7 +63,7 @@ def daemon_option(*param_decls: str, **attrs: Any) -> Callable[[_Command], _Comm
     return click.option(*param_decls, cls=DaemonOption, **attrs)
 
 
-class Chosen(NamedTuple):
+class OptionValue(NamedTuple):
     """The value of an option and where it came from.
 
     Attributes:
@@ -77,7 +77,7 @@ class Chosen(NamedTuple):
     origin: str
 
 
-def choose(ctx: click.Context, configuration: Configuration) -> dict[str, Chosen]:
+def choose(ctx: click.Context, configuration: Configuration) -> dict[str, OptionValue]:
     """Return the value of each daemon option of a command that was invoked, by name.
 
     Raises:
@@ -109,24 +109,24 @@ def all_daemon_options(root: click.Command) -> dict[str, list[DaemonOption]]:
 
 def _chosen(
     ctx: click.Context, option: DaemonOption, configuration: Configuration
-) -> Chosen:
+) -> OptionValue:
     assert option.name is not None  # noqa: S101  (click names each option)
     value = ctx.params[option.name]
     if value is _UNSET:
         value = None
     source = ctx.get_parameter_source(option.name)
     if source is ParameterSource.COMMANDLINE:
-        return Chosen(value, value, option.opts[0])
+        return OptionValue(value, value, option.opts[0])
     if source is ParameterSource.ENVIRONMENT:
-        return Chosen(value, os.environ[str(option.envvar)], str(option.envvar))
-    return _from_storm_yaml(ctx, option, configuration) or Chosen(
+        return OptionValue(value, os.environ[str(option.envvar)], str(option.envvar))
+    return _from_storm_yaml(ctx, option, configuration) or OptionValue(
         value, None, DEFAULT_SOURCE
     )
 
 
 def _from_storm_yaml(
     ctx: click.Context, option: DaemonOption, configuration: Configuration
-) -> Chosen | None:
+) -> OptionValue | None:
     given = configuration.option_values.get(option.key)
     if given is None or given.value is None:
         return None
@@ -139,7 +139,7 @@ def _from_storm_yaml(
             value=ShownValue(given.value),
             source=given.source,
         ) from exc
-    return Chosen(value, given.value, given.source)
+    return OptionValue(value, given.value, given.source)
 
 
 def _as_typed(option: DaemonOption, value: object) -> str | list[str]:
@@ -163,7 +163,7 @@ def _text(value: object) -> str:
 
 def chosen_elsewhere(
     root: click.Context, configuration: Configuration
-) -> Iterator[tuple[str, DaemonOption, Chosen]]:
+) -> Iterator[tuple[str, DaemonOption, OptionValue]]:
     """Yield what each command that serves would use, without any flag.
 
     Yields:

@@ -11,7 +11,7 @@ import click
 from pacemaker.cli.options.address_limits import address_options
 from pacemaker.cli.options.admin_options import admin_options
 from pacemaker.cli.options.configuration import log_format_option
-from pacemaker.cli.options.daemon_options import Chosen, choose, daemon_option
+from pacemaker.cli.options.daemon_options import OptionValue, choose, daemon_option
 from pacemaker.cli.options.sizes import parse_size
 from pacemaker.cli.output.logs import configure_logs
 from pacemaker.config import Configuration, Settings
@@ -40,7 +40,7 @@ def check_bind(
     return bind
 
 
-def check_io_threads(io_threads: Chosen, settings: Settings) -> None:
+def check_io_threads(io_threads: OptionValue, settings: Settings) -> None:
     """Refuse more I/O threads than Storm's configuration allows."""
     if io_threads.value is not None and io_threads.value > settings.max_threads:
         raise click.BadParameter(
@@ -51,7 +51,7 @@ def check_io_threads(io_threads: Chosen, settings: Settings) -> None:
 
 
 def chosen_options(
-    chosen: Mapping[str, Chosen], settings: Settings, bind: str | None, **more: Any
+    chosen: Mapping[str, OptionValue], settings: Settings, bind: str | None, **more: Any
 ) -> ServerOptions:
     """Return the options of a server.
 
@@ -81,7 +81,7 @@ def chosen_options(
     )
 
 
-def _chosen_admin(chosen: Mapping[str, Chosen]) -> AdminOptions | None:
+def _chosen_admin(chosen: Mapping[str, OptionValue]) -> AdminOptions | None:
     from pacemaker.server import AdminOptions
 
     admin, hosts, token = (
@@ -101,7 +101,7 @@ def choose_server_options(
     configuration: Configuration,
     log_level: str | None,
     log_format: str,
-) -> dict[str, Chosen]:
+) -> dict[str, OptionValue]:
     """Return the options of a server, and log in the format that was chosen.
 
     Raises:

@@ -33,7 +33,7 @@ def open_missing() -> None:
             setattr(sys, name, open(fd, mode, closefd=False))  # noqa: SIM115
 
 
-def settle() -> None:
+def flush_or_drop() -> None:
     """Flush the buffered output, or drop it if it cannot be written.
 
     By then the command has reported that its output is lost.  If Python tried to flush

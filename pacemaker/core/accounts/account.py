@@ -10,7 +10,7 @@ take what the others need, and no cluster reaches a limit in normal use, even if
 its workers come from one address.
 
 New keys and lists cost time rather than memory, so they are delayed, not refused
-(`Account.settle`).
+(`Account.charge_work`).
 
 This module reads no clock: time is passed in as an argument.
 """
@@ -24,11 +24,11 @@ from typing import Final
 # equal shares.
 PRESSURE: Final = 0.75
 
-# A connection has its account settled after this many new keys and lists of its own:
+# The account of a connection is charged after this many new keys and lists of its own:
 # often enough to enforce the account's rates, and seldom enough to cost nothing.  Below
 # it, a connection never waits, whatever others at its address do.  A peer that connects
 # again each time to stay below it meets the limits of connections.
-CHARGES_PER_SETTLEMENT: Final = 32
+KEYS_AND_LISTS_PER_CHARGE: Final = 32
 
 # The largest burst: what an account's rates allow in this many seconds.
 BURST_S: Final = 5.0
@@ -118,8 +118,8 @@ class Account:
             otherwise a long path would cost its writer nothing.
         buffered_bytes: unread and unsent bytes of its connections (the budget).
         held_read_bytes: memory of its held reads (`core.protocol.held_read_budget`).
-        new_keys: keys that it has created since it was last settled (the store).
-        lists: lists that it has requested since it was last settled (dispatch).
+        new_keys: keys that it has created and was not charged for yet (the store).
+        lists: lists that it has requested and was not charged for yet (dispatch).
         heir: the account that has taken over its heartbeats; None unless it is gone
             for good (the store).
         spent_s: time that the I/O threads have recently spent on it; it fades.
@@ -162,7 +162,7 @@ class Account:
         """The account of the whole address.  The I/O threads take hosts in turn."""
         return self.shared_host or self
 
-    def settle(self, now_s: float, limits: AddressLimits) -> float:
+    def charge_work(self, now_s: float, limits: AddressLimits) -> float:
         """Charge the new keys and the lists since the last call.
 
         Returns:

@@ -26,7 +26,7 @@ _READ_GAP: Final = struct.Struct("<dd")
 _TIME: Final = struct.Struct("<d")
 _LENGTH: Final = struct.Struct("<I")
 # The first and the last pulse, the longest gap, the interval, the last read, when the
-# source ended and how, whether the last read saw the same as the one before.
+# peer_record ended and how, whether the last read saw the same as the one before.
 _RECORD: Final = struct.Struct("<ddddddB?")
 
 
@@ -81,9 +81,9 @@ def _unpack(reader: _Reader) -> Contents:
     for _ in range(deletes):
         (at_s,) = reader.fields(_TIME)
         deleted.append(PathDelete(at_s, reader.text(), reader.text()))
-    # Keys that one connection has written share its source, as before.
-    sources: dict[tuple[str, int, float], PeerRecord] = {}
-    by_key = dict(_unpack_record(reader, sources) for _ in range(records))
+    # Keys that one connection has written share its peer_record, as before.
+    peer_records: dict[tuple[str, int, float], PeerRecord] = {}
+    by_key = dict(_unpack_record(reader, peer_records) for _ in range(records))
     return Contents(began_s, read_s, last_reader, read_gaps, deleted, by_key)
 
 
@@ -94,12 +94,12 @@ def _text(text: str) -> bytes:
 
 def _pack_record(key: str, record: KeyRecord) -> bytes:
     events = bytes(record.events or b"")
-    source = record.source
+    peer_record = record.writer
     fixed = _RECORD.pack(
         *(record.first_s, record.last_s, record.longest_gap_s, record.interval_s),
-        *(record.read_s, source.ended_s, source.end, record.is_unchanged),
+        *(record.read_s, peer_record.ended_s, peer_record.end, record.is_unchanged),
     )
-    texts = (_text(key), _text(source.peer), _text(record.reader.peer))
+    texts = (_text(key), _text(peer_record.peer), _text(record.reader.peer))
     return b"".join((fixed, *texts, _LENGTH.pack(len(events)), events))
 
 
@@ -131,16 +131,16 @@ class _Reader:
 
 
 def _unpack_record(
-    reader: _Reader, sources: dict[tuple[str, int, float], PeerRecord]
+    reader: _Reader, peer_records: dict[tuple[str, int, float], PeerRecord]
 ) -> tuple[str, KeyRecord]:
     first_s, last_s, longest_gap_s, interval_s, read_s, *source_is = reader.fields(
         _RECORD
     )
     ended_s, end, is_unchanged = source_is
     key, peer, reader_peer = reader.text(), reader.text(), reader.text()
-    source = sources.setdefault((peer, int(end), ended_s), PeerRecord(peer))
-    source.end, source.ended_s = ConnectionEnd(int(end)), ended_s
-    record = KeyRecord(last_s, source)
+    peer_record = peer_records.setdefault((peer, int(end), ended_s), PeerRecord(peer))
+    peer_record.end, peer_record.ended_s = ConnectionEnd(int(end)), ended_s
+    record = KeyRecord(last_s, peer_record)
     record.first_s, record.longest_gap_s, record.read_s = first_s, longest_gap_s, read_s
     record.interval_s, record.is_unchanged = interval_s, bool(is_unchanged)
     record.quiet_gap_s = min(longest_gap_s, LATE_FACTOR * interval_s)

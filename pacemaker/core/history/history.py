@@ -13,7 +13,7 @@ pulse, its writer and its last `MAX_EVENTS` unusual events:
 **What a pulse costs.**  No clock is read: the time is that of the last `epoll.poll`.  A
 pulse that comes within a second of the last noted one is not noted (`PulseFastPath`).
 Noting a pulse takes two comparisons and one store: the time since the last pulse is
-compared with `KeyRecord.quiet_gap_s`, the source with the last pulse's source, and the
+compared with `KeyRecord.quiet_gap_s`, the connection with the last pulse's, and the
 time is stored.  There is more to do only if one of the comparisons fails.
 
 **Memory.**  Records may take a fixed part of the store's budget, and are counted in it.
@@ -101,41 +101,44 @@ class History:
         return self._size_bytes
 
     def note_pulse(
-        self, key: str, source: PeerRecord, now_s: float, value: bytes
+        self, key: str, peer_record: PeerRecord, now_s: float, value: bytes
     ) -> KeyRecord | None:
         """Note a pulse; return the key's record, if there is one now."""
         record = self.records.get(key)
         if record is None:
-            record = self._new_record(key, source, now_s)
-        elif record.source is not source or now_s - record.last_s > record.quiet_gap_s:
-            self._note_unusual(record, source, now_s, value)
+            record = self._new_record(key, peer_record, now_s)
+        elif (
+            record.writer is not peer_record
+            or now_s - record.last_s > record.quiet_gap_s
+        ):
+            self._note_unusual(record, peer_record, now_s, value)
         else:
             record.last_s = now_s
         return record
 
     def _note_unusual(
-        self, record: KeyRecord, source: PeerRecord, now_s: float, value: bytes
+        self, record: KeyRecord, peer_record: PeerRecord, now_s: float, value: bytes
     ) -> None:
-        """Note a pulse from another source, or after a longer gap than any before."""
-        before, gap_s = record.source, now_s - record.last_s
+        """Note a pulse over another connection, or after the longest gap so far."""
+        before, gap_s = record.writer, now_s - record.last_s
         is_late = record.note_gap(gap_s)
-        record.source, record.last_s = source, now_s
+        record.writer, record.last_s = peer_record, now_s
         # After an upgrade in place, the same connection is another object.
-        is_same = before.peer == source.peer and before.end is ConnectionEnd.OPEN
+        is_same = before.peer == peer_record.peer and before.end is ConnectionEnd.OPEN
         if is_late or not is_same:
             seen = peek(value)
             uptime_s = None if seen is None else seen.uptime_s
             kind = EventKind.LATE if is_same else EventKind.WRITER
             self._add(
                 record,
-                KeyEvent(now_s, kind, source.peer, gap_s, uptime_s, before.end),
+                KeyEvent(now_s, kind, peer_record.peer, gap_s, uptime_s, before.end),
             )
 
-    def note_read(self, key: str, source: PeerRecord, now_s: float) -> None:
+    def note_read(self, key: str, peer_record: PeerRecord, now_s: float) -> None:
         """Note a read by a peer that reads as Nimbus does."""
         if self.read_s and now_s - self.read_s > READ_GAP_S:
             self.read_gaps.append((self.read_s, now_s))
-        self.reader, self.read_s = source, now_s
+        self.reader, self.read_s = peer_record, now_s
         record = self.records.get(key)
         if record is None:
             return
@@ -146,17 +149,19 @@ class History:
             record.last_s <= record.read_s and age_s > LATE_FACTOR * record.interval_s
         )
         if is_unchanged and not record.is_unchanged:
-            self._add(record, KeyEvent(now_s, EventKind.UNCHANGED, source.peer, age_s))
+            self._add(
+                record, KeyEvent(now_s, EventKind.UNCHANGED, peer_record.peer, age_s)
+            )
         record.is_unchanged = is_unchanged
-        record.reader, record.read_s = source, now_s
+        record.reader, record.read_s = peer_record, now_s
 
-    def note_delete(self, path: str, source: PeerRecord, now_s: float) -> None:
+    def note_delete(self, path: str, peer_record: PeerRecord, now_s: float) -> None:
         """Note a delete of a key or of a directory."""
         record = self.records.get(path)
         if record is not None:
-            self._add(record, KeyEvent(now_s, EventKind.DELETED, source.peer))
+            self._add(record, KeyEvent(now_s, EventKind.DELETED, peer_record.peer))
         else:
-            self.deletes.append(PathDelete(now_s, path[:512], source.peer))
+            self.deletes.append(PathDelete(now_s, path[:512], peer_record.peer))
 
     def _add(self, record: KeyRecord, event: KeyEvent) -> None:
         self._grow(record.add(event))
@@ -167,7 +172,7 @@ class History:
         self._count_bytes(more_bytes)
 
     def _new_record(
-        self, key: str, source: PeerRecord, now_s: float
+        self, key: str, peer_record: PeerRecord, now_s: float
     ) -> KeyRecord | None:
         size_bytes = RECORD_BYTES + len(key)
         removed_bytes = 0
@@ -186,7 +191,7 @@ class History:
                 self._size_bytes -= freed_bytes
                 removed_bytes += freed_bytes
             has_room = self._size_bytes + size_bytes <= self._limit_bytes
-            record = KeyRecord(now_s, source) if has_room else None
+            record = KeyRecord(now_s, peer_record) if has_room else None
             if record is not None:
                 self.records[key] = record
                 self._order.append(key)

@@ -25,7 +25,7 @@ LATE_FACTOR: Final = 2.0
 _RUN: Final = 3
 _SAME_FACTOR: Final = 1.2
 
-# What a record takes without its key: itself, its entry, its times, its source.
+# What a record takes without its key: itself, its entry, its times, its writer.
 RECORD_BYTES: Final = 450
 # The time, the kind, how the previous connection had ended, the worker's uptime, a
 # duration in seconds, and the length of the peer's name, which follows.
@@ -131,11 +131,11 @@ class KeyRecord:
     """The history of one key.
 
     Attributes:
-        source: the connection of the last pulse.
+        writer: the connection of the last pulse.
         first_s: the first pulse.
         last_s: the last pulse.
-        quiet_gap_s: the longest gap after which there is nothing to note: the longest
-            gap so far, or, if that is smaller, the gap from which on a pulse is late.
+        quiet_gap_s: a pulse after at most this gap needs no note: the smaller of the
+            longest gap so far and the gap that counts as late.
         longest_gap_s: the longest gap between two pulses.
         interval_s: the usual interval.
         read_s: when it was last read by a reader; 0 for never.
@@ -153,11 +153,11 @@ class KeyRecord:
         "quiet_gap_s",
         "read_s",
         "reader",
-        "source",
+        "writer",
     )
 
-    def __init__(self, now_s: float, source: PeerRecord) -> None:
-        self.source = source
+    def __init__(self, now_s: float, peer_record: PeerRecord) -> None:
+        self.writer = peer_record
         self.reader = NO_PEER
         self.first_s = self.last_s = now_s
         self.quiet_gap_s = self.longest_gap_s = self.read_s = 0.0

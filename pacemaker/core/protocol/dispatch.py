@@ -18,7 +18,7 @@ from pacemaker.core.history.record import (
     PeerRecord,
     TurnTime,
 )
-from pacemaker.core.protocol.listing import LARGE_LIST_NAMES, Listing
+from pacemaker.core.protocol.large_list import LARGE_LIST_NAMES, LargeList
 from pacemaker.core.protocol.pulse_fast_path import PulseFastPath, PulseStore
 from pacemaker.core.protocol.read_fast_path import ReadFastPath
 from pacemaker.core.store.store import KeyHandle
@@ -135,18 +135,18 @@ class Dispatcher:
         message: Message,
         authenticated: bool,
         account: Account = UNKNOWN_PEER,
-        source: PeerRecord = NO_PEER,
-    ) -> Message | Listing | None:
+        peer_record: PeerRecord = NO_PEER,
+    ) -> Message | LargeList | None:
         """Carry out one request.
 
         Args:
             message: the peer's message.
             authenticated: whether the peer may read.
             account: the peer's account.
-            source: the connection, for the history.
+            peer_record: the connection, for the history.
 
         Returns:
-            The reply.  For the list of a large directory, the `Listing` that writes
+            The reply.  For the list of a large directory, the `LargeList` that writes
             the reply.  None if the message is not a request.
 
         Raises:
@@ -162,7 +162,7 @@ class Dispatcher:
                     "request without its pulse",
                     "SEND_PULSE must have an id and details",
                 )
-            self.store_pulse(data.id, data.details, account, source)
+            self.store_pulse(data.id, data.details, account, peer_record)
             return Message(messages.SEND_PULSE_RESPONSE, None, message_id)
         if kind not in READS and kind not in self._answers:
             return None
@@ -173,7 +173,7 @@ class Dispatcher:
             return Message(messages.NOT_AUTHORIZED, None, message_id)
         self._figures.requests[kind] += 1
         if self._history is not None:
-            self._note(self._history, kind, data, source)
+            self._note(self._history, kind, data, peer_record)
         if kind == messages.GET_ALL_NODES_FOR_PATH:
             return self._list_nodes(data, message_id, account)
         reply_kind, data_for = self._answers[kind]
@@ -188,33 +188,35 @@ class Dispatcher:
             self._figures.anonymous_deletes += 1
         return False
 
-    def _note(self, history: History, kind: int, path: str, source: PeerRecord) -> None:
+    def _note(
+        self, history: History, kind: int, path: str, peer_record: PeerRecord
+    ) -> None:
         """Note a request other than a pulse in the history."""
         if kind == messages.GET_PULSE:
-            if source.is_reader:
-                history.note_read(path, source, self._turn_time.now_s)
+            if peer_record.is_reader:
+                history.note_read(path, peer_record, self._turn_time.now_s)
         elif kind == messages.GET_ALL_NODES_FOR_PATH:
             # Nimbus asks for one list in each of its rounds, and no worker does.
-            source.is_reader = True
+            peer_record.is_reader = True
         elif kind in DELETES:
-            history.note_delete(path, source, self._turn_time.now_s)
+            history.note_delete(path, peer_record, self._turn_time.now_s)
 
     def pulse_fast_path(
         self,
         key: str,
         account: Account = UNKNOWN_PEER,
-        source: PeerRecord = NO_PEER,
+        peer_record: PeerRecord = NO_PEER,
     ) -> PulseFastPath:
         """Return an object that answers the pulses to one key over one connection."""
         return PulseFastPath(
             *(key, self._store, self._figures, self._max_body_bytes, account),
-            *(source, self._history, self._turn_time),
+            *(peer_record, self._history, self._turn_time),
         )
 
-    def read_fast_path(self, source: PeerRecord = NO_PEER) -> ReadFastPath:
+    def read_fast_path(self, peer_record: PeerRecord = NO_PEER) -> ReadFastPath:
         """Return an object that answers single reads over one connection."""
         return ReadFastPath(
-            self._store, self._figures, source, self._history, self._turn_time
+            self._store, self._figures, peer_record, self._history, self._turn_time
         )
 
     def store_pulse(
@@ -222,7 +224,7 @@ class Dispatcher:
         key: str,
         details: bytes,
         account: Account = UNKNOWN_PEER,
-        source: PeerRecord = NO_PEER,
+        peer_record: PeerRecord = NO_PEER,
     ) -> None:
         """Carry out one SEND_PULSE.
 
@@ -236,7 +238,7 @@ class Dispatcher:
         self._store.put(key, details, account=account)
         self._figures.count_pulse(size_bytes)
         if self._history is not None:
-            self._history.note_pulse(key, source, self._turn_time.now_s, details)
+            self._history.note_pulse(key, peer_record, self._turn_time.now_s, details)
 
     def _check_fits(self, key: str, size_bytes: int) -> None:
         size_bytes += len(key.encode())
@@ -253,9 +255,9 @@ class Dispatcher:
 
     def _list_nodes(
         self, path: str, message_id: int, account: Account
-    ) -> Message | Listing:
+    ) -> Message | LargeList:
         count = self._store.count_names(path)
-        # The list counts once for each step that `Listing` takes, and at least once.
+        # The list counts once for each step that `LargeList` takes, and at least once.
         # The rate limits steps, because other requests have to wait for each of them.
         account.lists += max(1, -(-count // LARGE_LIST_NAMES))
         if count <= LARGE_LIST_NAMES:
@@ -264,7 +266,7 @@ class Dispatcher:
                 kind = messages.GET_ALL_NODES_FOR_PATH_RESPONSE
                 return Message(kind, Nodes(names), message_id)
         slices = self._store.name_slices(path)
-        return Listing(path, slices, count, message_id, self._max_body_bytes)
+        return LargeList(path, slices, count, message_id, self._max_body_bytes)
 
     def _get_pulse(self, path: str) -> Pulse:
         details = self._store.get(path)

@@ -70,7 +70,7 @@ class HeldReadBudget:
         account_limit_bytes: int | None = None,
     ) -> None:
         self._stop_waiting = stop_waiting
-        self._most_of_one_bytes = account_limit_bytes
+        self._account_limit_bytes = account_limit_bytes
         self._by_account: dict[Account, _AccountReads] = {}
         self._waiting_bytes = 0
         self._given_up_bytes = 0
@@ -147,7 +147,7 @@ class HeldReadBudget:
                 return False
 
     def _is_too_much(self, own_bytes: int) -> bool:
-        most_bytes = self._most_of_one_bytes
+        most_bytes = self._account_limit_bytes
         return most_bytes is not None and own_bytes > most_bytes
 
     def _give_up(self, account_reads: _AccountReads, least_bytes: int) -> bool:

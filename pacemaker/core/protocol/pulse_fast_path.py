@@ -74,7 +74,7 @@ class PulseFastPath:
         max_body_bytes: the largest message.  A heartbeat from a pulse of that size
             also fits the reply to a GET_PULSE, which has the same overhead.
         account: the account of the sender.
-        source: the connection, for the history.
+        peer_record: the connection, for the history.
         history: notes the pulses; None if there is no history.
         turn_time: the time of the last poll.
     """
@@ -88,7 +88,7 @@ class PulseFastPath:
         "_history",
         "_max_details_bytes",
         "_note_from_s",
-        "_source",
+        "_peer_record",
         "_store",
         "_turn_time",
         "_unpack_begin",
@@ -102,17 +102,17 @@ class PulseFastPath:
         figures: Figures,
         max_body_bytes: int,
         account: Account = UNKNOWN_PEER,
-        source: PeerRecord = NO_PEER,
+        peer_record: PeerRecord = NO_PEER,
         history: History | None = None,
         turn_time: TurnTime = NO_TURN_TIME,
     ) -> None:
         self.key = key
         self._handle = KeyHandle(key, account)
-        self._source = source
+        self._peer_record = peer_record
         self._history = history
         self._turn_time = turn_time
-        # Whoever made this object has noted the first pulse: without a record now, the
-        # history has no room for one.
+        # The first pulses were noted before this object was made.  So if there is no
+        # record now, the history has no room for one.
         has_record = history is not None and key in history.records
         self._note_from_s = 0.0 if has_record else math.inf
         self._store = store
@@ -253,5 +253,5 @@ class PulseFastPath:
         """Note a pulse in the history, and set when to note the next one."""
         assert self._history is not None  # noqa: S101  (it has made the record)
         now_s = self._turn_time.now_s
-        record = self._history.note_pulse(self.key, self._source, now_s, details)
+        record = self._history.note_pulse(self.key, self._peer_record, now_s, details)
         self._note_from_s = math.inf if record is None else now_s + NOTE_EVERY_S

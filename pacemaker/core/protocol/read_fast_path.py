@@ -33,24 +33,24 @@ class ReadFastPath:
     Args:
         store: has the heartbeats.
         figures: counts the reads.
-        source: the connection, for the history.
+        peer_record: the connection, for the history.
         history: notes who reads; None if there is no history.
         turn_time: the time of the last poll of this thread.
     """
 
-    __slots__ = ("_figures", "_history", "_source", "_store", "_turn_time")
+    __slots__ = ("_figures", "_history", "_peer_record", "_store", "_turn_time")
 
     def __init__(
         self,
         store: ReadableStore,
         figures: Figures,
-        source: PeerRecord = NO_PEER,
+        peer_record: PeerRecord = NO_PEER,
         history: History | None = None,
         turn_time: TurnTime = NO_TURN_TIME,
     ) -> None:
         self._store = store
         self._figures = figures
-        self._source = source
+        self._peer_record = peer_record
         self._history = history
         self._turn_time = turn_time
 
@@ -73,6 +73,6 @@ class ReadFastPath:
         figures = self._figures
         figures.requests[messages.GET_PULSE] += 1
         figures.count_read(details)
-        if self._history is not None and self._source.is_reader:
-            self._history.note_read(path, self._source, self._turn_time.now_s)
+        if self._history is not None and self._peer_record.is_reader:
+            self._history.note_read(path, self._peer_record, self._turn_time.now_s)
         return fast_codec.encode_get_reply(path_bytes, details, end)

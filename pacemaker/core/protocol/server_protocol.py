@@ -14,7 +14,7 @@ then does what `wait` says:
     MORE      the same, with a deadline: a frame or a SASL exchange is incomplete
     ROOM      once everything is sent, call `resume`; do not read before
     TURN      serve the other connections, then call `resume`
-    CREDIT    settle the account; once it has credit, call `resume`
+    CREDIT    charge the account; once it has credit, call `resume`
     ANSWER    wait until the function passed to `call_on_release` is called; do not
               read before
     SASL_STEP call `run` of `sasl_step`, on any thread, and pass its outcome to
@@ -55,14 +55,14 @@ from itertools import groupby
 from typing import Final, TypeAlias
 
 from pacemaker.core.accounts.account import (
-    CHARGES_PER_SETTLEMENT,
+    KEYS_AND_LISTS_PER_CHARGE,
     UNKNOWN_PEER,
     Account,
 )
 from pacemaker.core.carried_over import ProtocolSnapshot
 from pacemaker.core.history.record import PeerRecord
 from pacemaker.core.protocol.dispatch import Dispatcher
-from pacemaker.core.protocol.listing import Listing
+from pacemaker.core.protocol.large_list import LargeList
 from pacemaker.core.protocol.peer_conduct import PeerConduct
 from pacemaker.core.protocol.pending_requests import PendingRequests
 from pacemaker.core.protocol.phases import (
@@ -149,7 +149,7 @@ class ServerProtocol:
         user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the peer is at fault.
         account: the account of the peer's address.
-        source: the connection, as the history knows it.
+        peer_record: the connection, as the history knows it.
     """
 
     __slots__ = (
@@ -161,8 +161,8 @@ class ServerProtocol:
         "_has_more",
         "_is_charged",
         "_is_waiting",
+        "_large_list",
         "_last_key",
-        "_listing",
         "_mechanism",
         "_outgoing",
         "_outgoing_bytes",
@@ -174,10 +174,10 @@ class ServerProtocol:
         "error",
         "frames",
         "peer",
+        "peer_record",
         "phase",
         "sasl_step",
         "slice_cost",
-        "source",
         "user",
     )
 
@@ -211,7 +211,7 @@ class ServerProtocol:
         self._read_fast_path: ReadFastPath | None = None
         self._last_key: str | None = None
         # A list that is being written.  No frame is read until it is complete.
-        self._listing: Listing | None = None
+        self._large_list: LargeList | None = None
         self._conduct = PeerConduct(peer)
         # Whether frames may be unread only because a slice was full.
         self._has_more = False
@@ -224,7 +224,7 @@ class ServerProtocol:
         self.slice_cost = 0
         self.account = account
         self.peer = peer
-        self.source = PeerRecord(peer)
+        self.peer_record = PeerRecord(peer)
         self.phase = first_phase(mechanism)
         self.authenticated = mechanism is None
         self.user: str | None = None
@@ -330,7 +330,7 @@ class ServerProtocol:
             self.error = error
         self._enter(PhaseEvent.FAILURE)
         self._has_more = False
-        self._listing = None
+        self._large_list = None
         self._pulse_fast_path = self._read_fast_path = self._fast_path = None
         self.sasl_step = None
         self.frames = FrameReader(0)
@@ -353,7 +353,7 @@ class ServerProtocol:
     @property
     def buffered_bytes(self) -> int:
         """The memory of unread bytes and of a list that is being written."""
-        listed_bytes = 0 if self._listing is None else self._listing.size_bytes
+        listed_bytes = 0 if self._large_list is None else self._large_list.size_bytes
         return self.frames.unread_bytes + listed_bytes
 
     def snapshot(self, unsent: bytes = b"") -> ProtocolSnapshot | None:
@@ -369,7 +369,7 @@ class ServerProtocol:
         pending = self._pending
         held = b"" if pending is None else pending.request_frames
         acks = b"" if pending is None else pending.ack_frames
-        listed = b"" if self._listing is None else self._listing.request_frame
+        listed = b"" if self._large_list is None else self._large_list.request_frame
         return ProtocolSnapshot(
             self.authenticated,
             self.phase is not _OPEN,
@@ -428,7 +428,7 @@ class ServerProtocol:
             return Wait.SASL_STEP
         if self._outgoing_bytes >= MAX_OUTGOING_BYTES:
             return Wait.ROOM
-        if self._is_charged and self._charges >= CHARGES_PER_SETTLEMENT:
+        if self._is_charged and self._charges >= KEYS_AND_LISTS_PER_CHARGE:
             # The connection's own count, not the account's.  Otherwise a worker that
             # adds its one key would wait for what others at its address have done.
             self._charges = 0
@@ -452,7 +452,7 @@ class ServerProtocol:
         except PeerError as exc:
             self._end(exc)
         charges = account.new_keys + account.lists - charged
-        # Another thread may settle the account meanwhile, so it may be less than 0.
+        # Another thread may charge the account meanwhile, so it may be less than 0.
         self._is_charged = charges > 0
         if self._is_charged:
             self._charges += charges
@@ -466,11 +466,11 @@ class ServerProtocol:
                     return
                 # A list comes before the next frame, since replies are in order.
                 # One step of it is a whole slice, whatever was read before.
-                if self._listing is not None:
-                    self._go_on_listing(self._listing)
+                if self._large_list is not None:
+                    self._go_on_with_list(self._large_list)
                     cost_left = 0
                 if cost_left <= 0:
-                    self._has_more = self._listing is not None or (
+                    self._has_more = self._large_list is not None or (
                         self.frames.unread_bytes > 0
                     )
                     break
@@ -485,7 +485,7 @@ class ServerProtocol:
                 if frame is None:
                     return
                 cost_left -= self._read(*frame)
-            self.frames.discard_read()
+            self.frames.drop_read(if_most=True)
         finally:
             self.slice_cost = (SLICE_COST - cost_left) or SLICE_COST
 
@@ -501,7 +501,7 @@ class ServerProtocol:
         if pulse is None:
             return False
         key, details, message_id = pulse
-        self._dispatcher.store_pulse(key, details, self.account, self.source)
+        self._dispatcher.store_pulse(key, details, self.account, self.peer_record)
         self._queue(fast_codec.encode_pulse_ack(message_id))
         self._note_key(key)
         return True
@@ -535,7 +535,7 @@ class ServerProtocol:
     def _note_read(self) -> None:
         """Prepare the fast path for a peer that has read, if it may read."""
         if self.authenticated and self._read_fast_path is None:
-            self._read_fast_path = self._dispatcher.read_fast_path(self.source)
+            self._read_fast_path = self._dispatcher.read_fast_path(self.peer_record)
 
     def _note_key(self, key: str) -> None:
         """Treat a peer that sends two consecutive pulses to one key as its worker."""
@@ -547,7 +547,7 @@ class ServerProtocol:
             self._last_key = key
         elif self._pulse_fast_path is None or self._pulse_fast_path.key != key:
             self._pulse_fast_path = self._dispatcher.pulse_fast_path(
-                key, self.account, self.source
+                key, self.account, self.peer_record
             )
 
     def _answer_pulses(self, pulses: PulseFastPath) -> int:
@@ -608,7 +608,7 @@ class ServerProtocol:
             pending.note_answered(message_id, range(first, len(self._outgoing)))
 
     def _answer_released(self, pending: PendingRequests) -> None:
-        while self._outgoing_bytes < MAX_OUTGOING_BYTES and self._listing is None:
+        while self._outgoing_bytes < MAX_OUTGOING_BYTES and self._large_list is None:
             message = pending.next_released()
             if message is None:
                 return
@@ -618,18 +618,18 @@ class ServerProtocol:
                 # request without an id is pending, since nothing is read after it.
                 self._is_waiting = False
                 self._has_more = self.frames.unread_bytes > 0
-        if self._listing is not None:
+        if self._large_list is not None:
             # It is written, and the other released reads are answered, in later turns.
             self._has_more = True
 
     def _handle(self, message: Message) -> None:
         reply = self._dispatcher.reply_to(
-            message, self.authenticated, self.account, self.source
+            message, self.authenticated, self.account, self.peer_record
         )
         if not self.authenticated:
             self._conduct.note_unauthenticated(message)
-        if isinstance(reply, Listing):
-            self._listing = reply
+        if isinstance(reply, LargeList):
+            self._large_list = reply
         elif reply is not None:
             self._send(reply)
         else:
@@ -657,15 +657,15 @@ class ServerProtocol:
         self.authenticated = True
         self.user = mechanism.user
         # Only Nimbus, or an administrator, has the secret.
-        self.source.is_reader = True
+        self.peer_record.is_reader = True
         for _ in range(mechanism.completion_count):
             self._send(control.control_message(control.SASL_COMPLETE_REQUEST))
 
-    def _go_on_listing(self, listing: Listing) -> None:
+    def _go_on_with_list(self, large_list: LargeList) -> None:
         """Write the next part of a list, which takes as long as a whole slice."""
-        chunks = listing.step()
+        chunks = large_list.step()
         if chunks is not None:
-            self._listing = None
+            self._large_list = None
             for chunk in chunks:
                 self._queue(chunk)
 

@@ -16,9 +16,9 @@
 A key is charged to its last writer.  There is one exception: if taking over another
 account's key would put an account above its share, the account may rewrite the key
 without growth, but the key stays charged to the account that has paid for it.
-(Refusing the rewrite would hurt a worker that has moved to a busy address.  Charging it
-to the new writer would let an account go further and further above its share, because
-each account that loses its last key makes the equal share of the others larger.)
+(Refusing the rewrite would hurt a worker that has moved to a busy address.  If the new
+writer were charged, it could take over key after key: each account that loses its last
+key leaves fewer accounts, and so larger equal shares.)
 
 Each connection of a shared address is an account of its own, which is gone for good
 once the connection has ended.  The keys that it leaves in the store pass to a single
@@ -71,7 +71,7 @@ class StoreBudget:
     """
 
     __slots__ = (
-        "_most_of_one_bytes",
+        "_account_limit_bytes",
         "_size_bytes",
         "_slack",
         "accounts",
@@ -82,7 +82,7 @@ class StoreBudget:
     )
 
     def __init__(self, size_bytes: int | None, account_limit_bytes: int | None) -> None:
-        self._most_of_one_bytes = account_limit_bytes
+        self._account_limit_bytes = account_limit_bytes
         self.used_bytes = 0
         self.accounts = 0
         self.refused = 0
@@ -101,7 +101,7 @@ class StoreBudget:
     @size_bytes.setter
     def size_bytes(self, size_bytes: int) -> None:
         self._size_bytes = size_bytes
-        has_limit = self._most_of_one_bytes is not None
+        has_limit = self._account_limit_bytes is not None
         self.unchecked_bytes = 0 if has_limit else int(size_bytes * PRESSURE)
 
     def add_key(
@@ -241,7 +241,7 @@ class StoreBudget:
 
     def _is_above_limit(self, account: Account, own_bytes: int) -> bool:
         """Return whether an account would have more than any one account may."""
-        most_bytes = self._most_of_one_bytes
+        most_bytes = self._account_limit_bytes
         return most_bytes is not None and account.stored_bytes + own_bytes > most_bytes
 
     def _why(self, account: Account, own_bytes: int) -> str:

@@ -138,7 +138,7 @@ class TrackedCluster:
             worker.problem = str(exc)
             return
         worker.problem = None
-        self._take(topology, worker, beat, now_s)
+        self._update_worker(topology, worker, beat, now_s)
 
     def on_nodes(self, nodes: ClusterNodes | None, problem: str | None = None) -> None:
         """Process what was read from ZooKeeper, or why nothing could be read.
@@ -167,7 +167,7 @@ class TrackedCluster:
             if worker.gone_s is None
         ]
 
-    def _take(
+    def _update_worker(
         self,
         topology: TrackedTopology,
         worker: TrackedWorker,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pacemaker.admin.address import AdminAddress
 from pacemaker.admin.exposition import metrics_page, no_metrics_page
-from pacemaker.admin.listening import address_of, listen, release_listener
+from pacemaker.admin.listener import address_of, listen, release_listener
 from pacemaker.admin.routes import HttpResponse
 from pacemaker.admin.server import AdminServer
 from pacemaker.observe.views.sparklines import Sparklines

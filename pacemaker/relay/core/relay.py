@@ -3,10 +3,10 @@
 One thread calls it.  What it needs from outside is in `ReadLinks` and `NewestPulses`.
 
 **A read** goes to all Pacemakers that are connected, at the same time.  It is answered
-once all of them have answered, or when time is up (`limits.ANSWER_TIMEOUT_S`).  In
-that case, no read waits for the late Pacemaker until it has answered something.  A hit
-waits only briefly for a Pacemaker that is not complete.  A read that cannot be answered
-yet (see `read_results`) is *held*: the Pacemakers are asked again until it can be.
+once all of them have answered, or when time is up (`limits.ANSWER_TIMEOUT_S`).  From
+then on reads do not wait for a late Pacemaker, until it answers again.  A hit waits
+only briefly for a Pacemaker that is not complete.  A read that cannot be answered yet
+(see `read_results`) is *held*: the Pacemakers are asked again until it can be.
 
 **Complete.**  A Pacemaker may have been restarted and be empty, so its miss means
 something only if it has been connected for as long as any worker needs to reach it.
@@ -42,7 +42,7 @@ class ReadLinks(Protocol):
     def ask(self, number: int, question: Question) -> None:
         """Send a question to a Pacemaker whose connection for reads is up."""
 
-    def abandon(self, number: int, question: Question) -> None:
+    def discard_answer(self, number: int, question: Question) -> None:
         """Discard the answer to a question."""
 
 
@@ -136,7 +136,7 @@ class Relay:
     def drop(self, question: Question) -> None:
         """Drop a request that no longer needs an answer."""
         if self._open.pop(question, self) is not self:
-            self._abandon(question)
+            self._discard_answers(question)
 
     # What the connections report.
 
@@ -329,12 +329,12 @@ class Relay:
 
     def _deliver(self, question: Question, answer: Answer) -> None:
         self._open.pop(question, None)
-        self._abandon(question)
+        self._discard_answers(question)
         question.deliver(answer)
 
-    def _abandon(self, question: Question) -> None:
+    def _discard_answers(self, question: Question) -> None:
         for number in question.owing:
-            self._read_links.abandon(number, question)
+            self._read_links.discard_answer(number, question)
         question.owing = set()
         if question.delete is not None:
             self._deleting.pop(question.delete, None)

@@ -246,7 +246,7 @@ class IoThread(threading.Thread):
         """
         wait_s = 0.0
         if has_charged:
-            wait_s = connection.account.settle(self.now(), self._address_limits)
+            wait_s = connection.account.charge_work(self.now(), self._address_limits)
         if wait_s:
             self.figures.delays += 1
             self.call_later(wait_s, lambda: self._put_back(connection))
@@ -295,8 +295,8 @@ class IoThread(threading.Thread):
         if rule.counter is not None:
             setattr(figures, rule.counter, getattr(figures, rule.counter) + 1)
         if rule.history is not None:
-            source = connection.protocol.source
-            source.end, source.ended_s = rule.history, self._turn_time.now_s
+            peer_record = connection.protocol.peer_record
+            peer_record.end, peer_record.ended_s = rule.history, self._turn_time.now_s
 
     def evict_pending(self) -> None:
         """End the connections that another thread wants evicted."""

@@ -62,13 +62,13 @@ def test_bucket_earns_nothing_while_the_clock_stands_or_goes_back() -> None:
 
 
 def test_account_pays_for_new_keys_and_lists_once() -> None:
-    """New keys and lists that were settled are not charged again."""
+    """New keys and lists that were charged once are not charged again."""
     limits = AddressLimits(new_keys_per_s=100.0, lists_per_s=10.0)
     account = Account("10.0.0.5")
     account.new_keys, account.lists = 500, 20
-    assert account.settle(100.0, limits) == pytest.approx(5.0 + 2.0 - BURST_S)
+    assert account.charge_work(100.0, limits) == pytest.approx(5.0 + 2.0 - BURST_S)
     assert (account.new_keys, account.lists) == (0, 0)
-    assert account.settle(100.0, limits) == pytest.approx(2.0)
+    assert account.charge_work(100.0, limits) == pytest.approx(2.0)
 
 
 def test_account_arrives_too_often_above_its_rate() -> None:

@@ -62,11 +62,11 @@ def test_history_is_unpacked_as_it_was_packed() -> None:
 
 
 def test_keys_of_one_connection_share_its_source() -> None:
-    """One source per key would multiply the memory that sources take."""
+    """One record of the peer per key would multiply the memory that these take."""
     records = unpack(packed(contents())).records
-    source = records[KEY].source
-    assert source is records[OTHER].source
-    assert (source.peer, source.end, source.ended_s) == (
+    writer = records[KEY].writer
+    assert writer is records[OTHER].writer
+    assert (writer.peer, writer.end, writer.ended_s) == (
         "10.0.0.1:4000",
         ConnectionEnd.RESET,
         104.0,

@@ -28,11 +28,11 @@ def history(most_bytes: int = MANY) -> History:
 
 
 def beat(
-    kept: History, source: PeerRecord, *times_s: float, value: bytes = b"beat"
+    kept: History, peer_record: PeerRecord, *times_s: float, value: bytes = b"beat"
 ) -> KeyRecord:
     """Note pulses at these times; return the record."""
     for now_s in times_s:
-        record = kept.note_pulse(KEY, source, now_s, value)
+        record = kept.note_pulse(KEY, peer_record, now_s, value)
     assert record is not None
     return record
 
@@ -88,7 +88,7 @@ def test_another_writer_is_an_event() -> None:
 
 
 def test_connection_that_was_carried_over_is_the_same() -> None:
-    """After an upgrade in place, the source is a new object with the same peer."""
+    """After an upgrade in place, the same peer has a new record."""
     kept = history()
     beat(kept, PeerRecord("10.0.0.1:4000"), 100.0)
     assert beat(kept, PeerRecord("10.0.0.1:4000"), 103.0).list_events() == []
@@ -145,13 +145,13 @@ def test_memory_is_counted_and_bounded() -> None:
     counted: list[int] = []
     room = 3 * (RECORD_BYTES + 10)
     kept = History(room, counted.append)
-    source = PeerRecord("10.0.0.1:4000")
+    peer_record = PeerRecord("10.0.0.1:4000")
     for number in range(3):
-        assert kept.note_pulse(f"/w/key-00{number}", source, 0.0, b"") is not None
+        assert kept.note_pulse(f"/w/key-00{number}", peer_record, 0.0, b"") is not None
     # All are in use: there is none for the new key.
-    assert kept.note_pulse("/w/key-003", source, 1.0, b"") is None
+    assert kept.note_pulse("/w/key-003", peer_record, 1.0, b"") is None
     kept.records["/w/key-001"].last_s = -1000.0
-    assert kept.note_pulse("/w/key-003", source, 2.0, b"") is not None
+    assert kept.note_pulse("/w/key-003", peer_record, 2.0, b"") is not None
     assert set(kept.records) == {"/w/key-000", "/w/key-002", "/w/key-003"}
     assert sum(counted) == kept.size_bytes == room
 

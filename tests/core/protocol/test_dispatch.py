@@ -16,7 +16,7 @@ from pacemaker.core.history.record import (
     TurnTime,
 )
 from pacemaker.core.protocol.dispatch import Dispatcher
-from pacemaker.core.protocol.listing import LARGE_LIST_NAMES, Listing
+from pacemaker.core.protocol.large_list import LARGE_LIST_NAMES, LargeList
 from pacemaker.core.store.store import Store
 from pacemaker.core.store.trie import MAX_SEGMENTS
 from pacemaker.errors import LimitError, MalformedError
@@ -48,7 +48,7 @@ def dispatcher(max_body_bytes: int = MAX_BODY_BYTES) -> tuple[Dispatcher, Store]
 def reply_to(message: Message, authenticated: bool = True) -> Message | None:
     """Ask a new dispatcher once."""
     reply = dispatcher()[0].reply_to(message, authenticated)
-    assert not isinstance(reply, Listing)
+    assert not isinstance(reply, LargeList)
     return reply
 
 
@@ -236,7 +236,7 @@ def test_list_costs_its_account_one_for_each_thousand_names(
     reply = asked.reply_to(
         Message(Type.GET_ALL_NODES_FOR_PATH, "/many", 1), True, account
     )
-    assert isinstance(reply, Listing) == (names > LARGE_LIST_NAMES)
+    assert isinstance(reply, LargeList) == (names > LARGE_LIST_NAMES)
     assert account.lists == cost
 
 
@@ -246,7 +246,7 @@ def test_list_of_few_names_that_no_client_takes_is_cut() -> None:
     for number in range(20):
         store.put(f"/w/{number:01000}", b"")
     reply = asked.reply_to(Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 1), True)
-    assert isinstance(reply, Listing)
+    assert isinstance(reply, LargeList)
 
 
 @pytest.mark.parametrize("authenticated", [True, False])
@@ -299,9 +299,9 @@ def test_pulse_is_noted_at_the_time_of_the_poll() -> None:
     asked, history, turn_time = with_history()
     worker = PeerRecord("10.0.0.1:4000")
     for turn_time.now_s in (100.0, 103.0):
-        asked.store_pulse("/w/1", b"x", source=worker)
+        asked.store_pulse("/w/1", b"x", peer_record=worker)
     record = history.records["/w/1"]
-    assert (record.source, record.first_s, record.last_s) == (worker, 100.0, 103.0)
+    assert (record.writer, record.first_s, record.last_s) == (worker, 100.0, 103.0)
 
 
 def test_refused_pulse_is_not_noted() -> None:
@@ -319,10 +319,12 @@ def test_fast_paths_are_noted_too() -> None:
     asked, history, turn_time = with_history()
     worker, nimbus = PeerRecord("10.0.0.1:4000"), PeerRecord("10.0.0.9:1")
     turn_time.now_s, nimbus.is_reader = 100.0, True
-    asked.store_pulse("/w/1", b"x", source=worker)
+    asked.store_pulse("/w/1", b"x", peer_record=worker)
     pulse = messages.encode(Message(Type.SEND_PULSE, Pulse("/w/1", b"x"), 1))
     turn_time.now_s = 103.0
-    assert asked.pulse_fast_path("/w/1", source=worker).answer_one(pulse) is not None
+    assert (
+        asked.pulse_fast_path("/w/1", peer_record=worker).answer_one(pulse) is not None
+    )
     assert history.records["/w/1"].last_s == 103.0
     read = messages.encode(Message(Type.GET_PULSE, "/w/1", 1))
     assert asked.read_fast_path(nimbus).answer_one(read) is not None
@@ -333,12 +335,14 @@ def test_peer_that_asks_for_a_list_is_noted_as_a_reader() -> None:
     """A worker reads its own heartbeat at most; only Nimbus asks for lists."""
     asked, history, turn_time = with_history()
     peer, turn_time.now_s = PeerRecord("10.0.0.9:1"), 100.0
-    asked.store_pulse("/w/1", b"x", source=PeerRecord("10.0.0.1:4000"))
+    asked.store_pulse("/w/1", b"x", peer_record=PeerRecord("10.0.0.1:4000"))
     read = Message(Type.GET_PULSE, "/w/1", 1)
-    asked.reply_to(read, True, source=peer)
+    asked.reply_to(read, True, peer_record=peer)
     assert history.read_s == 0
-    asked.reply_to(Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 2), True, source=peer)
-    asked.reply_to(read, True, source=peer)
+    asked.reply_to(
+        Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 2), True, peer_record=peer
+    )
+    asked.reply_to(read, True, peer_record=peer)
     assert (history.read_s, history.reader) == (100.0, peer)
     assert history.records["/w/1"].read_s == 100.0
 
@@ -349,8 +353,8 @@ def test_delete_is_noted(kind: int, authenticated: bool) -> None:
     """A delete is an event of the key, whoever deletes it."""
     asked, history, turn_time = with_history()
     worker, turn_time.now_s = PeerRecord("10.0.0.1:4000"), 100.0
-    asked.store_pulse("/w/1", b"x", source=worker)
-    asked.reply_to(Message(kind, "/w/1", 1), authenticated, source=worker)
+    asked.store_pulse("/w/1", b"x", peer_record=worker)
+    asked.reply_to(Message(kind, "/w/1", 1), authenticated, peer_record=worker)
     events = history.records["/w/1"].list_events()
     assert events == [KeyEvent(100.0, EventKind.DELETED, "10.0.0.1:4000")]
 
@@ -368,10 +372,10 @@ def test_other_requests_are_not_noted(request_: Message) -> None:
     """They change no heartbeat, and Nimbus makes no decision by their replies."""
     asked, history, turn_time = with_history()
     peer, turn_time.now_s = PeerRecord("10.0.0.9:1"), 100.0
-    asked.store_pulse("/w/1", b"x", source=peer)
+    asked.store_pulse("/w/1", b"x", peer_record=peer)
     before = b"".join(history.dump())
     turn_time.now_s = 200.0
-    asked.reply_to(request_, True, source=peer)
+    asked.reply_to(request_, True, peer_record=peer)
     assert b"".join(history.dump()) == before
     assert not peer.is_reader
 
@@ -381,7 +385,7 @@ def test_refused_read_is_not_noted() -> None:
     asked, history, turn_time = with_history()
     stranger, turn_time.now_s = PeerRecord("10.0.0.9:1"), 100.0
     asked.reply_to(
-        Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 1), False, source=stranger
+        Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 1), False, peer_record=stranger
     )
     assert not stranger.is_reader
     assert history.read_s == 0

@@ -267,7 +267,7 @@ class Noted(NamedTuple):
     worker: PulseFastPath
     history: History
     turn_time: TurnTime
-    source: PeerRecord
+    peer_record: PeerRecord
 
     def events_after(self, *times_s: float, count: int = 1) -> list[KeyEvent]:
         """Send pulses at each of these times; return the events of the key.
@@ -290,16 +290,16 @@ class Noted(NamedTuple):
 
 def noted() -> Noted:
     """Make the pulses of a worker whose first one came at 100 s on another path."""
-    history, turn_time, source = (
+    history, turn_time, peer_record = (
         History(10**6),
         TurnTime(),
         PeerRecord("10.0.0.1:4000"),
     )
-    history.note_pulse(KEY, source, 100.0, b"xy")
+    history.note_pulse(KEY, peer_record, 100.0, b"xy")
     worker = PulseFastPath(
-        KEY, Store(), Figures(), LIMIT, UNKNOWN_PEER, source, history, turn_time
+        KEY, Store(), Figures(), LIMIT, UNKNOWN_PEER, peer_record, history, turn_time
     )
-    return Noted(worker, history, turn_time, source)
+    return Noted(worker, history, turn_time, peer_record)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

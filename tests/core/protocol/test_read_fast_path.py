@@ -94,12 +94,15 @@ def test_large_heartbeat_is_left_to_the_general_way() -> None:
 @pytest.mark.parametrize("is_reader", [True, False])
 def test_history_notes_the_reads_of_nimbus(is_reader: bool) -> None:
     """Reads by a peer that never asked for a list are not noted."""
-    history, source, turn_time = (
+    history, peer_record, turn_time = (
         History(10**6),
         PeerRecord("10.0.0.1:4001"),
         TurnTime(),
     )
-    source.is_reader, turn_time.now_s = is_reader, 100.0
-    reads = ReadFastPath(Store(), Figures(), source, history, turn_time)
+    peer_record.is_reader, turn_time.now_s = is_reader, 100.0
+    reads = ReadFastPath(Store(), Figures(), peer_record, history, turn_time)
     assert reads.answer_one(GET) is not None
-    assert (history.read_s, history.reader is source) == (100.0 * is_reader, is_reader)
+    assert (history.read_s, history.reader is peer_record) == (
+        100.0 * is_reader,
+        is_reader,
+    )

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from pacemaker.core.accounts.account import CHARGES_PER_SETTLEMENT, Account
+from pacemaker.core.accounts.account import KEYS_AND_LISTS_PER_CHARGE, Account
 from pacemaker.core.protocol.server_protocol import (
     MAX_OUTGOING_BYTES,
     SLICE_COST,
@@ -80,10 +80,10 @@ def test_connection_waits_for_credit_once_it_has_cost_a_lot_itself() -> None:
     store, account = Store(), Account("10.0.0.1")
     server = new_protocol(store=store, account=account)
     waits = []
-    for number in range(2 * CHARGES_PER_SETTLEMENT):
+    for number in range(2 * KEYS_AND_LISTS_PER_CHARGE):
         key = send_pulse(f"/w/{number}", b"x", 1)
         waits.append(server.receive_data(key if number % 2 else LIST)[1])
-    often = CHARGES_PER_SETTLEMENT - 1
+    often = KEYS_AND_LISTS_PER_CHARGE - 1
     expected = [*[Wait.REQUEST] * often, Wait.CREDIT]
     assert waits == expected * 2
     assert server.resume()[1] is Wait.REQUEST

@@ -97,7 +97,7 @@ class World:
         assert self.servers[number].reads_up
         self.servers[number].questions.append(question)
 
-    def abandon(self, number: int, question: Question) -> None:
+    def discard_answer(self, number: int, question: Question) -> None:
         """Record that nobody waits for an answer any more."""
         self.abandoned.append((number, question))
 

@@ -164,7 +164,7 @@ def test_ending_of_a_connection_is_what_its_rule_says(
             peer.close()
         hand.turn_until(lambda: connection.is_closed)
         _check_counted(hand.figures, rule.counter)
-        assert connection.protocol.source.end is rule.history
+        assert connection.protocol.peer_record.end is rule.history
         lines = [
             (record.levelno, record.getMessage())
             for record in caplog.records

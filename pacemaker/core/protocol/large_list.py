@@ -1,8 +1,8 @@
 """The list of a large directory, written a slice at a time.
 
 A list of a million names takes a second to write.  For a large directory, dispatch
-therefore returns a `Listing` instead of a message, and the connection takes one `step`
-in each of its turns: a thousand names, or fewer if they are long.
+therefore returns a `LargeList` instead of a message, and the connection takes one
+`step` in each of its turns: a thousand names, or fewer if they are long.
 
 A client of Storm 2.x refuses a reply larger than `pacemaker.thrift.message.size.max`,
 and retries forever.  So the list is cut off after the names that fit.  Nimbus deletes
@@ -28,7 +28,7 @@ NAMES_PER_STEP: Final = 1_000
 _BYTES_PER_STEP: Final = 256 * 1024
 
 
-class Listing:
+class LargeList:
     """The reply to one GET_ALL_NODES_FOR_PATH.
 
     Args:
@@ -62,7 +62,7 @@ class Listing:
         self.size_bytes = 0
 
     def __repr__(self) -> str:
-        return f"<Listing {quoted(self._path)} given={self._given} of={self._count}>"
+        return f"<LargeList {quoted(self._path)} given={self._given} of={self._count}>"
 
     @property
     def request_frame(self) -> bytes:

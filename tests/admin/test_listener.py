@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pacemaker.admin.address import AdminAddress
-from pacemaker.admin.listening import (
+from pacemaker.admin.listener import (
     address_of,
     adopt_listener,
     listen,

@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker.core.protocol import listing as module
-from pacemaker.core.protocol.listing import LARGE_LIST_NAMES, NAMES_PER_STEP, Listing
+from pacemaker.core.protocol import large_list as module
+from pacemaker.core.protocol.large_list import (
+    LARGE_LIST_NAMES,
+    NAMES_PER_STEP,
+    LargeList,
+)
 from pacemaker.core.store.store import Store
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message, Nodes, quoted
@@ -34,13 +38,13 @@ def names_in(frame: bytes) -> list[str]:
     return message.data.pulse_ids
 
 
-def listing(*slices: list[str], max_body_bytes: int = LIMIT) -> Listing:
-    """Make the listing of some names."""
+def large_list(*slices: list[str], max_body_bytes: int = LIMIT) -> LargeList:
+    """Make the list of some names."""
     count = sum(map(len, slices))
-    return Listing("/w\n", iter(slices), count, 7, max_body_bytes)
+    return LargeList("/w\n", iter(slices), count, 7, max_body_bytes)
 
 
-def run(made: Listing) -> tuple[bytes, int]:
+def run(made: LargeList) -> tuple[bytes, int]:
     """Take all steps; return the frame and the number of steps."""
     steps = 1
     while (chunks := made.step()) is None:
@@ -55,7 +59,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=8)
 @given(st.lists(st.lists(texts, max_size=5), max_size=5))
 def test_frame_is_that_of_the_general_writer(slices: list[list[str]]) -> None:
     """However the names are sliced, the bytes are those of a single message."""
-    frame, _ = run(listing(*map(list, slices)))
+    frame, _ = run(large_list(*map(list, slices)))
     assert sorted(names_in(frame)) == sorted(name for part in slices for name in part)
     assert frame == encoded(names_in(frame))
 
@@ -63,7 +67,7 @@ def test_frame_is_that_of_the_general_writer(slices: list[list[str]]) -> None:
 def test_step_writes_a_thousand_names_at_most() -> None:
     """Other connections are served between the steps."""
     names = [str(number) for number in range(5 * NAMES_PER_STEP)]
-    made = listing(names)
+    made = large_list(names)
     for step in range(1, 6):
         assert made.step() is None
         assert f"given={step * NAMES_PER_STEP} " in repr(made)
@@ -75,7 +79,7 @@ def test_step_writes_a_thousand_names_at_most() -> None:
 
 def test_step_writes_few_names_that_are_long() -> None:
     """A step is bounded in bytes as well."""
-    made = listing(["x" * 100_000] * 10)
+    made = large_list(["x" * 100_000] * 10)
     made.step()
     assert made.size_bytes <= module._BYTES_PER_STEP + 100_004
 
@@ -88,7 +92,7 @@ def test_list_is_cut_where_no_client_would_take_it(
     names: list[str], max_body_bytes: int
 ) -> None:
     """The list stays within the limit, and includes every name that fits."""
-    frame, _ = run(listing(list(names), max_body_bytes=max_body_bytes))
+    frame, _ = run(large_list(list(names), max_body_bytes=max_body_bytes))
     given_names = names_in(frame)
     assert len(frame) <= 4 + max_body_bytes
     left_out = list(names)
@@ -101,7 +105,7 @@ def test_list_is_cut_where_no_client_would_take_it(
 
 def test_cut_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     """The log names the directory, and how many of its names are listed."""
-    run(listing(["x" * 100] * 50, max_body_bytes=1_000))
+    run(large_list(["x" * 100] * 50, max_body_bytes=1_000))
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage() == (
@@ -113,7 +117,7 @@ def test_cut_is_told_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
 def test_list_that_fits_is_told_of_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     """A list that fills the limit to the last byte is complete."""
     frame = encoded(["a", "bb"])
-    assert len(run(listing(["a", "bb"], max_body_bytes=len(frame) - 4))[0]) == len(
+    assert len(run(large_list(["a", "bb"], max_body_bytes=len(frame) - 4))[0]) == len(
         frame
     )
     assert not caplog.records
@@ -127,7 +131,7 @@ def test_long_path_is_shortened_in_the_log() -> None:
 
 def changing(store: Store) -> Iterator[bytes]:
     """List a large directory while names are added and removed."""
-    made = Listing("/w", store.name_slices("/w"), store.count_names("/w"), 7, LIMIT)
+    made = LargeList("/w", store.name_slices("/w"), store.count_names("/w"), 7, LIMIT)
     number = 0
     while (chunks := made.step()) is None:
         store.put(f"/w/new-{number}", b"")
@@ -138,7 +142,7 @@ def changing(store: Store) -> Iterator[bytes]:
 
 
 def test_names_that_stay_are_listed_whatever_comes_and_goes() -> None:
-    """A name that exists throughout the listing is listed exactly once."""
+    """A name that exists while the list is written is listed exactly once."""
     store = Store()
     for number in range(20 * LARGE_LIST_NAMES):
         store.put(f"/w/{number}", b"")
