@@ -17,6 +17,7 @@ import os
 import random
 import select
 import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -34,13 +35,14 @@ from pacemaker.errors import PacemakerError
 from pacemaker.relay.link_probes import LinkProbes
 from pacemaker.relay.pending_replies import PendingReplies
 from pacemaker.sasl.mechanism import ClientMechanismFactory, StepOutcome
-from pacemaker.server.io.sockets import set_reset_on_close
 
 _logger: Final = logging.getLogger(__name__)
 
 # While this much waits to be sent, nothing is added: pulses that wait in the outbox can
 # still be replaced by newer ones.
 MAX_UNSENT_BYTES: Final = 256 * 1024
+# The value of SO_LINGER: on, for 0 seconds.
+_DISCARD_UNSENT: Final = struct.pack("ii", 1, 0)
 
 
 class LinkStage(Enum):
@@ -69,7 +71,7 @@ class LinkOwner(Protocol):
     def register(self, link: Link, fd: int) -> None:
         """Wait for the events of a socket that was just connected."""
 
-    def wait_for(self, fd: int, events: int) -> None:
+    def set_interest(self, fd: int, events: int) -> None:
         """Change the events that are waited for."""
 
     def unregister(self, fd: int) -> None:
@@ -231,7 +233,7 @@ class Link:
         """Connect, probe or give up, if the time for that has come."""
         if self._stage is LinkStage.WAITING and now_s >= self._attempt_s:
             # If no thread can be started, the link still waits, and `reset` follows.
-            self._owner.run_aside(self._connect, f"pacemaker-connect-{self.name}")
+            self._owner.run_aside(self._connect_aside, f"pacemaker-connect-{self.name}")
             self._stage = LinkStage.CONNECTING
         if self._probes is None or self._protocol is None:
             return
@@ -278,19 +280,19 @@ class Link:
 
     # Connecting.
 
-    def _connect(self) -> None:
+    def _connect_aside(self) -> None:
         """Connect; on a thread of its own, which always ends in a call of the owner."""
         try:
-            sock = self._new_connection()
+            sock = self._open_socket()
         except OSError as exc:
-            self._call(partial(self._failed, reason_of(exc)))
+            self._call(partial(self._on_not_connected, reason_of(exc)))
         except Exception as exc:
             _logger.exception("%s: connecting failed (a bug)", self.name)
-            self._call(partial(self._failed, f"an internal error: {exc!r}"))
+            self._call(partial(self._on_not_connected, f"an internal error: {exc!r}"))
         else:
-            self._call(partial(self._connected, sock))
+            self._call(partial(self._on_connected, sock))
 
-    def _new_connection(self) -> socket.socket:
+    def _open_socket(self) -> socket.socket:
         network = TcpNetwork()
         with contextlib.closing(network.new_waiter()) as waiter:
             sock = connect(
@@ -302,11 +304,11 @@ class Link:
         """Queue a call on the owner's thread."""
         self._owner.call(partial(self.guard, function))
 
-    def _failed(self, reason: str) -> None:
+    def _on_not_connected(self, reason: str) -> None:
         if self._stage is not LinkStage.CLOSED:
             self._lose(reason)
 
-    def _connected(self, sock: socket.socket) -> None:
+    def _on_connected(self, sock: socket.socket) -> None:
         if self._stage is LinkStage.CLOSED:
             sock.close()
             return
@@ -316,7 +318,7 @@ class Link:
         try:
             # After a close, the kernel must not send the rest of its buffer: old pulses
             # could arrive after newer ones (see `relay.core.outbox`).
-            set_reset_on_close(sock, True)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DISCARD_UNSENT)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             mechanism = None if make is None else make(self.address.host)
             self._protocol = ClientProtocol(self._max_body_bytes, mechanism)
@@ -339,17 +341,17 @@ class Link:
         protocol = self._protocol
         if protocol is not None and protocol.phase is ClientPhase.STEPPING:
             self._owner.run_aside(
-                partial(self._step, protocol), f"pacemaker-sasl-{self.name}"
+                partial(self._step_aside, protocol), f"pacemaker-sasl-{self.name}"
             )
             return
         self.flush()
 
-    def _step(self, protocol: ClientProtocol) -> None:
+    def _step_aside(self, protocol: ClientProtocol) -> None:
         """Take a SASL step; on a thread of its own."""
         outcome = protocol.run_step()
-        self._call(partial(self._stepped, protocol, outcome))
+        self._call(partial(self._on_step_taken, protocol, outcome))
 
-    def _stepped(self, protocol: ClientProtocol, outcome: StepOutcome) -> None:
+    def _on_step_taken(self, protocol: ClientProtocol, outcome: StepOutcome) -> None:
         if protocol is not self._protocol or self._probes is None:
             return
         protocol.finish_step(outcome)
@@ -369,7 +371,7 @@ class Link:
         interest = select.EPOLLIN | (select.EPOLLOUT if self._unsent else 0)
         if interest != self._interest:
             self._interest = interest
-            self._owner.wait_for(sock.fileno(), interest)
+            self._owner.set_interest(sock.fileno(), interest)
 
     def _check(self) -> None:
         protocol = self._protocol
@@ -427,11 +429,11 @@ class Link:
             # A link for reads is of no use until it has shown that it may read.
             may_be_used = self._proof.read_right is None or token is self._proof
             if may_be_used and not self.is_up:
-                self._come_up()
+                self._on_first_answer()
             if token is not None and token is not self._proof:
                 self._user.on_reply(token, reply.value)
 
-    def _come_up(self) -> None:
+    def _on_first_answer(self) -> None:
         self._stage = LinkStage.UP
         if self._probes is not None:
             self._probes.on_up()

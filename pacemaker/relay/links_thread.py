@@ -144,7 +144,7 @@ class LinksThread(threading.Thread):
         self._epoll.register(fd, select.EPOLLIN)
         self._by_fd[fd] = link
 
-    def wait_for(self, fd: int, events: int) -> None:
+    def set_interest(self, fd: int, events: int) -> None:
         """Change the events that are waited for."""
         self._epoll.modify(fd, events)
 

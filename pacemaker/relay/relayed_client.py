@@ -4,7 +4,7 @@ A `RelayedClient` stands between the connection's protocol and the relay's core.
 protocol it is the `PendingRequests` of the connection, and to its dispatcher it is the
 store.
 
-    request ─▶ `hold` ─▶ inbox ─▶ (the links' thread: core, Pacemakers)
+    request ─▶ `answer_later` ─▶ inbox ─▶ (the links' thread: core, Pacemakers)
     reply ◀─ dispatcher ◀─ `next_released` ◀─ call on the I/O thread ◀──┘
 
 A pulse is acknowledged at once.  A later answer would be worth nothing to its sender,
@@ -19,10 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account, exceeds_share
 from pacemaker.core.protocol.large_list import NAMES_PER_STEP
+from pacemaker.core.protocol.pending_requests import CallSoon
 from pacemaker.core.store.store import KeyHandle
 from pacemaker.core.store.trie import characters_bytes
 from pacemaker.errors import LimitError, OutOfPlaceError
@@ -31,9 +32,9 @@ from pacemaker.relay.inbox import Inbox
 from pacemaker.wire import messages
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message
 
-# The memory for the waiting requests of one I/O thread: as much as `serve` allows for
+# The memory for the pending requests of one I/O thread: as much as `serve` allows for
 # held reads.
-MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
+MAX_PENDING_BYTES: Final = 16 * 1024 * 1024
 # What a request takes in addition to the characters of its path.
 _REQUEST_BYTES: Final = 1500
 
@@ -52,11 +53,9 @@ _ACKS: Final = {
 # A relay announces itself with a CREATE_PATH of this directory and its own id.
 ANNOUNCEMENT: Final = "/storm-pacemaker-relay/"
 
-CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
-
 
 class ThreadRequests:
-    """The waiting requests of one I/O thread: their memory, and where they go.
+    """The pending requests of one I/O thread: their memory, and where they go.
 
     Args:
         inbox: takes the requests.
@@ -86,7 +85,7 @@ class ThreadRequests:
 
     @property
     def total_bytes(self) -> int:
-        """The memory of all waiting requests."""
+        """The memory of all pending requests."""
         return self._total_bytes
 
     def add(self, account: Account, size_bytes: int) -> None:
@@ -102,8 +101,8 @@ class ThreadRequests:
         most_bytes = self._account_limit_bytes
         if (
             (most_bytes is not None and own_bytes > most_bytes)
-            or exceeds_share(own_bytes, total_bytes, MAX_WAITING_BYTES, accounts)
-            or total_bytes > MAX_WAITING_BYTES
+            or exceeds_share(own_bytes, total_bytes, MAX_PENDING_BYTES, accounts)
+            or total_bytes > MAX_PENDING_BYTES
         ):
             self.refused += 1
             raise LimitError("too many requests wait for the Pacemakers", account.name)
@@ -160,7 +159,7 @@ class RelayedClient:
 
     __slots__ = (
         *("name", "on_release", "_requests", "_account", "_has_ended"),
-        *("_waiting", "_in_order", "_released", "_answer"),
+        *("_pending", "_in_order", "_released", "_answer"),
     )
 
     def __init__(self, requests: ThreadRequests, account: Account, name: str) -> None:
@@ -170,14 +169,14 @@ class RelayedClient:
         self._account = account
         self._has_ended = False
         # By message id, and the one without an id.
-        self._waiting: dict[int, RelayedRequest] = {}
+        self._pending: dict[int, RelayedRequest] = {}
         self._in_order: RelayedRequest | None = None
         self._released: list[RelayedRequest] = []
         # The answer to the request that the dispatcher is about to reply to.
         self._answer: Answer = None
 
     def __repr__(self) -> str:
-        return f"<RelayedClient {self.name} waiting={len(self._waiting)}>"
+        return f"<RelayedClient {self.name} pending={len(self._pending)}>"
 
     # The interface `core.protocol.pending_requests.PendingRequests`.
 
@@ -189,7 +188,7 @@ class RelayedClient:
     @property
     def request_frames(self) -> bytes:
         """The reads as frames, for a process that carries the connection on."""
-        requests = [waiting.request for waiting in self._all()]
+        requests = [pending.request for pending in self._all()]
         return b"".join(
             messages.encode(request)
             for request in requests
@@ -203,7 +202,7 @@ class RelayedClient:
         The deletes themselves must not be carried out again: they would remove what was
         written after them.
         """
-        requests = [waiting.request for waiting in self._all()]
+        requests = [pending.request for pending in self._all()]
         return b"".join(
             messages.encode(
                 Message(
@@ -225,17 +224,17 @@ class RelayedClient:
     def supersede(self, message: Message) -> range:
         """Drop an earlier request with the id of a new one, unless it is the same.
 
-        The same one, sent again, keeps waiting where it is.
+        The same one, sent again, stays where it is.
         """
         message_id = message.message_id
         if message_id is not None:
-            waiting = self._waiting.get(message_id)
-            if waiting is not None and waiting.request != message:
-                del self._waiting[message_id]
-                self._forget(waiting)
+            pending = self._pending.get(message_id)
+            if pending is not None and pending.request != message:
+                del self._pending[message_id]
+                self._forget(pending)
         return range(0)
 
-    def hold(self, message: Message, authenticated: bool) -> bool:
+    def answer_later(self, message: Message, authenticated: bool) -> bool:
         """Ask the Pacemakers, if this is a request that they have to answer.
 
         Raises:
@@ -251,15 +250,15 @@ class RelayedClient:
         if not authenticated and kind not in _ACKS:
             return False
         has_id = message_id is not None and message_id != NO_MESSAGE_ID
-        if has_id and message_id in self._waiting:
+        if has_id and message_id in self._pending:
             # The same request, sent again: `supersede` has dropped any other.
             return True
-        waiting = self._begin(message, asked, path)
+        pending = self._begin(message, asked, path)
         if has_id and message_id is not None:
-            self._waiting[message_id] = waiting
+            self._pending[message_id] = pending
         else:
-            self._in_order = waiting
-        self._requests.inbox.ask(waiting.question)
+            self._in_order = pending
+        self._requests.inbox.ask(pending.question)
         return True
 
     def _begin(self, message: Message, kind: QuestionKind, path: str) -> RelayedRequest:
@@ -269,24 +268,24 @@ class RelayedClient:
             self._account.lists += 1
         size_bytes = _REQUEST_BYTES + characters_bytes(path)
         self._requests.add(self._account, size_bytes)
-        waiting = RelayedRequest(message, size_bytes)
-        waiting.question = Question(kind, path, partial(self._deliver, waiting))
-        return waiting
+        pending = RelayedRequest(message, size_bytes)
+        pending.question = Question(kind, path, partial(self._deliver, pending))
+        return pending
 
     def next_released(self) -> Message | None:
         """Remove and return a request that is answered now, or None."""
         while self._released:
-            waiting = self._released.pop()
-            message_id = waiting.request.message_id
-            if waiting is self._in_order:
+            pending = self._released.pop()
+            message_id = pending.request.message_id
+            if pending is self._in_order:
                 self._in_order = None
-            elif message_id is not None and self._waiting.get(message_id) is waiting:
-                del self._waiting[message_id]
+            elif message_id is not None and self._pending.get(message_id) is pending:
+                del self._pending[message_id]
             else:
                 continue
-            self._requests.remove(self._account, waiting.size_bytes)
-            self._answer = waiting.answer
-            return waiting.request
+            self._requests.remove(self._account, pending.size_bytes)
+            self._answer = pending.answer
+            return pending.request
         return None
 
     def drop_all(self) -> None:
@@ -294,9 +293,9 @@ class RelayedClient:
         if self._has_ended:
             return
         self._has_ended = True
-        for waiting in self._all():
-            self._forget(waiting)
-        self._waiting.clear()
+        for pending in self._all():
+            self._forget(pending)
+        self._pending.clear()
         self._in_order = None
         self._released.clear()
         self.on_release = _nothing
@@ -316,20 +315,20 @@ class RelayedClient:
 
     def _all(self) -> list[RelayedRequest]:
         in_order = [] if self._in_order is None else [self._in_order]
-        return [*self._waiting.values(), *in_order]
+        return [*self._pending.values(), *in_order]
 
-    def _forget(self, waiting: RelayedRequest) -> None:
-        self._requests.remove(self._account, waiting.size_bytes)
-        self._requests.inbox.drop(waiting.question)
+    def _forget(self, pending: RelayedRequest) -> None:
+        self._requests.remove(self._account, pending.size_bytes)
+        self._requests.inbox.drop(pending.question)
 
-    def _deliver(self, waiting: RelayedRequest, answer: Answer) -> None:
+    def _deliver(self, pending: RelayedRequest, answer: Answer) -> None:
         # Called on the links' thread; the rest of this class is not.
-        waiting.answer = answer
-        self._requests.call(partial(self._release, waiting))
+        pending.answer = answer
+        self._requests.call(partial(self._release, pending))
 
-    def _release(self, waiting: RelayedRequest) -> None:
+    def _release(self, pending: RelayedRequest) -> None:
         if not self._has_ended:
-            self._released.append(waiting)
+            self._released.append(pending)
             self.on_release()
 
     # The interface `core.protocol.dispatch.HeartbeatStore`.

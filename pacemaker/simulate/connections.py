@@ -29,7 +29,7 @@ _READABLE: Final = select.EPOLLIN
 _WRITABLE: Final = select.EPOLLOUT
 
 
-class Peer(Protocol):
+class SimulatedClient(Protocol):
     """The protocol on a connection: `WorkerProtocol` or `NimbusProtocol`."""
 
     def connected(self, now_s: float) -> bytes:
@@ -49,7 +49,7 @@ class PeerConnection:
 
     __slots__ = ("attempts", "is_connected", "peer", "sock", "unsent")
 
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: SimulatedClient) -> None:
         self.peer = peer
         self.sock: socket.socket | None = None
         self.is_connected = False
@@ -86,49 +86,49 @@ class PeerConnections:
         self._clock = clock
         self._epoll = select.epoll()
         self._by_fd: dict[int, PeerConnection] = {}
-        # When to reopen which link; the number breaks ties.
+        # When to reopen which connection; the number breaks ties.
         self._again: list[tuple[float, int, PeerConnection]] = []
         self._losses = 0
         self.connecting = 0
 
-    def open(self, link: PeerConnection) -> None:
-        """Start to connect a link; `poll` completes it."""
+    def open(self, connection: PeerConnection) -> None:
+        """Start to connect; `poll` completes it."""
         try:
-            link.sock = self._network.begin_to_connect(self._endpoint)
+            connection.sock = self._network.begin_to_connect(self._endpoint)
         except OSError as exc:
-            self._lose(link, reason_of(exc))
+            self._lose(connection, reason_of(exc))
             return
         self.connecting += 1
-        fd = link.sock.fileno()
-        self._by_fd[fd] = link
+        fd = connection.sock.fileno()
+        self._by_fd[fd] = connection
         self._epoll.register(fd, _WRITABLE)
 
-    def send(self, link: PeerConnection, data: bytes) -> bool:
+    def send(self, connection: PeerConnection, data: bytes) -> bool:
         """Send bytes, now or when the kernel has room.
 
-        If the link is not connected, the bytes are dropped: on the next connection its
-        peer's `connected` provides what to send.
+        While it is not connected, the bytes are dropped: once it is again, its peer's
+        `connected` provides what to send.
 
         Returns:
             Whether all bytes were sent at once.
         """
-        if not link.is_connected or link.sock is None:
+        if not connection.is_connected or connection.sock is None:
             return False
-        if link.unsent:
-            link.unsent += data
+        if connection.unsent:
+            connection.unsent += data
             return False
         try:
-            sent_bytes = link.sock.send(data)
+            sent_bytes = connection.sock.send(data)
         except BlockingIOError:
             sent_bytes = 0
         except OSError as exc:
-            self._lose(link, reason_of(exc))
+            self._lose(connection, reason_of(exc))
             return False
         self._tally.sent_bytes += sent_bytes
         if sent_bytes == len(data):
             return True
-        link.unsent += data[sent_bytes:]
-        self._epoll.modify(link.sock.fileno(), _READABLE | _WRITABLE)
+        connection.unsent += data[sent_bytes:]
+        self._epoll.modify(connection.sock.fileno(), _READABLE | _WRITABLE)
         return False
 
     def poll(self, until_s: float) -> None:
@@ -145,103 +145,105 @@ class PeerConnections:
         events = self._epoll.poll(0)
         now_s = self._clock()
         for fd, event in events:
-            link = self._by_fd.get(fd)
-            if link is None:
+            connection = self._by_fd.get(fd)
+            if connection is None:
                 continue  # lost in this turn
-            if not link.is_connected:
-                self._finish_connecting(link, now_s)
+            if not connection.is_connected:
+                self._finish_connecting(connection, now_s)
                 continue
             if event & _WRITABLE:
-                self._flush(link)
-            if event & ~_WRITABLE and link.is_connected:
-                self._receive(link, now_s)
+                self._flush(connection)
+            if event & ~_WRITABLE and connection.is_connected:
+                self._receive(connection, now_s)
         while self._again and self._again[0][0] <= now_s:
             self.open(heapq.heappop(self._again)[2])
 
     def close(self) -> None:
         """Close all connections for good; a second call has no effect."""
         self._again.clear()
-        for link in list(self._by_fd.values()):
-            self._forget(link)
+        for connection in list(self._by_fd.values()):
+            self._forget(connection)
         self._epoll.close()
 
     @property
     def ends(self) -> tuple[str, str] | None:
         """The local and the server's address; None if nothing is connected."""
-        for link in self._connected():
-            assert link.sock is not None  # noqa: S101  (it is connected)
-            return link.sock.getsockname()[0], link.sock.getpeername()[0]
+        for connection in self._connected():
+            assert connection.sock is not None  # noqa: S101  (it is connected)
+            return connection.sock.getsockname()[0], connection.sock.getpeername()[0]
         return None
 
     def _connected(self) -> Iterator[PeerConnection]:
-        return (link for link in self._by_fd.values() if link.is_connected)
+        return (
+            connection for connection in self._by_fd.values() if connection.is_connected
+        )
 
-    def _finish_connecting(self, link: PeerConnection, now_s: float) -> None:
-        assert link.sock is not None  # noqa: S101  (it has a descriptor)
-        error = link.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    def _finish_connecting(self, connection: PeerConnection, now_s: float) -> None:
+        assert connection.sock is not None  # noqa: S101  (it has a descriptor)
+        error = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
-            self._lose(link, os.strerror(error))
+            self._lose(connection, os.strerror(error))
             return
         self.connecting -= 1
-        link.is_connected = True
-        self._epoll.modify(link.sock.fileno(), _READABLE)
-        self._speak(link, lambda: link.peer.connected(now_s))
+        connection.is_connected = True
+        self._epoll.modify(connection.sock.fileno(), _READABLE)
+        self._speak(connection, lambda: connection.peer.connected(now_s))
 
-    def _flush(self, link: PeerConnection) -> None:
-        assert link.sock is not None  # noqa: S101  (it is connected)
+    def _flush(self, connection: PeerConnection) -> None:
+        assert connection.sock is not None  # noqa: S101  (it is connected)
         try:
-            sent_bytes = link.sock.send(link.unsent)
+            sent_bytes = connection.sock.send(connection.unsent)
         except BlockingIOError:
             return
         except OSError as exc:
-            self._lose(link, reason_of(exc))
+            self._lose(connection, reason_of(exc))
             return
         self._tally.sent_bytes += sent_bytes
-        del link.unsent[:sent_bytes]
-        if not link.unsent:
-            self._epoll.modify(link.sock.fileno(), _READABLE)
+        del connection.unsent[:sent_bytes]
+        if not connection.unsent:
+            self._epoll.modify(connection.sock.fileno(), _READABLE)
 
-    def _receive(self, link: PeerConnection, now_s: float) -> None:
-        assert link.sock is not None  # noqa: S101  (it is connected)
+    def _receive(self, connection: PeerConnection, now_s: float) -> None:
+        assert connection.sock is not None  # noqa: S101  (it is connected)
         try:
-            data = link.sock.recv(READ_BYTES)
+            data = connection.sock.recv(READ_BYTES)
         except BlockingIOError:
             return
         except OSError as exc:
-            self._lose(link, reason_of(exc))
+            self._lose(connection, reason_of(exc))
             return
         if not data:
-            self._lose(link, "closed by the server")
+            self._lose(connection, "closed by the server")
             return
         self._tally.rcvd_bytes += len(data)
-        link.attempts = 0
-        self._speak(link, lambda: link.peer.receive_data(data, now_s))
+        connection.attempts = 0
+        self._speak(connection, lambda: connection.peer.receive_data(data, now_s))
 
-    def _speak(self, link: PeerConnection, say: Callable[[], bytes]) -> None:
+    def _speak(self, connection: PeerConnection, say: Callable[[], bytes]) -> None:
         try:
             outgoing = say()
         except PeerError as exc:
-            self._lose(link, f"the server broke the protocol: {exc.reason}")
+            self._lose(connection, f"the server broke the protocol: {exc.reason}")
             return
         if outgoing:
-            self.send(link, outgoing)
+            self.send(connection, outgoing)
 
-    def _lose(self, link: PeerConnection, reason: str) -> None:
+    def _lose(self, connection: PeerConnection, reason: str) -> None:
         self._tally.losses[reason] += 1
-        self._forget(link)
-        delay_s = min(MAX_DELAY_S, FIRST_DELAY_S * 2**link.attempts)
-        link.attempts = min(link.attempts + 1, 10)
+        self._forget(connection)
+        delay_s = min(MAX_DELAY_S, FIRST_DELAY_S * 2**connection.attempts)
+        connection.attempts = min(connection.attempts + 1, 10)
         self._losses += 1
         at_s = self._clock() + self._rng.uniform(delay_s / 2, delay_s)
-        heapq.heappush(self._again, (at_s, self._losses, link))
+        heapq.heappush(self._again, (at_s, self._losses, connection))
 
-    def _forget(self, link: PeerConnection) -> None:
-        if link.sock is not None:
-            if not link.is_connected:
+    def _forget(self, connection: PeerConnection) -> None:
+        if connection.sock is not None:
+            if not connection.is_connected:
                 self.connecting -= 1
             # Closing also removes it from the epoll.
-            del self._by_fd[link.sock.fileno()]
-            link.sock.close()
-        link.sock = None
-        link.is_connected = False
-        link.unsent = bytearray()
+            del self._by_fd[connection.sock.fileno()]
+            connection.sock.close()
+        connection.sock = None
+        connection.is_connected = False
+        connection.unsent = bytearray()

@@ -8,7 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from pacemaker.errors import CannotConnectError
-from pacemaker.simulate.connections import Peer, PeerConnection, PeerConnections
+from pacemaker.simulate.connections import (
+    PeerConnection,
+    PeerConnections,
+    SimulatedClient,
+)
 from pacemaker.simulate.nimbus import NimbusProtocol
 from pacemaker.simulate.schedule import Schedule
 from pacemaker.simulate.tally import Tally
@@ -32,7 +36,7 @@ class PulseSource(Protocol):
     """What sends the pulses of one worker."""
 
     @property
-    def peer(self) -> Peer:
+    def peer(self) -> SimulatedClient:
         """The protocol of its connection, which several workers may share."""
 
     def pulse(self, due_s: float) -> bytes:
@@ -44,7 +48,7 @@ class Load:
 
     Args:
         server: the server's name in errors.
-        links: the connections.
+        connections: the connections.
         workers: the workers, in the order of the schedule's numbers.
         nimbus: reads the workers' heartbeats.
         tally: counts the events.
@@ -54,19 +58,19 @@ class Load:
     def __init__(
         self,
         server: str,
-        links: PeerConnections,
+        connections: PeerConnections,
         workers: Sequence[PulseSource],
         nimbus: NimbusProtocol,
         tally: Tally,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
-        self._links = links
+        self._connections = connections
         by_peer = {id(worker.peer): PeerConnection(worker.peer) for worker in workers}
-        self._worker_links = list(by_peer.values())
+        self._worker_connections = list(by_peer.values())
         self._workers = [(worker, by_peer[id(worker.peer)]) for worker in workers]
         self._nimbus = nimbus
-        self._nimbus_link = PeerConnection(nimbus)
+        self._nimbus_connection = PeerConnection(nimbus)
         self._tally = tally
         self._clock = clock
 
@@ -77,16 +81,16 @@ class Load:
             CannotConnectError: one of them cannot be opened.
         """
         until_s = self._clock() + CONNECT_TIMEOUT_S
-        links = self._links
-        for link in (self._nimbus_link, *self._worker_links):
-            links.open(link)
-            while links.connecting >= MAX_CONNECTING:
+        connections = self._connections
+        for connection in (self._nimbus_connection, *self._worker_connections):
+            connections.open(connection)
+            while connections.connecting >= MAX_CONNECTING:
                 self._wait_for_connections(until_s)
-        while links.connecting or not self._nimbus.is_ready:
+        while connections.connecting or not self._nimbus.is_ready:
             self._wait_for_connections(until_s)
 
     def _wait_for_connections(self, until_s: float) -> None:
-        self._links.poll(until_s)
+        self._connections.poll(until_s)
         problem = next(iter(self._tally.losses), None)
         if problem is None and self._clock() >= until_s:
             problem = f"not connected within {CONNECT_TIMEOUT_S:g} s"
@@ -119,22 +123,22 @@ class Load:
         ):
             self._send_due(schedule, min(now_s, end_s))
             if nimbus.next_s is not None and nimbus.next_s <= now_s:
-                self._links.send(self._nimbus_link, nimbus.begin_round())
+                self._connections.send(self._nimbus_connection, nimbus.begin_round())
             if next_tick_s <= now_s:
                 on_tick(now_s)
                 next_tick_s = now_s + tick_s
             round_s = math.inf if nimbus.next_s is None else nimbus.next_s
             next_s = min(schedule.next_s, round_s, next_tick_s, end_s)
-            self._links.poll(min(next_s, now_s + MAX_TURN_S))
+            self._connections.poll(min(next_s, now_s + MAX_TURN_S))
             now_s = self._clock()
 
     def _send_due(self, schedule: Schedule, now_s: float) -> None:
         for number, due_s in schedule.due(now_s, MAX_PULSES_PER_TURN):
-            worker, link = self._workers[number]
+            worker, connection = self._workers[number]
             frame = worker.pulse(due_s)
             # If the connection has no room, the server is slow, not the generator.
-            is_free = link.is_connected and not link.unsent
-            self._links.send(link, frame)
+            is_free = connection.is_connected and not connection.unsent
+            self._connections.send(connection, frame)
             if is_free:
                 self._tally.on_written(self._clock() - due_s)
 
@@ -150,5 +154,5 @@ class Load:
         while (self._tally.unanswered or self._nimbus.unanswered) and not (
             now_s >= until_s or is_stopped()
         ):
-            self._links.poll(min(until_s, now_s + MAX_TURN_S))
+            self._connections.poll(min(until_s, now_s + MAX_TURN_S))
             now_s = self._clock()

@@ -163,22 +163,24 @@ class Simulation:
         """
         workers = self._workers()
         nimbus = self._nimbus()
-        links = PeerConnections(self._network, self._endpoint(), self._tally, self._rng)
-        load = Load(str(self._address), links, workers, nimbus, self._tally)
+        connections = PeerConnections(
+            self._network, self._endpoint(), self._tally, self._rng
+        )
+        load = Load(str(self._address), connections, workers, nimbus, self._tally)
         try:
             display.show(f"connecting {counted(len(workers), 'worker', ',')}")
             load.connect()
             with Interrupts() as interrupts:
                 try:
-                    report = self._load(load, links, nimbus, display, interrupts)
+                    report = self._load(load, connections, nimbus, display, interrupts)
                 finally:
                     self.signal_number = interrupts.signal_number
                     # Before the removal, so that no pulse arrives after it.
-                    links.close()
+                    connections.close()
                     self._remove_own(display)
         finally:
             gc.unfreeze()
-            links.close()
+            connections.close()
             display.end()
         return report
 
@@ -190,13 +192,13 @@ class Simulation:
     def _load(
         self,
         load: Load,
-        links: PeerConnections,
+        connections: PeerConnections,
         nimbus: NimbusProtocol,
         display: Display,
         interrupts: Interrupts,
     ) -> Report:
         shape = self._cluster.shape
-        process = self._server_process(links)
+        process = self._server_process(connections)
         display.show(f"sending for {self._duration_s:g} s")
         # Thousands of objects live until the end: exclude them from garbage collection.
         gc.freeze()
@@ -282,8 +284,8 @@ class Simulation:
         with cast("socket.socket", found) as sock:
             return sock.family, sock.type, sock.proto, "", sock.getpeername()
 
-    def _server_process(self, links: PeerConnections) -> ServerProcess | None:
-        ends = links.ends
+    def _server_process(self, connections: PeerConnections) -> ServerProcess | None:
+        ends = connections.ends
         is_local = ends is not None and ends[0] == ends[1]
         return server_process.find(self._address.port) if is_local else None
 

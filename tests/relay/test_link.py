@@ -64,7 +64,7 @@ class Owner:
         self.events = select.EPOLLIN
         self.poll.register(fd, select.POLLIN)
 
-    def wait_for(self, fd: int, events: int) -> None:
+    def set_interest(self, fd: int, events: int) -> None:
         """Note other events."""
         self.events = events
 

@@ -279,14 +279,14 @@ def test_too_many_requests_of_an_address_end_its_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Requests cannot be answered early, so the connection ends; others have room."""
-    monkeypatch.setattr(relayed_client, "MAX_WAITING_BYTES", 100_000)
+    monkeypatch.setattr(relayed_client, "MAX_PENDING_BYTES", 100_000)
     client = Client()
     for number in range(100):
         client.send(get(f"{KEY}{number}", number))
     assert isinstance(client.protocol.error, LimitError)
     assert client.thread_requests.refused == 1
     other = RelayedClient(client.thread_requests, Account("b"), "other")
-    assert other.hold(Message(Type.GET_PULSE, KEY, 1), authenticated=True)
+    assert other.answer_later(Message(Type.GET_PULSE, KEY, 1), authenticated=True)
 
 
 def test_snapshot_has_the_reads_as_requests_and_the_deletes_as_done() -> None:
@@ -324,6 +324,6 @@ def test_parts_show_their_state() -> None:
     """Their reprs show their state, for the log of a bug."""
     client = Client()
     client.send(get())
-    assert "waiting=1" in repr(client.relayed)
+    assert "pending=1" in repr(client.relayed)
     assert "refused=0" in repr(client.thread_requests)
     assert "events=1" in repr(client.inbox)

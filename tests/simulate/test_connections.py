@@ -29,21 +29,23 @@ class Rig:
         endpoint = network.resolve(server.address)[0]
         self.tally = Tally()
         rng = random.Random(1)  # noqa: S311  (no secret)
-        self.links = PeerConnections(network, endpoint, self.tally, rng)
+        self.connections = PeerConnections(network, endpoint, self.tally, rng)
         self.worker = WorkerProtocol("/k", SameBeat(details), self.tally)
-        self.link = PeerConnection(self.worker)
-        self.links.open(self.link)
+        self.connection = PeerConnection(self.worker)
+        self.connections.open(self.connection)
 
     def turn_until(self, condition: Callable[[], object]) -> None:
         """Poll until something is so."""
         until_s = time.monotonic() + TIMEOUT_S
         while not condition():
             assert time.monotonic() < until_s, "it never came"
-            self.links.poll(until_s)
+            self.connections.poll(until_s)
 
     def pulse(self) -> bool:
         """Send the next pulse, due now."""
-        return self.links.send(self.link, self.worker.pulse(time.monotonic()))
+        return self.connections.send(
+            self.connection, self.worker.pulse(time.monotonic())
+        )
 
     @property
     def answered(self) -> int:
@@ -62,33 +64,33 @@ def rigs() -> Iterator[Callable[..., Rig]]:
 
     yield make
     for rig in made:
-        rig.links.close()
+        rig.connections.close()
 
 
 def test_pulse_is_sent_and_answered(rigs: Callable[..., Rig]) -> None:
     """Bytes are counted both ways, and both ends are known."""
     with FakeServer() as server:
         rig = rigs(server)
-        assert rig.links.ends is None
-        rig.turn_until(lambda: rig.link.is_connected)
-        assert rig.links.connecting == 0
+        assert rig.connections.ends is None
+        rig.turn_until(lambda: rig.connection.is_connected)
+        assert rig.connections.connecting == 0
         assert rig.pulse()
         rig.turn_until(lambda: rig.answered)
         assert rig.tally.sent_bytes == 37 + len("/k") + len("beat") + 4
         assert rig.tally.rcvd_bytes == 19
-        assert rig.links.ends == ("127.0.0.1", "127.0.0.1")
+        assert rig.connections.ends == ("127.0.0.1", "127.0.0.1")
 
 
 def test_large_pulse_is_sent_in_pieces(rigs: Callable[..., Rig]) -> None:
     """What the kernel has no room for waits, and what follows waits behind it."""
     with FakeServer() as server:
         rig = rigs(server, LARGE)
-        rig.turn_until(lambda: rig.link.is_connected)
+        rig.turn_until(lambda: rig.connection.is_connected)
         assert not rig.pulse()
-        assert rig.link.unsent
+        assert rig.connection.unsent
         assert not rig.pulse()
         rig.turn_until(lambda: rig.answered == 2)
-        assert not rig.link.unsent
+        assert not rig.connection.unsent
         assert rig.tally.sent_bytes > 2 * len(LARGE)
 
 
@@ -107,7 +109,7 @@ def test_lost_connection_comes_back_with_its_pulses(
 
     with FakeServer(take_and_end) as server:
         rig = rigs(server)
-        rig.turn_until(lambda: rig.link.is_connected)
+        rig.turn_until(lambda: rig.connection.is_connected)
         rig.pulse()
         rig.turn_until(lambda: rig.answered)
         assert rig.tally.losses == {reason: 1}
@@ -118,7 +120,7 @@ def test_server_that_is_gone_is_tried_again(rigs: Callable[..., Rig]) -> None:
     """Until then pulses are due and not sent, and then all are."""
     server = FakeServer()
     rig = rigs(server)
-    rig.turn_until(lambda: rig.link.is_connected)
+    rig.turn_until(lambda: rig.connection.is_connected)
     port = server.address.port
     server.close()
     rig.turn_until(lambda: rig.tally.losses["Connection refused"] >= 2)
@@ -137,7 +139,7 @@ def test_wrong_answer_ends_the_connection(rigs: Callable[..., Rig]) -> None:
 
     with FakeServer(say_nonsense) as server:
         rig = rigs(server)
-        rig.turn_until(lambda: rig.link.is_connected)
+        rig.turn_until(lambda: rig.connection.is_connected)
         rig.pulse()
         rig.turn_until(lambda: rig.answered)
         assert rig.tally.losses == {
@@ -149,9 +151,9 @@ def test_poll_ends_at_its_moment(rigs: Callable[..., Rig]) -> None:
     """Where nothing comes it returns, not before."""
     with FakeServer() as server:
         rig = rigs(server)
-        rig.turn_until(lambda: rig.link.is_connected)
+        rig.turn_until(lambda: rig.connection.is_connected)
         until_s = time.monotonic() + 0.02
-        rig.links.poll(until_s)
+        rig.connections.poll(until_s)
         assert time.monotonic() >= until_s - 0.001
 
 
@@ -160,7 +162,7 @@ def test_close_frees_everything() -> None:
     before = len(descriptors())
     with FakeServer() as server:
         rig = Rig(server)
-        rig.turn_until(lambda: rig.link.is_connected)
-        rig.links.close()
-        rig.links.close()
+        rig.turn_until(lambda: rig.connection.is_connected)
+        rig.connections.close()
+        rig.connections.close()
     assert len(descriptors()) == before

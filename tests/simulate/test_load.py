@@ -34,7 +34,7 @@ class Rig:
         endpoint = network.resolve(server.address)[0]
         rng = random.Random(1)  # noqa: S311  (no secret)
         self.tally = Tally()
-        self.links = PeerConnections(network, endpoint, self.tally, rng)
+        self.connections = PeerConnections(network, endpoint, self.tally, rng)
         keys = [f"/workerbeats/t-1-1/{number}" for number in range(WORKERS)]
         self.nimbus = NimbusProtocol(
             lambda: ClientProtocol(2**20),
@@ -45,7 +45,7 @@ class Rig:
         )
         beats = SameBeat(b"beat")
         workers = [WorkerProtocol(key, beats, self.tally) for key in keys]
-        self.load = Load("pm1", self.links, workers, self.nimbus, self.tally)
+        self.load = Load("pm1", self.connections, workers, self.nimbus, self.tally)
         self._rng = rng
 
     def schedule(self, interval_s: float, begin_s: float) -> Schedule:
@@ -74,7 +74,7 @@ def rigs() -> Iterator[Callable[[FakeServer], Rig]]:
 
     yield make
     for rig in made:
-        rig.links.close()
+        rig.connections.close()
 
 
 def test_what_was_due_before_the_end_is_sent_after_it(

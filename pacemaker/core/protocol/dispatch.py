@@ -116,11 +116,11 @@ class Dispatcher:
         # For each request that has a path: the type of its reply, and the function
         # that returns the reply's data.
         self._answers: Final[dict[int, tuple[int, _Answer]]] = {
-            messages.CREATE_PATH: (messages.CREATE_PATH_RESPONSE, _nothing),
+            messages.CREATE_PATH: (messages.CREATE_PATH_RESPONSE, _no_data),
             messages.EXISTS: (messages.EXISTS_RESPONSE, self._exists),
             messages.GET_ALL_PULSE_FOR_PATH: (
                 messages.GET_ALL_PULSE_FOR_PATH_RESPONSE,
-                _nothing,
+                _no_data,
             ),
             messages.GET_PULSE: (messages.GET_PULSE_RESPONSE, self._get_pulse),
             messages.DELETE_PATH: (messages.DELETE_PATH_RESPONSE, store.delete_all),
@@ -173,7 +173,7 @@ class Dispatcher:
             return Message(messages.NOT_AUTHORIZED, None, message_id)
         self._figures.requests[kind] += 1
         if self._history is not None:
-            self._note(self._history, kind, data, peer_record)
+            self._note_in_history(self._history, kind, data, peer_record)
         if kind == messages.GET_ALL_NODES_FOR_PATH:
             return self._list_nodes(data, message_id, account)
         reply_kind, data_for = self._answers[kind]
@@ -188,7 +188,7 @@ class Dispatcher:
             self._figures.anonymous_deletes += 1
         return False
 
-    def _note(
+    def _note_in_history(
         self, history: History, kind: int, path: str, peer_record: PeerRecord
     ) -> None:
         """Note a request other than a pulse in the history."""
@@ -274,7 +274,7 @@ class Dispatcher:
         return Pulse(path, details)
 
 
-def _nothing(path: str) -> None:
+def _no_data(path: str) -> None:
     """Answer without data.
 
     CREATE_PATH stores nothing, and a GET_ALL_PULSE_FOR_PATH_RESPONSE carries no pulses.

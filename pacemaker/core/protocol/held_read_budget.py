@@ -56,7 +56,7 @@ class HeldReadBudget:
     """Counts the held reads of one I/O thread, and makes room for new ones.
 
     Args:
-        stop_waiting: called with each read that is given up, before it is released.
+        stop_awaiting: called with each read that is given up, before it is released.
         account_limit_bytes: the most memory that the reads of one account may take;
             None for no such limit: then only the equal share applies, under pressure.
 
@@ -66,20 +66,20 @@ class HeldReadBudget:
 
     def __init__(
         self,
-        stop_waiting: Callable[[HeldRead], None],
+        stop_awaiting: Callable[[HeldRead], None],
         account_limit_bytes: int | None = None,
     ) -> None:
-        self._stop_waiting = stop_waiting
+        self._stop_awaiting = stop_awaiting
         self._account_limit_bytes = account_limit_bytes
         self._by_account: dict[Account, _AccountReads] = {}
-        self._waiting_bytes = 0
+        self._awaiting_bytes = 0
         self._given_up_bytes = 0
         self.refused = 0
 
     @property
     def held_bytes(self) -> int:
         """The memory of the reads that are not answered yet, given up ones included."""
-        return self._waiting_bytes + self._given_up_bytes
+        return self._awaiting_bytes + self._given_up_bytes
 
     def add(self, read: HeldRead) -> bool:
         """Count a new read, and give up others for it if needed.
@@ -108,7 +108,7 @@ class HeldReadBudget:
         if not own.held_bytes:
             del self._by_account[account]
         account.held_read_bytes += size_bytes
-        self._waiting_bytes += size_bytes
+        self._awaiting_bytes += size_bytes
 
     def _make_room(self, read: HeldRead) -> bool:
         """Give up other reads if needed; return whether this one may be held."""
@@ -120,7 +120,7 @@ class HeldReadBudget:
             accounts = len(self._by_account) + (not own.held_bytes)
             connections = len(own.by_connection)
             connections += reads not in own.by_connection
-            total_bytes = self._waiting_bytes + size_bytes
+            total_bytes = self._awaiting_bytes + size_bytes
             own_bytes = own.held_bytes + size_bytes
             if self._is_too_much(own_bytes):
                 return False
@@ -165,17 +165,17 @@ class HeldReadBudget:
         most_bytes = min(
             _GIVEN_UP_AT_ONCE_BYTES, _MAX_GIVEN_UP_BYTES - self._given_up_bytes
         )
-        for read in reads.waiting():
+        for read in reads.awaiting_key():
             if (
                 most_bytes <= 0
                 or account_reads.by_connection.get(reads, 0) <= least_bytes
             ):
                 break
             most_bytes -= read.size_bytes
-            # The read no longer counts as waiting, so the new one fits.  It is in
-            # memory until its connection answers it, and is counted as given up.
+            # The read no longer counts as awaiting its key, so the new one fits.  It is
+            # in memory until its connection answers it, and is counted as given up.
             self._count(read, -read.size_bytes)
-            self._stop_waiting(read)
+            self._stop_awaiting(read)
             self._given_up_bytes += read.size_bytes
             read.is_given_up = True
             reads.release(read)

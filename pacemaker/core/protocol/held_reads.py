@@ -1,9 +1,7 @@
 """The held reads of one connection, each of which waits for an absent key.
 
-`core.protocol.miss_holder` says why reads are held, and releases them.  A read goes
-through two steps:
-
-    held ──its key is stored, or the time is over──▶ released ──▶ answered
+`core.protocol.miss_holder` says why reads are held, shows the states that a read goes
+through, and releases reads.
 
 A released read is *answered* by its connection as soon as the connection has room for a
 reply.  Until then it can still be dropped, because the connection has ended, or because
@@ -20,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
+from pacemaker.core.protocol.pending_requests import CallSoon
 from pacemaker.core.store.trie import characters_bytes
 from pacemaker.wire import messages
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message
@@ -40,7 +39,7 @@ class Holder(Protocol):
     """
 
     is_on: bool
-    call_soon: Callable[[Callable[[], None]], None]
+    call_soon: CallSoon
 
     def hold(self, read: HeldRead) -> bool:
         """Hold a read; return False if its key exists or there is no room for it."""
@@ -152,7 +151,7 @@ class HeldReads:
             self._holder.forget(read)
         return self._answered.pop(message_id, range(0))
 
-    def hold(self, message: Message, authenticated: bool = True) -> bool:
+    def answer_later(self, message: Message, authenticated: bool = True) -> bool:
         """Hold a read of an absent key; return False to answer the message now.
 
         A read without an id is never held: the client could not tell which request a
@@ -173,14 +172,14 @@ class HeldReads:
             self._held[message_id] = read
         return is_held
 
-    def waiting(self) -> Iterator[HeldRead]:
-        """Yield the reads that are held and not given up, oldest first."""
+    def awaiting_key(self) -> Iterator[HeldRead]:
+        """Yield the reads that await their keys, not those given up, oldest first."""
         return (read for read in self._held.values() if not read.is_given_up)
 
     def release(self, read: HeldRead) -> None:
         """Queue a read to be answered, unless it is dropped before."""
         # Not called at once: `release` can come from the middle of another
-        # connection's `hold`, which must not run this connection's protocol.
+        # connection's `answer_later`, which must not run this connection's protocol.
         if not self._released:
             self._holder.call_soon(self._tell)
         self._released.append(read)

@@ -5,10 +5,17 @@ Nimbus treats a missing heartbeat like one that has not changed, so without help
 would declare them dead.  Therefore, for some seconds, a GET_PULSE whose key is absent
 is *held*: it is answered when the key is stored, or as a miss when the time is over.
 
-`MissHolder` holds the reads of all connections of one I/O thread.  It *releases* them a
-few at a time.  Each connection keeps its own reads, and answers those that are released
-(`core.protocol.held_reads`).  The connections share the memory for held reads
-(`core.protocol.held_read_budget`).
+Three modules share the work.  `MissHolder` knows the held reads of all connections of
+one I/O thread by their keys, and releases them a few at a time.  `HeldReads` has those
+of one connection, and answers them.  `HeldReadBudget` counts their memory, which the
+connections share, and makes room.
+
+               ┌ key stored or time up (MissHolder) ───┐
+    awaits key ┤                                       ├▶ released ─▶ answered
+               └ room needed: given up (HeldReadBudget)┘      (HeldReads)
+
+A read is *held* and takes memory until it is answered or dropped; a connection drops it
+at any point (`HeldReads.supersede`, `HeldReads.drop_all`).
 
 Only the I/O thread that owns the connections calls these modules.  The one exception is
 the store, which reports a key on the thread that stores it.  The report is passed to
@@ -20,19 +27,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
 from pacemaker.core.protocol.held_read_budget import HeldReadBudget
 from pacemaker.core.protocol.held_reads import HeldRead, HeldReads
+from pacemaker.core.protocol.pending_requests import CallSoon
 from pacemaker.core.store.store import Store
 
 # How many reads are released in one turn of the loop: a millisecond or two of writing.
 # Other connections are served between the turns.
 RELEASED_PER_TURN: Final = 100
-
-# Asks the I/O thread to call a function in its next turn.  Any thread may use it.
-CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
 
 
 class MissHolder:
@@ -52,7 +57,7 @@ class MissHolder:
 
     def __init__(self, store: Store, account_limit_bytes: int | None = None) -> None:
         self._store = store
-        self._budget = HeldReadBudget(self._stop_waiting, account_limit_bytes)
+        self._budget = HeldReadBudget(self._stop_awaiting, account_limit_bytes)
         self.call_soon: CallSoon = _no_thread
         self._by_key: dict[str, dict[HeldRead, None]] = {}
         # Reads that will be released, `RELEASED_PER_TURN` at a time.
@@ -101,21 +106,21 @@ class MissHolder:
         if not self.is_on or not self._store.await_key(read.key, self._on_key):
             return False
         # List the read before making room.  Otherwise, if the last other read of this
-        # key is given up for it, `_stop_waiting` would find no reads left and tell the
+        # key is given up for it, `_stop_awaiting` would find no reads left and tell the
         # store to stop awaiting the key.
         self._by_key.setdefault(read.key, {})[read] = None
         has_room = self._budget.add(read)
         if not has_room:
-            self._stop_waiting(read)
+            self._stop_awaiting(read)
         return has_room
 
     def forget(self, read: HeldRead) -> None:
         """Release the memory of a read that was answered or dropped."""
         self._budget.remove(read)
         if not read.is_given_up:
-            self._stop_waiting(read)
+            self._stop_awaiting(read)
 
-    def _stop_waiting(self, read: HeldRead) -> None:
+    def _stop_awaiting(self, read: HeldRead) -> None:
         """Stop awaiting the key of a read, unless other reads await it too."""
         self._to_release.pop(read, None)
         reads = self._by_key.get(read.key)

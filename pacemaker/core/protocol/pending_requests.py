@@ -2,14 +2,27 @@
 
 `core.protocol.held_reads` implements it for a Pacemaker, whose misses are held after a
 start, and `relay.relayed_client` for a relay, whose requests other Pacemakers answer.
+Both use these words:
+
+    pending   `answer_later` has accepted the request
+    released  it can be answered now: `on_release` is called, and `next_released`
+              returns it once the connection has room for a reply
+    dropped   nobody wants the answer any more: the connection has ended (`drop_all`),
+              or another request has the same message id (`supersede`)
+
+A *held* request is one that waits for something to happen: in a Pacemaker every pending
+read, until its key is stored; in a relay a read that no Pacemaker can answer yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from pacemaker.wire.messages import Message
+
+# Asks the I/O thread to call a function in its next turn.  Any thread may use it.
+CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
 
 
 class PendingRequests(Protocol):
@@ -38,7 +51,7 @@ class PendingRequests(Protocol):
     def supersede(self, message: Message) -> range:
         """Drop an earlier request with the id of a new one; see `HeldReads`."""
 
-    def hold(self, message: Message, authenticated: bool) -> bool:
+    def answer_later(self, message: Message, authenticated: bool) -> bool:
         """Let a request be answered later; return False to answer it now."""
 
     def next_released(self) -> Message | None:

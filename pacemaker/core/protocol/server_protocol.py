@@ -153,6 +153,7 @@ class ServerProtocol:
     """
 
     __slots__ = (
+        "_awaits_answer",
         "_charges",
         "_conduct",
         "_debug",
@@ -160,7 +161,6 @@ class ServerProtocol:
         "_fast_path",
         "_has_more",
         "_is_charged",
-        "_is_waiting",
         "_large_list",
         "_last_key",
         "_mechanism",
@@ -198,9 +198,9 @@ class ServerProtocol:
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
         self._pending = pending
-        # Whether a request without a message id is answered later.  The replies to such
+        # Whether a request without a message id is pending.  The replies to such
         # requests must be in order, so no frame is read until then.
-        self._is_waiting = False
+        self._awaits_answer = False
         # Answers the pulses of a peer that has sent two consecutive pulses to one key.
         # It is None while misses are held and once the phase is CLOSED.
         self._pulse_fast_path: PulseFastPath | None = None
@@ -305,7 +305,7 @@ class ServerProtocol:
             self._send(control.token_message(outcome))
         self.sasl_step = None
         if step.is_last:
-            self._complete(step.mechanism)
+            self._authenticate(step.mechanism)
         self._enter(PhaseEvent.COMPLETION if step.is_last else PhaseEvent.CHALLENGE)
         return self.resume()
 
@@ -337,13 +337,13 @@ class ServerProtocol:
         self.close()
 
     def close(self) -> None:
-        """Drop the held reads, because nobody will receive their replies."""
+        """Drop the pending requests, because nobody will receive their replies."""
         if self._pending is not None:
             self._pending.drop_all()
             self._pending = None
 
     def call_on_release(self, function: Callable[[], None]) -> None:
-        """Set the function that is called when `resume` can answer held reads.
+        """Set the function that is called when `resume` can answer pending requests.
 
         It is not called any more once the phase is CLOSED, or after `close`.
         """
@@ -395,7 +395,7 @@ class ServerProtocol:
             self.phase is not _OPEN
             or self._has_more
             or self._is_charged
-            or self._is_waiting
+            or self._awaits_answer
             or self._outgoing_bytes >= MAX_OUTGOING_BYTES
             or self.frames.unread_bytes
         ):
@@ -403,10 +403,10 @@ class ServerProtocol:
             self._fast_path = None
             if self._pending is not None and wait is Wait.TURN:
                 # Keep the replies until the whole batch is read.  An unread frame may
-                # be one of the same reads, sent again.  Then `_handle_or_hold` removes
-                # the first reply, since the client expects only one.  (Not in `ROOM`,
-                # though: nothing is read until the replies are sent, so this would be
-                # a deadlock.)
+                # be one of the same reads, sent again.  Then `_answer_now_or_later`
+                # removes the first reply, since the client expects only one.  (Not in
+                # `ROOM`, though: nothing is read until the replies are sent, so this
+                # would be a deadlock.)
                 return (), wait
         else:
             # Nothing is unread, and all replies leave with this call.
@@ -435,7 +435,7 @@ class ServerProtocol:
             return Wait.CREDIT
         if self._has_more:
             return Wait.TURN
-        if self._is_waiting:
+        if self._awaits_answer:
             return Wait.ANSWER
         if phase is Phase.SASL_BEGUN or self.frames.unread_bytes:
             return Wait.MORE
@@ -462,7 +462,7 @@ class ServerProtocol:
         cost_left = SLICE_COST
         try:
             while self.phase in READING and self._outgoing_bytes < MAX_OUTGOING_BYTES:
-                if self._is_waiting:
+                if self._awaits_answer:
                     return
                 # A list comes before the next frame, since replies are in order.
                 # One step of it is a whole slice, whatever was read before.
@@ -484,7 +484,7 @@ class ServerProtocol:
                 frame = self.frames.next()
                 if frame is None:
                     return
-                cost_left -= self._read(*frame)
+                cost_left -= self._read_message(*frame)
             self.frames.drop_read(if_most=True)
         finally:
             self.slice_cost = (SLICE_COST - cost_left) or SLICE_COST
@@ -506,7 +506,7 @@ class ServerProtocol:
         self._note_key(key)
         return True
 
-    def _read(self, data: bytes, start: int, end: int) -> int:
+    def _read_message(self, data: bytes, start: int, end: int) -> int:
         """Carry out the message in the body of one frame; return its cost."""
         size_cost = (end - start) // _BYTES_PER_COST
         if self._store_pulse(data, start, end):
@@ -521,15 +521,15 @@ class ServerProtocol:
             debug("%s: received %s", self.peer, describe(message))
         # In the usual case, a request in OPEN, nothing changes.
         if self.phase is not _OPEN or message.type in SASL_TYPES:
-            self._apply(message)
+            self._change_phase(message)
             if self.phase is not _OPEN:
                 return cost + size_cost
         if self._pending is None:
-            self._handle(message)
+            self._answer(message)
             if message.type == messages.GET_PULSE and debug is None:
                 self._note_read()
         else:
-            self._handle_or_hold(self._pending, message)
+            self._answer_now_or_later(self._pending, message)
         return cost + size_cost
 
     def _note_read(self) -> None:
@@ -583,15 +583,15 @@ class ServerProtocol:
             # indices in it refer to `_outgoing`.
             pending.begin_batch()
 
-    def _handle_or_hold(self, pending: PendingRequests, message: Message) -> None:
+    def _answer_now_or_later(self, pending: PendingRequests, message: Message) -> None:
         """Carry out a message now, or let it be answered later."""
         message_id = message.message_id
         if message_id is None or message_id == NO_MESSAGE_ID:
             # Its reply cannot come out of order: the client could not tell which
             # request it belongs to.
-            self._is_waiting = pending.hold(message, self.authenticated)
-            if not self._is_waiting:
-                self._handle(message)
+            self._awaits_answer = pending.answer_later(message, self.authenticated)
+            if not self._awaits_answer:
+                self._answer(message)
             return
         # Any request supersedes an earlier one with the same id: the client would
         # mistake the earlier reply for the reply to this request.  The chunk is emptied
@@ -599,11 +599,11 @@ class ServerProtocol:
         for number in pending.supersede(message):
             self._outgoing_bytes -= len(self._outgoing[number])
             self._outgoing[number] = b""
-        if pending.hold(message, self.authenticated):
+        if pending.answer_later(message, self.authenticated):
             _logger.debug("%s: held: id=%d %r", self.peer, message_id, message.data)
             return
         first = len(self._outgoing)
-        self._handle(message)
+        self._answer(message)
         if self.authenticated and message.type == messages.GET_PULSE:
             pending.note_answered(message_id, range(first, len(self._outgoing)))
 
@@ -612,17 +612,17 @@ class ServerProtocol:
             message = pending.next_released()
             if message is None:
                 return
-            self._handle(message)
-            if self._is_waiting and message.message_id in (None, NO_MESSAGE_ID):
+            self._answer(message)
+            if self._awaits_answer and message.message_id in (None, NO_MESSAGE_ID):
                 # This was the reply that the unread frames waited for.  At most one
                 # request without an id is pending, since nothing is read after it.
-                self._is_waiting = False
+                self._awaits_answer = False
                 self._has_more = self.frames.unread_bytes > 0
         if self._large_list is not None:
             # It is written, and the other released reads are answered, in later turns.
             self._has_more = True
 
-    def _handle(self, message: Message) -> None:
+    def _answer(self, message: Message) -> None:
         reply = self._dispatcher.reply_to(
             message, self.authenticated, self.account, self.peer_record
         )
@@ -635,7 +635,7 @@ class ServerProtocol:
         else:
             self._conduct.note_useless(message)
 
-    def _apply(self, message: Message) -> None:
+    def _change_phase(self, message: Message) -> None:
         """Change the phase as a message requires, and prepare a step of SASL."""
         event = event_of(message)
         mechanism = self._mechanism
@@ -651,7 +651,7 @@ class ServerProtocol:
             # Whether complete or given up, the exchange cannot begin again.
             self._mechanism = None
 
-    def _complete(self, mechanism: ServerMechanism) -> None:
+    def _authenticate(self, mechanism: ServerMechanism) -> None:
         """Authenticate the peer."""
         # Before any reply: a client fails if a reply arrives before the -203.
         self.authenticated = True

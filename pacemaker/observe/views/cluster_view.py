@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pacemaker.observe.decoding import executor_figures as fig
+from pacemaker.observe.decoding import executor_figures
 from pacemaker.observe.zookeeper.storm_nodes import LastError
 
 WINDOW_NAMES: Final = {
@@ -33,7 +33,7 @@ class Totals:
 
     def of(self, figure: int, window: int = 0) -> float:
         """Return one figure."""
-        return self.values[window * fig.FIGURES_PER_WINDOW + figure]
+        return self.values[window * executor_figures.FIGURES_PER_WINDOW + figure]
 
     def count(self, figure: int, window: int = 0) -> int:
         """Return a figure that is a number of tuples."""
@@ -41,7 +41,11 @@ class Totals:
 
     def latency_ms(self, figure: int, window: int = 0) -> float | None:
         """Return a latency: a total of milliseconds by its count; None without any."""
-        by = fig.ACKED if figure == fig.COMPLETE_MS else fig.EXECUTED
+        by = (
+            executor_figures.ACKED
+            if figure == executor_figures.COMPLETE_MS
+            else executor_figures.EXECUTED
+        )
         count = self.of(by, window)
         return self.of(figure, window) / count if count else None
 
@@ -49,16 +53,22 @@ class Totals:
         """Return the figures of each window by name."""
         return {
             name: {
-                "emitted": self.count(fig.EMITTED, window),
-                "transferred": self.count(fig.TRANSFERRED, window),
-                "acked": self.count(fig.ACKED, window),
-                "failed": self.count(fig.FAILED, window),
-                "executed": self.count(fig.EXECUTED, window),
-                "execute_latency_ms": self.latency_ms(fig.EXECUTE_MS, window),
-                "process_latency_ms": self.latency_ms(fig.PROCESS_MS, window),
-                "complete_latency_ms": self.latency_ms(fig.COMPLETE_MS, window),
+                "emitted": self.count(executor_figures.EMITTED, window),
+                "transferred": self.count(executor_figures.TRANSFERRED, window),
+                "acked": self.count(executor_figures.ACKED, window),
+                "failed": self.count(executor_figures.FAILED, window),
+                "executed": self.count(executor_figures.EXECUTED, window),
+                "execute_latency_ms": self.latency_ms(
+                    executor_figures.EXECUTE_MS, window
+                ),
+                "process_latency_ms": self.latency_ms(
+                    executor_figures.PROCESS_MS, window
+                ),
+                "complete_latency_ms": self.latency_ms(
+                    executor_figures.COMPLETE_MS, window
+                ),
             }
-            for window, name in enumerate(fig.WINDOWS)
+            for window, name in enumerate(executor_figures.WINDOWS)
         }
 
 
@@ -193,7 +203,7 @@ class ComponentView:
     @property
     def is_system(self) -> bool:
         """Whether it is one of Storm's own."""
-        return fig.is_system(self.name)
+        return executor_figures.is_system(self.name)
 
     @property
     def load(self) -> float | None:
@@ -326,7 +336,7 @@ class TopologyView:
     @property
     def complete_latency_ms(self) -> float | None:
         """The complete latency of the last 10 minutes."""
-        return self.totals.latency_ms(fig.COMPLETE_MS)
+        return self.totals.latency_ms(executor_figures.COMPLETE_MS)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON."""

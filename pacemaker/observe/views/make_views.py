@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from pacemaker.heartbeats.model import ExecutorInfo
-from pacemaker.observe.decoding import executor_figures as fig
+from pacemaker.observe.decoding import executor_figures
 from pacemaker.observe.decoding.executor_figures import (
     FIGURES_PER_EXECUTOR,
     FIGURES_PER_WINDOW,
@@ -171,8 +171,12 @@ def _executor_view(
         uptime_secs=worker.beat.uptime_secs,
         totals=Totals(figures),
         rates=_as_rates(own, recent is not None),
-        capacity=None if is_spout else fig.capacity(figures, worker.beat.uptime_secs),
-        busy=None if is_spout or recent is None else own[fig.EXECUTE_MS] / 1000,
+        capacity=None
+        if is_spout
+        else executor_figures.capacity(figures, worker.beat.uptime_secs),
+        busy=None
+        if is_spout or recent is None
+        else own[executor_figures.EXECUTE_MS] / 1000,
     )
 
 
@@ -223,8 +227,8 @@ class _Sum:
         self.is_recent &= is_recent
         if self.is_spout:
             return
-        capacity = fig.capacity(figures, worker.beat.uptime_secs)
-        busy = own[fig.EXECUTE_MS] / 1000 if is_recent else None
+        capacity = executor_figures.capacity(figures, worker.beat.uptime_secs)
+        busy = own[executor_figures.EXECUTE_MS] / 1000 if is_recent else None
         if self.busiest is None or self._is_busier(capacity, busy):
             self.busiest = worker.name
         self.capacity = max(self.capacity or 0.0, capacity)
@@ -295,16 +299,20 @@ def _component_view(
 
 def _as_rates(rates: Sequence[float], is_recent: bool) -> Rates:
     return Rates(
-        rates[fig.EMITTED],
-        rates[fig.TRANSFERRED],
-        rates[fig.ACKED],
-        rates[fig.FAILED],
-        rates[fig.EXECUTED],
+        rates[executor_figures.EMITTED],
+        rates[executor_figures.TRANSFERRED],
+        rates[executor_figures.ACKED],
+        rates[executor_figures.FAILED],
+        rates[executor_figures.EXECUTED],
         is_recent,
     )
 
 
-_OF_SPOUTS_ALONE: Final = (fig.ACKED, fig.FAILED, fig.COMPLETE_MS)
+_OF_SPOUTS_ALONE: Final = (
+    executor_figures.ACKED,
+    executor_figures.FAILED,
+    executor_figures.COMPLETE_MS,
+)
 
 
 def _totals_of(components: Sequence[ComponentView]) -> Totals:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from pacemaker.observe.decoding import executor_figures as fig
+from pacemaker.observe.decoding import executor_figures
 from pacemaker.observe.tracking.worker_states import STATES
 from pacemaker.observe.views.cluster_view import (
     ClusterView,
@@ -227,9 +227,9 @@ def component_columns() -> tuple[Column[ComponentView], ...]:
             lambda c: rate_text(c.rates.executed),
             lambda c: c.rates.executed,
         ),
-        _latency("execute", "EXECUTE MS", fig.EXECUTE_MS),
-        _latency("process", "PROCESS MS", fig.PROCESS_MS),
-        _latency("complete", "COMPLETE MS", fig.COMPLETE_MS),
+        _latency("execute", "EXECUTE MS", executor_figures.EXECUTE_MS),
+        _latency("process", "PROCESS MS", executor_figures.PROCESS_MS),
+        _latency("complete", "COMPLETE MS", executor_figures.COMPLETE_MS),
         Column(
             "capacity", "CAPACITY", lambda c: decimal_text(c.load), lambda c: c.load
         ),
@@ -321,8 +321,8 @@ def executor_columns() -> tuple[Column[ExecutorView], ...]:
             lambda e: rate_text(e.rates.executed),
             lambda e: e.rates.executed,
         ),
-        _latency("execute", "EXECUTE MS", fig.EXECUTE_MS),
-        _latency("process", "PROCESS MS", fig.PROCESS_MS),
+        _latency("execute", "EXECUTE MS", executor_figures.EXECUTE_MS),
+        _latency("process", "PROCESS MS", executor_figures.PROCESS_MS),
         Column(
             "capacity",
             "CAPACITY",

@@ -20,7 +20,7 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from pacemaker.observe.decoding import executor_figures as fig
+from pacemaker.observe.decoding import executor_figures
 from pacemaker.observe.views.cluster_view import (
     ClusterView,
     ComponentView,
@@ -42,16 +42,28 @@ _COMPONENT: Final = (*_TOPOLOGY, "component")
 
 # Name, help, and the figure; milliseconds become seconds.
 _TUPLES: Final = (
-    ("emitted", "Tuples emitted, without Storm's own streams.", fig.EMITTED),
-    ("transferred", "Tuples sent, once for each receiver.", fig.TRANSFERRED),
-    ("acked", "Tuples acked; of a spout, trees completed.", fig.ACKED),
-    ("failed", "Tuples failed; of a spout, trees failed or timed out.", fig.FAILED),
-    ("executed", "Tuples executed.", fig.EXECUTED),
+    (
+        "emitted",
+        "Tuples emitted, without Storm's own streams.",
+        executor_figures.EMITTED,
+    ),
+    (
+        "transferred",
+        "Tuples sent, once for each receiver.",
+        executor_figures.TRANSFERRED,
+    ),
+    ("acked", "Tuples acked; of a spout, trees completed.", executor_figures.ACKED),
+    (
+        "failed",
+        "Tuples failed; of a spout, trees failed or timed out.",
+        executor_figures.FAILED,
+    ),
+    ("executed", "Tuples executed.", executor_figures.EXECUTED),
 )
 _SECONDS: Final = (
-    ("execute", "Time within execute().", fig.EXECUTE_MS),
-    ("process", "Time from execute() to the ack.", fig.PROCESS_MS),
-    ("complete", "Time until trees were complete.", fig.COMPLETE_MS),
+    ("execute", "Time within execute().", executor_figures.EXECUTE_MS),
+    ("process", "Time from execute() to the ack.", executor_figures.PROCESS_MS),
+    ("complete", "Time until trees were complete.", executor_figures.COMPLETE_MS),
 )
 
 
@@ -102,7 +114,7 @@ def _row(labels: tuple[str, ...], components: Sequence[ComponentView]) -> _Row:
         labels,
         [
             sum(each.ever[figure] for each in components)
-            for figure in range(fig.FIGURES_PER_WINDOW)
+            for figure in range(executor_figures.FIGURES_PER_WINDOW)
         ],
         sum(each.executors for each in components),
         max(loads, default=None),
@@ -220,7 +232,7 @@ def _of_components(rows: Sequence[_Row]) -> Iterator[Metric]:
             f"storm_component_{name}_seconds", text, labels=_COMPONENT
         )
         for row in rows:
-            if row.ever[figure] or figure == fig.EXECUTE_MS:
+            if row.ever[figure] or figure == executor_figures.EXECUTE_MS:
                 family.add_metric(row.labels, row.ever[figure] / 1000)
         yield family
     executors = GaugeMetricFamily(

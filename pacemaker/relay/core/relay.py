@@ -186,7 +186,7 @@ class Relay:
         question.awaited.discard(number)
         question.answers[number] = answer
         # Of a held question too: a Pacemaker that holds its reads answers late.
-        self._consider(question, now_s)
+        self._conclude_if_due(question, now_s)
 
     # The clock.
 
@@ -212,7 +212,7 @@ class Relay:
             if question not in self._open or question.next_s != next_s:
                 continue
             if not question.is_held:
-                self._consider(question, now_s)
+                self._conclude_if_due(question, now_s)
             elif asked_again < limits.MAX_ASKED_AGAIN_AT_ONCE:
                 asked_again += 1
                 self._begin_round(question, now_s)
@@ -231,7 +231,7 @@ class Relay:
         for outbox in self.outboxes:
             outbox.delete(delete)
         question.round_s = now_s
-        self._consider(question, now_s)
+        self._conclude_if_due(question, now_s)
 
     # Reads.
 
@@ -252,7 +252,7 @@ class Relay:
         for number, pacemaker in enumerate(self.pacemakers):
             if pacemaker.reads is ReadLinkState.UP and number not in question.owing:
                 self._send(number, question)
-        self._consider(question, now_s)
+        self._conclude_if_due(question, now_s)
 
     def _send(self, number: int, question: Question) -> None:
         question.owing.add(number)
@@ -261,9 +261,9 @@ class Relay:
     def _no_longer_awaited(self, number: int, question: Question, now_s: float) -> None:
         if number in question.awaited:
             question.awaited.discard(number)
-            self._consider(question, now_s)
+            self._conclude_if_due(question, now_s)
 
-    def _consider(self, question: Question, now_s: float) -> None:
+    def _conclude_if_due(self, question: Question, now_s: float) -> None:
         """Conclude a question if no answer is awaited any more, or time is up."""
         if question not in self._open:
             return
@@ -289,7 +289,7 @@ class Relay:
     def _conclude(self, question: Question, now_s: float) -> None:
         answers = question.answers
         if question.kind is QuestionKind.PULSE:
-            self._conclude_read(question, now_s)
+            self._conclude_pulse_read(question, now_s)
         elif not question.kind.is_read:
             self._deliver(question, None)
         elif not answers:
@@ -300,7 +300,7 @@ class Relay:
             lists = cast("dict[int, list[str]]", answers)
             self._deliver(question, combine_names(lists.values()))
 
-    def _conclude_read(self, question: Question, now_s: float) -> None:
+    def _conclude_pulse_read(self, question: Question, now_s: float) -> None:
         result = combine_answers(
             cast("dict[int, bytes | None]", question.answers),
             self._numbers(lambda pacemaker: pacemaker.is_complete(now_s)),

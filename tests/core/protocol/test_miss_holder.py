@@ -243,7 +243,7 @@ def test_holder_and_its_connections_show_what_they_hold() -> None:
     holder = MissHolder(Store())
     holder.begin(deque[Callable[[], None]]().append)
     reads = HeldReads(holder)
-    assert reads.hold(Message(messages.GET_PULSE, KEY, 7))
+    assert reads.answer_later(Message(messages.GET_PULSE, KEY, 7))
     held_bytes = holder.held_bytes
     assert repr(holder) == f"<MissHolder on=True held_bytes={held_bytes}>"
     assert repr(reads) == "<HeldReads held=1 released=0>"
@@ -410,7 +410,7 @@ class HeldReadsMachine(RuleBasedStateMachine):
         given_up_bytes = 0
         by_account = dict.fromkeys(self.accounts, 0)
         for reads in self.reads:
-            waiting = {read.message_id: read for read in reads.waiting()}
+            waiting = {read.message_id: read for read in reads.awaiting_key()}
             for message_id, key in held_by(reads).items():
                 size_bytes = HeldRead(reads, key, message_id).size_bytes
                 if message_id in waiting:

@@ -50,7 +50,7 @@ class AnsweredElsewhere:
         """Return no chunks: no id is used twice."""
         return range(0)
 
-    def hold(self, message: Message, authenticated: bool) -> bool:
+    def answer_later(self, message: Message, authenticated: bool) -> bool:
         """Hold reads and lists."""
         is_held = message.type in (Type.GET_PULSE, Type.GET_ALL_NODES_FOR_PATH)
         if is_held:

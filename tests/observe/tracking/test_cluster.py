@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.observe.decoding import executor_figures as fig
+from pacemaker.observe.decoding import executor_figures
 from pacemaker.observe.tracking.cluster import GONE_KEPT_S, MAX_WORKERS, TrackedCluster
 from pacemaker.observe.tracking.worker import TrackedWorker
 from tests.observe import made_up
@@ -20,7 +20,9 @@ def executed(cluster: TrackedCluster, name: str = "count") -> float:
     """Return what the executors of `count` have ever executed."""
     executors = cluster.topologies[TOPOLOGY].executors
     tasks = {"count": (made_up.COUNT_1, made_up.COUNT_2), "split": (made_up.SPLIT,)}
-    return sum(executors[each].total()[fig.EXECUTED] for each in tasks[name])
+    return sum(
+        executors[each].total()[executor_figures.EXECUTED] for each in tasks[name]
+    )
 
 
 def test_a_later_start_is_a_restart() -> None:
@@ -170,11 +172,17 @@ def test_rates_cover_thirty_seconds() -> None:
     beat(cluster, A, NOW + 32, uptime_secs=732, factor=3)
     rates = worker(cluster, A).rates()
     assert rates is not None
-    assert rates[fig.FIGURES_PER_WINDOW + fig.EXECUTED] == 2000 / 32
+    assert (
+        rates[executor_figures.FIGURES_PER_WINDOW + executor_figures.EXECUTED]
+        == 2000 / 32
+    )
     beat(cluster, A, NOW + 52, uptime_secs=752, factor=4)
     rates = worker(cluster, A).rates()
     assert rates is not None
-    assert rates[fig.FIGURES_PER_WINDOW + fig.EXECUTED] == 2000 / 32  # from 20 to 52
+    assert (
+        rates[executor_figures.FIGURES_PER_WINDOW + executor_figures.EXECUTED]
+        == 2000 / 32
+    )  # from 20 to 52
 
 
 def test_no_rate_spans_a_restart() -> None:

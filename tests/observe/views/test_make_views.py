@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from pacemaker.observe.decoding import executor_figures as fig
+from pacemaker.observe.decoding import executor_figures
 from pacemaker.observe.tracking.cluster import ServerState, TrackedCluster
 from pacemaker.observe.views.cluster_view import ClusterView, TopologyView
 from pacemaker.observe.views.make_views import (
@@ -53,18 +53,18 @@ def texts(cluster: TrackedCluster, now_s: float = NOW) -> list[str]:
 def test_a_topology_adds_up_as_on_storms_page() -> None:
     """Emitted leaves out system streams; acked and failed are those of spouts."""
     totals = words(running()).totals
-    assert totals.count(fig.EMITTED) == 600 + 500
-    assert totals.count(fig.ACKED) == 600
-    assert totals.count(fig.FAILED) == 0
-    assert totals.latency_ms(fig.COMPLETE_MS) == 40.0
+    assert totals.count(executor_figures.EMITTED) == 600 + 500
+    assert totals.count(executor_figures.ACKED) == 600
+    assert totals.count(executor_figures.FAILED) == 0
+    assert totals.latency_ms(executor_figures.COMPLETE_MS) == 40.0
 
 
 def test_a_component_adds_up_its_executors() -> None:
     """Latencies are weighted by executed; the capacity is the highest."""
     count = next(c for c in words(running()).components if c.name == "count")
-    assert count.totals.count(fig.EXECUTED) == 4000
-    assert count.totals.latency_ms(fig.EXECUTE_MS) == 2.0
-    assert count.totals.latency_ms(fig.PROCESS_MS) == 3.0
+    assert count.totals.count(executor_figures.EXECUTED) == 4000
+    assert count.totals.latency_ms(executor_figures.EXECUTE_MS) == 2.0
+    assert count.totals.latency_ms(executor_figures.PROCESS_MS) == 3.0
     assert count.capacity == 3000 * 2.0 / (1000 * 600)
     assert count.busiest == B
     assert (count.executors, count.tasks, count.expected) == (2, 2, None)
@@ -72,11 +72,11 @@ def test_a_component_adds_up_its_executors() -> None:
 
 def test_capacity_divides_by_a_shorter_uptime() -> None:
     """A worker of 100 s is measured over 100 s; at 0 s the capacity is 0."""
-    figures = [0.0] * fig.FIGURES_PER_EXECUTOR
-    figures[fig.EXECUTE_MS] = 50_000
-    assert fig.capacity(figures, 100) == 0.5
-    assert fig.capacity(figures, 3600) == 50_000 / 600_000
-    assert fig.capacity(figures, 0) == 0.0
+    figures = [0.0] * executor_figures.FIGURES_PER_EXECUTOR
+    figures[executor_figures.EXECUTE_MS] = 50_000
+    assert executor_figures.capacity(figures, 100) == 0.5
+    assert executor_figures.capacity(figures, 3600) == 50_000 / 600_000
+    assert executor_figures.capacity(figures, 0) == 0.0
 
 
 def test_rates_are_of_thirty_seconds_once_they_are_known() -> None:
@@ -260,7 +260,7 @@ def test_executors_are_shown_by_component_and_by_worker() -> None:
     assert [(e.tasks, e.worker) for e in of_count] == [((2, 2), A), ((3, 3), B)]
     of_b = make_executor_views(cluster, topology, worker=B)
     assert [e.component for e in of_b] == ["count", "split"]
-    assert of_b[0].totals.count(fig.EXECUTED) == 3000
+    assert of_b[0].totals.count(executor_figures.EXECUTED) == 3000
     assert of_b[0].uptime_secs == 700
 
 
