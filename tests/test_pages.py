@@ -36,13 +36,18 @@ def test_links_of_a_page_lead_to_files_and_headings(page: Path) -> None:
 def rooms_of_the_design() -> dict[str, set[str]]:
     """Return the modules that docs/design.md names, by room; a file is a room, too."""
     text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
-    table = text[text.index("## Rooms") : text.index("## The path of a pulse")]
-    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
-    return {
-        room.rstrip("/"): set(re.findall(r"`(\w+)`", modules))
-        for _, rooms, _, modules, *_ in rows
-        for room in re.findall(r"`([^`]+)`", rooms)
+    table, lists = text[
+        text.index("## Rooms") : text.index("## The path of a pulse")
+    ].split("### Modules of each room")
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    modules = {
+        room.rstrip("/"): set[str]()
+        for row in rows
+        for room in re.findall(r"`([^`]+)`", row)
     }
+    for room, items in re.findall(r"\*\*`([^`]+)/`\*\*\n\n((?:[- ] .*\n)+)", lists):
+        modules[room] |= set(re.findall(r"`(\w+)`", items))
+    return modules
 
 
 def test_design_names_the_room_of_every_module() -> None:
