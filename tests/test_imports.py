@@ -69,11 +69,12 @@ ROOMS = {
     "doctor.checks": "config doctor observe.views words",
     "cli.output": "config words",
     "cli.options": (
-        "admin cli.output client config core.accounts errors sasl server server.process"
+        "admin cli.output client config core.accounts core.protocol errors sasl server"
+        " server.process"
     ),
     "cli": (
-        "_version admin cli.options cli.output client cluster_state config doctor"
-        " doctor.checks errors heartbeats observe observe.top observe.views"
+        "_version admin cli.options cli.output client cluster_state config"
+        " core.protocol doctor doctor.checks errors heartbeats observe observe.top observe.views"
         " observe.web observe.zookeeper relay sasl server server.process"
         " server.upgrade simulate why words"
     ),

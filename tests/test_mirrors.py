@@ -19,7 +19,6 @@ EXCEPTIONS = {
     "admin/exposition.py": "is tested with the figures: server/test_metrics.py",
     "cli/options/admin_options.py": "are options of `health` and `serve`: cli/",
     "cli/options/server_options.py": "are options of `relay` and `serve`: cli/",
-    "cli/options/configuration.py": "its log and errors are those of commands: cli/",
     "client/connection_limits.py": NO_CODE,
     "cluster_state/acls.py": NO_CODE,
     "cluster_state/events.py": NO_CODE,

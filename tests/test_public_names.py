@@ -20,10 +20,8 @@ PUBLIC = {
     "pacemaker.config": [
         "AuthMethod",
         "Configuration",
-        "Hold",
         "Note",
         "Settings",
-        "decide_hold",
         "load_configuration",
     ],
     "pacemaker.testing": [
@@ -38,7 +36,14 @@ PUBLIC = {
         "silent",
         "silent_after",
     ],
-    "pacemaker.server": ["AdminOptions", "Daemon", "ServerOptions", "dry_run", "run"],
+    "pacemaker.server": [
+        "AdminOptions",
+        "Daemon",
+        "HoldTimes",
+        "ServerOptions",
+        "dry_run",
+        "run",
+    ],
 }
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import click
 
 from pacemaker.cli.options.configuration import (
+    choose_hold_times,
     configuration_options,
     prepare,
     prepare_sasl,
@@ -19,9 +20,9 @@ from pacemaker.cli.options.configuration import (
 from pacemaker.cli.options.daemon_options import chosen_elsewhere, warn_of_unknown
 from pacemaker.cli.options.targets import json_option
 from pacemaker.cli.output.printing import exit_code_answers, print_json, print_text
-from pacemaker.config import Configuration, Settings, decide_hold
-from pacemaker.config.hold import Hold
+from pacemaker.config import Configuration, Settings
 from pacemaker.config.keys import KEYS
+from pacemaker.core.protocol.hold_times import HoldTimes
 
 
 @click.command(
@@ -175,9 +176,9 @@ def _pair(entry: ShownSetting) -> str:
     return f"{entry.name}: {json.dumps(entry.value)}"
 
 
-def _hold(ctx: click.Context, configuration: Configuration) -> Hold:
+def _hold(ctx: click.Context, configuration: Configuration) -> HoldTimes:
     """Return how long `serve` would hold misses, if it were started without --hold."""
     for command, option, chosen in chosen_elsewhere(ctx.find_root(), configuration):
         if (command, option.name) == ("serve", "hold_s"):
-            return decide_hold(configuration, chosen.value, chosen.origin)
-    return decide_hold(configuration)
+            return choose_hold_times(configuration, chosen.value, chosen.origin)
+    return choose_hold_times(configuration)

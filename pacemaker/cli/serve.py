@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from pacemaker.cli.options.configuration import (
+    choose_hold_times,
     configuration_options,
     prepare,
     prepare_sasl,
@@ -18,8 +19,7 @@ from pacemaker.cli.options.server_options import (
     chosen_options,
     server_options,
 )
-from pacemaker.config import decide_hold
-from pacemaker.config.hold import MAX_HOLD_S
+from pacemaker.core.protocol.hold_times import MAX_HOLD_S
 
 
 @click.command(
@@ -96,7 +96,8 @@ def serve_command(
 
         settings, bind = own_address(settings, bind)
     sasl = prepare_sasl(settings)
-    hold = decide_hold(configuration, chosen["hold_s"].value, chosen["hold_s"].origin)
+    asked = chosen["hold_s"]
+    hold = choose_hold_times(configuration, asked.value, asked.origin)
     history = not chosen["no_history"].value
     options = chosen_options(chosen, settings, bind, hold=hold, history=history)
     if trial is None:

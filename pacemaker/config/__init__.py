@@ -1,6 +1,5 @@
 """Storm's configuration, read as Storm reads it, as one typed and checked value."""
 
-from pacemaker.config.hold import Hold, decide_hold
 from pacemaker.config.layers import Configuration, Note
 from pacemaker.config.load import load_configuration
 from pacemaker.config.settings import AuthMethod, Settings
@@ -8,9 +7,7 @@ from pacemaker.config.settings import AuthMethod, Settings
 __all__ = [
     "AuthMethod",
     "Configuration",
-    "Hold",
     "Note",
     "Settings",
-    "decide_hold",
     "load_configuration",
 ]

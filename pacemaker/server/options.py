@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pacemaker.admin.address import AdminAddress
-from pacemaker.config.hold import NO_HOLD, Hold
 from pacemaker.core.accounts.account import DEFAULT_LIMITS, AddressLimits
 from pacemaker.core.accounts.addresses import DEFAULT_SHARED_NETWORKS, Network
+from pacemaker.core.protocol.hold_times import NO_HOLD, HoldTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class ServerOptions:
     io_threads: int | None = None
     buffer_budget_bytes: int | None = None
     store_budget_bytes: int | None = None
-    hold: Hold = NO_HOLD
+    hold: HoldTimes = NO_HOLD
     shared_addresses: tuple[Network, ...] = DEFAULT_SHARED_NETWORKS
     address_limits: AddressLimits = DEFAULT_LIMITS
     history: bool = True

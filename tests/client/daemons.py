@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from pacemaker.client.address import ServerAddress, parse_server
 from pacemaker.config import Settings
-from pacemaker.config.hold import Hold
+from pacemaker.core.protocol.hold_times import HoldTimes
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import Daemon, ServerOptions
 
@@ -20,7 +20,9 @@ def daemon(
     hold_s: float = 0.0,
 ) -> Iterator[ServerAddress]:
     """Run a daemon on 127.0.0.1 and give its address."""
-    options = ServerOptions(bind="127.0.0.1", hold=Hold(hold_s, hold_s, "a test's"))
+    options = ServerOptions(
+        bind="127.0.0.1", hold=HoldTimes(hold_s, hold_s, "a test's")
+    )
     started = Daemon(Settings(port=port), options, mechanism_factory)
     started.start()
     try:

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from pacemaker.config import Hold, Settings
+from pacemaker.config import Settings
+from pacemaker.core.protocol.hold_times import HoldTimes
 from pacemaker.errors import StartError
 from pacemaker.server import Daemon, ServerOptions, limits
 from pacemaker.server.process import memory
@@ -142,7 +143,7 @@ def test_daemon_takes_over_heartbeats_whatever_their_budget_is_now(
 
 def test_daemon_counts_held_reads_among_what_it_holds() -> None:
     """An upgrade makes a second copy of held reads, so they are counted."""
-    options = ServerOptions("127.0.0.1", 1, hold=Hold(100, 100, "a test"))
+    options = ServerOptions("127.0.0.1", 1, hold=HoldTimes(100, 100, "a test"))
     daemon = Daemon(Settings(port=0), options)
     daemon.start()
     with Wire(_address(daemon)) as peer:
@@ -166,8 +167,8 @@ def test_daemon_holds_for_as_long_as_its_start_needs(
     monkeypatch.setattr(
         "pacemaker.server.daemon.has_inherited_listeners", lambda: is_kept
     )
-    monkeypatch.setattr("pacemaker.config.hold.MACHINE_STARTED_S", 0.0)
-    options = ServerOptions(bind="127.0.0.1", hold=Hold(2, 1, "a test"))
+    monkeypatch.setattr("pacemaker.core.protocol.hold_times.MACHINE_STARTED_S", 0.0)
+    options = ServerOptions(bind="127.0.0.1", hold=HoldTimes(2, 1, "a test"))
     daemon = Daemon(Settings(port=0), options)
     with caplog.at_level("INFO"):
         daemon.start()
@@ -194,7 +195,7 @@ def test_daemon_that_is_not_asked_to_holds_nothing(
 @pytest.mark.parametrize("threads", [1, 4])
 def test_daemon_holds_reads_over_all_its_threads(threads: int) -> None:
     """A pulse on one thread answers the reads that others hold."""
-    options = ServerOptions("127.0.0.1", threads, hold=Hold(100, 100, "a test"))
+    options = ServerOptions("127.0.0.1", threads, hold=HoldTimes(100, 100, "a test"))
     daemon = Daemon(Settings(port=0), options)
     daemon.start()
     readers = [Wire(_address(daemon)) for _ in range(8)]

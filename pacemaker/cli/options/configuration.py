@@ -12,6 +12,8 @@ import click
 from pacemaker.cli.options.daemon_options import VARIABLE_PREFIX, daemon_option
 from pacemaker.cli.output.logs import FORMATS, LEVELS, configure_logs
 from pacemaker.config import Configuration, Settings, load_configuration
+from pacemaker.config.keys import RELAY_SERVERS, SERVERS
+from pacemaker.core.protocol.hold_times import NO_HOLD, HoldTimes, decide_hold_times
 
 if TYPE_CHECKING:
     from pacemaker.sasl.registry import ServerSasl
@@ -131,3 +133,24 @@ def warn_of(notes: Iterable[str]) -> None:
     """Log warnings about the credentials."""
     for note in notes:
         _logger.warning(note)
+
+
+def choose_hold_times(
+    configuration: Configuration, asked_s: float | None = None, origin: str = "--hold"
+) -> HoldTimes:
+    """Return how long a daemon with this configuration holds misses after its start.
+
+    Args:
+        configuration: the configuration that was read.
+        asked_s: the administrator's choice, which wins; 0 turns holding off.
+        origin: where the administrator chose it.
+    """
+    if asked_s is not None:
+        return HoldTimes(asked_s, asked_s, origin)
+    if not configuration.files_read:
+        return NO_HOLD
+    settings = configuration.settings
+    if settings.relay_servers:
+        # Behind relays, pacemaker.servers names the relay of this host.
+        return decide_hold_times(settings.relay_servers, RELAY_SERVERS)
+    return decide_hold_times(settings.servers, SERVERS)

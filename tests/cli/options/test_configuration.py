@@ -1,4 +1,4 @@
-"""The rule by which misses are held after a start."""
+"""What commands take from the configuration: how long misses are held."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.config import Configuration, Settings, decide_hold
-from pacemaker.config.hold import MACHINE_STARTED_S
+from pacemaker.cli.options.configuration import choose_hold_times
+from pacemaker.config import Configuration, Settings
+from pacemaker.core.protocol.hold_times import MACHINE_STARTED_S
 
 READ = (Path("/etc/storm/conf/storm.yaml"),)
 
@@ -34,14 +35,14 @@ def test_hold_is_decided(
 ) -> None:
     """On where a storm.yaml was read that names one server; the option wins."""
     configuration = Configuration(Settings(servers=servers), {}, files_read=files)
-    hold = decide_hold(configuration, asked_s)
+    hold = choose_hold_times(configuration, asked_s)
     up_s = MACHINE_STARTED_S
     assert (hold.after(False, up_s), hold.after(True, up_s)) == hold_s
     assert str(hold).startswith(said)
 
 
-def test_socket_of_a_machine_that_has_just_started_was_not_kept() -> None:
-    """It was opened a moment ago, and who was refused before is 13 s away."""
-    configuration = Configuration(Settings(servers=("a",)), {}, files_read=READ)
-    hold = decide_hold(configuration)
-    assert hold.after(True, MACHINE_STARTED_S - 1) == hold.cold_s
+def test_relays_servers_decide_behind_a_relay() -> None:
+    """Then pacemaker.servers names a relay, and says nothing about the Pacemakers."""
+    settings = Settings(servers=("a", "b"), relay_servers=("c",))
+    hold = choose_hold_times(Configuration(settings, {}, files_read=READ))
+    assert str(hold).endswith("(pacemaker.relay.servers names one server)")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, NamedTuple
-
-from pacemaker.config.keys import RELAY_SERVERS, SERVERS
-from pacemaker.config.layers import Configuration
 
 # A client of Storm 2.x that was refused, or lost its connection, reconnects 13 to
 # 15 s later.  A worker sends its next pulse up to 3 s after that.
@@ -22,7 +20,7 @@ MACHINE_STARTED_S: Final = 300.0
 MAX_HOLD_S: Final = 100
 
 
-class Hold(NamedTuple):
+class HoldTimes(NamedTuple):
     """How long a daemon that has just started holds misses.
 
     Attributes:
@@ -58,32 +56,22 @@ class Hold(NamedTuple):
         return f"{how_long} ({self.reason})"
 
 
-NO_HOLD: Final = Hold(0.0, 0.0, "no storm.yaml was read")
+# Without a storm.yaml, nothing is known about the cluster.
+NO_HOLD: Final = HoldTimes(0.0, 0.0, "no storm.yaml was read")
 
 
-def decide_hold(
-    configuration: Configuration, asked_s: float | None = None, origin: str = "--hold"
-) -> Hold:
-    """Decide how long misses are held after a start.
+def decide_hold_times(servers: Collection[object], key: str) -> HoldTimes:
+    """Decide how long misses are held after a start, by the servers of the cluster.
 
     With several servers, another one answers meanwhile, and a held read would only
-    make Nimbus wait for its timeout.  Without a storm.yaml, nothing is known about the
-    cluster.
+    make Nimbus wait for its timeout.
 
     Args:
-        configuration: the configuration that was read.
-        asked_s: the administrator's choice, which wins; 0 turns holding off.
-        origin: where the administrator chose it.
+        servers: the servers of the cluster.
+        key: the key of storm.yaml that names them.
     """
-    if asked_s is not None:
-        return Hold(asked_s, asked_s, origin)
-    if not configuration.files_read:
-        return NO_HOLD
-    settings = configuration.settings
-    # Behind relays, pacemaker.servers names the relay of this host.
-    key = RELAY_SERVERS if settings.relay_servers else SERVERS
     # Storm's clients treat a server that is listed twice as one.
-    servers = len(set(settings.relay_servers or settings.servers))
-    if servers != 1:
-        return Hold(0.0, 0.0, f"{key} names {servers or 'no'} servers")
-    return Hold(COLD_START_S, PORT_KEPT_S, f"{key} names one server")
+    count = len(set(servers))
+    if count != 1:
+        return HoldTimes(0.0, 0.0, f"{key} names {count or 'no'} servers")
+    return HoldTimes(COLD_START_S, PORT_KEPT_S, f"{key} names one server")
