@@ -74,8 +74,8 @@ ROOMS = {
     ),
     "cli": (
         "_version admin cli.options cli.output client cluster_state config"
-        " core.protocol doctor doctor.checks errors heartbeats observe observe.top observe.views"
-        " observe.web observe.zookeeper relay sasl server server.process"
+        " core.protocol doctor doctor.checks errors heartbeats observe observe.top"
+        " observe.views observe.web observe.zookeeper relay sasl server server.process"
         " server.upgrade simulate why words"
     ),
     "__init__": "_version",
