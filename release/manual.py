@@ -46,7 +46,10 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Rewrite the links of a page in docs/ to pages at the top."""
+    """Rewrite the links of a page in docs/ to pages at the top, and rank the page."""
+    ranks = config.extra["search_ranks"]
+    if page.file.src_uri in ranks["pages"]:
+        page.meta["search"] = {"boost": ranks["boost"]}
     for source, name in TOP.items():
         markdown = markdown.replace(f"](../{source}", f"]({name}")
     return markdown

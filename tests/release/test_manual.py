@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -21,9 +22,14 @@ def _pages(nav: Any) -> Iterator[str]:
         yield from [each] if isinstance(each, str) else _pages(each)
 
 
-def _nav() -> list[Any]:
+def _config() -> dict[str, Any]:
     # The file has no tags of Python's, which mkdocs would allow.
-    nav: list[Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    config: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    return config
+
+
+def _nav() -> list[Any]:
+    nav: list[Any] = _config()["nav"]
     return nav
 
 
@@ -38,6 +44,12 @@ def test_reports_come_last() -> None:
     """Measurements and tests are not what a reader begins with."""
     (last,) = _nav()[-1].values()
     assert {"performance.md", "isolation.md", "testing.md"} <= set(_pages(last))
+
+
+def test_pages_that_search_puts_behind_exist() -> None:
+    """A page that was renamed would silently come to the front again."""
+    behind = _config()["extra"]["search_ranks"]["pages"]
+    assert set(behind) <= set(_pages(_nav()))
 
 
 @pytest.mark.real
@@ -61,3 +73,7 @@ def test_manual_builds_strictly_and_can_be_searched(
     assert "--store-budget" in (site / "commands.html").read_text()
     assert "PacemakerPool" in (site / "api.html").read_text()
     assert (site / "search" / "search_index.js").is_file()
+    index = json.loads((site / "search" / "search_index.json").read_text())
+    boosts = {each["location"]: each.get("boost", 1) for each in index["docs"]}
+    assert boosts["troubleshooting.html"] == 1
+    assert boosts["api.html"] < 1
