@@ -108,7 +108,7 @@ coverage: setup $(if $(ALL),jars)
 FLOOR := $(if $(ALL),95,77)
 CORE_FLOOR := 100
 # The daemon without its I/O, and the bytes on the wire.
-CORE := pacemaker/core/*,pacemaker/wire/*
+CORE := pacemaker/core/**/*,pacemaker/wire/*
 
 mutants: setup
 	$(STEP) "changes of the core that no test notices; ALL=1 tries all of them, in an hour"

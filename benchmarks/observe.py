@@ -23,13 +23,13 @@ from benchmarks.servers import Server, running
 from pacemaker.admin.exposition import metrics_page
 from pacemaker.client import PacemakerConnection, PacemakerPool, ServerAddress, requests
 from pacemaker.config import Settings
-from pacemaker.observe.engine import Engine
-from pacemaker.observe.history import History
-from pacemaker.observe.picture import cluster_view
-from pacemaker.observe.reader import Reader
+from pacemaker.observe.reader import HeartbeatReader
+from pacemaker.observe.tracking.cluster import TrackedCluster
+from pacemaker.observe.views.make_views import make_cluster_view
+from pacemaker.observe.views.sparklines import Sparklines
 from pacemaker.observe.web import pages
 from pacemaker.observe.web.metrics import families
-from pacemaker.simulate.run import Cluster, make_cluster
+from pacemaker.simulate.run import SimulatedCluster, make_cluster
 from pacemaker.simulate.shape import ClusterShape
 
 ROUNDS: Final = 4
@@ -38,7 +38,7 @@ WORKERS_A_TOPOLOGY: Final = 300
 TIMEOUT_S: Final = 60.0
 
 
-def store(cluster: Cluster, port: int, number: int) -> None:
+def store(cluster: SimulatedCluster, port: int, number: int) -> None:
     """Store the next heartbeat of every worker."""
     pairs = list(zip(cluster.workers, cluster.beats, strict=True))
     address = ServerAddress("127.0.0.1", port)
@@ -54,7 +54,7 @@ def store(cluster: Cluster, port: int, number: int) -> None:
                 call.result()
 
 
-def read_as_nimbus(cluster: Cluster, port: int) -> None:
+def read_as_nimbus(cluster: SimulatedCluster, port: int) -> None:
     """Read the heartbeat of every worker, each after the reply to the one before."""
     address = ServerAddress("127.0.0.1", port)
     with PacemakerConnection(address, timeout_s=TIMEOUT_S) as connection:
@@ -68,29 +68,31 @@ def main() -> int:
     topologies = max(1, supervisors * 10 // WORKERS_A_TOPOLOGY)
     shape = ClusterShape(supervisors, 10, 10, topologies, 3.0)
     cluster = make_cluster(shape, random.Random(1))  # noqa: S311  (no secret)
-    engine = Engine()
+    tracked = TrackedCluster()
     with running("ours") as server:
         settings = Settings(servers=(f"127.0.0.1:{server.port}",))
         with PacemakerPool(settings, timeout_s=TIMEOUT_S) as pool:
-            reader = Reader(pool, engine, threading.Lock())
+            reader = HeartbeatReader(pool, tracked, threading.Lock())
             for number in range(ROUNDS):
                 store(cluster, server.port, number)
-                _measure(reader, engine, server, number)
+                _measure(reader, tracked, server, number)
         server_s = server.cpu_s()
         read_as_nimbus(cluster, server.port)
         _say(f"a Nimbus: the Pacemaker {server.cpu_s() - server_s:.2f} s")
-    _time_pages(engine)
+    _time_pages(tracked)
     return 0
 
 
-def _time_pages(engine: Engine) -> None:
-    view, history = cluster_view(engine, time.time()), History()
-    history.on_view(view)
+def _time_pages(cluster: TrackedCluster) -> None:
+    view, sparklines = make_cluster_view(cluster, time.time()), Sparklines()
+    sparklines.on_view(view)
     largest = max(view.topologies, key=lambda each: len(each.workers))
     exposition = metrics_page(lambda: families(view))
     replies: dict[str, Callable[[], object]] = {
-        "the page": lambda: str(pages.cluster_page(view, history)),
-        "a topology's page": lambda: str(pages.topology_page(view, largest, history)),
+        "the page": lambda: str(pages.cluster_page(view, sparklines)),
+        "a topology's page": lambda: str(
+            pages.topology_page(view, largest, sparklines)
+        ),
         "/metrics": lambda: list(exposition.show({}).slices),
     }
     for name, reply in replies.items():
@@ -107,11 +109,13 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _measure(reader: Reader, engine: Engine, server: Server, number: int) -> None:
+def _measure(
+    reader: HeartbeatReader, cluster: TrackedCluster, server: Server, number: int
+) -> None:
     begin_s, server_s = time.process_time(), server.cpu_s()
     reader.read_all()
     read_s, server_s = time.process_time(), server.cpu_s() - server_s
-    cluster_view(engine, time.time())
+    make_cluster_view(cluster, time.time())
     view_s = time.process_time() - read_s
     resident_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     _say(

@@ -31,10 +31,10 @@ from benchmarks.load import Group, Heartbeats, load
 from benchmarks.page import insert
 from benchmarks.servers import running
 from pacemaker.core.figures import Figures
-from pacemaker.core.history import History
-from pacemaker.core.record import Source, TurnTime
-from pacemaker.core.store import KeyHandle, Store
-from pacemaker.core.worker_pulses import PulseStore, WorkerPulses
+from pacemaker.core.history.history import History
+from pacemaker.core.history.record import PeerRecord, TurnTime
+from pacemaker.core.protocol.pulse_fast_path import PulseFastPath, PulseStore
+from pacemaker.core.store.store import KeyHandle, Store
 from pacemaker.server.io import limits
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message, Pulse
@@ -72,19 +72,19 @@ def _frames() -> list[bytes]:
     ]
 
 
-def _workers(store: PulseStore, history: History | None) -> list[WorkerPulses]:
+def _workers(store: PulseStore, history: History | None) -> list[PulseFastPath]:
     figures, turn_time = Figures(), TurnTime()
     workers = []
     for number in range(_CONNECTIONS):
-        key, source = _key(number), Source(f"10.0.0.{number}:1")
+        key, source = _key(number), PeerRecord(f"10.0.0.{number}:1")
         if history is not None:
-            history.record_for(key, source, 0.0, b"")
+            history.note_pulse(key, source, 0.0, b"")
         known: dict[str, Any] = {
             "source": source,
             "history": history,
             "turn_time": turn_time,
         }
-        workers.append(WorkerPulses(key, store, figures, _MAX_BODY_BYTES, **known))
+        workers.append(PulseFastPath(key, store, figures, _MAX_BODY_BYTES, **known))
     return workers
 
 
@@ -161,7 +161,7 @@ def own_steps(frames: Sequence[bytes]) -> dict[str, float]:
     }
 
 
-def _answer(workers: Sequence[WorkerPulses], frames: Sequence[bytes]) -> None:
+def _answer(workers: Sequence[PulseFastPath], frames: Sequence[bytes]) -> None:
     for worker, frame in zip(workers, frames, strict=True):
         worker.answer_one(frame)
 

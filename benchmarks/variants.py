@@ -15,7 +15,7 @@ from benchmarks.results import Column, RowResult
 from benchmarks.row import Always, latency_figures
 from benchmarks.servers import Server, running
 from pacemaker.admin.address import AdminAddress
-from pacemaker.admin.client import ask
+from pacemaker.admin.client import fetch_page
 
 # Below the range of ports that clients get (`ip_local_port_range`).
 ADMIN: Final = AdminAddress("127.0.0.1", 16698)
@@ -35,7 +35,7 @@ def scraped() -> Iterator[None]:
 
     def scrape() -> None:
         while not is_over.wait(_SCRAPE_EVERY_S):
-            ask(ADMIN, "/metrics", _SCRAPE_EVERY_S * 5)
+            fetch_page(ADMIN, "/metrics", _SCRAPE_EVERY_S * 5)
 
     thread = threading.Thread(target=scrape)
     thread.start()

@@ -21,8 +21,9 @@ import click
 from click.shell_completion import get_completion_class
 
 from pacemaker._version import __version__
-from pacemaker.cli import exit_codes, main
+from pacemaker.cli import main
 from pacemaker.cli.completion import COMPLETE_VARIABLE, PROGRAM
+from pacemaker.cli.output import exit_codes
 from release import roff
 
 ROOT: Final = Path(__file__).parents[1]

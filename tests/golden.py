@@ -88,9 +88,9 @@ GOLDEN: dict[str, tuple[Message, bytes]] = {
     )
 }
 
-# What canonical.read knows of the table, and what canonical.write does.
-CANONICAL_REQUESTS = frozenset(("SEND_PULSE", "GET_PULSE"))
-CANONICAL_REPLIES = frozenset(
+# What fast_codec.decode knows of the table, and what fast_codec.encode does.
+FAST_REQUESTS = frozenset(("SEND_PULSE", "GET_PULSE"))
+FAST_REPLIES = frozenset(
     (
         "SEND_PULSE_RESPONSE",
         "CREATE_PATH_RESPONSE to a request without id",

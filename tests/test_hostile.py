@@ -20,11 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.store import Store
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.server_protocol import ServerProtocol
+from pacemaker.core.store.store import Store
+from pacemaker.server.io.sockets import set_reset_on_close
 from tests.real.daemons import Daemon
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import (
@@ -370,7 +370,7 @@ def test_resets_are_survived(daemon: Daemon) -> None:
         for cut in range(0, len(pulse) + 1, 3):
             peer = Wire(daemon.address)
             peer.send(pulse * 3 + pulse[:cut])
-            end_with_reset(peer.socket, True)
+            set_reset_on_close(peer.socket, True)
             peer.close()
 
 

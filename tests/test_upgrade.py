@@ -21,11 +21,11 @@ from typing import IO
 import pytest
 
 from pacemaker.config import Settings
-from pacemaker.core.carried_over import ConnectionState, DaemonState, Snapshot
+from pacemaker.core.carried_over import ConnectionState, DaemonState, ProtocolSnapshot
 from pacemaker.sasl.digest import DigestClient, digest_secret
 from pacemaker.sasl.registry import server_mechanism_factory
 from pacemaker.sasl.secret import Secret
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.sockets import set_reset_on_close
 from pacemaker.server.upgrade.execute import STATE_VARIABLE
 from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.security import security_digest
@@ -240,6 +240,7 @@ def test_connection_amid_sasl_is_reset(digest: Daemon, jaas: Path) -> None:
             amid.ask(control(-202))
             file.write(text)
         assert amid.ended() == "reset"
+        digest.logged("upgrade: resetting 1 connection")
         pipe.write(text)
         put(writer)
 
@@ -524,7 +525,7 @@ class Inherited:
         self.peers = [Wire(self.listener.getsockname()) for _ in range(3)]
         self.accepted = [self.listener.accept()[0] for _ in self.peers]
         for sock in self.accepted:
-            end_with_reset(sock, True)
+            set_reset_on_close(sock, True)
         identity = server_mechanism_factory(Settings()).identity
         state = DaemonState(
             parked_s=0.0,
@@ -539,7 +540,7 @@ class Inherited:
             connections=[
                 ConnectionState(
                     *(sock.fileno(), "10.0.0.1:5", True, 0.0, 0.0),
-                    Snapshot(True, False, None, b"", b""),
+                    ProtocolSnapshot(True, False, None, b"", b""),
                 )
                 for sock in self.accepted
             ],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.isolation import wire
-from pacemaker.client.protocol import ClientProtocol, Phase
+from pacemaker.client.protocol import ClientPhase, ClientProtocol
 
 _READ_BYTES: Final = 256 * 1024
 _LENGTH_BYTES: Final = 4
@@ -113,12 +113,12 @@ class Peer:
 
     def _receive_login(self, login: ClientProtocol, data: bytes) -> list[bytes] | None:
         login.receive_data(data)
-        while login.phase is Phase.STEPPING:
+        while login.phase is ClientPhase.STEPPING:
             login.finish_step(login.run_step())
         self._out += login.data_to_send()
-        if login.phase is Phase.CLOSED:
+        if login.phase is ClientPhase.CLOSED:
             return None
-        if login.phase is Phase.OPEN:
+        if login.phase is ClientPhase.OPEN:
             self.login = None
             self._out += b"".join(self._delayed)
             self._delayed.clear()

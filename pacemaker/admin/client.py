@@ -13,7 +13,7 @@ from pacemaker.errors import AdminError
 _MAX_BYTES: Final = 256 * 1024 * 1024
 
 
-class Answer(NamedTuple):
+class FetchedPage(NamedTuple):
     """An endpoint's answer."""
 
     status: int
@@ -31,9 +31,9 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def ask(
+def fetch_page(
     address: AdminAddress, target: str, timeout_s: float, token: str | None = None
-) -> Answer:
+) -> FetchedPage:
     """Get one page.
 
     Args:
@@ -62,7 +62,7 @@ def ask(
         connection.request("GET", target, headers=headers)
         response = connection.getresponse()
         body = response.read(_MAX_BYTES)
-        return Answer(response.status, body.decode("utf-8", "replace"))
+        return FetchedPage(response.status, body.decode("utf-8", "replace"))
     except (OSError, http.client.HTTPException) as exc:
         reason = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
         raise AdminError(str(address), reason) from exc

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from pacemaker.admin.routes import OK, Page, Query, Reply, text_reply
+from pacemaker.admin.routes import OK, HttpResponse, Page, Query, text_response
 from pacemaker.errors import how_to_install
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def metrics_page(collect: Callable[[], Iterable[Metric]]) -> Page:
         for family in collect():
             yield generate_latest(_One(family))
 
-    def show(query: Query) -> Reply:
-        return Reply(OK, CONTENT_TYPE_PLAIN_0_0_4, write())
+    def show(query: Query) -> HttpResponse:
+        return HttpResponse(OK, CONTENT_TYPE_PLAIN_0_0_4, write())
 
     return Page(show)
 
@@ -52,4 +52,4 @@ def metrics_page(collect: Callable[[], Iterable[Metric]]) -> Page:
 def no_metrics_page() -> Page:
     """Return the page that names the package that is missing."""
     text = f"prometheus-client is not installed: {how_to_install('metrics')}"
-    return Page(lambda query: text_reply(_NOT_IMPLEMENTED, text))
+    return Page(lambda query: text_response(_NOT_IMPLEMENTED, text))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class Check(NamedTuple):
+class HealthCheck(NamedTuple):
     """One condition of health.
 
     Attributes:
@@ -21,12 +21,12 @@ class Check(NamedTuple):
     detail: str
 
 
-def are_ok(checks: Sequence[Check]) -> bool:
+def are_ok(checks: Sequence[HealthCheck]) -> bool:
     """Return whether every check has passed."""
     return all(check.is_ok for check in checks)
 
 
-def as_text(checks: Sequence[Check], is_verbose: bool) -> str:
+def as_text(checks: Sequence[HealthCheck], is_verbose: bool) -> str:
     """Write checks for people: ``ok``, or one line for each, as Kubernetes does.
 
     After a failure all checks are listed, so that the reader sees which one failed.
@@ -41,7 +41,7 @@ def as_text(checks: Sequence[Check], is_verbose: bool) -> str:
     return "\n".join([*lines, "ok" if are_ok(checks) else "failed"]) + "\n"
 
 
-def as_json(checks: Sequence[Check]) -> str:
+def as_json(checks: Sequence[HealthCheck]) -> str:
     """Write checks for programs, always with every check."""
     listed = [
         {"name": check.name, "ok": check.is_ok, "detail": check.detail}

@@ -47,7 +47,7 @@ def listen(address: AdminAddress, option: str = "--admin") -> socket.socket:
         raise ListenError(f"{address} ({option})", _reason(exc, address)) from exc
 
 
-def adopt(fd: int) -> socket.socket:
+def adopt_listener(fd: int) -> socket.socket:
     """Take over the listening socket from before an upgrade."""
     listener = socket.socket(fileno=fd)
     listener.set_inheritable(False)
@@ -55,7 +55,7 @@ def adopt(fd: int) -> socket.socket:
     return listener
 
 
-def release(listener: socket.socket) -> None:
+def release_listener(listener: socket.socket) -> None:
     """Close the socket, and remove its file if it is a Unix socket."""
     path = listener.getsockname() if is_unix(listener) else ""
     listener.close()
@@ -69,7 +69,7 @@ def is_unix(listener: socket.socket) -> bool:
     return listener.family == socket.AF_UNIX
 
 
-def describe(listener: socket.socket) -> AdminAddress:
+def address_of(listener: socket.socket) -> AdminAddress:
     """Return the address that a socket has, with the port that it was given."""
     name = listener.getsockname()
     if is_unix(listener):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, TypeAlias
 
-from pacemaker.admin.health import Check
+from pacemaker.admin.health import HealthCheck
 
 # Queues a function on a thread that runs queued calls.
 CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
@@ -54,7 +54,7 @@ class Progress:
         self._answered_s[name] = self._clock()
         self._is_asked[name] = False
 
-    def checks(self) -> list[Check]:
+    def checks(self) -> list[HealthCheck]:
         """Return one check for each thread.  Any thread may call this."""
         now_s = self._clock()
         return [
@@ -63,5 +63,5 @@ class Progress:
         ]
 
 
-def _check(name: str, silent_s: float) -> Check:
-    return Check(name, silent_s < STUCK_S, f"last turn {silent_s:.1f} s ago")
+def _check(name: str, silent_s: float) -> HealthCheck:
+    return HealthCheck(name, silent_s < STUCK_S, f"last turn {silent_s:.1f} s ago")

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from pacemaker.admin.address import is_right_host
-from pacemaker.admin.health import Check, are_ok, as_json, as_text
+from pacemaker.admin.health import HealthCheck, are_ok, as_json, as_text
 
 TEXT: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
@@ -25,7 +25,7 @@ UNAVAILABLE: Final = 503
 _BEARER: Final = "bearer "
 
 
-class Request(NamedTuple):
+class HttpRequest(NamedTuple):
     """A client's request.
 
     Attributes:
@@ -43,7 +43,7 @@ class Request(NamedTuple):
     is_private: bool = False
 
 
-class Reply(NamedTuple):
+class HttpResponse(NamedTuple):
     """The reply to a request.
 
     Attributes:
@@ -71,7 +71,7 @@ class Page(NamedTuple):
         is_gated: whether only those who may read heartbeats may see it.
     """
 
-    show: Callable[[Query], Reply]
+    show: Callable[[Query], HttpResponse]
     is_gated: bool = False
 
 
@@ -97,25 +97,25 @@ class Routes:
         self._is_gated = is_gated
         self._token = token
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: HttpRequest) -> HttpResponse:
         """Return the reply to a request."""
         if not is_right_host(request.host, self._names):
-            return text_reply(
+            return text_response(
                 FORBIDDEN,
                 "the Host header is neither an address, nor localhost, nor a name of"
                 " this endpoint; name it with --admin-host",
             )
         if request.method not in METHODS:
-            reply = text_reply(
+            reply = text_response(
                 METHOD_NOT_ALLOWED, "this endpoint is read-only: use GET or HEAD"
             )
             return reply._replace(headers={"Allow": ", ".join(METHODS)})
         target = urlsplit(request.target)
         page = self._pages.get(target.path)
         if page is None:
-            return text_reply(NOT_FOUND, f"the pages are {', '.join(self._pages)}")
+            return text_response(NOT_FOUND, f"the pages are {', '.join(self._pages)}")
         if page.is_gated and not self._may_read(request):
-            reply = text_reply(
+            reply = text_response(
                 UNAUTHORIZED,
                 "this page needs the Unix socket of --admin unix:PATH, or the token"
                 " of --admin-token-file in the header Authorization: Bearer TOKEN",
@@ -124,9 +124,9 @@ class Routes:
         try:
             return page.show(_parameters(target.query))
         except ValueError as exc:
-            return text_reply(BAD_REQUEST, str(exc))
+            return text_response(BAD_REQUEST, str(exc))
 
-    def _may_read(self, request: Request) -> bool:
+    def _may_read(self, request: HttpRequest) -> bool:
         if not self._is_gated or request.is_private:
             return True
         header = request.authorization or ""
@@ -153,14 +153,14 @@ def is_json(query: Query) -> bool:
     return wanted == "json"
 
 
-def text_reply(status: int, text: str) -> Reply:
+def text_response(status: int, text: str) -> HttpResponse:
     """Return a reply of one line of text."""
-    return Reply(status, TEXT, (f"{text}\n".encode(),))
+    return HttpResponse(status, TEXT, (f"{text}\n".encode(),))
 
 
-def health_reply(query: Query, checks: Sequence[Check]) -> Reply:
+def health_response(query: Query, checks: Sequence[HealthCheck]) -> HttpResponse:
     """Return the reply that tells whether all checks have passed."""
     status = OK if are_ok(checks) else UNAVAILABLE
     if is_json(query):
-        return Reply(status, JSON, (as_json(checks).encode(),))
-    return Reply(status, TEXT, (as_text(checks, "verbose" in query).encode(),))
+        return HttpResponse(status, JSON, (as_json(checks).encode(),))
+    return HttpResponse(status, TEXT, (as_text(checks, "verbose" in query).encode(),))

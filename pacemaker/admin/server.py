@@ -4,12 +4,13 @@
 never wait for this module, but all threads share one interpreter, so it is kept small:
 
 * At most `MAX_CONNECTIONS` connections are open.  When another one arrives, the oldest
-  is closed, but not before it has had `GRACE_S`: a probe needs milliseconds, and silent
-  clients must not keep a probe out.  New ones wait in the kernel's backlog until then.
-* After each connection the acceptor waits for `PAUSE_S`, so a port scan or a flood
-  takes a small part of a core.
-* A connection may send one request, and has `DEADLINE_S` in all, however slowly it
-  sends.
+  is closed, but not before it has had `EVICTION_GRACE_S`: a probe needs milliseconds,
+  and silent clients must not keep a probe out.  New ones wait in the kernel's backlog
+  until then.
+* After each connection the acceptor waits for `ACCEPT_PAUSE_S`, so a port scan or a
+  flood takes a small part of a core.
+* A connection may send one request, and has `REQUEST_DEADLINE_S` in all, however slowly
+  it sends.
 * Bodies are made in slices, with pauses in between.  While others wait for the
   interpreter, a thread that computes keeps it for 5 ms at a time; a thread that sleeps
   does not.
@@ -35,24 +36,24 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, TypeAlias
 
 from pacemaker.admin.listening import is_unix
-from pacemaker.admin.routes import Reply, Request, text_reply
+from pacemaker.admin.routes import HttpRequest, HttpResponse, text_response
 from pacemaker.wakeup import WakeUp
 
 _logger: Final = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 16
-DEADLINE_S: Final = 5.0
-GRACE_S: Final = 0.25
-PAUSE_S: Final = 0.005
+REQUEST_DEADLINE_S: Final = 5.0
+EVICTION_GRACE_S: Final = 0.25
+ACCEPT_PAUSE_S: Final = 0.005
 # How long a body is made without a pause, and how long the pause is.
-MOST_AT_ONCE_S: Final = 0.0001
+BODY_SLICE_S: Final = 0.0001
 _PAUSE_IN_BODY_S: Final = 0.0002
 # How long to wait if a connection cannot be accepted, for lack of descriptors.
 _ERROR_PAUSE_S: Final = 0.2
 _CLOSE_S: Final = 1.0
 _SERVER_ERROR: Final = 500
 
-Answer: TypeAlias = Callable[[Request], Reply]
+RequestHandler: TypeAlias = Callable[[HttpRequest], HttpResponse]
 
 
 class AdminServer(threading.Thread):
@@ -68,8 +69,8 @@ class AdminServer(threading.Thread):
     def __init__(
         self,
         listener: socket.socket,
-        answer: Answer,
-        deadline_s: float = DEADLINE_S,
+        answer: RequestHandler,
+        deadline_s: float = REQUEST_DEADLINE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(name="pacemaker-admin", daemon=True)
@@ -102,7 +103,7 @@ class AdminServer(threading.Thread):
         self._end_older_than(-1.0)
         deadline_s = self._clock() + _CLOSE_S
         while self._count() and self._clock() < deadline_s:
-            time.sleep(PAUSE_S)
+            time.sleep(ACCEPT_PAUSE_S)
         self._all.close()
         self._wake_alone.close()
         self._wake_up.close()
@@ -121,11 +122,11 @@ class AdminServer(threading.Thread):
         if self._count() >= MAX_CONNECTIONS:
             self._make_room()
             return
-        timeout_s = GRACE_S if self._count() else None
+        timeout_s = EVICTION_GRACE_S if self._count() else None
         ready = self._all.select(timeout_s)
         if any(key.fileobj is self._listener for key, _ in ready):
             self._accept()
-            self._wake_alone.select(PAUSE_S)
+            self._wake_alone.select(ACCEPT_PAUSE_S)
 
     def _make_room(self) -> None:
         """Close the oldest connection, once it has had its grace."""
@@ -133,9 +134,9 @@ class AdminServer(threading.Thread):
             oldest_s = next(iter(self._open.values()), None)
         if oldest_s is not None:
             age_s = self._clock() - oldest_s
-            if age_s >= GRACE_S:
+            if age_s >= EVICTION_GRACE_S:
                 self._end_older_than(age_s)
-        self._wake_alone.select(PAUSE_S)
+        self._wake_alone.select(ACCEPT_PAUSE_S)
 
     def _accept(self) -> None:
         try:
@@ -216,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile = _WholeLines(self.rfile)
 
     def _answer(self) -> None:
-        request = Request(
+        request = HttpRequest(
             self.command,
             self.path,
             self.headers.get("Host"),
@@ -230,14 +231,14 @@ class _Handler(BaseHTTPRequestHandler):
             raise
         except Exception:
             _logger.exception("admin endpoint: %s failed", self.command)
-            reply = text_reply(_SERVER_ERROR, "a bug in the daemon: see its log")
+            reply = text_response(_SERVER_ERROR, "a bug in the daemon: see its log")
             body = b"".join(reply.slices)
         self._write(reply, body)
 
     # The names that http.server calls.
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer  # noqa: N815
 
-    def _body(self, reply: Reply) -> bytes:
+    def _body(self, reply: HttpResponse) -> bytes:
         parts = []
         rested_s = time.monotonic()
         with contextlib.ExitStack() as alone:
@@ -245,7 +246,7 @@ class _Handler(BaseHTTPRequestHandler):
             for part in reply.slices:
                 parts.append(part)
                 # Not after each slice: a sleep takes as long as writing a small one.
-                if time.monotonic() - rested_s > MOST_AT_ONCE_S:
+                if time.monotonic() - rested_s > BODY_SLICE_S:
                     if not is_long:
                         is_long = True
                         alone.enter_context(self.server.long_body)
@@ -266,7 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
         end.register(self.connection, select.POLLRDHUP)
         return bool(end.poll(0))
 
-    def _write(self, reply: Reply, body: bytes) -> None:
+    def _write(self, reply: HttpResponse, body: bytes) -> None:
         self.send_response_only(reply.status)
         self.send_header("Content-Type", reply.content_type)
         self.send_header("Content-Length", str(len(body)))
@@ -285,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         """Answer what is not an HTTP request, without repeating any of it."""
         self.command = ""
-        reply = text_reply(code, "this is not a valid HTTP request")
+        reply = text_response(code, "this is not a valid HTTP request")
         self.close_connection = True
         self._write(reply, b"".join(reply.slices))
 

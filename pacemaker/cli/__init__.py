@@ -13,17 +13,17 @@ from typing import IO, Any, Final, cast
 import click
 
 from pacemaker._version import __version__
-from pacemaker.cli import exit_codes, streams
 from pacemaker.cli.completion import PROGRAM, completion_command
 from pacemaker.cli.config import config_command
 from pacemaker.cli.doctor import doctor_command
 from pacemaker.cli.exists import exists_command
 from pacemaker.cli.get import get_command
 from pacemaker.cli.health import health_command
-from pacemaker.cli.logs import JournalErrors, is_journal
 from pacemaker.cli.ls import ls_command
 from pacemaker.cli.observe import observe_command
-from pacemaker.cli.output import output_lost, printable
+from pacemaker.cli.output import exit_codes, streams
+from pacemaker.cli.output.logs import JournalErrors, is_journal
+from pacemaker.cli.output.printing import output_lost, printable
 from pacemaker.cli.ping import ping_command
 from pacemaker.cli.put import put_command
 from pacemaker.cli.relay import relay_command

@@ -7,7 +7,7 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class
 
-from pacemaker.cli.output import print_text
+from pacemaker.cli.output.printing import print_text
 
 PROGRAM: Final = "storm-pacemaker-py"
 # The variable in which a shell asks click; it follows from the program's name.

@@ -11,16 +11,20 @@ from typing import NamedTuple
 
 import click
 
-from pacemaker.cli.daemon_options import DaemonOption, chosen_elsewhere, warn_of_unknown
-from pacemaker.cli.output import exit_code_answers, print_json, print_text
-from pacemaker.cli.preparation import (
+from pacemaker.cli.options.configuration import (
     LEVEL_VARIABLE,
     configuration_options,
     prepare,
     prepare_sasl,
     warn_of,
 )
-from pacemaker.cli.targets import json_option
+from pacemaker.cli.options.daemon_options import (
+    DaemonOption,
+    chosen_elsewhere,
+    warn_of_unknown,
+)
+from pacemaker.cli.options.targets import json_option
+from pacemaker.cli.output.printing import exit_code_answers, print_json, print_text
 from pacemaker.config import Configuration, Settings, decide_hold
 from pacemaker.config.hold import Hold
 from pacemaker.config.keys import KEYS
@@ -97,13 +101,13 @@ def _check_serve(settings: Settings) -> None:
 def _check_relay(settings: Settings) -> None:
     """Do what `relay` does before it listens."""
     from pacemaker.relay.security import relay_sasl
-    from pacemaker.relay.upstreams import find_servers
+    from pacemaker.relay.upstreams import upstream_addresses
 
     warn_of(relay_sasl(settings).notes)
-    find_servers(settings)
+    upstream_addresses(settings)
 
 
-class Entry(NamedTuple):
+class ShownSetting(NamedTuple):
     """One key of the effective configuration.
 
     Attributes:
@@ -132,16 +136,20 @@ class Entry(NamedTuple):
         return shown
 
 
-def _entries(ctx: click.Context, configuration: Configuration) -> Iterator[Entry]:
+def _entries(
+    ctx: click.Context, configuration: Configuration
+) -> Iterator[ShownSetting]:
     for key in KEYS:
         value = getattr(configuration.settings, key.field)
         is_hidden = key.is_secret and value is not None
         shown = None if is_hidden else _plain(value)
-        entry = Entry(key.name, shown, configuration.origins[key.field], is_hidden)
+        entry = ShownSetting(
+            key.name, shown, configuration.origins[key.field], is_hidden
+        )
         yield _with_flag(entry) if key.field == "log_level" else entry
     for _, option, chosen in chosen_elsewhere(ctx.find_root(), configuration):
         value = _default(option) if chosen.written is None else chosen.written
-        yield Entry(
+        yield ShownSetting(
             *(option.key, _plain(value), chosen.origin, False),
             *(option.opts[0], str(option.envvar)),
         )
@@ -154,7 +162,7 @@ def _default(option: DaemonOption) -> object:
     return option.default if isinstance(option.default, str | float) else None
 
 
-def _with_flag(level: Entry) -> Entry:
+def _with_flag(level: ShownSetting) -> ShownSetting:
     """Return the entry of the log level, which is the only key with a flag.
 
     The --log-level of `config` itself says nothing about the daemon's.
@@ -175,7 +183,7 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, Path) else None
 
 
-def _lines(entries: Sequence[Entry]) -> Iterator[str]:
+def _lines(entries: Sequence[ShownSetting]) -> Iterator[str]:
     """Yield a YAML line for each key, with its origin as a comment."""
     pairs = [_pair(entry) for entry in entries]
     width = max(map(len, pairs))
@@ -184,7 +192,7 @@ def _lines(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"{pair:{width}}  # {json.dumps(entry.origin)[1:-1]}"
 
 
-def _pair(entry: Entry) -> str:
+def _pair(entry: ShownSetting) -> str:
     if entry.is_hidden:
         # Print a comment: the output may be used as a storm.yaml, in which a
         # placeholder would become the password.

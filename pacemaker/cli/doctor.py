@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pacemaker.cli import exit_codes
-from pacemaker.cli.logs import configure_logs
-from pacemaker.cli.output import exit_code_answers, print_json, print_line
-from pacemaker.cli.targets import DEFAULT_TIMEOUT_S, json_option
+from pacemaker.cli.options.targets import DEFAULT_TIMEOUT_S, json_option
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.logs import configure_logs
+from pacemaker.cli.output.printing import exit_code_answers, print_json, print_line
 from pacemaker.words import counted
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def doctor_command(
     changed.
     """
     from pacemaker.config.layers import option_layers
-    from pacemaker.doctor.checks import findings
+    from pacemaker.doctor.checks.findings import findings
     from pacemaker.doctor.gather import gather
 
     configure_logs("error")

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import click
 
-from pacemaker.cli import exit_codes
-from pacemaker.cli.output import exit_code_answers, print_json, print_line
-from pacemaker.cli.targets import Target, client_command, json_option, path_argument
+from pacemaker.cli.options.targets import (
+    Target,
+    client_command,
+    json_option,
+    path_argument,
+)
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.printing import exit_code_answers, print_json, print_line
 
 
 @click.command(

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from pacemaker.cli import exit_codes
-from pacemaker.cli.output import (
-    duration,
+from pacemaker.cli.options.targets import (
+    Target,
+    client_command,
+    json_option,
+    path_argument,
+)
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.printing import (
+    duration_text,
     print_json,
     print_line,
     print_table,
     printable,
 )
-from pacemaker.cli.targets import Target, client_command, json_option, path_argument
 from pacemaker.errors import ValueDecodeError
 from pacemaker.words import counted
 
@@ -146,8 +151,8 @@ def _print_heartbeat(
         [
             ("path", path),
             ("topology", heartbeat.topology_id),
-            ("age", f"{duration(shown['age_secs'])}, made at {made}"),
-            ("uptime", duration(heartbeat.uptime_secs)),
+            ("age", f"{duration_text(shown['age_secs'])}, made at {made}"),
+            ("uptime", duration_text(heartbeat.uptime_secs)),
             ("size", counted(size_bytes, "byte")),
             ("executors", str(len(heartbeat.executors))),
         ]

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from pacemaker.admin.address import AdminAddress, parse_admin_address
-from pacemaker.cli import exit_codes
-from pacemaker.cli.admin_options import METAVAR, parse_admin
-from pacemaker.cli.daemon_process import chosen_daemon, process_options
-from pacemaker.cli.output import exit_code_answers, print_text, printable
+from pacemaker.cli.options.admin_options import METAVAR, parse_admin
+from pacemaker.cli.options.daemon_process import chosen_daemon, process_options
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.printing import exit_code_answers, print_text, printable
 
 
 @click.command(
@@ -64,7 +64,7 @@ def health_command(
     endpoint, its answer says that it serves and that its main thread makes progress.
     """
     # Imported where it is needed: --help starts without.
-    from pacemaker.admin.client import ask
+    from pacemaker.admin.client import fetch_page
 
     if admin is not None and (pid is not None or pid_file is not None):
         raise click.UsageError("give --admin, or a process, not both")
@@ -73,7 +73,7 @@ def health_command(
         if admin is None:
             print_text(printable(f"[+]serving ok: on {address}; no admin endpoint"))
             return
-    answer = ask(admin, f"/{'livez' if live else 'readyz'}?verbose", timeout_s)
+    answer = fetch_page(admin, f"/{'livez' if live else 'readyz'}?verbose", timeout_s)
     with exit_code_answers():
         for line in answer.text.splitlines():
             print_text(printable(line))

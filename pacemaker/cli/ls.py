@@ -7,20 +7,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from pacemaker.cli.output import (
-    duration,
+from pacemaker.cli.options.targets import (
+    Target,
+    checked_path,
+    client_command,
+    json_option,
+)
+from pacemaker.cli.output.printing import (
+    duration_text,
     note,
     print_json,
     print_line,
     print_table,
 )
-from pacemaker.cli.targets import Target, checked_path, client_command, json_option
 
 if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool
 
 
-class Entry(NamedTuple):
+class ListedName(NamedTuple):
     """One name below a path.
 
     Attributes:
@@ -77,7 +82,7 @@ def _why_empty(pool: PacemakerPool, path: str) -> str:
     return f"nothing is below {path}"
 
 
-def _entry(pool: PacemakerPool, path: str, name: str) -> Entry:
+def _entry(pool: PacemakerPool, path: str, name: str) -> ListedName:
     from pacemaker.heartbeats.codec import time_secs_of
 
     key = f"{path.rstrip('/')}/{name}"
@@ -85,11 +90,11 @@ def _entry(pool: PacemakerPool, path: str, name: str) -> Entry:
     # missing heartbeat, and most names in the upper directories have none.
     details = pool.get_pulse(key) if pool.exists(key) else None
     if details is None:
-        return Entry(name, None, None)
-    return Entry(name, len(details), time_secs_of(details))
+        return ListedName(name, None, None)
+    return ListedName(name, len(details), time_secs_of(details))
 
 
-def _print_long(entries: list[Entry], as_json: bool) -> None:
+def _print_long(entries: list[ListedName], as_json: bool) -> None:
     now_secs = int(time.time())
     if as_json:
         print_json(
@@ -103,13 +108,13 @@ def _print_long(entries: list[Entry], as_json: bool) -> None:
         print_table([("SIZE", "AGE", "NAME"), *rows], right=(0, 1))
 
 
-def _row(entry: Entry, now_secs: int) -> tuple[str, str, str]:
+def _row(entry: ListedName, now_secs: int) -> tuple[str, str, str]:
     if entry.size_bytes is None:
         return "-", "-", f"{entry.name}/"
     age_secs = _age_secs(entry, now_secs)
-    age = "?" if age_secs is None else duration(age_secs)
+    age = "?" if age_secs is None else duration_text(age_secs)
     return str(entry.size_bytes), age, entry.name
 
 
-def _age_secs(entry: Entry, now_secs: int) -> int | None:
+def _age_secs(entry: ListedName, now_secs: int) -> int | None:
     return None if entry.time_secs is None else now_secs - entry.time_secs

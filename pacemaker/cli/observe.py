@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pacemaker.admin.address import AdminAddress
-from pacemaker.cli.admin_options import METAVAR, parse_admin, read_token
-from pacemaker.cli.daemon_options import choose, daemon_option
-from pacemaker.cli.targets import Target, client_options
+from pacemaker.cli.options.admin_options import METAVAR, parse_admin, read_token
+from pacemaker.cli.options.daemon_options import choose, daemon_option
+from pacemaker.cli.options.targets import Target, client_options
 from pacemaker.cli.top import WITHOUT_ZOOKEEPER
 from pacemaker.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pacemaker.observe.history import History
     from pacemaker.observe.observer import Observer
+    from pacemaker.observe.views.sparklines import Sparklines
 
 _logger: Final = logging.getLogger("pacemaker.observe")
 
@@ -83,8 +83,8 @@ def observe_command(ctx: click.Context, /, target: Target, **_: object) -> None:
     It runs beside the Pacemakers and only reads: from them as Nimbus does, and from
     ZooKeeper. Each log line says that some trouble has begun, or that it is over.
     """
-    from pacemaker.observe.history import History
     from pacemaker.observe.observer import Observer
+    from pacemaker.observe.views.sparklines import Sparklines
     from pacemaker.observe.web.server import WebServer
 
     configuration = target.configuration()
@@ -101,17 +101,17 @@ def observe_command(ctx: click.Context, /, target: Target, **_: object) -> None:
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
-    history = History()
+    sparklines = Sparklines()
     with contextlib.ExitStack() as parts:
         observing = parts.enter_context(
             Observer(settings, target.timeout_s, with_zookeeper=not no_zookeeper)
         )
         if address is not None:
-            web = WebServer(address, observing, history, names, token)
+            web = WebServer(address, observing, sparklines, names, token)
             parts.enter_context(web)
             _logger.info("the page is at %s", _url(web.address))
         observing.start()
-        _turn_until(ending, observing, history)
+        _turn_until(ending, observing, sparklines)
 
 
 def _check_gate(address: AdminAddress, token: str | None, auth_method: str) -> None:
@@ -138,12 +138,14 @@ def _url(address: AdminAddress) -> str:
     return str(address) if address.is_unix else f"http://{address}/"
 
 
-def _turn_until(ending: threading.Event, observing: Observer, history: History) -> None:
-    from pacemaker.observe.log import TroubleLog
+def _turn_until(
+    ending: threading.Event, observing: Observer, sparklines: Sparklines
+) -> None:
+    from pacemaker.observe.views.trouble_log import TroubleLog
 
     log = TroubleLog()
     while not ending.wait(TURN_EVERY_S):
         view = observing.view()
-        history.on_view(view)
+        sparklines.on_view(view)
         for line in log.lines(view):
             _logger.log(logging.WARNING if line.is_bad else logging.INFO, line.text)

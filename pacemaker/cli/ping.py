@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pacemaker.cli import exit_codes
-from pacemaker.cli.output import exit_code_answers, print_json, print_table
-from pacemaker.cli.targets import Target, client_command, json_option
+from pacemaker.cli.options.targets import Target, client_command, json_option
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.printing import exit_code_answers, print_json, print_table
 
 if TYPE_CHECKING:
     from pacemaker.client import ServerHealth

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import click
 
-from pacemaker.cli.targets import Target, client_command, path_argument
+from pacemaker.cli.options.targets import Target, client_command, path_argument
 
 
 @click.command(

@@ -8,9 +8,9 @@ from typing import Final
 
 import click
 
-from pacemaker.cli.daemon_options import daemon_option
-from pacemaker.cli.preparation import configuration_options, prepare, warn_of
-from pacemaker.cli.serving import (
+from pacemaker.cli.options.configuration import configuration_options, prepare, warn_of
+from pacemaker.cli.options.daemon_options import daemon_option
+from pacemaker.cli.options.server_options import (
     check_bind,
     choose_server_options,
     chosen_options,
@@ -79,7 +79,7 @@ def relay_command(
     from pacemaker import server
     from pacemaker.relay.daemon import RelayDaemon
     from pacemaker.relay.security import relay_sasl
-    from pacemaker.relay.upstreams import Upstreams, find_servers
+    from pacemaker.relay.upstreams import Upstreams, upstream_addresses
     from pacemaker.server.process.environment import fill_standard_streams
 
     fill_standard_streams()
@@ -88,7 +88,7 @@ def relay_command(
     settings = configuration.settings
     sasl = relay_sasl(settings)
     warn_of(sasl.notes)
-    servers = find_servers(settings, chosen["servers"].value)
+    servers = upstream_addresses(settings, chosen["servers"].value)
     upstreams = Upstreams(servers, sasl.client_factory)
     history = not chosen["no_history"].value
     options = chosen_options(chosen, settings, chosen["bind"].value, history=history)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from pacemaker.cli.daemon_process import process_options, read_pid
-from pacemaker.cli.output import exit_code_answers, print_line
+from pacemaker.cli.options.daemon_process import process_options, read_pid
+from pacemaker.cli.output.printing import exit_code_answers, print_line
 
 
 @click.command(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from pacemaker.cli.output import printable
-from pacemaker.cli.targets import Target, client_command, path_argument
+from pacemaker.cli.options.targets import Target, client_command, path_argument
+from pacemaker.cli.output.printing import printable
 
 if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool

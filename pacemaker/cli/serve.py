@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import click
 
-from pacemaker.cli.daemon_options import daemon_option
-from pacemaker.cli.preparation import (
+from pacemaker.cli.options.configuration import (
     configuration_options,
     prepare,
     prepare_sasl,
 )
-from pacemaker.cli.serving import (
+from pacemaker.cli.options.daemon_options import daemon_option
+from pacemaker.cli.options.server_options import (
     check_bind,
     choose_server_options,
     chosen_options,

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from pacemaker.cli import exit_codes
-from pacemaker.cli.output import (
+from pacemaker.cli.options.targets import Target, client_command, json_option
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.printing import (
     exit_code_answers,
     print_json,
     print_line,
     printable,
     warn,
 )
-from pacemaker.cli.targets import Target, client_command, json_option
 from pacemaker.errors import ServerInUseError
 from pacemaker.words import counted
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pacemaker.config import Settings
     from pacemaker.sasl.mechanism import ClientMechanismFactory
     from pacemaker.simulate.report import Report
-    from pacemaker.simulate.run import Cluster, Simulation
+    from pacemaker.simulate.run import SimulatedCluster, Simulation
     from pacemaker.simulate.shape import ClusterShape
 
 _logger: Final = logging.getLogger("pacemaker.cli")
@@ -201,13 +201,13 @@ def _run(simulation: Simulation, as_json: bool) -> int:
 
 
 def _exit_code(report: Report) -> int:
-    from pacemaker.simulate.report import Verdict
+    from pacemaker.simulate.report import RunVerdict
 
     return {
-        Verdict.CARRIES: exit_codes.OK,
-        Verdict.DOES_NOT: exit_codes.NO,
-        Verdict.UNKNOWN: exit_codes.GENERATOR_BEHIND,
-        Verdict.INTERRUPTED: exit_codes.SIGNALLED + signal.SIGINT,
+        RunVerdict.CARRIES: exit_codes.OK,
+        RunVerdict.DOES_NOT: exit_codes.NO,
+        RunVerdict.UNKNOWN: exit_codes.GENERATOR_BEHIND,
+        RunVerdict.INTERRUPTED: exit_codes.SIGNALLED + signal.SIGINT,
     }[report.verdict]
 
 
@@ -225,20 +225,20 @@ def _the_server(settings: Settings) -> ServerAddress:
 
 
 def _check_descriptors(shape: ClusterShape) -> None:
-    from pacemaker.simulate.descriptors import SPARE, make_room
+    from pacemaker.simulate.descriptors import SPARE_DESCRIPTORS, raise_limit_for
 
     needed = shape.connections
-    room = make_room(needed)
+    room = raise_limit_for(needed)
     what = "relay" if shape.has_relays else "worker"
     if room < needed:
         raise click.UsageError(
-            f"{needed:,} {what}s need {needed + SPARE:,} descriptors, but this"
-            f" process may open {room + SPARE:,} (ulimit -Hn), enough for"
-            f" {counted(room, what, ',')}"
+            f"{needed:,} {what}s need {needed + SPARE_DESCRIPTORS:,} descriptors, but"
+            f" this process may open {room + SPARE_DESCRIPTORS:,} (ulimit -Hn), enough"
+            f" for {counted(room, what, ',')}"
         )
 
 
-def _check_size(cluster: Cluster, settings: Settings) -> None:
+def _check_size(cluster: SimulatedCluster, settings: Settings) -> None:
     allowed_bytes = settings.message_size_max_bytes
     if cluster.most_message_bytes > allowed_bytes:
         raise click.BadParameter(

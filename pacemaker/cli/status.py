@@ -8,9 +8,14 @@ from typing import Any, Final
 
 import click
 
-from pacemaker.cli.daemon_process import chosen_daemon, process_options
-from pacemaker.cli.output import duration, print_json, print_line, print_table
-from pacemaker.cli.targets import json_option
+from pacemaker.cli.options.daemon_process import chosen_daemon, process_options
+from pacemaker.cli.options.targets import json_option
+from pacemaker.cli.output.printing import (
+    duration_text,
+    print_json,
+    print_line,
+    print_table,
+)
 from pacemaker.words import counted
 
 _MIB: Final = 2**20
@@ -59,7 +64,7 @@ def status_command(
 
 
 def _print(status: Mapping[str, Any]) -> None:
-    up = duration(status["uptime_s"])
+    up = duration_text(status["uptime_s"])
     print_line(
         f"storm-pacemaker-py {status['version']}, process {status['pid']}, up {up}"
     )

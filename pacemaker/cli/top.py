@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from pacemaker.cli import exit_codes
-from pacemaker.cli.output import print_json, print_line, print_table
-from pacemaker.cli.targets import Target, client_command, json_option
+from pacemaker.cli.options.targets import Target, client_command, json_option
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.printing import print_json, print_line, print_table
 from pacemaker.errors import how_to_install
 
 if TYPE_CHECKING:
     from pacemaker.config import Settings
     from pacemaker.observe.observer import Observer
-    from pacemaker.observe.view import ClusterView
+    from pacemaker.observe.views.cluster_view import ClusterView
 
 # The names of the columns; a test compares them with those of the table.
 COLUMNS: Final = (
@@ -121,7 +121,7 @@ def top_command(
     """
     if not (once or as_json):
         _check_extra()
-    with observer(target, with_zookeeper) as observing:
+    with make_observer(target, with_zookeeper) as observing:
         if once or as_json:
             _watch(observing, for_s)
             view = observing.view()
@@ -137,7 +137,7 @@ def top_command(
         TopApp(observing, sort, filter_text, columns, interval_s).run()
 
 
-def observer(target: Target, with_zookeeper: bool) -> Observer:
+def make_observer(target: Target, with_zookeeper: bool) -> Observer:
     """Return an observer of the cluster that the options name.
 
     Raises:
@@ -200,17 +200,19 @@ def _as_json(observing: Observer, view: ClusterView) -> dict[str, Any]:
 def _print(
     view: ClusterView, sort: str, filter_text: str, columns: Sequence[str]
 ) -> None:
-    from pacemaker.observe import table
-    from pacemaker.observe.troubles import sentence
+    from pacemaker.observe.views import tables
+    from pacemaker.observe.views.troubles import sentence
 
     print_line(sentence(view))
     for trouble in view.troubles:
-        print_line(f"  {table.BAD if trouble.is_bad else table.WARNING} {trouble.text}")
+        print_line(
+            f"  {tables.BAD if trouble.is_bad else tables.WARNING} {trouble.text}"
+        )
     print_line("")
-    every = table.topology_columns(view)
+    every = tables.topology_columns(view)
     by_name = {column.name: column for column in every}
-    rows = table.sorted_rows(view.topologies, by_name["name"])
-    rows = table.sorted_rows(table.matching(rows, every, filter_text), by_name[sort])
+    rows = tables.sorted_rows(view.topologies, by_name["name"])
+    rows = tables.sorted_rows(tables.matching(rows, every, filter_text), by_name[sort])
     shown = [by_name[name] for name in columns]
     print_table(
         [

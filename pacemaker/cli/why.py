@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from pacemaker.admin.address import AdminAddress
-from pacemaker.cli import exit_codes
-from pacemaker.cli.admin_options import METAVAR, parse_admin, read_token
-from pacemaker.cli.output import (
+from pacemaker.cli.options.admin_options import METAVAR, parse_admin, read_token
+from pacemaker.cli.options.targets import Target, client_command, json_option
+from pacemaker.cli.output import exit_codes
+from pacemaker.cli.output.printing import (
     exit_code_answers,
     note,
     print_json,
@@ -21,14 +22,13 @@ from pacemaker.cli.output import (
     printable,
     warn,
 )
-from pacemaker.cli.targets import Target, client_command, json_option
 from pacemaker.cli.top import zookeeper_option
 from pacemaker.config import Settings
 from pacemaker.errors import AdminError, ZooKeeperError
 
 if TYPE_CHECKING:
-    from pacemaker.observe.nodes import ClusterNodes
-    from pacemaker.why.case import Case, WorkerId
+    from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes
+    from pacemaker.why.evidence import Evidence, WorkerId
     from pacemaker.why.facts import DaemonFacts
 
 # The port of an endpoint, unless the command line says otherwise.
@@ -101,10 +101,10 @@ def why_command(
     TOPOLOGY is a name or an id. WORKER is a port, HOST:PORT, or at least six
     characters of the worker's key.
     """
-    from pacemaker.why.case import Case
+    from pacemaker.why.evidence import Evidence
     from pacemaker.why.story import as_json as finding_json
-    from pacemaker.why.story import tell
-    from pacemaker.why.verdicts import judge
+    from pacemaker.why.story import story_lines
+    from pacemaker.why.verdicts import findings_of
 
     settings = target.settings()
     # First, because it names the hosts of the relays.
@@ -114,17 +114,17 @@ def why_command(
         addresses += _pacemakers(settings, admin_port)
         addresses += _relays(settings, nodes, topology, admin_port)
     daemons = _ask_all(addresses, target.timeout_s, token)
-    case = Case(daemons, nodes, has_relays=bool(settings.relay_servers))
-    wanted = _wanted(case, topology, worker)
+    evidence = Evidence(daemons, nodes, has_relays=bool(settings.relay_servers))
+    wanted = _wanted(evidence, topology, worker)
     if not wanted:
-        raise _NothingFoundError(_nothing(case, topology, worker))
-    stories = [(each, judge(case, each)) for each in wanted]
+        raise _NothingFoundError(_nothing(evidence, topology, worker))
+    stories = [(each, findings_of(evidence, each)) for each in wanted]
     with exit_code_answers():
         if as_json:
             print_json([finding_json(each, found) for each, found in stories])
             return
         for each, found in stories:
-            for line in tell(case, each, found):
+            for line in story_lines(evidence, each, found):
                 print_text(printable(line))
 
 
@@ -189,11 +189,11 @@ def _ask(
     address: AdminAddress, timeout_s: float, token: str | None
 ) -> tuple[DaemonFacts, float]:
     """Return what a Pacemaker or a relay remembers, and when it answered."""
-    from pacemaker.admin.client import ask
+    from pacemaker.admin.client import fetch_page
     from pacemaker.why.facts import HistoryFormatError, parse_history
 
     # All topologies: what happened to other workers at the same time matters.
-    answer = ask(address, "/history", timeout_s, token)
+    answer = fetch_page(address, "/history", timeout_s, token)
     answered_s = time.time()
     if answer.status != _OK:
         raise AdminError(str(address), answer.text.strip())
@@ -215,7 +215,7 @@ def _note_clock(daemon: DaemonFacts, first: DaemonFacts) -> None:
 def _read_nodes(settings: Settings) -> ClusterNodes | None:
     """Read what ZooKeeper says; None, with a note, if it does not answer."""
     from pacemaker.cluster_state.zookeeper_state import ZooKeeperState
-    from pacemaker.observe.zookeeper import read_nodes
+    from pacemaker.observe.zookeeper.reading import read_nodes
 
     try:
         with ZooKeeperState(settings) as state:
@@ -226,18 +226,18 @@ def _read_nodes(settings: Settings) -> ClusterNodes | None:
         return None
 
 
-def _wanted(case: Case, topology: str, worker: str | None) -> list[WorkerId]:
+def _wanted(evidence: Evidence, topology: str, worker: str | None) -> list[WorkerId]:
     """Return the workers that were asked for: with heartbeats, or assigned."""
     return [
         each
-        for each in sorted({*case.workers, *case.assigned})
+        for each in sorted({*evidence.workers, *evidence.assigned})
         if _is_topology(each[0], topology)
-        and (worker is None or _is_it(case, each, worker))
+        and (worker is None or _is_it(evidence, each, worker))
     ]
 
 
-def _is_it(case: Case, known: WorkerId, wanted: str) -> bool:
-    from pacemaker.observe.nodes import slot_of
+def _is_it(evidence: Evidence, known: WorkerId, wanted: str) -> bool:
+    from pacemaker.observe.zookeeper.storm_nodes import slot_of
 
     slot = slot_of(known[1])
     if slot is None:
@@ -245,15 +245,15 @@ def _is_it(case: Case, known: WorkerId, wanted: str) -> bool:
     if wanted in (known[1], str(slot.port)):
         return True
     host, colon, port = wanted.rpartition(":")
-    if colon and port == str(slot.port) and case.nodes is not None:
-        return host == case.nodes.host_of(known[0], slot.node)
+    if colon and port == str(slot.port) and evidence.nodes is not None:
+        return host == evidence.nodes.host_of(known[0], slot.node)
     return len(wanted) > 5 and wanted in known[1]
 
 
-def _nothing(case: Case, topology: str, worker: str | None) -> str:
+def _nothing(evidence: Evidence, topology: str, worker: str | None) -> str:
     what = f"worker {worker} of {topology}" if worker else f"topology {topology}"
-    names = ", ".join(each.name for each in case.daemons)
-    known = sorted({topology_id for topology_id, _ in case.workers})
+    names = ", ".join(each.name for each in evidence.daemons)
+    known = sorted({topology_id for topology_id, _ in evidence.workers})
     if not known:
         return printable(
             f"nothing is known of {what}: {names} remembers no worker at all"

@@ -31,7 +31,7 @@ class Backoff:
         """Start again with the shortest delay: the server has answered."""
         self._delay_s = FIRST_DELAY_S
 
-    def next_s(self) -> float:
+    def next_delay_s(self) -> float:
         """Return the next delay."""
         delay_s = self._delay_s
         self._delay_s = min(2 * delay_s, MAX_DELAY_S)

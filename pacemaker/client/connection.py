@@ -24,13 +24,13 @@ from typing import Any, Final, TypeVar
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.backoff import Backoff
 from pacemaker.client.call import Call
-from pacemaker.client.limits import CONNECT_TIMEOUT_S
+from pacemaker.client.connection_limits import CONNECT_TIMEOUT_S
 from pacemaker.client.liveness import Liveness
 from pacemaker.client.network import Network, Waiter, connect, reason_of
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.requests import Request
 from pacemaker.client.session import (
-    IS_IT_ONE,
+    NOT_A_PACEMAKER_HINT,
     Session,
     SessionLostError,
 )
@@ -48,7 +48,7 @@ from pacemaker.sasl.mechanism import ClientMechanismFactory
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT_S: Final = 1.0
-DEFAULT_MESSAGE_BYTES: Final = Settings().message_size_max_bytes
+DEFAULT_MAX_MESSAGE_BYTES: Final = Settings().message_size_max_bytes
 
 _CLOSED: Final = "the connection is closed"
 
@@ -80,7 +80,7 @@ class PacemakerConnection:
         address: ServerAddress,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        max_body_bytes: int = DEFAULT_MESSAGE_BYTES,
+        max_body_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         mechanism_factory: ClientMechanismFactory | None = None,
         network: Network | None = None,
         rng: random.Random | None = None,
@@ -236,7 +236,7 @@ class PacemakerConnection:
             waiter.wake()
         reason = _missed(call, was_sent)
         if was_sent and not self.liveness.has_replied:
-            reason += f"; {IS_IT_ONE}"
+            reason += f"; {NOT_A_PACEMAKER_HINT}"
         return DeadlineError(self.name, reason, was_sent)
 
     # Methods that the session calls, on the thread.
@@ -314,7 +314,9 @@ class PacemakerConnection:
         self.liveness.on_loss(reason)
         with self._lock:
             self._last_failure = reason
-            self._next_attempt_s = self._network.clock.now_s() + self._backoff.next_s()
+            self._next_attempt_s = (
+                self._network.clock.now_s() + self._backoff.next_delay_s()
+            )
         if session is not None:
             self._fail_in_flight(session, ConnectionLostError, reason)
         if session is None or not session.was_alive:

@@ -1,4 +1,4 @@
-"""The seam to the network and to time: what the client needs from outside.
+"""What the client needs of the network and of time, and how it connects with that.
 
 A connection is given a `Network`: `pacemaker.client.tcp.TcpNetwork`, or in a test
 `pacemaker.testing.MemoryNetwork`, which has no sockets and a clock that the test moves.

@@ -38,7 +38,7 @@ _logger: Final = logging.getLogger(__name__)
 MAX_VALUES: Final = 1_000_000
 
 
-class Phase(Enum):
+class ClientPhase(Enum):
     """What is expected next on a connection."""
 
     AUTHENTICATING = "authenticating"
@@ -48,7 +48,11 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
-_READING: Final = (Phase.AUTHENTICATING, Phase.COMPLETION_EXPECTED, Phase.OPEN)
+_READING: Final = (
+    ClientPhase.AUTHENTICATING,
+    ClientPhase.COMPLETION_EXPECTED,
+    ClientPhase.OPEN,
+)
 
 
 class Reply(NamedTuple):
@@ -123,12 +127,12 @@ class ClientProtocol:
         self.error: PeerError | None = None
         self.replies_rcvd = 0
         if mechanism is None:
-            self.phase = Phase.OPEN
+            self.phase = ClientPhase.OPEN
         elif mechanism.begins_with_request:
             self._send(control.control_message(control.SASL_TOKEN_MESSAGE_REQUEST))
-            self.phase = Phase.AUTHENTICATING
+            self.phase = ClientPhase.AUTHENTICATING
         else:
-            self.phase = Phase.STEPPING
+            self.phase = ClientPhase.STEPPING
 
     def __repr__(self) -> str:
         return (
@@ -146,7 +150,7 @@ class ClientProtocol:
         self._unanswered[message_id] = request
         if self._debug is not None:
             self._debug("%s: sends %s id=%d", self._server, request.name, message_id)
-        queue = self._outgoing if self.phase is Phase.OPEN else self._waiting
+        queue = self._outgoing if self.phase is ClientPhase.OPEN else self._waiting
         queue.append(request.frame(message_id))
         return message_id
 
@@ -162,7 +166,7 @@ class ClientProtocol:
 
     def receive_data(self, data: bytes) -> None:
         """Process bytes from the server."""
-        if self.phase is not Phase.CLOSED:
+        if self.phase is not ClientPhase.CLOSED:
             self._frames.receive(data)
             self._resume()
 
@@ -183,17 +187,17 @@ class ClientProtocol:
 
     def finish_step(self, outcome: StepOutcome) -> None:
         """Process the outcome of `run_step`, then any unread data."""
-        if self.phase is not Phase.STEPPING:
+        if self.phase is not ClientPhase.STEPPING:
             return
         if isinstance(outcome, AuthenticationError):
             self._fail(outcome)
             return
         if outcome is not None:
             self._send(control.token_message(outcome))
-        self.phase = Phase.AUTHENTICATING
+        self.phase = ClientPhase.AUTHENTICATING
         if self._mechanism is not None and self._mechanism.complete:
             self._expected_completions = self._mechanism.completion_count
-            self.phase = Phase.COMPLETION_EXPECTED
+            self.phase = ClientPhase.COMPLETION_EXPECTED
         self._resume()
 
     def _resume(self) -> None:
@@ -211,16 +215,16 @@ class ClientProtocol:
             self._fail(exc)
 
     def _handle(self, message: Message) -> None:
-        if self.phase is Phase.OPEN:
+        if self.phase is ClientPhase.OPEN:
             self._take_reply(message)
         elif (
-            self.phase is Phase.AUTHENTICATING
+            self.phase is ClientPhase.AUTHENTICATING
             and message.type == messages.SASL_MESSAGE_TOKEN
         ):
             self._token = control.read_token(message)
-            self.phase = Phase.STEPPING
+            self.phase = ClientPhase.STEPPING
         elif (
-            self.phase is Phase.COMPLETION_EXPECTED
+            self.phase is ClientPhase.COMPLETION_EXPECTED
             and message.type == messages.CONTROL_MESSAGE
             and control.read_code(message) == control.SASL_COMPLETE_REQUEST
         ):
@@ -232,7 +236,7 @@ class ClientProtocol:
     def _complete_once(self) -> None:
         self._expected_completions -= 1
         if not self._expected_completions:
-            self.phase, self._mechanism = Phase.OPEN, None
+            self.phase, self._mechanism = ClientPhase.OPEN, None
             self._outgoing += self._waiting
             self._waiting = []
 
@@ -274,5 +278,5 @@ class ClientProtocol:
     def _fail(self, error: PeerError) -> None:
         # The traceback would keep the message alive, and this object with it.
         self.error = error.with_traceback(None)
-        self.phase = Phase.CLOSED
+        self.phase = ClientPhase.CLOSED
         self._frames = FrameReader(0)

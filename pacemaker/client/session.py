@@ -16,18 +16,18 @@ from __future__ import annotations
 import select
 from typing import Any, Final, Protocol
 
-from pacemaker.client import limits, requests
+from pacemaker.client import connection_limits, requests
 from pacemaker.client.call import Call
 from pacemaker.client.liveness import Liveness
 from pacemaker.client.network import Clock, Socket, Waiter, reason_of
-from pacemaker.client.protocol import ClientProtocol, Phase
+from pacemaker.client.protocol import ClientPhase, ClientProtocol
 from pacemaker.errors import AuthenticationError, NotAuthorizedError
 
 # As many as Storm's client has message ids.
 MAX_IN_FLIGHT: Final = 100
 
 # Servers of other protocols, such as HTTP and TLS, close or wait for more data.
-IS_IT_ONE: Final = "is it a Pacemaker that listens there?"
+NOT_A_PACEMAKER_HINT: Final = "is it a Pacemaker that listens there?"
 
 _PROOF_OF_LIFE: Final = requests.create_path("/")
 _READABLE: Final = select.POLLIN | select.POLLHUP | select.POLLERR
@@ -119,10 +119,10 @@ class Session:
         # Steps run on this thread, even if GSSAPI is slow.  The server sends nothing
         # while it waits for a token, so there is nothing to read meanwhile, and
         # callers that wait for the exchange have their own deadlines.
-        while protocol.phase is Phase.STEPPING:
+        while protocol.phase is ClientPhase.STEPPING:
             protocol.finish_step(protocol.run_step())
-            self._proof_due_s = self._clock.now_s() + limits.PROOF_TIMEOUT_S
-        if protocol.phase is Phase.OPEN:
+            self._proof_due_s = self._clock.now_s() + connection_limits.PROOF_TIMEOUT_S
+        if protocol.phase is ClientPhase.OPEN:
             self._take_abandoned()
             if not self._liveness.is_available:
                 self._ask_for_proof()
@@ -134,14 +134,14 @@ class Session:
             self._receive()
         elif self._proof_due_s is not None and self._clock.now_s() >= self._proof_due_s:
             raise SessionLostError(
-                self._doubted(f"silent for {limits.PROOF_TIMEOUT_S:g} s")
+                self._doubted(f"silent for {connection_limits.PROOF_TIMEOUT_S:g} s")
             )
 
     def _doubted(self, reason: str) -> str:
         """Add a hint if the server ended, or stayed silent, before any reply."""
-        if self.was_alive or self._protocol.phase is not Phase.OPEN:
+        if self.was_alive or self._protocol.phase is not ClientPhase.OPEN:
             return reason
-        return f"{reason}; {IS_IT_ONE}"
+        return f"{reason}; {NOT_A_PACEMAKER_HINT}"
 
     def _take_calls(self) -> None:
         # While bytes are unsent, calls stay in the queue, where they can be withdrawn.
@@ -163,7 +163,7 @@ class Session:
 
     def _ask_for_proof(self) -> None:
         if self._proof_due_s is None:
-            self._proof_due_s = self._clock.now_s() + limits.PROOF_TIMEOUT_S
+            self._proof_due_s = self._clock.now_s() + connection_limits.PROOF_TIMEOUT_S
             self._protocol.request(_PROOF_OF_LIFE)
 
     def _patience_s(self) -> float | None:
@@ -177,7 +177,7 @@ class Session:
             raise SessionLostError(f"authentication failed: {error}") from error
         if error is not None:
             raise SessionLostError(f"the server broke the protocol: {error}") from error
-        if self._protocol.abandoned > limits.MAX_ABANDONED:
+        if self._protocol.abandoned > connection_limits.MAX_ABANDONED:
             raise SessionLostError(f"{self._protocol.abandoned} replies are overdue")
 
     def _send(self) -> None:
@@ -192,11 +192,11 @@ class Session:
 
     def _receive(self) -> None:
         try:
-            data = self._sock.recv(limits.READ_BYTES)
+            data = self._sock.recv(connection_limits.READ_BYTES)
         except BlockingIOError:
             return
         if not data:
-            if self._protocol.phase is Phase.OPEN:
+            if self._protocol.phase is ClientPhase.OPEN:
                 raise SessionLostError(self._doubted("closed by the server"))
             raise SessionLostError(
                 "closed by the server during authentication; does it have the same"

@@ -16,8 +16,8 @@ from kazoo.exceptions import NodeExistsError, NoNodeError, NotEmptyError
 from kazoo.security import ACL, Id
 
 from pacemaker.cluster_state.acls import Acls
-from pacemaker.cluster_state.operation import Done, Operation
-from pacemaker.cluster_state.paths import below, parent
+from pacemaker.cluster_state.operation import Operation, WriteWasDone
+from pacemaker.cluster_state.paths import join_path, parent
 
 # The data that Storm writes into nodes that serve only as directories.
 DIRECTORY_DATA: Final = b"\x07"
@@ -95,14 +95,14 @@ def create(
     the answer had only been late.
     """
 
-    def read_back() -> Done | None:
+    def read_back() -> WriteWasDone | None:
         owner = op.session_id() if is_ephemeral else 0
         found = data_of(op, path)
         if found is None:
             return None
         there, stat = found
         if there == data and stat.ephemeralOwner == owner:
-            return Done()
+            return WriteWasDone()
         raise NodeExistsError
 
     acl_list = _kazoo_acls(acls)
@@ -127,11 +127,11 @@ def create_sequential(op: Operation, path: str, data: bytes, acls: Acls) -> str:
             make_parents(op, path, acls)
         before = op.last_transaction()
 
-        def read_back(before: int = before) -> Done | None:
+        def read_back(before: int = before) -> WriteWasDone | None:
             mine = _own_sequential(op, path, data, newer_than=before)
             if len(mine) > 1:
                 raise op.answer_lost(f"the node may be any of {', '.join(mine)}")
-            return Done(mine[0]) if mine else None
+            return WriteWasDone(mine[0]) if mine else None
 
         # If another client deletes the parent meanwhile, it is created again.
         with contextlib.suppress(NoNodeError):
@@ -154,7 +154,7 @@ def delete_tree(op: Operation, path: str) -> None:
             with contextlib.suppress(NoNodeError):
                 names, stat = children_of(op, node)
                 created[node] = stat.czxid
-                nodes.extend(below(node, name) for name in names)
+                nodes.extend(join_path(node, name) for name in names)
         try:
             for node in reversed(nodes):
                 if node in created:
@@ -173,13 +173,13 @@ def children_of(op: Operation, path: str) -> tuple[list[str], Any]:
 
 
 def _write(op: Operation, path: str, data: bytes, before: Any) -> None:
-    def read_back() -> Done | None:
+    def read_back() -> WriteWasDone | None:
         found = data_of(op, path)
         if found is None:
             raise op.answer_lost("the node has been deleted since")
         there, stat = found
         if there == data:
-            return Done()
+            return WriteWasDone()
         if (stat.czxid, stat.version) == (before.czxid, before.version):
             return None
         raise op.answer_lost("another client has written the node since")
@@ -188,10 +188,10 @@ def _write(op: Operation, path: str, data: bytes, before: Any) -> None:
 
 
 def _delete(op: Operation, path: str, created: int) -> None:
-    def read_back() -> Done | None:
+    def read_back() -> WriteWasDone | None:
         stat = stat_of(op, path)
         # A node that was created since then is a different one and must stay.
-        return None if stat is not None and stat.czxid == created else Done()
+        return None if stat is not None and stat.czxid == created else WriteWasDone()
 
     with contextlib.suppress(NoNodeError):
         op.write(lambda client: client.delete_async(path), read_back)
@@ -208,7 +208,7 @@ def _own_sequential(
     except NoNodeError:
         return []
     for child in filter(name.fullmatch, names):
-        node = below(parent(path), child)
+        node = join_path(parent(path), child)
         stat = stat_of(op, node)
         if stat is None or stat.ephemeralOwner != owner or stat.czxid <= newer_than:
             continue

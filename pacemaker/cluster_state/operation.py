@@ -27,7 +27,10 @@ from kazoo.exceptions import (
 )
 from kazoo.handlers.threading import KazooTimeoutError
 
-from pacemaker.cluster_state.session import CONNECTION_LOST, ZooKeeperSession
+from pacemaker.cluster_state.zookeeper_session import (
+    CONNECTION_LOST_ERRORS,
+    ZooKeeperSession,
+)
 from pacemaker.errors import (
     AnswerLostError,
     NodeAccessError,
@@ -38,13 +41,13 @@ from pacemaker.errors import (
 
 # How often a write is sent.  Limited because ZooKeeper closes the connection each time
 # for a write that is too large.
-WRITE_ATTEMPTS_MAX: Final = 3
+MAX_WRITE_ATTEMPTS: Final = 3
 
 
 AnyZooKeeperError = TypeVar("AnyZooKeeperError", bound=ZooKeeperError)
 
 
-class Done(NamedTuple):
+class WriteWasDone(NamedTuple):
     """The result of reading back a write that was done, with its lost answer."""
 
     answer: Any = None
@@ -91,11 +94,11 @@ class Operation:
         while True:
             try:
                 return self._send(send)
-            except CONNECTION_LOST:
+            except CONNECTION_LOST_ERRORS:
                 continue
 
     def write(
-        self, send: Callable[[Any], Any], read_back: Callable[[], Done | None]
+        self, send: Callable[[Any], Any], read_back: Callable[[], WriteWasDone | None]
     ) -> Any:
         """Send a request that changes something, so that it takes effect once.
 
@@ -105,10 +108,10 @@ class Operation:
             read_back: called if the answer is lost; returns None if the write was
                 certainly not carried out.
         """
-        for _ in range(WRITE_ATTEMPTS_MAX):
+        for _ in range(MAX_WRITE_ATTEMPTS):
             try:
                 return self._send(send)
-            except CONNECTION_LOST as exc:
+            except CONNECTION_LOST_ERRORS as exc:
                 done = self._read_back(read_back, exc)
             except KazooTimeoutError as exc:
                 raise self.answer_lost("no answer in time") from exc
@@ -145,8 +148,8 @@ class Operation:
             raise self._error(UnavailableError, reason)
 
     def _read_back(
-        self, read_back: Callable[[], Done | None], lost: Exception
-    ) -> Done | None:
+        self, read_back: Callable[[], WriteWasDone | None], lost: Exception
+    ) -> WriteWasDone | None:
         try:
             self.read(lambda client: client.sync_async("/"))
             return read_back()

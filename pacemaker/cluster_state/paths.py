@@ -20,6 +20,6 @@ def parent(path: str) -> str:
     return normalize(normalize(path).rpartition("/")[0])
 
 
-def below(root: str, path: str) -> str:
+def join_path(root: str, path: str) -> str:
     """Return the full path of a path that is relative to a root node."""
     return normalize(f"{root}/{path}")

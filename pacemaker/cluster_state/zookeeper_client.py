@@ -21,13 +21,13 @@ from pacemaker.errors import ConfigError
 
 # The longest pause between two attempts to connect.  kazoo's default is a minute, long
 # enough for a session to end although ZooKeeper is back.
-RECONNECT_PAUSE_MAX_S: Final = 2.0
+MAX_RECONNECT_PAUSE_S: Final = 2.0
 
 # Called with kazoo's WatchedEvent; once, except for watches that are set again.
 WatchFunction: TypeAlias = Callable[[Any], None]
 
 
-class Answer(Protocol):
+class AsyncResult(Protocol):
     """The answer to one request, which may not have arrived yet."""
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
@@ -75,10 +75,12 @@ class ZooKeeperClient(Protocol):
     def close(self) -> None:
         """Free what a stopped client still holds."""
 
-    def exists_async(self, path: str, watch: WatchFunction | None = None) -> Answer:
+    def exists_async(
+        self, path: str, watch: WatchFunction | None = None
+    ) -> AsyncResult:
         """Return a node's ZnodeStat, or None; in both cases the watch is set."""
 
-    def get_async(self, path: str, watch: WatchFunction | None = None) -> Answer:
+    def get_async(self, path: str, watch: WatchFunction | None = None) -> AsyncResult:
         """Return a node's data and ZnodeStat; without a node no watch is set."""
 
     def get_children_async(
@@ -86,7 +88,7 @@ class ZooKeeperClient(Protocol):
         path: str,
         watch: WatchFunction | None = None,
         include_data: bool = False,
-    ) -> Answer:
+    ) -> AsyncResult:
         """Return the names of a node's children, with its ZnodeStat if asked for."""
 
     def create_async(
@@ -96,16 +98,16 @@ class ZooKeeperClient(Protocol):
         acl: Sequence[Any] | None = None,
         ephemeral: bool = False,
         sequence: bool = False,
-    ) -> Answer:
+    ) -> AsyncResult:
         """Create a node; return its path."""
 
-    def set_async(self, path: str, value: bytes) -> Answer:
+    def set_async(self, path: str, value: bytes) -> AsyncResult:
         """Write a node's data; return its ZnodeStat."""
 
-    def delete_async(self, path: str) -> Answer:
+    def delete_async(self, path: str) -> AsyncResult:
         """Delete a node that has no children."""
 
-    def sync_async(self, path: str) -> Answer:
+    def sync_async(self, path: str) -> AsyncResult:
         """Make later reads see all earlier writes; return the path."""
 
 
@@ -129,7 +131,7 @@ def kazoo_client(settings: Settings) -> ZooKeeperClient:
         hosts=",".join(f"{_in_url(host)}:{settings.zookeeper_port}" for host in hosts),
         timeout=settings.zookeeper_session_timeout_ms / 1000,
         auth_data=credentials(settings),
-        connection_retry=KazooRetry(max_tries=-1, max_delay=RECONNECT_PAUSE_MAX_S),
+        connection_retry=KazooRetry(max_tries=-1, max_delay=MAX_RECONNECT_PAUSE_S),
     )
     return cast("ZooKeeperClient", client)
 

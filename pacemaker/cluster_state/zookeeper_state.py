@@ -42,10 +42,10 @@ from pacemaker.cluster_state.events import (
     Listener,
 )
 from pacemaker.cluster_state.operation import Operation
-from pacemaker.cluster_state.paths import below, normalize, parent
-from pacemaker.cluster_state.session import ZooKeeperSession, seen_of
+from pacemaker.cluster_state.paths import join_path, normalize, parent
 from pacemaker.cluster_state.watches import Watch, WatchKind
 from pacemaker.cluster_state.zookeeper_client import MakeClient, kazoo_client
+from pacemaker.cluster_state.zookeeper_session import ZooKeeperSession, seen_of
 from pacemaker.config.settings import Settings
 
 _logger: Final = logging.getLogger(__name__)
@@ -229,7 +229,7 @@ class ZooKeeperState:
                 return
             for name in names:
                 if name.startswith(nimbus_host_port_info):
-                    nodes.delete_tree(op, below(full, name))
+                    nodes.delete_tree(op, join_path(full, name))
 
     def node_exists(self, path: str, watch: bool = False) -> bool:
         """Return whether a node exists; if not, a watch waits for its creation."""
@@ -348,7 +348,7 @@ class ZooKeeperState:
         return self._default_acls if acls is None else acls
 
     def _full(self, path: str) -> str:
-        return below(self._root, path)
+        return join_path(self._root, path)
 
     def _path(self, full: str) -> str:
         return normalize(full.removeprefix(self._root))

@@ -17,7 +17,7 @@ ZOOKEEPER_SERVERS: Final = "storm.zookeeper.servers"
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ConfigKey:
     """One key that is used.
 
     Attributes:
@@ -38,47 +38,49 @@ class Key:
 
 
 KEYS: Final = (
-    Key("pacemaker.port", "port", values.integer(0, values.PORT_MAX), False),
-    Key("pacemaker.max.threads", "max_threads", values.integer(1), False),
-    Key("pacemaker.auth.method", "auth_method", values.auth_method, False),
-    Key(
+    ConfigKey("pacemaker.port", "port", values.integer(0, values.PORT_MAX), False),
+    ConfigKey("pacemaker.max.threads", "max_threads", values.integer(1), False),
+    ConfigKey("pacemaker.auth.method", "auth_method", values.auth_method, False),
+    ConfigKey(
         "pacemaker.thrift.message.size.max",
         "message_size_max_bytes",
         values.integer(1),
         False,
     ),
-    Key("pacemaker.log.level", "log_level", values.log_level),
-    Key(JAAS_FILE, "jaas_file", values.path),
-    Key("nimbus.daemon.user", "nimbus_daemon_user", values.string),
-    Key(SERVERS, "servers", values.servers),
-    Key(RELAY_SERVERS, "relay_servers", values.servers),
-    Key("pacemaker.client.max.threads", "client_max_threads", values.integer(1)),
-    Key(ZOOKEEPER_SERVERS, "zookeeper_servers", values.zookeeper_servers),
-    Key("storm.zookeeper.port", "zookeeper_port", values.integer(1, values.PORT_MAX)),
-    Key("storm.zookeeper.root", "zookeeper_root", values.string),
-    Key(
+    ConfigKey("pacemaker.log.level", "log_level", values.log_level),
+    ConfigKey(JAAS_FILE, "jaas_file", values.path),
+    ConfigKey("nimbus.daemon.user", "nimbus_daemon_user", values.string),
+    ConfigKey(SERVERS, "servers", values.servers),
+    ConfigKey(RELAY_SERVERS, "relay_servers", values.servers),
+    ConfigKey("pacemaker.client.max.threads", "client_max_threads", values.integer(1)),
+    ConfigKey(ZOOKEEPER_SERVERS, "zookeeper_servers", values.zookeeper_servers),
+    ConfigKey(
+        "storm.zookeeper.port", "zookeeper_port", values.integer(1, values.PORT_MAX)
+    ),
+    ConfigKey("storm.zookeeper.root", "zookeeper_root", values.string),
+    ConfigKey(
         "storm.zookeeper.session.timeout",
         "zookeeper_session_timeout_ms",
         values.integer(1),
     ),
-    Key(
+    ConfigKey(
         "storm.zookeeper.connection.timeout",
         "zookeeper_connection_timeout_ms",
         values.integer(1),
     ),
-    Key("storm.zookeeper.auth.scheme", "zookeeper_auth_scheme", values.string),
-    Key(
+    ConfigKey("storm.zookeeper.auth.scheme", "zookeeper_auth_scheme", values.string),
+    ConfigKey(
         "storm.zookeeper.auth.payload",
         "zookeeper_auth_payload",
         values.string,
         is_secret=True,
     ),
-    Key(
+    ConfigKey(
         "storm.zookeeper.topology.auth.scheme",
         "zookeeper_topology_auth_scheme",
         values.string,
     ),
-    Key(
+    ConfigKey(
         "storm.zookeeper.topology.auth.payload",
         "zookeeper_topology_auth_payload",
         values.string,
@@ -88,7 +90,7 @@ KEYS: Final = (
 
 # Accepted without effect on the daemon: no release reads them, or only the JVM's
 # launcher or clients do.
-WITHOUT_EFFECT: Final = (
+KEYS_WITHOUT_EFFECT: Final = (
     "pacemaker.base.threads",
     CHILDOPTS,
     "pacemaker.client.max.threads",
@@ -100,5 +102,5 @@ PACEMAKER_PREFIX: Final = "pacemaker."
 # The prefix of our own keys that stand for options of `serve`, `relay` and `observe`.
 OPTION_PREFIX: Final = "pacemaker.py."
 KNOWN_PACEMAKER_KEYS: Final = frozenset(
-    {key.name for key in KEYS} | {HOST, *WITHOUT_EFFECT}
+    {key.name for key in KEYS} | {HOST, *KEYS_WITHOUT_EFFECT}
 )

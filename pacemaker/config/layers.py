@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pacemaker.config import keys, values
-from pacemaker.config.keys import KEYS, Key
+from pacemaker.config.keys import KEYS, ConfigKey
 from pacemaker.config.lookalikes import ignored_keys
 from pacemaker.config.loose_json import parse_loose_json
 from pacemaker.config.settings import Settings
@@ -98,7 +98,7 @@ def option_layers(options: Iterable[str]) -> tuple[list[Layer], list[Note]]:
         if equals:
             layers.append(Layer(OPTION_SOURCE, {key: parse_loose_json(text)}))
         else:
-            shown = values.Shown(option)
+            shown = values.ShownValue(option)
             problem = f"{OPTION_SOURCE} {shown!r} is ignored: it is not KEY=VALUE"
             notes.append(Note(problem, is_warning=True))
     return layers, notes
@@ -134,18 +134,20 @@ def merge(layers: Iterable[Layer]) -> Configuration:
 
 
 def _take(
-    key: Key, found: Given, checked: dict[str, Any], origins: dict[str, str]
+    key: ConfigKey, found: Given, checked: dict[str, Any], origins: dict[str, str]
 ) -> None:
     origins[key.field] = found.source
     if found.value is not None or not key.null_is_unset:
         checked[key.field] = _check(key, found)
 
 
-def _check(key: Key, found: Given) -> object:
+def _check(key: ConfigKey, found: Given) -> object:
     try:
         return key.check(found.value)
     except values.WrongValueError as exc:
-        shown = values.Hidden() if key.is_secret else values.Shown(found.value)
+        shown = (
+            values.HiddenValue() if key.is_secret else values.ShownValue(found.value)
+        )
         raise ConfigError(
             str(exc), key=key.name, value=shown, source=found.source
         ) from exc
@@ -158,7 +160,7 @@ def _take_host(
     found = merged.get(keys.HOST)
     if found is None or found.value is None:
         return
-    host = _check(Key(keys.HOST, "servers", values.server), found)
+    host = _check(ConfigKey(keys.HOST, "servers", values.server), found)
     if "servers" not in checked:
         checked["servers"] = (host,)
         origins["servers"] = f"{keys.HOST} in {found.source}"
@@ -173,17 +175,18 @@ def _take_jaas_option(
         return
     # The options may contain passwords, for example of a trust store.
     option = _check(
-        Key(keys.CHILDOPTS, "jaas_file", values.jaas_option, is_secret=True), found
+        ConfigKey(keys.CHILDOPTS, "jaas_file", values.jaas_option, is_secret=True),
+        found,
     )
     checked["java_properties"] = values.java_properties(found.value)
     if option is not None:
-        jaas_file = Key(keys.CHILDOPTS, "jaas_file", values.path)
+        jaas_file = ConfigKey(keys.CHILDOPTS, "jaas_file", values.path)
         checked["jaas_file"] = _check(jaas_file, Given(option, found.source))
         origins["jaas_file"] = f"{keys.CHILDOPTS} in {found.source}"
 
 
 def _notes(merged: Mapping[str, Given]) -> Iterable[Note]:
-    unused = [name for name in keys.WITHOUT_EFFECT if name in merged]
+    unused = [name for name in keys.KEYS_WITHOUT_EFFECT if name in merged]
     if unused:
         yield Note(f"without effect here: {', '.join(unused)}")
     if keys.HOST in merged:

@@ -50,7 +50,7 @@ def _misspelt(name: str) -> Iterator[str]:
     meant = _meant(name)
     if meant is None and not name.startswith(keys.PACEMAKER_PREFIX):
         return
-    sentence = f"unknown key {values.Shown(name)!r} is ignored"
+    sentence = f"unknown key {values.ShownValue(name)!r} is ignored"
     odd = next(filter(_is_blank, name), None)
     if odd is not None:
         sentence += f": it contains {_called(odd)}"
@@ -107,8 +107,10 @@ def _nested(value: object, path: tuple[str, ...]) -> Iterator[str]:
         if meant is None:
             yield from _nested(below, (*path, name))
         else:
-            above = " in ".join(repr(values.Shown(part)) for part in reversed(path))
+            above = " in ".join(
+                repr(values.ShownValue(part)) for part in reversed(path)
+            )
             yield (
-                f"{values.Shown(name)!r} in {above} is ignored: keys cannot be nested; "
-                f"did you mean {meant}, at the beginning of its line?"
+                f"{values.ShownValue(name)!r} in {above} is ignored: keys cannot be"
+                f" nested; did you mean {meant}, at the beginning of its line?"
             )

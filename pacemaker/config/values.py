@@ -33,7 +33,7 @@ class WrongValueError(Exception):
     """A value is not allowed for its key; the text says what is allowed."""
 
 
-class Shown:
+class ShownValue:
     """A value as shown in an error: in YAML's words, with bounded length."""
 
     def __init__(self, value: object) -> None:
@@ -43,7 +43,7 @@ class Shown:
         return self._text
 
 
-class Hidden:
+class HiddenValue:
     """A placeholder for a secret value."""
 
     def __repr__(self) -> str:
@@ -128,7 +128,7 @@ def servers(value: object) -> tuple[str, ...]:
         if not is_server(text.strip()):
             raise WrongValueError(
                 f"must be a list of HOST or HOST:PORT, such as [host1, host2:6700]; "
-                f"{Shown(text)!r} is neither"
+                f"{ShownValue(text)!r} is neither"
             )
     return items
 
@@ -141,8 +141,9 @@ def zookeeper_servers(value: object) -> tuple[str, ...]:
     for text in items:
         if not is_zookeeper_host(text):
             raise WrongValueError(
-                f"must be a list of hosts without ports, such as [host1, host2]; "
-                f"{Shown(text)!r} is not one (storm.zookeeper.port sets their port)"
+                f"must be a list of hosts without ports, such as [host1, host2];"
+                f" {ShownValue(text)!r} is not one (storm.zookeeper.port sets their"
+                f" port)"
             )
     return items
 

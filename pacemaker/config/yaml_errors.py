@@ -24,7 +24,7 @@ _STRAY: Final = re.compile(r".*but found '([\]},])'")
 _NO_INDENT: Final = "the indentation of this line matches none of the lines above"
 
 
-class Place(NamedTuple):
+class YamlMistake(NamedTuple):
     """A mistake and its place.
 
     Attributes:
@@ -43,7 +43,7 @@ def explain(
     text: str,
     spanning: yaml.ScalarToken | None,
     opened: yaml.Mark | None,
-) -> Place | None:
+) -> YamlMistake | None:
     """Return where the faulty construct began, and what it lacks.
 
     Args:
@@ -82,13 +82,13 @@ def missing_blank(text: str) -> str | None:
     return f"a blank is missing after '{match[1] or match[2]}'" if match else None
 
 
-def _place(mark: yaml.Mark, problem: str) -> Place:
-    return Place(mark.line + 1, mark.column + 1, problem)
+def _place(mark: yaml.Mark, problem: str) -> YamlMistake:
+    return YamlMistake(mark.line + 1, mark.column + 1, problem)
 
 
 def _of_spanning(
     exc: yaml.MarkedYAMLError, text: str, spanning: yaml.ScalarToken
-) -> Place | None:
+) -> YamlMistake | None:
     """Explain an error in the line in which a multi-line scalar ends."""
     start, end = spanning.start_mark, spanning.end_mark
     if not spanning.plain:
@@ -103,7 +103,7 @@ def _of_spanning(
     if start.column == 0 or text[start.index - start.column : start.index].isspace():
         # It begins its line, as a key does, so the mistake is in that line.
         return _place(start, _no_key(text[start.index :]))
-    return Place(
+    return YamlMistake(
         end.line + 1,
         1,
         f"this line is indented deeper than the key above, so it continues the value "

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 
-class Snapshot(NamedTuple):
+class ProtocolSnapshot(NamedTuple):
     """The state of one connection's protocol, between two requests.
 
     Attributes:
@@ -48,7 +48,7 @@ class ConnectionState(NamedTuple):
     is_greeted: bool
     frame_began_s: float
     progress_s: float
-    snapshot: Snapshot
+    snapshot: ProtocolSnapshot
 
     def shifted(self, by_s: float) -> ConnectionState:
         """Return the same state for a clock that is ahead by the given seconds."""

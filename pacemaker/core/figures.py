@@ -38,7 +38,14 @@ def _no_types() -> list[int]:
 
 # What `add_up` adds one by one.
 _ADDED_UP: Final = (
-    *("turns_s", "pulse_bytes", "misses", "read_bytes", "delays", "anonymous_deletes"),
+    *(
+        "turn_events_s",
+        "pulse_bytes",
+        "misses",
+        "read_bytes",
+        "delays",
+        "anonymous_deletes",
+    ),
     *("connections", "accepted", "ended", "ended_refused", "ended_by_stop"),
     "ended_by_fault",
 )
@@ -60,7 +67,7 @@ class Figures:
         read_bytes: the total size of the heartbeats in the answers.
         turn_events: events served, by the bit length of their turn's duration in
             microseconds.
-        turns_s: the sum of these durations, each multiplied by its turn's events.
+        turn_events_s: the sum of these durations, each multiplied by its turn's events.
         connections: open connections.
         accepted: connections accepted.
         ended: connections that have ended.
@@ -93,7 +100,7 @@ class Figures:
     unauthorized: list[int] = field(default_factory=_no_types)
     read_bytes: int = 0
     turn_events: list[int] = field(default_factory=_no_sizes)
-    turns_s: float = 0.0
+    turn_events_s: float = 0.0
     connections: int = 0
     accepted: int = 0
     ended: int = 0
@@ -152,7 +159,7 @@ class Figures:
         self.turn_events[min(int(1e6 * duration_s).bit_length(), _MOST_BITS - 1)] += (
             events
         )
-        self.turns_s += duration_s * events
+        self.turn_events_s += duration_s * events
 
     def count_read(self, details: bytes | None) -> None:
         """Count the heartbeat in the answer to a GET_PULSE, or that there is none."""

@@ -2,62 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from pacemaker.config import storm_defaults
-from pacemaker.config.settings import Settings
-from pacemaker.observe.nodes import ClusterNodes
-from pacemaker.observe.view import ClusterView
-
-
-@dataclass(frozen=True, slots=True)
-class StormYaml:
-    """One storm.yaml.
-
-    Attributes:
-        source: its path.
-        values: its keys and values; empty if it cannot be read.
-        error: why the daemon does not start with it; None if it does.
-        warnings: what the reader of the file warned of.
-        settings: the checked values; None if there is an error.
-        is_missing: whether no file was found; the daemon then starts with the defaults.
-        error_key: the key that the error is about; None if it is about the file.
-        error_value: the value of that key.
-    """
-
-    source: str
-    values: Mapping[str, Any]
-    error: str | None = None
-    warnings: tuple[str, ...] = ()
-    settings: Settings | None = None
-    is_missing: bool = False
-    error_key: str | None = None
-    error_value: Any = None
-
-    def get(self, key: str) -> Any:
-        """Return the value of a key, or Storm's default."""
-        return self.values.get(key, storm_defaults.BY_KEY.get(key))
-
-    def number(self, key: str) -> float | None:
-        """Return the value of a key as a number; None if it is not one."""
-        value = self.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return None
-        try:
-            return float(value)
-        except OverflowError:  # an integer of more than 308 digits
-            return None
-
-    @property
-    def servers(self) -> list[str]:
-        """The names of the Pacemakers: pacemaker.servers, else pacemaker.host."""
-        found = self.get("pacemaker.servers")
-        if isinstance(found, list) and found:
-            return [str(each) for each in found]
-        host = self.get("pacemaker.host")
-        return [str(host)] if host else []
+from pacemaker.doctor.storm_yaml import StormYaml
+from pacemaker.observe.views.cluster_view import ClusterView
+from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +47,7 @@ class HostFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ClusterFacts:
     """Everything that is checked.
 
     Attributes:

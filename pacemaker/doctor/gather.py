@@ -20,8 +20,9 @@ from pacemaker.config.files import (
 )
 from pacemaker.config.layers import Layer, merge
 from pacemaker.config.settings import AuthMethod
-from pacemaker.doctor.facts import Facts, ServerFacts, StormYaml
-from pacemaker.doctor.host import host_facts
+from pacemaker.doctor.facts import ClusterFacts, ServerFacts
+from pacemaker.doctor.host_facts import host_facts
+from pacemaker.doctor.storm_yaml import StormYaml
 from pacemaker.errors import ConfigError, PacemakerError
 from pacemaker.observe.observer import Observer
 from pacemaker.sasl.login import (
@@ -42,7 +43,7 @@ def gather(
     *,
     overrides: Sequence[Layer] = (),
     pause: Callable[[float], None] = time.sleep,
-) -> Facts:
+) -> ClusterFacts:
     """Gather everything that can be known from this host.
 
     Args:
@@ -59,7 +60,7 @@ def gather(
     ) or (_own_file(environ, overrides),)
     settings = files[0].settings
     if settings is None:
-        return Facts(files)
+        return ClusterFacts(files)
     return _cluster_facts(files, settings, timeout_s, pause)
 
 
@@ -113,11 +114,11 @@ def _cluster_facts(
     settings: Settings,
     timeout_s: float,
     pause: Callable[[float], None],
-) -> Facts:
+) -> ClusterFacts:
     sasl_problem, sasl_notes, principal = _sasl(settings)
     servers = tuple(_resolved(name, settings.port) for name in settings.servers)
     host = host_facts(settings.port)
-    facts = Facts(
+    facts = ClusterFacts(
         files,
         servers,
         host,
@@ -186,12 +187,12 @@ def _pinged(
 
 
 def _observed(
-    facts: Facts,
+    facts: ClusterFacts,
     settings: Settings,
     servers: tuple[ServerFacts, ...],
     timeout_s: float,
     pause: Callable[[float], None],
-) -> Facts:
+) -> ClusterFacts:
     view = None
     with Observer(settings, timeout_s) as observer:
         try:

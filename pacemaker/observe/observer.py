@@ -1,4 +1,4 @@
-"""The threads around the engine: one for the Pacemakers, one for ZooKeeper."""
+"""Track a cluster with two threads: one reads Pacemakers, the other ZooKeeper."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Final
 from pacemaker.client import PacemakerPool
 from pacemaker.config import Settings
 from pacemaker.errors import PacemakerError
-from pacemaker.observe.engine import Engine
-from pacemaker.observe.nodes import ClusterNodes
-from pacemaker.observe.picture import cluster_view, executor_views
-from pacemaker.observe.reader import Reader
-from pacemaker.observe.view import ClusterView, ExecutorView
+from pacemaker.observe.reader import HeartbeatReader
+from pacemaker.observe.tracking.cluster import TrackedCluster
+from pacemaker.observe.views.cluster_view import ClusterView, ExecutorView
+from pacemaker.observe.views.make_views import make_cluster_view, make_executor_views
+from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes
 
 # How often ZooKeeper is read.
 NODES_EVERY_S: Final = 5.0
@@ -54,11 +54,11 @@ class Observer:
         self._settings = settings
         self._with_zookeeper = with_zookeeper
         self._pool = PacemakerPool(settings, timeout_s=timeout_s)
-        self._engine = Engine()
-        self._lock = threading.Lock()  # guards the engine
+        self._cluster = TrackedCluster()
+        self._lock = threading.Lock()  # guards the cluster
         self._ending = threading.Event()
-        self._reader = Reader(
-            self._pool, self._engine, self._lock, wait=self._ending.wait
+        self._reader = HeartbeatReader(
+            self._pool, self._cluster, self._lock, wait=self._ending.wait
         )
         # Replaced as a whole by whoever makes one, so readers need no lock.
         self._view: ClusterView | None = None
@@ -100,7 +100,7 @@ class Observer:
 
     def _make_view(self) -> None:
         with self._lock:
-            self._view = cluster_view(self._engine, time.time())
+            self._view = make_cluster_view(self._cluster, time.time())
 
     def _make_views(self) -> None:
         """Make views in advance, so that no page has to wait for one."""
@@ -120,15 +120,15 @@ class Observer:
             worker: only those of a worker.
         """
         with self._lock:
-            topology = self._engine.topologies.get(topology_id)
+            topology = self._cluster.topologies.get(topology_id)
             if topology is None:
                 return []
-            return executor_views(self._engine, topology, component, worker)
+            return make_executor_views(self._cluster, topology, component, worker)
 
     def nodes(self) -> tuple[ClusterNodes | None, str | None]:
         """Return what was last read from ZooKeeper, and why it does not answer."""
         with self._lock:
-            return self._engine.nodes, self._engine.nodes_problem
+            return self._cluster.nodes, self._cluster.nodes_problem
 
     def close(self) -> None:
         """End the threads and close all connections."""
@@ -165,11 +165,11 @@ class Observer:
         except PacemakerError as exc:
             if not self._ending.is_set():
                 with self._lock:
-                    self._engine.on_servers(self._engine.servers, str(exc))
+                    self._cluster.on_servers(self._cluster.servers, str(exc))
         except Exception as exc:
             _logger.exception("reading the Pacemakers failed (a bug)")
             with self._lock:
-                self._engine.on_servers(self._engine.servers, f"a bug: {exc!r}")
+                self._cluster.on_servers(self._cluster.servers, f"a bug: {exc!r}")
 
     def _read_nodes_often(self) -> None:
         while not self._ending.is_set():
@@ -186,18 +186,18 @@ class Observer:
             yield
         except PacemakerError as exc:
             with self._lock:
-                self._engine.on_nodes(None, str(exc))
+                self._cluster.on_nodes(None, str(exc))
         except Exception as exc:
             _logger.exception("reading ZooKeeper failed (a bug)")
             with self._lock:
-                self._engine.on_nodes(None, f"a bug: {exc!r}")
+                self._cluster.on_nodes(None, f"a bug: {exc!r}")
 
     @contextlib.contextmanager
     def _zookeeper(self) -> Iterator[Callable[[], None]]:
         """Connect to ZooKeeper; give a function that reads all nodes."""
         # Imported late: kazoo is loaded only if ZooKeeper is read.
         from pacemaker.cluster_state.zookeeper_state import ZooKeeperState
-        from pacemaker.observe.zookeeper import read_nodes
+        from pacemaker.observe.zookeeper.reading import read_nodes
 
         with ZooKeeperState(self._settings) as state:
             state.start(creates_root=False)
@@ -205,6 +205,6 @@ class Observer:
             def read() -> None:
                 found = read_nodes(state, time.time())
                 with self._lock:
-                    self._engine.on_nodes(found)
+                    self._cluster.on_nodes(found)
 
             yield read

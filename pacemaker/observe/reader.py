@@ -21,10 +21,10 @@ from pacemaker.client.requests import Request
 from pacemaker.errors import ClientError, NoServerError
 from pacemaker.heartbeats.codec import time_secs_of
 from pacemaker.heartbeats.keys import ROOT, key_of, topology_path
-from pacemaker.observe.engine import Engine, ServerState
+from pacemaker.observe.tracking.cluster import ServerState, TrackedCluster
 
 T = TypeVar("T")
-Key: TypeAlias = tuple[str, str]
+WorkerId: TypeAlias = tuple[str, str]
 
 # How often every worker is read.
 ROUND_S: Final = 5.0
@@ -35,20 +35,20 @@ LARGE_ROUND_S: Final = 10.0
 LARGE_WORKERS: Final = 5_000
 
 # Reads that are sent together.  A server answers them in a few milliseconds.
-BATCH: Final = 100
+BATCH_KEYS: Final = 100
 
 # Reads are spread over this share of a round, so that a slow one does not delay the
 # next.
 _SPREAD: Final = 0.8
 
 
-class Reader:
-    """Feeds an engine with what the Pacemakers hold.
+class HeartbeatReader:
+    """Tells a tracked cluster what the Pacemakers hold.
 
     Args:
         pool: the Pacemakers.
-        engine: the engine to feed.
-        lock: held while the engine is used, but never during I/O.
+        cluster: where the heartbeats go.
+        lock: held while the cluster is used, but never during I/O.
         clock: returns the time in seconds since 1970.
         wait: waits for a number of seconds; returns True if the reader should end.
     """
@@ -56,13 +56,13 @@ class Reader:
     def __init__(
         self,
         pool: PacemakerPool,
-        engine: Engine,
+        cluster: TrackedCluster,
         lock: threading.Lock,
         clock: Callable[[], float] = time.time,
         wait: Callable[[float], bool] = lambda _: False,
     ) -> None:
         self._pool = pool
-        self._engine = engine
+        self._cluster = cluster
         self._lock = lock
         self._clock = clock
         self._wait = wait
@@ -70,7 +70,7 @@ class Reader:
     def round_s(self) -> float:
         """Return how long a round should take in a cluster of the present size."""
         with self._lock:
-            count = len(self._engine.keys())
+            count = len(self._cluster.keys())
         return LARGE_ROUND_S if count > LARGE_WORKERS else ROUND_S
 
     def read_all(self, over_s: float = 0.0) -> None:
@@ -87,8 +87,10 @@ class Reader:
         try:
             self._list()
             with self._lock:
-                keys = self._engine.keys()
-            batches = [keys[at : at + BATCH] for at in range(0, len(keys), BATCH)]
+                keys = self._cluster.keys()
+            batches = [
+                keys[at : at + BATCH_KEYS] for at in range(0, len(keys), BATCH_KEYS)
+            ]
             for number, batch in enumerate(batches, 1):
                 self._read(batch)
                 due_s = begin_s + over_s * _SPREAD * number / len(batches)
@@ -105,10 +107,10 @@ class Reader:
         Raises the same errors as `read_all`.
         """
         with self._lock:
-            keys = list(_suspects(self._engine, self._clock()))
+            keys = list(_suspects(self._cluster, self._clock()))
         try:
-            for at in range(0, len(keys), BATCH):
-                self._read(keys[at : at + BATCH])
+            for at in range(0, len(keys), BATCH_KEYS):
+                self._read(keys[at : at + BATCH_KEYS])
         except NoServerError as exc:
             self._note_servers(str(exc))
 
@@ -118,15 +120,15 @@ class Reader:
             for topology_id in self._pool.list_nodes(ROOT)
         }
         with self._lock:
-            self._engine.on_listed(names, self._clock())
+            self._cluster.on_listed(names, self._clock())
 
-    def _read(self, keys: Sequence[Key]) -> None:
+    def _read(self, keys: Sequence[WorkerId]) -> None:
         wanted = [requests.get_pulse(key_of(*key)) for key in keys]
         answers = self._ask(wanted)
         now_s = self._clock()
         with self._lock:
             for (topology_id, name), found in zip(keys, answers, strict=True):
-                self._engine.on_value(topology_id, name, _newest(found), now_s)
+                self._cluster.on_value(topology_id, name, _newest(found), now_s)
 
     def _ask(self, wanted: Sequence[Request[T]]) -> list[list[T]]:
         """Send all requests to all servers that answer; return the answers to each."""
@@ -155,11 +157,11 @@ class Reader:
             for connection in self._pool.connections
         ]
         with self._lock:
-            self._engine.on_servers(servers, problem)
+            self._cluster.on_servers(servers, problem)
 
 
-def _suspects(engine: Engine, now_s: float) -> Iterator[Key]:
-    for topology in engine.topologies.values():
+def _suspects(cluster: TrackedCluster, now_s: float) -> Iterator[WorkerId]:
+    for topology in cluster.topologies.values():
         for worker in topology.workers.values():
             age_s = worker.age_s
             if (

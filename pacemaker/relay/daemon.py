@@ -10,22 +10,22 @@ from functools import partial
 from typing import Final
 
 from pacemaker.config import Settings
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts.account import Account
 from pacemaker.core.carried_over import DaemonState
-from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.record import TurnTime
+from pacemaker.core.history.record import TurnTime
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import StartError, StateError
 from pacemaker.relay import relay_state
 from pacemaker.relay.inbox import Inbox
-from pacemaker.relay.links import Links
+from pacemaker.relay.links_thread import LinksThread
 from pacemaker.relay.own_addresses import refuse_itself
 from pacemaker.relay.relayed_client import RelayedClient, ThreadRequests
 from pacemaker.relay.upstreams import Upstreams
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.daemon import Daemon
-from pacemaker.server.io.io_thread import ProtocolFactory
+from pacemaker.server.io.io_thread_parts import ProtocolFactory
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
@@ -60,7 +60,7 @@ class RelayDaemon(Daemon):
     ) -> None:
         self._upstreams = upstreams
         self._requests: list[ThreadRequests] = []
-        self._links: Links | None = None
+        self._links: LinksThread | None = None
         # After an upgrade: the keys that each connection had written, by its name.
         self._keys_by_peer: dict[str, list[str]] = {}
         super().__init__(settings, options, mechanism_factory, listeners)
@@ -70,10 +70,10 @@ class RelayDaemon(Daemon):
         self._is_restored = False
 
     @property
-    def links(self) -> Links:
+    def links(self) -> LinksThread:
         """The links to the Pacemakers."""
         if self._links is None:
-            self._links = Links(
+            self._links = LinksThread(
                 self._upstreams.addresses,
                 partial(Inbox, self.store),
                 uuid.uuid4().hex,
@@ -109,21 +109,21 @@ class RelayDaemon(Daemon):
         )
         return self.make_protocol(dispatcher, client, name, account)
 
-    def thread_calls(self) -> dict[str, CallSoon]:
+    def thread_calls_but_acceptor(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread but the acceptor."""
-        return {**super().thread_calls(), "links": self.links.call}
+        return {**super().thread_calls_but_acceptor(), "links": self.links.call}
 
     def measurements(self) -> Measurements:
         """Return what the daemon counts, with the figures of each Pacemaker."""
         return super().measurements()._replace(pacemakers=self.links.measurements())
 
-    def more_figures(self) -> list[str]:
+    def extra_log_lines(self) -> list[str]:
         """Return a line that says which Pacemakers are up and what waits for each."""
         return [self.links.describe()]
 
     def extra_state(self) -> bytes:
         """Return the relay's own part of the state.  All threads must be parked."""
-        self.links.take_events()
+        self.links.process_events()
         return relay_state.encode(relay_state.collect(self.links))
 
     def restore(self, state: DaemonState, ahead_s: float) -> None:

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Final, TypeAlias
 
-from pacemaker.core.accounts import Account
-from pacemaker.core.store import KeyHandle, Store
-from pacemaker.relay.core.question import Kind, Question
+from pacemaker.core.accounts.account import Account
+from pacemaker.core.store.store import KeyHandle, Store
+from pacemaker.relay.core.question import Question, QuestionKind
 
 
 class Written:
@@ -54,9 +54,9 @@ class WriterLeft:
         self.writer = writer
 
 
-Event: TypeAlias = Written | Asked | Dropped | WriterLeft
+InboxEvent: TypeAlias = Written | Asked | Dropped | WriterLeft
 
-_DELETES: Final = (Kind.DELETE, Kind.DELETE_ONE)
+_DELETES: Final = (QuestionKind.DELETE, QuestionKind.DELETE_ONE)
 
 
 class Inbox:
@@ -75,7 +75,7 @@ class Inbox:
         # events.  A thread may take the store's lock while it holds this one, and never
         # the other way round.
         self._lock = threading.Lock()
-        self._events: list[Event] = []
+        self._events: list[InboxEvent] = []
         # The events of keys that were written since the last delete.
         self._written: dict[str, Written] = {}
 
@@ -117,7 +117,7 @@ class Inbox:
         """Queue a question; a delete is carried out in the store at once."""
         with self._lock:
             if question.kind in _DELETES:
-                if question.kind is Kind.DELETE:
+                if question.kind is QuestionKind.DELETE:
                     self._store.delete_all(question.path)
                 else:
                     self._store.delete(question.path)
@@ -141,7 +141,7 @@ class Inbox:
 
     # What the links' thread calls.
 
-    def take(self) -> list[Event]:
+    def drain(self) -> list[InboxEvent]:
         """Remove and return all events."""
         with self._lock:
             events, self._events = self._events, []
@@ -158,7 +158,7 @@ class Inbox:
             if key not in self._written:
                 self._store.delete(key)
 
-    def _append(self, event: Event) -> None:
+    def _append(self, event: InboxEvent) -> None:
         with self._lock:
             self._events.append(event)
         self._wake()

@@ -3,7 +3,7 @@
 A link connects by itself, and again after a loss, with a backoff.  It is *up* once the
 Pacemaker has answered its first request, the announcement.  A Pacemaker that hangs, or
 a network that drops packets, looks like an idle one, so a link on which nothing has
-arrived for `PROBE_AFTER_S` asks for a sign of life.
+arrived for a while asks for a sign of life (`link_probes`).
 
 Slow steps (looking up a host's name, connecting, a step of Kerberos) each run on a
 thread of their own, which ends when the step does.
@@ -23,30 +23,27 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final, Protocol, cast
 
-from pacemaker.client import limits
+from pacemaker.client import connection_limits
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.backoff import Backoff
 from pacemaker.client.network import connect, reason_of
-from pacemaker.client.protocol import ClientProtocol, Phase
+from pacemaker.client.protocol import ClientPhase, ClientProtocol
 from pacemaker.client.requests import Request
 from pacemaker.client.tcp import TcpNetwork
 from pacemaker.errors import PacemakerError
+from pacemaker.relay.link_probes import LinkProbes
+from pacemaker.relay.pending_replies import PendingReplies
 from pacemaker.sasl.mechanism import ClientMechanismFactory, StepOutcome
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.sockets import set_reset_on_close
 
 _logger: Final = logging.getLogger(__name__)
-
-# A link on which nothing has arrived for this long sends a probe.
-PROBE_AFTER_S: Final = 2.0
-# The limit for the answer to a probe; without it, the link ends.
-PROBE_TIMEOUT_S: Final = 3.0
 
 # While this much waits to be sent, nothing is added: pulses that wait in the outbox can
 # still be replaced by newer ones.
 MAX_UNSENT_BYTES: Final = 256 * 1024
 
 
-class Stage(Enum):
+class LinkStage(Enum):
     """How far a link has come."""
 
     IDLE = "idle"  # not opened yet
@@ -96,7 +93,7 @@ class LinkUser(Protocol):
 
 
 @dataclass(frozen=True)
-class Proof:
+class ProofRequests:
     """Requests of the link itself, which show that the Pacemaker answers.
 
     Attributes:
@@ -136,7 +133,7 @@ class Link:
         address: ServerAddress,
         owner: LinkOwner,
         user: LinkUser,
-        proof: Proof,
+        proof: ProofRequests,
         max_body_bytes: int,
         mechanism_factory: ClientMechanismFactory | None = None,
     ) -> None:
@@ -150,20 +147,17 @@ class Link:
         self._max_body_bytes = max_body_bytes
         self._mechanism_factory = mechanism_factory
         self._backoff = Backoff(random.Random())  # noqa: S311  (no secret)
-        self._stage = Stage.IDLE
+        self._stage = LinkStage.IDLE
         # When to connect; it counts only while the link is WAITING.
         self._attempt_s = 0.0
         self._sock: socket.socket | None = None
         self._protocol: ClientProtocol | None = None
-        self._tokens: dict[int, Any] = {}
-        self._ids: dict[Any, int] = {}
+        self._pending = PendingReplies()
         self._unsent = memoryview(b"")
         # The bytes of requests that the protocol has and that are not in `_unsent` yet.
         self._queued_bytes = 0
         self._interest = 0
-        self._rcvd_s = 0.0
-        # When the unanswered announcement or probe was sent; None if there is none.
-        self._probe_s: float | None = None
+        self._probes: LinkProbes | None = None
 
     def __repr__(self) -> str:
         return f"<Link {self.name} stage={self._stage.value} {self._protocol!r}>"
@@ -172,18 +166,18 @@ class Link:
 
     def open(self) -> None:
         """Connect, now and after each loss, until `close`."""
-        if self._stage is Stage.IDLE:
+        if self._stage is LinkStage.IDLE:
             self._wait_until(self._owner.now())
 
     def close(self) -> None:
         """End the connection, and do not connect again."""
         self._disconnect()
-        self._stage = Stage.CLOSED
+        self._stage = LinkStage.CLOSED
 
     @property
     def is_up(self) -> bool:
         """Whether requests are answered."""
-        return self._stage is Stage.UP
+        return self._stage is LinkStage.UP
 
     @property
     def has_room(self) -> bool:
@@ -199,15 +193,13 @@ class Link:
         """
         assert self._protocol is not None  # noqa: S101  (it is up)
         message_id = self._protocol.request(request)
-        self._tokens[message_id] = token
-        self._ids[token] = message_id
+        self._pending.add(message_id, token)
         self._queued_bytes += request.body_bytes
 
     def abandon(self, token: Any) -> None:
         """Discard the answer to a request when it comes."""
-        message_id = self._ids.pop(token, None)
+        message_id = self._pending.abandon(token)
         if message_id is not None and self._protocol is not None:
-            del self._tokens[message_id]
             self._protocol.abandon(message_id)
 
     def flush(self) -> None:
@@ -226,38 +218,34 @@ class Link:
     @property
     def next_s(self) -> float | None:
         """When `tick` has to be called; None for never."""
-        if self._sock is None:
-            return self._attempt_s if self._stage is Stage.WAITING else None
-        if self._probe_s is not None:
-            return self._probe_s + self._proof_timeout_s
-        return self._rcvd_s + PROBE_AFTER_S
+        if self._probes is not None:
+            return self._probes.next_s
+        return self._attempt_s if self._stage is LinkStage.WAITING else None
 
     def postpone(self, lost_s: float) -> None:
         """Extend the time limits by the seconds in which this process did not run."""
-        self._rcvd_s += lost_s
-        if self._probe_s is not None:
-            self._probe_s += lost_s
+        if self._probes is not None:
+            self._probes.postpone(lost_s)
 
     def tick(self, now_s: float) -> None:
         """Connect, probe or give up, if the time for that has come."""
-        if self._stage is Stage.WAITING and now_s >= self._attempt_s:
+        if self._stage is LinkStage.WAITING and now_s >= self._attempt_s:
             # If no thread can be started, the link still waits, and `reset` follows.
             self._owner.run_aside(self._connect, f"pacemaker-connect-{self.name}")
-            self._stage = Stage.CONNECTING
-        if self._sock is None or self._protocol is None:
+            self._stage = LinkStage.CONNECTING
+        if self._probes is None or self._protocol is None:
             return
-        if self._probe_s is not None:
-            if now_s - self._probe_s >= self._proof_timeout_s:
-                self._lose(f"no answer within {self._proof_timeout_s:g} s")
-        elif now_s - self._rcvd_s >= PROBE_AFTER_S:
-            self._probe_s = now_s
+        if self._probes.is_overdue(now_s):
+            self._lose(f"no answer within {self._probes.timeout_s:g} s")
+        elif self._probes.is_needed(now_s):
+            self._probes.on_sent(now_s)
             self._protocol.request(self._proof.announcement)
             self.flush()
 
     def reset(self, reason: str) -> None:
         """End the connection, because something is wrong with it."""
         # An attempt to connect cannot be ended: its outcome arrives later.
-        if self._stage not in (Stage.CONNECTING, Stage.CLOSED):
+        if self._stage not in (LinkStage.CONNECTING, LinkStage.CLOSED):
             self._lose(reason)
 
     def guard(self, function: Callable[[], None]) -> None:
@@ -288,10 +276,6 @@ class Link:
         if self.has_room:
             self._user.on_room()
 
-    @property
-    def _proof_timeout_s(self) -> float:
-        return PROBE_TIMEOUT_S if self.is_up else limits.PROOF_TIMEOUT_S
-
     # Connecting.
 
     def _connect(self) -> None:
@@ -309,7 +293,9 @@ class Link:
     def _new_connection(self) -> socket.socket:
         network = TcpNetwork()
         with contextlib.closing(network.new_waiter()) as waiter:
-            sock = connect(network, self.address, waiter, limits.CONNECT_TIMEOUT_S)
+            sock = connect(
+                network, self.address, waiter, connection_limits.CONNECT_TIMEOUT_S
+            )
         return cast("socket.socket", sock)
 
     def _call(self, function: Callable[[], None]) -> None:
@@ -317,20 +303,20 @@ class Link:
         self._owner.call(partial(self.guard, function))
 
     def _failed(self, reason: str) -> None:
-        if self._stage is not Stage.CLOSED:
+        if self._stage is not LinkStage.CLOSED:
             self._lose(reason)
 
     def _connected(self, sock: socket.socket) -> None:
-        if self._stage is Stage.CLOSED:
+        if self._stage is LinkStage.CLOSED:
             sock.close()
             return
-        self._stage = Stage.CONNECTED
+        self._stage = LinkStage.CONNECTED
         self._sock = sock
         make = self._mechanism_factory
         try:
             # After a close, the kernel must not send the rest of its buffer: old pulses
             # could arrive after newer ones (see `core.outbox`).
-            end_with_reset(sock, True)
+            set_reset_on_close(sock, True)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             mechanism = None if make is None else make(self.address.host)
             self._protocol = ClientProtocol(self._max_body_bytes, mechanism)
@@ -342,16 +328,16 @@ class Link:
             self._lose(str(exc))
             return
         self._interest = select.EPOLLIN
-        self._rcvd_s = self._probe_s = self._owner.now()
+        self._probes = LinkProbes(self._owner.now())
         self._protocol.request(self._proof.announcement)
         if self._proof.read_right is not None:
             message_id = self._protocol.request(self._proof.read_right)
-            self._tokens[message_id] = self._proof
+            self._pending.add(message_id, self._proof)
         self._go_on_authenticating()
 
     def _go_on_authenticating(self) -> None:
         protocol = self._protocol
-        if protocol is not None and protocol.phase is Phase.STEPPING:
+        if protocol is not None and protocol.phase is ClientPhase.STEPPING:
             self._owner.run_aside(
                 partial(self._step, protocol), f"pacemaker-sasl-{self.name}"
             )
@@ -364,10 +350,10 @@ class Link:
         self._call(partial(self._stepped, protocol, outcome))
 
     def _stepped(self, protocol: ClientProtocol, outcome: StepOutcome) -> None:
-        if protocol is not self._protocol:
+        if protocol is not self._protocol or self._probes is None:
             return
         protocol.finish_step(outcome)
-        self._rcvd_s = self._probe_s = self._owner.now()
+        self._probes.on_sasl_step(self._owner.now())
         self._go_on_authenticating()
 
     # Sending and receiving.
@@ -391,33 +377,34 @@ class Link:
             return
         if protocol.error is not None:
             raise _LostError(f"it broke the protocol: {protocol.error}")
-        if protocol.abandoned > limits.MAX_ABANDONED:
+        if protocol.abandoned > connection_limits.MAX_ABANDONED:
             raise _LostError(
                 f"{protocol.abandoned} answers are overdue,"
-                f" at most {limits.MAX_ABANDONED} may be"
+                f" at most {connection_limits.MAX_ABANDONED} may be"
             )
 
     def _receive(self, sock: socket.socket) -> None:
-        protocol = self._protocol
+        protocol, probes = self._protocol, self._probes
         assert protocol is not None  # noqa: S101  (there is a connection)
+        assert probes is not None  # noqa: S101
         try:
-            data = sock.recv(limits.READ_BYTES)
+            data = sock.recv(connection_limits.READ_BYTES)
         except BlockingIOError:
             return
         if not data:
             raise _LostError(self._why_closed(protocol))
-        self._rcvd_s = self._owner.now()
+        probes.on_data(self._owner.now())
         replies_before = protocol.replies_rcvd
         protocol.receive_data(data)
-        if protocol.phase is Phase.STEPPING:
+        if protocol.phase is ClientPhase.STEPPING:
             self._go_on_authenticating()
         if protocol.replies_rcvd != replies_before:
-            self._probe_s = None
+            probes.on_reply()
         self._take_replies(protocol)
         self._check()
 
     def _why_closed(self, protocol: ClientProtocol) -> str:
-        if protocol.phase is not Phase.OPEN:
+        if protocol.phase is not ClientPhase.OPEN:
             return (
                 "closed by the Pacemaker during authentication; does it have the same"
                 " pacemaker.auth.method, and are the credentials right?"
@@ -431,7 +418,7 @@ class Link:
 
     def _take_replies(self, protocol: ClientProtocol) -> None:
         for reply in protocol.replies():
-            token = self._tokens.pop(reply.message_id, None)
+            token = self._pending.pop(reply.message_id)
             if reply.is_refused:
                 raise _LostError(
                     "it refuses reads (NOT_AUTHORIZED); does it have the same"
@@ -442,11 +429,12 @@ class Link:
             if may_be_used and not self.is_up:
                 self._come_up()
             if token is not None and token is not self._proof:
-                del self._ids[token]
                 self._user.on_reply(token, reply.value)
 
     def _come_up(self) -> None:
-        self._stage = Stage.UP
+        self._stage = LinkStage.UP
+        if self._probes is not None:
+            self._probes.on_up()
         self.problem = ""
         self._backoff.reset()
         _logger.info("%s: connected", self.name)
@@ -460,19 +448,18 @@ class Link:
         if was_up or reason != self.problem:
             _logger.warning("%s: no connection: %s", self.name, reason)
         self.problem = reason
-        self._wait_until(self._owner.now() + self._backoff.next_s())
+        self._wait_until(self._owner.now() + self._backoff.next_delay_s())
         self._user.on_down(reason)
 
     def _wait_until(self, attempt_s: float) -> None:
-        self._stage = Stage.WAITING
+        self._stage = LinkStage.WAITING
         self._attempt_s = attempt_s
 
     def _disconnect(self) -> None:
-        self._tokens.clear()
-        self._ids.clear()
+        self._pending = PendingReplies()
         self._unsent = memoryview(b"")
         self._queued_bytes = 0
-        self._probe_s = None
+        self._probes = None
         self._protocol = None
         sock, self._sock = self._sock, None
         if sock is not None:

@@ -18,7 +18,7 @@ from pacemaker.client.address import ServerAddress, parse_server
 from pacemaker.config import Settings
 from pacemaker.config.keys import RELAY_SERVERS
 from pacemaker.errors import ConfigError
-from pacemaker.server.io.listening import is_handed_over
+from pacemaker.server.io.listening import has_inherited_listeners
 
 # How long a start waits for the resolver: a relay must come up without it.
 RESOLVE_TIMEOUT_S: Final = 2.0
@@ -70,7 +70,7 @@ def own_address(settings: Settings, bind: str | None) -> tuple[Settings, str | N
     Raises:
         ConfigError: no entry is this host's, or more than one is.
     """
-    if bind is not None or is_handed_over():
+    if bind is not None or has_inherited_listeners():
         return settings, bind
     entry = find_own_entry(settings)
     return dataclasses.replace(settings, port=entry.port), entry.host

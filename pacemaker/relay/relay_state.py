@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pacemaker.errors import StateError
-from pacemaker.relay.core.outbox import Delete
-from pacemaker.relay.links import Links
+from pacemaker.relay.core.outbox import OutgoingDelete
+from pacemaker.relay.links_thread import LinksThread
 from pacemaker.relay.relayed_client import RelayedClient
 
 
@@ -34,10 +34,10 @@ class RelayState:
     times: dict[str, int] = field(default_factory=dict)
 
 
-def collect(links: Links) -> RelayState:
+def collect(links: LinksThread) -> RelayState:
     """Return the state of a relay whose threads are parked."""
     keys_by_peer: dict[str, list[str]] = {}
-    for key, writer in links.relay.workers.connected.items():
+    for key, writer in links.relay.writers.connected.items():
         if isinstance(writer, RelayedClient):
             keys_by_peer.setdefault(writer.name, []).append(key)
     return RelayState(
@@ -55,11 +55,11 @@ def collect(links: Links) -> RelayState:
     )
 
 
-def restore(state: RelayState, links: Links) -> None:
+def restore(state: RelayState, links: LinksThread) -> None:
     """Restore a state into links that have not been started."""
     for address, outbox in zip(links.addresses, links.relay.outboxes, strict=True):
         for path, is_tree, asked_s in state.deletes.get(str(address), ()):
-            outbox.delete(Delete(path, is_tree, asked_s))
+            outbox.delete(OutgoingDelete(path, is_tree, asked_s))
     for key, time_secs in state.times.items():
         links.relay.answered_times.note(key, time_secs)
 

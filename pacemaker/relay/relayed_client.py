@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, TypeAlias
 
-from pacemaker.core.accounts import UNKNOWN_PEER, Account, exceeds_share
-from pacemaker.core.listing import NAMES_PER_STEP
-from pacemaker.core.store import KeyHandle
-from pacemaker.core.trie import characters_bytes
+from pacemaker.core.accounts.account import UNKNOWN_PEER, Account, exceeds_share
+from pacemaker.core.protocol.listing import NAMES_PER_STEP
+from pacemaker.core.store.store import KeyHandle
+from pacemaker.core.store.trie import characters_bytes
 from pacemaker.errors import LimitError, OutOfPlaceError
-from pacemaker.relay.core.question import Answer, Kind, Question
+from pacemaker.relay.core.question import Answer, Question, QuestionKind
 from pacemaker.relay.inbox import Inbox
 from pacemaker.wire import messages
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message
@@ -38,11 +38,11 @@ MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 _REQUEST_BYTES: Final = 1500
 
 _KINDS: Final = {
-    messages.GET_PULSE: Kind.PULSE,
-    messages.EXISTS: Kind.EXISTS,
-    messages.GET_ALL_NODES_FOR_PATH: Kind.NODES,
-    messages.DELETE_PATH: Kind.DELETE,
-    messages.DELETE_PULSE_ID: Kind.DELETE_ONE,
+    messages.GET_PULSE: QuestionKind.PULSE,
+    messages.EXISTS: QuestionKind.EXISTS,
+    messages.GET_ALL_NODES_FOR_PATH: QuestionKind.NODES,
+    messages.DELETE_PATH: QuestionKind.DELETE,
+    messages.DELETE_PULSE_ID: QuestionKind.DELETE_ONE,
 }
 _ACKS: Final = {
     messages.DELETE_PATH: messages.DELETE_PATH_RESPONSE,
@@ -52,7 +52,7 @@ _ACKS: Final = {
 # A relay announces itself with a CREATE_PATH of this directory and its own id.
 ANNOUNCEMENT: Final = "/storm-pacemaker-relay/"
 
-Call: TypeAlias = Callable[[Callable[[], None]], None]
+CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
 
 
 class ThreadRequests:
@@ -73,7 +73,7 @@ class ThreadRequests:
     ) -> None:
         self.inbox = inbox
         self.relay_id = relay_id
-        self.call: Call = _no_thread
+        self.call: CallSoon = _no_thread
         self.refused = 0
         self._most_of_one_bytes = most_of_one_bytes
         self._total_bytes = 0
@@ -179,7 +179,7 @@ class RelayedClient:
     def __repr__(self) -> str:
         return f"<RelayedClient {self.name} waiting={len(self._waiting)}>"
 
-    # The interface `core.pending_requests.PendingRequests`.
+    # The interface `core.protocol.pending_requests.PendingRequests`.
 
     @property
     def is_over(self) -> bool:
@@ -187,7 +187,7 @@ class RelayedClient:
         return False
 
     @property
-    def frames(self) -> bytes:
+    def request_frames(self) -> bytes:
         """The reads as frames, for a process that carries the connection on."""
         requests = [waiting.request for waiting in self._all()]
         return b"".join(
@@ -197,7 +197,7 @@ class RelayedClient:
         )
 
     @property
-    def acks(self) -> bytes:
+    def ack_frames(self) -> bytes:
         """The replies to the deletes, for a process that carries the connection on.
 
         The deletes themselves must not be carried out again: they would remove what was
@@ -262,9 +262,9 @@ class RelayedClient:
         self._requests.inbox.ask(waiting.question)
         return True
 
-    def _begin(self, message: Message, kind: Kind, path: str) -> RelayedRequest:
+    def _begin(self, message: Message, kind: QuestionKind, path: str) -> RelayedRequest:
         """Make the question of a request, and count its memory."""
-        if kind is Kind.NODES:
+        if kind is QuestionKind.NODES:
             # The account pays for a list now, and for its names when they are known.
             self._account.lists += 1
         size_bytes = _REQUEST_BYTES + characters_bytes(path)
@@ -332,7 +332,7 @@ class RelayedClient:
             self._released.append(waiting)
             self.on_release()
 
-    # The interface `core.dispatch.Heartbeats`.
+    # The interface `core.protocol.dispatch.HeartbeatStore`.
 
     def put(
         self,

@@ -58,7 +58,7 @@ def relay_sasl(settings: Settings) -> RelaySasl:
             " heartbeats on, but lets nobody read"
         )
         identity = Secret(f"write-only\0{method.value}")
-        server = ServerSasl(lambda: WriteOnly(method), (), identity)
+        server = ServerSasl(lambda: WriteOnlyMechanism(method), (), identity)
         return RelaySasl(server, None, (note,))
     notes = dict.fromkeys((*server.notes, *client.notes))
     return RelaySasl(server, client.factory, tuple(notes))
@@ -80,7 +80,7 @@ def _kerberos_sasl(settings: Settings, section: str) -> ServerSasl:
     return server_mechanism_factory(settings, kerberos_section=section)
 
 
-class WriteOnly:
+class WriteOnlyMechanism:
     """A server's mechanism that refuses every token, because it has no credentials.
 
     Args:

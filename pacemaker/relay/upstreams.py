@@ -26,7 +26,7 @@ class Upstreams:
     mechanism_factory: ClientMechanismFactory | None = None
 
 
-def find_servers(
+def upstream_addresses(
     settings: Settings, servers: Sequence[str] = ()
 ) -> tuple[ServerAddress, ...]:
     """Find the Pacemakers of a relay.

@@ -41,7 +41,7 @@ MAX_CHALLENGE_BYTES: Final = 2048
 NONCE_BYTES: Final = 30
 
 # The number of characters of a refused client's name in the log.
-SHOWN_NAME: Final = 100
+MAX_SHOWN_NAME_CHARACTERS: Final = 100
 
 # The directives that the JDK's server evaluates, and so accepts only once.  `nc`, which
 # clients really send for nonce-count, is not among them.
@@ -129,10 +129,12 @@ class DigestServer:
         user = _text(given["username"])
         proof = _Proof(self._secret, given)
         if not hmac.compare_digest(given["response"], proof.of_client()):
-            raise AuthenticationError("wrong secret", repr(user[:SHOWN_NAME]))
+            raise AuthenticationError(
+                "wrong secret", repr(user[:MAX_SHOWN_NAME_CHARACTERS])
+            )
         if given.get("authzid", given["username"]) != given["username"]:
             raise AuthenticationError(
-                "asks to act as another user", repr(user[:SHOWN_NAME])
+                "asks to act as another user", repr(user[:MAX_SHOWN_NAME_CHARACTERS])
             )
         self._user = user
         self._state = _State.COMPLETE

@@ -43,7 +43,7 @@ class JaasError(Exception):
         return f"line {self.line}: {self.problem}"
 
 
-class Value(NamedTuple):
+class JaasValue(NamedTuple):
     """The value of an option, as written in the file.
 
     Attributes:
@@ -63,7 +63,7 @@ class Value(NamedTuple):
         return Secret(_expand(self.text.reveal(), properties, self.line))
 
 
-class Module(NamedTuple):
+class LoginModule(NamedTuple):
     """One login module of a section.
 
     Attributes:
@@ -74,11 +74,11 @@ class Module(NamedTuple):
     """
 
     login_class: str | None
-    options: Mapping[str, Value]
+    options: Mapping[str, JaasValue]
     line: int
 
 
-Sections = dict[str, list[Module]]
+Sections = dict[str, list[LoginModule]]
 
 
 def parse_jaas(text: Secret) -> Sections:
@@ -127,13 +127,13 @@ class _Parser:
             found[name] = modules
         return found
 
-    def _modules(self) -> Iterator[Module]:
+    def _modules(self) -> Iterator[LoginModule]:
         while self._next.kind != "}":
             line = self._next.line
             name = self._take_text("a login module, or '}'")
             if self._next.kind == "=":
                 options = {name: self._value()}
-                yield Module(None, options | self._options(), line)
+                yield LoginModule(None, options | self._options(), line)
                 continue
             if not name:
                 raise JaasError(line, "the login module has no name")
@@ -142,21 +142,21 @@ class _Parser:
                 raise JaasError(
                     flag_line, f"the flag must be one of {', '.join(sorted(_FLAGS))}"
                 )
-            yield Module(name, self._options(), line)
+            yield LoginModule(name, self._options(), line)
         self._take_sign("}")
 
-    def _options(self) -> dict[str, Value]:
-        options: dict[str, Value] = {}
+    def _options(self) -> dict[str, JaasValue]:
+        options: dict[str, JaasValue] = {}
         while self._next.kind != ";":
             key = self._take_text("the name of an option, or ';'")
             options[key] = self._value()
         self._take_sign(";")
         return options
 
-    def _value(self) -> Value:
+    def _value(self) -> JaasValue:
         self._take_sign("=")
         line = self._next.line
-        return Value(Secret(self._take_text("a value")), line)
+        return JaasValue(Secret(self._take_text("a value")), line)
 
     def _take_text(self, expected: str) -> str:
         token = self._next

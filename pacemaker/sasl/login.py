@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from pacemaker.errors import ConfigError, NoCredentialsError
 from pacemaker.sasl.digest import digest_secret
-from pacemaker.sasl.jaas import JaasError, Module, Sections, Value, parse_jaas
+from pacemaker.sasl.jaas import JaasError, JaasValue, LoginModule, Sections, parse_jaas
 from pacemaker.sasl.secret import Secret
 
 JAAS_KEY: Final = "java.security.auth.login.config"
@@ -154,7 +154,7 @@ def _java_path() -> str | None:
 class _Section(NamedTuple):
     file: Path
     name: str
-    modules: list[Module]
+    modules: list[LoginModule]
     properties: Properties
     all_sections: Sections
 
@@ -172,7 +172,7 @@ class _Section(NamedTuple):
         """Return the value of the last module that has it (pullConfig)."""
         return self._replace(modules=self.modules[::-1]).first(key)
 
-    def _expanded(self, value: Value) -> Secret:
+    def _expanded(self, value: JaasValue) -> Secret:
         expanded = _expand(value, self.properties)
         if isinstance(expanded, JaasError):
             # Raised here, not where it was caught: those frames hold the value.
@@ -228,7 +228,7 @@ def _read_sections(jaas_file: Path) -> Sections | JaasError:
         return exc.with_traceback(None)
 
 
-def _expand(value: Value, properties: Properties) -> Secret | JaasError:
+def _expand(value: JaasValue, properties: Properties) -> Secret | JaasError:
     try:
         return value.expand(properties)
     except JaasError as exc:

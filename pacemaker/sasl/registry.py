@@ -1,4 +1,4 @@
-"""SASL as Storm uses it: mechanisms without I/O, selected by the method's name."""
+"""Find the SASL mechanism of a method of authentication, such as DIGEST."""
 
 from __future__ import annotations
 

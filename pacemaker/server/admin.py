@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pacemaker.admin import listening
 from pacemaker.admin.exposition import metrics_page, no_metrics_page
-from pacemaker.admin.health import Check
+from pacemaker.admin.health import HealthCheck
 from pacemaker.admin.progress import Progress
 from pacemaker.admin.routes import (
     JSON,
     NOT_FOUND,
     OK,
     UNAVAILABLE,
+    HttpResponse,
     Page,
     Query,
-    Reply,
     Routes,
-    health_reply,
-    text_reply,
+    health_response,
+    text_response,
 )
 from pacemaker.admin.server import AdminServer
 from pacemaker.errors import how_to_install
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _logger: Final = logging.getLogger(__name__)
 
 
-class Stage(Enum):
+class DaemonStage(Enum):
     """The stages of the daemon's life."""
 
     STARTING = "starting"
@@ -65,11 +65,11 @@ class Inspectable(Protocol):
     def history_slices(self, topology: str) -> Iterator[bytes] | None:
         """Return the page of the history in slices; None if it is off."""
 
-    def calls(self) -> Mapping[str, CallSoon]:
+    def thread_calls(self) -> Mapping[str, CallSoon]:
         """Return by name the `call` of each thread that must make progress."""
 
 
-class Admin:
+class AdminEndpoint:
     """The endpoint of one daemon.  Only the main thread calls its methods.
 
     Args:
@@ -94,7 +94,7 @@ class Admin:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
-        self._stage = Stage.STARTING
+        self._stage = DaemonStage.STARTING
         self._daemon: Inspectable | None = None
         self._progress = Progress({}, clock)
         self.upgrades = upgrades
@@ -106,10 +106,10 @@ class Admin:
         if options is None:
             if listener_fd >= 0:
                 # Its key is no longer in storm.yaml.
-                listening.release(listening.adopt(listener_fd))
+                listening.release_listener(listening.adopt_listener(listener_fd))
             return
         if listener_fd >= 0:
-            self._listener = listening.adopt(listener_fd)
+            self._listener = listening.adopt_listener(listener_fd)
         else:
             self._listener = listening.listen(options.address)
         names = {name.lower() for name in (*options.hosts, options.address.host)}
@@ -131,14 +131,16 @@ class Admin:
     def address(self) -> str | None:
         """The address of the endpoint, as ``--admin`` has it; None for no endpoint."""
         return (
-            None if self._listener is None else str(listening.describe(self._listener))
+            None
+            if self._listener is None
+            else str(listening.address_of(self._listener))
         )
 
     def serving(self, daemon: Inspectable) -> None:
         """Answer for a daemon that serves from now on."""
         self._daemon = daemon
-        self._progress = Progress(daemon.calls(), self._clock)
-        self._stage = Stage.SERVING
+        self._progress = Progress(daemon.thread_calls(), self._clock)
+        self._stage = DaemonStage.SERVING
 
     def turn(self) -> None:
         """Ask all threads for a sign of life; note whether there was traffic."""
@@ -160,13 +162,13 @@ class Admin:
 
     def stopping(self) -> None:
         """Answer from now on that the daemon is not ready."""
-        self._stage = Stage.STOPPING
+        self._stage = DaemonStage.STOPPING
 
     def close(self) -> None:
         """End the endpoint.  It may be called again."""
         if self._server is not None and self._listener is not None:
             self._server.stop()
-            listening.release(self._listener)
+            listening.release_listener(self._listener)
             self._server = self._listener = None
 
     # The methods below run on the endpoint's own threads.
@@ -186,25 +188,25 @@ class Admin:
                 how_to_install("metrics"),
             )
         return {
-            "/livez": Page(lambda query: health_reply(query, self._live_checks())),
-            "/readyz": Page(lambda query: health_reply(query, self._ready_checks())),
+            "/livez": Page(lambda query: health_response(query, self._live_checks())),
+            "/readyz": Page(lambda query: health_response(query, self._ready_checks())),
             "/metrics": metrics,
             "/history": Page(self._only_when_started(self._history), is_gated=True),
         }
 
-    def _history(self, query: Query) -> Reply:
+    def _history(self, query: Query) -> HttpResponse:
         assert self._daemon is not None  # noqa: S101  (see `_only_when_started`)
         slices = self._daemon.history_slices(query.get("topology", ""))
         if slices is None:
-            return text_reply(NOT_FOUND, "the history is off (--no-history)")
-        return Reply(OK, JSON, slices)
+            return text_response(NOT_FOUND, "the history is off (--no-history)")
+        return HttpResponse(OK, JSON, slices)
 
     def _only_when_started(
-        self, show: Callable[[Query], Reply]
-    ) -> Callable[[Query], Reply]:
-        def wrapped(query: Query) -> Reply:
+        self, show: Callable[[Query], HttpResponse]
+    ) -> Callable[[Query], HttpResponse]:
+        def wrapped(query: Query) -> HttpResponse:
             if self._daemon is None:
-                return text_reply(UNAVAILABLE, "the daemon is starting")
+                return text_response(UNAVAILABLE, "the daemon is starting")
             return show(query)
 
         return wrapped
@@ -221,22 +223,22 @@ class Admin:
         )
         return families(measured)
 
-    def _live_checks(self) -> list[Check]:
+    def _live_checks(self) -> list[HealthCheck]:
         """Whether the process makes progress; a supervisor may restart it if not.
 
         During a start the check always passes, because restoring many heartbeats may
         take long.
         """
-        if self._stage is Stage.STARTING:
-            return [Check("main", True, self._stage.value)]
+        if self._stage is DaemonStage.STARTING:
+            return [HealthCheck("main", True, self._stage.value)]
         # The main thread turns once a second.  If it does not, nobody asks the others,
         # and all of their answers grow old.
         return self._progress.checks()
 
-    def _ready_checks(self) -> list[Check]:
+    def _ready_checks(self) -> list[HealthCheck]:
         """Whether workers and Nimbus are served."""
-        is_serving = self._stage is Stage.SERVING
+        is_serving = self._stage is DaemonStage.SERVING
         detail = self._stage.value
         if is_serving and self._daemon is not None:
             detail = f"on {self._daemon.address}"
-        return [Check("serving", is_serving, detail), *self._live_checks()]
+        return [HealthCheck("serving", is_serving, detail), *self._live_checks()]

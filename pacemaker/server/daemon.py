@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import logging
 import math
 import resource
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
 from pacemaker.config import Settings
-from pacemaker.core.accounts import Account
-from pacemaker.core.addresses import Accounts
-from pacemaker.core.admission import Admission
+from pacemaker.core.accounts.account import Account
+from pacemaker.core.accounts.admission import AdmissionControl
+from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.carried_over import ConnectionState, DaemonState
-from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures, add_up
-from pacemaker.core.held_reads import Holding
-from pacemaker.core.pending_requests import PendingRequests
-from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.record import TurnTime
+from pacemaker.core.history.record import TurnTime
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.miss_holder import MissHolder
+from pacemaker.core.protocol.pending_requests import PendingRequests
+from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server import limits, sizing
+from pacemaker.server import carrying_over, limits, sizing
+from pacemaker.server.freed_memory import FreedMemory
 from pacemaker.server.history_page import write_history
 from pacemaker.server.io.acceptor import Acceptor
-from pacemaker.server.io.io_thread import IoThread, ProtocolFactory, SharedParts
+from pacemaker.server.io.io_thread import IoThread
+from pacemaker.server.io.io_thread_parts import ProtocolFactory, SharedParts
 from pacemaker.server.io.limits import STOP_TIMEOUT_S
 from pacemaker.server.io.listening import (
     describe,
     describe_all,
     describe_scope,
-    is_handed_over,
+    has_inherited_listeners,
     open_listeners,
     ports_of,
 )
-from pacemaker.server.io.sasl_steps import StepRunner
+from pacemaker.server.io.sasl_steps import SaslStepRunner
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory
@@ -48,7 +47,6 @@ from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, process_start_s
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
-from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -91,10 +89,6 @@ class Daemon:
         self.store = sizing.new_store(options, available_bytes)
         self.history = sizing.new_history(options, self.store)
         self._is_timed = options.admin is not None
-        # For `tidy`: the total of bytes freed by deletes at its last turn, and the
-        # bytes freed by anything since memory was last returned to the system.
-        self._deleted_bytes = 0
-        self._freed_bytes = 0
         self.settings = settings
         # Computed once: if the clock is adjusted later, the result would change.
         self._started_s = round(process_start_s())
@@ -102,11 +96,11 @@ class Daemon:
         self.address_limits = options.address_limits
         self._shared = SharedParts(
             sizing.new_buffer_budget(options, available_bytes),
-            StepRunner(guesses_per_s=self.address_limits.guesses_per_s),
-            Accounts(options.shared_addresses, self.store.pass_on),
+            SaslStepRunner(guesses_per_s=self.address_limits.guesses_per_s),
+            AccountRegistry(options.shared_addresses, self.store.transfer_charges),
             self.address_limits,
         )
-        hold_s = options.hold.after(is_handed_over(), boot_time_s())
+        hold_s = options.hold.after(has_inherited_listeners(), boot_time_s())
         # Open them before any other file that stays open, so that they get the lowest
         # descriptors, where an upgrade hands them over.
         self._listeners = (
@@ -116,14 +110,17 @@ class Daemon:
         )
         self.hold_until_s = boot_time_s() + hold_s
         self.address = describe_all(self._listeners)
-        self._holdings: list[Holding] = []
+        self._miss_holders: list[MissHolder] = []
         threads = sizing.io_threads(settings, options)
         self.threads = [self._io_thread(number) for number in range(threads)]
+        self._freed_memory = FreedMemory(
+            self.store, self._shared.budget, self.threads[0].call
+        )
         reserved = sizing.reserved_descriptors(options)
         room = sizing.most_connections(threads, reserved)
         self._acceptor = Acceptor(
             *(self._listeners, self.threads, self._shared.accounts),
-            Admission(self._shared.accounts, room, self.address_limits),
+            AdmissionControl(self._shared.accounts, room, self.address_limits),
             reserved,
         )
 
@@ -151,14 +148,18 @@ class Daemon:
         dispatcher = Dispatcher(
             *(self.store, figures, max_body_bytes, self.history, turn_time)
         )
-        holding = Holding(self.store, self.address_limits.held_read_bytes)
-        self._holdings.append(holding)
-        return partial(self._make_holding, dispatcher, holding)
+        miss_holder = MissHolder(self.store, self.address_limits.held_read_bytes)
+        self._miss_holders.append(miss_holder)
+        return partial(self._make_holding_protocol, dispatcher, miss_holder)
 
-    def _make_holding(
-        self, dispatcher: Dispatcher, holding: Holding, peer: str, account: Account
+    def _make_holding_protocol(
+        self,
+        dispatcher: Dispatcher,
+        miss_holder: MissHolder,
+        peer: str,
+        account: Account,
     ) -> ServerProtocol:
-        reads = holding.new_reads(account)
+        reads = miss_holder.new_reads(account)
         return self.make_protocol(dispatcher, reads, peer, account)
 
     def make_protocol(
@@ -194,8 +195,10 @@ class Daemon:
         """
         hold_s = self.hold_until_s - boot_time_s()
         if hold_s > 0:
-            for thread, holding in zip(self.threads, self._holdings, strict=True):
-                thread.hold_misses(holding, self.hold_until_s)
+            for thread, miss_holder in zip(
+                self.threads, self._miss_holders, strict=True
+            ):
+                thread.hold_misses(miss_holder, self.hold_until_s)
         try:
             for thread in self.threads:
                 start_thread(thread)
@@ -220,11 +223,11 @@ class Daemon:
     def figures(self) -> Figures:
         """Return the sums of all counters since the start."""
         figures = add_up(thread.figures for thread in self.threads)
-        figures.addresses = self._shared.accounts.connected
+        figures.addresses = self._shared.accounts.active_accounts
         figures.most_connections = self._shared.accounts.most_connections()
         figures.refused_connections = self._acceptor.refused
         figures.refused_heartbeats = self.store.refused
-        figures.refused_holds = sum(holding.refused for holding in self._holdings)
+        figures.refused_holds = sum(holder.refused for holder in self._miss_holders)
         figures.evictions = self._shared.budget.evicted
         figures.logins = self._shared.steps.succeeded
         figures.failed_logins = self._shared.steps.failed
@@ -240,7 +243,7 @@ class Daemon:
             store_budget_bytes=self.store.budget_bytes,
             buffer_bytes=self._shared.budget.total_bytes,
             buffer_budget_bytes=self._shared.budget.budget_bytes,
-            held_read_bytes=sum(holding.held_bytes for holding in self._holdings),
+            held_read_bytes=sum(holder.held_bytes for holder in self._miss_holders),
             auth_method=self.settings.auth_method.value,
             io_threads=len(self.threads),
             most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
@@ -257,7 +260,7 @@ class Daemon:
             sum(figures.reads for figures in all_figures),
         )
 
-    def more_figures(self) -> list[str]:
+    def extra_log_lines(self) -> list[str]:
         """Return further lines for the log of each minute."""
         return []
 
@@ -271,27 +274,11 @@ class Daemon:
 
     def tidy(self) -> None:
         """Free deleted data; return memory to the system if much has been freed."""
-        self.threads[0].call(self._reclaim)
-        deleted_bytes = self.store.deleted_bytes
-        self._freed_bytes += deleted_bytes - self._deleted_bytes
-        self._freed_bytes += self._shared.budget.take_freed_bytes()
-        self._deleted_bytes = deleted_bytes
-        if self._freed_bytes >= limits.TIDY_BYTES:
-            self._freed_bytes = 0
-            memory.return_free_pages()
-
-    def _reclaim(self) -> None:
-        """Free a slice of the deleted data; the next turn frees the next slice.
-
-        This runs on an I/O thread.  Any other thread would take the interpreter from
-        the I/O thread for 5 ms at each of its system calls.
-        """
-        if self.store.reclaim():
-            self.threads[0].call(self._reclaim)
+        self._freed_memory.tidy()
 
     def watchdog(self, feed: Callable[[], None]) -> Watchdog:
         """Return a watchdog that calls `feed` while all threads make progress."""
-        return Watchdog([*self.calls().values()], feed)
+        return Watchdog([*self.thread_calls().values()], feed)
 
     def history_slices(self, topology: str) -> Iterator[bytes] | None:
         """Return the page of the history in slices; None if it is off.
@@ -306,11 +293,11 @@ class Daemon:
             *(topology, self.is_relay),
         )
 
-    def calls(self) -> dict[str, CallSoon]:
-        """Return by name the `call` of each thread that must make progress."""
-        return {"acceptor": self._acceptor.call, **self.thread_calls()}
-
     def thread_calls(self) -> dict[str, CallSoon]:
+        """Return by name the `call` of each thread that must make progress."""
+        return {"acceptor": self._acceptor.call, **self.thread_calls_but_acceptor()}
+
+    def thread_calls_but_acceptor(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread but the acceptor."""
         return {f"io-{n}": thread.call for n, thread in enumerate(self.threads)}
 
@@ -333,21 +320,13 @@ class Daemon:
 
     def sample_heartbeats(self) -> list[tuple[str, bytes]]:
         """Return a few heartbeats that are not large."""
-        small = (
-            (key, value)
-            for key, value in self.store.items()
-            if len(value) <= limits.SAMPLED_BYTES
-        )
-        # The I/O threads continue to store, and that may end the iteration like this.
-        with contextlib.suppress(RuntimeError):
-            return list(itertools.islice(small, limits.SAMPLED_HEARTBEATS))
-        return []
+        return carrying_over.sample_heartbeats(self.store)
 
     @property
     def held_bytes(self) -> int:
         """The approximate memory that a second copy of all data would need."""
         connections_bytes = self.figures().connections * limits.CONNECTION_BYTES
-        reads_bytes = sum(holding.held_bytes for holding in self._holdings)
+        reads_bytes = sum(holder.held_bytes for holder in self._miss_holders)
         buffers_bytes = (
             self._shared.budget.total_bytes + connections_bytes + reads_bytes
         )
@@ -357,7 +336,7 @@ class Daemon:
         """Park every serving thread until the barrier is released.
 
         The acceptor is parked first.  If the I/O threads were, it could still hand over
-        a connection that none of them would have adopted when the states are collected.
+        a connection that none of them would have opened when the states are collected.
 
         Raises:
             UpgradeError: not all threads were parked in time.
@@ -368,7 +347,7 @@ class Daemon:
 
     def park_all_but_acceptor(self, barrier: Barrier, deadline_s: float) -> bool:
         """Park the other serving threads; return whether all were parked in time."""
-        return barrier.gather([*self.thread_calls().values()], deadline_s)
+        return barrier.gather([*self.thread_calls_but_acceptor().values()], deadline_s)
 
     def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:
         """Return the connections' states; the threads must be parked.
@@ -395,45 +374,17 @@ class Daemon:
         return b"" if self.history is None else b"".join(self.history.dump())
 
     def restore(self, state: DaemonState, ahead_s: float) -> None:
-        """Restore, before `start`, the state from before an upgrade.
-
-        All heartbeats are kept, even if the budget is smaller now: as with a known key,
-        no worker may be taken for dead because of it.  The only ones dropped are those
-        too large for a reply under a lower `pacemaker.thrift.message.size.max`.
-        """
-        budget_bytes, self.store.budget_bytes = self.store.budget_bytes, sys.maxsize
-        most_bytes = self.settings.message_size_max_bytes - PULSE_OVERHEAD_BYTES
-        for key, value in state.heartbeats:
-            if len(value) + len(key.encode()) <= most_bytes:
-                self.store.put(key, value)
-            else:
-                _logger.warning(
-                    "%s: dropped, because it no longer fits in a reply", key
-                )
-        self.store.budget_bytes = budget_bytes
-        self._restore_history(state.history)
+        """Restore, before `start`, the state from before an upgrade."""
+        max_body_bytes = self.settings.message_size_max_bytes
+        carrying_over.restore_heartbeats(self.store, state.heartbeats, max_body_bytes)
+        carrying_over.restore_history(self.history, state.history)
         self.hold_until_s = state.hold_until_s
         peers = [
-            (self._restored_socket(connection.fd), connection.shifted(-ahead_s))
+            (carrying_over.restore_socket(connection.fd), connection.shifted(-ahead_s))
             for connection in state.connections
         ]
         for number, thread in enumerate(self.threads):
             thread.restore(peers[number :: len(self.threads)])
-
-    def _restore_history(self, data: bytes) -> None:
-        if self.history is not None and data:
-            try:
-                self.history.load(data)
-            except ValueError as exc:
-                _logger.warning("the history starts empty: %s", exc)
-
-    def _restored_socket(self, fd: int) -> socket.socket:
-        # The kernel keeps the non-blocking mode across execve.  The family only matters
-        # for reading addresses, which nobody does; detecting it would take three system
-        # calls for each connection.
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fd)
-        sock.set_inheritable(False)
-        return sock
 
     def begin_stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Stop accepting, answer what has arrived, and reset every connection.

@@ -11,8 +11,13 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from pacemaker.core.history import History
-from pacemaker.core.record import NO_SOURCE, Event, Record, Source
+from pacemaker.core.history.history import History
+from pacemaker.core.history.record import (
+    NO_PEER,
+    KeyEvent,
+    KeyRecord,
+    PeerRecord,
+)
 from pacemaker.heartbeats.keys import ROOT
 from pacemaker.heartbeats.peek import peek
 
@@ -51,7 +56,7 @@ def write_history(
         lines = []
         for key in keys[at : at + _KEYS_IN_SLICE]:
             record = history.records.get(key)
-            if record is not None and is_of(key, topology):
+            if record is not None and belongs_to_topology(key, topology):
                 shown = json.dumps(writer.record(record, get(key)))
                 lines.append(f"{comma}{json.dumps(key)}: {shown}")
                 comma = ",\n"
@@ -59,7 +64,7 @@ def write_history(
     yield b"}}\n"
 
 
-def is_of(key: str, topology: str) -> bool:
+def belongs_to_topology(key: str, topology: str) -> bool:
     """Return whether a key belongs to a topology, given by its id or its name."""
     if not topology:
         return True
@@ -99,15 +104,15 @@ class _Writer:
             ],
         }
 
-    def record(self, record: Record, value: bytes | None) -> dict[str, Any]:
+    def record(self, record: KeyRecord, value: bytes | None) -> dict[str, Any]:
         shown: dict[str, Any] = {
             "first": self._time(record.first_s),
             "last": self._time(record.last_s),
             "interval": round(record.interval_s, 3),
-            "longest_gap": round(record.longest_s, 3),
+            "longest_gap": round(record.longest_gap_s, 3),
             "source": self._source(record.source),
             "read": self._time(record.read_s),
-            "reader": None if record.reader is NO_SOURCE else record.reader.peer,
+            "reader": None if record.reader is NO_PEER else record.reader.peer,
             "is_unchanged": record.is_unchanged,
             "stored": None if value is None else len(value),
             "events": [self._event(each) for each in record.list_events()],
@@ -119,14 +124,14 @@ class _Writer:
             shown["uptime_secs"] = seen.uptime_s
         return shown
 
-    def _source(self, source: Source) -> dict[str, Any]:
+    def _source(self, source: PeerRecord) -> dict[str, Any]:
         return {
             "peer": source.peer,
             "end": source.end.name.lower(),
             "ended": self._time(source.ended_s),
         }
 
-    def _event(self, event: Event) -> dict[str, Any]:
+    def _event(self, event: KeyEvent) -> dict[str, Any]:
         return {
             "at": self._time(event.at_s),
             "kind": event.kind.name.lower(),

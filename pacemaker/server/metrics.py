@@ -144,7 +144,7 @@ def _durations(figures: Figures) -> Metric:
         f"{_PREFIX}request_duration_seconds",
         "How long the turn of the loop took in which a request was served.",
         buckets=[*buckets, ("+Inf", cumulative[-1])],
-        sum_value=figures.turns_s,
+        sum_value=figures.turn_events_s,
     )
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from pacemaker.admin.address import AdminAddress
 from pacemaker.config.hold import NO_HOLD, Hold
-from pacemaker.core.accounts import DEFAULT_LIMITS, AddressLimits
-from pacemaker.core.addresses import DEFAULT_SHARED, Network
+from pacemaker.core.accounts.account import DEFAULT_LIMITS, AddressLimits
+from pacemaker.core.accounts.addresses import DEFAULT_SHARED_NETWORKS, Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class ServerOptions:
     buffer_budget_bytes: int | None = None
     store_budget_bytes: int | None = None
     hold: Hold = NO_HOLD
-    shared_addresses: tuple[Network, ...] = DEFAULT_SHARED
+    shared_addresses: tuple[Network, ...] = DEFAULT_SHARED_NETWORKS
     address_limits: AddressLimits = DEFAULT_LIMITS
     history: bool = True
     admin: AdminOptions | None = None

@@ -18,17 +18,18 @@ from pacemaker.errors import ListenError
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.sasl.registry import ServerSasl
 from pacemaker.server import limits, status
-from pacemaker.server.admin import Admin
+from pacemaker.server.admin import AdminEndpoint
 from pacemaker.server.daemon import Daemon
-from pacemaker.server.io.limits import STOP_TURN_S
-from pacemaker.server.io.listening import is_handed_over
+from pacemaker.server.io.limits import STOP_POLL_S
+from pacemaker.server.io.listening import has_inherited_listeners
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import environment, memory, signals
 from pacemaker.server.process.flood import FloodFilter
 from pacemaker.server.process.garbage import avoid_full_collections
 from pacemaker.server.process.log_writer import LogWriter
 from pacemaker.server.process.notify import Notifier
-from pacemaker.server.process.signals import RELOAD_SIGNALS, STOP_SIGNALS, Caught
+from pacemaker.server.process.signals import RELOAD_SIGNALS, STOP_SIGNALS, CaughtSignal
+from pacemaker.server.process.threads import switch_often
 from pacemaker.server.status import StatusSocket
 from pacemaker.server.upgrade.inheritance import Inheritance, inherit
 from pacemaker.server.upgrade.trial import check_upgrade, proof_of, read_sample
@@ -71,7 +72,7 @@ def run(
     """
     handled_signals = _prepare_process()
     _logger.info(environment.describe_program())
-    with environment.start_errors():
+    with environment.as_start_error():
         flood = FloodFilter()
         with LogWriter(flood) as log:
             inherited = inherit(sasl.identity)
@@ -91,18 +92,20 @@ def run(
 
 def _admin(
     options: ServerOptions, sasl: ServerSasl, inherited: Inheritance | None
-) -> Admin:
+) -> AdminEndpoint:
     is_gated = sasl.factory is not None
     if inherited is None:
-        return Admin(options.admin, is_gated)
+        return AdminEndpoint(options.admin, is_gated)
     try:
-        return Admin(options.admin, is_gated, inherited.admin_fd, inherited.upgrades)
+        return AdminEndpoint(
+            options.admin, is_gated, inherited.admin_fd, inherited.upgrades
+        )
     except ListenError as exc:
         # The storm.yaml that the upgrade read has a new endpoint, which the trial does
         # not open.  There is no way back to the old process, and to end here would lose
         # every heartbeat for an address that only administrators use.
         _logger.error("the daemon serves without its admin endpoint: %s", exc)
-        return Admin(None, upgrades=inherited.upgrades)
+        return AdminEndpoint(None, upgrades=inherited.upgrades)
 
 
 def dry_run(
@@ -131,7 +134,7 @@ def dry_run(
     check_upgrade(wanted, settings.port)
     handled_signals = _prepare_process()
     sample = read_sample(wanted)
-    with environment.start_errors():
+    with environment.as_start_error():
         flood = FloodFilter()
         with LogWriter(flood) as log:
             main_thread = _MainThread(
@@ -139,7 +142,7 @@ def dry_run(
                 _Plan(settings, options, sasl, make_daemon),
                 Inheritance(sample),
                 # The trial of an upgrade has no sockets.
-                Admin(None),
+                AdminEndpoint(None),
                 listeners=(),
             )
             main_thread.start()
@@ -153,10 +156,11 @@ def _prepare_process() -> frozenset[signal.Signals]:
     # Before any thread starts, because threads inherit the mask: each signal then stays
     # pending until the main thread asks for it.  After an upgrade the signals are
     # already blocked, and those that came in between are pending.
-    handled_signals = signals.set_up()
+    handled_signals = signals.block_signals()
     environment.raise_descriptor_limit()
     memory.use_one_heap()
     avoid_full_collections()
+    switch_often()
     return handled_signals
 
 
@@ -214,12 +218,12 @@ class _MainThread:
         process: _Process,
         plan: _Plan,
         inherited: Inheritance | None,
-        admin: Admin,
+        admin: AdminEndpoint,
         listeners: Sequence[socket.socket] | None = None,
     ) -> None:
         # Open everything that needs a descriptor or a file before the daemon serves.
         # Once it serves, connections may leave none free.
-        is_own_listener = not is_handed_over()
+        is_own_listener = not has_inherited_listeners()
         self._admin = admin
         if inherited is not None:
             is_own_listener = inherited.is_own_listener
@@ -287,7 +291,7 @@ class _MainThread:
                 self._attempt(partial(self._handle, caught.number))
             self.turn()
 
-    def _await_signal(self, timeout_s: float) -> Caught | None:
+    def _await_signal(self, timeout_s: float) -> CaughtSignal | None:
         """Wait for a signal; return None if none came in time.
 
         During the trial of an upgrade, further requests for an upgrade stay pending.
@@ -299,7 +303,7 @@ class _MainThread:
             )
         return signals.next_signal(self._handled_signals, timeout_s)
 
-    def _asks_to_stop(self, caught: Caught | None) -> bool:
+    def _asks_to_stop(self, caught: CaughtSignal | None) -> bool:
         if caught is None:
             return False
         if caught.number in STOP_SIGNALS:
@@ -325,7 +329,7 @@ class _MainThread:
         self._attempt(self._upgrader.close)
         self._daemon.begin_stop()
         while self._daemon.is_serving:
-            if signals.next_signal(STOP_SIGNALS, STOP_TURN_S):
+            if signals.next_signal(STOP_SIGNALS, STOP_POLL_S):
                 _logger.warning("stopping at once")
                 self._daemon.begin_stop(0.0)
         self._daemon.close()
@@ -343,7 +347,7 @@ class _MainThread:
         if self._notifier.watchdog_s is not None:
             self._attempt(self._watchdog.turn)
         self._attempt(self._upgrader.turn)
-        self._attempt(lambda: signals.reap_strangers(self._upgrader.child_pid))
+        self._attempt(lambda: signals.reap_orphans(self._upgrader.child_pid))
         self._attempt(self._daemon.tidy)
         if time.monotonic() >= self._next_figures_s:
             self._next_figures_s += limits.FIGURES_EVERY_S
@@ -361,7 +365,7 @@ class _MainThread:
         now = self._daemon.figures()
         now.largest_pulse_bytes = self._daemon.take_largest_pulse_bytes()
         _logger.info(describe_minute(self._figures, now, len(self._daemon.store)))
-        for line in self._daemon.more_figures():
+        for line in self._daemon.extra_log_lines():
             _logger.info(line)
         self._figures = now
         _log(self._flood.sum_up())

@@ -9,15 +9,15 @@ import time
 from typing import Final
 
 from pacemaker.config import Settings
-from pacemaker.core.history import History
-from pacemaker.core.store import Store
+from pacemaker.core.history.history import History
+from pacemaker.core.store.store import Store
 from pacemaker.server import limits
-from pacemaker.server.io.budget import BufferBudget
+from pacemaker.server.io.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.limits import (
     ACCEPT_BATCH,
+    MAX_RESERVED_SHARE,
     RESERVED_DESCRIPTORS,
-    RESERVED_SHARE,
 )
 from pacemaker.server.options import ServerOptions
 
@@ -61,7 +61,7 @@ def new_history(options: ServerOptions, store: Store) -> History | None:
         return None
     share_bytes = int(store.budget_bytes * limits.HISTORY_SHARE)
     most_bytes = min(share_bytes, limits.HISTORY_MOST_BYTES)
-    history = History(most_bytes, store.count_other)
+    history = History(most_bytes, store.count_other_bytes)
     history.began_s = time.monotonic()
     return history
 
@@ -100,6 +100,6 @@ def most_connections(threads: int, reserved: int) -> int:
         reserved: the descriptors that connections must leave free.
     """
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    spare = min(reserved + ACCEPT_BATCH, int(descriptors * RESERVED_SHARE))
+    spare = min(reserved + ACCEPT_BATCH, int(descriptors * MAX_RESERVED_SHARE))
     own = _OWN_DESCRIPTORS + _DESCRIPTORS_PER_THREAD * threads
     return max(1, descriptors - own - spare)

@@ -8,27 +8,27 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from pacemaker.errors import CannotConnectError
-from pacemaker.simulate.links import Link, Links, Peer
+from pacemaker.simulate.connections import Peer, PeerConnection, PeerConnections
 from pacemaker.simulate.nimbus import NimbusProtocol
 from pacemaker.simulate.schedule import Schedule
 from pacemaker.simulate.tally import Tally
 
 # The maximum number of connections being opened at a time: fewer than a server's
 # backlog holds, so that none waits for a retransmitted SYN.
-CONNECTING_MOST: Final = 64
+MAX_CONNECTING: Final = 64
 CONNECT_TIMEOUT_S: Final = 60.0
 
 # How long after the end to go on sending pulses that were scheduled before it.
 CATCH_UP_S: Final = 10.0
 
 # The longest wait of a turn; signals are checked between turns.
-TURN_S: Final = 0.2
+MAX_TURN_S: Final = 0.2
 
 # The maximum number of pulses that one turn writes before it reads answers.
-WRITE_BATCH: Final = 64
+MAX_PULSES_PER_TURN: Final = 64
 
 
-class Worker(Protocol):
+class PulseSource(Protocol):
     """What sends the pulses of one worker."""
 
     @property
@@ -54,19 +54,19 @@ class Load:
     def __init__(
         self,
         server: str,
-        links: Links,
-        workers: Sequence[Worker],
+        links: PeerConnections,
+        workers: Sequence[PulseSource],
         nimbus: NimbusProtocol,
         tally: Tally,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
         self._links = links
-        by_peer = {id(worker.peer): Link(worker.peer) for worker in workers}
+        by_peer = {id(worker.peer): PeerConnection(worker.peer) for worker in workers}
         self._worker_links = list(by_peer.values())
         self._workers = [(worker, by_peer[id(worker.peer)]) for worker in workers]
         self._nimbus = nimbus
-        self._nimbus_link = Link(nimbus)
+        self._nimbus_link = PeerConnection(nimbus)
         self._tally = tally
         self._clock = clock
 
@@ -80,7 +80,7 @@ class Load:
         links = self._links
         for link in (self._nimbus_link, *self._worker_links):
             links.open(link)
-            while links.connecting >= CONNECTING_MOST:
+            while links.connecting >= MAX_CONNECTING:
                 self._wait_for_connections(until_s)
         while links.connecting or not self._nimbus.is_ready:
             self._wait_for_connections(until_s)
@@ -125,11 +125,11 @@ class Load:
                 next_tick_s = now_s + tick_s
             round_s = math.inf if nimbus.next_s is None else nimbus.next_s
             next_s = min(schedule.next_s, round_s, next_tick_s, end_s)
-            self._links.poll(min(next_s, now_s + TURN_S))
+            self._links.poll(min(next_s, now_s + MAX_TURN_S))
             now_s = self._clock()
 
     def _send_due(self, schedule: Schedule, now_s: float) -> None:
-        for number, due_s in schedule.due(now_s, WRITE_BATCH):
+        for number, due_s in schedule.due(now_s, MAX_PULSES_PER_TURN):
             worker, link = self._workers[number]
             frame = worker.pulse(due_s)
             # If the connection has no room, the server is slow, not the generator.
@@ -150,5 +150,5 @@ class Load:
         while (self._tally.unanswered or self._nimbus.unanswered) and not (
             now_s >= until_s or is_stopped()
         ):
-            self._links.poll(min(until_s, now_s + TURN_S))
+            self._links.poll(min(until_s, now_s + MAX_TURN_S))
             now_s = self._clock()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Container, Sequence
 from typing import Any
 
-from pacemaker.client.protocol import ClientProtocol, Phase
+from pacemaker.client.protocol import ClientPhase, ClientProtocol
 from pacemaker.client.requests import Request, get_pulse, list_nodes
 from pacemaker.config.storm_defaults import NIMBUS_MONITOR_SECS
 from pacemaker.heartbeats.keys import ROOT
@@ -62,7 +62,7 @@ class NimbusProtocol:
     @property
     def is_ready(self) -> bool:
         """Whether it may send requests: it has authenticated, if that is needed."""
-        return self._protocol.phase is Phase.OPEN
+        return self._protocol.phase is ClientPhase.OPEN
 
     @property
     def unanswered(self) -> int:
@@ -151,7 +151,7 @@ class NimbusProtocol:
         protocol = self._protocol
         # A step with a KDC is slow and delays the pulses.  It runs once before the run,
         # and during the run only after a connection was lost.
-        while protocol.phase is Phase.STEPPING:
+        while protocol.phase is ClientPhase.STEPPING:
             protocol.finish_step(protocol.run_step())
         if protocol.error is not None:
             raise protocol.error

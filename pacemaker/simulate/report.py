@@ -24,7 +24,7 @@ BEHIND_SHARE: Final = 0.01
 _MIB: Final = 2**20
 
 
-class Verdict(enum.Enum):
+class RunVerdict(enum.Enum):
     """Whether the server carries the cluster."""
 
     CARRIES = "carries"
@@ -127,13 +127,13 @@ class Report:
     server_use: ServerUse | None
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> RunVerdict:
         """The verdict of the run."""
         if self.lag_max_s > FAR_BEHIND_S or self.behind > BEHIND_SHARE * self.due:
-            return Verdict.UNKNOWN
+            return RunVerdict.UNKNOWN
         if any(self.problems()):
-            return Verdict.DOES_NOT
-        return Verdict.INTERRUPTED if self.is_interrupted else Verdict.CARRIES
+            return RunVerdict.DOES_NOT
+        return RunVerdict.INTERRUPTED if self.is_interrupted else RunVerdict.CARRIES
 
     def problems(self) -> Iterator[str]:
         """Yield the reasons why the server does not carry the cluster."""
@@ -203,16 +203,16 @@ class Report:
     def _answer(self) -> str:
         cluster = f"a cluster of {self.shape}"
         problems = "; ".join(self.problems())
-        if self.verdict is Verdict.UNKNOWN:
+        if self.verdict is RunVerdict.UNKNOWN:
             return (
                 "The generator is saturated: no verdict. It wrote"
                 f" {counted(self.behind, 'pulse', ',')} more than {BEHIND_S:g} s late,"
                 " so the latencies are partly its own."
                 " Run it on a faster or idle machine, or with fewer workers."
             )
-        if self.verdict is Verdict.INTERRUPTED:
+        if self.verdict is RunVerdict.INTERRUPTED:
             return f"Interrupted; so far {self.server} carried {cluster}."
-        if self.verdict is Verdict.CARRIES:
+        if self.verdict is RunVerdict.CARRIES:
             return f"Yes: {self.server} carries {cluster}."
         return f"No: {self.server} does not carry {cluster}: {problems}."
 

@@ -19,16 +19,16 @@ from pacemaker.config import Settings
 from pacemaker.errors import CannotConnectError, ServerInUseError
 from pacemaker.heartbeats.keys import topology_path
 from pacemaker.sasl.mechanism import ClientMechanismFactory
-from pacemaker.simulate import heartbeats, own_keys, server_process
-from pacemaker.simulate.beats import BeatPool, WorkerBeats
+from pacemaker.simulate import generated_heartbeats, own_keys, server_process
+from pacemaker.simulate.connections import PeerConnections
 from pacemaker.simulate.display import Display, Meter
 from pacemaker.simulate.interrupts import Interrupts
-from pacemaker.simulate.links import Links
-from pacemaker.simulate.load import Load, Worker
+from pacemaker.simulate.load import Load, PulseSource
 from pacemaker.simulate.nimbus import NimbusProtocol
+from pacemaker.simulate.prepared_heartbeats import PreparedHeartbeats, WorkerHeartbeats
 from pacemaker.simulate.report import Report, ServerUse, make_report
 from pacemaker.simulate.schedule import Schedule
-from pacemaker.simulate.server_process import Cost, ServerProcess
+from pacemaker.simulate.server_process import ProcessUse, ServerProcess
 from pacemaker.simulate.shape import (
     ClusterShape,
     PlannedWorker,
@@ -41,7 +41,7 @@ from pacemaker.simulate.worker import (
     RelayProtocol,
     WorkerProtocol,
 )
-from pacemaker.wire.canonical import PULSE_OVERHEAD_BYTES
+from pacemaker.wire.fast_codec import PULSE_OVERHEAD_BYTES
 from pacemaker.words import counted
 
 # How long to wait for the last answers; Storm's client gives up after 11 s.
@@ -51,7 +51,7 @@ DRAIN_INTERRUPTED_S: Final = 2.0
 
 
 @dataclass(frozen=True)
-class Cluster:
+class SimulatedCluster:
     """A simulated cluster, generated before the run.
 
     Attributes:
@@ -65,8 +65,8 @@ class Cluster:
     shape: ClusterShape
     topology_ids: tuple[str, ...]
     workers: Sequence[PlannedWorker]
-    pools: Sequence[BeatPool]
-    beats: Sequence[WorkerBeats]
+    pools: Sequence[PreparedHeartbeats]
+    beats: Sequence[WorkerHeartbeats]
 
     @property
     def value_bytes(self) -> int:
@@ -82,14 +82,16 @@ class Cluster:
         return key_bytes + most_bytes + PULSE_OVERHEAD_BYTES
 
 
-def make_cluster(shape: ClusterShape, rng: random.Random) -> Cluster:
+def make_cluster(shape: ClusterShape, rng: random.Random) -> SimulatedCluster:
     """Generate a cluster whose topologies start now."""
     now_s = time.time()
     ids = topology_ids(shape, int(now_s))
-    pools = heartbeats.pools(shape, ids, int(now_s), rng, now_s - time.monotonic())
+    pools = generated_heartbeats.make_pools(
+        shape, ids, int(now_s), rng, now_s - time.monotonic()
+    )
     found = plan_workers(shape, ids, rng)
-    beats = heartbeats.beats_of(shape, pools, found, rng)
-    return Cluster(shape, ids, found, pools, beats)
+    beats = generated_heartbeats.heartbeats_of(shape, pools, found, rng)
+    return SimulatedCluster(shape, ids, found, pools, beats)
 
 
 class Simulation:
@@ -113,7 +115,7 @@ class Simulation:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: SimulatedCluster,
         duration_s: float,
         address: ServerAddress,
         settings: Settings,
@@ -161,7 +163,7 @@ class Simulation:
         """
         workers = self._workers()
         nimbus = self._nimbus()
-        links = Links(self._network, self._endpoint(), self._tally, self._rng)
+        links = PeerConnections(self._network, self._endpoint(), self._tally, self._rng)
         load = Load(str(self._address), links, workers, nimbus, self._tally)
         try:
             display.show(f"connecting {counted(len(workers), 'worker', ',')}")
@@ -188,7 +190,7 @@ class Simulation:
     def _load(
         self,
         load: Load,
-        links: Links,
+        links: PeerConnections,
         nimbus: NimbusProtocol,
         display: Display,
         interrupts: Interrupts,
@@ -232,7 +234,7 @@ class Simulation:
             server_use=use,
         )
 
-    def _workers(self) -> Sequence[Worker]:
+    def _workers(self) -> Sequence[PulseSource]:
         shape = self._cluster.shape
         pairs = zip(self._cluster.workers, self._cluster.beats, strict=True)
         if shape.has_relays:
@@ -280,7 +282,7 @@ class Simulation:
         with cast("socket.socket", found) as sock:
             return sock.family, sock.type, sock.proto, "", sock.getpeername()
 
-    def _server_process(self, links: Links) -> ServerProcess | None:
+    def _server_process(self, links: PeerConnections) -> ServerProcess | None:
         ends = links.ends
         is_local = ends is not None and ends[0] == ends[1]
         return server_process.find(self._address.port) if is_local else None
@@ -295,7 +297,7 @@ def _drain(load: Load, interrupts: Interrupts) -> None:
 
 
 def _use(
-    process: ServerProcess | None, before: Cost | None, span_s: float
+    process: ServerProcess | None, before: ProcessUse | None, span_s: float
 ) -> ServerUse | None:
     after = process and process.cost()
     if process is None or before is None or after is None:

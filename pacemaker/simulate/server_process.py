@@ -19,7 +19,7 @@ _LISTENS: Final = "0A"
 _INIT: Final = 1
 
 
-class Cost(NamedTuple):
+class ProcessUse(NamedTuple):
     """The resources that a process uses.
 
     Attributes:
@@ -42,7 +42,7 @@ class ServerProcess(NamedTuple):
     pid: int
     proc: Path = PROC
 
-    def cost(self) -> Cost | None:
+    def cost(self) -> ProcessUse | None:
         """Return the resources that it uses; None if it is gone."""
         try:
             stat = (self.proc / str(self.pid) / "stat").read_text()
@@ -54,7 +54,7 @@ class ServerProcess(NamedTuple):
         resident = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
         if resident is None:
             return None  # a zombie: it has ended and waits for its parent
-        return Cost(ticks / os.sysconf("SC_CLK_TCK"), int(resident[1]) * 1024)
+        return ProcessUse(ticks / os.sysconf("SC_CLK_TCK"), int(resident[1]) * 1024)
 
 
 def find(port: int, proc: Path = PROC) -> ServerProcess | None:

@@ -16,28 +16,28 @@ from typing import Final, NamedTuple, Protocol
 
 from pacemaker.errors import OutOfPlaceError
 from pacemaker.simulate.tally import Tally
-from pacemaker.wire import canonical, messages
+from pacemaker.wire import fast_codec, messages
 from pacemaker.wire.frames import FrameReader
 from pacemaker.wire.messages import Message, Pulse
 
 # The number of message ids in Storm's client, which uses them in turn.
 _IDS: Final = 100
-_ANSWERS: Final = tuple(map(canonical.write_pulse_response, range(_IDS)))
+_ANSWERS: Final = tuple(map(fast_codec.encode_pulse_ack, range(_IDS)))
 _MAX_REPLY_BYTES: Final = 1024
 
 _LENGTH: Final = struct.Struct(">i")
 # Between the key and the details.
 _DETAILS_BEGIN: Final = struct.Struct(">3si")
 _DETAILS_HEAD: Final = b"\x0b\x00\x02"
-_END: Final = struct.Struct(f">{len(canonical.PULSE_TAIL)}sib")
+_END: Final = struct.Struct(f">{len(fast_codec.PULSE_TAIL)}sib")
 # Message ids of a relay's pulses are not negative.
 _MAX_ID: Final = 2**31
 # The body of an answer, up to its message id.
-_ANSWER_HEAD: Final = canonical.PULSE_ACK_HEAD[_LENGTH.size :]
+_ANSWER_HEAD: Final = fast_codec.PULSE_ACK_HEAD[_LENGTH.size :]
 _ANSWER_END: Final = struct.Struct(">ib")
 
 
-class Beats(Protocol):
+class HeartbeatSource(Protocol):
     """The heartbeats of one worker."""
 
     def at(self, number: int, due_s: float) -> bytes:
@@ -64,7 +64,7 @@ def _frame_of(key_part: bytes, details: bytes, message_id: int) -> bytes:
             key_part,
             _DETAILS_BEGIN.pack(_DETAILS_HEAD, len(details)),
             details,
-            _END.pack(canonical.PULSE_TAIL, message_id, 0),
+            _END.pack(fast_codec.PULSE_TAIL, message_id, 0),
         )
     )
 
@@ -80,7 +80,7 @@ class WorkerProtocol:
 
     __slots__ = ("_beat", "_beats", "_frames", "_key_part", "_tally", "_unanswered")
 
-    def __init__(self, key: str, beats: Beats, tally: Tally) -> None:
+    def __init__(self, key: str, beats: HeartbeatSource, tally: Tally) -> None:
         self._key_part = _key_part(key)
         self._beats = beats
         self._beat = 0
@@ -227,7 +227,7 @@ class RelayedWorker:
 
     __slots__ = ("_beat", "_beats", "_key_part", "peer")
 
-    def __init__(self, key: str, beats: Beats, relay: RelayProtocol) -> None:
+    def __init__(self, key: str, beats: HeartbeatSource, relay: RelayProtocol) -> None:
         self._key_part = _key_part(key)
         self._beats = beats
         self._beat = 0

@@ -6,10 +6,10 @@ from collections.abc import Callable, Generator
 from typing import Final, TypeAlias
 
 from pacemaker.client.address import ServerAddress
-from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.listing import Listing
-from pacemaker.core.store import Store
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.listing import Listing
+from pacemaker.core.store.store import Store
 from pacemaker.testing.clock import MemoryClock
 from pacemaker.wire import messages
 from pacemaker.wire.frames import FrameReader

@@ -31,10 +31,10 @@ ANYONE: Final = Id("world", "anyone")
 OPEN: Final = (ACL(permissions.ALL, ANYONE),)
 
 # Called with kazoo's EventType and the path of each change that a watch can see.
-Report: TypeAlias = Callable[[Any, str], None]
+EventReporter: TypeAlias = Callable[[Any, str], None]
 
 
-class Session(NamedTuple):
+class SessionIdentity(NamedTuple):
     """The session that makes a request.
 
     Attributes:
@@ -101,12 +101,12 @@ class Znodes:
         zxid: the newest transaction.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: EventReporter) -> None:
         self._report = report
         self.zxid = 0
         self._nodes = {"/": Znode(b"", OPEN, 0, 0, 0, 0)}
 
-    def exists(self, session: Session, path: str) -> Any:
+    def exists(self, session: SessionIdentity, path: str) -> Any:
         """Return a node's stat, or None."""
         node = self._nodes.get(path)
         if node is None:
@@ -114,13 +114,13 @@ class Znodes:
         _check(node, permissions.READ, session)
         return node.stat()
 
-    def get(self, session: Session, path: str) -> tuple[bytes, Any]:
+    def get(self, session: SessionIdentity, path: str) -> tuple[bytes, Any]:
         """Return a node's data and stat."""
         node = self._node(path)
         _check(node, permissions.READ, session)
         return node.data, node.stat()
 
-    def children(self, session: Session, path: str) -> tuple[list[str], Any]:
+    def children(self, session: SessionIdentity, path: str) -> tuple[list[str], Any]:
         """Return the names of a node's children, and its stat."""
         node = self._node(path)
         _check(node, permissions.READ, session)
@@ -128,7 +128,7 @@ class Znodes:
 
     def create(
         self,
-        session: Session,
+        session: SessionIdentity,
         path: str,
         data: bytes,
         acls: Sequence[Any],
@@ -156,7 +156,7 @@ class Znodes:
         self._report(EventType.CHILD, parent(path))
         return path
 
-    def set(self, session: Session, path: str, data: bytes) -> Any:
+    def set(self, session: SessionIdentity, path: str, data: bytes) -> Any:
         """Write a node's data and return its stat."""
         node = self._node(path)
         _check(node, permissions.WRITE, session)
@@ -166,7 +166,7 @@ class Znodes:
         self._report(EventType.CHANGED, path)
         return node.stat()
 
-    def delete(self, session: Session, path: str) -> None:
+    def delete(self, session: SessionIdentity, path: str) -> None:
         """Delete a node that has no children."""
         node = self._node(path)
         _check(self._node(parent(path)), permissions.DELETE, session)
@@ -204,13 +204,13 @@ def digest_identity(payload: str) -> Id:
     return Id("digest", f"{user}:{base64.b64encode(hashed).decode()}")
 
 
-def _check(node: Znode, permission: int, session: Session) -> None:
+def _check(node: Znode, permission: int, session: SessionIdentity) -> None:
     allowed = (acl.id for acl in node.acls if acl.perms & permission)
     if not any(each == ANYONE or each in session.identities for each in allowed):
         raise NoAuthError
 
 
-def _own_acls(acls: Iterable[Any], session: Session) -> list[Any]:
+def _own_acls(acls: Iterable[Any], session: SessionIdentity) -> list[Any]:
     """Return the ACLs of a new node; "auth" stands for the session's identities."""
     own: list[Any] = []
     for acl in acls:

@@ -27,7 +27,11 @@ from kazoo.exceptions import KazooException
 
 from pacemaker.cluster_state.zookeeper_client import ZooKeeperClient
 from pacemaker.config.settings import Settings
-from pacemaker.testing.zookeeper_client import Answer, Client, Server
+from pacemaker.testing.zookeeper_client import (
+    FakeAsyncResult,
+    FakeKazooClient,
+    FakeServerState,
+)
 
 # How long `wait_caught` waits for another thread of the test, in real seconds.
 CAUGHT_TIMEOUT_S: Final = 30.0
@@ -40,7 +44,7 @@ class FakeZooKeeper:
     """One ZooKeeper and its nodes.  Thread-safe."""
 
     def __init__(self) -> None:
-        self._server = Server()
+        self._server = FakeServerState()
 
     def client(self, settings: Settings) -> ZooKeeperClient:
         """Return a client that always has a connection, once it is started."""
@@ -57,10 +61,10 @@ class ZooKeeperLink:
     `FakeZooKeeper.link` returns one.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: FakeServerState) -> None:
         self._server = server
         self._lock = server.lock  # guards all below
-        self._clients: list[Client] = []
+        self._clients: list[FakeKazooClient] = []
         self.is_open = True
         self._trap: str | None = None
         self._holds_requests = False
@@ -69,7 +73,7 @@ class ZooKeeperLink:
 
     def client(self, settings: Settings) -> ZooKeeperClient:
         """Return a client whose connections go over this link."""
-        client = Client(self._server, self, settings)
+        client = FakeKazooClient(self._server, self, settings)
         with self._lock:
             self._clients.append(client)
         return client
@@ -134,7 +138,9 @@ class ZooKeeperLink:
             self._trap = request
             self._holds_requests, self._drops_answers = holds, not holds
 
-    def carry(self, request: str, serve: Callable[[], Any], answer: Answer) -> None:
+    def carry(
+        self, request: str, serve: Callable[[], Any], answer: FakeAsyncResult
+    ) -> None:
         """Carry a request to the server, and its answer back, or catch one of them."""
         if request == self._trap:
             self._trap = None

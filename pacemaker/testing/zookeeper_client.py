@@ -29,13 +29,13 @@ from kazoo.protocol.states import (
 
 from pacemaker.cluster_state.zookeeper_client import WatchFunction, credentials
 from pacemaker.config.settings import Settings
-from pacemaker.testing.znodes import OPEN, Session, Znodes, digest_identity
+from pacemaker.testing.znodes import OPEN, SessionIdentity, Znodes, digest_identity
 
 # ZooKeeper's default of jute.maxbuffer; it ends the connection for a larger request.
 MAX_REQUEST_BYTES: Final = 0xFFFFF
 
 
-class Server:
+class FakeServerState:
     """The part of a fake ZooKeeper that its links and clients share."""
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Server:
         # that is too large ends its own connection.
         self.lock = threading.RLock()
         self.nodes = Znodes(self._report)
-        self.clients: list[Client] = []
+        self.clients: list[FakeKazooClient] = []
         self._sessions = 0
 
     def new_session(self) -> int:
@@ -56,20 +56,24 @@ class Server:
             client.on_event(kind, path)
 
 
-class Link(Protocol):
+class RequestCarrier(Protocol):
     """What a client needs from the link that carries its requests."""
 
     is_open: bool
 
-    def carry(self, request: str, serve: Callable[[], Any], answer: Answer) -> None:
+    def carry(
+        self, request: str, serve: Callable[[], Any], answer: FakeAsyncResult
+    ) -> None:
         """Carry a request to the server, and its answer back, or catch one of them."""
 
 
-class Client:
+class FakeKazooClient:
     """A client; see `pacemaker.cluster_state.zookeeper_client.ZooKeeperClient`."""
 
-    def __init__(self, server: Server, link: Link, settings: Settings) -> None:
-        self.handler = Handler()
+    def __init__(
+        self, server: FakeServerState, link: RequestCarrier, settings: Settings
+    ) -> None:
+        self.handler = FakeHandler()
         self.client_state = KeeperState.CLOSED
         self.client_id: tuple[int, bytes] | None = None
         self.last_zxid = 0
@@ -79,8 +83,8 @@ class Client:
         self._credentials = credentials(settings)
         self._listeners: list[Callable[[Any], object]] = []
         # Unanswered requests: sent ones, and those that wait for a connection.
-        self._unanswered: list[Answer] = []
-        self._queue: list[tuple[str, Callable[[], Any], Answer]] = []
+        self._unanswered: list[FakeAsyncResult] = []
+        self._queue: list[tuple[str, Callable[[], Any], FakeAsyncResult]] = []
         self._node_watches: defaultdict[str, set[WatchFunction]] = defaultdict(set)
         self._child_watches: defaultdict[str, set[WatchFunction]] = defaultdict(set)
         # The session on the server's side.  The client is told of its end later, and
@@ -113,7 +117,9 @@ class Client:
     def close(self) -> None:
         """Do nothing: the client has no descriptors."""
 
-    def exists_async(self, path: str, watch: WatchFunction | None = None) -> Answer:
+    def exists_async(
+        self, path: str, watch: WatchFunction | None = None
+    ) -> FakeAsyncResult:
         """Send a request for a node's stat; None if there is no node."""
 
         def serve() -> Any:
@@ -123,7 +129,9 @@ class Client:
 
         return self._send("exists", serve)
 
-    def get_async(self, path: str, watch: WatchFunction | None = None) -> Answer:
+    def get_async(
+        self, path: str, watch: WatchFunction | None = None
+    ) -> FakeAsyncResult:
         """Send a request for a node's value and stat."""
 
         def serve() -> Any:
@@ -138,7 +146,7 @@ class Client:
         path: str,
         watch: WatchFunction | None = None,
         include_data: bool = False,
-    ) -> Answer:
+    ) -> FakeAsyncResult:
         """Send a request for the names of a node's children."""
 
         def serve() -> Any:
@@ -155,7 +163,7 @@ class Client:
         acl: Sequence[Any] | None = None,
         ephemeral: bool = False,
         sequence: bool = False,
-    ) -> Answer:
+    ) -> FakeAsyncResult:
         """Send a request to create a node."""
 
         def serve() -> str:
@@ -170,17 +178,17 @@ class Client:
 
         return self._send("create", serve, len(value))
 
-    def set_async(self, path: str, value: bytes) -> Answer:
+    def set_async(self, path: str, value: bytes) -> FakeAsyncResult:
         """Send a request to change a node's value."""
         return self._send(
             "set", lambda: self._nodes.set(self._session, path, value), len(value)
         )
 
-    def delete_async(self, path: str) -> Answer:
+    def delete_async(self, path: str) -> FakeAsyncResult:
         """Send a request to delete a node."""
         return self._send("delete", lambda: self._nodes.delete(self._session, path))
 
-    def sync_async(self, path: str) -> Answer:
+    def sync_async(self, path: str) -> FakeAsyncResult:
         """Send a request after which reads see all earlier writes."""
         return self._send("sync", lambda: path)
 
@@ -189,15 +197,15 @@ class Client:
         return self._server.nodes
 
     @property
-    def _session(self) -> Session:
+    def _session(self) -> SessionIdentity:
         assert self.client_id is not None  # noqa: S101  (there is a connection)
         identities = tuple(digest_identity(each) for _, each in self._credentials)
-        return Session(self.client_id[0], identities)
+        return SessionIdentity(self.client_id[0], identities)
 
     def _send(
         self, request: str, serve: Callable[[], Any], size_bytes: int = 0
-    ) -> Answer:
-        answer = Answer()
+    ) -> FakeAsyncResult:
+        answer = FakeAsyncResult()
         with self._lock:
             if self.client_state == KeeperState.AUTH_FAILED:
                 answer.set(AuthFailedError())
@@ -214,7 +222,9 @@ class Client:
                     self._carry(request, serve, answer)
         return answer
 
-    def _carry(self, request: str, serve: Callable[[], Any], answer: Answer) -> None:
+    def _carry(
+        self, request: str, serve: Callable[[], Any], answer: FakeAsyncResult
+    ) -> None:
         self._link.carry(request, serve, answer)
         if answer.is_set:
             self._unanswered.remove(answer)
@@ -310,7 +320,7 @@ class Client:
             self.handler.dispatch_callback(Callback("watch", watch, (event,)))
 
 
-class Handler:
+class FakeHandler:
     """The threads of a client: one for callbacks, and those that are spawned."""
 
     def __init__(self) -> None:
@@ -345,7 +355,7 @@ class Handler:
             callback.func(*callback.args)
 
 
-class Answer:
+class FakeAsyncResult:
     """The answer to one request: a value, or an exception that `get` raises."""
 
     def __init__(self) -> None:

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from pacemaker.observe.nodes import Status, slot_of
-from pacemaker.why.case import SLACK_S, Case, Cause, Verdict, WorkerId
-from pacemaker.why.facts import Event
+from pacemaker.observe.zookeeper.storm_nodes import Status, slot_of
+from pacemaker.why.evidence import SLACK_S, Cause, Evidence, WorkerId, WorkerVerdict
+from pacemaker.why.facts import HistoryEvent
 from pacemaker.why.gaps import Gap
 
 # How long before its end a worker may have reported the error that ended it.
@@ -45,80 +45,83 @@ _TOO_LATE: Final = (
 )
 
 
-def killed_topology(case: Case, worker: WorkerId, gap: Gap) -> Cause | None:
+def killed_topology(evidence: Evidence, worker: WorkerId, gap: Gap) -> Cause | None:
     """Tell whether the worker ended with its topology."""
     topology_id, _ = worker
     if gap.is_over:
         return None
-    found = case.topology_deleted(topology_id, gap.span.begin_s - SLACK_S)
+    found = evidence.topology_deleted(topology_id, gap.span.begin_s - SLACK_S)
     if found is not None:
         deleted_s, peer = found
         if deleted_s - gap.span.begin_s > _TEARDOWN_S:
             return None  # the worker was silent long before
         return _cause(
-            Verdict.TOPOLOGY_KILLED, f"{peer} deleted all heartbeats of the topology"
+            WorkerVerdict.TOPOLOGY_KILLED,
+            f"{peer} deleted all heartbeats of the topology",
         )
-    if case.nodes is None:
+    if evidence.nodes is None:
         return None
-    base = case.nodes.bases.get(topology_id)
+    base = evidence.nodes.bases.get(topology_id)
     if base is None:
         reason = "ZooKeeper does not have the topology any more"
-        return _cause(Verdict.TOPOLOGY_KILLED, reason)
+        return _cause(WorkerVerdict.TOPOLOGY_KILLED, reason)
     if base.status is Status.KILLED:
         reason = "the topology's status in ZooKeeper is KILLED"
-        return _cause(Verdict.TOPOLOGY_KILLED, reason)
+        return _cause(WorkerVerdict.TOPOLOGY_KILLED, reason)
     return None
 
 
-def orderly_end(case: Case, worker: WorkerId, gap: Gap) -> Cause | None:
+def orderly_end(evidence: Evidence, worker: WorkerId, gap: Gap) -> Cause | None:
     """Tell why a worker that deleted its key has ended."""
-    deletes = case.deletes_in(worker, gap)
+    deletes = evidence.deletes_in(worker, gap)
     if not deletes:
         return None
     delete = deletes[-1]
     deleted = f"its key was deleted from {delete.peer}, as a worker does when it ends"
-    error = _error_of(case, worker, gap, delete.at_s)
+    error = _error_of(evidence, worker, gap, delete.at_s)
     if error is not None:
-        return _cause(Verdict.ENDED_ITSELF, deleted, f"it had reported: {error}")
-    verdict, reason = _by_assignment(case, worker, gap, delete)
+        return _cause(WorkerVerdict.ENDED_ITSELF, deleted, f"it had reported: {error}")
+    verdict, reason = _by_assignment(evidence, worker, gap, delete)
     return _cause(verdict, deleted, reason)
 
 
 def _by_assignment(
-    case: Case, worker: WorkerId, gap: Gap, delete: Event
-) -> tuple[Verdict, str]:
+    evidence: Evidence, worker: WorkerId, gap: Gap, delete: HistoryEvent
+) -> tuple[WorkerVerdict, str]:
     """Tell whether Nimbus had the worker stopped."""
-    if case.nodes is None:
+    if evidence.nodes is None:
         return (
-            Verdict.UNCLEAR,
+            WorkerVerdict.UNCLEAR,
             "whether it shut itself down or was stopped is unknown without ZooKeeper",
         )
-    assigned_s = case.assigned_s(worker)
+    assigned_s = evidence.assigned_s(worker)
     if assigned_s is None:
         if gap.is_over:
-            return Verdict.UNCLEAR, _TOO_LATE
-        return Verdict.STOPPED, _SLOT_IS_FREE
+            return WorkerVerdict.UNCLEAR, _TOO_LATE
+        return WorkerVerdict.STOPPED, _SLOT_IS_FREE
     if assigned_s > gap.span.end_s + SLACK_S:
-        return Verdict.UNCLEAR, _TOO_LATE
+        return WorkerVerdict.UNCLEAR, _TOO_LATE
     if assigned_s >= delete.at_s - _ERROR_BEFORE_S:
-        return Verdict.STOPPED, "Nimbus reassigned its slot at that time"
+        return WorkerVerdict.STOPPED, "Nimbus reassigned its slot at that time"
     return (
-        Verdict.ENDED_ITSELF,
+        WorkerVerdict.ENDED_ITSELF,
         "its assignment did not change, and no error was reported",
     )
 
 
-def _cause(verdict: Verdict, *reasons: str) -> Cause:
+def _cause(verdict: WorkerVerdict, *reasons: str) -> Cause:
     return Cause(verdict, reasons)
 
 
-def _error_of(case: Case, worker: WorkerId, gap: Gap, ended_s: float) -> str | None:
+def _error_of(
+    evidence: Evidence, worker: WorkerId, gap: Gap, ended_s: float
+) -> str | None:
     """Return the error that a worker reported before it ended."""
     slot = slot_of(worker[1])
-    if case.nodes is None or slot is None:
+    if evidence.nodes is None or slot is None:
         return None
-    host = case.nodes.host_of(worker[0], slot.node)
-    for (topology_id, component), error in case.nodes.errors.items():
+    host = evidence.nodes.host_of(worker[0], slot.node)
+    for (topology_id, component), error in evidence.nodes.errors.items():
         is_its = topology_id == worker[0] and error.port == slot.port
         is_then = (
             gap.span.begin_s - _ERROR_BEFORE_S <= error.time_secs <= ended_s + SLACK_S
@@ -128,27 +131,27 @@ def _error_of(case: Case, worker: WorkerId, gap: Gap, ended_s: float) -> str | N
     return None
 
 
-def abrupt_end(case: Case, worker: WorkerId, gap: Gap) -> Cause:
+def abrupt_end(evidence: Evidence, worker: WorkerId, gap: Gap) -> Cause:
     """Tell why a worker was silent that did not delete its key."""
     if gap.following is None:
-        return _still_silent(case, worker, gap)
+        return _still_silent(evidence, worker, gap)
     peer = gap.following.peer if gap.ending is None else gap.ending.peer
     if gap.is_new_process:
         return _killed(
-            *(case, worker, gap),
+            *(evidence, worker, gap),
             _connection(gap),
             "its key was not deleted, and the next heartbeat came from a new process,"
             f" {gap.uptime_s:.0f} s old",
         )
-    relay = _relay_of(case, worker, peer)
+    relay = _relay_of(evidence, worker, peer)
     if relay:
-        return _cause(Verdict.UNCLEAR, relay)
+        return _cause(WorkerVerdict.UNCLEAR, relay)
     if gap.ending is not None and gap.ending.kind == "late":
         return _same_connection(gap, peer)
     if gap.is_new_process is None:
-        return _cause(Verdict.UNCLEAR, _connection(gap), _unknown_uptime(gap))
+        return _cause(WorkerVerdict.UNCLEAR, _connection(gap), _unknown_uptime(gap))
     return _cause(
-        Verdict.NETWORK,
+        WorkerVerdict.NETWORK,
         _connection(gap),
         f"the same process went on over another connection to {gap.following.daemon},"
         f" from {peer}: its uptime was {gap.uptime_s:.0f} s",
@@ -164,25 +167,27 @@ def _same_connection(gap: Gap, peer: str) -> Cause:
     uptime_s = gap.uptime_s
     if uptime_s is not None and uptime_s < gap.span.duration_s - SLACK_S:
         return _cause(
-            Verdict.NETWORK,
+            WorkerVerdict.NETWORK,
             f"it went on over the same connection, from {peer}, but first with a"
             f" heartbeat that was delayed in the network: its uptime, {uptime_s:.0f} s,"
             " is shorter than the silence",
         )
-    return _cause(Verdict.PAUSED, f"it went on over the same connection, from {peer}")
+    return _cause(
+        WorkerVerdict.PAUSED, f"it went on over the same connection, from {peer}"
+    )
 
 
-def _killed(case: Case, worker: WorkerId, gap: Gap, *reasons: str) -> Cause:
+def _killed(evidence: Evidence, worker: WorkerId, gap: Gap, *reasons: str) -> Cause:
     """Judge the end of a process that did not delete its key.
 
     A worker that throws has 3 s to shut down before Storm halts it
     (`Utils.exitProcess`).  On a busy host it may not get to the delete in that time.
     """
-    error = _error_of(case, worker, gap, gap.span.begin_s + _HALTED_AFTER_S)
+    error = _error_of(evidence, worker, gap, gap.span.begin_s + _HALTED_AFTER_S)
     if error is None:
-        return _cause(Verdict.KILLED, *reasons)
+        return _cause(WorkerVerdict.KILLED, *reasons)
     halted = f"it had reported: {error}; so it was halted before it deleted its key"
-    return _cause(Verdict.ENDED_ITSELF, *reasons, halted)
+    return _cause(WorkerVerdict.ENDED_ITSELF, *reasons, halted)
 
 
 def _connection(gap: Gap) -> str:
@@ -205,59 +210,61 @@ def _unknown_uptime(gap: Gap) -> str:
     )
 
 
-def _still_silent(case: Case, worker: WorkerId, gap: Gap) -> Cause:
-    relay = _relay_of(case, worker, gap.last.peer)
+def _still_silent(evidence: Evidence, worker: WorkerId, gap: Gap) -> Cause:
+    relay = _relay_of(evidence, worker, gap.last.peer)
     if relay:
-        return _cause(Verdict.UNCLEAR, relay)
+        return _cause(WorkerVerdict.UNCLEAR, relay)
     if gap.last.end == "open":
         return _cause(
-            Verdict.PAUSED,
+            WorkerVerdict.PAUSED,
             f"its connection, from {gap.last.peer}, is still open: it is paused or"
             " hangs, or its host is cut off",
         )
     ended = _ENDS.get(gap.last.end, gap.last.end)
-    moved_s = case.newest_assignment_s(worker[0])
+    moved_s = evidence.newest_assignment_s(worker[0])
     # A supervisor kills a worker that takes too long to stop, and its key stays.
     was_moved = (
-        case.is_unassigned(worker)
+        evidence.is_unassigned(worker)
         and moved_s is not None
         and -_STOPPING_S <= moved_s - gap.span.begin_s <= SLACK_S
     )
     if was_moved:
-        return _cause(Verdict.STOPPED, ended, f"{_SLOT_IS_FREE} shortly before")
+        return _cause(WorkerVerdict.STOPPED, ended, f"{_SLOT_IS_FREE} shortly before")
     return _killed(
-        *(case, worker, gap), ended, "its key was not deleted, and it has not come back"
+        *(evidence, worker, gap),
+        ended,
+        "its key was not deleted, and it has not come back",
     )
 
 
-def aftermath(case: Case, worker: WorkerId, gap: Gap) -> str | None:
+def aftermath(evidence: Evidence, worker: WorkerId, gap: Gap) -> str | None:
     """Say what Nimbus did about a worker that is still silent."""
     if gap.is_over:
         return None
     begin_s = gap.span.begin_s
-    found = case.topology_deleted(worker[0], begin_s - SLACK_S)
+    found = evidence.topology_deleted(worker[0], begin_s - SLACK_S)
     if found is not None:
         return f"its topology was killed {found[0] - begin_s:.0f} s after that"
-    if not case.is_unassigned(worker):
+    if not evidence.is_unassigned(worker):
         return None
-    moved_s = case.newest_assignment_s(worker[0])
+    moved_s = evidence.newest_assignment_s(worker[0])
     if moved_s is None or moved_s <= begin_s:
         return _SLOT_IS_FREE
     return f"{_SLOT_IS_FREE}, {moved_s - begin_s:.0f} s after its last heartbeat"
 
 
-def _relay_of(case: Case, worker: WorkerId, peer: str) -> str | None:
+def _relay_of(evidence: Evidence, worker: WorkerId, peer: str) -> str | None:
     """Return a sentence about a connection that is a relay's and not the worker's."""
-    if case.relay_facts(worker):
+    if evidence.relay_facts(worker):
         return None  # the connection is that of the worker to its relay
     carried = {
         each
-        for daemon in case.daemons
+        for daemon in evidence.daemons
         for each, facts in daemon.keys.items()
         if facts.peer == peer
     }
     # A relay may carry a single worker, so the configuration counts too.
-    if len(carried) < 2 and not case.has_relays:
+    if len(carried) < 2 and not evidence.has_relays:
         return None
     return (
         f"its heartbeats come through a relay, {peer}, which hides whether the worker"

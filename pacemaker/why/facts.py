@@ -14,10 +14,10 @@ from pacemaker.config.storm_defaults import TASK_HEARTBEAT_SECS
 from pacemaker.heartbeats.keys import split_key
 
 _VERSION: Final = 1
-# How many events a Pacemaker keeps for each key (`pacemaker.core.history.MAX_EVENTS`).
+# How many events a Pacemaker keeps for each key (`core.history.record.MAX_EVENTS`).
 EVENTS_KEPT: Final = 32
 # A difference of two clocks that matters: what answers take on their way is less.
-CLOCK_S: Final = 1.0
+CLOCK_TOLERANCE_S: Final = 1.0
 
 
 class HistoryFormatError(ValueError):
@@ -25,8 +25,8 @@ class HistoryFormatError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """An unusual event; see `pacemaker.core.record.Event`.
+class HistoryEvent:
+    """An unusual event; see `core.history.record.KeyEvent`.
 
     Attributes:
         at_s: when it was noticed.
@@ -76,7 +76,7 @@ class KeyFacts:
     is_stored: bool = True
     executors: int | None = None
     uptime_s: int | None = None
-    events: tuple[Event, ...] = ()
+    events: tuple[HistoryEvent, ...] = ()
 
     @property
     def late_s(self) -> float:
@@ -145,7 +145,7 @@ def by_one_clock(
     ahead_s = [daemon.now_s - answered_s for daemon, answered_s in answers]
     return [
         daemon
-        if abs(ahead_s[0] - own_s) < CLOCK_S
+        if abs(ahead_s[0] - own_s) < CLOCK_TOLERANCE_S
         else _moved(daemon, ahead_s[0] - own_s)
         for (daemon, _), own_s in zip(answers, ahead_s, strict=True)
     ]
@@ -247,7 +247,7 @@ def _key(name: str, record: Mapping[str, Any]) -> KeyFacts:
         executors=record.get("executors"),
         uptime_s=record.get("uptime_secs"),
         events=tuple(
-            Event(
+            HistoryEvent(
                 each["at"],
                 each["kind"],
                 each["peer"],

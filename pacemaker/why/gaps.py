@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Final, NamedTuple
 
-from pacemaker.why.facts import Event, KeyFacts, Span
+from pacemaker.why.facts import HistoryEvent, KeyFacts, Span
 
 # Uptimes are whole seconds, so a comparison with one may be wrong by this.
 _ROUNDED_S: Final = 1.0
@@ -38,7 +38,7 @@ class Gap:
     span: Span
     last: KeyFacts
     following: KeyFacts | None = None
-    ending: Event | None = None
+    ending: HistoryEvent | None = None
 
     @property
     def is_over(self) -> bool:
@@ -126,7 +126,7 @@ class _Silence(NamedTuple):
 
     span: Span
     facts: KeyFacts
-    ending: Event | None = None
+    ending: HistoryEvent | None = None
 
 
 def gaps_of(facts: Sequence[KeyFacts], now_s: float) -> list[Gap]:

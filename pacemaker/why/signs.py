@@ -9,12 +9,12 @@ from pacemaker.config.storm_defaults import (
     NIMBUS_TASK_LAUNCH_SECS,
     NIMBUS_TASK_TIMEOUT_SECS,
 )
-from pacemaker.why.case import (
+from pacemaker.why.evidence import (
     SLACK_S,
-    Case,
-    Finding,
-    Verdict,
+    Evidence,
+    WorkerFinding,
     WorkerId,
+    WorkerVerdict,
     newest,
     node_of,
 )
@@ -26,17 +26,17 @@ _FLAPS: Final = 4
 _FLAPPING_S: Final = 60.0
 
 
-def signs(case: Case, worker: WorkerId) -> Iterator[Finding]:
+def signs(evidence: Evidence, worker: WorkerId) -> Iterator[WorkerFinding]:
     """Yield what is wrong with a worker besides its gaps."""
     # Two hosts that write one key have a relay each, so only a Pacemaker sees both.
-    for each in [*case.relay_facts(worker), *case.pacemaker_facts(worker)]:
+    for each in [*evidence.relay_facts(worker), *evidence.pacemaker_facts(worker)]:
         yield from _two_writers(each)
-    yield from _restart_of_the_daemon(case, worker)
-    yield from _not_read(case, worker)
-    yield from _present(case, worker)
+    yield from _restart_of_the_daemon(evidence, worker)
+    yield from _not_read(evidence, worker)
+    yield from _present(evidence, worker)
 
 
-def _two_writers(facts: KeyFacts) -> Iterator[Finding]:
+def _two_writers(facts: KeyFacts) -> Iterator[WorkerFinding]:
     """Yield a finding if two processes write one key in turn."""
     changes = [
         event
@@ -46,8 +46,8 @@ def _two_writers(facts: KeyFacts) -> Iterator[Finding]:
     for first, last in zip(changes, changes[_FLAPS - 1 :], strict=False):
         if last.at_s - first.at_s < _FLAPPING_S:
             peers = sorted({event.peer for event in changes})
-            yield Finding(
-                Verdict.TWO_WRITERS,
+            yield WorkerFinding(
+                WorkerVerdict.TWO_WRITERS,
                 first.at_s,
                 changes[-1].at_s,
                 (
@@ -58,20 +58,22 @@ def _two_writers(facts: KeyFacts) -> Iterator[Finding]:
             return
 
 
-def _restart_of_the_daemon(case: Case, worker: WorkerId) -> Iterator[Finding]:
+def _restart_of_the_daemon(
+    evidence: Evidence, worker: WorkerId
+) -> Iterator[WorkerFinding]:
     """Yield a finding if a worker is older than the memory of its Pacemaker."""
     # A relay that was restarted does not hide what the Pacemakers remember.
-    holders = case.holders(worker) or case.holders(worker, are_relays=True)
+    holders = evidence.holders(worker) or evidence.holders(worker, are_relays=True)
     daemon, first = min(holders, key=lambda each: each[1].first_s)
-    last = newest(case.firsthand_facts(worker))
+    last = newest(evidence.firsthand_facts(worker))
     if last.uptime_s is None:
         return
     started_s = last.last_s - last.uptime_s
     # A worker comes back within that time; later, it came for another reason.
     was_waiting = first.first_s - daemon.began_s < NIMBUS_TASK_TIMEOUT_SECS
     if started_s < daemon.began_s - SLACK_S and was_waiting:
-        yield Finding(
-            Verdict.EVERYTHING,
+        yield WorkerFinding(
+            WorkerVerdict.EVERYTHING,
             None,
             first.first_s,
             (
@@ -81,21 +83,21 @@ def _restart_of_the_daemon(case: Case, worker: WorkerId) -> Iterator[Finding]:
         )
 
 
-def _not_read(case: Case, worker: WorkerId) -> Iterator[Finding]:
+def _not_read(evidence: Evidence, worker: WorkerId) -> Iterator[WorkerFinding]:
     """Yield a finding for each time in which Nimbus did not read.
 
     Only the Pacemakers that have the worker's heartbeats count: what Nimbus does not
     read elsewhere does not harm this worker.  Relays do not count: Nimbus reads through
     the one on its own host.
     """
-    holders = case.holders(worker)
+    holders = evidence.holders(worker)
     if not holders:
         return
     for daemon, facts in holders:
         for gap in daemon.read_gaps:
             if gap.end_s > facts.first_s and gap.begin_s < facts.last_s:
-                yield Finding(
-                    Verdict.NOT_READ,
+                yield WorkerFinding(
+                    WorkerVerdict.NOT_READ,
                     gap.begin_s,
                     gap.end_s,
                     (
@@ -106,11 +108,11 @@ def _not_read(case: Case, worker: WorkerId) -> Iterator[Finding]:
                 )
     daemon, facts = max(holders, key=lambda each: each[1].last_s)
     since_s = facts.first_s if daemon.read_s is None else daemon.read_s
-    silent_s = case.now_s - since_s
+    silent_s = evidence.now_s - since_s
     # Nimbus does not read the heartbeats of topologies that were killed.
     if facts.is_stored and silent_s > NIMBUS_TASK_TIMEOUT_SECS:
-        yield Finding(
-            Verdict.NOT_READ,
+        yield WorkerFinding(
+            WorkerVerdict.NOT_READ,
             since_s,
             None,
             (
@@ -121,19 +123,19 @@ def _not_read(case: Case, worker: WorkerId) -> Iterator[Finding]:
         )
 
 
-def _present(case: Case, worker: WorkerId) -> Iterator[Finding]:
+def _present(evidence: Evidence, worker: WorkerId) -> Iterator[WorkerFinding]:
     """Yield what is wrong now with a worker that writes."""
-    last = newest(case.firsthand_facts(worker))
-    if not last.is_stored or case.now_s - last.last_s > last.late_s:
+    last = newest(evidence.firsthand_facts(worker))
+    if not last.is_stored or evidence.now_s - last.last_s > last.late_s:
         return
     if last.executors == 0:
         yield _loading(last)
-    elif case.lacks_supervisor(node_of(worker[1])):
+    elif evidence.lacks_supervisor(node_of(worker[1])):
         reason = "it sends heartbeats, but ZooKeeper does not have its supervisor"
-        yield Finding(Verdict.SUPERVISOR_GONE, None, None, (reason,))
+        yield WorkerFinding(WorkerVerdict.SUPERVISOR_GONE, None, None, (reason,))
 
 
-def _loading(last: KeyFacts) -> Finding:
+def _loading(last: KeyFacts) -> WorkerFinding:
     # A clock that was set back makes an uptime negative.
     uptime_s = max(0, last.uptime_s or 0)
     limit = (
@@ -143,4 +145,4 @@ def _loading(last: KeyFacts) -> Finding:
         " (nimbus.task.launch.secs)"
     )
     reason = f"its heartbeats have no executors after {uptime_s} s; {limit}"
-    return Finding(Verdict.LOADING, last.last_s - uptime_s, None, (reason,))
+    return WorkerFinding(WorkerVerdict.LOADING, last.last_s - uptime_s, None, (reason,))

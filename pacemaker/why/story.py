@@ -10,61 +10,69 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from pacemaker.why.case import Case, Finding, Verdict, WorkerId
+from pacemaker.why.evidence import Evidence, WorkerFinding, WorkerId, WorkerVerdict
 from pacemaker.why.facts import EVENTS_KEPT, KeyFacts
 
 # What each verdict means, in a sentence.
 MEANINGS: Final = {
-    Verdict.WELL: "nothing unusual is known of it",
-    Verdict.ENDED_ITSELF: "it shut itself down, and its supervisor starts it again",
-    Verdict.STOPPED: "its supervisor stopped it: Nimbus moved or rebalanced it",
-    Verdict.TOPOLOGY_KILLED: "its topology was killed",
-    Verdict.KILLED: "its process died: kill -9, out of memory, or a crash",
-    Verdict.PAUSED: "its process was paused: garbage collection, swapping, SIGSTOP",
-    Verdict.NETWORK: "the network or the Pacemaker was down",
-    Verdict.LOADING: "it is starting",
-    Verdict.TWO_WRITERS: "two processes write its heartbeats",
-    Verdict.WHOLE_HOST: "its whole host was down or cut off",
-    Verdict.EVERYTHING: "all workers were cut off: the Pacemaker or its network",
-    Verdict.NOT_READ: "Nimbus did not read its heartbeats",
-    Verdict.SUPERVISOR_GONE: "its supervisor is down",
-    Verdict.UNCLEAR: "the cause cannot be told from here",
-    Verdict.NEVER_SEEN: "it is assigned, but has not sent a heartbeat",
-    Verdict.UNKNOWN: "no Pacemaker remembers it",
+    WorkerVerdict.WELL: "nothing unusual is known of it",
+    WorkerVerdict.ENDED_ITSELF: (
+        "it shut itself down, and its supervisor starts it again"
+    ),
+    WorkerVerdict.STOPPED: "its supervisor stopped it: Nimbus moved or rebalanced it",
+    WorkerVerdict.TOPOLOGY_KILLED: "its topology was killed",
+    WorkerVerdict.KILLED: "its process died: kill -9, out of memory, or a crash",
+    WorkerVerdict.PAUSED: (
+        "its process was paused: garbage collection, swapping, SIGSTOP"
+    ),
+    WorkerVerdict.NETWORK: "the network or the Pacemaker was down",
+    WorkerVerdict.LOADING: "it is starting",
+    WorkerVerdict.TWO_WRITERS: "two processes write its heartbeats",
+    WorkerVerdict.WHOLE_HOST: "its whole host was down or cut off",
+    WorkerVerdict.EVERYTHING: "all workers were cut off: the Pacemaker or its network",
+    WorkerVerdict.NOT_READ: "Nimbus did not read its heartbeats",
+    WorkerVerdict.SUPERVISOR_GONE: "its supervisor is down",
+    WorkerVerdict.UNCLEAR: "the cause cannot be told from here",
+    WorkerVerdict.NEVER_SEEN: "it is assigned, but has not sent a heartbeat",
+    WorkerVerdict.UNKNOWN: "no Pacemaker remembers it",
 }
 
 # How many findings are told in full; a worker may have one for each of its events.
-SHOWN: Final = 6
+MAX_FINDINGS_TOLD: Final = 6
 
 
-def tell(case: Case, worker: WorkerId, findings: Sequence[Finding]) -> Iterator[str]:
+def story_lines(
+    evidence: Evidence, worker: WorkerId, findings: Sequence[WorkerFinding]
+) -> Iterator[str]:
     """Yield the lines of a worker's story, the newest finding first."""
     topology_id, name = worker
     first = findings[0]
     yield f"{name} of {topology_id}: {first.verdict.value}: {MEANINGS[first.verdict]}"
-    for finding in findings[:SHOWN]:
+    for finding in findings[:MAX_FINDINGS_TOLD]:
         if finding is not first:
             meaning = MEANINGS[finding.verdict]
             yield f"  before that: {finding.verdict.value}: {meaning}"
-        when = when_of(finding, case.now_s)
+        when = when_text(finding, evidence.now_s)
         if when:
             yield f"    {when}"
         for reason in finding.reasons:
             yield f"    {reason}"
-    yield from _older(case, worker, findings[SHOWN:])
-    newest = max(case.firsthand_facts(worker), key=_last_s, default=None)
+    yield from _older(evidence, worker, findings[MAX_FINDINGS_TOLD:])
+    newest = max(evidence.firsthand_facts(worker), key=_last_s, default=None)
     if newest is not None:
-        ago_s = case.now_s - newest.last_s
+        ago_s = evidence.now_s - newest.last_s
         yield f"  last heartbeat {ago_s:.0f} s ago, at {newest.daemon}, {newest.peer}"
 
 
-def _older(case: Case, worker: WorkerId, rest: Sequence[Finding]) -> Iterator[str]:
+def _older(
+    evidence: Evidence, worker: WorkerId, rest: Sequence[WorkerFinding]
+) -> Iterator[str]:
     """Yield what is not told in full, and what nobody remembers."""
     if rest:
         counts = Counter(finding.verdict.value for finding in rest)
         shown = ", ".join(f"{count} x {name}" for name, count in counts.items())
         yield f"  before that: {shown} (--json has them all)"
-    for facts in case.firsthand_facts(worker):
+    for facts in evidence.firsthand_facts(worker):
         if len(facts.events) >= EVENTS_KEPT:
             yield (
                 f"  {facts.daemon} keeps the last {EVENTS_KEPT} events of a worker:"
@@ -76,7 +84,7 @@ def _last_s(facts: KeyFacts) -> float:
     return facts.last_s
 
 
-def when_of(finding: Finding, now_s: float) -> str:
+def when_text(finding: WorkerFinding, now_s: float) -> str:
     """Return when a finding was, in words; "" if that is not known."""
     begin_s, end_s = finding.begin_s, finding.end_s
     if begin_s is None:
@@ -90,7 +98,7 @@ def _clock(at_s: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_s))
 
 
-def as_json(worker: WorkerId, findings: Sequence[Finding]) -> dict[str, Any]:
+def as_json(worker: WorkerId, findings: Sequence[WorkerFinding]) -> dict[str, Any]:
     """Return a worker's findings for programs, the newest first."""
     topology_id, name = worker
     return {

@@ -17,7 +17,7 @@ from collections import deque
 from typing import Final
 
 from pacemaker.errors import FrameError
-from pacemaker.wire import strangers
+from pacemaker.wire.protocol_sniffing import SNIFFED_BYTES, sniff_protocol
 
 HEAD_SIZE: Final = 4
 
@@ -197,9 +197,9 @@ class FrameReader:
         if self.frames_rcvd:
             return detail
         start = self._position
-        first = self._unread[start : start + strangers.LOOKED_AT_BYTES]
-        likeness = strangers.likeness(first)
-        return f"{detail}; it looks like {likeness}" if likeness else detail
+        first_bytes = self._unread[start : start + SNIFFED_BYTES]
+        protocol = sniff_protocol(first_bytes)
+        return f"{detail}; it looks like {protocol}" if protocol else detail
 
     def _keep_rest(self) -> None:
         """Free the frames that were read, and keep the partial frame after them."""
@@ -207,7 +207,7 @@ class FrameReader:
             self._unread = self._unread[self._position :]
             self._position = 0
 
-    def free_read(self) -> None:
+    def discard_read(self) -> None:
         """Free the frames that were read, if they are most of the bytes kept."""
         if 2 * self._position > len(self._unread):
             self._unread = self._unread[self._position :]

@@ -6,7 +6,7 @@ value whose type tells the field: str is ``path``, `Pulse` is ``pulse``, bool is
 ``message_blob``.
 
 `decode` is the checked reader of all messages, and `encode` is their writer.
-`pacemaker.wire.canonical` is a fast path for the most frequent ones.
+`pacemaker.wire.fast_codec` is a fast path for the most frequent ones.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def name_of(message_type: int) -> str:
     return _NAMES[message_type]
 
 
-def shown(path: str) -> str:
+def quoted(path: str) -> str:
     """Return a path as the log shows it: escaped, and cut if it is long."""
     if len(path) > _SHOWN_CHARACTERS:
         return f"{path[:_SHOWN_CHARACTERS]!a}... ({len(path)} characters)"
@@ -111,10 +111,10 @@ def describe(message: Message) -> str:
 
 def _about(data: Data) -> str:
     if isinstance(data, str):
-        return f" path={shown(data)}"
+        return f" path={quoted(data)}"
     if isinstance(data, Pulse):
         size = "none" if data.details is None else len(data.details)
-        return f" path={shown(data.id)} size_bytes={size}"
+        return f" path={quoted(data.id)} size_bytes={size}"
     if isinstance(data, bool):
         return f" value={data}"
     if isinstance(data, Nodes):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from pacemaker.admin.health import Check, are_ok, as_json, as_text
+from pacemaker.admin.health import HealthCheck, are_ok, as_json, as_text
 
-GOOD = Check("io-0", True, "last turn 0.1 s ago")
-BAD = Check("acceptor", False, "last turn 12.0 s ago")
+GOOD = HealthCheck("io-0", True, "last turn 0.1 s ago")
+BAD = HealthCheck("acceptor", False, "last turn 12.0 s ago")
 
 
 def test_one_failure_is_enough() -> None:

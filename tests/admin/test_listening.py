@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from pacemaker.admin.address import AdminAddress
-from pacemaker.admin.listening import adopt, describe, listen, release
+from pacemaker.admin.listening import (
+    address_of,
+    adopt_listener,
+    listen,
+    release_listener,
+)
 from pacemaker.errors import ListenError
 
 pytestmark = pytest.mark.io
@@ -20,26 +25,26 @@ def test_descriptor_is_above_those_of_an_upgrade() -> None:
     listener = listen(AdminAddress("127.0.0.1", 0))
     assert listener.fileno() >= 32
     assert not listener.get_inheritable()
-    release(listener)
+    release_listener(listener)
 
 
 def test_listener_of_the_process_before_is_the_same() -> None:
     """It is known by its descriptor."""
     listener = listen(AdminAddress("127.0.0.1", 0))
     os.set_inheritable(listener.fileno(), True)
-    address = describe(listener)
-    adopted = adopt(listener.detach())
-    assert describe(adopted) == address
+    address = address_of(listener)
+    adopted = adopt_listener(listener.detach())
+    assert address_of(adopted) == address
     assert not adopted.get_inheritable()
-    release(adopted)
+    release_listener(adopted)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_any_kind_of_address_will_do(host: str) -> None:
     """IPv4, IPv6 and names."""
     listener = listen(AdminAddress(host, 0))
-    assert describe(listener).port > 0
-    release(listener)
+    assert address_of(listener).port > 0
+    release_listener(listener)
 
 
 def test_address_of_another_is_an_error() -> None:
@@ -55,7 +60,7 @@ def test_socket_of_a_killed_daemon_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "admin"
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))
-    release(listen(AdminAddress(path=str(path))))
+    release_listener(listen(AdminAddress(path=str(path))))
     assert not path.exists()
 
 
@@ -65,7 +70,7 @@ def test_socket_of_a_running_daemon_stays(tmp_path: Path) -> None:
     first = listen(address)
     with pytest.raises(ListenError, match="in use"):
         listen(address)
-    release(first)
+    release_listener(first)
 
 
 def test_file_of_another_kind_stays(tmp_path: Path) -> None:

@@ -15,11 +15,10 @@ import pytest
 
 from pacemaker.admin import server as server_module
 from pacemaker.admin.address import AdminAddress
-from pacemaker.admin.client import ask
-from pacemaker.admin.listening import describe, listen, release
-from pacemaker.admin.routes import Reply, Request, text_reply
+from pacemaker.admin.client import fetch_page
+from pacemaker.admin.listening import address_of, listen, release_listener
+from pacemaker.admin.routes import HttpRequest, HttpResponse, text_response
 from pacemaker.admin.server import MAX_CONNECTIONS, AdminServer
-from pacemaker.errors import AdminError
 
 pytestmark = pytest.mark.io
 
@@ -33,7 +32,7 @@ MANY = 500_000
 def work() -> None:
     """Take so long that the page counts as a long one."""
     began_s = time.monotonic()
-    while time.monotonic() - began_s < 2 * server_module.MOST_AT_ONCE_S:
+    while time.monotonic() - began_s < 2 * server_module.BODY_SLICE_S:
         pass
 
 
@@ -41,7 +40,7 @@ class Pages:
     """Answers with what was asked; pages of some names behave badly."""
 
     def __init__(self) -> None:
-        self.asked: list[Request] = []
+        self.asked: list[HttpRequest] = []
         self.is_stuck = threading.Event()
         self.go_on = threading.Event()
         # Of the page /long: how often it has begun, how many are beyond their
@@ -50,21 +49,21 @@ class Pages:
         self.beyond = self.most_beyond = 0
         self.is_left = threading.Event()
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: HttpRequest) -> HttpResponse:
         """Answer one request."""
         self.asked.append(request)
         if request.target == "/raise":
             raise RuntimeError("as asked for")
         if request.target == "/raise-late":
-            return Reply(200, "text/plain", self._broken())
+            return HttpResponse(200, "text/plain", self._broken())
         if request.target == "/wait":
             self.is_stuck.set()
             assert self.go_on.wait(GIVE_UP_S)
         if request.target == "/long":
-            return Reply(200, "text/plain", self._long())
+            return HttpResponse(200, "text/plain", self._long())
         if request.target == "/endless":
-            return Reply(200, "text/plain", self._endless())
-        return text_reply(200, request.target)
+            return HttpResponse(200, "text/plain", self._endless())
+        return text_response(200, request.target)
 
     def _long(self) -> Iterator[bytes]:
         self.begun.release()
@@ -98,7 +97,7 @@ class Running:
     def __init__(self, address: AdminAddress, deadline_s: float = GIVE_UP_S) -> None:
         self.pages = Pages()
         self.listener = listen(address)
-        self.address = describe(self.listener)
+        self.address = address_of(self.listener)
         self.server = AdminServer(self.listener, self.pages.answer, deadline_s)
         self.server.start()
 
@@ -112,7 +111,7 @@ class Running:
         """End it."""
         self.pages.go_on.set()
         self.server.stop()
-        release(self.listener)
+        release_listener(self.listener)
 
 
 @pytest.fixture
@@ -139,7 +138,7 @@ def test_page_comes_with_its_length_and_the_end(running: Running) -> None:
     assert reply.count(b"HTTP/1.1 200 OK") == 1
     assert b"Content-Length: 3\r\n" in reply
     assert reply.endswith(b"Connection: close\r\n\r\n/a\n")
-    assert running.pages.asked == [Request("GET", "/a", "x")]
+    assert running.pages.asked == [HttpRequest("GET", "/a", "x")]
 
 
 def test_head_has_no_body(running: Running) -> None:
@@ -168,13 +167,13 @@ def test_what_is_no_request_is_refused(running: Running, data: bytes) -> None:
         except ConnectionError:
             reply = b""  # Refused before all of it was read.
     assert b"evil" not in reply
-    assert ask(running.address, "/a", GIVE_UP_S).text == "/a\n"
+    assert fetch_page(running.address, "/a", GIVE_UP_S).text == "/a\n"
 
 
 def test_our_client_asks_by_no_name(running: Running) -> None:
     """So `why` may ask by the names in pacemaker.servers that endpoints do not know."""
-    ask(running.address, "/a", GIVE_UP_S)
-    assert running.pages.asked == [Request("GET", "/a", "localhost")]
+    fetch_page(running.address, "/a", GIVE_UP_S)
+    assert running.pages.asked == [HttpRequest("GET", "/a", "localhost")]
 
 
 @pytest.mark.parametrize("target", ["/raise", "/raise-late"])
@@ -182,10 +181,10 @@ def test_page_that_fails_is_a_bug_of_ours(
     running: Running, target: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The client gets 500, the log the traceback, and the next client its page."""
-    answer = ask(running.address, target, GIVE_UP_S)
+    answer = fetch_page(running.address, target, GIVE_UP_S)
     assert (answer.status, answer.text) == (500, "a bug in the daemon: see its log\n")
     assert "as asked for" in caplog.text
-    assert ask(running.address, "/a", GIVE_UP_S).status == 200
+    assert fetch_page(running.address, "/a", GIVE_UP_S).status == 200
 
 
 @pytest.mark.parametrize(
@@ -211,12 +210,13 @@ def test_long_pages_are_made_one_at_a_time(running: Running) -> None:
     pages = running.pages
     with ThreadPoolExecutor(2) as clients:
         asked = [
-            clients.submit(ask, running.address, "/long", GIVE_UP_S) for _ in range(2)
+            clients.submit(fetch_page, running.address, "/long", GIVE_UP_S)
+            for _ in range(2)
         ]
         for _ in asked:
             assert pages.begun.acquire(timeout=GIVE_UP_S)
         assert pages.is_stuck.wait(GIVE_UP_S)
-        assert ask(running.address, "/page", GIVE_UP_S).text == "/page\n"
+        assert fetch_page(running.address, "/page", GIVE_UP_S).text == "/page\n"
         pages.go_on.set()
         assert {each.result().text for each in asked} == {"a beginning and an end"}
     assert pages.most_beyond == 1
@@ -234,12 +234,12 @@ def test_silent_connections_make_room(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest is closed, and whoever asks is served."""
-    monkeypatch.setattr(server_module, "GRACE_S", 0.01)
+    monkeypatch.setattr(server_module, "EVICTION_GRACE_S", 0.01)
     with contextlib.ExitStack() as opened:
         silent = [
             opened.enter_context(running.connect()) for _ in range(3 * MAX_CONNECTIONS)
         ]
-        assert ask(running.address, "/a", GIVE_UP_S).status == 200
+        assert fetch_page(running.address, "/a", GIVE_UP_S).status == 200
         assert silent[0].recv(1) == b""
 
 
@@ -247,7 +247,7 @@ def test_no_more_than_so_many_are_answered_at_once(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others wait in the kernel's backlog, and are answered later."""
-    monkeypatch.setattr(server_module, "GRACE_S", GIVE_UP_S)
+    monkeypatch.setattr(server_module, "EVICTION_GRACE_S", GIVE_UP_S)
     with contextlib.ExitStack() as opened:
         for _ in range(MAX_CONNECTIONS):
             connection = opened.enter_context(running.connect())
@@ -288,7 +288,7 @@ def test_server_leaves_nothing_behind(tmp_path: Path) -> None:
     address = AdminAddress(path=str(tmp_path / "admin"))
     for _ in range(5):
         running = Running(address)
-        ask(address, "/a", GIVE_UP_S)
+        fetch_page(address, "/a", GIVE_UP_S)
         with socket.socket(socket.AF_UNIX) as silent:
             silent.connect(address.path)
             running.close()
@@ -303,30 +303,5 @@ def test_unix_socket_is_for_its_user_alone(tmp_path: Path) -> None:
     running = Running(AdminAddress(path=str(path)))
     with contextlib.closing(running):
         assert path.stat().st_mode & 0o777 == 0o600
-        assert ask(running.address, "/a", GIVE_UP_S).status == 200
+        assert fetch_page(running.address, "/a", GIVE_UP_S).status == 200
     assert running.pages.asked[0].is_private
-
-
-def test_client_says_why_there_is_no_answer(tmp_path: Path) -> None:
-    """The endpoint, the reason, and what to look at."""
-    address = AdminAddress(path=str(tmp_path / "admin"))
-    with pytest.raises(AdminError, match=r"No such file.*--admin"):
-        ask(address, "/a", GIVE_UP_S)
-
-
-def test_answer_that_is_no_http_is_an_error(running: Running) -> None:
-    """Another program may have the port."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        address = AdminAddress("127.0.0.1", other.getsockname()[1])
-
-        def answer() -> None:
-            connection, _ = other.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(b"\x00\x00\x00\x0f\r\n")
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        with pytest.raises(AdminError):
-            ask(address, "/a", GIVE_UP_S)
-        thread.join()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 
 TIMEOUT_S = 60
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 import yaml
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.config.keys import KEYS, OPTION_PREFIX
 from tests.cli.conftest import Run
 

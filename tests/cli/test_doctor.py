@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.client import ServerAddress
 from pacemaker.doctor import gather
 from tests.cli.conftest import Run

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.client import ServerAddress
 from tests.cli.conftest import Run
 from tests.cli.stored import store

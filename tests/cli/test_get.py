@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.client import ServerAddress
 from pacemaker.heartbeats import codec
 from pacemaker.heartbeats.model import WorkerHeartbeat

@@ -12,8 +12,8 @@ import pytest
 
 from pacemaker.admin import client
 from pacemaker.admin.address import AdminAddress
-from pacemaker.admin.client import Answer
-from pacemaker.cli import exit_codes
+from pacemaker.admin.client import FetchedPage
+from pacemaker.cli.output import exit_codes
 from pacemaker.errors import AdminError
 from pacemaker.server import status as module
 from pacemaker.server.process import local_socket
@@ -28,11 +28,11 @@ class Endpoint:
     """Stands in for a daemon's endpoint."""
 
     def __init__(self) -> None:
-        self.answer = Answer(200, "[+]serving ok: on [::]:6699\nok\n")
+        self.answer = FetchedPage(200, "[+]serving ok: on [::]:6699\nok\n")
         self.is_there = True
         self.asked: list[tuple[str, str, float]] = []
 
-    def ask(self, address: AdminAddress, target: str, timeout_s: float) -> Answer:
+    def ask(self, address: AdminAddress, target: str, timeout_s: float) -> FetchedPage:
         """Take the place of `ask`."""
         self.asked.append((str(address), target, timeout_s))
         if not self.is_there:
@@ -44,7 +44,7 @@ class Endpoint:
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Endpoint:
     """Put a stand-in in the place of the endpoint."""
     endpoint = Endpoint()
-    monkeypatch.setattr(client, "ask", endpoint.ask)
+    monkeypatch.setattr(client, "fetch_page", endpoint.ask)
     return endpoint
 
 
@@ -57,7 +57,7 @@ def test_health_prints_every_check(run: Run, endpoint: Endpoint) -> None:
 
 def test_health_of_a_daemon_that_is_not_well(run: Run, endpoint: Endpoint) -> None:
     """The exit code says no; controls of a terminal are escaped."""
-    endpoint.answer = Answer(503, "[-]io-0 failed: \x1b[0m\nfailed\n")
+    endpoint.answer = FetchedPage(503, "[-]io-0 failed: \x1b[0m\nfailed\n")
     result = run("health", "--admin", "unix:/run/pm", "--live", "--timeout", "1")
     assert result.exit_code == exit_codes.NO
     assert result.stdout == "[-]io-0 failed: \\x1b[0m\nfailed\n"

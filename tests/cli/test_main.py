@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pacemaker import __main__, __version__
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from tests.cli.conftest import Run
 
 COMMANDS = (

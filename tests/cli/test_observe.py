@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pacemaker.admin.address import AdminAddress
-from pacemaker.admin.client import ask
-from pacemaker.cli import exit_codes
+from pacemaker.admin.client import fetch_page
+from pacemaker.cli.output import exit_codes
 from pacemaker.client import PacemakerConnection, ServerAddress, requests
 from tests.cli.conftest import Run
 from tests.client.daemons import daemon
@@ -50,9 +50,9 @@ def test_it_logs_serves_and_ends(server: ServerAddress) -> None:
         port = child.logged(r"the page is at http://127.0.0.1:(\d+)/", WAIT_S)
         child.logged(r"has sent no heartbeat for \d+ s", WAIT_S)
         address = AdminAddress("127.0.0.1", int(port[1]))
-        answer = ask(address, "/?format=json", WAIT_S)
+        answer = fetch_page(address, "/?format=json", WAIT_S)
         assert json.loads(answer.text)["topologies"][0]["id"] == TOPOLOGY
-        assert "storm_topology_workers" in ask(address, "/metrics", WAIT_S).text
+        assert "storm_topology_workers" in fetch_page(address, "/metrics", WAIT_S).text
         child.signal(signal.SIGTERM)
         assert child.wait() == exit_codes.OK
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pacemaker import server
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.client.address import ServerAddress
 from pacemaker.config import Settings
 from pacemaker.relay.daemon import RelayDaemon

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.errors import UpgradeError
 from pacemaker.server.upgrade import request
 from tests.cli.conftest import Run

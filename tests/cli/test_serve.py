@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pacemaker import server
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.config import Settings
 from pacemaker.errors import ListenError, StartError
 from pacemaker.sasl.registry import ServerSasl

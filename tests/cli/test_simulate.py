@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.client import PacemakerConnection, ServerAddress, requests
 from pacemaker.simulate import tally
 from pacemaker.simulate.interrupts import Interrupts

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.errors import StatusError
 from pacemaker.server import status as module
 from pacemaker.server.process import local_socket

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.cli import exit_codes, top
+from pacemaker.cli import top
+from pacemaker.cli.output import exit_codes
 from pacemaker.client import PacemakerConnection, ServerAddress, requests
-from pacemaker.observe import table
-from pacemaker.observe.picture import cluster_view
+from pacemaker.observe.views import tables
+from pacemaker.observe.views.make_views import make_cluster_view
 from tests.cli.conftest import Run
 from tests.client.daemons import daemon
 from tests.observe import made_up
@@ -105,5 +106,5 @@ def test_no_server_is_an_error(run: Run) -> None:
 
 def test_columns_of_the_command_are_those_of_the_table() -> None:
     """The command names them without loading the table."""
-    view = cluster_view(made_up.running(), made_up.NOW)
-    assert [c.name for c in table.topology_columns(view)] == list(top.COLUMNS)
+    view = make_cluster_view(made_up.running(), made_up.NOW)
+    assert [c.name for c in tables.topology_columns(view)] == list(top.COLUMNS)

@@ -8,16 +8,16 @@ import pytest
 
 from pacemaker.admin import client
 from pacemaker.admin.address import AdminAddress
-from pacemaker.admin.client import Answer
-from pacemaker.cli import exit_codes
+from pacemaker.admin.client import FetchedPage
 from pacemaker.cli import why as module
+from pacemaker.cli.output import exit_codes
 from pacemaker.cluster_state import zookeeper_state
 from pacemaker.config import Settings
-from pacemaker.core.history import History
-from pacemaker.core.record import End, Source
+from pacemaker.core.history.history import History
+from pacemaker.core.history.record import ConnectionEnd, PeerRecord
 from pacemaker.errors import AdminError
-from pacemaker.observe import zookeeper
-from pacemaker.observe.nodes import Assignment, ClusterNodes
+from pacemaker.observe.zookeeper import reading
+from pacemaker.observe.zookeeper.storm_nodes import Assignment, ClusterNodes
 from pacemaker.server.history_page import write_history
 from tests.cli.conftest import Run
 from tests.why.cases import moved
@@ -32,11 +32,11 @@ def history(ahead_s: float = 0.0, is_relay: bool = False) -> str:
         is_relay: whether the daemon is a relay.
     """
     kept = History(10**6)
-    before, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
+    before, nimbus = PeerRecord("10.0.0.1:4000"), PeerRecord("10.0.0.9:1")
     for now_s in (1_000.0, 1_003.0):
-        kept.record_for(KEY, before, now_s, VALUE)
-    before.end = End.RESET
-    kept.record_for(KEY, Source("10.0.0.1:4002"), 1_300.0, VALUE)
+        kept.note_pulse(KEY, before, now_s, VALUE)
+    before.end = ConnectionEnd.RESET
+    kept.note_pulse(KEY, PeerRecord("10.0.0.1:4002"), 1_300.0, VALUE)
     kept.note_read(KEY, nimbus, 1_301.0)
     return b"".join(
         write_history(kept, {KEY: VALUE}.get, 1_302.0 + ahead_s, 1_302.0, "", is_relay)
@@ -47,13 +47,13 @@ class Endpoints:
     """Stand in for the endpoints of daemons."""
 
     def __init__(self) -> None:
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, FetchedPage] = {}
         self.tokens: list[str | None] = []
         self.asked: set[str] = set()
 
     def ask(
         self, address: AdminAddress, target: str, timeout_s: float, token: str | None
-    ) -> Answer:
+    ) -> FetchedPage:
         """Take the place of `ask`."""
         assert target == "/history"
         self.tokens.append(token)
@@ -68,7 +68,7 @@ class Endpoints:
 def endpoints(monkeypatch: pytest.MonkeyPatch) -> Endpoints:
     """Put stand-ins in the place of the endpoints."""
     endpoints = Endpoints()
-    monkeypatch.setattr(client, "ask", endpoints.ask)
+    monkeypatch.setattr(client, "fetch_page", endpoints.ask)
     return endpoints
 
 
@@ -76,7 +76,7 @@ def test_why_asks_the_pacemakers_of_the_configuration(
     run: Run, endpoints: Endpoints
 ) -> None:
     """At the endpoints' usual port; one that does not answer is named."""
-    endpoints.answers["pm1:6698"] = Answer(200, history())
+    endpoints.answers["pm1:6698"] = FetchedPage(200, history())
     servers = "pacemaker.servers=[pm1,pm2]"
     result = run("why", "words", "--no-zookeeper", "-c", servers)
     assert result.exit_code == exit_codes.OK
@@ -95,7 +95,7 @@ def test_why_asks_the_relays_of_the_hosts(
     }
     known = ClusterNodes(read_s=0.0, assignments=assignments)
     monkeypatch.setattr(module, "_read_nodes", lambda _: known)
-    endpoints.answers["worker1:6698"] = Answer(200, history(is_relay=True))
+    endpoints.answers["worker1:6698"] = FetchedPage(200, history(is_relay=True))
     options = ("-c", "pacemaker.servers=[localhost]")
     relays = ("-c", "pacemaker.relay.servers=[pm1]")
     result = run("why", "words", *options, *relays)
@@ -112,7 +112,7 @@ def test_why_asks_the_endpoints_that_are_named(
     run: Run, endpoints: Endpoints, worker: str
 ) -> None:
     """With the verdict for programs, too."""
-    endpoints.answers["unix:/run/pm"] = Answer(200, history())
+    endpoints.answers["unix:/run/pm"] = FetchedPage(200, history())
     arguments = ("why", TOPOLOGY, worker, "--no-zookeeper", "--json")
     result = run(*arguments, "--admin", "unix:/run/pm")
     assert result.exit_code == exit_codes.OK
@@ -127,7 +127,7 @@ def test_what_nobody_remembers_is_a_no(
     run: Run, endpoints: Endpoints, arguments: tuple[str, ...]
 ) -> None:
     """It says what they remember."""
-    endpoints.answers["unix:/run/pm"] = Answer(200, history())
+    endpoints.answers["unix:/run/pm"] = FetchedPage(200, history())
     result = run("why", *arguments, "--no-zookeeper", "--admin", "unix:/run/pm")
     assert result.exit_code == exit_codes.NO
     assert f"remembers these topologies: {TOPOLOGY}" in result.stderr
@@ -141,10 +141,11 @@ def test_no_answer_is_an_error(run: Run, endpoints: Endpoints) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(401, "this page needs the token\n"), Answer(200, "hello")]
+    "answer",
+    [FetchedPage(401, "this page needs the token\n"), FetchedPage(200, "hello")],
 )
 def test_answer_that_is_no_history_is_an_error(
-    run: Run, endpoints: Endpoints, answer: Answer
+    run: Run, endpoints: Endpoints, answer: FetchedPage
 ) -> None:
     """It says what the endpoint said."""
     endpoints.answers["127.0.0.1:6698"] = answer
@@ -155,8 +156,8 @@ def test_answer_that_is_no_history_is_an_error(
 
 def test_wrong_clock_of_a_pacemaker_is_noted(run: Run, endpoints: Endpoints) -> None:
     """By how much it is wrong, and which clock counts."""
-    endpoints.answers["pm1:6698"] = Answer(200, history())
-    endpoints.answers["pm2:6698"] = Answer(200, history(ahead_s=-3_600.0))
+    endpoints.answers["pm1:6698"] = FetchedPage(200, history())
+    endpoints.answers["pm2:6698"] = FetchedPage(200, history(ahead_s=-3_600.0))
     servers = "pacemaker.servers=[pm1,pm2]"
     result = run("why", "words", "--no-zookeeper", "-c", servers)
     assert result.exit_code == exit_codes.OK
@@ -167,7 +168,7 @@ def test_wrong_clock_of_a_pacemaker_is_noted(run: Run, endpoints: Endpoints) -> 
 def test_empty_memory_is_said_to_be_empty(run: Run, endpoints: Endpoints) -> None:
     """There is no list of topologies to choose from."""
     empty = b"".join(write_history(History(1), lambda _: None, 1.0, 1.0, "")).decode()
-    endpoints.answers["unix:/run/pm"] = Answer(200, empty)
+    endpoints.answers["unix:/run/pm"] = FetchedPage(200, empty)
     result = run("why", "words", "--no-zookeeper", "--admin", "unix:/run/pm")
     assert result.exit_code == exit_codes.NO
     assert "unix:/run/pm remembers no worker at all" in result.stderr
@@ -206,7 +207,7 @@ def test_why_reads_zookeeper(
 ) -> None:
     """It connects, changes nothing, and says what ZooKeeper adds."""
     monkeypatch.setattr(zookeeper_state, "ZooKeeperState", ConnectedState)
-    endpoints.answers["unix:/run/pm"] = Answer(200, history())
+    endpoints.answers["unix:/run/pm"] = FetchedPage(200, history())
     result = run("why", "words", "--admin", "unix:/run/pm")
     assert result.exit_code == exit_codes.OK
     assert "ZooKeeper cannot be read" not in result.stderr
@@ -219,8 +220,8 @@ def test_worker_that_was_never_seen_is_told(
     """ZooKeeper assigns it, and the other workers of its topology are told too."""
     found = moved(at_s=1_000)
     monkeypatch.setattr(zookeeper_state, "ZooKeeperState", ConnectedState)
-    monkeypatch.setattr(zookeeper, "read_nodes", lambda state, now_s: found)
-    endpoints.answers["unix:/run/pm"] = Answer(200, history())
+    monkeypatch.setattr(reading, "read_nodes", lambda state, now_s: found)
+    endpoints.answers["unix:/run/pm"] = FetchedPage(200, history())
     result = run("why", "words", "--admin", "unix:/run/pm")
     assert f"node-b-6700 of {TOPOLOGY}: never seen: " in result.stdout
     assert f"7a4e-6700 of {TOPOLOGY}: " in result.stdout

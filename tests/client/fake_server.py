@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import TypeAlias
 
 from pacemaker.client.address import ServerAddress
-from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.store import Store
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.store.store import Store
 from pacemaker.wire import messages
 from pacemaker.wire.messages import Message
 

@@ -17,7 +17,7 @@ def test_backoff_doubles_up_to_its_bound() -> None:
     backoff = new_backoff()
     bound_s = FIRST_DELAY_S
     for _ in range(20):
-        assert bound_s / 2 <= backoff.next_s() <= bound_s
+        assert bound_s / 2 <= backoff.next_delay_s() <= bound_s
         bound_s = min(2 * bound_s, MAX_DELAY_S)
     assert bound_s == MAX_DELAY_S
 
@@ -26,12 +26,12 @@ def test_backoff_begins_anew() -> None:
     """After an answer the first delay is the shortest again."""
     backoff = new_backoff()
     for _ in range(20):
-        backoff.next_s()
+        backoff.next_delay_s()
     backoff.reset()
-    assert backoff.next_s() <= FIRST_DELAY_S
+    assert backoff.next_delay_s() <= FIRST_DELAY_S
 
 
 def test_backoff_spreads_clients() -> None:
     """Clients that lost a server at the same moment do not all come back at one."""
-    delays = {new_backoff(seed).next_s() for seed in range(100)}
+    delays = {new_backoff(seed).next_delay_s() for seed in range(100)}
     assert len(delays) == 100

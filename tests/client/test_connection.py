@@ -15,7 +15,7 @@ import pytest
 from pacemaker.client import (
     PacemakerConnection,
     ServerAddress,
-    limits,
+    connection_limits,
     requests,
     session,
 )
@@ -479,7 +479,7 @@ def test_server_that_cannot_be_reached_is_given_up(
     server.is_unreachable = True
     with pytest.raises(CannotConnectError, match="cannot be reached"):
         connection.request(PING)
-    assert network.clock.now_s() == limits.CONNECT_TIMEOUT_S
+    assert network.clock.now_s() == connection_limits.CONNECT_TIMEOUT_S
     server.is_unreachable = False
     network.clock.advance(1.0)
     assert connection.is_available
@@ -493,7 +493,7 @@ def test_silent_server_is_given_up(
     connection.request(PING)
     with pytest.raises(DeadlineError):
         connection.request(requests.send_pulse("/w", b""), SHORT_S)
-    network.clock.advance(limits.PROOF_TIMEOUT_S)
+    network.clock.advance(connection_limits.PROOF_TIMEOUT_S)
     assert server.peers[0].is_closed
     connection.request(PING)
     assert len(server.peers) == 2
@@ -542,7 +542,7 @@ def test_server_that_owes_too_many_replies_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is kept of requests that were given up has a bound."""
-    monkeypatch.setattr(limits, "MAX_ABANDONED", 2)
+    monkeypatch.setattr(connection_limits, "MAX_ABANDONED", 2)
     server.script(holding)
     connection.request(PING)
     for _ in range(3):
@@ -612,7 +612,7 @@ def test_slow_step_holds_no_caller_beyond_its_deadline(
 
     The time of the step is not held against the server.
     """
-    monkeypatch.setattr(limits, "PROOF_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(connection_limits, "PROOF_TIMEOUT_S", 1.0)
     may_go_on = threading.Event()
 
     def welcoming(peer: RealPeer) -> None:

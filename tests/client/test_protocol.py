@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from pacemaker.client import protocol as module
 from pacemaker.client import requests
-from pacemaker.client.protocol import ClientProtocol, Phase, Reply
+from pacemaker.client.protocol import ClientPhase, ClientProtocol, Reply
 from pacemaker.client.requests import MAX_MESSAGE_ID, Request
-from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.store import Store
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.store.store import Store
 from pacemaker.errors import (
     AuthenticationError,
     FrameError,
@@ -29,7 +29,7 @@ from pacemaker.sasl.mechanism import ClientMechanism, ServerMechanism
 from pacemaker.sasl.secret import Secret
 from pacemaker.wire import control, messages
 from pacemaker.wire.messages import Message
-from tests.core.collecting import Collecting
+from tests.core.protocol.collecting import Collecting
 from tests.cutting import same_however_it_arrives
 from tests.fake_mechanisms import like_digest, like_kerberos, like_mutual_kerberos
 from tests.golden import GOLDEN
@@ -54,11 +54,11 @@ def token(data: bytes) -> bytes:
 
 def take_steps(protocol: ClientProtocol) -> None:
     """Take the SASL steps that are due."""
-    while protocol.phase is Phase.STEPPING:
+    while protocol.phase is ClientPhase.STEPPING:
         protocol.finish_step(protocol.run_step())
 
 
-def phase_of(protocol: ClientProtocol) -> Phase:
+def phase_of(protocol: ClientProtocol) -> ClientPhase:
     """Return the phase as it is now."""
     return protocol.phase
 
@@ -156,7 +156,7 @@ def test_refusal_is_told_apart() -> None:
     client.request(requests.exists("/a"))
     client.receive_data(GOLDEN["NOT_AUTHORIZED"][1])
     assert client.replies() == [Reply(9, None, is_refused=True)]
-    assert phase_of(client) is Phase.OPEN
+    assert phase_of(client) is ClientPhase.OPEN
 
 
 def test_replies_may_come_in_any_order() -> None:
@@ -235,7 +235,7 @@ def test_broken_protocol_closes(data: bytes, kind: type[PeerError]) -> None:
     client = ClientProtocol(MAX_BODY_BYTES)
     client.request(requests.create_path("/"))
     client.receive_data(data)
-    assert phase_of(client) is Phase.CLOSED
+    assert phase_of(client) is ClientPhase.CLOSED
     assert type(client.error) is kind
     client.receive_data(wire.ack(Type.CREATE_PATH_RESPONSE, 0))
     assert client.replies() == []
@@ -247,7 +247,7 @@ def test_replies_before_the_fault_are_kept() -> None:
     client.request(requests.create_path("/"))
     client.receive_data(wire.ack(Type.CREATE_PATH_RESPONSE, 0) + b"\xff\xff\xff\xff")
     assert client.replies() == [Reply(0, None)]
-    assert phase_of(client) is Phase.CLOSED
+    assert phase_of(client) is ClientPhase.CLOSED
 
 
 @given(data=st.binary(), begins=st.booleans())
@@ -258,7 +258,7 @@ def test_any_bytes_give_a_legal_state(data: bytes, begins: bool) -> None:
     client.request(requests.get_pulse("/a"))
     client.receive_data(data)
     take_steps(client)
-    assert (client.phase is Phase.CLOSED) == (client.error is not None)
+    assert (client.phase is ClientPhase.CLOSED) == (client.error is not None)
 
 
 def test_long_list_is_read() -> None:
@@ -328,7 +328,7 @@ def test_requests_wait_for_the_end_of_the_exchange(name: str, cut_bytes: int) ->
     client.request(requests.send_pulse("/a", b"x"))
     client.request(requests.get_pulse("/a"))
     talk(client, server, cut_bytes)
-    assert phase_of(client) is Phase.OPEN
+    assert phase_of(client) is ClientPhase.OPEN
     assert server.authenticated
     assert client.replies() == [Reply(0, None), Reply(1, b"x")]
 
@@ -345,7 +345,10 @@ def test_digest_exchange_is_storms_wire() -> None:
     assert client.data_to_send() == token(b"response")
     client.receive_data(token(b"rspauth"))
     take_steps(client)
-    assert (client.phase, client.data_to_send()) == (Phase.COMPLETION_EXPECTED, b"")
+    assert (client.phase, client.data_to_send()) == (
+        ClientPhase.COMPLETION_EXPECTED,
+        b"",
+    )
     client.receive_data(COMPLETE)
     assert client.data_to_send() == requests.get_pulse("/a").frame(0)
 
@@ -353,13 +356,13 @@ def test_digest_exchange_is_storms_wire() -> None:
 def test_kerberos_exchange_begins_with_a_token_and_ends_with_two_completions() -> None:
     """There is no request, and one -203 is not enough."""
     client = ClientProtocol(MAX_BODY_BYTES, ScriptedClient([b"AP-REQ"], False, 2))
-    assert phase_of(client) is Phase.STEPPING
+    assert phase_of(client) is ClientPhase.STEPPING
     take_steps(client)
     assert client.data_to_send() == token(b"AP-REQ")
     client.receive_data(COMPLETE)
-    assert phase_of(client) is Phase.COMPLETION_EXPECTED
+    assert phase_of(client) is ClientPhase.COMPLETION_EXPECTED
     client.receive_data(COMPLETE)
-    assert phase_of(client) is Phase.OPEN
+    assert phase_of(client) is ClientPhase.OPEN
 
 
 def test_tokens_that_come_together_are_taken_one_by_one() -> None:
@@ -368,9 +371,9 @@ def test_tokens_that_come_together_are_taken_one_by_one() -> None:
         MAX_BODY_BYTES, ScriptedClient([b"response", None], True, 1)
     )
     client.receive_data(token(b"challenge") + token(b"rspauth") + COMPLETE)
-    assert phase_of(client) is Phase.STEPPING
+    assert phase_of(client) is ClientPhase.STEPPING
     take_steps(client)
-    assert phase_of(client) is Phase.OPEN
+    assert phase_of(client) is ClientPhase.OPEN
 
 
 @pytest.mark.parametrize(
@@ -394,7 +397,7 @@ def test_broken_exchange_closes(data: bytes, kind: type[PeerError]) -> None:
     assert type(client.error) is kind
     assert client.data_to_send() == TOKEN_REQUEST
     client.finish_step(b"too late")
-    assert phase_of(client) is Phase.CLOSED
+    assert phase_of(client) is ClientPhase.CLOSED
 
 
 def test_completion_of_another_code_is_refused() -> None:

@@ -14,8 +14,8 @@ from pacemaker.client.call import Call
 from pacemaker.client.liveness import Liveness
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.session import (
-    IS_IT_ONE,
     MAX_IN_FLIGHT,
+    NOT_A_PACEMAKER_HINT,
     Session,
     SessionLostError,
 )
@@ -153,7 +153,7 @@ def test_server_that_ends_before_any_reply_may_be_no_pacemaker() -> None:
     """Servers of other protocols close, so the error asks what listens there."""
     with pytest.raises(SessionLostError) as caught:
         run(Owner(0), Socket(), readable)
-    assert str(caught.value) == f"closed by the server; {IS_IT_ONE}"
+    assert str(caught.value) == f"closed by the server; {NOT_A_PACEMAKER_HINT}"
 
 
 def test_server_that_has_replied_is_a_pacemaker() -> None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from tests.real.daemons import ENVIRONMENT
 from tests.real.jvm import ROOT
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from tests.cluster.cluster import Cluster, Setup
 from tests.cluster.commands import WITHOUT_CREDENTIALS
 from tests.cluster.conftest import HostMaker

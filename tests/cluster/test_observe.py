@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pytest
 
-from pacemaker.cli import exit_codes
-from pacemaker.observe.figures import WINDOWS
+from pacemaker.cli.output import exit_codes
+from pacemaker.observe.decoding.executor_figures import WINDOWS
 from tests.cluster.cluster import ROUND_S, UP_TIMEOUT_S, Cluster, Setup
 from tests.cluster.conftest import HostMaker, one_start_at_a_time
 from tests.cluster.hosts import Host
@@ -239,9 +239,9 @@ def test_doctor_finds_nothing_wrong_with_a_sound_cluster(
 
 def test_a_killed_worker_is_shown_at_once(running: Cluster, busy: str) -> None:
     """The first line names it; then its restart, or its move, is shown."""
-    from pacemaker.cli.targets import Target
+    from pacemaker.cli.options.targets import Target
     from pacemaker.observe.observer import Observer
-    from pacemaker.observe.troubles import sentence
+    from pacemaker.observe.views.troubles import sentence
 
     config = str(running.folder / "nimbus" / "conf" / "storm.yaml")
     settings = Target(config, (), "error", None, 5.0).settings()

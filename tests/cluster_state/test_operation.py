@@ -8,7 +8,11 @@ import pytest
 from kazoo import exceptions as kazoo
 from kazoo.handlers.threading import KazooTimeoutError
 
-from pacemaker.cluster_state.operation import WRITE_ATTEMPTS_MAX, Done, Operation
+from pacemaker.cluster_state.operation import (
+    MAX_WRITE_ATTEMPTS,
+    Operation,
+    WriteWasDone,
+)
 from pacemaker.errors import (
     AnswerLostError,
     NodeAccessError,
@@ -32,7 +36,7 @@ def read(session: ScriptedSession) -> Any:
         return op.read(lambda client: client.get_async("/a"))
 
 
-def write(session: ScriptedSession, *found: Done | None) -> Any:
+def write(session: ScriptedSession, *found: WriteWasDone | None) -> Any:
     """Write a node by it; `found` is what reading back finds each time."""
     finds = iter(found)
     with operation(session) as op:
@@ -58,7 +62,7 @@ def test_answered_write_is_not_read_back() -> None:
 def test_write_that_is_found_is_done(lost: Exception) -> None:
     """A lost write is looked for behind a sync; found, it is not sent again."""
     session = ScriptedSession([lost, "/"])
-    assert write(session, Done("found")) == "found"
+    assert write(session, WriteWasDone("found")) == "found"
     assert session.requests == ["set", "sync"]
 
 
@@ -71,9 +75,9 @@ def test_write_that_is_not_found_is_sent_again() -> None:
 
 def test_write_is_not_sent_for_ever() -> None:
     """A write that ends its connection each time is given up, and was not done."""
-    session = ScriptedSession([LOST[0], "/"] * WRITE_ATTEMPTS_MAX)
+    session = ScriptedSession([LOST[0], "/"] * MAX_WRITE_ATTEMPTS)
     with pytest.raises(UnavailableError, match="ended each time"):
-        write(session, *[None] * WRITE_ATTEMPTS_MAX)
+        write(session, *[None] * MAX_WRITE_ATTEMPTS)
 
 
 @pytest.mark.parametrize("error", [KazooTimeoutError(), kazoo.NoAuthError()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.cluster_state.paths import below, normalize, parent
+from pacemaker.cluster_state.paths import join_path, normalize, parent
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_parent(path: str, above: str) -> None:
 )
 def test_path_below_a_root(root: str, path: str, full: str) -> None:
     """A path lies below its root, which may be ZooKeeper's own."""
-    assert below(root, path) == full
+    assert join_path(root, path) == full

@@ -6,7 +6,12 @@ import dataclasses
 
 import pytest
 
-from pacemaker.config.keys import KEYS, KNOWN_PACEMAKER_KEYS, PACEMAKER_PREFIX, Key
+from pacemaker.config.keys import (
+    KEYS,
+    KNOWN_PACEMAKER_KEYS,
+    PACEMAKER_PREFIX,
+    ConfigKey,
+)
 from pacemaker.config.settings import Settings
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
@@ -21,7 +26,7 @@ def test_every_setting_has_one_key() -> None:
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: str(key.name))
-def test_secret_is_in_no_repr(key: Key) -> None:
+def test_secret_is_in_no_repr(key: ConfigKey) -> None:
     """A setting is left out of the repr if and only if its key is a secret."""
     assert FIELDS[key.field].repr is not key.is_secret
 

@@ -9,8 +9,8 @@ from pacemaker.config.storm_defaults import (
     NIMBUS_TASK_TIMEOUT_SECS,
     TASK_HEARTBEAT_SECS,
 )
-from pacemaker.core.history import READ_GAP_S
-from pacemaker.core.record import USUAL_INTERVAL_S
+from pacemaker.core.history.history import READ_GAP_S
+from pacemaker.core.history.record import USUAL_INTERVAL_S
 
 
 def test_core_has_the_same_numbers() -> None:

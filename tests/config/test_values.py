@@ -11,7 +11,7 @@ import pytest
 
 from pacemaker.config import values
 from pacemaker.config.settings import AuthMethod
-from pacemaker.config.values import Hidden, Shown, WrongValueError
+from pacemaker.config.values import HiddenValue, ShownValue, WrongValueError
 from pacemaker.config.yaml_reader import Timestamp
 
 
@@ -73,12 +73,12 @@ def test_path_holds_no_nul() -> None:
 )
 def test_value_is_shown_as_yaml_writes_it(value: object, shown: str) -> None:
     """And cut, if it is long."""
-    assert repr(Shown(value)) == shown
+    assert repr(ShownValue(value)) == shown
 
 
 def test_secret_is_not_shown() -> None:
     """A word stands in its place."""
-    assert repr(Hidden()) == "(not shown)"
+    assert repr(HiddenValue()) == "(not shown)"
 
 
 def test_last_option_of_the_jvm_counts() -> None:

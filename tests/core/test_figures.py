@@ -1,4 +1,4 @@
-"""Tests of pacemaker.core.figures."""
+"""Tests of core.figures."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_turns_are_counted_by_their_events(duration_s: float, bits: int) -> None
     figures.count_turn(duration_s, 2)
     shown = {bits: count for bits, count in enumerate(figures.turn_events) if count}
     assert shown == {bits: 5}
-    assert figures.turns_s == pytest.approx(5 * duration_s)
+    assert figures.turn_events_s == pytest.approx(5 * duration_s)
 
 
 def test_figures_of_threads_add_up() -> None:

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import yaml
 
-from pacemaker.observe.picture import cluster_view
+from pacemaker.observe.views.make_views import make_cluster_view
 from pacemaker.observe.web.metrics import families
 from tests.observe import made_up
 from tests.real.jvm import ROOT, program
@@ -25,9 +25,9 @@ _NAME = re.compile(r"\bstorm_(?:observe|topology|component|nimbus|slots)_?[a-z0-
 
 def shown() -> set[str]:
     """Return the names of all series."""
-    engine = made_up.running()
-    engine.on_nodes(made_up.NODES)
-    view = cluster_view(engine, made_up.NOW)
+    cluster = made_up.running()
+    cluster.on_nodes(made_up.NODES)
+    view = make_cluster_view(cluster, made_up.NOW)
     found = {family.name for family in families(view)}
     return found | {f"{name}_total" for name in found}
 

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from pacemaker.observe.engine import Engine
-from pacemaker.observe.picture import cluster_view, executor_views
-from pacemaker.observe.view import ClusterView, ExecutorView
+from pacemaker.observe.tracking.cluster import TrackedCluster
+from pacemaker.observe.views.cluster_view import ClusterView, ExecutorView
+from pacemaker.observe.views.make_views import make_cluster_view, make_executor_views
 from tests.observe.made_up import NOW
 
 
 class Fixed:
-    """Shows what an engine knows at a moment.
+    """Shows what is known of a cluster at a moment.
 
     Args:
-        engine: the engine.
+        cluster: the cluster.
         now_s: the moment.
     """
 
-    def __init__(self, engine: Engine, now_s: float = NOW) -> None:
-        self.engine = engine
+    def __init__(self, cluster: TrackedCluster, now_s: float = NOW) -> None:
+        self.cluster = cluster
         self.now_s = now_s
 
     def view(self) -> ClusterView:
         """Return the view."""
-        return cluster_view(self.engine, self.now_s)
+        return make_cluster_view(self.cluster, self.now_s)
 
     def executors(
         self, topology_id: str, component: str | None = None, worker: str | None = None
     ) -> list[ExecutorView]:
         """Return the executors."""
-        topology = self.engine.topologies[topology_id]
-        return executor_views(self.engine, topology, component, worker)
+        topology = self.cluster.topologies[topology_id]
+        return make_executor_views(self.cluster, topology, component, worker)

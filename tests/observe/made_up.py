@@ -17,8 +17,8 @@ from pacemaker.heartbeats.model import (
     SpoutStats,
     WorkerHeartbeat,
 )
-from pacemaker.observe.engine import Engine
-from pacemaker.observe.nodes import (
+from pacemaker.observe.tracking.cluster import TrackedCluster
+from pacemaker.observe.zookeeper.storm_nodes import (
     Assignment,
     ClusterNodes,
     NimbusNode,
@@ -118,7 +118,7 @@ def value(
 
 
 def beat(
-    engine: Engine,
+    cluster: TrackedCluster,
     worker: str,
     now_s: float = NOW,
     uptime_secs: int = 700,
@@ -128,21 +128,21 @@ def beat(
     """Have a worker's heartbeat read at the moment it was written."""
     shown = executors_of(worker, factor) if executors is None else executors
     details = value(shown, int(now_s), uptime_secs)
-    engine.on_value(TOPOLOGY, worker, details, now_s)
+    cluster.on_value(TOPOLOGY, worker, details, now_s)
 
 
-def listed(engine: Engine, *workers: str, now_s: float = NOW) -> None:
+def listed(cluster: TrackedCluster, *workers: str, now_s: float = NOW) -> None:
     """Have the workers' keys listed."""
-    engine.on_listed({TOPOLOGY: list(workers)}, now_s)
+    cluster.on_listed({TOPOLOGY: list(workers)}, now_s)
 
 
-def running() -> Engine:
-    """Return an engine that has read both workers."""
-    engine = Engine()
-    listed(engine, A, B)
-    beat(engine, A)
-    beat(engine, B)
-    return engine
+def running() -> TrackedCluster:
+    """Return a cluster of which both workers were read."""
+    cluster = TrackedCluster()
+    listed(cluster, A, B)
+    beat(cluster, A)
+    beat(cluster, B)
+    return cluster
 
 
 ASSIGNMENT = Assignment(

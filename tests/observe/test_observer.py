@@ -11,9 +11,9 @@ import pytest
 
 from pacemaker.client import PacemakerPool, ServerAddress
 from pacemaker.config import Settings
-from pacemaker.observe.engine import Engine
 from pacemaker.observe.observer import Observer
-from pacemaker.observe.reader import LARGE_ROUND_S, ROUND_S, Reader
+from pacemaker.observe.reader import LARGE_ROUND_S, ROUND_S, HeartbeatReader
+from pacemaker.observe.tracking.cluster import TrackedCluster
 from tests.client.daemons import daemon
 from tests.observe import made_up
 from tests.observe.made_up import NOW, TOPOLOGY, A, B
@@ -44,11 +44,11 @@ def pulse(server: ServerAddress, worker: str, time_secs: int, factor: int = 1) -
         pool.send_pulse(f"/workerbeats/{TOPOLOGY}/{worker}", details)
 
 
-def read(pool: PacemakerPool) -> Engine:
+def read(pool: PacemakerPool) -> TrackedCluster:
     """Do one round."""
-    engine = Engine()
-    Reader(pool, engine, threading.Lock(), clock=lambda: NOW).read_all()
-    return engine
+    cluster = TrackedCluster()
+    HeartbeatReader(pool, cluster, threading.Lock(), clock=lambda: NOW).read_all()
+    return cluster
 
 
 def test_a_round_reads_every_worker_of_every_server(
@@ -59,11 +59,11 @@ def test_a_round_reads_every_worker_of_every_server(
     pulse(servers[1], A, NOW - 2, factor=7)
     pulse(servers[1], B, NOW)
     with pool_of(*servers) as pool:
-        engine = read(pool)
-    workers = engine.topologies[TOPOLOGY].workers
+        cluster = read(pool)
+    workers = cluster.topologies[TOPOLOGY].workers
     assert {name: each.age_s for name, each in workers.items()} == {A: 2, B: 0}
-    assert [server.problem for server in engine.servers] == [None, None]
-    assert engine.servers_problem is None
+    assert [server.problem for server in cluster.servers] == [None, None]
+    assert cluster.servers_problem is None
 
 
 def test_a_dead_server_is_named_and_the_others_are_read(
@@ -72,17 +72,17 @@ def test_a_dead_server_is_named_and_the_others_are_read(
     """The rest of the cluster is shown."""
     pulse(servers[0], A, NOW)
     with pool_of(servers[0], DEAD) as pool:
-        engine = read(pool)
-    assert list(engine.topologies[TOPOLOGY].workers) == [A]
-    assert [bool(server.problem) for server in engine.servers] == [False, True]
+        cluster = read(pool)
+    assert list(cluster.topologies[TOPOLOGY].workers) == [A]
+    assert [bool(server.problem) for server in cluster.servers] == [False, True]
 
 
 def test_no_server_at_all_is_the_problem() -> None:
-    """Nothing is read, and the engine says why."""
+    """Nothing is read, and the cluster says why."""
     with pool_of(DEAD) as pool:
-        engine = read(pool)
-    assert engine.listed_s is None
-    assert engine.servers_problem is not None
+        cluster = read(pool)
+    assert cluster.listed_s is None
+    assert cluster.servers_problem is not None
 
 
 def test_a_worker_that_went_silent_is_read_again_soon(
@@ -92,26 +92,26 @@ def test_a_worker_that_went_silent_is_read_again_soon(
     pulse(servers[0], A, NOW)
     pulse(servers[0], B, NOW)
     now_s = float(NOW)
-    engine = Engine()
+    cluster = TrackedCluster()
     with pool_of(servers[0]) as pool:
-        reader = Reader(pool, engine, threading.Lock(), clock=lambda: now_s)
+        reader = HeartbeatReader(pool, cluster, threading.Lock(), clock=lambda: now_s)
         reader.read_all()
         pulse(servers[0], B, NOW + 3)
         now_s += 6
         reader.read_all()
         now_s += 4
         reader.read_suspects()
-    workers = engine.topologies[TOPOLOGY].workers
+    workers = cluster.topologies[TOPOLOGY].workers
     assert (workers[A].age_s, workers[B].read_s) == (10, NOW + 6)
 
 
 def test_a_large_cluster_is_read_less_often(servers: Servers) -> None:
     """Above 5,000 workers a round takes as long as one of Nimbus."""
-    engine = Engine()
+    cluster = TrackedCluster()
     with pool_of(servers[0]) as pool:
-        reader = Reader(pool, engine, threading.Lock())
+        reader = HeartbeatReader(pool, cluster, threading.Lock())
         assert reader.round_s() == ROUND_S
-        engine.on_listed({TOPOLOGY: map(str, range(5001))}, NOW)
+        cluster.on_listed({TOPOLOGY: map(str, range(5001))}, NOW)
         assert reader.round_s() == LARGE_ROUND_S
 
 
@@ -148,7 +148,7 @@ def test_zookeeper_that_is_not_there_leaves_the_rest(
 
 
 def test_a_view_waits_for_nobody_once_the_threads_run(servers: Servers) -> None:
-    """A page shows the last view while the engine is busy with the next one."""
+    """A page shows the last view while the cluster is busy with the next one."""
     settings = Settings(servers=tuple(map(str, servers)))
     with Observer(settings, 5.0, with_zookeeper=False) as observer:
         observer.start()

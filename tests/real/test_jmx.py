@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pacemaker.admin.address import AdminAddress
-from pacemaker.admin.client import ask
+from pacemaker.admin.client import fetch_page
 from tests.prometheus import complaints
 from tests.real import jmx
 from tests.real.daemons import JvmDaemon, free_port
@@ -23,7 +23,7 @@ GIVE_UP_S = 60.0
 
 def scrape(port: int) -> str:
     """Return the exporter's page."""
-    return ask(AdminAddress("127.0.0.1", port), "/metrics", GIVE_UP_S).text
+    return fetch_page(AdminAddress("127.0.0.1", port), "/metrics", GIVE_UP_S).text
 
 
 def test_jvms_pacemaker_has_our_names() -> None:

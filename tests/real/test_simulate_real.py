@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pacemaker.cli import exit_codes
+from pacemaker.cli.output import exit_codes
 from pacemaker.client import PacemakerConnection, ServerAddress, requests
 from tests.real.child import Child
 from tests.real.daemons import ENVIRONMENT, Daemon, JvmDaemon

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pacemaker.admin.address import AdminAddress, parse_admin_address
-from pacemaker.admin.client import ask
-from pacemaker.cli import exit_codes
+from pacemaker.admin.client import fetch_page
+from pacemaker.cli.output import exit_codes
 from pacemaker.client.address import ServerAddress
 from pacemaker.client.connection import PacemakerConnection
 from pacemaker.client.requests import get_pulse
@@ -75,7 +75,7 @@ def metrics_of(relay: RelayProcess) -> str:
     """Read the page of metrics; a relay serves its port a moment before this page."""
     give_up_s = time.monotonic() + GIVE_UP_S
     while True:
-        reply = ask(admin_of(relay), "/metrics", GIVE_UP_S)
+        reply = fetch_page(admin_of(relay), "/metrics", GIVE_UP_S)
         if reply.status == 200:
             return reply.text
         assert time.monotonic() < give_up_s, reply
@@ -85,7 +85,7 @@ def history_after_the_end(admin: AdminAddress) -> DaemonFacts:
     """Read the history until no writer's connection is open; that must happen."""
     give_up_s = time.monotonic() + GIVE_UP_S
     while True:
-        history = parse_history("relay", ask(admin, "/history", GIVE_UP_S).text)
+        history = parse_history("relay", fetch_page(admin, "/history", GIVE_UP_S).text)
         if all(facts.end != "open" for facts in history.keys.values()):
             return history
         assert time.monotonic() < give_up_s, history
@@ -120,20 +120,20 @@ def test_relay_answers_every_request(relay: RelayProcess) -> None:
         path = "/workerbeats/other-1-1700000000"
         peer.ask(wire.send_pulse(key, b"x", 1))
         assert peer.ask(get(key, -1)) == wire.pulse_reply(key, b"x")
-        ask = wire.path_request
-        assert peer.ask(ask(Type.EXISTS, key, 2)) == wire.exists_reply(True, 2)
-        listed = peer.ask(ask(Type.GET_ALL_NODES_FOR_PATH, path, 3))
+        request = wire.path_request
+        assert peer.ask(request(Type.EXISTS, key, 2)) == wire.exists_reply(True, 2)
+        listed = peer.ask(request(Type.GET_ALL_NODES_FOR_PATH, path, 3))
         assert wire.nodes_of(listed)[1] == {b"9b1c-6700"}
         kind = Type.GET_ALL_PULSE_FOR_PATH
         reply = wire.ack(Type.GET_ALL_PULSE_FOR_PATH_RESPONSE, 4)
-        assert peer.ask(ask(kind, path, 4)) == reply
+        assert peer.ask(request(kind, path, 4)) == reply
         reply = wire.ack(Type.CREATE_PATH_RESPONSE, 5)
-        assert peer.ask(ask(Type.CREATE_PATH, path, 5)) == reply
+        assert peer.ask(request(Type.CREATE_PATH, path, 5)) == reply
         reply = wire.ack(Type.DELETE_PATH_RESPONSE, 6)
-        assert peer.ask(ask(Type.DELETE_PATH, path, 6)) == reply
-        assert peer.ask(ask(Type.EXISTS, key, 7)) == wire.exists_reply(False, 7)
+        assert peer.ask(request(Type.DELETE_PATH, path, 6)) == reply
+        assert peer.ask(request(Type.EXISTS, key, 7)) == wire.exists_reply(False, 7)
         reply = wire.ack(Type.DELETE_PULSE_ID_RESPONSE)
-        assert peer.ask(ask(Type.DELETE_PULSE_ID, key)) == reply
+        assert peer.ask(request(Type.DELETE_PULSE_ID, key)) == reply
 
 
 def test_requests_without_an_id_are_answered_in_order(relay: RelayProcess) -> None:
@@ -172,7 +172,7 @@ def test_relay_shows_prometheus_which_pacemakers_are_up(tmp_path: Path) -> None:
             line = f"storm_pacemaker_relay_{name}{label} {value}\n"
             give_up_s = time.monotonic() + GIVE_UP_S
             while time.monotonic() < give_up_s:
-                if line in ask(place, "/metrics", GIVE_UP_S).text:
+                if line in fetch_page(place, "/metrics", GIVE_UP_S).text:
                     return True
             return False
 

@@ -44,7 +44,7 @@ BOUNDED_RELAY = (
     sys.executable,
     "-c",
     "from pacemaker.cli import main; from pacemaker.relay.core import limits;"
-    f" limits.KEPT_DELETES = {KEPT_DELETES}; main()",
+    f" limits.MAX_KEPT_DELETES = {KEPT_DELETES}; main()",
     "relay",
 )
 
@@ -85,7 +85,7 @@ class History:
         self.relay_of = {
             f"{self.topology}/{number}": number % RELAYS for number in KEYS
         }
-        self.workers: dict[str, Wire] = {}
+        self.writers: dict[str, Wire] = {}
         self.readers: dict[int, Wire] = {}
         for number in range(RELAYS):
             self.connect(number)
@@ -107,7 +107,7 @@ class History:
         self.readers[relay] = self.parts.enter_context(Wire(address))
         for key, number in self.relay_of.items():
             if number == relay:
-                self.workers[key] = self.parts.enter_context(Wire(address))
+                self.writers[key] = self.parts.enter_context(Wire(address))
 
     def step(self) -> None:
         """Make one random step."""
@@ -117,14 +117,14 @@ class History:
 
     def pulse(self) -> None:
         """A worker writes its heartbeat."""
-        self.pulse_of(self.rng.choice(list(self.workers)))
+        self.pulse_of(self.rng.choice(list(self.writers)))
 
     def pulse_of(self, key: str) -> None:
         """Write a worker's next heartbeat."""
         self.time_secs += 1
         heartbeat = WorkerHeartbeat(self.topology, self.time_secs, 1, {})
         value = encode(heartbeat)
-        reply = self.workers[key].ask(wire.send_pulse(key, value, 1))
+        reply = self.writers[key].ask(wire.send_pulse(key, value, 1))
         assert reply == wire.ack(Type.SEND_PULSE_RESPONSE, 1)
         self.written[key][self.time_secs] = value
         self.alive.add(key)
@@ -163,7 +163,7 @@ class History:
         """A worker deletes its key, and is silent for a while."""
         if self.alive:
             key = self.rng.choice(sorted(self.alive))
-            reply = self.workers[key].ask(wire.path_request(Type.DELETE_PATH, key, 2))
+            reply = self.writers[key].ask(wire.path_request(Type.DELETE_PATH, key, 2))
             assert reply == wire.ack(Type.DELETE_PATH_RESPONSE, 2)
             self.alive.discard(key)
             for relay in range(RELAYS):

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from pacemaker.core.accounts import Account
-from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.accounts.account import Account
 from pacemaker.core.figures import Figures
-from pacemaker.core.protocol import ServerProtocol, Wait
-from pacemaker.core.store import Store
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.server_protocol import ServerProtocol, Wait
+from pacemaker.core.store.store import Store
 from pacemaker.errors import LimitError
 from pacemaker.relay import relayed_client
-from pacemaker.relay.core.question import Answer, Kind, Question
-from pacemaker.relay.inbox import Asked, Dropped, Event, Inbox, WriterLeft, Written
+from pacemaker.relay.core.question import Answer, Question, QuestionKind
+from pacemaker.relay.inbox import Asked, Dropped, Inbox, InboxEvent, WriterLeft, Written
 from pacemaker.relay.relayed_client import ANNOUNCEMENT, RelayedClient, ThreadRequests
 from pacemaker.wire.messages import Message
 from tests.fake_mechanisms import like_digest
@@ -80,9 +80,9 @@ class Client:
         """Whether nothing is read until an answer arrives."""
         return self.wait is Wait.ANSWER
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[InboxEvent]:
         """Take the events, as the links' thread would."""
-        return self.inbox.take()
+        return self.inbox.drain()
 
     def asked(self) -> list[Question]:
         """Take the questions."""
@@ -137,7 +137,7 @@ def test_read_is_answered_when_the_answer_comes() -> None:
     client = Client()
     assert client.send(get()) == b""
     (question,) = client.asked()
-    assert (question.kind, question.path) == (Kind.PULSE, KEY)
+    assert (question.kind, question.path) == (QuestionKind.PULSE, KEY)
     assert client.answer(question, b"x") == wire.pulse_reply(KEY, b"x", 7)
 
 
@@ -217,12 +217,12 @@ def test_list_gets_its_names(count: int) -> None:
 @pytest.mark.parametrize(
     ("kind", "reply", "asked"),
     [
-        (Type.DELETE_PATH, Type.DELETE_PATH_RESPONSE, Kind.DELETE),
-        (Type.DELETE_PULSE_ID, Type.DELETE_PULSE_ID_RESPONSE, Kind.DELETE_ONE),
+        (Type.DELETE_PATH, Type.DELETE_PATH_RESPONSE, QuestionKind.DELETE),
+        (Type.DELETE_PULSE_ID, Type.DELETE_PULSE_ID_RESPONSE, QuestionKind.DELETE_ONE),
     ],
 )
 def test_delete_is_acknowledged_when_the_answer_comes(
-    kind: Type, reply: Type, asked: Kind
+    kind: Type, reply: Type, asked: QuestionKind
 ) -> None:
     """The delete takes effect in the relay's own store at once."""
     client = Client()

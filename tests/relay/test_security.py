@@ -8,7 +8,7 @@ import pytest
 
 from pacemaker.config import AuthMethod, Settings
 from pacemaker.errors import ConfigError, ServerFaultError
-from pacemaker.relay.security import WriteOnly, relay_sasl
+from pacemaker.relay.security import WriteOnlyMechanism, relay_sasl
 
 DIGEST = """\
 PacemakerDigest {
@@ -68,7 +68,7 @@ def test_relay_without_credentials_only_writes(
     assert "lets nobody read" in note
     assert sasl.client_factory is None
     assert sasl.server.factory is not None
-    assert isinstance(sasl.server.factory(), WriteOnly)
+    assert isinstance(sasl.server.factory(), WriteOnlyMechanism)
 
 
 def test_broken_file_is_an_error(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_broken_file_is_an_error(tmp_path: Path) -> None:
 )
 def test_write_only_relay_judges_no_token(method: AuthMethod, begins: bool) -> None:
     """A token to a write-only relay is not a guess: it is not counted or delayed."""
-    mechanism = WriteOnly(method)
+    mechanism = WriteOnlyMechanism(method)
     assert (mechanism.name, mechanism.begins_with_request) == (method.value, begins)
     assert not mechanism.complete
     assert mechanism.user is None

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pacemaker.cli.daemon_options import daemon_options
+from pacemaker.cli.options.daemon_options import daemon_options
 from pacemaker.cli.relay import relay_command
 from pacemaker.cli.serve import serve_command
-from pacemaker.doctor.configuration import STORE_2X
+from pacemaker.doctor.storm_yaml import STORE_2X
 from tests.release.conftest import ROOT
 
 CHART = ROOT / "deploy" / "helm" / "storm-pacemaker-py"

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from pacemaker.admin.address import AdminAddress, parse_admin_address
-from pacemaker.admin.client import Answer, ask
-from pacemaker.admin.listening import describe
+from pacemaker.admin.client import FetchedPage, fetch_page
+from pacemaker.admin.listening import address_of
 from pacemaker.admin.progress import STUCK_S
 from pacemaker.config import Settings
 from pacemaker.errors import StartError
 from pacemaker.server import AdminOptions, Daemon, ServerOptions, status
 from pacemaker.server import admin as module
-from pacemaker.server.admin import Admin
+from pacemaker.server.admin import AdminEndpoint
 from pacemaker.why.facts import DaemonFacts, parse_history
 from tests.prometheus import complaints
 from tests.real import daemons
@@ -51,7 +51,7 @@ class Case:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.admin = Admin(ANY_PORT, clock=self.clock)
+        self.admin = AdminEndpoint(ANY_PORT, clock=self.clock)
         options = ServerOptions(bind="127.0.0.1", io_threads=2, admin=ANY_PORT)
         self.daemon = Daemon(Settings(port=0), options)
         self.daemon.start()
@@ -60,17 +60,17 @@ class Case:
         """Tell the endpoint that the daemon serves."""
         self.admin.serving(self.daemon)
 
-    def ask(self, target: str) -> Answer:
+    def ask(self, target: str) -> FetchedPage:
         """Ask the endpoint."""
         with socket.socket(fileno=self.admin.listener_fd) as listener:
-            address = describe(listener)
+            address = address_of(listener)
             listener.detach()
-        return ask(address, target, GIVE_UP_S)
+        return fetch_page(address, target, GIVE_UP_S)
 
     def turn(self) -> None:
         """Make a turn of the main thread; wait until healthy threads have answered."""
         self.admin.turn()
-        for call in self.daemon.calls().values():
+        for call in self.daemon.thread_calls().values():
             passed = threading.Event()
             call(passed.set)
             assert passed.wait(GIVE_UP_S)
@@ -137,12 +137,12 @@ def test_stuck_io_thread_is_seen_within_15_s(case: Case) -> None:
     def stand() -> None:
         assert go_on.wait(GIVE_UP_S)
 
-    case.daemon.calls()["io-1"](stand)
+    case.daemon.thread_calls()["io-1"](stand)
     for _ in range(14):
         case.admin.turn()
         for name in ("acceptor", "io-0"):
             passed = threading.Event()
-            case.daemon.calls()[name](passed.set)
+            case.daemon.thread_calls()[name](passed.set)
             assert passed.wait(GIVE_UP_S)
         case.clock.now_s += 1.0
     live = case.ask("/livez")
@@ -171,7 +171,7 @@ def test_traffic_is_seen_once_a_turn(case: Case) -> None:
 def test_no_endpoint_costs_nothing() -> None:
     """Without --admin there is no thread, no descriptor and no question to threads."""
     before = threading.active_count()
-    admin = Admin(None)
+    admin = AdminEndpoint(None)
     assert (admin.listener_fd, threading.active_count()) == (-1, before)
     admin.turn()
     admin.stopping()
@@ -199,9 +199,9 @@ class Served(daemons.Daemon):
         (place,) = re.findall(r"admin endpoint on (\S+)", "\n".join(self.stderr.all()))
         self.admin = parse_admin_address(place)
 
-    def page(self, target: str) -> Answer:
+    def page(self, target: str) -> FetchedPage:
         """Ask the endpoint."""
-        return ask(self.admin, target, GIVE_UP_S)
+        return fetch_page(self.admin, target, GIVE_UP_S)
 
 
 def test_endpoint_outlives_an_upgrade(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_endpoint_that_a_reload_opens_knows_what_was_before(
             put(peer)
         write_endpoint(storm_yaml, place)
         must_reload(daemon)
-        page = ask(parse_admin_address(place), "/history", GIVE_UP_S).text
+        page = fetch_page(parse_admin_address(place), "/history", GIVE_UP_S).text
         assert list(parse_history("pm", page).keys)
         storm_yaml.write_text("pacemaker.servers: [pm1]\n")
         must_reload(daemon)
@@ -312,7 +312,7 @@ def test_endpoint_without_a_thread_leaves_no_socket_file(
 
     monkeypatch.setattr(module, "start_thread", refuse)
     with pytest.raises(StartError, match="no thread"):
-        Admin(AdminOptions(AdminAddress(path=str(path))))
+        AdminEndpoint(AdminOptions(AdminAddress(path=str(path))))
     assert not path.exists()
 
 
@@ -410,7 +410,9 @@ def test_history_is_a_read(tmp_path: Path) -> None:
         assert daemon.page("/history").status == 401
         assert daemon.page("/metrics").status == 200
         for given, status in (("wrong", 401), ("s3cret", 200)):
-            assert ask(daemon.admin, "/history", GIVE_UP_S, given).status == status
+            assert (
+                fetch_page(daemon.admin, "/history", GIVE_UP_S, given).status == status
+            )
     path = tmp_path / "admin"
     with Served("--admin", f"unix:{path}", "--config", str(yaml)) as daemon:
         assert daemon.page("/history").status == 200

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from pacemaker.core.history import History
-from pacemaker.core.record import Source
-from pacemaker.core.store import Store
+from pacemaker.core.history.history import History
+from pacemaker.core.history.record import PeerRecord
+from pacemaker.core.store.store import Store
 from pacemaker.server.history_page import write_history
 from tests.why.test_facts import KEY, TOPOLOGY, eventful, page
 
@@ -26,7 +26,7 @@ def test_page_comes_in_slices() -> None:
     """Each slice is short, however many keys there are."""
     history = History(10**9)
     for number in range(1_000):
-        history.record_for(f"{KEY}{number}", Source("p"), 100.0, b"")
+        history.note_pulse(f"{KEY}{number}", PeerRecord("p"), 100.0, b"")
     slices = list(write_history(history, Store().get, 1.0, 1.0, ""))
     assert max(map(len, slices)) < 20_000
     assert len(json.loads(b"".join(slices))["keys"]) == 1_000

@@ -10,7 +10,7 @@ import pytest
 
 from pacemaker.admin.address import AdminAddress
 from pacemaker.config import Settings
-from pacemaker.core.record import NO_SOURCE, RECORD_BYTES
+from pacemaker.core.history.record import NO_PEER, RECORD_BYTES
 from pacemaker.server import ServerOptions, limits
 from pacemaker.server.io.limits import RESERVED_DESCRIPTORS
 from pacemaker.server.options import AdminOptions
@@ -65,8 +65,8 @@ def test_history_takes_a_share_of_the_store_and_not_more_than_enough(
     key = "/workerbeats/t/"
     fits = most_bytes // (RECORD_BYTES + len(key) + 6)
     for number in range(fits):
-        assert history.record_for(f"{key}{number:06}", NO_SOURCE, 1.0, b"")
-    assert history.record_for("/workerbeats/t/another", NO_SOURCE, 1.0, b"") is None
+        assert history.note_pulse(f"{key}{number:06}", NO_PEER, 1.0, b"")
+    assert history.note_pulse("/workerbeats/t/another", NO_PEER, 1.0, b"") is None
     assert history.size_bytes <= most_bytes
 
 

@@ -11,7 +11,7 @@ import pytest
 from pacemaker.client.protocol import ClientProtocol
 from pacemaker.client.tcp import TcpNetwork
 from pacemaker.errors import CannotConnectError
-from pacemaker.simulate.links import Links
+from pacemaker.simulate.connections import PeerConnections
 from pacemaker.simulate.load import Load
 from pacemaker.simulate.nimbus import NimbusProtocol
 from pacemaker.simulate.schedule import Schedule
@@ -34,7 +34,7 @@ class Rig:
         endpoint = network.resolve(server.address)[0]
         rng = random.Random(1)  # noqa: S311  (no secret)
         self.tally = Tally()
-        self.links = Links(network, endpoint, self.tally, rng)
+        self.links = PeerConnections(network, endpoint, self.tally, rng)
         keys = [f"/workerbeats/t-1-1/{number}" for number in range(WORKERS)]
         self.nimbus = NimbusProtocol(
             lambda: ClientProtocol(2**20),

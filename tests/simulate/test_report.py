@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pacemaker.simulate.report import Report, ServerUse, Verdict, make_report
+from pacemaker.simulate.report import Report, RunVerdict, ServerUse, make_report
 from pacemaker.simulate.shape import ClusterShape
 from pacemaker.simulate.tally import Tally
 
@@ -46,7 +46,7 @@ def report(of: Tally, **changes: Any) -> Report:
 def test_all_well_is_a_yes() -> None:
     """Every pulse answered, none late."""
     made = report(tally())
-    assert made.verdict is Verdict.CARRIES
+    assert made.verdict is RunVerdict.CARRIES
     assert list(made.lines())[-1] == f"Yes: pm1:6699 carries a cluster of {SHAPE}."
 
 
@@ -62,7 +62,7 @@ def test_all_well_is_a_yes() -> None:
 def test_any_problem_is_a_no(of: Tally, changes: dict[str, Any], problem: str) -> None:
     """What is lost, late or too slow for Nimbus is named in the last line."""
     made = report(of, **changes)
-    assert made.verdict is Verdict.DOES_NOT
+    assert made.verdict is RunVerdict.DOES_NOT
     last = list(made.lines())[-1]
     assert last.startswith("No: pm1:6699 does not carry a cluster of 270")
     assert problem in last
@@ -84,7 +84,7 @@ def test_lost_connections_alone_are_told_and_no_problem() -> None:
     of = tally()
     of.losses["Connection reset by peer"] = 2
     made = report(of)
-    assert made.verdict is Verdict.CARRIES
+    assert made.verdict is RunVerdict.CARRIES
     assert "lost       2 connections: Connection reset by peer" in made.lines()
 
 
@@ -95,7 +95,7 @@ def test_generator_that_fell_behind_has_no_answer(lags_s: list[float]) -> None:
     for lag_s in lags_s:
         of.on_written(lag_s)
     made = report(of)
-    assert made.verdict is Verdict.UNKNOWN
+    assert made.verdict is RunVerdict.UNKNOWN
     assert "The generator is saturated: no verdict." in list(made.lines())[-1]
 
 
@@ -103,16 +103,16 @@ def test_hiccup_of_the_generator_is_none() -> None:
     """A few pulses a little behind do not spoil a run."""
     of = tally()
     of.on_written(0.15)
-    assert report(of).verdict is Verdict.CARRIES
+    assert report(of).verdict is RunVerdict.CARRIES
 
 
 def test_interrupted_run_is_no_yes() -> None:
     """It says how far it came; what went wrong until then is a no all the same."""
     made = report(tally(), is_interrupted=True)
-    assert made.verdict is Verdict.INTERRUPTED
+    assert made.verdict is RunVerdict.INTERRUPTED
     assert list(made.lines())[-1].startswith("Interrupted; so far pm1:6699 carried")
     lost = report(tally(answered=1), is_interrupted=True)
-    assert lost.verdict is Verdict.DOES_NOT
+    assert lost.verdict is RunVerdict.DOES_NOT
 
 
 def test_words_have_the_figures() -> None:
@@ -133,7 +133,7 @@ def test_words_have_the_figures() -> None:
 def test_round_longer_than_its_turn_is_told() -> None:
     """More than 10 s is a line of its own, and no problem yet."""
     made = report(tally(), unfinished_round_s=12.0)
-    assert made.verdict is Verdict.CARRIES
+    assert made.verdict is RunVerdict.CARRIES
     assert "           Nimbus starts a round every 10 s" in made.lines()
 
 

@@ -15,9 +15,9 @@ from pacemaker.sasl.digest import DigestClient, DigestServer, digest_secret
 from pacemaker.sasl.mechanism import ClientMechanismFactory
 from pacemaker.sasl.secret import Secret
 from pacemaker.simulate.display import Display
-from pacemaker.simulate.heartbeats import BEATS
-from pacemaker.simulate.report import Verdict
-from pacemaker.simulate.run import Cluster, Simulation, make_cluster
+from pacemaker.simulate.generated_heartbeats import HEARTBEATS_PER_POOL
+from pacemaker.simulate.report import RunVerdict
+from pacemaker.simulate.run import SimulatedCluster, Simulation, make_cluster
 from pacemaker.simulate.shape import ClusterShape
 from tests.client.daemons import daemon
 
@@ -37,13 +37,13 @@ def server() -> Iterator[ServerAddress]:
 
 
 @pytest.fixture
-def cluster() -> Cluster:
+def cluster() -> SimulatedCluster:
     """Make a small cluster."""
     return make_cluster(SHAPE, RNG)
 
 
 def simulation(
-    cluster: Cluster,
+    cluster: SimulatedCluster,
     server: ServerAddress,
     mechanism_factory: ClientMechanismFactory | None = None,
 ) -> Simulation:
@@ -57,7 +57,9 @@ def stored(server: ServerAddress) -> list[str]:
         return connection.request(requests.list_nodes("/workerbeats"))
 
 
-def test_run_loads_reads_and_cleans_up(cluster: Cluster, server: ServerAddress) -> None:
+def test_run_loads_reads_and_cleans_up(
+    cluster: SimulatedCluster, server: ServerAddress
+) -> None:
     """Each worker pulses at its interval, Nimbus reads all, and nothing is left."""
     run = simulation(cluster, server)
     run.refuse_others()
@@ -73,7 +75,7 @@ def test_run_loads_reads_and_cleans_up(cluster: Cluster, server: ServerAddress) 
     assert stored(server) == []
 
 
-def test_others_are_refused(cluster: Cluster, server: ServerAddress) -> None:
+def test_others_are_refused(cluster: SimulatedCluster, server: ServerAddress) -> None:
     """What the server holds is named, wherever it is."""
     with PacemakerConnection(server, timeout_s=30) as connection:
         connection.request(requests.send_pulse("/workerbeats/words-1-1/w-1", b"x"))
@@ -86,7 +88,7 @@ def test_others_are_refused(cluster: Cluster, server: ServerAddress) -> None:
     )
 
 
-def test_others_stay(cluster: Cluster, server: ServerAddress) -> None:
+def test_others_stay(cluster: SimulatedCluster, server: ServerAddress) -> None:
     """A forced run removes its own topologies alone."""
     with PacemakerConnection(server, timeout_s=30) as connection:
         connection.request(requests.send_pulse("/workerbeats/words-1-1/w-1", b"x"))
@@ -95,7 +97,7 @@ def test_others_stay(cluster: Cluster, server: ServerAddress) -> None:
     assert stored(server) == ["words-1-1"]
 
 
-def test_nimbus_authenticates_and_workers_do_not(cluster: Cluster) -> None:
+def test_nimbus_authenticates_and_workers_do_not(cluster: SimulatedCluster) -> None:
     """With DIGEST the reads are allowed to it, and pulses to everyone, as in Storm."""
     secret = digest_secret("u", Secret("p"))
     with daemon(lambda: DigestServer(secret)) as server:
@@ -105,25 +107,29 @@ def test_nimbus_authenticates_and_workers_do_not(cluster: Cluster) -> None:
         assert report.pulses.answered == report.due
 
 
-def test_nimbus_without_a_right_to_read_is_a_no(cluster: Cluster) -> None:
+def test_nimbus_without_a_right_to_read_is_a_no(cluster: SimulatedCluster) -> None:
     """Reads that are refused are told, and so is what could not be looked after."""
     secret = digest_secret("u", Secret("p"))
     with daemon(lambda: DigestServer(secret)) as server:
         run = simulation(cluster, server)
         report = run.run(Display(io.StringIO()))
         assert report.wrong == {"unauthorized reads": 21}
-        assert report.verdict in (Verdict.DOES_NOT, Verdict.UNKNOWN)
+        assert report.verdict in (RunVerdict.DOES_NOT, RunVerdict.UNKNOWN)
         assert "may not read" in run.problem
 
 
-def test_server_that_is_not_there(cluster: Cluster) -> None:
+def test_server_that_is_not_there(cluster: SimulatedCluster) -> None:
     """It is an error before anything is sent."""
     with pytest.raises(CannotConnectError, match="Connection refused"):
         simulation(cluster, ServerAddress("127.0.0.1", 1)).run(Display(io.StringIO()))
 
 
-def test_largest_message_is_known(cluster: Cluster) -> None:
+def test_largest_message_is_known(cluster: SimulatedCluster) -> None:
     """Its size is that of key and heartbeat, and what is around them."""
-    sizes = [len(beats.at(n, 0.0)) for beats in cluster.beats for n in range(BEATS)]
+    sizes = [
+        len(beats.at(n, 0.0))
+        for beats in cluster.beats
+        for n in range(HEARTBEATS_PER_POOL)
+    ]
     most_bytes = max(sizes)
     assert cluster.most_message_bytes == most_bytes + len(cluster.workers[0].key) + 37

@@ -13,7 +13,7 @@ from pacemaker.simulate.worker import (
     RelayProtocol,
     WorkerProtocol,
 )
-from pacemaker.wire import canonical, messages
+from pacemaker.wire import fast_codec, messages
 from pacemaker.wire.messages import Message, Pulse
 
 KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
@@ -35,7 +35,7 @@ def worker(tally: Tally | None = None) -> WorkerProtocol:
 
 def answer(message_id: int) -> bytes:
     """Return what a server answers a pulse."""
-    return canonical.write_pulse_response(message_id)
+    return fast_codec.encode_pulse_ack(message_id)
 
 
 def test_pulses_are_storms_frames() -> None:

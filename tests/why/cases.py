@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from pacemaker.heartbeats.model import ExecutorInfo
-from pacemaker.observe.nodes import (
+from pacemaker.observe.zookeeper.storm_nodes import (
     Assignment,
     ClusterNodes,
     LastError,
@@ -15,9 +15,9 @@ from pacemaker.observe.nodes import (
     StormBase,
     Supervisor,
 )
-from pacemaker.why.case import Case, Finding
-from pacemaker.why.facts import DaemonFacts, Event, KeyFacts, Span
-from pacemaker.why.verdicts import judge
+from pacemaker.why.evidence import Evidence, WorkerFinding
+from pacemaker.why.facts import DaemonFacts, HistoryEvent, KeyFacts, Span
+from pacemaker.why.verdicts import findings_of
 
 TOPOLOGY = "words-1-1700000000"
 BEGAN_S = 1_000.0
@@ -29,7 +29,7 @@ LATER_PEER = "10.0.0.1:4002"
 
 
 def key(
-    *events: Event,
+    *events: HistoryEvent,
     first_s: float = 2_000.0,
     last_s: float = NOW_S - 1.0,
     peer: str = PEER,
@@ -82,9 +82,9 @@ def daemon(
 
 def behind_relay(
     at_relay: KeyFacts, at_pacemaker: KeyFacts, began_s: float = BEGAN_S
-) -> Case:
-    """Return a case of a worker that a relay and a Pacemaker remember."""
-    return Case(
+) -> Evidence:
+    """Return the evidence on a worker that a relay and a Pacemaker remember."""
+    return Evidence(
         [
             daemon({WORKER: at_relay}, "relay", read_s=None, is_relay=True),
             daemon({WORKER: at_pacemaker}, began_s=began_s),
@@ -94,13 +94,13 @@ def behind_relay(
     )
 
 
-def case(
+def evidence(
     facts: KeyFacts, nodes: ClusterNodes | None = None, **others: KeyFacts
-) -> Case:
-    """Return a case of one Pacemaker; the others are workers by their names."""
+) -> Evidence:
+    """Return the evidence of one Pacemaker; the others are workers by their names."""
     keys = {WORKER: facts}
     keys.update({(TOPOLOGY, name.replace("_", "-")): o for name, o in others.items()})
-    return Case([daemon(keys)], nodes)
+    return Evidence([daemon(keys)], nodes)
 
 
 def nodes(
@@ -136,28 +136,28 @@ def moved(at_s: float) -> ClusterNodes:
     return dataclasses.replace(nodes(), assignments={TOPOLOGY: elsewhere})
 
 
-def late(at_s: float, gap_s: float, uptime_s: int | None = None) -> Event:
+def late(at_s: float, gap_s: float, uptime_s: int | None = None) -> HistoryEvent:
     """Return a pulse that came late over the same connection."""
-    return Event(at_s, "late", PEER, gap_s, uptime_s)
+    return HistoryEvent(at_s, "late", PEER, gap_s, uptime_s)
 
 
 def writer(
     at_s: float, gap_s: float, uptime_s: int | None, end: str = "reset", peer: str = ""
-) -> Event:
+) -> HistoryEvent:
     """Return a pulse over another connection."""
-    return Event(at_s, "writer", peer or LATER_PEER, gap_s, uptime_s, end)
+    return HistoryEvent(at_s, "writer", peer or LATER_PEER, gap_s, uptime_s, end)
 
 
-def deleted(at_s: float) -> Event:
+def deleted(at_s: float) -> HistoryEvent:
     """Return a delete by the worker itself."""
-    return Event(at_s, "deleted", "10.0.0.1:4009")
+    return HistoryEvent(at_s, "deleted", "10.0.0.1:4009")
 
 
-def first(judged: Case) -> Finding:
+def first(judged: Evidence) -> WorkerFinding:
     """Return the newest finding about the worker."""
-    return judge(judged, WORKER)[0]
+    return findings_of(judged, WORKER)[0]
 
 
-def said(finding: Finding) -> str:
+def said(finding: WorkerFinding) -> str:
     """Return what speaks for a finding."""
     return "; ".join(finding.reasons)

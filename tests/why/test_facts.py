@@ -7,13 +7,13 @@ import gzip
 
 import pytest
 
-from pacemaker.core.history import History
-from pacemaker.core.record import MAX_EVENTS, End, Source
+from pacemaker.core.history.history import History
+from pacemaker.core.history.record import MAX_EVENTS, ConnectionEnd, PeerRecord
 from pacemaker.server.history_page import write_history
-from pacemaker.why.case import Case, Verdict
+from pacemaker.why.evidence import Evidence, WorkerVerdict
 from pacemaker.why.facts import (
     EVENTS_KEPT,
-    Event,
+    HistoryEvent,
     HistoryFormatError,
     Span,
     by_one_clock,
@@ -40,17 +40,17 @@ def eventful() -> History:
     """Return a history with one of everything."""
     history = History(10**6)
     history.began_s = 50.0
-    before, nimbus = Source("10.0.0.1:4000"), Source("10.0.0.9:1")
+    before, nimbus = PeerRecord("10.0.0.1:4000"), PeerRecord("10.0.0.9:1")
     for now_s in (100.0, 103.0):
-        history.record_for(KEY, before, now_s, VALUE)
-    before.end, before.ended_s = End.RESET, 104.0
-    after = Source("10.0.0.1:4002")
-    history.record_for(KEY, after, 113.0, VALUE)
-    after.end, after.ended_s = End.FIN, 150.0
+        history.note_pulse(KEY, before, now_s, VALUE)
+    before.end, before.ended_s = ConnectionEnd.RESET, 104.0
+    after = PeerRecord("10.0.0.1:4002")
+    history.note_pulse(KEY, after, 113.0, VALUE)
+    after.end, after.ended_s = ConnectionEnd.FIN, 150.0
     for now_s in (120.0, 160.0):
         history.note_read(KEY, nimbus, now_s)
     history.note_delete("/workerbeats/other-1-1", nimbus, 161.0)
-    history.record_for("/not/a/worker", before, 100.0, b"")
+    history.note_pulse("/not/a/worker", before, 100.0, b"")
     return history
 
 
@@ -67,7 +67,7 @@ def test_page_is_read_as_it_was_written() -> None:
     assert (key.peer, key.end, key.ended_s) == ("10.0.0.1:4002", "fin", AHEAD_S + 150)
     assert (key.executors, key.uptime_s, key.is_stored) == (4, 250, True)
     assert key.read_s == AHEAD_S + 160
-    assert key.events[0] == Event(
+    assert key.events[0] == HistoryEvent(
         AHEAD_S + 113, "writer", "10.0.0.1:4002", 10.0, 250, "reset"
     )
     assert [event.kind for event in key.events] == ["writer", "unchanged"]
@@ -125,7 +125,7 @@ def test_change_to_a_pacemaker_with_a_wrong_clock_is_no_gap() -> None:
         cases.daemon({cases.WORKER: back}, name="pm2", read_s=6_397.0), now_s=6_400.0
     )
     daemons = by_one_clock([(cases.daemon({cases.WORKER: gone}), 0.0), (behind, 0.0)])
-    assert cases.first(Case(daemons, cases.nodes())).verdict is Verdict.WELL
+    assert cases.first(Evidence(daemons, cases.nodes())).verdict is WorkerVerdict.WELL
 
 
 def test_ring_of_events_is_as_long_as_the_daemon_s() -> None:

@@ -299,7 +299,7 @@ def test_read_frames_are_let_go_before_unread_ones() -> None:
     reader.receive(stream)
     for _ in range(51):
         assert reader.next() is not None
-        reader.free_read()
+        reader.discard_read()
         assert len(kept(reader)) <= 2 * reader.unread_bytes
         assert stream.endswith(reader.unread)
     assert reader.next() is None
@@ -314,7 +314,7 @@ def test_letting_go_copies_no_more_than_was_received() -> None:
     for _ in range(1000):
         assert reader.next() is not None
         before = kept(reader)
-        reader.free_read()
+        reader.discard_read()
         after = kept(reader)
         copied += len(after) if after is not before else 0
     assert copied <= len(stream)

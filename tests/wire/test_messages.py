@@ -156,5 +156,5 @@ def test_message_is_described_without_its_bytes(message: Message, line: str) -> 
 
 def test_long_path_is_cut_in_the_log() -> None:
     """A peer cannot fill the log with one path."""
-    assert messages.shown("x" * 201) == f"'{'x' * 200}'... (201 characters)"
-    assert messages.shown("x" * 200) == f"'{'x' * 200}'"
+    assert messages.quoted("x" * 201) == f"'{'x' * 200}'... (201 characters)"
+    assert messages.quoted("x" * 200) == f"'{'x' * 200}'"

@@ -11,18 +11,18 @@ from textual.binding import BindingType
 from textual.timer import Timer
 from textual.widgets import DataTable, Footer, Input, Static
 
-from pacemaker.observe import table
-from pacemaker.observe.source import Source
 from pacemaker.observe.top import levels
-from pacemaker.observe.top.levels import Cell, Level, Line, Sheet
-from pacemaker.observe.troubles import sentence
-from pacemaker.observe.view import ClusterView
+from pacemaker.observe.top.levels import Cell, Level, Sheet, SheetLine
+from pacemaker.observe.views import tables
+from pacemaker.observe.views.cluster_view import ClusterView
+from pacemaker.observe.views.troubles import sentence
+from pacemaker.observe.views.view_source import ViewSource
 
 # The refresh intervals that + and - choose from.
 INTERVALS_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
-# Each colour also has a letter; see `levels.Line`.
-_STYLES: Final = {table.BAD: "bold red", table.WARNING: "yellow", table.FINE: ""}
+# Each colour also has a letter; see `levels.SheetLine`.
+_STYLES: Final = {tables.BAD: "bold red", tables.WARNING: "yellow", tables.FINE: ""}
 
 
 class TopApp(App[None]):
@@ -64,7 +64,7 @@ class TopApp(App[None]):
 
     def __init__(
         self,
-        source: Source,
+        source: ViewSource,
         sort: str,
         filter_text: str,
         columns: tuple[str, ...],
@@ -104,7 +104,7 @@ class TopApp(App[None]):
         level = self._stack[-1]
         view = self._source.view()
         if level.kind == levels.TOPOLOGIES and self._columns:
-            names = {column.name for column in table.topology_columns(view)}
+            names = {column.name for column in tables.topology_columns(view)}
             level = self._stack[-1] = replace(
                 level, hidden=frozenset(names - set(self._columns))
             )
@@ -116,7 +116,7 @@ class TopApp(App[None]):
         if level != self._stack[-1]:
             return  # the user has gone elsewhere meanwhile
         self._static("sentence").update(Text(levels.safe_line(sentence(view))))
-        freshness = levels.safe_line(table.freshness(view))
+        freshness = levels.safe_line(tables.freshness(view))
         self._static("freshness").update(
             Text(f"{freshness}; every {self._interval_s:g} s")
         )
@@ -251,7 +251,7 @@ def _text(cell: Cell) -> Text:
     return Text(cell.text, justify="right" if cell.is_number else "left")
 
 
-def _texts(line: Line) -> list[Text]:
+def _texts(line: SheetLine) -> list[Text]:
     style = _STYLES[line.letter]
     return [
         Text(cell.text, style=style, justify="right" if cell.is_number else "left")

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from pacemaker.observe import table
-from pacemaker.observe.source import Source
-from pacemaker.observe.table import Column
-from pacemaker.observe.view import ClusterView, TopologyView
+from pacemaker.observe.views import tables
+from pacemaker.observe.views.cluster_view import ClusterView, TopologyView
+from pacemaker.observe.views.tables import Column
+from pacemaker.observe.views.view_source import ViewSource
 from pacemaker.words import clipped, printable
 
 # The most characters of a cell: anyone can write names of any length.
-CELL_MAX: Final = 60
+MAX_CELL_CHARACTERS: Final = 60
 
 # The most troubles that are shown above the table.
-TROUBLES_MAX: Final = 8
+MAX_TROUBLES: Final = 8
 
 TOPOLOGIES, COMPONENTS, WORKERS, EXECUTORS = (
     "topologies",
@@ -58,7 +58,7 @@ class Cell(NamedTuple):
     is_number: bool
 
 
-class Line(NamedTuple):
+class SheetLine(NamedTuple):
     """One row.
 
     Attributes:
@@ -85,7 +85,7 @@ class Sheet(NamedTuple):
     heading: str
     names: list[str]
     titles: list[Cell]
-    lines: list[Line]
+    lines: list[SheetLine]
 
 
 DEFAULT_SORTS: Final = {
@@ -96,20 +96,20 @@ DEFAULT_SORTS: Final = {
 }
 
 
-def sheet_of(level: Level, view: ClusterView, source: Source) -> Sheet:
+def sheet_of(level: Level, view: ClusterView, source: ViewSource) -> Sheet:
     """Return what a level shows now."""
     heading, columns, rows, key, letter = _content(level, view, source)
     by_name = {column.name: column for column in columns}
     order = by_name.get(level.sort, columns[0])
-    found = table.matching(rows, columns, level.filter_text)
-    found = table.sorted_rows(found, order, is_reversed=level.is_reversed)
+    found = tables.matching(rows, columns, level.filter_text)
+    found = tables.sorted_rows(found, order, is_reversed=level.is_reversed)
     shown = [each for each in columns if each.name not in level.hidden] or columns[:1]
     return Sheet(
         safe(heading),
         [each.name for each in shown],
         [_title(each, order, level.is_reversed) for each in shown],
         [
-            Line(
+            SheetLine(
                 key(row),
                 letter(row),
                 [Cell(safe(each.text(row)), each.is_number) for each in shown],
@@ -120,8 +120,8 @@ def sheet_of(level: Level, view: ClusterView, source: Source) -> Sheet:
 
 
 def safe(text: str) -> str:
-    """Return text that cannot drive a terminal, at most `CELL_MAX` characters."""
-    return clipped(printable(text[: CELL_MAX + 1]), CELL_MAX)
+    """Return text that cannot drive a terminal, cut after `MAX_CELL_CHARACTERS`."""
+    return clipped(printable(text[: MAX_CELL_CHARACTERS + 1]), MAX_CELL_CHARACTERS)
 
 
 def _title(column: Column[Any], order: Column[Any], is_reversed: bool) -> Cell:
@@ -139,9 +139,9 @@ class _Content(NamedTuple):
     letter: Callable[[Any], str]
 
 
-def _content(level: Level, view: ClusterView, source: Source) -> _Content:
+def _content(level: Level, view: ClusterView, source: ViewSource) -> _Content:
     if level.kind == TOPOLOGIES:
-        columns = table.topology_columns(view)
+        columns = tables.topology_columns(view)
         return _Content(
             "topologies", columns, view.topologies, lambda t: t.id, columns[0].text
         )
@@ -149,15 +149,15 @@ def _content(level: Level, view: ClusterView, source: Source) -> _Content:
     if topology is None:
         return _Content(
             f"{level.topology_id} no longer exists",
-            table.component_columns(),
+            tables.component_columns(),
             [],
             str,
-            lambda _: table.FINE,
+            lambda _: tables.FINE,
         )
     if level.kind == COMPONENTS:
         return _Content(
             f"{topology.name}: components",
-            table.component_columns(),
+            tables.component_columns(),
             topology.components,
             lambda c: c.name,
             lambda c: _letter(view, topology, c.name),
@@ -165,7 +165,7 @@ def _content(level: Level, view: ClusterView, source: Source) -> _Content:
     if level.kind == WORKERS:
         return _Content(
             f"{topology.name}: workers",
-            table.worker_columns(),
+            tables.worker_columns(),
             topology.workers,
             lambda w: w.name,
             lambda w: _letter(view, topology, w.name),
@@ -174,10 +174,10 @@ def _content(level: Level, view: ClusterView, source: Source) -> _Content:
     rows = source.executors(level.topology_id, level.component, level.worker)
     return _Content(
         f"{topology.name}: executors of {of}",
-        table.executor_columns(),
+        tables.executor_columns(),
         rows,
         lambda e: f"{e.tasks}",
-        lambda _: table.FINE,
+        lambda _: tables.FINE,
     )
 
 
@@ -188,8 +188,8 @@ def _letter(view: ClusterView, topology: TopologyView, subject: str) -> str:
         if trouble.topology_id == topology.id and trouble.subject == subject
     ]
     if not found:
-        return table.FINE
-    return table.BAD if any(found) else table.WARNING
+        return tables.FINE
+    return tables.BAD if any(found) else tables.WARNING
 
 
 def opened(level: Level, key: str) -> Level | None:
@@ -226,11 +226,11 @@ def next_sort(level: Level, names: Sequence[str], step: int) -> Level:
 def troubles(view: ClusterView) -> list[tuple[str, str]]:
     """Return the letter and the text of the worst troubles."""
     shown = [
-        (table.BAD if each.is_bad else table.WARNING, safe_line(each.text))
-        for each in view.troubles[:TROUBLES_MAX]
+        (tables.BAD if each.is_bad else tables.WARNING, safe_line(each.text))
+        for each in view.troubles[:MAX_TROUBLES]
     ]
     more = len(view.troubles) - len(shown)
-    return [*shown, (table.WARNING, f"and {more} more")] if more > 0 else shown
+    return [*shown, (tables.WARNING, f"and {more} more")] if more > 0 else shown
 
 
 def safe_line(text: str) -> str:

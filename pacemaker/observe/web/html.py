@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from pacemaker.observe.table import BAD, WARNING, Column
+from pacemaker.observe.views.tables import BAD, WARNING, Column
 from pacemaker.words import clipped
 
 # The most characters of a name that are shown; the rest is cut off.
-TEXT_MAX: Final = 120
+MAX_TEXT_CHARACTERS: Final = 120
 
-ERROR_MAX: Final = 300
+MAX_ERROR_CHARACTERS: Final = 300
 
 _CLASSES: Final = {BAD: "b", WARNING: "w"}
 _WIDTH, _HEIGHT = 90, 18
@@ -30,7 +30,7 @@ class Html(str):
     __slots__ = ()
 
 
-def escaped(text: str, most: int = TEXT_MAX) -> Html:
+def escaped(text: str, most: int = MAX_TEXT_CHARACTERS) -> Html:
     """Return text as HTML: short, and without characters that change the direction.
 
     Control characters, and the marks that turn the direction of the text round, are
@@ -65,7 +65,7 @@ def link(path: str, text: str) -> Html:
     return Html(f'<a href="{html.escape(path)}">{escaped(text)}</a>')
 
 
-def letter(severity: str) -> Html:
+def severity_letter(severity: str) -> Html:
     """Return the letter of a severity, with its colour and its meaning."""
     name = {BAD: "bad", WARNING: "warning"}.get(severity)
     if name is None:
@@ -131,7 +131,7 @@ def _cell(column: Column[Any], row: Any, show: Callable[[Any], str] | None) -> s
     return f'<td class="n">{text}' if column.is_number else f"<td>{text}"
 
 
-def listed(title: str, items: Sequence[str], more: int = 0) -> Html:
+def titled_list(title: str, items: Sequence[str], more: int = 0) -> Html:
     """Return a list with a title; nothing if it is empty."""
     if not items:
         return Html("")

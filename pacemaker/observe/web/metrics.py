@@ -20,8 +20,12 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 
-from pacemaker.observe import figures as fig
-from pacemaker.observe.view import ClusterView, ComponentView, TopologyView
+from pacemaker.observe.decoding import executor_figures as fig
+from pacemaker.observe.views.cluster_view import (
+    ClusterView,
+    ComponentView,
+    TopologyView,
+)
 from pacemaker.words import clipped
 
 MAX_TOPOLOGIES: Final = 500
@@ -29,7 +33,7 @@ MAX_TOPOLOGIES: Final = 500
 MAX_COMPONENTS: Final = 200
 
 # The most characters of a label; longer names are cut.
-LABEL_MAX: Final = 200
+MAX_LABEL_CHARACTERS: Final = 200
 
 OTHER: Final = "other"
 
@@ -98,7 +102,7 @@ def _row(labels: tuple[str, ...], components: Sequence[ComponentView]) -> _Row:
         labels,
         [
             sum(each.ever[figure] for each in components)
-            for figure in range(fig.FIGURES)
+            for figure in range(fig.FIGURES_PER_WINDOW)
         ],
         sum(each.executors for each in components),
         max(loads, default=None),
@@ -107,7 +111,7 @@ def _row(labels: tuple[str, ...], components: Sequence[ComponentView]) -> _Row:
 
 
 def _label(text: str) -> str:
-    return clipped(text, LABEL_MAX).encode(errors="replace").decode()
+    return clipped(text, MAX_LABEL_CHARACTERS).encode(errors="replace").decode()
 
 
 def _labels(topology: TopologyView) -> tuple[str, str]:

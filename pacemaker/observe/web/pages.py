@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from pacemaker.observe import table
-from pacemaker.observe.figures import WINDOWS
-from pacemaker.observe.history import History
-from pacemaker.observe.troubles import sentence
-from pacemaker.observe.view import (
+from pacemaker.observe.decoding.executor_figures import WINDOWS
+from pacemaker.observe.views import tables
+from pacemaker.observe.views.cluster_view import (
     WINDOW_NAMES,
     ClusterView,
     ComponentView,
@@ -19,14 +17,16 @@ from pacemaker.observe.view import (
     Trouble,
     WorkerView,
 )
+from pacemaker.observe.views.sparklines import Sparklines
+from pacemaker.observe.views.troubles import sentence
 from pacemaker.observe.web import html
 from pacemaker.observe.web.html import Html, escaped, joined, link, path_of
 
 # The most entries in a list of troubles.
-WORST: Final = 8
+MAX_WORST_ROWS: Final = 8
 
 # The most rows of a table: anyone can store keys.
-ROWS_MAX: Final = 500
+MAX_ROWS: Final = 500
 
 # The lists of the first page, and the kinds of trouble in each.
 LISTS: Final = (
@@ -43,21 +43,21 @@ LISTS: Final = (
 )
 
 
-def cluster_page(view: ClusterView, history: History) -> Html:
+def cluster_page(view: ClusterView, sparklines: Sparklines) -> Html:
     """Return the first page."""
-    columns = table.topology_columns(view)
+    columns = tables.topology_columns(view)
     by_name = {column.name: column for column in columns}
-    rows = table.sorted_rows(view.topologies, by_name["name"])
-    rows = table.sorted_rows(rows, by_name["state"])
+    rows = tables.sorted_rows(view.topologies, by_name["name"])
+    rows = tables.sorted_rows(rows, by_name["state"])
     shown = html.table(
         _counted("Topologies", len(rows)),
         columns,
-        rows[:ROWS_MAX],
+        rows[:MAX_ROWS],
         {
-            "state": lambda t: html.letter(by_name["state"].text(t)),
+            "state": lambda t: html.severity_letter(by_name["state"].text(t)),
             "name": lambda t: link(path_of(t.id), t.name),
         },
-        [("10 MINUTES", lambda t: _line(history.of(t.id), t.name))],
+        [("10 MINUTES", lambda t: _line(sparklines.of(t.id), t.name))],
     )
     lists = [_list_of(view, title, kinds) for title, kinds in LISTS]
     body = joined(Html('<div class="g">'), *lists, Html("</div>"), shown)
@@ -65,22 +65,22 @@ def cluster_page(view: ClusterView, history: History) -> Html:
 
 
 def _counted(title: str, count: int) -> str:
-    return f"{title} (the first {ROWS_MAX} of {count})" if count > ROWS_MAX else title
+    return f"{title} (the first {MAX_ROWS} of {count})" if count > MAX_ROWS else title
 
 
 def _list_of(view: ClusterView, title: str, kinds: Sequence[str]) -> Html:
     found = [each for each in view.troubles if each.kind in kinds]
-    items = [_item(view, trouble) for trouble in found[:WORST]]
-    return html.listed(title, items, max(0, len(found) - WORST))
+    items = [_item(view, trouble) for trouble in found[:MAX_WORST_ROWS]]
+    return html.titled_list(title, items, max(0, len(found) - MAX_WORST_ROWS))
 
 
 def _item(view: ClusterView, trouble: Trouble) -> Html:
-    severity = table.BAD if trouble.is_bad else table.WARNING
-    text = escaped(trouble.text, html.ERROR_MAX)
+    severity = tables.BAD if trouble.is_bad else tables.WARNING
+    text = escaped(trouble.text, html.MAX_ERROR_CHARACTERS)
     path = _path_of(view, trouble)
     if path is not None:
         text = Html(f'<a href="{escaped(path, 10_000)}">{text}</a>')
-    return joined(html.letter(severity), " ", text)
+    return joined(html.severity_letter(severity), " ", text)
 
 
 def _path_of(view: ClusterView, trouble: Trouble) -> str | None:
@@ -96,21 +96,23 @@ def _path_of(view: ClusterView, trouble: Trouble) -> str | None:
     return path_of(topology.id)
 
 
-def topology_page(view: ClusterView, topology: TopologyView, history: History) -> Html:
+def topology_page(
+    view: ClusterView, topology: TopologyView, sparklines: Sparklines
+) -> Html:
     """Return the page of a topology."""
 
     def line(component: ComponentView) -> Html:
-        return _line(history.of(topology.id, component.name), component.name)
+        return _line(sparklines.of(topology.id, component.name), component.name)
 
     components = html.table(
         _counted("Components", len(topology.components)),
-        table.component_columns(),
-        topology.components[:ROWS_MAX],
+        tables.component_columns(),
+        topology.components[:MAX_ROWS],
         {"name": lambda c: _component_link(topology, c)},
         [
             (
                 "TUPLES/S, 10 MIN",
-                lambda c: _line(history.of(topology.id, c.name), c.name),
+                lambda c: _line(sparklines.of(topology.id, c.name), c.name),
             )
         ],
     )
@@ -118,13 +120,23 @@ def topology_page(view: ClusterView, topology: TopologyView, history: History) -
     body = joined(
         _facts(
             ("id", topology.id),
-            ("status", topology.status or table.UNKNOWN),
-            ("owner", topology.owner or table.UNKNOWN),
-            ("uptime", table.span(topology.uptime_secs)),
-            ("workers", table.of(topology.workers_present, topology.workers_expected)),
-            ("executors", table.of(topology.executors, topology.executors_expected)),
-            ("emitted/s", table.rate(topology.rates.emitted)),
-            ("acked/s", table.rate(topology.rates.acked)),
+            ("status", topology.status or tables.UNKNOWN),
+            ("owner", topology.owner or tables.UNKNOWN),
+            ("uptime", tables.duration_text(topology.uptime_secs)),
+            (
+                "workers",
+                tables.present_of_expected(
+                    topology.workers_present, topology.workers_expected
+                ),
+            ),
+            (
+                "executors",
+                tables.present_of_expected(
+                    topology.executors, topology.executors_expected
+                ),
+            ),
+            ("emitted/s", tables.rate_text(topology.rates.emitted)),
+            ("acked/s", tables.rate_text(topology.rates.acked)),
         ),
         _own_troubles(view, topology),
         components,
@@ -140,12 +152,12 @@ def component_page(
     topology: TopologyView,
     component: ComponentView,
     executors: Sequence[ExecutorView],
-    history: History,
+    sparklines: Sparklines,
 ) -> Html:
     """Return the page of a component."""
     error: Html | str = ""
     if component.error is not None:
-        age = table.span(view.time_s - component.error.time_secs)
+        age = tables.duration_text(view.time_s - component.error.time_secs)
         at = f"{component.error.host}:{component.error.port}"
         error = joined(
             Html("<section><h2>"),
@@ -158,12 +170,15 @@ def component_page(
     body = joined(
         _facts(
             ("kind", "spout" if component.is_spout else "bolt"),
-            ("executors", table.of(component.executors, component.expected)),
+            (
+                "executors",
+                tables.present_of_expected(component.executors, component.expected),
+            ),
             ("tasks", str(component.tasks)),
-            ("capacity", table.decimal(component.load)),
+            ("capacity", tables.decimal_text(component.load)),
             ("name", "guessed" if component.is_guess else "from ZooKeeper"),
         ),
-        _line(history.of(topology.id, component.name), component.name),
+        _line(sparklines.of(topology.id, component.name), component.name),
         error,
         _executor_table(topology, executors),
         _windows(component.totals),
@@ -203,14 +218,14 @@ def _component_link(topology: TopologyView, component: ComponentView) -> Html:
 
 
 def _worker_table(topology: TopologyView, workers: Sequence[WorkerView]) -> Html:
-    columns = table.worker_columns()
-    rows = table.sorted_rows(workers, columns[0])
+    columns = tables.worker_columns()
+    rows = tables.sorted_rows(workers, columns[0])
     return html.table(
         _counted("Workers", len(workers)),
         columns,
-        rows[:ROWS_MAX],
+        rows[:MAX_ROWS],
         {
-            "state": lambda w: html.letter(table.severity_of_state(w.state)),
+            "state": lambda w: html.severity_letter(tables.severity_of_state(w.state)),
             "worker": lambda w: link(path_of(topology.id, "worker", w.name), w.place),
         },
     )
@@ -225,8 +240,8 @@ def _executor_table(topology: TopologyView, executors: Sequence[ExecutorView]) -
 
     return html.table(
         _counted("Executors", len(executors)),
-        table.executor_columns(),
-        executors[:ROWS_MAX],
+        tables.executor_columns(),
+        executors[:MAX_ROWS],
         {
             "worker": worker,
             "component": lambda e: link(
@@ -240,11 +255,11 @@ def _windows(totals: Totals) -> Html:
     """Return the table of Storm's four windows."""
     figures = totals.as_json()
 
-    def column(name: str) -> table.Column[str]:
+    def column(name: str) -> tables.Column[str]:
         title = name.replace("_", " ").upper()
-        return table.Column(name, title, lambda w: _figure(figures[w][name]), str)
+        return tables.Column(name, title, lambda w: _figure(figures[w][name]), str)
 
-    first: table.Column[str] = table.Column(
+    first: tables.Column[str] = tables.Column(
         "window", "WINDOW", lambda w: WINDOW_NAMES[w], str, False
     )
     columns = [first, *map(column, figures[WINDOWS[0]])]
@@ -254,13 +269,15 @@ def _windows(totals: Totals) -> Html:
 def _figure(value: float | None) -> str:
     if isinstance(value, int):
         return f"{value:,}"
-    return table.decimal(value)
+    return tables.decimal_text(value)
 
 
 def _own_troubles(view: ClusterView, topology: TopologyView) -> Html:
     found = [t for t in view.troubles if t.topology_id == topology.id]
-    items = [_item(view, trouble) for trouble in found[: 3 * WORST]]
-    return html.listed("What is wrong", items, max(0, len(found) - 3 * WORST))
+    items = [_item(view, trouble) for trouble in found[: 3 * MAX_WORST_ROWS]]
+    return html.titled_list(
+        "What is wrong", items, max(0, len(found) - 3 * MAX_WORST_ROWS)
+    )
 
 
 def _facts(*facts: tuple[str, str]) -> Html:
@@ -271,7 +288,7 @@ def _facts(*facts: tuple[str, str]) -> Html:
 
 
 def _line(values: Sequence[float], name: str) -> Html:
-    latest = table.rate(values[-1]) if values else table.UNKNOWN
+    latest = tables.rate_text(values[-1]) if values else tables.UNKNOWN
     return html.sparkline(values, f"{name}: {latest} a second now")
 
 
@@ -290,7 +307,7 @@ def _page(view: ClusterView, title: str, heading: Html, body: Html) -> Html:
         ),
         heading,
         Html(f'</h1><p class="s {severity}">'),
-        escaped(sentence(view), html.ERROR_MAX),
+        escaped(sentence(view), html.MAX_ERROR_CHARACTERS),
         Html('</p><p class="m">'),
         _freshness(view),
         Html("</p>"),
@@ -304,4 +321,4 @@ def _page(view: ClusterView, title: str, heading: Html, body: Html) -> Html:
 
 
 def _freshness(view: ClusterView) -> Html:
-    return escaped(table.freshness(view), html.ERROR_MAX)
+    return escaped(tables.freshness(view), html.MAX_ERROR_CHARACTERS)

@@ -12,10 +12,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pacemaker.admin import routes as admin
 from pacemaker.admin.address import is_right_host
-from pacemaker.admin.routes import Reply, Request, text_reply
-from pacemaker.observe.history import History
-from pacemaker.observe.source import Source
-from pacemaker.observe.view import ClusterView, TopologyView
+from pacemaker.admin.routes import HttpRequest, HttpResponse, text_response
+from pacemaker.observe.views.cluster_view import ClusterView, TopologyView
+from pacemaker.observe.views.sparklines import Sparklines
+from pacemaker.observe.views.view_source import ViewSource
 from pacemaker.observe.web import assets, pages
 
 HTML: Final = "text/html; charset=utf-8"
@@ -48,38 +48,38 @@ class Site:
 
     def __init__(
         self,
-        source: Source,
-        history: History,
-        metrics: Callable[[], Reply],
+        source: ViewSource,
+        sparklines: Sparklines,
+        metrics: Callable[[], HttpResponse],
         names: Collection[str] = (),
         token: str | None = None,
     ) -> None:
         self._source = source
-        self._history = history
+        self._sparklines = sparklines
         self._metrics = metrics
         self._names = names
         self._token = token
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: HttpRequest) -> HttpResponse:
         """Return the reply to a request."""
         reply = self._refusal(request) or self._page(request.target)
         return reply._replace(headers={**_HEADERS, **reply.headers})
 
-    def _refusal(self, request: Request) -> Reply | None:
+    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
         if not is_right_host(request.host, self._names):
-            return text_reply(
+            return text_response(
                 admin.FORBIDDEN,
                 "the Host header is neither an address, nor localhost, nor a name of"
                 " this page; name it with --http-host",
             )
         if request.method not in admin.METHODS:
-            reply = text_reply(
+            reply = text_response(
                 admin.METHOD_NOT_ALLOWED, "this page is read-only: use GET or HEAD"
             )
             return reply._replace(headers={"Allow": ", ".join(admin.METHODS)})
         if self._may_read(request):
             return None
-        reply = text_reply(
+        reply = text_response(
             admin.UNAUTHORIZED,
             "send the token of --http-token-file: as the password, with any user name,"
             " or in the header Authorization: Bearer TOKEN",
@@ -88,20 +88,20 @@ class Site:
             headers={"WWW-Authenticate": 'Basic realm="observe", charset="UTF-8"'}
         )
 
-    def _may_read(self, request: Request) -> bool:
+    def _may_read(self, request: HttpRequest) -> bool:
         if self._token is None or request.is_private:
             return True
         given = _token_in(request.authorization or "")
         return hmac.compare_digest(given, self._token.encode())
 
-    def _page(self, target: str) -> Reply:
+    def _page(self, target: str) -> HttpResponse:
         try:
             split = urlsplit(target)
             fields = parse_qs(split.query, max_num_fields=16)
             query = {name: values[-1] for name, values in fields.items()}
             is_json = admin.is_json(query)
         except ValueError as exc:
-            return text_reply(admin.BAD_REQUEST, str(exc))
+            return text_response(admin.BAD_REQUEST, str(exc))
         if split.path == "/style.css":
             return _text("text/css; charset=utf-8", assets.STYLE)
         if split.path == "/script.js":
@@ -111,12 +111,12 @@ class Site:
         parts = [unquote(each, errors="replace") for each in split.path.split("/")[1:]]
         return self._content(parts, is_json)
 
-    def _content(self, parts: Sequence[str], is_json: bool) -> Reply:
+    def _content(self, parts: Sequence[str], is_json: bool) -> HttpResponse:
         view = self._source.view()
         if list(parts) == [""]:
             if is_json:
                 return _json(view.as_json())
-            return _html(pages.cluster_page(view, self._history))
+            return _html(pages.cluster_page(view, self._sparklines))
         topology = None
         if len(parts) in (2, 4) and parts[0] == "topology":
             topology = view.topology(parts[1])
@@ -125,7 +125,7 @@ class Site:
         if len(parts) == 2:
             if is_json:
                 return _json(topology.as_json())
-            return _html(pages.topology_page(view, topology, self._history))
+            return _html(pages.topology_page(view, topology, self._sparklines))
         return self._part(view, topology, parts[2], parts[3], is_json)
 
     def _part(
@@ -135,7 +135,7 @@ class Site:
         kind: str,
         name: str,
         is_json: bool,
-    ) -> Reply:
+    ) -> HttpResponse:
         if kind == "component":
             component = next((c for c in topology.components if c.name == name), None)
             if component is not None:
@@ -145,7 +145,7 @@ class Site:
                     return _json({**component.as_json(), "executor_details": details})
                 return _html(
                     pages.component_page(
-                        view, topology, component, executors, self._history
+                        view, topology, component, executors, self._sparklines
                     )
                 )
         if kind == "worker":
@@ -174,7 +174,7 @@ def _token_in(authorization: str) -> bytes:
     return pair.partition(b":")[2]
 
 
-def _missing(view: ClusterView, what: str, is_json: bool) -> Reply:
+def _missing(view: ClusterView, what: str, is_json: bool) -> HttpResponse:
     if is_json:
         reply = _json({"error": f"there is no {what}, or it no longer exists"})
     else:
@@ -182,16 +182,16 @@ def _missing(view: ClusterView, what: str, is_json: bool) -> Reply:
     return reply._replace(status=admin.NOT_FOUND)
 
 
-def _html(page: str) -> Reply:
+def _html(page: str) -> HttpResponse:
     return _text(HTML, page)
 
 
-def _json(value: Any) -> Reply:
+def _json(value: Any) -> HttpResponse:
     return _text(admin.JSON, json.dumps(value) + "\n")
 
 
-def _text(content_type: str, text: str) -> Reply:
-    return Reply(admin.OK, content_type, _slices(text.encode(errors="replace")))
+def _text(content_type: str, text: str) -> HttpResponse:
+    return HttpResponse(admin.OK, content_type, _slices(text.encode(errors="replace")))
 
 
 def _slices(data: bytes) -> Iterator[bytes]:

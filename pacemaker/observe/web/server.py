@@ -1,4 +1,4 @@
-"""The page as a server: the admin endpoint's HTTP shell around `routes`."""
+"""Serve the pages: the admin endpoint's HTTP shell around `routes`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from pacemaker.admin.address import AdminAddress
 from pacemaker.admin.exposition import metrics_page, no_metrics_page
-from pacemaker.admin.listening import describe, listen, release
-from pacemaker.admin.routes import Reply
+from pacemaker.admin.listening import address_of, listen, release_listener
+from pacemaker.admin.routes import HttpResponse
 from pacemaker.admin.server import AdminServer
-from pacemaker.observe.history import History
-from pacemaker.observe.source import Source
+from pacemaker.observe.views.sparklines import Sparklines
+from pacemaker.observe.views.view_source import ViewSource
 from pacemaker.observe.web.routes import Site
 
 if TYPE_CHECKING:
@@ -41,22 +41,22 @@ class WebServer:
     def __init__(
         self,
         address: AdminAddress,
-        source: Source,
-        history: History,
+        source: ViewSource,
+        sparklines: Sparklines,
         names: Collection[str] = (),
         token: str | None = None,
     ) -> None:
         own = {name.lower() for name in (*names, address.host) if name}
-        site = Site(source, history, lambda: _metrics(source), own, token)
+        site = Site(source, sparklines, lambda: _metrics(source), own, token)
         self._listener = listen(address, "--http")
-        self.address = describe(self._listener)
+        self.address = address_of(self._listener)
         self._server = AdminServer(self._listener, site.answer, _DEADLINE_S)
         self._server.start()
 
     def close(self) -> None:
         """End every connection, and stop listening."""
         self._server.stop()
-        release(self._listener)
+        release_listener(self._listener)
 
     def __enter__(self) -> WebServer:
         return self
@@ -80,7 +80,7 @@ def is_local(address: AdminAddress) -> bool:
         return False  # a name; it may be anything
 
 
-def _metrics(source: Source) -> Reply:
+def _metrics(source: ViewSource) -> HttpResponse:
     try:
         from pacemaker.observe.web.metrics import families
 

@@ -14,7 +14,7 @@ class AnsweredTimes:
     If there are too many keys, those that have not been read for longest are forgotten.
     """
 
-    def __init__(self, most: int = limits.REMEMBERED_KEYS) -> None:
+    def __init__(self, most: int = limits.MAX_REMEMBERED_KEYS) -> None:
         self._most = most
         self._times: OrderedDict[str, int] = OrderedDict()
 

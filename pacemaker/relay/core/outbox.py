@@ -11,7 +11,7 @@ those that still wait: they arrived in this order.  A delete that the Pacemaker 
 is kept until it is back.
 
 **When a Pacemaker comes back**, it gets the deletes that it missed, then the newest
-pulse of every connected worker.  All of them are sent once more `REPEAT_S` later: a
+pulse of every connected worker.  All of them are sent again after `REPEAT_AFTER_S`: a
 pulse that was delayed on another connection, such as another relay's, may have arrived
 in between.
 """
@@ -26,7 +26,7 @@ from pacemaker.relay.core import limits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Delete:
+class OutgoingDelete:
     """A delete.  Two deletes are never equal, even if they have the same path.
 
     Attributes:
@@ -41,14 +41,14 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Beat:
+class OutgoingPulse:
     """A pulse, with the value that was the newest when it was taken from the outbox."""
 
     key: str
     value: bytes
 
 
-Item: TypeAlias = Delete | Beat
+OutgoingItem: TypeAlias = OutgoingDelete | OutgoingPulse
 # Looks up the newest value of a key; None if there is none any more.
 Newest: TypeAlias = Callable[[str], "bytes | None"]
 
@@ -72,13 +72,13 @@ class Outbox:
         # Keys whose pulse may be sent, keys whose pulse is unanswered, and those of
         # them that have a newer pulse, which waits for that answer.
         self._ready: dict[str, None] = {}
-        self._flying: set[str] = set()
-        self._behind: set[str] = set()
+        self._in_flight: set[str] = set()
+        self._newer: set[str] = set()
         # Deletes that are to be sent (one for each path), that are unanswered, and that
         # are sent again at `_repeat_s`.
-        self._unsent: dict[tuple[str, bool], Delete] = {}
-        self._unanswered: dict[Delete, None] = {}
-        self._missed: dict[tuple[str, bool], Delete] = {}
+        self._unsent: dict[tuple[str, bool], OutgoingDelete] = {}
+        self._unanswered: dict[OutgoingDelete, None] = {}
+        self._missed: dict[tuple[str, bool], OutgoingDelete] = {}
         self._repeat_s: float | None = None
         self.is_up = False
         self.dropped_pulses = 0
@@ -87,13 +87,13 @@ class Outbox:
     def __repr__(self) -> str:
         return (
             f"<Outbox up={self.is_up} pulses={self.waiting_pulses}"
-            f" flying={len(self._flying)} deletes={self.waiting_deletes}>"
+            f" in_flight={len(self._in_flight)} deletes={self.waiting_deletes}>"
         )
 
     @property
     def waiting_pulses(self) -> int:
         """How many pulses wait."""
-        return len(self._ready) + len(self._behind)
+        return len(self._ready) + len(self._newer)
 
     @property
     def waiting_deletes(self) -> int:
@@ -109,12 +109,12 @@ class Outbox:
 
     def pulse(self, key: str) -> None:
         """Queue the newest pulse of a key, instead of any older one."""
-        if key in self._flying:
-            self._behind.add(key)
+        if key in self._in_flight:
+            self._newer.add(key)
         else:
             self._ready[key] = None
 
-    def delete(self, delete: Delete) -> None:
+    def delete(self, delete: OutgoingDelete) -> None:
         """Queue a delete.
 
         The pulses that it removes need not be dropped here: their keys no longer have a
@@ -125,9 +125,9 @@ class Outbox:
 
     def drop(self, key: str) -> None:
         """Drop the waiting pulse of a key whose worker has gone."""
-        self.dropped_pulses += key in self._ready or key in self._behind
+        self.dropped_pulses += key in self._ready or key in self._newer
         self._ready.pop(key, None)
-        self._behind.discard(key)
+        self._newer.discard(key)
 
     # What happens to the connection.
 
@@ -141,7 +141,7 @@ class Outbox:
         self.is_up = True
         self._bound(now_s)
         self._missed = dict(self._unsent)
-        self._repeat_s = now_s + limits.REPEAT_S
+        self._repeat_s = now_s + limits.REPEAT_AFTER_S
         self._ready.update(dict.fromkeys(keys))
 
     def went_down(self, now_s: float) -> None:
@@ -152,9 +152,9 @@ class Outbox:
         self._repeat_s = None
         for delete in kept:
             self._wait(delete)
-        self._ready.update(dict.fromkeys(self._flying))
-        self._flying.clear()
-        self._behind.clear()
+        self._ready.update(dict.fromkeys(self._in_flight))
+        self._in_flight.clear()
+        self._newer.clear()
         self._bound(now_s)
 
     def tick(self, keys: Iterable[str], now_s: float) -> None:
@@ -168,7 +168,7 @@ class Outbox:
         for key in keys:
             self.pulse(key)
 
-    def take(self) -> Item | None:
+    def pop_next(self) -> OutgoingItem | None:
         """Remove and return what has to be sent next; None if nothing may be."""
         if not self.is_up:
             return None
@@ -182,28 +182,28 @@ class Outbox:
             value = self._newest(key)
             # A key without a value was deleted, or its worker has gone, since.
             if value is not None:
-                self._flying.add(key)
-                return Beat(key, value)
+                self._in_flight.add(key)
+                return OutgoingPulse(key, value)
         return None
 
-    def answered(self, item: Item) -> None:
-        """Note that the Pacemaker has acknowledged what `take` returned."""
-        if isinstance(item, Delete):
+    def answered(self, item: OutgoingItem) -> None:
+        """Note that the Pacemaker has acknowledged what `pop_next` returned."""
+        if isinstance(item, OutgoingDelete):
             self._unanswered.pop(item, None)
             return
-        self._flying.discard(item.key)
-        if item.key in self._behind:
-            self._behind.discard(item.key)
+        self._in_flight.discard(item.key)
+        if item.key in self._newer:
+            self._newer.discard(item.key)
             self._ready[item.key] = None
 
     # For an upgrade in place.
 
-    def kept_deletes(self) -> list[Delete]:
+    def kept_deletes(self) -> list[OutgoingDelete]:
         """Return all deletes that the Pacemaker may have missed, oldest first."""
         kept = {*self._unsent.values(), *self._unanswered, *self._missed.values()}
         return sorted(kept, key=lambda delete: delete.asked_s)
 
-    def _wait(self, delete: Delete) -> None:
+    def _wait(self, delete: OutgoingDelete) -> None:
         # At the end, after the deletes that arrived before it.
         path = (delete.path, delete.is_tree)
         self._unsent.pop(path, None)
@@ -213,8 +213,8 @@ class Outbox:
         """Drop the oldest deletes, if there are too many or they are too old."""
         while self._unsent:
             path, delete = next(iter(self._unsent.items()))
-            is_old = delete.asked_s < now_s - limits.KEPT_DELETES_S
-            if not is_old and len(self._unsent) <= limits.KEPT_DELETES:
+            is_old = delete.asked_s < now_s - limits.MAX_DELETE_AGE_S
+            if not is_old and len(self._unsent) <= limits.MAX_KEPT_DELETES:
                 return
             del self._unsent[path]
             self.dropped_deletes += 1

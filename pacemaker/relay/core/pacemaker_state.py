@@ -7,7 +7,7 @@ from enum import Enum
 from pacemaker.relay.core import limits
 
 
-class Reads(Enum):
+class ReadLinkState(Enum):
     """The state of the connection for reads."""
 
     CLOSED = "closed"  # nobody has read anything yet
@@ -27,7 +27,7 @@ class PacemakerState:
 
     def __init__(self) -> None:
         self.up_s: float | None = None
-        self.reads = Reads.CLOSED
+        self.reads = ReadLinkState.CLOSED
         self.is_slow = False
         # Since when its reads have had no interruption, and when it last ceased to be
         # complete.
@@ -43,11 +43,11 @@ class PacemakerState:
         """Whether it knows the heartbeat of every worker that is alive."""
         if self.up_s is None:
             return False
-        return now_s - max(self.up_s, self._reads_s) >= limits.COMPLETE_S
+        return now_s - max(self.up_s, self._reads_s) >= limits.COMPLETE_AFTER_S
 
-    def is_witness(self, now_s: float) -> bool:
+    def may_know_newer(self, now_s: float) -> bool:
         """Whether it is complete, or was a moment ago."""
-        return self.is_complete(now_s) or now_s - self._lost_s < limits.OLDER_S
+        return self.is_complete(now_s) or now_s - self._lost_s < limits.OLDER_HIT_HELD_S
 
     def pulses_up(self, now_s: float) -> None:
         """Note that its connection for pulses is up."""
@@ -61,16 +61,16 @@ class PacemakerState:
     def reads_up(self, now_s: float) -> None:
         """Note that its connection for reads is up."""
         # The first one is opened by the first read, and interrupts nothing.
-        if self.reads is Reads.DOWN:
+        if self.reads is ReadLinkState.DOWN:
             self._reads_s = now_s
-        self.reads = Reads.UP
+        self.reads = ReadLinkState.UP
         self.is_slow = False
 
     def reads_down(self, now_s: float) -> None:
         """Note that its connection for reads has ended, or cannot be opened."""
         self._note_loss(now_s)
         self._reads_s = now_s
-        self.reads = Reads.DOWN
+        self.reads = ReadLinkState.DOWN
 
     def _note_loss(self, now_s: float) -> None:
         if self.is_complete(now_s):

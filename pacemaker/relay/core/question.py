@@ -6,10 +6,10 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, TypeAlias
 
-from pacemaker.relay.core.outbox import Delete
+from pacemaker.relay.core.outbox import OutgoingDelete
 
 
-class Kind(Enum):
+class QuestionKind(Enum):
     """What a question asks for, and the type of its answer."""
 
     PULSE = "pulse"  # bytes, or None for a miss
@@ -24,7 +24,7 @@ class Kind(Enum):
         return self in _READS
 
 
-_READS: Final = (Kind.PULSE, Kind.EXISTS, Kind.NODES)
+_READS: Final = (QuestionKind.PULSE, QuestionKind.EXISTS, QuestionKind.NODES)
 
 Answer: TypeAlias = "bytes | bool | list[str] | None"
 
@@ -55,7 +55,7 @@ class Question:
     )
 
     def __init__(
-        self, kind: Kind, path: str, deliver: Callable[[Answer], None]
+        self, kind: QuestionKind, path: str, deliver: Callable[[Answer], None]
     ) -> None:
         self.kind = kind
         self.path = path
@@ -67,7 +67,7 @@ class Question:
         self.awaited: set[int] = set()
         self.owing: set[int] = set()
         self.is_held = self.was_held = False
-        self.delete: Delete | None = None
+        self.delete: OutgoingDelete | None = None
 
     def __repr__(self) -> str:
         return f"<Question {self.kind.value} {self.path!r} awaited={self.awaited}>"

@@ -3,10 +3,10 @@
 One thread calls it.  What it needs from outside is in `ReadLinks` and `NewestPulses`.
 
 **A read** goes to all Pacemakers that are connected, at the same time.  It is answered
-once all of them have answered, or when time is up (`limits.ANSWER_S`).  In that case,
-no read waits for the late Pacemaker until it has answered something.  A hit waits only
-briefly for a Pacemaker that is not complete.  A read that cannot be answered yet (see
-`judge.judge_read`) is *held*: the Pacemakers are asked again until it can be.
+once all of them have answered, or when time is up (`limits.ANSWER_TIMEOUT_S`).  In
+that case, no read waits for the late Pacemaker until it has answered something.  A hit
+waits only briefly for a Pacemaker that is not complete.  A read that cannot be answered
+yet (see `read_results`) is *held*: the Pacemakers are asked again until it can be.
 
 **Complete.**  A Pacemaker may have been restarted and be empty, so its miss means
 something only if it has been connected for as long as any worker needs to reach it.
@@ -21,11 +21,16 @@ from typing import Protocol, cast
 
 from pacemaker.relay.core import limits
 from pacemaker.relay.core.answered_times import AnsweredTimes
-from pacemaker.relay.core.judge import Outcome, TimeOf, join_names, judge_read
-from pacemaker.relay.core.outbox import Delete, Item, Outbox
-from pacemaker.relay.core.pacemaker_state import PacemakerState, Reads
-from pacemaker.relay.core.question import Answer, Kind, Question
-from pacemaker.relay.core.workers import Workers
+from pacemaker.relay.core.outbox import Outbox, OutgoingDelete, OutgoingItem
+from pacemaker.relay.core.pacemaker_state import PacemakerState, ReadLinkState
+from pacemaker.relay.core.question import Answer, Question, QuestionKind
+from pacemaker.relay.core.read_results import (
+    ReadOutcome,
+    TimeOf,
+    combine_answers,
+    combine_names,
+)
+from pacemaker.relay.core.writers import Writers
 
 
 class ReadLinks(Protocol):
@@ -63,7 +68,7 @@ class Relay:
     Attributes:
         outboxes: what waits for each Pacemaker.
         pacemakers: the state of each Pacemaker.
-        workers: which connection wrote each key.
+        writers: which connection wrote each key.
         answered_times: the times that were answered.
         held: how many reads were held.
     """
@@ -80,11 +85,11 @@ class Relay:
         self._time_of = time_of
         self.outboxes = [Outbox(newest_pulses.newest) for _ in range(count)]
         self.pacemakers = [PacemakerState() for _ in range(count)]
-        self.workers = Workers()
+        self.writers = Writers()
         self.answered_times = AnsweredTimes()
         self.held = 0
         self._open: dict[Question, None] = {}
-        self._deleting: dict[Delete, Question] = {}
+        self._deleting: dict[OutgoingDelete, Question] = {}
         self._timers: list[tuple[float, int, Question]] = []
         self._timer_numbers = itertools.count()
 
@@ -105,26 +110,26 @@ class Relay:
             key: the key; its value is among the newest pulses.
             writer: the connection that wrote it.
         """
-        self.workers.wrote(key, writer)
+        self.writers.wrote(key, writer)
         for outbox in self.outboxes:
             outbox.pulse(key)
 
     def writer_left(self, writer: Hashable, now_s: float) -> None:
         """Note that the connection of a worker has ended."""
-        self.workers.writer_left(writer, now_s)
+        self.writers.writer_left(writer, now_s)
 
     def ask(self, question: Question, now_s: float) -> None:
         """Begin to answer a request."""
         question.began_s = now_s
         self._open[question] = None
-        if question.kind is Kind.DELETE:
+        if question.kind is QuestionKind.DELETE:
             self._delete(question, is_tree=True, now_s=now_s)
-        elif question.kind is Kind.DELETE_ONE:
+        elif question.kind is QuestionKind.DELETE_ONE:
             self._delete(question, is_tree=False, now_s=now_s)
         else:
-            if self.pacemakers[0].reads is Reads.CLOSED:
+            if self.pacemakers[0].reads is ReadLinkState.CLOSED:
                 for pacemaker in self.pacemakers:
-                    pacemaker.reads = Reads.OPENING
+                    pacemaker.reads = ReadLinkState.OPENING
                 self._read_links.open_reads()
             self._begin_round(question, now_s)
 
@@ -138,7 +143,7 @@ class Relay:
     def pulses_up(self, number: int, now_s: float) -> None:
         """Note that a Pacemaker's connection for pulses is up."""
         self.pacemakers[number].pulses_up(now_s)
-        self.outboxes[number].came_up(self.workers.connected, now_s)
+        self.outboxes[number].came_up(self.writers.connected, now_s)
 
     def pulses_down(self, number: int, now_s: float) -> None:
         """Note that a Pacemaker's connection for pulses has ended."""
@@ -147,10 +152,12 @@ class Relay:
         for question in list(self._deleting.values()):
             self._no_longer_awaited(number, question, now_s)
 
-    def sent_item_answered(self, number: int, item: Item, now_s: float) -> None:
+    def sent_item_answered(self, number: int, item: OutgoingItem, now_s: float) -> None:
         """Note that a Pacemaker has acknowledged a pulse or a delete."""
         self.outboxes[number].answered(item)
-        question = self._deleting.get(item) if isinstance(item, Delete) else None
+        question = (
+            self._deleting.get(item) if isinstance(item, OutgoingDelete) else None
+        )
         if question is not None:
             self._no_longer_awaited(number, question, now_s)
 
@@ -187,15 +194,15 @@ class Relay:
     def next_s(self) -> float | None:
         """When `tick` has to be called; None for never."""
         times = [outbox.next_s for outbox in self.outboxes]
-        times.append(self.workers.next_s)
+        times.append(self.writers.next_s)
         times.append(self._timers[0][0] if self._timers else None)
         return min((time_s for time_s in times if time_s is not None), default=None)
 
     def tick(self, now_s: float) -> None:
         """Repeat, expire and ask again what is scheduled up to now."""
         for outbox in self.outboxes:
-            outbox.tick(self.workers.connected, now_s)
-        for key in self.workers.take_gone(now_s):
+            outbox.tick(self.writers.connected, now_s)
+        for key in self.writers.pop_gone(now_s):
             self._newest_pulses.forget(key)
             for outbox in self.outboxes:
                 outbox.drop(key)
@@ -206,16 +213,16 @@ class Relay:
                 continue
             if not question.is_held:
                 self._consider(question, now_s)
-            elif asked_again < limits.ASKED_AGAIN_AT_ONCE:
+            elif asked_again < limits.MAX_ASKED_AGAIN_AT_ONCE:
                 asked_again += 1
                 self._begin_round(question, now_s)
             else:
-                self._look_again_at(question, now_s + limits.ASK_AGAIN_S)
+                self._look_again_at(question, now_s + limits.ASK_AGAIN_AFTER_S)
 
     # Deletes.
 
     def _delete(self, question: Question, is_tree: bool, now_s: float) -> None:
-        delete = question.delete = Delete(question.path, is_tree, now_s)
+        delete = question.delete = OutgoingDelete(question.path, is_tree, now_s)
         self.answered_times.forget(question.path)
         question.awaited = {
             number for number, outbox in enumerate(self.outboxes) if outbox.is_up
@@ -239,11 +246,11 @@ class Relay:
         question.awaited = {
             number
             for number, pacemaker in enumerate(self.pacemakers)
-            if pacemaker.reads is Reads.OPENING
-            or (pacemaker.reads is Reads.UP and not pacemaker.is_slow)
+            if pacemaker.reads is ReadLinkState.OPENING
+            or (pacemaker.reads is ReadLinkState.UP and not pacemaker.is_slow)
         }
         for number, pacemaker in enumerate(self.pacemakers):
-            if pacemaker.reads is Reads.UP and number not in question.owing:
+            if pacemaker.reads is ReadLinkState.UP and number not in question.owing:
                 self._send(number, question)
         self._consider(question, now_s)
 
@@ -272,42 +279,42 @@ class Relay:
 
     def _until_s(self, question: Question, now_s: float) -> float:
         """Return how long to wait for the Pacemakers that have not answered."""
-        is_hit = question.kind is Kind.PULSE and question.has_hit
+        is_hit = question.kind is QuestionKind.PULSE and question.has_hit
         if is_hit and not any(
             self.pacemakers[number].is_complete(now_s) for number in question.awaited
         ):
-            return question.round_s + limits.GRACE_S
-        return question.round_s + limits.ANSWER_S
+            return question.round_s + limits.HIT_GRACE_S
+        return question.round_s + limits.ANSWER_TIMEOUT_S
 
     def _conclude(self, question: Question, now_s: float) -> None:
         answers = question.answers
-        if question.kind is Kind.PULSE:
+        if question.kind is QuestionKind.PULSE:
             self._conclude_read(question, now_s)
         elif not question.kind.is_read:
             self._deliver(question, None)
         elif not answers:
             self._hold(question, now_s)
-        elif question.kind is Kind.EXISTS:
+        elif question.kind is QuestionKind.EXISTS:
             self._deliver(question, any(answers.values()))
         else:
             lists = cast("dict[int, list[str]]", answers)
-            self._deliver(question, join_names(lists.values()))
+            self._deliver(question, combine_names(lists.values()))
 
     def _conclude_read(self, question: Question, now_s: float) -> None:
-        verdict = judge_read(
+        result = combine_answers(
             cast("dict[int, bytes | None]", question.answers),
             self._numbers(lambda pacemaker: pacemaker.is_complete(now_s)),
-            self._numbers(lambda pacemaker: pacemaker.is_witness(now_s)),
+            self._numbers(lambda pacemaker: pacemaker.may_know_newer(now_s)),
             self.answered_times.get(question.path),
-            now_s - question.began_s >= limits.OLDER_S,
+            now_s - question.began_s >= limits.OLDER_HIT_HELD_S,
             self._time_of,
         )
-        if verdict.outcome is Outcome.HOLD:
+        if result.outcome is ReadOutcome.HOLD:
             self._hold(question, now_s)
             return
-        if verdict.outcome is Outcome.HIT:
-            self.answered_times.note(question.path, verdict.time_secs)
-        self._deliver(question, verdict.value)
+        if result.outcome is ReadOutcome.HIT:
+            self.answered_times.note(question.path, result.time_secs)
+        self._deliver(question, result.value)
 
     def _numbers(self, test: Callable[[PacemakerState], bool]) -> frozenset[int]:
         return frozenset(
@@ -318,7 +325,7 @@ class Relay:
         self.held += not question.was_held
         question.was_held = True
         question.is_held = True
-        self._look_again_at(question, now_s + limits.ASK_AGAIN_S)
+        self._look_again_at(question, now_s + limits.ASK_AGAIN_AFTER_S)
 
     def _deliver(self, question: Question, answer: Answer) -> None:
         self._open.pop(question, None)

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import resource
 import select
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from pacemaker.core.accounts import Account
-from pacemaker.core.addresses import Accounts
-from pacemaker.core.admission import OVER_SHARE, TOO_FAST, Admission, Verdict
+from pacemaker.core.accounts.account import Account
+from pacemaker.core.accounts.admission import (
+    OVER_SHARE,
+    TOO_FAST,
+    AdmissionControl,
+    AdmissionDecision,
+)
+from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
+from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.io.io_thread import IoThread
+from pacemaker.server.io.queued_calls import QueuedCalls
 from pacemaker.server.io.sockets import join_address, set_storms_options
-from pacemaker.wakeup import WakeUp
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -58,8 +64,8 @@ class Acceptor(threading.Thread):
         self,
         listeners: Sequence[socket.socket],
         threads: Sequence[IoThread],
-        accounts: Accounts,
-        admission: Admission,
+        accounts: AccountRegistry,
+        admission: AdmissionControl,
         reserved: int = limits.RESERVED_DESCRIPTORS,
     ) -> None:
         super().__init__(name="pacemaker-acceptor", daemon=True)
@@ -76,32 +82,30 @@ class Acceptor(threading.Thread):
         self.refused = 0
         self._last_refused: tuple[str, LimitError] | None = None
         self._is_stopping = False
-        self._calls: deque[Callable[[], None]] = deque()
         # The threads that may not have closed all the connections that make room yet.
         self._making_room: set[IoThread] = set()
         # Open everything that this thread needs before it runs.
-        self._wake_up = WakeUp()
+        self._calls = QueuedCalls(self.name)
         self._all, self._wake_alone = select.epoll(), select.epoll()
         for fd in self._listeners:
             self._all.register(fd, select.EPOLLIN)
         for epoll in (self._all, self._wake_alone):
-            epoll.register(self._wake_up.fd, select.EPOLLIN)
+            epoll.register(self._calls.fd, select.EPOLLIN)
 
     def stop(self) -> None:
         """Stop accepting.  Any thread may call this, and more than once."""
         self._is_stopping = True
-        self._wake_up.wake()
+        self._calls.wake()
 
     def call(self, function: Callable[[], None]) -> None:
         """Queue a call on this thread; it runs between two turns of accepting."""
-        self._calls.append(function)
-        self._wake_up.wake()
+        self._calls.put(function)
 
     def close(self) -> None:
         """Close the descriptors, once the thread has ended."""
         self._all.close()
         self._wake_alone.close()
-        self._wake_up.close()
+        self._calls.close()
 
     def run(self) -> None:
         """Accept until `stop`.  No error ends the loop."""
@@ -117,7 +121,7 @@ class Acceptor(threading.Thread):
     def _turn(self) -> bool:
         """Accept waiting connections; return False to pause before the next turn."""
         ready = [fd for fd, _ in self._all.poll()]
-        self._run_calls()
+        self._calls.run_pending(time.monotonic, math.inf)
         found = [self._accept_some(fd) for fd in ready if fd in self._listeners]
         return all(found)
 
@@ -129,14 +133,6 @@ class Acceptor(threading.Thread):
             self._wake_alone.poll(limits.ACCEPT_PAUSE_S)
         except Exception:
             time.sleep(limits.ACCEPT_PAUSE_S)
-
-    def _run_calls(self) -> None:
-        self._wake_up.clear()
-        while self._calls:
-            try:
-                self._calls.popleft()()
-            except Exception:
-                _logger.exception("%s: a call failed", self.name)
 
     def _accept_some(self, fd: int) -> bool:
         """Accept a batch at one listener; return False to pause before the next."""
@@ -172,7 +168,7 @@ class Acceptor(threading.Thread):
         connections.  It is asked only once: if there still is no room, the pause lasts.
         """
         if self._making_room:
-            self._making_room.pop().call(self._wake_up.wake)
+            self._making_room.pop().call(self._calls.wake)
         else:
             _logger.error("cannot accept connections: %s", problem)
 
@@ -182,7 +178,7 @@ class Acceptor(threading.Thread):
         Raises:
             OSError: it is not, or no descriptor is free.
         """
-        next_fd = os.dup(self._wake_up.fd)
+        next_fd = os.dup(self._calls.fd)
         os.close(next_fd)
         if next_fd >= room_ends:
             raise OSError(
@@ -197,7 +193,7 @@ class Acceptor(threading.Thread):
         """Hand a connection over.  An error closes this connection and no other."""
         host, port = address[:2]
         peer = join_address(host, port)
-        account = self._accounts.open(host, port)
+        account = self._accounts.add_connection(host, port)
         try:
             sock.setblocking(False)
             if listener_fd in self._unsettled:
@@ -205,17 +201,31 @@ class Acceptor(threading.Thread):
             self._hand_over(sock, peer, account)
             return
         except LimitError as exc:
-            self.refused += 1
-            self._last_refused = (peer, exc)
+            self._drop(Ending.TURNED_AWAY, sock, peer, account, exc)
         except Exception:
-            _logger.exception("%s: closed: internal error", peer)
-        self._accounts.close(account)
+            self._drop(Ending.NOT_OPENED, sock, peer, account)
+
+    def _drop(
+        self,
+        ending: Ending,
+        sock: socket.socket,
+        peer: str,
+        account: Account,
+        error: LimitError | None = None,
+    ) -> None:
+        """Close a socket that does not become a connection."""
+        if error is not None:
+            self.refused += 1
+            self._last_refused = (peer, error)
+        else:
+            ENDINGS[ending].log(_logger, peer, exc_info=True)
+        self._accounts.remove_connection(account)
         sock.close()
 
     def _log_refused(self) -> None:
         """Log the last refused connection; a line for each one would cost too much."""
         if self._last_refused is not None:
-            _logger.warning("%s: refused: %s", *self._last_refused)
+            ENDINGS[Ending.TURNED_AWAY].log(_logger, *self._last_refused)
             self._last_refused = None
 
     def _hand_over(self, sock: socket.socket, peer: str, account: Account) -> None:
@@ -224,21 +234,21 @@ class Acceptor(threading.Thread):
         Raises:
             LimitError: it is refused, because there is no room for it.
         """
-        verdict = self._admission.judge(account, time.monotonic())
-        if verdict is Verdict.REPLACE:
+        decision = self._admission.decide(account, time.monotonic())
+        if decision is AdmissionDecision.REPLACE_OWN:
             thread = self._with_own_room(account, OVER_SHARE)
-            thread.adopt(sock, peer, account, replaces=True)
+            thread.add_connection(sock, peer, account, replaces=True)
             return
-        if verdict is Verdict.MAKE_OWN_ROOM:
+        if decision is AdmissionDecision.MAKE_OWN_ROOM:
             self._with_own_room(account, TOO_FAST).make_room(account)
-        elif verdict is Verdict.MAKE_ROOM:
+        elif decision is AdmissionDecision.MAKE_ROOM:
             self._with_any_room().make_room()
-        elif verdict is Verdict.REFUSE:
+        elif decision is AdmissionDecision.REFUSE:
             raise _too_many(OVER_SHARE, account)
         thread = self._threads[0]
         if len(self._threads) > 1:
             thread = min(self._threads, key=lambda each: each.load)
-        thread.adopt(sock, peer, account)
+        thread.add_connection(sock, peer, account)
 
     def _with_any_room(self) -> IoThread:
         """Return the thread that has the most expendable connections.
@@ -246,8 +256,8 @@ class Acceptor(threading.Thread):
         Raises:
             LimitError: none has any.
         """
-        thread = max(self._threads, key=lambda each: each.expendable)
-        if thread.expendable <= 0:
+        thread = max(self._threads, key=lambda each: each.expendable_count)
+        if thread.expendable_count <= 0:
             reason = "raise the limit (LimitNOFILE=)"
             raise LimitError("too many connections", reason)
         self._making_room.add(thread)
@@ -273,5 +283,5 @@ def _too_many(reason: str, account: Account) -> LimitError:
 def _room_ends(reserved: int) -> int:
     """Return the first of the descriptors that are reserved for all other uses."""
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    share = int(most * limits.RESERVED_SHARE)
+    share = int(most * limits.MAX_RESERVED_SHARE)
     return most - min(reserved, share)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import heapq
 from typing import Generic, Protocol, TypeVar
 
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts.account import Account
 
 
 class Waiting(Protocol):

@@ -1,24 +1,13 @@
 """One connection: a socket and its protocol object, on the I/O thread that owns it.
 
 Only the owning thread calls a connection; the one exception is `is_stepping`, which the
-SASL helpers call too.  At any time, a connection is in one `Condition`, which says what
-it waits for.  `_settle` derives the condition from what the protocol waits for.
+SASL helpers call too.  At any time, a connection is in one `IoState`, which says what
+it waits for.  `_settle` derives the state from what the protocol waits for.
 
 Usually, a whole request is read and its reply is written at once.  That path goes
-through `on_readable` and `_write`, and the condition stays READING.
+through `on_readable` and `_write`, and the state stays READING.
 
-**Who may close it.**  In the end, `abort` always closes the socket.  These lead there:
-
-    the peer        a reset, or its end while a refusal waits (`_end_by_peer`); or its
-                    end of stream, once everything is answered (`_finish`)
-    the protocol    `Wait.END`, if the peer is at fault (`_finish`)
-    a limit         `refuse`: a time limit (`expire`), the budget of all buffers
-                    (`evict`), or a descriptor that another one needs
-                    (`close_for_room`)
-    the I/O thread  `abort`: a stop, once there is nothing left to `drain` or the time
-                    is up; or an exception in our own code
-
-`_finish` first lets everything that was written arrive; `abort` alone sends a reset.
+Every connection ends through `end`.  `pacemaker.server.io.endings` lists all the ways.
 """
 
 from __future__ import annotations
@@ -28,21 +17,24 @@ import os
 import select
 import socket
 import struct
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Callable
+from typing import Final
 
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts.account import Account
 from pacemaker.core.carried_over import ConnectionState
-from pacemaker.core.phases import Phase
-from pacemaker.core.protocol import Output, ServerProtocol, Wait
+from pacemaker.core.protocol.phases import Phase
+from pacemaker.core.protocol.server_protocol import Output, ServerProtocol, Wait
 from pacemaker.errors import LimitError, PeerError
 from pacemaker.server.io import limits
-from pacemaker.server.io.conditions import INTEREST, Condition
+from pacemaker.server.io.chunks import Chunks, drop_sent
+from pacemaker.server.io.connection_owner import ConnectionOwner
 from pacemaker.server.io.cost_classes import NEW_CLASS, REFUSED_CLASS, next_class
 from pacemaker.server.io.deadlines import Deadlines
+from pacemaker.server.io.endings import ENDINGS, CloseMode, Ending
+from pacemaker.server.io.io_states import INTEREST, IoState
 from pacemaker.server.io.sockets import (
-    end_with_reset,
     narrow_receive_buffer,
+    set_reset_on_close,
     undelivered_bytes,
     unread_bytes,
 )
@@ -51,10 +43,7 @@ from pacemaker.wire.frames import HEAD_SIZE
 
 _logger: Final = logging.getLogger(__name__)
 
-# Bytes to write.  Every chunk is whole except the first, which may be partly sent.
-_Chunks: TypeAlias = "Sequence[bytes | memoryview]"
-
-# Looked up once, as `pacemaker.core.protocol` does.
+# Looked up once, as `pacemaker.core.protocol.server_protocol` does.
 _OPEN: Final = Phase.OPEN
 _REQUEST: Final = Wait.REQUEST
 
@@ -63,51 +52,9 @@ _CREATE_PATH: Final = struct.pack(">bhi", 8, 1, messages.CREATE_PATH)
 
 _ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 # Looked up once, as above.
-_READING: Final = Condition.READING
-_LINGERING: Final = Condition.LINGERING
-_CLOSED: Final = Condition.CLOSED
-
-
-class ConnectionOwner(Protocol):
-    """What a connection needs from the I/O thread that owns it."""
-
-    def now(self) -> float:
-        """Return the monotonic time in seconds."""
-
-    def wait_for(self, fd: int, interest: int) -> None:
-        """Change the epoll events that a connection's descriptor waits for."""
-
-    def watch(
-        self, connection: Connection, held_bytes: int, has_deadline: bool
-    ) -> bool:
-        """Watch a connection; return whether it must end to free its buffers."""
-
-    def take_step(self, connection: Connection) -> None:
-        """Run the connection's pending SASL step."""
-
-    def forget(self, connection: Connection) -> None:
-        """Remove a connection that is about to be closed."""
-
-    def call(self, function: Callable[[], None]) -> None:
-        """Queue a call on the owner's thread.  Any thread may call this."""
-
-    def evict(self, connection: Connection) -> None:
-        """Queue the eviction of a connection.  Any thread may call this."""
-
-    def note_evicted(self, size_bytes: int) -> None:
-        """Record how many bytes an evicted connection held."""
-
-    def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
-        """Call a function after a delay."""
-
-    def yield_turn(self, connection: Connection, has_charged: bool) -> None:
-        """Let a connection continue after others have been served."""
-
-    def note_first_bytes(self, connection: Connection) -> None:
-        """Record that a connection has sent its first bytes."""
-
-    def note_lingering(self, connection: Connection) -> None:
-        """Record that a connection only waits for its peer's end."""
+_READING: Final = IoState.READING
+_LINGERING: Final = IoState.LINGERING
+_CLOSED: Final = IoState.CLOSED
 
 
 class Connection:
@@ -118,6 +65,9 @@ class Connection:
         protocol: a new protocol object.
         owner: the I/O thread that owns the connection.
         account: the account of the peer's address.
+
+    Attributes:
+        ending: why it ends; None while nothing has decided that.
     """
 
     __slots__ = (
@@ -126,16 +76,17 @@ class Connection:
         "_is_greeted",
         "_is_narrow",
         "_linger_bytes",
-        "_on_untold",
+        "_on_refusal_dropped",
         "_read_bytes",
         "_sock",
         "_unsent",
         "_wait",
         "account",
-        "condition",
         "cost_class",
+        "ending",
         "fd",
         "interest",
+        "io_state",
         "is_deferred",
         "owner",
         "protocol",
@@ -146,13 +97,13 @@ class Connection:
         self,
         sock: socket.socket,
         protocol: ServerProtocol,
-        owner: ConnectionOwner,
+        owner: ConnectionOwner[Connection],
         account: Account,
     ) -> None:
         self._sock = sock
         self.owner = owner
         self.account = account
-        self._unsent: _Chunks = ()
+        self._unsent: Chunks = ()
         # What the protocol waited for at the last `_settle`.
         self._wait = Wait.REQUEST
         self._is_at_end = False
@@ -161,29 +112,30 @@ class Connection:
         self._deadlines = Deadlines()
         self._read_bytes = limits.READ_BYTES
         self._linger_bytes = limits.LINGER_BYTES
-        self._on_untold: Callable[[], None] | None = None
+        self._on_refusal_dropped: Callable[[], None] | None = None
         # For fair turns: the events that epoll has reported and that are not served
         # yet, and the rough cost of recent events, which is 1 until one is measured.
         self.ready = 0
         self.is_deferred = False
         self.cost_class = NEW_CLASS
         self.fd = sock.fileno()
-        self.condition = _READING
+        self.io_state = _READING
+        self.ending: Ending | None = None
         self.interest = select.EPOLLIN
         self.protocol = protocol
         protocol.call_on_release(self._on_release)
 
     def __repr__(self) -> str:
-        return f"<Connection fd={self.fd} {self.condition.value} {self.protocol!r}>"
+        return f"<Connection fd={self.fd} {self.io_state.value} {self.protocol!r}>"
 
     @property
     def is_closed(self) -> bool:
         """Whether its descriptor is closed, and may be another connection's by now."""
-        return self.condition is _CLOSED
+        return self.io_state is _CLOSED
 
     def note_cost(self, elapsed_s: float) -> None:
         """Record how long an event of this connection took to serve."""
-        if self.condition is _LINGERING:
+        if self.io_state is _LINGERING:
             self.cost_class = REFUSED_CLASS
             return
         slice_cost, self.protocol.slice_cost = self.protocol.slice_cost, 0
@@ -206,9 +158,9 @@ class Connection:
         elif events & select.EPOLLIN:
             self.on_readable()
         elif events & _ALWAYS:
-            self._end_by_peer("reset")
+            self._lose_peer("reset")
         elif events & select.EPOLLRDHUP:
-            self._end_by_peer("end of stream")
+            self._lose_peer("end of stream")
 
     def on_readable(self) -> None:
         """Read once and answer the requests that the bytes complete."""
@@ -217,11 +169,11 @@ class Connection:
         except BlockingIOError:
             return
         except OSError as exc:
-            self._end_by_peer(exc.strerror or "read failed")
+            self._lose_peer(exc.strerror or "read failed")
             return
         reply: bytes | None = None
         if self._wait is _REQUEST and self._is_greeted:
-            reply = self.protocol.answer_lone(data)
+            reply = self.protocol.answer_fast(data)
         if reply is None:
             self._on_data(data)
             return
@@ -238,7 +190,7 @@ class Connection:
 
     def _on_data(self, data: bytes) -> None:
         """Answer the requests that some bytes complete; no bytes are the peer's end."""
-        if not data or self.condition is _LINGERING:
+        if not data or self.io_state is _LINGERING:
             self._on_end(data)
             return
         if not self._is_greeted:
@@ -247,10 +199,10 @@ class Connection:
 
     def _on_end(self, data: bytes) -> None:
         """Handle the peer's end of stream, or what it sends after its own refusal."""
-        if self.condition is _LINGERING:
+        if self.io_state is _LINGERING:
             self._linger_bytes -= len(data)
             if not data or self._linger_bytes < 0:
-                self.abort()
+                self.end(Ending.FINISHED)
         else:
             self._is_at_end = True
             self._settle(self._wait)
@@ -293,7 +245,7 @@ class Connection:
         if wait is not _REQUEST or self._wait is not _REQUEST:
             self._settle(wait)
 
-    def _write(self, chunks: _Chunks) -> bool:
+    def _write(self, chunks: Chunks) -> bool:
         """Send as much as the kernel takes; return whether that was all of it."""
         try:
             if len(chunks) == 1:
@@ -307,13 +259,13 @@ class Connection:
         except BlockingIOError:
             sent = 0
         except OSError as exc:
-            self._end_by_peer(exc.strerror or "write failed")
+            self._lose_peer(exc.strerror or "write failed")
             return False
         return self._keep_unsent(chunks, sent)
 
-    def _keep_unsent(self, chunks: _Chunks, sent_bytes: int) -> bool:
+    def _keep_unsent(self, chunks: Chunks, sent_bytes: int) -> bool:
         """Keep what the kernel has not taken; return whether that is nothing."""
-        left = _without(chunks, sent_bytes)
+        left = drop_sent(chunks, sent_bytes)
         # Only a new wait or a byte taken restarts the clock of `SEND_TIMEOUT_S`.  If
         # every attempt did, a peer that takes nothing would never time out.
         if left and (sent_bytes or not self._unsent):
@@ -324,33 +276,35 @@ class Connection:
         return not left
 
     def _settle(self, wait: Wait) -> None:
-        """Enter the condition that follows from what the protocol waits for.
+        """Enter the state that follows from what the protocol waits for.
 
         Args:
             wait: what the protocol waits for.
         """
         self._wait = wait
         # Unsent replies come before everything else, even before the end: nothing can
-        # be written after the FIN that `_finish` sends.  Nothing is read meanwhile, so
+        # be written after the FIN that `end` sends.  Nothing is read meanwhile, so
         # a peer that does not take its replies cannot make this process queue more.
         if self._unsent or wait is Wait.ROOM:
             # All replies may have been sent by now.  Then the descriptor is writable,
             # and the next turn continues with the unread frames.
-            self._enter(Condition.SENDING)
-        elif wait is Wait.END or self._is_at_end:
-            self._finish()
-        elif wait is Wait.STEP:
+            self._enter(IoState.SENDING)
+        elif wait is Wait.END:
+            self.end(Ending.PEER_ERROR)
+        elif self._is_at_end:
+            self.end(Ending.FINISHED, reason="end of stream")
+        elif wait is Wait.SASL_STEP:
             self._deadlines.begin_sasl(self.owner.now())
-            self._enter(Condition.STEPPING)
-            self.owner.take_step(self)
+            self._enter(IoState.STEPPING)
+            self.owner.run_sasl_step(self)
         elif wait is Wait.ANSWER:
-            self._enter(Condition.WAITING)
+            self._enter(IoState.WAITING)
         elif wait is Wait.TURN or wait is Wait.CREDIT:
-            self._enter(Condition.WAITING)
+            self._enter(IoState.WAITING)
             self.owner.yield_turn(self, wait is Wait.CREDIT)
         else:
             self._enter(_READING)
-        # A short SASL step is finished within `take_step` and may close the connection.
+        # A short SASL step ends within `run_sasl_step`, and may close the connection.
         if not self.is_closed:
             self._watch()
 
@@ -372,15 +326,10 @@ class Connection:
         self._read_bytes = min(
             max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
         )
-        held_bytes = protocol.held_bytes + self.unsent_bytes
-        has_deadline = deadlines.has_sasl or self.condition is _LINGERING
+        held_bytes = protocol.buffered_bytes + self.unsent_bytes
+        has_deadline = deadlines.has_sasl or self.io_state is _LINGERING
         if self.owner.watch(self, held_bytes, has_deadline):
             self.evict()
-
-    @property
-    def is_at_end(self) -> bool:
-        """Whether the peer has ended its stream."""
-        return self._is_at_end
 
     @property
     def unsent_bytes(self) -> int:
@@ -390,12 +339,12 @@ class Connection:
     def overdue(self, now_s: float) -> str | None:
         """Return which time limit the peer has exceeded; None if it has not."""
         deadlines = self._deadlines
-        if self.condition is _LINGERING:
+        if self.io_state is _LINGERING:
             return deadlines.linger_overdue(now_s)
         if self._unsent:
             deadlines.look_for_progress(now_s, undelivered_bytes(self.fd))
             return deadlines.replies_overdue(now_s)
-        if self.is_refusal_untold:
+        if self.is_refusal_withheld:
             # Closing it would tell the peer of the refusal before its turn.
             return None
         return deadlines.request_overdue(now_s, self.protocol.frames.frame_bytes)
@@ -404,20 +353,13 @@ class Connection:
         """Extend every time limit by the seconds in which this process did not run."""
         self._deadlines.postpone(lost_s)
 
-    def expire(self, reason: str) -> None:
-        """End the connection because a time limit has passed."""
-        if self.condition is _LINGERING:
-            self.abort()
-        else:
-            self.refuse(LimitError("out of time", reason))
-
     def evict(self) -> None:
         """End the connection to make room in the budget of all buffers."""
-        held_bytes = self.protocol.held_bytes + self.unsent_bytes
+        held_bytes = self.protocol.buffered_bytes + self.unsent_bytes
         if held_bytes and not self.is_closed:
             reason = "all buffers are full (--buffer-budget)"
             detail = "its bytes weigh the most by size and age"
-            self.refuse(LimitError(reason, detail))
+            self.end(Ending.EVICTED, LimitError(reason, detail))
             self.owner.note_evicted(held_bytes)
 
     def close_if_expendable(self) -> bool:
@@ -425,26 +367,15 @@ class Connection:
 
         What a new worker has sent may still be in the kernel.
         """
-        if self.condition is not _LINGERING and unread_bytes(self.fd):
+        if self.io_state is not _LINGERING and unread_bytes(self.fd):
             return False
         self.close_for_room("no room for silent connections")
         return True
 
     def close_for_room(self, reason: str) -> None:
         """Close it at once, because its descriptor is needed."""
-        if self.condition is not _LINGERING:
-            self.refuse(LimitError(reason, "nothing was read from it yet"))
-        # A reset can destroy no reply.
-        self.abort()
-
-    def refuse(self, error: PeerError) -> None:
-        """End the connection for a reason on the server's side."""
-        output = self.protocol.fail(error)
-        if self._unsent:
-            self._log_end()
-            self.abort()
-        else:
-            self._advance(output)
+        error = LimitError(reason, "nothing was read from it yet")
+        self.end(Ending.MADE_ROOM, error)
 
     @property
     def is_stepping(self) -> bool:
@@ -453,25 +384,25 @@ class Connection:
 
     def finish_step(self, output: Output) -> None:
         """Continue after the protocol has received the outcome of a SASL step."""
-        self._on_untold = None
+        self._on_refusal_dropped = None
         self._advance(output)
 
-    def await_refusal(self, on_untold: Callable[[], None]) -> None:
+    def withhold_refusal(self, on_dropped: Callable[[], None]) -> None:
         """Stay open and silent until `finish_step` tells the peer that it failed.
 
         The connection still waits for the peer's end of stream.  So a peer cannot
         occupy a descriptor here for longer than it keeps one of its own open.
 
         Args:
-            on_untold: called if the connection ends before the peer is told.
+            on_dropped: called if the connection ends before the peer is told.
         """
-        self._on_untold = on_untold
-        self._enter(Condition.WITHHOLDING)
+        self._on_refusal_dropped = on_dropped
+        self._enter(IoState.WITHHOLDING)
 
     @property
-    def is_refusal_untold(self) -> bool:
+    def is_refusal_withheld(self) -> bool:
         """Whether the peer failed to authenticate and has not been told yet."""
-        return self._on_untold is not None
+        return self._on_refusal_dropped is not None
 
     def state(self) -> ConnectionState | None:
         """Return the state from which another process can continue, or None.
@@ -481,8 +412,8 @@ class Connection:
         unfinished frame that copying it would delay everybody else.
         """
         # The size comes first: taking a snapshot copies the bytes.
-        is_large = self.protocol.frames.unread_bytes > limits.CARRIED_UNREAD_BYTES
-        if is_large or self.condition in (_LINGERING, _CLOSED):
+        is_large = self.protocol.frames.unread_bytes > limits.MAX_CARRIED_UNREAD_BYTES
+        if is_large or self.io_state in (_LINGERING, _CLOSED):
             return None
         snapshot = self.protocol.snapshot(b"".join(self._unsent))
         if snapshot is None:
@@ -524,84 +455,106 @@ class Connection:
         """
         if self.interest == select.EPOLLIN:
             self.on_readable()
-        if self.is_closed or self.is_refusal_untold:
+        if self.is_closed or self.is_refusal_withheld:
             return True
         if self.interest != select.EPOLLIN:
             # A request is not answered yet, or its reply is not sent yet.
             return False
         return not unread_bytes(self.fd) and not undelivered_bytes(self.fd)
 
-    def abort(self) -> None:
-        """Close at once, with a reset unless `_finish` has switched that off."""
-        if not self.is_closed:
-            self.condition = _CLOSED
-            self.protocol.close()
-            self._unsent = ()
-            self.owner.forget(self)
-            self._sock.close()
-            if self._on_untold is not None:
-                on_untold, self._on_untold = self._on_untold, None
-                on_untold()
+    def end(
+        self, ending: Ending, error: PeerError | None = None, reason: str = ""
+    ) -> None:
+        """End the connection: now, or once the replies that come before are sent.
 
-    def _finish(self) -> None:
-        """Close in such a way that bytes in flight arrive."""
-        if self.condition is _LINGERING:
+        Args:
+            ending: which of the ways; `ENDINGS` says what it means.
+            error: what the peer is refused for, if this decides it.
+            reason: for the log, if there is no error.
+        """
+        rule = ENDINGS[ending]
+        if ending is Ending.FAULT:
+            # Even if it is closed already: the exception is a bug all the same.
+            rule.log(_logger, self.protocol.peer, exc_info=True)
+        if self.is_closed:
+            return
+        if self.ending is None or ending is Ending.FAULT:
+            # The peer's error may have been found before, and may not be logged yet,
+            # because replies are still unsent.
+            is_refused = self.protocol.error is not None and ending is not Ending.FAULT
+            self.ending = Ending.PEER_ERROR if is_refused else ending
+        if self.io_state is _LINGERING:
+            # All is logged and sent.  `_settle` may find that again, and says so with
+            # PEER_ERROR; whatever else comes is what this connection waits for.
+            if ending is not Ending.PEER_ERROR:
+                self._close()
+        elif error is not None:
+            self._refuse(error, rule.close)
+        else:
+            self._log_end(reason)
+            self._close_by(rule.close)
+
+    def _refuse(self, error: PeerError, close: CloseMode) -> None:
+        """End the connection for a reason on the server's side."""
+        output = self.protocol.fail(error)
+        if close is CloseMode.LINGER and not self._unsent:
+            # Once the replies are sent, `_settle` calls `end` again.
+            self._advance(output)
             return
         self._log_end()
+        self._close_by(CloseMode.RESET if self._unsent else close)
+
+    def _lose_peer(self, reason: str) -> None:
+        """End the connection because the peer can send and receive nothing more."""
+        ending = Ending.FINISHED if self._is_at_end else Ending.PEER_LEFT
+        self.end(ending, reason=reason)
+
+    def _log_end(self, reason: str = "") -> None:
+        """Log the ending that was decided first; `end` has logged a fault already."""
+        if self.ending is not None and self.ending is not Ending.FAULT:
+            protocol, is_silent = self.protocol, not self._is_greeted
+            values = protocol.peer, protocol.error or reason
+            ENDINGS[self.ending].log(_logger, *values, is_silent=is_silent)
+
+    def _close_by(self, close: CloseMode) -> None:
+        """Close the socket at once, or send a FIN and linger."""
+        if close is CloseMode.RESET:
+            self._close()
+            return
         try:
-            end_with_reset(self._sock, False)
+            set_reset_on_close(self._sock, False)
             # After the peer's FIN nothing more arrives, so `close` sends a FIN.  Before
             # it, bytes could still arrive, and the kernel would answer those with a
             # reset: shut down only this direction, and linger.
-            if self._is_at_end:
-                self.abort()
+            if close is CloseMode.FIN or self._is_at_end:
+                self._close()
                 return
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
             # The peer is already gone.
-            self.abort()
+            self._close()
             return
         self._deadlines.begin_linger(self.owner.now())
         self._read_bytes = limits.READ_BYTES
         self._enter(_LINGERING)
         self.owner.note_lingering(self)
 
-    def _end_by_peer(self, reason: str) -> None:
-        if self.condition is _LINGERING:
-            # Its end has already been logged.
-            pass
-        elif self.protocol.error is not None:
-            # The reason for closing it matters more than how the peer left.
-            self._log_end()
-        else:
-            level = logging.INFO if self._is_greeted else logging.DEBUG
-            _logger.log(level, "%s: ended by the peer: %s", self.protocol.peer, reason)
-        self.abort()
+    def _close(self) -> None:
+        """Close at once, with a reset unless `_close_by` has switched that off."""
+        if not self.is_closed:
+            self.io_state = _CLOSED
+            self.protocol.close()
+            self._unsent = ()
+            self.owner.forget(self)
+            self._sock.close()
+            if self._on_refusal_dropped is not None:
+                on_dropped, self._on_refusal_dropped = self._on_refusal_dropped, None
+                on_dropped()
 
-    def _log_end(self) -> None:
-        peer, error = self.protocol.peer, self.protocol.error
-        if error is not None:
-            _logger.warning("%s: closed: %s", peer, error)
-        elif self._is_greeted:
-            _logger.info("%s: ended by the peer: end of stream", peer)
-        else:
-            _logger.debug("%s: ended by the peer without a byte", peer)
-
-    def _enter(self, condition: Condition) -> None:
-        """Enter a condition; the only other one is CLOSED, which `abort` enters."""
-        self.condition = condition
-        interest = INTEREST[condition]
+    def _enter(self, state: IoState) -> None:
+        """Enter a state; the only other one is CLOSED, which `_close` enters."""
+        self.io_state = state
+        interest = INTEREST[state]
         if interest != self.interest:
             self.interest = interest
             self.owner.wait_for(self.fd, interest)
-
-
-def _without(chunks: _Chunks, sent_bytes: int) -> _Chunks:
-    """Return the part of the chunks that follows the first `sent_bytes` bytes."""
-    if len(chunks) == 1 and sent_bytes == len(chunks[0]):
-        return ()
-    for number, chunk in enumerate(chunks):
-        if sent_bytes < len(chunk):
-            return [memoryview(chunk)[sent_bytes:], *chunks[number + 1 :]]
-        sent_bytes -= len(chunk)
-    return ()

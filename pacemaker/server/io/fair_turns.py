@@ -18,9 +18,8 @@ this.
 from __future__ import annotations
 
 import select
-import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final, Protocol, TypeAlias
 
@@ -78,6 +77,9 @@ class Loop(Protocol):
     def now(self) -> float:
         """Return the monotonic time in seconds."""
 
+    def cpu_now(self) -> float:
+        """Return the CPU time of the thread in seconds."""
+
     def evict_pending(self) -> None:
         """End the connections in `evicted`."""
 
@@ -103,8 +105,6 @@ class FairTurns:
         self.backlog: Backlog[Connection] = Backlog()
         self._loop = loop
         self._wake_fd = wake_fd
-        # The CPU time of the thread, because only the thread reads it.
-        self._cpu_now: Callable[[], float] = time.thread_time
         self._spending = Spending()
         # New connections, and when each will be an old one.
         self._new: deque[tuple[float, Connection]] = deque()
@@ -144,7 +144,9 @@ class FairTurns:
         loop = self._loop
         connections = loop.connections
         is_woken = False
-        began_s = sampled_s = loop.now() if len(ready) > _CHUNK else 0.0
+        sampled_s = began_cpu_s = 0.0
+        if len(ready) > _CHUNK:
+            sampled_s, began_cpu_s = loop.now(), loop.cpu_now()
         for at in range(0, len(ready), _CHUNK):
             if at and (now_s := loop.now()) - sampled_s > _SAMPLE_S:
                 self._sample(ready, at, now_s, now_s - sampled_s)
@@ -152,7 +154,7 @@ class FairTurns:
                 # Only a turn that has taken too long is shared, and only its rest.
                 # Measuring and sorting each event of each turn would cost the many
                 # cheap turns more than they gain.
-                if self._is_too_long(now_s - began_s, at):
+                if self._is_too_long(loop.cpu_now() - began_cpu_s, at):
                     return self._share(ready[at:]) or is_woken
             for fd, events in ready[at : at + _CHUNK]:
                 connection = connections.get(fd)
@@ -192,13 +194,14 @@ class FairTurns:
             self._spending.charge(account, min(elapsed_s, _MOST_SAMPLED_S))
             self._fade(now_s)
 
-    def _is_too_long(self, elapsed_s: float, served: int) -> bool:
+    def _is_too_long(self, cpu_s: float, served: int) -> bool:
         """Return whether the rest of a turn has to be shared.
 
         Many cheap events, which is what a busy cluster sends, may take longer: sharing
-        would cost more than it gains.
+        would cost more than it gains.  The same is true of a turn that was long only
+        because the thread was interrupted, so its CPU time counts.
         """
-        return elapsed_s > limits.TURN_S and elapsed_s > served * _CHEAP_EVENT_S
+        return cpu_s > limits.TURN_S and cpu_s > served * _CHEAP_EVENT_S
 
     def _share(self, ready: Sequence[_Event]) -> bool:
         """Serve what is ready and then the backlog, until the turn's time is used up.
@@ -281,14 +284,14 @@ class FairTurns:
         this thread was interrupted for 100 ms would look like one that sends costly
         requests.
         """
-        began_s = self._cpu_now()
+        began_s = self._loop.cpu_now()
         try:
             self._serve_one(connection)
         except Exception:
             self._loop.abandon(connection)
         if self._loop.evicted:
             self._loop.evict_pending()
-        elapsed_s = self._cpu_now() - began_s
+        elapsed_s = self._loop.cpu_now() - began_s
         connection.note_cost(elapsed_s)
         self._spending.charge(connection.account, elapsed_s)
         return self._loop.now()

@@ -9,7 +9,6 @@ wait.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import select
@@ -18,71 +17,29 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
-from pacemaker.core.accounts import DEFAULT_LIMITS, Account, AddressLimits
-from pacemaker.core.addresses import Accounts
-from pacemaker.core.admission import OVER_SHARE
+from pacemaker.core.accounts.account import Account
+from pacemaker.core.accounts.admission import OVER_SHARE
 from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
-from pacemaker.core.held_reads import Holding
-from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.record import End, TurnTime
+from pacemaker.core.history.record import TurnTime
+from pacemaker.core.protocol.miss_holder import MissHolder
+from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
-from pacemaker.server.io.arrivals import Arrival, Arrivals
-from pacemaker.server.io.budget import BufferBudget
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.expendable import Expendable, PromisedRoom
+from pacemaker.server.io.endings import ENDINGS, Ending, counted_as
+from pacemaker.server.io.expendable_connections import ExpendableConnections
 from pacemaker.server.io.fair_turns import FairTurns
-from pacemaker.server.io.sasl_steps import StepRunner
+from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
+from pacemaker.server.io.io_thread_parts import Clocks, ProtocolFactory, SharedParts
+from pacemaker.server.io.queued_calls import QueuedCalls
 from pacemaker.server.io.timers import Timers
 from pacemaker.server.io.watchlist import Watchlist
 from pacemaker.server.process import memory
-from pacemaker.server.process.clocks import boot_time_s
-from pacemaker.wakeup import WakeUp
 from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
-
-# How many expendable connections to look at before giving up: some may just have sent
-# their first bytes.
-_MOST_TRIED: Final = 16
-
-# Makes the protocol object of a new connection from its peer's name and account.
-ProtocolFactory: TypeAlias = Callable[[str, Account], ServerProtocol]
-
-
-@dataclass(frozen=True, slots=True)
-class SharedParts:
-    """What all I/O threads of a daemon share.
-
-    Attributes:
-        budget: limits the bytes that all connections of all threads hold.
-        steps: runs the SASL steps.
-        accounts: the accounts of the peers.
-        address_limits: the limits of one account.
-    """
-
-    budget: BufferBudget[Connection]
-    steps: StepRunner
-    accounts: Accounts
-    address_limits: AddressLimits = DEFAULT_LIMITS
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The clocks that an I/O thread reads.
-
-    Attributes:
-        monotonic_s: returns monotonic seconds.
-        boot_s: the same, but it runs on while the machine is suspended, and the process
-            after an upgrade can compare its own readings with these.
-    """
-
-    monotonic_s: Callable[[], float] = time.monotonic
-    boot_s: Callable[[], float] = boot_time_s
-
 
 _SYSTEM_CLOCKS: Final = Clocks()
 
@@ -120,6 +77,7 @@ class IoThread(threading.Thread):
         super().__init__(name=f"pacemaker-io-{number}", daemon=True)
         self.figures = figures
         self.now = clocks.monotonic_s
+        self.cpu_now = clocks.thread_cpu_s
         self._boot_now = clocks.boot_s
         self._turn_time = TurnTime() if turn_time is None else turn_time
         # When to time the next turn.
@@ -130,22 +88,20 @@ class IoThread(threading.Thread):
         self._accounts = shared.accounts
         self._address_limits = shared.address_limits
         # Requests of other threads; each one also queues a call.
-        self._calls: deque[Callable[[], None]] = deque()
-        self._arrivals = Arrivals()
+        self._calls = QueuedCalls(self.name)
+        self._handoff = HandoffQueue()
         self.evicted: deque[Connection] = deque()
-        self._wake_up = WakeUp()
         self._epoll = select.epoll()
-        self._epoll.register(self._wake_up.fd, select.EPOLLIN)
+        self._epoll.register(self._calls.fd, select.EPOLLIN)
         # The connections, and some that need attention.
         self.connections: dict[int, Connection] = {}
         self.watched: Watchlist[Connection] = Watchlist()
-        self._expendable: Expendable[Connection] = Expendable()
-        self._promised = PromisedRoom()
-        self._turns = FairTurns(self, self._wake_up.fd)
+        self._expendable: ExpendableConnections[Connection] = ExpendableConnections()
+        self._turns = FairTurns(self, self._calls.fd)
         self.backlog = self._turns.backlog
         # Two counters and not one, so that each is written by a single thread: the
-        # acceptor adopts, this thread forgets.  One counter would need a lock.
-        self._adopted = 0
+        # acceptor hands over, this thread forgets.  One counter would need a lock.
+        self._handed_over = 0
         self._forgotten = 0
         self._timers = Timers()
         self._next_return_s = 0.0
@@ -155,20 +111,19 @@ class IoThread(threading.Thread):
 
     def call(self, function: Callable[[], None]) -> None:
         """Queue a call on this thread.  Once the thread has ended, it is dropped."""
-        self._calls.append(function)
-        self._wake_up.wake()
+        self._calls.put(function)
 
     @property
     def load(self) -> int:
-        """The number of its connections, including those not yet adopted."""
-        return self._adopted - self._forgotten
+        """The number of its connections, including those not yet opened."""
+        return self._handed_over - self._forgotten
 
     def evict(self, connection: Connection) -> None:
         """Queue the eviction of one of this thread's connections."""
         self.evicted.append(connection)
         self.call(self.evict_pending)
 
-    def adopt(
+    def add_connection(
         self,
         sock: socket.socket,
         peer: str,
@@ -188,36 +143,36 @@ class IoThread(threading.Thread):
                 If all of them have sent something by now, the new one goes.
         """
         if replaces:
-            self._promised.add(account)
-        self._arrivals.add(Arrival(sock, peer, account, replaces))
-        self._adopted += 1
-        self.call(self._adopt_next)
+            self._expendable.promise(account)
+        self._handoff.add(AcceptedSocket(sock, peer, account, replaces))
+        self._handed_over += 1
+        self.call(self._open_next)
 
     def make_room(self, account: Account | None = None) -> None:
         """Close an old expendable connection, of one account or of all, if one is left.
 
         Only the acceptor calls this.
         """
-        self._promised.add(account)
+        self._expendable.promise(account)
         self.call(lambda: self._make_room(account))
 
     @property
-    def expendable(self) -> int:
+    def expendable_count(self) -> int:
         """The number of connections that may still be closed to make room."""
-        return len(self._expendable) - self._promised.total
+        return self._expendable.unpromised_count
 
     def can_make_room(self, account: Account) -> bool:
         """Return whether an account has a connection that may be closed for another."""
-        return self._expendable.count(account) > self._promised.count(account)
+        return self._expendable.has_unpromised(account)
 
-    def hold_misses(self, holding: Holding, until_s: float) -> None:
+    def hold_misses(self, miss_holder: MissHolder, until_s: float) -> None:
         """Hold the misses of all future connections until a time of the boot clock."""
-        holding.begin(self.call)
-        self.call(lambda: self._look_at_hold(holding, until_s))
+        miss_holder.begin(self.call)
+        self.call(lambda: self._check_hold(miss_holder, until_s))
 
     def restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         """Give this thread connections that existed before an upgrade."""
-        self._adopted += len(peers)
+        self._handed_over += len(peers)
         self.call(lambda: self._restore(peers))
 
     def stop(self, timeout_s: float) -> None:
@@ -231,7 +186,7 @@ class IoThread(threading.Thread):
     def close(self) -> None:
         """Give back the descriptors, once the thread has ended."""
         self._epoll.close()
-        self._wake_up.close()
+        self._calls.close()
 
     # What the main thread may call while this thread is parked.
 
@@ -250,9 +205,9 @@ class IoThread(threading.Thread):
         """Change the epoll events that a connection's descriptor waits for."""
         self._epoll.modify(fd, interest)
 
-    def take_step(self, connection: Connection) -> None:
+    def run_sasl_step(self, connection: Connection) -> None:
         """Run the connection's pending SASL step."""
-        self._steps.take(connection)
+        self._steps.run_step(connection)
 
     def watch(
         self, connection: Connection, held_bytes: int, has_deadline: bool
@@ -270,14 +225,14 @@ class IoThread(threading.Thread):
             self.watched.add(connection, self.now())
         elif not self.watched.discard(connection):
             return False
-        evicted = self._budget.hold(
+        evicted = self._budget.update(
             connection, connection.account, held_bytes, self.now()
         )
         for other in evicted:
             if other.owner is not self:
                 other.owner.evict(other)
             elif other is not connection:
-                self._run(other.evict)
+                self._calls.run(other.evict)
         return connection in evicted
 
     def yield_turn(self, connection: Connection, has_charged: bool) -> None:
@@ -314,7 +269,9 @@ class IoThread(threading.Thread):
             # This takes long if much is stored, so pause in proportion: most of the
             # time belongs to the peers.
             ended_s = self.now()
-            self._next_return_s = ended_s + limits.SERVED_TIMES * (ended_s - began_s)
+            self._next_return_s = ended_s + limits.PAGE_RETURN_PAUSE * (
+                ended_s - began_s
+            )
 
     def forget(self, connection: Connection) -> None:
         """Remove a connection that is about to be closed."""
@@ -322,38 +279,33 @@ class IoThread(threading.Thread):
         self._epoll.unregister(connection.fd)
         self._forgotten += 1
         self._count_end(connection)
-        self._accounts.close(connection.account)
+        self._accounts.remove_connection(connection.account)
         self.backlog.discard(connection)
         self._expendable.discard(connection)
         if self.watched.discard(connection):
-            self._budget.hold(connection, connection.account, 0, self.now())
+            self._budget.update(connection, connection.account, 0, self.now())
 
     def _count_end(self, connection: Connection) -> None:
+        # `Connection.end` has set it.
+        ending = connection.ending or Ending.FAULT
+        rule = counted_as(ending, self._stop_until_s is not None)
         figures = self.figures
         figures.connections -= 1
         figures.ended += 1
-        if self._stop_until_s is not None:
-            figures.ended_by_stop += 1
-            end = End.STOPPED
-        elif connection.protocol.error is not None:
-            figures.ended_refused += 1
-            end = End.REFUSED
-        else:
-            end = End.FIN if connection.is_at_end else End.RESET
-        source = connection.protocol.source
-        source.end, source.ended_s = end, self._turn_time.now_s
+        if rule.counter is not None:
+            setattr(figures, rule.counter, getattr(figures, rule.counter) + 1)
+        if rule.history is not None:
+            source = connection.protocol.source
+            source.end, source.ended_s = rule.history, self._turn_time.now_s
 
     def evict_pending(self) -> None:
         """End the connections that another thread wants evicted."""
         while self.evicted:
-            self._run(self.evicted.popleft().evict)
+            self._calls.run(self.evicted.popleft().evict)
 
     def abandon(self, connection: Connection) -> None:
         """Reset a connection on which our own code raised; its peer is told nothing."""
-        _logger.exception("%s: closed: internal error", connection.protocol.peer)
-        if not connection.is_closed:
-            self.figures.ended_by_fault += 1
-            connection.abort()
+        connection.end(Ending.FAULT)
 
     # The loop.
 
@@ -379,7 +331,7 @@ class IoThread(threading.Thread):
         if is_woken:
             # Not earlier in the turn: a new connection may get the descriptor of one
             # that was closed in this turn, and would then receive its events.
-            self._run_calls()
+            self._calls.run_pending(self.now, limits.TURN_S / 2)
         if now_s >= due_s:
             self._run_due(self.now())
         if self._stop_until_s is not None:
@@ -400,46 +352,19 @@ class IoThread(threading.Thread):
             self.backlog.put(connection)
 
     def _make_room(self, account: Account | None) -> None:
-        self._promised.remove(account)
-        self._close_expendable(account)
-
-    def _close_expendable(
-        self, account: Account | None, other_than: Connection | None = None
-    ) -> bool:
-        """Close an expendable connection; return whether one was found."""
-        oldest = itertools.islice(self._expendable.oldest(account), _MOST_TRIED)
-        for connection in tuple(oldest):
-            if connection is other_than:
-                continue
-            if connection.close_if_expendable():
-                return True
-            # The next search must not meet it again.
-            self._expendable.discard(connection)
-        return False
+        self._expendable.close_promised(account)
 
     def _timeout_s(self, due_s: float) -> float | None:
         if self.backlog.size:
             return 0.0
         if self._stop_until_s is not None:
-            return limits.STOP_TURN_S
+            return limits.STOP_POLL_S
         return None if due_s == math.inf else max(0.0, due_s - self.now())
-
-    def _run_calls(self) -> None:
-        self._wake_up.clear()
-        # Run only the calls that are there now; those that they queue are for the next
-        # turn.  Limit the time too: thousands of new connections may arrive at once.
-        end_s = self.now() + limits.TURN_S / 2
-        for _ in range(len(self._calls)):
-            self._run(self._calls.popleft())
-            if self.now() > end_s:
-                break
-        if self._calls:
-            self._wake_up.wake()
 
     def _run_due(self, now_s: float) -> None:
         end_s = now_s + limits.TURN_S / 2
         while self.now() < end_s and (function := self._timers.pop_due(now_s)):
-            self._run(function)
+            self._calls.run(function)
         self._sweep(now_s, end_s)
 
     def _sweep(self, now_s: float, end_s: float) -> None:
@@ -462,21 +387,14 @@ class IoThread(threading.Thread):
                 connection.postpone(self.watched.late_s)
             reason = connection.overdue(now_s)
             if reason is not None:
-                connection.expire(reason)
+                connection.end(Ending.OVERDUE, LimitError("out of time", reason))
         except Exception:
             self.abandon(connection)
 
-    def _run(self, function: Callable[[], None]) -> None:
-        """Run one call; log an exception, so that the calls after it still run."""
-        try:
-            function()
-        except Exception:
-            _logger.exception("%s: a call failed", self.name)
-
     def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         for sock, state in peers:
-            account = self._accounts.open(*split_host_and_port(state.peer))
-            self._adopt(sock, state.peer, account)
+            account = self._accounts.add_connection(*split_host_and_port(state.peer))
+            self._open(sock, state.peer, account)
             connection = self.connections.get(sock.fileno())
             if connection is not None:
                 try:
@@ -484,22 +402,22 @@ class IoThread(threading.Thread):
                 except Exception:
                     self.abandon(connection)
 
-    def _adopt_next(self) -> None:
+    def _open_next(self) -> None:
         self.figures.accepted += 1
-        sock, peer, account, replaces = self._arrivals.take()
-        connection = self._adopt(sock, peer, account)
+        sock, peer, account, replaces = self._handoff.take()
+        connection = self._open(sock, peer, account)
         if not replaces:
             return
-        self._promised.remove(account)
-        if connection and not self._close_expendable(account, other_than=connection):
+        if connection is None:
+            self._expendable.withdraw(account)
+        elif not self._expendable.close_promised(account, other_than=connection):
             connection.close_for_room(OVER_SHARE)
 
-    def _adopt(
+    def _open(
         self, sock: socket.socket, peer: str, account: Account
     ) -> Connection | None:
         if self._stop_until_s is not None:
-            self._accounts.close(account)
-            sock.close()
+            self._drop(Ending.TOO_LATE, sock, peer, account)
             return None
         try:
             protocol = self._make_protocol(peer, account)
@@ -507,10 +425,7 @@ class IoThread(threading.Thread):
             self._epoll.register(connection.fd, select.EPOLLIN)
         except Exception:
             # The kernel has no room for it in epoll, or SASL cannot begin.
-            _logger.exception("%s: closed: internal error", peer)
-            self._forgotten += 1
-            self._accounts.close(account)
-            sock.close()
+            self._drop(Ending.NOT_OPENED, sock, peer, account)
             return None
         self._expendable.add(connection)
         self._turns.add_new(connection)
@@ -518,7 +433,16 @@ class IoThread(threading.Thread):
         self.figures.connections += 1
         return connection
 
-    def _look_at_hold(self, holding: Holding, until_s: float) -> None:
+    def _drop(
+        self, ending: Ending, sock: socket.socket, peer: str, account: Account
+    ) -> None:
+        """Close a socket that does not become a connection."""
+        ENDINGS[ending].log(_logger, peer, exc_info=True)
+        self._forgotten += 1
+        self._accounts.remove_connection(account)
+        sock.close()
+
+    def _check_hold(self, miss_holder: MissHolder, until_s: float) -> None:
         if self._stop_until_s is not None:
             # The stop resets the connections of the held reads, and their clients ask
             # the next server.  Ending the hold now would answer them with misses.
@@ -528,9 +452,9 @@ class IoThread(threading.Thread):
             # The timers do not advance while the machine is suspended, so check the
             # boot clock at least once per sweep interval.
             delay_s = min(left_s, limits.SWEEP_S)
-            self.call_later(delay_s, lambda: self._look_at_hold(holding, until_s))
+            self.call_later(delay_s, lambda: self._check_hold(miss_holder, until_s))
         else:
-            holding.end()
+            miss_holder.end()
 
     def _begin_stop(self, timeout_s: float) -> None:
         until_s = self.now() + timeout_s
@@ -542,6 +466,6 @@ class IoThread(threading.Thread):
                 # Read the clock for each one: much work for one connection must not
                 # delay the end of the stop.
                 if self.now() >= until_s or connection.drain():
-                    connection.abort()
+                    connection.end(Ending.STOPPED)
             except Exception:
                 self.abandon(connection)

@@ -9,7 +9,7 @@ from typing import Final
 # An upgrade has some ten open at once, and 16 clients may wait.
 RESERVED_DESCRIPTORS: Final = 32
 # If the limit of descriptors is small, no more than this fraction of it is reserved.
-RESERVED_SHARE: Final = 0.5
+MAX_RESERVED_SHARE: Final = 0.5
 
 # The default of SOMAXCONN since Linux 5.4: a whole cluster may reconnect at once.
 LISTEN_BACKLOG: Final = 4096
@@ -80,11 +80,11 @@ LINGER_BYTES: Final = 1024 * 1024
 # is not answered by this time is reset.
 STOP_TIMEOUT_S: Final = 1.5
 # How often a stop checks whether the kernel has delivered the replies.
-STOP_TURN_S: Final = 0.01
+STOP_POLL_S: Final = 0.01
 
 # How much of a partly received frame an upgrade carries over: far more than a heartbeat
 # of a worker with a hundred executors.  The budget of all buffers bounds their sum.
-CARRIED_UNREAD_BYTES: Final = 4 * 1024 * 1024
+MAX_CARRIED_UNREAD_BYTES: Final = 4 * 1024 * 1024
 
 # How long an I/O thread waits after a turn that failed as a whole.
 FAILED_TURN_PAUSE_S: Final = 0.1
@@ -94,4 +94,4 @@ SWEEP_S: Final = 1.0
 
 # After an I/O thread has returned pages of evicted buffers to the system, it serves
 # connections for this many times as long before it does so again.
-SERVED_TIMES: Final = 9
+PAGE_RETURN_PAUSE: Final = 9

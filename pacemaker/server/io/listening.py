@@ -57,7 +57,7 @@ def open_listeners(
     return listeners
 
 
-def handed_over_count(environ: Mapping[str, str] = os.environ) -> int:
+def inherited_listener_count(environ: Mapping[str, str] = os.environ) -> int:
     """Return how many handed-over sockets `open_listeners` has not taken yet."""
     pid, count = environ.get("LISTEN_PID", ""), environ.get("LISTEN_FDS", "")
     if pid != str(os.getpid()) or not (count.isascii() and count.isdigit()):
@@ -67,9 +67,9 @@ def handed_over_count(environ: Mapping[str, str] = os.environ) -> int:
     return int(count) if len(count) < 10 and int(count) < most else most
 
 
-def is_handed_over(environ: Mapping[str, str] = os.environ) -> bool:
+def has_inherited_listeners(environ: Mapping[str, str] = os.environ) -> bool:
     """Return whether listening sockets were handed over and not yet taken."""
-    return handed_over_count(environ) > 0
+    return inherited_listener_count(environ) > 0
 
 
 def describe(listener: socket.socket) -> str:
@@ -101,7 +101,7 @@ def ports_of(listeners: Iterable[socket.socket]) -> set[int]:
 
 def _handed_over(environ: MutableMapping[str, str]) -> list[socket.socket]:
     """Take the sockets that were handed over, and close the unusable ones."""
-    count = handed_over_count(environ)
+    count = inherited_listener_count(environ)
     _warn_of_other_pid(environ)
     for name in _HANDOVER_VARIABLES:
         environ.pop(name, None)

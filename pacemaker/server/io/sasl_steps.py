@@ -30,11 +30,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from pacemaker.core.accounts import DEFAULT_LIMITS
-from pacemaker.core.addresses import address_name
-from pacemaker.errors import AuthenticationError, LimitError, ServerFaultError
+from pacemaker.core.accounts.account import DEFAULT_LIMITS
+from pacemaker.core.accounts.addresses import address_name
+from pacemaker.errors import (
+    AuthenticationError,
+    LimitError,
+    PeerError,
+    ServerFaultError,
+)
 from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.io.fair_queue import FairQueue
 from pacemaker.server.io.sasl_backoff import (
     FIRST_DELAY_S,
@@ -65,7 +71,7 @@ class _Refusal(NamedTuple):
     error: AuthenticationError
 
 
-class StepRunner:
+class SaslStepRunner:
     """Runs the steps of all I/O threads.  Any thread may call any method.
 
     Args:
@@ -99,9 +105,9 @@ class StepRunner:
         self.succeeded = self.failed = 0
         self.delayed = 0
 
-    def take(self, connection: Connection) -> None:
+    def run_step(self, connection: Connection) -> None:
         """Run a connection's pending step.  Call it on the connection's I/O thread."""
-        step = connection.protocol.step
+        step = connection.protocol.sasl_step
         if step is None or not step.is_slow:
             self._finish(connection, None if step is None else step.run())
             return
@@ -116,9 +122,11 @@ class StepRunner:
         # Close at once.  The step was not run, so this gives nothing away about the
         # token, and the client may try again.
         if not is_served:
-            connection.refuse(ServerFaultError("the server has no thread for SASL"))
+            error: PeerError = ServerFaultError("the server has no thread for SASL")
+            connection.end(Ending.NO_SASL_STEP, error)
         elif not is_queued:
-            connection.refuse(LimitError("too many SASL steps of its address wait"))
+            error = LimitError("too many SASL steps of its address wait")
+            connection.end(Ending.NO_SASL_STEP, error)
 
     def close(self) -> None:
         """End the helpers, without waiting for a step that is still running."""
@@ -173,7 +181,7 @@ class StepRunner:
     def _take_slowly(self, connection: Connection) -> None:
         # The connection belongs to another thread and may end right after this check,
         # so `_answer` checks again on the I/O thread.
-        step = connection.protocol.step
+        step = connection.protocol.sasl_step
         if step is None or not connection.is_stepping:
             return
         outcome: StepOutcome
@@ -193,7 +201,7 @@ class StepRunner:
             self._answer(connection, outcome)
         elif isinstance(outcome, AuthenticationError):
             self._fail(connection, outcome)
-        elif (step := connection.protocol.step) is not None and step.is_last:
+        elif (step := connection.protocol.sasl_step) is not None and step.is_last:
             self._succeed(connection, outcome)
         else:
             # A challenge is no answer to a guess.
@@ -227,7 +235,7 @@ class StepRunner:
         if has_turn and not delay_s:
             self._refuse(refusal)
             return
-        connection.await_refusal(partial(self._drop, refusal))
+        connection.withhold_refusal(partial(self._drop, refusal))
         if has_turn:
             self._await_turn(refusal, delay_s)
 
@@ -247,7 +255,7 @@ class StepRunner:
         """Drop a refusal whose connection ended before it was told."""
         if self._pass_turn_on(refusal):
             peer = refusal.connection.protocol.peer
-            _logger.warning("%s: closed: %s", peer, refusal.error)
+            ENDINGS[Ending.PEER_ERROR].log(_logger, peer, refusal.error)
 
     def _pass_turn_on(self, refusal: _Refusal) -> bool:
         """Count a refusal and pass its turn to the next one of its address.

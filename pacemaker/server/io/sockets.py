@@ -24,7 +24,7 @@ def join_address(host: str, port: int) -> str:
     return host_and_port(host, port)
 
 
-def end_with_reset(connection: socket.socket, reset: bool) -> None:
+def set_reset_on_close(connection: socket.socket, reset: bool) -> None:
     """Choose how a connection ends when it is closed or its process dies.
 
     After a reset, Storm's clients reconnect within 0.1 s; after a FIN, within 13 s.
@@ -43,7 +43,7 @@ def set_storms_options(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES)
-    end_with_reset(sock, True)
+    set_reset_on_close(sock, True)
 
 
 def narrow_receive_buffer(sock: socket.socket) -> None:

@@ -8,7 +8,7 @@ This module does no I/O; times are passed in.
 
 from __future__ import annotations
 
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts.account import Account
 from pacemaker.server.io import limits
 
 

@@ -61,7 +61,7 @@ def raise_descriptor_limit() -> None:
 
 
 @contextmanager
-def start_errors() -> Iterator[None]:
+def as_start_error() -> Iterator[None]:
     """Turn a system error during the start into an error of one line.
 
     Raises:

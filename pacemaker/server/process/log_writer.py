@@ -22,7 +22,7 @@ from logging.handlers import QueueHandler, QueueListener
 from types import TracebackType
 from typing import Final, TypeAlias
 
-from pacemaker.server.process.threads import thread_errors
+from pacemaker.server.process.threads import as_thread_error
 from pacemaker.words import counted
 
 _logger: Final = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class LogWriter(QueueListener):
         root = logging.getLogger()
         self.handlers = tuple(root.handlers)
         # Start the thread first: if that fails, the original handlers log the error.
-        with thread_errors("the thread that writes the log"):
+        with as_thread_error("the thread that writes the log"):
             self.start()
         root.handlers = [self._queueing]
         return self

@@ -24,7 +24,7 @@ _HANDLED: Final = (
 )
 
 
-class Caught(NamedTuple):
+class CaughtSignal(NamedTuple):
     """A signal that was received.
 
     Attributes:
@@ -36,7 +36,7 @@ class Caught(NamedTuple):
     is_from_kernel: bool = False
 
 
-def set_up() -> frozenset[signal.Signals]:
+def block_signals() -> frozenset[signal.Signals]:
     """Block the signals that the daemon handles, and return them.
 
     Call this in the main thread, before other threads start.  It resets the signals
@@ -53,7 +53,9 @@ def set_up() -> frozenset[signal.Signals]:
     return handled
 
 
-def next_signal(wanted: frozenset[signal.Signals], timeout_s: float) -> Caught | None:
+def next_signal(
+    wanted: frozenset[signal.Signals], timeout_s: float
+) -> CaughtSignal | None:
     """Wait for one of the wanted signals; return None if none came in time.
 
     If SIGSTOP and SIGCONT interrupt the wait past its end, CPython returns the contents
@@ -63,7 +65,7 @@ def next_signal(wanted: frozenset[signal.Signals], timeout_s: float) -> Caught |
     if caught is None or caught.si_signo not in wanted:
         return None
     # SI_USER and the other codes of signals from processes are <= 0 (sigaction(2)).
-    return Caught(caught.si_signo, caught.si_code > 0)
+    return CaughtSignal(caught.si_signo, caught.si_code > 0)
 
 
 class Terminal:
@@ -77,7 +79,7 @@ class Terminal:
     def __init__(self) -> None:
         self._was_there = _has_terminal()
 
-    def is_gone(self, hangup: Caught) -> bool:
+    def is_gone(self, hangup: CaughtSignal) -> bool:
         """Return whether a SIGHUP came because the terminal was closed."""
         if hangup.is_from_kernel:
             return True
@@ -92,7 +94,7 @@ def _has_terminal() -> bool:
     return True
 
 
-def reap_strangers(own_pid: int | None) -> None:
+def reap_orphans(own_pid: int | None) -> None:
     """Reap ended children that this program did not start.
 
     As process 1 of a container, the daemon inherits every orphan.  A wrapper that

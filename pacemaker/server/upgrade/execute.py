@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import StateError, UpgradeError
-from pacemaker.server.io.listening import LISTEN_FDS_START, handed_over_count
+from pacemaker.server.io.listening import LISTEN_FDS_START, inherited_listener_count
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.memfd import read_state
 
@@ -20,7 +20,7 @@ from pacemaker.server.upgrade.memfd import read_state
 STATE_VARIABLE: Final = "STORM_PACEMAKER_STATE"
 
 
-def become(
+def replace_process(
     command: Command,
     listener_fds: Sequence[int],
     state_fd: int,
@@ -126,7 +126,9 @@ class NoState(Exception):  # noqa: N818  (not an error: a process started as usu
     """No state was handed over: this process was not upgraded."""
 
 
-def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> DaemonState:
+def read_inherited_state(
+    environ: dict[str, str] | os._Environ[str] = os.environ,
+) -> DaemonState:
     """Read the state that this process left when it executed itself.
 
     If the state cannot be read, every inherited descriptor after the listeners is
@@ -148,7 +150,7 @@ def take_over(environ: dict[str, str] | os._Environ[str] = os.environ) -> Daemon
         state = read_state(int(fd))
         _check_open(state.kept_fds)
     except StateError:
-        _close_inherited(LISTEN_FDS_START + handed_over_count(environ))
+        _close_inherited(LISTEN_FDS_START + inherited_listener_count(environ))
         raise
     return state
 

@@ -12,9 +12,10 @@ from pacemaker._version import __version__
 from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import StateError
 from pacemaker.sasl.secret import Secret
+from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
-from pacemaker.server.upgrade.execute import NoState, take_over
+from pacemaker.server.upgrade.execute import NoState, read_inherited_state
 from pacemaker.server.upgrade.security import security_digest
 from pacemaker.server.upgrade.upgradable import Upgradable
 from pacemaker.server.upgrade.waiters import Waiters
@@ -88,11 +89,11 @@ def inherit(identity: Secret) -> Inheritance | None:
             connection is carried over.
     """
     try:
-        state = take_over()
+        state = read_inherited_state()
     except NoState:
         return None
     except StateError as exc:
-        _logger.error("upgraded, but started empty and reset every connection: %s", exc)
+        ENDINGS[Ending.STATE_LOST].log(_logger, exc)
         return Inheritance(None)
     return Inheritance(_without_strangers(state, identity))
 
@@ -106,10 +107,8 @@ def _without_strangers(state: DaemonState, identity: Secret) -> DaemonState:
     digest = security_digest(state.security_key, identity)
     if hmac.compare_digest(digest, state.security_digest):
         return state
-    _logger.warning(
-        "security settings changed: resetting %s",
-        counted(len(state.connections), "connection"),
-    )
+    connections = counted(len(state.connections), "connection")
+    ENDINGS[Ending.RIGHTS_CHANGED].log(_logger, connections)
     for connection in state.connections:
         os.close(connection.fd)
     return state._replace(connections=[])

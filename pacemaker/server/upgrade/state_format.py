@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
-from pacemaker.core.carried_over import ConnectionState, DaemonState, Snapshot
+from pacemaker.core.carried_over import ConnectionState, DaemonState, ProtocolSnapshot
 from pacemaker.errors import StateError
 from pacemaker.words import counted
 
@@ -193,7 +193,7 @@ def _read_connection(reader: _Reader) -> ConnectionState:
     fd, flags, frame_began_s, progress_s, *sizes = reader.fields(_CONNECTION)
     peer_bytes, user_bytes, unread_bytes, unsent_bytes = sizes
     peer, user = reader.text(peer_bytes), reader.text(user_bytes)
-    snapshot = Snapshot(
+    snapshot = ProtocolSnapshot(
         authenticated=bool(flags & _AUTHENTICATED),
         may_authenticate=bool(flags & _MAY_AUTHENTICATE),
         user=user if flags & _HAS_USER else None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from pacemaker.core.carried_over import ConnectionState, DaemonState
-from pacemaker.core.store import Store
+from pacemaker.core.store.store import Store
 from pacemaker.server.process.barrier import Barrier
 
 

@@ -12,13 +12,14 @@ from typing import Final
 from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import UpgradeError
 from pacemaker.sasl.secret import Secret
+from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
 from pacemaker.server.process.log_writer import LogWriter
 from pacemaker.server.process.notify import Notifier
 from pacemaker.server.upgrade.command import own_command
-from pacemaker.server.upgrade.execute import become
+from pacemaker.server.upgrade.execute import replace_process
 from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.security import security_digest
 from pacemaker.server.upgrade.state_format import KEY_BYTES
@@ -222,11 +223,13 @@ class Upgrader:
         state_fd = write_state(state)
         try:
             if lost:
-                _logger.info("upgrade: resetting %s", counted(lost, "connection"))
+                ENDINGS[Ending.LEFT_BEHIND].log(_logger, counted(lost, "connection"))
             # Nothing may be logged from here to `execve`, which ends the log's thread.
             if not self._log.flush():
                 raise UpgradeError(_LOG_BLOCKED)
-            become(self._command, self._daemon.listener_fds, state_fd, state.kept_fds)
+            replace_process(
+                self._command, self._daemon.listener_fds, state_fd, state.kept_fds
+            )
         finally:
             # Only reached if `execve` failed: free the second copy of all data.
             os.close(state_fd)

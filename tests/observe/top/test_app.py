@@ -13,8 +13,8 @@ from rich.text import Text
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Static
 
-from pacemaker.observe.engine import Engine, ServerState
 from pacemaker.observe.top.app import TopApp
+from pacemaker.observe.tracking.cluster import ServerState, TrackedCluster
 from tests.observe import made_up
 from tests.observe.fixed import Fixed
 from tests.observe.made_up import NOW, TOPOLOGY, A, B
@@ -65,7 +65,7 @@ class Screen:
 
 
 def drive(
-    engine: Engine,
+    cluster: TrackedCluster,
     script: Callable[[Screen], Awaitable[None]],
     columns: tuple[str, ...] = (),
     *,
@@ -75,7 +75,7 @@ def drive(
     """Run the application, and a script of keys and checks."""
 
     async def run() -> None:
-        app = TopApp(Fixed(engine, now_s), "state", "", columns, 60.0)
+        app = TopApp(Fixed(cluster, now_s), "state", "", columns, 60.0)
         async with app.run_test(size=size) as pilot:
             screen = Screen(app, pilot)
             await screen.settle()
@@ -84,15 +84,15 @@ def drive(
     asyncio.run(run())
 
 
-def two_topologies() -> Engine:
+def two_topologies() -> TrackedCluster:
     """Return a cluster of "words", where a worker is late, and "zebra"."""
-    engine = Engine()
-    engine.on_listed({TOPOLOGY: [A, B], "zebra-2-1700000500": [A]}, NOW)
+    cluster = TrackedCluster()
+    cluster.on_listed({TOPOLOGY: [A, B], "zebra-2-1700000500": [A]}, NOW)
     details = made_up.value(made_up.executors_of(A))
-    engine.on_value("zebra-2-1700000500", A, details, NOW)
-    engine.on_value(TOPOLOGY, A, details, NOW)
-    engine.on_value(TOPOLOGY, B, made_up.value(made_up.executors_of(B), NOW - 20), NOW)
-    return engine
+    cluster.on_value("zebra-2-1700000500", A, details, NOW)
+    cluster.on_value(TOPOLOGY, A, details, NOW)
+    cluster.on_value(TOPOLOGY, B, made_up.value(made_up.executors_of(B), NOW - 20), NOW)
+    return cluster
 
 
 def test_a_screenshot_of_top() -> None:
@@ -198,9 +198,9 @@ def test_the_cursor_stays_on_its_row() -> None:
 
 def test_age_of_the_data_and_missing_servers_are_shown() -> None:
     """The line below the sentence says how old the data are."""
-    engine = two_topologies()
-    engine.listed_s = NOW - 7
-    engine.on_servers([ServerState("pm1:1", None), ServerState("pm2:1", "refused")])
+    cluster = two_topologies()
+    cluster.listed_s = NOW - 7
+    cluster.on_servers([ServerState("pm1:1", None), ServerState("pm2:1", "refused")])
 
     async def script(screen: Screen) -> None:
         assert screen.text("freshness") == (
@@ -210,16 +210,16 @@ def test_age_of_the_data_and_missing_servers_are_shown() -> None:
         await screen.press("minus")
         assert screen.text("freshness").endswith("every 30 s")
 
-    drive(engine, script)
+    drive(cluster, script)
 
 
 def test_names_cannot_drive_the_terminal() -> None:
     """Escape sequences, markup and endless names come out as plain, short text."""
-    engine = Engine()
+    cluster = TrackedCluster()
     name = f"{HOSTILE}-1-1700000000"
-    engine.on_listed({name: [A, HOSTILE]}, NOW)
-    engine.on_value(name, A, made_up.value(made_up.executors_of(A), NOW - 20), NOW)
-    engine.on_value(name, HOSTILE, b"nonsense\x1b", NOW)
+    cluster.on_listed({name: [A, HOSTILE]}, NOW)
+    cluster.on_value(name, A, made_up.value(made_up.executors_of(A), NOW - 20), NOW)
+    cluster.on_value(name, HOSTILE, b"nonsense\x1b", NOW)
 
     async def script(screen: Screen) -> None:
         for keys in ((), ("enter",), ("w",), ("enter",)):
@@ -237,7 +237,7 @@ def test_names_cannot_drive_the_terminal() -> None:
             assert not any(char in shown for char in "\x1b\x9b\u202e")
             assert len(max(screen.column(0), key=len, default="")) <= 60
 
-    drive(engine, script)
+    drive(cluster, script)
 
 
 def test_without_colours_letters_remain(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from pacemaker.admin.address import AdminAddress
-from pacemaker.observe.engine import Engine
-from pacemaker.observe.history import EVERY_S, History
+from pacemaker.observe.tracking.cluster import TrackedCluster
+from pacemaker.observe.views.sparklines import INTERVAL_S, Sparklines
 from pacemaker.observe.web.server import WebServer
 from tests.observe import made_up
 from tests.observe.fixed import Fixed
@@ -40,19 +40,23 @@ SCREENSHOT: Final = os.environ.get("OBSERVE_SCREENSHOTS")
 class Site:
     """The server, and the cluster that it shows."""
 
-    def __init__(self, engine: Engine | None = None) -> None:
-        self.source = Fixed(engine or cluster())
-        self.history = History()
+    def __init__(self, shown: TrackedCluster | None = None) -> None:
+        self.source = Fixed(shown or cluster())
+        self.sparklines = Sparklines()
         for number in range(30):
-            self.source.now_s = NOW - (29 - number) * EVERY_S
+            self.source.now_s = NOW - (29 - number) * INTERVAL_S
             uptime_secs = int(self.source.now_s) - NOW + 700
             made_up.beat(
-                self.source.engine, B, self.source.now_s, uptime_secs, factor=number + 1
+                self.source.cluster,
+                B,
+                self.source.now_s,
+                uptime_secs,
+                factor=number + 1,
             )
-            self.history.on_view(self.source.view())
+            self.sparklines.on_view(self.source.view())
         self.source.now_s = NOW + 20
         address = AdminAddress("127.0.0.1", 0)
-        self.web = WebServer(address, self.source, self.history)
+        self.web = WebServer(address, self.source, self.sparklines)
         self._is_closed = False
         self.url = f"http://127.0.0.1:{self.web.address.port}"
 
@@ -63,24 +67,24 @@ class Site:
             self.web.close()
 
 
-def cluster() -> Engine:
+def cluster() -> TrackedCluster:
     """Return a cluster with a late worker, a hostile topology, and others."""
-    engine = Engine()
+    cluster = TrackedCluster()
     hostile = f"{HOSTILE}-3-1700000000"
     others = [f"orders-{n}-{n}-1700000000" for n in range(4, 14)]
-    engine.on_listed(
+    cluster.on_listed(
         {TOPOLOGY: [A, B], hostile: [A], **{x: [A, B] for x in others}}, NOW
     )
     for topology_id in (TOPOLOGY, hostile, *others):
         for worker in (A, B):
             details = made_up.value(made_up.executors_of(worker))
-            engine.on_value(topology_id, worker, details, NOW + 18)
+            cluster.on_value(topology_id, worker, details, NOW + 18)
             if (topology_id, worker) != (TOPOLOGY, A):
                 fresh = made_up.value(made_up.executors_of(worker), NOW + 18, 718)
-                engine.on_value(topology_id, worker, fresh, NOW + 18)
-    engine.on_nodes(made_up.NODES)
-    engine.on_nodes(None)
-    return engine
+                cluster.on_value(topology_id, worker, fresh, NOW + 18)
+    cluster.on_nodes(made_up.NODES)
+    cluster.on_nodes(None)
+    return cluster
 
 
 @pytest.fixture
@@ -223,7 +227,7 @@ def test_the_page_refreshes_and_keeps_the_focus(site: Site) -> None:
         driver.execute_script(
             f"document.querySelector('main td a[href=\"{path}\"]').focus()"
         )
-        made_up.beat(site.source.engine, A, NOW + 20, uptime_secs=720)
+        made_up.beat(site.source.cluster, A, NOW + 20, uptime_secs=720)
         eventually(driver, lambda: "has sent no heartbeat" not in text_of(driver))
         assert driver.execute_script("return window.mark") == 1
         focused = "return document.activeElement.getAttribute('href')"

@@ -8,9 +8,9 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import CollectorRegistry
 
-from pacemaker.observe.engine import Engine
-from pacemaker.observe.picture import cluster_view
-from pacemaker.observe.view import ClusterView
+from pacemaker.observe.tracking.cluster import TrackedCluster
+from pacemaker.observe.views.cluster_view import ClusterView
+from pacemaker.observe.views.make_views import make_cluster_view
 from pacemaker.observe.web.metrics import MAX_COMPONENTS, MAX_TOPOLOGIES, families
 from tests.observe import made_up
 from tests.observe.made_up import NOW, TOPOLOGY, A, B, beat, running
@@ -25,31 +25,31 @@ def samples(view: ClusterView) -> dict[tuple[str, ...], float]:
     }
 
 
-def view_of(engine: Engine, now_s: float = NOW) -> ClusterView:
+def view_of(cluster: TrackedCluster, now_s: float = NOW) -> ClusterView:
     """Return the view."""
-    return cluster_view(engine, now_s)
+    return make_cluster_view(cluster, now_s)
 
 
 def test_totals_do_not_fall_when_a_worker_is_restarted() -> None:
     """A rate over any time is right."""
-    engine = running()
-    engine.on_nodes(made_up.NODES)
+    cluster = running()
+    cluster.on_nodes(made_up.NODES)
     key = ("storm_component_executed_tuples_total", "words", TOPOLOGY, "count")
     seconds = ("storm_component_execute_seconds_total", "words", TOPOLOGY, "count")
-    before = samples(view_of(engine))
+    before = samples(view_of(cluster))
     assert (before[key], before[seconds]) == (4000, 8.0)
-    beat(engine, A, NOW + 20, uptime_secs=1, executors={})
-    assert samples(view_of(engine, NOW + 20))[key] == 4000
-    beat(engine, A, NOW + 30, uptime_secs=11)
-    assert samples(view_of(engine, NOW + 30))[key] == 5000
+    beat(cluster, A, NOW + 20, uptime_secs=1, executors={})
+    assert samples(view_of(cluster, NOW + 20))[key] == 4000
+    beat(cluster, A, NOW + 30, uptime_secs=11)
+    assert samples(view_of(cluster, NOW + 30))[key] == 5000
 
 
 def test_gauges_are_those_of_the_view() -> None:
     """Workers present and expected, ages, states, servers."""
-    engine = running()
-    engine.on_nodes(made_up.NODES)
-    engine.on_value(TOPOLOGY, A, made_up.value(made_up.executors_of(A)), NOW + 20)
-    found = samples(view_of(engine, NOW + 20))
+    cluster = running()
+    cluster.on_nodes(made_up.NODES)
+    cluster.on_value(TOPOLOGY, A, made_up.value(made_up.executors_of(A)), NOW + 20)
+    found = samples(view_of(cluster, NOW + 20))
     labels = ("words", TOPOLOGY)
     assert found[("storm_topology_workers", *labels)] == 1
     assert found[("storm_topology_workers_expected", *labels)] == 2
@@ -61,20 +61,20 @@ def test_gauges_are_those_of_the_view() -> None:
 
 def test_series_end_with_their_topology() -> None:
     """A topology that was killed leaves no series behind."""
-    engine = running()
-    engine.on_listed({}, NOW + 5)
-    assert not any(TOPOLOGY in key for key in samples(view_of(engine)))
+    cluster = running()
+    cluster.on_listed({}, NOW + 5)
+    assert not any(TOPOLOGY in key for key in samples(view_of(cluster)))
 
 
 def test_series_are_bounded() -> None:
     """What is beyond the limits is added up, and counted."""
-    engine = Engine()
+    cluster = TrackedCluster()
     names = [f"t-{n:04}-1700000000" for n in range(MAX_TOPOLOGIES + 2)]
-    engine.on_listed({name: [B] for name in names}, NOW)
+    cluster.on_listed({name: [B] for name in names}, NOW)
     details = made_up.value(made_up.executors_of(B))
     for name in names:
-        engine.on_value(name, B, details, NOW)
-    view = view_of(engine)
+        cluster.on_value(name, B, details, NOW)
+    view = view_of(cluster)
     wide = view.topologies[0]
     copies = tuple(
         dataclasses.replace(wide.components[0], name=f"c{n:04}")
@@ -94,10 +94,10 @@ def test_series_are_bounded() -> None:
 
 def test_hostile_names_are_labels() -> None:
     """Quotes, line ends and lone surrogates are written as Prometheus reads them."""
-    engine = Engine()
+    cluster = TrackedCluster()
     name = 'evil"\n{}\ud800' + "x" * 10_000 + "-1-1700000000"
-    engine.on_listed({name: [A]}, NOW)
-    view = view_of(engine)
+    cluster.on_listed({name: [A]}, NOW)
+    view = view_of(cluster)
 
     class Collector:
         def collect(self) -> list[Metric]:

@@ -10,12 +10,12 @@ from urllib.parse import quote
 
 import pytest
 
-from pacemaker.admin.routes import Reply, Request, text_reply
-from pacemaker.observe.engine import Engine
-from pacemaker.observe.history import EVERY_S, History
-from pacemaker.observe.nodes import LastError
+from pacemaker.admin.routes import HttpRequest, HttpResponse, text_response
+from pacemaker.observe.tracking.cluster import TrackedCluster
+from pacemaker.observe.views.sparklines import INTERVAL_S, Sparklines
 from pacemaker.observe.web import assets
 from pacemaker.observe.web.routes import POLICY, Site
+from pacemaker.observe.zookeeper.storm_nodes import LastError
 from tests.observe import made_up
 from tests.observe.fixed import Fixed
 from tests.observe.made_up import NOW, TOPOLOGY, A, B
@@ -28,7 +28,7 @@ RAW = {"script", "style", "svg"}
 class Page(HTMLParser):
     """A page's text, links, and elements."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: HttpResponse) -> None:
         super().__init__()
         self.texts: list[str] = []
         self.links: list[str] = []
@@ -52,37 +52,37 @@ class Page(HTMLParser):
         return "".join(self.texts)
 
 
-def body_of(reply: Reply) -> str:
+def body_of(reply: HttpResponse) -> str:
     """Return the body of a reply."""
     return b"".join(reply.slices).decode()
 
 
-def site(engine: Engine | None = None, token: str | None = None) -> Site:
+def site(shown: TrackedCluster | None = None, token: str | None = None) -> Site:
     """Return a site that shows a cluster."""
-    source = Fixed(engine or cluster())
-    history = History()
-    history.on_view(source.view())
-    history.on_view(dataclasses.replace(source.view(), time_s=NOW + EVERY_S))
-    return Site(source, history, lambda: text_reply(200, "m 1"), ("obs",), token)
+    source = Fixed(shown or cluster())
+    sparklines = Sparklines()
+    sparklines.on_view(source.view())
+    sparklines.on_view(dataclasses.replace(source.view(), time_s=NOW + INTERVAL_S))
+    return Site(source, sparklines, lambda: text_response(200, "m 1"), ("obs",), token)
 
 
-def cluster() -> Engine:
+def cluster() -> TrackedCluster:
     """Return a cluster with an error, and a worker that is late."""
-    engine = made_up.running()
+    cluster = made_up.running()
     error = LastError(
         "java.lang.Error: no <b>\n\tat X.y(X.java:1)", NOW - 5, "alpha", 6700
     )
     errors = {(TOPOLOGY, "count"): error}
-    engine.on_nodes(dataclasses.replace(made_up.NODES, errors=errors))
+    cluster.on_nodes(dataclasses.replace(made_up.NODES, errors=errors))
     details = made_up.value(made_up.executors_of(A))
-    engine.on_value(TOPOLOGY, A, details, NOW + 20)
-    return engine
+    cluster.on_value(TOPOLOGY, A, details, NOW + 20)
+    return cluster
 
 
-def get(target: str, of: Site | None = None, **fields: str | None) -> Reply:
+def get(target: str, of: Site | None = None, **fields: str | None) -> HttpResponse:
     """Ask for a page."""
     headers = {"host": "localhost", **fields}
-    return (of or site()).answer(Request("GET", target, **headers))  # type: ignore[arg-type]
+    return (of or site()).answer(HttpRequest("GET", target, **headers))  # type: ignore[arg-type]
 
 
 def test_the_first_page_says_what_is_wrong() -> None:
@@ -156,16 +156,16 @@ def test_a_wrong_request_is_400(target: str) -> None:
 
 def test_hostile_names_do_no_harm() -> None:
     """Markup is text, controls and direction marks are gone, long names are cut."""
-    engine = Engine()
+    cluster = TrackedCluster()
     topology_id = f"{HOSTILE}-1-1700000000"
-    engine.on_listed({topology_id: [A, HOSTILE]}, NOW)
-    engine.on_value(
+    cluster.on_listed({topology_id: [A, HOSTILE]}, NOW)
+    cluster.on_value(
         topology_id, A, made_up.value(made_up.executors_of(A), NOW - 20), NOW
     )
-    engine.on_value(topology_id, HOSTILE, b"nonsense", NOW)
+    cluster.on_value(topology_id, HOSTILE, b"nonsense", NOW)
     quoted = quote(topology_id, safe="")
     for target in ("/", f"/topology/{quoted}", f"/topology/{quoted}/worker/{A}"):
-        reply = get(target, site(engine))
+        reply = get(target, site(cluster))
         assert reply.status == 200
         page = Page(reply)
         assert "<script>alert(1)</script>" in page.text
@@ -195,20 +195,20 @@ def test_style_and_script_are_small() -> None:
 
 def test_a_page_of_a_hundred_topologies_is_small() -> None:
     """It has less than 60 KB, sparklines of ten minutes included."""
-    engine = Engine()
+    cluster = TrackedCluster()
     names = [f"topology-number-{n}-{n}-1700000000" for n in range(100)]
-    engine.on_listed({name: [A, B] for name in names}, NOW)
+    cluster.on_listed({name: [A, B] for name in names}, NOW)
     for name in names:
         for worker in (A, B):
             details = made_up.value(made_up.executors_of(worker))
-            engine.on_value(name, worker, details, NOW)
-    source = Fixed(engine)
-    history = History()
+            cluster.on_value(name, worker, details, NOW)
+    source = Fixed(cluster)
+    sparklines = Sparklines()
     for number in range(30):
         view = source.view()
-        moved = dataclasses.replace(view, time_s=NOW + number * EVERY_S)
-        history.on_view(moved)
-    page = Site(source, history, lambda: text_reply(200, ""))
+        moved = dataclasses.replace(view, time_s=NOW + number * INTERVAL_S)
+        sparklines.on_view(moved)
+    page = Site(source, sparklines, lambda: text_response(200, ""))
     assert len(body_of(get("/", page))) < 60_000
 
 
@@ -222,7 +222,7 @@ def test_another_host_is_refused() -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
 def test_it_can_only_be_read(method: str) -> None:
     """Every other method is refused."""
-    reply = site().answer(Request(method, "/", "localhost"))
+    reply = site().answer(HttpRequest(method, "/", "localhost"))
     assert reply.status == 405
     assert reply.headers["Allow"] == "GET, HEAD"
 
@@ -257,5 +257,5 @@ def test_a_token_opens_every_page(authorization: str | None, status: int) -> Non
 
 def test_a_private_socket_needs_no_token() -> None:
     """Whoever may connect to the Unix socket may read."""
-    request = Request("GET", "/", "localhost", None, True)
+    request = HttpRequest("GET", "/", "localhost", None, True)
     assert site(token="secret").answer(request).status == 200

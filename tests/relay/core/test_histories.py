@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from pacemaker.relay.core import limits
-from pacemaker.relay.core.outbox import Beat
+from pacemaker.relay.core.outbox import OutgoingPulse
 from tests.relay.core.world import Asked, World
 
 KEYS = [f"/w/t{topology}/w{worker}" for topology in range(2) for worker in range(2)]
@@ -60,7 +60,7 @@ class Histories(RuleBasedStateMachine):
         self.newest: dict[str, bytes] = {}
         self.homes: dict[str, int] = {}
         self.asked: list[Asked] = []
-        self.pass_time(limits.COMPLETE_S)
+        self.pass_time(limits.COMPLETE_AFTER_S)
 
     @property
     def now_s(self) -> float:
@@ -143,7 +143,9 @@ class Histories(RuleBasedStateMachine):
         """At most one pulse per key is in transit, so an old one cannot overtake."""
         for world in getattr(self, "worlds", ()):
             for server in world.servers:
-                under_way = [i.key for i in server.items if isinstance(i, Beat)]
+                under_way = [
+                    i.key for i in server.items if isinstance(i, OutgoingPulse)
+                ]
                 assert len(under_way) == len(set(under_way))
 
     @invariant()
@@ -160,7 +162,9 @@ class Histories(RuleBasedStateMachine):
         """A read waits for long only if there is no usable answer."""
         for world in getattr(self, "worlds", ()):
             for question in world.relay._open:
-                is_late = world.now_s - question.round_s > limits.ANSWER_S + 0.001
+                is_late = (
+                    world.now_s - question.round_s > limits.ANSWER_TIMEOUT_S + 0.001
+                )
                 assert not is_late or question.is_held
 
     @precondition(lambda self: hasattr(self, "worlds"))
@@ -173,7 +177,7 @@ class Histories(RuleBasedStateMachine):
                     world.connect(number)
         for world in self.worlds:
             world.settle()
-        self.pass_time(limits.REPEAT_S + WAKE_S)
+        self.pass_time(limits.REPEAT_AFTER_S + WAKE_S)
         for world in self.worlds:
             world.settle()
         for store in self.stores:
@@ -196,11 +200,11 @@ class Histories(RuleBasedStateMachine):
         if not hasattr(self, "worlds"):
             return
         self.calm()
-        self.pass_time(limits.COMPLETE_S + limits.OLDER_S)
+        self.pass_time(limits.COMPLETE_AFTER_S + limits.OLDER_HIT_HELD_S)
         for _ in range(3):
             for world in self.worlds:
                 world.settle()
-            self.pass_time(limits.ASK_AGAIN_S)
+            self.pass_time(limits.ASK_AGAIN_AFTER_S)
         assert all(asked.answers for asked in self.asked)
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pacemaker.relay.core import limits
-from pacemaker.relay.core.outbox import Beat, Delete, Item, Outbox
+from pacemaker.relay.core.outbox import (
+    Outbox,
+    OutgoingDelete,
+    OutgoingItem,
+    OutgoingPulse,
+)
 
 
 def outbox_of(values: dict[str, bytes]) -> Outbox:
@@ -13,9 +18,9 @@ def outbox_of(values: dict[str, bytes]) -> Outbox:
     return Outbox(values.get)
 
 
-def taken(outbox: Outbox) -> list[Item]:
+def taken(outbox: Outbox) -> list[OutgoingItem]:
     """Take everything that may be sent."""
-    return list(iter(outbox.take, None))
+    return list(iter(outbox.pop_next, None))
 
 
 def test_nothing_is_sent_while_the_pacemaker_is_away() -> None:
@@ -32,23 +37,25 @@ def test_key_without_a_value_is_skipped() -> None:
     outbox.came_up((), 0.0)
     outbox.pulse("gone")
     outbox.pulse("k")
-    assert [item.key for item in taken(outbox) if isinstance(item, Beat)] == ["k"]
+    assert [item.key for item in taken(outbox) if isinstance(item, OutgoingPulse)] == [
+        "k"
+    ]
 
 
 def test_deletes_are_sent_before_pulses_that_wait() -> None:
     """A pulse is sent after the deletes, because it may be newer."""
     outbox = outbox_of({"k": b"1"})
     outbox.pulse("k")
-    outbox.delete(Delete("k", True, 0.0))
+    outbox.delete(OutgoingDelete("k", True, 0.0))
     outbox.came_up((), 0.0)
-    assert [type(item) for item in taken(outbox)] == [Delete, Beat]
+    assert [type(item) for item in taken(outbox)] == [OutgoingDelete, OutgoingPulse]
 
 
 def test_unanswered_delete_is_sent_again_after_a_loss() -> None:
     """After a lost connection, an unanswered delete may not have arrived."""
     outbox = outbox_of({})
     outbox.came_up((), 0.0)
-    delete = Delete("k", True, 0.0)
+    delete = OutgoingDelete("k", True, 0.0)
     outbox.delete(delete)
     assert taken(outbox) == [delete]
     outbox.went_down(1.0)
@@ -60,7 +67,7 @@ def test_older_answer_does_not_settle_a_later_delete_of_the_same_path() -> None:
     """Between the two the key may have been written."""
     outbox = outbox_of({})
     outbox.came_up((), 0.0)
-    first, second = Delete("k", True, 0.0), Delete("k", True, 1.0)
+    first, second = OutgoingDelete("k", True, 0.0), OutgoingDelete("k", True, 1.0)
     outbox.delete(first)
     taken(outbox)
     outbox.delete(second)
@@ -73,8 +80,12 @@ def test_older_answer_does_not_settle_a_later_delete_of_the_same_path() -> None:
 def test_deletes_of_one_path_are_kept_once() -> None:
     """While the Pacemaker is away, the last one is enough."""
     outbox = outbox_of({})
-    last = Delete("k", True, 2.0)
-    for delete in (Delete("k", True, 0.0), Delete("k", False, 1.0), last):
+    last = OutgoingDelete("k", True, 2.0)
+    for delete in (
+        OutgoingDelete("k", True, 0.0),
+        OutgoingDelete("k", False, 1.0),
+        last,
+    ):
         outbox.delete(delete)
     assert len(outbox.kept_deletes()) == 2
     assert outbox.kept_deletes()[-1] is last
@@ -82,10 +93,10 @@ def test_deletes_of_one_path_are_kept_once() -> None:
 
 def test_too_many_deletes_drop_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
     """The number that is kept is bounded, and what is dropped is counted."""
-    monkeypatch.setattr(limits, "KEPT_DELETES", 3)
+    monkeypatch.setattr(limits, "MAX_KEPT_DELETES", 3)
     outbox = outbox_of({})
     for number in range(5):
-        outbox.delete(Delete(f"k{number}", True, float(number)))
+        outbox.delete(OutgoingDelete(f"k{number}", True, float(number)))
     assert [delete.path for delete in outbox.kept_deletes()] == ["k2", "k3", "k4"]
     assert outbox.dropped_deletes == 2
 
@@ -93,10 +104,12 @@ def test_too_many_deletes_drop_the_oldest(monkeypatch: pytest.MonkeyPatch) -> No
 def test_old_deletes_are_dropped() -> None:
     """A Pacemaker that was away for an hour does not get what was deleted before."""
     outbox = outbox_of({})
-    outbox.delete(Delete("old", True, 0.0))
-    outbox.delete(Delete("new", True, 100.0))
-    outbox.came_up((), limits.KEPT_DELETES_S + 50)
-    assert [item.path for item in taken(outbox) if isinstance(item, Delete)] == ["new"]
+    outbox.delete(OutgoingDelete("old", True, 0.0))
+    outbox.delete(OutgoingDelete("new", True, 100.0))
+    outbox.came_up((), limits.MAX_DELETE_AGE_S + 50)
+    assert [
+        item.path for item in taken(outbox) if isinstance(item, OutgoingDelete)
+    ] == ["new"]
     assert outbox.dropped_deletes == 1
 
 
@@ -119,5 +132,5 @@ def test_dropped_pulse_is_counted() -> None:
 )
 def test_delete_shows_what_it_is(path: str, is_tree: bool) -> None:
     """The repr names the delete, for the log of a bug."""
-    assert path in repr(Delete(path, is_tree, 0.0))
-    assert str(is_tree) in repr(Delete(path, is_tree, 0.0))
+    assert path in repr(OutgoingDelete(path, is_tree, 0.0))
+    assert str(is_tree) in repr(OutgoingDelete(path, is_tree, 0.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pacemaker.relay.core import limits
-from pacemaker.relay.core.question import Kind
+from pacemaker.relay.core.question import QuestionKind
 from tests.relay.core.world import World
 
 KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
@@ -20,7 +20,7 @@ def world() -> World:
     world.connect()
     world.read("/nothing")
     world.connect_reads()
-    world.wait(limits.COMPLETE_S + limits.REPEAT_S)
+    world.wait(limits.COMPLETE_AFTER_S + limits.REPEAT_AFTER_S)
     world.settle()
     return world
 
@@ -67,7 +67,7 @@ def test_hit_is_answered_within_a_second(world: World) -> None:
     world.servers[0].stored[KEY] = b"5"
     asked = world.read(KEY)
     world.answer_one(0)
-    world.wait(limits.ANSWER_S)
+    world.wait(limits.ANSWER_TIMEOUT_S)
     assert asked.answer == b"5"
     again = world.read(KEY)
     world.answer_one(0)
@@ -80,7 +80,7 @@ def test_pacemaker_that_answers_again_is_waited_for_again(world: World) -> None:
     world.servers[1].stored[KEY] = b"6"
     late = world.read(KEY)
     world.answer_one(0)
-    world.wait(limits.ANSWER_S)
+    world.wait(limits.ANSWER_TIMEOUT_S)
     assert late.answer == b"5"
     world.answer_one(1)
     asked = world.read(KEY)
@@ -113,7 +113,7 @@ def test_miss_of_a_restarted_pacemaker_is_held(world: World) -> None:
     world.settle()
     assert asked.is_waiting
     world.servers[1].stored[KEY] = b"7"
-    world.wait(limits.ASK_AGAIN_S)
+    world.wait(limits.ASK_AGAIN_AFTER_S)
     world.settle()
     assert asked.answer == b"7"
 
@@ -124,10 +124,10 @@ def test_held_miss_is_answered_once_a_pacemaker_is_complete(world: World) -> Non
     world.lose(1)
     world.connect(0)
     asked = world.read(KEY)
-    for _ in range(int(limits.COMPLETE_S / limits.ASK_AGAIN_S)):
+    for _ in range(int(limits.COMPLETE_AFTER_S / limits.ASK_AGAIN_AFTER_S)):
         assert asked.is_waiting
         world.settle()
-        world.wait(limits.ASK_AGAIN_S)
+        world.wait(limits.ASK_AGAIN_AFTER_S)
     world.settle()
     assert asked.answer is None
 
@@ -136,7 +136,7 @@ def test_first_read_does_not_make_a_pacemaker_incomplete() -> None:
     """Its read connection is new, but its pulse connection is old."""
     world = World()
     world.connect()
-    world.wait(limits.COMPLETE_S)
+    world.wait(limits.COMPLETE_AFTER_S)
     asked = world.read(KEY)
     world.connect_reads()
     world.settle()
@@ -173,7 +173,7 @@ def test_hit_does_not_wait_for_a_pacemaker_that_holds_misses(world: World) -> No
     world.servers[0].stored[KEY] = b"5"
     asked = world.read(KEY)
     world.answer_one(0)
-    world.wait(limits.GRACE_S)
+    world.wait(limits.HIT_GRACE_S)
     assert asked.answer == b"5"
 
 
@@ -201,7 +201,7 @@ def test_heartbeat_that_went_back_in_time_is_held(world: World) -> None:
     world.settle()
     assert asked.is_waiting
     world.servers[0].stored[KEY] = b"10"
-    world.wait(limits.ASK_AGAIN_S)
+    world.wait(limits.ASK_AGAIN_AFTER_S)
     world.settle()
     assert asked.answer == b"10"
 
@@ -216,9 +216,12 @@ def test_heartbeat_that_stays_back_is_believed_after_a_while(world: World) -> No
     asked = world.read(KEY)
     while asked.is_waiting:
         world.settle()
-        world.wait(limits.ASK_AGAIN_S)
+        world.wait(limits.ASK_AGAIN_AFTER_S)
     assert asked.answer == b"5"
-    assert world.now_s - asked.question.began_s <= limits.OLDER_S + limits.ASK_AGAIN_S
+    assert (
+        world.now_s - asked.question.began_s
+        <= limits.OLDER_HIT_HELD_S + limits.ASK_AGAIN_AFTER_S
+    )
 
 
 def test_older_heartbeat_is_answered_if_all_complete_agree(world: World) -> None:
@@ -246,7 +249,7 @@ def test_lists_are_joined(world: World) -> None:
     """The lists of all Pacemakers are joined, and each name is listed once."""
     world.servers[0].stored = {"/w/a": b"1", "/w/b": b"1"}
     world.servers[1].stored = {"/w/b": b"1", "/w/c": b"1"}
-    asked = world.question(Kind.NODES, "/w")
+    asked = world.question(QuestionKind.NODES, "/w")
     world.settle()
     assert asked.answer == ["a", "b", "c"]
 
@@ -256,7 +259,7 @@ def test_exists_is_joined(world: World, has_it: bool, answer: bool) -> None:
     """The answer is true if any Pacemaker has the key."""
     if has_it:
         world.servers[1].stored[KEY] = b"1"
-    asked = world.question(Kind.EXISTS, KEY)
+    asked = world.question(QuestionKind.EXISTS, KEY)
     world.settle()
     assert asked.answer is answer
 
@@ -277,7 +280,7 @@ def test_delete_is_acknowledged_within_a_second(world: World) -> None:
     """A Pacemaker that hangs delays the acknowledgement by a second at most."""
     asked = world.delete(TOPOLOGY)
     world.store_one(0)
-    world.wait(limits.ANSWER_S)
+    world.wait(limits.ANSWER_TIMEOUT_S)
     assert asked.answers == [None]
 
 
@@ -342,7 +345,7 @@ def test_all_is_sent_once_more_after_a_while(world: World) -> None:
     world.settle(0)
     world.wake(0)
     assert world.servers[0].stored == {KEY: b"1"}
-    world.wait(limits.REPEAT_S)
+    world.wait(limits.REPEAT_AFTER_S)
     world.settle(0)
     assert world.servers[0].stored == {KEY: b"2"}
 
@@ -354,7 +357,7 @@ def test_missed_delete_is_sent_once_more_after_a_while(world: World) -> None:
     world.connect(0)
     world.settle(0)
     world.servers[0].stored[KEY] = b"1"
-    world.wait(limits.REPEAT_S)
+    world.wait(limits.REPEAT_AFTER_S)
     world.settle(0)
     assert not world.servers[0].stored
     assert world.relay.outboxes[0].waiting_deletes == 0
@@ -365,7 +368,7 @@ def test_pulse_of_a_gone_worker_is_dropped(world: World) -> None:
     world.lose(0)
     world.pulse(KEY, b"1")
     world.relay.writer_left("w", world.now_s)
-    world.wait(limits.GONE_S)
+    world.wait(limits.GONE_AFTER_S)
     world.connect(0)
     world.settle(0)
     assert not world.servers[0].stored
@@ -377,7 +380,7 @@ def test_pulse_of_a_worker_that_has_just_gone_still_arrives(world: World) -> Non
     world.lose(0)
     world.pulse(KEY, b"1")
     world.relay.writer_left("w", world.now_s)
-    world.wait(limits.GONE_S / 2)
+    world.wait(limits.GONE_AFTER_S / 2)
     world.connect(0)
     world.settle(0)
     assert world.servers[0].stored == {KEY: b"1"}
@@ -388,7 +391,7 @@ def test_worker_that_comes_back_is_connected_again(world: World) -> None:
     world.pulse(KEY, b"1", "first")
     world.relay.writer_left("first", world.now_s)
     world.pulse(KEY, b"2", "second")
-    world.wait(limits.GONE_S)
+    world.wait(limits.GONE_AFTER_S)
     world.lose(0)
     world.servers[0].stored.clear()
     world.connect(0)
@@ -401,7 +404,7 @@ def test_end_of_an_old_connection_does_not_end_the_new_one(world: World) -> None
     world.pulse(KEY, b"1", "first")
     world.pulse(KEY, b"2", "second")
     world.relay.writer_left("first", world.now_s)
-    world.wait(limits.GONE_S)
+    world.wait(limits.GONE_AFTER_S)
     assert world.values == {KEY: b"2"}
 
 
@@ -420,11 +423,11 @@ def test_few_held_reads_are_asked_again_at_once(world: World) -> None:
     world.lose(0)
     world.lose(1)
     world.connect(0)
-    for number in range(limits.ASKED_AGAIN_AT_ONCE * 2):
+    for number in range(limits.MAX_ASKED_AGAIN_AT_ONCE * 2):
         world.read(f"/nothing/{number}")
     world.settle(0)
-    world.wait(limits.ASK_AGAIN_S)
-    assert len(world.servers[0].questions) == limits.ASKED_AGAIN_AT_ONCE
+    world.wait(limits.ASK_AGAIN_AFTER_S)
+    assert len(world.servers[0].questions) == limits.MAX_ASKED_AGAIN_AT_ONCE
 
 
 def test_relay_shows_what_waits(world: World) -> None:
@@ -432,5 +435,5 @@ def test_relay_shows_what_waits(world: World) -> None:
     world.lose(1)
     world.pulse(KEY, b"1")
     assert "pulses=1" in repr(world.relay)
-    assert "connected=1" in repr(world.relay.workers)
+    assert "connected=1" in repr(world.relay.writers)
     assert "slow=False" in repr(world.relay.pacemakers[0])

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable
 
-from pacemaker.relay.core.outbox import Beat, Delete, Item
-from pacemaker.relay.core.question import Answer, Kind, Question
+from pacemaker.relay.core.outbox import OutgoingDelete, OutgoingItem, OutgoingPulse
+from pacemaker.relay.core.question import Answer, Question, QuestionKind
 from pacemaker.relay.core.relay import Relay
 
 
@@ -30,16 +30,16 @@ class Server:
 
     def __init__(self, stored: dict[str, bytes]) -> None:
         self.stored = stored
-        self.items: deque[Item] = deque()
+        self.items: deque[OutgoingItem] = deque()
         self.questions: deque[Question] = deque()
         # What a stalled kernel still has of connections that were reset.
-        self.old_items: deque[Item] = deque()
+        self.old_items: deque[OutgoingItem] = deque()
         self.is_up = False
         self.reads_up = False
 
-    def store(self, item: Item) -> None:
+    def store(self, item: OutgoingItem) -> None:
         """Carry out a pulse or a delete."""
-        if isinstance(item, Beat):
+        if isinstance(item, OutgoingPulse):
             self.stored[item.key] = item.value
         elif item.is_tree:
             for key in [key for key in self.stored if covers(item.path, key)]:
@@ -49,9 +49,9 @@ class Server:
 
     def reply(self, question: Question) -> Answer:
         """Return the answer to a read."""
-        if question.kind is Kind.PULSE:
+        if question.kind is QuestionKind.PULSE:
             return self.stored.get(question.path)
-        if question.kind is Kind.EXISTS:
+        if question.kind is QuestionKind.EXISTS:
             return question.path in self.stored
         prefix = question.path.rstrip("/") + "/"
         names = [key[len(prefix) :] for key in self.stored if key.startswith(prefix)]
@@ -113,9 +113,9 @@ class World:
         """Delete a path."""
         for key in [key for key in self.values if covers(path, key)]:
             del self.values[key]
-        return self.question(Kind.DELETE, path)
+        return self.question(QuestionKind.DELETE, path)
 
-    def question(self, kind: Kind, path: str) -> Asked:
+    def question(self, kind: QuestionKind, path: str) -> Asked:
         """Ask something, over the connection of a client."""
         asked = Asked(kind, path)
         self.relay.ask(asked.question, self.now_s)
@@ -124,12 +124,12 @@ class World:
 
     def read(self, key: str) -> Asked:
         """Read a heartbeat."""
-        return self.question(Kind.PULSE, key)
+        return self.question(QuestionKind.PULSE, key)
 
     def send(self) -> None:
         """Send everything that may be sent."""
         for outbox, server in zip(self.relay.outboxes, self.servers, strict=True):
-            while (item := outbox.take()) is not None:
+            while (item := outbox.pop_next()) is not None:
                 server.items.append(item)
 
     def connect(self, *numbers: int) -> None:
@@ -207,7 +207,7 @@ class World:
 class Asked:
     """A request, and its answers."""
 
-    def __init__(self, kind: Kind, path: str) -> None:
+    def __init__(self, kind: QuestionKind, path: str) -> None:
         self.answers: list[Answer] = []
         self.question = Question(kind, path, self.answers.append)
 
@@ -223,4 +223,4 @@ class Asked:
         return not self.answers
 
 
-__all__ = ["Asked", "Beat", "Delete", "Server", "World"]
+__all__ = ["Asked", "OutgoingDelete", "OutgoingPulse", "Server", "World"]

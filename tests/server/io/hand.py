@@ -11,20 +11,22 @@ import socket
 from collections.abc import Callable
 from types import TracebackType
 
-from pacemaker.core.accounts import Account
-from pacemaker.core.addresses import Accounts
-from pacemaker.core.dispatch import Dispatcher
+from pacemaker.core.accounts.account import Account
+from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.figures import Figures
-from pacemaker.core.held_reads import Holding
-from pacemaker.core.protocol import ServerProtocol
-from pacemaker.core.store import Store
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.miss_holder import MissHolder
+from pacemaker.core.protocol.server_protocol import ServerProtocol
+from pacemaker.core.store.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io import limits
-from pacemaker.server.io.budget import BufferBudget
+from pacemaker.server.io.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.io_thread import Clocks, IoThread, SharedParts
-from pacemaker.server.io.sasl_steps import StepRunner, ThreadFactory
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.endings import Ending
+from pacemaker.server.io.io_thread import IoThread
+from pacemaker.server.io.io_thread_parts import Clocks, SharedParts
+from pacemaker.server.io.sasl_steps import SaslStepRunner, ThreadFactory
+from pacemaker.server.io.sockets import set_reset_on_close
 from tests.wire.by_hand import Wire
 
 MAX_BODY_BYTES = 10485760
@@ -71,18 +73,18 @@ class Hand:
         self.store = Store()
         self.budget: BufferBudget[Connection] = BufferBudget(budget_bytes)
         self.figures = Figures()
-        self.steps = StepRunner(self.clock, make_thread)
-        self.holding = Holding(self.store)
+        self.steps = SaslStepRunner(self.clock, make_thread)
+        self.miss_holder = MissHolder(self.store)
         dispatcher = Dispatcher(self.store, self.figures, max_body_bytes)
 
         def make_protocol(peer: str, account: Account) -> ServerProtocol:
             mechanism = None if mechanism_factory is None else mechanism_factory()
             return ServerProtocol(
                 *(dispatcher, max_body_bytes, mechanism, peer),
-                *(self.holding.new_reads(account), account),
+                *(self.miss_holder.new_reads(account), account),
             )
 
-        self.accounts = Accounts()
+        self.accounts = AccountRegistry()
 
         self.thread = IoThread(
             *(0, make_protocol, self.figures),
@@ -90,7 +92,7 @@ class Hand:
             Clocks(self.clock, self.boot_clock),
         )
         if hold_s:
-            self.thread.hold_misses(self.holding, self.boot_clock() + hold_s)
+            self.thread.hold_misses(self.miss_holder, self.boot_clock() + hold_s)
             self.thread.turn()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._peers: list[Wire] = []
@@ -107,8 +109,8 @@ class Hand:
         wire, sock = self.accept()
         fd = sock.fileno()
         port = sock.getpeername()[1]
-        account = self.accounts.open(host, port)
-        self.thread.adopt(sock, name or f"{host}:{port}", account)
+        account = self.accounts.add_connection(host, port)
+        self.thread.add_connection(sock, name or f"{host}:{port}", account)
         self.thread.turn()
         return wire, self.thread.connections[fd]
 
@@ -116,15 +118,17 @@ class Hand:
         """Connect a peer in exchange for another one; return whether it stays."""
         wire, sock = self.accept()
         fd = sock.fileno()
-        account = self.accounts.open("127.0.0.1", sock.getpeername()[1])
-        self.thread.adopt(sock, "new", account, replaces=True)
-        self.thread._run_calls()
+        account = self.accounts.add_connection("127.0.0.1", sock.getpeername()[1])
+        self.thread.add_connection(sock, "new", account, replaces=True)
+        self.thread._calls.run_pending(self.clock, 1.0)
         return wire, fd in self.thread.connections
 
     def accept_late(self) -> Wire:
-        """Connect a peer and hand it to the thread, which has not adopted it yet."""
+        """Connect a peer and hand it to the thread, which has not opened it yet."""
         wire, sock = self.accept()
-        self.thread.adopt(sock, "late", self.accounts.open("127.0.0.1", 1))
+        self.thread.add_connection(
+            sock, "late", self.accounts.add_connection("127.0.0.1", 1)
+        )
         return wire
 
     def accept(self) -> tuple[Wire, socket.socket]:
@@ -132,7 +136,7 @@ class Hand:
         wire = Wire(self._listener.getsockname(), GIVE_UP_S)
         sock, _ = self._listener.accept()
         sock.setblocking(False)
-        end_with_reset(sock, True)
+        set_reset_on_close(sock, True)
         self._peers.append(wire)
         return wire, sock
 
@@ -177,7 +181,7 @@ class Hand:
         for wire in self._peers:
             wire.close()
         for connection in tuple(self.thread.connections.values()):
-            connection.abort()
+            connection.end(Ending.STOPPED)
         self.steps.close()
         self.thread.close()
         self._listener.close()

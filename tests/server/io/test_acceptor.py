@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from pacemaker.core.accounts import Account
-from pacemaker.core.addresses import Accounts
-from pacemaker.core.admission import Admission
+from pacemaker.core.accounts.account import Account
+from pacemaker.core.accounts.admission import AdmissionControl
+from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.server.io import acceptor as acceptor_module
 from pacemaker.server.io import limits
 from pacemaker.server.io.acceptor import Acceptor
@@ -24,28 +24,28 @@ pytestmark = pytest.mark.io
 GIVE_UP_S = 10.0
 
 
-class Adopter:
+class FakeIoThread:
     """A fake I/O thread: keeps the connections it is given, and signals each."""
 
     def __init__(self, load: int = 0) -> None:
         self.load = load
-        self.expendable = 0
+        self.expendable_count = 0
         self.made_room = 0
         self.failures = 0
-        self.adopted: list[tuple[socket.socket, str]] = []
-        self.is_adopted = threading.Semaphore(0)
+        self.added: list[tuple[socket.socket, str]] = []
+        self.is_added = threading.Semaphore(0)
         self.calls: list[Callable[[], None]] = []
         self.is_called = threading.Semaphore(0)
 
-    def adopt(self, sock: socket.socket, peer: str, account: Account) -> None:
+    def add_connection(self, sock: socket.socket, peer: str, account: Account) -> None:
         """Keep a connection, or fail as often as the test asked for."""
         assert account.connections
         if self.failures:
             self.failures -= 1
             raise RuntimeError("as asked for")
-        self.adopted.append((sock, peer))
+        self.added.append((sock, peer))
         self.load += 1
-        self.is_adopted.release()
+        self.is_added.release()
 
     def make_room(self) -> None:
         """Count how often another connection has to make room."""
@@ -58,11 +58,11 @@ class Adopter:
 
     def wait(self) -> None:
         """Wait for one more connection."""
-        assert self.is_adopted.acquire(timeout=GIVE_UP_S)
+        assert self.is_added.acquire(timeout=GIVE_UP_S)
 
     def close(self) -> None:
-        """Close the adopted connections."""
-        for sock, _ in self.adopted:
+        """Close the added connections."""
+        for sock, _ in self.added:
             sock.close()
 
 
@@ -97,17 +97,17 @@ def listener() -> Iterator[socket.socket]:
         yield sock
 
 
-def _run(listener: Any, *adopters: Adopter) -> Acceptor:
-    return _run_all([listener], *adopters)
+def _run(listener: Any, *threads: FakeIoThread) -> Acceptor:
+    return _run_all([listener], *threads)
 
 
 def _run_all(
-    listeners: list[Any], *adopters: Adopter, capacity: int = 1000
+    listeners: list[Any], *threads: FakeIoThread, capacity: int = 1000
 ) -> Acceptor:
-    accounts = Accounts()
+    accounts = AccountRegistry()
     acceptor = Acceptor(
-        *(listeners, adopters, accounts),  # type: ignore[arg-type]
-        Admission(accounts, capacity),
+        *(listeners, threads, accounts),  # type: ignore[arg-type]
+        AdmissionControl(accounts, capacity),
     )
     acceptor.start()
     return acceptor
@@ -120,33 +120,33 @@ def _pass_a_turn(acceptor: Acceptor) -> None:
     assert is_over.wait(GIVE_UP_S)
 
 
-def _end(acceptor: Acceptor, *adopters: Adopter) -> None:
+def _end(acceptor: Acceptor, *threads: FakeIoThread) -> None:
     acceptor.stop()
     acceptor.stop()
     acceptor.join(GIVE_UP_S)
     assert not acceptor.is_alive()
     acceptor.close()
-    for adopter in adopters:
-        adopter.close()
+    for thread in threads:
+        thread.close()
 
 
 def test_acceptor_names_peer_and_does_not_block(listener: socket.socket) -> None:
     """A connection is handed over non-blocking, with its peer's address."""
-    adopter = Adopter()
-    acceptor = _run(listener, adopter)
+    thread = FakeIoThread()
+    acceptor = _run(listener, thread)
     with socket.create_connection(listener.getsockname()) as peer:
-        adopter.wait()
-        sock, name = adopter.adopted[0]
+        thread.wait()
+        sock, name = thread.added[0]
         assert name == f"127.0.0.1:{peer.getsockname()[1]}"
         assert not sock.getblocking()
-    _end(acceptor, adopter)
+    _end(acceptor, thread)
 
 
 def test_acceptor_prefers_thread_with_fewest_connections(
     listener: socket.socket,
 ) -> None:
     """Connections are spread, so that no thread gets the whole cluster."""
-    busy, idle = Adopter(load=3), Adopter()
+    busy, idle = FakeIoThread(load=3), FakeIoThread()
     acceptor = _run(listener, busy, idle)
     peers = [socket.create_connection(listener.getsockname()) for _ in range(5)]
     for _ in range(4):
@@ -162,27 +162,27 @@ def test_room_is_made_on_the_thread_with_the_most_to_spare(
     listener: socket.socket,
 ) -> None:
     """Other threads may have no connection that may be closed."""
-    adopters = [Adopter(), Adopter(), Adopter()]
-    adopters[1].expendable = 2
-    adopters[2].expendable = 1
-    acceptor = _run_all([listener], *adopters, capacity=0)
+    threads = [FakeIoThread(), FakeIoThread(), FakeIoThread()]
+    threads[1].expendable_count = 2
+    threads[2].expendable_count = 1
+    acceptor = _run_all([listener], *threads, capacity=0)
     with socket.create_connection(listener.getsockname()):
-        adopters[0].wait()
-    assert [each.made_room for each in adopters] == [0, 1, 0]
-    _end(acceptor, *adopters)
+        threads[0].wait()
+    assert [each.made_room for each in threads] == [0, 1, 0]
+    _end(acceptor, *threads)
 
 
 def test_connection_is_refused_if_none_is_expendable(listener: socket.socket) -> None:
     """A peer that has sent something is not closed for a new one."""
-    adopter = Adopter()
-    acceptor = _run_all([listener], adopter, capacity=0)
+    thread = FakeIoThread()
+    acceptor = _run_all([listener], thread, capacity=0)
     with socket.create_connection(listener.getsockname()) as peer:
         peer.settimeout(GIVE_UP_S)
         with pytest.raises(ConnectionResetError):
             peer.recv(1)
-    assert not adopter.adopted
-    assert not adopter.made_room
-    _end(acceptor, adopter)
+    assert not thread.added
+    assert not thread.made_room
+    _end(acceptor, thread)
 
 
 def test_acceptor_goes_on_as_soon_as_a_thread_has_made_room(
@@ -192,22 +192,22 @@ def test_acceptor_goes_on_as_soon_as_a_thread_has_made_room(
 ) -> None:
     """It does not pause for longer than closing the silent connections takes."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
-    adopter = Adopter()
-    adopter.expendable = 1
-    acceptor = _run_all([listener], adopter, capacity=0)
+    thread = FakeIoThread()
+    thread.expendable_count = 1
+    acceptor = _run_all([listener], thread, capacity=0)
     with contextlib.ExitStack() as peers:
         peers.enter_context(socket.create_connection(listener.getsockname()))
-        adopter.wait()
+        thread.wait()
         _pass_a_turn(acceptor)
         monkeypatch.setattr(acceptor_module, "_room_ends", lambda _: 0)
         peers.enter_context(socket.create_connection(listener.getsockname()))
-        assert adopter.is_called.acquire(timeout=GIVE_UP_S)
+        assert thread.is_called.acquire(timeout=GIVE_UP_S)
         assert "cannot accept" not in caplog.text
         monkeypatch.undo()
         monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
-        adopter.calls.pop()()
-        adopter.wait()
-    _end(acceptor, adopter)
+        thread.calls.pop()()
+        thread.wait()
+    _end(acceptor, thread)
 
 
 @pytest.mark.parametrize(
@@ -216,11 +216,11 @@ def test_acceptor_goes_on_as_soon_as_a_thread_has_made_room(
 )
 def test_acceptor_survives_failing_accept(listener: socket.socket, code: int) -> None:
     """Neither a lack of room nor a peer that has left ends the acceptor."""
-    adopter = Adopter()
-    acceptor = _run(FailingListener(listener, code, code), adopter)
+    thread = FakeIoThread()
+    acceptor = _run(FailingListener(listener, code, code), thread)
     with socket.create_connection(listener.getsockname()):
-        adopter.wait()
-    _end(acceptor, adopter)
+        thread.wait()
+    _end(acceptor, thread)
 
 
 @pytest.mark.parametrize(
@@ -234,11 +234,11 @@ def test_acceptor_does_not_pause_for_an_error_of_one_connection(
 ) -> None:
     """The next connection is accepted at once, and nothing is logged."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
-    adopter = Adopter()
-    acceptor = _run(FailingListener(listener, code, code), adopter)
+    thread = FakeIoThread()
+    acceptor = _run(FailingListener(listener, code, code), thread)
     with socket.create_connection(listener.getsockname()):
-        adopter.wait()
-    _end(acceptor, adopter)
+        thread.wait()
+    _end(acceptor, thread)
     assert not caplog.records
 
 
@@ -294,9 +294,9 @@ def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
     listener: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Only that connection is closed, and the log says why."""
-    adopter = Adopter()
-    adopter.failures = 1
-    acceptor = _run(listener, adopter)
+    thread = FakeIoThread()
+    thread.failures = 1
+    acceptor = _run(listener, thread)
     with socket.socket() as peer:
         peer.settimeout(GIVE_UP_S)
         peer.bind(("127.0.0.1", 0))
@@ -305,16 +305,16 @@ def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
             _connect_and_read(peer, listener.getsockname())
         assert f"127.0.0.1:{name}: closed: internal error" in caplog.messages
     with socket.create_connection(listener.getsockname()):
-        adopter.wait()
-    _end(acceptor, adopter)
+        thread.wait()
+    _end(acceptor, thread)
 
 
 def test_acceptor_survives_calls_that_fail(
     listener: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Later calls still run, and connections are still accepted."""
-    adopter = Adopter()
-    acceptor = _run(listener, adopter)
+    thread = FakeIoThread()
+    acceptor = _run(listener, thread)
 
     def fail() -> None:
         raise RuntimeError("as asked for")
@@ -323,8 +323,8 @@ def test_acceptor_survives_calls_that_fail(
     _pass_a_turn(acceptor)
     assert "pacemaker-acceptor: a call failed" in caplog.messages
     with socket.create_connection(listener.getsockname()):
-        adopter.wait()
-    _end(acceptor, adopter)
+        thread.wait()
+    _end(acceptor, thread)
 
 
 def test_acceptor_pauses_after_a_turn_that_failed(
@@ -341,16 +341,16 @@ def test_acceptor_pauses_after_a_turn_that_failed(
         raise RuntimeError("as asked for")
 
     monkeypatch.setattr(acceptor_module, "_room_ends", fail)
-    adopter = Adopter()
-    acceptor = _run(listener, adopter)
+    thread = FakeIoThread()
+    acceptor = _run(listener, thread)
     with socket.create_connection(listener.getsockname()):
         assert failed.acquire(timeout=GIVE_UP_S)
         assert not failed.acquire(timeout=0.1)
         assert "pacemaker-acceptor: a turn failed" in caplog.messages
         monkeypatch.undo()
         _pass_a_turn(acceptor)
-        adopter.wait()
-    _end(acceptor, adopter)
+        thread.wait()
+    _end(acceptor, thread)
 
 
 def test_acceptor_leaves_some_descriptors_to_others(
@@ -360,25 +360,25 @@ def test_acceptor_leaves_some_descriptors_to_others(
 ) -> None:
     """At the limit, connections wait in the backlog until another one ends."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 0.01)
-    adopter = Adopter()
-    acceptor = _run(listener, adopter)
+    thread = FakeIoThread()
+    acceptor = _run(listener, thread)
     address = listener.getsockname()
     with contextlib.ExitStack() as peers:
         for _ in range(2):
             peers.enter_context(socket.create_connection(address))
-            adopter.wait()
+            thread.wait()
         _pass_a_turn(acceptor)
-        last = adopter.adopted[1][0].fileno()
+        last = thread.added[1][0].fileno()
         monkeypatch.setattr(acceptor_module, "_room_ends", lambda _: last)
         peers.enter_context(socket.create_connection(address))
-        assert not adopter.is_adopted.acquire(timeout=0.1)
+        assert not thread.is_added.acquire(timeout=0.1)
         assert f"{last} descriptors are in use" in caplog.text
-        adopter.adopted[0][0].close()
-        adopter.wait()
+        thread.added[0][0].close()
+        thread.wait()
         # That connection got a low number, but there is no other one.
         peers.enter_context(socket.create_connection(address))
-        assert not adopter.is_adopted.acquire(timeout=0.1)
-    _end(acceptor, adopter)
+        assert not thread.is_added.acquire(timeout=0.1)
+    _end(acceptor, thread)
 
 
 @pytest.mark.parametrize(
@@ -402,34 +402,34 @@ def test_acceptor_gives_storms_options_to_who_waited_before_the_listener_had_the
 ) -> None:
     """The acceptor sets them on connections from the backlog; later ones inherit."""
     address = listener.getsockname()
-    adopter = Adopter()
+    thread = FakeIoThread()
     with contextlib.ExitStack() as peers:
         for _ in range(limits.ACCEPT_BATCH + 3):
             peers.enter_context(socket.create_connection(address))
-        acceptor = _run(listener, adopter)
+        acceptor = _run(listener, thread)
         for _ in range(limits.ACCEPT_BATCH + 3):
-            adopter.wait()
+            thread.wait()
         _pass_a_turn(acceptor)
-        early = [sock for sock, _ in adopter.adopted]
+        early = [sock for sock, _ in thread.added]
         # This listener has none to inherit, so it shows who pays for them.
         peers.enter_context(socket.create_connection(address))
-        adopter.wait()
-        late = adopter.adopted[-1][0]
+        thread.wait()
+        late = thread.added[-1][0]
         assert all(map(_is_reset_when_closed, early))
         assert early[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert early[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert not _is_reset_when_closed(late)
-    _end(acceptor, adopter)
+    _end(acceptor, thread)
 
 
 def test_acceptor_serves_every_listener(listener: socket.socket) -> None:
-    """Peers of IPv4 and IPv6 listeners are adopted under their addresses."""
-    adopter = Adopter()
+    """Peers of IPv4 and IPv6 listeners are added under their addresses."""
+    thread = FakeIoThread()
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
         other.setblocking(False)
-        acceptor = _run_all([listener, other], adopter)
+        acceptor = _run_all([listener, other], thread)
         for each, host in ((other, "[::1]:"), (listener, "127.0.0.1:")):
             with socket.create_connection(each.getsockname()[:2]):
-                adopter.wait()
-            assert adopter.adopted[-1][1].startswith(host)
-        _end(acceptor, adopter)
+                thread.wait()
+            assert thread.added[-1][1].startswith(host)
+        _end(acceptor, thread)

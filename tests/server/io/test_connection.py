@@ -12,11 +12,12 @@ import threading
 
 import pytest
 
-from pacemaker.core import protocol
-from pacemaker.core.protocol import Output, ServerProtocol
+from pacemaker.core.protocol import server_protocol
+from pacemaker.core.protocol.server_protocol import Output, ServerProtocol
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.endings import Ending
+from pacemaker.server.io.sockets import set_reset_on_close
 from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
@@ -136,7 +137,7 @@ def test_connection_logs_refusal_of_peer_that_is_gone(
     with Hand() as hand:
         peer, connection = hand.connect("10.0.0.1:5")
         peer.send(PULSE + MALFORMED)
-        end_with_reset(peer.socket, True)
+        set_reset_on_close(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
     assert "10.0.0.1:5: closed: message without a type" in caplog.text
@@ -390,13 +391,13 @@ def test_connection_that_holds_most_goes_when_the_budget_is_used_up() -> None:
         assert hand.budget.total_bytes == 200_000
 
 
-def test_connection_ends_with_reset_when_aborted() -> None:
+def test_connection_ends_with_reset_when_stopped() -> None:
     """Storm's clients reconnect at once after a reset, and 13 s after a FIN."""
     with Hand() as hand:
         peer, connection = hand.connect()
         assert hand.ask(peer, PULSE) == ACK
-        connection.abort()
-        connection.abort()
+        connection.end(Ending.STOPPED)
+        connection.end(Ending.STOPPED)
         assert peer.ended() == "reset"
 
 
@@ -406,7 +407,7 @@ def test_connection_that_is_reset_by_its_peer_is_forgotten() -> None:
         peer, connection = hand.connect()
         peer.send(PULSE[:-1])
         hand.thread.turn()
-        end_with_reset(peer.socket, True)
+        set_reset_on_close(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
         assert not hand.thread.connections
@@ -468,7 +469,7 @@ def test_stop_answers_what_waits_behind_the_bound_on_replies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A stop does not reset a connection before its read requests are answered."""
-    monkeypatch.setattr(protocol, "MAX_OUTGOING_BYTES", 10 * len(ACK))
+    monkeypatch.setattr(server_protocol, "MAX_OUTGOING_BYTES", 10 * len(ACK))
     # Pulses to one key would be answered together.
     other = wire.send_pulse("/w/t/2", b"beat", 5)
     with Hand() as hand:

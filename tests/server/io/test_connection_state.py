@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacemaker.core.carried_over import ConnectionState
-from pacemaker.core.dispatch import Dispatcher
 from pacemaker.core.figures import Figures
-from pacemaker.core.phases import Phase
-from pacemaker.core.store import Store
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.phases import Phase
+from pacemaker.core.store.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io import limits
 from pacemaker.server.upgrade.state_format import decode
-from tests.core.collecting import Collecting
+from tests.core.protocol.collecting import Collecting
 from tests.fake_mechanisms import like_digest, like_kerberos
 from tests.server.io.hand import Hand
 from tests.server.upgrade.test_state_format import SMALL, written
@@ -188,15 +188,18 @@ def test_frame_that_is_there_in_large_part_is_not_carried_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A partial frame above the limit is not carried over: its connection is reset."""
-    monkeypatch.setattr(limits, "CARRIED_UNREAD_BYTES", 1024 * 1024)
-    frame = wire.send_pulse(KEY, bytes(2 * limits.CARRIED_UNREAD_BYTES), 5)
+    monkeypatch.setattr(limits, "MAX_CARRIED_UNREAD_BYTES", 1024 * 1024)
+    frame = wire.send_pulse(KEY, bytes(2 * limits.MAX_CARRIED_UNREAD_BYTES), 5)
     with Hand() as old:
         peer, connection = old.connect()
-        for size in (limits.CARRIED_UNREAD_BYTES, limits.CARRIED_UNREAD_BYTES + 1):
+        for size in (
+            limits.MAX_CARRIED_UNREAD_BYTES,
+            limits.MAX_CARRIED_UNREAD_BYTES + 1,
+        ):
             start = connection.protocol.frames.unread_bytes
             peer.send(frame[start:size])
             old.turn_until(lambda: connection.protocol.frames.unread_bytes == size)  # noqa: B023
-            is_carried = size == limits.CARRIED_UNREAD_BYTES
+            is_carried = size == limits.MAX_CARRIED_UNREAD_BYTES
             assert (connection.state() is not None) == is_carried
 
 
@@ -222,7 +225,7 @@ def test_greeting_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
         old.ask(peer, PULSE)
         hand_over(old, new)
         # The other one is not to be ended to make room: it has spoken.
-        assert new.thread.expendable == 1
+        assert new.thread.expendable_count == 1
         new.ask(peer, PULSE)
         new.ask(silent, PULSE)
     assert caplog.text.count("10.0.0.1:5: connected") == 1

@@ -11,7 +11,7 @@ import pytest
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.cost_classes import NEW_CLASS
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.sockets import set_reset_on_close
 from tests.server.io.hand import Hand, TickingClock
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
@@ -111,12 +111,14 @@ def test_backlog_gets_as_much_time_as_the_cheap_if_nobody_is_a_crowd() -> None:
             connection.cost_class = 3
             peer.send(PULSE)
         hand.thread.now = clock = TickingClock(limits.TURN_S)
+        hand.thread.cpu_now = cpu_clock = TickingClock(limits.TURN_S)
         hand.thread.turn()
         waiting_before = len(hand.thread.backlog)
         for peer, connection in workers:
             connection.cost_class = 0
             peer.send(PULSE)
         clock.step_s = limits.TURN_S / 4
+        cpu_clock.step_s = 0.0
         hand.thread.turn()
         assert [peer.receive() for peer, _ in workers] == [ACK] * len(workers)
         assert waiting_before - len(hand.thread.backlog) >= len(workers) / 2
@@ -127,6 +129,7 @@ def test_costly_requests_do_not_wait_if_no_cheap_one_is_ready() -> None:
     with Hand() as hand:
         peers = [hand.connect(host=f"10.0.1.{number}") for number in range(30)]
         hand.thread.now = clock = TickingClock(limits.TURN_S)
+        hand.thread.cpu_now = TickingClock(limits.TURN_S)
         served = []
         for _ in range(2):
             for peer, connection in peers:
@@ -154,12 +157,26 @@ def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
     with Hand() as hand:
         peers = [hand.connect(host=f"10.0.0.{number}")[0] for number in range(60)]
         hand.thread.now = TickingClock(limits.TURN_S)
+        hand.thread.cpu_now = TickingClock(limits.TURN_S)
         for peer in peers:
             peer.send(PULSE)
         hand.thread.turn()
         assert 0 < hand.figures.pulses < len(peers)
         hand.turn_until(lambda: hand.figures.pulses == len(peers))
         assert [peer.receive() for peer in peers] == [ACK] * len(peers)
+
+
+def test_turn_that_was_interrupted_is_not_shared() -> None:
+    """Time in which the thread did not run is no reason to let its peers wait."""
+    with Hand() as hand:
+        peers = [hand.connect(host=f"10.0.0.{number}")[0] for number in range(60)]
+        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.thread.cpu_now = TickingClock(0.0)
+        for peer in peers:
+            peer.send(PULSE)
+        hand.thread.turn()
+        assert hand.figures.pulses == len(peers)
+        assert len(hand.thread.backlog) == 0
 
 
 def test_what_was_spent_fades() -> None:
@@ -185,7 +202,7 @@ def test_peer_that_ends_leaves_the_backlog() -> None:
         peer.send(READS)
         hand.thread.turn()
         assert connection in hand.thread.backlog
-        end_with_reset(peer.socket, True)
+        set_reset_on_close(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
         assert not hand.thread.backlog
@@ -232,7 +249,7 @@ def test_deferred_connection_that_ends_is_forgotten() -> None:
         peer, connection = hand.connect(host="10.0.0.1")
         _, other = hand.connect(host="10.0.0.2")
         _defer(hand, peer, connection, other)
-        end_with_reset(peer.socket, True)
+        set_reset_on_close(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
         assert not hand.thread.backlog

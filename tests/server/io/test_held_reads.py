@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.core import held_reads
+from pacemaker.core.protocol import miss_holder
 from pacemaker.server.io import limits
 from tests.server.io.hand import Hand
 from tests.wire import by_hand as wire
@@ -23,14 +23,14 @@ MISS = wire.pulse_reply(KEY, None, 7)
 
 def hold(hand: Hand, peer: Wire, request: bytes = GET) -> None:
     """Send a read, and turn the loop until it is held."""
-    before_bytes = hand.holding.held_bytes
+    before_bytes = hand.miss_holder.held_bytes
     peer.send(request)
-    hand.turn_until(lambda: hand.holding.held_bytes > before_bytes)
+    hand.turn_until(lambda: hand.miss_holder.held_bytes > before_bytes)
 
 
 def is_clear(hand: Hand) -> bool:
     """Whether no held read has left anything behind."""
-    return not hand.holding.held_bytes and not hand.store._awaited
+    return not hand.miss_holder.held_bytes and not hand.store._awaited
 
 
 def test_held_read_is_answered_when_another_connection_stores_its_key() -> None:
@@ -65,7 +65,7 @@ def test_held_read_is_a_miss_at_the_deadline_not_before() -> None:
         hand.after(HOLD_S - 1)
         hold(hand, peer)
         hand.after(0.9)
-        assert hand.holding.is_on
+        assert hand.miss_holder.is_on
         hand.after(0.2)
         hand.turn_until_readable(peer)
         assert peer.receive() == MISS
@@ -137,9 +137,9 @@ def test_stop_resets_a_connection_with_held_reads(is_deadline_near: bool) -> Non
         peer, connection = hand.connect()
         hold(hand, peer)
         if is_deadline_near:
-            hand.after(HOLD_S - limits.STOP_TURN_S)
+            hand.after(HOLD_S - limits.STOP_POLL_S)
         hand.thread.stop(2.0)
-        hand.clock.now_s += limits.STOP_TURN_S
+        hand.clock.now_s += limits.STOP_POLL_S
         hand.turn_until(lambda: connection.is_closed)
         assert peer.ended() == "reset"
         assert is_clear(hand)
@@ -164,12 +164,12 @@ def test_ten_thousand_held_reads_cost_others_nothing() -> None:
         hand.clock.now_s += HOLD_S
         hand.boot_clock.now_s += HOLD_S
         answered = {1}
-        while hand.holding.held_bytes:
+        while hand.miss_holder.held_bytes:
             before = _held(hand)
             worker.send(PULSE)
             hand.turn_until_readable(worker)
             assert worker.receive() == ACK
-            assert before - _held(hand) <= 2 * held_reads.RELEASED_PER_TURN
+            assert before - _held(hand) <= 2 * miss_holder.RELEASED_PER_TURN
         for _ in range(10_000 - 1):
             answered.add(int.from_bytes(nimbus.receive()[-5:-1], "big"))
         assert answered == set(range(10_000))
@@ -177,6 +177,6 @@ def test_ten_thousand_held_reads_cost_others_nothing() -> None:
 
 
 def _held(hand: Hand) -> int:
-    return sum(len(reads) for reads in hand.holding._by_key.values()) + len(
-        hand.holding._to_release
+    return sum(len(reads) for reads in hand.miss_holder._by_key.values()) + len(
+        hand.miss_holder._to_release
     )

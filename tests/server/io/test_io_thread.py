@@ -9,13 +9,14 @@ import threading
 
 import pytest
 
-from pacemaker.core.accounts import BURST_S, DEFAULT_LIMITS
+from pacemaker.core.accounts.account import BURST_S, DEFAULT_LIMITS
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server.io import limits
-from pacemaker.server.io.conditions import Condition
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.endings import Ending
+from pacemaker.server.io.io_states import IoState
+from pacemaker.server.io.sockets import set_reset_on_close
 from pacemaker.server.process import memory
 from tests.server.io.hand import Hand, TickingClock
 from tests.wire import by_hand as wire
@@ -90,17 +91,19 @@ def test_thread_gives_no_connection_the_events_of_another() -> None:
         hand.thread.wait_for(old.fd, 0)
         new_peer, waiting = hand.accept()
 
-        def end_and_adopt() -> None:
-            old.abort()
+        def end_and_add() -> None:
+            old.end(Ending.STOPPED)
             os.dup2(waiting.fileno(), old.fd)
             waiting.close()
-            hand.thread.adopt(
-                socket.socket(fileno=old.fd), "new", hand.accounts.open("new", 1)
+            hand.thread.add_connection(
+                socket.socket(fileno=old.fd),
+                "new",
+                hand.accounts.add_connection("new", 1),
             )
 
         # The loop is told of the call first, of the reset behind it.
-        hand.thread.call(end_and_adopt)
-        end_with_reset(old_peer.socket, True)
+        hand.thread.call(end_and_add)
+        set_reset_on_close(old_peer.socket, True)
         old_peer.close()
         hand.thread.turn()
         hand.thread.turn()
@@ -195,7 +198,7 @@ def test_thread_closes_connection_that_the_kernel_does_not_watch(
         peer = hand.accept_late()
         with monkeypatch.context() as patched:
             patched.setattr(hand.thread, "_epoll", Full())
-            hand.thread._run_calls()
+            hand.thread._calls.run_pending(hand.clock, 1.0)
         assert peer.ended() == "reset"
         assert hand.thread.load == 0
         assert not hand.thread.connections
@@ -206,10 +209,10 @@ def test_thread_ends_each_overdue_connection(
 ) -> None:
     """A bug in ending one connection does not prevent ending the others."""
 
-    def fail(connection: Connection, reason: str) -> None:
+    def fail(connection: Connection, now_s: float) -> str | None:
         raise RuntimeError("ours")
 
-    monkeypatch.setattr(Connection, "expire", fail)
+    monkeypatch.setattr(Connection, "overdue", fail)
     with Hand() as hand:
         for name in ("10.0.0.1:5", "10.0.0.2:5"):
             peer, connection = hand.connect(name)
@@ -298,7 +301,7 @@ def test_silent_connection_is_ended_first() -> None:
         speaker, _ = hand.connect()
         silent = [hand.connect()[1] for _ in range(3)]
         assert hand.ask(speaker, PULSE) == ACK
-        assert hand.thread.expendable == 3
+        assert hand.thread.expendable_count == 3
         hand.thread.make_room()
         hand.thread.turn()
         assert isinstance(silent[0].protocol.error, LimitError)
@@ -342,9 +345,9 @@ def test_room_promised_to_one_address_is_none_of_another() -> None:
         hand.thread.make_room(own.account)
         hand.thread.make_room(own.account)
         assert hand.thread.can_make_room(other.account)
-        assert hand.thread.expendable == 0
+        assert hand.thread.expendable_count == 0
         hand.thread.turn()
-        assert hand.thread.expendable == 1
+        assert hand.thread.expendable_count == 1
         assert own.is_closed
 
 
@@ -354,10 +357,10 @@ def test_room_is_promised_only_once() -> None:
         _, connection = hand.connect()
         hand.thread.make_room(connection.account)
         assert not hand.thread.can_make_room(connection.account)
-        assert hand.thread.expendable == 0
+        assert hand.thread.expendable_count == 0
         hand.thread.turn()
         assert connection.is_closed
-        assert hand.thread.expendable == 0
+        assert hand.thread.expendable_count == 0
 
 
 def test_connection_whose_first_bytes_were_not_read_yet_stays() -> None:
@@ -375,25 +378,25 @@ def test_refused_connection_that_lingers_makes_room() -> None:
     with Hand() as hand:
         peer, connection = hand.connect()
         peer.send(NONSENSE)
-        hand.turn_until(lambda: connection.condition is Condition.LINGERING)
+        hand.turn_until(lambda: connection.io_state is IoState.LINGERING)
         assert hand.thread.can_make_room(connection.account)
         hand.thread.make_room()
         hand.thread.turn()
         assert connection.is_closed
 
 
-def test_new_connections_are_adopted_by_accounts_in_turn() -> None:
+def test_new_connections_are_opened_by_accounts_in_turn() -> None:
     """A new worker does not wait for all connections from another address."""
     with Hand() as hand:
         arrivals = []
         for number, host in enumerate(["10.0.0.1"] * 3 + ["10.0.0.2"]):
             _, sock = hand.accept()
-            account = hand.accounts.open(host, number)
-            hand.thread.adopt(sock, f"{host}:{number}", account)
+            account = hand.accounts.add_connection(host, number)
+            hand.thread.add_connection(sock, f"{host}:{number}", account)
             arrivals.append(f"{host}:{number}")
         hand.thread.turn()
-        adopted = [each.protocol.peer for each in hand.thread.connections.values()]
-        assert adopted == [arrivals[each] for each in (0, 3, 1, 2)]
+        opened = [each.protocol.peer for each in hand.thread.connections.values()]
+        assert opened == [arrivals[each] for each in (0, 3, 1, 2)]
 
 
 def test_sweep_is_done_over_several_turns() -> None:

@@ -76,7 +76,7 @@ def test_listener_names_address_where_an_option_is_refused(
     def refuse(connection: socket.socket, reset: bool) -> None:
         raise OSError(errno.ENOPROTOOPT, "as asked for")
 
-    monkeypatch.setattr(sockets, "end_with_reset", refuse)
+    monkeypatch.setattr(sockets, "set_reset_on_close", refuse)
     with pytest.raises(ListenError, match=r"127\.0\.0\.1:\d+.*not available"):
         open_listener("127.0.0.1", 0, {})
 

@@ -13,13 +13,14 @@ from pacemaker.errors import LimitError, ServerFaultError
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.sasl_backoff import (
     FREE_FAILURES,
     MAX_DELAY_S,
     MAX_RIGHT_DELAY_S,
 )
 from pacemaker.server.io.sasl_steps import SLOW_STEPS
-from pacemaker.server.io.sockets import end_with_reset
+from pacemaker.server.io.sockets import set_reset_on_close
 from tests.fake_mechanisms import (
     REFUSED,
     ScriptedMechanism,
@@ -129,7 +130,7 @@ def test_step_of_a_connection_that_is_gone_is_dropped() -> None:
         peer.send(_token(b"AP-REQ"))
         hand.thread.turn()
         assert mechanism.is_begun.wait(GIVE_UP_S)
-        connection.abort()
+        connection.end(Ending.STOPPED)
         is_let_go.set()
         hand.thread.turn()
         assert not hand.thread.connections
@@ -139,7 +140,10 @@ def test_step_of_a_connection_that_is_gone_is_dropped() -> None:
 
 @pytest.mark.parametrize(
     "end",
-    [Connection.abort, lambda each: each.refuse(LimitError("out of time"))],
+    [
+        lambda each: each.end(Ending.STOPPED),
+        lambda each: each.end(Ending.OVERDUE, LimitError("out of time")),
+    ],
     ids=["closed", "refused"],
 )
 def test_step_that_nobody_waits_for_is_not_taken(
@@ -178,7 +182,7 @@ def test_reset_ends_a_connection_while_its_step_is_taken() -> None:
         peer, connection = hand.connect()
         peer.send(_token(b"AP-REQ"))
         hand.thread.turn()
-        end_with_reset(peer.socket, True)
+        set_reset_on_close(peer.socket, True)
         peer.close()
         hand.turn_until(lambda: connection.is_closed)
         is_let_go.set()
@@ -235,7 +239,7 @@ def test_failure_of_guesser_that_did_not_wait_is_logged(
         guesser.receive()
         guesser.send(_token(REFUSED))
         hand.thread.turn()
-        end_with_reset(guesser.socket, True)
+        set_reset_on_close(guesser.socket, True)
         guesser.close()
         hand.turn_until(lambda: connection.is_closed)
         hand.after(1.0)
@@ -432,7 +436,7 @@ def test_guesser_that_goes_gives_its_turn_to_the_next(reset: bool) -> None:
         peer.send(_token(REFUSED))
         hand.thread.turn()
         (following,) = _fail_often(hand, ["10.0.0.1:101"])
-        end_with_reset(peer.socket, reset)
+        set_reset_on_close(peer.socket, reset)
         peer.close()
         hand.turn_until(lambda: gone.is_closed)
         hand.thread.turn()

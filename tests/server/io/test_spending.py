@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pacemaker.core.accounts import Account
+from pacemaker.core.accounts.account import Account
 from pacemaker.server.io import limits
 from pacemaker.server.io.spending import Spending
 

@@ -77,6 +77,6 @@ def test_standard_streams_that_are_open_are_left_alone() -> None:
 )
 def test_refusal_during_the_start_is_one_line(exc: OSError, text: str) -> None:
     """The line names the file, and what to change if that is known."""
-    with pytest.raises(StartError) as caught, environment.start_errors():
+    with pytest.raises(StartError) as caught, environment.as_start_error():
         raise exc
     assert str(caught.value) == text

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from pacemaker.server.process import signals
-from pacemaker.server.process.signals import Caught, Terminal
+from pacemaker.server.process.signals import CaughtSignal, Terminal
 
 GIVE_UP_S = 60.0
 
@@ -35,7 +35,7 @@ def test_signals_are_set_right_whatever_was_inherited() -> None:
     """SIGCHLD is not ignored, and only awaited signals are blocked."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
-    handled = signals.set_up()
+    handled = signals.block_signals()
     assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == handled
     assert signal.SIGHUP in handled
@@ -44,7 +44,7 @@ def test_signals_are_set_right_whatever_was_inherited() -> None:
 def test_hangup_that_is_ignored_is_not_waited_for() -> None:
     """A blocked SIGHUP would stay pending."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    assert signal.SIGHUP not in signals.set_up()
+    assert signal.SIGHUP not in signals.block_signals()
 
 
 @pytest.mark.io
@@ -62,10 +62,10 @@ _HANG_UP = f"""
 import os, signal
 from pacemaker.server.process import signals
 
-handled = signals.set_up()
+handled = signals.block_signals()
 assert signals.next_signal(handled, 0.0) is None
 os.kill(os.getpid(), signal.SIGHUP)
-assert signals.next_signal(handled, {GIVE_UP_S}) == signals.Caught(signal.SIGHUP)
+assert signals.next_signal(handled, {GIVE_UP_S}) == signals.CaughtSignal(signal.SIGHUP)
 """
 
 
@@ -90,7 +90,7 @@ def test_hangup_means_what_became_of_the_terminal(
     monkeypatch.setattr(signals, "_has_terminal", lambda: was_there)
     terminal = Terminal()
     monkeypatch.setattr(signals, "_has_terminal", lambda: is_there)
-    assert terminal.is_gone(Caught(signal.SIGHUP, is_from_kernel)) is is_gone
+    assert terminal.is_gone(CaughtSignal(signal.SIGHUP, is_from_kernel)) is is_gone
 
 
 def _ended_child() -> subprocess.Popen[bytes]:
@@ -103,16 +103,16 @@ def _ended_child() -> subprocess.Popen[bytes]:
 def test_strangers_are_reaped_and_the_own_child_is_not() -> None:
     """Other children are reaped; our own child is left to whoever waits for it."""
     own = _ended_child()
-    signals.reap_strangers(own.pid)
+    signals.reap_orphans(own.pid)
     assert own.wait() == 0
     strangers = [_ended_child() for _ in range(3)]
-    signals.reap_strangers(None)
+    signals.reap_orphans(None)
     for stranger in strangers:
         with pytest.raises(ChildProcessError):
             os.waitpid(stranger.pid, 0)
         stranger.returncode = 0
     # Without any child that has ended, or any child at all, nothing happens.
-    signals.reap_strangers(None)
+    signals.reap_orphans(None)
 
 
 def test_stacks_say_what_each_thread_does() -> None:

@@ -13,7 +13,7 @@ import pytest
 from pacemaker.errors import StateError, UpgradeError
 from pacemaker.server.upgrade import execute
 from pacemaker.server.upgrade.command import Command
-from pacemaker.server.upgrade.execute import become
+from pacemaker.server.upgrade.execute import replace_process
 
 pytestmark = pytest.mark.io
 
@@ -61,7 +61,7 @@ def _become(monkeypatch: pytest.MonkeyPatch, fds: Sequence[int]) -> Execve:
     monkeypatch.setattr(os, "execve", execve)
     before = _open()
     with pytest.raises(OSError, match="as asked for"):
-        become(COMMAND, fds, state_fd, (), {})
+        replace_process(COMMAND, fds, state_fd, (), {})
     assert _open() == before
     os.close(state_fd)
     return execve
@@ -117,7 +117,9 @@ def test_connection_at_a_listeners_place_is_refused(
 ) -> None:
     """The connection would be lost, so the upgrade is refused."""
     with pytest.raises(UpgradeError, match="descriptor 301 is needed for a listen"):
-        become(COMMAND, [each.fileno() for each in listeners], 9, (PLACE + 1,), {})
+        replace_process(
+            COMMAND, [each.fileno() for each in listeners], 9, (PLACE + 1,), {}
+        )
 
 
 def test_descriptors_are_found_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +134,7 @@ def test_descriptors_are_found_without_proc(monkeypatch: pytest.MonkeyPatch) -> 
     os.dup2(state_fd, PLACE + 1, inheritable=False)
     environ = {execute.STATE_VARIABLE: f"{os.getpid()}:{state_fd}"}
     with pytest.raises(StateError):
-        execute.take_over(environ)
+        execute.read_inherited_state(environ)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(PLACE)
     # This one was opened since.

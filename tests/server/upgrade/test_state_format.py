@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacemaker.core.carried_over import ConnectionState, DaemonState, Snapshot
+from pacemaker.core.carried_over import ConnectionState, DaemonState, ProtocolSnapshot
 from pacemaker.errors import StateError
 from pacemaker.server.upgrade.state_format import (
     DIGEST_BYTES,
@@ -25,7 +25,7 @@ fds = st.integers(4, 2**31 - 1)
 times = st.floats(0, 1e9)
 texts = st.text(st.characters(codec="utf-8"), max_size=30)
 snapshots = st.builds(
-    Snapshot,
+    ProtocolSnapshot,
     authenticated=st.booleans(),
     may_authenticate=st.booleans(),
     user=st.none() | texts,
@@ -64,7 +64,7 @@ SMALL = DaemonState(
     connections=[
         ConnectionState(
             *(7, "10.0.0.1:5", True, 2.5, 3.5),
-            Snapshot(True, False, "nimbus", b"unread", b"unsent"),
+            ProtocolSnapshot(True, False, "nimbus", b"unread", b"unsent"),
         )
     ],
     history=b"history",

@@ -1,0 +1,1 @@
+"""What commands print and return: text, JSON, log lines, exit codes."""

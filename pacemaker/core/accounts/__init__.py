@@ -1,0 +1,1 @@
+"""What each peer uses, and what it may use."""

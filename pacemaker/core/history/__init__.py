@@ -1,0 +1,1 @@
+"""Who wrote, read and deleted each key, and what was unusual."""

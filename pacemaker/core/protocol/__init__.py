@@ -1,0 +1,1 @@
+"""One connection's messages: from its bytes to the store, and back."""

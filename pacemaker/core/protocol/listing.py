@@ -1,0 +1,129 @@
+"""The list of a large directory, written a slice at a time.
+
+A list of a million names takes a second to write.  For a large directory, dispatch
+therefore returns a `Listing` instead of a message, and the connection takes one `step`
+in each of its turns: a thousand names, or fewer if they are long.
+
+A client of Storm 2.x refuses a reply larger than `pacemaker.thrift.message.size.max`,
+and retries forever.  So the list is cut off after the names that fit.  Nimbus deletes
+the names that it does not know, so later lists reach the remaining ones.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Final
+
+from pacemaker.wire import fast_codec, messages
+from pacemaker.wire.messages import Message, quoted
+
+_logger: Final = logging.getLogger(__name__)
+
+# A directory of more names than this is listed in slices.  No Storm cluster has that
+# many topologies.
+LARGE_LIST_NAMES: Final = 1_000
+# The limits of one step, whichever is reached first: half a millisecond.
+NAMES_PER_STEP: Final = 1_000
+_BYTES_PER_STEP: Final = 256 * 1024
+
+
+class Listing:
+    """The reply to one GET_ALL_NODES_FOR_PATH.
+
+    Args:
+        path: the directory.
+        slices: the names of the directory, in batches.
+        count: the approximate number of names.
+        message_id: the message id of the request.
+        max_body_bytes: the size of the largest reply.
+
+    Attributes:
+        size_bytes: the memory that the reply takes so far.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        slices: Iterator[list[str]],
+        count: int,
+        message_id: int,
+        max_body_bytes: int,
+    ) -> None:
+        self._path = path
+        self._slices = slices
+        self._count = count
+        self._message_id = message_id
+        self._max_bytes = max_body_bytes - fast_codec.NODES_OVERHEAD_BYTES
+        self._names: list[str] = []
+        self._given = 0
+        self._left_out = 0
+        self._chunks: list[bytes] = []
+        self.size_bytes = 0
+
+    def __repr__(self) -> str:
+        return f"<Listing {quoted(self._path)} given={self._given} of={self._count}>"
+
+    @property
+    def request_frame(self) -> bytes:
+        """The request as a frame, for a process that carries the connection on."""
+        kind = messages.GET_ALL_NODES_FOR_PATH
+        return messages.encode(Message(kind, self._path, self._message_id))
+
+    def step(self) -> list[bytes] | None:
+        """Write some names.
+
+        Returns:
+            The reply as the chunks of a frame once it is complete; None until then.
+        """
+        if not self._names:
+            names = next(self._slices, None)
+            if names is None:
+                return self._finish()
+            self._names = names
+        self._write_some()
+        return None
+
+    def _write_some(self) -> None:
+        names = self._names
+        parts: list[bytes] = []
+        most_bytes = min(self._max_bytes, self.size_bytes + _BYTES_PER_STEP)
+        for _ in range(min(NAMES_PER_STEP, len(names))):
+            if self.size_bytes >= most_bytes:
+                break
+            part = self._name_part(names.pop())
+            if part is not None:
+                parts.append(part)
+                self.size_bytes += len(part)
+        self._given += len(parts)
+        self._chunks.append(b"".join(parts))
+        if self._max_bytes - self.size_bytes < fast_codec.SMALLEST_NAME_BYTES:
+            self._left_out += len(names)
+            self._names = []
+            self._slices = iter(())
+
+    def _name_part(self, name: str) -> bytes | None:
+        """Write a name, if there is room for it."""
+        # A character takes at least one byte, so a name that is far too long is
+        # recognized without being encoded.
+        if self.size_bytes + len(name) <= self._max_bytes:
+            part = fast_codec.encode_name(name)
+            if self.size_bytes + len(part) <= self._max_bytes:
+                return part
+        self._left_out += 1
+        return None
+
+    def _finish(self) -> list[bytes]:
+        if self._left_out:
+            _logger.warning(
+                "list of %s cut to %d of %d names: no client takes more than %d bytes"
+                " (pacemaker.thrift.message.size.max)",
+                quoted(self._path),
+                self._given,
+                max(self._count, self._given + self._left_out),
+                self._max_bytes + fast_codec.NODES_OVERHEAD_BYTES,
+            )
+        head, tail = fast_codec.encode_around_names(
+            self._given, self.size_bytes, self._message_id
+        )
+        return [head, *self._chunks, tail]

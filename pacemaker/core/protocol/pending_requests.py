@@ -1,0 +1,48 @@
+"""The interface to the requests of a connection that are answered later.
+
+`core.protocol.held_reads` implements it for a Pacemaker, whose misses are held after a
+start, and `relay.relayed_client` for a relay, whose requests other Pacemakers answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pacemaker.wire.messages import Message
+
+
+class PendingRequests(Protocol):
+    """The requests of one connection that are answered later."""
+
+    on_release: Callable[[], None]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing waits for an answer and nothing will."""
+
+    @property
+    def request_frames(self) -> bytes:
+        """The requests as frames, for a process that carries the connection on."""
+
+    @property
+    def ack_frames(self) -> bytes:
+        """The replies to requests that such a process need not carry out again."""
+
+    def begin_batch(self) -> None:
+        """Forget what the last batch answered."""
+
+    def note_answered(self, message_id: int, chunks: range) -> None:
+        """Record that a read of this batch was answered, and with which chunks."""
+
+    def supersede(self, message: Message) -> range:
+        """Drop an earlier request with the id of a new one; see `HeldReads`."""
+
+    def hold(self, message: Message, authenticated: bool) -> bool:
+        """Let a request be answered later; return False to answer it now."""
+
+    def next_released(self) -> Message | None:
+        """Remove and return a request that has to be answered now, or None."""
+
+    def drop_all(self) -> None:
+        """Drop everything, because the connection has ended."""

@@ -1,0 +1,692 @@
+"""The protocol: the state of one connection to the server, without its socket.
+
+Bytes go in, and each call tells the owner what to do next: which bytes to send, and
+what to wait for (`Wait`).  Requests are answered strictly in order, except for held
+reads.  When the peer breaks the protocol, `error` says why and the phase is CLOSED for
+good.  The replies to earlier requests are still sent.
+
+**The contract.**  `receive_data`, `resume`, `finish_step` and `fail` return
+``(chunks, wait)``.  The owner sends the chunks, before those of any later call, and
+then does what `wait` says:
+
+    REQUEST   read from the peer, and pass the bytes to `receive_data`, unless
+              `answer_fast` has answered them
+    MORE      the same, with a deadline: a frame or a SASL exchange is incomplete
+    ROOM      once everything is sent, call `resume`; do not read before
+    TURN      serve the other connections, then call `resume`
+    CREDIT    settle the account; once it has credit, call `resume`
+    ANSWER    wait until the function passed to `call_on_release` is called; do not
+              read before
+    SASL_STEP call `sasl_step.run`, on any thread, and pass its outcome to `finish_step`
+    END       close the connection once everything is sent
+
+So the owner reads from the peer only in REQUEST and MORE.  It calls `fail` to end the
+connection on its own initiative, and `close` once nobody will receive a reply any more.
+
+**Bounded output.**  A small request may have a large reply, so the protocol reads no
+more frames once `MAX_OUTGOING_BYTES` wait to be sent (ROOM).  The frames that follow
+stay unread until the replies are on their way.  (A worker's pulses to one key are
+answered together, without this check between them: a reply is smaller than its pulse.)
+
+**Bounded work.**  One call handles no more than a *slice* of messages, with a total
+cost of `SLICE_COST`, and the rest waits (TURN).  So the other peers never wait for
+everything that one peer has sent.
+
+**SASL.**  `core.protocol.phases` has the phases and all transitions.  A step may be
+slow, so the protocol does not run it itself (SASL_STEP).
+
+**Held reads.**  After a start, misses are held (`core.protocol.miss_holder`).  A held
+read is answered later and out of order: when it is released, the function passed to
+`call_on_release` is called, and the owner calls `resume`.  A relay does the same with
+all requests that other Pacemakers have to answer.  If such a request has no message id,
+it must be answered in order (ANSWER).
+
+**State.**  A `ProtocolSnapshot` is the whole state of a connection.  Another process
+can continue the connection from it (`core.carried_over`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from enum import Enum
+from itertools import groupby
+from typing import Final, TypeAlias
+
+from pacemaker.core.accounts.account import (
+    CHARGES_PER_SETTLEMENT,
+    UNKNOWN_PEER,
+    Account,
+)
+from pacemaker.core.carried_over import ProtocolSnapshot
+from pacemaker.core.history.record import PeerRecord
+from pacemaker.core.protocol.dispatch import Dispatcher
+from pacemaker.core.protocol.listing import Listing
+from pacemaker.core.protocol.peer_conduct import PeerConduct
+from pacemaker.core.protocol.pending_requests import PendingRequests
+from pacemaker.core.protocol.phases import (
+    CAN_BE_CARRIED_OVER,
+    READING,
+    SASL_TYPES,
+    Phase,
+    PhaseEvent,
+    event_of,
+    first_phase,
+    next_phase,
+)
+from pacemaker.core.protocol.pulse_fast_path import MAX_KEY_CHARACTERS, PulseFastPath
+from pacemaker.core.protocol.read_fast_path import ReadFastPath
+from pacemaker.core.protocol.sasl_step import SaslStep
+from pacemaker.errors import AuthenticationError, PeerError
+from pacemaker.sasl.mechanism import ServerMechanism, StepOutcome
+from pacemaker.wire import control, fast_codec, messages
+from pacemaker.wire.frames import FrameReader
+from pacemaker.wire.messages import NO_MESSAGE_ID, Message, describe
+
+_logger: Final = logging.getLogger(__name__)
+
+# Larger than any reply to a worker or to Nimbus, and small enough that thousands of
+# peers may leave their replies unread.
+MAX_OUTGOING_BYTES: Final = 256 * 1024
+
+# What one call may cost: a quarter of a millisecond.  The unit is a pulse that takes
+# the fast path (some 4 us).
+SLICE_COST: Final = 64
+# The costs of other messages in the same unit: a request as Storm writes it, a request
+# written in any other way, one run of a worker's pulses that are answered together, and
+# each 32 KiB of any message.
+_REQUEST_COST: Final = 4
+_GENERAL_COST: Final = 8
+_PULSES_COST: Final = 16
+_BYTES_PER_COST: Final = 32 * 1024
+
+
+class Wait(Enum):
+    """What a connection waits for after a call; see the module's docstring."""
+
+    REQUEST = "request"
+    MORE = "more"
+    ROOM = "room"
+    TURN = "turn"
+    CREDIT = "credit"
+    ANSWER = "answer"
+    SASL_STEP = "SASL step"
+    END = "end"
+
+
+# Looked up once.  In CPython 3.11, each access to a member of an enum calls a function
+# written in Python, which would take a quarter of the time of a pulse.
+_OPEN: Final = Phase.OPEN
+_CLOSED: Final = Phase.CLOSED
+_REQUEST: Final = Wait.REQUEST
+
+# The bytes to send, in a few chunks, and what to wait for.
+Output: TypeAlias = tuple[Sequence[bytes], Wait]
+
+
+class ServerProtocol:
+    """One connection.  Only one thread at a time may call it.
+
+    The module's docstring has the contract of the calls that return an `Output`.
+
+    Args:
+        dispatcher: answers the requests.
+        max_body_bytes: the largest message that is read.
+        mechanism: authenticates the peer; None if peers need not authenticate.
+        peer: the peer's name in the log.
+        pending: the requests that are answered later; None if none will be.
+        account: the account of the peer's address.
+
+    Attributes:
+        phase: what the connection expects next.
+        frames: the bytes that were received but not read yet; read-only for the owner.
+        sasl_step: the pending SASL step; None unless the phase is STEPPING.
+        slice_cost: the cost of the last slice.  It is that of a whole slice if no
+            message was completed, so that a peer that sends a few bytes at a time does
+            not count as cheap.  `answer_fast` leaves it; the owner may reset it.
+        authenticated: whether the peer may read.
+        user: the peer's user, if it has authenticated.
+        error: why the connection is CLOSED, if the peer is at fault.
+        account: the account of the peer's address.
+        source: the connection, as the history knows it.
+    """
+
+    __slots__ = (
+        "_charges",
+        "_conduct",
+        "_debug",
+        "_dispatcher",
+        "_fast_path",
+        "_has_more",
+        "_is_charged",
+        "_is_waiting",
+        "_last_key",
+        "_listing",
+        "_mechanism",
+        "_outgoing",
+        "_outgoing_bytes",
+        "_pending",
+        "_pulse_fast_path",
+        "_read_fast_path",
+        "account",
+        "authenticated",
+        "error",
+        "frames",
+        "peer",
+        "phase",
+        "sasl_step",
+        "slice_cost",
+        "source",
+        "user",
+    )
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        max_body_bytes: int,
+        mechanism: ServerMechanism | None = None,
+        peer: str = "",
+        pending: PendingRequests | None = None,
+        account: Account = UNKNOWN_PEER,
+    ) -> None:
+        self._dispatcher = dispatcher
+        # Logs each message.  Looked up once, so that it costs a pulse nothing if DEBUG
+        # is off.  If it is on, pulses do not take the fast paths.
+        self._debug = _logger.debug if _logger.isEnabledFor(logging.DEBUG) else None
+        self._mechanism = mechanism
+        self._outgoing: list[bytes] = []
+        self._outgoing_bytes = 0
+        self._pending = pending
+        # Whether a request without a message id is answered later.  The replies to such
+        # requests must be in order, so no frame is read until then.
+        self._is_waiting = False
+        # Answers the pulses of a peer that has sent two consecutive pulses to one key.
+        # It is None while misses are held and once the phase is CLOSED.
+        self._pulse_fast_path: PulseFastPath | None = None
+        # What may answer the next bytes before anything else looks at them.  Only set
+        # while nothing is pending, because replies are sent in order.
+        self._fast_path: PulseFastPath | ReadFastPath | None = None
+        # Answers the reads of a peer that has sent one and may read.
+        self._read_fast_path: ReadFastPath | None = None
+        self._last_key: str | None = None
+        # A list that is being written.  No frame is read until it is complete.
+        self._listing: Listing | None = None
+        self._conduct = PeerConduct(peer)
+        # Whether frames may be unread only because a slice was full.
+        self._has_more = False
+        # How many keys and lists this connection has charged to its account since it
+        # last had to wait for credit, and whether the last slice charged any.
+        self._charges = 0
+        self._is_charged = False
+        self.frames = FrameReader(max_body_bytes)
+        self.sasl_step: SaslStep | None = None
+        self.slice_cost = 0
+        self.account = account
+        self.peer = peer
+        self.source = PeerRecord(peer)
+        self.phase = first_phase(mechanism)
+        self.authenticated = mechanism is None
+        self.user: str | None = None
+        self.error: PeerError | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"<ServerProtocol peer={self.peer!r} phase={self.phase.value}"
+            f" authenticated={self.authenticated} user={self.user!r}>"
+        )
+
+    def receive_data(self, data: bytes) -> Output:
+        """Receive bytes from the peer, and carry out the requests that they complete.
+
+        One call carries out one slice at most.
+
+        Args:
+            data: the bytes; never empty.
+
+        Returns:
+            What to send now, and what to wait for then (see the module).
+        """
+        if self.phase is not _CLOSED:
+            self.frames.receive(data)
+            self._read_frames()
+        return self._output()
+
+    def answer_fast(self, data: bytes) -> bytes | None:
+        """Answer the bytes if they are one pulse of a worker, or one read of Nimbus.
+
+        This is the fast path for nearly everything that arrives.  `receive_data` would
+        do the same, but takes longer.
+
+        Args:
+            data: the bytes.
+
+        Returns:
+            The reply to send now; then the connection waits for the next request.
+            None if `receive_data` has to be called.
+        """
+        fast_path = self._fast_path
+        if fast_path is None:
+            return None
+        try:
+            return fast_path.answer_one(data)
+        except PeerError as exc:
+            # `receive_data` then returns `Wait.END`.
+            self._end(exc)
+            return None
+
+    def resume(self) -> Output:
+        """Continue with unread frames and released reads, within the bounds.
+
+        Returns:
+            What to send now, and what to wait for then (see the module).
+        """
+        self._read_frames()
+        if self._pending is not None and not self._has_more:
+            # Only after everything is read.  An unread frame may be the same read,
+            # sent again; if the released one were answered first, the client would
+            # get two replies.
+            self._answer_released(self._pending)
+        return self._output()
+
+    def finish_step(self, outcome: StepOutcome) -> Output:
+        """Apply the outcome of the SASL step, and continue with the unread frames.
+
+        Returns:
+            What to send now, and what to wait for then (see the module).
+        """
+        step = self.sasl_step
+        # The connection may have ended while the step ran.
+        if step is None:
+            return self._output()
+        if isinstance(outcome, AuthenticationError):
+            return self.fail(outcome)
+        if outcome is not None:
+            self._send(control.token_message(outcome))
+        self.sasl_step = None
+        if step.is_last:
+            self._complete(step.mechanism)
+        self._enter(PhaseEvent.COMPLETION if step.is_last else PhaseEvent.CHALLENGE)
+        return self.resume()
+
+    def fail(self, error: PeerError) -> Output:
+        """End the connection: read nothing more, but keep the pending replies.
+
+        `error` stays the first one, whatever else fails before the replies are sent.
+
+        Returns:
+            What to send before the end, and `Wait.END`.
+        """
+        self._end(error)
+        return self._output()
+
+    def _end(self, error: PeerError) -> None:
+        if self.error is None:
+            if self._debug is not None:
+                self._debug("%s: fails", self.peer, exc_info=error)
+            # The traceback's frames would keep the message and this object alive, and
+            # the cause may hold the peer's bytes.
+            error.__traceback__ = error.__cause__ = error.__context__ = None
+            self.error = error
+        self._enter(PhaseEvent.FAILURE)
+        self._has_more = False
+        self._listing = None
+        self._pulse_fast_path = self._read_fast_path = self._fast_path = None
+        self.sasl_step = None
+        self.frames = FrameReader(0)
+        self.close()
+
+    def close(self) -> None:
+        """Drop the held reads, because nobody will receive their replies."""
+        if self._pending is not None:
+            self._pending.drop_all()
+            self._pending = None
+
+    def call_on_release(self, function: Callable[[], None]) -> None:
+        """Set the function that is called when `resume` can answer held reads.
+
+        It is not called any more once the phase is CLOSED, or after `close`.
+        """
+        if self._pending is not None:
+            self._pending.on_release = function
+
+    @property
+    def buffered_bytes(self) -> int:
+        """The memory of unread bytes and of a list that is being written."""
+        listed_bytes = 0 if self._listing is None else self._listing.size_bytes
+        return self.frames.unread_bytes + listed_bytes
+
+    def snapshot(self, unsent: bytes = b"") -> ProtocolSnapshot | None:
+        """Return the state, or None if closed or during a SASL exchange.
+
+        Args:
+            unsent: what has been returned to be sent but has not been sent yet.
+        """
+        # A snapshot does not include the state of a mechanism, so an exchange that has
+        # begun could not be continued.
+        if self.phase not in CAN_BE_CARRIED_OVER:
+            return None
+        pending = self._pending
+        held = b"" if pending is None else pending.request_frames
+        acks = b"" if pending is None else pending.ack_frames
+        listed = b"" if self._listing is None else self._listing.request_frame
+        return ProtocolSnapshot(
+            self.authenticated,
+            self.phase is not _OPEN,
+            self.user,
+            held + listed + self.frames.unread,
+            unsent + b"".join(self._outgoing) + acks,
+        )
+
+    def restore(self, snapshot: ProtocolSnapshot) -> None:
+        """Restore a state into a new object; `resume` then continues from it."""
+        if not snapshot.may_authenticate:
+            self.phase, self._mechanism = _OPEN, None
+        self.authenticated = snapshot.authenticated
+        self.user = snapshot.user
+        self.frames.receive(snapshot.unread)
+        if snapshot.unsent:
+            self._queue(snapshot.unsent)
+
+    def _output(self) -> Output:
+        """Return the pending replies and what to wait for; forget the replies."""
+        outgoing = self._outgoing
+        if (
+            self.phase is not _OPEN
+            or self._has_more
+            or self._is_charged
+            or self._is_waiting
+            or self._outgoing_bytes >= MAX_OUTGOING_BYTES
+            or self.frames.unread_bytes
+        ):
+            wait = self._wait()
+            self._fast_path = None
+            if self._pending is not None and wait is Wait.TURN:
+                # Keep the replies until the whole batch is read.  An unread frame may
+                # be one of the same reads, sent again.  Then `_handle_or_hold` removes
+                # the first reply, since the client expects only one.  (Not in `ROOM`,
+                # though: nothing is read until the replies are sent, so this would be
+                # a deadlock.)
+                return (), wait
+        else:
+            # Nothing is unread, and all replies leave with this call.
+            wait = _REQUEST
+            self._fast_path = self._pulse_fast_path or self._read_fast_path
+        if outgoing:
+            self._outgoing = []
+            self._outgoing_bytes = 0
+            if len(outgoing) > 1:
+                return _join_small(outgoing), wait
+        return outgoing, wait
+
+    def _wait(self) -> Wait:
+        """Decide what the owner has to wait for."""
+        phase = self.phase
+        if phase is _CLOSED:
+            return Wait.END
+        if phase is Phase.STEPPING:
+            return Wait.SASL_STEP
+        if self._outgoing_bytes >= MAX_OUTGOING_BYTES:
+            return Wait.ROOM
+        if self._is_charged and self._charges >= CHARGES_PER_SETTLEMENT:
+            # The connection's own count, not the account's.  Otherwise a worker that
+            # adds its one key would wait for what others at its address have done.
+            self._charges = 0
+            return Wait.CREDIT
+        if self._has_more:
+            return Wait.TURN
+        if self._is_waiting:
+            return Wait.ANSWER
+        if phase is Phase.SASL_BEGUN or self.frames.unread_bytes:
+            return Wait.MORE
+        return _REQUEST
+
+    def _read_frames(self) -> None:
+        """Carry out a slice of the messages that have arrived."""
+        if self._pending is not None:
+            self._begin_batch(self._pending)
+        account = self.account
+        charged = account.new_keys + account.lists
+        try:
+            self._read_slice()
+        except PeerError as exc:
+            self._end(exc)
+        charges = account.new_keys + account.lists - charged
+        # Another thread may settle the account meanwhile, so it may be less than 0.
+        self._is_charged = charges > 0
+        if self._is_charged:
+            self._charges += charges
+
+    def _read_slice(self) -> None:
+        self._has_more = False
+        cost_left = SLICE_COST
+        try:
+            while self.phase in READING and self._outgoing_bytes < MAX_OUTGOING_BYTES:
+                if self._is_waiting:
+                    return
+                # A list comes before the next frame, since replies are in order.
+                # One step of it is a whole slice, whatever was read before.
+                if self._listing is not None:
+                    self._go_on_listing(self._listing)
+                    cost_left = 0
+                if cost_left <= 0:
+                    self._has_more = self._listing is not None or (
+                        self.frames.unread_bytes > 0
+                    )
+                    break
+                # The cost is the same for any number of pulses: they are checked, but
+                # only the last one is stored.
+                if self._pulse_fast_path is not None:
+                    cost = self._answer_pulses(self._pulse_fast_path)
+                    if cost:
+                        cost_left -= cost
+                        continue
+                frame = self.frames.next()
+                if frame is None:
+                    return
+                cost_left -= self._read(*frame)
+            self.frames.discard_read()
+        finally:
+            self.slice_cost = (SLICE_COST - cost_left) or SLICE_COST
+
+    def _store_pulse(self, data: bytes, start: int, end: int) -> bool:
+        """Carry out a pulse the fast way; return whether it was one.
+
+        Not while misses are held: then a message may have to supersede a held read with
+        the same message id.
+        """
+        if self.phase is not _OPEN or self._pending is not None or self._debug:
+            return False
+        pulse = fast_codec.decode_pulse(data, start, end)
+        if pulse is None:
+            return False
+        key, details, message_id = pulse
+        self._dispatcher.store_pulse(key, details, self.account, self.source)
+        self._queue(fast_codec.encode_pulse_ack(message_id))
+        self._note_key(key)
+        return True
+
+    def _read(self, data: bytes, start: int, end: int) -> int:
+        """Carry out the message in the body of one frame; return its cost."""
+        size_cost = (end - start) // _BYTES_PER_COST
+        if self._store_pulse(data, start, end):
+            return 1 + size_cost
+        debug = self._debug
+        cost = _REQUEST_COST
+        message = fast_codec.decode(data, start, end)
+        if message is None:
+            cost = _GENERAL_COST
+            message = messages.decode(data[start:end])
+        if debug is not None:
+            debug("%s: received %s", self.peer, describe(message))
+        # In the usual case, a request in OPEN, nothing changes.
+        if self.phase is not _OPEN or message.type in SASL_TYPES:
+            self._apply(message)
+            if self.phase is not _OPEN:
+                return cost + size_cost
+        if self._pending is None:
+            self._handle(message)
+            if message.type == messages.GET_PULSE and debug is None:
+                self._note_read()
+        else:
+            self._handle_or_hold(self._pending, message)
+        return cost + size_cost
+
+    def _note_read(self) -> None:
+        """Prepare the fast path for a peer that has read, if it may read."""
+        if self.authenticated and self._read_fast_path is None:
+            self._read_fast_path = self._dispatcher.read_fast_path(self.source)
+
+    def _note_key(self, key: str) -> None:
+        """Treat a peer that sends two consecutive pulses to one key as its worker."""
+        # Not after one pulse: what `PulseFastPath` prepares would be wasted on a peer
+        # that writes a different key each time.
+        if len(key) > MAX_KEY_CHARACTERS:
+            return
+        if key != self._last_key:
+            self._last_key = key
+        elif self._pulse_fast_path is None or self._pulse_fast_path.key != key:
+            self._pulse_fast_path = self._dispatcher.pulse_fast_path(
+                key, self.account, self.source
+            )
+
+    def _answer_pulses(self, pulses: PulseFastPath) -> int:
+        """Answer the worker's next pulses; return the cost, 0 if none comes next."""
+        unread = self.frames.peek()
+        if unread is None:
+            return self._answer_pieces(pulses)
+        answered = pulses.answer_consecutive(*unread)
+        if answered is None:
+            return 0
+        end, count, replies = answered
+        self.frames.skip(end, count)
+        self._queue(replies)
+        return _PULSES_COST
+
+    def _answer_pieces(self, pulses: PulseFastPath) -> int:
+        """Answer a large pulse that has arrived in pieces, as `_answer_pulses` does."""
+        pieces = self.frames.pieces()
+        reply = None if pieces is None else pulses.answer_pieces(pieces)
+        if reply is None:
+            return 0
+        size_bytes = self.frames.unread_bytes
+        self.frames.skip_pieces()
+        self._queue(reply)
+        return 1 + size_bytes // _BYTES_PER_COST
+
+    def _begin_batch(self, pending: PendingRequests) -> None:
+        if pending.is_over:
+            self._pending = None
+        elif not self._outgoing:
+            # The replies of the last batch were returned to be sent, so they can no
+            # longer be removed.  While some are pending, the batch goes on: the
+            # indices in it refer to `_outgoing`.
+            pending.begin_batch()
+
+    def _handle_or_hold(self, pending: PendingRequests, message: Message) -> None:
+        """Carry out a message now, or let it be answered later."""
+        message_id = message.message_id
+        if message_id is None or message_id == NO_MESSAGE_ID:
+            # Its reply cannot come out of order: the client could not tell which
+            # request it belongs to.
+            self._is_waiting = pending.hold(message, self.authenticated)
+            if not self._is_waiting:
+                self._handle(message)
+            return
+        # Any request supersedes an earlier one with the same id: the client would
+        # mistake the earlier reply for the reply to this request.  The chunk is emptied
+        # and not removed, so that the other indices stay valid.
+        for number in pending.supersede(message):
+            self._outgoing_bytes -= len(self._outgoing[number])
+            self._outgoing[number] = b""
+        if pending.hold(message, self.authenticated):
+            _logger.debug("%s: held: id=%d %r", self.peer, message_id, message.data)
+            return
+        first = len(self._outgoing)
+        self._handle(message)
+        if self.authenticated and message.type == messages.GET_PULSE:
+            pending.note_answered(message_id, range(first, len(self._outgoing)))
+
+    def _answer_released(self, pending: PendingRequests) -> None:
+        while self._outgoing_bytes < MAX_OUTGOING_BYTES and self._listing is None:
+            message = pending.next_released()
+            if message is None:
+                return
+            self._handle(message)
+            if self._is_waiting and message.message_id in (None, NO_MESSAGE_ID):
+                # This was the reply that the unread frames waited for.  At most one
+                # request without an id is pending, since nothing is read after it.
+                self._is_waiting = False
+                self._has_more = self.frames.unread_bytes > 0
+        if self._listing is not None:
+            # It is written, and the other released reads are answered, in later turns.
+            self._has_more = True
+
+    def _handle(self, message: Message) -> None:
+        reply = self._dispatcher.reply_to(
+            message, self.authenticated, self.account, self.source
+        )
+        if not self.authenticated:
+            self._conduct.note_unauthenticated(message)
+        if isinstance(reply, Listing):
+            self._listing = reply
+        elif reply is not None:
+            self._send(reply)
+        else:
+            self._conduct.note_useless(message)
+
+    def _apply(self, message: Message) -> None:
+        """Change the phase as a message requires, and prepare a step of SASL."""
+        event = event_of(message)
+        mechanism = self._mechanism
+        self._enter(event, messages.name_of(message.type))
+        if self.phase is Phase.STEPPING and mechanism is not None:
+            token = control.read_token(message) if event is PhaseEvent.TOKEN else b""
+            self.sasl_step = SaslStep(mechanism, token)
+
+    def _enter(self, event: PhaseEvent, detail: str = "") -> None:
+        """Enter the phase to which an event leads, or raise."""
+        self.phase = next_phase(self.phase, event, detail)
+        if self.phase is _OPEN:
+            # Whether complete or given up, the exchange cannot begin again.
+            self._mechanism = None
+
+    def _complete(self, mechanism: ServerMechanism) -> None:
+        """Authenticate the peer."""
+        # Before any reply: a client fails if a reply arrives before the -203.
+        self.authenticated = True
+        self.user = mechanism.user
+        # Only Nimbus, or an administrator, has the secret.
+        self.source.is_reader = True
+        for _ in range(mechanism.completion_count):
+            self._send(control.control_message(control.SASL_COMPLETE_REQUEST))
+
+    def _go_on_listing(self, listing: Listing) -> None:
+        """Write the next part of a list, which takes as long as a whole slice."""
+        chunks = listing.step()
+        if chunks is not None:
+            self._listing = None
+            for chunk in chunks:
+                self._queue(chunk)
+
+    def _send(self, message: Message) -> None:
+        if self._debug is not None:
+            self._debug("%s: sends %s", self.peer, describe(message))
+        for chunk in fast_codec.encode(message) or (messages.encode(message),):
+            self._queue(chunk)
+
+    def _queue(self, data: bytes) -> None:
+        self._outgoing.append(data)
+        self._outgoing_bytes += len(data)
+
+
+def _join_small(chunks: list[bytes]) -> list[bytes]:
+    """Join neighbouring small chunks; do not copy large ones."""
+    joined: list[bytes] = []
+    for is_large, run in groupby(chunks, key=_is_large):
+        small_or_large = list(run)
+        joined += small_or_large if is_large else [b"".join(small_or_large)]
+    return joined
+
+
+def _is_large(chunk: bytes) -> bool:
+    return len(chunk) >= fast_codec.LARGE_VALUE_BYTES

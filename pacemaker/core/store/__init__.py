@@ -1,0 +1,1 @@
+"""The heartbeats: a trie of keys behind one lock, within a budget."""

@@ -1,0 +1,1 @@
+"""From the bytes of a heartbeat to the numbers that are shown; pure."""

@@ -1,0 +1,1 @@
+"""What is shown: the cluster at one moment, its columns, what is wrong; pure."""

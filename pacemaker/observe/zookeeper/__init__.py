@@ -1,0 +1,1 @@
+"""What Storm keeps in ZooKeeper: its nodes, read and as values."""

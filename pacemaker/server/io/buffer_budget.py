@@ -1,0 +1,210 @@
+"""One budget for the unread and unsent bytes of all connections.
+
+A frame may take 10 MiB, and thousands of peers may each begin one.  When all buffers
+together exceed the budget, connections are evicted until the rest fits.  The choice is
+by bytes *times age*:
+
+* An unfinished frame ages from its first byte.  A frame in transit is complete within
+  milliseconds; one that is kept unfinished to occupy memory grows old.  So a heartbeat
+  of 1.3 MB that is arriving now is never evicted before frames of 440 KB that have been
+  unfinished for a second, even though it is larger.
+* Unsent replies age from the last time the peer read some of them.  So the replies to a
+  peer that reads slowly stay young, unlike those to one that has stopped reading.
+* In both cases, a decrease in bytes is a sign of progress: a frame was completed, or
+  replies were read.  The remaining bytes count as new.
+
+The first to go is the heaviest connection of the account (peer address) whose buffers
+together weigh the most.  So a thousand small frames from one address go before one
+large frame from another, and an address that many workers share loses its oldest frame,
+not the one that arrived last.
+
+Nothing is refused before the budget is used up, not even to an account that holds more
+than its equal share.  Such a rule would hit a large heartbeat that comes through NAT or
+a proxy even while there is still room for it.  Waiting until there is no room harms no
+honest peer, because then the frame that has been unfinished the longest is evicted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Final, Generic, TypeVar
+
+from pacemaker.core.accounts.account import Account
+from pacemaker.server.io.size_age_heaps import SizeAgeHeaps, SizedItem
+
+_Holder = TypeVar("_Holder")
+
+# Evicted buffers leave holes in the heap between those that stay.  Once the holes reach
+# this share of the budget, the pages are returned to the system.  Without that, 64 MiB
+# of buffers took 115 to 195 MiB; with an eighth, 95 to 110.
+_HOLES_SHARE: Final = 0.125
+
+
+class _Share(SizedItem, Generic[_Holder]):
+    """All buffers of one account.
+
+    Its `since_us` is the mean of its buffers' times, weighted by their sizes, so its
+    size times its age is the sum of theirs.  (The time since when it has held anything
+    at all would be far too long for an address with many workers, of which one always
+    holds something.)
+    """
+
+    __slots__ = ("account", "buffers", "moment")
+
+    def __init__(self, account: Account) -> None:
+        super().__init__()
+        self.account = account
+        self.buffers: SizeAgeHeaps[_Buffer[_Holder]] = SizeAgeHeaps()
+        # The sum of each size times its `since_us`.  An int, so that no rounding errors
+        # accumulate.
+        self.moment = 0
+
+
+class _Buffer(SizedItem, Generic[_Holder]):
+    """The buffered bytes of one holder."""
+
+    __slots__ = ("holder", "share")
+
+    def __init__(self, holder: _Holder, share: _Share[_Holder]) -> None:
+        super().__init__()
+        self.holder = holder
+        self.share = share
+
+
+class BufferBudget(Generic[_Holder]):
+    """The bytes that each holder holds.  Any thread may call any method.
+
+    Each call takes time logarithmic in the number of holders.
+
+    Args:
+        budget_bytes: what all holders together may hold.
+        most_of_one_bytes: what the holders of one account together may hold; None for
+            no limit but the budget.
+
+    Attributes:
+        evicted: the number of evicted holders.
+    """
+
+    def __init__(self, budget_bytes: int, most_of_one_bytes: int | None = None) -> None:
+        self.budget_bytes = budget_bytes
+        self._most_of_one_bytes = most_of_one_bytes
+        self.evicted = 0
+        # Guards all below, and `Account.buffered_bytes`.
+        self._lock = threading.Lock()
+        self._buffers: dict[_Holder, _Buffer[_Holder]] = {}
+        self._shares: dict[Account, _Share[_Holder]] = {}
+        self._heaviest: SizeAgeHeaps[_Share[_Holder]] = SizeAgeHeaps()
+        self._total_bytes = 0
+        self._peak_bytes = 0
+        self._holes_bytes = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """The bytes that all holders hold together."""
+        return self._total_bytes
+
+    def take_freed_bytes(self) -> int:
+        """Return how far the total has fallen from its peak, and reset the peak."""
+        with self._lock:
+            freed_bytes = self._peak_bytes - self._total_bytes
+            self._peak_bytes = self._total_bytes
+            return freed_bytes
+
+    def note_evicted(self, size_bytes: int) -> bool:
+        """Count the bytes of an evicted holder, now that they are freed.
+
+        Returns:
+            Whether enough bytes have been freed that it is worth returning the pages
+            to the system at once.
+        """
+        with self._lock:
+            self._holes_bytes += size_bytes
+            if self._holes_bytes < _HOLES_SHARE * self.budget_bytes:
+                return False
+            self._holes_bytes = 0
+            return True
+
+    def update(
+        self, holder: _Holder, account: Account, size_bytes: int, now_s: float
+    ) -> Sequence[_Holder]:
+        """Record how many bytes a holder holds now.
+
+        Args:
+            holder: usually a connection.
+            account: its account, the same one in every call.
+            size_bytes: its unread and unsent bytes.
+            now_s: the monotonic time in seconds.
+
+        Returns:
+            The holders that the caller must end, usually none.  Their bytes are no
+            longer counted.  There are several if evicting the heaviest is not enough.
+        """
+        now_us = int(now_s * 1e6)
+        with self._lock:
+            buffer = self._buffers.get(holder)
+            if buffer is None:
+                if not size_bytes:
+                    return ()
+                buffer = self._add(holder, account)
+            # A buffer that shrank counts as new.  A relay may send so densely that a
+            # part of some frame is always buffered; that part is often smaller than the
+            # part of the frame before, so the relay stays young.  Nobody can stay young
+            # with a frame that is never complete, because such a buffer only grows.
+            is_same = 0 < buffer.size_bytes <= size_bytes
+            self._put(buffer, size_bytes, buffer.since_us if is_same else now_us)
+            self._peak_bytes = max(self._peak_bytes, self._total_bytes)
+            if self._total_bytes <= self.budget_bytes:
+                return self._evict_of(buffer.share, now_us)
+            if size_bytes > self.budget_bytes:
+                # It would not fit even if everything else were evicted.
+                self._put(buffer, 0, now_us)
+                self.evicted += 1
+                return (holder,)
+            return self._evict(now_us)
+
+    def _evict(self, now_us: int) -> Sequence[_Holder]:
+        evicted = []
+        while self._total_bytes > self.budget_bytes:
+            share = self._heaviest.heaviest_at(now_us)
+            buffer = share.buffers.heaviest_at(now_us)
+            self._put(buffer, 0, now_us)
+            evicted.append(buffer.holder)
+        self.evicted += len(evicted)
+        return evicted
+
+    def _evict_of(self, share: _Share[_Holder], now_us: int) -> Sequence[_Holder]:
+        """Evict holders of an account that exceeds the limit of one account."""
+        most_bytes = self._most_of_one_bytes
+        if most_bytes is None or share.size_bytes <= most_bytes:
+            return ()
+        evicted = []
+        while share.size_bytes > most_bytes:
+            buffer = share.buffers.heaviest_at(now_us)
+            self._put(buffer, 0, now_us)
+            evicted.append(buffer.holder)
+        self.evicted += len(evicted)
+        return evicted
+
+    def _add(self, holder: _Holder, account: Account) -> _Buffer[_Holder]:
+        share = self._shares.get(account)
+        if share is None:
+            share = self._shares[account] = _Share(account)
+        buffer = self._buffers[holder] = _Buffer(holder, share)
+        return buffer
+
+    def _put(self, buffer: _Buffer[_Holder], size_bytes: int, since_us: int) -> None:
+        """Change a buffer and all sums that include it; remove it if it is empty."""
+        share = buffer.share
+        more_bytes = size_bytes - buffer.size_bytes
+        share.moment += size_bytes * since_us - buffer.size_bytes * buffer.since_us
+        share.buffers.put(buffer, size_bytes, since_us)
+        if not size_bytes:
+            del self._buffers[buffer.holder]
+        share_bytes = share.size_bytes + more_bytes
+        mean_us = share.moment // share_bytes if share_bytes else 0
+        self._heaviest.put(share, share_bytes, mean_us)
+        if not share_bytes:
+            del self._shares[share.account]
+        share.account.buffered_bytes += more_bytes
+        self._total_bytes += more_bytes

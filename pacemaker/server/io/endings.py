@@ -1,0 +1,247 @@
+"""Each way in which the server ends a connection, and what follows from it.
+
+`ENDINGS` is the whole list.  All connections end through `Connection.end`.  A socket
+that never became a connection ends through `Acceptor._drop`, or through
+`IoThread._drop` once the acceptor has handed it over.
+
+Two endings may meet: a peer resets the connection before it has taken its refusal, say.
+Then the first one is logged and counted, and the last one decides how the socket is
+closed.  There are two exceptions.  A `FAULT` is always logged and counted, or a bug in
+the daemon might go unnoticed.  And while an I/O thread stops, everything else counts as
+`STOPPED`.
+
+This module does no I/O.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final, NamedTuple
+
+from pacemaker.core.history.record import ConnectionEnd
+
+
+class Ending(Enum):
+    """Why a connection ended."""
+
+    # Of connections.
+    FINISHED = "finished"
+    PEER_LEFT = "peer left"
+    PEER_ERROR = "peer error"
+    OVERDUE = "overdue"
+    EVICTED = "evicted"
+    NO_SASL_STEP = "no SASL step"
+    MADE_ROOM = "made room"
+    STOPPED = "stopped"
+    FAULT = "fault"
+
+    # Of sockets that never became a connection.
+    TURNED_AWAY = "turned away"
+    NOT_OPENED = "not opened"
+    TOO_LATE = "too late"
+
+    # Of connections that an upgrade does not carry over.
+    LEFT_BEHIND = "left behind"
+    RIGHTS_CHANGED = "rights changed"
+    STATE_LOST = "state lost"
+
+
+class ReplyFlush(Enum):
+    """Which replies are sent before the connection is closed."""
+
+    NONE = "none"
+    ALL = "all"
+    # A peer that does not take its replies would delay the end, possibly for ever.
+    UNLESS_STUCK = "all, unless some wait for the peer already"
+
+
+class CloseMode(Enum):
+    """How the socket is closed (see "Why connections end with a reset" in the docs)."""
+
+    RESET = "reset"
+    FIN = "FIN"
+    # For a while, whatever still arrives is discarded: closing with unread bytes would
+    # cause a reset, which destroys replies that are still in transit.  If the peer has
+    # ended its stream or does not take its replies, the socket is closed at once.
+    LINGER = "FIN, then lingers"
+
+
+class EndingRule(NamedTuple):
+    """What an ending means.
+
+    Attributes:
+        decided_by: who decides it.
+        when: in which case.
+        replies: which replies are sent before.
+        close: how the socket is closed.
+        level: the level of the log line; None for no line.
+        text: its format; for most, with the peer's name and the reason.
+        counter: the field of `Figures` that counts it, besides `ended`.
+        history: how the history records it; None if the history is not told.
+        level_if_silent: the level for a peer whose connection was not logged; None if
+            it is the same.
+    """
+
+    decided_by: str
+    when: str
+    replies: ReplyFlush
+    close: CloseMode
+    level: int | None
+    text: str
+    counter: str | None
+    history: ConnectionEnd | None
+    level_if_silent: int | None = None
+
+    def log(
+        self,
+        logger: logging.Logger,
+        *values: object,
+        is_silent: bool = False,
+        exc_info: bool = False,
+    ) -> None:
+        """Write the log line, if there is one.
+
+        Args:
+            logger: where to.
+            values: for the placeholders in `text`.
+            is_silent: whether the connection was not logged when it began.
+            exc_info: whether to add the traceback of the exception being handled.
+        """
+        level = self.level
+        if is_silent and self.level_if_silent is not None:
+            level = self.level_if_silent
+        if level is not None:
+            logger.log(level, self.text, *values, exc_info=exc_info)
+
+
+_BY_PEER: Final = "%s: ended by the peer: %s"
+_CLOSED: Final = "%s: closed: %s"
+_FAILED: Final = "%s: closed: internal error"
+
+
+def _left_by_peer(
+    when: str, replies: ReplyFlush, close: CloseMode, history: ConnectionEnd
+) -> EndingRule:
+    info, debug = logging.INFO, logging.DEBUG
+    return EndingRule(
+        "peer", when, replies, close, info, _BY_PEER, None, history, debug
+    )
+
+
+def _refused(
+    decided_by: str, when: str, replies: ReplyFlush, close: CloseMode
+) -> EndingRule:
+    level, counter = logging.WARNING, "ended_refused"
+    return EndingRule(
+        decided_by, when, replies, close, level, _CLOSED, counter, ConnectionEnd.REFUSED
+    )
+
+
+def _reset(
+    decided_by: str,
+    when: str,
+    level: int | None,
+    text: str,
+    counter: str | None = None,
+    history: ConnectionEnd | None = None,
+) -> EndingRule:
+    replies = ReplyFlush.NONE
+    return EndingRule(
+        decided_by, when, replies, CloseMode.RESET, level, text, counter, history
+    )
+
+
+ENDINGS: Final[Mapping[Ending, EndingRule]] = {
+    Ending.FINISHED: _left_by_peer(
+        "end of stream; every request is answered",
+        ReplyFlush.ALL,
+        CloseMode.FIN,
+        ConnectionEnd.FIN,
+    ),
+    Ending.PEER_LEFT: _left_by_peer(
+        "a reset, or a failed read or write",
+        ReplyFlush.NONE,
+        CloseMode.RESET,
+        ConnectionEnd.RESET,
+    ),
+    Ending.PEER_ERROR: _refused(
+        "`ServerProtocol`",
+        "the peer broke the protocol, or failed to authenticate",
+        *(ReplyFlush.ALL, CloseMode.LINGER),
+    ),
+    Ending.OVERDUE: _refused(
+        "`Deadlines`", "out of time", ReplyFlush.UNLESS_STUCK, CloseMode.LINGER
+    ),
+    Ending.EVICTED: _refused(
+        "`BufferBudget`, which counts it as `evictions` too",
+        "all buffers are full",
+        *(ReplyFlush.UNLESS_STUCK, CloseMode.LINGER),
+    ),
+    Ending.NO_SASL_STEP: _refused(
+        "`SaslStepRunner`",
+        "no thread for its SASL step, or too many steps wait",
+        *(ReplyFlush.UNLESS_STUCK, CloseMode.LINGER),
+    ),
+    # It has not sent anything that was read, or lingers, so there is nothing to lose.
+    Ending.MADE_ROOM: _refused(
+        "`AdmissionControl`",
+        "its descriptor is needed for a new connection",
+        *(ReplyFlush.NONE, CloseMode.FIN),
+    ),
+    Ending.STOPPED: EndingRule(
+        "`IoThread`",
+        "a stop, once `drain` has answered what came or the time is up",
+        *(
+            ReplyFlush.ALL,
+            CloseMode.RESET,
+            None,
+            "",
+            "ended_by_stop",
+            ConnectionEnd.STOPPED,
+        ),
+    ),
+    Ending.FAULT: _reset(
+        "`IoThread`",
+        "an exception in our own code",
+        logging.ERROR,
+        _FAILED,
+        *("ended_by_fault", ConnectionEnd.RESET),
+    ),
+    Ending.TURNED_AWAY: _reset(
+        "`AdmissionControl`",
+        "no room for it, and none can be made",
+        logging.WARNING,
+        *("%s: refused: %s", "refused_connections"),
+    ),
+    Ending.NOT_OPENED: _reset(
+        "`Acceptor` or `IoThread`",
+        "an exception, before it was a connection",
+        *(logging.ERROR, _FAILED),
+    ),
+    Ending.TOO_LATE: _reset("`IoThread`", "a stop has begun", None, ""),
+    Ending.LEFT_BEHIND: _reset(
+        "`Upgrader`",
+        "amid a SASL exchange, ending, or in a very large frame",
+        *(logging.INFO, "upgrade: resetting %s"),
+    ),
+    Ending.RIGHTS_CHANGED: _reset(
+        "`inherit`, after an upgrade",
+        "the security settings have changed",
+        *(logging.WARNING, "security settings changed: resetting %s"),
+    ),
+    Ending.STATE_LOST: _reset(
+        "`inherit`, after an upgrade",
+        "the state cannot be read",
+        logging.ERROR,
+        "upgraded, but started empty and reset every connection: %s",
+    ),
+}
+
+
+def counted_as(ending: Ending, is_stopping: bool) -> EndingRule:
+    """Return the rule that says how an ending is counted and recorded."""
+    if is_stopping and ending is not Ending.FAULT:
+        ending = Ending.STOPPED
+    return ENDINGS[ending]

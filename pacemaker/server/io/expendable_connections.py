@@ -1,0 +1,155 @@
+"""The connections that are closed first to make room.
+
+A connection is expendable if it has never sent a byte, or if it was refused and its
+peer has not closed its end yet.
+
+The acceptor promises room for a new connection before the thread has made it.  In a
+flood, it would otherwise promise the same room many times.
+
+This module does no I/O.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final, Generic, Protocol, TypeVar
+
+from pacemaker.core.accounts.account import Account
+
+# How many expendable connections to look at before giving up: some may just have sent
+# their first bytes.
+_MOST_TRIED: Final = 16
+
+
+class Expendable(Protocol):
+    """A connection of an account, which may have to be closed for another one."""
+
+    account: Account
+
+    def close_if_expendable(self) -> bool:
+        """Close it, unless it has sent something by now; return whether it is closed.
+
+        To close it also removes it from here.
+        """
+
+
+_T = TypeVar("_T", bound=Expendable)
+
+
+class ExpendableConnections(Generic[_T]):
+    """The expendable connections of one I/O thread.
+
+    Any thread may call `promise` and read `unpromised_count` and `has_unpromised`; only
+    the I/O thread may call the rest.
+    """
+
+    def __init__(self) -> None:
+        self._size = 0
+        # By host, the oldest first.  Dicts keep the order, and remove any one of
+        # thousands in constant time.
+        self._by_host: dict[Account, dict[_T, None]] = {}
+        self._promised = _Promises()
+
+    @property
+    def unpromised_count(self) -> int:
+        """How many may still be closed to make room."""
+        return self._size - self._promised.total
+
+    def has_unpromised(self, account: Account) -> bool:
+        """Return whether one of an account's host may still be closed to make room."""
+        of_host = self._by_host.get(account.host, ())
+        return len(of_host) > self._promised.count(account)
+
+    def promise(self, account: Account | None = None) -> None:
+        """Promise that one will be closed.
+
+        Args:
+            account: one of this account's host; None for the host that has the most.
+        """
+        self._promised.add(account)
+
+    def withdraw(self, account: Account | None) -> None:
+        """Withdraw a promise, because nobody needs the room any more."""
+        self._promised.remove(account)
+
+    def close_promised(
+        self, account: Account | None, other_than: _T | None = None
+    ) -> bool:
+        """Keep a promise, if possible; return whether a connection was closed."""
+        self._promised.remove(account)
+        oldest = itertools.islice(self._oldest(account), _MOST_TRIED)
+        for connection in tuple(oldest):
+            if connection is other_than:
+                continue
+            if connection.close_if_expendable():
+                return True
+            # The next search must not meet it again.
+            self.discard(connection)
+        return False
+
+    def add(self, connection: _T) -> None:
+        """Add a connection as the newest, if it is not among these already."""
+        of_host = self._by_host.setdefault(connection.account.host, {})
+        if connection not in of_host:
+            of_host[connection] = None
+            self._size += 1
+
+    def discard(self, connection: _T) -> None:
+        """Remove a connection, if it is among these."""
+        host = connection.account.host
+        of_host = self._by_host.get(host, {})
+        if connection in of_host:
+            del of_host[connection]
+            self._size -= 1
+            if not of_host:
+                del self._by_host[host]
+
+    def _oldest(self, account: Account | None) -> Iterator[_T]:
+        """Yield those of an account's host, or of the host that has the most.
+
+        The oldest of all hosts would be a bad choice: it may be a worker that has just
+        connected, whose host hardly ever has a second expendable connection.
+
+        The iterator must not be used any more after a change.
+        """
+        if account is not None:
+            among = self._by_host.get(account.host, {})
+        else:
+            among = max(self._by_host.values(), key=len, default={})
+        return iter(among)
+
+
+class _Promises:
+    """How many connections of each host are still to be closed.
+
+    Any thread may call any method.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # The key None stands for whatever host has the most.
+        self._by_host: Counter[Account | None] = Counter()
+        self.total = 0
+
+    def add(self, account: Account | None) -> None:
+        """Count a promise."""
+        host = None if account is None else account.host
+        with self._lock:
+            self._by_host[host] += 1
+            self.total += 1
+
+    def remove(self, account: Account | None) -> None:
+        """Count that a promise was kept, or cannot be kept."""
+        host = None if account is None else account.host
+        with self._lock:
+            self._by_host[host] -= 1
+            self.total -= 1
+            if not self._by_host[host]:
+                del self._by_host[host]
+
+    def count(self, account: Account) -> int:
+        """Return how many connections of an account's host may have to be closed."""
+        return self._by_host[account.host] + self._by_host[None]

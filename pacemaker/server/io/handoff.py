@@ -1,0 +1,57 @@
+"""New connections on their way from the acceptor to an I/O thread.
+
+The accounts take turns, so a worker that has just started does not wait for thousands
+of earlier connections from another address.
+
+This module does no I/O.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from typing import NamedTuple
+
+from pacemaker.core.accounts.account import Account
+
+
+class AcceptedSocket(NamedTuple):
+    """A new connection.
+
+    Attributes:
+        sock: its socket.
+        peer: the peer's name in the log.
+        account: the account of the peer's address, which has counted it already.
+        replaces: whether it takes the place of another one of the same address.
+    """
+
+    sock: socket.socket
+    peer: str
+    account: Account
+    replaces: bool = False
+
+
+class HandoffQueue:
+    """New connections: one thread adds them, and another one takes them."""
+
+    def __init__(self) -> None:
+        # In the order of `add`, until the other thread sorts them by account.
+        self._unsorted: deque[AcceptedSocket] = deque()
+        self._by_account: dict[Account, deque[AcceptedSocket]] = {}
+
+    def add(self, arrival: AcceptedSocket) -> None:
+        """Add a new connection."""
+        self._unsorted.append(arrival)
+
+    def take(self) -> AcceptedSocket:
+        """Remove and return the next connection; there must be one."""
+        while self._unsorted:
+            arrival = self._unsorted.popleft()
+            self._by_account.setdefault(arrival.account, deque()).append(arrival)
+        account, waiting = next(iter(self._by_account.items()))
+        del self._by_account[account]
+        arrival = waiting.popleft()
+        if waiting:
+            # Its account goes to the end of the line.
+            self._by_account[account] = waiting
+        return arrival

@@ -1,0 +1,70 @@
+"""What an upgrade reads from the old daemon's parts and puts into the new one's."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+from pacemaker.core.history.history import History
+from pacemaker.core.store.store import Store
+from pacemaker.server import limits
+from pacemaker.server.carrying_over import (
+    restore_heartbeats,
+    restore_history,
+    restore_socket,
+    sample_heartbeats,
+)
+from pacemaker.wire.fast_codec import PULSE_OVERHEAD_BYTES
+
+
+def test_sample_has_a_few_small_heartbeats() -> None:
+    """A trial reads the format; it needs no large values for that."""
+    store = Store()
+    store.put("/large", bytes(limits.SAMPLED_BYTES + 1))
+    store.put("/small", bytes(limits.SAMPLED_BYTES))
+    assert sample_heartbeats(store) == [("/small", bytes(limits.SAMPLED_BYTES))]
+    for number in range(100):
+        store.put(f"/w/{number}", b"beat")
+    assert len(sample_heartbeats(store)) == limits.SAMPLED_HEARTBEATS
+
+
+def test_heartbeats_are_restored_whatever_their_budget_is_now(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A smaller budget drops no heartbeat; one too large for a reply is dropped."""
+    store = Store(1)
+    largest = 1000 - PULSE_OVERHEAD_BYTES - len("/w")
+    heartbeats = [("/w", bytes(largest)), ("/v", bytes(largest + 1)), ("/u", b"x")]
+    restore_heartbeats(store, heartbeats, 1000)
+    assert sorted(store.items()) == [("/u", b"x"), ("/w", bytes(largest))]
+    assert caplog.messages == ["/v: dropped, because it no longer fits in a reply"]
+    assert store.budget_bytes == 1
+
+
+def test_history_that_cannot_be_read_starts_empty(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The log says why; an old format must not prevent the start."""
+    restore_history(None, b"garbage")
+    restore_history(History(2**20), b"")
+    assert not caplog.messages
+    restore_history(History(2**20), b"garbage")
+    (message,) = caplog.messages
+    assert message.startswith("the history starts empty: ")
+
+
+@pytest.mark.io
+def test_socket_is_restored_by_its_number() -> None:
+    """It stays non-blocking, and no program that is started inherits it."""
+    ours, peer = socket.socketpair()
+    ours.setblocking(False)
+    ours.set_inheritable(True)
+    restored = restore_socket(ours.detach())
+    peer.send(b"x")
+    assert restored.recv(1) == b"x"
+    assert not os.get_inheritable(restored.fileno())
+    assert not os.get_blocking(restored.fileno())
+    restored.close()
+    peer.close()
