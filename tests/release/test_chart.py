@@ -19,6 +19,8 @@ from tests.release.conftest import ROOT
 
 CHART = ROOT / "deploy" / "helm" / "storm-pacemaker-py"
 CASES = Path(__file__).parent / "helm"
+# Go takes some minutes for it.
+_MAY_BUILD_HELM = pytest.mark.timeout(900)
 NAMES = ("default", "full", "relays")
 BUILD_TIMEOUT_S = 1200
 """With the time that Go needs to build Helm: minutes, once for a machine."""
@@ -101,6 +103,7 @@ def _template(helm: Path, *options: str | Path) -> str:
 @pytest.mark.real
 @pytest.mark.timeout(BUILD_TIMEOUT_S)
 @pytest.mark.parametrize("name", NAMES)
+@_MAY_BUILD_HELM
 def test_templates_give_the_golden_files(helm: Path, name: str) -> None:
     """Helm makes of the values what was looked at and committed."""
     made = _template(helm, "storm", f"--values={CASES / name}.values.yaml")
@@ -120,6 +123,7 @@ def test_objects_are_those_of_the_api(
 
 @pytest.mark.real
 @pytest.mark.timeout(BUILD_TIMEOUT_S)
+@_MAY_BUILD_HELM
 def test_a_long_name_of_a_release_is_cut(helm: Path) -> None:
     """With the longest name that Helm accepts, no name is too long for the API."""
     made = _template(helm, "r" * 53, "--set=relay.enabled=true")
