@@ -29,6 +29,9 @@ from release import roff
 ROOT: Final = Path(__file__).parents[1]
 CONFIGURATION: Final = ROOT / "docs" / "configuration.md"
 
+DAEMONS: Final = 8
+"""The section of commands that run until they are stopped."""
+
 # Where distributions look for each shell's completions, below share.
 COMPLETIONS: Final = {
     "bash": f"bash-completion/completions/{PROGRAM}",
@@ -48,7 +51,7 @@ def section(command: click.Command) -> int:
 
     A daemon is recognized by its summary, such as "Run the daemon in the foreground."
     """
-    return 8 if (command.short_help or "").startswith("Run ") else 1
+    return DAEMONS if (command.short_help or "").startswith("Run ") else 1
 
 
 def pages() -> dict[str, str]:
@@ -92,6 +95,7 @@ def _page(ctx: click.Context, title: str, number: int) -> str:
         *_commands(ctx.command),
         *_options(ctx),
         *_environment(ctx),
+        *(_files() if number == DAEMONS else ()),
         *(_exit_status() if ctx.parent is None else _exit_reference()),
         *_examples(ctx.command),
         *_see_also(title),
@@ -167,7 +171,7 @@ def _options(ctx: click.Context) -> Iterator[str]:
     yield ".SH OPTIONS"
     for parameter in ctx.command.get_params(ctx):
         record = parameter.get_help_record(ctx)
-        if record is not None:
+        if record is not None and record[1]:  # arguments have only a name
             declared, text = record
             yield from (".TP", roff.option_name(declared))
             yield roff.prose(text.replace("  [", " ["))
@@ -184,6 +188,14 @@ def _environment(ctx: click.Context) -> Iterator[str]:
             yield ".TP"
             yield roff.bold(parameter.envvar)
             yield f"The same as {roff.bold(parameter.opts[0])}, which overrides it."
+
+
+def _files() -> Iterator[str]:
+    yield from (".SH FILES", ".TP", roff.bold("/etc/storm/storm.yaml"))
+    yield "The configuration, unless STORM_CONF_DIR or an installed Storm has another:"
+    yield f"{roff.bold(PROGRAM)}(5) says which file is read."
+    yield from (".TP", roff.bold(f"/etc/default/{PROGRAM}"))
+    yield "Variables for the systemd units, if a package has installed them."
 
 
 def _exit_codes() -> Iterator[tuple[int, str]]:

@@ -31,22 +31,32 @@ TOP: Final = {
     "SECURITY.md": "security-policy.md",
 }
 
+# Scripts that the pages load, and their names in the manual.
+SCRIPTS: Final = {"iframe-worker.js": "assets/javascripts/iframe-worker.js"}
+
 # Packages with an API for other programs.
 API: Final = ("client", "cluster_state", "heartbeats", "testing", "errors")
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Add the pages that are not in docs/."""
+    """Add the pages that are not in docs/, and the scripts."""
     for source, name in TOP.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, name, content=from_top(text)))
+    for source, name in SCRIPTS.items():
+        script = ROOT / "release" / "manual_files" / source
+        content = script.read_text(encoding="utf-8")
+        files.append(File.generated(config, name, content=content))
     for name, text in (("commands.md", commands_page()), ("api.md", api_page())):
         files.append(File.generated(config, name, content=text))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Rewrite the links of a page in docs/ to pages at the top."""
+    """Rewrite the links of a page in docs/ to pages at the top, and rank the page."""
+    ranks = config.extra["search_ranks"]
+    if page.file.src_uri in ranks["pages"]:
+        page.meta["search"] = {"boost": ranks["boost"]}
     for source, name in TOP.items():
         markdown = markdown.replace(f"](../{source}", f"]({name}")
     return markdown

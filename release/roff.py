@@ -120,9 +120,14 @@ def _row(titles: Sequence[str], cells: Sequence[str]) -> Iterator[str]:
 
 
 def header(name: str, section: int, date: str, version: str) -> str:
-    """Return the title line of a page."""
+    """Return the lines before the first section: the title, and how to fill lines.
+
+    Without hyphenation and justification, the name of a variable is never split, so it
+    can be searched for and copied.
+    """
     title = name.upper().replace(" ", "-")
-    return f'.TH "{escape(title)}" {section} "{date}" "storm-pacemaker-py {version}"'
+    about = f'"{date}" "storm-pacemaker-py {version}"'
+    return f'.TH "{escape(title)}" {section} {about}\n.nh\n.ad l'
 
 
 def option_name(declared: str) -> str:

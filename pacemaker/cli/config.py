@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,13 +12,18 @@ from typing import NamedTuple
 import click
 
 from pacemaker.cli.options.configuration import (
+    LEVEL_VARIABLE,
     choose_hold_times,
     configuration_options,
     prepare,
     prepare_sasl,
     warn_of,
 )
-from pacemaker.cli.options.daemon_options import chosen_elsewhere, warn_of_unknown
+from pacemaker.cli.options.daemon_options import (
+    DaemonOption,
+    chosen_elsewhere,
+    warn_of_unknown,
+)
 from pacemaker.cli.options.targets import json_option
 from pacemaker.cli.output.printing import exit_code_answers, print_json, print_text
 from pacemaker.config import Configuration, Settings
@@ -138,15 +144,35 @@ def _entries(
         value = getattr(configuration.settings, key.field)
         is_hidden = key.is_secret and value is not None
         shown = None if is_hidden else _plain(value)
-        yield ShownSetting(key.name, shown, configuration.origins[key.field], is_hidden)
+        entry = ShownSetting(
+            key.name, shown, configuration.origins[key.field], is_hidden
+        )
+        yield _with_flag(entry) if key.field == "log_level" else entry
     for _, option, chosen in chosen_elsewhere(ctx.find_root(), configuration):
-        value = chosen.written
-        if value is None and isinstance(option.default, str):
-            value = option.default
+        value = _default(option) if chosen.written is None else chosen.written
         yield ShownSetting(
             *(option.key, _plain(value), chosen.origin, False),
             *(option.opts[0], str(option.envvar)),
         )
+
+
+def _default(option: DaemonOption) -> object:
+    """Return the default of an option; None if the daemon works it out at its start."""
+    if option.is_flag:
+        return False
+    return option.default if isinstance(option.default, str | float) else None
+
+
+def _with_flag(level: ShownSetting) -> ShownSetting:
+    """Return the entry of the log level, which is the only key with a flag.
+
+    The --log-level of `config` itself says nothing about the daemon's.
+    """
+    level = level._replace(flag="--log-level", variable=LEVEL_VARIABLE)
+    written = os.environ.get(LEVEL_VARIABLE)
+    if not written:
+        return level
+    return level._replace(value=written.lower(), origin=LEVEL_VARIABLE)
 
 
 def _plain(value: object) -> object:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,8 +15,8 @@ import click
 from pacemaker.admin.address import AdminAddress
 from pacemaker.cli.options.admin_options import METAVAR, parse_admin, read_token
 from pacemaker.cli.options.daemon_options import choose, daemon_option
-from pacemaker.cli.options.targets import Target, client_command
-from pacemaker.cli.top import zookeeper_option
+from pacemaker.cli.options.targets import Target, client_options
+from pacemaker.cli.top import WITHOUT_ZOOKEEPER
 from pacemaker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,8 +40,13 @@ Examples:
   storm-pacemaker-py observe --http {DEFAULT_HTTP}
   storm-pacemaker-py observe --http 0.0.0.0:6697 --http-token-file /etc/storm/token""",
 )
-@client_command
-@zookeeper_option
+@partial(client_options, scope="observe")
+@daemon_option(
+    "--no-zookeeper",
+    scope="observe",
+    is_flag=True,
+    help=WITHOUT_ZOOKEEPER,
+)
 @daemon_option(
     "--http",
     "address",
@@ -71,9 +77,7 @@ Examples:
     " from programs as a bearer token.",
 )
 @click.pass_context
-def observe_command(
-    ctx: click.Context, /, target: Target, with_zookeeper: bool, **_: object
-) -> None:
+def observe_command(ctx: click.Context, /, target: Target, **_: object) -> None:
     """Watch the workers of the cluster until stopped, and log what goes wrong.
 
     It runs beside the Pacemakers and only reads: from them as Nimbus does, and from
@@ -85,8 +89,10 @@ def observe_command(
 
     configuration = target.configuration()
     chosen = choose(ctx, configuration)
-    address, names, token = (
-        chosen[name].value for name in ("address", "names", "token")
+    target = target.as_chosen(chosen)
+    logging.getLogger().setLevel(target.log_level.upper())
+    address, names, token, no_zookeeper = (
+        chosen[name].value for name in ("address", "names", "token", "no_zookeeper")
     )
     settings = target.settings_in(configuration)
     if address is not None:
@@ -98,7 +104,7 @@ def observe_command(
     sparklines = Sparklines()
     with contextlib.ExitStack() as parts:
         observing = parts.enter_context(
-            Observer(settings, target.timeout_s, with_zookeeper=with_zookeeper)
+            Observer(settings, target.timeout_s, with_zookeeper=not no_zookeeper)
         )
         if address is not None:
             web = WebServer(address, observing, sparklines, names, token)

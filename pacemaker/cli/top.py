@@ -25,13 +25,17 @@ COLUMNS: Final = (
     *("emitted", "acked", "failed", "latency", "capacity", "where"),
 )
 
+WITHOUT_ZOOKEEPER: Final = (
+    "Read only the Pacemakers. Names of components are then guesses."
+)
+
 # Whether ZooKeeper is read as well.
 zookeeper_option = click.option(
     "--no-zookeeper",
     "with_zookeeper",
     flag_value=False,
     default=True,
-    help="Read only the Pacemakers. Names of components are then guesses.",
+    help=WITHOUT_ZOOKEEPER,
 )
 
 

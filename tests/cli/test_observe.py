@@ -89,3 +89,14 @@ def test_a_taken_address_is_an_error(run: Run, server: ServerAddress) -> None:
     )
     assert result.exit_code == exit_codes.CANNOT_LISTEN
     assert f"{server} (--http)" in result.stderr
+
+
+def test_a_wrong_server_is_named_by_its_origin(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value that nobody typed is looked for where the message says."""
+    variable = "STORM_PACEMAKER_OBSERVE_SERVER"
+    monkeypatch.setenv(variable, "pm1:0")
+    result = run("observe")
+    assert result.exit_code == exit_codes.USAGE
+    assert variable in result.stderr

@@ -25,8 +25,8 @@ PACEMAKER = PACEMAKERS[0]
 KILLS = 5
 
 UNCONCERNED = re.compile(
-    r" INFO \S+ (\d+ more lines? in \d+ s like: )?\S+: (connected$|ended by the peer: )"
-    r"| INFO \S+ last minute: "
+    r" \[INFO\] (\d+ more lines? in \d+ s like: )?\S+: (connected$|ended by the peer: )"
+    r"| \[INFO\] last minute: "
 )
 """What its log has where nothing is wrong: comings and goings, and the figures."""
 

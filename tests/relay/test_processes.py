@@ -71,6 +71,16 @@ def admin_of(relay: RelayProcess) -> AdminAddress:
     return parse_admin_address(place)
 
 
+def metrics_of(relay: RelayProcess) -> str:
+    """Read the page of metrics; a relay serves its port a moment before this page."""
+    give_up_s = time.monotonic() + GIVE_UP_S
+    while True:
+        reply = fetch_page(admin_of(relay), "/metrics", GIVE_UP_S)
+        if reply.status == 200:
+            return reply.text
+        assert time.monotonic() < give_up_s, reply
+
+
 def history_after_the_end(admin: AdminAddress) -> DaemonFacts:
     """Read the history until no writer's connection is open; that must happen."""
     give_up_s = time.monotonic() + GIVE_UP_S
@@ -229,7 +239,7 @@ def test_promtool_finds_nothing_to_say_of_a_relay(pacemakers: list[Upstream]) ->
     with RelayProcess(names, "--admin", "127.0.0.1:0") as relay:
         with Wire(relay.address) as peer:
             peer.ask(wire.send_pulse(KEY, b"1", 1))
-        page = fetch_page(admin_of(relay), "/metrics", GIVE_UP_S).text
+        page = metrics_of(relay)
     assert "storm_pacemaker_relay_" in page
     assert complaints(page) == ""
 

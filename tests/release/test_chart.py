@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,12 @@ from tests.release.conftest import ROOT
 
 CHART = ROOT / "deploy" / "helm" / "storm-pacemaker-py"
 CASES = Path(__file__).parent / "helm"
+# Go takes some minutes for it.
+_MAY_BUILD_HELM = pytest.mark.timeout(900)
 NAMES = ("default", "full", "relays")
+BUILD_TIMEOUT_S = 1200
+"""With the time that Go needs to build Helm: minutes, once for a machine."""
+
 KUBERNETES = ("1.25", "1.31")
 
 CHECK = """
@@ -82,11 +86,8 @@ def _pod(name: str, component: str) -> dict[str, Any]:
     return spec
 
 
-def _template(*options: str | Path) -> str:
-    """Return what Helm makes of the chart, or skip the test if there is no Helm."""
-    helm = shutil.which("helm")
-    if helm is None:
-        pytest.skip("helm is not installed")
+def _template(helm: Path, *options: str | Path) -> str:
+    """Return what Helm makes of the chart."""
     done = subprocess.run(
         [
             *(helm, "template", *options, CHART),
@@ -99,11 +100,13 @@ def _template(*options: str | Path) -> str:
     return done.stdout
 
 
-@pytest.mark.io
+@pytest.mark.real
+@pytest.mark.timeout(BUILD_TIMEOUT_S)
 @pytest.mark.parametrize("name", NAMES)
-def test_templates_give_the_golden_files(name: str) -> None:
+@_MAY_BUILD_HELM
+def test_templates_give_the_golden_files(helm: Path, name: str) -> None:
     """Helm makes of the values what was looked at and committed."""
-    made = _template("storm", f"--values={CASES / name}.values.yaml")
+    made = _template(helm, "storm", f"--values={CASES / name}.values.yaml")
     assert made == (CASES / f"{name}.golden.yaml").read_text()
 
 
@@ -118,10 +121,12 @@ def test_objects_are_those_of_the_api(
     subprocess.run([release_python, "-c", CHECK, golden, version], check=True)
 
 
-@pytest.mark.io
-def test_a_long_name_of_a_release_is_cut() -> None:
+@pytest.mark.real
+@pytest.mark.timeout(BUILD_TIMEOUT_S)
+@_MAY_BUILD_HELM
+def test_a_long_name_of_a_release_is_cut(helm: Path) -> None:
     """With the longest name that Helm accepts, no name is too long for the API."""
-    made = _template("r" * 53, "--set=relay.enabled=true")
+    made = _template(helm, "r" * 53, "--set=relay.enabled=true")
     names = [each["metadata"]["name"] for each in yaml.safe_load_all(made) if each]
     assert max(map(len, names)) <= 63
     stateful = [name for name in names if name.endswith("-pacemaker")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -40,10 +42,10 @@ def test_page_has_every_option_that_the_help_has(name: str) -> None:
 def test_page_begins_with_its_own_name_and_section(file: str) -> None:
     """The title is that of the file, so `man` and `apropos` agree."""
     title, _, number = Path(file).name.rpartition(".")
-    first, second, third = PAGES[file].splitlines()[:3]
+    first, nh, ad, heading, name = PAGES[file].splitlines()[:5]
     assert first.startswith(f'.TH "{roff.escape(title.upper())}" {number} ')
-    assert second == ".SH NAME"
-    assert third.startswith(f"{roff.escape(title)} \\- ")
+    assert (nh, ad, heading) == (".nh", ".ad l", ".SH NAME")
+    assert name.startswith(f"{roff.escape(title)} \\- ")
 
 
 def test_page_of_serve_has_the_sections_of_a_page() -> None:
@@ -52,9 +54,33 @@ def test_page_of_serve_has_the_sections_of_a_page() -> None:
     found = [line[4:] for line in page.splitlines() if line.startswith(".SH ")]
     assert found == [
         *("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "ENVIRONMENT"),
-        *("EXIT STATUS", "EXAMPLES", "SEE ALSO"),
+        *("FILES", "EXIT STATUS", "EXAMPLES", "SEE ALSO"),
     ]
     assert "storm\\-pacemaker\\-py serve \\-\\-bind 10.0.0.5" in page
+
+
+def test_options_of_a_page_are_explained() -> None:
+    """An argument has no help of its own; the description is about it."""
+    page = PAGES["man/man1/storm-pacemaker-py-status.1"]
+    assert "PID" in page
+    assert "\n.TP\n\\fI[PID]\\fR" not in page
+
+
+@pytest.mark.io
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed")
+def test_no_name_is_split_between_lines(tmp_path: Path) -> None:
+    """A reader who searches for a variable or an option finds it."""
+    page = tmp_path / "serve.8"
+    page.write_text(PAGES["man/man8/storm-pacemaker-py-serve.8"])
+    done = subprocess.run(
+        ["man", "--local-file", page],
+        env={"PATH": os.defpath, "MANWIDTH": "72", "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    shown = set(re.findall(r"STORM_PACEMAKER_\w+", done.stdout))
+    assert shown == set(re.findall(r"STORM_PACEMAKER_\w+", page.read_text()))
 
 
 def test_configuration_page_has_the_keys_and_their_defaults() -> None:

@@ -45,6 +45,38 @@ def test_pacemaker_is_ours_and_all_else_is_storms(tmp_path: Path) -> None:
     assert _run(path, "nimbus", "a b").stdout.startswith("storm: nimbus a b\n")
 
 
+@pytest.mark.parametrize(
+    ("args", "ours"),
+    [
+        ("pacemaker", "serve"),
+        ("pacemaker -c a=1 --config x.yaml", "serve -c a=1 --config x.yaml"),
+        ("-c a=1 pacemaker", "serve -c a=1"),
+        (
+            "--config x.yaml -c a=1 pacemaker -c b=2",
+            "serve --config x.yaml -c a=1 -c b=2",
+        ),
+        ("-c pacemaker pacemaker", "serve -c pacemaker"),
+    ],
+)
+def test_options_may_come_before_the_command(
+    tmp_path: Path, args: str, ours: str
+) -> None:
+    """As Storm 1.x allows; their order stays the same."""
+    _program(tmp_path / "ours", "storm-pacemaker-py")
+    ran = _run([tmp_path / "ours"], *args.split())
+    assert ran.stdout.startswith(f"storm-pacemaker-py: {ours}\n")
+
+
+@pytest.mark.parametrize(
+    "args", ["-c pacemaker", "-c a=1 nimbus", "-c", "list pacemaker"]
+)
+def test_other_commands_with_options_are_storms(tmp_path: Path, args: str) -> None:
+    """The value of an option is no command."""
+    _program(tmp_path / "storm" / "bin", "storm")
+    ran = _run([tmp_path / "storm" / "bin"], *args.split())
+    assert ran.stdout.startswith(f"storm: {args}\n")
+
+
 def test_the_conf_folder_is_that_of_storms_own_command(tmp_path: Path) -> None:
     """`serve` looks beside the first `storm` on the PATH, and must not find us."""
     _program(tmp_path / "ours", "storm-pacemaker-py")

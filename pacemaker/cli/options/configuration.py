@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -33,6 +33,7 @@ _OPTIONS: Final = (
         "config_file",
         metavar="FILE",
         envvar=CONFIG_VARIABLE,
+        show_envvar=True,
         # An unreadable file is an error of the configuration, with its own exit code.
         type=click.Path(readable=False),
         help="Read FILE instead of storm.yaml; FILE is relative to the conf folder or, "
@@ -48,22 +49,30 @@ _OPTIONS: Final = (
 )
 
 
-def configuration_options(command: _Command, log_level: str | None = None) -> _Command:
+def configuration_options(
+    command: _Command, log_level: str | None = None, scope: str = ""
+) -> _Command:
     """Add the options of all commands that read the configuration.
 
     Args:
+        command: the command.
         log_level: the default of --log-level; None for the one in storm.yaml.
+        scope: the command's name if its --log-level is a `daemon_option` of its own.
     """
-    level = click.option(
-        "--log-level",
-        type=click.Choice(LEVELS, case_sensitive=False),
-        default=log_level,
-        show_default=log_level or "pacemaker.log.level, or info",
+    attributes: dict[str, Any] = {
+        "type": click.Choice(LEVELS, case_sensitive=False),
+        "default": log_level,
+        "show_default": log_level or "pacemaker.log.level, or info",
+        "help": "Log this level and above to stderr.",
+    }
+    if scope:
+        level = daemon_option("--log-level", scope=scope, **attributes)
+    else:
         # A client's command ignores the variable, which is meant for the daemon's log.
-        envvar=None if log_level else LEVEL_VARIABLE,
-        show_envvar=not log_level,
-        help="Log this level and above to stderr.",
-    )
+        variable = None if log_level else LEVEL_VARIABLE
+        level = click.option(
+            "--log-level", envvar=variable, show_envvar=not log_level, **attributes
+        )
     for option in (level, *reversed(_OPTIONS)):
         command = option(command)
     return command

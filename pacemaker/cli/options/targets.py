@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from pacemaker.cli.options.configuration import configuration_options, prepare
+from pacemaker.cli.options.daemon_options import OptionValue, daemon_option
 from pacemaker.cli.output.printing import note, printable, warn
 from pacemaker.config import Configuration, Settings
 
@@ -36,6 +37,7 @@ class Target:
         server: the value of --server; None means all of pacemaker.servers, or this
             host if that names none.
         timeout_s: the value of --timeout.
+        server_origin: where `server` comes from, for errors.
     """
 
     config_file: str | None
@@ -43,6 +45,7 @@ class Target:
     log_level: str
     server: str | None
     timeout_s: float
+    server_origin: str = "--server"
 
     @contextmanager
     def pool(
@@ -101,6 +104,16 @@ class Target:
         """
         return prepare(self.config_file, self.overrides, self.log_level)
 
+    def as_chosen(self, chosen: Mapping[str, OptionValue]) -> Target:
+        """Return the target with options from wherever they came: see `choose`."""
+        return dataclasses.replace(
+            self,
+            log_level=chosen["log_level"].value,
+            server=chosen["server"].value,
+            server_origin=chosen["server"].origin,
+            timeout_s=chosen["timeout_s"].value,
+        )
+
     def settings_in(self, configuration: Configuration) -> Settings:
         """Return the settings of `settings`, from a configuration that was read."""
         from pacemaker.client.address import parse_server
@@ -115,12 +128,21 @@ class Target:
         try:
             parse_server(server, settings.port)
         except ValueError as exc:
-            raise click.BadParameter(str(exc), param_hint="'--server'") from exc
+            hint = f"'{self.server_origin}'"
+            raise click.BadParameter(str(exc), param_hint=hint) from exc
         return dataclasses.replace(settings, servers=(server,))
 
 
-def client_command(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of all client commands; the command gets them as `target`."""
+def client_options(
+    command: Callable[..., None], scope: str = ""
+) -> Callable[..., None]:
+    """Add the options of all client commands; the command gets them as `target`.
+
+    Args:
+        command: the command.
+        scope: the name of a command that runs until it is stopped, whose options can
+            be set elsewhere too (see `daemon_option`); empty for all others.
+    """
 
     @functools.wraps(command)
     def run(
@@ -134,10 +156,18 @@ def client_command(command: Callable[..., None]) -> Callable[..., None]:
         target = Target(config_file, overrides, log_level, server, timeout_s)
         command(target, **others)
 
-    for option in reversed(_OPTIONS):
-        run = option(run)
+    for names, attributes in reversed(_OPTIONS.items()):
+        if scope:
+            run = daemon_option(*names, scope=scope, **attributes)(run)
+        else:
+            run = click.option(*names, **attributes)(run)
     # Only errors are logged, because the command reports problems in its own words.
-    return configuration_options(run, log_level="error")
+    return configuration_options(run, log_level="error", scope=scope)
+
+
+def client_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a client command that ends by itself."""
+    return client_options(command)
 
 
 def checked_path(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -160,23 +190,20 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, for programs."
 )
 
-_OPTIONS: Final = (
-    click.option(
-        "--server",
-        metavar="HOST[:PORT]",
-        help="Ask only this server. Default: all of pacemaker.servers, or localhost if"
-        " it names none.",
-    ),
-    click.option(
-        "--timeout",
-        "timeout_s",
-        metavar="SECONDS",
-        type=click.FloatRange(min=0, min_open=True, max=3600),
-        default=DEFAULT_TIMEOUT_S,
-        show_default=True,
-        help="How long to wait for the answer to each request.",
-    ),
-)
+_OPTIONS: Final[dict[tuple[str, ...], dict[str, Any]]] = {
+    ("--server",): {
+        "metavar": "HOST[:PORT]",
+        "help": "Ask only this server. Default: all of pacemaker.servers, or localhost"
+        " if it names none.",
+    },
+    ("--timeout", "timeout_s"): {
+        "metavar": "SECONDS",
+        "type": click.FloatRange(min=0, min_open=True, max=3600),
+        "default": DEFAULT_TIMEOUT_S,
+        "show_default": True,
+        "help": "How long to wait for the answer to each request.",
+    },
+}
 
 
 def _warn_of_absent(pool: PacemakerPool) -> None:

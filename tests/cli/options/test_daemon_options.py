@@ -13,9 +13,11 @@ from pacemaker.cli import main
 from pacemaker.cli.options.daemon_options import (
     DaemonOption,
     all_daemon_options,
+    choose,
     misspelt_variables,
 )
 from pacemaker.cli.output import exit_codes
+from pacemaker.config import load_configuration
 from pacemaker.core.accounts.account import AddressLimits
 from pacemaker.server import ServerOptions
 from tests.cli.conftest import Run
@@ -154,15 +156,121 @@ def test_names_follow_from_the_flag_and_the_command() -> None:
     )
 
 
-def test_every_option_of_serve_can_be_set_elsewhere() -> None:
-    """What to read cannot be in what is read; the level is a key of its own."""
-    elsewhere = {option.name for option in all_daemon_options(main)["serve"]}
-    visible = {
-        parameter.name
-        for parameter in main.commands["serve"].params
+def _options_of(command: str) -> dict[str | None, click.Option]:
+    return {
+        parameter.name: parameter
+        for parameter in main.commands[command].params
         if isinstance(parameter, click.Option) and not parameter.hidden
     }
-    assert visible - elsewhere == {"config_file", "overrides", "log_level"}
+
+
+@pytest.mark.parametrize("command", ["serve", "relay"])
+def test_every_option_of_a_daemon_can_be_set_elsewhere(command: str) -> None:
+    """What to read cannot be in what is read; the level is a key of its own."""
+    visible = _options_of(command)
+    elsewhere = {option.name for option in all_daemon_options(main)[command]}
+    assert visible.keys() - elsewhere == {"config_file", "overrides", "log_level"}
+    assert visible["config_file"].envvar == "STORM_PACEMAKER_CONFIG"
+    assert visible["log_level"].envvar == "STORM_PACEMAKER_LOG_LEVEL"
+
+
+def test_every_option_of_observe_can_be_set_elsewhere() -> None:
+    """Its level is not that of the daemons."""
+    elsewhere = {option.name for option in all_daemon_options(main)["observe"]}
+    assert _options_of("observe").keys() - elsewhere == {"config_file", "overrides"}
+
+
+SAMPLES = {
+    "--address-limit": "connections=5",
+    "--admin": "127.0.0.1:0",
+    "--admin-host": "pm1",
+    "--bind": "127.0.0.1",
+    "--buffer-budget": "5M",
+    "--hold": "7",
+    "--http": "127.0.0.1:0",
+    "--http-host": "pm1",
+    "--io-threads": "3",
+    "--log-format": "json",
+    "--log-level": "debug",
+    "--no-history": "true",
+    "--no-zookeeper": "true",
+    "--server": "pm1",
+    "--shared-address": "none",
+    "--store-budget": "6M",
+    "--timeout": "7",
+    "--to": "pm1",
+}
+"""For each flag but those of a file, a value that is not the default."""
+
+EVERY_OPTION = [
+    pytest.param(command, option, id=option.key)
+    for command, options in all_daemon_options(main).items()
+    for option in options
+]
+
+
+@pytest.mark.parametrize(("command", "option"), EVERY_OPTION)
+def test_each_option_is_a_flag_a_variable_and_a_key(
+    command: str,
+    option: DaemonOption,
+    run: Run,
+    conf_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All three give the same value, in this order, and `config` names the origin."""
+    flag, variable = option.opts[0], str(option.envvar)
+    token_file = conf_folder / "token"
+    token_file.write_text("secret")
+    sample = str(token_file) if flag.endswith("-token-file") else SAMPLES[flag]
+    storm_yaml = conf_folder / "storm.yaml"
+
+    def origin_and_value(*args: str) -> tuple[str, object]:
+        configuration = load_configuration({"STORM_CONF_DIR": str(conf_folder)})
+        root = click.Context(main)
+        with main.commands[command].make_context(command, [*args], root) as ctx:
+            chosen = choose(ctx, configuration)[str(option.name)]
+        return chosen.origin, chosen.value
+
+    def shown_origin() -> str:
+        shown = json.loads(run("config", "--json").stdout)[option.key]
+        assert (shown["flag"], shown["variable"]) == (flag, variable)
+        return str(shown["origin"])
+
+    storm_yaml.write_text("pacemaker.port: 6699\n")
+    origin, default = origin_and_value()
+    assert (origin, shown_origin()) == ("default", "default")
+
+    storm_yaml.write_text(f"{option.key}: {sample}\n")
+    origin, value = origin_and_value()
+    assert (origin, shown_origin()) == (str(storm_yaml), str(storm_yaml))
+    assert value != default
+
+    monkeypatch.setenv(variable, sample)
+    assert origin_and_value() == (variable, value)
+    assert shown_origin() == variable
+
+    typed = [flag] if option.is_flag else [flag, sample]
+    assert origin_and_value(*typed) == (flag, value)
+
+
+def test_config_shows_the_level_of_the_environment(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the one key of Storm's kind with a variable, which wins over the file."""
+    key = ("-c", "pacemaker.log.level=error")
+    named = {"flag": "--log-level", "variable": "STORM_PACEMAKER_LOG_LEVEL"}
+    level = json.loads(run("config", "--json", *key).stdout)["pacemaker.log.level"]
+    assert level == {"value": "error", "origin": "-c"} | named
+    monkeypatch.setenv("STORM_PACEMAKER_LOG_LEVEL", "debug")
+    level = json.loads(run("config", "--json", *key).stdout)["pacemaker.log.level"]
+    assert level == {"value": "debug", "origin": "STORM_PACEMAKER_LOG_LEVEL"} | named
+
+
+def test_config_shows_defaults_that_need_no_daemon(run: Run) -> None:
+    """Numbers and flags have a value even if nobody has set it."""
+    shown = json.loads(run("config", "--json").stdout)
+    assert shown["pacemaker.py.observe.timeout"]["value"] == 5.0
+    assert shown["pacemaker.py.no.history"]["value"] is False
 
 
 def test_keys_of_two_commands_differ() -> None:
