@@ -304,6 +304,15 @@ def test_pulse_is_noted_at_the_time_of_the_poll() -> None:
     assert (record.writer, record.first_s, record.last_s) == (worker, 100.0, 103.0)
 
 
+def test_pulse_on_the_general_path_is_noted_with_its_writer() -> None:
+    """A pulse in an unusual form is no less the sign of life of its peer."""
+    asked, history, _ = with_history()
+    worker = PeerRecord("10.0.0.1:4000")
+    message = Message(Type.SEND_PULSE, Pulse("/w/1", b"x"), 1)
+    asked.reply_to(message, False, peer_record=worker)
+    assert history.records["/w/1"].writer is worker
+
+
 def test_refused_pulse_is_not_noted() -> None:
     """A heartbeat that was not stored does not count as a sign of life."""
     turn_time, history = TurnTime(), History(10**6)

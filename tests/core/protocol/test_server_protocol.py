@@ -11,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacemaker.core.figures import Figures
+from pacemaker.core.history.history import History
+from pacemaker.core.history.record import TurnTime
+from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.peer_conduct import MAX_USELESS_MESSAGES
 from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.protocol.pulse_fast_path import MAX_KEY_CHARACTERS
@@ -535,3 +538,17 @@ def test_last_step_is_known_once_it_was_taken() -> None:
         server.finish_step(outcome)
         server.receive_data(token(b"response"))
     assert steps == [False, True]
+
+
+# --- the history -------------------------------------------------------------
+
+
+def test_reader_on_the_general_path_is_noted_in_the_history() -> None:
+    """Whoever asks for lists and then reads is Nimbus, in any form of its reads."""
+    history = History(10**6)
+    dispatcher = Dispatcher(Store(), Figures(), LIMIT, history, TurnTime())
+    nimbus = Collecting(dispatcher, LIMIT, None, "10.0.0.9:1", None)
+    odd_read = path_request(Type.GET_PULSE, "/a", 7) + READ
+    serve(nimbus, [PULSE, path_request(Type.GET_ALL_NODES_FOR_PATH, "", 2) + odd_read])
+    assert history.reader is not None
+    assert history.reader.peer == "10.0.0.9:1"
