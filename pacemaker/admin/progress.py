@@ -27,7 +27,7 @@ class Progress:
     """Asks threads for signs of life.
 
     Args:
-        calls: by name, the `call` of each thread; only the caller of `turn` uses them.
+        calls: by name, the `call` of each thread; only the caller of `ask` uses them.
         clock: returns monotonic seconds.
     """
 
@@ -42,7 +42,7 @@ class Progress:
         # stuck for an hour would have thousands of them in its queue.
         self._is_asked = dict.fromkeys(calls, False)
 
-    def turn(self) -> None:
+    def ask(self) -> None:
         """Ask each thread that has answered the last question."""
         for name, call in self._calls.items():
             if not self._is_asked[name]:

@@ -89,7 +89,7 @@ def reserved_descriptors(options: ServerOptions) -> int:
     return RESERVED_DESCRIPTORS + limits.ADMIN_DESCRIPTORS
 
 
-def most_connections(threads: int, reserved: int) -> int:
+def connection_capacity(threads: int, reserved: int) -> int:
     """Return how many connections the limit of descriptors leaves room for.
 
     They are fewer than the kernel allows.  The acceptor accepts a whole batch before

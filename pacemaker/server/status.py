@@ -30,7 +30,7 @@ _logger: Final = logging.getLogger(__name__)
 
 PURPOSE: Final = "status"
 
-# The most requests answered in a turn: more than people ever make at once.
+# The most requests answered in a call: more than people ever make at once.
 _MAX_ANSWERED: Final = 16
 _MAX_STATUS_BYTES: Final = 64 * 1024
 # The pause between two attempts: during an upgrade nobody listens for a moment.
@@ -122,8 +122,8 @@ class StatusSocket:
     def __init__(self, is_open: bool = True) -> None:
         self._listener = _listen() if is_open else None
 
-    def turn(self, status: Callable[[], Status]) -> None:
-        """Answer everybody who has asked since the last turn."""
+    def answer_waiting(self, status: Callable[[], Status]) -> None:
+        """Answer everybody who has asked since the last call."""
         for _ in range(_MAX_ANSWERED):
             if self._listener is None:
                 return

@@ -69,7 +69,7 @@ class Case:
 
     def turn(self) -> None:
         """Make a turn of the main thread; wait until healthy threads have answered."""
-        self.admin.turn()
+        self.admin.check_threads()
         for call in self.daemon.thread_calls().values():
             passed = threading.Event()
             call(passed.set)
@@ -139,7 +139,7 @@ def test_stuck_io_thread_is_seen_within_15_s(case: Case) -> None:
 
     case.daemon.thread_calls()["io-1"](stand)
     for _ in range(14):
-        case.admin.turn()
+        case.admin.check_threads()
         for name in ("acceptor", "io-0"):
             passed = threading.Event()
             case.daemon.thread_calls()[name](passed.set)
@@ -173,7 +173,7 @@ def test_no_endpoint_costs_nothing() -> None:
     before = threading.active_count()
     admin = AdminEndpoint(None)
     assert (admin.listener_fd, threading.active_count()) == (-1, before)
-    admin.turn()
+    admin.check_threads()
     admin.stopping()
     admin.close()
 

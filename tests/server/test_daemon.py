@@ -149,7 +149,7 @@ def test_daemon_counts_held_reads_among_what_it_holds() -> None:
         peer.send(wire.path_request(Type.GET_PULSE, "/absent", 1))
         # Its answer comes at once, and the read before it is held by then.
         assert peer.ask(wire.path_request(Type.EXISTS, "/w", 2))
-        reads_bytes = daemon.held_bytes - limits.CONNECTION_BYTES
+        reads_bytes = daemon.second_copy_bytes - limits.CONNECTION_BYTES
     daemon.begin_stop()
     daemon.close()
     assert reads_bytes >= len("/absent")

@@ -95,7 +95,7 @@ def _asking() -> socket.socket:
 def test_everybody_who_asked_gets_the_answer_in_one_turn(sock: StatusSocket) -> None:
     """One turn of the main thread answers everybody, and waits for nobody."""
     askers = [_asking(), _asking()]
-    sock.turn(lambda: {"keys": 1})
+    sock.answer_waiting(lambda: {"keys": 1})
     for asker in askers:
         with asker:
             assert json.loads(asker.recv(1000)) == {"keys": 1}
@@ -105,8 +105,8 @@ def test_everybody_who_asked_gets_the_answer_in_one_turn(sock: StatusSocket) -> 
 def test_a_peer_that_has_gone_costs_nothing(sock: StatusSocket) -> None:
     """A peer that has disconnected causes no error."""
     _asking().close()
-    sock.turn(lambda: {"keys": 1})
-    sock.turn(lambda: {"keys": 1})
+    sock.answer_waiting(lambda: {"keys": 1})
+    sock.answer_waiting(lambda: {"keys": 1})
 
 
 @pytest.mark.io
@@ -116,7 +116,7 @@ def test_strangers_get_nothing(
     """Users other than root and the daemon's own get an empty answer."""
     monkeypatch.setattr(status, "credentials", lambda _: (os.getpid(), 4242))
     with _asking() as asker:
-        sock.turn(lambda: {"keys": 1})
+        sock.answer_waiting(lambda: {"keys": 1})
         assert asker.recv(1000) == b""
 
 
@@ -124,7 +124,7 @@ def test_strangers_get_nothing(
 def test_trial_of_an_upgrade_does_not_listen() -> None:
     """A socket that is not open answers nobody, and can be closed."""
     closed = StatusSocket(is_open=False)
-    closed.turn(dict)
+    closed.answer_waiting(dict)
     closed.close()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
         assert asker.connect_ex(address_of(os.getpid(), PURPOSE)) == errno.ECONNREFUSED
@@ -158,7 +158,7 @@ def test_a_command_that_is_refused_says_who_may_ask(
 
     def answer() -> None:
         asked.wait(TIMEOUT_S)
-        sock.turn(dict)
+        sock.answer_waiting(dict)
 
     thread = threading.Thread(target=answer)
     thread.start()

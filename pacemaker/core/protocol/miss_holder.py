@@ -61,7 +61,7 @@ class MissHolder:
         self.is_on = False
 
     @property
-    def held_bytes(self) -> int:
+    def held_read_bytes(self) -> int:
         """The memory of the reads that are not answered yet, given up ones included."""
         return self._budget.held_bytes
 
@@ -71,7 +71,7 @@ class MissHolder:
         return self._budget.refused
 
     def __repr__(self) -> str:
-        return f"<MissHolder on={self.is_on} held_bytes={self.held_bytes}>"
+        return f"<MissHolder on={self.is_on} held_read_bytes={self.held_read_bytes}>"
 
     def begin(self, call_soon: CallSoon) -> None:
         """Hold misses from now on.  Call this before there are connections."""

@@ -73,7 +73,7 @@ class Acceptor(threading.Thread):
         # Listeners whose backlog may hold connections that are older than the socket
         # options of the listener and so did not inherit them.  The backlog is a queue:
         # once it has been empty, every later connection has the options.
-        self._unsettled = set(self._listeners)
+        self._with_old_backlog = set(self._listeners)
         self._threads = threads
         self._accounts = accounts
         self._admission = admission
@@ -149,7 +149,7 @@ class Acceptor(threading.Thread):
                 self._check_room(room_ends)
                 sock, address = listener.accept()
             except BlockingIOError:
-                self._unsettled.discard(fd)
+                self._with_old_backlog.discard(fd)
                 break
             except OSError as exc:
                 if exc.errno not in _OF_ONE_CONNECTION:
@@ -157,7 +157,7 @@ class Acceptor(threading.Thread):
                     return False
                 _logger.debug("cannot accept a connection: %s", exc.strerror)
                 continue
-            self._take(sock, address, fd)
+            self._admit(sock, address, fd)
         self._log_refused()
         return True
 
@@ -187,7 +187,7 @@ class Acceptor(threading.Thread):
                 " reloads; raise the limit (ulimit -n, LimitNOFILE=)",
             )
 
-    def _take(
+    def _admit(
         self, sock: socket.socket, address: tuple[str, int], listener_fd: int
     ) -> None:
         """Hand a connection over.  An error closes this connection and no other."""
@@ -196,7 +196,7 @@ class Acceptor(threading.Thread):
         account = self._accounts.add_connection(host, port)
         try:
             sock.setblocking(False)
-            if listener_fd in self._unsettled:
+            if listener_fd in self._with_old_backlog:
                 set_storms_options(sock)
             self._hand_over(sock, peer, account)
             return

@@ -37,9 +37,9 @@ LARGE_READ_BYTES: Final = 1024 * 1024
 # The time that a busy turn of the loop shares out: half of it serves cheap requests,
 # and half the backlog.  A heartbeat waits for two turns at most.
 TURN_S: Final = 0.003
-# A thread counts as crowded if an account has used more than this of roughly the last
-# half second.
-DOMINANT_S: Final = 0.02
+# An account that has used more of the thread's time than this in about the last half
+# second is a crowd.
+CROWD_S: Final = 0.02
 
 # How often a turn is timed, for the histogram of durations.
 TIMED_EVERY_S: Final = 0.01

@@ -14,7 +14,7 @@ from pacemaker.server.io import limits
 
 def is_crowd(account: Account) -> bool:
     """Return whether an account has lately used more time than any worker would."""
-    return account.spent_s > limits.DOMINANT_S
+    return account.spent_s > limits.CROWD_S
 
 
 class Spending:
@@ -41,7 +41,7 @@ class Spending:
             # Set it at once: until the next fading, all others would wait for this
             # account.
             self.is_crowded = True
-        shared = account.shared_host
+        shared = account.shared_account
         if shared is not None:
             shared.spent_s += elapsed_s
             self._shared_hosts.add(shared)

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import StateError, UpgradeError
-from pacemaker.server.io.listening import LISTEN_FDS_START, inherited_listener_count
+from pacemaker.server.io.listeners import LISTEN_FDS_START, inherited_listener_count
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.memfd import read_state
 

@@ -83,7 +83,7 @@ class Upgrader:
 
     @property
     def is_trying(self) -> bool:
-        """Whether a trial is in progress; then call `turn` regularly."""
+        """Whether a trial is in progress; then call `check` regularly."""
         return self._trial is not None
 
     def serving(self, status: str) -> None:
@@ -109,7 +109,7 @@ class Upgrader:
         except Exception as exc:
             self._refuse(_reason(exc, "the new version cannot be started"))
 
-    def turn(self) -> None:
+    def check(self) -> None:
         """Continue if the trial is over.  Does not return if the upgrade succeeds."""
         if self._trial is None:
             # Any local user may connect.  Accepting closes the connections of those who
@@ -124,7 +124,7 @@ class Upgrader:
             return
         self._trial = None
         if not reason:
-            reason = self._become()
+            reason = self._park_and_execute()
         self._refuse(reason)
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ class Upgrader:
         memory is unknown (/proc is hidden, or no descriptor is left to read it), the
         upgrade continues, because usually there is room.
         """
-        needed_bytes = self._daemon.held_bytes + more_bytes
+        needed_bytes = self._daemon.second_copy_bytes + more_bytes
         free_bytes = memory.free_bytes()
         if free_bytes is None:
             _logger.warning(
@@ -179,7 +179,7 @@ class Upgrader:
                     " prlimit), or wait until there are fewer connections"
                 ) from exc
 
-    def _become(self) -> str:
+    def _park_and_execute(self) -> str:
         """Execute the new version; if that fails, return why, and continue to serve."""
         # Flush before parking, so that a blocked log delays nobody's requests.
         if not self._log.flush():

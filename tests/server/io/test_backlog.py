@@ -74,7 +74,7 @@ def test_connections_of_a_shared_host_wait_in_one_line() -> None:
     host = Account("shared")
     for number in range(3):
         account = Account(f"shared:{number}")
-        account.shared_host = host
+        account.shared_account = host
         backlog.put(Connection(account, number))
     backlog.put(Connection(Account("other"), 9))
     host.spent_s = 1.0

@@ -258,7 +258,7 @@ def test_budget_keeps_the_rule_whatever_is_held(
 
 def assert_forgot_all(budget: BufferBudget[int] | BufferBudget[str]) -> None:
     """Check that an empty budget remembers nothing."""
-    assert (budget.total_bytes, budget._buffers, budget._shares) == (0, {}, {})
+    assert (budget.total_bytes, budget._buffers, budget._by_account) == (0, {}, {})
     assert not budget._heaviest
 
 

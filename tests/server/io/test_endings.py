@@ -89,7 +89,7 @@ def _keep_frame_unfinished(hand: Hand, peer: Wire, connection: Connection) -> No
 def _fill_buffers(hand: Hand, peer: Wire, connection: Connection) -> None:
     peer.send(PULSE[:-1])
     hand.thread.turn()
-    hand.thread.evict(connection)
+    hand.thread.request_eviction(connection)
 
 
 def _begin_sasl(hand: Hand, peer: Wire, connection: Connection) -> None:

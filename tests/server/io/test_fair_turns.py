@@ -235,7 +235,7 @@ def test_deferred_connection_of_a_crowd_is_narrowed(
         hand.connect(host="crowd")
         for host in ("crowd", "busy", "worker"):
             peer, connection = hand.connect(host=host)
-            connection.account.spent_s = 2 * limits.DOMINANT_S * (host != "worker")
+            connection.account.spent_s = 2 * limits.CROWD_S * (host != "worker")
             _defer(hand, peer, connection, other)
             with socket.socket(fileno=os.dup(connection.fd)) as sock:
                 sizes[host] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)

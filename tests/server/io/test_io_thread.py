@@ -88,7 +88,7 @@ def test_thread_gives_no_connection_the_events_of_another() -> None:
     with Hand() as hand:
         old_peer, old = hand.connect()
         # As while a SASL step is taken: nothing but its end is awaited.
-        hand.thread.wait_for(old.fd, 0)
+        hand.thread.set_interest(old.fd, 0)
         new_peer, waiting = hand.accept()
 
         def end_and_add() -> None:
@@ -123,7 +123,7 @@ def test_eviction_does_not_wait_for_the_end_of_a_turn() -> None:
         assert hand.ask(other, PULSE) == ACK
         other.send(PULSE)
         peer.send(unfinished[-1:])
-        hand.thread.evict(connection)
+        hand.thread.request_eviction(connection)
         hand.thread.turn()
         assert other.receive() == ACK
         assert isinstance(connection.protocol.error, LimitError)
@@ -145,7 +145,7 @@ def test_pages_of_evicted_buffers_are_given_back(
         peer, connection = hand.connect()
         peer.send(PULSE[:-1])
         hand.thread.turn()
-        hand.thread.evict(connection)
+        hand.thread.request_eviction(connection)
         hand.thread.turn()
         assert isinstance(connection.protocol.error, LimitError)
         assert len(given_back) == 2

@@ -25,7 +25,7 @@ def test_crowd_is_seen_at_once_and_for_as_long_as_it_lasts() -> None:
     spending = Spending()
     account = Account("a")
     assert not spending.is_crowded
-    spending.charge(account, 1.5 * limits.DOMINANT_S)
+    spending.charge(account, 1.5 * limits.CROWD_S)
     assert spending.is_crowded
     now_s = 100.0
     spending.fade(now_s)
@@ -40,10 +40,10 @@ def test_address_that_many_workers_share_is_no_crowd() -> None:
     host = Account("shared")
     accounts = [Account(f"shared:{number}") for number in range(100)]
     for account in accounts:
-        account.shared_host = host
-        spending.charge(account, limits.DOMINANT_S / 10)
+        account.shared_account = host
+        spending.charge(account, limits.CROWD_S / 10)
     assert not spending.is_crowded
-    assert host.spent_s > 9 * limits.DOMINANT_S
+    assert host.spent_s > 9 * limits.CROWD_S
     spending.fade(100.0)
     assert not spending.is_crowded
-    assert host.spent_s < 6 * limits.DOMINANT_S
+    assert host.spent_s < 6 * limits.CROWD_S
