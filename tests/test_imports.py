@@ -36,7 +36,7 @@ ROOMS = {
         " wakeup wire words"
     ),
     "server.upgrade": (
-        "_version core core.store errors sasl server.io server.process words"
+        "_version core.protocol core.store errors sasl server.io server.process words"
     ),
     "server": (
         "_version admin config core core.accounts core.history core.protocol"
@@ -100,7 +100,7 @@ PURE_MODULES = (
     ),
     *("relay.link_probes", "relay.pending_replies", "relay.inbox"),
     "relay.relayed_client",
-    *("server.io.deadlines", "server.io.limits"),
+    *("server.io.deadlines", "server.io.limits", "server.io.upgrade_state"),
     "server.upgrade.state_format",
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *(

@@ -11,7 +11,6 @@ from typing import Final
 
 from pacemaker.config import Settings
 from pacemaker.core.accounts.account import Account
-from pacemaker.core.carried_over import DaemonState
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.record import TurnTime
 from pacemaker.core.protocol.dispatch import Dispatcher
@@ -26,6 +25,7 @@ from pacemaker.relay.upstreams import Upstreams
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.io_thread_parts import ProtocolFactory
+from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread

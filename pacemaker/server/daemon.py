@@ -15,7 +15,6 @@ from pacemaker.config import Settings
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.accounts.admission import AdmissionControl
 from pacemaker.core.accounts.registry import AccountRegistry
-from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.figures import Figures, add_up
 from pacemaker.core.history.record import TurnTime
 from pacemaker.core.protocol.dispatch import Dispatcher
@@ -25,7 +24,6 @@ from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import limits, restoring, sizing
-from pacemaker.server.freed_memory import FreedMemory
 from pacemaker.server.history_page import write_history
 from pacemaker.server.io.acceptor import Acceptor
 from pacemaker.server.io.io_thread import IoThread
@@ -40,11 +38,13 @@ from pacemaker.server.io.listeners import (
     ports_of,
 )
 from pacemaker.server.io.sasl_steps import SaslStepRunner
+from pacemaker.server.io.upgrade_state import ConnectionState, DaemonState
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, process_start_s
+from pacemaker.server.process.freed_memory import FreedMemory
 from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
 

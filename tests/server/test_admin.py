@@ -20,7 +20,7 @@ from pacemaker.admin.listening import address_of
 from pacemaker.admin.progress import STUCK_S
 from pacemaker.config import Settings
 from pacemaker.errors import StartError
-from pacemaker.server import AdminOptions, Daemon, ServerOptions, status
+from pacemaker.server import AdminOptions, Daemon, ServerOptions, status_client
 from pacemaker.server import admin as module
 from pacemaker.server.admin import AdminEndpoint
 from pacemaker.why.facts import DaemonFacts, parse_history
@@ -248,7 +248,7 @@ def test_endpoint_that_a_reload_opens_knows_what_was_before(
         assert list(parse_history("pm", page).keys)
         storm_yaml.write_text("pacemaker.servers: [pm1]\n")
         must_reload(daemon)
-        assert status.ask(daemon.pid, GIVE_UP_S)["admin"] is None
+        assert status_client.ask(daemon.pid, GIVE_UP_S)["admin"] is None
         assert not (tmp_path / "admin").exists()
 
 
@@ -266,7 +266,7 @@ def test_endpoint_that_a_reload_cannot_open_costs_no_heartbeat(
         write_endpoint(storm_yaml, place)
         must_reload(daemon)
         put(peer)
-        figures = status.ask(daemon.pid, GIVE_UP_S)
+        figures = status_client.ask(daemon.pid, GIVE_UP_S)
         assert (figures["keys"], figures["admin"]) == (1, None)
         daemon.logged(f"without its admin endpoint: .*{re.escape(place)}")
 
@@ -343,7 +343,7 @@ def test_status_says_where_the_endpoint_is(tmp_path: Path) -> None:
     place = f"unix:{tmp_path / 'admin'}"
     with Served("--admin", place) as daemon:
         must_reload(daemon)
-        assert status.ask(daemon.pid, GIVE_UP_S)["admin"] == place
+        assert status_client.ask(daemon.pid, GIVE_UP_S)["admin"] == place
 
 
 @pytest.mark.real

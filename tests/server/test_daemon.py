@@ -15,6 +15,7 @@ from pacemaker.errors import StartError
 from pacemaker.server import Daemon, ServerOptions, limits
 from pacemaker.server.process import memory
 from pacemaker.server.process.clocks import boot_time_s
+from pacemaker.server.process.freed_memory import TIDY_BYTES
 from pacemaker.wire.fast_codec import PULSE_OVERHEAD_BYTES
 from tests.server.upgrade.test_state_format import SMALL
 from tests.wire import by_hand as wire
@@ -114,7 +115,7 @@ def test_daemon_returns_memory_that_was_freed(monkeypatch: pytest.MonkeyPatch) -
     given_back = threading.Event()
     monkeypatch.setattr(memory, "return_free_pages", given_back.set)
     with serving() as daemon:
-        daemon.store.put("/w/1", bytes(limits.TIDY_BYTES))
+        daemon.store.put("/w/1", bytes(TIDY_BYTES))
         daemon.store.delete("/w/1")
         daemon.tidy()
     assert given_back.is_set()

@@ -1,4 +1,4 @@
-"""The daemon's status: its contents, who may read it, and how commands ask."""
+"""The daemon's status: its contents, and who may read it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pacemaker.core.figures import Figures
-from pacemaker.errors import StatusError
 from pacemaker.server import status
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.server.process.local_socket import address_of
-from pacemaker.server.status import PURPOSE, StatusSocket, ask
+from pacemaker.server.status import PURPOSE, StatusSocket
+from pacemaker.server.status_client import ask
 from tests.real.daemons import Served
 from tests.wire.by_hand import Wire, send_pulse
 
@@ -128,43 +127,6 @@ def test_trial_of_an_upgrade_does_not_listen() -> None:
     closed.close()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
         assert asker.connect_ex(address_of(os.getpid(), PURPOSE)) == errno.ECONNREFUSED
-
-
-@pytest.mark.io
-def test_a_command_is_told_why_there_is_no_answer(sock: StatusSocket) -> None:
-    """No daemon, no answer in time, and not allowed are three different errors."""
-    child = subprocess.Popen([sys.executable, "-c", "pass"])
-    child.wait()
-    with pytest.raises(StatusError, match="is not a serving storm-pacemaker-py"):
-        ask(child.pid, TIMEOUT_S)
-    with pytest.raises(StatusError, match="did not answer in time"):
-        ask(os.getpid(), 0.01)
-
-
-@pytest.mark.io
-def test_a_command_that_is_refused_says_who_may_ask(
-    sock: StatusSocket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An empty answer means that this user may not ask."""
-    asked = threading.Event()
-    read_all = status._read_all
-
-    def noted(connection: socket.socket, deadline_s: float) -> bytes:
-        asked.set()
-        return read_all(connection, deadline_s)
-
-    monkeypatch.setattr(status, "_read_all", noted)
-    monkeypatch.setattr(status, "_answer", lambda *_: None)
-
-    def answer() -> None:
-        asked.wait(TIMEOUT_S)
-        sock.answer_waiting(dict)
-
-    thread = threading.Thread(target=answer)
-    thread.start()
-    with pytest.raises(StatusError, match="answers only root and its own user"):
-        ask(os.getpid(), TIMEOUT_S)
-    thread.join()
 
 
 @pytest.mark.io

@@ -21,7 +21,6 @@ from collections.abc import Callable
 from typing import Final
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.protocol.server_protocol import Output, ServerProtocol, Wait
 from pacemaker.errors import LimitError, PeerError
@@ -38,6 +37,7 @@ from pacemaker.server.io.sockets import (
     undelivered_bytes,
     unread_bytes,
 )
+from pacemaker.server.io.upgrade_state import ConnectionState, PeerAddress
 from pacemaker.wire import messages
 from pacemaker.wire.frames import HEAD_SIZE
 
@@ -64,12 +64,14 @@ class Connection:
         protocol: a new protocol object.
         owner: the I/O thread that owns the connection.
         account: the account of the peer's address.
+        address: the peer's address.
 
     Attributes:
         ending: why it ends; None while nothing has decided that.
     """
 
     __slots__ = (
+        "_address",
         "_deadlines",
         "_is_at_end",
         "_is_greeted",
@@ -98,10 +100,12 @@ class Connection:
         protocol: ServerProtocol,
         owner: ConnectionOwner[Connection],
         account: Account,
+        address: PeerAddress,
     ) -> None:
         self._sock = sock
         self.owner = owner
         self.account = account
+        self._address = address
         self._unsent: Chunks = ()
         # What the protocol waited for at the last `_enter_for`.
         self._wait = Wait.REQUEST
@@ -424,7 +428,7 @@ class Connection:
         frame_began_s, progress_s = self._deadlines.times()
         return ConnectionState(
             fd=self.fd,
-            peer=self.protocol.peer,
+            address=self._address,
             is_greeted=self._is_greeted,
             frame_began_s=frame_began_s,
             progress_s=progress_s if self._unsent else 0.0,

@@ -21,7 +21,6 @@ from typing import Final
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.accounts.admission import OVER_SHARE
-from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.record import TurnTime
 from pacemaker.core.protocol.miss_holder import MissHolder
@@ -35,9 +34,9 @@ from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
 from pacemaker.server.io.io_thread_parts import Clocks, ProtocolFactory, SharedParts
 from pacemaker.server.io.queued_calls import QueuedCalls
 from pacemaker.server.io.timers import Timers
+from pacemaker.server.io.upgrade_state import ConnectionState, PeerAddress
 from pacemaker.server.io.watchlist import Watchlist
 from pacemaker.server.process import memory
-from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -126,7 +125,7 @@ class IoThread(threading.Thread):
     def add_connection(
         self,
         sock: socket.socket,
-        peer: str,
+        peer: PeerAddress,
         account: Account,
         *,
         replaces: bool = False,
@@ -137,7 +136,7 @@ class IoThread(threading.Thread):
 
         Args:
             sock: its socket.
-            peer: the peer's name in the log.
+            peer: the peer's address.
             account: the account of the peer's address.
             replaces: whether an expendable connection of the same address has to go.
                 If all of them have sent something by now, the new one goes.
@@ -397,8 +396,8 @@ class IoThread(threading.Thread):
 
     def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         for sock, state in peers:
-            account = self._accounts.add_connection(*split_host_and_port(state.peer))
-            self._open(sock, state.peer, account)
+            account = self._accounts.add_connection(*state.address)
+            self._open(sock, state.address, account)
             connection = self.connections.get(sock.fileno())
             if connection is not None:
                 try:
@@ -418,14 +417,14 @@ class IoThread(threading.Thread):
             connection.close_to_make_room(OVER_SHARE)
 
     def _open(
-        self, sock: socket.socket, peer: str, account: Account
+        self, sock: socket.socket, peer: PeerAddress, account: Account
     ) -> Connection | None:
         if self._stop_until_s is not None:
             self._drop(Ending.TOO_LATE, sock, peer, account)
             return None
         try:
-            protocol = self._make_protocol(peer, account)
-            connection = Connection(sock, protocol, self, account)
+            protocol = self._make_protocol(peer.name, account)
+            connection = Connection(sock, protocol, self, account, peer)
             self._epoll.register(connection.fd, select.EPOLLIN)
         except Exception:
             # The kernel has no room for it in epoll, or SASL cannot begin.
@@ -438,10 +437,10 @@ class IoThread(threading.Thread):
         return connection
 
     def _drop(
-        self, ending: Ending, sock: socket.socket, peer: str, account: Account
+        self, ending: Ending, sock: socket.socket, peer: PeerAddress, account: Account
     ) -> None:
         """Close a socket that does not become a connection."""
-        ENDINGS[ending].log(_logger, peer, exc_info=True)
+        ENDINGS[ending].log(_logger, peer.name, exc_info=True)
         self._forgotten += 1
         self._accounts.remove_connection(account)
         sock.close()

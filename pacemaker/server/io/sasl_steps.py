@@ -31,7 +31,6 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from pacemaker.core.accounts.account import DEFAULT_LIMITS
-from pacemaker.core.accounts.addresses import address_name
 from pacemaker.errors import (
     AuthenticationError,
     LimitError,
@@ -48,7 +47,6 @@ from pacemaker.server.io.sasl_backoff import (
     FailedLogins,
     RefusalQueue,
 )
-from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -303,8 +301,7 @@ class SaslStepRunner:
 
 
 def _address(connection: Connection) -> str:
-    host, _ = split_host_and_port(connection.protocol.peer)
-    return address_name(host)
+    return connection.account.address_account.name
 
 
 def _daemon_thread(run: Callable[[], None], name: str) -> threading.Thread:

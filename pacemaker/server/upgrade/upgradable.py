@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.store.store import Store
+from pacemaker.server.io.upgrade_state import ConnectionState, DaemonState
 from pacemaker.server.process.barrier import Barrier
 
 

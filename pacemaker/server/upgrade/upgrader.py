@@ -9,10 +9,10 @@ import secrets
 import time
 from typing import Final
 
-from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import UpgradeError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.io.endings import ENDINGS, Ending
+from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
@@ -21,8 +21,7 @@ from pacemaker.server.process.notify import Notifier
 from pacemaker.server.upgrade.command import own_command
 from pacemaker.server.upgrade.execute import replace_process
 from pacemaker.server.upgrade.memfd import write_state
-from pacemaker.server.upgrade.security import security_digest
-from pacemaker.server.upgrade.state_format import KEY_BYTES
+from pacemaker.server.upgrade.state_format import KEY_BYTES, security_digest
 from pacemaker.server.upgrade.trial import Trial, trial_arguments
 from pacemaker.server.upgrade.upgradable import CarriedEndpoint, Upgradable
 from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters

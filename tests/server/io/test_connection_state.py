@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.store.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io import limits
+from pacemaker.server.io.upgrade_state import ConnectionState, PeerAddress
 from pacemaker.server.upgrade.state_format import decode
 from tests.core.protocol.collecting import Collecting
 from tests.fake_mechanisms import like_digest, like_kerberos
@@ -102,7 +102,7 @@ def test_stream_cut_at_any_byte_gives_the_same(
         assert amid_sasl or first.phase is Phase.CLOSED
         assert not amid_sasl or cut < len(exchange)
         return
-    state = ConnectionState(4, "10.0.0.1:5", True, 0.0, 0.0, snapshot)
+    state = ConnectionState(4, PeerAddress("10.0.0.1", 5), True, 0.0, 0.0, snapshot)
     second = new_protocol(make, store)
     second.restore(through_the_format(state).snapshot)
     second.resume()
