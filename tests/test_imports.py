@@ -17,6 +17,7 @@ ROOT = Path(pacemaker.__file__).parent
 ROOMS = {
     "_version": "",
     "words": "",
+    "call_soon": "",
     "wakeup": "",
     "descriptor_limit": "",
     "errors": "",
@@ -24,13 +25,15 @@ ROOMS = {
     "heartbeats": "errors wire",
     "sasl": "errors",
     "config": "errors",
-    "admin": "errors wakeup",
+    "admin": "call_soon errors wakeup",
     "core": "wire",
     "core.accounts": "",
     "core.history": "heartbeats",
     "core.store": "core.accounts errors wire",
-    "core.protocol": "core core.accounts core.history core.store errors sasl wire",
-    "server.process": "_version descriptor_limit errors words",
+    "core.protocol": (
+        "call_soon core core.accounts core.history core.store errors sasl wire"
+    ),
+    "server.process": "_version call_soon descriptor_limit errors words",
     "server.io": (
         "core core.accounts core.history core.protocol errors sasl server.process"
         " wakeup wire words"
@@ -39,7 +42,7 @@ ROOMS = {
         "_version core.protocol core.store errors sasl server.io server.process words"
     ),
     "server": (
-        "_version admin config core core.accounts core.history core.protocol"
+        "_version admin call_soon config core core.accounts core.history core.protocol"
         " core.store errors heartbeats sasl server.io server.process server.upgrade"
         " wire words"
     ),
@@ -47,8 +50,9 @@ ROOMS = {
     "cluster_state": "client config errors",
     "relay.core": "",
     "relay": (
-        "client config core core.accounts core.history core.protocol core.store errors"
-        " heartbeats relay.core sasl server server.io server.process wakeup wire"
+        "call_soon client config core core.accounts core.history core.protocol"
+        " core.store errors heartbeats relay.core sasl server server.io server.process"
+        " wakeup wire"
     ),
     "testing": "client cluster_state config core core.protocol core.store wire",
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
@@ -85,7 +89,7 @@ IMPURE = frozenset(
     ("asyncio", "concurrent", "select", "selectors", "socket", "ssl", "time")
 ) | {"threading"}
 PURE_ROOMS = (
-    *("words", "errors", "wire", "heartbeats", "sasl", "relay.core"),
+    *("call_soon", "words", "errors", "wire", "heartbeats", "sasl", "relay.core"),
     *("core", "core.accounts", "core.history", "core.store", "core.protocol"),
     *("observe.decoding", "observe.zookeeper", "observe.tracking", "observe.views"),
     "doctor.checks",

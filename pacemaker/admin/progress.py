@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 from pacemaker.admin.health import HealthCheck
-
-# Queues a function on a thread that runs queued calls.
-CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
+from pacemaker.call_soon import CallSoon
 
 # A thread that has not answered for this long is stuck.  Its longest turns take some
 # milliseconds, and on an overloaded machine seconds.

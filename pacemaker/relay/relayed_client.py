@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
+from pacemaker.call_soon import CallSoon
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account, exceeds_share
 from pacemaker.core.protocol.listing import NAMES_PER_STEP
 from pacemaker.core.store.store import KeyHandle
@@ -51,8 +52,6 @@ _ACKS: Final = {
 
 # A relay announces itself with a CREATE_PATH of this directory and its own id.
 ANNOUNCEMENT: Final = "/storm-pacemaker-relay/"
-
-CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
 
 
 class ThreadRequests:

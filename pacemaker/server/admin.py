@@ -30,10 +30,11 @@ from pacemaker.admin.routes import (
     text_response,
 )
 from pacemaker.admin.server import AdminServer
+from pacemaker.call_soon import CallSoon
 from pacemaker.errors import how_to_install
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import AdminOptions
-from pacemaker.server.process.threads import CallSoon, start_thread
+from pacemaker.server.process.threads import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
+from pacemaker.call_soon import CallSoon
 from pacemaker.config import Settings
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.accounts.admission import AdmissionControl
@@ -45,7 +46,7 @@ from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, process_start_s
 from pacemaker.server.process.freed_memory import FreedMemory
-from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
+from pacemaker.server.process.threads import join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
 
 _logger: Final = logging.getLogger(__name__)

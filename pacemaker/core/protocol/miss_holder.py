@@ -20,8 +20,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
+from pacemaker.call_soon import CallSoon
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
 from pacemaker.core.protocol.held_read_budget import HeldReadBudget
 from pacemaker.core.protocol.held_reads import HeldRead, HeldReads
@@ -30,9 +31,6 @@ from pacemaker.core.store.store import Store
 # How many reads are released in one turn of the loop: a millisecond or two of writing.
 # Other connections are served between the turns.
 RELEASED_PER_TURN: Final = 100
-
-# Asks the I/O thread to call a function in its next turn.  Any thread may use it.
-CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
 
 
 class MissHolder:

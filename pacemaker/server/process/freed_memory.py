@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from pacemaker.call_soon import CallSoon
 from pacemaker.server.process import memory
-from pacemaker.server.process.threads import CallSoon
 
 # How many freed bytes of buffers and heartbeats are worth returning pages to the
 # system.  (A frame is counted once, but takes three times its size while it is

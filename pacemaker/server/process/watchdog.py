@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from pacemaker.server.process.threads import CallSoon
+from pacemaker.call_soon import CallSoon
 
 
 class Watchdog:
