@@ -34,16 +34,19 @@ ROOMS = {
         "call_soon core core.accounts core.history core.store errors sasl wire"
     ),
     "server.process": "_version call_soon descriptor_limit errors words",
+    "server.io.fairness": "core.accounts",
+    "server.io.buffers": "core.accounts",
     "server.io": (
-        "core core.accounts core.history core.protocol errors sasl server.process"
-        " wakeup wire words"
+        "core core.accounts core.history core.protocol errors sasl server.io.buffers"
+        " server.io.fairness server.process wakeup wire words"
     ),
     "server.upgrade": (
         "_version core.protocol core.store errors sasl server.io server.process words"
     ),
     "server": (
         "_version admin call_soon config core core.accounts core.history core.protocol"
-        " core.store errors heartbeats sasl server.io server.process server.upgrade"
+        " core.store errors heartbeats sasl server.io server.io.buffers server.process"
+        " server.upgrade"
         " wire words"
     ),
     "client": "config errors heartbeats sasl wakeup wire words",
@@ -92,6 +95,7 @@ PURE_ROOMS = (
     *("call_soon", "words", "errors", "wire", "heartbeats", "sasl", "relay.core"),
     *("core", "core.accounts", "core.history", "core.store", "core.protocol"),
     *("observe.decoding", "observe.zookeeper", "observe.tracking", "observe.views"),
+    *("server.io.fairness", "server.io.buffers"),
     "doctor.checks",
 )
 # Of rooms that are not pure as a whole.
@@ -135,6 +139,7 @@ LOCKED = (
     "core.history.history",
     "core.store.store",
     "relay.inbox",
+    "server.io.buffers.buffer_budget",
 )
 
 

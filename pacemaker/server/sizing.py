@@ -12,7 +12,7 @@ from pacemaker.config import Settings
 from pacemaker.core.history.history import History
 from pacemaker.core.store.store import Store
 from pacemaker.server import limits
-from pacemaker.server.io.buffer_budget import BufferBudget
+from pacemaker.server.io.buffers.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.limits import (
     ACCEPT_BATCH,

@@ -27,9 +27,13 @@ from pacemaker.errors import LimitError, PeerError
 from pacemaker.server.io import limits
 from pacemaker.server.io.chunks import Chunks, drop_sent
 from pacemaker.server.io.connection_owner import ConnectionOwner
-from pacemaker.server.io.cost_classes import NEW_CLASS, REFUSED_CLASS, next_class
 from pacemaker.server.io.deadlines import Deadlines
 from pacemaker.server.io.endings import ENDINGS, CloseMode, Ending
+from pacemaker.server.io.fairness.cost_classes import (
+    NEW_CLASS,
+    REFUSED_CLASS,
+    next_class,
+)
 from pacemaker.server.io.io_states import ALWAYS_REPORTED, INTEREST, IoState
 from pacemaker.server.io.sockets import (
     narrow_receive_buffer,

@@ -24,11 +24,11 @@ from operator import attrgetter
 from typing import Final, Protocol, TypeAlias
 
 from pacemaker.server.io import limits
-from pacemaker.server.io.backlog import Backlog
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.cost_classes import NEW_CLASS
+from pacemaker.server.io.fairness.backlog import Backlog
+from pacemaker.server.io.fairness.cost_classes import NEW_CLASS
+from pacemaker.server.io.fairness.spending import Spending, is_crowd
 from pacemaker.server.io.io_states import ALWAYS_REPORTED
-from pacemaker.server.io.spending import Spending, is_crowd
 
 # How many events are served between two readings of the clock.
 _CHUNK: Final = 8

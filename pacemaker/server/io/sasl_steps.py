@@ -40,7 +40,7 @@ from pacemaker.errors import (
 from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import ENDINGS, Ending
-from pacemaker.server.io.fair_queue import FairQueue
+from pacemaker.server.io.fairness.fair_queue import FairQueue
 from pacemaker.server.io.sasl_backoff import (
     FIRST_DELAY_S,
     MAX_RIGHT_DELAY_S,

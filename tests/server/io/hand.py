@@ -20,7 +20,7 @@ from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.core.store.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io import limits
-from pacemaker.server.io.buffer_budget import BufferBudget
+from pacemaker.server.io.buffers.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.io_thread import IoThread

@@ -8,7 +8,7 @@ import pytest
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.store.store import Store
-from pacemaker.server.io.buffer_budget import BufferBudget
+from pacemaker.server.io.buffers.buffer_budget import BufferBudget
 from pacemaker.server.process import memory
 from pacemaker.server.process.freed_memory import TIDY_BYTES, FreedMemory
 

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.io.buffer_budget."""
+"""Tests of pacemaker.server.io.buffers.buffer_budget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io.buffer_budget import BufferBudget
+from pacemaker.server.io.buffers.buffer_budget import BufferBudget
 
 KB = 1000
 MIB = 2**20

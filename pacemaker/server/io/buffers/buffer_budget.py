@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io.size_age_heaps import SizeAgeHeaps, SizedItem
+from pacemaker.server.io.buffers.size_age_heaps import SizeAgeHeaps, SizedItem
 
 _Holder = TypeVar("_Holder")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io.backlog import Backlog
+from pacemaker.server.io.fairness.backlog import Backlog
 
 
 @dataclass(eq=False)
