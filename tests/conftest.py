@@ -17,6 +17,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 # `nohup` has SIGHUP ignored, by the tests' daemons too, which then do not reload by it.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+# Likewise a shell that runs a command in the background has SIGINT ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine that is busy with Java beside the tests makes single examples slow
 # now and then; and a failure must be repeatable from what it prints.

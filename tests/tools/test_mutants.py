@@ -54,7 +54,7 @@ def test_every_pattern_of_the_settings_names_modules() -> None:
     for pattern in settings()["only_mutate"]:
         assert list(ROOT.glob(pattern)), pattern
     for folder in settings()["pytest_add_cli_args_test_selection"]:
-        assert list(ROOT.glob(f"{folder}/test_*.py")), folder
+        assert list(ROOT.glob(f"{folder}/**/test_*.py")), folder
 
 
 def test_tests_that_are_left_out_exist() -> None:
@@ -62,7 +62,7 @@ def test_tests_that_are_left_out_exist() -> None:
     texts = [
         path.read_text()
         for folder in settings()["pytest_add_cli_args_test_selection"]
-        for path in ROOT.glob(f"{folder}/test_*.py")
+        for path in ROOT.glob(f"{folder}/**/test_*.py")
     ]
     names = re.findall(r"\b[a-z]+(?:_[a-z]+)+\b", settings()["pytest_add_cli_args"][-1])
     assert names

@@ -88,7 +88,6 @@ def test_code_needs_its_blob(data: Data) -> None:
         b"\xfe\x0c\xff\xff\xff\xffabc",
         b"\xff\x36\0\0\0\x03abc",
     ],
-    ids=repr,
 )
 def test_token_needs_its_blob(data: Data) -> None:
     """A token with another code or a length that is not there is malformed."""
