@@ -17,6 +17,7 @@ ROOT = Path(pacemaker.__file__).parent
 ROOMS = {
     "_version": "",
     "words": "",
+    "call_soon": "",
     "wakeup": "",
     "descriptor_limit": "",
     "errors": "",
@@ -24,31 +25,37 @@ ROOMS = {
     "heartbeats": "errors wire",
     "sasl": "errors",
     "config": "errors",
-    "admin": "errors wakeup",
+    "admin": "call_soon errors wakeup",
     "core": "wire",
     "core.accounts": "",
     "core.history": "heartbeats",
     "core.store": "core.accounts errors wire",
-    "core.protocol": "core core.accounts core.history core.store errors sasl wire",
-    "server.process": "_version descriptor_limit errors words",
+    "core.protocol": (
+        "call_soon core core.accounts core.history core.store errors sasl wire"
+    ),
+    "server.process": "_version call_soon descriptor_limit errors words",
+    "server.io.fairness": "core.accounts",
+    "server.io.buffers": "core.accounts",
     "server.io": (
-        "core core.accounts core.history core.protocol errors sasl server.process"
-        " wakeup wire words"
+        "core core.accounts core.history core.protocol errors sasl server.io.buffers"
+        " server.io.fairness server.process wakeup wire words"
     ),
     "server.upgrade": (
-        "_version core core.store errors sasl server.io server.process words"
+        "_version core.protocol core.store errors sasl server.io server.process words"
     ),
     "server": (
-        "_version admin config core core.accounts core.history core.protocol"
-        " core.store errors heartbeats sasl server.io server.process server.upgrade"
+        "_version admin call_soon config core core.accounts core.history core.protocol"
+        " core.store errors heartbeats sasl server.io server.io.buffers server.process"
+        " server.upgrade"
         " wire words"
     ),
     "client": "config errors heartbeats sasl wakeup wire words",
     "cluster_state": "client config errors",
     "relay.core": "",
     "relay": (
-        "client config core core.accounts core.history core.protocol core.store errors"
-        " heartbeats relay.core sasl server server.io server.process wakeup wire"
+        "call_soon client config core core.accounts core.history core.protocol"
+        " core.store errors heartbeats relay.core sasl server server.io server.process"
+        " wakeup wire"
     ),
     "testing": "client cluster_state config core core.protocol core.store wire",
     "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
@@ -86,9 +93,10 @@ IMPURE = frozenset(
     ("asyncio", "concurrent", "select", "selectors", "socket", "ssl", "time")
 ) | {"threading"}
 PURE_ROOMS = (
-    *("words", "errors", "wire", "heartbeats", "sasl", "relay.core"),
+    *("call_soon", "words", "errors", "wire", "heartbeats", "sasl", "relay.core"),
     *("core", "core.accounts", "core.history", "core.store", "core.protocol"),
     *("observe.decoding", "observe.zookeeper", "observe.tracking", "observe.views"),
+    *("server.io.fairness", "server.io.buffers"),
     "doctor.checks",
 )
 # Of rooms that are not pure as a whole.
@@ -101,7 +109,7 @@ PURE_MODULES = (
     ),
     *("relay.link_probes", "relay.pending_replies", "relay.inbox"),
     "relay.relayed_client",
-    *("server.io.deadlines", "server.io.limits"),
+    *("server.io.deadlines", "server.io.limits", "server.io.upgrade_state"),
     "server.upgrade.state_format",
     *("simulate.histogram", "simulate.shape", "simulate.schedule", "simulate.tally"),
     *(
@@ -132,6 +140,7 @@ LOCKED = (
     "core.history.history",
     "core.store.store",
     "relay.inbox",
+    "server.io.buffers.buffer_budget",
 )
 
 

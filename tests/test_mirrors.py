@@ -16,6 +16,7 @@ NEEDS_A_KDC = "runs against MIT's library and a real KDC: real/test_sasl_kerbero
 
 EXCEPTIONS = {
     "_version.py": NO_CODE,
+    "call_soon.py": NO_CODE,
     "admin/exposition.py": "is tested with the figures: server/test_metrics.py",
     "cli/options/admin_options.py": "are options of `health` and `serve`: cli/",
     "cli/options/server_options.py": "are options of `relay` and `serve`: cli/",
@@ -25,6 +26,7 @@ EXCEPTIONS = {
     "config/load.py": "three lines between files and layers: config/test_files.py",
     "config/settings.py": NO_CODE,
     "core/protocol/pending_requests.py": NO_CODE,
+    "core/protocol/protocol_snapshot.py": NO_CODE,
     "heartbeats/model.py": NO_CODE,
     "relay/core/limits.py": NO_CODE,
     "relay/core/question.py": NO_CODE,

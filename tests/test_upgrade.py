@@ -21,14 +21,15 @@ from typing import IO
 import pytest
 
 from pacemaker.config import Settings
-from pacemaker.core.carried_over import ConnectionState, DaemonState, ProtocolSnapshot
+from pacemaker.core.protocol.protocol_snapshot import ProtocolSnapshot
 from pacemaker.sasl.digest import DigestClient, digest_secret
 from pacemaker.sasl.registry import server_mechanism_factory
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.io.sockets import set_reset_on_close
+from pacemaker.server.io.upgrade_state import ConnectionState, DaemonState, PeerAddress
 from pacemaker.server.upgrade.execute import STATE_VARIABLE
 from pacemaker.server.upgrade.memfd import write_state
-from pacemaker.server.upgrade.security import security_digest
+from pacemaker.server.upgrade.state_format import security_digest
 from tests.real.daemons import SERVE, Daemon, Served
 from tests.server.process.test_notify import Manager
 from tests.wire import by_hand as wire
@@ -539,7 +540,7 @@ class Inherited:
             waiter_fds=(),
             connections=[
                 ConnectionState(
-                    *(sock.fileno(), "10.0.0.1:5", True, 0.0, 0.0),
+                    *(sock.fileno(), PeerAddress("10.0.0.1", 5), True, 0.0, 0.0),
                     ProtocolSnapshot(True, False, None, b"", b""),
                 )
                 for sock in self.accepted

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 from pacemaker.admin.health import HealthCheck
-
-# Queues a function on a thread that runs queued calls.
-CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
+from pacemaker.call_soon import CallSoon
 
 # A thread that has not answered for this long is stuck.  Its longest turns take some
 # milliseconds, and on an overloaded machine seconds.
@@ -27,7 +25,7 @@ class Progress:
     """Asks threads for signs of life.
 
     Args:
-        calls: by name, the `call` of each thread; only the caller of `turn` uses them.
+        calls: by name, the `call` of each thread; only the caller of `ask` uses them.
         clock: returns monotonic seconds.
     """
 
@@ -42,7 +40,7 @@ class Progress:
         # stuck for an hour would have thousands of them in its queue.
         self._is_asked = dict.fromkeys(calls, False)
 
-    def turn(self) -> None:
+    def ask(self) -> None:
         """Ask each thread that has answered the last question."""
         for name, call in self._calls.items():
             if not self._is_asked[name]:

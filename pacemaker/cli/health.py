@@ -87,7 +87,7 @@ def _ask_daemon(pid: int, timeout_s: float) -> tuple[str, AdminAddress | None]:
     Raises:
         StatusError: it does not answer.
     """
-    from pacemaker.server.status import ask
+    from pacemaker.server.status_client import ask
 
     status = ask(pid, timeout_s)
     admin = status.get("admin")

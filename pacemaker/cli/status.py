@@ -54,7 +54,7 @@ def status_command(
     container, run the command inside the container.
     """
     # Imported where it is needed: --help starts without.
-    from pacemaker.server.status import ask
+    from pacemaker.server.status_client import ask
 
     status = ask(chosen_daemon(pid, pid_file), timeout_s)
     if as_json:

@@ -82,7 +82,7 @@ class Figures:
 
     Of the daemon as a whole, set after the threads' figures are added up:
         addresses: peer addresses that have a connection.
-        most_connections: connections of the address that has the most.
+        busiest_account_connections: connections of the address that has the most.
         refused_connections: connections refused for lack of room.
         refused_heartbeats: heartbeats refused for lack of room.
         refused_holds: misses answered at once for lack of room.
@@ -110,7 +110,7 @@ class Figures:
     delays: int = 0
     anonymous_deletes: int = 0
     addresses: int = 0
-    most_connections: int = 0
+    busiest_account_connections: int = 0
     refused_connections: int = 0
     refused_heartbeats: int = 0
     refused_holds: int = 0
@@ -206,5 +206,6 @@ def describe_minute(before: Figures, now: Figures, keys: int) -> str:
         f" largest_heartbeat_bytes={now.largest_pulse_bytes}"
         f" average_heartbeat_bytes={average}"
         f" keys={keys} connections={now.connections} addresses={now.addresses}"
-        f" most_connections_of_an_address={now.most_connections}{''.join(counted)}"
+        f" most_connections_of_an_address={now.busiest_account_connections}"
+        f"{''.join(counted)}"
     )

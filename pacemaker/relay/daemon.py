@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from pacemaker.call_soon import CallSoon
 from pacemaker.config import Settings
 from pacemaker.core.accounts.account import Account
-from pacemaker.core.carried_over import DaemonState
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.record import TurnTime
 from pacemaker.core.protocol.dispatch import Dispatcher
@@ -26,9 +26,10 @@ from pacemaker.relay.upstreams import Upstreams
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.io_thread_parts import ProtocolFactory
+from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import ServerOptions
-from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
+from pacemaker.server.process.threads import join_thread, start_thread
 
 _logger: Final = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from pacemaker.client.address import ServerAddress, parse_server
 from pacemaker.config import Settings
 from pacemaker.config.keys import RELAY_SERVERS
 from pacemaker.errors import ConfigError
-from pacemaker.server.io.listening import has_inherited_listeners
+from pacemaker.server.io.listeners import has_inherited_listeners
 
 # How long a start waits for the resolver: a relay must come up without it.
 RESOLVE_TIMEOUT_S: Final = 2.0

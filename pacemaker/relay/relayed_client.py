@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
+from pacemaker.call_soon import CallSoon
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account, exceeds_share
 from pacemaker.core.protocol.large_list import NAMES_PER_STEP
-from pacemaker.core.protocol.pending_requests import CallSoon
 from pacemaker.core.store.store import KeyHandle
 from pacemaker.core.store.trie import characters_bytes
 from pacemaker.errors import LimitError, OutOfPlaceError

@@ -30,10 +30,11 @@ from pacemaker.admin.routes import (
     text_response,
 )
 from pacemaker.admin.server import AdminServer
+from pacemaker.call_soon import CallSoon
 from pacemaker.errors import how_to_install
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import AdminOptions
-from pacemaker.server.process.threads import CallSoon, start_thread
+from pacemaker.server.process.threads import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -144,11 +145,11 @@ class AdminEndpoint:
         self._progress = Progress(daemon.thread_calls(), self._clock)
         self._stage = DaemonStage.SERVING
 
-    def turn(self) -> None:
+    def check_threads(self) -> None:
         """Ask all threads for a sign of life; note whether there was traffic."""
         if self._server is None or self._daemon is None:
             return
-        self._progress.turn()
+        self._progress.ask()
         pulses, reads = self._daemon.traffic()
         # These times are only as exact as the main thread's turns.  Reading the clock
         # for each pulse would cost more than the counters do.

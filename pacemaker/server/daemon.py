@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
+from pacemaker.call_soon import CallSoon
 from pacemaker.config import Settings
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.accounts.admission import AdmissionControl
 from pacemaker.core.accounts.registry import AccountRegistry
-from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.figures import Figures, add_up
 from pacemaker.core.history.record import TurnTime
 from pacemaker.core.protocol.dispatch import Dispatcher
@@ -24,14 +24,13 @@ from pacemaker.core.protocol.pending_requests import PendingRequests
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server import carrying_over, limits, sizing
-from pacemaker.server.freed_memory import FreedMemory
+from pacemaker.server import limits, restoring, sizing
 from pacemaker.server.history_page import write_history
 from pacemaker.server.io.acceptor import Acceptor
 from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.io_thread_parts import ProtocolFactory, SharedParts
 from pacemaker.server.io.limits import STOP_TIMEOUT_S
-from pacemaker.server.io.listening import (
+from pacemaker.server.io.listeners import (
     describe,
     describe_all,
     describe_scope,
@@ -40,12 +39,14 @@ from pacemaker.server.io.listening import (
     ports_of,
 )
 from pacemaker.server.io.sasl_steps import SaslStepRunner
+from pacemaker.server.io.upgrade_state import ConnectionState, DaemonState
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, process_start_s
-from pacemaker.server.process.threads import CallSoon, join_thread, start_thread
+from pacemaker.server.process.freed_memory import FreedMemory
+from pacemaker.server.process.threads import join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
 
 _logger: Final = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class Daemon:
             self.store, self._shared.budget, self.threads[0].call
         )
         reserved = sizing.reserved_descriptors(options)
-        room = sizing.most_connections(threads, reserved)
+        room = sizing.connection_capacity(threads, reserved)
         self._acceptor = Acceptor(
             *(self._listeners, self.threads, self._shared.accounts),
             AdmissionControl(self._shared.accounts, room, self.address_limits),
@@ -224,7 +225,9 @@ class Daemon:
         """Return the sums of all counters since the start."""
         figures = add_up(thread.figures for thread in self.threads)
         figures.addresses = self._shared.accounts.active_accounts
-        figures.most_connections = self._shared.accounts.most_connections()
+        figures.busiest_account_connections = (
+            self._shared.accounts.busiest_account_connections()
+        )
         figures.refused_connections = self._acceptor.refused
         figures.refused_heartbeats = self.store.refused
         figures.refused_holds = sum(holder.refused for holder in self._miss_holders)
@@ -243,7 +246,9 @@ class Daemon:
             store_budget_bytes=self.store.budget_bytes,
             buffer_bytes=self._shared.budget.total_bytes,
             buffer_budget_bytes=self._shared.budget.budget_bytes,
-            held_read_bytes=sum(holder.held_bytes for holder in self._miss_holders),
+            held_read_bytes=sum(
+                holder.held_read_bytes for holder in self._miss_holders
+            ),
             auth_method=self.settings.auth_method.value,
             io_threads=len(self.threads),
             most_descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
@@ -320,13 +325,13 @@ class Daemon:
 
     def sample_heartbeats(self) -> list[tuple[str, bytes]]:
         """Return a few heartbeats that are not large."""
-        return carrying_over.sample_heartbeats(self.store)
+        return restoring.sample_heartbeats(self.store)
 
     @property
-    def held_bytes(self) -> int:
+    def second_copy_bytes(self) -> int:
         """The approximate memory that a second copy of all data would need."""
         connections_bytes = self.figures().connections * limits.CONNECTION_BYTES
-        reads_bytes = sum(holder.held_bytes for holder in self._miss_holders)
+        reads_bytes = sum(holder.held_read_bytes for holder in self._miss_holders)
         buffers_bytes = (
             self._shared.budget.total_bytes + connections_bytes + reads_bytes
         )
@@ -361,7 +366,7 @@ class Daemon:
         states = [
             state.shifted(ahead_s)
             for thread in self.threads
-            for state in thread.states()
+            for state in thread.carried_states()
         ]
         return states, sum(thread.load for thread in self.threads) - len(states)
 
@@ -376,11 +381,11 @@ class Daemon:
     def restore(self, state: DaemonState, ahead_s: float) -> None:
         """Restore, before `start`, the state from before an upgrade."""
         max_body_bytes = self.settings.message_size_max_bytes
-        carrying_over.restore_heartbeats(self.store, state.heartbeats, max_body_bytes)
-        carrying_over.restore_history(self.history, state.history)
+        restoring.restore_heartbeats(self.store, state.heartbeats, max_body_bytes)
+        restoring.restore_history(self.history, state.history)
         self.hold_until_s = state.hold_until_s
         peers = [
-            (carrying_over.restore_socket(connection.fd), connection.shifted(-ahead_s))
+            (restoring.restore_socket(connection.fd), connection.shifted(-ahead_s))
             for connection in state.connections
         ]
         for number, thread in enumerate(self.threads):

@@ -30,10 +30,8 @@ SAMPLED_BYTES: Final = 16 * 1024
 FIGURES_EVERY_S: Final = 60.0
 
 # How often the daemon checks whether enough memory of buffers or heartbeats was freed
-# to return it to the system, and how much is enough.  (A frame is counted once, but
-# takes three times its size while it is decoded.)
+# to return it to the system (`TIDY_BYTES`).
 TIDY_EVERY_S: Final = 1.0
-TIDY_BYTES: Final = 4 * 1024 * 1024
 
 # How many times per watchdog interval the daemon checks that all its threads make
 # progress.  One check asks the threads, and a later one sees their answers.

@@ -21,7 +21,7 @@ from pacemaker.server import limits, status
 from pacemaker.server.admin import AdminEndpoint
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.limits import STOP_POLL_S
-from pacemaker.server.io.listening import has_inherited_listeners
+from pacemaker.server.io.listeners import has_inherited_listeners
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import environment, memory, signals
 from pacemaker.server.process.flood import FloodFilter
@@ -341,12 +341,12 @@ class _MainThread:
 
     def turn(self) -> None:
         """Do the periodic housekeeping.  A failed part is tried again next turn."""
-        self._attempt(self._notifier.turn)
-        self._attempt(self._admin.turn)
-        self._attempt(lambda: self._status_socket.turn(self._status))
+        self._attempt(self._notifier.send_unsent)
+        self._attempt(self._admin.check_threads)
+        self._attempt(lambda: self._status_socket.answer_waiting(self._status))
         if self._notifier.watchdog_s is not None:
-            self._attempt(self._watchdog.turn)
-        self._attempt(self._upgrader.turn)
+            self._attempt(self._watchdog.check)
+        self._attempt(self._upgrader.check)
         self._attempt(lambda: signals.reap_orphans(self._upgrader.child_pid))
         self._attempt(self._daemon.tidy)
         if time.monotonic() >= self._next_figures_s:

@@ -12,7 +12,7 @@ from pacemaker.config import Settings
 from pacemaker.core.history.history import History
 from pacemaker.core.store.store import Store
 from pacemaker.server import limits
-from pacemaker.server.io.buffer_budget import BufferBudget
+from pacemaker.server.io.buffers.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.limits import (
     ACCEPT_BATCH,
@@ -89,7 +89,7 @@ def reserved_descriptors(options: ServerOptions) -> int:
     return RESERVED_DESCRIPTORS + limits.ADMIN_DESCRIPTORS
 
 
-def most_connections(threads: int, reserved: int) -> int:
+def connection_capacity(threads: int, reserved: int) -> int:
     """Return how many connections the limit of descriptors leaves room for.
 
     They are fewer than the kernel allows.  The acceptor accepts a whole batch before

@@ -1,11 +1,11 @@
-"""The status of a running daemon, for commands on the same host.
+"""The status of a running daemon, for commands on the same host (`status_client`).
 
 The daemon listens on a Unix socket and answers with one JSON document.  It answers only
 root and its own user; the kernel tells it who the peer is.  The main thread answers
 between two of its turns, so within a second.
 
 The socket is not carried over by an upgrade: the new program opens it again under the
-same name.  A command that finds it closed meanwhile tries again.
+same name.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from pacemaker._version import __version__
-from pacemaker.errors import StatusError
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.server.process.local_socket import address_of, credentials
@@ -30,11 +29,8 @@ _logger: Final = logging.getLogger(__name__)
 
 PURPOSE: Final = "status"
 
-# The most requests answered in a turn: more than people ever make at once.
+# The most requests answered in a call: more than people ever make at once.
 _MAX_ANSWERED: Final = 16
-_MAX_STATUS_BYTES: Final = 64 * 1024
-# The pause between two attempts: during an upgrade nobody listens for a moment.
-_RETRY_AFTER_S: Final = 0.1
 
 Status = dict[str, Any]
 
@@ -122,8 +118,8 @@ class StatusSocket:
     def __init__(self, is_open: bool = True) -> None:
         self._listener = _listen() if is_open else None
 
-    def turn(self, status: Callable[[], Status]) -> None:
-        """Answer everybody who has asked since the last turn."""
+    def answer_waiting(self, status: Callable[[], Status]) -> None:
+        """Answer everybody who has asked since the last call."""
         for _ in range(_MAX_ANSWERED):
             if self._listener is None:
                 return
@@ -167,58 +163,3 @@ def _answer(connection: socket.socket, status: Callable[[], Status]) -> None:
         connection.send(json.dumps(status()).encode())
     except OSError:
         _logger.debug("the command that asked for the status has gone")
-
-
-def ask(pid: int, timeout_s: float) -> Mapping[str, Any]:
-    """Ask a daemon for its status.
-
-    Args:
-        pid: its process id, within this process's own namespace.
-        timeout_s: how long to wait.
-
-    Raises:
-        StatusError: there is no such daemon, it does not answer this user, or it did
-            not answer in time.
-    """
-    deadline_s = time.monotonic() + timeout_s
-    while True:
-        try:
-            return _ask_once(pid, deadline_s)
-        except ConnectionError as exc:
-            if time.monotonic() + _RETRY_AFTER_S >= deadline_s or not _is_alive(pid):
-                problem = f"process {pid} is not a serving storm-pacemaker-py"
-                raise StatusError(f"{problem} ({exc.strerror})") from exc
-            time.sleep(_RETRY_AFTER_S)
-
-
-def _is_alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
-
-
-def _ask_once(pid: int, deadline_s: float) -> Mapping[str, Any]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(max(0.001, deadline_s - time.monotonic()))
-        connection.connect(address_of(pid, PURPOSE))
-        if credentials(connection)[0] != pid:
-            raise StatusError(f"another process listens on the socket of process {pid}")
-        try:
-            answer = _read_all(connection, deadline_s)
-        except TimeoutError as exc:
-            raise StatusError(f"process {pid} did not answer in time") from exc
-    if not answer:
-        raise StatusError(
-            f"process {pid} answers only root and its own user: run this as one of them"
-        )
-    status: Mapping[str, Any] = json.loads(answer)
-    return status
-
-
-def _read_all(connection: socket.socket, deadline_s: float) -> bytes:
-    answer = b""
-    while len(answer) < _MAX_STATUS_BYTES:
-        connection.settimeout(max(0.001, deadline_s - time.monotonic()))
-        part = connection.recv(_MAX_STATUS_BYTES)
-        if not part:
-            break
-        answer += part
-    return answer

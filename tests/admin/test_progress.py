@@ -45,7 +45,7 @@ def test_threads_that_turn_are_well() -> None:
     clock, first, second = Clock(), Loop(), Loop()
     progress = Progress({"io-0": first.call, "io-1": second.call}, clock)
     for _ in range(100):
-        progress.turn()
+        progress.ask()
         first.turn()
         second.turn()
         clock.now_s += 1.0
@@ -57,7 +57,7 @@ def test_thread_that_is_stuck_is_named() -> None:
     clock, stuck, well = Clock(), Loop(), Loop()
     progress = Progress({"io-0": stuck.call, "acceptor": well.call}, clock)
     while failed(progress) == []:
-        progress.turn()
+        progress.ask()
         well.turn()
         clock.now_s += limits.TIDY_EVERY_S
         assert clock.now_s < 1015.0
@@ -70,7 +70,7 @@ def test_stuck_thread_gets_one_question() -> None:
     clock, stuck = Clock(), Loop()
     progress = Progress({"io-0": stuck.call}, clock)
     for _ in range(100):
-        progress.turn()
+        progress.ask()
         clock.now_s += 1.0
     assert len(stuck.queued) == 1
     stuck.turn()
@@ -81,7 +81,7 @@ def test_stuck_main_thread_makes_all_answers_old() -> None:
     """Nobody asks the others any more."""
     clock, well = Clock(), Loop()
     progress = Progress({"io-0": well.call}, clock)
-    progress.turn()
+    progress.ask()
     well.turn()
     clock.now_s += STUCK_S
     assert failed(progress) == ["io-0"]

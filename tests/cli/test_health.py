@@ -15,7 +15,7 @@ from pacemaker.admin.address import AdminAddress
 from pacemaker.admin.client import FetchedPage
 from pacemaker.cli.output import exit_codes
 from pacemaker.errors import AdminError
-from pacemaker.server import status as module
+from pacemaker.server import status_client
 from pacemaker.server.process import local_socket
 from tests.cli.conftest import Run
 from tests.real.daemons import Daemon
@@ -77,7 +77,7 @@ def status(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Put a stand-in in the place of the only daemon; return what it says of itself."""
     says: dict[str, object] = {"address": "[::]:6699", "admin": "127.0.0.1:7000"}
     monkeypatch.setattr(local_socket, "running_daemons", lambda _: [5])
-    monkeypatch.setattr(module, "ask", lambda pid, timeout_s: says)
+    monkeypatch.setattr(status_client, "ask", lambda pid, timeout_s: says)
     return says
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from pacemaker.cli.output import exit_codes
 from pacemaker.errors import StatusError
-from pacemaker.server import status as module
+from pacemaker.server import status, status_client
 from pacemaker.server.process import local_socket
 from tests.cli.conftest import Run
 from tests.server.test_status import MEASURED
@@ -21,9 +21,9 @@ STATUS = {
     "pid": 5,
     "uptime_s": 3700,
     "python": "3.13.1",
-    **module.describe(MEASURED, address="[::]:6699", hold_until_s=0.0),
+    **status.describe(MEASURED, address="[::]:6699", hold_until_s=0.0),
     "admin": "127.0.0.1:6698",
-    "upgrades": module.describe_upgrades(1, 0.0, (0.0, "no memory")),
+    "upgrades": status.describe_upgrades(1, 0.0, (0.0, "no memory")),
 }
 
 
@@ -45,7 +45,7 @@ class Daemons:
 def daemons(monkeypatch: pytest.MonkeyPatch) -> Daemons:
     """Put stand-ins in the place of the daemons."""
     daemons = Daemons()
-    monkeypatch.setattr(module, "ask", daemons.ask)
+    monkeypatch.setattr(status_client, "ask", daemons.ask)
     monkeypatch.setattr(local_socket, "running_daemons", lambda _: daemons.running)
     return daemons
 

@@ -90,7 +90,7 @@ def test_minute_is_described_by_differences() -> None:
     now.requests[messages.GET_PULSE] = 12
     now.unauthorized[messages.EXISTS] = 7
     now.connections, now.evictions, now.delays = 4, 3, 1
-    now.addresses, now.most_connections = 3, 2
+    now.addresses, now.busiest_account_connections = 3, 2
     assert describe_minute(before, now, 7) == (
         "last minute: pulses=3 pulse_bytes=100 reads=2 read_bytes=100"
         " largest_heartbeat_bytes=60 average_heartbeat_bytes=33 keys=7 connections=4"

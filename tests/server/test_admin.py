@@ -20,7 +20,7 @@ from pacemaker.admin.listener import address_of
 from pacemaker.admin.progress import STUCK_S
 from pacemaker.config import Settings
 from pacemaker.errors import StartError
-from pacemaker.server import AdminOptions, Daemon, ServerOptions, status
+from pacemaker.server import AdminOptions, Daemon, ServerOptions, status_client
 from pacemaker.server import admin as module
 from pacemaker.server.admin import AdminEndpoint
 from pacemaker.why.facts import DaemonFacts, parse_history
@@ -69,7 +69,7 @@ class Case:
 
     def turn(self) -> None:
         """Make a turn of the main thread; wait until healthy threads have answered."""
-        self.admin.turn()
+        self.admin.check_threads()
         for call in self.daemon.thread_calls().values():
             passed = threading.Event()
             call(passed.set)
@@ -139,7 +139,7 @@ def test_stuck_io_thread_is_seen_within_15_s(case: Case) -> None:
 
     case.daemon.thread_calls()["io-1"](stand)
     for _ in range(14):
-        case.admin.turn()
+        case.admin.check_threads()
         for name in ("acceptor", "io-0"):
             passed = threading.Event()
             case.daemon.thread_calls()[name](passed.set)
@@ -173,7 +173,7 @@ def test_no_endpoint_costs_nothing() -> None:
     before = threading.active_count()
     admin = AdminEndpoint(None)
     assert (admin.listener_fd, threading.active_count()) == (-1, before)
-    admin.turn()
+    admin.check_threads()
     admin.stopping()
     admin.close()
 
@@ -248,7 +248,7 @@ def test_endpoint_that_a_reload_opens_knows_what_was_before(
         assert list(parse_history("pm", page).keys)
         storm_yaml.write_text("pacemaker.servers: [pm1]\n")
         must_reload(daemon)
-        assert status.ask(daemon.pid, GIVE_UP_S)["admin"] is None
+        assert status_client.ask(daemon.pid, GIVE_UP_S)["admin"] is None
         assert not (tmp_path / "admin").exists()
 
 
@@ -266,7 +266,7 @@ def test_endpoint_that_a_reload_cannot_open_costs_no_heartbeat(
         write_endpoint(storm_yaml, place)
         must_reload(daemon)
         put(peer)
-        figures = status.ask(daemon.pid, GIVE_UP_S)
+        figures = status_client.ask(daemon.pid, GIVE_UP_S)
         assert (figures["keys"], figures["admin"]) == (1, None)
         daemon.logged(f"without its admin endpoint: .*{re.escape(place)}")
 
@@ -343,7 +343,7 @@ def test_status_says_where_the_endpoint_is(tmp_path: Path) -> None:
     place = f"unix:{tmp_path / 'admin'}"
     with Served("--admin", place) as daemon:
         must_reload(daemon)
-        assert status.ask(daemon.pid, GIVE_UP_S)["admin"] == place
+        assert status_client.ask(daemon.pid, GIVE_UP_S)["admin"] == place
 
 
 @pytest.mark.real

@@ -16,6 +16,7 @@ from pacemaker.errors import StartError
 from pacemaker.server import Daemon, ServerOptions, limits
 from pacemaker.server.process import memory
 from pacemaker.server.process.clocks import boot_time_s
+from pacemaker.server.process.freed_memory import TIDY_BYTES
 from pacemaker.wire.fast_codec import PULSE_OVERHEAD_BYTES
 from tests.server.upgrade.test_state_format import SMALL
 from tests.wire import by_hand as wire
@@ -115,7 +116,7 @@ def test_daemon_returns_memory_that_was_freed(monkeypatch: pytest.MonkeyPatch) -
     given_back = threading.Event()
     monkeypatch.setattr(memory, "return_free_pages", given_back.set)
     with serving() as daemon:
-        daemon.store.put("/w/1", bytes(limits.TIDY_BYTES))
+        daemon.store.put("/w/1", bytes(TIDY_BYTES))
         daemon.store.delete("/w/1")
         daemon.tidy()
     assert given_back.is_set()
@@ -150,7 +151,7 @@ def test_daemon_counts_held_reads_among_what_it_holds() -> None:
         peer.send(wire.path_request(Type.GET_PULSE, "/absent", 1))
         # Its answer comes at once, and the read before it is held by then.
         assert peer.ask(wire.path_request(Type.EXISTS, "/w", 2))
-        reads_bytes = daemon.held_bytes - limits.CONNECTION_BYTES
+        reads_bytes = daemon.second_copy_bytes - limits.CONNECTION_BYTES
     daemon.begin_stop()
     daemon.close()
     assert reads_bytes >= len("/absent")

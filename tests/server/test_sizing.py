@@ -15,8 +15,8 @@ from pacemaker.server import ServerOptions, limits
 from pacemaker.server.io.limits import RESERVED_DESCRIPTORS
 from pacemaker.server.options import AdminOptions
 from pacemaker.server.sizing import (
+    connection_capacity,
     io_threads,
-    most_connections,
     new_buffer_budget,
     new_history,
     new_store,
@@ -95,9 +95,9 @@ def test_admin_endpoint_takes_descriptors_from_connections(
     with_admin = reserved_descriptors(ServerOptions(admin=admin))
     without = reserved_descriptors(ServerOptions())
     assert with_admin - without == limits.ADMIN_DESCRIPTORS
-    room = most_connections(1, without)
+    room = connection_capacity(1, without)
     assert 0 < room < 1024 - RESERVED_DESCRIPTORS
-    assert room - most_connections(1, with_admin) == limits.ADMIN_DESCRIPTORS
+    assert room - connection_capacity(1, with_admin) == limits.ADMIN_DESCRIPTORS
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_some_descriptors_are_never_a_connections(
 ) -> None:
     """A reserve is kept, smaller if there are few, and one connection always fits."""
     monkeypatch.setattr(resource, "getrlimit", lambda which: (descriptors, descriptors))
-    assert most_connections(1, RESERVED_DESCRIPTORS) == connections
+    assert connection_capacity(1, RESERVED_DESCRIPTORS) == connections

@@ -1,4 +1,4 @@
-"""The daemon's status: its contents, who may read it, and how commands ask."""
+"""The daemon's status: its contents, and who may read it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from pacemaker.core.figures import Figures
-from pacemaker.errors import StatusError
 from pacemaker.server import status
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.server.process.local_socket import address_of
-from pacemaker.server.status import PURPOSE, StatusSocket, ask
+from pacemaker.server.status import PURPOSE, StatusSocket
+from pacemaker.server.status_client import ask
 from tests.real.daemons import Served
 from tests.wire.by_hand import Wire, send_pulse
 
@@ -95,7 +94,7 @@ def _asking() -> socket.socket:
 def test_everybody_who_asked_gets_the_answer_in_one_turn(sock: StatusSocket) -> None:
     """One turn of the main thread answers everybody, and waits for nobody."""
     askers = [_asking(), _asking()]
-    sock.turn(lambda: {"keys": 1})
+    sock.answer_waiting(lambda: {"keys": 1})
     for asker in askers:
         with asker:
             assert json.loads(asker.recv(1000)) == {"keys": 1}
@@ -105,8 +104,8 @@ def test_everybody_who_asked_gets_the_answer_in_one_turn(sock: StatusSocket) -> 
 def test_a_peer_that_has_gone_costs_nothing(sock: StatusSocket) -> None:
     """A peer that has disconnected causes no error."""
     _asking().close()
-    sock.turn(lambda: {"keys": 1})
-    sock.turn(lambda: {"keys": 1})
+    sock.answer_waiting(lambda: {"keys": 1})
+    sock.answer_waiting(lambda: {"keys": 1})
 
 
 @pytest.mark.io
@@ -116,7 +115,7 @@ def test_strangers_get_nothing(
     """Users other than root and the daemon's own get an empty answer."""
     monkeypatch.setattr(status, "credentials", lambda _: (os.getpid(), 4242))
     with _asking() as asker:
-        sock.turn(lambda: {"keys": 1})
+        sock.answer_waiting(lambda: {"keys": 1})
         assert asker.recv(1000) == b""
 
 
@@ -124,47 +123,10 @@ def test_strangers_get_nothing(
 def test_trial_of_an_upgrade_does_not_listen() -> None:
     """A socket that is not open answers nobody, and can be closed."""
     closed = StatusSocket(is_open=False)
-    closed.turn(dict)
+    closed.answer_waiting(dict)
     closed.close()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker:
         assert asker.connect_ex(address_of(os.getpid(), PURPOSE)) == errno.ECONNREFUSED
-
-
-@pytest.mark.io
-def test_a_command_is_told_why_there_is_no_answer(sock: StatusSocket) -> None:
-    """No daemon, no answer in time, and not allowed are three different errors."""
-    child = subprocess.Popen([sys.executable, "-c", "pass"])
-    child.wait()
-    with pytest.raises(StatusError, match="is not a serving storm-pacemaker-py"):
-        ask(child.pid, TIMEOUT_S)
-    with pytest.raises(StatusError, match="did not answer in time"):
-        ask(os.getpid(), 0.01)
-
-
-@pytest.mark.io
-def test_a_command_that_is_refused_says_who_may_ask(
-    sock: StatusSocket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An empty answer means that this user may not ask."""
-    asked = threading.Event()
-    read_all = status._read_all
-
-    def noted(connection: socket.socket, deadline_s: float) -> bytes:
-        asked.set()
-        return read_all(connection, deadline_s)
-
-    monkeypatch.setattr(status, "_read_all", noted)
-    monkeypatch.setattr(status, "_answer", lambda *_: None)
-
-    def answer() -> None:
-        asked.wait(TIMEOUT_S)
-        sock.turn(dict)
-
-    thread = threading.Thread(target=answer)
-    thread.start()
-    with pytest.raises(StatusError, match="answers only root and its own user"):
-        ask(os.getpid(), TIMEOUT_S)
-    thread.join()
 
 
 @pytest.mark.io

@@ -110,8 +110,9 @@ class Account:
 
     Attributes:
         name: the address, for the log.
-        shared_host: the account of the whole address, if many workers share it and each
-            of their connections has an account of its own (`core.accounts.registry`).
+        shared_account: the account of the whole address, if many workers share it and
+            each of their connections has an account of its own
+            (`core.accounts.registry`).
         connections: open connections (`core.accounts.registry`).
         stored_bytes: what the heartbeats of which it is the last writer would take if
             nothing else were stored (the store).  This includes the nodes above them:
@@ -135,14 +136,14 @@ class Account:
         "lists",
         "name",
         "new_keys",
-        "shared_host",
+        "shared_account",
         "spent_s",
         "stored_bytes",
     )
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.shared_host: Account | None = None
+        self.shared_account: Account | None = None
         self.connections = 0
         self.stored_bytes = 0
         self.buffered_bytes = 0
@@ -158,9 +159,9 @@ class Account:
         return f"<Account {self.name} connections={self.connections}>"
 
     @property
-    def host(self) -> Account:
+    def address_account(self) -> Account:
         """The account of the whole address.  The I/O threads take hosts in turn."""
-        return self.shared_host or self
+        return self.shared_account or self
 
     def charge_work(self, now_s: float, limits: AddressLimits) -> float:
         """Charge the new keys and the lists since the last call.

@@ -85,7 +85,7 @@ class AccountRegistry:
                 if is_shared:
                     shared = self._hosts.setdefault(address, Account(address))
                     shared.connections += 1
-                    account.shared_host = shared
+                    account.shared_account = shared
             account.connections += 1
             self._connections += 1
         return account
@@ -105,9 +105,9 @@ class AccountRegistry:
     def _retire(self, account: Account) -> Account | None:
         """Remove an account without connections; return one that is gone for good."""
         del self._connected[account.name]
-        if account.shared_host is not None:
+        if account.shared_account is not None:
             # The same port may connect again, but that is another peer.
-            self._leave_host(account.shared_host)
+            self._leave_host(account.shared_account)
             return account
         self._idle[account.name] = account
         if len(self._idle) <= MAX_IDLE_ACCOUNTS:
@@ -119,7 +119,7 @@ class AccountRegistry:
         if not shared.connections:
             del self._hosts[shared.name]
 
-    def most_connections(self) -> int:
+    def busiest_account_connections(self) -> int:
         """Return the largest number of connections that any account has."""
         with self._lock:
             return max(

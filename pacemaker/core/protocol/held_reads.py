@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from pacemaker.call_soon import CallSoon
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
-from pacemaker.core.protocol.pending_requests import CallSoon
 from pacemaker.core.store.trie import characters_bytes
 from pacemaker.wire import messages
 from pacemaker.wire.messages import NO_MESSAGE_ID, Message

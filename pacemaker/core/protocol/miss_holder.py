@@ -29,10 +29,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from pacemaker.call_soon import CallSoon
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
 from pacemaker.core.protocol.held_read_budget import HeldReadBudget
 from pacemaker.core.protocol.held_reads import HeldRead, HeldReads
-from pacemaker.core.protocol.pending_requests import CallSoon
 from pacemaker.core.store.store import Store
 
 # How many reads are released in one turn of the loop: a millisecond or two of writing.
@@ -66,7 +66,7 @@ class MissHolder:
         self.is_on = False
 
     @property
-    def held_bytes(self) -> int:
+    def held_read_bytes(self) -> int:
         """The memory of the reads that are not answered yet, given up ones included."""
         return self._budget.held_bytes
 
@@ -76,7 +76,7 @@ class MissHolder:
         return self._budget.refused
 
     def __repr__(self) -> str:
-        return f"<MissHolder on={self.is_on} held_bytes={self.held_bytes}>"
+        return f"<MissHolder on={self.is_on} held_read_bytes={self.held_read_bytes}>"
 
     def begin(self, call_soon: CallSoon) -> None:
         """Hold misses from now on.  Call this before there are connections."""

@@ -17,12 +17,9 @@ read, until its key is stored; in a relay a read that no Pacemaker can answer ye
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from pacemaker.wire.messages import Message
-
-# Asks the I/O thread to call a function in its next turn.  Any thread may use it.
-CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
 
 
 class PendingRequests(Protocol):

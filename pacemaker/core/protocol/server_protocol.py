@@ -43,7 +43,7 @@ all requests that other Pacemakers have to answer.  If such a request has no mes
 it must be answered in order (ANSWER).
 
 **State.**  A `ProtocolSnapshot` is the whole state of a connection.  Another process
-can continue the connection from it (`core.carried_over`).
+can continue the connection from it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,6 @@ from pacemaker.core.accounts.account import (
     UNKNOWN_PEER,
     Account,
 )
-from pacemaker.core.carried_over import ProtocolSnapshot
 from pacemaker.core.history.record import PeerRecord
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.large_list import LargeList
@@ -75,6 +74,7 @@ from pacemaker.core.protocol.phases import (
     first_phase,
     next_phase,
 )
+from pacemaker.core.protocol.protocol_snapshot import ProtocolSnapshot
 from pacemaker.core.protocol.pulse_fast_path import MAX_KEY_CHARACTERS, PulseFastPath
 from pacemaker.core.protocol.read_fast_path import ReadFastPath
 from pacemaker.core.protocol.sasl_step import SaslStep

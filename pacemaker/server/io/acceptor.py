@@ -27,7 +27,8 @@ from pacemaker.server.io import limits
 from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.queued_calls import QueuedCalls
-from pacemaker.server.io.sockets import join_address, set_storms_options
+from pacemaker.server.io.sockets import set_storms_options, unmapped
+from pacemaker.server.io.upgrade_state import PeerAddress
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Acceptor(threading.Thread):
         # Listeners whose backlog may hold connections that are older than the socket
         # options of the listener and so did not inherit them.  The backlog is a queue:
         # once it has been empty, every later connection has the options.
-        self._unsettled = set(self._listeners)
+        self._with_old_backlog = set(self._listeners)
         self._threads = threads
         self._accounts = accounts
         self._admission = admission
@@ -149,7 +150,7 @@ class Acceptor(threading.Thread):
                 self._check_room(room_ends)
                 sock, address = listener.accept()
             except BlockingIOError:
-                self._unsettled.discard(fd)
+                self._with_old_backlog.discard(fd)
                 break
             except OSError as exc:
                 if exc.errno not in _OF_ONE_CONNECTION:
@@ -157,7 +158,7 @@ class Acceptor(threading.Thread):
                     return False
                 _logger.debug("cannot accept a connection: %s", exc.strerror)
                 continue
-            self._take(sock, address, fd)
+            self._admit(sock, address, fd)
         self._log_refused()
         return True
 
@@ -187,16 +188,15 @@ class Acceptor(threading.Thread):
                 " reloads; raise the limit (ulimit -n, LimitNOFILE=)",
             )
 
-    def _take(
+    def _admit(
         self, sock: socket.socket, address: tuple[str, int], listener_fd: int
     ) -> None:
         """Hand a connection over.  An error closes this connection and no other."""
-        host, port = address[:2]
-        peer = join_address(host, port)
-        account = self._accounts.add_connection(host, port)
+        peer = PeerAddress(unmapped(address[0]), address[1])
+        account = self._accounts.add_connection(*peer)
         try:
             sock.setblocking(False)
-            if listener_fd in self._unsettled:
+            if listener_fd in self._with_old_backlog:
                 set_storms_options(sock)
             self._hand_over(sock, peer, account)
             return
@@ -209,16 +209,16 @@ class Acceptor(threading.Thread):
         self,
         ending: Ending,
         sock: socket.socket,
-        peer: str,
+        peer: PeerAddress,
         account: Account,
         error: LimitError | None = None,
     ) -> None:
         """Close a socket that does not become a connection."""
         if error is not None:
             self.refused += 1
-            self._last_refused = (peer, error)
+            self._last_refused = (peer.name, error)
         else:
-            ENDINGS[ending].log(_logger, peer, exc_info=True)
+            ENDINGS[ending].log(_logger, peer.name, exc_info=True)
         self._accounts.remove_connection(account)
         sock.close()
 
@@ -228,7 +228,9 @@ class Acceptor(threading.Thread):
             ENDINGS[Ending.TURNED_AWAY].log(_logger, *self._last_refused)
             self._last_refused = None
 
-    def _hand_over(self, sock: socket.socket, peer: str, account: Account) -> None:
+    def _hand_over(
+        self, sock: socket.socket, peer: PeerAddress, account: Account
+    ) -> None:
         """Give a connection to an I/O thread.
 
         Raises:

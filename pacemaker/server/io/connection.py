@@ -2,7 +2,7 @@
 
 Only the owning thread calls a connection; the one exception is `is_stepping`, which the
 SASL helpers call too.  At any time, a connection is in one `IoState`, which says what
-it waits for.  `_settle` derives the state from what the protocol waits for.
+it waits for.  `_enter_for` derives the state from what the protocol waits for.
 
 Usually, a whole request is read and its reply is written at once.  That path goes
 through `on_readable` and `_write`, and the state stays READING.
@@ -21,23 +21,27 @@ from collections.abc import Callable
 from typing import Final
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.protocol.server_protocol import Output, ServerProtocol, Wait
 from pacemaker.errors import LimitError, PeerError
 from pacemaker.server.io import limits
 from pacemaker.server.io.chunks import Chunks, drop_sent
 from pacemaker.server.io.connection_owner import ConnectionOwner
-from pacemaker.server.io.cost_classes import NEW_CLASS, REFUSED_CLASS, next_class
 from pacemaker.server.io.deadlines import Deadlines
 from pacemaker.server.io.endings import ENDINGS, CloseMode, Ending
-from pacemaker.server.io.io_states import INTEREST, IoState
+from pacemaker.server.io.fairness.cost_classes import (
+    NEW_CLASS,
+    REFUSED_CLASS,
+    next_class,
+)
+from pacemaker.server.io.io_states import ALWAYS_REPORTED, INTEREST, IoState
 from pacemaker.server.io.sockets import (
     narrow_receive_buffer,
     set_reset_on_close,
     undelivered_bytes,
     unread_bytes,
 )
+from pacemaker.server.io.upgrade_state import ConnectionState, PeerAddress
 from pacemaker.wire import messages
 from pacemaker.wire.frames import HEAD_SIZE
 
@@ -50,7 +54,6 @@ _REQUEST: Final = Wait.REQUEST
 # The first bytes of the body of a CREATE_PATH request: the field of its type.
 _CREATE_PATH: Final = struct.pack(">bhi", 8, 1, messages.CREATE_PATH)
 
-_ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 # Looked up once, as above.
 _READING: Final = IoState.READING
 _LINGERING: Final = IoState.LINGERING
@@ -65,12 +68,14 @@ class Connection:
         protocol: a new protocol object.
         owner: the I/O thread that owns the connection.
         account: the account of the peer's address.
+        address: the peer's address.
 
     Attributes:
         ending: why it ends; None while nothing has decided that.
     """
 
     __slots__ = (
+        "_address",
         "_deadlines",
         "_is_at_end",
         "_is_greeted",
@@ -99,12 +104,14 @@ class Connection:
         protocol: ServerProtocol,
         owner: ConnectionOwner[Connection],
         account: Account,
+        address: PeerAddress,
     ) -> None:
         self._sock = sock
         self.owner = owner
         self.account = account
+        self._address = address
         self._unsent: Chunks = ()
-        # What the protocol waited for at the last `_settle`.
+        # What the protocol waited for at the last `_enter_for`.
         self._wait = Wait.REQUEST
         self._is_at_end = False
         self._is_greeted = False
@@ -157,7 +164,7 @@ class Connection:
             self._on_writable()
         elif events & select.EPOLLIN:
             self.on_readable()
-        elif events & _ALWAYS:
+        elif events & ALWAYS_REPORTED:
             self._lose_peer("reset")
         elif events & select.EPOLLRDHUP:
             self._lose_peer("end of stream")
@@ -205,7 +212,7 @@ class Connection:
                 self.end(Ending.FINISHED)
         else:
             self._is_at_end = True
-            self._settle(self._wait)
+            self._enter_for(self._wait)
 
     def _greet(self, data: bytes) -> None:
         """Log the peer, unless these bytes are those of a health check.
@@ -243,7 +250,7 @@ class Connection:
         if chunks and not self._write(chunks):
             return
         if wait is not _REQUEST or self._wait is not _REQUEST:
-            self._settle(wait)
+            self._enter_for(wait)
 
     def _write(self, chunks: Chunks) -> bool:
         """Send as much as the kernel takes; return whether that was all of it."""
@@ -272,10 +279,10 @@ class Connection:
             self._deadlines.note_sent(self.owner.now(), undelivered_bytes(self.fd))
         self._unsent = left
         if left:
-            self._settle(Wait.ROOM)
+            self._enter_for(Wait.ROOM)
         return not left
 
-    def _settle(self, wait: Wait) -> None:
+    def _enter_for(self, wait: Wait) -> None:
         """Enter the state that follows from what the protocol waits for.
 
         Args:
@@ -306,10 +313,10 @@ class Connection:
             self._enter(_READING)
         # A short SASL step ends within `run_sasl_step`, and may close the connection.
         if not self.is_closed:
-            self._watch()
+            self._report_buffered_bytes()
 
-    def _watch(self) -> None:
-        """Let the thread watch it while it holds bytes or has a deadline."""
+    def _report_buffered_bytes(self) -> None:
+        """Tell the thread how many bytes it holds, and whether it has a deadline."""
         protocol, deadlines = self.protocol, self._deadlines
         if protocol.phase is _OPEN:
             deadlines.end_sasl()
@@ -326,9 +333,9 @@ class Connection:
         self._read_bytes = min(
             max(left_bytes, limits.READ_BYTES), limits.LARGE_READ_BYTES
         )
-        held_bytes = protocol.buffered_bytes + self.unsent_bytes
+        buffered_bytes = protocol.buffered_bytes + self.unsent_bytes
         has_deadline = deadlines.has_sasl or self.io_state is _LINGERING
-        if self.owner.watch(self, held_bytes, has_deadline):
+        if self.owner.note_buffered_bytes(self, buffered_bytes, has_deadline):
             self.evict()
 
     @property
@@ -355,12 +362,12 @@ class Connection:
 
     def evict(self) -> None:
         """End the connection to make room in the budget of all buffers."""
-        held_bytes = self.protocol.buffered_bytes + self.unsent_bytes
-        if held_bytes and not self.is_closed:
+        buffered_bytes = self.protocol.buffered_bytes + self.unsent_bytes
+        if buffered_bytes and not self.is_closed:
             reason = "all buffers are full (--buffer-budget)"
             detail = "its bytes weigh the most by size and age"
             self.end(Ending.EVICTED, LimitError(reason, detail))
-            self.owner.note_evicted(held_bytes)
+            self.owner.note_evicted(buffered_bytes)
 
     def close_if_expendable(self) -> bool:
         """Close it, unless it has sent something by now; return whether it is closed.
@@ -369,11 +376,15 @@ class Connection:
         """
         if self.io_state is not _LINGERING and unread_bytes(self.fd):
             return False
-        self.close_for_room("no room for silent connections")
+        self.close_to_make_room("no room for silent connections")
         return True
 
-    def close_for_room(self, reason: str) -> None:
-        """Close it at once, because its descriptor is needed."""
+    def close_to_make_room(self, reason: str) -> None:
+        """Close it at once, because its descriptor is needed.
+
+        Nothing was read from it yet, or it lingers.  If it lingers, its own refusal was
+        logged before, and `end` ignores the error given here.
+        """
         error = LimitError(reason, "nothing was read from it yet")
         self.end(Ending.MADE_ROOM, error)
 
@@ -404,7 +415,7 @@ class Connection:
         """Whether the peer failed to authenticate and has not been told yet."""
         return self._on_refusal_dropped is not None
 
-    def state(self) -> ConnectionState | None:
+    def carried_state(self) -> ConnectionState | None:
         """Return the state from which another process can continue, or None.
 
         Three kinds of connection cannot be carried over and are reset: one in the
@@ -421,7 +432,7 @@ class Connection:
         frame_began_s, progress_s = self._deadlines.times()
         return ConnectionState(
             fd=self.fd,
-            peer=self.protocol.peer,
+            address=self._address,
             is_greeted=self._is_greeted,
             frame_began_s=frame_began_s,
             progress_s=progress_s if self._unsent else 0.0,
@@ -484,8 +495,8 @@ class Connection:
             is_refused = self.protocol.error is not None and ending is not Ending.FAULT
             self.ending = Ending.PEER_ERROR if is_refused else ending
         if self.io_state is _LINGERING:
-            # All is logged and sent.  `_settle` may find that again, and says so with
-            # PEER_ERROR; whatever else comes is what this connection waits for.
+            # Everything is logged and sent.  PEER_ERROR is only `_enter_for` repeating
+            # itself; any other ending ends the lingering.
             if ending is not Ending.PEER_ERROR:
                 self._close()
         elif error is not None:
@@ -498,7 +509,7 @@ class Connection:
         """End the connection for a reason on the server's side."""
         output = self.protocol.fail(error)
         if close is CloseMode.LINGER and not self._unsent:
-            # Once the replies are sent, `_settle` calls `end` again.
+            # Once the replies are sent, `_enter_for` calls `end` again.
             self._advance(output)
             return
         self._log_end()
@@ -557,4 +568,4 @@ class Connection:
         interest = INTEREST[state]
         if interest != self.interest:
             self.interest = interest
-            self.owner.wait_for(self.fd, interest)
+            self.owner.set_interest(self.fd, interest)

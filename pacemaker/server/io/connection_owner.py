@@ -17,13 +17,13 @@ class ConnectionOwner(Protocol[_Connection]):
     def now(self) -> float:
         """Return the monotonic time in seconds."""
 
-    def wait_for(self, fd: int, interest: int) -> None:
+    def set_interest(self, fd: int, interest: int) -> None:
         """Change the epoll events that a connection's descriptor waits for."""
 
-    def watch(
-        self, connection: _Connection, held_bytes: int, has_deadline: bool
+    def note_buffered_bytes(
+        self, connection: _Connection, buffered_bytes: int, has_deadline: bool
     ) -> bool:
-        """Watch a connection; return whether it must end to free its buffers."""
+        """Record what a connection holds; return whether it must end to free that."""
 
     def run_sasl_step(self, connection: _Connection) -> None:
         """Run the connection's pending SASL step."""
@@ -34,7 +34,7 @@ class ConnectionOwner(Protocol[_Connection]):
     def call(self, function: Callable[[], None]) -> None:
         """Queue a call on the owner's thread.  Any thread may call this."""
 
-    def evict(self, connection: _Connection) -> None:
+    def request_eviction(self, connection: _Connection) -> None:
         """Queue the eviction of a connection.  Any thread may call this."""
 
     def note_evicted(self, size_bytes: int) -> None:

@@ -49,7 +49,7 @@ class Deadlines:
         self._sasl_began_s = None
 
     def is_new_frame(self, number: int) -> bool:
-        """Return whether the clock does not run for the frame with this number yet."""
+        """Return whether the clock of this frame has yet to be started."""
         return self._frame_began_s is None or self._frame_number != number
 
     def begin_frame(self, number: int, now_s: float) -> None:

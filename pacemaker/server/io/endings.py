@@ -1,8 +1,9 @@
 """Each way in which the server ends a connection, and what follows from it.
 
-`ENDINGS` is the whole list.  All connections end through `Connection.end`.  A socket
-that never became a connection ends through `Acceptor._drop`, or through
-`IoThread._drop` once the acceptor has handed it over.
+`ENDINGS` is the whole list.  A connection ends through `Connection.end`, except for
+those that an upgrade does not carry over: `execve`, or the process after it, closes
+their descriptors.  A socket that never became a connection ends through
+`Acceptor._drop`, or through `IoThread._drop` once the acceptor has handed it over.
 
 Two endings may meet: a peer resets the connection before it has taken its refusal, say.
 Then the first one is logged and counted, and the last one decides how the socket is
@@ -70,6 +71,10 @@ class CloseMode(Enum):
 
 class EndingRule(NamedTuple):
     """What an ending means.
+
+    No code reads `decided_by`, `when` and `replies`: they say what happens elsewhere,
+    mostly in `Connection`.  The tests end connections in each way, and compare these
+    fields with what the peer receives and with the table in docs/design.md.
 
     Attributes:
         decided_by: who decides it.

@@ -21,7 +21,7 @@ from pacemaker.core.accounts.account import Account
 
 # How many expendable connections to look at before giving up: some may just have sent
 # their first bytes.
-_MOST_TRIED: Final = 16
+_MAX_TRIED: Final = 16
 
 
 class Expendable(Protocol):
@@ -60,7 +60,7 @@ class ExpendableConnections(Generic[_T]):
 
     def has_unpromised(self, account: Account) -> bool:
         """Return whether one of an account's host may still be closed to make room."""
-        of_host = self._by_host.get(account.host, ())
+        of_host = self._by_host.get(account.address_account, ())
         return len(of_host) > self._promised.count(account)
 
     def promise(self, account: Account | None = None) -> None:
@@ -80,7 +80,7 @@ class ExpendableConnections(Generic[_T]):
     ) -> bool:
         """Keep a promise, if possible; return whether a connection was closed."""
         self._promised.remove(account)
-        oldest = itertools.islice(self._oldest(account), _MOST_TRIED)
+        oldest = itertools.islice(self._oldest(account), _MAX_TRIED)
         for connection in tuple(oldest):
             if connection is other_than:
                 continue
@@ -92,14 +92,14 @@ class ExpendableConnections(Generic[_T]):
 
     def add(self, connection: _T) -> None:
         """Add a connection as the newest, if it is not among these already."""
-        of_host = self._by_host.setdefault(connection.account.host, {})
+        of_host = self._by_host.setdefault(connection.account.address_account, {})
         if connection not in of_host:
             of_host[connection] = None
             self._size += 1
 
     def discard(self, connection: _T) -> None:
         """Remove a connection, if it is among these."""
-        host = connection.account.host
+        host = connection.account.address_account
         of_host = self._by_host.get(host, {})
         if connection in of_host:
             del of_host[connection]
@@ -110,13 +110,13 @@ class ExpendableConnections(Generic[_T]):
     def _oldest(self, account: Account | None) -> Iterator[_T]:
         """Yield those of an account's host, or of the host that has the most.
 
-        The oldest of all hosts would be a bad choice: it may be a worker that has just
-        connected, whose host hardly ever has a second expendable connection.
+        Not the oldest connection of all: it may be a worker's that has just connected.
+        A flood has many from one host, a worker seldom has two.
 
         The iterator must not be used any more after a change.
         """
         if account is not None:
-            among = self._by_host.get(account.host, {})
+            among = self._by_host.get(account.address_account, {})
         else:
             among = max(self._by_host.values(), key=len, default={})
         return iter(among)
@@ -136,14 +136,14 @@ class _Promises:
 
     def add(self, account: Account | None) -> None:
         """Count a promise."""
-        host = None if account is None else account.host
+        host = None if account is None else account.address_account
         with self._lock:
             self._by_host[host] += 1
             self.total += 1
 
     def remove(self, account: Account | None) -> None:
         """Count that a promise was kept, or cannot be kept."""
-        host = None if account is None else account.host
+        host = None if account is None else account.address_account
         with self._lock:
             self._by_host[host] -= 1
             self.total -= 1
@@ -152,4 +152,4 @@ class _Promises:
 
     def count(self, account: Account) -> int:
         """Return how many connections of an account's host may have to be closed."""
-        return self._by_host[account.host] + self._by_host[None]
+        return self._by_host[account.address_account] + self._by_host[None]

@@ -24,26 +24,25 @@ from operator import attrgetter
 from typing import Final, Protocol, TypeAlias
 
 from pacemaker.server.io import limits
-from pacemaker.server.io.backlog import Backlog
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.cost_classes import NEW_CLASS
-from pacemaker.server.io.spending import Spending, is_crowd
+from pacemaker.server.io.fairness.backlog import Backlog
+from pacemaker.server.io.fairness.cost_classes import NEW_CLASS
+from pacemaker.server.io.fairness.spending import Spending, is_crowd
+from pacemaker.server.io.io_states import ALWAYS_REPORTED
 
 # How many events are served between two readings of the clock.
 _CHUNK: Final = 8
 # How often an account is charged: after about thirty pulses, or a few costly events.
 _SAMPLE_S: Final = 0.0005
 # The most time that one sample may charge to an account.
-_MOST_SAMPLED_S: Final = 0.002
+_MAX_SAMPLED_S: Final = 0.002
 # How many connections one turn may sort, which takes about three milliseconds.
-_MOST_SHARED: Final = 4096
+_MAX_SHARED: Final = 4096
 # In classes up to this one (see `cost_classes`) an event takes under 0.8 ms.
 _CHEAPEST_CLASSES: Final = 3
 # If each event of a turn takes no more than this, the events come from many workers.
 _CHEAP_EVENT_S: Final = 0.00008
 
-# How many events epoll reports by default.
-_MOST_REPORTED: Final = 1023
 # How long cheap requests are served first while no account is a crowd: much longer than
 # a thousand of them take.  If some of them were put into the backlog, later turns would
 # be shared too, and their events would take longer, so more would be put there.
@@ -53,9 +52,6 @@ _CHEAP_TURN_S: Final = 0.05
 _COSTLY_TURN_S: Final = 2 * limits.TURN_S
 # Spreads successive numbers over all bits (Fibonacci hashing).
 _SPREAD: Final = 0x9E3779B1
-
-# Epoll always reports these events: an error, and the end of both directions.
-_ALWAYS: Final = select.EPOLLERR | select.EPOLLHUP
 
 # A descriptor and what happened on it.
 _Event: TypeAlias = tuple[int, int]
@@ -83,10 +79,10 @@ class Loop(Protocol):
     def evict_pending(self) -> None:
         """End the connections in `evicted`."""
 
-    def wait_for(self, fd: int, interest: int) -> None:
+    def set_interest(self, fd: int, interest: int) -> None:
         """Change the epoll events that a descriptor waits for."""
 
-    def abandon(self, connection: Connection) -> None:
+    def reset_after_fault(self, connection: Connection) -> None:
         """Reset a connection on which our own code raised, in an `except` block."""
 
 
@@ -111,13 +107,13 @@ class FairTurns:
         self._samples = 0
 
     @property
-    def most_events(self) -> int:
+    def max_events(self) -> int:
         """How many events to fetch for a turn; -1 for epoll's default."""
         if not self._spending.is_crowded:
             return -1
         # Fetch all that is ready, so that the connection that has waited longest is
-        # among it, but at most `_MOST_SHARED`, because sorting takes time too.
-        return min(len(self._loop.connections) + 1, _MOST_SHARED)
+        # among it, but at most `_MAX_SHARED`, because sorting takes time too.
+        return min(len(self._loop.connections) + 1, _MAX_SHARED)
 
     def serve(self, ready: Sequence[_Event]) -> bool:
         """Serve a turn's events, and some of the backlog.
@@ -126,8 +122,8 @@ class FairTurns:
             Whether other threads have woken this one.
         """
         if self._spending.is_crowded or self.backlog.size:
-            return self._share(ready)
-        return self._serve(ready)
+            return self._serve_shared(ready)
+        return self._serve_unsorted(ready)
 
     def add_new(self, connection: Connection) -> None:
         """Take note of a new connection."""
@@ -135,7 +131,7 @@ class FairTurns:
         self._grow_old(now_s)
         self._new.append((now_s + limits.NEW_S, connection))
 
-    def _serve(self, ready: Sequence[_Event]) -> bool:
+    def _serve_unsorted(self, ready: Sequence[_Event]) -> bool:
         """Serve the ready connections in any order: the usual and fastest way.
 
         Returns:
@@ -155,7 +151,7 @@ class FairTurns:
                 # Measuring and sorting each event of each turn would cost the many
                 # cheap turns more than they gain.
                 if self._is_too_long(loop.cpu_now() - began_cpu_s, at):
-                    return self._share(ready[at:]) or is_woken
+                    return self._serve_shared(ready[at:]) or is_woken
             for fd, events in ready[at : at + _CHUNK]:
                 connection = connections.get(fd)
                 if connection is None:
@@ -168,7 +164,7 @@ class FairTurns:
                     else:
                         connection.on_event(events)
                 except Exception:
-                    loop.abandon(connection)
+                    loop.reset_after_fault(connection)
                 if loop.evicted:
                     # Evict at once: the rest of this turn would read even more into
                     # memory.
@@ -191,7 +187,7 @@ class FairTurns:
         if connection is not None:
             account = connection.account
             # A longer time is an interruption, for which the account is not to blame.
-            self._spending.charge(account, min(elapsed_s, _MOST_SAMPLED_S))
+            self._spending.charge(account, min(elapsed_s, _MAX_SAMPLED_S))
             self._fade(now_s)
 
     def _is_too_long(self, cpu_s: float, served: int) -> bool:
@@ -203,7 +199,7 @@ class FairTurns:
         """
         return cpu_s > limits.TURN_S and cpu_s > served * _CHEAP_EVENT_S
 
-    def _share(self, ready: Sequence[_Event]) -> bool:
+    def _serve_shared(self, ready: Sequence[_Event]) -> bool:
         """Serve what is ready and then the backlog, until the turn's time is used up.
 
         Cheap requests come first.  With that rule alone, endless cheap requests would
@@ -235,12 +231,12 @@ class FairTurns:
             allowed_s = limits.TURN_S / 2 if connection.cost_class else cheapest_s
             is_cheap = connection.cost_class <= _CHEAPEST_CLASSES
             if is_cheap and now_s - began_s < allowed_s:
-                now_s = self._serve_measured(connection)
+                now_s = self._serve_and_charge(connection)
             else:
                 self._defer(connection)
         end_s = now_s + self._backlog_s(fresh, now_s - began_s)
         while now_s < end_s and (next_one := self.backlog.pop()) is not None:
-            now_s = self._serve_measured(next_one)
+            now_s = self._serve_and_charge(next_one)
         self._fade(now_s)
         return is_woken
 
@@ -270,14 +266,16 @@ class FairTurns:
         """
         if not connection.is_closed:
             account = connection.account
-            is_large = account.host.connections >= limits.NARROW_FROM_CONNECTIONS
+            is_large = (
+                account.address_account.connections >= limits.NARROW_FROM_CONNECTIONS
+            )
             if is_large and is_crowd(account):
                 connection.narrow()
             connection.is_deferred = True
-            self._loop.wait_for(connection.fd, 0)
+            self._loop.set_interest(connection.fd, 0)
             self.backlog.put(connection)
 
-    def _serve_measured(self, connection: Connection) -> float:
+    def _serve_and_charge(self, connection: Connection) -> float:
         """Serve a connection, charge its account, and return the current time.
 
         The account is charged CPU time.  By wall-clock time, a connection during which
@@ -286,9 +284,9 @@ class FairTurns:
         """
         began_s = self._loop.cpu_now()
         try:
-            self._serve_one(connection)
+            self._serve_connection(connection)
         except Exception:
-            self._loop.abandon(connection)
+            self._loop.reset_after_fault(connection)
         if self._loop.evicted:
             self._loop.evict_pending()
         elapsed_s = self._loop.cpu_now() - began_s
@@ -296,7 +294,7 @@ class FairTurns:
         self._spending.charge(connection.account, elapsed_s)
         return self._loop.now()
 
-    def _serve_one(self, connection: Connection) -> None:
+    def _serve_connection(self, connection: Connection) -> None:
         """Handle the reported events, or the next slice of what was read before."""
         events, connection.ready = connection.ready, 0
         if connection.is_closed:
@@ -306,10 +304,10 @@ class FairTurns:
             return
         if connection.is_deferred:
             connection.is_deferred = False
-            self._loop.wait_for(connection.fd, connection.interest)
+            self._loop.set_interest(connection.fd, connection.interest)
         # The events were reported in an earlier turn.  What the connection waits for
         # may have changed since, for example because a held read was answered.
-        events &= connection.interest | _ALWAYS
+        events &= connection.interest | ALWAYS_REPORTED
         if events:
             connection.on_event(events)
 

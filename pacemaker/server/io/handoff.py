@@ -13,6 +13,7 @@ from collections import deque
 from typing import NamedTuple
 
 from pacemaker.core.accounts.account import Account
+from pacemaker.server.io.upgrade_state import PeerAddress
 
 
 class AcceptedSocket(NamedTuple):
@@ -20,13 +21,13 @@ class AcceptedSocket(NamedTuple):
 
     Attributes:
         sock: its socket.
-        peer: the peer's name in the log.
+        peer: the peer's address.
         account: the account of the peer's address, which has counted it already.
         replaces: whether it takes the place of another one of the same address.
     """
 
     sock: socket.socket
-    peer: str
+    peer: PeerAddress
     account: Account
     replaces: bool = False
 

@@ -30,6 +30,9 @@ class IoState(Enum):
     CLOSED = "closed"
 
 
+# Epoll always reports these events: an error, and the end of both directions.
+ALWAYS_REPORTED: Final = select.EPOLLERR | select.EPOLLHUP
+
 # The epoll events that a connection asks for in each state.  (Epoll is level-
 # triggered: with EPOLLIN, bytes that nobody reads would wake the loop in every turn.)
 INTEREST: Final[Mapping[IoState, int]] = {

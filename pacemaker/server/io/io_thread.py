@@ -21,7 +21,6 @@ from typing import Final
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.accounts.admission import OVER_SHARE
-from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.record import TurnTime
 from pacemaker.core.protocol.miss_holder import MissHolder
@@ -35,9 +34,9 @@ from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
 from pacemaker.server.io.io_thread_parts import Clocks, ProtocolFactory, SharedParts
 from pacemaker.server.io.queued_calls import QueuedCalls
 from pacemaker.server.io.timers import Timers
+from pacemaker.server.io.upgrade_state import ConnectionState, PeerAddress
 from pacemaker.server.io.watchlist import Watchlist
 from pacemaker.server.process import memory
-from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -118,7 +117,7 @@ class IoThread(threading.Thread):
         """The number of its connections, including those not yet opened."""
         return self._handed_over - self._forgotten
 
-    def evict(self, connection: Connection) -> None:
+    def request_eviction(self, connection: Connection) -> None:
         """Queue the eviction of one of this thread's connections."""
         self.evicted.append(connection)
         self.call(self.evict_pending)
@@ -126,7 +125,7 @@ class IoThread(threading.Thread):
     def add_connection(
         self,
         sock: socket.socket,
-        peer: str,
+        peer: PeerAddress,
         account: Account,
         *,
         replaces: bool = False,
@@ -137,7 +136,7 @@ class IoThread(threading.Thread):
 
         Args:
             sock: its socket.
-            peer: the peer's name in the log.
+            peer: the peer's address.
             account: the account of the peer's address.
             replaces: whether an expendable connection of the same address has to go.
                 If all of them have sent something by now, the new one goes.
@@ -190,9 +189,11 @@ class IoThread(threading.Thread):
 
     # What the main thread may call while this thread is parked.
 
-    def states(self) -> list[ConnectionState]:
+    def carried_states(self) -> list[ConnectionState]:
         """Return the states of all connections that an upgrade can carry over."""
-        states = (connection.state() for connection in self.connections.values())
+        states = (
+            connection.carried_state() for connection in self.connections.values()
+        )
         return [state for state in states if state is not None]
 
     # What its own connections, and functions given to `call`, may call.
@@ -201,7 +202,7 @@ class IoThread(threading.Thread):
         """Call a function after a delay."""
         self._timers.add(self.now() + delay_s, function)
 
-    def wait_for(self, fd: int, interest: int) -> None:
+    def set_interest(self, fd: int, interest: int) -> None:
         """Change the epoll events that a connection's descriptor waits for."""
         self._epoll.modify(fd, interest)
 
@@ -209,10 +210,12 @@ class IoThread(threading.Thread):
         """Run the connection's pending SASL step."""
         self._steps.run_step(connection)
 
-    def watch(
-        self, connection: Connection, held_bytes: int, has_deadline: bool
+    def note_buffered_bytes(
+        self, connection: Connection, buffered_bytes: int, has_deadline: bool
     ) -> bool:
-        """Watch a connection that holds bytes or has a deadline.
+        """Record how many unread and unsent bytes a connection holds.
+
+        While it holds any, or has a deadline, it is among those that `_sweep` checks.
 
         If all buffers together exceed the budget, the connections that `BufferBudget`
         names are evicted.  Those of this thread end at once: until then every read
@@ -221,16 +224,16 @@ class IoThread(threading.Thread):
         Returns:
             Whether this connection itself has to end.
         """
-        if held_bytes or has_deadline:
+        if buffered_bytes or has_deadline:
             self.watched.add(connection, self.now())
         elif not self.watched.discard(connection):
             return False
         evicted = self._budget.update(
-            connection, connection.account, held_bytes, self.now()
+            connection, connection.account, buffered_bytes, self.now()
         )
         for other in evicted:
             if other.owner is not self:
-                other.owner.evict(other)
+                other.owner.request_eviction(other)
             elif other is not connection:
                 self._calls.run(other.evict)
         return connection in evicted
@@ -303,7 +306,7 @@ class IoThread(threading.Thread):
         while self.evicted:
             self._calls.run(self.evicted.popleft().evict)
 
-    def abandon(self, connection: Connection) -> None:
+    def reset_after_fault(self, connection: Connection) -> None:
         """Reset a connection on which our own code raised; its peer is told nothing."""
         connection.end(Ending.FAULT)
 
@@ -323,7 +326,7 @@ class IoThread(threading.Thread):
         """Wait for the next events and handle them."""
         turns = self._turns
         due_s = min(self._timers.next_s, self.watched.next_s)
-        ready = self._epoll.poll(self._timeout_s(due_s), turns.most_events)
+        ready = self._epoll.poll(self._timeout_s(due_s), turns.max_events)
         self._turn_time.now_s = now_s = self.now()
         is_woken = turns.serve(ready)
         if now_s >= self._next_timed_s:
@@ -389,18 +392,18 @@ class IoThread(threading.Thread):
             if reason is not None:
                 connection.end(Ending.OVERDUE, LimitError("out of time", reason))
         except Exception:
-            self.abandon(connection)
+            self.reset_after_fault(connection)
 
     def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         for sock, state in peers:
-            account = self._accounts.add_connection(*split_host_and_port(state.peer))
-            self._open(sock, state.peer, account)
+            account = self._accounts.add_connection(*state.address)
+            self._open(sock, state.address, account)
             connection = self.connections.get(sock.fileno())
             if connection is not None:
                 try:
                     connection.restore(state)
                 except Exception:
-                    self.abandon(connection)
+                    self.reset_after_fault(connection)
 
     def _open_next(self) -> None:
         self.figures.accepted += 1
@@ -411,17 +414,17 @@ class IoThread(threading.Thread):
         if connection is None:
             self._expendable.withdraw(account)
         elif not self._expendable.close_promised(account, other_than=connection):
-            connection.close_for_room(OVER_SHARE)
+            connection.close_to_make_room(OVER_SHARE)
 
     def _open(
-        self, sock: socket.socket, peer: str, account: Account
+        self, sock: socket.socket, peer: PeerAddress, account: Account
     ) -> Connection | None:
         if self._stop_until_s is not None:
             self._drop(Ending.TOO_LATE, sock, peer, account)
             return None
         try:
-            protocol = self._make_protocol(peer, account)
-            connection = Connection(sock, protocol, self, account)
+            protocol = self._make_protocol(peer.name, account)
+            connection = Connection(sock, protocol, self, account, peer)
             self._epoll.register(connection.fd, select.EPOLLIN)
         except Exception:
             # The kernel has no room for it in epoll, or SASL cannot begin.
@@ -434,10 +437,10 @@ class IoThread(threading.Thread):
         return connection
 
     def _drop(
-        self, ending: Ending, sock: socket.socket, peer: str, account: Account
+        self, ending: Ending, sock: socket.socket, peer: PeerAddress, account: Account
     ) -> None:
         """Close a socket that does not become a connection."""
-        ENDINGS[ending].log(_logger, peer, exc_info=True)
+        ENDINGS[ending].log(_logger, peer.name, exc_info=True)
         self._forgotten += 1
         self._accounts.remove_connection(account)
         sock.close()
@@ -468,4 +471,4 @@ class IoThread(threading.Thread):
                 if self.now() >= until_s or connection.drain():
                     connection.end(Ending.STOPPED)
             except Exception:
-                self.abandon(connection)
+                self.reset_after_fault(connection)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from pacemaker.core.accounts.account import DEFAULT_LIMITS, Account, AddressLimits
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.core.protocol.server_protocol import ServerProtocol
-from pacemaker.server.io.buffer_budget import BufferBudget
+from pacemaker.server.io.buffers.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.sasl_steps import SaslStepRunner
 from pacemaker.server.process.clocks import boot_time_s

@@ -37,17 +37,9 @@ LARGE_READ_BYTES: Final = 1024 * 1024
 # The time that a busy turn of the loop shares out: half of it serves cheap requests,
 # and half the backlog.  A heartbeat waits for two turns at most.
 TURN_S: Final = 0.003
-# A thread counts as crowded if an account has used more than this of roughly the last
-# half second.
-DOMINANT_S: Final = 0.02
 
 # How often a turn is timed, for the histogram of durations.
 TIMED_EVERY_S: Final = 0.01
-
-# The time spent on an account is halved this often, and forgotten once it is below
-# `FORGOTTEN_S`.
-FADE_S: Final = 0.25
-FORGOTTEN_S: Final = 0.0001
 
 # How long a connection is new: until then its requests may turn out to be costly.
 NEW_S: Final = 1.0

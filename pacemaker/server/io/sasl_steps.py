@@ -31,7 +31,6 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from pacemaker.core.accounts.account import DEFAULT_LIMITS
-from pacemaker.core.accounts.addresses import address_name
 from pacemaker.errors import (
     AuthenticationError,
     LimitError,
@@ -41,14 +40,13 @@ from pacemaker.errors import (
 from pacemaker.sasl.mechanism import StepOutcome
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import ENDINGS, Ending
-from pacemaker.server.io.fair_queue import FairQueue
+from pacemaker.server.io.fairness.fair_queue import FairQueue
 from pacemaker.server.io.sasl_backoff import (
     FIRST_DELAY_S,
     MAX_RIGHT_DELAY_S,
     FailedLogins,
     RefusalQueue,
 )
-from pacemaker.words import split_host_and_port
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -303,8 +301,7 @@ class SaslStepRunner:
 
 
 def _address(connection: Connection) -> str:
-    host, _ = split_host_and_port(connection.protocol.peer)
-    return address_name(host)
+    return connection.account.address_account.name
 
 
 def _daemon_thread(run: Callable[[], None], name: str) -> threading.Thread:

@@ -15,13 +15,17 @@ _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 _LINGER_OFF: Final = struct.pack("ii", 0, 0)
 
 
+def unmapped(host: str) -> str:
+    """Return an address; one of IPv4 that is mapped into IPv6 as that of IPv4."""
+    return host.removeprefix("::ffff:") if "." in host else host
+
+
 def join_address(host: str, port: int) -> str:
     """Return an address in the form that people and Storm's configuration use.
 
     An IPv4 address mapped into IPv6 is shown as the IPv4 address.
     """
-    host = host.removeprefix("::ffff:") if "." in host else host
-    return host_and_port(host, port)
+    return host_and_port(unmapped(host), port)
 
 
 def set_reset_on_close(connection: socket.socket, reset: bool) -> None:

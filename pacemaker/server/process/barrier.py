@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from pacemaker.server.process.threads import CallSoon
+from pacemaker.call_soon import CallSoon
 
 
 class Barrier:

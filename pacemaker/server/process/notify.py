@@ -67,11 +67,11 @@ class Notifier:
         """Feed the watchdog now, or drop the message if earlier ones must wait."""
         # Not in front of messages that wait: a manager that gets WATCHDOG=1 during a
         # reload, but not yet its READY=1, would take the reload for one that hangs.
-        self.turn()
+        self.send_unsent()
         if not self._unsent:
             self._deliver(b"WATCHDOG=1")
 
-    def turn(self) -> None:
+    def send_unsent(self) -> None:
         """Send again the messages for which the manager had no room."""
         while self._unsent and self._deliver(self._unsent[0]):
             self._unsent.popleft()
@@ -97,7 +97,7 @@ class Notifier:
         lines = (" ".join(each.splitlines()) for each in assignments)
         # Paths in a reason may contain bytes that are not UTF-8.
         self._unsent.append("\n".join(lines).encode(errors="backslashreplace"))
-        self.turn()
+        self.send_unsent()
 
     def _deliver(self, message: bytes) -> bool:
         """Send a datagram; return False if it must be sent again."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, TypeAlias
+from typing import Final
 
 from pacemaker.errors import StartError
-
-# Queues a function on a thread that runs queued calls.
-CallSoon: TypeAlias = Callable[[Callable[[], None]], None]
 
 # How long a thread that computes may keep the interpreter from one that waits for it.
 # Python's default is 5 ms, and an I/O thread may wait that long after each system call

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from pacemaker.server.process.threads import CallSoon
+from pacemaker.call_soon import CallSoon
 
 
 class Watchdog:
@@ -20,11 +20,11 @@ class Watchdog:
     def __init__(self, calls: Sequence[CallSoon], feed: Callable[[], None]) -> None:
         self._calls = calls
         self._feed = feed
-        # Each thread appends to it once per round; `turn` clears it.  It begins full,
-        # so that the first turn feeds.  Appending is atomic, so there is no lock.
+        # Each thread appends to it once per round; `check` clears it.  It begins full,
+        # so that the first check feeds.  Appending is atomic, so there is no lock.
         self._turned: deque[int] = deque(range(len(calls)))
 
-    def turn(self) -> None:
+    def check(self) -> None:
         """If every thread has made a turn, feed, and ask all of them again."""
         if len(self._turned) < len(self._calls):
             return

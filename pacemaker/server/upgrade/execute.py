@@ -10,9 +10,9 @@ import resource
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NoReturn
 
-from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import StateError, UpgradeError
-from pacemaker.server.io.listening import LISTEN_FDS_START, inherited_listener_count
+from pacemaker.server.io.listeners import LISTEN_FDS_START, inherited_listener_count
+from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.memfd import read_state
 

@@ -9,8 +9,8 @@ import os
 import zlib
 from typing import Final
 
-from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import StateError, UpgradeError
+from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.upgrade import state_format
 
 _NAME: Final = "storm-pacemaker-state"

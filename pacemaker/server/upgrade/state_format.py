@@ -17,15 +17,22 @@ This module does no I/O.
 
 from __future__ import annotations
 
+import hmac
 import mmap
 import struct
 import zlib
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
-from pacemaker.core.carried_over import ConnectionState, DaemonState, ProtocolSnapshot
+from pacemaker.core.protocol.protocol_snapshot import ProtocolSnapshot
 from pacemaker.errors import StateError
-from pacemaker.words import counted
+from pacemaker.sasl.secret import Secret
+from pacemaker.server.io.upgrade_state import (
+    ConnectionState,
+    DaemonState,
+    PeerAddress,
+)
+from pacemaker.words import counted, split_host_and_port
 
 FORMAT: Final = 3
 READABLE_FORMATS: Final = frozenset((FORMAT,))
@@ -45,7 +52,8 @@ KEY_BYTES: Final = 32
 # that of the extra part.
 _COMMON: Final = struct.Struct(f"<d{KEY_BYTES}s{DIGEST_BYTES}s?diIiIIQQ")
 _WAITER: Final = struct.Struct("<i")
-# The descriptor, the flags, two times, and the lengths of peer, user, unread, unsent.
+# The descriptor, the flags, two times, and the lengths of the peer's address (as
+# HOST:PORT), user, unread, unsent.
 _CONNECTION: Final = struct.Struct("<iBddIIII")
 _AUTHENTICATED, _MAY_AUTHENTICATE, _HAS_USER, _GREETED = 1, 2, 4, 8
 # The lengths of the key and the value.
@@ -55,6 +63,18 @@ _HEARTBEAT: Final = struct.Struct("<II")
 _BLOCK_BYTES: Final = 256 * 1024
 
 Data: TypeAlias = "bytes | mmap.mmap"
+
+
+def security_digest(key: bytes, identity: Secret) -> bytes:
+    """Return a digest that is equal if two daemons let the same clients read.
+
+    So the settings are compared without being stored in the state.
+
+    Args:
+        key: the state's own key.
+        identity: the settings that decide who may read; see `ServerSasl`.
+    """
+    return hmac.digest(key, identity.reveal().encode(), DIGEST_NAME)
 
 
 def seal(body_bytes: int, checksum: int) -> bytes:
@@ -87,7 +107,7 @@ def decode(data: Data) -> DaemonState:
     reader = _Reader(data)
     try:
         return _read_state(reader)
-    except (struct.error, UnicodeDecodeError, MemoryError) as exc:
+    except (struct.error, ValueError, MemoryError) as exc:
         raise StateError("the state cannot be decoded", str(exc)) from exc
 
 
@@ -139,7 +159,7 @@ def _pieces(state: DaemonState) -> Iterator[bytes]:
 
 def _connection_piece(connection: ConnectionState) -> bytes:
     snapshot = connection.snapshot
-    peer, user = connection.peer.encode(), (snapshot.user or "").encode()
+    peer, user = connection.address.name.encode(), (snapshot.user or "").encode()
     flags = snapshot.authenticated * _AUTHENTICATED
     flags |= snapshot.may_authenticate * _MAY_AUTHENTICATE
     flags |= (snapshot.user is not None) * _HAS_USER
@@ -192,7 +212,8 @@ def _read_state(reader: _Reader) -> DaemonState:
 def _read_connection(reader: _Reader) -> ConnectionState:
     fd, flags, frame_began_s, progress_s, *sizes = reader.fields(_CONNECTION)
     peer_bytes, user_bytes, unread_bytes, unsent_bytes = sizes
-    peer, user = reader.text(peer_bytes), reader.text(user_bytes)
+    address = PeerAddress(*split_host_and_port(reader.text(peer_bytes)))
+    user = reader.text(user_bytes)
     snapshot = ProtocolSnapshot(
         authenticated=bool(flags & _AUTHENTICATED),
         may_authenticate=bool(flags & _MAY_AUTHENTICATE),
@@ -201,7 +222,7 @@ def _read_connection(reader: _Reader) -> ConnectionState:
         unsent=reader.bytes(unsent_bytes),
     )
     is_greeted = bool(flags & _GREETED)
-    return ConnectionState(fd, peer, is_greeted, frame_began_s, progress_s, snapshot)
+    return ConnectionState(fd, address, is_greeted, frame_began_s, progress_s, snapshot)
 
 
 def _read_heartbeats(data: Data, at: int) -> Iterator[tuple[str, bytes]]:

@@ -21,8 +21,8 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import StateError, UpgradeError
+from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.upgrade import memfd
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.memfd import read_state, write_state

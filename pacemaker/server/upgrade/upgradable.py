@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pacemaker.core.carried_over import ConnectionState, DaemonState
 from pacemaker.core.store.store import Store
+from pacemaker.server.io.upgrade_state import ConnectionState, DaemonState
 from pacemaker.server.process.barrier import Barrier
 
 
@@ -37,7 +37,7 @@ class Upgradable(Protocol):
         """The descriptors of the listening sockets."""
 
     @property
-    def held_bytes(self) -> int:
+    def second_copy_bytes(self) -> int:
         """The approximate memory that a second copy of all data would need."""
 
     def sample_heartbeats(self) -> list[tuple[str, bytes]]:

@@ -9,10 +9,10 @@ import secrets
 import time
 from typing import Final
 
-from pacemaker.core.carried_over import DaemonState
 from pacemaker.errors import UpgradeError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.io.endings import ENDINGS, Ending
+from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
@@ -21,8 +21,7 @@ from pacemaker.server.process.notify import Notifier
 from pacemaker.server.upgrade.command import own_command
 from pacemaker.server.upgrade.execute import replace_process
 from pacemaker.server.upgrade.memfd import write_state
-from pacemaker.server.upgrade.security import security_digest
-from pacemaker.server.upgrade.state_format import KEY_BYTES
+from pacemaker.server.upgrade.state_format import KEY_BYTES, security_digest
 from pacemaker.server.upgrade.trial import Trial, trial_arguments
 from pacemaker.server.upgrade.upgradable import CarriedEndpoint, Upgradable
 from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters
@@ -83,7 +82,7 @@ class Upgrader:
 
     @property
     def is_trying(self) -> bool:
-        """Whether a trial is in progress; then call `turn` regularly."""
+        """Whether a trial is in progress; then call `check` regularly."""
         return self._trial is not None
 
     def serving(self, status: str) -> None:
@@ -109,7 +108,7 @@ class Upgrader:
         except Exception as exc:
             self._refuse(_reason(exc, "the new version cannot be started"))
 
-    def turn(self) -> None:
+    def check(self) -> None:
         """Continue if the trial is over.  Does not return if the upgrade succeeds."""
         if self._trial is None:
             # Any local user may connect.  Accepting closes the connections of those who
@@ -124,7 +123,7 @@ class Upgrader:
             return
         self._trial = None
         if not reason:
-            reason = self._become()
+            reason = self._park_and_execute()
         self._refuse(reason)
 
     def close(self) -> None:
@@ -147,7 +146,7 @@ class Upgrader:
         memory is unknown (/proc is hidden, or no descriptor is left to read it), the
         upgrade continues, because usually there is room.
         """
-        needed_bytes = self._daemon.held_bytes + more_bytes
+        needed_bytes = self._daemon.second_copy_bytes + more_bytes
         free_bytes = memory.free_bytes()
         if free_bytes is None:
             _logger.warning(
@@ -179,7 +178,7 @@ class Upgrader:
                     " prlimit), or wait until there are fewer connections"
                 ) from exc
 
-    def _become(self) -> str:
+    def _park_and_execute(self) -> str:
         """Execute the new version; if that fails, return why, and continue to serve."""
         # Flush before parking, so that a blocked log delays nobody's requests.
         if not self._log.flush():

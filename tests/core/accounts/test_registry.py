@@ -28,7 +28,7 @@ def test_connections_of_one_address_share_an_account(first: str, second: str) ->
     assert accounts.add_connection(second, 2) is account
     assert account.connections == accounts.connections == 2
     assert accounts.active_accounts == 1
-    assert accounts.most_connections() == 2
+    assert accounts.busiest_account_connections() == 2
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,14 @@ def test_connections_of_a_shared_address_have_one_host() -> None:
     accounts = AccountRegistry()
     first, second = (accounts.add_connection("127.0.0.1", port) for port in (1, 2))
     other = accounts.add_connection("10.0.0.1", 3)
-    assert first.host is second.host is not first
-    assert first.host.name == "127.0.0.1"
-    assert other.host is other
+    assert first.address_account is second.address_account is not first
+    assert first.address_account.name == "127.0.0.1"
+    assert other.address_account is other
     accounts.remove_connection(first)
-    assert accounts.add_connection("127.0.0.1", 4).host is second.host
+    assert (
+        accounts.add_connection("127.0.0.1", 4).address_account
+        is second.address_account
+    )
     for account in (second, accounts.add_connection("127.0.0.1", 4)):
         accounts.remove_connection(account)
 
@@ -72,7 +75,7 @@ def test_account_is_remembered_after_its_last_connection() -> None:
     assert (
         accounts.connections
         == accounts.active_accounts
-        == accounts.most_connections()
+        == accounts.busiest_account_connections()
         == 0
     )
     assert accounts.add_connection("127.0.0.1", 2) is account
@@ -102,10 +105,10 @@ def test_connection_of_a_shared_address_is_gone_with_its_end() -> None:
     assert passed_on == [(first, accounts.heir)]
     accounts.remove_connection(second)
     assert passed_on[1:] == [(second, accounts.heir)]
-    host = second.shared_host
+    host = second.shared_account
     assert host is not None
     assert host.connections == 0
-    assert accounts.add_connection("127.0.0.1", 7001).shared_host is not host
+    assert accounts.add_connection("127.0.0.1", 7001).shared_account is not host
 
 
 def test_address_is_gone_once_it_is_forgotten() -> None:

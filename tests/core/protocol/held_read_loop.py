@@ -113,7 +113,7 @@ class Loop:
     @property
     def is_clear(self) -> bool:
         """Whether no held read has left anything behind."""
-        return not (self.miss_holder.held_bytes or self.store.awaited)
+        return not (self.miss_holder.held_read_bytes or self.store.awaited)
 
 
 class Peer:
@@ -146,4 +146,4 @@ def size_of_a_read() -> int:
     """Return the size that one held read of `KEY` counts with."""
     loop = Loop()
     loop.connect().ask(GET)
-    return loop.miss_holder.held_bytes
+    return loop.miss_holder.held_read_bytes

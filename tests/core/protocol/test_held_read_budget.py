@@ -57,7 +57,7 @@ def test_held_bytes_are_no_less_than_what_reads_take(path: str) -> None:
         taken_bytes, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert taken_bytes <= loop.miss_holder.held_bytes
+    assert taken_bytes <= loop.miss_holder.held_read_bytes
 
 
 def read_odd_keys(peer: Peer, count: int, name: str = "odd") -> bytes:
@@ -87,7 +87,7 @@ def test_nimbus_is_held_whatever_others_read(
     loop.turn()
     assert nimbus.taken() == b"", "neither of its reads has been given up"
     assert (
-        loop.miss_holder.held_bytes
+        loop.miss_holder.held_read_bytes
         <= MAX_HELD_BYTES + held_read_budget._MAX_GIVEN_UP_BYTES
     )
     assert loop.miss_holder.refused > 0
@@ -107,7 +107,7 @@ def test_full_room_is_made_by_the_largest() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pacemaker.core.accounts.account.PRESSURE", 1.0)
         read_odd_keys(large, 30_000, "large")
-        held_bytes = loop.miss_holder.held_bytes
+        held_bytes = loop.miss_holder.held_read_bytes
         assert held_bytes > MAX_HELD_BYTES - 1_000
         assert other.ask(GET) == b""
     loop.turn()
@@ -115,7 +115,7 @@ def test_full_room_is_made_by_the_largest() -> None:
     assert wire.pulse_reply("/large/0", None, 0) in given_up
     assert wire.pulse_reply("/large/1000", None, 1000) not in given_up
     assert small.taken() == other.taken() == b""
-    assert loop.miss_holder.held_bytes < held_bytes
+    assert loop.miss_holder.held_read_bytes < held_bytes
 
 
 def test_read_is_told_of_its_key_though_the_same_was_given_up_for_it(
@@ -147,10 +147,10 @@ def test_account_knows_what_it_holds() -> None:
     first, second = loop.connect(account), loop.connect(account)
     first.ask(GET)
     second.ask(GET_OTHER)
-    assert account.held_read_bytes == loop.miss_holder.held_bytes
+    assert account.held_read_bytes == loop.miss_holder.held_read_bytes
     assert account.held_read_bytes == 2 * size_of_a_read()
     first.server.close()
-    assert account.held_read_bytes == loop.miss_holder.held_bytes
+    assert account.held_read_bytes == loop.miss_holder.held_read_bytes
     assert account.held_read_bytes == size_of_a_read()
     loop.miss_holder.end()
     loop.drain()
@@ -179,7 +179,7 @@ def test_account_holds_no_more_than_the_number_that_it_is_given() -> None:
     loop.miss_holder.begin(loop.calls.append)
     peer = loop.connect(Account("10.0.0.5"))
     assert peer.ask(GET) == MISS
-    assert (loop.miss_holder.refused, loop.miss_holder.held_bytes) == (1, 0)
+    assert (loop.miss_holder.refused, loop.miss_holder.held_read_bytes) == (1, 0)
 
 
 def test_read_is_not_held_if_nothing_more_can_be_given_up(

@@ -166,7 +166,7 @@ def test_ten_thousand_reads_are_held() -> None:
     for number in range(10_000):
         request = path_request(Type.GET_PULSE, key.format(number), number)
         assert peer.ask(request) == b""
-    assert loop.miss_holder.held_bytes < held_read_budget.MAX_HELD_BYTES
+    assert loop.miss_holder.held_read_bytes < held_read_budget.MAX_HELD_BYTES
     loop.miss_holder.end()
     answered = 0
     while loop.calls:
@@ -244,8 +244,8 @@ def test_holder_and_its_connections_show_what_they_hold() -> None:
     holder.begin(deque[Callable[[], None]]().append)
     reads = HeldReads(holder)
     assert reads.answer_later(Message(messages.GET_PULSE, KEY, 7))
-    held_bytes = holder.held_bytes
-    assert repr(holder) == f"<MissHolder on=True held_bytes={held_bytes}>"
+    held_bytes = holder.held_read_bytes
+    assert repr(holder) == f"<MissHolder on=True held_read_bytes={held_bytes}>"
     assert repr(reads) == "<HeldReads held=1 released=0>"
 
 
@@ -418,7 +418,7 @@ class HeldReadsMachine(RuleBasedStateMachine):
                 else:
                     given_up_bytes += size_bytes
         waiting_bytes = sum(by_account.values())
-        assert miss_holder.held_bytes == given_up_bytes + waiting_bytes
+        assert miss_holder.held_read_bytes == given_up_bytes + waiting_bytes
         for account, held_bytes in by_account.items():
             assert account.held_read_bytes == held_bytes
         assert waiting_bytes <= held_read_budget.MAX_HELD_BYTES

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.core.carried_over import ProtocolSnapshot
 from pacemaker.core.protocol.phases import Phase
+from pacemaker.core.protocol.protocol_snapshot import ProtocolSnapshot
 from pacemaker.core.protocol.server_protocol import (
     MAX_OUTGOING_BYTES,
 )

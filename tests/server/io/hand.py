@@ -20,13 +20,15 @@ from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.core.store.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io import limits
-from pacemaker.server.io.buffer_budget import BufferBudget
+from pacemaker.server.io.buffers.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.io_thread_parts import Clocks, SharedParts
 from pacemaker.server.io.sasl_steps import SaslStepRunner, ThreadFactory
 from pacemaker.server.io.sockets import set_reset_on_close
+from pacemaker.server.io.upgrade_state import PeerAddress
+from pacemaker.words import split_host_and_port
 from tests.wire.by_hand import Wire
 
 MAX_BODY_BYTES = 10485760
@@ -103,14 +105,16 @@ class Hand:
         """Connect a peer, and return both ends.
 
         Args:
-            name: its name in the log, if it is not its address.
-            host: the address that it counts as.
+            name: the address that it counts as, with a port; "" for its real port.
+            host: the address that it counts as, if there is no name.
         """
         wire, sock = self.accept()
         fd = sock.fileno()
-        port = sock.getpeername()[1]
-        account = self.accounts.add_connection(host, port)
-        self.thread.add_connection(sock, name or f"{host}:{port}", account)
+        peer = PeerAddress(host, sock.getpeername()[1])
+        if name:
+            peer = PeerAddress(*split_host_and_port(name))
+        account = self.accounts.add_connection(*peer)
+        self.thread.add_connection(sock, peer, account)
         self.thread.turn()
         return wire, self.thread.connections[fd]
 
@@ -118,17 +122,18 @@ class Hand:
         """Connect a peer in exchange for another one; return whether it stays."""
         wire, sock = self.accept()
         fd = sock.fileno()
-        account = self.accounts.add_connection("127.0.0.1", sock.getpeername()[1])
-        self.thread.add_connection(sock, "new", account, replaces=True)
+        peer = PeerAddress("127.0.0.1", sock.getpeername()[1])
+        account = self.accounts.add_connection(*peer)
+        self.thread.add_connection(sock, peer, account, replaces=True)
         self.thread._calls.run_pending(self.clock, 1.0)
         return wire, fd in self.thread.connections
 
     def accept_late(self) -> Wire:
         """Connect a peer and hand it to the thread, which has not opened it yet."""
         wire, sock = self.accept()
-        self.thread.add_connection(
-            sock, "late", self.accounts.add_connection("127.0.0.1", 1)
-        )
+        peer = PeerAddress("127.0.0.1", 1)
+        account = self.accounts.add_connection(*peer)
+        self.thread.add_connection(sock, peer, account)
         return wire
 
     def accept(self) -> tuple[Wire, socket.socket]:

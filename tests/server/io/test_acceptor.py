@@ -18,6 +18,7 @@ from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.server.io import acceptor as acceptor_module
 from pacemaker.server.io import limits
 from pacemaker.server.io.acceptor import Acceptor
+from pacemaker.server.io.upgrade_state import PeerAddress
 
 pytestmark = pytest.mark.io
 
@@ -32,12 +33,14 @@ class FakeIoThread:
         self.expendable_count = 0
         self.made_room = 0
         self.failures = 0
-        self.added: list[tuple[socket.socket, str]] = []
+        self.added: list[tuple[socket.socket, PeerAddress]] = []
         self.is_added = threading.Semaphore(0)
         self.calls: list[Callable[[], None]] = []
         self.is_called = threading.Semaphore(0)
 
-    def add_connection(self, sock: socket.socket, peer: str, account: Account) -> None:
+    def add_connection(
+        self, sock: socket.socket, peer: PeerAddress, account: Account
+    ) -> None:
         """Keep a connection, or fail as often as the test asked for."""
         assert account.connections
         if self.failures:
@@ -136,8 +139,8 @@ def test_acceptor_names_peer_and_does_not_block(listener: socket.socket) -> None
     acceptor = _run(listener, thread)
     with socket.create_connection(listener.getsockname()) as peer:
         thread.wait()
-        sock, name = thread.added[0]
-        assert name == f"127.0.0.1:{peer.getsockname()[1]}"
+        sock, address = thread.added[0]
+        assert address == ("127.0.0.1", peer.getsockname()[1])
         assert not sock.getblocking()
     _end(acceptor, thread)
 
@@ -431,5 +434,5 @@ def test_acceptor_serves_every_listener(listener: socket.socket) -> None:
         for each, host in ((other, "[::1]:"), (listener, "127.0.0.1:")):
             with socket.create_connection(each.getsockname()[:2]):
                 thread.wait()
-            assert thread.added[-1][1].startswith(host)
+            assert thread.added[-1][1].name.startswith(host)
         _end(acceptor, thread)

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacemaker.core.carried_over import ConnectionState
 from pacemaker.core.figures import Figures
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.store.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io import limits
+from pacemaker.server.io.upgrade_state import ConnectionState, PeerAddress
 from pacemaker.server.upgrade.state_format import decode
 from tests.core.protocol.collecting import Collecting
 from tests.fake_mechanisms import like_digest, like_kerberos
@@ -102,7 +102,7 @@ def test_stream_cut_at_any_byte_gives_the_same(
         assert amid_sasl or first.phase is Phase.CLOSED
         assert not amid_sasl or cut < len(exchange)
         return
-    state = ConnectionState(4, "10.0.0.1:5", True, 0.0, 0.0, snapshot)
+    state = ConnectionState(4, PeerAddress("10.0.0.1", 5), True, 0.0, 0.0, snapshot)
     second = new_protocol(make, store)
     second.restore(through_the_format(state).snapshot)
     second.resume()
@@ -117,7 +117,7 @@ def test_stream_cut_at_any_byte_gives_the_same(
 
 def hand_over(old: Hand, new: Hand) -> None:
     """Move all connections of one I/O thread to another, as an upgrade does."""
-    states = old.thread.states()
+    states = old.thread.carried_states()
     new.clock.now_s = old.clock.now_s
     for state in states:
         sock = socket.socket(fileno=os.dup(state.fd))
@@ -149,7 +149,7 @@ def test_unsent_replies_keep_their_deadline() -> None:
         old.turn_until(lambda: connection.unsent_bytes > 0)
         began_s = old.clock.now_s
         old.clock.now_s += limits.SEND_TIMEOUT_S - 5
-        state = connection.state()
+        state = connection.carried_state()
         assert state is not None
         assert through_the_format(state).progress_s == began_s
 
@@ -200,7 +200,7 @@ def test_frame_that_is_there_in_large_part_is_not_carried_over(
             peer.send(frame[start:size])
             old.turn_until(lambda: connection.protocol.frames.unread_bytes == size)  # noqa: B023
             is_carried = size == limits.MAX_CARRIED_UNREAD_BYTES
-            assert (connection.state() is not None) == is_carried
+            assert (connection.carried_state() is not None) == is_carried
 
 
 def test_connection_that_ends_is_not_carried_over() -> None:
@@ -211,8 +211,8 @@ def test_connection_that_ends_is_not_carried_over() -> None:
         old.turn_until(lambda: refused.protocol.phase is Phase.CLOSED)
         peer, amid = old.connect()
         old.ask(peer, control(-202))
-        assert (refused.state(), amid.state()) == (None, None)
-        assert old.thread.states() == []
+        assert (refused.carried_state(), amid.carried_state()) == (None, None)
+        assert old.thread.carried_states() == []
         assert len(old.thread.connections) == 2
 
 

@@ -89,7 +89,7 @@ def _keep_frame_unfinished(hand: Hand, peer: Wire, connection: Connection) -> No
 def _fill_buffers(hand: Hand, peer: Wire, connection: Connection) -> None:
     peer.send(PULSE[:-1])
     hand.thread.turn()
-    hand.thread.evict(connection)
+    hand.thread.request_eviction(connection)
 
 
 def _begin_sasl(hand: Hand, peer: Wire, connection: Connection) -> None:
@@ -292,7 +292,9 @@ def test_io_thread_closes_socket_as_the_rule_says(
         assert peer.ended() == "reset"
         assert hand.accounts.connections == hand.thread.load == 0
         assert (hand.figures.connections, hand.figures.ended) == (0, 0)
-    expected = [] if is_late else [(logging.ERROR, "late: closed: internal error")]
+    expected = (
+        [] if is_late else [(logging.ERROR, "127.0.0.1:1: closed: internal error")]
+    )
     assert [(each.levelno, each.getMessage()) for each in caplog.records] == expected
 
 

@@ -145,7 +145,7 @@ def test_connections_of_a_shared_host_count_together() -> None:
     shared = []
     for number in range(2):
         account = Account(f"shared:{number}")
-        account.shared_host = host
+        account.shared_account = host
         shared.append(Connection(expendable, account))
     assert _close_one(expendable, ANY)
     assert [each.is_closed for each in (alone, *shared)] == [False, True, False]

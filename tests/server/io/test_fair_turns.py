@@ -10,7 +10,8 @@ import pytest
 
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.cost_classes import NEW_CLASS
+from pacemaker.server.io.fairness.cost_classes import NEW_CLASS
+from pacemaker.server.io.fairness.spending import CROWD_S, FADE_S
 from pacemaker.server.io.sockets import set_reset_on_close
 from tests.server.io.hand import Hand, TickingClock
 from tests.wire import by_hand as wire
@@ -190,7 +191,7 @@ def test_what_was_spent_fades() -> None:
         hand.turn_until(lambda: not hand.thread.backlog)
         assert connection.account.spent_s > 0
         for _ in range(20):
-            clock.now_s += limits.FADE_S
+            clock.now_s += FADE_S
             _turn_shared(hand, other)
         assert connection.account.spent_s == 0.0
 
@@ -235,7 +236,7 @@ def test_deferred_connection_of_a_crowd_is_narrowed(
         hand.connect(host="crowd")
         for host in ("crowd", "busy", "worker"):
             peer, connection = hand.connect(host=host)
-            connection.account.spent_s = 2 * limits.DOMINANT_S * (host != "worker")
+            connection.account.spent_s = 2 * CROWD_S * (host != "worker")
             _defer(hand, peer, connection, other)
             with socket.socket(fileno=os.dup(connection.fd)) as sock:
                 sizes[host] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)

@@ -7,13 +7,14 @@ from unittest.mock import sentinel
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
+from pacemaker.server.io.upgrade_state import PeerAddress
 
 _NO_SOCKET: socket.socket = sentinel.sock
 
 
 def _add(arrivals: HandoffQueue, account: Account, *peers: str) -> None:
     for peer in peers:
-        arrivals.add(AcceptedSocket(_NO_SOCKET, peer, account))
+        arrivals.add(AcceptedSocket(_NO_SOCKET, PeerAddress(peer, 1), account))
 
 
 def test_accounts_are_taken_in_turn() -> None:
@@ -22,8 +23,8 @@ def test_accounts_are_taken_in_turn() -> None:
     crowd, worker, late = (Account(name) for name in ("crowd", "worker", "late"))
     _add(arrivals, crowd, "c1", "c2", "c3", "c4")
     _add(arrivals, worker, "w1")
-    taken = [arrivals.take().peer for _ in range(2)]
+    taken = [arrivals.take().peer.host for _ in range(2)]
     _add(arrivals, late, "l1")
     _add(arrivals, worker, "w2")
-    taken += [arrivals.take().peer for _ in range(5)]
+    taken += [arrivals.take().peer.host for _ in range(5)]
     assert taken == ["c1", "w1", "c2", "l1", "w2", "c3", "c4"]

@@ -23,14 +23,14 @@ MISS = wire.pulse_reply(KEY, None, 7)
 
 def hold(hand: Hand, peer: Wire, request: bytes = GET) -> None:
     """Send a read, and turn the loop until it is held."""
-    before_bytes = hand.miss_holder.held_bytes
+    before_bytes = hand.miss_holder.held_read_bytes
     peer.send(request)
-    hand.turn_until(lambda: hand.miss_holder.held_bytes > before_bytes)
+    hand.turn_until(lambda: hand.miss_holder.held_read_bytes > before_bytes)
 
 
 def is_clear(hand: Hand) -> bool:
     """Whether no held read has left anything behind."""
-    return not hand.miss_holder.held_bytes and not hand.store._awaited
+    return not hand.miss_holder.held_read_bytes and not hand.store._awaited
 
 
 def test_held_read_is_answered_when_another_connection_stores_its_key() -> None:
@@ -164,7 +164,7 @@ def test_ten_thousand_held_reads_cost_others_nothing() -> None:
         hand.clock.now_s += HOLD_S
         hand.boot_clock.now_s += HOLD_S
         answered = {1}
-        while hand.miss_holder.held_bytes:
+        while hand.miss_holder.held_read_bytes:
             before = _held(hand)
             worker.send(PULSE)
             hand.turn_until_readable(worker)

@@ -17,6 +17,7 @@ from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.io_states import IoState
 from pacemaker.server.io.sockets import set_reset_on_close
+from pacemaker.server.io.upgrade_state import PeerAddress
 from pacemaker.server.process import memory
 from tests.server.io.hand import Hand, TickingClock
 from tests.wire import by_hand as wire
@@ -88,7 +89,7 @@ def test_thread_gives_no_connection_the_events_of_another() -> None:
     with Hand() as hand:
         old_peer, old = hand.connect()
         # As while a SASL step is taken: nothing but its end is awaited.
-        hand.thread.wait_for(old.fd, 0)
+        hand.thread.set_interest(old.fd, 0)
         new_peer, waiting = hand.accept()
 
         def end_and_add() -> None:
@@ -97,7 +98,7 @@ def test_thread_gives_no_connection_the_events_of_another() -> None:
             waiting.close()
             hand.thread.add_connection(
                 socket.socket(fileno=old.fd),
-                "new",
+                PeerAddress("new", 1),
                 hand.accounts.add_connection("new", 1),
             )
 
@@ -123,7 +124,7 @@ def test_eviction_does_not_wait_for_the_end_of_a_turn() -> None:
         assert hand.ask(other, PULSE) == ACK
         other.send(PULSE)
         peer.send(unfinished[-1:])
-        hand.thread.evict(connection)
+        hand.thread.request_eviction(connection)
         hand.thread.turn()
         assert other.receive() == ACK
         assert isinstance(connection.protocol.error, LimitError)
@@ -145,7 +146,7 @@ def test_pages_of_evicted_buffers_are_given_back(
         peer, connection = hand.connect()
         peer.send(PULSE[:-1])
         hand.thread.turn()
-        hand.thread.evict(connection)
+        hand.thread.request_eviction(connection)
         hand.thread.turn()
         assert isinstance(connection.protocol.error, LimitError)
         assert len(given_back) == 2
@@ -182,7 +183,7 @@ def test_thread_closes_connection_that_it_cannot_serve(
         hand.thread.turn()
         assert peer.ended() == "reset"
         assert hand.thread.load == 0
-    assert "late: closed: internal error" in caplog.text
+    assert "127.0.0.1:1: closed: internal error" in caplog.text
 
 
 def test_thread_closes_connection_that_the_kernel_does_not_watch(
@@ -392,7 +393,7 @@ def test_new_connections_are_opened_by_accounts_in_turn() -> None:
         for number, host in enumerate(["10.0.0.1"] * 3 + ["10.0.0.2"]):
             _, sock = hand.accept()
             account = hand.accounts.add_connection(host, number)
-            hand.thread.add_connection(sock, f"{host}:{number}", account)
+            hand.thread.add_connection(sock, PeerAddress(host, number), account)
             arrivals.append(f"{host}:{number}")
         hand.thread.turn()
         opened = [each.protocol.peer for each in hand.thread.connections.values()]

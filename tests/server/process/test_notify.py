@@ -152,7 +152,7 @@ def test_notifier_tells_later_what_finds_no_room(
     with contextlib.suppress(BlockingIOError):
         while True:
             assert manager.told() == {"WATCHDOG": "1"}
-    notifier.turn()
+    notifier.send_unsent()
     assert manager.told() == {"READY": "1", "STATUS": "serving"}
     notifier.alive()
     assert manager.told() == {"WATCHDOG": "1"}

@@ -27,7 +27,7 @@ def test_watchdog_is_fed_while_every_thread_turns() -> None:
         [thread.calls.append for thread in threads], lambda: fed.append(True)
     )
     for times in range(1, 4):
-        watchdog.turn()
+        watchdog.check()
         assert len(fed) == times
         for thread in threads:
             thread.turn()
@@ -41,10 +41,10 @@ def test_watchdog_starves_when_one_thread_stands_still() -> None:
         [good.calls.append, stuck.calls.append], lambda: fed.append(True)
     )
     for _ in range(5):
-        watchdog.turn()
+        watchdog.check()
         good.turn()
     assert len(fed) == 1
     assert len(stuck.calls) == 1
     stuck.turn()
-    watchdog.turn()
+    watchdog.check()
     assert len(fed) == 2

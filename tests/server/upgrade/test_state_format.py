@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import zlib
 
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pacemaker.core.carried_over import ConnectionState, DaemonState, ProtocolSnapshot
+from pacemaker.core.protocol.protocol_snapshot import ProtocolSnapshot
 from pacemaker.errors import StateError
+from pacemaker.sasl.secret import Secret
+from pacemaker.server.io.upgrade_state import ConnectionState, DaemonState, PeerAddress
 from pacemaker.server.upgrade.state_format import (
     DIGEST_BYTES,
     FORMAT,
@@ -19,11 +22,15 @@ from pacemaker.server.upgrade.state_format import (
     decode,
     encode,
     seal,
+    security_digest,
 )
 
 fds = st.integers(4, 2**31 - 1)
 times = st.floats(0, 1e9)
 texts = st.text(st.characters(codec="utf-8"), max_size=30)
+addresses = st.builds(
+    PeerAddress, st.ip_addresses().map(str), st.integers(0, 2**16 - 1)
+)
 snapshots = st.builds(
     ProtocolSnapshot,
     authenticated=st.booleans(),
@@ -44,7 +51,9 @@ states = st.builds(
     request_fd=st.just(-1) | fds,
     waiter_fds=st.lists(fds, max_size=3).map(tuple),
     connections=st.lists(
-        st.builds(ConnectionState, fds, texts, st.booleans(), times, times, snapshots),
+        st.builds(
+            ConnectionState, fds, addresses, st.booleans(), times, times, snapshots
+        ),
         max_size=4,
     ),
     history=st.binary(max_size=40),
@@ -63,12 +72,22 @@ SMALL = DaemonState(
     waiter_fds=(6,),
     connections=[
         ConnectionState(
-            *(7, "10.0.0.1:5", True, 2.5, 3.5),
+            *(7, PeerAddress("10.0.0.1", 5), True, 2.5, 3.5),
             ProtocolSnapshot(True, False, "nimbus", b"unread", b"unsent"),
         )
     ],
     history=b"history",
     heartbeats=[("/w/1", b"beat")],
+)
+
+
+# `SMALL` with a second connection, as versions up to 2026-11 wrote it.
+OF_FORMAT_3 = base64.b64decode(
+    "c3Rvcm1wbQoDAAAAEwEAAAAAAADlFSFhAAAAAAAA+D9ra2tra2tra2tra2tra2tra2tra2tra2tra2tr"
+    "a2tra2RkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkZGRkAQAAAAAAAAAA/////wMAAAAFAAAAAQAA"
+    "AAIAAAAHAAAAAAAAAAAAAAAAAAAABgAAAAcAAAANAAAAAAAABEAAAAAAAAAMQAoAAAAGAAAABgAAAAYA"
+    "AAAxMC4wLjAuMTo1bmltYnVzdW5yZWFkdW5zZW50CAAAAA0AAAAAAAAEQAAAAAAAAAxACwAAAAYAAAAG"
+    "AAAABgAAAFtmZTgwOjoxXTo2bmltYnVzdW5yZWFkdW5zZW50aGlzdG9yeQQAAAAEAAAAL3cvMWJlYXQ="
 )
 
 
@@ -82,6 +101,19 @@ def written(state: DaemonState) -> bytes:
 def test_state_is_read_as_it_was_written(state: DaemonState) -> None:
     """Every field is restored, whatever its value."""
     assert decode(written(state)) == state
+
+
+def test_state_of_format_3_is_read_and_written_as_ever() -> None:
+    """Without a new number, a field of another meaning would reach another version.
+
+    The trial's proof is computed from what is written, so that counts as well.
+    """
+    address = PeerAddress("fe80::1", 6)
+    connection = SMALL.connections[0]
+    second = connection._replace(fd=8, address=address)
+    state = SMALL._replace(connections=[connection, second])
+    assert decode(OF_FORMAT_3) == state
+    assert written(state) == OF_FORMAT_3
 
 
 def test_state_is_written_in_blocks_however_large_it_is() -> None:
@@ -159,3 +191,12 @@ def test_body_that_ends_amid_an_entry_is_refused(data: st.DataObject) -> None:
     body = whole[:at]
     with pytest.raises(StateError):
         decode(seal(len(body), zlib.crc32(body)) + body)
+
+
+def test_digest_tells_whether_the_same_may_read() -> None:
+    """The digest changes with the secret and the key, and hides the secret."""
+    digest = security_digest(b"k", Secret("DIGEST secret"))
+    assert digest == security_digest(b"k", Secret("DIGEST secret"))
+    assert digest != security_digest(b"k", Secret("DIGEST other"))
+    assert digest != security_digest(b"K", Secret("DIGEST secret"))
+    assert b"secret" not in digest

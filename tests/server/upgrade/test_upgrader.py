@@ -92,7 +92,7 @@ class Case:
         self.upgrader.begin()
         while self.upgrader.is_trying:
             signal.sigtimedwait({signal.SIGCHLD}, GIVE_UP_S)
-            self.upgrader.turn()
+            self.upgrader.check()
         (told,) = self.waiters.told
         self.waiters.told.clear()
         return told.removeprefix("refused: ")
@@ -322,6 +322,6 @@ def test_who_connects_makes_room_for_who_asks(case: Case) -> None:
         while not (code := connect()):
             pass
         assert code == errno.EAGAIN
-        other.turn()
+        other.check()
         assert connect() == 0
     waiters.close("over")

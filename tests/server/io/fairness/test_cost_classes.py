@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.server.io.cost_classes import NEW_CLASS, next_class
+from pacemaker.server.io.fairness.cost_classes import NEW_CLASS, next_class
 
 
 def test_class_rises_and_falls_by_one_step_an_event() -> None:

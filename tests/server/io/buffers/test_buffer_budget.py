@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.io.buffer_budget."""
+"""Tests of pacemaker.server.io.buffers.buffer_budget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io.buffer_budget import BufferBudget
+from pacemaker.server.io.buffers.buffer_budget import BufferBudget
 
 KB = 1000
 MIB = 2**20
@@ -258,7 +258,7 @@ def test_budget_keeps_the_rule_whatever_is_held(
 
 def assert_forgot_all(budget: BufferBudget[int] | BufferBudget[str]) -> None:
     """Check that an empty budget remembers nothing."""
-    assert (budget.total_bytes, budget._buffers, budget._shares) == (0, {}, {})
+    assert (budget.total_bytes, budget._buffers, budget._by_account) == (0, {}, {})
     assert not budget._heaviest
 
 

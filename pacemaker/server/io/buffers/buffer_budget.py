@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io.size_age_heaps import SizeAgeHeaps, SizedItem
+from pacemaker.server.io.buffers.size_age_heaps import SizeAgeHeaps, SizedItem
 
 _Holder = TypeVar("_Holder")
 
@@ -41,7 +41,7 @@ _Holder = TypeVar("_Holder")
 _HOLES_SHARE: Final = 0.125
 
 
-class _Share(SizedItem, Generic[_Holder]):
+class _AccountBuffers(SizedItem, Generic[_Holder]):
     """All buffers of one account.
 
     Its `since_us` is the mean of its buffers' times, weighted by their sizes, so its
@@ -64,12 +64,14 @@ class _Share(SizedItem, Generic[_Holder]):
 class _Buffer(SizedItem, Generic[_Holder]):
     """The buffered bytes of one holder."""
 
-    __slots__ = ("holder", "share")
+    __slots__ = ("account_buffers", "holder")
 
-    def __init__(self, holder: _Holder, share: _Share[_Holder]) -> None:
+    def __init__(
+        self, holder: _Holder, account_buffers: _AccountBuffers[_Holder]
+    ) -> None:
         super().__init__()
         self.holder = holder
-        self.share = share
+        self.account_buffers = account_buffers
 
 
 class BufferBudget(Generic[_Holder]):
@@ -79,22 +81,24 @@ class BufferBudget(Generic[_Holder]):
 
     Args:
         budget_bytes: what all holders together may hold.
-        most_of_one_bytes: what the holders of one account together may hold; None for
+        account_limit_bytes: what the holders of one account together may hold; None for
             no limit but the budget.
 
     Attributes:
         evicted: the number of evicted holders.
     """
 
-    def __init__(self, budget_bytes: int, most_of_one_bytes: int | None = None) -> None:
+    def __init__(
+        self, budget_bytes: int, account_limit_bytes: int | None = None
+    ) -> None:
         self.budget_bytes = budget_bytes
-        self._most_of_one_bytes = most_of_one_bytes
+        self._account_limit_bytes = account_limit_bytes
         self.evicted = 0
         # Guards all below, and `Account.buffered_bytes`.
         self._lock = threading.Lock()
         self._buffers: dict[_Holder, _Buffer[_Holder]] = {}
-        self._shares: dict[Account, _Share[_Holder]] = {}
-        self._heaviest: SizeAgeHeaps[_Share[_Holder]] = SizeAgeHeaps()
+        self._by_account: dict[Account, _AccountBuffers[_Holder]] = {}
+        self._heaviest: SizeAgeHeaps[_AccountBuffers[_Holder]] = SizeAgeHeaps()
         self._total_bytes = 0
         self._peak_bytes = 0
         self._holes_bytes = 0
@@ -155,7 +159,7 @@ class BufferBudget(Generic[_Holder]):
             self._put(buffer, size_bytes, buffer.since_us if is_same else now_us)
             self._peak_bytes = max(self._peak_bytes, self._total_bytes)
             if self._total_bytes <= self.budget_bytes:
-                return self._evict_of(buffer.share, now_us)
+                return self._evict_of(buffer.account_buffers, now_us)
             if size_bytes > self.budget_bytes:
                 # It would not fit even if everything else were evicted.
                 self._put(buffer, 0, now_us)
@@ -166,45 +170,49 @@ class BufferBudget(Generic[_Holder]):
     def _evict(self, now_us: int) -> Sequence[_Holder]:
         evicted = []
         while self._total_bytes > self.budget_bytes:
-            share = self._heaviest.heaviest_at(now_us)
-            buffer = share.buffers.heaviest_at(now_us)
+            account_buffers = self._heaviest.heaviest_at(now_us)
+            buffer = account_buffers.buffers.heaviest_at(now_us)
             self._put(buffer, 0, now_us)
             evicted.append(buffer.holder)
         self.evicted += len(evicted)
         return evicted
 
-    def _evict_of(self, share: _Share[_Holder], now_us: int) -> Sequence[_Holder]:
+    def _evict_of(
+        self, account_buffers: _AccountBuffers[_Holder], now_us: int
+    ) -> Sequence[_Holder]:
         """Evict holders of an account that exceeds the limit of one account."""
-        most_bytes = self._most_of_one_bytes
-        if most_bytes is None or share.size_bytes <= most_bytes:
+        most_bytes = self._account_limit_bytes
+        if most_bytes is None or account_buffers.size_bytes <= most_bytes:
             return ()
         evicted = []
-        while share.size_bytes > most_bytes:
-            buffer = share.buffers.heaviest_at(now_us)
+        while account_buffers.size_bytes > most_bytes:
+            buffer = account_buffers.buffers.heaviest_at(now_us)
             self._put(buffer, 0, now_us)
             evicted.append(buffer.holder)
         self.evicted += len(evicted)
         return evicted
 
     def _add(self, holder: _Holder, account: Account) -> _Buffer[_Holder]:
-        share = self._shares.get(account)
-        if share is None:
-            share = self._shares[account] = _Share(account)
-        buffer = self._buffers[holder] = _Buffer(holder, share)
+        account_buffers = self._by_account.get(account)
+        if account_buffers is None:
+            account_buffers = self._by_account[account] = _AccountBuffers(account)
+        buffer = self._buffers[holder] = _Buffer(holder, account_buffers)
         return buffer
 
     def _put(self, buffer: _Buffer[_Holder], size_bytes: int, since_us: int) -> None:
         """Change a buffer and all sums that include it; remove it if it is empty."""
-        share = buffer.share
+        account_buffers = buffer.account_buffers
         more_bytes = size_bytes - buffer.size_bytes
-        share.moment += size_bytes * since_us - buffer.size_bytes * buffer.since_us
-        share.buffers.put(buffer, size_bytes, since_us)
+        account_buffers.moment += (
+            size_bytes * since_us - buffer.size_bytes * buffer.since_us
+        )
+        account_buffers.buffers.put(buffer, size_bytes, since_us)
         if not size_bytes:
             del self._buffers[buffer.holder]
-        share_bytes = share.size_bytes + more_bytes
-        mean_us = share.moment // share_bytes if share_bytes else 0
-        self._heaviest.put(share, share_bytes, mean_us)
-        if not share_bytes:
-            del self._shares[share.account]
-        share.account.buffered_bytes += more_bytes
+        account_bytes = account_buffers.size_bytes + more_bytes
+        mean_us = account_buffers.moment // account_bytes if account_bytes else 0
+        self._heaviest.put(account_buffers, account_bytes, mean_us)
+        if not account_bytes:
+            del self._by_account[account_buffers.account]
+        account_buffers.account.buffered_bytes += more_bytes
         self._total_bytes += more_bytes

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io import limits
-from pacemaker.server.io.spending import Spending
+from pacemaker.server.io.fairness.spending import CROWD_S, FADE_S, FORGOTTEN_S, Spending
 
 
 def test_what_was_spent_halves_and_is_forgotten() -> None:
     """Spent time halves once per `FADE_S`, however often it is read."""
     spending = Spending()
     account = Account("a")
-    spending.charge(account, 4 * limits.FORGOTTEN_S)
+    spending.charge(account, 4 * FORGOTTEN_S)
     assert spending.fade(100.0)
-    assert not spending.fade(100.0 + limits.FADE_S / 2)
-    assert account.spent_s == 2 * limits.FORGOTTEN_S
+    assert not spending.fade(100.0 + FADE_S / 2)
+    assert account.spent_s == 2 * FORGOTTEN_S
     for turn in range(1, 4):
-        assert spending.fade(100.0 + turn * limits.FADE_S)
+        assert spending.fade(100.0 + turn * FADE_S)
     assert account.spent_s == 0.0
 
 
@@ -25,12 +24,12 @@ def test_crowd_is_seen_at_once_and_for_as_long_as_it_lasts() -> None:
     spending = Spending()
     account = Account("a")
     assert not spending.is_crowded
-    spending.charge(account, 1.5 * limits.DOMINANT_S)
+    spending.charge(account, 1.5 * CROWD_S)
     assert spending.is_crowded
     now_s = 100.0
     spending.fade(now_s)
     assert spending.is_crowded
-    spending.fade(now_s + limits.FADE_S)
+    spending.fade(now_s + FADE_S)
     assert not spending.is_crowded
 
 
@@ -40,10 +39,10 @@ def test_address_that_many_workers_share_is_no_crowd() -> None:
     host = Account("shared")
     accounts = [Account(f"shared:{number}") for number in range(100)]
     for account in accounts:
-        account.shared_host = host
-        spending.charge(account, limits.DOMINANT_S / 10)
+        account.shared_account = host
+        spending.charge(account, CROWD_S / 10)
     assert not spending.is_crowded
-    assert host.spent_s > 9 * limits.DOMINANT_S
+    assert host.spent_s > 9 * CROWD_S
     spending.fade(100.0)
     assert not spending.is_crowded
-    assert host.spent_s < 6 * limits.DOMINANT_S
+    assert host.spent_s < 6 * CROWD_S

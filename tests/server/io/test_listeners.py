@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pacemaker.errors import ListenError
-from pacemaker.server.io import limits, listening, sockets
-from pacemaker.server.io.listening import describe, describe_scope, open_listeners
+from pacemaker.server.io import limits, listeners, sockets
+from pacemaker.server.io.listeners import describe, describe_scope, open_listeners
 
 pytestmark = pytest.mark.io
 
@@ -56,7 +56,7 @@ def test_listener_takes_both_families_by_default(host: str) -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip("no IPv6 on this machine")
     with open_listener(None, 0, {}) as listener, _accepted(listener, host):
-        assert listening.describe(listener).startswith("[::]:")
+        assert listeners.describe(listener).startswith("[::]:")
 
 
 def test_listener_takes_ipv4_alone_where_there_is_no_ipv6(
@@ -65,7 +65,7 @@ def test_listener_takes_ipv4_alone_where_there_is_no_ipv6(
     """Without IPv6 the wildcard address of IPv4 is bound."""
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     with open_listener(None, 0, {}) as listener, _accepted(listener, "127.0.0.1"):
-        assert listening.describe(listener).startswith("0.0.0.0:")
+        assert listeners.describe(listener).startswith("0.0.0.0:")
 
 
 def test_listener_names_address_where_an_option_is_refused(
@@ -109,7 +109,7 @@ def test_handed_over_socket_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket from LISTEN_FDS is used, whatever address and port were requested."""
     with socket.create_server(("127.0.0.1", 0)) as kept:
         port = kept.getsockname()[1]
-        monkeypatch.setattr(listening, "LISTEN_FDS_START", os.dup(kept.fileno()))
+        monkeypatch.setattr(listeners, "LISTEN_FDS_START", os.dup(kept.fileno()))
         environ = _environ()
         with open_listener("192.0.2.1", 1, environ) as listener:
             assert listener.getsockname() == ("127.0.0.1", port)
@@ -137,7 +137,7 @@ def test_handed_over_socket_that_does_not_listen_is_refused(
 ) -> None:
     """A descriptor that is not a listening socket stops the start, with the reason."""
     with socket.socket() as idle:
-        monkeypatch.setattr(listening, "LISTEN_FDS_START", idle.fileno())
+        monkeypatch.setattr(listeners, "LISTEN_FDS_START", idle.fileno())
         with pytest.raises(ListenError, match="it is not a listening socket"):
             open_listener(None, 0, _environ())
 
@@ -147,7 +147,7 @@ def test_handed_over_descriptor_that_is_no_socket_is_refused(
 ) -> None:
     """A descriptor of a file stops the start, with the reason."""
     with (tmp_path / "file").open("w") as file:
-        monkeypatch.setattr(listening, "LISTEN_FDS_START", file.fileno())
+        monkeypatch.setattr(listeners, "LISTEN_FDS_START", file.fileno())
         with pytest.raises(ListenError, match=rf"descriptor {file.fileno()}: "):
             open_listener(None, 0, _environ())
 
@@ -158,15 +158,15 @@ def test_small_backlog_is_logged(
     """If the kernel limits the backlog, the log says which value would be enough."""
     somaxconn = tmp_path / "somaxconn"
     somaxconn.write_text("128\n")
-    listening.check_backlog(somaxconn)
+    listeners.check_backlog(somaxconn)
     assert (
         "net.core.somaxconn=128 limits the listen backlog; raise it to 4096"
         in caplog.text
     )
     somaxconn.write_text("4096\n")
     caplog.clear()
-    listening.check_backlog(somaxconn)
-    listening.check_backlog(tmp_path / "none")
+    listeners.check_backlog(somaxconn)
+    listeners.check_backlog(tmp_path / "none")
     assert not caplog.text
 
 
@@ -259,7 +259,7 @@ def test_listener_of_both_families_says_so() -> None:
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> int:
     """Expect handed-over sockets at free descriptors; return the first of these."""
-    monkeypatch.setattr(listening, "LISTEN_FDS_START", 200)
+    monkeypatch.setattr(listeners, "LISTEN_FDS_START", 200)
     return 200
 
 

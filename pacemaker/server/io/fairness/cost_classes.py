@@ -19,9 +19,9 @@ REFUSED_CLASS: Final = 2
 # The unit: a pulse, a read, a small list take less.
 _CHEAP_S: Final = 0.0001
 # A single request costs no more than `_LONE_COST` (`ServerProtocol.slice_cost`), and
-# its class is seldom above `_MOST_LONE_CLASS`.
+# its class is seldom above `_MAX_LONE_CLASS`.
 _LONE_COST: Final = 8
-_MOST_LONE_CLASS: Final = 1
+_MAX_LONE_CLASS: Final = 1
 # The class of a slice of several requests.
 _SLICE_CLASS: Final = 3
 
@@ -43,6 +43,6 @@ def next_class(cost_class: int, elapsed_s: float, slice_cost: int) -> int:
     # thirty that are answered together, or as a single byte of a longer one.
     if slice_cost > _LONE_COST:
         event_class = max(event_class, _SLICE_CLASS)
-    elif event_class <= _MOST_LONE_CLASS:
+    elif event_class <= _MAX_LONE_CLASS:
         event_class = 0
     return cost_class + (event_class > cost_class) - (event_class < cost_class)

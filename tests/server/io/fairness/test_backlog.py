@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io.backlog import Backlog
+from pacemaker.server.io.fairness.backlog import Backlog
 
 
 @dataclass(eq=False)
@@ -74,7 +74,7 @@ def test_connections_of_a_shared_host_wait_in_one_line() -> None:
     host = Account("shared")
     for number in range(3):
         account = Account(f"shared:{number}")
-        account.shared_host = host
+        account.shared_account = host
         backlog.put(Connection(account, number))
     backlog.put(Connection(Account("other"), 9))
     host.spent_s = 1.0

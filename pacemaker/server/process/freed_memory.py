@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final, Protocol
 
-from pacemaker.core.store.store import Store
-from pacemaker.server import limits
-from pacemaker.server.io.buffer_budget import BufferBudget
+from pacemaker.call_soon import CallSoon
 from pacemaker.server.process import memory
-from pacemaker.server.process.threads import CallSoon
+
+# How many freed bytes of buffers and heartbeats are worth returning pages to the
+# system.  (A frame is counted once, but takes three times its size while it is
+# decoded.)
+TIDY_BYTES: Final = 4 * 1024 * 1024
+
+
+class DeletedData(Protocol):
+    """What is deleted at once and freed later; the store."""
+
+    @property
+    def deleted_bytes(self) -> int:
+        """The total of bytes deleted so far."""
+
+    def reclaim(self) -> bool:
+        """Free a slice of what was deleted; return whether more is left."""
+
+
+class Buffers(Protocol):
+    """What grows and shrinks; the budget of all buffers."""
+
+    def take_freed_bytes(self) -> int:
+        """Return how far the total has fallen from its peak, and reset the peak."""
 
 
 class FreedMemory:
@@ -16,13 +36,13 @@ class FreedMemory:
 
     Args:
         store: the heartbeats.
-        budget: the budget of the buffers.
+        buffers: the budget of the buffers.
         call: queues a call on an I/O thread.
     """
 
-    def __init__(self, store: Store, budget: BufferBudget[Any], call: CallSoon) -> None:
+    def __init__(self, store: DeletedData, buffers: Buffers, call: CallSoon) -> None:
         self._store = store
-        self._budget = budget
+        self._buffers = buffers
         self._call = call
         # The total of bytes freed by deletes at the last `tidy`, and the bytes freed by
         # anything since pages were last returned.
@@ -34,9 +54,9 @@ class FreedMemory:
         self._call(self._reclaim)
         deleted_bytes = self._store.deleted_bytes
         self._freed_bytes += deleted_bytes - self._deleted_bytes
-        self._freed_bytes += self._budget.take_freed_bytes()
+        self._freed_bytes += self._buffers.take_freed_bytes()
         self._deleted_bytes = deleted_bytes
-        if self._freed_bytes >= limits.TIDY_BYTES:
+        if self._freed_bytes >= TIDY_BYTES:
             self._freed_bytes = 0
             memory.return_free_pages()
 

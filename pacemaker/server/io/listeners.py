@@ -108,7 +108,7 @@ def _handed_over(environ: MutableMapping[str, str]) -> list[socket.socket]:
     listeners = []
     for fd in range(LISTEN_FDS_START, LISTEN_FDS_START + count):
         try:
-            listeners.append(_take(fd))
+            listeners.append(_adopt(fd))
         except ListenError as exc:
             if count == 1:
                 raise
@@ -133,7 +133,7 @@ def _warn_of_other_pid(environ: Mapping[str, str]) -> None:
         )
 
 
-def _take(fd: int) -> socket.socket:
+def _adopt(fd: int) -> socket.socket:
     name = f"the handed-over descriptor {fd}"
     try:
         listener = socket.socket(fileno=fd)

@@ -6,8 +6,8 @@ roughly the heaviest.  So there is one heap for each power of two of the size, w
 oldest item at the top.  The search compares only the tops of about thirty heaps,
 however many items there are.
 
-The item found weighs more than half as much as the heaviest item.  So an item never
-wins over another that is ten times as heavy.
+The item found weighs more than half as much as the heaviest item.  So an item is never
+found if another is twice as heavy.
 
 The heaps know each item's position, so a changed item moves within its heap and leaves
 no stale entry.  (`heapq` would leave outdated entries, which need a cleanup from time

@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.io.fair_queue."""
+"""Tests of pacemaker.server.io.fairness.fair_queue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker.server.io.fair_queue import FairQueue
+from pacemaker.server.io.fairness.fair_queue import FairQueue
 
 
 def queue_of(*items: tuple[str, int]) -> FairQueue[int]:

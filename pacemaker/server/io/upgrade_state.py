@@ -1,12 +1,15 @@
-"""What an upgrade in place carries over to the process that continues as the daemon.
+"""What an upgrade in place hands to the process that continues as the daemon.
 
-This is plain data.  Each connection produces its own part, from which the next process
-restores it.  `pacemaker.server.upgrade.state_format` converts the data to bytes and
-back.  Times are in seconds of CLOCK_BOOTTIME.
+It is descriptors and plain data, without any object of the old process.  Each
+connection produces its own part, from which the next process restores it.
+`pacemaker.server.upgrade.state_format` converts all of it to bytes and back.  Times are
+in seconds of CLOCK_BOOTTIME.
 
-What is not in it begins anew: the figures, the rates and the recent time of each
-account, and the failed logins of each address.  A connection amid a SASL exchange
-cannot be carried over, and is reset.
+These are not carried over: the figures, what each account has lately spent, asked for
+and created, the failed logins, and the SASL exchanges that have begun.  The connections
+of such an exchange are reset, and so are those that `Connection.carried_state` names.
+
+This module does no I/O.
 """
 
 from __future__ import annotations
@@ -14,25 +17,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from pacemaker.core.protocol.protocol_snapshot import ProtocolSnapshot
+from pacemaker.words import host_and_port
 
-class ProtocolSnapshot(NamedTuple):
-    """The state of one connection's protocol, between two requests.
+
+class PeerAddress(NamedTuple):
+    """The address of a peer.
 
     Attributes:
-        authenticated: whether it may read.
-        may_authenticate: whether a SASL exchange may still begin on it.
-        user: the authenticated user; None if nobody has authenticated.
-        unread: bytes that were received but not read yet.  The held reads and the
-            request whose list is being written come first, as frames: the next
-            process carries them out again.
-        unsent: bytes that must still be sent.
+        host: an IPv4 or IPv6 address, without brackets; an IPv4 address that is mapped
+            into IPv6 is written as the IPv4 address.
+        port: the port.
     """
 
-    authenticated: bool
-    may_authenticate: bool
-    user: str | None
-    unread: bytes
-    unsent: bytes
+    host: str
+    port: int
+
+    @property
+    def name(self) -> str:
+        """The peer's name in the log."""
+        return host_and_port(self.host, self.port)
 
 
 class ConnectionState(NamedTuple):
@@ -40,7 +44,7 @@ class ConnectionState(NamedTuple):
 
     Attributes:
         fd: the connection's descriptor.
-        peer: the peer's name in the log.
+        address: the peer's address.
         is_greeted: whether the log has said that it is connected.
         frame_began_s: when the partly received frame began; 0 if there is none.
         progress_s: when the peer last received any of the unsent bytes; 0 for never.
@@ -48,7 +52,7 @@ class ConnectionState(NamedTuple):
     """
 
     fd: int
-    peer: str
+    address: PeerAddress
     is_greeted: bool
     frame_began_s: float
     progress_s: float

@@ -10,7 +10,7 @@ import pytest
 from pacemaker.core.history.history import History
 from pacemaker.core.store.store import Store
 from pacemaker.server import limits
-from pacemaker.server.carrying_over import (
+from pacemaker.server.restoring import (
     restore_heartbeats,
     restore_history,
     restore_socket,

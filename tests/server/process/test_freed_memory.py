@@ -8,10 +8,9 @@ import pytest
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.store.store import Store
-from pacemaker.server import limits
-from pacemaker.server.freed_memory import FreedMemory
-from pacemaker.server.io.buffer_budget import BufferBudget
+from pacemaker.server.io.buffers.buffer_budget import BufferBudget
 from pacemaker.server.process import memory
+from pacemaker.server.process.freed_memory import TIDY_BYTES, FreedMemory
 
 
 @pytest.fixture
@@ -29,7 +28,7 @@ def test_pages_are_returned_for_much_that_was_freed_in_parts(
     store, budget = Store(), BufferBudget[str](2**40)
     freed = FreedMemory(store, budget, lambda function: None)
     for checks in range(1, 7):
-        store.put("/w/1", bytes(limits.TIDY_BYTES // 2))
+        store.put("/w/1", bytes(TIDY_BYTES // 2))
         store.delete("/w/1")
         freed.tidy()
         assert len(returned) == checks // 2
@@ -39,7 +38,7 @@ def test_buffers_that_were_emptied_count_too(returned: list[bool]) -> None:
     """A peer's large frame leaves as much behind as a large heartbeat."""
     budget = BufferBudget[str](2**40)
     freed = FreedMemory(Store(), budget, lambda function: None)
-    budget.update("holder", Account("a"), limits.TIDY_BYTES, 1.0)
+    budget.update("holder", Account("a"), TIDY_BYTES, 1.0)
     freed.tidy()
     assert not returned
     budget.update("holder", Account("a"), 0, 2.0)

@@ -55,12 +55,12 @@ class Backlog(Generic[_T]):
         return self.size
 
     def __contains__(self, item: _T) -> bool:
-        line = self._lines.get(item.account.host)
+        line = self._lines.get(item.account.address_account)
         return line is not None and item in line
 
     def put(self, item: _T) -> None:
         """Append an item to its host's line, unless it already waits there."""
-        host = item.account.host
+        host = item.account.address_account
         line = self._lines.get(host)
         if line is None:
             line = self._lines[host] = _Line()
@@ -70,7 +70,7 @@ class Backlog(Generic[_T]):
 
     def discard(self, item: _T) -> None:
         """Remove an item, if it waits."""
-        host = item.account.host
+        host = item.account.address_account
         line = self._lines.get(host)
         if line is None:
             return

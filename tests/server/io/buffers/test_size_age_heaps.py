@@ -1,4 +1,4 @@
-"""Tests of pacemaker.server.io.size_age_heaps."""
+"""Tests of pacemaker.server.io.buffers.size_age_heaps."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacemaker.server.io.size_age_heaps import SizeAgeHeaps, SizedItem
+from pacemaker.server.io.buffers.size_age_heaps import SizeAgeHeaps, SizedItem
 
 # Number of the item, its size, since when.
 _CHANGES = st.lists(

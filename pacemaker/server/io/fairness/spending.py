@@ -1,20 +1,30 @@
 """The time of an I/O thread that each account has used lately.
 
 Only the ratios between accounts matter.  So the time is not measured over a window, but
-halved from time to time (`limits.FADE_S`), at intervals that need not be regular.
+halved from time to time (`FADE_S`), at intervals that need not be regular.
 
 This module does no I/O; times are passed in.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io import limits
+
+# An account that has used more of an I/O thread's time than this in about the last half
+# second is a crowd.
+CROWD_S: Final = 0.02
+
+# The time spent on an account is halved this often, and forgotten once it is below
+# `FORGOTTEN_S`.
+FADE_S: Final = 0.25
+FORGOTTEN_S: Final = 0.0001
 
 
 def is_crowd(account: Account) -> bool:
     """Return whether an account has lately used more time than any worker would."""
-    return account.spent_s > limits.DOMINANT_S
+    return account.spent_s > CROWD_S
 
 
 class Spending:
@@ -41,7 +51,7 @@ class Spending:
             # Set it at once: until the next fading, all others would wait for this
             # account.
             self.is_crowded = True
-        shared = account.shared_host
+        shared = account.shared_account
         if shared is not None:
             shared.spent_s += elapsed_s
             self._shared_hosts.add(shared)
@@ -54,12 +64,12 @@ class Spending:
         """
         if now_s < self._next_fade_s:
             return False
-        self._next_fade_s = now_s + limits.FADE_S
+        self._next_fade_s = now_s + FADE_S
         self.is_crowded = any(map(is_crowd, self._accounts))
         for accounts in (self._accounts, self._shared_hosts):
             for account in tuple(accounts):
                 account.spent_s /= 2
-                if account.spent_s < limits.FORGOTTEN_S:
+                if account.spent_s < FORGOTTEN_S:
                     account.spent_s = 0.0
                     accounts.discard(account)
         return True

@@ -1,0 +1,1 @@
+"""Tests of the budget of the bytes that connections hold."""
