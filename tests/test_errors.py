@@ -47,8 +47,13 @@ def test_peer_is_at_fault_for(kind: type[PeerError]) -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        *(PeerError, ConfigError, ListenError, errors.ValueDecodeError),
-        *(ZooKeeperError, errors.UpgradeError, errors.StateError),
+        PeerError,
+        ConfigError,
+        ListenError,
+        errors.ValueDecodeError,
+        ZooKeeperError,
+        errors.UpgradeError,
+        errors.StateError,
     ],
 )
 def test_errors_have_one_base(kind: type[Exception]) -> None:

@@ -23,8 +23,8 @@ import pytest
 from pacemaker.config import Settings
 from pacemaker.core.protocol.protocol_snapshot import ProtocolSnapshot
 from pacemaker.sasl.digest import DigestClient, digest_secret
-from pacemaker.sasl.registry import server_mechanism_factory
 from pacemaker.sasl.secret import Secret
+from pacemaker.sasl.setup import set_up_server
 from pacemaker.server.io.sockets import set_reset_on_close
 from pacemaker.server.io.upgrade_state import ConnectionState, DaemonState, PeerAddress
 from pacemaker.server.upgrade.execute import STATE_VARIABLE
@@ -527,7 +527,7 @@ class Inherited:
         self.accepted = [self.listener.accept()[0] for _ in self.peers]
         for sock in self.accepted:
             set_reset_on_close(sock, True)
-        identity = server_mechanism_factory(Settings()).identity
+        identity = set_up_server(Settings()).identity
         state = DaemonState(
             parked_s=0.0,
             security_key=bytes(32),
@@ -540,7 +540,11 @@ class Inherited:
             waiter_fds=(),
             connections=[
                 ConnectionState(
-                    *(sock.fileno(), PeerAddress("10.0.0.1", 5), True, 0.0, 0.0),
+                    sock.fileno(),
+                    PeerAddress("10.0.0.1", 5),
+                    True,
+                    0.0,
+                    0.0,
                     ProtocolSnapshot(True, False, None, b"", b""),
                 )
                 for sock in self.accepted

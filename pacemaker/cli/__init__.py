@@ -181,10 +181,23 @@ def main() -> None:
 
 
 for _command in (
-    *(serve_command, relay_command, reload_command, status_command),
-    *(config_command, completion_command),
-    *(ping_command, ls_command, get_command, exists_command, put_command, rm_command),
-    *(simulate_command, health_command, observe_command, top_command, why_command),
+    serve_command,
+    relay_command,
+    reload_command,
+    status_command,
+    config_command,
+    completion_command,
+    ping_command,
+    ls_command,
+    get_command,
+    exists_command,
+    put_command,
+    rm_command,
+    simulate_command,
+    health_command,
+    observe_command,
+    top_command,
+    why_command,
     doctor_command,
 ):
     main.add_command(_command)

@@ -151,8 +151,12 @@ def _entries(
     for _, option, chosen in chosen_elsewhere(ctx.find_root(), configuration):
         value = _default(option) if chosen.written is None else chosen.written
         yield ShownSetting(
-            *(option.key, _plain(value), chosen.origin, False),
-            *(option.opts[0], str(option.envvar)),
+            option.key,
+            _plain(value),
+            chosen.origin,
+            False,
+            option.opts[0],
+            str(option.envvar),
         )
 
 

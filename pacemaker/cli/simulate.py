@@ -251,9 +251,9 @@ def _check_size(cluster: SimulatedCluster, settings: Settings) -> None:
 
 
 def _mechanism_factory(settings: Settings) -> ClientMechanismFactory | None:
-    from pacemaker.sasl.registry import client_mechanism_factory
+    from pacemaker.sasl.setup import set_up_client
 
-    sasl = client_mechanism_factory(settings)
+    sasl = set_up_client(settings)
     for note in sasl.notes:
         _logger.warning(note)
     return sasl.factory

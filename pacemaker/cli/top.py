@@ -21,8 +21,19 @@ if TYPE_CHECKING:
 
 # The names of the columns; a test compares them with those of the table.
 COLUMNS: Final = (
-    *("state", "name", "status", "workers", "executors", "oldest", "restarts"),
-    *("emitted", "acked", "failed", "latency", "capacity", "where"),
+    "state",
+    "name",
+    "status",
+    "workers",
+    "executors",
+    "oldest",
+    "restarts",
+    "emitted",
+    "acked",
+    "failed",
+    "latency",
+    "capacity",
+    "where",
 )
 
 WITHOUT_ZOOKEEPER: Final = (

@@ -16,30 +16,30 @@ T = TypeVar("T")
 class Call(Generic[T]):
     """One request and its outcome.
 
-    Two threads share a call: its caller, which waits in `result` and gives up at the
-    deadline, and the connection's thread, which answers it.  Neither needs a lock.  If
-    the answer arrives exactly at the deadline, the caller raises, and the answer stays
-    in an object that nobody reads any more, like any other late answer.
+    Two threads share a call: its caller, which waits in `result` and abandons it at
+    the deadline, and the connection's thread, which answers it.  Neither needs a lock.
+    If the answer arrives exactly at the deadline, the caller raises, and the answer
+    stays in an object that nobody reads any more, like any other late answer.
 
     Args:
         request: the request.
         timeout_s: how long it may take.
         clock: the time.
-        give_up: withdraws the call from the connection, at its deadline or when the
+        abandon: withdraws the call from the connection, at its deadline or when the
             caller is interrupted; returns the error to raise.
 
     Attributes:
         began_s: when it was created, by the clock.
-        deadline_s: when the caller gives up.
+        deadline_s: when the caller abandons it.
         message_id: the id of the sent request; used only by the connection's thread.
     """
 
     __slots__ = (
+        "_abandon",
         "_answered",
         "_answered_s",
         "_clock",
         "_error",
-        "_give_up",
         "_value",
         "began_s",
         "deadline_s",
@@ -53,7 +53,7 @@ class Call(Generic[T]):
         request: Request[T],
         timeout_s: float,
         clock: Clock,
-        give_up: Callable[[Call[Any]], ClientError],
+        abandon: Callable[[Call[Any]], ClientError],
     ) -> None:
         self.request = request
         self.timeout_s = timeout_s
@@ -61,7 +61,7 @@ class Call(Generic[T]):
         self.began_s = clock.now_s()
         self.deadline_s = self.began_s + timeout_s
         self.message_id = -1
-        self._give_up = give_up
+        self._abandon = abandon
         self._answered = threading.Event()
         self._answered_s: float | None = None
         self._value: Any = None
@@ -106,16 +106,16 @@ class Call(Generic[T]):
             left_s = max(0.0, self.deadline_s - self._clock.now_s())
             is_answered = self._clock.wait_for(self._answered, left_s)
         except BaseException:  # the user's Ctrl-C
-            self._give_up(self)
+            self._abandon(self)
             raise
         if not is_answered:
-            raise self._give_up(self)
+            raise self._abandon(self)
         if self._error is not None:
             raise self._error
         value: T = self._value
         return value
 
     def cancel(self) -> None:
-        """Give up the call if its answer is no longer needed."""
+        """Abandon the call if its answer is no longer needed."""
         if not self._answered.is_set():
-            self._give_up(self)
+            self._abandon(self)

@@ -149,7 +149,7 @@ class PacemakerConnection:
         if os.getpid() != self._pid:
             raise ClosedError(self.name, "the connection belongs to another process")
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
-        call = Call(request, timeout_s, self._network.clock, self._give_up)
+        call = Call(request, timeout_s, self._network.clock, self._abandon)
         with self._lock:
             if self._is_closing:
                 raise ClosedError(self.name, _CLOSED)
@@ -218,7 +218,7 @@ class PacemakerConnection:
             raise
         return waiter
 
-    def _give_up(self, call: Call[Any]) -> ClientError:
+    def _abandon(self, call: Call[Any]) -> ClientError:
         """Withdraw a call; if it has not been sent yet, it never will be."""
         if self._network.clock.now_s() >= call.deadline_s:
             # Done by the caller itself, so that its next call sees it.
@@ -253,10 +253,10 @@ class PacemakerConnection:
             return [self._waiting.popleft() for _ in range(count)]
 
     def take_abandoned(self) -> list[Call[Any]]:
-        """Remove and return the calls that were given up after they had been sent."""
+        """Remove and return the calls that were abandoned after they had been sent."""
         if (
             not self._abandoned
-        ):  # the usual case; `_give_up` wakes this thread after it appends
+        ):  # the usual case; `_abandon` wakes this thread after it appends
             return []
         with self._lock:
             calls = list(self._abandoned)

@@ -39,7 +39,7 @@ from pacemaker.errors import (
     NotAuthorizedError,
 )
 from pacemaker.heartbeats.codec import time_secs_of
-from pacemaker.sasl.registry import client_mechanism_factory
+from pacemaker.sasl.setup import set_up_client
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class PacemakerPool:
         time_secs_of: Callable[[bytes], int | None] = time_secs_of,
     ) -> None:
         addresses = server_addresses(settings)
-        sasl = client_mechanism_factory(settings)
+        sasl = set_up_client(settings)
         for note in sasl.notes:
             _logger.warning(note)
         rng = rng or random.Random()  # noqa: S311  (no secret)
@@ -249,19 +249,19 @@ class PacemakerPool:
         deadline_s = self._clock.now_s() + self._timeout_s
         failures: list[ClientError] = []
         order = self._write_order()
-        hopeful = sum(self.connections[number].is_available for number in order)
-        for number in order:
+        hopeful = sum(self.connections[index].is_available for index in order)
+        for index in order:
             left_s = deadline_s - self._clock.now_s()
             if left_s <= 0 and failures:
                 break
             part_s = left_s / max(1, hopeful)
             try:
-                answer = self.connections[number].request(request, part_s)
+                answer = self.connections[index].request(request, part_s)
             except _UNANSWERED as exc:
                 failures.append(exc)
                 hopeful -= 1
             else:
-                self.writer = number
+                self.writer = index
                 return answer
         raise NoServerError(SERVERS, tuple(failures))
 

@@ -81,7 +81,7 @@ class ClientProtocol:
     Attributes:
         phase: what is expected next.
         error: why the connection is CLOSED.
-        replies_rcvd: the number of replies received, including those to abandoned
+        replies_received: the number of replies received, including those to abandoned
             requests.
     """
 
@@ -100,7 +100,7 @@ class ClientProtocol:
         "_waiting",
         "error",
         "phase",
-        "replies_rcvd",
+        "replies_received",
     )
 
     def __init__(
@@ -125,7 +125,7 @@ class ClientProtocol:
         # Frames of requests that wait until the exchange is complete.
         self._waiting: list[bytes] = []
         self.error: PeerError | None = None
-        self.replies_rcvd = 0
+        self.replies_received = 0
         if mechanism is None:
             self.phase = ClientPhase.OPEN
         elif mechanism.begins_with_request:
@@ -145,7 +145,7 @@ class ClientProtocol:
 
         Returns:
             The message id, which identifies the request in `Reply` and in
-            `discard_answer`.
+            `abandon`.
         """
         message_id = self._new_id()
         self._unanswered[message_id] = request
@@ -155,7 +155,7 @@ class ClientProtocol:
         queue.append(request.frame(message_id))
         return message_id
 
-    def discard_answer(self, message_id: int) -> None:
+    def abandon(self, message_id: int) -> None:
         """Abandon a request: discard its reply if it arrives later."""
         if message_id in self._unanswered:
             self._abandoned.add(message_id)
@@ -254,7 +254,7 @@ class ClientProtocol:
         else:
             raise OutOfPlaceError(f"reply of another type to {request.name}", name)
         del self._unanswered[message_id]
-        self.replies_rcvd += 1
+        self.replies_received += 1
         if message_id in self._abandoned:
             self._abandoned.discard(message_id)
         else:

@@ -19,7 +19,7 @@ from pacemaker.wire.messages import Data, Message, Nodes, Pulse
 T_co = TypeVar("T_co", covariant=True)
 
 # The end of an encoded message: its id, which is the last field, and STOP.
-_END: Final = struct.Struct(">ib")
+_ID_AND_STOP: Final = struct.Struct(">ib")
 
 MAX_MESSAGE_ID: Final = 2**31 - 1
 
@@ -52,7 +52,7 @@ class Request(Generic[T_co]):
         path = self.data.id if isinstance(self.data, Pulse) else self.data
         path.encode()  # Thrift's encoder would raise another error
         encoded = messages.encode(Message(self.type, self.data, 0))
-        object.__setattr__(self, "_encoded", encoded[: -_END.size])
+        object.__setattr__(self, "_encoded", encoded[: -_ID_AND_STOP.size])
 
     @property
     def name(self) -> str:
@@ -62,11 +62,11 @@ class Request(Generic[T_co]):
     @property
     def body_bytes(self) -> int:
         """The size of its frame without the length field."""
-        return len(self._encoded) + _END.size - HEAD_SIZE
+        return len(self._encoded) + _ID_AND_STOP.size - HEAD_SIZE
 
     def frame(self, message_id: int) -> bytes:
         """Return the frame that carries it under a message id."""
-        return self._encoded + _END.pack(message_id, 0)
+        return self._encoded + _ID_AND_STOP.pack(message_id, 0)
 
 
 def send_pulse(path: str, details: bytes) -> Request[None]:

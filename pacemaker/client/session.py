@@ -52,7 +52,7 @@ class SessionOwner(Protocol):
         """Remove and return calls that wait to be sent."""
 
     def take_abandoned(self) -> list[Call[Any]]:
-        """Remove and return calls that were sent and then given up."""
+        """Remove and return calls that were sent and then abandoned."""
 
 
 class Session:
@@ -112,7 +112,7 @@ class Session:
                 try:
                     self._turn()
                 except OSError as exc:
-                    raise SessionLostError(self._doubted(reason_of(exc))) from exc
+                    raise SessionLostError(self._with_hint(reason_of(exc))) from exc
 
     def _turn(self) -> None:
         protocol = self._protocol
@@ -128,16 +128,16 @@ class Session:
                 self._ask_for_proof()
             self._take_calls()
         self._send()
-        self._check()
+        self._raise_if_unusable()
         for_events = select.POLLIN | (select.POLLOUT if self._unsent else 0)
         if self._waiter.wait(self._patience_s(), self._sock, for_events) & _READABLE:
             self._receive()
         elif self._proof_due_s is not None and self._clock.now_s() >= self._proof_due_s:
             raise SessionLostError(
-                self._doubted(f"silent for {connection_limits.PROOF_TIMEOUT_S:g} s")
+                self._with_hint(f"silent for {connection_limits.PROOF_TIMEOUT_S:g} s")
             )
 
-    def _doubted(self, reason: str) -> str:
+    def _with_hint(self, reason: str) -> str:
         """Add a hint if the server ended, or stayed silent, before any reply."""
         if self.was_alive or self._protocol.phase is not ClientPhase.OPEN:
             return reason
@@ -159,7 +159,7 @@ class Session:
             # session.
             if self._calls.get(call.message_id) is call:
                 del self._calls[call.message_id]
-                self._protocol.discard_answer(call.message_id)
+                self._protocol.abandon(call.message_id)
 
     def _ask_for_proof(self) -> None:
         if self._proof_due_s is None:
@@ -171,7 +171,7 @@ class Session:
             return None
         return self._proof_due_s - self._clock.now_s()
 
-    def _check(self) -> None:
+    def _raise_if_unusable(self) -> None:
         error = self._protocol.error
         if isinstance(error, AuthenticationError):
             raise SessionLostError(f"authentication failed: {error}") from error
@@ -197,14 +197,14 @@ class Session:
             return
         if not data:
             if self._protocol.phase is ClientPhase.OPEN:
-                raise SessionLostError(self._doubted("closed by the server"))
+                raise SessionLostError(self._with_hint("closed by the server"))
             raise SessionLostError(
                 "closed by the server during authentication; does it have the same"
                 " pacemaker.auth.method, and are the credentials right?"
             )
         self._protocol.receive_data(data)
-        if self._protocol.replies_rcvd != self._replies_seen:
-            self._replies_seen = self._protocol.replies_rcvd
+        if self._protocol.replies_received != self._replies_seen:
+            self._replies_seen = self._protocol.replies_received
             self._proof_due_s = None
             self._liveness.on_reply()
         self._answer_calls()

@@ -141,10 +141,10 @@ def _apply_key(
 ) -> None:
     origins[key.field] = found.source
     if found.value is not None or not key.null_is_unset:
-        checked[key.field] = _check(key, found)
+        checked[key.field] = _checked(key, found)
 
 
-def _check(key: ConfigKey, found: SourcedValue) -> object:
+def _checked(key: ConfigKey, found: SourcedValue) -> object:
     try:
         return key.check(found.value)
     except values.WrongValueError as exc:
@@ -163,7 +163,7 @@ def _apply_host(
     found = merged.get(keys.HOST)
     if found is None or found.value is None:
         return
-    host = _check(ConfigKey(keys.HOST, "servers", values.server), found)
+    host = _checked(ConfigKey(keys.HOST, "servers", values.server), found)
     if "servers" not in checked:
         checked["servers"] = (host,)
         origins["servers"] = f"{keys.HOST} in {found.source}"
@@ -177,14 +177,14 @@ def _apply_jaas_option(
     if found is None or found.value is None:
         return
     # The options may contain passwords, for example of a trust store.
-    option = _check(
+    option = _checked(
         ConfigKey(keys.CHILDOPTS, "jaas_file", values.jaas_option, is_secret=True),
         found,
     )
     checked["java_properties"] = values.java_properties(found.value)
     if option is not None:
         jaas_file = ConfigKey(keys.CHILDOPTS, "jaas_file", values.path)
-        checked["jaas_file"] = _check(jaas_file, SourcedValue(option, found.source))
+        checked["jaas_file"] = _checked(jaas_file, SourcedValue(option, found.source))
         origins["jaas_file"] = f"{keys.CHILDOPTS} in {found.source}"
 
 

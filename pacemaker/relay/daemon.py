@@ -18,10 +18,10 @@ from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import StartError, StateError
 from pacemaker.relay import relay_state
+from pacemaker.relay.backend import RelayBackend, ThreadRequests
 from pacemaker.relay.inbox import Inbox
 from pacemaker.relay.links_thread import LinksThread
 from pacemaker.relay.own_addresses import refuse_itself
-from pacemaker.relay.relayed_client import RelayedClient, ThreadRequests
 from pacemaker.relay.upstreams import Upstreams
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.daemon import Daemon
@@ -101,7 +101,7 @@ class RelayDaemon(Daemon):
         name: str,
         account: Account,
     ) -> ServerProtocol:
-        client = RelayedClient(requests, account, name)
+        client = RelayBackend(requests, account, name)
         for key in self._keys_by_peer.pop(name, ()):
             self.links.inbox.restore(key, client)
         max_body_bytes = self.settings.message_size_max_bytes

@@ -37,7 +37,7 @@ class Asked:
 
 
 class Dropped:
-    """Nobody waits for the answer to a request any more."""
+    """A question was dropped: nobody wants its answer any more."""
 
     __slots__ = ("question",)
 
@@ -127,7 +127,7 @@ class Inbox:
         self._wake()
 
     def drop(self, question: Question) -> None:
-        """Forget a question."""
+        """Drop a question: nobody wants its answer any more."""
         self._append(Dropped(question))
 
     def writer_left(self, writer: Hashable) -> None:

@@ -33,7 +33,7 @@ from pacemaker.client.requests import Request
 from pacemaker.client.tcp import TcpNetwork
 from pacemaker.errors import PacemakerError
 from pacemaker.relay.link_probes import LinkProbes
-from pacemaker.relay.pending_replies import PendingReplies
+from pacemaker.relay.reply_tokens import ReplyTokens
 from pacemaker.sasl.mechanism import ClientMechanismFactory, StepOutcome
 
 _logger: Final = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ MAX_UNSENT_BYTES: Final = 256 * 1024
 _DISCARD_UNSENT: Final = struct.pack("ii", 1, 0)
 
 
-class LinkStage(Enum):
+class LinkPhase(Enum):
     """How far a link has come."""
 
     IDLE = "idle"  # not opened yet
@@ -149,12 +149,12 @@ class Link:
         self._max_body_bytes = max_body_bytes
         self._mechanism_factory = mechanism_factory
         self._backoff = Backoff(random.Random())  # noqa: S311  (no secret)
-        self._stage = LinkStage.IDLE
+        self._phase = LinkPhase.IDLE
         # When to connect; it counts only while the link is WAITING.
         self._attempt_s = 0.0
         self._sock: socket.socket | None = None
         self._protocol: ClientProtocol | None = None
-        self._pending = PendingReplies()
+        self._reply_tokens = ReplyTokens()
         self._unsent = memoryview(b"")
         # The bytes of requests that the protocol has and that are not in `_unsent` yet.
         self._queued_bytes = 0
@@ -162,24 +162,24 @@ class Link:
         self._probes: LinkProbes | None = None
 
     def __repr__(self) -> str:
-        return f"<Link {self.name} stage={self._stage.value} {self._protocol!r}>"
+        return f"<Link {self.name} phase={self._phase.value} {self._protocol!r}>"
 
     # What its user calls.
 
     def open(self) -> None:
         """Connect, now and after each loss, until `close`."""
-        if self._stage is LinkStage.IDLE:
+        if self._phase is LinkPhase.IDLE:
             self._wait_until(self._owner.now())
 
     def close(self) -> None:
         """End the connection, and do not connect again."""
         self._disconnect()
-        self._stage = LinkStage.CLOSED
+        self._phase = LinkPhase.CLOSED
 
     @property
     def is_up(self) -> bool:
         """Whether requests are answered."""
-        return self._stage is LinkStage.UP
+        return self._phase is LinkPhase.UP
 
     @property
     def has_room(self) -> bool:
@@ -191,18 +191,18 @@ class Link:
 
         Args:
             request: the request.
-            token: identifies the request in `LinkUser.on_reply` and `discard_answer`.
+            token: identifies the request in `LinkUser.on_reply` and `abandon`.
         """
         assert self._protocol is not None  # noqa: S101  (it is up)
         message_id = self._protocol.request(request)
-        self._pending.add(message_id, token)
+        self._reply_tokens.add(message_id, token)
         self._queued_bytes += request.body_bytes
 
-    def discard_answer(self, token: Any) -> None:
-        """Discard the answer to a request when it comes."""
-        message_id = self._pending.discard_answer(token)
+    def abandon(self, token: Any) -> None:
+        """Abandon a request: discard its answer when it comes."""
+        message_id = self._reply_tokens.abandon(token)
         if message_id is not None and self._protocol is not None:
-            self._protocol.discard_answer(message_id)
+            self._protocol.abandon(message_id)
 
     def flush(self) -> None:
         """Send as much of the queued bytes as the kernel accepts."""
@@ -222,7 +222,7 @@ class Link:
         """When `tick` has to be called; None for never."""
         if self._probes is not None:
             return self._probes.next_s
-        return self._attempt_s if self._stage is LinkStage.WAITING else None
+        return self._attempt_s if self._phase is LinkPhase.WAITING else None
 
     def postpone(self, lost_s: float) -> None:
         """Extend the time limits by the seconds in which this process did not run."""
@@ -231,10 +231,10 @@ class Link:
 
     def tick(self, now_s: float) -> None:
         """Connect, probe or give up, if the time for that has come."""
-        if self._stage is LinkStage.WAITING and now_s >= self._attempt_s:
+        if self._phase is LinkPhase.WAITING and now_s >= self._attempt_s:
             # If no thread can be started, the link still waits, and `reset` follows.
             self._owner.run_aside(self._connect_aside, f"pacemaker-connect-{self.name}")
-            self._stage = LinkStage.CONNECTING
+            self._phase = LinkPhase.CONNECTING
         if self._probes is None or self._protocol is None:
             return
         if self._probes.is_overdue(now_s):
@@ -247,7 +247,7 @@ class Link:
     def reset(self, reason: str) -> None:
         """End the connection, because something is wrong with it."""
         # An attempt to connect cannot be ended: its outcome arrives later.
-        if self._stage not in (LinkStage.CONNECTING, LinkStage.CLOSED):
+        if self._phase not in (LinkPhase.CONNECTING, LinkPhase.CLOSED):
             self._lose(reason)
 
     def guard(self, function: Callable[[], None]) -> None:
@@ -305,14 +305,14 @@ class Link:
         self._owner.call(partial(self.guard, function))
 
     def _on_not_connected(self, reason: str) -> None:
-        if self._stage is not LinkStage.CLOSED:
+        if self._phase is not LinkPhase.CLOSED:
             self._lose(reason)
 
     def _on_connected(self, sock: socket.socket) -> None:
-        if self._stage is LinkStage.CLOSED:
+        if self._phase is LinkPhase.CLOSED:
             sock.close()
             return
-        self._stage = LinkStage.CONNECTED
+        self._phase = LinkPhase.CONNECTED
         self._sock = sock
         make = self._mechanism_factory
         try:
@@ -334,7 +334,7 @@ class Link:
         self._protocol.request(self._proof.announcement)
         if self._proof.read_right is not None:
             message_id = self._protocol.request(self._proof.read_right)
-            self._pending.add(message_id, self._proof)
+            self._reply_tokens.add(message_id, self._proof)
         self._go_on_authenticating()
 
     def _go_on_authenticating(self) -> None:
@@ -361,7 +361,7 @@ class Link:
     # Sending and receiving.
 
     def _flush(self, sock: socket.socket) -> None:
-        self._check()
+        self._raise_if_unusable()
         if not self._unsent and self._protocol is not None:
             self._unsent = memoryview(self._protocol.data_to_send())
             self._queued_bytes = 0
@@ -373,7 +373,7 @@ class Link:
             self._interest = interest
             self._owner.set_interest(sock.fileno(), interest)
 
-    def _check(self) -> None:
+    def _raise_if_unusable(self) -> None:
         protocol = self._protocol
         if protocol is None:
             return
@@ -396,14 +396,14 @@ class Link:
         if not data:
             raise _LostError(self._why_closed(protocol))
         probes.on_data(self._owner.now())
-        replies_before = protocol.replies_rcvd
+        replies_before = protocol.replies_received
         protocol.receive_data(data)
         if protocol.phase is ClientPhase.STEPPING:
             self._go_on_authenticating()
-        if protocol.replies_rcvd != replies_before:
+        if protocol.replies_received != replies_before:
             probes.on_reply()
         self._use_replies(protocol)
-        self._check()
+        self._raise_if_unusable()
 
     def _why_closed(self, protocol: ClientProtocol) -> str:
         if protocol.phase is not ClientPhase.OPEN:
@@ -420,7 +420,7 @@ class Link:
 
     def _use_replies(self, protocol: ClientProtocol) -> None:
         for reply in protocol.replies():
-            token = self._pending.pop(reply.message_id)
+            token = self._reply_tokens.pop(reply.message_id)
             if reply.is_refused:
                 raise _LostError(
                     "it refuses reads (NOT_AUTHORIZED); does it have the same"
@@ -434,7 +434,7 @@ class Link:
                 self._user.on_reply(token, reply.value)
 
     def _on_first_answer(self) -> None:
-        self._stage = LinkStage.UP
+        self._phase = LinkPhase.UP
         if self._probes is not None:
             self._probes.on_up()
         self.problem = ""
@@ -454,11 +454,11 @@ class Link:
         self._user.on_down(reason)
 
     def _wait_until(self, attempt_s: float) -> None:
-        self._stage = LinkStage.WAITING
+        self._phase = LinkPhase.WAITING
         self._attempt_s = attempt_s
 
     def _disconnect(self) -> None:
-        self._pending = PendingReplies()
+        self._reply_tokens = ReplyTokens()
         self._unsent = memoryview(b"")
         self._queued_bytes = 0
         self._probes = None

@@ -19,13 +19,13 @@ from typing import Final
 from pacemaker.client import requests
 from pacemaker.client.address import ServerAddress
 from pacemaker.heartbeats.codec import time_secs_of
+from pacemaker.relay.backend import ANNOUNCEMENT
 from pacemaker.relay.core.outbox import Outbox
 from pacemaker.relay.core.pacemaker_state import PacemakerState
 from pacemaker.relay.core.question import Question
 from pacemaker.relay.core.relay import Relay
 from pacemaker.relay.inbox import Asked, Dropped, Inbox, InboxEvent, Written
 from pacemaker.relay.link import Link, ProofRequests
-from pacemaker.relay.relayed_client import ANNOUNCEMENT
 from pacemaker.relay.senders import PulseSender, ReadSender
 from pacemaker.sasl.mechanism import ClientMechanismFactory
 from pacemaker.server.measurements import PacemakerMeasurements
@@ -86,16 +86,21 @@ class LinksThread(threading.Thread):
             addresses, self.pulse_senders, self.read_senders, strict=True
         ):
             pulses.link = Link(
-                *(f"{address} (pulses)", address, self, pulses),
-                *(ProofRequests(announcement), max_body_bytes),
+                name=f"{address} (pulses)",
+                address=address,
+                owner=self,
+                user=pulses,
+                proof=ProofRequests(announcement),
+                max_body_bytes=max_body_bytes,
             )
             reads.link = Link(
-                *(f"{address} (reads)", address, self, reads),
-                *(
-                    ProofRequests(announcement, read_right),
-                    max_body_bytes,
-                    mechanism_factory,
-                ),
+                name=f"{address} (reads)",
+                address=address,
+                owner=self,
+                user=reads,
+                proof=ProofRequests(announcement, read_right),
+                max_body_bytes=max_body_bytes,
+                mechanism_factory=mechanism_factory,
             )
         self._links = [
             *(sender.link for sender in self.pulse_senders),
@@ -165,13 +170,13 @@ class LinksThread(threading.Thread):
         for sender in self.read_senders:
             sender.link.open()
 
-    def ask(self, number: int, question: Question) -> None:
+    def ask(self, pacemaker_index: int, question: Question) -> None:
         """Send a question to a Pacemaker."""
-        self.read_senders[number].ask(question)
+        self.read_senders[pacemaker_index].ask(question)
 
-    def discard_answer(self, number: int, question: Question) -> None:
-        """Discard a Pacemaker's answer."""
-        self.read_senders[number].link.discard_answer(question)
+    def abandon(self, pacemaker_index: int, question: Question) -> None:
+        """Abandon a question that was sent to a Pacemaker."""
+        self.read_senders[pacemaker_index].link.abandon(question)
 
     # The loop.
 

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pacemaker.errors import StateError
+from pacemaker.relay.backend import RelayBackend
 from pacemaker.relay.core.outbox import OutgoingDelete
 from pacemaker.relay.links_thread import LinksThread
-from pacemaker.relay.relayed_client import RelayedClient
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def collect(links: LinksThread) -> RelayState:
     """Return the state of a relay whose threads are parked."""
     keys_by_peer: dict[str, list[str]] = {}
     for key, writer in links.relay.writers.connected.items():
-        if isinstance(writer, RelayedClient):
+        if isinstance(writer, RelayBackend):
             keys_by_peer.setdefault(writer.name, []).append(key)
     return RelayState(
         keys_by_peer,

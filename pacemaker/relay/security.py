@@ -15,12 +15,12 @@ from pacemaker.config import AuthMethod, Settings
 from pacemaker.errors import NoCredentialsError, ServerFaultError
 from pacemaker.sasl import login
 from pacemaker.sasl.mechanism import ClientMechanismFactory
-from pacemaker.sasl.registry import (
-    ServerSasl,
-    client_mechanism_factory,
-    server_mechanism_factory,
-)
 from pacemaker.sasl.secret import Secret
+from pacemaker.sasl.setup import (
+    ServerSasl,
+    set_up_client,
+    set_up_server,
+)
 
 # With KERBEROS a client asks for a ticket for the name in `pacemaker.servers`.  That is
 # localhost for a relay, and the host's own name for the Pacemaker on the same host.
@@ -50,7 +50,7 @@ def relay_sasl(settings: Settings) -> RelaySasl:
     """
     try:
         server = _server_sasl(settings)
-        client = client_mechanism_factory(settings)
+        client = set_up_client(settings)
     except NoCredentialsError as exc:
         method = settings.auth_method
         note = (
@@ -66,7 +66,7 @@ def relay_sasl(settings: Settings) -> RelaySasl:
 
 def _server_sasl(settings: Settings) -> ServerSasl:
     if settings.auth_method is not AuthMethod.KERBEROS:
-        return server_mechanism_factory(settings)
+        return set_up_server(settings)
     try:
         return _kerberos_sasl(settings, _SECTIONS[0])
     except NoCredentialsError:
@@ -77,7 +77,7 @@ def _kerberos_sasl(settings: Settings, section: str) -> ServerSasl:
     # Look for the credentials first: without them, the packages are not needed either.
     properties = login.java_properties(settings.java_properties)
     login.read_kerberos_server_login(settings.jaas_file, properties, section)
-    return server_mechanism_factory(settings, kerberos_section=section)
+    return set_up_server(settings, kerberos_section=section)
 
 
 class WriteOnlyMechanism:

@@ -49,8 +49,8 @@ class PulseSender:
         latencies_s: the sum of these durations.
     """
 
-    def __init__(self, number: int, owner: SenderOwner) -> None:
-        self._number = number
+    def __init__(self, pacemaker_index: int, owner: SenderOwner) -> None:
+        self._pacemaker_index = pacemaker_index
         self._owner = owner
         self._sent_s: dict[OutgoingItem, float] = {}
         self.link: Link
@@ -61,20 +61,20 @@ class PulseSender:
     def on_up(self) -> None:
         """Send what the Pacemaker has missed."""
         self.up_since_s = time.time()
-        self._owner.relay.pulses_up(self._number, self._owner.now())
+        self._owner.relay.pulses_up(self._pacemaker_index, self._owner.now())
         self.on_room()
 
     def on_down(self, reason: str) -> None:
         """Let everything wait."""
         self.up_since_s = 0.0
         self._sent_s.clear()
-        self._owner.relay.pulses_down(self._number, self._owner.now())
+        self._owner.relay.pulses_down(self._pacemaker_index, self._owner.now())
 
     def on_reply(self, token: OutgoingItem, value: Any) -> None:
         """Note that an item has arrived."""
         now_s = self._owner.now()
         self._count_latency(now_s - self._sent_s.pop(token))
-        self._owner.relay.sent_item_answered(self._number, token, now_s)
+        self._owner.relay.sent_item_answered(self._pacemaker_index, token, now_s)
 
     def _count_latency(self, latency_s: float) -> None:
         bits = int(latency_s * 1e6).bit_length()
@@ -83,7 +83,7 @@ class PulseSender:
 
     def on_room(self) -> None:
         """Send what waits."""
-        outbox = self._owner.relay.outboxes[self._number]
+        outbox = self._owner.relay.outboxes[self._pacemaker_index]
         is_sent = False
         while self.link.has_room:
             item = outbox.pop_next()
@@ -99,8 +99,8 @@ class PulseSender:
 class ReadSender:
     """The link of one Pacemaker for reads."""
 
-    def __init__(self, number: int, owner: SenderOwner) -> None:
-        self._number = number
+    def __init__(self, pacemaker_index: int, owner: SenderOwner) -> None:
+        self._pacemaker_index = pacemaker_index
         self._owner = owner
         self.link: Link
 
@@ -110,15 +110,15 @@ class ReadSender:
 
     def on_up(self) -> None:
         """Ask what is not answered yet."""
-        self._owner.relay.reads_up(self._number, self._owner.now())
+        self._owner.relay.reads_up(self._pacemaker_index, self._owner.now())
 
     def on_down(self, reason: str) -> None:
         """Let the other Pacemakers answer."""
-        self._owner.relay.reads_down(self._number, self._owner.now())
+        self._owner.relay.reads_down(self._pacemaker_index, self._owner.now())
 
     def on_reply(self, token: Question, value: Any) -> None:
         """Use an answer."""
-        self._owner.relay.answer(self._number, token, value, self._owner.now())
+        self._owner.relay.answer(self._pacemaker_index, token, value, self._owner.now())
 
     def on_room(self) -> None:
         """Do nothing: questions are sent when they are asked."""

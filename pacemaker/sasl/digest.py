@@ -47,8 +47,19 @@ MAX_SHOWN_NAME_CHARACTERS: Final = 100
 # clients really send for nonce-count, is not among them.
 _KNOWN_DIRECTIVES: Final = frozenset(
     (
-        *("username", "realm", "nonce", "cnonce", "nonce-count", "qop", "digest-uri"),
-        *("response", "maxbuf", "charset", "cipher", "authzid", "auth-param"),
+        "username",
+        "realm",
+        "nonce",
+        "cnonce",
+        "nonce-count",
+        "qop",
+        "digest-uri",
+        "response",
+        "maxbuf",
+        "charset",
+        "cipher",
+        "authzid",
+        "auth-param",
     )
 )
 
@@ -78,19 +89,19 @@ class DigestServer:
 
     def __init__(self, secret: Secret, nonce: str | None = None) -> None:
         self._secret = secret
-        self._state = (
-            _State.CHALLENGE_EXPECTED if nonce is None else _State.RESPONSE_EXPECTED
+        self._phase = (
+            _Phase.CHALLENGE_EXPECTED if nonce is None else _Phase.RESPONSE_EXPECTED
         )
         self._nonce = (nonce or _random_text()).encode("ascii")
         self._user: str | None = None
 
     def __repr__(self) -> str:
-        return f"<DigestServer {self._state.name}>"
+        return f"<DigestServer {self._phase.name}>"
 
     @property
     def complete(self) -> bool:
         """Whether the client has proved that it knows the secret."""
-        return self._state is _State.COMPLETE
+        return self._phase is _Phase.COMPLETE
 
     @property
     def user(self) -> str | None:
@@ -103,17 +114,17 @@ class DigestServer:
         Raises:
             AuthenticationError: the token is refused; the exchange is over.
         """
-        state, self._state = self._state, _State.OVER
-        if state is _State.CHALLENGE_EXPECTED:
+        phase, self._phase = self._phase, _Phase.OVER
+        if phase is _Phase.CHALLENGE_EXPECTED:
             return self._challenge(token)
-        if state is _State.RESPONSE_EXPECTED:
+        if phase is _Phase.RESPONSE_EXPECTED:
             return self._judge(token)
         raise AuthenticationError("no token is expected")
 
     def _challenge(self, token: bytes) -> bytes:
         if token:
             raise AuthenticationError("a token came before the challenge")
-        self._state = _State.RESPONSE_EXPECTED
+        self._phase = _Phase.RESPONSE_EXPECTED
         return b'realm="%b",nonce="%b",charset=utf-8,algorithm=md5-sess' % (
             REALM,
             self._nonce,
@@ -137,7 +148,7 @@ class DigestServer:
                 "asks to act as another user", repr(user[:MAX_SHOWN_NAME_CHARACTERS])
             )
         self._user = user
-        self._state = _State.COMPLETE
+        self._phase = _Phase.COMPLETE
         return b"rspauth=" + proof.of_server()
 
 
@@ -161,16 +172,16 @@ class DigestClient:
         self._secret = secret
         self._username = base64.b64encode(client_name.encode())
         self._cnonce = (cnonce or _random_text()).encode("ascii")
-        self._state = _State.CHALLENGE_EXPECTED
+        self._phase = _Phase.CHALLENGE_EXPECTED
         self._rspauth = b""
 
     def __repr__(self) -> str:
-        return f"<DigestClient {self._state.name}>"
+        return f"<DigestClient {self._phase.name}>"
 
     @property
     def complete(self) -> bool:
         """Whether the server has proved that it knows the secret too."""
-        return self._state is _State.COMPLETE
+        return self._phase is _Phase.COMPLETE
 
     def step(self, token: bytes) -> bytes | None:
         """Return the response to the challenge, then None for a correct `rspauth`.
@@ -178,10 +189,10 @@ class DigestClient:
         Raises:
             AuthenticationError: the token is refused; the exchange is over.
         """
-        state, self._state = self._state, _State.OVER
-        if state is _State.CHALLENGE_EXPECTED:
+        phase, self._phase = self._phase, _Phase.OVER
+        if phase is _Phase.CHALLENGE_EXPECTED:
             return self._respond(token)
-        if state is _State.RESPONSE_EXPECTED:
+        if phase is _Phase.RESPONSE_EXPECTED:
             self._check_server(token)
             return None
         raise AuthenticationError("no token is expected")
@@ -196,13 +207,17 @@ class DigestClient:
         }
         proof = _Proof(self._secret, given)
         self._rspauth = proof.of_server()
-        self._state = _State.RESPONSE_EXPECTED
+        self._phase = _Phase.RESPONSE_EXPECTED
         return (
             b'charset=utf-8,username="%b",realm="%b",nonce="%b",nc=00000001,'
             b'cnonce="%b",digest-uri="%b",maxbuf=65536,response=%b,qop=auth'
             % (
-                *(self._username, REALM, re.sub(rb'(["\\])', rb"\\\1", nonce)),
-                *(self._cnonce, DIGEST_URI, proof.of_client()),
+                self._username,
+                REALM,
+                re.sub(rb'(["\\])', rb"\\\1", nonce),
+                self._cnonce,
+                DIGEST_URI,
+                proof.of_client(),
             )
         )
 
@@ -210,10 +225,10 @@ class DigestClient:
         rspauth = dict(read_directives(token)).get("rspauth", b"")
         if not hmac.compare_digest(rspauth, self._rspauth):
             raise AuthenticationError("the server does not know the secret")
-        self._state = _State.COMPLETE
+        self._phase = _Phase.COMPLETE
 
 
-class _State(enum.Enum):
+class _Phase(enum.Enum):
     CHALLENGE_EXPECTED = enum.auto()
     RESPONSE_EXPECTED = enum.auto()
     COMPLETE = enum.auto()

@@ -74,16 +74,16 @@ class KerberosServer:
     def __init__(self, acceptor: Acceptor, authorised_user: str | None) -> None:
         self._acceptor = acceptor
         self._authorised_user = authorised_user
-        self._state = _State.NEGOTIATING
+        self._phase = _Phase.NEGOTIATING
         self._user: str | None = None
 
     def __repr__(self) -> str:
-        return f"<KerberosServer {self._state.name}>"
+        return f"<KerberosServer {self._phase.name}>"
 
     @property
     def complete(self) -> bool:
         """Whether the client is authenticated and authorised."""
-        return self._state is _State.COMPLETE
+        return self._phase is _Phase.COMPLETE
 
     @property
     def user(self) -> str | None:
@@ -97,14 +97,14 @@ class KerberosServer:
             AuthenticationError: the token is refused, or its sender is not the
                 authorised user; the exchange is over.
         """
-        state, self._state = self._state, _State.OVER
-        if state is _State.NEGOTIATING:
+        phase, self._phase = self._phase, _Phase.OVER
+        if phase is _Phase.NEGOTIATING:
             return self._negotiate(token)
-        if state is _State.EMPTY_EXPECTED:
+        if phase is _Phase.EMPTY_EXPECTED:
             if token:
                 raise AuthenticationError("an empty token is expected")
             return self._offer()
-        if state is _State.CHOICE_EXPECTED:
+        if phase is _Phase.CHOICE_EXPECTED:
             self._judge(token)
             return None
         raise AuthenticationError("no token is expected")
@@ -112,15 +112,15 @@ class KerberosServer:
     def _negotiate(self, token: bytes) -> bytes:
         reply = self._acceptor.accept(token)
         if not self._acceptor.established:
-            self._state = _State.NEGOTIATING
+            self._phase = _Phase.NEGOTIATING
             return reply or b""
         if reply:
-            self._state = _State.EMPTY_EXPECTED
+            self._phase = _Phase.EMPTY_EXPECTED
             return reply
         return self._offer()
 
     def _offer(self) -> bytes:
-        self._state = _State.CHOICE_EXPECTED
+        self._phase = _Phase.CHOICE_EXPECTED
         return self._acceptor.wrap(OFFER)
 
     def _judge(self, token: bytes) -> None:
@@ -134,7 +134,7 @@ class KerberosServer:
         if not is_authorised(peer, self._authorised_user):
             raise AuthenticationError("not nimbus.daemon.user", peer)
         self._user = peer
-        self._state = _State.COMPLETE
+        self._phase = _Phase.COMPLETE
 
 
 def is_authorised(principal: str, daemon_user: str | None) -> bool:
@@ -146,7 +146,7 @@ def is_authorised(principal: str, daemon_user: str | None) -> bool:
     return bool(daemon_user) and re.split("[/@]", principal)[0] == daemon_user
 
 
-class _State(enum.Enum):
+class _Phase(enum.Enum):
     NEGOTIATING = enum.auto()
     EMPTY_EXPECTED = enum.auto()
     CHOICE_EXPECTED = enum.auto()

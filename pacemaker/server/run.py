@@ -16,7 +16,7 @@ from pacemaker.config import Settings
 from pacemaker.core.figures import Figures, describe_minute
 from pacemaker.errors import ListenError
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.sasl.registry import ServerSasl
+from pacemaker.sasl.setup import ServerSasl
 from pacemaker.server import limits, status
 from pacemaker.server.admin import AdminEndpoint
 from pacemaker.server.daemon import Daemon

@@ -111,19 +111,19 @@ class Znodes:
         node = self._nodes.get(path)
         if node is None:
             return None
-        _check(node, permissions.READ, session)
+        _require_permission(node, permissions.READ, session)
         return node.stat()
 
     def get(self, session: SessionIdentity, path: str) -> tuple[bytes, Any]:
         """Return a node's data and stat."""
         node = self._node(path)
-        _check(node, permissions.READ, session)
+        _require_permission(node, permissions.READ, session)
         return node.data, node.stat()
 
     def children(self, session: SessionIdentity, path: str) -> tuple[list[str], Any]:
         """Return the names of a node's children, and its stat."""
         node = self._node(path)
-        _check(node, permissions.READ, session)
+        _require_permission(node, permissions.READ, session)
         return sorted(node.children), node.stat()
 
     def create(
@@ -139,7 +139,7 @@ class Znodes:
         """Create a node and return its path."""
         acls = _own_acls(acls, session)
         above = self._node(parent(path))
-        _check(above, permissions.CREATE, session)
+        _require_permission(above, permissions.CREATE, session)
         if is_sequential:
             path = f"{path}{above.created:010d}"
         if path in self._nodes:
@@ -159,7 +159,7 @@ class Znodes:
     def set(self, session: SessionIdentity, path: str, data: bytes) -> Any:
         """Write a node's data and return its stat."""
         node = self._node(path)
-        _check(node, permissions.WRITE, session)
+        _require_permission(node, permissions.WRITE, session)
         self.zxid += 1
         node.data, node.mzxid = data, self.zxid
         node.version += 1
@@ -169,7 +169,7 @@ class Znodes:
     def delete(self, session: SessionIdentity, path: str) -> None:
         """Delete a node that has no children."""
         node = self._node(path)
-        _check(self._node(parent(path)), permissions.DELETE, session)
+        _require_permission(self._node(parent(path)), permissions.DELETE, session)
         if node.children:
             raise NotEmptyError
         self.zxid += 1
@@ -204,7 +204,7 @@ def digest_identity(payload: str) -> Id:
     return Id("digest", f"{user}:{base64.b64encode(hashed).decode()}")
 
 
-def _check(node: Znode, permission: int, session: SessionIdentity) -> None:
+def _require_permission(node: Znode, permission: int, session: SessionIdentity) -> None:
     allowed = (acl.id for acl in node.acls if acl.perms & permission)
     if not any(each == ANYONE or each in session.identities for each in allowed):
         raise NoAuthError

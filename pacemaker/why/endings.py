@@ -138,7 +138,9 @@ def abrupt_end(evidence: Evidence, worker: WorkerId, gap: Gap) -> Cause:
     peer = gap.following.peer if gap.ending is None else gap.ending.peer
     if gap.is_new_process:
         return _killed(
-            *(evidence, worker, gap),
+            evidence,
+            worker,
+            gap,
             _connection(gap),
             "its key was not deleted, and the next heartbeat came from a new process,"
             f" {gap.uptime_s:.0f} s old",
@@ -231,7 +233,9 @@ def _still_silent(evidence: Evidence, worker: WorkerId, gap: Gap) -> Cause:
     if was_moved:
         return _cause(WorkerVerdict.STOPPED, ended, f"{_SLOT_IS_FREE} shortly before")
     return _killed(
-        *(evidence, worker, gap),
+        evidence,
+        worker,
+        gap,
         ended,
         "its key was not deleted, and it has not come back",
     )

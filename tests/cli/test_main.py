@@ -15,8 +15,15 @@ from pacemaker.cli.output import exit_codes
 from tests.cli.conftest import Run
 
 COMMANDS = (
-    *("serve", "config", "completion"),
-    *("ping", "ls", "get", "exists", "put", "rm"),
+    "serve",
+    "config",
+    "completion",
+    "ping",
+    "ls",
+    "get",
+    "exists",
+    "put",
+    "rm",
     "simulate",
     "observe",
     "top",

@@ -12,7 +12,7 @@ from pacemaker.cli.output import exit_codes
 from pacemaker.client.address import ServerAddress
 from pacemaker.config import Settings
 from pacemaker.relay.daemon import RelayDaemon
-from pacemaker.sasl.registry import ServerSasl
+from pacemaker.sasl.setup import ServerSasl
 from pacemaker.server import ServerOptions
 from pacemaker.server.run import DaemonFactory
 from tests.cli.conftest import Run

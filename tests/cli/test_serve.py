@@ -10,7 +10,7 @@ from pacemaker import server
 from pacemaker.cli.output import exit_codes
 from pacemaker.config import Settings
 from pacemaker.errors import ListenError, StartError
-from pacemaker.sasl.registry import ServerSasl
+from pacemaker.sasl.setup import ServerSasl
 from pacemaker.server import ServerOptions
 from tests.cli.conftest import Run
 

@@ -17,7 +17,7 @@ LONG_S = 30.0
 PING = requests.create_path("/")
 
 
-def give_up(call: Call[Any]) -> ClientError:
+def abandon(call: Call[Any]) -> ClientError:
     """Give up a call."""
     return ClosedError("pm1", "given up")
 
@@ -25,7 +25,7 @@ def give_up(call: Call[Any]) -> ClientError:
 def test_answer_is_returned() -> None:
     """It took as long as the clock says."""
     clock = MemoryClock()
-    call = Call(PING, 2.0, clock, give_up)
+    call = Call(PING, 2.0, clock, abandon)
     clock.advance(1.5)
     assert (call.is_answered, call.took_s) == (False, 1.5)
     call.succeed(None)
@@ -37,7 +37,7 @@ def test_answer_is_returned() -> None:
 
 def test_error_is_raised() -> None:
     """It is the one that the connection has set."""
-    call = Call(PING, 2.0, MemoryClock(), give_up)
+    call = Call(PING, 2.0, MemoryClock(), abandon)
     call.fail(ClosedError("pm1", "closed"))
     with pytest.raises(ClosedError, match="pm1: closed"):
         call.result()
@@ -46,7 +46,7 @@ def test_error_is_raised() -> None:
 def test_call_is_given_up_at_its_deadline() -> None:
     """The error is that of who withdraws it; an answer after it is nobody's."""
     clock = MemoryClock()
-    call = Call(PING, 2.0, clock, give_up)
+    call = Call(PING, 2.0, clock, abandon)
     clock.call_later(2.5, lambda: call.succeed(None))
     with pytest.raises(ClosedError, match="given up"):
         call.result()
@@ -59,7 +59,7 @@ def test_answered_call_cannot_be_cancelled() -> None:
 
     def note(call: Call[Any]) -> ClientError:
         given_up.append(call)
-        return give_up(call)
+        return abandon(call)
 
     answered, waits = (Call(PING, 2.0, MemoryClock(), note) for _ in range(2))
     answered.succeed(None)
@@ -78,12 +78,12 @@ def test_interrupted_caller_gives_its_call_back(
         def wait(self, timeout: float | None = None) -> bool:
             raise KeyboardInterrupt
 
-    def give_up(call: Call[Any]) -> ClientError:
+    def abandon(call: Call[Any]) -> ClientError:
         given_up.append(call)
         return ClosedError("", "")
 
     monkeypatch.setattr("pacemaker.client.call.threading.Event", Interrupted)
-    call = Call(PING, LONG_S, SystemClock(), give_up)
+    call = Call(PING, LONG_S, SystemClock(), abandon)
     with pytest.raises(KeyboardInterrupt):
         call.result()
     assert given_up == [call]

@@ -173,13 +173,13 @@ def test_late_reply_is_nobodys() -> None:
     """A request that was given up keeps its id, and what comes for it is dropped."""
     client = ClientProtocol(MAX_BODY_BYTES)
     late = client.request(requests.get_pulse("/a"))
-    client.discard_answer(late)
-    client.discard_answer(late)
+    client.abandon(late)
+    client.abandon(late)
     assert client.abandoned == 1
     again = client.request(requests.get_pulse("/a"))
     client.receive_data(wire.pulse_reply("/a", b"old", late))
     assert client.replies() == []
-    assert (client.abandoned, client.replies_rcvd) == (0, 1)
+    assert (client.abandoned, client.replies_received) == (0, 1)
     client.receive_data(wire.pulse_reply("/a", b"new", again))
     assert client.replies() == [Reply(again, b"new")]
 
@@ -189,7 +189,7 @@ def test_abandoning_an_answered_request_is_nothing() -> None:
     client = ClientProtocol(MAX_BODY_BYTES)
     message_id = client.request(requests.create_path("/"))
     client.receive_data(wire.ack(Type.CREATE_PATH_RESPONSE, message_id))
-    client.discard_answer(message_id)
+    client.abandon(message_id)
     assert client.abandoned == 0
 
 
@@ -207,7 +207,7 @@ def test_id_is_not_given_again_while_its_reply_may_come(
     assert ids == list(range(8))
     for answered in (2, 5):
         other.receive_data(wire.ack(Type.CREATE_PATH_RESPONSE, answered))
-    other.discard_answer(1)
+    other.abandon(1)
     assert [other.request(requests.create_path("/")) for _ in range(2)] == [2, 5]
 
 
@@ -226,8 +226,16 @@ def test_id_is_not_given_again_while_its_reply_may_come(
         ((MAX_BODY_BYTES + 1).to_bytes(4, "big"), FrameError),
     ],
     ids=[
-        *("other-id", "minus-one", "no-id", "other-type", "request", "control"),
-        *("token", "empty", "negative", "too-large"),
+        "other-id",
+        "minus-one",
+        "no-id",
+        "other-type",
+        "request",
+        "control",
+        "token",
+        "empty",
+        "negative",
+        "too-large",
     ],
 )
 def test_broken_protocol_closes(data: bytes, kind: type[PeerError]) -> None:
@@ -424,7 +432,7 @@ def test_server_that_does_not_know_the_secret_is_refused() -> None:
 def test_protocol_shows_its_state() -> None:
     """The repr says what is due and what is owed."""
     client = ClientProtocol(MAX_BODY_BYTES)
-    client.discard_answer(client.request(requests.create_path("/")))
+    client.abandon(client.request(requests.create_path("/")))
     assert repr(client) == "<ClientProtocol phase=open unanswered=1 abandoned=1>"
 
 

@@ -36,7 +36,7 @@ class Owner:
 
     def __init__(self, calls: int) -> None:
         request = requests.create_path("/w")
-        self.calls = [Call(request, 1.0, SystemClock(), give_up) for _ in range(calls)]
+        self.calls = [Call(request, 1.0, SystemClock(), abandon) for _ in range(calls)]
         self.is_closing = False
 
     def take_calls(self, most: int) -> list[Call[Any]]:
@@ -49,7 +49,7 @@ class Owner:
         return []
 
 
-def give_up(call: Call[Any]) -> ClosedError:
+def abandon(call: Call[Any]) -> ClosedError:
     """Take nothing back."""
     return ClosedError(Owner.name, "closed")
 

@@ -66,14 +66,19 @@ def test_unknown_key_of_pacemaker_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *(
-            "nimbus.daemon.users",
-            "storm.zookeeper.auth.user",
-            "storm.zookeeper.superACL",
-        ),
-        *("storm.zookeeper.auth.password", "nimbus.seeds", "ui.port", "drpc.servers"),
-        *("my.pacemaker.port", "topology.pacemaker.port", "port", ""),
-        *("transactional.zookeeper.servers", "transactional.zookeeper.port"),
+        "nimbus.daemon.users",
+        "storm.zookeeper.auth.user",
+        "storm.zookeeper.superACL",
+        "storm.zookeeper.auth.password",
+        "nimbus.seeds",
+        "ui.port",
+        "drpc.servers",
+        "my.pacemaker.port",
+        "topology.pacemaker.port",
+        "port",
+        "",
+        "transactional.zookeeper.servers",
+        "transactional.zookeeper.port",
     ],
 )
 def test_other_key_is_passed_over(name: str) -> None:

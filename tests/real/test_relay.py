@@ -15,7 +15,7 @@ from pacemaker.client.address import ServerAddress
 from pacemaker.client.connection import PacemakerConnection
 from pacemaker.client.requests import get_pulse, send_pulse
 from pacemaker.config import AuthMethod, Settings
-from pacemaker.sasl.registry import client_mechanism_factory
+from pacemaker.sasl.setup import set_up_client
 from tests.cluster.hosts import Namespace, namespaces_work
 from tests.real.daemons import SERVE, Daemon, Served
 from tests.real.realm import NIMBUS, SERVER, Realm
@@ -56,7 +56,7 @@ def test_kerberos_relay_and_pacemaker_on_one_host(realm: Realm) -> None:
             nimbus_daemon_user="nimbus",
         )
         address = ServerAddress("localhost", relay.address[1])
-        factory = client_mechanism_factory(settings).factory
+        factory = set_up_client(settings).factory
         with PacemakerConnection(
             address, timeout_s=30, mechanism_factory=factory
         ) as nimbus:

@@ -18,12 +18,12 @@ from pacemaker.errors import AuthenticationError, ConfigError, ServerFaultError
 from pacemaker.sasl.kerberos import KerberosServer
 from pacemaker.sasl.login import KerberosLogin
 from pacemaker.sasl.mechanism import ClientMechanism
-from pacemaker.sasl.registry import (
-    client_mechanism_factory,
-    default_state_directory,
-    server_mechanism_factory,
-)
 from pacemaker.sasl.replay_cache import FILE_NAME, ReplayCache, find_replay_cache
+from pacemaker.sasl.setup import (
+    default_state_directory,
+    set_up_client,
+    set_up_server,
+)
 from tests.real.jvm import missing
 from tests.real.realm import (
     FOREIGN_NIMBUS,
@@ -485,8 +485,8 @@ def test_settings_make_a_pair_that_agrees(peers: Peers) -> None:
         jaas_file=jaas_file,
         nimbus_daemon_user="nimbus",
     )
-    server_side = server_mechanism_factory(settings)
-    client_side = client_mechanism_factory(settings)
+    server_side = set_up_server(settings)
+    client_side = set_up_client(settings)
     assert server_side.factory
     assert client_side.factory
     assert server_side.notes == client_side.notes == ()
@@ -501,5 +501,5 @@ def test_settings_without_the_daemons_user_are_noted(peers: Peers) -> None:
         auth_method=AuthMethod.KERBEROS,
         jaas_file=peers.realm.write_jaas("alone.conf", {"PacemakerServer": SERVER}),
     )
-    (note,) = server_mechanism_factory(settings).notes
+    (note,) = set_up_server(settings).notes
     assert "nobody is authorised" in note

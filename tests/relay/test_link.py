@@ -235,7 +235,7 @@ def test_reply_to_an_abandoned_request_is_discarded(linked: Linked) -> None:
     linked.come_up()
     linked.link.send(requests.send_pulse(KEY, b"x"), "a pulse")
     linked.link.flush()
-    linked.link.discard_answer("a pulse")
+    linked.link.abandon("a pulse")
     linked.pacemaker.reply(messages.SEND_PULSE_RESPONSE, 1)
     linked.receive()
     assert linked.user.reported == ["up"]

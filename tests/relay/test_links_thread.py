@@ -140,8 +140,14 @@ def after_a_request(act: Callable[[Peer, Message], None]) -> Script:
 BAD: dict[str, Script] = {
     act.__name__: after_a_request(act)
     for act in (
-        *(garbage, endless_frame, half_a_frame, another_id, another_type, no_id),
-        *(hang_up, reset),
+        garbage,
+        endless_frame,
+        half_a_frame,
+        another_id,
+        another_type,
+        no_id,
+        hang_up,
+        reset,
     )
 }
 

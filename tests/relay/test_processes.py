@@ -18,7 +18,7 @@ from pacemaker.client.address import ServerAddress
 from pacemaker.client.connection import PacemakerConnection
 from pacemaker.client.requests import get_pulse
 from pacemaker.config import AuthMethod, Settings
-from pacemaker.sasl.registry import client_mechanism_factory
+from pacemaker.sasl.setup import set_up_client
 from pacemaker.why.facts import DaemonFacts, parse_history
 from tests.prometheus import complaints
 from tests.real.daemons import free_port
@@ -322,7 +322,7 @@ def test_relay_authenticates_both_ways(jaas_file: Path) -> None:
         refused = wire.ack(Type.NOT_AUTHORIZED, 7)
         assert worker.ask(get(key)) == refused
         settings = Settings(auth_method=AuthMethod.DIGEST, jaas_file=jaas_file)
-        factory = client_mechanism_factory(settings).factory
+        factory = set_up_client(settings).factory
         address = ServerAddress(*relay.address)
         with PacemakerConnection(
             address, timeout_s=20, mechanism_factory=factory
@@ -348,7 +348,7 @@ def test_relay_without_credentials_only_writes(jaas_file: Path) -> None:
         client.send(wire.control(-202))
         assert client.ended() == "eof"
         settings = Settings(auth_method=AuthMethod.DIGEST, jaas_file=jaas_file)
-        factory = client_mechanism_factory(settings).factory
+        factory = set_up_client(settings).factory
         address = ServerAddress(*nimbus_relay.address)
         with PacemakerConnection(
             address, timeout_s=20, mechanism_factory=factory

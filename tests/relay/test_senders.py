@@ -65,11 +65,11 @@ class Owner:
     def open_reads(self) -> None:
         """Do nothing: the test says when the link is up."""
 
-    def ask(self, number: int, question: Question) -> None:
+    def ask(self, pacemaker_index: int, question: Question) -> None:
         """Send a question."""
         self.reads.ask(question)
 
-    def discard_answer(self, number: int, question: Question) -> None:
+    def abandon(self, pacemaker_index: int, question: Question) -> None:
         """Do nothing: no answer comes."""
 
     def question(self, kind: QuestionKind, path: str = KEY) -> list[Answer]:

@@ -58,12 +58,16 @@ def test_server_never_challenges_twice_with_one_nonce() -> None:
     ("nonce", "cnonce", "authzid", "response", "rspauth"),
     [
         (
-            *("A" * 40, "B" * 40, None),
+            "A" * 40,
+            "B" * 40,
+            None,
             "48690d9d9c65a03f91afb8a3dcba9b64",
             "5680bca2817325e1d3206242ba4c30fa",
         ),
         (
-            *("A" * 40, "B" * 40, USER),
+            "A" * 40,
+            "B" * 40,
+            USER,
             "1d01249ba20fd3ad3fc35e6ea37c1aa4",
             "60587d35e1ca755022774dca74f749e8",
         ),
@@ -206,7 +210,9 @@ def _spoilt(token: bytes) -> st.SearchStrategy[bytes]:
     cut = st.integers(0, len(token))
     spliced = st.builds(
         lambda start, end, put: token[:start] + put + token[end:],
-        *(cut, cut, st.binary(max_size=8)),
+        cut,
+        cut,
+        st.binary(max_size=8),
     )
     return st.one_of(st.just(token), spliced, st.binary(max_size=5000))
 

@@ -78,7 +78,8 @@ def test_module_knows_where_it_begins() -> None:
     """Each module has its line, with or without a class."""
     sections = parse_jaas(Secret("A {\n m.C\n required\n k=v;\n j=w; };"))
     assert [(module.login_class, module.line) for module in sections["A"]] == [
-        *(("m.C", 2), (None, 5))
+        ("m.C", 2),
+        (None, 5),
     ]
 
 

@@ -16,7 +16,7 @@ from pacemaker.config.keys import RELAY_SERVERS, SERVERS
 from pacemaker.core.protocol.hold_times import NO_HOLD, HoldTimes, decide_hold_times
 
 if TYPE_CHECKING:
-    from pacemaker.sasl.registry import ServerSasl
+    from pacemaker.sasl.setup import ServerSasl
 
 _logger: Final = logging.getLogger("pacemaker.cli")
 
@@ -131,9 +131,9 @@ def prepare_sasl(settings: Settings) -> ServerSasl:
         ConfigError: the method cannot be served with these settings.
 
     """
-    from pacemaker.sasl.registry import server_mechanism_factory
+    from pacemaker.sasl.setup import set_up_server
 
-    sasl = server_mechanism_factory(settings)
+    sasl = set_up_server(settings)
     warn_of(sasl.notes)
     return sasl
 

@@ -1,7 +1,7 @@
 """The interface to the requests of a connection that are answered later.
 
 `core.protocol.held_reads` implements it for a Pacemaker, whose misses are held after a
-start, and `relay.relayed_client` for a relay, whose requests other Pacemakers answer.
+start, and `relay.backend` for a relay, whose requests other Pacemakers answer.
 Both use these words:
 
     pending   `answer_later` has accepted the request

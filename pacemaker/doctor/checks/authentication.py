@@ -100,5 +100,9 @@ def _uses_kerberos(file: StormYaml) -> bool:
 
 
 _RULES: Final[tuple[Callable[[ClusterFacts], Iterator[Finding]], ...]] = (
-    *(_digest_2x, _jaas, _jaas_notes, _daemon_user, _principal),
+    _digest_2x,
+    _jaas,
+    _jaas_notes,
+    _daemon_user,
+    _principal,
 )

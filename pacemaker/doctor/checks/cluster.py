@@ -268,9 +268,18 @@ def _clocks(facts: ClusterFacts) -> Iterator[Finding]:
 
 
 _RULES: Final[tuple[Callable[[ClusterFacts], Iterator[Finding]], ...]] = (
-    *(_servers, _zookeeper, _no_leader, _leftover_nodes, _versions),
-    *(_descriptors, _somaxconn, _port_not_kept),
-    *(_large_heartbeat, _stale_topologies, _launch, _clocks),
+    _servers,
+    _zookeeper,
+    _no_leader,
+    _leftover_nodes,
+    _versions,
+    _descriptors,
+    _somaxconn,
+    _port_not_kept,
+    _large_heartbeat,
+    _stale_topologies,
+    _launch,
+    _clocks,
 )
 
 

@@ -208,6 +208,11 @@ def _names_servers(file: StormYaml) -> bool:
 
 
 _RULES: Final[tuple[Callable[[ClusterFacts, StormYaml], Iterator[Finding]], ...]] = (
-    *(_suspicious, _numbers, _store, _store_release),
-    *(_no_servers, _localhost, _server_port),
+    _suspicious,
+    _numbers,
+    _store,
+    _store_release,
+    _no_servers,
+    _localhost,
+    _server_port,
 )

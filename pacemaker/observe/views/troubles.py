@@ -36,10 +36,23 @@ RECENT_S: Final = 600
 
 # The kinds of trouble, the worst first.
 KINDS: Final = (
-    *("no_server", "old_data", "server", "no_leader"),
-    *("missing", "late", "gone", "unreadable", "restarted", "moved"),
-    *("failures", "full", "error", "skew"),
-    *("zookeeper", "stale_topology", "too_many_keys"),
+    "no_server",
+    "old_data",
+    "server",
+    "no_leader",
+    "missing",
+    "late",
+    "gone",
+    "unreadable",
+    "restarted",
+    "moved",
+    "failures",
+    "full",
+    "error",
+    "skew",
+    "zookeeper",
+    "stale_topology",
+    "too_many_keys",
 )
 
 _BAD_STATES: Final = ("missing", "late", "gone", "unreadable")

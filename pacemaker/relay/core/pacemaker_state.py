@@ -7,7 +7,7 @@ from enum import Enum
 from pacemaker.relay.core import limits
 
 
-class ReadLinkState(Enum):
+class ReadLinkPhase(Enum):
     """The state of the connection for reads."""
 
     CLOSED = "closed"  # nobody has read anything yet
@@ -27,7 +27,7 @@ class PacemakerState:
 
     def __init__(self) -> None:
         self.up_s: float | None = None
-        self.reads = ReadLinkState.CLOSED
+        self.reads = ReadLinkPhase.CLOSED
         self.is_slow = False
         # Since when its reads have had no interruption, and when it last ceased to be
         # complete.
@@ -61,16 +61,16 @@ class PacemakerState:
     def reads_up(self, now_s: float) -> None:
         """Note that its connection for reads is up."""
         # The first one is opened by the first read, and interrupts nothing.
-        if self.reads is ReadLinkState.DOWN:
+        if self.reads is ReadLinkPhase.DOWN:
             self._reads_s = now_s
-        self.reads = ReadLinkState.UP
+        self.reads = ReadLinkPhase.UP
         self.is_slow = False
 
     def reads_down(self, now_s: float) -> None:
         """Note that its connection for reads has ended, or cannot be opened."""
         self._note_loss(now_s)
         self._reads_s = now_s
-        self.reads = ReadLinkState.DOWN
+        self.reads = ReadLinkPhase.DOWN
 
     def _note_loss(self, now_s: float) -> None:
         if self.is_complete(now_s):

@@ -41,17 +41,28 @@ class Question:
         began_s: when it was asked.
         round_s: when the Pacemakers were last asked.
         next_s: when to look at it again.
-        answers: the answers of this round, by Pacemaker.
-        awaited: the Pacemakers whose answers are waited for.
-        owing: the Pacemakers that were asked and have not answered, in any round.
+        answers: the answers of this round, by the index of the Pacemaker.
+        awaited: the Pacemakers without whose answers this round does not end yet.
+        unanswered_by: the Pacemakers that were asked, in any round, and have not
+            answered.
         is_held: whether it waits for its next round.
         was_held: whether it has ever done so.
         delete: the delete that it asks for, if it does.
     """
 
     __slots__ = (
-        *("kind", "path", "deliver", "began_s", "round_s", "next_s"),
-        *("answers", "awaited", "owing", "is_held", "was_held", "delete"),
+        "answers",
+        "awaited",
+        "began_s",
+        "delete",
+        "deliver",
+        "is_held",
+        "kind",
+        "next_s",
+        "path",
+        "round_s",
+        "unanswered_by",
+        "was_held",
     )
 
     def __init__(
@@ -65,7 +76,7 @@ class Question:
         self.next_s = 0.0
         self.answers: dict[int, Answer] = {}
         self.awaited: set[int] = set()
-        self.owing: set[int] = set()
+        self.unanswered_by: set[int] = set()
         self.is_held = self.was_held = False
         self.delete: OutgoingDelete | None = None
 

@@ -22,7 +22,7 @@ from typing import Protocol, cast
 from pacemaker.relay.core import limits
 from pacemaker.relay.core.answered_times import AnsweredTimes
 from pacemaker.relay.core.outbox import Outbox, OutgoingDelete, OutgoingItem
-from pacemaker.relay.core.pacemaker_state import PacemakerState, ReadLinkState
+from pacemaker.relay.core.pacemaker_state import PacemakerState, ReadLinkPhase
 from pacemaker.relay.core.question import Answer, Question, QuestionKind
 from pacemaker.relay.core.read_results import (
     ReadOutcome,
@@ -39,11 +39,11 @@ class ReadLinks(Protocol):
     def open_reads(self) -> None:
         """Open the connections for reads, because somebody reads."""
 
-    def ask(self, number: int, question: Question) -> None:
+    def ask(self, pacemaker_index: int, question: Question) -> None:
         """Send a question to a Pacemaker whose connection for reads is up."""
 
-    def discard_answer(self, number: int, question: Question) -> None:
-        """Discard the answer to a question."""
+    def abandon(self, pacemaker_index: int, question: Question) -> None:
+        """Abandon a question: discard its answer when it comes."""
 
 
 class NewestPulses(Protocol):
@@ -60,7 +60,7 @@ class Relay:
     """The relay's decisions.
 
     Args:
-        count: how many Pacemakers there are; they are numbered from 0.
+        count: how many Pacemakers there are; each is known by its index.
         read_links: the connections for reads.
         newest_pulses: the newest pulses.
         time_of: reads the time of a heartbeat.
@@ -88,18 +88,18 @@ class Relay:
         self.writers = Writers()
         self.answered_times = AnsweredTimes()
         self.held = 0
-        self._open: dict[Question, None] = {}
+        self._unanswered: dict[Question, None] = {}
         self._deleting: dict[OutgoingDelete, Question] = {}
         self._timers: list[tuple[float, int, Question]] = []
         self._timer_numbers = itertools.count()
 
     def __repr__(self) -> str:
-        return f"<Relay open={len(self._open)} {self.outboxes}>"
+        return f"<Relay unanswered={len(self._unanswered)} {self.outboxes}>"
 
     @property
-    def open_questions(self) -> int:
+    def unanswered_questions(self) -> int:
         """How many requests are not answered yet."""
-        return len(self._open)
+        return len(self._unanswered)
 
     # What Storm's clients send.
 
@@ -121,70 +121,75 @@ class Relay:
     def ask(self, question: Question, now_s: float) -> None:
         """Begin to answer a request."""
         question.began_s = now_s
-        self._open[question] = None
+        self._unanswered[question] = None
         if question.kind is QuestionKind.DELETE:
             self._delete(question, is_tree=True, now_s=now_s)
         elif question.kind is QuestionKind.DELETE_ONE:
             self._delete(question, is_tree=False, now_s=now_s)
         else:
-            if self.pacemakers[0].reads is ReadLinkState.CLOSED:
+            if self.pacemakers[0].reads is ReadLinkPhase.CLOSED:
                 for pacemaker in self.pacemakers:
-                    pacemaker.reads = ReadLinkState.OPENING
+                    pacemaker.reads = ReadLinkPhase.OPENING
                 self._read_links.open_reads()
             self._begin_round(question, now_s)
 
     def drop(self, question: Question) -> None:
         """Drop a request that no longer needs an answer."""
-        if self._open.pop(question, self) is not self:
-            self._discard_answers(question)
+        if self._unanswered.pop(question, self) is not self:
+            self._abandon_requests(question)
 
     # What the connections report.
 
-    def pulses_up(self, number: int, now_s: float) -> None:
+    def pulses_up(self, pacemaker_index: int, now_s: float) -> None:
         """Note that a Pacemaker's connection for pulses is up."""
-        self.pacemakers[number].pulses_up(now_s)
-        self.outboxes[number].came_up(self.writers.connected, now_s)
+        self.pacemakers[pacemaker_index].pulses_up(now_s)
+        self.outboxes[pacemaker_index].came_up(self.writers.connected, now_s)
 
-    def pulses_down(self, number: int, now_s: float) -> None:
+    def pulses_down(self, pacemaker_index: int, now_s: float) -> None:
         """Note that a Pacemaker's connection for pulses has ended."""
-        self.pacemakers[number].pulses_down(now_s)
-        self.outboxes[number].went_down(now_s)
+        self.pacemakers[pacemaker_index].pulses_down(now_s)
+        self.outboxes[pacemaker_index].went_down(now_s)
         for question in list(self._deleting.values()):
-            self._no_longer_awaited(number, question, now_s)
+            self._stop_awaiting(pacemaker_index, question, now_s)
 
-    def sent_item_answered(self, number: int, item: OutgoingItem, now_s: float) -> None:
+    def sent_item_answered(
+        self, pacemaker_index: int, item: OutgoingItem, now_s: float
+    ) -> None:
         """Note that a Pacemaker has acknowledged a pulse or a delete."""
-        self.outboxes[number].answered(item)
+        self.outboxes[pacemaker_index].answered(item)
         question = (
             self._deleting.get(item) if isinstance(item, OutgoingDelete) else None
         )
         if question is not None:
-            self._no_longer_awaited(number, question, now_s)
+            self._stop_awaiting(pacemaker_index, question, now_s)
 
-    def reads_up(self, number: int, now_s: float) -> None:
+    def reads_up(self, pacemaker_index: int, now_s: float) -> None:
         """Note that a Pacemaker's connection for reads is up."""
-        self.pacemakers[number].reads_up(now_s)
+        self.pacemakers[pacemaker_index].reads_up(now_s)
         for question in self._reads():
-            if number not in question.owing and number not in question.answers:
-                self._send(number, question)
+            if (
+                pacemaker_index not in question.unanswered_by
+                and pacemaker_index not in question.answers
+            ):
+                self._send(pacemaker_index, question)
 
-    def reads_down(self, number: int, now_s: float) -> None:
+    def reads_down(self, pacemaker_index: int, now_s: float) -> None:
         """Note that a Pacemaker's connection for reads has ended or failed."""
-        self.pacemakers[number].reads_down(now_s)
+        self.pacemakers[pacemaker_index].reads_down(now_s)
         for question in self._reads():
-            question.owing.discard(number)
-            self._no_longer_awaited(number, question, now_s)
+            question.unanswered_by.discard(pacemaker_index)
+            self._stop_awaiting(pacemaker_index, question, now_s)
 
     def answer(
-        self, number: int, question: Question, answer: Answer, now_s: float
+        self, pacemaker_index: int, question: Question, answer: Answer, now_s: float
     ) -> None:
         """Use a Pacemaker's answer to a question."""
-        self.pacemakers[number].is_slow = False
-        if question not in self._open:
+        self.pacemakers[pacemaker_index].is_slow = False
+        if question not in self._unanswered:
             return
-        question.owing.discard(number)
-        question.awaited.discard(number)
-        question.answers[number] = answer
+        question.unanswered_by.discard(pacemaker_index)
+        question.awaited.discard(pacemaker_index)
+        question.answers[pacemaker_index] = answer
         # Of a held question too: a Pacemaker that holds its reads answers late.
         self._conclude_if_due(question, now_s)
 
@@ -209,7 +214,7 @@ class Relay:
         asked_again = 0
         while self._timers and self._timers[0][0] <= now_s:
             next_s, _, question = heapq.heappop(self._timers)
-            if question not in self._open or question.next_s != next_s:
+            if question not in self._unanswered or question.next_s != next_s:
                 continue
             if not question.is_held:
                 self._conclude_if_due(question, now_s)
@@ -225,7 +230,7 @@ class Relay:
         delete = question.delete = OutgoingDelete(question.path, is_tree, now_s)
         self.answered_times.forget(question.path)
         question.awaited = {
-            number for number, outbox in enumerate(self.outboxes) if outbox.is_up
+            index for index, outbox in enumerate(self.outboxes) if outbox.is_up
         }
         self._deleting[delete] = question
         for outbox in self.outboxes:
@@ -236,44 +241,49 @@ class Relay:
     # Reads.
 
     def _reads(self) -> list[Question]:
-        return [question for question in self._open if question.kind.is_read]
+        return [question for question in self._unanswered if question.kind.is_read]
 
     def _begin_round(self, question: Question, now_s: float) -> None:
-        """Ask all Pacemakers that do not owe an answer to this question already."""
+        """Ask all Pacemakers but those that have yet to answer this question."""
         question.round_s = now_s
         question.is_held = False
         question.answers = {}
         question.awaited = {
-            number
-            for number, pacemaker in enumerate(self.pacemakers)
-            if pacemaker.reads is ReadLinkState.OPENING
-            or (pacemaker.reads is ReadLinkState.UP and not pacemaker.is_slow)
+            index
+            for index, pacemaker in enumerate(self.pacemakers)
+            if pacemaker.reads is ReadLinkPhase.OPENING
+            or (pacemaker.reads is ReadLinkPhase.UP and not pacemaker.is_slow)
         }
-        for number, pacemaker in enumerate(self.pacemakers):
-            if pacemaker.reads is ReadLinkState.UP and number not in question.owing:
-                self._send(number, question)
+        for index, pacemaker in enumerate(self.pacemakers):
+            if (
+                pacemaker.reads is ReadLinkPhase.UP
+                and index not in question.unanswered_by
+            ):
+                self._send(index, question)
         self._conclude_if_due(question, now_s)
 
-    def _send(self, number: int, question: Question) -> None:
-        question.owing.add(number)
-        self._read_links.ask(number, question)
+    def _send(self, pacemaker_index: int, question: Question) -> None:
+        question.unanswered_by.add(pacemaker_index)
+        self._read_links.ask(pacemaker_index, question)
 
-    def _no_longer_awaited(self, number: int, question: Question, now_s: float) -> None:
-        if number in question.awaited:
-            question.awaited.discard(number)
+    def _stop_awaiting(
+        self, pacemaker_index: int, question: Question, now_s: float
+    ) -> None:
+        if pacemaker_index in question.awaited:
+            question.awaited.discard(pacemaker_index)
             self._conclude_if_due(question, now_s)
 
     def _conclude_if_due(self, question: Question, now_s: float) -> None:
         """Conclude a question if no answer is awaited any more, or time is up."""
-        if question not in self._open:
+        if question not in self._unanswered:
             return
         until_s = self._until_s(question, now_s)
         if question.awaited and now_s < until_s:
             self._look_again_at(question, until_s)
             return
         if question.kind.is_read:
-            for number in question.awaited:
-                self.pacemakers[number].is_slow = True
+            for index in question.awaited:
+                self.pacemakers[index].is_slow = True
         question.awaited = set()
         self._conclude(question, now_s)
 
@@ -281,7 +291,7 @@ class Relay:
         """Return how long to wait for the Pacemakers that have not answered."""
         is_hit = question.kind is QuestionKind.PULSE and question.has_hit
         if is_hit and not any(
-            self.pacemakers[number].is_complete(now_s) for number in question.awaited
+            self.pacemakers[index].is_complete(now_s) for index in question.awaited
         ):
             return question.round_s + limits.HIT_GRACE_S
         return question.round_s + limits.ANSWER_TIMEOUT_S
@@ -303,8 +313,8 @@ class Relay:
     def _conclude_pulse_read(self, question: Question, now_s: float) -> None:
         result = combine_answers(
             cast("dict[int, bytes | None]", question.answers),
-            self._numbers(lambda pacemaker: pacemaker.is_complete(now_s)),
-            self._numbers(lambda pacemaker: pacemaker.may_know_newer(now_s)),
+            self._indexes_of(lambda pacemaker: pacemaker.is_complete(now_s)),
+            self._indexes_of(lambda pacemaker: pacemaker.may_know_newer(now_s)),
             self.answered_times.get(question.path),
             now_s - question.began_s >= limits.OLDER_HIT_HELD_S,
             self._time_of,
@@ -316,9 +326,9 @@ class Relay:
             self.answered_times.note(question.path, result.time_secs)
         self._deliver(question, result.value)
 
-    def _numbers(self, test: Callable[[PacemakerState], bool]) -> frozenset[int]:
+    def _indexes_of(self, test: Callable[[PacemakerState], bool]) -> frozenset[int]:
         return frozenset(
-            n for n, pacemaker in enumerate(self.pacemakers) if test(pacemaker)
+            index for index, pacemaker in enumerate(self.pacemakers) if test(pacemaker)
         )
 
     def _hold(self, question: Question, now_s: float) -> None:
@@ -328,14 +338,14 @@ class Relay:
         self._look_again_at(question, now_s + limits.ASK_AGAIN_AFTER_S)
 
     def _deliver(self, question: Question, answer: Answer) -> None:
-        self._open.pop(question, None)
-        self._discard_answers(question)
+        self._unanswered.pop(question, None)
+        self._abandon_requests(question)
         question.deliver(answer)
 
-    def _discard_answers(self, question: Question) -> None:
-        for number in question.owing:
-            self._read_links.discard_answer(number, question)
-        question.owing = set()
+    def _abandon_requests(self, question: Question) -> None:
+        for index in question.unanswered_by:
+            self._read_links.abandon(index, question)
+        question.unanswered_by = set()
         if question.delete is not None:
             self._deleting.pop(question.delete, None)
 

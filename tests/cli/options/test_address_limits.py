@@ -14,11 +14,17 @@ from pacemaker.core.accounts.addresses import Network
 def test_limits_are_read_by_their_names() -> None:
     """Each has a name, counts and rates are numbers, memory has units."""
     texts = [
-        *("connections=100", "connections-per-s=50", "stored=1M", "buffered=2M"),
-        *("held-reads=3K", "new-keys-per-s=0.5", "lists-per-s=1e3", "guesses-per-s=2"),
+        "connections=100",
+        "connections-per-s=50",
+        "stored=1M",
+        "buffered=2M",
+        "held-reads=3K",
+        "new-keys-per-s=0.5",
+        "lists-per-s=1e3",
+        "guesses-per-s=2",
     ]
     assert parse_limits(texts) == AddressLimits(
-        *(100, 50.0, 2**20, 2 * 2**20, 3 * 2**10, 0.5, 1000.0, 2.0)
+        100, 50.0, 2**20, 2 * 2**20, 3 * 2**10, 0.5, 1000.0, 2.0
     )
 
 

@@ -47,7 +47,7 @@ def test_line_is_laid_out_as_storms() -> None:
         r" p\.s\.daemon MainThread \[INFO\] port 6699"
     )
     record = logging.LogRecord(
-        *("pacemaker.server.daemon", logging.INFO, "f", 1, "port %d", (6699,), None)
+        "pacemaker.server.daemon", logging.INFO, "f", 1, "port %d", (6699,), None
     )
     assert re.fullmatch(pattern, LineFormatter().format(record))
 

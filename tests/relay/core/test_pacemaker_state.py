@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pacemaker.relay.core import limits
-from pacemaker.relay.core.pacemaker_state import PacemakerState, ReadLinkState
+from pacemaker.relay.core.pacemaker_state import PacemakerState, ReadLinkPhase
 
 
 def test_pacemaker_is_complete_once_it_has_been_up_for_long() -> None:
@@ -59,5 +59,5 @@ def test_new_connection_is_not_slow() -> None:
     pacemaker = PacemakerState()
     pacemaker.is_slow = True
     pacemaker.reads_up(0.0)
-    assert pacemaker.reads is ReadLinkState.UP
+    assert pacemaker.reads is ReadLinkPhase.UP
     assert not pacemaker.is_slow

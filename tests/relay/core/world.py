@@ -92,14 +92,14 @@ class World:
         """Count the call; `connect_reads` opens the read connections."""
         self.opened += 1
 
-    def ask(self, number: int, question: Question) -> None:
+    def ask(self, pacemaker_index: int, question: Question) -> None:
         """Send a question."""
-        assert self.servers[number].reads_up
-        self.servers[number].questions.append(question)
+        assert self.servers[pacemaker_index].reads_up
+        self.servers[pacemaker_index].questions.append(question)
 
-    def discard_answer(self, number: int, question: Question) -> None:
+    def abandon(self, pacemaker_index: int, question: Question) -> None:
         """Record that nobody waits for an answer any more."""
-        self.abandoned.append((number, question))
+        self.abandoned.append((pacemaker_index, question))
 
     # What the test does.
 
@@ -132,67 +132,67 @@ class World:
             while (item := outbox.pop_next()) is not None:
                 server.items.append(item)
 
-    def connect(self, *numbers: int) -> None:
+    def connect(self, *pacemaker_indexes: int) -> None:
         """Connect to Pacemakers, for pulses and, if there is a reader, for reads."""
-        for number in numbers or range(len(self.servers)):
-            self.servers[number].is_up = True
-            self.relay.pulses_up(number, self.now_s)
+        for pacemaker_index in pacemaker_indexes or range(len(self.servers)):
+            self.servers[pacemaker_index].is_up = True
+            self.relay.pulses_up(pacemaker_index, self.now_s)
             if self.opened:
-                self.connect_reads(number)
+                self.connect_reads(pacemaker_index)
         self.send()
 
-    def connect_reads(self, *numbers: int) -> None:
+    def connect_reads(self, *pacemaker_indexes: int) -> None:
         """Connect to Pacemakers for reads."""
-        for number in numbers or range(len(self.servers)):
-            self.servers[number].reads_up = True
-            self.relay.reads_up(number, self.now_s)
+        for pacemaker_index in pacemaker_indexes or range(len(self.servers)):
+            self.servers[pacemaker_index].reads_up = True
+            self.relay.reads_up(pacemaker_index, self.now_s)
 
-    def lose(self, number: int, is_stalled: bool = False) -> None:
+    def lose(self, pacemaker_index: int, is_stalled: bool = False) -> None:
         """Lose both connections; a stalled kernel keeps the bytes in transit."""
-        server = self.servers[number]
+        server = self.servers[pacemaker_index]
         if is_stalled:
             server.old_items += server.items
         server.items.clear()
         server.questions.clear()
         if server.is_up:
             server.is_up = False
-            self.relay.pulses_down(number, self.now_s)
+            self.relay.pulses_down(pacemaker_index, self.now_s)
         if server.reads_up:
             server.reads_up = False
-            self.relay.reads_down(number, self.now_s)
+            self.relay.reads_down(pacemaker_index, self.now_s)
         self.send()
 
-    def wake(self, number: int) -> None:
+    def wake(self, pacemaker_index: int) -> None:
         """Let a Pacemaker read what its kernel has kept of old connections."""
-        server = self.servers[number]
+        server = self.servers[pacemaker_index]
         while server.old_items:
             server.store(server.old_items.popleft())
 
-    def store_one(self, number: int) -> None:
+    def store_one(self, pacemaker_index: int) -> None:
         """Let a Pacemaker carry out, and acknowledge, its next pulse or delete."""
-        server = self.servers[number]
+        server = self.servers[pacemaker_index]
         if server.items:
             item = server.items.popleft()
             server.store(item)
-            self.relay.sent_item_answered(number, item, self.now_s)
+            self.relay.sent_item_answered(pacemaker_index, item, self.now_s)
             self.send()
 
-    def answer_one(self, number: int) -> None:
+    def answer_one(self, pacemaker_index: int) -> None:
         """Let a Pacemaker answer its next read."""
-        server = self.servers[number]
+        server = self.servers[pacemaker_index]
         if server.questions:
             question = server.questions.popleft()
             answer = server.reply(question)
-            self.relay.answer(number, question, answer, self.now_s)
+            self.relay.answer(pacemaker_index, question, answer, self.now_s)
             self.send()
 
-    def settle(self, *numbers: int) -> None:
+    def settle(self, *pacemaker_indexes: int) -> None:
         """Let Pacemakers handle everything that has reached them."""
-        for number in numbers or range(len(self.servers)):
-            while self.servers[number].items:
-                self.store_one(number)
-            while self.servers[number].questions:
-                self.answer_one(number)
+        for pacemaker_index in pacemaker_indexes or range(len(self.servers)):
+            while self.servers[pacemaker_index].items:
+                self.store_one(pacemaker_index)
+            while self.servers[pacemaker_index].questions:
+                self.answer_one(pacemaker_index)
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and run the relay's timers."""

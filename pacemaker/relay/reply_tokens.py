@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 
-class PendingReplies:
+class ReplyTokens:
     """The unanswered requests of one connection, by message id and by token.
 
     A token is what the sender of a request knows it by: an item of the outbox, or a
@@ -20,7 +20,7 @@ class PendingReplies:
         return len(self._tokens)
 
     def __repr__(self) -> str:
-        return f"<PendingReplies {len(self)}>"
+        return f"<ReplyTokens {len(self)}>"
 
     def add(self, message_id: int, token: Hashable) -> None:
         """Expect the reply to a request."""
@@ -34,7 +34,7 @@ class PendingReplies:
             del self._message_ids[token]
         return token
 
-    def discard_answer(self, token: Hashable) -> int | None:
+    def abandon(self, token: Hashable) -> int | None:
         """Remove a request and return its message id; None if it was answered."""
         message_id = self._message_ids.pop(token, None)
         if message_id is not None:

@@ -1,4 +1,4 @@
-"""Find the SASL mechanism of a method of authentication, such as DIGEST."""
+"""Set up SASL for a method of authentication, such as DIGEST."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class ClientSasl(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def server_mechanism_factory(
+def set_up_server(
     settings: SaslSettings,
     state_directory: Path | None = None,
     kerberos_section: str = "PacemakerServer",
@@ -99,7 +99,7 @@ def server_mechanism_factory(
     return _by_name(_SERVER_METHODS, settings)(settings, place, kerberos_section)
 
 
-def client_mechanism_factory(
+def set_up_client(
     settings: SaslSettings, client_name: str = DEFAULT_CLIENT_NAME
 ) -> ClientSasl:
     """Set up the client's mechanism for the configured method.

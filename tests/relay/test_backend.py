@@ -1,4 +1,4 @@
-"""A client of a relay: the protocol, its requests and the inbox, without I/O."""
+"""A connection to a relay: its protocol, backend and inbox, without I/O."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.server_protocol import ServerProtocol, Wait
 from pacemaker.core.store.store import Store
 from pacemaker.errors import LimitError
-from pacemaker.relay import relayed_client
+from pacemaker.relay import backend
+from pacemaker.relay.backend import ANNOUNCEMENT, RelayBackend, ThreadRequests
 from pacemaker.relay.core.question import Answer, Question, QuestionKind
 from pacemaker.relay.inbox import Asked, Dropped, Inbox, InboxEvent, WriterLeft, Written
-from pacemaker.relay.relayed_client import ANNOUNCEMENT, RelayedClient, ThreadRequests
 from pacemaker.wire.messages import Message
 from tests.fake_mechanisms import like_digest
 from tests.wire import by_hand as wire
@@ -29,7 +29,7 @@ MAX_BODY_BYTES = 10485760
 
 
 class Client:
-    """One connection to a relay; the test acts as the Pacemakers."""
+    """A client and its connection to a relay; the test acts as the Pacemakers."""
 
     def __init__(self, is_digest: bool = False, account: Account | None = None) -> None:
         self.store = Store()
@@ -39,15 +39,15 @@ class Client:
         self.calls: deque[Callable[[], None]] = deque()
         self.thread_requests.call = self.calls.append
         self.account = account or Account("a")
-        self.relayed = RelayedClient(self.thread_requests, self.account, "peer")
+        self.backend = RelayBackend(self.thread_requests, self.account, "peer")
         self.sent = b""
         self.wait = Wait.REQUEST
         self.protocol = ServerProtocol(
-            Dispatcher(self.relayed, Figures(), MAX_BODY_BYTES),
+            Dispatcher(self.backend, Figures(), MAX_BODY_BYTES),
             MAX_BODY_BYTES,
             like_digest() if is_digest else None,
             "peer",
-            self.relayed,
+            self.backend,
             self.account,
         )
         self.protocol.call_on_release(self.go_on)
@@ -109,7 +109,7 @@ def test_pulse_is_acknowledged_at_once() -> None:
     )
     (written,) = client.events()
     assert isinstance(written, Written)
-    assert (written.key, written.writer) == (KEY, client.relayed)
+    assert (written.key, written.writer) == (KEY, client.backend)
     assert client.inbox.newest(KEY) == b"x"
 
 
@@ -279,13 +279,13 @@ def test_too_many_requests_of_an_address_end_its_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Requests cannot be answered early, so the connection ends; others have room."""
-    monkeypatch.setattr(relayed_client, "MAX_PENDING_BYTES", 100_000)
+    monkeypatch.setattr(backend, "MAX_PENDING_BYTES", 100_000)
     client = Client()
     for number in range(100):
         client.send(get(f"{KEY}{number}", number))
     assert isinstance(client.protocol.error, LimitError)
     assert client.thread_requests.refused == 1
-    other = RelayedClient(client.thread_requests, Account("b"), "other")
+    other = RelayBackend(client.thread_requests, Account("b"), "other")
     assert other.answer_later(Message(Type.GET_PULSE, KEY, 1), authenticated=True)
 
 
@@ -324,6 +324,6 @@ def test_parts_show_their_state() -> None:
     """Their reprs show their state, for the log of a bug."""
     client = Client()
     client.send(get())
-    assert "pending=1" in repr(client.relayed)
+    assert "pending=1" in repr(client.backend)
     assert "refused=0" in repr(client.thread_requests)
     assert "events=1" in repr(client.inbox)

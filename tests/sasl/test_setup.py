@@ -1,4 +1,4 @@
-"""Tests of pacemaker.sasl.registry: mechanisms found by the name of their method."""
+"""Tests of pacemaker.sasl.setup: each method's mechanisms, by the method's name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 
 from pacemaker.config.settings import AuthMethod, Settings
 from pacemaker.errors import ConfigError
-from pacemaker.sasl.registry import (
-    client_mechanism_factory,
+from pacemaker.sasl.setup import (
     default_state_directory,
-    server_mechanism_factory,
+    set_up_client,
+    set_up_server,
 )
 from tests.sasl.exchange import run_exchange
 from tests.sasl.responses import SECRET_HEX, USER
@@ -35,14 +35,14 @@ def digest(tmp_path: Path) -> Settings:
 def test_none_has_no_mechanism() -> None:
     """Under NONE nobody has to authenticate, and no file is looked at."""
     settings = Settings(jaas_file=Path("/no/such/file"))
-    assert server_mechanism_factory(settings)[:2] == (None, ())
-    assert client_mechanism_factory(settings) == (None, ())
+    assert set_up_server(settings)[:2] == (None, ())
+    assert set_up_client(settings) == (None, ())
 
 
 def test_digest_makes_a_pair_that_agrees(digest: Settings) -> None:
     """Both ends, made from the same settings, authenticate to each other."""
-    server_side = server_mechanism_factory(digest)
-    client_side = client_mechanism_factory(digest)
+    server_side = set_up_server(digest)
+    client_side = set_up_client(digest)
     assert server_side.factory
     assert client_side.factory
     client, server = client_side.factory("localhost"), server_side.factory()
@@ -60,7 +60,7 @@ def test_digest_takes_its_password_from_an_option_of_the_jvm(tmp_path: Path) -> 
         'PacemakerDigest { m.C required username="u" password="${pm.secret}"; };'
     )
     first, same, other = [
-        server_mechanism_factory(
+        set_up_server(
             Settings(
                 auth_method=AuthMethod.DIGEST,
                 jaas_file=jaas_file,
@@ -82,7 +82,7 @@ def test_identity_changes_with_whatever_decides_who_may_read(tmp_path: Path) -> 
         files.append(file)
     none, digest = AuthMethod.NONE, AuthMethod.DIGEST
     same, also_same, *others = [
-        server_mechanism_factory(settings).identity
+        set_up_server(settings).identity
         for settings in (
             Settings(auth_method=digest, jaas_file=files[0]),
             Settings(auth_method=digest, jaas_file=files[1]),
@@ -100,7 +100,7 @@ def test_identity_changes_with_whatever_decides_who_may_read(tmp_path: Path) -> 
 
 def test_each_connection_has_its_own_mechanism(digest: Settings) -> None:
     """A factory makes a new exchange, with a new nonce, each time."""
-    factory = server_mechanism_factory(digest).factory
+    factory = set_up_server(digest).factory
     assert factory
     assert factory().step(b"") != factory().step(b"")
 
@@ -108,7 +108,7 @@ def test_each_connection_has_its_own_mechanism(digest: Settings) -> None:
 def test_digest_without_a_file_ends_the_start() -> None:
     """DIGEST is never served without its secret."""
     with pytest.raises(ConfigError, match="section PacemakerDigest"):
-        server_mechanism_factory(Settings(auth_method=AuthMethod.DIGEST))
+        set_up_server(Settings(auth_method=AuthMethod.DIGEST))
 
 
 @pytest.mark.parametrize("module", ["gss", "gss_client"])
@@ -127,14 +127,14 @@ def test_kerberos_without_its_packages_says_how_to_install_them(
     monkeypatch.delattr(f"pacemaker.sasl.{module}", raising=False)
     monkeypatch.setattr(builtins, "__import__", import_without_gssapi)
     settings = Settings(auth_method=AuthMethod.KERBEROS)
-    find = server_mechanism_factory if module == "gss" else client_mechanism_factory
+    find = set_up_server if module == "gss" else set_up_client
     with pytest.raises(ConfigError, match=r"-m pip install '\.\[kerberos\]'"):
         find(settings)
 
 
 def test_secrets_stay_out_of_the_factories_reprs(digest: Settings) -> None:
     """What a factory gives, and the factory itself, print without the secret."""
-    server_side = server_mechanism_factory(digest)
+    server_side = set_up_server(digest)
     assert server_side.factory
     shown = f"{server_side!r} {server_side.factory()!r} {digest!r}"
     assert SECRET_HEX not in shown

@@ -1,8 +1,8 @@
-"""A client of the relay, whose requests other Pacemakers have to answer.
+"""What stands in for held reads and the store on a connection to the relay.
 
-A `RelayedClient` stands between the connection's protocol and the relay's core.  To the
-protocol it is the `PendingRequests` of the connection, and to its dispatcher it is the
-store.
+Other Pacemakers answer the requests of Storm's clients.  So a `RelayBackend` stands
+between the connection's protocol and the relay's core.  To the protocol it is the
+`PendingRequests` of the connection, and to its dispatcher it is the store.
 
     request ─▶ `answer_later` ─▶ inbox ─▶ (the links' thread: core, Pacemakers)
     reply ◀─ dispatcher ◀─ `next_released` ◀─ call on the I/O thread ◀──┘
@@ -122,30 +122,31 @@ class ThreadRequests:
         self._total_bytes += size_bytes
 
 
-class RelayedRequest:
+class PendingRequest:
     """One request that waits for its answer.
 
     Attributes:
-        request: the request.
+        message: the request as it was received.
         size_bytes: the memory that it takes.
         question: what is asked of the Pacemakers.
         answer: their answer, once it has come.
     """
 
-    __slots__ = ("answer", "question", "request", "size_bytes")
+    __slots__ = ("answer", "message", "question", "size_bytes")
 
     question: Question
 
-    def __init__(self, request: Message, size_bytes: int) -> None:
-        self.request = request
+    def __init__(self, message: Message, size_bytes: int) -> None:
+        self.message = message
         self.size_bytes = size_bytes
         self.answer: Answer = None
 
 
-class RelayedClient:
-    """One of Storm's clients: its pulses, and the requests that wait for an answer.
+class RelayBackend:
+    """What one connection stores and asks, of all Pacemakers instead of one store.
 
-    Only the connection's I/O thread calls it.
+    Only the connection's I/O thread calls it, with one exception: the links' thread
+    delivers each answer by `_deliver`, which only passes it to the I/O thread.
 
     Args:
         requests: what waits on that thread.
@@ -158,25 +159,32 @@ class RelayedClient:
     """
 
     __slots__ = (
-        *("name", "on_release", "_requests", "_account", "_has_ended"),
-        *("_pending", "_in_order", "_released", "_answer"),
+        "_account",
+        "_answer",
+        "_has_ended",
+        "_released",
+        "_requests_by_id",
+        "_thread_requests",
+        "_without_id",
+        "name",
+        "on_release",
     )
 
     def __init__(self, requests: ThreadRequests, account: Account, name: str) -> None:
         self.name = name
         self.on_release: Callable[[], None] = _nothing
-        self._requests = requests
+        self._thread_requests = requests
         self._account = account
         self._has_ended = False
         # By message id, and the one without an id.
-        self._pending: dict[int, RelayedRequest] = {}
-        self._in_order: RelayedRequest | None = None
-        self._released: list[RelayedRequest] = []
+        self._requests_by_id: dict[int, PendingRequest] = {}
+        self._without_id: PendingRequest | None = None
+        self._released: list[PendingRequest] = []
         # The answer to the request that the dispatcher is about to reply to.
         self._answer: Answer = None
 
     def __repr__(self) -> str:
-        return f"<RelayedClient {self.name} pending={len(self._pending)}>"
+        return f"<RelayBackend {self.name} pending={len(self._requests_by_id)}>"
 
     # The interface `core.protocol.pending_requests.PendingRequests`.
 
@@ -188,7 +196,7 @@ class RelayedClient:
     @property
     def request_frames(self) -> bytes:
         """The reads as frames, for a process that carries the connection on."""
-        requests = [pending.request for pending in self._all()]
+        requests = [pending.message for pending in self._pending()]
         return b"".join(
             messages.encode(request)
             for request in requests
@@ -202,7 +210,7 @@ class RelayedClient:
         The deletes themselves must not be carried out again: they would remove what was
         written after them.
         """
-        requests = [pending.request for pending in self._all()]
+        requests = [pending.message for pending in self._pending()]
         return b"".join(
             messages.encode(
                 Message(
@@ -228,10 +236,10 @@ class RelayedClient:
         """
         message_id = message.message_id
         if message_id is not None:
-            pending = self._pending.get(message_id)
-            if pending is not None and pending.request != message:
-                del self._pending[message_id]
-                self._forget(pending)
+            pending = self._requests_by_id.get(message_id)
+            if pending is not None and pending.message != message:
+                del self._requests_by_id[message_id]
+                self._drop(pending)
         return range(0)
 
     def answer_later(self, message: Message, authenticated: bool) -> bool:
@@ -250,25 +258,27 @@ class RelayedClient:
         if not authenticated and kind not in _ACKS:
             return False
         has_id = message_id is not None and message_id != NO_MESSAGE_ID
-        if has_id and message_id in self._pending:
+        if has_id and message_id in self._requests_by_id:
             # The same request, sent again: `supersede` has dropped any other.
             return True
-        pending = self._begin(message, asked, path)
+        pending = self._new_pending(message, asked, path)
         if has_id and message_id is not None:
-            self._pending[message_id] = pending
+            self._requests_by_id[message_id] = pending
         else:
-            self._in_order = pending
-        self._requests.inbox.ask(pending.question)
+            self._without_id = pending
+        self._thread_requests.inbox.ask(pending.question)
         return True
 
-    def _begin(self, message: Message, kind: QuestionKind, path: str) -> RelayedRequest:
+    def _new_pending(
+        self, message: Message, kind: QuestionKind, path: str
+    ) -> PendingRequest:
         """Make the question of a request, and count its memory."""
         if kind is QuestionKind.NODES:
             # The account pays for a list now, and for its names when they are known.
             self._account.lists += 1
         size_bytes = _REQUEST_BYTES + characters_bytes(path)
-        self._requests.add(self._account, size_bytes)
-        pending = RelayedRequest(message, size_bytes)
+        self._thread_requests.add(self._account, size_bytes)
+        pending = PendingRequest(message, size_bytes)
         pending.question = Question(kind, path, partial(self._deliver, pending))
         return pending
 
@@ -276,16 +286,19 @@ class RelayedClient:
         """Remove and return a request that is answered now, or None."""
         while self._released:
             pending = self._released.pop()
-            message_id = pending.request.message_id
-            if pending is self._in_order:
-                self._in_order = None
-            elif message_id is not None and self._pending.get(message_id) is pending:
-                del self._pending[message_id]
+            message_id = pending.message.message_id
+            if pending is self._without_id:
+                self._without_id = None
+            elif (
+                message_id is not None
+                and self._requests_by_id.get(message_id) is pending
+            ):
+                del self._requests_by_id[message_id]
             else:
                 continue
-            self._requests.remove(self._account, pending.size_bytes)
+            self._thread_requests.remove(self._account, pending.size_bytes)
             self._answer = pending.answer
-            return pending.request
+            return pending.message
         return None
 
     def drop_all(self) -> None:
@@ -293,16 +306,16 @@ class RelayedClient:
         if self._has_ended:
             return
         self._has_ended = True
-        for pending in self._all():
-            self._forget(pending)
-        self._pending.clear()
-        self._in_order = None
+        for pending in self._pending():
+            self._drop(pending)
+        self._requests_by_id.clear()
+        self._without_id = None
         self._released.clear()
         self.on_release = _nothing
-        self._requests.inbox.writer_left(self)
+        self._thread_requests.inbox.writer_left(self)
 
     def _refuse_relay(self, relay_id: str) -> None:
-        if relay_id == self._requests.relay_id:
+        if relay_id == self._thread_requests.relay_id:
             raise OutOfPlaceError(
                 "this relay is connected to itself: pacemaker.relay.servers and --to"
                 " may only name Pacemakers, not relays"
@@ -313,20 +326,21 @@ class RelayedClient:
             f"relay {relay_id[:40]!a}",
         )
 
-    def _all(self) -> list[RelayedRequest]:
-        in_order = [] if self._in_order is None else [self._in_order]
-        return [*self._pending.values(), *in_order]
+    def _pending(self) -> list[PendingRequest]:
+        without_id = [] if self._without_id is None else [self._without_id]
+        return [*self._requests_by_id.values(), *without_id]
 
-    def _forget(self, pending: RelayedRequest) -> None:
-        self._requests.remove(self._account, pending.size_bytes)
-        self._requests.inbox.drop(pending.question)
+    def _drop(self, pending: PendingRequest) -> None:
+        self._thread_requests.remove(self._account, pending.size_bytes)
+        self._thread_requests.inbox.drop(pending.question)
 
-    def _deliver(self, pending: RelayedRequest, answer: Answer) -> None:
-        # Called on the links' thread; the rest of this class is not.
+    def _deliver(self, pending: PendingRequest, answer: Answer) -> None:
+        # On the links' thread.  It may set the answer: the I/O thread reads it only
+        # after `_release`, which is queued behind it.
         pending.answer = answer
-        self._requests.call(partial(self._release, pending))
+        self._thread_requests.call(partial(self._release, pending))
 
-    def _release(self, pending: RelayedRequest) -> None:
+    def _release(self, pending: PendingRequest) -> None:
         if not self._has_ended:
             self._released.append(pending)
             self.on_release()
@@ -341,11 +355,11 @@ class RelayedClient:
         account: Account = UNKNOWN_PEER,
     ) -> None:
         """Store a pulse, and have it passed on."""
-        self._requests.inbox.put(key, value, handle, account, self)
+        self._thread_requests.inbox.put(key, value, handle, account, self)
 
     def put_at(self, handle: KeyHandle, value: bytes) -> None:
         """Store a pulse of a known key, and have it passed on."""
-        self._requests.inbox.put_at(handle, value, self)
+        self._thread_requests.inbox.put_at(handle, value, self)
 
     def get(self, key: str) -> bytes | None:
         """Return the answer to a GET_PULSE, or whether an EXISTS found the key."""
