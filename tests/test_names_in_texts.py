@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from pacemaker.config.keys import KEYS, KEYS_WITHOUT_EFFECT
+from pacemaker.config.keys import KEYS, KNOWN_PACEMAKER_KEYS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "pacemaker"
@@ -27,7 +27,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 _DOTTED = re.compile(r"`(_?[A-Za-z]\w*(?:\.\w+)+)(?:\(\))?`")
 _PATH = re.compile(r"`([a-z_]+(?:/\w+)+)(?:\.py|/)?`")
-_CONFIG_KEYS = {key.name for key in KEYS} | set(KEYS_WITHOUT_EFFECT)
+_CONFIG_KEYS = {key.name for key in KEYS} | KNOWN_PACEMAKER_KEYS
 
 
 def _place(path: Path) -> tuple[str, ...]:

@@ -28,8 +28,8 @@ from pacemaker.errors import AdminError, ZooKeeperError
 
 if TYPE_CHECKING:
     from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes
-    from pacemaker.why.evidence import Evidence, WorkerId
-    from pacemaker.why.facts import DaemonFacts
+    from pacemaker.why.evidence import Evidence
+    from pacemaker.why.facts import DaemonFacts, WorkerId
 
 # The port of an endpoint, unless the command line says otherwise.
 ADMIN_PORT: Final = 6698
@@ -231,7 +231,7 @@ def _wanted(evidence: Evidence, topology: str, worker: str | None) -> list[Worke
     return [
         each
         for each in sorted({*evidence.workers, *evidence.assigned})
-        if _is_topology(each[0], topology)
+        if _is_topology(each.topology_id, topology)
         and (worker is None or _is_it(evidence, each, worker))
     ]
 
@@ -239,15 +239,15 @@ def _wanted(evidence: Evidence, topology: str, worker: str | None) -> list[Worke
 def _is_it(evidence: Evidence, known: WorkerId, wanted: str) -> bool:
     from pacemaker.observe.zookeeper.storm_nodes import slot_of
 
-    slot = slot_of(known[1])
+    slot = slot_of(known.name)
     if slot is None:
-        return wanted == known[1]
-    if wanted in (known[1], str(slot.port)):
+        return wanted == known.name
+    if wanted in (known.name, str(slot.port)):
         return True
     host, colon, port = wanted.rpartition(":")
     if colon and port == str(slot.port) and evidence.nodes is not None:
-        return host == evidence.nodes.host_of(known[0], slot.node)
-    return len(wanted) > 5 and wanted in known[1]
+        return host == evidence.nodes.host_of(known.topology_id, slot.node)
+    return len(wanted) > 5 and wanted in known.name
 
 
 def _nothing(evidence: Evidence, topology: str, worker: str | None) -> str:

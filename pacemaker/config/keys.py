@@ -1,4 +1,4 @@
-"""The table of the Storm configuration keys that are used here."""
+"""The table of the Storm configuration keys that are read here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ZOOKEEPER_SERVERS: Final = "storm.zookeeper.servers"
 
 @dataclass(frozen=True, slots=True)
 class ConfigKey:
-    """One key that is used.
+    """One key that is read.
 
     Attributes:
         name: its name in storm.yaml.
@@ -27,6 +27,8 @@ class ConfigKey:
         null_is_unset: whether null means the default.  False for the keys that
             Storm's daemon uses, because it fails on a null there.
         is_secret: its value is never shown.
+        has_effect: False if the value is checked and shown, as in Storm, but nothing
+            here uses it.
 
     """
 
@@ -35,6 +37,7 @@ class ConfigKey:
     check: Callable[[object], object]
     null_is_unset: bool = True
     is_secret: bool = False
+    has_effect: bool = True
 
 
 KEYS: Final = (
@@ -52,7 +55,12 @@ KEYS: Final = (
     ConfigKey("nimbus.daemon.user", "nimbus_daemon_user", values.string),
     ConfigKey(SERVERS, "servers", values.servers),
     ConfigKey(RELAY_SERVERS, "relay_servers", values.servers),
-    ConfigKey("pacemaker.client.max.threads", "client_max_threads", values.integer(1)),
+    ConfigKey(
+        "pacemaker.client.max.threads",
+        "client_max_threads",
+        values.integer(1),
+        has_effect=False,
+    ),
     ConfigKey(ZOOKEEPER_SERVERS, "zookeeper_servers", values.zookeeper_servers),
     ConfigKey(
         "storm.zookeeper.port", "zookeeper_port", values.integer(1, values.PORT_MAX)
@@ -88,12 +96,9 @@ KEYS: Final = (
     ),
 )
 
-# Accepted without effect on the daemon: no release reads them, or only the JVM's
-# launcher or clients do.
-KEYS_WITHOUT_EFFECT: Final = (
+# Accepted with any value: no release of Storm reads them.
+UNREAD_KEYS: Final = (
     "pacemaker.base.threads",
-    CHILDOPTS,
-    "pacemaker.client.max.threads",
     "pacemaker.kerberos.users",
     "pacemaker.thread.timeout",
 )
@@ -102,5 +107,5 @@ PACEMAKER_PREFIX: Final = "pacemaker."
 # The prefix of our own keys that stand for options of `serve`, `relay` and `observe`.
 OPTION_PREFIX: Final = "pacemaker.py."
 KNOWN_PACEMAKER_KEYS: Final = frozenset(
-    {key.name for key in KEYS} | {HOST, *KEYS_WITHOUT_EFFECT}
+    {key.name for key in KEYS} | {HOST, CHILDOPTS, *UNREAD_KEYS}
 )

@@ -189,11 +189,26 @@ def _apply_jaas_option(
 
 
 def _notes(merged: Mapping[str, SourcedValue]) -> Iterable[Note]:
-    unused = [name for name in keys.KEYS_WITHOUT_EFFECT if name in merged]
-    if unused:
-        yield Note(f"without effect here: {', '.join(unused)}")
+    without_effect = [
+        *(key.name for key in KEYS if not key.has_effect and key.name in merged),
+        *(name for name in keys.UNREAD_KEYS if name in merged),
+        *_ignored_childopts(merged),
+    ]
+    if without_effect:
+        yield Note(f"without effect here: {', '.join(without_effect)}")
     if keys.HOST in merged:
         yield Note(f"{keys.HOST} is deprecated; use {keys.SERVERS}")
     found = ignored_keys({name: value.value for name, value in merged.items()})
     for sentence in islice(found, _MAX_WARNINGS):
         yield Note(sentence, is_warning=True)
+
+
+def _ignored_childopts(merged: Mapping[str, SourcedValue]) -> Iterable[str]:
+    """Yield what to call the JVM's options that nothing here uses, if there are any."""
+    found = merged.get(keys.CHILDOPTS)
+    if found is None or found.value is None:
+        return
+    options = values.jvm_options(found.value)
+    used = [each for each in options if each.startswith(values.PROPERTY_OPTION)]
+    if len(used) < len(options):
+        yield f"the rest of {keys.CHILDOPTS}" if used else keys.CHILDOPTS

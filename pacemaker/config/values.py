@@ -166,7 +166,7 @@ def jaas_option(value: object) -> str | None:
         None if no option names one.
 
     """
-    named = [option for option in _jvm_options(value) if option.startswith(JAAS_OPTION)]
+    named = [option for option in jvm_options(value) if option.startswith(JAAS_OPTION)]
     return named[-1].removeprefix(JAAS_OPTION) if named else None
 
 
@@ -183,13 +183,18 @@ def java_properties(value: object) -> tuple[tuple[str, str], ...]:
     # `-Dname` alone sets an empty value.
     pairs = (
         option.removeprefix(PROPERTY_OPTION).partition("=")
-        for option in _jvm_options(value)
+        for option in jvm_options(value)
         if option.startswith(PROPERTY_OPTION)
     )
     return tuple((name, text) for name, _, text in pairs)
 
 
-def _jvm_options(value: object) -> list[str]:
+def jvm_options(value: object) -> list[str]:
+    """Return the JVM's options, split as by a shell.
+
+    Args:
+        value: pacemaker.childopts, a string or a list of strings.
+    """
     if isinstance(value, list):
         value = " ".join(strings(value))
     if not isinstance(value, str):

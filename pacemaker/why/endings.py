@@ -16,8 +16,8 @@ from __future__ import annotations
 from typing import Final
 
 from pacemaker.observe.zookeeper.storm_nodes import Status, slot_of
-from pacemaker.why.evidence import SLACK_S, Cause, Evidence, WorkerId, WorkerVerdict
-from pacemaker.why.facts import HistoryEvent
+from pacemaker.why.evidence import SLACK_S, Cause, Evidence, WorkerVerdict
+from pacemaker.why.facts import HistoryEvent, WorkerId
 from pacemaker.why.gaps import Gap
 
 # How long before its end a worker may have reported the error that ended it.
@@ -117,12 +117,12 @@ def _error_of(
     evidence: Evidence, worker: WorkerId, gap: Gap, ended_s: float
 ) -> str | None:
     """Return the error that a worker reported before it ended."""
-    slot = slot_of(worker[1])
+    slot = slot_of(worker.name)
     if evidence.nodes is None or slot is None:
         return None
-    host = evidence.nodes.host_of(worker[0], slot.node)
+    host = evidence.nodes.host_of(worker.topology_id, slot.node)
     for (topology_id, component), error in evidence.nodes.errors.items():
-        is_its = topology_id == worker[0] and error.port == slot.port
+        is_its = topology_id == worker.topology_id and error.port == slot.port
         is_then = (
             gap.span.begin_s - _ERROR_BEFORE_S <= error.time_secs <= ended_s + SLACK_S
         )
@@ -223,7 +223,7 @@ def _still_silent(evidence: Evidence, worker: WorkerId, gap: Gap) -> Cause:
             " hangs, or its host is cut off",
         )
     ended = _ENDS.get(gap.last.end, gap.last.end)
-    moved_s = evidence.newest_assignment_s(worker[0])
+    moved_s = evidence.newest_assignment_s(worker.topology_id)
     # A supervisor kills a worker that takes too long to stop, and its key stays.
     was_moved = (
         evidence.is_unassigned(worker)
@@ -246,12 +246,12 @@ def aftermath(evidence: Evidence, worker: WorkerId, gap: Gap) -> str | None:
     if gap.is_over:
         return None
     begin_s = gap.span.begin_s
-    found = evidence.topology_deleted(worker[0], begin_s - SLACK_S)
+    found = evidence.topology_deleted(worker.topology_id, begin_s - SLACK_S)
     if found is not None:
         return f"its topology was killed {found[0] - begin_s:.0f} s after that"
     if not evidence.is_unassigned(worker):
         return None
-    moved_s = evidence.newest_assignment_s(worker[0])
+    moved_s = evidence.newest_assignment_s(worker.topology_id)
     if moved_s is None or moved_s <= begin_s:
         return _SLOT_IS_FREE
     return f"{_SLOT_IS_FREE}, {moved_s - begin_s:.0f} s after its last heartbeat"

@@ -5,15 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from pacemaker.heartbeats.keys import topology_path
 from pacemaker.observe.zookeeper.storm_nodes import ClusterNodes, slot_of
-from pacemaker.why.facts import DaemonFacts, HistoryEvent, KeyFacts
+from pacemaker.why.facts import DaemonFacts, HistoryEvent, KeyFacts, WorkerId
 from pacemaker.why.gaps import Gap, gaps_of
-
-# The id of a topology, and the name of a worker in it.
-WorkerId: TypeAlias = tuple[str, str]
 
 # Clocks of hosts differ, and uptimes are whole seconds.
 SLACK_S: Final = 3.0
@@ -96,7 +93,7 @@ class Evidence:
         """Every worker that ZooKeeper has an assignment for."""
         assignments = {} if self.nodes is None else self.nodes.assignments
         return sorted(
-            (topology_id, slot.worker)
+            WorkerId(topology_id, slot.worker)
             for topology_id, assignment in assignments.items()
             for slot in assignment.slots()
         )
@@ -161,7 +158,7 @@ class Evidence:
 
     def is_unassigned(self, worker: WorkerId) -> bool:
         """Return whether ZooKeeper has no assignment for a worker's slot."""
-        is_asked = self.nodes is not None and slot_of(worker[1]) is not None
+        is_asked = self.nodes is not None and slot_of(worker.name) is not None
         return is_asked and self.assigned_s(worker) is None
 
     def newest_assignment_s(self, topology_id: str) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pacemaker.config.storm_defaults import TASK_HEARTBEAT_SECS
 from pacemaker.heartbeats.keys import split_key
@@ -18,6 +18,18 @@ _VERSION: Final = 1
 EVENTS_KEPT: Final = 32
 # A difference of two clocks that matters: what answers take on their way is less.
 CLOCK_TOLERANCE_S: Final = 1.0
+
+
+class WorkerId(NamedTuple):
+    """Which worker.
+
+    Attributes:
+        topology_id: the id of its topology.
+        name: its name in that topology, as in the key of its heartbeat.
+    """
+
+    topology_id: str
+    name: str
 
 
 class HistoryFormatError(ValueError):
@@ -114,7 +126,7 @@ class DaemonFacts:
         read_s: when that was; None if never.
         read_gaps: times longer than 30 s in which nobody read.
         deletes: directories that were deleted: when, which, and by whom.
-        keys: by topology id and worker.
+        keys: what it remembers of each worker.
         is_relay: whether it is a relay, which sees only the workers of its own host.
         corrected_s: what was added to its times, because its clock was wrong.
     """
@@ -126,7 +138,7 @@ class DaemonFacts:
     read_s: float | None = None
     read_gaps: tuple[Span, ...] = ()
     deletes: tuple[tuple[float, str, str], ...] = ()
-    keys: Mapping[tuple[str, str], KeyFacts] = field(default_factory=dict)
+    keys: Mapping[WorkerId, KeyFacts] = field(default_factory=dict)
     is_relay: bool = False
     corrected_s: float = 0.0
 
@@ -223,13 +235,11 @@ def parse_history(name: str, text: str) -> DaemonFacts:
         ) from exc
 
 
-def _keys(
-    name: str, shown: Mapping[str, Any]
-) -> Iterator[tuple[tuple[str, str], KeyFacts]]:
+def _keys(name: str, shown: Mapping[str, Any]) -> Iterator[tuple[WorkerId, KeyFacts]]:
     for key, record in shown.items():
-        worker = split_key(key)
-        if worker is not None:
-            yield worker, _key(name, record)
+        parts = split_key(key)
+        if parts is not None:
+            yield WorkerId(*parts), _key(name, record)
 
 
 def _key(name: str, record: Mapping[str, Any]) -> KeyFacts:

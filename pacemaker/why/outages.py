@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from pacemaker.why.evidence import Cause, Evidence, WorkerId, WorkerVerdict, node_of
-from pacemaker.why.facts import Span
+from pacemaker.why.evidence import Cause, Evidence, WorkerVerdict, node_of
+from pacemaker.why.facts import Span, WorkerId
 from pacemaker.why.gaps import Gap
 
 # The share of all workers, and the number of them, that must be silent at once for the
@@ -16,7 +16,7 @@ _MANY: Final = 3
 
 def shared_outage(evidence: Evidence, worker: WorkerId, gap: Gap) -> Cause | None:
     """Tell whether the whole host, or the whole cluster, was silent."""
-    node = node_of(worker[1])
+    node = node_of(worker.name)
     alive = [each for each in evidence.workers if _was_alive(evidence, each, gap.span)]
     silent = [each for each in alive if _was_silent(evidence, each, gap.span)]
     here = [each for each in alive if node_of(each[1]) == node]

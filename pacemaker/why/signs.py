@@ -13,12 +13,11 @@ from pacemaker.why.evidence import (
     SLACK_S,
     Evidence,
     WorkerFinding,
-    WorkerId,
     WorkerVerdict,
     newest,
     node_of,
 )
-from pacemaker.why.facts import KeyFacts
+from pacemaker.why.facts import KeyFacts, WorkerId
 
 # A key has two writers if the writer changes this often in this time, each time while
 # the connection of the previous writer is open.
@@ -130,7 +129,7 @@ def _present(evidence: Evidence, worker: WorkerId) -> Iterator[WorkerFinding]:
         return
     if last.executors == 0:
         yield _loading(last)
-    elif evidence.lacks_supervisor(node_of(worker[1])):
+    elif evidence.lacks_supervisor(node_of(worker.name)):
         reason = "it sends heartbeats, but ZooKeeper does not have its supervisor"
         yield WorkerFinding(WorkerVerdict.SUPERVISOR_GONE, None, None, (reason,))
 

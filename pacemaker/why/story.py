@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from pacemaker.why.evidence import Evidence, WorkerFinding, WorkerId, WorkerVerdict
-from pacemaker.why.facts import EVENTS_KEPT, KeyFacts
+from pacemaker.why.evidence import Evidence, WorkerFinding, WorkerVerdict
+from pacemaker.why.facts import EVENTS_KEPT, KeyFacts, WorkerId
 
 # What each verdict means, in a sentence.
 MEANINGS: Final = {

@@ -21,11 +21,10 @@ from pacemaker.why.evidence import (
     Cause,
     Evidence,
     WorkerFinding,
-    WorkerId,
     WorkerVerdict,
     newest,
 )
-from pacemaker.why.facts import KeyFacts
+from pacemaker.why.facts import KeyFacts, WorkerId
 from pacemaker.why.gaps import Gap
 from pacemaker.why.outages import shared_outage
 from pacemaker.why.signs import without_gap

@@ -310,10 +310,31 @@ def test_notes_name_what_has_no_effect() -> None:
     (note,) = configuration.notes
     assert not note.is_warning
     assert note.text == (
-        "without effect here: pacemaker.base.threads, pacemaker.childopts, "
-        "pacemaker.client.max.threads, pacemaker.kerberos.users, "
-        "pacemaker.thread.timeout"
+        "without effect here: pacemaker.client.max.threads, pacemaker.base.threads,"
+        " pacemaker.kerberos.users, pacemaker.thread.timeout, pacemaker.childopts"
     )
+
+
+@pytest.mark.parametrize(
+    ("childopts", "named"),
+    [
+        (None, ()),
+        ("", ()),
+        ("-Dname=value", ()),
+        ("-Djava.security.auth.login.config=/jaas", ()),
+        ("-Xmx1g", ("pacemaker.childopts",)),
+        ("-Xmx1g -Dname=value", ("the rest of pacemaker.childopts",)),
+        (["-Xmx1g", "-Dname=value"], ("the rest of pacemaker.childopts",)),
+    ],
+)
+def test_note_names_only_the_options_of_the_jvm_that_are_not_used(
+    childopts: object, named: tuple[str, ...]
+) -> None:
+    """A -D supplies the JAAS file, or a value for ${...} in it."""
+    notes = merged({"pacemaker.childopts": childopts}).notes
+    assert [note.text for note in notes] == [
+        f"without effect here: {each}" for each in named
+    ]
 
 
 def test_notes_warn_of_an_unknown_key_of_pacemaker() -> None:

@@ -16,14 +16,14 @@ from pacemaker.observe.zookeeper.storm_nodes import (
     Supervisor,
 )
 from pacemaker.why.evidence import Evidence, WorkerFinding
-from pacemaker.why.facts import DaemonFacts, HistoryEvent, KeyFacts, Span
+from pacemaker.why.facts import DaemonFacts, HistoryEvent, KeyFacts, Span, WorkerId
 from pacemaker.why.verdicts import findings_of
 
 TOPOLOGY = "words-1-1700000000"
 BEGAN_S = 1_000.0
 AT_S = 5_000.0
 NOW_S = 10_000.0
-WORKER = (TOPOLOGY, "node-a-6700")
+WORKER = WorkerId(TOPOLOGY, "node-a-6700")
 PEER = "10.0.0.1:4001"
 LATER_PEER = "10.0.0.1:4002"
 
@@ -58,7 +58,7 @@ def key(
 
 
 def daemon(
-    keys: dict[tuple[str, str], KeyFacts],
+    keys: dict[WorkerId, KeyFacts],
     name: str = "pm1",
     deletes: Sequence[tuple[float, str, str]] = (),
     read_gaps: Sequence[Span] = (),
@@ -99,7 +99,12 @@ def evidence(
 ) -> Evidence:
     """Return the evidence of one Pacemaker; the others are workers by their names."""
     keys = {WORKER: facts}
-    keys.update({(TOPOLOGY, name.replace("_", "-")): o for name, o in others.items()})
+    keys.update(
+        {
+            WorkerId(TOPOLOGY, name.replace("_", "-")): each
+            for name, each in others.items()
+        }
+    )
     return Evidence([daemon(keys)], nodes)
 
 

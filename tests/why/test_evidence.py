@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pacemaker.why.evidence import Evidence, WorkerVerdict, node_of
+from pacemaker.why.facts import WorkerId
 from tests.why.cases import (
     AT_S,
     NOW_S,
@@ -23,7 +24,7 @@ from tests.why.cases import (
 
 def test_workers_are_those_that_any_pacemaker_remembers() -> None:
     """Each once, sorted."""
-    other = (TOPOLOGY, "node-b-6700")
+    other = WorkerId(TOPOLOGY, "node-b-6700")
     judged = Evidence([daemon({WORKER: key(), other: key()}), daemon({WORKER: key()})])
     assert judged.workers == [WORKER, other]
 
@@ -60,7 +61,7 @@ def test_assignment_is_that_of_the_worker_s_slot() -> None:
     assert evidence(key(), nodes(assigned_s=7)).assigned_s(WORKER) == 7
     assert evidence(key(), nodes(assigned_s=None)).assigned_s(WORKER) is None
     assert evidence(key()).assigned_s(WORKER) is None
-    assert evidence(key(), nodes()).assigned_s((TOPOLOGY, "odd")) is None
+    assert evidence(key(), nodes()).assigned_s(WorkerId(TOPOLOGY, "odd")) is None
 
 
 def test_supervisor_is_missed_only_in_zookeeper() -> None:

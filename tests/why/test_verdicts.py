@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pacemaker.why.evidence import Evidence, WorkerVerdict
+from pacemaker.why.facts import WorkerId
 from pacemaker.why.verdicts import findings_of
 from tests.why.cases import (
     AT_S,
@@ -30,7 +31,7 @@ def test_nothing_unusual_is_well() -> None:
 
 def test_worker_of_which_nobody_knows() -> None:
     """It is said who was asked."""
-    finding = findings_of(evidence(key()), (TOPOLOGY, "node-z-1"))[0]
+    finding = findings_of(evidence(key()), WorkerId(TOPOLOGY, "node-z-1"))[0]
     assert finding.verdict is WorkerVerdict.UNKNOWN
     assert "pm1" in said(finding)
 

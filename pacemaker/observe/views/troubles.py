@@ -91,67 +91,133 @@ def sentence(view: ClusterView) -> str:
 def _of_servers(cluster: TrackedCluster, view: ClusterView) -> Iterator[Trouble]:
     if cluster.servers_problem is not None:
         yield Trouble(
-            True, "no_server", None, "pacemaker", f"No data: {cluster.servers_problem}"
+            is_bad=True,
+            kind="no_server",
+            topology_id=None,
+            subject="pacemaker",
+            text=f"No data: {cluster.servers_problem}",
         )
     age_s = view.data_age_s
     if age_s is not None and age_s > DATA_OLD_S:
         yield Trouble(
-            True, "old_data", None, "pacemaker", f"The data is {age_s:.0f} s old"
+            is_bad=True,
+            kind="old_data",
+            topology_id=None,
+            subject="pacemaker",
+            text=f"The data is {age_s:.0f} s old",
         )
     for name, problem in view.absent:
         yield Trouble(
-            True, "server", None, name, f"Pacemaker {name} does not answer: {problem}"
+            is_bad=True,
+            kind="server",
+            topology_id=None,
+            subject=name,
+            text=f"Pacemaker {name} does not answer: {problem}",
         )
     if cluster.dropped:
         text = f"too many keys: {counted(cluster.dropped, 'key')} not read"
-        yield Trouble(False, "too_many_keys", None, "pacemaker", text)
+        yield Trouble(
+            is_bad=False,
+            kind="too_many_keys",
+            topology_id=None,
+            subject="pacemaker",
+            text=text,
+        )
 
 
 def _of_zookeeper(view: ClusterView) -> Iterator[Trouble]:
     if view.nodes_problem is not None:
         text = f"ZooKeeper does not answer: {view.nodes_problem}"
-        yield Trouble(False, "zookeeper", None, "zookeeper", text)
+        yield Trouble(
+            is_bad=False,
+            kind="zookeeper",
+            topology_id=None,
+            subject="zookeeper",
+            text=text,
+        )
     elif view.has_zookeeper and view.leader is None:
-        yield Trouble(True, "no_leader", None, "nimbus", "No Nimbus leads the cluster")
+        yield Trouble(
+            is_bad=True,
+            kind="no_leader",
+            topology_id=None,
+            subject="nimbus",
+            text="No Nimbus leads the cluster",
+        )
 
 
 def _of_topology(view: ClusterView, topology: TopologyView) -> Iterator[Trouble]:
     name = _short(topology.name)
     if not topology.is_known:
         text = f"{name}: heartbeats remain, but Storm no longer has the topology"
-        yield Trouble(False, "stale_topology", topology.id, topology.name, text)
+        yield Trouble(
+            is_bad=False,
+            kind="stale_topology",
+            topology_id=topology.id,
+            subject=topology.name,
+            text=text,
+        )
         return
     for worker in topology.workers:
         yield from _of_worker(topology, worker)
     if topology.moves:
         moved = counted(topology.moves, "move")
         text = f"{name}: {moved} of executors in the last 10 minutes"
-        yield Trouble(False, "moved", topology.id, topology.name, text)
+        yield Trouble(
+            is_bad=False,
+            kind="moved",
+            topology_id=topology.id,
+            subject=topology.name,
+            text=text,
+        )
     for component in topology.components:
         yield from _of_component(view, topology, component)
     failed_percent = topology.rates.failed_percent
     if failed_percent is not None and failed_percent >= FAILED_PERCENT:
         text = f"{name}: {failed_percent:.1f} % of the tuple trees fail"
-        yield Trouble(True, "failures", topology.id, topology.name, text)
+        yield Trouble(
+            is_bad=True,
+            kind="failures",
+            topology_id=topology.id,
+            subject=topology.name,
+            text=text,
+        )
 
 
 def _of_worker(topology: TopologyView, worker: WorkerView) -> Iterator[Trouble]:
     name, place = _short(topology.name), _short(worker.place)
     if worker.state in _BAD_STATES:
         text = f"{name}: worker {place} {_bad_state(worker)}"
-        yield Trouble(True, worker.state, topology.id, worker.name, text)
+        yield Trouble(
+            is_bad=True,
+            kind=worker.state,
+            topology_id=topology.id,
+            subject=worker.name,
+            text=text,
+        )
     if worker.restarts:
         times = "once" if worker.restarts == 1 else f"{worker.restarts} times"
         is_new = (worker.uptime_secs or 0) < 60
         text = f"{name}: worker {place} was restarted {times} in the last 10 minutes"
         if is_new:
             text += f", the last time {worker.uptime_secs} s ago"
-        yield Trouble(is_new, "restarted", topology.id, worker.name, text)
+        yield Trouble(
+            is_bad=is_new,
+            kind="restarted",
+            topology_id=topology.id,
+            subject=worker.name,
+            text=text,
+        )
     skew_s = worker.skew_s
     if worker.state == "ok" and skew_s is not None and _is_skew(skew_s):
         direction = "behind" if skew_s > 0 else "ahead of"
         text = f"{name}: the clock of {place} is {abs(skew_s):.0f} s {direction} ours"
-        yield Trouble(False, "skew", topology.id, worker.name, text)
+        yield Trouble(
+            is_bad=False,
+            kind="skew",
+            topology_id=topology.id,
+            subject=worker.name,
+            text=text,
+        )
 
 
 def _short(name: str) -> str:
@@ -182,13 +248,25 @@ def _of_component(
     if load is not None and load >= FULL_CAPACITY:
         place = _short(_place(topology, component.busiest))
         text = f"{name}: {bolt} is full: capacity {load:.2f} at {place}"
-        yield Trouble(True, "full", topology.id, component.name, text)
+        yield Trouble(
+            is_bad=True,
+            kind="full",
+            topology_id=topology.id,
+            subject=component.name,
+            text=text,
+        )
     error = component.error
     if error is not None and view.time_s - error.time_secs < RECENT_S:
         age_s = max(0.0, view.time_s - error.time_secs)
         text = f"{name}: {bolt} failed {age_s:.0f} s ago: "
         text += clipped(error.summary, MAX_ERROR_CHARACTERS)
-        yield Trouble(False, "error", topology.id, component.name, text)
+        yield Trouble(
+            is_bad=False,
+            kind="error",
+            topology_id=topology.id,
+            subject=component.name,
+            text=text,
+        )
 
 
 def _place(topology: TopologyView, worker: str | None) -> str:
