@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NOT_IMPLEMENTED: Final = 501
 
 
-class _One:
+class _SingleFamily:
     """A registry of one family: prometheus-client writes whole registries."""
 
     def __init__(self, family: Metric) -> None:
@@ -41,7 +41,7 @@ def metrics_page(collect: Callable[[], Iterable[Metric]]) -> Page:
 
     def write() -> Iterator[bytes]:
         for family in collect():
-            yield generate_latest(_One(family))
+            yield generate_latest(_SingleFamily(family))
 
     def show(query: Query) -> HttpResponse:
         return HttpResponse(OK, CONTENT_TYPE_PLAIN_0_0_4, write())

@@ -76,10 +76,16 @@ class _NoAnswerError(click.ClickException):
 
 
 # The errors of a standard output that can no longer be written.
-_OF_WRITING: Final = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_OUTPUT_ERRNOS: Final = (
+    errno.EPIPE,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+)
 
 # The first entry that matches an error decides how the program ends.
-_ENDS: Final[dict[type[PacemakerError], type[click.ClickException]]] = {
+_EXCEPTION_TYPES: Final[dict[type[PacemakerError], type[click.ClickException]]] = {
     ConfigError: _WrongConfigurationError,
     ListenError: _CannotListenError,
     StartError: _SystemRefusedError,
@@ -135,11 +141,13 @@ class _Program(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise  # click's own way to end
-        except tuple(_ENDS) as exc:
-            end = next(end for kind, end in _ENDS.items() if isinstance(exc, kind))
+        except tuple(_EXCEPTION_TYPES) as exc:
+            end = next(
+                end for kind, end in _EXCEPTION_TYPES.items() if isinstance(exc, kind)
+            )
             raise end(printable(str(exc))) from exc
         except Exception as exc:
-            if isinstance(exc, OSError) and exc.errno in _OF_WRITING:
+            if isinstance(exc, OSError) and exc.errno in _OUTPUT_ERRNOS:
                 raise output_lost(exc) from exc  # of a command's --help
             _logger.critical(
                 "unexpected failure (a bug): please report it", exc_info=True

@@ -15,9 +15,9 @@ from pacemaker.cli.options.configuration import (
     LEVEL_VARIABLE,
     choose_hold_times,
     configuration_options,
+    log_notes,
     prepare,
     prepare_sasl,
-    warn_of,
 )
 from pacemaker.cli.options.daemon_options import (
     DaemonOption,
@@ -104,7 +104,7 @@ def _check_relay(settings: Settings) -> None:
     from pacemaker.relay.security import relay_sasl
     from pacemaker.relay.upstreams import upstream_addresses
 
-    warn_of(relay_sasl(settings).notes)
+    log_notes(relay_sasl(settings).notes)
     upstream_addresses(settings)
 
 

@@ -8,7 +8,11 @@ from typing import Final
 
 import click
 
-from pacemaker.cli.options.configuration import configuration_options, prepare, warn_of
+from pacemaker.cli.options.configuration import (
+    configuration_options,
+    log_notes,
+    prepare,
+)
 from pacemaker.cli.options.daemon_options import daemon_option
 from pacemaker.cli.options.server_options import (
     check_bind,
@@ -87,7 +91,7 @@ def relay_command(
     chosen = choose_server_options(ctx, configuration, log_level, log_format)
     settings = configuration.settings
     sasl = relay_sasl(settings)
-    warn_of(sasl.notes)
+    log_notes(sasl.notes)
     servers = upstream_addresses(settings, chosen["servers"].value)
     upstreams = Upstreams(servers, sasl.client_factory)
     history = not chosen["no_history"].value

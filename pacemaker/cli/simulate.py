@@ -143,7 +143,7 @@ def simulate_command(
     from pacemaker.simulate.shape import ClusterShape
 
     settings = target.settings()
-    address = _the_server(settings)
+    address = _only_server(settings)
     topologies = min(topologies, supervisors * workers)
     shape = ClusterShape(
         supervisors, workers, executors, topologies, interval_s, has_relays
@@ -211,7 +211,7 @@ def _exit_code(report: Report) -> int:
     }[report.verdict]
 
 
-def _the_server(settings: Settings) -> ServerAddress:
+def _only_server(settings: Settings) -> ServerAddress:
     from pacemaker.client.pool import server_addresses
 
     addresses = server_addresses(settings)

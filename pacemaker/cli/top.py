@@ -156,11 +156,11 @@ def make_observer(target: Target, with_zookeeper: bool) -> Observer:
     """
     from pacemaker.observe.observer import Observer
 
-    settings = _hasty(target.settings(), target.timeout_s)
+    settings = _with_short_timeouts(target.settings(), target.timeout_s)
     return Observer(settings, target.timeout_s, with_zookeeper=with_zookeeper)
 
 
-def _hasty(settings: Settings, timeout_s: float) -> Settings:
+def _with_short_timeouts(settings: Settings, timeout_s: float) -> Settings:
     """Limit the wait for ZooKeeper to that for a Pacemaker: a person is waiting."""
     limit_ms = max(1, round(1000 * timeout_s))
     wait_ms = min(limit_ms, settings.zookeeper_connection_timeout_ms)

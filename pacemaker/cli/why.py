@@ -117,7 +117,7 @@ def why_command(
     evidence = Evidence(daemons, nodes, has_relays=bool(settings.relay_servers))
     wanted = _wanted(evidence, topology, worker)
     if not wanted:
-        raise _NothingFoundError(_nothing(evidence, topology, worker))
+        raise _NothingFoundError(_nothing_known(evidence, topology, worker))
     stories = [(each, findings_of(evidence, each)) for each in wanted]
     with exit_code_answers():
         if as_json:
@@ -163,7 +163,7 @@ def _ask_all(
     Raises:
         AdminError: no endpoint answered.
     """
-    from pacemaker.why.facts import by_one_clock
+    from pacemaker.why.facts import corrected_to_one_clock
 
     answers: list[tuple[DaemonFacts, float]] = []
     problem: AdminError | None = None
@@ -178,7 +178,7 @@ def _ask_all(
             warn(printable(str(exc)))
     if problem is not None and not answers:
         raise problem
-    daemons = by_one_clock(answers)
+    daemons = corrected_to_one_clock(answers)
     for daemon in daemons:
         if daemon.corrected_s:
             _note_clock(daemon, daemons[0])
@@ -232,11 +232,11 @@ def _wanted(evidence: Evidence, topology: str, worker: str | None) -> list[Worke
         each
         for each in sorted({*evidence.workers, *evidence.assigned})
         if _is_topology(each.topology_id, topology)
-        and (worker is None or _is_it(evidence, each, worker))
+        and (worker is None or _is_worker(evidence, each, worker))
     ]
 
 
-def _is_it(evidence: Evidence, known: WorkerId, wanted: str) -> bool:
+def _is_worker(evidence: Evidence, known: WorkerId, wanted: str) -> bool:
     from pacemaker.observe.zookeeper.storm_nodes import slot_of
 
     slot = slot_of(known.name)
@@ -250,7 +250,7 @@ def _is_it(evidence: Evidence, known: WorkerId, wanted: str) -> bool:
     return len(wanted) > 5 and wanted in known.name
 
 
-def _nothing(evidence: Evidence, topology: str, worker: str | None) -> str:
+def _nothing_known(evidence: Evidence, topology: str, worker: str | None) -> str:
     what = f"worker {worker} of {topology}" if worker else f"topology {topology}"
     names = ", ".join(each.name for each in evidence.daemons)
     known = sorted({topology_id for topology_id, _ in evidence.workers})

@@ -234,7 +234,7 @@ class PacemakerConnection:
                 was_sent = False
         if waiter is not None:
             waiter.wake()
-        reason = _missed(call, was_sent)
+        reason = _deadline_reason(call, was_sent)
         if was_sent and not self.liveness.has_replied:
             reason += f"; {NOT_A_PACEMAKER_HINT}"
         return DeadlineError(self.name, reason, was_sent)
@@ -338,7 +338,7 @@ class PacemakerConnection:
             waiter.wait(left_s)
 
 
-def _missed(call: Call[Any], was_sent: bool) -> str:
+def _deadline_reason(call: Call[Any], was_sent: bool) -> str:
     limit = f"within {call.timeout_s:.3g} s"
     if not was_sent:
         return f"no connection {limit}; {call.request.name} was not sent"

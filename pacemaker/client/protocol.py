@@ -262,12 +262,12 @@ class ClientProtocol:
 
     def _new_id(self) -> int:
         while self._next_id in self._unanswered:
-            self._count_up()
+            self._advance_id()
         message_id = self._next_id
-        self._count_up()
+        self._advance_id()
         return message_id
 
-    def _count_up(self) -> None:
+    def _advance_id(self) -> None:
         # Never negative: to Storm, -1 means "no id".
         self._next_id = (self._next_id + 1) & MAX_MESSAGE_ID
 

@@ -11,9 +11,9 @@ reported once: ZooKeeper reports a deletion to the watches of both kinds, and on
 first report counts.
 
 A watch is armed before the node is read, because its event may arrive before the reader
-has seen the answer.  Afterwards `saw` returns whether the watch is still set.  If it is
-not, because an event has consumed it or the connection has ended, the reader reads
-again.  So the value that was read last is always watched.
+has seen the answer.  Afterwards `note_seen` returns whether the watch is still set.  If
+it is not, because an event has consumed it or the connection has ended, the reader
+reads again.  So the value that was read last is always watched.
 """
 
 from __future__ import annotations
@@ -70,18 +70,18 @@ class Watch:
     """
 
     def __init__(
-        self, kind: WatchKind, path: str, hear: Callable[[Watch, Any], None]
+        self, kind: WatchKind, path: str, on_event: Callable[[Watch, Any], None]
     ) -> None:
         self.kind = kind
         self.path = path
         self.seen: MaybeSeen = None
         self.is_seen = False
         self.readers = 0
-        self._hear = hear
+        self._on_event = on_event
 
     def __call__(self, event: Any) -> None:
         """Handle an event from the ZooKeeper client."""
-        self._hear(self, event)
+        self._on_event(self, event)
 
     def __repr__(self) -> str:
         return f"<Watch {self.kind.value} {self.path} seen={self.seen}>"
@@ -99,11 +99,11 @@ class Watches:
     """All watches of one client.  Thread-safe.
 
     Args:
-        hear: called with each watch and event from the ZooKeeper client.
+        on_event: called with each watch and event from the ZooKeeper client.
     """
 
-    def __init__(self, hear: Callable[[Watch, Any], None]) -> None:
-        self._hear = hear
+    def __init__(self, on_event: Callable[[Watch, Any], None]) -> None:
+        self._on_event = on_event
         self._lock = (
             threading.Lock()
         )  # guards everything below, and the fields of each Watch
@@ -111,16 +111,16 @@ class Watches:
         self._connection = 0
 
     def arm(self, kind: WatchKind, path: str) -> Armed:
-        """Return the watch for a read; `saw` or `disarm` must follow."""
+        """Return the watch for a read; `note_seen` or `disarm` must follow."""
         with self._lock:
             key = (kind, path)
             if key not in self._watches:
-                self._watches[key] = Watch(kind, path, self._hear)
+                self._watches[key] = Watch(kind, path, self._on_event)
             watch = self._watches[key]
             watch.readers += 1
             return Armed(watch, self._connection)
 
-    def saw(self, armed: Armed, seen: MaybeSeen) -> bool:
+    def note_seen(self, armed: Armed, seen: MaybeSeen) -> bool:
         """Note the state that a reader saw; return whether the watch is still set.
 
         The first reader's state is kept, because a change since then is yet to be
@@ -134,7 +134,7 @@ class Watches:
                 return False
             if not watch.is_seen:
                 watch.is_seen, watch.seen = True, seen
-            return self._stands(watch)
+            return self._is_current(watch)
 
     def disarm(self, armed: Armed) -> None:
         """Withdraw a watch whose reader has failed."""
@@ -145,13 +145,13 @@ class Watches:
     def take(self, watch: Watch, event: EventType) -> bool:
         """Remove a watch for its event; return False if another event was first."""
         with self._lock:
-            if not self._stands(watch):
+            if not self._is_current(watch):
                 return False
             for kind in _KINDS[event]:
                 self._watches.pop((kind, watch.path), None)
             return True
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         """Note that the connection has ended, and its watches with it."""
         with self._lock:
             self._connection += 1
@@ -165,11 +165,11 @@ class Watches:
         with self._lock:
             return len(self._watches)
 
-    def _stands(self, watch: Watch) -> bool:
+    def _is_current(self, watch: Watch) -> bool:
         return self._watches.get((watch.kind, watch.path)) is watch
 
     def _drop_unseen(self, watch: Watch) -> None:
-        if not watch.readers and not watch.is_seen and self._stands(watch):
+        if not watch.readers and not watch.is_seen and self._is_current(watch):
             del self._watches[watch.kind, watch.path]
 
 

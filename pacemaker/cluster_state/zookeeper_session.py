@@ -73,7 +73,7 @@ class ZooKeeperSession:
         on_event: Callable[[EventType, str], None],
         on_state: Callable[[ConnectionState], None],
     ) -> None:
-        self.watches = Watches(self._hear)
+        self.watches = Watches(self._on_watch_event)
         self._on_event = on_event
         self._on_state = on_state
         self._changed = threading.Condition()  # guards the next three
@@ -131,7 +131,7 @@ class ZooKeeperSession:
         if state == KazooState.CONNECTED:
             again = self._was_connected
             self._was_connected = True
-            self._tell(
+            self._report_state(
                 ConnectionState.RECONNECTED if again else ConnectionState.CONNECTED
             )
             change = self._not_ready()
@@ -139,9 +139,9 @@ class ZooKeeperSession:
             return
         refused = self.client.client_state == KeeperState.AUTH_FAILED
         self._not_ready(end="authentication was refused" if refused else None)
-        self.watches.lost()
+        self.watches.connection_lost()
         lost = state == KazooState.LOST
-        self._tell(ConnectionState.LOST if lost else ConnectionState.SUSPENDED)
+        self._report_state(ConnectionState.LOST if lost else ConnectionState.SUSPENDED)
 
     def _not_ready(self, end: str | None = None) -> int:
         with self._changed:
@@ -157,13 +157,13 @@ class ZooKeeperSession:
                 self._is_ready = True
                 self._changed.notify_all()
 
-    def _tell(self, state: ConnectionState) -> None:
+    def _report_state(self, state: ConnectionState) -> None:
         self._in_callback_thread(self._on_state, state)
 
     def _in_callback_thread(self, function: Callable[..., None], *args: Any) -> None:
         self.client.handler.dispatch_callback(KazooCallback("watch", function, args))
 
-    def _hear(self, watch: Watch, event: Any) -> None:
+    def _on_watch_event(self, watch: Watch, event: Any) -> None:
         """Handle an event from kazoo; an event without a type only drops the watch."""
         kind = _EVENT_TYPES.get(event.type)
         if kind is not None:
@@ -177,7 +177,7 @@ class ZooKeeperSession:
         """Set all watches again, in a separate thread, then release the calls."""
         try:
             for watch in self.watches.to_restore():
-                missed = self._look_again(watch)
+                missed = self._set_again(watch)
                 if missed is not None:
                     self._in_callback_thread(self._fire, watch, missed)
         except (*CONNECTION_LOST_ERRORS, KazooTimeoutError):
@@ -185,10 +185,10 @@ class ZooKeeperSession:
             return
         self._ready(change)
 
-    def _look_again(self, watch: Watch) -> EventType | None:
+    def _set_again(self, watch: Watch) -> EventType | None:
         """Set one watch again; return the event that it missed, if any."""
         try:
-            return missed_event(watch, self._look(watch))
+            return missed_event(watch, self._read_and_watch(watch))
         except CONNECTION_LOST_ERRORS:
             raise
         except KazooException as exc:
@@ -198,7 +198,7 @@ class ZooKeeperSession:
             children = watch.kind is WatchKind.CHILDREN
             return EventType.CHILDREN_CHANGED if children else EventType.DATA_CHANGED
 
-    def _look(self, watch: Watch) -> MaybeSeen:
+    def _read_and_watch(self, watch: Watch) -> MaybeSeen:
         # After a session timeout without an answer, kazoo has certainly given up the
         # connection.  Without a limit, a request sent just as the client stops would
         # wait forever.

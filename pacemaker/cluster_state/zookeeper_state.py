@@ -338,7 +338,7 @@ class ZooKeeperState:
             except BaseException:
                 watches.disarm(armed)
                 raise
-            if watches.saw(armed, seen_of(kind, stat)):
+            if watches.note_seen(armed, seen_of(kind, stat)):
                 return value, stat
 
     def _operation(self, name: str, path: str) -> Operation:

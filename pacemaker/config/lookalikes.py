@@ -19,10 +19,10 @@ _KNOWN: Final = tuple(
 )
 
 # The only key of Storm that could be mistaken for a misspelt key used here.
-_OF_STORM: Final = frozenset({"nimbus.daemon.users"})
+_OTHER_STORM_KEYS: Final = frozenset({"nimbus.daemon.users"})
 
 # difflib's ratio: swapping two letters in `pacemaker.port` gives 0.93.  Except for
-# `_OF_STORM`, Storm's other keys give at most 0.885.
+# `_OTHER_STORM_KEYS`, Storm's other keys give at most 0.885.
 _MIN_LIKENESS: Final = 0.9
 
 # For the part after `pacemaker.`, a namespace without other keys.
@@ -47,23 +47,23 @@ def ignored_keys(merged: Mapping[str, object]) -> Iterator[str]:
 
 
 def _misspelt(name: str) -> Iterator[str]:
-    meant = _meant(name)
+    meant = _likely_key(name)
     if meant is None and not name.startswith(keys.PACEMAKER_PREFIX):
         return
     sentence = f"unknown key {values.ShownValue(name)!r} is ignored"
     odd = next(filter(_is_blank, name), None)
     if odd is not None:
-        sentence += f": it contains {_called(odd)}"
+        sentence += f": it contains {_character_name(odd)}"
     yield f"{sentence}; did you mean {meant}?" if meant else sentence
 
 
-def _meant(name: str) -> str | None:
+def _likely_key(name: str) -> str | None:
     """Return the key that was probably meant; None if no known key is close."""
-    if name in _OF_STORM:
+    if name in _OTHER_STORM_KEYS:
         return None
-    tidied = _tidied(name)
-    if tidied in _BY_LETTERS:
-        return _BY_LETTERS[tidied]
+    tidied = _letters_of(name)
+    if tidied in _KEYS_BY_LETTERS:
+        return _KEYS_BY_LETTERS[tidied]
     prefix, rest = keys.PACEMAKER_PREFIX, name.removeprefix(keys.PACEMAKER_PREFIX)
     if rest != name:
         known = [key.removeprefix(prefix) for key in _KNOWN if key.startswith(prefix)]
@@ -74,11 +74,11 @@ def _meant(name: str) -> str | None:
     return near[0] if near and near[0].count(".") == name.count(".") else None
 
 
-def _tidied(name: str) -> str:
+def _letters_of(name: str) -> str:
     return "".join(filter(str.isalnum, name)).lower()
 
 
-_BY_LETTERS: Final = {_tidied(key): key for key in _KNOWN}
+_KEYS_BY_LETTERS: Final = {_letters_of(key): key for key in _KNOWN}
 
 
 def _is_blank(char: str) -> bool:
@@ -86,7 +86,7 @@ def _is_blank(char: str) -> bool:
     return char.isspace() or unicodedata.category(char) in ("Cf", "Cc")
 
 
-def _called(char: str) -> str:
+def _character_name(char: str) -> str:
     name = unicodedata.name(char, "").lower()
     return f"U+{ord(char):04X}{name and f' ({name})'}"
 
@@ -103,7 +103,7 @@ def _nested(value: object, path: tuple[str, ...]) -> Iterator[str]:
         if not isinstance(name, str):
             continue
         is_indented = len(path) == 1 and name in _KNOWN
-        meant = name if is_indented else _meant(".".join((*path, name)))
+        meant = name if is_indented else _likely_key(".".join((*path, name)))
         if meant is None:
             yield from _nested(below, (*path, name))
         else:

@@ -135,11 +135,11 @@ def _cluster_facts(
         # The client cannot be used with these credentials.
         problem = sasl_problem or str(exc)
         return dataclasses.replace(
-            facts, servers=_untried(servers), sasl_problem=problem
+            facts, servers=_without_pings(servers), sasl_problem=problem
         )
 
 
-def _untried(servers: tuple[ServerFacts, ...]) -> tuple[ServerFacts, ...]:
+def _without_pings(servers: tuple[ServerFacts, ...]) -> tuple[ServerFacts, ...]:
     return tuple(dataclasses.replace(each, is_tried=False) for each in servers)
 
 

@@ -72,7 +72,7 @@ class ThreadRequests:
     ) -> None:
         self.inbox = inbox
         self.relay_id = relay_id
-        self.call: CallSoon = _no_thread
+        self.call: CallSoon = _not_started
         self.refused = 0
         self._account_limit_bytes = account_limit_bytes
         self._total_bytes = 0
@@ -172,7 +172,7 @@ class RelayBackend:
 
     def __init__(self, requests: ThreadRequests, account: Account, name: str) -> None:
         self.name = name
-        self.on_release: Callable[[], None] = _nothing
+        self.on_release: Callable[[], None] = _ignore_release
         self._thread_requests = requests
         self._account = account
         self._has_ended = False
@@ -311,7 +311,7 @@ class RelayBackend:
         self._requests_by_id.clear()
         self._without_id = None
         self._released.clear()
-        self.on_release = _nothing
+        self.on_release = _ignore_release
         self._thread_requests.inbox.writer_left(self)
 
     def _refuse_relay(self, relay_id: str) -> None:
@@ -395,9 +395,9 @@ class RelayBackend:
         return self._answer if isinstance(self._answer, list) else []
 
 
-def _no_thread(function: Callable[[], None]) -> None:
+def _not_started(function: Callable[[], None]) -> None:
     raise AssertionError("nothing is asked before the I/O thread is known")
 
 
-def _nothing() -> None:
+def _ignore_release() -> None:
     """Ignore an answer: nobody has asked to be called."""

@@ -59,14 +59,16 @@ class RelayDaemon(Daemon):
         mechanism_factory: MechanismFactory | None = None,
         listeners: Sequence[socket.socket] | None = None,
     ) -> None:
+        # Set first: `Daemon` creates the I/O threads, and calls `protocol_factory` for
+        # each, which needs these.
         self._upstreams = upstreams
-        self._requests: list[ThreadRequests] = []
+        self._thread_requests: list[ThreadRequests] = []
         self._links: LinksThread | None = None
+        super().__init__(settings, options, mechanism_factory, listeners)
+        for requests, thread in zip(self._thread_requests, self.threads, strict=True):
+            requests.call = thread.call
         # After an upgrade: the keys that each connection had written, by its name.
         self._keys_by_peer: dict[str, list[str]] = {}
-        super().__init__(settings, options, mechanism_factory, listeners)
-        for requests, thread in zip(self._requests, self.threads, strict=True):
-            requests.call = thread.call
         # Whether this process has taken over from a relay before an upgrade.
         self._is_restored = False
 
@@ -90,10 +92,10 @@ class RelayDaemon(Daemon):
         requests = ThreadRequests(
             self.links.inbox, self.links.relay_id, self.address_limits.held_read_bytes
         )
-        self._requests.append(requests)
-        return partial(self._make_relayed, requests, figures, turn_time)
+        self._thread_requests.append(requests)
+        return partial(self._make_relay_protocol, requests, figures, turn_time)
 
-    def _make_relayed(
+    def _make_relay_protocol(
         self,
         requests: ThreadRequests,
         figures: Figures,
@@ -101,14 +103,14 @@ class RelayDaemon(Daemon):
         name: str,
         account: Account,
     ) -> ServerProtocol:
-        client = RelayBackend(requests, account, name)
+        backend = RelayBackend(requests, account, name)
         for key in self._keys_by_peer.pop(name, ()):
-            self.links.inbox.restore(key, client)
+            self.links.inbox.restore(key, backend)
         max_body_bytes = self.settings.message_size_max_bytes
         dispatcher = Dispatcher(
-            client, figures, max_body_bytes, self.history, turn_time
+            backend, figures, max_body_bytes, self.history, turn_time
         )
-        return self.make_protocol(dispatcher, client, name, account)
+        return self.make_protocol(dispatcher, backend, name, account)
 
     def thread_calls_but_acceptor(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread but the acceptor."""

@@ -74,7 +74,7 @@ class PulseSender:
         """Note that an item has arrived."""
         now_s = self._owner.now()
         self._count_latency(now_s - self._sent_s.pop(token))
-        self._owner.relay.sent_item_answered(self._pacemaker_index, token, now_s)
+        self._owner.relay.item_acknowledged(self._pacemaker_index, token, now_s)
 
     def _count_latency(self, latency_s: float) -> None:
         bits = int(latency_s * 1e6).bit_length()

@@ -120,13 +120,13 @@ def java_properties(options: Iterable[tuple[str, str]] = ()) -> Properties:
         "os.name": system.sysname,
         "os.version": system.release,
         "os.arch": _JAVA_ARCH.get(system.machine, system.machine),
-        **dict(_places()),
+        **dict(_user_and_java_properties()),
         **dict(options),
     }
     return {name: Secret(value) for name, value in properties.items()}
 
 
-def _places() -> Iterable[tuple[str, str]]:
+def _user_and_java_properties() -> Iterable[tuple[str, str]]:
     try:
         account = pwd.getpwuid(os.getuid())
     except KeyError:

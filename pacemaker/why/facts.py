@@ -143,7 +143,7 @@ class DaemonFacts:
     corrected_s: float = 0.0
 
 
-def by_one_clock(
+def corrected_to_one_clock(
     answers: Sequence[tuple[DaemonFacts, float]],
 ) -> list[DaemonFacts]:
     """Return what Pacemakers remember, in the time of the first one's clock.
@@ -158,12 +158,12 @@ def by_one_clock(
     return [
         daemon
         if abs(ahead_s[0] - own_s) < CLOCK_TOLERANCE_S
-        else _moved(daemon, ahead_s[0] - own_s)
+        else _shifted(daemon, ahead_s[0] - own_s)
         for (daemon, _), own_s in zip(answers, ahead_s, strict=True)
     ]
 
 
-def _moved(daemon: DaemonFacts, by_s: float) -> DaemonFacts:
+def _shifted(daemon: DaemonFacts, by_s: float) -> DaemonFacts:
     """Return what a Pacemaker remembers, with all times moved."""
 
     def known(at_s: float | None) -> float | None:

@@ -10,8 +10,8 @@ from pacemaker.why.gaps import Gap
 
 # The share of all workers, and the number of them, that must be silent at once for the
 # cause to be in what they share.
-_MOST: Final = 0.8
-_MANY: Final = 3
+_MIN_SILENT_SHARE: Final = 0.8
+_MIN_SILENT_WORKERS: Final = 3
 
 
 def shared_outage(evidence: Evidence, worker: WorkerId, gap: Gap) -> Cause | None:
@@ -19,10 +19,12 @@ def shared_outage(evidence: Evidence, worker: WorkerId, gap: Gap) -> Cause | Non
     node = node_of(worker.name)
     alive = [each for each in evidence.workers if _was_alive(evidence, each, gap.span)]
     silent = [each for each in alive if _was_silent(evidence, each, gap.span)]
-    here = [each for each in alive if node_of(each[1]) == node]
-    silent_here = [each for each in silent if node_of(each[1]) == node]
-    nodes = {node_of(each[1]) for each in alive}
-    if len(nodes) > 1 and len(silent) >= max(_MANY, _MOST * len(alive)):
+    here = [each for each in alive if node_of(each.name) == node]
+    silent_here = [each for each in silent if node_of(each.name) == node]
+    nodes = {node_of(each.name) for each in alive}
+    if len(nodes) > 1 and len(silent) >= max(
+        _MIN_SILENT_WORKERS, _MIN_SILENT_SHARE * len(alive)
+    ):
         return _cause(
             WorkerVerdict.SHARED_OUTAGE,
             gap,

@@ -35,7 +35,7 @@ class Client:
     def read(self, kind: WatchKind, path: str, seen: MaybeSeen = OLD) -> Armed:
         """Arm a watch and see the node, as a reader does."""
         armed = self.watches.arm(kind, path)
-        assert self.watches.saw(armed, seen)
+        assert self.watches.note_seen(armed, seen)
         return armed
 
 
@@ -85,7 +85,7 @@ def test_event_before_the_answer_is_told_and_read_again(client: Client) -> None:
     armed = client.watches.arm(NODE, "/a")
     armed.watch(EventType.DATA_CHANGED)
     assert client.told == [(EventType.DATA_CHANGED, "/a")]
-    assert not client.watches.saw(armed, OLD)
+    assert not client.watches.note_seen(armed, OLD)
     client.read(NODE, "/a", NEW)
     assert len(client.watches) == 1
 
@@ -93,8 +93,8 @@ def test_event_before_the_answer_is_told_and_read_again(client: Client) -> None:
 def test_reader_of_a_lost_connection_reads_again(client: Client) -> None:
     """What was read on a connection that has ended is not watched any more."""
     armed = client.watches.arm(NODE, "/a")
-    client.watches.lost()
-    assert not client.watches.saw(armed, OLD)
+    client.watches.connection_lost()
+    assert not client.watches.note_seen(armed, OLD)
     assert client.watches.to_restore() == []
     assert len(client.watches) == 0
 
@@ -109,7 +109,7 @@ def test_failed_reader_leaves_the_others_their_watch(client: Client) -> None:
     """A reader that fails takes no other's watch, seen or still to be seen."""
     failing, other = (client.watches.arm(NODE, "/a") for _ in range(2))
     client.watches.disarm(failing)
-    assert client.watches.saw(other, OLD)
+    assert client.watches.note_seen(other, OLD)
     client.watches.disarm(client.watches.arm(NODE, "/a"))
     assert client.watches.to_restore() == [other.watch]
 
@@ -118,7 +118,7 @@ def test_restored_is_what_a_reader_has_seen(client: Client) -> None:
     """After a loss the watches that are seen are set again; others have readers."""
     seen = client.read(NODE, "/seen").watch
     client.watches.arm(NODE, "/unseen")
-    client.watches.lost()
+    client.watches.connection_lost()
     assert client.watches.to_restore() == [seen]
 
 

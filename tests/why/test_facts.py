@@ -16,7 +16,7 @@ from pacemaker.why.facts import (
     HistoryEvent,
     HistoryFormatError,
     Span,
-    by_one_clock,
+    corrected_to_one_clock,
     parse_history,
 )
 from tests.heartbeats.by_hand import heartbeat
@@ -101,7 +101,7 @@ def test_wrong_clock_is_corrected() -> None:
     """All times are by the clock of the first one; a short delay is no difference."""
     page_of = {name: parse_history(name, page(eventful())) for name in ("a", "b", "c")}
     answered_s = page_of["a"].now_s
-    first, same, other = by_one_clock(
+    first, same, other = corrected_to_one_clock(
         [
             (page_of["a"], answered_s),
             (page_of["b"], answered_s + 0.2),
@@ -124,7 +124,9 @@ def test_change_to_a_pacemaker_with_a_wrong_clock_is_no_gap() -> None:
     behind = dataclasses.replace(
         cases.daemon({cases.WORKER: back}, name="pm2", read_s=6_397.0), now_s=6_400.0
     )
-    daemons = by_one_clock([(cases.daemon({cases.WORKER: gone}), 0.0), (behind, 0.0)])
+    daemons = corrected_to_one_clock(
+        [(cases.daemon({cases.WORKER: gone}), 0.0), (behind, 0.0)]
+    )
     assert cases.first(Evidence(daemons, cases.nodes())).verdict is WorkerVerdict.WELL
 
 

@@ -134,11 +134,11 @@ def prepare_sasl(settings: Settings) -> ServerSasl:
     from pacemaker.sasl.setup import set_up_server
 
     sasl = set_up_server(settings)
-    warn_of(sasl.notes)
+    log_notes(sasl.notes)
     return sasl
 
 
-def warn_of(notes: Iterable[str]) -> None:
+def log_notes(notes: Iterable[str]) -> None:
     """Log warnings about the credentials."""
     for note in notes:
         _logger.warning(note)

@@ -54,10 +54,10 @@ def chosen_daemon(pid: int | None, pid_file: Path | None) -> int:
         raise click.UsageError("give PID or --pid-file FILE, not both")
     if pid_file is not None:
         return read_pid(pid_file)
-    return _the_daemon() if pid is None else pid
+    return _only_daemon_pid() if pid is None else pid
 
 
-def _the_daemon() -> int:
+def _only_daemon_pid() -> int:
     from pacemaker.server.process.local_socket import running_daemons
     from pacemaker.server.status import PURPOSE
 

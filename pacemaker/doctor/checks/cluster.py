@@ -112,7 +112,7 @@ def _leftover_nodes(facts: ClusterFacts) -> Iterator[Finding]:
             is_failure=False,
             key="/workerbeats in ZooKeeper",
             file="storm.zookeeper.root",
-            value=_some(facts.nodes.leftovers),
+            value=_first_names(facts.nodes.leftovers),
             because="ZooKeeper holds their heartbeats, which nothing reads or removes:"
             " they are from before Pacemaker was used, or from workers that do not use"
             " it",
@@ -215,7 +215,7 @@ def _stale_topologies(facts: ClusterFacts) -> Iterator[Finding]:
             is_failure=False,
             key="/workerbeats in Pacemaker",
             file="the Pacemakers",
-            value=_some(stale),
+            value=_first_names(stale),
             because="Storm no longer has these topologies; their heartbeats take"
             " memory",
             remedy="remove them: storm-pacemaker-py rm /workerbeats/TOPOLOGY",
@@ -297,6 +297,6 @@ def _workers(facts: ClusterFacts) -> list[WorkerView]:
     return [worker for topology in topologies for worker in topology.workers]
 
 
-def _some(names: tuple[str, ...]) -> str:
+def _first_names(names: tuple[str, ...]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -16,7 +16,7 @@ from pacemaker.doctor.storm_yaml import (
 )
 
 # The keys that need the same value on every host, and what happens otherwise.
-_SAME: Final = (
+_MUST_BE_EQUAL: Final = (
     (STORE, "heartbeats go to different places, and Nimbus sees only some of them"),
     (SERVERS, "workers write where Nimbus does not read"),
     ("pacemaker.port", "workers write where Nimbus does not read"),
@@ -34,7 +34,7 @@ _SAME: Final = (
 def check(facts: ClusterFacts) -> Iterator[Finding]:
     """Yield the keys whose values differ between hosts."""
     readable = [file for file in facts.files if file.error is None]
-    for key, because in _SAME:
+    for key, because in _MUST_BE_EQUAL:
         values = {file.source: _comparable(file, key) for file in readable}
         if len(set(values.values())) < 2:
             continue

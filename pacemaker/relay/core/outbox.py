@@ -120,8 +120,8 @@ class Outbox:
         The pulses that it removes need not be dropped here: their keys no longer have a
         newest value.
         """
-        self._wait(delete)
-        self._bound(delete.asked_s)
+        self._queue_last(delete)
+        self._drop_excess(delete.asked_s)
 
     def drop(self, key: str) -> None:
         """Drop the waiting pulse of a key whose worker has gone."""
@@ -139,7 +139,7 @@ class Outbox:
             now_s: the time.
         """
         self.is_up = True
-        self._bound(now_s)
+        self._drop_excess(now_s)
         self._missed = dict(self._unsent)
         self._repeat_s = now_s + limits.REPEAT_AFTER_S
         self._ready.update(dict.fromkeys(keys))
@@ -151,11 +151,11 @@ class Outbox:
         self._unsent, self._unanswered, self._missed = {}, {}, {}
         self._repeat_s = None
         for delete in kept:
-            self._wait(delete)
+            self._queue_last(delete)
         self._ready.update(dict.fromkeys(self._in_flight))
         self._in_flight.clear()
         self._newer.clear()
-        self._bound(now_s)
+        self._drop_excess(now_s)
 
     def tick(self, keys: Iterable[str], now_s: float) -> None:
         """Queue everything once more, if the time for that has come."""
@@ -186,7 +186,7 @@ class Outbox:
                 return OutgoingPulse(key, value)
         return None
 
-    def answered(self, item: OutgoingItem) -> None:
+    def acknowledged(self, item: OutgoingItem) -> None:
         """Note that the Pacemaker has acknowledged what `pop_next` returned."""
         if isinstance(item, OutgoingDelete):
             self._unanswered.pop(item, None)
@@ -203,13 +203,13 @@ class Outbox:
         kept = {*self._unsent.values(), *self._unanswered, *self._missed.values()}
         return sorted(kept, key=lambda delete: delete.asked_s)
 
-    def _wait(self, delete: OutgoingDelete) -> None:
+    def _queue_last(self, delete: OutgoingDelete) -> None:
         # At the end, after the deletes that arrived before it.
         path = (delete.path, delete.is_tree)
         self._unsent.pop(path, None)
         self._unsent[path] = delete
 
-    def _bound(self, now_s: float) -> None:
+    def _drop_excess(self, now_s: float) -> None:
         """Drop the oldest deletes, if there are too many or they are too old."""
         while self._unsent:
             path, delete = next(iter(self._unsent.items()))

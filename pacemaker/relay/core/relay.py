@@ -152,11 +152,11 @@ class Relay:
         for question in list(self._deleting.values()):
             self._stop_awaiting(pacemaker_index, question, now_s)
 
-    def sent_item_answered(
+    def item_acknowledged(
         self, pacemaker_index: int, item: OutgoingItem, now_s: float
     ) -> None:
         """Note that a Pacemaker has acknowledged a pulse or a delete."""
-        self.outboxes[pacemaker_index].answered(item)
+        self.outboxes[pacemaker_index].acknowledged(item)
         question = (
             self._deleting.get(item) if isinstance(item, OutgoingDelete) else None
         )

@@ -38,7 +38,7 @@ class Writers:
         if before is writer:
             return
         if before is not None:
-            self._part(before, key)
+            self._unlink(before, key)
         self._leaving.pop(key, None)
         self._writers[key] = writer
         self._keys.setdefault(writer, set()).add(key)
@@ -65,7 +65,7 @@ class Writers:
         """When `pop_gone` next returns anything; None for never."""
         return next(iter(self._leaving.values()), None)
 
-    def _part(self, writer: Hashable, key: str) -> None:
+    def _unlink(self, writer: Hashable, key: str) -> None:
         keys = self._keys[writer]
         keys.discard(key)
         if not keys:

@@ -72,7 +72,7 @@ def test_older_answer_does_not_settle_a_later_delete_of_the_same_path() -> None:
     taken(outbox)
     outbox.delete(second)
     taken(outbox)
-    outbox.answered(first)
+    outbox.acknowledged(first)
     outbox.went_down(2.0)
     assert outbox.kept_deletes() == [second]
 

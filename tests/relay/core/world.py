@@ -174,7 +174,7 @@ class World:
         if server.items:
             item = server.items.popleft()
             server.store(item)
-            self.relay.sent_item_answered(pacemaker_index, item, self.now_s)
+            self.relay.item_acknowledged(pacemaker_index, item, self.now_s)
             self.send()
 
     def answer_one(self, pacemaker_index: int) -> None:
