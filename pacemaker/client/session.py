@@ -85,7 +85,7 @@ class Session:
         self._calls: dict[int, Call[Any]] = {}
         self._unsent = memoryview(b"")
         self._replies_seen = 0
-        self._proof_due_s: float | None = None
+        self._proof_deadline_s: float | None = None
         self._ask_for_proof()
 
     def __repr__(self) -> str:
@@ -121,7 +121,9 @@ class Session:
         # callers that wait for the exchange have their own deadlines.
         while protocol.phase is ClientPhase.STEPPING:
             protocol.finish_step(protocol.run_step())
-            self._proof_due_s = self._clock.now_s() + connection_limits.PROOF_TIMEOUT_S
+            self._proof_deadline_s = (
+                self._clock.now_s() + connection_limits.PROOF_TIMEOUT_S
+            )
         if protocol.phase is ClientPhase.OPEN:
             self._take_abandoned()
             if not self._liveness.is_available:
@@ -132,7 +134,10 @@ class Session:
         for_events = select.POLLIN | (select.POLLOUT if self._unsent else 0)
         if self._waiter.wait(self._patience_s(), self._sock, for_events) & _READABLE:
             self._receive()
-        elif self._proof_due_s is not None and self._clock.now_s() >= self._proof_due_s:
+        elif (
+            self._proof_deadline_s is not None
+            and self._clock.now_s() >= self._proof_deadline_s
+        ):
             raise SessionLostError(
                 self._with_hint(f"silent for {connection_limits.PROOF_TIMEOUT_S:g} s")
             )
@@ -162,14 +167,16 @@ class Session:
                 self._protocol.abandon(call.message_id)
 
     def _ask_for_proof(self) -> None:
-        if self._proof_due_s is None:
-            self._proof_due_s = self._clock.now_s() + connection_limits.PROOF_TIMEOUT_S
+        if self._proof_deadline_s is None:
+            self._proof_deadline_s = (
+                self._clock.now_s() + connection_limits.PROOF_TIMEOUT_S
+            )
             self._protocol.request(_PROOF_OF_LIFE)
 
     def _patience_s(self) -> float | None:
-        if self._proof_due_s is None:
+        if self._proof_deadline_s is None:
             return None
-        return self._proof_due_s - self._clock.now_s()
+        return self._proof_deadline_s - self._clock.now_s()
 
     def _raise_if_unusable(self) -> None:
         error = self._protocol.error
@@ -205,7 +212,7 @@ class Session:
         self._protocol.receive_data(data)
         if self._protocol.replies_received != self._replies_seen:
             self._replies_seen = self._protocol.replies_received
-            self._proof_due_s = None
+            self._proof_deadline_s = None
             self._liveness.on_reply()
         self._answer_calls()
 

@@ -39,7 +39,7 @@ class PulseSource(Protocol):
     def peer(self) -> SimulatedClient:
         """The protocol of its connection, which several workers may share."""
 
-    def pulse(self, due_s: float) -> bytes:
+    def pulse(self, scheduled_s: float) -> bytes:
         """Return the frame of the next pulse to send."""
 
 
@@ -133,14 +133,14 @@ class Load:
             now_s = self._clock()
 
     def _send_due(self, schedule: Schedule, now_s: float) -> None:
-        for number, due_s in schedule.due(now_s, MAX_PULSES_PER_TURN):
+        for number, scheduled_s in schedule.pop_until(now_s, MAX_PULSES_PER_TURN):
             worker, connection = self._workers[number]
-            frame = worker.pulse(due_s)
+            frame = worker.pulse(scheduled_s)
             # If the connection has no room, the server is slow, not the generator.
             is_free = connection.is_connected and not connection.unsent
             self._connections.send(connection, frame)
             if is_free:
-                self._tally.on_written(self._clock() - due_s)
+                self._tally.on_written(self._clock() - scheduled_s)
 
     def drain(self, until_s: float, is_stopped: Callable[[], bool]) -> None:
         """Send nothing more, and wait for pending answers.

@@ -70,7 +70,7 @@ class NimbusProtocol:
         return 0 if self.began_s is None else 1
 
     @property
-    def oldest_due_s(self) -> float | None:
+    def oldest_unanswered_s(self) -> float | None:
         """When the unanswered request was sent."""
         return None if self.began_s is None else self._asked_s
 

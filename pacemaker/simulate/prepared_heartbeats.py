@@ -102,16 +102,16 @@ class WorkerHeartbeats:
         self._changes = changes
         self._first = first
 
-    def at(self, number: int, due_s: float) -> bytes:
+    def at(self, number: int, scheduled_s: float) -> bytes:
         """Return a beat as Storm 2.x stores it, gzipped.
 
         Args:
             number: which beat; after the last, the counts start over.
-            due_s: when it is scheduled, by the generator's clock.
+            scheduled_s: when it is scheduled, by the generator's clock.
         """
         cuts = self._pool.cuts
         cut = cuts[(self._first + number) % len(cuts)]
-        return self._with_time(cut, int(due_s + self._pool.epoch_s))
+        return self._with_time(cut, int(scheduled_s + self._pool.epoch_s))
 
     def __contains__(self, value: object) -> bool:
         """Return whether a value is a beat of this worker, of any time."""

@@ -90,7 +90,7 @@ class Report:
         value_bytes: the average size of a heartbeat.
         duration_s: how long pulses were sent.
         is_interrupted: whether that was shorter than requested.
-        due: the number of scheduled pulses.
+        scheduled: the number of scheduled pulses.
         lost: pulses and reads that were never answered.
         pulses: the answers to pulses.
         reads: the answers to Nimbus.
@@ -111,7 +111,7 @@ class Report:
     value_bytes: int
     duration_s: float
     is_interrupted: bool
-    due: int
+    scheduled: int
     lost: int
     pulses: Latency
     reads: Latency
@@ -129,7 +129,7 @@ class Report:
     @property
     def verdict(self) -> RunVerdict:
         """The verdict of the run."""
-        if self.lag_max_s > FAR_BEHIND_S or self.behind > BEHIND_SHARE * self.due:
+        if self.lag_max_s > FAR_BEHIND_S or self.behind > BEHIND_SHARE * self.scheduled:
             return RunVerdict.UNKNOWN
         if any(self.problems()):
             return RunVerdict.DOES_NOT
@@ -156,7 +156,7 @@ class Report:
             "verdict": self.verdict.value,
             "problems": list(self.problems()),
             "workers": self.shape.workers_in_all,
-            "pulses_per_s": self.due / self.duration_s,
+            "pulses_per_s": self.scheduled / self.duration_s,
             **asdict(self),
         }
 
@@ -170,8 +170,8 @@ class Report:
         shape, pulses, reads = self.shape, self.pulses, self.reads
         yield f"cluster    {shape}: {counted(shape.workers_in_all, 'worker', ',')}"
         yield (
-            f"pulses     {self.due:,} of {_size(self.value_bytes)} in"
-            f" {self.duration_s:.0f} s, {self.due / self.duration_s:,.0f}/s:"
+            f"pulses     {self.scheduled:,} of {_size(self.value_bytes)} in"
+            f" {self.duration_s:.0f} s, {self.scheduled / self.duration_s:,.0f}/s:"
             f" {pulses.answered:,} answered, {pulses.late:,} of them late"
         )
         yield f"latency    {_latencies(pulses)}, from the scheduled times"
@@ -244,7 +244,7 @@ def make_report(
         value_bytes=value_bytes,
         duration_s=duration_s,
         is_interrupted=is_interrupted,
-        due=tally.due,
+        scheduled=tally.scheduled,
         lost=tally.unanswered + lost_reads,
         pulses=_latency(tally.pulses.all, tally.pulses.late),
         reads=_latency(tally.reads.all, tally.reads.late),

@@ -36,14 +36,14 @@ class Schedule:
         self._position = 0
         self.next_s = begin_s + self._phases_s[0]
 
-    def due(self, now_s: float, most: int) -> Iterator[tuple[int, float]]:
+    def pop_until(self, now_s: float, most: int) -> Iterator[tuple[int, float]]:
         """Remove and yield the pulses scheduled up to now.
 
         Args:
             most: the maximum number of pulses.
 
         Yields:
-            ``(worker, due_s)``: the worker's number and the pulse's scheduled time.
+            ``(worker, scheduled_s)``: the worker's number, and the pulse's time.
         """
         while most > 0 and self.next_s <= now_s:
             yield self._order[self._position], self.next_s

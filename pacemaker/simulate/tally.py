@@ -58,7 +58,7 @@ class Tally:
     """The counts of one run.
 
     Attributes:
-        due: pulses scheduled so far.
+        scheduled: pulses scheduled so far.
         pulses: the answers to pulses.
         reads: the answers to Nimbus, including its lists.
         rounds: the durations of Nimbus's complete rounds.
@@ -72,7 +72,7 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self.due = 0
+        self.scheduled = 0
         self.pulses = Latencies()
         self.reads = Latencies()
         self.rounds = Histogram()
@@ -86,7 +86,7 @@ class Tally:
     @property
     def unanswered(self) -> int:
         """The number of unanswered pulses."""
-        return self.due - self.pulses.count
+        return self.scheduled - self.pulses.count
 
     @property
     def errors(self) -> int:

@@ -40,12 +40,12 @@ _ANSWER_END: Final = struct.Struct(">ib")
 class HeartbeatSource(Protocol):
     """The heartbeats of one worker."""
 
-    def at(self, number: int, due_s: float) -> bytes:
+    def at(self, number: int, scheduled_s: float) -> bytes:
         """Return the heartbeat with this number, scheduled for this time."""
 
 
 class _Unanswered(NamedTuple):
-    due_s: float
+    scheduled_s: float
     beat: int
     message_id: int
 
@@ -102,16 +102,16 @@ class WorkerProtocol:
         return len(self._unanswered)
 
     @property
-    def oldest_due_s(self) -> float | None:
+    def oldest_unanswered_s(self) -> float | None:
         """The scheduled time of the oldest unanswered pulse."""
-        return self._unanswered[0].due_s if self._unanswered else None
+        return self._unanswered[0].scheduled_s if self._unanswered else None
 
-    def pulse(self, due_s: float) -> bytes:
+    def pulse(self, scheduled_s: float) -> bytes:
         """Return the frame of the next pulse to send."""
         beat = self._beat
         self._beat = beat + 1
-        self._tally.due += 1
-        pulse = _Unanswered(due_s, beat, beat % _IDS)
+        self._tally.scheduled += 1
+        pulse = _Unanswered(scheduled_s, beat, beat % _IDS)
         self._unanswered.append(pulse)
         return self._frame(pulse)
 
@@ -135,7 +135,7 @@ class WorkerProtocol:
             and data == _ANSWERS[unanswered[0].message_id]
             and not self._frames.unread_bytes
         ):
-            self._tally.pulses.record(now_s - unanswered.popleft().due_s)
+            self._tally.pulses.record(now_s - unanswered.popleft().scheduled_s)
             return b""
         self._frames.receive(data)
         while frame := self._frames.next():
@@ -152,10 +152,10 @@ class WorkerProtocol:
         ):
             name = messages.name_of(message.type)
             raise OutOfPlaceError("answer to no pulse", f"{name} {message.message_id}")
-        self._tally.pulses.record(now_s - self._unanswered.popleft().due_s)
+        self._tally.pulses.record(now_s - self._unanswered.popleft().scheduled_s)
 
     def _frame(self, pulse: _Unanswered) -> bytes:
-        details = self._beats.at(pulse.beat, pulse.due_s)
+        details = self._beats.at(pulse.beat, pulse.scheduled_s)
         return _frame_of(self._key_part, details, pulse.message_id)
 
 
@@ -180,13 +180,13 @@ class RelayProtocol:
     def __repr__(self) -> str:
         return f"<RelayProtocol unanswered={len(self._unanswered)}>"
 
-    def pulse(self, worker: RelayedWorker, due_s: float) -> bytes:
+    def pulse(self, worker: RelayedWorker, scheduled_s: float) -> bytes:
         """Return the frame of the next pulse of a worker."""
-        self._tally.due += 1
+        self._tally.scheduled += 1
         message_id = self._next_id
         self._next_id = (message_id + 1) % _MAX_ID
-        frame = worker.frame(message_id, due_s)
-        self._unanswered.append((due_s, message_id, frame))
+        frame = worker.frame(message_id, scheduled_s)
+        self._unanswered.append((scheduled_s, message_id, frame))
         return frame
 
     def connected(self, now_s: float) -> bytes:
@@ -233,13 +233,13 @@ class RelayedWorker:
         self._beat = 0
         self.peer = relay
 
-    def pulse(self, due_s: float) -> bytes:
+    def pulse(self, scheduled_s: float) -> bytes:
         """Return the frame of the next pulse to send."""
-        return self.peer.pulse(self, due_s)
+        return self.peer.pulse(self, scheduled_s)
 
-    def frame(self, message_id: int, due_s: float) -> bytes:
+    def frame(self, message_id: int, scheduled_s: float) -> bytes:
         """Return the frame of the next beat."""
-        details = self._beats.at(self._beat, due_s)
+        details = self._beats.at(self._beat, scheduled_s)
         self._beat += 1
         return _frame_of(self._key_part, details, message_id)
 

@@ -73,7 +73,7 @@ def test_answer_is_given_in_json(run: Run) -> None:
     """On stdout is JSON and nothing else."""
     result = run("simulate", *QUICK, "--interval", "0.5", "--json")
     shown = json.loads(result.stdout)
-    assert (shown["workers"], shown["due"], shown["lost"]) == (8, 16, 0)
+    assert (shown["workers"], shown["scheduled"], shown["lost"]) == (8, 16, 0)
     assert shown["shape"]["topologies"] == 8  # no more than there are workers
 
 

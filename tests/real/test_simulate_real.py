@@ -80,7 +80,11 @@ def check_a_run(address: tuple[str, int]) -> None:
             break
     assert code == exit_codes.OK, report
     assert report["verdict"] == "carries"
-    assert (report["due"], report["pulses"]["answered"], report["lost"]) == (80, 80, 0)
+    assert (report["scheduled"], report["pulses"]["answered"], report["lost"]) == (
+        80,
+        80,
+        0,
+    )
     assert report["rounds"]["count"] == 1
     assert report["wrong"] == report["losses"] == {}
     assert report["server_use"]["cpu_share"] > 0
@@ -136,7 +140,7 @@ def test_standstill_shows_in_the_latencies() -> None:
             simulation.wait_until_stored(daemon)
             hold(daemon, STANDSTILL_S)
             code, report = simulation.report()
-        assert (report["due"], report["lost"]) == (20 * 32, 0)
+        assert (report["scheduled"], report["lost"]) == (20 * 32, 0)
         # The first pulse of the standstill was due within a few hundredths.
         assert report["pulses"]["max_s"] >= STANDSTILL_S - 0.25
         assert report["pulses"]["late"] >= 20 * 4 * (STANDSTILL_S - 1) - 20
@@ -177,7 +181,7 @@ def test_generator_that_stood_still_says_so(ours: Daemon) -> None:
     assert code == exit_codes.GENERATOR_BEHIND
     assert report["verdict"] == "unknown"
     assert report["lag_max_s"] > 1
-    assert report["due"] == 20 * 12
+    assert report["scheduled"] == 20 * 12
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -193,7 +197,7 @@ def test_signal_ends_the_run_and_nothing_is_left(
         code, report = simulation.report()
     assert code == exit_codes.SIGNALLED + number
     assert report["is_interrupted"]
-    assert report["due"] > 0
+    assert report["scheduled"] > 0
     assert stored(ours.address) == []
 
 

@@ -13,6 +13,6 @@ class SameBeat:
     def __init__(self, details: bytes) -> None:
         self._details = details
 
-    def at(self, number: int, due_s: float) -> bytes:
+    def at(self, number: int, scheduled_s: float) -> bytes:
         """Return it."""
         return self._details

@@ -113,7 +113,7 @@ def test_lost_connection_comes_back_with_its_pulses(
         rig.pulse()
         rig.turn_until(lambda: rig.answered)
         assert rig.tally.losses == {reason: 1}
-        assert (rig.tally.due, rig.tally.unanswered) == (1, 0)
+        assert (rig.tally.scheduled, rig.tally.unanswered) == (1, 0)
 
 
 def test_server_that_is_gone_is_tried_again(rigs: Callable[..., Rig]) -> None:

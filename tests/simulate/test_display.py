@@ -22,7 +22,7 @@ def test_line_has_what_happened_since_the_last() -> None:
     """Rates are of the time between two lines, errors of the whole run."""
     tally = Tally()
     meter = Meter(tally, 100.0, 60.0)
-    tally.due = 30
+    tally.scheduled = 30
     for _ in range(20):
         tally.pulses.record(0.002)
     tally.losses["reset"] += 1

@@ -87,7 +87,7 @@ def test_what_was_due_before_the_end_is_sent_after_it(
         begin_s = time.monotonic() - 2.0
         rig.run(rig.schedule(0.5, begin_s), begin_s + 1.5)
         rig.load.drain(time.monotonic() + FAR_S, lambda: False)
-    assert (rig.tally.due, rig.tally.unanswered) == (3 * WORKERS, 0)
+    assert (rig.tally.scheduled, rig.tally.unanswered) == (3 * WORKERS, 0)
     assert (rig.tally.behind, rig.tally.losses) == (3 * WORKERS, {})
     assert rig.tally.lag.max_s > 1
 
@@ -106,7 +106,7 @@ def test_stop_is_heard_between_turns(rigs: Callable[[FakeServer], Rig]) -> None:
             tick_s=FAR_S,
             is_stopped=lambda: next(answers),
         )
-    assert rig.tally.due == 0
+    assert rig.tally.scheduled == 0
 
 
 @pytest.mark.parametrize(("patience_s", "is_stopped"), [(0.0, False), (FAR_S, True)])

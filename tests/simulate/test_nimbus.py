@@ -129,7 +129,7 @@ def test_new_connection_asks_again(nimbus: NimbusProtocol, tally: Tally) -> None
     """The request that was under way, and its latency counts from before."""
     server = Server()
     due = nimbus.receive_data(server.answer(nimbus.begin_round()), 100.5)
-    assert (nimbus.unanswered, nimbus.oldest_due_s) == (1, 100.5)
+    assert (nimbus.unanswered, nimbus.oldest_unanswered_s) == (1, 100.5)
     server.answer(due)  # and the answer is lost
     finish(nimbus, server, nimbus.connected(104.0), 104.0)
     assert server.asked[1:] == [("GET_PULSE", KEYS[0])] * 2 + [("GET_PULSE", KEYS[1])]

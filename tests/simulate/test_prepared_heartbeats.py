@@ -40,17 +40,17 @@ tasks = st.integers(1, 2**31 - 1).map(lambda task: ExecutorInfo(task, task))
     st.integers(0, 10_000),
 )
 def test_beat_is_the_heartbeat_with_other_tasks_and_time(
-    infos: list[ExecutorInfo], number: int, due_s: int
+    infos: list[ExecutorInfo], number: int, scheduled_s: int
 ) -> None:
     """It unpacks to the very bytes of Storm's serializer, checksum included."""
     expected = BEATS[(1 + number) % 3]
     expected = dataclasses.replace(
         expected,
-        time_secs=int(EPOCH_S) + due_s,
-        uptime_secs=UPTIME_SECS + due_s,
+        time_secs=int(EPOCH_S) + scheduled_s,
+        uptime_secs=UPTIME_SECS + scheduled_s,
         executors=dict(zip(infos, expected.executors.values(), strict=True)),
     )
-    beat = POOL.of_worker(infos, 1).at(number, due_s + 0.5)
+    beat = POOL.of_worker(infos, 1).at(number, scheduled_s + 0.5)
     assert gzip.decompress(beat) == codec.encode(expected, Compression.NONE)
 
 

@@ -19,7 +19,7 @@ SHAPE = ClusterShape(
 def tally(answered: int = 1000, latency_s: float = 0.002) -> Tally:
     """Return the tally of a run in which all went well."""
     made = Tally()
-    made.due = 1000
+    made.scheduled = 1000
     for _ in range(answered):
         made.pulses.record(latency_s)
         made.on_written(0.001)

@@ -64,8 +64,8 @@ def test_run_loads_reads_and_cleans_up(
     run = simulation(cluster, server)
     run.refuse_others()
     report = run.run(Display(io.StringIO()))
-    assert report.due == 160  # 20 workers, 4 times a second
-    assert (report.pulses.answered, report.lost) == (report.due, 0)
+    assert report.scheduled == 160  # 20 workers, 4 times a second
+    assert (report.pulses.answered, report.lost) == (report.scheduled, 0)
     assert (report.rounds.count, report.reads.answered) == (1, 21)
     assert report.wrong == report.losses == {}
     assert report.value_bytes == cluster.value_bytes > 1000
@@ -104,7 +104,7 @@ def test_nimbus_authenticates_and_workers_do_not(cluster: SimulatedCluster) -> N
         run = simulation(cluster, server, lambda host: DigestClient(secret, "nimbus"))
         report = run.run(Display(io.StringIO()))
         assert (report.reads.answered, report.wrong, run.problem) == (21, {}, "")
-        assert report.pulses.answered == report.due
+        assert report.pulses.answered == report.scheduled
 
 
 def test_nimbus_without_a_right_to_read_is_a_no(cluster: SimulatedCluster) -> None:

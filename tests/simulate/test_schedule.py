@@ -19,11 +19,11 @@ def schedule(workers: int, seed: int = 1) -> Schedule:
 @given(st.integers(1, 50), st.integers())
 def test_each_worker_is_due_once_an_interval(workers: int, seed: int) -> None:
     """In 9 s each has 3 pulses, 3 s apart, and all come in order."""
-    found = list(schedule(workers, seed).due(108.999999, 1000))
-    due = [due_s for _, due_s in found]
+    found = list(schedule(workers, seed).pop_until(108.999999, 1000))
+    due = [scheduled_s for _, scheduled_s in found]
     assert due == sorted(due)
     for worker in range(workers):
-        own = [due_s for number, due_s in found if number == worker]
+        own = [scheduled_s for number, scheduled_s in found if number == worker]
         assert [round(each_s - own[0], 6) for each_s in own] in ([0, 3, 6], [0, 3])
         assert 100 <= own[0] <= 103
 
@@ -34,7 +34,7 @@ def test_phases_are_spread() -> None:
         len(
             [
                 at_s
-                for _, at_s in schedule(3000).due(103, 3000)
+                for _, at_s in schedule(3000).pop_until(103, 3000)
                 if second <= at_s - 100 < second + 1
             ]
         )
@@ -46,15 +46,15 @@ def test_phases_are_spread() -> None:
 def test_most_are_taken() -> None:
     """What is left for later is due then, by its own time and not by the clock's."""
     turns = schedule(10)
-    first = list(turns.due(200, 4))
+    first = list(turns.pop_until(200, 4))
     assert len(first) == 4
     assert turns.next_s < 103
-    later = list(turns.due(200, 6))
+    later = list(turns.pop_until(200, 6))
     assert {number for number, _ in first + later} == set(range(10))
 
 
 def test_nothing_is_due_early() -> None:
     """Before the next is due there is none, and the clock reaches it exactly."""
     turns = schedule(3)
-    assert list(turns.due(turns.next_s - 1e-9, 10)) == []
-    assert len(list(turns.due(turns.next_s, 10))) == 1
+    assert list(turns.pop_until(turns.next_s - 1e-9, 10)) == []
+    assert len(list(turns.pop_until(turns.next_s, 10))) == 1

@@ -28,7 +28,7 @@ def test_folding_begins_a_recent_time() -> None:
 def test_unanswered_is_what_was_due_and_not_answered() -> None:
     """Each answer takes one from those that wait."""
     tally = Tally()
-    tally.due = 3
+    tally.scheduled = 3
     tally.pulses.record(0.1)
     tally.fold()
     assert tally.unanswered == 2

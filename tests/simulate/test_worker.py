@@ -23,9 +23,9 @@ BEATS = [b"first", b"", b"third" * 1000]
 class ThreeBeats:
     """Three beats, in turn; each ends with its scheduled time."""
 
-    def at(self, number: int, due_s: float) -> bytes:
+    def at(self, number: int, scheduled_s: float) -> bytes:
         """Return the one with this number."""
-        return BEATS[number % 3] + str(due_s).encode()
+        return BEATS[number % 3] + str(scheduled_s).encode()
 
 
 def worker(tally: Tally | None = None) -> WorkerProtocol:
@@ -52,10 +52,10 @@ def test_latency_counts_from_when_it_was_due() -> None:
     tally = Tally()
     sender = worker(tally)
     sender.pulse(10.0)
-    assert (sender.oldest_due_s, sender.unanswered) == (10.0, 1)
+    assert (sender.oldest_unanswered_s, sender.unanswered) == (10.0, 1)
     assert sender.receive_data(answer(0), 15.5) == b""
     assert tally.pulses.recent.max_s == 5.5
-    assert (tally.due, tally.unanswered, sender.unanswered) == (1, 0, 0)
+    assert (tally.scheduled, tally.unanswered, sender.unanswered) == (1, 0, 0)
 
 
 @given(st.lists(st.integers(1, 30), max_size=20))
@@ -108,7 +108,7 @@ def test_new_connection_begins_with_what_is_unanswered() -> None:
     sender.receive_data(answer(0) + answer(1)[:7], 3.0)
     assert sender.connected(4.0) == frames[1] + frames[2]
     sender.receive_data(answer(1) + answer(2), 9.0)
-    assert (tally.due, tally.pulses.count) == (3, 3)
+    assert (tally.scheduled, tally.pulses.count) == (3, 3)
     assert tally.pulses.recent.max_s == 8.0
 
 
@@ -140,7 +140,7 @@ def test_answers_to_a_relay_come_in_order_and_in_any_pieces() -> None:
     data = b"".join(map(answer, range(4)))
     for cut in (data[:30], data[30:31], data[31:]):
         assert relay.receive_data(cut, 10.0) == b""
-    assert (tally.due, tally.unanswered) == (4, 0)
+    assert (tally.scheduled, tally.unanswered) == (4, 0)
     assert tally.pulses.recent.max_s == 10.0
 
 

@@ -88,18 +88,18 @@ class Relay:
         self.writers = Writers()
         self.answered_times = AnsweredTimes()
         self.held = 0
-        self._unanswered: dict[Question, None] = {}
+        self._pending: dict[Question, None] = {}
         self._deleting: dict[OutgoingDelete, Question] = {}
         self._timers: list[tuple[float, int, Question]] = []
         self._timer_numbers = itertools.count()
 
     def __repr__(self) -> str:
-        return f"<Relay unanswered={len(self._unanswered)} {self.outboxes}>"
+        return f"<Relay pending={len(self._pending)} {self.outboxes}>"
 
     @property
-    def unanswered_questions(self) -> int:
+    def pending_questions(self) -> int:
         """How many requests are not answered yet."""
-        return len(self._unanswered)
+        return len(self._pending)
 
     # What Storm's clients send.
 
@@ -121,7 +121,7 @@ class Relay:
     def ask(self, question: Question, now_s: float) -> None:
         """Begin to answer a request."""
         question.began_s = now_s
-        self._unanswered[question] = None
+        self._pending[question] = None
         if question.kind is QuestionKind.DELETE:
             self._delete(question, is_tree=True, now_s=now_s)
         elif question.kind is QuestionKind.DELETE_ONE:
@@ -135,7 +135,7 @@ class Relay:
 
     def drop(self, question: Question) -> None:
         """Drop a request that no longer needs an answer."""
-        if self._unanswered.pop(question, self) is not self:
+        if self._pending.pop(question, self) is not self:
             self._abandon_requests(question)
 
     # What the connections report.
@@ -185,13 +185,13 @@ class Relay:
     ) -> None:
         """Use a Pacemaker's answer to a question."""
         self.pacemakers[pacemaker_index].is_slow = False
-        if question not in self._unanswered:
+        if question not in self._pending:
             return
         question.unanswered_by.discard(pacemaker_index)
         question.awaited.discard(pacemaker_index)
         question.answers[pacemaker_index] = answer
         # Of a held question too: a Pacemaker that holds its reads answers late.
-        self._conclude_if_due(question, now_s)
+        self._conclude_if_over(question, now_s)
 
     # The clock.
 
@@ -214,10 +214,10 @@ class Relay:
         asked_again = 0
         while self._timers and self._timers[0][0] <= now_s:
             next_s, _, question = heapq.heappop(self._timers)
-            if question not in self._unanswered or question.next_s != next_s:
+            if question not in self._pending or question.next_s != next_s:
                 continue
             if not question.is_held:
-                self._conclude_if_due(question, now_s)
+                self._conclude_if_over(question, now_s)
             elif asked_again < limits.MAX_ASKED_AGAIN_AT_ONCE:
                 asked_again += 1
                 self._begin_round(question, now_s)
@@ -236,12 +236,12 @@ class Relay:
         for outbox in self.outboxes:
             outbox.delete(delete)
         question.round_s = now_s
-        self._conclude_if_due(question, now_s)
+        self._conclude_if_over(question, now_s)
 
     # Reads.
 
     def _reads(self) -> list[Question]:
-        return [question for question in self._unanswered if question.kind.is_read]
+        return [question for question in self._pending if question.kind.is_read]
 
     def _begin_round(self, question: Question, now_s: float) -> None:
         """Ask all Pacemakers but those that have yet to answer this question."""
@@ -260,7 +260,7 @@ class Relay:
                 and index not in question.unanswered_by
             ):
                 self._send(index, question)
-        self._conclude_if_due(question, now_s)
+        self._conclude_if_over(question, now_s)
 
     def _send(self, pacemaker_index: int, question: Question) -> None:
         question.unanswered_by.add(pacemaker_index)
@@ -271,15 +271,15 @@ class Relay:
     ) -> None:
         if pacemaker_index in question.awaited:
             question.awaited.discard(pacemaker_index)
-            self._conclude_if_due(question, now_s)
+            self._conclude_if_over(question, now_s)
 
-    def _conclude_if_due(self, question: Question, now_s: float) -> None:
+    def _conclude_if_over(self, question: Question, now_s: float) -> None:
         """Conclude a question if no answer is awaited any more, or time is up."""
-        if question not in self._unanswered:
+        if question not in self._pending:
             return
-        until_s = self._until_s(question, now_s)
-        if question.awaited and now_s < until_s:
-            self._look_again_at(question, until_s)
+        deadline_s = self._deadline_s(question, now_s)
+        if question.awaited and now_s < deadline_s:
+            self._look_again_at(question, deadline_s)
             return
         if question.kind.is_read:
             for index in question.awaited:
@@ -287,7 +287,7 @@ class Relay:
         question.awaited = set()
         self._conclude(question, now_s)
 
-    def _until_s(self, question: Question, now_s: float) -> float:
+    def _deadline_s(self, question: Question, now_s: float) -> float:
         """Return how long to wait for the Pacemakers that have not answered."""
         is_hit = question.kind is QuestionKind.PULSE and question.has_hit
         if is_hit and not any(
@@ -338,7 +338,7 @@ class Relay:
         self._look_again_at(question, now_s + limits.ASK_AGAIN_AFTER_S)
 
     def _deliver(self, question: Question, answer: Answer) -> None:
-        self._unanswered.pop(question, None)
+        self._pending.pop(question, None)
         self._abandon_requests(question)
         question.deliver(answer)
 

@@ -161,7 +161,7 @@ class Histories(RuleBasedStateMachine):
     def hits_are_answered_in_time(self) -> None:
         """A read waits for long only if there is no usable answer."""
         for world in getattr(self, "worlds", ()):
-            for question in world.relay._unanswered:
+            for question in world.relay._pending:
                 is_late = (
                     world.now_s - question.round_s > limits.ANSWER_TIMEOUT_S + 0.001
                 )

@@ -414,7 +414,7 @@ def test_dropped_question_is_abandoned(world: World) -> None:
     world.relay.drop(asked.question)
     world.settle()
     assert asked.is_waiting
-    assert world.relay.unanswered_questions == 0
+    assert world.relay.pending_questions == 0
     assert {number for number, _ in world.abandoned} == {0, 1}
 
 
