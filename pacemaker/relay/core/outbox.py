@@ -11,9 +11,9 @@ those that still wait: they arrived in this order.  A delete that the Pacemaker 
 is kept until it is back.
 
 **When a Pacemaker comes back**, it gets the deletes that it missed, then the newest
-pulse of every connected worker.  All of them are sent again after `REPEAT_AFTER_S`: a
-pulse that was delayed on another connection, such as another relay's, may have arrived
-in between.
+pulse of every connected worker.  All of them, and the deletes that arrive until then,
+are sent again after `REPEAT_AFTER_S`: a pulse that was delayed on another connection,
+such as another relay's or the lost one, may have arrived in between.
 """
 
 from __future__ import annotations
@@ -122,6 +122,12 @@ class Outbox:
         """
         self._queue_last(delete)
         self._drop_excess(delete.asked_s)
+        if self._repeat_s is not None and len(self._missed) < limits.MAX_KEPT_DELETES:
+            # The Pacemaker came back a moment ago.  It may still find pulses of the
+            # lost connection in its kernel's buffer, and store them after this delete.
+            path = (delete.path, delete.is_tree)
+            self._missed.pop(path, None)
+            self._missed[path] = delete
 
     def drop(self, key: str) -> None:
         """Drop the waiting pulse of a key whose worker has gone."""

@@ -63,6 +63,25 @@ def test_unanswered_delete_is_sent_again_after_a_loss() -> None:
     assert taken(outbox) == [delete]
 
 
+def test_delete_soon_after_a_return_is_repeated() -> None:
+    """A pulse of the lost connection may be stored after the delete's acknowledgement.
+
+    Later, no such pulse is left, and a delete is sent once.
+    """
+    outbox = outbox_of({})
+    outbox.came_up((), 0.0)
+    early = OutgoingDelete("k", True, 1.0)
+    outbox.delete(early)
+    assert taken(outbox) == [early]
+    outbox.acknowledged(early)
+    outbox.tick((), limits.REPEAT_AFTER_S)
+    assert taken(outbox) == [early]
+    outbox.acknowledged(early)
+    outbox.delete(OutgoingDelete("k", True, 3.0))
+    assert len(taken(outbox)) == 1
+    assert outbox.next_s is None
+
+
 def test_older_answer_does_not_settle_a_later_delete_of_the_same_path() -> None:
     """Between the two the key may have been written."""
     outbox = outbox_of({})
