@@ -30,7 +30,7 @@ from pacemaker.wire.messages import NO_MESSAGE_ID, Message
 _READ_BYTES: Final = 880
 
 
-class Holder(Protocol):
+class ReadHolder(Protocol):
     """Holds the reads of all connections of one I/O thread: `MissHolder`.
 
     Attributes:
@@ -101,7 +101,7 @@ class HeldReads:
         "on_release",
     )
 
-    def __init__(self, holder: Holder, account: Account = UNKNOWN_PEER) -> None:
+    def __init__(self, holder: ReadHolder, account: Account = UNKNOWN_PEER) -> None:
         self._holder = holder
         self.account = account
         self._held: dict[int, HeldRead] = {}

@@ -147,7 +147,8 @@ class ServerProtocol:
             not count as cheap.  `answer_fast` leaves it; the owner may reset it.
         authenticated: whether the peer may read.
         user: the peer's user, if it has authenticated.
-        error: why the connection is CLOSED, if the peer is at fault.
+        error: why the connection is CLOSED, if the server ended it.  Usually the peer
+            is at fault (see `PeerError`).
         account: the account of the peer's address.
         peer_record: the connection, as the history knows it.
     """

@@ -29,7 +29,7 @@ def thresholds() -> Iterator[None]:
 def has_read(connection: Connection) -> bool:
     """Return whether a connection has read what its peer sent."""
     protocol = connection.protocol
-    return protocol.frames.frames_rcvd > 0 or protocol.error is not None
+    return protocol.frames.frames_received > 0 or protocol.error is not None
 
 
 def test_full_collections_are_put_off_for_good() -> None:
