@@ -145,6 +145,9 @@ class Daemon:
     ) -> ProtocolFactory:
         """Return what makes the protocol objects of one I/O thread's connections.
 
+        `__init__` calls it, with `settings`, `store`, `history` and `address_limits`
+        set.  So whatever else an override needs must be set before `super().__init__`.
+
         Args:
             figures: the counters of the thread.
             turn_time: the time of the thread's current turn.
@@ -174,7 +177,7 @@ class Daemon:
     def make_protocol(
         self,
         dispatcher: Dispatcher,
-        pending: PendingRequests | None,
+        pending_requests: PendingRequests | None,
         peer: str,
         account: Account,
     ) -> ServerProtocol:
@@ -182,7 +185,8 @@ class Daemon:
 
         Args:
             dispatcher: answers the requests.
-            pending: the requests that are answered later; None if none will be.
+            pending_requests: the requests that are answered later; None if none will
+                be.
             peer: the peer's name in the log.
             account: the account of the peer's address.
         """
@@ -192,7 +196,7 @@ class Daemon:
             self.settings.message_size_max_bytes,
             None if make is None else make(),
             peer,
-            pending,
+            pending_requests,
             account,
         )
 

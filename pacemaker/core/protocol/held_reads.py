@@ -106,7 +106,7 @@ class HeldReads:
         self.account = account
         self._held: dict[int, HeldRead] = {}
         self._released: list[HeldRead] = []
-        # By message id: the indices of the pending chunks that form the reply.
+        # By message id: the indices of the outgoing chunks that form the reply.
         self._answered: dict[int, range] = {}
         self.on_release: Callable[[], None] = _nothing
 
@@ -140,7 +140,7 @@ class HeldReads:
         """Drop an earlier read with the message id of a new request.
 
         Returns:
-            The indices of the pending chunks that must not be sent: the reply to the
+            The indices of the outgoing chunks that must not be sent: the reply to the
             earlier read, if this batch has answered it already.
         """
         message_id = message.message_id
