@@ -76,7 +76,7 @@ def families(measured: Measurements) -> Iterator[Metric]:
 
 def _requests(measured: Measurements) -> Iterator[Metric]:
     yield _requests_by_type(measured.figures)
-    yield _pulse_sizes(measured.figures)
+    yield _pulse_size_histogram(measured.figures)
     yield _durations(measured.figures)
     figures = measured.figures
     yield _counter(
@@ -128,7 +128,7 @@ def _requests_by_type(figures: Figures) -> Metric:
     return requests
 
 
-def _pulse_sizes(figures: Figures) -> Metric:
+def _pulse_size_histogram(figures: Figures) -> Metric:
     """Return the histogram of sizes: those of at most k bits are below 2**k."""
     cumulative = list(accumulate(figures.pulse_size_histogram))
     buckets = [(str(2**bits - 1), cumulative[bits]) for bits in _SIZE_BITS]
