@@ -77,7 +77,11 @@ class DetailedError(PacemakerError):
 
 
 class PeerError(DetailedError):
-    """The peer broke the protocol; only its own connection is closed.
+    """The connection of one peer cannot continue; no other connection is affected.
+
+    In most cases the peer broke the protocol.  It may also have done nothing wrong: the
+    server is short of memory or room (`LimitError`), or could not take a SASL step
+    (`ServerFaultError`).
 
     The log counts equal reasons together, so no peer can make up a reason.
     """
@@ -96,7 +100,7 @@ class OutOfPlaceError(PeerError):
 
 
 class LimitError(PeerError):
-    """The peer asks for more than the server's limits allow."""
+    """The server's limits, or its lack of room, do not allow what the peer needs."""
 
 
 class AuthenticationError(PeerError):

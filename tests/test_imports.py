@@ -16,12 +16,12 @@ ROOT = Path(pacemaker.__file__).parent
 # all rooms that its modules import.
 ROOMS = {
     "_version": "",
-    "words": "",
+    "texts": "",
     "call_soon": "",
     "wakeup": "",
     "descriptor_limit": "",
     "errors": "",
-    "wire": "errors words",
+    "wire": "errors texts",
     "heartbeats": "errors wire",
     "sasl": "errors",
     "config": "errors",
@@ -33,57 +33,58 @@ ROOMS = {
     "core.protocol": (
         "call_soon core core.accounts core.history core.store errors sasl wire"
     ),
-    "server.process": "_version call_soon descriptor_limit errors words",
+    "server.process": "_version call_soon descriptor_limit errors texts",
     "server.io.fairness": "core.accounts",
     "server.io.buffers": "core.accounts",
+    "server.upgrade_state": "core.protocol texts",
     "server.io": (
         "core core.accounts core.history core.protocol errors sasl server.io.buffers"
-        " server.io.fairness server.process wakeup wire words"
+        " server.io.fairness server.process server.upgrade_state texts wakeup wire"
     ),
     "server.upgrade": (
-        "_version core.protocol core.store errors sasl server.io server.process words"
+        "_version core.protocol core.store errors sasl server.io server.process"
+        " server.upgrade_state texts"
     ),
     "server": (
-        "_version admin call_soon config core core.accounts core.history core.protocol"
-        " core.store errors heartbeats sasl server.io server.io.buffers server.process"
-        " server.upgrade"
-        " wire words"
+        "_version admin call_soon config core core.accounts core.history"
+        " core.protocol core.store errors heartbeats sasl server.io server.io.buffers"
+        " server.process server.upgrade server.upgrade_state texts wire"
     ),
-    "client": "config errors heartbeats sasl wakeup wire words",
+    "client": "config errors heartbeats sasl texts wakeup wire",
     "cluster_state": "client config errors",
     "relay.core": "",
     "relay": (
         "call_soon client config core core.accounts core.history core.protocol"
         " core.store errors heartbeats relay.core sasl server server.io server.process"
-        " wakeup wire"
+        " server.upgrade_state wakeup wire"
     ),
     "testing": "client cluster_state config core core.protocol core.store wire",
-    "simulate": "client config descriptor_limit errors heartbeats sasl wire words",
+    "simulate": "client config descriptor_limit errors heartbeats sasl texts wire",
     "observe.decoding": "heartbeats",
     "observe.zookeeper": "errors heartbeats wire",
     "observe.tracking": "config errors heartbeats observe.decoding observe.zookeeper",
     "observe.views": (
-        "heartbeats observe.decoding observe.tracking observe.zookeeper words"
+        "heartbeats observe.decoding observe.tracking observe.zookeeper texts"
     ),
     "observe": (
         "client cluster_state config errors heartbeats observe.tracking observe.views"
         " observe.zookeeper"
     ),
-    "observe.top": "observe.views words",
-    "observe.web": "admin observe.decoding observe.views words",
+    "observe.top": "observe.views texts",
+    "observe.web": "admin observe.decoding observe.views texts",
     "why": "config heartbeats observe.zookeeper",
-    "doctor": "client config errors observe observe.views observe.zookeeper sasl words",
-    "doctor.checks": "config doctor observe.views words",
-    "cli.output": "config words",
+    "doctor": "client config errors observe observe.views observe.zookeeper sasl texts",
+    "doctor.checks": "config doctor observe.views texts",
+    "cli.output": "config texts",
     "cli.options": (
-        "admin cli.output client config core.accounts core.protocol errors sasl server"
-        " server.process"
+        "admin cli.output client config core.accounts core.protocol errors sasl"
+        " server server.process"
     ),
     "cli": (
         "_version admin cli.options cli.output client cluster_state config"
         " core.protocol doctor doctor.checks errors heartbeats observe observe.top"
         " observe.views observe.web observe.zookeeper relay sasl server server.process"
-        " server.upgrade simulate why words"
+        " server.upgrade simulate texts why"
     ),
     "__init__": "_version",
     "__main__": "cli",
@@ -94,7 +95,7 @@ IMPURE = frozenset(
 ) | {"threading"}
 PURE_ROOMS = (
     "call_soon",
-    "words",
+    "texts",
     "errors",
     "wire",
     "heartbeats",
@@ -111,6 +112,7 @@ PURE_ROOMS = (
     "observe.views",
     "server.io.fairness",
     "server.io.buffers",
+    "server.upgrade_state",
     "doctor.checks",
 )
 # Of rooms that are not pure as a whole.
@@ -125,7 +127,6 @@ PURE_MODULES = (
     "relay.backend",
     "server.io.deadlines",
     "server.io.limits",
-    "server.io.upgrade_state",
     "server.upgrade.state_format",
     "simulate.histogram",
     "simulate.shape",
@@ -209,7 +210,8 @@ USED = {
 def _room(name: str) -> str:
     """Return the room of a module."""
     parent = FILES[name].parent
-    return name if parent == ROOT else ".".join(parent.relative_to(ROOT).parts)
+    is_file = parent == ROOT or name in ROOMS
+    return name if is_file else ".".join(parent.relative_to(ROOT).parts)
 
 
 PURE = [name for name in FILES if _room(name) in PURE_ROOMS or name in PURE_MODULES]

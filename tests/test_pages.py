@@ -36,9 +36,11 @@ def test_links_of_a_page_lead_to_files_and_headings(page: Path) -> None:
 def rooms_of_the_design() -> dict[str, set[str]]:
     """Return the modules that docs/design.md names, by room; a file is a room, too."""
     text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
-    table, lists = text[
-        text.index("## Rooms") : text.index("## The path of a pulse")
-    ].split("### Modules of each room")
+    sections = {
+        section.partition("\n")[0]: section
+        for section in re.split(r"^## ", text, flags=re.MULTILINE)
+    }
+    table, lists = sections["Rooms"], sections["Modules of each room"]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     modules = {
         room.rstrip("/"): set[str]()

@@ -26,10 +26,10 @@ from pacemaker.sasl.digest import DigestClient, digest_secret
 from pacemaker.sasl.secret import Secret
 from pacemaker.sasl.setup import set_up_server
 from pacemaker.server.io.sockets import set_reset_on_close
-from pacemaker.server.io.upgrade_state import ConnectionState, DaemonState, PeerAddress
 from pacemaker.server.upgrade.execute import STATE_VARIABLE
 from pacemaker.server.upgrade.memfd import write_state
 from pacemaker.server.upgrade.state_format import security_digest
+from pacemaker.server.upgrade_state import ConnectionState, DaemonState, PeerAddress
 from tests.real.daemons import SERVE, Daemon, Served
 from tests.server.process.test_notify import Manager
 from tests.wire import by_hand as wire

@@ -13,7 +13,7 @@ from pacemaker.cli.options.targets import DEFAULT_TIMEOUT_S, json_option
 from pacemaker.cli.output import exit_codes
 from pacemaker.cli.output.logs import configure_logs
 from pacemaker.cli.output.printing import exit_code_answers, print_json, print_line
-from pacemaker.words import counted
+from pacemaker.texts import counted
 
 if TYPE_CHECKING:
     from pacemaker.doctor.facts import Finding

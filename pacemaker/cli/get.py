@@ -24,7 +24,7 @@ from pacemaker.cli.output.printing import (
     printable,
 )
 from pacemaker.errors import ValueDecodeError
-from pacemaker.words import counted
+from pacemaker.texts import counted
 
 if TYPE_CHECKING:
     from pacemaker.client import PacemakerPool

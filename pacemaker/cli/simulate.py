@@ -20,7 +20,7 @@ from pacemaker.cli.output.printing import (
     warn,
 )
 from pacemaker.errors import ServerInUseError
-from pacemaker.words import counted
+from pacemaker.texts import counted
 
 if TYPE_CHECKING:
     from pacemaker.client import ServerAddress

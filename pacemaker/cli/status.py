@@ -16,7 +16,7 @@ from pacemaker.cli.output.printing import (
     print_line,
     print_table,
 )
-from pacemaker.words import counted
+from pacemaker.texts import counted
 
 _MIB: Final = 2**20
 

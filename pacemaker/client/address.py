@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from pacemaker.config.hosts import is_host
 from pacemaker.config.values import PORT_MAX
-from pacemaker.words import host_and_port
+from pacemaker.texts import host_and_port
 
 
 class ServerAddress(NamedTuple):

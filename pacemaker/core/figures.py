@@ -15,9 +15,15 @@ from pacemaker.wire import messages
 
 # The figures in each minute's log line that show what was refused or delayed.
 _COUNTED: Final = (
-    *("refused_reads", "anonymous_deletes", "refused_connections"),
-    *("refused_heartbeats", "refused_holds", "evictions", "delays"),
-    *("failed_logins", "delayed_logins"),
+    "refused_reads",
+    "anonymous_deletes",
+    "refused_connections",
+    "refused_heartbeats",
+    "refused_holds",
+    "evictions",
+    "delays",
+    "failed_logins",
+    "delayed_logins",
 )
 
 
@@ -38,15 +44,17 @@ def _no_types() -> list[int]:
 
 # What `add_up` adds one by one.
 _ADDED_UP: Final = (
-    *(
-        "turn_events_s",
-        "pulse_bytes",
-        "misses",
-        "read_bytes",
-        "delays",
-        "anonymous_deletes",
-    ),
-    *("connections", "accepted", "ended", "ended_refused", "ended_by_stop"),
+    "turn_time_sum_s",
+    "pulse_bytes",
+    "misses",
+    "read_bytes",
+    "delays",
+    "anonymous_deletes",
+    "connections",
+    "accepted",
+    "ended",
+    "ended_refused",
+    "ended_by_stop",
     "ended_by_fault",
 )
 
@@ -56,7 +64,7 @@ class Figures:
     """Counts since the start.  The size of a heartbeat is that of its details alone.
 
     Attributes:
-        pulse_sizes: heartbeats stored, by the bit length of their size.
+        pulse_size_histogram: heartbeats stored, by the bit length of their size.
         pulse_bytes: the total size of the stored heartbeats.
         largest_pulse_bytes: the size of the largest one since the last report; the
             reporter resets it to 0.
@@ -65,11 +73,14 @@ class Figures:
         misses: GET_PULSE requests answered for which there was no heartbeat.
         unauthorized: reads by peers that have not authenticated, by type.
         read_bytes: the total size of the heartbeats in the answers.
-        turn_events: events served, by the bit length of their turn's duration in
-            microseconds.
-        turn_events_s: the sum of these durations, each multiplied by its turn's events.
+        turn_time_histogram: events served, by the bit length of their turn's duration
+            in microseconds.
+        turn_time_sum_s: the sum of these durations, each multiplied by its turn's
+            events.
         connections: open connections.
-        accepted: connections accepted.
+        accepted: connections accepted, so that `accepted - ended` is `connections`.  It
+            includes neither sockets that were closed before they became a connection
+            nor connections from before an upgrade.
         ended: connections that have ended.
         ended_refused: those that ended because the peer broke the protocol or exceeded
             a limit.
@@ -92,15 +103,15 @@ class Figures:
         delayed_logins: SASL exchanges whose outcome was withheld for a while.
     """
 
-    pulse_sizes: list[int] = field(default_factory=_no_sizes)
+    pulse_size_histogram: list[int] = field(default_factory=_no_sizes)
     pulse_bytes: int = 0
     largest_pulse_bytes: int = 0
     requests: list[int] = field(default_factory=_no_types)
     misses: int = 0
     unauthorized: list[int] = field(default_factory=_no_types)
     read_bytes: int = 0
-    turn_events: list[int] = field(default_factory=_no_sizes)
-    turn_events_s: float = 0.0
+    turn_time_histogram: list[int] = field(default_factory=_no_sizes)
+    turn_time_sum_s: float = 0.0
     connections: int = 0
     accepted: int = 0
     ended: int = 0
@@ -122,7 +133,7 @@ class Figures:
     @property
     def pulses(self) -> int:
         """Heartbeats stored."""
-        return sum(self.pulse_sizes)
+        return sum(self.pulse_size_histogram)
 
     @property
     def reads(self) -> int:
@@ -138,7 +149,7 @@ class Figures:
         """Count one heartbeat that was stored."""
         # One counter serves as the total and the histogram: a second increment would
         # slow down the daemon's fastest path.
-        self.pulse_sizes[size_bytes.bit_length()] += 1
+        self.pulse_size_histogram[size_bytes.bit_length()] += 1
         self.pulse_bytes += size_bytes
         if size_bytes > self.largest_pulse_bytes:
             self.largest_pulse_bytes = size_bytes
@@ -149,17 +160,16 @@ class Figures:
         They are consecutive heartbeats of one worker, whose sizes differ little, so the
         histogram counts all of them at their average size.
         """
-        self.pulse_sizes[(size_bytes // count).bit_length()] += count
+        self.pulse_size_histogram[(size_bytes // count).bit_length()] += count
         self.pulse_bytes += size_bytes
         if largest_bytes > self.largest_pulse_bytes:
             self.largest_pulse_bytes = largest_bytes
 
     def count_turn(self, duration_s: float, events: int) -> None:
         """Count a turn of the loop, and how many events it has served."""
-        self.turn_events[min(int(1e6 * duration_s).bit_length(), _MAX_BITS - 1)] += (
-            events
-        )
-        self.turn_events_s += duration_s * events
+        bits = min(int(1e6 * duration_s).bit_length(), _MAX_BITS - 1)
+        self.turn_time_histogram[bits] += events
+        self.turn_time_sum_s += duration_s * events
 
     def count_read(self, details: bytes | None) -> None:
         """Count the heartbeat in the answer to a GET_PULSE, or that there is none."""
@@ -173,8 +183,12 @@ def add_up(parts: Iterable[Figures]) -> Figures:
     """Add up the figures of several threads."""
     total = Figures()
     for part in parts:
-        total.pulse_sizes = list(map(add, total.pulse_sizes, part.pulse_sizes))
-        total.turn_events = list(map(add, total.turn_events, part.turn_events))
+        total.pulse_size_histogram = list(
+            map(add, total.pulse_size_histogram, part.pulse_size_histogram)
+        )
+        total.turn_time_histogram = list(
+            map(add, total.turn_time_histogram, part.turn_time_histogram)
+        )
         total.requests = list(map(add, total.requests, part.requests))
         total.unauthorized = list(map(add, total.unauthorized, part.unauthorized))
         total.largest_pulse_bytes = max(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pacemaker.config import storm_defaults
 from pacemaker.config.settings import Settings
-from pacemaker.words import clipped
+from pacemaker.texts import clipped
 
 STORE: Final = "storm.cluster.state.store"
 SERVERS: Final = "pacemaker.servers"

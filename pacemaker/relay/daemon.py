@@ -26,10 +26,10 @@ from pacemaker.relay.upstreams import Upstreams
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.daemon import Daemon
 from pacemaker.server.io.io_thread_parts import ProtocolFactory
-from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process.threads import join_thread, start_thread
+from pacemaker.server.upgrade_state import DaemonState
 
 _logger: Final = logging.getLogger(__name__)
 

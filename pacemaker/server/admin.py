@@ -139,7 +139,7 @@ class AdminEndpoint:
             else str(admin_listener.address_of(self._listener))
         )
 
-    def serving(self, daemon: Inspectable) -> None:
+    def announce_serving(self, daemon: Inspectable) -> None:
         """Answer for a daemon that serves from now on."""
         self._daemon = daemon
         self._progress = Progress(daemon.thread_calls(), self._clock)
@@ -163,7 +163,7 @@ class AdminEndpoint:
         """Count an upgrade that was refused."""
         self._refused_upgrades += 1
 
-    def stopping(self) -> None:
+    def announce_stopping(self) -> None:
         """Answer from now on that the daemon is not ready."""
         self._stage = DaemonStage.STOPPING
 

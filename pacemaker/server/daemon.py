@@ -24,7 +24,7 @@ from pacemaker.core.protocol.pending_requests import PendingRequests
 from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import StartError, UpgradeError
 from pacemaker.sasl.mechanism import MechanismFactory
-from pacemaker.server import limits, restoring, sizing
+from pacemaker.server import carry_over, limits, sizing
 from pacemaker.server.history_page import write_history
 from pacemaker.server.io.acceptor import Acceptor
 from pacemaker.server.io.io_thread import IoThread
@@ -39,7 +39,6 @@ from pacemaker.server.io.listeners import (
     ports_of,
 )
 from pacemaker.server.io.sasl_steps import SaslStepRunner
-from pacemaker.server.io.upgrade_state import ConnectionState, DaemonState
 from pacemaker.server.measurements import Measurements
 from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory
@@ -48,6 +47,7 @@ from pacemaker.server.process.clocks import boot_time_s, process_start_s
 from pacemaker.server.process.freed_memory import FreedMemory
 from pacemaker.server.process.threads import join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
+from pacemaker.server.upgrade_state import ConnectionState, DaemonState
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -120,9 +120,13 @@ class Daemon:
         reserved = sizing.reserved_descriptors(options)
         room = sizing.connection_capacity(threads, reserved)
         self._acceptor = Acceptor(
-            *(self._listeners, self.threads, self._shared.accounts),
-            AdmissionControl(self._shared.accounts, room, self.address_limits),
-            reserved,
+            listeners=self._listeners,
+            threads=self.threads,
+            accounts=self._shared.accounts,
+            admission=AdmissionControl(
+                self._shared.accounts, room, self.address_limits
+            ),
+            reserved=reserved,
         )
 
     def _io_thread(self, number: int) -> IoThread:
@@ -141,13 +145,20 @@ class Daemon:
     ) -> ProtocolFactory:
         """Return what makes the protocol objects of one I/O thread's connections.
 
+        `__init__` calls it, with `settings`, `store`, `history` and `address_limits`
+        set.  So whatever else an override needs must be set before `super().__init__`.
+
         Args:
             figures: the counters of the thread.
             turn_time: the time of the thread's current turn.
         """
         max_body_bytes = self.settings.message_size_max_bytes
         dispatcher = Dispatcher(
-            *(self.store, figures, max_body_bytes, self.history, turn_time)
+            store=self.store,
+            figures=figures,
+            max_body_bytes=max_body_bytes,
+            history=self.history,
+            turn_time=turn_time,
         )
         miss_holder = MissHolder(self.store, self.address_limits.held_read_bytes)
         self._miss_holders.append(miss_holder)
@@ -166,7 +177,7 @@ class Daemon:
     def make_protocol(
         self,
         dispatcher: Dispatcher,
-        pending: PendingRequests | None,
+        pending_requests: PendingRequests | None,
         peer: str,
         account: Account,
     ) -> ServerProtocol:
@@ -174,7 +185,8 @@ class Daemon:
 
         Args:
             dispatcher: answers the requests.
-            pending: the requests that are answered later; None if none will be.
+            pending_requests: the requests that are answered later; None if none will
+                be.
             peer: the peer's name in the log.
             account: the account of the peer's address.
         """
@@ -184,7 +196,7 @@ class Daemon:
             self.settings.message_size_max_bytes,
             None if make is None else make(),
             peer,
-            pending,
+            pending_requests,
             account,
         )
 
@@ -294,8 +306,12 @@ class Daemon:
         if self.history is None:
             return None
         return write_history(
-            *(self.history, self.store.get, time.time(), time.monotonic()),
-            *(topology, self.is_relay),
+            self.history,
+            self.store.get,
+            time.time(),
+            time.monotonic(),
+            topology,
+            self.is_relay,
         )
 
     def thread_calls(self) -> dict[str, CallSoon]:
@@ -325,7 +341,7 @@ class Daemon:
 
     def sample_heartbeats(self) -> list[tuple[str, bytes]]:
         """Return a few heartbeats that are not large."""
-        return restoring.sample_heartbeats(self.store)
+        return carry_over.sample_heartbeats(self.store)
 
     @property
     def second_copy_bytes(self) -> int:
@@ -381,11 +397,11 @@ class Daemon:
     def restore(self, state: DaemonState, ahead_s: float) -> None:
         """Restore, before `start`, the state from before an upgrade."""
         max_body_bytes = self.settings.message_size_max_bytes
-        restoring.restore_heartbeats(self.store, state.heartbeats, max_body_bytes)
-        restoring.restore_history(self.history, state.history)
+        carry_over.restore_heartbeats(self.store, state.heartbeats, max_body_bytes)
+        carry_over.restore_history(self.history, state.history)
         self.hold_until_s = state.hold_until_s
         peers = [
-            (restoring.restore_socket(connection.fd), connection.shifted(-ahead_s))
+            (carry_over.restore_socket(connection.fd), connection.shifted(-ahead_s))
             for connection in state.connections
         ]
         for number, thread in enumerate(self.threads):

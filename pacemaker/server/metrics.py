@@ -33,8 +33,10 @@ _SIZE_BITS: Final = range(6, 25)
 # From 16 microseconds, the duration of a pulse, to 8 seconds.
 _DURATION_BITS: Final = range(4, 24)
 _READS: Final = (
-    *(messages.EXISTS, messages.GET_PULSE),
-    *(messages.GET_ALL_NODES_FOR_PATH, messages.GET_ALL_PULSE_FOR_PATH),
+    messages.EXISTS,
+    messages.GET_PULSE,
+    messages.GET_ALL_NODES_FOR_PATH,
+    messages.GET_ALL_PULSE_FOR_PATH,
 )
 _Columns: TypeAlias = tuple[
     tuple[str, str, Callable[[PacemakerMeasurements], float]], ...
@@ -42,7 +44,9 @@ _Columns: TypeAlias = tuple[
 # SEND_PULSE is counted by its sizes.
 _REQUESTS: Final = (
     *_READS,
-    *(messages.CREATE_PATH, messages.DELETE_PATH, messages.DELETE_PULSE_ID),
+    messages.CREATE_PATH,
+    messages.DELETE_PATH,
+    messages.DELETE_PULSE_ID,
 )
 
 
@@ -72,7 +76,7 @@ def families(measured: Measurements) -> Iterator[Metric]:
 
 def _requests(measured: Measurements) -> Iterator[Metric]:
     yield _requests_by_type(measured.figures)
-    yield _pulse_sizes(measured.figures)
+    yield _pulse_size_histogram(measured.figures)
     yield _durations(measured.figures)
     figures = measured.figures
     yield _counter(
@@ -124,9 +128,9 @@ def _requests_by_type(figures: Figures) -> Metric:
     return requests
 
 
-def _pulse_sizes(figures: Figures) -> Metric:
+def _pulse_size_histogram(figures: Figures) -> Metric:
     """Return the histogram of sizes: those of at most k bits are below 2**k."""
-    cumulative = list(accumulate(figures.pulse_sizes))
+    cumulative = list(accumulate(figures.pulse_size_histogram))
     buckets = [(str(2**bits - 1), cumulative[bits]) for bits in _SIZE_BITS]
     return HistogramMetricFamily(
         f"{_PREFIX}pulse_size_bytes",
@@ -138,13 +142,13 @@ def _pulse_sizes(figures: Figures) -> Metric:
 
 def _durations(figures: Figures) -> Metric:
     """Return the histogram of durations: below 2**k microseconds, in seconds."""
-    cumulative = list(accumulate(figures.turn_events))
+    cumulative = list(accumulate(figures.turn_time_histogram))
     buckets = [(str(2**bits / 1e6), cumulative[bits]) for bits in _DURATION_BITS]
     return HistogramMetricFamily(
         f"{_PREFIX}request_duration_seconds",
         "How long the turn of the loop took in which a request was served.",
         buckets=[*buckets, ("+Inf", cumulative[-1])],
-        sum_value=figures.turn_events_s,
+        sum_value=figures.turn_time_sum_s,
     )
 
 

@@ -35,7 +35,7 @@ from pacemaker.server.upgrade.inheritance import Inheritance, inherit
 from pacemaker.server.upgrade.trial import check_upgrade, proof_of, read_sample
 from pacemaker.server.upgrade.upgrader import Upgrader
 from pacemaker.server.upgrade.waiters import Waiters
-from pacemaker.words import counted
+from pacemaker.texts import counted
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -242,7 +242,7 @@ class _MainThread:
             self._admin,
             process.log,
         )
-        self._watchdog = self._daemon.watchdog(self._notifier.alive)
+        self._watchdog = self._daemon.watchdog(self._notifier.feed_watchdog)
         # The trial of an upgrade answers nobody.
         self._status_socket = StatusSocket(is_open=listeners is None)
         self._began_s = time.time()
@@ -264,7 +264,8 @@ class _MainThread:
                 "the socket that was handed over listens on %s, but clients connect to"
                 " pacemaker.port, %d: make ListenStream= of the socket unit and"
                 " pacemaker.port the same",
-                *(self._daemon.address, port),
+                self._daemon.address,
+                port,
             )
 
     def start(self) -> None:
@@ -278,8 +279,8 @@ class _MainThread:
         self._daemon.start()
         if self._inherited is not None:
             self._attempt(partial(self._inherited.log, self._daemon))
-        self._admin.serving(self._daemon)
-        self._attempt(lambda: self._upgrader.serving(self._status_line()))
+        self._admin.announce_serving(self._daemon)
+        self._attempt(lambda: self._upgrader.announce_serving(self._status_line()))
 
     def serve(self) -> None:
         """Serve until a signal asks for a stop."""
@@ -324,8 +325,8 @@ class _MainThread:
 
     def stop(self) -> None:
         """Answer what has arrived, reset every connection, and close everything."""
-        self._admin.stopping()
-        self._attempt(self._notifier.stopping)
+        self._admin.announce_stopping()
+        self._attempt(self._notifier.announce_stopping)
         self._attempt(self._upgrader.close)
         self._daemon.begin_stop()
         while self._daemon.is_serving:
@@ -352,7 +353,7 @@ class _MainThread:
         if time.monotonic() >= self._next_figures_s:
             self._next_figures_s += limits.FIGURES_EVERY_S
             self._attempt(self._write_figures)
-            self._attempt(lambda: self._notifier.status(self._status_line()))
+            self._attempt(lambda: self._notifier.announce_status(self._status_line()))
 
     def _attempt(self, function: Callable[[], object]) -> None:
         """Call a function; an exception is logged and ends neither turn nor daemon."""

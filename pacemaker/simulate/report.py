@@ -14,7 +14,7 @@ from pacemaker.config.storm_defaults import (
 from pacemaker.simulate.histogram import Histogram
 from pacemaker.simulate.shape import ClusterShape
 from pacemaker.simulate.tally import BEHIND_S, LATE_S, Tally
-from pacemaker.words import counted
+from pacemaker.texts import counted
 
 # One pulse this far behind could be late because of the generator alone.
 FAR_BEHIND_S: Final = LATE_S / 2

@@ -41,8 +41,8 @@ from pacemaker.simulate.worker import (
     RelayProtocol,
     WorkerProtocol,
 )
+from pacemaker.texts import counted
 from pacemaker.wire.fast_codec import PULSE_OVERHEAD_BYTES
-from pacemaker.words import counted
 
 # How long to wait for the last answers; Storm's client gives up after 11 s.
 DRAIN_S: Final = 10.0

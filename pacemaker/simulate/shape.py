@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pacemaker.heartbeats.keys import key_of
-from pacemaker.words import counted
+from pacemaker.texts import counted
 
 # The prefix of every simulated topology's name, and of no other's.
 TOPOLOGY_NAME: Final = "storm-pacemaker-simulation"

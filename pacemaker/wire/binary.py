@@ -22,7 +22,7 @@ import struct
 from typing import Any, Final
 
 from pacemaker.errors import MalformedError
-from pacemaker.words import counted
+from pacemaker.texts import counted
 
 # How deep structs and containers may be nested.  Storm's own messages have four levels.
 # 64 is where Apache Thrift's libraries stop skipping.

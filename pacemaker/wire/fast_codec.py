@@ -31,7 +31,7 @@ _DATA: Final = b"\x0c\x00\x02"
 _PATH: Final = b"\x0b\x00\x01"
 _PULSE: Final = b"\x0c\x00\x02"
 _PULSE_ID: Final = b"\x0b\x00\x01"
-_DETAILS: Final = b"\x0b\x00\x02"
+_DETAILS_HEAD: Final = b"\x0b\x00\x02"
 # The head of `nodes`, the head of its only field, which is a list, and the type of the
 # list's elements.
 _NODES: Final = b"\x0c\x00\x05" + b"\x0f\x00\x01" + b"\x0b"
@@ -41,19 +41,24 @@ _STOP: Final = b"\x00"
 _PULSE_HEAD: Final = _TYPE + _pack_i32(messages.SEND_PULSE) + _DATA + _PULSE + _PULSE_ID
 # The bytes between the details of a SEND_PULSE and its message id.
 PULSE_TAIL: Final = _STOP + _STOP + _MESSAGE_ID
-# The parts of a SEND_PULSE around its key and its details.  Each is constant bytes,
-# followed by a length, or by the message id and the message's STOP.
-_PULSE_BEGIN: Final = struct.Struct(f">{len(_PULSE_HEAD)}si")
-_DETAILS_BEGIN: Final = struct.Struct(f">{len(_DETAILS)}si")
-_PULSE_END: Final = struct.Struct(f">{len(PULSE_TAIL)}sib")
-_PULSE_BEGIN_SIZE: Final = _PULSE_BEGIN.size
-_DETAILS_BEGIN_SIZE: Final = _DETAILS_BEGIN.size
-_PULSE_END_SIZE: Final = _PULSE_END.size
-_unpack_pulse_begin: Final = _PULSE_BEGIN.unpack_from
-_unpack_details_begin: Final = _DETAILS_BEGIN.unpack_from
-_unpack_pulse_end: Final = _PULSE_END.unpack_from
+# Below, a *head* is the constant bytes before a length, a *tail* is the constant bytes
+# after a value, and a *trailer* is the last tail with the message id and the message's
+# STOP.
+
+# The parts of a SEND_PULSE around its key and its details.
+_PULSE_HEAD_AND_LENGTH: Final = struct.Struct(f">{len(_PULSE_HEAD)}si")
+_DETAILS_HEAD_AND_LENGTH: Final = struct.Struct(f">{len(_DETAILS_HEAD)}si")
+_PULSE_TRAILER: Final = struct.Struct(f">{len(PULSE_TAIL)}sib")
+_PULSE_HEAD_AND_LENGTH_SIZE: Final = _PULSE_HEAD_AND_LENGTH.size
+_DETAILS_HEAD_AND_LENGTH_SIZE: Final = _DETAILS_HEAD_AND_LENGTH.size
+_PULSE_TRAILER_SIZE: Final = _PULSE_TRAILER.size
+_unpack_pulse_head: Final = _PULSE_HEAD_AND_LENGTH.unpack_from
+_unpack_details_head: Final = _DETAILS_HEAD_AND_LENGTH.unpack_from
+_unpack_pulse_trailer: Final = _PULSE_TRAILER.unpack_from
 # A GET_PULSE_RESPONSE has the same overhead.
-PULSE_OVERHEAD_BYTES: Final = _PULSE_BEGIN_SIZE + _DETAILS_BEGIN_SIZE + _PULSE_END_SIZE
+PULSE_OVERHEAD_BYTES: Final = (
+    _PULSE_HEAD_AND_LENGTH_SIZE + _DETAILS_HEAD_AND_LENGTH_SIZE + _PULSE_TRAILER_SIZE
+)
 
 _PATH_HEADS: Final = {
     _TYPE + _pack_i32(kind) + _DATA + _PATH: kind
@@ -70,21 +75,21 @@ _PATH_HEADS: Final = {
 _PATH_TAIL: Final = _STOP + _MESSAGE_ID
 _PATH_HEAD_SIZE: Final = len(next(iter(_PATH_HEADS)))
 # After the constant bytes of the tail: the message id and the message's STOP.
-_END_SIZE: Final = 5
+_ID_AND_STOP_SIZE: Final = 5
 
 # A frame with a GET_PULSE: its length, constant bytes, the path with its length, and
 # constant bytes; then the message id, and the message's STOP.
 _GET_HEAD: Final = _TYPE + _pack_i32(messages.GET_PULSE) + _DATA + _PATH
-_GET_BEGIN: Final = struct.Struct(f">i{len(_GET_HEAD)}si")
-_GET_END: Final = struct.Struct(f">{len(_PATH_TAIL)}s{_END_SIZE}s")
-_unpack_get_begin: Final = _GET_BEGIN.unpack_from
-_unpack_get_end: Final = _GET_END.unpack_from
-_GET_PATH_AT: Final = _GET_BEGIN.size
+_GET_FRAME_HEAD: Final = struct.Struct(f">i{len(_GET_HEAD)}si")
+_GET_TRAILER: Final = struct.Struct(f">{len(_PATH_TAIL)}s{_ID_AND_STOP_SIZE}s")
+_unpack_get_head: Final = _GET_FRAME_HEAD.unpack_from
+_unpack_get_trailer: Final = _GET_TRAILER.unpack_from
+_GET_PATH_AT: Final = _GET_FRAME_HEAD.size
 _GET_SIZE_AT: Final = _GET_PATH_AT - 4
-_GET_OVERHEAD_BYTES: Final = _GET_BEGIN.size + _GET_END.size
+_GET_OVERHEAD_BYTES: Final = _GET_FRAME_HEAD.size + _GET_TRAILER.size
 
-_MESSAGE_END_SIZE: Final = len(_MESSAGE_ID) + _END_SIZE
-_PLAIN_SIZE: Final = len(_TYPE) + 4 + _MESSAGE_END_SIZE
+_MESSAGE_TRAILER_SIZE: Final = len(_MESSAGE_ID) + _ID_AND_STOP_SIZE
+_PLAIN_SIZE: Final = len(_TYPE) + 4 + _MESSAGE_TRAILER_SIZE
 _PLAIN_HEADS: Final = {
     kind: _pack_i32(_PLAIN_SIZE) + _TYPE + _pack_i32(kind) + _MESSAGE_ID
     for kind in (
@@ -102,7 +107,9 @@ _PULSE_RESPONSE_HEAD: Final = (
     _TYPE + _pack_i32(messages.GET_PULSE_RESPONSE) + _DATA + _PULSE + _PULSE_ID
 )
 # The constant bytes of its frame, but for the fields' lengths.
-_PULSE_RESPONSE_BYTES: Final = len(_PULSE_RESPONSE_HEAD) + len(PULSE_TAIL) + _END_SIZE
+_PULSE_RESPONSE_BYTES: Final = (
+    len(_PULSE_RESPONSE_HEAD) + len(PULSE_TAIL) + _ID_AND_STOP_SIZE
+)
 _NODES_RESPONSE_HEAD: Final = (
     _TYPE + _pack_i32(messages.GET_ALL_NODES_FOR_PATH_RESPONSE) + _DATA + _NODES
 )
@@ -147,21 +154,25 @@ def decode_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | 
     # Each length is checked against the remaining bytes before the next field is read.
     if end - start < PULSE_OVERHEAD_BYTES:
         return None
-    head, key_bytes = _unpack_pulse_begin(data, start)
-    key_at = start + _PULSE_BEGIN_SIZE
-    details_begin_at = key_at + key_bytes
-    details_at = details_begin_at + _DETAILS_BEGIN_SIZE
-    if head != _PULSE_HEAD or key_bytes < 0 or details_at + _PULSE_END_SIZE > end:
+    head, key_bytes = _unpack_pulse_head(data, start)
+    key_at = start + _PULSE_HEAD_AND_LENGTH_SIZE
+    details_head_at = key_at + key_bytes
+    details_at = details_head_at + _DETAILS_HEAD_AND_LENGTH_SIZE
+    if head != _PULSE_HEAD or key_bytes < 0 or details_at + _PULSE_TRAILER_SIZE > end:
         return None
-    mark, details_bytes = _unpack_details_begin(data, details_begin_at)
+    mark, details_bytes = _unpack_details_head(data, details_head_at)
     tail_at = details_at + details_bytes
-    if mark != _DETAILS or details_bytes < 0 or tail_at + _PULSE_END_SIZE != end:
+    if (
+        mark != _DETAILS_HEAD
+        or details_bytes < 0
+        or tail_at + _PULSE_TRAILER_SIZE != end
+    ):
         return None
-    tail, message_id, stop = _unpack_pulse_end(data, tail_at)
+    tail, message_id, stop = _unpack_pulse_trailer(data, tail_at)
     if tail != PULSE_TAIL or stop:
         return None
     try:
-        key = data[key_at:details_begin_at].decode()
+        key = data[key_at:details_head_at].decode()
     except UnicodeDecodeError:
         return None
     return key, data[details_at:tail_at], message_id
@@ -170,7 +181,11 @@ def decode_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | 
 def encode_pulse_head(key: str) -> bytes:
     """Write the body of a SEND_PULSE up to the length field of its details."""
     key_bytes = key.encode()
-    return _PULSE_BEGIN.pack(_PULSE_HEAD, len(key_bytes)) + key_bytes + _DETAILS
+    return (
+        _PULSE_HEAD_AND_LENGTH.pack(_PULSE_HEAD, len(key_bytes))
+        + key_bytes
+        + _DETAILS_HEAD
+    )
 
 
 def _decode_path(kind: int, data: bytes, size_at: int, end: int) -> Message | None:
@@ -181,7 +196,7 @@ def _decode_path(kind: int, data: bytes, size_at: int, end: int) -> Message | No
     id_at = tail_at + 4
     if (
         tail_at < path_at
-        or id_at + _END_SIZE != end
+        or id_at + _ID_AND_STOP_SIZE != end
         or data[tail_at:id_at] != _PATH_TAIL
         or data[end - 1]
     ):
@@ -200,43 +215,50 @@ def decode_get_frame(data: bytes) -> tuple[str, bytes, bytes] | None:
         data: bytes of a stream, from the beginning of a frame.
 
     Returns:
-        The path; the path as it is written, with its length; and the end of the frame
-        from the message id.  None if the bytes are anything else.
+        The path; the path as it is written, with its length; and the message id
+        with the STOP after it.  None if the bytes are anything else.
     """
     path_bytes = len(data) - _GET_OVERHEAD_BYTES
     if path_bytes < 0:
         return None
     tail_at = _GET_PATH_AT + path_bytes
-    tail, end = _unpack_get_end(data, tail_at)
+    tail, id_and_stop = _unpack_get_trailer(data, tail_at)
     if (
-        _unpack_get_begin(data, 0) != (len(data) - 4, _GET_HEAD, path_bytes)
+        _unpack_get_head(data, 0) != (len(data) - 4, _GET_HEAD, path_bytes)
         or tail != _PATH_TAIL
-        or end[4]
+        or id_and_stop[4]
     ):
         return None
     try:
         path = data[_GET_PATH_AT:tail_at].decode()
     except UnicodeDecodeError:
         return None
-    return path, data[_GET_SIZE_AT:tail_at], end
+    return path, data[_GET_SIZE_AT:tail_at], id_and_stop
 
 
-def encode_get_reply(path: bytes, details: bytes | None, end: bytes) -> bytes:
+def encode_get_reply(path: bytes, details: bytes | None, id_and_stop: bytes) -> bytes:
     """Write the GET_PULSE_RESPONSE to what `decode_get_frame` has read, as a frame.
 
     Args:
         path: the path as it is written, with its length.
         details: the details of the heartbeat; None if there is none.
-        end: the end of the frame.
+        id_and_stop: the message id and the STOP after it, as `decode_get_frame` returns
+            them.
     """
     if details is None:
         size = _PULSE_RESPONSE_BYTES + len(path)
-        return _pack_i32(size) + _PULSE_RESPONSE_HEAD + path + PULSE_TAIL + end
-    size = _PULSE_RESPONSE_BYTES + len(path) + len(_DETAILS) + 4 + len(details)
+        return _pack_i32(size) + _PULSE_RESPONSE_HEAD + path + PULSE_TAIL + id_and_stop
+    size = _PULSE_RESPONSE_BYTES + len(path) + len(_DETAILS_HEAD) + 4 + len(details)
     return b"".join(
         (
-            *(_pack_i32(size), _PULSE_RESPONSE_HEAD, path),
-            *(_DETAILS, _pack_i32(len(details)), details, PULSE_TAIL, end),
+            _pack_i32(size),
+            _PULSE_RESPONSE_HEAD,
+            path,
+            _DETAILS_HEAD,
+            _pack_i32(len(details)),
+            details,
+            PULSE_TAIL,
+            id_and_stop,
         )
     )
 
@@ -251,12 +273,12 @@ def encode(message: Message) -> tuple[bytes, ...] | None:
     kind, data, message_id = message
     if message_id is None:
         return None
-    end = _pack_i32(message_id) + _STOP
+    id_and_stop = _pack_i32(message_id) + _STOP
     if data is None:
         head = _PLAIN_HEADS.get(kind)
-        return None if head is None else (head + end,)
+        return None if head is None else (head + id_and_stop,)
     if kind == messages.GET_PULSE_RESPONSE and isinstance(data, Pulse):
-        return _encode_pulse(data, end)
+        return _encode_pulse(data, id_and_stop)
     return None
 
 
@@ -289,14 +311,14 @@ def encode_around_names(
     return _pack_i32(len(head) + size_bytes + len(tail)) + head, tail
 
 
-def _encode_pulse(pulse: Pulse, end: bytes) -> tuple[bytes, ...]:
+def _encode_pulse(pulse: Pulse, id_and_stop: bytes) -> tuple[bytes, ...]:
     key = pulse.id.encode()
     details = pulse.details
     head = _PULSE_RESPONSE_HEAD + _pack_i32(len(key)) + key
-    tail = PULSE_TAIL + end
+    tail = PULSE_TAIL + id_and_stop
     if details is None:
         return (_pack_i32(len(head) + len(tail)) + head + tail,)
-    head += _DETAILS + _pack_i32(len(details))
+    head += _DETAILS_HEAD + _pack_i32(len(details))
     head = _pack_i32(len(head) + len(details) + len(tail)) + head
     if len(details) < LARGE_VALUE_BYTES:
         return (head + details + tail,)

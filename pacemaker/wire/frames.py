@@ -45,7 +45,7 @@ class FrameReader:
         "_pieces_bytes",
         "_position",
         "_unread",
-        "frames_rcvd",
+        "frames_received",
     )
 
     def __init__(self, max_body_bytes: int, unread: bytes = b"") -> None:
@@ -58,7 +58,7 @@ class FrameReader:
         self._pieces: deque[bytes | bytearray] = deque()
         self._first_piece_at = 0
         self._pieces_bytes = 0
-        self.frames_rcvd = 0
+        self.frames_received = 0
 
     def receive(self, data: bytes) -> None:
         """Receive some bytes of the stream."""
@@ -105,9 +105,10 @@ class FrameReader:
         return self._unread, self._position
 
     def pieces(self) -> list[bytes | bytearray] | None:
-        """Return a frame, from its head, that is in pieces: at least two.
+        """Return the two or more pieces of the next frame, including its head.
 
-        None unless it is complete and nothing follows it.  `skip_pieces` skips it.
+        Return None if the frame is incomplete, is in one piece, or is followed by other
+        bytes.  `skip_pieces` skips the frame.
         """
         # `next` refuses a length that is not allowed.
         most_bytes = HEAD_SIZE + self._max_body_bytes
@@ -123,12 +124,12 @@ class FrameReader:
         self._unread = b""
         self._pieces.clear()
         self._pieces_bytes = 0
-        self.frames_rcvd += 1
+        self.frames_received += 1
 
     def skip(self, end: int, frames: int) -> None:
         """Skip complete frames, up to an offset in what `peek` returned."""
         self._position = end
-        self.frames_rcvd += frames
+        self.frames_received += frames
         if self._pieces:
             self._advance()
 
@@ -157,7 +158,7 @@ class FrameReader:
             start, end = HEAD_SIZE, HEAD_SIZE + length
         data = self._unread
         self._position = end
-        self.frames_rcvd += 1
+        self.frames_received += 1
         if self._pieces:
             self._advance()
         return data, start, end
@@ -198,7 +199,7 @@ class FrameReader:
 
     def _describe_length(self, length: int) -> str:
         detail = f"{length}, allowed is 0 to {self._max_body_bytes}"
-        if self.frames_rcvd:
+        if self.frames_received:
             return detail
         start = self._position
         first_bytes = self._unread[start : start + SNIFFED_BYTES]

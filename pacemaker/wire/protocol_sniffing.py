@@ -23,8 +23,15 @@ _BEGINNINGS: Final = (
     *(
         (method + b" ", "an HTTP request")
         for method in (
-            *(b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"),
-            *(b"CONNECT", b"TRACE"),
+            b"GET",
+            b"POST",
+            b"HEAD",
+            b"PUT",
+            b"DELETE",
+            b"OPTIONS",
+            b"PATCH",
+            b"CONNECT",
+            b"TRACE",
         )
     ),
 )

@@ -26,7 +26,9 @@ def test_sizes_are_counted_by_their_bits() -> None:
     figures = Figures()
     for size in (0, 1, 2, 3, 4, 1023, 1024, 2**31 - 1):
         figures.count_pulse(size)
-    shown = {bits: count for bits, count in enumerate(figures.pulse_sizes) if count}
+    shown = {
+        bits: count for bits, count in enumerate(figures.pulse_size_histogram) if count
+    }
     assert shown == {0: 1, 1: 1, 2: 2, 3: 1, 10: 1, 11: 1, 31: 1}
 
 
@@ -34,7 +36,7 @@ def test_pulses_that_come_together_count_with_their_average() -> None:
     """They come from one worker, so their sizes differ little."""
     figures = Figures()
     figures.count_pulses(3, 300, 120)
-    assert figures.pulse_sizes[(100).bit_length()] == 3
+    assert figures.pulse_size_histogram[(100).bit_length()] == 3
     assert (figures.pulses, figures.largest_pulse_bytes) == (3, 120)
 
 
@@ -47,9 +49,11 @@ def test_turns_are_counted_by_their_events(duration_s: float, bits: int) -> None
     figures = Figures()
     figures.count_turn(duration_s, 3)
     figures.count_turn(duration_s, 2)
-    shown = {bits: count for bits, count in enumerate(figures.turn_events) if count}
+    shown = {
+        bits: count for bits, count in enumerate(figures.turn_time_histogram) if count
+    }
     assert shown == {bits: 5}
-    assert figures.turn_events_s == pytest.approx(5 * duration_s)
+    assert figures.turn_time_sum_s == pytest.approx(5 * duration_s)
 
 
 def test_figures_of_threads_add_up() -> None:
@@ -62,7 +66,9 @@ def test_figures_of_threads_add_up() -> None:
         for name in ("accepted", "ended", "ended_refused", "ended_by_stop"):
             setattr(part, name, 2 * number)
         part.ended_by_fault = part.anonymous_deletes = 3 * number
-        part.pulse_sizes[4] = part.requests[10] = part.unauthorized[2] = 4 * number
+        part.pulse_size_histogram[4] = part.requests[10] = part.unauthorized[2] = (
+            4 * number
+        )
         parts.append(part)
     total = add_up(parts)
     assert total.largest_pulse_bytes == 70
@@ -82,11 +88,11 @@ def test_figures_of_no_thread_are_nothing() -> None:
 def test_minute_is_described_by_differences() -> None:
     """The line has what happened in the minute, and the totals at its end."""
     before = Figures(pulse_bytes=5_000, read_bytes=1_000, evictions=2)
-    before.pulse_sizes[6] = 100
+    before.pulse_size_histogram[6] = 100
     before.requests[messages.GET_PULSE] = 10
     before.unauthorized[messages.EXISTS] = 5
     now = Figures(pulse_bytes=5_100, largest_pulse_bytes=60, read_bytes=1_100)
-    now.pulse_sizes[6], now.pulse_sizes[5] = 101, 2
+    now.pulse_size_histogram[6], now.pulse_size_histogram[5] = 101, 2
     now.requests[messages.GET_PULSE] = 12
     now.unauthorized[messages.EXISTS] = 7
     now.connections, now.evictions, now.delays = 4, 3, 1

@@ -58,7 +58,7 @@ class Case:
 
     def serve(self) -> None:
         """Tell the endpoint that the daemon serves."""
-        self.admin.serving(self.daemon)
+        self.admin.announce_serving(self.daemon)
 
     def ask(self, target: str) -> FetchedPage:
         """Ask the endpoint."""
@@ -123,7 +123,7 @@ def test_daemon_that_stops_is_live_but_not_ready(case: Case) -> None:
     """A load balancer sends it nothing more, and no supervisor kills it."""
     case.serve()
     case.turn()
-    case.admin.stopping()
+    case.admin.announce_stopping()
     assert case.ask("/livez").status == 200
     assert "[-]serving failed: stopping" in case.ask("/readyz").text
 
@@ -174,7 +174,7 @@ def test_no_endpoint_costs_nothing() -> None:
     admin = AdminEndpoint(None)
     assert (admin.listener_fd, threading.active_count()) == (-1, before)
     admin.check_threads()
-    admin.stopping()
+    admin.announce_stopping()
     admin.close()
 
 

@@ -14,7 +14,7 @@ from tests.prometheus import complaints
 
 MEASURED = Measurements(
     figures=Figures(
-        pulse_sizes=[0, 0, 0, 7, *[0] * 28],
+        pulse_size_histogram=[0, 0, 0, 7, *[0] * 28],
         pulse_bytes=700,
         requests=[26, 0, 27, 0, 0, 0, 28, 0, 29, 0, 5, 0, 30, 0, 31, *[0] * 4],
         misses=2,

@@ -45,7 +45,7 @@ def feed(pieces: Iterable[bytes]) -> tuple[list[bytes], bytes, int]:
     for piece in pieces:
         reader.receive(piece)
         bodies += read_all(reader)
-    return bodies, reader.unread, reader.frames_rcvd
+    return bodies, reader.unread, reader.frames_received
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -70,7 +70,7 @@ def test_who_peeks_may_skip_frames() -> None:
     assert data[at:].startswith(framed(b"two"))
     reader.skip(at + len(framed(b"two")), 1)
     assert read_all(reader) == [b"three"]
-    assert (reader.frames_rcvd, reader.unread) == (3, b"\0")
+    assert (reader.frames_received, reader.unread) == (3, b"\0")
 
 
 def test_who_peeks_sees_frames_behind_one_that_came_in_two_parts() -> None:
@@ -96,7 +96,7 @@ def test_who_peeks_sees_a_small_frame_in_one_piece() -> None:
     reader.skip(len(first), 1)
     assert reader.peek() == (first[6:7] + last, len(first) - 6)
     assert read_all(reader) == [b"next"]
-    assert (reader.unread, reader.frames_rcvd) == (b"\0", 2)
+    assert (reader.unread, reader.frames_received) == (b"\0", 2)
 
 
 def test_frames_behind_one_in_pieces_are_not_copied() -> None:
@@ -128,7 +128,11 @@ def test_frame_in_pieces_is_given_without_a_copy() -> None:
     assert [len(piece) for piece in pieces] == [60_004, 39_998, 2]
     assert b"".join(pieces) == framed(body)
     reader.skip_pieces()
-    assert (reader.pieces(), reader.unread_bytes, reader.frames_rcvd) == (None, 0, 1)
+    assert (reader.pieces(), reader.unread_bytes, reader.frames_received) == (
+        None,
+        0,
+        1,
+    )
     reader.receive(framed(b"next"))
     assert (reader.pieces(), read_all(reader)) == (None, [b"next"])
 
@@ -191,7 +195,7 @@ def test_frames_are_the_same_however_they_are_read(
             assert b"".join(map(framed, found)) + reader.unread == stream[:b]
             assert reader.unread_bytes == len(reader.unread)
         found += read_in_all_ways(reader)
-    assert (found, reader.unread, reader.frames_rcvd) == (bodies, rest, len(bodies))
+    assert (found, reader.unread, reader.frames_received) == (bodies, rest, len(bodies))
 
 
 def read_in_all_ways(reader: FrameReader) -> list[bytes]:

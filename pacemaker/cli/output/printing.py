@@ -17,7 +17,7 @@ from typing import IO, Any, Final
 import click
 
 from pacemaker.cli.output import exit_codes
-from pacemaker.words import printable as printable
+from pacemaker.texts import printable as printable
 
 _GAP: Final = "  "
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))

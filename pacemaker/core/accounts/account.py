@@ -4,10 +4,11 @@ Every scarce resource (stored heartbeats, buffers, held reads, descriptors, the 
 thread's time) is counted per *account*.  An account is one peer address, or one
 connection of an address that many workers share, such as a proxy's.
 
-Nothing is refused while a resource is plentiful.  Once more than `PRESSURE` of it is
-used, only accounts that use more than an equal share are refused.  So no address can
-take what the others need, and no cluster reaches a limit in normal use, even if all of
-its workers come from one address.
+By default, nothing is refused while a resource is plentiful.  Once more than `PRESSURE`
+of it is used, only accounts that use more than an equal share are refused.  So no
+address can take what the others need, and no cluster reaches a limit in normal use,
+even if all of its workers come from one address.  An administrator may also set a
+number (``--address-limit``), which applies at any time.
 
 New keys and lists cost time rather than memory, so they are delayed, not refused
 (`Account.charge_work`).
@@ -38,8 +39,9 @@ BURST_S: Final = 5.0
 class AddressLimits:
     """What one account may use.
 
-    A limit of None is an equal share of the resource, and applies only once three
-    quarters of the resource are used.  A number applies at any time.  The rates are far
+    A limit of None stands for an equal share of the resource.  It applies only while
+    more than three quarters of the resource are used.  A number applies at any time.
+    The rates are far
     above what a Storm cluster needs: a host starts some hundred workers, and Nimbus
     asks for one list every ten seconds.
 

@@ -96,8 +96,14 @@ def _pack_record(key: str, record: KeyRecord) -> bytes:
     events = bytes(record.events or b"")
     peer_record = record.writer
     fixed = _RECORD.pack(
-        *(record.first_s, record.last_s, record.longest_gap_s, record.interval_s),
-        *(record.read_s, peer_record.ended_s, peer_record.end, record.is_unchanged),
+        record.first_s,
+        record.last_s,
+        record.longest_gap_s,
+        record.interval_s,
+        record.read_s,
+        peer_record.ended_s,
+        peer_record.end,
+        record.is_unchanged,
     )
     texts = (_text(key), _text(peer_record.peer), _text(record.reader.peer))
     return b"".join((fixed, *texts, _LENGTH.pack(len(events)), events))

@@ -218,8 +218,12 @@ class History:
         """Yield everything as bytes, for `load`."""
         return pack(
             Contents(
-                *(self.began_s, self.read_s, self.reader),
-                *(self.read_gaps, self.deletes, self.records),
+                self.began_s,
+                self.read_s,
+                self.reader,
+                self.read_gaps,
+                self.deletes,
+                self.records,
             )
         )
 

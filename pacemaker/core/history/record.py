@@ -209,7 +209,12 @@ def _pack(event: KeyEvent) -> bytes:
     uptime_s = _UNKNOWN if event.uptime_s is None else event.uptime_s
     return (
         _EVENT.pack(
-            *(event.at_s, event.kind, event.end, uptime_s, event.duration_s, len(peer))
+            event.at_s,
+            event.kind,
+            event.end,
+            uptime_s,
+            event.duration_s,
+            len(peer),
         )
         + peer
     )

@@ -82,7 +82,9 @@ class HeartbeatStore(PulseStore, Protocol):
 
 
 class Dispatcher:
-    """Answers requests from one store; each I/O thread has its own.
+    """Answers requests from one store.
+
+    Each I/O thread has its own dispatcher; in a relay, each connection has one.
 
     Args:
         store: the heartbeats.
@@ -209,8 +211,14 @@ class Dispatcher:
     ) -> PulseFastPath:
         """Return an object that answers the pulses to one key over one connection."""
         return PulseFastPath(
-            *(key, self._store, self._figures, self._max_body_bytes, account),
-            *(peer_record, self._history, self._turn_time),
+            key,
+            self._store,
+            self._figures,
+            self._max_body_bytes,
+            account,
+            peer_record,
+            self._history,
+            self._turn_time,
         )
 
     def read_fast_path(self, peer_record: PeerRecord = NO_PEER) -> ReadFastPath:

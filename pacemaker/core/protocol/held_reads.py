@@ -30,7 +30,7 @@ from pacemaker.wire.messages import NO_MESSAGE_ID, Message
 _READ_BYTES: Final = 880
 
 
-class Holder(Protocol):
+class ReadHolder(Protocol):
     """Holds the reads of all connections of one I/O thread: `MissHolder`.
 
     Attributes:
@@ -101,12 +101,12 @@ class HeldReads:
         "on_release",
     )
 
-    def __init__(self, holder: Holder, account: Account = UNKNOWN_PEER) -> None:
+    def __init__(self, holder: ReadHolder, account: Account = UNKNOWN_PEER) -> None:
         self._holder = holder
         self.account = account
         self._held: dict[int, HeldRead] = {}
         self._released: list[HeldRead] = []
-        # By message id: the indices of the pending chunks that form the reply.
+        # By message id: the indices of the outgoing chunks that form the reply.
         self._answered: dict[int, range] = {}
         self.on_release: Callable[[], None] = _nothing
 
@@ -140,7 +140,7 @@ class HeldReads:
         """Drop an earlier read with the message id of a new request.
 
         Returns:
-            The indices of the pending chunks that must not be sent: the reply to the
+            The indices of the outgoing chunks that must not be sent: the reply to the
             earlier read, if this batch has answered it already.
         """
         message_id = message.message_id

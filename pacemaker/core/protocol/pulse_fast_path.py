@@ -33,10 +33,10 @@ from pacemaker.wire.frames import HEAD_SIZE
 
 # After the details: constant bytes, then the message id and the message's STOP.  The
 # reply ends with the same message id and STOP.
-_END: Final = struct.Struct(f">{len(fast_codec.PULSE_TAIL)}s5s")
-_END_SIZE: Final = _END.size
-_unpack_end: Final = _END.unpack_from
-_TAIL: Final = fast_codec.PULSE_TAIL
+_TRAILER: Final = struct.Struct(f">{len(fast_codec.PULSE_TAIL)}s5s")
+_TRAILER_SIZE: Final = _TRAILER.size
+_unpack_trailer: Final = _TRAILER.unpack_from
+_PULSE_TAIL: Final = fast_codec.PULSE_TAIL
 _ACK_HEAD: Final = fast_codec.PULSE_ACK_HEAD
 
 # What is remembered of a key lives as long as the connection and counts in no budget,
@@ -80,7 +80,6 @@ class PulseFastPath:
     """
 
     __slots__ = (
-        "_around_bytes",
         "_details_at",
         "_figures",
         "_handle",
@@ -88,6 +87,7 @@ class PulseFastPath:
         "_history",
         "_max_details_bytes",
         "_note_from_s",
+        "_overhead_bytes",
         "_peer_record",
         "_store",
         "_turn_time",
@@ -119,10 +119,10 @@ class PulseFastPath:
         self._figures = figures
         self._head = fast_codec.encode_pulse_head(key)
         self._unpack_begin = _unpack_begin(len(self._head))
-        self._around_bytes = len(self._head) + 4 + _END_SIZE
-        self._max_details_bytes = max_body_bytes - self._around_bytes
+        self._overhead_bytes = len(self._head) + 4 + _TRAILER_SIZE
+        self._max_details_bytes = max_body_bytes - self._overhead_bytes
         # The offset of the details in a frame.
-        self._details_at = HEAD_SIZE + self._around_bytes - _END_SIZE
+        self._details_at = HEAD_SIZE + self._overhead_bytes - _TRAILER_SIZE
 
     def answer_one(self, data: bytes) -> bytes | None:
         """Carry out a pulse, if the bytes are exactly one.
@@ -140,17 +140,17 @@ class PulseFastPath:
             LimitError: the heartbeat cannot be stored.
         """
         body_bytes = len(data) - HEAD_SIZE
-        size = body_bytes - self._around_bytes
+        size = body_bytes - self._overhead_bytes
         if not 0 <= size <= self._max_details_bytes:
             return None
         # `size` follows from the number of bytes, not from what the peer has stated, so
         # neither read below can run past the end.  The stated lengths are compared.
         end = self._details_at + size
-        tail, reply_end = _unpack_end(data, end)
+        tail, id_and_stop = _unpack_trailer(data, end)
         if (
             self._unpack_begin(data, 0) != (body_bytes, self._head, size)
-            or tail != _TAIL
-            or reply_end[4]
+            or tail != _PULSE_TAIL
+            or id_and_stop[4]
         ):
             return None
         details = data[self._details_at : end]
@@ -158,7 +158,7 @@ class PulseFastPath:
         self._figures.count_pulse(size)
         if self._turn_time.now_s >= self._note_from_s:
             self._note(details)
-        reply: bytes = _ACK_HEAD + reply_end
+        reply: bytes = _ACK_HEAD + id_and_stop
         return reply
 
     def answer_pieces(self, pieces: Sequence[bytes | bytearray]) -> bytes | None:
@@ -176,15 +176,15 @@ class PulseFastPath:
         """
         first, *between, last = pieces
         body_bytes = sum(map(len, pieces)) - HEAD_SIZE
-        size = body_bytes - self._around_bytes
-        end = len(last) - _END_SIZE
+        size = body_bytes - self._overhead_bytes
+        end = len(last) - _TRAILER_SIZE
         if len(first) < self._details_at or end < 0 or size > self._max_details_bytes:
             return None
-        tail, reply_end = _unpack_end(last, end)
+        tail, id_and_stop = _unpack_trailer(last, end)
         if (
             self._unpack_begin(first, 0) != (body_bytes, self._head, size)
-            or tail != _TAIL
-            or reply_end[4]
+            or tail != _PULSE_TAIL
+            or id_and_stop[4]
         ):
             return None
         details = b"".join(
@@ -194,7 +194,7 @@ class PulseFastPath:
         self._figures.count_pulse(size)
         if self._turn_time.now_s >= self._note_from_s:
             self._note(details)
-        reply: bytes = _ACK_HEAD + reply_end
+        reply: bytes = _ACK_HEAD + id_and_stop
         return reply
 
     def answer_consecutive(self, data: bytes, at: int) -> tuple[int, int, bytes] | None:
@@ -212,42 +212,42 @@ class PulseFastPath:
             LimitError: the heartbeat cannot be stored.
         """
         head = self._head
-        around_bytes = self._around_bytes
-        last = len(data) - HEAD_SIZE - around_bytes
+        overhead_bytes = self._overhead_bytes
+        last = len(data) - HEAD_SIZE - overhead_bytes
         begin = at
         largest = 0
-        ends: list[bytes] = []
+        ids_and_stops: list[bytes] = []
         while at <= last:
             body_bytes, found, size = self._unpack_begin(data, at)
             end = at + HEAD_SIZE + body_bytes
             if (
                 found != head
-                or size != body_bytes - around_bytes
+                or size != body_bytes - overhead_bytes
                 or not 0 <= size <= self._max_details_bytes
                 or end > len(data)
             ):
                 break
             # Only now: the lengths agree and are not negative, so the end lies after
             # the head and within the bytes.
-            tail, reply_end = _unpack_end(data, end - _END_SIZE)
-            if tail != _TAIL or reply_end[4]:
+            tail, id_and_stop = _unpack_trailer(data, end - _TRAILER_SIZE)
+            if tail != _PULSE_TAIL or id_and_stop[4]:
                 break
-            ends.append(reply_end)
+            ids_and_stops.append(id_and_stop)
             if size > largest:
                 largest = size
             last_size = size
             at = end
-        if not ends:
+        if not ids_and_stops:
             return None
-        details_end = at - _END_SIZE
+        details_end = at - _TRAILER_SIZE
         details = data[details_end - last_size : details_end]
         self._store.put_at(self._handle, details)
         if self._turn_time.now_s >= self._note_from_s:
             self._note(details)
-        count = len(ends)
-        sizes = at - begin - count * (HEAD_SIZE + around_bytes)
+        count = len(ids_and_stops)
+        sizes = at - begin - count * (HEAD_SIZE + overhead_bytes)
         self._figures.count_pulses(count, sizes, largest)
-        return at, count, _ACK_HEAD + _ACK_HEAD.join(ends)
+        return at, count, _ACK_HEAD + _ACK_HEAD.join(ids_and_stops)
 
     def _note(self, details: bytes) -> None:
         """Note a pulse in the history, and set when to note the next one."""

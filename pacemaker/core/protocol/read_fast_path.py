@@ -66,7 +66,7 @@ class ReadFastPath:
         request = fast_codec.decode_get_frame(data)
         if request is None:
             return None
-        path, path_bytes, end = request
+        path, path_bytes, id_and_stop = request
         details = self._store.get(path)
         if details is not None and len(details) >= fast_codec.LARGE_VALUE_BYTES:
             return None
@@ -75,4 +75,4 @@ class ReadFastPath:
         figures.count_read(details)
         if self._history is not None and self._peer_record.is_reader:
             self._history.note_read(path, self._peer_record, self._turn_time.now_s)
-        return fast_codec.encode_get_reply(path_bytes, details, end)
+        return fast_codec.encode_get_reply(path_bytes, details, id_and_stop)

@@ -135,7 +135,7 @@ class ServerProtocol:
         max_body_bytes: the largest message that is read.
         mechanism: authenticates the peer; None if peers need not authenticate.
         peer: the peer's name in the log.
-        pending: the requests that are answered later; None if none will be.
+        pending_requests: the requests that are answered later; None if none will be.
         account: the account of the peer's address.
 
     Attributes:
@@ -147,7 +147,8 @@ class ServerProtocol:
             not count as cheap.  `answer_fast` leaves it; the owner may reset it.
         authenticated: whether the peer may read.
         user: the peer's user, if it has authenticated.
-        error: why the connection is CLOSED, if the peer is at fault.
+        error: why the connection is CLOSED, if the server ended it.  Usually the peer
+            is at fault (see `PeerError`).
         account: the account of the peer's address.
         peer_record: the connection, as the history knows it.
     """
@@ -166,7 +167,7 @@ class ServerProtocol:
         "_mechanism",
         "_outgoing",
         "_outgoing_bytes",
-        "_pending",
+        "_pending_requests",
         "_pulse_fast_path",
         "_read_fast_path",
         "account",
@@ -187,7 +188,7 @@ class ServerProtocol:
         max_body_bytes: int,
         mechanism: ServerMechanism | None = None,
         peer: str = "",
-        pending: PendingRequests | None = None,
+        pending_requests: PendingRequests | None = None,
         account: Account = UNKNOWN_PEER,
     ) -> None:
         self._dispatcher = dispatcher
@@ -197,7 +198,7 @@ class ServerProtocol:
         self._mechanism = mechanism
         self._outgoing: list[bytes] = []
         self._outgoing_bytes = 0
-        self._pending = pending
+        self._pending_requests = pending_requests
         # Whether a request without a message id is pending.  The replies to such
         # requests must be in order, so no frame is read until then.
         self._awaits_answer = False
@@ -282,11 +283,11 @@ class ServerProtocol:
             What to send now, and what to wait for then (see the module).
         """
         self._read_frames()
-        if self._pending is not None and not self._has_more:
+        if self._pending_requests is not None and not self._has_more:
             # Only after everything is read.  An unread frame may be the same read,
             # sent again; if the released one were answered first, the client would
             # get two replies.
-            self._answer_released(self._pending)
+            self._answer_released(self._pending_requests)
         return self._output()
 
     def finish_step(self, outcome: StepOutcome) -> Output:
@@ -310,7 +311,7 @@ class ServerProtocol:
         return self.resume()
 
     def fail(self, error: PeerError) -> Output:
-        """End the connection: read nothing more, but keep the pending replies.
+        """End the connection: read nothing more, but keep the unsent replies.
 
         `error` stays the first one, whatever else fails before the replies are sent.
 
@@ -338,17 +339,17 @@ class ServerProtocol:
 
     def close(self) -> None:
         """Drop the pending requests, because nobody will receive their replies."""
-        if self._pending is not None:
-            self._pending.drop_all()
-            self._pending = None
+        if self._pending_requests is not None:
+            self._pending_requests.drop_all()
+            self._pending_requests = None
 
     def call_on_release(self, function: Callable[[], None]) -> None:
         """Set the function that is called when `resume` can answer pending requests.
 
         It is not called any more once the phase is CLOSED, or after `close`.
         """
-        if self._pending is not None:
-            self._pending.on_release = function
+        if self._pending_requests is not None:
+            self._pending_requests.on_release = function
 
     @property
     def buffered_bytes(self) -> int:
@@ -366,9 +367,9 @@ class ServerProtocol:
         # begun could not be continued.
         if self.phase not in CAN_BE_CARRIED_OVER:
             return None
-        pending = self._pending
-        held = b"" if pending is None else pending.request_frames
-        acks = b"" if pending is None else pending.ack_frames
+        pending_requests = self._pending_requests
+        held = b"" if pending_requests is None else pending_requests.request_frames
+        acks = b"" if pending_requests is None else pending_requests.ack_frames
         listed = b"" if self._large_list is None else self._large_list.request_frame
         return ProtocolSnapshot(
             self.authenticated,
@@ -389,7 +390,7 @@ class ServerProtocol:
             self._queue(snapshot.unsent)
 
     def _output(self) -> Output:
-        """Return the pending replies and what to wait for; forget the replies."""
+        """Return the unsent replies and what to wait for; forget the replies."""
         outgoing = self._outgoing
         if (
             self.phase is not _OPEN
@@ -401,7 +402,7 @@ class ServerProtocol:
         ):
             wait = self._wait()
             self._fast_path = None
-            if self._pending is not None and wait is Wait.TURN:
+            if self._pending_requests is not None and wait is Wait.TURN:
                 # Keep the replies until the whole batch is read.  An unread frame may
                 # be one of the same reads, sent again.  Then `_answer_now_or_later`
                 # removes the first reply, since the client expects only one.  (Not in
@@ -443,8 +444,8 @@ class ServerProtocol:
 
     def _read_frames(self) -> None:
         """Carry out a slice of the messages that have arrived."""
-        if self._pending is not None:
-            self._begin_batch(self._pending)
+        if self._pending_requests is not None:
+            self._begin_batch(self._pending_requests)
         account = self.account
         charged = account.new_keys + account.lists
         try:
@@ -495,7 +496,7 @@ class ServerProtocol:
         Not while misses are held: then a message may have to supersede a held read with
         the same message id.
         """
-        if self.phase is not _OPEN or self._pending is not None or self._debug:
+        if self.phase is not _OPEN or self._pending_requests is not None or self._debug:
             return False
         pulse = fast_codec.decode_pulse(data, start, end)
         if pulse is None:
@@ -524,12 +525,12 @@ class ServerProtocol:
             self._change_phase(message)
             if self.phase is not _OPEN:
                 return cost + size_cost
-        if self._pending is None:
+        if self._pending_requests is None:
             self._answer(message)
             if message.type == messages.GET_PULSE and debug is None:
                 self._note_read()
         else:
-            self._answer_now_or_later(self._pending, message)
+            self._answer_now_or_later(self._pending_requests, message)
         return cost + size_cost
 
     def _note_read(self) -> None:
@@ -574,42 +575,48 @@ class ServerProtocol:
         self._queue(reply)
         return 1 + size_bytes // _BYTES_PER_COST
 
-    def _begin_batch(self, pending: PendingRequests) -> None:
-        if pending.is_over:
-            self._pending = None
+    def _begin_batch(self, pending_requests: PendingRequests) -> None:
+        if pending_requests.is_over:
+            self._pending_requests = None
         elif not self._outgoing:
             # The replies of the last batch were returned to be sent, so they can no
             # longer be removed.  While some are pending, the batch goes on: the
             # indices in it refer to `_outgoing`.
-            pending.begin_batch()
+            pending_requests.begin_batch()
 
-    def _answer_now_or_later(self, pending: PendingRequests, message: Message) -> None:
+    def _answer_now_or_later(
+        self, pending_requests: PendingRequests, message: Message
+    ) -> None:
         """Carry out a message now, or let it be answered later."""
         message_id = message.message_id
         if message_id is None or message_id == NO_MESSAGE_ID:
             # Its reply cannot come out of order: the client could not tell which
             # request it belongs to.
-            self._awaits_answer = pending.answer_later(message, self.authenticated)
+            self._awaits_answer = pending_requests.answer_later(
+                message, self.authenticated
+            )
             if not self._awaits_answer:
                 self._answer(message)
             return
         # Any request supersedes an earlier one with the same id: the client would
         # mistake the earlier reply for the reply to this request.  The chunk is emptied
         # and not removed, so that the other indices stay valid.
-        for number in pending.supersede(message):
+        for number in pending_requests.supersede(message):
             self._outgoing_bytes -= len(self._outgoing[number])
             self._outgoing[number] = b""
-        if pending.answer_later(message, self.authenticated):
+        if pending_requests.answer_later(message, self.authenticated):
             _logger.debug("%s: held: id=%d %r", self.peer, message_id, message.data)
             return
         first = len(self._outgoing)
         self._answer(message)
         if self.authenticated and message.type == messages.GET_PULSE:
-            pending.note_answered(message_id, range(first, len(self._outgoing)))
+            pending_requests.note_answered(
+                message_id, range(first, len(self._outgoing))
+            )
 
-    def _answer_released(self, pending: PendingRequests) -> None:
+    def _answer_released(self, pending_requests: PendingRequests) -> None:
         while self._outgoing_bytes < MAX_OUTGOING_BYTES and self._large_list is None:
-            message = pending.next_released()
+            message = pending_requests.next_released()
             if message is None:
                 return
             self._answer(message)

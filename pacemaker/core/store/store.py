@@ -115,6 +115,7 @@ class Store:
         self.deleted_bytes = 0
 
     def __len__(self) -> int:
+        # Including the keys of deleted subtrees that `reclaim` has not freed yet.
         return self._keys
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from pacemaker.doctor.facts import ClusterFacts, Finding, ServerFacts
 from pacemaker.doctor.storm_yaml import SERVERS
 from pacemaker.observe.views.cluster_view import WorkerView
-from pacemaker.words import counted
+from pacemaker.texts import counted
 
 # A heartbeat is reported from this share of the size limit on.
 SIZE_SHARE: Final = 0.8

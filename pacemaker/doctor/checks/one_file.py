@@ -20,7 +20,7 @@ from pacemaker.doctor.storm_yaml import (
     StormYaml,
     shown,
 )
-from pacemaker.words import clipped
+from pacemaker.texts import clipped
 
 LOCAL: Final = ("localhost", "127.0.0.1", "::1", "[::1]")
 

@@ -10,7 +10,7 @@ from pacemaker.observe.views import tables
 from pacemaker.observe.views.cluster_view import ClusterView, TopologyView
 from pacemaker.observe.views.tables import Column
 from pacemaker.observe.views.view_source import ViewSource
-from pacemaker.words import clipped, printable
+from pacemaker.texts import clipped, printable
 
 # The most characters of a cell: anyone can write names of any length.
 MAX_CELL_CHARACTERS: Final = 60

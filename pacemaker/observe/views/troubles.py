@@ -15,7 +15,7 @@ from pacemaker.observe.views.cluster_view import (
     Trouble,
     WorkerView,
 )
-from pacemaker.words import clipped, counted
+from pacemaker.texts import clipped, counted
 
 # A bolt with at least this capacity counts as full.  Storm's UI warns from 0.8 on.
 FULL_CAPACITY: Final = 0.9

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from pacemaker.observe.views.tables import BAD, WARNING, Column
-from pacemaker.words import clipped
+from pacemaker.texts import clipped
 
 # The most characters of a name that are shown; the rest is cut off.
 MAX_TEXT_CHARACTERS: Final = 120

@@ -26,7 +26,7 @@ from pacemaker.observe.views.cluster_view import (
     ComponentView,
     TopologyView,
 )
-from pacemaker.words import clipped
+from pacemaker.texts import clipped
 
 MAX_TOPOLOGIES: Final = 500
 # Of each topology.

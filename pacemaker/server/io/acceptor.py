@@ -28,7 +28,7 @@ from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.queued_calls import QueuedCalls
 from pacemaker.server.io.sockets import set_storms_options, unmapped
-from pacemaker.server.io.upgrade_state import PeerAddress
+from pacemaker.server.upgrade_state import PeerAddress
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -201,31 +201,18 @@ class Acceptor(threading.Thread):
             self._hand_over(sock, peer, account)
             return
         except LimitError as exc:
-            self._drop(Ending.TURNED_AWAY, sock, peer, account, exc)
-        except Exception:
-            self._drop(Ending.NOT_OPENED, sock, peer, account)
-
-    def _drop(
-        self,
-        ending: Ending,
-        sock: socket.socket,
-        peer: PeerAddress,
-        account: Account,
-        error: LimitError | None = None,
-    ) -> None:
-        """Close a socket that does not become a connection."""
-        if error is not None:
             self.refused += 1
-            self._last_refused = (peer.name, error)
-        else:
-            ENDINGS[ending].log(_logger, peer.name, exc_info=True)
+            # `_log_refused` logs it.
+            self._last_refused = (peer.name, exc)
+        except Exception:
+            ENDINGS[Ending.NOT_OPENED].log(_logger, peer.name, exc_info=True)
         self._accounts.remove_connection(account)
         sock.close()
 
     def _log_refused(self) -> None:
         """Log the last refused connection; a line for each one would cost too much."""
         if self._last_refused is not None:
-            ENDINGS[Ending.TURNED_AWAY].log(_logger, *self._last_refused)
+            ENDINGS[Ending.NOT_ADMITTED].log(_logger, *self._last_refused)
             self._last_refused = None
 
     def _hand_over(

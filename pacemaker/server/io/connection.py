@@ -1,8 +1,10 @@
 """One connection: a socket and its protocol object, on the I/O thread that owns it.
 
-Only the owning thread calls a connection; the one exception is `is_stepping`, which the
-SASL helpers call too.  At any time, a connection is in one `IoState`, which says what
-it waits for.  `_enter_for` derives the state from what the protocol waits for.
+Only the owning thread calls a connection.  A SASL helper is the exception: it reads
+`is_stepping` and `owner`, and the protocol's `peer` and `sasl_step`.
+
+At any time, a connection is in one `IoState`, which says what it waits for.
+`_enter_for` derives the state from what the protocol waits for.
 
 Usually, a whole request is read and its reply is written at once.  That path goes
 through `on_readable` and `_write`, and the state stays READING.
@@ -36,12 +38,12 @@ from pacemaker.server.io.fairness.cost_classes import (
 )
 from pacemaker.server.io.io_states import ALWAYS_REPORTED, INTEREST, IoState
 from pacemaker.server.io.sockets import (
-    narrow_receive_buffer,
     set_reset_on_close,
+    shrink_receive_buffer,
     undelivered_bytes,
     unread_bytes,
 )
-from pacemaker.server.io.upgrade_state import ConnectionState, PeerAddress
+from pacemaker.server.upgrade_state import ConnectionState, PeerAddress
 from pacemaker.wire import messages
 from pacemaker.wire.frames import HEAD_SIZE
 
@@ -77,9 +79,9 @@ class Connection:
     __slots__ = (
         "_address",
         "_deadlines",
+        "_has_small_buffer",
         "_is_at_end",
         "_is_greeted",
-        "_is_narrow",
         "_linger_bytes",
         "_on_refusal_dropped",
         "_read_bytes",
@@ -115,7 +117,7 @@ class Connection:
         self._wait = Wait.REQUEST
         self._is_at_end = False
         self._is_greeted = False
-        self._is_narrow = False
+        self._has_small_buffer = False
         self._deadlines = Deadlines()
         self._read_bytes = limits.READ_BYTES
         self._linger_bytes = limits.LINGER_BYTES
@@ -148,15 +150,15 @@ class Connection:
         slice_cost, self.protocol.slice_cost = self.protocol.slice_cost, 0
         self.cost_class = next_class(self.cost_class, elapsed_s, slice_cost)
 
-    def narrow(self) -> None:
-        """Let the kernel keep little of what the peer of a crowd sends from now on.
+    def shrink_receive_buffer(self) -> None:
+        """Let the kernel keep little of what the peer sends, because it is of a crowd.
 
         It would keep megabytes for each connection, and small segments take ten times
         that: a thousand connections can use up what the kernel has for all sockets.
         """
-        if not self._is_narrow:
-            self._is_narrow = True
-            narrow_receive_buffer(self._sock)
+        if not self._has_small_buffer:
+            self._has_small_buffer = True
+            shrink_receive_buffer(self._sock)
 
     def on_event(self, events: int) -> None:
         """Handle the events that epoll reports, in all but the usual case."""
@@ -326,8 +328,8 @@ class Connection:
             # Nothing is read while replies are unsent or others are served first, so
             # the time limit of the frame only starts after that.
             deadlines.end_frame()
-        elif deadlines.is_new_frame(frames.frames_rcvd):
-            deadlines.begin_frame(frames.frames_rcvd, self.owner.now())
+        elif deadlines.is_new_frame(frames.frames_received):
+            deadlines.begin_frame(frames.frames_received, self.owner.now())
         # Read a large frame in few reads, each as large as the rest of the frame.
         left_bytes = frames.frame_bytes - unread_bytes
         self._read_bytes = min(

@@ -3,7 +3,8 @@
 `ENDINGS` is the whole list.  A connection ends through `Connection.end`, except for
 those that an upgrade does not carry over: `execve`, or the process after it, closes
 their descriptors.  A socket that never became a connection ends through
-`Acceptor._drop`, or through `IoThread._drop` once the acceptor has handed it over.
+`Acceptor._admit`, or through `IoThread._close_unopened` once the acceptor has handed it
+over.
 
 Two endings may meet: a peer resets the connection before it has taken its refusal, say.
 Then the first one is logged and counted, and the last one decides how the socket is
@@ -39,7 +40,7 @@ class Ending(Enum):
     FAULT = "fault"
 
     # Of sockets that never became a connection.
-    TURNED_AWAY = "turned away"
+    NOT_ADMITTED = "not admitted"
     NOT_OPENED = "not opened"
     TOO_LATE = "too late"
 
@@ -54,8 +55,9 @@ class ReplyFlush(Enum):
 
     NONE = "none"
     ALL = "all"
-    # A peer that does not take its replies would delay the end, possibly for ever.
-    UNLESS_STUCK = "all, unless some wait for the peer already"
+    # A peer that does not take its replies would delay the end, possibly for ever.  If
+    # some wait for it already, the socket is reset, whatever `CloseMode` says.
+    UNLESS_STUCK = "all; if some wait for the peer already, none, and a reset"
 
 
 class CloseMode(Enum):
@@ -65,7 +67,7 @@ class CloseMode(Enum):
     FIN = "FIN"
     # For a while, whatever still arrives is discarded: closing with unread bytes would
     # cause a reset, which destroys replies that are still in transit.  If the peer has
-    # ended its stream or does not take its replies, the socket is closed at once.
+    # ended its stream, the socket is closed at once.
     LINGER = "FIN, then lingers"
 
 
@@ -126,25 +128,38 @@ _CLOSED: Final = "%s: closed: %s"
 _FAILED: Final = "%s: closed: internal error"
 
 
-def _left_by_peer(
+def _left_by_peer_rule(
     when: str, replies: ReplyFlush, close: CloseMode, history: ConnectionEnd
 ) -> EndingRule:
-    info, debug = logging.INFO, logging.DEBUG
     return EndingRule(
-        "peer", when, replies, close, info, _BY_PEER, None, history, debug
+        decided_by="peer",
+        when=when,
+        replies=replies,
+        close=close,
+        level=logging.INFO,
+        text=_BY_PEER,
+        counter=None,
+        history=history,
+        level_if_silent=logging.DEBUG,
     )
 
 
-def _refused(
+def _refusal_rule(
     decided_by: str, when: str, replies: ReplyFlush, close: CloseMode
 ) -> EndingRule:
-    level, counter = logging.WARNING, "ended_refused"
     return EndingRule(
-        decided_by, when, replies, close, level, _CLOSED, counter, ConnectionEnd.REFUSED
+        decided_by=decided_by,
+        when=when,
+        replies=replies,
+        close=close,
+        level=logging.WARNING,
+        text=_CLOSED,
+        counter="ended_refused",
+        history=ConnectionEnd.REFUSED,
     )
 
 
-def _reset(
+def _reset_rule(
     decided_by: str,
     when: str,
     level: int | None,
@@ -152,95 +167,113 @@ def _reset(
     counter: str | None = None,
     history: ConnectionEnd | None = None,
 ) -> EndingRule:
-    replies = ReplyFlush.NONE
     return EndingRule(
-        decided_by, when, replies, CloseMode.RESET, level, text, counter, history
+        decided_by=decided_by,
+        when=when,
+        replies=ReplyFlush.NONE,
+        close=CloseMode.RESET,
+        level=level,
+        text=text,
+        counter=counter,
+        history=history,
     )
 
 
 ENDINGS: Final[Mapping[Ending, EndingRule]] = {
-    Ending.FINISHED: _left_by_peer(
-        "end of stream; every request is answered",
-        ReplyFlush.ALL,
-        CloseMode.FIN,
-        ConnectionEnd.FIN,
+    Ending.FINISHED: _left_by_peer_rule(
+        when="end of stream; every request is answered",
+        replies=ReplyFlush.ALL,
+        close=CloseMode.FIN,
+        history=ConnectionEnd.FIN,
     ),
-    Ending.PEER_LEFT: _left_by_peer(
-        "a reset, or a failed read or write",
-        ReplyFlush.NONE,
-        CloseMode.RESET,
-        ConnectionEnd.RESET,
+    Ending.PEER_LEFT: _left_by_peer_rule(
+        when="a reset, or a failed read or write",
+        replies=ReplyFlush.NONE,
+        close=CloseMode.RESET,
+        history=ConnectionEnd.RESET,
     ),
-    Ending.PEER_ERROR: _refused(
-        "`ServerProtocol`",
-        "the peer broke the protocol, or failed to authenticate",
-        *(ReplyFlush.ALL, CloseMode.LINGER),
+    Ending.PEER_ERROR: _refusal_rule(
+        decided_by="`ServerProtocol`",
+        when="the peer broke the protocol, or failed to authenticate",
+        replies=ReplyFlush.ALL,
+        close=CloseMode.LINGER,
     ),
-    Ending.OVERDUE: _refused(
-        "`Deadlines`", "out of time", ReplyFlush.UNLESS_STUCK, CloseMode.LINGER
+    Ending.OVERDUE: _refusal_rule(
+        decided_by="`Deadlines`",
+        when="out of time",
+        replies=ReplyFlush.UNLESS_STUCK,
+        close=CloseMode.LINGER,
     ),
-    Ending.EVICTED: _refused(
-        "`BufferBudget`, which counts it as `evictions` too",
-        "all buffers are full",
-        *(ReplyFlush.UNLESS_STUCK, CloseMode.LINGER),
+    Ending.EVICTED: _refusal_rule(
+        decided_by="`BufferBudget`, which counts it as `evictions` too",
+        when="all buffers are full",
+        replies=ReplyFlush.UNLESS_STUCK,
+        close=CloseMode.LINGER,
     ),
-    Ending.NO_SASL_STEP: _refused(
-        "`SaslStepRunner`",
-        "no thread for its SASL step, or too many steps wait",
-        *(ReplyFlush.UNLESS_STUCK, CloseMode.LINGER),
+    Ending.NO_SASL_STEP: _refusal_rule(
+        decided_by="`SaslStepRunner`",
+        when="no thread for its SASL step, or too many steps wait",
+        replies=ReplyFlush.UNLESS_STUCK,
+        close=CloseMode.LINGER,
     ),
     # It has not sent anything that was read, or lingers, so there is nothing to lose.
-    Ending.MADE_ROOM: _refused(
-        "`AdmissionControl`",
-        "its descriptor is needed for a new connection",
-        *(ReplyFlush.NONE, CloseMode.FIN),
+    Ending.MADE_ROOM: _refusal_rule(
+        decided_by="`AdmissionControl`",
+        when="its descriptor is needed for a new connection",
+        replies=ReplyFlush.NONE,
+        close=CloseMode.FIN,
     ),
     Ending.STOPPED: EndingRule(
-        "`IoThread`",
-        "a stop, once `drain` has answered what came or the time is up",
-        *(
-            ReplyFlush.ALL,
-            CloseMode.RESET,
-            None,
-            "",
-            "ended_by_stop",
-            ConnectionEnd.STOPPED,
-        ),
+        decided_by="`IoThread`",
+        when="a stop, once `drain` has answered what came or the time is up",
+        replies=ReplyFlush.ALL,
+        close=CloseMode.RESET,
+        level=None,
+        text="",
+        counter="ended_by_stop",
+        history=ConnectionEnd.STOPPED,
     ),
-    Ending.FAULT: _reset(
-        "`IoThread`",
-        "an exception in our own code",
-        logging.ERROR,
-        _FAILED,
-        *("ended_by_fault", ConnectionEnd.RESET),
+    Ending.FAULT: _reset_rule(
+        decided_by="`IoThread`",
+        when="an exception in our own code",
+        level=logging.ERROR,
+        text=_FAILED,
+        counter="ended_by_fault",
+        history=ConnectionEnd.RESET,
     ),
-    Ending.TURNED_AWAY: _reset(
-        "`AdmissionControl`",
-        "no room for it, and none can be made",
-        logging.WARNING,
-        *("%s: refused: %s", "refused_connections"),
+    Ending.NOT_ADMITTED: _reset_rule(
+        decided_by="`AdmissionControl`",
+        when="no room for it, and none can be made",
+        level=logging.WARNING,
+        text="%s: refused: %s",
+        counter="refused_connections",
     ),
-    Ending.NOT_OPENED: _reset(
-        "`Acceptor` or `IoThread`",
-        "an exception, before it was a connection",
-        *(logging.ERROR, _FAILED),
+    Ending.NOT_OPENED: _reset_rule(
+        decided_by="`Acceptor` or `IoThread`",
+        when="an exception, before it was a connection",
+        level=logging.ERROR,
+        text=_FAILED,
     ),
-    Ending.TOO_LATE: _reset("`IoThread`", "a stop has begun", None, ""),
-    Ending.LEFT_BEHIND: _reset(
-        "`Upgrader`",
-        "amid a SASL exchange, ending, or in a very large frame",
-        *(logging.INFO, "upgrade: resetting %s"),
+    Ending.TOO_LATE: _reset_rule(
+        decided_by="`IoThread`", when="a stop has begun", level=None, text=""
     ),
-    Ending.RIGHTS_CHANGED: _reset(
-        "`inherit`, after an upgrade",
-        "the security settings have changed",
-        *(logging.WARNING, "security settings changed: resetting %s"),
+    Ending.LEFT_BEHIND: _reset_rule(
+        decided_by="`Upgrader`",
+        when="amid a SASL exchange, ending, or in a very large frame",
+        level=logging.INFO,
+        text="upgrade: resetting %s",
     ),
-    Ending.STATE_LOST: _reset(
-        "`inherit`, after an upgrade",
-        "the state cannot be read",
-        logging.ERROR,
-        "upgraded, but started empty and reset every connection: %s",
+    Ending.RIGHTS_CHANGED: _reset_rule(
+        decided_by="`inherit`, after an upgrade",
+        when="the security settings have changed",
+        level=logging.WARNING,
+        text="security settings changed: resetting %s",
+    ),
+    Ending.STATE_LOST: _reset_rule(
+        decided_by="`inherit`, after an upgrade",
+        when="the state cannot be read",
+        level=logging.ERROR,
+        text="upgraded, but started empty and reset every connection: %s",
     ),
 }
 

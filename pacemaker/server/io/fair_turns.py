@@ -2,11 +2,14 @@
 
 A connection that has sent more than a slice of requests goes to the *backlog* and is
 not read until it has been served from there.  A turn that has much to do is *shared*.
-It spends half of `limits.TURN_S` on connections whose requests are cheap; connections
-that it does not reach go to the backlog.  It spends the other half on the backlog.
-There, the host that has lately used the least of the thread's time comes first, and the
-cost classes of its connections share its time.  Then the turn ends, and the calls that
-other threads have queued run (a stop, an upgrade, the watchdog).
+First it serves connections whose requests are cheap; connections that it does not reach
+go to the backlog.  Then it serves the backlog.  There, the host that has lately used
+the least of the thread's time comes first, and the cost classes of its connections
+share its time.  Then the turn ends, and the calls that other threads have queued run (a
+stop, an upgrade, the watchdog).
+
+While an account is a *crowd* (`is_crowd`), each of the two parts has half of
+`limits.TURN_S`.  Otherwise both may take longer.
 
 A worker needs some microseconds every three seconds, so it is always among the first to
 be served, however much others send.  The first half of a shared turn protects it from
@@ -59,8 +62,8 @@ _Event: TypeAlias = tuple[int, int]
 _cost_class: Final = attrgetter("cost_class")
 
 
-class Loop(Protocol):
-    """What fair turns need from the I/O thread.
+class TurnOwner(Protocol):
+    """What fair turns need from the I/O thread that takes the turns.
 
     Attributes:
         connections: all connections, by descriptor.
@@ -90,20 +93,20 @@ class FairTurns:
     """Serves the events of one I/O thread.  Only that thread may call the methods.
 
     Args:
-        loop: the thread.
+        owner: the thread.
         wake_fd: the descriptor that other threads wake it by.
 
     Attributes:
         backlog: the connections that have more to do and wait while others are served.
     """
 
-    def __init__(self, loop: Loop, wake_fd: int) -> None:
+    def __init__(self, owner: TurnOwner, wake_fd: int) -> None:
         self.backlog: Backlog[Connection] = Backlog()
-        self._loop = loop
+        self._owner = owner
         self._wake_fd = wake_fd
         self._spending = Spending()
-        # New connections, and when each will be an old one.
-        self._new: deque[tuple[float, Connection]] = deque()
+        # New connections, and when each is trusted if it has cost little.
+        self._not_yet_trusted: deque[tuple[float, Connection]] = deque()
         self._samples = 0
 
     @property
@@ -113,7 +116,7 @@ class FairTurns:
             return -1
         # Fetch all that is ready, so that the connection that has waited longest is
         # among it, but at most `_MAX_SHARED`, because sorting takes time too.
-        return min(len(self._loop.connections) + 1, _MAX_SHARED)
+        return min(len(self._owner.connections) + 1, _MAX_SHARED)
 
     def serve(self, ready: Sequence[_Event]) -> bool:
         """Serve a turn's events, and some of the backlog.
@@ -127,9 +130,9 @@ class FairTurns:
 
     def add_new(self, connection: Connection) -> None:
         """Take note of a new connection."""
-        now_s = self._loop.now()
-        self._grow_old(now_s)
-        self._new.append((now_s + limits.NEW_S, connection))
+        now_s = self._owner.now()
+        self._trust_aged(now_s)
+        self._not_yet_trusted.append((now_s + limits.NEW_S, connection))
 
     def _serve_unsorted(self, ready: Sequence[_Event]) -> bool:
         """Serve the ready connections in any order: the usual and fastest way.
@@ -137,20 +140,20 @@ class FairTurns:
         Returns:
             Whether other threads have woken this one.
         """
-        loop = self._loop
-        connections = loop.connections
+        owner = self._owner
+        connections = owner.connections
         is_woken = False
         sampled_s = began_cpu_s = 0.0
         if len(ready) > _CHUNK:
-            sampled_s, began_cpu_s = loop.now(), loop.cpu_now()
+            sampled_s, began_cpu_s = owner.now(), owner.cpu_now()
         for at in range(0, len(ready), _CHUNK):
-            if at and (now_s := loop.now()) - sampled_s > _SAMPLE_S:
+            if at and (now_s := owner.now()) - sampled_s > _SAMPLE_S:
                 self._sample(ready, at, now_s, now_s - sampled_s)
                 sampled_s = now_s
                 # Only a turn that has taken too long is shared, and only its rest.
                 # Measuring and sorting each event of each turn would cost the many
                 # cheap turns more than they gain.
-                if self._is_too_long(loop.cpu_now() - began_cpu_s, at):
+                if self._is_too_long(owner.cpu_now() - began_cpu_s, at):
                     return self._serve_shared(ready[at:]) or is_woken
             for fd, events in ready[at : at + _CHUNK]:
                 connection = connections.get(fd)
@@ -164,11 +167,11 @@ class FairTurns:
                     else:
                         connection.on_event(events)
                 except Exception:
-                    loop.reset_after_fault(connection)
-                if loop.evicted:
+                    owner.reset_after_fault(connection)
+                if owner.evicted:
                     # Evict at once: the rest of this turn would read even more into
                     # memory.
-                    loop.evict_pending()
+                    owner.evict_pending()
         return is_woken
 
     def _sample(
@@ -183,7 +186,7 @@ class FairTurns:
         """
         self._samples += 1
         fd, _ = ready[at - 1 - (self._samples * _SPREAD >> 16) % _CHUNK]
-        connection = self._loop.connections.get(fd)
+        connection = self._owner.connections.get(fd)
         if connection is not None:
             account = connection.account
             # A longer time is an interruption, for which the account is not to blame.
@@ -212,7 +215,7 @@ class FairTurns:
         is_woken = False
         fresh: list[Connection] = []
         for fd, events in ready:
-            connection = self._loop.connections.get(fd)
+            connection = self._owner.connections.get(fd)
             if connection is None:
                 is_woken = is_woken or fd == self._wake_fd
             elif not connection.ready:
@@ -223,7 +226,7 @@ class FairTurns:
                 # end of the connection, which epoll reports all the same.
                 connection.ready |= events
         fresh.sort(key=_cost_class)
-        now_s = self._loop.now()
+        now_s = self._owner.now()
         # While no account is a crowd, nobody has to be protected from the cheapest.
         cheapest_s = limits.TURN_S / 2 if self._spending.is_crowded else _CHEAP_TURN_S
         began_s = now_s
@@ -267,12 +270,13 @@ class FairTurns:
         if not connection.is_closed:
             account = connection.account
             is_large = (
-                account.address_account.connections >= limits.NARROW_FROM_CONNECTIONS
+                account.address_account.connections
+                >= limits.SMALL_BUFFER_FROM_CONNECTIONS
             )
             if is_large and is_crowd(account):
-                connection.narrow()
+                connection.shrink_receive_buffer()
             connection.is_deferred = True
-            self._loop.set_interest(connection.fd, 0)
+            self._owner.set_interest(connection.fd, 0)
             self.backlog.put(connection)
 
     def _serve_and_charge(self, connection: Connection) -> float:
@@ -282,17 +286,17 @@ class FairTurns:
         this thread was interrupted for 100 ms would look like one that sends costly
         requests.
         """
-        began_s = self._loop.cpu_now()
+        began_s = self._owner.cpu_now()
         try:
             self._serve_connection(connection)
         except Exception:
-            self._loop.reset_after_fault(connection)
-        if self._loop.evicted:
-            self._loop.evict_pending()
-        elapsed_s = self._loop.cpu_now() - began_s
+            self._owner.reset_after_fault(connection)
+        if self._owner.evicted:
+            self._owner.evict_pending()
+        elapsed_s = self._owner.cpu_now() - began_s
         connection.note_cost(elapsed_s)
         self._spending.charge(connection.account, elapsed_s)
-        return self._loop.now()
+        return self._owner.now()
 
     def _serve_connection(self, connection: Connection) -> None:
         """Handle the reported events, or the next slice of what was read before."""
@@ -304,7 +308,7 @@ class FairTurns:
             return
         if connection.is_deferred:
             connection.is_deferred = False
-            self._loop.set_interest(connection.fd, connection.interest)
+            self._owner.set_interest(connection.fd, connection.interest)
         # The events were reported in an earlier turn.  What the connection waits for
         # may have changed since, for example because a held read was answered.
         events &= connection.interest | ALWAYS_REPORTED
@@ -314,15 +318,15 @@ class FairTurns:
     def _fade(self, now_s: float) -> None:
         if self._spending.fade(now_s):
             self.backlog.reorder()
-            self._grow_old(now_s)
+            self._trust_aged(now_s)
 
-    def _grow_old(self, now_s: float) -> None:
+    def _trust_aged(self, now_s: float) -> None:
         """Trust connections that are not new any more and have cost little.
 
         Costs are measured in shared turns only, and most workers have never seen one
         when an attack begins.
         """
-        while self._new and self._new[0][0] <= now_s:
-            _, connection = self._new.popleft()
+        while self._not_yet_trusted and self._not_yet_trusted[0][0] <= now_s:
+            _, connection = self._not_yet_trusted.popleft()
             if connection.cost_class == NEW_CLASS:
                 connection.cost_class = 0

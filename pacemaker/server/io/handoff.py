@@ -13,7 +13,7 @@ from collections import deque
 from typing import NamedTuple
 
 from pacemaker.core.accounts.account import Account
-from pacemaker.server.io.upgrade_state import PeerAddress
+from pacemaker.server.upgrade_state import PeerAddress
 
 
 class AcceptedSocket(NamedTuple):

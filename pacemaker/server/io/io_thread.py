@@ -34,9 +34,9 @@ from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
 from pacemaker.server.io.io_thread_parts import Clocks, ProtocolFactory, SharedParts
 from pacemaker.server.io.queued_calls import QueuedCalls
 from pacemaker.server.io.timers import Timers
-from pacemaker.server.io.upgrade_state import ConnectionState, PeerAddress
 from pacemaker.server.io.watchlist import Watchlist
 from pacemaker.server.process import memory
+from pacemaker.server.upgrade_state import ConnectionState, PeerAddress
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -289,8 +289,12 @@ class IoThread(threading.Thread):
             self._budget.update(connection, connection.account, 0, self.now())
 
     def _count_end(self, connection: Connection) -> None:
-        # `Connection.end` has set it.
-        ending = connection.ending or Ending.FAULT
+        ending = connection.ending
+        if ending is None:
+            # `Connection.end` should have set it.
+            ending = Ending.FAULT
+            peer = connection.protocol.peer
+            _logger.error("%s: closed: internal error: no ending was set", peer)
         rule = counted_as(ending, self._stop_until_s is not None)
         figures = self.figures
         figures.connections -= 1
@@ -379,11 +383,11 @@ class IoThread(threading.Thread):
         """
         while (connection := self.watched.next(now_s)) is not None:
             if not connection.is_closed:
-                self._check(connection, now_s)
+                self._end_if_overdue(connection, now_s)
             if self.now() > end_s:
                 break
 
-    def _check(self, connection: Connection, now_s: float) -> None:
+    def _end_if_overdue(self, connection: Connection, now_s: float) -> None:
         """End a connection if its time is up."""
         try:
             if self.watched.late_s > limits.SWEEP_S:
@@ -406,9 +410,12 @@ class IoThread(threading.Thread):
                     self.reset_after_fault(connection)
 
     def _open_next(self) -> None:
-        self.figures.accepted += 1
         sock, peer, account, replaces = self._handoff.take()
         connection = self._open(sock, peer, account)
+        if connection is not None:
+            # Not before: a socket that does not become a connection is not counted as
+            # ended either.
+            self.figures.accepted += 1
         if not replaces:
             return
         if connection is None:
@@ -420,7 +427,7 @@ class IoThread(threading.Thread):
         self, sock: socket.socket, peer: PeerAddress, account: Account
     ) -> Connection | None:
         if self._stop_until_s is not None:
-            self._drop(Ending.TOO_LATE, sock, peer, account)
+            self._close_unopened(Ending.TOO_LATE, sock, peer, account)
             return None
         try:
             protocol = self._make_protocol(peer.name, account)
@@ -428,7 +435,7 @@ class IoThread(threading.Thread):
             self._epoll.register(connection.fd, select.EPOLLIN)
         except Exception:
             # The kernel has no room for it in epoll, or SASL cannot begin.
-            self._drop(Ending.NOT_OPENED, sock, peer, account)
+            self._close_unopened(Ending.NOT_OPENED, sock, peer, account)
             return None
         self._expendable.add(connection)
         self._turns.add_new(connection)
@@ -436,7 +443,7 @@ class IoThread(threading.Thread):
         self.figures.connections += 1
         return connection
 
-    def _drop(
+    def _close_unopened(
         self, ending: Ending, sock: socket.socket, peer: PeerAddress, account: Account
     ) -> None:
         """Close a socket that does not become a connection."""

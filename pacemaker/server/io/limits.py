@@ -17,14 +17,15 @@ LISTEN_BACKLOG: Final = 4096
 # The same as Netty's option in Storm.  The kernel limits it to net.core.wmem_max.
 SEND_BUFFER_BYTES: Final = 5 * 1024 * 1024
 
-# What the kernel may keep of what a connection of a crowd has sent.  Linux doubles the
-# number, and half of that is the window.  That is the size with which Linux begins by
-# default; with a smaller one, it dropped the next pulse of a worker that was narrowed.
-NARROW_BUFFER_BYTES: Final = 64 * 1024
+# What the kernel may keep of what a connection of a crowd has sent.  Linux doubles this
+# number and uses half of the result as the window: 64 KiB, which is also its default
+# start.  With less, it dropped the next pulse of a worker whose buffer was shrunk.
+SMALL_RECEIVE_BUFFER_BYTES: Final = 64 * 1024
 
-# The least number of an address's connections from which on that is done: fewer cannot
-# use up what the kernel has, and a large heartbeat takes a tenth more time with it.
-NARROW_FROM_CONNECTIONS: Final = 64
+# Only the connections of an address with at least this many get a small buffer.  Fewer
+# cannot use up the kernel's memory, and a small buffer makes a large heartbeat take a
+# tenth more time.
+SMALL_BUFFER_FROM_CONNECTIONS: Final = 64
 
 # What one turn reads from one connection: some sixty typical heartbeats.  With half of
 # it, each heartbeat takes 1.4 to 1.7 times the CPU when fifty are under way.  With
@@ -34,8 +35,9 @@ READ_BYTES: Final = 128 * 1024
 # The same while a larger frame is under way.
 LARGE_READ_BYTES: Final = 1024 * 1024
 
-# The time that a busy turn of the loop shares out: half of it serves cheap requests,
-# and half the backlog.  A heartbeat waits for two turns at most.
+# The time that a shared turn divides while there is a crowd: half of it serves cheap
+# requests, and half the backlog.  A heartbeat then waits for two turns at most.
+# Without a crowd, both parts may take longer (`fair_turns`).
 TURN_S: Final = 0.003
 
 # How often a turn is timed, for the histogram of durations.

@@ -129,7 +129,9 @@ def _warn_of_other_pid(environ: Mapping[str, str]) -> None:
         _logger.warning(
             "LISTEN_FDS=%s is ignored, because LISTEN_PID is %r and this process is %d:"
             " a wrapper must start the daemon by `exec`",
-            *(count, pid, os.getpid()),
+            count,
+            pid,
+            os.getpid(),
         )
 
 

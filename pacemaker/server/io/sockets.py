@@ -9,7 +9,7 @@ import termios
 from typing import Final
 
 from pacemaker.server.io import limits
-from pacemaker.words import host_and_port
+from pacemaker.texts import host_and_port
 
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 _LINGER_OFF: Final = struct.pack("ii", 0, 0)
@@ -50,12 +50,14 @@ def set_storms_options(sock: socket.socket) -> None:
     set_reset_on_close(sock, True)
 
 
-def narrow_receive_buffer(sock: socket.socket) -> None:
+def shrink_receive_buffer(sock: socket.socket) -> None:
     """Limit what the kernel keeps for a connection until it is read.
 
     This cannot be undone, and makes heartbeats of more than 64 KiB slower.
     """
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.NARROW_BUFFER_BYTES)
+    sock.setsockopt(
+        socket.SOL_SOCKET, socket.SO_RCVBUF, limits.SMALL_RECEIVE_BUFFER_BYTES
+    )
 
 
 def unread_bytes(fd: int) -> int:

@@ -56,7 +56,9 @@ def raise_descriptor_limit() -> None:
         _logger.warning(
             "cannot raise the limit of open descriptors from %d to %d: %s; each"
             " connection needs one (ulimit -n, LimitNOFILE=)",
-            *(soft, hard, getattr(exc, "strerror", None) or exc),
+            soft,
+            hard,
+            getattr(exc, "strerror", None) or exc,
         )
 
 

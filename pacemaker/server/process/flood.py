@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from typing import Final
 
 from pacemaker.errors import PeerError
-from pacemaker.words import counted
+from pacemaker.texts import counted
 
 FREE_LINES: Final = 20
 

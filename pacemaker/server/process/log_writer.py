@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Final, TypeAlias
 
 from pacemaker.server.process.threads import as_thread_error
-from pacemaker.words import counted
+from pacemaker.texts import counted
 
 _logger: Final = logging.getLogger(__name__)
 

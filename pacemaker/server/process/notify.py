@@ -30,8 +30,8 @@ class Notifier:
             after an upgrade needs the same variables.
 
     Attributes:
-        watchdog_s: the interval in which the manager expects `alive`; None if it
-            expects nothing.
+        watchdog_s: how often `feed_watchdog` must be called; None if the manager does
+            not watch.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -46,24 +46,27 @@ class Notifier:
         self._unsent: deque[bytes] = deque(maxlen=_MAX_UNSENT)
         self.watchdog_s = _watchdog_s(environ)
 
-    def ready(self, status: str) -> None:
+    def announce_ready(self, status: str) -> None:
         """Report that the daemon serves, after its start and after each reload."""
         self._send("READY=1", f"STATUS={status}")
 
-    def reloading(self) -> None:
-        """Report that an upgrade begins.  `ready` must follow, whatever the outcome."""
+    def announce_reloading(self) -> None:
+        """Report that an upgrade begins.
+
+        `announce_ready` must follow, whatever the outcome.
+        """
         now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send("RELOADING=1", f"MONOTONIC_USEC={now_us}", "STATUS=upgrading")
 
-    def stopping(self) -> None:
+    def announce_stopping(self) -> None:
         """Report that a stop has begun."""
         self._send("STOPPING=1", "STATUS=stopping")
 
-    def status(self, status: str) -> None:
+    def announce_status(self, status: str) -> None:
         """Change the line that ``systemctl status`` shows."""
         self._send(f"STATUS={status}")
 
-    def alive(self) -> None:
+    def feed_watchdog(self) -> None:
         """Feed the watchdog now, or drop the message if earlier ones must wait."""
         # Not in front of messages that wait: a manager that gets WATCHDOG=1 during a
         # reload, but not yet its READY=1, would take the reload for one that hangs.

@@ -12,9 +12,9 @@ from typing import Final, NoReturn
 
 from pacemaker.errors import StateError, UpgradeError
 from pacemaker.server.io.listeners import LISTEN_FDS_START, inherited_listener_count
-from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.memfd import read_state
+from pacemaker.server.upgrade_state import DaemonState
 
 # Tells the new process image where the state is: ``PID:DESCRIPTOR``.
 STATE_VARIABLE: Final = "STORM_PACEMAKER_STATE"

@@ -12,14 +12,14 @@ from pacemaker._version import __version__
 from pacemaker.errors import StateError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.io.endings import ENDINGS, Ending
-from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
 from pacemaker.server.upgrade.execute import NoState, read_inherited_state
 from pacemaker.server.upgrade.state_format import security_digest
 from pacemaker.server.upgrade.upgradable import Upgradable
 from pacemaker.server.upgrade.waiters import Waiters
-from pacemaker.words import counted
+from pacemaker.server.upgrade_state import DaemonState
+from pacemaker.texts import counted
 
 _logger: Final = logging.getLogger(__name__)
 

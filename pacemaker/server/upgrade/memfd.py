@@ -10,8 +10,8 @@ import zlib
 from typing import Final
 
 from pacemaker.errors import StateError, UpgradeError
-from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.upgrade import state_format
+from pacemaker.server.upgrade_state import DaemonState
 
 _NAME: Final = "storm-pacemaker-state"
 # The errors of a system call that a seccomp filter refuses or the kernel lacks.

@@ -27,12 +27,12 @@ from typing import Any, Final, TypeAlias
 from pacemaker.core.protocol.protocol_snapshot import ProtocolSnapshot
 from pacemaker.errors import StateError
 from pacemaker.sasl.secret import Secret
-from pacemaker.server.io.upgrade_state import (
+from pacemaker.server.upgrade_state import (
     ConnectionState,
     DaemonState,
     PeerAddress,
 )
-from pacemaker.words import counted, split_host_and_port
+from pacemaker.texts import counted, split_host_and_port
 
 FORMAT: Final = 3
 READABLE_FORMATS: Final = frozenset((FORMAT,))
@@ -103,7 +103,7 @@ def decode(data: Data) -> DaemonState:
         StateError: this is no state, or it has another format, or it was truncated or
             changed.
     """
-    _check(data)
+    _check_integrity(data)
     reader = _Reader(data)
     try:
         return _read_state(reader)
@@ -111,7 +111,7 @@ def decode(data: Data) -> DaemonState:
         raise StateError("the state cannot be decoded", str(exc)) from exc
 
 
-def _check(data: Data) -> None:
+def _check_integrity(data: Data) -> None:
     if len(data) < HEAD_BYTES:
         raise StateError("the state is truncated", counted(len(data), "byte"))
     magic, format_, body_bytes, checksum = _HEAD.unpack_from(data)

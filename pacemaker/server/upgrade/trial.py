@@ -22,7 +22,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from pacemaker.errors import StateError, UpgradeError
-from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.upgrade import memfd
 from pacemaker.server.upgrade.command import Command
 from pacemaker.server.upgrade.memfd import read_state, write_state
@@ -32,6 +31,7 @@ from pacemaker.server.upgrade.state_format import (
     READABLE_FORMATS,
     encode,
 )
+from pacemaker.server.upgrade_state import DaemonState
 
 # A start takes 0.2 s, or some seconds on a busy machine.
 TRIAL_TIMEOUT_S: Final = 30.0
@@ -40,8 +40,12 @@ _REASON_BYTES: Final = 4096
 _PREFIX: Final = "Error: "
 # With these, the child would report to systemd as the daemon, or take its port.
 _WITHHELD: Final = (
-    *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"),
-    *("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"),
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
 )
 TRIAL_OPTION: Final = "--try-upgrade"
 # The child reads the sample of the state from its standard input.

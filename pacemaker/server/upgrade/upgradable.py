@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from pacemaker.core.store.store import Store
-from pacemaker.server.io.upgrade_state import ConnectionState, DaemonState
 from pacemaker.server.process.barrier import Barrier
+from pacemaker.server.upgrade_state import ConnectionState, DaemonState
 
 
 class CarriedEndpoint(Protocol):

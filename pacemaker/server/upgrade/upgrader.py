@@ -12,7 +12,6 @@ from typing import Final
 from pacemaker.errors import UpgradeError
 from pacemaker.sasl.secret import Secret
 from pacemaker.server.io.endings import ENDINGS, Ending
-from pacemaker.server.io.upgrade_state import DaemonState
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, boottime_ahead_s
@@ -25,7 +24,8 @@ from pacemaker.server.upgrade.state_format import KEY_BYTES, security_digest
 from pacemaker.server.upgrade.trial import Trial, trial_arguments
 from pacemaker.server.upgrade.upgradable import CarriedEndpoint, Upgradable
 from pacemaker.server.upgrade.waiters import REFUSED, SERVES, Waiters
-from pacemaker.words import counted
+from pacemaker.server.upgrade_state import DaemonState
+from pacemaker.texts import counted
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -85,9 +85,9 @@ class Upgrader:
         """Whether a trial is in progress; then call `check` regularly."""
         return self._trial is not None
 
-    def serving(self, status: str) -> None:
+    def announce_serving(self, status: str) -> None:
         """Tell systemd and the waiters that the daemon serves."""
-        self._notifier.ready(status)
+        self._notifier.announce_ready(status)
         self._waiters.tell(SERVES)
 
     @property
@@ -99,7 +99,7 @@ class Upgrader:
         """Begin an upgrade with the trial.  Any failure is a refusal."""
         try:
             self._waiters.accept()
-            self._notifier.reloading()
+            self._notifier.announce_reloading()
             _logger.info("upgrade: starting a trial of the new version")
             self._check_descriptors()
             self._check_memory(_TRIAL_BYTES)
@@ -137,7 +137,7 @@ class Upgrader:
         self._admin.note_refused_upgrade()
         self.last_refusal = (time.time(), reason)
         self._waiters.tell(f"{REFUSED}{reason}")
-        self._notifier.ready(f"upgrade refused: {reason}")
+        self._notifier.announce_ready(f"upgrade refused: {reason}")
 
     def _check_memory(self, more_bytes: int) -> None:
         """Check that there is memory for a second copy of all data.

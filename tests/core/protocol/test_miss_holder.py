@@ -88,10 +88,10 @@ def test_path_that_can_never_be_stored_is_a_miss() -> None:
 
 def takes_fast_path(server: Collecting, data: bytes) -> bool:
     """Send a request; return whether the fast path answered it."""
-    before = server.frames.frames_rcvd
+    before = server.frames.frames_received
     server.receive_data(data)
     assert server.sent()
-    return server.frames.frames_rcvd == before
+    return server.frames.frames_received == before
 
 
 def test_nothing_is_held_before_the_beginning_or_after_the_end() -> None:

@@ -61,7 +61,7 @@ class Outcome(NamedTuple):
 
 def without_sizes(figures: Figures) -> Figures:
     """Keep only the number of pulses: those answered together count as equal."""
-    return replace(figures, pulse_sizes=[figures.pulses])
+    return replace(figures, pulse_size_histogram=[figures.pulses])
 
 
 def by_the_short_way(data: bytes, at: int = 0) -> Outcome | None:

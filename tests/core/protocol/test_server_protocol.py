@@ -232,9 +232,9 @@ def test_pulse_alone_is_answered_at_once() -> None:
 
 def takes_fast_path(server: Collecting, data: bytes) -> bool:
     """Serve a piece; return whether the fast path answered it."""
-    before = server.frames.frames_rcvd
+    before = server.frames.frames_received
     serve(server, [data])
-    return server.frames.frames_rcvd == before
+    return server.frames.frames_received == before
 
 
 def test_first_pulses_make_a_worker() -> None:
@@ -314,7 +314,7 @@ def test_pulses_of_a_worker_are_taken_together(count: int, behind: bytes) -> Non
         # A pulse alone is answered before it is a frame.
         whole = 0 if (count, behind) == (1, b"") else count
         whole += behind not in (b"", PULSE[:9])
-        assert server.frames.frames_rcvd == 2 + whole
+        assert server.frames.frames_received == 2 + whole
 
 
 def test_pulse_amid_a_frame_is_part_of_it() -> None:
@@ -455,7 +455,7 @@ def test_frame_bytes_say_what_has_begun() -> None:
     for piece in (PULSE[:3], PULSE[3:9], PULSE[9:] + READ[:5]):
         server.receive_data(piece)
         frames = server.frames
-        seen.append((frames.unread_bytes, frames.frame_bytes, frames.frames_rcvd))
+        seen.append((frames.unread_bytes, frames.frame_bytes, frames.frames_received))
     assert seen == [(3, 4, 0), (9, len(PULSE), 0), (5, len(READ), 1)]
 
 

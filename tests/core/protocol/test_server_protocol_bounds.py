@@ -71,7 +71,7 @@ def test_slice_ends_sooner_with_what_costs_more() -> None:
     ):
         server = new_protocol()
         server.receive_data(request)
-        counts.append(server.frames.frames_rcvd)
+        counts.append(server.frames.frames_received)
     assert counts == [SLICE_COST, SLICE_COST // 4]
 
 

@@ -27,8 +27,8 @@ from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.io_thread_parts import Clocks, SharedParts
 from pacemaker.server.io.sasl_steps import SaslStepRunner, ThreadFactory
 from pacemaker.server.io.sockets import set_reset_on_close
-from pacemaker.server.io.upgrade_state import PeerAddress
-from pacemaker.words import split_host_and_port
+from pacemaker.server.upgrade_state import PeerAddress
+from pacemaker.texts import split_host_and_port
 from tests.wire.by_hand import Wire
 
 MAX_BODY_BYTES = 10485760

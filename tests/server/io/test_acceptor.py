@@ -18,7 +18,7 @@ from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.server.io import acceptor as acceptor_module
 from pacemaker.server.io import limits
 from pacemaker.server.io.acceptor import Acceptor
-from pacemaker.server.io.upgrade_state import PeerAddress
+from pacemaker.server.upgrade_state import PeerAddress
 
 pytestmark = pytest.mark.io
 

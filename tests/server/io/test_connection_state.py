@@ -17,8 +17,8 @@ from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.store.store import Store
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server.io import limits
-from pacemaker.server.io.upgrade_state import ConnectionState, PeerAddress
 from pacemaker.server.upgrade.state_format import decode
+from pacemaker.server.upgrade_state import ConnectionState, PeerAddress
 from tests.core.protocol.collecting import Collecting
 from tests.fake_mechanisms import like_digest, like_kerberos
 from tests.server.io.hand import Hand

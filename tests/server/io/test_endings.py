@@ -31,7 +31,7 @@ from pacemaker.server.io.endings import (
 from pacemaker.server.io.io_states import IoState
 from pacemaker.server.io.sockets import set_reset_on_close
 from pacemaker.server.upgrade import inheritance
-from tests.fake_mechanisms import like_kerberos
+from tests.fake_mechanisms import ScriptedMechanism, like_kerberos
 from tests.server.io.hand import Hand
 from tests.server.upgrade.test_state_format import SMALL
 from tests.wire import by_hand as wire
@@ -196,6 +196,37 @@ def test_fault_of_a_refused_connection_is_counted_once() -> None:
         _check_counted(hand.figures, "ended_by_fault")
 
 
+def test_accepted_connections_that_have_not_ended_are_open() -> None:
+    """Accepted less ended is open, also with a socket that became no connection."""
+
+    def open_then_fail() -> ScriptedMechanism:
+        if protocols:
+            raise FaultError
+        protocols.append(None)
+        return like_kerberos()
+
+    protocols: list[None] = []
+    with Hand(mechanism_factory=open_then_fail) as hand:
+        _, connection = hand.connect(PEER)
+        figures = hand.figures
+        hand.accept_late()
+        hand.thread.turn()
+        assert (figures.accepted, figures.ended, figures.connections) == (1, 0, 1)
+        connection.end(Ending.FINISHED)
+        assert (figures.accepted, figures.ended, figures.connections) == (1, 1, 0)
+
+
+def test_connection_counted_without_an_ending_is_logged_as_a_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An omission of ours is not counted in silence."""
+    with Hand() as hand:
+        _, connection = hand.connect(PEER)
+        hand.thread._count_end(connection)
+        _check_counted(hand.figures, "ended_by_fault")
+    assert caplog.messages[-1] == f"{PEER}: closed: internal error: no ending was set"
+
+
 def test_first_ending_is_the_one_that_counts() -> None:
     """A peer that resets before it has taken its refusal was refused all the same."""
     with Hand() as hand:
@@ -248,7 +279,7 @@ class Refuser:
 
 
 @pytest.mark.parametrize(
-    ("ending", "capacity"), [(Ending.TURNED_AWAY, 0), (Ending.NOT_OPENED, 10)]
+    ("ending", "capacity"), [(Ending.NOT_ADMITTED, 0), (Ending.NOT_OPENED, 10)]
 )
 def test_acceptor_closes_socket_as_the_rule_says(
     ending: Ending, capacity: int, caplog: pytest.LogCaptureFixture
@@ -267,7 +298,7 @@ def test_acceptor_closes_socket_as_the_rule_says(
         peer.close()
         acceptor.close()
     assert accounts.connections == 0
-    assert acceptor.refused == (ending is Ending.TURNED_AWAY)
+    assert acceptor.refused == (ending is Ending.NOT_ADMITTED)
     ((level, message),) = [(each.levelno, each.getMessage()) for each in caplog.records]
     assert level == ENDINGS[ending].level
     assert (": refused: " if acceptor.refused else ": closed: internal") in message
@@ -291,7 +322,8 @@ def test_io_thread_closes_socket_as_the_rule_says(
         hand.thread.turn()
         assert peer.ended() == "reset"
         assert hand.accounts.connections == hand.thread.load == 0
-        assert (hand.figures.connections, hand.figures.ended) == (0, 0)
+        figures = hand.figures
+        assert (figures.accepted, figures.ended, figures.connections) == (0, 0, 0)
     expected = (
         [] if is_late else [(logging.ERROR, "127.0.0.1:1: closed: internal error")]
     )
@@ -338,7 +370,7 @@ def test_connections_of_a_lost_state_are_logged(
 
 # --- the table --------------------------------------------------------------
 
-NOT_CONNECTIONS = {Ending.TURNED_AWAY, Ending.NOT_OPENED, Ending.TOO_LATE}
+NOT_CONNECTIONS = {Ending.NOT_ADMITTED, Ending.NOT_OPENED, Ending.TOO_LATE}
 BY_UPGRADE = {
     Ending.LEFT_BEHIND: "test_upgrade.py: test_connection_amid_sasl_is_reset",
     Ending.RIGHTS_CHANGED: "above",

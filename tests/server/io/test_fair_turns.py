@@ -228,8 +228,8 @@ def test_deferred_connection_of_a_crowd_is_narrowed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The kernel keeps little of what a crowd sends, and much of what others do."""
-    monkeypatch.setattr(limits, "NARROW_BUFFER_BYTES", 16 * 1024)
-    monkeypatch.setattr(limits, "NARROW_FROM_CONNECTIONS", 2)
+    monkeypatch.setattr(limits, "SMALL_RECEIVE_BUFFER_BYTES", 16 * 1024)
+    monkeypatch.setattr(limits, "SMALL_BUFFER_FROM_CONNECTIONS", 2)
     with Hand() as hand:
         _, other = hand.connect(host="10.0.0.2")
         sizes = {}
@@ -240,7 +240,7 @@ def test_deferred_connection_of_a_crowd_is_narrowed(
             _defer(hand, peer, connection, other)
             with socket.socket(fileno=os.dup(connection.fd)) as sock:
                 sizes[host] = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        assert sizes["crowd"] == 2 * limits.NARROW_BUFFER_BYTES
+        assert sizes["crowd"] == 2 * limits.SMALL_RECEIVE_BUFFER_BYTES
         assert sizes["worker"] == sizes["busy"] > sizes["crowd"]
 
 

@@ -7,7 +7,7 @@ from unittest.mock import sentinel
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
-from pacemaker.server.io.upgrade_state import PeerAddress
+from pacemaker.server.upgrade_state import PeerAddress
 
 _NO_SOCKET: socket.socket = sentinel.sock
 

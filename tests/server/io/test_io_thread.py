@@ -17,8 +17,8 @@ from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.io_states import IoState
 from pacemaker.server.io.sockets import set_reset_on_close
-from pacemaker.server.io.upgrade_state import PeerAddress
 from pacemaker.server.process import memory
+from pacemaker.server.upgrade_state import PeerAddress
 from tests.server.io.hand import Hand, TickingClock
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type

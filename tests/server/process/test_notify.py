@@ -68,13 +68,13 @@ def test_notifier_tells_each_step_of_the_life(
 ) -> None:
     """Each step is one datagram, in the words of sd_notify."""
     notifier = notifying(path)
-    notifier.ready("serving")
+    notifier.announce_ready("serving")
     assert manager.told() == {"READY": "1", "STATUS": "serving"}
-    notifier.status("serving on")
+    notifier.announce_status("serving on")
     assert manager.told() == {"STATUS": "serving on"}
-    notifier.alive()
+    notifier.feed_watchdog()
     assert manager.told() == {"WATCHDOG": "1"}
-    notifier.stopping()
+    notifier.announce_stopping()
     assert manager.told() == {"STOPPING": "1", "STATUS": "stopping"}
 
 
@@ -83,7 +83,7 @@ def test_notifier_says_when_a_reload_began(
 ) -> None:
     """RELOADING has the time, so that systemd knows which READY ends it."""
     before_us = time.monotonic_ns() // 1000
-    notifying(path).reloading()
+    notifying(path).announce_reloading()
     told = manager.told()
     assert told["RELOADING"] == "1"
     assert before_us <= int(told["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
@@ -93,7 +93,7 @@ def test_notifier_speaks_to_an_abstract_socket(notifying: Notifying) -> None:
     """An address that begins with @ is an abstract socket."""
     name = f"storm-pacemaker-py-test-{os.getpid()}"
     manager = Manager("\0" + name)
-    notifying(f"@{name}").alive()
+    notifying(f"@{name}").feed_watchdog()
     assert manager.told() == {"WATCHDOG": "1"}
     manager.socket.close()
 
@@ -102,7 +102,7 @@ def test_notifier_keeps_a_status_in_its_line(
     manager: Manager, notifying: Notifying, path: str
 ) -> None:
     """A line end within a status does not start another assignment."""
-    notifying(path).status("refused\nMAINPID=1")
+    notifying(path).announce_status("refused\nMAINPID=1")
     assert manager.told() == {"STATUS": "refused MAINPID=1"}
 
 
@@ -110,7 +110,7 @@ def test_notifier_tells_a_reason_that_is_no_utf_8(
     manager: Manager, notifying: Notifying, path: str
 ) -> None:
     """A reason may contain any bytes, from a file's name; they are escaped."""
-    notifying(path).status(os.fsdecode(b"/\xff/storm.yaml"))
+    notifying(path).announce_status(os.fsdecode(b"/\xff/storm.yaml"))
     assert manager.told() == {"STATUS": r"/\udcff/storm.yaml"}
 
 
@@ -127,7 +127,7 @@ def test_notifier_needs_no_descriptor_to_tell(
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(socket, "socket", fail)
-    notifier.alive()
+    notifier.feed_watchdog()
     assert manager.told() == {"WATCHDOG": "1"}
 
 
@@ -146,15 +146,15 @@ def test_notifier_tells_later_what_finds_no_room(
         with contextlib.suppress(BlockingIOError):
             while True:
                 other.send(b"WATCHDOG=1")
-    notifier.ready("serving")
-    notifier.alive()
+    notifier.announce_ready("serving")
+    notifier.feed_watchdog()
     manager.socket.setblocking(False)
     with contextlib.suppress(BlockingIOError):
         while True:
             assert manager.told() == {"WATCHDOG": "1"}
     notifier.send_unsent()
     assert manager.told() == {"READY": "1", "STATUS": "serving"}
-    notifier.alive()
+    notifier.feed_watchdog()
     assert manager.told() == {"WATCHDOG": "1"}
 
 
@@ -163,7 +163,7 @@ def test_notifier_is_silent_where_nobody_listens(
 ) -> None:
     """Without a manager, or with one that is gone, nothing fails."""
     for address in ("", path, "x" * 200):
-        notifying(address).ready("serving")
+        notifying(address).announce_ready("serving")
 
 
 @pytest.mark.parametrize(
@@ -193,5 +193,5 @@ def test_notifier_without_unix_sockets_is_silent(
         raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    Notifier({"NOTIFY_SOCKET": path}).ready("serving")
+    Notifier({"NOTIFY_SOCKET": path}).announce_ready("serving")
     assert "cannot notify the service manager: Address family" in caplog.text

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from pacemaker.core.protocol.protocol_snapshot import ProtocolSnapshot
 from pacemaker.errors import StateError
 from pacemaker.sasl.secret import Secret
-from pacemaker.server.io.upgrade_state import ConnectionState, DaemonState, PeerAddress
 from pacemaker.server.upgrade.state_format import (
     DIGEST_BYTES,
     FORMAT,
@@ -24,6 +23,7 @@ from pacemaker.server.upgrade.state_format import (
     seal,
     security_digest,
 )
+from pacemaker.server.upgrade_state import ConnectionState, DaemonState, PeerAddress
 
 fds = st.integers(4, 2**31 - 1)
 times = st.floats(0, 1e9)

@@ -39,8 +39,9 @@ def next_class(cost_class: int, elapsed_s: float, slice_cost: int) -> int:
             (`ServerProtocol.slice_cost`).
     """
     event_class = int(elapsed_s / _CHEAP_S).bit_length()
-    # Time alone is no measure: on a busy processor, a lone request may take as long as
-    # thirty that are answered together, or as a single byte of a longer one.
+    # Time alone is not enough.  On a busy processor, one request may take as long as
+    # thirty that are answered together.  One byte of an unfinished request may take
+    # just as long.
     if slice_cost > _LONE_COST:
         event_class = max(event_class, _SLICE_CLASS)
     elif event_class <= _MAX_LONE_CLASS:

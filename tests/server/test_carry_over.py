@@ -10,7 +10,7 @@ import pytest
 from pacemaker.core.history.history import History
 from pacemaker.core.store.store import Store
 from pacemaker.server import limits
-from pacemaker.server.restoring import (
+from pacemaker.server.carry_over import (
     restore_heartbeats,
     restore_history,
     restore_socket,

@@ -5,9 +5,17 @@ connection produces its own part, from which the next process restores it.
 `pacemaker.server.upgrade.state_format` converts all of it to bytes and back.  Times are
 in seconds of CLOCK_BOOTTIME.
 
-These are not carried over: the figures, what each account has lately spent, asked for
-and created, the failed logins, and the SASL exchanges that have begun.  The connections
-of such an exchange are reset, and so are those that `Connection.carried_state` names.
+These are not carried over:
+
+- the figures
+- what each account has recently spent, asked for and created
+- the failed logins
+- connections in the middle of a SASL exchange, and the other connections that
+  `Connection.carried_state` names; all of these are reset
+
+It is a room of its own: `pacemaker.server.io` describes and restores connections, and
+`pacemaker.server.upgrade` passes the whole state on, but neither may import the other's
+part of it.
 
 This module does no I/O.
 """
@@ -18,7 +26,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pacemaker.core.protocol.protocol_snapshot import ProtocolSnapshot
-from pacemaker.words import host_and_port
+from pacemaker.texts import host_and_port
 
 
 class PeerAddress(NamedTuple):
@@ -69,7 +77,7 @@ class ConnectionState(NamedTuple):
 
 
 class DaemonState(NamedTuple):
-    """Everything that is carried over.
+    """All the data that an upgrade carries over.
 
     Attributes:
         parked_s: when the threads were paused.

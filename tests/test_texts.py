@@ -1,10 +1,10 @@
-"""Tests of pacemaker.words."""
+"""Tests of pacemaker.texts."""
 
 from __future__ import annotations
 
 import pytest
 
-from pacemaker.words import counted, host_and_port, split_host_and_port
+from pacemaker.texts import counted, host_and_port, split_host_and_port
 
 
 @pytest.mark.parametrize(
