@@ -1,7 +1,11 @@
 """Which new connections are accepted when descriptors run short.
 
-Every connection is accepted until three quarters of the possible connections are open.
-Above that, no address gets more than an equal share: if it already has its share, a new
+A number of connections that an administrator has set for each address
+(``--address-limit connections=N``) applies at any time: past it, a new connection is
+refused.
+
+Apart from that, every connection is accepted until three quarters of the possible
+connections are open.  Above that, no address gets more than an equal share: if it already has its share, a new
 connection replaces an expendable one of the same address, or is refused.  When all
 possible connections are open, an expendable connection of any address is closed to make
 room for a new one.  A connection is expendable if it has never sent a byte, or if it
@@ -30,6 +34,7 @@ from pacemaker.core.accounts.account import (
 from pacemaker.core.accounts.registry import AccountRegistry
 
 # Why an address gets no further connection, for the log.
+OVER_LIMIT: Final = "its address has as many connections as --address-limit allows"
 OVER_SHARE: Final = "its address has used up its share of the connections"
 TOO_FAST: Final = "connections from its address come too fast"
 
@@ -51,6 +56,10 @@ class AdmissionControl:
         accounts: the accounts of all open connections, including the new one.
         capacity: how many connections may be open.
         address_limits: what one account may use.
+
+    Attributes:
+        most_of_address: how many connections an administrator allows each account; None
+            for no such limit.
     """
 
     def __init__(
@@ -62,10 +71,11 @@ class AdmissionControl:
         self._accounts = accounts
         self._capacity = capacity
         self._limits = address_limits
+        self.most_of_address = address_limits.connections
 
     def decide(self, account: Account, now_s: float) -> AdmissionDecision:
         """Decide about a new connection, which its account has counted already."""
-        used, most = account.connections, self._limits.connections
+        used, most = account.connections, self.most_of_address
         if most is not None and used > most:
             return AdmissionDecision.REFUSE
         total, accounts = self._accounts.connections, self._accounts.active_accounts

@@ -16,6 +16,7 @@ from typing import Final
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.accounts.admission import (
+    OVER_LIMIT,
     OVER_SHARE,
     TOO_FAST,
     AdmissionControl,
@@ -221,7 +222,8 @@ class Acceptor(threading.Thread):
         """Give a connection to an I/O thread.
 
         Raises:
-            LimitError: it is refused, because there is no room for it.
+            LimitError: it is refused, because there is no room for it, or because its
+                address has as many connections as the administrator allows.
         """
         decision = self._admission.decide(account, time.monotonic())
         if decision is AdmissionDecision.REPLACE_OWN:
@@ -233,7 +235,8 @@ class Acceptor(threading.Thread):
         elif decision is AdmissionDecision.MAKE_ROOM:
             self._with_any_room().make_room()
         elif decision is AdmissionDecision.REFUSE:
-            raise _too_many(OVER_SHARE, account)
+            most = self._admission.most_of_address
+            raise LimitError(OVER_LIMIT, f"connections={most} for {account.name}")
         thread = self._threads[0]
         if len(self._threads) > 1:
             thread = min(self._threads, key=lambda each: each.load)

@@ -243,7 +243,7 @@ ENDINGS: Final[Mapping[Ending, EndingRule]] = {
     ),
     Ending.NOT_ADMITTED: _reset_rule(
         decided_by="`AdmissionControl`",
-        when="no room for it, and none can be made",
+        when="no room for it, and none can be made; or past `--address-limit`",
         level=logging.WARNING,
         text="%s: refused: %s",
         counter="refused_connections",

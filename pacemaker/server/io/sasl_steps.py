@@ -113,6 +113,7 @@ class SaslStepRunner:
             problem = self._start_helpers()
             is_served = bool(self._helpers)
             is_queued = is_served and self._slow.put(_address(connection), connection)
+            is_full = self._slow.is_full
             if is_queued:
                 self._lock.notify()
         if problem is not None:
@@ -123,7 +124,8 @@ class SaslStepRunner:
             error: PeerError = ServerFaultError("the server has no thread for SASL")
             connection.end(Ending.NO_SASL_STEP, error)
         elif not is_queued:
-            error = LimitError("too many SASL steps of its address wait")
+            whose = "all addresses" if is_full else "its address"
+            error = LimitError(f"too many SASL steps of {whose} wait")
             connection.end(Ending.NO_SASL_STEP, error)
 
     def close(self) -> None:

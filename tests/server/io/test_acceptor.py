@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pacemaker.core.accounts.account import Account
+from pacemaker.core.accounts.account import Account, AddressLimits
 from pacemaker.core.accounts.admission import AdmissionControl
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.server.io import acceptor as acceptor_module
@@ -423,6 +423,29 @@ def test_acceptor_gives_storms_options_to_who_waited_before_the_listener_had_the
         assert early[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert not _is_reset_when_closed(late)
     _end(acceptor, thread)
+
+
+def test_refusal_past_a_limit_names_the_limit(
+    listener: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An address past the administrator's limit is not told of a lack of room."""
+    thread = FakeIoThread()
+    accounts = AccountRegistry(shared_networks=())
+    acceptor = Acceptor(
+        *([listener], [thread], accounts),  # type: ignore[arg-type]
+        AdmissionControl(accounts, 1000, AddressLimits(connections=2)),
+    )
+    with contextlib.ExitStack() as peers:
+        for _ in range(3):
+            peers.enter_context(socket.create_connection(listener.getsockname()))
+        acceptor._accept_some(listener.fileno())
+    acceptor.close()
+    thread.close()
+    assert acceptor.refused == 1
+    assert caplog.messages[-1].endswith(
+        ": refused: its address has as many connections as --address-limit allows:"
+        " connections=2 for 127.0.0.1"
+    )
 
 
 def test_acceptor_serves_every_listener(listener: socket.socket) -> None:

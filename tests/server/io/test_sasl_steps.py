@@ -498,6 +498,29 @@ def test_slow_steps_past_the_bound_are_refused(
     assert hand.steps.failed == 0
 
 
+def test_slow_steps_past_the_bound_of_all_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If too many of all addresses wait, the refusal does not blame its address."""
+    monkeypatch.setattr("pacemaker.server.io.sasl_steps.MAX_SLOW_STEPS", 1)
+    is_let_go = threading.Event()
+    mechanism = HeldMechanism(is_let_go)
+    with Hand(mechanism_factory=lambda: mechanism) as hand:
+        peer, _ = hand.connect("10.0.0.1:1")
+        peer.send(_token(b"AP-REQ"))
+        hand.thread.turn()
+        assert mechanism.is_begun.wait(GIVE_UP_S)
+        connections = []
+        for name in ("10.0.0.1:2", "10.0.0.2:1"):
+            peer, connection = hand.connect(name)
+            peer.send(_token(b"AP-REQ"))
+            hand.thread.turn()
+            connections.append(connection)
+        errors = [str(each.protocol.error) for each in connections]
+        assert errors == ["None", "too many SASL steps of all addresses wait"]
+        is_let_go.set()
+
+
 class _Refusing(threading.Thread):
     """A thread that the system refuses to start."""
 

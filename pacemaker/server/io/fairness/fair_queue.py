@@ -34,11 +34,16 @@ class FairQueue(Generic[T]):
     def __len__(self) -> int:
         return self._size
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for another item of any address."""
+        return self._size >= self._max_items
+
     def put(self, address: str, item: T) -> bool:
         """Append an item; return False if there is no room for it."""
         waiting = self._waiting.get(address)
         of_address = len(waiting) if waiting else 0
-        if of_address >= self._max_of_address or self._size >= self._max_items:
+        if of_address >= self._max_of_address or self.is_full:
             return False
         if waiting is None:
             waiting = self._waiting[address] = deque()

@@ -63,6 +63,7 @@ def test_queue_has_room_for_some_items_of_an_address() -> None:
     """An address that has filled its part leaves the rest to the others."""
     queue: FairQueue[int] = FairQueue(max_of_address=2, max_items=100)
     assert [queue.put("a", number) for number in range(3)] == [True, True, False]
+    assert not queue.is_full
     assert queue.put("b", 0)
     queue.begin()
     assert queue.put("a", 3)
@@ -74,6 +75,7 @@ def test_queue_has_room_for_some_items_altogether() -> None:
     assert [queue.put(str(number), number) for number in range(4)] == [
         *(True, True, True, False)
     ]
+    assert queue.is_full
     assert "3" not in queue._waiting
 
 
