@@ -1,12 +1,12 @@
-"""The exceptions of storm-pacemaker-py, in one tree that tells who was at fault.
+"""The exceptions of storm-pacemaker-py, in one tree.
 
     PacemakerError
-    ├── PeerError               the peer broke the protocol; its connection ends
+    ├── PeerError               the connection of one peer cannot continue
     │   ├── FrameError          a frame's length is out of range
     │   ├── MalformedError      the bytes are not an HBMessage
     │   ├── OutOfPlaceError     a message of another kind was expected
-    │   ├── LimitError          the peer asks for more than the limits allow
-    │   └── AuthenticationError a SASL token was refused
+    │   ├── LimitError          the limits or the lack of room do not allow it
+    │   └── AuthenticationError a SASL token was not accepted
     │       └── ServerFaultError    this server could not take a SASL step
     ├── ConfigError             the daemon does not start with this configuration
     │   └── NoCredentialsError  there are no credentials for the method
@@ -104,7 +104,7 @@ class LimitError(PeerError):
 
 
 class AuthenticationError(PeerError):
-    """A SASL token was refused; nothing may be sent to the peer after it."""
+    """A SASL token was not accepted; nothing may be sent to the peer after it."""
 
 
 class ServerFaultError(AuthenticationError):

@@ -55,7 +55,7 @@ class ConfFolder:
 
 
 @dataclass(frozen=True, slots=True)
-class FileRead:
+class ConfigFile:
     """One configuration file.
 
     Attributes:
@@ -178,7 +178,7 @@ def conf_dir_of_storm_env(script: str) -> str | None:
     return words[0] if plain and words[0] else None
 
 
-def read_storm_yaml(folder: Path) -> FileRead | None:
+def read_storm_yaml(folder: Path) -> ConfigFile | None:
     """Read storm.yaml in the conf folder; None if there is none.
 
     Raises:
@@ -188,7 +188,7 @@ def read_storm_yaml(folder: Path) -> FileRead | None:
     return _read(folder / STORM_YAML)
 
 
-def read_named_file(name: str, folder: Path | None) -> FileRead:
+def read_named_file(name: str, folder: Path | None) -> ConfigFile:
     """Read the file of ``--config``, looked up in the conf folder first.
 
     Raises:
@@ -208,12 +208,12 @@ def read_named_file(name: str, folder: Path | None) -> FileRead:
     raise ConfigError(f"there is no file {where}", source=f"--config {name}")
 
 
-def _read(path: Path) -> FileRead | None:
+def _read(path: Path) -> ConfigFile | None:
     content = _read_bytes(path)
     if content is None:
         return None
     text, notes = _decoded(content, str(path))
-    return FileRead(path, Layer(str(path), parse_yaml(text, str(path))), notes)
+    return ConfigFile(path, Layer(str(path), parse_yaml(text, str(path))), notes)
 
 
 def _read_bytes(path: Path) -> bytes | None:

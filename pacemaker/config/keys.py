@@ -1,4 +1,4 @@
-"""The table of the Storm configuration keys that are read here."""
+"""The table of the keys of storm.yaml that are read here."""
 
 from __future__ import annotations
 

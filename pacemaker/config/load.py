@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pacemaker.config.files import (
-    FileRead,
+    ConfigFile,
     find_conf_folder,
     read_named_file,
     read_storm_yaml,
@@ -46,7 +46,7 @@ def load_configuration(
 
 def _read(
     environ: Mapping[str, str], config_file: str | None
-) -> tuple[FileRead | None, tuple[Note, ...]]:
+) -> tuple[ConfigFile | None, tuple[Note, ...]]:
     if config_file:
         # An absolute name needs no conf folder, so errors in that one do not matter.
         is_absolute = Path(config_file).is_absolute()

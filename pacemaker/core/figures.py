@@ -94,7 +94,8 @@ class Figures:
     Of the daemon as a whole, set after the threads' figures are added up:
         addresses: peer addresses that have a connection.
         busiest_account_connections: connections of the address that has the most.
-        refused_connections: connections refused for lack of room.
+        refused_connections: connections refused for lack of room, or past
+            `--address-limit`.
         refused_heartbeats: heartbeats refused for lack of room.
         refused_holds: misses answered at once for lack of room.
         evictions: connections ended because all buffers were full.

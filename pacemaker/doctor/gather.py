@@ -13,7 +13,7 @@ from pacemaker.client import PacemakerPool
 from pacemaker.client.address import parse_server
 from pacemaker.config import Settings
 from pacemaker.config.files import (
-    FileRead,
+    ConfigFile,
     find_conf_folder,
     read_named_file,
     read_storm_yaml,
@@ -86,7 +86,9 @@ def _file(name: str, overrides: Sequence[Layer]) -> StormYaml:
     return _checked(read, name, overrides)
 
 
-def _checked(read: FileRead | None, name: str, overrides: Sequence[Layer]) -> StormYaml:
+def _checked(
+    read: ConfigFile | None, name: str, overrides: Sequence[Layer]
+) -> StormYaml:
     layers = [*([] if read is None else [read.layer]), *overrides]
     values = {key: value for layer in layers for key, value in layer.values.items()}
     source = name if read is None else str(read.path)

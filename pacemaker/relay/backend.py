@@ -118,7 +118,7 @@ class ThreadRequests:
             self._accounts[account] = own_bytes
         else:
             del self._accounts[account]
-        account.held_read_bytes += size_bytes
+        account.pending_bytes += size_bytes
         self._total_bytes += size_bytes
 
 
@@ -275,7 +275,7 @@ class RelayBackend:
         """Make the question of a request, and count its memory."""
         if kind is QuestionKind.NODES:
             # The account pays for a list now, and for its names when they are known.
-            self._account.lists += 1
+            self._account.uncharged_lists += 1
         size_bytes = _REQUEST_BYTES + characters_bytes(path)
         self._thread_requests.add(self._account, size_bytes)
         pending = PendingRequest(message, size_bytes)

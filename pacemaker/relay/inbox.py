@@ -17,7 +17,7 @@ from pacemaker.core.store.store import KeyHandle, Store
 from pacemaker.relay.core.question import Question, QuestionKind
 
 
-class Written:
+class KeyWritten:
     """A key was written."""
 
     __slots__ = ("key", "writer")
@@ -27,7 +27,7 @@ class Written:
         self.writer = writer
 
 
-class Asked:
+class QuestionAsked:
     """A request has to be answered."""
 
     __slots__ = ("question",)
@@ -54,7 +54,7 @@ class WriterLeft:
         self.writer = writer
 
 
-InboxEvent: TypeAlias = Written | Asked | Dropped | WriterLeft
+InboxEvent: TypeAlias = KeyWritten | QuestionAsked | Dropped | WriterLeft
 
 _DELETES: Final = (QuestionKind.DELETE, QuestionKind.DELETE_ONE)
 
@@ -77,7 +77,7 @@ class Inbox:
         self._lock = threading.Lock()
         self._events: list[InboxEvent] = []
         # The events of keys that were written since the last delete.
-        self._written: dict[str, Written] = {}
+        self._written: dict[str, KeyWritten] = {}
 
     def __repr__(self) -> str:
         return f"<Inbox events={len(self._events)} {self._store!r}>"
@@ -123,7 +123,7 @@ class Inbox:
                     self._store.delete(question.path)
                 # A later pulse needs an event after the delete's.
                 self._written.clear()
-            self._events.append(Asked(question))
+            self._events.append(QuestionAsked(question))
         self._wake()
 
     def drop(self, question: Question) -> None:
@@ -169,6 +169,6 @@ class Inbox:
         if written is not None:
             written.writer = writer
             return False
-        self._written[key] = written = Written(key, writer)
+        self._written[key] = written = KeyWritten(key, writer)
         self._events.append(written)
         return True

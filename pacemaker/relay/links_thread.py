@@ -24,7 +24,7 @@ from pacemaker.relay.core.outbox import Outbox
 from pacemaker.relay.core.pacemaker_state import PacemakerState
 from pacemaker.relay.core.question import Question
 from pacemaker.relay.core.relay import Relay
-from pacemaker.relay.inbox import Asked, Dropped, Inbox, InboxEvent, Written
+from pacemaker.relay.inbox import Dropped, Inbox, InboxEvent, KeyWritten, QuestionAsked
 from pacemaker.relay.link import Link, ProofRequests
 from pacemaker.relay.senders import PulseSender, ReadSender
 from pacemaker.sasl.mechanism import ClientMechanismFactory
@@ -251,14 +251,14 @@ class LinksThread(threading.Thread):
             )
             parts.append(
                 f"{address} {state} complete={pacemaker.is_complete(now_s)}"
-                f" reads={pacemaker.reads.value}"
+                f" reads={pacemaker.read_link.value}"
                 f" waiting_pulses={outbox.waiting_pulses}"
                 f" kept_deletes={outbox.waiting_deletes}"
                 f" dropped_pulses={outbox.dropped_pulses}"
                 f" dropped_deletes={outbox.dropped_deletes}"
                 f" losses={pulses.link.losses + reads.link.losses}"
             )
-        return f"pacemakers: {'; '.join(parts)}; held_reads={self.relay.held}"
+        return f"pacemakers: {'; '.join(parts)}; held_reads={self.relay.held_count}"
 
     def measurements(self) -> list[PacemakerMeasurements]:
         """Return what is counted for each Pacemaker.  Any thread may call this."""
@@ -301,9 +301,9 @@ class LinksThread(threading.Thread):
         return None if next_s is None else max(0.0, next_s - self.now())
 
     def _process(self, event: InboxEvent) -> None:
-        if isinstance(event, Written):
+        if isinstance(event, KeyWritten):
             self.relay.pulse(event.key, event.writer)
-        elif isinstance(event, Asked):
+        elif isinstance(event, QuestionAsked):
             self.relay.ask(event.question, self.now())
         elif isinstance(event, Dropped):
             self.relay.drop(event.question)

@@ -193,7 +193,7 @@ def _connections(measured: Measurements) -> Iterator[Metric]:
     yield _closed(figures)
     yield _counter(
         "connections_refused",
-        "Connections that were refused for lack of room.",
+        "Connections that were refused for lack of room, or past --address-limit.",
         figures.refused_connections,
     )
     yield _counter(

@@ -3,7 +3,8 @@
 It is descriptors and plain data, without any object of the old process.  Each
 connection produces its own part, from which the next process restores it.
 `pacemaker.server.upgrade.state_format` converts all of it to bytes and back.  Times are
-in seconds of CLOCK_BOOTTIME.
+in seconds of CLOCK_BOOTTIME, except in the history and in a relay's own part: those are
+monotonic.
 
 These are not carried over:
 

@@ -32,7 +32,7 @@ _WRITABLE: Final = select.EPOLLOUT
 class SimulatedClient(Protocol):
     """The protocol on a connection: `WorkerProtocol` or `NimbusProtocol`."""
 
-    def connected(self, now_s: float) -> bytes:
+    def bytes_on_connect(self, now_s: float) -> bytes:
         """Return the bytes to send on a new connection."""
 
     def receive_data(self, data: bytes, now_s: float) -> bytes:
@@ -187,7 +187,7 @@ class PeerConnections:
         self.connecting -= 1
         connection.is_connected = True
         self._epoll.modify(connection.sock.fileno(), _READABLE)
-        self._speak(connection, lambda: connection.peer.connected(now_s))
+        self._speak(connection, lambda: connection.peer.bytes_on_connect(now_s))
 
     def _flush(self, connection: PeerConnection) -> None:
         assert connection.sock is not None  # noqa: S101  (it is connected)

@@ -91,7 +91,7 @@ class NimbusProtocol:
         self._is_stopping = True
         self.next_s = None
 
-    def connected(self, now_s: float) -> bytes:
+    def bytes_on_connect(self, now_s: float) -> bytes:
         """Return the bytes to send on a new connection."""
         self._protocol = self._new_protocol()
         if self.began_s is not None:

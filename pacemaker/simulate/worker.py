@@ -115,7 +115,7 @@ class WorkerProtocol:
         self._unanswered.append(pulse)
         return self._frame(pulse)
 
-    def connected(self, now_s: float) -> bytes:
+    def bytes_on_connect(self, now_s: float) -> bytes:
         """Return the bytes to send on a new connection: all unanswered pulses."""
         self._frames = FrameReader(_MAX_REPLY_BYTES)
         return b"".join(map(self._frame, self._unanswered))
@@ -189,7 +189,7 @@ class RelayProtocol:
         self._unanswered.append((scheduled_s, message_id, frame))
         return frame
 
-    def connected(self, now_s: float) -> bytes:
+    def bytes_on_connect(self, now_s: float) -> bytes:
         """Return the bytes to send on a new connection: all unanswered pulses."""
         self._frames = FrameReader(_MAX_REPLY_BYTES)
         return b"".join(frame for _, _, frame in self._unanswered)

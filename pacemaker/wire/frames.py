@@ -6,9 +6,9 @@ a peer has only stated.
 
 The work is proportional to the number of bytes, even if they arrive one at a time, or
 as thousands of frames in one segment.  Frames that are complete in one segment are not
-copied at all.  A frame in several segments is copied once.  The bytes after it are
-copied only if the segment's end cut the frame's four length bytes.  `pieces` gives a
-large frame without any copy.
+copied at all.  A frame in several segments is copied once, and its pieces below 16 KiB
+twice.  The bytes after it are copied only if the segment's end cut the frame's four
+length bytes.  `pieces` gives a large frame, whose small pieces are copied once.
 """
 
 from __future__ import annotations

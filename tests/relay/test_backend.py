@@ -16,7 +16,14 @@ from pacemaker.errors import LimitError
 from pacemaker.relay import backend
 from pacemaker.relay.backend import ANNOUNCEMENT, RelayBackend, ThreadRequests
 from pacemaker.relay.core.question import Answer, Question, QuestionKind
-from pacemaker.relay.inbox import Asked, Dropped, Inbox, InboxEvent, WriterLeft, Written
+from pacemaker.relay.inbox import (
+    Dropped,
+    Inbox,
+    InboxEvent,
+    KeyWritten,
+    QuestionAsked,
+    WriterLeft,
+)
 from pacemaker.wire.messages import Message
 from tests.fake_mechanisms import like_digest
 from tests.wire import by_hand as wire
@@ -86,7 +93,11 @@ class Client:
 
     def asked(self) -> list[Question]:
         """Take the questions."""
-        return [event.question for event in self.events() if isinstance(event, Asked)]
+        return [
+            event.question
+            for event in self.events()
+            if isinstance(event, QuestionAsked)
+        ]
 
     def answer(self, question: Question, answer: Answer) -> bytes:
         """Answer a question, and return what the client receives."""
@@ -108,7 +119,7 @@ def test_pulse_is_acknowledged_at_once() -> None:
         Type.SEND_PULSE_RESPONSE, 1
     )
     (written,) = client.events()
-    assert isinstance(written, Written)
+    assert isinstance(written, KeyWritten)
     assert (written.key, written.writer) == (KEY, client.backend)
     assert client.inbox.newest(KEY) == b"x"
 
@@ -129,7 +140,11 @@ def test_pulse_after_a_delete_is_mentioned_again() -> None:
     client.send(wire.send_pulse(KEY, b"1", 1), delete)
     assert client.inbox.newest(KEY) is None
     client.send(wire.send_pulse(KEY, b"2", 1))
-    assert [type(event) for event in client.events()] == [Written, Asked, Written]
+    assert [type(event) for event in client.events()] == [
+        KeyWritten,
+        QuestionAsked,
+        KeyWritten,
+    ]
 
 
 def test_read_is_answered_when_the_answer_comes() -> None:
@@ -168,7 +183,7 @@ def test_request_with_the_id_of_a_waiting_one_supersedes_it() -> None:
     events = client.events()
     assert isinstance(events[0], Dropped)
     assert client.answer(old, b"old") == b""
-    assert isinstance(events[1], Asked)
+    assert isinstance(events[1], QuestionAsked)
     new = events[1].question
     assert client.answer(new, b"new") == wire.pulse_reply(OTHER, b"new", 7)
 
@@ -251,7 +266,7 @@ def test_end_of_a_connection_drops_its_requests() -> None:
     client.protocol.close()
     kinds = [type(event) for event in client.events()]
     assert kinds == [Dropped, Dropped, WriterLeft]
-    assert client.account.held_read_bytes == 0
+    assert client.account.pending_bytes == 0
     assert client.thread_requests.total_bytes == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.store.store import Store
 from pacemaker.relay.core.question import Question, QuestionKind
-from pacemaker.relay.inbox import Asked, Dropped, Inbox, WriterLeft, Written
+from pacemaker.relay.inbox import Dropped, Inbox, KeyWritten, QuestionAsked, WriterLeft
 
 KEY = "/workerbeats/words-1-1700000000/7a4e-6700"
 OTHER = "/workerbeats/words-1-1700000000/7a4e-6701"
@@ -39,11 +39,12 @@ def question(kind: QuestionKind, path: str) -> Question:
 
 def shown(event: Any) -> tuple[str, Any]:
     """Return an event's type and what it is about."""
-    if isinstance(event, Written):
+    if isinstance(event, KeyWritten):
         return "written", event.key
     if isinstance(event, WriterLeft):
         return "left", event.writer
-    return type(event).__name__.lower(), event.question.path
+    kind = "asked" if isinstance(event, QuestionAsked) else "dropped"
+    return kind, event.question.path
 
 
 def test_key_written_twice_has_one_event_with_its_last_writer() -> None:
@@ -52,7 +53,7 @@ def test_key_written_twice_has_one_event_with_its_last_writer() -> None:
     counted.put(KEY, b"1", "first")
     counted.put(KEY, b"2", "second")
     (event,) = counted.inbox.drain()
-    assert isinstance(event, Written)
+    assert isinstance(event, KeyWritten)
     assert event.writer == "second"
     assert counted.inbox.newest(KEY) == b"2"
     assert counted.woken == 1
@@ -108,7 +109,7 @@ def test_events_keep_their_order() -> None:
     counted.inbox.drop(asked)
     counted.inbox.writer_left("worker")
     events = counted.inbox.drain()
-    assert [type(event) for event in events] == [Asked, Dropped, WriterLeft]
+    assert [type(event) for event in events] == [QuestionAsked, Dropped, WriterLeft]
     assert counted.woken == 3
 
 

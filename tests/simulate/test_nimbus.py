@@ -56,7 +56,7 @@ def nimbus(tally: Tally) -> NimbusProtocol:
         [[b"beat"], [b"other", b"beat"]],
         tally,
     )
-    assert made.connected(0.0) == b""
+    assert made.bytes_on_connect(0.0) == b""
     made.start(100.0)
     return made
 
@@ -131,7 +131,7 @@ def test_new_connection_asks_again(nimbus: NimbusProtocol, tally: Tally) -> None
     due = nimbus.receive_data(server.answer(nimbus.begin_round()), 100.5)
     assert (nimbus.unanswered, nimbus.oldest_unanswered_s) == (1, 100.5)
     server.answer(due)  # and the answer is lost
-    finish(nimbus, server, nimbus.connected(104.0), 104.0)
+    finish(nimbus, server, nimbus.bytes_on_connect(104.0), 104.0)
     assert server.asked[1:] == [("GET_PULSE", KEYS[0])] * 2 + [("GET_PULSE", KEYS[1])]
     assert tally.reads.recent.max_s == 3.75
     assert tally.rounds.count == 1
@@ -144,7 +144,7 @@ def test_round_that_is_due_while_nobody_is_connected_waits(tally: Tally) -> None
     )
     nimbus.start(5.0)
     nimbus.begin_round()
-    finish(nimbus, Server(), nimbus.connected(6.0), 6.0)
+    finish(nimbus, Server(), nimbus.bytes_on_connect(6.0), 6.0)
     assert (tally.rounds.count, tally.rounds.max_s) == (1, 1.75)
 
 

@@ -106,7 +106,7 @@ def test_new_connection_begins_with_what_is_unanswered() -> None:
     sender = worker(tally)
     frames = [sender.pulse(float(number)) for number in range(3)]
     sender.receive_data(answer(0) + answer(1)[:7], 3.0)
-    assert sender.connected(4.0) == frames[1] + frames[2]
+    assert sender.bytes_on_connect(4.0) == frames[1] + frames[2]
     sender.receive_data(answer(1) + answer(2), 9.0)
     assert (tally.scheduled, tally.pulses.count) == (3, 3)
     assert tally.pulses.recent.max_s == 8.0
@@ -149,9 +149,9 @@ def test_relay_sends_what_is_unanswered_again_after_a_loss() -> None:
     relay, workers = relayed(Tally())
     frames = [worker.pulse(0.0) for worker in workers]
     relay.receive_data(answer(0)[:5], 1.0)
-    assert relay.connected(2.0) == b"".join(frames)
+    assert relay.bytes_on_connect(2.0) == b"".join(frames)
     relay.receive_data(answer(0), 3.0)
-    assert relay.connected(4.0) == frames[1]
+    assert relay.bytes_on_connect(4.0) == frames[1]
 
 
 @pytest.mark.parametrize("frame", [answer(1), answer(0) * 2])

@@ -8,7 +8,8 @@ By default, nothing is refused while a resource is plentiful.  Once more than `P
 of it is used, only accounts that use more than an equal share are refused.  So no
 address can take what the others need, and no cluster reaches a limit in normal use,
 even if all of its workers come from one address.  An administrator may also set a
-number (``--address-limit``), which applies at any time.
+number (``--address-limit``), which applies at any time; only the rate of new
+connections is enforced under `PRESSURE` alone.
 
 New keys and lists cost time rather than memory, so they are delayed, not refused
 (`Account.charge_work`).
@@ -40,10 +41,9 @@ class AddressLimits:
     """What one account may use.
 
     A limit of None stands for an equal share of the resource.  It applies only while
-    more than three quarters of the resource are used.  A number applies at any time.
-    The rates are far
-    above what a Storm cluster needs: a host starts some hundred workers, and Nimbus
-    asks for one list every ten seconds.
+    more than three quarters of the resource are used.  A number applies at any time,
+    except for `connections_per_s`.  The rates are far above what a Storm cluster needs:
+    a host starts some hundred workers, and Nimbus asks for one list every ten seconds.
 
     Attributes:
         connections: open connections.
@@ -102,10 +102,13 @@ class TokenBucket:
 class Account:
     """What one peer address uses.
 
-    Each total belongs to the component that counts it (named in parentheses), which
-    changes it under its own lock only.  The I/O threads add to the times without a
-    lock.  If two of them add at the same instant, one addition may be lost, which does
-    no harm.
+    `connections`, `stored_bytes`, `buffered_bytes` and `heir` belong to the component
+    in parentheses, which changes them under its own lock only.  The I/O threads change
+    `spent_s`, `pending_bytes` and the uncharged keys and lists without a lock of their
+    own.  If two of them change the same number at the same instant, one change may be
+    lost: an address then gets a little more or less time than is due to it.  No
+    decision depends on `pending_bytes`, because each I/O thread limits the memory of
+    its own requests.
 
     Args:
         name: the address, for the log.
@@ -120,9 +123,10 @@ class Account:
             nothing else were stored (the store).  This includes the nodes above them:
             otherwise a long path would cost its writer nothing.
         buffered_bytes: unread and unsent bytes of its connections (the budget).
-        held_read_bytes: memory of its held reads (`core.protocol.held_read_budget`).
-        new_keys: keys that it has created and was not charged for yet (the store).
-        lists: lists that it has requested and was not charged for yet (dispatch).
+        pending_bytes: memory of its held reads, or in a relay of its requests that
+            wait for the Pacemakers.
+        uncharged_new_keys: keys that it has created and was not charged for yet.
+        uncharged_lists: lists that it has requested and was not charged for yet.
         heir: the account that has taken over its heartbeats; None unless it is gone
             for good (the store).
         spent_s: time that the I/O threads have recently spent on it; it fades.
@@ -134,13 +138,13 @@ class Account:
         "buffered_bytes",
         "connections",
         "heir",
-        "held_read_bytes",
-        "lists",
         "name",
-        "new_keys",
+        "pending_bytes",
         "shared_account",
         "spent_s",
         "stored_bytes",
+        "uncharged_lists",
+        "uncharged_new_keys",
     )
 
     def __init__(self, name: str) -> None:
@@ -149,9 +153,9 @@ class Account:
         self.connections = 0
         self.stored_bytes = 0
         self.buffered_bytes = 0
-        self.held_read_bytes = 0
-        self.new_keys = 0
-        self.lists = 0
+        self.pending_bytes = 0
+        self.uncharged_new_keys = 0
+        self.uncharged_lists = 0
         self.heir: Account | None = None
         self.spent_s = 0.0
         self._work = TokenBucket()
@@ -162,7 +166,7 @@ class Account:
 
     @property
     def address_account(self) -> Account:
-        """The account of the whole address.  The I/O threads take hosts in turn."""
+        """The account of the whole address.  The I/O threads take these in turn."""
         return self.shared_account or self
 
     def charge_work(self, now_s: float, limits: AddressLimits) -> float:
@@ -172,8 +176,8 @@ class Account:
             How many seconds the account has to wait before it may do more; 0 if it has
             credit left.
         """
-        new_keys, self.new_keys = self.new_keys, 0
-        lists, self.lists = self.lists, 0
+        new_keys, self.uncharged_new_keys = self.uncharged_new_keys, 0
+        lists, self.uncharged_lists = self.uncharged_lists, 0
         cost_s = new_keys / limits.new_keys_per_s + lists / limits.lists_per_s
         return self._work.charge(cost_s, now_s)
 

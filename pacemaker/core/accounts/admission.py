@@ -5,18 +5,18 @@ A number of connections that an administrator has set for each address
 refused.
 
 Apart from that, every connection is accepted until three quarters of the possible
-connections are open.  Above that, no address gets more than an equal share: if it already has its share, a new
-connection replaces an expendable one of the same address, or is refused.  When all
-possible connections are open, an expendable connection of any address is closed to make
-room for a new one.  A connection is expendable if it has never sent a byte, or if it
-was refused and its peer has not closed its end.
+connections are open.  Above that, no address gets more than an equal share: if it
+already has its share, a new connection replaces an expendable one of the same address,
+or is refused.  When all possible connections are open, an expendable connection of any
+address is closed to make room for a new one.  A connection is expendable if it has
+never sent a byte, or if it was refused and its peer has not closed its end.
 
 Above three quarters, an address that opens connections too fast must also make room by
 giving up its own.  But if its expendable connections turn out to have sent something
 just now, the new connection is kept, because it may be a worker's, at an address that
 many share.
 
-The only side effects are on the accounts, which have a lock of their own.
+A decision has one side effect: it charges the new connection to its account's rate.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class AccountRegistry:
         self._connected: dict[str, Account] = {}
         self._idle: OrderedDict[str, Account] = OrderedDict()
         # The shared addresses that have a connection.
-        self._hosts: dict[str, Account] = {}
+        self._shared_accounts: dict[str, Account] = {}
         self._connections = 0
 
     @property
@@ -83,7 +83,7 @@ class AccountRegistry:
                 account = self._idle.pop(name, None) or Account(name)
                 self._connected[name] = account
                 if is_shared:
-                    shared = self._hosts.setdefault(address, Account(address))
+                    shared = self._shared_accounts.setdefault(address, Account(address))
                     shared.connections += 1
                     account.shared_account = shared
             account.connections += 1
@@ -107,17 +107,17 @@ class AccountRegistry:
         del self._connected[account.name]
         if account.shared_account is not None:
             # The same port may connect again, but that is another peer.
-            self._leave_host(account.shared_account)
+            self._leave_address(account.shared_account)
             return account
         self._idle[account.name] = account
         if len(self._idle) <= MAX_IDLE_ACCOUNTS:
             return None
         return self._idle.popitem(last=False)[1]
 
-    def _leave_host(self, shared: Account) -> None:
+    def _leave_address(self, shared: Account) -> None:
         shared.connections -= 1
         if not shared.connections:
-            del self._hosts[shared.name]
+            del self._shared_accounts[shared.name]
 
     def busiest_account_connections(self) -> int:
         """Return the largest number of connections that any account has."""

@@ -267,7 +267,7 @@ class Dispatcher:
         count = self._store.count_names(path)
         # The list counts once for each step that `LargeList` takes, and at least once.
         # The rate limits steps, because other requests have to wait for each of them.
-        account.lists += max(1, -(-count // LARGE_LIST_NAMES))
+        account.uncharged_lists += max(1, -(-count // LARGE_LIST_NAMES))
         if count <= LARGE_LIST_NAMES:
             names = self._store.list_nodes(path)
             if sum(map(len, names)) <= self._max_names_characters:

@@ -107,7 +107,7 @@ class HeldReadBudget:
         own.add(read.reads, size_bytes)
         if not own.held_bytes:
             del self._by_account[account]
-        account.held_read_bytes += size_bytes
+        account.pending_bytes += size_bytes
         self._awaiting_bytes += size_bytes
 
     def _make_room(self, read: HeldRead) -> bool:

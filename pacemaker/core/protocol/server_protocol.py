@@ -1,9 +1,10 @@
 """The protocol: the state of one connection to the server, without its socket.
 
 Bytes go in, and each call tells the owner what to do next: which bytes to send, and
-what to wait for (`Wait`).  Requests are answered strictly in order, except for held
-reads.  When the peer breaks the protocol, `error` says why and the phase is CLOSED for
-good.  The replies to earlier requests are still sent.
+what to wait for (`Wait`).  Requests are answered strictly in order, except for those
+that `PendingRequests` answers later: held reads, and in a relay all reads, lists and
+deletes.  When the peer breaks the protocol, `error` says why and the phase is CLOSED
+for good.  The replies to earlier requests are still sent.
 
 **The contract.**  `receive_data`, `resume`, `finish_step` and `fail` return
 ``(chunks, wait)``.  The owner sends the chunks, before those of any later call, and
@@ -447,12 +448,12 @@ class ServerProtocol:
         if self._pending_requests is not None:
             self._begin_batch(self._pending_requests)
         account = self.account
-        charged = account.new_keys + account.lists
+        charged = account.uncharged_new_keys + account.uncharged_lists
         try:
             self._read_slice()
         except PeerError as exc:
             self._end(exc)
-        charges = account.new_keys + account.lists - charged
+        charges = account.uncharged_new_keys + account.uncharged_lists - charged
         # Another thread may charge the account meanwhile, so it may be less than 0.
         self._is_charged = charges > 0
         if self._is_charged:

@@ -17,8 +17,8 @@ A key is charged to its last writer.  There is one exception: if taking over ano
 account's key would put an account above its share, the account may rewrite the key
 without growth, but the key stays charged to the account that has paid for it.
 (Refusing the rewrite would hurt a worker that has moved to a busy address.  If the new
-writer were charged, it could take over key after key: each account that loses its last
-key leaves fewer accounts, and so larger equal shares.)
+writer were charged, it could grow without limit: each account whose last key it takes
+no longer counts, so the equal share of everybody else, including its own, grows.)
 
 Each connection of a shared address is an account of its own, which is gone for good
 once the connection has ended.  The keys that it leaves in the store pass to a single
@@ -126,7 +126,7 @@ class StoreBudget:
             )
         self.used_bytes += added_bytes
         self.charge(account, standalone_bytes)
-        account.new_keys += 1
+        account.uncharged_new_keys += 1
 
     def rewrite(
         self, leaf: Leaf, value: bytes, account: Account, standalone_bytes: int

@@ -263,8 +263,9 @@ class Store:
     def items(self) -> Iterator[tuple[str, bytes]]:
         """Yield each key and its value.
 
-        This takes no lock.  Nothing may be stored meanwhile: if several threads use
-        the store, they must be paused.
+        This takes no lock.  If another thread stores or deletes something meanwhile,
+        the iteration may skip keys or raise RuntimeError.  So to get all items, pause
+        the threads that use the store.
         """
         return self._trie.items()
 

@@ -11,9 +11,10 @@ those that still wait: they arrived in this order.  A delete that the Pacemaker 
 is kept until it is back.
 
 **When a Pacemaker comes back**, it gets the deletes that it missed, then the newest
-pulse of every connected worker.  All of them, and the deletes that arrive until then,
-are sent again after `REPEAT_AFTER_S`: a pulse that was delayed on another connection,
-such as another relay's or the lost one, may have arrived in between.
+pulse of every connected worker.  All of them are sent again after `REPEAT_AFTER_S`, and
+so are the deletes that arrive until then, up to `MAX_KEPT_DELETES` in all: a pulse that
+was delayed on another connection, such as another relay's or the lost one, may have
+arrived in between.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Outbox:
         # are sent again at `_repeat_s`.
         self._unsent: dict[tuple[str, bool], OutgoingDelete] = {}
         self._unanswered: dict[OutgoingDelete, None] = {}
-        self._missed: dict[tuple[str, bool], OutgoingDelete] = {}
+        self._to_repeat: dict[tuple[str, bool], OutgoingDelete] = {}
         self._repeat_s: float | None = None
         self.is_up = False
         self.dropped_pulses = 0
@@ -98,7 +99,7 @@ class Outbox:
     @property
     def waiting_deletes(self) -> int:
         """How many deletes are kept; one that is repeated counts twice."""
-        return len(self._unsent) + len(self._unanswered) + len(self._missed)
+        return len(self._unsent) + len(self._unanswered) + len(self._to_repeat)
 
     @property
     def next_s(self) -> float | None:
@@ -122,12 +123,15 @@ class Outbox:
         """
         self._queue_last(delete)
         self._drop_excess(delete.asked_s)
-        if self._repeat_s is not None and len(self._missed) < limits.MAX_KEPT_DELETES:
+        if (
+            self._repeat_s is not None
+            and len(self._to_repeat) < limits.MAX_KEPT_DELETES
+        ):
             # The Pacemaker came back a moment ago.  It may still find pulses of the
             # lost connection in its kernel's buffer, and store them after this delete.
             path = (delete.path, delete.is_tree)
-            self._missed.pop(path, None)
-            self._missed[path] = delete
+            self._to_repeat.pop(path, None)
+            self._to_repeat[path] = delete
 
     def drop(self, key: str) -> None:
         """Drop the waiting pulse of a key whose worker has gone."""
@@ -146,7 +150,7 @@ class Outbox:
         """
         self.is_up = True
         self._drop_excess(now_s)
-        self._missed = dict(self._unsent)
+        self._to_repeat = dict(self._unsent)
         self._repeat_s = now_s + limits.REPEAT_AFTER_S
         self._ready.update(dict.fromkeys(keys))
 
@@ -154,7 +158,7 @@ class Outbox:
         """Note that the connection has ended; what was unanswered waits again."""
         kept = self.kept_deletes()
         self.is_up = False
-        self._unsent, self._unanswered, self._missed = {}, {}, {}
+        self._unsent, self._unanswered, self._to_repeat = {}, {}, {}
         self._repeat_s = None
         for delete in kept:
             self._queue_last(delete)
@@ -168,9 +172,10 @@ class Outbox:
         if self._repeat_s is None or now_s < self._repeat_s:
             return
         self._repeat_s = None
-        # The missed ones first: those that arrived since are newer.
-        self._unsent = self._missed | self._unsent
-        self._missed = {}
+        # Those to repeat come first.  An unsent delete that is not among them is newer:
+        # it arrived when no more could be kept for repeating.
+        self._unsent = self._to_repeat | self._unsent
+        self._to_repeat = {}
         for key in keys:
             self.pulse(key)
 
@@ -206,7 +211,7 @@ class Outbox:
 
     def kept_deletes(self) -> list[OutgoingDelete]:
         """Return all deletes that the Pacemaker may have missed, oldest first."""
-        kept = {*self._unsent.values(), *self._unanswered, *self._missed.values()}
+        kept = {*self._unsent.values(), *self._unanswered, *self._to_repeat.values()}
         return sorted(kept, key=lambda delete: delete.asked_s)
 
     def _queue_last(self, delete: OutgoingDelete) -> None:

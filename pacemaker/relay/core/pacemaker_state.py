@@ -21,29 +21,32 @@ class PacemakerState:
 
     Attributes:
         up_s: since when its connection for pulses is up; None while it is down.
-        reads: the state of its connection for reads.
+        read_link: the state of its connection for reads.
         is_slow: whether it has let a read wait for too long.
     """
 
     def __init__(self) -> None:
         self.up_s: float | None = None
-        self.reads = ReadLinkPhase.CLOSED
+        self.read_link = ReadLinkPhase.CLOSED
         self.is_slow = False
         # Since when its reads have had no interruption, and when it last ceased to be
         # complete.
-        self._reads_s = float("-inf")
+        self._read_link_since_s = float("-inf")
         self._lost_s = float("-inf")
 
     def __repr__(self) -> str:
         return (
-            f"<PacemakerState up_s={self.up_s} reads={self.reads} slow={self.is_slow}>"
+            f"<PacemakerState up_s={self.up_s} read_link={self.read_link}"
+            f" slow={self.is_slow}>"
         )
 
     def is_complete(self, now_s: float) -> bool:
         """Whether it knows the heartbeat of every worker that is alive."""
         if self.up_s is None:
             return False
-        return now_s - max(self.up_s, self._reads_s) >= limits.COMPLETE_AFTER_S
+        return (
+            now_s - max(self.up_s, self._read_link_since_s) >= limits.COMPLETE_AFTER_S
+        )
 
     def may_know_newer(self, now_s: float) -> bool:
         """Whether it is complete, or was a moment ago."""
@@ -61,16 +64,16 @@ class PacemakerState:
     def reads_up(self, now_s: float) -> None:
         """Note that its connection for reads is up."""
         # The first one is opened by the first read, and interrupts nothing.
-        if self.reads is ReadLinkPhase.DOWN:
-            self._reads_s = now_s
-        self.reads = ReadLinkPhase.UP
+        if self.read_link is ReadLinkPhase.DOWN:
+            self._read_link_since_s = now_s
+        self.read_link = ReadLinkPhase.UP
         self.is_slow = False
 
     def reads_down(self, now_s: float) -> None:
         """Note that its connection for reads has ended, or cannot be opened."""
         self._note_loss(now_s)
-        self._reads_s = now_s
-        self.reads = ReadLinkPhase.DOWN
+        self._read_link_since_s = now_s
+        self.read_link = ReadLinkPhase.DOWN
 
     def _note_loss(self, now_s: float) -> None:
         if self.is_complete(now_s):

@@ -42,7 +42,7 @@ class Question:
         round_s: when the Pacemakers were last asked.
         next_s: when to look at it again.
         answers: the answers of this round, by the index of the Pacemaker.
-        awaited: the Pacemakers without whose answers this round does not end yet.
+        awaited: the Pacemakers that this round still waits for.
         unanswered_by: the Pacemakers that were asked, in any round, and have not
             answered.
         is_held: whether it waits for its next round.

@@ -70,7 +70,7 @@ class Relay:
         pacemakers: the state of each Pacemaker.
         writers: which connection wrote each key.
         answered_times: the times that were answered.
-        held: how many reads were held.
+        held_count: how many reads were held.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Relay:
         self.pacemakers = [PacemakerState() for _ in range(count)]
         self.writers = Writers()
         self.answered_times = AnsweredTimes()
-        self.held = 0
+        self.held_count = 0
         self._pending: dict[Question, None] = {}
         self._deleting: dict[OutgoingDelete, Question] = {}
         self._timers: list[tuple[float, int, Question]] = []
@@ -127,9 +127,9 @@ class Relay:
         elif question.kind is QuestionKind.DELETE_ONE:
             self._delete(question, is_tree=False, now_s=now_s)
         else:
-            if self.pacemakers[0].reads is ReadLinkPhase.CLOSED:
+            if self.pacemakers[0].read_link is ReadLinkPhase.CLOSED:
                 for pacemaker in self.pacemakers:
-                    pacemaker.reads = ReadLinkPhase.OPENING
+                    pacemaker.read_link = ReadLinkPhase.OPENING
                 self._read_links.open_reads()
             self._begin_round(question, now_s)
 
@@ -251,12 +251,12 @@ class Relay:
         question.awaited = {
             index
             for index, pacemaker in enumerate(self.pacemakers)
-            if pacemaker.reads is ReadLinkPhase.OPENING
-            or (pacemaker.reads is ReadLinkPhase.UP and not pacemaker.is_slow)
+            if pacemaker.read_link is ReadLinkPhase.OPENING
+            or (pacemaker.read_link is ReadLinkPhase.UP and not pacemaker.is_slow)
         }
         for index, pacemaker in enumerate(self.pacemakers):
             if (
-                pacemaker.reads is ReadLinkPhase.UP
+                pacemaker.read_link is ReadLinkPhase.UP
                 and index not in question.unanswered_by
             ):
                 self._send(index, question)
@@ -288,7 +288,7 @@ class Relay:
         self._conclude(question, now_s)
 
     def _deadline_s(self, question: Question, now_s: float) -> float:
-        """Return how long to wait for the Pacemakers that have not answered."""
+        """Return until when to wait for the Pacemakers that have not answered."""
         is_hit = question.kind is QuestionKind.PULSE and question.has_hit
         if is_hit and not any(
             self.pacemakers[index].is_complete(now_s) for index in question.awaited
@@ -332,7 +332,7 @@ class Relay:
         )
 
     def _hold(self, question: Question, now_s: float) -> None:
-        self.held += not question.was_held
+        self.held_count += not question.was_held
         question.was_held = True
         question.is_held = True
         self._look_again_at(question, now_s + limits.ASK_AGAIN_AFTER_S)

@@ -186,7 +186,7 @@ class Acceptor(threading.Thread):
             raise OSError(
                 errno.EMFILE,
                 f"{room_ends} descriptors are in use, and the rest is reserved for"
-                " reloads; raise the limit (ulimit -n, LimitNOFILE=)",
+                " upgrades; raise the limit (ulimit -n, LimitNOFILE=)",
             )
 
     def _admit(

@@ -8,9 +8,10 @@ over.
 
 Two endings may meet: a peer resets the connection before it has taken its refusal, say.
 Then the first one is logged and counted, and the last one decides how the socket is
-closed.  There are two exceptions.  A `FAULT` is always logged and counted, or a bug in
-the daemon might go unnoticed.  And while an I/O thread stops, everything else counts as
-`STOPPED`.
+closed.  There are two exceptions.  A `FAULT` is always logged, even if the connection
+is closed already, or a bug in the daemon might go unnoticed; it is counted, instead of
+the first one, unless the connection is closed already.  And while an I/O thread stops,
+everything else counts as `STOPPED`.
 
 This module does no I/O.
 """
@@ -85,7 +86,8 @@ class EndingRule(NamedTuple):
         close: how the socket is closed.
         level: the level of the log line; None for no line.
         text: its format; for most, with the peer's name and the reason.
-        counter: the field of `Figures` that counts it, besides `ended`.
+        counter: the figure that counts it; None for no figure of its own.  Each ending
+            through `Connection.end` is counted as `ended` too.
         history: how the history records it; None if the history is not told.
         level_if_silent: the level for a peer whose connection was not logged; None if
             it is the same.

@@ -48,9 +48,9 @@ class ExpendableConnections(Generic[_T]):
 
     def __init__(self) -> None:
         self._size = 0
-        # By host, the oldest first.  Dicts keep the order, and remove any one of
+        # By address, the oldest first.  Dicts keep the order, and remove any one of
         # thousands in constant time.
-        self._by_host: dict[Account, dict[_T, None]] = {}
+        self._by_address: dict[Account, dict[_T, None]] = {}
         self._promised = _Promises()
 
     @property
@@ -59,15 +59,16 @@ class ExpendableConnections(Generic[_T]):
         return self._size - self._promised.total
 
     def has_unpromised(self, account: Account) -> bool:
-        """Return whether one of an account's host may still be closed to make room."""
-        of_host = self._by_host.get(account.address_account, ())
-        return len(of_host) > self._promised.count(account)
+        """Return whether one of an account's address may still be closed for room."""
+        of_address = self._by_address.get(account.address_account, ())
+        return len(of_address) > self._promised.count(account)
 
     def promise(self, account: Account | None = None) -> None:
         """Promise that one will be closed.
 
         Args:
-            account: one of this account's host; None for the host that has the most.
+            account: one of this account's address; None for the address that has the
+                most.
         """
         self._promised.add(account)
 
@@ -92,64 +93,64 @@ class ExpendableConnections(Generic[_T]):
 
     def add(self, connection: _T) -> None:
         """Add a connection as the newest, if it is not among these already."""
-        of_host = self._by_host.setdefault(connection.account.address_account, {})
-        if connection not in of_host:
-            of_host[connection] = None
+        of_address = self._by_address.setdefault(connection.account.address_account, {})
+        if connection not in of_address:
+            of_address[connection] = None
             self._size += 1
 
     def discard(self, connection: _T) -> None:
         """Remove a connection, if it is among these."""
-        host = connection.account.address_account
-        of_host = self._by_host.get(host, {})
-        if connection in of_host:
-            del of_host[connection]
+        address = connection.account.address_account
+        of_address = self._by_address.get(address, {})
+        if connection in of_address:
+            del of_address[connection]
             self._size -= 1
-            if not of_host:
-                del self._by_host[host]
+            if not of_address:
+                del self._by_address[address]
 
     def _oldest(self, account: Account | None) -> Iterator[_T]:
-        """Yield those of an account's host, or of the host that has the most.
+        """Yield those of an account's address, or of the address that has the most.
 
         Not the oldest connection of all: it may be a worker's that has just connected.
-        A flood has many from one host, a worker seldom has two.
+        A flood has many from one address, a worker seldom has two.
 
         The iterator must not be used any more after a change.
         """
         if account is not None:
-            among = self._by_host.get(account.address_account, {})
+            among = self._by_address.get(account.address_account, {})
         else:
-            among = max(self._by_host.values(), key=len, default={})
+            among = max(self._by_address.values(), key=len, default={})
         return iter(among)
 
 
 class _Promises:
-    """How many connections of each host are still to be closed.
+    """How many connections of each address are still to be closed.
 
     Any thread may call any method.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # The key None stands for whatever host has the most.
-        self._by_host: Counter[Account | None] = Counter()
+        # The key None stands for whatever address has the most.
+        self._by_address: Counter[Account | None] = Counter()
         self.total = 0
 
     def add(self, account: Account | None) -> None:
         """Count a promise."""
-        host = None if account is None else account.address_account
+        address = None if account is None else account.address_account
         with self._lock:
-            self._by_host[host] += 1
+            self._by_address[address] += 1
             self.total += 1
 
     def remove(self, account: Account | None) -> None:
         """Count that a promise was kept, or cannot be kept."""
-        host = None if account is None else account.address_account
+        address = None if account is None else account.address_account
         with self._lock:
-            self._by_host[host] -= 1
+            self._by_address[address] -= 1
             self.total -= 1
-            if not self._by_host[host]:
-                del self._by_host[host]
+            if not self._by_address[address]:
+                del self._by_address[address]
 
     def count(self, account: Account) -> int:
-        """Return how many connections of an account's host may have to be closed."""
-        return self._by_host[account.address_account] + self._by_host[None]
+        """Return how many connections of an account's address may have to be closed."""
+        return self._by_address[account.address_account] + self._by_address[None]

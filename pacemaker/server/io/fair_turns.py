@@ -34,7 +34,7 @@ from pacemaker.server.io.fairness.spending import Spending, is_crowd
 from pacemaker.server.io.io_states import ALWAYS_REPORTED
 
 # How many events are served between two readings of the clock.
-_CHUNK: Final = 8
+_EVENTS_PER_SAMPLE: Final = 8
 # How often an account is charged: after about thirty pulses, or a few costly events.
 _SAMPLE_S: Final = 0.0005
 # The most time that one sample may charge to an account.
@@ -144,9 +144,9 @@ class FairTurns:
         connections = owner.connections
         is_woken = False
         sampled_s = began_cpu_s = 0.0
-        if len(ready) > _CHUNK:
+        if len(ready) > _EVENTS_PER_SAMPLE:
             sampled_s, began_cpu_s = owner.now(), owner.cpu_now()
-        for at in range(0, len(ready), _CHUNK):
+        for at in range(0, len(ready), _EVENTS_PER_SAMPLE):
             if at and (now_s := owner.now()) - sampled_s > _SAMPLE_S:
                 self._sample(ready, at, now_s, now_s - sampled_s)
                 sampled_s = now_s
@@ -155,7 +155,7 @@ class FairTurns:
                 # cheap turns more than they gain.
                 if self._is_too_long(owner.cpu_now() - began_cpu_s, at):
                     return self._serve_shared(ready[at:]) or is_woken
-            for fd, events in ready[at : at + _CHUNK]:
+            for fd, events in ready[at : at + _EVENTS_PER_SAMPLE]:
                 connection = connections.get(fd)
                 if connection is None:
                     # If it is not the wake-up, its connection was closed in this turn.
@@ -179,13 +179,13 @@ class FairTurns:
     ) -> None:
         """Charge the time since the last sample to one account.
 
-        The account is that of a random one of the `_CHUNK` events that were just
-        served.  Epoll may report the same connections in the same order for long, and
-        always choosing the same position would charge some accounts for all of them.
-        In the long run each account is charged the time that it took.
+        The account is that of a random one of the `_EVENTS_PER_SAMPLE` events that were
+        just served.  Epoll may report the same connections in the same order for long,
+        and always choosing the same position would charge some accounts for all of
+        them.  In the long run each account is charged the time that it took.
         """
         self._samples += 1
-        fd, _ = ready[at - 1 - (self._samples * _SPREAD >> 16) % _CHUNK]
+        fd, _ = ready[at - 1 - (self._samples * _SPREAD >> 16) % _EVENTS_PER_SAMPLE]
         connection = self._owner.connections.get(fd)
         if connection is not None:
             account = connection.account
@@ -197,8 +197,9 @@ class FairTurns:
         """Return whether the rest of a turn has to be shared.
 
         Many cheap events, which is what a busy cluster sends, may take longer: sharing
-        would cost more than it gains.  The same is true of a turn that was long only
-        because the thread was interrupted, so its CPU time counts.
+        would cost more than it gains.  A turn that was long only because the thread
+        was interrupted need not be shared either.  That is why CPU time is compared,
+        not elapsed time.
         """
         return cpu_s > limits.TURN_S and cpu_s > served * _CHEAP_EVENT_S
 

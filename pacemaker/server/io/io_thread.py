@@ -86,7 +86,8 @@ class IoThread(threading.Thread):
         self._steps = shared.steps
         self._accounts = shared.accounts
         self._address_limits = shared.address_limits
-        # Requests of other threads; each one also queues a call.
+        # What other threads ask for.  Whoever adds to `_handoff` or `evicted` also
+        # queues a call that handles it.
         self._calls = QueuedCalls(self.name)
         self._handoff = HandoffQueue()
         self.evicted: deque[Connection] = deque()

@@ -17,8 +17,8 @@ for wrong ones.  Only the outcome is delayed, and no thread blocks meanwhile:
 
 So an address is told of only a few wrong guesses a second.  What it can learn from
 silence is bounded by the number of its connections, because each must stay open for the
-delay.  (Checking only a few tokens a second would close that gap.  But then a correct
-secret would wait for all the wrong ones that arrived before it.)
+delay.  (Checking only a few tokens a second would also bound what silence reveals.  But
+then a correct secret would wait for all the wrong ones that arrived before it.)
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from pacemaker.server.io.sasl_backoff import (
 _logger: Final = logging.getLogger(__name__)
 
 # The number of helper threads: how many slow steps run at the same time.
-SLOW_STEPS: Final = 4
+HELPER_THREADS: Final = 4
 # How many slow steps of one address may wait.  One takes 0.1 ms, so a right token that
 # comes after all of them waits for a fraction of a second.
 MAX_SLOW_STEPS_OF_ADDRESS: Final = 1000
@@ -142,7 +142,7 @@ class SaslStepRunner:
         The process may have no room for a thread now and have room later.  So a helper
         joins the list only once it runs, and each slow step tries again.
         """
-        while len(self._helpers) < SLOW_STEPS:
+        while len(self._helpers) < HELPER_THREADS:
             name = f"pacemaker-sasl-{len(self._helpers)}"
             helper = self._make_thread(self._help, name)
             try:
@@ -150,8 +150,8 @@ class SaslStepRunner:
             except (RuntimeError, MemoryError) as exc:
                 return (
                     f"cannot start the thread {name}: {exc}; {len(self._helpers)} of"
-                    f" {SLOW_STEPS} run.  Raise the limit of tasks (TasksMax= of the"
-                    " unit, ulimit -u)"
+                    f" {HELPER_THREADS} run.  Raise the limit of tasks (TasksMax= of"
+                    " the unit, ulimit -u)"
                 )
             self._helpers.append(helper)
         return None

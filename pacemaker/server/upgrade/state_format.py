@@ -5,9 +5,9 @@
             heartbeat, to the end
 
 Numbers are little-endian.  A text is UTF-8, preceded by its length.  Times are in
-seconds of CLOCK_BOOTTIME.  No part of a state is ever executed, and nothing in it is
-trusted before length and checksum are verified: a state that was truncated, or changed
-in any byte, is refused as a whole.
+seconds of CLOCK_BOOTTIME, except in the history and the extra part.  No part of a state
+is ever executed, and nothing in it is trusted before length and checksum are verified:
+a state that was truncated, or changed in any byte, is refused as a whole.
 
 If you change what is written, change `FORMAT`.  Before a daemon hands anything over, it
 asks the new version whether it can read the old one's format.

@@ -6,8 +6,8 @@ unit that has a private /tmp.
 
 A client connects, sends SIGUSR2 (the kernel decides whether it may), and then reads one
 line until the end of the stream.  The connection is carried over to the new process,
-which writes that line.  If the new process has lost its state, the stream ends without
-a line.
+which writes that line; if the upgrade is refused, the old process writes it.  If the
+new process has lost its state, the stream ends without a line.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def test_new_account_uses_nothing() -> None:
     assert not account.connections
     assert not account.stored_bytes
     assert not account.buffered_bytes
-    assert not account.held_read_bytes
+    assert not account.pending_bytes
 
 
 def test_full_bucket_pays_at_once_and_an_empty_one_says_how_long_to_wait() -> None:
@@ -65,9 +65,9 @@ def test_account_pays_for_new_keys_and_lists_once() -> None:
     """New keys and lists that were charged once are not charged again."""
     limits = AddressLimits(new_keys_per_s=100.0, lists_per_s=10.0)
     account = Account("10.0.0.5")
-    account.new_keys, account.lists = 500, 20
+    account.uncharged_new_keys, account.uncharged_lists = 500, 20
     assert account.charge_work(100.0, limits) == pytest.approx(5.0 + 2.0 - BURST_S)
-    assert (account.new_keys, account.lists) == (0, 0)
+    assert (account.uncharged_new_keys, account.uncharged_lists) == (0, 0)
     assert account.charge_work(100.0, limits) == pytest.approx(2.0)
 
 

@@ -237,7 +237,7 @@ def test_list_costs_its_account_one_for_each_thousand_names(
         Message(Type.GET_ALL_NODES_FOR_PATH, "/many", 1), True, account
     )
     assert isinstance(reply, LargeList) == (names > LARGE_LIST_NAMES)
-    assert account.lists == cost
+    assert account.uncharged_lists == cost
 
 
 def test_list_of_few_names_that_no_client_takes_is_cut() -> None:
@@ -267,7 +267,7 @@ def test_refused_read_is_no_list() -> None:
     account = Account("10.0.0.1")
     asked, _ = dispatcher()
     asked.reply_to(Message(Type.GET_ALL_NODES_FOR_PATH, "/a", 1), False, account)
-    assert account.lists == 0
+    assert account.uncharged_lists == 0
 
 
 def test_pulses_are_charged_to_their_account() -> None:
@@ -279,7 +279,7 @@ def test_pulses_are_charged_to_their_account() -> None:
     worker = asked.pulse_fast_path("/w/3", account)
     pulse = messages.encode(Message(Type.SEND_PULSE, Pulse("/w/3", b"x"), 1))
     assert worker.answer_one(pulse) is not None
-    assert account.new_keys == 3
+    assert account.uncharged_new_keys == 3
     store.delete_all("/w")
     assert account.stored_bytes == 0
 

@@ -147,14 +147,14 @@ def test_account_knows_what_it_holds() -> None:
     first, second = loop.connect(account), loop.connect(account)
     first.ask(GET)
     second.ask(GET_OTHER)
-    assert account.held_read_bytes == loop.miss_holder.held_read_bytes
-    assert account.held_read_bytes == 2 * size_of_a_read()
+    assert account.pending_bytes == loop.miss_holder.held_read_bytes
+    assert account.pending_bytes == 2 * size_of_a_read()
     first.server.close()
-    assert account.held_read_bytes == loop.miss_holder.held_read_bytes
-    assert account.held_read_bytes == size_of_a_read()
+    assert account.pending_bytes == loop.miss_holder.held_read_bytes
+    assert account.pending_bytes == size_of_a_read()
     loop.miss_holder.end()
     loop.drain()
-    assert account.held_read_bytes == 0
+    assert account.pending_bytes == 0
 
 
 def test_accounts_that_hold_nothing_leave_the_room_to_others(

@@ -420,7 +420,7 @@ class HeldReadsMachine(RuleBasedStateMachine):
         waiting_bytes = sum(by_account.values())
         assert miss_holder.held_read_bytes == given_up_bytes + waiting_bytes
         for account, held_bytes in by_account.items():
-            assert account.held_read_bytes == held_bytes
+            assert account.pending_bytes == held_bytes
         assert waiting_bytes <= held_read_budget.MAX_HELD_BYTES
         assert given_up_bytes <= held_read_budget._MAX_GIVEN_UP_BYTES
 

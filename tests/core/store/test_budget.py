@@ -433,13 +433,13 @@ def test_key_is_counted_as_new_once() -> None:
     store, account, other = Store(), Account("10.0.0.1"), Account("10.0.0.2")
     for writer in (account, other, account):
         store.put("/a", b"x", account=writer)
-    assert (account.new_keys, other.new_keys) == (1, 0)
+    assert (account.uncharged_new_keys, other.uncharged_new_keys) == (1, 0)
     store.delete("/a")
     store.put("/a", b"x", account=other)
-    assert (account.new_keys, other.new_keys) == (1, 1)
+    assert (account.uncharged_new_keys, other.uncharged_new_keys) == (1, 1)
     with pytest.raises(LimitError):
         store.put("/" * 300, b"x", account=other)
-    assert other.new_keys == 1
+    assert other.uncharged_new_keys == 1
     assert account.stored_bytes == 0
 
 

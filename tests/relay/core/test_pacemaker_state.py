@@ -59,5 +59,5 @@ def test_new_connection_is_not_slow() -> None:
     pacemaker = PacemakerState()
     pacemaker.is_slow = True
     pacemaker.reads_up(0.0)
-    assert pacemaker.reads is ReadLinkPhase.UP
+    assert pacemaker.read_link is ReadLinkPhase.UP
     assert not pacemaker.is_slow

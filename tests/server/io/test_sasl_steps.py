@@ -19,7 +19,7 @@ from pacemaker.server.io.sasl_backoff import (
     MAX_DELAY_S,
     MAX_RIGHT_DELAY_S,
 )
-from pacemaker.server.io.sasl_steps import SLOW_STEPS
+from pacemaker.server.io.sasl_steps import HELPER_THREADS
 from pacemaker.server.io.sockets import set_reset_on_close
 from tests.fake_mechanisms import (
     REFUSED,
@@ -159,7 +159,7 @@ def test_step_that_nobody_waits_for_is_not_taken(
 
     with Hand(mechanism_factory=make) as hand:
         # As many as are taken at a time; the two below have to wait.
-        for number in range(SLOW_STEPS):
+        for number in range(HELPER_THREADS):
             peer, _ = hand.connect(f"10.0.0.{number}:1")
             peer.send(_token(b"AP-REQ"))
             hand.thread.turn()
@@ -172,7 +172,7 @@ def test_step_that_nobody_waits_for_is_not_taken(
         hand.thread.turn()
         is_let_go.set()
         hand.turn_until_readable(last)
-        assert made[SLOW_STEPS].tokens_rcvd == []
+        assert made[HELPER_THREADS].tokens_rcvd == []
 
 
 def test_reset_ends_a_connection_while_its_step_is_taken() -> None:
@@ -551,7 +551,7 @@ def test_helper_that_cannot_start_is_tried_again(
             assert peer.ended() == "eof"
             assert "10.0.0.1:1: closed: the server has no thread" in caplog.text
         assert f"can't start new thread; {started} of 4 run" in caplog.text
-        room = SLOW_STEPS
+        room = HELPER_THREADS
         again, connection = hand.connect("10.0.0.1:2")
         assert hand.ask(again, _token(b"AP-REQ")) == _token(b"offer")
         assert hand.ask(again, _token(b"choice")) == COMPLETE

@@ -40,11 +40,11 @@ class Spending:
         # Whoever has a `spent_s` to halve.  An address that many workers share is no
         # crowd, however much it uses, as its connections have accounts of their own.
         self._accounts: set[Account] = set()
-        self._shared_hosts: set[Account] = set()
+        self._shared_addresses: set[Account] = set()
         self._next_fade_s = 0.0
 
     def charge(self, account: Account, elapsed_s: float) -> None:
-        """Charge time to an account, and to its host if that is shared."""
+        """Charge time to an account, and to its address if that is shared."""
         account.spent_s += elapsed_s
         self._accounts.add(account)
         if is_crowd(account):
@@ -54,7 +54,7 @@ class Spending:
         shared = account.shared_account
         if shared is not None:
             shared.spent_s += elapsed_s
-            self._shared_hosts.add(shared)
+            self._shared_addresses.add(shared)
 
     def fade(self, now_s: float) -> bool:
         """Halve the times spent, if `FADE_S` is over, and forget negligible ones.
@@ -66,7 +66,7 @@ class Spending:
             return False
         self._next_fade_s = now_s + FADE_S
         self.is_crowded = any(map(is_crowd, self._accounts))
-        for accounts in (self._accounts, self._shared_hosts):
+        for accounts in (self._accounts, self._shared_addresses):
             for account in tuple(accounts):
                 account.spent_s /= 2
                 if account.spent_s < FORGOTTEN_S:
