@@ -54,6 +54,10 @@ class AccountRegistry:
         self._lock = threading.Lock()
         self._connected: dict[str, Account] = {}
         self._idle: OrderedDict[str, Account] = OrderedDict()
+        # The accounts of single connections.  They are not found by their name: if the
+        # same port connects again, that is another peer, even if the end of its earlier
+        # connection was not read yet.
+        self._single: set[Account] = set()
         # The shared addresses that have a connection.
         self._shared_accounts: dict[str, Account] = {}
         self._connections = 0
@@ -61,7 +65,7 @@ class AccountRegistry:
     @property
     def active_accounts(self) -> int:
         """How many accounts have a connection."""
-        return len(self._connected)
+        return len(self._connected) + len(self._single)
 
     @property
     def connections(self) -> int:
@@ -76,18 +80,28 @@ class AccountRegistry:
             port: the peer's port.
         """
         address, is_shared = self._describe(host)
-        name = f"{host}:{port}" if is_shared else address
         with self._lock:
-            account = self._connected.get(name)
-            if account is None:
-                account = self._idle.pop(name, None) or Account(name)
-                self._connected[name] = account
-                if is_shared:
-                    shared = self._shared_accounts.setdefault(address, Account(address))
-                    shared.connections += 1
-                    account.shared_account = shared
+            if is_shared:
+                account = self._single_account(f"{host}:{port}", address)
+            else:
+                account = self._account_of(address)
             account.connections += 1
             self._connections += 1
+        return account
+
+    def _account_of(self, address: str) -> Account:
+        account = self._connected.get(address)
+        if account is None:
+            account = self._idle.pop(address, None) or Account(address)
+            self._connected[address] = account
+        return account
+
+    def _single_account(self, name: str, address: str) -> Account:
+        account = Account(name)
+        self._single.add(account)
+        shared = self._shared_accounts.setdefault(address, Account(address))
+        shared.connections += 1
+        account.shared_account = shared
         return account
 
     def remove_connection(self, account: Account) -> None:
@@ -104,11 +118,11 @@ class AccountRegistry:
 
     def _retire(self, account: Account) -> Account | None:
         """Remove an account without connections; return one that is gone for good."""
-        del self._connected[account.name]
         if account.shared_account is not None:
-            # The same port may connect again, but that is another peer.
+            self._single.remove(account)
             self._leave_address(account.shared_account)
             return account
+        del self._connected[account.name]
         self._idle[account.name] = account
         if len(self._idle) <= MAX_IDLE_ACCOUNTS:
             return None
@@ -123,7 +137,8 @@ class AccountRegistry:
         """Return the largest number of connections that any account has."""
         with self._lock:
             return max(
-                (account.connections for account in self._connected.values()), default=0
+                (account.connections for account in self._connected.values()),
+                default=min(1, len(self._single)),
             )
 
     def _name_and_whether_shared(self, host: str) -> tuple[str, bool]:

@@ -94,6 +94,20 @@ def test_number_of_accounts_that_are_remembered_is_bounded(
     assert [account in old for account in new] == [True, True, False]
 
 
+def test_port_of_a_shared_address_that_connects_again_is_another_peer() -> None:
+    """The end of its earlier connection may not have been read yet."""
+    accounts = AccountRegistry()
+    earlier = accounts.add_connection("127.0.0.1", 7)
+    later = accounts.add_connection("127.0.0.1", 7)
+    assert later is not earlier
+    assert (earlier.connections, later.connections) == (1, 1)
+    accounts.remove_connection(earlier)
+    assert (accounts.active_accounts, accounts.connections) == (1, 1)
+    assert accounts.busiest_account_connections() == 1
+    accounts.remove_connection(later)
+    assert accounts.busiest_account_connections() == accounts.active_accounts == 0
+
+
 def test_connection_of_a_shared_address_is_gone_with_its_end() -> None:
     """Its heartbeats pass on to the heir, and the same port gets a new account."""
     passed_on: list[tuple[Account, Account]] = []
