@@ -1,1 +1,1 @@
-"""What is known of the cluster, reading after reading; pure."""
+"""What is known of the cluster, updated by each reading; pure."""

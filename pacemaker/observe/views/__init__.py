@@ -1,1 +1,1 @@
-"""What is shown: the cluster at one moment, its columns, what is wrong; pure."""
+"""What is shown of the cluster at one moment, and what is wrong with it; pure."""

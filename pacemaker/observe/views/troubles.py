@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from pacemaker.observe.tracking.cluster import TrackedCluster
@@ -184,40 +185,23 @@ def _of_topology(view: ClusterView, topology: TopologyView) -> Iterator[Trouble]
 
 
 def _of_worker(topology: TopologyView, worker: WorkerView) -> Iterator[Trouble]:
+    trouble = partial(Trouble, topology_id=topology.id, subject=worker.name)
     name, place = _short(topology.name), _short(worker.place)
     if worker.state in _BAD_STATES:
         text = f"{name}: worker {place} {_bad_state(worker)}"
-        yield Trouble(
-            is_bad=True,
-            kind=worker.state,
-            topology_id=topology.id,
-            subject=worker.name,
-            text=text,
-        )
+        yield trouble(is_bad=True, kind=worker.state, text=text)
     if worker.restarts:
         times = "once" if worker.restarts == 1 else f"{worker.restarts} times"
         is_new = (worker.uptime_secs or 0) < 60
         text = f"{name}: worker {place} was restarted {times} in the last 10 minutes"
         if is_new:
             text += f", the last time {worker.uptime_secs} s ago"
-        yield Trouble(
-            is_bad=is_new,
-            kind="restarted",
-            topology_id=topology.id,
-            subject=worker.name,
-            text=text,
-        )
+        yield trouble(is_bad=is_new, kind="restarted", text=text)
     skew_s = worker.skew_s
     if worker.state == "ok" and skew_s is not None and _is_skew(skew_s):
         direction = "behind" if skew_s > 0 else "ahead of"
         text = f"{name}: the clock of {place} is {abs(skew_s):.0f} s {direction} ours"
-        yield Trouble(
-            is_bad=False,
-            kind="skew",
-            topology_id=topology.id,
-            subject=worker.name,
-            text=text,
-        )
+        yield trouble(is_bad=False, kind="skew", text=text)
 
 
 def _short(name: str) -> str:
@@ -243,30 +227,19 @@ def _bad_state(worker: WorkerView) -> str:
 def _of_component(
     view: ClusterView, topology: TopologyView, component: ComponentView
 ) -> Iterator[Trouble]:
+    trouble = partial(Trouble, topology_id=topology.id, subject=component.name)
     name, bolt = _short(topology.name), _short(component.name)
     load = component.load
     if load is not None and load >= FULL_CAPACITY:
         place = _short(_place(topology, component.busiest))
         text = f"{name}: {bolt} is full: capacity {load:.2f} at {place}"
-        yield Trouble(
-            is_bad=True,
-            kind="full",
-            topology_id=topology.id,
-            subject=component.name,
-            text=text,
-        )
+        yield trouble(is_bad=True, kind="full", text=text)
     error = component.error
     if error is not None and view.time_s - error.time_secs < RECENT_S:
         age_s = max(0.0, view.time_s - error.time_secs)
         text = f"{name}: {bolt} failed {age_s:.0f} s ago: "
         text += clipped(error.summary, MAX_ERROR_CHARACTERS)
-        yield Trouble(
-            is_bad=False,
-            kind="error",
-            topology_id=topology.id,
-            subject=component.name,
-            text=text,
-        )
+        yield trouble(is_bad=False, kind="error", text=text)
 
 
 def _place(topology: TopologyView, worker: str | None) -> str:
