@@ -114,8 +114,8 @@ class FrameReader:
         most_bytes = HEAD_SIZE + self._max_body_bytes
         if not self._pieces or not self.unread_bytes == self.frame_bytes <= most_bytes:
             return None
-        # After a frame that was read, the pieces may begin anywhere.
-        if self._position or self._first_piece_at:
+        # It may begin inside a segment that ended the frame before it.
+        if self._position:
             return None
         return [self._unread, *self._pieces]
 

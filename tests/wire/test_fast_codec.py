@@ -95,6 +95,7 @@ def test_all_that_storm_writes_is_decoded(
 
 @given(altered_bodies(), st.binary(max_size=8))
 @example(b"", b"")
+@example(wire.path_request(10, "/a", 7)[4:19], b"")
 def test_read_agrees_with_decode_on_altered_bodies(body: bytes, behind: bytes) -> None:
     """Nothing that is almost like that is decoded as anything but what it is."""
     assert_agrees(body, behind)

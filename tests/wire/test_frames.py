@@ -146,6 +146,40 @@ def test_frame_in_pieces_and_one_behind_it_are_read_by_next() -> None:
     assert read_all(reader) == [b"12345678", b"next"]
 
 
+def test_frame_whose_length_is_cut_by_a_segment_is_read() -> None:
+    """Its bytes in both segments are put together."""
+    reader = FrameReader(100_000)
+    stream = framed(bytes(40_000)) + framed(b"next")
+    for piece in (stream[:6], stream[6:-6], stream[-6:]):
+        reader.receive(piece)
+    assert reader.next() is not None
+    assert reader.peek() == (framed(b"next"), 0)
+    assert read_all(reader) == [b"next"]
+
+
+def test_who_peeks_sees_a_frame_before_those_in_pieces() -> None:
+    """A frame in one piece is given, whatever follows it."""
+    reader = FrameReader(100_000)
+    first = framed(bytes(40_000))
+    stream = first + framed(b"second") + framed(b"third")
+    for piece in (stream[:6], stream[6:-6], stream[-6:]):
+        reader.receive(piece)
+    assert reader.next() is not None
+    assert reader.peek() == (stream[6:-6], len(first) - 6)
+    assert read_all(reader) == [b"second", b"third"]
+
+
+def test_frame_that_begins_inside_a_segment_is_not_given_in_pieces() -> None:
+    """A large segment ended the frame before it, which was read in the meantime."""
+    reader = FrameReader(100_000)
+    stream = framed(bytes(20_000)) + framed(b"next")
+    for piece in (stream[:6], stream[6:-2], stream[-2:]):
+        reader.receive(piece)
+    assert reader.next() is not None
+    assert reader.unread_bytes == reader.frame_bytes == len(framed(b"next"))
+    assert (reader.pieces(), read_all(reader)) == (None, [b"next"])
+
+
 def test_frame_in_pieces_that_is_too_long_is_not_given() -> None:
     """It is for `next` to refuse it."""
     reader = FrameReader(3)

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pacemaker.errors import MalformedError
@@ -50,6 +50,8 @@ def test_message_is_written_as_storms_bytes(name: str) -> None:
 
 
 @given(any_message, st.binary(max_size=10))
+@example(Message(Type.GET_ALL_PULSE_FOR_PATH_RESPONSE, Records(None), 1), b"")
+@example(Message(Type.SEND_PULSE, Records([Pulse("/a", b"b")]), 1), b"")
 def test_message_is_read_as_it_was_written(message: Message, behind: bytes) -> None:
     """Any message comes back from its bytes, whatever follows them in the frame."""
     frame = messages.encode(message)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pacemaker.core.protocol import large_list as module
@@ -88,6 +88,7 @@ def test_step_writes_few_names_that_are_long() -> None:
     st.lists(st.sampled_from(["a", "bb", "é" * 9, "c" * 60, "d" * 4000]), max_size=60),
     st.integers(60, 600),
 )
+@example(["é" * 20], 60)
 def test_list_is_cut_where_no_client_would_take_it(
     names: list[str], max_body_bytes: int
 ) -> None:
