@@ -18,7 +18,8 @@ JVM = OURS._replace(pacemaker="JVM")
 def scenario_try(case: Case, **figures: Any) -> dict[str, Any]:
     """Return the figures of a scenario's try as they are recorded."""
     usual = {"back_s": 2.5, "lost": 3, "moved": 0, "executors": 12, "round_s": 10.1}
-    return {**case._asdict(), **usual, "nimbus_ended": 0, **figures}
+    more = {"nimbus_ended": 0, "gap_s": 3.2}
+    return {**case._asdict(), **usual, **more, **figures}
 
 
 def outage_try(outage_s: int, how: signal.Signals, **figures: Any) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def test_tries_are_added_to_those_of_other_runs(page: Path) -> None:
     of_jvm, ours = tries.restored(results.SUMS, results.Sum)
     assert (of_jvm.key, of_jvm.tries) == (JVM, 1)
     assert ours == results.Sum(
-        *OURS, 2, 12, [0.5, 2.5], [3, 9], [0, 4], [10.1, 10.1], nimbus_ended=1
+        *OURS, 2, 12, [0.5, 2.5], [3, 9], [0, 4], [10.1, 10.1], 1, [3.2, 3.2]
     )
 
 
@@ -76,8 +77,8 @@ def test_table_says_where_more_moved_than_with_the_jvm(page: Path) -> None:
     results.write_table()
     text = page.read_text()
     assert (
-        "| 2. one is killed | 2.8.3 | storm-pacemaker-py | 1 | 2.5 s | 3 | 6 of 12 |"
-        " 10.1 s | 0 of 1 |\n"
+        "| 2. one is killed | 2.8.3 | storm-pacemaker-py | 1 | 2.5 s | 3 | 3.2 s |"
+        " 6 of 12 | 10.1 s | 0 of 1 |\n"
     ) in text
     assert "the JVM's worst: 2. one is killed (2.8.3).\n" in text
     assert text.startswith("Before\n<!-- results: begin -->\n| scenario |")

@@ -18,8 +18,9 @@ NOT_TRIED = 1000
 
 HEADER = """\
 | scenario | Storm | Pacemaker | tries | heartbeats flow again after | \
-lost | executors moved | longest round of Nimbus | Nimbus ended itself |
-|---|---|---|---|---|---|---|---|---|
+lost | longest gap of a worker | executors moved | longest round of Nimbus | \
+Nimbus ended itself |
+|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -50,6 +51,8 @@ class Sum:
         moved: how many executors moved in one try: each number that there was.
         round_s: the longest round of Nimbus.
         nimbus_ended: in how many tries Nimbus ended itself.
+        gap_s: the longest time without a heartbeat of any worker; empty if none of the
+            tries noted it.
     """
 
     scenario: str
@@ -62,6 +65,7 @@ class Sum:
     moved: list[int] = field(default_factory=list)
     round_s: list[float] = field(default_factory=list)
     nimbus_ended: int = 0
+    gap_s: list[float] = field(default_factory=list)
 
     @property
     def key(self) -> Case:
@@ -77,6 +81,7 @@ class Sum:
         self.moved = sorted({*self.moved, one["moved"]})
         self.round_s = tries.ends([*self.round_s, one["round_s"]])
         self.nimbus_ended += bool(one["nimbus_ended"])
+        self.gap_s = tries.ends([*self.gap_s, one["gap_s"]])
 
 
 def record(case: Case, outcome: Outcome) -> None:
@@ -134,6 +139,7 @@ def _row(one: Sum) -> str:
         str(one.tries),
         tries.ranged(one.back_s, " s"),
         tries.ranged(one.lost),
+        tries.ranged(one.gap_s, " s") if one.gap_s else "",
         " or ".join(f"{moved} of {one.executors}" for moved in one.moved),
         tries.ranged(one.round_s, " s"),
         f"{one.nimbus_ended} of {one.tries}",
