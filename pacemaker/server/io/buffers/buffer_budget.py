@@ -4,10 +4,13 @@ A frame may take 10 MiB, and thousands of peers may each begin one.  When all bu
 together exceed the budget, connections are evicted until the rest fits.  The choice is
 by bytes *times age*:
 
-* An unfinished frame ages from its first byte.  A frame in transit is complete within
-  milliseconds; one that is kept unfinished to occupy memory grows old.  So a heartbeat
-  of 1.3 MB that is arriving now is never evicted before frames of 440 KB that have been
-  unfinished for a second, even though it is larger.
+* An unfinished frame ages from its first byte, or from when it last grew by an eighth
+  (and by 16 KiB).  A frame in transit does so again within milliseconds, even while the
+  connections of its account take turns; one that is kept unfinished to occupy memory
+  grows old.  So a heartbeat of 1.3 MB that is arriving now is never evicted before
+  frames of 440 KB to which nothing has been added for a second, even though it is
+  larger.  Bytes that drip in keep no frame young, and one that stays young by such
+  growth soon has its full size.
 * Unsent replies age from the last time the peer read some of them.  So the replies to a
   peer that reads slowly stay young, unlike those to one that has stopped reading.
 * In both cases, a decrease in bytes is a sign of progress: a frame was completed, or
@@ -40,6 +43,10 @@ _Holder = TypeVar("_Holder")
 # of buffers took 115 to 195 MiB; with an eighth, 95 to 110.
 _HOLES_SHARE: Final = 0.125
 
+# A frame is as young as its last growth by this share of its size, and this many bytes.
+_GROWTH_SHARE: Final = 0.125
+_GROWTH_BYTES: Final = 16 * 1024
+
 
 class _AccountBuffers(SizedItem, Generic[_Holder]):
     """All buffers of one account.
@@ -62,9 +69,12 @@ class _AccountBuffers(SizedItem, Generic[_Holder]):
 
 
 class _Buffer(SizedItem, Generic[_Holder]):
-    """The buffered bytes of one holder."""
+    """The buffered bytes of one holder.
 
-    __slots__ = ("account_buffers", "holder")
+    It counts as younger once its size reaches `younger_at_bytes`.
+    """
+
+    __slots__ = ("account_buffers", "holder", "younger_at_bytes")
 
     def __init__(
         self, holder: _Holder, account_buffers: _AccountBuffers[_Holder]
@@ -72,6 +82,18 @@ class _Buffer(SizedItem, Generic[_Holder]):
         super().__init__()
         self.holder = holder
         self.account_buffers = account_buffers
+        self.younger_at_bytes = 0
+
+    def since_us_of(self, size_bytes: int, now_us: int) -> int:
+        """Return since when the buffer ages, now that it has this size."""
+        # A buffer that shrank counts as new.  A relay may send so densely that a part
+        # of some frame is always buffered; that part is often smaller than the part of
+        # the frame before, so the relay stays young.
+        if self.size_bytes <= size_bytes < self.younger_at_bytes:
+            return self.since_us
+        growth_bytes = max(int(size_bytes * _GROWTH_SHARE), _GROWTH_BYTES)
+        self.younger_at_bytes = size_bytes + growth_bytes
+        return now_us
 
 
 class BufferBudget(Generic[_Holder]):
@@ -151,12 +173,7 @@ class BufferBudget(Generic[_Holder]):
                 if not size_bytes:
                     return ()
                 buffer = self._add(holder, account)
-            # A buffer that shrank counts as new.  A relay may send so densely that a
-            # part of some frame is always buffered; that part is often smaller than the
-            # part of the frame before, so the relay stays young.  Nobody can stay young
-            # with a frame that is never complete, because such a buffer only grows.
-            is_same = 0 < buffer.size_bytes <= size_bytes
-            self._put(buffer, size_bytes, buffer.since_us if is_same else now_us)
+            self._put(buffer, size_bytes, buffer.since_us_of(size_bytes, now_us))
             self._peak_bytes = max(self._peak_bytes, self._total_bytes)
             if self._total_bytes <= self.budget_bytes:
                 return self._evict_of(buffer.account_buffers, now_us)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from random import Random
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacemaker.core.accounts.account import Account
+from pacemaker.server.io.buffers import buffer_budget
 from pacemaker.server.io.buffers.buffer_budget import BufferBudget
 
 KB = 1000
@@ -106,6 +108,24 @@ def test_frame_that_grows_stays_as_old_as_it_is() -> None:
     assert list(budget.update("young", A, 120, 8.0)) == ["dripping"]
 
 
+def test_frame_is_as_young_as_its_last_growth_by_an_eighth() -> None:
+    """One that arrives slowly because others take turns is not old for that."""
+    budget: BufferBudget[str] = BufferBudget(1_500 * KB)
+    budget.update("kept", A, 440 * KB, 7.0)
+    for second in range(1, 9):
+        budget.update("arriving", A, second * 100 * KB, float(second))
+    assert list(budget.update("next", A, 300 * KB, 8.1)) == ["kept"]
+
+
+def test_frame_is_no_younger_for_less_than_an_eighth() -> None:
+    """Large frames that are dripped into grow old, from their last large growth."""
+    budget: BufferBudget[str] = BufferBudget(2_000 * KB)
+    for second in range(9):
+        budget.update("dripping", A, (1_000 + 15 * second) * KB, float(second))
+    budget.update("steady", A, 700 * KB, 6.0)
+    assert list(budget.update("young", A, 300 * KB, 8.0)) == ["dripping"]
+
+
 # --- attackers and honest peers ---------------------------------------------
 
 
@@ -186,12 +206,17 @@ class Naive:
     budget_bytes: int
     # Of each holder: its account, its size, since when.
     held: dict[int, tuple[Account, int, int]]
+    # Of each holder: its size when it last became young.
+    young: dict[int, int]
 
     def hold(self, holder: int, account: Account, size: int, now_s: int) -> None:
         """Record a holder's size."""
         _, old_size, since_s = self.held.pop(holder, (account, 0, 0))
         if size:
-            since_s = since_s if 0 < old_size <= size else now_s
+            young = self.young.get(holder, 0)
+            if not 0 < old_size <= size < young + max(young // 8, 10):
+                since_s = now_s
+                self.young[holder] = size
             self.held[holder] = (account, size, since_s)
 
     @property
@@ -226,6 +251,15 @@ _CALLS = st.lists(
 )
 
 
+@pytest.fixture(scope="module")
+def small_growth() -> Iterator[None]:
+    """Let a small growth make a frame young; after these tests, a large one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(buffer_budget, "_GROWTH_BYTES", 10)
+        yield
+
+
+@pytest.mark.usefixtures("small_growth")
 @given(_CALLS, st.integers(1, 12))
 def test_budget_keeps_the_rule_whatever_is_held(
     calls: list[tuple[int, int, int]], account_count: int
@@ -233,7 +267,7 @@ def test_budget_keeps_the_rule_whatever_is_held(
     """Only the heaviest are evicted, no more than needed, and all sums are exact."""
     budget: BufferBudget[int] = BufferBudget(200)
     accounts = [Account(str(number)) for number in range(account_count)]
-    naive = Naive(200, {})
+    naive = Naive(200, {}, {})
     now_s = 0
     for holder, size, passed_s in calls:
         now_s += passed_s
