@@ -239,9 +239,12 @@ def _addresses(bind: str, port: int) -> dict[tuple[int, tuple[Any, ...]], None]:
 
 
 def _configure(listener: socket.socket) -> None:
-    """Set the options that accepted connections inherit, and the backlog."""
+    """Set the options that accepted connections inherit, and those of the backlog."""
     listener.setblocking(False)
     set_storms_options(listener)
+    listener.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, limits.DEFER_ACCEPT_S
+    )
     listener.listen(limits.LISTEN_BACKLOG)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -48,6 +49,19 @@ def test_listener_gives_storms_options_to_connections() -> None:
         allowed = int(Path("/proc/sys/net/core/wmem_max").read_text())
         granted = 2 * min(limits.SEND_BUFFER_BYTES, allowed)
         assert accepted.getsockopt(sol, socket.SO_SNDBUF) == granted
+
+
+def test_connection_that_is_silent_is_behind_those_that_speak() -> None:
+    """The kernel keeps it for a second, so nobody waits behind it in the backlog."""
+    with open_listener("127.0.0.1", 0, {}) as listener, contextlib.ExitStack() as open_:
+        address = listener.getsockname()
+        silent = open_.enter_context(socket.create_connection(address))
+        speaking = open_.enter_context(socket.create_connection(address))
+        speaking.send(b"x")
+        listener.settimeout(10)
+        accepted = [open_.enter_context(listener.accept()[0]) for _ in range(2)]
+        peers = [one.getpeername() for one in accepted]
+        assert peers == [speaking.getsockname(), silent.getsockname()]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
