@@ -10,8 +10,16 @@ import pytest
 from tests.cluster.cluster import ROUND_S, TASK_TIMEOUT_S, Cluster, Setup
 from tests.cluster.conftest import Record
 from tests.cluster.dead_supervisor import kill_supervisor
-from tests.cluster.hosts import Namespace
 from tests.cluster.observation import Observation, Outcome, keep_ports
+from tests.cluster.pacemaker_events import (
+    CUT_OFF,
+    EMPTY,
+    HANGING,
+    KILLED,
+    RESTARTED,
+    Event,
+    all_away,
+)
 from tests.cluster.pacemakers import Kind
 from tests.cluster.releases import NEWEST_ALONE, only_with_all
 from tests.cluster.two_hosts import make_hosts, number
@@ -25,9 +33,6 @@ pytestmark = [
 __all__ = ["make_hosts", "number"]
 
 WORKERS = 6
-AWAY_S = 40
-HANG_S = 60
-BETWEEN_RESTARTS_S = 30
 LONGEST_GAP_S = 5.0
 LONGEST_ROUND_S = 12.0
 """Nimbus begins a round every 10 s."""
@@ -43,59 +48,25 @@ def setup(release: str, kind: Kind) -> Setup:
 
 def test_one_is_killed(cluster: Cluster, recording: Record) -> None:
     """No heartbeat is lost, and Nimbus's rounds stay as they were."""
-    keep_ports(cluster, False)
-    with Observation(cluster) as seen:
-        cluster.pacemakers[0].end(signal.SIGKILL)
-        time.sleep(AWAY_S)
-        seen.over()
-        outcome = seen.outcome()
-    recording("2. relays: one of two is killed", outcome)
-    _assert_unnoticed(outcome)
+    _assert_unnoticed(*_outcome_of(KILLED, cluster, recording))
 
 
 @only_with_all
 def test_one_is_cut_off(cluster: Cluster, recording: Record) -> None:
     """Packets to it are lost without a word; it is up to date when it is back."""
-    host = cluster.pacemakers[0].host
-    if not isinstance(host, Namespace):
-        pytest.skip("cutting off a host needs network namespaces, and so root")
-    with Observation(cluster) as seen:
-        host.cut_off()
-        time.sleep(AWAY_S)
-        host.mend()
-        seen.over()
-        outcome = seen.outcome()
-    recording(f"4. relays: one of two is cut off for {AWAY_S} s", outcome)
-    _assert_unnoticed(outcome)
+    _assert_unnoticed(*_outcome_of(CUT_OFF, cluster, recording))
 
 
 @only_with_all
 def test_one_hangs(cluster: Cluster, recording: Record) -> None:
     """It accepts connections and answers nothing."""
-    child = cluster.pacemakers[0].child
-    with Observation(cluster) as seen:
-        child.signal(signal.SIGSTOP)
-        time.sleep(HANG_S)
-        child.signal(signal.SIGCONT)
-        seen.over()
-        outcome = seen.outcome()
-    recording(f"4. relays: one of two hangs for {HANG_S} s", outcome)
-    _assert_unnoticed(outcome)
+    _assert_unnoticed(*_outcome_of(HANGING, cluster, recording))
 
 
 @only_with_all
 def test_both_are_restarted(cluster: Cluster, recording: Record) -> None:
     """One after the other, with closed ports, each empty after its start."""
-    keep_ports(cluster, False)
-    first, second = cluster.pacemakers
-    with Observation(cluster) as seen:
-        first.go_away(signal.SIGTERM, 0)
-        time.sleep(BETWEEN_RESTARTS_S)
-        second.go_away(signal.SIGTERM, 0)
-        seen.over()
-        outcome = seen.outcome()
-    recording("3. relays: both are restarted, 30 s apart, ports closed", outcome)
-    _assert_unnoticed(outcome)
+    _assert_unnoticed(*_outcome_of(RESTARTED, cluster, recording))
 
 
 @only_with_all
@@ -103,22 +74,7 @@ def test_one_comes_back_empty_while_the_other_is_cut_off(
     cluster: Cluster, recording: Record
 ) -> None:
     """The empty one is complete as soon as the relays have repeated all heartbeats."""
-    keep_ports(cluster, False)
-    first, second = cluster.pacemakers
-    if not isinstance(second.host, Namespace):
-        pytest.skip("cutting off a host needs network namespaces, and so root")
-    with Observation(cluster) as seen:
-        second.host.cut_off()
-        began_s = time.monotonic()
-        first.go_away(signal.SIGKILL, 0)
-        none_s = time.monotonic() - began_s
-        time.sleep(AWAY_S)
-        second.host.mend()
-        seen.over()
-        outcome = seen.outcome()
-    recording("4. relays: one restarted empty while the other is cut off", outcome)
-    # While the first was starting, nobody could take a heartbeat.
-    _assert_unnoticed(outcome, none_s)
+    _assert_unnoticed(*_outcome_of(EMPTY, cluster, recording))
 
 
 @only_with_all
@@ -129,18 +85,21 @@ def test_all_are_away(cluster: Cluster, recording: Record, outage_s: int) -> Non
     Nimbus of 2.x may end itself, as it does without relays if it can read nothing for
     so long.
     """
+    outcome, _ = _outcome_of(all_away(outage_s), cluster, recording)
+    assert outcome.nothing_moved, outcome
+
+
+def _outcome_of(
+    event: Event, cluster: Cluster, recording: Record
+) -> tuple[Outcome, float]:
+    """Let an event happen; return also for how long there was no Pacemaker at all."""
     keep_ports(cluster, False)
-    first, second = cluster.pacemakers
     with Observation(cluster) as seen:
-        first.end(signal.SIGKILL)
-        second.end(signal.SIGKILL)
-        time.sleep(outage_s)
-        first.start()
-        second.start()
+        none_s = event.happen(*cluster.pacemakers)
         seen.over()
         outcome = seen.outcome()
-    recording(f"1. relays: all Pacemakers are away for {outage_s} s", outcome)
-    assert outcome.nothing_moved, outcome
+    recording(event.scenario("relays"), outcome)
+    return outcome, none_s
 
 
 def test_relays_are_upgraded_in_place(cluster: Cluster, recording: Record) -> None:
