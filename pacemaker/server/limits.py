@@ -11,8 +11,8 @@ STORE_BUDGET_SHARE: Final = 0.5
 # as the store has, if their heartbeats have 5 KB on average.
 HISTORY_SHARE: Final = 1 / 16
 # The most that it may take however large the store may be: the records of about
-# 30,000 workers.  A million keys would need half a gibibyte.
-HISTORY_MOST_BYTES: Final = 16 * 1024 * 1024
+# 27,000 workers.  A million keys would need half a gibibyte.
+HISTORY_MOST_BYTES: Final = 14 * 1024 * 1024
 
 # The descriptors that an admin endpoint needs besides `RESERVED_DESCRIPTORS`: 16
 # connections, its listening socket, and those that its thread waits with.
