@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.results import Results, divided
+from benchmarks.variants import DIRECTLY, RELAYED
 
 _MIB: Final = 2**20
 # The memory that the bars allow the process in addition to the heartbeats.
@@ -69,6 +70,18 @@ def _between_rows(row: str, base_row: str, figure: str) -> Value:
     return lambda results: divided(
         results.figure(row, "ours", figure), results.figure(base_row, "ours", figure)
     )
+
+
+def _of_relay(figure: str, per: float = 1.0) -> Value:
+    """Read a figure of the relay of a host with ten workers."""
+    return lambda results: divided(results.figure("relay-10", RELAYED, figure), per)
+
+
+def _read_through_relay(results: Results) -> float | None:
+    """Read by how many milliseconds the p99 of a read is later through a relay."""
+    relayed = results.figure("relay-10", RELAYED, "read_p99_us")
+    direct = results.figure("relay-10", DIRECTLY, "read_p99_us")
+    return None if relayed is None or direct is None else (relayed - direct) / 1e3
 
 
 def _times_faster(results: Results) -> float | None:
@@ -327,6 +340,27 @@ BARS: Final[Sequence[Bar]] = (
         1,
         None,
         "",
+    ),
+    Bar(
+        "the relay of a host with ten workers: resident memory",
+        _of_relay("resident_bytes", _MIB),
+        48,
+        None,
+        "MiB",
+    ),
+    Bar(
+        "the relay of a host with ten workers: part of a core",
+        _of_relay("cores", 0.01),
+        1,
+        None,
+        "%",
+    ),
+    Bar(
+        "the relay of a host with ten workers: what it adds to the p99 of a read",
+        _read_through_relay,
+        2,
+        None,
+        "ms",
     ),
 )
 """All bars."""

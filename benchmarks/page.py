@@ -254,15 +254,22 @@ def _variants(rows: Sequence[RowResult]) -> str:
 def _relays(rows: Sequence[RowResult]) -> str:
     def cells(row: RowResult, column: Column) -> Sequence[str]:
         figures = column.figures
-        relay_us = figures.get("relay_cpu_us")
+        is_relayed = "relay_cpu_us" in figures
         return [
-            *(_ms(figures[f"{name}_us"]) for name in ("p50", "p99", "p99.9")),
-            _NONE if relay_us is None else f"{_short(relay_us)} us",
+            *(
+                _ms(figures[f"{name}_us"])
+                for name in ("p50", "p99", "p99.9", "read_p99")
+            ),
+            f"{_short(figures['relay_cpu_us'])} us" if is_relayed else _NONE,
             f"{_short(figures['pacemaker_cpu_us'])} us",
+            f"{100 * figures['cores']:.2f} %" if is_relayed else _NONE,
+            _mib(figures["resident_bytes"]) if is_relayed else _NONE,
         ]
 
-    heads = ("", "", "p50", "p99", "p99.9", "CPU time of the relay per pulse")
-    return _table((*heads, "of the Pacemaker"), _lines(rows, "pacemaker_cpu_us", cells))
+    pulses = ("p50 of a pulse", "p99", "p99.9", "p99 of a read")
+    times = ("CPU time of the relay per pulse", "of the Pacemaker")
+    heads = ("", "", *pulses, *times, "the relay's part of a core", "its memory")
+    return _table(heads, _lines(rows, "pacemaker_cpu_us", cells))
 
 
 def _notes(results: Results) -> str:

@@ -24,8 +24,15 @@ _SCRAPE_EVERY_S: Final = 1.0
 
 _VALUE_BYTES: Final = 2048
 _CONNECTIONS: Final = 100
-# The rate of the relay's row: far below the maximum of each process.
+# The rate of pulses in the relay's row: far below the maximum of each process.
 _RELAY_RATE_PER_S: Final = 1000.0
+# Nimbus reads one heartbeat after another, slower than this.
+_READ_RATE_PER_S: Final = 100.0
+# A worker of Storm writes this often.
+_WORKER_PERIOD_S: Final = 3.0
+
+DIRECTLY: Final = "directly"
+RELAYED: Final = "through a relay"
 
 
 @contextmanager
@@ -96,7 +103,7 @@ class VariantsRow(Always):
 
 @dataclass(frozen=True)
 class RelayRow(Always):
-    """The workers of one host, directly and through their relay.
+    """The workers of one host and a Nimbus, directly and through their relay.
 
     Attributes:
         name: as `Row`.
@@ -112,7 +119,7 @@ class RelayRow(Always):
 
     def describe(self, plan: Plan) -> RowResult:
         """As `Row`."""
-        title = f"pulses of 2 KiB of a host with {self.workers} workers"
+        title = f"heartbeats of 2 KiB of a host with {self.workers} workers"
         return RowResult(self.name, title, "relay")
 
     def measure(self, plan: Plan, result: RowResult) -> None:
@@ -120,16 +127,38 @@ class RelayRow(Always):
         with running("ours") as pacemaker:
             upstream = ("--to", f"127.0.0.1:{pacemaker.port}")
             with running("relay", *upstream) as relay, cores_awake():
-                direct = result.columns.setdefault("directly", Column())
-                self._measure(plan, pacemaker, pacemaker, direct)
-                relayed = result.columns.setdefault("through a relay", Column())
-                seen = self._measure(plan, relay, pacemaker, relayed)
+                direct = result.columns.setdefault(DIRECTLY, Column())
+                relayed = result.columns.setdefault(RELAYED, Column())
+                self._measure_pulses(plan, pacemaker, pacemaker, direct)
+                seen = self._measure_pulses(plan, relay, pacemaker, relayed)
                 relayed.add(relay_cpu_us=seen.cpu_us)
+                self._measure_pace(plan, relay, relayed)
+                self._measure_reads(plan, pacemaker, direct)
+                self._measure_reads(plan, relay, relayed)
 
-    def _measure(
+    @property
+    def _stored(self) -> Heartbeats:
+        return Heartbeats(self.workers, _VALUE_BYTES)
+
+    def _measure_pace(self, plan: Plan, relay: Server, column: Column) -> None:
+        """Measure what a relay takes at the pace of Storm's workers."""
+        rate_per_s = self.workers / _WORKER_PERIOD_S
+        group = Group("pulse", self.workers, rate_per_s=rate_per_s)
+        seen = load(relay, self._stored, [group], plan.steady_seconds)
+        column.add(
+            cores=seen.server_cpu_s / seen.seconds,
+            resident_bytes=relay.most_resident_bytes(),
+        )
+
+    def _measure_reads(self, plan: Plan, asked: Server, column: Column) -> None:
+        group = Group("read", 1, rate_per_s=_READ_RATE_PER_S)
+        seen = load(asked, self._stored, [group], plan.steady_seconds)
+        column.add(read_p99_us=seen.latencies.percentiles_us["99"])
+
+    def _measure_pulses(
         self, plan: Plan, asked: Server, pacemaker: Server, column: Column
     ) -> Seen:
-        stored = Heartbeats(self.workers, _VALUE_BYTES)
+        stored = self._stored
         group = Group("pulse", self.workers, rate_per_s=_RELAY_RATE_PER_S)
         seconds = plan.seconds_at(_RELAY_RATE_PER_S)
         # Warm up separately: with the generator's own warm-up, CPU time would include

@@ -6,7 +6,9 @@ import pytest
 
 from benchmarks.bars import BARS, Bar
 from benchmarks.plans import PLANS
+from benchmarks.results import Column, RowResult
 from benchmarks.rows import ROWS
+from benchmarks.variants import DIRECTLY, RELAYED
 from tests.benchmarks import made_up
 
 
@@ -57,6 +59,20 @@ def test_worst_row_is_the_one_that_counts() -> None:
     assert bar.verdict(value) == "MISSED"
     assert bar.floor is not None
     assert bar.floor(made_up.results()) == pytest.approx(0.2)
+
+
+def test_relay_is_judged_by_its_memory_its_time_and_what_it_adds() -> None:
+    """The last three: MiB, percent of a core, and milliseconds beyond a direct read."""
+    row = RowResult(
+        "relay-10", "a host", "relay", {DIRECTLY: Column(), RELAYED: Column()}
+    )
+    row.columns[DIRECTLY].add(read_p99_us=500.0)
+    row.columns[RELAYED].add(
+        read_p99_us=2_600.0, cores=0.002, resident_bytes=40 * 2**20
+    )
+    found = [(bar.value(made_up.results(row)), bar) for bar in BARS[-3:]]
+    assert [value for value, _ in found] == pytest.approx([40.0, 0.2, 2.1])
+    assert [bar.verdict(value) for value, bar in found] == ["met", "met", "MISSED"]
 
 
 def test_bars_of_an_empty_run_are_not_measured() -> None:
