@@ -84,8 +84,8 @@ class _Buffer(SizedItem, Generic[_Holder]):
         self.account_buffers = account_buffers
         self.younger_at_bytes = 0
 
-    def since_us_of(self, size_bytes: int, now_us: int) -> int:
-        """Return since when the buffer ages, now that it has this size."""
+    def note_size(self, size_bytes: int, now_us: int) -> int:
+        """Note a size that is about to be put; return since when the buffer ages."""
         # A buffer that shrank counts as new.  A relay may send so densely that a part
         # of some frame is always buffered; that part is often smaller than the part of
         # the frame before, so the relay stays young.
@@ -173,7 +173,7 @@ class BufferBudget(Generic[_Holder]):
                 if not size_bytes:
                     return ()
                 buffer = self._add(holder, account)
-            self._put(buffer, size_bytes, buffer.since_us_of(size_bytes, now_us))
+            self._put(buffer, size_bytes, buffer.note_size(size_bytes, now_us))
             self._peak_bytes = max(self._peak_bytes, self._total_bytes)
             if self._total_bytes <= self.budget_bytes:
                 return self._evict_of(buffer.account_buffers, now_us)
