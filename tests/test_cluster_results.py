@@ -49,6 +49,8 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for mark in ("results", "outages")
     )
     path.write_text(f"Before\n{marks}After\n")
+    relays = "<!-- relays: begin -->\n<!-- relays: end -->\n"
+    path.with_name(tries.RELAYS_PAGE).write_text(relays)
     return path
 
 
@@ -85,6 +87,25 @@ def test_table_says_where_more_moved_than_with_the_jvm(page: Path) -> None:
     assert text.endswith("<!-- outages: end -->\nAfter\n")
 
 
+def test_what_happened_with_relays_has_a_table_of_its_own(page: Path) -> None:
+    """Of each event, first what happened without relays."""
+    case = OURS._replace(scenario="2. relays: one is killed")
+    alone = case._replace(scenario="2. without relays: one is killed")
+    restarted = case._replace(scenario="3. relays: both are restarted")
+    for one in (case, alone, restarted, case._replace(pacemaker="JVM")):
+        tries.append(results.FILE, scenario_try(one))
+    results.write_table()
+    assert "one is killed" not in page.read_text()
+    rows = page.with_name(tries.RELAYS_PAGE).read_text().splitlines()[3:-1]
+    assert [row.split(" | ")[:2] for row in rows] == [
+        ["| one is killed", "**no relays**, Storm 2.8.3"],
+        ["| one is killed", "relays, Storm 2.8.3, JVM's Pacemakers"],
+        ["| one is killed", "relays, Storm 2.8.3"],
+        ["| both are restarted", "relays, Storm 2.8.3"],
+    ]
+    assert rows[0].endswith(" | 1 | 3 | 3.2 s | 10.1 s | 0 | 0 of 1 |")
+
+
 def test_outages_are_added_to_those_of_other_runs(page: Path) -> None:
     """Whatever the signal, but for the one that upgrades; a column for each kind."""
     for line in (
@@ -110,5 +131,8 @@ def test_outages_are_added_to_those_of_other_runs(page: Path) -> None:
 def test_published_tables_are_made_of_the_published_sums() -> None:
     """Nobody has changed one of them by hand, and not the other."""
     text = (tries.DOCS / tries.PAGE).read_text()
-    assert results.table(tries.restored(results.SUMS, results.Sum)) in text
+    sums = tries.restored(results.SUMS, results.Sum)
+    assert results.table(sums) in text
+    relays = (tries.DOCS / tries.RELAYS_PAGE).read_text()
+    assert results.relays_table(sums) in relays
     assert outages.tables(tries.restored(outages.SUMS, outages.Sum)) in text

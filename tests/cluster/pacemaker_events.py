@@ -94,7 +94,7 @@ def all_away(outage_s: int) -> Event:
         other.start()
         return time.monotonic() - began_s
 
-    return Event(1, f"all Pacemakers are away for {outage_s} s", kill_both)
+    return Event(5, f"all Pacemakers are away for {outage_s} s", kill_both)
 
 
 KILLED = Event(2, "one of two is killed", _kill)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,6 +23,16 @@ lost | longest gap of a worker | executors moved | longest round of Nimbus | \
 Nimbus ended itself |
 |---|---|---|---|---|---|---|---|---|---|
 """
+
+
+RELAYS_HEADER = """\
+| event | cluster | tries | lost heartbeats | longest gap of a worker | \
+longest round of Nimbus | executors moved | Nimbus ended itself |
+|---|---|---|---|---|---|---|---|
+"""
+
+# "2. relays: one of two is killed", and the same without relays.
+_ABOUT_RELAYS = re.compile(r"(\d\.|control:) (relays|without relays): (.*)")
 
 
 class Case(NamedTuple):
@@ -105,6 +116,7 @@ def write_table() -> None:
     """Add the tries that this machine keeps to the sums, and write these down."""
     sums = tries.add_up(FILE, SUMS, Sum, _case, _order)
     tries.replace_in_page("results", table(sums))
+    tries.replace_in_page("relays", relays_table(sums), tries.RELAYS_PAGE)
 
 
 def _case(line: Mapping[str, Any]) -> Case:
@@ -112,7 +124,11 @@ def _case(line: Mapping[str, Any]) -> Case:
 
 
 def table(sums: Sequence[Sum]) -> str:
-    """Return the sums as a table, a row for each case, and what stands out."""
+    """Return the sums as a table, a row for each case, and what stands out.
+
+    Those of `relays_table` are left out.
+    """
+    sums = [one for one in sums if not _ABOUT_RELAYS.match(one.scenario)]
     most = {one.key: max(one.moved) for one in sums}
     worse = [
         f"{case.scenario} ({case.release})"
@@ -125,6 +141,44 @@ def table(sums: Sequence[Sum]) -> str:
 In these scenarios, tried with both Pacemakers, the worst try of storm-pacemaker-py \
 moved more executors than the JVM's worst: {"; ".join(worse) or "none"}.
 """
+
+
+def relays_table(sums: Sequence[Sum]) -> str:
+    """Return what happened with relays, and without, as a table of its own."""
+    matches = [(_ABOUT_RELAYS.match(one.scenario), one) for one in sums]
+    found = [(match.groups(), one) for match, one in matches if match]
+    # Of each event, first what happened without relays.
+    found.sort(
+        key=lambda row: (row[0][0], _by_numbers(row[0][2]), row[0][1] == "relays")
+    )
+    return RELAYS_HEADER + "".join(
+        _relays_row(one, has, event) for (_, has, event), one in found
+    )
+
+
+def _by_numbers(text: str) -> list[tuple[int, str]]:
+    """Return a key that sorts texts by the numbers in them: 5 s before 25 s."""
+    parts: list[str] = re.split(r"(\d+)", text)
+    return [
+        (int(number), word)
+        for word, number in zip(parts[::2], [*parts[1::2], "0"], strict=True)
+    ]
+
+
+def _relays_row(one: Sum, has: str, event: str) -> str:
+    whose = ", JVM's Pacemakers" if one.pacemaker == Kind.JVM.value else ""
+    relays = "relays" if has == "relays" else "**no relays**"
+    cells = (
+        event,
+        f"{relays}, Storm {one.release}{whose}",
+        str(one.tries),
+        tries.ranged(one.lost),
+        tries.ranged(one.gap_s, " s") if one.gap_s else "",
+        tries.ranged(one.round_s, " s"),
+        " or ".join(map(str, one.moved)),
+        f"{one.nimbus_ended} of {one.tries}",
+    )
+    return f"| {' | '.join(cells)} |\n"
 
 
 def _order(one: Sum) -> tuple[str, tuple[int, ...], str]:

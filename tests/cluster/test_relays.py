@@ -109,7 +109,7 @@ def test_relays_are_upgraded_in_place(cluster: Cluster, recording: Record) -> No
             relay.upgrade()
         seen.over()
         outcome = seen.outcome()
-    recording("5. relays: all relays are upgraded in place", outcome)
+    recording("6. relays: all relays are upgraded in place", outcome)
     _assert_unnoticed(outcome)
 
 
@@ -125,7 +125,7 @@ def test_relays_are_killed(cluster: Cluster, recording: Record) -> None:
             longest_s = max(longest_s, time.monotonic() - began_s)
         seen.over()
         outcome = seen.outcome()
-    recording("5. relays: all relays are killed, ports kept", outcome)
+    recording("6. relays: all relays are killed, ports kept", outcome)
     assert outcome.nothing_moved, outcome
     assert max(outcome.flow.gaps_s) <= LONGEST_GAP_S + longest_s, outcome
 
@@ -142,7 +142,7 @@ def test_relays_are_restarted_with_closed_ports(
             relay.start()
         seen.over()
         outcome = seen.outcome()
-    recording("5. relays: all relays are restarted, ports closed", outcome)
+    recording("6. relays: all relays are restarted, ports closed", outcome)
     _keep_relay_ports(cluster, True)
     assert outcome.nothing_moved, outcome
     assert max(outcome.flow.gaps_s) <= CLOSED_PORT_GAP_S + seen.away_s, outcome

@@ -18,6 +18,7 @@ from benchmarks.jars import ROOT, cache_dir
 
 DOCS = ROOT / "docs"
 PAGE = "cluster.md"
+RELAYS_PAGE = "relay.md"
 
 Key = tuple[Any, ...]
 
@@ -100,9 +101,9 @@ def add_up(
     return in_order
 
 
-def replace_in_page(mark: str, text: str) -> None:
-    """Put text into the page, in the place of what is between two marks."""
-    page = DOCS / PAGE
+def replace_in_page(mark: str, text: str, name: str = PAGE) -> None:
+    """Put text into a page, in the place of what is between two marks."""
+    page = DOCS / name
     begin, end = f"<!-- {mark}: begin -->\n", f"<!-- {mark}: end -->\n"
     before, _, rest = page.read_text().partition(begin)
     _, _, after = rest.partition(end)
