@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.isolation import page
+from benchmarks.isolation import judge, page
 from benchmarks.isolation.attack import Attack
 from benchmarks.isolation.attacks import ATTACKS
 from benchmarks.isolation.network import Network, enter_namespace, network
@@ -36,6 +36,8 @@ from benchmarks.servers import KINDS
 PAGE: Final = ROOT / "docs" / "isolation.md"
 RESULTS: Final = PAGE.with_suffix(".json")
 ALL: Final = "all"
+# The machine may have been slow, not the daemon.
+_TRIES_IF_SLOW: Final = 3
 
 
 def main() -> int:
@@ -106,7 +108,7 @@ def _try(
     results = Results(describe_machine(), _versions(), described, plan)
     began_s = time.monotonic()
     for wanted, name in trials:
-        row = _try_one(wanted, name, where)
+        row = _measure(wanted, name, where)
         results.rows.append(row)
         results.minutes = round((time.monotonic() - began_s) / 60, 2)
         save(results, kept)
@@ -115,6 +117,16 @@ def _try(
         if row.figures and wanted.plan.has_reload:
             _say(f"{page.limits_table([row])}\n")
     return results
+
+
+def _measure(wanted: Wanted, name: str, where: Network) -> Row:
+    """Return a trial; of one that is only too slow, the median of three."""
+    tries = [_try_one(wanted, name, where)]
+    if judge.is_only_slow(tries[0]):
+        tries += [_try_one(wanted, name, where) for _ in range(_TRIES_IF_SLOW - 1)]
+    row = judge.median(tries)
+    row.tries = len(tries)
+    return row
 
 
 def _try_one(wanted: Wanted, name: str, where: Network) -> Row:

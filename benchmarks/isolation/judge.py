@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Final
 
 from benchmarks.isolation.figures import Figures, Latencies, Phase
@@ -88,6 +90,30 @@ def verdict(row: Row) -> str:
         return "MISSED: " + ", ".join(wrong)
     reason = undecided(row)
     return f"no verdict: {reason}" if reason else "met"
+
+
+def is_only_slow(row: Row) -> bool:
+    """Return whether a row of ours has no good verdict, and only for its latencies.
+
+    A stall of the machine makes a p99.9 of some thousand requests.
+    """
+    if row.server != "ours" or row.figures is None:
+        return False
+    wrong = set(missed(row))
+    return wrong <= {"p99.9", "recovery"} and bool(wrong or undecided(row))
+
+
+def median(tries: Sequence[Row]) -> Row:
+    """Return the try with the median p99.9, or one that is wrong and not only slow."""
+    for row in tries:
+        if row.figures is None or not set(missed(row)) <= {"p99.9", "recovery"}:
+            return row
+    ordered = sorted(tries, key=_p999_s)
+    return ordered[len(ordered) // 2]
+
+
+def _p999_s(row: Row) -> float:
+    return math.inf if row.figures is None else attacked(row.figures).p999_s
 
 
 def _missed_always(figures: Figures) -> list[str]:

@@ -76,7 +76,7 @@ def _latency_cells(row: Row) -> Sequence[str]:
         f"{figures.resets:,}",
         _seconds(figures.recovery_s),
         f"{figures.resident_bytes / _MIB:,.0f} MiB",
-        judge.verdict(row),
+        judge.verdict(row) + (f" (of {row.tries} tries)" if row.tries > 1 else ""),
     )
 
 

@@ -25,6 +25,7 @@ class Row:
         is_digest: whether passwords were guessed.
         figures: the figures of the trial; None if it failed.
         note: why there are no figures.
+        tries: of how many tries this is the median one.
     """
 
     attack: str
@@ -36,6 +37,7 @@ class Row:
     is_digest: bool = False
     figures: Figures | None = None
     note: str = ""
+    tries: int = 1
 
 
 @dataclass

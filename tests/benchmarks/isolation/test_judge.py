@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,6 +48,30 @@ def test_machine_that_was_not_quiet_allows_no_verdict() -> None:
     """Three times a long quiet p99.9 is nothing to be proud of."""
     row = made_up.row(attacked_s=0.090, quiet_s=0.040)
     assert judge.verdict(row) == "no verdict: the machine was not quiet"
+
+
+@pytest.mark.parametrize(
+    ("figures", "is_slow"),
+    [({}, True), ({"recovery_s": 5.0}, True), ({"lost": 1}, False)],
+)
+def test_row_that_is_only_slow_is_tried_again(
+    figures: dict[str, Any], is_slow: bool
+) -> None:
+    """One that loses a heartbeat is wrong, however fast it is."""
+    row = made_up.row(attacked_s=0.031, quiet_s=0.010)
+    assert row.figures is not None
+    row.figures = replace(row.figures, **figures)
+    assert judge.is_only_slow(row) == is_slow
+    assert not judge.is_only_slow(made_up.row())
+
+
+def test_median_try_is_shown_unless_one_is_wrong() -> None:
+    """A try that lost a heartbeat is not made up for by two others."""
+    slow, slower, slowest = (made_up.row(attacked_s=s) for s in (0.030, 0.040, 0.050))
+    assert judge.median([slowest, slow, slower]) is slower
+    assert slow.figures is not None
+    slow.figures = replace(slow.figures, lost=1)
+    assert judge.median([slowest, slow, slower]) is slow
 
 
 @pytest.mark.parametrize(
