@@ -76,6 +76,9 @@ class TurnOwner(Protocol):
     def now(self) -> float:
         """Return the monotonic time in seconds."""
 
+    def process_cpu_now(self) -> float:
+        """Return the CPU time of the process, all its threads, in seconds."""
+
     def cpu_now(self) -> float:
         """Return the CPU time of the thread in seconds."""
 
@@ -145,7 +148,7 @@ class FairTurns:
         is_woken = False
         sampled_s = began_cpu_s = 0.0
         if len(ready) > _EVENTS_PER_SAMPLE:
-            sampled_s, began_cpu_s = owner.now(), owner.cpu_now()
+            sampled_s, began_cpu_s = owner.now(), owner.process_cpu_now()
         for at in range(0, len(ready), _EVENTS_PER_SAMPLE):
             if at and (now_s := owner.now()) - sampled_s > _SAMPLE_S:
                 self._sample(ready, at, now_s, now_s - sampled_s)
@@ -153,7 +156,7 @@ class FairTurns:
                 # Only a turn that has taken too long is shared, and only its rest.
                 # Measuring and sorting each event of each turn would cost the many
                 # cheap turns more than they gain.
-                if self._is_too_long(owner.cpu_now() - began_cpu_s, at):
+                if self._is_too_long(owner.process_cpu_now() - began_cpu_s, at):
                     return self._serve_shared(ready[at:]) or is_woken
             for fd, events in ready[at : at + _EVENTS_PER_SAMPLE]:
                 connection = connections.get(fd)
@@ -197,9 +200,10 @@ class FairTurns:
         """Return whether the rest of a turn has to be shared.
 
         Many cheap events, which is what a busy cluster sends, may take longer: sharing
-        would cost more than it gains.  A turn that was long only because the thread
-        was interrupted need not be shared either.  That is why CPU time is compared,
-        not elapsed time.
+        would cost more than it gains.  A turn that was long only because the process
+        was interrupted need not be shared either, so CPU time counts, not elapsed time.
+        It is that of all threads: while many connect and leave, this thread waits for
+        the acceptor most of the time, and its peers wait just as long.
         """
         return cpu_s > limits.TURN_S and cpu_s > served * _CHEAP_EVENT_S
 
