@@ -55,7 +55,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = wanted.attack or [*ATTACKS, ALL]
     is_whole = wanted.plan == "full" and not wanted.attack and not wanted.origin
-    kept = BUILD / f"isolation-{wanted.plan}.json"
+    # Trials of some attacks must not replace the results of a whole run.
+    part = "" if is_whole else "-some"
+    kept = BUILD / f"isolation-{wanted.plan}{part}.json"
     trials = _trials(wanted.plan, names, wanted.origin or ORIGINS, wanted.attack)
     results = _try(wanted.plan, list(trials), network(), kept)
     if is_whole:

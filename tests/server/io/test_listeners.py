@@ -51,8 +51,8 @@ def test_listener_gives_storms_options_to_connections() -> None:
         assert accepted.getsockopt(sol, socket.SO_SNDBUF) == granted
 
 
-def test_connection_that_is_silent_is_behind_those_that_speak() -> None:
-    """The kernel keeps it for a second, so nobody waits behind it in the backlog."""
+def test_silent_connection_is_accepted_after_one_that_has_sent_something() -> None:
+    """The kernel keeps it out of the backlog for a second, so it delays nobody."""
     with open_listener("127.0.0.1", 0, {}) as listener, contextlib.ExitStack() as open_:
         address = listener.getsockname()
         silent = open_.enter_context(socket.create_connection(address))
