@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.cluster.ports import Ports
+from tests.real.jvm import missing
 
 NETWORK = ipaddress.IPv4Network("198.18.0.0/15")
 """Set aside for tests of networks (RFC 2544): nobody's real address."""
@@ -133,3 +134,10 @@ def _ip(*args: str) -> str:
     return subprocess.run(
         ["ip", *args], capture_output=True, text=True, check=True
     ).stdout
+
+
+def cuttable(host: Host) -> Namespace:
+    """Return a host that can be cut off; skip the test, or fail it, without one."""
+    if not isinstance(host, Namespace):
+        missing("cutting off a host needs network namespaces, and so root")
+    return host

@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-import pytest
-
-from tests.cluster.hosts import Namespace
+from tests.cluster.hosts import cuttable
 from tests.cluster.pacemakers import Pacemaker
 
 AWAY_S = 40
@@ -43,7 +41,7 @@ def _kill(one: Pacemaker, _other: Pacemaker) -> float:
 
 
 def _cut_off(one: Pacemaker, _other: Pacemaker) -> float:
-    host = _host_of(one)
+    host = cuttable(one.host)
     host.cut_off()
     time.sleep(AWAY_S)
     host.mend()
@@ -65,7 +63,7 @@ def _restart_both(one: Pacemaker, other: Pacemaker) -> float:
 
 
 def _restart_beside_one_cut_off(one: Pacemaker, other: Pacemaker) -> float:
-    host = _host_of(other)
+    host = cuttable(other.host)
     host.cut_off()
     began_s = time.monotonic()
     one.go_away(signal.SIGKILL, 0)
@@ -74,12 +72,6 @@ def _restart_beside_one_cut_off(one: Pacemaker, other: Pacemaker) -> float:
     time.sleep(AWAY_S)
     host.mend()
     return none_s
-
-
-def _host_of(pacemaker: Pacemaker) -> Namespace:
-    if not isinstance(pacemaker.host, Namespace):
-        pytest.skip("cutting off a host needs network namespaces, and so root")
-    return pacemaker.host
 
 
 def all_away(outage_s: int) -> Event:
@@ -104,3 +96,13 @@ HANGING = Event(4, f"one of two hangs for {HANG_S} s", _hang)
 EMPTY = Event(
     4, "one restarted empty while the other is cut off", _restart_beside_one_cut_off
 )
+EVENTS = {
+    "killed": KILLED,
+    "cut-off": CUT_OFF,
+    "hangs": HANGING,
+    "restarted": RESTARTED,
+    "empty": EMPTY,
+    "away-5": all_away(5),
+    "away-25": all_away(25),
+    "away-100": all_away(100),
+}

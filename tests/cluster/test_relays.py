@@ -11,15 +11,7 @@ from tests.cluster.cluster import ROUND_S, TASK_TIMEOUT_S, Cluster, Setup
 from tests.cluster.conftest import Record
 from tests.cluster.dead_supervisor import kill_supervisor
 from tests.cluster.observation import Observation, Outcome, keep_ports
-from tests.cluster.pacemaker_events import (
-    CUT_OFF,
-    EMPTY,
-    HANGING,
-    KILLED,
-    RESTARTED,
-    Event,
-    all_away,
-)
+from tests.cluster.pacemaker_events import EVENTS, Event
 from tests.cluster.pacemakers import Kind
 from tests.cluster.releases import NEWEST_ALONE, only_with_all
 from tests.cluster.two_hosts import make_hosts, number
@@ -48,25 +40,25 @@ def setup(release: str, kind: Kind) -> Setup:
 
 def test_one_is_killed(cluster: Cluster, recording: Record) -> None:
     """No heartbeat is lost, and Nimbus's rounds stay as they were."""
-    _assert_unnoticed(*_outcome_of(KILLED, cluster, recording))
+    _assert_unnoticed(*_outcome_of(EVENTS["killed"], cluster, recording))
 
 
 @only_with_all
 def test_one_is_cut_off(cluster: Cluster, recording: Record) -> None:
     """Packets to it are lost without a word; it is up to date when it is back."""
-    _assert_unnoticed(*_outcome_of(CUT_OFF, cluster, recording))
+    _assert_unnoticed(*_outcome_of(EVENTS["cut-off"], cluster, recording))
 
 
 @only_with_all
 def test_one_hangs(cluster: Cluster, recording: Record) -> None:
     """It accepts connections and answers nothing."""
-    _assert_unnoticed(*_outcome_of(HANGING, cluster, recording))
+    _assert_unnoticed(*_outcome_of(EVENTS["hangs"], cluster, recording))
 
 
 @only_with_all
 def test_both_are_restarted(cluster: Cluster, recording: Record) -> None:
     """One after the other, with closed ports, each empty after its start."""
-    _assert_unnoticed(*_outcome_of(RESTARTED, cluster, recording))
+    _assert_unnoticed(*_outcome_of(EVENTS["restarted"], cluster, recording))
 
 
 @only_with_all
@@ -74,7 +66,7 @@ def test_one_comes_back_empty_while_the_other_is_cut_off(
     cluster: Cluster, recording: Record
 ) -> None:
     """The empty one is complete as soon as the relays have repeated all heartbeats."""
-    _assert_unnoticed(*_outcome_of(EMPTY, cluster, recording))
+    _assert_unnoticed(*_outcome_of(EVENTS["empty"], cluster, recording))
 
 
 @only_with_all
@@ -85,7 +77,7 @@ def test_all_are_away(cluster: Cluster, recording: Record, outage_s: int) -> Non
     Nimbus of 2.x may end itself, as it does without relays if it can read nothing for
     so long.
     """
-    outcome, _ = _outcome_of(all_away(outage_s), cluster, recording)
+    outcome, _ = _outcome_of(EVENTS[f"away-{outage_s}"], cluster, recording)
     assert outcome.nothing_moved, outcome
 
 

@@ -7,15 +7,7 @@ import pytest
 from tests.cluster.cluster import Cluster, Setup
 from tests.cluster.conftest import Record
 from tests.cluster.observation import Observation, keep_ports
-from tests.cluster.pacemaker_events import (
-    CUT_OFF,
-    EMPTY,
-    HANGING,
-    KILLED,
-    RESTARTED,
-    Event,
-    all_away,
-)
+from tests.cluster.pacemaker_events import EVENTS, Event
 from tests.cluster.pacemakers import Kind
 from tests.cluster.releases import RELEASES, only_with_all
 from tests.cluster.two_hosts import make_hosts, number
@@ -30,16 +22,6 @@ pytestmark = [
 __all__ = ["make_hosts", "number"]
 
 WORKERS = 6
-EVENTS = {
-    "killed": KILLED,
-    "cut-off": CUT_OFF,
-    "hangs": HANGING,
-    "restarted": RESTARTED,
-    "empty": EMPTY,
-    "away-5": all_away(5),
-    "away-25": all_away(25),
-    "away-100": all_away(100),
-}
 
 
 @pytest.fixture(scope="module")
