@@ -53,7 +53,22 @@ KeyCallback: TypeAlias = Callable[[str], None]
 _DELETED: Final = Leaf(None, b"")
 
 
-class KeyHandle:
+class LeafHandle:
+    """Where a store has last found some key, so that it need not look again.
+
+    It belongs to one key and one store, and only the store may use the attributes.  It
+    does not keep the value of a deleted key alive: a delete empties the leaf.
+    """
+
+    __slots__ = ("epoch", "leaf")
+
+    def __init__(self) -> None:
+        self.leaf = _DELETED
+        # The store's epoch when the leaf was found.
+        self.epoch = 0
+
+
+class KeyHandle(LeafHandle):
     """A key and its remembered leaf, for a writer that rewrites one key often.
 
     Args:
@@ -61,14 +76,12 @@ class KeyHandle:
         account: the account that writes it.
     """
 
-    __slots__ = ("account", "epoch", "key", "leaf")
+    __slots__ = ("account", "key")
 
     def __init__(self, key: str, account: Account = UNKNOWN_PEER) -> None:
+        super().__init__()
         self.key = key
         self.account = account
-        self.leaf = _DELETED
-        # The store's epoch when the leaf was found.
-        self.epoch = 0
 
 
 class Store:
@@ -107,7 +120,7 @@ class Store:
         self._budget = StoreBudget(budget_bytes, account_limit_bytes)
         self._keys = 0
         # Changes whenever a subtree is detached.  The leaves of the subtree still
-        # look valid until they are freed, and a `KeyHandle` may refer to any of them.
+        # look valid until they are freed, and a `LeafHandle` may refer to any of them.
         # Visiting all of them would take the time that detaching saves.
         self._epoch = 0
         self._detached: list[Detached] = []
@@ -259,6 +272,26 @@ class Store:
         with self._lock:
             leaf = self._trie.leaf_at(segments)
             return None if leaf is None else leaf.value
+
+    def get_at(self, key: str, handle: LeafHandle) -> bytes | None:
+        """Do what `get` does, but look the key up only if it may have moved.
+
+        Args:
+            key: the key.
+            handle: the key's handle.  Any number of threads may pass the same one,
+                because it is used under the store's lock only.
+        """
+        with self._lock:
+            leaf = handle.leaf
+            # As in `put_at`, but here it does not matter who has written the key.
+            if leaf.account is not None and handle.epoch == self._epoch:
+                return leaf.value
+            segments = split(key)
+            found = None if segments is None else self._trie.leaf_at(segments)
+            if found is None:
+                return None
+            handle.leaf, handle.epoch = found, self._epoch
+            return found.value
 
     def items(self) -> Iterator[tuple[str, bytes]]:
         """Yield each key and its value.

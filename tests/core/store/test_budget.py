@@ -19,7 +19,7 @@ from pacemaker.core.accounts.account import (
 )
 from pacemaker.core.store import budget, detached, trie
 from pacemaker.core.store.budget import StoreBudget
-from pacemaker.core.store.store import KeyHandle, Store
+from pacemaker.core.store.store import KeyHandle, LeafHandle, Store
 from pacemaker.errors import LimitError
 from tests.directories import DirectoryModel, paths
 
@@ -90,6 +90,7 @@ class BudgetMachine(RuleBasedStateMachine):
         self.model = DirectoryModel()
         self.owners: dict[str, Account] = {}
         self.handles: dict[tuple[str, int], KeyHandle] = {}
+        self.read_handles: dict[str, LeafHandle] = {}
         # Whether something may be detached that is not freed yet.
         self.is_detached = False
 
@@ -178,6 +179,13 @@ class BudgetMachine(RuleBasedStateMachine):
         self.store.delete_all(path)
         self.model.delete_all(path)
         self.is_detached = True
+
+    @rule(key=paths)
+    def get_at(self, key: str) -> None:
+        """A handle finds the key's value, whoever has written or deleted it."""
+        handle = self.read_handles.setdefault(key, LeafHandle())
+        for _ in range(2):
+            assert self.store.get_at(key, handle) == self.model.get(key)
 
     @precondition(lambda self: self.store.used_bytes > used_bytes(self.model))
     @rule()

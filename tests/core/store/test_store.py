@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.store import detached, trie
-from pacemaker.core.store.store import KeyHandle, Store
+from pacemaker.core.store.store import KeyHandle, LeafHandle, Store
 from pacemaker.core.store.trie import MAX_SEGMENTS, Node
 from pacemaker.errors import LimitError
 from tests.directories import ODD_PATHS, DirectoryModel, paths
@@ -89,6 +89,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = Store()
         self.model = DirectoryModel()
         self.handles: dict[str, KeyHandle] = {}
+        self.read_handles: dict[str, LeafHandle] = {}
 
     @rule(key=paths, value=st.binary(max_size=3))
     def put(self, key: str, value: bytes) -> None:
@@ -135,6 +136,20 @@ class StoreMachine(RuleBasedStateMachine):
         names = self.store.list_nodes(path)
         assert len(names) == len(set(names))
         assert set(names) == self.model.list_nodes(path)
+
+    @rule(path=paths)
+    def get_at(self, path: str) -> None:
+        """A handle finds its key or none, whatever has happened since its last use."""
+        handle = self.read_handles.setdefault(path, LeafHandle())
+        for _ in range(2):
+            assert self.store.get_at(path, handle) == self.model.get(path)
+
+    @invariant()
+    def holds_no_deleted_value(self) -> None:
+        """No handle keeps the value of a deleted key alive."""
+        for handles in (self.handles, self.read_handles):
+            for key, handle in handles.items():
+                assert key in self.model or not handle.leaf.value
 
     @invariant()
     def is_sound(self) -> None:
@@ -243,6 +258,77 @@ def test_place_of_a_deleted_key_holds_no_heartbeat(
     store.put_at(place, b"y")
     assert store.get("/w/t/0") == b"y"
     assert_sound(store)
+
+
+def test_handle_finds_its_key_without_a_look_up() -> None:
+    """Rewritten by anybody, or with keys below it, a key keeps its leaf."""
+    store, handle = Store(), LeafHandle()
+    store.put("/a", b"1")
+    assert store.get_at("/a", handle) == b"1"
+    # Another key, so that a look-up would show.
+    elsewhere = "/b"
+    store.put("/a", b"2", account=Account("10.0.0.1"))
+    assert store.get_at(elsewhere, handle) == b"2"
+    store.put("/a/c", b"x")
+    store.put("/a", b"3")
+    assert store.get_at(elsewhere, handle) == b"3"
+    store.delete("/a/c")
+    store.put("/a", b"")
+    assert store.get_at(elsewhere, handle) == b""
+
+
+@pytest.mark.parametrize("key", ["/a", "/a/", "", DEEPEST, DEEPEST + "/"])
+def test_handle_of_an_absent_key_finds_nothing(key: str) -> None:
+    """It finds the key once it is stored; a key that is too deep never is."""
+    store, handle = Store(), LeafHandle()
+    store.put("/a/b", b"x")
+    for _ in range(2):
+        assert store.get_at(key, handle) is None
+    with contextlib.suppress(LimitError):
+        store.put(key, b"y")
+    assert store.get_at(key, handle) == store.get(key)
+
+
+@pytest.mark.parametrize("deleted", ["/w/t/0", "/w/t/0/", "/w", "", "/w/t/1", "/x"])
+@pytest.mark.parametrize("call", [Store.delete, Store.delete_all])
+@pytest.mark.parametrize("has_below", [False, True])
+def test_handle_of_a_deleted_key_finds_nothing(
+    call: Callable[[Store, str], None], deleted: str, has_below: bool
+) -> None:
+    """It holds no heartbeat, and finds the next one of the key."""
+    store, handle = Store(), LeafHandle()
+    store.put("/x/y", b"x")
+    store.put("/w/t/1", b"x")
+    store.put("/w/t/0", b"x")
+    if has_below:
+        store.put("/w/t/0/below", b"x")
+    assert store.get_at("/w/t/0", handle) == b"x"
+    call(store, deleted)
+    expected = store.get("/w/t/0")
+    assert handle.leaf.value == (expected or b"")
+    assert store.get_at("/w/t/0", handle) == expected
+    store.put("/w/t/0", b"y")
+    assert store.get_at("/w/t/0", handle) == b"y"
+
+
+def test_handle_finds_nothing_in_a_subtree_that_is_not_freed_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The leaf still has its value and its account, but the epoch has changed."""
+    monkeypatch.setattr(detached, "FREED_PER_STEP", 1)
+    store, handle = Store(), LeafHandle()
+    for number in range(3):
+        store.put(f"/w/t/{number}", b"old")
+    assert store.get_at("/w/t/0", handle) == b"old"
+    store.delete_all("/w")
+    assert (handle.leaf.value, store.get_at("/w/t/0", handle)) == (b"old", None)
+    # Not yet stored again, it is still looked up each time.
+    assert store.get_at("/w/t/0", handle) is None
+    while store.reclaim():
+        pass
+    assert handle.leaf.value == b""
+    store.put("/w/t/0", b"new")
+    assert store.get_at("/w/t/0", handle) == b"new"
 
 
 def test_empty_details_are_a_value() -> None:
@@ -571,19 +657,20 @@ def test_huge_subtree_is_freed_in_steps() -> None:
 # --- threads ----------------------------------------------------------------
 
 
-def hammer(store: Store, random: Random) -> None:
+def hammer(store: Store, random: Random, shared: dict[str, LeafHandle]) -> None:
     """Make thousands of calls on a few keys; they may succeed or be refused."""
     places = {path: KeyHandle(path) for path in ODD_PATHS}
     calls: list[Callable[[str], object]] = [
         lambda path: store.put(path, random.randbytes(random.randint(0, 99))),
         lambda path: store.put_at(places[path], random.randbytes(9)),
         store.get,
+        lambda path: store.get_at(path, shared[path]),
         store.list_nodes,
         store.delete,
         store.delete_all,
     ]
     for _ in range(5_000):
-        (call,) = random.choices(calls, (4, 4, 1, 1, 3, 1))
+        (call,) = random.choices(calls, (4, 4, 1, 1, 1, 3, 1))
         with contextlib.suppress(LimitError):
             call(random.choice(ODD_PATHS))
 
@@ -591,18 +678,24 @@ def hammer(store: Store, random: Random) -> None:
 def test_threads_leave_a_sound_store() -> None:
     """Threads that use the same few keys at once leave a valid trie."""
     store = Store(budget_bytes=6_000)
+    shared = {path: LeafHandle() for path in ODD_PATHS}
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(4) as threads:
-            runs = [threads.submit(hammer, store, Random(n)) for n in range(4)]  # noqa: S311  (no secret)
+            runs = [
+                threads.submit(hammer, store, Random(n), shared)  # noqa: S311  (no secret)
+                for n in range(4)
+            ]
             for run in runs:
                 run.result()
     finally:
         sys.setswitchinterval(interval_s)
     assert_sound(store)
     for path in ODD_PATHS:
+        assert store.get_at(path, shared[path]) == store.get(path)
         store.delete(path)
+        assert store.get_at(path, shared[path]) is None
     assert_empty(store)
 
 
