@@ -11,7 +11,7 @@ for good.  The replies to earlier requests are still sent.
 then does what `wait` says:
 
     REQUEST   read from the peer, and pass the bytes to `receive_data`, unless
-              `answer_fast` has answered them
+              `fast_path` has answered them
     MORE      the same, with a deadline: a frame or a SASL exchange is incomplete
     ROOM      once everything is sent, call `resume`; do not read before
     TURN      serve the other connections, then call `resume`
@@ -24,6 +24,14 @@ then does what `wait` says:
 
 So the owner reads from the peer only in REQUEST and MORE.  It calls `fail` to end the
 connection on its own initiative, and `close` once nobody will receive a reply any more.
+
+**The fast path.**  Nearly everything that arrives is one pulse of a worker, or one read
+of Nimbus.  `fast_path` answers these, with the same outcome as `receive_data` but in a
+fraction of the time.  It is None unless the last call returned `Wait.REQUEST` with all
+replies, and nothing is pending or unread, so an owner that has sent the replies may
+always ask it first.  If it returns a reply, the owner sends it and waits for the next
+request.  If it returns None, it has done nothing, and the owner calls `receive_data`.
+If it raises a `PeerError`, the owner passes that to `fail`.
 
 **Bounded output.**  A small request may have a large reply, so the protocol reads no
 more frames once `MAX_OUTGOING_BYTES` wait to be sent (ROOM).  The frames that follow
@@ -53,7 +61,7 @@ import logging
 from collections.abc import Callable, Sequence
 from enum import Enum
 from itertools import groupby
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from pacemaker.core.accounts.account import (
     KEYS_AND_LISTS_PER_CHARGE,
@@ -126,6 +134,23 @@ _REQUEST: Final = Wait.REQUEST
 Output: TypeAlias = tuple[Sequence[bytes], Wait]
 
 
+class FastPath(Protocol):
+    """What may answer bytes before anything else looks at them."""
+
+    def answer_one(self, data: bytes) -> bytes | None:
+        """Answer the bytes if they are one request of the usual kind.
+
+        Args:
+            data: the bytes; none at the end of the stream, which is no request.
+
+        Returns:
+            The reply, or None if nothing was done.
+
+        Raises:
+            PeerError: the request cannot be carried out.
+        """
+
+
 class ServerProtocol:
     """One connection.  Only one thread at a time may call it.
 
@@ -141,11 +166,13 @@ class ServerProtocol:
 
     Attributes:
         phase: what the connection expects next.
+        fast_path: what may answer the next bytes; None if only `receive_data` may (see
+            the module's docstring).  Read-only for the owner.
         frames: the bytes that were received but not read yet; read-only for the owner.
         sasl_step: the pending SASL step; None unless the phase is STEPPING.
         slice_cost: the cost of the last slice.  It is that of a whole slice if no
             message was completed, so that a peer that sends a few bytes at a time does
-            not count as cheap.  `answer_fast` leaves it; the owner may reset it.
+            not count as cheap.  `fast_path` leaves it; the owner may reset it.
         authenticated: whether the peer may read.
         user: the peer's user, if it has authenticated.
         error: why the connection is CLOSED, if the server ended it.  Usually the peer
@@ -160,7 +187,6 @@ class ServerProtocol:
         "_conduct",
         "_debug",
         "_dispatcher",
-        "_fast_path",
         "_has_more",
         "_is_charged",
         "_large_list",
@@ -174,6 +200,7 @@ class ServerProtocol:
         "account",
         "authenticated",
         "error",
+        "fast_path",
         "frames",
         "peer",
         "peer_record",
@@ -206,9 +233,8 @@ class ServerProtocol:
         # Answers the pulses of a peer that has sent two consecutive pulses to one key.
         # It is None while misses are held and once the phase is CLOSED.
         self._pulse_fast_path: PulseFastPath | None = None
-        # What may answer the next bytes before anything else looks at them.  Only set
-        # while nothing is pending, because replies are sent in order.
-        self._fast_path: PulseFastPath | ReadFastPath | None = None
+        # Only set while nothing is pending, because replies are sent in order.
+        self.fast_path: FastPath | None = None
         # Answers the reads of a peer that has sent one and may read.
         self._read_fast_path: ReadFastPath | None = None
         self._last_key: str | None = None
@@ -253,29 +279,6 @@ class ServerProtocol:
             self.frames.receive(data)
             self._read_frames()
         return self._output()
-
-    def answer_fast(self, data: bytes) -> bytes | None:
-        """Answer the bytes if they are one pulse of a worker, or one read of Nimbus.
-
-        This is the fast path for nearly everything that arrives.  `receive_data` would
-        do the same, but takes longer.
-
-        Args:
-            data: the bytes.
-
-        Returns:
-            The reply to send now; then the connection waits for the next request.
-            None if `receive_data` has to be called.
-        """
-        fast_path = self._fast_path
-        if fast_path is None:
-            return None
-        try:
-            return fast_path.answer_one(data)
-        except PeerError as exc:
-            # `receive_data` then returns `Wait.END`.
-            self._end(exc)
-            return None
 
     def resume(self) -> Output:
         """Continue with unread frames and released reads, within the bounds.
@@ -333,7 +336,7 @@ class ServerProtocol:
         self._enter(PhaseEvent.FAILURE)
         self._has_more = False
         self._large_list = None
-        self._pulse_fast_path = self._read_fast_path = self._fast_path = None
+        self._pulse_fast_path = self._read_fast_path = self.fast_path = None
         self.sasl_step = None
         self.frames = FrameReader(0)
         self.close()
@@ -402,7 +405,7 @@ class ServerProtocol:
             or self.frames.unread_bytes
         ):
             wait = self._wait()
-            self._fast_path = None
+            self.fast_path = None
             if self._pending_requests is not None and wait is Wait.TURN:
                 # Keep the replies until the whole batch is read.  An unread frame may
                 # be one of the same reads, sent again.  Then `_answer_now_or_later`
@@ -413,7 +416,7 @@ class ServerProtocol:
         else:
             # Nothing is unread, and all replies leave with this call.
             wait = _REQUEST
-            self._fast_path = self._pulse_fast_path or self._read_fast_path
+            self.fast_path = self._pulse_fast_path or self._read_fast_path
         if outgoing:
             self._outgoing = []
             self._outgoing_bytes = 0

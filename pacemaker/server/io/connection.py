@@ -18,7 +18,6 @@ import logging
 import os
 import select
 import socket
-import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -44,7 +43,7 @@ from pacemaker.server.io.sockets import (
     unread_bytes,
 )
 from pacemaker.server.upgrade_state import ConnectionState, PeerAddress
-from pacemaker.wire import messages
+from pacemaker.wire import fast_codec, messages
 from pacemaker.wire.frames import HEAD_SIZE
 
 _logger: Final = logging.getLogger(__name__)
@@ -52,9 +51,6 @@ _logger: Final = logging.getLogger(__name__)
 # Looked up once, as `pacemaker.core.protocol.server_protocol` does.
 _OPEN: Final = Phase.OPEN
 _REQUEST: Final = Wait.REQUEST
-
-# The first bytes of the body of a CREATE_PATH request: the field of its type.
-_CREATE_PATH: Final = struct.pack(">bhi", 8, 1, messages.CREATE_PATH)
 
 # Looked up once, as above.
 _READING: Final = IoState.READING
@@ -180,9 +176,19 @@ class Connection:
         except OSError as exc:
             self._lose_peer(exc.strerror or "read failed")
             return
-        reply: bytes | None = None
-        if self._wait is _REQUEST and self._is_greeted:
-            reply = self.protocol.answer_fast(data)
+        # No other check is needed.  If there is a fast path, the protocol waits for a
+        # request, and its last reply has been sent, because nothing is read while one
+        # is unsent (`_enter_for`).  The connection is greeted (`_greet`), and does not
+        # linger, because a protocol that has failed has no fast path.
+        fast_path = self.protocol.fast_path
+        if fast_path is None:
+            self._on_data(data)
+            return
+        try:
+            reply = fast_path.answer_one(data)
+        except PeerError as exc:
+            self._advance(self.protocol.fail(exc))
+            return
         if reply is None:
             self._on_data(data)
             return
@@ -221,9 +227,12 @@ class Connection:
 
         A health check sends CREATE_PATH, which changes nothing, and disconnects.  Two
         lines every few seconds would make up most of the log.
+
+        The bytes must be exactly one CREATE_PATH.  If others could follow, a peer could
+        get a fast path with them, and would never be logged.
         """
         self.owner.note_first_bytes(self)
-        if data[HEAD_SIZE:].startswith(_CREATE_PATH):
+        if _is_create_path(data):
             _logger.debug("%s: connected, with CREATE_PATH", self.protocol.peer)
             return
         self._is_greeted = True
@@ -571,3 +580,12 @@ class Connection:
         if interest != self.interest:
             self.interest = interest
             self.owner.set_interest(self.fd, interest)
+
+
+def _is_create_path(data: bytes) -> bool:
+    """Return whether bytes are one frame with a CREATE_PATH, as Storm writes it."""
+    body_bytes = len(data) - HEAD_SIZE
+    if body_bytes < 0 or data[:HEAD_SIZE] != body_bytes.to_bytes(HEAD_SIZE, "big"):
+        return False
+    message = fast_codec.decode(data, HEAD_SIZE, len(data))
+    return message is not None and message.type == messages.CREATE_PATH

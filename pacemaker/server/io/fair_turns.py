@@ -59,6 +59,8 @@ _SPREAD: Final = 0x9E3779B1
 # A descriptor and what happened on it.
 _Event: TypeAlias = tuple[int, int]
 
+# Looked up once.
+_EPOLLIN: Final = select.EPOLLIN
 _cost_class: Final = attrgetter("cost_class")
 
 
@@ -159,13 +161,14 @@ class FairTurns:
                 if self._is_too_long(owner.process_cpu_now() - began_cpu_s, at):
                     return self._serve_shared(ready[at:]) or is_woken
             for fd, events in ready[at : at + _EVENTS_PER_SAMPLE]:
-                connection = connections.get(fd)
-                if connection is None:
+                try:
+                    connection = connections[fd]
+                except KeyError:
                     # If it is not the wake-up, its connection was closed in this turn.
                     is_woken = is_woken or fd == self._wake_fd
                     continue
                 try:
-                    if events == select.EPOLLIN:
+                    if events == _EPOLLIN:
                         connection.on_readable()
                     else:
                         connection.on_event(events)

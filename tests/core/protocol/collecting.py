@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pacemaker.core.protocol.server_protocol import Output, ServerProtocol, Wait
+from pacemaker.errors import PeerError
 
 
 class Collecting(ServerProtocol):
@@ -19,10 +20,14 @@ class Collecting(ServerProtocol):
 
     def receive_data(self, data: bytes) -> Output:
         """Receive data as a connection does: the fast path is tried first."""
-        reply = self.answer_fast(data)
-        if reply is None:
-            return super().receive_data(data)
-        return self._collect(((reply,), Wait.REQUEST))
+        if self.fast_path is not None:
+            try:
+                reply = self.fast_path.answer_one(data)
+            except PeerError as exc:
+                return self.fail(exc)
+            if reply is not None:
+                return self._collect(((reply,), Wait.REQUEST))
+        return super().receive_data(data)
 
     def _output(self) -> Output:
         return self._collect(super()._output())

@@ -259,6 +259,30 @@ def test_first_read_makes_a_reader() -> None:
     assert takes_fast_path(server, READ)
 
 
+@pytest.mark.parametrize("usual", [PULSE, READ])
+@pytest.mark.parametrize("behind", [PULSE[:9], READ[:-1], GARBAGE])
+def test_fast_path_is_only_there_between_requests(usual: bytes, behind: bytes) -> None:
+    """There is none amid a frame or after the end; a reply or two change nothing."""
+    server = new_protocol()
+    assert server.fast_path is None
+    serve(server, [usual, usual])
+    fast_path = server.fast_path
+    assert fast_path is not None
+    serve(server, [usual, usual * 2])
+    assert server.fast_path is fast_path
+    serve(server, [usual + behind])
+    assert server.fast_path is None
+
+
+@pytest.mark.parametrize("usual", [PULSE, READ])
+def test_fast_path_is_not_there_after_a_failure(usual: bytes) -> None:
+    """The owner's own refusal takes it away as well."""
+    server = new_protocol()
+    serve(server, [usual, usual])
+    server.fail(LimitError("enough"))
+    assert server.fast_path is None
+
+
 def test_peer_that_may_not_read_gets_no_fast_path() -> None:
     """Every one of its reads is refused."""
     server = new_protocol(like_digest)
@@ -515,6 +539,9 @@ def test_any_bytes_and_calls_lead_to_a_legal_state(
         assert (server.user is not None) == (server.authenticated and make is not None)
         assert server.frames.unread_bytes >= 0
         assert server.phase in Phase
+        if server.fast_path is not None:
+            assert (server.phase, server.wait) == (Phase.OPEN, Wait.REQUEST)
+            assert server.frames.unread_bytes == 0
 
 
 @given(st.binary(max_size=60))

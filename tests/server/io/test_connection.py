@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import socket
+import struct
 import termios
 import threading
 
@@ -529,6 +530,68 @@ def test_health_check_leaves_no_line_in_the_log(
         assert hand.ask(peer, create) == created
         assert hand.ask(peer, PULSE) == ACK
         assert caplog.messages == ["10.0.0.1:5: connected"]
+
+
+@pytest.mark.parametrize("behind", [GET, PULSE * 2, b"\0"])
+def test_request_behind_that_of_a_health_check_is_logged(
+    behind: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise the fast path would answer all that follows, and never log the peer."""
+    create = wire.path_request(Type.CREATE_PATH, "/", 1)
+    with caplog.at_level(logging.INFO), Hand() as hand:
+        peer, _ = hand.connect("10.0.0.1:5")
+        peer.send(create + behind)
+        hand.turn_until_readable(peer)
+        assert caplog.messages == ["10.0.0.1:5: connected"]
+
+
+def test_unfinished_frame_is_no_health_check(caplog: pytest.LogCaptureFixture) -> None:
+    """What looks like a CREATE_PATH may be the beginning of something longer."""
+    create = wire.path_request(Type.CREATE_PATH, "/", 1)
+    with caplog.at_level(logging.INFO), Hand() as hand:
+        peer, _ = hand.connect("10.0.0.1:5")
+        peer.send(struct.pack(">i", len(create)) + create[4:])
+        hand.thread.turn()
+        assert caplog.messages == ["10.0.0.1:5: connected"]
+
+
+def test_pulse_that_cannot_be_stored_is_refused_on_the_fast_path_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The peer gets the earlier replies and a FIN, and the log has the reason."""
+    with Hand() as hand, caplog.at_level(logging.WARNING):
+        peer, connection = hand.connect("10.0.0.1:5")
+        for _ in range(3):
+            peer.send(PULSE)
+            hand.thread.turn()
+        assert connection.protocol.fast_path is not None
+        hand.store.delete("/w/t/1")
+        hand.store.budget_bytes = 0
+        peer.send(PULSE)
+        hand.thread.turn()
+        assert [peer.receive() for _ in range(3)] == [ACK] * 3
+        assert peer.ended() == "eof"
+        peer.send(PULSE)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+        assert hand.store.get("/w/t/1") is None
+        assert hand.figures.ended_refused == 1
+    (line,) = caplog.messages
+    assert line.startswith("10.0.0.1:5: closed: the store is full")
+
+
+@pytest.mark.parametrize("usual", [PULSE, GET])
+def test_end_of_stream_is_no_request_of_the_fast_path(usual: bytes) -> None:
+    """A peer that the fast path serves may end its stream like any other."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        for _ in range(3):
+            assert hand.ask(peer, usual)
+        assert connection.protocol.fast_path is not None
+        peer.socket.shutdown(socket.SHUT_WR)
+        hand.turn_until(lambda: connection.is_closed)
+        assert connection.ending is Ending.FINISHED
+        assert peer.ended() == "eof"
 
 
 @pytest.mark.parametrize(

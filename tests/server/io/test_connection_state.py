@@ -230,3 +230,20 @@ def test_greeting_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
         new.ask(silent, PULSE)
     assert caplog.text.count("10.0.0.1:5: connected") == 1
     assert caplog.text.count("10.0.0.2:5: connected") == 1
+
+
+def test_peer_that_began_like_a_health_check_is_logged_after_an_upgrade(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It gets a fast path only with a request that is logged."""
+    caplog.set_level("INFO")
+    with Hand() as old, Hand() as new:
+        peer, _ = old.connect("10.0.0.1:5")
+        old.ask(peer, wire.path_request(Type.CREATE_PATH, "/", 1))
+        hand_over(old, new)
+        (connection,) = new.thread.connections.values()
+        assert connection.protocol.fast_path is None
+        for _ in range(3):
+            new.ask(peer, READ)
+        assert connection.protocol.fast_path is not None
+    assert caplog.text.count("10.0.0.1:5: connected\n") == 1
