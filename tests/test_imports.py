@@ -28,8 +28,8 @@ ROOMS = {
     "admin": "call_soon errors wakeup",
     "core": "wire",
     "core.accounts": "",
-    "core.history": "heartbeats",
     "core.store": "core.accounts errors wire",
+    "core.history": "core.store heartbeats",
     "core.protocol": (
         "call_soon core core.accounts core.history core.store errors sasl wire"
     ),

@@ -31,7 +31,7 @@ _DATA: Final = b"\x0c\x00\x02"
 _PATH: Final = b"\x0b\x00\x01"
 _PULSE: Final = b"\x0c\x00\x02"
 _PULSE_ID: Final = b"\x0b\x00\x01"
-_DETAILS_HEAD: Final = b"\x0b\x00\x02"
+DETAILS_HEAD: Final = b"\x0b\x00\x02"
 # The head of `nodes`, the head of its only field, which is a list, and the type of the
 # list's elements.
 _NODES: Final = b"\x0c\x00\x05" + b"\x0f\x00\x01" + b"\x0b"
@@ -47,7 +47,7 @@ PULSE_TAIL: Final = _STOP + _STOP + _MESSAGE_ID
 
 # The parts of a SEND_PULSE around its key and its details.
 _PULSE_HEAD_AND_LENGTH: Final = struct.Struct(f">{len(_PULSE_HEAD)}si")
-_DETAILS_HEAD_AND_LENGTH: Final = struct.Struct(f">{len(_DETAILS_HEAD)}si")
+_DETAILS_HEAD_AND_LENGTH: Final = struct.Struct(f">{len(DETAILS_HEAD)}si")
 _PULSE_TRAILER: Final = struct.Struct(f">{len(PULSE_TAIL)}sib")
 _PULSE_HEAD_AND_LENGTH_SIZE: Final = _PULSE_HEAD_AND_LENGTH.size
 _DETAILS_HEAD_AND_LENGTH_SIZE: Final = _DETAILS_HEAD_AND_LENGTH.size
@@ -72,21 +72,14 @@ _PATH_HEADS: Final = {
         messages.DELETE_PULSE_ID,
     )
 }
-_PATH_TAIL: Final = _STOP + _MESSAGE_ID
+# The bytes between the path of a request and its message id.
+PATH_TAIL: Final = _STOP + _MESSAGE_ID
 _PATH_HEAD_SIZE: Final = len(next(iter(_PATH_HEADS)))
 # After the constant bytes of the tail: the message id and the message's STOP.
 _ID_AND_STOP_SIZE: Final = 5
 
-# A frame with a GET_PULSE: its length, constant bytes, the path with its length, and
-# constant bytes; then the message id, and the message's STOP.
-_GET_HEAD: Final = _TYPE + _pack_i32(messages.GET_PULSE) + _DATA + _PATH
-_GET_FRAME_HEAD: Final = struct.Struct(f">i{len(_GET_HEAD)}si")
-_GET_TRAILER: Final = struct.Struct(f">{len(_PATH_TAIL)}s{_ID_AND_STOP_SIZE}s")
-_unpack_get_head: Final = _GET_FRAME_HEAD.unpack_from
-_unpack_get_trailer: Final = _GET_TRAILER.unpack_from
-_GET_PATH_AT: Final = _GET_FRAME_HEAD.size
-_GET_SIZE_AT: Final = _GET_PATH_AT - 4
-_GET_OVERHEAD_BYTES: Final = _GET_FRAME_HEAD.size + _GET_TRAILER.size
+# The constant bytes of a GET_PULSE before the length of its path.
+GET_HEAD: Final = _TYPE + _pack_i32(messages.GET_PULSE) + _DATA + _PATH
 
 _MESSAGE_TRAILER_SIZE: Final = len(_MESSAGE_ID) + _ID_AND_STOP_SIZE
 _PLAIN_SIZE: Final = len(_TYPE) + 4 + _MESSAGE_TRAILER_SIZE
@@ -103,12 +96,9 @@ _PLAIN_HEADS: Final = {
 }
 # A SEND_PULSE_RESPONSE as a frame is this head, the message id and the message's STOP.
 PULSE_ACK_HEAD: Final = _PLAIN_HEADS[messages.SEND_PULSE_RESPONSE]
-_PULSE_RESPONSE_HEAD: Final = (
+# The constant bytes of a GET_PULSE_RESPONSE before the length of its path.
+PULSE_RESPONSE_HEAD: Final = (
     _TYPE + _pack_i32(messages.GET_PULSE_RESPONSE) + _DATA + _PULSE + _PULSE_ID
-)
-# The constant bytes of its frame, but for the fields' lengths.
-_PULSE_RESPONSE_BYTES: Final = (
-    len(_PULSE_RESPONSE_HEAD) + len(PULSE_TAIL) + _ID_AND_STOP_SIZE
 )
 _NODES_RESPONSE_HEAD: Final = (
     _TYPE + _pack_i32(messages.GET_ALL_NODES_FOR_PATH_RESPONSE) + _DATA + _NODES
@@ -163,7 +153,7 @@ def decode_pulse(data: bytes, start: int, end: int) -> tuple[str, bytes, int] | 
     mark, details_bytes = _unpack_details_head(data, details_head_at)
     tail_at = details_at + details_bytes
     if (
-        mark != _DETAILS_HEAD
+        mark != DETAILS_HEAD
         or details_bytes < 0
         or tail_at + _PULSE_TRAILER_SIZE != end
     ):
@@ -184,7 +174,7 @@ def encode_pulse_head(key: str) -> bytes:
     return (
         _PULSE_HEAD_AND_LENGTH.pack(_PULSE_HEAD, len(key_bytes))
         + key_bytes
-        + _DETAILS_HEAD
+        + DETAILS_HEAD
     )
 
 
@@ -197,7 +187,7 @@ def _decode_path(kind: int, data: bytes, size_at: int, end: int) -> Message | No
     if (
         tail_at < path_at
         or id_at + _ID_AND_STOP_SIZE != end
-        or data[tail_at:id_at] != _PATH_TAIL
+        or data[tail_at:id_at] != PATH_TAIL
         or data[end - 1]
     ):
         return None
@@ -206,61 +196,6 @@ def _decode_path(kind: int, data: bytes, size_at: int, end: int) -> Message | No
     except UnicodeDecodeError:
         return None
     return Message(kind, path, _unpack_i32(data, id_at)[0])
-
-
-def decode_get_frame(data: bytes) -> tuple[str, bytes, bytes] | None:
-    """Read a frame with a GET_PULSE, if the bytes are exactly that.
-
-    Args:
-        data: bytes of a stream, from the beginning of a frame.
-
-    Returns:
-        The path; the path as it is written, with its length; and the message id
-        with the STOP after it.  None if the bytes are anything else.
-    """
-    path_bytes = len(data) - _GET_OVERHEAD_BYTES
-    if path_bytes < 0:
-        return None
-    tail_at = _GET_PATH_AT + path_bytes
-    tail, id_and_stop = _unpack_get_trailer(data, tail_at)
-    if (
-        _unpack_get_head(data, 0) != (len(data) - 4, _GET_HEAD, path_bytes)
-        or tail != _PATH_TAIL
-        or id_and_stop[4]
-    ):
-        return None
-    try:
-        path = data[_GET_PATH_AT:tail_at].decode()
-    except UnicodeDecodeError:
-        return None
-    return path, data[_GET_SIZE_AT:tail_at], id_and_stop
-
-
-def encode_get_reply(path: bytes, details: bytes | None, id_and_stop: bytes) -> bytes:
-    """Write the GET_PULSE_RESPONSE to what `decode_get_frame` has read, as a frame.
-
-    Args:
-        path: the path as it is written, with its length.
-        details: the details of the heartbeat; None if there is none.
-        id_and_stop: the message id and the STOP after it, as `decode_get_frame` returns
-            them.
-    """
-    if details is None:
-        size = _PULSE_RESPONSE_BYTES + len(path)
-        return _pack_i32(size) + _PULSE_RESPONSE_HEAD + path + PULSE_TAIL + id_and_stop
-    size = _PULSE_RESPONSE_BYTES + len(path) + len(_DETAILS_HEAD) + 4 + len(details)
-    return b"".join(
-        (
-            _pack_i32(size),
-            _PULSE_RESPONSE_HEAD,
-            path,
-            _DETAILS_HEAD,
-            _pack_i32(len(details)),
-            details,
-            PULSE_TAIL,
-            id_and_stop,
-        )
-    )
 
 
 def encode(message: Message) -> tuple[bytes, ...] | None:
@@ -314,11 +249,11 @@ def encode_around_names(
 def _encode_pulse(pulse: Pulse, id_and_stop: bytes) -> tuple[bytes, ...]:
     key = pulse.id.encode()
     details = pulse.details
-    head = _PULSE_RESPONSE_HEAD + _pack_i32(len(key)) + key
+    head = PULSE_RESPONSE_HEAD + _pack_i32(len(key)) + key
     tail = PULSE_TAIL + id_and_stop
     if details is None:
         return (_pack_i32(len(head) + len(tail)) + head + tail,)
-    head += _DETAILS_HEAD + _pack_i32(len(details))
+    head += DETAILS_HEAD + _pack_i32(len(details))
     head = _pack_i32(len(head) + len(details) + len(tail)) + head
     if len(details) < LARGE_VALUE_BYTES:
         return (head + details + tail,)

@@ -37,7 +37,7 @@ def history(ahead_s: float = 0.0, is_relay: bool = False) -> str:
         kept.note_pulse(KEY, before, now_s, VALUE)
     before.end = ConnectionEnd.RESET
     kept.note_pulse(KEY, PeerRecord("10.0.0.1:4002"), 1_300.0, VALUE)
-    kept.note_read(KEY, nimbus, 1_301.0)
+    kept.note_read(kept.records[KEY], nimbus, 1_301.0)
     return b"".join(
         write_history(kept, {KEY: VALUE}.get, 1_302.0 + ahead_s, 1_302.0, "", is_relay)
     ).decode()

@@ -11,7 +11,7 @@ from pacemaker.core.accounts.account import Account
 from pacemaker.core.figures import Figures
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.server_protocol import ServerProtocol, Wait
-from pacemaker.core.store.store import Store
+from pacemaker.core.store.store import LeafHandle, Store
 from pacemaker.errors import LimitError
 from pacemaker.relay import backend
 from pacemaker.relay.backend import ANNOUNCEMENT, RelayBackend, ThreadRequests
@@ -154,6 +154,28 @@ def test_read_is_answered_when_the_answer_comes() -> None:
     (question,) = client.asked()
     assert (question.kind, question.path) == (QuestionKind.PULSE, KEY)
     assert client.answer(question, b"x") == wire.pulse_reply(KEY, b"x", 7)
+
+
+def test_reads_never_take_the_fast_path() -> None:
+    """Other Pacemakers answer them, even if the history has a record of the key."""
+    client = Client()
+    for _ in range(2):
+        client.send(get())
+        (question,) = client.asked()
+        assert client.answer(question, b"x") == wire.pulse_reply(KEY, b"x", 7)
+        assert client.protocol.fast_path is None
+
+
+def test_handle_makes_no_difference_to_an_answer() -> None:
+    """As the store of a dispatcher, a backend has the one answer of its request."""
+    client, message = Client(), Message(Type.GET_PULSE, KEY, 7)
+    client.backend.on_release = lambda: None
+    assert client.backend.answer_later(message, True)
+    (question,) = client.asked()
+    client.answer(question, b"x")
+    assert client.backend.next_released() == message
+    assert client.backend.get_at(KEY, LeafHandle()) == b"x"
+    assert client.backend.get_at(KEY, LeafHandle()) is None
 
 
 def test_reads_are_answered_in_any_order() -> None:

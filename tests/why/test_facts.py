@@ -48,7 +48,7 @@ def eventful() -> History:
     history.note_pulse(KEY, after, 113.0, VALUE)
     after.end, after.ended_s = ConnectionEnd.FIN, 150.0
     for now_s in (120.0, 160.0):
-        history.note_read(KEY, nimbus, now_s)
+        history.note_read(history.records[KEY], nimbus, now_s)
     history.note_delete("/workerbeats/other-1-1", nimbus, 161.0)
     history.note_pulse("/not/a/worker", before, 100.0, b"")
     return history

@@ -134,12 +134,19 @@ class History:
                 KeyEvent(now_s, kind, peer_record.peer, gap_s, uptime_s, before.end),
             )
 
-    def note_read(self, key: str, peer_record: PeerRecord, now_s: float) -> None:
-        """Note a read by a peer that reads as Nimbus does."""
+    def note_read(
+        self, record: KeyRecord | None, peer_record: PeerRecord, now_s: float
+    ) -> None:
+        """Note a read by a peer that reads as Nimbus does.
+
+        Args:
+            record: the key's record; None if it has none.
+            peer_record: the connection of the peer.
+            now_s: the time.
+        """
         if self.read_s and now_s - self.read_s > READ_GAP_S:
             self.read_gaps.append((self.read_s, now_s))
         self.reader, self.read_s = peer_record, now_s
-        record = self.records.get(key)
         if record is None:
             return
         # Nimbus counts from the last change that it saw.  Two reads between two pulses

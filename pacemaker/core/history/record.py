@@ -2,7 +2,8 @@
 
 A `KeyRecord` belongs to a key, a `PeerRecord` to one connection, and a `KeyEvent` is
 something unusual.  A `KeyRecord` keeps its last `MAX_EVENTS` events in packed form,
-because as objects they would take several times as much memory.
+because as objects they would take several times as much memory.  It is also the handle
+by which the store finds the key's value again (`ReadFastPath`).
 
 Times are in monotonic seconds.  The clock is the system's, so they stay valid across an
 upgrade in place.  This module reads no clock.
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+from pacemaker.core.store.store import LeafHandle
+
 MAX_EVENTS: Final = 32
 # Storm's workers write every 3 s (2.0 to 2.2: every 60 s), and a pulse is late after
 # more than twice that.
@@ -25,8 +28,9 @@ LATE_FACTOR: Final = 2.0
 _RUN: Final = 3
 _SAME_FACTOR: Final = 1.2
 
-# What a record takes without its key: itself, its entry, its times, its writer.
-RECORD_BYTES: Final = 450
+# What a record takes without its key: itself, its entry, its times, its writer, and the
+# empty leaf of a key that was deleted.
+RECORD_BYTES: Final = 466
 # The time, the kind, how the previous connection had ended, the worker's uptime, a
 # duration in seconds, and the length of the peer's name, which follows.
 _EVENT: Final = struct.Struct("<dBBifB")
@@ -127,8 +131,8 @@ class TurnTime:
 NO_TURN_TIME: Final = TurnTime()
 
 
-class KeyRecord:
-    """The history of one key.
+class KeyRecord(LeafHandle):
+    """The history of one key, which is also the key's handle in the store.
 
     Attributes:
         writer: the connection of the last pulse.
@@ -157,6 +161,7 @@ class KeyRecord:
     )
 
     def __init__(self, now_s: float, peer_record: PeerRecord) -> None:
+        super().__init__()
         self.writer = peer_record
         self.reader = NO_PEER
         self.first_s = self.last_s = now_s

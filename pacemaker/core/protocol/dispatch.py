@@ -20,7 +20,7 @@ from pacemaker.core.history.record import (
 )
 from pacemaker.core.protocol.large_list import LARGE_LIST_NAMES, LargeList
 from pacemaker.core.protocol.pulse_fast_path import PulseFastPath, PulseStore
-from pacemaker.core.protocol.read_fast_path import ReadFastPath
+from pacemaker.core.protocol.read_fast_path import ReadableStore, ReadFastPath
 from pacemaker.core.store.store import KeyHandle
 from pacemaker.errors import LimitError, MalformedError
 from pacemaker.wire import messages
@@ -50,7 +50,7 @@ _MAX_UTF8_BYTES: Final = 4
 _Answer: TypeAlias = Callable[[str], Data]
 
 
-class HeartbeatStore(PulseStore, Protocol):
+class HeartbeatStore(PulseStore, ReadableStore, Protocol):
     """Where requests are carried out: the store, or a relay's connection."""
 
     def put(
@@ -61,9 +61,6 @@ class HeartbeatStore(PulseStore, Protocol):
         account: Account = UNKNOWN_PEER,
     ) -> None:
         """Store a heartbeat."""
-
-    def get(self, key: str) -> bytes | None:
-        """Return a heartbeat; None if there is none."""
 
     def count_names(self, path: str) -> int:
         """Return about how many names a directory has."""
@@ -196,7 +193,8 @@ class Dispatcher:
         """Note a request other than a pulse in the history."""
         if kind == messages.GET_PULSE:
             if peer_record.is_reader:
-                history.note_read(path, peer_record, self._turn_time.now_s)
+                record = history.records.get(path)
+                history.note_read(record, peer_record, self._turn_time.now_s)
         elif kind == messages.GET_ALL_NODES_FOR_PATH:
             # Nimbus asks for one list in each of its rounds, and no worker does.
             peer_record.is_reader = True

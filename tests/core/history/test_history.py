@@ -122,12 +122,12 @@ def test_read_of_a_value_that_is_late_is_an_event_once() -> None:
     )
     record = beat(kept, worker, 100.0)
     for now_s in (101.0, 102.0, 111.0, 121.0):
-        kept.note_read(KEY, nimbus, now_s)
+        kept.note_read(kept.records[KEY], nimbus, now_s)
     (event,) = record.list_events()
     assert event == KeyEvent(111.0, EventKind.UNCHANGED, "10.0.0.9:1", 11.0)
     assert record.is_unchanged
     beat(kept, worker, 122.0)
-    kept.note_read(KEY, nimbus, 131.0)
+    kept.note_read(kept.records[KEY], nimbus, 131.0)
     assert not record.is_unchanged
     assert (record.read_s, kept.read_s, kept.reader) == (131.0, 131.0, nimbus)
 
@@ -136,7 +136,7 @@ def test_time_without_reads_is_kept() -> None:
     """A gap between Nimbus's reads is kept: it was away, or blocked."""
     kept, nimbus = history(), PeerRecord("10.0.0.9:1")
     for now_s in (100.0, 110.0, 170.0, 180.0):
-        kept.note_read("/absent", nimbus, now_s)
+        kept.note_read(None, nimbus, now_s)
     assert list(kept.read_gaps) == [(110.0, 170.0)]
 
 
@@ -176,8 +176,8 @@ def test_history_is_carried_over() -> None:
     )
     kept.began_s = 5.0
     beat(kept, worker, 100.0, 103.0, 130.0)
-    kept.note_read(KEY, nimbus, 131.0)
-    kept.note_read(KEY, nimbus, 170.0)
+    kept.note_read(kept.records[KEY], nimbus, 131.0)
+    kept.note_read(kept.records[KEY], nimbus, 170.0)
     kept.note_delete("/workerbeats/x", nimbus, 171.0)
     counted: list[int] = []
     loaded = History(MANY, counted.append)
