@@ -131,7 +131,7 @@ class PulseFastPath:
         number of pulses, but takes longer for a single one.
 
         Args:
-            data: the bytes.
+            data: the bytes; none at the end of the stream.
 
         Returns:
             The reply, or None if the bytes are anything else.
@@ -155,7 +155,12 @@ class PulseFastPath:
             return None
         details = data[self._details_at : end]
         self._store.put_at(self._handle, details)
-        self._figures.count_pulse(size)
+        # The same as `Figures.count_pulse`: a call of it takes 3 % of the time.
+        figures = self._figures
+        figures.pulse_size_histogram[size.bit_length()] += 1
+        figures.pulse_bytes += size
+        if size > figures.largest_pulse_bytes:
+            figures.largest_pulse_bytes = size
         if self._turn_time.now_s >= self._note_from_s:
             self._note(details)
         reply: bytes = _ACK_HEAD + id_and_stop

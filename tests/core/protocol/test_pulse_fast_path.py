@@ -261,6 +261,22 @@ def test_who_awaits_the_key_is_told() -> None:
     assert store.get(KEY) == b"2"
 
 
+def test_single_pulses_are_counted_as_figures_count_them() -> None:
+    """The fast path does itself what `Figures.count_pulse` does for the others."""
+    figures, expected = Figures(), Figures()
+    worker = PulseFastPath(KEY, Store(), figures, 10_000)
+    for size in (0, 1, 1000, 1023, 1024, 5):
+        assert worker.answer_one(send_pulse(KEY, bytes(size), 5)) is not None
+        expected.count_pulse(size)
+        assert figures == expected
+
+
+def test_end_of_stream_is_no_pulse() -> None:
+    """An owner may pass no bytes, which are no request."""
+    assert PulseFastPath("", Store(), Figures(), LIMIT).answer_one(b"") is None
+    assert PulseFastPath(KEY, Store(), Figures(), LIMIT).answer_one(b"") is None
+
+
 class Noted(NamedTuple):
     """Pulses to one key, with a history and their thread's clock."""
 
