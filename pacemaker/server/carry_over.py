@@ -12,6 +12,7 @@ from typing import Final
 
 from pacemaker.core.history.history import History
 from pacemaker.core.store.store import Store
+from pacemaker.errors import LimitError
 from pacemaker.server import limits
 from pacemaker.wire.fast_codec import PULSE_OVERHEAD_BYTES
 
@@ -38,15 +39,19 @@ def restore_heartbeats(
 
     All are kept, even if the budget is smaller now: as with a known key, no worker may
     be taken for dead because of it.  The only ones dropped are those too large for a
-    reply under a lower `pacemaker.thrift.message.size.max`.
+    reply under a lower `pacemaker.thrift.message.size.max`, and those whose key this
+    release does not take any more.
     """
     budget_bytes, store.budget_bytes = store.budget_bytes, sys.maxsize
     most_bytes = max_body_bytes - PULSE_OVERHEAD_BYTES
     for key, value in heartbeats:
-        if len(value) + len(key.encode()) <= most_bytes:
-            store.put(key, value)
-        else:
+        if len(value) + len(key.encode()) > most_bytes:
             _logger.warning("%s: dropped, because it no longer fits in a reply", key)
+            continue
+        try:
+            store.put(key, value)
+        except LimitError as exc:
+            _logger.warning("dropped a heartbeat: %s", exc)
     store.budget_bytes = budget_bytes
 
 

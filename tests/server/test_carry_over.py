@@ -43,6 +43,17 @@ def test_heartbeats_are_restored_whatever_their_budget_is_now(
     assert store.budget_bytes == 1
 
 
+def test_heartbeat_whose_key_is_not_taken_any_more_is_dropped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An older release may have stored it; the others are kept all the same."""
+    store = Store()
+    restore_heartbeats(store, [("/w/" + "n" * 256, b"x"), ("/u", b"x")], 1000)
+    assert list(store.items()) == [("/u", b"x")]
+    (message,) = caplog.messages
+    assert message.startswith("dropped a heartbeat: name too long")
+
+
 def test_history_that_cannot_be_read_starts_empty(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

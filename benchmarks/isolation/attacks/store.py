@@ -15,8 +15,10 @@ _BATCH = 500
 _NUMBER = b"%08x"
 _LISTERS = 4
 _LISTS_FROM_S = 1.0
-_LONG_NAMES = 450
 _LONG_NAME_BYTES = 1200
+# As long as the daemon takes, and as many as fit the reply to a list.
+_LONGEST_NAME_BYTES = 255
+_LONG_NAMES, _LONGEST_NAMES = 450, 1900
 _SUBTREE = 20_000
 
 
@@ -43,13 +45,16 @@ def _new_keys() -> Callable[[int], Talk]:
     return talk
 
 
-def _long_names(number: int) -> Talk:
-    for each in range(_LONG_NAMES):
-        name = b"%08x-" % (number * _LONG_NAMES + each)
-        key = b"/workerbeats/" + name.ljust(_LONG_NAME_BYTES, b"n") + b"/w-6700"
-        yield wire.pulse(key, b"x", 1)
-    while number < _LISTERS:
-        yield wire.path_request(wire.LIST_NODES, b"/workerbeats", 1)
+def _names(count: int, size_bytes: int) -> Callable[[int], Talk]:
+    def talk(number: int) -> Talk:
+        for each in range(count):
+            name = b"%08x-" % (number * count + each)
+            key = b"/workerbeats/" + name.ljust(size_bytes, b"n") + b"/w-6700"
+            yield wire.pulse(key, b"x", 1)
+        while number < _LISTERS:
+            yield wire.path_request(wire.LIST_NODES, b"/workerbeats", 1)
+
+    return talk
 
 
 def _subtrees(number: int) -> Talk:
@@ -76,7 +81,13 @@ ATTACKS = (
         "long-names",
         "9,000 topologies with names of 1.2 KB, and lists of them",
         20,
-        lambda: _long_names,
+        lambda: _names(_LONG_NAMES, _LONG_NAME_BYTES),
+    ),
+    Attack(
+        "longest-names",
+        "38,000 topologies with names of 255 bytes, and lists of them",
+        20,
+        lambda: _names(_LONGEST_NAMES, _LONGEST_NAME_BYTES),
     ),
     Attack(
         "deletes",

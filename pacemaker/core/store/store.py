@@ -31,6 +31,7 @@ from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
 from pacemaker.core.store.budget import StoreBudget
 from pacemaker.core.store.detached import Detached, free_some
 from pacemaker.core.store.trie import (
+    MAX_SEGMENT_BYTES,
     MAX_SEGMENTS,
     Leaf,
     Node,
@@ -38,6 +39,7 @@ from pacemaker.core.store.trie import (
     Trie,
     added_bytes,
     entry_bytes,
+    overlong_segment,
     parts_of,
     path_bytes,
     split,
@@ -172,8 +174,8 @@ class Store:
             account: the account that writes it.
 
         Raises:
-            LimitError: the key has too many segments, or the budget does not allow
-                the account a new key or a value of this size.
+            LimitError: the key has too many segments or too long a segment, or the
+                budget does not allow the account a new key or a value of this size.
         """
         segments = key.split("/", MAX_SEGMENTS)
         if len(segments) > MAX_SEGMENTS:
@@ -251,6 +253,10 @@ class Store:
             standalone = standalone_bytes(segments, leaf)
             self._budget.rewrite(leaf, value, account, standalone)
             return leaf
+        overlong = overlong_segment(segments)
+        if overlong is not None:
+            detail = f"{quoted(overlong)}: at most {MAX_SEGMENT_BYTES} bytes"
+            raise LimitError("name too long", detail)
         leaf = Leaf(account, value)
         # Before anything is added: a refused request leaves nothing in memory.
         added = added_bytes(point, segments, leaf)

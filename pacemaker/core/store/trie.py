@@ -14,7 +14,7 @@ Between two calls, these invariants hold:
 * no dict is large: a node with many entries is a `WideNode`.
 
 A key has at most `MAX_SEGMENTS` segments, so that a path with many slashes does not
-become many nodes.
+become many nodes, and each has at most `MAX_SEGMENT_BYTES`.
 
 Nothing here takes a lock or counts totals.  The store does both, with the sizes that
 these functions return.
@@ -32,6 +32,11 @@ from pacemaker.core.accounts.account import Account
 # Storm's keys have four segments.  A path of ten million slashes would
 # otherwise become ten million nodes of more than 200 bytes each.
 MAX_SEGMENTS: Final = 256
+
+# Storm's topologies and workers are also the names of folders on its hosts' disks, and
+# no file system there takes a longer name.  A list of the topologies has all names in
+# it, so a few thousand very long ones would make it take as long as all else together.
+MAX_SEGMENT_BYTES: Final = 255
 
 # A node with at least this many entries becomes a `WideNode` with this many parts.
 WIDE_ENTRIES: Final = 16_384
@@ -316,6 +321,15 @@ class Trie:
                 else:
                     end = "/" if isinstance(child, dict) else ""
                     below.append((f"{path}{segment}{end}", child))
+
+
+def overlong_segment(segments: list[str]) -> str | None:
+    """Return a segment of more than `MAX_SEGMENT_BYTES`, or None if there is none."""
+    for segment in segments:
+        size = len(segment) if segment.isascii() else len(segment.encode())
+        if size > MAX_SEGMENT_BYTES:
+            return segment
+    return None
 
 
 def split(key: str) -> list[str] | None:

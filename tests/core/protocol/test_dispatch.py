@@ -243,8 +243,8 @@ def test_list_costs_its_account_one_for_each_thousand_names(
 def test_list_of_few_names_that_no_client_takes_is_cut() -> None:
     """The limit is in bytes, so a list of few but long names can exceed it."""
     asked, store = dispatcher(max_body_bytes=10_000)
-    for number in range(20):
-        store.put(f"/w/{number:01000}", b"")
+    for number in range(60):
+        store.put(f"/w/{number:0200}", b"")
     reply = asked.reply_to(Message(Type.GET_ALL_NODES_FOR_PATH, "/w", 1), True)
     assert isinstance(reply, LargeList)
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.store import detached, trie
 from pacemaker.core.store.store import KeyHandle, LeafHandle, Store
-from pacemaker.core.store.trie import MAX_SEGMENTS, Node
+from pacemaker.core.store.trie import MAX_SEGMENT_BYTES, MAX_SEGMENTS, Node
 from pacemaker.errors import LimitError
 from tests.directories import ODD_PATHS, DirectoryModel, paths
 
@@ -490,6 +490,21 @@ def test_key_has_at_most_so_many_segments() -> None:
     assert refused.value.detail.startswith("'////"), "it names the path"
     assert refused.value.detail.endswith(f": at most {MAX_SEGMENTS} segments")
     assert store.get(DEEPEST + "/") is None
+    assert_sound(store)
+
+
+@pytest.mark.parametrize("longest", ["n" * MAX_SEGMENT_BYTES, "é" * 127], ids=ascii)
+def test_segment_has_at_most_so_many_bytes(longest: str) -> None:
+    """The longest segment is stored; a longer one is refused, wherever it stands."""
+    store = Store()
+    for key in (f"/w/{longest}", f"/{longest}/w"):
+        store.put(key, b"x")
+        assert store.get(key) == b"x"
+    for key in (f"/w/{longest}é", f"/{longest}é/w", f"/w/{longest}/{longest}é"):
+        with pytest.raises(LimitError, match="name too long") as refused:
+            store.put(key, b"x")
+        assert refused.value.detail.endswith(f": at most {MAX_SEGMENT_BYTES} bytes")
+        assert store.get(key) is None
     assert_sound(store)
 
 
