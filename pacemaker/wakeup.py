@@ -23,11 +23,19 @@ class WakeUp:
         # used again, and a late wake-up would write into somebody else's file.
         self._lock = threading.Lock()
         self._is_closed = False
+        # Whether it has been woken since the last `clear`.
+        self._is_woken = False
 
     def wake(self) -> None:
         """End the current wait, or else the next one.  Any thread may call this."""
+        # Thousands of new connections wake a thread far more often than it can look.
+        # This needs no lock: whoever finds it set has made its work known before, and
+        # `clear` comes before the thread looks for work.
+        if self._is_woken:
+            return
         with self._lock:
             if not self._is_closed:
+                self._is_woken = True
                 os.eventfd_write(self.fd, 1)
 
     def clear(self) -> None:
@@ -38,6 +46,9 @@ class WakeUp:
         """
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.fd)
+        # Not before: a wake-up in between would be read here, and all later ones would
+        # be skipped.
+        self._is_woken = False
 
     def close(self) -> None:
         """Close the descriptor; `wake` has no effect from now on."""

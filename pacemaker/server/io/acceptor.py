@@ -25,6 +25,7 @@ from pacemaker.core.accounts.admission import (
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
+from pacemaker.server.io.accepting import accept
 from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.queued_calls import QueuedCalls
@@ -147,9 +148,11 @@ class Acceptor(threading.Thread):
             try:
                 # Check before accepting, so that a connection for which there is no
                 # room stays in the kernel's backlog and is served once there is room.
-                # Accepting and closing it would only make its client reconnect.
-                self._check_room(room_ends)
-                sock, address = listener.accept()
+                # Accepting and closing it would only make its client reconnect.  While
+                # there is plenty of room, the check would be a third of the work.
+                if self._admission.is_under_pressure:
+                    self._check_room(room_ends)
+                sock, address = accept(listener)
             except BlockingIOError:
                 self._with_old_backlog.discard(fd)
                 break
@@ -196,7 +199,6 @@ class Acceptor(threading.Thread):
         peer = PeerAddress(unmapped(address[0]), address[1])
         account = self._accounts.add_connection(*peer)
         try:
-            sock.setblocking(False)
             if listener_fd in self._with_old_backlog:
                 set_storms_options(sock)
             self._hand_over(sock, peer, account)
