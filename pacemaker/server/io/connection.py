@@ -85,6 +85,7 @@ class Connection:
         "_unsent",
         "_wait",
         "account",
+        "busy_time",
         "cost_class",
         "ending",
         "fd",
@@ -123,6 +124,8 @@ class Connection:
         self.ready = 0
         self.is_deferred = False
         self.cost_class = NEW_CLASS
+        # The busy time in which that was, as fair turns count them.
+        self.busy_time = 0
         self.fd = sock.fileno()
         self.io_state = _READING
         self.ending: Ending | None = None

@@ -2,8 +2,8 @@
 
 A connection that has sent more than a slice of requests goes to the *backlog* and is
 not read until it has been served from there.  A turn that has much to do is *shared*.
-First it serves connections whose requests are cheap; connections that it does not reach
-go to the backlog.  Then it serves the backlog.  There, the host that has lately used
+First it serves connections whose requests are cheap, among these the hosts that have
+used the least time; connections that it does not reach go to the backlog.  Then it serves the backlog.  There, the host that has lately used
 the least of the thread's time comes first, and the cost classes of its connections
 share its time.  Then the turn ends, and the calls that other threads have queued run (a
 stop, an upgrade, the watchdog).
@@ -39,6 +39,8 @@ _EVENTS_PER_SAMPLE: Final = 8
 _SAMPLE_S: Final = 0.0005
 # The most time that one sample may charge to an account.
 _MAX_SAMPLED_S: Final = 0.002
+# After so long without a shared turn, the next one begins another busy time.
+_BUSY_TIME_ENDS_S: Final = 1.0
 # How many connections one turn may sort, which takes about three milliseconds.
 _MAX_SHARED: Final = 4096
 # In classes up to this one (see `cost_classes`) an event takes under 0.8 ms.
@@ -46,10 +48,19 @@ _CHEAPEST_CLASSES: Final = 3
 # If each event of a turn takes no more than this, the events come from many workers.
 _CHEAP_EVENT_S: Final = 0.00008
 
-# How long cheap requests are served first while no account is a crowd: much longer than
-# a thousand of them take.  If some of them were put into the backlog, later turns would
-# be shared too, and their events would take longer, so more would be put there.
+# If more connections than this are new, nobody knows yet what their events cost.
+_MANY_NEW: Final = 64
+
+# How long cheap requests are served first while no account is a crowd.  If all accounts
+# have used about as little time, that is much longer than a thousand requests take: if
+# some were put into the backlog, later turns would be shared too, and their events
+# would take longer, so more would be put there.  But if one has used more than
+# `_UNEVEN_FROM_S` in about the last half second, many like it may take all the time
+# together, and Nimbus, which reads one heartbeat after another, waits for a whole turn
+# each time.
 _CHEAP_TURN_S: Final = 0.05
+_UNEVEN_FROM_S: Final = 0.005
+_UNEVEN_TURN_S: Final = 0.004
 # How long the backlog is served if no cheap request is ready: one that arrives
 # meanwhile waits for it.
 _COSTLY_TURN_S: Final = 2 * limits.TURN_S
@@ -61,7 +72,7 @@ _Event: TypeAlias = tuple[int, int]
 
 # Looked up once.
 _EPOLLIN: Final = select.EPOLLIN
-_cost_class: Final = attrgetter("cost_class")
+_class_and_spent: Final = attrgetter("cost_class", "account.address_account.spent_s")
 
 
 class TurnOwner(Protocol):
@@ -112,16 +123,26 @@ class FairTurns:
         self._spending = Spending()
         # New connections, and when each is trusted if it has cost little.
         self._not_yet_trusted: deque[tuple[float, Connection]] = deque()
+        # How many of them have no shared address.
+        self._new_elsewhere = 0
         self._samples = 0
+        # Shared turns that follow each other are one busy time.
+        self._busy_time = 0
+        self._last_shared_s = 0.0
 
     @property
     def max_events(self) -> int:
         """How many events to fetch for a turn; -1 for epoll's default."""
-        if not self._spending.is_crowded:
+        if not self._is_shared:
             return -1
         # Fetch all that is ready, so that the connection that has waited longest is
         # among it, but at most `_MAX_SHARED`, because sorting takes time too.
         return min(len(self._owner.connections) + 1, _MAX_SHARED)
+
+    @property
+    def _is_shared(self) -> bool:
+        """Whether the next turn is shared from its beginning."""
+        return self._spending.is_crowded or self.backlog.size > 0
 
     def serve(self, ready: Sequence[_Event]) -> bool:
         """Serve a turn's events, and some of the backlog.
@@ -129,7 +150,7 @@ class FairTurns:
         Returns:
             Whether other threads have woken this one.
         """
-        if self._spending.is_crowded or self.backlog.size:
+        if self._is_shared:
             return self._serve_shared(ready)
         return self._serve_unsorted(ready)
 
@@ -138,6 +159,8 @@ class FairTurns:
         now_s = self._owner.now()
         self._trust_aged(now_s)
         self._not_yet_trusted.append((now_s + limits.NEW_S, connection))
+        self._new_elsewhere += connection.account.shared_account is None
+        connection.busy_time = self._busy_time
 
     def _serve_unsorted(self, ready: Sequence[_Event]) -> bool:
         """Serve the ready connections in any order: the usual and fastest way.
@@ -208,7 +231,9 @@ class FairTurns:
         It is that of all threads: while many connect and leave, this thread waits for
         the acceptor most of the time, and its peers wait just as long.
         """
-        return cpu_s > limits.TURN_S and cpu_s > served * _CHEAP_EVENT_S
+        return cpu_s > limits.TURN_S and (
+            cpu_s > served * _CHEAP_EVENT_S or self._new_elsewhere > _MANY_NEW
+        )
 
     def _serve_shared(self, ready: Sequence[_Event]) -> bool:
         """Serve what is ready and then the backlog, until the turn's time is used up.
@@ -221,6 +246,8 @@ class FairTurns:
             Whether other threads have woken this one.
         """
         is_woken = False
+        now_s = self._owner.now()
+        self._begin_busy_time(now_s)
         fresh: list[Connection] = []
         for fd, events in ready:
             connection = self._owner.connections.get(fd)
@@ -228,15 +255,16 @@ class FairTurns:
                 is_woken = is_woken or fd == self._wake_fd
             elif not connection.ready:
                 connection.ready = events
+                if connection.busy_time != self._busy_time:
+                    connection.busy_time = self._busy_time
+                    connection.cost_class = 0
                 fresh.append(connection)
             else:
                 # It is deferred, so it waits for no events.  This is an error or the
                 # end of the connection, which epoll reports all the same.
                 connection.ready |= events
-        fresh.sort(key=_cost_class)
-        now_s = self._owner.now()
-        # While no account is a crowd, nobody has to be protected from the cheapest.
-        cheapest_s = limits.TURN_S / 2 if self._spending.is_crowded else _CHEAP_TURN_S
+        fresh.sort(key=_class_and_spent)
+        cheapest_s = self._cheapest_s()
         began_s = now_s
         for connection in fresh:
             allowed_s = limits.TURN_S / 2 if connection.cost_class else cheapest_s
@@ -250,6 +278,27 @@ class FairTurns:
             now_s = self._serve_and_charge(next_one)
         self._fade(now_s)
         return is_woken
+
+    def _begin_busy_time(self, now_s: float) -> None:
+        """Begin a new busy time, unless the last shared turn was only just now.
+
+        Costs are measured in shared turns only.  What they were in an earlier busy
+        time, perhaps days ago while a whole cluster connected, says nothing about now:
+        Nimbus would be served last when it matters most.  New connections stay new.
+        """
+        if now_s - self._last_shared_s > _BUSY_TIME_ENDS_S:
+            self._busy_time += 1
+            self._trust_aged(now_s)
+            for _, connection in self._not_yet_trusted:
+                connection.busy_time = self._busy_time
+        self._last_shared_s = now_s
+
+    def _cheapest_s(self) -> float:
+        """Return how long a shared turn serves the cheapest requests first."""
+        if self._spending.is_crowded:
+            return limits.TURN_S / 2
+        is_uneven = self._spending.most_spent_s > _UNEVEN_FROM_S
+        return _UNEVEN_TURN_S if is_uneven else _CHEAP_TURN_S
 
     def _backlog_s(self, fresh: Sequence[Connection], served_s: float) -> float:
         """Return how long a shared turn serves the backlog.
@@ -336,5 +385,6 @@ class FairTurns:
         """
         while self._not_yet_trusted and self._not_yet_trusted[0][0] <= now_s:
             _, connection = self._not_yet_trusted.popleft()
+            self._new_elsewhere -= connection.account.shared_account is None
             if connection.cost_class == NEW_CLASS:
                 connection.cost_class = 0

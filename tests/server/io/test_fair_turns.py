@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from pacemaker.server.io import limits
+from pacemaker.server.io import fair_turns, limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.fairness.cost_classes import NEW_CLASS
 from pacemaker.server.io.fairness.spending import CROWD_S, FADE_S
@@ -20,6 +20,9 @@ from tests.wire.by_hand import Type
 pytestmark = pytest.mark.io
 
 GIVE_UP_S = 10.0
+BUSY_TIME_ENDS_S = fair_turns._BUSY_TIME_ENDS_S
+UNEVEN_FROM_S = fair_turns._UNEVEN_FROM_S
+MANY_NEW = fair_turns._MANY_NEW
 PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
 ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
 READS = b"".join(wire.path_request(Type.GET_PULSE, "/a", id_) for id_ in range(400))
@@ -39,6 +42,11 @@ def _turn_shared(hand: Hand, other: Connection) -> None:
     """Take a turn that is shared, because a connection waits in the backlog."""
     hand.thread.backlog.put(other)
     hand.thread.turn()
+
+
+def _spend(hand: Hand, connection: Connection, seconds: float) -> None:
+    """Charge time to the account of a connection."""
+    hand.thread._turns._spending.charge(connection.account, seconds)
 
 
 def _defer(
@@ -151,6 +159,60 @@ def test_connection_that_has_cost_little_is_not_new_for_long() -> None:
         hand.clock.now_s += limits.NEW_S
         new = hand.connect()[1]
         assert [each.cost_class for each in (known, costly, new)] == [0, 3, NEW_CLASS]
+
+
+def test_costs_of_an_earlier_busy_time_are_forgotten() -> None:
+    """Nimbus read while a whole cluster connected; days later, it is served first."""
+    with Hand() as hand:
+        nimbus, connection = hand.connect(host="10.0.0.1")
+        hand.clock.now_s += limits.NEW_S
+        _, busy = hand.connect(host="10.0.0.2")
+        for cost_class in (0, 2):
+            nimbus.send(PULSE)
+            _turn_shared(hand, busy)
+            assert connection.cost_class == cost_class
+            connection.cost_class = 3
+        hand.clock.now_s += BUSY_TIME_ENDS_S + 1.0
+        new = hand.connect(host="10.0.0.3")
+        for peer in (nimbus, new[0]):
+            peer.send(PULSE)
+        _turn_shared(hand, busy)
+        assert (connection.cost_class, new[1].cost_class) == (0, NEW_CLASS - 1)
+
+
+def test_least_spent_is_served_first_among_equally_cheap_requests() -> None:
+    """Nimbus does not wait for a thousand cheap requests of busy addresses."""
+    with Hand() as hand:
+        busy = [hand.connect(host="10.0.0.1") for _ in range(40)]
+        worker, connection = hand.connect(host="10.0.0.2")
+        for _, each in busy:
+            each.cost_class = 0
+        connection.cost_class = 0
+        _spend(hand, busy[0][1], UNEVEN_FROM_S * 2)
+        for peer, _ in busy:
+            peer.send(PULSE)
+        worker.send(PULSE)
+        hand.thread.now = TickingClock(limits.TURN_S)
+        _turn_shared(hand, busy[0][1])
+        assert worker.receive() == ACK
+        assert hand.figures.pulses < len(busy), "the turn was not cut"
+
+
+def test_turn_with_many_new_connections_is_shared() -> None:
+    """What they cost is not known yet, so the requests of known workers come first."""
+    for known in (40, 39):
+        with Hand() as hand:
+            hosts = [f"10.0.1.{number}" for number in range(MANY_NEW + 40)]
+            peers = [hand.connect(host=host)[0] for host in hosts[:known]]
+            hand.clock.now_s += limits.NEW_S
+            peers += [hand.connect(host=host)[0] for host in hosts[known:]]
+            for peer in peers:
+                peer.send(PULSE)
+            # Much time for a turn, and little for each event.
+            hand.thread.process_cpu_now = TickingClock(0.0005)
+            hand.thread.now = TickingClock(limits.TURN_S / 4)
+            hand.thread.turn()
+            assert bool(hand.thread.backlog) == (known == 39)
 
 
 def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:

@@ -33,10 +33,12 @@ class Spending:
     Attributes:
         is_crowded: whether any account is a crowd, so that every turn must be shared
             from its beginning.
+        most_spent_s: the most that any account has spent.
     """
 
     def __init__(self) -> None:
         self.is_crowded = False
+        self.most_spent_s = 0.0
         # Whoever has a `spent_s` to halve.  An address that many workers share is no
         # crowd, however much it uses, as its connections have accounts of their own.
         self._accounts: set[Account] = set()
@@ -47,6 +49,8 @@ class Spending:
         """Charge time to an account, and to its address if that is shared."""
         account.spent_s += elapsed_s
         self._accounts.add(account)
+        if account.spent_s > self.most_spent_s:
+            self.most_spent_s = account.spent_s
         if is_crowd(account):
             # Set it at once: until the next fading, all others would wait for this
             # account.
@@ -72,4 +76,5 @@ class Spending:
                 if account.spent_s < FORGOTTEN_S:
                     account.spent_s = 0.0
                     accounts.discard(account)
+        self.most_spent_s /= 2
         return True

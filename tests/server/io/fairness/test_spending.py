@@ -46,3 +46,15 @@ def test_address_that_many_workers_share_is_no_crowd() -> None:
     spending.fade(100.0)
     assert not spending.is_crowded
     assert host.spent_s < 6 * CROWD_S
+
+
+def test_most_that_was_spent_fades_too() -> None:
+    """It is never less than what any account has spent."""
+    spending, busy, idle = Spending(), Account("10.0.0.1"), Account("10.0.0.2")
+    spending.charge(busy, 0.008)
+    spending.charge(idle, 0.001)
+    assert spending.most_spent_s == 0.008
+    spending.fade(FADE_S)
+    assert spending.most_spent_s == busy.spent_s == 0.004
+    spending.charge(idle, 0.01)
+    assert spending.most_spent_s == idle.spent_s
