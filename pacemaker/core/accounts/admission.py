@@ -73,11 +73,6 @@ class AdmissionControl:
         self._limits = address_limits
         self.most_of_address = address_limits.connections
 
-    @property
-    def is_under_pressure(self) -> bool:
-        """Whether more than `PRESSURE` of the possible connections are open."""
-        return self._accounts.connections > PRESSURE * self._capacity
-
     def decide(self, account: Account, now_s: float) -> AdmissionDecision:
         """Decide about a new connection, which its account has counted already."""
         used, most = account.connections, self.most_of_address
@@ -91,7 +86,7 @@ class AdmissionControl:
             # there are and however small the equal share is.
             if used > 1 and exceeds_share(used, total, self._capacity, accounts):
                 return AdmissionDecision.REPLACE_OWN
-            if is_too_often and self.is_under_pressure:
+            if is_too_often and total > PRESSURE * self._capacity:
                 # Not REFUSE: it may be a worker's, whose first bytes arrive soon.
                 return AdmissionDecision.MAKE_OWN_ROOM
         return (

@@ -32,17 +32,6 @@ def test_address_may_have_three_quarters_of_all_and_no_more() -> None:
     assert others == [AdmissionDecision.ACCEPT] * 25
 
 
-def test_pressure_begins_above_three_quarters() -> None:
-    """Before that, a descriptor is free for certain."""
-    accounts = AccountRegistry()
-    admission = AdmissionControl(accounts, 100)
-    for port in range(75):
-        _connect(accounts, admission, "10.0.0.1", port)
-    assert not admission.is_under_pressure
-    _connect(accounts, admission, "10.0.0.1", 75)
-    assert admission.is_under_pressure
-
-
 def test_full_house_makes_room_for_one_of_an_address() -> None:
     """The first connection of an address is accepted even if all are in use."""
     accounts = AccountRegistry()

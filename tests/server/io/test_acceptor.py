@@ -366,7 +366,6 @@ def test_acceptor_leaves_some_descriptors_to_others(
 ) -> None:
     """At the limit, connections wait in the backlog until another one ends."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 0.01)
-    monkeypatch.setattr(AdmissionControl, "is_under_pressure", True)
     thread = FakeIoThread()
     acceptor = _run(listener, thread)
     address = listener.getsockname()
