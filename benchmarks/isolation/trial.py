@@ -26,6 +26,7 @@ from benchmarks.isolation.target import (
     Target,
     jvm_daemon,
     our_daemon,
+    pinned,
 )
 from pacemaker.sasl.digest import digest_secret
 from pacemaker.sasl.secret import Secret
@@ -119,6 +120,9 @@ class Trial:
     def run(self) -> Figures:
         """Run the trial; return its figures."""
         with ExitStack() as stack:
+            # This process, too: whenever it sampled the daemon's memory on the daemon's
+            # core, the daemon stood still for 6 ms.
+            stack.enter_context(pinned(self._others))
             target = stack.enter_context(self._daemon(self._core))
             other = self._plan.has_control and stack.enter_context(
                 self._daemon(self._others)

@@ -25,7 +25,6 @@ from pacemaker.core.accounts.admission import (
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
-from pacemaker.server.io.accepting import accept
 from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.io.io_thread import IoThread
 from pacemaker.server.io.queued_calls import QueuedCalls
@@ -153,7 +152,7 @@ class Acceptor(threading.Thread):
                 # room stays in the kernel's backlog and is served once there is room.
                 # Accepting and closing it would only make its client reconnect.
                 self._check_room(room_ends)
-                sock, address = accept(listener)
+                sock, address = listener.accept()
             except BlockingIOError:
                 self._with_old_backlog.discard(fd)
                 break
@@ -203,6 +202,7 @@ class Acceptor(threading.Thread):
         peer = PeerAddress(unmapped(address[0]), address[1])
         account = self._accounts.add_connection(*peer)
         try:
+            sock.setblocking(False)
             if listener_fd in self._with_old_backlog:
                 set_storms_options(sock)
             self._hand_over(sock, peer, account)

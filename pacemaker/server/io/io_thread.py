@@ -287,6 +287,7 @@ class IoThread(threading.Thread):
         self._accounts.remove_connection(connection.account)
         self.backlog.discard(connection)
         self._expendable.discard(connection)
+        self._turns.forget_new(connection)
         if self.watched.discard(connection):
             self._budget.update(connection, connection.account, 0, self.now())
 

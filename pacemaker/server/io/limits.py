@@ -44,7 +44,7 @@ LARGE_READ_BYTES: Final = 1024 * 1024
 # The time that a shared turn divides while there is a crowd: half of it serves cheap
 # requests, and half the backlog.  A heartbeat then waits for two turns at most.
 # Without a crowd, both parts may take longer (`fair_turns`).
-TURN_S: Final = 0.003
+TURN_S: Final = 0.0015
 
 # How often a turn is timed, for the histogram of durations.
 TIMED_EVERY_S: Final = 0.01

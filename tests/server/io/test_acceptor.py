@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import resource
 import socket
 import threading
@@ -18,7 +17,6 @@ from pacemaker.core.accounts.admission import AdmissionControl
 from pacemaker.core.accounts.registry import AccountRegistry
 from pacemaker.server.io import acceptor as acceptor_module
 from pacemaker.server.io import limits
-from pacemaker.server.io.accepting import accept
 from pacemaker.server.io.acceptor import Acceptor
 from pacemaker.server.upgrade_state import PeerAddress
 
@@ -71,19 +69,24 @@ class FakeIoThread:
             sock.close()
 
 
-class FailingAccept:
-    """Stands for `accept`: its first calls fail, and each failure is signalled."""
+class FailingListener:
+    """A listening socket whose first calls of `accept` fail, and that signals it."""
 
-    def __init__(self, *errnos: int) -> None:
+    def __init__(self, listener: socket.socket, *errnos: int) -> None:
+        self._listener = listener
         self._errnos = list(errnos)
         self.has_failed = threading.Semaphore(0)
 
-    def __call__(self, listener: socket.socket) -> Any:
+    def fileno(self) -> int:
+        """Return the real descriptor."""
+        return self._listener.fileno()
+
+    def accept(self) -> Any:
         """Fail as often as the test asked for, then accept."""
         try:
             if self._errnos:
                 raise OSError(self._errnos.pop(0), "as asked for")
-            return accept(listener)
+            return self._listener.accept()
         except OSError:
             self.has_failed.release()
             raise
@@ -138,7 +141,7 @@ def test_acceptor_names_peer_and_does_not_block(listener: socket.socket) -> None
         thread.wait()
         sock, address = thread.added[0]
         assert address == ("127.0.0.1", peer.getsockname()[1])
-        assert not os.get_blocking(sock.fileno())
+        assert not sock.getblocking()
     _end(acceptor, thread)
 
 
@@ -214,13 +217,10 @@ def test_acceptor_goes_on_as_soon_as_a_thread_has_made_room(
     "code",
     [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED],
 )
-def test_acceptor_survives_failing_accept(
-    listener: socket.socket, code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_acceptor_survives_failing_accept(listener: socket.socket, code: int) -> None:
     """Neither a lack of room nor a peer that has left ends the acceptor."""
-    monkeypatch.setattr(acceptor_module, "accept", FailingAccept(code, code))
     thread = FakeIoThread()
-    acceptor = _run(listener, thread)
+    acceptor = _run(FailingListener(listener, code, code), thread)
     with socket.create_connection(listener.getsockname()):
         thread.wait()
     _end(acceptor, thread)
@@ -237,9 +237,8 @@ def test_acceptor_does_not_pause_for_an_error_of_one_connection(
 ) -> None:
     """The next connection is accepted at once, and nothing is logged."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
-    monkeypatch.setattr(acceptor_module, "accept", FailingAccept(code, code))
     thread = FakeIoThread()
-    acceptor = _run(listener, thread)
+    acceptor = _run(FailingListener(listener, code, code), thread)
     with socket.create_connection(listener.getsockname()):
         thread.wait()
     _end(acceptor, thread)
@@ -251,10 +250,9 @@ def test_acceptor_pauses_where_nothing_can_be_accepted(
 ) -> None:
     """A listening socket that was shut down does not cause a busy loop."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 60.0)
-    failing = FailingAccept()
-    monkeypatch.setattr(acceptor_module, "accept", failing)
+    failing = FailingListener(listener)
     listener.shutdown(socket.SHUT_RDWR)
-    acceptor = _run(listener)
+    acceptor = _run(failing)
     assert failing.has_failed.acquire(timeout=GIVE_UP_S)
     assert not failing.has_failed.acquire(timeout=0.1)
     _end(acceptor)
@@ -265,9 +263,8 @@ def test_acceptor_stops_while_it_has_no_room(
 ) -> None:
     """A stop does not wait until there is room."""
     monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
-    failing = FailingAccept(errno.EMFILE)
-    monkeypatch.setattr(acceptor_module, "accept", failing)
-    acceptor = _run(listener)
+    failing = FailingListener(listener, errno.EMFILE)
+    acceptor = _run(failing)
     with socket.create_connection(listener.getsockname()):
         assert failing.has_failed.acquire(timeout=GIVE_UP_S)
         _end(acceptor)

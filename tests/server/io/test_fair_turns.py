@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import sys
 
 import pytest
 
@@ -159,6 +160,16 @@ def test_connection_that_has_cost_little_is_not_new_for_long() -> None:
         hand.clock.now_s += limits.NEW_S
         new = hand.connect()[1]
         assert [each.cost_class for each in (known, costly, new)] == [0, 3, NEW_CLASS]
+
+
+def test_new_connection_that_ends_is_freed_at_once() -> None:
+    """If thousands were kept for a second, collections of garbage would be slow."""
+    with Hand() as hand:
+        peer, connection = hand.connect(host="10.0.0.1")
+        set_reset_on_close(peer.socket, True)
+        peer.close()
+        hand.turn_until(lambda: connection.is_closed)
+        assert sys.getrefcount(connection) == 2, "this variable and the argument"
 
 
 def test_costs_of_an_earlier_busy_time_are_forgotten() -> None:
