@@ -96,7 +96,7 @@ def verdict(row: Row) -> str:
 
 
 def is_only_slow(row: Row) -> bool:
-    """Return whether only latencies keep a row of ours from being met.
+    """Return whether a row of ours misses its goals by latencies alone.
 
     With some thousand requests, a single stall of the machine determines the p99.9.
     """

@@ -120,8 +120,8 @@ class Trial:
     def run(self) -> Figures:
         """Run the trial; return its figures."""
         with ExitStack() as stack:
-            # This process, too: whenever it sampled the daemon's memory on the daemon's
-            # core, the daemon stood still for 6 ms.
+            # This process, too: it samples the daemon's memory meanwhile, and would
+            # take time from the daemon's core for that.
             stack.enter_context(pinned(self._others))
             target = stack.enter_context(self._daemon(self._core))
             other = self._plan.has_control and stack.enter_context(

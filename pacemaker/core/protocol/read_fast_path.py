@@ -71,7 +71,8 @@ def _beginning_of(frame_bytes: int) -> bytes:
     """Return the bytes before the path of a GET_PULSE whose frame has a given size."""
     path_bytes = frame_bytes - _OVERHEAD_BYTES
     if path_bytes < 0:
-        # No GET_PULSE is so short, and no such frame begins with so many bytes.
+        # No GET_PULSE is this short.  These bytes are longer than such a frame, so none
+        # begins with them.
         return bytes(_OVERHEAD_BYTES)
     return _BEGINNING.pack(frame_bytes - HEAD_SIZE, fast_codec.GET_HEAD, path_bytes)
 
@@ -156,35 +157,26 @@ class ReadFastPath:
         figures = self._figures
         if details is None:
             figures.misses += 1
-            reply = b"".join(
-                (
-                    _pack_reply_beginning(
-                        frame_bytes + _MISS_GROWTH_BYTES, _REPLY_HEAD
-                    ),
-                    data[_PATH_LENGTH_AT:tail_at],
-                    _PULSE_TAIL,
-                    data[-_ID_AND_STOP_SIZE:],
-                )
-            )
+            body_bytes = frame_bytes + _MISS_GROWTH_BYTES
+            details_beginning = details = b""
         else:
             details_bytes = len(details)
             if details_bytes >= _LARGE_VALUE_BYTES:
                 # Nothing is counted yet.
                 return None
             figures.read_bytes += details_bytes
-            reply = b"".join(
-                (
-                    _pack_reply_beginning(
-                        frame_bytes + _HIT_GROWTH_BYTES + details_bytes, _REPLY_HEAD
-                    ),
-                    data[_PATH_LENGTH_AT:tail_at],
-                    _pack_details_beginning(_DETAILS_HEAD, details_bytes),
-                    details,
-                    _PULSE_TAIL,
-                    data[-_ID_AND_STOP_SIZE:],
-                )
-            )
+            body_bytes = frame_bytes + _HIT_GROWTH_BYTES + details_bytes
+            details_beginning = _pack_details_beginning(_DETAILS_HEAD, details_bytes)
         figures.requests[_GET_PULSE] += 1
         if self._peer_record.is_reader and self._history is not None:
             self._history.note_read(record, self._peer_record, self._turn_time.now_s)
-        return reply
+        return b"".join(
+            (
+                _pack_reply_beginning(body_bytes, _REPLY_HEAD),
+                data[_PATH_LENGTH_AT:tail_at],
+                details_beginning,
+                details,
+                _PULSE_TAIL,
+                data[-_ID_AND_STOP_SIZE:],
+            )
+        )

@@ -33,9 +33,9 @@ from pacemaker.core.accounts.account import Account
 # otherwise become ten million nodes of more than 200 bytes each.
 MAX_SEGMENTS: Final = 256
 
-# Storm's topologies and workers are also the names of folders on its hosts' disks, and
-# no file system there takes a longer name.  A list of the topologies has all names in
-# it, so a few thousand very long ones would make it take as long as all else together.
+# Storm names a folder after each topology, and no file system on its hosts allows
+# longer names.  (A worker's name is a UUID, an address and a port.)  A list of the
+# topologies contains all names, so some thousand very long ones made it take 50 ms.
 MAX_SEGMENT_BYTES: Final = 255
 
 # A node with at least this many entries becomes a `WideNode` with this many parts.

@@ -124,7 +124,7 @@ class Connection:
         self.ready = 0
         self.is_deferred = False
         self.cost_class = NEW_CLASS
-        # The busy time in which that was, as fair turns count them.
+        # In which busy time that cost was measured; `FairTurns` numbers them.
         self.busy_time = 0
         self.fd = sock.fileno()
         self.io_state = _READING

@@ -237,8 +237,8 @@ class FairTurns:
         """Return whether the rest of a turn has to be shared.
 
         Many cheap events, which is what a busy cluster sends, may take longer: sharing
-        would cost more than it gains.  But while there are many new connections, nobody
-        knows what comes next.  A turn that was long only because the process
+        would cost more than it gains.  That does not hold for many new connections, as
+        nobody knows yet what they cost.  A turn that was long only because the process
         was interrupted need not be shared either, so CPU time counts, not elapsed time.
         It is that of all threads: while many connect and leave, this thread waits for
         the acceptor most of the time, and its peers wait just as long.
