@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 import time
+from operator import attrgetter
 from typing import Final
 
 from pacemaker.config import Settings
@@ -52,7 +53,11 @@ def new_buffer_budget(
     budget_bytes = options.buffer_budget_bytes or int(
         available_bytes * limits.BUFFER_BUDGET_SHARE
     )
-    return BufferBudget(budget_bytes, options.address_limits.buffered_bytes)
+    return BufferBudget(
+        budget_bytes,
+        options.address_limits.buffered_bytes,
+        has_more=attrgetter("is_deferred"),
+    )
 
 
 def new_history(options: ServerOptions, store: Store) -> History | None:

@@ -5,12 +5,15 @@ together exceed the budget, connections are evicted until the rest fits.  The ch
 by bytes *times age*:
 
 * An unfinished frame ages from its first byte, or from when it last grew by an eighth
-  (and by 16 KiB).  A frame in transit does so again within milliseconds, even while the
-  connections of its account take turns; one that is kept unfinished to occupy memory
-  grows old.  So a heartbeat of 1.3 MB that is arriving now is never evicted before
-  frames of 440 KB to which nothing has been added for a second, even though it is
-  larger.  Bytes that drip in keep no frame young, and one that stays young by such
-  growth soon has its full size.
+  (at least 16 and at most 48 KiB).  A frame in transit does so again within
+  milliseconds, even while the connections of its account take turns; one that is kept
+  unfinished to occupy memory grows old.  So a heartbeat of 1.3 MB that is arriving now
+  is never evicted before frames of 440 KB to which nothing has been added for a second,
+  even though it is larger.  Bytes that drip in keep no frame young, and one that stays
+  young by such growth soon has its full size.
+* A frame that grew by 16 KiB in its last two reads does not age for a tenth of a
+  second, nor while more of it waits to be read: that may take a second each time, if
+  thousands of connections of its address take turns.
 * Unsent replies age from the last time the peer read some of them.  So the replies to a
   peer that reads slowly stay young, unlike those to one that has stopped reading.
 * In both cases, a decrease in bytes is a sign of progress: a frame was completed, or
@@ -30,7 +33,7 @@ honest peer, because then the frame that has been unfinished the longest is evic
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from pacemaker.core.accounts.account import Account
@@ -43,9 +46,21 @@ _Holder = TypeVar("_Holder")
 # of buffers took 115 to 195 MiB; with an eighth, 95 to 110.
 _HOLES_SHARE: Final = 0.125
 
-# A frame is as young as its last growth by this share of its size, and this many bytes.
+# A frame is as young as its last growth by this share of its size, within these bounds.
+# What one turn reads is enough for any frame, even if the kernel keeps little of what
+# the peer sends (`limits.SMALL_RECEIVE_BUFFER_BYTES`).
 _GROWTH_SHARE: Final = 0.125
 _GROWTH_BYTES: Final = 16 * 1024
+_MAX_GROWTH_BYTES: Final = 48 * 1024
+
+# A frame in transit has grown in one of this many reads: the last part of what had
+# arrived is often small.
+_MAX_IDLE_UPDATES: Final = 2
+# How soon the next part of it has to arrive.
+_IN_TRANSIT_US: Final = 100_000
+
+# How many buffers one eviction makes younger at most, because the lock is held.
+_MAX_REJUVENATED: Final = 64
 
 
 class _AccountBuffers(SizedItem, Generic[_Holder]):
@@ -71,10 +86,20 @@ class _AccountBuffers(SizedItem, Generic[_Holder]):
 class _Buffer(SizedItem, Generic[_Holder]):
     """The buffered bytes of one holder.
 
-    It counts as younger once its size reaches `younger_at_bytes`.
+    Attributes:
+        younger_at_bytes: at which size it counts as younger.
+        updated_us: when its size was last noted.
+        idle_updates: how often since it last grew by `_GROWTH_BYTES`.
     """
 
-    __slots__ = ("account_buffers", "holder", "younger_at_bytes")
+    __slots__ = (
+        "_grown_at_bytes",
+        "account_buffers",
+        "holder",
+        "idle_updates",
+        "updated_us",
+        "younger_at_bytes",
+    )
 
     def __init__(
         self, holder: _Holder, account_buffers: _AccountBuffers[_Holder]
@@ -83,16 +108,25 @@ class _Buffer(SizedItem, Generic[_Holder]):
         self.holder = holder
         self.account_buffers = account_buffers
         self.younger_at_bytes = 0
+        self.updated_us = 0
+        self.idle_updates = _MAX_IDLE_UPDATES
+        self._grown_at_bytes = _GROWTH_BYTES
 
     def note_size(self, size_bytes: int, now_us: int) -> int:
         """Note a size that is about to be put; return since when the buffer ages."""
+        self.updated_us = now_us
+        self.idle_updates += 1
+        if size_bytes >= self._grown_at_bytes:
+            self.idle_updates = 0
+        if size_bytes < self.size_bytes or not self.idle_updates:
+            self._grown_at_bytes = size_bytes + _GROWTH_BYTES
         # A buffer that shrank counts as new.  A relay may send so densely that a part
         # of some frame is always buffered; that part is often smaller than the part of
         # the frame before, so the relay stays young.
         if self.size_bytes <= size_bytes < self.younger_at_bytes:
             return self.since_us
-        growth_bytes = max(int(size_bytes * _GROWTH_SHARE), _GROWTH_BYTES)
-        self.younger_at_bytes = size_bytes + growth_bytes
+        growth_bytes = min(int(size_bytes * _GROWTH_SHARE), _MAX_GROWTH_BYTES)
+        self.younger_at_bytes = size_bytes + max(growth_bytes, _GROWTH_BYTES)
         return now_us
 
 
@@ -105,16 +139,22 @@ class BufferBudget(Generic[_Holder]):
         budget_bytes: what all holders together may hold.
         account_limit_bytes: what the holders of one account together may hold; None for
             no limit but the budget.
+        has_more: returns whether more of a holder's bytes have arrived that this
+            process has not read yet.
 
     Attributes:
         evicted: the number of evicted holders.
     """
 
     def __init__(
-        self, budget_bytes: int, account_limit_bytes: int | None = None
+        self,
+        budget_bytes: int,
+        account_limit_bytes: int | None = None,
+        has_more: Callable[[_Holder], bool] = lambda _: False,
     ) -> None:
         self.budget_bytes = budget_bytes
         self._account_limit_bytes = account_limit_bytes
+        self._has_more = has_more
         self.evicted = 0
         # Guards all below, and `Account.buffered_bytes`.
         self._lock = threading.Lock()
@@ -187,8 +227,7 @@ class BufferBudget(Generic[_Holder]):
     def _evict(self, now_us: int) -> Sequence[_Holder]:
         evicted = []
         while self._total_bytes > self.budget_bytes:
-            account_buffers = self._heaviest.heaviest_at(now_us)
-            buffer = account_buffers.buffers.heaviest_at(now_us)
+            buffer = self._heaviest_buffer(None, now_us)
             self._put(buffer, 0, now_us)
             evicted.append(buffer.holder)
         self.evicted += len(evicted)
@@ -203,11 +242,32 @@ class BufferBudget(Generic[_Holder]):
             return ()
         evicted = []
         while account_buffers.size_bytes > most_bytes:
-            buffer = account_buffers.buffers.heaviest_at(now_us)
+            buffer = self._heaviest_buffer(account_buffers, now_us)
             self._put(buffer, 0, now_us)
             evicted.append(buffer.holder)
         self.evicted += len(evicted)
         return evicted
+
+    def _heaviest_buffer(
+        self, of_account: _AccountBuffers[_Holder] | None, now_us: int
+    ) -> _Buffer[_Holder]:
+        """Return who goes first, of an account or of the heaviest one.
+
+        Frames in transit become as young as if they had grown just now.
+        """
+        for _ in range(_MAX_REJUVENATED):
+            account_buffers = of_account or self._heaviest.heaviest_at(now_us)
+            buffer = account_buffers.buffers.heaviest_at(now_us)
+            if buffer.since_us >= now_us or not self._is_in_transit(buffer, now_us):
+                break
+            self._put(buffer, buffer.size_bytes, now_us)
+        return buffer
+
+    def _is_in_transit(self, buffer: _Buffer[_Holder], now_us: int) -> bool:
+        if buffer.idle_updates >= _MAX_IDLE_UPDATES:
+            return False
+        is_recent = now_us < buffer.updated_us + _IN_TRANSIT_US
+        return is_recent or self._has_more(buffer.holder)
 
     def _add(self, holder: _Holder, account: Account) -> _Buffer[_Holder]:
         account_buffers = self._by_account.get(account)

@@ -121,9 +121,51 @@ def test_frame_is_no_younger_for_less_than_an_eighth() -> None:
     """Large frames that are dripped into grow old, from their last large growth."""
     budget: BufferBudget[str] = BufferBudget(2_000 * KB)
     for second in range(9):
-        budget.update("dripping", A, (1_000 + 15 * second) * KB, float(second))
+        budget.update("dripping", A, (1_000 + 5 * second) * KB, float(second))
     budget.update("steady", A, 700 * KB, 6.0)
-    assert list(budget.update("young", A, 300 * KB, 8.0)) == ["dripping"]
+    assert list(budget.update("young", A, 300 * KB, 8.2)) == ["dripping"]
+
+
+def test_frame_grows_by_48_kib_at_most_to_be_young() -> None:
+    """Linux keeps 64 KiB of a crowd's connection for each read, of any large frame."""
+    budget: BufferBudget[str] = BufferBudget(2_000 * KB)
+    budget.update("kept", A, 440 * KB, 7.0)
+    for second in range(9):
+        budget.update("arriving", A, (1_000 + 50 * second) * KB, float(second))
+    assert list(budget.update("next", A, 300 * KB, 8.2)) == ["kept"]
+
+
+def test_frame_in_transit_does_not_age() -> None:
+    """Not for a tenth of a second, even if the end of a part was small."""
+    for wait_s, evicted in ((0.09, "kept"), (0.11, "arriving")):
+        budget: BufferBudget[str] = BufferBudget(1_500 * KB)
+        budget.update("arriving", A, 1_000 * KB, 0.0)
+        budget.update("arriving", A, 1_020 * KB, 8.9)
+        budget.update("kept", A, 300 * KB, 8.9)
+        budget.update("arriving", A, 1_022 * KB, 9.0)
+        assert list(budget.update("next", A, 290 * KB, 9.0 + wait_s)) == [evicted]
+
+
+@pytest.mark.parametrize("growth", [17, 16])
+def test_frame_that_waits_to_be_read_does_not_age(growth: int) -> None:
+    """A large heartbeat stays while it waits for thousands of connections."""
+    budget: BufferBudget[str] = BufferBudget(
+        1_500 * KB, has_more=lambda holder: holder == "arriving"
+    )
+    budget.update("arriving", A, 1_000 * KB, 0.0)
+    budget.update("arriving", A, 1_000 * KB, 0.1)
+    budget.update("arriving", A, (1_000 + growth) * KB, 0.2)
+    budget.update("kept", A, 300 * KB, 8.9)
+    evicted = "kept" if growth == 17 else "arriving"
+    assert list(budget.update("next", A, 290 * KB, 9.0)) == [evicted]
+
+
+def test_some_frame_goes_though_all_are_in_transit() -> None:
+    """The search for it ends, however many there are."""
+    budget: BufferBudget[str] = BufferBudget(10_000 * KB, has_more=lambda _: True)
+    for number in range(100):
+        budget.update(str(number), A, 100 * KB, number / 1000)
+    assert len(budget.update("last", A, 100 * KB, 1.0)) == 1
 
 
 # --- attackers and honest peers ---------------------------------------------
@@ -256,6 +298,7 @@ def small_growth() -> Iterator[None]:
     """Let a small growth make a frame young; after these tests, a large one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(buffer_budget, "_GROWTH_BYTES", 10)
+        patch.setattr(buffer_budget, "_IN_TRANSIT_US", 0)
         yield
 
 
