@@ -92,6 +92,7 @@ class Connection:
         "interest",
         "io_state",
         "is_deferred",
+        "newness",
         "owner",
         "protocol",
         "ready",
@@ -126,6 +127,8 @@ class Connection:
         self.cost_class = NEW_CLASS
         # In which busy time that cost was measured; `FairTurns` numbers them.
         self.busy_time = 0
+        # Less than 0 until its cost is known; the newest connection has the least.
+        self.newness = 0
         self.fd = sock.fileno()
         self.io_state = _READING
         self.ending: Ending | None = None
@@ -143,6 +146,7 @@ class Connection:
 
     def note_cost(self, elapsed_s: float) -> None:
         """Record how long an event of this connection took to serve."""
+        self.newness = 0
         if self.io_state is _LINGERING:
             self.cost_class = REFUSED_CLASS
             return

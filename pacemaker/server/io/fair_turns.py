@@ -2,12 +2,13 @@
 
 A connection that has sent more than a slice of requests goes to the *backlog* and is
 not read until it has been served from there.  A turn that has much to do is *shared*.
-First it serves connections whose requests are cheap, and among equally cheap ones those
-of the hosts that have used the least time; connections that it does not reach go to the
-backlog.  Then it serves the backlog.  There, the host that has lately used the least of
-the thread's time comes first, and the cost classes of its connections share its time.
-Then the turn ends, and the calls that other threads have queued run (a stop, an
-upgrade, the watchdog).
+First it serves connections whose requests are cheap.  Among equally cheap ones, those
+of the hosts that have used the least time come first, and at one host the newest
+connection.  Connections that the turn does not reach go to the backlog.  Then it
+serves the backlog.  There, the host that has lately used the least of the thread's time
+comes first, and the cost classes of its connections share its time.  Then the turn
+ends, and the calls that other threads have queued run (a stop, an upgrade, the
+watchdog).
 
 While an account is a *crowd* (`is_crowd`), each of the two parts has half of
 `limits.TURN_S`.  Otherwise both may take longer.
@@ -73,7 +74,9 @@ _Event: TypeAlias = tuple[int, int]
 
 # Looked up once.
 _EPOLLIN: Final = select.EPOLLIN
-_class_and_spent: Final = attrgetter("cost_class", "account.address_account.spent_s")
+_precedence: Final = attrgetter(
+    "cost_class", "account.address_account.spent_s", "newness"
+)
 
 
 class TurnOwner(Protocol):
@@ -127,6 +130,8 @@ class FairTurns:
         self._new: OrderedDict[Connection, float] = OrderedDict()
         # How many of them have no shared address.
         self._new_elsewhere = 0
+        # How many there have been.
+        self._opened = 0
         self._samples = 0
         # Shared turns that follow each other are one busy time.
         self._busy_time = 0
@@ -163,6 +168,8 @@ class FairTurns:
         self._new[connection] = now_s + limits.NEW_S
         self._new_elsewhere += connection.account.shared_account is None
         connection.busy_time = self._busy_time
+        self._opened += 1
+        connection.newness = -self._opened
 
     def forget_new(self, connection: Connection) -> None:
         """Forget a connection that has ended, or is not new any more.
@@ -172,6 +179,7 @@ class FairTurns:
         """
         if self._new.pop(connection, None) is not None:
             self._new_elsewhere -= connection.account.shared_account is None
+            connection.newness = 0
 
     def _serve_unsorted(self, ready: Sequence[_Event]) -> bool:
         """Serve the ready connections in any order: the usual and fastest way.
@@ -275,7 +283,7 @@ class FairTurns:
                 # It is deferred, so it waits for no events.  This is an error or the
                 # end of the connection, which epoll reports all the same.
                 connection.ready |= events
-        fresh.sort(key=_class_and_spent)
+        fresh.sort(key=_precedence)
         cheapest_s = self._cheapest_s()
         began_s = now_s
         for connection in fresh:

@@ -120,6 +120,7 @@ def test_list_of_a_large_directory_is_written_in_slices() -> None:
     while not (sent := sent_by(server)):
         assert server.wait is Wait.TURN
         server.resume()
+        assert server.slice_cost == 1, "Nimbus's next read must not be served late"
         silent_calls += 1
     assert silent_calls > 3
     assert sent + settle(server) == reply + PULSE_ACK

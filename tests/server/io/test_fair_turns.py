@@ -209,6 +209,23 @@ def test_least_spent_is_served_first_among_equally_cheap_requests() -> None:
         assert hand.figures.pulses < len(busy), "the turn was not cut"
 
 
+def test_newest_connection_is_served_first_of_those_that_are_new() -> None:
+    """A new worker does not wait for many that have connected just before it."""
+    with Hand() as hand:
+        _, busy = hand.connect(host="10.0.0.1")
+        earlier = [hand.connect(host="10.0.0.2")[0] for _ in range(40)]
+        worker, connection = hand.connect(host="10.0.0.2")
+        for peer in (*earlier, worker):
+            peer.send(PULSE)
+        _spend(hand, busy, CROWD_S * 2)
+        hand.thread.now = TickingClock(limits.TURN_S / 8)
+        hand.thread.turn()
+        assert worker.receive() == ACK
+        assert hand.figures.pulses < len(earlier), "the turn was not cut"
+        assert connection.newness == 0, "its cost is known"
+        assert connection.cost_class == NEW_CLASS - 1
+
+
 def test_turn_with_many_new_connections_is_shared() -> None:
     """What they cost is not known yet, so the requests of known workers come first."""
     for known in (40, 39):

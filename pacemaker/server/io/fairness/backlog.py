@@ -7,7 +7,10 @@ The next connection is chosen in three steps:
 2. among the cost classes of its connections, one that has had no more than its part of
    the host's time, so that many connections with costly requests do not delay one with
    small requests, or vice versa;
-3. in that class, the connection that has waited the longest.
+3. in that class, the connection that has waited the longest, but of new connections,
+   whose cost nobody knows yet, the newest.  If they come faster than they can be
+   served, each would otherwise wait for all that came before it: a new worker at the
+   address of an attacker, for seconds.
 
 Each step takes time logarithmic in the number of hosts, however many connections wait.
 
@@ -17,7 +20,7 @@ This module does no I/O.
 from __future__ import annotations
 
 import heapq
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from pacemaker.core.accounts.account import Account
 
@@ -28,13 +31,19 @@ class Waiting(Protocol):
     Attributes:
         account: the account of its address.
         cost_class: what serving it costs: about 2 ** `cost_class` units of time.
+        newness: less than 0 until the cost is known.
     """
 
     account: Account
     cost_class: int
+    newness: int
 
 
 _T = TypeVar("_T", bound=Waiting)
+
+# The class of connections of which the cost is not known.  Serving one takes about one
+# unit: usually it has sent little yet.
+_NEW: Final = -1
 
 
 class Backlog(Generic[_T]):
@@ -134,7 +143,8 @@ class _Line(Generic[_T]):
         """Append an item; return False if it already waits."""
         if item in self._class_of:
             return False
-        cost_class = self._class_of[item] = item.cost_class
+        cost_class = _NEW if item.newness else item.cost_class
+        self._class_of[item] = cost_class
         if cost_class not in self._classes:
             self._classes[cost_class] = {}
             self._times[cost_class] = max(self._times.get(cost_class, 0), self._now)
@@ -155,7 +165,8 @@ class _Line(Generic[_T]):
         """Remove and return the next item of a line that is not empty."""
         cost_class = min(self._classes, key=lambda each: (self._times[each], each))
         self._now = self._times[cost_class]
-        self._times[cost_class] += 1 << cost_class
-        item = next(iter(self._classes[cost_class]))
+        self._times[cost_class] += 1 << max(cost_class, 0)
+        items = self._classes[cost_class]
+        item = next(reversed(items) if cost_class == _NEW else iter(items))
         self.discard(item)
         return item

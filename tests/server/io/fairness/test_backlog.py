@@ -18,6 +18,7 @@ class Connection:
     account: Account
     number: int = 0
     cost_class: int = 0
+    newness: int = 0
 
 
 def _names(backlog: Backlog[Connection]) -> list[tuple[str, int]]:
@@ -66,6 +67,17 @@ def test_class_that_comes_back_has_saved_nothing_up() -> None:
         backlog.put(Connection(host, number))
     classes = [backlog.pop().cost_class for _ in range(9)]  # type: ignore[union-attr]
     assert classes == [0, 0, 0, 1, 0, 0, 1, 0, 0]
+
+
+def test_newest_of_those_that_are_new_is_next() -> None:
+    """New connections do not wait for all that came shortly before them."""
+    backlog: Backlog[Connection] = Backlog()
+    host = Account("host")
+    for number in range(4):
+        backlog.put(Connection(host, number, cost_class=2, newness=-1 - number))
+    for number in range(4, 6):
+        backlog.put(Connection(host, number, cost_class=2))
+    assert [number for _, number in _names(backlog)] == [3, 4, 2, 1, 0, 5]
 
 
 def test_connections_of_a_shared_host_wait_in_one_line() -> None:
