@@ -341,8 +341,9 @@ class FairTurns:
     def _defer(self, connection: Connection) -> None:
         """Put a connection into the backlog together with its reported events.
 
-        Its descriptor waits for nothing meanwhile.  Otherwise epoll would report it in
-        every turn, and with thousands of them that takes longer than serving some.
+        Its descriptor waits for nothing meanwhile, and epoll reports an end only once.
+        Otherwise it would report them in every turn, and with thousands of connections
+        that takes longer than serving some.
         """
         if not connection.is_closed:
             account = connection.account
@@ -353,7 +354,7 @@ class FairTurns:
             if is_large and is_crowd(account):
                 connection.shrink_receive_buffer()
             connection.is_deferred = True
-            self._owner.set_interest(connection.fd, 0)
+            self._owner.set_interest(connection.fd, select.EPOLLET)
             self.backlog.put(connection)
 
     def _serve_and_charge(self, connection: Connection) -> float:
