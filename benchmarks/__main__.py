@@ -22,6 +22,7 @@ from benchmarks.jars import MissingError
 from benchmarks.machine import describe_machine
 from benchmarks.native import BUILD, ROOT
 from benchmarks.plans import PLANS, Plan
+from benchmarks.precedence import precedence
 from benchmarks.results import Results, restore, save
 from benchmarks.row import Row
 from benchmarks.rows import ROWS
@@ -52,7 +53,8 @@ def main() -> int:
         if row.fits(plan) and (not wanted.row or row.name in wanted.row)
     ]
     kept = BUILD / f"results-{plan.name}.json"
-    results = _measure(plan, rows, kept)
+    with precedence():
+        results = _measure(plan, rows, kept)
     if plan.name == "full" and not wanted.row:
         save(results, RESULTS)
         _write_page(results, PAGE, PLOTS)
