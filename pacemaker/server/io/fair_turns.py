@@ -166,10 +166,13 @@ class FairTurns:
         now_s = self._owner.now()
         self._trust_aged(now_s)
         self._new[connection] = now_s + limits.NEW_S
-        self._new_elsewhere += connection.account.shared_account is None
         connection.busy_time = self._busy_time
-        self._opened += 1
-        connection.newness = -self._opened
+        if connection.account.shared_account is None:
+            self._new_elsewhere += 1
+            # At an address that many workers share, the newest does not come first: a
+            # whole cluster may connect from there, and the oldest would wait longest.
+            self._opened += 1
+            connection.newness = -self._opened
 
     def forget_new(self, connection: Connection) -> None:
         """Forget a connection that has ended, or is not new any more.
