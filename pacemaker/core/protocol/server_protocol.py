@@ -464,8 +464,7 @@ class ServerProtocol:
 
     def _read_slice(self) -> None:
         self._has_more = False
-        cost_left = SLICE_COST
-        unused = 0
+        cost = 0
         try:
             while self.phase in READING and self._outgoing_bytes < MAX_OUTGOING_BYTES:
                 if self._awaits_answer:
@@ -473,10 +472,11 @@ class ServerProtocol:
                 # A list comes before the next frame, since replies are in order.
                 # One step of it ends the slice, whatever was read before, but counts as
                 # cheap: otherwise Nimbus's next reads would be served late.
+                is_list = self._large_list is not None
                 if self._large_list is not None:
                     self._go_on_with_list(self._large_list)
-                    unused, cost_left = cost_left - 1, 0
-                if cost_left <= 0:
+                    cost += 1
+                if is_list or cost >= SLICE_COST:
                     self._has_more = self._large_list is not None or (
                         self.frames.unread_bytes > 0
                     )
@@ -484,17 +484,17 @@ class ServerProtocol:
                 # The cost is the same for any number of pulses: they are checked, but
                 # only the last one is stored.
                 if self._pulse_fast_path is not None:
-                    cost = self._answer_pulses(self._pulse_fast_path)
-                    if cost:
-                        cost_left -= cost
+                    pulses_cost = self._answer_pulses(self._pulse_fast_path)
+                    if pulses_cost:
+                        cost += pulses_cost
                         continue
                 frame = self.frames.next()
                 if frame is None:
                     return
-                cost_left -= self._read_message(*frame)
+                cost += self._read_message(*frame)
             self.frames.drop_read(if_most=True)
         finally:
-            self.slice_cost = (SLICE_COST - cost_left - unused) or SLICE_COST
+            self.slice_cost = cost or SLICE_COST
 
     def _store_pulse(self, data: bytes, start: int, end: int) -> bool:
         """Carry out a pulse the fast way; return whether it was one.
