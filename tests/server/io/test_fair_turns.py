@@ -226,6 +226,35 @@ def test_newest_connection_is_served_first_of_those_that_are_new() -> None:
         assert connection.cost_class == NEW_CLASS - 1
 
 
+def test_newest_connection_of_a_shared_address_does_not_come_first() -> None:
+    """A whole cluster may connect from there, and the oldest would wait longest."""
+    with Hand() as hand:
+        _, busy = hand.connect(host="10.0.0.1")
+        oldest, _ = hand.connect(host="127.0.0.1")
+        others = [hand.connect(host="127.0.0.1")[0] for _ in range(40)]
+        for peer in (oldest, *others):
+            peer.send(PULSE)
+        _spend(hand, busy, CROWD_S * 2)
+        hand.thread.now = TickingClock(limits.TURN_S / 8)
+        hand.thread.turn()
+        assert oldest.receive() == ACK
+        newest = others[-1].socket
+        assert not select.select([newest], [], [], 0)[0], "it was answered first"
+
+
+def test_end_of_a_deferred_connection_is_reported_once() -> None:
+    """With thousands of them, fetching their ends in every turn takes milliseconds."""
+    with Hand() as hand:
+        peer, connection = hand.connect(host="10.0.0.1")
+        _, other = hand.connect(host="10.0.0.2")
+        _defer(hand, peer, connection, other)
+        set_reset_on_close(peer.socket, True)
+        peer.close()
+        fds = [fd for fd, _ in hand.thread._epoll.poll(GIVE_UP_S)]
+        assert connection.fd in fds
+        assert connection.fd not in [fd for fd, _ in hand.thread._epoll.poll(0)]
+
+
 def test_turn_with_many_new_connections_is_shared() -> None:
     """What they cost is not known yet, so the requests of known workers come first."""
     for known in (40, 39):
