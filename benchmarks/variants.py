@@ -141,7 +141,7 @@ class RelayRow(Always):
         return Heartbeats(self.workers, _VALUE_BYTES)
 
     def _measure_pace(self, plan: Plan, relay: Server, column: Column) -> None:
-        """Measure a relay's CPU use and memory at the pace of Storm's workers."""
+        """Measure a relay's CPU use and memory under the usual load of a host."""
         rate_per_s = self.workers / _WORKER_PERIOD_S
         group = Group("pulse", self.workers, rate_per_s=rate_per_s)
         seen = load(relay, self._stored, [group], plan.steady_seconds)

@@ -56,7 +56,7 @@ _DELETED: Final = Leaf(None, b"")
 
 
 class LeafHandle:
-    """Where a store last found a key, so that it need not look it up again.
+    """The leaf at which a store last found a key; it saves another lookup.
 
     It belongs to one key and one store, and only the store may use the attributes.  It
     does not keep the value of a deleted key alive: a delete empties the leaf.

@@ -3,9 +3,9 @@
 A connection that has sent more than a slice of requests goes to the *backlog* and is
 not read until it has been served from there.  A turn that has much to do is *shared*.
 First it serves connections whose requests are cheap.  Among equally cheap ones, those
-of the hosts that have used the least time come first, and at one host the newest
-connection.  Connections that the turn does not reach go to the backlog.  Then it
-serves the backlog.  There, the host that has lately used the least of the thread's time
+of the hosts that have used the least time come first, and of a host's new connections
+the newest.  Connections that the turn does not reach go to the backlog.  Then it serves
+the backlog.  There, the host that has lately used the least of the thread's time
 comes first, and the cost classes of its connections share its time.  Then the turn
 ends, and the calls that other threads have queued run (a stop, an upgrade, the
 watchdog).

@@ -11,8 +11,8 @@ by bytes *times age*:
   is never evicted before frames of 440 KB to which nothing has been added for a second,
   even though it is larger.  Bytes that drip in keep no frame young, and one that stays
   young by such growth soon has its full size.
-* A frame that grew by 16 KiB in its last two reads does not age for a tenth of a
-  second, nor while more of it waits to be read: that may take a second each time, if
+* A frame that grew by 16 KiB in one of its last two reads does not age for a tenth of
+  a second, nor while more of it waits to be read: that may take a second each time, if
   thousands of connections of its address take turns.
 * Unsent replies age from the last time the peer read some of them.  So the replies to a
   peer that reads slowly stay young, unlike those to one that has stopped reading.
@@ -251,9 +251,13 @@ class BufferBudget(Generic[_Holder]):
     def _heaviest_buffer(
         self, of_account: _AccountBuffers[_Holder] | None, now_us: int
     ) -> _Buffer[_Holder]:
-        """Return who goes first, of an account or of the heaviest one.
+        """Return the buffer to evict next.
 
-        Frames in transit become as young as if they had grown just now.
+        Frames in transit that weigh more become as young as if they had just grown.
+
+        Args:
+            of_account: whose buffer it has to be; None for the heaviest account's.
+            now_us: the monotonic time.
         """
         for _ in range(_MAX_REJUVENATED):
             account_buffers = of_account or self._heaviest.heaviest_at(now_us)
