@@ -31,8 +31,8 @@ class ServerOptions:
 
     Attributes:
         bind: the address or host name to listen on; None for every address.
-        io_threads: how many I/O threads to start; None for the best number on this
-            interpreter.  Never more than pacemaker.max.threads.
+        io_threads: how many I/O threads to start; None for one.  Never more than
+            pacemaker.max.threads.
         buffer_budget_bytes: the memory for unread and unsent bytes together;
             None for a quarter of the memory that the process may use.
         store_budget_bytes: the memory for heartbeats; None for half of what the

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import resource
-import sys
 import time
 from operator import attrgetter
 from typing import Final
@@ -74,16 +72,12 @@ def new_history(options: ServerOptions, store: Store) -> History | None:
 def io_threads(settings: Settings, options: ServerOptions) -> int:
     """Decide how many I/O threads to start.
 
-    With the GIL, a second thread mostly waits for the first.  A pulse takes 13 us of
-    CPU time with one thread, 18 with two and 23 with four, and no more pulses are
-    served per second (docs/performance.md).  Without the GIL, start one per core.
+    By default one.  With the GIL, a second thread mostly waits for the first: a pulse
+    takes 13 us of CPU time with one thread, 18 with two and 23 with four, and no more
+    pulses are served per second.  Without the GIL, two threads serve less than half as
+    many reads as one (docs/performance.md).
     """
-    if options.io_threads is not None:
-        wanted = options.io_threads
-    elif getattr(sys, "_is_gil_enabled", lambda: True)():
-        wanted = 1
-    else:
-        wanted = len(os.sched_getaffinity(0))
+    wanted = 1 if options.io_threads is None else options.io_threads
     return max(1, min(wanted, settings.max_threads))
 
 

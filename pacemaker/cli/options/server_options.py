@@ -133,7 +133,8 @@ _OPTIONS: Final[dict[str, dict[str, Any]]] = {
     "--io-threads": {
         "type": click.IntRange(min=1),
         "metavar": "N",
-        "help": "Serve connections with N threads, at most pacemaker.max.threads.",
+        "help": "Serve connections with N threads, at most pacemaker.max.threads. "
+        "Default: 1.",
     },
     "--buffer-budget": {
         "type": parse_size,
