@@ -112,9 +112,9 @@ class RelayDaemon(Daemon):
         )
         return self.make_protocol(dispatcher, backend, name, account)
 
-    def thread_calls_but_acceptor(self) -> dict[str, CallSoon]:
-        """Return by name the `call` of each thread but the acceptor."""
-        return {**super().thread_calls_but_acceptor(), "links": self.links.call}
+    def thread_calls(self) -> dict[str, CallSoon]:
+        """Return by name the `call` of each thread that must make progress."""
+        return {**super().thread_calls(), "links": self.links.call}
 
     def measurements(self) -> Measurements:
         """Return what the daemon counts, with the figures of each Pacemaker."""

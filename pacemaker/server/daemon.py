@@ -22,7 +22,7 @@ from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.miss_holder import MissHolder
 from pacemaker.core.protocol.pending_requests import PendingRequests
 from pacemaker.core.protocol.server_protocol import ServerProtocol
-from pacemaker.errors import StartError, UpgradeError
+from pacemaker.errors import StartError
 from pacemaker.sasl.mechanism import MechanismFactory
 from pacemaker.server import carry_over, limits, sizing
 from pacemaker.server.history_page import write_history
@@ -215,7 +215,7 @@ class Daemon:
         try:
             for thread in self.threads:
                 start_thread(thread)
-            start_thread(self._acceptor)
+            self._acceptor.start()
         except StartError:
             self.begin_stop(0.0)
             self.close()
@@ -316,10 +316,6 @@ class Daemon:
 
     def thread_calls(self) -> dict[str, CallSoon]:
         """Return by name the `call` of each thread that must make progress."""
-        return {"acceptor": self._acceptor.call, **self.thread_calls_but_acceptor()}
-
-    def thread_calls_but_acceptor(self) -> dict[str, CallSoon]:
-        """Return by name the `call` of each thread but the acceptor."""
         return {f"io-{n}": thread.call for n, thread in enumerate(self.threads)}
 
     # For an upgrade in place.
@@ -353,22 +349,16 @@ class Daemon:
         )
         return self.store.used_bytes + buffers_bytes
 
-    def park(self, barrier: Barrier, deadline_s: float) -> None:
-        """Park every serving thread until the barrier is released.
+    def park(self, barrier: Barrier, deadline_s: float) -> bool:
+        """Park every serving thread; return whether all were parked in time.
 
-        The acceptor is parked first.  If the I/O threads were, it could still hand over
-        a connection that none of them would have opened when the states are collected.
-
-        Raises:
-            UpgradeError: not all threads were parked in time.
+        The acceptor's host is parked first, when it has opened all that was accepted.
+        If the others were, it could still hand over a connection that none of them
+        would have opened when the states are collected.
         """
-        is_parked = barrier.gather([self._acceptor.call], deadline_s)
-        if not is_parked or not self.park_all_but_acceptor(barrier, deadline_s):
-            raise UpgradeError("the threads could not be paused in time")
-
-    def park_all_but_acceptor(self, barrier: Barrier, deadline_s: float) -> bool:
-        """Park the other serving threads; return whether all were parked in time."""
-        return barrier.gather([*self.thread_calls_but_acceptor().values()], deadline_s)
+        _, *others = self.thread_calls().values()
+        host = self._acceptor.call_once_opened
+        return barrier.gather([host], deadline_s) and barrier.gather(others, deadline_s)
 
     def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:
         """Return the connections' states; the threads must be parked.
@@ -413,7 +403,6 @@ class Daemon:
         It may be called again with a shorter timeout.
         """
         self._acceptor.stop()
-        join_thread(self._acceptor)
         for thread in self.threads:
             thread.stop(timeout_s)
 

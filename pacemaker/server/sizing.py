@@ -14,7 +14,7 @@ from pacemaker.server import limits
 from pacemaker.server.io.buffers.buffer_budget import BufferBudget
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.limits import (
-    ACCEPT_BATCH,
+    ACCEPTED_AHEAD,
     MAX_RESERVED_SHARE,
     RESERVED_DESCRIPTORS,
 )
@@ -99,6 +99,6 @@ def connection_capacity(threads: int, reserved: int) -> int:
         reserved: the descriptors that connections must leave free.
     """
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    spare = min(reserved + ACCEPT_BATCH, int(descriptors * MAX_RESERVED_SHARE))
+    spare = min(reserved + ACCEPTED_AHEAD, int(descriptors * MAX_RESERVED_SHARE))
     own = _OWN_DESCRIPTORS + _DESCRIPTORS_PER_THREAD * threads
     return max(1, descriptors - own - spare)

@@ -110,12 +110,7 @@ def test_daemon_that_serves_is_ready(case: Case) -> None:
     case.turn()
     assert case.ask("/livez").text == "ok\n"
     checks = json.loads(case.ask("/readyz?format=json").text)["checks"]
-    assert [check["name"] for check in checks] == [
-        "serving",
-        "acceptor",
-        "io-0",
-        "io-1",
-    ]
+    assert [check["name"] for check in checks] == ["serving", "io-0", "io-1"]
     assert checks[0]["detail"] == f"on {case.daemon.address}"
 
 
@@ -140,10 +135,9 @@ def test_stuck_io_thread_is_seen_within_15_s(case: Case) -> None:
     case.daemon.thread_calls()["io-1"](stand)
     for _ in range(14):
         case.admin.check_threads()
-        for name in ("acceptor", "io-0"):
-            passed = threading.Event()
-            case.daemon.thread_calls()[name](passed.set)
-            assert passed.wait(GIVE_UP_S)
+        passed = threading.Event()
+        case.daemon.thread_calls()["io-0"](passed.set)
+        assert passed.wait(GIVE_UP_S)
         case.clock.now_s += 1.0
     live = case.ask("/livez")
     assert live.status == 503

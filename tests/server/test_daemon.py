@@ -217,7 +217,7 @@ def test_daemon_holds_reads_over_all_its_threads(threads: int) -> None:
         reader.close()
 
 
-@pytest.mark.parametrize("failing", ["pacemaker-io-1", "pacemaker-acceptor"])
+@pytest.mark.parametrize("failing", ["pacemaker-io-0", "pacemaker-io-1"])
 def test_daemon_that_cannot_start_a_thread_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:

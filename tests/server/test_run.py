@@ -127,7 +127,7 @@ def test_signals_for_administrators_end_nothing() -> None:
         daemon.logged("pulses=1 ")
         daemon.signal(signal.SIGQUIT)
         daemon.logged(r"thread MainThread: .* > serve \(run.py:\d+\) > ")
-        daemon.logged(r"thread pacemaker-acceptor: ")
+        daemon.logged(r"thread pacemaker-io-0: ")
         put(peer)
 
 
@@ -211,7 +211,7 @@ def test_upgrade_finds_descriptors_where_connections_have_taken_the_rest() -> No
 
 def test_start_without_descriptors_says_so() -> None:
     """A start without descriptors ends with one line and its own exit code."""
-    program = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))"
+    program = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (6, 6))"
     done = ended(prepared(program))
     assert done.returncode == 71
     assert "the daemon cannot start: Too many open files; raise" in done.stderr

@@ -1,15 +1,19 @@
-"""The acceptor thread: it accepts connections and hands each to an I/O thread."""
+"""The acceptor: it accepts connections and hands each to an I/O thread.
+
+It has no thread of its own.  The first I/O thread, its *host*, calls it between two
+turns.  A thread would get the interpreter back too late after each system call while an
+I/O thread is busy.  Then connections are accepted more slowly than an attacker opens
+them, and the kernel's queue, which knows no order by address, delays new workers.
+"""
 
 from __future__ import annotations
 
 import errno
 import logging
-import math
 import os
 import resource
 import select
 import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -27,7 +31,6 @@ from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
 from pacemaker.server.io.endings import ENDINGS, Ending
 from pacemaker.server.io.io_thread import IoThread
-from pacemaker.server.io.queued_calls import QueuedCalls
 from pacemaker.server.io.sockets import set_storms_options, unmapped
 from pacemaker.server.upgrade_state import PeerAddress
 
@@ -53,16 +56,19 @@ _OF_ONE_CONNECTION: Final = (
 _OTHER_DESCRIPTORS: Final = 64
 
 
-class Acceptor(threading.Thread):
-    """The thread that accepts connections.
+class Acceptor:
+    """Accepts connections.  Only its host may call what is not said to be for others.
 
     Args:
         listeners: the listening sockets, non-blocking.
         threads: the I/O threads; each new connection goes to the one that has
-            the fewest.
+            the fewest.  The first is the host.
         accounts: the accounts of the peers.
         admission: decides which connections are accepted.
         reserved: how many descriptors connections leave for everything else.
+
+    Attributes:
+        refused: the number of refused connections.
     """
 
     def __init__(
@@ -73,80 +79,113 @@ class Acceptor(threading.Thread):
         admission: AdmissionControl,
         reserved: int = limits.RESERVED_DESCRIPTORS,
     ) -> None:
-        super().__init__(name="pacemaker-acceptor", daemon=True)
         self._listeners = {listener.fileno(): listener for listener in listeners}
         # Listeners whose backlog may hold connections that are older than the socket
         # options of the listener and so did not inherit them.  The backlog is a queue:
         # once it has been empty, every later connection has the options.
         self._with_old_backlog = set(self._listeners)
+        self._host = threads[0]
         self._threads = threads
         self._accounts = accounts
         self._admission = admission
         self._reserved = reserved
-        # The number of refused connections.
         self.refused = 0
         self._last_refused: tuple[str, LimitError] | None = None
+        # Whether the host waits for connections, and what keeps it from that.
+        self._is_waiting = False
+        self._is_held = False
         self._is_stopping = False
         # The threads that may not have closed all the connections that make room yet.
         self._making_room: set[IoThread] = set()
-        # Open everything that this thread needs before it runs.
-        self._calls = QueuedCalls(self.name)
-        self._all, self._wake_alone = select.epoll(), select.epoll()
+        # Readable while a connection waits at any of the listeners.
+        self._epoll = select.epoll()
         for fd in self._listeners:
-            self._all.register(fd, select.EPOLLIN)
-        for epoll in (self._all, self._wake_alone):
-            epoll.register(self._calls.fd, select.EPOLLIN)
+            self._epoll.register(fd, select.EPOLLIN)
+
+    def start(self) -> None:
+        """Begin to accept, once the host runs.  Any thread may call this."""
+        self._host.call(self._go_on)
 
     def stop(self) -> None:
         """Stop accepting.  Any thread may call this, and more than once."""
         self._is_stopping = True
-        self._calls.wake()
 
-    def call(self, function: Callable[[], None]) -> None:
-        """Queue a call on this thread; it runs between two turns of accepting."""
-        self._calls.put(function)
+    def call_once_opened(self, function: Callable[[], None]) -> None:
+        """Call a function on the host when every accepted connection has been opened.
+
+        Until it has returned, no more are accepted.  Any thread may call this.
+        """
+        self._host.call(lambda: self._hold(function))
 
     def close(self) -> None:
-        """Close the descriptors, once the thread has ended."""
-        self._all.close()
-        self._wake_alone.close()
-        self._calls.close()
+        """Close the descriptor, once the host has ended."""
+        self._epoll.close()
 
-    def run(self) -> None:
-        """Accept until `stop`.  No error ends the loop."""
-        while not self._is_stopping:
-            try:
-                may_go_on = self._turn()
-            except Exception:
-                _logger.exception("%s: a turn failed", self.name)
-                may_go_on = False
-            if not may_go_on:
-                self._pause()
-
-    def _turn(self) -> bool:
-        """Accept waiting connections; return False to pause before the next turn."""
-        ready = [fd for fd, _ in self._all.poll()]
-        self._calls.run_pending(time.monotonic, math.inf)
-        found = [self._accept_some(fd) for fd in ready if fd in self._listeners]
-        return all(found)
-
-    def _pause(self) -> None:
-        # A turn that fails at once, over and over, must not keep a core busy.  The
-        # listeners stay ready all that time, so wait for the wake-up alone: a stop and
-        # an upgrade need not wait for the end of the pause.
+    def accept_waiting(self) -> None:
+        """Accept some of the connections that wait.  No error ends the host."""
+        if not self._is_waiting:
+            return
+        if self._is_stopping:
+            self._ignore_all()
+            return
         try:
-            self._wake_alone.poll(limits.ACCEPT_PAUSE_S)
+            may_go_on = self._accept_from_all()
         except Exception:
-            time.sleep(limits.ACCEPT_PAUSE_S)
+            _logger.exception("cannot accept connections: internal error")
+            may_go_on = False
+        if not may_go_on:
+            # The listeners stay ready, and an error that comes again at once must not
+            # keep a core busy.
+            self._ignore_all()
+            self._host.call_later(limits.ACCEPT_PAUSE_S, self._go_on)
 
-    def _accept_some(self, fd: int) -> bool:
-        """Accept a batch at one listener; return False to pause before the next."""
+    def _hold(self, function: Callable[[], None]) -> None:
+        # Calls run in the order in which they were queued, and each connection that was
+        # accepted is opened by one.
+        self._is_held = True
+        self._ignore_all()
+        self._host.call(function)
+        self._host.call(self._release)
+
+    def _release(self) -> None:
+        self._is_held = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Have the host wait for connections, unless it does so already."""
+        if self._is_waiting or self._is_held or self._is_stopping:
+            return
+        try:
+            self._host.attend(self._epoll.fileno(), self.accept_waiting)
+        except OSError as exc:
+            _logger.error("cannot accept connections: %s", exc.strerror)
+            self._host.call_later(limits.ACCEPT_PAUSE_S, self._go_on)
+        else:
+            self._is_waiting = True
+
+    def _ignore_all(self) -> None:
+        """Have the host wait for no connections."""
+        if self._is_waiting:
+            self._is_waiting = False
+            self._host.ignore(self._epoll.fileno())
+
+    def _accept_from_all(self) -> bool:
+        """Accept at each listener; return False to pause before the next time."""
+        end_s = time.monotonic() + limits.ACCEPT_S
+        ready = self._epoll.poll(0)
+        accepted = [self._accept_some(fd, end_s) for fd, _ in ready]
+        return all(accepted)
+
+    def _accept_some(self, fd: int, end_s: float) -> bool:
+        """Accept one connection at one listener, and more until `end_s`.
+
+        Returns:
+            False to pause before the next time.
+        """
         listener = self._listeners[fd]
-        # Read the limit for each batch: that of a running process can be raised.
+        # Read the limit each time: that of a running process can be raised.
         room_ends = _room_ends(self._reserved)
-        for _ in range(limits.ACCEPT_BATCH):
-            if self._is_stopping:
-                break
+        while not self._is_stopping:
             try:
                 # Check before accepting, so that a connection for which there is no
                 # room stays in the kernel's backlog and is served once there is room.
@@ -163,17 +202,20 @@ class Acceptor(threading.Thread):
                 _logger.debug("cannot accept a connection: %s", exc.strerror)
                 continue
             self._admit(sock, address, fd)
+            if time.monotonic() >= end_s:
+                break
         self._log_refused()
         return True
 
     def _expect_room(self, problem: str | None) -> None:
         """Let a thread that is making room end the coming pause; if none is, log it.
 
-        A thread runs its calls in order, so it wakes this one after it has closed the
+        A thread runs its calls in order, so it answers after it has closed the
         connections.  It is asked only once: if there still is no room, the pause lasts.
         """
         if self._making_room:
-            self._making_room.pop().call(self._calls.wake)
+            thread = self._making_room.pop()
+            thread.call(lambda: self._host.call(self._go_on))
         else:
             _logger.error("cannot accept connections: %s", problem)
 
@@ -186,7 +228,7 @@ class Acceptor(threading.Thread):
         # With plenty of room, this is certain, and finding out is a third of the work.
         if self._accounts.connections < room_ends // 2 - _OTHER_DESCRIPTORS:
             return
-        next_fd = os.dup(self._calls.fd)
+        next_fd = os.dup(self._epoll.fileno())
         os.close(next_fd)
         if next_fd >= room_ends:
             raise OSError(

@@ -25,6 +25,7 @@ from __future__ import annotations
 import select
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from operator import attrgetter
 from typing import Final, Protocol, TypeAlias
 
@@ -114,16 +115,16 @@ class FairTurns:
 
     Args:
         owner: the thread.
-        wake_fd: the descriptor that other threads wake it by.
+        wake_fds: the descriptors that are no connection's; the thread may change it.
 
     Attributes:
         backlog: the connections that have more to do and wait while others are served.
     """
 
-    def __init__(self, owner: TurnOwner, wake_fd: int) -> None:
+    def __init__(self, owner: TurnOwner, wake_fds: AbstractSet[int]) -> None:
         self.backlog: Backlog[Connection] = Backlog()
         self._owner = owner
-        self._wake_fd = wake_fd
+        self._wake_fds = wake_fds
         self._spending = Spending()
         # New connections, the oldest first, and when each is trusted if it has cost
         # little.  (A dict would have to pass all that were removed to find the oldest.)
@@ -155,7 +156,7 @@ class FairTurns:
         """Serve a turn's events, and some of the backlog.
 
         Returns:
-            Whether other threads have woken this one.
+            Whether one of the `wake_fds` is ready.
         """
         if self._is_shared:
             return self._serve_shared(ready)
@@ -188,7 +189,7 @@ class FairTurns:
         """Serve the ready connections in any order: the usual and fastest way.
 
         Returns:
-            Whether other threads have woken this one.
+            Whether one of the `wake_fds` is ready.
         """
         owner = self._owner
         connections = owner.connections
@@ -210,7 +211,7 @@ class FairTurns:
                     connection = connections[fd]
                 except KeyError:
                     # If it is not the wake-up, its connection was closed in this turn.
-                    is_woken = is_woken or fd == self._wake_fd
+                    is_woken = is_woken or fd in self._wake_fds
                     continue
                 try:
                     if events == _EPOLLIN:
@@ -251,8 +252,8 @@ class FairTurns:
         would cost more than it gains.  That does not hold for many new connections, as
         nobody knows yet what they cost.  A turn that was long only because the process
         was interrupted need not be shared either, so CPU time counts, not elapsed time.
-        It is that of all threads: while many connect and leave, this thread waits for
-        the acceptor most of the time, and its peers wait just as long.
+        It is that of all threads: with several, this one waits for the others most of
+        the time, and its peers wait just as long.
         """
         return cpu_s > limits.TURN_S and (
             cpu_s > served * _CHEAP_EVENT_S or self._new_elsewhere > _MANY_NEW
@@ -266,7 +267,7 @@ class FairTurns:
         Connections that are not reached go to the backlog, which has the other half.
 
         Returns:
-            Whether other threads have woken this one.
+            Whether one of the `wake_fds` is ready.
         """
         is_woken = False
         now_s = self._owner.now()
@@ -275,7 +276,7 @@ class FairTurns:
         for fd, events in ready:
             connection = self._owner.connections.get(fd)
             if connection is None:
-                is_woken = is_woken or fd == self._wake_fd
+                is_woken = is_woken or fd in self._wake_fds
             elif not connection.ready:
                 connection.ready = events
                 if connection.busy_time != self._busy_time:

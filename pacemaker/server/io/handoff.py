@@ -1,7 +1,8 @@
 """New connections on their way from the acceptor to an I/O thread.
 
 The accounts take turns, so a worker that has just started does not wait for thousands
-of earlier connections from another address.
+of connections from another address.  Of one account the newest comes first: if they
+come faster than they can be opened, each would otherwise wait for all before it.
 
 This module does no I/O.
 """
@@ -44,6 +45,9 @@ class HandoffQueue:
         """Add a new connection."""
         self._unsorted.append(arrival)
 
+    def __bool__(self) -> bool:
+        return bool(self._unsorted or self._by_account)
+
     def take(self) -> AcceptedSocket:
         """Remove and return the next connection; there must be one."""
         while self._unsorted:
@@ -51,7 +55,7 @@ class HandoffQueue:
             self._by_account.setdefault(arrival.account, deque()).append(arrival)
         account, waiting = next(iter(self._by_account.items()))
         del self._by_account[account]
-        arrival = waiting.popleft()
+        arrival = waiting.pop()
         if waiting:
             # Its account goes to the end of the line.
             self._by_account[account] = waiting

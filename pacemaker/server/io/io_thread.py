@@ -98,7 +98,10 @@ class IoThread(threading.Thread):
         self.connections: dict[int, Connection] = {}
         self.watched: Watchlist[Connection] = Watchlist()
         self._expendable: ExpendableConnections[Connection] = ExpendableConnections()
-        self._turns = FairTurns(self, self._calls.fd)
+        # What is called between two turns while another descriptor is ready.
+        self._attended: dict[int, Callable[[], None]] = {}
+        self._wake_fds = {self._calls.fd}
+        self._turns = FairTurns(self, self._wake_fds)
         self.backlog = self._turns.backlog
         # Two counters and not one, so that each is written by a single thread: the
         # acceptor hands over, this thread forgets.  One counter would need a lock.
@@ -186,6 +189,10 @@ class IoThread(threading.Thread):
 
     def close(self) -> None:
         """Give back the descriptors, once the thread has ended."""
+        # The acceptor's host may have ended later than this thread.
+        self._begin_stop(0.0)
+        while self._handoff:
+            self._open_next()
         self._epoll.close()
         self._calls.close()
 
@@ -203,6 +210,24 @@ class IoThread(threading.Thread):
     def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
         """Call a function after a delay."""
         self._timers.add(self.now() + delay_s, function)
+
+    def attend(self, fd: int, function: Callable[[], None]) -> None:
+        """Call a function between two turns while a descriptor is readable.
+
+        It may also be called when nothing is to be read.
+
+        Raises:
+            OSError: the kernel has no room for it in epoll.
+        """
+        self._epoll.register(fd, select.EPOLLIN)
+        self._attended[fd] = function
+        self._wake_fds.add(fd)
+
+    def ignore(self, fd: int) -> None:
+        """Undo `attend`."""
+        self._epoll.unregister(fd)
+        del self._attended[fd]
+        self._wake_fds.discard(fd)
 
     def set_interest(self, fd: int, interest: int) -> None:
         """Change the epoll events that a connection's descriptor waits for."""
@@ -341,6 +366,8 @@ class IoThread(threading.Thread):
         if is_woken:
             # Not earlier in the turn: a new connection may get the descriptor of one
             # that was closed in this turn, and would then receive its events.
+            for function in tuple(self._attended.values()):
+                function()
             self._calls.run_pending(self.now, limits.TURN_S / 2)
         if now_s >= due_s:
             self._run_due(self.now())

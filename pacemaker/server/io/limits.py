@@ -52,10 +52,13 @@ TIMED_EVERY_S: Final = 0.01
 # How long a connection is new: until then its requests may turn out to be costly.
 NEW_S: Final = 1.0
 
-# How many connections one turn accepts from the backlog.
-ACCEPT_BATCH: Final = 64
-# How long the acceptor waits if the process or the kernel has no room, or if one of
-# its turns failed.
+# How long connections are accepted between two turns: some two hundred, before those
+# that are connected already are served again.
+ACCEPT_S: Final = 0.003
+# How many descriptors are left for connections that were accepted before those that
+# make room for them are closed.
+ACCEPTED_AHEAD: Final = 64
+# How long the acceptor waits if the process or the kernel has no room, or if it failed.
 ACCEPT_PAUSE_S: Final = 0.2
 
 # A frame must be complete within this time, plus a second for each 100 KiB of its

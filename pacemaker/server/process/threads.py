@@ -12,10 +12,8 @@ from pacemaker.errors import StartError
 
 # How long a thread that computes may keep the interpreter from one that waits for it.
 # Python's default is 5 ms, and an I/O thread may wait that long after each system call
-# while another thread computes: the acceptor beside thousands of new connections, or a
-# page of the admin endpoint.  Beside silent connections, the slowest new worker took 42
-# to 59 ms, and takes 36 to 44 ms with this.  If only one thread has work, as nearly
-# always, it makes no difference.
+# while another thread computes, such as a page of the admin endpoint.  If only one
+# thread has work, as nearly always, it makes no difference.
 _SWITCH_S: Final = 0.0005
 
 

@@ -69,7 +69,7 @@ class Inheritance:
         if self._state is None:
             return
         barrier = Barrier()
-        daemon.park_all_but_acceptor(barrier, time.monotonic() + _RESTORE_TIMEOUT_S)
+        daemon.park(barrier, time.monotonic() + _RESTORE_TIMEOUT_S)
         barrier.release()
         paused_s = boot_time_s() - self._state.parked_s
         _logger.info(

@@ -43,17 +43,13 @@ class Upgradable(Protocol):
     def sample_heartbeats(self) -> list[tuple[str, bytes]]:
         """Return a few heartbeats, for the trial."""
 
-    def park(self, barrier: Barrier, deadline_s: float) -> None:
+    def park(self, barrier: Barrier, deadline_s: float) -> bool:
         """Park every serving thread until the barrier is released.
 
-        Raises:
-            UpgradeError: not all threads were parked in time.
-        """
-
-    def park_all_but_acceptor(self, barrier: Barrier, deadline_s: float) -> bool:
-        """Park the other serving threads; return whether all were parked in time.
-
         A thread that is parked has run all calls that were queued before.
+
+        Returns:
+            Whether all were parked in time.
         """
 
     def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:

@@ -188,7 +188,8 @@ class Upgrader:
             # No thread may serve from here to `execve`.  A pulse acknowledged after the
             # heartbeats were written would be lost, although its worker believes it
             # stored, and bytes read meanwhile would be missing from their connection.
-            self._daemon.park(barrier, time.monotonic() + PARK_TIMEOUT_S)
+            if not self._daemon.park(barrier, time.monotonic() + PARK_TIMEOUT_S):
+                raise UpgradeError("the threads could not be paused in time")
             self._hand_over()
         except Exception as exc:
             return _reason(exc, "the state cannot be handed over")

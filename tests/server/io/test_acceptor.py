@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import resource
 import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ GIVE_UP_S = 10.0
 
 
 class FakeIoThread:
-    """A fake I/O thread: keeps the connections it is given, and signals each."""
+    """A fake I/O thread: keeps what it is given, and takes turns when the test says."""
 
     def __init__(self, load: int = 0) -> None:
         self.load = load
@@ -34,9 +34,10 @@ class FakeIoThread:
         self.made_room = 0
         self.failures = 0
         self.added: list[tuple[socket.socket, PeerAddress]] = []
-        self.is_added = threading.Semaphore(0)
         self.calls: list[Callable[[], None]] = []
-        self.is_called = threading.Semaphore(0)
+        self.later: list[tuple[float, Callable[[], None]]] = []
+        self.attended: dict[int, Callable[[], None]] = {}
+        self.has_room_in_epoll = True
 
     def add_connection(
         self, sock: socket.socket, peer: PeerAddress, account: Account
@@ -48,20 +49,43 @@ class FakeIoThread:
             raise RuntimeError("as asked for")
         self.added.append((sock, peer))
         self.load += 1
-        self.is_added.release()
 
     def make_room(self) -> None:
         """Count how often another connection has to make room."""
         self.made_room += 1
 
     def call(self, function: Callable[[], None]) -> None:
-        """Keep a call, and signal it."""
+        """Keep a call for the next turn."""
         self.calls.append(function)
-        self.is_called.release()
 
-    def wait(self) -> None:
-        """Wait for one more connection."""
-        assert self.is_added.acquire(timeout=GIVE_UP_S)
+    def call_later(self, delay_s: float, function: Callable[[], None]) -> None:
+        """Keep a call for `pass_time`."""
+        self.later.append((delay_s, function))
+
+    def attend(self, fd: int, function: Callable[[], None]) -> None:
+        """Call a function in each turn, or fail if the test asked for it."""
+        if not self.has_room_in_epoll:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        assert fd not in self.attended
+        self.attended[fd] = function
+
+    def ignore(self, fd: int) -> None:
+        """Undo `attend`."""
+        del self.attended[fd]
+
+    def turn(self) -> None:
+        """Accept, then run the calls that are there."""
+        for function in tuple(self.attended.values()):
+            function()
+        calls, self.calls = self.calls, []
+        for call in calls:
+            call()
+
+    def pass_time(self) -> None:
+        """Let the time of what is to be called later come."""
+        later, self.later = self.later, []
+        for _, function in later:
+            function()
 
     def close(self) -> None:
         """Close the added connections."""
@@ -70,12 +94,12 @@ class FakeIoThread:
 
 
 class FailingListener:
-    """A listening socket whose first calls of `accept` fail, and that signals it."""
+    """A listening socket whose first calls of `accept` fail."""
 
     def __init__(self, listener: socket.socket, *errnos: int) -> None:
         self._listener = listener
         self._errnos = list(errnos)
-        self.has_failed = threading.Semaphore(0)
+        self.calls = 0
 
     def fileno(self) -> int:
         """Return the real descriptor."""
@@ -83,13 +107,10 @@ class FailingListener:
 
     def accept(self) -> Any:
         """Fail as often as the test asked for, then accept."""
-        try:
-            if self._errnos:
-                raise OSError(self._errnos.pop(0), "as asked for")
-            return self._listener.accept()
-        except OSError:
-            self.has_failed.release()
-            raise
+        self.calls += 1
+        if self._errnos:
+            raise OSError(self._errnos.pop(0), "as asked for")
+        return self._listener.accept()
 
 
 @pytest.fixture
@@ -100,34 +121,26 @@ def listener() -> Iterator[socket.socket]:
         yield sock
 
 
-def _run(listener: Any, *threads: FakeIoThread) -> Acceptor:
-    return _run_all([listener], *threads)
-
-
-def _run_all(
-    listeners: list[Any], *threads: FakeIoThread, capacity: int = 1000
+def _accepting(
+    listeners: Sequence[Any], *threads: FakeIoThread, capacity: int = 1000
 ) -> Acceptor:
+    """Return an acceptor that waits for connections on the first of the threads."""
     accounts = AccountRegistry()
     acceptor = Acceptor(
         *(listeners, threads, accounts),  # type: ignore[arg-type]
         AdmissionControl(accounts, capacity),
     )
     acceptor.start()
+    threads[0].turn()
     return acceptor
-
-
-def _pass_a_turn(acceptor: Acceptor) -> None:
-    """Wait until the acceptor has handled everything so far."""
-    is_over = threading.Event()
-    acceptor.call(is_over.set)
-    assert is_over.wait(GIVE_UP_S)
 
 
 def _end(acceptor: Acceptor, *threads: FakeIoThread) -> None:
     acceptor.stop()
     acceptor.stop()
-    acceptor.join(GIVE_UP_S)
-    assert not acceptor.is_alive()
+    threads[0].turn()
+    threads[0].pass_time()
+    assert not threads[0].attended
     acceptor.close()
     for thread in threads:
         thread.close()
@@ -136,9 +149,9 @@ def _end(acceptor: Acceptor, *threads: FakeIoThread) -> None:
 def test_acceptor_names_peer_and_does_not_block(listener: socket.socket) -> None:
     """A connection is handed over non-blocking, with its peer's address."""
     thread = FakeIoThread()
-    acceptor = _run(listener, thread)
+    acceptor = _accepting([listener], thread)
     with socket.create_connection(listener.getsockname()) as peer:
-        thread.wait()
+        thread.turn()
         sock, address = thread.added[0]
         assert address == ("127.0.0.1", peer.getsockname()[1])
         assert not sock.getblocking()
@@ -150,15 +163,29 @@ def test_acceptor_prefers_thread_with_fewest_connections(
 ) -> None:
     """Connections are spread, so that no thread gets the whole cluster."""
     busy, idle = FakeIoThread(load=3), FakeIoThread()
-    acceptor = _run(listener, busy, idle)
+    acceptor = _accepting([listener], busy, idle)
     peers = [socket.create_connection(listener.getsockname()) for _ in range(5)]
-    for _ in range(4):
-        idle.wait()
-    busy.wait() if busy.load > 3 else idle.wait()
-    assert {busy.load, idle.load} == {4}
+    busy.turn()
+    assert (busy.load, idle.load) == (4, 4)
     for peer in peers:
         peer.close()
     _end(acceptor, busy, idle)
+
+
+def test_those_that_are_connected_are_served_between_many_new_ones(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Accepting takes a limited time of each turn, and accepts at least one."""
+    monkeypatch.setattr(limits, "ACCEPT_S", 0.0)
+    thread = FakeIoThread()
+    acceptor = _accepting([listener], thread)
+    with contextlib.ExitStack() as peers:
+        for _ in range(3):
+            peers.enter_context(socket.create_connection(listener.getsockname()))
+        for number in range(1, 4):
+            thread.turn()
+            assert len(thread.added) == number
+    _end(acceptor, thread)
 
 
 def test_room_is_made_on_the_thread_with_the_most_to_spare(
@@ -168,9 +195,9 @@ def test_room_is_made_on_the_thread_with_the_most_to_spare(
     threads = [FakeIoThread(), FakeIoThread(), FakeIoThread()]
     threads[1].expendable_count = 2
     threads[2].expendable_count = 1
-    acceptor = _run_all([listener], *threads, capacity=0)
+    acceptor = _accepting([listener], *threads, capacity=0)
     with socket.create_connection(listener.getsockname()):
-        threads[0].wait()
+        threads[0].turn()
     assert [each.made_room for each in threads] == [0, 1, 0]
     _end(acceptor, *threads)
 
@@ -178,9 +205,10 @@ def test_room_is_made_on_the_thread_with_the_most_to_spare(
 def test_connection_is_refused_if_none_is_expendable(listener: socket.socket) -> None:
     """A peer that has sent something is not closed for a new one."""
     thread = FakeIoThread()
-    acceptor = _run_all([listener], thread, capacity=0)
+    acceptor = _accepting([listener], thread, capacity=0)
     with socket.create_connection(listener.getsockname()) as peer:
         peer.settimeout(GIVE_UP_S)
+        thread.turn()
         with pytest.raises(ConnectionResetError):
             peer.recv(1)
     assert not thread.added
@@ -194,35 +222,46 @@ def test_acceptor_goes_on_as_soon_as_a_thread_has_made_room(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It does not pause for longer than closing the silent connections takes."""
-    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
-    thread = FakeIoThread()
-    thread.expendable_count = 1
-    acceptor = _run_all([listener], thread, capacity=0)
+    host, other = FakeIoThread(load=10), FakeIoThread()
+    other.expendable_count = 1
+    acceptor = _accepting([listener], host, other, capacity=0)
     with contextlib.ExitStack() as peers:
         peers.enter_context(socket.create_connection(listener.getsockname()))
-        thread.wait()
-        _pass_a_turn(acceptor)
+        host.turn()
         monkeypatch.setattr(acceptor_module, "_room_ends", lambda _: 0)
         peers.enter_context(socket.create_connection(listener.getsockname()))
-        assert thread.is_called.acquire(timeout=GIVE_UP_S)
+        host.turn()
         assert "cannot accept" not in caplog.text
+        assert not host.attended
         monkeypatch.undo()
-        monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
-        thread.calls.pop()()
-        thread.wait()
-    _end(acceptor, thread)
+        other.turn()
+        host.turn()
+        host.turn()
+        assert len(other.added) == 2
+    _end(acceptor, host, other)
 
 
 @pytest.mark.parametrize(
-    "code",
-    [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ECONNABORTED],
+    "code", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
 )
-def test_acceptor_survives_failing_accept(listener: socket.socket, code: int) -> None:
-    """Neither a lack of room nor a peer that has left ends the acceptor."""
+def test_acceptor_pauses_if_there_is_no_room(
+    listener: socket.socket, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It accepts again later, and is no busy loop until then."""
     thread = FakeIoThread()
-    acceptor = _run(FailingListener(listener, code, code), thread)
+    failing = FailingListener(listener, code, code)
+    acceptor = _accepting([failing], thread)
     with socket.create_connection(listener.getsockname()):
-        thread.wait()
+        for number in range(1, 3):
+            thread.turn()
+            thread.turn()
+            assert failing.calls == number
+            assert [delay_s for delay_s, _ in thread.later] == [limits.ACCEPT_PAUSE_S]
+            thread.pass_time()
+        assert not thread.added
+        thread.turn()
+        assert len(thread.added) == 1
+    assert caplog.messages == ["cannot accept connections: as asked for"] * 2
     _end(acceptor, thread)
 
 
@@ -230,67 +269,84 @@ def test_acceptor_survives_failing_accept(listener: socket.socket, code: int) ->
     "code", [errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ETIMEDOUT]
 )
 def test_acceptor_does_not_pause_for_an_error_of_one_connection(
-    listener: socket.socket,
-    code: int,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    listener: socket.socket, code: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The next connection is accepted at once, and nothing is logged."""
-    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
     thread = FakeIoThread()
-    acceptor = _run(FailingListener(listener, code, code), thread)
+    acceptor = _accepting([FailingListener(listener, code, code)], thread)
     with socket.create_connection(listener.getsockname()):
-        thread.wait()
+        thread.turn()
+        assert len(thread.added) == 1
     _end(acceptor, thread)
     assert not caplog.records
 
 
-def test_acceptor_pauses_where_nothing_can_be_accepted(
-    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_acceptor_pauses_where_nothing_can_be_accepted(listener: socket.socket) -> None:
     """A listening socket that was shut down does not cause a busy loop."""
-    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 60.0)
+    thread = FakeIoThread()
     failing = FailingListener(listener)
     listener.shutdown(socket.SHUT_RDWR)
-    acceptor = _run(failing)
-    assert failing.has_failed.acquire(timeout=GIVE_UP_S)
-    assert not failing.has_failed.acquire(timeout=0.1)
-    _end(acceptor)
+    acceptor = _accepting([failing], thread)
+    thread.turn()
+    thread.turn()
+    assert failing.calls == 1
+    _end(acceptor, thread)
 
 
-def test_acceptor_stops_while_it_has_no_room(
-    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+def test_acceptor_that_stops_leaves_who_waits_in_the_backlog(
+    listener: socket.socket,
 ) -> None:
-    """A stop does not wait until there is room."""
-    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
-    failing = FailingListener(listener, errno.EMFILE)
-    acceptor = _run(failing)
+    """A stop closes the listening sockets, which resets them."""
+    thread = FakeIoThread()
+    acceptor = _accepting([listener], thread)
     with socket.create_connection(listener.getsockname()):
-        assert failing.has_failed.acquire(timeout=GIVE_UP_S)
-        _end(acceptor)
+        acceptor.stop()
+        thread.turn()
+        assert not thread.added
+    _end(acceptor, thread)
 
 
-def test_acceptor_runs_calls_of_others_in_order(listener: socket.socket) -> None:
-    """Functions passed to `call` run on the acceptor's thread, in order."""
-    acceptor = _run(listener)
-    done: list[tuple[int, str]] = []
-    finished = threading.Event()
-    for number in range(100):
-        acceptor.call(
-            lambda number=number: done.append(  # type: ignore[misc]
-                (number, threading.current_thread().name)
-            )
-        )
-    acceptor.call(finished.set)
-    assert finished.wait(GIVE_UP_S)
-    assert done == [(number, acceptor.name) for number in range(100)]
-    _end(acceptor)
+def test_acceptor_tries_again_if_epoll_has_no_room(
+    listener: socket.socket, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The kernel limits how many descriptors a user may wait for."""
+    thread = FakeIoThread()
+    thread.has_room_in_epoll = False
+    acceptor = _accepting([listener], thread)
+    assert caplog.messages == ["cannot accept connections: No space left on device"]
+    thread.has_room_in_epoll = True
+    thread.pass_time()
+    with socket.create_connection(listener.getsockname()):
+        thread.turn()
+        assert len(thread.added) == 1
+    _end(acceptor, thread)
 
 
-def _connect_and_read(peer: socket.socket, address: tuple[str, int]) -> None:
-    """Connect and read; the reset may arrive during either call."""
-    peer.connect(address)
-    peer.recv(1)
+def test_call_comes_after_all_that_was_accepted(listener: socket.socket) -> None:
+    """An upgrade carries every connection over that was accepted."""
+    thread = FakeIoThread()
+    acceptor = _accepting([listener], thread)
+    seen: list[str] = []
+
+    def see_and_stay_paused() -> None:
+        # The time of an earlier pause may come now.
+        thread.pass_time()
+        thread.turn()
+        seen.append(f"called with {len(thread.added)}")
+
+    with contextlib.ExitStack() as peers:
+        peers.enter_context(socket.create_connection(listener.getsockname()))
+        acceptor.call_once_opened(see_and_stay_paused)
+        thread.call(lambda: seen.append("opened"))
+        thread.turn()
+        peers.enter_context(socket.create_connection(listener.getsockname()))
+        thread.call_later(1.0, acceptor._go_on)
+        thread.turn()
+        assert seen == ["opened", "called with 1"]
+        thread.turn()
+        thread.turn()
+        assert len(thread.added) == 2
+    _end(acceptor, thread)
 
 
 def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
@@ -299,60 +355,45 @@ def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
     """Only that connection is closed, and the log says why."""
     thread = FakeIoThread()
     thread.failures = 1
-    acceptor = _run(listener, thread)
-    with socket.socket() as peer:
+    acceptor = _accepting([listener], thread)
+    with socket.socket() as peer, socket.socket() as other:
         peer.settimeout(GIVE_UP_S)
-        peer.bind(("127.0.0.1", 0))
+        peer.connect(listener.getsockname())
+        thread.turn()
         name = peer.getsockname()[1]
-        with pytest.raises(ConnectionResetError):
-            _connect_and_read(peer, listener.getsockname())
         assert f"127.0.0.1:{name}: closed: internal error" in caplog.messages
-    with socket.create_connection(listener.getsockname()):
-        thread.wait()
+        with pytest.raises(ConnectionResetError):
+            peer.recv(1)
+        other.connect(listener.getsockname())
+        thread.turn()
+        assert len(thread.added) == 1
     _end(acceptor, thread)
 
 
-def test_acceptor_survives_calls_that_fail(
-    listener: socket.socket, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Later calls still run, and connections are still accepted."""
-    thread = FakeIoThread()
-    acceptor = _run(listener, thread)
-
-    def fail() -> None:
-        raise RuntimeError("as asked for")
-
-    acceptor.call(fail)
-    _pass_a_turn(acceptor)
-    assert "pacemaker-acceptor: a call failed" in caplog.messages
-    with socket.create_connection(listener.getsockname()):
-        thread.wait()
-    _end(acceptor, thread)
-
-
-def test_acceptor_pauses_after_a_turn_that_failed(
+def test_acceptor_pauses_after_an_internal_error(
     listener: socket.socket,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """An acceptor that keeps failing is not a busy loop, and can be stopped."""
-    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 2 * GIVE_UP_S)
-    failed = threading.Semaphore(0)
+    """It does not end its host's turn, and an acceptor that fails is no busy loop."""
+    failures: list[int] = []
 
     def fail(reserved: int) -> int:
-        failed.release()
+        failures.append(reserved)
         raise RuntimeError("as asked for")
 
     monkeypatch.setattr(acceptor_module, "_room_ends", fail)
     thread = FakeIoThread()
-    acceptor = _run(listener, thread)
+    acceptor = _accepting([listener], thread)
     with socket.create_connection(listener.getsockname()):
-        assert failed.acquire(timeout=GIVE_UP_S)
-        assert not failed.acquire(timeout=0.1)
-        assert "pacemaker-acceptor: a turn failed" in caplog.messages
+        thread.turn()
+        thread.turn()
+        assert len(failures) == 1
+        assert caplog.messages == ["cannot accept connections: internal error"]
         monkeypatch.undo()
-        _pass_a_turn(acceptor)
-        thread.wait()
+        thread.pass_time()
+        thread.turn()
+        assert len(thread.added) == 1
     _end(acceptor, thread)
 
 
@@ -362,25 +403,28 @@ def test_acceptor_leaves_some_descriptors_to_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """At the limit, connections wait in the backlog until another one ends."""
-    monkeypatch.setattr(limits, "ACCEPT_PAUSE_S", 0.01)
     thread = FakeIoThread()
-    acceptor = _run(listener, thread)
+    acceptor = _accepting([listener], thread)
     address = listener.getsockname()
     with contextlib.ExitStack() as peers:
         for _ in range(2):
             peers.enter_context(socket.create_connection(address))
-            thread.wait()
-        _pass_a_turn(acceptor)
+        thread.turn()
         last = thread.added[1][0].fileno()
         monkeypatch.setattr(acceptor_module, "_room_ends", lambda _: last)
         peers.enter_context(socket.create_connection(address))
-        assert not thread.is_added.acquire(timeout=0.1)
+        thread.turn()
+        assert len(thread.added) == 2
         assert f"{last} descriptors are in use" in caplog.text
         thread.added[0][0].close()
-        thread.wait()
+        thread.pass_time()
+        thread.turn()
+        assert len(thread.added) == 3
         # That connection got a low number, but there is no other one.
         peers.enter_context(socket.create_connection(address))
-        assert not thread.is_added.acquire(timeout=0.1)
+        thread.pass_time()
+        thread.turn()
+        assert len(thread.added) == 3
     _end(acceptor, thread)
 
 
@@ -401,23 +445,27 @@ def _is_reset_when_closed(sock: socket.socket) -> bool:
 
 
 def test_acceptor_gives_storms_options_to_who_waited_before_the_listener_had_them(
-    listener: socket.socket,
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The acceptor sets them on connections from the backlog; later ones inherit."""
+    monkeypatch.setattr(limits, "ACCEPT_S", 0.0)
     address = listener.getsockname()
     thread = FakeIoThread()
     with contextlib.ExitStack() as peers:
-        for _ in range(limits.ACCEPT_BATCH + 3):
+        for _ in range(3):
             peers.enter_context(socket.create_connection(address))
-        acceptor = _run(listener, thread)
-        for _ in range(limits.ACCEPT_BATCH + 3):
-            thread.wait()
-        _pass_a_turn(acceptor)
+        acceptor = _accepting([listener], thread)
+        for _ in range(2):
+            thread.turn()
+        monkeypatch.undo()
+        # This one finds the backlog empty after it.
+        thread.turn()
         early = [sock for sock, _ in thread.added]
         # This listener has none to inherit, so it shows who pays for them.
         peers.enter_context(socket.create_connection(address))
-        thread.wait()
+        thread.turn()
         late = thread.added[-1][0]
+        assert len(early) == 3
         assert all(map(_is_reset_when_closed, early))
         assert early[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert early[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -435,12 +483,13 @@ def test_refusal_past_a_limit_names_the_limit(
         *([listener], [thread], accounts),  # type: ignore[arg-type]
         AdmissionControl(accounts, 1000, AddressLimits(connections=2)),
     )
+    acceptor.start()
+    thread.turn()
     with contextlib.ExitStack() as peers:
         for _ in range(3):
             peers.enter_context(socket.create_connection(listener.getsockname()))
-        acceptor._accept_some(listener.fileno())
-    acceptor.close()
-    thread.close()
+        thread.turn()
+    _end(acceptor, thread)
     assert acceptor.refused == 1
     assert caplog.messages[-1].endswith(
         ": refused: its address has as many connections as --address-limit allows:"
@@ -453,9 +502,9 @@ def test_acceptor_serves_every_listener(listener: socket.socket) -> None:
     thread = FakeIoThread()
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
         other.setblocking(False)
-        acceptor = _run_all([listener, other], thread)
+        acceptor = _accepting([listener, other], thread)
         for each, host in ((other, "[::1]:"), (listener, "127.0.0.1:")):
             with socket.create_connection(each.getsockname()[:2]):
-                thread.wait()
+                thread.turn()
             assert thread.added[-1][1].name.startswith(host)
         _end(acceptor, thread)

@@ -293,7 +293,7 @@ def test_acceptor_closes_socket_as_the_rule_says(
             AdmissionControl(accounts, capacity),
         )
         peer = Wire(listener.getsockname(), 10.0)
-        acceptor._accept_some(listener.fileno())
+        acceptor._accept_some(listener.fileno(), 0.0)
         assert peer.ended() == "reset"
         peer.close()
         acceptor.close()

@@ -18,7 +18,10 @@ def _add(arrivals: HandoffQueue, account: Account, *peers: str) -> None:
 
 
 def test_accounts_are_taken_in_turn() -> None:
-    """A new worker does not wait for a thousand connections from another address."""
+    """A new worker does not wait for a thousand connections from another address.
+
+    Nor does it wait for those of its own that came before it.
+    """
     arrivals = HandoffQueue()
     crowd, worker, late = (Account(name) for name in ("crowd", "worker", "late"))
     _add(arrivals, crowd, "c1", "c2", "c3", "c4")
@@ -27,4 +30,5 @@ def test_accounts_are_taken_in_turn() -> None:
     _add(arrivals, late, "l1")
     _add(arrivals, worker, "w2")
     taken += [arrivals.take().peer.host for _ in range(5)]
-    assert taken == ["c1", "w1", "c2", "l1", "w2", "c3", "c4"]
+    assert taken == ["c4", "w1", "c3", "l1", "w2", "c2", "c1"]
+    assert not arrivals

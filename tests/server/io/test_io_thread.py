@@ -387,7 +387,10 @@ def test_refused_connection_that_lingers_makes_room() -> None:
 
 
 def test_new_connections_are_opened_by_accounts_in_turn() -> None:
-    """A new worker does not wait for all connections from another address."""
+    """A new worker does not wait for all connections from another address.
+
+    Nor does it wait for those of its own that came before it.
+    """
     with Hand() as hand:
         arrivals = []
         for number, host in enumerate(["10.0.0.1"] * 3 + ["10.0.0.2"]):
@@ -397,7 +400,37 @@ def test_new_connections_are_opened_by_accounts_in_turn() -> None:
             arrivals.append(f"{host}:{number}")
         hand.thread.turn()
         opened = [each.protocol.peer for each in hand.thread.connections.values()]
-        assert opened == [arrivals[each] for each in (0, 3, 1, 2)]
+        assert opened == [arrivals[each] for each in (2, 3, 1, 0)]
+
+
+def test_what_is_attended_is_called_after_the_events_of_a_turn() -> None:
+    """A descriptor that it closes or opens is in no event of that turn any more."""
+    seen: list[str] = []
+    with Hand() as hand, socket.create_server(("127.0.0.1", 0)) as listener:
+        peer, _ = hand.connect()
+        peer.send(wire.path_request(Type.EXISTS, "/w", 1))
+        hand.thread.call(lambda: seen.append("call"))
+        with socket.create_connection(listener.getsockname()):
+            fd = listener.fileno()
+            hand.thread.attend(fd, lambda: seen.append(f"{sum(hand.figures.requests)}"))
+            hand.thread.turn()
+            assert seen == ["1", "call"]
+            hand.thread.turn()
+            assert seen == ["1", "call", "1"]
+            hand.thread.ignore(fd)
+            hand.thread.call(lambda: seen.append("call"))
+            hand.thread.turn()
+            assert seen == ["1", "call", "1", "call"]
+
+
+def test_connection_that_comes_after_the_end_of_the_thread_is_reset() -> None:
+    """The acceptor is on another thread, which may end later."""
+    with Hand() as hand:
+        peer = hand.accept_late()
+        hand.thread.close()
+        assert peer.ended() == "reset"
+        assert hand.accounts.connections == 0
+        assert hand.thread.load == 0
 
 
 def test_sweep_is_done_over_several_turns() -> None:
