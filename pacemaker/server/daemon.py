@@ -44,6 +44,7 @@ from pacemaker.server.options import ServerOptions
 from pacemaker.server.process import memory
 from pacemaker.server.process.barrier import Barrier
 from pacemaker.server.process.clocks import boot_time_s, process_start_s
+from pacemaker.server.process.descriptor_table import grow_descriptor_table
 from pacemaker.server.process.freed_memory import FreedMemory
 from pacemaker.server.process.threads import join_thread, start_thread
 from pacemaker.server.process.watchdog import Watchdog
@@ -212,6 +213,8 @@ class Daemon:
                 self.threads, self._miss_holders, strict=True
             ):
                 thread.hold_misses(miss_holder, self.hold_until_s)
+        # Before there are connections that would wait for it.
+        grow_descriptor_table()
         try:
             for thread in self.threads:
                 start_thread(thread)
@@ -350,15 +353,8 @@ class Daemon:
         return self.store.used_bytes + buffers_bytes
 
     def park(self, barrier: Barrier, deadline_s: float) -> bool:
-        """Park every serving thread; return whether all were parked in time.
-
-        The acceptor's host is parked first, when it has opened all that was accepted.
-        If the others were, it could still hand over a connection that none of them
-        would have opened when the states are collected.
-        """
-        _, *others = self.thread_calls().values()
-        host = self._acceptor.call_once_opened
-        return barrier.gather([host], deadline_s) and barrier.gather(others, deadline_s)
+        """Park every serving thread; return whether all were parked in time."""
+        return barrier.gather([*self.thread_calls().values()], deadline_s)
 
     def connection_states(self, ahead_s: float) -> tuple[list[ConnectionState], int]:
         """Return the connections' states; the threads must be parked.

@@ -15,7 +15,7 @@ import resource
 import select
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from pacemaker.core.accounts.account import Account
@@ -91,9 +91,8 @@ class Acceptor:
         self._reserved = reserved
         self.refused = 0
         self._last_refused: tuple[str, LimitError] | None = None
-        # Whether the host waits for connections, and what keeps it from that.
+        # Whether the host waits for connections.
         self._is_waiting = False
-        self._is_held = False
         self._is_stopping = False
         # The threads that may not have closed all the connections that make room yet.
         self._making_room: set[IoThread] = set()
@@ -109,13 +108,6 @@ class Acceptor:
     def stop(self) -> None:
         """Stop accepting.  Any thread may call this, and more than once."""
         self._is_stopping = True
-
-    def call_once_opened(self, function: Callable[[], None]) -> None:
-        """Call a function on the host when every accepted connection has been opened.
-
-        Until it has returned, no more are accepted.  Any thread may call this.
-        """
-        self._host.call(lambda: self._hold(function))
 
     def close(self) -> None:
         """Close the descriptor, once the host has ended."""
@@ -139,21 +131,9 @@ class Acceptor:
             self._ignore_all()
             self._host.call_later(limits.ACCEPT_PAUSE_S, self._go_on)
 
-    def _hold(self, function: Callable[[], None]) -> None:
-        # Calls run in the order in which they were queued, and each connection that was
-        # accepted is opened by one.
-        self._is_held = True
-        self._ignore_all()
-        self._host.call(function)
-        self._host.call(self._release)
-
-    def _release(self) -> None:
-        self._is_held = False
-        self._go_on()
-
     def _go_on(self) -> None:
         """Have the host wait for connections, unless it does so already."""
-        if self._is_waiting or self._is_held or self._is_stopping:
+        if self._is_waiting or self._is_stopping:
             return
         try:
             self._host.attend(self._epoll.fileno(), self.accept_waiting)

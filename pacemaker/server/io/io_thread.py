@@ -87,8 +87,8 @@ class IoThread(threading.Thread):
         self._steps = shared.steps
         self._accounts = shared.accounts
         self._address_limits = shared.address_limits
-        # What other threads ask for.  Whoever adds to `_handoff` or `evicted` also
-        # queues a call that handles it.
+        # What other threads ask for.  Whoever adds to `_handoff` also wakes the thread,
+        # and whoever adds to `evicted` queues a call that handles it.
         self._calls = QueuedCalls(self.name)
         self._handoff = HandoffQueue()
         self.evicted: deque[Connection] = deque()
@@ -150,7 +150,7 @@ class IoThread(threading.Thread):
             self._expendable.promise(account)
         self._handoff.add(AcceptedSocket(sock, peer, account, replaces))
         self._handed_over += 1
-        self.call(self._open_next)
+        self._calls.wake()
 
     def make_room(self, account: Account | None = None) -> None:
         """Close an old expendable connection, of one account or of all, if one is left.
@@ -191,8 +191,7 @@ class IoThread(threading.Thread):
         """Give back the descriptors, once the thread has ended."""
         # The acceptor's host may have ended later than this thread.
         self._begin_stop(0.0)
-        while self._handoff:
-            self._open_next()
+        self._open_until(math.inf)
         self._epoll.close()
         self._calls.close()
 
@@ -200,6 +199,8 @@ class IoThread(threading.Thread):
 
     def carried_states(self) -> list[ConnectionState]:
         """Return the states of all connections that an upgrade can carry over."""
+        # Those that were handed over since it was parked, too.
+        self._open_until(math.inf)
         states = (
             connection.carried_state() for connection in self.connections.values()
         )
@@ -369,6 +370,7 @@ class IoThread(threading.Thread):
             for function in tuple(self._attended.values()):
                 function()
             self._calls.run_pending(self.now, limits.TURN_S / 2)
+            self._open_until(self.now() + limits.TURN_S / 2)
         if now_s >= due_s:
             self._run_due(self.now())
         if self._stop_until_s is not None:
@@ -438,6 +440,18 @@ class IoThread(threading.Thread):
                     connection.restore(state)
                 except Exception:
                     self.reset_after_fault(connection)
+
+    def _open_until(self, end_s: float) -> None:
+        """Open what was handed over; a later turn does the rest.
+
+        A queue of its own, not calls: a stop or an upgrade does not wait for thousands
+        of new connections.
+        """
+        while self._handoff:
+            self._open_next()
+            if self.now() > end_s:
+                self._calls.wake()
+                break
 
     def _open_next(self) -> None:
         sock, peer, account, replaces = self._handoff.take()

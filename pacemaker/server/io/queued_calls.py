@@ -40,7 +40,7 @@ class QueuedCalls:
     def run_pending(self, now: Callable[[], float], most_s: float) -> None:
         """Run the queued calls for some time; the thread is woken again for the rest.
 
-        Thousands of new connections may arrive at once, each with a call.
+        Thousands of connections may have to make room at once, each with a call.
 
         Args:
             now: returns the time in seconds.

@@ -125,7 +125,7 @@ class Hand:
         peer = PeerAddress("127.0.0.1", sock.getpeername()[1])
         account = self.accounts.add_connection(*peer)
         self.thread.add_connection(sock, peer, account, replaces=True)
-        self.thread._calls.run_pending(self.clock, 1.0)
+        self.thread._open_until(self.clock())
         return wire, fd in self.thread.connections
 
     def accept_late(self) -> Wire:

@@ -322,33 +322,6 @@ def test_acceptor_tries_again_if_epoll_has_no_room(
     _end(acceptor, thread)
 
 
-def test_call_comes_after_all_that_was_accepted(listener: socket.socket) -> None:
-    """An upgrade carries every connection over that was accepted."""
-    thread = FakeIoThread()
-    acceptor = _accepting([listener], thread)
-    seen: list[str] = []
-
-    def see_and_stay_paused() -> None:
-        # The time of an earlier pause may come now.
-        thread.pass_time()
-        thread.turn()
-        seen.append(f"called with {len(thread.added)}")
-
-    with contextlib.ExitStack() as peers:
-        peers.enter_context(socket.create_connection(listener.getsockname()))
-        acceptor.call_once_opened(see_and_stay_paused)
-        thread.call(lambda: seen.append("opened"))
-        thread.turn()
-        peers.enter_context(socket.create_connection(listener.getsockname()))
-        thread.call_later(1.0, acceptor._go_on)
-        thread.turn()
-        assert seen == ["opened", "called with 1"]
-        thread.turn()
-        thread.turn()
-        assert len(thread.added) == 2
-    _end(acceptor, thread)
-
-
 def test_acceptor_survives_a_connection_that_cannot_be_handed_over(
     listener: socket.socket, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -199,7 +199,7 @@ def test_thread_closes_connection_that_the_kernel_does_not_watch(
         peer = hand.accept_late()
         with monkeypatch.context() as patched:
             patched.setattr(hand.thread, "_epoll", Full())
-            hand.thread._calls.run_pending(hand.clock, 1.0)
+            hand.thread._open_until(hand.clock())
         assert peer.ended() == "reset"
         assert hand.thread.load == 0
         assert not hand.thread.connections
@@ -421,6 +421,15 @@ def test_what_is_attended_is_called_after_the_events_of_a_turn() -> None:
             hand.thread.call(lambda: seen.append("call"))
             hand.thread.turn()
             assert seen == ["1", "call", "1", "call"]
+
+
+def test_connection_that_comes_while_the_thread_is_parked_is_carried_over() -> None:
+    """Another thread may hand it over until that is parked as well."""
+    with Hand() as hand:
+        hand.connect()
+        hand.accept_late()
+        assert len(hand.thread.carried_states()) == 2
+        assert hand.thread.load == 2
 
 
 def test_connection_that_comes_after_the_end_of_the_thread_is_reset() -> None:
