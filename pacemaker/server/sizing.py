@@ -91,8 +91,8 @@ def reserved_descriptors(options: ServerOptions) -> int:
 def connection_capacity(threads: int, reserved: int) -> int:
     """Return how many connections the limit of descriptors leaves room for.
 
-    They are fewer than the kernel allows.  The acceptor accepts a whole batch before
-    the connections that make room for it are closed, and a reserve is left for reloads.
+    They are fewer than the kernel allows.  Connections are accepted before those that
+    make room for them are closed, and a reserve is left for reloads.
 
     Args:
         threads: the number of I/O threads.

@@ -94,9 +94,6 @@ class TurnOwner(Protocol):
     def now(self) -> float:
         """Return the monotonic time in seconds."""
 
-    def process_cpu_now(self) -> float:
-        """Return the CPU time of the process, all its threads, in seconds."""
-
     def cpu_now(self) -> float:
         """Return the CPU time of the thread in seconds."""
 
@@ -196,7 +193,7 @@ class FairTurns:
         is_woken = False
         sampled_s = began_cpu_s = 0.0
         if len(ready) > _EVENTS_PER_SAMPLE:
-            sampled_s, began_cpu_s = owner.now(), owner.process_cpu_now()
+            sampled_s, began_cpu_s = owner.now(), owner.cpu_now()
         for at in range(0, len(ready), _EVENTS_PER_SAMPLE):
             if at and (now_s := owner.now()) - sampled_s > _SAMPLE_S:
                 self._sample(ready, at, now_s, now_s - sampled_s)
@@ -204,7 +201,7 @@ class FairTurns:
                 # Only a turn that has taken too long is shared, and only its rest.
                 # Measuring and sorting each event of each turn would cost the many
                 # cheap turns more than they gain.
-                if self._is_too_long(owner.process_cpu_now() - began_cpu_s, at):
+                if self._is_too_long(owner.cpu_now() - began_cpu_s, at):
                     return self._serve_shared(ready[at:]) or is_woken
             for fd, events in ready[at : at + _EVENTS_PER_SAMPLE]:
                 try:
@@ -252,8 +249,6 @@ class FairTurns:
         would cost more than it gains.  That does not hold for many new connections, as
         nobody knows yet what they cost.  A turn that was long only because the process
         was interrupted need not be shared either, so CPU time counts, not elapsed time.
-        It is that of all threads: with several, this one waits for the others most of
-        the time, and its peers wait just as long.
         """
         return cpu_s > limits.TURN_S and (
             cpu_s > served * _CHEAP_EVENT_S or self._new_elsewhere > _MANY_NEW

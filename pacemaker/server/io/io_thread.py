@@ -77,7 +77,6 @@ class IoThread(threading.Thread):
         self.figures = figures
         self.now = clocks.monotonic_s
         self.cpu_now = clocks.thread_cpu_s
-        self.process_cpu_now = clocks.process_cpu_s
         self._boot_now = clocks.boot_s
         self._turn_time = TurnTime() if turn_time is None else turn_time
         # When to time the next turn.

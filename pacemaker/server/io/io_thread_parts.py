@@ -45,10 +45,8 @@ class Clocks:
         boot_s: the same, but it runs on while the machine is suspended, and the process
             after an upgrade can compare its own readings with these.
         thread_cpu_s: returns the CPU time of the calling thread in seconds.
-        process_cpu_s: returns that of all threads of the process.
     """
 
     monotonic_s: Callable[[], float] = time.monotonic
     boot_s: Callable[[], float] = boot_time_s
     thread_cpu_s: Callable[[], float] = time.thread_time
-    process_cpu_s: Callable[[], float] = time.process_time

@@ -121,7 +121,7 @@ def test_backlog_gets_as_much_time_as_the_cheap_if_nobody_is_a_crowd() -> None:
             connection.cost_class = 3
             peer.send(PULSE)
         hand.thread.now = clock = TickingClock(limits.TURN_S)
-        hand.thread.process_cpu_now = cpu_clock = TickingClock(limits.TURN_S)
+        hand.thread.cpu_now = cpu_clock = TickingClock(limits.TURN_S)
         hand.thread.turn()
         waiting_before = len(hand.thread.backlog)
         for peer, connection in workers:
@@ -139,7 +139,7 @@ def test_costly_requests_do_not_wait_if_no_cheap_one_is_ready() -> None:
     with Hand() as hand:
         peers = [hand.connect(host=f"10.0.1.{number}") for number in range(30)]
         hand.thread.now = clock = TickingClock(limits.TURN_S)
-        hand.thread.process_cpu_now = TickingClock(limits.TURN_S)
+        hand.thread.cpu_now = TickingClock(limits.TURN_S)
         served = []
         for _ in range(2):
             for peer, connection in peers:
@@ -266,7 +266,7 @@ def test_turn_with_many_new_connections_is_shared() -> None:
             for peer in peers:
                 peer.send(PULSE)
             # Much time for a turn, and little for each event.
-            hand.thread.process_cpu_now = TickingClock(0.0005)
+            hand.thread.cpu_now = TickingClock(0.0005)
             hand.thread.now = TickingClock(limits.TURN_S / 4)
             hand.thread.turn()
             assert bool(hand.thread.backlog) == (known == 39)
@@ -277,7 +277,7 @@ def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
     with Hand() as hand:
         peers = [hand.connect(host=f"10.0.0.{number}")[0] for number in range(60)]
         hand.thread.now = TickingClock(limits.TURN_S)
-        hand.thread.process_cpu_now = TickingClock(limits.TURN_S)
+        hand.thread.cpu_now = TickingClock(limits.TURN_S)
         for peer in peers:
             peer.send(PULSE)
         hand.thread.turn()
@@ -291,7 +291,7 @@ def test_turn_that_was_interrupted_is_not_shared() -> None:
     with Hand() as hand:
         peers = [hand.connect(host=f"10.0.0.{number}")[0] for number in range(60)]
         hand.thread.now = TickingClock(limits.TURN_S)
-        hand.thread.process_cpu_now = TickingClock(0.0)
+        hand.thread.cpu_now = TickingClock(0.0)
         for peer in peers:
             peer.send(PULSE)
         hand.thread.turn()
