@@ -14,6 +14,7 @@ from pacemaker.config import Settings
 from pacemaker.core.protocol.hold_times import HoldTimes
 from pacemaker.errors import StartError
 from pacemaker.server import Daemon, ServerOptions, limits
+from pacemaker.server import daemon as daemon_module
 from pacemaker.server.process import memory
 from pacemaker.server.process.clocks import boot_time_s
 from pacemaker.server.process.freed_memory import TIDY_BYTES
@@ -215,6 +216,21 @@ def test_daemon_holds_reads_over_all_its_threads(threads: int) -> None:
     daemon.close()
     for reader in readers:
         reader.close()
+
+
+def test_no_connection_waits_until_the_table_of_descriptors_has_grown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It grows before any thread serves."""
+    names: list[str] = []
+
+    def note_threads() -> None:
+        names.extend(thread.name for thread in threading.enumerate())
+
+    monkeypatch.setattr(daemon_module, "grow_descriptor_table", note_threads)
+    with serving(1):
+        assert names
+        assert "pacemaker-io-0" not in names
 
 
 @pytest.mark.parametrize("failing", ["pacemaker-io-0", "pacemaker-io-1"])

@@ -16,6 +16,7 @@ import select
 import socket
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from pacemaker.core.accounts.account import Account
@@ -91,8 +92,9 @@ class Acceptor:
         self._reserved = reserved
         self.refused = 0
         self._last_refused: tuple[str, LimitError] | None = None
-        # Whether the host waits for connections.
+        # Whether the host waits for connections, and how often it has begun to.
         self._is_waiting = False
+        self._waits = 0
         self._is_stopping = False
         # The threads that may not have closed all the connections that make room yet.
         self._making_room: set[IoThread] = set()
@@ -129,7 +131,16 @@ class Acceptor:
             # The listeners stay ready, and an error that comes again at once must not
             # keep a core busy.
             self._ignore_all()
-            self._host.call_later(limits.ACCEPT_PAUSE_S, self._go_on)
+            self._end_pause_later()
+
+    def _end_pause_later(self) -> None:
+        end_pause = partial(self._end_pause, self._waits)
+        self._host.call_later(limits.ACCEPT_PAUSE_S, end_pause)
+
+    def _end_pause(self, waits: int) -> None:
+        # A thread that has made room may have ended it earlier, and a next one begun.
+        if waits == self._waits:
+            self._go_on()
 
     def _go_on(self) -> None:
         """Have the host wait for connections, unless it does so already."""
@@ -139,9 +150,10 @@ class Acceptor:
             self._host.attend(self._epoll.fileno(), self.accept_waiting)
         except OSError as exc:
             _logger.error("cannot accept connections: %s", exc.strerror)
-            self._host.call_later(limits.ACCEPT_PAUSE_S, self._go_on)
+            self._end_pause_later()
         else:
             self._is_waiting = True
+            self._waits += 1
 
     def _ignore_all(self) -> None:
         """Have the host wait for no connections."""
@@ -151,13 +163,14 @@ class Acceptor:
 
     def _accept_from_all(self) -> bool:
         """Accept at each listener; return False to pause before the next time."""
-        end_s = time.monotonic() + limits.ACCEPT_S
         ready = self._epoll.poll(0)
-        accepted = [self._accept_some(fd, end_s) for fd, _ in ready]
+        accepted = [
+            self._accept_some(fd, limits.ACCEPT_S / len(ready)) for fd, _ in ready
+        ]
         return all(accepted)
 
-    def _accept_some(self, fd: int, end_s: float) -> bool:
-        """Accept one connection at one listener, and more until `end_s`.
+    def _accept_some(self, fd: int, most_s: float) -> bool:
+        """Accept one connection at one listener, and more for `most_s`.
 
         Returns:
             False to pause before the next time.
@@ -165,6 +178,7 @@ class Acceptor:
         listener = self._listeners[fd]
         # Read the limit each time: that of a running process can be raised.
         room_ends = _room_ends(self._reserved)
+        end_s = time.monotonic() + most_s
         while not self._is_stopping:
             try:
                 # Check before accepting, so that a connection for which there is no
@@ -180,8 +194,8 @@ class Acceptor:
                     self._expect_room(exc.strerror)
                     return False
                 _logger.debug("cannot accept a connection: %s", exc.strerror)
-                continue
-            self._admit(sock, address, fd)
+            else:
+                self._admit(sock, address, fd)
             if time.monotonic() >= end_s:
                 break
         self._log_refused()
@@ -190,14 +204,17 @@ class Acceptor:
     def _expect_room(self, problem: str | None) -> None:
         """Let a thread that is making room end the coming pause; if none is, log it.
 
-        A thread runs its calls in order, so it answers after it has closed the
-        connections.  It is asked only once: if there still is no room, the pause lasts.
+        It answers a turn later, with room for some at least: it runs its calls in
+        order, and what it opens may replace others.  If nothing is left to be done that
+        makes room, the pause lasts.
         """
-        if self._making_room:
+        thread = next((each for each in self._threads if each.is_opening), None)
+        if thread is None and self._making_room:
             thread = self._making_room.pop()
-            thread.call(lambda: self._host.call(self._go_on))
-        else:
+        if thread is None:
             _logger.error("cannot accept connections: %s", problem)
+        else:
+            thread.call(lambda: self._host.call(self._go_on))
 
     def _check_room(self, room_ends: int) -> None:
         """Check that the next free descriptor is one that connections may use.

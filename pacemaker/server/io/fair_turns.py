@@ -78,6 +78,7 @@ _EPOLLIN: Final = select.EPOLLIN
 _precedence: Final = attrgetter(
     "cost_class", "account.address_account.spent_s", "newness"
 )
+_newness: Final = attrgetter("newness")
 
 
 class TurnOwner(Protocol):
@@ -128,8 +129,6 @@ class FairTurns:
         self._new: OrderedDict[Connection, float] = OrderedDict()
         # How many of them have no shared address.
         self._new_elsewhere = 0
-        # How many there have been.
-        self._opened = 0
         self._samples = 0
         # Shared turns that follow each other are one busy time.
         self._busy_time = 0
@@ -142,7 +141,8 @@ class FairTurns:
             return -1
         # Fetch all that is ready, so that the connection that has waited longest is
         # among it, but at most `_MAX_SHARED`, because sorting takes time too.
-        return min(len(self._owner.connections) + 1, _MAX_SHARED)
+        all_fds = len(self._owner.connections) + len(self._wake_fds)
+        return min(all_fds, _MAX_SHARED)
 
     @property
     def _is_shared(self) -> bool:
@@ -159,8 +159,13 @@ class FairTurns:
             return self._serve_shared(ready)
         return self._serve_unsorted(ready)
 
-    def add_new(self, connection: Connection) -> None:
-        """Take note of a new connection."""
+    def add_new(self, connection: Connection, number: int) -> None:
+        """Take note of a new connection.
+
+        Args:
+            connection: the connection.
+            number: the order in which the acceptor has accepted it; at least 1.
+        """
         now_s = self._owner.now()
         self._trust_aged(now_s)
         self._new[connection] = now_s + limits.NEW_S
@@ -169,8 +174,7 @@ class FairTurns:
             self._new_elsewhere += 1
             # At an address that many workers share, the newest does not come first: a
             # whole cluster may connect from there, and the oldest would wait longest.
-            self._opened += 1
-            connection.newness = -self._opened
+            connection.newness = -number
 
     def forget_new(self, connection: Connection) -> None:
         """Forget a connection that has ended, or is not new any more.
@@ -285,13 +289,19 @@ class FairTurns:
         fresh.sort(key=_precedence)
         cheapest_s = self._cheapest_s()
         began_s = now_s
+        late: list[Connection] = []
         for connection in fresh:
             allowed_s = limits.TURN_S / 2 if connection.cost_class else cheapest_s
             is_cheap = connection.cost_class <= _CHEAPEST_CLASSES
             if is_cheap and now_s - began_s < allowed_s:
                 now_s = self._serve_and_charge(connection)
             else:
-                self._defer(connection)
+                late.append(connection)
+        # The backlog serves the newest of new connections first, which is the last one
+        # put there.  The others keep their order.
+        late.sort(key=_newness, reverse=True)
+        for connection in late:
+            self._defer(connection)
         end_s = now_s + self._backlog_s(fresh, now_s - began_s)
         while now_s < end_s and (next_one := self.backlog.pop()) is not None:
             now_s = self._serve_and_charge(next_one)

@@ -24,12 +24,15 @@ class AcceptedSocket(NamedTuple):
         sock: its socket.
         peer: the peer's address.
         account: the account of the peer's address, which has counted it already.
+        number: the order in which the connections of a thread were accepted; at least
+            1.
         replaces: whether it takes the place of another one of the same address.
     """
 
     sock: socket.socket
     peer: PeerAddress
     account: Account
+    number: int
     replaces: bool = False
 
 

@@ -117,6 +117,11 @@ class IoThread(threading.Thread):
         self._calls.put(function)
 
     @property
+    def is_opening(self) -> bool:
+        """Whether connections that were handed over are not opened yet."""
+        return bool(self._handoff)
+
+    @property
     def load(self) -> int:
         """The number of its connections, including those not yet opened."""
         return self._handed_over - self._forgotten
@@ -147,8 +152,9 @@ class IoThread(threading.Thread):
         """
         if replaces:
             self._expendable.promise(account)
-        self._handoff.add(AcceptedSocket(sock, peer, account, replaces))
         self._handed_over += 1
+        arrival = AcceptedSocket(sock, peer, account, self._handed_over, replaces)
+        self._handoff.add(arrival)
         self._calls.wake()
 
     def make_room(self, account: Account | None = None) -> None:
@@ -443,18 +449,18 @@ class IoThread(threading.Thread):
     def _open_until(self, end_s: float) -> None:
         """Open what was handed over; a later turn does the rest.
 
-        A queue of its own, not calls: a stop or an upgrade does not wait for thousands
-        of new connections.
+        A queue of its own, not calls: a stop does not wait until thousands of new
+        connections are opened.
         """
         while self._handoff:
-            self._open_next()
+            self._calls.run(self._open_next)
             if self.now() > end_s:
                 self._calls.wake()
                 break
 
     def _open_next(self) -> None:
-        sock, peer, account, replaces = self._handoff.take()
-        connection = self._open(sock, peer, account)
+        sock, peer, account, number, replaces = self._handoff.take()
+        connection = self._open(sock, peer, account, number)
         if connection is not None:
             # Not before: a socket that does not become a connection is not counted as
             # ended either.
@@ -467,7 +473,7 @@ class IoThread(threading.Thread):
             connection.close_to_make_room(OVER_SHARE)
 
     def _open(
-        self, sock: socket.socket, peer: PeerAddress, account: Account
+        self, sock: socket.socket, peer: PeerAddress, account: Account, number: int = 1
     ) -> Connection | None:
         if self._stop_until_s is not None:
             self._close_unopened(Ending.TOO_LATE, sock, peer, account)
@@ -481,7 +487,7 @@ class IoThread(threading.Thread):
             self._close_unopened(Ending.NOT_OPENED, sock, peer, account)
             return None
         self._expendable.add(connection)
-        self._turns.add_new(connection)
+        self._turns.add_new(connection, number)
         self.connections[connection.fd] = connection
         self.figures.connections += 1
         return connection

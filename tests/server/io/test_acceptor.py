@@ -7,6 +7,7 @@ import errno
 import os
 import resource
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from pacemaker.server.io import acceptor as acceptor_module
 from pacemaker.server.io import limits
 from pacemaker.server.io.acceptor import Acceptor
 from pacemaker.server.upgrade_state import PeerAddress
+from tests.server.io.hand import TickingClock
 
 pytestmark = pytest.mark.io
 
@@ -31,6 +33,7 @@ class FakeIoThread:
     def __init__(self, load: int = 0) -> None:
         self.load = load
         self.expendable_count = 0
+        self.is_opening = False
         self.made_room = 0
         self.failures = 0
         self.added: list[tuple[socket.socket, PeerAddress]] = []
@@ -239,6 +242,56 @@ def test_acceptor_goes_on_as_soon_as_a_thread_has_made_room(
         host.turn()
         assert len(other.added) == 2
     _end(acceptor, host, other)
+
+
+def test_acceptor_goes_on_while_connections_are_opened_that_replace_others(
+    listener: socket.socket,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The room that they make may be there after one turn, or after some."""
+    thread = FakeIoThread()
+    thread.is_opening = True
+    acceptor = _accepting([listener], thread)
+    monkeypatch.setattr(acceptor_module, "_room_ends", lambda _: 0)
+    with socket.create_connection(listener.getsockname()):
+        for _ in range(4):
+            thread.turn()
+        assert not caplog.records
+        monkeypatch.undo()
+        for _ in range(3):
+            thread.turn()
+        assert len(thread.added) == 1
+    _end(acceptor, thread)
+
+
+def test_pause_that_has_ended_early_does_not_shorten_the_next_one(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise each pause would add attempts, which never become fewer."""
+    thread = FakeIoThread()
+    thread.is_opening = True
+    acceptor = _accepting([listener], thread)
+    attempts: list[int] = []
+
+    def find_no_room(reserved: int) -> int:
+        attempts.append(reserved)
+        return 0
+
+    monkeypatch.setattr(acceptor_module, "_room_ends", find_no_room)
+    with socket.create_connection(listener.getsockname()):
+        for _ in range(20):
+            thread.turn()
+        thread.is_opening = False
+        thread.turn()
+        thread.turn()
+        for _ in range(5):
+            attempts.clear()
+            thread.pass_time()
+            thread.turn()
+            thread.turn()
+            assert len(attempts) == 1
+    _end(acceptor, thread)
 
 
 @pytest.mark.parametrize(
@@ -468,6 +521,28 @@ def test_refusal_past_a_limit_names_the_limit(
         ": refused: its address has as many connections as --address-limit allows:"
         " connections=2 for 127.0.0.1"
     )
+
+
+def test_busy_listener_leaves_time_for_the_others(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster on one address does not wait for a flood on another."""
+    thread = FakeIoThread()
+    with contextlib.ExitStack() as stack:
+        other = stack.enter_context(socket.create_server(("127.0.0.2", 0)))
+        other.setblocking(False)
+        acceptor = _accepting([listener, other], thread)
+        for each in (listener, other):
+            for _ in range(8):
+                peer = socket.create_connection(each.getsockname())
+                stack.enter_context(peer)
+        monkeypatch.setattr(time, "monotonic", TickingClock(limits.ACCEPT_S / 8))
+        thread.turn()
+        monkeypatch.undo()
+        ports = [sock.getsockname()[1] for sock, _ in thread.added]
+        counts = [ports.count(each.getsockname()[1]) for each in (listener, other)]
+        assert counts[0] == counts[1] > 1
+        _end(acceptor, thread)
 
 
 def test_acceptor_serves_every_listener(listener: socket.socket) -> None:

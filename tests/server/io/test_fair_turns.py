@@ -226,6 +226,21 @@ def test_newest_connection_is_served_first_of_those_that_are_new() -> None:
         assert connection.cost_class == NEW_CLASS - 1
 
 
+def test_newest_connection_comes_first_of_those_that_a_turn_has_not_reached() -> None:
+    """The backlog serves the one that was put there last."""
+    with Hand() as hand:
+        _, busy = hand.connect(host="10.0.0.1")
+        peers = [hand.connect(host="10.0.0.2") for _ in range(6)]
+        for peer, _ in peers:
+            peer.send(PULSE)
+        _spend(hand, busy, CROWD_S * 2)
+        # The turn serves two, one of them from the backlog.
+        hand.thread.now = TickingClock(limits.TURN_S)
+        hand.thread.turn()
+        waiting = [hand.thread.backlog.pop() for _ in range(hand.thread.backlog.size)]
+        assert waiting == [connection for _, connection in reversed(peers[:-2])]
+
+
 def test_newest_connection_of_a_shared_address_does_not_come_first() -> None:
     """A whole cluster may connect from there, and the oldest would wait longest."""
     with Hand() as hand:

@@ -14,7 +14,7 @@ _NO_SOCKET: socket.socket = sentinel.sock
 
 def _add(arrivals: HandoffQueue, account: Account, *peers: str) -> None:
     for peer in peers:
-        arrivals.add(AcceptedSocket(_NO_SOCKET, PeerAddress(peer, 1), account))
+        arrivals.add(AcceptedSocket(_NO_SOCKET, PeerAddress(peer, 1), account, 1))
 
 
 def test_accounts_are_taken_in_turn() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import threading
 
@@ -401,6 +402,50 @@ def test_new_connections_are_opened_by_accounts_in_turn() -> None:
         hand.thread.turn()
         opened = [each.protocol.peer for each in hand.thread.connections.values()]
         assert opened == [arrivals[each] for each in (2, 3, 1, 0)]
+
+
+def test_many_new_connections_are_opened_in_several_turns() -> None:
+    """Those that are connected are served in between, and no wake-up is lost."""
+    with Hand() as hand:
+        for _ in range(3):
+            hand.accept_late()
+        hand.thread.now = TickingClock(limits.TURN_S)
+        for number in range(1, 4):
+            assert select.select([hand.thread._calls.fd], [], [], 0)[0]
+            hand.thread.turn()
+            assert hand.figures.connections == number
+
+
+def test_connection_that_cannot_be_opened_delays_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody would wake the thread for the others."""
+
+    def fail(sock: socket.socket, *arguments: object) -> None:
+        monkeypatch.undo()
+        sock.close()
+        raise RuntimeError("as asked for")
+
+    with Hand() as hand:
+        for _ in range(3):
+            hand.accept_late()
+        monkeypatch.setattr(hand.thread, "_open", fail)
+        hand.thread.turn()
+        assert hand.figures.connections == 2
+    assert "pacemaker-io-0: a call failed" in caplog.messages
+
+
+def test_newest_connection_is_the_one_that_was_accepted_last() -> None:
+    """They are opened in another order."""
+    with Hand() as hand:
+        for number in range(1, 4):
+            _, sock = hand.accept()
+            account = hand.accounts.add_connection("10.0.0.1", number)
+            address = PeerAddress("10.0.0.1", number)
+            hand.thread.add_connection(sock, address, account)
+        hand.thread.turn()
+        by_age = sorted(hand.thread.connections.values(), key=lambda each: each.newness)
+        assert [each.protocol.peer[-1] for each in by_age] == ["3", "2", "1"]
 
 
 def test_what_is_attended_is_called_after_the_events_of_a_turn() -> None:
