@@ -157,7 +157,7 @@ def load(
     heartbeats: Heartbeats,
     groups: Sequence[Group],
     seconds: float,
-    warm_up_s: float = 0.5,
+    warm_up_s: float = 0.3,
 ) -> Seen:
     """Put load on a server.
 

@@ -96,7 +96,7 @@ def verdict(row: Row) -> str:
 
 
 def is_only_slow(row: Row) -> bool:
-    """Return whether a row of ours failed nothing but its latency goals.
+    """Return whether a row of ours missed its latency goals and no others.
 
     With some thousand requests, a single stall of the machine determines the p99.9.
     """

@@ -58,7 +58,7 @@ _OTHER_DESCRIPTORS: Final = 64
 
 
 class Acceptor:
-    """Accepts connections.  Only its host may call what is not said to be for others.
+    """Accepts connections.  Only its host calls `accept_waiting`.
 
     Args:
         listeners: the listening sockets, non-blocking.

@@ -97,7 +97,7 @@ class IoThread(threading.Thread):
         self.connections: dict[int, Connection] = {}
         self.watched: Watchlist[Connection] = Watchlist()
         self._expendable: ExpendableConnections[Connection] = ExpendableConnections()
-        # What is called between two turns while another descriptor is ready.
+        # Descriptors that are no connection's, and what to call while one is readable.
         self._attended: dict[int, Callable[[], None]] = {}
         self._wake_fds = {self._calls.fd}
         self._turns = FairTurns(self, self._wake_fds)
