@@ -115,15 +115,20 @@ class Acceptor:
         """Close the descriptor, once the host has ended."""
         self._epoll.close()
 
-    def accept_waiting(self) -> None:
-        """Accept some of the connections that wait.  No error ends the host."""
+    def accept_waiting(self, served_s: float) -> None:
+        """Accept some of the connections that wait.  No error ends the host.
+
+        Args:
+            served_s: how long the host has just served its connections.  As long is
+                spent here, or `limits.ACCEPT_S` if that is longer.
+        """
         if not self._is_waiting:
             return
         if self._is_stopping:
             self._ignore_all()
             return
         try:
-            may_go_on = self._accept_from_all()
+            may_go_on = self._accept_from_all(max(limits.ACCEPT_S, served_s))
         except Exception:
             _logger.exception("cannot accept connections: internal error")
             may_go_on = False
@@ -161,12 +166,14 @@ class Acceptor:
             self._is_waiting = False
             self._host.ignore(self._epoll.fileno())
 
-    def _accept_from_all(self) -> bool:
-        """Accept at each listener; return False to pause before the next time."""
+    def _accept_from_all(self, most_s: float) -> bool:
+        """Accept at each listener; return False to pause before the next time.
+
+        Args:
+            most_s: how long this may take, with few exceptions.
+        """
         ready = self._epoll.poll(0)
-        accepted = [
-            self._accept_some(fd, limits.ACCEPT_S / len(ready)) for fd, _ in ready
-        ]
+        accepted = [self._accept_some(fd, most_s / len(ready)) for fd, _ in ready]
         return all(accepted)
 
     def _accept_some(self, fd: int, most_s: float) -> bool:

@@ -44,6 +44,8 @@ _SAMPLE_S: Final = 0.0005
 _MAX_SAMPLED_S: Final = 0.002
 # After so long without a shared turn, the next one begins another busy time.
 _BUSY_TIME_ENDS_S: Final = 1.0
+# How many events an unsorted turn serves before what other threads ask for comes next.
+_MAX_UNSORTED: Final = 1024
 # How many connections one turn may sort, which takes about three milliseconds.
 _MAX_SHARED: Final = 4096
 # In classes up to this one (see `cost_classes`) an event takes under 0.8 ms.
@@ -136,9 +138,9 @@ class FairTurns:
 
     @property
     def max_events(self) -> int:
-        """How many events to fetch for a turn; -1 for epoll's default."""
+        """The most events to fetch for a turn."""
         if not self._is_shared:
-            return -1
+            return _MAX_UNSORTED
         # Fetch all that is ready, so that the connection that has waited longest is
         # among it, but at most `_MAX_SHARED`, because sorting takes time too.
         all_fds = len(self._owner.connections) + len(self._wake_fds)

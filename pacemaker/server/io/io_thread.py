@@ -98,7 +98,7 @@ class IoThread(threading.Thread):
         self.watched: Watchlist[Connection] = Watchlist()
         self._expendable: ExpendableConnections[Connection] = ExpendableConnections()
         # Descriptors that are no connection's, and what to call while one is readable.
-        self._attended: dict[int, Callable[[], None]] = {}
+        self._attended: dict[int, Callable[[float], None]] = {}
         self._wake_fds = {self._calls.fd}
         self._turns = FairTurns(self, self._wake_fds)
         self.backlog = self._turns.backlog
@@ -217,10 +217,14 @@ class IoThread(threading.Thread):
         """Call a function after a delay."""
         self._timers.add(self.now() + delay_s, function)
 
-    def attend(self, fd: int, function: Callable[[], None]) -> None:
+    def attend(self, fd: int, function: Callable[[float], None]) -> None:
         """Call a function between two turns while a descriptor is readable.
 
         It may also be called when nothing is to be read.
+
+        Args:
+            fd: the descriptor.
+            function: called with the seconds that the turn before has taken.
 
         Raises:
             OSError: the kernel has no room for it in epoll.
@@ -364,22 +368,34 @@ class IoThread(threading.Thread):
         """Wait for the next events and handle them."""
         turns = self._turns
         due_s = min(self._timers.next_s, self.watched.next_s)
-        ready = self._epoll.poll(self._timeout_s(due_s), turns.max_events)
+        max_events = turns.max_events
+        ready = self._epoll.poll(self._timeout_s(due_s), max_events)
         self._turn_time.now_s = now_s = self.now()
         is_woken = turns.serve(ready)
         if now_s >= self._next_timed_s:
             self._time_turn(len(ready))
-        if is_woken:
-            # Not earlier in the turn: a new connection may get the descriptor of one
-            # that was closed in this turn, and would then receive its events.
-            for function in tuple(self._attended.values()):
-                function()
-            self._calls.run_pending(self.now, limits.TURN_S / 2)
-            self._open_until(self.now() + limits.TURN_S / 2)
+        # If more may be ready than was fetched, the wake-up may be among the rest.
+        if is_woken or len(ready) == max_events:
+            self._end_turn(min(self.now() - now_s, limits.LONG_TURN_S))
         if now_s >= due_s:
             self._run_due(self.now())
         if self._stop_until_s is not None:
             self._stop_turn(self._stop_until_s)
+
+    def _end_turn(self, served_s: float) -> None:
+        """Do what is not a connection's own work.
+
+        Not earlier in the turn: a new connection may get the descriptor of one that was
+        closed in this turn, and would then receive its events.
+
+        Args:
+            served_s: how long the turn has served its events, or `limits.LONG_TURN_S`
+                if that is less.
+        """
+        for function in tuple(self._attended.values()):
+            function(served_s)
+        self._calls.run_pending(self.now, limits.TURN_S / 2)
+        self._open_until(self.now() + max(limits.TURN_S, served_s) / 2)
 
     def _time_turn(self, events: int) -> None:
         """Count how long a turn has taken so far.
