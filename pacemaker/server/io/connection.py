@@ -92,6 +92,7 @@ class Connection:
         "interest",
         "io_state",
         "is_deferred",
+        "is_established",
         "newness",
         "owner",
         "protocol",
@@ -127,6 +128,8 @@ class Connection:
         self.cost_class = NEW_CLASS
         # In which busy time that cost was measured; `FairTurns` numbers them.
         self.busy_time = 0
+        # Whether it was there before the present busy time.
+        self.is_established = False
         # Less than 0 until its cost is known; the newest connection has the least.
         self.newness = 0
         self.fd = sock.fileno()

@@ -32,9 +32,10 @@ from typing import Final, Protocol, TypeAlias
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.fairness.backlog import Backlog
-from pacemaker.server.io.fairness.cost_classes import NEW_CLASS
+from pacemaker.server.io.fairness.cost_classes import NEW_CLASS, guessed_class
 from pacemaker.server.io.fairness.spending import Spending, is_crowd
 from pacemaker.server.io.io_states import ALWAYS_REPORTED
+from pacemaker.server.io.sockets import unread_bytes
 
 # How many events are served between two readings of the clock.
 _EVENTS_PER_SAMPLE: Final = 8
@@ -177,6 +178,8 @@ class FairTurns:
             # At an address that many workers share, the newest does not come first: a
             # whole cluster may connect from there, and the oldest would wait longest.
             connection.newness = -number
+            # The kernel reports a connection once it has sent something.
+            connection.cost_class = guessed_class(unread_bytes(connection.fd))
 
     def forget_new(self, connection: Connection) -> None:
         """Forget a connection that has ended, or is not new any more.
@@ -282,6 +285,7 @@ class FairTurns:
                 connection.ready = events
                 if connection.busy_time != self._busy_time:
                     connection.busy_time = self._busy_time
+                    connection.is_established = True
                     connection.cost_class = 0
                 fresh.append(connection)
             else:

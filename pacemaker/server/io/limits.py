@@ -52,9 +52,9 @@ TIMED_EVERY_S: Final = 0.01
 # How long a connection is new: until then its requests may turn out to be costly.
 NEW_S: Final = 1.0
 
-# How long connections are accepted between two turns, at least: some hundred.  If the
-# turn before has taken longer, they are accepted for just as long, so that the last of a
-# cluster that connects at once does not wait until the first have had many turns.
+# How long connections are accepted between two turns, at least: some hundred of them.
+# If the turn before has taken longer, it is just as long, so that the last of a cluster
+# that connects at once does not wait until the first have had many turns.
 ACCEPT_S: Final = 0.003
 # A turn that has taken longer than this was interrupted, or has met a costly request.
 LONG_TURN_S: Final = 0.03

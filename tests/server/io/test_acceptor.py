@@ -39,7 +39,8 @@ class FakeIoThread:
         self.added: list[tuple[socket.socket, PeerAddress]] = []
         self.calls: list[Callable[[], None]] = []
         self.later: list[tuple[float, Callable[[], None]]] = []
-        self.attended: dict[int, Callable[[], None]] = {}
+        self.attended: dict[int, Callable[[float], None]] = {}
+        self.served_s = 0.0
         self.has_room_in_epoll = True
 
     def add_connection(
@@ -65,7 +66,7 @@ class FakeIoThread:
         """Keep a call for `pass_time`."""
         self.later.append((delay_s, function))
 
-    def attend(self, fd: int, function: Callable[[], None]) -> None:
+    def attend(self, fd: int, function: Callable[[float], None]) -> None:
         """Call a function in each turn, or fail if the test asked for it."""
         if not self.has_room_in_epoll:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -79,7 +80,7 @@ class FakeIoThread:
     def turn(self) -> None:
         """Accept, then run the calls that are there."""
         for function in tuple(self.attended.values()):
-            function()
+            function(self.served_s)
         calls, self.calls = self.calls, []
         for call in calls:
             call()
@@ -542,6 +543,28 @@ def test_busy_listener_leaves_time_for_the_others(
         ports = [sock.getsockname()[1] for sock, _ in thread.added]
         counts = [ports.count(each.getsockname()[1]) for each in (listener, other)]
         assert counts[0] == counts[1] > 1
+        _end(acceptor, thread)
+
+
+def test_more_are_accepted_after_a_long_turn(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last of many that connect at once does not wait for many turns."""
+    thread = FakeIoThread()
+    with contextlib.ExitStack() as stack:
+        acceptor = _accepting([listener], thread)
+        for _ in range(40):
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+        counts = []
+        for served_s in (0.0, limits.ACCEPT_S * 4):
+            thread.served_s = served_s
+            clock = TickingClock(limits.ACCEPT_S / 4)
+            monkeypatch.setattr(time, "monotonic", clock)
+            before = len(thread.added)
+            thread.turn()
+            monkeypatch.undo()
+            counts.append(len(thread.added) - before)
+        assert counts[1] >= 3 * counts[0] > 0
         _end(acceptor, thread)
 
 

@@ -14,6 +14,7 @@ from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.fairness.cost_classes import NEW_CLASS
 from pacemaker.server.io.fairness.spending import CROWD_S, FADE_S
 from pacemaker.server.io.sockets import set_reset_on_close
+from pacemaker.server.upgrade_state import PeerAddress
 from tests.server.io.hand import Hand, TickingClock
 from tests.wire import by_hand as wire
 from tests.wire.by_hand import Type
@@ -189,6 +190,37 @@ def test_costs_of_an_earlier_busy_time_are_forgotten() -> None:
             peer.send(PULSE)
         _turn_shared(hand, busy)
         assert (connection.cost_class, new[1].cost_class) == (0, NEW_CLASS - 1)
+
+
+def test_connection_is_established_if_it_was_there_before_a_busy_time() -> None:
+    """It comes before those of its class that an attacker opens meanwhile."""
+    with Hand() as hand:
+        (worker, established), (_, busy) = (
+            hand.connect(host=host) for host in ("10.0.0.1", "10.0.0.2")
+        )
+        hand.clock.now_s += limits.NEW_S
+        _turn_shared(hand, busy)
+        other, newer = hand.connect(host="10.0.0.1")
+        for peer in (worker, other):
+            peer.send(PULSE)
+        hand.clock.now_s += limits.NEW_S / 2
+        _turn_shared(hand, busy)
+        assert established.is_established
+        assert not newer.is_established
+
+
+def test_new_connection_that_has_sent_much_has_a_more_costly_class() -> None:
+    """Thousands that begin a large frame do not delay a new worker."""
+    with Hand() as hand:
+        peer, sock = hand.accept()
+        peer.send(READS[: 8 * 1024])
+        address = PeerAddress("10.0.0.1", 1)
+        account = hand.accounts.add_connection(*address)
+        hand.thread.add_connection(sock, address, account)
+        fd = sock.fileno()
+        hand.thread._open_until(hand.clock())
+        assert hand.thread.connections[fd].cost_class == NEW_CLASS + 1
+        assert hand.connect(host="10.0.0.1")[1].cost_class == NEW_CLASS
 
 
 def test_least_spent_is_served_first_among_equally_cheap_requests() -> None:

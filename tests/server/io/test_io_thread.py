@@ -13,7 +13,7 @@ import pytest
 from pacemaker.core.accounts.account import BURST_S, DEFAULT_LIMITS
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
-from pacemaker.server.io import limits
+from pacemaker.server.io import fair_turns, limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
 from pacemaker.server.io.io_states import IoState
@@ -457,7 +457,8 @@ def test_what_is_attended_is_called_after_the_events_of_a_turn() -> None:
         hand.thread.call(lambda: seen.append("call"))
         with socket.create_connection(listener.getsockname()):
             fd = listener.fileno()
-            hand.thread.attend(fd, lambda: seen.append(f"{sum(hand.figures.requests)}"))
+            requests = hand.figures.requests
+            hand.thread.attend(fd, lambda _: seen.append(f"{sum(requests)}"))
             hand.thread.turn()
             assert seen == ["1", "call"]
             hand.thread.turn()
@@ -466,6 +467,37 @@ def test_what_is_attended_is_called_after_the_events_of_a_turn() -> None:
             hand.thread.call(lambda: seen.append("call"))
             hand.thread.turn()
             assert seen == ["1", "call", "1", "call"]
+
+
+def test_what_is_attended_learns_how_long_the_turn_has_taken() -> None:
+    """Not more than a long turn, because the process may have been stopped."""
+    seen: list[float] = []
+    with Hand() as hand:
+        peer, _ = hand.connect()
+        fd = os.eventfd(1)
+        hand.thread.attend(fd, seen.append)
+        for step_s in (limits.LONG_TURN_S / 2, limits.LONG_TURN_S * 2):
+            peer.send(wire.path_request(Type.EXISTS, "/w", 1))
+            hand.thread.now = TickingClock(step_s)
+            hand.thread.turn()
+        hand.thread.ignore(fd)
+        os.close(fd)
+        assert seen == pytest.approx([limits.LONG_TURN_S / 2, limits.LONG_TURN_S])
+
+
+def test_full_turn_does_what_other_threads_have_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With more events than a turn fetches, the wake-up may be among the rest."""
+    monkeypatch.setattr(fair_turns, "_MAX_UNSORTED", 1)
+    with Hand() as hand:
+        peers = [hand.connect()[0] for _ in range(2)]
+        seen: list[None] = []
+        hand.thread.call(lambda: seen.append(None))
+        for peer in peers:
+            peer.send(PULSE)
+        hand.thread.turn()
+        assert seen == [None]
 
 
 def test_connection_that_comes_while_the_thread_is_parked_is_carried_over() -> None:

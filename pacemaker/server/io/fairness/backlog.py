@@ -4,13 +4,14 @@ The next connection is chosen in three steps:
 
 1. the host that has lately used the least time, so that no address can take the time of
    others;
-2. among the cost classes of its connections, one that has had no more than its part of
-   the host's time, so that many connections with costly requests do not delay one with
-   small requests, or vice versa;
-3. in that class, the connection that has waited the longest, but of new connections,
-   whose cost nobody knows yet, the newest.  If they come faster than they can be
-   served, each would otherwise wait for all that came before it: a new worker at the
-   address of an attacker, for seconds.
+2. among the *lanes* of its connections, one that has had no more than its part of the
+   host's time.  Each cost class has three: for connections that are new, for those
+   that were there before the host became busy, and for the others.  So thousands of
+   connections with costly requests delay neither one with small requests nor a relay
+   with a large heartbeat, which was there before them;
+3. in that lane, the connection that has waited the longest, but of new connections the
+   newest.  If they come faster than they can be served, each would otherwise wait for
+   all that came before it: a new worker at the address of an attacker, for seconds.
 
 Each step takes time logarithmic in the number of hosts, however many connections wait.
 
@@ -20,7 +21,7 @@ This module does no I/O.
 from __future__ import annotations
 
 import heapq
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from pacemaker.core.accounts.account import Account
 
@@ -31,19 +32,23 @@ class Waiting(Protocol):
     Attributes:
         account: the account of its address.
         cost_class: what serving it costs: about 2 ** `cost_class` units of time.
-        newness: less than 0 until the cost is known.
+        newness: less than 0 until the cost is known, and `cost_class` is a guess.
+        is_established: whether it was there before the present busy time.
     """
 
     account: Account
     cost_class: int
     newness: int
+    is_established: bool
 
 
 _T = TypeVar("_T", bound=Waiting)
 
-# The class of connections of which the cost is not known.  Serving one takes about one
-# unit: usually it has sent little yet.
-_NEW: Final = -1
+# A cost class, and which of its connections.
+_Lane: TypeAlias = tuple[int, int]
+_NEW: Final = 0
+_ESTABLISHED: Final = 1
+_OTHER: Final = 2
 
 
 class Backlog(Generic[_T]):
@@ -115,58 +120,65 @@ class Backlog(Generic[_T]):
 
 
 class _Line(Generic[_T]):
-    """The waiting connections of one host, which its cost classes take in turn.
+    """The waiting connections of one host, in lanes that share its time.
 
-    This is start-time fair queueing between the classes: each has a *virtual time*,
-    which grows by what one of its items costs, and the class with the least is next.
-    A class that comes back after a pause begins at the current virtual time, so it is
-    soon next, but has not saved anything up.
+    This is start-time fair queueing between the lanes: each has a *virtual time*, which
+    grows by what one of its items costs, and the lane with the least is next.  A lane
+    that comes back after a pause begins at the current virtual time, so it is soon
+    next, but has not saved anything up.
     """
 
-    __slots__ = ("_class_of", "_classes", "_now", "_times")
+    __slots__ = ("_lane_of", "_lanes", "_now", "_times")
 
     def __init__(self) -> None:
-        # An item waits in the class that it had when it was put here.
-        self._class_of: dict[_T, int] = {}
+        # An item waits in the lane that was its own when it was put here.
+        self._lane_of: dict[_T, _Lane] = {}
         # Dicts keep the order, and remove any one of thousands in constant time.
-        self._classes: dict[int, dict[_T, None]] = {}
-        self._times: dict[int, int] = {}
+        self._lanes: dict[_Lane, dict[_T, None]] = {}
+        self._times: dict[_Lane, int] = {}
         self._now = 0
 
     def __bool__(self) -> bool:
-        return bool(self._class_of)
+        return bool(self._lane_of)
 
     def __contains__(self, item: _T) -> bool:
-        return item in self._class_of
+        return item in self._lane_of
 
     def put(self, item: _T) -> bool:
         """Append an item; return False if it already waits."""
-        if item in self._class_of:
+        if item in self._lane_of:
             return False
-        cost_class = _NEW if item.newness else item.cost_class
-        self._class_of[item] = cost_class
-        if cost_class not in self._classes:
-            self._classes[cost_class] = {}
-            self._times[cost_class] = max(self._times.get(cost_class, 0), self._now)
-        self._classes[cost_class][item] = None
+        lane = self._lane_of[item] = _lane(item)
+        if lane not in self._lanes:
+            self._lanes[lane] = {}
+            self._times[lane] = max(self._times.get(lane, 0), self._now)
+        self._lanes[lane][item] = None
         return True
 
     def discard(self, item: _T) -> bool:
         """Remove an item; return False if it does not wait."""
-        cost_class = self._class_of.pop(item, None)
-        if cost_class is None:
+        lane = self._lane_of.pop(item, None)
+        if lane is None:
             return False
-        del self._classes[cost_class][item]
-        if not self._classes[cost_class]:
-            del self._classes[cost_class]
+        del self._lanes[lane][item]
+        if not self._lanes[lane]:
+            del self._lanes[lane]
         return True
 
     def pop(self) -> _T:
         """Remove and return the next item of a line that is not empty."""
-        cost_class = min(self._classes, key=lambda each: (self._times[each], each))
-        self._now = self._times[cost_class]
-        self._times[cost_class] += 1 << max(cost_class, 0)
-        items = self._classes[cost_class]
-        item = next(reversed(items) if cost_class == _NEW else iter(items))
+        lane = min(self._lanes, key=lambda each: (self._times[each], each))
+        cost_class, kind = lane
+        self._now = self._times[lane]
+        # A new connection costs a unit: usually it has sent little yet.
+        self._times[lane] += 1 if kind == _NEW else 1 << cost_class
+        items = self._lanes[lane]
+        item = next(reversed(items) if kind == _NEW else iter(items))
         self.discard(item)
         return item
+
+
+def _lane(item: Waiting) -> _Lane:
+    if item.newness:
+        return (item.cost_class, _NEW)
+    return (item.cost_class, _ESTABLISHED if item.is_established else _OTHER)

@@ -11,6 +11,10 @@ from typing import Final
 # The class of a new connection, which is served after those that are known to be cheap:
 # a thousand new ones must not delay a peer with one larger request, such as a list.
 NEW_CLASS: Final = 2
+# A new connection that has sent more than a typical heartbeat is served after those
+# that have not: thousands that begin large frames must not delay a new worker.
+_LARGE_NEW_CLASS: Final = NEW_CLASS + 1
+_TYPICAL_BYTES: Final = 6 * 1024
 # A refused peer has the class of a new one, so that its end does not wait for long:
 # epoll reports an end again in every turn, and thousands of them would take longer than
 # everything else.
@@ -25,6 +29,15 @@ _LONE_COST: Final = 8
 _MAX_LONE_CLASS: Final = 3
 # The class of a slice of several requests.
 _SLICE_CLASS: Final = 3
+
+
+def guessed_class(sent_bytes: int) -> int:
+    """Return the class of a connection that is new.
+
+    Args:
+        sent_bytes: how much it has sent by now.
+    """
+    return NEW_CLASS if sent_bytes <= _TYPICAL_BYTES else _LARGE_NEW_CLASS
 
 
 def next_class(cost_class: int, elapsed_s: float, slice_cost: int) -> int:

@@ -19,6 +19,7 @@ class Connection:
     number: int = 0
     cost_class: int = 0
     newness: int = 0
+    is_established: bool = False
 
 
 def _names(backlog: Backlog[Connection]) -> list[tuple[str, int]]:
@@ -67,6 +68,28 @@ def test_class_that_comes_back_has_saved_nothing_up() -> None:
         backlog.put(Connection(host, number))
     classes = [backlog.pop().cost_class for _ in range(9)]  # type: ignore[union-attr]
     assert classes == [0, 0, 0, 1, 0, 0, 1, 0, 0]
+
+
+def test_established_connection_does_not_wait_for_newer_ones_of_its_class() -> None:
+    """A relay's large heartbeat comes before thousands that imitate it."""
+    backlog: Backlog[Connection] = Backlog()
+    host = Account("host")
+    for number in range(4):
+        backlog.put(Connection(host, number, cost_class=5))
+    for number in range(4, 6):
+        backlog.put(Connection(host, number, cost_class=5, is_established=True))
+    assert [number for _, number in _names(backlog)] == [4, 0, 5, 1, 2, 3]
+
+
+def test_new_connection_with_little_does_not_wait_for_those_with_much() -> None:
+    """A new worker comes before thousands that begin a large frame after it."""
+    backlog: Backlog[Connection] = Backlog()
+    host = Account("host")
+    for number in range(2):
+        backlog.put(Connection(host, number, cost_class=2, newness=-1 - number))
+    for number in range(2, 6):
+        backlog.put(Connection(host, number, cost_class=3, newness=-1 - number))
+    assert [number for _, number in _names(backlog)] == [1, 5, 0, 4, 3, 2]
 
 
 def test_newest_of_those_that_are_new_is_next() -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pacemaker.server.io.fairness.cost_classes import NEW_CLASS, next_class
+from pacemaker.server.io.fairness.cost_classes import (
+    NEW_CLASS,
+    guessed_class,
+    next_class,
+)
 
 
 def test_class_rises_and_falls_by_one_step_an_event() -> None:
@@ -36,3 +40,9 @@ def test_class_of_equal_events(
         for _ in range(9):
             cost_class = next_class(cost_class, elapsed_s, slice_cost)
         assert cost_class == expected
+
+
+def test_new_connection_that_has_sent_much_is_guessed_to_be_more_costly() -> None:
+    """A typical heartbeat is not much, and neither is nothing."""
+    assert guessed_class(0) == guessed_class(5300) == NEW_CLASS
+    assert guessed_class(8000) == NEW_CLASS + 1
