@@ -119,8 +119,8 @@ class Acceptor:
         """Accept some of the connections that wait.  No error ends the host.
 
         Args:
-            served_s: how long the host has just served its connections.  As long is
-                spent here, or `limits.ACCEPT_S` if that is longer.
+            served_s: how long the host has just served its connections.  Accepting may
+                take as long as that, and at least `limits.ACCEPT_S`.
         """
         if not self._is_waiting:
             return
@@ -170,7 +170,7 @@ class Acceptor:
         """Accept at each listener; return False to pause before the next time.
 
         Args:
-            most_s: how long this may take, with few exceptions.
+            most_s: about how long this may take.
         """
         ready = self._epoll.poll(0)
         accepted = [self._accept_some(fd, most_s / len(ready)) for fd, _ in ready]

@@ -122,7 +122,7 @@ class Connection:
         self._linger_bytes = limits.LINGER_BYTES
         self._on_refusal_dropped: Callable[[], None] | None = None
         # For fair turns: the events that epoll has reported and that are not served
-        # yet, and the rough cost of recent events, which is 1 until one is measured.
+        # yet, and what recent events have cost, or a guess until one is measured.
         self.ready = 0
         self.is_deferred = False
         self.cost_class = NEW_CLASS

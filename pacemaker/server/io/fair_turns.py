@@ -6,8 +6,8 @@ First it serves connections whose requests are cheap.  Among equally cheap ones,
 of the hosts that have used the least time come first, and of a host's new connections
 the newest.  Connections that the turn does not reach go to the backlog.  Then it serves
 the backlog.  There, the host that has lately used the least of the thread's time
-comes first, and the cost classes of its connections share its time.  Then the turn
-ends, and the calls that other threads have queued run (a stop, an upgrade, the
+comes first, and its connections share its time by *lanes* (`fairness.backlog`).  Then
+the turn ends, and the calls that other threads have queued run (a stop, an upgrade, the
 watchdog).
 
 While an account is a *crowd* (`is_crowd`), each of the two parts has half of
@@ -45,7 +45,7 @@ _SAMPLE_S: Final = 0.0005
 _MAX_SAMPLED_S: Final = 0.002
 # After so long without a shared turn, the next one begins another busy time.
 _BUSY_TIME_ENDS_S: Final = 1.0
-# How many events an unsorted turn serves before what other threads ask for comes next.
+# How many events an unsorted turn serves before the calls of other threads run.
 _MAX_UNSORTED: Final = 1024
 # How many connections one turn may sort, which takes about three milliseconds.
 _MAX_SHARED: Final = 4096
@@ -169,6 +169,9 @@ class FairTurns:
             connection: the connection.
             number: the order in which the acceptor has accepted it; at least 1.
         """
+        if connection.account.shared_account is None:
+            # Usually it has sent something by now (TCP_DEFER_ACCEPT).
+            connection.cost_class = guessed_class(unread_bytes(connection.fd))
         now_s = self._owner.now()
         self._trust_aged(now_s)
         self._new[connection] = now_s + limits.NEW_S
@@ -178,8 +181,6 @@ class FairTurns:
             # At an address that many workers share, the newest does not come first: a
             # whole cluster may connect from there, and the oldest would wait longest.
             connection.newness = -number
-            # The kernel reports a connection once it has sent something.
-            connection.cost_class = guessed_class(unread_bytes(connection.fd))
 
     def forget_new(self, connection: Connection) -> None:
         """Forget a connection that has ended, or is not new any more.
@@ -283,10 +284,7 @@ class FairTurns:
                 is_woken = is_woken or fd in self._wake_fds
             elif not connection.ready:
                 connection.ready = events
-                if connection.busy_time != self._busy_time:
-                    connection.busy_time = self._busy_time
-                    connection.is_established = True
-                    connection.cost_class = 0
+                self._note_busy_time(connection)
                 fresh.append(connection)
             else:
                 # It is deferred, so it waits for no events.  This is an error or the
@@ -327,6 +325,13 @@ class FairTurns:
             for connection in self._new:
                 connection.busy_time = self._busy_time
         self._last_shared_s = now_s
+
+    def _note_busy_time(self, connection: Connection) -> None:
+        """If a connection was there before this busy time, forget what it cost then."""
+        if connection.busy_time != self._busy_time:
+            connection.busy_time = self._busy_time
+            connection.is_established = True
+            connection.cost_class = 0
 
     def _cheapest_s(self) -> float:
         """Return how long a shared turn serves the cheapest requests first."""
@@ -379,6 +384,8 @@ class FairTurns:
         this thread was interrupted for 100 ms would look like one that sends costly
         requests.
         """
+        # It may have come to the backlog without having been sorted.
+        self._note_busy_time(connection)
         began_s = self._owner.cpu_now()
         try:
             self._serve_connection(connection)
@@ -423,6 +430,7 @@ class FairTurns:
             connection, until_s = next(iter(self._new.items()))
             if until_s > now_s:
                 break
+            is_guessed = connection.newness < 0 or connection.cost_class == NEW_CLASS
             self.forget_new(connection)
-            if connection.cost_class == NEW_CLASS:
+            if is_guessed:
                 connection.cost_class = 0

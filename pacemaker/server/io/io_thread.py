@@ -224,7 +224,8 @@ class IoThread(threading.Thread):
 
         Args:
             fd: the descriptor.
-            function: called with the seconds that the turn before has taken.
+            function: called with how long the turn has served its events, in seconds,
+                but at most `limits.MAX_ACCEPT_S`.
 
         Raises:
             OSError: the kernel has no room for it in epoll.
@@ -376,7 +377,7 @@ class IoThread(threading.Thread):
             self._time_turn(len(ready))
         # If more may be ready than was fetched, the wake-up may be among the rest.
         if is_woken or len(ready) == max_events:
-            self._end_turn(min(self.now() - now_s, limits.LONG_TURN_S))
+            self._end_turn(min(self.now() - now_s, limits.MAX_ACCEPT_S))
         if now_s >= due_s:
             self._run_due(self.now())
         if self._stop_until_s is not None:
@@ -389,8 +390,8 @@ class IoThread(threading.Thread):
         closed in this turn, and would then receive its events.
 
         Args:
-            served_s: how long the turn has served its events, or `limits.LONG_TURN_S`
-                if that is less.
+            served_s: how long the turn has served its events, but at most
+                `limits.MAX_ACCEPT_S`.
         """
         for function in tuple(self._attended.values()):
             function(served_s)
@@ -457,6 +458,8 @@ class IoThread(threading.Thread):
             self._open(sock, state.address, account)
             connection = self.connections.get(sock.fileno())
             if connection is not None:
+                # It was there before all that come from now on.
+                connection.is_established = True
                 try:
                     connection.restore(state)
                 except Exception:
@@ -498,12 +501,12 @@ class IoThread(threading.Thread):
             protocol = self._make_protocol(peer.name, account)
             connection = Connection(sock, protocol, self, account, peer)
             self._epoll.register(connection.fd, select.EPOLLIN)
+            self._turns.add_new(connection, number)
         except Exception:
             # The kernel has no room for it in epoll, or SASL cannot begin.
             self._close_unopened(Ending.NOT_OPENED, sock, peer, account)
             return None
         self._expendable.add(connection)
-        self._turns.add_new(connection, number)
         self.connections[connection.fd] = connection
         self.figures.connections += 1
         return connection

@@ -52,12 +52,12 @@ TIMED_EVERY_S: Final = 0.01
 # How long a connection is new: until then its requests may turn out to be costly.
 NEW_S: Final = 1.0
 
-# How long connections are accepted between two turns, at least: some hundred of them.
-# If the turn before has taken longer, it is just as long, so that the last of a cluster
-# that connects at once does not wait until the first have had many turns.
+# How long connections are accepted between two turns: about a hundred of them.
 ACCEPT_S: Final = 0.003
-# A turn that has taken longer than this was interrupted, or has met a costly request.
-LONG_TURN_S: Final = 0.03
+# If the turn before has taken longer, accepting may take as long as that, up to this: a
+# turn with a thousand pulses takes about as long.  Otherwise the last of a cluster that
+# connects at once would wait until the first have had many turns.
+MAX_ACCEPT_S: Final = 0.015
 # How many descriptors are left for connections that were accepted before those that
 # make room for them are closed.
 ACCEPTED_AHEAD: Final = 64

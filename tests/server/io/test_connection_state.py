@@ -126,6 +126,15 @@ def hand_over(old: Hand, new: Hand) -> None:
     new.thread.turn()
 
 
+def test_connection_is_established_after_an_upgrade() -> None:
+    """It was there before all that an attacker opens from then on."""
+    with Hand() as old, Hand() as new:
+        old.connect()
+        hand_over(old, new)
+        (connection,) = new.thread.connections.values()
+        assert connection.is_established
+
+
 def test_partial_frame_keeps_its_deadline() -> None:
     """A frame keeps its deadline, and does not get a new minute."""
     with Hand() as old, Hand() as new:

@@ -163,6 +163,16 @@ def test_connection_that_has_cost_little_is_not_new_for_long() -> None:
         assert [each.cost_class for each in (known, costly, new)] == [0, 3, NEW_CLASS]
 
 
+def test_guess_about_a_new_connection_is_forgotten_likewise() -> None:
+    """A worker whose first heartbeat was large is not served last from then on."""
+    with Hand() as hand:
+        connection = hand.connect(host="10.0.0.1")[1]
+        connection.cost_class = NEW_CLASS + 1
+        hand.clock.now_s += limits.NEW_S
+        hand.connect()
+        assert connection.cost_class == 0
+
+
 def test_new_connection_that_ends_is_freed_at_once() -> None:
     """If thousands were kept for a second, collections of garbage would be slow."""
     with Hand() as hand:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import select
 import socket
@@ -476,13 +477,28 @@ def test_what_is_attended_learns_how_long_the_turn_has_taken() -> None:
         peer, _ = hand.connect()
         fd = os.eventfd(1)
         hand.thread.attend(fd, seen.append)
-        for step_s in (limits.LONG_TURN_S / 2, limits.LONG_TURN_S * 2):
+        for step_s in (limits.MAX_ACCEPT_S / 2, limits.MAX_ACCEPT_S * 2):
             peer.send(wire.path_request(Type.EXISTS, "/w", 1))
             hand.thread.now = TickingClock(step_s)
             hand.thread.turn()
         hand.thread.ignore(fd)
         os.close(fd)
-        assert seen == pytest.approx([limits.LONG_TURN_S / 2, limits.LONG_TURN_S])
+        assert seen == pytest.approx([limits.MAX_ACCEPT_S / 2, limits.MAX_ACCEPT_S])
+
+
+def test_more_are_opened_after_a_long_turn() -> None:
+    """Those that were accepted after it do not wait for the next ones."""
+    with Hand() as hand:
+        counts = []
+        for served_s in (0.0, limits.MAX_ACCEPT_S):
+            for _ in range(30):
+                hand.accept_late()
+            hand.thread.now = TickingClock(limits.TURN_S / 8, hand.clock.now_s)
+            before = hand.figures.connections
+            hand.thread._end_turn(served_s)
+            counts.append(hand.figures.connections - before)
+            hand.thread._open_until(math.inf)
+        assert counts[1] >= 4 * counts[0] > 0
 
 
 def test_full_turn_does_what_other_threads_have_asked_for(
@@ -492,12 +508,16 @@ def test_full_turn_does_what_other_threads_have_asked_for(
     monkeypatch.setattr(fair_turns, "_MAX_UNSORTED", 1)
     with Hand() as hand:
         peers = [hand.connect()[0] for _ in range(2)]
-        seen: list[None] = []
-        hand.thread.call(lambda: seen.append(None))
+        epoll = hand.thread._epoll
+        # Forget what was ready before.  Then epoll reports in the order of arrival.
+        epoll.poll(0)
         for peer in peers:
             peer.send(PULSE)
+        seen: list[None] = []
+        hand.thread.call(lambda: seen.append(None))
         hand.thread.turn()
         assert seen == [None]
+        assert hand.figures.pulses == 1, "the turn was not full"
 
 
 def test_connection_that_comes_while_the_thread_is_parked_is_carried_over() -> None:

@@ -6,9 +6,9 @@ The next connection is chosen in three steps:
    others;
 2. among the *lanes* of its connections, one that has had no more than its part of the
    host's time.  Each cost class has three: for connections that are new, for those
-   that were there before the host became busy, and for the others.  So thousands of
-   connections with costly requests delay neither one with small requests nor a relay
-   with a large heartbeat, which was there before them;
+   that were there before the present busy time (`fair_turns`), and for the others.  So
+   thousands of connections with costly requests delay neither one with small requests
+   nor a relay with a large heartbeat, which was there before them;
 3. in that lane, the connection that has waited the longest, but of new connections the
    newest.  If they come faster than they can be served, each would otherwise wait for
    all that came before it: a new worker at the address of an attacker, for seconds.
@@ -21,9 +21,11 @@ This module does no I/O.
 from __future__ import annotations
 
 import heapq
+from collections import OrderedDict
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from pacemaker.core.accounts.account import Account
+from pacemaker.server.io.fairness.cost_classes import NEW_CLASS
 
 
 class Waiting(Protocol):
@@ -32,7 +34,8 @@ class Waiting(Protocol):
     Attributes:
         account: the account of its address.
         cost_class: what serving it costs: about 2 ** `cost_class` units of time.
-        newness: less than 0 until the cost is known, and `cost_class` is a guess.
+        newness: less than 0 while it is new and its cost is not known; 0 at an address
+            that many workers share.
         is_established: whether it was there before the present busy time.
     """
 
@@ -44,7 +47,7 @@ class Waiting(Protocol):
 
 _T = TypeVar("_T", bound=Waiting)
 
-# A cost class, and which of its connections.
+# A cost class and one of the three kinds below.
 _Lane: TypeAlias = tuple[int, int]
 _NEW: Final = 0
 _ESTABLISHED: Final = 1
@@ -133,8 +136,8 @@ class _Line(Generic[_T]):
     def __init__(self) -> None:
         # An item waits in the lane that was its own when it was put here.
         self._lane_of: dict[_T, _Lane] = {}
-        # Dicts keep the order, and remove any one of thousands in constant time.
-        self._lanes: dict[_Lane, dict[_T, None]] = {}
+        # A dict would have to pass all that were removed to find the first or last one.
+        self._lanes: dict[_Lane, OrderedDict[_T, None]] = {}
         self._times: dict[_Lane, int] = {}
         self._now = 0
 
@@ -150,7 +153,7 @@ class _Line(Generic[_T]):
             return False
         lane = self._lane_of[item] = _lane(item)
         if lane not in self._lanes:
-            self._lanes[lane] = {}
+            self._lanes[lane] = OrderedDict()
             self._times[lane] = max(self._times.get(lane, 0), self._now)
         self._lanes[lane][item] = None
         return True
@@ -170,8 +173,9 @@ class _Line(Generic[_T]):
         lane = min(self._lanes, key=lambda each: (self._times[each], each))
         cost_class, kind = lane
         self._now = self._times[lane]
-        # A new connection costs a unit: usually it has sent little yet.
-        self._times[lane] += 1 if kind == _NEW else 1 << cost_class
+        # Usually a new connection has sent less than others of its class.
+        units = cost_class - NEW_CLASS if kind == _NEW else cost_class
+        self._times[lane] += 1 << max(units, 0)
         items = self._lanes[lane]
         item = next(reversed(items) if kind == _NEW else iter(items))
         self.discard(item)

@@ -11,8 +11,8 @@ from typing import Final
 # The class of a new connection, which is served after those that are known to be cheap:
 # a thousand new ones must not delay a peer with one larger request, such as a list.
 NEW_CLASS: Final = 2
-# A new connection that has sent more than a typical heartbeat is served after those
-# that have not: thousands that begin large frames must not delay a new worker.
+# The class of one that has sent more than a typical heartbeat when it is opened:
+# thousands that begin large frames must not delay a new worker.
 _LARGE_NEW_CLASS: Final = NEW_CLASS + 1
 _TYPICAL_BYTES: Final = 6 * 1024
 # A refused peer has the class of a new one, so that its end does not wait for long:

@@ -92,6 +92,17 @@ def test_new_connection_with_little_does_not_wait_for_those_with_much() -> None:
     assert [number for _, number in _names(backlog)] == [1, 5, 0, 4, 3, 2]
 
 
+def test_new_connections_with_much_get_fewer_turns() -> None:
+    """They cost about twice as much as those that have sent little."""
+    backlog: Backlog[Connection] = Backlog()
+    host = Account("host")
+    for cost_class in (2, 3):
+        for number in range(8):
+            backlog.put(Connection(host, 0, cost_class, newness=-1 - number))
+    classes = [backlog.pop().cost_class for _ in range(9)]  # type: ignore[union-attr]
+    assert classes == [2, 3, 2, 2, 3, 2, 2, 3, 2]
+
+
 def test_newest_of_those_that_are_new_is_next() -> None:
     """New connections do not wait for all that came shortly before them."""
     backlog: Backlog[Connection] = Backlog()
@@ -171,7 +182,7 @@ def test_connection_waits_once_and_may_be_removed() -> None:
     assert backlog.pop() is None
 
 
-@given(st.lists(st.tuples(st.sampled_from("pdsr"), st.integers(0, 5)), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from("pdsrc"), st.integers(0, 5)), max_size=60))
 def test_backlog_gives_each_once_and_never_one_that_spent_more(
     steps: list[tuple[str, int]],
 ) -> None:
@@ -190,6 +201,10 @@ def test_backlog_gives_each_once_and_never_one_that_spent_more(
             waiting.discard(item)
         elif step == "s":
             item.account.spent_s += number
+        elif step == "c":
+            item.cost_class = number
+            item.newness = -(number % 2)
+            item.is_established = number > 2
         else:
             for account in accounts:
                 account.spent_s /= 2

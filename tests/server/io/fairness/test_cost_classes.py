@@ -44,5 +44,5 @@ def test_class_of_equal_events(
 
 def test_new_connection_that_has_sent_much_is_guessed_to_be_more_costly() -> None:
     """A typical heartbeat is not much, and neither is nothing."""
-    assert guessed_class(0) == guessed_class(5300) == NEW_CLASS
-    assert guessed_class(8000) == NEW_CLASS + 1
+    assert guessed_class(0) == guessed_class(6 * 1024) == NEW_CLASS
+    assert guessed_class(6 * 1024 + 1) == NEW_CLASS + 1
