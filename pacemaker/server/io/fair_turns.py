@@ -202,12 +202,13 @@ class FairTurns:
         connections = owner.connections
         is_woken = False
         sampled_s = began_cpu_s = 0.0
+        sampled_at = 0
         if len(ready) > _EVENTS_PER_SAMPLE:
             sampled_s, began_cpu_s = owner.now(), owner.cpu_now()
         for at in range(0, len(ready), _EVENTS_PER_SAMPLE):
             if at and (now_s := owner.now()) - sampled_s > _SAMPLE_S:
-                self._sample(ready, at, now_s, now_s - sampled_s)
-                sampled_s = now_s
+                self._sample(ready[sampled_at:at], now_s, now_s - sampled_s)
+                sampled_s, sampled_at = now_s, at
                 # Only a turn that has taken too long is shared, and only its rest.
                 # Measuring and sorting each event of each turn would cost the many
                 # cheap turns more than they gain.
@@ -233,18 +234,22 @@ class FairTurns:
                     owner.evict_pending()
         return is_woken
 
-    def _sample(
-        self, ready: Sequence[_Event], at: int, now_s: float, elapsed_s: float
-    ) -> None:
+    def _sample(self, served: Sequence[_Event], now_s: float, elapsed_s: float) -> None:
         """Charge the time since the last sample to one account.
 
-        The account is that of a random one of the `_EVENTS_PER_SAMPLE` events that were
-        just served.  Epoll may report the same connections in the same order for long,
-        and always choosing the same position would charge some accounts for all of
-        them.  In the long run each account is charged the time that it took.
+        The account is that of a random one of the events that were served in that time.
+        If it were always one of the last few, then some accounts would be charged for
+        all of them, because epoll may report the same connections in the same order for
+        long: of a hundred busy ones, each would look like a crowd now and then.  In the
+        long run each account is charged the time that it took.
+
+        Args:
+            served: the events that were served since the last sample.
+            now_s: the time.
+            elapsed_s: how long serving them took.
         """
         self._samples += 1
-        fd, _ = ready[at - 1 - (self._samples * _SPREAD >> 16) % _EVENTS_PER_SAMPLE]
+        fd, _ = served[(self._samples * _SPREAD >> 16) % len(served)]
         connection = self._owner.connections.get(fd)
         if connection is not None:
             account = connection.account

@@ -84,7 +84,7 @@ LINGER_BYTES: Final = 1024 * 1024
 
 # How long a stop waits.  A client asks again after 1 s and gives up after 11 s.  What
 # is not answered by this time is reset.
-STOP_TIMEOUT_S: Final = 1.5
+STOP_TIMEOUT_S: Final = 1.25
 # How often a stop checks whether the kernel has delivered the replies.
 STOP_POLL_S: Final = 0.01
 
