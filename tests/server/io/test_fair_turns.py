@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import socket
@@ -151,6 +152,20 @@ def test_costly_requests_do_not_wait_if_no_cheap_one_is_ready() -> None:
             served.append(hand.figures.pulses - before)
             clock.step_s = limits.TURN_S / 4
         assert served[1] >= 2 * limits.TURN_S / clock.step_s
+
+
+def test_busy_connections_are_charged_alike_in_whatever_order_epoll_reports() -> None:
+    """Otherwise some of a hundred busy workers look like a crowd."""
+    with Hand() as hand:
+        connections = [hand.connect(host=f"10.0.0.{n}")[1] for n in range(48)]
+        ready = [(each.fd, select.EPOLLIN) for each in connections]
+        hand.thread.now = TickingClock(fair_turns._SAMPLE_S / 4, hand.clock.now_s)
+        hand.thread._turns._spending._next_fade_s = math.inf
+        for _ in range(1000):
+            hand.thread._turns._serve_unsorted(ready)
+        spent_s = [each.account.spent_s for each in connections[:32]]
+        assert min(spent_s) > 0
+        assert max(spent_s) < 3 * sum(spent_s) / len(spent_s)
 
 
 def test_connection_that_has_cost_little_is_not_new_for_long() -> None:
