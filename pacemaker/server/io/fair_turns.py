@@ -169,18 +169,17 @@ class FairTurns:
             connection: the connection.
             number: the order in which the acceptor has accepted it; at least 1.
         """
+        # At an address that many workers share, the newest does not come first: a whole
+        # cluster may connect from there, and the oldest would wait longest.
         if connection.account.shared_account is None:
             # Usually it has sent something by now (TCP_DEFER_ACCEPT).
             connection.cost_class = guessed_class(unread_bytes(connection.fd))
+            connection.newness = -number
+            self._new_elsewhere += 1
         now_s = self._owner.now()
         self._trust_aged(now_s)
         self._new[connection] = now_s + limits.NEW_S
         connection.busy_time = self._busy_time
-        if connection.account.shared_account is None:
-            self._new_elsewhere += 1
-            # At an address that many workers share, the newest does not come first: a
-            # whole cluster may connect from there, and the oldest would wait longest.
-            connection.newness = -number
 
     def forget_new(self, connection: Connection) -> None:
         """Forget a connection that has ended, or is not new any more.
@@ -435,6 +434,7 @@ class FairTurns:
             connection, until_s = next(iter(self._new.items()))
             if until_s > now_s:
                 break
+            # Its cost was only guessed, or has hardly been measured.
             is_guessed = connection.newness < 0 or connection.cost_class == NEW_CLASS
             self.forget_new(connection)
             if is_guessed:

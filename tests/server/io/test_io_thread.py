@@ -471,7 +471,7 @@ def test_what_is_attended_is_called_after_the_events_of_a_turn() -> None:
 
 
 def test_what_is_attended_learns_how_long_the_turn_has_taken() -> None:
-    """Not more than a long turn, because the process may have been stopped."""
+    """It is not told more than `MAX_ACCEPT_S`: the process may have been stopped."""
     seen: list[float] = []
     with Hand() as hand:
         peer, _ = hand.connect()
