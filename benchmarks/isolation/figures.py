@@ -176,9 +176,8 @@ def _recovery_s(
     """Return how long after the attack the last late request was answered.
 
     Nimbus sends one request after another, so its requests count from when they are
-    sent.  After a pause, it sends the reads of the whole pause, thousands of them,
-    which no Nimbus of Storm does.  And a list takes as long as its names do, whoever
-    has stored them, and the next reads wait for it.
+    sent: a list takes as long as its names do, whoever has stored them, and the next
+    reads wait for it.
     """
     ended_s, over_s = spans[Phase.ATTACK].to_s, spans[Phase.AFTER].to_s
     late = [

@@ -94,7 +94,11 @@ class Honest:
         self._numbers = itertools.count(load.workers)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._timer_numbers = itertools.count()
-        self._nimbus_due: deque[tuple[float, Callable[[], None]]] = deque()
+        # What Nimbus is still to ask: at most one round.  If it falls further behind,
+        # the oldest drop out: Storm's Nimbus makes no second round for a late one.
+        self._nimbus_due: deque[tuple[float, Callable[[], None]]] = deque(
+            maxlen=load.workers
+        )
         self._workers = [self._slot(number) for number in range(load.workers)]
         self._histories = [
             History(number, load.value_bytes) for number in range(load.workers)

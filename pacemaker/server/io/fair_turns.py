@@ -56,6 +56,8 @@ _CHEAP_EVENT_S: Final = 0.00008
 
 # If more connections than this are new, nobody knows yet what their events cost.
 _MANY_NEW: Final = 64
+# If more have ended in one turn, the requests of others do not wait for the rest.
+_MANY_ENDED: Final = 64
 
 # How long cheap requests are served first while no account is a crowd.  If all accounts
 # have used about as little time, that is much longer than a thousand requests take: if
@@ -202,6 +204,7 @@ class FairTurns:
         is_woken = False
         sampled_s = began_cpu_s = 0.0
         sampled_at = 0
+        open_at_first = len(connections)
         if len(ready) > _EVENTS_PER_SAMPLE:
             sampled_s, began_cpu_s = owner.now(), owner.cpu_now()
         for at in range(0, len(ready), _EVENTS_PER_SAMPLE):
@@ -211,7 +214,9 @@ class FairTurns:
                 # Only a turn that has taken too long is shared, and only its rest.
                 # Measuring and sorting each event of each turn would cost the many
                 # cheap turns more than they gain.
-                if self._is_too_long(owner.cpu_now() - began_cpu_s, at):
+                cpu_s = owner.cpu_now() - began_cpu_s
+                ended = open_at_first - len(connections)
+                if self._spending.is_crowded or self._is_too_long(cpu_s, at, ended):
                     return self._serve_shared(ready[at:]) or is_woken
             for fd, events in ready[at : at + _EVENTS_PER_SAMPLE]:
                 try:
@@ -256,16 +261,24 @@ class FairTurns:
             self._spending.charge(account, min(elapsed_s, _MAX_SAMPLED_S))
             self._fade(now_s)
 
-    def _is_too_long(self, cpu_s: float, served: int) -> bool:
+    def _is_too_long(self, cpu_s: float, served: int, ended: int) -> bool:
         """Return whether the rest of a turn has to be shared.
 
         Many cheap events, which is what a busy cluster sends, may take longer: sharing
         would cost more than it gains.  That does not hold for many new connections, as
-        nobody knows yet what they cost.  A turn that was long only because the process
-        was interrupted need not be shared either, so CPU time counts, not elapsed time.
+        nobody knows yet what they cost, nor for many that end, as they wait for no
+        reply.  A turn that was long only because the process was interrupted need not
+        be shared either, so CPU time counts, not elapsed time.
+
+        Args:
+            cpu_s: how much CPU time the turn has taken.
+            served: how many events it has served.
+            ended: how many connections have ended in it.
         """
         return cpu_s > limits.TURN_S and (
-            cpu_s > served * _CHEAP_EVENT_S or self._new_elsewhere > _MANY_NEW
+            cpu_s > served * _CHEAP_EVENT_S
+            or self._new_elsewhere > _MANY_NEW
+            or ended > _MANY_ENDED
         )
 
     def _serve_shared(self, ready: Sequence[_Event]) -> bool:

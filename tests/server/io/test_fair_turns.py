@@ -12,6 +12,7 @@ import pytest
 
 from pacemaker.server.io import fair_turns, limits
 from pacemaker.server.io.connection import Connection
+from pacemaker.server.io.fairness import spending
 from pacemaker.server.io.fairness.cost_classes import NEW_CLASS
 from pacemaker.server.io.fairness.spending import CROWD_S, FADE_S
 from pacemaker.server.io.sockets import set_reset_on_close
@@ -26,6 +27,7 @@ GIVE_UP_S = 10.0
 BUSY_TIME_ENDS_S = fair_turns._BUSY_TIME_ENDS_S
 UNEVEN_FROM_S = fair_turns._UNEVEN_FROM_S
 MANY_NEW = fair_turns._MANY_NEW
+MANY_ENDED = fair_turns._MANY_ENDED
 PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
 ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
 READS = b"".join(wire.path_request(Type.GET_PULSE, "/a", id_) for id_ in range(400))
@@ -154,8 +156,11 @@ def test_costly_requests_do_not_wait_if_no_cheap_one_is_ready() -> None:
         assert served[1] >= 2 * limits.TURN_S / clock.step_s
 
 
-def test_busy_connections_are_charged_alike_in_whatever_order_epoll_reports() -> None:
+def test_busy_connections_are_charged_alike_in_whatever_order_epoll_reports(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Otherwise some of a hundred busy workers look like a crowd."""
+    monkeypatch.setattr(spending, "CROWD_S", math.inf)
     with Hand() as hand:
         connections = [hand.connect(host=f"10.0.0.{n}")[1] for n in range(48)]
         ready = [(each.fd, select.EPOLLIN) for each in connections]
@@ -342,6 +347,36 @@ def test_turn_with_many_new_connections_is_shared() -> None:
             hand.thread.now = TickingClock(limits.TURN_S / 4)
             hand.thread.turn()
             assert bool(hand.thread.backlog) == (known == 39)
+
+
+def test_rest_of_a_turn_is_shared_once_somebody_is_a_crowd() -> None:
+    """A host that closes 3,000 connections at once does not take all of the turn."""
+    for hosts in (["10.0.0.1"] * 200, [f"10.0.1.{number}" for number in range(200)]):
+        with Hand() as hand:
+            ready = [(hand.connect(host=host)[1].fd, select.EPOLLIN) for host in hosts]
+            hand.thread.now = TickingClock(2 * fair_turns._SAMPLE_S, hand.clock.now_s)
+            hand.thread._turns.serve(ready)
+            assert bool(hand.thread.backlog) == (hosts[0] == hosts[1])
+
+
+def test_turn_in_which_many_connections_end_is_shared() -> None:
+    """A request does not wait until thousands of connections are closed."""
+    for ended in (MANY_ENDED + 40, MANY_ENDED):
+        with Hand() as hand:
+            hosts = [f"10.0.1.{number}" for number in range(MANY_ENDED + 40)]
+            peers = [hand.connect(host=host)[0] for host in hosts]
+            hand.clock.now_s += limits.NEW_S
+            hand.connect()
+            for peer in peers[:ended]:
+                peer.close()
+            for peer in peers[ended:]:
+                peer.send(PULSE)
+            # Much time for a turn, and little for each event.
+            hand.thread.cpu_now = TickingClock(0.0005)
+            hand.thread.now = TickingClock(limits.TURN_S / 4, hand.clock.now_s)
+            hand.thread.turn()
+            is_shared = hand.thread._turns._busy_time == 1
+            assert is_shared == (ended > MANY_ENDED)
 
 
 def test_turn_ends_in_time_and_the_rest_is_served_later() -> None:
