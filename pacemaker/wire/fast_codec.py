@@ -12,6 +12,8 @@ Both always agree with the general `decode` and `encode`: tests compare them.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 from pacemaker.wire import messages
@@ -222,10 +224,11 @@ def encode_pulse_ack(message_id: int) -> bytes:
     return PULSE_ACK_HEAD + _pack_i32(message_id) + _STOP
 
 
-def encode_name(name: str) -> bytes:
-    """Write one name of a list."""
-    data = name.encode()
-    return _pack_i32(len(data)) + data
+def encode_names(names: Sequence[str]) -> bytes:
+    """Write some names of a list."""
+    data = [name.encode() for name in names]
+    sizes = map(_pack_i32, map(len, data))
+    return b"".join(chain.from_iterable(zip(sizes, data, strict=True)))
 
 
 def encode_around_names(
@@ -235,7 +238,7 @@ def encode_around_names(
 
     Args:
         count: how many names there are.
-        size_bytes: the size of all names, as `encode_name` writes them.
+        size_bytes: the size of all names, as `encode_names` writes them.
         message_id: the message id of the reply.
 
     Returns:

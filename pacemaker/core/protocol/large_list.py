@@ -2,7 +2,7 @@
 
 A list of a million names takes a second to write.  For a large directory, dispatch
 therefore returns a `LargeList` instead of a message, and the connection takes one
-`step` in each of its turns: a thousand names, or fewer if they are long.
+`step` in each of its turns: a thousand names.
 
 A client of Storm 2.x refuses a reply larger than `pacemaker.thrift.message.size.max`,
 and retries forever.  So the list is cut off after the names that fit.  Nimbus deletes
@@ -12,7 +12,7 @@ the names that it does not know, so later lists reach the remaining ones.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pacemaker.wire import fast_codec, messages
@@ -23,9 +23,9 @@ _logger: Final = logging.getLogger(__name__)
 # A directory of more names than this is listed in slices.  No Storm cluster has that
 # many topologies.
 LARGE_LIST_NAMES: Final = 1_000
-# The limits of one step, whichever is reached first: half a millisecond.
+# The names of one step, which takes less than half a millisecond: a name has at most
+# `MAX_SEGMENT_BYTES`.
 NAMES_PER_STEP: Final = 1_000
-_BYTES_PER_STEP: Final = 256 * 1024
 
 
 class LargeList:
@@ -76,42 +76,47 @@ class LargeList:
         Returns:
             The reply as the chunks of a frame once it is complete; None until then.
         """
-        if not self._names:
-            names = next(self._slices, None)
-            if names is None:
-                return self._finish()
-            self._names = names
-        self._write_some()
+        names = self._next_names()
+        if not names:
+            return self._finish()
+        data = fast_codec.encode_names(names)
+        if self.size_bytes + len(data) <= self._max_bytes:
+            self.size_bytes += len(data)
+            self._given += len(names)
+            self._chunks.append(data)
+        else:
+            self._write_what_fits(names)
         return None
 
-    def _write_some(self) -> None:
+    def _next_names(self) -> list[str]:
+        """Take the names of one step; none at the end."""
         names = self._names
-        parts: list[bytes] = []
-        most_bytes = min(self._max_bytes, self.size_bytes + _BYTES_PER_STEP)
-        for _ in range(min(NAMES_PER_STEP, len(names))):
-            if self.size_bytes >= most_bytes:
+        while len(names) < NAMES_PER_STEP:
+            more = next(self._slices, None)
+            if more is None:
                 break
-            part = self._name_part(names.pop())
-            if part is not None:
-                parts.append(part)
-                self.size_bytes += len(part)
+            names += more
+        taken = names[-NAMES_PER_STEP:]
+        del names[-NAMES_PER_STEP:]
+        return taken
+
+    def _write_what_fits(self, names: Sequence[str]) -> None:
+        parts = [part for name in names if (part := self._name_part(name))]
         self._given += len(parts)
         self._chunks.append(b"".join(parts))
         if self._max_bytes - self.size_bytes < fast_codec.SMALLEST_NAME_BYTES:
-            self._left_out += len(names)
+            self._left_out += len(self._names)
             self._names = []
             self._slices = iter(())
 
     def _name_part(self, name: str) -> bytes | None:
         """Write a name, if there is room for it."""
-        # A character takes at least one byte, so a name that is far too long is
-        # recognized without being encoded.
-        if self.size_bytes + len(name) <= self._max_bytes:
-            part = fast_codec.encode_name(name)
-            if self.size_bytes + len(part) <= self._max_bytes:
-                return part
-        self._left_out += 1
-        return None
+        part = fast_codec.encode_names((name,))
+        if self.size_bytes + len(part) > self._max_bytes:
+            self._left_out += 1
+            return None
+        self.size_bytes += len(part)
+        return part
 
     def _finish(self) -> list[bytes]:
         if self._left_out:

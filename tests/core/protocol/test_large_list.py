@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pacemaker.core.protocol import large_list as module
 from pacemaker.core.protocol.large_list import (
     LARGE_LIST_NAMES,
     NAMES_PER_STEP,
@@ -77,11 +76,14 @@ def test_step_writes_a_thousand_names_at_most() -> None:
     assert len(names_in(b"".join(chunks))) == 5 * NAMES_PER_STEP
 
 
-def test_step_writes_few_names_that_are_long() -> None:
-    """A step is bounded in bytes as well."""
-    made = large_list(["x" * 100_000] * 10)
-    made.step()
-    assert made.size_bytes <= module._BYTES_PER_STEP + 100_004
+def test_step_goes_through_many_small_slices() -> None:
+    """A step for each would be a turn for each, which takes longer than its names."""
+    names = [str(number) for number in range(NAMES_PER_STEP)]
+    slices: list[list[str]] = [[name] for name in names]
+    made = large_list(*slices, [])
+    assert made.step() is None
+    assert f"given={NAMES_PER_STEP} " in repr(made)
+    assert made.step() is not None
 
 
 @given(
