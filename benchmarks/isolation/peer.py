@@ -131,7 +131,9 @@ class Peer:
             size = _LENGTH_BYTES + struct.unpack_from(">i", self._in)[0]
             if len(self._in) < size:
                 break
-            frames.append(bytes(self._in[:size]))
+            # Copied once: a list of 10 MB must not delay what is to be sent next.
+            with memoryview(self._in) as received:
+                frames.append(bytes(received[:size]))
             del self._in[:size]
         return frames
 
