@@ -95,7 +95,7 @@ ROWS: Final[Sequence[Row]] = (
     MemoryRow("memory-2k", 100_000, 2 * _KIB, passes=10, spread=0.3),
     PauseRow(),
     StartRow(),
-    SteadyRow("cluster-270", 270, ("ours", "jvm", "zookeeper")),
+    SteadyRow("cluster-270", 270, ("ours", "jvm", "zookeeper", "redis", "floor")),
     # As many connections as one process may have here, with the servers that accept
     # them.
     SteadyRow("cluster-1500", 1500, ("ours", "jvm", "redis", "floor")),
