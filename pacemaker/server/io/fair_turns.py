@@ -43,7 +43,8 @@ _EVENTS_PER_SAMPLE: Final = 8
 _SAMPLE_S: Final = 0.0005
 # The most time that one sample may charge to an account.
 _MAX_SAMPLED_S: Final = 0.002
-# After so long without a shared turn, the next one begins another busy time.
+# If for so long no turn has left anybody waiting, the next shared one begins another
+# busy time.
 _BUSY_TIME_ENDS_S: Final = 1.0
 # How many events an unsorted turn serves before the calls of other threads run.
 _MAX_UNSORTED: Final = 1024
@@ -135,9 +136,9 @@ class FairTurns:
         # How many of them have no shared address.
         self._new_elsewhere = 0
         self._samples = 0
-        # Shared turns that follow each other are one busy time.
+        # Turns that leave somebody waiting and follow each other are one busy time.
         self._busy_time = 0
-        self._last_shared_s = 0.0
+        self._last_busy_s = 0.0
 
     @property
     def max_events(self) -> int:
@@ -326,22 +327,27 @@ class FairTurns:
         end_s = now_s + self._backlog_s(fresh, now_s - began_s)
         while now_s < end_s and (next_one := self.backlog.pop()) is not None:
             now_s = self._serve_and_charge(next_one)
+        if self.backlog.size:
+            self._last_busy_s = now_s
         self._fade(now_s)
         return is_woken
 
     def _begin_busy_time(self, now_s: float) -> None:
-        """Begin a new busy time, unless the last shared turn was only just now.
+        """Begin a new busy time, unless somebody was left waiting only just now.
 
         Costs are measured in shared turns only.  What they were in an earlier busy
         time, perhaps days ago while a whole cluster connected, says nothing about now:
         Nimbus would be served last when it matters most.  New connections stay new.
+
+        A shared turn that leaves nobody waiting is not busy.  A whole cluster behind
+        one address may be a crowd now and then, so that turns are shared all day.  If
+        that were a busy time, nobody would have been there before an attack.
         """
-        if now_s - self._last_shared_s > _BUSY_TIME_ENDS_S:
+        if now_s - self._last_busy_s > _BUSY_TIME_ENDS_S:
             self._busy_time += 1
             self._trust_aged(now_s)
             for connection in self._new:
                 connection.busy_time = self._busy_time
-        self._last_shared_s = now_s
 
     def _note_busy_time(self, connection: Connection) -> None:
         """If a connection was there before this busy time, forget what it cost then."""

@@ -44,9 +44,13 @@ def _receive_all(hand: Hand, peer: wire.Wire, size: int) -> bytes:
 
 
 def _turn_shared(hand: Hand, other: Connection) -> None:
-    """Take a turn that is shared, because a connection waits in the backlog."""
+    """Take a turn that is shared, because a connection waits in the backlog.
+
+    It counts as a busy one, as if somebody were left waiting.
+    """
     hand.thread.backlog.put(other)
     hand.thread.turn()
+    hand.thread._turns._last_busy_s = hand.thread.now()
 
 
 def _spend(hand: Hand, connection: Connection, seconds: float) -> None:
@@ -237,6 +241,20 @@ def test_connection_is_established_if_it_was_there_before_a_busy_time() -> None:
         _turn_shared(hand, busy)
         assert established.is_established
         assert not newer.is_established
+
+
+def test_turns_that_leave_nobody_waiting_are_no_busy_time() -> None:
+    """An address with a whole cluster may be a crowd for hours before an attack."""
+    with Hand() as hand:
+        _, crowd = hand.connect(host="10.0.0.2")
+        worker, connection = hand.connect(host="10.0.0.1")
+        for _ in range(4):
+            _spend(hand, crowd, CROWD_S)
+            worker.send(PULSE)
+            hand.thread.turn()
+            hand.clock.now_s += limits.NEW_S / 2
+        assert hand.thread._turns._spending.is_crowded
+        assert connection.is_established
 
 
 def test_new_connection_that_has_sent_much_has_a_more_costly_class() -> None:
