@@ -155,6 +155,14 @@ class FairTurns:
         """Whether the next turn is shared from its beginning."""
         return self._spending.is_crowded or self.backlog.size > 0
 
+    @property
+    def has_many_new(self) -> bool:
+        """Whether nobody knows yet what many connections cost.
+
+        Those of shared addresses, from which a whole cluster may connect, do not count.
+        """
+        return self._new_elsewhere > _MANY_NEW
+
     def serve(self, ready: Sequence[_Event]) -> bool:
         """Serve a turn's events, and some of the backlog.
 
@@ -278,7 +286,7 @@ class FairTurns:
         """
         return cpu_s > limits.TURN_S and (
             cpu_s > served * _CHEAP_EVENT_S
-            or self._new_elsewhere > _MANY_NEW
+            or self.has_many_new
             or ended > _MANY_ENDED
         )
 

@@ -377,7 +377,10 @@ class IoThread(threading.Thread):
             self._time_turn(len(ready))
         # If more may be ready than was fetched, the wake-up may be among the rest.
         if is_woken or len(ready) == max_events:
-            self._end_turn(min(self.now() - now_s, limits.MAX_ACCEPT_S))
+            # Each new connection makes the next turn longer, and a longer turn would
+            # accept more of them, until everybody waits.
+            served_s = 0.0 if turns.has_many_new else self.now() - now_s
+            self._end_turn(min(served_s, limits.MAX_ACCEPT_S))
         if now_s >= due_s:
             self._run_due(self.now())
         if self._stop_until_s is not None:
@@ -391,7 +394,7 @@ class IoThread(threading.Thread):
 
         Args:
             served_s: how long the turn has served its events, but at most
-                `limits.MAX_ACCEPT_S`.
+                `limits.MAX_ACCEPT_S`; 0 while many connections are new.
         """
         for function in tuple(self._attended.values()):
             function(served_s)

@@ -486,6 +486,26 @@ def test_what_is_attended_learns_how_long_the_turn_has_taken() -> None:
         assert seen == pytest.approx([limits.MAX_ACCEPT_S / 2, limits.MAX_ACCEPT_S])
 
 
+def test_accepting_is_given_no_more_time_while_many_connections_are_new() -> None:
+    """Each makes the next turn longer, which would then accept even more of them."""
+    seen: list[float] = []
+    with Hand() as hand:
+        peer, _ = hand.connect()
+        for number in range(fair_turns._MANY_NEW + 1):
+            hand.connect(host=f"10.0.1.{number}")
+        fd = os.eventfd(1)
+        hand.thread.attend(fd, seen.append)
+        for age_s in (0.0, limits.NEW_S):
+            hand.clock.now_s += age_s
+            hand.thread._turns._trust_aged(hand.clock.now_s)
+            hand.thread.now = TickingClock(limits.TURN_S / 4, hand.clock.now_s)
+            peer.send(wire.path_request(Type.EXISTS, "/w", 1))
+            hand.thread.turn()
+            assert (seen[-1] == 0.0) == (age_s == 0.0)
+        hand.thread.ignore(fd)
+        os.close(fd)
+
+
 def test_more_are_opened_after_a_long_turn() -> None:
     """Those that were accepted after it do not wait for the next ones."""
     with Hand() as hand:
