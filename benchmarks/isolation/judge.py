@@ -96,7 +96,7 @@ def verdict(row: Row) -> str:
 
 
 def is_only_slow(row: Row) -> bool:
-    """Return whether a row of ours is too slow or undecided, and nothing else is wrong.
+    """Return whether a row of ours has no verdict, or missed goals of latency alone.
 
     With some thousand requests, a single stall of the machine determines the p99.9.
     """

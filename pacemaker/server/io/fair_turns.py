@@ -43,8 +43,7 @@ _EVENTS_PER_SAMPLE: Final = 8
 _SAMPLE_S: Final = 0.0005
 # The most time that one sample may charge to an account.
 _MAX_SAMPLED_S: Final = 0.002
-# If for so long no turn has left anybody waiting, the next shared one begins another
-# busy time.
+# A busy time is over once no turn has left anybody waiting for this long.
 _BUSY_TIME_ENDS_S: Final = 1.0
 # How many events an unsorted turn serves before the calls of other threads run.
 _MAX_UNSORTED: Final = 1024
@@ -136,7 +135,7 @@ class FairTurns:
         # How many of them have no shared address.
         self._new_elsewhere = 0
         self._samples = 0
-        # Turns that leave somebody waiting and follow each other are one busy time.
+        # The number of the present busy time, or of the last one.
         self._busy_time = 0
         self._last_busy_s = 0.0
 
@@ -341,7 +340,7 @@ class FairTurns:
         return is_woken
 
     def _begin_busy_time(self, now_s: float) -> None:
-        """Begin a new busy time, unless somebody was left waiting only just now.
+        """Begin a new busy time, unless the last one is not over.
 
         Costs are measured in shared turns only.  What they were in an earlier busy
         time, perhaps days ago while a whole cluster connected, says nothing about now:

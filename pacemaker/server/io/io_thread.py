@@ -225,7 +225,8 @@ class IoThread(threading.Thread):
         Args:
             fd: the descriptor.
             function: called with how long the turn has served its events, in seconds,
-                but at most `limits.MAX_ACCEPT_S`.
+                but at most `limits.MAX_ACCEPT_S`; with 0 while many connections are
+                new.
 
         Raises:
             OSError: the kernel has no room for it in epoll.
