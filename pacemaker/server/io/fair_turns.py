@@ -284,9 +284,7 @@ class FairTurns:
             ended: how many connections have ended in it.
         """
         return cpu_s > limits.TURN_S and (
-            cpu_s > served * _CHEAP_EVENT_S
-            or self.has_many_new
-            or ended > _MANY_ENDED
+            cpu_s > served * _CHEAP_EVENT_S or self.has_many_new or ended > _MANY_ENDED
         )
 
     def _serve_shared(self, ready: Sequence[_Event]) -> bool:
