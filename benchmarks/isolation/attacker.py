@@ -83,6 +83,7 @@ class Attackers:
                 if fd == command:
                     letter = os.read(command, 1)
                     if not letter:
+                        self._reset_all()
                         return
                     self._take_command(letter)
                 elif fd in self._speakers:
@@ -148,6 +149,16 @@ class Attackers:
         self._epoll.unregister(fd)
         speaker.sock.close()
         self._to_open.append(speaker.number)
+
+    def _reset_all(self) -> None:
+        """Leave nothing in the kernel that would disturb the next attack.
+
+        Without a reset, it keeps what has not been delivered for tens of seconds:
+        hundreds of MiB, and then drops the packets of honest peers.
+        """
+        for speaker in self._speakers.values():
+            speaker.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            speaker.sock.close()
 
     def _take_command(self, letter: bytes) -> None:
         self._has_stopped = letter == b"s"

@@ -124,15 +124,15 @@ class Trial:
             # take time from the daemon's core for that.
             stack.enter_context(pinned(self._others))
             target = stack.enter_context(self._daemon(self._core))
-            other = self._plan.has_control and stack.enter_context(
-                self._daemon(self._others)
-            )
             load = self._load(target)
             honest = stack.enter_context(honest_peers(load, self._others))
             time.sleep(self._plan.warm_up_s)
             self._phase(Phase.BEFORE, self._plan.quiet_s)
-            if other:
-                self._attack(Phase.CONTROL, other)
+            if self._plan.has_control:
+                # It ends before the attack: what the kernel keeps for its connections
+                # would take memory from those of the attack.
+                with self._daemon(self._others) as other:
+                    self._attack(Phase.CONTROL, other)
                 self._settle(honest)
             if self.pause_s:
                 self._attack_paused(target, honest)

@@ -147,6 +147,14 @@ class Connection:
         """Whether its descriptor is closed, and may be another connection's by now."""
         return self.io_state is _CLOSED
 
+    def peek(self, most_bytes: int) -> bytes:
+        """Return what has arrived and will be read next; empty if nothing has."""
+        try:
+            return self._sock.recv(most_bytes, socket.MSG_PEEK)
+        except OSError:
+            # Reading will find the error, too.
+            return b""
+
     def note_cost(self, elapsed_s: float) -> None:
         """Record how long an event of this connection took to serve."""
         self.newness = 0

@@ -32,10 +32,13 @@ from typing import Final, Protocol, TypeAlias
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.fairness.backlog import Backlog
-from pacemaker.server.io.fairness.cost_classes import NEW_CLASS, guessed_class
+from pacemaker.server.io.fairness.cost_classes import (
+    GUESS_BYTES,
+    NEW_CLASS,
+    guessed_class,
+)
 from pacemaker.server.io.fairness.spending import Spending, is_crowd
 from pacemaker.server.io.io_states import ALWAYS_REPORTED
-from pacemaker.server.io.sockets import unread_bytes
 
 # How many events are served between two readings of the clock.
 _EVENTS_PER_SAMPLE: Final = 8
@@ -183,7 +186,7 @@ class FairTurns:
         # cluster may connect from there, and the oldest would wait longest.
         if connection.account.shared_account is None:
             # Usually it has sent something by now (TCP_DEFER_ACCEPT).
-            connection.cost_class = guessed_class(unread_bytes(connection.fd))
+            connection.cost_class = guessed_class(connection.peek(GUESS_BYTES))
             connection.newness = -number
             self._new_elsewhere += 1
         now_s = self._owner.now()
@@ -321,7 +324,8 @@ class FairTurns:
             allowed_s = limits.TURN_S / 2 if connection.cost_class else cheapest_s
             is_cheap = connection.cost_class <= _CHEAPEST_CLASSES
             if is_cheap and now_s - began_s < allowed_s:
-                now_s = self._serve_and_charge(connection)
+                self._serve_and_charge(connection)
+                now_s = self._owner.now()
             else:
                 late.append(connection)
         # The backlog serves the newest of new connections first, which is the last one
@@ -331,7 +335,8 @@ class FairTurns:
             self._defer(connection)
         end_s = now_s + self._backlog_s(fresh, now_s - began_s)
         while now_s < end_s and (next_one := self.backlog.pop()) is not None:
-            now_s = self._serve_and_charge(next_one)
+            self.backlog.charge(self._serve_and_charge(next_one))
+            now_s = self._owner.now()
         if self.backlog.size:
             self._last_busy_s = now_s
         self._fade(now_s)
@@ -406,7 +411,7 @@ class FairTurns:
             self.backlog.put(connection)
 
     def _serve_and_charge(self, connection: Connection) -> float:
-        """Serve a connection, charge its account, and return the current time.
+        """Serve a connection, charge its account, and return the CPU time it took.
 
         The account is charged CPU time.  By wall-clock time, a connection during which
         this thread was interrupted for 100 ms would look like one that sends costly
@@ -424,7 +429,7 @@ class FairTurns:
         elapsed_s = self._owner.cpu_now() - began_s
         connection.note_cost(elapsed_s)
         self._spending.charge(connection.account, elapsed_s)
-        return self._owner.now()
+        return elapsed_s
 
     def _serve_connection(self, connection: Connection) -> None:
         """Handle the reported events, or the next slice of what was read before."""

@@ -8,7 +8,8 @@ The next connection is chosen in three steps:
    host's time.  Each cost class has three: for connections that are new, for those
    that were there before the present busy time (`fair_turns`), and for the others.  So
    thousands of connections with costly requests delay neither one with small requests
-   nor a relay with a large heartbeat, which was there before them;
+   nor a relay with a large heartbeat, which was there before them.  The first two kinds
+   get more time than the third (`_WEIGHTS`): workers and relays are among them;
 3. in that lane, the connection that has waited the longest, but of new connections the
    newest.  If they come faster than they can be served, each would otherwise wait for
    all that came before it: a new worker at the address of an attacker, for seconds.
@@ -53,6 +54,13 @@ _NEW: Final = 0
 _ESTABLISHED: Final = 1
 _OTHER: Final = 2
 
+# How much of the host's time the lanes of a kind get, relative to each other.  Whoever
+# was there before an attack began has eight times the time of those that came with it.
+_WEIGHTS: Final = {_NEW: 2, _ESTABLISHED: 8, _OTHER: 1}
+# New connections that have sent no more than a heartbeat.  As many as are accepted
+# have to be served, or those in the middle would wait until no more come.
+_WEIGHT_OF_SMALL_NEW: Final = 8
+
 
 class Backlog(Generic[_T]):
     """Waiting connections.  Only one thread may call its methods.
@@ -66,6 +74,8 @@ class Backlog(Generic[_T]):
         # Ordered by what each host had spent when it was pushed; `pop` checks again.
         self._heap: list[tuple[float, int, Account]] = []
         self._puts = 0
+        # The line of the item that was popped last.
+        self._served: _Line[_T] | None = None
         self.size = 0
 
     def __len__(self) -> int:
@@ -107,11 +117,21 @@ class Backlog(Generic[_T]):
                 heapq.heapreplace(self._heap, (host.spent_s, number, host))
             else:
                 item = line.pop()
+                self._served = line
                 self.size -= 1
                 if not line:
                     del self._lines[host]
                 return item
         return None
+
+    def charge(self, elapsed_s: float) -> None:
+        """Charge the lane of the item that was popped last.
+
+        Args:
+            elapsed_s: the CPU time that it took to serve that item.
+        """
+        if self._served is not None:
+            self._served.charge(elapsed_s)
 
     def reorder(self) -> None:
         """Rebuild the order after the time that hosts have spent was reduced."""
@@ -126,20 +146,21 @@ class _Line(Generic[_T]):
     """The waiting connections of one host, in lanes that share its time.
 
     This is start-time fair queueing between the lanes: each has a *virtual time*, which
-    grows by what one of its items costs, and the lane with the least is next.  A lane
-    that comes back after a pause begins at the current virtual time, so it is soon
-    next, but has not saved anything up.
+    grows by the CPU time of its items, divided by its weight, and the lane with the
+    least is next.  A lane that comes back after a pause begins at the current virtual
+    time, so it is soon next, but has not saved anything up.
     """
 
-    __slots__ = ("_lane_of", "_lanes", "_now", "_times")
+    __slots__ = ("_lane_of", "_lanes", "_now_s", "_served", "_times_s")
 
     def __init__(self) -> None:
         # An item waits in the lane that was its own when it was put here.
         self._lane_of: dict[_T, _Lane] = {}
         # A dict would have to pass all that were removed to find the first or last one.
         self._lanes: dict[_Lane, OrderedDict[_T, None]] = {}
-        self._times: dict[_Lane, int] = {}
-        self._now = 0
+        self._times_s: dict[_Lane, float] = {}
+        self._now_s = 0.0
+        self._served: _Lane | None = None
 
     def __bool__(self) -> bool:
         return bool(self._lane_of)
@@ -154,7 +175,7 @@ class _Line(Generic[_T]):
         lane = self._lane_of[item] = _lane(item)
         if lane not in self._lanes:
             self._lanes[lane] = OrderedDict()
-            self._times[lane] = max(self._times.get(lane, 0), self._now)
+            self._times_s[lane] = max(self._times_s.get(lane, 0.0), self._now_s)
         self._lanes[lane][item] = None
         return True
 
@@ -170,19 +191,25 @@ class _Line(Generic[_T]):
 
     def pop(self) -> _T:
         """Remove and return the next item of a line that is not empty."""
-        lane = min(self._lanes, key=lambda each: (self._times[each], each))
-        cost_class, kind = lane
-        self._now = self._times[lane]
-        # Usually a new connection has sent less than others of its class.
-        units = cost_class - NEW_CLASS if kind == _NEW else cost_class
-        self._times[lane] += 1 << max(units, 0)
+        lane = min(self._lanes, key=lambda each: (self._times_s[each], each))
+        self._now_s = self._times_s[lane]
+        self._served = lane
         items = self._lanes[lane]
-        item = next(reversed(items) if kind == _NEW else iter(items))
+        item = next(reversed(items) if lane[1] == _NEW else iter(items))
         self.discard(item)
         return item
+
+    def charge(self, elapsed_s: float) -> None:
+        """Charge the lane of the item that was popped last."""
+        if self._served is not None:
+            self._times_s[self._served] += elapsed_s / _weight(self._served)
 
 
 def _lane(item: Waiting) -> _Lane:
     if item.newness:
         return (item.cost_class, _NEW)
     return (item.cost_class, _ESTABLISHED if item.is_established else _OTHER)
+
+
+def _weight(lane: _Lane) -> int:
+    return _WEIGHT_OF_SMALL_NEW if lane == (NEW_CLASS, _NEW) else _WEIGHTS[lane[1]]

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from pacemaker.wire.protocol_sniffing import begins_small_request
+
 # The class of a new connection, which is served after those that are known to be cheap:
 # a thousand new ones must not delay a peer with one larger request, such as a list.
 NEW_CLASS: Final = 2
-# The class of one that has sent more than a typical heartbeat when it is opened:
-# thousands that begin large frames must not delay a new worker.
-_LARGE_NEW_CLASS: Final = NEW_CLASS + 1
+# The class of one that has sent something else than a typical heartbeat when it is
+# opened: thousands that begin large frames, or send garbage, must not delay a worker.
+_OTHER_NEW_CLASS: Final = NEW_CLASS + 1
 _TYPICAL_BYTES: Final = 6 * 1024
+# How many of the first bytes of a connection `guessed_class` needs at most.
+GUESS_BYTES: Final = _TYPICAL_BYTES + 1
 # A refused peer has the class of a new one, so that its end does not wait for long:
 # epoll reports an end again in every turn, and thousands of them would take longer than
 # everything else.
@@ -31,13 +35,16 @@ _MAX_LONE_CLASS: Final = 3
 _SLICE_CLASS: Final = 3
 
 
-def guessed_class(sent_bytes: int) -> int:
+def guessed_class(first_bytes: bytes) -> int:
     """Return the class of a connection that is new.
 
     Args:
-        sent_bytes: how much it has sent by now.
+        first_bytes: what it has sent by now, or the first `GUESS_BYTES` of it.
     """
-    return NEW_CLASS if sent_bytes <= _TYPICAL_BYTES else _LARGE_NEW_CLASS
+    is_small = len(first_bytes) <= _TYPICAL_BYTES
+    if is_small and begins_small_request(first_bytes, _TYPICAL_BYTES):
+        return NEW_CLASS
+    return _OTHER_NEW_CLASS
 
 
 def next_class(cost_class: int, elapsed_s: float, slice_cost: int) -> int:

@@ -23,10 +23,25 @@ class Connection:
 
 
 def _names(backlog: Backlog[Connection]) -> list[tuple[str, int]]:
+    """Serve all; return the names of the accounts and the numbers in that order."""
     names = []
-    while (item := backlog.pop()) is not None:
+    while (item := _serve(backlog)) is not None:
         names.append((item.account.name, item.number))
     return names
+
+
+def _serve(backlog: Backlog[Connection]) -> Connection | None:
+    """Serve the next one, which takes 2 ** `cost_class` seconds."""
+    item = backlog.pop()
+    if item is not None:
+        backlog.charge(2.0**item.cost_class)
+    return item
+
+
+def _classes(backlog: Backlog[Connection], count: int) -> list[int]:
+    """Serve some, and return their classes."""
+    served = [_serve(backlog) for _ in range(count)]
+    return [item.cost_class for item in served if item is not None]
 
 
 def test_account_that_has_spent_least_is_next() -> None:
@@ -62,45 +77,32 @@ def test_class_that_comes_back_has_saved_nothing_up() -> None:
     host = Account("host")
     for number in range(100):
         backlog.put(Connection(host, number, cost_class=1))
-    for _ in range(50):
-        backlog.pop()
+    _classes(backlog, 50)
     for number in range(100, 110):
         backlog.put(Connection(host, number))
-    classes = [backlog.pop().cost_class for _ in range(9)]  # type: ignore[union-attr]
-    assert classes == [0, 0, 0, 1, 0, 0, 1, 0, 0]
+    assert _classes(backlog, 9) == [0, 0, 0, 1, 0, 0, 1, 0, 0]
 
 
-def test_established_connection_does_not_wait_for_newer_ones_of_its_class() -> None:
+def test_established_connections_have_eight_times_the_time_of_later_ones() -> None:
     """A relay's large heartbeat comes before thousands that imitate it."""
     backlog: Backlog[Connection] = Backlog()
     host = Account("host")
     for number in range(4):
         backlog.put(Connection(host, number, cost_class=5))
-    for number in range(4, 6):
+    for number in range(10, 20):
         backlog.put(Connection(host, number, cost_class=5, is_established=True))
-    assert [number for _, number in _names(backlog)] == [4, 0, 5, 1, 2, 3]
+    numbers = [number for _, number in _names(backlog)]
+    assert numbers == [10, 0, *range(11, 19), 1, 19, 2, 3]
 
 
-def test_new_connection_with_little_does_not_wait_for_those_with_much() -> None:
+def test_new_connections_with_one_small_request_have_four_times_the_time() -> None:
     """A new worker comes before thousands that begin a large frame after it."""
     backlog: Backlog[Connection] = Backlog()
     host = Account("host")
-    for number in range(2):
-        backlog.put(Connection(host, number, cost_class=2, newness=-1 - number))
-    for number in range(2, 6):
-        backlog.put(Connection(host, number, cost_class=3, newness=-1 - number))
-    assert [number for _, number in _names(backlog)] == [1, 5, 0, 4, 3, 2]
-
-
-def test_new_connections_with_much_get_fewer_turns() -> None:
-    """They cost about twice as much as those that have sent little."""
-    backlog: Backlog[Connection] = Backlog()
-    host = Account("host")
-    for cost_class in (2, 3):
-        for number in range(8):
-            backlog.put(Connection(host, 0, cost_class, newness=-1 - number))
-    classes = [backlog.pop().cost_class for _ in range(9)]  # type: ignore[union-attr]
-    assert classes == [2, 3, 2, 2, 3, 2, 2, 3, 2]
+    for number in range(20):
+        backlog.put(Connection(host, cost_class=2, newness=-1 - number))
+        backlog.put(Connection(host, cost_class=3, newness=-1 - number))
+    assert _classes(backlog, 18) == [2, 3, *[2] * 8, *[3], *[2] * 7]
 
 
 def test_newest_of_those_that_are_new_is_next() -> None:

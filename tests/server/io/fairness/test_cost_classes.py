@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pacemaker.server.io.fairness.cost_classes import (
+    GUESS_BYTES,
     NEW_CLASS,
     guessed_class,
     next_class,
 )
+from tests.wire.by_hand import send_pulse
 
 
 def test_class_rises_and_falls_by_one_step_an_event() -> None:
@@ -42,7 +44,20 @@ def test_class_of_equal_events(
         assert cost_class == expected
 
 
-def test_new_connection_that_has_sent_much_is_guessed_to_be_more_costly() -> None:
-    """A typical heartbeat is not much, and neither is nothing."""
-    assert guessed_class(0) == guessed_class(6 * 1024) == NEW_CLASS
-    assert guessed_class(6 * 1024 + 1) == NEW_CLASS + 1
+@pytest.mark.parametrize(
+    ("first_bytes", "expected"),
+    [
+        (b"", NEW_CLASS),
+        (send_pulse("/a", bytes(5000)), NEW_CLASS),
+        (send_pulse("/a", bytes(6 * 1024)), NEW_CLASS + 1),
+        (send_pulse("/a", b"1") * 2, NEW_CLASS),
+        (send_pulse("/a", bytes(1000)) * 6, NEW_CLASS + 1),
+        (bytes(100), NEW_CLASS + 1),
+    ],
+    ids=["nothing", "a heartbeat", "a large one", "two", "many", "garbage"],
+)
+def test_new_connection_is_guessed_to_be_costly_unless_it_has_sent_little(
+    first_bytes: bytes, expected: int
+) -> None:
+    """A worker sends its first heartbeat."""
+    assert guessed_class(first_bytes[:GUESS_BYTES]) == expected
