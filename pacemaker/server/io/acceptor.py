@@ -115,12 +115,11 @@ class Acceptor:
         """Close the descriptor, once the host has ended."""
         self._epoll.close()
 
-    def accept_waiting(self, served_s: float) -> None:
+    def accept_waiting(self, most_s: float) -> None:
         """Accept some of the connections that wait.  No error ends the host.
 
         Args:
-            served_s: how long the host has just served its connections.  Accepting may
-                take as long as that, and at least `limits.ACCEPT_S`.
+            most_s: about how long this may take.
         """
         if not self._is_waiting:
             return
@@ -128,7 +127,7 @@ class Acceptor:
             self._ignore_all()
             return
         try:
-            may_go_on = self._accept_from_all(max(limits.ACCEPT_S, served_s))
+            may_go_on = self._accept_from_all(most_s)
         except Exception:
             _logger.exception("cannot accept connections: internal error")
             may_go_on = False

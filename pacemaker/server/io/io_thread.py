@@ -224,9 +224,7 @@ class IoThread(threading.Thread):
 
         Args:
             fd: the descriptor.
-            function: called with how long the turn has served its events, in seconds,
-                but at most `limits.MAX_ACCEPT_S`; with 0 while many connections are
-                new.
+            function: called with the time that it may take, in seconds.
 
         Raises:
             OSError: the kernel has no room for it in epoll.
@@ -378,29 +376,36 @@ class IoThread(threading.Thread):
             self._time_turn(len(ready))
         # If more may be ready than was fetched, the wake-up may be among the rest.
         if is_woken or len(ready) == max_events:
-            # Each new connection makes the next turn longer, and a longer turn would
-            # accept more of them, until everybody waits.
-            served_s = 0.0 if turns.has_many_new else self.now() - now_s
-            self._end_turn(min(served_s, limits.MAX_ACCEPT_S))
+            self._end_turn(self._accept_s(self.now() - now_s))
         if now_s >= due_s:
             self._run_due(self.now())
         if self._stop_until_s is not None:
             self._stop_turn(self._stop_until_s)
 
-    def _end_turn(self, served_s: float) -> None:
+    def _accept_s(self, served_s: float) -> float:
+        """Return how long connections may be accepted after a turn.
+
+        As long as the turn has served its events, within limits.  But each new
+        connection makes the next turn longer: if many are new, and longer turns
+        accepted more, soon everybody would wait.
+        """
+        if self._turns.has_many_new:
+            return limits.ACCEPT_S
+        return min(max(limits.ACCEPT_S, served_s), limits.MAX_ACCEPT_S)
+
+    def _end_turn(self, accept_s: float) -> None:
         """Do what is not a connection's own work.
 
         Not earlier in the turn: a new connection may get the descriptor of one that was
         closed in this turn, and would then receive its events.
 
         Args:
-            served_s: how long the turn has served its events, but at most
-                `limits.MAX_ACCEPT_S`; 0 while many connections are new.
+            accept_s: how long accepting may take; opening may take half as long.
         """
         for function in tuple(self._attended.values()):
-            function(served_s)
+            function(accept_s)
         self._calls.run_pending(self.now, limits.TURN_S / 2)
-        self._open_until(self.now() + max(limits.TURN_S, served_s) / 2)
+        self._open_until(self.now() + accept_s / 2)
 
     def _time_turn(self, events: int) -> None:
         """Count how long a turn has taken so far.

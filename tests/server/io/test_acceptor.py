@@ -40,7 +40,7 @@ class FakeIoThread:
         self.calls: list[Callable[[], None]] = []
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.attended: dict[int, Callable[[float], None]] = {}
-        self.served_s = 0.0
+        self.accept_s = limits.ACCEPT_S
         self.has_room_in_epoll = True
 
     def add_connection(
@@ -80,7 +80,7 @@ class FakeIoThread:
     def turn(self) -> None:
         """Accept, then run the calls that are there."""
         for function in tuple(self.attended.values()):
-            function(self.served_s)
+            function(self.accept_s)
         calls, self.calls = self.calls, []
         for call in calls:
             call()
@@ -177,11 +177,11 @@ def test_acceptor_prefers_thread_with_fewest_connections(
 
 
 def test_those_that_are_connected_are_served_between_many_new_ones(
-    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+    listener: socket.socket,
 ) -> None:
     """Accepting takes a limited time of each turn, and accepts at least one."""
-    monkeypatch.setattr(limits, "ACCEPT_S", 0.0)
     thread = FakeIoThread()
+    thread.accept_s = 0.0
     acceptor = _accepting([listener], thread)
     with contextlib.ExitStack() as peers:
         for _ in range(3):
@@ -472,19 +472,19 @@ def _is_reset_when_closed(sock: socket.socket) -> bool:
 
 
 def test_acceptor_gives_storms_options_to_who_waited_before_the_listener_had_them(
-    listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+    listener: socket.socket,
 ) -> None:
     """The acceptor sets them on connections from the backlog; later ones inherit."""
-    monkeypatch.setattr(limits, "ACCEPT_S", 0.0)
     address = listener.getsockname()
     thread = FakeIoThread()
+    thread.accept_s = 0.0
     with contextlib.ExitStack() as peers:
         for _ in range(3):
             peers.enter_context(socket.create_connection(address))
         acceptor = _accepting([listener], thread)
         for _ in range(2):
             thread.turn()
-        monkeypatch.undo()
+        thread.accept_s = limits.ACCEPT_S
         # This one finds the backlog empty after it.
         thread.turn()
         early = [sock for sock, _ in thread.added]
@@ -546,7 +546,7 @@ def test_busy_listener_leaves_time_for_the_others(
         _end(acceptor, thread)
 
 
-def test_more_are_accepted_after_a_long_turn(
+def test_more_are_accepted_if_there_is_more_time(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last of many that connect at once does not wait for many turns."""
@@ -556,8 +556,8 @@ def test_more_are_accepted_after_a_long_turn(
         for _ in range(40):
             stack.enter_context(socket.create_connection(listener.getsockname()))
         counts = []
-        for served_s in (0.0, limits.ACCEPT_S * 4):
-            thread.served_s = served_s
+        for accept_s in (limits.ACCEPT_S, limits.ACCEPT_S * 4):
+            thread.accept_s = accept_s
             clock = TickingClock(limits.ACCEPT_S / 4)
             monkeypatch.setattr(time, "monotonic", clock)
             before = len(thread.added)
