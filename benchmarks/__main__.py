@@ -11,6 +11,7 @@ them.  The second form writes that page again from saved results.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -53,6 +54,8 @@ def main() -> int:
         if row.fits(plan) and (not wanted.row or row.name in wanted.row)
     ]
     kept = BUILD / f"results-{plan.name}.json"
+    # End as after Ctrl-C, so that no server is left running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with precedence():
         results = _measure(plan, rows, kept)
     if plan.name == "full" and not wanted.row:
