@@ -34,7 +34,7 @@ ROOMS = {
         "call_soon core core.accounts core.history core.store errors sasl wire"
     ),
     "server.process": "_version call_soon descriptor_limit errors texts",
-    "server.io.fairness": "core.accounts",
+    "server.io.fairness": "core.accounts wire",
     "server.io.buffers": "core.accounts",
     "server.upgrade_state": "core.protocol texts",
     "server.io": (

@@ -150,7 +150,8 @@ class Connection:
     def peek(self, most_bytes: int) -> bytes:
         """Return what has arrived and will be read next; empty if nothing has."""
         try:
-            return self._sock.recv(most_bytes, socket.MSG_PEEK)
+            # This must never wait, even if an inherited socket is a blocking one.
+            return self._sock.recv(most_bytes, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except OSError:
             # Reading will find the error, too.
             return b""

@@ -31,6 +31,19 @@ ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
 GET = wire.path_request(Type.GET_PULSE, "/w/t/1", 7)
 
 
+def test_peek_neither_waits_nor_takes_anything() -> None:
+    """An upgrade may inherit a socket that blocks."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        connection._sock.setblocking(True)
+        assert connection.peek(7) == b""
+        peer.send(PULSE)
+        assert connection.peek(7) == PULSE[:7]
+        connection._sock.setblocking(False)
+        hand.thread.turn()
+        assert peer.receive() == ACK
+
+
 def test_connection_answers_request() -> None:
     """A request that arrives whole is answered in the same turn."""
     with Hand() as hand:
