@@ -138,7 +138,7 @@ class Attackers:
             self._close(speaker)
             return
         if speaker.is_silent and self._attack.churns and not self._has_stopped:
-            speaker.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            speaker.reset_on_close()
             self._close(speaker)
         elif self._interest(speaker) != before:
             self._epoll.modify(speaker.sock.fileno(), self._interest(speaker))
@@ -153,11 +153,11 @@ class Attackers:
     def _reset_all(self) -> None:
         """Leave nothing in the kernel that would disturb the next attack.
 
-        Without a reset, it keeps what has not been delivered for tens of seconds:
-        hundreds of MiB, and then drops the packets of honest peers.
+        Without a reset, it would keep hundreds of MiB that could not be delivered, for
+        tens of seconds, and so drop packets of honest peers.
         """
         for speaker in self._speakers.values():
-            speaker.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            speaker.reset_on_close()
             speaker.sock.close()
 
     def _take_command(self, letter: bytes) -> None:
@@ -179,6 +179,10 @@ class Speaker:
         self.is_silent = False
         self.is_listening = False
         self._advance(lambda: next(talk))
+
+    def reset_on_close(self) -> None:
+        """Choose a reset as the end of the connection."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def hear(self, data: bytes) -> None:
         """Resume the talk with the received bytes."""

@@ -17,6 +17,7 @@ from itertools import chain
 from typing import Final
 
 from pacemaker.wire import messages
+from pacemaker.wire.frames import HEAD_SIZE
 from pacemaker.wire.messages import Message, Pulse
 
 # A value of at least this size is sent from the store without being copied into its
@@ -110,6 +111,21 @@ _NODES_TAIL: Final = _STOP + _STOP + _MESSAGE_ID
 NODES_OVERHEAD_BYTES: Final = len(_NODES_RESPONSE_HEAD) + 4 + len(_NODES_TAIL) + 5
 # The size of a name of one character, with its length field.
 SMALLEST_NAME_BYTES: Final = 5
+
+
+def begins_small_message(first_bytes: bytes, most_bytes: int) -> bool:
+    """Return whether a stream begins with a small message, as far as it has arrived.
+
+    Args:
+        first_bytes: the first bytes of the stream, or the few that have arrived.
+        most_bytes: how many bytes a small message and its frame take at most.
+    """
+    if len(first_bytes) < HEAD_SIZE:
+        return True
+    body_bytes: int = _unpack_i32(first_bytes)[0]
+    beginning = first_bytes[HEAD_SIZE : HEAD_SIZE + len(_TYPE)]
+    is_small = 0 < body_bytes <= most_bytes - HEAD_SIZE
+    return is_small and _TYPE.startswith(beginning)
 
 
 def decode(data: bytes, start: int, end: int) -> Message | None:

@@ -1,13 +1,11 @@
-"""Judge a peer by the first bytes that it sends.
+"""Recognize peers that speak another protocol on a Pacemaker's port.
 
-Some peers speak another protocol on a Pacemaker's port.  If a client uses the wrong
-port, its administrator looks for the reason in the log, and "frame length out of range:
-1195725856" does not say that the peer is a browser.
+If a client uses the wrong port, its administrator looks for the reason in the log, and
+"frame length out of range: 1195725856" does not say that the peer is a browser.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import Final
 
 # How many of the first bytes of a stream `sniff_protocol` needs at most.
@@ -37,9 +35,6 @@ _BEGINNINGS: Final = (
         )
     ),
 )
-# The length of a frame, and how every message begins: its first field is its type.
-_LENGTH: Final = struct.Struct(">i")
-_TYPE_FIELD: Final = b"\x08\x00\x01"
 _TEXT: Final = frozenset(range(0x20, 0x7F)) | frozenset(b"\t\r\n")
 
 
@@ -60,19 +55,3 @@ def sniff_protocol(first_bytes: bytes) -> str | None:
     if all(byte in _TEXT for byte in first_bytes):
         return "text"
     return None
-
-
-def begins_small_request(first_bytes: bytes, most_bytes: int) -> bool:
-    """Return whether a stream begins with a small message, as far as it has arrived.
-
-    Args:
-        first_bytes: its first bytes.
-        most_bytes: the most bytes that the frame of a small message takes.
-    """
-    if len(first_bytes) < _LENGTH.size:
-        return True
-    body_bytes = _LENGTH.unpack_from(first_bytes)[0]
-    begins = first_bytes[_LENGTH.size : _LENGTH.size + len(_TYPE_FIELD)]
-    return 0 < body_bytes <= most_bytes - _LENGTH.size and _TYPE_FIELD.startswith(
-        begins
-    )

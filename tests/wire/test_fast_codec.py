@@ -160,3 +160,31 @@ def test_write_has_the_size_that_dispatch_counts_with() -> None:
     )
     assert chunks is not None
     assert len(b"".join(chunks)) - 4 == 37 + 3 + 2
+
+
+def test_small_message_is_recognized_however_little_of_it_has_arrived() -> None:
+    """It may come in several segments."""
+    frame = wire.send_pulse("/workerbeats/a/b", b"x" * 100)
+    most_bytes = len(frame)
+    for size in range(most_bytes + 1):
+        assert fast_codec.begins_small_message(frame[:size], most_bytes), size
+        assert size < 4 or not fast_codec.begins_small_message(
+            frame[:size], most_bytes - 1
+        ), size
+
+
+@pytest.mark.parametrize(
+    "first_bytes",
+    [
+        wire.framed(b"\xde\xad\xbe\xef" * 25),
+        bytes(5),
+        b"\xff\xff\xff\xff",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ],
+    ids=["garbage", "empty frame", "negative", "HTTP"],
+)
+def test_what_no_worker_sends_is_not_taken_for_a_small_message(
+    first_bytes: bytes,
+) -> None:
+    """A message begins with its type."""
+    assert not fast_codec.begins_small_message(first_bytes, 1000)

@@ -8,9 +8,7 @@ import pytest
 
 from pacemaker.errors import FrameError
 from pacemaker.wire.frames import FrameReader
-from pacemaker.wire.protocol_sniffing import begins_small_request
 from tests.cutting import same_however_it_arrives
-from tests.wire.by_hand import framed, send_pulse
 
 MAX_BODY_BYTES = 10485760
 # The beginnings of streams that were recorded from each kind of program.
@@ -70,29 +68,3 @@ def test_peer_that_has_sent_a_frame_is_no_stranger() -> None:
     with pytest.raises(FrameError) as caught:
         frames.next()
     assert "looks like" not in str(caught.value)
-
-
-def test_small_request_is_recognized_however_little_of_it_has_arrived() -> None:
-    """It may come in several segments."""
-    frame = send_pulse("/workerbeats/a/b", b"x" * 100)
-    most_bytes = len(frame)
-    for size in range(most_bytes + 1):
-        assert begins_small_request(frame[:size], most_bytes), size
-        assert size < 4 or not begins_small_request(frame[:size], most_bytes - 1), size
-
-
-@pytest.mark.parametrize(
-    "first_bytes",
-    [
-        framed(b"\xde\xad\xbe\xef" * 25),
-        bytes(5),
-        b"\xff\xff\xff\xff",
-        b"GET / HTTP/1.1\r\n\r\n",
-    ],
-    ids=["garbage", "empty frame", "negative", "HTTP"],
-)
-def test_what_no_worker_sends_is_not_taken_for_a_small_request(
-    first_bytes: bytes,
-) -> None:
-    """A message begins with its type."""
-    assert not begins_small_request(first_bytes, 1000)

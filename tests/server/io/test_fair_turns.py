@@ -440,6 +440,20 @@ def test_what_was_spent_fades() -> None:
         assert connection.account.spent_s == 0.0
 
 
+def test_lane_in_the_backlog_is_charged_what_its_connection_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Costly connections would otherwise get more of the host's time than others."""
+    with Hand() as hand:
+        _, connection = hand.connect()
+        charged: list[float] = []
+        monkeypatch.setattr(hand.thread.backlog, "charge", charged.append)
+        monkeypatch.setattr(hand.thread, "cpu_now", TickingClock(0.25))
+        hand.thread.backlog.put(connection)
+        hand.thread.turn()
+        assert charged == [0.25]
+
+
 def test_peer_that_ends_leaves_the_backlog() -> None:
     """A connection that is reset while it waits is removed, with its requests."""
     with Hand() as hand:

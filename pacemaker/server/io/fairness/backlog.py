@@ -9,7 +9,7 @@ The next connection is chosen in three steps:
    that were there before the present busy time (`fair_turns`), and for the others.  So
    thousands of connections with costly requests delay neither one with small requests
    nor a relay with a large heartbeat, which was there before them.  The first two kinds
-   get more time than the third (`_WEIGHTS`): workers and relays are among them;
+   get more time than the third (`_WEIGHTS`): honest workers and relays are among them;
 3. in that lane, the connection that has waited the longest, but of new connections the
    newest.  If they come faster than they can be served, each would otherwise wait for
    all that came before it: a new worker at the address of an attacker, for seconds.
@@ -48,18 +48,19 @@ class Waiting(Protocol):
 
 _T = TypeVar("_T", bound=Waiting)
 
-# A cost class and one of the three kinds below.
+# A cost class and one of the kinds below.
 _Lane: TypeAlias = tuple[int, int]
-_NEW: Final = 0
-_ESTABLISHED: Final = 1
-_OTHER: Final = 2
+# New connections of the lowest class in which any are.
+_SMALL_NEW: Final = 0
+_NEW: Final = 1
+_ESTABLISHED: Final = 2
+_OTHER: Final = 3
 
-# How much of the host's time the lanes of a kind get, relative to each other.  Whoever
-# was there before an attack began has eight times the time of those that came with it.
-_WEIGHTS: Final = {_NEW: 2, _ESTABLISHED: 8, _OTHER: 1}
-# New connections that have sent no more than a heartbeat.  As many as are accepted
-# have to be served, or those in the middle would wait until no more come.
-_WEIGHT_OF_SMALL_NEW: Final = 8
+# How much of the host's time a lane of each kind gets, relative to one of the others.
+# Small new connections have to be served as fast as they are accepted: the newest comes
+# first, so the rest would wait until no more come.
+_WEIGHTS: Final = {_SMALL_NEW: 8, _NEW: 2, _ESTABLISHED: 8, _OTHER: 1}
+_NEWEST_FIRST: Final = frozenset((_SMALL_NEW, _NEW))
 
 
 class Backlog(Generic[_T]):
@@ -74,8 +75,8 @@ class Backlog(Generic[_T]):
         # Ordered by what each host had spent when it was pushed; `pop` checks again.
         self._heap: list[tuple[float, int, Account]] = []
         self._puts = 0
-        # The line of the item that was popped last.
-        self._served: _Line[_T] | None = None
+        # The line and the lane of the item that was popped last.
+        self._served: tuple[_Line[_T], _Lane] | None = None
         self.size = 0
 
     def __len__(self) -> int:
@@ -116,8 +117,8 @@ class Backlog(Generic[_T]):
                 # The host has used more time since, so others may come first.
                 heapq.heapreplace(self._heap, (host.spent_s, number, host))
             else:
-                item = line.pop()
-                self._served = line
+                item, lane = line.pop()
+                self._served = (line, lane)
                 self.size -= 1
                 if not line:
                     del self._lines[host]
@@ -131,7 +132,8 @@ class Backlog(Generic[_T]):
             elapsed_s: the CPU time that it took to serve that item.
         """
         if self._served is not None:
-            self._served.charge(elapsed_s)
+            line, lane = self._served
+            line.charge(lane, elapsed_s)
 
     def reorder(self) -> None:
         """Rebuild the order after the time that hosts have spent was reduced."""
@@ -151,7 +153,7 @@ class _Line(Generic[_T]):
     time, so it is soon next, but has not saved anything up.
     """
 
-    __slots__ = ("_lane_of", "_lanes", "_now_s", "_served", "_times_s")
+    __slots__ = ("_lane_of", "_lanes", "_now_s", "_times_s")
 
     def __init__(self) -> None:
         # An item waits in the lane that was its own when it was put here.
@@ -160,7 +162,6 @@ class _Line(Generic[_T]):
         self._lanes: dict[_Lane, OrderedDict[_T, None]] = {}
         self._times_s: dict[_Lane, float] = {}
         self._now_s = 0.0
-        self._served: _Lane | None = None
 
     def __bool__(self) -> bool:
         return bool(self._lane_of)
@@ -189,27 +190,23 @@ class _Line(Generic[_T]):
             del self._lanes[lane]
         return True
 
-    def pop(self) -> _T:
-        """Remove and return the next item of a line that is not empty."""
+    def pop(self) -> tuple[_T, _Lane]:
+        """Remove and return the next item of a line that is not empty, and its lane."""
         lane = min(self._lanes, key=lambda each: (self._times_s[each], each))
         self._now_s = self._times_s[lane]
-        self._served = lane
         items = self._lanes[lane]
-        item = next(reversed(items) if lane[1] == _NEW else iter(items))
+        item = next(reversed(items) if lane[1] in _NEWEST_FIRST else iter(items))
         self.discard(item)
-        return item
+        return item, lane
 
-    def charge(self, elapsed_s: float) -> None:
-        """Charge the lane of the item that was popped last."""
-        if self._served is not None:
-            self._times_s[self._served] += elapsed_s / _weight(self._served)
+    def charge(self, lane: _Lane, elapsed_s: float) -> None:
+        """Charge a lane the CPU time of one of its items."""
+        self._times_s[lane] += elapsed_s / _WEIGHTS[lane[1]]
 
 
 def _lane(item: Waiting) -> _Lane:
     if item.newness:
-        return (item.cost_class, _NEW)
-    return (item.cost_class, _ESTABLISHED if item.is_established else _OTHER)
-
-
-def _weight(lane: _Lane) -> int:
-    return _WEIGHT_OF_SMALL_NEW if lane == (NEW_CLASS, _NEW) else _WEIGHTS[lane[1]]
+        kind = _SMALL_NEW if item.cost_class == NEW_CLASS else _NEW
+    else:
+        kind = _ESTABLISHED if item.is_established else _OTHER
+    return (item.cost_class, kind)

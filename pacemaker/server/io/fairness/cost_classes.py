@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from pacemaker.wire.protocol_sniffing import begins_small_request
+from pacemaker.wire.fast_codec import begins_small_message
 
 # The class of a new connection, which is served after those that are known to be cheap:
 # a thousand new ones must not delay a peer with one larger request, such as a list.
 NEW_CLASS: Final = 2
-# The class of one that has sent something else than a typical heartbeat when it is
+# The class of one that has sent something other than a typical heartbeat when it is
 # opened: thousands that begin large frames, or send garbage, must not delay a worker.
 _OTHER_NEW_CLASS: Final = NEW_CLASS + 1
 _TYPICAL_BYTES: Final = 6 * 1024
@@ -42,7 +42,7 @@ def guessed_class(first_bytes: bytes) -> int:
         first_bytes: what it has sent by now, or the first `GUESS_BYTES` of it.
     """
     is_small = len(first_bytes) <= _TYPICAL_BYTES
-    if is_small and begins_small_request(first_bytes, _TYPICAL_BYTES):
+    if is_small and begins_small_message(first_bytes, _TYPICAL_BYTES):
         return NEW_CLASS
     return _OTHER_NEW_CLASS
 

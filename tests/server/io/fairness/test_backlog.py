@@ -95,14 +95,16 @@ def test_established_connections_have_eight_times_the_time_of_later_ones() -> No
     assert numbers == [10, 0, *range(11, 19), 1, 19, 2, 3]
 
 
-def test_new_connections_with_one_small_request_have_four_times_the_time() -> None:
+def test_new_connections_that_have_sent_little_have_four_times_the_time_of_others() -> (
+    None
+):
     """A new worker comes before thousands that begin a large frame after it."""
     backlog: Backlog[Connection] = Backlog()
     host = Account("host")
     for number in range(20):
         backlog.put(Connection(host, cost_class=2, newness=-1 - number))
         backlog.put(Connection(host, cost_class=3, newness=-1 - number))
-    assert _classes(backlog, 18) == [2, 3, *[2] * 8, *[3], *[2] * 7]
+    assert _classes(backlog, 18) == [2, 3, *[2] * 8, 3, *[2] * 7]
 
 
 def test_newest_of_those_that_are_new_is_next() -> None:
