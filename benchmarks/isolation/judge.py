@@ -96,7 +96,7 @@ def verdict(row: Row) -> str:
 
 
 def is_only_slow(row: Row) -> bool:
-    """Return whether a row of ours has no verdict, or missed goals of latency alone.
+    """Return whether a row of ours misses only latency goals, or has no verdict.
 
     With some thousand requests, a single stall of the machine determines the p99.9.
     """
