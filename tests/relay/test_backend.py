@@ -9,8 +9,9 @@ import pytest
 
 from pacemaker.core.accounts.account import Account
 from pacemaker.core.figures import Figures
+from pacemaker.core.protocol.contract import Wait
 from pacemaker.core.protocol.dispatch import Dispatcher
-from pacemaker.core.protocol.server_protocol import ServerProtocol, Wait
+from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.core.store.store import LeafHandle, Store
 from pacemaker.errors import LimitError
 from pacemaker.relay import backend

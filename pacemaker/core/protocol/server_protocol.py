@@ -6,32 +6,8 @@ that `PendingRequests` answers later: held reads, and in a relay all reads, list
 deletes.  When the peer breaks the protocol, `error` says why and the phase is CLOSED
 for good.  The replies to earlier requests are still sent.
 
-**The contract.**  `receive_data`, `resume`, `finish_step` and `fail` return
-``(chunks, wait)``.  The owner sends the chunks, before those of any later call, and
-then does what `wait` says:
-
-    REQUEST   read from the peer, and pass the bytes to `receive_data`, unless
-              `fast_path` has answered them
-    MORE      the same, with a deadline: a frame or a SASL exchange is incomplete
-    ROOM      once everything is sent, call `resume`; do not read before
-    TURN      serve the other connections, then call `resume`
-    CREDIT    charge the account; once it has credit, call `resume`
-    ANSWER    wait until the function passed to `call_on_release` is called; do not
-              read before
-    SASL_STEP call `run` of `sasl_step`, on any thread, and pass its outcome to
-              `finish_step`
-    END       close the connection once everything is sent
-
-So the owner reads from the peer only in REQUEST and MORE.  It calls `fail` to end the
-connection on its own initiative, and `close` once nobody will receive a reply any more.
-
-**The fast path.**  Nearly everything that arrives is one pulse of a worker, or one read
-of Nimbus.  `fast_path` answers these, with the same outcome as `receive_data` but in a
-fraction of the time.  It is None unless the last call returned `Wait.REQUEST` with all
-replies, and nothing is pending or unread, so an owner that has sent the replies may
-always ask it first.  If it returns a reply, the owner sends it and waits for the next
-request.  If it returns None, it has done nothing, and the owner calls `receive_data`.
-If it raises a `PeerError`, the owner passes that to `fail`.
+**The contract.**  `pacemaker.core.protocol.contract` says what the owner has to do
+after each call, and when it may ask the fast path.
 
 **Bounded output.**  A small request may have a large reply, so the protocol reads no
 more frames once `MAX_OUTGOING_BYTES` wait to be sent (ROOM).  The frames that follow
@@ -58,10 +34,9 @@ can continue the connection from it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from enum import Enum
+from collections.abc import Callable
 from itertools import groupby
-from typing import Final, Protocol, TypeAlias
+from typing import Final
 
 from pacemaker.core.accounts.account import (
     KEYS_AND_LISTS_PER_CHARGE,
@@ -69,6 +44,7 @@ from pacemaker.core.accounts.account import (
     Account,
 )
 from pacemaker.core.history.record import PeerRecord
+from pacemaker.core.protocol.contract import FastPath, Output, Wait
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.large_list import LargeList
 from pacemaker.core.protocol.peer_conduct import PeerConduct
@@ -110,51 +86,17 @@ _GENERAL_COST: Final = 8
 _PULSES_COST: Final = 16
 _BYTES_PER_COST: Final = 32 * 1024
 
-
-class Wait(Enum):
-    """What a connection waits for after a call; see the module's docstring."""
-
-    REQUEST = "request"
-    MORE = "more"
-    ROOM = "room"
-    TURN = "turn"
-    CREDIT = "credit"
-    ANSWER = "answer"
-    SASL_STEP = "SASL step"
-    END = "end"
-
-
 # Looked up once.  In CPython 3.11, each access to a member of an enum calls a function
 # written in Python, which would take a quarter of the time of a pulse.
 _OPEN: Final = Phase.OPEN
 _CLOSED: Final = Phase.CLOSED
 _REQUEST: Final = Wait.REQUEST
 
-# The bytes to send, in a few chunks, and what to wait for.
-Output: TypeAlias = tuple[Sequence[bytes], Wait]
-
-
-class FastPath(Protocol):
-    """What may answer bytes before anything else looks at them."""
-
-    def answer_one(self, data: bytes) -> bytes | None:
-        """Answer the bytes if they are one request of the usual kind.
-
-        Args:
-            data: the bytes; none at the end of the stream, which is no request.
-
-        Returns:
-            The reply, or None if nothing was done.
-
-        Raises:
-            PeerError: the request cannot be carried out.
-        """
-
 
 class ServerProtocol:
     """One connection.  Only one thread at a time may call it.
 
-    The module's docstring has the contract of the calls that return an `Output`.
+    `contract` describes the calls that return an `Output`.
 
     Args:
         dispatcher: answers the requests.
@@ -167,7 +109,7 @@ class ServerProtocol:
     Attributes:
         phase: what the connection expects next.
         fast_path: what may answer the next bytes; None if only `receive_data` may (see
-            the module's docstring).  Read-only for the owner.
+            `contract`).  Read-only for the owner.
         frames: the bytes that were received but not read yet; read-only for the owner.
         sasl_step: the pending SASL step; None unless the phase is STEPPING.
         slice_cost: the cost of the last slice.  It is that of a whole slice if no
@@ -273,7 +215,7 @@ class ServerProtocol:
             data: the bytes; never empty.
 
         Returns:
-            What to send now, and what to wait for then (see the module).
+            What to send now, and what to wait for then (see `contract`).
         """
         if self.phase is not _CLOSED:
             self.frames.receive(data)
@@ -284,7 +226,7 @@ class ServerProtocol:
         """Continue with unread frames and released reads, within the bounds.
 
         Returns:
-            What to send now, and what to wait for then (see the module).
+            What to send now, and what to wait for then (see `contract`).
         """
         self._read_frames()
         if self._pending_requests is not None and not self._has_more:
@@ -298,7 +240,7 @@ class ServerProtocol:
         """Apply the outcome of the SASL step, and continue with the unread frames.
 
         Returns:
-            What to send now, and what to wait for then (see the module).
+            What to send now, and what to wait for then (see `contract`).
         """
         step = self.sasl_step
         # The connection may have ended while the step ran.

@@ -22,8 +22,9 @@ from collections.abc import Callable
 from typing import Final
 
 from pacemaker.core.accounts.account import Account
+from pacemaker.core.protocol.contract import Output, Wait
 from pacemaker.core.protocol.phases import Phase
-from pacemaker.core.protocol.server_protocol import Output, ServerProtocol, Wait
+from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import LimitError, PeerError
 from pacemaker.server.io import limits
 from pacemaker.server.io.chunks import Chunks, drop_sent

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pacemaker.core.protocol.server_protocol import Output, ServerProtocol, Wait
+from pacemaker.core.protocol.contract import Output, Wait
+from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.errors import PeerError
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from pacemaker.core.accounts.account import UNKNOWN_PEER, Account
 from pacemaker.core.figures import Figures
+from pacemaker.core.protocol.contract import Wait
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.held_reads import HeldReads
 from pacemaker.core.protocol.miss_holder import MissHolder
-from pacemaker.core.protocol.server_protocol import Wait
 from pacemaker.core.store.store import KeyCallback, Store
 from pacemaker.errors import LimitError
 from tests.core.protocol.collecting import Collecting

@@ -13,13 +13,11 @@ from hypothesis import strategies as st
 from pacemaker.core.figures import Figures
 from pacemaker.core.history.history import History
 from pacemaker.core.history.record import TurnTime
+from pacemaker.core.protocol.contract import Wait
 from pacemaker.core.protocol.dispatch import Dispatcher
 from pacemaker.core.protocol.peer_conduct import MAX_USELESS_MESSAGES
 from pacemaker.core.protocol.phases import Phase
 from pacemaker.core.protocol.pulse_fast_path import MAX_KEY_CHARACTERS
-from pacemaker.core.protocol.server_protocol import (
-    Wait,
-)
 from pacemaker.core.store.store import Store
 from pacemaker.errors import (
     FrameError,

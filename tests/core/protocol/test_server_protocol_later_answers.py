@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pacemaker.core.figures import Figures
+from pacemaker.core.protocol.contract import Wait
 from pacemaker.core.protocol.dispatch import Dispatcher
-from pacemaker.core.protocol.server_protocol import (
-    Wait,
-)
 from pacemaker.core.store.store import Store
 from pacemaker.wire.messages import Message
 from tests.core.protocol.collecting import Collecting

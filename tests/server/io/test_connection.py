@@ -14,7 +14,8 @@ import threading
 import pytest
 
 from pacemaker.core.protocol import server_protocol
-from pacemaker.core.protocol.server_protocol import Output, ServerProtocol
+from pacemaker.core.protocol.contract import Output
+from pacemaker.core.protocol.server_protocol import ServerProtocol
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
