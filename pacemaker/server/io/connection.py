@@ -154,7 +154,8 @@ class Connection:
             # This must never wait, even if an inherited socket is a blocking one.
             return self._sock.recv(most_bytes, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except OSError:
-            # Reading will find the error, too.
+            # If it is a reset, the kernel has now reported it, and reading will find
+            # the end of the stream instead.
             return b""
 
     def note_cost(self, elapsed_s: float) -> None:
@@ -354,8 +355,8 @@ class Connection:
         frames = protocol.frames
         unread_bytes = frames.unread_bytes
         if not unread_bytes or self._wait is not Wait.MORE:
-            # Nothing is read while replies are unsent or others are served first, so
-            # the time limit of the frame only starts after that.
+            # Nothing is read while replies are unsent or a slice is left over, so the
+            # time limit of the frame only starts after that.
             deadlines.end_frame()
         elif deadlines.is_new_frame(frames.frames_received):
             deadlines.begin_frame(frames.frames_received, self.owner.now())

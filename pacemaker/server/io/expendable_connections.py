@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -48,9 +48,9 @@ class ExpendableConnections(Generic[_T]):
 
     def __init__(self) -> None:
         self._size = 0
-        # By address, the oldest first.  Dicts keep the order, and remove any one of
-        # thousands in constant time.
-        self._by_address: dict[Account, dict[_T, None]] = {}
+        # By address, the oldest first.  Any one of thousands is removed in constant
+        # time.  (To find the oldest, a dict would have to pass all that were removed.)
+        self._by_address: dict[Account, OrderedDict[_T, None]] = {}
         self._promised = _Promises()
 
     @property
@@ -93,7 +93,8 @@ class ExpendableConnections(Generic[_T]):
 
     def add(self, connection: _T) -> None:
         """Add a connection as the newest, if it is not among these already."""
-        of_address = self._by_address.setdefault(connection.account.address_account, {})
+        address = connection.account.address_account
+        of_address = self._by_address.setdefault(address, OrderedDict())
         if connection not in of_address:
             of_address[connection] = None
             self._size += 1
@@ -101,8 +102,8 @@ class ExpendableConnections(Generic[_T]):
     def discard(self, connection: _T) -> None:
         """Remove a connection, if it is among these."""
         address = connection.account.address_account
-        of_address = self._by_address.get(address, {})
-        if connection in of_address:
+        of_address = self._by_address.get(address)
+        if of_address is not None and connection in of_address:
             del of_address[connection]
             self._size -= 1
             if not of_address:
@@ -117,10 +118,10 @@ class ExpendableConnections(Generic[_T]):
         The iterator must not be used any more after a change.
         """
         if account is not None:
-            among = self._by_address.get(account.address_account, {})
+            among = self._by_address.get(account.address_account)
         else:
-            among = max(self._by_address.values(), key=len, default={})
-        return iter(among)
+            among = max(self._by_address.values(), key=len, default=None)
+        return iter(among or ())
 
 
 class _Promises:

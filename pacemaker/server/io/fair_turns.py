@@ -38,7 +38,7 @@ from pacemaker.server.io.fairness.cost_classes import (
     guessed_class,
 )
 from pacemaker.server.io.fairness.spending import Spending, is_crowd
-from pacemaker.server.io.io_states import ALWAYS_REPORTED
+from pacemaker.server.io.io_states import ALWAYS_REPORTED, IoState
 
 # How many events are served between two readings of the clock.
 _EVENTS_PER_SAMPLE: Final = 8
@@ -131,7 +131,7 @@ class FairTurns:
         self.backlog: Backlog[Connection] = Backlog()
         self._owner = owner
         self._wake_fds = wake_fds
-        self._spending = Spending()
+        self._spending = Spending(owner.now())
         # New connections, the oldest first, and when each is trusted if it has cost
         # little.  (A dict would have to pass all that were removed to find the oldest.)
         self._new: OrderedDict[Connection, float] = OrderedDict()
@@ -175,6 +175,15 @@ class FairTurns:
             return self._serve_shared(ready)
         return self._serve_unsorted(ready)
 
+    def add_established(self, connection: Connection) -> None:
+        """Take note of a connection that was there before an upgrade.
+
+        Otherwise those of its address that an attacker opens now would come first.
+        """
+        connection.is_established = True
+        connection.cost_class = 0
+        connection.busy_time = self._busy_time
+
     def add_new(self, connection: Connection, number: int) -> None:
         """Take note of a new connection.
 
@@ -214,14 +223,16 @@ class FairTurns:
         connections = owner.connections
         is_woken = False
         sampled_s = began_cpu_s = 0.0
-        sampled_at = 0
+        # One connection of each group of events since the last sample.
+        candidates: list[Connection | None] = []
         open_at_first = len(connections)
         if len(ready) > _EVENTS_PER_SAMPLE:
             sampled_s, began_cpu_s = owner.now(), owner.cpu_now()
         for at in range(0, len(ready), _EVENTS_PER_SAMPLE):
             if at and (now_s := owner.now()) - sampled_s > _SAMPLE_S:
-                self._sample(ready[sampled_at:at], now_s, now_s - sampled_s)
-                sampled_s, sampled_at = now_s, at
+                self._sample(candidates, now_s, now_s - sampled_s)
+                sampled_s = now_s
+                candidates.clear()
                 # Only a turn that has taken too long is shared, and only its rest.
                 # Measuring and sorting each event of each turn would cost the many
                 # cheap turns more than they gain.
@@ -229,7 +240,11 @@ class FairTurns:
                 ended = open_at_first - len(connections)
                 if self._spending.is_crowded or self._is_too_long(cpu_s, at, ended):
                     return self._serve_shared(ready[at:]) or is_woken
-            for fd, events in ready[at : at + _EVENTS_PER_SAMPLE]:
+            group = ready[at : at + _EVENTS_PER_SAMPLE]
+            # Looked up before it is served: it may end, and costs time all the same.
+            fd, _ = group[(self._samples * _SPREAD >> 16) % len(group)]
+            candidates.append(connections.get(fd))
+            for fd, events in group:
                 try:
                     connection = connections[fd]
                 except KeyError:
@@ -249,7 +264,9 @@ class FairTurns:
                     owner.evict_pending()
         return is_woken
 
-    def _sample(self, served: Sequence[_Event], now_s: float, elapsed_s: float) -> None:
+    def _sample(
+        self, served: Sequence[Connection | None], now_s: float, elapsed_s: float
+    ) -> None:
         """Charge the time since the last sample to one account.
 
         The account is that of a random one of the events that were served in that time.
@@ -259,18 +276,18 @@ class FairTurns:
         long run each account is charged the time that it took.
 
         Args:
-            served: the events that were served since the last sample.
+            served: a random one of each group of connections that were served since
+                the last sample; None for a descriptor that was no connection's.
             now_s: the time.
             elapsed_s: how long serving them took.
         """
+        self._fade(now_s)
         self._samples += 1
-        fd, _ = served[(self._samples * _SPREAD >> 16) % len(served)]
-        connection = self._owner.connections.get(fd)
+        connection = served[(self._samples * _SPREAD >> 8) % len(served)]
         if connection is not None:
             account = connection.account
             # A longer time is an interruption, for which the account is not to blame.
             self._spending.charge(account, min(elapsed_s, _MAX_SAMPLED_S))
-            self._fade(now_s)
 
     def _is_too_long(self, cpu_s: float, served: int, ended: int) -> bool:
         """Return whether the rest of a turn has to be shared.
@@ -303,26 +320,32 @@ class FairTurns:
         is_woken = False
         now_s = self._owner.now()
         self._begin_busy_time(now_s)
+        self._fade(now_s)
         fresh: list[Connection] = []
         for fd, events in ready:
             connection = self._owner.connections.get(fd)
             if connection is None:
                 is_woken = is_woken or fd in self._wake_fds
-            elif not connection.ready:
+            elif not connection.is_deferred:
                 connection.ready = events
                 self._note_busy_time(connection)
                 fresh.append(connection)
             else:
-                # It is deferred, so it waits for no events.  This is an error or the
-                # end of the connection, which epoll reports all the same.
+                # It has waited for no events, so this is an error or the end of the
+                # connection, which epoll reports all the same.  Or it waits for others
+                # by now, because a held read was answered.
                 connection.ready |= events
         fresh.sort(key=_precedence)
-        cheapest_s = self._cheapest_s()
+        # Serving them changes their classes.
+        are_costly = bool(fresh) and fresh[0].cost_class > 0
         began_s = now_s
         late: list[Connection] = []
         for connection in fresh:
-            allowed_s = limits.TURN_S / 2 if connection.cost_class else cheapest_s
             is_cheap = connection.cost_class <= _CHEAPEST_CLASSES
+            allowed_s = limits.TURN_S / 2
+            if connection.cost_class == 0:
+                # Asked each time: somebody may have become a crowd in this turn.
+                allowed_s = self._cheapest_s()
             if is_cheap and now_s - began_s < allowed_s:
                 self._serve_and_charge(connection)
                 now_s = self._owner.now()
@@ -333,13 +356,12 @@ class FairTurns:
         late.sort(key=_newness, reverse=True)
         for connection in late:
             self._defer(connection)
-        end_s = now_s + self._backlog_s(fresh, now_s - began_s)
+        end_s = now_s + self._backlog_s(are_costly, now_s - began_s)
         while now_s < end_s and (next_one := self.backlog.pop()) is not None:
             self.backlog.charge(self._serve_and_charge(next_one))
             now_s = self._owner.now()
         if self.backlog.size:
             self._last_busy_s = now_s
-        self._fade(now_s)
         return is_woken
 
     def _begin_busy_time(self, now_s: float) -> None:
@@ -373,12 +395,12 @@ class FairTurns:
         is_uneven = self._spending.most_spent_s > _UNEVEN_FROM_S
         return _UNEVEN_TURN_S if is_uneven else _CHEAP_TURN_S
 
-    def _backlog_s(self, fresh: Sequence[Connection], served_s: float) -> float:
+    def _backlog_s(self, are_costly: bool, served_s: float) -> float:
         """Return how long a shared turn serves the backlog.
 
         Args:
-            fresh: what the turn has found ready, the cheapest first.
-            served_s: how long that took.
+            are_costly: whether only costly requests were ready.
+            served_s: how long serving what was ready took.
         """
         if self._spending.is_crowded:
             return limits.TURN_S / 2
@@ -387,7 +409,7 @@ class FairTurns:
         # wait for seconds.  If only costly requests are ready, they gain nothing by
         # waiting for each other, and the sooner all are served, the sooner turns need
         # not be shared any more.
-        if fresh and fresh[0].cost_class:
+        if are_costly:
             return _COSTLY_TURN_S
         return max(limits.TURN_S / 2, served_s)
 
@@ -419,6 +441,8 @@ class FairTurns:
         """
         # It may have come to the backlog without having been sorted.
         self._note_busy_time(connection)
+        # What an unsorted turn has left there.
+        connection.protocol.slice_cost = 0
         began_s = self._owner.cpu_now()
         try:
             self._serve_connection(connection)
@@ -436,17 +460,17 @@ class FairTurns:
         events, connection.ready = connection.ready, 0
         if connection.is_closed:
             return
-        if not events:
-            connection.go_on()
-            return
         if connection.is_deferred:
             connection.is_deferred = False
             self._owner.set_interest(connection.fd, connection.interest)
-        # The events were reported in an earlier turn.  What the connection waits for
-        # may have changed since, for example because a held read was answered.
+        # The events may have been reported in an earlier turn.  What the connection
+        # waits for may have changed since: a held read was answered, or a stop has read
+        # more than a slice.
         events &= connection.interest | ALWAYS_REPORTED
         if events:
             connection.on_event(events)
+        elif connection.io_state is IoState.WAITING:
+            connection.go_on()
 
     def _fade(self, now_s: float) -> None:
         if self._spending.fade(now_s):

@@ -464,11 +464,9 @@ class IoThread(threading.Thread):
     def _restore(self, peers: Sequence[tuple[socket.socket, ConnectionState]]) -> None:
         for sock, state in peers:
             account = self._accounts.add_connection(*state.address)
-            self._open(sock, state.address, account)
-            connection = self.connections.get(sock.fileno())
+            connection = self._open(sock, state.address, account)
             if connection is not None:
-                # It was there before all that come from now on.
-                connection.is_established = True
+                self._turns.add_established(connection)
                 try:
                     connection.restore(state)
                 except Exception:
@@ -488,8 +486,9 @@ class IoThread(threading.Thread):
 
     def _open_next(self) -> None:
         sock, peer, account, number, replaces = self._handoff.take()
-        connection = self._open(sock, peer, account, number)
+        connection = self._open(sock, peer, account)
         if connection is not None:
+            self._turns.add_new(connection, number)
             # Not before: a socket that does not become a connection is not counted as
             # ended either.
             self.figures.accepted += 1
@@ -501,7 +500,7 @@ class IoThread(threading.Thread):
             connection.close_to_make_room(OVER_SHARE)
 
     def _open(
-        self, sock: socket.socket, peer: PeerAddress, account: Account, number: int = 1
+        self, sock: socket.socket, peer: PeerAddress, account: Account
     ) -> Connection | None:
         if self._stop_until_s is not None:
             self._close_unopened(Ending.TOO_LATE, sock, peer, account)
@@ -510,7 +509,6 @@ class IoThread(threading.Thread):
             protocol = self._make_protocol(peer.name, account)
             connection = Connection(sock, protocol, self, account, peer)
             self._epoll.register(connection.fd, select.EPOLLIN)
-            self._turns.add_new(connection, number)
         except Exception:
             # The kernel has no room for it in epoll, or SASL cannot begin.
             self._close_unopened(Ending.NOT_OPENED, sock, peer, account)

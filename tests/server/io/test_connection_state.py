@@ -129,10 +129,11 @@ def hand_over(old: Hand, new: Hand) -> None:
 def test_connection_is_established_after_an_upgrade() -> None:
     """It was there before all that an attacker opens from then on."""
     with Hand() as old, Hand() as new:
-        old.connect()
+        old.connect(host="10.0.0.1")
         hand_over(old, new)
         (connection,) = new.thread.connections.values()
         assert connection.is_established
+        assert (connection.newness, connection.cost_class) == (0, 0)
 
 
 def test_partial_frame_keeps_its_deadline() -> None:

@@ -142,6 +142,37 @@ def test_backlog_gets_as_much_time_as_the_cheap_if_nobody_is_a_crowd() -> None:
         assert waiting_before - len(hand.thread.backlog) >= len(workers) / 2
 
 
+def test_backlog_gets_that_much_whatever_the_cheap_turn_out_to_cost() -> None:
+    """Three reads that arrive together put Nimbus into the next class."""
+    with Hand() as hand:
+        readers = [hand.connect(host=f"10.0.1.{number}") for number in range(5)]
+        others = [hand.connect(host=f"10.0.2.{number}") for number in range(20)]
+        for _, connection in others:
+            hand.thread.backlog.put(connection)
+        for peer, connection in readers:
+            connection.cost_class = 0
+            peer.send(READS[: 3 * len(READS) // 400])
+        hand.thread.now = TickingClock(2 * limits.TURN_S)
+        hand.thread.cpu_now = TickingClock(0.0)
+        hand.thread.turn()
+        assert [connection.cost_class for _, connection in readers] == [1] * 5
+        assert len(hand.thread.backlog) == 15
+
+
+def test_host_that_becomes_a_crowd_in_a_turn_does_not_take_all_of_it() -> None:
+    """The cheapest requests come first for 50 ms only while nobody is uneven."""
+    with Hand() as hand:
+        peers = [hand.connect(host="10.0.0.1") for _ in range(60)]
+        _, other = hand.connect(host="10.0.0.2")
+        for peer, connection in peers:
+            connection.cost_class = 0
+            peer.send(PULSE)
+        hand.thread.now = TickingClock(0.0005)
+        hand.thread.cpu_now = TickingClock(UNEVEN_FROM_S / 4)
+        _turn_shared(hand, other)
+        assert 0 < hand.figures.pulses < len(peers) / 2
+
+
 def test_costly_requests_do_not_wait_if_no_cheap_one_is_ready() -> None:
     """Waiting would help nobody, and a shared turn takes longer than another."""
     with Hand() as hand:
@@ -226,6 +257,38 @@ def test_costs_of_an_earlier_busy_time_are_forgotten() -> None:
         assert (connection.cost_class, new[1].cost_class) == (0, NEW_CLASS - 1)
 
 
+def test_request_is_not_charged_what_an_earlier_one_has_cost() -> None:
+    """Nimbus once sent three reads together, and single ones ever since."""
+    with Hand() as hand:
+        nimbus, connection = hand.connect(host="10.0.0.1")
+        _, other = hand.connect(host="10.0.0.2")
+        nimbus.send(READS[: 3 * len(READS) // 400])
+        hand.thread.turn()
+        connection.cost_class = 0
+        nimbus.send(wire.path_request(Type.GET_PULSE, "/a", 7))
+        _turn_shared(hand, other)
+        assert connection.cost_class == 0
+
+
+def test_turn_that_fails_loses_no_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next turn serves what it has not reached."""
+
+    def fail(_: Connection) -> float:
+        raise RuntimeError
+
+    with Hand() as hand:
+        peers = [hand.connect(host="10.0.0.1")[0] for _ in range(3)]
+        _, other = hand.connect(host="10.0.0.2")
+        for peer in peers:
+            peer.send(PULSE)
+        with monkeypatch.context() as broken:
+            broken.setattr(hand.thread._turns, "_serve_and_charge", fail)
+            with pytest.raises(RuntimeError):
+                _turn_shared(hand, other)
+        _turn_shared(hand, other)
+        assert [peer.receive() for peer in peers] == [ACK] * len(peers)
+
+
 def test_connection_is_established_if_it_was_there_before_a_busy_time() -> None:
     """It comes before those of its class that an attacker opens meanwhile."""
     with Hand() as hand:
@@ -249,7 +312,7 @@ def test_turns_that_leave_nobody_waiting_are_no_busy_time() -> None:
         _, crowd = hand.connect(host="10.0.0.2")
         worker, connection = hand.connect(host="10.0.0.1")
         for _ in range(4):
-            _spend(hand, crowd, CROWD_S)
+            _spend(hand, crowd, 4 * CROWD_S)
             worker.send(PULSE)
             hand.thread.turn()
             hand.clock.now_s += limits.NEW_S / 2
@@ -371,8 +434,13 @@ def test_rest_of_a_turn_is_shared_once_somebody_is_a_crowd() -> None:
     """A host that closes 3,000 connections at once does not take all of the turn."""
     for hosts in (["10.0.0.1"] * 200, [f"10.0.1.{number}" for number in range(200)]):
         with Hand() as hand:
-            ready = [(hand.connect(host=host)[1].fd, select.EPOLLIN) for host in hosts]
+            peers = [hand.connect(host=host) for host in hosts]
+            for peer, _ in peers:
+                peer.close()
+            ready = [(connection.fd, select.EPOLLIN) for _, connection in peers]
             hand.thread.now = TickingClock(2 * fair_turns._SAMPLE_S, hand.clock.now_s)
+            # Otherwise the turn would be shared because many have ended.
+            hand.thread.cpu_now = TickingClock(0.0)
             hand.thread._turns.serve(ready)
             assert bool(hand.thread.backlog) == (hosts[0] == hosts[1])
 
@@ -480,6 +548,20 @@ def test_deferred_connection_is_served_what_it_waits_for_then() -> None:
         connection.interest = select.EPOLLOUT
         hand.turn_until(lambda: not hand.thread.backlog)
         assert hand.figures.pulses == 1
+
+
+def test_deferred_connection_that_is_read_meanwhile_is_served_its_rest() -> None:
+    """A stop reads whatever has arrived, which may be more than a slice."""
+    with Hand() as hand:
+        peer, connection = hand.connect(host="10.0.0.1")
+        _, other = hand.connect(host="10.0.0.2")
+        _defer(hand, peer, connection, other)
+        peer.send(READS)
+        assert not connection.drain()
+        assert connection in hand.thread.backlog
+        expected = ACK + MISSES
+        assert _receive_all(hand, peer, len(expected)) == expected
+        assert connection.drain()
 
 
 def test_deferred_connection_of_a_crowd_is_narrowed(

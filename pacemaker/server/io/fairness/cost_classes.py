@@ -19,9 +19,8 @@ _OTHER_NEW_CLASS: Final = NEW_CLASS + 1
 _TYPICAL_BYTES: Final = 6 * 1024
 # How many of the first bytes of a connection `guessed_class` needs at most.
 GUESS_BYTES: Final = _TYPICAL_BYTES + 1
-# A refused peer has the class of a new one, so that its end does not wait for long:
-# epoll reports an end again in every turn, and thousands of them would take longer than
-# everything else.
+# A refused peer has the class of a new one, so that its end does not wait for long: its
+# descriptor is in use until then.
 REFUSED_CLASS: Final = 2
 
 # The unit: a pulse, a read, a small list take less.

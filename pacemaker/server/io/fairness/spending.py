@@ -1,7 +1,7 @@
 """The time of an I/O thread that each account has used lately.
 
 Only the ratios between accounts matter.  So the time is not measured over a window, but
-halved from time to time (`FADE_S`), at intervals that need not be regular.
+halved four times a second (`FADE_S`), several times at once after a quiet time.
 
 This module does no I/O; times are passed in.
 """
@@ -20,6 +20,8 @@ CROWD_S: Final = 0.02
 # `FORGOTTEN_S`.
 FADE_S: Final = 0.25
 FORGOTTEN_S: Final = 0.0001
+# After so many halvings, any time is forgotten.
+_MOST_HALVINGS: Final = 60
 
 
 def is_crowd(account: Account) -> bool:
@@ -30,20 +32,23 @@ def is_crowd(account: Account) -> bool:
 class Spending:
     """Charges accounts, and the addresses that many workers share.
 
+    Args:
+        now_s: the time.
+
     Attributes:
         is_crowded: whether any account is a crowd, so that every turn must be shared
             from its beginning.
         most_spent_s: the most that any account has spent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now_s: float) -> None:
         self.is_crowded = False
         self.most_spent_s = 0.0
         # Whoever has a `spent_s` to halve.  An address that many workers share is no
         # crowd, however much it uses, as its connections have accounts of their own.
         self._accounts: set[Account] = set()
         self._shared_addresses: set[Account] = set()
-        self._next_fade_s = 0.0
+        self._next_fade_s = now_s + FADE_S
 
     def charge(self, account: Account, elapsed_s: float) -> None:
         """Charge time to an account, and to its address if that is shared."""
@@ -61,20 +66,28 @@ class Spending:
             self._shared_addresses.add(shared)
 
     def fade(self, now_s: float) -> bool:
-        """Halve the times spent, if `FADE_S` is over, and forget negligible ones.
+        """Halve the times spent once for each `FADE_S`, and forget negligible ones.
+
+        To be called before `charge`, as it halves what was charged before.
 
         Returns:
             Whether the order of the accounts by the times spent may have changed.
         """
         if now_s < self._next_fade_s:
             return False
+        missed = int((now_s - self._next_fade_s) / FADE_S)
         self._next_fade_s = now_s + FADE_S
+        if missed:
+            self._divide(2 ** min(missed, _MOST_HALVINGS))
         self.is_crowded = any(map(is_crowd, self._accounts))
+        self._divide(2)
+        return True
+
+    def _divide(self, divisor: int) -> None:
         for accounts in (self._accounts, self._shared_addresses):
             for account in tuple(accounts):
-                account.spent_s /= 2
+                account.spent_s /= divisor
                 if account.spent_s < FORGOTTEN_S:
                     account.spent_s = 0.0
                     accounts.discard(account)
-        self.most_spent_s /= 2
-        return True
+        self.most_spent_s /= divisor
