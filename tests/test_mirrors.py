@@ -25,6 +25,7 @@ EXCEPTIONS = {
     "cluster_state/events.py": NO_CODE,
     "config/load.py": "three lines between files and layers: config/test_files.py",
     "config/settings.py": NO_CODE,
+    "core/protocol/contract.py": NO_CODE,
     "core/protocol/pending_requests.py": NO_CODE,
     "core/protocol/protocol_snapshot.py": NO_CODE,
     "heartbeats/model.py": NO_CODE,
