@@ -14,6 +14,9 @@ from benchmarks.servers import Server
 # Time to connect, to wait for late replies and to end, beyond the time of the load.
 _GRACE_S: Final = 60.0
 
+WARM_UP_S: Final = 0.3
+"""How long a load runs before anything is measured, unless it needs longer."""
+
 
 class LoadError(Exception):
     """A server refused a request, or did not answer in time."""
@@ -157,7 +160,7 @@ def load(
     heartbeats: Heartbeats,
     groups: Sequence[Group],
     seconds: float,
-    warm_up_s: float = 0.3,
+    warm_up_s: float = WARM_UP_S,
 ) -> Seen:
     """Put load on a server.
 
