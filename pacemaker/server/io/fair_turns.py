@@ -203,6 +203,15 @@ class FairTurns:
         self._new[connection] = now_s + limits.NEW_S
         connection.busy_time = self._busy_time
 
+    def withdraw(self, connection: Connection) -> None:
+        """Take a connection out of the backlog, because it has to wait for longer.
+
+        A stop may have read from it while it was deferred.
+        """
+        self.backlog.discard(connection)
+        connection.is_deferred = False
+        connection.ready = 0
+
     def forget_new(self, connection: Connection) -> None:
         """Forget a connection that has ended, or is not new any more.
 
@@ -333,7 +342,7 @@ class FairTurns:
             else:
                 # It has waited for no events, so this is an error or the end of the
                 # connection, which epoll reports all the same.  Or it waits for others
-                # by now, because a held read was answered.
+                # by now: a held read was answered, or a stop has read from it.
                 connection.ready |= events
         fresh.sort(key=_precedence)
         # Serving them changes their classes.
@@ -428,9 +437,9 @@ class FairTurns:
             )
             if is_large and is_crowd(account):
                 connection.shrink_receive_buffer()
-            connection.is_deferred = True
-            self._owner.set_interest(connection.fd, select.EPOLLET)
             self.backlog.put(connection)
+            self._owner.set_interest(connection.fd, select.EPOLLET)
+            connection.is_deferred = True
 
     def _serve_and_charge(self, connection: Connection) -> float:
         """Serve a connection, charge its account, and return the CPU time it took.
@@ -441,7 +450,7 @@ class FairTurns:
         """
         # It may have come to the backlog without having been sorted.
         self._note_busy_time(connection)
-        # What an unsorted turn has left there.
+        # What others than a shared turn have left there.
         connection.protocol.slice_cost = 0
         began_s = self._owner.cpu_now()
         try:

@@ -289,6 +289,7 @@ class IoThread(threading.Thread):
             wait_s = connection.account.charge_work(self.now(), self._address_limits)
         if wait_s:
             self.figures.delays += 1
+            self._turns.withdraw(connection)
             self.call_later(wait_s, lambda: self._put_back(connection))
         else:
             self.backlog.put(connection)

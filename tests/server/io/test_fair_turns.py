@@ -10,11 +10,13 @@ import sys
 
 import pytest
 
+from pacemaker.core.accounts.account import KEYS_AND_LISTS_PER_CHARGE, Account
 from pacemaker.server.io import fair_turns, limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.fairness import spending
 from pacemaker.server.io.fairness.cost_classes import NEW_CLASS
 from pacemaker.server.io.fairness.spending import CROWD_S, FADE_S
+from pacemaker.server.io.io_states import IoState
 from pacemaker.server.io.sockets import set_reset_on_close
 from pacemaker.server.upgrade_state import PeerAddress
 from tests.server.io.hand import Hand, TickingClock
@@ -562,6 +564,29 @@ def test_deferred_connection_that_is_read_meanwhile_is_served_its_rest() -> None
         expected = ACK + MISSES
         assert _receive_all(hand, peer, len(expected)) == expected
         assert connection.drain()
+
+
+def test_deferred_connection_that_lacks_credit_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stop may read more lists than the account may ask for."""
+    monkeypatch.setattr(Account, "charge_work", lambda *_: 5.0)
+    with Hand() as hand:
+        peer, connection = hand.connect(host="10.0.0.1")
+        _, other = hand.connect(host="10.0.0.2")
+        _defer(hand, peer, connection, other)
+        connection.protocol._charges = KEYS_AND_LISTS_PER_CHARGE
+        peer.send(wire.path_request(Type.GET_ALL_NODES_FOR_PATH, "/a", 1))
+        assert not connection.drain()
+        assert connection not in hand.thread.backlog
+        hand.thread.call(lambda: None)
+        hand.thread.turn()
+        states = [connection.io_state]
+        hand.thread.now = hand.clock
+        hand.after(6.0)
+        hand.thread.turn()
+        states.append(connection.io_state)
+        assert states == [IoState.WAITING, IoState.READING]
 
 
 def test_deferred_connection_of_a_crowd_is_narrowed(

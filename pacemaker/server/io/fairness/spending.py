@@ -76,7 +76,7 @@ class Spending:
         if now_s < self._next_fade_s:
             return False
         missed = int((now_s - self._next_fade_s) / FADE_S)
-        self._next_fade_s = now_s + FADE_S
+        self._next_fade_s += (missed + 1) * FADE_S
         if missed:
             self._divide(2 ** min(missed, _MOST_HALVINGS))
         self.is_crowded = any(map(is_crowd, self._accounts))
