@@ -145,7 +145,10 @@ class FairTurns:
     @property
     def max_events(self) -> int:
         """The most events to fetch for a turn."""
-        if not self._is_shared:
+        if not self._is_shared or self._is_even:
+            # No more than a turn can serve.  If a shared turn found more, it would put
+            # the rest into the backlog, and take it out again: twice the work, so that
+            # a cluster which connects at once might not get out of it for minutes.
             return _MAX_UNSORTED
         # Fetch all that is ready, so that the connection that has waited longest is
         # among it, but at most `_MAX_SHARED`, because sorting takes time too.
@@ -156,6 +159,12 @@ class FairTurns:
     def _is_shared(self) -> bool:
         """Whether the next turn is shared from its beginning."""
         return self._spending.is_crowded or self.backlog.size > 0
+
+    @property
+    def _is_even(self) -> bool:
+        """Whether no account has lately used much more time than others."""
+        spending = self._spending
+        return not spending.is_crowded and spending.most_spent_s <= _UNEVEN_FROM_S
 
     @property
     def has_many_new(self) -> bool:
@@ -401,8 +410,7 @@ class FairTurns:
         """Return how long a shared turn serves the cheapest requests first."""
         if self._spending.is_crowded:
             return limits.TURN_S / 2
-        is_uneven = self._spending.most_spent_s > _UNEVEN_FROM_S
-        return _UNEVEN_TURN_S if is_uneven else _CHEAP_TURN_S
+        return _CHEAP_TURN_S if self._is_even else _UNEVEN_TURN_S
 
     def _backlog_s(self, are_costly: bool, served_s: float) -> float:
         """Return how long a shared turn serves the backlog.

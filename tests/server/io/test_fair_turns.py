@@ -161,6 +161,17 @@ def test_backlog_gets_that_much_whatever_the_cheap_turn_out_to_cost() -> None:
         assert len(hand.thread.backlog) == 15
 
 
+def test_shared_turn_finds_no_more_than_it_serves_while_nobody_is_uneven() -> None:
+    """Otherwise a whole cluster that connects at once keeps filling the backlog."""
+    with Hand() as hand:
+        _, connection = hand.connect()
+        hand.thread.backlog.put(connection)
+        turns = hand.thread._turns
+        assert turns.max_events == fair_turns._MAX_UNSORTED
+        _spend(hand, connection, 2 * UNEVEN_FROM_S)
+        assert turns.max_events == len(hand.thread.connections) + 1, "and the wake-up"
+
+
 def test_host_that_becomes_a_crowd_in_a_turn_does_not_take_all_of_it() -> None:
     """The cheapest requests come first for 50 ms only while nobody is uneven."""
     with Hand() as hand:
