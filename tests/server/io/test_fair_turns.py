@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import sys
+from collections.abc import Sequence
 
 import pytest
 
@@ -33,6 +34,7 @@ MANY_ENDED = fair_turns._MANY_ENDED
 PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
 ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
 READS = b"".join(wire.path_request(Type.GET_PULSE, "/a", id_) for id_ in range(400))
+THREE_READS = READS[: 3 * len(READS) // 400]
 MISSES = b"".join(wire.pulse_reply("/a", None, id_) for id_ in range(400))
 NONSENSE = wire.framed(b"\xff" * 8)
 
@@ -43,6 +45,15 @@ def _receive_all(hand: Hand, peer: wire.Wire, size: int) -> bytes:
         hand.turn_until_readable(peer)
         received += peer.socket.recv(size - len(received))
     return received
+
+
+def _send_all(
+    peers: Sequence[tuple[wire.Wire, Connection]], cost_class: int, data: bytes = PULSE
+) -> None:
+    """Send the same from each peer, whose connection gets a cost class."""
+    for peer, connection in peers:
+        connection.cost_class = cost_class
+        peer.send(data)
 
 
 def _turn_shared(hand: Hand, other: Connection) -> None:
@@ -94,9 +105,7 @@ def test_cheap_requests_are_served_first() -> None:
     with Hand() as hand:
         dear = [hand.connect(host="10.0.0.1") for _ in range(30)]
         worker, _ = hand.connect(host="10.0.0.1")
-        for peer, connection in dear:
-            connection.cost_class = 3
-            peer.send(READS)
+        _send_all(dear, 3, READS)
         hand.thread.now = TickingClock(limits.TURN_S)
         hand.turn_until(lambda: len(hand.thread.backlog) == len(dear))
         worker.send(PULSE)
@@ -111,9 +120,7 @@ def test_who_has_had_least_time_is_served_in_the_second_half() -> None:
         other, connection = hand.connect(host="10.0.0.2")
         greedy[0][1].account.spent_s = 1.0
         connection.cost_class = 3
-        for peer, each in greedy:
-            each.cost_class = 0
-            peer.send(READS)
+        _send_all(greedy, 0, READS)
         hand.thread.now = TickingClock(limits.TURN_S)
         hand.turn_until(lambda: len(hand.thread.backlog) == len(greedy))
         other.send(PULSE)
@@ -127,16 +134,12 @@ def test_backlog_gets_as_much_time_as_the_cheap_if_nobody_is_a_crowd() -> None:
     with Hand() as hand:
         waiting = [hand.connect(host=f"10.0.1.{number}") for number in range(30)]
         workers = [hand.connect(host=f"10.0.2.{number}") for number in range(20)]
-        for peer, connection in waiting:
-            connection.cost_class = 3
-            peer.send(PULSE)
+        _send_all(waiting, 3)
         hand.thread.now = clock = TickingClock(limits.TURN_S)
         hand.thread.cpu_now = cpu_clock = TickingClock(limits.TURN_S)
         hand.thread.turn()
         waiting_before = len(hand.thread.backlog)
-        for peer, connection in workers:
-            connection.cost_class = 0
-            peer.send(PULSE)
+        _send_all(workers, 0)
         clock.step_s = limits.TURN_S / 4
         cpu_clock.step_s = 0.0
         hand.thread.turn()
@@ -151,9 +154,7 @@ def test_backlog_gets_that_much_whatever_the_cheap_turn_out_to_cost() -> None:
         others = [hand.connect(host=f"10.0.2.{number}") for number in range(20)]
         for _, connection in others:
             hand.thread.backlog.put(connection)
-        for peer, connection in readers:
-            connection.cost_class = 0
-            peer.send(READS[: 3 * len(READS) // 400])
+        _send_all(readers, 0, THREE_READS)
         hand.thread.now = TickingClock(2 * limits.TURN_S)
         hand.thread.cpu_now = TickingClock(0.0)
         hand.thread.turn()
@@ -169,7 +170,8 @@ def test_shared_turn_finds_no_more_than_it_serves_while_nobody_is_uneven() -> No
         turns = hand.thread._turns
         assert turns.max_events == fair_turns._MAX_UNSORTED
         _spend(hand, connection, 2 * UNEVEN_FROM_S)
-        assert turns.max_events == len(hand.thread.connections) + 1, "and the wake-up"
+        # The connections and the wake-up.
+        assert turns.max_events == len(hand.thread.connections) + 1
 
 
 def test_host_that_becomes_a_crowd_in_a_turn_does_not_take_all_of_it() -> None:
@@ -177,9 +179,7 @@ def test_host_that_becomes_a_crowd_in_a_turn_does_not_take_all_of_it() -> None:
     with Hand() as hand:
         peers = [hand.connect(host="10.0.0.1") for _ in range(60)]
         _, other = hand.connect(host="10.0.0.2")
-        for peer, connection in peers:
-            connection.cost_class = 0
-            peer.send(PULSE)
+        _send_all(peers, 0)
         hand.thread.now = TickingClock(0.0005)
         hand.thread.cpu_now = TickingClock(UNEVEN_FROM_S / 4)
         _turn_shared(hand, other)
@@ -194,9 +194,7 @@ def test_costly_requests_do_not_wait_if_no_cheap_one_is_ready() -> None:
         hand.thread.cpu_now = TickingClock(limits.TURN_S)
         served = []
         for _ in range(2):
-            for peer, connection in peers:
-                connection.cost_class = 3
-                peer.send(PULSE)
+            _send_all(peers, 3)
             before = hand.figures.pulses
             hand.thread.turn()
             served.append(hand.figures.pulses - before)
@@ -275,7 +273,7 @@ def test_request_is_not_charged_what_an_earlier_one_has_cost() -> None:
     with Hand() as hand:
         nimbus, connection = hand.connect(host="10.0.0.1")
         _, other = hand.connect(host="10.0.0.2")
-        nimbus.send(READS[: 3 * len(READS) // 400])
+        nimbus.send(THREE_READS)
         hand.thread.turn()
         connection.cost_class = 0
         nimbus.send(wire.path_request(Type.GET_PULSE, "/a", 7))
