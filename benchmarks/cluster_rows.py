@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from benchmarks.jars import MissingError
 from benchmarks.load import Group, Heartbeats, fill, load
@@ -20,6 +21,8 @@ from benchmarks.row import (
     warm_up,
 )
 from benchmarks.servers import Server, running
+
+_PULSE_EVERY_S: Final = 3
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,6 @@ class StartRow(Once, Always):
                         )
                 except MissingError as exc:
                     column.note = str(exc)
-
-
-_PULSE_EVERY_S = 3
 
 
 @dataclass(frozen=True)

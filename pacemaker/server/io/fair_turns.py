@@ -147,8 +147,8 @@ class FairTurns:
         """The most events to fetch for a turn."""
         if not self._is_shared or self._is_even:
             # No more than a turn can serve.  If a shared turn found more, it would put
-            # the rest into the backlog, and take it out again: twice the work, so that
-            # a cluster which connects at once might not get out of it for minutes.
+            # the rest into the backlog, and take it out again.  That is twice the work,
+            # so a cluster that connects at once might keep the backlog full.
             return _MAX_UNSORTED
         # Fetch all that is ready, so that the connection that has waited longest is
         # among it, but at most `_MAX_SHARED`, because sorting takes time too.
@@ -458,7 +458,7 @@ class FairTurns:
         """
         # It may have come to the backlog without having been sorted.
         self._note_busy_time(connection)
-        # What others than a shared turn have left there.
+        # The cost of what was served outside shared turns may still be there.
         connection.protocol.slice_cost = 0
         began_s = self._owner.cpu_now()
         try:

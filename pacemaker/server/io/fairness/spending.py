@@ -20,7 +20,7 @@ CROWD_S: Final = 0.02
 # `FORGOTTEN_S`.
 FADE_S: Final = 0.25
 FORGOTTEN_S: Final = 0.0001
-# After so many halvings, any time is forgotten.
+# This many halvings leave nothing of any time; more would only make larger numbers.
 _MOST_HALVINGS: Final = 60
 
 
