@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -163,6 +162,9 @@ def _ask_all(
     Raises:
         AdminError: no endpoint answered.
     """
+    # Imported here, because the daemon imports this module too, but never asks.
+    from concurrent.futures import ThreadPoolExecutor
+
     from pacemaker.why.facts import corrected_to_one_clock
 
     answers: list[tuple[DaemonFacts, float]] = []
