@@ -23,7 +23,7 @@ this.
 from __future__ import annotations
 
 import select
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from operator import attrgetter
@@ -32,11 +32,8 @@ from typing import Final, Protocol, TypeAlias
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.fairness.backlog import Backlog
-from pacemaker.server.io.fairness.cost_classes import (
-    GUESS_BYTES,
-    NEW_CLASS,
-    guessed_class,
-)
+from pacemaker.server.io.fairness.cost_classes import GUESS_BYTES, guessed_class
+from pacemaker.server.io.fairness.newcomers import Newcomers
 from pacemaker.server.io.fairness.spending import Spending, is_crowd
 from pacemaker.server.io.io_states import ALWAYS_REPORTED, IoState
 
@@ -48,8 +45,9 @@ _SAMPLE_S: Final = 0.0005
 _MAX_SAMPLED_S: Final = 0.002
 # A busy time is over once no turn has left anybody waiting for this long.
 _BUSY_TIME_ENDS_S: Final = 1.0
-# How many events an unsorted turn serves before the calls of other threads run.
-_MAX_UNSORTED: Final = 1024
+# How many events to fetch for a turn that is not shared from its beginning: so many are
+# served before the calls of other threads run.
+MAX_EVENTS: Final = 1024
 # How many connections one turn may sort, which takes about three milliseconds.
 _MAX_SHARED: Final = 4096
 # In classes up to this one (see `cost_classes`) an event takes under 0.8 ms.
@@ -57,9 +55,8 @@ _CHEAPEST_CLASSES: Final = 3
 # If each event of a turn takes no more than this, the events come from many workers.
 _CHEAP_EVENT_S: Final = 0.00008
 
-# If more connections than this are new, nobody knows yet what their events cost.
-_MANY_NEW: Final = 64
-# If more have ended in one turn, the requests of others do not wait for the rest.
+# If more connections have ended in one turn, the requests of others do not wait for the
+# rest.
 _MANY_ENDED: Final = 64
 
 # How long cheap requests are served first while no account is a crowd.  If all accounts
@@ -132,33 +129,29 @@ class FairTurns:
         self._owner = owner
         self._wake_fds = wake_fds
         self._spending = Spending(owner.now())
-        # New connections, the oldest first, and when each is trusted if it has cost
-        # little.  (A dict would have to pass all that were removed to find the oldest.)
-        self._new: OrderedDict[Connection, float] = OrderedDict()
-        # How many of them have no shared address.
-        self._new_elsewhere = 0
+        self._new: Newcomers[Connection] = Newcomers()
         self._samples = 0
         # The number of the present busy time, or of the last one.
         self._busy_time = 0
         self._last_busy_s = 0.0
 
     @property
+    def is_shared(self) -> bool:
+        """Whether the next turn is shared from its beginning."""
+        return self._spending.is_crowded or self.backlog.size > 0
+
+    @property
     def max_events(self) -> int:
-        """The most events to fetch for a turn."""
-        if not self._is_shared or self._is_even:
+        """The most events to fetch for a turn that is shared from its beginning."""
+        if self._is_even:
             # No more than a turn can serve.  If a shared turn found more, it would put
             # the rest into the backlog, and take it out again.  That is twice the work,
             # so a cluster that connects at once might keep the backlog full.
-            return _MAX_UNSORTED
+            return MAX_EVENTS
         # Fetch all that is ready, so that the connection that has waited longest is
         # among it, but at most `_MAX_SHARED`, because sorting takes time too.
         all_fds = len(self._owner.connections) + len(self._wake_fds)
         return min(all_fds, _MAX_SHARED)
-
-    @property
-    def _is_shared(self) -> bool:
-        """Whether the next turn is shared from its beginning."""
-        return self._spending.is_crowded or self.backlog.size > 0
 
     @property
     def _is_even(self) -> bool:
@@ -168,21 +161,38 @@ class FairTurns:
 
     @property
     def has_many_new(self) -> bool:
-        """Whether nobody knows yet what many connections cost.
-
-        Those of shared addresses, from which a whole cluster may connect, do not count.
-        """
-        return self._new_elsewhere > _MANY_NEW
+        """Whether many connections are new (`Newcomers.are_many`)."""
+        return self._new.are_many
 
     def serve(self, ready: Sequence[_Event]) -> bool:
-        """Serve a turn's events, and some of the backlog.
+        """Serve a turn's events in any order: the usual and fastest way.
 
         Returns:
             Whether one of the `wake_fds` is ready.
         """
-        if self._is_shared:
-            return self._serve_shared(ready)
-        return self._serve_unsorted(ready)
+        if len(ready) > _EVENTS_PER_SAMPLE:
+            return self._serve_many(ready)
+        owner = self._owner
+        connections = owner.connections
+        is_woken = False
+        for fd, events in ready:
+            try:
+                connection = connections[fd]
+            except KeyError:
+                # If it is not the wake-up, its connection was closed in this turn.
+                is_woken = is_woken or fd in self._wake_fds
+                continue
+            try:
+                if events == _EPOLLIN:
+                    connection.on_readable()
+                else:
+                    connection.on_event(events)
+            except Exception:
+                owner.reset_after_fault(connection)
+            if owner.evicted:
+                # Evict at once: the rest of this turn would read even more into memory.
+                owner.evict_pending()
+        return is_woken
 
     def add_established(self, connection: Connection) -> None:
         """Take note of a connection that was there before an upgrade.
@@ -206,10 +216,9 @@ class FairTurns:
             # Usually it has sent something by now (TCP_DEFER_ACCEPT).
             connection.cost_class = guessed_class(connection.peek(GUESS_BYTES))
             connection.newness = -number
-            self._new_elsewhere += 1
         now_s = self._owner.now()
-        self._trust_aged(now_s)
-        self._new[connection] = now_s + limits.NEW_S
+        self._new.trust_aged(now_s)
+        self._new.add(connection, now_s + limits.NEW_S)
         connection.busy_time = self._busy_time
 
     def withdraw(self, connection: Connection) -> None:
@@ -221,18 +230,15 @@ class FairTurns:
         connection.is_deferred = False
         connection.ready = 0
 
-    def forget_new(self, connection: Connection) -> None:
-        """Forget a connection that has ended, or is not new any more.
+    def forget(self, connection: Connection) -> None:
+        """Forget a connection that ends."""
+        self.backlog.discard(connection)
+        self._new.discard(connection)
 
-        If it were kept for the rest of its second, thousands of them that come and go
-        would survive young collections of garbage, which then take 20 ms.
-        """
-        if self._new.pop(connection, None) is not None:
-            self._new_elsewhere -= connection.account.shared_account is None
-            connection.newness = 0
+    def _serve_many(self, ready: Sequence[_Event]) -> bool:
+        """Do what `serve` does, until the turn has taken too long.
 
-    def _serve_unsorted(self, ready: Sequence[_Event]) -> bool:
-        """Serve the ready connections in any order: the usual and fastest way.
+        Its rest is shared then.
 
         Returns:
             Whether one of the `wake_fds` is ready.
@@ -240,12 +246,10 @@ class FairTurns:
         owner = self._owner
         connections = owner.connections
         is_woken = False
-        sampled_s = began_cpu_s = 0.0
         # One connection of each group of events since the last sample.
         candidates: list[Connection | None] = []
         open_at_first = len(connections)
-        if len(ready) > _EVENTS_PER_SAMPLE:
-            sampled_s, began_cpu_s = owner.now(), owner.cpu_now()
+        sampled_s, began_cpu_s = owner.now(), owner.cpu_now()
         for at in range(0, len(ready), _EVENTS_PER_SAMPLE):
             if at and (now_s := owner.now()) - sampled_s > _SAMPLE_S:
                 self._sample(candidates, now_s, now_s - sampled_s)
@@ -257,29 +261,12 @@ class FairTurns:
                 cpu_s = owner.cpu_now() - began_cpu_s
                 ended = open_at_first - len(connections)
                 if self._spending.is_crowded or self._is_too_long(cpu_s, at, ended):
-                    return self._serve_shared(ready[at:]) or is_woken
+                    return self.serve_shared(ready[at:]) or is_woken
             group = ready[at : at + _EVENTS_PER_SAMPLE]
             # Looked up before it is served: it may end, and costs time all the same.
             fd, _ = group[(self._samples * _SPREAD >> 16) % len(group)]
             candidates.append(connections.get(fd))
-            for fd, events in group:
-                try:
-                    connection = connections[fd]
-                except KeyError:
-                    # If it is not the wake-up, its connection was closed in this turn.
-                    is_woken = is_woken or fd in self._wake_fds
-                    continue
-                try:
-                    if events == _EPOLLIN:
-                        connection.on_readable()
-                    else:
-                        connection.on_event(events)
-                except Exception:
-                    owner.reset_after_fault(connection)
-                if owner.evicted:
-                    # Evict at once: the rest of this turn would read even more into
-                    # memory.
-                    owner.evict_pending()
+            is_woken = self.serve(group) or is_woken
         return is_woken
 
     def _sample(
@@ -325,7 +312,7 @@ class FairTurns:
             cpu_s > served * _CHEAP_EVENT_S or self.has_many_new or ended > _MANY_ENDED
         )
 
-    def _serve_shared(self, ready: Sequence[_Event]) -> bool:
+    def serve_shared(self, ready: Sequence[_Event]) -> bool:
         """Serve what is ready and then the backlog, until the turn's time is used up.
 
         Cheap requests come first.  With that rule alone, endless cheap requests would
@@ -395,7 +382,7 @@ class FairTurns:
         """
         if now_s - self._last_busy_s > _BUSY_TIME_ENDS_S:
             self._busy_time += 1
-            self._trust_aged(now_s)
+            self._new.trust_aged(now_s)
             for connection in self._new:
                 connection.busy_time = self._busy_time
 
@@ -492,20 +479,4 @@ class FairTurns:
     def _fade(self, now_s: float) -> None:
         if self._spending.fade(now_s):
             self.backlog.reorder()
-            self._trust_aged(now_s)
-
-    def _trust_aged(self, now_s: float) -> None:
-        """Trust connections that are not new any more and have cost little.
-
-        Costs are measured in shared turns only, and most workers have never seen one
-        when an attack begins.
-        """
-        while self._new:
-            connection, until_s = next(iter(self._new.items()))
-            if until_s > now_s:
-                break
-            # Its cost was only guessed, or has hardly been measured.
-            is_guessed = connection.newness < 0 or connection.cost_class == NEW_CLASS
-            self.forget_new(connection)
-            if is_guessed:
-                connection.cost_class = 0
+            self._new.trust_aged(now_s)

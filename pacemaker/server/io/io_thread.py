@@ -29,7 +29,7 @@ from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import ENDINGS, Ending, counted_as
 from pacemaker.server.io.expendable_connections import ExpendableConnections
-from pacemaker.server.io.fair_turns import FairTurns
+from pacemaker.server.io.fair_turns import MAX_EVENTS, FairTurns
 from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
 from pacemaker.server.io.io_thread_parts import Clocks, ProtocolFactory, SharedParts
 from pacemaker.server.io.queued_calls import QueuedCalls
@@ -321,9 +321,8 @@ class IoThread(threading.Thread):
         self._forgotten += 1
         self._count_end(connection)
         self._accounts.remove_connection(connection.account)
-        self.backlog.discard(connection)
+        self._turns.forget(connection)
         self._expendable.discard(connection)
-        self._turns.forget_new(connection)
         if self.watched.discard(connection):
             self._budget.update(connection, connection.account, 0, self.now())
 
@@ -369,10 +368,11 @@ class IoThread(threading.Thread):
         """Wait for the next events and handle them."""
         turns = self._turns
         due_s = min(self._timers.next_s, self.watched.next_s)
-        max_events = turns.max_events
+        is_shared = turns.is_shared
+        max_events = turns.max_events if is_shared else MAX_EVENTS
         ready = self._epoll.poll(self._timeout_s(due_s), max_events)
         self._turn_time.now_s = now_s = self.now()
-        is_woken = turns.serve(ready)
+        is_woken = turns.serve_shared(ready) if is_shared else turns.serve(ready)
         if now_s >= self._next_timed_s:
             self._time_turn(len(ready))
         # If more may be ready than was fetched, the wake-up may be among the rest.

@@ -17,6 +17,8 @@ class Watchlist(Generic[_T]):
     """Watched connections of one thread.  Only that thread may call the methods.
 
     Attributes:
+        next_s: the time of the next check: 0 in a sweep, infinite if nothing is
+            watched.
         late_s: how late the current sweep began.
     """
 
@@ -25,17 +27,12 @@ class Watchlist(Generic[_T]):
         # The connections that the current sweep has not checked yet.
         self._left: list[_T] = []
         self._next_sweep_s = 0.0
+        # No property: each turn of the loop reads it.
+        self.next_s = math.inf
         self.late_s = 0.0
 
     def __contains__(self, connection: object) -> bool:
         return connection in self._watched
-
-    @property
-    def next_s(self) -> float:
-        """The time of the next check: 0 in a sweep, infinite if nothing is watched."""
-        if self._left:
-            return 0.0
-        return self._next_sweep_s if self._watched else math.inf
 
     def add(self, connection: _T, now_s: float) -> None:
         """Watch a connection."""
@@ -43,12 +40,14 @@ class Watchlist(Generic[_T]):
             # Nothing was watched until now, so no sweep has been scheduled.
             self._next_sweep_s = now_s + limits.SWEEP_S
         self._watched.add(connection)
+        self._update_next()
 
     def discard(self, connection: _T) -> bool:
         """Stop watching a connection; return False if it was not watched."""
         if connection not in self._watched:
             return False
         self._watched.remove(connection)
+        self._update_next()
         return True
 
     def next(self, now_s: float) -> _T | None:
@@ -61,4 +60,12 @@ class Watchlist(Generic[_T]):
             self.late_s = now_s - self._next_sweep_s
             self._next_sweep_s = now_s + limits.SWEEP_S
             self._left.extend(self._watched)
-        return self._left.pop() if self._left else None
+        connection = self._left.pop() if self._left else None
+        self._update_next()
+        return connection
+
+    def _update_next(self) -> None:
+        if self._left:
+            self.next_s = 0.0
+        else:
+            self.next_s = self._next_sweep_s if self._watched else math.inf

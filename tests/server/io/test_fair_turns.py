@@ -14,7 +14,7 @@ import pytest
 from pacemaker.core.accounts.account import KEYS_AND_LISTS_PER_CHARGE, Account
 from pacemaker.server.io import fair_turns, limits
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.fairness import spending
+from pacemaker.server.io.fairness import newcomers, spending
 from pacemaker.server.io.fairness.cost_classes import NEW_CLASS
 from pacemaker.server.io.fairness.spending import CROWD_S, FADE_S
 from pacemaker.server.io.io_states import IoState
@@ -29,7 +29,6 @@ pytestmark = pytest.mark.io
 GIVE_UP_S = 10.0
 BUSY_TIME_ENDS_S = fair_turns._BUSY_TIME_ENDS_S
 UNEVEN_FROM_S = fair_turns._UNEVEN_FROM_S
-MANY_NEW = fair_turns._MANY_NEW
 MANY_ENDED = fair_turns._MANY_ENDED
 PULSE = wire.send_pulse("/w/t/1", b"beat", 5)
 ACK = wire.ack(Type.SEND_PULSE_RESPONSE, 5)
@@ -168,7 +167,7 @@ def test_shared_turn_finds_no_more_than_it_serves_while_nobody_is_uneven() -> No
         _, connection = hand.connect()
         hand.thread.backlog.put(connection)
         turns = hand.thread._turns
-        assert turns.max_events == fair_turns._MAX_UNSORTED
+        assert turns.max_events == fair_turns.MAX_EVENTS
         _spend(hand, connection, 2 * UNEVEN_FROM_S)
         # The connections and the wake-up.
         assert turns.max_events == len(hand.thread.connections) + 1
@@ -213,7 +212,7 @@ def test_busy_connections_are_charged_alike_in_whatever_order_epoll_reports(
         hand.thread.now = TickingClock(fair_turns._SAMPLE_S / 4, hand.clock.now_s)
         hand.thread._turns._spending._next_fade_s = math.inf
         for _ in range(1000):
-            hand.thread._turns._serve_unsorted(ready)
+            hand.thread._turns.serve(ready)
         spent_s = [each.account.spent_s for each in connections[:32]]
         assert min(spent_s) > 0
         assert max(spent_s) < 3 * sum(spent_s) / len(spent_s)
@@ -428,7 +427,7 @@ def test_turn_with_many_new_connections_is_shared() -> None:
     """What they cost is not known yet, so the requests of known workers come first."""
     for known in (40, 39):
         with Hand() as hand:
-            hosts = [f"10.0.1.{number}" for number in range(MANY_NEW + 40)]
+            hosts = [f"10.0.1.{number}" for number in range(newcomers.MANY + 40)]
             peers = [hand.connect(host=host)[0] for host in hosts[:known]]
             hand.clock.now_s += limits.NEW_S
             peers += [hand.connect(host=host)[0] for host in hosts[known:]]

@@ -14,9 +14,10 @@ import pytest
 from pacemaker.core.accounts.account import BURST_S, DEFAULT_LIMITS
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
-from pacemaker.server.io import fair_turns, limits
+from pacemaker.server.io import io_thread, limits
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import Ending
+from pacemaker.server.io.fairness import newcomers
 from pacemaker.server.io.io_states import IoState
 from pacemaker.server.io.sockets import set_reset_on_close
 from pacemaker.server.process import memory
@@ -492,13 +493,13 @@ def test_accepting_is_given_no_more_time_while_many_connections_are_new() -> Non
     seen: list[float] = []
     with Hand() as hand:
         peer, _ = hand.connect()
-        for number in range(fair_turns._MANY_NEW + 1):
+        for number in range(newcomers.MANY + 1):
             hand.connect(host=f"10.0.1.{number}")
         fd = os.eventfd(1)
         hand.thread.attend(fd, seen.append)
         for age_s in (0.0, limits.NEW_S):
             hand.clock.now_s += age_s
-            hand.thread._turns._trust_aged(hand.clock.now_s)
+            hand.thread._turns._new.trust_aged(hand.clock.now_s)
             hand.thread.now = TickingClock(limits.ACCEPT_S, hand.clock.now_s)
             peer.send(wire.path_request(Type.EXISTS, "/w", 1))
             hand.thread.turn()
@@ -526,7 +527,7 @@ def test_full_turn_does_what_other_threads_have_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With more events than a turn fetches, the wake-up may be among the rest."""
-    monkeypatch.setattr(fair_turns, "_MAX_UNSORTED", 1)
+    monkeypatch.setattr(io_thread, "MAX_EVENTS", 1)
     with Hand() as hand:
         peers = [hand.connect()[0] for _ in range(2)]
         epoll = hand.thread._epoll
