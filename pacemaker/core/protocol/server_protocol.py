@@ -495,8 +495,9 @@ class ServerProtocol:
         if key != self._last_key:
             self._last_key = key
         elif self._pulse_fast_path is None or self._pulse_fast_path.key != key:
+            # The earlier string: the history keeps that one, too.
             self._pulse_fast_path = self._dispatcher.pulse_fast_path(
-                key, self.account, self.peer_record
+                self._last_key, self.account, self.peer_record
             )
 
     def _answer_pulses(self, pulses: PulseFastPath) -> int:
