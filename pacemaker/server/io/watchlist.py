@@ -19,7 +19,7 @@ class Watchlist(Generic[_T]):
     Attributes:
         next_s: the time of the next check: 0 in a sweep, infinite if nothing is
             watched.
-        late_s: how late the current sweep began.
+        late_s: how late the current sweep is: it began late, or was interrupted.
     """
 
     def __init__(self) -> None:
@@ -27,6 +27,8 @@ class Watchlist(Generic[_T]):
         # The connections that the current sweep has not checked yet.
         self._left: list[_T] = []
         self._next_sweep_s = 0.0
+        # When `next` was last called.
+        self._looked_s = 0.0
         # No property: each turn of the loop reads it.
         self.next_s = math.inf
         self.late_s = 0.0
@@ -56,10 +58,14 @@ class Watchlist(Generic[_T]):
         It begins a sweep if the time for one has come.  The returned connection may
         have been closed, or may no longer be watched.
         """
-        if not self._left and now_s >= self._next_sweep_s:
+        if self._left:
+            # A sweep may take many turns, and the process may be paused between two.
+            self.late_s = max(self.late_s, now_s - self._looked_s)
+        elif now_s >= self._next_sweep_s:
             self.late_s = now_s - self._next_sweep_s
             self._next_sweep_s = now_s + limits.SWEEP_S
             self._left.extend(self._watched)
+        self._looked_s = now_s
         connection = self._left.pop() if self._left else None
         self._update_next()
         return connection

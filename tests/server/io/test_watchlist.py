@@ -37,6 +37,21 @@ def test_first_sweep_is_not_late() -> None:
     assert watchlist.next_s == 500.0 + SWEEP_S
 
 
+def test_pause_within_a_sweep_makes_it_late() -> None:
+    """A sweep of thousands takes many turns; the process may be paused between two."""
+    watchlist: Watchlist[str] = Watchlist()
+    for name in ("a", "b", "c"):
+        watchlist.add(name, 100.0)
+    now_s = 100.0 + SWEEP_S
+    watchlist.next(now_s)
+    assert watchlist.late_s == 0.0
+    watchlist.next(now_s + 65.0)
+    assert watchlist.late_s == 65.0
+    # The last one of the same sweep was not asked either while nobody was.
+    watchlist.next(now_s + 65.0)
+    assert watchlist.late_s == 65.0
+
+
 def test_late_sweep_says_how_late_it_is() -> None:
     """A late sweep means that the process was paused, so peers get that time back."""
     watchlist: Watchlist[str] = Watchlist()
