@@ -21,6 +21,9 @@ Network: TypeAlias = IPv4Network | IPv6Network
 # A subscriber of IPv6 has at least a /64, and therefore 2**64 addresses.
 _IPV6_PREFIX: Final = 64
 
+# How many bits are before the IPv4 address in an IPv6 address that it is mapped into.
+_MAPPED_PREFIX: Final = 96
+
 # Networks in which each connection counts as an address of its own: by default this
 # host, for a relay or a proxy on it.
 DEFAULT_SHARED_NETWORKS: Final[tuple[Network, ...]] = (
@@ -71,4 +74,12 @@ def parse_shared_networks(values: Iterable[str]) -> tuple[Network, ...]:
     values = tuple(values)
     if values == ("none",):
         return ()
-    return tuple(ip_network(value) for value in values)
+    return tuple(_unmapped(ip_network(value)) for value in values)
+
+
+def _unmapped(network: Network) -> Network:
+    """Return a network; one of IPv4 that is mapped into IPv6 as that of IPv4."""
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None:
+        return network
+    return IPv4Network((int(mapped), network.prefixlen - _MAPPED_PREFIX))

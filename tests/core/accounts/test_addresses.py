@@ -16,6 +16,16 @@ def test_shared_networks_are_read_as_administrators_write_them() -> None:
     assert parse_shared_networks(["none"]) == ()
 
 
+def test_shared_network_of_mapped_addresses_is_one_of_ipv4() -> None:
+    """A peer that is mapped into IPv6 counts as its IPv4 address."""
+    values = ["::ffff:10.1.2.3", "::ffff:10.9.0.0/112", "::/0"]
+    assert list(map(str, parse_shared_networks(values))) == [
+        "10.1.2.3/32",
+        "10.9.0.0/16",
+        "::/0",
+    ]
+
+
 @pytest.mark.parametrize("value", ["10.0.0.1/8", "localhost", "none"])
 def test_what_is_no_network_is_refused(value: str) -> None:
     """The error names the value."""
