@@ -380,8 +380,8 @@ class RelayBackend:
         """Return the answer to a list."""
         return self._names
 
-    def name_slices(self, path: str) -> Iterator[list[str]]:
-        """Yield the answer to a list in batches."""
+    def name_slices(self, path: str, seen: set[str]) -> Iterator[list[str]]:
+        """Yield the answer to a list, which has each name once, in batches."""
         names = self._names
         return (
             names[at : at + NAMES_PER_STEP]

@@ -68,8 +68,8 @@ class HeartbeatStore(PulseStore, ReadableStore, Protocol):
     def list_nodes(self, path: str) -> list[str]:
         """Return the names of a directory."""
 
-    def name_slices(self, path: str) -> Iterator[list[str]]:
-        """Yield the names of a large directory in batches."""
+    def name_slices(self, path: str, seen: set[str]) -> Iterator[list[str]]:
+        """Yield the names of a large directory in batches; see `Store.name_slices`."""
 
     def delete(self, key: str) -> None:
         """Remove exactly this key."""
@@ -271,8 +271,9 @@ class Dispatcher:
             if sum(map(len, names)) <= self._max_names_characters:
                 kind = messages.GET_ALL_NODES_FOR_PATH_RESPONSE
                 return Message(kind, Nodes(names), message_id)
-        slices = self._store.name_slices(path)
-        return LargeList(path, slices, count, message_id, self._max_body_bytes)
+        seen: set[str] = set()
+        slices = self._store.name_slices(path, seen)
+        return LargeList(path, slices, count, message_id, self._max_body_bytes, seen)
 
     def _get_pulse(self, path: str) -> Pulse:
         details = self._store.get(path)

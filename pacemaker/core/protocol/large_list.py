@@ -12,7 +12,9 @@ the names that it does not know, so later lists reach the remaining ones.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from pacemaker.wire import fast_codec, messages
@@ -37,9 +39,10 @@ class LargeList:
         count: the approximate number of names.
         message_id: the message id of the request.
         max_body_bytes: the size of the largest reply.
+        seen: names that the slices must not give again; its memory is the list's.
 
     Attributes:
-        size_bytes: the memory that the reply takes so far.
+        size_bytes: the size of the names written so far.
     """
 
     def __init__(
@@ -49,12 +52,14 @@ class LargeList:
         count: int,
         message_id: int,
         max_body_bytes: int,
+        seen: AbstractSet[str] = frozenset(),
     ) -> None:
         self._path = path
         self._slices = slices
         self._count = count
         self._message_id = message_id
         self._max_bytes = max_body_bytes - fast_codec.NODES_OVERHEAD_BYTES
+        self._seen = seen
         self._names: list[str] = []
         self._given = 0
         self._left_out = 0
@@ -63,6 +68,11 @@ class LargeList:
 
     def __repr__(self) -> str:
         return f"<LargeList {quoted(self._path)} given={self._given} of={self._count}>"
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory that the list takes so far."""
+        return self.size_bytes + (sys.getsizeof(self._seen) if self._seen else 0)
 
     @property
     def request_frame(self) -> bytes:

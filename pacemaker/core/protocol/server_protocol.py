@@ -299,9 +299,10 @@ class ServerProtocol:
 
     @property
     def buffered_bytes(self) -> int:
-        """The memory of unread bytes and of a list that is being written."""
-        listed_bytes = 0 if self._large_list is None else self._large_list.size_bytes
-        return self.frames.unread_bytes + listed_bytes
+        """The memory of unread bytes, a list that is being written, kept replies."""
+        large_list = self._large_list
+        listed_bytes = 0 if large_list is None else large_list.memory_bytes
+        return self.frames.unread_bytes + listed_bytes + self._outgoing_bytes
 
     def snapshot(self, unsent: bytes = b"") -> ProtocolSnapshot | None:
         """Return the state, or None if closed or during a SASL exchange.

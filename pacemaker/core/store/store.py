@@ -368,7 +368,7 @@ class Store:
         Each key that begins with the prefix contributes the first non-empty segment
         after the prefix.  Each name is given once.
         """
-        return [name for names in self.name_slices(path) for name in names]
+        return [name for names in self.name_slices(path, set()) for name in names]
 
     def count_names(self, path: str) -> int:
         """Return how many names are directly below a path, or slightly more.
@@ -378,27 +378,33 @@ class Store:
         with self._lock:
             return sum(map(len, self._trie.directory_nodes(path)))
 
-    def name_slices(self, path: str) -> Iterator[list[str]]:
+    def name_slices(self, path: str, seen: set[str]) -> Iterator[list[str]]:
         """Yield the names directly below a path in batches, each name once.
 
         The lock is held for the copy of one batch at a time.  A name that is added or
         removed meanwhile may or may not be included.
+
+        Args:
+            path: the path.
+            seen: an empty set, for the names given so far.  It stays empty if none can
+                come twice.
         """
         with self._lock:
             levels = self._trie.directory_nodes(path)
             parts = [part for level in levels for part in parts_of(level)]
-        return self._slices_of(parts, len(levels) > 1)
+        return self._slices_of(parts, seen if len(levels) > 1 else None)
 
-    def _slices_of(self, parts: list[Node], has_levels: bool) -> Iterator[list[str]]:
+    def _slices_of(
+        self, parts: list[Node], seen: set[str] | None
+    ) -> Iterator[list[str]]:
         # If a node is rebuilt or widened meanwhile, the list goes on with the old node.
         # That still holds the names of its time, so no name is given twice.  If it is
         # detached, its entries are removed under the lock, too (`detached`).
-        seen: set[str] = set()
         for part in parts:
             with self._lock:
                 names = list(part)
             slice_ = [name for name in names if name]
-            if has_levels:
+            if seen is not None:
                 slice_ = [name for name in slice_ if name not in seen]
                 seen.update(slice_)
             yield slice_

@@ -132,9 +132,25 @@ def test_long_path_is_shortened_in_the_log() -> None:
     assert len(quoted("/a\x1b" * 5_000_000)) < 1_500
 
 
+def test_names_that_might_come_twice_take_memory() -> None:
+    """If keys have empty segments, a list remembers the names that it has given."""
+    for odd, has_memory in (("/w/x", False), ("/w//x", True)):
+        store = Store()
+        for number in range(2 * LARGE_LIST_NAMES):
+            store.put(f"/w/{number}", b"")
+        store.put(odd, b"")
+        seen: set[str] = set()
+        slices = store.name_slices("/w", seen)
+        made = LargeList("/w", slices, store.count_names("/w"), 7, LIMIT, seen)
+        assert made.step() is None
+        more_bytes = made.memory_bytes - made.size_bytes
+        assert (more_bytes > 32 * LARGE_LIST_NAMES) == has_memory
+
+
 def changing(store: Store) -> Iterator[bytes]:
     """List a large directory while names are added and removed."""
-    made = LargeList("/w", store.name_slices("/w"), store.count_names("/w"), 7, LIMIT)
+    slices = store.name_slices("/w", set())
+    made = LargeList("/w", slices, store.count_names("/w"), 7, LIMIT)
     number = 0
     while (chunks := made.step()) is None:
         store.put(f"/w/new-{number}", b"")

@@ -28,6 +28,17 @@ def hold(hand: Hand, peer: Wire, request: bytes = GET) -> None:
     hand.turn_until(lambda: hand.miss_holder.held_read_bytes > before_bytes)
 
 
+def test_replies_that_are_kept_back_count_as_buffered() -> None:
+    """While misses are held, a batch is answered as a whole: its replies wait."""
+    with Hand(hold_s=HOLD_S) as hand:
+        hand.store.put(KEY, b"x" * 10_000)
+        peer, _ = hand.connect()
+        reads = [wire.path_request(Type.GET_PULSE, KEY, id_) for id_ in range(200)]
+        peer.send(b"".join(reads))
+        hand.turn_until(lambda: bool(hand.thread.backlog))
+        assert hand.budget.total_bytes > 10 * 10_000
+
+
 def is_clear(hand: Hand) -> bool:
     """Whether no held read has left anything behind."""
     return not hand.miss_holder.held_read_bytes and not hand.store._awaited
