@@ -52,6 +52,8 @@ MAX_EVENTS: Final = 1024
 _MAX_SHARED: Final = 4096
 # In classes up to this one (see `cost_classes`) an event takes under 0.8 ms.
 _CHEAPEST_CLASSES: Final = 3
+# After this long, the calls of other threads run, whatever is left of an unsorted turn.
+_LONGEST_UNSORTED_S: Final = 0.05
 # If each event of a turn takes no more than this, the events come from many workers.
 _CHEAP_EVENT_S: Final = 0.00008
 
@@ -249,7 +251,8 @@ class FairTurns:
         # One connection of each group of events since the last sample.
         candidates: list[Connection | None] = []
         open_at_first = len(connections)
-        sampled_s, began_cpu_s = owner.now(), owner.cpu_now()
+        began_s = sampled_s = owner.now()
+        began_cpu_s = owner.cpu_now()
         for at in range(0, len(ready), _EVENTS_PER_SAMPLE):
             if at and (now_s := owner.now()) - sampled_s > _SAMPLE_S:
                 self._sample(candidates, now_s, now_s - sampled_s)
@@ -262,6 +265,9 @@ class FairTurns:
                 ended = open_at_first - len(connections)
                 if self._spending.is_crowded or self._is_too_long(cpu_s, at, ended):
                     return self.serve_shared(ready[at:]) or is_woken
+                if now_s - began_s > _LONGEST_UNSORTED_S:
+                    # Epoll reports the rest again.  The wake-up may be among it.
+                    return True
             group = ready[at : at + _EVENTS_PER_SAMPLE]
             # Looked up before it is served: it may end, and costs time all the same.
             fd, _ = group[(self._samples * _SPREAD >> 16) % len(group)]
@@ -409,13 +415,13 @@ class FairTurns:
         if self._spending.is_crowded:
             return limits.TURN_S / 2
         # Nobody is a crowd, so the backlog is everybody's: a thousand workers that have
-        # just connected, say.  It gets as much as the others had, or some of them would
-        # wait for seconds.  If only costly requests are ready, they gain nothing by
-        # waiting for each other, and the sooner all are served, the sooner turns need
-        # not be shared any more.
+        # just connected, say.  It gets as much as the others had, unless the turn would
+        # become too long; otherwise some of them would wait for seconds.  If only
+        # costly requests are ready, they gain nothing by waiting for each other, and
+        # the sooner all are served, the sooner turns need not be shared any more.
         if are_costly:
             return _COSTLY_TURN_S
-        return max(limits.TURN_S / 2, served_s)
+        return max(limits.TURN_S / 2, min(served_s, _CHEAP_TURN_S - served_s))
 
     def _defer(self, connection: Connection) -> None:
         """Put a connection into the backlog together with its reported events.

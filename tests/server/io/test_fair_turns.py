@@ -440,6 +440,23 @@ def test_turn_with_many_new_connections_is_shared() -> None:
             assert bool(hand.thread.backlog) == (known == 39)
 
 
+def test_turn_that_takes_long_ends_for_the_calls_of_other_threads() -> None:
+    """Even if each of its events is cheap; epoll reports the rest again."""
+    with Hand() as hand:
+        peers = [hand.connect(host=f"10.0.1.{number}")[0] for number in range(60)]
+        for peer in peers:
+            peer.send(PULSE)
+        hand.thread.cpu_now = TickingClock(0.0)
+        hand.thread.now = TickingClock(0.02, hand.clock.now_s)
+        done: list[int] = []
+        hand.thread.call(lambda: done.append(hand.figures.pulses))
+        hand.thread.turn()
+        assert 0 < done[0] < len(peers)
+        assert not hand.thread.backlog
+        hand.thread.now = hand.clock
+        hand.turn_until(lambda: hand.figures.pulses == len(peers))
+
+
 def test_rest_of_a_turn_is_shared_once_somebody_is_a_crowd() -> None:
     """A host that closes 3,000 connections at once does not take all of the turn."""
     for hosts in (["10.0.0.1"] * 200, [f"10.0.1.{number}" for number in range(200)]):
