@@ -18,8 +18,10 @@ _COUNTED: Final = (
     "refused_reads",
     "anonymous_deletes",
     "refused_connections",
+    "closed_for_room",
     "refused_heartbeats",
     "refused_holds",
+    "refused_steps",
     "evictions",
     "delays",
     "failed_logins",
@@ -56,6 +58,8 @@ _ADDED_UP: Final = (
     "ended_refused",
     "ended_by_stop",
     "ended_by_fault",
+    "closed_for_room",
+    "refused_steps",
 )
 
 
@@ -86,6 +90,8 @@ class Figures:
             a limit.
         ended_by_stop: those that a stop ended.
         ended_by_fault: those that a bug in the daemon ended.
+        closed_for_room: those of `ended_refused` that had to make room for others.
+        refused_steps: those whose SASL step had to wait, and no room was left.
         delays: how often a connection had to wait because its address created too many
             new keys or asked for too many lists.
         anonymous_deletes: deletes by peers that could have authenticated but have
@@ -119,6 +125,8 @@ class Figures:
     ended_refused: int = 0
     ended_by_stop: int = 0
     ended_by_fault: int = 0
+    closed_for_room: int = 0
+    refused_steps: int = 0
     delays: int = 0
     anonymous_deletes: int = 0
     addresses: int = 0

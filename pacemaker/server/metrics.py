@@ -197,6 +197,16 @@ def _connections(measured: Measurements) -> Iterator[Metric]:
         figures.refused_connections,
     )
     yield _counter(
+        "connections_closed_for_room",
+        "Silent connections that were closed because others needed their descriptors.",
+        figures.closed_for_room,
+    )
+    yield _counter(
+        "sasl_steps_refused",
+        "SASL steps that were refused because too many of an address wait.",
+        figures.refused_steps,
+    )
+    yield _counter(
         "evictions",
         "Connections that were ended because all buffers were full.",
         figures.evictions,

@@ -66,6 +66,7 @@ def test_figures_of_threads_add_up() -> None:
         for name in ("accepted", "ended", "ended_refused", "ended_by_stop"):
             setattr(part, name, 2 * number)
         part.ended_by_fault = part.anonymous_deletes = 3 * number
+        part.closed_for_room = part.refused_steps = 5 * number
         part.pulse_size_histogram[4] = part.requests[10] = part.unauthorized[2] = (
             4 * number
         )
@@ -77,6 +78,7 @@ def test_figures_of_threads_add_up() -> None:
     assert (total.accepted, total.ended, total.ended_refused) == (22, 22, 22)
     assert (total.ended_by_stop, total.ended_by_fault) == (22, 33)
     assert total.anonymous_deletes == 33
+    assert (total.closed_for_room, total.refused_steps) == (55, 55)
     assert (total.pulses, total.reads, total.refused_reads) == (44, 44, 44)
 
 
@@ -101,8 +103,9 @@ def test_minute_is_described_by_differences() -> None:
         "last minute: pulses=3 pulse_bytes=100 reads=2 read_bytes=100"
         " largest_heartbeat_bytes=60 average_heartbeat_bytes=33 keys=7 connections=4"
         " addresses=3 most_connections_of_an_address=2 refused_reads=2"
-        " anonymous_deletes=0 refused_connections=0 refused_heartbeats=0"
-        " refused_holds=0 evictions=1 delays=1 failed_logins=0 delayed_logins=0"
+        " anonymous_deletes=0 refused_connections=0 closed_for_room=0"
+        " refused_heartbeats=0 refused_holds=0 refused_steps=0 evictions=1 delays=1"
+        " failed_logins=0 delayed_logins=0"
     )
 
 

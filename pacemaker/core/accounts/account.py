@@ -29,11 +29,16 @@ PRESSURE: Final = 0.75
 # The account of a connection is charged after this many new keys and lists of its own:
 # often enough to enforce the account's rates, and seldom enough to cost nothing.  Below
 # it, a connection never waits, whatever others at its address do.  A peer that connects
-# again each time to stay below it meets the limits of connections.
+# again each time stays below it, and is never delayed for this.  Even so it cannot take
+# the time of others (`fair_turns`), nor more than its share of the store.
 KEYS_AND_LISTS_PER_CHARGE: Final = 32
 
 # The largest burst: what an account's rates allow in this many seconds.
 BURST_S: Final = 5.0
+
+# The most that an account may owe, in seconds.  Otherwise a peer that connects again
+# and again could run up a debt of minutes, and leave it to the others at its address.
+MAX_DEBT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,7 @@ DEFAULT_LIMITS: Final = AddressLimits()
 
 
 class TokenBucket:
-    """A token bucket, counted in seconds.  A full one holds `BURST_S`."""
+    """A token bucket, counted in seconds: from `-MAX_DEBT_S` to `BURST_S`."""
 
     __slots__ = ("_charged_s", "_credit_s")
 
@@ -94,7 +99,7 @@ class TokenBucket:
         else:
             earned_s = max(0.0, now_s - self._charged_s)
             credit_s = min(BURST_S, self._credit_s + earned_s)
-        self._credit_s = credit_s - cost_s
+        self._credit_s = max(credit_s - cost_s, -MAX_DEBT_S)
         self._charged_s = now_s
         return max(0.0, -self._credit_s)
 
@@ -180,6 +185,15 @@ class Account:
         lists, self.uncharged_lists = self.uncharged_lists, 0
         cost_s = new_keys / limits.new_keys_per_s + lists / limits.lists_per_s
         return self._work.charge(cost_s, now_s)
+
+    def share_s(self, limits: AddressLimits) -> float:
+        """Return how long each connection takes from one charge to the next.
+
+        That is, if all of them share the account's rate equally.  One that takes longer
+        has no part in it if the account is overdrawn.
+        """
+        per_s = min(limits.new_keys_per_s, limits.lists_per_s)
+        return self.connections * KEYS_AND_LISTS_PER_CHARGE / per_s
 
     def connects_too_often(self, now_s: float, limits: AddressLimits) -> bool:
         """Charge a new connection; return whether there were too many recently."""

@@ -40,6 +40,7 @@ from pacemaker.server.io.io_states import ALWAYS_REPORTED, INTEREST, IoState
 from pacemaker.server.io.sockets import (
     set_reset_on_close,
     shrink_receive_buffer,
+    silence_s,
     undelivered_bytes,
     unread_bytes,
 )
@@ -87,6 +88,7 @@ class Connection:
         "_wait",
         "account",
         "busy_time",
+        "charged_s",
         "cost_class",
         "ending",
         "fd",
@@ -133,6 +135,8 @@ class Connection:
         self.is_established = False
         # Less than 0 until its cost is known; the newest connection has the least.
         self.newness = 0
+        # When its account was last charged for its keys and lists.
+        self.charged_s = owner.now()
         self.fd = sock.fileno()
         self.io_state = _READING
         self.ending: Ending | None = None
@@ -251,11 +255,13 @@ class Connection:
 
         The bytes must be exactly one CREATE_PATH.  If others could follow, a peer could
         get a fast path with them, and would never be logged.
+
+        It stays expendable, as if it had sent nothing: it has its reply.
         """
-        self.owner.note_first_bytes(self)
         if _is_create_path(data):
             _logger.debug("%s: connected, with CREATE_PATH", self.protocol.peer)
             return
+        self.owner.note_first_bytes(self)
         self._is_greeted = True
         _logger.info("%s: connected", self.protocol.peer)
 
@@ -396,17 +402,29 @@ class Connection:
         """End the connection to make room in the budget of all buffers."""
         buffered_bytes = self.protocol.buffered_bytes + self.unsent_bytes
         if buffered_bytes and not self.is_closed:
-            reason = "all buffers are full (--buffer-budget)"
+            reason = "buffers are full (--buffer-budget, --address-limit buffered=)"
             detail = "its bytes weigh the most by size and age"
             self.end(Ending.EVICTED, LimitError(reason, detail))
             self.owner.note_evicted(buffered_bytes)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its peer has been silent for so long that it may be closed.
+
+        If it waits for a reply, or has sent a part of a request, it has a deadline.
+        """
+        if self.io_state is not _READING or self._wait is not _REQUEST:
+            return False
+        return not unread_bytes(self.fd) and silence_s(self._sock) >= limits.IDLE_S
 
     def close_if_expendable(self) -> bool:
         """Close it, unless it has sent something by now; return whether it is closed.
 
         What a new worker has sent may still be in the kernel.
         """
-        if self.io_state is not _LINGERING and unread_bytes(self.fd):
+        if self.io_state is not _LINGERING and (
+            unread_bytes(self.fd) or (self._is_greeted and not self.is_idle)
+        ):
             return False
         self.close_to_make_room("no room for silent connections")
         return True
@@ -414,10 +432,10 @@ class Connection:
     def close_to_make_room(self, reason: str) -> None:
         """Close it at once, because its descriptor is needed.
 
-        Nothing was read from it yet, or it lingers.  If it lingers, its own refusal was
-        logged before, and `end` ignores the error given here.
+        Nothing was read from it yet, or not for long, or it lingers.  If it lingers,
+        its own refusal was logged before, and `end` ignores the error given here.
         """
-        error = LimitError(reason, "nothing was read from it yet")
+        error = LimitError(reason, "it has sent nothing, or nothing lately")
         self.end(Ending.MADE_ROOM, error)
 
     @property

@@ -213,14 +213,14 @@ ENDINGS: Final[Mapping[Ending, EndingRule]] = {
         close=CloseMode.LINGER,
     ),
     Ending.NO_SASL_STEP: _refusal_rule(
-        decided_by="`SaslStepRunner`",
+        decided_by="`SaslStepRunner`, counted as `refused_steps` too",
         when="no thread for its SASL step, or too many steps wait",
         replies=ReplyFlush.UNLESS_STUCK,
         close=CloseMode.LINGER,
     ),
     # It has not sent anything that was read, or lingers, so there is nothing to lose.
     Ending.MADE_ROOM: _refusal_rule(
-        decided_by="`AdmissionControl`",
+        decided_by="`AdmissionControl`, counted as `closed_for_room` too",
         when="its descriptor is needed for a new connection",
         replies=ReplyFlush.NONE,
         close=CloseMode.FIN,
@@ -277,6 +277,13 @@ ENDINGS: Final[Mapping[Ending, EndingRule]] = {
         level=logging.ERROR,
         text="upgraded, but started empty and reset every connection: %s",
     ),
+}
+
+
+# Figures of a single ending, which count it besides the figure of its rule.
+OWN_FIGURES: Final[Mapping[Ending, str]] = {
+    Ending.MADE_ROOM: "closed_for_room",
+    Ending.NO_SASL_STEP: "refused_steps",
 }
 
 

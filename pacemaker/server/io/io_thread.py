@@ -27,10 +27,11 @@ from pacemaker.core.protocol.miss_holder import MissHolder
 from pacemaker.errors import LimitError
 from pacemaker.server.io import limits
 from pacemaker.server.io.connection import Connection
-from pacemaker.server.io.endings import ENDINGS, Ending, counted_as
+from pacemaker.server.io.endings import ENDINGS, OWN_FIGURES, Ending, counted_as
 from pacemaker.server.io.expendable_connections import ExpendableConnections
 from pacemaker.server.io.fair_turns import MAX_EVENTS, FairTurns
 from pacemaker.server.io.handoff import AcceptedSocket, HandoffQueue
+from pacemaker.server.io.idle_search import IdleSearch
 from pacemaker.server.io.io_thread_parts import Clocks, ProtocolFactory, SharedParts
 from pacemaker.server.io.queued_calls import QueuedCalls
 from pacemaker.server.io.timers import Timers
@@ -97,6 +98,7 @@ class IoThread(threading.Thread):
         self.connections: dict[int, Connection] = {}
         self.watched: Watchlist[Connection] = Watchlist()
         self._expendable: ExpendableConnections[Connection] = ExpendableConnections()
+        self._idle_search = IdleSearch(self.connections, self._expendable.add)
         # Descriptors that are no connection's, and what to call while one is readable.
         self._attended: dict[int, Callable[[float], None]] = {}
         self._wake_fds = {self._calls.fd}
@@ -164,6 +166,13 @@ class IoThread(threading.Thread):
         """
         self._expendable.promise(account)
         self.call(lambda: self._make_room(account))
+
+    def look_for_idle(self) -> None:
+        """Let some connections become expendable if they have been idle for long.
+
+        Only the acceptor calls this, because no connection is expendable.
+        """
+        self.call(lambda: self._idle_search.look(self.now()))
 
     @property
     def expendable_count(self) -> int:
@@ -281,18 +290,26 @@ class IoThread(threading.Thread):
         Args:
             connection: the connection.
             has_charged: whether it has created many keys or asked for many lists.  If
-                its account did so too fast, the connection continues only once the
-                account has credit again.
+                its account did so too fast, and the connection has taken part in that,
+                it continues only once the account has credit again.
         """
-        wait_s = 0.0
-        if has_charged:
-            wait_s = connection.account.charge_work(self.now(), self._address_limits)
+        wait_s = self._charge(connection) if has_charged else 0.0
         if wait_s:
             self.figures.delays += 1
             self._turns.withdraw(connection)
             self.call_later(wait_s, lambda: self._put_back(connection))
         else:
             self.backlog.put(connection)
+
+    def _charge(self, connection: Connection) -> float:
+        """Charge a connection's account; return how long the connection has to wait."""
+        now_s, account = self.now(), connection.account
+        since_s = now_s - connection.charged_s
+        connection.charged_s = now_s
+        wait_s = account.charge_work(now_s, self._address_limits)
+        # Nimbus lists at the address of an attacker that lists a thousand times as
+        # often.  Only those that do more than their share wait for that.
+        return 0.0 if since_s >= account.share_s(self._address_limits) else wait_s
 
     def note_first_bytes(self, connection: Connection) -> None:
         """Record that a connection has sent something, now or before an upgrade."""
@@ -337,8 +354,9 @@ class IoThread(threading.Thread):
         figures = self.figures
         figures.connections -= 1
         figures.ended += 1
-        if rule.counter is not None:
-            setattr(figures, rule.counter, getattr(figures, rule.counter) + 1)
+        for name in (rule.counter, OWN_FIGURES.get(ending)):
+            if name is not None:
+                setattr(figures, name, getattr(figures, name) + 1)
         if rule.history is not None:
             peer_record = connection.protocol.peer_record
             peer_record.end, peer_record.ended_s = rule.history, self._turn_time.now_s

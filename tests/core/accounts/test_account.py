@@ -6,6 +6,8 @@ import pytest
 
 from pacemaker.core.accounts.account import (
     BURST_S,
+    KEYS_AND_LISTS_PER_CHARGE,
+    MAX_DEBT_S,
     Account,
     AddressLimits,
     TokenBucket,
@@ -47,11 +49,19 @@ def test_full_bucket_pays_at_once_and_an_empty_one_says_how_long_to_wait() -> No
     """A bucket earns one second per second, and holds at most its burst."""
     bucket = TokenBucket()
     assert bucket.charge(BURST_S, 100.0) == 0.0
-    assert bucket.charge(2.0, 100.0) == 2.0
-    assert bucket.charge(0.0, 101.5) == 0.5
-    assert bucket.charge(1.0, 102.0) == 1.0
+    assert bucket.charge(0.75, 100.0) == 0.75
+    assert bucket.charge(0.0, 100.5) == 0.25
+    assert bucket.charge(0.5, 100.75) == 0.5
     # A day later it is full, and no fuller.
-    assert bucket.charge(BURST_S + 1.0, 90_000.0) == 1.0
+    assert bucket.charge(BURST_S + 0.5, 90_000.0) == 0.5
+
+
+def test_debt_is_bounded() -> None:
+    """Whoever comes later at the same address does not wait for minutes."""
+    bucket = TokenBucket()
+    for _ in range(3):
+        assert bucket.charge(1_000.0, 100.0) == MAX_DEBT_S
+    assert bucket.charge(0.0, 100.0 + MAX_DEBT_S) == 0.0
 
 
 def test_bucket_earns_nothing_while_the_clock_stands_or_goes_back() -> None:
@@ -65,10 +75,18 @@ def test_account_pays_for_new_keys_and_lists_once() -> None:
     """New keys and lists that were charged once are not charged again."""
     limits = AddressLimits(new_keys_per_s=100.0, lists_per_s=10.0)
     account = Account("10.0.0.5")
-    account.uncharged_new_keys, account.uncharged_lists = 500, 20
-    assert account.charge_work(100.0, limits) == pytest.approx(5.0 + 2.0 - BURST_S)
+    account.uncharged_new_keys, account.uncharged_lists = 500, 5
+    assert account.charge_work(100.0, limits) == pytest.approx(5.0 + 0.5 - BURST_S)
     assert (account.uncharged_new_keys, account.uncharged_lists) == (0, 0)
-    assert account.charge_work(100.0, limits) == pytest.approx(2.0)
+    assert account.charge_work(100.0, limits) == pytest.approx(0.5)
+
+
+def test_share_of_a_connection_is_that_of_the_slower_rate() -> None:
+    """With more connections, each has to take longer."""
+    account = Account("10.0.0.5")
+    account.connections = 50
+    limits = AddressLimits(new_keys_per_s=1_000.0, lists_per_s=10.0)
+    assert account.share_s(limits) == 50 * KEYS_AND_LISTS_PER_CHARGE / 10.0
 
 
 def test_account_arrives_too_often_above_its_rate() -> None:

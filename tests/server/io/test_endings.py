@@ -23,6 +23,7 @@ from pacemaker.server.io.acceptor import Acceptor
 from pacemaker.server.io.connection import Connection
 from pacemaker.server.io.endings import (
     ENDINGS,
+    OWN_FIGURES,
     CloseMode,
     Ending,
     ReplyFlush,
@@ -127,7 +128,7 @@ CASES: Mapping[Ending, Case] = {
     Ending.OVERDUE: Case(
         _keep_frame_unfinished, "closed: out of time: frame not complete", "eof"
     ),
-    Ending.EVICTED: Case(_fill_buffers, "closed: all buffers are full", "eof"),
+    Ending.EVICTED: Case(_fill_buffers, "closed: buffers are full", "eof"),
     Ending.NO_SASL_STEP: Case(_begin_sasl, "closed: the server has no thread", "eof"),
     Ending.MADE_ROOM: Case(_need_room, "closed: no room for silent", "eof"),
     Ending.STOPPED: Case(_stop, "", "reset"),
@@ -164,6 +165,10 @@ def test_ending_of_a_connection_is_what_its_rule_says(
             peer.close()
         hand.turn_until(lambda: connection.is_closed)
         _check_counted(hand.figures, rule.counter)
+        own = {
+            each for each, name in OWN_FIGURES.items() if getattr(hand.figures, name)
+        }
+        assert own == {ending} & OWN_FIGURES.keys()
         assert connection.protocol.peer_record.end is rule.history
         lines = [
             (record.levelno, record.getMessage())
@@ -276,6 +281,9 @@ class Refuser:
     def add_connection(self, *arguments: object) -> NoReturn:
         """Fail."""
         raise FaultError
+
+    def look_for_idle(self) -> None:
+        """Find nothing."""
 
 
 @pytest.mark.parametrize(
