@@ -301,6 +301,7 @@ class Acceptor:
         """
         thread = max(self._threads, key=lambda each: each.expendable_count)
         if thread.expendable_count <= 0:
+            self._look_for_idle()
             reason = "raise the limit (LimitNOFILE=)"
             raise LimitError("too many connections", reason)
         self._making_room.add(thread)
@@ -316,7 +317,13 @@ class Acceptor:
             if thread.can_make_room(account):
                 self._making_room.add(thread)
                 return thread
+        self._look_for_idle()
         raise _too_many(reason, account)
+
+    def _look_for_idle(self) -> None:
+        """Let the threads look for room, for those that try again."""
+        for thread in self._threads:
+            thread.look_for_idle()
 
 
 def _too_many(reason: str, account: Account) -> LimitError:

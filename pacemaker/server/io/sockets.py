@@ -13,6 +13,8 @@ from pacemaker.texts import host_and_port
 
 _LINGER_RESET: Final = struct.pack("ii", 1, 0)
 _LINGER_OFF: Final = struct.pack("ii", 0, 0)
+# The beginning of `struct tcp_info`, up to `tcpi_last_data_recv`.
+_SILENCE_MS: Final = struct.Struct("=52xI")
 
 
 def unmapped(host: str) -> str:
@@ -68,6 +70,13 @@ def unread_bytes(fd: int) -> int:
 def undelivered_bytes(fd: int) -> int:
     """Ask the kernel how many bytes the peer has not yet acknowledged (SIOCOUTQ)."""
     return _ask_kernel(fd, termios.TIOCOUTQ)
+
+
+def silence_s(sock: socket.socket) -> float:
+    """Ask the kernel for how long the peer has sent nothing (TCP_INFO)."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _SILENCE_MS.size)
+    silence_ms: int = _SILENCE_MS.unpack(info)[0]
+    return silence_ms / 1000
 
 
 def _ask_kernel(fd: int, question: int) -> int:

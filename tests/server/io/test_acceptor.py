@@ -35,6 +35,7 @@ class FakeIoThread:
         self.expendable_count = 0
         self.is_opening = False
         self.made_room = 0
+        self.searches = 0
         self.failures = 0
         self.added: list[tuple[socket.socket, PeerAddress]] = []
         self.calls: list[Callable[[], None]] = []
@@ -53,6 +54,10 @@ class FakeIoThread:
             raise RuntimeError("as asked for")
         self.added.append((sock, peer))
         self.load += 1
+
+    def look_for_idle(self) -> None:
+        """Count how often idle connections are looked for."""
+        self.searches += 1
 
     def make_room(self) -> None:
         """Count how often another connection has to make room."""
@@ -217,6 +222,7 @@ def test_connection_is_refused_if_none_is_expendable(listener: socket.socket) ->
             peer.recv(1)
     assert not thread.added
     assert not thread.made_room
+    assert thread.searches == 1, "the next one finds no room either"
     _end(acceptor, thread)
 
 

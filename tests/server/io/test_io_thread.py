@@ -11,7 +11,12 @@ import threading
 
 import pytest
 
-from pacemaker.core.accounts.account import BURST_S, DEFAULT_LIMITS
+from pacemaker.core.accounts.account import (
+    BURST_S,
+    DEFAULT_LIMITS,
+    KEYS_AND_LISTS_PER_CHARGE,
+    Account,
+)
 from pacemaker.errors import LimitError
 from pacemaker.sasl.mechanism import ServerMechanism
 from pacemaker.server.io import io_thread, limits
@@ -259,6 +264,31 @@ def test_calls_of_others_wait_for_one_turn_at_most() -> None:
         assert done == [True]
 
 
+def test_connection_does_not_wait_for_what_the_others_of_its_address_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nimbus lists seldom, and may share its address with somebody who does not."""
+    wait_s = 0.01
+    monkeypatch.setattr(Account, "charge_work", lambda *_: wait_s)
+    a_list = wire.path_request(Type.GET_ALL_NODES_FOR_PATH, "/a", 1)
+    with Hand() as hand:
+        nimbus, connection = hand.connect(host="10.0.0.1")
+        hand.connect(host="10.0.0.1")
+        share_s = connection.account.share_s(DEFAULT_LIMITS)
+        delays = []
+        for age_s in (0.0, share_s):
+            hand.clock.now_s += age_s
+            nimbus.send(a_list * KEYS_AND_LISTS_PER_CHARGE)
+            before = hand.figures.delays
+            for _ in range(KEYS_AND_LISTS_PER_CHARGE):
+                hand.thread.turn()
+                if not hand.thread.backlog:
+                    break
+            delays.append(hand.figures.delays - before)
+            hand.after(wait_s)
+        assert delays == [1, 0]
+
+
 def test_new_keys_beyond_the_rate_are_delayed() -> None:
     """An account that has used up its rate continues when it has earned credit."""
     pulses = [wire.send_pulse(f"/w/t/{number}", b"x", 1) for number in range(6_000)]
@@ -311,6 +341,57 @@ def test_silent_connection_is_ended_first() -> None:
         assert isinstance(silent[0].protocol.error, LimitError)
         assert [each.protocol.error for each in silent[1:]] == [None, None]
         assert hand.ask(speaker, PULSE) == ACK
+
+
+def test_idle_connection_is_ended_if_none_was_silent_from_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One request must not be enough to hold a descriptor for ever."""
+    for idle_s, is_ended in ((limits.IDLE_S, False), (0.0, True)):
+        monkeypatch.setattr(limits, "IDLE_S", idle_s)
+        with Hand() as hand:
+            peer, connection = hand.connect()
+            assert hand.ask(peer, PULSE) == ACK
+            assert not hand.thread.expendable_count
+            hand.thread.look_for_idle()
+            hand.thread.turn()
+            assert hand.thread.expendable_count == is_ended
+            hand.thread.make_room()
+            hand.thread.turn()
+            assert connection.is_closed == is_ended
+            assert hand.figures.closed_for_room == is_ended
+
+
+def test_idle_connection_that_speaks_again_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The search may have found it a while ago."""
+    for has_waited in (False, True):
+        monkeypatch.setattr(limits, "IDLE_S", 0.0)
+        with Hand() as hand:
+            peer, connection = hand.connect()
+            assert hand.ask(peer, PULSE) == ACK
+            hand.thread.look_for_idle()
+            hand.thread.turn()
+            monkeypatch.setattr(limits, "IDLE_S", 3600.0)
+            peer.send(PULSE)
+            if has_waited:
+                hand.turn_until_readable(peer)
+            hand.thread._expendable.promise()
+            hand.thread._make_room(None)
+            assert not connection.is_closed
+            assert not hand.thread.expendable_count
+
+
+def test_connection_that_only_checks_our_health_is_expendable() -> None:
+    """CREATE_PATH changes nothing, and is answered at once."""
+    with Hand() as hand:
+        peer, connection = hand.connect()
+        create = wire.path_request(Type.CREATE_PATH, "/", 1)
+        assert hand.ask(peer, create) == wire.ack(Type.CREATE_PATH_RESPONSE, 1)
+        hand.thread.make_room()
+        hand.thread.turn()
+        assert connection.is_closed
 
 
 def test_silent_connection_of_an_account_is_ended() -> None:
