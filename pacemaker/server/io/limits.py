@@ -15,7 +15,7 @@ MAX_RESERVED_SHARE: Final = 0.5
 # closed.  Workers send something every 3 seconds, and Nimbus every 10.
 IDLE_S: Final = 30.0
 # How often to look for such connections meanwhile, and at how many each time.
-IDLE_SEARCH_PAUSE_S: Final = 0.01
+IDLE_SEARCH_PAUSE_S: Final = 0.1
 IDLE_SEARCH_STEP: Final = 500
 
 # The default of SOMAXCONN since Linux 5.4: a whole cluster may reconnect at once.
